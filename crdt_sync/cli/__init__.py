@@ -1,0 +1,1 @@
+"""crdt_sync/cli."""

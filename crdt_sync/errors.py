@@ -1,0 +1,270 @@
+"""Every error that this library raises.
+
+    CrdtSyncError
+    ├── UsageError                    what the caller asked for is wrong (exit code 2)
+    │   ├── InvalidSchema  InvalidValue  InvalidTransition  InvalidRecordId
+    │   ├── UnknownCollection  UnknownField  UnknownRecord  RecordDeleted  RecordTooLarge
+    │   ├── InvalidSettings
+    │   └── InvalidTable
+    ├── StoreError                    the data directory (exit code 3)
+    │   ├── StoreMissing  StoreExists  StoreInUse  StoreFormat
+    │   ├── StoreCorrupt  StoreFull  StoreFailed  StoreClosed
+    ├── RemoteError                   the partner or the way to it (exit code 4)
+    │   ├── Unreachable  ConnectionLost  Timeout
+    │   ├── Unauthorized  VersionMismatch  ProtocolViolation  Rejected
+    ├── UpdateRefused                 bytes of an update that cannot be integrated (exit code 5)
+    └── Mismatch                      two replicas do not hold the same data (exit code 6)
+
+Each has a stable `code` for programs, a `message`, a `hint` with the next step, `retryable` (the same call may
+succeed later) and `uncertain` (the thing may have happened although it failed).
+"""
+
+from typing import ClassVar
+
+
+class CrdtSyncError(Exception):
+    """Root of all errors of this library."""
+
+    code: ClassVar[str] = "error"
+    exit_code: ClassVar[int] = 1
+    retryable: ClassVar[bool] = False
+    uncertain: ClassVar[bool] = False
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def as_dict(self) -> dict[str, object]:
+        """The error for `--json` output."""
+        return {
+            "error": self.code,
+            "message": self.message,
+            "hint": self.hint,
+            "retryable": self.retryable,
+            "uncertain": self.uncertain,
+        }
+
+
+class UsageError(CrdtSyncError):
+    """What the caller asked for is wrong; nothing was changed."""
+
+    code = "usage"
+    exit_code = 2
+
+
+class InvalidSchema(UsageError):
+    """A schema file is not valid."""
+
+    code = "invalid_schema"
+
+
+class InvalidValue(UsageError):
+    """A value does not fit its field."""
+
+    code = "invalid_value"
+
+    def __init__(self, field: str, message: str, hint: str = "") -> None:
+        super().__init__(f"field {field!r}: {message}", hint)
+        self.field = field
+
+
+class InvalidTransition(InvalidValue):
+    """A stage cannot be reached from the present one."""
+
+    code = "invalid_transition"
+
+
+class InvalidRecordId(UsageError):
+    """A text is not a record id."""
+
+    code = "invalid_record_id"
+
+    def __init__(self, record: str) -> None:
+        super().__init__(
+            f"{record[:80]!r} is not a record id",
+            "A record id is 'collection/key', as printed by 'crdt-sync list'.",
+        )
+
+
+class UnknownCollection(UsageError):
+    """No schema with that name is known here."""
+
+    code = "unknown_collection"
+
+
+class UnknownField(UsageError):
+    """The schema has no such field."""
+
+    code = "unknown_field"
+
+
+class UnknownRecord(UsageError):
+    """No record with that id is known here."""
+
+    code = "unknown_record"
+
+    def __init__(self, record: str) -> None:
+        super().__init__(
+            f"no record {record!r} here", "List the records with 'crdt-sync list', or run 'crdt-sync sync' first."
+        )
+        self.record = record
+
+
+class RecordDeleted(UsageError):
+    """The record was deleted; an edit would bring it back unasked."""
+
+    code = "record_deleted"
+
+
+class RecordTooLarge(UsageError):
+    """The edit would make the record larger than its limit."""
+
+    code = "record_too_large"
+
+
+class InvalidSettings(UsageError):
+    """A setting from a file, the environment or a flag is wrong."""
+
+    code = "invalid_settings"
+
+
+class InvalidTable(UsageError):
+    """A table to import cannot be read."""
+
+    code = "invalid_table"
+
+
+class StoreError(CrdtSyncError):
+    """The data directory cannot be used as asked; nothing acknowledged is lost."""
+
+    code = "store"
+    exit_code = 3
+
+
+class StoreMissing(StoreError):
+    """There is no store in that directory."""
+
+    code = "store_missing"
+
+
+class StoreExists(StoreError):
+    """There is a store already."""
+
+    code = "store_exists"
+
+
+class StoreInUse(StoreError):
+    """Another process has the store open."""
+
+    code = "store_in_use"
+    retryable = True
+
+
+class StoreFormat(StoreError):
+    """The store was written by another version of this program."""
+
+    code = "store_format"
+
+
+class StoreCorrupt(StoreError):
+    """A stored value does not match its checksum."""
+
+    code = "store_corrupt"
+
+    def __init__(self, message: str, hint: str = "", record: str | None = None) -> None:
+        super().__init__(message, hint)
+        self.record = record
+
+
+class StoreFull(StoreError):
+    """The disk or its quota is full; the write was not made."""
+
+    code = "store_full"
+    retryable = True
+
+
+class StoreFailed(StoreError):
+    """The disk failed during a write; the write was refused."""
+
+    code = "store_failed"
+    retryable = True
+
+
+class StoreClosed(StoreError):
+    """The store was closed already."""
+
+    code = "store_closed"
+
+
+class RemoteError(CrdtSyncError):
+    """The partner, or the way to it, failed; local data are unharmed."""
+
+    code = "remote"
+    exit_code = 4
+
+
+class Unreachable(RemoteError):
+    """No connection could be made."""
+
+    code = "unreachable"
+    retryable = True
+
+
+class ConnectionLost(RemoteError):
+    """The connection ended before the work was done."""
+
+    code = "connection_lost"
+    retryable = True
+    uncertain = True
+
+
+class Timeout(RemoteError):
+    """The partner did not answer in time."""
+
+    code = "timeout"
+    retryable = True
+    uncertain = True
+
+
+class Unauthorized(RemoteError):
+    """The partner refused the token."""
+
+    code = "unauthorized"
+
+
+class VersionMismatch(RemoteError):
+    """The two sides have no protocol version in common."""
+
+    code = "version_mismatch"
+
+
+class ProtocolViolation(RemoteError):
+    """The partner sent what the protocol does not allow."""
+
+    code = "protocol_violation"
+
+
+class Rejected(RemoteError):
+    """The partner ended the session with a reason of its own."""
+
+    code = "rejected"
+    retryable = True
+
+
+class UpdateRefused(CrdtSyncError):
+    """An update cannot be integrated; `reason` is one of the refusal codes of docs/protocol.md."""
+
+    code = "update_refused"
+    exit_code = 5
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class Mismatch(CrdtSyncError):
+    """Two replicas were compared and do not hold the same data."""
+
+    code = "mismatch"
+    exit_code = 6

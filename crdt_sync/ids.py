@@ -1,0 +1,88 @@
+"""Identifiers: replicas, epochs, writers and records, and the rules that a valid one obeys."""
+
+import base64
+import hashlib
+import random
+import re
+import unicodedata
+from collections.abc import Sequence
+
+from crdt_sync.errors import InvalidRecordId
+
+REPLICA_BYTES = 16
+EPOCH_BYTES = 16
+RECORD_LENGTH_MAX = 128  # characters, all ASCII: fits an LMDB key (511 bytes) with a sequence number behind it
+WRITER_BITS = 53  # Yjs client ids are JavaScript numbers
+
+_NAME = r"[a-z][a-z0-9_-]{0,47}"
+_COLLECTION = re.compile(rf"\A{_NAME}\Z")
+_RECORD = re.compile(rf"\A{_NAME}/[A-Za-z0-9._~-]{{1,79}}\Z")
+
+
+def new_replica(rng: random.Random) -> bytes:
+    """A fresh replica id: 16 random bytes, never all zero."""
+    return _random_bytes(rng, REPLICA_BYTES)
+
+
+def new_epoch(rng: random.Random) -> bytes:
+    """A fresh epoch: 16 random bytes that name one unbroken life of a store's history."""
+    return _random_bytes(rng, EPOCH_BYTES)
+
+
+def new_writer(rng: random.Random) -> int:
+    """A fresh writer id, the Yjs client id of one life of a replica: 1 to 2**53 - 1."""
+    return rng.randrange(1, 1 << WRITER_BITS)
+
+
+def new_record(collection: str, rng: random.Random) -> str:
+    """A fresh record id in `collection`, as `collection/key`."""
+    return record_id(collection, _base32(_random_bytes(rng, 16)))
+
+
+def natural_record(collection: str, key: Sequence[str]) -> str:
+    """The record id that every device derives from the same natural key.
+
+    Each part is stripped, case-folded and brought to Unicode NFC, so that `Ann@Example.com ` and
+    `ann@example.com` name one customer.
+    """
+    parts = [unicodedata.normalize("NFC", part.strip().casefold()) for part in key]
+    material = "\x00".join([collection, *parts]).encode("utf-8", "surrogatepass")
+    return record_id(collection, _base32(hashlib.blake2b(material, digest_size=16).digest()))
+
+
+def record_id(collection: str, key: str) -> str:
+    """Join and check a record id. Raises `InvalidRecordId`."""
+    return check_record(f"{collection}/{key}")
+
+
+def check_record(record: str) -> str:
+    """Return `record` if it is a valid record id, else raise `InvalidRecordId`."""
+    if not is_record(record):
+        raise InvalidRecordId(record)
+    return record
+
+
+def is_record(record: str) -> bool:
+    """Whether `record` is `collection/key` within the length limit."""
+    return len(record) <= RECORD_LENGTH_MAX and _RECORD.match(record) is not None
+
+
+def is_collection(name: str) -> bool:
+    """Whether `name` can name a collection or a field: lower case, starts with a letter, at most 48."""
+    return _COLLECTION.match(name) is not None
+
+
+def collection_of(record: str) -> str:
+    """The collection that a valid record id belongs to."""
+    return record.partition("/")[0]
+
+
+def _random_bytes(rng: random.Random, count: int) -> bytes:
+    while True:
+        value = rng.randbytes(count)
+        if any(value):
+            return value
+
+
+def _base32(raw: bytes) -> str:
+    return base64.b32encode(raw).decode("ascii").rstrip("=").lower()

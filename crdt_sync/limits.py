@@ -1,0 +1,61 @@
+"""Every limit in one place: the number, its unit in the name, and the reason beside it.
+
+Sizes are bytes unless the name says otherwise. A limit that a remote can reach has a refusal code in
+`docs/protocol.md`; both sides of each limit are tested.
+"""
+
+KIB = 1024
+MIB = 1024 * KIB
+
+# --- records -------------------------------------------------------------------------------------------------
+STAMP_MAX = (1 << 53) - 1  # stamps travel as Yjs numbers, which are JavaScript doubles
+STAMP_AHEAD_US_MAX = 5 * 60 * 1_000_000  # a device clock further ahead would win every conflict
+INTEGER_EXACT_MAX = (1 << 53) - 1  # beyond it, integers travel as strings
+VALUE_BYTES_MAX = 64 * KIB  # one value, set member or log entry: a long mail fits
+TEXT_BYTES_MAX = 512 * KIB  # one text field: a book chapter
+FIELDS_MAX = 512  # fields of one schema and roots of one record: the widest CRM objects have about 500
+JSON_DEPTH_MAX = 32  # nesting of one JSON value
+ACTOR_LENGTH_MAX = 64  # characters
+RECORD_BYTES_MAX = 2 * MIB  # the whole integrated state of one record, so that any diff fits one frame
+CLIENTS_MAX = 20_000  # writers in one record: 9 bytes each in a state vector, 180 kB
+NESTING_MAX = 8  # containers inside one update; our own layout needs 1, hostile ones reach 26,000
+
+# --- protocol ------------------------------------------------------------------------------------------------
+FRAME_BYTES_MAX = 4 * MIB  # twice a record, so that one record and its state vector always fit
+FRAME_BYTES_TARGET = 256 * KIB  # batches stop growing here: a slow phone takes a second or two per frame
+HELLO_BYTES_MAX = 8 * KIB  # nothing larger is decoded before the token was checked
+TOKEN_LENGTH_MAX = 4096  # characters; a signed grant is about 1,000
+UPDATE_BYTES_MAX = RECORD_BYTES_MAX
+PAGE_RECORDS_MAX = 512  # entries of one page of changes or of inventory
+PUSH_RECORDS_MAX = 512  # records of one push
+WANT_RECORDS_MAX = 512  # one page's worth
+PAGES_IN_FLIGHT_MAX = 4  # pages sent ahead of the partner's answer: hides the round trip, bounds memory
+PUSHES_IN_FLIGHT_MAX = 64  # pushes not yet acknowledged, per session
+PUSH_BYTES_IN_FLIGHT_MAX = 8 * MIB
+UNCONFIRMED_BYTES_MAX = 8 * MIB  # updates sent that the partner has not yet confirmed as stored
+PRESENCE_ENTRIES_MAX = 64
+REASON_LENGTH_MAX = 256  # characters of a human-readable reason on the wire
+HANDSHAKE_TIMEOUT_US = 10 * 1_000_000
+KEEPALIVE_US = 20 * 1_000_000  # well under the 60 s after which home routers forget a connection
+SILENCE_US_MAX = 2 * KEEPALIVE_US + 5_000_000
+BACKOFF_US_FIRST = 500_000
+BACKOFF_US_MAX = 60 * 1_000_000
+
+# --- storage -------------------------------------------------------------------------------------------------
+MAP_BYTES_FIRST = 1 << 36  # 64 GiB of address space, sparse: growth is the exception
+TAIL_UPDATES_MAX = 32  # updates after a record's snapshot before a new snapshot is due
+COMMIT_BATCHES_MAX = 4096  # batches joined in one group commit
+
+# --- relay ---------------------------------------------------------------------------------------------------
+SESSIONS_MAX = 10_000
+INTEGRATION_UPDATES_MAX = 256  # updates of one batch to the integration worker
+INTEGRATION_BYTES_MAX = 4 * MIB
+INTEGRATION_DEADLINE_US = 400_000  # per batch: with one retry still under the second that others may wait
+WORKER_MEMORY_BYTES_MAX = 1024 * MIB
+WORKER_DOCUMENTS_MAX = 2048  # loaded records, about 11 kB each
+POISON_STRIKES_MAX = 3  # updates of one device that may kill a worker before its session ends
+FOLLOW_ENTRIES_MAX = 2048  # a follower further behind than this catches up by feed instead
+
+assert FRAME_BYTES_MAX >= RECORD_BYTES_MAX + CLIENTS_MAX * 16 + 64 * KIB
+assert RECORD_BYTES_MAX >= TEXT_BYTES_MAX + VALUE_BYTES_MAX
+assert SILENCE_US_MAX > 2 * KEEPALIVE_US

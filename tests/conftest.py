@@ -1,0 +1,20 @@
+"""Fixtures that every test may use."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("ordinary", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.load_profile("ordinary")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder with real customer tables and edit histories, or a skip where it is absent."""
+    root = Path(__file__).resolve().parents[1]
+    folder = Path(os.environ.get("CRDT_SYNC_DATA", root.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip("the folder shared/data is not beside this checkout; set CRDT_SYNC_DATA to its place")
+    return folder
