@@ -7,8 +7,8 @@
     │   ├── InvalidSettings
     │   └── InvalidTable
     ├── StoreError                    the data directory (exit code 3)
-    │   ├── StoreMissing  StoreExists  StoreInUse  StoreFormat
-    │   ├── StoreCorrupt  StoreFull  StoreFailed  StoreClosed
+    │   ├── StoreMissing  StoreExists  StoreInUse  StoreFormat  StoreForbidden
+    │   ├── StoreCorrupt  StoreFull  StoreFailed  StoreClosed  LogCompacted
     ├── RemoteError                   the partner or the way to it (exit code 4)
     │   ├── Unreachable  ConnectionLost  Timeout
     │   ├── Unauthorized  VersionMismatch  ProtocolViolation  Rejected
@@ -167,6 +167,12 @@ class StoreFormat(StoreError):
     code = "store_format"
 
 
+class StoreForbidden(StoreError):
+    """The operating system does not let this user read or write the store."""
+
+    code = "store_forbidden"
+
+
 class StoreCorrupt(StoreError):
     """A stored value does not match its checksum."""
 
@@ -195,6 +201,12 @@ class StoreClosed(StoreError):
     """The store was closed already."""
 
     code = "store_closed"
+
+
+class LogCompacted(StoreError):
+    """The log no longer holds the entries asked for; read the feed instead."""
+
+    code = "log_compacted"
 
 
 class RemoteError(CrdtSyncError):

@@ -1,0 +1,290 @@
+"""What a store holds and does: the values that cross its boundary and the `Store` protocol.
+
+Rules that every store keeps, checked by one conformance suite (tests/storage):
+
+1. `commit` is all or nothing and durable when it returns; a commit that raised changed nothing that a caller was
+   ever told of. After `StoreFailed` it may nevertheless be found: the disk failed while it was written.
+2. Sequence numbers start at 1, rise by one with each update and are never used again within an epoch.
+3. The feed holds one entry per record, the newest. Compaction never touches it.
+4. The root aggregates equal what a walk over all records would give, after every commit.
+5. What is read is what was written, or `StoreCorrupt`.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+ROOT_MODULUS = 1 << 256
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Updates of one record that were integrated together, and what the record is after them.
+
+    `origin` is the 16-byte id of the replica that the updates came from, `received_at` is in microseconds since
+    1970 and `state_vector` describes the record after these updates. `snapshot` is the whole state after them: it
+    replaces the stored snapshot and covers everything up to the last of these updates, so the tail is empty.
+    `view` replaces the stored view; None keeps it. `digest` None marks the record's digest as stale.
+
+    Without updates nothing about the record's content changes: only `snapshot`, `view` and a given `digest` are
+    taken over, and the record must exist.
+    """
+
+    record: str
+    updates: tuple[bytes, ...]
+    origin: bytes
+    actor: str
+    received_at: int
+    state_vector: bytes
+    snapshot: bytes | None = None
+    view: bytes | None = None
+    digest: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxEntry:
+    """A record that a partner does not hold completely yet.
+
+    `acknowledged` is the state vector that the partner is known to have, `edit` rises with each local change and
+    `refusal` is the code with which the partner refused the record, with its human-readable `reason`.
+    """
+
+    record: str
+    acknowledged: bytes
+    edit: int
+    refusal: str | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A partner: its replica id and epoch, our cursor into its feed, when (µs) and where it was last seen."""
+
+    replica: bytes
+    epoch: bytes
+    cursor: int
+    last_seen: int
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one caller wants to become durable together; applied in the order of the fields below.
+
+    `views` and `digests` of records that are not held are ignored. In `meta` and `digests` None removes.
+    """
+
+    changes: tuple[Change, ...] = ()
+    views: Mapping[str, bytes] = field(default_factory=dict)
+    digests: Mapping[str, bytes | None] = field(default_factory=dict)
+    peers: tuple[Peer, ...] = ()
+    forget_outbox: tuple[bytes, ...] = ()  # peers whose whole outbox is dropped
+    outbox: tuple[tuple[bytes, OutboxEntry], ...] = ()  # (peer, entry) to put
+    outbox_done: tuple[
+        tuple[bytes, str, int], ...
+    ] = ()  # (peer, record, edit): removed if `edit` is still the stored one
+    meta: Mapping[str, bytes | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """The sequence numbers given to a batch: for each change, one for each of its updates."""
+
+    seqs: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where a record stands: its last seq, state vector, and the updates (count, bytes) after its snapshot.
+
+    `snapshot_seq` is the last seq that the snapshot covers, 0 without a snapshot.
+    """
+
+    seq: int
+    state_vector: bytes
+    snapshot_seq: int
+    tail: int
+    tail_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """All bytes of one record: the snapshot if there is one, then the tail in order. Unknown: `head` is None."""
+
+    head: Head | None
+    updates: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FeedEntry:
+    """The newest change of one record."""
+
+    seq: int
+    record: str
+    state_vector: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One update as it was received."""
+
+    seq: int
+    record: str
+    update: bytes
+    origin: bytes
+    actor: str
+    received_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """Aggregate over all records: `count` valid digests, the `sum` of their leaves mod 2**256, `stale` without one."""
+
+    count: int
+    sum: int
+    stale: int
+
+
+@dataclass(frozen=True, slots=True)
+class CompactReport:
+    """What a compaction did: log entries dropped, their bytes, and the entries that remain."""
+
+    dropped: int
+    dropped_bytes: int
+    kept: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that verification found wrong; `record` is the record to quarantine, where it is known."""
+
+    database: str
+    key: str
+    problem: str
+    record: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """How many values were checked and what was wrong with them, at most `FINDINGS_MAX` of it."""
+
+    checked: int
+    findings: tuple[Finding, ...]
+
+
+def leaf(record: str, digest: bytes) -> int:
+    """What one record adds to the root: blake2b-256 of the record id, a NUL and its digest, as an integer."""
+    material = b"%b\x00%b" % (record.encode("ascii"), digest)
+    return int.from_bytes(hashlib.blake2b(material, digest_size=32).digest(), "big")
+
+
+class Store(Protocol):
+    """The durable set of records of one replica. Thread-safe; every read sees one consistent state.
+
+    Reads raise `StoreCorrupt` (with the record, where known), `StoreClosed` or `StoreFailed`. Record ids are ASCII,
+    at most `RECORD_LENGTH_MAX` characters; pages are sorted by record id and exclude `after`.
+    """
+
+    @property
+    def replica(self) -> bytes:
+        """The 16-byte id of this replica."""
+
+    @property
+    def epoch(self) -> bytes:
+        """16 bytes that name one unbroken life of this store's history."""
+
+    def head(self) -> int:
+        """The last sequence number, 0 when nothing was ever written."""
+
+    def count(self) -> int:
+        """How many records are held."""
+
+    def record_head(self, record: str) -> Head | None:
+        """Where a record stands, or None."""
+
+    def load(self, record: str) -> Stored:
+        """Everything needed to rebuild a record."""
+
+    def feed(self, after: int, limit: int) -> list[FeedEntry]:
+        """Records changed after seq `after`, ascending, the newest entry of each only."""
+
+    def log(self, after: int, limit: int, bytes_max: int) -> list[LogEntry]:
+        """Updates from `after + 1` on without a gap, at least one if any. Raises `LogCompacted`."""
+
+    def history(self, record: str) -> list[LogEntry]:
+        """The updates of one record that compaction has left, oldest first."""
+
+    def records(self, after: str, limit: int, prefix: str = "") -> list[str]:
+        """A page of record ids."""
+
+    def view(self, record: str) -> bytes | None:
+        """The stored view of a record, or None."""
+
+    def views(self, after: str, limit: int, prefix: str = "") -> list[tuple[str, bytes]]:
+        """A page of (record, view), of records that have one."""
+
+    def digest(self, record: str) -> bytes | None:
+        """The record's valid digest, or None if it is stale or the record unknown."""
+
+    def digests(self, after: str, limit: int) -> list[tuple[str, bytes | None]]:
+        """A page of (record, digest or None) over every record."""
+
+    def root(self) -> Root:
+        """The aggregate over all digests, at no cost."""
+
+    def stale(self, limit: int) -> list[str]:
+        """Records without a valid digest."""
+
+    def peer(self, replica: bytes) -> Peer | None:
+        """What is known of a partner."""
+
+    def peers(self) -> list[Peer]:
+        """Every partner, sorted by replica id."""
+
+    def outbox(self, peer: bytes, after: str, limit: int) -> list[OutboxEntry]:
+        """A page of what a partner does not hold yet."""
+
+    def outbox_entry(self, peer: bytes, record: str) -> OutboxEntry | None:
+        """One record's entry in the outbox of `peer`."""
+
+    def outbox_count(self, peer: bytes) -> tuple[int, int]:
+        """(all entries, those refused) of the outbox of `peer`, at no cost."""
+
+    def meta(self, key: str) -> bytes | None:
+        """A value that the caller keeps with the store."""
+
+    def commit(self, batches: Sequence[Batch]) -> list[Committed]:
+        """Make all batches durable in one transaction, or none.
+
+        Raises `StoreFull` or `StoreFailed` (try again later), `StoreCorrupt`, `InvalidRecordId`, or `UnknownRecord`
+        for a change without updates of a record that is not held.
+        """
+
+    def compact(self, before: int | None = None) -> CompactReport:
+        """Drop log entries below seq `before` (None: any) that a snapshot covers. No cursor notices."""
+
+    def copy(self, path: Path) -> None:
+        """Write a compacted copy to the new directory `path` while the store is in use; opening it renews its epoch."""
+
+    def verify(self) -> VerifyReport:
+        """Check every stored value and the chain of the log."""
+
+    def rebuild(self) -> tuple[str, ...]:
+        """Derive feed, aggregates and counts anew; returns the records that had to be quarantined."""
+
+    def renew_epoch(self) -> bytes:
+        """Begin a new epoch: history may have been lost, so cursors of the old one mean nothing."""
+
+    def quarantine(self, record: str) -> None:
+        """Forget a corrupt record, so that it is fetched whole from a partner; the next change of it heals it."""
+
+    def quarantined(self) -> list[str]:
+        """Records quarantined and not healed yet, sorted."""
+
+    def salvage(self, record: str) -> tuple[bytes, ...]:
+        """Every intact update of a record that is still in the log, oldest first; walks the whole log."""
+
+    def close(self) -> None:
+        """Release the store; closing twice is harmless."""
