@@ -54,6 +54,13 @@ MAP_BYTES_FIRST = 1 << 36  # 64 GiB of address space, sparse: growth is the exce
 TAIL_UPDATES_MAX = 32  # updates after a record's snapshot before a new snapshot is due
 COMMIT_BATCHES_MAX = 4096  # batches joined in one group commit
 
+# --- tables --------------------------------------------------------------------------------------------------
+TABLE_LINE_LENGTH_MAX = 2 * RECORD_BYTES_MAX  # characters of one line: a record with every quote doubled fits
+TABLE_CELL_LENGTH_MAX = TEXT_BYTES_MAX  # characters of one cell: the largest text field
+TABLE_JSON_BYTES_MAX = 256 * MIB  # one JSON document, read as a whole; about 2 GiB of memory at worst
+TABLE_SHEET_BYTES_MAX = 1024 * MIB  # one workbook unpacked, summed over its parts: a full sheet has about 400 MiB
+TABLE_FAILURES_KEPT_MAX = 10_000  # row errors listed in one report; the others are counted
+
 # --- relay ---------------------------------------------------------------------------------------------------
 SESSIONS_MAX = 10_000
 INTEGRATION_UPDATES_MAX = 256  # updates of one batch to the integration worker
@@ -61,6 +68,11 @@ INTEGRATION_BYTES_MAX = 4 * MIB
 INTEGRATION_DEADLINE_US = 400_000  # per batch: with one retry still under the second that others may wait
 WORKER_MEMORY_BYTES_MAX = 1024 * MIB
 WORKER_DOCUMENTS_MAX = 2048  # loaded records, about 11 kB each
+INTEGRATION_US_PER_KIB = 200  # added to the deadline: ten times what loading a large record takes
+INTEGRATION_STARVED_US_MAX = 2_000_000  # wall time for a worker that the machine gives no processor to
+WORKER_START_US_MAX = 20 * 1_000_000  # importing on a small, busy machine
+WORKER_CACHE_BYTES_MAX = 16 * MIB  # encoded size of the loaded records; loaded, a record takes up to 20 times that
+POISONS_REMEMBERED_MAX = 4096  # hashes of updates that killed a worker, so that sending one again costs nothing
 POISON_STRIKES_MAX = 3  # updates of one device that may kill a worker before its session ends
 FOLLOW_ENTRIES_MAX = 2048  # a follower further behind than this catches up by feed instead
 
@@ -68,3 +80,4 @@ assert FRAME_BYTES_MAX >= RECORD_BYTES_MAX + STATE_VECTOR_BYTES_MAX + 64 * KIB
 assert HELLO_BYTES_MAX >= TOKEN_LENGTH_MAX + 4 * AGENT_LENGTH_MAX + 9 * VERSIONS_MAX + 256
 assert RECORD_BYTES_MAX >= TEXT_BYTES_MAX + VALUE_BYTES_MAX
 assert SILENCE_US_MAX > 2 * KEEPALIVE_US
+assert WORKER_CACHE_BYTES_MAX * 20 < WORKER_MEMORY_BYTES_MAX // 2
