@@ -1,0 +1,225 @@
+"""Schemas: what the fields of one collection are. A TOML file, versioned, kept in every replica."""
+
+import re
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from crdt_sync.errors import InvalidSchema
+from crdt_sync.ids import is_collection
+from crdt_sync.limits import FIELDS_MAX
+
+Kind = Literal["value", "review", "stage", "counter", "set", "log", "text"]
+Type = Literal["string", "integer", "decimal", "boolean", "date", "datetime", "enum", "reference", "json"]
+
+KINDS_OF_ENTRIES: frozenset[str] = frozenset({"value", "review", "stage"})
+_SECTION = re.compile(r"\A[a-z][a-z0-9_-]{0,31}\Z")
+
+Label = Annotated[str, Field(max_length=200)]
+
+
+class FieldSpec(BaseModel):
+    """One field: how concurrent edits of it merge (`kind`) and what it holds (`type`).
+
+    `type` is that of one member for a set, one entry for a log, and the total for a counter. `aliases` are
+    other names that table headers use. `ranks` decides concurrent stages; without it their order in `states` does.
+    `section` names the companion document that holds the field, for devices that must not see it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Kind = "value"
+    type: Type = "string"
+    label: Label = ""
+    required: bool = False
+    deprecated: bool = False
+    section: str | None = None
+    choices: tuple[str, ...] = ()
+    collection: str | None = None
+    states: tuple[str, ...] = ()
+    transitions: dict[str, tuple[str, ...]] = {}
+    ranks: dict[str, int] = {}
+    aliases: tuple[str, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _counters_count(cls, data: object) -> object:
+        if isinstance(data, dict) and data.get("kind") == "counter" and "type" not in data:
+            return {**data, "type": "integer"}
+        return data
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        problem = _field_problem(self)
+        if problem:
+            raise ValueError(problem)
+        return self
+
+    def rank(self, state: object) -> int:
+        """The rank of a state of a stage; -1 for a state that this version does not know."""
+        if not isinstance(state, str):
+            return -1
+        if self.ranks:
+            return self.ranks.get(state, -1)
+        return self.states.index(state) if state in self.states else -1
+
+
+class Schema(BaseModel):
+    """The fields of one collection. `natural_key` names the fields that identify a record on every device."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    collection: str
+    version: Annotated[int, Field(ge=1, le=1_000_000)]
+    label: Label = ""
+    natural_key: tuple[str, ...] = ()
+    fields: dict[str, FieldSpec]
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        problem = _schema_problem(self)
+        if problem:
+            raise ValueError(problem)
+        return self
+
+    def to_toml(self) -> str:
+        """The schema as TOML text that `parse_schema` reads back to an equal schema."""
+        lines = [
+            f"{key} = {_toml(getattr(self, key))}"
+            for key in ("collection", "version", "label", "natural_key")
+        ]
+        for name, spec in self.fields.items():
+            lines += ["", f"[fields.{name}]"]
+            given = spec.model_dump(exclude_defaults=True)
+            given = {"kind": spec.kind, "type": spec.type, **given}
+            lines += [f"{key} = {_toml(value)}" for key, value in given.items()]
+        return "\n".join(lines) + "\n"
+
+
+def parse_schema(text: str, source: str) -> Schema:
+    """Read a schema from TOML text. Raises `InvalidSchema` that names `source` and the field."""
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidSchema(f"{source}: not valid TOML: {error}", "Correct the line that is named.") from None
+    try:
+        return Schema.model_validate(data)
+    except ValidationError as error:
+        raise InvalidSchema(
+            f"{source}: {_first_problem(error)}", "Correct the schema file and try again."
+        ) from None
+
+
+def load_schema(path: Path) -> Schema:
+    """Read a schema file. Raises `InvalidSchema`."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InvalidSchema(
+            f"{path}: cannot be read: {error.strerror or error}", "Check the path and its permissions."
+        ) from None
+    except UnicodeDecodeError:
+        raise InvalidSchema(f"{path}: is not UTF-8 text", "Save the file as UTF-8.") from None
+    return parse_schema(text, str(path))
+
+
+def bundled_schema(name: str) -> Schema:
+    """A schema that comes with this library, such as 'customers'. Raises `InvalidSchema`."""
+    folder = resources.files("crdt_sync.records") / "schemas"
+    known = sorted(
+        entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml")
+    )
+    if name not in known:
+        raise InvalidSchema(f"no bundled schema {name[:60]!r}", f"Bundled schemas: {', '.join(known)}.")
+    return parse_schema((folder / f"{name}.toml").read_text(encoding="utf-8"), f"bundled schema {name!r}")
+
+
+def _field_problem(spec: FieldSpec) -> str:  # noqa: PLR0912 - one table of rules, read from top to bottom
+    if spec.kind == "counter" and spec.type not in ("integer", "decimal"):
+        return "a counter has type 'integer' or 'decimal'"
+    if spec.kind in ("text", "stage") and spec.type != "string":
+        return f"a {spec.kind} field has type 'string'"
+    if (spec.type == "enum") != bool(spec.choices):
+        return "type 'enum' and 'choices' belong together: give both or neither"
+    if spec.collection is not None and spec.type != "reference":
+        return "'collection' belongs to type 'reference'"
+    if spec.collection is not None and not is_collection(spec.collection):
+        return f"'collection' is not the name of a collection: {spec.collection!r}"
+    if (spec.kind == "stage") != bool(spec.states):
+        return "kind 'stage' and 'states' belong together: give both or neither"
+    if len(set(spec.states)) != len(spec.states) or len(set(spec.choices)) != len(spec.choices):
+        return "a state or choice is named twice"
+    for origin, targets in spec.transitions.items():
+        for state in (origin, *targets):
+            if state not in spec.states:
+                return f"'transitions' names the unknown state {state!r}; the states are {', '.join(spec.states)}"
+    if spec.ranks and set(spec.ranks) != set(spec.states):
+        return "'ranks' must give every state of 'states' a rank, and no other"
+    if spec.section is not None and not _SECTION.match(spec.section):
+        return "'section' is lower case, starts with a letter and has at most 32 characters"
+    if spec.required and spec.kind in ("counter", "set", "log"):
+        return f"a {spec.kind} cannot be required: it starts empty"
+    return ""
+
+
+def _schema_problem(schema: Schema) -> str:
+    if not is_collection(schema.collection):
+        return f"'collection' must be lower case and start with a letter: {schema.collection!r}"
+    if not 1 <= len(schema.fields) <= FIELDS_MAX:
+        return f"a schema has 1 to {FIELDS_MAX} fields, this one has {len(schema.fields)}"
+    for name in schema.fields:
+        if not is_collection(name):
+            return f"field {name!r}: a field name is lower case, starts with a letter, at most 48 characters"
+    if len(set(schema.natural_key)) != len(schema.natural_key):
+        return "'natural_key' names a field twice"
+    for name in schema.natural_key:
+        spec = schema.fields.get(name)
+        if spec is None:
+            return f"'natural_key' names the unknown field {name!r}"
+        if spec.kind not in ("value", "review"):
+            return f"'natural_key' names {name!r} of kind {spec.kind!r}; it must be 'value' or 'review'"
+    owners: dict[str, str] = {}
+    for name, spec in schema.fields.items():
+        for alias in (name, *spec.aliases):
+            owner = owners.setdefault(alias.casefold(), name)
+            if owner != name:
+                return f"field {name!r}: the name or alias {alias!r} belongs to {owner!r} already"
+    return ""
+
+
+def _first_problem(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    message = first["msg"].removeprefix("Value error, ")
+    parts = [str(part) for part in first["loc"]]
+    if parts[:1] == ["fields"] and len(parts) > 1:
+        where = f"field {parts[1]!r}" + "".join(f", {part!r}" for part in parts[2:])
+    else:
+        where = ", ".join(repr(part) for part in parts)
+    return f"{where}: {message}" if where else message
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return _toml_text(value)
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_toml_text(key)} = {_toml(member)}" for key, member in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return str(value)
+
+
+def _toml_text(text: str) -> str:
+    return '"' + "".join(_escape(character) for character in text) + '"'
+
+
+def _escape(character: str) -> str:
+    if character in '"\\':
+        return "\\" + character
+    if ord(character) < 0x20 or ord(character) == 0x7F:
+        return f"\\u{ord(character):04x}"
+    return character

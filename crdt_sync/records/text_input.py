@@ -1,0 +1,64 @@
+"""Values typed as text, on a command line or in a table, turned into what a field expects."""
+
+import json
+
+from crdt_sync.errors import InvalidValue
+from crdt_sync.records.schema import FieldSpec
+
+_TRUE = frozenset({"true", "yes", "y", "1", "on"})
+_FALSE = frozenset({"false", "no", "n", "0", "off"})
+SET_SEPARATOR = ";"
+
+
+def parse_text(field: str, spec: FieldSpec, text: str) -> object:
+    """The value that `text` means in `field`, ready for the editor. Raises `InvalidValue`.
+
+    An empty text is None. The members of a set are separated by semicolons. What the text says beyond its
+    form (choices, states, lengths) is checked by `normalise`.
+    """
+    if spec.kind == "text":
+        return text
+    if spec.kind == "set":
+        return [_parse_one(field, spec, part.strip()) for part in text.split(SET_SEPARATOR) if part.strip()]
+    if not text.strip():
+        return None
+    return _parse_one(field, spec, text)
+
+
+def _parse_one(field: str, spec: FieldSpec, text: str) -> object:
+    if spec.type == "integer":
+        return _integer(field, text.strip())
+    if spec.type == "boolean":
+        return _boolean(field, text.strip())
+    if spec.type == "json":
+        return _json(field, text)
+    if spec.type == "string" and spec.kind != "stage":
+        return text
+    return text.strip()
+
+
+def _integer(field: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise InvalidValue(
+            field, f"{text[:60]!r} is not a whole number", "Write digits only, for example 42."
+        ) from None
+
+
+def _boolean(field: str, text: str) -> bool:
+    folded = text.casefold()
+    if folded in _TRUE:
+        return True
+    if folded in _FALSE:
+        return False
+    raise InvalidValue(field, f"{text[:60]!r} is not yes or no", "Write one of: yes, no, true, false, 1, 0.")
+
+
+def _json(field: str, text: str) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise InvalidValue(
+            field, f"{text[:60]!r} is not JSON", "Put text in double quotes, for example '\"called back\"'."
+        ) from None
