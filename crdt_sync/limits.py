@@ -18,9 +18,7 @@ JSON_DEPTH_MAX = 32  # nesting of one JSON value
 ACTOR_LENGTH_MAX = 64  # characters
 RECORD_BYTES_MAX = 2 * MIB  # the whole integrated state of one record, so that any diff fits one frame
 CLIENTS_MAX = 20_000  # writers in one record: 9 bytes each in a state vector, 180 kB
-STATE_VECTOR_BYTES_MAX = (
-    CLIENTS_MAX * 16 + 3
-)  # a writer and its clock: two varints of at most 8 bytes
+STATE_VECTOR_BYTES_MAX = CLIENTS_MAX * 16 + 3  # two varints of at most 8 bytes for each writer
 NESTING_MAX = 8  # containers inside one update; our own layout needs 1, hostile ones reach 26,000
 
 # --- protocol ------------------------------------------------------------------------------------------------
@@ -36,6 +34,7 @@ UPDATES_RECORDS_MAX = 512  # updates of one frame: the answer to one want
 VERSIONS_MAX = 16  # protocol versions that one side offers
 AGENT_LENGTH_MAX = 64  # characters of the program's name and version
 FRAME_DEPTH_MAX = 6  # arrays inside arrays of one frame; today's messages need 3
+FRAME_ITEMS_MAX = 4 * 512 + 64  # CBOR items of one frame: 512 entries of three fields and the rest
 RETRY_AFTER_MS_MAX = 24 * 3_600_000  # a relay may send a device away for a day, not for ever
 PAGES_IN_FLIGHT_MAX = 4  # pages sent ahead of the partner's answer: hides the round trip, bounds memory
 PUSHES_IN_FLIGHT_MAX = 64  # pushes not yet acknowledged, per session
@@ -77,6 +76,7 @@ POISON_STRIKES_MAX = 3  # updates of one device that may kill a worker before it
 FOLLOW_ENTRIES_MAX = 2048  # a follower further behind than this catches up by feed instead
 
 assert FRAME_BYTES_MAX >= RECORD_BYTES_MAX + STATE_VECTOR_BYTES_MAX + 64 * KIB
+assert 4 * max(PAGE_RECORDS_MAX, PUSH_RECORDS_MAX, UPDATES_RECORDS_MAX) + 5 <= FRAME_ITEMS_MAX
 assert HELLO_BYTES_MAX >= TOKEN_LENGTH_MAX + 4 * AGENT_LENGTH_MAX + 9 * VERSIONS_MAX + 256
 assert RECORD_BYTES_MAX >= TEXT_BYTES_MAX + VALUE_BYTES_MAX
 assert SILENCE_US_MAX > 2 * KEEPALIVE_US
