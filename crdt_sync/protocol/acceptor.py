@@ -1,0 +1,342 @@
+"""The accepting end of a session: serves the feed, follows the log, takes pushes.
+
+Rules and invariants:
+
+1. A cursor is sent only behind everything that it stands for: behind the answer to every want of its page, and
+   behind every update up to it. So whatever cursor the partner stored, nothing at or below it is missing there.
+2. There is no queue of live updates. A session is a cursor over the log and reads on when its link has room; a
+   slow partner costs nothing but its place, and one too far behind, or behind a compaction, reads the feed again.
+3. Updates are not sent back to the session that pushed them. Sessions, not replicas: two copies of one device
+   share a replica id and must still hear each other.
+4. Acknowledgements leave only through `accepted`, which the host calls after the disk sync.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from crdt_sync import limits
+from crdt_sync.errors import ProtocolViolation
+from crdt_sync.protocol import VERSIONS
+from crdt_sync.protocol.effects import Accept, Greeted, ReadInventory, ReadReceipt
+from crdt_sync.protocol.messages import (
+    MODE_CHANGES,
+    MODE_INVENTORY,
+    Ack,
+    Changes,
+    ChangesEntry,
+    Have,
+    Hello,
+    Inventory,
+    InventoryEntry,
+    Push,
+    Receipt,
+    ReceiptRequest,
+    Updates,
+    UpdatesEntry,
+    Verdict,
+    Want,
+    WantEntry,
+    Welcome,
+)
+from crdt_sync.protocol.session import Session
+from crdt_sync.protocol.source import AcceptorSource
+from crdt_sync.protocol.states import ACCEPTOR_TABLE, State, Table
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a hello is not accepted."""
+
+    code: str
+    message: str
+    retry_after_us: int | None = None
+
+
+Authorise = Callable[[Hello], Refusal | None]
+
+
+@dataclass(slots=True)
+class _Answer:
+    """The answer to one want, served piece by piece as the link has room."""
+
+    page: int
+    cursor: int | None
+    entries: deque[WantEntry]
+
+
+@dataclass(slots=True)
+class _Pushes:
+    """Pushes taken and not yet acknowledged."""
+
+    sizes: deque[tuple[int, int]] = field(default_factory=deque)  # (number, bytes)
+    bytes: int = 0
+    last: int = 0
+    verdicts: list[Verdict] = field(default_factory=list)
+    answered: int = 0
+    own: set[int] = field(default_factory=set)  # sequence numbers that this session's pushes were given
+
+
+class Acceptor(Session):
+    """One partner that called us. See the module's rules; `Session` has the calls that both ends share."""
+
+    table: ClassVar[Table] = ACCEPTOR_TABLE
+
+    def __init__(self, source: AcceptorSource, authorise: Authorise, wall_clock: Callable[[], int], now: int) -> None:
+        super().__init__(now)
+        self._source = source
+        self._authorise = authorise
+        self._wall_clock = wall_clock
+        self.partner = b""
+        self.follow = False
+        self.cursor = 0  # everything up to here was sent, or is promised by pages in flight
+        self._page = 0
+        self._pages: dict[int, int | None] = {}  # page number -> cursor that its answer ends with
+        self._answers: deque[_Answer] = deque()
+        self._pushes = _Pushes()
+        self._sent = 0
+        self._confirmed = 0
+        self._reading_inventory = False
+        self._inventory_after: str | None = None
+
+    # --- what the host asks ----------------------------------------------------------------------------------
+
+    @property
+    def congested(self) -> bool:
+        """Whether the host must stop reading from the partner until pushes were answered."""
+        return (
+            len(self._pushes.sizes) >= limits.PUSHES_IN_FLIGHT_MAX
+            or self._pushes.bytes >= limits.PUSH_BYTES_IN_FLIGHT_MAX
+        )
+
+    @property
+    def wants_room(self) -> bool:
+        """Whether `fill` has, or may have, something to send."""
+        if self.state in {State.GREETING, State.CLOSED} or not self._may_send():
+            return False
+        if self._answers:
+            return True
+        behind = self.cursor < self._source.head()
+        if self.state is State.CATCHING_UP:
+            # The end is told only behind the answers to all pages before it.
+            return len(self._pages) < limits.PAGES_IN_FLIGHT_MAX if behind else not self._pages
+        return self.state is State.LIVE and self.follow and behind
+
+    def fill(self, room: int, now: int) -> None:
+        """Send what is waiting, at most about `room` bytes. Call it when the link has room and after commits."""
+        while room > 0 and self.wants_room:
+            if self._answers:
+                room -= self._serve_answer()
+            elif self.state is State.CATCHING_UP:
+                room -= self._serve_changes()
+            else:
+                room -= self._serve_log()
+
+    # --- answers of the host ---------------------------------------------------------------------------------
+
+    def accepted(self, number: int, verdicts: Sequence[Verdict], seqs: Sequence[int], now: int) -> None:
+        """The push `number` was decided and stored; `seqs` are the log's numbers for it.
+
+        The acknowledgement leaves with `acknowledge`, so that several pushes share a frame.
+        """
+        if self.closed:
+            return
+        expected, size = self._pushes.sizes.popleft()
+        assert expected == number, "pushes are answered in order"
+        self._pushes.bytes -= size
+        self._pushes.verdicts.extend(verdicts)
+        self._pushes.answered = number
+        self._pushes.own.update(seqs)
+
+    def acknowledge(self, now: int) -> None:
+        """Send one acknowledgement for all pushes answered since the last."""
+        pushes = self._pushes
+        if self.closed or not pushes.verdicts:
+            return
+        self._skip_own()
+        cursor = self.cursor if self.state is State.LIVE and self.follow else None
+        self._send(Ack(pushes.answered, cursor, tuple(pushes.verdicts)))
+        pushes.verdicts = []
+
+    def inventory(self, entries: Sequence[tuple[str, bytes]], more: bool, now: int) -> None:
+        """The answer to `ReadInventory`."""
+        if self.closed:
+            return
+        self._reading_inventory = False
+        self._page += 1
+        if entries:
+            self._pages[self._page] = None
+            self._inventory_after = entries[-1][0]
+        if not more:
+            self._inventory_after = None
+        self._send(Inventory(self._page, tuple(InventoryEntry(*entry) for entry in entries), more))
+        if not more:
+            self.state = State.CATCHING_UP
+        else:
+            self._read_inventory()
+
+    def receipt(self, number: int, head: int, count: int, root: bytes, now: int) -> None:
+        """The answer to `ReadReceipt`."""
+        if not self.closed:
+            self._send(Receipt(number, head, count, root))
+
+    # --- messages --------------------------------------------------------------------------------------------
+
+    def _on_hello(self, hello: Hello, now: int) -> None:
+        versions = set(hello.versions) & set(VERSIONS)
+        if not versions:
+            self.close("version_mismatch", f"this side speaks versions {list(VERSIONS)}", now)
+            return
+        refusal = self._authorise(hello)
+        if refusal is not None:
+            self.close(refusal.code, refusal.message, now, refusal.retry_after_us)
+            return
+        self.partner = hello.replica
+        self.follow = hello.follow
+        head = self._source.head()
+        resumable = (
+            hello.count == 0
+            if hello.resume is None
+            else hello.resume.epoch == self._source.epoch and hello.resume.cursor <= head
+        )
+        mode = MODE_CHANGES if resumable or not hello.follow else MODE_INVENTORY
+        epoch = self._source.epoch
+        self._send(
+            Welcome(
+                max(versions),
+                self._source.replica,
+                self._wall_clock(),
+                epoch,
+                head,
+                mode,
+                limits.FRAME_BYTES_MAX,
+            )
+        )
+        self._effects.append(Greeted(hello.replica, hello.agent))
+        if not hello.follow:
+            self.state = State.LIVE
+        elif mode == MODE_INVENTORY:
+            self.cursor = head
+            self._inventory_after = ""
+            self.state = State.COMPARING
+            self._read_inventory()
+        else:
+            self.cursor = hello.resume.cursor if hello.resume else 0
+            self.state = State.CATCHING_UP
+            self._serve_changes()  # with the welcome, so that nothing changed costs one round trip
+
+    def _on_want(self, want: Want, now: int) -> None:
+        if want.page == 0:
+            if len(self._answers) >= limits.PUSHES_IN_FLIGHT_MAX:
+                raise ProtocolViolation("too many wants without a page", "Wait for the answers.")
+            self._answers.append(_Answer(0, None, deque(want.entries)))
+            return
+        if want.page not in self._pages:
+            raise ProtocolViolation(f"page {want.page} was not sent, or was answered already")
+        self._answers.append(_Answer(want.page, self._pages.pop(want.page), deque(want.entries)))
+        self._read_inventory()
+
+    def _on_have(self, have: Have, now: int) -> None:
+        if not self._confirmed <= have.received <= self._sent:
+            raise ProtocolViolation("more bytes were confirmed than sent")
+        self._confirmed = have.received
+
+    def _on_push(self, push: Push, now: int) -> None:
+        pushes = self._pushes
+        if push.number != pushes.last + 1:
+            raise ProtocolViolation(f"push {push.number} came after push {pushes.last}")
+        # The host stops reading at the limit, but frames that were under way still arrive: twice the limit.
+        if len(pushes.sizes) >= 2 * limits.PUSHES_IN_FLIGHT_MAX:
+            raise ProtocolViolation("too many pushes without waiting for acknowledgements")
+        size = sum(len(entry.update) for entry in push.entries)
+        pushes.last = push.number
+        pushes.sizes.append((push.number, size))
+        pushes.bytes += size
+        self._effects.append(Accept(push.number, push.entries))
+
+    def _on_receipt_request(self, request: ReceiptRequest, now: int) -> None:
+        self._effects.append(ReadReceipt(request.number))
+
+    # --- serving ---------------------------------------------------------------------------------------------
+
+    def _may_send(self) -> bool:
+        return self._sent - self._confirmed < limits.UNCONFIRMED_BYTES_MAX
+
+    def _read_inventory(self) -> None:
+        after = self._inventory_after
+        if after is None or self._reading_inventory or len(self._pages) >= limits.PAGES_IN_FLIGHT_MAX:
+            return
+        self._reading_inventory = True
+        self._effects.append(ReadInventory(after, limits.PAGE_RECORDS_MAX))
+
+    def _serve_changes(self) -> int:
+        """Send the next page of the feed; an empty page says that the partner is up to date."""
+        entries = self._source.feed(self.cursor, limits.PAGE_RECORDS_MAX)
+        self.cursor = entries[-1].seq if entries else self._source.head()
+        self._page += 1
+        if entries:
+            self._pages[self._page] = self.cursor
+        else:
+            self._pushes.own = {seq for seq in self._pushes.own if seq > self.cursor}
+            self.state = State.LIVE
+        listed = tuple(ChangesEntry(entry.record, entry.seq, entry.state_vector) for entry in entries)
+        return self._send(Changes(self._page, self.cursor, listed))
+
+    def _serve_answer(self) -> int:
+        """Send one frame of the oldest answer. Its last frame carries the page's cursor."""
+        answer = self._answers[0]
+        entries: list[UpdatesEntry] = []
+        size = 0
+        while answer.entries and size < limits.FRAME_BYTES_TARGET:
+            wanted = answer.entries[0]
+            diff = self._source.diff(wanted.record, wanted.state_vector)
+            if diff is not None:
+                addition = len(diff.update) + len(diff.state_vector)
+                if entries and size + addition > limits.FRAME_BYTES_MAX // 2:
+                    break
+                entries.append(UpdatesEntry(wanted.record, diff.update, diff.state_vector))
+                size += addition
+            answer.entries.popleft()
+        last = not answer.entries
+        if last:
+            self._answers.popleft()
+        return self._send_updates(Updates(answer.page, answer.cursor if last else None, last, tuple(entries)))
+
+    def _serve_log(self) -> int:
+        """Send the next committed updates, or go back to the feed when they are too many or compacted away."""
+        self._skip_own()
+        behind = self._source.head() - self.cursor
+        updates = None
+        if behind <= limits.FOLLOW_ENTRIES_MAX:
+            updates = self._source.log(self.cursor, limits.PAGE_RECORDS_MAX, limits.FRAME_BYTES_TARGET)
+        if not updates:
+            self.state = State.CATCHING_UP
+            return 0
+        own = self._pushes.own
+        entries = []
+        for entry in updates:
+            self.cursor = entry.seq
+            if entry.seq in own:
+                own.discard(entry.seq)
+            else:
+                entries.append(UpdatesEntry(entry.record, entry.update, b""))
+        if not entries:
+            return 0
+        return self._send_updates(Updates(0, self.cursor, True, tuple(entries)))
+
+    def _send_updates(self, updates: Updates) -> int:
+        size = self._send(updates)
+        self._sent += size
+        return size
+
+    def _skip_own(self) -> None:
+        """Let the cursor pass what this session pushed itself, so that its acknowledgement can carry it on."""
+        own = self._pushes.own
+        if self.state is not State.LIVE:
+            return
+        while self.cursor + 1 in own:
+            self.cursor += 1
+            own.discard(self.cursor)
+        if not self.follow:
+            own.clear()

@@ -1,0 +1,366 @@
+"""The dialing end of a session: asks for what it lacks, pushes what the partner lacks.
+
+Rules and invariants:
+
+1. A cursor is stored in the same commit as, or after, everything that it stands for. While an update could not
+   be integrated for want of an earlier one (a gap), no cursor is stored until the repair has arrived.
+2. A record has at most one push under way. What was edited meanwhile is pushed after its answer.
+3. Whatever the partner sends is handed to the host in order; the host commits in order.
+4. Nothing is waited for without a bound: the partner's silence ends the session (see `Session.timer`).
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from typing import ClassVar
+
+from crdt_sync import limits
+from crdt_sync.errors import ProtocolViolation
+from crdt_sync.protocol import VERSIONS
+from crdt_sync.protocol.effects import (
+    Acknowledge,
+    CaughtUp,
+    Integrate,
+    Owe,
+    Pushed,
+    ReceiptArrived,
+    Welcomed,
+)
+from crdt_sync.protocol.messages import (
+    MODE_INVENTORY,
+    Ack,
+    Changes,
+    Have,
+    Hello,
+    Inventory,
+    Push,
+    PushEntry,
+    Receipt,
+    ReceiptRequest,
+    Resume,
+    Updates,
+    UpdatesEntry,
+    VerdictCode,
+    Want,
+    WantEntry,
+    Welcome,
+)
+from crdt_sync.protocol.session import Session
+from crdt_sync.protocol.source import DialerSource
+from crdt_sync.protocol.states import DIALER_TABLE, State, Table
+
+_HAVE_EVERY_BYTES = limits.UNCONFIRMED_BYTES_MAX // 16
+_GAPS_MAX = 3  # a diff by state vector closes a gap at once, unless new gaps keep arriving meanwhile
+_RETRY_AFTER_US = 2_000_000  # a partner whose disk is full is asked again this much later
+
+
+class Dialer(Session):
+    """Our end of a session that we opened. See the module's rules; `Session` has the calls that both ends share."""
+
+    table: ClassVar[Table] = DIALER_TABLE
+
+    def __init__(
+        self,
+        source: DialerSource,
+        *,
+        resume: Resume | None,
+        token: str,
+        follow: bool,
+        agent: str,
+        wall: int,
+        now: int,
+    ) -> None:
+        super().__init__(now)
+        self._source = source
+        self._greeted_at = now
+        self._wall_at_greeting = wall
+        self.follow = follow
+        self._cursor: int | None = None  # the newest cursor not stored yet because a repair is under way
+        self._repairs: deque[frozenset[str]] = deque()  # records of each want that a gap made necessary
+        self._gaps: dict[str, int] = {}  # how often each record under repair had a gap
+        self._repairing: dict[int, frozenset[str]] = {}  # Integrate effects that end a repair
+        self._number = 0  # of Integrate effects
+        self._integrating: dict[int, int] = {}  # their sizes
+        self._received = 0
+        self._had = 0
+        self._stored = 0
+        self._inventory_after = ""
+        self._inventory_pages: set[int] = set()
+        self._ending = False  # the partner has told the end of its feed
+        self._scan: str | None = None  # the outbox is read on behind this record
+        self._ready: dict[str, None] = {}  # records to push next, oldest first
+        self._pushing: dict[str, tuple[int, bytes]] = {}  # record -> (edit, state vector that the push leads to)
+        self._pushes: deque[tuple[int, tuple[str, ...], int]] = deque()
+        self._push_bytes = 0
+        self._push_number = 0
+        self._acknowledging = 0
+        self._acknowledge_number = 0
+        self._later: dict[str, None] = {}  # refused for now
+        self._later_at: int | None = None
+        self._send(
+            Hello(
+                VERSIONS,
+                source.replica,
+                token,
+                wall,
+                resume,
+                follow,
+                source.count(),
+                agent[: limits.ACTOR_LENGTH_MAX],
+            )
+        )
+
+    # --- what the host asks ----------------------------------------------------------------------------------
+
+    @property
+    def settled(self) -> bool:
+        """Whether everything known here was exchanged: all fetched and stored, all pushed and answered."""
+        return (
+            self.state is State.LIVE
+            and not self._integrating
+            and not self._pushing
+            and not self._acknowledging
+            and not self._ready
+            and not self._later
+            and self._scan is None
+            and not self._repairs
+        )
+
+    def notify(self, records: Sequence[str] = ()) -> None:
+        """The outbox has new entries: these, or, without names, any."""
+        if records and len(self._ready) + len(records) <= limits.FOLLOW_ENTRIES_MAX:
+            self._ready.update(dict.fromkeys(records))
+        else:
+            self._scan = ""
+
+    @property
+    def wants_room(self) -> bool:
+        """Whether `fill` may have something to push."""
+        return (
+            self.state not in {State.GREETING, State.CLOSED}
+            and bool(self._ready or self._scan is not None)
+            and len(self._pushes) < limits.PUSHES_IN_FLIGHT_MAX
+            and self._push_bytes < limits.PUSH_BYTES_IN_FLIGHT_MAX
+        )
+
+    def fill(self, room: int, now: int) -> None:
+        """Push what the partner lacks, at most about `room` bytes. Call it when the link has room."""
+        while room > 0 and self.wants_room:
+            sent = self._push_next()
+            if not sent:
+                return
+            room -= sent
+
+    def request_receipt(self, number: int) -> None:
+        """Ask the partner for a receipt; it comes as `ReceiptArrived`."""
+        self._send(ReceiptRequest(number))
+
+    def next_timer(self) -> int | None:
+        """See `Session.next_timer`."""
+        timer = super().next_timer()
+        if timer is None or self._later_at is None:
+            return timer
+        return min(timer, self._later_at)
+
+    def timer(self, now: int) -> None:
+        """See `Session.timer`."""
+        if self._later_at is not None and now >= self._later_at:
+            self._ready.update(self._later)
+            self._later, self._later_at = {}, None
+        super().timer(now)
+
+    # --- answers of the host ---------------------------------------------------------------------------------
+
+    def integrated(self, number: int, gaps: Sequence[tuple[str, bytes]], now: int) -> None:
+        """`Integrate` is on disk, but for `gaps`: records whose updates need earlier ones, with our vectors."""
+        if self.closed:
+            return
+        self._stored += self._integrating.pop(number)
+        for record in self._repairing.pop(number, ()):
+            if record not in dict(gaps):
+                self._gaps.pop(record, None)
+        if gaps:
+            self._repair(gaps, now)
+        elif not self._repairs and not self._repairing and self._cursor is not None:
+            cursor, self._cursor = self._cursor, None
+            self._integrate((), cursor)
+        if self._stored - self._had >= _HAVE_EVERY_BYTES or (not self._integrating and self._stored > self._had):
+            self._had = self._stored
+            self._send(Have(self._stored))
+        self._finish_catching_up()
+
+    def acknowledged(self, number: int, again: Sequence[str], now: int) -> None:
+        """`Acknowledge` is on disk; `again` are records of it that still have something to push."""
+        if self.closed:
+            return
+        self._acknowledging -= 1
+        self._ready.update(dict.fromkeys(again))
+
+    # --- messages --------------------------------------------------------------------------------------------
+
+    def _on_welcome(self, welcome: Welcome, now: int) -> None:
+        if welcome.version not in VERSIONS:
+            raise ProtocolViolation(f"the partner chose version {welcome.version}, which was not offered")
+        # The partner read its clock about half a round trip ago.
+        offset = welcome.now - (self._wall_at_greeting + (now - self._greeted_at) // 2)
+        comparing = welcome.mode == MODE_INVENTORY
+        self._effects.append(Welcomed(welcome.replica, welcome.epoch, offset, comparing))
+        if not self.follow:
+            self.state = State.LIVE
+            self._effects.append(CaughtUp())
+        else:
+            self.state = State.COMPARING if comparing else State.CATCHING_UP
+        self._scan = ""
+
+    def _on_changes(self, changes: Changes, now: int) -> None:
+        self.state = State.CATCHING_UP
+        if not changes.entries:
+            self._ending = True
+            self._integrate((), changes.cursor)
+            return
+        self._ending = False
+        source = self._source
+        self._send(
+            Want(
+                changes.page,
+                tuple(WantEntry(entry.record, source.state_vector(entry.record)) for entry in changes.entries),
+            )
+        )
+
+    def _on_inventory(self, inventory: Inventory, now: int) -> None:
+        """Compare one page of the partner's records, sorted by id, with the same range of ours."""
+        theirs = {entry.record: entry.digest for entry in inventory.entries}
+        if inventory.entries and (
+            list(theirs) != sorted(theirs) or inventory.entries[0].record <= self._inventory_after
+        ):
+            raise ProtocolViolation("the inventory is not in order of the record ids")
+        last = inventory.entries[-1].record if inventory.more and inventory.entries else None
+        if inventory.more and last is None:
+            raise ProtocolViolation("an empty inventory page promised more")
+        ours = self._ours(last)
+        wanted = [record for record, digest in theirs.items() if ours.get(record) != digest]
+        owed = tuple(record for record in ours if record not in theirs)
+        if owed:
+            self._effects.append(Owe(owed))
+            self._scan = ""
+        if inventory.entries:
+            source = self._source
+            self._inventory_pages.add(inventory.page)
+            self._send(Want(inventory.page, tuple(WantEntry(record, source.state_vector(record)) for record in wanted)))
+        if last is not None:
+            self._inventory_after = last
+        else:
+            self.state = State.CATCHING_UP
+
+    def _on_updates(self, updates: Updates, now: int) -> None:
+        repair = updates.page == 0 and updates.cursor is None
+        if repair and not self._repairs:
+            raise ProtocolViolation("an answer came to a want that was not sent")
+        self._integrate(updates.entries, updates.cursor, owe=updates.page in self._inventory_pages)
+        if repair and updates.last:
+            self._repairing[self._number] = self._repairs.popleft()
+
+    def _on_ack(self, ack: Ack, now: int) -> None:
+        verdicts = list(reversed(ack.verdicts))
+        pushed: list[Pushed] = []
+        while self._pushes and self._pushes[0][0] <= ack.number:
+            _, records, size = self._pushes.popleft()
+            self._push_bytes -= size
+            for record in records:
+                if not verdicts:
+                    raise ProtocolViolation("an acknowledgement lacks verdicts")
+                edit, state_vector = self._pushing.pop(record)
+                pushed.append(Pushed(record, edit, state_vector, verdicts.pop()))
+        if verdicts or not pushed:
+            raise ProtocolViolation("an acknowledgement answers what was not pushed")
+        for answer in pushed:
+            if answer.verdict.code is VerdictCode.RETRY:
+                self._later[answer.record] = None
+                self._later_at = now + _RETRY_AFTER_US
+        self._acknowledge_number += 1
+        self._acknowledging += 1
+        cursor = None if self._repairs or self._repairing else ack.cursor
+        self._effects.append(Acknowledge(self._acknowledge_number, tuple(pushed), cursor))
+
+    def _on_receipt(self, receipt: Receipt, now: int) -> None:
+        self._effects.append(ReceiptArrived(receipt))
+
+    # --- parts -----------------------------------------------------------------------------------------------
+
+    def _integrate(self, entries: tuple[UpdatesEntry, ...], cursor: int | None, owe: bool = False) -> None:
+        self._number += 1
+        self._integrating[self._number] = sum(len(entry.update) for entry in entries)
+        if cursor is not None and (self._repairs or self._repairing):
+            self._cursor, cursor = cursor, None  # held back until the repair is stored
+        self._effects.append(Integrate(self._number, entries, cursor, owe))
+
+    def _repair(self, gaps: Sequence[tuple[str, bytes]], now: int) -> None:
+        """Ask, by state vector, for what the gaps lack. A partner that cannot close one is given up."""
+        for record, _ in gaps:
+            self._gaps[record] = self._gaps.get(record, 0) + 1
+            if self._gaps[record] > _GAPS_MAX:
+                self.close("gap", f"the diff of {record} does not close its gap", now, retry_after_us=0)
+                return
+        for start in range(0, len(gaps), limits.WANT_RECORDS_MAX):
+            part = gaps[start : start + limits.WANT_RECORDS_MAX]
+            self._repairs.append(frozenset(record for record, _ in part))
+            self._send(Want(0, tuple(WantEntry(*gap) for gap in part)))
+
+    def _finish_catching_up(self) -> None:
+        if self._ending and self.state is State.CATCHING_UP and not self._integrating and not self._repairs:
+            self._ending = False
+            self.state = State.LIVE
+            self._effects.append(CaughtUp())
+
+    def _ours(self, last: str | None) -> dict[str, bytes]:
+        """Our records behind the last page and up to `last` (None: all that follow), with their digests."""
+        ours: dict[str, bytes] = {}
+        after = self._inventory_after
+        while True:
+            page = self._source.inventory(after, limits.PAGE_RECORDS_MAX)
+            for record, digest in page:
+                if last is not None and record > last:
+                    return ours
+                ours[record] = digest
+            if len(page) < limits.PAGE_RECORDS_MAX:
+                return ours
+            after = page[-1][0]
+
+    def _push_next(self) -> int:
+        """Send one push of ready records; 0 when none had anything to push."""
+        entries: list[PushEntry] = []
+        size = 0
+        while size < limits.FRAME_BYTES_TARGET and len(entries) < limits.PUSH_RECORDS_MAX:
+            if not self._ready and not self._read_outbox():
+                break
+            record = next(iter(self._ready))
+            del self._ready[record]
+            if record in self._pushing:
+                continue  # pushed again when its answer is noted, see `acknowledged`
+            owed = self._source.outgoing(record)
+            if owed is None:
+                continue
+            outgoing, diff = owed
+            if entries and size + len(diff.update) > limits.FRAME_BYTES_MAX // 2:
+                self._ready[record] = None
+                break
+            self._pushing[record] = (outgoing.edit, diff.state_vector)
+            entries.append(PushEntry(record, diff.update))
+            size += len(diff.update)
+        if not entries:
+            return 0
+        self._push_number += 1
+        self._pushes.append((self._push_number, tuple(entry.record for entry in entries), size))
+        self._push_bytes += size
+        return self._send(Push(self._push_number, tuple(entries)))
+
+    def _read_outbox(self) -> bool:
+        """Read on in the outbox; whether anything became ready."""
+        while self._scan is not None:
+            page = self._source.outbox(self._scan, limits.PUSH_RECORDS_MAX)
+            self._scan = page[-1].record if len(page) == limits.PUSH_RECORDS_MAX else None
+            for outgoing in page:
+                if outgoing.record not in self._pushing and outgoing.record not in self._later:
+                    self._ready[outgoing.record] = None
+            if self._ready:
+                return True
+        return False

@@ -1,0 +1,145 @@
+"""What a session asks of its host. The host drains them, in order, after every call into the session.
+
+An effect that names an answer must be answered, once, by the method that it names; until then nothing that
+depends on it is acknowledged.
+"""
+
+from dataclasses import dataclass
+
+from crdt_sync.protocol.messages import PresenceEntry, PushEntry, Receipt, UpdatesEntry, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send this frame to the partner."""
+
+    frame: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The session is over; close the link. `retry_after_us` is None where trying again cannot help."""
+
+    code: str
+    message: str
+    retry_after_us: int | None
+    by_partner: bool
+
+
+# --- dialer --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Welcomed:
+    """The handshake succeeded. `clock_offset_us` is the partner's clock minus ours, good to half a round trip."""
+
+    replica: bytes
+    epoch: bytes
+    clock_offset_us: int
+    comparing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Integrate:
+    """Integrate and store these updates, and the cursor if given, in one commit. Answer: `Dialer.integrated`."""
+
+    number: int
+    entries: tuple[UpdatesEntry, ...]
+    cursor: int | None
+    owe: bool  # the partner's state vectors are given, and what it lacks must go to the outbox
+
+
+@dataclass(frozen=True, slots=True)
+class Owe:
+    """The partner lacks these records: put them into the outbox, before any later cursor is stored."""
+
+    records: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """One record of a push that the partner has answered."""
+
+    record: str
+    edit: int
+    state_vector: bytes
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledge:
+    """Note these verdicts in the outbox, and the cursor if given. Answer: `Dialer.acknowledged`."""
+
+    number: int
+    verdicts: tuple[Pushed, ...]
+    cursor: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class CaughtUp:
+    """All that the partner held at the start of the session, or of this catching up, has arrived."""
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceSeen:
+    """Who has which record open, according to the partner."""
+
+    entries: tuple[PresenceEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptArrived:
+    """The partner's receipt: count and root digest of all that it holds at `head`."""
+
+    receipt: Receipt
+
+
+# --- acceptor ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Greeted:
+    """The partner's hello was accepted."""
+
+    replica: bytes
+    agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """Integrate and store the partner's push. Answer: `Acceptor.accepted`, in order of the numbers."""
+
+    number: int
+    entries: tuple[PushEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadInventory:
+    """Read the next records after `after` with their digests. Answer: `Acceptor.inventory`."""
+
+    after: str
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReadReceipt:
+    """Compute a receipt. Answer: `Acceptor.receipt`."""
+
+    number: int
+
+
+Effect = (
+    Send
+    | Closed
+    | Welcomed
+    | Integrate
+    | Owe
+    | Acknowledge
+    | CaughtUp
+    | PresenceSeen
+    | ReceiptArrived
+    | Greeted
+    | Accept
+    | ReadInventory
+    | ReadReceipt
+)

@@ -1,0 +1,117 @@
+"""What both ends of a session share: the table, the timer, keepalive, closing.
+
+A host calls `receive`, `timer`, `fill` and the answers to effects; after each call it drains the effects and
+asks `next_timer`. What the partner sends never raises out of a session: it ends it, with a bye that says why.
+"""
+
+from typing import ClassVar
+
+from crdt_sync import limits
+from crdt_sync.errors import ProtocolViolation
+from crdt_sync.protocol import codec
+from crdt_sync.protocol.effects import Closed, Effect, PresenceSeen, Send
+from crdt_sync.protocol.messages import Bye, Message, Ping, Pong, Presence, PresenceEntry
+from crdt_sync.protocol.states import State, Table
+
+
+class Session:
+    """The common part of `Dialer` and `Acceptor`. Times are microseconds of any steady clock, given as `now`."""
+
+    table: ClassVar[Table]
+
+    def __init__(self, now: int) -> None:
+        self.state = State.GREETING
+        self._effects: list[Effect] = []
+        self._heard_at = now
+        self._pinged = 0
+        self._deadline = now + limits.HANDSHAKE_TIMEOUT_US
+
+    def drain(self) -> list[Effect]:
+        """The effects since the last call, in the order in which they must be carried out."""
+        effects, self._effects = self._effects, []
+        return effects
+
+    @property
+    def closed(self) -> bool:
+        """Whether the session is over."""
+        return self.state is State.CLOSED
+
+    def receive(self, frame: bytes, now: int) -> None:
+        """Take one frame from the partner."""
+        if self.closed:
+            return
+        self._heard_at = now
+        self._pinged = 0
+        greeting = self.state is State.GREETING
+        try:
+            message = codec.decode(frame, limits.HELLO_BYTES_MAX if greeting else limits.FRAME_BYTES_MAX)
+            transition = self.table.get((self.state, type(message)))
+            if transition is None:
+                raise ProtocolViolation(
+                    f"{type(message).__name__} is not allowed while {self.state.value}",
+                    "One side runs software that does not follow docs/protocol.md; update both.",
+                )
+            getattr(self, "_on_" + transition.handler)(message, now)
+        except ProtocolViolation as violation:
+            self.close(violation.code, violation.message, now)
+
+    def next_timer(self) -> int | None:
+        """When `timer` wants to be called, or None when the session is over."""
+        if self.closed:
+            return None
+        if self.state is State.GREETING:
+            return self._deadline
+        return self._heard_at + (limits.SILENCE_US_MAX if self._pinged else limits.KEEPALIVE_US)
+
+    def timer(self, now: int) -> None:
+        """The time given by `next_timer` has come. Calling it early is harmless."""
+        if self.closed:
+            return
+        if self.state is State.GREETING:
+            if now >= self._deadline:
+                self.close("timeout", "the handshake took too long", now, retry_after_us=0)
+        elif now >= self._heard_at + limits.SILENCE_US_MAX:
+            self.close("timeout", "the partner fell silent", now, retry_after_us=0)
+        elif now >= self._heard_at + limits.KEEPALIVE_US and not self._pinged:
+            self._pinged += 1
+            self._send(Ping(self._pinged))
+
+    def close(self, code: str, message: str, now: int, retry_after_us: int | None = None) -> None:
+        """End the session from this side, telling the partner why. `retry_after_us` None: do not try again."""
+        if self.closed:
+            return
+        retry_ms = None if retry_after_us is None else retry_after_us // 1000
+        self._send(Bye(code, message[: limits.REASON_LENGTH_MAX], retry_ms))
+        self._end(Closed(code, message, retry_after_us, by_partner=False))
+
+    def lost(self) -> None:
+        """The link is gone."""
+        if not self.closed:
+            self._end(Closed("connection_lost", "the connection was lost", 0, by_partner=True))
+
+    def present(self, entries: tuple[PresenceEntry, ...]) -> None:
+        """Tell the partner who has which record open. Dropped while the session is not open."""
+        if self.state not in {State.GREETING, State.CLOSED}:
+            self._send(Presence(entries[: limits.PRESENCE_ENTRIES_MAX]))
+
+    def _end(self, closed: Closed) -> None:
+        self.state = State.CLOSED
+        self._effects.append(closed)
+
+    def _send(self, message: Message) -> int:
+        frame = codec.encode(message)
+        self._effects.append(Send(frame))
+        return len(frame)
+
+    def _on_bye(self, message: Bye, now: int) -> None:
+        retry_us = None if message.retry_after_ms is None else message.retry_after_ms * 1000
+        self._end(Closed(message.code, message.message, retry_us, by_partner=True))
+
+    def _on_ping(self, message: Ping, now: int) -> None:
+        self._send(Pong(message.number))
+
+    def _on_pong(self, message: Pong, now: int) -> None:
+        """Nothing to do: hearing anything at all proves that the partner lives."""
+
+    def _on_presence(self, message: Presence, now: int) -> None:
+        self._effects.append(PresenceSeen(message.entries))

@@ -1,0 +1,81 @@
+"""What a session reads from its replica. Reads are synchronous, cheap, and see only committed data."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+
+class Change(NamedTuple):
+    """The newest change of one record: its place in the feed and the record's state vector."""
+
+    seq: int
+    record: str
+    state_vector: bytes
+
+
+class LogUpdate(NamedTuple):
+    """One committed update, as it was received."""
+
+    seq: int
+    record: str
+    update: bytes
+
+
+class Outgoing(NamedTuple):
+    """A record that the partner still lacks something of."""
+
+    record: str
+    edit: int
+
+
+class Diff(NamedTuple):
+    """What a partner lacks of a record, and the state vector that it leads to."""
+
+    update: bytes
+    state_vector: bytes
+
+
+class AcceptorSource(Protocol):
+    """What the accepting side reads."""
+
+    @property
+    def replica(self) -> bytes:
+        """This replica's id, 16 bytes."""
+
+    @property
+    def epoch(self) -> bytes:
+        """The epoch of this store's history, 16 bytes."""
+
+    def head(self) -> int:
+        """The newest sequence number, 0 in an empty store."""
+
+    def feed(self, after: int, limit: int) -> Sequence[Change]:
+        """The newest change of each record changed after `after`, ascending by sequence number."""
+
+    def log(self, after: int, limit: int, bytes_max: int) -> Sequence[LogUpdate] | None:
+        """Committed updates after `after`, without a hole; None where compaction removed some of them."""
+
+    def diff(self, record: str, state_vector: bytes) -> Diff | None:
+        """What somebody with `state_vector` lacks; None for a record that is not held or cannot be read."""
+
+
+class DialerSource(Protocol):
+    """What the dialing side reads. All of it is about one partner, which the host knows."""
+
+    @property
+    def replica(self) -> bytes:
+        """This replica's id, 16 bytes."""
+
+    def count(self) -> int:
+        """How many records are held."""
+
+    def state_vector(self, record: str) -> bytes:
+        """The record's state vector, empty (one zero byte) where the record is not held."""
+
+    def inventory(self, after: str, limit: int) -> Sequence[tuple[str, bytes]]:
+        """The next records after `after` in order of their ids, with their digests."""
+
+    def outbox(self, after: str, limit: int) -> Sequence[Outgoing]:
+        """The next records, by id, that the partner lacks and has not refused."""
+
+    def outgoing(self, record: str) -> tuple[Outgoing, Diff] | None:
+        """What to push of `record`; None where nothing is owed, or the partner refused it."""

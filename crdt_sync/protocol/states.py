@@ -1,0 +1,110 @@
+"""The transition table: which message may arrive in which state, and who handles it.
+
+Rules:
+
+1. A pair (state, message) that is not in the table is a protocol violation: the session says bye and ends.
+2. `Bye`, `Ping` and `Pong` are allowed in every open state of both roles.
+3. A handler moves the session only to the states that its row names.
+
+The tables in `docs/protocol.md` are printed from here, and a test compares them.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from crdt_sync.protocol.messages import (
+    Ack,
+    Bye,
+    Changes,
+    Have,
+    Hello,
+    Inventory,
+    Message,
+    Ping,
+    Pong,
+    Presence,
+    Push,
+    Receipt,
+    ReceiptRequest,
+    Updates,
+    Want,
+    Welcome,
+)
+
+
+class State(Enum):
+    """Where a session stands. The two roles share the names that mean the same."""
+
+    GREETING = "greeting"  # hello or welcome is awaited
+    COMPARING = "comparing"  # inventories are exchanged: the partners share no epoch
+    CATCHING_UP = "catching up"  # changes since the cursor are fetched
+    LIVE = "live"  # everything known was exchanged; committed updates flow as they come
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One row of the table."""
+
+    state: State
+    message: type[Message]
+    handler: str
+    leads_to: tuple[State, ...]
+
+
+OPEN = (State.COMPARING, State.CATCHING_UP, State.LIVE)
+
+
+def _rows(states: tuple[State, ...], message: type[Message], handler: str, *leads_to: State) -> list[Transition]:
+    return [Transition(state, message, handler, leads_to or (state,)) for state in states]
+
+
+_COMMON = [
+    *_rows((State.GREETING, *OPEN), Bye, "bye", State.CLOSED),
+    *_rows(OPEN, Ping, "ping"),
+    *_rows(OPEN, Pong, "pong"),
+    *_rows(OPEN, Presence, "presence"),
+]
+
+DIALER = [
+    *_COMMON,
+    *_rows((State.GREETING,), Welcome, "welcome", State.COMPARING, State.CATCHING_UP, State.LIVE),
+    *_rows((State.COMPARING,), Inventory, "inventory", State.COMPARING, State.CATCHING_UP),
+    *_rows((State.CATCHING_UP, State.LIVE), Changes, "changes", State.CATCHING_UP, State.LIVE),
+    *_rows((State.COMPARING, State.CATCHING_UP), Updates, "updates", State.CATCHING_UP, State.LIVE),
+    *_rows((State.LIVE,), Updates, "updates"),
+    *_rows(OPEN, Ack, "ack"),
+    *_rows(OPEN, Receipt, "receipt"),
+]
+
+ACCEPTOR = [
+    *_COMMON,
+    *_rows((State.GREETING,), Hello, "hello", State.COMPARING, State.CATCHING_UP, State.LIVE, State.CLOSED),
+    *_rows(OPEN, Want, "want"),
+    *_rows(OPEN, Have, "have"),
+    *_rows(OPEN, Push, "push"),
+    *_rows(OPEN, ReceiptRequest, "receipt_request"),
+]
+
+Table = dict[tuple[State, type[Message]], Transition]
+
+
+def index(rows: list[Transition]) -> Table:
+    """The table by (state, message type). A pair that stands twice is a mistake in the table."""
+    table = {(row.state, row.message): row for row in rows}
+    assert len(table) == len(rows)
+    return table
+
+
+DIALER_TABLE = index(DIALER)
+ACCEPTOR_TABLE = index(ACCEPTOR)
+
+
+def as_markdown(rows: list[Transition]) -> str:
+    """The table as it stands in `docs/protocol.md`."""
+    lines = ["| state | message | may lead to |", "|---|---|---|"]
+    ordered = sorted(rows, key=lambda row: (list(State).index(row.state), row.message.__name__))
+    for row in ordered:
+        targets = ", ".join(state.value for state in row.leads_to)
+        lines.append(f"| {row.state.value} | `{row.message.__name__}` | {targets} |")
+    return "\n".join(lines) + "\n"

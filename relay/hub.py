@@ -1,0 +1,525 @@
+"""The hub: who gets what. Pure: no clock, no socket, no disk; the server or the simulator carries out its effects.
+
+The way of a push, and the invariants on it:
+
+    Accept (session) -> queue -> Integrate -> integrated() -> Commit -> committed() -> Ack, and followers read on
+
+1. One batch is integrated at a time, while earlier ones commit: order per record is order of integration, and the
+   log is written in the same order.
+2. Nothing is acknowledged, and nothing is shown to a follower, before `committed`.
+3. When a commit fails, everything integrated after it may build on what was not stored. All of it is answered
+   "retry", and the worker forgets the records; no update is ever stored without what it builds on.
+4. Batches are filled round robin, one push of each session at a time, so a greedy session delays only itself.
+5. An update that brought nothing new is acknowledged like any other: what it repeats may still be on its way to the
+   disk, so its answer rides on the newest commit.
+6. A session whose bytes killed workers too often is closed; everybody else notices nothing.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from crdt_sync import limits
+from crdt_sync.protocol.acceptor import Acceptor, Authorise, Refusal
+from crdt_sync.protocol.effects import Accept, Closed, Greeted, PresenceSeen, ReadInventory, ReadReceipt, Send
+from crdt_sync.protocol.messages import Hello, PresenceEntry, Verdict, VerdictCode
+from crdt_sync.protocol.source import AcceptorSource
+
+VERDICTS = {
+    "accepted": VerdictCode.ACCEPTED,
+    "gap": VerdictCode.GAP,
+    "malformed": VerdictCode.MALFORMED,
+    "too_large": VerdictCode.TOO_LARGE,
+    "clock_ahead": VerdictCode.CLOCK_AHEAD,
+    "poison": VerdictCode.POISON,
+}
+_RETRY = Verdict(VerdictCode.RETRY, reason="not stored: the relay's disk refused it; it will be sent again")
+
+
+# --- effects -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """Send this frame to that session's link."""
+
+    session: int
+    frame: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Hangup:
+    """Close that session's link, after what was delivered to it."""
+
+    session: int
+    closed: Closed
+
+
+@dataclass(frozen=True, slots=True)
+class IntegrationItem:
+    """Updates of one record, in order."""
+
+    record: str
+    updates: tuple[bytes, ...]
+    snapshot: bool  # a new snapshot is due
+
+
+@dataclass(frozen=True, slots=True)
+class Integrate:
+    """Integrate these in the worker. Answer: `Hub.integrated`."""
+
+    number: int
+    items: tuple[IntegrationItem, ...]
+    stamp_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredUpdates:
+    """Accepted updates of one record, to be appended to the log."""
+
+    record: str
+    updates: tuple[bytes, ...]
+    origins: tuple[bytes, ...]  # per update, the replica that pushed it
+    state_vector: bytes
+    snapshot: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """Store these in one transaction and sync. Answer: `Hub.committed` or `Hub.commit_failed`, in order."""
+
+    number: int
+    changes: tuple[StoredUpdates, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """The worker must forget all records it has loaded: what it holds was not stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadDigests:
+    """Read the next records after `after` with their digests. Answer: `Hub.digests`."""
+
+    session: int
+    after: str
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class MakeReceipt:
+    """Compute head, count and root digest. Answer: `Hub.receipt`."""
+
+    session: int
+    number: int
+
+
+HubEffect = Deliver | Hangup | Integrate | Commit | Forget | ReadDigests | MakeReceipt
+
+
+# --- answers -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Integrated:
+    """What the worker says of one item: a verdict per update, and the record's state vector after them."""
+
+    verdicts: tuple[tuple[str, str, bool], ...]  # (code, reason, whether it brought anything new)
+    state_vector: bytes
+    snapshot: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One update of a batch: whose push it is of."""
+
+    session: int
+    number: int
+    position: int
+
+
+@dataclass(slots=True)
+class _Push:
+    """A push on its way, filling with verdicts."""
+
+    session: int
+    number: int
+    verdicts: list[Verdict | None]
+    seqs: list[int] = field(default_factory=list)
+    missing: int = 0
+
+
+@dataclass(slots=True)
+class _Client:
+    """A session and what the hub keeps beside it."""
+
+    acceptor: Acceptor
+    waiting: deque[Accept] = field(default_factory=deque)
+    pushes: deque[_Push] = field(default_factory=deque)  # in order; answered from the left
+    strikes: int = 0
+    presence: tuple[PresenceEntry, ...] = ()
+
+
+@dataclass(slots=True)
+class _Batch:
+    """An integration or a commit under way."""
+
+    items: tuple[IntegrationItem, ...]
+    parts: tuple[tuple[_Part, ...], ...]  # per item, per update
+    stored: tuple[tuple[_Part, ...], ...] = ()  # per change, per update
+    riders: list[_Part] = field(default_factory=list)  # brought nothing new, but what they repeat is not on disk yet
+
+
+class Hub:
+    """Many sessions over one store.
+
+    `wall_clock` gives microseconds since 1970, for the handshake and for the limit on stamps. `snapshot_due`
+    says whether a record's tail has grown so long that the next integration should bring a snapshot.
+    """
+
+    def __init__(
+        self,
+        source: AcceptorSource,
+        authorise: Authorise,
+        wall_clock: Callable[[], int],
+        snapshot_due: Callable[[str], bool],
+        sessions_max: int = limits.SESSIONS_MAX,
+    ) -> None:
+        self._source = source
+        self._authorise = authorise
+        self._wall_clock = wall_clock
+        self._snapshot_due = snapshot_due
+        self._sessions_max = sessions_max
+        self._clients: dict[int, _Client] = {}
+        self._last_session = 0
+        self._effects: list[HubEffect] = []
+        self._turn: deque[int] = deque()  # sessions with waiting pushes, in order of their turn
+        self._number = 0
+        self._integrating: _Batch | None = None
+        self._discard = False  # what is being integrated builds on a failed commit
+        self._committing: dict[int, _Batch] = {}
+        self._closing: tuple[str, str, int] | None = None
+        self.verdicts: Counter[VerdictCode] = Counter()
+
+    # --- sessions --------------------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return len(self._clients)
+
+    def drain(self) -> list[HubEffect]:
+        """The effects since the last call, in order."""
+        effects, self._effects = self._effects, []
+        return effects
+
+    def connect(self, now: int) -> int:
+        """A link was opened; returns the number of its session."""
+        self._last_session += 1
+        session = self._last_session
+        self._clients[session] = _Client(Acceptor(self._source, self._admit, self._wall_clock, now))
+        return session
+
+    def receive(self, session: int, frame: bytes, now: int) -> None:
+        """A frame arrived on that session's link."""
+        client = self._clients.get(session)
+        if client is not None:
+            client.acceptor.receive(frame, now)
+            self._collect(session, client, now)
+
+    def fill(self, session: int, room: int, now: int) -> None:
+        """The session's link has room for about `room` bytes."""
+        client = self._clients.get(session)
+        if client is not None:
+            client.acceptor.fill(room, now)
+            self._collect(session, client, now)
+
+    def lost(self, session: int, now: int) -> None:
+        """The session's link is gone. Pushes that were taken are still carried out."""
+        client = self._clients.get(session)
+        if client is not None:
+            client.acceptor.lost()
+            self._collect(session, client, now)
+
+    def timer(self, session: int, now: int) -> None:
+        """The time given by `next_timer` for this session has come."""
+        client = self._clients.get(session)
+        if client is not None:
+            client.acceptor.timer(now)
+            self._collect(session, client, now)
+
+    def next_timer(self, session: int) -> int | None:
+        """When `timer` wants to be called for this session."""
+        client = self._clients.get(session)
+        return client.acceptor.next_timer() if client else None
+
+    def wants_room(self, session: int) -> bool:
+        """Whether `fill` would have something to send."""
+        client = self._clients.get(session)
+        return client is not None and client.acceptor.wants_room
+
+    def congested(self, session: int) -> bool:
+        """Whether the host must stop reading from this session's link."""
+        client = self._clients.get(session)
+        return client is not None and client.acceptor.congested
+
+    def followers(self) -> list[int]:
+        """Sessions that have something to send, after a commit."""
+        return [session for session, client in self._clients.items() if client.acceptor.wants_room]
+
+    def close(self, code: str, message: str, retry_after_us: int, now: int) -> None:
+        """Say bye to everybody, and to everybody who still comes."""
+        self._closing = (code, message, retry_after_us)
+        for session, client in list(self._clients.items()):
+            client.acceptor.acknowledge(now)
+            client.acceptor.close(code, message, now, retry_after_us)
+            self._collect(session, client, now)
+
+    @property
+    def idle(self) -> bool:
+        """Whether no push is on its way."""
+        return self._integrating is None and not self._committing and not self._turn
+
+    # --- answers of the host ---------------------------------------------------------------------------------
+
+    def integrated(self, results: Sequence[Integrated], now: int) -> None:
+        """The worker's answer to the batch that is being integrated, one result per item."""
+        batch, self._integrating = self._integrating, None
+        assert batch is not None
+        assert len(results) == len(batch.items)
+        if self._discard:
+            self._discard = False
+            self._refuse(batch.parts, now)
+        else:
+            self._store(batch, results, now)
+        self._next_batch()
+
+    def integration_failed(self, now: int) -> None:
+        """The worker could not be asked at all: everything of the batch is to be sent again."""
+        batch, self._integrating = self._integrating, None
+        assert batch is not None
+        self._discard = False
+        self._refuse(batch.parts, now)
+        self._next_batch()
+
+    def committed(self, number: int, seqs: Sequence[Sequence[int]], now: int) -> None:
+        """The commit is on disk; `seqs` are the log's numbers per change and update."""
+        batch = self._committing.pop(number)
+        touched: dict[int, None] = {}
+        for parts, numbers in zip(batch.stored, seqs, strict=True):
+            for part, seq in zip(parts, numbers, strict=True):
+                self._decide(part, Verdict(VerdictCode.ACCEPTED, seq), seq)
+                touched[part.session] = None
+        for part in batch.riders:
+            self._decide(part, Verdict(VerdictCode.ACCEPTED), None)
+            touched[part.session] = None
+        self._answer(touched, now)
+
+    def commit_failed(self, number: int, now: int) -> None:
+        """The commit was refused by the disk; see the third invariant."""
+        failed = [self._committing.pop(number)]
+        failed += [self._committing.pop(later) for later in sorted(self._committing) if later > number]
+        self._discard = self._integrating is not None
+        self._effects.append(Forget())
+        for batch in failed:
+            self._refuse((*batch.stored, batch.riders), now)
+
+    def digests(self, session: int, entries: Sequence[tuple[str, bytes]], more: bool, now: int) -> None:
+        """The answer to `ReadDigests`."""
+        client = self._clients.get(session)
+        if client is not None:
+            client.acceptor.inventory(entries, more, now)
+            self._collect(session, client, now)
+
+    def receipt(self, session: int, number: int, head: int, count: int, root: bytes, now: int) -> None:
+        """The answer to `MakeReceipt`."""
+        client = self._clients.get(session)
+        if client is not None:
+            client.acceptor.receipt(number, head, count, root, now)
+            self._collect(session, client, now)
+
+    # --- parts -----------------------------------------------------------------------------------------------
+
+    def _admit(self, hello: Hello) -> Refusal | None:
+        if self._closing is not None:
+            return Refusal(*self._closing)
+        if len(self._clients) > self._sessions_max:
+            return Refusal("too_many_sessions", "the relay serves as many devices as it may; try later", 30_000_000)
+        return self._authorise(hello)
+
+    def _collect(self, session: int, client: _Client, now: int) -> None:
+        """Turn a session's effects into the hub's."""
+        for effect in client.acceptor.drain():
+            match effect:
+                case Send(frame):
+                    self._effects.append(Deliver(session, frame))
+                case Accept():
+                    self._queue(session, client, effect)
+                case Closed():
+                    self._effects.append(Hangup(session, effect))
+                    self._forget(session, client, now)
+                case ReadInventory(after, limit):
+                    self._effects.append(ReadDigests(session, after, limit))
+                case ReadReceipt(number):
+                    self._effects.append(MakeReceipt(session, number))
+                case PresenceSeen(entries):
+                    client.presence = entries
+                    self._show_presence(session, now)
+                case Greeted():
+                    self._greet(client)
+        if self._integrating is None:
+            self._next_batch()
+
+    def _forget(self, session: int, client: _Client, now: int) -> None:
+        del self._clients[session]
+        if client.presence:
+            self._show_presence(session, now)
+
+    def _greet(self, client: _Client) -> None:
+        present = self._presence(except_session=None)
+        if present:
+            client.acceptor.present(present)
+
+    def _presence(self, except_session: int | None) -> tuple[PresenceEntry, ...]:
+        """What everybody but one session has open, a bounded number of entries, sorted."""
+        entries = {
+            entry for session, client in self._clients.items() if session != except_session for entry in client.presence
+        }
+        return tuple(sorted(entries)[: limits.PRESENCE_ENTRIES_MAX])
+
+    def _show_presence(self, origin: int, now: int) -> None:
+        for session, client in list(self._clients.items()):
+            if session != origin and client.acceptor.follow:
+                client.acceptor.present(self._presence(except_session=session))
+                self._collect(session, client, now)
+
+    def _queue(self, session: int, client: _Client, accept: Accept) -> None:
+        count = len(accept.entries)
+        client.pushes.append(_Push(session, accept.number, [None] * count, missing=count))
+        client.waiting.append(accept)
+        if len(client.waiting) == 1:
+            self._turn.append(session)
+
+    def _next_batch(self) -> None:
+        """Ask for the next integration, if pushes wait and none is under way."""
+        if self._integrating is not None or not self._turn:
+            return
+        grouped: dict[str, tuple[list[bytes], list[_Part]]] = {}
+        count = size = 0
+        while self._turn and count < limits.INTEGRATION_UPDATES_MAX and size < limits.INTEGRATION_BYTES_MAX:
+            session = self._turn.popleft()
+            client = self._clients.get(session)
+            if client is None:
+                continue
+            accept = client.waiting.popleft()
+            if client.waiting:
+                self._turn.append(session)
+            for position, entry in enumerate(accept.entries):
+                updates, parts = grouped.setdefault(entry.record, ([], []))
+                updates.append(entry.update)
+                parts.append(_Part(session, accept.number, position))
+                size += len(entry.update)
+            count += len(accept.entries)
+        if not grouped:
+            return
+        items = tuple(
+            IntegrationItem(record, tuple(updates), self._snapshot_due(record))
+            for record, (updates, _) in grouped.items()
+        )
+        self._number += 1
+        self._integrating = _Batch(items, tuple(tuple(parts) for _, parts in grouped.values()))
+        self._effects.append(Integrate(self._number, items, self._wall_clock() + limits.STAMP_AHEAD_US_MAX))
+
+    def _store(self, batch: _Batch, results: Sequence[Integrated], now: int) -> None:
+        """Decide what the worker decided, and commit what it accepted."""
+        changes: list[StoredUpdates] = []
+        stored: list[tuple[_Part, ...]] = []
+        riders: list[_Part] = []
+        touched: dict[int, None] = {}
+        for item, parts, result in zip(batch.items, batch.parts, results, strict=True):
+            kept: list[tuple[_Part, bytes]] = []
+            for part, update, (code, reason, new) in zip(parts, item.updates, result.verdicts, strict=True):
+                if code == "accepted" and new:
+                    kept.append((part, update))
+                    continue
+                if code == "accepted":
+                    riders.append(part)
+                    continue
+                self._decide(part, self._verdict(code, reason, result.state_vector), None)
+                touched[part.session] = None
+                if code == "poison":
+                    self._strike(part.session, now)
+            if kept:
+                stored.append(tuple(part for part, _ in kept))
+                changes.append(
+                    StoredUpdates(
+                        item.record,
+                        tuple(update for _, update in kept),
+                        tuple(self._origin(part.session) for part, _ in kept),
+                        result.state_vector,
+                        result.snapshot,
+                    )
+                )
+        if changes:
+            self._committing[self._number] = _Batch(batch.items, batch.parts, tuple(stored))
+            self._effects.append(Commit(self._number, tuple(changes)))
+        if self._committing:
+            newest = self._committing[max(self._committing)]
+            newest.riders.extend(riders)
+        else:
+            for part in riders:
+                self._decide(part, Verdict(VerdictCode.ACCEPTED), None)
+                touched[part.session] = None
+        self._answer(touched, now)
+
+    @staticmethod
+    def _verdict(code: str, reason: str, state_vector: bytes) -> Verdict:
+        verdict = VERDICTS[code]
+        if verdict is VerdictCode.GAP:
+            return Verdict(verdict, state_vector=state_vector)
+        return Verdict(verdict, reason=reason[: limits.REASON_LENGTH_MAX])
+
+    def _origin(self, session: int) -> bytes:
+        client = self._clients.get(session)
+        return client.acceptor.partner if client else bytes(16)
+
+    def _strike(self, session: int, now: int) -> None:
+        client = self._clients.get(session)
+        if client is None:
+            return
+        client.strikes += 1
+        if client.strikes >= limits.POISON_STRIKES_MAX:
+            client.acceptor.close(
+                "poisoned", "too many updates of this session could not be integrated", now, 60_000_000
+            )
+            self._collect(session, client, now)
+
+    def _refuse(self, parts: Sequence[Sequence[_Part]], now: int) -> None:
+        touched: dict[int, None] = {}
+        for group in parts:
+            for part in group:
+                self._decide(part, _RETRY, None)
+                touched[part.session] = None
+        self._answer(touched, now)
+
+    def _decide(self, part: _Part, verdict: Verdict, seq: int | None) -> None:
+        self.verdicts[verdict.code] += 1
+        client = self._clients.get(part.session)
+        if client is None:
+            return
+        push = client.pushes[part.number - client.pushes[0].number]
+        push.verdicts[part.position] = verdict
+        push.missing -= 1
+        if seq is not None:
+            push.seqs.append(seq)
+
+    def _answer(self, sessions: dict[int, None], now: int) -> None:
+        """Hand every push that is complete to its session, in order, and let it acknowledge them together."""
+        for session in sessions:
+            client = self._clients.get(session)
+            if client is None:
+                continue
+            while client.pushes and not client.pushes[0].missing:
+                push = client.pushes.popleft()
+                verdicts = [verdict for verdict in push.verdicts if verdict is not None]
+                client.acceptor.accepted(push.number, verdicts, push.seqs, now)
+            client.acceptor.acknowledge(now)
+            self._collect(session, client, now)
