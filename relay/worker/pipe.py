@@ -1,0 +1,173 @@
+"""The frames between the relay and its worker: a 4-byte big-endian length and one CBOR array.
+
+    ready    [version]
+    request  [kind, number, stamp_max, items]
+             INTEGRATE        item = [record, stored | null, updates, want_snapshot]
+             DIGEST, CONTENT  item = [record, stored]
+    answer   [number, results, evicted]
+             INTEGRATE        result = [verdicts, state_vector, snapshot | null], or null: not done, because the
+                              record is not cached or the answer is full
+                              verdict = 0 accepted and known, 1 accepted and new, or [code, reason]
+             DIGEST, CONTENT  result = [state_vector, digest]
+
+The worker trusts its parent. The parent trusts nothing: native code that went wrong may have written anything, so
+an answer is bounded in size and depth, holds no tags, and every value is checked before it is used.
+"""
+
+import struct
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, cast
+
+import cbor2
+
+from crdt_sync import limits
+from relay.worker.values import ACCEPTED_KNOWN, ACCEPTED_NEW, RecordDigest, Result, Verdict
+
+VERSION: Final = 1
+INTEGRATE: Final = 0
+DIGEST: Final = 1
+CONTENT: Final = 2
+LENGTH: Final = struct.Struct(">I")
+DIGEST_BYTES: Final = 16
+# The worker stops taking items once its answer is larger than a full request; one record may still follow.
+ANSWER_BYTES_FULL: Final = limits.INTEGRATION_BYTES_MAX
+ANSWER_BYTES_MAX: Final = ANSWER_BYTES_FULL + limits.RECORD_BYTES_MAX + limits.STATE_VECTOR_BYTES_MAX + limits.MIB
+REFUSALS: Final = frozenset({"gap", "malformed", "too_large", "clock_ahead"})
+_DEPTH_MAX: Final = 5
+
+
+class PipeCorrupt(Exception):
+    """The worker wrote something that is no answer; it is not to be trusted any more."""
+
+
+class _RefuseTags(Mapping[int, Callable[[Any], Any]]):
+    """Decoders for every CBOR tag there is: each refuses."""
+
+    def __getitem__(self, tag: int) -> Callable[[Any], Any]:
+        raise PipeCorrupt(f"tag {tag} in an answer")
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 1
+
+
+_REFUSE_TAGS = _RefuseTags()
+
+
+def frame(message: object) -> bytes:
+    """One message as it goes through the pipe."""
+    body = cbor2.dumps(message)
+    return LENGTH.pack(len(body)) + body
+
+
+def encode_request(kind: int, number: int, stamp_max: int | None, items: Sequence[Sequence[object]]) -> bytes:
+    """A request, framed."""
+    return frame((kind, number, stamp_max, items))
+
+
+def decode_request(body: bytes) -> tuple[int, int, int | None, list[Any]]:
+    """What the parent asks: kind, number, stamp_max, items."""
+    kind, number, stamp_max, items = cbor2.loads(body)
+    return kind, number, stamp_max, items
+
+
+def decode_ready(body: bytes) -> None:
+    """Check the worker's first frame. Raises `PipeCorrupt`."""
+    if _array(_load(body), 1)[0] != VERSION:
+        raise PipeCorrupt("the worker speaks another version")
+
+
+def decode_results(body: bytes, number: int, counts: Sequence[int]) -> tuple[list[Result | None], list[str]]:
+    """Results of an INTEGRATE request with `counts[i]` updates in item i, and the records evicted.
+
+    Raises `PipeCorrupt`.
+    """
+    results, evicted = _answer(body, number, len(counts))
+    for record in evicted:
+        _typed(record, str)
+    return [_result(value, count) for value, count in zip(results, counts, strict=True)], evicted
+
+
+def decode_digests(body: bytes, number: int, records: Sequence[str]) -> list[RecordDigest]:
+    """Results of a DIGEST or CONTENT request. Raises `PipeCorrupt`."""
+    results, _ = _answer(body, number, len(records))
+    digests = []
+    for record, value in zip(records, results, strict=True):
+        state_vector, digest = _array(value, 2)
+        if len(_typed(digest, bytes)) != DIGEST_BYTES:
+            raise PipeCorrupt("a digest of the wrong size")
+        digests.append(RecordDigest(record, _state_vector(state_vector), digest))
+    return digests
+
+
+def _load(body: bytes) -> object:
+    try:
+        return cast(
+            "object",
+            cbor2.loads(
+                body,
+                tag_hook=None,
+                object_hook=None,
+                semantic_decoders=_REFUSE_TAGS,
+                str_errors="strict",
+                max_depth=_DEPTH_MAX,
+                allow_indefinite=False,
+                allow_duplicate_keys=False,
+                strict_hashable_types=True,
+            ),
+        )
+    except cbor2.CBORDecodeError as error:
+        raise PipeCorrupt(str(error)) from error
+
+
+def _answer(body: bytes, number: int, count: int) -> tuple[list[Any], list[Any]]:
+    answered, results, evicted = _array(_load(body), 3)
+    if _typed(answered, int) != number:
+        raise PipeCorrupt(f"an answer to request {answered}, not {number}")
+    return _array(results, count), _typed(evicted, list)
+
+
+def _result(value: object, count: int) -> Result | None:
+    if value is None:
+        return None
+    verdicts, state_vector, snapshot = _array(value, 3)
+    if snapshot is not None and len(_typed(snapshot, bytes)) > limits.RECORD_BYTES_MAX:
+        raise PipeCorrupt("a snapshot that is too large")
+    if count == 1:
+        judged: tuple[Verdict, ...] = (_verdict(_array(verdicts, 1)[0]),)
+    else:
+        judged = tuple(map(_verdict, _array(verdicts, count)))
+    return Result(judged, _state_vector(state_vector), snapshot)
+
+
+def _verdict(value: object) -> Verdict:
+    if type(value) is int:
+        if value == 1:
+            return ACCEPTED_NEW
+        if value == 0:
+            return ACCEPTED_KNOWN
+        raise PipeCorrupt("an unknown verdict")
+    code, reason = _array(value, 2)
+    if _typed(code, str) not in REFUSALS:
+        raise PipeCorrupt("an unknown refusal")
+    return Verdict(code, _typed(reason, str)[: limits.REASON_LENGTH_MAX])
+
+
+def _state_vector(value: object) -> bytes:
+    if type(value) is not bytes or not 0 < len(value) <= limits.STATE_VECTOR_BYTES_MAX:
+        raise PipeCorrupt("no state vector")
+    return value
+
+
+def _array(value: object, count: int) -> list[Any]:
+    if type(value) is not list or len(value) != count:
+        raise PipeCorrupt(f"no array of {count}")
+    return value
+
+
+def _typed(value: object, kind: type) -> Any:
+    if type(value) is not kind:
+        raise PipeCorrupt(f"no {kind.__name__}")
+    return value

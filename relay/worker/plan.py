@@ -1,0 +1,217 @@
+"""Which items go into the next request, and what a worker's death means for them. Pure.
+
+Rules:
+
+1. Items are integrated in the order given; a request takes as many as its limits allow.
+2. A death with a mark makes the marked item suspect. The items before it are asked again together, then it alone,
+   then those behind it: order is kept, and nobody else is harmed.
+3. An update that was marked twice, the second time in an item that was alone, is poison. The rest of its item
+   goes on without it.
+4. A source with `POISON_STRIKES_MAX` poisonous updates gets no more examined: they are answered `retry`.
+5. A death without a mark, or while the record's own stored state was loaded, condemns no update: after
+   `_DEATHS_MAX` of them the item is answered `retry`.
+"""
+
+import hashlib
+from collections import Counter, OrderedDict, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from crdt_sync import limits
+from relay.worker.progress import LOADING, Mark
+from relay.worker.values import ACCEPTED, POISON, RETRY, Item, Result, Verdict
+
+_DEATHS_MAX: Final = 3
+_POISON = Verdict(POISON, "this update ends or hangs the process that integrates it")
+_STRUCK_OUT = Verdict(RETRY, "not examined: too many updates of this sender ended the process")
+_UNEXPLAINED = Verdict(RETRY, "not examined: the process ended for another reason")
+_UNLOADABLE = Verdict(RETRY, "the stored record cannot be loaded")
+
+Load = Callable[[str], Sequence[bytes]]
+
+
+class PoisonMemory:
+    """Hashes of updates that were found to be poison, so that sending one again costs nothing."""
+
+    def __init__(self, entries_max: int = limits.POISONS_REMEMBERED_MAX) -> None:
+        self._entries_max = entries_max
+        self._hashes: OrderedDict[bytes, None] = OrderedDict()
+
+    def add(self, record: str, update: bytes) -> None:
+        """Remember one; the oldest is forgotten for it."""
+        self._hashes[_hash(record, update)] = None
+        if len(self._hashes) > self._entries_max:
+            self._hashes.popitem(last=False)
+
+    def knows(self, record: str, update: bytes) -> bool:
+        """Whether this update of this record is known to be poison."""
+        return bool(self._hashes) and _hash(record, update) in self._hashes
+
+
+@dataclass(slots=True)
+class Work:
+    """One item on its way."""
+
+    item: Item
+    remaining: list[int]  # positions of the updates without a verdict
+    verdicts: list[Verdict | None]
+    state_vector: bytes = b""
+    snapshot: bytes | None = None
+    alone: bool = False
+    suspect: int | None = None  # position of the update that the worker died of last
+    deaths: int = 0  # deaths that condemn no update
+    done: bool = False
+
+
+@dataclass(slots=True)
+class Request:
+    """Items for the worker, as the pipe carries them, and the works that they stand for."""
+
+    works: list[Work] = field(default_factory=list)
+    items: list[tuple[str, Sequence[bytes] | None, Sequence[bytes], bool]] = field(default_factory=list)
+    updates: int = 0
+    size: int = 0  # bytes of updates and stored states
+
+    def takes(self, work: Work, size: int) -> bool:
+        """Whether there is room for `work` as well."""
+        return not self.works or (
+            not work.alone
+            and self.updates + len(work.remaining) <= limits.INTEGRATION_UPDATES_MAX
+            and self.size + size <= limits.INTEGRATION_BYTES_MAX
+        )
+
+
+class Plan:
+    """The way of one batch through one or several workers."""
+
+    def __init__(self, items: Iterable[Item], poisons: PoisonMemory) -> None:
+        self._poisons = poisons
+        self._works = [self._admit(item) for item in items]
+        self._next = 0  # everything before it is done
+        self._accepted: defaultdict[str, list[bytes]] = defaultdict(list)
+        self._strikes: Counter[str] = Counter()
+        self.poisoned = 0
+        self.unloadable = 0
+
+    def next_request(self, cached: Callable[[str], bool], load: Load) -> Request | None:
+        """The next items to ask for, or `None` when all have their verdicts.
+
+        `load` returns what is stored of a record that the worker does not hold; what this batch got accepted
+        since is added here.
+        """
+        request = Request()
+        offered: set[str] = set()
+        while self._next < len(self._works) and self._works[self._next].done:
+            self._next += 1
+        for index in range(self._next, len(self._works)):
+            work = self._works[index]
+            if work.done:
+                continue
+            item = work.item
+            updates = item.updates if len(work.remaining) == len(item.updates) else self._remaining(work)
+            size = sum(map(len, updates))
+            if not request.takes(work, size):
+                break
+            stored: Sequence[bytes] | None = None
+            if item.record not in offered and not cached(item.record):
+                stored = (*load(item.record), *self._accepted.get(item.record, ()))
+                size += sum(map(len, stored))
+            offered.add(item.record)
+            request.works.append(work)
+            request.items.append((item.record, stored, updates, item.want_snapshot))
+            request.updates += len(updates)
+            request.size += size
+            if work.alone:
+                break
+        return request if request.works else None
+
+    def answered(self, request: Request, results: Sequence[Result | None]) -> None:
+        """Take the worker's answer; an item without a result is asked for again."""
+        for work, result in zip(request.works, results, strict=True):
+            if result is None:
+                continue
+            for position, verdict in zip(work.remaining, result.verdicts, strict=True):
+                work.verdicts[position] = verdict
+                if verdict.code == ACCEPTED and verdict.new:
+                    self._accepted[work.item.record].append(work.item.updates[position])
+            work.remaining = []
+            work.state_vector = result.state_vector
+            work.snapshot = result.snapshot
+            work.done = True
+
+    def died(self, request: Request, mark: Mark | None) -> None:
+        """The worker died over this request: find out whom to suspect, and condemn whoever was suspect already."""
+        if mark is None or mark.item >= len(request.works):
+            for work in request.works:
+                self._excuse(work, _UNEXPLAINED)
+            return
+        work = request.works[mark.item]
+        was_alone = len(request.works) == 1
+        work.alone = True
+        if mark.update >= len(work.remaining):
+            unloadable = mark.update == LOADING
+            self._excuse(work, _UNLOADABLE if unloadable else _UNEXPLAINED)
+            self.unloadable += unloadable and work.done
+            return
+        position = work.remaining[mark.update]
+        if was_alone and work.suspect == position:
+            self._condemn(work, position)
+        work.suspect = position
+
+    def refuse(self, record: str, reason: str) -> None:
+        """Answer `retry` to everything left of a record that cannot be read from the store."""
+        for work in self._works:
+            if not work.done and work.item.record == record:
+                self._finish(work, Verdict(RETRY, reason[: limits.REASON_LENGTH_MAX]))
+
+    def results(self) -> list[Result]:
+        """One result for each item, in order; every request must have been answered."""
+        return [self._result(work) for work in self._works]
+
+    def _admit(self, item: Item) -> Work:
+        known = self._poisons.knows
+        verdicts = [_POISON if known(item.record, update) else None for update in item.updates]
+        remaining = [position for position, verdict in enumerate(verdicts) if verdict is None]
+        return Work(item, remaining, verdicts, done=bool(item.updates) and not remaining)
+
+    def _condemn(self, work: Work, position: int) -> None:
+        item = work.item
+        self.poisoned += 1
+        self._poisons.add(item.record, item.updates[position])
+        work.verdicts[position] = _POISON
+        work.remaining.remove(position)
+        if not work.remaining:
+            work.done = True
+        source = item.source or item.record
+        self._strikes[source] += 1
+        if self._strikes[source] >= limits.POISON_STRIKES_MAX:
+            for other in self._works:
+                if not other.done and (other.item.source or other.item.record) == source:
+                    self._finish(other, _STRUCK_OUT)
+
+    def _excuse(self, work: Work, verdict: Verdict) -> None:
+        work.deaths += 1
+        if work.deaths > 1:
+            work.alone = True
+        if work.deaths >= _DEATHS_MAX:
+            self._finish(work, verdict)
+
+    def _finish(self, work: Work, verdict: Verdict) -> None:
+        for position in work.remaining:
+            work.verdicts[position] = verdict
+        work.remaining = []
+        work.done = True
+
+    def _remaining(self, work: Work) -> tuple[bytes, ...]:
+        return tuple(work.item.updates[position] for position in work.remaining)
+
+    def _result(self, work: Work) -> Result:
+        assert work.done
+        verdicts = tuple(verdict for verdict in work.verdicts if verdict is not None)
+        assert len(verdicts) == len(work.item.updates)
+        return Result(verdicts, work.state_vector, work.snapshot)
+
+
+def _hash(record: str, update: bytes) -> bytes:
+    return hashlib.blake2b(record.encode() + b"\x00" + update, digest_size=16).digest()

@@ -1,0 +1,238 @@
+"""One active worker, one warm spare, and a plan for every batch."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+
+from crdt_sync import limits
+from crdt_sync.errors import StoreError
+from relay.worker import pipe
+from relay.worker.plan import Plan, PoisonMemory, Request
+from relay.worker.process import WorkerDied, WorkerProcess, WorkerUnavailable
+from relay.worker.values import Item, RecordDigest, Result
+
+_STARTS_MAX = 3
+_DIGESTS_PER_REQUEST = 64  # few, so that an audit does not make live updates wait
+
+
+class _Unreadable(Exception):
+    def __init__(self, record: str, error: StoreError) -> None:
+        super().__init__(record)
+        self.record = record
+        self.error = error
+
+
+class IntegrationPool:
+    """Integrates foreign updates in a worker process that may die at any moment without anybody noticing.
+
+    `load(record)` returns the stored updates of a record (empty for a new one) and is called whenever the worker
+    does not hold it: the first time, after an eviction, after a restart. **It must include every update that this
+    pool has answered `accepted` before**, committed or not: the caller keeps accepted updates that are on their
+    way to the disk where `load` finds them, from the moment that `integrate` returns (before its next await).
+    What is accepted within one call is accounted for here. If accepted updates are given up after all (the commit
+    failed), call `forget(record)`, and refuse results of that record that were in flight: they rest on them.
+
+    Calls are served in order, one at a time; within a call, items are integrated in order.
+
+    Counters: `batches`, `updates`, `kills` (workers that died or were killed over a request), `poisoned`,
+    `unloadable` (items of records whose stored state kills the worker), `restarts`, `last_batch_seconds`.
+    """
+
+    def __init__(self, load: Callable[[str], Sequence[bytes]], on_death: Callable[[str], None] | None = None) -> None:
+        self._load = load
+        self._on_death = on_death
+        self._poisons = PoisonMemory()
+        self._cached: set[str] = set()
+        self._forgotten: set[str] = set()
+        self._active: WorkerProcess | None = None
+        self._spare: asyncio.Task[WorkerProcess] | None = None
+        self._graves: set[asyncio.Task[None]] = set()
+        self._turn = asyncio.Lock()
+        self._number = 0
+        self._closed = False
+        self.batches = 0
+        self.updates = 0
+        self.kills = 0
+        self.poisoned = 0
+        self.unloadable = 0
+        self.restarts = 0
+        self.last_batch_seconds = 0.0
+
+    async def start(self) -> None:
+        """Start both workers; returns when the first is ready. Raises `WorkerUnavailable`."""
+        self._spare = asyncio.create_task(WorkerProcess.start())
+        async with self._turn:
+            await self._worker()
+
+    async def close(self) -> None:
+        """Kill the workers and wait for their end; calls under way fail with `WorkerUnavailable`."""
+        self._closed = True
+        active, self._active = self._active, None
+        spare, self._spare = self._spare, None
+        if spare is not None:
+            spare.cancel()
+            (outcome,) = await asyncio.gather(spare, return_exceptions=True)
+            if isinstance(outcome, WorkerProcess):
+                await outcome.close()
+        if active is not None:
+            await active.close()
+        await asyncio.gather(*self._graves)
+
+    @property
+    def pid(self) -> int | None:
+        """The process id of the active worker."""
+        return self._active.pid if self._active is not None else None
+
+    def cached(self, record: str) -> bool:
+        """Whether the active worker holds the record, so that `load` is not called for it."""
+        return record in self._cached
+
+    def forget(self, record: str) -> None:
+        """Have the record loaded again before it is used: what the worker holds is not what is stored."""
+        self._cached.discard(record)
+        self._forgotten.add(record)
+
+    async def integrate(self, items: Sequence[Item], stamp_max: int | None) -> list[Result]:
+        """Integrate the items in order; one result for each, whatever the bytes.
+
+        Entries stamped later than `stamp_max` (microseconds) are refused `clock_ahead`. Raises
+        `WorkerUnavailable` when no worker can be started; nothing of the batch is to be stored then.
+        """
+        async with self._turn:
+            begun = time.perf_counter()
+            plan = Plan(items, self._poisons)
+            while (request := self._next_request(plan)) is not None:
+                try:
+                    results = await self._integrate(request, stamp_max)
+                except WorkerDied as death:
+                    plan.died(request, death.mark)
+                else:
+                    plan.answered(request, results)
+            self.batches += 1
+            self.updates += sum(len(item.updates) for item in items)
+            self.poisoned += plan.poisoned
+            self.unloadable += plan.unloadable
+            self.last_batch_seconds = time.perf_counter() - begun
+            return plan.results()
+
+    async def digests(self, records: Sequence[str], content: bool = False) -> list[RecordDigest | None]:
+        """Digests of what `load` returns for each record, in order; `None` where it cannot be loaded.
+
+        With `content` the digest covers values as well (slower), without it state vector and deletions.
+        """
+        kind = pipe.CONTENT if content else pipe.DIGEST
+        digests: list[RecordDigest | None] = []
+        for start in range(0, len(records), _DIGESTS_PER_REQUEST):
+            async with self._turn:
+                digests += await self._digest(kind, records[start : start + _DIGESTS_PER_REQUEST])
+        return digests
+
+    def _next_request(self, plan: Plan) -> Request | None:
+        while True:
+            try:
+                return plan.next_request(self._cached.__contains__, self._readable)
+            except _Unreadable as unreadable:
+                plan.refuse(unreadable.record, unreadable.error.message)
+
+    def _readable(self, record: str) -> Sequence[bytes]:
+        try:
+            return self._load(record)
+        except StoreError as error:
+            raise _Unreadable(record, error) from error
+
+    async def _integrate(self, request: Request, stamp_max: int | None) -> list[Result | None]:
+        self._forgotten.clear()
+        worker = await self._worker()
+        number, frame = self._frame(pipe.INTEGRATE, stamp_max, request.items)
+        body = await self._ask(worker, number, frame, request.size)
+        try:
+            results, evicted = pipe.decode_results(body, number, [len(item[2]) for item in request.items])
+            if results[0] is None and request.items[0][1] is not None:
+                raise pipe.PipeCorrupt("no result for a record that was loaded")
+        except pipe.PipeCorrupt as error:
+            raise self._bury(worker, str(error)) from error
+        for item, result in zip(request.items, results, strict=True):
+            if result is None:
+                self._cached.discard(item[0])
+            else:
+                self._cached.add(item[0])
+        self._cached.difference_update(evicted, self._forgotten)
+        return results
+
+    async def _digest(self, kind: int, records: Sequence[str]) -> list[RecordDigest | None]:
+        """Digests in one request; whatever kills the worker is halved until it is alone."""
+        items = []
+        for record in records:
+            try:
+                items.append((record, tuple(self._load(record))))
+            except StoreError:
+                continue
+        found = await self._digest_loaded(kind, items)
+        return [found.get(record) for record in records]
+
+    async def _digest_loaded(self, kind: int, items: Sequence[tuple[str, Sequence[bytes]]]) -> dict[str, RecordDigest]:
+        if not items:
+            return {}
+        worker = await self._worker()
+        number, frame = self._frame(kind, None, items)
+        try:
+            body = await self._ask(worker, number, frame, len(frame))
+            try:
+                digests = pipe.decode_digests(body, number, [record for record, _ in items])
+            except pipe.PipeCorrupt as error:
+                raise self._bury(worker, str(error)) from error
+        except WorkerDied:
+            if len(items) == 1:
+                return {}
+            half = len(items) // 2
+            first = await self._digest_loaded(kind, items[:half])
+            return first | await self._digest_loaded(kind, items[half:])
+        return {digest.record: digest for digest in digests}
+
+    def _frame(self, kind: int, stamp_max: int | None, items: Sequence[Sequence[object]]) -> tuple[int, bytes]:
+        self._number += 1
+        return self._number, pipe.encode_request(kind, self._number, stamp_max, items)
+
+    async def _ask(self, worker: WorkerProcess, number: int, frame: bytes, size: int) -> bytes:
+        deadline_us = limits.INTEGRATION_DEADLINE_US + limits.INTEGRATION_US_PER_KIB * size // limits.KIB
+        try:
+            return await worker.ask(number, frame, deadline_us)
+        except WorkerDied as death:
+            self._bury(worker, death.reason)
+            raise
+
+    async def _worker(self) -> WorkerProcess:
+        """The active worker; when it is dead, the spare, which a new one replaces in the background."""
+        if self._active is not None and not self._active.alive:
+            self._bury(self._active, "the process ended between two requests")
+        attempts = 0
+        while self._active is None:
+            if self._closed:
+                raise WorkerUnavailable("the integration pool is closed")
+            starting = self._spare or asyncio.create_task(WorkerProcess.start())
+            self._spare = starting
+            try:
+                worker = await asyncio.shield(starting)
+            except WorkerUnavailable:
+                attempts += 1
+                self._spare = None
+                if attempts >= _STARTS_MAX:
+                    raise
+                continue
+            self._cached.clear()
+            self._active = worker if worker.alive else None
+            self._spare = asyncio.create_task(WorkerProcess.start())
+        return self._active
+
+    def _bury(self, worker: WorkerProcess, reason: str) -> WorkerDied:
+        self.kills += 1
+        self.restarts += 1
+        self._cached.clear()
+        if self._active is worker:
+            self._active = None
+        grave = asyncio.create_task(worker.close())
+        self._graves.add(grave)
+        grave.add_done_callback(self._graves.discard)
+        if self._on_death is not None:
+            self._on_death(reason)
+        return WorkerDied(reason, None)

@@ -1,0 +1,191 @@
+"""The parent's side of one worker: start it, ask it, and kill it when it is late."""
+
+import asyncio
+import contextlib
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Self
+
+import crdt_sync
+from crdt_sync import limits
+from crdt_sync.errors import CrdtSyncError
+from relay.worker import pipe
+from relay.worker.progress import Mark, Progress, create_shared
+
+_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+_TICK_US = 1_000_000 // _TICKS_PER_SECOND
+_STREAM_BYTES_MAX = 1 << 20
+_REPORT_BYTES_MAX = 2000
+
+
+class WorkerUnavailable(CrdtSyncError):
+    """No integration worker could be started; nothing was integrated."""
+
+    code = "worker_unavailable"
+    retryable = True
+
+
+class WorkerDied(Exception):
+    """The worker ended or was killed before it answered; `mark` says where it was, if it was anywhere."""
+
+    def __init__(self, reason: str, mark: Mark | None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.mark = mark
+
+
+def worker_command() -> list[str]:
+    """The command line of a worker, without the descriptor of its progress mark.
+
+    `-P` keeps the working directory out of the module path: nothing there is to be run by chance.
+    """
+    return [sys.executable, "-P", "-m", "relay.worker"]
+
+
+def worker_environment() -> dict[str, str]:
+    """What a worker inherits: where the modules are, and none of the relay's secrets."""
+    root = str(Path(crdt_sync.__file__).resolve().parents[1])
+    inherited = os.environ.get("PYTHONPATH")
+    return {
+        "PYTHONPATH": os.pathsep.join([root, inherited]) if inherited else root,
+        "PYTHONDONTWRITEBYTECODE": "1",  # the worker may write no files
+        "MALLOC_ARENA_MAX": "1",  # one thread; more arenas would only spend the address space
+    }
+
+
+class WorkerProcess:
+    """A running worker that has said that it is ready."""
+
+    def __init__(self, process: asyncio.subprocess.Process, progress: Progress) -> None:
+        self._process = process
+        self._progress = progress
+        self._killed = False
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._stdin = process.stdin
+        self._stdout = process.stdout
+
+    @classmethod
+    async def start(cls) -> Self:
+        """Start a worker and wait until it is ready. Raises `WorkerUnavailable`."""
+        progress, descriptor = create_shared()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *worker_command(),
+                str(descriptor),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                limit=_STREAM_BYTES_MAX,
+                pass_fds=(descriptor,),
+                env=worker_environment(),
+                cwd="/",
+            )
+        except OSError as error:
+            progress.close()
+            raise WorkerUnavailable(
+                f"no integration worker can be started: {error}", "Free memory or processes."
+            ) from error
+        finally:
+            os.close(descriptor)
+        worker = cls(process, progress)
+        try:
+            async with asyncio.timeout(limits.WORKER_START_US_MAX / 1e6):
+                pipe.decode_ready(await worker._read_frame())
+        except BaseException as error:
+            report = await worker._bury_stillborn()
+            if isinstance(error, TimeoutError | EOFError | OSError | pipe.PipeCorrupt):
+                raise WorkerUnavailable(f"an integration worker did not start: {report}") from error
+            raise
+        return worker
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process has neither ended, as far as is known, nor been killed."""
+        return not self._killed and self._process.returncode is None
+
+    async def ask(self, number: int, request: bytes, deadline_us: int) -> bytes:
+        """Send request `number` and return the body of the answer.
+
+        The deadline counts the worker's own processor time, so that a busy machine kills nobody; a worker that
+        gets none for `INTEGRATION_STARVED_US_MAX` is late all the same. Raises `WorkerDied`; the worker is dead
+        then, as it is when the caller is cancelled.
+        """
+        exchange = asyncio.ensure_future(self._exchange(request))
+        try:
+            if await self._in_time(exchange, deadline_us):
+                return exchange.result()
+            reason = "no answer in time"
+        except (EOFError, OSError):
+            reason = "the process ended"
+        except pipe.PipeCorrupt as error:
+            reason = str(error)
+        except BaseException:
+            self.kill()
+            raise
+        finally:
+            exchange.cancel()
+        self.kill()
+        raise WorkerDied(reason, self._progress.read(number))
+
+    def kill(self) -> None:
+        """End the process at once."""
+        self._killed = True
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+
+    async def close(self) -> None:
+        """Kill the process and release what it held."""
+        self.kill()
+        self._stdin.close()
+        with contextlib.suppress(OSError):
+            await self._stdin.wait_closed()
+        await self._process.wait()
+        self._progress.close()
+
+    async def _in_time(self, exchange: asyncio.Future[bytes], deadline_us: int) -> bool:
+        begun = time.monotonic_ns()
+        processor_begun = self._processor_us()
+        wait_us = deadline_us
+        wall_us_max = max(deadline_us, limits.INTEGRATION_STARVED_US_MAX)
+        while True:
+            done, _ = await asyncio.wait((exchange,), timeout=wait_us / 1e6)
+            if done:
+                return True
+            left_us = deadline_us - (self._processor_us() - processor_begun)
+            wall_left_us = wall_us_max - (time.monotonic_ns() - begun) // 1000
+            if left_us <= 2 * _TICK_US or wall_left_us <= 0:
+                return False
+            wait_us = min(left_us, wall_left_us)
+
+    async def _exchange(self, request: bytes) -> bytes:
+        self._stdin.write(request)
+        await self._stdin.drain()
+        return await self._read_frame()
+
+    async def _read_frame(self) -> bytes:
+        (length,) = pipe.LENGTH.unpack(await self._stdout.readexactly(pipe.LENGTH.size))
+        if length > pipe.ANSWER_BYTES_MAX:
+            raise pipe.PipeCorrupt("an answer that is too large")
+        return await self._stdout.readexactly(length)
+
+    def _processor_us(self) -> int:
+        try:
+            fields = Path(f"/proc/{self.pid}/stat").read_bytes().rpartition(b") ")[2].split()
+        except OSError:
+            return 0
+        return (int(fields[11]) + int(fields[12])) * _TICK_US
+
+    async def _bury_stillborn(self) -> str:
+        self.kill()
+        assert self._process.stderr is not None
+        report = (await self._process.stderr.read(_STREAM_BYTES_MAX))[-_REPORT_BYTES_MAX:]
+        await self.close()
+        return report.decode("utf-8", "replace").strip() or f"exit code {self._process.returncode}"

@@ -1,0 +1,143 @@
+"""The worker's side: read a request, integrate its items in order, write one answer."""
+
+import gc
+import io
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from crdt_sync.records.integrate import Integrator, Verdict, content_digest_of, digest_of
+
+from crdt_sync import limits
+from relay.worker import pipe
+from relay.worker.progress import LOADING, Progress
+
+_ACCEPTED: Final = "accepted"
+
+
+class Service:
+    """Holds the loaded records and answers requests.
+
+    Beside the integrator's bound on the number of records stands one on their encoded size, since one record may
+    be two thousand times as large as another.
+    """
+
+    def __init__(self, integrator: Integrator, progress: Progress) -> None:
+        self._integrator = integrator
+        self._progress = progress
+        self._sizes: OrderedDict[str, int] = OrderedDict()  # encoded bytes of each loaded record, oldest use first
+        self._size = 0
+        self._evicted: set[str] = set()
+
+    def answer(self, body: bytes) -> bytes:
+        """The framed answer to one request."""
+        kind, number, stamp_max, items = pipe.decode_request(body)
+        self._evicted.clear()
+        if kind == pipe.INTEGRATE:
+            results = self._integrate(number, stamp_max, items)
+        else:
+            results = self._digest(number, content_digest_of if kind == pipe.CONTENT else digest_of, items)
+        answer = pipe.frame((number, results, sorted(self._evicted.difference(self._sizes))))
+        self._progress.rest()
+        return answer
+
+    def _integrate(self, number: int, stamp_max: int | None, items: Sequence[Any]) -> list[object]:
+        results: list[object] = []
+        answered = 0
+        for index, (record, stored, updates, want_snapshot) in enumerate(items):
+            if answered > pipe.ANSWER_BYTES_FULL or (stored is None and record not in self._sizes):
+                results.append(None)
+                continue
+            if stored is not None:
+                self._progress.write(number, index, LOADING)
+                self._load(record, stored)
+            verdicts, state_vector, snapshot = self._update((number, index), record, updates, stamp_max, want_snapshot)
+            answered += len(state_vector) + (len(snapshot) if snapshot is not None else 0)
+            results.append((verdicts, state_vector, snapshot))
+        return results
+
+    def _update(
+        self, place: tuple[int, int], record: str, updates: Sequence[bytes], stamp_max: int | None, want_snapshot: bool
+    ) -> tuple[list[object], bytes, bytes | None]:
+        """Integrate one by one, so that the mark names the update that this process may die of."""
+        if not updates:
+            done = self._integrator.integrate(record, None, (), stamp_max, True, want_snapshot)
+            return [], done.state_vector, done.snapshot
+        verdicts: list[object] = []
+        last = len(updates) - 1
+        state_vector, snapshot = b"", None
+        for position, update in enumerate(updates):
+            self._progress.write(*place, position)
+            done = self._integrator.integrate(
+                record, None, (update,), stamp_max, True, want_snapshot and position == last
+            )
+            verdicts.append(_encoded(done.verdicts[0]))
+            state_vector, snapshot = done.state_vector, done.snapshot
+            if done.changed:
+                self._grow(record, len(update))
+            if done.evicted:
+                self._drop(done.evicted)
+        self._sizes.move_to_end(record)
+        self._make_room(record)
+        return verdicts, state_vector, snapshot
+
+    def _digest(
+        self, number: int, digest: Callable[[Sequence[bytes]], tuple[bytes, bytes]], items: Sequence[Any]
+    ) -> list[object]:
+        results: list[object] = []
+        for index, (_record, stored) in enumerate(items):
+            self._progress.write(number, index, LOADING)
+            results.append(digest(stored))
+        return results
+
+    def _load(self, record: str, stored: Sequence[bytes]) -> None:
+        done = self._integrator.integrate(record, stored, (), None, False, False)
+        self._drop((record, *done.evicted))
+        self._grow(record, sum(map(len, stored)))
+
+    def _grow(self, record: str, count: int) -> None:
+        self._sizes[record] = self._sizes.get(record, 0) + count
+        self._size += count
+
+    def _drop(self, records: Sequence[str]) -> None:
+        for record in records:
+            self._size -= self._sizes.pop(record, 0)
+            self._evicted.add(record)
+
+    def _make_room(self, keep: str) -> None:
+        while self._size > limits.WORKER_CACHE_BYTES_MAX and len(self._sizes) > 1:
+            oldest = next(iter(self._sizes))
+            if oldest == keep:
+                return
+            self._integrator.forget(oldest)
+            self._drop((oldest,))
+
+
+def run(service: Service) -> None:
+    """Answer on the standard streams until the parent closes its end.
+
+    What native code prints must not be taken for an answer, and its reports about hostile updates are noise:
+    both go nowhere from here on.
+    """
+    answers = os.dup(1)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    gc.freeze()
+    with open(0, "rb", closefd=False) as source, open(answers, "wb", buffering=0) as sink:
+        _write(sink, pipe.frame((pipe.VERSION,)))
+        os.dup2(nowhere, 2)
+        while len(header := source.read(pipe.LENGTH.size)) == pipe.LENGTH.size:
+            _write(sink, service.answer(source.read(*pipe.LENGTH.unpack(header))))
+
+
+def _write(sink: io.FileIO, frame: bytes) -> None:
+    rest = memoryview(frame)
+    while rest:
+        rest = rest[sink.write(rest) :]
+
+
+def _encoded(verdict: Verdict) -> object:
+    if verdict.code == _ACCEPTED:
+        return 1 if verdict.new else 0
+    return (verdict.code, verdict.reason[: limits.REASON_LENGTH_MAX])

@@ -1,0 +1,62 @@
+"""What the pool is asked and what it answers."""
+
+from dataclasses import dataclass
+from typing import Final
+
+ACCEPTED: Final = "accepted"
+POISON: Final = "poison"
+RETRY: Final = "retry"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """Updates of one record, to be integrated in order.
+
+    `source` names who sent them; what one source may cost the others is counted by it. Without one the record
+    is counted instead.
+    """
+
+    record: str
+    updates: tuple[bytes, ...]
+    want_snapshot: bool = False
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of one update.
+
+    `code` is `accepted`, one of the gate's refusals (`gap`, `malformed`, `too_large`, `clock_ahead`), `poison`
+    (it killed the worker twice, the second time alone) or `retry` (it was not examined and may be sent again
+    later). `new` is false when the update changed nothing, so that nothing need be stored.
+    """
+
+    code: str
+    reason: str = ""
+    new: bool = False
+
+
+ACCEPTED_NEW: Final = Verdict(ACCEPTED, "", True)
+ACCEPTED_KNOWN: Final = Verdict(ACCEPTED, "", False)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The answer to one `Item`: a verdict for each update, in order.
+
+    `state_vector` is the record's after the item, or empty when the record was not examined (then no verdict is
+    `accepted`). `snapshot` is its whole state where one was wanted and the answer had room for it.
+    """
+
+    verdicts: tuple[Verdict, ...]
+    state_vector: bytes
+    snapshot: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordDigest:
+    """A 16-byte digest of one record's stored state, and the state vector that it belongs to."""
+
+    record: str
+    state_vector: bytes
+    digest: bytes
