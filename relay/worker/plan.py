@@ -7,9 +7,10 @@ Rules:
    then those behind it: order is kept, and nobody else is harmed.
 3. An update that was marked twice, the second time in an item that was alone, is poison. The rest of its item
    goes on without it.
-4. A source with `POISON_STRIKES_MAX` poisonous updates gets no more examined: they are answered `retry`.
+4. Of a sender with `POISON_STRIKES_MAX` poisonous updates in the batch nothing more is examined, but answered
+   `retry`: so the time that one sender costs the others is bounded.
 5. A death without a mark, or while the record's own stored state was loaded, condemns no update: after
-   `_DEATHS_MAX` of them the item is answered `retry`.
+   `_DEATHS_MAX` of them the item is answered `retry`, after `_UNEXPLAINED_MAX` the whole batch.
 """
 
 import hashlib
@@ -23,6 +24,7 @@ from relay.worker.progress import LOADING, Mark
 from relay.worker.values import ACCEPTED, POISON, RETRY, Item, Result, Verdict
 
 _DEATHS_MAX: Final = 3
+_UNEXPLAINED_MAX: Final = 6  # deaths without a mark in one batch: something else is wrong, and everything left waits
 _POISON = Verdict(POISON, "this update ends or hangs the process that integrates it")
 _STRUCK_OUT = Verdict(RETRY, "not examined: too many updates of this sender ended the process")
 _UNEXPLAINED = Verdict(RETRY, "not examined: the process ended for another reason")
@@ -91,6 +93,7 @@ class Plan:
         self._next = 0  # everything before it is done
         self._accepted: defaultdict[str, list[bytes]] = defaultdict(list)
         self._strikes: Counter[str] = Counter()
+        self._unexplained = 0
         self.poisoned = 0
         self.unloadable = 0
 
@@ -143,8 +146,10 @@ class Plan:
     def died(self, request: Request, mark: Mark | None) -> None:
         """The worker died over this request: find out whom to suspect, and condemn whoever was suspect already."""
         if mark is None or mark.item >= len(request.works):
-            for work in request.works:
-                self._excuse(work, _UNEXPLAINED)
+            self._unexplained += 1
+            affected = request.works if self._unexplained < _UNEXPLAINED_MAX else self._works
+            for work in affected:
+                self._excuse(work, _UNEXPLAINED, final=affected is self._works)
             return
         work = request.works[mark.item]
         was_alone = len(request.works) == 1
@@ -156,14 +161,18 @@ class Plan:
             return
         position = work.remaining[mark.update]
         if was_alone and work.suspect == position:
+            work.suspect = None
             self._condemn(work, position)
+            return
+        if was_alone and work.suspect is not None:
+            self._excuse(work, _UNEXPLAINED)
         work.suspect = position
 
     def refuse(self, record: str, reason: str) -> None:
         """Answer `retry` to everything left of a record that cannot be read from the store."""
         for work in self._works:
             if not work.done and work.item.record == record:
-                self._finish(work, Verdict(RETRY, reason[: limits.REASON_LENGTH_MAX]))
+                self._decide(work, work.remaining, Verdict(RETRY, reason[: limits.REASON_LENGTH_MAX]))
 
     def results(self) -> list[Result]:
         """One result for each item, in order; every request must have been answered."""
@@ -179,29 +188,29 @@ class Plan:
         item = work.item
         self.poisoned += 1
         self._poisons.add(item.record, item.updates[position])
-        work.verdicts[position] = _POISON
-        work.remaining.remove(position)
-        if not work.remaining:
-            work.done = True
-        source = item.source or item.record
+        self._decide(work, [position], _POISON)
+        source = item.source(position)
         self._strikes[source] += 1
         if self._strikes[source] >= limits.POISON_STRIKES_MAX:
             for other in self._works:
-                if not other.done and (other.item.source or other.item.record) == source:
-                    self._finish(other, _STRUCK_OUT)
+                left = [position for position in other.remaining if other.item.source(position) == source]
+                if left:
+                    self._decide(other, left, _STRUCK_OUT)
 
-    def _excuse(self, work: Work, verdict: Verdict) -> None:
+    def _excuse(self, work: Work, verdict: Verdict, final: bool = False) -> None:
         work.deaths += 1
         if work.deaths > 1:
             work.alone = True
-        if work.deaths >= _DEATHS_MAX:
-            self._finish(work, verdict)
+        if not work.done and (final or work.deaths >= _DEATHS_MAX):
+            self._decide(work, work.remaining, verdict)
+            work.done = True
 
-    def _finish(self, work: Work, verdict: Verdict) -> None:
-        for position in work.remaining:
+    @staticmethod
+    def _decide(work: Work, positions: Iterable[int], verdict: Verdict) -> None:
+        for position in positions:
             work.verdicts[position] = verdict
-        work.remaining = []
-        work.done = True
+        work.remaining = [position for position in work.remaining if work.verdicts[position] is None]
+        work.done = not work.remaining
 
     def _remaining(self, work: Work) -> tuple[bytes, ...]:
         return tuple(work.item.updates[position] for position in work.remaining)

@@ -44,6 +44,7 @@ class IntegrationPool:
         self._poisons = PoisonMemory()
         self._cached: set[str] = set()
         self._forgotten: set[str] = set()
+        self._forgotten_all = False
         self._active: WorkerProcess | None = None
         self._spare: asyncio.Task[WorkerProcess] | None = None
         self._graves: set[asyncio.Task[None]] = set()
@@ -91,6 +92,11 @@ class IntegrationPool:
         """Have the record loaded again before it is used: what the worker holds is not what is stored."""
         self._cached.discard(record)
         self._forgotten.add(record)
+
+    def forget_all(self) -> None:
+        """`forget` every record."""
+        self._cached.clear()
+        self._forgotten_all = True
 
     async def integrate(self, items: Sequence[Item], stamp_max: int | None) -> list[Result]:
         """Integrate the items in order; one result for each, whatever the bytes.
@@ -142,6 +148,7 @@ class IntegrationPool:
 
     async def _integrate(self, request: Request, stamp_max: int | None) -> list[Result | None]:
         self._forgotten.clear()
+        self._forgotten_all = False
         worker = await self._worker()
         number, frame = self._frame(pipe.INTEGRATE, stamp_max, request.items)
         body = await self._ask(worker, number, frame, request.size)
@@ -157,6 +164,8 @@ class IntegrationPool:
             else:
                 self._cached.add(item[0])
         self._cached.difference_update(evicted, self._forgotten)
+        if self._forgotten_all:
+            self._cached.clear()
         return results
 
     async def _digest(self, kind: int, records: Sequence[str]) -> list[RecordDigest | None]:

@@ -62,6 +62,7 @@ class Service:
     ) -> tuple[list[object], bytes, bytes | None]:
         """Integrate one by one, so that the mark names the update that this process may die of."""
         if not updates:
+            self._progress.write(*place, 0)
             done = self._integrator.integrate(record, None, (), stamp_max, True, want_snapshot)
             return [], done.state_vector, done.snapshot
         verdicts: list[object] = []

@@ -12,14 +12,21 @@ RETRY: Final = "retry"
 class Item:
     """Updates of one record, to be integrated in order.
 
-    `source` names who sent them; what one source may cost the others is counted by it. Without one the record
-    is counted instead.
+    `sources` names who sent each of them (or is empty): what one sender may cost the others is counted by it.
     """
 
     record: str
     updates: tuple[bytes, ...]
     want_snapshot: bool = False
-    source: str = ""
+    sources: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.sources and len(self.sources) != len(self.updates):
+            raise ValueError("an item names one source for each update, or none")
+
+    def source(self, position: int) -> str:
+        """Who sent that update; unnamed senders count as one."""
+        return self.sources[position] if self.sources else ""
 
 
 @dataclass(frozen=True, slots=True)

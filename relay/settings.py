@@ -1,0 +1,261 @@
+"""What the relay is told: by a TOML file, the environment and flags, in rising order of precedence.
+
+    port = 9000              in crdt-relay.toml
+    CRDT_RELAY_PORT=9001     stronger than the file
+    --port 9002              stronger than both
+
+`load` checks everything before anything is opened; `Settings.sources` says of each value where it came from.
+Secrets are never printed: they show as `**********`.
+"""
+
+import difflib
+import ipaddress
+import os
+import stat
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from crdt_sync import limits
+from crdt_sync.errors import InvalidSettings
+
+ENVIRONMENT_PREFIX: Final = "CRDT_RELAY_"
+TOKEN_LENGTH_MIN: Final = 16  # characters; shorter ones can be guessed
+DEFAULT_SOURCE: Final = "default"
+_PATHS: Final = ("data", "token_file", "tls_certificate", "tls_key")
+_MAKE_TOKEN: Final = 'python -c "import secrets; print(secrets.token_urlsafe(32))"'
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class Settings(BaseSettings):
+    """The relay's settings, checked. Make them with `load`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENVIRONMENT_PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True, validate_default=False
+    )
+
+    host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
+    port: Port = Field(8765, description="port to listen on; 0 takes a free one")
+    data: Path = Field(
+        default_factory=lambda: _user_folder("XDG_DATA_HOME", ".local/share"), description="data directory"
+    )
+    space: str = Field("default", pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", description="name of the space served")
+    token: SecretStr | None = Field(None, description="what devices must present; at least 16 characters")
+    token_file: Path | None = Field(None, description="file that holds the token")
+    tls_certificate: Path | None = Field(None, description="certificate chain, PEM")
+    tls_key: Path | None = Field(None, description="private key of the certificate, PEM")
+    sessions_max: int = Field(
+        limits.SESSIONS_MAX, ge=1, le=limits.SESSIONS_MAX, description="devices connected at once"
+    )
+    metrics: bool = Field(True, description="serve /metrics, /healthz and /readyz")
+    metrics_host: str = Field("127.0.0.1", min_length=1, description="address of the metrics")
+    metrics_port: Port = Field(8766, description="port of the metrics; 0 takes a free one")
+    log_format: Literal["console", "json"] = Field("console", description="form of the log lines")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe level logged")
+
+    _sources: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the signature is the library's
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what `load` passes: it reads the other sources itself, to know which value came from where."""
+        return (init_settings,)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            given, missing = ("tls_certificate", "tls_key")[:: 1 if self.tls_key is None else -1]
+            raise InvalidSettings(f"{given} is set, but {missing} is not", f"Set {missing} as well, or neither.")
+        if self.token is not None:
+            check_token(self.token.get_secret_value())
+        elif not is_loopback(self.host):
+            raise InvalidSettings(
+                f"host {self.host!r} can be reached from other machines, but no token is set",
+                f"Make a token with: {_MAKE_TOKEN}\nput it into {ENVIRONMENT_PREFIX}TOKEN or a token_file, "
+                "or listen on 127.0.0.1.",
+            )
+        if self.metrics and self.port == self.metrics_port != 0 and self.host == self.metrics_host:
+            raise InvalidSettings(f"port and metrics_port are both {self.port}", "Choose another metrics_port.")
+        return self
+
+    def sources(self) -> dict[str, str]:
+        """For each setting: `default`, `file <path>`, `environment variable <name>` or `flag <name>`."""
+        return {name: self._sources.get(name, DEFAULT_SOURCE) for name in type(self).model_fields}
+
+    def shown(self) -> list[tuple[str, str, str]]:
+        """Rows of (setting, value, source) for `--show-config`, without secrets."""
+        sources = self.sources()
+        return [(name, _shown(getattr(self, name)), sources[name]) for name in sources]
+
+    def warnings(self) -> list[str]:
+        """What is allowed but unwise; one sentence each."""
+        warnings = []
+        if not is_loopback(self.host) and self.tls_certificate is None:
+            warnings.append(
+                "Tokens and records cross the network unencrypted: set tls_certificate and tls_key, "
+                "unless a proxy in front of the relay does the encryption."
+            )
+        if self.token_file is not None and stat.S_IMODE(self.token_file.stat().st_mode) & 0o077:
+            warnings.append(f"Other users of this machine may read {self.token_file}: run 'chmod 600' on it.")
+        return warnings
+
+
+def load(flags: Mapping[str, object] | None = None, file: Path | None = None) -> Settings:
+    """Settings from `file`, `CRDT_RELAY_*` and `flags` (`None` = not given). Raises `InvalidSettings`.
+
+    Without `file`, `CRDT_RELAY_CONFIG` names it; without that, `$XDG_CONFIG_HOME/crdt-relay/crdt-relay.toml` is read
+    if it exists. Paths in a file are relative to its folder.
+    """
+    path = _settings_file(file)
+    levels = [
+        (_from_file(path) if path else {}, f"file {path}"),
+        (EnvSettingsSource(Settings)(), "environment variable"),
+        ({name: value for name, value in (flags or {}).items() if value is not None}, "flag"),
+    ]
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for given, source in levels:
+        if "token" in given and "token_file" in given:
+            raise InvalidSettings(f"token and token_file are both set ({source})", "Keep one of them.")
+        for weaker, stronger in (("token", "token_file"), ("token_file", "token")):
+            if stronger in given:
+                values.pop(weaker, None)
+                sources.pop(weaker, None)
+        values |= given
+        sources |= {name: _source(source, name) for name in given}
+    if values.get("token_file") is not None:
+        values["token"] = _read_token(Path(str(values["token_file"])).expanduser())
+        sources["token"] = f"token_file {values['token_file']}"
+    return _validated(values, sources)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach `host`; names other than localhost are taken to be reachable."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _validated(values: dict[str, Any], sources: dict[str, str]) -> Settings:
+    for name in _PATHS:
+        if isinstance(values.get(name), str):
+            values[name] = Path(values[name]).expanduser()
+    for name in ("tls_certificate", "tls_key"):
+        if isinstance(values.get(name), Path):
+            _check_readable(name, values[name], sources[name])
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        raise _explained(error, values, sources) from None
+    settings._sources.update(sources)
+    return settings
+
+
+def _explained(error: ValidationError, values: Mapping[str, Any], sources: Mapping[str, str]) -> InvalidSettings:
+    lines, hints = [], []
+    for problem in error.errors(include_url=False, include_input=False, include_context=False):
+        name = str(problem["loc"][0]) if problem["loc"] else ""
+        place = f" ({sources[name]})" if name in sources else ""
+        if problem["type"] == "extra_forbidden":
+            close = difflib.get_close_matches(name, Settings.model_fields, n=1)
+            lines.append(f"there is no setting {name!r}{place}")
+            hints.append(f"Did you mean {close[0]!r}?" if close else "'crdt-relay serve --show-config' lists them all.")
+            continue
+        lines.append(f"{name}{place}: {problem['msg']}")
+        if str(values.get(name, "")).startswith("tcp://") and "environment" in place:
+            hints.append(
+                f"Kubernetes sets {ENVIRONMENT_PREFIX}PORT by itself for a service called crdt-relay: "
+                "set enableServiceLinks: false in the pod, or rename the service."
+            )
+    return InvalidSettings("; ".join(lines), "\n".join(hints) or "'crdt-relay serve --help' describes every setting.")
+
+
+def _settings_file(file: Path | None) -> Path | None:
+    variable = os.environ.get(f"{ENVIRONMENT_PREFIX}CONFIG")
+    named = file or (Path(variable) if variable else None)
+    if named is None:
+        usual = _user_folder("XDG_CONFIG_HOME", ".config") / "crdt-relay.toml"
+        return usual if usual.is_file() else None
+    named = named.expanduser().absolute()
+    if not named.is_file():
+        raise InvalidSettings(f"there is no settings file {named}", "Create it, or leave out --config.")
+    return named
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        values = TomlConfigSettingsSource(Settings, toml_file=path)()
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidSettings(f"{path} is not valid TOML: {error}", "Correct that line.") from error
+    except UnicodeDecodeError as error:
+        raise InvalidSettings(f"{path} is not UTF-8 text", "Save it as UTF-8.") from error
+    except OSError as error:
+        raise InvalidSettings(f"{path} cannot be read: {error.strerror}", "Check its permissions.") from error
+    return {
+        name: str(path.parent / Path(value).expanduser()) if name in _PATHS and isinstance(value, str) else value
+        for name, value in values.items()
+    }
+
+
+def _source(source: str, name: str) -> str:
+    if source == "flag":
+        return f"flag --{name.replace('_', '-')}"
+    return f"{source} {ENVIRONMENT_PREFIX}{name.upper()}" if source == "environment variable" else source
+
+
+def _read_token(path: Path) -> SecretStr:
+    _check_readable("token_file", path, "")
+    try:
+        return SecretStr(path.read_text("utf-8").strip())
+    except UnicodeDecodeError:
+        raise InvalidSettings(f"token_file {path} is not text", f"Make a token with: {_MAKE_TOKEN}") from None
+
+
+def check_token(token: str) -> None:
+    """Raise `InvalidSettings` if `token` can be guessed or cannot travel."""
+    if len(token) < TOKEN_LENGTH_MIN:
+        raise InvalidSettings(
+            f"the token has {len(token)} characters, fewer than {TOKEN_LENGTH_MIN}",
+            f"Make one with: {_MAKE_TOKEN}",
+        )
+    if len(token) > limits.TOKEN_LENGTH_MAX:
+        raise InvalidSettings(f"the token is longer than {limits.TOKEN_LENGTH_MAX} characters", "Take a shorter one.")
+    if not token.isascii() or not token.isprintable() or " " in token:
+        raise InvalidSettings("the token holds characters other than visible ASCII", f"Make one with: {_MAKE_TOKEN}")
+
+
+def _check_readable(name: str, path: Path, source: str) -> None:
+    place = f" ({source})" if source else ""
+    try:
+        with path.open("rb"):
+            return
+    except OSError as error:
+        raise InvalidSettings(
+            f"{name}{place}: {path} cannot be read: {error.strerror}", "Correct the path or its permissions."
+        ) from error
+
+
+def _shown(value: object) -> str:
+    return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _user_folder(variable: str, fallback: str) -> Path:
+    return Path(os.environ.get(variable) or Path.home() / fallback) / "crdt-relay"
