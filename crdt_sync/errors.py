@@ -5,7 +5,7 @@
     │   ├── InvalidSchema  InvalidValue  InvalidTransition  InvalidRecordId
     │   ├── UnknownCollection  UnknownField  UnknownRecord  RecordDeleted  RecordTooLarge
     │   ├── InvalidSettings
-    │   └── InvalidTable
+    │   └── InvalidTable  TableNotWritten
     ├── StoreError                    the data directory (exit code 3)
     │   ├── StoreMissing  StoreExists  StoreInUse  StoreFormat  StoreForbidden
     │   ├── StoreCorrupt  StoreFull  StoreFailed  StoreClosed  LogCompacted
@@ -133,6 +133,12 @@ class InvalidTable(UsageError):
     """A table to import cannot be read."""
 
     code = "invalid_table"
+
+
+class TableNotWritten(UsageError):
+    """A table cannot be exported as asked; what was in its place before is still there."""
+
+    code = "table_not_written"
 
 
 class StoreError(CrdtSyncError):

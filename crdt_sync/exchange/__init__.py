@@ -1,1 +1,28 @@
-"""crdt_sync/exchange."""
+"""Import and export of tables: CSV and its relatives, JSON lines, JSON and spreadsheets."""
+
+from crdt_sync.exchange.demo import demo_table
+from crdt_sync.exchange.exporter import ExportOptions, ExportReport, export_table
+from crdt_sync.exchange.importer import ImportProgress, ImportReport, import_table
+from crdt_sync.exchange.infer import infer_schema
+from crdt_sync.exchange.mapping import ColumnMapping, match_columns
+from crdt_sync.exchange.reading import open_table
+from crdt_sync.exchange.table import MISSING, Row, RowError, Table, TableOptions
+
+__all__ = [
+    "MISSING",
+    "ColumnMapping",
+    "ExportOptions",
+    "ExportReport",
+    "ImportProgress",
+    "ImportReport",
+    "Row",
+    "RowError",
+    "Table",
+    "TableOptions",
+    "demo_table",
+    "export_table",
+    "import_table",
+    "infer_schema",
+    "match_columns",
+    "open_table",
+]

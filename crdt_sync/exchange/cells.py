@@ -1,0 +1,55 @@
+"""From the carrier of a field to what a file holds: a text cell or a JSON value."""
+
+import json
+import re
+from datetime import date
+from decimal import Decimal
+
+from crdt_sync.exchange.guard import guard
+from crdt_sync.records.schema import FieldSpec
+from crdt_sync.records.values import restore
+
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?\Z")
+_TEXT_TYPES = frozenset({"string", "enum", "reference", "json"})
+
+
+def text_cell(spec: FieldSpec, carrier: object, *, guarded: bool = False) -> str:
+    """The cell of a text table; empty for no value. Sets, logs and `json` values are JSON text.
+
+    `guarded` keeps spreadsheets from running texts as formulas; numbers and dates are left as they are.
+    """
+    if carrier is None:
+        return ""
+    if isinstance(carrier, str):
+        return guard(carrier) if guarded and spec.type in _TEXT_TYPES else carrier
+    if isinstance(carrier, list) and not carrier:
+        return ""
+    return json_value(spec, carrier)
+
+
+def json_value(spec: FieldSpec, carrier: object) -> str:
+    """The JSON text of a field. Decimals and integers are numbers with all their digits, dates are texts."""
+    if isinstance(carrier, str):
+        if spec.type in ("decimal", "integer") and _NUMBER.match(carrier):
+            return carrier
+        if spec.type != "json" or spec.kind == "text":
+            return _ENCODE(carrier)
+    return _ENCODE(_with_exact_numbers(restore(spec, carrier)))
+
+
+def _with_exact_numbers(value: object) -> object:
+    """Decimals inside sets and logs as texts: the encoder would make them floats."""
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, list):
+        return [_with_exact_numbers(member) for member in value]
+    if isinstance(value, dict):
+        return {key: _with_exact_numbers(member) for key, member in value.items()}
+    return value
+
+
+def _plain(value: object) -> str:
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
+_ENCODE = json.JSONEncoder(ensure_ascii=False, default=_plain).encode

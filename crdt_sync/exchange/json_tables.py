@@ -1,0 +1,184 @@
+"""JSON lines and JSON documents as tables: objects are rows, their keys are columns."""
+
+import json
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from crdt_sync.errors import InvalidTable
+from crdt_sync.exchange.source import Source
+from crdt_sync.exchange.table import HEADER_LENGTH_MAX, MISSING, Row, RowError, Table, TableOptions
+from crdt_sync.exchange.text import Lines, find_encoding
+from crdt_sync.limits import FIELDS_MAX, TABLE_JSON_BYTES_MAX
+
+_SCALAR_COLUMN = "value"
+
+
+class _ObjectTable(Table):
+    """Rows of objects. The columns are all keys in the order of their first appearance, found in a pass of its own."""
+
+    typed = True
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.name = source.name
+        self.bytes_total = source.bytes_total
+
+    @property
+    def bytes_read(self) -> int:
+        return self._source.bytes_read
+
+    def _find_columns(self) -> tuple[str, ...]:
+        found: dict[str, None] = {}
+        for _, element in self._elements():
+            if isinstance(element, RowError):
+                continue
+            if not isinstance(element, dict):
+                found[_SCALAR_COLUMN] = None
+                continue
+            for key in element:
+                if key not in found and _wrong_key(key) is None:
+                    found[key] = None
+            if len(found) > FIELDS_MAX:
+                raise InvalidTable(
+                    f"{self.name!r} has more than {FIELDS_MAX} different keys",
+                    "Its objects may not be rows of one table.",
+                )
+        return tuple(found)
+
+    def rows(self) -> Iterator[Row | RowError]:
+        """All objects; an element that is no object is a row with the one column `value`."""
+        columns = self.columns
+        for line, element in self._elements():
+            if isinstance(element, RowError):
+                yield element
+            elif not isinstance(element, dict):
+                yield Row(line, [element if column == _SCALAR_COLUMN else MISSING for column in columns])
+            elif wrong := next((wrong for key in element if (wrong := _wrong_key(key))), None):
+                yield RowError(line, "", "malformed", wrong)
+            else:
+                yield Row(line, [element.get(column, MISSING) for column in columns])
+
+    @abstractmethod
+    def _elements(self) -> Iterator[tuple[int, Any]]:
+        """Line and value of each element, or line and `RowError`."""
+
+
+class JsonLinesTable(_ObjectTable):
+    """One JSON value a line. Blank lines are left out; a line that is not JSON is an error of its row."""
+
+    def __init__(self, source: Source, options: TableOptions) -> None:
+        """Find the columns in a first pass over the file. Raises `InvalidTable`."""
+        super().__init__(source)
+        with source.open() as stream:
+            self._encoding = find_encoding(stream, options.encoding)
+        self.columns = self._find_columns()
+
+    def _elements(self) -> Iterator[tuple[int, Any]]:
+        with self._source.open() as stream:
+            lines = Lines(stream, self._encoding)
+            for line in lines:
+                number = lines.number
+                if lines.bad and (wrong := lines.take_bad(number, number)):
+                    yield number, RowError(number, "", "malformed", wrong)
+                elif not line.isspace():
+                    yield number, _parse_line(line, number)
+
+
+class JsonTable(_ObjectTable):
+    """One JSON document: an array of rows, or an object of which one key holds the array."""
+
+    def __init__(self, source: Source, options: TableOptions) -> None:
+        """Read the document. Raises `InvalidTable`, for example when several keys hold arrays and none was chosen."""
+        super().__init__(source)
+        with source.open() as stream:
+            encoding = find_encoding(stream, options.encoding)
+        content = source.read_whole(TABLE_JSON_BYTES_MAX)
+        try:
+            document = parse_json(content.decode(encoding))
+        except UnicodeDecodeError as error:
+            raise InvalidTable(
+                f"{self.name!r} is not valid {encoding}: {error.reason}", "Choose its encoding."
+            ) from None
+        except ValueError as error:
+            raise InvalidTable(
+                f"{self.name!r} is not JSON: {error}", "Is it JSON lines? Then name that format."
+            ) from None
+        self._rows = _choose_array(document, options.select, self.name)
+        self.columns = self._find_columns()
+
+    def _elements(self) -> Iterator[tuple[int, Any]]:
+        return enumerate(self._rows, 1)
+
+
+def parse_json(text: str) -> Any:
+    """A JSON value. Raises `ValueError`, also for NaN, infinities, a key twice and great depth."""
+    try:
+        return _DECODER.decode(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _parse_line(line: str, number: int) -> Any:
+    try:
+        return parse_json(line)
+    except ValueError as error:
+        return RowError(number, "", "malformed", f"not JSON: {error}")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {twice!r} stands twice in one object")
+    return result
+
+
+def _constant(name: str) -> Any:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    if number in {float("inf"), float("-inf")}:
+        raise ValueError(f"the number {text[:40]} is out of range")
+    return number
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_float=_number)
+
+
+def _choose_array(document: Any, select: str | None, name: str) -> list[Any]:
+    if isinstance(document, list):
+        if select is not None:
+            raise InvalidTable(f"{name!r} is one array; there is no key {select!r} in it", "Leave the choice out.")
+        return document
+    members = document.items() if isinstance(document, dict) else ()
+    arrays: dict[str, list[Any]] = {key: value for key, value in members if isinstance(value, list)}
+    if select is not None:
+        if select not in arrays:
+            raise InvalidTable(f"{name!r} has no array {select!r}", f"Arrays in it: {_listing(arrays)}.")
+        return arrays[select]
+    # An array of texts is a member of a single row; only one of objects can be the table.
+    tables = {key: rows for key, rows in arrays.items() if rows and all(isinstance(row, dict) for row in rows)}
+    if not tables:
+        return [document]
+    if len(tables) == 1:
+        return next(iter(tables.values()))
+    raise InvalidTable(f"{name!r} holds {len(tables)} tables", f"Choose one of them: {_listing(tables)}.")
+
+
+def _listing(keys: Iterable[str]) -> str:
+    return ", ".join(repr(key) for key in list(keys)[:20]) or "none"
+
+
+def _wrong_key(key: str) -> str | None:
+    if len(key) > HEADER_LENGTH_MAX:
+        return f"the key {key[:40]!r}… is longer than {HEADER_LENGTH_MAX} characters"
+    if not key.isascii():
+        try:
+            key.encode("utf-8")
+        except UnicodeEncodeError:
+            return f"the key {key!r} is not valid Unicode"
+    return None

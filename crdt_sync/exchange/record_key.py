@@ -1,0 +1,128 @@
+"""Which record a row is: decided the same way on every device and in every run."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+from crdt_sync.errors import InvalidTable
+from crdt_sync.exchange.mapping import ColumnMapping, column_position
+from crdt_sync.exchange.table import MISSING, Cell, Row, RowError
+from crdt_sync.ids import collection_of, is_record, natural_record, record_id
+from crdt_sync.records.schema import Schema
+
+
+@dataclass(slots=True)
+class RecordKeys:
+    """Names the record of each row, in this order of preference.
+
+    1. The record column, if there is one and its cell is not empty: the id itself.
+    2. The natural key of the schema, or the key columns: the same key, ignoring case and blanks around it, is the same
+       record. An empty key is an error of its row, and so is a key that an earlier, different row had.
+    3. The whole row together with how often an equal row came before: equal tables give equal ids.
+    """
+
+    collection: str
+    headers: tuple[str, ...]
+    key_positions: tuple[int, ...]
+    record_position: int | None
+    _row_order: tuple[int, ...] = ()
+    _occurrences: Counter[str] = field(default_factory=Counter)
+    _seen: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._row_order = tuple(sorted(range(len(self.headers)), key=self.headers.__getitem__))
+
+    def record_of(self, row: Row) -> str | RowError:
+        """The record id of a row."""
+        if self.record_position is not None and (given := row.cells[self.record_position]) is not MISSING:
+            return self._unique(row, self._given(row, given))
+        if self.key_positions:
+            return self._unique(row, self._by_key(row))
+        return self._by_content(row)
+
+    def _given(self, row: Row, given: Cell) -> str | RowError:
+        record = given if isinstance(given, str) and "/" in given else f"{self.collection}/{given}"
+        if is_record(record) and collection_of(record) == self.collection:
+            return record
+        header = self.headers[self.record_position or 0]
+        return RowError(row.line, header, "invalid_record_id", f"{str(given)[:80]!r} is not one of {self.collection!r}")
+
+    def _by_key(self, row: Row) -> str | RowError:
+        parts = []
+        for position in self.key_positions:
+            part = "" if row.cells[position] is None else _text(row.cells[position])
+            if not part.strip():
+                return RowError(row.line, self.headers[position], "key_missing", "the key is empty")
+            parts.append(part)
+        return natural_record(self.collection, parts)
+
+    def _unique(self, row: Row, record: str | RowError) -> str | RowError:
+        if isinstance(record, RowError):
+            return record
+        content = hash(repr(row.cells))
+        line, earlier = self._seen.setdefault(record, (row.line, content))
+        if earlier == content:
+            return record
+        key = " / ".join(_text(row.cells[position]) for position in self.key_positions) or record
+        header = self.headers[self.key_positions[0]] if self.key_positions else ""
+        return RowError(row.line, header, "duplicate_key", f"the key {key[:80]!r} was in line {line}, with other cells")
+
+    def _by_content(self, row: Row) -> str:
+        # Sorted and without the empty ones: neither moved nor added empty columns make a row another one.
+        content = [
+            (self.headers[position], cell)
+            for position in self._row_order
+            if (cell := row.cells[position]) is not MISSING
+        ]
+        material = _ENCODE([self.collection, content])
+        digest = hashlib.blake2b(material.encode("ascii"), digest_size=16).hexdigest()
+        occurrence = self._occurrences[digest]
+        self._occurrences[digest] = occurrence + 1
+        return record_id(self.collection, f"{digest}-{occurrence}" if occurrence else digest)
+
+
+def record_keys(
+    columns: tuple[str, ...],
+    mapping: ColumnMapping,
+    schema: Schema,
+    key_columns: Sequence[str],
+    record_column: str | None,
+) -> RecordKeys:
+    """Choose how rows are named. Raises `InvalidTable` for columns that are not there or that contradict the schema."""
+    if schema.natural_key and key_columns:
+        raise InvalidTable(
+            f"records of {schema.collection!r} are identified by {', '.join(schema.natural_key)}",
+            "Leave the key columns out; the schema decides.",
+        )
+    natural = tuple(_natural_positions(columns, mapping, schema)) if schema.natural_key else ()
+    chosen = tuple(column_position(columns, mapping.fields, column) for column in key_columns)
+    record = column_position(columns, (), record_column) if record_column is not None else None
+    return RecordKeys(schema.collection, columns, natural or chosen, record)
+
+
+def _natural_positions(columns: tuple[str, ...], mapping: ColumnMapping, schema: Schema) -> Iterator[int]:
+    for name in schema.natural_key:
+        if name not in mapping.fields:
+            listing = ", ".join(map(repr, columns))
+            raise InvalidTable(
+                f"no column goes to {name!r}, which identifies records of {schema.collection!r}",
+                f"Map one of the columns to it: {listing}.",
+            )
+        yield mapping.fields.index(name)
+
+
+def _text(cell: Cell) -> str:
+    if cell is MISSING:
+        return ""
+    return cell if isinstance(cell, str) else _ENCODE(cell)
+
+
+def _plain(value: object) -> str:
+    assert isinstance(value, date)
+    return value.isoformat()
+
+
+_ENCODE = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=_plain).encode

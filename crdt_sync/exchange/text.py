@@ -1,0 +1,95 @@
+"""Bytes to lines of text, where a line that cannot be right is named instead of repaired."""
+
+import codecs
+import io
+from collections.abc import Callable, Iterator
+from typing import IO
+
+from crdt_sync.errors import InvalidTable
+from crdt_sync.limits import TABLE_LINE_LENGTH_MAX
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark is a prefix of it
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+def find_encoding(stream: IO[bytes], wanted: str | None) -> str:
+    """The codec to read `stream` with: the one asked for, that of a byte order mark, or utf-8.
+
+    Reads the first bytes; open the source again for the content. Raises `InvalidTable` for an unknown codec.
+    """
+    if wanted is not None:
+        try:
+            return codecs.lookup(wanted).name
+        except (LookupError, ValueError):
+            raise InvalidTable(
+                f"there is no encoding {wanted!r}", "Usual ones: utf-8, utf-16, latin-1, cp1252, shift_jis, gb18030."
+            ) from None
+    start = stream.read(4)
+    return next((codec for mark, codec in _MARKS if start.startswith(mark)), "utf-8")
+
+
+class Lines:
+    """The lines of a stream with their ends; `number` is the last one given, `bad` what is wrong with which line.
+
+    A line with a NUL or with bytes that the encoding does not allow is given as read and noted in `bad`; one that is
+    too long is given as an empty line and noted. The reader of the lines decides which row that spoils.
+    """
+
+    def __init__(self, stream: IO[bytes], encoding: str) -> None:
+        self._encoding = encoding
+        try:
+            # Undecodable bytes become lone surrogates, which no valid text holds: found below, line by line.
+            self._text = io.TextIOWrapper(stream, encoding=encoding, errors="surrogateescape", newline="")
+        except LookupError:
+            raise InvalidTable(f"{encoding!r} is not an encoding of text", "Try utf-8 or latin-1.") from None
+        self.number = 0
+        self.bad: dict[int, str] = {}
+
+    def __iter__(self) -> Iterator[str]:
+        readline = self._text.readline
+        limit = TABLE_LINE_LENGTH_MAX + 1
+        while line := self._guarded(readline, limit):
+            self.number += 1
+            if len(line) == limit and line[-1] not in "\r\n":
+                self._skip_rest()
+                self.bad[self.number] = f"the line is longer than {TABLE_LINE_LENGTH_MAX:,} characters"
+                yield "\n"
+                continue
+            if "\x00" in line:
+                self.bad[self.number] = "the line holds a NUL character; if the file is UTF-16, say so"
+            elif not line.isascii() and not _encodable(line):
+                self.bad[self.number] = (
+                    f"the line is not valid {self._encoding}; choose another encoding, such as cp1252"
+                )
+            yield line
+
+    def _guarded(self, readline: Callable[[int], str], limit: int) -> str:
+        try:
+            return readline(limit)
+        except UnicodeError as error:
+            raise InvalidTable(
+                f"the text cannot be read as {self._encoding} after line {self.number}: {error}",
+                "Choose another encoding.",
+            ) from error
+
+    def _skip_rest(self) -> None:
+        while (rest := self._text.readline(TABLE_LINE_LENGTH_MAX)) and rest[-1] not in "\r\n":
+            pass
+
+    def take_bad(self, first: int, last: int) -> str:
+        """What is wrong with the lines from `first` to `last`, or an empty text; forgets it."""
+        found = [self.bad.pop(number) for number in sorted(self.bad) if first <= number <= last]
+        return "; ".join(found[:3])
+
+
+def _encodable(line: str) -> bool:
+    try:
+        line.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
