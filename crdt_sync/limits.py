@@ -13,12 +13,14 @@ STAMP_AHEAD_US_MAX = 5 * 60 * 1_000_000  # a device clock further ahead would wi
 INTEGER_EXACT_MAX = (1 << 53) - 1  # beyond it, integers travel as strings
 VALUE_BYTES_MAX = 64 * KIB  # one value, set member or log entry: a long mail fits
 TEXT_BYTES_MAX = 512 * KIB  # one text field: a book chapter
-FIELDS_MAX = 512  # fields of one schema and roots of one record: the widest CRM objects have about 500
+FIELDS_MAX = 512  # fields of one schema: the widest CRM objects have about 500
+ROOTS_MAX = FIELDS_MAX + 64  # roots of one record: every field, the deletion, and fields that changed their kind
 JSON_DEPTH_MAX = 32  # nesting of one JSON value
 ACTOR_LENGTH_MAX = 64  # characters
 RECORD_BYTES_MAX = 2 * MIB  # the whole integrated state of one record, so that any diff fits one frame
 CLIENTS_MAX = 20_000  # writers in one record: 9 bytes each in a state vector, 180 kB
 STATE_VECTOR_BYTES_MAX = CLIENTS_MAX * 16 + 3  # two varints of at most 8 bytes for each writer
+GROWTH_OPERATIONS_MAX = 1 << 26  # deleted operations in one update: they take no bytes, so length does not bound them
 NESTING_MAX = 8  # containers inside one update; our own layout needs 1, hostile ones reach 26,000
 
 # --- protocol ------------------------------------------------------------------------------------------------

@@ -87,10 +87,7 @@ class Schema(BaseModel):
 
     def to_toml(self) -> str:
         """The schema as TOML text that `parse_schema` reads back to an equal schema."""
-        lines = [
-            f"{key} = {_toml(getattr(self, key))}"
-            for key in ("collection", "version", "label", "natural_key")
-        ]
+        lines = [f"{key} = {_toml(getattr(self, key))}" for key in ("collection", "version", "label", "natural_key")]
         for name, spec in self.fields.items():
             lines += ["", f"[fields.{name}]"]
             given = spec.model_dump(exclude_defaults=True)
@@ -108,9 +105,7 @@ def parse_schema(text: str, source: str) -> Schema:
     try:
         return Schema.model_validate(data)
     except ValidationError as error:
-        raise InvalidSchema(
-            f"{source}: {_first_problem(error)}", "Correct the schema file and try again."
-        ) from None
+        raise InvalidSchema(f"{source}: {_first_problem(error)}", "Correct the schema file and try again.") from None
 
 
 def load_schema(path: Path) -> Schema:
@@ -129,9 +124,7 @@ def load_schema(path: Path) -> Schema:
 def bundled_schema(name: str) -> Schema:
     """A schema that comes with this library, such as 'customers'. Raises `InvalidSchema`."""
     folder = resources.files("crdt_sync.records") / "schemas"
-    known = sorted(
-        entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml")
-    )
+    known = sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
     if name not in known:
         raise InvalidSchema(f"no bundled schema {name[:60]!r}", f"Bundled schemas: {', '.join(known)}.")
     return parse_schema((folder / f"{name}.toml").read_text(encoding="utf-8"), f"bundled schema {name!r}")

@@ -15,20 +15,23 @@ Yjs numbers are JavaScript numbers and pycrdt panics on some inputs, so nothing 
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 
 from crdt_sync.errors import InvalidValue
 from crdt_sync.ids import collection_of, is_record
 from crdt_sync.limits import INTEGER_EXACT_MAX, JSON_DEPTH_MAX, TEXT_BYTES_MAX, VALUE_BYTES_MAX
 from crdt_sync.records.schema import FieldSpec
-from crdt_sync.records.text_input import parse_text as parse_text
+from crdt_sync.records.text_input import parse_text
+
+__all__ = ["Carrier", "canonical", "normalise", "parse_text", "restore", "restore_value"]
 
 Carrier = str | int | float | bool | None
 
 DECIMAL_DIGITS_MAX = 100  # before and behind the point together: any currency, any scientific constant
 INTEGER_BITS_MAX = 1024  # far beyond any identifier, and quick to print
+_EXACT = Context(prec=4 * DECIMAL_DIGITS_MAX)  # sums of numbers within DECIMAL_DIGITS_MAX are exact
 
 _ENCODE = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
@@ -82,9 +85,7 @@ def restore_value(spec: FieldSpec, carrier: object) -> object:
 def text_carrier(field: str, value: object, bytes_max: int = VALUE_BYTES_MAX) -> str:
     """Check that `value` is text that every replica can store. Raises `InvalidValue`."""
     if not isinstance(value, str):
-        raise InvalidValue(
-            field, f"expected text, got {_kind_of(value)}", 'Write it as text, for example "42".'
-        )
+        raise InvalidValue(field, f"expected text, got {_kind_of(value)}", 'Write it as text, for example "42".')
     try:
         size = len(value.encode("utf-8"))
     except UnicodeEncodeError:
@@ -94,13 +95,9 @@ def text_carrier(field: str, value: object, bytes_max: int = VALUE_BYTES_MAX) ->
             "Read the source with its right encoding.",
         ) from None
     if size > bytes_max:
-        raise InvalidValue(
-            field, f"the text has {size} bytes, the limit is {bytes_max}", "Shorten or split it."
-        )
+        raise InvalidValue(field, f"the text has {size} bytes, the limit is {bytes_max}", "Shorten or split it.")
     if "\x00" in value:
-        raise InvalidValue(
-            field, "the text holds a NUL character", "Remove it; no other program could read it."
-        )
+        raise InvalidValue(field, "the text holds a NUL character", "Remove it; no other program could read it.")
     return value
 
 
@@ -115,6 +112,14 @@ def decimal_carrier(value: Decimal) -> str:
     if "." in text:
         text = text.rstrip("0").rstrip(".")
     return "0" if text in ("-0", "") else text
+
+
+def exact_sum(numbers: Iterable[Decimal]) -> Decimal:
+    """The sum without the rounding to 28 digits that Decimal arithmetic does by default."""
+    result = Decimal(0)
+    for number in numbers:
+        result = _EXACT.add(result, number)
+    return result
 
 
 def parse_decimal(field: str, value: object) -> Decimal:
@@ -145,9 +150,7 @@ def _integer(field: str, _spec: FieldSpec, value: object) -> Carrier:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
-        raise InvalidValue(
-            field, f"expected a whole number, got {_kind_of(value)}", "Write it without a fraction."
-        )
+        raise InvalidValue(field, f"expected a whole number, got {_kind_of(value)}", "Write it without a fraction.")
     return integer_carrier(_bounded(field, value))
 
 
@@ -245,9 +248,7 @@ def check_json(field: str, value: object, depth: int) -> None:
     elif isinstance(value, int) and not isinstance(value, bool):
         _bounded(field, value)
     elif value is not None and not isinstance(value, (str, bool, float)):
-        raise InvalidValue(
-            field, f"{_kind_of(value)} is not a JSON value", "Use text, numbers, lists and objects."
-        )
+        raise InvalidValue(field, f"{_kind_of(value)} is not a JSON value", "Use text, numbers, lists and objects.")
 
 
 def _read_integer(carrier: object) -> object:

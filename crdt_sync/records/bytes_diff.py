@@ -1,0 +1,24 @@
+"""What a partner lacks, computed on bytes: no document is built, so nothing is integrated."""
+
+from collections.abc import Sequence
+
+import pycrdt
+
+from crdt_sync.records import state_vector as vectors
+
+NOTHING = b"\x00\x00"  # the update without operations and without deletions
+
+
+def diff(updates: Sequence[bytes], state_vector: bytes) -> bytes:
+    """One update with everything in `updates` that a holder of `state_vector` lacks.
+
+    `updates` are verified bytes of one record (its snapshot and what came after). Deletions are all included.
+    Raises `UpdateRefused` ('malformed') for bytes that are no state vector.
+    """
+    if not updates:
+        return NOTHING
+    merged = updates[0] if len(updates) == 1 else pycrdt.merge_updates(*updates)
+    if state_vector == vectors.EMPTY:
+        return merged
+    vectors.decode(state_vector)
+    return pycrdt.get_update(merged, state_vector)

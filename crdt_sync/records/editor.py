@@ -1,0 +1,307 @@
+"""Editing one record through its schema."""
+
+import json
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from difflib import get_close_matches
+from typing import Any
+
+from crdt_sync.clock import HybridClock
+from crdt_sync.errors import InvalidTransition, InvalidValue, RecordDeleted, UnknownCollection, UnknownField
+from crdt_sync.limits import ACTOR_LENGTH_MAX, TEXT_BYTES_MAX
+from crdt_sync.records import state_vector as vectors
+from crdt_sync.records.document import Document, deletion_text
+from crdt_sync.records.entries import Entry, ordered, well_formed
+from crdt_sync.records.roots import DELETED, DELETED_ROOT, total
+from crdt_sync.records.schema import KINDS_OF_ENTRIES, FieldSpec, Schema
+from crdt_sync.records.text_field import TextField
+from crdt_sync.records.values import (
+    Carrier,
+    canonical,
+    exact_sum,
+    normalise,
+    parse_decimal,
+    restore,
+    text_carrier,
+)
+
+
+class Editor:
+    """Edits one record. Every value is checked and normalised before it reaches the document.
+
+    Works on a private document with a writer id; when an edit raises, throw the document away and nothing
+    happened. `actor` is who writes, as conflicts and histories show it. Raises `UnknownCollection` when there
+    is no schema.
+
+    `editor[field] = value` by kind: value, review, stage: writes it; set: makes the members these; text:
+    rewrites what differs; counter: counts up or down to it. Writing what is shown already changes nothing.
+    """
+
+    def __init__(
+        self, document: Document, schema: Schema | None, clock: HybridClock, actor: str, collection: str
+    ) -> None:
+        if schema is None:
+            raise UnknownCollection(
+                f"no schema for the collection {collection!r} here",
+                "Add its schema, or sync with a replica that has it.",
+            )
+        if document.writer is None:
+            raise ValueError("the document was loaded without a writer id")
+        self._document = document
+        self._schema = schema
+        self._clock = clock
+        self._actor = check_actor(actor)
+        self._changed = False
+        self._texts: list[TextField] = []
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was written."""
+        return self._changed or any(text.changed for text in self._texts)
+
+    @property
+    def deleted(self) -> bool:
+        """Whether the record is deleted."""
+        return self._document.deleted
+
+    def __getitem__(self, field: str) -> Any:
+        """The typed value that is shown; None, an empty list or empty text when there is none."""
+        spec = self._spec(field)
+        value = self._document.value(field, self._schema)
+        if value is None and spec.kind in ("set", "log"):
+            return []
+        if value is None and spec.kind in ("counter", "text"):
+            return 0 if spec.kind == "counter" else ""
+        return restore(spec, value)
+
+    def __setitem__(self, field: str, value: object) -> None:
+        spec = self._writable(field)
+        match spec.kind:
+            case "set":
+                self._set_members(field, spec, value)
+            case "text":
+                self.text(field).replace(text_carrier(field, "" if value is None else value, TEXT_BYTES_MAX))
+            case "counter":
+                self._count_to(field, spec, 0 if value is None else value)
+            case "log":
+                raise InvalidValue(field, "a log only grows", "Use append.")
+            case _:
+                self._write_entry(field, spec, value, resolving=False)
+
+    def __delitem__(self, field: str) -> None:
+        self.clear(field)
+
+    def update(self, values: Mapping[str, object]) -> None:
+        """Write several fields."""
+        for field, value in values.items():
+            self[field] = value
+
+    def clear(self, field: str) -> None:
+        """Empty a field; a log loses all entries seen here. Raises `InvalidValue` for a required field."""
+        spec = self._writable(field)
+        if spec.kind == "log":
+            self._clear_array(f"l.{field}")
+        else:
+            self[field] = None
+
+    def add(self, field: str, member: object) -> None:
+        """Put a member into a set. Always writes, so that it survives a concurrent removal."""
+        spec = self._writable(field, "set")
+        self._put_member(field, normalise(field, spec, member))
+
+    def remove(self, field: str, member: object) -> None:
+        """Take a member out of a set; nothing happens when it is not there."""
+        spec = self._writable(field, "set")
+        self._drop_members(field, [canonical(normalise(field, spec, member))])
+
+    def increment(self, field: str, amount: object = 1) -> None:
+        """Count; concurrent increments add up. `amount` may be negative."""
+        spec = self._writable(field, "counter")
+        self._count(field, spec, parse_decimal(field, normalise(field, spec, amount)))
+
+    def append(self, field: str, value: object) -> None:
+        """Add an entry to a log."""
+        spec = self._writable(field, "log")
+        self._append_entry(f"l.{field}", normalise(field, spec, value), superseding=False)
+
+    def text(self, field: str) -> TextField:
+        """The text of a field, to be edited in place by code point."""
+        self._writable(field, "text")
+        text = TextField(self._document, field)
+        self._texts.append(text)
+        return text
+
+    def resolve(self, field: str, value: object) -> None:
+        """Decide a conflict: `value` supersedes every value seen. For `_deleted`: True deletes, False keeps."""
+        if field == DELETED:
+            if value is True:
+                self._write_deletion()
+            else:
+                self.restore()
+            return
+        spec = self._writable(field)
+        if spec.kind not in KINDS_OF_ENTRIES:
+            raise InvalidValue(field, f"a {spec.kind} has no conflicts", "Write it as usual.")
+        self._write_entry(field, spec, value, resolving=True)
+
+    def delete(self) -> None:
+        """Delete the record. An edit made elsewhere at the same time brings it back, as a conflict."""
+        if not self._document.deleted:
+            self._write_deletion()
+
+    def restore(self) -> None:
+        """Take a deletion back, or decide for the edit where both were made at once."""
+        entries = self._entries(DELETED_ROOT)
+        if any(entry[0] is not None for entry in entries):
+            self._append_entry(DELETED_ROOT, None, superseding=True)
+
+    def missing_required(self) -> list[str]:
+        """The required fields that hold nothing."""
+        values = self._document.values(self._schema)
+        return [
+            field for field, spec in self._schema.fields.items() if spec.required and not _filled(values.get(field))
+        ]
+
+    def _spec(self, field: str) -> FieldSpec:
+        spec = self._schema.fields.get(field)
+        if spec is None:
+            close = get_close_matches(field, self._schema.fields, n=3)
+            known = ", ".join(close) if close else ", ".join(sorted(self._schema.fields)[:40])
+            raise UnknownField(
+                f"{self._schema.collection} has no field {field[:60]!r}",
+                f"Did you mean {known}?" if close else f"Its fields are {known}.",
+            )
+        return spec
+
+    def _writable(self, field: str, kind: str | None = None) -> FieldSpec:
+        spec = self._spec(field)
+        if kind is not None and spec.kind != kind:
+            raise InvalidValue(field, f"it is a {spec.kind}, not a {kind}", "Set it with editor[field] = value.")
+        if self._document.deleted:
+            raise RecordDeleted("the record is deleted", "Restore it first if it is still needed.")
+        return spec
+
+    def _entries(self, root: str) -> list[Entry]:
+        with self._document.transaction() as transaction:
+            return well_formed(json.loads(self._document.array(transaction, root).to_json(transaction)))
+
+    def _write_entry(self, field: str, spec: FieldSpec, value: object, *, resolving: bool) -> None:
+        carrier = normalise(field, spec, value)
+        entries = ordered(self._entries(f"c.{field}"), spec)
+        values = [entry[0] for entry in entries]
+        if [canonical(shown) for shown in values or [None]] == [canonical(carrier)]:
+            return
+        if spec.kind == "stage" and values and not (resolving and carrier in values):
+            check_transition(field, spec, values[0], carrier)
+        self._append_entry(f"c.{field}", carrier, superseding=True)
+
+    def _append_entry(self, root: str, carrier: Carrier, *, superseding: bool) -> None:
+        with self._document.transaction() as transaction:
+            array = self._document.array(transaction, root)
+            length = array.len(transaction)
+            if superseding and length:
+                array.remove_range(transaction, 0, length)
+                length = 0
+            array.insert(transaction, length, [carrier, self._clock.tick(), self._actor])
+        self._changed = True
+
+    def _clear_array(self, root: str) -> None:
+        with self._document.transaction() as transaction:
+            array = self._document.array(transaction, root)
+            length = array.len(transaction)
+            if length:
+                array.remove_range(transaction, 0, length)
+                self._changed = True
+
+    def _members(self, field: str) -> dict[str, object]:
+        with self._document.transaction() as transaction:
+            members: dict[str, object] = json.loads(self._document.map(transaction, f"s.{field}").to_json(transaction))
+        return members
+
+    def _set_members(self, field: str, spec: FieldSpec, value: object) -> None:
+        if value is not None and (isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable)):
+            raise InvalidValue(field, "expected the members of the set as a list", "Use add for a single member.")
+        wanted: dict[str, Carrier] = {}
+        for member in value if isinstance(value, Iterable) else ():
+            carrier = normalise(field, spec, member)
+            wanted[canonical(carrier)] = carrier
+        present = self._members(field)
+        for key in sorted(wanted.keys() - present.keys()):
+            self._put_member(field, wanted[key])
+        self._drop_members(field, sorted(present.keys() - wanted.keys()))
+
+    def _put_member(self, field: str, carrier: Carrier) -> None:
+        with self._document.transaction() as transaction:
+            self._document.map(transaction, f"s.{field}").insert(transaction, canonical(carrier), carrier)
+        self._changed = True
+
+    def _drop_members(self, field: str, keys: list[str]) -> None:
+        present = self._members(field)
+        with self._document.transaction() as transaction:
+            members = self._document.map(transaction, f"s.{field}")
+            for key in keys:
+                if key in present:
+                    members.remove(transaction, key)
+                    self._changed = True
+
+    def _totals(self, field: str) -> dict[str, object]:
+        with self._document.transaction() as transaction:
+            totals: dict[str, object] = json.loads(self._document.map(transaction, f"n.{field}").to_json(transaction))
+        return totals
+
+    def _count_to(self, field: str, spec: FieldSpec, value: object) -> None:
+        target = parse_decimal(field, normalise(field, spec, value))
+        present = parse_decimal(field, total(self._totals(field).values()))
+        if target != present:
+            self._count(field, spec, exact_sum((target, -present)))
+
+    def _count(self, field: str, spec: FieldSpec, amount: Decimal) -> None:
+        key = str(self._document.writer)
+        own = exact_sum((parse_decimal(field, self._totals(field).get(key, 0)), amount))
+        carrier = normalise(field, spec, own if spec.type == "decimal" else int(own))
+        with self._document.transaction() as transaction:
+            self._document.map(transaction, f"n.{field}").insert(transaction, key, carrier)
+        self._changed = True
+
+    def _write_deletion(self) -> None:
+        write_deletion(self._document, self._clock.tick(), self._actor)
+        self._changed = True
+
+
+def write_deletion(document: Document, stamp: int, actor: str) -> None:
+    """Replace the deletion entries by one that covers everything seen here and the delete itself."""
+    assert document.writer is not None
+    with document.transaction() as transaction:
+        array = document.array(transaction, DELETED_ROOT)
+        length = array.len(transaction)
+        if length:
+            array.remove_range(transaction, 0, length)
+        seen = vectors.decode(document.raw_state_vector(transaction))
+        seen[document.writer] = seen.get(document.writer, 0) + 1
+        array.insert(transaction, 0, [deletion_text(vectors.encode(seen)), stamp, actor])
+
+
+def check_transition(field: str, spec: FieldSpec, present: object, target: object) -> None:
+    """Whether a stage may move from `present` to `target`. Raises `InvalidTransition` that names what is allowed."""
+    if not spec.transitions or present == target or present not in spec.states:
+        return  # no rules, or a state of a newer schema: its rules are not known here
+    allowed = spec.transitions.get(str(present), ())
+    if target not in allowed:
+        raise InvalidTransition(
+            field,
+            f"{present} cannot become {target}",
+            f"From {present} it can become: {', '.join(allowed)}." if allowed else f"{present} is a final state.",
+        )
+
+
+def check_actor(actor: str) -> str:
+    """A name that can stand in entries. Raises `InvalidValue`."""
+    if not 0 < len(actor) <= ACTOR_LENGTH_MAX or not actor.isprintable():
+        raise InvalidValue(
+            "actor", f"a name has 1 to {ACTOR_LENGTH_MAX} printable characters", "Choose a shorter, plain name."
+        )
+    return actor
+
+
+def _filled(value: object) -> bool:
+    return value is not None and value != ""

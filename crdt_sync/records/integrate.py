@@ -1,0 +1,264 @@
+"""The gate: the only way for an update of another party into a record.
+
+Rules:
+1. An update is integrated only when everything that it builds on is there. yrs does not converge otherwise, and
+   would keep the update in a pending area that no diff and no digest shows. The answer is 'gap', and the sender
+   makes a diff from our state vector.
+2. Nothing refused leaves a trace: a document that holds a gap, outgrew its limit or raised is built again from
+   bytes known to be good.
+3. Each update is judged by itself; one that is refused does not hold back its neighbours.
+
+Hostile bytes that pass `scan` may still hang or kill the process inside yrs, so a relay runs this in a worker.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from crdt_sync.errors import UpdateRefused
+from crdt_sync.limits import (
+    GROWTH_OPERATIONS_MAX,
+    REASON_LENGTH_MAX,
+    RECORD_BYTES_MAX,
+    ROOTS_MAX,
+    TAIL_UPDATES_MAX,
+)
+from crdt_sync.records import state_vector as vectors
+from crdt_sync.records.document import Document
+from crdt_sync.records.update import Ranges, Scan, scan
+
+Code = Literal["accepted", "gap", "malformed", "too_large", "clock_ahead"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of one update. `new` is false when it changed nothing, so that nothing need be stored."""
+
+    code: Code
+    reason: str = ""
+    new: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Integration:
+    """The outcome for one record: a verdict per update, and the state after those that were accepted.
+
+    `snapshot` is the whole integrated state if it was asked for; `evicted` names records that left the cache,
+    whose stored bytes must be given next time.
+    """
+
+    verdicts: tuple[Verdict, ...]
+    state_vector: bytes
+    snapshot: bytes | None
+    changed: bool
+    evicted: tuple[str, ...]
+
+
+class Integrator:
+    """Integrates updates into records and keeps the most recently used `documents_max` of them loaded."""
+
+    def __init__(self, documents_max: int) -> None:
+        if documents_max < 1:
+            raise ValueError("an integrator keeps at least one document")
+        self._documents_max = documents_max
+        self._loaded: OrderedDict[str, _Loaded] = OrderedDict()
+
+    def integrate(
+        self,
+        record: str,
+        stored: Sequence[bytes] | None,
+        updates: Sequence[bytes],
+        stamp_max: int | None,
+        checked: bool,
+        snapshot: bool,
+    ) -> Integration:
+        """Judge and integrate `updates` into `record`, in order.
+
+        `stored` are the record's bytes on disk (empty for a new record), or None to use the loaded document:
+        `KeyError` when it is not loaded, `UpdateRefused` when they cannot be read. `stamp_max` is the latest stamp
+        accepted, None for any. `checked` reads every update with `scan` first; without it the bytes must come
+        from a trusted source, and stamps are not looked at.
+        """
+        if stored is None:
+            loaded = self._loaded[record]
+        else:
+            loaded = _load(record, stored)
+            self._loaded[record] = loaded
+        self._loaded.move_to_end(record)
+        verdicts = tuple([loaded.judge(update, stamp_max, checked) for update in updates])
+        return Integration(
+            verdicts,
+            loaded.state_vector,
+            loaded.document.diff() if snapshot else None,
+            any(verdict.new for verdict in verdicts),
+            self._evict(),
+        )
+
+    def document(self, record: str) -> Document:
+        """The loaded document, to be read only. Raises `KeyError` when it is not loaded."""
+        return self._loaded[record].document
+
+    def forget(self, record: str) -> None:
+        """Unload a record, for example because its commit failed."""
+        self._loaded.pop(record, None)
+
+    @property
+    def known(self) -> frozenset[str]:
+        """The records that are loaded."""
+        return frozenset(self._loaded)
+
+    def _evict(self) -> tuple[str, ...]:
+        evicted = []
+        while len(self._loaded) > self._documents_max:
+            evicted.append(self._loaded.popitem(last=False)[0])
+        return tuple(evicted)
+
+
+class _Loaded:
+    """A document together with the good bytes that it can be built from again."""
+
+    __slots__ = ("_good", "_good_bytes", "_roots", "_vector", "document")
+
+    document: Document
+    _good_bytes: int
+
+    def __init__(self, good: Sequence[bytes]) -> None:
+        self._good = list(good)
+        self._roots = -1  # an upper bound, counted when a first new root arrives
+        self._rebuild()
+        self._vector = vectors.decode(self.document.raw_state_vector())
+
+    @property
+    def state_vector(self) -> bytes:
+        return vectors.encode(self._vector)
+
+    def judge(self, update: bytes, stamp_max: int | None, checked: bool) -> Verdict:
+        if not checked:
+            return self._trust(update)
+        try:
+            found = scan(update)
+        except UpdateRefused as refusal:
+            return Verdict("too_large" if refusal.reason == "too_large" else "malformed", refusal.message)
+        vector = self._vector
+        rises = any(end > vector.get(writer, 0) for writer, (_, end) in found.clients.items())
+        if not rises and (not found.deletes or _covered(found.deletes, self.document.deletes())):
+            return Verdict("accepted")
+        verdict = self._refusal(found, stamp_max) or self._apply(update)
+        if verdict is not None:
+            return verdict
+        verdict = self._outgrown(update, found.roots)
+        if verdict is not None:
+            return verdict
+        for writer, (_, end) in found.clients.items():
+            if end > vector.get(writer, 0):
+                vector[writer] = end
+        self._keep(update)
+        return Verdict("accepted", new=True)
+
+    def _trust(self, update: bytes) -> Verdict:
+        """Integrate an update without reading it first; what it changed is found by comparing."""
+        deletes = self.document.deletes()
+        verdict = self._apply(update) or self._outgrown(update, frozenset())
+        if verdict is not None:
+            return verdict
+        vector = vectors.decode(self.document.raw_state_vector())
+        if vector == self._vector and deletes == self.document.deletes():
+            return Verdict("accepted")
+        self._vector = vector
+        self._keep(update)
+        return Verdict("accepted", new=True)
+
+    def _refusal(self, found: Scan, stamp_max: int | None) -> Verdict | None:
+        """What can be told before the update is applied, so that the document need not be built again."""
+        if stamp_max is not None and found.stamps > stamp_max:
+            return Verdict("clock_ahead", f"an entry is stamped {found.stamps - stamp_max} µs beyond the limit")
+        if found.compact > GROWTH_OPERATIONS_MAX:
+            return Verdict("malformed", f"{found.compact} operations without content")
+        if found.skips:
+            return Verdict("gap", "the update has gaps of its own")
+        vector = self._vector
+        for writer, (start, _) in found.clients.items():
+            if start > vector.get(writer, 0):
+                return Verdict("gap", f"operations {vector.get(writer, 0)} to {start} of writer {writer} are missing")
+        for writer, ranges in found.deletes.items():
+            known = max(vector.get(writer, 0), found.clients.get(writer, (0, 0))[1])
+            if any(clock + length > known for clock, length in ranges):
+                return Verdict("gap", f"it deletes operations of writer {writer} that are missing")
+        return None
+
+    def _apply(self, update: bytes) -> Verdict | None:
+        """Integrate; a document that cannot be kept is built again, and the refusal returned."""
+        document = self.document
+        try:
+            document.apply(update)
+            missing = document.is_missing(update)
+        except ValueError as error:
+            return Verdict("malformed", str(error)[:REASON_LENGTH_MAX])
+        except (KeyboardInterrupt, SystemExit, MemoryError):
+            self._rebuild()
+            raise
+        except BaseException as error:  # pycrdt's PanicException is no Exception
+            self._rebuild()
+            return Verdict("malformed", str(error)[:REASON_LENGTH_MAX])
+        if missing:
+            self._rebuild()
+            return Verdict("gap", "it builds on operations that are missing")
+        return None
+
+    def _outgrown(self, update: bytes, roots: frozenset[str]) -> Verdict | None:
+        if roots:
+            self._roots = self.document.roots_count() if self._roots < 0 else self._roots + len(roots)
+            if self._roots > ROOTS_MAX:
+                self._roots = self.document.roots_count()
+            if self._roots > ROOTS_MAX:
+                self._roots = -1
+                self._rebuild()
+                return Verdict("too_large", f"the record would have more than {ROOTS_MAX} fields")
+        if self._good_bytes + len(update) > RECORD_BYTES_MAX:
+            size = self.document.size
+            if size > RECORD_BYTES_MAX:
+                self._rebuild()
+                return Verdict("too_large", f"the record would have {size} bytes; the limit is {RECORD_BYTES_MAX}")
+        return None
+
+    def _keep(self, update: bytes) -> None:
+        self._good.append(update)
+        self._good_bytes += len(update)
+        if len(self._good) > TAIL_UPDATES_MAX or self._good_bytes > RECORD_BYTES_MAX:
+            self._good = [self.document.diff()]
+            self._good_bytes = len(self._good[0])
+
+    def _rebuild(self) -> None:
+        self.document = Document.load(self._good)
+        self._good_bytes = sum(map(len, self._good))
+
+
+def _load(record: str, stored: Sequence[bytes]) -> _Loaded:
+    try:
+        return _Loaded(stored)
+    except (KeyboardInterrupt, SystemExit, MemoryError):
+        raise
+    except BaseException as error:  # pycrdt's PanicException is no Exception
+        raise UpdateRefused("malformed", f"the stored bytes of {record} cannot be read: {error}") from None
+
+
+def _covered(deletes: Ranges, known: Ranges) -> bool:
+    """Whether every range of `deletes` lies inside a range of `known`, whose ranges are merged."""
+    for writer, ranges in deletes.items():
+        held = known.get(writer, [])
+        for clock, length in ranges:
+            if not any(start <= clock and clock + length <= start + count for start, count in held):
+                return False
+    return True
+
+
+def digest_of(updates: Sequence[bytes]) -> tuple[bytes, bytes]:
+    """State vector and digest A of a record, from its verified bytes."""
+    document = Document.load(updates)
+    return document.state_vector(), document.digest()
+
+
+def content_digest_of(updates: Sequence[bytes]) -> bytes:
+    """Digest B of a record, from its verified bytes."""
+    return Document.load(updates).content_digest()

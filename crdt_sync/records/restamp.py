@@ -1,0 +1,36 @@
+"""Giving entries of one's own new stamps after a partner refused them as ahead of its clock."""
+
+import json
+
+from crdt_sync.clock import HybridClock
+from crdt_sync.records.document import Document
+from crdt_sync.records.editor import write_deletion
+from crdt_sync.records.entries import Entry, is_entry, precedence
+from crdt_sync.records.roots import ARRAY_PREFIXES
+
+
+def restamp(document: Document, limit: int, clock: HybridClock, actor: str) -> bool:
+    """Write the entries by `actor` that are stamped after `limit` again, with fresh stamps in the same order.
+
+    Correct `clock` first. Deleted content takes its stamp along, so later diffs hold no stamp of the future.
+    A record that is deleted stays deleted. Returns whether anything was written.
+    """
+    deleted = document.deleted
+    late: list[tuple[Entry, str, int]] = []
+    with document.transaction() as transaction:
+        for root in sorted(document.root_names(transaction)):
+            if root[:2] in ARRAY_PREFIXES:
+                raw = json.loads(document.array(transaction, root).to_json(transaction))
+                late += [
+                    (entry, root, index)
+                    for index, entry in enumerate(raw)
+                    if is_entry(entry) and entry[2] == actor and entry[1] > limit
+                ]
+        for _, root, index in sorted(late, key=lambda found: (found[1], -found[2])):
+            document.array(transaction, root).remove_range(transaction, index, 1)
+        for entry, root, _ in sorted(late, key=lambda found: (precedence(found[0]), found[1])):
+            array = document.array(transaction, root)
+            array.insert(transaction, array.len(transaction), [entry[0], clock.tick(), *entry[2:]])
+    if late and deleted:
+        write_deletion(document, clock.tick(), actor)
+    return bool(late)

@@ -1,0 +1,96 @@
+"""Editing a Yjs text by code point. pycrdt's own indices are UTF-8 byte offsets, unchecked."""
+
+import re
+from difflib import SequenceMatcher
+
+from crdt_sync.errors import InvalidValue
+from crdt_sync.limits import TEXT_BYTES_MAX
+from crdt_sync.records.document import Document
+from crdt_sync.records.values import text_carrier
+
+TOKENS_COMPARED_MAX = 4_000  # the comparison is quadratic; beyond it the changed middle is replaced as one
+_TOKEN = re.compile(r"\w+|\W")
+
+
+class TextField:
+    """One text field of a record being edited. Indices count code points, as Python's `str` does.
+
+    Read it with `str()` and `len()`. Edits raise `InvalidValue` for text that cannot be stored and for
+    indices outside the text.
+    """
+
+    def __init__(self, document: Document, field: str) -> None:
+        self._document = document
+        self._field = field
+        self._root = f"t.{field}"
+        self.changed = False
+
+    def __str__(self) -> str:
+        with self._document.transaction() as transaction:
+            return self._document.text(transaction, self._root).get_string(transaction)
+
+    def __len__(self) -> int:
+        return len(str(self))
+
+    def insert(self, index: int, text: str) -> None:
+        """Insert `text` before the code point at `index`; `len(field)` appends."""
+        self._splice(str(self), [(index, index, text)])
+
+    def delete(self, start: int, stop: int) -> None:
+        """Delete the code points from `start` up to, not including, `stop`."""
+        self._splice(str(self), [(start, stop, "")])
+
+    def replace(self, text: str) -> None:
+        """Make the text equal to `text` by the words that differ, so that edits made elsewhere survive."""
+        current = str(self)
+        self._splice(current, differences(current, text_carrier(self._field, text, TEXT_BYTES_MAX)))
+
+    def _splice(self, current: str, changes: list[tuple[int, int, str]]) -> None:
+        size = len(current.encode("utf-8"))
+        for start, stop, text in changes:
+            if not 0 <= start <= stop <= len(current):
+                raise InvalidValue(self._field, f"{start} to {stop} is outside the text of {len(current)} characters")
+            size += len(text_carrier(self._field, text, TEXT_BYTES_MAX).encode("utf-8"))
+            size -= len(current[start:stop].encode("utf-8"))
+        if size > TEXT_BYTES_MAX:
+            raise InvalidValue(self._field, f"the text would have {size} bytes, the limit is {TEXT_BYTES_MAX}")
+        with self._document.transaction() as transaction:
+            shared = self._document.text(transaction, self._root)
+            for start, stop, text in reversed(changes):  # from the end, so that earlier offsets stay valid
+                offset = len(current[:start].encode("utf-8"))
+                if stop > start:
+                    shared.remove_range(transaction, offset, len(current[start:stop].encode("utf-8")))
+                if text:
+                    shared.insert(transaction, offset, text)
+                self.changed = self.changed or stop > start or bool(text)
+
+
+def differences(old: str, new: str) -> list[tuple[int, int, str]]:
+    """Replacements `(start, stop, text)` in ascending order that turn `old` into `new`, word by word."""
+    if old == new:
+        return []
+    before, after = _TOKEN.findall(old), _TOKEN.findall(new)
+    head = _common(before, after)
+    tail = _common(before[head:][::-1], after[head:][::-1])
+    before_middle, after_middle = before[head : len(before) - tail], after[head : len(after) - tail]
+    offset = sum(map(len, before[:head]))
+    if len(before_middle) + len(after_middle) > TOKENS_COMPARED_MAX:
+        return [(offset, offset + sum(map(len, before_middle)), "".join(after_middle))]
+    starts = [offset]
+    for token in before_middle:
+        starts.append(starts[-1] + len(token))
+    matcher = SequenceMatcher(None, before_middle, after_middle, autojunk=False)
+    return [
+        (starts[low], starts[high], "".join(after_middle[first:last]))
+        for tag, low, high, first, last in matcher.get_opcodes()
+        if tag != "equal"
+    ]
+
+
+def _common(one: list[str], other: list[str]) -> int:
+    count = 0
+    for a, b in zip(one, other, strict=False):
+        if a != b:
+            break
+        count += 1
+    return count

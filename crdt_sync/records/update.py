@@ -1,0 +1,313 @@
+"""A bounded reader of Yjs updates (encoding v1) that never builds a document.
+
+Every update from another party passes `scan` before pycrdt sees it, because yrs panics, hangs or takes gigabytes
+on hostile bytes. An update is
+
+    update    = writers, { structs, writer, first clock, struct * structs } * writers, delete set
+    struct    = info byte, then a run of collected (0) or skipped (10) operations, or an item
+    item      = [left origin] [right origin] [parent, [key]] content
+    delete set = writers, { writer, ranges, { clock, length } * ranges } * writers
+
+Our layout makes only root types with items of deleted (1), text (4) and any-value (8) content; every other
+content is refused. All counts are checked against the bytes that are left, so that work and memory stay in
+proportion to the input. Layout and names follow yjs/src/utils/UpdateEncoder.js and lib0/encoding.js.
+"""
+
+import struct
+from dataclasses import dataclass
+from math import isfinite
+
+from crdt_sync.errors import UpdateRefused
+from crdt_sync.limits import CLIENTS_MAX, NESTING_MAX, STAMP_MAX, UPDATE_BYTES_MAX
+from crdt_sync.records.state_vector import CLOCK_MAX
+from crdt_sync.records.varint import read_uint
+
+Ranges = dict[int, list[tuple[int, int]]]
+
+_COLLECTED = 0
+_DELETED = 1
+_TEXT = 4
+_ANY = 8
+_SKIPPED = 10
+_HAS_LEFT = 0x80
+_HAS_RIGHT = 0x40
+_HAS_KEY = 0x20
+_FLOAT32 = struct.Struct(">f")
+_FLOAT64 = struct.Struct(">d")
+_BIGINT = struct.Struct(">q")
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What an update says, without integrating it.
+
+    `clients` maps each writer to its first clock and the one behind its last; `deletes` holds the delete set;
+    `stamps` is the highest stamp of an entry, 0 without entries; `roots` names the root types that items give
+    as their parent; `skips` tells that the update itself has gaps; `compact` counts operations that take no
+    bytes of their own (collected or deleted runs), by which a small update can raise a clock far.
+    """
+
+    clients: dict[int, tuple[int, int]]
+    deletes: Ranges
+    stamps: int
+    roots: frozenset[str]
+    skips: bool
+    compact: int
+
+
+def scan(update: bytes) -> Scan:
+    """Read a whole update. Raises `UpdateRefused` ('malformed' or 'too_large') and nothing else."""
+    if len(update) > UPDATE_BYTES_MAX:
+        raise UpdateRefused("too_large", f"an update of {len(update)} bytes; the limit is {UPDATE_BYTES_MAX}")
+    try:
+        return _Reader(update).scan()
+    except IndexError:
+        raise UpdateRefused("malformed", "an update is cut off") from None
+    except UnicodeDecodeError:
+        raise UpdateRefused("malformed", "an update holds text that is not UTF-8") from None
+
+
+def read_deletes(update: bytes) -> Ranges:
+    """The delete set of an update that holds no structs, as yrs gives it for a state vector that it covers."""
+    try:
+        return _read_deletes(update, 1)
+    except IndexError:
+        raise _malformed("a delete set is cut off") from None
+
+
+def merge_ranges(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Sorted `(clock, length)` ranges with touching and overlapping ones joined."""
+    if len(ranges) < 2:
+        return ranges
+    merged: list[tuple[int, int]] = []
+    start, end = -1, -1
+    for clock, length in sorted(ranges):
+        if clock <= end:
+            end = max(end, clock + length)
+            continue
+        if start >= 0:
+            merged.append((start, end - start))
+        start, end = clock, clock + length
+    merged.append((start, end - start))
+    return merged
+
+
+def _malformed(message: str) -> UpdateRefused:
+    return UpdateRefused("malformed", message)
+
+
+def _read_deletes(data: bytes, position: int) -> Ranges:
+    size = len(data)
+    writers = data[position]
+    position += 1
+    if writers == 0 and position == size:
+        return {}
+    if writers > 0x7F:
+        writers, position = read_uint(data, position - 1)
+    if writers > CLIENTS_MAX or writers * 4 > size - position:
+        raise _malformed(f"a delete set announces {writers} writers in {size - position} bytes")
+    deletes: Ranges = {}
+    for _ in range(writers):
+        writer, position = read_uint(data, position)
+        count, position = read_uint(data, position)
+        if count * 2 > size - position or writer in deletes:
+            raise _malformed(f"a delete set announces {count} ranges in {size - position} bytes")
+        ranges: list[tuple[int, int]] = []
+        for _ in range(count):
+            clock, position = read_uint(data, position)
+            length, position = read_uint(data, position)
+            if clock + length > CLOCK_MAX:
+                raise _malformed("a delete set reaches beyond the last possible clock")
+            ranges.append((clock, length))
+        deletes[writer] = ranges
+    if position != size:
+        raise _malformed("an update has trailing bytes")
+    return deletes
+
+
+class _Reader:
+    """One pass over one update. Methods take a position and return the one behind what they read."""
+
+    __slots__ = ("compact", "data", "roots", "size", "skips", "stamps")
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.size = len(data)
+        self.stamps = 0
+        self.roots: set[str] = set()
+        self.skips = False
+        self.compact = 0
+
+    def scan(self) -> Scan:
+        data = self.data
+        writers, position = read_uint(data, 0)
+        if writers > CLIENTS_MAX or writers * 3 > self.size:
+            raise _malformed(f"an update announces {writers} writers in {self.size} bytes")
+        clients: dict[int, tuple[int, int]] = {}
+        for _ in range(writers):
+            structs, position = read_uint(data, position)
+            writer, position = read_uint(data, position)
+            start, position = read_uint(data, position)
+            if structs * 2 > self.size - position or writer in clients:
+                raise _malformed(f"an update announces {structs} operations in {self.size - position} bytes")
+            clock = start
+            for _ in range(structs):
+                length, position = self._struct(position)
+                clock += length
+            if clock > CLOCK_MAX:
+                raise _malformed("an update reaches beyond the last possible clock")
+            clients[writer] = (start, clock)
+        deletes = _read_deletes(data, position)
+        return Scan(clients, deletes, self.stamps, frozenset(self.roots), self.skips, self.compact)
+
+    def _struct(self, position: int) -> tuple[int, int]:
+        """Read one struct; returns its length in operations and the position behind it."""
+        data = self.data
+        info = data[position]
+        position += 1
+        content = info & 0x1F
+        if content in (_COLLECTED, _SKIPPED):
+            return self._run(content, position)
+        read_place = self._origins if info & (_HAS_LEFT | _HAS_RIGHT) else self._parent
+        position = read_place(info, position)
+        if content == _ANY:
+            return self._values(position)
+        if content == _TEXT:
+            text, position = self._text(position)
+            if not text:
+                raise _malformed("an item holds no text")
+            if text.isascii():
+                return len(text), position
+            return len(text.encode("utf-16-le")) // 2, position  # Yjs counts UTF-16 units
+        if content == _DELETED:
+            return self._run(content, position)
+        raise _malformed(f"an item has content of kind {content}, which records never hold")
+
+    def _origins(self, info: int, position: int) -> int:
+        for flag in (_HAS_LEFT, _HAS_RIGHT):
+            if info & flag:
+                _, position = read_uint(self.data, position)
+                clock, position = read_uint(self.data, position)
+                if clock > CLOCK_MAX:
+                    raise _malformed("an origin lies beyond the last possible clock")
+        return position
+
+    def _parent(self, info: int, position: int) -> int:
+        if self.data[position] != 1:
+            raise _malformed("an item has a parent that is not a root type")
+        root, position = self._text(position + 1)
+        self.roots.add(root)
+        if info & _HAS_KEY:
+            _, position = self._text(position)
+        return position
+
+    def _run(self, content: int, position: int) -> tuple[int, int]:
+        length, position = read_uint(self.data, position)
+        if length == 0 or length > CLOCK_MAX:
+            raise _malformed("a run of operations has an impossible length")
+        if content == _SKIPPED:
+            self.skips = True
+        else:
+            self.compact += length
+        return length, position
+
+    def _text(self, position: int) -> tuple[str, int]:
+        data = self.data
+        length = data[position]
+        position += 1
+        if length > 0x7F:
+            length, position = read_uint(data, position - 1)
+        end = position + length
+        if end > self.size:
+            raise IndexError
+        return data[position:end].decode(), end
+
+    def _values(self, position: int) -> tuple[int, int]:
+        data = self.data
+        count = data[position]
+        position += 1
+        if count > 0x7F:
+            count, position = read_uint(data, position - 1)
+        if count == 0 or count > self.size - position:
+            raise _malformed(f"an item announces {count} values in {self.size - position} bytes")
+        for _ in range(count):
+            if data[position] == 117:
+                position = self._entry(position + 1)
+            else:
+                _, position = self._value(position, 1)
+        return count, position
+
+    def _entry(self, position: int) -> int:
+        """Read a list that may be an entry `[value, stamp, actor, ...]` and take note of its stamp."""
+        length, position = read_uint(self.data, position)
+        if length > self.size - position:
+            raise _malformed(f"a list announces {length} values in {self.size - position} bytes")
+        for index in range(length):
+            value, position = self._value(position, 2)
+            if index == 1 and length >= 3 and value is not None:
+                if not isfinite(value) or value > STAMP_MAX:
+                    raise _malformed("an entry has a stamp that is no time")
+                if value > self.stamps:
+                    self.stamps = int(value)
+        return position
+
+    def _value(self, position: int, depth: int) -> tuple[float | None, int]:
+        """Read one value; returns it if it is a number, and the position behind it."""
+        data = self.data
+        kind = data[position]
+        position += 1
+        if kind == 119:
+            length = data[position]
+            position += 1
+            if length > 0x7F:
+                length, position = read_uint(data, position - 1)
+            end = position + length
+            if end > self.size:
+                raise IndexError
+            data[position:end].decode()
+            return None, end
+        if kind == 123:
+            return _FLOAT64.unpack(self._fixed(position, 8))[0], position + 8
+        if kind == 124:
+            return _FLOAT32.unpack(self._fixed(position, 4))[0], position + 4
+        if kind == 125:
+            return self._signed(position)
+        if kind == 122:
+            return _BIGINT.unpack(self._fixed(position, 8))[0], position + 8
+        if kind in (120, 121, 126, 127):
+            return None, position
+        if kind in (117, 118):
+            return None, self._container(kind, position, depth)
+        if kind == 116:
+            length, position = read_uint(data, position)
+            self._fixed(position, length)
+            return None, position + length
+        raise _malformed(f"a value has the unknown kind {kind}")
+
+    def _container(self, kind: int, position: int, depth: int) -> int:
+        if depth >= NESTING_MAX:
+            raise _malformed(f"a value is nested deeper than {NESTING_MAX}")
+        count, position = read_uint(self.data, position)
+        if count > self.size - position:
+            raise _malformed(f"a value announces {count} members in {self.size - position} bytes")
+        for _ in range(count):
+            if kind == 118:
+                _, position = self._text(position)
+            _, position = self._value(position, depth + 1)
+        return position
+
+    def _fixed(self, position: int, length: int) -> bytes:
+        part = self.data[position : position + length]
+        if len(part) != length:
+            raise IndexError
+        return part
+
+    def _signed(self, position: int) -> tuple[int, int]:
+        """Read a signed variable-length integer: six bits and the sign in the first byte."""
+        byte = self.data[position]
+        position += 1
+        value = byte & 0x3F
+        if byte & 0x80:
+            rest, position = read_uint(self.data, position)
+            value |= rest << 6
+        return (-value if byte & 0x40 else value), position
