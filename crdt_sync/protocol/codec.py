@@ -3,7 +3,8 @@
 A frame is a checksum (CRC-32 of the rest, 4 bytes, big-endian) and one CBOR array `[type, field, ...]`. The
 dialect of CBOR is small: integers, byte strings, texts, arrays of definite length, false, true and null.
 Maps, tags, floats (also integral ones), undefined, other simple values, indefinite lengths and bytes after
-the array are refused. Integers and lengths need not be in their shortest form, though `encode` writes them so.
+the array are refused. Integers and lengths need not be in their shortest form, though `encode` writes them
+so.
 
 The checksum finds accidents; it is no defence against forgery, which is the business of TLS and of the grant.
 """
@@ -100,9 +101,7 @@ def decode(frame: bytes, max_bytes: int = FRAME_BYTES_MAX) -> Message:
         raise ProtocolViolation(f"frame: {len(frame)} bytes are too short")
     body = frame[CHECKSUM_BYTES:]
     if zlib.crc32(body) != int.from_bytes(frame[:CHECKSUM_BYTES], "big"):
-        raise ProtocolViolation(
-            "frame: the checksum does not match", "It was damaged on its way; connect again."
-        )
+        raise ProtocolViolation("frame: the checksum does not match", "It was damaged on its way; connect again.")
     try:
         return _message(_items(body))
     except ValueError as error:  # from a constructor; it names the message and the field
@@ -277,9 +276,7 @@ _LAYOUTS = (
     _Layout(6, "have", Have, attrgetter("cursor", "received"), 2),
     _Layout(7, "push", Push, attrgetter("number", "entries"), 2, _entries(1, PushEntry, 2)),
     _Layout(8, "ack", Ack, _write_ack, 3, ((2, _read_verdicts),)),
-    _Layout(
-        9, "inventory", Inventory, attrgetter("page", "entries", "more"), 3, _entries(1, InventoryEntry, 2)
-    ),
+    _Layout(9, "inventory", Inventory, attrgetter("page", "entries", "more"), 3, _entries(1, InventoryEntry, 2)),
     _Layout(10, "receipt_request", ReceiptRequest, _write_number, 1),
     _Layout(11, "receipt", Receipt, attrgetter("number", "head", "count", "root"), 4),
     _Layout(12, "presence", Presence, _write_presence, 1, _entries(0, PresenceEntry, 2)),

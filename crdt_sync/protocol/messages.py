@@ -38,6 +38,7 @@ DIGEST_BYTES = 16
 ROOT_BYTES = 32
 MODE_CHANGES = 0  # catch up by the feed, from the cursor
 MODE_INVENTORY = 1  # catch up by comparing digests
+_TOKEN = re.compile(r"\A[ -~]*\Z")
 _BYE_CODE = re.compile(r"\A[a-z][a-z0-9_]{0,47}\Z")
 
 
@@ -138,8 +139,8 @@ class Hello:
             _check_integer("hello.versions", version, at_least=1)
         _check_bytes("hello.replica", self.replica, REPLICA_BYTES, REPLICA_BYTES)
         _check_text("hello.token", self.token, TOKEN_LENGTH_MAX)
-        if not self.token.isascii():
-            _refuse("hello.token", "is not ASCII")
+        if _TOKEN.match(self.token) is None:
+            _refuse("hello.token", "is not printable ASCII")
         _check_integer("hello.now", self.now)
         if self.resume is not None:
             _check_bytes("hello.resume.epoch", self.resume.epoch, EPOCH_BYTES, EPOCH_BYTES)

@@ -1,0 +1,58 @@
+"""Hypothesis strategies for every message: `st.from_type(Push)`, `st.from_type(Message)`."""
+
+from hypothesis import strategies as st
+
+from crdt_sync.limits import INTEGER_EXACT_MAX, REASON_LENGTH_MAX, RETRY_AFTER_MS_MAX
+from crdt_sync.protocol import messages as m
+
+numbers = st.integers(0, INTEGER_EXACT_MAX) | st.integers(0, 30)
+sixteen = st.binary(min_size=16, max_size=16)
+flags = st.booleans()
+records = st.from_regex(r"\A[a-z][a-z0-9_-]{0,47}/[A-Za-z0-9._~-]{1,79}\Z")
+state_vectors = st.binary(min_size=1, max_size=40)
+updates = st.binary(min_size=1, max_size=300)
+reasons = st.text(st.characters(exclude_categories=["Cs"]), max_size=REASON_LENGTH_MAX)
+tokens = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=200)
+refusals = st.sampled_from([code for code in m.VerdictCode if code > m.VerdictCode.GAP])
+
+
+def _rows(entry, *columns, least=0):
+    return st.lists(st.builds(entry, *columns), min_size=least, max_size=6).map(tuple)
+
+
+verdicts = (
+    st.builds(m.Verdict, st.just(m.VerdictCode.ACCEPTED), numbers, st.just(b""), st.just(""))
+    | st.builds(m.Verdict, st.just(m.VerdictCode.GAP), st.just(0), state_vectors, reasons)
+    | st.builds(m.Verdict, refusals, st.just(0), st.just(b""), reasons)
+)
+resumes = st.none() | st.builds(m.Resume, sixteen, numbers)
+versions = st.lists(st.integers(1, 9), min_size=1, max_size=16).map(tuple)
+agents = st.text(st.characters(exclude_categories=["Cs"]), max_size=64)
+actors = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=64)
+codes = st.from_regex(r"\A[a-z][a-z0-9_]{0,47}\Z")
+retries = st.none() | st.integers(0, RETRY_AFTER_MS_MAX)
+frame_bytes = st.integers(8192, INTEGER_EXACT_MAX)
+
+STRATEGIES = {
+    m.Hello: (versions, sixteen, tokens, numbers, resumes, flags, numbers, agents),
+    m.Welcome: (st.integers(1, 9), sixteen, numbers, sixteen, numbers, st.integers(0, 1), frame_bytes),
+    m.Changes: (numbers, numbers, _rows(m.ChangesEntry, records, numbers, state_vectors), flags),
+    m.Want: (numbers, _rows(m.WantEntry, records, state_vectors)),
+    m.Updates: (
+        numbers,
+        st.none() | numbers,
+        _rows(m.UpdatesEntry, records, updates, st.just(b"") | state_vectors),
+    ),
+    m.Have: (numbers, numbers),
+    m.Push: (numbers, _rows(m.PushEntry, records, updates, least=1)),
+    m.Ack: (numbers, st.none() | numbers, st.lists(verdicts, min_size=1, max_size=6).map(tuple)),
+    m.Inventory: (numbers, _rows(m.InventoryEntry, records, sixteen), flags),
+    m.ReceiptRequest: (numbers,),
+    m.Receipt: (numbers, numbers, numbers, st.binary(min_size=32, max_size=32)),
+    m.Presence: (_rows(m.PresenceEntry, records, actors),),
+    m.Ping: (numbers,),
+    m.Pong: (numbers,),
+    m.Bye: (codes, reasons, retries),
+}
+for message, columns in STRATEGIES.items():
+    st.register_type_strategy(message, st.builds(message, *columns))
