@@ -2,8 +2,8 @@
 
 Rules that every store keeps, checked by one conformance suite (tests/storage):
 
-1. `commit` is all or nothing and durable when it returns; a commit that raised changed nothing that a caller was
-   ever told of. After `StoreFailed` it may nevertheless be found: the disk failed while it was written.
+1. `commit` is all or nothing and durable when it returns. One that raised changed nothing, except that after
+   `StoreFailed` it may nevertheless be found whole: the disk failed while it was written.
 2. Sequence numbers start at 1, rise by one with each update and are never used again within an epoch.
 3. The feed holds one entry per record, the newest. Compaction never touches it.
 4. The root aggregates equal what a walk over all records would give, after every commit.
@@ -16,20 +16,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from crdt_sync.errors import InvalidRecordId
+from crdt_sync.ids import RECORD_LENGTH_MAX, REPLICA_BYTES
+
 ROOT_MODULUS = 1 << 256
+DIGEST_BYTES = 16
+KEY_BYTES_MAX = 511  # what LMDB allows
+FINDINGS_MAX = 1000  # a store that is damaged beyond this is replaced, not repaired
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """Updates of one record that were integrated together, and what the record is after them.
 
-    `origin` is the 16-byte id of the replica that the updates came from, `received_at` is in microseconds since
-    1970 and `state_vector` describes the record after these updates. `snapshot` is the whole state after them: it
-    replaces the stored snapshot and covers everything up to the last of these updates, so the tail is empty.
-    `view` replaces the stored view; None keeps it. `digest` None marks the record's digest as stale.
+    `origin` is the 16-byte id of the replica that the updates came from, `received_at` is in microseconds
+    since 1970 and `state_vector` describes the record after these updates. `snapshot` is the whole state
+    after them: it replaces the stored snapshot and covers everything up to the last of these updates, so the
+    tail is empty. `view` replaces the stored view; None keeps it. `digest` None marks the record's digest as
+    stale.
 
-    Without updates nothing about the record's content changes: only `snapshot`, `view` and a given `digest` are
-    taken over, and the record must exist.
+    Without updates the record's content stays as it is: `snapshot`, `state_vector`, `view` and a given
+    `digest` are taken over, and the record must exist.
     """
 
     record: str
@@ -47,8 +54,8 @@ class Change:
 class OutboxEntry:
     """A record that a partner does not hold completely yet.
 
-    `acknowledged` is the state vector that the partner is known to have, `edit` rises with each local change and
-    `refusal` is the code with which the partner refused the record, with its human-readable `reason`.
+    `acknowledged` is the state vector that the partner is known to have, `edit` rises with each local change
+    and `refusal` is the code with which the partner refused the record, with its human-readable `reason`.
     """
 
     record: str
@@ -111,7 +118,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """All bytes of one record: the snapshot if there is one, then the tail in order. Unknown: `head` is None."""
+    """All bytes of one record: the snapshot if there is one, then the tail in order; nothing if unknown."""
 
     head: Head | None
     updates: tuple[bytes, ...]
@@ -140,7 +147,7 @@ class LogEntry:
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """Aggregate over all records: `count` valid digests, the `sum` of their leaves mod 2**256, `stale` without one."""
+    """All records in one: `count` valid digests, `sum` of their leaves mod 2**256, `stale` without one."""
 
     count: int
     sum: int
@@ -180,11 +187,37 @@ def leaf(record: str, digest: bytes) -> int:
     return int.from_bytes(hashlib.blake2b(material, digest_size=32).digest(), "big")
 
 
+def check_key(record: str) -> None:
+    """Raise `InvalidRecordId` unless `record` can be a key: 1 to `RECORD_LENGTH_MAX` ASCII, no NUL."""
+    if not 0 < len(record) <= RECORD_LENGTH_MAX or not record.isascii() or "\0" in record:
+        raise InvalidRecordId(record)
+
+
+def check_replica(replica: bytes) -> None:
+    """Raise `ValueError` unless `replica` has the 16 bytes of a replica id."""
+    if len(replica) != REPLICA_BYTES:
+        raise ValueError(f"a replica id has {REPLICA_BYTES} bytes, not {len(replica)}")
+
+
+def check_digest(digest: bytes | None) -> None:
+    """Raise `ValueError` unless `digest` is None or has 16 bytes."""
+    if digest is not None and len(digest) != DIGEST_BYTES:
+        raise ValueError(f"a digest has {DIGEST_BYTES} bytes, not {len(digest)}")
+
+
+def check_meta_key(name: str) -> bytes:
+    """`name` as a key of 1 to 511 bytes, or `ValueError`."""
+    key = name.encode("utf-8")
+    if not 0 < len(key) <= KEY_BYTES_MAX:
+        raise ValueError(f"a key has 1 to {KEY_BYTES_MAX} bytes, not {len(key)}")
+    return key
+
+
 class Store(Protocol):
     """The durable set of records of one replica. Thread-safe; every read sees one consistent state.
 
-    Reads raise `StoreCorrupt` (with the record, where known), `StoreClosed` or `StoreFailed`. Record ids are ASCII,
-    at most `RECORD_LENGTH_MAX` characters; pages are sorted by record id and exclude `after`.
+    Reads raise `StoreCorrupt` (with the record, where known), `StoreClosed` or `StoreFailed`. Record ids are
+    ASCII, at most `RECORD_LENGTH_MAX` characters; pages are sorted by record id and exclude `after`.
     """
 
     @property
@@ -258,15 +291,15 @@ class Store(Protocol):
     def commit(self, batches: Sequence[Batch]) -> list[Committed]:
         """Make all batches durable in one transaction, or none.
 
-        Raises `StoreFull` or `StoreFailed` (try again later), `StoreCorrupt`, `InvalidRecordId`, or `UnknownRecord`
-        for a change without updates of a record that is not held.
+        Raises `StoreFull` or `StoreFailed` (try again later), `StoreCorrupt`, `InvalidRecordId`, or
+        `UnknownRecord` for a change without updates of a record that is not held.
         """
 
     def compact(self, before: int | None = None) -> CompactReport:
         """Drop log entries below seq `before` (None: any) that a snapshot covers. No cursor notices."""
 
     def copy(self, path: Path) -> None:
-        """Write a compacted copy to the new directory `path` while the store is in use; opening it renews its epoch."""
+        """Write a compact copy to the new directory `path`, in full use; opening it renews its epoch."""
 
     def verify(self) -> VerifyReport:
         """Check every stored value and the chain of the log."""
@@ -278,7 +311,7 @@ class Store(Protocol):
         """Begin a new epoch: history may have been lost, so cursors of the old one mean nothing."""
 
     def quarantine(self, record: str) -> None:
-        """Forget a corrupt record, so that it is fetched whole from a partner; the next change of it heals it."""
+        """Forget a corrupt record until a change of it, with its whole state from a partner, heals it."""
 
     def quarantined(self) -> list[str]:
         """Records quarantined and not healed yet, sorted."""

@@ -1,0 +1,5 @@
+"""The store on disk: LMDB with checksums, a chained log and group commits (docs/storage.md)."""
+
+from crdt_sync.storage.lmdb.store import LmdbStore
+
+__all__ = ["LmdbStore"]

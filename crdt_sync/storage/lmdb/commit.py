@@ -1,0 +1,254 @@
+"""One group commit: batches are gathered per record first and written once, so a busy record costs one row."""
+
+from collections.abc import Iterable, Sequence
+
+from crdt_sync.errors import StoreCorrupt, UnknownRecord
+from crdt_sync.storage.lmdb import codec
+from crdt_sync.storage.lmdb.codec import DOCS, FEED, LOG, META, VIEWS, HeadRow, State, seq_key
+from crdt_sync.storage.lmdb.environment import Table, Tables, Transaction
+from crdt_sync.storage.lmdb.identity import STATE_KEY
+from crdt_sync.storage.lmdb.reads import read_state
+from crdt_sync.storage.port import (
+    ROOT_MODULUS,
+    Batch,
+    Change,
+    Committed,
+    OutboxEntry,
+    Root,
+    check_digest,
+    check_key,
+    check_meta_key,
+    check_replica,
+    leaf,
+)
+
+
+class _Touched:
+    """One record during a commit: its key, the row as it will be, and what the row was."""
+
+    __slots__ = ("digest_before", "doc", "doc_moved", "key", "known", "record", "row", "seq_before", "view")
+
+    def __init__(self, record: str, key: bytes, row: HeadRow | None) -> None:
+        self.record = record
+        self.key = key
+        self.known = row is not None
+        self.row = row or HeadRow(0, b"", 0, 0, 0, None, False)
+        self.seq_before = self.row.seq
+        self.digest_before = self.row.digest
+        self.doc: bytes | None = None  # a snapshot to write
+        self.doc_moved = False  # the snapshot is in the log now, so the row in `docs` goes
+        self.view: bytes | None = None
+
+
+class Commit:
+    """Applies batches inside one write transaction; `finish` returns the state that becomes true with it."""
+
+    def __init__(self, transaction: Transaction, tables: Tables, state: State) -> None:
+        self._transaction = transaction
+        self._tables = tables
+        self._state = state
+        self._seq = state.seq
+        self._link = state.link
+        self._log: list[tuple[bytes, bytes]] = []
+        self._touched: dict[str, _Touched] = {}
+        self._counts: dict[bytes, tuple[int, int]] = {}
+
+    def apply(self, batch: Batch) -> Committed:
+        """Take one batch in. Raises `InvalidRecordId`, `UnknownRecord`, `StoreCorrupt`."""
+        seqs = tuple([self._change(change) for change in batch.changes])
+        if batch.views or batch.digests:
+            self._set_derived(batch)
+        for peer in batch.peers:
+            check_replica(peer.replica)
+            self._transaction.put(peer.replica, codec.peer_value(peer), db=self._tables.peers)
+        for replica in batch.forget_outbox:
+            self._forget_outbox(replica)
+        for replica, entry in batch.outbox:
+            self._put_outbox(replica, entry)
+        for replica, record, edit in batch.outbox_done:
+            self._finish_outbox(replica, record, edit)
+        for name, value in batch.meta.items():
+            key = check_meta_key(name)
+            if value is None:
+                self._transaction.delete(key, db=self._tables.meta)
+            else:
+                self._transaction.put(key, META.close(key, value), db=self._tables.meta)
+        return Committed(seqs)
+
+    def finish(self) -> State:
+        """Write everything gathered; the transaction can be committed then."""
+        tables, touched = self._tables, [item for _, item in sorted(self._touched.items())]
+        self._put_all(tables.log, self._log, append=True)
+        self._write_feed(touched)
+        self._put_all(tables.heads, [(item.key, item.row.value(item.key)) for item in touched])
+        docs = [(item.key, DOCS.close(item.key, item.doc)) for item in touched if item.doc is not None]
+        self._put_all(tables.docs, docs)
+        for item in touched:
+            if item.doc_moved and item.known:
+                self._transaction.delete(item.key, db=tables.docs)
+        views = [(item.key, VIEWS.close(item.key, item.view)) for item in touched if item.view is not None]
+        self._put_all(tables.views, views)
+        self._leave_quarantine(touched)
+        for replica, (total, refused) in self._counts.items():
+            self._transaction.put(replica, codec.counts_value(replica, total, refused), db=tables.outbox_counts)
+        state = State(self._seq, self._state.compacted, self._link, self._root(touched))
+        if state != self._state:
+            self._transaction.put(STATE_KEY, state.value(STATE_KEY), db=tables.store)
+        return state
+
+    # --- records ---
+
+    def _touch(self, record: str) -> _Touched:
+        """The record in this commit, read at its first use."""
+        check_key(record)
+        key = record.encode("ascii")
+        value = self._transaction.get(key, db=self._tables.heads)
+        row = None if value is None else codec.head_row(key, value)
+        touched = _Touched(record, key, row)
+        if row is not None:
+            self._touched[record] = touched
+        return touched
+
+    def _change(self, change: Change) -> tuple[int, ...]:
+        record = change.record
+        touched = self._touched.get(record) or self._touch(record)
+        row = touched.row
+        check_digest(change.digest)
+        if change.updates:
+            self._touched[record] = touched
+            seqs = self._append(change, touched.key, row)
+            if change.snapshot is None:
+                row.tail += len(seqs)
+                row.tail_bytes += sum(map(len, change.updates))
+            row.digest = change.digest
+        elif row.seq == 0:
+            raise UnknownRecord(record)
+        else:
+            seqs = ()
+            row.digest = change.digest or row.digest
+        row.state_vector = change.state_vector
+        if change.snapshot is not None:
+            row.snapshot_seq, row.tail, row.tail_bytes = row.seq, 0, 0
+            row.snapshot_in_log = bool(seqs) and change.snapshot == change.updates[-1]
+            touched.doc_moved = row.snapshot_in_log
+            touched.doc = None if row.snapshot_in_log else change.snapshot
+        if change.view is not None:
+            touched.view = change.view
+        return seqs
+
+    def _append(self, change: Change, key: bytes, row: HeadRow) -> tuple[int, ...]:
+        """Link the updates into the log and into the record's own list."""
+        check_replica(change.origin)
+        actor = change.actor.encode("utf-8")
+        link, seq, previous = self._link, self._seq, row.seq
+        first = seq + 1
+        for update in change.updates:
+            seq += 1
+            body = codec.log_body(link, previous, change.received_at, change.origin, key, actor, update)
+            log_key = seq.to_bytes(8, "big")
+            value = LOG.close(log_key, body)
+            link, previous = value[: codec.CHECKSUM_BYTES], seq
+            self._log.append((log_key, value))
+        self._link, self._seq, row.seq = link, seq, seq
+        return tuple(range(first, seq + 1))
+
+    def _set_derived(self, batch: Batch) -> None:
+        for record, view in batch.views.items():
+            touched = self._touched.get(record) or self._touch(record)
+            touched.view = view
+        for record, digest in batch.digests.items():
+            check_digest(digest)
+            touched = self._touched.get(record) or self._touch(record)
+            touched.row.digest = digest
+
+    # --- writing ---
+
+    def _put_all(self, table: Table, items: list[tuple[bytes, bytes]], append: bool = False) -> None:
+        if items:
+            with self._transaction.cursor(db=table) as cursor:
+                cursor.putmulti(items, append=append)
+
+    def _write_feed(self, touched: Iterable[_Touched]) -> None:
+        moved = [item for item in touched if item.row.seq != item.seq_before]
+        for item in moved:
+            if item.seq_before:
+                self._transaction.delete(seq_key(item.seq_before), db=self._tables.feed)
+        entries = [(seq_key(item.row.seq), item.key) for item in moved]
+        entries.sort()
+        self._put_all(self._tables.feed, [(key, FEED.close(key, name)) for key, name in entries], append=True)
+
+    def _leave_quarantine(self, touched: Iterable[_Touched]) -> None:
+        if self._transaction.stat(self._tables.quarantine)["entries"]:
+            for item in touched:
+                self._transaction.delete(item.key, db=self._tables.quarantine)
+
+    def _root(self, touched: Iterable[_Touched]) -> Root:
+        root = self._state.root
+        count, total, stale = root.count, root.sum, root.stale
+        for item in touched:
+            before, digest = item.digest_before, item.row.digest
+            if before is not None and before != digest:
+                total -= leaf(item.record, before)
+            if digest is not None and before != digest:
+                total += leaf(item.record, digest)
+            count += (digest is not None) - (before is not None)
+            was_stale = item.known and before is None
+            if digest is None and not was_stale:
+                self._transaction.put(item.key, b"", db=self._tables.stale)
+                stale += 1
+            elif digest is not None and was_stale:
+                self._transaction.delete(item.key, db=self._tables.stale)
+                stale -= 1
+        return Root(count, total % ROOT_MODULUS, stale)
+
+    # --- outboxes ---
+
+    def _count(self, replica: bytes) -> tuple[int, int]:
+        counts = self._counts.get(replica)
+        if counts is None:
+            value = self._transaction.get(replica, db=self._tables.outbox_counts)
+            counts = (0, 0) if value is None else codec.counts(replica, value)
+        return counts
+
+    def _put_outbox(self, replica: bytes, entry: OutboxEntry) -> None:
+        check_replica(replica)
+        check_key(entry.record)
+        key = codec.outbox_key(replica, entry.record)
+        total, refused = self._count(replica)
+        value = codec.outbox_value(key, entry)
+        before = self._transaction.get(key, db=self._tables.outbox)
+        if before is None:
+            total += 1
+        else:
+            refused -= codec.outbox_refused(before)
+        self._counts[replica] = (total, refused + codec.outbox_refused(value))
+        self._transaction.put(key, value, db=self._tables.outbox)
+
+    def _finish_outbox(self, replica: bytes, record: str, edit: int) -> None:
+        key = codec.outbox_key(replica, record)
+        value = self._transaction.get(key, db=self._tables.outbox)
+        if value is None:
+            return
+        try:
+            entry = codec.outbox_entry(key, value)
+        except StoreCorrupt:
+            return  # kept until it is repaired: better to send once more than to forget an edit
+        if entry.edit == edit:
+            total, refused = self._count(replica)
+            self._counts[replica] = (total - 1, refused - (entry.refusal is not None))
+            self._transaction.delete(key, db=self._tables.outbox)
+
+    def _forget_outbox(self, replica: bytes) -> None:
+        check_replica(replica)
+        with self._transaction.cursor(db=self._tables.outbox) as cursor:
+            found = cursor.set_range(replica)
+            while found and cursor.key().startswith(replica):
+                found = cursor.delete()
+        self._counts[replica] = (0, 0)
+
+
+def run(transaction: Transaction, tables: Tables, batches: Sequence[Batch]) -> tuple[list[Committed], State]:
+    """Apply all batches and write them; the state returned is true once the transaction is committed."""
+    commit = Commit(transaction, tables, read_state(transaction, tables))
+    committed = [commit.apply(batch) for batch in batches]
+    return committed, commit.finish()

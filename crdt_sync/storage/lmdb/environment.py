@@ -1,0 +1,221 @@
+"""The LMDB environment: opening it, transactions, growth of the map, and opening it again after a failure.
+
+Rules:
+
+1. The defaults of LMDB that survive a power cut stay: sync, metasync, no write map. They are given explicitly.
+2. A read transaction lives for one call and never across threads: an old one would keep every freed page alive.
+3. `set_mapsize` and closing need that no transaction is open: they take the read lock and the copy lock.
+4. Any failure of a commit may leave the environment unusable: it is closed and opened again before the next use.
+
+Locks are taken in the order writing, copying, reading.
+"""
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+import lmdb
+
+from crdt_sync.errors import StoreClosed, StoreFailed
+from crdt_sync.storage.lmdb.failures import translate
+from crdt_sync.storage.lmdb.identity import check_format
+
+if TYPE_CHECKING:  # the binding is written in C: its classes cannot be subscripted at run time
+    Transaction: TypeAlias = lmdb.Transaction[bytes]
+    Table: TypeAlias = lmdb._Database
+else:
+    Transaction = Table = Any
+
+T = TypeVar("T")
+DATA_NAME = "data.mdb"
+TABLE_NAMES = (
+    "log", "heads", "docs", "feed", "stale", "views", "peers",
+    "outbox", "outbox_counts", "quarantine", "meta", "store",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """Handles of the databases."""
+
+    log: Table
+    heads: Table
+    docs: Table
+    feed: Table
+    stale: Table
+    views: Table
+    peers: Table
+    outbox: Table
+    outbox_counts: Table
+    quarantine: Table
+    meta: Table
+    store: Table
+
+
+Work = Callable[[Transaction, Tables], T]
+
+
+class Environment:
+    """One open LMDB environment that mends itself. Thread-safe."""
+
+    def __init__(self, path: Path, map_bytes: int) -> None:
+        self.path = path
+        self.writing = threading.RLock()
+        self._copying = threading.Lock()
+        self._reading = threading.RLock()
+        self._map_bytes = map_bytes
+        self._process = os.getpid()
+        self._closed = False
+        self._environment: lmdb.Environment | None = None
+        self._tables: Tables | None = None
+        self._open()
+
+    def read(self, work: Work[T]) -> T:
+        """Run `work` in a read transaction."""
+        with self._reading:
+            environment, tables = self._usable()
+            try:
+                with environment.begin(write=False, buffers=False) as transaction:
+                    return work(transaction, tables)
+            except lmdb.Error as error:
+                raise translate(error, self.path) from error
+
+    def write(self, work: Work[T]) -> T:
+        """Run `work` in a write transaction and make it durable, or raise and change nothing.
+
+        `work` runs again in a larger map when it did not fit, so it must not change anything else.
+        """
+        with self.writing:
+            if self._environment is None and not self._closed:
+                self._open()
+            while True:
+                environment, tables = self._usable()
+                try:
+                    return self._attempt(environment, tables, work)
+                except lmdb.MapFullError:
+                    self._grow()
+                except lmdb.Error as error:
+                    self._reopen()
+                    raise translate(error, self.path) from error
+
+    def _attempt(self, environment: lmdb.Environment, tables: Tables, work: Work[T]) -> T:
+        transaction = environment.begin(write=True, buffers=False)
+        try:
+            result = work(transaction, tables)
+            commit(transaction)
+        except BaseException:
+            with contextlib.suppress(lmdb.Error):
+                transaction.abort()
+            raise
+        return result
+
+    def survey(self, work: Work[T]) -> T:
+        """Run a long `work` in a read transaction of its own; only growth and closing wait for it."""
+        with self._copying:
+            environment, tables = self._usable()
+            try:
+                with environment.begin(write=False, buffers=False) as transaction:
+                    return work(transaction, tables)
+            except lmdb.Error as error:
+                raise translate(error, self.path) from error
+
+    def copy(self, path: Path) -> None:
+        """Write a compacted copy into the existing, empty directory `path`; reads and writes go on."""
+        with self._copying:
+            environment, _ = self._usable()
+            try:
+                environment.copy(str(path), compact=True)
+            except lmdb.Error as error:
+                raise translate(error, path) from error
+
+    def check_readers(self) -> int:
+        """Free the slots of readers whose process died; returns how many."""
+        with self._reading:
+            environment, _ = self._usable()
+            return int(environment.reader_check())
+
+    def size_bytes(self) -> int:
+        """Bytes of the data file."""
+        return (self.path / DATA_NAME).stat().st_size
+
+    @property
+    def map_bytes(self) -> int:
+        """The present size of the map."""
+        return self._map_bytes
+
+    def check_open(self) -> None:
+        """Raise `StoreClosed` or `StoreFailed` unless it can be used."""
+        self._usable()
+
+    def close(self) -> None:
+        """Close it; doing it twice is harmless."""
+        with self.writing, self._copying, self._reading:
+            self._closed = True
+            self._shut()
+
+    def _usable(self) -> tuple[lmdb.Environment, Tables]:
+        if self._closed:
+            raise StoreClosed(f"the store {self.path} was closed", "Open it again.")
+        if self._environment is None or self._tables is None:
+            raise StoreFailed(f"the store {self.path} failed and could not be opened again", "Check the disk.")
+        if os.getpid() != self._process:
+            raise StoreFailed(f"the store {self.path} was opened by another process", "Open it after the fork.")
+        return self._environment, self._tables
+
+    def _grow(self) -> None:
+        with self._copying, self._reading:
+            environment, _ = self._usable()
+            try:
+                environment.set_mapsize(self._map_bytes * 2)
+            except lmdb.Error as error:
+                raise translate(error, self.path) from error
+            self._map_bytes *= 2
+
+    def _reopen(self) -> None:
+        """Leave the failed environment; if opening fails as well, the next write tries again."""
+        with self._copying, self._reading:
+            self._shut()
+            with contextlib.suppress(Exception):
+                self._open()
+
+    def _shut(self) -> None:
+        environment, self._environment, self._tables = self._environment, None, None
+        if environment is not None:
+            environment.close()
+
+    def _open(self) -> None:
+        try:
+            environment = lmdb.open(
+                str(self.path), map_size=self._map_bytes, subdir=True, readonly=False, metasync=True, sync=True,
+                map_async=False, mode=0o600, create=True, readahead=True, writemap=False, meminit=True,
+                max_readers=126, max_dbs=len(TABLE_NAMES), max_spare_txns=1, lock=True,
+            )  # fmt: skip
+        except (lmdb.Error, OSError) as error:
+            raise translate(error, self.path) from error
+        try:
+            environment.reader_check()
+            self._pad(environment)
+            check_format(environment, self.path)
+            tables = Tables(*(environment.open_db(name.encode("ascii")) for name in TABLE_NAMES))
+        except BaseException as error:
+            environment.close()
+            if isinstance(error, lmdb.Error | OSError):
+                raise translate(error, self.path) from error
+            raise
+        self._map_bytes = max(self._map_bytes, environment.info()["map_size"])
+        self._environment, self._tables = environment, tables
+
+    def _pad(self, environment: lmdb.Environment) -> None:
+        """Give a truncated file its length back, so that reading what is missing is an error and not a SIGBUS."""
+        needed = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
+        if self.size_bytes() < needed:
+            os.truncate(self.path / DATA_NAME, needed)
+
+
+def commit(transaction: Transaction) -> None:
+    """Commit; the one place where a test can make the disk fail."""
+    transaction.commit()

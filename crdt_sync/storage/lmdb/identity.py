@@ -1,0 +1,105 @@
+"""What makes a directory a store of ours: the format version, the replica id and the epoch."""
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import lmdb
+
+from crdt_sync import ids
+from crdt_sync.errors import StoreCorrupt, StoreExists, StoreFormat, StoreMissing
+from crdt_sync.storage.lmdb.codec import STORE, State
+
+if TYPE_CHECKING:
+    from crdt_sync.storage.lmdb.environment import Tables, Transaction
+
+FORMAT = 1
+NAME = b"crdt-sync store "
+
+# Keys of the database `store`. Every later format keeps the first of them, its seal and its text.
+FORMAT_KEY = b"format"
+REPLICA_KEY = b"replica"
+EPOCH_KEY = b"epoch"
+STATE_KEY = b"state"
+COPIED_KEY = b"copied"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who the store is."""
+
+    replica: bytes
+    epoch: bytes
+
+
+def check_format(environment: lmdb.Environment, path: Path) -> None:
+    """Raise `StoreFormat` before anything is written to a file that is not a store of this version."""
+    with environment.begin(write=False, buffers=False) as transaction, transaction.cursor() as cursor:
+        names = list(cursor.iternext(keys=True, values=False))
+    if not names:
+        return
+    if b"store" not in names:
+        raise StoreFormat(f"{path} belongs to another program", "Name the directory of a store, or a new one.")
+    table = environment.open_db(b"store", create=False)
+    with environment.begin(write=False, buffers=False) as transaction:
+        value = transaction.get(FORMAT_KEY, db=table)
+    if value is None:
+        return
+    text = STORE.open(FORMAT_KEY, value)
+    found = int(text.removeprefix(NAME)) if text.removeprefix(NAME).isdigit() else -1
+    if found > FORMAT:
+        raise StoreFormat(
+            f"{path} has store format {found}; this program knows format {FORMAT}",
+            "Use the newer version of the program that wrote it.",
+        )
+    if found < FORMAT:
+        raise StoreFormat(
+            f"{path} has the old store format {found}; this program needs format {FORMAT}",
+            "Export it with the version that wrote it and import it here, or fetch it again from a partner.",
+        )
+
+
+def prepare(
+    transaction: "Transaction", tables: "Tables", path: Path, create: bool, replica: bytes | None, rng: random.Random
+) -> Identity:
+    """Read who the store is, or write it when the store is new; a copy that is opened first gets a new epoch."""
+    if transaction.get(FORMAT_KEY, db=tables.store) is None:
+        if not create:
+            raise StoreMissing(f"there is no store in {path}", "Create one first, or name another directory.")
+        _put(transaction, tables, FORMAT_KEY, NAME + str(FORMAT).encode("ascii"))
+        _put(transaction, tables, REPLICA_KEY, replica or ids.new_replica(rng))
+        _put(transaction, tables, EPOCH_KEY, ids.new_epoch(rng))
+        transaction.put(STATE_KEY, State().value(STATE_KEY), db=tables.store)
+    elif create:
+        raise StoreExists(f"there is a store in {path} already", "Open it, or name another directory.")
+    copied = transaction.pop(COPIED_KEY, db=tables.store) is not None
+    epoch = renew_epoch(transaction, tables, rng) if copied else _epoch(transaction, tables, rng)
+    return Identity(_get(transaction, tables, REPLICA_KEY), epoch)
+
+
+def renew_epoch(transaction: "Transaction", tables: "Tables", rng: random.Random) -> bytes:
+    """Write a new epoch and return it."""
+    epoch = ids.new_epoch(rng)
+    _put(transaction, tables, EPOCH_KEY, epoch)
+    return epoch
+
+
+def mark_copied(transaction: "Transaction", tables: "Tables") -> None:
+    """Have the next opener renew the epoch: the original goes on without this copy."""
+    _put(transaction, tables, COPIED_KEY, b"copied")
+
+
+def _epoch(transaction: "Transaction", tables: "Tables", rng: random.Random) -> bytes:
+    try:
+        return _get(transaction, tables, EPOCH_KEY)
+    except StoreCorrupt:
+        return renew_epoch(transaction, tables, rng)
+
+
+def _put(transaction: "Transaction", tables: "Tables", key: bytes, body: bytes) -> None:
+    transaction.put(key, STORE.close(key, body), db=tables.store)
+
+
+def _get(transaction: "Transaction", tables: "Tables", key: bytes) -> bytes:
+    return STORE.open(key, transaction.get(key, b"", db=tables.store))

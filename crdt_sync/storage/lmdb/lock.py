@@ -1,0 +1,49 @@
+"""One process at a time: an advisory lock on a file in the store's directory that names its holder."""
+
+import fcntl
+import os
+import sys
+from pathlib import Path
+
+from crdt_sync.errors import StoreFailed, StoreForbidden, StoreInUse
+
+LOCK_NAME = "lock"
+
+
+class StoreLock:
+    """Held from construction to `release()`; the operating system releases it when the process dies.
+
+    Raises `StoreInUse` naming the holder, also for a second opener in this process; `StoreForbidden`.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        path = directory / LOCK_NAME
+        try:
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except PermissionError as error:
+            raise StoreForbidden(
+                f"no permission to open {path}", "Run as the user who owns the store, or give this user access."
+            ) from error
+        except OSError as error:
+            raise StoreFailed(f"cannot open {path}: {error.strerror}", "Check the disk.") from error
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.pread(self._file, 256, 0).decode("utf-8", "replace").strip() or "unknown"
+            os.close(self._file)
+            raise StoreInUse(
+                f"{directory} is in use by process {holder}", "Stop that program first, or wait until it has ended."
+            ) from error
+        except OSError as error:
+            os.close(self._file)
+            raise StoreFailed(f"cannot lock {path}: {error.strerror}", "Use a file system with flock.") from error
+        # Only the program's name: arguments may hold tokens.
+        program = Path(sys.argv[0] or "python").name
+        os.ftruncate(self._file, 0)
+        os.pwrite(self._file, f"{os.getpid()} ({program})\n".encode("utf-8", "replace"), 0)
+
+    def release(self) -> None:
+        """Let another process open the store; doing it twice is harmless."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1

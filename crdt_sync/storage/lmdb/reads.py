@@ -1,0 +1,216 @@
+"""Reads inside one transaction. Every value is checked against its seal before it is decoded."""
+
+from collections.abc import Iterator
+from itertools import islice
+
+from crdt_sync.errors import LogCompacted, StoreCorrupt
+from crdt_sync.ids import RECORD_LENGTH_MAX
+from crdt_sync.storage.lmdb import codec
+from crdt_sync.storage.lmdb.codec import DOCS, FEED, LOG, META, VIEWS, HeadRow, State, seq_key
+from crdt_sync.storage.lmdb.environment import Table, Tables, Transaction
+from crdt_sync.storage.lmdb.identity import STATE_KEY
+from crdt_sync.storage.port import KEY_BYTES_MAX, FeedEntry, LogEntry, OutboxEntry, Peer, Stored
+
+
+def read_state(transaction: Transaction, tables: Tables) -> State:
+    """The state as stored. Raises `StoreCorrupt`."""
+    return codec.state(STATE_KEY, transaction.get(STATE_KEY, b"", db=tables.store))
+
+
+def walk(transaction: Transaction, table: Table, start: bytes, after: bool = False) -> Iterator[tuple[bytes, bytes]]:
+    """(key, value) from `start` on, or from the key behind it."""
+    with transaction.cursor(db=table) as cursor:
+        if cursor.set_range(start):
+            if after and cursor.key() == start and not cursor.next():
+                return
+            yield from cursor.iternext(keys=True, values=True)
+
+
+def page(
+    transaction: Transaction, table: Table, after: str, limit: int, prefix: str = ""
+) -> Iterator[tuple[bytes, bytes]]:
+    """At most `limit` (record, value) with that prefix, behind `after`."""
+    start, wanted = (after, True) if after >= prefix else (prefix, False)
+    found = walk(transaction, table, start.encode("utf-8", "surrogatepass")[:KEY_BYTES_MAX], wanted)
+    prefix_key = prefix.encode("utf-8", "surrogatepass")
+    for key, value in islice(found, max(limit, 0)):
+        if not key.startswith(prefix_key):
+            return
+        yield key, value
+
+
+def names(transaction: Transaction, table: Table, after: str, limit: int, prefix: str = "") -> list[str]:
+    """A page of record ids that are keys of `table`."""
+    return [key.decode("ascii") for key, _ in page(transaction, table, after, limit, prefix)]
+
+
+def record_key(record: str) -> bytes:
+    """A record id as a key; one that no record can have becomes a key that no record has."""
+    return record.encode("ascii") if record.isascii() and 0 < len(record) <= RECORD_LENGTH_MAX else b"\x00"
+
+
+def head(transaction: Transaction, tables: Tables, record: str) -> HeadRow | None:
+    """The row of a record, or None."""
+    key = record_key(record)
+    value = transaction.get(key, db=tables.heads)
+    return None if value is None else codec.head_row(key, value)
+
+
+def log_body(transaction: Transaction, tables: Tables, seq: int, record: str | None = None) -> bytes | None:
+    """The checked body of a log entry, or None if it is not there. `record`: whose tail it belongs to."""
+    key = seq_key(seq)
+    value = transaction.get(key, db=tables.log)
+    return None if value is None else LOG.open(key, value, record)
+
+
+def stored(transaction: Transaction, tables: Tables, record: str) -> Stored:
+    """Snapshot and tail. Raises `StoreCorrupt` with the record if any of it is damaged or missing."""
+    row = head(transaction, tables, record)
+    if row is None:
+        return Stored(None, ())
+    updates: list[bytes] = []
+    seq = row.seq
+    for _ in range(row.tail):
+        body = log_body(transaction, tables, seq, record)
+        if body is None:
+            raise codec.corrupt("log", seq_key(seq), record, "is missing")
+        updates.append(codec.log_update(body))
+        seq = codec.log_previous(body)
+    if row.snapshot_seq:
+        updates.append(_snapshot(transaction, tables, record, row))
+    updates.reverse()
+    return Stored(row.head(), tuple(updates))
+
+
+def _snapshot(transaction: Transaction, tables: Tables, record: str, row: HeadRow) -> bytes:
+    if row.snapshot_in_log:
+        body = log_body(transaction, tables, row.snapshot_seq, record)
+        if body is None:
+            raise codec.corrupt("log", seq_key(row.snapshot_seq), record, "is missing")
+        return codec.log_update(body)
+    key = record.encode("ascii")
+    value = transaction.get(key, db=tables.docs)
+    if value is None:
+        raise codec.corrupt("docs", key, record, "is missing")
+    return DOCS.open(key, value, record)
+
+
+def feed(transaction: Transaction, tables: Tables, after: int, limit: int) -> list[FeedEntry]:
+    """The feed behind `after`."""
+    entries = []
+    for key, value in islice(walk(transaction, tables.feed, seq_key(max(after, 0) + 1)), max(limit, 0)):
+        record_key = FEED.open(key, value)
+        record = record_key.decode("ascii")
+        row = head(transaction, tables, record)
+        if row is None or row.seq != int.from_bytes(key, "big"):
+            raise codec.corrupt("feed", key, None, f"does not match the head of {record}")
+        entries.append(FeedEntry(row.seq, record, row.state_vector))
+    return entries
+
+
+def log(transaction: Transaction, tables: Tables, after: int, limit: int, bytes_max: int) -> list[LogEntry]:
+    """The log from `after + 1` on without a gap."""
+    entries: list[LogEntry] = []
+    size = 0
+    expected = max(after, 0) + 1
+    for key, value in islice(walk(transaction, tables.log, seq_key(expected)), max(limit, 0)):
+        if int.from_bytes(key, "big") != expected:
+            break
+        entry = codec.log_entry(expected, LOG.open(key, value))
+        size += len(entry.update)
+        if entries and size > bytes_max:
+            break
+        entries.append(entry)
+        expected += 1
+    if not entries and limit > 0 and expected <= read_state(transaction, tables).seq:
+        raise LogCompacted(f"the log no longer holds entry {expected}", "Read the feed instead.")
+    return entries
+
+
+def history(transaction: Transaction, tables: Tables, record: str) -> list[LogEntry]:
+    """Updates of a record back to where compaction has been."""
+    row = head(transaction, tables, record)
+    entries: list[LogEntry] = []
+    seq = 0 if row is None else row.seq
+    while seq:
+        body = log_body(transaction, tables, seq)
+        if body is None:
+            break
+        entries.append(codec.log_entry(seq, body))
+        seq = codec.log_previous(body)
+    entries.reverse()
+    return entries
+
+
+def view(transaction: Transaction, tables: Tables, record: str) -> bytes | None:
+    """The view of a record."""
+    key = record_key(record)
+    value = transaction.get(key, db=tables.views)
+    return None if value is None else VIEWS.open(key, value)
+
+
+def views(transaction: Transaction, tables: Tables, after: str, limit: int, prefix: str) -> list[tuple[str, bytes]]:
+    """A page of views."""
+    found = page(transaction, tables.views, after, limit, prefix)
+    return [(key.decode("ascii"), VIEWS.open(key, value)) for key, value in found]
+
+
+def digests(transaction: Transaction, tables: Tables, after: str, limit: int) -> list[tuple[str, bytes | None]]:
+    """A page of digests."""
+    found = page(transaction, tables.heads, after, limit)
+    return [(key.decode("ascii"), codec.head_row(key, value).digest) for key, value in found]
+
+
+def peer(transaction: Transaction, tables: Tables, replica: bytes) -> Peer | None:
+    """One partner."""
+    value = transaction.get(replica, db=tables.peers)
+    return None if value is None else codec.peer(replica, value)
+
+
+def peers(transaction: Transaction, tables: Tables) -> list[Peer]:
+    """All partners."""
+    return [codec.peer(key, value) for key, value in walk(transaction, tables.peers, b"\x00")]
+
+
+def outbox(transaction: Transaction, tables: Tables, replica: bytes, after: str, limit: int) -> list[OutboxEntry]:
+    """A page of one outbox."""
+    entries = []
+    found = walk(transaction, tables.outbox, (replica + after.encode("utf-8", "surrogatepass"))[:KEY_BYTES_MAX], True)
+    for key, value in islice(found, max(limit, 0)):
+        if not key.startswith(replica):
+            break
+        entries.append(codec.outbox_entry(key, value))
+    return entries
+
+
+def outbox_entry(transaction: Transaction, tables: Tables, replica: bytes, record: str) -> OutboxEntry | None:
+    """One entry of one outbox."""
+    key = replica + record_key(record)
+    value = transaction.get(key, db=tables.outbox)
+    return None if value is None else codec.outbox_entry(key, value)
+
+
+def outbox_count(transaction: Transaction, tables: Tables, replica: bytes) -> tuple[int, int]:
+    """(all, refused) of one outbox."""
+    value = transaction.get(replica, db=tables.outbox_counts)
+    return (0, 0) if value is None else codec.counts(replica, value)
+
+
+def meta(transaction: Transaction, tables: Tables, name: str) -> bytes | None:
+    """A value of the caller."""
+    key = name.encode("utf-8")
+    value = transaction.get(key, db=tables.meta)
+    return None if value is None else META.open(key, value)
+
+
+def salvage(transaction: Transaction, tables: Tables, record: str) -> tuple[bytes, ...]:
+    """Every intact update of a record in the log."""
+    updates = []
+    for key, value in walk(transaction, tables.log, seq_key(1)):
+        try:
+            entry = codec.log_entry(0, LOG.open(key, value))
+        except StoreCorrupt:
+            continue
+        if entry.record == record:
+            updates.append(entry.update)
+    return tuple(updates)

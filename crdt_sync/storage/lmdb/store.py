@@ -1,0 +1,286 @@
+"""`LmdbStore`: the `Store` protocol over one directory."""
+
+import contextlib
+import random
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from crdt_sync.errors import StoreCorrupt, StoreError
+from crdt_sync.limits import MAP_BYTES_FIRST
+from crdt_sync.storage.lmdb import commit, compact, directory, identity, reads, rebuild, verify
+from crdt_sync.storage.lmdb.codec import State
+from crdt_sync.storage.lmdb.environment import Environment, Tables, Transaction
+from crdt_sync.storage.lmdb.lock import StoreLock
+from crdt_sync.storage.port import (
+    Batch,
+    Committed,
+    CompactReport,
+    FeedEntry,
+    Head,
+    LogEntry,
+    OutboxEntry,
+    Peer,
+    Root,
+    Stored,
+    VerifyReport,
+    check_key,
+    check_replica,
+)
+
+T = TypeVar("T")
+READER_CHECK_US = 60 * 1_000_000  # a reader that was killed holds back freed pages for a minute at most
+
+
+def wall_clock() -> int:
+    """Microseconds since 1970."""
+    return time.time_ns() // 1000
+
+
+class LmdbStore:
+    """A store in a directory, open in one process at a time. Build it with `LmdbStore.open`."""
+
+    def __init__(
+        self, environment: Environment, lock: StoreLock, opened: "tuple[identity.Identity, State]",
+        now: Callable[[], int], rng: random.Random,
+    ) -> None:  # fmt: skip
+        self._environment = environment
+        self._lock = lock
+        self._identity, self._state = opened
+        self._now = now
+        self._rng = rng
+        self._readers_checked = now()
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        *,
+        create: bool = False,
+        replica: bytes | None = None,
+        now: Callable[[], int] = wall_clock,
+        rng: random.Random | None = None,
+        map_bytes: int = MAP_BYTES_FIRST,
+    ) -> "LmdbStore":
+        """Open the store in `path`, or with `create` make a new one there (with `replica` as its id, if given).
+
+        Raises `StoreMissing`, `StoreExists`, `StoreInUse`, `StoreFormat`, `StoreForbidden`, `StoreCorrupt`,
+        `StoreFull` or `StoreFailed`. `now` gives microseconds; `map_bytes` is the first size of the map.
+        """
+        rng = rng or random.SystemRandom()
+        if replica is not None:
+            check_replica(replica)
+        directory.prepare(path, create)
+        lock = StoreLock(path)
+        try:
+            environment = Environment(path, map_bytes)
+            try:
+                opened = environment.write(lambda txn, tables: _identify(txn, tables, path, create, replica, rng))
+            except BaseException:
+                environment.close()
+                raise
+        except BaseException:
+            lock.release()
+            raise
+        if create:
+            directory.make_durable(path)
+        return cls(environment, lock, opened, now, rng)
+
+    @staticmethod
+    def exists(path: Path) -> bool:
+        """Whether there is a store's data file in `path`; opening may still fail."""
+        return directory.exists(path)
+
+    @property
+    def path(self) -> Path:
+        """The directory."""
+        return self._environment.path
+
+    @property
+    def replica(self) -> bytes:
+        """The 16-byte id of this replica."""
+        return self._identity.replica
+
+    @property
+    def epoch(self) -> bytes:
+        """The 16-byte id of this history."""
+        return self._identity.epoch
+
+    def size_bytes(self) -> int:
+        """Bytes of the data file on disk."""
+        return self._environment.size_bytes()
+
+    # --- reads ---
+
+    def head(self) -> int:
+        """The last seq."""
+        return self._known().seq
+
+    def count(self) -> int:
+        """How many records."""
+        root = self._known().root
+        return root.count + root.stale
+
+    def root(self) -> Root:
+        """The aggregate."""
+        return self._known().root
+
+    def record_head(self, record: str) -> Head | None:
+        """Where a record stands."""
+        row = self._environment.read(lambda txn, tables: reads.head(txn, tables, record))
+        return None if row is None else row.head()
+
+    def load(self, record: str) -> Stored:
+        """Snapshot and tail."""
+        return self._environment.read(lambda txn, tables: reads.stored(txn, tables, record))
+
+    def feed(self, after: int, limit: int) -> list[FeedEntry]:
+        """The newest change of each record changed after `after`."""
+        return self._environment.read(lambda txn, tables: reads.feed(txn, tables, after, limit))
+
+    def log(self, after: int, limit: int, bytes_max: int) -> list[LogEntry]:
+        """Updates without a gap. Raises `LogCompacted`."""
+        return self._environment.read(lambda txn, tables: reads.log(txn, tables, after, limit, bytes_max))
+
+    def history(self, record: str) -> list[LogEntry]:
+        """The updates of a record still in the log."""
+        return self._environment.read(lambda txn, tables: reads.history(txn, tables, record))
+
+    def records(self, after: str, limit: int, prefix: str = "") -> list[str]:
+        """A page of record ids."""
+        return self._environment.read(lambda txn, tables: reads.names(txn, tables.heads, after, limit, prefix))
+
+    def view(self, record: str) -> bytes | None:
+        """The stored view."""
+        return self._environment.read(lambda txn, tables: reads.view(txn, tables, record))
+
+    def views(self, after: str, limit: int, prefix: str = "") -> list[tuple[str, bytes]]:
+        """A page of views."""
+        return self._environment.read(lambda txn, tables: reads.views(txn, tables, after, limit, prefix))
+
+    def digest(self, record: str) -> bytes | None:
+        """The valid digest."""
+        row = self._environment.read(lambda txn, tables: reads.head(txn, tables, record))
+        return None if row is None else row.digest
+
+    def digests(self, after: str, limit: int) -> list[tuple[str, bytes | None]]:
+        """A page of digests."""
+        return self._environment.read(lambda txn, tables: reads.digests(txn, tables, after, limit))
+
+    def stale(self, limit: int) -> list[str]:
+        """Records without a digest."""
+        return self._environment.read(lambda txn, tables: reads.names(txn, tables.stale, "", limit))
+
+    def peer(self, replica: bytes) -> Peer | None:
+        """One partner."""
+        return self._environment.read(lambda txn, tables: reads.peer(txn, tables, replica))
+
+    def peers(self) -> list[Peer]:
+        """All partners."""
+        return self._environment.read(reads.peers)
+
+    def outbox(self, peer: bytes, after: str, limit: int) -> list[OutboxEntry]:
+        """A page of the outbox."""
+        return self._environment.read(lambda txn, tables: reads.outbox(txn, tables, peer, after, limit))
+
+    def outbox_entry(self, peer: bytes, record: str) -> OutboxEntry | None:
+        """One entry of the outbox."""
+        return self._environment.read(lambda txn, tables: reads.outbox_entry(txn, tables, peer, record))
+
+    def outbox_count(self, peer: bytes) -> tuple[int, int]:
+        """(all, refused)."""
+        return self._environment.read(lambda txn, tables: reads.outbox_count(txn, tables, peer))
+
+    def meta(self, key: str) -> bytes | None:
+        """A value of the caller."""
+        return self._environment.read(lambda txn, tables: reads.meta(txn, tables, key))
+
+    def quarantined(self) -> list[str]:
+        """Records in quarantine."""
+        count = 1 << 62
+        return self._environment.read(lambda txn, tables: reads.names(txn, tables.quarantine, "", count))
+
+    def salvage(self, record: str) -> tuple[bytes, ...]:
+        """Every intact update of a record in the log."""
+        return self._environment.survey(lambda txn, tables: reads.salvage(txn, tables, record))
+
+    # --- writes ---
+
+    def commit(self, batches: Sequence[Batch]) -> list[Committed]:
+        """Make all batches durable in one transaction, or none."""
+        committed = self._write(lambda txn, tables: commit.run(txn, tables, batches))
+        now = self._now()
+        if not 0 <= now - self._readers_checked < READER_CHECK_US:
+            self._readers_checked = now
+            self._environment.check_readers()
+        return committed
+
+    def compact(self, before: int | None = None) -> CompactReport:
+        """Drop covered log entries, in short transactions."""
+        limit = self.head() + 1 if before is None else before
+        dropped = dropped_bytes = kept = 0
+        start = 1
+        while start:
+            done = self._write(partial(compact.step, start=start, before=limit))
+            dropped, dropped_bytes = dropped + done.dropped, dropped_bytes + done.dropped_bytes
+            kept, start = done.kept, done.next
+        return CompactReport(dropped, dropped_bytes, kept)
+
+    def copy(self, path: Path) -> None:
+        """Write a compact copy that renews its epoch when opened. Raises `StoreExists`, `StoreFull`."""
+        directory.copy(self._environment, path)
+
+    def verify(self) -> VerifyReport:
+        """Check every stored value and the chain of the log, in one consistent view."""
+        return self._environment.survey(verify.verify)
+
+    def rebuild(self) -> tuple[str, ...]:
+        """Derive feed, aggregates and counts anew."""
+        return self._write(rebuild.rebuild)
+
+    def quarantine(self, record: str) -> None:
+        """Forget a damaged record until a change of it heals it."""
+        check_key(record)
+        self._write(lambda txn, tables: rebuild.quarantine(txn, tables, record.encode("ascii")))
+
+    def renew_epoch(self) -> bytes:
+        """A new epoch."""
+        with self._environment.writing:
+            epoch = self._environment.write(lambda txn, tables: identity.renew_epoch(txn, tables, self._rng))
+            self._identity = identity.Identity(self._identity.replica, epoch)
+            return epoch
+
+    def close(self) -> None:
+        """Close the environment and release the lock."""
+        self._environment.close()
+        self._lock.release()
+
+    def _known(self) -> State:
+        self._environment.check_open()
+        return self._state
+
+    def _write(self, work: "Callable[[Transaction, Tables], tuple[T, State]]") -> T:
+        """Run a write that ends in a new state, and show that state to readers once it is durable."""
+        with self._environment.writing:
+            try:
+                result, self._state = self._environment.write(work)
+            except StoreError:
+                # After a failed sync the commit may be there all the same: believe the disk.
+                with contextlib.suppress(StoreError):
+                    self._state = self._environment.read(reads.read_state)
+                raise
+            return result
+
+
+def _identify(
+    transaction: Transaction, tables: Tables, path: Path, create: bool, replica: bytes | None, rng: random.Random
+) -> tuple[identity.Identity, State]:
+    """Who the store is and where it stands; a damaged state is derived anew, under a new epoch."""
+    who = identity.prepare(transaction, tables, path, create, replica, rng)
+    try:
+        return who, reads.read_state(transaction, tables)
+    except StoreCorrupt:
+        _, state = rebuild.rebuild(transaction, tables)
+        return identity.Identity(who.replica, identity.renew_epoch(transaction, tables, rng)), state

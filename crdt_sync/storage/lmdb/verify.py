@@ -1,0 +1,137 @@
+"""Verification: every seal, the chain of the log, and that everything derived follows from the heads."""
+
+from collections.abc import Callable
+
+from crdt_sync.errors import StoreCorrupt
+from crdt_sync.storage.lmdb import codec, reads
+from crdt_sync.storage.lmdb.codec import CHECKSUM_BYTES, FEED, LOG, Seal, State, key_text
+from crdt_sync.storage.lmdb.environment import Table, Tables, Transaction
+from crdt_sync.storage.lmdb.identity import EPOCH_KEY, FORMAT_KEY, REPLICA_KEY, STATE_KEY
+from crdt_sync.storage.lmdb.reads import read_state
+from crdt_sync.storage.port import FINDINGS_MAX, ROOT_MODULUS, Finding, Root, VerifyReport, leaf
+
+
+class Verification:
+    """One walk over a store inside one read transaction."""
+
+    def __init__(self, transaction: Transaction, tables: Tables) -> None:
+        self._transaction = transaction
+        self._tables = tables
+        self._checked = 0
+        self._findings: dict[str, Finding] = {}
+
+    def run(self) -> VerifyReport:
+        """Check everything; findings come in the order of the checks, those that name a record first."""
+        state = self._state()
+        stale = self._heads(state)
+        self._feed()
+        self._stale(stale)
+        self._log(state)
+        tables = self._tables
+        for seal, table in ((codec.VIEWS, tables.views), (codec.PEERS, tables.peers), (codec.META, tables.meta)):
+            self._sealed(seal, table)
+        self._outboxes()
+        return VerifyReport(self._checked, tuple(self._findings.values()))
+
+    def _found(self, database: str, key: bytes, problem: str, record: str | None = None) -> None:
+        if len(self._findings) < FINDINGS_MAX:
+            finding = Finding(database, key_text(key), problem, record)
+            self._findings.setdefault(f"{database} {finding.key} {problem}", finding)
+
+    def _try(self, database: str, key: bytes, check: Callable[..., object], *arguments: object) -> bool:
+        self._checked += 1
+        try:
+            check(*arguments)
+        except StoreCorrupt as error:
+            self._found(database, key, error.message, error.record)
+            return False
+        return True
+
+    def _state(self) -> State | None:
+        tables = self._tables
+        for key in (FORMAT_KEY, REPLICA_KEY, EPOCH_KEY):
+            value = self._transaction.get(key, b"", db=tables.store)
+            self._try("store", key, codec.STORE.open, key, value)
+        if not self._try("store", STATE_KEY, read_state, self._transaction, tables):
+            return None
+        return read_state(self._transaction, tables)
+
+    def _heads(self, state: State | None) -> list[bytes]:
+        """Every record with all it needs to be loaded; returns the keys without a digest."""
+        stale: list[bytes] = []
+        count = total = 0
+        damaged = False
+        for key, value in reads.walk(self._transaction, self._tables.heads, b"\x00"):
+            record = key.decode("ascii", "replace")
+            if not self._try("heads", key, codec.head_row, key, value):
+                damaged = True
+                continue
+            self._try("heads", key, reads.stored, self._transaction, self._tables, record)
+            row = codec.head_row(key, value)
+            if row.digest is None:
+                stale.append(key)
+            else:
+                count += 1
+                total += leaf(record, row.digest)
+        root = Root(count, total % ROOT_MODULUS, len(stale))
+        if state is not None and not damaged and state.root != root:
+            self._found("store", STATE_KEY, "aggregates do not match the heads")
+        return stale
+
+    def _feed(self) -> None:
+        after, entries = 0, 0
+        for key, value in reads.walk(self._transaction, self._tables.feed, b"\x00"):
+            entries += 1
+            if self._try("feed", key, FEED.open, key, value):
+                after = int.from_bytes(key, "big") - 1
+                self._try("feed", key, reads.feed, self._transaction, self._tables, after, 1)
+        if entries != self._transaction.stat(self._tables.heads)["entries"]:
+            self._found("feed", b"*", "does not have one entry for each record")
+
+    def _stale(self, expected: list[bytes]) -> None:
+        found = [key for key, _ in reads.walk(self._transaction, self._tables.stale, b"\x00")]
+        if found != expected:
+            self._found("stale", b"*", "does not list exactly the records without a digest")
+
+    def _log(self, state: State | None) -> None:
+        """Seals, links to the entry before, and holes where compaction has never been."""
+        seq_before, checksum_before = 0, codec.LINK_FIRST
+        compacted = 0 if state is None else state.compacted
+        for key, value in reads.walk(self._transaction, self._tables.log, b"\x00"):
+            seq = int.from_bytes(key, "big")
+            intact = self._try("log", key, LOG.open, key, value)
+            if seq == seq_before + 1:
+                if intact and codec.log_link(value[CHECKSUM_BYTES:]) != checksum_before:
+                    self._found("log", key, "is not linked to the entry before it")
+            elif seq_before + 1 > compacted or seq - 1 > compacted:
+                self._found("log", key, f"entries {seq_before + 1} to {seq - 1} before it are missing")
+            seq_before, checksum_before = seq, value[:CHECKSUM_BYTES]
+        if state is None:
+            return
+        if seq_before == state.seq and checksum_before != state.link:
+            self._found("log", codec.seq_key(seq_before), "is not the entry that was written last")
+        if seq_before > state.seq or (seq_before < state.seq and state.seq > compacted):
+            self._found("log", codec.seq_key(state.seq), f"the log ends at {seq_before} instead")
+
+    def _sealed(self, seal: Seal, table: Table) -> None:
+        for key, value in reads.walk(self._transaction, table, b"\x00"):
+            self._try(seal.database, key, seal.open, key, value)
+
+    def _outboxes(self) -> None:
+        self._sealed(codec.OUTBOX, self._tables.outbox)
+        counts: dict[bytes, tuple[int, int]] = {}
+        for key, value in reads.walk(self._transaction, self._tables.outbox, b"\x00"):
+            total, refused = counts.get(key[:16], (0, 0))
+            counts[key[:16]] = (total + 1, refused + codec.outbox_refused(value))
+        for key, value in reads.walk(self._transaction, self._tables.outbox_counts, b"\x00"):
+            counted = counts.pop(key, (0, 0))
+            intact = self._try("outbox_counts", key, codec.counts, key, value)
+            if intact and codec.counts(key, value) != counted:
+                self._found("outbox_counts", key, "does not match its outbox")
+        for key in counts:
+            self._found("outbox_counts", key, "is missing")
+
+
+def verify(transaction: Transaction, tables: Tables) -> VerifyReport:
+    """Check a whole store."""
+    return Verification(transaction, tables).run()

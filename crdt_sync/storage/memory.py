@@ -1,0 +1,388 @@
+"""A store in memory: the twin of the LMDB store, the model of its tests, and the disk of the simulator."""
+
+import copy
+import random
+import threading
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from itertools import islice
+from pathlib import Path
+
+from crdt_sync import ids
+from crdt_sync.errors import LogCompacted, StoreClosed, StoreError, UnknownRecord
+from crdt_sync.storage.port import (
+    ROOT_MODULUS,
+    Batch,
+    Change,
+    Committed,
+    CompactReport,
+    FeedEntry,
+    Head,
+    LogEntry,
+    OutboxEntry,
+    Peer,
+    Root,
+    Stored,
+    VerifyReport,
+    check_digest,
+    check_key,
+    check_meta_key,
+    check_replica,
+    leaf,
+)
+
+
+@dataclass(slots=True)
+class _State:
+    """Everything that a disk would hold."""
+
+    epoch: bytes
+    seq: int = 0
+    log: dict[int, LogEntry] = field(default_factory=dict)
+    heads: dict[str, Head] = field(default_factory=dict)
+    snapshots: dict[str, bytes] = field(default_factory=dict)
+    in_log: set[str] = field(default_factory=set)  # records whose snapshot is their newest covered log entry
+    seqs: dict[str, list[int]] = field(default_factory=dict)  # of each record's updates still in the log
+    names: list[str] = field(default_factory=list)  # the records, sorted
+    feed: dict[int, str] = field(default_factory=dict)
+    feed_seqs: list[int] = field(default_factory=list)  # the keys of the feed, ascending
+    digests: dict[str, bytes] = field(default_factory=dict)
+    sum: int = 0
+    views: dict[str, bytes] = field(default_factory=dict)
+    peers: dict[bytes, Peer] = field(default_factory=dict)
+    outboxes: dict[bytes, dict[str, OutboxEntry]] = field(default_factory=dict)
+    meta: dict[str, bytes] = field(default_factory=dict)
+    quarantined: set[str] = field(default_factory=set)
+
+    def clone(self) -> "_State":
+        """A copy that shares only values that never change."""
+        values = {name.name: copy.copy(getattr(self, name.name)) for name in fields(self)}
+        twin = _State(**values)
+        twin.seqs = {record: list(seqs) for record, seqs in self.seqs.items()}
+        twin.outboxes = {replica: dict(outbox) for replica, outbox in self.outboxes.items()}
+        return twin
+
+
+class MemoryStore:
+    """The `Store` protocol over dictionaries. What is committed survives in `clone()` only."""
+
+    def __init__(self, replica: bytes | None = None, rng: random.Random | None = None) -> None:
+        self._rng = rng or random.SystemRandom()
+        self._replica = replica or ids.new_replica(self._rng)
+        self._content = _State(epoch=ids.new_epoch(self._rng))
+        self._lock = threading.RLock()
+        self._closed = False
+
+    @property
+    def replica(self) -> bytes:
+        """The 16-byte id of this replica."""
+        return self._replica
+
+    @property
+    def epoch(self) -> bytes:
+        """The 16-byte id of this history."""
+        return self._content.epoch
+
+    def clone(self) -> "MemoryStore":
+        """An independent, open store with the same content: what a restart after a crash finds."""
+        with self._lock:
+            twin = MemoryStore(self._replica, self._rng)
+            twin._content = self._content.clone()
+            return twin
+
+    @property
+    def _state(self) -> _State:
+        if self._closed:
+            raise StoreClosed("the store was closed")
+        return self._content
+
+    # --- reads ---
+
+    def head(self) -> int:
+        """The last seq."""
+        return self._state.seq
+
+    def count(self) -> int:
+        """How many records."""
+        return len(self._state.heads)
+
+    def record_head(self, record: str) -> Head | None:
+        """Where a record stands."""
+        return self._state.heads.get(record)
+
+    def load(self, record: str) -> Stored:
+        """Snapshot and tail."""
+        with self._lock:
+            head = self._state.heads.get(record)
+            if head is None:
+                return Stored(None, ())
+            snapshot = (self._state.snapshots[record],) if head.snapshot_seq else ()
+            seqs = self._state.seqs[record]
+            tail = seqs[len(seqs) - head.tail :]
+            return Stored(head, (*snapshot, *(self._state.log[seq].update for seq in tail)))
+
+    def feed(self, after: int, limit: int) -> list[FeedEntry]:
+        """The newest change of each record changed after `after`."""
+        with self._lock:
+            seqs = self._state.feed_seqs
+            start = bisect_right(seqs, after)
+            records = [(seq, self._state.feed[seq]) for seq in seqs[start : start + max(limit, 0)]]
+            return [FeedEntry(seq, name, self._state.heads[name].state_vector) for seq, name in records]
+
+    def log(self, after: int, limit: int, bytes_max: int) -> list[LogEntry]:
+        """Updates without a gap. Raises `LogCompacted`."""
+        with self._lock:
+            after = max(after, 0)
+            entries: list[LogEntry] = []
+            size = 0
+            for seq in range(after + 1, min(after + limit, self._state.seq) + 1):
+                entry = self._state.log.get(seq)
+                if entry is None and not entries:
+                    raise LogCompacted(f"the log no longer holds entry {seq}", "Read the feed instead.")
+                size += 0 if entry is None else len(entry.update)
+                if entry is None or (entries and size > bytes_max):
+                    break
+                entries.append(entry)
+            return entries
+
+    def history(self, record: str) -> list[LogEntry]:
+        """The updates of a record still in the log."""
+        with self._lock:
+            return [self._state.log[seq] for seq in self._state.seqs.get(record, ())]
+
+    def records(self, after: str, limit: int, prefix: str = "") -> list[str]:
+        """A page of record ids."""
+        with self._lock:
+            names = self._state.names
+            start = max(bisect_right(names, after), bisect_left(names, prefix))
+            page = names[start : start + max(limit, 0)]
+            return [name for name in page if name.startswith(prefix)]
+
+    def view(self, record: str) -> bytes | None:
+        """The stored view."""
+        return self._state.views.get(record)
+
+    def views(self, after: str, limit: int, prefix: str = "") -> list[tuple[str, bytes]]:
+        """A page of views."""
+        with self._lock:
+            names = sorted(name for name in self._state.views if name > after and name.startswith(prefix))
+            return [(name, self._state.views[name]) for name in names[: max(limit, 0)]]
+
+    def digest(self, record: str) -> bytes | None:
+        """The valid digest."""
+        return self._state.digests.get(record)
+
+    def digests(self, after: str, limit: int) -> list[tuple[str, bytes | None]]:
+        """A page of digests."""
+        with self._lock:
+            return [(name, self._state.digests.get(name)) for name in self.records(after, limit)]
+
+    def root(self) -> Root:
+        """The aggregate."""
+        with self._lock:
+            valid = len(self._state.digests)
+            return Root(valid, self._state.sum, len(self._state.heads) - valid)
+
+    def stale(self, limit: int) -> list[str]:
+        """Records without a digest."""
+        with self._lock:
+            names = (name for name in self._state.names if name not in self._state.digests)
+            return list(islice(names, max(limit, 0)))
+
+    def peer(self, replica: bytes) -> Peer | None:
+        """One partner."""
+        return self._state.peers.get(replica)
+
+    def peers(self) -> list[Peer]:
+        """All partners."""
+        with self._lock:
+            return [self._state.peers[key] for key in sorted(self._state.peers)]
+
+    def outbox(self, peer: bytes, after: str, limit: int) -> list[OutboxEntry]:
+        """A page of the outbox."""
+        with self._lock:
+            outbox = self._state.outboxes.get(peer, {})
+            names = sorted(name for name in outbox if name > after)
+            return [outbox[name] for name in names[: max(limit, 0)]]
+
+    def outbox_entry(self, peer: bytes, record: str) -> OutboxEntry | None:
+        """One entry of the outbox."""
+        return self._state.outboxes.get(peer, {}).get(record)
+
+    def outbox_count(self, peer: bytes) -> tuple[int, int]:
+        """(all, refused)."""
+        with self._lock:
+            outbox = self._state.outboxes.get(peer, {})
+            return len(outbox), sum(entry.refusal is not None for entry in outbox.values())
+
+    def meta(self, key: str) -> bytes | None:
+        """A value of the caller."""
+        return self._state.meta.get(key)
+
+    # --- commit ---
+
+    def commit(self, batches: Sequence[Batch]) -> list[Committed]:
+        """Apply all batches, or none if one of them is not valid."""
+        with self._lock:
+            self._check(batches)
+            return [self._apply(batch) for batch in batches]
+
+    def _check(self, batches: Sequence[Batch]) -> None:
+        known = self._state.heads.keys()
+        coming: set[str] = set()
+        for change in (change for batch in batches for change in batch.changes):
+            check_key(change.record)
+            check_digest(change.digest)
+            check_replica(change.origin)
+            if not change.updates and change.record not in known and change.record not in coming:
+                raise UnknownRecord(change.record)
+            coming.add(change.record)
+        for batch in batches:
+            for replica, entry in batch.outbox:
+                check_key(entry.record)
+                check_replica(replica)
+            for replica in (*batch.forget_outbox, *(peer.replica for peer in batch.peers)):
+                check_replica(replica)
+            for digest in batch.digests.values():
+                check_digest(digest)
+            for record in (*batch.digests, *batch.views):
+                check_key(record)
+            for key in batch.meta:
+                check_meta_key(key)
+
+    def _apply(self, batch: Batch) -> Committed:
+        state = self._state
+        seqs = tuple(self._change(change) for change in batch.changes)
+        state.views.update({name: view for name, view in batch.views.items() if name in state.heads})
+        for record, digest in batch.digests.items():
+            if record in state.heads:
+                self._set_digest(record, digest)
+        state.peers.update({peer.replica: peer for peer in batch.peers})
+        for replica in batch.forget_outbox:
+            state.outboxes.pop(replica, None)
+        for replica, entry in batch.outbox:
+            state.outboxes.setdefault(replica, {})[entry.record] = entry
+        for replica, record, edit in batch.outbox_done:
+            outbox = state.outboxes.get(replica, {})
+            if record in outbox and outbox[record].edit == edit:
+                del outbox[record]
+        for key, value in batch.meta.items():
+            if value is None:
+                state.meta.pop(key, None)
+            else:
+                state.meta[key] = value
+        return Committed(seqs)
+
+    def _change(self, change: Change) -> tuple[int, ...]:
+        state, record = self._state, change.record
+        if record not in state.heads:
+            insort(state.names, record)
+            state.heads[record] = Head(0, change.state_vector, 0, 0, 0)
+            state.seqs[record] = []
+            state.quarantined.discard(record)
+        head = state.heads[record]
+        seqs = tuple(range(state.seq + 1, state.seq + 1 + len(change.updates)))
+        for seq, update in zip(seqs, change.updates, strict=True):
+            state.log[seq] = LogEntry(seq, record, update, change.origin, change.actor, change.received_at)
+        if seqs:
+            state.seqs[record].extend(seqs)
+            self._drop_feed(head.seq)
+            state.feed[seqs[-1]] = record
+            state.feed_seqs.append(seqs[-1])
+            state.seq = seqs[-1]
+        last = state.seq if seqs else head.seq
+        tail, tail_bytes = head.tail + len(seqs), head.tail_bytes + sum(map(len, change.updates))
+        if change.snapshot is None:
+            state.heads[record] = Head(last, change.state_vector, head.snapshot_seq, tail, tail_bytes)
+        else:
+            state.heads[record] = Head(last, change.state_vector, last, 0, 0)
+            state.snapshots[record] = change.snapshot
+            state.in_log.discard(record)
+            if seqs and change.snapshot == change.updates[-1]:
+                state.in_log.add(record)
+        if change.view is not None:
+            state.views[record] = change.view
+        if seqs or change.digest is not None:
+            self._set_digest(record, change.digest)
+        return seqs
+
+    def _drop_feed(self, seq: int) -> None:
+        if seq in self._state.feed:
+            del self._state.feed[seq]
+            del self._state.feed_seqs[bisect_left(self._state.feed_seqs, seq)]
+
+    def _set_digest(self, record: str, digest: bytes | None) -> None:
+        state = self._state
+        old = state.digests.pop(record, None)
+        if old is not None:
+            state.sum = (state.sum - leaf(record, old)) % ROOT_MODULUS
+        if digest is not None:
+            state.digests[record] = digest
+            state.sum = (state.sum + leaf(record, digest)) % ROOT_MODULUS
+
+    # --- maintenance ---
+
+    def compact(self, before: int | None = None) -> CompactReport:
+        """Drop covered log entries."""
+        with self._lock:
+            state = self._state
+            limit = state.seq + 1 if before is None else before
+            dropped = dropped_bytes = 0
+            for record, head in state.heads.items():
+                covered = head.snapshot_seq + (0 if record in state.in_log else 1)
+                kept = []
+                for seq in state.seqs[record]:
+                    if seq < min(limit, covered):
+                        dropped, dropped_bytes = dropped + 1, dropped_bytes + len(state.log.pop(seq).update)
+                    else:
+                        kept.append(seq)
+                state.seqs[record] = kept
+            return CompactReport(dropped, dropped_bytes, len(state.log))
+
+    def copy(self, path: Path) -> None:
+        """Not possible: there is no file; see `clone`."""
+        raise StoreError(f"a store in memory cannot be copied to {path}", "Open a store in a directory instead.")
+
+    def verify(self) -> VerifyReport:
+        """Memory holds what was put there."""
+        return VerifyReport(len(self._state.log) + len(self._state.heads), ())
+
+    def rebuild(self) -> tuple[str, ...]:
+        """Nothing can be out of step."""
+        return ()
+
+    def renew_epoch(self) -> bytes:
+        """A new epoch."""
+        with self._lock:
+            self._state.epoch = ids.new_epoch(self._rng)
+            return self._state.epoch
+
+    def quarantine(self, record: str) -> None:
+        """Forget a record until the next change of it."""
+        check_key(record)
+        with self._lock:
+            state = self._state
+            state.quarantined.add(record)
+            if record in state.heads:
+                self._set_digest(record, None)
+                self._drop_feed(state.heads[record].seq)
+                state.names.remove(record)
+                state.in_log.discard(record)
+                del state.heads[record], state.seqs[record]
+                state.snapshots.pop(record, None)
+                state.views.pop(record, None)
+
+    def quarantined(self) -> list[str]:
+        """Records in quarantine."""
+        return sorted(self._state.quarantined)
+
+    def salvage(self, record: str) -> tuple[bytes, ...]:
+        """Every update of a record in the log."""
+        with self._lock:
+            log = self._state.log
+            return tuple(log[seq].update for seq in sorted(log) if log[seq].record == record)
+
+    def close(self) -> None:
+        """Refuse further calls."""
+        self._closed = True

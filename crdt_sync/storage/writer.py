@@ -1,0 +1,126 @@
+"""One thread that commits for everybody: whatever waits while one commit syncs goes into the next together."""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from crdt_sync.errors import StoreClosed, StoreFailed, StoreFull
+from crdt_sync.limits import COMMIT_BATCHES_MAX
+from crdt_sync.storage.port import Batch, Committed, Store
+
+_STORE_WIDE = (StoreFull, StoreFailed, StoreClosed)
+
+
+@dataclass(slots=True)
+class WriterMetrics:
+    """Commits made, batches in them, batches that were refused, and how long the last commit took."""
+
+    commits: int = 0
+    batches: int = 0
+    refused: int = 0
+    last_commit_seconds: float = 0.0
+
+
+_Waiting = tuple[Batch, "Future[Committed]"]
+
+
+class GroupWriter:
+    """Joins batches into group commits on a thread of its own.
+
+    `after_commit`, called on that thread before the futures are resolved, gets the batches of each commit that
+    succeeded with what they were given; it must be quick and must not raise. The store stays the caller's to close.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        batches_max: int = COMMIT_BATCHES_MAX,
+        waiting_max: int = 2 * COMMIT_BATCHES_MAX,
+        after_commit: Callable[[Sequence[Batch], Sequence[Committed]], None] | None = None,
+    ) -> None:
+        self._store = store
+        self._batches_max = batches_max
+        self._after_commit = after_commit
+        self._waiting: queue.Queue[_Waiting | None] = queue.Queue(waiting_max)
+        self._closing = threading.Lock()
+        self._closed = False
+        self.metrics = WriterMetrics()
+        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, batch: Batch) -> "Future[Committed]":
+        """Have `batch` committed; the future is done when it is durable, or holds the error that refused it.
+
+        Blocks while `waiting_max` batches wait: that is the disk's pace. Raises `StoreClosed` after `close`.
+        """
+        future: Future[Committed] = Future()
+        with self._closing:
+            if self._closed:
+                raise StoreClosed("the writer was closed", "Open the store again.")
+            self._waiting.put((batch, future))
+        return future
+
+    def commit(self, batch: Batch) -> Committed:
+        """`submit` and wait."""
+        return self.submit(batch).result()
+
+    def close(self) -> None:
+        """Commit all that waits, then end the thread; closing twice is harmless."""
+        with self._closing:
+            if not self._closed:
+                self._closed = True
+                self._waiting.put(None)
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    def _run(self) -> None:
+        closing = False
+        while not closing:
+            joined, closing = self._gather()
+            # A cancelled future is left out; from here on none can be cancelled.
+            joined = [item for item in joined if item[1].set_running_or_notify_cancel()]
+            if joined:
+                self._commit(joined)
+
+    def _gather(self) -> tuple[list[_Waiting], bool]:
+        """Wait for one batch and take all that are there with it; True when it was the last."""
+        first = self._waiting.get()
+        if first is None:
+            return [], True
+        joined = [first]
+        while len(joined) < self._batches_max:
+            try:
+                item = self._waiting.get_nowait()
+            except queue.Empty:
+                break
+            if item is None:
+                return joined, True
+            joined.append(item)
+        return joined, False
+
+    def _commit(self, joined: Sequence[_Waiting]) -> None:
+        batches = [batch for batch, _ in joined]
+        started = time.perf_counter()
+        try:
+            committed = self._store.commit(batches)
+        except BaseException as error:
+            if len(joined) > 1 and not isinstance(error, _STORE_WIDE):
+                # One batch is at fault; by themselves all others succeed.
+                for item in joined:
+                    self._commit([item])
+                return
+            self.metrics.refused += len(joined)
+            for _, future in joined:
+                future.set_exception(error)
+            return
+        self.metrics.last_commit_seconds = time.perf_counter() - started
+        self.metrics.commits += 1
+        self.metrics.batches += len(joined)
+        if self._after_commit is not None:
+            self._after_commit(batches, committed)
+        for (_, future), result in zip(joined, committed, strict=True):
+            future.set_result(result)
