@@ -32,6 +32,7 @@ VERDICTS = {
     "too_large": VerdictCode.TOO_LARGE,
     "clock_ahead": VerdictCode.CLOCK_AHEAD,
     "poison": VerdictCode.POISON,
+    "retry": VerdictCode.RETRY,
 }
 _RETRY = Verdict(VerdictCode.RETRY, reason="not stored: the relay's disk refused it; it will be sent again")
 
@@ -61,6 +62,7 @@ class IntegrationItem:
 
     record: str
     updates: tuple[bytes, ...]
+    senders: tuple[str, ...]  # per update, whose session it came from: what one may cost the others is counted by it
     snapshot: bool  # a new snapshot is due
 
 
@@ -421,8 +423,10 @@ class Hub:
         if not grouped:
             return
         items = tuple(
-            IntegrationItem(record, tuple(updates), self._snapshot_due(record))
-            for record, (updates, _) in grouped.items()
+            IntegrationItem(
+                record, tuple(updates), tuple(str(part.session) for part in parts), self._snapshot_due(record)
+            )
+            for record, (updates, parts) in grouped.items()
         )
         self._number += 1
         self._integrating = _Batch(items, tuple(tuple(parts) for _, parts in grouped.values()))

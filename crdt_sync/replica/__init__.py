@@ -1,1 +1,10 @@
-"""crdt_sync/replica."""
+"""The replica: records and storage joined, with editing, reading, and what partners need."""
+
+from crdt_sync.replica.edits import EditedRecord
+from crdt_sync.replica.receipts import Holding
+from crdt_sync.replica.replica import Event, Replica
+from crdt_sync.replica.source import StoreSource
+from crdt_sync.replica.status import PartnerStatus, RecordStatus, Status
+from crdt_sync.replica.views import RecordView
+
+__all__ = ["EditedRecord", "Event", "Holding", "PartnerStatus", "RecordStatus", "RecordView", "Replica", "Status", "StoreSource"]

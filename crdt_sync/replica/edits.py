@@ -1,0 +1,165 @@
+"""Local edits: a private copy of the document is edited, and its difference is committed when the block ends.
+
+A copy needs no rollback: when the block raises, it is dropped. Inside a batch, edited copies are kept, so that a
+second edit of a record sees the first.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from crdt_sync import ids, limits
+from crdt_sync.errors import InvalidValue, RecordTooLarge, UnknownCollection, UnknownRecord, UsageError
+from crdt_sync.records import EMPTY_STATE_VECTOR, Document, Editor, Schema
+from crdt_sync.replica.views import encode_view
+from crdt_sync.storage.port import Batch, Change, OutboxEntry
+
+if TYPE_CHECKING:
+    from crdt_sync.replica.replica import Replica
+
+
+class EditedRecord(Editor):
+    """An `Editor` that knows the id of the record it edits.
+
+    Where the schema has a natural key, a new record gets its final id when the block ends.
+    """
+
+    record: str
+
+
+@dataclass(slots=True)
+class _Copy:
+    """A document being edited: what it was, and what the store will be told."""
+
+    document: Document
+    before: bytes  # state vector in the store
+    tail: int
+    new: bool
+
+
+class Edits:
+    """The edits of one replica; its lock is held around every call."""
+
+    def __init__(self, replica: "Replica") -> None:
+        self._replica = replica
+        self._open: set[str] = set()
+        self._batch: dict[str, _Copy] | None = None
+
+    @contextmanager
+    def edit(self, target: str, create: bool) -> Iterator[EditedRecord]:
+        """See `Replica.edit`."""
+        record, schema, fresh = self._resolve(target)
+        if record in self._open:
+            raise UsageError(f"{record} is being edited already", "Finish the first 'with' block before the second.")
+        copy = self._copy(record, create or fresh)
+        editor = EditedRecord(copy.document, schema, self._replica.clock, self._replica.name, ids.collection_of(record))
+        editor.record = record
+        self._open.add(record)
+        try:
+            yield editor
+            if not editor.changed:
+                return
+            if copy.new:
+                self._replica.check_required(editor, record)
+                if fresh and schema.natural_key:
+                    editor.record, copy = self._by_natural_key(editor, schema, copy)
+        finally:
+            self._open.discard(record)
+        if copy.document.size > limits.RECORD_BYTES_MAX // 2:
+            raise RecordTooLarge(
+                f"{record} would grow to {copy.document.size} bytes, more than {limits.RECORD_BYTES_MAX // 2}",
+                "Shorten the notes, or continue in a new record.",
+            )
+        if self._batch is None:
+            self._commit({editor.record: copy})
+        else:
+            self._batch[editor.record] = copy
+
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        """See `Replica.batch`."""
+        if self._batch is not None:
+            raise UsageError("a batch is open already", "Finish it before the next.")
+        self._batch = {}
+        try:
+            yield
+            copies = self._batch
+        finally:
+            self._batch = None
+        if copies:
+            self._commit(copies)
+
+    def _resolve(self, target: str) -> tuple[str, Schema, bool]:
+        fresh = "/" not in target
+        record = self._replica.new_record(target) if fresh else ids.check_record(target)
+        collection = ids.collection_of(record)
+        schema = self._replica.schemas.get(collection)
+        if schema is None:
+            known = ", ".join(sorted(self._replica.schemas)) or "none"
+            raise UnknownCollection(f"no schema for collection {collection!r} here", f"Known: {known}.")
+        return record, schema, fresh
+
+    def _copy(self, record: str, create: bool) -> _Copy:
+        """The record's document as the batch, or the store, has it."""
+        if self._batch is not None and record in self._batch:
+            kept = self._batch[record]
+            # A second copy: when this block raises, the batch keeps the first edit.
+            document = Document.load([kept.document.diff()], self._replica.writer())
+            return _Copy(document, kept.before, kept.tail, kept.new)
+        stored = self._replica.store.load(record)
+        if stored.head is None:
+            if not create:
+                raise UnknownRecord(record)
+            return _Copy(Document.load((), self._replica.writer()), EMPTY_STATE_VECTOR, 0, new=True)
+        document = Document.load(stored.updates, self._replica.writer())
+        return _Copy(document, stored.head.state_vector, stored.head.tail, new=False)
+
+    def _by_natural_key(self, editor: Editor, schema: Schema, copy: _Copy) -> tuple[str, _Copy]:
+        """The id that follows from the natural key, and the document merged with a record that has it already."""
+        parts = [editor.get(field) for field in schema.natural_key]
+        for field, part in zip(schema.natural_key, parts, strict=True):
+            if part is None:
+                raise InvalidValue(field, "is part of the natural key and must be set")
+        record = ids.natural_record(schema.collection, [str(part) for part in parts])
+        existing = self._copy(record, create=True)
+        if existing.new:
+            return record, copy
+        existing.document.apply(copy.document.diff())
+        return record, existing
+
+    def _commit(self, copies: dict[str, _Copy]) -> None:
+        """Store the differences, and note them in every partner's outbox, in one commit."""
+        replica = self._replica
+        now = replica.wall_clock()
+        changes = []
+        outbox = []
+        for record, copy in copies.items():
+            changes.append(self._change(record, copy, now))
+            edit = replica.next_edit()
+            for peer in replica.peers_except(None):
+                known = replica.store.outbox_entry(peer, record)
+                acknowledged = known.acknowledged if known else copy.before
+                outbox.append((peer, OutboxEntry(record, acknowledged, edit)))
+        clock = replica.clock.last.to_bytes(8, "big")
+        replica.store.commit([Batch(changes=tuple(changes), outbox=tuple(outbox), meta={"clock": clock})])
+        replica.announce("edited", list(copies))
+
+    def _change(self, record: str, copy: _Copy, now: int) -> Change:
+        document = copy.document
+        update = document.diff(copy.before)
+        snapshot = None
+        if copy.new:
+            snapshot = update
+        elif copy.tail >= limits.TAIL_UPDATES_MAX:
+            snapshot = document.diff()
+        return Change(
+            record,
+            (update,),
+            self._replica.id,
+            self._replica.name,
+            now,
+            document.state_vector(),
+            snapshot,
+            encode_view(document, self._replica.schema_of(record)),
+        )

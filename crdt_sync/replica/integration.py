@@ -1,0 +1,77 @@
+"""Updates of a partner: through the gate, into the store, with the cursor, in one commit."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from crdt_sync import limits
+from crdt_sync.protocol.messages import UpdatesEntry
+from crdt_sync.records import Integrator, decode_state_vector
+from crdt_sync.replica.views import encode_view
+from crdt_sync.storage.port import Batch, Change, OutboxEntry, Peer
+
+if TYPE_CHECKING:
+    from crdt_sync.replica.replica import Replica
+
+UNREADABLE = "unreadable/"  # meta key of a record with an update from a partner that could not be integrated
+
+
+def integrate(
+    replica: "Replica", entries: Sequence[UpdatesEntry], origin: bytes, peers: tuple[Peer, ...], owe_to: bytes | None
+) -> tuple[list[tuple[str, bytes]], list[str]]:
+    """Integrate `entries` and store what is new. Returns the gaps (record, our state vector) and what changed."""
+    store = replica.store
+    integrator = Integrator(documents_max=1)  # every record is loaded once per call: nothing to keep
+    grouped: dict[str, list[bytes]] = {}
+    for entry in entries:
+        grouped.setdefault(entry.record, []).append(entry.update)
+    theirs = {entry.record: entry.state_vector for entry in entries if entry.state_vector}
+    now = replica.wall_clock()
+    gaps: list[tuple[str, bytes]] = []
+    changes: list[Change] = []
+    outbox: list[tuple[bytes, OutboxEntry]] = []
+    meta: dict[str, bytes | None] = {}
+    for record, updates in grouped.items():
+        stored = store.load(record)
+        head = stored.head
+        due = head is not None and head.tail + len(updates) > limits.TAIL_UPDATES_MAX
+        result = integrator.integrate(record, stored.updates, updates, stamp_max=None, checked=False, snapshot=due)
+        fresh: list[bytes] = []
+        for update, verdict in zip(updates, result.verdicts, strict=True):
+            if verdict.code == "gap":
+                gaps.append((record, result.state_vector))
+            elif verdict.code != "accepted":
+                meta[UNREADABLE + record] = f"{verdict.code}: {verdict.reason}".encode()
+            elif verdict.new:
+                fresh.append(update)
+        if fresh:
+            document = integrator.document(record)
+            snapshot = fresh[0] if head is None and len(fresh) == 1 else result.snapshot
+            changes.append(
+                Change(
+                    record,
+                    tuple(fresh),
+                    origin,
+                    "",
+                    now,
+                    result.state_vector,
+                    snapshot,
+                    encode_view(document, replica.schema_of(record)),
+                )
+            )
+            for peer in replica.peers_except(origin):
+                known = store.outbox_entry(peer, record)
+                acknowledged = known.acknowledged if known else (head.state_vector if head else b"\x00")
+                outbox.append((peer, OutboxEntry(record, acknowledged, replica.next_edit())))
+            _watch_writer(replica, head.state_vector if head else b"\x00", result.state_vector)
+        if owe_to and head is not None:
+            outbox.append((owe_to, OutboxEntry(record, theirs.get(record, b"\x00"), replica.next_edit())))
+    if changes or peers or outbox or meta:
+        store.commit([Batch(changes=tuple(changes), peers=peers, outbox=tuple(outbox), meta=meta)])
+    return gaps, [change.record for change in changes]
+
+
+def _watch_writer(replica: "Replica", before: bytes, after: bytes) -> None:
+    """A partner that knows more of our writer id than we do proves a second life under it: take a new one."""
+    writer = replica.current_writer
+    if writer is not None and decode_state_vector(after).get(writer, 0) > decode_state_vector(before).get(writer, 0):
+        replica.abandon_writer()

@@ -1,0 +1,161 @@
+"""A replica as one of its partners sees it: what a dialing session reads, and how its effects are carried out.
+
+Invariants:
+
+1. `acknowledged` of an outbox entry never exceeds what the partner holds on disk. Where that is unknown, it is
+   empty, and the diff is everything.
+2. The outbox of a partner names every record that it may lack something of. It grows in the same commit as the
+   change that makes it grow, and shrinks only on the partner's word.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from crdt_sync.protocol.effects import Acknowledge, Integrate, Owe, Pushed, Welcomed
+from crdt_sync.protocol.messages import Resume, VerdictCode
+from crdt_sync.protocol.source import Diff, Outgoing
+from crdt_sync.records import EMPTY_STATE_VECTOR, merge_state_vectors
+from crdt_sync.storage.port import Batch, OutboxEntry, Peer
+
+if TYPE_CHECKING:
+    from crdt_sync.replica.replica import Replica
+
+_RESTAMPS_MAX = 3  # a record is stamped again this often before its refusal is final
+
+
+class Partner:
+    """One partner of `replica`, reached at `url`; the dialing session's source and the host's hands."""
+
+    def __init__(self, replica: "Replica", url: str) -> None:
+        self._replica = replica
+        self._store = replica.store
+        self.url = url
+        known = [peer for peer in self._store.peers() if peer.url == url]
+        self._peer = max(known, key=lambda peer: peer.last_seen) if known else None
+        self.id = self._peer.replica if self._peer else b""
+        self._epoch = self._peer.epoch if self._peer else b""
+        self._restamped: dict[str, int] = {}
+
+    # --- what the session reads (DialerSource) ---------------------------------------------------------------
+
+    @property
+    def replica(self) -> bytes:
+        """Our replica id."""
+        return self._store.replica
+
+    @property
+    def resume(self) -> Resume | None:
+        """Where we stopped reading the partner's feed, if we ever did."""
+        return Resume(self._peer.epoch, self._peer.cursor) if self._peer else None
+
+    @property
+    def cursor(self) -> int:
+        """The stored cursor into the partner's feed."""
+        return self._peer.cursor if self._peer else 0
+
+    def count(self) -> int:
+        """How many records we hold."""
+        return self._store.count()
+
+    def state_vector(self, record: str) -> bytes:
+        """See `DialerSource.state_vector`."""
+        head = self._store.record_head(record)
+        return head.state_vector if head else EMPTY_STATE_VECTOR
+
+    def inventory(self, after: str, limit: int) -> Sequence[tuple[str, bytes]]:
+        """See `DialerSource.inventory`."""
+        self._replica.refresh_digests()
+        return [(record, digest or bytes(16)) for record, digest in self._store.digests(after, limit)]
+
+    def outbox(self, after: str, limit: int) -> Sequence[Outgoing]:
+        """See `DialerSource.outbox`. A page is short only at the end, so refused entries are skipped by reading on."""
+        found: list[Outgoing] = []
+        while len(found) < limit:
+            page = self._store.outbox(self.id, after, limit)
+            found += [Outgoing(entry.record, entry.edit) for entry in page if entry.refusal is None]
+            if len(page) < limit:
+                break
+            after = page[-1].record
+        return found[:limit]
+
+    def outgoing(self, record: str) -> tuple[Outgoing, Diff] | None:
+        """See `DialerSource.outgoing`."""
+        entry = self._store.outbox_entry(self.id, record)
+        if entry is None or entry.refusal is not None:
+            return None
+        diff = self._replica.diff(record, entry.acknowledged)
+        return (Outgoing(record, entry.edit), diff) if diff else None
+
+    # --- effects of the session ------------------------------------------------------------------------------
+
+    def welcomed(self, effect: Welcomed) -> None:
+        """The partner told who it is. From now on, changes are noted in its outbox."""
+        self.id = effect.replica
+        self._epoch = effect.epoch
+        self._replica.meet(effect.replica)
+        self._replica.correct_clock(effect.clock_offset_us)
+
+    def integrate(self, effect: Integrate) -> list[tuple[str, bytes]]:
+        """Carry out `Integrate`; returns the gaps for `Dialer.integrated`."""
+        return self._replica.integrate(
+            effect.entries, self.id, peers=self._standing(effect.cursor), owe_to=self.id if effect.owe else None
+        )
+
+    def owe(self, effect: Owe) -> None:
+        """Carry out `Owe`: the partner lacks these records altogether."""
+        edit = self._replica.next_edit()
+        entries = tuple((self.id, OutboxEntry(record, EMPTY_STATE_VECTOR, edit)) for record in effect.records)
+        self._store.commit([Batch(outbox=entries)])
+
+    def acknowledge(self, effect: Acknowledge) -> list[str]:
+        """Carry out `Acknowledge`; returns the records that still have something to push."""
+        again: list[str] = []
+        done: list[tuple[bytes, str, int]] = []
+        changed: list[tuple[bytes, OutboxEntry]] = []
+        with self._replica.lock:
+            for pushed in effect.verdicts:
+                entry = self._store.outbox_entry(self.id, pushed.record)
+                if entry is None:
+                    continue
+                if pushed.verdict.code is VerdictCode.ACCEPTED and entry.edit == pushed.edit:
+                    done.append((self.id, pushed.record, pushed.edit))
+                    continue
+                updated = self._after(pushed, entry)
+                if updated is None:
+                    again.append(pushed.record)  # stamped again: a new edit stands in the outbox
+                    continue
+                changed.append((self.id, updated))
+                if updated.refusal is None and pushed.verdict.code is not VerdictCode.RETRY:
+                    again.append(pushed.record)
+            peers = self._standing(effect.cursor)
+            if done or changed or peers:
+                self._store.commit([Batch(peers=peers, outbox=tuple(changed), outbox_done=tuple(done))])
+        self._replica.announce("stored", [record for _, record, _ in done])
+        return again
+
+    def _after(self, pushed: Pushed, entry: OutboxEntry) -> OutboxEntry | None:
+        """The outbox entry after a verdict that did not settle it; None where the record was stamped again."""
+        verdict = pushed.verdict
+        match verdict.code:
+            case VerdictCode.ACCEPTED:  # edited meanwhile
+                known = merge_state_vectors(entry.acknowledged, pushed.state_vector)
+                return OutboxEntry(entry.record, known, entry.edit)
+            case VerdictCode.GAP:
+                return OutboxEntry(entry.record, verdict.state_vector, entry.edit)
+            case VerdictCode.RETRY:
+                return entry
+            case VerdictCode.CLOCK_AHEAD:
+                tries = self._restamped.get(entry.record, 0)
+                self._restamped[entry.record] = tries + 1
+                if tries < _RESTAMPS_MAX and self._replica.restamp(entry.record):
+                    return None
+        return OutboxEntry(entry.record, entry.acknowledged, entry.edit, verdict.code.name.lower(), verdict.reason)
+
+    def _standing(self, cursor: int | None) -> tuple[Peer, ...]:
+        """The partner's entry with a new cursor, for the same commit as what the cursor stands for."""
+        if cursor is None:
+            return ()
+        self._peer = Peer(self.id, self._epoch, cursor, self._replica.wall_clock(), self.url)
+        return (self._peer,)
+
+

@@ -1,0 +1,352 @@
+"""The replica: a durable set of customer records that one device, or one program, reads and edits.
+
+    with Replica.open("anna") as replica:
+        with replica.edit("customers") as customer:
+            customer["name"] = "Müller GmbH"
+            customer.add("tags", "key account")
+        for view in replica.find("customers", city="Berlin"):
+            print(view.record, view["name"])
+
+Every method may be called from any thread. An edit is on disk when its block ends.
+"""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from crdt_sync import ids, limits
+from crdt_sync.clock import HybridClock
+from crdt_sync.errors import InvalidValue, StoreExists, UnknownCollection, UnknownRecord, UsageError
+from crdt_sync.protocol.messages import UpdatesEntry
+from crdt_sync.protocol.source import Diff
+from crdt_sync.records import Conflict, Document, Editor, Schema, parse_schema, restamp
+from crdt_sync.replica.edits import Edits, EditedRecord
+from crdt_sync.replica.integration import integrate
+from crdt_sync.replica.receipts import Holding, holding, refresh_digests
+from crdt_sync.replica.status import PartnerStatus, RecordStatus, Status, partner_status, record_status
+from crdt_sync.replica.views import RecordView
+from crdt_sync.storage.lmdb import LmdbStore
+from crdt_sync.storage.port import Batch, Peer, Store
+
+_SCHEMA = "schema/"
+_PAGE = 1000
+_CLOCK_OFFSET_US_MIN = 1_000_000  # smaller differences are the network's, not the clock's
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a record: `edited` here, `received`, or `stored` by a partner."""
+
+    kind: str
+    record: str
+
+
+class Replica:
+    """See the module. Make one with `create` or `open`; `over` puts one on any store, for tests and simulations."""
+
+    def __init__(self, store: Store, *, wall_clock: Callable[[], int], rng: random.Random) -> None:
+        self.store = store
+        self.lock = threading.RLock()
+        self.wall_clock = wall_clock
+        self._rng = rng
+        self.name = (store.meta("name") or b"").decode()
+        self.schemas: dict[str, Schema] = {
+            name: parse_schema((store.meta(_SCHEMA + name) or b"").decode(), f"schema {name!r} of this replica")
+            for name in (store.meta("schemas") or b"").decode().split()
+        }
+        self.clock = HybridClock(
+            wall_clock,
+            last=int.from_bytes(store.meta("clock") or b"", "big"),
+            offset=int.from_bytes(store.meta("clock_offset") or b"", "big", signed=True),
+        )
+        self._writer: int | None = None
+        self._met: set[bytes] = {peer.replica for peer in store.peers()}
+        self._edits = Edits(self)
+        self._listeners: list[Callable[[Sequence[Event]], None]] = []
+
+    # --- opening and closing ---------------------------------------------------------------------------------
+
+    @classmethod
+    def create(cls, path: Path | str, name: str, schemas: Iterable[Schema] = ()) -> Self:
+        """Make a new replica in the directory `path`. `name` is who its edits are signed by, say `anna-phone`.
+
+        Raises `StoreExists`, `StoreFailed`, `UsageError` for a name that is empty or too long.
+        """
+        if not name.strip() or len(name) > limits.ACTOR_LENGTH_MAX or not name.isprintable():
+            raise UsageError(
+                f"{name!r} cannot name a replica", f"Use 1 to {limits.ACTOR_LENGTH_MAX} printable characters."
+            )
+        if LmdbStore.exists(Path(path)):
+            raise StoreExists(f"there is a store in {path} already", "Open it, or choose another directory.")
+        store = LmdbStore.open(Path(path), create=True)
+        store.commit([Batch(meta={"name": name.encode()})])
+        replica = cls.over(store)
+        for schema in schemas:
+            replica.add_schema(schema)
+        return replica
+
+    @classmethod
+    def open(cls, path: Path | str) -> Self:
+        """Open the replica in `path`. Raises `StoreMissing`, `StoreInUse`, `StoreFormat`, `StoreCorrupt`."""
+        return cls.over(LmdbStore.open(Path(path), create=False))
+
+    @classmethod
+    def over(
+        cls, store: Store, wall_clock: Callable[[], int] | None = None, rng: random.Random | None = None
+    ) -> Self:
+        """A replica on an open store, which it will close."""
+        return cls(store, wall_clock=wall_clock or _wall_clock, rng=rng or random.SystemRandom())
+
+    def close(self) -> None:
+        """Release the store. Closing twice is harmless."""
+        with self.lock:
+            self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def id(self) -> bytes:
+        """The replica's 16-byte id."""
+        return self.store.replica
+
+    # --- schemas ---------------------------------------------------------------------------------------------
+
+    def add_schema(self, schema: Schema) -> None:
+        """Add a collection, or a newer version of one. Raises `UsageError` for an older version."""
+        with self.lock:
+            known = self.schemas.get(schema.collection)
+            if known is not None and known.version > schema.version:
+                raise UsageError(
+                    f"schema {schema.collection!r} is known here in version {known.version}, newer than {schema.version}",
+                    "Raise the version in the schema file.",
+                )
+            names = sorted({*self.schemas, schema.collection})
+            self.store.commit(
+                [Batch(meta={"schemas": " ".join(names).encode(), _SCHEMA + schema.collection: schema.to_toml().encode()})]
+            )
+            self.schemas = {**self.schemas, schema.collection: schema}
+
+    def schema_of(self, record: str) -> Schema | None:
+        """The schema of a record's collection, None where this replica does not know it."""
+        return self.schemas.get(ids.collection_of(record))
+
+    # --- editing ---------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def edit(self, target: str, *, create: bool = False) -> Iterator[EditedRecord]:
+        """Edit one record in a `with` block; on disk when the block ends, unchanged when it raises.
+
+        `target` is a record id, or the name of a collection for a new record. `create` allows a record id that
+        is not known yet. Raises `UnknownRecord`, `UnknownCollection`, `InvalidRecordId`, what the editor raises,
+        and `StoreError` when the disk refuses.
+        """
+        with self.lock, self._edits.edit(target, create) as editor:
+            yield editor
+
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        """All edits inside become durable together when the block ends; none of them when it raises."""
+        with self.lock, self._edits.batch():
+            yield
+
+    def delete(self, record: str) -> None:
+        """Delete a record. A concurrent edit elsewhere wins and is listed as a conflict."""
+        with self.edit(record) as editor:
+            editor.delete()
+
+    def restore(self, record: str) -> None:
+        """Take a delete back."""
+        with self.edit(record) as editor:
+            editor.restore()
+
+    def resolve(self, record: str, field: str, value: Any) -> None:
+        """Close a conflict: `value` supersedes all values that are seen here."""
+        with self.edit(record) as editor:
+            editor.resolve(field, value)
+
+    # --- reading ---------------------------------------------------------------------------------------------
+
+    def get(self, record: str) -> RecordView:
+        """The record as it is shown, a deleted one too. Raises `UnknownRecord`, `InvalidRecordId`."""
+        view = self.store.view(ids.check_record(record))
+        if view is None:
+            raise UnknownRecord(record)
+        return RecordView(record, view, self.schema_of(record))
+
+    def list(self, collection: str | None = None, *, deleted: bool = False) -> Iterator[RecordView]:
+        """All records of a collection (None: of all) that are not deleted, or with `deleted` those too."""
+        if collection is not None and not ids.is_collection(collection):
+            raise UnknownCollection(f"{collection!r} cannot name a collection")
+        prefix = f"{collection}/" if collection else ""
+        after = ""
+        while True:
+            page = self.store.views(after, _PAGE, prefix)
+            for record, stored in page:
+                view = RecordView(record, stored, self.schema_of(record))
+                if deleted or not view.deleted:
+                    yield view
+            if len(page) < _PAGE:
+                return
+            after = page[-1][0]
+
+    def find(self, collection: str | None = None, text: str = "", **equals: Any) -> Iterator[RecordView]:
+        """Records whose fields equal the given values, and that contain `text` in any field, ignoring case."""
+        sought = text.casefold()
+        for view in self.list(collection):
+            if sought and sought not in str(list(view.raw.values())).casefold():
+                continue
+            if all(view.raw.get(field) == value or view.get(field) == value for field, value in equals.items()):
+                yield view
+
+    def conflicts(self, collection: str | None = None) -> list[tuple[str, Conflict]]:
+        """The open conflicts: values written without knowing each other, where the schema asks for a decision."""
+        found: list[tuple[str, Conflict]] = []
+        for view in self.list(collection, deleted=True):
+            if view.conflicts:
+                document = self.document(view.record)
+                found += [(view.record, conflict) for conflict in document.conflicts(self.schema_of(view.record))]
+        return found
+
+    def count(self) -> int:
+        """How many records are held, deleted ones included."""
+        return self.store.count()
+
+    def document(self, record: str) -> Document:
+        """A private copy of the record's document. Raises `UnknownRecord`."""
+        stored = self.store.load(ids.check_record(record))
+        if stored.head is None:
+            raise UnknownRecord(record)
+        return Document.load(stored.updates)
+
+    # --- what partners hold ----------------------------------------------------------------------------------
+
+    def status(self) -> Status:
+        """Counts over everything: records, and per partner what is pending and refused."""
+        return Status(self.name, self.count(), tuple(partner_status(self.store, peer) for peer in self.store.peers()))
+
+    def partners(self) -> list[PartnerStatus]:
+        """Every partner that this replica has synced with."""
+        return list(self.status().partners)
+
+    def record_status(self, record: str) -> RecordStatus:
+        """Where the record is known to be stored, pending or refused. Raises `UnknownRecord`."""
+        if self.store.record_head(ids.check_record(record)) is None:
+            raise UnknownRecord(record)
+        return record_status(self.store, record)
+
+    def receipt(self) -> Holding:
+        """Head, count and root digest of everything held here."""
+        with self.lock:
+            refresh_digests(self.store)
+            return holding(self.store)
+
+    # --- hearing of changes ----------------------------------------------------------------------------------
+
+    def subscribe(self, listener: Callable[[Sequence[Event]], None]) -> Callable[[], None]:
+        """Call `listener` after each commit, in the thread that made it. Returns the call that ends it."""
+        self._listeners = [*self._listeners, listener]
+
+        def unsubscribe() -> None:
+            self._listeners = [known for known in self._listeners if known is not listener]
+
+        return unsubscribe
+
+    def announce(self, kind: str, records: Sequence[str]) -> None:
+        """Tell the listeners; called by the parts of this package after a commit."""
+        if records:
+            events = [Event(kind, record) for record in records]
+            for listener in self._listeners:
+                listener(events)
+
+    # --- for partners and edits, see those modules -----------------------------------------------------------
+
+    def writer(self) -> int:
+        """The writer id of this life of the replica, minted at its first write: no two lives share one."""
+        if self._writer is None:
+            self._writer = ids.new_writer(self._rng)
+        return self._writer
+
+    def new_record(self, collection: str) -> str:
+        """A fresh record id."""
+        return ids.new_record(collection, self._rng)
+
+    def abandon_writer(self) -> None:
+        """Somebody else writes under our writer id (a copy of this store): never use it again."""
+        self._writer = None
+
+    @property
+    def current_writer(self) -> int | None:
+        """The writer id in use, None before the first write."""
+        return self._writer
+
+    def peers_except(self, replica: bytes | None) -> list[bytes]:
+        """The partners, but for one: those whose outboxes a change belongs into."""
+        return sorted(self._met - {replica}) if replica else sorted(self._met)
+
+    def meet(self, replica: bytes) -> None:
+        """From now on, changes are noted in this partner's outbox."""
+        with self.lock:
+            self._met.add(replica)
+
+    def next_edit(self) -> int:
+        """A number for the outbox that rises with each change."""
+        return self.clock.tick()
+
+    def correct_clock(self, offset_us: int) -> None:
+        """Take over a partner's time where it differs by more than a network would explain."""
+        offset = offset_us if abs(offset_us) >= _CLOCK_OFFSET_US_MIN else 0
+        with self.lock:
+            if offset != self.clock.offset:
+                self.clock.correct(offset)
+                self.store.commit([Batch(meta={"clock_offset": offset.to_bytes(8, "big", signed=True)})])
+
+    def refresh_digests(self) -> None:
+        """Make every digest valid."""
+        with self.lock:
+            refresh_digests(self.store)
+
+    def diff(self, record: str, state_vector: bytes) -> Diff | None:
+        """What somebody with `state_vector` lacks of the record, with overwritten content left out."""
+        stored = self.store.load(record)
+        if stored.head is None:
+            return None
+        return Diff(Document.load(stored.updates).diff(state_vector), stored.head.state_vector)
+
+    def integrate(
+        self, entries: Sequence[UpdatesEntry], origin: bytes, peers: tuple[Peer, ...], owe_to: bytes | None
+    ) -> list[tuple[str, bytes]]:
+        """Integrate and store updates of a partner in one commit; returns the gaps as (record, our state vector)."""
+        with self.lock:
+            gaps, received = integrate(self, entries, origin, peers, owe_to)
+        self.announce("received", received)
+        return gaps
+
+    def restamp(self, record: str) -> bool:
+        """Give our entries that are stamped ahead of the corrected clock a fresh stamp; whether any were."""
+        with self.edit(record) as editor:
+            document: Document = editor.document
+            if restamp(document, self.clock.now(), self.clock, self.name):
+                editor.touch()
+        return editor.changed
+
+    def check_required(self, editor: Editor, record: str) -> None:
+        """Raise `InvalidValue` where a new record lacks a required field."""
+        missing = editor.missing_required()
+        if missing:
+            raise InvalidValue(missing[0], "is required", f"Set {', '.join(missing)} when you create {record}.")
+
+
+def _wall_clock() -> int:
+    return time.time_ns() // 1000

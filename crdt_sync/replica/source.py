@@ -1,0 +1,56 @@
+"""What an accepting session reads from a store, without ever building a document."""
+
+from collections.abc import Callable, Sequence
+
+from crdt_sync.errors import LogCompacted, StoreCorrupt
+from crdt_sync.protocol.source import Change, Diff, LogUpdate
+from crdt_sync.records import bytes_diff
+from crdt_sync.storage.port import Store
+
+
+class StoreSource:
+    """An `AcceptorSource` over any store. `on_corrupt` hears of records whose bytes fail their checksum."""
+
+    def __init__(self, store: Store, on_corrupt: Callable[[StoreCorrupt], None]) -> None:
+        self._store = store
+        self._on_corrupt = on_corrupt
+
+    @property
+    def replica(self) -> bytes:
+        """This replica's id."""
+        return self._store.replica
+
+    @property
+    def epoch(self) -> bytes:
+        """The epoch of the store's history."""
+        return self._store.epoch
+
+    def head(self) -> int:
+        """The newest sequence number."""
+        return self._store.head()
+
+    def feed(self, after: int, limit: int) -> Sequence[Change]:
+        """See `AcceptorSource.feed`."""
+        return [Change(entry.seq, entry.record, entry.state_vector) for entry in self._store.feed(after, limit)]
+
+    def log(self, after: int, limit: int, bytes_max: int) -> Sequence[LogUpdate] | None:
+        """See `AcceptorSource.log`. A corrupt entry sends the reader to the feed, as a compacted one does."""
+        try:
+            entries = self._store.log(after, limit, bytes_max)
+        except LogCompacted:
+            return None
+        except StoreCorrupt as corrupt:
+            self._on_corrupt(corrupt)
+            return None
+        return [LogUpdate(entry.seq, entry.record, entry.update) for entry in entries]
+
+    def diff(self, record: str, state_vector: bytes) -> Diff | None:
+        """See `AcceptorSource.diff`."""
+        try:
+            stored = self._store.load(record)
+        except StoreCorrupt as corrupt:
+            self._on_corrupt(corrupt)
+            return None
+        if stored.head is None:
+            return None
+        return Diff(bytes_diff.diff(stored.updates, state_vector), stored.head.state_vector)

@@ -1,0 +1,194 @@
+"""Syncing with a partner: once, for as long as you like, or compared; for asyncio and for plain code.
+
+    report = sync(replica, Address("ws://relay:8765", token))
+    with keep_syncing(replica, Address("ws://relay:8765", token)) as syncing:
+        with replica.edit("customers") as customer: ...
+        syncing.wait_stored(customer.record, timeout_s=10)
+"""
+
+import asyncio
+import random
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+from crdt_sync.errors import CrdtSyncError, RemoteError, Timeout
+from crdt_sync.protocol.backoff import Backoff
+from crdt_sync.protocol.messages import Receipt
+from crdt_sync.replica import Event, Holding, Replica
+from crdt_sync.runtime.conversation import Conversation, Progress
+from crdt_sync.runtime.link import Address
+
+_COMPARISONS_MAX = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two receipts taken when neither side had anything left to exchange."""
+
+    ours: Holding
+    theirs: Receipt
+    equal: bool
+
+
+async def sync_once(
+    replica: Replica, address: Address, on_progress: Callable[[Progress], None] | None = None
+) -> Progress:
+    """Exchange everything with the partner once. Raises `RemoteError`, `StoreError`."""
+    conversation = Conversation(replica, address, on_progress)
+    await conversation.run(Conversation.settled)
+    return conversation.progress
+
+
+async def compare_once(replica: Replica, address: Address) -> Comparison:
+    """Exchange everything, then compare receipts. Raises `RemoteError`, `StoreError`.
+
+    While others keep writing, receipts are of different moments; then both sides exchange and compare again.
+    """
+    conversation = Conversation(replica, address)
+    found: list[Comparison] = []
+
+    async def until(conversation: Conversation) -> None:
+        for _ in range(_COMPARISONS_MAX):
+            await conversation.settled()
+            theirs = await conversation.receipt()
+            await conversation.settled()
+            ours = await asyncio.get_running_loop().run_in_executor(None, replica.receipt)
+            equal = (ours.count, ours.root) == (theirs.count, theirs.root)
+            found.append(Comparison(ours, theirs, equal))
+            if equal or conversation.cursor == theirs.head:
+                return
+
+    await conversation.run(until)
+    return found[-1]
+
+
+async def keep_syncing_forever(
+    replica: Replica,
+    address: Address,
+    on_progress: Callable[[Progress], None] | None = None,
+    on_error: Callable[[RemoteError, float], None] | None = None,
+) -> None:
+    """Stay in sync until cancelled, connecting again as often as needed, with growing, jittered delays.
+
+    `on_error` hears why a session ended and the seconds until the next attempt. Raises the `RemoteError` of a
+    refusal that trying again cannot change (wrong token, no common version), and `StoreError`.
+    """
+    backoff = Backoff(random.SystemRandom())
+
+    def progressed(progress: Progress) -> None:
+        if progress.caught_up:
+            backoff.succeeded()
+        if on_progress is not None:
+            on_progress(progress)
+
+    while True:
+        conversation = Conversation(replica, address, progressed)
+        try:
+            await conversation.run(_for_ever)
+        except RemoteError as error:
+            retry_after = conversation.retry_after_us
+            if not error.retryable and retry_after is None:
+                raise
+            delay_s = backoff.delay_us(retry_after) / 1e6
+            if on_error is not None:
+                on_error(error, delay_s)
+            await asyncio.sleep(delay_s)
+
+
+async def _for_ever(conversation: Conversation) -> None:
+    await asyncio.Event().wait()
+
+
+def sync(replica: Replica, address: Address, on_progress: Callable[[Progress], None] | None = None) -> Progress:
+    """`sync_once` for plain code."""
+    return asyncio.run(sync_once(replica, address, on_progress))
+
+
+def compare(replica: Replica, address: Address) -> Comparison:
+    """`compare_once` for plain code."""
+    return asyncio.run(compare_once(replica, address))
+
+
+class Syncing:
+    """A replica kept in sync by a thread of its own; made by `keep_syncing`."""
+
+    def __init__(self, replica: Replica, address: Address) -> None:
+        self._replica = replica
+        self._changed = threading.Condition()
+        self.progress = Progress()
+        self.error: CrdtSyncError | None = None
+        self._loop = asyncio.new_event_loop()
+        self._task: asyncio.Task[None] | None = None
+        self._thread = threading.Thread(target=self._run, args=(address,), name="crdt-sync", daemon=True)
+
+    def wait_stored(self, record: str, timeout_s: float | None = None) -> None:
+        """Return once the partner has the record on disk, with all edits made here before this call.
+
+        Raises `Timeout`, and the error that ended the syncing for good.
+        """
+        self._wait(lambda: self._replica.record_status(record).state in {"stored", "refused"}, timeout_s, record)
+
+    def wait_caught_up(self, timeout_s: float | None = None) -> None:
+        """Return once everything that the partner held when the session began has arrived."""
+        self._wait(lambda: self.progress.caught_up, timeout_s, "the partner's changes")
+
+    def _wait(self, reached: Callable[[], bool], timeout_s: float | None, what: str) -> None:
+        def over() -> bool:
+            return self.error is not None or reached()
+
+        with self._changed:
+            if not self._changed.wait_for(over, timeout_s):
+                raise Timeout(f"{what}: not in sync after {timeout_s} s", "Check the relay; the edit stays safe here.")
+        if self.error is not None and not reached():
+            raise self.error
+
+    def _run(self, address: Address) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._task = self._loop.create_task(
+            keep_syncing_forever(self._replica, address, self._progressed)
+        )
+        unsubscribe = self._replica.subscribe(self._committed)
+        try:
+            with suppress(asyncio.CancelledError):
+                self._loop.run_until_complete(self._task)
+        except CrdtSyncError as error:
+            self.error = error
+        finally:
+            unsubscribe()
+            self._notify()
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            self._loop.close()
+
+    def _progressed(self, progress: Progress) -> None:
+        self.progress = progress
+        self._notify()
+
+    def _committed(self, events: Sequence[Event]) -> None:
+        self._notify()
+
+    def _notify(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the session and the thread; what was not pushed yet goes with the next session."""
+        with suppress(RuntimeError):  # the loop has ended already
+            self._loop.call_soon_threadsafe(lambda: self._task.cancel() if self._task else None)
+        self._thread.join()
+
+
+@contextmanager
+def keep_syncing(replica: Replica, address: Address) -> Iterator[Syncing]:
+    """Keep `replica` in sync in the background while the block runs."""
+    syncing = Syncing(replica, address)
+    syncing.start()
+    try:
+        yield syncing
+    finally:
+        syncing.stop()

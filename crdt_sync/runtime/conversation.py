@@ -1,0 +1,350 @@
+"""One session with one partner over one link: the only place where a dialing session meets sockets and threads.
+
+The event loop owns the session. Commits run in one other thread, in order, so that a slow disk delays no
+keepalive; what queues up meanwhile shares the next commit.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+
+from crdt_sync.errors import (
+    ConnectionLost,
+    ProtocolViolation,
+    Rejected,
+    RemoteError,
+    Timeout,
+    Unauthorized,
+    VersionMismatch,
+)
+from crdt_sync.limits import FRAME_BYTES_TARGET
+from crdt_sync.protocol.dialer import Dialer
+from crdt_sync.protocol.effects import (
+    Acknowledge,
+    CaughtUp,
+    Closed,
+    Effect,
+    Integrate,
+    Owe,
+    PresenceSeen,
+    ReceiptArrived,
+    Send,
+    Welcomed,
+)
+from crdt_sync.protocol.messages import PresenceEntry, Receipt
+from crdt_sync.replica import Event, Replica
+from crdt_sync.replica.partner import Partner
+from crdt_sync.runtime.link import Address, open_link
+
+AGENT = "crdt-sync"
+_SEND_TIMEOUT_S = 60.0
+_JOINED_MAX = 64  # effects that share one commit
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a session has come. Counts are records, but for the bytes."""
+
+    received: int = 0
+    received_bytes: int = 0
+    pushed: int = 0
+    refused: int = 0
+    sent_bytes: int = 0
+    caught_up: bool = False
+
+
+class Conversation:
+    """Talk to one partner until it is over. Make it, then await `run`; call nothing from other threads."""
+
+    def __init__(self, replica: Replica, address: Address, on_progress: Callable[[Progress], None] | None = None) -> None:
+        self.progress = Progress()
+        self.present: tuple[PresenceEntry, ...] = ()
+        self._replica = replica
+        self._address = address
+        self._on_progress = on_progress
+        self._partner = Partner(replica, address.url)
+        self._loop = asyncio.get_running_loop()
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="crdt-sync-commit")
+        self._outgoing: deque[bytes] = deque()
+        self._work: deque[Effect] = deque()
+        self._kick_sender = asyncio.Event()
+        self._kick_worker = asyncio.Event()
+        self._state_changed = asyncio.Event()
+        self._closed: Closed | None = None
+        self._receipts: dict[int, asyncio.Future[Receipt]] = {}
+        self._receipt_number = 0
+        self._dialer: Dialer | None = None
+
+    # --- what the caller asks --------------------------------------------------------------------------------
+
+    async def run(self, until: "Until") -> None:
+        """Open the link, talk, and carry out `until(self)`; say bye when it returns.
+
+        Raises `RemoteError` when the link or the partner ends the session first, and what `until` raises.
+        """
+        link = await open_link(self._address)
+        try:
+            await self._loop.run_in_executor(self._executor, self._replica.refresh_digests)
+            await self._converse(link, until)
+        finally:
+            await link.close()
+            self._executor.shutdown(wait=True)
+
+    async def settled(self) -> None:
+        """Wait until everything known on both sides was exchanged."""
+        while not (self._dialer and self._dialer.settled and not self._work):
+            self._state_changed.clear()
+            await self._state_changed.wait()
+
+    async def receipt(self) -> Receipt:
+        """The partner's receipt."""
+        assert self._dialer is not None
+        self._receipt_number += 1
+        future: asyncio.Future[Receipt] = self._loop.create_future()
+        self._receipts[self._receipt_number] = future
+        self._dialer.request_receipt(self._receipt_number)
+        self._pump()
+        return await future
+
+    @property
+    def retry_after_us(self) -> int | None:
+        """After the end: how long the partner asked us to wait; None where trying again cannot help."""
+        return self._closed.retry_after_us if self._closed else 0
+
+    @property
+    def cursor(self) -> int:
+        """How far the partner's feed was read and stored."""
+        return self._partner.cursor
+
+    @property
+    def partner(self) -> bytes:
+        """The partner's replica id, empty before the handshake."""
+        return self._partner.id
+
+    # --- tasks -----------------------------------------------------------------------------------------------
+
+    async def _converse(self, link: ClientConnection, until: "Until") -> None:
+        self._dialer = Dialer(
+            self._partner,
+            resume=self._partner.resume,
+            token=self._address.token,
+            follow=True,
+            agent=AGENT,
+            wall=self._replica.wall_clock(),
+            now=self._now(),
+        )
+        unsubscribe = self._replica.subscribe(self._heard_of)
+        self._pump()
+        tasks = [
+            asyncio.create_task(work, name=name)
+            for name, work in (
+                ("reader", self._read(link)),
+                ("sender", self._send(link)),
+                ("worker", self._carry_out()),
+                ("timer", self._keep_time()),
+                ("until", _awaited(until(self))),
+            )
+        ]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            first = tasks[-1] if tasks[-1] in done else next(iter(done))
+            error = first.exception()
+            if first is tasks[-1] and error is None:
+                await self._say_bye(link)
+                return
+            if self._closed is not None:
+                raise _as_error(self._closed, self._address.url)
+            raise error or ConnectionLost(f"the connection to {self._address.url} was lost", "It will be tried again.")
+        finally:
+            unsubscribe()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _read(self, link: ClientConnection) -> None:
+        assert self._dialer is not None
+        try:
+            async for frame in link:
+                if isinstance(frame, str):
+                    self._dialer.close("protocol_violation", "a text frame came", self._now())
+                else:
+                    self._dialer.receive(frame, self._now())
+                self._pump()
+                if self._closed is not None:
+                    return
+        except ConnectionClosed:
+            pass
+        self._dialer.lost()
+        self._pump()
+
+    async def _send(self, link: ClientConnection) -> None:
+        assert self._dialer is not None
+        with suppress(ConnectionClosed):
+            while True:
+                while self._outgoing:
+                    frame = self._outgoing.popleft()
+                    async with asyncio.timeout(_SEND_TIMEOUT_S):
+                        await link.send(frame)
+                    self.progress.sent_bytes += len(frame)
+                if self._dialer.wants_room:
+                    self._dialer.fill(FRAME_BYTES_TARGET, self._now())
+                    self._pump()
+                    if self._outgoing:
+                        continue
+                self._state_changed.set()
+                self._kick_sender.clear()
+                if not self._outgoing:
+                    await self._kick_sender.wait()
+        await asyncio.Event().wait()  # the reader sees the end of the link and says why
+
+    async def _keep_time(self) -> None:
+        assert self._dialer is not None
+        while (timer := self._dialer.next_timer()) is not None:
+            await asyncio.sleep(max(0.0, (timer - self._now()) / 1e6))
+            self._dialer.timer(self._now())
+            self._pump()
+        await asyncio.Event().wait()
+
+    async def _carry_out(self) -> None:
+        """Commit what the session asks for, in order."""
+        while True:
+            while self._work:
+                effects = self._take_work()
+                answers = await self._loop.run_in_executor(self._executor, self._commit, effects)
+                for answer in answers:
+                    answer(self._now())
+                self._pump()
+            self._state_changed.set()
+            self._kick_worker.clear()
+            if not self._work:
+                await self._kick_worker.wait()
+
+    def _take_work(self) -> list[Effect]:
+        """The next effect, or a run of `Integrate` that can share a commit."""
+        first = self._work.popleft()
+        effects = [first]
+        while (
+            isinstance(first, Integrate)
+            and self._work
+            and len(effects) < _JOINED_MAX
+            and isinstance(following := self._work[0], Integrate)
+            and following.owe == first.owe
+        ):
+            effects.append(self._work.popleft())
+        return effects
+
+    def _commit(self, effects: Sequence[Effect]) -> list[Callable[[int], None]]:
+        """Carry out effects in the commit thread; returns the answers for the loop to give."""
+        assert self._dialer is not None
+        dialer = self._dialer
+        match effects[0]:
+            case Integrate():
+                run = [effect for effect in effects if isinstance(effect, Integrate)]
+                cursors = [effect.cursor for effect in run if effect.cursor is not None]
+                entries = tuple(entry for effect in run for entry in effect.entries)
+                joined = Integrate(run[-1].number, entries, cursors[-1] if cursors else None, run[0].owe)
+                gaps = self._partner.integrate(joined)
+                answers = [_integrated(dialer, effect.number, ()) for effect in run[:-1]]
+                return [*answers, _integrated(dialer, joined.number, gaps)]
+            case Owe() as owe:
+                self._partner.owe(owe)
+            case Acknowledge() as acknowledge:
+                again = self._partner.acknowledge(acknowledge)
+                return [lambda now: dialer.acknowledged(acknowledge.number, again, now)]
+        return []
+
+    # --- effects ---------------------------------------------------------------------------------------------
+
+    def _pump(self) -> None:
+        """Carry out what the session asks; what must touch the disk is queued for the commit thread."""
+        assert self._dialer is not None
+        for effect in self._dialer.drain():
+            match effect:
+                case Send(frame):
+                    self._outgoing.append(frame)
+                case Integrate():
+                    self.progress.received += len(effect.entries)
+                    self.progress.received_bytes += sum(len(entry.update) for entry in effect.entries)
+                    self._work.append(effect)
+                case Owe():
+                    self._work.append(effect)
+                case Acknowledge():
+                    refused = sum(1 for pushed in effect.verdicts if pushed.verdict.reason)
+                    self.progress.pushed += len(effect.verdicts) - refused
+                    self.progress.refused += refused
+                    self._work.append(effect)
+                case Welcomed():
+                    self._partner.welcomed(effect)
+                case CaughtUp():
+                    self.progress.caught_up = True
+                case PresenceSeen(entries):
+                    self.present = entries
+                case ReceiptArrived(receipt):
+                    future = self._receipts.pop(receipt.number, None)
+                    if future is not None and not future.done():
+                        future.set_result(receipt)
+                case Closed():
+                    self._closed = effect
+        self._kick_sender.set()
+        if self._work:
+            self._kick_worker.set()
+        self._state_changed.set()
+        if self._on_progress is not None:
+            self._on_progress(self.progress)
+
+    async def _say_bye(self, link: ClientConnection) -> None:
+        assert self._dialer is not None
+        self._dialer.close("done", "the work is done", self._now())
+        for effect in self._dialer.drain():
+            if isinstance(effect, Send):
+                with suppress(ConnectionClosed):
+                    await link.send(effect.frame)
+
+    def _heard_of(self, events: Sequence[Event]) -> None:
+        """A commit of the replica, in whatever thread: wake the session if there is something to push."""
+        records = [event.record for event in events if event.kind == "edited"]
+        if records:
+            with suppress(RuntimeError):  # the loop was closed a moment ago
+                self._loop.call_soon_threadsafe(self._edited, records)
+
+    def _edited(self, records: Sequence[str]) -> None:
+        if self._dialer is not None:
+            self._dialer.notify(records)
+            self._kick_sender.set()
+
+    def _now(self) -> int:
+        return int(self._loop.time() * 1e6)
+
+
+Until = Callable[[Conversation], Awaitable[None]]
+
+
+async def _awaited(awaitable: Awaitable[None]) -> None:
+    await awaitable
+
+
+def _integrated(dialer: Dialer, number: int, gaps: Sequence[tuple[str, bytes]]) -> Callable[[int], None]:
+    return lambda now: dialer.integrated(number, gaps, now)
+
+
+def _as_error(closed: Closed, url: str) -> RemoteError:
+    """The exception for a session that ended before its work was done."""
+    who = f"the relay at {url}" if closed.by_partner else f"the session with {url}"
+    match closed.code:
+        case "unauthorized":
+            return Unauthorized(f"{who} refused the token", "Ask the relay's operator for the token; pass it with --token.")
+        case "version_mismatch":
+            return VersionMismatch(f"{who} speaks another protocol version: {closed.message}", "Update the older side.")
+        case "timeout":
+            return Timeout(f"{who}: {closed.message}", "Check the network; your edits stay safe here.")
+        case "protocol_violation":
+            return ProtocolViolation(f"{who}: {closed.message}", "Update both sides to the same version.")
+        case "connection_lost":
+            return ConnectionLost(f"{who}: {closed.message}", "Run the command again; it goes on where it stopped.")
+    return Rejected(f"{who} ended the session ({closed.code}): {closed.message}", "Try again later.")
