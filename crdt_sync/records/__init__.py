@@ -1,18 +1,24 @@
 """Customer records: schema, values, conflicts, and the CRDT document below them."""
 
-from crdt_sync.records.bytes_diff import diff
+from crdt_sync.records import bytes_diff, root_digest
 from crdt_sync.records.document import Document, Reading
 from crdt_sync.records.editor import Editor, check_actor
 from crdt_sync.records.entries import Conflict, ConflictEntry
 from crdt_sync.records.integrate import Integration, Integrator, Verdict, content_digest_of, digest_of
 from crdt_sync.records.restamp import restamp
 from crdt_sync.records.schema import FieldSpec, Schema, bundled_schema, load_schema, parse_schema
+from crdt_sync.records.state_vector import EMPTY as EMPTY_STATE_VECTOR
+from crdt_sync.records.state_vector import covers as covers_state_vector
+from crdt_sync.records.state_vector import decode as decode_state_vector
+from crdt_sync.records.state_vector import encode as encode_state_vector
+from crdt_sync.records.state_vector import merge as merge_state_vectors
 from crdt_sync.records.text_field import TextField
 from crdt_sync.records.text_input import parse_text
 from crdt_sync.records.update import Scan, scan
 from crdt_sync.records.values import Carrier, canonical, normalise, restore
 
 __all__ = [
+    "EMPTY_STATE_VECTOR",
     "Carrier",
     "Conflict",
     "ConflictEntry",
@@ -27,16 +33,21 @@ __all__ = [
     "TextField",
     "Verdict",
     "bundled_schema",
+    "bytes_diff",
     "canonical",
     "check_actor",
     "content_digest_of",
-    "diff",
+    "covers_state_vector",
+    "decode_state_vector",
     "digest_of",
+    "encode_state_vector",
     "load_schema",
+    "merge_state_vectors",
     "normalise",
     "parse_schema",
     "parse_text",
     "restamp",
     "restore",
+    "root_digest",
     "scan",
 ]
