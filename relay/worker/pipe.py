@@ -6,7 +6,7 @@
              DIGEST, CONTENT  item = [record, stored]
     answer   [number, results, evicted]
              INTEGRATE        result = [verdicts, state_vector, snapshot | null], or null: not done, because the
-                              record is not cached or the answer is full
+                              record is not cached or the answer is full, or 0: its stored state cannot be read
                               verdict = 0 accepted and known, 1 accepted and new, or [code, reason]
              DIGEST, CONTENT  result = [state_vector, digest]
 
@@ -29,6 +29,7 @@ DIGEST: Final = 1
 CONTENT: Final = 2
 LENGTH: Final = struct.Struct(">I")
 DIGEST_BYTES: Final = 16
+UNLOADABLE: Final = 0
 # The worker stops taking items once its answer is larger than a full request; one record may still follow.
 ANSWER_BYTES_FULL: Final = limits.INTEGRATION_BYTES_MAX
 ANSWER_BYTES_MAX: Final = ANSWER_BYTES_FULL + limits.RECORD_BYTES_MAX + limits.STATE_VECTOR_BYTES_MAX + limits.MIB
@@ -54,6 +55,7 @@ class _RefuseTags(Mapping[int, Callable[[Any], Any]]):
 
 
 _REFUSE_TAGS = _RefuseTags()
+UNREADABLE: Final = Result((), b"")  # stands for a record whose stored state the worker could not read
 
 
 def frame(message: object) -> bytes:
@@ -132,6 +134,8 @@ def _answer(body: bytes, number: int, count: int) -> tuple[list[Any], list[Any]]
 def _result(value: object, count: int) -> Result | None:
     if value is None:
         return None
+    if type(value) is int and value == UNLOADABLE:
+        return UNREADABLE
     verdicts, state_vector, snapshot = _array(value, 3)
     if snapshot is not None and len(_typed(snapshot, bytes)) > limits.RECORD_BYTES_MAX:
         raise PipeCorrupt("a snapshot that is too large")

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from crdt_sync import limits
+from relay.worker.pipe import UNREADABLE
 from relay.worker.progress import LOADING, Mark
 from relay.worker.values import ACCEPTED, POISON, RETRY, Item, Result, Verdict
 
@@ -29,6 +30,8 @@ _POISON = Verdict(POISON, "this update ends or hangs the process that integrates
 _STRUCK_OUT = Verdict(RETRY, "not examined: too many updates of this sender ended the process")
 _UNEXPLAINED = Verdict(RETRY, "not examined: the process ended for another reason")
 _UNLOADABLE = Verdict(RETRY, "the stored record cannot be loaded")
+
+STORED: Final = b""  # in the poison memory, in place of an update: the record's own stored state
 
 Load = Callable[[str], Sequence[bytes]]
 
@@ -45,6 +48,10 @@ class PoisonMemory:
         self._hashes[_hash(record, update)] = None
         if len(self._hashes) > self._entries_max:
             self._hashes.popitem(last=False)
+
+    def discard(self, record: str, update: bytes) -> None:
+        """Forget one, if it is there."""
+        self._hashes.pop(_hash(record, update), None)
 
     def knows(self, record: str, update: bytes) -> bool:
         """Whether this update of this record is known to be poison."""
@@ -134,6 +141,9 @@ class Plan:
         for work, result in zip(request.works, results, strict=True):
             if result is None:
                 continue
+            if result is UNREADABLE:
+                self._unload(work)
+                continue
             for position, verdict in zip(work.remaining, result.verdicts, strict=True):
                 work.verdicts[position] = verdict
                 if verdict.code == ACCEPTED and verdict.new:
@@ -155,9 +165,9 @@ class Plan:
         was_alone = len(request.works) == 1
         work.alone = True
         if mark.update >= len(work.remaining):
-            unloadable = mark.update == LOADING
-            self._excuse(work, _UNLOADABLE if unloadable else _UNEXPLAINED)
-            self.unloadable += unloadable and work.done
+            self._excuse(work, _UNEXPLAINED)
+            if work.done and mark.update == LOADING:
+                self._unload(work)
             return
         position = work.remaining[mark.update]
         if was_alone and work.suspect == position:
@@ -172,7 +182,7 @@ class Plan:
         """Answer `retry` to everything left of a record that cannot be read from the store."""
         for work in self._works:
             if not work.done and work.item.record == record:
-                self._decide(work, work.remaining, Verdict(RETRY, reason[: limits.REASON_LENGTH_MAX]))
+                self._refuse(work, Verdict(RETRY, reason[: limits.REASON_LENGTH_MAX]))
 
     def results(self) -> list[Result]:
         """One result for each item, in order; every request must have been answered."""
@@ -180,6 +190,8 @@ class Plan:
 
     def _admit(self, item: Item) -> Work:
         known = self._poisons.knows
+        if known(item.record, STORED):
+            return Work(item, [], [_UNLOADABLE] * len(item.updates), done=True)
         verdicts = [_POISON if known(item.record, update) else None for update in item.updates]
         remaining = [position for position, verdict in enumerate(verdicts) if verdict is None]
         return Work(item, remaining, verdicts, done=bool(item.updates) and not remaining)
@@ -197,13 +209,24 @@ class Plan:
                 if left:
                     self._decide(other, left, _STRUCK_OUT)
 
+    def _unload(self, work: Work) -> None:
+        self.unloadable += 1
+        self._poisons.add(work.item.record, STORED)
+        self._refuse(work, _UNLOADABLE)
+
     def _excuse(self, work: Work, verdict: Verdict, final: bool = False) -> None:
         work.deaths += 1
         if work.deaths > 1:
             work.alone = True
         if not work.done and (final or work.deaths >= _DEATHS_MAX):
-            self._decide(work, work.remaining, verdict)
-            work.done = True
+            self._refuse(work, verdict)
+
+    @staticmethod
+    def _refuse(work: Work, verdict: Verdict) -> None:
+        for position in work.remaining:
+            work.verdicts[position] = verdict
+        work.remaining = []
+        work.done = True
 
     @staticmethod
     def _decide(work: Work, positions: Iterable[int], verdict: Verdict) -> None:

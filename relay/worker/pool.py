@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from crdt_sync import limits
 from crdt_sync.errors import StoreError
 from relay.worker import pipe
-from relay.worker.plan import Plan, PoisonMemory, Request
+from relay.worker.plan import STORED, Plan, PoisonMemory, Request
 from relay.worker.process import WorkerDied, WorkerProcess, WorkerUnavailable
 from relay.worker.values import Item, RecordDigest, Result
 
@@ -92,6 +92,7 @@ class IntegrationPool:
         """Have the record loaded again before it is used: what the worker holds is not what is stored."""
         self._cached.discard(record)
         self._forgotten.add(record)
+        self._poisons.discard(record, STORED)
 
     def forget_all(self) -> None:
         """`forget` every record."""
@@ -159,7 +160,7 @@ class IntegrationPool:
         except pipe.PipeCorrupt as error:
             raise self._bury(worker, str(error)) from error
         for item, result in zip(request.items, results, strict=True):
-            if result is None:
+            if result is None or result is pipe.UNREADABLE:
                 self._cached.discard(item[0])
             else:
                 self._cached.add(item[0])

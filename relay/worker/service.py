@@ -4,12 +4,13 @@ import gc
 import io
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
-from crdt_sync.records.integrate import Integrator, Verdict, content_digest_of, digest_of
-
 from crdt_sync import limits
+from crdt_sync.errors import UpdateRefused
+from crdt_sync.records.document import Document
+from crdt_sync.records.integrate import Integrator, Verdict
 from relay.worker import pipe
 from relay.worker.progress import LOADING, Progress
 
@@ -37,7 +38,7 @@ class Service:
         if kind == pipe.INTEGRATE:
             results = self._integrate(number, stamp_max, items)
         else:
-            results = self._digest(number, content_digest_of if kind == pipe.CONTENT else digest_of, items)
+            results = self._digest(number, kind, items)
         answer = pipe.frame((number, results, sorted(self._evicted.difference(self._sizes))))
         self._progress.rest()
         return answer
@@ -51,7 +52,9 @@ class Service:
                 continue
             if stored is not None:
                 self._progress.write(number, index, LOADING)
-                self._load(record, stored)
+                if not self._load(record, stored):
+                    results.append(pipe.UNLOADABLE)
+                    continue
             verdicts, state_vector, snapshot = self._update((number, index), record, updates, stamp_max, want_snapshot)
             answered += len(state_vector) + (len(snapshot) if snapshot is not None else 0)
             results.append((verdicts, state_vector, snapshot))
@@ -83,19 +86,25 @@ class Service:
         self._make_room(record)
         return verdicts, state_vector, snapshot
 
-    def _digest(
-        self, number: int, digest: Callable[[Sequence[bytes]], tuple[bytes, bytes]], items: Sequence[Any]
-    ) -> list[object]:
+    def _digest(self, number: int, kind: int, items: Sequence[Any]) -> list[object]:
         results: list[object] = []
         for index, (_record, stored) in enumerate(items):
             self._progress.write(number, index, LOADING)
-            results.append(digest(stored))
+            document = Document.load(stored)
+            digest = document.content_digest() if kind == pipe.CONTENT else document.digest()
+            results.append((document.state_vector(), digest))
         return results
 
-    def _load(self, record: str, stored: Sequence[bytes]) -> None:
-        done = self._integrator.integrate(record, stored, (), None, False, False)
-        self._drop((record, *done.evicted))
+    def _load(self, record: str, stored: Sequence[bytes]) -> bool:
+        self._integrator.forget(record)
+        self._drop((record,))
+        try:
+            done = self._integrator.integrate(record, stored, (), None, False, False)
+        except UpdateRefused:
+            return False
+        self._drop(done.evicted)
         self._grow(record, sum(map(len, stored)))
+        return True
 
     def _grow(self, record: str, count: int) -> None:
         self._sizes[record] = self._sizes.get(record, 0) + count

@@ -1,0 +1,99 @@
+"""A worker whose integrator obeys orders hidden in updates, trusts all other bytes unread, and reads the result.
+
+!hang  !crash  !exit  !bomb  !print     at this update
+!once PATH    crash if PATH exists, and remove it
+!freeze       stop, without using the processor
+!garbage      answer with bytes that are no answer
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import pycrdt
+
+from crdt_sync.records.integrate import Integration, Integrator
+from relay.worker import pipe
+from relay.worker.confine import confine
+from relay.worker.progress import Progress
+from relay.worker.service import Service, run
+
+
+class RogueIntegrator(Integrator):
+    """Does what it is told, and integrates without reading first."""
+
+    def __init__(self, documents_max: int) -> None:
+        super().__init__(documents_max)
+        self._seen: dict[str, list[bytes]] = {}
+
+    def integrate(
+        self,
+        record: str,
+        stored: Sequence[bytes] | None,
+        updates: Sequence[bytes],
+        stamp_max: int | None,
+        checked: bool,
+        snapshot: bool,
+    ) -> Integration:
+        for update in (*(stored or ()), *updates):
+            obey(update)
+        honest = [update for update in updates if not update.startswith(b"!")]
+        done = super().integrate(record, stored, honest or (b"\x00\x00",) * len(updates), stamp_max, False, snapshot)
+        self._seen[record] = [*(stored if stored is not None else self._seen.get(record, ())), *honest]
+        read(self._seen[record])
+        return done
+
+
+def read(updates: Sequence[bytes]) -> None:
+    """Read all content the way that the known hostile updates were made for."""
+    document: pycrdt.Doc[Any] = pycrdt.Doc()
+    roots = [
+        document.get(name, type=kind) for name, kind in (("t", pycrdt.Text), ("a", pycrdt.Array), ("m", pycrdt.Map))
+    ]
+    for update in updates:
+        document.apply_update(update)
+    str(text)
+    array.to_py()
+    mapping.to_py()
+
+
+class RogueService(Service):
+    """Answers nonsense when told to."""
+
+    def answer(self, body: bytes) -> bytes:
+        if b"!garbage" in body:
+            return pipe.frame((0, [float("nan")] * 3, "nothing"))
+        if b"!huge" in body:
+            return pipe.LENGTH.pack(2**31)
+        return super().answer(body)
+
+
+def obey(update: bytes) -> None:
+    """Carry out the order in `update`, if it is one."""
+    order, _, argument = update.partition(b" ")
+    if order == b"!hang":
+        while True:
+            pass
+    if order == b"!freeze":
+        signal.pause()
+    if order == b"!crash":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if order == b"!exit":
+        os._exit(0)
+    if order == b"!bomb":
+        bombs = []
+        while True:
+            bombs.append(bytearray(1 << 26))
+    if order == b"!print":
+        os.write(1, b"\x00\x00\x00\x01\x00 printed by native code")
+        os.write(2, b"x" * (1 << 20))
+    if order == b"!once" and os.path.exists(argument):
+        os.rename(argument, argument + b".used")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    confine()
+    run(RogueService(RogueIntegrator(8), Progress(int(sys.argv[1]))))

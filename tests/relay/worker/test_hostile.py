@@ -1,0 +1,212 @@
+"""Updates that hang, crash or bloat the worker: the sender's own update is refused, and nobody else notices."""
+
+import asyncio
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from crdt_sync import limits
+from relay.worker.pool import IntegrationPool
+from relay.worker.values import Item
+
+from .conftest import RunScenario, Shelf, Writer, codes
+
+ANNA = "customers/anna"
+BEN = "customers/ben"
+CEM = "customers/cem"
+
+
+def honest() -> Item:
+    return Item(f"customers/{os.urandom(8).hex()}", (Writer().write("x"),))
+
+
+async def answers_within_a_second(pool: IntegrationPool) -> None:
+    begun = time.monotonic()
+    assert codes(await pool.integrate([honest()], None)) == [["accepted"]]
+    assert time.monotonic() - begun < 1
+
+
+@pytest.mark.parametrize("order", [b"!hang", b"!crash", b"!exit", b"!bomb"])
+def test_an_update_that_kills_the_worker_is_poison_and_its_neighbours_are_accepted(
+    run_scenario: RunScenario, rogue: None, order: bytes
+) -> None:
+    async def scenario(pool: IntegrationPool, shelf: Shelf) -> None:
+        anna = Writer()
+        items = [
+            Item(ANNA, (anna.write("1"),)),
+            Item(BEN, (Writer().write("1"), order, Writer(2).write("2")), want_snapshot=True),
+            Item(ANNA, (anna.write("2"),)),
+            honest(),
+        ]
+        results = await pool.integrate(items, None)
+        assert codes(results) == [["accepted"], ["accepted", "poison", "accepted"], ["accepted"], ["accepted"]]
+        assert results[1].snapshot is not None
+        assert (pool.kills, pool.poisoned, pool.restarts) == (2, 1, 2)
+        await answers_within_a_second(pool)
+
+    run_scenario(scenario)
+
+
+def test_poison_sent_again_is_refused_without_a_worker_dying_of_it(run_scenario: RunScenario, rogue: None) -> None:
+    async def scenario(pool: IntegrationPool, shelf: Shelf) -> None:
+        items = [Item(ANNA, (b"!crash",))]
+        assert codes(await pool.integrate(items, None)) == [["poison"]]
+        kills = pool.kills
+        assert codes(await pool.integrate(items, None)) == [["poison"]]
+        assert pool.kills == kills
+
+    run_scenario(scenario)
+
+
+def test_an_update_that_a_worker_died_of_once_by_chance_is_accepted(
+    run_scenario: RunScenario, rogue: None, tmp_path: Path
+) -> None:
+    async def scenario(pool: IntegrationPool, shelf: Shelf) -> None:
+        chance = tmp_path / "chance"
+        chance.touch()
+        items = [honest(), Item(ANNA, (b"!once " + os.fsencode(chance),)), honest()]
+        assert codes(await pool.integrate(items, None)) == [["accepted"]] * 3
+        assert (pool.kills, pool.poisoned) == (1, 0)
+
+    run_scenario(scenario)
+
+
+def test_a_worker_killed_from_outside_in_the_middle_of_a_batch_costs_nobody_anything(run_scenario: RunScenario) -> None:
+    async def scenario(pool: IntegrationPool, shelf: Shelf) -> None:
+        writers = {f"customers/{number}": Writer() for number in range(200)}
+        items = [Item(record, (writer.write("x"),)) for record, writer in writers.items()]
+        batch = asyncio.create_task(pool.integrate(items, None))
+        while len(shelf.loads) < len(items):
+            await asyncio.sleep(0)
+        assert pool.pid is not None
+        os.kill(pool.pid, signal.SIGKILL)
+        assert codes(await batch) == [["accepted"]] * 200
+        assert (pool.kills, pool.poisoned) == (1, 0)
+
+    run_scenario(scenario)
+
+
+def test_a_sender_of_much_poison_is_examined_no_further(run_scenario: RunScenario, rogue: None) -> None:
+    async def scenario(pool: IntegrationPool, shelf: Shelf) -> None:
+        poison = tuple(b"!crash %d" % number for number in range(limits.POISON_STRIKES_MAX + 2))
+        items = [
+            Item(ANNA, (*poison, Writer().write("x")), sources=("mallory",) * len(poison) + ("anna",)),
+            Item(BEN, (Writer().write("x"),), sources=("mallory",)),
+            Item(CEM, (Writer().write("x"),), sources=("cem",)),
+        ]
+        results = await pool.integrate(items, None)
+        expected = ["poison"] * limits.POISON_STRIKES_MAX + ["retry"] * 2 + ["accepted"]
+        assert codes(results) == [expected, ["retry"], ["accepted"]]
+        assert pool.kills == 2 * limits.POISON_STRIKES_MAX
+
+    run_scenario(scenario)
+
+
+def test_stored_bytes_that_kill_the_worker_condemn_no_update(run_scenario: RunScenario, rogue: None) -> None:
+    async def scenario(pool: IntegrationPool, shelf: Shelf) -> None:
+        shelf.updates[ANNA] = [b"!crash"]
+        items = [honest(), Item(ANNA, (Writer().write("x"),)), honest()]
+        assert codes(await pool.integrate(items, None)) == [["accepted"], ["retry"], ["accepted"]]
+        assert (pool.poisoned, pool.unloadable) == (0, 1)
+        kills = pool.kills
+        assert codes(await pool.integrate(items[1:2], None)) == [["retry"]]
+        assert pool.kills == kills
+
+    run_scenario(scenario)
+
+
+@pytest.mark.parametrize("order", [b"!garbage", b"!huge"])
+def test_an_answer_that_is_none_kills_the_worker_and_is_asked_for_again(
+    run_scenario: RunScenario, rogue: None, order: bytes
+) -> None:
+    async def scenario(pool: IntegrationPool, shelf: Shelf) -> None:
+        items = [honest(), Item(ANNA, (order,)), honest()]
+        assert codes(await pool.integrate(items, None)) == [["accepted"], ["retry"], ["accepted"]]
+        assert pool.poisoned == 0
+        await answers_within_a_second(pool)
+
+    run_scenario(scenario)
+
+
+def test_what_native_code_prints_is_not_taken_for_an_answer(run_scenario: RunScenario, rogue: None) -> None:
+    async def scenario(pool: IntegrationPool, shelf: Shelf) -> None:
+        assert codes(await pool.integrate([Item(ANNA, (b"!print",)), honest()], None)) == [["accepted"]] * 2
+        assert pool.kills == 0
+
+    run_scenario(scenario)
+
+
+def test_a_worker_that_gets_no_processor_is_given_up_in_the_end(
+    run_scenario: RunScenario, rogue: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "INTEGRATION_STARVED_US_MAX", 2 * limits.INTEGRATION_DEADLINE_US)
+
+    async def scenario(pool: IntegrationPool, shelf: Shelf) -> None:
+        begun = time.monotonic()
+        assert codes(await pool.integrate([Item(ANNA, (b"!freeze",)), honest()], None)) == [["poison"], ["accepted"]]
+        assert time.monotonic() - begun > 4 * limits.INTEGRATION_DEADLINE_US / 1e6  # twice, and longer than for a hang
+
+    run_scenario(scenario)
+
+
+def test_a_cancelled_batch_leaves_a_pool_that_answers(run_scenario: RunScenario, rogue: None) -> None:
+    async def scenario(pool: IntegrationPool, shelf: Shelf) -> None:
+        batch = asyncio.create_task(pool.integrate([Item(ANNA, (b"!hang",))], None))
+        while not shelf.loads:
+            await asyncio.sleep(0)
+        batch.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await batch
+        assert not pool.cached(ANNA)
+        await answers_within_a_second(pool)
+
+    run_scenario(scenario)
+
+
+def hostile_cases(shared_data: Path) -> list[tuple[bytes, bytes]]:
+    cases = json.loads((shared_data / "vectors" / "hostile_updates.json").read_text())["cases"]
+    pairs = {(bytes.fromhex(case["base"]), bytes.fromhex(case["update"])): None for case in cases}
+    return list(pairs)
+
+
+def test_known_hostile_updates_are_refused_or_harmless_and_harm_no_neighbour(
+    run_scenario: RunScenario, shared_data: Path
+) -> None:
+    """Through the gate, on top of the very states that they were made for."""
+
+    async def scenario(pool: IntegrationPool, shelf: Shelf) -> None:
+        for number, (base, update) in enumerate(hostile_cases(shared_data)):
+            record = f"customers/hostile-{number}"
+            shelf.updates[record] = [base] if base else []
+            neighbours = [honest(), honest()]
+            results = await pool.integrate([neighbours[0], Item(record, (update,)), neighbours[1]], None)
+            assert codes(results)[0] == codes(results)[2] == ["accepted"]
+            assert len(codes(results)[1]) == 1
+            await answers_within_a_second(pool)
+
+    run_scenario(scenario)
+
+
+def test_hostile_updates_that_get_past_the_gate_are_survived_too(
+    run_scenario: RunScenario, rogue: None, shared_data: Path
+) -> None:
+    """This worker integrates unread, so that they really hang, crash and panic."""
+
+    async def scenario(pool: IntegrationPool, shelf: Shelf) -> None:
+        outcomes = []
+        for number, (base, update) in enumerate(hostile_cases(shared_data)[::2]):
+            record = f"customers/hostile-{number}"
+            shelf.updates[record] = [base] if base else []
+            neighbours = [honest(), honest()]
+            results = await pool.integrate([neighbours[0], Item(record, (update,)), neighbours[1]], None)
+            assert codes(results)[0] == codes(results)[2] == ["accepted"]
+            outcomes.append(results[1].verdicts[0].code)
+        assert outcomes.count("poison") == pool.poisoned >= 10
+        assert pool.kills >= 2 * pool.poisoned
+        await answers_within_a_second(pool)
+
+    run_scenario(scenario)
