@@ -49,9 +49,9 @@ class RogueIntegrator(Integrator):
 def read(updates: Sequence[bytes]) -> None:
     """Read all content the way that the known hostile updates were made for."""
     document: pycrdt.Doc[Any] = pycrdt.Doc()
-    roots = [
-        document.get(name, type=kind) for name, kind in (("t", pycrdt.Text), ("a", pycrdt.Array), ("m", pycrdt.Map))
-    ]
+    text = document.get("t", type=pycrdt.Text)
+    array = document.get("a", type=pycrdt.Array)
+    mapping = document.get("m", type=pycrdt.Map)
     for update in updates:
         document.apply_update(update)
     str(text)
