@@ -5,7 +5,7 @@ were integrated and are on their way to the disk are kept in `_uncommitted`, whe
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from typing import Protocol
 
@@ -72,6 +72,7 @@ class Engine:
         self._tasks: set[asyncio.Task[None]] = set()
         self._digesting = asyncio.Lock()
         self._idle = asyncio.Event()
+        self._failures_known = 0
         self.failing: StoreError | None = None  # the last commit failed with this
 
     async def start(self) -> None:
@@ -184,7 +185,7 @@ class Engine:
         for change in effect.changes:
             self._uncommitted.setdefault(change.record, []).extend(change.updates)
         batch = Batch(changes=tuple(_change(change, now) for change in effect.changes))
-        future = self.writer.submit(batch)
+        future = self.writer.submit(batch, failures=self._failures_known)
         future.add_done_callback(lambda done: self._loop.call_soon_threadsafe(self._committed, effect, done))
 
     def _committed(self, effect: Commit, future: "Future[Committed]") -> None:
@@ -198,6 +199,7 @@ class Engine:
             if self.failing is None:
                 _log.error("commit_failed", code=error.code, error=error.message, hint=error.hint)
             self.failing = error
+            self._failures_known = self.writer.metrics.failures
             self.hub.commit_failed(effect.number, self._now())
         elif error is not None:
             raise error
@@ -251,7 +253,7 @@ class Engine:
     def _corrupt(self, corrupt: StoreCorrupt) -> None:
         _log.error("corrupt_record", record=corrupt.record, error=corrupt.message)
 
-    def _start(self, work: "asyncio.coroutines.Coroutine[object, object, None]") -> None:
+    def _start(self, work: Coroutine[object, object, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._finished)
@@ -266,6 +268,4 @@ class Engine:
 
 
 def _change(change: StoredUpdates, now: int) -> Change:
-    return Change(
-        change.record, change.updates, change.origins[0], "", now, change.state_vector, change.snapshot
-    )
+    return Change(change.record, change.updates, change.origins[0], "", now, change.state_vector, change.snapshot)

@@ -304,7 +304,9 @@ class Hub:
 
     def committed(self, number: int, seqs: Sequence[Sequence[int]], now: int) -> None:
         """The commit is on disk; `seqs` are the log's numbers per change and update."""
-        batch = self._committing.pop(number)
+        batch = self._committing.pop(number, None)
+        if batch is None:
+            return  # given up when an earlier commit failed; what was said to be sent again is known then
         touched: dict[int, None] = {}
         for parts, numbers in zip(batch.stored, seqs, strict=True):
             for part, seq in zip(parts, numbers, strict=True):
@@ -317,6 +319,8 @@ class Hub:
 
     def commit_failed(self, number: int, now: int) -> None:
         """The commit was refused by the disk; see the third invariant."""
+        if number not in self._committing:
+            return
         failed = [self._committing.pop(number)]
         failed += [self._committing.pop(later) for later in sorted(self._committing) if later > number]
         self._discard = self._integrating is not None

@@ -4,17 +4,17 @@ import asyncio
 import hmac
 import ssl
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import structlog
 from websockets.asyncio.server import Server, ServerConnection, broadcast, serve
 from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
 
 from crdt_sync.errors import InvalidSettings, StoreMissing
 from crdt_sync.limits import FRAME_BYTES_MAX, HANDSHAKE_TIMEOUT_US
 from crdt_sync.protocol import SUBPROTOCOL
-from crdt_sync.protocol.acceptor import Refusal
+from crdt_sync.protocol.acceptor import Authorise, Refusal
 from crdt_sync.protocol.effects import Closed
 from crdt_sync.protocol.messages import Hello
 from crdt_sync.storage.lmdb import LmdbStore
@@ -139,7 +139,7 @@ async def _listen(settings: Settings, engine: Engine) -> Server:
             handle,
             settings.host,
             settings.port,
-            subprotocols=[SUBPROTOCOL],
+            subprotocols=[Subprotocol(SUBPROTOCOL)],
             ssl=_tls(settings),
             compression=None,
             max_size=FRAME_BYTES_MAX,
@@ -171,7 +171,7 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
     return context
 
 
-def _authoriser(settings: Settings):  # type: ignore[no-untyped-def]
+def _authoriser(settings: Settings) -> Authorise:
     token = settings.token.get_secret_value().encode() if settings.token else b""
 
     def authorise(hello: Hello) -> Refusal | None:

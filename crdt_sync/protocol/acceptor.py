@@ -41,8 +41,10 @@ from crdt_sync.protocol.messages import (
     Welcome,
 )
 from crdt_sync.protocol.session import Session
-from crdt_sync.protocol.source import AcceptorSource
+from crdt_sync.protocol.source import AcceptorSource, Change
 from crdt_sync.protocol.states import ACCEPTOR_TABLE, State, Table
+
+_NOTHING = b"\x00"  # the state vector of a record that is not held
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +75,7 @@ class _Pushes:
     sizes: deque[tuple[int, int]] = field(default_factory=deque)  # (number, bytes)
     bytes: int = 0
     last: int = 0
-    verdicts: list[Verdict] = field(default_factory=list)
-    answered: int = 0
+    answered: list[tuple[int, Sequence[Verdict]]] = field(default_factory=list)  # by push, not yet acknowledged
     own: set[int] = field(default_factory=set)  # sequence numbers that this session's pushes were given
 
 
@@ -145,19 +146,28 @@ class Acceptor(Session):
         expected, size = self._pushes.sizes.popleft()
         assert expected == number, "pushes are answered in order"
         self._pushes.bytes -= size
-        self._pushes.verdicts.extend(verdicts)
-        self._pushes.answered = number
+        self._pushes.answered.append((number, verdicts))
         self._pushes.own.update(seqs)
 
     def acknowledge(self, now: int) -> None:
-        """Send one acknowledgement for all pushes answered since the last."""
-        pushes = self._pushes
-        if self.closed or not pushes.verdicts:
+        """Acknowledge all pushes answered since the last time, in as few frames as they fit."""
+        answered, self._pushes.answered = self._pushes.answered, []
+        if self.closed or not answered:
             return
         self._skip_own()
         cursor = self.cursor if self.state is State.LIVE and self.follow else None
-        self._send(Ack(pushes.answered, cursor, tuple(pushes.verdicts)))
-        pushes.verdicts = []
+        joined: list[Verdict] = []
+        size = 0
+        for position, (number, verdicts) in enumerate(answered):
+            for verdict in verdicts:
+                size += len(verdict.state_vector)
+                # A gap whose vector outgrows the frame asks for the whole record instead.
+                fits = size < limits.FRAME_BYTES_MAX // 2 or not verdict.state_vector
+                joined.append(verdict if fits else verdict._replace(state_vector=_NOTHING))
+            last = position + 1 == len(answered)
+            if last or len(joined) + len(answered[position + 1][1]) > limits.PUSH_RECORDS_MAX:
+                self._send(Ack(number, cursor if last else None, tuple(joined)))
+                joined, size = [], 0
 
     def inventory(self, entries: Sequence[tuple[str, bytes]], more: bool, now: int) -> None:
         """The answer to `ReadInventory`."""
@@ -272,7 +282,7 @@ class Acceptor(Session):
 
     def _serve_changes(self) -> int:
         """Send the next page of the feed; an empty page says that the partner is up to date."""
-        entries = self._source.feed(self.cursor, limits.PAGE_RECORDS_MAX)
+        entries = _within_frame(self._source.feed(self.cursor, limits.PAGE_RECORDS_MAX))
         self.cursor = entries[-1].seq if entries else self._source.head()
         self._page += 1
         if entries:
@@ -326,9 +336,8 @@ class Acceptor(Session):
         return self._send_updates(Updates(0, self.cursor, True, tuple(entries)))
 
     def _send_updates(self, updates: Updates) -> int:
-        size = self._send(updates)
-        self._sent += size
-        return size
+        self._sent += sum(len(entry.update) for entry in updates.entries)
+        return self._send(updates)
 
     def _skip_own(self) -> None:
         """Let the cursor pass what this session pushed itself, so that its acknowledgement can carry it on."""
@@ -340,3 +349,13 @@ class Acceptor(Session):
             own.discard(self.cursor)
         if not self.follow:
             own.clear()
+
+
+def _within_frame(entries: Sequence[Change]) -> Sequence[Change]:
+    """As many entries as fit half a frame, at least one: a record of many writers has a long state vector."""
+    size = 0
+    for position, entry in enumerate(entries):
+        size += len(entry.state_vector)
+        if position and size > limits.FRAME_BYTES_MAX // 2:
+            return entries[:position]
+    return entries

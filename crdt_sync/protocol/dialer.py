@@ -49,6 +49,7 @@ from crdt_sync.protocol.source import DialerSource
 from crdt_sync.protocol.states import DIALER_TABLE, State, Table
 
 _HAVE_EVERY_BYTES = limits.UNCONFIRMED_BYTES_MAX // 16
+_NOTHING = b"\x00"  # the state vector of a record that is not held
 _GAPS_MAX = 3  # a diff by state vector closes a gap at once, unless new gaps keep arriving meanwhile
 _RETRY_AFTER_US = 2_000_000  # a partner whose disk is full is asked again this much later
 
@@ -75,12 +76,12 @@ class Dialer(Session):
         self._wall_at_greeting = wall
         self.follow = follow
         self._cursor: int | None = None  # the newest cursor not stored yet because a repair is under way
+        self._cursor_stored = resume.cursor if resume else 0
         self._repairs: deque[frozenset[str]] = deque()  # records of each want that a gap made necessary
         self._gaps: dict[str, int] = {}  # how often each record under repair had a gap
         self._repairing: dict[int, frozenset[str]] = {}  # Integrate effects that end a repair
         self._number = 0  # of Integrate effects
-        self._integrating: dict[int, int] = {}  # their sizes
-        self._received = 0
+        self._integrating: dict[int, tuple[int, int | None]] = {}  # their sizes and cursors
         self._had = 0
         self._stored = 0
         self._inventory_after = ""
@@ -174,7 +175,9 @@ class Dialer(Session):
         """`Integrate` is on disk, but for `gaps`: records whose updates need earlier ones, with our vectors."""
         if self.closed:
             return
-        self._stored += self._integrating.pop(number)
+        size, cursor = self._integrating.pop(number)
+        self._stored += size
+        self._cursor_stored = self._cursor_stored if cursor is None else cursor
         for record in self._repairing.pop(number, ()):
             if record not in dict(gaps):
                 self._gaps.pop(record, None)
@@ -185,7 +188,7 @@ class Dialer(Session):
             self._integrate((), cursor)
         if self._stored - self._had >= _HAVE_EVERY_BYTES or (not self._integrating and self._stored > self._had):
             self._had = self._stored
-            self._send(Have(self._stored))
+            self._send(Have(self._cursor_stored, self._stored))
         self._finish_catching_up()
 
     def acknowledged(self, number: int, again: Sequence[str], now: int) -> None:
@@ -218,13 +221,7 @@ class Dialer(Session):
             self._integrate((), changes.cursor)
             return
         self._ending = False
-        source = self._source
-        self._send(
-            Want(
-                changes.page,
-                tuple(WantEntry(entry.record, source.state_vector(entry.record)) for entry in changes.entries),
-            )
-        )
+        self._want(changes.page, [entry.record for entry in changes.entries])
 
     def _on_inventory(self, inventory: Inventory, now: int) -> None:
         """Compare one page of the partner's records, sorted by id, with the same range of ours."""
@@ -243,9 +240,8 @@ class Dialer(Session):
             self._effects.append(Owe(owed))
             self._scan = ""
         if inventory.entries:
-            source = self._source
             self._inventory_pages.add(inventory.page)
-            self._send(Want(inventory.page, tuple(WantEntry(record, source.state_vector(record)) for record in wanted)))
+            self._want(inventory.page, wanted)
         if last is not None:
             self._inventory_after = last
         else:
@@ -288,10 +284,20 @@ class Dialer(Session):
 
     def _integrate(self, entries: tuple[UpdatesEntry, ...], cursor: int | None, owe: bool = False) -> None:
         self._number += 1
-        self._integrating[self._number] = sum(len(entry.update) for entry in entries)
         if cursor is not None and (self._repairs or self._repairing):
             self._cursor, cursor = cursor, None  # held back until the repair is stored
+        self._integrating[self._number] = (sum(len(entry.update) for entry in entries), cursor)
         self._effects.append(Integrate(self._number, entries, cursor, owe))
+
+    def _want(self, page: int, records: Sequence[str]) -> None:
+        """Ask for what we lack of these records. Where the vectors outgrow a frame, ask for whole records."""
+        entries: list[WantEntry] = []
+        size = 0
+        for record in records:
+            state_vector = self._source.state_vector(record)
+            size += len(state_vector)
+            entries.append(WantEntry(record, state_vector if size < limits.FRAME_BYTES_MAX // 2 else _NOTHING))
+        self._send(Want(page, tuple(entries)))
 
     def _repair(self, gaps: Sequence[tuple[str, bytes]], now: int) -> None:
         """Ask, by state vector, for what the gaps lack. A partner that cannot close one is given up."""

@@ -174,12 +174,11 @@ class Welcome:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """A page of the feed. `cursor` is where the reader stands once it has the page."""
+    """A page of the feed; an empty one is its end. `cursor` is where the reader stands once it has the page."""
 
     page: int
     cursor: int
     entries: tuple[ChangesEntry, ...]
-    more: bool
 
     def __post_init__(self) -> None:
         _check_integer("changes.page", self.page)
@@ -189,7 +188,6 @@ class Changes:
             _check_record("changes.entries.record", record)
             _check_integer("changes.entries.seq", seq)
             _check_bytes("changes.entries.state_vector", state_vector, 1, STATE_VECTOR_BYTES_MAX)
-        _check_flag("changes.more", self.more)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,16 +207,21 @@ class Want:
 
 @dataclass(frozen=True, slots=True)
 class Updates:
-    """Updates, in commit order. A cursor means that the reader may stand there once they are stored."""
+    """Updates, in commit order. A cursor means that the reader may stand there once they are stored.
+
+    `last` says that the answer to a want ends here; it is true on live updates.
+    """
 
     page: int
     cursor: int | None
+    last: bool
     entries: tuple[UpdatesEntry, ...]
 
     def __post_init__(self) -> None:
         _check_integer("updates.page", self.page)
         if self.cursor is not None:
             _check_integer("updates.cursor", self.cursor)
+        _check_flag("updates.last", self.last)
         _check_length("updates.entries", self.entries, UPDATES_RECORDS_MAX)
         for record, update, state_vector in self.entries:
             _check_record("updates.entries.record", record)
@@ -255,7 +258,10 @@ class Push:
 
 @dataclass(frozen=True, slots=True)
 class Ack:
-    """One verdict for each entry of the push of that number, in its order; accepted means synced to disk."""
+    """Answers every push since the last ack up to that number: one verdict per entry, in order.
+
+    Accepted means synced to disk. A cursor means what it means in `Updates`.
+    """
 
     number: int
     cursor: int | None

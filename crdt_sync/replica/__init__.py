@@ -7,4 +7,14 @@ from crdt_sync.replica.source import StoreSource
 from crdt_sync.replica.status import PartnerStatus, RecordStatus, Status
 from crdt_sync.replica.views import RecordView
 
-__all__ = ["EditedRecord", "Event", "Holding", "PartnerStatus", "RecordStatus", "RecordView", "Replica", "Status", "StoreSource"]
+__all__ = [
+    "EditedRecord",
+    "Event",
+    "Holding",
+    "PartnerStatus",
+    "RecordStatus",
+    "RecordView",
+    "Replica",
+    "Status",
+    "StoreSource",
+]

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from crdt_sync import ids, limits
 from crdt_sync.errors import InvalidValue, RecordTooLarge, UnknownCollection, UnknownRecord, UsageError
-from crdt_sync.records import EMPTY_STATE_VECTOR, Document, Editor, Schema
+from crdt_sync.records import Document, Editor, Schema, restamp
+from crdt_sync.records import state_vector as vectors
 from crdt_sync.replica.views import encode_view
 from crdt_sync.storage.port import Batch, Change, OutboxEntry
 
@@ -63,18 +64,24 @@ class Edits:
             if copy.new:
                 self._replica.check_required(editor, record)
                 if fresh and schema.natural_key:
-                    editor.record, copy = self._by_natural_key(editor, schema, copy)
+                    editor.record, copy = self._by_natural_key(schema, copy)
         finally:
             self._open.discard(record)
-        if copy.document.size > limits.RECORD_BYTES_MAX // 2:
-            raise RecordTooLarge(
-                f"{record} would grow to {copy.document.size} bytes, more than {limits.RECORD_BYTES_MAX // 2}",
-                "Shorten the notes, or continue in a new record.",
-            )
-        if self._batch is None:
-            self._commit({editor.record: copy})
-        else:
-            self._batch[editor.record] = copy
+        self._finish(editor.record, copy)
+
+    def restamp(self, record: str) -> bool:
+        """See `Replica.restamp`."""
+        copy = self._copy(record, create=False)
+        clock = self._replica.clock
+        if not restamp(copy.document, clock.now(), clock, self._replica.name):
+            return False
+        self._finish(record, copy)
+        return True
+
+    def pending(self, record: str) -> Document | None:
+        """The record as an open batch has it, if it edited it."""
+        copy = self._batch.get(record) if self._batch is not None else None
+        return copy.document if copy else None
 
     @contextmanager
     def batch(self) -> Iterator[None]:
@@ -111,13 +118,25 @@ class Edits:
         if stored.head is None:
             if not create:
                 raise UnknownRecord(record)
-            return _Copy(Document.load((), self._replica.writer()), EMPTY_STATE_VECTOR, 0, new=True)
+            return _Copy(Document.load((), self._replica.writer()), vectors.EMPTY, 0, new=True)
         document = Document.load(stored.updates, self._replica.writer())
         return _Copy(document, stored.head.state_vector, stored.head.tail, new=False)
 
-    def _by_natural_key(self, editor: Editor, schema: Schema, copy: _Copy) -> tuple[str, _Copy]:
+    def _finish(self, record: str, copy: _Copy) -> None:
+        if copy.document.size > limits.RECORD_BYTES_MAX // 2:
+            raise RecordTooLarge(
+                f"{record} would grow to {copy.document.size} bytes, more than {limits.RECORD_BYTES_MAX // 2}",
+                "Shorten the notes, or continue in a new record.",
+            )
+        if self._batch is None:
+            self._commit({record: copy})
+        else:
+            self._batch[record] = copy
+
+    def _by_natural_key(self, schema: Schema, copy: _Copy) -> tuple[str, _Copy]:
         """The id that follows from the natural key, and the document merged with a record that has it already."""
-        parts = [editor.get(field) for field in schema.natural_key]
+        values = copy.document.values(schema)
+        parts = [values.get(field) for field in schema.natural_key]
         for field, part in zip(schema.natural_key, parts, strict=True):
             if part is None:
                 raise InvalidValue(field, "is part of the natural key and must be set")

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from crdt_sync import limits
 from crdt_sync.protocol.messages import UpdatesEntry
-from crdt_sync.records import Integrator, decode_state_vector
+from crdt_sync.records import Integrator
+from crdt_sync.records import state_vector as vectors
 from crdt_sync.replica.views import encode_view
 from crdt_sync.storage.port import Batch, Change, OutboxEntry, Peer
 
@@ -26,7 +27,7 @@ def integrate(
         grouped.setdefault(entry.record, []).append(entry.update)
     theirs = {entry.record: entry.state_vector for entry in entries if entry.state_vector}
     now = replica.wall_clock()
-    gaps: list[tuple[str, bytes]] = []
+    gaps: dict[str, bytes] = {}
     changes: list[Change] = []
     outbox: list[tuple[bytes, OutboxEntry]] = []
     meta: dict[str, bytes | None] = {}
@@ -38,7 +39,7 @@ def integrate(
         fresh: list[bytes] = []
         for update, verdict in zip(updates, result.verdicts, strict=True):
             if verdict.code == "gap":
-                gaps.append((record, result.state_vector))
+                gaps[record] = result.state_vector
             elif verdict.code != "accepted":
                 meta[UNREADABLE + record] = f"{verdict.code}: {verdict.reason}".encode()
             elif verdict.new:
@@ -60,18 +61,18 @@ def integrate(
             )
             for peer in replica.peers_except(origin):
                 known = store.outbox_entry(peer, record)
-                acknowledged = known.acknowledged if known else (head.state_vector if head else b"\x00")
+                acknowledged = known.acknowledged if known else (head.state_vector if head else vectors.EMPTY)
                 outbox.append((peer, OutboxEntry(record, acknowledged, replica.next_edit())))
-            _watch_writer(replica, head.state_vector if head else b"\x00", result.state_vector)
+            _watch_writer(replica, head.state_vector if head else vectors.EMPTY, result.state_vector)
         if owe_to and head is not None:
-            outbox.append((owe_to, OutboxEntry(record, theirs.get(record, b"\x00"), replica.next_edit())))
+            outbox.append((owe_to, OutboxEntry(record, theirs.get(record, vectors.EMPTY), replica.next_edit())))
     if changes or peers or outbox or meta:
         store.commit([Batch(changes=tuple(changes), peers=peers, outbox=tuple(outbox), meta=meta)])
-    return gaps, [change.record for change in changes]
+    return list(gaps.items()), [change.record for change in changes]
 
 
 def _watch_writer(replica: "Replica", before: bytes, after: bytes) -> None:
     """A partner that knows more of our writer id than we do proves a second life under it: take a new one."""
     writer = replica.current_writer
-    if writer is not None and decode_state_vector(after).get(writer, 0) > decode_state_vector(before).get(writer, 0):
+    if writer is not None and vectors.decode(after).get(writer, 0) > vectors.decode(before).get(writer, 0):
         replica.abandon_writer()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from crdt_sync.protocol.effects import Acknowledge, Integrate, Owe, Pushed, Welcomed
 from crdt_sync.protocol.messages import Resume, VerdictCode
 from crdt_sync.protocol.source import Diff, Outgoing
-from crdt_sync.records import EMPTY_STATE_VECTOR, merge_state_vectors
+from crdt_sync.records import state_vector as vectors
 from crdt_sync.storage.port import Batch, OutboxEntry, Peer
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Partner:
     def state_vector(self, record: str) -> bytes:
         """See `DialerSource.state_vector`."""
         head = self._store.record_head(record)
-        return head.state_vector if head else EMPTY_STATE_VECTOR
+        return head.state_vector if head else vectors.EMPTY
 
     def inventory(self, after: str, limit: int) -> Sequence[tuple[str, bytes]]:
         """See `DialerSource.inventory`."""
@@ -95,7 +95,7 @@ class Partner:
         self._replica.meet(effect.replica)
         self._replica.correct_clock(effect.clock_offset_us)
 
-    def integrate(self, effect: Integrate) -> list[tuple[str, bytes]]:
+    def integrate(self, effect: Integrate) -> Sequence[tuple[str, bytes]]:
         """Carry out `Integrate`; returns the gaps for `Dialer.integrated`."""
         return self._replica.integrate(
             effect.entries, self.id, peers=self._standing(effect.cursor), owe_to=self.id if effect.owe else None
@@ -104,7 +104,7 @@ class Partner:
     def owe(self, effect: Owe) -> None:
         """Carry out `Owe`: the partner lacks these records altogether."""
         edit = self._replica.next_edit()
-        entries = tuple((self.id, OutboxEntry(record, EMPTY_STATE_VECTOR, edit)) for record in effect.records)
+        entries = tuple((self.id, OutboxEntry(record, vectors.EMPTY, edit)) for record in effect.records)
         self._store.commit([Batch(outbox=entries)])
 
     def acknowledge(self, effect: Acknowledge) -> list[str]:
@@ -138,7 +138,7 @@ class Partner:
         verdict = pushed.verdict
         match verdict.code:
             case VerdictCode.ACCEPTED:  # edited meanwhile
-                known = merge_state_vectors(entry.acknowledged, pushed.state_vector)
+                known = vectors.merge(entry.acknowledged, pushed.state_vector)
                 return OutboxEntry(entry.record, known, entry.edit)
             case VerdictCode.GAP:
                 return OutboxEntry(entry.record, verdict.state_vector, entry.edit)
@@ -157,5 +157,3 @@ class Partner:
             return ()
         self._peer = Peer(self.id, self._epoch, cursor, self._replica.wall_clock(), self.url)
         return (self._peer,)
-
-

@@ -25,12 +25,12 @@ from crdt_sync.clock import HybridClock
 from crdt_sync.errors import InvalidValue, StoreExists, UnknownCollection, UnknownRecord, UsageError
 from crdt_sync.protocol.messages import UpdatesEntry
 from crdt_sync.protocol.source import Diff
-from crdt_sync.records import Conflict, Document, Editor, Schema, parse_schema, restamp
-from crdt_sync.replica.edits import Edits, EditedRecord
+from crdt_sync.records import Conflict, Document, Editor, Schema, parse_schema
+from crdt_sync.replica.edits import EditedRecord, Edits
 from crdt_sync.replica.integration import integrate
 from crdt_sync.replica.receipts import Holding, holding, refresh_digests
 from crdt_sync.replica.status import PartnerStatus, RecordStatus, Status, partner_status, record_status
-from crdt_sync.replica.views import RecordView
+from crdt_sync.replica.views import RecordView, encode_view
 from crdt_sync.storage.lmdb import LmdbStore
 from crdt_sync.storage.port import Batch, Peer, Store
 
@@ -97,9 +97,7 @@ class Replica:
         return cls.over(LmdbStore.open(Path(path), create=False))
 
     @classmethod
-    def over(
-        cls, store: Store, wall_clock: Callable[[], int] | None = None, rng: random.Random | None = None
-    ) -> Self:
+    def over(cls, store: Store, wall_clock: Callable[[], int] | None = None, rng: random.Random | None = None) -> Self:
         """A replica on an open store, which it will close."""
         return cls(store, wall_clock=wall_clock or _wall_clock, rng=rng or random.SystemRandom())
 
@@ -129,13 +127,15 @@ class Replica:
             known = self.schemas.get(schema.collection)
             if known is not None and known.version > schema.version:
                 raise UsageError(
-                    f"schema {schema.collection!r} is known here in version {known.version}, newer than {schema.version}",
+                    f"schema {schema.collection!r} is here in version {known.version}, newer than {schema.version}",
                     "Raise the version in the schema file.",
                 )
             names = sorted({*self.schemas, schema.collection})
-            self.store.commit(
-                [Batch(meta={"schemas": " ".join(names).encode(), _SCHEMA + schema.collection: schema.to_toml().encode()})]
-            )
+            meta: dict[str, bytes | None] = {
+                "schemas": " ".join(names).encode(),
+                _SCHEMA + schema.collection: schema.to_toml().encode(),
+            }
+            self.store.commit([Batch(meta=meta)])
             self.schemas = {**self.schemas, schema.collection: schema}
 
     def schema_of(self, record: str) -> Schema | None:
@@ -180,7 +180,8 @@ class Replica:
 
     def get(self, record: str) -> RecordView:
         """The record as it is shown, a deleted one too. Raises `UnknownRecord`, `InvalidRecordId`."""
-        view = self.store.view(ids.check_record(record))
+        pending = self._edits.pending(ids.check_record(record))
+        view = encode_view(pending, self.schema_of(record)) if pending else self.store.view(record)
         if view is None:
             raise UnknownRecord(record)
         return RecordView(record, view, self.schema_of(record))
@@ -210,14 +211,15 @@ class Replica:
             if all(view.raw.get(field) == value or view.get(field) == value for field, value in equals.items()):
                 yield view
 
-    def conflicts(self, collection: str | None = None) -> list[tuple[str, Conflict]]:
+    def conflicts(self, collection: str | None = None) -> Sequence[tuple[str, Conflict]]:
         """The open conflicts: values written without knowing each other, where the schema asks for a decision."""
-        found: list[tuple[str, Conflict]] = []
+        return tuple(self._open_conflicts(collection))
+
+    def _open_conflicts(self, collection: str | None) -> Iterator[tuple[str, Conflict]]:
         for view in self.list(collection, deleted=True):
             if view.conflicts:
-                document = self.document(view.record)
-                found += [(view.record, conflict) for conflict in document.conflicts(self.schema_of(view.record))]
-        return found
+                for conflict in self.document(view.record).conflicts(self.schema_of(view.record)):
+                    yield view.record, conflict
 
     def count(self) -> int:
         """How many records are held, deleted ones included."""
@@ -236,9 +238,9 @@ class Replica:
         """Counts over everything: records, and per partner what is pending and refused."""
         return Status(self.name, self.count(), tuple(partner_status(self.store, peer) for peer in self.store.peers()))
 
-    def partners(self) -> list[PartnerStatus]:
+    def partners(self) -> Sequence[PartnerStatus]:
         """Every partner that this replica has synced with."""
-        return list(self.status().partners)
+        return self.status().partners
 
     def record_status(self, record: str) -> RecordStatus:
         """Where the record is known to be stored, pending or refused. Raises `UnknownRecord`."""
@@ -291,7 +293,7 @@ class Replica:
         """The writer id in use, None before the first write."""
         return self._writer
 
-    def peers_except(self, replica: bytes | None) -> list[bytes]:
+    def peers_except(self, replica: bytes | None) -> Sequence[bytes]:
         """The partners, but for one: those whose outboxes a change belongs into."""
         return sorted(self._met - {replica}) if replica else sorted(self._met)
 
@@ -326,7 +328,7 @@ class Replica:
 
     def integrate(
         self, entries: Sequence[UpdatesEntry], origin: bytes, peers: tuple[Peer, ...], owe_to: bytes | None
-    ) -> list[tuple[str, bytes]]:
+    ) -> Sequence[tuple[str, bytes]]:
         """Integrate and store updates of a partner in one commit; returns the gaps as (record, our state vector)."""
         with self.lock:
             gaps, received = integrate(self, entries, origin, peers, owe_to)
@@ -335,11 +337,8 @@ class Replica:
 
     def restamp(self, record: str) -> bool:
         """Give our entries that are stamped ahead of the corrected clock a fresh stamp; whether any were."""
-        with self.edit(record) as editor:
-            document: Document = editor.document
-            if restamp(document, self.clock.now(), self.clock, self.name):
-                editor.touch()
-        return editor.changed
+        with self.lock:
+            return self._edits.restamp(record)
 
     def check_required(self, editor: Editor, record: str) -> None:
         """Raise `InvalidValue` where a new record lacks a required field."""

@@ -10,10 +10,11 @@ from crdt_sync.records import Document, Schema, restore
 
 def encode_view(document: Document, schema: Schema | None) -> bytes:
     """The stored form: compact JSON of the shown values, the open conflicts and the delete flag."""
+    reading = document.read(schema)
     view = {
-        "fields": document.values(schema),
-        "conflicts": sorted(conflict.field for conflict in document.conflicts(schema)),
-        "deleted": document.deleted,
+        "fields": reading.values,
+        "conflicts": sorted(conflict.field for conflict in reading.conflicts),
+        "deleted": reading.deleted,
     }
     return json.dumps(view, ensure_ascii=False, separators=(",", ":")).encode()
 

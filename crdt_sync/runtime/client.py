@@ -1,9 +1,9 @@
 """Syncing with a partner: once, for as long as you like, or compared; for asyncio and for plain code.
 
-    report = sync(replica, Address("ws://relay:8765", token))
-    with keep_syncing(replica, Address("ws://relay:8765", token)) as syncing:
-        with replica.edit("customers") as customer: ...
-        syncing.wait_stored(customer.record, timeout_s=10)
+report = sync(replica, Address("ws://relay:8765", token))
+with keep_syncing(replica, Address("ws://relay:8765", token)) as syncing:
+    with replica.edit("customers") as customer: ...
+    syncing.wait_stored(customer.record, timeout_s=10)
 """
 
 import asyncio
@@ -97,7 +97,7 @@ async def keep_syncing_forever(
             await asyncio.sleep(delay_s)
 
 
-async def _for_ever(conversation: Conversation) -> None:
+async def _for_ever(_: Conversation) -> None:
     await asyncio.Event().wait()
 
 
@@ -146,9 +146,7 @@ class Syncing:
 
     def _run(self, address: Address) -> None:
         asyncio.set_event_loop(self._loop)
-        self._task = self._loop.create_task(
-            keep_syncing_forever(self._replica, address, self._progressed)
-        )
+        self._task = self._loop.create_task(keep_syncing_forever(self._replica, address, self._progressed))
         unsubscribe = self._replica.subscribe(self._committed)
         try:
             with suppress(asyncio.CancelledError):

@@ -37,7 +37,7 @@ from crdt_sync.protocol.effects import (
     Send,
     Welcomed,
 )
-from crdt_sync.protocol.messages import PresenceEntry, Receipt
+from crdt_sync.protocol.messages import PresenceEntry, Receipt, VerdictCode
 from crdt_sync.replica import Event, Replica
 from crdt_sync.replica.partner import Partner
 from crdt_sync.runtime.link import Address, open_link
@@ -62,7 +62,9 @@ class Progress:
 class Conversation:
     """Talk to one partner until it is over. Make it, then await `run`; call nothing from other threads."""
 
-    def __init__(self, replica: Replica, address: Address, on_progress: Callable[[Progress], None] | None = None) -> None:
+    def __init__(
+        self, replica: Replica, address: Address, on_progress: Callable[[Progress], None] | None = None
+    ) -> None:
         self.progress = Progress()
         self.present: tuple[PresenceEntry, ...] = ()
         self._replica = replica
@@ -268,16 +270,8 @@ class Conversation:
             match effect:
                 case Send(frame):
                     self._outgoing.append(frame)
-                case Integrate():
-                    self.progress.received += len(effect.entries)
-                    self.progress.received_bytes += sum(len(entry.update) for entry in effect.entries)
-                    self._work.append(effect)
-                case Owe():
-                    self._work.append(effect)
-                case Acknowledge():
-                    refused = sum(1 for pushed in effect.verdicts if pushed.verdict.reason)
-                    self.progress.pushed += len(effect.verdicts) - refused
-                    self.progress.refused += refused
+                case Integrate() | Owe() | Acknowledge():
+                    self._count(effect)
                     self._work.append(effect)
                 case Welcomed():
                     self._partner.welcomed(effect)
@@ -297,6 +291,17 @@ class Conversation:
         self._state_changed.set()
         if self._on_progress is not None:
             self._on_progress(self.progress)
+
+    def _count(self, effect: Integrate | Owe | Acknowledge) -> None:
+        progress = self.progress
+        match effect:
+            case Integrate(entries=entries):
+                progress.received += len(entries)
+                progress.received_bytes += sum(len(entry.update) for entry in entries)
+            case Acknowledge(verdicts=verdicts):
+                refused = sum(1 for pushed in verdicts if pushed.verdict.code is not VerdictCode.ACCEPTED)
+                progress.pushed += len(verdicts) - refused
+                progress.refused += refused
 
     async def _say_bye(self, link: ClientConnection) -> None:
         assert self._dialer is not None
@@ -338,7 +343,9 @@ def _as_error(closed: Closed, url: str) -> RemoteError:
     who = f"the relay at {url}" if closed.by_partner else f"the session with {url}"
     match closed.code:
         case "unauthorized":
-            return Unauthorized(f"{who} refused the token", "Ask the relay's operator for the token; pass it with --token.")
+            return Unauthorized(
+                f"{who} refused the token", "Ask the relay's operator for the token; pass it with --token."
+            )
         case "version_mismatch":
             return VersionMismatch(f"{who} speaks another protocol version: {closed.message}", "Update the older side.")
         case "timeout":

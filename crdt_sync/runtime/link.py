@@ -6,6 +6,7 @@ from pathlib import Path
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidURI, NegotiationError
+from websockets.typing import Subprotocol
 
 from crdt_sync.errors import Unreachable, UsageError, VersionMismatch
 from crdt_sync.limits import FRAME_BYTES_MAX
@@ -25,7 +26,9 @@ class Address:
 
     def __post_init__(self) -> None:
         if not self.url.startswith(("ws://", "wss://")):
-            raise UsageError(f"{self.url!r} is not the address of a relay", "It looks like ws://host:8765 or wss://host.")
+            raise UsageError(
+                f"{self.url!r} is not the address of a relay", "It looks like ws://host:8765 or wss://host."
+            )
         if not self.token.isascii() or not self.token.isprintable():
             raise UsageError("the token is not printable ASCII", "Copy it again from the relay's operator.")
 
@@ -38,7 +41,7 @@ async def open_link(address: Address) -> ClientConnection:
     try:
         return await connect(
             address.url,
-            subprotocols=[SUBPROTOCOL],
+            subprotocols=[Subprotocol(SUBPROTOCOL)],
             ssl=_context(address),
             compression=None,
             max_size=FRAME_BYTES_MAX,

@@ -21,10 +21,11 @@ class WriterMetrics:
     commits: int = 0
     batches: int = 0
     refused: int = 0
+    failures: int = 0  # commits that failed; see `GroupWriter.submit`
     last_commit_seconds: float = 0.0
 
 
-_Waiting = tuple[Batch, "Future[Committed]"]
+_Waiting = tuple[Batch, "Future[Committed]", int | None]
 
 
 class GroupWriter:
@@ -52,8 +53,11 @@ class GroupWriter:
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
-    def submit(self, batch: Batch) -> "Future[Committed]":
+    def submit(self, batch: Batch, failures: int | None = None) -> "Future[Committed]":
         """Have `batch` committed; the future is done when it is durable, or holds the error that refused it.
+
+        `failures` is how many failed commits (`metrics.failures`) the caller knew of when it made the batch: one
+        that builds on a batch that was refused since is refused too. None: it builds on nothing.
 
         Blocks while `waiting_max` batches wait: that is the disk's pace. Raises `StoreClosed` after `close`.
         """
@@ -61,7 +65,7 @@ class GroupWriter:
         with self._closing:
             if self._closed:
                 raise StoreClosed("the writer was closed", "Open the store again.")
-            self._waiting.put((batch, future))
+            self._waiting.put((batch, future, failures))
         return future
 
     def commit(self, batch: Batch) -> Committed:
@@ -103,7 +107,10 @@ class GroupWriter:
         return joined, False
 
     def _commit(self, joined: Sequence[_Waiting]) -> None:
-        batches = [batch for batch, _ in joined]
+        joined = [item for item in joined if not self._outdated(item)]
+        if not joined:
+            return
+        batches = [batch for batch, _, _ in joined]
         started = time.perf_counter()
         try:
             committed = self._store.commit(batches)
@@ -113,8 +120,9 @@ class GroupWriter:
                 for item in joined:
                     self._commit([item])
                 return
+            self.metrics.failures += 1
             self.metrics.refused += len(joined)
-            for _, future in joined:
+            for _, future, _ in joined:
                 future.set_exception(error)
             return
         self.metrics.last_commit_seconds = time.perf_counter() - started
@@ -122,5 +130,14 @@ class GroupWriter:
         self.metrics.batches += len(joined)
         if self._after_commit is not None:
             self._after_commit(batches, committed)
-        for (_, future), result in zip(joined, committed, strict=True):
+        for (_, future, _), result in zip(joined, committed, strict=True):
             future.set_result(result)
+
+    def _outdated(self, item: _Waiting) -> bool:
+        """Refuse a batch that may build on one that failed after it was made."""
+        _, future, failures = item
+        if failures is None or failures == self.metrics.failures:
+            return False
+        self.metrics.refused += 1
+        future.set_exception(StoreFailed("an earlier commit failed, and this one may build on it", "Try again."))
+        return True

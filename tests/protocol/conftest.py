@@ -36,11 +36,12 @@ frame_bytes = st.integers(8192, INTEGER_EXACT_MAX)
 STRATEGIES = {
     m.Hello: (versions, sixteen, tokens, numbers, resumes, flags, numbers, agents),
     m.Welcome: (st.integers(1, 9), sixteen, numbers, sixteen, numbers, st.integers(0, 1), frame_bytes),
-    m.Changes: (numbers, numbers, _rows(m.ChangesEntry, records, numbers, state_vectors), flags),
+    m.Changes: (numbers, numbers, _rows(m.ChangesEntry, records, numbers, state_vectors)),
     m.Want: (numbers, _rows(m.WantEntry, records, state_vectors)),
     m.Updates: (
         numbers,
         st.none() | numbers,
+        flags,
         _rows(m.UpdatesEntry, records, updates, st.just(b"") | state_vectors),
     ),
     m.Have: (numbers, numbers),
