@@ -285,7 +285,7 @@ class _Reader:
         raise _malformed(f"a value has the unknown kind {kind}")
 
     def _container(self, kind: int, position: int, depth: int) -> int:
-        if depth >= NESTING_MAX:
+        if depth > NESTING_MAX:
             raise _malformed(f"a value is nested deeper than {NESTING_MAX}")
         count, position = read_uint(self.data, position)
         if count > self.size - position:

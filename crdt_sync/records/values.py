@@ -258,10 +258,10 @@ def _read_integer(carrier: object) -> object:
 
 
 def _read_decimal(carrier: object) -> object:
-    if isinstance(carrier, bool) or not isinstance(carrier, (str, int, float)):
+    try:
+        return parse_decimal("", carrier)
+    except InvalidValue:
         return carrier
-    number = Decimal(repr(carrier) if isinstance(carrier, float) else carrier)
-    return number if number.is_finite() else carrier
 
 
 def _read_date(carrier: object) -> object:

@@ -1,0 +1,284 @@
+import random
+
+import pycrdt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pycrdt import Array, Doc
+
+from crdt_sync.errors import UpdateRefused
+from crdt_sync.limits import GROWTH_OPERATIONS_MAX, RECORD_BYTES_MAX, ROOTS_MAX, TAIL_UPDATES_MAX
+from crdt_sync.records import Document, Integrator, content_digest_of, digest_of, scan
+from crdt_sync.records import state_vector as vectors
+from crdt_sync.records.varint import append_uint
+
+SCRIPTS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 11), st.integers(0, 5)), max_size=40)
+RECORD = "customers/a"
+
+
+def integrator(*stored):
+    gate = Integrator(4)
+    gate.integrate(RECORD, stored, [], None, checked=True, snapshot=False)
+    return gate
+
+
+def judge(gate, update, stamp_max=None, checked=True):
+    """The verdict on one update, after checking that what the gate says of its state is true."""
+    outcome = gate.integrate(RECORD, None, [update], stamp_max, checked=checked, snapshot=True)
+    document = gate.document(RECORD)
+    assert outcome.state_vector == document.state_vector()
+    assert digest_of([outcome.snapshot]) == (document.state_vector(), document.digest())
+    assert outcome.changed == outcome.verdicts[0].new
+    return outcome.verdicts[0]
+
+
+def run(data, *, deleted=False):
+    """An update by writer 9 with one run of `data` operations that have no content."""
+    out = bytearray(b"\x01\x01\x09\x00")
+    out += b"\x01\x01\x03c.a" if deleted else b"\x00"
+    append_uint(out, data)
+    return bytes(out) + b"\x00"
+
+
+@given(SCRIPTS, st.randoms(use_true_random=False), st.booleans())
+def test_shuffled_delivery_with_gaps_answered_by_a_difference_converges(office, script, shuffle, checked):
+    people = office.play(script)
+    deliveries = [(person, update) for person in people for update in person.sent] * 2
+    gates = [integrator() for _ in range(2)]
+    for gate in gates:
+        shuffle.shuffle(deliveries)
+        for person, update in deliveries:
+            verdict = judge(gate, update, checked=checked)
+            if verdict.code == "gap":
+                answer = person.document.diff(gate.document(RECORD).state_vector())
+                verdict = judge(gate, answer, checked=checked)
+            assert verdict.code == "accepted"
+    office.meet(*people)
+    for gate in gates:
+        document = gate.document(RECORD)
+        assert document.digest() == people[0].document.digest()
+        assert document.read(office.schema) == people[0].document.read(office.schema)
+
+
+def test_with_the_gate_planted_open_shuffled_delivery_diverges(office):
+    """The same deliveries straight into documents end different: the gate is what the test above sees."""
+    shuffle = random.Random(7)  # noqa: S311
+    diverged = 0
+    for _ in range(60):
+        doc, updates = Doc(client_id=1), []
+        for number in range(6):
+            before = doc.get_state()
+            array = doc.get(f"c.{number % 2}", type=Array)
+            with doc.transaction():
+                array.clear()
+                array.append([number, number, "ann"])
+            updates.append(doc.get_update(before))
+        shuffle.shuffle(updates)
+        open_gate, gate = Document.load(updates), integrator()
+        for update in updates:
+            if judge(gate, update).code == "gap":
+                assert judge(gate, doc.get_update(gate.document(RECORD).state_vector())).code == "accepted"
+        assert gate.document(RECORD).values() == {"0": 4, "1": 5}
+        diverged += open_gate.values() != gate.document(RECORD).values()
+    assert diverged > 0
+
+
+@pytest.mark.parametrize("checked", [True, False])
+def test_a_duplicate_is_accepted_and_is_nothing_new(office, checked):
+    person = office.person(1)
+    update = person.edit(lambda editor: editor.update({"company": "Ann"}))
+    deletion = person.edit(lambda editor: editor.clear("company"))
+    gate = integrator()
+    assert [judge(gate, item, checked=checked).new for item in (update, update, deletion, deletion, update)] == [
+        True, False, True, False, False
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("checked", [True, False])
+def test_an_update_that_only_deletes_is_new(office, checked):
+    person = office.person(1)
+    update = person.edit(lambda editor: editor.add("tags", "vip"))
+    deletion = person.edit(lambda editor: editor.remove("tags", "vip"))
+    gate = integrator()
+    verdicts = [judge(gate, item, checked=checked) for item in (update, deletion, deletion)]
+    assert [(verdict.code, verdict.new) for verdict in verdicts] == [
+        ("accepted", True), ("accepted", True), ("accepted", False)
+    ]  # fmt: skip
+    assert gate.document(RECORD).values() == {}
+
+
+@pytest.mark.parametrize("checked", [True, False])
+def test_a_missing_origin_a_missing_clock_and_a_deletion_ahead_are_gaps_without_a_trace(office, checked):
+    ann = office.person(1)
+    first = ann.edit(lambda editor: editor.text("notes").insert(0, "Hello"))
+    bob = office.person(2, [first])
+    builds_on_ann = bob.edit(lambda editor: editor.text("notes").insert(5, " world"))
+    second = ann.edit(lambda editor: editor.text("notes").insert(0, ">"))
+    ahead = ann.edit(lambda editor: editor.text("notes").delete(0, 6))
+    gate = integrator()
+    before = gate.document(RECORD).digest()
+    for update in (builds_on_ann, second, ahead):
+        verdict = judge(gate, update, checked=checked)
+        assert (verdict.code, verdict.new) == ("gap", False)
+        assert verdict.reason
+        assert gate.document(RECORD).digest() == before
+    for update in (first, builds_on_ann, second, ahead):
+        assert judge(gate, update, checked=checked).code == "accepted"
+    assert gate.document(RECORD).values() == {"notes": " world"}
+
+
+@pytest.mark.parametrize("checked", [True, False])
+def test_an_update_with_a_gap_inside_is_a_gap(office, checked):
+    ann = office.person(1)
+    parts = [ann.edit(lambda editor, n=n: editor.append("timeline", n)) for n in range(3)]
+    gate = integrator()
+    assert judge(gate, pycrdt.merge_updates(parts[0], parts[2]), checked=checked).code == "gap"
+    assert judge(gate, pycrdt.merge_updates(*parts), checked=checked).code == "accepted"
+
+
+def test_each_update_is_judged_by_itself(office):
+    ann = office.person(1)
+    first, second, third = (ann.edit(lambda editor, n=n: editor.append("timeline", n)) for n in range(3))
+    gate = integrator()
+    outcome = gate.integrate(RECORD, None, [first, b"\xff", third, second], None, checked=True, snapshot=False)
+    assert [verdict.code for verdict in outcome.verdicts] == ["accepted", "malformed", "gap", "accepted"]
+    assert outcome.state_vector == vectors.encode({1: 2})
+    assert outcome.snapshot is None
+    assert outcome.changed
+
+
+def test_a_stamp_is_accepted_up_to_the_limit_and_refused_beyond(office):
+    update = office.person(1).edit(lambda editor: editor.update({"company": "Ann"}))
+    stamp = scan(update).stamps
+    gate = integrator()
+    assert judge(gate, update, stamp_max=stamp - 1).code == "clock_ahead"
+    assert gate.document(RECORD).values() == {}
+    assert judge(gate, update, stamp_max=stamp).code == "accepted"
+
+
+def test_a_record_grows_to_its_limit_and_no_further(office):
+    document = Document(1)
+    gate, codes, content = integrator(), [], "x" * 60_000
+    while "too_large" not in codes:
+        before = document.state_vector()
+        with document.transaction() as transaction:
+            document.array(transaction, "l.timeline").insert(transaction, 0, [content, 1, "ann"])
+        codes.append(judge(gate, document.diff(before)).code)
+    assert codes == ["accepted"] * (len(codes) - 1) + ["too_large"]
+    size = gate.document(RECORD).size
+    assert RECORD_BYTES_MAX - 61_000 < size <= RECORD_BYTES_MAX
+    assert judge(gate, office.person(2).edit(lambda editor: editor.add("tags", "x"))).code == "accepted"
+
+
+def test_the_number_of_roots_is_limited_on_both_sides():
+    def update(writer, count):
+        document = Document(writer)
+        with document.transaction() as transaction:
+            for number in range(count):
+                document.array(transaction, f"c.f{writer}_{number}").insert(transaction, 0, [1, 1, "a"])
+        return document.diff()
+
+    gate = integrator()
+    assert judge(gate, update(1, ROOTS_MAX)).code == "accepted"
+    assert judge(gate, update(2, 1)).code == "too_large"
+    assert len(gate.document(RECORD).values()) == ROOTS_MAX
+
+
+def test_runs_without_content_are_limited_on_both_sides():
+    assert judge(integrator(), run(GROWTH_OPERATIONS_MAX)).code == "accepted"
+    assert judge(integrator(), run(GROWTH_OPERATIONS_MAX + 1)).code == "malformed"
+
+
+def test_bytes_that_raise_leave_the_record_as_it_was(office, monkeypatch):
+    class Panic(BaseException):
+        pass
+
+    person = office.person(1)
+    gate = integrator(person.edit(lambda editor: editor.update({"company": "Ann"})))
+    update = person.edit(lambda editor: editor.update({"company": "Bob"}))
+    apply = Document.apply
+    broken = gate.document(RECORD)
+
+    def panicking(document, bytes_):
+        apply(document, bytes_)
+        if document is broken:
+            raise Panic("the lock is poisoned")
+
+    monkeypatch.setattr(Document, "apply", panicking)
+    assert judge(gate, update).code == "malformed"
+    assert gate.document(RECORD) is not broken
+    assert gate.document(RECORD).values() == {"company": "Ann"}
+    assert judge(gate, update).code == "accepted"
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, MemoryError, SystemExit])
+def test_a_stop_of_the_program_is_passed_on_and_leaves_the_record_as_it_was(office, monkeypatch, stop):
+    person = office.person(1)
+    gate = integrator(person.edit(lambda editor: editor.update({"company": "Ann"})))
+    update = person.edit(lambda editor: editor.update({"company": "Bob"}))
+
+    def stopping(document, bytes_):
+        raise stop
+
+    monkeypatch.setattr(Document, "is_missing", stopping)
+    with pytest.raises(stop):
+        gate.integrate(RECORD, None, [update], None, checked=True, snapshot=False)
+    monkeypatch.undo()
+    assert gate.document(RECORD).values() == {"company": "Ann"}
+
+
+def test_a_record_is_rebuilt_right_after_its_good_bytes_were_joined(office):
+    person = office.person(1)
+    gate = integrator()
+    for number in range(TAIL_UPDATES_MAX * 2 + 5):
+        update = person.edit(lambda editor, n=number: editor.update({"company": str(n)}))
+        assert judge(gate, update).new
+        missing = office.person(100 + number, [person.document.diff()])
+        missing.edit(lambda editor: editor.text("notes").insert(0, "a"))
+        gap = missing.edit(lambda editor: editor.text("notes").insert(1, "b"))
+        assert judge(gate, gap).code == "gap"
+    assert gate.document(RECORD).digest() == person.document.digest()
+
+
+def test_the_least_recently_used_record_is_evicted_and_must_be_given_again(one_entry_update):
+    gate = Integrator(2)
+    for name in ("a", "b"):
+        assert gate.integrate(f"customers/{name}", [], [], None, checked=True, snapshot=False).evicted == ()
+    gate.integrate("customers/a", None, [], None, checked=True, snapshot=False)
+    outcome = gate.integrate("customers/c", [], [], None, checked=True, snapshot=False)
+    assert outcome.evicted == ("customers/b",)
+    assert gate.known == {"customers/a", "customers/c"}
+    with pytest.raises(KeyError):
+        gate.integrate("customers/b", None, [one_entry_update], None, checked=True, snapshot=False)
+    gate.forget("customers/a")
+    gate.forget("customers/a")
+    assert gate.known == {"customers/c"}
+    with pytest.raises(KeyError):
+        gate.document("customers/a")
+    with pytest.raises(ValueError, match="at least one"):
+        Integrator(0)
+
+
+def test_stored_bytes_that_cannot_be_read_are_named():
+    with pytest.raises(UpdateRefused, match="customers/a"):
+        Integrator(1).integrate(RECORD, [b"\xff\xff"], [], None, checked=True, snapshot=False)
+
+
+@given(SCRIPTS)
+@settings(max_examples=40)
+def test_the_digests_of_stored_bytes_are_those_of_the_record(office, script):
+    document = office.play(script)[0].document
+    assert digest_of([document.diff()]) == (document.state_vector(), document.digest())
+    assert content_digest_of([document.diff()]) == document.content_digest()
+
+
+@given(SCRIPTS, st.randoms(use_true_random=False))
+@settings(max_examples=60)
+def test_updates_that_scan_lets_through_agree_with_the_unchecked_gate(office, script, shuffle):
+    updates = [update for person in office.play(script) for update in person.sent]
+    shuffle.shuffle(updates)
+    checked, trusted = integrator(), integrator()
+    for update in updates:
+        one, other = judge(checked, update), judge(trusted, update, checked=False)
+        assert (one.code, one.new) == (other.code, other.new)
+    assert checked.document(RECORD).digest() == trusted.document(RECORD).digest()

@@ -1,0 +1,90 @@
+import pytest
+
+from crdt_sync.errors import InvalidSchema
+from crdt_sync.limits import FIELDS_MAX
+from crdt_sync.records import FieldSpec, Schema, bundled_schema, load_schema, parse_schema
+
+HEAD = 'collection = "people"\nversion = 1\n'
+
+
+def test_the_bundled_schema_survives_its_toml(schema):
+    assert parse_schema(schema.to_toml(), "stored") == schema
+    assert schema.fields["phone"].kind == "review"
+    assert schema.fields["visits"].type == "integer"
+    assert schema.natural_key == ()
+
+
+def test_a_label_with_quotes_controls_and_every_script_survives_toml():
+    label = 'a "b" \\ \n\t\x7f 張偉 😀'
+    schema = Schema(collection="people", version=3, label=label, fields={"name": FieldSpec(label=label)})
+    assert parse_schema(schema.to_toml(), "stored") == schema
+
+
+def test_a_schema_file_is_loaded_and_its_absence_is_named(tmp_path):
+    path = tmp_path / "people.toml"
+    with pytest.raises(InvalidSchema, match=r"people\.toml"):
+        load_schema(path)
+    path.write_text(HEAD + "[fields.name]\n", encoding="utf-8")
+    assert load_schema(path).fields["name"] == FieldSpec()
+    path.write_bytes(b"\xff")
+    with pytest.raises(InvalidSchema, match="UTF-8"):
+        load_schema(path)
+
+
+def test_an_unknown_bundled_schema_names_the_known_ones():
+    with pytest.raises(InvalidSchema) as caught:
+        bundled_schema("../secrets")
+    assert "customers" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("not toml", "TOML"),
+        ("", "collection"),
+        (HEAD + "fields = {}", "1 to"),
+        (HEAD + '[fields.name]\nkind = "magic"', "'name', 'kind'"),
+        (HEAD + '[fields.name]\nkinds = "value"', "'name', 'kinds'"),
+        (HEAD + "[fields.Name]", "'Name'"),
+        (HEAD + "[fields._deleted]", "'_deleted'"),
+        (HEAD + '[fields.n]\nkind = "counter"\ntype = "date"', "counter"),
+        (HEAD + '[fields.n]\nkind = "text"\ntype = "json"', "text"),
+        (HEAD + '[fields.n]\ntype = "enum"', "choices"),
+        (HEAD + '[fields.n]\nchoices = ["a"]', "choices"),
+        (HEAD + '[fields.n]\nkind = "stage"', "states"),
+        (HEAD + '[fields.n]\nkind = "stage"\nstates = ["a"]\ntransitions = {a = ["b"]}', "unknown state 'b'"),
+        (HEAD + '[fields.n]\nkind = "stage"\nstates = ["a", "b"]\nranks = {a = 1}', "ranks"),
+        (HEAD + '[fields.n]\nkind = "stage"\nstates = ["a", "a"]', "twice"),
+        (HEAD + '[fields.n]\ncollection = "people"', "reference"),
+        (HEAD + '[fields.n]\ntype = "reference"\ncollection = "Not One"', "collection"),
+        (HEAD + '[fields.n]\nkind = "set"\nrequired = true', "required"),
+        (HEAD + '[fields.n]\nsection = "No No"', "section"),
+        (HEAD + 'natural_key = ["email"]\n[fields.n]', "unknown field 'email'"),
+        (HEAD + 'natural_key = ["n", "n"]\n[fields.n]', "twice"),
+        (HEAD + 'natural_key = ["n"]\n[fields.n]\nkind = "set"', "'set'"),
+        (HEAD + '[fields.a]\naliases = ["Mail"]\n[fields.b]\naliases = ["mail"]', "'mail'"),
+        (HEAD.replace("1", "0") + "[fields.n]", "version"),
+        (HEAD.replace("people", "People") + "[fields.n]", "collection"),
+    ],
+)
+def test_a_wrong_schema_is_refused_with_file_and_place(text, named):
+    with pytest.raises(InvalidSchema, match="my.toml") as caught:
+        parse_schema(text, "my.toml")
+    assert named in caught.value.message
+    assert caught.value.hint
+
+
+def test_the_number_of_fields_is_limited_on_both_sides():
+    def text(count):
+        return HEAD + "".join(f"[fields.f{number}]\n" for number in range(count))
+
+    assert len(parse_schema(text(FIELDS_MAX), "x").fields) == FIELDS_MAX
+    with pytest.raises(InvalidSchema):
+        parse_schema(text(FIELDS_MAX + 1), "x")
+
+
+def test_states_are_ranked_by_their_order_or_explicitly(schema):
+    plain = FieldSpec(kind="stage", states=("lead", "won"))
+    assert [plain.rank(state) for state in ("lead", "won", "new one", None)] == [0, 1, -1, -1]
+    stage = schema.fields["stage"]
+    assert stage.rank("won") > stage.rank("negotiation") > stage.rank("lost") > stage.rank("unknown")
