@@ -81,11 +81,12 @@ class Dialer(Session):
         self._gaps: dict[str, int] = {}  # how often each record under repair had a gap
         self._repairing: dict[int, frozenset[str]] = {}  # Integrate effects that end a repair
         self._number = 0  # of Integrate effects
-        self._integrating: dict[int, tuple[int, int | None]] = {}  # their sizes and cursors
+        self._integrating: dict[int, tuple[int, int | None, bool]] = {}  # size, cursor, whether something is owed
         self._had = 0
         self._stored = 0
         self._inventory_after = ""
         self._inventory_pages: set[int] = set()
+        self._owing = 0  # Owe effects under way
         self._ending = False  # the partner has told the end of its feed
         self._scan: str | None = None  # the outbox is read on behind this record
         self._ready: dict[str, None] = {}  # records to push next, oldest first
@@ -118,6 +119,7 @@ class Dialer(Session):
         return (
             self.state is State.LIVE
             and not self._integrating
+            and not self._owing
             and not self._pushing
             and not self._acknowledging
             and not self._ready
@@ -175,7 +177,9 @@ class Dialer(Session):
         """`Integrate` is on disk, but for `gaps`: records whose updates need earlier ones, with our vectors."""
         if self.closed:
             return
-        size, cursor = self._integrating.pop(number)
+        size, cursor, owe = self._integrating.pop(number)
+        if owe:
+            self._scan = ""
         self._stored += size
         self._cursor_stored = self._cursor_stored if cursor is None else cursor
         for record in self._repairing.pop(number, ()):
@@ -190,6 +194,12 @@ class Dialer(Session):
             self._had = self._stored
             self._send(Have(self._cursor_stored, self._stored))
         self._finish_catching_up()
+
+    def owed(self, now: int) -> None:
+        """`Owe` is on disk: the outbox has new entries."""
+        if not self.closed:
+            self._owing -= 1
+            self._scan = ""
 
     def acknowledged(self, number: int, again: Sequence[str], now: int) -> None:
         """`Acknowledge` is on disk; `again` are records of it that still have something to push."""
@@ -237,8 +247,8 @@ class Dialer(Session):
         wanted = [record for record, digest in theirs.items() if ours.get(record) != digest]
         owed = tuple(record for record in ours if record not in theirs)
         if owed:
+            self._owing += 1
             self._effects.append(Owe(owed))
-            self._scan = ""
         if inventory.entries:
             self._inventory_pages.add(inventory.page)
             self._want(inventory.page, wanted)
@@ -286,7 +296,7 @@ class Dialer(Session):
         self._number += 1
         if cursor is not None and (self._repairs or self._repairing):
             self._cursor, cursor = cursor, None  # held back until the repair is stored
-        self._integrating[self._number] = (sum(len(entry.update) for entry in entries), cursor)
+        self._integrating[self._number] = (sum(len(entry.update) for entry in entries), cursor, owe)
         self._effects.append(Integrate(self._number, entries, cursor, owe))
 
     def _want(self, page: int, records: Sequence[str]) -> None:

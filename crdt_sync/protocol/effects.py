@@ -51,7 +51,7 @@ class Integrate:
 
 @dataclass(frozen=True, slots=True)
 class Owe:
-    """The partner lacks these records: put them into the outbox, before any later cursor is stored."""
+    """The partner lacks these records: put them into the outbox. Answer: `Dialer.owed`."""
 
     records: tuple[str, ...]
 

@@ -256,6 +256,7 @@ class Conversation:
                 return [*answers, _integrated(dialer, joined.number, gaps)]
             case Owe() as owe:
                 self._partner.owe(owe)
+                return [dialer.owed]
             case Acknowledge() as acknowledge:
                 again = self._partner.acknowledge(acknowledge)
                 return [lambda now: dialer.acknowledged(acknowledge.number, again, now)]
