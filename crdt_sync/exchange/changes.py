@@ -19,20 +19,25 @@ from crdt_sync.records.values import canonical, normalise
 Operation = Literal["write", "replace", "add", "append", "increment"]
 
 _SINGLE = frozenset({"value", "review", "stage"})
+# Clearing a field that was never written changes nothing, so a null is written over something else.
+_BEFORE_NULL: dict[str, object] = {"string": "", "integer": 0, "decimal": 0, "boolean": False, "json": False}
 _LOG_ENTRY_KEYS = frozenset({"value", "at", "by"})
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One edit of one field, already checked against the schema."""
+    """One edit of one field, already checked against the schema; `before` is written first, if it is given."""
 
     operation: Operation
     field: str
     value: object
+    before: object | Missing = MISSING
 
     def apply(self, editor: RecordEditor) -> None:
         """Make the edit. Raises `UsageError`, for example for a stage that cannot be reached."""
         if self.operation == "write":
+            if self.before is not MISSING:
+                editor[self.field] = self.before
             editor[self.field] = self.value
         elif self.operation == "replace":
             editor.text(self.field).replace(str(self.value))
@@ -47,22 +52,33 @@ class Change:
 def changes(field: str, spec: FieldSpec, cell: Cell, present: object | Missing, *, typed: bool) -> Iterator[Change]:
     """The edits that `cell` asks of a field that now holds the carrier `present`.
 
-    An empty cell asks for nothing. Sets and logs grow by what they lack and never lose anything; a counter is moved
-    to the number. `typed` tells whether a text cell is a JSON text itself or stands for a JSON value.
+    An empty cell asks for nothing; a JSON null is kept as a value of its own, or clears what is there. Sets and logs
+    grow by what they lack and never lose anything; a counter is moved to the number. `typed` tells whether a text
+    cell is a JSON text itself or stands for a JSON value.
     Raises `InvalidValue`.
     """
     if cell is MISSING:
         return
     if spec.kind in _SINGLE:
-        if cell is None and (spec.required or spec.kind == "stage"):
+        if cell is None:
+            yield from _null(field, spec, present)
             return
-        value = _single_value(field, spec, cell, typed)
+        value = single_value(field, spec, cell, typed=typed)
         carrier = normalise(field, spec, value)
         # True == 1 in Python, but not as a value of a customer.
         if carrier != present or carrier.__class__ is not present.__class__:
             yield Change("write", field, value)
     elif cell is not None:
         yield from _growth(field, spec, cell, present, typed)
+
+
+def _null(field: str, spec: FieldSpec, present: object | Missing) -> Iterator[Change]:
+    if present is None or spec.required or spec.kind == "stage":
+        return
+    if present is not MISSING:
+        yield Change("write", field, None)
+    elif spec.type in _BEFORE_NULL:
+        yield Change("write", field, None, before=_BEFORE_NULL[spec.type])
 
 
 def _growth(field: str, spec: FieldSpec, cell: Cell, present: object | Missing, typed: bool) -> Iterator[Change]:
@@ -91,14 +107,15 @@ def _growth(field: str, spec: FieldSpec, cell: Cell, present: object | Missing, 
 
 
 def _counter(field: str, spec: FieldSpec, cell: Cell, present: object | Missing) -> Iterator[Change]:
-    carrier = normalise(field, spec, _single_value(field, spec, cell, True))
+    carrier = normalise(field, spec, single_value(field, spec, cell, typed=True))
     now = Decimal(0) if present is MISSING or present is None else Decimal(str(present))
     amount = Decimal(str(carrier)) - now
     if amount:
         yield Change("increment", field, int(amount) if spec.type == "integer" else amount)
 
 
-def _single_value(field: str, spec: FieldSpec, cell: Cell, typed: bool) -> object:
+def single_value(field: str, spec: FieldSpec, cell: Cell, *, typed: bool) -> object:
+    """What `cell` means in a field of one value, ready for `normalise`. Raises `InvalidValue`."""
     kind = spec.type
     if cell is None:
         return None
@@ -125,7 +142,7 @@ def _members(field: str, spec: FieldSpec, cell: Cell, typed: bool) -> list[objec
     if isinstance(cell, list):
         return list(cell)
     if not isinstance(cell, str):
-        return [_single_value(field, spec, cell, typed)]
+        return [single_value(field, spec, cell, typed=typed)]
     if cell.lstrip().startswith("["):
         try:
             found = parse_json(cell)

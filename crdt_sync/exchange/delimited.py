@@ -79,7 +79,7 @@ class DelimitedTable(Table):
                     "If the first row is data already, say that there is no header.",
                 )
             if self._options.header:
-                return tuple(cells)
+                return tuple(map(unguard, cells) if self._options.guarded else cells)
             return tuple(f"Column {number}" for number in range(1, len(cells) + 1))
         raise InvalidTable(f"{self.name!r} is empty", "A table needs at least a row of headers.")
 

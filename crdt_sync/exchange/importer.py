@@ -82,7 +82,7 @@ def import_table(
         replica.add_schema(infer_schema(table, collection))
     schema = replica.schemas[collection]
     matched = match_columns(table.columns, schema, _with_record(mapping, record_column))
-    keys = record_keys(table.columns, matched, schema, key_columns, record_column)
+    keys = record_keys(table, matched, schema, key_columns, record_column)
     targets = _targets(table.columns, matched.fields, schema)
     run = _Run(replica, keys, targets, table.typed, clear_empty, on_error)
     rows = table.rows()
@@ -132,6 +132,9 @@ class _Run:
         record = self.keys.record_of(row)
         if isinstance(record, RowError):
             return record
+        if record is None:
+            self.unchanged += 1
+            return None
         present: ReadableRecord | None = None
         with suppress(UnknownRecord):
             present = self.replica.get(record)

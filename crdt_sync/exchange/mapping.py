@@ -95,8 +95,8 @@ def _claim(
     claimed: set[str],
 ) -> None:
     candidates: dict[str, list[str]] = {}
-    for header, field in names:
-        candidates.setdefault(spelling(header), []).append(field)
+    for header, name in names:
+        candidates.setdefault(spelling(header), []).append(name)
     for position, header in enumerate(columns):
         if position in found:
             continue

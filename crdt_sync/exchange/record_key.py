@@ -3,15 +3,17 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
-from crdt_sync.errors import InvalidTable
+from crdt_sync.errors import InvalidTable, InvalidValue
+from crdt_sync.exchange.changes import single_value
 from crdt_sync.exchange.mapping import ColumnMapping, column_position
-from crdt_sync.exchange.table import MISSING, Cell, Row, RowError
+from crdt_sync.exchange.table import MISSING, Cell, Row, RowError, Table
 from crdt_sync.ids import collection_of, is_record, natural_record, record_id
-from crdt_sync.records.schema import Schema
+from crdt_sync.records.schema import FieldSpec, Schema
+from crdt_sync.records.values import normalise, restore
 
 
 @dataclass(slots=True)
@@ -28,6 +30,8 @@ class RecordKeys:
     headers: tuple[str, ...]
     key_positions: tuple[int, ...]
     record_position: int | None
+    natural: dict[int, tuple[str, FieldSpec]]  # column position to the field of the natural key; empty without one
+    typed: bool
     _row_order: tuple[int, ...] = ()
     _occurrences: Counter[str] = field(default_factory=Counter)
     _seen: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -35,8 +39,8 @@ class RecordKeys:
     def __post_init__(self) -> None:
         self._row_order = tuple(sorted(range(len(self.headers)), key=self.headers.__getitem__))
 
-    def record_of(self, row: Row) -> str | RowError:
-        """The record id of a row."""
+    def record_of(self, row: Row) -> str | RowError | None:
+        """The record id of a row; None for a row with the key and the cells of an earlier one."""
         if self.record_position is not None and (given := row.cells[self.record_position]) is not MISSING:
             return self._unique(row, self._given(row, given))
         if self.key_positions:
@@ -53,19 +57,33 @@ class RecordKeys:
     def _by_key(self, row: Row) -> str | RowError:
         parts = []
         for position in self.key_positions:
-            part = "" if row.cells[position] is None else _text(row.cells[position])
+            header, cell = self.headers[position], row.cells[position]
+            try:
+                part = self._natural(position, cell) if self.natural else _text(cell)
+            except InvalidValue as error:
+                return RowError(row.line, header, error.code, error.message)
             if not part.strip():
-                return RowError(row.line, self.headers[position], "key_missing", "the key is empty")
+                return RowError(row.line, header, "key_missing", "the key is empty")
             parts.append(part)
         return natural_record(self.collection, parts)
 
-    def _unique(self, row: Row, record: str | RowError) -> str | RowError:
+    def _natural(self, position: int, cell: Cell) -> str:
+        """The text that a replica makes its key of: that of the value, not of the cell; `1.50` is 1.5."""
+        name, spec = self.natural[position]
+        if cell is MISSING or cell is None:
+            return ""
+        value = single_value(name, spec, cell, typed=self.typed)
+        return str(restore(spec, normalise(name, spec, value)))
+
+    def _unique(self, row: Row, record: str | RowError) -> str | RowError | None:
         if isinstance(record, RowError):
             return record
         content = hash(repr(row.cells))
         line, earlier = self._seen.setdefault(record, (row.line, content))
-        if earlier == content:
+        if line == row.line:
             return record
+        if earlier == content:
+            return None
         key = " / ".join(_text(row.cells[position]) for position in self.key_positions) or record
         header = self.headers[self.key_positions[0]] if self.key_positions else ""
         return RowError(row.line, header, "duplicate_key", f"the key {key[:80]!r} was in line {line}, with other cells")
@@ -85,7 +103,7 @@ class RecordKeys:
 
 
 def record_keys(
-    columns: tuple[str, ...],
+    table: Table,
     mapping: ColumnMapping,
     schema: Schema,
     key_columns: Sequence[str],
@@ -97,25 +115,27 @@ def record_keys(
             f"records of {schema.collection!r} are identified by {', '.join(schema.natural_key)}",
             "Leave the key columns out; the schema decides.",
         )
-    natural = tuple(_natural_positions(columns, mapping, schema)) if schema.natural_key else ()
+    columns = table.columns
+    natural = {
+        _natural_position(columns, mapping, schema, name): (name, schema.fields[name]) for name in schema.natural_key
+    }
     chosen = tuple(column_position(columns, mapping.fields, column) for column in key_columns)
     record = column_position(columns, (), record_column) if record_column is not None else None
-    return RecordKeys(schema.collection, columns, natural or chosen, record)
+    return RecordKeys(schema.collection, columns, tuple(natural) or chosen, record, natural, table.typed)
 
 
-def _natural_positions(columns: tuple[str, ...], mapping: ColumnMapping, schema: Schema) -> Iterator[int]:
-    for name in schema.natural_key:
-        if name not in mapping.fields:
-            listing = ", ".join(map(repr, columns))
-            raise InvalidTable(
-                f"no column goes to {name!r}, which identifies records of {schema.collection!r}",
-                f"Map one of the columns to it: {listing}.",
-            )
-        yield mapping.fields.index(name)
+def _natural_position(columns: tuple[str, ...], mapping: ColumnMapping, schema: Schema, name: str) -> int:
+    if name not in mapping.fields:
+        listing = ", ".join(map(repr, columns))
+        raise InvalidTable(
+            f"no column goes to {name!r}, which identifies records of {schema.collection!r}",
+            f"Map one of the columns to it: {listing}.",
+        )
+    return mapping.fields.index(name)
 
 
 def _text(cell: Cell) -> str:
-    if cell is MISSING:
+    if cell is MISSING or cell is None:
         return ""
     return cell if isinstance(cell, str) else _ENCODE(cell)
 

@@ -10,7 +10,7 @@ from typing import IO, Any
 
 from crdt_sync.errors import InvalidTable
 
-_TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".tab", ".psv", ".txt", ".json", ".jsonl", ".ndjson", ".xlsx"})
+_TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".tab", ".psv", ".json", ".jsonl", ".ndjson", ".xlsx"})
 
 
 class Source:

@@ -116,13 +116,26 @@ def write_workbook(
     openpyxl = _openpyxl(TableNotWritten)
     book = openpyxl.Workbook(write_only=True)
     sheet = book.create_sheet(title[:31])
+    try:
+        _fill(openpyxl, sheet, headers, rows)
+    except BaseException:
+        book.save(io.BytesIO())  # lets openpyxl close and remove its temporary files
+        raise
+    book.save(stream)
+
+
+def _fill(
+    openpyxl: Any,
+    sheet: Any,
+    headers: Sequence[str] | None,
+    rows: Iterable[Sequence[tuple[FieldSpec, object]]],
+) -> None:
     if headers is not None:
         sheet.append([_text(openpyxl, sheet, header) for header in headers])
     for number, row in enumerate(rows, 1):
         if number + (headers is not None) > _ROWS_MAX:
             raise TableNotWritten(f"a sheet holds at most {_ROWS_MAX:,} rows", "Export as CSV.")
         sheet.append([_written(openpyxl, sheet, spec, carrier) for spec, carrier in row])
-    book.save(stream)
 
 
 def _written(openpyxl: Any, sheet: Any, spec: FieldSpec, carrier: object) -> Any:

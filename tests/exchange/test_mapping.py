@@ -1,0 +1,89 @@
+import pytest
+
+from crdt_sync.errors import InvalidTable, UnknownField
+from crdt_sync.exchange import infer_schema, match_columns
+from crdt_sync.records.schema import FieldSpec, Schema, bundled_schema
+
+
+def schema(**fields: FieldSpec) -> Schema:
+    return Schema(collection="things", version=1, fields=fields)
+
+
+def test_columns_are_found_by_name_label_alias_and_looser_spelling():
+    fields = schema(
+        name=FieldSpec(), company=FieldSpec(label="Company"), zip=FieldSpec(aliases=("PostalCode",)), city=FieldSpec()
+    )
+    found = match_columns(["name", "Company", "PostalCode", " CITY: "], fields)
+    assert found.fields == ("name", "company", "zip", "city")
+    assert found.unmapped == ()
+
+
+def test_columns_that_no_field_takes_are_reported():
+    found = match_columns(["name", "shoe size", "mood"], schema(name=FieldSpec()))
+    assert found.fields == ("name", None, None)
+    assert found.unmapped == ("shoe size", "mood")
+
+
+def test_an_exact_header_is_served_before_a_similar_one():
+    assert match_columns(["Name", "name"], schema(name=FieldSpec())).fields == (None, "name")
+
+
+def test_two_columns_never_share_a_field():
+    found = match_columns(["phone", "Phone"], schema(phone=FieldSpec()))
+    assert (found.fields, found.unmapped) == (("phone", None), ("Phone",))
+
+
+def test_overrides_win_and_none_leaves_a_column_out_without_reporting_it():
+    fields = schema(name=FieldSpec(), company=FieldSpec())
+    found = match_columns(["name", "company", "x"], fields, {"x": "name", "company": None})
+    assert found.fields == (None, None, "name")
+    assert found.unmapped == ("name",)
+
+
+def test_a_set_takes_several_columns_and_a_value_does_not():
+    fields = schema(phones=FieldSpec(kind="set"), fax=FieldSpec())
+    assert match_columns(["a", "b"], fields, {"a": "phones", "b": "phones"}).fields == ("phones", "phones")
+    with pytest.raises(InvalidTable):
+        match_columns(["a", "b"], fields, {"a": "fax", "b": "fax"})
+
+
+def test_a_column_can_be_named_by_its_position():
+    assert match_columns(["a", "a"], schema(x=FieldSpec()), {"#2": "x"}).fields == (None, "x")
+
+
+def test_an_override_of_nothing_and_to_nothing_is_refused():
+    with pytest.raises(InvalidTable):
+        match_columns(["a"], schema(x=FieldSpec()), {"b": "x"})
+    with pytest.raises(InvalidTable):
+        match_columns(["a"], schema(x=FieldSpec()), {"#2": "x"})
+    with pytest.raises(UnknownField):
+        match_columns(["a"], schema(x=FieldSpec()), {"a": "y"})
+
+
+def test_accents_width_and_case_do_not_matter():
+    fields = schema(name=FieldSpec(label="Prénom"), phone=FieldSpec(label="電話番号"))
+    assert match_columns(["PRENOM", "電話番号 "], fields).fields == ("name", "phone")
+
+
+def test_headers_like_the_made_up_names_of_other_fields_are_not_confused(write):
+    table = write("a.csv", "a,a,a_2,\n1,2,3,4\n")
+    inferred = infer_schema(table, "things")
+    assert match_columns(table.columns, inferred).fields == tuple(inferred.fields)
+
+
+def test_northwind_fits_the_bundled_customers(shared_data, write):
+    table = write("a.csv", (shared_data / "tables" / "northwind_customers.csv").read_bytes())
+    found = match_columns(table.columns, bundled_schema("customers"))
+    assert dict(zip(table.columns, found.fields, strict=True)) == {
+        "CustomerID": None,
+        "CompanyName": "company",
+        "ContactName": "name",
+        "ContactTitle": None,
+        "Address": "address",
+        "City": "city",
+        "Region": "region",
+        "PostalCode": "postal_code",
+        "Country": "country",
+        "Phone": "phone",
+        "Fax": "phones",
+    }

@@ -1,0 +1,172 @@
+import io
+import zipfile
+from datetime import date, datetime, timedelta
+
+import openpyxl
+import pytest
+
+from crdt_sync.errors import InvalidTable, TableNotWritten
+from crdt_sync.exchange import MISSING, Row, RowError, import_table, infer_schema, workbook
+from crdt_sync.records.schema import FieldSpec, Schema
+
+
+@pytest.fixture
+def sheet(write):
+    """Open a workbook made of rows: sheet([["a"], [1]])."""
+
+    def _sheet(rows, **options):
+        book = openpyxl.Workbook()
+        for row in rows:
+            book.active.append(row)
+        book.create_sheet("Second").append(["z"])
+        stream = io.BytesIO()
+        book.save(stream)
+        return write("a.xlsx", stream.getvalue(), **options)
+
+    return _sheet
+
+
+def test_cells_are_values(sheet, cells):
+    moment = datetime(2026, 3, 1, 9, 30)  # noqa: DTZ001 - sheets have no zones
+    table = sheet(
+        [["a", "b", "c", "d", "e", "f"], ["x", 1, 1.5, True, moment, None], [None, None, None, None, None, "y"]]
+    )
+    assert table.columns == ("a", "b", "c", "d", "e", "f")
+    assert cells(table) == [["x", 1, 1.5, True, moment, MISSING], [MISSING] * 5 + ["y"]]
+
+
+def test_another_sheet_can_be_chosen_by_name(sheet):
+    assert sheet([["a"]], select="Second").columns == ("z",)
+    with pytest.raises(InvalidTable) as caught:
+        sheet([["a"]], select="Third")
+    assert "'Second'" in caught.value.hint
+
+
+def test_values_beyond_the_header_are_an_error_and_short_rows_are_filled(sheet):
+    rows = list(sheet([["a", "b"], [1, 2, 3], [1]]).rows())
+    assert isinstance(rows[0], RowError)
+    assert (rows[0].line, rows[0].code) == (2, "ragged")
+    assert rows[1] == Row(3, [1, MISSING])
+
+
+def test_without_a_header_the_columns_are_numbered(sheet, cells):
+    table = sheet([["x", 1]], header=False)
+    assert (table.columns, cells(table)) == (("Column 1", "Column 2"), [["x", 1]])
+
+
+def test_durations_and_times_become_text(sheet, cells):
+    assert cells(sheet([["a"], [timedelta(hours=1)]])) in ([["1:00:00"]], [["01:00:00"]])
+
+
+def test_types_are_inferred(sheet):
+    day = datetime(2026, 3, 1)  # noqa: DTZ001 - sheets have no zones
+    table = sheet([["a", "b", "c", "d", "e"], ["x", 1, 1.5, True, day], ["y", 2, 2.25, False, None]])
+    kinds = [spec.type for spec in infer_schema(table, "things").fields.values()]
+    assert kinds == ["string", "integer", "decimal", "boolean", "datetime"]
+
+
+def test_dates_fit_into_fields_made_by_hand(sheet, make_replica):
+    fields = {"day": FieldSpec(type="date"), "at": FieldSpec(type="datetime"), "text": FieldSpec()}
+    replica = make_replica(Schema(collection="things", version=1, fields=fields))
+    noon = datetime(2026, 3, 1, 12)  # noqa: DTZ001 - sheets have no zones
+    table = sheet([["day", "at", "text"], [date(2026, 3, 1), noon, date(2026, 3, 1)], [noon, noon, "x"]])
+    report = import_table(replica, table, "things")
+    (record,) = replica.list("things")
+    assert record.raw == {"day": "2026-03-01", "at": "2026-03-01T12:00:00Z", "text": "2026-03-01T00:00:00"}
+    assert [(row.line, row.column) for row in report.failed] == [(3, "day")]
+
+
+TRICKY = [
+    "=1+1",
+    "#N/A",
+    " x ",
+    "a\r\nb",
+    "a\tb",
+    "\x0b",
+    "_x000D_",
+    "_x005F_",
+    "\ufffe",
+    "'+1",
+    "001",
+    "TRUE",
+    "1e5",
+    "🙂",
+]
+
+
+def test_texts_stay_texts_whatever_they_look_like(make_replica, exported, write, cells):
+    replica = make_replica(Schema(collection="things", version=1, fields={"a": FieldSpec()}))
+    for number, text in enumerate(TRICKY):
+        with replica.edit(f"things/{number:02}", create=True) as record:
+            record["a"] = text
+    table = write("b.xlsx", exported(replica, "a.xlsx").read_bytes())
+    assert [row[0] for row in cells(table)] == TRICKY
+
+
+def test_numbers_that_a_sheet_cannot_hold_exactly_are_text(make_replica, exported, write, cells):
+    schema = Schema(
+        collection="things", version=1, fields={"a": FieldSpec(type="integer"), "b": FieldSpec(type="decimal")}
+    )
+    replica = make_replica(schema)
+    for key, a, b in (("1", 10**15 - 1, "0.12345678901234"), ("2", 10**15, "0.1234567890123456")):
+        with replica.edit(f"things/{key}", create=True) as record:
+            record["a"], record["b"] = a, b
+    table = write("b.xlsx", exported(replica, "a.xlsx").read_bytes())
+    assert cells(table) == [[10**15 - 1, 0.12345678901234], [str(10**15), "0.1234567890123456"]]
+
+
+def test_a_cell_at_the_limit_of_a_sheet_is_written_and_one_beyond_is_refused(make_replica, exported, write, cells):
+    replica = make_replica(Schema(collection="things", version=1, fields={"a": FieldSpec()}))
+    for length, fits in ((32_767, True), (32_768, False)):
+        with replica.edit("things/a", create=True) as record:
+            record["a"] = "x" * length
+        if fits:
+            assert len(cells(write("b.xlsx", exported(replica, "a.xlsx").read_bytes()))[0][0]) == length
+        else:
+            with pytest.raises(TableNotWritten):
+                exported(replica, "a.xlsx")
+
+
+def test_a_table_longer_than_a_sheet_is_refused(make_replica, exported, monkeypatch):
+    monkeypatch.setattr(workbook, "_ROWS_MAX", 2)
+    replica = make_replica(Schema(collection="things", version=1, fields={"a": FieldSpec()}))
+    for key in ("1", "2"):
+        with replica.edit(f"things/{key}", create=True) as record:
+            record["a"] = key
+        if key == "1":
+            exported(replica, "a.xlsx")
+    with pytest.raises(TableNotWritten):
+        exported(replica, "a.xlsx")
+
+
+def test_a_workbook_that_unpacks_to_too_much_is_refused(write, monkeypatch):
+    monkeypatch.setattr(workbook, "TABLE_SHEET_BYTES_MAX", 100_000)
+    bomb = io.BytesIO()
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("xl/workbook.xml", "x" * 100_001)
+    with pytest.raises(InvalidTable, match="unpacks"):
+        write("a.xlsx", bomb.getvalue())
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"a,b\n1,2\n"])
+def test_what_is_not_a_workbook_is_refused(write, content):
+    with pytest.raises(InvalidTable):
+        write("a.xlsx", content)
+
+
+def test_an_archive_without_a_workbook_in_it_is_refused(write):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("a.txt", "x")
+    with pytest.raises(InvalidTable):
+        write("a.xlsx", stream.getvalue())
+
+
+def test_without_openpyxl_the_error_says_what_to_install(sheet, monkeypatch):
+    def absent(name):
+        raise ModuleNotFoundError(name)
+
+    monkeypatch.setattr(workbook.importlib, "import_module", absent)
+    with pytest.raises(InvalidTable) as caught:
+        sheet([["a"]])
+    assert "crdt-sync[excel]" in caught.value.hint
