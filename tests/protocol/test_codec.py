@@ -172,7 +172,7 @@ def test_a_frame_too_short_for_a_checksum_and_an_item_is_refused(size) -> None:
 def test_the_largest_frame_is_written_and_read_and_a_larger_one_is_neither() -> None:
     def updates(last: int) -> Updates:
         large = UpdatesEntry("customers/a", bytes(limits.UPDATE_BYTES_MAX), b"")
-        return Updates(0, None, (large, large._replace(update=bytes(last))))
+        return Updates(0, None, True, (large, large._replace(update=bytes(last))))
 
     room = limits.FRAME_BYTES_MAX - len(encode(updates(1 << 20))) + (1 << 20)
     largest = encode(updates(room))
@@ -280,7 +280,7 @@ def test_texts_that_are_not_utf_8_are_refused(text) -> None:
         ([1, [1], bytes(16), "t", 1, None, 1, 0, ""], "hello.follow is int"),
         ([10, cbor2.undefined], "receipt_request.number is"),
         ([10, cbor2.CBORSimpleValue(5)], "receipt_request.number is"),
-        ([5, 0, cbor2.undefined, []], "updates.cursor is"),
+        ([5, 0, cbor2.undefined, True, []], "updates.cursor is"),
     ],
 )
 def test_a_refusal_names_the_message_and_the_field(items, problem) -> None:

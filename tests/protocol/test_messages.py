@@ -43,9 +43,9 @@ GAP = VerdictCode.GAP
 
 HELLO = Hello((1,), ID, "token", 1, Resume(ID, 4), True, 3, "crdt-sync 0.1")
 WELCOME = Welcome(1, ID, 1, ID, 9, 0, limits.FRAME_BYTES_MAX)
-CHANGES = Changes(1, 9, (ChangesEntry(RECORD, 9, b"\0"),), False)
+CHANGES = Changes(1, 9, (ChangesEntry(RECORD, 9, b"\0"),))
 WANT = Want(1, (WantEntry(RECORD, b"\0"),))
-UPDATES = Updates(0, None, (UpdatesEntry(RECORD, b"u", b""),))
+UPDATES = Updates(0, None, True, (UpdatesEntry(RECORD, b"u", b""),))
 HAVE = Have(9, 100)
 PUSH = Push(1, (PushEntry(RECORD, b"u"),))
 ACK = Ack(1, None, (Verdict(ACCEPTED, 5),))
@@ -105,10 +105,10 @@ FIELDS = [
     (WELCOME, "frame_bytes_max", [limits.HELLO_BYTES_MAX, TOP], [limits.HELLO_BYTES_MAX - 1, TOP + 1, None]),
     (CHANGES, "page", *NUMBERS),
     (CHANGES, "cursor", *NUMBERS),
-    (CHANGES, "more", *FLAGS),
     (WANT, "page", *NUMBERS),
     (UPDATES, "page", *NUMBERS),
     (UPDATES, "cursor", *OPTIONAL),
+    (UPDATES, "last", *FLAGS),
     (HAVE, "cursor", *NUMBERS),
     (HAVE, "received", *NUMBERS),
     (PUSH, "number", *NUMBERS),
