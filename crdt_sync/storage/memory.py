@@ -1,20 +1,17 @@
 """A store in memory: the twin of the LMDB store, the model of its tests, and the disk of the simulator."""
 
-import copy
 import random
 import threading
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
 from itertools import islice
 from pathlib import Path
 
 from crdt_sync import ids
-from crdt_sync.errors import LogCompacted, StoreClosed, StoreError, UnknownRecord
+from crdt_sync.errors import LogCompacted, StoreClosed, StoreError
+from crdt_sync.storage.memory_state import MemoryState
 from crdt_sync.storage.port import (
-    ROOT_MODULUS,
     Batch,
-    Change,
     Committed,
     CompactReport,
     FeedEntry,
@@ -25,43 +22,8 @@ from crdt_sync.storage.port import (
     Root,
     Stored,
     VerifyReport,
-    check_digest,
     check_key,
-    check_meta_key,
-    check_replica,
-    leaf,
 )
-
-
-@dataclass(slots=True)
-class _State:
-    """Everything that a disk would hold."""
-
-    epoch: bytes
-    seq: int = 0
-    log: dict[int, LogEntry] = field(default_factory=dict)
-    heads: dict[str, Head] = field(default_factory=dict)
-    snapshots: dict[str, bytes] = field(default_factory=dict)
-    in_log: set[str] = field(default_factory=set)  # records whose snapshot is their newest covered log entry
-    seqs: dict[str, list[int]] = field(default_factory=dict)  # of each record's updates still in the log
-    names: list[str] = field(default_factory=list)  # the records, sorted
-    feed: dict[int, str] = field(default_factory=dict)
-    feed_seqs: list[int] = field(default_factory=list)  # the keys of the feed, ascending
-    digests: dict[str, bytes] = field(default_factory=dict)
-    sum: int = 0
-    views: dict[str, bytes] = field(default_factory=dict)
-    peers: dict[bytes, Peer] = field(default_factory=dict)
-    outboxes: dict[bytes, dict[str, OutboxEntry]] = field(default_factory=dict)
-    meta: dict[str, bytes] = field(default_factory=dict)
-    quarantined: set[str] = field(default_factory=set)
-
-    def clone(self) -> "_State":
-        """A copy that shares only values that never change."""
-        values = {name.name: copy.copy(getattr(self, name.name)) for name in fields(self)}
-        twin = _State(**values)
-        twin.seqs = {record: list(seqs) for record, seqs in self.seqs.items()}
-        twin.outboxes = {replica: dict(outbox) for replica, outbox in self.outboxes.items()}
-        return twin
 
 
 class MemoryStore:
@@ -70,7 +32,7 @@ class MemoryStore:
     def __init__(self, replica: bytes | None = None, rng: random.Random | None = None) -> None:
         self._rng = rng or random.SystemRandom()
         self._replica = replica or ids.new_replica(self._rng)
-        self._content = _State(epoch=ids.new_epoch(self._rng))
+        self._content = MemoryState(epoch=ids.new_epoch(self._rng))
         self._lock = threading.RLock()
         self._closed = False
 
@@ -92,7 +54,7 @@ class MemoryStore:
             return twin
 
     @property
-    def _state(self) -> _State:
+    def _state(self) -> MemoryState:
         if self._closed:
             raise StoreClosed("the store was closed")
         return self._content
@@ -225,101 +187,8 @@ class MemoryStore:
     def commit(self, batches: Sequence[Batch]) -> list[Committed]:
         """Apply all batches, or none if one of them is not valid."""
         with self._lock:
-            self._check(batches)
-            return [self._apply(batch) for batch in batches]
-
-    def _check(self, batches: Sequence[Batch]) -> None:
-        known = self._state.heads.keys()
-        coming: set[str] = set()
-        for change in (change for batch in batches for change in batch.changes):
-            check_key(change.record)
-            check_digest(change.digest)
-            check_replica(change.origin)
-            if not change.updates and change.record not in known and change.record not in coming:
-                raise UnknownRecord(change.record)
-            coming.add(change.record)
-        for batch in batches:
-            for replica, entry in batch.outbox:
-                check_key(entry.record)
-                check_replica(replica)
-            for replica in (*batch.forget_outbox, *(peer.replica for peer in batch.peers)):
-                check_replica(replica)
-            for digest in batch.digests.values():
-                check_digest(digest)
-            for record in (*batch.digests, *batch.views):
-                check_key(record)
-            for key in batch.meta:
-                check_meta_key(key)
-
-    def _apply(self, batch: Batch) -> Committed:
-        state = self._state
-        seqs = tuple(self._change(change) for change in batch.changes)
-        state.views.update({name: view for name, view in batch.views.items() if name in state.heads})
-        for record, digest in batch.digests.items():
-            if record in state.heads:
-                self._set_digest(record, digest)
-        state.peers.update({peer.replica: peer for peer in batch.peers})
-        for replica in batch.forget_outbox:
-            state.outboxes.pop(replica, None)
-        for replica, entry in batch.outbox:
-            state.outboxes.setdefault(replica, {})[entry.record] = entry
-        for replica, record, edit in batch.outbox_done:
-            outbox = state.outboxes.get(replica, {})
-            if record in outbox and outbox[record].edit == edit:
-                del outbox[record]
-        for key, value in batch.meta.items():
-            if value is None:
-                state.meta.pop(key, None)
-            else:
-                state.meta[key] = value
-        return Committed(seqs)
-
-    def _change(self, change: Change) -> tuple[int, ...]:
-        state, record = self._state, change.record
-        if record not in state.heads:
-            insort(state.names, record)
-            state.heads[record] = Head(0, change.state_vector, 0, 0, 0)
-            state.seqs[record] = []
-            state.quarantined.discard(record)
-        head = state.heads[record]
-        seqs = tuple(range(state.seq + 1, state.seq + 1 + len(change.updates)))
-        for seq, update in zip(seqs, change.updates, strict=True):
-            state.log[seq] = LogEntry(seq, record, update, change.origin, change.actor, change.received_at)
-        if seqs:
-            state.seqs[record].extend(seqs)
-            self._drop_feed(head.seq)
-            state.feed[seqs[-1]] = record
-            state.feed_seqs.append(seqs[-1])
-            state.seq = seqs[-1]
-        last = state.seq if seqs else head.seq
-        tail, tail_bytes = head.tail + len(seqs), head.tail_bytes + sum(map(len, change.updates))
-        if change.snapshot is None:
-            state.heads[record] = Head(last, change.state_vector, head.snapshot_seq, tail, tail_bytes)
-        else:
-            state.heads[record] = Head(last, change.state_vector, last, 0, 0)
-            state.snapshots[record] = change.snapshot
-            state.in_log.discard(record)
-            if seqs and change.snapshot == change.updates[-1]:
-                state.in_log.add(record)
-        if change.view is not None:
-            state.views[record] = change.view
-        if seqs or change.digest is not None:
-            self._set_digest(record, change.digest)
-        return seqs
-
-    def _drop_feed(self, seq: int) -> None:
-        if seq in self._state.feed:
-            del self._state.feed[seq]
-            del self._state.feed_seqs[bisect_left(self._state.feed_seqs, seq)]
-
-    def _set_digest(self, record: str, digest: bytes | None) -> None:
-        state = self._state
-        old = state.digests.pop(record, None)
-        if old is not None:
-            state.sum = (state.sum - leaf(record, old)) % ROOT_MODULUS
-        if digest is not None:
-            state.digests[record] = digest
-            state.sum = (state.sum + leaf(record, digest)) % ROOT_MODULUS
+            self._state.check(batches)
+            return [self._state.apply(batch) for batch in batches]
 
     # --- maintenance ---
 
@@ -365,8 +234,8 @@ class MemoryStore:
             state = self._state
             state.quarantined.add(record)
             if record in state.heads:
-                self._set_digest(record, None)
-                self._drop_feed(state.heads[record].seq)
+                state.set_digest(record, None)
+                state.drop_feed(state.heads[record].seq)
                 state.names.remove(record)
                 state.in_log.discard(record)
                 del state.heads[record], state.seqs[record]

@@ -1,5 +1,6 @@
 """One thread that commits for everybody: whatever waits while one commit syncs goes into the next together."""
 
+import logging
 import queue
 import threading
 import time
@@ -11,6 +12,7 @@ from crdt_sync.errors import StoreClosed, StoreFailed, StoreFull
 from crdt_sync.limits import COMMIT_BATCHES_MAX
 from crdt_sync.storage.port import Batch, Committed, Store
 
+_LOGGER = logging.getLogger(__name__)
 _STORE_WIDE = (StoreFull, StoreFailed, StoreClosed)
 
 
@@ -32,7 +34,8 @@ class GroupWriter:
     """Joins batches into group commits on a thread of its own.
 
     `after_commit`, called on that thread before the futures are resolved, gets the batches of each commit that
-    succeeded with what they were given; it must be quick and must not raise. The store stays the caller's to close.
+    succeeded with what they were given; it must be quick; what it raises
+    is logged. The store stays the caller's to close.
     """
 
     def __init__(
@@ -129,7 +132,10 @@ class GroupWriter:
         self.metrics.commits += 1
         self.metrics.batches += len(joined)
         if self._after_commit is not None:
-            self._after_commit(batches, committed)
+            try:
+                self._after_commit(batches, committed)
+            except Exception:
+                _LOGGER.exception("the listener of the store's writer failed; the commit stands")
         for (_, future, _), result in zip(joined, committed, strict=True):
             future.set_result(result)
 

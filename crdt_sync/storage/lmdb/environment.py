@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import lmdb
 
 from crdt_sync.errors import StoreClosed, StoreFailed
-from crdt_sync.storage.lmdb.failures import translate
+from crdt_sync.storage.lmdb.failures import behind, translate
 from crdt_sync.storage.lmdb.identity import check_format
 
 if TYPE_CHECKING:  # the binding is written in C: its classes cannot be subscripted at run time
@@ -99,8 +99,8 @@ class Environment:
                 except lmdb.MapFullError:
                     self._grow()
                 except lmdb.Error as error:
-                    self._reopen()
-                    raise translate(error, self.path) from error
+                    cause = self._reopen(error)
+                    raise translate(cause, self.path) from error
 
     def _attempt(self, environment: lmdb.Environment, tables: Tables, work: Work[T]) -> T:
         transaction = environment.begin(write=True, buffers=False)
@@ -137,6 +137,12 @@ class Environment:
         with self._reading:
             environment, _ = self._usable()
             return int(environment.reader_check())
+
+    def readers(self) -> str:
+        """LMDB's table of readers, one line for each, for diagnosis."""
+        with self._reading:
+            environment, _ = self._usable()
+            return str(environment.readers())
 
     def size_bytes(self) -> int:
         """Bytes of the data file."""
@@ -175,12 +181,17 @@ class Environment:
                 raise translate(error, self.path) from error
             self._map_bytes *= 2
 
-    def _reopen(self) -> None:
-        """Leave the failed environment; if opening fails as well, the next write tries again."""
+    def _reopen(self, error: lmdb.Error) -> lmdb.Error | OSError:
+        """Leave the failed environment and return what was behind the failure.
+
+        If opening fails as well, the next write tries again.
+        """
         with self._copying, self._reading:
             self._shut()
+            cause = behind(error, self.path / DATA_NAME)
             with contextlib.suppress(Exception):
                 self._open()
+            return cause
 
     def _shut(self) -> None:
         environment, self._environment, self._tables = self._environment, None, None

@@ -1,14 +1,35 @@
 """What LMDB and the operating system raise, as errors of ours."""
 
+import os
 from pathlib import Path
 
 import lmdb
 
 from crdt_sync.errors import StoreCorrupt, StoreError, StoreFailed, StoreForbidden, StoreFormat, StoreFull
 
+PROBE_BYTES = 16 << 20  # larger than an ordinary commit
 _FULL = ("No space left on device", "Disk quota exceeded", "File too large")
 _DAMAGED = (lmdb.CorruptedError, lmdb.PageNotFoundError)
 _FOREIGN = (lmdb.InvalidError, lmdb.VersionMismatchError, lmdb.IncompatibleError)
+
+
+def behind(error: lmdb.Error, data: Path) -> lmdb.Error | OSError:
+    """What made a commit fail: LMDB calls it an I/O error when the disk took only a part of a write.
+
+    The file must not be in use. It is asked to grow by `PROBE_BYTES`; an error of that is the answer.
+    """
+    if "Input/output error" not in str(error):
+        return error
+    try:
+        with data.open("r+b") as file:
+            size = file.seek(0, os.SEEK_END)
+            try:
+                os.posix_fallocate(file.fileno(), size, PROBE_BYTES)
+            finally:
+                file.truncate(size)
+    except OSError as found:
+        return found
+    return error
 
 
 def translate(error: lmdb.Error | OSError, path: Path) -> StoreError:

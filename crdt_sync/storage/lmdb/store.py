@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from crdt_sync.errors import StoreCorrupt, StoreError
 from crdt_sync.limits import MAP_BYTES_FIRST
@@ -256,6 +256,12 @@ class LmdbStore:
         """Close the environment and release the lock."""
         self._environment.close()
         self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
 
     def _known(self) -> State:
         self._environment.check_open()

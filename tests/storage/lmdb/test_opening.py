@@ -1,0 +1,156 @@
+"""Opening a store: who may, what is found, and what the errors say."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import lmdb
+import pytest
+
+from crdt_sync.errors import (
+    StoreCorrupt,
+    StoreExists,
+    StoreForbidden,
+    StoreFormat,
+    StoreInUse,
+    StoreMissing,
+)
+from crdt_sync.storage import Batch, LmdbStore
+from crdt_sync.storage.lmdb.codec import STORE
+
+OPEN = (
+    "import sys; from pathlib import Path; from crdt_sync.storage import LmdbStore; LmdbStore.open(Path(sys.argv[1]))"
+)
+
+
+def open_elsewhere(path, **options):
+    return subprocess.run(
+        [sys.executable, "-c", OPEN, str(path)], capture_output=True, text=True, check=False, **options
+    )
+
+
+def plant(path: Path, table: bytes, key: bytes, value: bytes | None) -> None:
+    """Change a closed store behind its back."""
+    with lmdb.open(str(path), max_dbs=16) as environment, environment.begin(write=True) as transaction:
+        handle = environment.open_db(table, txn=transaction)
+        if value is None:
+            transaction.delete(key, db=handle)
+        else:
+            transaction.put(key, value, db=handle)
+
+
+def test_a_directory_without_a_store_is_named_as_missing(tmp_path):
+    for path in (tmp_path / "nowhere", tmp_path):
+        with pytest.raises(StoreMissing, match="no store"):
+            LmdbStore.open(path)
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_store_is_not_created_over_another(lmdb_store, lmdb_path):
+    lmdb_store.close()
+    with pytest.raises(StoreExists):
+        LmdbStore.open(lmdb_path, create=True)
+    LmdbStore.open(lmdb_path).close()
+
+
+def test_a_creation_that_was_interrupted_can_be_repeated(lmdb_path):
+    lmdb_path.mkdir()
+    lmdb.open(str(lmdb_path)).close()
+    with pytest.raises(StoreMissing):
+        LmdbStore.open(lmdb_path)
+    store = LmdbStore.open(lmdb_path, create=True, replica=b"r" * 16)
+    assert store.replica == b"r" * 16
+    store.close()
+
+
+def test_a_second_opener_in_the_same_process_is_refused_by_name(lmdb_store, lmdb_path):
+    with pytest.raises(StoreInUse, match=f"in use by process {os.getpid()}"):
+        LmdbStore.open(lmdb_path)
+
+
+def test_a_second_opener_in_another_process_is_refused_until_the_first_closes(lmdb_store, lmdb_path):
+    refused = open_elsewhere(lmdb_path)
+    assert f"StoreInUse: {lmdb_path} is in use by process {os.getpid()}" in refused.stderr
+    lmdb_store.close()
+    assert open_elsewhere(lmdb_path).returncode == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_user_without_permission_is_told_so(lmdb_store, lmdb_path, tmp_path):
+    lmdb_store.close()
+    script = "import os\nos.setuid(65534)\n"
+    result = subprocess.run(
+        [sys.executable, "-c", f"import crdt_sync.storage\n{script}{OPEN}", str(lmdb_path)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "StoreForbidden: no permission" in result.stderr
+
+
+def test_a_directory_that_may_not_be_written_is_told_so(tmp_path, monkeypatch):
+    def refuse(*_arguments):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(StoreForbidden, match="no permission"):
+        LmdbStore.open(tmp_path / "store", create=True)
+
+
+def test_a_file_that_is_no_store_is_refused_and_left_as_it_is(tmp_path):
+    (tmp_path / "data.mdb").write_bytes(b"a letter to the customer" * 1000)
+    with pytest.raises(StoreFormat, match="not a store"):
+        LmdbStore.open(tmp_path)
+    assert (tmp_path / "data.mdb").read_bytes() == b"a letter to the customer" * 1000
+
+
+def test_the_database_of_another_program_is_refused_and_left_as_it_is(tmp_path):
+    plant(tmp_path, b"theirs", b"k", b"v")
+    for create in (False, True):
+        with pytest.raises(StoreFormat, match="another program"):
+            LmdbStore.open(tmp_path, create=create)
+    with lmdb.open(str(tmp_path), max_dbs=16) as environment, environment.begin() as transaction:
+        assert list(transaction.cursor().iternext(values=False)) == [b"theirs"]
+
+
+@pytest.mark.parametrize(("version", "message"), [(b"2", "format 2; this program knows"), (b"0", "old store format 0")])
+def test_another_format_version_is_refused(lmdb_store, lmdb_path, version, message):
+    lmdb_store.close()
+    plant(lmdb_path, b"store", b"format", STORE.close(b"format", b"crdt-sync store " + version))
+    with pytest.raises(StoreFormat, match=message):
+        LmdbStore.open(lmdb_path)
+    plant(lmdb_path, b"store", b"format", STORE.close(b"format", b"crdt-sync store 1"))
+    LmdbStore.open(lmdb_path).close()
+
+
+def test_a_truncated_file_is_an_error_and_not_a_crash(lmdb_store, lmdb_path, change):
+    lmdb_store.commit([Batch(changes=tuple(change(f"customers/{n}", b"u" * 3000) for n in range(50)))])
+    lmdb_store.close()
+    data = lmdb_path / "data.mdb"
+    os.truncate(data, data.stat().st_size // 2)
+    script = OPEN + ".verify(); print('verified')"
+    result = subprocess.run([sys.executable, "-c", script, str(lmdb_path)], capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert "StoreCorrupt" in result.stderr
+
+
+def test_a_damaged_state_is_derived_anew_under_a_new_epoch(lmdb_store, lmdb_path, change):
+    lmdb_store.commit([Batch(changes=(change("customers/ann", b"1", digest=b"d" * 16),))])
+    before = (lmdb_store.head(), lmdb_store.root(), lmdb_store.replica)
+    epoch = lmdb_store.epoch
+    lmdb_store.close()
+    plant(lmdb_path, b"store", b"state", b"damaged")
+    store = LmdbStore.open(lmdb_path)
+    assert (store.head(), store.root(), store.replica) == before
+    assert store.epoch != epoch
+    store.commit([Batch(changes=(change("customers/ann", b"2"),))])
+    assert store.verify().findings == ()
+    store.close()
+
+
+def test_a_damaged_replica_id_is_an_error(lmdb_store, lmdb_path):
+    lmdb_store.close()
+    plant(lmdb_path, b"store", b"replica", b"damaged")
+    with pytest.raises(StoreCorrupt, match="replica"):
+        LmdbStore.open(lmdb_path)
+    with pytest.raises(StoreCorrupt, match="replica"):  # and the lock was released
+        LmdbStore.open(lmdb_path)
