@@ -4,7 +4,10 @@ Rules:
 
 1. A pair (state, message) that is not in the table is a protocol violation: the session says bye and ends.
 2. `Bye`, `Ping` and `Pong` are allowed in every open state of both roles.
-3. A handler moves the session only to the states that its row names.
+3. A handler moves the session only to the states that its row names. Beside the table, a dialer that is catching up
+   goes live when the end of the feed was told and everything before it is stored, and an acceptor goes live when it
+   tells that end, back to catching up when the partner falls too far behind the log, and from comparing to catching up
+   with the last page of its inventory.
 
 The tables in `docs/protocol.md` are printed from here, and a test compares them.
 """
@@ -70,9 +73,8 @@ DIALER = [
     *_COMMON,
     *_rows((State.GREETING,), Welcome, "welcome", State.COMPARING, State.CATCHING_UP, State.LIVE),
     *_rows((State.COMPARING,), Inventory, "inventory", State.COMPARING, State.CATCHING_UP),
-    *_rows((State.CATCHING_UP, State.LIVE), Changes, "changes", State.CATCHING_UP, State.LIVE),
-    *_rows((State.COMPARING, State.CATCHING_UP), Updates, "updates", State.CATCHING_UP, State.LIVE),
-    *_rows((State.LIVE,), Updates, "updates"),
+    *_rows((State.CATCHING_UP, State.LIVE), Changes, "changes", State.CATCHING_UP),
+    *_rows(OPEN, Updates, "updates"),
     *_rows(OPEN, Ack, "ack"),
     *_rows(OPEN, Receipt, "receipt"),
 ]

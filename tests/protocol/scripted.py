@@ -1,0 +1,116 @@
+"""Scripted sources and a way to speak to one end of a session, frame by frame."""
+
+from collections.abc import Sequence
+
+from crdt_sync.protocol import codec
+from crdt_sync.protocol.acceptor import Acceptor
+from crdt_sync.protocol.dialer import Dialer
+from crdt_sync.protocol.effects import Effect, Send
+from crdt_sync.protocol.messages import Hello, Message, Resume, Welcome
+from crdt_sync.protocol.source import Change, Diff, LogUpdate, Outgoing
+
+US = "customers/us"
+RELAY = b"relay-relay-rela"
+DEVICE = b"device-device-de"
+EPOCH = b"epoch-epoch-epoc"
+
+
+class ScriptedLog:
+    """An acceptor's source: a log of (record, update), compacted up to `compacted`."""
+
+    def __init__(self, updates: Sequence[tuple[str, bytes]] = ()) -> None:
+        self.updates = list(updates)
+        self.compacted = 0
+        self.replica = RELAY
+        self.epoch = EPOCH
+
+    def commit(self, record: str, update: bytes) -> int:
+        self.updates.append((record, update))
+        return len(self.updates)
+
+    def head(self) -> int:
+        return len(self.updates)
+
+    def feed(self, after: int, limit: int) -> Sequence[Change]:
+        newest = {record: seq for seq, (record, _) in enumerate(self.updates, 1)}
+        changes = sorted(Change(seq, record, b"\x01\x01\x01") for record, seq in newest.items() if seq > after)
+        return changes[:limit]
+
+    def log(self, after: int, limit: int, bytes_max: int) -> Sequence[LogUpdate] | None:
+        if after < self.compacted:
+            return None
+        found: list[LogUpdate] = []
+        for seq, entry in enumerate(self.updates[after : after + limit], after + 1):
+            if found and sum(len(known.update) for known in found) + len(entry[1]) > bytes_max:
+                break
+            found.append(LogUpdate(seq, *entry))
+        return found
+
+    def diff(self, record: str, state_vector: bytes) -> Diff | None:
+        updates = [update for known, update in self.updates if known == record]
+        return Diff(b"+".join(updates), b"\x01\x01\x01") if updates else None
+
+
+class ScriptedOutbox:
+    """A dialer's source: records with digests, and an outbox."""
+
+    def __init__(self, held: dict[str, bytes] | None = None) -> None:
+        self.held = held or {}
+        self.edits: dict[str, int] = {}
+        self.replica = DEVICE
+
+    def edit(self, record: str) -> None:
+        self.edits[record] = self.edits.get(record, 0) + 1
+
+    def count(self) -> int:
+        return len(self.held)
+
+    def state_vector(self, record: str) -> bytes:
+        return b"\x01\x02\x02" if record in self.held else b"\x00"
+
+    def inventory(self, after: str, limit: int) -> Sequence[tuple[str, bytes]]:
+        return [(record, self.held[record]) for record in sorted(self.held) if record > after][:limit]
+
+    def outbox(self, after: str, limit: int) -> Sequence[Outgoing]:
+        return [Outgoing(record, self.edits[record]) for record in sorted(self.edits) if record > after][:limit]
+
+    def outgoing(self, record: str) -> tuple[Outgoing, Diff] | None:
+        edit = self.edits.get(record)
+        return None if edit is None else (Outgoing(record, edit), Diff(b"update %d" % edit, b"\x01\x02\x02"))
+
+
+def hello(
+    resume: Resume | None = None, *, follow: bool = True, count: int = 0, versions: tuple[int, ...] = (1,)
+) -> Hello:
+    return Hello(versions, DEVICE, "token", 1_000_000, resume, follow, count, "test")
+
+
+def welcome(mode: int = 0, head: int = 0, now: int = 1_000_000) -> Welcome:
+    return Welcome(1, RELAY, now, EPOCH, head, mode, 4 << 20)
+
+
+def acceptor(source: ScriptedLog, refuse: object = None) -> Acceptor:
+    return Acceptor(source, lambda _: refuse, lambda: 5_000_000, now=0)  # type: ignore[arg-type, return-value]
+
+
+def dialer(source: ScriptedOutbox, resume: Resume | None = None, *, follow: bool = True) -> Dialer:
+    made = Dialer(source, resume=resume, token="token", follow=follow, agent="test", wall=1_000_000, now=0)
+    drain(made)
+    return made
+
+
+def drain(session: Acceptor | Dialer) -> tuple[list[Message], list[Effect]]:
+    """What the session sent, decoded, and its other effects."""
+    effects = session.drain()
+    sent = [codec.decode(effect.frame) for effect in effects if isinstance(effect, Send)]
+    return sent, [effect for effect in effects if not isinstance(effect, Send)]
+
+
+def say(
+    session: Acceptor | Dialer, *messages: Message, now: int = 0, room: int = 1 << 20
+) -> tuple[list[Message], list[Effect]]:
+    """Let the session hear messages and then fill its link; returns what it sent and its other effects."""
+    for message in messages:
+        session.receive(codec.encode(message), now)
+    session.fill(room, now)
+    return drain(session)

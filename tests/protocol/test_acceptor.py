@@ -1,0 +1,272 @@
+"""The accepting end: what it sends, when, and behind what."""
+
+import pytest
+
+from crdt_sync import limits
+from crdt_sync.protocol.acceptor import Refusal
+from crdt_sync.protocol.effects import Accept, Closed, Greeted, ReadInventory
+from crdt_sync.protocol.messages import (
+    Ack,
+    Bye,
+    Changes,
+    Have,
+    Inventory,
+    Push,
+    PushEntry,
+    Resume,
+    Updates,
+    Verdict,
+    VerdictCode,
+    Want,
+    WantEntry,
+    Welcome,
+)
+from crdt_sync.protocol.states import State
+from tests.protocol.scripted import EPOCH, ScriptedLog, acceptor, drain, hello, say
+
+A, B = "customers/a", "customers/b"
+STORED = Verdict(VerdictCode.ACCEPTED, 1)
+
+
+def live(log: ScriptedLog, **hello_fields):
+    """An acceptor whose partner is up to date."""
+    session = acceptor(log)
+    say(session, hello(Resume(EPOCH, log.head()), **hello_fields))
+    assert session.state is State.LIVE
+    return session
+
+
+def push(number: int, record: str = A, size: int = 1) -> Push:
+    return Push(number, (PushEntry(record, b"u" * size),))
+
+
+def test_nothing_changed_costs_one_answer() -> None:
+    sent, effects = say(acceptor(ScriptedLog([(A, b"1")])), hello(Resume(EPOCH, 1), count=1))
+    assert [type(message) for message in sent] == [Welcome, Changes]
+    assert sent[1] == Changes(1, 1, ())
+    assert [type(effect) for effect in effects] == [Greeted]
+
+
+def test_what_changed_is_listed_then_sent_on_demand_and_only_then_does_the_cursor_move() -> None:
+    session = acceptor(ScriptedLog([(A, b"1"), (B, b"2"), (A, b"3")]))
+    sent, _ = say(session, hello(Resume(EPOCH, 1), count=2))
+    page = sent[1]
+    assert isinstance(page, Changes)
+    assert [(entry.record, entry.seq) for entry in page.entries] == [(B, 2), (A, 3)]
+    assert sent[2:] == []  # the end is not told while the page is unanswered
+    sent, _ = say(session, Want(1, (WantEntry(A, b"\0"), WantEntry(B, b"\0"))))
+    updates, end = sent
+    assert isinstance(updates, Updates)
+    assert (updates.page, updates.cursor, updates.last) == (1, 3, True)
+    assert [entry.update for entry in updates.entries] == [b"1+3", b"2"]
+    assert end == Changes(2, 3, ())
+    assert session.state is State.LIVE
+
+
+def test_the_cursor_comes_with_the_last_frame_of_an_answer_that_needs_several() -> None:
+    size = limits.FRAME_BYTES_TARGET
+    session = acceptor(ScriptedLog([(A, b"x" * size), (B, b"y" * size)]))
+    say(session, hello())
+    sent, _ = say(session, Want(1, (WantEntry(A, b"\0"), WantEntry(B, b"\0"))), room=4 * size)
+    frames = [message for message in sent if isinstance(message, Updates)]
+    assert [(frame.cursor, frame.last) for frame in frames] == [(None, False), (2, True)]
+
+
+def test_at_most_so_many_pages_are_ahead_of_their_answers() -> None:
+    count = limits.PAGE_RECORDS_MAX * (limits.PAGES_IN_FLIGHT_MAX + 2)
+    session = acceptor(ScriptedLog([(f"customers/{number}", b"u") for number in range(count)]))
+    sent, _ = say(session, hello(), room=1 << 30)
+    assert [message.page for message in sent if isinstance(message, Changes)] == [1, 2, 3, 4]
+    sent, _ = say(session, Want(1, ()), room=1 << 30)
+    assert [message.page for message in sent if isinstance(message, Changes)] == [5]
+
+
+@pytest.mark.parametrize(
+    ("resume", "count", "compares"),
+    [
+        (None, 0, False),  # an empty device has nothing to compare
+        (None, 1, True),
+        (Resume(bytes(15) + b"x", 1), 1, True),  # the history it read is gone
+        (Resume(EPOCH, 2), 1, True),  # it has seen more than there is: history was lost without a new epoch
+        (Resume(EPOCH, 1), 1, False),
+        (Resume(EPOCH, 0), 1, False),
+    ],
+)
+def test_a_partner_that_cannot_resume_is_compared_with(resume, count, compares) -> None:
+    session = acceptor(ScriptedLog([(A, b"1")]))
+    sent, effects = say(session, hello(resume, count=count))
+    assert sent[0].mode == int(compares)
+    assert any(isinstance(effect, ReadInventory) for effect in effects) == compares
+    assert (session.state is State.COMPARING) == compares
+
+
+def test_after_the_inventory_the_feed_follows_from_the_head_at_the_hello() -> None:
+    log = ScriptedLog([(A, b"1")])
+    session = acceptor(log)
+    say(session, hello(count=1))
+    log.commit(B, b"2")
+    session.inventory([(A, bytes(16)), (B, bytes(16))], more=False, now=0)
+    sent, _ = drain(session)
+    assert [type(message) for message in sent] == [Inventory]
+    sent, _ = say(session, Want(1, ()))
+    listed = [message for message in sent if isinstance(message, Changes)]
+    assert [entry.record for entry in listed[0].entries] == [B]
+
+
+def test_committed_updates_follow_as_they_come_and_share_a_frame() -> None:
+    log = ScriptedLog()
+    session = live(log)
+    for number in range(3):
+        log.commit(A, b"%d" % number)
+    sent, _ = say(session)
+    assert [(message.cursor, [entry.update for entry in message.entries]) for message in sent] == [
+        (3, [b"0", b"1", b"2"])
+    ]
+
+
+def test_a_session_does_not_hear_what_it_pushed_but_its_twin_with_the_same_replica_id_does() -> None:
+    log = ScriptedLog()
+    pusher, twin = live(log), live(log)
+    _, effects = say(pusher, push(1))
+    assert effects == [Accept(1, (PushEntry(A, b"u"),))]
+    seq = log.commit(A, b"u")
+    pusher.accepted(1, [STORED], [seq], now=0)
+    pusher.acknowledge(now=0)
+    assert say(pusher) == ([Ack(1, 1, (STORED,))], [])
+    sent, _ = say(twin)
+    assert [entry.update for message in sent for entry in message.entries] == [b"u"]
+
+
+def test_an_acknowledgement_never_carries_a_cursor_over_updates_that_were_not_sent() -> None:
+    log = ScriptedLog()
+    session = live(log)
+    say(session, push(1))
+    log.commit(B, b"theirs")
+    session.accepted(1, [STORED], [log.commit(A, b"u")], now=0)
+    session.acknowledge(now=0)
+    sent, _ = drain(session)
+    assert sent == [Ack(1, 0, (STORED,))]
+    sent, _ = say(session)
+    assert [(message.cursor, len(message.entries)) for message in sent] == [(2, 1)]
+
+
+def test_pushes_answered_together_share_an_acknowledgement() -> None:
+    session = live(ScriptedLog(), follow=False)
+    say(session, push(1), push(2), push(3))
+    for number in (1, 2, 3):
+        session.accepted(number, [STORED], [number], now=0)
+    session.acknowledge(now=0)
+    assert drain(session)[0] == [Ack(3, None, (STORED,) * 3)]
+
+
+def test_acknowledgements_are_split_before_they_outgrow_a_frame() -> None:
+    session = live(ScriptedLog(), follow=False)
+    many = [STORED] * limits.PUSH_RECORDS_MAX
+    say(session, push(1), push(2))
+    session.accepted(1, many, [], now=0)
+    session.accepted(2, many, [], now=0)
+    session.acknowledge(now=0)
+    sent, _ = drain(session)
+    assert [(message.number, len(message.verdicts)) for message in sent] == [(1, 512), (2, 512)]
+
+
+def test_a_follower_behind_a_compaction_or_too_far_behind_reads_the_feed_again() -> None:
+    log = ScriptedLog()
+    session = live(log)
+    log.commit(A, b"1")
+    log.compacted = 1
+    sent, _ = say(session)
+    assert [type(message) for message in sent] == [Changes]
+    assert session.state is State.CATCHING_UP
+
+    log = ScriptedLog()
+    session = live(log)
+    for _ in range(limits.FOLLOW_ENTRIES_MAX + 1):
+        log.commit(A, b"1")
+    sent, _ = say(session)
+    assert [[entry.record for entry in message.entries] for message in sent] == [[A]]
+
+
+def test_a_partner_that_confirms_nothing_gets_no_more_than_the_window() -> None:
+    log = ScriptedLog()
+    session = live(log)
+    size = 1 << 20
+    window = limits.UNCONFIRMED_BYTES_MAX // size
+    for _ in range(window + 5):
+        log.commit(A, b"x" * size)
+    received = sum(len(entry.update) for message in say(session, room=1 << 40)[0] for entry in message.entries)
+    assert received == limits.UNCONFIRMED_BYTES_MAX
+    assert not session.wants_room
+    sent, _ = say(session, Have(1, received), room=1 << 40)
+    assert session.cursor == log.head()
+    assert all(isinstance(message, Updates) for message in sent)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Want(7, ()),  # a page that was not sent
+        Have(0, 1),  # more than was sent
+        push(2),  # out of order
+    ],
+)
+def test_a_message_that_contradicts_the_session_ends_it(message) -> None:
+    session = live(ScriptedLog())
+    sent, effects = say(session, message)
+    assert isinstance(sent[-1], Bye)
+    assert [effect.code for effect in effects if isinstance(effect, Closed)] == ["protocol_violation"]
+
+
+def test_pushes_without_waiting_congest_and_then_end_the_session() -> None:
+    session = live(ScriptedLog())
+    for number in range(1, 2 * limits.PUSHES_IN_FLIGHT_MAX + 1):
+        assert session.congested == (number > limits.PUSHES_IN_FLIGHT_MAX)
+        say(session, push(number))
+    assert not session.closed
+    say(session, push(2 * limits.PUSHES_IN_FLIGHT_MAX + 1))
+    assert session.closed
+
+
+def test_large_pushes_congest_by_their_bytes() -> None:
+    session = live(ScriptedLog())
+    size = 1 << 20
+    for number in range(1, limits.PUSH_BYTES_IN_FLIGHT_MAX // size + 1):
+        assert not session.congested
+        say(session, push(number, size=size))
+    assert session.congested
+
+
+def test_a_refused_hello_gets_the_reason_and_nothing_else() -> None:
+    sent, effects = say(acceptor(ScriptedLog([(A, b"1")]), Refusal("unauthorized", "no")), hello())
+    assert sent == [Bye("unauthorized", "no", None)]
+    assert effects == [Closed("unauthorized", "no", None, by_partner=False)]
+
+
+def test_no_common_version_is_said_so() -> None:
+    sent, _ = say(acceptor(ScriptedLog()), hello(versions=(2, 3)))
+    assert isinstance(sent[0], Bye)
+    assert sent[0].code == "version_mismatch"
+
+
+def test_the_handshake_has_a_deadline() -> None:
+    session = acceptor(ScriptedLog())
+    assert session.next_timer() == limits.HANDSHAKE_TIMEOUT_US
+    session.timer(limits.HANDSHAKE_TIMEOUT_US - 1)
+    assert not session.closed
+    session.timer(limits.HANDSHAKE_TIMEOUT_US)
+    assert session.closed
+    assert session.next_timer() is None
+
+
+def test_a_silent_partner_is_pinged_then_given_up() -> None:
+    session = live(ScriptedLog())
+    session.timer(limits.KEEPALIVE_US - 1)
+    assert drain(session) == ([], [])
+    session.timer(limits.KEEPALIVE_US)
+    session.timer(limits.SILENCE_US_MAX - 1)
+    sent, _ = drain(session)
+    assert [type(message).__name__ for message in sent] == ["Ping"]
+    session.timer(limits.SILENCE_US_MAX)
+    sent, effects = drain(session)
+    assert [message.code for message in sent] == ["timeout"]
+    assert [effect.retry_after_us for effect in effects] == [0]

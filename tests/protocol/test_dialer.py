@@ -1,0 +1,214 @@
+"""The dialing end: what it asks for, what it pushes, and when it stores a cursor."""
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crdt_sync import limits
+from crdt_sync.protocol.backoff import Backoff
+from crdt_sync.protocol.effects import Acknowledge, CaughtUp, Closed, Integrate, Owe, Welcomed
+from crdt_sync.protocol.messages import (
+    Ack,
+    Bye,
+    Changes,
+    ChangesEntry,
+    Have,
+    Inventory,
+    InventoryEntry,
+    Push,
+    PushEntry,
+    Updates,
+    UpdatesEntry,
+    Verdict,
+    VerdictCode,
+    Want,
+    WantEntry,
+)
+from crdt_sync.protocol.states import State
+from tests.protocol.scripted import EPOCH, RELAY, ScriptedOutbox, dialer, drain, say, welcome
+
+A, B, C = "customers/a", "customers/b", "customers/c"
+STORED = Verdict(VerdictCode.ACCEPTED, 1)
+VECTOR = b"\x01\x01\x01"
+
+
+def live(source: ScriptedOutbox):
+    session = dialer(source)
+    _, _effects = say(session, welcome(), Changes(1, 0, ()))
+    session.integrated(1, [], now=0)
+    assert session.state is State.LIVE
+    drain(session)
+    return session
+
+
+def integrates(effects) -> list[Integrate]:
+    return [effect for effect in effects if isinstance(effect, Integrate)]
+
+
+def test_the_welcome_measures_the_partners_clock_at_half_the_round_trip() -> None:
+    session = dialer(ScriptedOutbox())
+    _, effects = say(session, welcome(now=9_000_000), now=200_000)
+    assert effects == [Welcomed(RELAY, EPOCH, 9_000_000 - 1_100_000, comparing=False)]
+
+
+def test_what_changed_is_wanted_by_our_state_vectors() -> None:
+    session = dialer(ScriptedOutbox({A: bytes(16)}))
+    sent, _ = say(session, welcome(), Changes(1, 5, (ChangesEntry(A, 4, VECTOR), ChangesEntry(B, 5, VECTOR))))
+    assert sent == [Want(1, (WantEntry(A, b"\x01\x02\x02"), WantEntry(B, b"\x00")))]
+
+
+def test_it_is_caught_up_only_when_everything_is_stored() -> None:
+    session = dialer(ScriptedOutbox())
+    say(session, welcome(), Changes(1, 5, (ChangesEntry(B, 5, VECTOR),)))
+    _, effects = say(session, Updates(1, 5, True, (UpdatesEntry(B, b"u", VECTOR),)), Changes(2, 5, ()))
+    assert [effect.cursor for effect in integrates(effects)] == [5, 5]
+    session.integrated(1, [], now=0)
+    assert session.state is State.CATCHING_UP
+    session.integrated(2, [], now=0)
+    sent, effects = drain(session)
+    assert effects == [CaughtUp()]
+    assert sent == [Have(5, 1)]
+    assert session.settled
+
+
+def test_a_gap_is_repaired_by_state_vector_and_no_cursor_is_stored_meanwhile() -> None:
+    session = live(ScriptedOutbox())
+    _, effects = say(session, Updates(0, 7, True, (UpdatesEntry(A, b"gapped", b""),)))
+    session.integrated(2, [(A, VECTOR)], now=0)
+    sent, _ = drain(session)
+    assert Want(0, (WantEntry(A, VECTOR),)) in sent
+    _, effects = say(session, Updates(0, 8, True, (UpdatesEntry(B, b"live", b""),)))
+    assert [effect.cursor for effect in integrates(effects)] == [None]
+    session.integrated(3, [], now=0)
+    assert integrates(drain(session)[1]) == []
+    assert not session.settled
+    say(session, Updates(0, None, True, (UpdatesEntry(A, b"repair", VECTOR),)))
+    session.integrated(4, [], now=0)
+    (after,) = integrates(drain(session)[1])
+    assert (after.entries, after.cursor) == ((), 8)
+
+
+def test_a_gap_that_cannot_be_closed_ends_the_session() -> None:
+    session = live(ScriptedOutbox())
+    say(session, Updates(0, 1, True, (UpdatesEntry(A, b"gapped", b""),)))
+    number = 2
+    while not session.closed:
+        session.integrated(number, [(A, VECTOR)], now=0)
+        if not session.closed:
+            say(session, Updates(0, None, True, (UpdatesEntry(A, b"still gapped", VECTOR),)))
+        number += 1
+        assert number < 10
+    _, effects = drain(session)
+    assert [effect.code for effect in effects if isinstance(effect, Closed)] == ["gap"]
+
+
+def test_inventories_are_compared_page_by_page() -> None:
+    ours = {A: b"same" * 4, B: b"ours" * 4, "customers/bb": b"only" * 4, C: b"late" * 4}
+    session = dialer(ScriptedOutbox(ours))
+    page = (InventoryEntry(A, b"same" * 4), InventoryEntry(B, b"diff" * 4), InventoryEntry("customers/bbb", bytes(16)))
+    sent, effects = say(session, welcome(mode=1), Inventory(1, page, True))
+    assert sent == [Want(1, (WantEntry(B, b"\x01\x02\x02"), WantEntry("customers/bbb", b"\x00")))]
+    assert [effect for effect in effects if isinstance(effect, Owe)] == [Owe(("customers/bb",))]
+    sent, effects = say(session, Inventory(2, (InventoryEntry("customers/d", bytes(16)),), False))
+    assert sent == [Want(2, (WantEntry("customers/d", b"\x00"),))]
+    assert effects == [Owe((C,))]
+    assert session.state is State.CATCHING_UP
+    _, effects = say(session, Updates(1, None, True, (UpdatesEntry(B, b"u", VECTOR),)))
+    assert integrates(effects)[0].owe
+
+
+@pytest.mark.parametrize(
+    "pages",
+    [
+        [Inventory(1, (InventoryEntry(B, bytes(16)), InventoryEntry(A, bytes(16))), False)],
+        [Inventory(1, (InventoryEntry(B, bytes(16)),), True), Inventory(2, (InventoryEntry(A, bytes(16)),), False)],
+        [Inventory(1, (), True)],
+    ],
+)
+def test_an_inventory_out_of_order_or_without_end_ends_the_session(pages) -> None:
+    session = dialer(ScriptedOutbox())
+    sent, _ = say(session, welcome(mode=1), *pages)
+    assert session.closed
+    assert isinstance(sent[-1], Bye)
+
+
+def test_what_the_partner_lacks_is_pushed_in_one_frame_and_pushed_again_when_edited_meanwhile() -> None:
+    source = ScriptedOutbox()
+    session = live(source)
+    source.edit(A)
+    source.edit(B)
+    session.notify([A, B])
+    sent, _ = say(session)
+    assert sent == [Push(1, (PushEntry(A, b"update 1"), PushEntry(B, b"update 1")))]
+    source.edit(A)
+    session.notify([A])
+    assert say(session) == ([], [])  # one push of a record at a time
+    _, effects = say(session, Ack(1, 9, (STORED, STORED)))
+    (acknowledge,) = effects
+    assert isinstance(acknowledge, Acknowledge)
+    assert [(pushed.record, pushed.edit) for pushed in acknowledge.verdicts] == [(A, 1), (B, 1)]
+    assert acknowledge.cursor == 9
+    assert not session.settled
+    session.acknowledged(acknowledge.number, [A], now=0)
+    sent, _ = say(session)
+    assert sent == [Push(2, (PushEntry(A, b"update 2"),))]
+
+
+def test_the_whole_outbox_is_pushed_at_the_start() -> None:
+    source = ScriptedOutbox()
+    count = limits.PUSH_RECORDS_MAX + 3
+    for number in range(count):
+        source.edit(f"customers/{number:05}")
+    session = dialer(source)
+    sent, _ = say(session, welcome())
+    pushed = [entry.record for message in sent if isinstance(message, Push) for entry in message.entries]
+    assert pushed == sorted(source.edits)
+
+
+def test_a_record_refused_for_now_is_pushed_again_later() -> None:
+    source = ScriptedOutbox()
+    session = live(source)
+    source.edit(A)
+    session.notify([A])
+    say(session)
+    _, effects = say(session, Ack(1, None, (Verdict(VerdictCode.RETRY, reason="full"),)), now=1_000_000)
+    session.acknowledged(effects[0].number, [], now=1_000_000)
+    assert say(session, now=1_000_000) == ([], [])
+    timer = session.next_timer()
+    assert timer is not None
+    session.timer(timer)
+    sent, _ = say(session, now=timer)
+    assert [type(message) for message in sent] == [Push]
+
+
+@pytest.mark.parametrize("verdicts", [(), (STORED, STORED)])
+def test_an_acknowledgement_with_too_few_or_too_many_verdicts_ends_the_session(verdicts) -> None:
+    source = ScriptedOutbox()
+    session = live(source)
+    source.edit(A)
+    session.notify([A])
+    say(session)
+    if verdicts:
+        say(session, Ack(1, None, verdicts))
+    else:
+        say(session, Ack(9, None, (STORED, STORED)))
+    assert session.closed
+
+
+def test_a_partner_that_says_bye_names_the_time_of_the_next_attempt() -> None:
+    session = live(ScriptedOutbox())
+    _, effects = say(session, Bye("going_away", "restart", 1500))
+    assert effects == [Closed("going_away", "restart", 1_500_000, by_partner=True)]
+
+
+@given(st.integers(), st.lists(st.none() | st.integers(0, 10**9), min_size=1, max_size=60))
+def test_delays_stay_within_the_ceiling_and_respect_the_partners_wish(seed, wishes) -> None:
+    backoff = Backoff(random.Random(seed))
+    for attempt, wish in enumerate(wishes):
+        delay = backoff.delay_us(wish)
+        least = min(wish or 0, limits.BACKOFF_US_MAX)
+        assert least <= delay <= least + min(limits.BACKOFF_US_MAX, limits.BACKOFF_US_FIRST * 2**attempt)
+    backoff.succeeded()
+    assert backoff.delay_us() <= limits.BACKOFF_US_FIRST

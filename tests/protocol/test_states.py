@@ -1,0 +1,92 @@
+"""The transition table is the law: what it does not allow ends the session."""
+
+from itertools import product
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from crdt_sync.protocol import codec, states
+from crdt_sync.protocol.effects import Closed
+from crdt_sync.protocol.messages import (
+    Ack,
+    Bye,
+    Changes,
+    Have,
+    Hello,
+    Inventory,
+    Message,
+    Ping,
+    Pong,
+    Presence,
+    Push,
+    PushEntry,
+    Receipt,
+    ReceiptRequest,
+    Updates,
+    Verdict,
+    VerdictCode,
+    Want,
+    Welcome,
+)
+from crdt_sync.protocol.states import ACCEPTOR_TABLE, DIALER_TABLE, State
+from tests.protocol.scripted import ScriptedLog, ScriptedOutbox, acceptor, dialer, drain, hello, welcome
+
+SAMPLES: dict[type, Message] = {
+    Hello: hello(),
+    Welcome: welcome(),
+    Changes: Changes(1, 0, ()),
+    Want: Want(0, ()),
+    Updates: Updates(0, 1, True, ()),
+    Have: Have(0, 0),
+    Push: Push(1, (PushEntry("customers/a", b"u"),)),
+    Ack: Ack(1, None, (Verdict(VerdictCode.ACCEPTED, 1),)),
+    Inventory: Inventory(1, (), False),
+    ReceiptRequest: ReceiptRequest(1),
+    Receipt: Receipt(1, 0, 0, bytes(32)),
+    Presence: Presence(()),
+    Ping: Ping(1),
+    Pong: Pong(1),
+    Bye: Bye("done", "", None),
+}
+ROLES = {"dialer": DIALER_TABLE, "acceptor": ACCEPTOR_TABLE}
+PAIRS = [(role, state, kind) for role, state, kind in product(ROLES, State, SAMPLES) if state is not State.CLOSED]
+
+
+def test_the_samples_cover_every_message() -> None:
+    assert set(SAMPLES) == set(get_args(Message))
+
+
+@pytest.mark.parametrize(("role", "state", "kind"), PAIRS, ids=lambda value: getattr(value, "__name__", str(value)))
+def test_a_message_is_handled_where_the_table_allows_it_and_ends_the_session_elsewhere(role, state, kind) -> None:
+    session = dialer(ScriptedOutbox()) if role == "dialer" else acceptor(ScriptedLog())
+    session.state = state
+    session.receive(codec.encode(SAMPLES[kind]), 0)
+    sent, effects = drain(session)
+    refused = any(isinstance(message, Bye) and "is not allowed while" in message.message for message in sent)
+    allowed = ROLES[role].get((state, kind))
+    assert refused == (allowed is None)
+    if allowed is None:
+        assert session.closed
+        assert [effect.code for effect in effects if isinstance(effect, Closed)] == ["protocol_violation"]
+    elif not any(isinstance(message, Bye) for message in sent):
+        assert session.state in allowed.leads_to
+
+
+def test_the_documents_show_the_tables_of_the_code() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text("utf-8")
+    assert states.as_markdown(states.DIALER) in text
+    assert states.as_markdown(states.ACCEPTOR) in text
+
+
+def test_a_row_that_stands_twice_is_a_mistake_in_the_table() -> None:
+    with pytest.raises(AssertionError):
+        states.index([*states.DIALER, states.DIALER[0]])
+
+
+def test_a_closed_session_hears_nothing() -> None:
+    session = acceptor(ScriptedLog())
+    session.lost()
+    drain(session)
+    session.receive(codec.encode(hello()), 0)
+    assert session.drain() == []
