@@ -2,9 +2,8 @@
 
 import sys
 
-from crdt_sync.records.integrate import Integrator
-
 from crdt_sync import limits
+from crdt_sync.records.integrate import Integrator
 from relay.worker.confine import confine
 from relay.worker.progress import Progress
 from relay.worker.service import Service, run

@@ -1,6 +1,7 @@
 """One active worker, one warm spare, and a plan for every batch."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 
@@ -34,7 +35,7 @@ class IntegrationPool:
 
     Calls are served in order, one at a time; within a call, items are integrated in order.
 
-    Counters: `batches`, `updates`, `kills` (workers that died or were killed over a request), `poisoned`,
+    Counters: `batches`, `updates`, `kills` (workers that died or were killed), `poisoned`,
     `unloadable` (items of records whose stored state kills the worker), `restarts`, `last_batch_seconds`.
     """
 
@@ -70,13 +71,13 @@ class IntegrationPool:
         self._closed = True
         active, self._active = self._active, None
         spare, self._spare = self._spare, None
+        if active is not None:
+            await active.close()
         if spare is not None:
-            spare.cancel()
+            # Not cancelled: a start that is cut off half-way leaves its process to chance. It takes a moment.
             (outcome,) = await asyncio.gather(spare, return_exceptions=True)
             if isinstance(outcome, WorkerProcess):
                 await outcome.close()
-        if active is not None:
-            await active.close()
         await asyncio.gather(*self._graves)
 
     @property
@@ -128,11 +129,12 @@ class IntegrationPool:
         With `content` the digest covers values as well (slower), without it state vector and deletions.
         """
         kind = pipe.CONTENT if content else pipe.DIGEST
-        digests: list[RecordDigest | None] = []
-        for start in range(0, len(records), _DIGESTS_PER_REQUEST):
+        found: dict[str, RecordDigest] = {}
+        rest = list(records)
+        while rest:
             async with self._turn:
-                digests += await self._digest(kind, records[start : start + _DIGESTS_PER_REQUEST])
-        return digests
+                found |= await self._digest(kind, self._take(rest))
+        return [found.get(record) for record in records]
 
     def _next_request(self, plan: Plan) -> Request | None:
         while True:
@@ -169,18 +171,20 @@ class IntegrationPool:
             self._cached.clear()
         return results
 
-    async def _digest(self, kind: int, records: Sequence[str]) -> list[RecordDigest | None]:
-        """Digests in one request; whatever kills the worker is halved until it is alone."""
-        items = []
-        for record in records:
-            try:
-                items.append((record, tuple(self._load(record))))
-            except StoreError:
-                continue
-        found = await self._digest_loaded(kind, items)
-        return [found.get(record) for record in records]
+    def _take(self, rest: list[str]) -> list[tuple[str, Sequence[bytes]]]:
+        """Take records for one request off the front of `rest`, with their stored bytes."""
+        items: list[tuple[str, Sequence[bytes]]] = []
+        size = 0
+        while rest and len(items) < _DIGESTS_PER_REQUEST and size < limits.INTEGRATION_BYTES_MAX:
+            record = rest.pop(0)
+            with contextlib.suppress(StoreError):
+                stored = tuple(self._load(record))
+                items.append((record, stored))
+                size += sum(map(len, stored))
+        return items
 
-    async def _digest_loaded(self, kind: int, items: Sequence[tuple[str, Sequence[bytes]]]) -> dict[str, RecordDigest]:
+    async def _digest(self, kind: int, items: Sequence[tuple[str, Sequence[bytes]]]) -> dict[str, RecordDigest]:
+        """Digests in one request; when the worker dies of it, each half by itself."""
         if not items:
             return {}
         worker = await self._worker()
@@ -195,8 +199,8 @@ class IntegrationPool:
             if len(items) == 1:
                 return {}
             half = len(items) // 2
-            first = await self._digest_loaded(kind, items[:half])
-            return first | await self._digest_loaded(kind, items[half:])
+            first = await self._digest(kind, items[:half])
+            return first | await self._digest(kind, items[half:])
         return {digest.record: digest for digest in digests}
 
     def _frame(self, kind: int, stamp_max: int | None, items: Sequence[Sequence[object]]) -> tuple[int, bytes]:
@@ -224,14 +228,17 @@ class IntegrationPool:
             try:
                 worker = await asyncio.shield(starting)
             except WorkerUnavailable:
-                attempts += 1
                 self._spare = None
+                attempts += 1
                 if attempts >= _STARTS_MAX:
                     raise
                 continue
-            self._cached.clear()
-            self._active = worker if worker.alive else None
             self._spare = asyncio.create_task(WorkerProcess.start())
+            if worker.alive:
+                self._cached.clear()
+                self._active = worker
+            else:
+                self._bury(worker, "the spare process ended while it waited")
         return self._active
 
     def _bury(self, worker: WorkerProcess, reason: str) -> WorkerDied:

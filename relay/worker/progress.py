@@ -40,7 +40,9 @@ class Progress:
         _MARK.pack_into(self._memory, 0, 0, _IDLE, 0)
 
     def read(self, number: int) -> Mark | None:
-        """Where request `number` was left, or `None` if the worker was not at it."""
+        """Where request `number` was left, or `None` if the worker was not at it (or the mark is closed)."""
+        if self._memory.closed:
+            return None
         marked, item, update = _MARK.unpack_from(self._memory)
         return Mark(item, update) if marked == number and item != _IDLE else None
 

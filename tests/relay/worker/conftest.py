@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pycrdt
 import pytest
@@ -19,7 +20,7 @@ class Writer:
     """Edits one record as a device would and hands out the updates."""
 
     def __init__(self, identity: int = 1) -> None:
-        self._document: pycrdt.Doc[pycrdt.Array] = pycrdt.Doc(client_id=identity)
+        self._document: pycrdt.Doc[Any] = pycrdt.Doc(client_id=identity)
         self._stamp = 1_000_000
 
     def write(self, value: str, field: str = "c.phone", stamp: int | None = None) -> bytes:

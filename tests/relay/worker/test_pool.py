@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -209,6 +210,32 @@ def test_digests_are_of_what_is_stored_and_equal_for_equal_content(run_scenario:
             assert (anna.digest, anna.state_vector) == (ben.digest, ben.state_vector)
             assert anna.digest != cem.digest
             assert len(anna.digest) == 16
+
+    run_scenario(scenario)
+
+
+def test_digests_of_many_and_of_large_records_come_in_the_order_asked(run_scenario: RunScenario) -> None:
+    async def scenario(pool: IntegrationPool, shelf: Shelf) -> None:
+        value = "x" * (limits.INTEGRATION_BYTES_MAX // 3)
+        shelf.updates = {f"customers/large-{number}": [Writer().write(value)] for number in range(5)}
+        shelf.updates |= {f"customers/small-{number}": [Writer().write("x")] for number in range(150)}
+        digests = await pool.digests(list(shelf.updates))
+        assert [digest.record for digest in digests if digest is not None] == list(shelf.updates)
+
+    run_scenario(scenario)
+
+
+def test_a_spare_that_died_while_it_waited_is_passed_over(run_scenario: RunScenario) -> None:
+    async def scenario(pool: IntegrationPool, shelf: Shelf) -> None:
+        first = pool.pid
+        assert first is not None
+        children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
+        await pool.digests([])
+        while not (spares := [int(pid) for pid in children.read_text().split() if int(pid) != first]):
+            await asyncio.sleep(0)
+        for pid in (first, *spares):
+            os.kill(pid, signal.SIGKILL)
+        assert codes(await pool.integrate([Item(ANNA, (Writer().write("1"),))], None)) == [["accepted"]]
 
     run_scenario(scenario)
 
