@@ -1,7 +1,7 @@
 """Editing one record through its schema."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any
@@ -12,7 +12,7 @@ from crdt_sync.limits import ACTOR_LENGTH_MAX, TEXT_BYTES_MAX
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.document import Document, deletion_text
 from crdt_sync.records.entries import Entry, ordered, well_formed
-from crdt_sync.records.roots import DELETED, DELETED_ROOT, total
+from crdt_sync.records.roots import DELETED, DELETED_ROOT, member_key, member_of, total
 from crdt_sync.records.schema import KINDS_OF_ENTRIES, FieldSpec, Schema
 from crdt_sync.records.text_field import TextField
 from crdt_sync.records.values import (
@@ -112,7 +112,7 @@ class Editor:
     def remove(self, field: str, member: object) -> None:
         """Take a member out of a set; nothing happens when it is not there."""
         spec = self._writable(field, "set")
-        self._drop_members(field, [canonical(normalise(field, spec, member))])
+        self._drop_members(field, {canonical(normalise(field, spec, member))})
 
     def increment(self, field: str, amount: object = 1) -> None:
         """Count; concurrent increments add up. `amount` may be negative."""
@@ -225,22 +225,24 @@ class Editor:
         for member in value if isinstance(value, Iterable) else ():
             carrier = normalise(field, spec, member)
             wanted[canonical(carrier)] = carrier
-        present = self._members(field)
-        for key in sorted(wanted.keys() - present.keys()):
-            self._put_member(field, wanted[key])
-        self._drop_members(field, sorted(present.keys() - wanted.keys()))
+        present = {member_of(key) for key in self._members(field)}
+        for member in sorted(wanted.keys() - present):
+            self._put_member(field, wanted[member])
+        self._drop_members(field, present - wanted.keys())
 
     def _put_member(self, field: str, carrier: Carrier) -> None:
+        assert self._document.writer is not None
+        key = member_key(canonical(carrier), self._document.writer)
         with self._document.transaction() as transaction:
-            self._document.map(transaction, f"s.{field}").insert(transaction, canonical(carrier), carrier)
+            self._document.map(transaction, f"s.{field}").insert(transaction, key, carrier)
         self._changed = True
 
-    def _drop_members(self, field: str, keys: list[str]) -> None:
+    def _drop_members(self, field: str, dropped: Set[str]) -> None:
         present = self._members(field)
         with self._document.transaction() as transaction:
             members = self._document.map(transaction, f"s.{field}")
-            for key in keys:
-                if key in present:
+            for key in sorted(present):
+                if member_of(key) in dropped:
                     members.remove(transaction, key)
                     self._changed = True
 

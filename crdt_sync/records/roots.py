@@ -5,8 +5,11 @@
 | `c.` | Array | value, review, stage | entries `[value, stamp, actor]` that nobody has superseded |
 | `l.` | Array | log | entries, all kept |
 | `n.` | Map | counter | writer to that writer's own total |
-| `s.` | Map | set | canonical member to the member |
+| `s.` | Map | set | canonical member, newline, writer: to the member |
 | `t.` | Text | text | text |
+
+Each writer adds a member under a key of its own. Under one key for all, of two concurrent adds only one stays in a Yjs
+map, and whoever removes that one would remove the other, never seen, with it.
 """
 
 from collections.abc import Callable, Iterable
@@ -63,7 +66,20 @@ def _shown(raw: object, spec: FieldSpec | None) -> object:
 
 
 def _members(raw: object, _spec: FieldSpec | None) -> object:
-    return [raw[key] for key in sorted(raw)] if isinstance(raw, dict) and raw else ABSENT
+    if not isinstance(raw, dict) or not raw:
+        return ABSENT
+    members = {member_of(key): raw[key] for key in sorted(raw)}
+    return list(members.values())
+
+
+def member_key(canonical_member: str, writer: int) -> str:
+    """The key under which `writer` adds a member. Canonical JSON holds no newline."""
+    return f"{canonical_member}\n{writer}"
+
+
+def member_of(key: str) -> str:
+    """The canonical member of a key."""
+    return key.partition("\n")[0]
 
 
 def _timeline(raw: object, _spec: FieldSpec | None) -> object:

@@ -1,0 +1,74 @@
+"""Sets: whoever removes a member removes the adds that were seen, and no other."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crdt_sync.clock import HybridClock
+from crdt_sync.records import Document, Editor, bundled_schema
+
+SCHEMA = bundled_schema("customers")
+
+
+def edit(document: Document, actor: str) -> Editor:
+    ticks = iter(range(1, 1_000_000))
+    return Editor(document, SCHEMA, HybridClock(lambda: next(ticks)), actor, "customers")
+
+
+@pytest.mark.parametrize("writers", [(10, 20), (20, 10)])
+def test_a_removal_leaves_an_add_that_it_never_saw_whoever_has_the_higher_writer_id(writers) -> None:
+    ann, bob = (Document.load((), writer) for writer in writers)
+    edit(ann, "ann").add("tags", "vip")
+    editor = edit(bob, "bob")
+    editor.add("tags", "vip")
+    editor.remove("tags", "vip")
+    ann_update, bob_update = ann.diff(), bob.diff()
+    ann.apply(bob_update)
+    bob.apply(ann_update)
+    assert ann.values(SCHEMA) == bob.values(SCHEMA) == {"tags": ["vip"]}
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 2),
+            st.sampled_from(["add", "remove", "hear"]),
+            st.sampled_from(["x", "y"]),
+            st.integers(0, 2),
+        ),
+        max_size=30,
+    ),
+    st.permutations([3, 70, 5000]),
+)
+def test_a_set_holds_exactly_the_members_with_an_add_that_no_removal_has_seen(steps, writers) -> None:
+    """Against the plain model of an observed-remove set: adds have names, a removal names the adds it has seen."""
+    documents = [Document.load((), writer) for writer in writers]
+    adds: list[set[tuple[str, int]]] = [set() for _ in documents]
+    removed: list[set[tuple[str, int]]] = [set() for _ in documents]
+    last: dict[tuple[int, str], tuple[str, int]] = {}
+
+    def hear(listener: int, speaker: int) -> None:
+        documents[listener].apply(documents[speaker].diff())
+        adds[listener] |= adds[speaker]
+        removed[listener] |= removed[speaker]
+
+    for number, (who, action, member, other) in enumerate(steps):
+        if action == "hear":
+            hear(who, other)
+        elif action == "add":
+            edit(documents[who], str(who)).add("tags", member)
+            # Adding again replaces one's own earlier add.
+            replaced = last.get((who, member))
+            removed[who] |= {replaced} if replaced else set()
+            last[who, member] = (member, number)
+            adds[who].add((member, number))
+        else:
+            edit(documents[who], str(who)).remove("tags", member)
+            removed[who] |= {add for add in adds[who] if add[0] == member}
+        expected = sorted({name for name, _ in adds[who] - removed[who]})
+        assert documents[who].values(SCHEMA).get("tags", []) == expected
+    for listener in range(3):
+        for speaker in range(3):
+            hear(listener, speaker)
+    shown = [document.values(SCHEMA).get("tags", []) for document in documents]
+    assert shown[0] == shown[1] == shown[2] == sorted({name for name, _ in adds[0] - removed[0]})
