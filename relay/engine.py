@@ -230,16 +230,21 @@ class Engine:
         """Compute, in the worker, the digests that updates have made stale."""
         async with self._digesting:
             while stale := self.store.stale(_STALE_PER_COMMIT):
+                before = {record: self.store.record_head(record) for record in stale}
+                failures = self._failures_known
                 computed = await self.pool.digests(stale)
-                digests: dict[str, bytes | None] = {}
-                for record, answer in zip(stale, computed, strict=True):
-                    head = self.store.record_head(record)
-                    # An update committed meanwhile has made the answer stale again.
-                    if answer is not None and head is not None and head.state_vector == answer.state_vector:
-                        digests[record] = answer.digest
-                if not digests:
-                    return
+                # What was changed meanwhile, or is about to be, is stale again: its digest would be of another state.
+                digests: dict[str, bytes | None] = {
+                    record: answer.digest
+                    for record, answer in zip(stale, computed, strict=True)
+                    if answer is not None
+                    and record not in self._uncommitted
+                    and failures == self._failures_known
+                    and self.store.record_head(record) == before[record]
+                }
                 await asyncio.wrap_future(self.writer.submit(Batch(digests=digests)))
+                if len(digests) < len(stale):
+                    return  # a busy relay's receipt names fewer records; whoever compares asks again
 
     # --- for the pool ----------------------------------------------------------------------------------------
 
