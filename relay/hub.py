@@ -13,6 +13,8 @@ The way of a push, and the invariants on it:
 5. An update that brought nothing new is acknowledged like any other: what it repeats may still be on its way to the
    disk, so its answer rides on the newest commit.
 6. A session whose bytes killed workers too often is closed; everybody else notices nothing.
+7. While the disk is slow, commits under way are bounded, and pushes gather in their sessions, which are bounded too.
+8. Presence is not queued: a session is told the newest state when its link has room.
 """
 
 from collections import Counter, deque
@@ -34,7 +36,7 @@ VERDICTS = {
     "poison": VerdictCode.POISON,
     "retry": VerdictCode.RETRY,
 }
-_RETRY = Verdict(VerdictCode.RETRY, reason="not stored: the relay's disk refused it; it will be sent again")
+_RETRY = Verdict(VerdictCode.RETRY, reason="the relay could not store it now; it will be sent again")
 
 
 # --- effects -------------------------------------------------------------------------------------------------
@@ -149,6 +151,7 @@ class _Push:
     verdicts: list[Verdict | None]
     seqs: list[int] = field(default_factory=list)
     missing: int = 0
+    taken_at: int = 0
 
 
 @dataclass(slots=True)
@@ -160,6 +163,8 @@ class _Client:
     pushes: deque[_Push] = field(default_factory=deque)  # in order; answered from the left
     strikes: int = 0
     presence: tuple[PresenceEntry, ...] = ()
+    presence_due: bool = False  # what others have open has changed since it was told
+    presence_told: bool = False
 
 
 @dataclass(slots=True)
@@ -177,6 +182,7 @@ class Hub:
 
     `wall_clock` gives microseconds since 1970, for the handshake and for the limit on stamps. `snapshot_due`
     says whether a record's tail has grown so long that the next integration should bring a snapshot.
+    `acknowledged_after` hears, each time that a session's pushes are answered, how long the oldest has waited.
     """
 
     def __init__(
@@ -186,6 +192,7 @@ class Hub:
         wall_clock: Callable[[], int],
         snapshot_due: Callable[[str], bool],
         sessions_max: int = limits.SESSIONS_MAX,
+        acknowledged_after: Callable[[int], object] = lambda _: None,
     ) -> None:
         self._source = source
         self._authorise = authorise
@@ -201,6 +208,10 @@ class Hub:
         self._discard = False  # what is being integrated builds on a failed commit
         self._committing: dict[int, _Batch] = {}
         self._closing: tuple[str, str, int] | None = None
+        self._open: Counter[PresenceEntry] = Counter()  # what anybody has open, and how many sessions do
+        self._open_sorted: list[PresenceEntry] | None = None
+        self._uninformed: dict[int, None] = {}
+        self._acknowledged_after = acknowledged_after
         self.verdicts: Counter[VerdictCode] = Counter()
 
     # --- sessions --------------------------------------------------------------------------------------------
@@ -231,11 +242,14 @@ class Hub:
         """The session's link has room for about `room` bytes."""
         client = self._clients.get(session)
         if client is not None:
+            if client.presence_due:
+                client.presence_due, client.presence_told = False, True
+                client.acceptor.present(self._present_beside(client))
             client.acceptor.fill(room, now)
             self._collect(session, client, now)
 
     def lost(self, session: int, now: int) -> None:
-        """The session's link is gone. Pushes that were taken are still carried out."""
+        """The session's link is gone. What is being integrated or committed for it still becomes durable."""
         client = self._clients.get(session)
         if client is not None:
             client.acceptor.lost()
@@ -256,7 +270,7 @@ class Hub:
     def wants_room(self, session: int) -> bool:
         """Whether `fill` would have something to send."""
         client = self._clients.get(session)
-        return client is not None and client.acceptor.wants_room
+        return client is not None and (client.presence_due or client.acceptor.wants_room)
 
     def congested(self, session: int) -> bool:
         """Whether the host must stop reading from this session's link."""
@@ -267,9 +281,25 @@ class Hub:
         """Sessions that have something to send, after a commit."""
         return [session for session, client in self._clients.items() if client.acceptor.wants_room]
 
+    def take_uninformed(self) -> list[int]:
+        """Sessions that are to be told who has what open, and were not named since that changed; `fill` tells them."""
+        sessions, self._uninformed = self._uninformed, {}
+        return [session for session in sessions if session in self._clients]
+
+    def expel(self, session: int, code: str, message: str, retry_after_us: int | None, now: int) -> None:
+        """End one session, telling it why; `retry_after_us` None: trying again cannot help."""
+        client = self._clients.get(session)
+        if client is not None:
+            client.acceptor.close(code, message, now, retry_after_us)
+            self._collect(session, client, now)
+
+    def refuse_newcomers(self, code: str, message: str, retry_after_us: int) -> None:
+        """From now on, say bye to everybody who comes; those who are here stay."""
+        self._closing = (code, message, retry_after_us)
+
     def close(self, code: str, message: str, retry_after_us: int, now: int) -> None:
         """Say bye to everybody, and to everybody who still comes."""
-        self._closing = (code, message, retry_after_us)
+        self.refuse_newcomers(code, message, retry_after_us)
         for session, client in list(self._clients.items()):
             client.acceptor.acknowledge(now)
             client.acceptor.close(code, message, now, retry_after_us)
@@ -316,6 +346,7 @@ class Hub:
             self._decide(part, Verdict(VerdictCode.ACCEPTED), None)
             touched[part.session] = None
         self._answer(touched, now)
+        self._next_batch()
 
     def commit_failed(self, number: int, now: int) -> None:
         """The commit was refused by the disk; see the third invariant."""
@@ -327,6 +358,7 @@ class Hub:
         self._effects.append(Forget())
         for batch in failed:
             self._refuse((*batch.stored, batch.riders), now)
+        self._next_batch()
 
     def digests(self, session: int, entries: Sequence[tuple[str, bytes]], more: bool, now: int) -> None:
         """The answer to `ReadDigests`."""
@@ -358,55 +390,66 @@ class Hub:
                 case Send(frame):
                     self._effects.append(Deliver(session, frame))
                 case Accept():
-                    self._queue(session, client, effect)
+                    self._queue(session, client, effect, now)
                 case Closed():
                     self._effects.append(Hangup(session, effect))
-                    self._forget(session, client, now)
+                    self._forget(session, client)
                 case ReadInventory(after, limit):
                     self._effects.append(ReadDigests(session, after, limit))
                 case ReadReceipt(number):
                     self._effects.append(MakeReceipt(session, number))
                 case PresenceSeen(entries):
-                    client.presence = entries
-                    self._show_presence(session, now)
+                    self._opened(session, client, entries)
                 case Greeted():
-                    self._greet(client)
+                    if client.acceptor.follow:
+                        self._inform(session, client)
         if self._integrating is None:
             self._next_batch()
 
-    def _forget(self, session: int, client: _Client, now: int) -> None:
+    def _forget(self, session: int, client: _Client) -> None:
+        self._opened(session, client, ())
         del self._clients[session]
-        if client.presence:
-            self._show_presence(session, now)
 
-    def _greet(self, client: _Client) -> None:
-        present = self._presence(except_session=None)
-        if present:
-            client.acceptor.present(present)
+    def _opened(self, session: int, client: _Client, entries: tuple[PresenceEntry, ...]) -> None:
+        """A session says what it has open now; everybody else is to be told."""
+        entries = tuple(dict.fromkeys(entries))
+        if entries == client.presence:
+            return
+        for entry in client.presence:
+            self._open[entry] -= 1
+            if not self._open[entry]:
+                del self._open[entry]
+        self._open.update(entries)
+        self._open_sorted = None
+        client.presence = entries
+        for other, follower in self._clients.items():
+            if other != session and follower.acceptor.follow:
+                self._inform(other, follower)
 
-    def _presence(self, except_session: int | None) -> tuple[PresenceEntry, ...]:
-        """What everybody but one session has open, a bounded number of entries, sorted."""
-        entries = {
-            entry for session, client in self._clients.items() if session != except_session for entry in client.presence
-        }
-        return tuple(sorted(entries)[: limits.PRESENCE_ENTRIES_MAX])
+    def _inform(self, session: int, client: _Client) -> None:
+        if self._open or client.presence_told:
+            client.presence_due = True
+            self._uninformed[session] = None
 
-    def _show_presence(self, origin: int, now: int) -> None:
-        for session, client in list(self._clients.items()):
-            if session != origin and client.acceptor.follow:
-                client.acceptor.present(self._presence(except_session=session))
-                self._collect(session, client, now)
+    def _present_beside(self, client: _Client) -> tuple[PresenceEntry, ...]:
+        """What everybody but one session has open: the first entries in order, a bounded number."""
+        if self._open_sorted is None:
+            self._open_sorted = sorted(self._open)
+        limit = limits.PRESENCE_ENTRIES_MAX
+        own = {entry for entry in client.presence if self._open[entry] == 1}
+        first = self._open_sorted[: limit + len(own)]
+        return tuple(entry for entry in first if entry not in own)[:limit]
 
-    def _queue(self, session: int, client: _Client, accept: Accept) -> None:
+    def _queue(self, session: int, client: _Client, accept: Accept, now: int) -> None:
         count = len(accept.entries)
-        client.pushes.append(_Push(session, accept.number, [None] * count, missing=count))
+        client.pushes.append(_Push(session, accept.number, [None] * count, missing=count, taken_at=now))
         client.waiting.append(accept)
         if len(client.waiting) == 1:
             self._turn.append(session)
 
     def _next_batch(self) -> None:
         """Ask for the next integration, if pushes wait and none is under way."""
-        if self._integrating is not None or not self._turn:
+        if self._integrating is not None or len(self._committing) >= limits.COMMITS_IN_FLIGHT_MAX:
             return
         grouped: dict[str, tuple[list[bytes], list[_Part]]] = {}
         count = size = 0
@@ -525,6 +568,8 @@ class Hub:
             client = self._clients.get(session)
             if client is None:
                 continue
+            if client.pushes and not client.pushes[0].missing:
+                self._acknowledged_after(now - client.pushes[0].taken_at)
             while client.pushes and not client.pushes[0].missing:
                 push = client.pushes.popleft()
                 verdicts = [verdict for verdict in push.verdicts if verdict is not None]
