@@ -9,6 +9,7 @@ from pathlib import Path
 
 from crdt_sync import ids
 from crdt_sync.errors import LogCompacted, StoreClosed, StoreError
+from crdt_sync.storage.keys import check_key
 from crdt_sync.storage.memory_state import MemoryState
 from crdt_sync.storage.port import (
     Batch,
@@ -22,7 +23,6 @@ from crdt_sync.storage.port import (
     Root,
     Stored,
     VerifyReport,
-    check_key,
 )
 
 

@@ -6,21 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 
 from crdt_sync.errors import UnknownRecord
-from crdt_sync.storage.port import (
-    ROOT_MODULUS,
-    Batch,
-    Change,
-    Committed,
-    Head,
-    LogEntry,
-    OutboxEntry,
-    Peer,
-    check_digest,
-    check_key,
-    check_meta_key,
-    check_replica,
-    leaf,
-)
+from crdt_sync.storage.keys import ROOT_MODULUS, check_digest, check_key, check_meta_key, check_replica, leaf
+from crdt_sync.storage.port import Batch, Change, Committed, Head, LogEntry, OutboxEntry, Peer
 
 
 @dataclass(slots=True)

@@ -140,7 +140,7 @@ class Twins(RuleBasedStateMachine):
 
 
 def test_the_twins_do_the_same():
-    run_state_machine_as_test(Twins, settings=settings(max_examples=40, stateful_step_count=15, deadline=None))
+    run_state_machine_as_test(Twins, settings=settings(max_examples=100, stateful_step_count=20, deadline=None))
 
 
 def test_the_comparison_sees_a_store_that_forgets_a_stale_digest(monkeypatch):

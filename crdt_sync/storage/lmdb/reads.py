@@ -5,11 +5,12 @@ from itertools import islice
 
 from crdt_sync.errors import LogCompacted, StoreCorrupt
 from crdt_sync.ids import RECORD_LENGTH_MAX
+from crdt_sync.storage.keys import KEY_BYTES_MAX
 from crdt_sync.storage.lmdb import codec
 from crdt_sync.storage.lmdb.codec import DOCS, FEED, LOG, META, VIEWS, HeadRow, State, seq_key
 from crdt_sync.storage.lmdb.environment import Table, Tables, Transaction
 from crdt_sync.storage.lmdb.identity import STATE_KEY
-from crdt_sync.storage.port import KEY_BYTES_MAX, FeedEntry, LogEntry, OutboxEntry, Peer, Stored
+from crdt_sync.storage.port import FeedEntry, LogEntry, OutboxEntry, Peer, Stored
 
 
 def read_state(transaction: Transaction, tables: Tables) -> State:

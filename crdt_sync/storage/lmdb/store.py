@@ -10,6 +10,7 @@ from typing import Self, TypeVar
 
 from crdt_sync.errors import StoreCorrupt, StoreError
 from crdt_sync.limits import MAP_BYTES_FIRST
+from crdt_sync.storage.keys import check_key, check_replica
 from crdt_sync.storage.lmdb import commit, compact, directory, identity, reads, rebuild, verify
 from crdt_sync.storage.lmdb.codec import State
 from crdt_sync.storage.lmdb.environment import Environment, Tables, Transaction
@@ -26,8 +27,6 @@ from crdt_sync.storage.port import (
     Root,
     Stored,
     VerifyReport,
-    check_key,
-    check_replica,
 )
 
 T = TypeVar("T")

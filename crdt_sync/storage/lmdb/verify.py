@@ -3,12 +3,13 @@
 from collections.abc import Callable
 
 from crdt_sync.errors import StoreCorrupt
+from crdt_sync.storage.keys import FINDINGS_MAX, ROOT_MODULUS, leaf
 from crdt_sync.storage.lmdb import codec, reads
 from crdt_sync.storage.lmdb.codec import CHECKSUM_BYTES, FEED, LOG, Seal, State, key_text
 from crdt_sync.storage.lmdb.environment import Table, Tables, Transaction
 from crdt_sync.storage.lmdb.identity import EPOCH_KEY, FORMAT_KEY, REPLICA_KEY, STATE_KEY
 from crdt_sync.storage.lmdb.reads import read_state
-from crdt_sync.storage.port import FINDINGS_MAX, ROOT_MODULUS, Finding, Root, VerifyReport, leaf
+from crdt_sync.storage.port import Finding, Root, VerifyReport
 
 
 class Verification:

@@ -7,7 +7,7 @@ import pytest
 
 from crdt_sync.errors import StoreCorrupt
 from crdt_sync.storage import Batch, LmdbStore, OutboxEntry, Peer
-from crdt_sync.storage.lmdb.codec import LOG, seq_key
+from crdt_sync.storage.lmdb.codec import LOG, Seal, seq_key
 
 ANN, BOB, PARTNER = "customers/ann", "customers/bob", b"p" * 16
 
@@ -192,3 +192,10 @@ def test_flipped_bits_in_the_data_file_never_come_back_as_content(lmdb_path, cha
         assert caught.value.record == f"customers/{number}"
         assert store.load(f"customers/{(number + 1) % 40}").updates == (updates[(number + 1) % 40],)
         store.close()
+
+
+def test_without_the_seal_a_flipped_bit_comes_back_as_content(filled, monkeypatch):
+    edit(filled, b"docs", ANN.encode(), flip(8 * 16 + 1))
+    monkeypatch.setattr(Seal, "open", lambda self, key, value, record=None: value[16:])
+    with LmdbStore.open(filled) as store:
+        assert store.load(ANN).updates == (b"uhole", b"third", b"fourth")

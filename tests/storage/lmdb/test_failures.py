@@ -163,26 +163,55 @@ def test_each_failure_has_its_error_with_a_next_step(tmp_path, error, expected):
     assert translated.hint
 
 
+ACKNOWLEDGE_EARLY = (
+    WRITE.replace("    store.commit([Batch(changes=(", "    waiting.append(Batch(changes=(")
+    .replace(
+        'digest=b"d" * 16),))])',
+        'digest=b"d" * 16),)))\n    if number % 10 == 0:\n        store.commit(waiting); waiting = []',
+    )
+    .replace("number = store.head()", "number = store.head(); waiting = []")
+)
+
+
+def kill_while_writing(path, script, rng):
+    """Run `script`, kill it after some commits, and return the last number that it acknowledged."""
+    with subprocess.Popen([sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE, text=True) as child:
+        for _ in range(rng.randrange(1, 60)):
+            acknowledged = int(child.stdout.readline())
+        child.send_signal(signal.SIGKILL)
+        rest = child.stdout.read().splitlines(keepends=True)
+    return max([acknowledged, *(int(line) for line in rest if line.endswith("\n"))])
+
+
 def test_a_killed_writer_loses_nothing_that_it_acknowledged(lmdb_store, lmdb_path):
     lmdb_store.close()
     rng = random.Random(11)
-    acknowledged = 0
     for _ in range(20):
-        with subprocess.Popen(
-            [sys.executable, "-c", WRITE, str(lmdb_path)], stdout=subprocess.PIPE, text=True
-        ) as child:
-            for _ in range(rng.randrange(1, 60)):
-                acknowledged = int(child.stdout.readline())
-            child.send_signal(signal.SIGKILL)
-            rest = child.stdout.read().splitlines(keepends=True)
-            acknowledged = max([acknowledged, *(int(line) for line in rest if line.endswith("\n"))])
-        store = LmdbStore.open(lmdb_path)
-        assert store.head() >= acknowledged
-        assert [int(entry.update.rstrip(b".")) for entry in store.log(0, 1 << 30, 1 << 30)] == list(
-            range(1, store.head() + 1)
-        )
-        assert store.verify().findings == ()
-        store.close()
+        acknowledged = kill_while_writing(lmdb_path, WRITE, rng)
+        with LmdbStore.open(lmdb_path) as store:
+            assert store.head() >= acknowledged
+            numbers = [int(entry.update.rstrip(b".")) for entry in store.log(0, 1 << 30, 1 << 30)]
+            assert numbers == list(range(1, store.head() + 1))
+            assert store.verify().findings == ()
+
+
+def test_killing_shows_a_writer_that_acknowledges_too_early(lmdb_store, lmdb_path):
+    lmdb_store.close()
+    rng = random.Random(12)
+    losses = 0
+    for _ in range(5):
+        acknowledged = kill_while_writing(lmdb_path, ACKNOWLEDGE_EARLY, rng)
+        with LmdbStore.open(lmdb_path) as store:
+            losses += store.head() < acknowledged
+    assert losses > 0
+
+
+def test_a_store_is_not_used_across_a_fork(lmdb_store, change, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getpid", lambda: -1)
+        with pytest.raises(StoreFailed, match="another process"):
+            lmdb_store.commit([Batch(changes=(change("customers/ann", b"1"),))])
+    lmdb_store.commit([Batch(changes=(change("customers/ann", b"1"),))])
 
 
 READ = """
