@@ -217,6 +217,11 @@ class Document:
         with self.transaction() as transaction:
             return len(self._doc.roots(transaction))
 
+    def has_text(self) -> bool:
+        """Whether the record has a text root."""
+        with self.transaction() as transaction:
+            return any(root.startswith(TEXT_PREFIX) for root in self._doc.roots(transaction))
+
     def root_names(self, transaction: YrsTransaction) -> list[str]:
         """The names of the root types, in no order."""
         return list(self._doc.roots(transaction))

@@ -12,7 +12,7 @@ Hostile bytes that pass `scan` may still hang or kill the process inside yrs, so
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -26,7 +26,8 @@ from crdt_sync.limits import (
 )
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.document import Document
-from crdt_sync.records.update import Ranges, Scan, scan
+from crdt_sync.records.placement import Spans, add_texts, misplaced
+from crdt_sync.records.update import Item, Ranges, Scan, range_covered, scan
 
 Code = Literal["accepted", "gap", "malformed", "too_large", "clock_ahead"]
 
@@ -118,7 +119,7 @@ class Integrator:
 class _Loaded:
     """A document together with the good bytes that it can be built from again."""
 
-    __slots__ = ("_good", "_good_bytes", "_roots", "_vector", "document")
+    __slots__ = ("_good", "_good_bytes", "_roots", "_texts", "_vector", "document")
 
     document: Document
     _good_bytes: int
@@ -126,6 +127,7 @@ class _Loaded:
     def __init__(self, good: Sequence[bytes]) -> None:
         self._good = list(good)
         self._roots = -1  # an upper bound, counted when a first new root arrives
+        self._texts: Spans | None = None  # looked up when a first update arrives that must be checked
         self._rebuild()
         self._vector = vectors.decode(self.document.raw_state_vector())
 
@@ -138,6 +140,7 @@ class _Loaded:
             return self._trust(update)
         try:
             found = scan(update)
+            self._text_spans()
         except UpdateRefused as refusal:
             return Verdict("too_large" if refusal.reason == "too_large" else "malformed", refusal.message)
         vector = self._vector
@@ -150,6 +153,9 @@ class _Loaded:
         verdict = self._outgrown(update, found.roots)
         if verdict is not None:
             return verdict
+        fresh = self._fresh(found)
+        if self._texts or any(item.text for item in fresh):
+            add_texts(fresh, self._text_spans())
         for writer, (_, end) in found.clients.items():
             if end > vector.get(writer, 0):
                 vector[writer] = end
@@ -166,6 +172,7 @@ class _Loaded:
         if vector == self._vector and deletes == self.document.deletes():
             return Verdict("accepted")
         self._vector = vector
+        self._texts = None
         self._keep(update)
         return Verdict("accepted", new=True)
 
@@ -181,11 +188,31 @@ class _Loaded:
         for writer, (start, _) in found.clients.items():
             if start > vector.get(writer, 0):
                 return Verdict("gap", f"operations {vector.get(writer, 0)} to {start} of writer {writer} are missing")
+        if _cuts(found, vector):
+            return Verdict("gap", "it begins in the middle of operations that are here already")
+        if not _neighbours_known(found, vector):
+            return Verdict("gap", "it builds on operations that are missing")
+        fresh = self._fresh(found)
+        texts = self._text_spans()
+        if (texts or any(item.text for item in fresh)) and misplaced(fresh, texts):
+            return Verdict("malformed", "it mixes text with other values")
         for writer, ranges in found.deletes.items():
             known = max(vector.get(writer, 0), found.clients.get(writer, (0, 0))[1])
             if any(clock + length > known for clock, length in ranges):
                 return Verdict("gap", f"it deletes operations of writer {writer} that are missing")
         return None
+
+    def _fresh(self, found: Scan) -> list[Item]:
+        """The items that are not here yet; how an update describes the others again does not count."""
+        vector = self._vector
+        return [item for item in found.items if item.clock >= vector.get(item.writer, 0)]
+
+    def _text_spans(self) -> Spans:
+        if self._texts is None:
+            self._texts = {}
+            if self.document.has_text():
+                add_texts(scan(self.document.diff()).items, self._texts)
+        return self._texts
 
     def _apply(self, update: bytes) -> Verdict | None:
         """Integrate; a document that cannot be kept is built again, and the refusal returned."""
@@ -234,6 +261,29 @@ class _Loaded:
         self._good_bytes = sum(map(len, self._good))
 
 
+def _neighbours_known(found: Scan, vector: Mapping[int, int]) -> bool:
+    for item in found.items:
+        for neighbour in (item.left, item.right):
+            if neighbour is not None and neighbour[1] >= vector.get(neighbour[0], 0):
+                start, end = found.clients.get(neighbour[0], (0, 0))
+                if not start <= neighbour[1] < end:
+                    return False
+    return True
+
+
+def _cuts(found: Scan, vector: Mapping[int, int]) -> bool:
+    """Whether a struct begins before what is here ends, and ends behind it.
+
+    yrs would link its rest to whatever is here, even if it belongs to another root. A sender that makes its
+    difference from our state vector never sends such a struct.
+    """
+    for writer, (start, end) in found.clients.items():
+        known = vector.get(writer, 0)
+        if start < known < end:
+            return any(item.clock < known < item.clock + item.length for item in found.items if item.writer == writer)
+    return False
+
+
 def _load(record: str, stored: Sequence[bytes]) -> _Loaded:
     try:
         return _Loaded(stored)
@@ -247,9 +297,8 @@ def _covered(deletes: Ranges, known: Ranges) -> bool:
     """Whether every range of `deletes` lies inside a range of `known`, whose ranges are merged."""
     for writer, ranges in deletes.items():
         held = known.get(writer, [])
-        for clock, length in ranges:
-            if not any(start <= clock and clock + length <= start + count for start, count in held):
-                return False
+        if not all(range_covered(held, clock, length) for clock, length in ranges):
+            return False
     return True
 
 

@@ -130,7 +130,7 @@ def bundled_schema(name: str) -> Schema:
     return parse_schema((folder / f"{name}.toml").read_text(encoding="utf-8"), f"bundled schema {name!r}")
 
 
-def _field_problem(spec: FieldSpec) -> str:  # noqa: PLR0912 - one table of rules, read from top to bottom
+def _field_problem(spec: FieldSpec) -> str:
     if spec.kind == "counter" and spec.type not in ("integer", "decimal"):
         return "a counter has type 'integer' or 'decimal'"
     if spec.kind in ("text", "stage") and spec.type != "string":

@@ -4,18 +4,22 @@ Every update from another party passes `scan` before pycrdt sees it, because yrs
 on hostile bytes. An update is
 
     update    = writers, { structs, writer, first clock, struct * structs } * writers, delete set
-    struct    = info byte, then a run of collected (0) or skipped (10) operations, or an item
+    struct    = info byte, then a run of skipped (10) operations, or an item
     item      = [left origin] [right origin] [parent, [key]] content
     delete set = writers, { writer, ranges, { clock, length } * ranges } * writers
 
 Our layout makes only root types with items of deleted (1), text (4) and any-value (8) content; every other
-content is refused. All counts are checked against the bytes that are left, so that work and memory stay in
-proportion to the input. Layout and names follow yjs/src/utils/UpdateEncoder.js and lib0/encoding.js.
+content is refused, and so are collected runs (0), which only nested types leave behind. Deleted content must be
+in the delete set of the same update: yrs miscounts otherwise, and panics when the record is read. All counts are
+checked against the bytes that are left, so that work and memory stay in proportion to the input. Layout and names
+follow yjs/src/utils/UpdateEncoder.js and lib0/encoding.js.
 """
 
 import struct
+from bisect import bisect_right
 from dataclasses import dataclass
 from math import isfinite
+from typing import NamedTuple
 
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.limits import CLIENTS_MAX, NESTING_MAX, STAMP_MAX, UPDATE_BYTES_MAX
@@ -24,7 +28,6 @@ from crdt_sync.records.varint import read_uint
 
 Ranges = dict[int, list[tuple[int, int]]]
 
-_COLLECTED = 0
 _DELETED = 1
 _TEXT = 4
 _ANY = 8
@@ -37,14 +40,31 @@ _FLOAT64 = struct.Struct(">d")
 _BIGINT = struct.Struct(">q")
 
 
+class Item(NamedTuple):
+    """Operations of one writer that were made together: what they hold and where they stand.
+
+    `text` and `deleted` tell the kind of content; `root` is the root type, if the item gives it, else it is
+    that of its neighbours `left` and `right`, which are `(writer, clock)`.
+    """
+
+    writer: int
+    clock: int
+    length: int
+    text: bool
+    deleted: bool
+    root: str | None
+    left: tuple[int, int] | None
+    right: tuple[int, int] | None
+
+
 @dataclass(frozen=True, slots=True)
 class Scan:
     """What an update says, without integrating it.
 
     `clients` maps each writer to its first clock and the one behind its last; `deletes` holds the delete set;
     `stamps` is the highest stamp of an entry, 0 without entries; `roots` names the root types that items give
-    as their parent; `skips` tells that the update itself has gaps; `compact` counts operations that take no
-    bytes of their own (collected or deleted runs), by which a small update can raise a clock far.
+    as their parent; `skips` tells that the update itself has gaps; `compact` counts deleted operations, which
+    take no bytes of their own, so that a small update can raise a clock far; `items` are all items in order.
     """
 
     clients: dict[int, tuple[int, int]]
@@ -53,6 +73,7 @@ class Scan:
     roots: frozenset[str]
     skips: bool
     compact: int
+    items: list[Item]
 
 
 def scan(update: bytes) -> Scan:
@@ -92,6 +113,12 @@ def merge_ranges(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
     return merged
 
 
+def range_covered(ranges: list[tuple[int, int]], clock: int, length: int) -> bool:
+    """Whether one of the merged, sorted `ranges` holds all of `length` operations from `clock`."""
+    index = bisect_right(ranges, (clock, CLOCK_MAX)) - 1
+    return index >= 0 and clock + length <= ranges[index][0] + ranges[index][1]
+
+
 def _malformed(message: str) -> UpdateRefused:
     return UpdateRefused("malformed", message)
 
@@ -128,7 +155,7 @@ def _read_deletes(data: bytes, position: int) -> Ranges:
 class _Reader:
     """One pass over one update. Methods take a position and return the one behind what they read."""
 
-    __slots__ = ("compact", "data", "roots", "size", "skips", "stamps")
+    __slots__ = ("compact", "data", "items", "roots", "size", "skips", "stamps")
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -137,6 +164,7 @@ class _Reader:
         self.roots: set[str] = set()
         self.skips = False
         self.compact = 0
+        self.items: list[Item] = []
 
     def scan(self) -> Scan:
         data = self.data
@@ -152,63 +180,76 @@ class _Reader:
                 raise _malformed(f"an update announces {structs} operations in {self.size - position} bytes")
             clock = start
             for _ in range(structs):
-                length, position = self._struct(position)
+                length, position = self._struct(position, writer, clock)
                 clock += length
             if clock > CLOCK_MAX:
                 raise _malformed("an update reaches beyond the last possible clock")
             clients[writer] = (start, clock)
         deletes = _read_deletes(data, position)
-        return Scan(clients, deletes, self.stamps, frozenset(self.roots), self.skips, self.compact)
+        if self.compact:
+            self._check_deleted(deletes)
+        return Scan(clients, deletes, self.stamps, frozenset(self.roots), self.skips, self.compact, self.items)
 
-    def _struct(self, position: int) -> tuple[int, int]:
+    def _struct(self, position: int, writer: int, clock: int) -> tuple[int, int]:
         """Read one struct; returns its length in operations and the position behind it."""
         data = self.data
         info = data[position]
         position += 1
         content = info & 0x1F
-        if content in (_COLLECTED, _SKIPPED):
-            return self._run(content, position)
-        read_place = self._origins if info & (_HAS_LEFT | _HAS_RIGHT) else self._parent
-        position = read_place(info, position)
+        if content == _SKIPPED:
+            self.skips = True
+            return self._run(position)
+        root = left = right = None
+        if info & _HAS_LEFT:
+            left, position = self._neighbour(position)
+        if info & _HAS_RIGHT:
+            right, position = self._neighbour(position)
+        if left is None and right is None:
+            root, position = self._parent(info, position)
         if content == _ANY:
-            return self._values(position)
-        if content == _TEXT:
-            text, position = self._text(position)
-            if not text:
-                raise _malformed("an item holds no text")
-            if text.isascii():
-                return len(text), position
-            return len(text.encode("utf-16-le")) // 2, position  # Yjs counts UTF-16 units
-        if content == _DELETED:
-            return self._run(content, position)
-        raise _malformed(f"an item has content of kind {content}, which records never hold")
+            length, position = self._values(position)
+        elif content == _TEXT:
+            length, position = self._text_content(position)
+        elif content == _DELETED:
+            length, position = self._run(position)
+            self.compact += length
+        else:
+            raise _malformed(f"an item has content of kind {content}, which records never hold")
+        self.items.append(Item(writer, clock, length, content == _TEXT, content == _DELETED, root, left, right))
+        return length, position
 
-    def _origins(self, info: int, position: int) -> int:
-        for flag in (_HAS_LEFT, _HAS_RIGHT):
-            if info & flag:
-                _, position = read_uint(self.data, position)
-                clock, position = read_uint(self.data, position)
-                if clock > CLOCK_MAX:
-                    raise _malformed("an origin lies beyond the last possible clock")
-        return position
+    def _neighbour(self, position: int) -> tuple[tuple[int, int], int]:
+        writer, position = read_uint(self.data, position)
+        clock, position = read_uint(self.data, position)
+        if clock > CLOCK_MAX:
+            raise _malformed("an origin lies beyond the last possible clock")
+        return (writer, clock), position
 
-    def _parent(self, info: int, position: int) -> int:
+    def _parent(self, info: int, position: int) -> tuple[str, int]:
         if self.data[position] != 1:
             raise _malformed("an item has a parent that is not a root type")
         root, position = self._text(position + 1)
         self.roots.add(root)
         if info & _HAS_KEY:
             _, position = self._text(position)
-        return position
+        return root, position
 
-    def _run(self, content: int, position: int) -> tuple[int, int]:
+    def _text_content(self, position: int) -> tuple[int, int]:
+        text, position = self._text(position)
+        if not text:
+            raise _malformed("an item holds no text")
+        return len(text) if text.isascii() else len(text.encode("utf-16-le")) // 2, position  # Yjs counts UTF-16 units
+
+    def _check_deleted(self, deletes: Ranges) -> None:
+        merged = {writer: merge_ranges(ranges) for writer, ranges in deletes.items()}
+        for item in self.items:
+            if item.deleted and not range_covered(merged.get(item.writer, []), item.clock, item.length):
+                raise _malformed("deleted content is missing in the delete set")
+
+    def _run(self, position: int) -> tuple[int, int]:
         length, position = read_uint(self.data, position)
         if length == 0 or length > CLOCK_MAX:
             raise _malformed("a run of operations has an impossible length")
-        if content == _SKIPPED:
-            self.skips = True
-        else:
-            self.compact += length
         return length, position
 
     def _text(self, position: int) -> tuple[str, int]:

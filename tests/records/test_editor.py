@@ -82,9 +82,12 @@ def test_without_a_schema_or_a_writer_nothing_is_edited(ann, schema):
         Editor(Document(), schema, ann.clock, "ann", "customers")
 
 
-@pytest.mark.parametrize(("actor", "valid"), [("张", True), ("a" * ACTOR_LENGTH_MAX, True)] + [
-    (name, False) for name in ("", "a" * (ACTOR_LENGTH_MAX + 1), "a\nb", "\ud800")
-], ids=ascii)
+@pytest.mark.parametrize(
+    ("actor", "valid"),
+    [("张", True), ("a" * ACTOR_LENGTH_MAX, True)]
+    + [(name, False) for name in ("", "a" * (ACTOR_LENGTH_MAX + 1), "a\nb", "\ud800")],
+    ids=ascii,
+)
 def test_the_name_of_an_actor_is_short_and_printable(ann, schema, actor, valid):
     if valid:
         Editor(Document(1), schema, ann.clock, actor, "customers")

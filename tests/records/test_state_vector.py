@@ -87,9 +87,9 @@ def test_malformed_bytes_are_refused(data):
 
 
 def test_the_limit_of_writers_holds_on_both_sides():
-    assert len(decode(encode({writer: 1 for writer in range(CLIENTS_MAX)}))) == CLIENTS_MAX
+    assert len(decode(encode(dict.fromkeys(range(CLIENTS_MAX), 1)))) == CLIENTS_MAX
     with pytest.raises(UpdateRefused):
-        decode(encode({writer: 1 for writer in range(CLIENTS_MAX + 1)}))
+        decode(encode(dict.fromkeys(range(CLIENTS_MAX + 1), 1)))
 
 
 def test_a_documents_state_vector_is_canonical_and_counts_every_writer(office):

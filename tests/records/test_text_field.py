@@ -7,7 +7,9 @@ from crdt_sync.limits import TEXT_BYTES_MAX
 from crdt_sync.records.text_field import TOKENS_COMPARED_MAX, TextField, differences
 
 ALPHABET = "ab ß é e\u0301 漢字 张 😀 👨‍👩‍👧 \u202e \n"
-TEXTS = st.text(st.sampled_from(ALPHABET) | st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=20)
+TEXTS = st.text(
+    st.sampled_from(ALPHABET) | st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=20
+)
 EDITS = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 8), TEXTS), max_size=8)
 
 

@@ -32,7 +32,12 @@ def test_the_members_of_a_set_are_separated_by_semicolons():
 
 @pytest.mark.parametrize(
     ("spec", "text"),
-    [({"type": "integer"}, "4.2"), ({"type": "boolean"}, "perhaps"), ({"type": "json"}, "{"), ({"type": "json"}, "[" * 99_999)],
+    [
+        ({"type": "integer"}, "4.2"),
+        ({"type": "boolean"}, "perhaps"),
+        ({"type": "json"}, "{"),
+        ({"type": "json"}, "[" * 99_999),
+    ],
 )
 def test_text_that_means_nothing_is_refused_with_a_hint(spec, text):
     with pytest.raises(InvalidValue, match="'x'") as caught:

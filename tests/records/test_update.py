@@ -172,9 +172,9 @@ def test_updates_of_yjs_itself_are_read_or_refused(shared_data):
             continue
         doc = Doc()
         doc.apply_update(update)
-        assert state_vector.encode({writer: end for writer, (_, end) in found.clients.items()}) == state_vector.normalise(
-            doc.get_state()
-        )
+        assert state_vector.encode(
+            {writer: end for writer, (_, end) in found.clients.items()}
+        ) == state_vector.normalise(doc.get_state())
         read += 1
     assert vectors["docs"]
     assert read < len(vectors["docs"])

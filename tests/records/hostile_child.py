@@ -1,0 +1,69 @@
+"""Integrates hostile updates, each in a forked process that may be killed. Run as a program by the tests beside it.
+
+Reads `{"cases": [{"base": hex, "update": hex}], "checked": bool}` from standard input; writes one outcome per
+case: a verdict's code, or `killed ...` when the process did not live to tell.
+"""
+
+import json
+import os
+import resource
+import signal
+import sys
+
+from crdt_sync.records import Integrator
+
+MEMORY_BYTES_MAX = 600 * 1024 * 1024
+SECONDS_MAX = 2
+
+
+def outcome(base: bytes, update: bytes, checked: bool) -> str:
+    """Integrate, then do everything that is ever done with a record."""
+    gate = Integrator(1)
+    stored = [base] if base else []
+    before = gate.integrate("customers/a", stored, [], None, checked, True)
+    digest = gate.document("customers/a").digest()
+    after = gate.integrate("customers/a", None, [update], None, checked, True)
+    document = gate.document("customers/a")
+    document.read(all_kinds=True)
+    document.content_digest()
+    assert after.snapshot is not None
+    verdict = after.verdicts[0]
+    if verdict.code != "accepted":
+        assert (document.digest(), after.state_vector) == (digest, before.state_vector), "a refusal left a trace"
+    return verdict.code
+
+
+def confined(base: bytes, update: bytes, checked: bool) -> str:
+    """The outcome of one case, from a process of its own with limits on memory and time."""
+    reading, writing = os.pipe()
+    process = os.fork()
+    if process == 0:
+        os.close(reading)
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES_MAX, MEMORY_BYTES_MAX))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        signal.alarm(SECONDS_MAX)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        try:
+            told = outcome(base, update, checked)
+        except AssertionError as error:
+            told = f"wrong: {error}"
+        except BaseException as error:
+            told = f"raised {type(error).__name__}"
+        os.write(writing, told.encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        told = pipe.read().decode()
+    _, status = os.waitpid(process, 0)
+    return told or f"killed by signal {os.waitstatus_to_exitcode(status)}"
+
+
+def main() -> None:
+    """Judge every case of standard input."""
+    job = json.load(sys.stdin)
+    cases = [(bytes.fromhex(case["base"]), bytes.fromhex(case["update"])) for case in job["cases"]]
+    json.dump([confined(base, update, job["checked"]) for base, update in cases], sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
