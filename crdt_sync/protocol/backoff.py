@@ -1,8 +1,11 @@
 """When to try again: exponential back-off with full jitter, and the partner's own wish before it."""
 
-import random
+from typing import TYPE_CHECKING
 
 from crdt_sync.limits import BACKOFF_US_FIRST, BACKOFF_US_MAX
+
+if TYPE_CHECKING:
+    import random
 
 
 class Backoff:
@@ -12,7 +15,7 @@ class Backoff:
     source: Brooker, "Exponential Backoff And Jitter", 2015.
     """
 
-    def __init__(self, rng: random.Random) -> None:
+    def __init__(self, rng: "random.Random") -> None:
         self._rng = rng
         self._attempts = 0
 
