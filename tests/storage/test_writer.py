@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from crdt_sync.errors import StoreClosed, StoreFull, UnknownRecord
+from crdt_sync.errors import StoreClosed, StoreFailed, StoreFull, UnknownRecord
 from crdt_sync.storage import Batch, GroupWriter, MemoryStore
 
 
@@ -185,3 +185,23 @@ def test_a_listener_that_fails_does_not_stop_the_writer(store, change, caplog):
     assert writer.commit(batch(change, 1)).seqs == ((2,),)
     writer.close()
     assert "the commit stands" in caplog.text
+
+
+def test_a_batch_that_may_build_on_a_refused_one_is_refused_too(slow, change):
+    writer = GroupWriter(slow)
+    slow.error = StoreFull("full")
+    refused = writer.submit(batch(change, 0), failures=writer.metrics.failures)
+    assert slow.arrived.acquire(timeout=10)
+    builds_on_it = writer.submit(batch(change, 1), failures=writer.metrics.failures)
+    on_nothing = writer.submit(batch(change, 2))
+    slow.allowed.release()
+    with pytest.raises(StoreFull):
+        refused.result(10)
+    slow.error = None
+    release(slow)
+    with pytest.raises(StoreFailed, match="an earlier commit failed"):
+        builds_on_it.result(10)
+    knows_of_it = writer.submit(batch(change, 3), failures=writer.metrics.failures)
+    assert (on_nothing.result(10).seqs, knows_of_it.result(10).seqs) == (((1,),), ((2,),))
+    assert (writer.metrics.failures, writer.metrics.refused) == (1, 2)
+    writer.close()
