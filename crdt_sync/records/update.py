@@ -199,6 +199,8 @@ class _Reader:
         if content == _SKIPPED:
             self.skips = True
             return self._run(position)
+        if content not in (_ANY, _TEXT, _DELETED):
+            raise _malformed(f"an operation has content of kind {content}, which records never hold")
         root = left = right = None
         if info & _HAS_LEFT:
             left, position = self._neighbour(position)
@@ -210,11 +212,9 @@ class _Reader:
             length, position = self._values(position)
         elif content == _TEXT:
             length, position = self._text_content(position)
-        elif content == _DELETED:
+        else:
             length, position = self._run(position)
             self.compact += length
-        else:
-            raise _malformed(f"an item has content of kind {content}, which records never hold")
         self.items.append(Item(writer, clock, length, content == _TEXT, content == _DELETED, root, left, right))
         return length, position
 

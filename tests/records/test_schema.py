@@ -68,7 +68,7 @@ def test_an_unknown_bundled_schema_names_the_known_ones():
     ],
 )
 def test_a_wrong_schema_is_refused_with_file_and_place(text, named):
-    with pytest.raises(InvalidSchema, match="my.toml") as caught:
+    with pytest.raises(InvalidSchema, match=r"my\.toml") as caught:
         parse_schema(text, "my.toml")
     assert named in caught.value.message
     assert caught.value.hint

@@ -62,10 +62,9 @@ def test_the_empty_vector_is_covered_by_all_and_covers_only_itself():
 def test_any_bytes_are_decoded_or_refused(data):
     try:
         vector = decode(data)
-    except UpdateRefused as refusal:
-        assert refusal.reason == "malformed"
-    else:
-        assert decode(normalise(data)) == without_zeros(vector)
+    except UpdateRefused:
+        return
+    assert decode(normalise(data)) == without_zeros(vector)
 
 
 @pytest.mark.parametrize(
@@ -82,8 +81,9 @@ def test_any_bytes_are_decoded_or_refused(data):
     ids=["nothing", "cut", "cut clock", "trailing", "518 MB in yrs", "writer twice", "clock of 35 bits"],
 )
 def test_malformed_bytes_are_refused(data):
-    with pytest.raises(UpdateRefused):
+    with pytest.raises(UpdateRefused) as caught:
         decode(data)
+    assert caught.value.reason == "malformed"
 
 
 def test_the_limit_of_writers_holds_on_both_sides():
