@@ -26,7 +26,7 @@ from crdt_sync.limits import (
 )
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.document import Document
-from crdt_sync.records.placement import Spans, add_texts, misplaced
+from crdt_sync.records.placement import Spans, add_texts, concerns_texts, misplaced
 from crdt_sync.records.update import Item, Ranges, Scan, range_covered, scan
 
 Code = Literal["accepted", "gap", "malformed", "too_large", "clock_ahead"]
@@ -154,7 +154,7 @@ class _Loaded:
         if verdict is not None:
             return verdict
         fresh = self._fresh(found)
-        if self._texts or any(item.text for item in fresh):
+        if concerns_texts(fresh, self._text_spans()):
             add_texts(fresh, self._text_spans())
         for writer, (_, end) in found.clients.items():
             if end > vector.get(writer, 0):
@@ -194,7 +194,7 @@ class _Loaded:
             return Verdict("gap", "it builds on operations that are missing")
         fresh = self._fresh(found)
         texts = self._text_spans()
-        if (texts or any(item.text for item in fresh)) and misplaced(fresh, texts):
+        if concerns_texts(fresh, texts) and misplaced(fresh, texts):
             return Verdict("malformed", "it mixes text with other values")
         for writer, ranges in found.deletes.items():
             known = max(vector.get(writer, 0), found.clients.get(writer, (0, 0))[1])

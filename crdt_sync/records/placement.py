@@ -14,6 +14,13 @@ Spans = dict[int, list[tuple[int, int]]]
 TEXT_PREFIX = "t."
 
 
+def concerns_texts(items: list[Item], texts: Spans) -> bool:
+    """Whether there is anything to look at: most records have no text, and most updates bring none."""
+    return bool(texts) or any(
+        item.text or (item.root is not None and item.root.startswith(TEXT_PREFIX)) for item in items
+    )
+
+
 def misplaced(items: list[Item], texts: Spans) -> bool:
     """Whether an item holds text outside a text root, or something else inside one, or stands between the two."""
     standing = _Standing(items, texts)

@@ -110,6 +110,30 @@ def test_honest_edits_beside_texts_are_accepted(office):
     assert gate.document(RECORD).values() == person.document.values()
 
 
+def test_values_in_a_text_are_refused_where_there_was_no_text_before(office):
+    person = office.person(1)
+    person.editor["company"] = "Ann"
+    _, cases = crafted(office)
+    assert outcomes([(person.document.diff(), cases["values in a new text"])]) == ["malformed"]
+
+
+def test_text_beside_text_that_arrived_deleted_is_accepted(office):
+    def write_and_delete(editor):
+        editor.text("notes").insert(0, "gone")
+        editor.text("notes").delete(0, 4)
+
+    ann, gate = office.person(1), Integrator(1)
+    deleted = ann.edit(write_and_delete)
+    bob = office.person(2, [deleted])
+    beside = bob.edit(lambda editor: editor.text("notes").insert(0, "張"))
+    assert not any(item.text for item in scan(deleted).items)
+    assert scan(beside).roots == frozenset()
+    gate.integrate(RECORD, [], [], None, checked=True, snapshot=False)
+    verdicts = gate.integrate(RECORD, None, [deleted, beside], None, checked=True, snapshot=False).verdicts
+    assert [verdict.code for verdict in verdicts] == ["accepted", "accepted"]
+    assert gate.document(RECORD).values() == {"notes": "張"}
+
+
 def test_mutants_of_honest_updates_are_refused_or_harmless(office):
     rng = random.Random(20)
     cases = []
