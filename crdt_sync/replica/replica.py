@@ -66,6 +66,7 @@ class Replica:
             offset=int.from_bytes(store.meta("clock_offset") or b"", "big", signed=True),
         )
         self._writer: int | None = None
+        self._last_edit = 0
         self._met: set[bytes] = {peer.replica for peer in store.peers()}
         self._edits = Edits(self)
         self._listeners: list[Callable[[Sequence[Event]], None]] = []
@@ -303,8 +304,12 @@ class Replica:
             self._met.add(replica)
 
     def next_edit(self) -> int:
-        """A number for the outbox that rises with each change."""
-        return self.clock.tick()
+        """A number for the outbox that rises with each change, whatever the clock does, as long as this object lives.
+
+        Nothing compares numbers of two lives: a push and its answer belong to one session.
+        """
+        self._last_edit = max(self._last_edit + 1, self.wall_clock())
+        return self._last_edit
 
     def correct_clock(self, offset_us: int) -> None:
         """Take over a partner's time where it differs by more than a network would explain."""
