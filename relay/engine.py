@@ -1,40 +1,55 @@
 """The engine: carries out the hub's effects on the store, the integration worker and the links.
 
-Everything here runs on the event loop, but for the commits, which the group writer's thread makes. Updates that
-were integrated and are on their way to the disk are kept in `_uncommitted`, where the worker's `load` finds them.
+Rules:
+
+1. Everything runs on the event loop, but for the commits, which the group writer's thread makes.
+2. Updates that were integrated and are on their way to the disk are kept in `_uncommitted`, where the worker's
+   `load` finds them.
+3. Whatever fails, every effect is answered: a failure of the disk or of the worker ends as a verdict "retry" or as
+   the end of one session, never as silence.
+4. A link is asked to read on only when there is room, and is filled one frame at a time, so that a device that
+   fetches everything delays nobody.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
 
 from crdt_sync import limits
-from crdt_sync.errors import StoreCorrupt, StoreError
+from crdt_sync.errors import CrdtSyncError, StoreCorrupt, StoreError
 from crdt_sync.protocol.acceptor import Authorise
 from crdt_sync.protocol.effects import Closed
 from crdt_sync.replica import StoreSource
 from crdt_sync.storage.port import Batch, Change, Committed, Store
 from crdt_sync.storage.writer import GroupWriter
+from relay.health import Health
 from relay.hub import (
     Commit,
     Deliver,
     Forget,
     Hangup,
     Hub,
+    HubEffect,
     Integrate,
     Integrated,
     MakeReceipt,
     ReadDigests,
     StoredUpdates,
 )
+from relay.observability import Metrics
 from relay.worker.pool import IntegrationPool
 from relay.worker.process import WorkerUnavailable
 from relay.worker.values import Item
 
 _STALE_PER_COMMIT = 2048
+_DIGEST_ROUNDS_MAX = 64  # while others keep writing, a receipt is of a moment that never comes
+_PRESENCE_EVERY_S = 0.1
+_RETRY_US = 5_000_000
 _log = structlog.get_logger("relay")
 
 
@@ -54,38 +69,72 @@ class Link(Protocol):
         """Close after what was sent."""
 
 
+@dataclass(slots=True)
+class _Seat:
+    """A session's link and what the engine has under way for it."""
+
+    link: Link
+    timer: asyncio.TimerHandle | None = None
+    reading: asyncio.Future[None] | None = None  # the link waits to read on
+    filling: bool = False
+
+
 class Engine:
-    """One store, one hub, one integration pool; links come and go."""
+    """One store, one hub, one integration pool; links come and go. Make it inside a running event loop."""
 
     def __init__(
-        self, store: Store, authorise: Authorise, wall_clock: Callable[[], int], sessions_max: int = limits.SESSIONS_MAX
+        self,
+        store: Store,
+        authorise: Authorise,
+        wall_clock: Callable[[], int],
+        sessions_max: int = limits.SESSIONS_MAX,
+        metrics: Metrics | None = None,
     ) -> None:
         self.store = store
+        self.metrics = metrics or Metrics()
         self.source = StoreSource(store, self._corrupt)
-        self.hub = Hub(self.source, authorise, wall_clock, self._snapshot_due, sessions_max)
-        self.pool = IntegrationPool(self._load)
+        self.hub = Hub(self.source, authorise, wall_clock, self._snapshot_due, sessions_max, self._acknowledged)
+        self.pool = IntegrationPool(self._load, self._worker_died)
         self.writer = GroupWriter(store)
+        self.health = Health(store, self.pool, wall_clock)
         self._wall_clock = wall_clock
         self._loop = asyncio.get_running_loop()
-        self._links: dict[int, Link] = {}
-        self._uncommitted: dict[str, list[bytes]] = {}
+        self._seats: dict[int, _Seat] = {}
+        self._held: dict[int, _Seat] = {}  # seats whose links wait to read on
+        self._uncommitted: dict[str, dict[int, tuple[bytes, ...]]] = {}  # by record and commit
         self._tasks: set[asyncio.Task[None]] = set()
         self._digesting = asyncio.Lock()
         self._idle = asyncio.Event()
         self._failures_known = 0
-        self.failing: StoreError | None = None  # the last commit failed with this
+        self._presence_timer: asyncio.TimerHandle | None = None
+        self.stopping = False
+        self.stopped = False
 
     async def start(self) -> None:
         """Start the workers. Raises `WorkerUnavailable`."""
         await self.pool.start()
 
-    async def stop(self, retry_after_us: int) -> None:
-        """Say bye to everybody, finish and acknowledge nothing new, and put on disk what was taken."""
-        self.hub.close("going_away", "the relay restarts", retry_after_us, self._now())
+    async def stop(self, retry_after_us: int, grace_s: float) -> None:
+        """Take nothing new, store and acknowledge what was taken, say bye, and release everything.
+
+        What is not on disk after `grace_s` seconds stays unacknowledged: devices send it again.
+        """
+        self.stopping = True
+        bye = ("going_away", "the relay restarts", retry_after_us)
+        self.hub.refuse_newcomers(*bye)
+        try:
+            async with asyncio.timeout(grace_s):
+                while not self.hub.idle:
+                    self._idle.clear()
+                    await self._idle.wait()
+        except TimeoutError:
+            _log.warning("stopped_with_pushes_unanswered")
+        self.hub.close(*bye, self._now())
         self._pump()
-        while not self.hub.idle:
-            self._idle.clear()
-            await self._idle.wait()
+        self.stopped = True
+        if self._presence_timer is not None:
+            self._presence_timer.cancel()
+        await self.health.close()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -93,42 +142,93 @@ class Engine:
         await self._loop.run_in_executor(None, self.writer.close)
         self.store.close()
 
+    def unready(self) -> str | None:
+        """Why the relay cannot serve just now, or None."""
+        if self.stopping:
+            return "stopping"
+        return self.health.reason
+
     # --- links -----------------------------------------------------------------------------------------------
 
     def connect(self, link: Link) -> int:
         """A device has connected; returns its session's number."""
         session = self.hub.connect(self._now())
-        self._links[session] = link
+        self._seats[session] = _Seat(link)
         self._arm(session)
         return session
 
     def receive(self, session: int, frame: bytes) -> None:
         """A frame came from the device."""
-        self.hub.receive(session, frame, self._now())
+        try:
+            self.hub.receive(session, frame, self._now())
+        except StoreError as error:
+            self._unreadable(session, error)
+        self._pump()
         if self.hub.wants_room(session):
             self.fill(session)
-        self._pump()
 
     def fill(self, session: int) -> None:
-        """The device's link has room."""
-        link = self._links.get(session)
-        while link is not None and self.hub.wants_room(session):
-            if not link.has_room():
-                link.call_when_room()
-                break
+        """The device's link may have room: send one piece of what waits, and come back for the next."""
+        seat = self._seats.get(session)
+        if seat is None or seat.filling:
+            return
+        try:
+            if not self.hub.wants_room(session):
+                return
+            if not seat.link.has_room():
+                seat.link.call_when_room()
+                return
             self.hub.fill(session, limits.FRAME_BYTES_TARGET, self._now())
-            self._pump()
+            more = self.hub.wants_room(session)
+        except StoreError as error:
+            self._unreadable(session, error)
+            more = False
+        self._pump()
+        if more:
+            seat.filling = True
+            self._loop.call_soon(self._refill, session, seat)
+
+    def may_read(self, session: int) -> bool:
+        """Whether the link may read on; if not, it awaits `readable`."""
+        return not self.stopping and not self.hub.congested(session)
+
+    async def readable(self, session: int) -> None:
+        """Return when the link may read on, or when its session is over."""
+        seat = self._seats.get(session)
+        if seat is not None and not self.may_read(session):
+            seat.reading = self._loop.create_future()
+            self._held[session] = seat
+            await seat.reading
+
+    def refuse(self, session: int, code: str, message: str) -> None:
+        """The device breaks the rules of the link itself: say why and end its session."""
+        self.hub.expel(session, code, message, None, self._now())
+        self._pump()
 
     def lost(self, session: int) -> None:
         """The device's link is gone."""
-        self._links.pop(session, None)
+        self._leave(session)
         self.hub.lost(session, self._now())
         self._pump()
 
+    def _refill(self, session: int, seat: _Seat) -> None:
+        seat.filling = False
+        self.fill(session)
+
+    def _leave(self, session: int) -> Link | None:
+        seat = self._seats.pop(session, None)
+        if seat is None:
+            return None
+        if seat.timer is not None:
+            seat.timer.cancel()
+        self._held.pop(session, None)
+        _release(seat)
+        return seat.link
+
     def _arm(self, session: int) -> None:
-        timer = self.hub.next_timer(session)
-        if timer is not None:
-            self._loop.call_at(timer / 1e6, self._timer, session)
+        seat, timer = self._seats.get(session), self.hub.next_timer(session)
+        if seat is not None and timer is not None:
+            seat.timer = self._loop.call_at(timer / 1e6, self._timer, session)
 
     def _timer(self, session: int) -> None:
         self.hub.timer(session, self._now())
@@ -139,36 +239,46 @@ class Engine:
 
     def _pump(self) -> None:
         for effect in self.hub.drain():
-            match effect:
-                case Deliver(session, frame):
-                    link = self._links.get(session)
-                    if link is not None:
-                        link.send(frame)
-                case Hangup(session, closed):
-                    link = self._links.pop(session, None)
-                    if link is not None:
-                        link.hangup(closed)
-                case Integrate():
-                    self._start(self._integrate(effect))
-                case Commit():
-                    self._commit(effect)
-                case Forget():
-                    self.pool.forget_all()
-                case ReadDigests():
-                    self._start(self._read_digests(effect))
-                case MakeReceipt():
-                    self._start(self._make_receipt(effect))
+            self._carry_out(effect)
+        for session in [session for session in self._held if self.may_read(session)]:
+            _release(self._held.pop(session))
+        if self.hub.uninformed and self._presence_timer is None:
+            self._presence_timer = self._loop.call_later(_PRESENCE_EVERY_S, self._show_presence)
         if self.hub.idle:
             self._idle.set()
 
+    def _carry_out(self, effect: HubEffect) -> None:
+        match effect:
+            case Deliver(session, frame):
+                seat = self._seats.get(session)
+                if seat is not None:
+                    seat.link.send(frame)
+            case Hangup(session, closed):
+                link = self._leave(session)
+                if link is not None:
+                    link.hangup(closed)
+            case Integrate():
+                self._start(self._integrate(effect))
+            case Commit():
+                self._commit(effect)
+            case Forget():
+                self.pool.forget_all()
+            case ReadDigests():
+                self._start(self._read_digests(effect))
+            case MakeReceipt():
+                self._start(self._make_receipt(effect))
+
     async def _integrate(self, effect: Integrate) -> None:
         items = [Item(item.record, item.updates, item.snapshot, item.senders) for item in effect.items]
+        begun = time.perf_counter()
         try:
             results = await self.pool.integrate(items, effect.stamp_max)
-        except WorkerUnavailable as error:
-            _log.error("integration_unavailable", error=str(error))
+        except Exception as error:
+            self.health.integration_failed(error)
             self.hub.integration_failed(self._now())
         else:
+            self.health.integration_succeeded()
+            self.metrics.integration_seconds.observe(time.perf_counter() - begun)
             answers = [
                 Integrated(
                     tuple((verdict.code, verdict.reason, verdict.new) for verdict in result.verdicts),
@@ -183,53 +293,71 @@ class Engine:
     def _commit(self, effect: Commit) -> None:
         now = self._wall_clock()
         for change in effect.changes:
-            self._uncommitted.setdefault(change.record, []).extend(change.updates)
+            self._uncommitted.setdefault(change.record, {})[effect.number] = change.updates
         batch = Batch(changes=tuple(_change(change, now) for change in effect.changes))
+        begun = time.perf_counter()
         future = self.writer.submit(batch, failures=self._failures_known)
-        future.add_done_callback(lambda done: self._loop.call_soon_threadsafe(self._committed, effect, done))
+        future.add_done_callback(lambda done: self._loop.call_soon_threadsafe(self._committed, effect, begun, done))
 
-    def _committed(self, effect: Commit, future: "Future[Committed]") -> None:
+    def _committed(self, effect: Commit, begun: float, future: "Future[Committed]") -> None:
         for change in effect.changes:
             waiting = self._uncommitted[change.record]
-            del waiting[: len(change.updates)]
+            del waiting[effect.number]
             if not waiting:
                 del self._uncommitted[change.record]
+        if self.stopped:
+            return
         error = future.exception()
-        if isinstance(error, StoreError):
-            if self.failing is None:
-                _log.error("commit_failed", code=error.code, error=error.message, hint=error.hint)
-            self.failing = error
+        if error is None:
+            self.health.commit_succeeded()
+            self.metrics.commit_seconds.observe(time.perf_counter() - begun)
+            self.hub.committed(effect.number, future.result().seqs, self._now())
+        else:
+            self.health.commit_failed(error)
             self._failures_known = self.writer.metrics.failures
             self.hub.commit_failed(effect.number, self._now())
-        elif error is not None:
-            raise error
-        else:
-            self.failing = None
-            self.hub.committed(effect.number, future.result().seqs, self._now())
         self._pump()
-        for session in self.hub.followers():
+        try:
+            followers = self.hub.followers()
+        except StoreError as unreadable:
+            self.health.commit_failed(unreadable)
+            return
+        for session in followers:
             self.fill(session)
 
     async def _read_digests(self, effect: ReadDigests) -> None:
-        await self._refresh_digests()
-        entries = self.store.digests(effect.after, effect.limit)
-        listed = [(record, digest or bytes(16)) for record, digest in entries]
-        self.hub.digests(effect.session, listed, len(entries) == effect.limit, self._now())
+        try:
+            await self._refresh_digests()
+        except (StoreError, WorkerUnavailable) as error:
+            # A digest that is missing makes its record be exchanged, which costs more and is right all the same.
+            _log.warning("digests_stale", code=error.code)
+        try:
+            entries = self.store.digests(effect.after, effect.limit)
+        except StoreError as error:
+            self._unreadable(effect.session, error)
+        else:
+            listed = [(record, digest or bytes(16)) for record, digest in entries]
+            self.hub.digests(effect.session, listed, len(entries) == effect.limit, self._now())
         self._pump()
         self.fill(effect.session)
 
     async def _make_receipt(self, effect: MakeReceipt) -> None:
-        await self._refresh_digests()
-        root = self.store.root()
-        self.hub.receipt(
-            effect.session, effect.number, self.store.head(), root.count, root.sum.to_bytes(32, "big"), self._now()
-        )
+        try:
+            await self._refresh_digests()
+            root, head = self.store.root(), self.store.head()
+        except (StoreError, WorkerUnavailable) as error:
+            self._unreadable(effect.session, error)
+        else:
+            self.hub.receipt(effect.session, effect.number, head, root.count, root.sum.to_bytes(32, "big"), self._now())
         self._pump()
 
     async def _refresh_digests(self) -> None:
         """Compute, in the worker, the digests that updates have made stale."""
         async with self._digesting:
-            while stale := self.store.stale(_STALE_PER_COMMIT):
+            for _ in range(_DIGEST_ROUNDS_MAX):
+                stale = self.store.stale(_STALE_PER_COMMIT)
+                if not stale:
+                    return
                 before = {record: self.store.record_head(record) for record in stale}
                 failures = self._failures_known
                 computed = await self.pool.digests(stale)
@@ -246,17 +374,42 @@ class Engine:
                 if len(digests) < len(stale):
                     return  # a busy relay's receipt names fewer records; whoever compares asks again
 
-    # --- for the pool ----------------------------------------------------------------------------------------
+    def _show_presence(self) -> None:
+        self._presence_timer = None
+        for session in self.hub.take_uninformed():
+            self.fill(session)
 
-    def _load(self, record: str) -> Sequence[bytes]:
-        return [*self.store.load(record).updates, *self._uncommitted.get(record, ())]
+    # --- failures --------------------------------------------------------------------------------------------
 
-    def _snapshot_due(self, record: str) -> bool:
-        head = self.store.record_head(record)
-        return head is not None and head.tail >= limits.TAIL_UPDATES_MAX
+    def _unreadable(self, session: int, error: CrdtSyncError) -> None:
+        """What the session asks for cannot be read now: it comes back later."""
+        _log.warning("session_ended_by_failure", session=session, code=error.code, error=error.message)
+        self.hub.expel(session, "unavailable", "the relay cannot serve this now", _RETRY_US, self._now())
+
+    def _worker_died(self, reason: str) -> None:
+        _log.warning("worker_died", reason=reason)
 
     def _corrupt(self, corrupt: StoreCorrupt) -> None:
         _log.error("corrupt_record", record=corrupt.record, error=corrupt.message)
+
+    # --- for the pool and the hub ----------------------------------------------------------------------------
+
+    def _load(self, record: str) -> Sequence[bytes]:
+        stored = self.store.load(record).updates
+        waiting = self._uncommitted.get(record)
+        return [*stored, *(update for updates in waiting.values() for update in updates)] if waiting else stored
+
+    def _snapshot_due(self, record: str) -> bool:
+        try:
+            head = self.store.record_head(record)
+        except StoreError:
+            return False  # what is wrong with the record shows when it is loaded
+        return head is not None and head.tail >= limits.TAIL_UPDATES_MAX
+
+    def _acknowledged(self, after_us: int) -> None:
+        self.metrics.acknowledge_seconds.observe(after_us / 1e6)
+
+    # --- tasks -----------------------------------------------------------------------------------------------
 
     def _start(self, work: Coroutine[object, object, None]) -> None:
         task = asyncio.create_task(work)
@@ -270,6 +423,12 @@ class Engine:
 
     def _now(self) -> int:
         return int(self._loop.time() * 1e6)
+
+
+def _release(seat: _Seat) -> None:
+    if seat.reading is not None and not seat.reading.done():
+        seat.reading.set_result(None)
+    seat.reading = None
 
 
 def _change(change: StoredUpdates, now: int) -> Change:

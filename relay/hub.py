@@ -281,6 +281,11 @@ class Hub:
         """Sessions that have something to send, after a commit."""
         return [session for session, client in self._clients.items() if client.acceptor.wants_room]
 
+    @property
+    def uninformed(self) -> bool:
+        """Whether `take_uninformed` names anybody."""
+        return bool(self._uninformed)
+
     def take_uninformed(self) -> list[int]:
         """Sessions that are to be told who has what open, and were not named since that changed; `fill` tells them."""
         sessions, self._uninformed = self._uninformed, {}

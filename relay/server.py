@@ -1,124 +1,172 @@
-"""The relay's process: opens the store, listens, serves, and shuts down without losing anything."""
+"""The running relay: opens the store, listens, serves, and shuts down without losing anything."""
 
 import asyncio
+import contextlib
 import hmac
+import http
+import logging
+import os
 import ssl
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import structlog
-from websockets.asyncio.server import Server, ServerConnection, broadcast, serve
-from websockets.exceptions import ConnectionClosed
-from websockets.typing import Subprotocol
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.http11 import Request, Response
+from websockets.typing import Origin, Subprotocol
 
-from crdt_sync.errors import InvalidSettings, StoreMissing
+from crdt_sync.errors import InvalidSettings, StoreError, StoreMissing, UsageError
 from crdt_sync.limits import FRAME_BYTES_MAX, HANDSHAKE_TIMEOUT_US
 from crdt_sync.protocol import SUBPROTOCOL
 from crdt_sync.protocol.acceptor import Authorise, Refusal
-from crdt_sync.protocol.effects import Closed
-from crdt_sync.protocol.messages import Hello
+from crdt_sync.protocol.messages import Hello, VerdictCode
 from crdt_sync.storage.lmdb import LmdbStore
+from relay.control import ControlServer
 from relay.engine import Engine
+from relay.link import CLOSE_TIMEOUT_S, SEND_TIMEOUT_S, DeviceLink
+from relay.observability import Metrics, ObservabilityServer, Readings, application
 from relay.settings import Settings
 
-_SEND_TIMEOUT_S = 60.0  # a device that reads nothing for this long is cut off
-_BUFFER_BYTES = 256 * 1024  # unsent bytes per device before it has to read first
 _RESTART_RETRY_US = 2_000_000
+_GRACE_S = 4.0  # for the disk, at a shutdown; what is not stored by then is sent again by its device
+_QUEUED_FRAMES = 4  # per device, read from the socket and not looked at yet
+_STRANGERS_MAX = 256  # connections beyond the devices allowed, so that those hear why they are turned away
 _log = structlog.get_logger("relay")
-
-
-class DeviceLink:
-    """One device's websocket, as the engine sees it."""
-
-    def __init__(self, websocket: ServerConnection, engine: Engine) -> None:
-        self._websocket = websocket
-        self._engine = engine
-        self._waiting: asyncio.Task[None] | None = None
-        self.session = engine.connect(self)
-        self.resumed = asyncio.Event()
-
-    def send(self, frame: bytes) -> None:
-        """See `Link.send`."""
-        broadcast((self._websocket,), frame)
-
-    def has_room(self) -> bool:
-        """See `Link.has_room`."""
-        return not self._websocket.paused
-
-    def call_when_room(self) -> None:
-        """See `Link.call_when_room`."""
-        if self._waiting is None:
-            self._waiting = asyncio.create_task(self._wait_for_room())
-
-    def hangup(self, closed: Closed) -> None:
-        """See `Link.hangup`."""
-        if closed.code not in {"done", "connection_lost"}:
-            _log.info("session_closed", session=self.session, code=closed.code, reason=closed.message)
-        self._closing = asyncio.create_task(self._websocket.close())
-
-    async def read(self) -> None:
-        """Hand frames to the engine until the link ends; pause while the device is ahead of the disk."""
-        engine, session = self._engine, self.session
-        try:
-            async for frame in self._websocket:
-                if isinstance(frame, str):
-                    await self._websocket.close(1003, "binary frames only")
-                    return
-                engine.receive(session, frame)
-                while engine.hub.congested(session):
-                    await asyncio.sleep(0.001)
-        except ConnectionClosed:
-            pass
-        finally:
-            if self._waiting is not None:
-                self._waiting.cancel()
-            engine.lost(session)
-
-    async def _wait_for_room(self) -> None:
-        try:
-            async with asyncio.timeout(_SEND_TIMEOUT_S):
-                await self._websocket.drain()
-        except TimeoutError:
-            _log.warning("device_does_not_read", session=self.session)
-            self._websocket.transport.abort()
-            return
-        finally:
-            self._waiting = None
-        self._engine.fill(self.session)
 
 
 class Relay:
     """A running relay. Make it with `start`, end it with `stop`."""
 
-    def __init__(self, settings: Settings, engine: Engine, server: Server) -> None:
+    def __init__(
+        self, settings: Settings, store: LmdbStore, engine: Engine, server: Server, observed: ObservabilityServer | None
+    ) -> None:
         self.settings = settings
+        self.store = store
         self.engine = engine
         self._server = server
+        self._observed = observed
+        self._control: ControlServer | None = None
+        self._started_at = time.time()
+        self._readings = Readings()
+        engine.metrics.read_with(self._read)
 
     @classmethod
-    async def start(cls, settings: Settings) -> "Relay":
-        """Open the store and listen. Raises `StoreError`, `InvalidSettings`, `WorkerUnavailable`."""
-        store = open_store(settings.data)
-        engine = Engine(store, _authoriser(settings), _wall_clock, settings.sessions_max)
-        try:
+    async def start(
+        cls, settings: Settings, *, store: LmdbStore | None = None, send_timeout_s: float = SEND_TIMEOUT_S
+    ) -> "Relay":
+        """Open the store (unless an open one is given) and listen.
+
+        Raises `StoreError`, `InvalidSettings`, `WorkerUnavailable`; everything is released then.
+        """
+        certificate = _tls(settings)
+        store = store or open_store(settings.data)
+        engine = Engine(store, _authoriser(settings), _wall_clock, settings.sessions_max, Metrics())
+        async with contextlib.AsyncExitStack() as started:
+            started.push_async_callback(engine.stop, 0, 0.0)
             await engine.start()
-            server = await _listen(settings, engine)
-        except BaseException:
-            await engine.stop(0)
-            raise
-        return cls(settings, engine, server)
+            observed = await _observe(settings, engine)
+            if observed is not None:
+                started.push_async_callback(observed.stop)
+            server = await _listen(settings, engine, certificate, send_timeout_s)
+            started.callback(server.close)
+            relay = cls(settings, store, engine, server, observed)
+            relay._control = await ControlServer.start(
+                store.path, {"status": relay._status, "backup": relay._backup, "compact": relay._compact}
+            )
+            started.pop_all()
+        return relay
 
     @property
     def port(self) -> int:
         """The port that the relay listens on."""
         return int(next(iter(self._server.sockets)).getsockname()[1])
 
+    @property
+    def url(self) -> str:
+        """The address for devices on this machine, or, where it listens everywhere, with the host as it was given."""
+        host = f"[{self.settings.host}]" if ":" in self.settings.host else self.settings.host
+        return f"{'wss' if self.settings.tls_certificate else 'ws'}://{host}:{self.port}"
+
+    @property
+    def metrics_url(self) -> str | None:
+        """Where the metrics are, if they are served."""
+        host = self.settings.metrics_host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self._observed.port}" if self._observed else None
+
     async def stop(self) -> None:
-        """Take no more, put everything taken on disk, say bye, and release the store."""
+        """Take no more, put everything taken on disk and acknowledge it, say bye, and release the store."""
         self._server.close(close_connections=False)
-        await self.engine.stop(_RESTART_RETRY_US)
-        self._server.close()
-        await self._server.wait_closed()
+        if self._control is not None:
+            await self._control.stop()
+        await self.engine.stop(_RESTART_RETRY_US, _GRACE_S)
+        await self._close_links()
+        if self._observed is not None:
+            await self._observed.stop()
+
+    async def _close_links(self) -> None:
+        """Wait until every device has taken its bye, then cut off those that have not."""
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S + 0.5):
+                await self._server.wait_closed()
+        except TimeoutError:
+            for websocket in list(self._server.all_connections):
+                websocket.transport.abort()
+            await self._server.wait_closed()
+
+    # --- what the operator sees ------------------------------------------------------------------------------
+
+    def _read(self) -> Readings:
+        engine, store = self.engine, self.store
+        with contextlib.suppress(StoreError):  # while the disk fails, the last numbers stand
+            self._readings = Readings(records=store.count(), feed_head=store.head(), store_bytes=store.size_bytes())
+        known = self._readings
+        return Readings(
+            sessions=len(engine.hub),
+            records=known.records,
+            feed_head=known.feed_head,
+            store_bytes=known.store_bytes,
+            worker_deaths=engine.pool.kills,
+            poisoned=engine.pool.poisoned,
+            unloadable=engine.pool.unloadable,
+            updates={code.name.lower(): engine.hub.verdicts[code] for code in VerdictCode},
+        )
+
+    async def _status(self, _: Mapping[str, Any]) -> dict[str, Any]:
+        readings, engine = self._read(), self.engine
+        return {
+            "running": True,
+            "pid": os.getpid(),
+            "url": self.url,
+            "metrics_url": self.metrics_url,
+            "data": str(self.store.path),
+            "epoch": self.store.epoch.hex(),
+            "uptime_s": round(time.time() - self._started_at),
+            "ready": engine.unready() is None,
+            "reason": engine.unready(),
+            "sessions": readings.sessions,
+            "records": readings.records,
+            "head": readings.feed_head,
+            "store_bytes": readings.store_bytes,
+            "updates": dict(readings.updates),
+            "commits": engine.writer.metrics.commits,
+            "worker_deaths": readings.worker_deaths,
+            "quarantined": len(self.store.quarantined()),
+        }
+
+    async def _backup(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        target = Path(str(request.get("to", "")))
+        if not target.is_absolute():
+            raise UsageError("a backup needs the absolute path of a directory", "Use 'crdt-relay backup DIRECTORY'.")
+        await asyncio.to_thread(self.store.copy, target)
+        _log.info("backup_written", to=str(target))
+        return {"records": self.store.count(), "bytes": (target / "data.mdb").stat().st_size}
+
+    async def _compact(self, _: Mapping[str, Any]) -> dict[str, Any]:
+        report = await asyncio.to_thread(self.store.compact)
+        _log.info("compacted", dropped=report.dropped, kept=report.kept)
+        return {"dropped": report.dropped, "dropped_bytes": report.dropped_bytes, "kept": report.kept}
 
 
 def open_store(data: Path) -> LmdbStore:
@@ -129,30 +177,54 @@ def open_store(data: Path) -> LmdbStore:
         return LmdbStore.open(data, create=True)
 
 
-async def _listen(settings: Settings, engine: Engine) -> Server:
-    async def handle(websocket: ServerConnection) -> None:
-        websocket.transport.set_write_buffer_limits(high=_BUFFER_BYTES)
-        await DeviceLink(websocket, engine).read()
+async def _observe(settings: Settings, engine: Engine) -> ObservabilityServer | None:
+    if not settings.metrics:
+        return None
+    app = application(engine.metrics, engine.unready)
+    return await ObservabilityServer.start(settings.metrics_host, settings.metrics_port, app)
 
+
+async def _listen(
+    settings: Settings, engine: Engine, certificate: ssl.SSLContext | None, send_timeout_s: float
+) -> Server:
+    async def handle(websocket: ServerConnection) -> None:
+        await DeviceLink(websocket, engine, send_timeout_s).read()
+
+    def turn_away(websocket: ServerConnection, _: Request) -> Response | None:
+        if len(engine.hub) < settings.sessions_max + _STRANGERS_MAX:
+            return None
+        return websocket.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, "The relay serves as many as it may.\n")
+
+    # What strangers do to the port is no event of ours; what a session does is logged where it happens.
+    quiet = logging.getLogger("relay.websockets")
+    quiet.setLevel(logging.CRITICAL)
+    # Without a token, what keeps other people out is that they are not on this machine, but a web page that somebody
+    # opens here is. Browsers say where a page comes from; devices do not.
+    origins: list[Origin | None] | None = [None] if settings.token is None else None
     try:
         return await serve(
             handle,
             settings.host,
             settings.port,
+            origins=origins,
+            process_request=turn_away,
             subprotocols=[Subprotocol(SUBPROTOCOL)],
-            ssl=_tls(settings),
+            ssl=certificate,
+            ssl_handshake_timeout=HANDSHAKE_TIMEOUT_US / 1e6 if certificate else None,
             compression=None,
             max_size=FRAME_BYTES_MAX,
-            max_queue=16,
+            max_queue=_QUEUED_FRAMES,
             open_timeout=HANDSHAKE_TIMEOUT_US / 1e6,
             ping_interval=None,
-            close_timeout=2.0,
+            close_timeout=CLOSE_TIMEOUT_S,
             server_header=None,
+            logger=quiet,
+            reuse_address=True,
         )
     except OSError as error:
         raise InvalidSettings(
-            f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}",
-            "Choose another port with --port, or stop the program that uses this one.",
+            f"cannot listen on {settings.host}:{settings.port}: {os.strerror(error.errno or 0)}",
+            "Choose another address with --host or --port, or stop the program that uses this one.",
         ) from error
 
 
@@ -162,11 +234,11 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        context.load_cert_chain(settings.tls_certificate, settings.tls_key)
-    except (OSError, ssl.SSLError) as error:
+        context.load_cert_chain(settings.tls_certificate, settings.tls_key, password="")
+    except (OSError, ssl.SSLError, ValueError) as error:
         raise InvalidSettings(
-            f"cannot use the certificate {settings.tls_certificate}: {error}",
-            "Give PEM files with --tls-certificate and --tls-key.",
+            f"cannot use the certificate {settings.tls_certificate} with the key {settings.tls_key}: {error}",
+            "Give PEM files that belong together, the key without a password: --tls-certificate, --tls-key.",
         ) from error
     return context
 
