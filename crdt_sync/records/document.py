@@ -23,6 +23,7 @@ from pycrdt._pycrdt import Transaction as YrsTransaction
 
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.records import state_vector as vectors
+from crdt_sync.records.delete_set import Ranges, merge_ranges, read_deletes
 from crdt_sync.records.entries import Conflict, ConflictEntry, conflict, ordered, well_formed
 from crdt_sync.records.roots import (
     ARRAY_PREFIXES,
@@ -35,7 +36,6 @@ from crdt_sync.records.roots import (
     field_values,
 )
 from crdt_sync.records.schema import Schema
-from crdt_sync.records.update import Ranges, merge_ranges, read_deletes
 from crdt_sync.records.varint import append_uint
 
 DIGEST_BYTES = 16

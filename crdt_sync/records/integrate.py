@@ -25,9 +25,10 @@ from crdt_sync.limits import (
     TAIL_UPDATES_MAX,
 )
 from crdt_sync.records import state_vector as vectors
+from crdt_sync.records.delete_set import Ranges, range_covered
 from crdt_sync.records.document import Document
 from crdt_sync.records.placement import Spans, add_texts, concerns_texts, misplaced
-from crdt_sync.records.update import Item, Ranges, Scan, range_covered, scan
+from crdt_sync.records.update import Item, Scan, scan
 
 Code = Literal["accepted", "gap", "malformed", "too_large", "clock_ahead"]
 

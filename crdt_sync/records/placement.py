@@ -7,7 +7,8 @@ so the gate keeps the operations of texts by writer and follows the neighbours o
 
 from bisect import bisect_right
 
-from crdt_sync.records.update import Item, range_covered
+from crdt_sync.records.delete_set import range_covered
+from crdt_sync.records.update import Item
 
 Spans = dict[int, list[tuple[int, int]]]
 

@@ -16,17 +16,15 @@ follow yjs/src/utils/UpdateEncoder.js and lib0/encoding.js.
 """
 
 import struct
-from bisect import bisect_right
 from dataclasses import dataclass
 from math import isfinite
 from typing import NamedTuple
 
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.limits import CLIENTS_MAX, NESTING_MAX, STAMP_MAX, UPDATE_BYTES_MAX
+from crdt_sync.records.delete_set import Ranges, malformed, merge_ranges, range_covered, read_delete_set
 from crdt_sync.records.state_vector import CLOCK_MAX
 from crdt_sync.records.varint import read_uint
-
-Ranges = dict[int, list[tuple[int, int]]]
 
 _DELETED = 1
 _TEXT = 4
@@ -88,70 +86,6 @@ def scan(update: bytes) -> Scan:
         raise UpdateRefused("malformed", "an update holds text that is not UTF-8") from None
 
 
-def read_deletes(update: bytes) -> Ranges:
-    """The delete set of an update that holds no structs, as yrs gives it for a state vector that it covers."""
-    try:
-        return _read_deletes(update, 1)
-    except IndexError:
-        raise _malformed("a delete set is cut off") from None
-
-
-def merge_ranges(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Sorted `(clock, length)` ranges with touching and overlapping ones joined."""
-    if len(ranges) < 2:
-        return ranges
-    merged: list[tuple[int, int]] = []
-    start, end = -1, -1
-    for clock, length in sorted(ranges):
-        if clock <= end:
-            end = max(end, clock + length)
-            continue
-        if start >= 0:
-            merged.append((start, end - start))
-        start, end = clock, clock + length
-    merged.append((start, end - start))
-    return merged
-
-
-def range_covered(ranges: list[tuple[int, int]], clock: int, length: int) -> bool:
-    """Whether one of the merged, sorted `ranges` holds all of `length` operations from `clock`."""
-    index = bisect_right(ranges, (clock, CLOCK_MAX)) - 1
-    return index >= 0 and clock + length <= ranges[index][0] + ranges[index][1]
-
-
-def _malformed(message: str) -> UpdateRefused:
-    return UpdateRefused("malformed", message)
-
-
-def _read_deletes(data: bytes, position: int) -> Ranges:
-    size = len(data)
-    writers = data[position]
-    position += 1
-    if writers == 0 and position == size:
-        return {}
-    if writers > 0x7F:
-        writers, position = read_uint(data, position - 1)
-    if writers > CLIENTS_MAX or writers * 4 > size - position:
-        raise _malformed(f"a delete set announces {writers} writers in {size - position} bytes")
-    deletes: Ranges = {}
-    for _ in range(writers):
-        writer, position = read_uint(data, position)
-        count, position = read_uint(data, position)
-        if count * 2 > size - position or writer in deletes:
-            raise _malformed(f"a delete set announces {count} ranges in {size - position} bytes")
-        ranges: list[tuple[int, int]] = []
-        for _ in range(count):
-            clock, position = read_uint(data, position)
-            length, position = read_uint(data, position)
-            if clock + length > CLOCK_MAX:
-                raise _malformed("a delete set reaches beyond the last possible clock")
-            ranges.append((clock, length))
-        deletes[writer] = ranges
-    if position != size:
-        raise _malformed("an update has trailing bytes")
-    return deletes
-
-
 class _Reader:
     """One pass over one update. Methods take a position and return the one behind what they read."""
 
@@ -170,22 +104,22 @@ class _Reader:
         data = self.data
         writers, position = read_uint(data, 0)
         if writers > CLIENTS_MAX or writers * 3 > self.size:
-            raise _malformed(f"an update announces {writers} writers in {self.size} bytes")
+            raise malformed(f"an update announces {writers} writers in {self.size} bytes")
         clients: dict[int, tuple[int, int]] = {}
         for _ in range(writers):
             structs, position = read_uint(data, position)
             writer, position = read_uint(data, position)
             start, position = read_uint(data, position)
             if structs * 2 > self.size - position or writer in clients:
-                raise _malformed(f"an update announces {structs} operations in {self.size - position} bytes")
+                raise malformed(f"an update announces {structs} operations in {self.size - position} bytes")
             clock = start
             for _ in range(structs):
                 length, position = self._struct(position, writer, clock)
                 clock += length
             if clock > CLOCK_MAX:
-                raise _malformed("an update reaches beyond the last possible clock")
+                raise malformed("an update reaches beyond the last possible clock")
             clients[writer] = (start, clock)
-        deletes = _read_deletes(data, position)
+        deletes = read_delete_set(data, position)
         if self.compact:
             self._check_deleted(deletes)
         return Scan(clients, deletes, self.stamps, frozenset(self.roots), self.skips, self.compact, self.items)
@@ -200,7 +134,7 @@ class _Reader:
             self.skips = True
             return self._run(position)
         if content not in (_ANY, _TEXT, _DELETED):
-            raise _malformed(f"an operation has content of kind {content}, which records never hold")
+            raise malformed(f"an operation has content of kind {content}, which records never hold")
         root = left = right = None
         if info & _HAS_LEFT:
             left, position = self._neighbour(position)
@@ -222,12 +156,12 @@ class _Reader:
         writer, position = read_uint(self.data, position)
         clock, position = read_uint(self.data, position)
         if clock > CLOCK_MAX:
-            raise _malformed("an origin lies beyond the last possible clock")
+            raise malformed("an origin lies beyond the last possible clock")
         return (writer, clock), position
 
     def _parent(self, info: int, position: int) -> tuple[str, int]:
         if self.data[position] != 1:
-            raise _malformed("an item has a parent that is not a root type")
+            raise malformed("an item has a parent that is not a root type")
         root, position = self._text(position + 1)
         self.roots.add(root)
         if info & _HAS_KEY:
@@ -237,19 +171,19 @@ class _Reader:
     def _text_content(self, position: int) -> tuple[int, int]:
         text, position = self._text(position)
         if not text:
-            raise _malformed("an item holds no text")
+            raise malformed("an item holds no text")
         return len(text) if text.isascii() else len(text.encode("utf-16-le")) // 2, position  # Yjs counts UTF-16 units
 
     def _check_deleted(self, deletes: Ranges) -> None:
         merged = {writer: merge_ranges(ranges) for writer, ranges in deletes.items()}
         for item in self.items:
             if item.deleted and not range_covered(merged.get(item.writer, []), item.clock, item.length):
-                raise _malformed("deleted content is missing in the delete set")
+                raise malformed("deleted content is missing in the delete set")
 
     def _run(self, position: int) -> tuple[int, int]:
         length, position = read_uint(self.data, position)
         if length == 0 or length > CLOCK_MAX:
-            raise _malformed("a run of operations has an impossible length")
+            raise malformed("a run of operations has an impossible length")
         return length, position
 
     def _text(self, position: int) -> tuple[str, int]:
@@ -270,7 +204,7 @@ class _Reader:
         if count > 0x7F:
             count, position = read_uint(data, position - 1)
         if count == 0 or count > self.size - position:
-            raise _malformed(f"an item announces {count} values in {self.size - position} bytes")
+            raise malformed(f"an item announces {count} values in {self.size - position} bytes")
         for _ in range(count):
             if data[position] == 117:
                 position = self._entry(position + 1)
@@ -282,12 +216,12 @@ class _Reader:
         """Read a list that may be an entry `[value, stamp, actor, ...]` and take note of its stamp."""
         length, position = read_uint(self.data, position)
         if length > self.size - position:
-            raise _malformed(f"a list announces {length} values in {self.size - position} bytes")
+            raise malformed(f"a list announces {length} values in {self.size - position} bytes")
         for index in range(length):
             value, position = self._value(position, 2)
             if index == 1 and length >= 3 and value is not None:
                 if not isfinite(value) or value > STAMP_MAX:
-                    raise _malformed("an entry has a stamp that is no time")
+                    raise malformed("an entry has a stamp that is no time")
                 if value > self.stamps:
                     self.stamps = int(value)
         return position
@@ -323,14 +257,14 @@ class _Reader:
             length, position = read_uint(data, position)
             self._fixed(position, length)
             return None, position + length
-        raise _malformed(f"a value has the unknown kind {kind}")
+        raise malformed(f"a value has the unknown kind {kind}")
 
     def _container(self, kind: int, position: int, depth: int) -> int:
         if depth > NESTING_MAX:
-            raise _malformed(f"a value is nested deeper than {NESTING_MAX}")
+            raise malformed(f"a value is nested deeper than {NESTING_MAX}")
         count, position = read_uint(self.data, position)
         if count > self.size - position:
-            raise _malformed(f"a value announces {count} members in {self.size - position} bytes")
+            raise malformed(f"a value announces {count} members in {self.size - position} bytes")
         for _ in range(count):
             if kind == 118:
                 _, position = self._text(position)
