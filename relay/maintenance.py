@@ -1,0 +1,150 @@
+"""What an operator does to a store, with the relay stopped or through the running one.
+
+Each function returns what it did as a plain dict, the same for people's tables and for `--json`.
+"""
+
+import os
+import secrets
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from crdt_sync.errors import StoreError, StoreExists, StoreFailed, StoreFull, StoreMissing, UsageError
+from crdt_sync.storage.lmdb import LmdbStore
+from relay.control import NotRunning, ask
+
+_DATA_FILE = "data.mdb"
+_TOKEN_BYTES = 32
+
+
+def status(data: Path) -> dict[str, Any]:
+    """How the running relay is, or what a stopped one holds. Raises `StoreError`, `ControlFailed`."""
+    try:
+        return ask(data, "status")
+    except NotRunning:
+        with LmdbStore.open(data) as store:
+            return {
+                "running": False,
+                "data": str(data),
+                "epoch": store.epoch.hex(),
+                "records": store.count(),
+                "head": store.head(),
+                "store_bytes": store.size_bytes(),
+                "quarantined": len(store.quarantined()),
+            }
+
+
+def verify(data: Path) -> dict[str, Any]:
+    """Check every checksum and the chain of the log. Raises `StoreInUse` while the relay runs, `StoreError`."""
+    with LmdbStore.open(data) as store:
+        report = store.verify()
+        return {
+            "data": str(data),
+            "checked": report.checked,
+            "findings": [
+                {"place": f"{finding.database} {finding.key}", "record": finding.record, "problem": finding.problem}
+                for finding in report.findings
+            ],
+        }
+
+
+def compact(data: Path) -> dict[str, Any]:
+    """Drop log entries that snapshots cover; no device notices. Raises `StoreError`, `ControlFailed`."""
+    try:
+        return ask(data, "compact")
+    except NotRunning:
+        with LmdbStore.open(data) as store:
+            report = store.compact()
+            return {"dropped": report.dropped, "dropped_bytes": report.dropped_bytes, "kept": report.kept}
+
+
+def backup(data: Path, target: Path) -> dict[str, Any]:
+    """Write a compact copy of the store into the new directory `target`, while the relay runs or not."""
+    target = target.absolute()
+    try:
+        done = ask(data, "backup", to=str(target))
+    except NotRunning:
+        with LmdbStore.open(data) as store:
+            store.copy(target)
+            done = {"records": store.count(), "bytes": (target / _DATA_FILE).stat().st_size}
+    return {"backup": str(target), **done}
+
+
+def restore(source: Path, data: Path, replace: bool) -> dict[str, Any]:
+    """Make the backup `source` the store in `data`, under a new epoch; `source` is only read.
+
+    A store that is in `data` already is kept beside it with `replace`, and refused without. The backup is checked
+    before anything is moved. Raises `StoreExists`, `StoreInUse`, `StoreError`.
+    """
+    if not (source / _DATA_FILE).is_file():
+        raise StoreMissing(f"there is no backup in {source}", "Name the directory that 'crdt-relay backup' made.")
+    occupied = LmdbStore.exists(data)
+    if occupied and not replace:
+        raise StoreExists(
+            f"there is a store in {data} already", "Keep it aside with --replace, or name another --data."
+        )
+    partial = data.with_name(data.name + ".restoring")
+    try:
+        if partial.exists():
+            shutil.rmtree(partial)  # left by a restore that was interrupted
+        partial.mkdir(mode=0o700, parents=True)
+        shutil.copyfile(source / _DATA_FILE, partial / _DATA_FILE)
+        os.chmod(partial / _DATA_FILE, 0o600)
+        with LmdbStore.open(partial) as store:
+            findings = store.verify().findings
+            if findings:
+                raise StoreFailed(
+                    f"the backup in {source} is damaged: {findings[0].problem} ({len(findings)} findings)",
+                    "Restore another backup; nothing was changed here.",
+                )
+            store.renew_epoch()
+            records, head = store.count(), store.head()
+        kept = _put_aside(data) if occupied else None
+        if kept is None and data.is_dir():
+            data.rmdir()
+        partial.rename(data)
+        _sync(data.parent)
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        kind = StoreFull if error.errno == 28 else StoreFailed
+        raise kind(f"cannot restore into {data}: {error.strerror}", "Free space, or check the permissions.") from error
+    except StoreError:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    return {"data": str(data), "records": records, "head": head, "previous": str(kept) if kept else None}
+
+
+def write_token(file: Path, force: bool) -> None:
+    """Write a new strong token to `file`, readable by its owner alone. Raises `UsageError`."""
+    try:
+        if force:
+            file.unlink(missing_ok=True)
+        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(handle, "w") as stream:
+            stream.write(new_token() + "\n")
+    except FileExistsError:
+        raise UsageError(f"{file} exists already", "Replace the token in it with --force.") from None
+    except OSError as error:
+        raise UsageError(f"cannot write {file}: {error.strerror}", "Name a file in a directory of yours.") from error
+
+
+def new_token() -> str:
+    """A token that nobody guesses: 43 characters."""
+    return secrets.token_urlsafe(_TOKEN_BYTES)
+
+
+def _put_aside(data: Path) -> Path:
+    with LmdbStore.open(data):
+        pass  # nobody uses it
+    aside = data.with_name(f"{data.name}.before-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
+    data.rename(aside)
+    return aside
+
+
+def _sync(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
