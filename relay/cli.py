@@ -252,7 +252,7 @@ def _data(config: Path | None, data: Path | None) -> Path:
 def _announce(output: Output, relay: Relay) -> None:
     """Say that devices can connect, and how."""
     url = relay.url
-    if relay.settings.host in {"0.0.0.0", "::"}:  # noqa: S104 - only compared
+    if relay.settings.host in {"0.0.0.0", "::"}:
         url = url.replace("[::]", "0.0.0.0").replace("0.0.0.0", socket.gethostname())
     secret = relay.settings.token_file
     proof = f" --token-file {secret}" if secret else " --token TOKEN" if relay.settings.token else ""
@@ -275,7 +275,7 @@ def _announce(output: Output, relay: Relay) -> None:
 def _show_settings(output: Output, settings: Settings) -> None:
     rows = settings.shown()
     if output.as_json:
-        output.object({name: {"value": value, "source": source} for name, value, source in rows})
+        output.emit({name: {"value": value, "source": source} for name, value, source in rows})
     else:
         output.show(table(("setting", "value", "source"), rows, wrap=True))
     for warning in settings.warnings():
@@ -284,7 +284,7 @@ def _show_settings(output: Output, settings: Settings) -> None:
 
 def _facts(output: Output, found: Mapping[str, Any]) -> None:
     if output.as_json:
-        output.object(found)
+        output.emit(found)
         return
     rows = [[_label(name), _shown(name, value)] for name, value in found.items() if value not in (None, "")]
     output.show(table(("relay", "running" if found["running"] else "stopped"), rows[1:], wrap=True))

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from crdt_sync.errors import StoreError, StoreExists, StoreFailed, StoreFull, StoreMissing, UsageError
+from crdt_sync.errors import StoreError, StoreExists, StoreFailed, StoreFull, StoreInUse, StoreMissing, UsageError
 from crdt_sync.storage.lmdb import LmdbStore
 from relay.control import NotRunning, ask
 
@@ -37,7 +37,13 @@ def status(data: Path) -> dict[str, Any]:
 
 def verify(data: Path) -> dict[str, Any]:
     """Check every checksum and the chain of the log. Raises `StoreInUse` while the relay runs, `StoreError`."""
-    with LmdbStore.open(data) as store:
+    try:
+        store = LmdbStore.open(data)
+    except StoreInUse as error:
+        raise StoreInUse(
+            error.message, "Stop the relay first, or make a backup, which needs no stop, and verify that with --data."
+        ) from error
+    with store:
         report = store.verify()
         return {
             "data": str(data),

@@ -33,7 +33,7 @@ ENVIRONMENT_PREFIX: Final = "CRDT_RELAY_"
 TOKEN_LENGTH_MIN: Final = 16  # characters; shorter ones can be guessed
 DEFAULT_SOURCE: Final = "default"
 _PATHS: Final = ("data", "token_file", "tls_certificate", "tls_key")
-_MAKE_TOKEN: Final = 'python -c "import secrets; print(secrets.token_urlsafe(32))"'
+_MAKE_TOKEN: Final = "crdt-relay token FILE"
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -88,8 +88,7 @@ class Settings(BaseSettings):
         elif not is_loopback(self.host):
             raise InvalidSettings(
                 f"host {self.host!r} can be reached from other machines, but no token is set",
-                f"Make a token with: {_MAKE_TOKEN}\nput it into {ENVIRONMENT_PREFIX}TOKEN or a token_file, "
-                "or listen on 127.0.0.1.",
+                f"Make a token with '{_MAKE_TOKEN}' and name that file with --token-file, or listen on 127.0.0.1.",
             )
         if self.metrics and self.port == self.metrics_port != 0 and self.host == self.metrics_host:
             raise InvalidSettings(f"port and metrics_port are both {self.port}", "Choose another metrics_port.")
