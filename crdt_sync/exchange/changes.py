@@ -19,25 +19,20 @@ from crdt_sync.records.values import canonical, normalise
 Operation = Literal["write", "replace", "add", "append", "increment"]
 
 _SINGLE = frozenset({"value", "review", "stage"})
-# Clearing a field that was never written changes nothing, so a null is written over something else.
-_BEFORE_NULL: dict[str, object] = {"string": "", "integer": 0, "decimal": 0, "boolean": False, "json": False}
 _LOG_ENTRY_KEYS = frozenset({"value", "at", "by"})
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One edit of one field, already checked against the schema; `before` is written first, if it is given."""
+    """One edit of one field, already checked against the schema."""
 
     operation: Operation
     field: str
     value: object
-    before: object | Missing = MISSING
 
     def apply(self, editor: RecordEditor) -> None:
         """Make the edit. Raises `UsageError`, for example for a stage that cannot be reached."""
         if self.operation == "write":
-            if self.before is not MISSING:
-                editor[self.field] = self.before
             editor[self.field] = self.value
         elif self.operation == "replace":
             editor.text(self.field).replace(str(self.value))
@@ -75,10 +70,7 @@ def changes(field: str, spec: FieldSpec, cell: Cell, present: object | Missing, 
 def _null(field: str, spec: FieldSpec, present: object | Missing) -> Iterator[Change]:
     if present is None or spec.required or spec.kind == "stage":
         return
-    if present is not MISSING:
-        yield Change("write", field, None)
-    elif spec.type in _BEFORE_NULL:
-        yield Change("write", field, None, before=_BEFORE_NULL[spec.type])
+    yield Change("write", field, None)
 
 
 def _growth(field: str, spec: FieldSpec, cell: Cell, present: object | Missing, typed: bool) -> Iterator[Change]:

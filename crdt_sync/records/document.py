@@ -209,7 +209,10 @@ class Document:
     def deleted(self) -> bool:
         """Whether the record is deleted: no operation lies outside what its deleters had seen."""
         with self.transaction() as transaction:
-            raw: list[object] = json.loads(self.array(transaction, DELETED_ROOT).to_json(transaction))
+            entries = self.array(transaction, DELETED_ROOT)
+            if not entries.len(transaction):
+                return False
+            raw: list[object] = json.loads(entries.to_json(transaction))
         return _deletion({DELETED_ROOT: raw}, self.raw_state_vector())[0] if raw else False
 
     def roots_count(self) -> int:

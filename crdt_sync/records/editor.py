@@ -101,7 +101,7 @@ class Editor:
         spec = self._writable(field)
         if spec.kind == "log":
             self._clear_array(f"l.{field}")
-        else:
+        elif self._document.value(field, self._schema) is not None or spec.required:
             self[field] = None
 
     def add(self, field: str, member: object) -> None:
@@ -157,9 +157,10 @@ class Editor:
 
     def missing_required(self) -> list[str]:
         """The required fields that hold nothing."""
-        values = self._document.values(self._schema)
         return [
-            field for field, spec in self._schema.fields.items() if spec.required and not _filled(values.get(field))
+            field
+            for field, spec in self._schema.fields.items()
+            if spec.required and not _filled(self._document.value(field, self._schema))
         ]
 
     def _spec(self, field: str) -> FieldSpec:
@@ -187,13 +188,22 @@ class Editor:
 
     def _write_entry(self, field: str, spec: FieldSpec, value: object, *, resolving: bool) -> None:
         carrier = normalise(field, spec, value)
-        entries = ordered(self._entries(f"c.{field}"), spec)
-        values = [entry[0] for entry in entries]
-        if [canonical(shown) for shown in values or [None]] == [canonical(carrier)]:
-            return
-        if spec.kind == "stage" and values and not (resolving and carrier in values):
-            check_transition(field, spec, values[0], carrier)
-        self._append_entry(f"c.{field}", carrier, superseding=True)
+        root = f"c.{field}"
+        with self._document.transaction() as transaction:
+            array = self._document.array(transaction, root)
+            length = array.len(transaction)
+            if length:
+                entries = ordered(well_formed(json.loads(array.to_json(transaction))), spec)
+                values = [entry[0] for entry in entries]
+                if len(values) == 1 and canonical(values[0]) == canonical(carrier):
+                    return
+                if spec.kind == "stage" and values and not (resolving and carrier in values):
+                    check_transition(field, spec, values[0], carrier)
+                for entry in entries:
+                    self._clock.observe(entry[1])  # a write comes after everything that it supersedes
+                array.remove_range(transaction, 0, length)
+            array.insert(transaction, 0, [carrier, self._clock.tick(), self._actor])
+        self._changed = True
 
     def _append_entry(self, root: str, carrier: Carrier, *, superseding: bool) -> None:
         with self._document.transaction() as transaction:

@@ -44,7 +44,8 @@ def test_writing_what_is_shown_already_changes_nothing(ann):
     ann.editor.update({"name": "Ann", "tags": ["a"], "notes": "x", "visits": 2, "stage": "lead"})
     before = ann.document.digest()
     again = Editor(ann.document, ann.editor._schema, ann.clock, "ann", "customers")
-    again.update({"name": "Ann", "tags": ["a"], "notes": "x", "visits": 2, "stage": "lead", "company": None})
+    again.update({"name": "Ann", "tags": ["a"], "notes": "x", "visits": 2, "stage": "lead"})
+    again.clear("company")
     again.remove("tags", "not there")
     assert not again.changed
     assert ann.document.digest() == before
@@ -256,3 +257,18 @@ def test_stamps_rise_with_every_entry_even_when_the_wall_clock_stands_still(sche
     for number in range(3):
         editor.append("timeline", number)
     assert [entry["at"] for entry in editor["timeline"]] == [1000, 1001, 1002]
+
+
+def test_a_null_is_a_value_of_its_own_but_clearing_a_field_that_holds_nothing_is_none(ann):
+    ann.editor["company"] = None
+    assert ann.document.values() == {"company": None}
+    ann.editor.clear("website")
+    assert "website" not in ann.document.values()
+
+
+def test_a_write_is_stamped_after_everything_that_it_supersedes(ann):
+    ahead = ann.clock.now() + 1_000_000
+    with ann.document.transaction() as transaction:
+        ann.document.array(transaction, "c.company").insert(transaction, 0, ["Acme", ahead, "bob"])
+    ann.editor["company"] = "Acme Ltd"
+    assert ann.clock.last == ahead + 1
