@@ -1,0 +1,1 @@
+"""The checkers: what must hold at every moment, and what must hold once all is quiet."""

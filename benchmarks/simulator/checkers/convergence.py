@@ -1,0 +1,44 @@
+"""Once all is quiet: everybody holds the same, all of it, and nothing that was not written."""
+
+from typing import TYPE_CHECKING
+
+from benchmarks.simulator.checkers import integrity, outbox, survival
+from benchmarks.simulator.failure import Failure
+from crdt_sync.replica.receipts import holding, refresh_digests
+
+if TYPE_CHECKING:
+    from benchmarks.simulator.world import World
+
+
+def check(world: "World") -> None:
+    """Raise `Failure` for the first promise that is broken."""
+    relay = world.relay.disk
+    refresh_digests(relay)
+    integrity.check("relay", relay, views=False)
+    expected = holding(relay)
+    for device in world.devices:
+        refresh_digests(device.disk)
+        integrity.check(device.name, device.disk, views=True)
+        held = holding(device.disk)
+        if (held.count, held.root) != (expected.count, expected.root):
+            theirs, ours = dict(relay.digests("", 1 << 30)), dict(device.disk.digests("", 1 << 30))
+            differing = sorted(
+                record for record in theirs.keys() | ours.keys() if theirs.get(record) != ours.get(record)
+            )
+            raise Failure("convergence", f"{device.name} and the relay differ in {differing[:5]}")
+        outbox.check(device.name, device.disk, relay)
+    first = world.devices[0].replica
+    for record in relay.records("", 1 << 30):
+        views = {device.disk.view(record) for device in world.devices}
+        if len(views) != 1:
+            raise Failure("convergence", f"{record} shows different values: {sorted(map(repr, views))}")
+        survival.check(record, first.document(record), first.get(record), world.ledger)
+    lost = [
+        edit
+        for record, edits in world.ledger.edits.items()
+        if relay.record_head(record) is None
+        for edit in edits
+        if not edit.at_risk
+    ]
+    if lost:
+        raise Failure("lost", f"{lost[0].record} is gone: {lost[0]}")

@@ -1,0 +1,42 @@
+"""A stored cursor tells the truth: whatever the relay's feed holds up to it, the device holds too."""
+
+from benchmarks.simulator.disk import Disk
+from benchmarks.simulator.failure import Failure
+from crdt_sync.records import state_vector as vectors
+from crdt_sync.storage.port import Peer
+
+_PAGE = 512
+
+
+class Cursors:
+    """Checks each cursor once, from where the last check of that disk ended."""
+
+    def __init__(self) -> None:
+        self._checked: dict[tuple[int, bytes], int] = {}
+
+    def forget(self, disk: Disk) -> None:
+        """The disk was replaced by an older one: check everything again."""
+        self._checked = {key: cursor for key, cursor in self._checked.items() if key[0] != id(disk)}
+
+    def check(self, device: Disk, relay: Disk, peer: Peer) -> None:
+        """A device has just stored `peer`."""
+        if peer.replica != relay.replica or peer.epoch != relay.epoch:
+            return
+        if peer.cursor > relay.head():
+            raise Failure("cursor", f"cursor {peer.cursor} is beyond the head {relay.head()}")
+        key = (id(device), relay.epoch)
+        after = self._checked.get(key, 0)
+        while after < peer.cursor:
+            page = relay.feed(after, _PAGE)
+            for entry in page:
+                if entry.seq > peer.cursor:
+                    break
+                head = device.record_head(entry.record)
+                if head is None or not vectors.covers(head.state_vector, entry.state_vector):
+                    raise Failure(
+                        "cursor", f"a device stored cursor {peer.cursor} but lacks {entry.record} at {entry.seq}"
+                    )
+            if len(page) < _PAGE:
+                break
+            after = page[-1].seq
+        self._checked[key] = max(peer.cursor, after if after < peer.cursor else 0)

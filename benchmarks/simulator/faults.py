@@ -1,0 +1,187 @@
+"""The faults: when they strike, by the chances that the scenario drew, and how they end.
+
+Every draw comes from one generator, so that leaving a fault out changes a run as little as possible.
+"""
+
+import random
+from typing import TYPE_CHECKING
+
+from benchmarks.simulator.device_host import DeviceHost
+from benchmarks.simulator.disk import Disk
+from benchmarks.simulator.network import Weather
+
+if TYPE_CHECKING:
+    from benchmarks.simulator.world import World
+
+_DEVICES_MAX = 8
+
+
+class Faults:
+    """The faults of one run."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self._rng = random.Random(f"faults/{world.seed}")
+        self._chance = dict(world.scenario.faults)
+        self._relay_image: Disk | None = None
+        self._images: dict[str, Disk] = {}
+        self._armed: dict[str, str] = {}  # device name -> what happens to its next commit
+        self._relay_failing = 0  # commits of the relay that fail from now on
+
+    def _strikes(self, fault: str) -> bool:
+        chance = self._chance.get(fault, 0.0)
+        return chance > 0 and self._rng.random() < chance
+
+    # --- what the world asks -----------------------------------------------------------------------------------
+
+    def reachable(self, device: DeviceHost) -> bool:
+        """Whether a connection can be opened: not through a partition."""
+        return max(device.weather.blocked_until) <= self._world.scheduler.now
+
+    def kill_worker(self) -> bool:
+        """Whether the worker dies over this request."""
+        return self._strikes("worker_killed")
+
+    def relay_commit(self, disk: Disk) -> str:
+        """What becomes of a commit of the relay."""
+        if self._relay_failing:
+            self._relay_failing -= 1
+            return self._rng.choice(("full", "failed"))
+        if self._strikes("relay_disk_fails"):
+            self._relay_failing = self._rng.choice((0, 0, 1, 5))
+            return self._rng.choice(("full", "failed"))
+        return "found" if self._strikes("relay_disk_found") else ""
+
+    def device_commit(self, disk: Disk) -> str:
+        """What becomes of a commit of a device."""
+        for device in self._world.devices:
+            if device.disk is disk:
+                return self._armed.pop(device.name, "")
+        return ""
+
+    def crashed(self, disk: Disk) -> None:
+        """A process died in a commit."""
+        for device in self._world.devices:
+            if device.disk is disk:
+                self._crash(device)
+
+    def step(self) -> None:
+        """Let what strikes now strike."""
+        rng, world = self._rng, self._world
+        for fault in sorted(self._chance):
+            if fault in ("worker_killed", "relay_disk_fails", "relay_disk_found") or not self._strikes(fault):
+                continue
+            device = rng.choice(world.devices)
+            world.trace.note(world.scheduler.now, device.name if not fault.startswith("relay") else "relay", fault)
+            getattr(self, "_" + fault)(device)
+
+    def stop(self) -> None:
+        """No more faults; what is broken is mended, what is down is started."""
+        world = self._world
+        self._chance.clear()
+        self._armed.clear()
+        self._relay_failing = 0
+        for device in world.devices:
+            device.weather = Weather()
+        for link in list(world.links):
+            if any(link.dead):
+                link.cut()
+
+    # --- network -----------------------------------------------------------------------------------------------
+
+    def _cut(self, device: DeviceHost) -> None:
+        for conversation in list(device.conversations):
+            conversation.link.cut()
+
+    def _half_open(self, device: DeviceHost) -> None:
+        direction = self._rng.randrange(2)
+        for conversation in device.conversations:
+            conversation.link.dead[direction] = True
+
+    def _partition(self, device: DeviceHost) -> None:
+        until = self._world.scheduler.now + self._rng.randint(1_000, 50_000_000)
+        sides = self._rng.choice(((1, 0), (0, 1), (1, 1)))
+        device.weather.blocked_until = (until * sides[0], until * sides[1])
+
+    def _slow(self, device: DeviceHost) -> None:
+        rate = self._rng.choice((1, 20, 0))
+        device.weather.rate = (rate, self._rng.choice((rate, 0)))
+        device.weather.window = self._rng.choice((1_000, 65_536))
+        device.weather.delay_max = self._rng.choice((600, 5_000, 900_000))
+
+    def _second_session(self, device: DeviceHost) -> None:
+        if device.running and len(device.conversations) == 1:
+            device.connect()
+
+    # --- devices -----------------------------------------------------------------------------------------------
+
+    def _crash(self, device: DeviceHost, disk: Disk | None = None) -> None:
+        if device.running:
+            device.crash(disk)
+            self._armed.pop(device.name, None)
+            self._world.scheduler.after(self._rng.randint(1, 3_000_000), None, self._start, device)
+
+    @staticmethod
+    def _start(device: DeviceHost) -> None:
+        device.start()
+
+    def _device_crash(self, device: DeviceHost) -> None:
+        self._crash(device)
+
+    def _device_crash_in_commit(self, device: DeviceHost) -> None:
+        self._armed[device.name] = self._rng.choice(("crash before", "crash after"))
+
+    def _device_disk_fails(self, device: DeviceHost) -> None:
+        self._armed[device.name] = self._rng.choice(("full", "failed", "found"))
+
+    def _device_clock(self, device: DeviceHost) -> None:
+        clock = device.clock
+        clock.skew += self._rng.choice((-1, 1)) * self._rng.choice((2_000_000, 200_000_000, 4_000_000_000))
+        clock.drift_ppm = self._rng.choice((0, 0, 200, -200))
+
+    def _device_cloned(self, device: DeviceHost) -> None:
+        world = self._world
+        if len(world.devices) < _DEVICES_MAX:
+            world.add_device(f"{device.name}c{len(world.devices)}", device.disk.clone())
+
+    def _device_rolled_back(self, device: DeviceHost) -> None:
+        image = self._images.pop(device.name, None)
+        if image is None or not device.running:
+            self._images[device.name] = device.disk.clone()
+            return
+        self._crash(device, image)
+        self._world.cursors.forget(image)
+        self._assess()
+
+    # --- relay -------------------------------------------------------------------------------------------------
+
+    def _relay_crash(self, device: DeviceHost) -> None:
+        self._restart_relay(self._world.relay.disk.clone())
+
+    def _relay_rolled_back(self, device: DeviceHost) -> None:
+        if self._relay_image is None:
+            self._relay_image = self._world.relay.disk.clone()
+            return
+        image, self._relay_image = self._relay_image, None
+        image.renew_epoch()
+        self._restart_relay(image)
+        self._assess()
+
+    def _relay_wiped(self, device: DeviceHost) -> None:
+        self._relay_image = None
+        self._restart_relay(self._world.fresh_relay_disk())
+        self._assess()
+
+    def _restart_relay(self, disk: Disk) -> None:
+        world = self._world
+        world.relay.die()
+        world.relay.disk.close()
+        world.start_relay(disk)
+
+    def _compaction(self, device: DeviceHost) -> None:
+        self._world.relay.disk.compact()
+        device.disk.compact()
+
+    def _assess(self) -> None:
+        world = self._world
+        world.ledger.assess([world.relay.disk, *(device.disk for device in world.devices)])

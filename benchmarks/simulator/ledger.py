@@ -1,0 +1,87 @@
+"""Every edit that a device accepted: what it added and removed, so that the end can be foretold.
+
+An edit *survives* when its operations are in the final state. It must, unless it was `at_risk`: no store held it any
+more at some moment, because the only ones that did were wiped or rolled back.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from benchmarks.simulator.contents import Contents
+from crdt_sync.records import state_vector as vectors
+from crdt_sync.storage.port import Store
+
+
+@dataclass(slots=True)
+class Edit:
+    """One accepted edit of one record. `writer` 0: it only deleted, and made no operation of its own."""
+
+    number: int
+    device: str
+    record: str
+    writer: int
+    clock: int  # of `writer`, after the edit
+    added: Mapping[str, frozenset[str]]
+    removed: Mapping[str, frozenset[str]]
+    counted: Mapping[str, int]
+    seen: Mapping[int, int]  # state vector before the edit
+    at_risk: bool = False
+
+    def held_by(self, vector: Mapping[int, int]) -> bool:
+        """Whether a state vector covers the edit."""
+        return vector.get(self.writer, 0) >= self.clock
+
+
+def changes(before: Contents, after: Contents) -> tuple[dict[str, frozenset[str]], dict[str, frozenset[str]]]:
+    """What is in `after` only, and what is in `before` only, by root."""
+    nothing: frozenset[str] = frozenset()
+    roots = sorted(before.keys() | after.keys())
+    added = {root: after.get(root, nothing) - before.get(root, nothing) for root in roots}
+    removed = {root: before.get(root, nothing) - after.get(root, nothing) for root in roots}
+    return (
+        {root: names for root, names in added.items() if names},
+        {root: names for root, names in removed.items() if names},
+    )
+
+
+@dataclass(slots=True)
+class Ledger:
+    """All edits of a run, by record."""
+
+    edits: dict[str, list[Edit]] = field(default_factory=dict)
+    restamped: set[str] = field(default_factory=set)  # records that were stamped again: values may have come back
+    count: int = 0
+
+    def add(
+        self,
+        device: str,
+        record: str,
+        before: tuple[bytes, Contents],
+        after: tuple[bytes, Contents],
+        counted: Mapping[str, int],
+    ) -> Edit:
+        """Note an edit, given the record's state vector and contents before and after it."""
+        old, new = vectors.decode(before[0]), vectors.decode(after[0])
+        grown = [writer for writer, clock in new.items() if clock > old.get(writer, 0)]
+        assert len(grown) <= 1, "one edit has one writer"
+        writer = grown[0] if grown else 0
+        added, removed = changes(before[1], after[1])
+        self.count += 1
+        edit = Edit(self.count, device, record, writer, new.get(writer, 0), added, removed, counted, old)
+        self.edits.setdefault(record, []).append(edit)
+        return edit
+
+    def all(self) -> Iterator[Edit]:
+        """Every edit."""
+        for edits in self.edits.values():
+            yield from edits
+
+    def assess(self, stores: Iterable[Store]) -> None:
+        """After a loss: whatever no store holds any more is at risk."""
+        stores = list(stores)
+        for record, edits in self.edits.items():
+            heads = [store.record_head(record) for store in stores]
+            held = [vectors.decode(head.state_vector) for head in heads if head is not None]
+            for edit in edits:
+                if not edit.at_risk:
+                    edit.at_risk = edit.writer == 0 or not any(edit.held_by(vector) for vector in held)

@@ -1,0 +1,274 @@
+"""The relay on virtual time: mirrors `relay.engine.Engine`, effect for effect, around the real hub and gate."""
+
+import random
+from collections.abc import Callable, Generator, Sequence
+
+from benchmarks.simulator.disk import Disk
+from benchmarks.simulator.network import RELAY_TO_DEVICE, Link
+from benchmarks.simulator.scheduler import Host, Process, Scheduler, Turn
+from benchmarks.simulator.worker import Pool
+from benchmarks.simulator.writer import Writer
+from crdt_sync import limits
+from crdt_sync.errors import StoreError
+from crdt_sync.replica import StoreSource
+from crdt_sync.storage.port import Batch, Change, Committed
+from relay.hub import (
+    Commit,
+    Deliver,
+    Forget,
+    Hangup,
+    Hub,
+    Integrate,
+    Integrated,
+    MakeReceipt,
+    ReadDigests,
+    StoredUpdates,
+)
+from relay.worker.values import Item
+
+RefreshProcess = Generator["int | Turn", None, "StoreError | None"]
+
+_STALE_PER_COMMIT = 2048
+_DIGEST_ROUNDS_MAX = 64
+_RETRY_US = 5_000_000
+
+
+class Seat:
+    """The relay's end of one link."""
+
+    def __init__(self, relay: "RelayHost", link: Link) -> None:
+        self._relay = relay
+        self.link = link
+        self.session = 0
+        self.filling = False
+        self.held: list[bytes] = []  # frames that arrived while the session may not read
+
+    def arrived(self, frame: bytes) -> None:
+        """A frame came; it is read when the session may read."""
+        self.held.append(frame)
+        self._relay.read(self)
+
+    def room(self) -> None:
+        """There is room again."""
+        self._relay.fill(self.session)
+
+    def hung_up(self) -> None:
+        """The link is gone."""
+        self._relay.lost(self.session)
+
+
+class RelayHost(Host):
+    """One life of the relay process over `disk`. `die` ends it; a new one starts over what the disk holds."""
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        disk: Disk,
+        rng: random.Random,
+        wall_clock: Callable[[], int],
+        *,
+        documents_max: int,
+        latency_max: int,
+        kill: Callable[[], bool],
+    ) -> None:
+        self._scheduler = scheduler
+        self.disk = disk
+        self._wall_clock = wall_clock
+        self.source = StoreSource(disk, lambda _: None)
+        self.hub = Hub(self.source, lambda _: None, wall_clock, self._snapshot_due)
+        self.pool = Pool(scheduler, self._load, rng, documents_max, latency_max, kill)
+        self.writer = Writer(self, scheduler, disk, rng, latency_max)
+        self.seats: dict[int, Seat] = {}
+        self._uncommitted: dict[str, dict[int, tuple[bytes, ...]]] = {}
+        self._digesting = Turn()
+        self._failures_known = 0
+
+    def die(self) -> None:
+        """The process is gone, with everything that is not on disk."""
+        self.alive = False
+        for seat in list(self.seats.values()):
+            seat.link.ends[0] = None
+            seat.link.cut()
+
+    # --- links -----------------------------------------------------------------------------------------------
+
+    def connect(self, link: Link) -> Seat:
+        """A device has connected."""
+        seat = Seat(self, link)
+        seat.session = self.hub.connect(self._now())
+        self.seats[seat.session] = seat
+        self._arm(seat.session)
+        return seat
+
+    def read(self, seat: Seat) -> None:
+        """Give the hub what has arrived, unless the session must wait."""
+        while seat.held and seat.session in self.seats and not self.hub.congested(seat.session):
+            self.hub.receive(seat.session, seat.held.pop(0), self._now())
+            self._pump()
+            if self.hub.wants_room(seat.session):
+                self.fill(seat.session)
+
+    def fill(self, session: int) -> None:
+        """The link may have room: send one piece, and come back for the next."""
+        seat = self.seats.get(session)
+        if seat is None or seat.filling or not self.hub.wants_room(session):
+            return
+        if not seat.link.has_room(RELAY_TO_DEVICE):
+            seat.link.call_when_room(RELAY_TO_DEVICE)
+            return
+        self.hub.fill(session, limits.FRAME_BYTES_TARGET, self._now())
+        more = self.hub.wants_room(session)
+        self._pump()
+        if more:
+            seat.filling = True
+            self._scheduler.after(1, self, self._refill, session, seat)
+
+    def lost(self, session: int) -> None:
+        """The link is gone."""
+        self.seats.pop(session, None)
+        self.hub.lost(session, self._now())
+        self._pump()
+
+    def _refill(self, session: int, seat: Seat) -> None:
+        seat.filling = False
+        self.fill(session)
+
+    def _arm(self, session: int) -> None:
+        timer = self.hub.next_timer(session)
+        if session in self.seats and timer is not None:
+            self._scheduler.after(max(0, timer - self._now()), self, self._timer, session)
+
+    def _timer(self, session: int) -> None:
+        if session in self.seats:
+            self.hub.timer(session, self._now())
+            self._pump()
+            self._arm(session)
+
+    # --- effects ---------------------------------------------------------------------------------------------
+
+    def _pump(self) -> None:
+        for effect in self.hub.drain():
+            match effect:
+                case Deliver(session, frame):
+                    seat = self.seats.get(session)
+                    if seat is not None:
+                        seat.link.send(RELAY_TO_DEVICE, frame)
+                case Hangup(session, _):
+                    seat = self.seats.pop(session, None)
+                    if seat is not None:
+                        seat.link.close(RELAY_TO_DEVICE)
+                case Integrate():
+                    self._scheduler.after(0, self, self._scheduler.start, self, self._integrate(effect))
+                case Commit():
+                    self._commit(effect)
+                case Forget():
+                    self.pool.forget_all()
+                case ReadDigests():
+                    self._scheduler.after(0, self, self._scheduler.start, self, self._read_digests(effect))
+                case MakeReceipt():
+                    self._scheduler.after(0, self, self._scheduler.start, self, self._make_receipt(effect))
+        for seat in list(self.seats.values()):
+            if seat.held and not self.hub.congested(seat.session):
+                self._scheduler.after(0, self, self.read, seat)
+
+    def _integrate(self, effect: Integrate) -> Process:
+        items = [Item(item.record, item.updates, item.snapshot, item.senders) for item in effect.items]
+        results = yield from self.pool.integrate(items, effect.stamp_max)
+        answers = [
+            Integrated(
+                tuple((verdict.code, verdict.reason, verdict.new) for verdict in result.verdicts),
+                result.state_vector,
+                result.snapshot,
+            )
+            for result in results
+        ]
+        self.hub.integrated(answers, self._now())
+        self._pump()
+
+    def _commit(self, effect: Commit) -> None:
+        now = self._wall_clock()
+        for change in effect.changes:
+            self._uncommitted.setdefault(change.record, {})[effect.number] = change.updates
+        batch = Batch(changes=tuple(_change(change, now) for change in effect.changes))
+        self.writer.submit(batch, lambda outcome: self._committed(effect, outcome), self._failures_known)
+
+    def _committed(self, effect: Commit, outcome: Committed | StoreError) -> None:
+        for change in effect.changes:
+            waiting = self._uncommitted[change.record]
+            del waiting[effect.number]
+            if not waiting:
+                del self._uncommitted[change.record]
+        if isinstance(outcome, Committed):
+            self.hub.committed(effect.number, outcome.seqs, self._now())
+        else:
+            self._failures_known = self.writer.failures
+            self.hub.commit_failed(effect.number, self._now())
+        self._pump()
+        for session in self.hub.followers():
+            self.fill(session)
+
+    def _read_digests(self, effect: ReadDigests) -> Process:
+        yield from self._refresh_digests()
+        entries = self.disk.digests(effect.after, effect.limit)
+        listed = [(record, digest or bytes(16)) for record, digest in entries]
+        self.hub.digests(effect.session, listed, len(entries) == effect.limit, self._now())
+        self._pump()
+        self.fill(effect.session)
+
+    def _make_receipt(self, effect: MakeReceipt) -> Process:
+        failed = yield from self._refresh_digests()
+        if failed:
+            self.hub.expel(effect.session, "unavailable", "the relay cannot serve this now", _RETRY_US, self._now())
+        else:
+            root = self.disk.root()
+            sum_bytes = root.sum.to_bytes(32, "big")
+            self.hub.receipt(effect.session, effect.number, self.disk.head(), root.count, sum_bytes, self._now())
+        self._pump()
+
+    def _refresh_digests(self) -> RefreshProcess:
+        yield self._digesting
+        try:
+            for _ in range(_DIGEST_ROUNDS_MAX):
+                stale = self.disk.stale(_STALE_PER_COMMIT)
+                if not stale:
+                    return None
+                before = {record: self.disk.record_head(record) for record in stale}
+                failures = self._failures_known
+                computed = yield from self.pool.digests(stale)
+                digests: dict[str, bytes | None] = {
+                    record: answer.digest
+                    for record, answer in zip(stale, computed, strict=True)
+                    if answer is not None
+                    and record not in self._uncommitted
+                    and failures == self._failures_known
+                    and self.disk.record_head(record) == before[record]
+                }
+                outcomes: list[Committed | StoreError] = []
+                self.writer.submit(Batch(digests=digests), outcomes.append)
+                while not outcomes:
+                    yield 100
+                if isinstance(outcomes[0], StoreError):
+                    return outcomes[0]
+                if len(digests) < len(stale):
+                    return None
+            return None
+        finally:
+            self._scheduler.release(self._digesting)
+
+    # --- for the pool and the hub ----------------------------------------------------------------------------
+
+    def _load(self, record: str) -> Sequence[bytes]:
+        stored = self.disk.load(record).updates
+        waiting = self._uncommitted.get(record)
+        return [*stored, *(update for updates in waiting.values() for update in updates)] if waiting else stored
+
+    def _snapshot_due(self, record: str) -> bool:
+        head = self.disk.record_head(record)
+        return head is not None and head.tail >= limits.TAIL_UPDATES_MAX
+
+    def _now(self) -> int:
+        return self._scheduler.now
+
+
+def _change(change: StoredUpdates, now: int) -> Change:
+    return Change(change.record, change.updates, change.origins[0], "", now, change.state_vector, change.snapshot)

@@ -1,0 +1,101 @@
+"""What one run is made of, all drawn from its seed and printed at its start."""
+
+import random
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+from crdt_sync import limits
+
+# Fault -> the highest probability per step that a run may draw for it.
+FAULTS: Mapping[str, float] = {
+    "cut": 0.08,
+    "half_open": 0.03,
+    "partition": 0.03,
+    "slow": 0.04,
+    "second_session": 0.03,
+    "device_crash": 0.04,
+    "device_crash_in_commit": 0.03,
+    "device_disk_fails": 0.03,
+    "device_clock": 0.03,
+    "device_cloned": 0.01,
+    "device_rolled_back": 0.015,
+    "relay_crash": 0.03,
+    "relay_disk_fails": 0.05,
+    "relay_disk_found": 0.02,
+    "relay_rolled_back": 0.01,
+    "relay_wiped": 0.005,
+    "compaction": 0.05,
+    "worker_killed": 0.05,
+}
+# Limits scaled down, so that a small run reaches their both sides.
+SCALES: Mapping[str, tuple[int, ...]] = {
+    "PAGE_RECORDS_MAX": (2, 5, 512),
+    "PUSH_RECORDS_MAX": (2, 6, 512),
+    "FRAME_BYTES_TARGET": (400, 4_000, 262_144),
+    "UNCONFIRMED_BYTES_MAX": (2_000, 20_000, 8_388_608),
+    "FOLLOW_ENTRIES_MAX": (3, 40, 2048),
+    "TAIL_UPDATES_MAX": (2, 8, 32),
+    "INTEGRATION_UPDATES_MAX": (3, 30, 256),
+    "PUSHES_IN_FLIGHT_MAX": (2, 4, 64),
+    "PAGES_IN_FLIGHT_MAX": (1, 2, 4),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One run. `pace` is the mean time between two steps (microseconds)."""
+
+    seed: int
+    devices: int
+    records: int
+    steps: int
+    pace: int
+    latency_max: int
+    documents_max: int
+    faults: Mapping[str, float] = field(default_factory=dict)
+    scales: Mapping[str, int] = field(default_factory=dict)
+
+    def without(self, fault: str) -> "Scenario":
+        """The same run with one fault less."""
+        return replace(self, faults={name: chance for name, chance in self.faults.items() if name != fault})
+
+    def describe(self) -> str:
+        """One line with all that was drawn."""
+        faults = " ".join(f"{name}={chance:.3f}" for name, chance in self.faults.items()) or "none"
+        scales = " ".join(f"{name}={value}" for name, value in self.scales.items()) or "none"
+        return (
+            f"seed={self.seed} devices={self.devices} records={self.records} steps={self.steps} pace={self.pace}us "
+            f"latency={self.latency_max}us documents={self.documents_max} faults: {faults} scales: {scales}"
+        )
+
+
+def draw(seed: int, steps: int | None = None, devices: int | None = None) -> Scenario:
+    """The scenario of a seed. Each fault is left out of about half of the runs, so that none hides another."""
+    rng = random.Random(f"scenario/{seed}")
+    faults = {name: rng.random() * highest for name, highest in FAULTS.items() if rng.random() < 0.45}
+    scales = {name: rng.choice(values) for name, values in SCALES.items()}
+    return Scenario(
+        seed,
+        devices or rng.choice((2, 2, 3, 3, 4, 5, 6)),
+        rng.choice((1, 2, 4, 10, 30)),
+        steps or rng.choice((30, 80, 80, 200)),
+        rng.choice((3_000, 50_000, 500_000)),
+        rng.choice((300, 5_000, 100_000)),
+        rng.choice((1, 3, 2048)),
+        faults if rng.random() < 0.95 else {},
+        scales,
+    )
+
+
+@contextmanager
+def scaled(scales: Mapping[str, int]) -> Iterator[None]:
+    """Put scaled limits in force while the block runs."""
+    before = {name: getattr(limits, name) for name in scales}
+    try:
+        for name, value in scales.items():
+            setattr(limits, name, value)
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(limits, name, value)

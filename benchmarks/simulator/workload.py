@@ -1,0 +1,179 @@
+"""What salespeople do with customer records: the edits of a run, made through `Replica.edit`."""
+
+import random
+from collections.abc import Callable
+
+from benchmarks.simulator.contents import Contents, contents_of, stamps_of
+from benchmarks.simulator.device_host import DeviceHost
+from benchmarks.simulator.failure import Failure
+from benchmarks.simulator.ledger import Ledger
+from crdt_sync import ids
+from crdt_sync.errors import StoreError, UsageError
+from crdt_sync.records import state_vector as vectors
+from crdt_sync.replica import EditedRecord
+
+_TAGS = ("vip", "newsletter", "fair", "late payer")
+_VALUES = ("phone", "email", "name", "city", "owner", "company")
+_MOVES = {
+    None: ("lead",),
+    "lead": ("qualified", "lost"),
+    "qualified": ("proposal", "lost"),
+    "proposal": ("negotiation", "won"),
+    "negotiation": ("won", "lost"),
+    "won": ("negotiation",),
+    "lost": ("lead",),
+}
+
+
+class Workload:
+    """Draws and makes edits. Records have known ids, so that devices meet in them; new ones come in too."""
+
+    def __init__(self, rng: random.Random, ledger: Ledger, records: int) -> None:
+        self._rng = rng
+        self._ledger = ledger
+        self._number = 0
+        self.records = [ids.record_id("customers", f"r{number:04}") for number in range(records)]
+        self._actions: list[tuple[int, Callable[[EditedRecord, dict[str, int]], None]]] = [
+            (30, self._write),
+            (12, self._count),
+            (10, self._tag),
+            (5, self._untag),
+            (8, self._log),
+            (1, self._clear_log),
+            (12, self._note),
+            (4, self._erase),
+            (8, self._move),
+            (4, self._delete),
+        ]
+
+    def edit(self, device: DeviceHost) -> str:
+        """One edit of one record, or a batch; returns what it was. Raises `StoreError` when the disk refuses."""
+        if self._rng.random() < 0.04:
+            return self._import(device)
+        # A few records are hot.
+        record = self.records[int(len(self.records) * self._rng.random() ** 2)]
+        return self._one(device, record)
+
+    def _one(self, device: DeviceHost, record: str) -> str:
+        before = _state(device, record)
+        counted: dict[str, int] = {}
+        action = self._rng.choices([action for _, action in self._actions], [weight for weight, _ in self._actions])[0]
+        twice = self._rng.random() < 0.2
+        try:
+            with device.replica.edit(record, create=True) as editor:
+                if before[0] == vectors.EMPTY:
+                    editor["name"] = self._unique("name")
+                elif editor.deleted:
+                    editor.restore()
+                action(editor, counted)
+                if twice and not editor.deleted:
+                    self._write(editor, counted)
+        except UsageError as error:
+            raise Failure("usage", f"{device.name} {record} {action.__name__}: {error}") from error
+        finally:
+            self._note_edit(device, record, before, counted)
+        return f"edit {record} {action.__name__[1:]}"
+
+    def _import(self, device: DeviceHost) -> str:
+        """Many records in one commit."""
+        chosen = self._rng.sample(self.records, min(len(self.records), 8))
+        fresh = [ids.new_record("customers", self._rng)] if len(self.records) < 200 else []
+        before = {record: _state(device, record) for record in chosen + fresh}
+        try:
+            with device.replica.batch():
+                for record in before:
+                    with device.replica.edit(record, create=True) as editor:
+                        if editor.deleted:
+                            continue
+                        editor["name"] = self._unique("name")
+                        editor["company"] = self._unique("company")
+        finally:
+            for record, state in before.items():
+                self._note_edit(device, record, state, {})
+        self.records += fresh
+        return f"import {len(before)} records"
+
+    def _note_edit(
+        self, device: DeviceHost, record: str, before: "tuple[bytes, Contents, dict[str, int]]", counted: dict[str, int]
+    ) -> None:
+        """Whatever the disk holds now was accepted, also where the app did not live to see it."""
+        after = _state(device, record)
+        if after[:2] == before[:2] and not (counted and after[0] != before[0]):
+            return
+        edit = self._ledger.add(device.name, record, before[:2], after[:2], counted)
+        for root in edit.added:
+            if root[:2] in ("c.", "l.") and after[2][root] < before[2].get(root, 0):
+                raise Failure("stamps", f"{device.name} wrote {root} of {record} with a stamp before one it had seen")
+
+    # --- actions ---------------------------------------------------------------------------------------------
+
+    def _unique(self, prefix: str) -> str:
+        self._number += 1
+        return f"{prefix}-{self._number}"
+
+    def _write(self, editor: EditedRecord, counted: dict[str, int]) -> None:
+        field = self._rng.choice(_VALUES)
+        value = self._unique(field)
+        editor[field] = value
+        if editor[field] != value:
+            raise Failure("own write", f"{field} shows {editor[field]!r} after {value!r} was written")
+
+    def _count(self, editor: EditedRecord, counted: dict[str, int]) -> None:
+        field = self._rng.choice(("visits", "calls"))
+        amount = self._rng.randint(-2, 5) or 1
+        editor.increment(field, amount)
+        counted[field] = counted.get(field, 0) + amount
+
+    def _tag(self, editor: EditedRecord, counted: dict[str, int]) -> None:
+        shared = self._rng.random() < 0.4
+        editor.add("tags", self._rng.choice(_TAGS) if shared else self._unique("tag"))
+
+    def _untag(self, editor: EditedRecord, counted: dict[str, int]) -> None:
+        tags = editor["tags"]
+        if tags:
+            editor.remove("tags", self._rng.choice(tags))
+
+    def _log(self, editor: EditedRecord, counted: dict[str, int]) -> None:
+        editor.append("timeline", self._unique("call"))
+
+    def _clear_log(self, editor: EditedRecord, counted: dict[str, int]) -> None:
+        editor.clear("timeline")
+
+    def _note(self, editor: EditedRecord, counted: dict[str, int]) -> None:
+        text = editor.text("notes")
+        words = str(text).split(" ")
+        position = len(" ".join(words[: self._rng.randint(0, len(words) - 1)]))
+        text.insert(position + (1 if 0 < position < len(text) else 0), f"w{self._word()} ")
+
+    def _erase(self, editor: EditedRecord, counted: dict[str, int]) -> None:
+        text = editor.text("notes")
+        content = str(text)
+        start = content.find("w", self._rng.randint(0, len(content)))
+        stop = content.find(" ", start) + 1
+        if start >= 0 and stop > start:
+            text.delete(start, stop)
+
+    def _move(self, editor: EditedRecord, counted: dict[str, int]) -> None:
+        stage = editor["stage"]
+        editor["stage"] = self._rng.choice(_MOVES[stage])
+
+    def _delete(self, editor: EditedRecord, counted: dict[str, int]) -> None:
+        if self._rng.random() < 0.5:
+            editor.delete()
+        else:
+            self._write(editor, counted)
+
+    def _word(self) -> int:
+        self._number += 1
+        return self._number
+
+
+def _state(device: DeviceHost, record: str) -> tuple[bytes, Contents, dict[str, int]]:
+    head = device.disk.record_head(record)
+    if head is None:
+        return vectors.EMPTY, {}, {}
+    document = device.replica.document(record)
+    return document.state_vector(), contents_of(document), stamps_of(document)
+
+
+__all__ = ["StoreError", "Workload"]

@@ -1,0 +1,272 @@
+"""One relay, some devices, the network between them, and the run from the first step until all is quiet."""
+
+import random
+from dataclasses import dataclass
+
+from benchmarks.simulator.checkers import convergence, cursors, durability
+from benchmarks.simulator.conversation import Conversation
+from benchmarks.simulator.device_host import Clock, DeviceHost
+from benchmarks.simulator.disk import Crashed, Disk
+from benchmarks.simulator.failure import Failure
+from benchmarks.simulator.faults import Faults
+from benchmarks.simulator.ledger import Ledger
+from benchmarks.simulator.network import Link
+from benchmarks.simulator.relay_host import RelayHost
+from benchmarks.simulator.scenario import Scenario, scaled
+from benchmarks.simulator.scheduler import Scheduler
+from benchmarks.simulator.trace import Trace
+from benchmarks.simulator.workload import Workload
+from crdt_sync.errors import StoreError
+from crdt_sync.protocol.effects import Acknowledge, Closed
+from crdt_sync.records import bundled_schema
+from crdt_sync.storage.port import Batch
+
+WALL_BASE_US = 1_760_000_000_000_000  # some day in 2025, by the relay's clock
+_EVENTS_PER_STEP_MAX = 4_000  # a run that needs more is a storm
+_BYTES_PER_EDIT_MAX = 400_000  # per device
+_SCHEMA = bundled_schema("customers")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a run. `failure` is None when every promise was kept."""
+
+    scenario: Scenario
+    failure: Failure | None
+    trace: str
+    events: int
+    edits: int
+    frames: int
+    bytes: int
+    virtual_us: int
+    lines: tuple[str, ...] = ()
+
+
+class World:
+    """See the module. Checkers look at everything here; the faults reach into it."""
+
+    def __init__(self, scenario: Scenario, trace: Trace) -> None:
+        self.scenario = scenario
+        self.trace = trace
+        self.scheduler = Scheduler()
+        self.seed = str(scenario.seed)
+        self.rng = random.Random(f"world/{self.seed}")
+        self.ledger = Ledger()
+        self.workload = Workload(random.Random(f"work/{self.seed}"), self.ledger, scenario.records)
+        self.links: list[Link] = []
+        self.frames = 0
+        self.bytes = 0
+        self.relay_lives = 0
+        self.devices: list[DeviceHost] = []
+        self.faults = Faults(self)
+        self.cursors = cursors.Cursors()
+        self.relay = self.start_relay(self._disk("relay", "relay"))
+        for number in range(scenario.devices):
+            self.add_device(f"d{number}", self._disk(f"d{number}", f"device-{number}"))
+
+    # --- parts -----------------------------------------------------------------------------------------------
+
+    def _disk(self, owner: str, name: str) -> Disk:
+        disk = Disk(None, random.Random(f"disk/{self.seed}/{owner}"))
+        meta: dict[str, bytes | None] = {
+            "name": name.encode(),
+            "schemas": _SCHEMA.collection.encode(),
+            f"schema/{_SCHEMA.collection}": _SCHEMA_TOML,
+        }
+        disk.commit([Batch(meta=meta)])
+        return disk
+
+    def fresh_relay_disk(self) -> Disk:
+        """An empty disk, as after a wipe."""
+        return self._disk(f"relay/{self.relay_lives}", "relay")
+
+    def start_relay(self, disk: Disk) -> RelayHost:
+        """The relay starts over `disk`."""
+        self.relay_lives += 1
+        disk.fault = self.faults.relay_commit
+        self.relay = RelayHost(
+            self.scheduler,
+            disk,
+            random.Random(f"relay/{self.seed}/{self.relay_lives}"),
+            lambda: WALL_BASE_US + self.scheduler.now,
+            documents_max=self.scenario.documents_max,
+            latency_max=self.scenario.latency_max,
+            kill=self.faults.kill_worker,
+        )
+        return self.relay
+
+    def add_device(self, name: str, disk: Disk) -> DeviceHost:
+        """A device starts over `disk`."""
+        disk.fault = self.faults.device_commit
+        disk.durable = self._durable
+        device = DeviceHost(
+            name,
+            self.scheduler,
+            disk,
+            Clock(WALL_BASE_US),
+            self.seed,
+            self.scenario.latency_max,
+            self._open_link,
+            self._ended,
+            self._acknowledged,
+        )
+        self.devices.append(device)
+        return device
+
+    def _open_link(self, device: DeviceHost) -> Link | None:
+        if not self.relay.alive or not self.faults.reachable(device):
+            return None
+        link = Link(self.scheduler, self.trace, self.rng, lambda: device.weather, device.name)
+        link.ends[0] = self.relay.connect(link)
+        self.links.append(link)
+        return link
+
+    def tidy_links(self) -> None:
+        """Count and forget the links that are closed."""
+        for link in self.links:
+            if not link.open:
+                self.frames += link.frames
+                self.bytes += link.bytes
+        self.links = [link for link in self.links if link.open]
+
+    # --- what the checkers hear --------------------------------------------------------------------------------
+
+    def _ended(self, device: DeviceHost, reason: Closed | StoreError) -> None:
+        self.trace.note(self.scheduler.now, device.name, f"session over: {reason.code}: {reason}")
+        if isinstance(reason, Closed) and (
+            reason.code in {"protocol_violation", "gap", "poisoned"} or reason.retry_after_us is None
+        ):
+            raise Failure("session", f"{device.name}: a session between honest parties ended: {reason}")
+
+    def _acknowledged(self, device: DeviceHost, conversation: Conversation, effect: Acknowledge) -> None:
+        durability.check(device.name, self.relay.disk, conversation.epoch, effect)
+
+    def _durable(self, disk: Disk, batches: "list[Batch] | tuple[Batch, ...] | object") -> None:
+        for batch in batches:  # type: ignore[attr-defined]
+            for peer in batch.peers:
+                self.cursors.check(disk, self.relay.disk, peer)
+
+    # --- the run ---------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """All steps, then healing, then quiet. Raises `Failure`."""
+        for _ in range(self.scenario.steps):
+            self._until(self.scheduler.now + self._gap())
+            self._step()
+            self.tidy_links()
+        self._heal()
+        convergence.check(self)
+
+    def _gap(self) -> int:
+        if self.rng.random() < 0.02:
+            return self.rng.randint(1, 60_000_000)
+        return int(self.rng.expovariate(1 / self.scenario.pace)) + 1
+
+    def _step(self) -> None:
+        self.faults.step()
+        device = self.rng.choice(self.devices)
+        if not device.running:
+            return
+        try:
+            what = self.workload.edit(device)
+        except StoreError as error:
+            what = f"edit refused: {error.code}"
+        except Crashed as crash:
+            self.faults.crashed(crash.disk)
+            what = "crashed in an edit"
+        self.trace.note(self.scheduler.now, device.name, what)
+
+    def _until(self, time: int) -> None:
+        """Run the events up to `time`."""
+        self.scheduler.after(max(0, time - self.scheduler.now), None, self._nothing)
+        budget = _EVENTS_PER_STEP_MAX * (self.scenario.steps + 100)
+        while self.scheduler.now < time:
+            self._event()
+            if self.scheduler.events > budget:
+                raise Failure("storm", f"more than {budget} events for {self.scenario.steps} steps")
+
+    def _event(self) -> None:
+        try:
+            self.scheduler.step()
+        except Crashed as crash:
+            self.faults.crashed(crash.disk)
+
+    def _heal(self) -> None:
+        """Stop all faults, start everything, and wait until nothing is left to do."""
+        self.trace.note(self.scheduler.now, "world", "healing")
+        self.faults.stop()
+        for _ in range(600):
+            self._until(self.scheduler.now + 1_000_000)
+            self.tidy_links()
+            if self.quiet():
+                break
+        else:
+            raise Failure("liveness", self._unrest())
+        self._budget()
+
+    def quiet(self) -> bool:
+        """Whether everybody is connected, caught up and settled."""
+        return self.relay.alive and self.relay.hub.idle and not self._unsettled()
+
+    def _unsettled(self) -> list[str]:
+        head = self.relay.disk.head()
+        return [
+            device.name
+            for device in self.devices
+            if not any(talk.settled and talk.partner.cursor == head for talk in device.conversations)
+        ]
+
+    def _unrest(self) -> str:
+        lines = [f"not quiet 10 minutes after healing: {self._unsettled()}, relay idle: {self.relay.hub.idle}"]
+        for device in self.devices:
+            lines += [
+                f"{device.name}: {talk.dialer.state} cursor {talk.partner.cursor} of {self.relay.disk.head()} "
+                f"settled {talk.settled} open {talk.link.open} pending {device.disk.outbox_count(talk.partner.id)}"
+                for talk in device.conversations
+            ]
+        return "\n".join(lines)
+
+    def _budget(self) -> None:
+        edits = max(self.ledger.count, 10)
+        total = self.bytes + sum(link.bytes for link in self.links)
+        if total > edits * len(self.devices) * _BYTES_PER_EDIT_MAX:
+            raise Failure("storm", f"{total} bytes for {edits} edits on {len(self.devices)} devices")
+
+    @staticmethod
+    def _nothing() -> None:
+        """Time passes."""
+
+
+_SCHEMA_TOML = _SCHEMA.to_toml().encode()
+
+
+def simulate(scenario: Scenario, keep_trace: bool = False) -> Outcome:
+    """Run one scenario to its end."""
+    trace = Trace(keep_trace)
+    trace.note(0, "world", scenario.describe())
+    failure: Failure | None = None
+    with scaled(scenario.scales):
+        world = World(scenario, trace)
+        try:
+            world.run()
+        except Failure as found:
+            failure = found
+        except Exception as error:
+            failure = Failure("exception", f"{type(error).__name__}: {error}")
+            failure.__cause__ = error
+    if failure is not None:
+        trace.note(world.scheduler.now, "world", f"FAILURE {failure}")
+    world.tidy_links()
+    frames = world.frames + sum(link.frames for link in world.links)
+    total = world.bytes + sum(link.bytes for link in world.links)
+    return Outcome(
+        scenario,
+        failure,
+        trace.digest,
+        world.scheduler.events,
+        world.ledger.count,
+        frames,
+        total,
+        world.scheduler.now,
+        tuple(trace.lines or ()),
+    )
