@@ -1,0 +1,60 @@
+"""`crdt-sync demo`: a relay and three devices as real processes, which edit at once, die, come back and agree."""
+
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from crdt_sync.cli.demo.relay_process import check_relay_installed
+from crdt_sync.cli.demo.stage import Stage
+from crdt_sync.cli.demo.story import play
+from crdt_sync.cli.invocation import invocation
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("demo")(demo)
+
+
+def demo(
+    context: typer.Context,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the stores, to look at them afterwards.")] = False,
+) -> None:
+    """See it work: a relay and three devices edit the same customers offline, get killed, and converge."""
+    call = invocation(context)
+    check_relay_installed()
+    with _ended_by_signals(), _folder(keep) as folder:
+        outcome = play(folder, Stage(call.output))
+        kept = {"folder": str(folder)} if keep else {}
+        call.output.result({**outcome, **kept}, f"The stores are in {folder}" if keep else "")
+
+
+@contextmanager
+def _folder(keep: bool) -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="crdt-sync-demo-"))
+    try:
+        yield folder
+    finally:
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP end the demo as Ctrl-C does: with its processes ended and its folder removed."""
+    before = {number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

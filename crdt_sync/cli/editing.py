@@ -1,0 +1,135 @@
+"""Commands that change records: `set`, `delete`, `restore`, `resolve`."""
+
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from crdt_sync import ids
+from crdt_sync.cli.invocation import invocation
+from crdt_sync.cli.options import RecordArgument
+from crdt_sync.cli.targets import Assignment, apply, existing, parse_assignment
+from crdt_sync.cli.values import DELETED_FIELD
+from crdt_sync.errors import InvalidRecordId, UnknownCollection, UsageError
+from crdt_sync.records.text_input import parse_text
+from crdt_sync.replica import EditedRecord, Replica
+
+RecordsArgument = Annotated[
+    list[str], typer.Argument(metavar="RECORD", help="Record ids, or unambiguous starts of them.")
+]
+_DELETED_WORDS = {
+    "delete": True,
+    "deleted": True,
+    "true": True,
+    "yes": True,
+    "keep": False,
+    "false": False,
+    "no": False,
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("set", context_settings={"ignore_unknown_options": True})(set_fields)
+    app.command("delete")(delete)
+    app.command("restore")(restore)
+    app.command("resolve", context_settings={"ignore_unknown_options": True})(resolve)
+
+
+def set_fields(
+    context: typer.Context,
+    target: Annotated[
+        str, typer.Argument(metavar="RECORD|COLLECTION", help="Record to change, or a collection for a new record.")
+    ],
+    assignments: Annotated[
+        list[str], typer.Argument(metavar="FIELD=VALUE", help="Also += and -= for counters, sets, logs and notes.")
+    ],
+    create: Annotated[bool, typer.Option("--create", help="Make the record with that id if it is not there.")] = False,
+) -> None:
+    """Change a record, or make a new one: set customers name="Müller GmbH" tags+=vip visits+=1."""
+    call = invocation(context)
+    wanted = [parse_assignment(text) for text in assignments]
+    with call.open() as replica:
+        before = replica.count()
+        record, changed = _edit(replica, _target(replica, target, create), wanted, create)
+        created = replica.count() > before
+    fields = list(dict.fromkeys(assignment.field for assignment in wanted)) if changed else []
+    data = {"record": record, "created": created, "changed": changed, "fields": fields}
+    if created:
+        text = f"Created {record}"
+    else:
+        text = f"Changed {record}: {', '.join(fields)}" if changed else f"{record} says so already; nothing changed."
+    call.output.result(data, text)
+
+
+def _target(replica: Replica, text: str, create: bool) -> str:
+    if text in replica.schemas or (create and ids.is_record(text)):
+        return text
+    try:
+        return existing(replica, text)
+    except InvalidRecordId:
+        if not ids.is_collection(text):
+            raise
+    known = ", ".join(replica.schemas) or "none"
+    raise UnknownCollection(f"{text[:60]!r} is neither a record nor a collection here", f"Collections: {known}.")
+
+
+def _edit(replica: Replica, target: str, wanted: list[Assignment], create: bool) -> tuple[str, bool]:
+    with replica.edit(target, create=create) as editor:
+        schema = replica.schemas[ids.collection_of(editor.record)]
+        for assignment in wanted:
+            apply(editor, schema, assignment)
+    return editor.record, editor.changed
+
+
+def delete(context: typer.Context, records: RecordsArgument) -> None:
+    """Delete records. An edit made elsewhere at the same time wins and is listed as a conflict."""
+    _each(context, records, Replica.delete, "deleted", "Deleted")
+
+
+def restore(context: typer.Context, records: RecordsArgument) -> None:
+    """Take deletions back."""
+    _each(context, records, Replica.restore, "restored", "Restored")
+
+
+def _each(
+    context: typer.Context, given: list[str], change: Callable[[Replica, str], None], word: str, heading: str
+) -> None:
+    call = invocation(context)
+    with call.open() as replica:
+        records = list(dict.fromkeys(existing(replica, text) for text in given))
+        with replica.batch():
+            for record in records:
+                change(replica, record)
+    for record in records:
+        call.output.result({"record": record, word: True}, f"{heading} {record}")
+
+
+def resolve(
+    context: typer.Context,
+    record: RecordArgument,
+    field: Annotated[str, typer.Argument(metavar="FIELD", help="Field that 'crdt-sync conflicts' lists.")],
+    value: Annotated[
+        str, typer.Argument(metavar="VALUE", help="What it shall be; for _deleted: delete or keep. Empty clears it.")
+    ],
+) -> None:
+    """Decide a conflict: VALUE takes the place of every value that is known here."""
+    call = invocation(context)
+    with call.open() as replica:
+        found = existing(replica, record)
+        with replica.edit(found) as editor:
+            editor.resolve(field, _decision(replica, editor, field, value))
+        left = list(replica.get(found).conflicts)
+    data = {"record": found, "field": field, "open": left}
+    rest = f"; still open: {', '.join(left)}" if left else ""
+    call.output.result(data, f"Resolved {field} of {found}{rest}")
+
+
+def _decision(replica: Replica, editor: EditedRecord, field: str, text: str) -> object:
+    if field == DELETED_FIELD:
+        decision = _DELETED_WORDS.get(text.strip().casefold())
+        if decision is None:
+            raise UsageError(f"{text[:60]!r} does not decide whether to delete", "Write 'delete' or 'keep'.")
+        return decision
+    _ = editor[field]  # says which field was meant where there is none of that name
+    return parse_text(field, replica.schemas[ids.collection_of(editor.record)].fields[field], text)

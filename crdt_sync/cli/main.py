@@ -1,0 +1,144 @@
+"""The command `crdt-sync`: its global options, and what becomes of errors.
+
+Exit codes: 0 done; 1 unexpected failure; 2 wrong usage or value; 3 the store; 4 the relay or the way to it;
+5 a record was refused; 6 two replicas differ; 7 some rows of a table were not imported; 130 interrupted;
+141 the reader of the output has gone.
+"""
+
+import itertools
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from crdt_sync.cli import demo, editing, reading, setup, syncing, tables
+from crdt_sync.cli.invocation import STORE_VARIABLE, Invocation, default_store
+from crdt_sync.cli.output import Output, PipeClosed
+from crdt_sync.errors import CrdtSyncError, UsageError
+
+INTERRUPTED = 130
+PIPE_CLOSED = 141
+_FLAGS = frozenset({"--json", "--debug"})
+_EXIT_CODES = (
+    "Exit codes: 0 done, 1 failure, 2 usage, 3 store, 4 relay, 5 refused, 6 replicas differ, 7 some rows failed. "
+    "--json, --store and --debug may stand anywhere on the line."
+)
+
+app = typer.Typer(
+    name="crdt-sync",
+    help="Customer records that converge: edit them offline on many devices, sync them through a relay.",
+    epilog=_EXIT_CODES,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for part in (setup, editing, reading, tables, syncing, demo):
+    part.register(app)
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    context: typer.Context,
+    store: Annotated[
+        Path | None,
+        typer.Option(
+            envvar=STORE_VARIABLE,
+            show_default="~/.local/share/crdt-sync",
+            help="Directory of the store.",
+            metavar="DIR",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a line, for programs.")] = False,
+    debug: Annotated[  # noqa: ARG001 - read by `main`, which prints errors
+        bool, typer.Option("--debug", help="Show where in the program an unexpected error came from.")
+    ] = False,
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    output = Output(as_json=as_json)
+    context.obj = Invocation((store or default_store()).expanduser(), output)
+    if show_version:
+        number = version("crdt-sync")
+        output.result({"version": number}, f"crdt-sync {number}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        sys.stdout.write(context.get_help().rstrip("\n") + "\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code and never raises. `arguments` without the program's name."""
+    given = hoisted(sys.argv[1:] if arguments is None else arguments)
+    flags = list(itertools.takewhile(_FLAGS.__contains__, given))
+    as_json, debug = "--json" in flags, "--debug" in flags
+    try:
+        code = _run(given, as_json=as_json, debug=debug)
+        Output(as_json=as_json).flush()
+    except (PipeClosed, BrokenPipeError):
+        # Nothing more can be written; without this the interpreter would complain at its own exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return PIPE_CLOSED
+    return code
+
+
+def hoisted(arguments: Sequence[str]) -> list[str]:
+    """`arguments` with the global options first, so that people may write them where they like."""
+    flags: list[str] = []
+    options: list[str] = []
+    rest: list[str] = []
+    waiting = iter(arguments)
+    for argument in waiting:
+        if argument == "--":
+            rest += [argument, *waiting]
+        elif argument in _FLAGS:
+            flags.append(argument)
+        elif argument == "--store":
+            options += [argument, *([value] if (value := next(waiting, None)) is not None else [])]
+        elif argument.startswith("--store="):
+            options.append(argument)
+        else:
+            rest.append(argument)
+    return [*flags, *options, *rest]
+
+
+def _run(arguments: list[str], *, as_json: bool, debug: bool) -> int:
+    try:
+        found = typer.main.get_command(app).main(arguments, prog_name="crdt-sync", standalone_mode=False)
+        code = found if isinstance(found, int) else 0
+        if code == INTERRUPTED:
+            Output(as_json=as_json).note("Interrupted. What was stored so far is kept.")
+        return code
+    except (typer.Abort, KeyboardInterrupt):
+        Output(as_json=as_json).note("Interrupted. What was stored so far is kept.")
+        return INTERRUPTED
+    except CrdtSyncError as error:
+        if debug:
+            traceback.print_exc()
+        Output(as_json=as_json).error(error)
+        return error.exit_code
+    except typer.TyperException as error:
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context is not None else "crdt-sync"
+        Output(as_json=as_json).error(UsageError(error.format_message(), f"See '{command} --help'."))
+        return UsageError.exit_code
+    except (PipeClosed, BrokenPipeError, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:  # the CRDT library panics with exceptions that are no Exception
+        if debug:
+            traceback.print_exc()
+        Output(as_json=as_json).error(_unexpected(error))
+        return CrdtSyncError.exit_code
+
+
+def _unexpected(error: BaseException) -> CrdtSyncError:
+    what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    return CrdtSyncError(
+        f"an unexpected failure: {what}", "Run it again with --debug, and send what it prints to the maintainers."
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,29 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+RelayOption = Annotated[
+    str | None,
+    typer.Option("--relay", envvar="CRDT_SYNC_RELAY", metavar="URL", help="Address of the relay, ws:// or wss://."),
+]
+TokenOption = Annotated[
+    str | None,
+    typer.Option(
+        "--token", envvar="CRDT_SYNC_TOKEN", show_envvar=True, metavar="TOKEN", help="What the relay asks of devices."
+    ),
+]
+TokenFileOption = Annotated[
+    Path | None,
+    typer.Option("--token-file", metavar="FILE", help="Read the token from a file: arguments can be seen by others."),
+]
+AuthoritiesOption = Annotated[
+    Path | None, typer.Option("--ca", metavar="FILE", help="Certificates to trust for wss://, a PEM file.")
+]
+CollectionOption = Annotated[
+    str | None,
+    typer.Option("--collection", "-c", metavar="NAME", help="Collection; not needed where there is only one."),
+]
+RecordArgument = Annotated[str, typer.Argument(metavar="RECORD", help="Record id, or an unambiguous start of it.")]

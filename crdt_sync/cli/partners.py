@@ -1,0 +1,117 @@
+"""The relay that a store syncs with unless told otherwise: kept beside the data, the token for its owner only."""
+
+import os
+import secrets
+import stat
+import tomllib
+from contextlib import suppress
+from pathlib import Path
+
+from crdt_sync.errors import InvalidSettings, StoreForbidden, UsageError
+from crdt_sync.runtime import Address
+
+RELAY_FILE = "relay.toml"
+TOKEN_FILE = "token"
+_FORBIDDEN_HINT = "Run as the user who owns the store, or give this user access."
+
+
+def load(store: Path) -> Address | None:
+    """The relay that was stored, None if none was. Raises `InvalidSettings`, `StoreForbidden`."""
+    path = store / RELAY_FILE
+    text = _read(path)
+    if text is None:
+        return None
+    try:
+        kept = tomllib.loads(text)
+        url, authorities = kept["url"], kept.get("ca")
+    except (tomllib.TOMLDecodeError, KeyError) as error:
+        raise InvalidSettings(
+            f"{path} cannot be understood: {error}", "Write it anew with 'crdt-sync relay URL'."
+        ) from None
+    if not isinstance(url, str) or not isinstance(authorities, str | None):
+        raise InvalidSettings(f"{path} cannot be understood", "Write it anew with 'crdt-sync relay URL'.")
+    token = (_read(store / TOKEN_FILE) or "").strip()
+    return Address(url, token, Path(authorities) if authorities else None)
+
+
+def save(store: Path, address: Address) -> None:
+    """Store the relay. Raises `UsageError` for an address that cannot be kept, `StoreForbidden`."""
+    lines = [f"url = {_quoted(address.url)}"]
+    if address.authorities is not None:
+        lines.append(f"ca = {_quoted(str(address.authorities.absolute()))}")
+    _write(store / TOKEN_FILE, f"{address.token}\n" if address.token else "")
+    _write(store / RELAY_FILE, "\n".join(lines) + "\n")
+
+
+def open_to_others(store: Path) -> bool:
+    """Whether other users of this machine can read the token."""
+    with suppress(OSError):
+        return bool(stat.S_IMODE((store / TOKEN_FILE).stat().st_mode) & 0o077)
+    return False
+
+
+def chosen(
+    store: Path, url: str | None, token: str | None, authorities: Path | None, *, required: bool = True
+) -> Address | None:
+    """The relay that options and the stored one come to. A stored token goes to the stored relay only.
+
+    Raises `UsageError` when a relay is `required` and none is known.
+    """
+    kept = load(store)
+    if url is None:
+        if kept is None:
+            if required:
+                raise UsageError("no relay is known", "Name one with 'crdt-sync relay ws://HOST:8765 --token TOKEN'.")
+            return None
+        return Address(kept.url, kept.token if token is None else token, authorities or kept.authorities)
+    if kept is not None and kept.url == url:
+        return Address(url, kept.token if token is None else token, authorities or kept.authorities)
+    return Address(url, token or "", authorities)
+
+
+def token_from(token: str | None, token_file: Path | None) -> str | None:
+    """The token from an option or a file. Raises `UsageError`."""
+    if token_file is None:
+        return token
+    if token is not None:
+        raise UsageError("both a token and a file with one were given", "Keep one of them.")
+    try:
+        return token_file.expanduser().read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise UsageError(
+            f"the token in {token_file} cannot be read: {reason}", "Check the path and its permissions."
+        ) from None
+
+
+def _quoted(text: str) -> str:
+    if not text.isprintable():
+        raise UsageError(f"{text[:80]!r} holds characters that cannot be kept", "Use an address in plain characters.")
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text("utf-8")
+    except FileNotFoundError:
+        return None
+    except UnicodeDecodeError:
+        raise InvalidSettings(f"{path} is not text", "Write it anew with 'crdt-sync relay URL'.") from None
+    except OSError as error:
+        raise StoreForbidden(f"{path} cannot be read: {error.strerror}", _FORBIDDEN_HINT) from error
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace a file as a whole; nobody but its owner can read it at any time."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    try:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise StoreForbidden(f"{path} cannot be written: {error.strerror}", _FORBIDDEN_HINT) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()

@@ -1,0 +1,283 @@
+"""Commands that show records: `get`, `list`, `find`, `conflicts`."""
+
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Annotated
+
+import typer
+from rich.cells import cell_len
+from rich.table import Table
+from rich.text import Text
+
+from crdt_sync.cli.finding import Search
+from crdt_sync.cli.invocation import Invocation, invocation
+from crdt_sync.cli.options import CollectionOption, RecordArgument
+from crdt_sync.cli.output import Output, table
+from crdt_sync.cli.safe_text import lines, one_line
+from crdt_sync.cli.targets import existing, known_collection, short
+from crdt_sync.cli.values import (
+    DELETED_FIELD,
+    conflict_object,
+    label,
+    local_time,
+    opposed_value,
+    plain,
+    record_object,
+    shown,
+    title,
+)
+from crdt_sync.errors import UnknownField
+from crdt_sync.ids import collection_of
+from crdt_sync.records import Conflict, Schema
+from crdt_sync.replica import RecordView, Replica
+
+_LIMIT = 50  # records that people are shown unless they ask for more
+_CELL_WIDTH_MAX = 26  # columns of the terminal that one cell takes in a list
+_STATE_WIDTH = 10  # of the last column, which says 'conflict' or 'deleted'
+_GAP_WIDTH = 3  # between two columns
+_FIELDS_MIN = 2  # shown however narrow the terminal
+_FILLED_MIN = 0.2  # share of the records that have a field, for it to be shown unasked
+_LONG_KINDS = frozenset({"text", "log"})
+
+LimitOption = Annotated[
+    int | None, typer.Option("--limit", "-n", min=0, metavar="N", help="How many; 0 for all. [50, with --json all]")
+]
+FieldsOption = Annotated[
+    str | None,
+    typer.Option("--fields", "-f", metavar="A,B,...", help="Which fields, in which order; 'all' for every one."),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("get")(get)
+    app.command("list")(list_records)
+    app.command("find")(find)
+    app.command("conflicts")(conflicts)
+
+
+def get(
+    context: typer.Context,
+    record: RecordArgument,
+    field: Annotated[str | None, typer.Argument(metavar="FIELD", help="Print the value of this field alone.")] = None,
+) -> None:
+    """Show one record, with both values of its conflicts."""
+    call = invocation(context)
+    with call.open() as replica:
+        found = existing(replica, record)
+        view = replica.get(found)
+        standing = replica.record_status(found)
+        opposed = replica.document(found).conflicts(replica.schema_of(found)) if view.conflicts else []
+        schema = replica.schema_of(found)
+    if field is not None:
+        value = view.get(field)
+        call.output.result(
+            {"record": found, "field": field, "value": plain(value)}, "" if value is None else shown(value)
+        )
+        return
+    if call.output.as_json:
+        call.output.emit({**record_object(view), "state": standing.state})
+        return
+    _show_record(call.output, view, schema, opposed)
+    reason = f" ({standing.reason})" if standing.reason else ""
+    call.output.text(f"{found}  {standing.state}{reason}{'  deleted' if view.deleted else ''}", "dim")
+
+
+def _show_record(output: Output, view: RecordView, schema: Schema | None, opposed: Sequence[Conflict]) -> None:
+    rows: list[tuple[str | Text, str | Text]] = []
+    by_field = {conflict.field: conflict for conflict in opposed}
+    for field, value in view.items():
+        if field in by_field:
+            rows.append((_marked(label(schema, field)), _both(by_field[field], schema)))
+        elif value not in (None, [], ""):
+            rows.append((label(schema, field), shown(value)))
+    if DELETED_FIELD in by_field:
+        rows.append((_marked("Deleted"), _both(by_field[DELETED_FIELD], schema)))
+    output.show(table(("Field", "Value"), rows, wrap=True))
+
+
+def _marked(text: str) -> Text:
+    return Text(lines(f"{text} ≠"), style="yellow")
+
+
+def _both(conflict: Conflict, schema: Schema | None) -> Text:
+    text = Text()
+    for number, entry in enumerate(conflict.entries):
+        value = opposed_value(conflict, entry, schema)
+        text.append("\n" if number else "")
+        text.append(lines(value), style="bold" if entry.shown else "")
+        text.append(lines(f"  {entry.actor}, {local_time(entry.stamp)}"), style="dim")
+    return text
+
+
+def list_records(
+    context: typer.Context,
+    collection: Annotated[str | None, typer.Argument(metavar="COLLECTION")] = None,
+    limit: LimitOption = None,
+    fields: FieldsOption = None,
+    deleted: Annotated[bool, typer.Option("--deleted", help="Deleted records too.")] = False,
+) -> None:
+    """List records as a table."""
+    call = invocation(context)
+    with call.open() as replica:
+        chosen = known_collection(replica, collection) if collection or len(replica.schemas) == 1 else None
+        _show_list(call, replica, replica.list(chosen, deleted=deleted), chosen, limit, fields)
+
+
+def find(
+    context: typer.Context,
+    terms: Annotated[
+        list[str], typer.Argument(metavar="FIELD=VALUE|TEXT", help="Values that fields have, and words anywhere.")
+    ],
+    collection: CollectionOption = None,
+    limit: LimitOption = None,
+    fields: FieldsOption = None,
+) -> None:
+    """Find records: find stage=lead tags=vip müller."""
+    call = invocation(context)
+    with call.open() as replica:
+        chosen = known_collection(replica, collection) if collection or len(replica.schemas) == 1 else None
+        search = Search(replica, terms, chosen)
+        _show_list(call, replica, search.matches(), chosen, limit, fields)
+
+
+def _show_list(
+    call: Invocation,
+    replica: Replica,
+    views: Iterator[RecordView],
+    collection: str | None,
+    limit: int | None,
+    fields: str | None,
+) -> None:
+    output = call.output
+    names = _named_fields(replica, collection, fields)
+    if output.as_json:
+        for view in itertools.islice(views, limit or None):
+            data = record_object(view)
+            if names is not None:
+                data["fields"] = {name: plain(view[name]) for name in names if name in view}
+            output.emit(data)
+        return
+    most = _LIMIT if limit is None else limit
+    page = list(itertools.islice(views, most + 1 if most else None))
+    more = bool(most) and len(page) > most
+    page = page[:most] if more else page
+    if not page:
+        output.text("No records.")
+        return
+    schema = replica.schemas.get(collection) if collection else None
+    columns = names if names is not None else _telling_fields(page, schema, output.console.width)
+    output.show(_records_table(page, columns, schema, cut=names is None))
+    output.note(f"The first {most}; --limit 0 shows all." if more else _count(len(page)))
+
+
+def _count(number: int) -> str:
+    return "1 record." if number == 1 else f"{number} records."
+
+
+def _named_fields(replica: Replica, collection: str | None, fields: str | None) -> list[str] | None:
+    if fields is None:
+        return None
+    known = [name for schema in _schemas(replica, collection) for name in schema.fields]
+    if fields == "all":
+        return list(dict.fromkeys(known))
+    names = [name.strip() for name in fields.split(",") if name.strip()]
+    for name in names:
+        if name not in known:
+            raise UnknownField(f"no field {name[:60]!r} here", f"Fields: {', '.join(dict.fromkeys(known))}.")
+    return names
+
+
+def _schemas(replica: Replica, collection: str | None) -> Iterable[Schema]:
+    return [replica.schemas[collection]] if collection else replica.schemas.values()
+
+
+def _telling_fields(page: Sequence[RecordView], schema: Schema | None, width: int) -> list[str]:
+    """The fields, in the order of the schema, that most of these records have, as many as fit beside each other."""
+    used = Counter(name for view in page for name, value in view.items() if value not in (None, [], ""))
+    left = width - max(cell_len(short(view.record)) for view in page) - _STATE_WIDTH
+    fitting: list[str] = []
+    for name in schema.fields if schema else sorted(used):
+        spec = schema.fields[name] if schema else None
+        if used[name] < _FILLED_MIN * len(page) or (spec is not None and spec.kind in _LONG_KINDS):
+            continue
+        needed = max(cell_len(label(schema, name)), *(cell_len(one_line(_cell(view, name))) for view in page))
+        needed = min(needed, _CELL_WIDTH_MAX) + _GAP_WIDTH
+        if needed <= left or len(fitting) < _FIELDS_MIN:
+            fitting.append(name)
+            left -= needed
+    return fitting
+
+
+def _records_table(page: Sequence[RecordView], columns: Sequence[str], schema: Schema | None, *, cut: bool) -> Table:
+    stated = any(view.deleted or view.conflicts for view in page)
+    headers = ["Record", *(label(schema, name) for name in columns), *(["State"] if stated else [])]
+    rows: list[list[str | Text]] = []
+    for view in page:
+        cells: list[str | Text] = [short(view.record)]
+        cells += [_cell(view, name) for name in columns]
+        if stated:
+            cells.append(_state(view))
+        rows.append(cells)
+    return table(headers, rows, width_max=_CELL_WIDTH_MAX if cut else None)
+
+
+def _cell(view: RecordView, name: str) -> str:
+    value = view[name] if name in view else None  # noqa: SIM401 - `get` refuses fields of other collections
+    return "" if value is None else shown(value)
+
+
+def _state(view: RecordView) -> Text:
+    if view.deleted:
+        return Text("deleted", style="red")
+    return Text("conflict", style="yellow") if view.conflicts else Text("")
+
+
+def conflicts(
+    context: typer.Context,
+    collection: Annotated[str | None, typer.Argument(metavar="COLLECTION")] = None,
+) -> None:
+    """List what was written without knowing of each other: every value, who wrote it and when."""
+    call = invocation(context)
+    with call.open() as replica:
+        chosen = known_collection(replica, collection) if collection else None
+        found = replica.conflicts(chosen)
+        titles = {record: title(replica.get(record)) for record, _ in found}
+        schemas = replica.schemas
+    if call.output.as_json:
+        for record, conflict in found:
+            call.output.emit(conflict_object(record, conflict, schemas.get(collection_of(record))))
+        return
+    if not found:
+        call.output.text("No open conflicts.")
+        return
+    call.output.show(conflicts_table(found, titles, schemas))
+    record, conflict = found[0]
+    answer = "keep" if conflict.field == DELETED_FIELD else "VALUE"
+    call.output.note(
+        f"The value in bold is shown meanwhile. Decide: crdt-sync resolve {short(record)} {conflict.field} {answer}"
+    )
+
+
+def conflicts_table(
+    found: Sequence[tuple[str, Conflict]], titles: dict[str, str], schemas: "dict[str, Schema]"
+) -> Table:
+    """Conflicts with every value, by whom and when."""
+    rows: list[list[str | Text]] = []
+    for record, conflict in found:
+        schema = schemas.get(collection_of(record))
+        for number, entry in enumerate(conflict.entries):
+            value = opposed_value(conflict, entry, schema)
+            first = number == 0
+            rows.append(
+                [
+                    short(record) if first else "",
+                    titles.get(record, "") if first else "",
+                    label(schema, conflict.field) if first else "",
+                    Text(lines(value), style="bold" if entry.shown else ""),
+                    entry.actor,
+                    local_time(entry.stamp),
+                ]
+            )
+    return table(("Record", "Name", "Field", "Value", "By", "When"), rows, wrap=True)

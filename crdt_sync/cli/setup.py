@@ -1,0 +1,181 @@
+"""Commands that set a store up: `init`, `relay`, `schema`."""
+
+import getpass
+import platform
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from crdt_sync.cli import partners
+from crdt_sync.cli.invocation import invocation
+from crdt_sync.cli.options import AuthoritiesOption, RelayOption, TokenFileOption, TokenOption
+from crdt_sync.cli.output import Output, table
+from crdt_sync.cli.targets import known_collection
+from crdt_sync.errors import UsageError
+from crdt_sync.records import Schema, bundled_schema, load_schema
+from crdt_sync.replica import Replica
+from crdt_sync.runtime import Address
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("init")(init)
+    app.command("relay")(relay)
+    app.add_typer(schemas, name="schema")
+
+
+def init(
+    context: typer.Context,
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="Who edits made here are signed by; else user-machine.")
+    ] = None,
+    schema: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--schema", metavar="FILE", help="Schema file, or the name of a bundled schema.", show_default="customers"
+        ),
+    ] = None,
+    url: RelayOption = None,
+    token: TokenOption = None,
+    token_file: TokenFileOption = None,
+    authorities: AuthoritiesOption = None,
+) -> None:
+    """Make a store for this device."""
+    call = invocation(context)
+    loaded = [_schema(given) for given in schema or ["customers"]]
+    token = partners.token_from(token, token_file)
+    if token and not url:
+        raise UsageError("a token without a relay", "Give --relay as well.")
+    address = Address(url, token or "", authorities) if url else None
+    with Replica.create(call.store, name or _signature(), loaded) as replica:
+        if address is not None:
+            partners.save(call.store, address)
+        data = {
+            "store": str(call.store),
+            "name": replica.name,
+            "replica": replica.id.hex(),
+            "collections": list(replica.schemas),
+            "relay": address.url if address else None,
+        }
+    collections = ", ".join(replica.schemas)
+    text = f"A store for {replica.name!r} is in {call.store}, with the collection {collections}."
+    call.output.result(data, text)
+    example = "crdt-sync import FILE.csv" if len(loaded) == 1 else "crdt-sync schema"
+    call.output.note(
+        f"Next: {example}, crdt-sync set {loaded[0].collection} name=... "
+        + ("and crdt-sync sync" if address else "and crdt-sync relay ws://HOST:8765 --token TOKEN")
+    )
+
+
+def relay(
+    context: typer.Context,
+    url: Annotated[str | None, typer.Argument(metavar="URL", help="Address, ws:// or wss://.")] = None,
+    token: TokenOption = None,
+    token_file: TokenFileOption = None,
+    authorities: AuthoritiesOption = None,
+) -> None:
+    """Show the relay that this store syncs with, or choose another."""
+    call = invocation(context)
+    with call.open():
+        token = partners.token_from(token, token_file)
+        changes = url is not None or token is not None or authorities is not None
+        address = partners.chosen(call.store, url, token, authorities, required=changes)
+        if address is not None and changes:
+            partners.save(call.store, address)
+    if address is None:
+        call.output.result({"relay": None}, "No relay is chosen yet: crdt-sync relay ws://HOST:8765 --token TOKEN")
+        return
+    data = {"relay": address.url, "token": bool(address.token), "ca": str(address.authorities or "") or None}
+    secret = "with a token" if address.token else "without a token"
+    call.output.result(data, f"{address.url}, {secret}")
+    if partners.open_to_others(call.store):
+        call.output.note(
+            f"Other users of this machine may read {call.store / partners.TOKEN_FILE}: chmod 600 it.", "yellow"
+        )
+
+
+schemas = typer.Typer(help="Show the collections and their fields, or add a schema.", invoke_without_command=True)
+
+
+@schemas.callback()
+def schema_list(context: typer.Context) -> None:
+    """Show the collections and their fields, or add a schema."""
+    if context.invoked_subcommand is not None:
+        return
+    call = invocation(context)
+    with call.open() as replica:
+        known = list(replica.schemas.values())
+    if call.output.as_json:
+        for schema in known:
+            call.output.emit(_summary(schema))
+        return
+    rows = [(s.collection, s.label, str(s.version), str(len(s.fields)), ", ".join(s.natural_key)) for s in known]
+    call.output.show(table(("Collection", "Label", "Version", "Fields", "Natural key"), rows))
+
+
+@schemas.command("show")
+def schema_show(
+    context: typer.Context,
+    collection: Annotated[str | None, typer.Argument(metavar="COLLECTION")] = None,
+    as_toml: Annotated[bool, typer.Option("--toml", help="Print the schema file.")] = False,
+) -> None:
+    """Show the fields of a collection."""
+    call = invocation(context)
+    with call.open() as replica:
+        schema = replica.schemas[known_collection(replica, collection)]
+    if as_toml:
+        call.output.text(schema.to_toml().rstrip("\n"))
+    elif call.output.as_json:
+        call.output.emit({**_summary(schema), "fields": schema.model_dump(mode="json")["fields"]})
+    else:
+        _show_fields(call.output, schema)
+
+
+@schemas.command("add")
+def schema_add(
+    context: typer.Context,
+    source: Annotated[str, typer.Argument(metavar="FILE", help="Schema file, or the name of a bundled schema.")],
+) -> None:
+    """Add a collection, or a newer version of one."""
+    call = invocation(context)
+    schema = _schema(source)
+    with call.open() as replica:
+        replica.add_schema(schema)
+    call.output.result(_summary(schema), f"{schema.collection}, version {schema.version}: {len(schema.fields)} fields.")
+
+
+def _schema(given: str) -> Schema:
+    path = Path(given).expanduser()
+    if path.suffix or path.exists() or "/" in given:
+        return load_schema(path)
+    return bundled_schema(given)
+
+
+def _summary(schema: Schema) -> dict[str, object]:
+    return {
+        "collection": schema.collection,
+        "label": schema.label,
+        "version": schema.version,
+        "natural_key": list(schema.natural_key),
+        "fields": list(schema.fields),
+    }
+
+
+def _show_fields(output: Output, schema: Schema) -> None:
+    rows = []
+    for name, spec in schema.fields.items():
+        values = ", ".join(spec.choices or spec.states) or (spec.collection or "")
+        flags = " ".join(
+            word for word, holds in (("required", spec.required), ("deprecated", spec.deprecated)) if holds
+        )
+        rows.append((name, spec.label, spec.kind, spec.type, flags, values))
+    output.show(table(("Field", "Label", "Kind", "Type", "", "Values"), rows, wrap=True))
+
+
+def _signature() -> str:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = "device"
+    return f"{user}-{platform.node() or 'device'}"[:64]

@@ -1,0 +1,244 @@
+"""Commands that bring tables in and out: `import`, `export`."""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Literal, cast
+
+import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from crdt_sync.cli.invocation import invocation
+from crdt_sync.cli.options import CollectionOption
+from crdt_sync.cli.output import Output
+from crdt_sync.cli.targets import known_collection
+from crdt_sync.errors import UsageError
+from crdt_sync.exchange import (
+    ExportOptions,
+    ImportProgress,
+    ImportReport,
+    RowError,
+    TableOptions,
+    export_table,
+    import_table,
+    open_table,
+)
+from crdt_sync.exchange.table import TableFormat
+
+SOME_ROWS_FAILED = 7
+_ERRORS_SHOWN = 20
+
+FormatOption = Annotated[
+    Literal["csv", "tsv", "jsonl", "json", "xlsx"] | None,
+    typer.Option("--format", help="As the file's name says, if not given."),
+]
+DelimiterOption = Annotated[
+    str | None,
+    typer.Option("--delimiter", metavar="CHARACTER", help="Between the cells of a text table, such as ';' or 'tab'."),
+]
+EncodingOption = Annotated[
+    str | None, typer.Option("--encoding", metavar="NAME", help="Such as utf-8, latin-1, gb18030.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("import")(import_file)
+    app.command("export")(export_file)
+
+
+def import_file(
+    context: typer.Context,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="CSV, TSV, JSON, JSON lines, XLSX, or one of them in a ZIP.")
+    ],
+    collection: CollectionOption = None,
+    mapped: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map", metavar="HEADER=FIELD", help="Column to field; 'Header=' leaves a column out. Repeatable."
+        ),
+    ] = None,
+    key: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--key", metavar="COLUMN", help="Column that identifies a customer, such as a number. Repeatable."
+        ),
+    ] = None,
+    record_column: Annotated[
+        str | None, typer.Option("--record-column", metavar="COLUMN", help="Column that holds record ids.")
+    ] = None,
+    table_format: FormatOption = None,
+    delimiter: DelimiterOption = None,
+    encoding: EncodingOption = None,
+    member: Annotated[str | None, typer.Option("--member", metavar="NAME", help="File inside a ZIP archive.")] = None,
+    select: Annotated[
+        str | None, typer.Option("--select", metavar="NAME", help="Sheet of a workbook, or key in a JSON object.")
+    ] = None,
+    no_header: Annotated[bool, typer.Option("--no-header", help="The first row is data already.")] = False,
+    guarded: Annotated[bool, typer.Option("--guarded", help="Undo what 'export --guard' did.")] = False,
+    clear_empty: Annotated[bool, typer.Option("--clear-empty", help="Empty cells clear what is there.")] = False,
+    infer: Annotated[bool, typer.Option("--infer/--no-infer", help="Make a schema for a new collection.")] = True,
+) -> None:
+    """Import a table. Safe to run again: rows that are there already change nothing."""
+    call = invocation(context)
+    options = TableOptions(
+        _format(table_format), _delimiter(table_format, delimiter), encoding, not no_header, select, member, guarded
+    )
+    mapping = _mapping(mapped or ())
+    failures = _Failures(call.output)
+    with call.open() as replica:
+        table = open_table(file.expanduser(), options)
+        target = collection or known_collection(replica, None)
+        with _progress_bar(call.output, f"Importing {file.name}") as progress:
+            report = import_table(
+                replica,
+                table,
+                target,
+                mapping=mapping,
+                key_columns=key or (),
+                record_column=record_column,
+                clear_empty=clear_empty,
+                infer=infer,
+                progress=progress,
+                on_error=failures.take,
+            )
+    failures.finish()
+    _tell_import(call.output, report)
+    if report.failures:
+        raise typer.Exit(SOME_ROWS_FAILED)
+
+
+class _Failures:
+    """Shows the first row errors to people, all of them to programs."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._count = 0
+
+    def take(self, problem: RowError) -> None:
+        self._count += 1
+        if self._output.as_json or self._count <= _ERRORS_SHOWN:
+            data = {"error": problem.code, "line": problem.line, "column": problem.column, "message": problem.message}
+            self._output.warning(data, str(problem))
+
+    def finish(self) -> None:
+        if self._count > _ERRORS_SHOWN:
+            self._output.note(f"and {self._count - _ERRORS_SHOWN} more rows; --json lists them all.", "yellow")
+
+
+def _tell_import(output: Output, report: ImportReport) -> None:
+    counts = {name: value for name, value in asdict(report).items() if name not in ("failed",)}
+    parts = [
+        f"{report.created} new",
+        f"{report.updated} changed",
+        f"{report.unchanged} unchanged",
+        *([f"{report.empty} empty"] if report.empty else []),
+        f"{report.failures} failed",
+    ]
+    output.result(counts, f"{report.rows} rows into {report.collection!r}: {', '.join(parts)}.")
+    if report.inferred:
+        output.note(
+            f"A schema for {report.collection!r} was made from the table: crdt-sync schema show {report.collection}"
+        )
+    if report.unmapped:
+        columns = ", ".join(repr(column) for column in report.unmapped[:12])
+        output.note(f"Columns without a field: {columns}. Map them with --map 'HEADER=FIELD'.", "yellow")
+
+
+def _mapping(given: Sequence[str]) -> Mapping[str, str | None]:
+    mapping: dict[str, str | None] = {}
+    for text in given:
+        header, equals, field = text.rpartition("=")
+        if not equals or not header:
+            raise UsageError(
+                f"{text[:60]!r} does not map a column", "Write --map 'Header=field', or 'Header=' to leave it out."
+            )
+        mapping[header] = field.strip() or None
+    return mapping
+
+
+def _format(given: str | None) -> TableFormat | None:
+    return "delimited" if given in ("csv", "tsv") else cast("TableFormat | None", given)
+
+
+def _delimiter(table_format: str | None, given: str | None) -> str | None:
+    if given is None:
+        return "\t" if table_format == "tsv" else None
+    delimiter = {"tab": "\t", "\\t": "\t"}.get(given, given)
+    if len(delimiter) != 1:
+        raise UsageError(f"{given[:20]!r} cannot be a delimiter", "Give one character, such as ';', or 'tab'.")
+    return delimiter
+
+
+@contextmanager
+def _progress_bar(output: Output, what: str) -> Iterator[Callable[[ImportProgress], object] | None]:
+    if not output.animated:
+        yield None
+        return
+    with Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TextColumn("{task.fields[rows]} rows", markup=False),
+        TimeRemainingColumn(),
+        console=output.errors,
+        transient=True,
+    ) as bar:
+        task = bar.add_task(what, total=None, rows=0)
+        yield lambda now: bar.update(task, completed=now.bytes_read, total=now.bytes_total or None, rows=now.rows)
+
+
+def export_file(
+    context: typer.Context,
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="Where to; its name tells the format. '-' is standard output.")
+    ],
+    collection: CollectionOption = None,
+    table_format: FormatOption = None,
+    fields: Annotated[
+        str | None, typer.Option("--fields", "-f", metavar="A,B,...", help="Which fields, in which order.")
+    ] = None,
+    delimiter: DelimiterOption = None,
+    encoding: EncodingOption = None,
+    headers: Annotated[
+        Literal["label", "name"], typer.Option("--headers", help="Column headers: labels, or names of the fields.")
+    ] = "label",
+    record_column: Annotated[
+        str | None, typer.Option("--record-column", metavar="HEADER", help="Add a first column with the record ids.")
+    ] = None,
+    guard: Annotated[
+        bool,
+        typer.Option("--guard", help="Keep spreadsheets from running cells as formulas; 'import --guarded' undoes it."),
+    ] = False,
+) -> None:
+    """Export a collection. A file appears whole or not at all; deleted records are left out."""
+    call = invocation(context)
+    to_stdout = file == "-"
+    chosen = table_format or ("csv" if to_stdout else None)
+    if to_stdout and chosen == "xlsx" and sys.stdout.isatty():
+        raise UsageError("a workbook cannot be shown on a terminal", "Name a file, or write '> file.xlsx' behind it.")
+    options = ExportOptions(
+        format=_format(chosen),
+        delimiter=_delimiter(chosen, delimiter) or ("," if chosen == "csv" else None),
+        encoding=encoding or "utf-8",
+        headers=headers,
+        fields=[name.strip() for name in fields.split(",") if name.strip()] if fields else None,
+        record_column=record_column,
+        guard_formulas=guard,
+    )
+    with call.open() as replica:
+        target = known_collection(replica, collection)
+        destination = sys.stdout.buffer if to_stdout else Path(file).expanduser()
+        report = export_table(replica, target, destination, options)
+    left_out = (
+        f" Fields that the schema does not know were left out: {', '.join(report.left_out)}." if report.left_out else ""
+    )
+    text = f"{report.rows} records of {target!r} written to {file}.{left_out}"
+    if to_stdout:
+        call.output.note(text)
+        return
+    data = {"file": file, "collection": target, "rows": report.rows, "columns": list(report.columns)}
+    call.output.result({**data, "left_out": list(report.left_out)}, text)

@@ -1,0 +1,159 @@
+"""Which record or collection somebody means, and what is to be done to its fields."""
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+
+from crdt_sync import ids
+from crdt_sync.errors import InvalidRecordId, InvalidValue, UnknownCollection, UnknownRecord, UsageError
+from crdt_sync.records import Schema
+from crdt_sync.records.schema import FieldSpec
+from crdt_sync.records.text_input import parse_text
+from crdt_sync.records.values import parse_decimal
+from crdt_sync.replica import EditedRecord, Replica
+
+SHORT_KEY_LENGTH = 8  # characters of a made-up key in tables: 40 bits, enough to tell records apart
+_SHORT_KEY_LENGTH_MIN = 4
+_MADE_KEY = re.compile(
+    r"([a-z2-7]{26}|[0-9a-f]{32}(-[0-9]+)?)\Z"
+)  # keys that this program made up; others are never shortened
+_CANDIDATES_MAX = 5
+_ASSIGNMENT = re.compile(r"([a-z][a-z0-9_-]*?)(\+=|-=|=)(.*)\Z", re.DOTALL)
+
+
+def short(record: str) -> str:
+    """A record id as tables show it; `existing` finds the record by it."""
+    collection, _, key = record.partition("/")
+    return f"{collection}/{key[:SHORT_KEY_LENGTH]}" if _MADE_KEY.match(key) else record
+
+
+def existing(replica: Replica, text: str) -> str:
+    """The record that `text` names: its id, or an unambiguous start of it, with or without the collection.
+
+    Only made-up keys can be shortened: `customers/1` is never taken for `customers/10`.
+    Raises `UnknownRecord`, `InvalidRecordId`, `UsageError` when several begin so.
+    """
+    if ids.is_record(text) and replica.store.record_head(text) is not None:
+        return text
+    prefixes = [text] if "/" in text else [f"{collection}/{text}" for collection in replica.schemas]
+    found = [
+        record
+        for prefix in prefixes
+        if len(prefix.partition("/")[2]) >= _SHORT_KEY_LENGTH_MIN and ids.is_record(prefix)
+        for record in replica.store.records("", _CANDIDATES_MAX, prefix)
+        if _MADE_KEY.match(record.partition("/")[2])
+    ]
+    if len(found) > 1:
+        raise UsageError(f"several records begin with {text!r}", f"Write more of the id: {', '.join(found)}.")
+    if found:
+        return found[0]
+    if ids.is_record(text):
+        raise UnknownRecord(text)
+    raise InvalidRecordId(text)
+
+
+def known_collection(replica: Replica, given: str | None) -> str:
+    """The collection that is meant; without `given` the only one there is. Raises `UnknownCollection`, `UsageError`."""
+    if given is None:
+        if len(replica.schemas) == 1:
+            return next(iter(replica.schemas))
+        raise UsageError("which collection?", f"Name one of: {', '.join(replica.schemas) or 'none is known here'}.")
+    if given not in replica.schemas:
+        raise UnknownCollection(
+            f"no collection {given[:60]!r} here",
+            f"Known: {', '.join(replica.schemas) or 'none'}; see 'crdt-sync schema'.",
+        )
+    return given
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """`field=text`, `field+=text` or `field-=text`."""
+
+    field: str
+    operator: str
+    text: str
+
+
+def parse_assignment(text: str) -> Assignment:
+    """Read an assignment. Raises `UsageError`."""
+    found = _ASSIGNMENT.match(text)
+    if found is None:
+        raise UsageError(
+            f"{text[:60]!r} does not say what to do with a field", "Write field=value, field+=value or field-=value."
+        )
+    return Assignment(found[1], found[2], found[3])
+
+
+def apply(editor: EditedRecord, schema: Schema, assignment: Assignment) -> None:
+    """Carry out an assignment. Raises `UsageError`."""
+    field, text = assignment.field, assignment.text
+    _ = editor[field]  # says which field was meant where there is none of that name
+    spec = schema.fields[field]
+    match assignment.operator:
+        case "=":
+            _write(editor, field, spec, text)
+        case "+=":
+            _grow(editor, field, spec, text)
+        case _:
+            _shrink(editor, field, spec, text)
+
+
+def _write(editor: EditedRecord, field: str, spec: FieldSpec, text: str) -> None:
+    if spec.kind == "log":
+        raise InvalidValue(field, "a log only grows", f"Write {field}+=value to add an entry.")
+    value = parse_text(field, spec, text)
+    if value is None:
+        editor.clear(field)
+    else:
+        editor[field] = value
+
+
+def _grow(editor: EditedRecord, field: str, spec: FieldSpec, text: str) -> None:
+    match spec.kind:
+        case "counter":
+            editor.increment(field, _amount(field, spec, text))
+        case "set":
+            for member in _members(field, spec, text):
+                editor.add(field, member)
+        case "log":
+            editor.append(field, _entry(field, spec, text))
+        case "text":
+            notes = editor.text(field)
+            notes.insert(len(notes), f"\n{text}" if len(notes) else text)
+        case _:
+            raise InvalidValue(field, "it holds one value, nothing can be added", f"Write {field}=value.")
+
+
+def _shrink(editor: EditedRecord, field: str, spec: FieldSpec, text: str) -> None:
+    match spec.kind:
+        case "counter":
+            editor.increment(field, -_amount(field, spec, text))
+        case "set":
+            for member in _members(field, spec, text):
+                editor.remove(field, member)
+        case _:
+            raise InvalidValue(field, "only counters and sets know '-='", f"Write {field}=value.")
+
+
+def _amount(field: str, spec: FieldSpec, text: str) -> int | Decimal:
+    if spec.type == "decimal":
+        return parse_decimal(field, text.strip())
+    amount = parse_text(field, spec, text)
+    if not isinstance(amount, int):
+        raise InvalidValue(field, "an amount is needed", f"Write {field}+=1.")
+    return amount
+
+
+def _members(field: str, spec: FieldSpec, text: str) -> list[object]:
+    members = parse_text(field, spec, text)
+    return members if isinstance(members, list) else []
+
+
+def _entry(field: str, spec: FieldSpec, text: str) -> object:
+    if spec.type != "json":
+        return parse_text(field, spec, text)
+    try:
+        return parse_text(field, spec, text)
+    except InvalidValue:
+        return text  # a remark need not be in quotes

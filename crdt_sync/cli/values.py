@@ -1,0 +1,140 @@
+"""Values as people read them and as programs get them."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+from crdt_sync.records import Conflict, restore
+from crdt_sync.records.entries import ConflictEntry
+from crdt_sync.records.schema import FieldSpec, Schema
+from crdt_sync.records.values import restore_value
+from crdt_sync.replica import RecordView
+
+NOTHING = "–"
+DELETED_FIELD = "_deleted"
+
+
+def shown(value: object) -> str:
+    """A typed value, as `RecordView` gives it, as text for people. It may hold line breaks and is not made safe."""
+    match value:
+        case None:
+            return NOTHING
+        case bool():
+            return "yes" if value else "no"
+        case Decimal():
+            return format(value, "f")
+        case datetime():
+            return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+        case date():
+            return value.isoformat()
+        case list():
+            return _shown_list(value)
+        case dict():
+            return json.dumps(plain(value), ensure_ascii=False)
+        case _:
+            return str(value)
+
+
+def _shown_list(value: list[object]) -> str:
+    if value and all(isinstance(entry, dict) and entry.keys() == {"value", "at", "by"} for entry in value):
+        return "\n".join(
+            f"{local_time(entry['at'])} {entry['by']}: {shown(entry['value'])}"
+            for entry in value
+            if isinstance(entry, dict)
+        )
+    return ", ".join(shown(member) for member in value)
+
+
+def plain(value: object) -> object:
+    """A typed value as JSON can carry it: decimals, dates and times become texts."""
+    match value:
+        case Decimal():
+            return format(value, "f")
+        case date():
+            return value.isoformat()
+        case Mapping():
+            if value.keys() == {"value", "at", "by"}:
+                return {"value": plain(value["value"]), "at": utc_time(value["at"]), "by": value["by"]}
+            return {str(key): plain(member) for key, member in value.items()}
+        case list() | tuple():
+            return [plain(member) for member in value]
+        case _:
+            return value
+
+
+def record_object(view: RecordView) -> dict[str, object]:
+    """A record for programs."""
+    return {
+        "record": view.record,
+        "deleted": view.deleted,
+        "conflicts": list(view.conflicts),
+        "fields": {field: plain(value) for field, value in view.items()},
+    }
+
+
+def conflict_object(record: str, conflict: Conflict, schema: Schema | None) -> dict[str, object]:
+    """An open conflict for programs; the first entry is the one that is shown meanwhile."""
+    entries = [
+        {
+            "value": plain(entry_value(conflict, entry, schema)),
+            "by": entry.actor,
+            "at": utc_time(entry.stamp),
+            "shown": entry.shown,
+        }
+        for entry in conflict.entries
+    ]
+    return {"record": record, "field": conflict.field, "kind": conflict.kind, "entries": entries}
+
+
+def entry_value(conflict: Conflict, entry: ConflictEntry, schema: Schema | None) -> object:
+    """The typed value of one side of a conflict."""
+    spec = schema.fields.get(conflict.field) if schema else None
+    return entry.value if spec is None else restore_value(spec, entry.value)
+
+
+def opposed_value(conflict: Conflict, entry: ConflictEntry, schema: Schema | None) -> str:
+    """One side of a conflict as people read it."""
+    if conflict.kind == "deleted":
+        return "deleted, but edited elsewhere"
+    return shown(entry_value(conflict, entry, schema))
+
+
+def label(schema: Schema | None, field: str) -> str:
+    """What a field is called."""
+    spec = schema.fields.get(field) if schema else None
+    return (spec.label if spec else "") or field
+
+
+def title(view: RecordView) -> str:
+    """A few words by which a person knows the record: its first text of one line."""
+    for field, value in view.items():
+        if isinstance(value, str) and value.strip() and field not in view.conflicts:
+            return value
+    return ""
+
+
+def local_time(stamp: object) -> str:
+    """Microseconds since 1970 in the time of this machine."""
+    moment = _moment(stamp)
+    return NOTHING if moment is None else f"{moment.astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def utc_time(stamp: object) -> object:
+    """Microseconds since 1970 as an ISO 8601 text in UTC; what is out of range stays a number."""
+    moment = _moment(stamp)
+    return stamp if moment is None else moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _moment(stamp: object) -> datetime | None:
+    if not isinstance(stamp, int):
+        return None
+    try:
+        return datetime.fromtimestamp(stamp // 1_000_000, UTC).replace(microsecond=stamp % 1_000_000)
+    except (OverflowError, ValueError, OSError):
+        return None
+
+
+def restored(spec: FieldSpec | None, carrier: object) -> object:
+    """The typed value of a whole field."""
+    return carrier if spec is None else restore(spec, carrier)
