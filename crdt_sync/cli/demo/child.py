@@ -8,16 +8,17 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeAlias
 
 _PR_SET_PDEATHSIG = 1
 _KILL_WAIT_S = 10.0
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
-def start(
-    arguments: Sequence[str], log: Path, environment: Mapping[str, str], *, piped: bool = False
-) -> "subprocess.Popen[bytes]":
+Process: TypeAlias = "subprocess.Popen[bytes]"
+
+
+def start(arguments: Sequence[str], log: Path, environment: Mapping[str, str], *, piped: bool = False) -> Process:
     """Start `arguments`, its complaints going to `log`; with `piped` we write to it and read from it.
 
     It gets a session of its own, so that Ctrl-C reaches the demo alone, which then ends it in order.
@@ -35,7 +36,7 @@ def start(
         )
 
 
-def end(process: "subprocess.Popen[bytes]", number: signal.Signals = signal.SIGKILL) -> None:
+def end(process: Process, number: signal.Signals = signal.SIGKILL) -> None:
     """Send a signal and wait for the end; SIGKILL follows where that takes too long."""
     with suppress(ProcessLookupError):
         process.send_signal(number)

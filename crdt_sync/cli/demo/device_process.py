@@ -115,7 +115,7 @@ class DeviceProcess:
     def _has_finished(self) -> bool:
         return any(b'"done"' in line for line in self._buffer.split(b"\n"))
 
-    def _spawn(self) -> "child.subprocess.Popen[bytes]":
+    def _spawn(self) -> child.Process:
         arguments = [sys.executable, "-m", "crdt_sync.cli.demo.worker", str(self._store), self.name]
         return child.start(arguments, self._log, {}, piped=True)
 

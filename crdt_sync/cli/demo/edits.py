@@ -47,7 +47,7 @@ def choose(records: Iterable[Record]) -> Customers:
         fields=take("with tags", lambda fields: fields.get("tags") and fields.get("city") and fields.get("owner")),
         notes=take("with notes", lambda fields: fields.get("notes") and "\n" not in fields["notes"]),
         contested=take("with a Chinese name", lambda fields: any("一" <= c <= "鿿" for c in fields["name"])),
-        gone=take("to delete", lambda fields: True),
+        gone=take("to delete", lambda _fields: True),
     )
 
 

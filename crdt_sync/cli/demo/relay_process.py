@@ -69,7 +69,7 @@ class RelayProcess:
         if self._process.poll() is None:
             child.end(self._process, signal.SIGTERM)
 
-    def _spawn(self) -> "child.subprocess.Popen[bytes]":
+    def _spawn(self) -> child.Process:
         arguments = [sys.executable, "-m", "relay", "serve", "--data", str(self._data), "--port", str(self._port)]
         # The token by environment: arguments can be seen by other users. No settings file of the user's is read.
         environment = {

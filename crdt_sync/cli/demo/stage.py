@@ -65,7 +65,7 @@ class Stage:
 
     def conflicts(self, found: Sequence[tuple[str, str, str, str, str, bool]]) -> None:
         """Conflicts as rows of (customer, field, value, by, when, shown)."""
-        rows = [
+        rows: list[list[str | Text]] = [
             [customer, field, Text(lines(value), style="bold" if shown else ""), by, when]
             for customer, field, value, by, when, shown in found
         ]

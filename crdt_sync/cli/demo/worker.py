@@ -83,8 +83,8 @@ class Device:
                 editor.text("notes").insert(0, told["note_first"])
         return {}
 
-    def _count_calls(self, _told: Told) -> Told:
-        records = [view.record for view in self._replica.list(COLLECTION)]
+    def _count_calls(self, told: Told) -> Told:
+        records = [view.record for view in self._replica.list(COLLECTION) if view.record != told["without"]]
         with self._replica.batch():
             for record in records:
                 with self._replica.edit(record) as editor:
@@ -103,13 +103,9 @@ class Device:
         return {"records": [record_object(view) for view in self._replica.list(COLLECTION, deleted=True)]}
 
     def _conflicts(self, _told: Told) -> Told:
-        found = self._replica.conflicts()
         schemas = self._replica.schemas
-        return {
-            "conflicts": [
-                conflict_object(record, conflict, schemas[collection_of(record)]) for record, conflict in found
-            ]
-        }
+        found = self._replica.conflicts()
+        return {"conflicts": [conflict_object(name, each, schemas[collection_of(name)]) for name, each in found]}
 
     def _receipt(self, told: Told) -> Told:
         found = compare(self._replica, Address(told["url"], told["token"]))
