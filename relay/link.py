@@ -69,9 +69,11 @@ class DeviceLink:
         greeted = False
         try:
             async for frame in websocket:
+                if self._closing is not None:
+                    continue  # what is still under way is taken, so that the answer to our close can arrive
                 if isinstance(frame, str):
                     engine.refuse(session, "protocol_violation", "binary frames only")
-                    break
+                    continue
                 metrics.frames_received += 1
                 metrics.bytes_received += len(frame)
                 engine.receive(session, frame)
@@ -82,8 +84,6 @@ class DeviceLink:
                     await asyncio.wait((self._waiting,))
                 if not engine.may_read(session):
                     await engine.readable(session)
-                if self._closing is not None:
-                    break
         except ConnectionClosed:
             pass
         except Exception:
@@ -97,7 +97,7 @@ class DeviceLink:
                 await self._closing
 
     async def _wait_for_room(self) -> None:
-        transport, left = self._websocket.transport, 0
+        transport, left = self._websocket.transport, -1
         try:
             while self._websocket.paused:
                 before, left = left, transport.get_write_buffer_size()

@@ -66,7 +66,8 @@ def test_paths_in_a_file_are_relative_to_its_folder(tmp_path: Path) -> None:
 def test_beyond_this_machine_a_token_is_required(host: str) -> None:
     with pytest.raises(InvalidSettings, match="no token") as refusal:
         load({"host": host})
-    assert "CRDT_RELAY_TOKEN" in refusal.value.hint
+    assert "crdt-relay token" in refusal.value.hint
+    assert "--token-file" in refusal.value.hint
     assert load({"host": host, "token": TOKEN}).host == host
 
 

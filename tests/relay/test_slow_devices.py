@@ -1,0 +1,181 @@
+"""Devices that read slowly or not at all cost a bounded amount of memory, and the others nothing."""
+
+import asyncio
+import socket
+from pathlib import Path
+
+import pytest
+
+from crdt_sync.protocol.messages import Changes, Ping, Pong, Presence, PresenceEntry, Updates, VerdictCode
+from relay.link import BUFFER_BYTES
+from relay.server import Relay
+
+from .devices import Device, eventually, running, seen, update
+
+SLACK_BYTES = 1024 * 1024  # one frame of the batch size, its neighbours, and rounding
+
+
+def unsent(relay: Relay) -> int:
+    """The most that waits unsent for any device, in bytes."""
+    links = [websocket.transport.get_write_buffer_size() for websocket in relay._server.all_connections]
+    return max(links, default=0)
+
+
+def shrink(relay: Relay) -> None:
+    """Have the system buffer little for the devices connected now, so that a test needs to send little."""
+    for websocket in relay._server.all_connections:
+        link = websocket.transport.get_extra_info("socket")
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+
+
+def test_a_follower_that_never_reads_is_cut_off_and_nobody_else_waits(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path, send_timeout_s=0.3) as relay:
+            stuck = await Device.join(relay.url, small_buffers=True)
+            await stuck.expect(Changes)
+            shrink(relay)
+            reader, writer = await Device.join(relay.url), await Device.join(relay.url, follow=False)
+            session = min(relay.engine._seats)
+            most, came, number = 0, 0, 0
+            while session in relay.engine._seats:
+                assert await writer.store((f"customers/{number % 500}", update(number, 20_000))) == [
+                    VerdictCode.ACCEPTED
+                ]
+                number += 1
+                while came < number:
+                    came += len((await reader.expect(Updates)).entries)
+                most = max(most, unsent(relay))
+                assert number < 5_000
+            assert BUFFER_BYTES < most < BUFFER_BYTES + SLACK_BYTES
+            await reader.close()
+            await writer.close()
+            stuck.websocket.transport.abort()
+
+    asyncio.run(scenario())
+
+
+def test_a_device_that_asks_and_never_reads_the_answers_is_not_read_either(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path, send_timeout_s=0.5) as relay:
+            stuck = await Device.join(relay.url, small_buffers=True)
+            shrink(relay)
+            session = min(relay.engine._seats)
+
+            async def ask() -> None:
+                for number in range(10_000_000):
+                    await stuck.send(Ping(number))
+
+            asking = asyncio.create_task(ask())
+            other = await Device.join(relay.url, follow=False)
+            most, number = 0, 0
+            while session in relay.engine._seats:
+                assert await other.store(("customers/a", update(number))) == [VerdictCode.ACCEPTED]
+                most = max(most, unsent(relay))
+                number += 1
+            assert most < BUFFER_BYTES + SLACK_BYTES
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+            stuck.websocket.transport.abort()
+            await other.close()
+
+    asyncio.run(scenario())
+
+
+def test_presence_is_not_piled_up_for_a_device_that_does_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.engine._PRESENCE_EVERY_S", 0.0)
+
+    async def scenario() -> None:
+        async with running(tmp_path) as relay:
+            stuck, other = await Device.join(relay.url, small_buffers=True), await Device.join(relay.url)
+            await stuck.expect(Changes)
+            shrink(relay)
+            for number in range(300):
+                entries = tuple(PresenceEntry(f"customers/{number}-{part}", "x" * 60) for part in range(64))
+                await other.send(Presence(entries))
+                await other.send(Ping(number))
+                await other.expect(Pong)
+            assert BUFFER_BYTES // 2 < unsent(relay) < BUFFER_BYTES + SLACK_BYTES // 8
+            while (await stuck.expect(Presence)).entries[0].record != "customers/299-0":
+                pass
+            await stuck.close()
+            await other.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_slow_but_steady_reader_is_never_cut_off(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path, send_timeout_s=0.1) as relay:
+            writer = await Device.join(relay.url, follow=False)
+            for number in range(40):
+                await writer.store((f"customers/{number}", update(number, 60_000)))
+            slow = await Device.join(relay.url, small_buffers=True)
+            fetching = asyncio.create_task(slow.catch_up())
+            transport = slow.websocket.transport
+            while not fetching.done():
+                await asyncio.sleep(0.02)  # less than the relay's patience, again and again
+                transport.pause_reading()
+                await asyncio.sleep(0.02)
+                transport.resume_reading()
+            assert len(await fetching) == 40
+            await slow.close()
+            await writer.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_reader_far_behind_gets_the_feed_and_not_every_update(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as relay:
+            slow = await Device.join(relay.url, small_buffers=True)
+            await slow.expect(Changes)
+            shrink(relay)
+            writer = await Device.join(relay.url, follow=False)
+            markers = 3000
+            for start in range(0, markers, 100):
+                pushed = [(f"customers/{number % 7}", update(number, 1500)) for number in range(start, start + 100)]
+                assert set(await writer.store(*pushed)) == {VerdictCode.ACCEPTED}
+            live: dict[str, list[bytes]] = {}
+            while True:
+                message = await slow.receive()
+                if isinstance(message, Changes):
+                    break
+                assert isinstance(message, Updates)
+                for entry in message.entries:
+                    live.setdefault(entry.record, []).append(entry.update)
+            assert len(message.entries) == 7
+            assert sum(len(updates) for updates in live.values()) < markers - 500
+            await slow.close()
+            again = await Device.join(relay.url)
+            fetched = await again.catch_up()
+            found = {marker for updates in fetched.values() for marker in seen(updates)}
+            assert found == set(range(markers))
+            await again.close()
+            await writer.close()
+
+    asyncio.run(scenario())
+
+
+def test_devices_that_fetch_everything_do_not_delay_a_live_one(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as relay:
+            writer = await Device.join(relay.url, follow=False)
+            for start in range(0, 500, 250):
+                await writer.store(*((f"customers/{n}", update(n, 4000)) for n in range(start, start + 250)))
+            fetchers = [await Device.join(relay.url) for _ in range(5)]
+            fetching = [asyncio.create_task(fetcher.catch_up()) for fetcher in fetchers]
+            loop = asyncio.get_running_loop()
+            slowest = 0.0
+            while not all(task.done() for task in fetching):
+                begun = loop.time()
+                assert await writer.store(("customers/live", update("live"))) == [VerdictCode.ACCEPTED]
+                slowest = max(slowest, loop.time() - begun)
+            assert slowest < 1.0
+            assert {len(await task) for task in fetching} <= {500, 501}
+            for device in (*fetchers, writer):
+                await device.close()
+            await eventually("all gone", lambda: not len(relay.engine.hub))
+
+    asyncio.run(scenario())

@@ -1,0 +1,249 @@
+"""What is said to those who do not follow the rules, and that nobody else notices them."""
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus, NegotiationError
+from websockets.typing import Origin
+
+from crdt_sync import limits
+from crdt_sync.protocol import codec
+from crdt_sync.protocol.messages import Bye, Hello, Ping, Pong, VerdictCode, Welcome
+from relay.server import Relay
+
+from .devices import Device, eventually, make_certificate, running, update
+
+TOKEN = "a-token-that-nobody-guesses"
+Misbehave = Callable[[Device], Awaitable[None]]
+
+
+def serve(scenario: Callable[[Relay], Awaitable[None]], data: Path, **settings: object) -> None:
+    async def whole() -> None:
+        async with running(data, **settings) as relay:
+            await scenario(relay)
+            await eventually("all sessions over", lambda: len(relay.engine.hub) == 0)
+
+    asyncio.run(whole())
+
+
+async def answers(relay: Relay, token: str = "") -> None:
+    """Another device is served as ever."""
+    async with await Device.join(relay.url, token=token) as device:
+        assert await device.store(("customers/a", update(1))) == [VerdictCode.ACCEPTED]
+
+
+@pytest.mark.parametrize("token", ["", "a-token-that-nobody-guesses ", "another-token-of-that-kind"])
+def test_a_wrong_token_is_refused_for_good(tmp_path: Path, token: str) -> None:
+    async def scenario(relay: Relay) -> None:
+        async with await Device.open(relay.url) as device:
+            await device.hello(token=token)
+            bye = await device.bye()
+            assert (bye.code, bye.retry_after_ms) == ("unauthorized", None)
+        await answers(relay, TOKEN)
+
+    serve(scenario, tmp_path, token=TOKEN)
+
+
+def test_a_version_that_we_do_not_speak_is_refused(tmp_path: Path) -> None:
+    async def scenario(relay: Relay) -> None:
+        async with await Device.open(relay.url) as device:
+            await device.hello(versions=(7, 8))
+            assert (await device.bye()).code == "version_mismatch"
+
+    serve(scenario, tmp_path)
+
+
+async def text(device: Device) -> None:
+    await device.websocket.send("hello")
+
+
+async def garbage(device: Device) -> None:
+    await device.websocket.send(b"\x00\x01garbage")
+
+
+async def a_flipped_bit(device: Device) -> None:
+    frame = bytearray(codec.encode(Ping(1)))
+    frame[-1] ^= 1
+    await device.websocket.send(bytes(frame))
+
+
+async def nothing(device: Device) -> None:
+    await device.websocket.send(b"")
+
+
+async def a_message_out_of_turn(device: Device) -> None:
+    await device.send(Welcome(1, bytes(16), 0, bytes(16), 0, 0, limits.FRAME_BYTES_MAX))
+
+
+MISBEHAVIOUR = [text, garbage, a_flipped_bit, nothing, a_message_out_of_turn]
+
+
+@pytest.mark.parametrize("misbehave", MISBEHAVIOUR)
+@pytest.mark.parametrize("greeted", [False, True])
+def test_what_is_not_the_protocol_ends_the_session_with_a_reason(
+    tmp_path: Path, misbehave: Misbehave, greeted: bool
+) -> None:
+    async def scenario(relay: Relay) -> None:
+        async with await Device.open(relay.url) as device:
+            if greeted:
+                await device.hello()
+                await device.expect(Welcome)
+            await misbehave(device)
+            bye = await device.bye()
+            assert bye.code == "protocol_violation"
+            assert bye.message
+        await answers(relay)
+
+    serve(scenario, tmp_path)
+
+
+@pytest.mark.parametrize(("greeted", "limit"), [(False, limits.HELLO_BYTES_MAX), (True, limits.FRAME_BYTES_MAX)])
+def test_a_frame_over_the_limit_is_not_even_read(tmp_path: Path, greeted: bool, limit: int) -> None:
+    async def scenario(relay: Relay) -> None:
+        for size, code in ((limit, 1000), (limit + 1, 1009)):
+            device = await (Device.join(relay.url) if greeted else Device.open(relay.url))
+            with suppress(ConnectionClosed):
+                await device.websocket.send(bytes(size))
+                while True:
+                    await device.receive()
+            assert device.websocket.close_code == code
+        await answers(relay)
+
+    serve(scenario, tmp_path)
+
+
+def test_who_says_nothing_is_sent_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "HANDSHAKE_TIMEOUT_US", 50_000)
+
+    async def scenario(relay: Relay) -> None:
+        async with await Device.open(relay.url) as device:
+            bye = await device.bye()
+            assert (bye.code, bye.retry_after_ms) == ("timeout", 0)
+
+    serve(scenario, tmp_path)
+
+
+def test_who_falls_silent_is_asked_and_then_sent_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "HANDSHAKE_TIMEOUT_US", 100_000)  # the first timer, and so the first look at the clock
+    monkeypatch.setattr(limits, "KEEPALIVE_US", 100_000)
+    monkeypatch.setattr(limits, "SILENCE_US_MAX", 400_000)
+
+    async def scenario(relay: Relay) -> None:
+        async with await Device.join(relay.url) as device:
+            for _ in range(3):
+                await device.send(Pong((await device.expect(Ping)).number))
+            assert (await device.bye()).code == "timeout"
+
+    serve(scenario, tmp_path)
+
+
+def test_one_device_more_than_allowed_is_asked_to_come_later(tmp_path: Path) -> None:
+    async def scenario(relay: Relay) -> None:
+        first, second = await Device.join(relay.url), await Device.join(relay.url)
+        async with await Device.open(relay.url) as third:
+            await third.hello()
+            bye = await third.bye()
+            assert bye.code == "too_many_sessions"
+            assert bye.retry_after_ms is not None
+            assert bye.retry_after_ms > 0
+        await first.close()
+        await eventually("one left", lambda: len(relay.engine.hub) == 1)
+        await answers(relay)
+        await second.close()
+
+    serve(scenario, tmp_path, sessions_max=2)
+
+
+def test_far_more_connections_than_allowed_are_turned_away_before_the_handshake(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.server._STRANGERS_MAX", 2)
+
+    async def scenario(relay: Relay) -> None:
+        idle = [await Device.open(relay.url) for _ in range(3)]
+        with pytest.raises(InvalidStatus) as refusal:
+            await Device.open(relay.url)
+        assert refusal.value.response.status_code == 503
+        for device in idle:
+            await device.close()
+
+    serve(scenario, tmp_path, sessions_max=1)
+
+
+def test_another_subprotocol_or_none_is_refused_at_the_door(tmp_path: Path) -> None:
+    async def scenario(relay: Relay) -> None:
+        with pytest.raises((InvalidStatus, NegotiationError)):
+            await Device.open(relay.url, subprotocols=["graphql-ws"])
+        with pytest.raises((InvalidStatus, NegotiationError)):
+            await Device.open(relay.url, subprotocols=None)
+        await answers(relay)
+
+    serve(scenario, tmp_path)
+
+
+def test_web_pages_may_not_use_a_relay_that_asks_for_no_token(tmp_path: Path) -> None:
+    async def scenario(relay: Relay) -> None:
+        with pytest.raises(InvalidStatus) as refusal:
+            await Device.open(relay.url, origin=Origin("https://evil.example"))
+        assert refusal.value.response.status_code == 403
+        await answers(relay)
+
+    serve(scenario, tmp_path / "open")
+
+    async def with_token(relay: Relay) -> None:
+        async with await Device.open(relay.url, origin=Origin("https://app.example")) as device:
+            await device.hello(token=TOKEN)
+            await device.expect(Welcome)
+
+    serve(with_token, tmp_path / "token", token=TOKEN)
+
+
+def test_bytes_that_are_no_http_are_survived(tmp_path: Path) -> None:
+    async def scenario(relay: Relay) -> None:
+        for request in (b"\x16\x03\x01\x02\x00", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\r\n" * 100, b""):
+            reader, writer = await asyncio.open_connection("127.0.0.1", relay.port)
+            writer.write(request)
+            writer.write_eof()
+            await reader.read()
+            writer.close()
+        await answers(relay)
+
+    serve(scenario, tmp_path)
+
+
+def test_a_bye_reaches_a_device_whose_frames_are_still_under_way(tmp_path: Path) -> None:
+    async def scenario(relay: Relay) -> None:
+        async with await Device.join(relay.url) as device:
+            for _ in range(50):
+                await device.websocket.send(b"garbage")
+            assert (await device.bye()).code == "protocol_violation"
+        assert isinstance(device.received[-1], Bye)
+
+    serve(scenario, tmp_path)
+
+
+def test_a_hello_sent_twice_is_a_violation(tmp_path: Path) -> None:
+    async def scenario(relay: Relay) -> None:
+        async with await Device.join(relay.url) as device:
+            await device.send(Hello((1,), bytes(16), "", 0, None, True, 0, "x"))
+            assert (await device.bye()).code == "protocol_violation"
+
+    serve(scenario, tmp_path)
+
+
+def test_the_link_is_encrypted_with_the_certificate_given(tmp_path: Path) -> None:
+    certificate, key = make_certificate(tmp_path)
+    trusting = ssl.create_default_context(cafile=certificate)
+
+    async def scenario(relay: Relay) -> None:
+        assert relay.url.startswith("wss://")
+        async with await Device.join(relay.url, ssl=trusting, server_hostname="localhost") as device:
+            assert await device.store(("customers/a", update(1))) == [VerdictCode.ACCEPTED]
+        with pytest.raises(ssl.SSLError):
+            await Device.open(relay.url, ssl=ssl.create_default_context())
+
+    serve(scenario, tmp_path / "data", tls_certificate=certificate, tls_key=key)
