@@ -12,15 +12,12 @@ turns that into `ProtocolViolation` for bytes from a partner, so each rule is wr
 
 import re
 from dataclasses import dataclass
-from enum import IntEnum
-from typing import NamedTuple, NoReturn
 
-from crdt_sync.ids import EPOCH_BYTES, REPLICA_BYTES, is_record
+from crdt_sync.ids import EPOCH_BYTES, REPLICA_BYTES
 from crdt_sync.limits import (
     ACTOR_LENGTH_MAX,
     AGENT_LENGTH_MAX,
     HELLO_BYTES_MAX,
-    INTEGER_EXACT_MAX,
     PAGE_RECORDS_MAX,
     PRESENCE_ENTRIES_MAX,
     PUSH_RECORDS_MAX,
@@ -33,6 +30,27 @@ from crdt_sync.limits import (
     VERSIONS_MAX,
     WANT_RECORDS_MAX,
 )
+from crdt_sync.protocol.checks import (
+    check_bytes,
+    check_flag,
+    check_integer,
+    check_length,
+    check_record,
+    check_refusal,
+    check_text,
+    refuse,
+)
+from crdt_sync.protocol.entries import (
+    ChangesEntry,
+    InventoryEntry,
+    PresenceEntry,
+    PushEntry,
+    Resume,
+    UpdatesEntry,
+    Verdict,
+    VerdictCode,
+    WantEntry,
+)
 
 DIGEST_BYTES = 16
 ROOT_BYTES = 32
@@ -40,84 +58,6 @@ MODE_CHANGES = 0  # catch up by the feed, from the cursor
 MODE_INVENTORY = 1  # catch up by comparing digests
 _TOKEN = re.compile(r"\A[ -~]*\Z")
 _BYE_CODE = re.compile(r"\A[a-z][a-z0-9_]{0,47}\Z")
-
-
-class VerdictCode(IntEnum):
-    """What became of one pushed update. Everything but `ACCEPTED` was not stored."""
-
-    ACCEPTED = 0
-    GAP = 1  # it builds on something that is missing; the verdict carries the state vector to diff against
-    MALFORMED = 2
-    TOO_LARGE = 3
-    CLOCK_AHEAD = 4  # stamped too far in the future: stamp again and push again
-    POISON = 5  # integrating it killed a worker
-    QUOTA = 6
-    FORBIDDEN = 7
-    RETRY = 8  # not stored now (full disk, failure); the same push may succeed later
-
-
-class ChangesEntry(NamedTuple):
-    """A record that changed, its newest sequence in the sender's feed and the sender's state vector."""
-
-    record: str
-    seq: int
-    state_vector: bytes
-
-
-class WantEntry(NamedTuple):
-    """A record that the sender wants, and the state vector to diff against."""
-
-    record: str
-    state_vector: bytes
-
-
-class UpdatesEntry(NamedTuple):
-    """One update; `state_vector` is the sender's for the whole record, empty on live updates."""
-
-    record: str
-    update: bytes
-    state_vector: bytes
-
-
-class PushEntry(NamedTuple):
-    """One update that the sender wants stored."""
-
-    record: str
-    update: bytes
-
-
-class InventoryEntry(NamedTuple):
-    """A record and its 16-byte state digest."""
-
-    record: str
-    digest: bytes
-
-
-class PresenceEntry(NamedTuple):
-    """Somebody who has a record open."""
-
-    record: str
-    actor: str
-
-
-class Verdict(NamedTuple):
-    """The answer to one pushed update.
-
-    `seq` is where it was stored (0: it brought nothing new, or was refused); `state_vector` is there exactly
-    for `GAP`; `reason` is text for people, and only a refusal has one.
-    """
-
-    code: VerdictCode
-    seq: int = 0
-    state_vector: bytes = b""
-    reason: str = ""
-
-
-class Resume(NamedTuple):
-    """Where the sender stopped reading the partner's feed."""
-
-    epoch: bytes
-    cursor: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,20 +74,20 @@ class Hello:
     agent: str
 
     def __post_init__(self) -> None:
-        _check_length("hello.versions", self.versions, VERSIONS_MAX, at_least=1)
+        check_length("hello.versions", self.versions, VERSIONS_MAX, at_least=1)
         for version in self.versions:
-            _check_integer("hello.versions", version, at_least=1)
-        _check_bytes("hello.replica", self.replica, REPLICA_BYTES, REPLICA_BYTES)
-        _check_text("hello.token", self.token, TOKEN_LENGTH_MAX)
+            check_integer("hello.versions", version, at_least=1)
+        check_bytes("hello.replica", self.replica, REPLICA_BYTES, REPLICA_BYTES)
+        check_text("hello.token", self.token, TOKEN_LENGTH_MAX)
         if _TOKEN.match(self.token) is None:
-            _refuse("hello.token", "is not printable ASCII")
-        _check_integer("hello.now", self.now)
+            refuse("hello.token", "is not printable ASCII")
+        check_integer("hello.now", self.now)
         if self.resume is not None:
-            _check_bytes("hello.resume.epoch", self.resume.epoch, EPOCH_BYTES, EPOCH_BYTES)
-            _check_integer("hello.resume.cursor", self.resume.cursor)
-        _check_flag("hello.follow", self.follow)
-        _check_integer("hello.count", self.count)
-        _check_text("hello.agent", self.agent, AGENT_LENGTH_MAX)
+            check_bytes("hello.resume.epoch", self.resume.epoch, EPOCH_BYTES, EPOCH_BYTES)
+            check_integer("hello.resume.cursor", self.resume.cursor)
+        check_flag("hello.follow", self.follow)
+        check_integer("hello.count", self.count)
+        check_text("hello.agent", self.agent, AGENT_LENGTH_MAX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,13 +103,13 @@ class Welcome:
     frame_bytes_max: int
 
     def __post_init__(self) -> None:
-        _check_integer("welcome.version", self.version, at_least=1)
-        _check_bytes("welcome.replica", self.replica, REPLICA_BYTES, REPLICA_BYTES)
-        _check_integer("welcome.now", self.now)
-        _check_bytes("welcome.epoch", self.epoch, EPOCH_BYTES, EPOCH_BYTES)
-        _check_integer("welcome.head", self.head)
-        _check_integer("welcome.mode", self.mode, at_most=MODE_INVENTORY)
-        _check_integer("welcome.frame_bytes_max", self.frame_bytes_max, at_least=HELLO_BYTES_MAX)
+        check_integer("welcome.version", self.version, at_least=1)
+        check_bytes("welcome.replica", self.replica, REPLICA_BYTES, REPLICA_BYTES)
+        check_integer("welcome.now", self.now)
+        check_bytes("welcome.epoch", self.epoch, EPOCH_BYTES, EPOCH_BYTES)
+        check_integer("welcome.head", self.head)
+        check_integer("welcome.mode", self.mode, at_most=MODE_INVENTORY)
+        check_integer("welcome.frame_bytes_max", self.frame_bytes_max, at_least=HELLO_BYTES_MAX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,13 +121,13 @@ class Changes:
     entries: tuple[ChangesEntry, ...]
 
     def __post_init__(self) -> None:
-        _check_integer("changes.page", self.page)
-        _check_integer("changes.cursor", self.cursor)
-        _check_length("changes.entries", self.entries, PAGE_RECORDS_MAX)
+        check_integer("changes.page", self.page)
+        check_integer("changes.cursor", self.cursor)
+        check_length("changes.entries", self.entries, PAGE_RECORDS_MAX)
         for record, seq, state_vector in self.entries:
-            _check_record("changes.entries.record", record)
-            _check_integer("changes.entries.seq", seq)
-            _check_bytes("changes.entries.state_vector", state_vector, 1, STATE_VECTOR_BYTES_MAX)
+            check_record("changes.entries.record", record)
+            check_integer("changes.entries.seq", seq)
+            check_bytes("changes.entries.state_vector", state_vector, 1, STATE_VECTOR_BYTES_MAX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,11 +138,11 @@ class Want:
     entries: tuple[WantEntry, ...]
 
     def __post_init__(self) -> None:
-        _check_integer("want.page", self.page)
-        _check_length("want.entries", self.entries, WANT_RECORDS_MAX)
+        check_integer("want.page", self.page)
+        check_length("want.entries", self.entries, WANT_RECORDS_MAX)
         for record, state_vector in self.entries:
-            _check_record("want.entries.record", record)
-            _check_bytes("want.entries.state_vector", state_vector, 1, STATE_VECTOR_BYTES_MAX)
+            check_record("want.entries.record", record)
+            check_bytes("want.entries.state_vector", state_vector, 1, STATE_VECTOR_BYTES_MAX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,15 +158,15 @@ class Updates:
     entries: tuple[UpdatesEntry, ...]
 
     def __post_init__(self) -> None:
-        _check_integer("updates.page", self.page)
+        check_integer("updates.page", self.page)
         if self.cursor is not None:
-            _check_integer("updates.cursor", self.cursor)
-        _check_flag("updates.last", self.last)
-        _check_length("updates.entries", self.entries, UPDATES_RECORDS_MAX)
+            check_integer("updates.cursor", self.cursor)
+        check_flag("updates.last", self.last)
+        check_length("updates.entries", self.entries, UPDATES_RECORDS_MAX)
         for record, update, state_vector in self.entries:
-            _check_record("updates.entries.record", record)
-            _check_bytes("updates.entries.update", update, 1, UPDATE_BYTES_MAX)
-            _check_bytes("updates.entries.state_vector", state_vector, 0, STATE_VECTOR_BYTES_MAX)
+            check_record("updates.entries.record", record)
+            check_bytes("updates.entries.update", update, 1, UPDATE_BYTES_MAX)
+            check_bytes("updates.entries.state_vector", state_vector, 0, STATE_VECTOR_BYTES_MAX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,8 +177,8 @@ class Have:
     received: int
 
     def __post_init__(self) -> None:
-        _check_integer("have.cursor", self.cursor)
-        _check_integer("have.received", self.received)
+        check_integer("have.cursor", self.cursor)
+        check_integer("have.received", self.received)
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,11 +189,11 @@ class Push:
     entries: tuple[PushEntry, ...]
 
     def __post_init__(self) -> None:
-        _check_integer("push.number", self.number)
-        _check_length("push.entries", self.entries, PUSH_RECORDS_MAX, at_least=1)
+        check_integer("push.number", self.number)
+        check_length("push.entries", self.entries, PUSH_RECORDS_MAX, at_least=1)
         for record, update in self.entries:
-            _check_record("push.entries.record", record)
-            _check_bytes("push.entries.update", update, 1, UPDATE_BYTES_MAX)
+            check_record("push.entries.record", record)
+            check_bytes("push.entries.update", update, 1, UPDATE_BYTES_MAX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,14 +208,14 @@ class Ack:
     verdicts: tuple[Verdict, ...]
 
     def __post_init__(self) -> None:
-        _check_integer("ack.number", self.number)
+        check_integer("ack.number", self.number)
         if self.cursor is not None:
-            _check_integer("ack.cursor", self.cursor)
-        _check_length("ack.verdicts", self.verdicts, PUSH_RECORDS_MAX, at_least=1)
+            check_integer("ack.cursor", self.cursor)
+        check_length("ack.verdicts", self.verdicts, PUSH_RECORDS_MAX, at_least=1)
         for verdict in self.verdicts:
-            _check_integer("ack.verdicts.seq", verdict.seq)
+            check_integer("ack.verdicts.seq", verdict.seq)
             if verdict.code is not VerdictCode.ACCEPTED or verdict.state_vector or verdict.reason:
-                _check_refusal(verdict)
+                check_refusal(verdict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,12 +227,12 @@ class Inventory:
     more: bool
 
     def __post_init__(self) -> None:
-        _check_integer("inventory.page", self.page)
-        _check_length("inventory.entries", self.entries, PAGE_RECORDS_MAX)
+        check_integer("inventory.page", self.page)
+        check_length("inventory.entries", self.entries, PAGE_RECORDS_MAX)
         for record, digest in self.entries:
-            _check_record("inventory.entries.record", record)
-            _check_bytes("inventory.entries.digest", digest, DIGEST_BYTES, DIGEST_BYTES)
-        _check_flag("inventory.more", self.more)
+            check_record("inventory.entries.record", record)
+            check_bytes("inventory.entries.digest", digest, DIGEST_BYTES, DIGEST_BYTES)
+        check_flag("inventory.more", self.more)
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,7 +242,7 @@ class ReceiptRequest:
     number: int
 
     def __post_init__(self) -> None:
-        _check_integer("receipt_request.number", self.number)
+        check_integer("receipt_request.number", self.number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,10 +255,10 @@ class Receipt:
     root: bytes
 
     def __post_init__(self) -> None:
-        _check_integer("receipt.number", self.number)
-        _check_integer("receipt.head", self.head)
-        _check_integer("receipt.count", self.count)
-        _check_bytes("receipt.root", self.root, ROOT_BYTES, ROOT_BYTES)
+        check_integer("receipt.number", self.number)
+        check_integer("receipt.head", self.head)
+        check_integer("receipt.count", self.count)
+        check_bytes("receipt.root", self.root, ROOT_BYTES, ROOT_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,10 +268,10 @@ class Presence:
     entries: tuple[PresenceEntry, ...]
 
     def __post_init__(self) -> None:
-        _check_length("presence.entries", self.entries, PRESENCE_ENTRIES_MAX)
+        check_length("presence.entries", self.entries, PRESENCE_ENTRIES_MAX)
         for record, actor in self.entries:
-            _check_record("presence.entries.record", record)
-            _check_text("presence.entries.actor", actor, ACTOR_LENGTH_MAX, at_least=1)
+            check_record("presence.entries.record", record)
+            check_text("presence.entries.actor", actor, ACTOR_LENGTH_MAX, at_least=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,7 +281,7 @@ class Ping:
     number: int
 
     def __post_init__(self) -> None:
-        _check_integer("ping.number", self.number)
+        check_integer("ping.number", self.number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,7 +291,7 @@ class Pong:
     number: int
 
     def __post_init__(self) -> None:
-        _check_integer("pong.number", self.number)
+        check_integer("pong.number", self.number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,12 +303,12 @@ class Bye:
     retry_after_ms: int | None
 
     def __post_init__(self) -> None:
-        _check_text("bye.code", self.code, REASON_LENGTH_MAX)
+        check_text("bye.code", self.code, REASON_LENGTH_MAX)
         if _BYE_CODE.match(self.code) is None:
-            _refuse("bye.code", "is not a lower-case name of at most 48 characters")
-        _check_text("bye.message", self.message, REASON_LENGTH_MAX)
+            refuse("bye.code", "is not a lower-case name of at most 48 characters")
+        check_text("bye.message", self.message, REASON_LENGTH_MAX)
         if self.retry_after_ms is not None:
-            _check_integer("bye.retry_after_ms", self.retry_after_ms, at_most=RETRY_AFTER_MS_MAX)
+            check_integer("bye.retry_after_ms", self.retry_after_ms, at_most=RETRY_AFTER_MS_MAX)
 
 
 Message = (
@@ -389,59 +329,34 @@ Message = (
     | Bye
 )
 
-
-def _refuse(field: str, problem: str) -> NoReturn:
-    raise ValueError(f"{field} {problem}")
-
-
-def _check_integer(field: str, value: object, at_least: int = 0, at_most: int = INTEGER_EXACT_MAX) -> None:
-    if type(value) is not int:  # exact: a bool is an int to Python, not to the wire
-        _refuse(field, f"is {type(value).__name__}, not an integer")
-    if not at_least <= value <= at_most:
-        _refuse(field, f"is not between {at_least} and {at_most}")
-
-
-def _check_bytes(field: str, value: object, at_least: int, at_most: int) -> None:
-    if type(value) is not bytes:
-        _refuse(field, f"is {type(value).__name__}, not a byte string")
-    if not at_least <= len(value) <= at_most:
-        _refuse(field, f"has {len(value)} bytes, not {at_least} to {at_most}")
-
-
-def _check_record(field: str, value: object) -> None:
-    if type(value) is not str or not is_record(value):
-        _refuse(field, "is not a record id")
-
-
-def _check_text(field: str, value: object, at_most: int, at_least: int = 0) -> None:
-    if type(value) is not str:
-        _refuse(field, f"is {type(value).__name__}, not a text")
-    if not at_least <= len(value) <= at_most:
-        _refuse(field, f"has {len(value)} characters, not {at_least} to {at_most}")
-    if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
-        _refuse(field, "holds a lone surrogate")
-
-
-def _check_flag(field: str, value: object) -> None:
-    if type(value) is not bool:
-        _refuse(field, f"is {type(value).__name__}, not true or false")
-
-
-def _check_length(field: str, value: object, at_most: int, at_least: int = 0) -> None:
-    if type(value) is not tuple:
-        _refuse(field, f"is {type(value).__name__}, not a tuple")
-    if not at_least <= len(value) <= at_most:
-        _refuse(field, f"has {len(value)} entries, not {at_least} to {at_most}")
-
-
-def _check_refusal(verdict: Verdict) -> None:
-    """A verdict that is more than `accepted, seq`."""
-    if type(verdict.code) is not VerdictCode:
-        _refuse("ack.verdicts.code", "is not a verdict code")
-    if verdict.code is VerdictCode.ACCEPTED:
-        _refuse("ack.verdicts", "gives a reason or a state vector for an accepted update")
-    if verdict.seq != 0:
-        _refuse("ack.verdicts.seq", "is given for an update that was refused")
-    at_least, at_most = (1, STATE_VECTOR_BYTES_MAX) if verdict.code is VerdictCode.GAP else (0, 0)
-    _check_bytes("ack.verdicts.state_vector", verdict.state_vector, at_least, at_most)
-    _check_text("ack.verdicts.reason", verdict.reason, REASON_LENGTH_MAX)
+__all__ = [
+    "DIGEST_BYTES",
+    "MODE_CHANGES",
+    "MODE_INVENTORY",
+    "ROOT_BYTES",
+    "Ack",
+    "Bye",
+    "Changes",
+    "ChangesEntry",
+    "Have",
+    "Hello",
+    "Inventory",
+    "InventoryEntry",
+    "Message",
+    "Ping",
+    "Pong",
+    "Presence",
+    "PresenceEntry",
+    "Push",
+    "PushEntry",
+    "Receipt",
+    "ReceiptRequest",
+    "Resume",
+    "Updates",
+    "UpdatesEntry",
+    "Verdict",
+    "VerdictCode",
+    "Want",
+    "WantEntry",
+    "Welcome",
+]

@@ -1,0 +1,71 @@
+"""The checks that message constructors are made of. Each raises `ValueError` with the field and what is wrong."""
+
+from typing import NoReturn
+
+from crdt_sync.ids import is_record
+from crdt_sync.limits import INTEGER_EXACT_MAX, REASON_LENGTH_MAX, STATE_VECTOR_BYTES_MAX
+from crdt_sync.protocol.entries import Verdict, VerdictCode
+
+
+def refuse(field: str, problem: str) -> NoReturn:
+    """Raise the `ValueError` that names the field."""
+    raise ValueError(f"{field} {problem}")
+
+
+def check_integer(field: str, value: object, at_least: int = 0, at_most: int = INTEGER_EXACT_MAX) -> None:
+    """An integer between the bounds."""
+    if type(value) is not int:  # exact: a bool is an int to Python, not to the wire
+        refuse(field, f"is {type(value).__name__}, not an integer")
+    if not at_least <= value <= at_most:
+        refuse(field, f"is not between {at_least} and {at_most}")
+
+
+def check_bytes(field: str, value: object, at_least: int, at_most: int) -> None:
+    """A byte string of that many bytes."""
+    if type(value) is not bytes:
+        refuse(field, f"is {type(value).__name__}, not a byte string")
+    if not at_least <= len(value) <= at_most:
+        refuse(field, f"has {len(value)} bytes, not {at_least} to {at_most}")
+
+
+def check_record(field: str, value: object) -> None:
+    """A record id."""
+    if type(value) is not str or not is_record(value):
+        refuse(field, "is not a record id")
+
+
+def check_text(field: str, value: object, at_most: int, at_least: int = 0) -> None:
+    """A text of that many characters, without lone surrogates."""
+    if type(value) is not str:
+        refuse(field, f"is {type(value).__name__}, not a text")
+    if not at_least <= len(value) <= at_most:
+        refuse(field, f"has {len(value)} characters, not {at_least} to {at_most}")
+    if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+        refuse(field, "holds a lone surrogate")
+
+
+def check_flag(field: str, value: object) -> None:
+    """True or false."""
+    if type(value) is not bool:
+        refuse(field, f"is {type(value).__name__}, not true or false")
+
+
+def check_length(field: str, value: object, at_most: int, at_least: int = 0) -> None:
+    """A tuple of that many entries."""
+    if type(value) is not tuple:
+        refuse(field, f"is {type(value).__name__}, not a tuple")
+    if not at_least <= len(value) <= at_most:
+        refuse(field, f"has {len(value)} entries, not {at_least} to {at_most}")
+
+
+def check_refusal(verdict: Verdict) -> None:
+    """A verdict that is more than `accepted, seq`."""
+    if type(verdict.code) is not VerdictCode:
+        refuse("ack.verdicts.code", "is not a verdict code")
+    if verdict.code is VerdictCode.ACCEPTED:
+        refuse("ack.verdicts", "gives a reason or a state vector for an accepted update")
+    if verdict.seq != 0:
+        refuse("ack.verdicts.seq", "is given for an update that was refused")
+    at_least, at_most = (1, STATE_VECTOR_BYTES_MAX) if verdict.code is VerdictCode.GAP else (0, 0)
+    check_bytes("ack.verdicts.state_vector", verdict.state_vector, at_least, at_most)
+    check_text("ack.verdicts.reason", verdict.reason, REASON_LENGTH_MAX)
