@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from crdt_sync.cli.output import Output
+from crdt_sync.cli.sharing import open_replica
 from crdt_sync.errors import StoreMissing
 from crdt_sync.replica import Replica
 
@@ -21,9 +22,9 @@ class Invocation:
     output: Output
 
     def open(self) -> Replica:
-        """The replica, to be used in a `with`. Raises `StoreError`."""
+        """The replica, to be used in a `with`; waits a little where another command has it. Raises `StoreError`."""
         try:
-            return Replica.open(self.store)
+            return open_replica(self.store)
         except StoreMissing as error:
             raise StoreMissing(
                 error.message, "Make one with 'crdt-sync init', or name another directory with --store."

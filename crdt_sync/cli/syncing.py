@@ -45,7 +45,7 @@ def sync(
     with call.open() as replica:
         address = _address(call, url, token, token_file, authorities)
         if watching:
-            watch(replica, address, call.output)
+            watch(call.store, replica, address, call.output)
             return
         with _spinner(call.output, f"Syncing with {address.url}") as moved:
             progress = asyncio.run(sync_once(replica, address, moved))

@@ -3,19 +3,21 @@
 import asyncio
 import signal
 import time
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from rich.live import Live
 from rich.text import Text
 
+from crdt_sync.cli import sharing
 from crdt_sync.cli.output import Output
 from crdt_sync.cli.safe_text import one_line
 from crdt_sync.errors import RemoteError
 from crdt_sync.replica import Replica
 from crdt_sync.runtime import Address, Progress, keep_syncing_forever
 
-_LOOK_S = 0.5  # between two looks at the counts: quick enough for people, nothing for the disk
+_LOOK_S = 0.2  # between two looks at the counts: quick enough for people, nothing for the disk
 
 
 @dataclass(slots=True)
@@ -87,47 +89,80 @@ class Watched:
         return text.append("\n  Ctrl-C ends it; nothing is lost.", style="dim")
 
 
-def watch(replica: Replica, address: Address, output: Output) -> None:
-    """Stay in sync until a signal ends it. Raises `RemoteError` that trying again cannot mend, `StoreError`."""
+def watch(store: Path, replica: Replica, address: Address, output: Output) -> None:
+    """Stay in sync until a signal ends it. Closes and reopens the store when another command wants it.
+
+    `replica` is open and will be closed. Raises `RemoteError` that trying again cannot mend, `StoreError`.
+    """
     watched = Watched(address.url)
-    watched.look(replica)
     display: AbstractContextManager[object] = (
         Live(watched, console=output.errors, refresh_per_second=4, transient=True) if output.animated else nullcontext()
     )
-    with display:
-        asyncio.run(_until_signal(replica, address, watched, output))
-    watched.look(replica)
+    with display, sharing.watching(store):
+        asyncio.run(_Watcher(store, address, watched, output).run(replica))
     watched.problem = ""
     watched.state = "ended"
-    output.result(
-        watched.data(), f"Ended: {watched.received} received, {watched.pushed} sent, {watched.pending} pending."
-    )
+    counts = f"{watched.received} received, {watched.pushed} sent, {watched.pending} pending"
+    output.result(watched.data(), f"Ended: {counts}.")
 
 
-async def _until_signal(replica: Replica, address: Address, watched: Watched, output: Output) -> None:
-    syncing = asyncio.create_task(keep_syncing_forever(replica, address, watched.progressed, watched.failed))
-    looking = asyncio.create_task(_look(replica, watched, output))
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, syncing.cancel)
-    try:
-        with suppress(asyncio.CancelledError):
-            await asyncio.wait([syncing, looking], return_when=asyncio.FIRST_COMPLETED)
-            await (syncing if syncing.done() else looking)
-    finally:
-        looking.cancel()
-        syncing.cancel()
-        await asyncio.gather(syncing, looking, return_exceptions=True)
+class _Watcher:
+    def __init__(self, store: Path, address: Address, watched: Watched, output: Output) -> None:
+        self._store = store
+        self._address = address
+        self._watched = watched
+        self._output = output
+        self._ended = asyncio.Event()
+        self._told: dict[str, object] = {}
 
+    async def run(self, replica: Replica | None) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._ended.set)
+        while not self._ended.is_set():
+            if replica is not None:
+                with replica:
+                    await self._session(replica)
+            replica = await self._open_again()
 
-async def _look(replica: Replica, watched: Watched, output: Output) -> None:
-    """Refresh the counts, and tell what changed where nothing is drawn."""
-    told: dict[str, object] = {}
-    while True:
-        watched.look(replica)
-        now = watched.data()
-        if not output.animated and now != told:
-            told = now
-            output.result(now, watched.sentence())
-            output.flush()
+    async def _session(self, replica: Replica) -> None:
+        """Sync until the end, or until another command wants the store."""
+        self._watched.state = "connecting"
+        watched = self._watched
+        syncing = keep_syncing_forever(replica, self._address, watched.progressed, watched.failed)
+        tasks = [asyncio.create_task(work) for work in (syncing, self._look(replica), self._until_ended())]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            watched.look(replica)
+
+    async def _open_again(self) -> Replica | None:
+        if self._ended.is_set():
+            return None
+        self._watched.state = "waiting for another command"
+        self._tell()
         await asyncio.sleep(_LOOK_S)
+        return sharing.open_when_free(self._store)
+
+    async def _until_ended(self) -> None:
+        await self._ended.wait()
+
+    async def _look(self, replica: Replica) -> None:
+        """Refresh the counts; returns when another command wants the store."""
+        while not sharing.is_wanted(self._store):
+            self._watched.look(replica)
+            self._tell()
+            await asyncio.sleep(_LOOK_S)
+
+    def _tell(self) -> None:
+        """Say what changed where nothing is drawn."""
+        now = self._watched.data()
+        if not self._output.animated and now != self._told:
+            self._told = now
+            self._output.result(now, self._watched.sentence())
+            self._output.flush()

@@ -11,6 +11,7 @@ from crdt_sync.cli.demo.failures import DemoFailed
 from crdt_sync.cli.output import Output, table
 from crdt_sync.cli.safe_text import lines
 
+_BREATH_S = 0.6  # between two acts, where somebody watches
 _STYLES = ("cyan", "magenta", "yellow")
 
 
@@ -30,6 +31,8 @@ class Stage:
     def act(self, title: str) -> None:
         """A new part."""
         if not self._output.as_json:
+            if self._output.console.is_terminal:
+                time.sleep(_BREATH_S)
             self._output.text("")
             self._output.show(Rule(Text(title, style="bold"), align="left", style="dim"))
 
