@@ -1,0 +1,125 @@
+"""The command `crdt-bench`: measures what the engine promises, and mounts the simulator."""
+
+import importlib
+import importlib.util
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from typer.core import TyperGroup
+
+from benchmarks.experiments import catching_up, latency, residency, table_import, throughput
+from benchmarks.results import Outcome, machine, show, write
+
+_SIMULATOR = "benchmarks.simulator.command"
+_SIMULATE = "simulate"
+
+
+class _Group(TyperGroup):
+    """Mounts the simulator's command, and imports it only when it is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Our experiments, then the simulator where it is there."""
+        return [*super().list_commands(ctx), *([_SIMULATE] if _has_simulator() else [])]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of that name."""
+        if cmd_name == _SIMULATE and _has_simulator():
+            return typer.main.get_command(importlib.import_module(_SIMULATOR).app)
+        return super().get_command(ctx, cmd_name)
+
+
+def _has_simulator() -> bool:
+    return importlib.util.find_spec(_SIMULATOR) is not None
+
+
+app = typer.Typer(
+    cls=_Group,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Measure the engine on this machine: medians, beside the targets and a floor measured in the same run.",
+)
+
+Rounds = Annotated[int | None, typer.Option(min=1, help="Repetitions of each measurement.")]
+Out = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Write measurements.csv and summary.json into this folder.")
+]
+Small = Annotated[bool, typer.Option(help="Tiny sizes: shows that everything runs, measures nothing.")]
+
+Run = Callable[[Any], list[Outcome]]
+
+
+def _measure(experiments: list[tuple[Run, Any, Any]], rounds: int | None, small: bool, out: Path | None) -> None:
+    console = Console()
+    facts = machine()
+    outcomes: list[Outcome] = []
+    for run, sizes, tiny in experiments:
+        chosen = tiny if small else sizes()
+        if rounds is not None:
+            chosen = replace(chosen, rounds=rounds)
+        with console.status(f"{run.__module__.rpartition('.')[2].replace('_', ' ')} …"):
+            outcomes += run(chosen)
+    show(outcomes, facts, console)
+    if out is not None:
+        write(outcomes, facts, out)
+        console.print(f"written to {out}", highlight=False)
+
+
+_THROUGHPUT = (throughput.run, throughput.Sizes, throughput.SMALL)
+_LATENCY = (latency.run, latency.Sizes, latency.SMALL)
+_COLD = (catching_up.run_cold, catching_up.Sizes, catching_up.SMALL)
+_RECONNECT = (catching_up.run_reconnect, catching_up.Sizes, catching_up.SMALL)
+_IMPORT = (table_import.run, table_import.Sizes, table_import.SMALL)
+_MEMORY = (residency.run, residency.Sizes, residency.SMALL)
+
+
+@app.command("throughput")
+def _throughput(rounds: Rounds = None, small: Small = False, out: Out = None) -> None:
+    """Durable updates a second from 50 devices, beside a bare websocket forwarder."""
+    _measure([_THROUGHPUT], rounds, small, out)
+
+
+@app.command("latency")
+def _latency(rounds: Rounds = None, small: Small = False, out: Out = None) -> None:
+    """From an edit to its delivery on another device, beside one disk sync."""
+    _measure([_LATENCY], rounds, small, out)
+
+
+@app.command("cold-sync")
+def _cold_sync(rounds: Rounds = None, small: Small = False, out: Out = None) -> None:
+    """10,000 records to an empty device: seconds, and bytes on the wire."""
+    _measure([_COLD], rounds, small, out)
+
+
+@app.command("reconnect")
+def _reconnect(rounds: Rounds = None, small: Small = False, out: Out = None) -> None:
+    """Connect again after 10 of 10,000 records changed, and after none: time, round trips, bytes."""
+    _measure([_RECONNECT], rounds, small, out)
+
+
+@app.command("import")
+def _import(rounds: Rounds = None, small: Small = False, out: Out = None) -> None:
+    """Import a real table of 41,188 rows."""
+    _measure([_IMPORT], rounds, small, out)
+
+
+@app.command("memory")
+def _memory(rounds: Rounds = None, small: Small = False, out: Out = None) -> None:
+    """Resident memory and opening time with 100,000 records, on a device and on a relay with 1,000 devices."""
+    _measure([_MEMORY], rounds, small, out)
+
+
+@app.command("all")
+def _all(rounds: Rounds = None, small: Small = False, out: Out = None) -> None:
+    """Every experiment, one after the other."""
+    _measure([_THROUGHPUT, _LATENCY, _COLD, _RECONNECT, _IMPORT, _MEMORY], rounds, small, out)
+
+
+def main() -> None:
+    """Entry point of `crdt-bench`."""
+    app(prog_name="crdt-bench")

@@ -1,0 +1,1 @@
+"""The experiments: each takes its sizes, runs, and returns measurements."""

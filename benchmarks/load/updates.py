@@ -1,0 +1,56 @@
+"""Updates made in advance, so that making them costs nothing while the relay is measured."""
+
+import random
+
+from crdt_sync import ids
+from crdt_sync.clock import HybridClock
+from crdt_sync.protocol import codec
+from crdt_sync.protocol.messages import Push, PushEntry
+from crdt_sync.records import Document, Editor, Schema, bundled_schema
+
+COLLECTION = "customers"
+_FIELDS = ("phone", "city", "website", "owner", "source")
+
+
+class EditedRecord:
+    """One record of one device, and its next edit as an update of about 70 bytes."""
+
+    def __init__(self, rng: random.Random, schema: Schema, clock: HybridClock) -> None:
+        self.record = ids.new_record(COLLECTION, rng)
+        self._rng = rng
+        self._document = Document(ids.new_writer(rng))
+        self._editor = Editor(self._document, schema, clock, "bench", COLLECTION)
+        self._editor["name"] = "Bench"
+        self._known = b"\x00"
+        self._edits = 0
+
+    def next_update(self) -> bytes:
+        """Overwrite one field with a new value."""
+        self._edits += 1
+        self._editor[_FIELDS[self._edits % len(_FIELDS)]] = f"{self._rng.randrange(10**9):09d}"
+        update = self._document.diff(self._known)
+        self._known = self._document.state_vector()
+        return update
+
+
+class Device:
+    """One device with records of its own; `push` gives its next push as a frame."""
+
+    def __init__(self, seed: int, records: int, wall_clock: int) -> None:
+        rng = random.Random(seed)
+        schema = bundled_schema(COLLECTION)
+        clock = HybridClock(lambda: wall_clock)
+        self.replica = ids.new_replica(rng)
+        self._records = [EditedRecord(rng, schema, clock) for _ in range(records)]
+        self._next = 0
+        self._number = 0
+
+    def push(self, updates: int) -> bytes:
+        """The next push with that many updates, each of another record."""
+        entries = []
+        for _ in range(updates):
+            edited = self._records[self._next % len(self._records)]
+            self._next += 1
+            entries.append(PushEntry(edited.record, edited.next_update()))
+        self._number += 1
+        return codec.encode(Push(self._number, tuple(entries)))
