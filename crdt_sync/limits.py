@@ -10,6 +10,7 @@ MIB = 1024 * KIB
 # --- records -------------------------------------------------------------------------------------------------
 STAMP_MAX = (1 << 53) - 1  # stamps travel as Yjs numbers, which are JavaScript doubles
 STAMP_AHEAD_US_MAX = 5 * 60 * 1_000_000  # a device clock further ahead would win every conflict
+STAMP_FOLLOWED_US_MAX = STAMP_AHEAD_US_MAX // 2  # so that what is written after such a stamp is not refused itself
 INTEGER_EXACT_MAX = (1 << 53) - 1  # beyond it, integers travel as strings
 VALUE_BYTES_MAX = 64 * KIB  # one value, set member or log entry: a long mail fits
 TEXT_BYTES_MAX = 512 * KIB  # one text field: a book chapter
@@ -50,6 +51,18 @@ SILENCE_US_MAX = 2 * KEEPALIVE_US + 5_000_000
 BACKOFF_US_FIRST = 500_000
 BACKOFF_US_MAX = 60 * 1_000_000
 
+# --- reconciliation ------------------------------------------------------------------------------------------
+RECONCILE_FAN_OUT = 16  # parts of a split: wide enough for 100,000 records in three levels
+RECONCILE_PARTS_MAX = 64  # parts that a partner may make of one range
+RECONCILE_LEAF_RECORDS = 32  # a range with no more is listed: another level would cost a round to save 1 kB
+RECONCILE_OPEN_RANGES_TARGET = 8192  # no more splits while so many ranges are open, but for the first of a message
+RECONCILE_OPEN_RANGES_MAX = RECONCILE_OPEN_RANGES_TARGET + 1024  # that first one, on every level: 200 B each
+RECONCILE_LISTED_RECORDS_MAX = 16_384  # listed and not yet replied to: kept by the partner, 150 B each
+RECONCILE_RECORDS_MAX = 1 << 24  # records of one side: a hundred times the largest customer base tried
+RECONCILE_FRAME_BYTES_MIN = 8 * KIB  # the longest possible split fits
+RECONCILE_MESSAGES_FREE = 64  # from each side, whatever the sizes: a healthy run over few records takes 3
+RECONCILE_RECORDS_PER_MESSAGE_MIN = 64  # beyond those: one more message for so many records held or received
+
 # --- storage -------------------------------------------------------------------------------------------------
 MAP_BYTES_FIRST = 1 << 36  # 64 GiB of address space, sparse: growth is the exception
 TAIL_UPDATES_MAX = 32  # updates after a record's snapshot before a new snapshot is due
@@ -84,3 +97,5 @@ assert HELLO_BYTES_MAX >= TOKEN_LENGTH_MAX + 4 * AGENT_LENGTH_MAX + 9 * VERSIONS
 assert RECORD_BYTES_MAX >= TEXT_BYTES_MAX + VALUE_BYTES_MAX
 assert SILENCE_US_MAX > 2 * KEEPALIVE_US
 assert WORKER_CACHE_BYTES_MAX * 20 < WORKER_MEMORY_BYTES_MAX // 2
+assert RECONCILE_FAN_OUT <= RECONCILE_PARTS_MAX < RECONCILE_OPEN_RANGES_MAX - RECONCILE_OPEN_RANGES_TARGET
+assert RECONCILE_FRAME_BYTES_MIN <= FRAME_BYTES_TARGET <= FRAME_BYTES_MAX

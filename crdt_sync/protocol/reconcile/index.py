@@ -1,0 +1,218 @@
+"""Every record's digest in memory, such that any range has its count and sum at once.
+
+Sorted blocks of some hundred records, each with the running sums of its leaves. A change rewrites the sums of one
+block; `pin` shares the blocks with a `Pinned` view, and a change after that copies the one block that it touches.
+The sums over whole blocks are made when a view first needs them.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import accumulate, islice
+
+from crdt_sync.protocol.reconcile.bounds import separator
+from crdt_sync.protocol.reconcile.fingerprint import MODULUS, leaf
+
+DIGEST_BYTES = 16
+PAGE_RECORDS = 4096
+BLOCK_RECORDS = 256  # blocks are built with so many and split at twice that
+
+
+@dataclass(slots=True)
+class _Block:
+    """`sums[i]` is the sum of the first `i` leaves, not reduced; `digests` are one behind the other."""
+
+    owner: object
+    records: list[str]
+    digests: bytearray
+    sums: list[int]
+
+    def copy(self, owner: object) -> "_Block":
+        return _Block(owner, self.records.copy(), self.digests.copy(), self.sums.copy())
+
+    def digest(self, position: int) -> bytes:
+        return bytes(self.digests[position * DIGEST_BYTES : (position + 1) * DIGEST_BYTES])
+
+    def resum(self, position: int, difference: int) -> None:
+        """All sums behind `position` change by `difference`."""
+        self.sums[position + 1 :] = [total + difference for total in islice(self.sums, position + 1, None)]
+
+    def divide(self) -> "_Block":
+        """Cut off and return the upper half."""
+        half = len(self.records) // 2
+        base = self.sums[half]
+        upper = _Block(
+            self.owner,
+            self.records[half:],
+            self.digests[half * DIGEST_BYTES :],
+            [total - base for total in self.sums[half:]],
+        )
+        del self.records[half:], self.digests[half * DIGEST_BYTES :], self.sums[half + 1 :]
+        return upper
+
+
+class Index:
+    """The digests of all records of this side, as they are now. Not thread-safe."""
+
+    def __init__(self, entries: Iterable[tuple[str, bytes]] = ()) -> None:
+        """Build from entries in strictly ascending order of their record ids. Raises `ValueError`."""
+        self._owner = object()
+        self._blocks: list[_Block] = []
+        self._last: list[str] = []  # the last record of each block
+        self._count = 0
+        remaining = iter(entries)
+        while chunk := list(islice(remaining, BLOCK_RECORDS)):
+            self._append(chunk)
+
+    @classmethod
+    def load(cls, page: Callable[[str, int], list[tuple[str, bytes | None]]]) -> tuple["Index", list[str]]:
+        """Build from `page(after, limit)`, as `Store.digests` has it; also the records without a digest.
+
+        A run is blind to those: give each a digest and call `put` before the index is used.
+        """
+        stale: list[str] = []
+
+        def entries() -> Iterable[tuple[str, bytes]]:
+            after = ""
+            while rows := page(after, PAGE_RECORDS):
+                for record, digest in rows:
+                    if digest is None:
+                        stale.append(record)
+                    else:
+                        yield record, digest
+                after = rows[-1][0]
+
+        return cls(entries()), stale
+
+    def __len__(self) -> int:
+        return self._count
+
+    def put(self, record: str, digest: bytes) -> None:
+        """Take over a record's new digest; call it when the commit that made it is durable."""
+        if len(digest) != DIGEST_BYTES:
+            raise ValueError(f"a digest has {DIGEST_BYTES} bytes, not {len(digest)}")
+        if not self._blocks:
+            self._append([(record, digest)])
+            return
+        number = min(bisect_left(self._last, record), len(self._blocks) - 1)
+        block = self._own(number)
+        position = bisect_left(block.records, record)
+        if position < len(block.records) and block.records[position] == record:
+            block.resum(position, leaf(record, digest) - block.sums[position + 1] + block.sums[position])
+            block.digests[position * DIGEST_BYTES : (position + 1) * DIGEST_BYTES] = digest
+            return
+        block.records.insert(position, record)
+        block.digests[position * DIGEST_BYTES : position * DIGEST_BYTES] = digest
+        block.sums.insert(position + 1, block.sums[position])
+        block.resum(position, leaf(record, digest))
+        self._count += 1
+        if len(block.records) >= 2 * BLOCK_RECORDS:
+            upper = block.divide()
+            self._blocks.insert(number + 1, upper)
+            self._last.insert(number + 1, upper.records[-1])
+        self._last[number] = block.records[-1]
+
+    def remove(self, record: str) -> None:
+        """Leave out a record that is no longer held, or whose digest is not known; no matter if it is not there."""
+        number = bisect_left(self._last, record)
+        if number == len(self._blocks):
+            return
+        position = bisect_left(self._blocks[number].records, record)
+        if self._blocks[number].records[position] != record:
+            return
+        block = self._own(number)
+        block.resum(position, block.sums[position] - block.sums[position + 1])
+        del block.records[position], block.sums[position + 1]
+        del block.digests[position * DIGEST_BYTES : (position + 1) * DIGEST_BYTES]
+        self._count -= 1
+        if block.records:
+            self._last[number] = block.records[-1]
+        else:
+            del self._blocks[number], self._last[number]
+
+    def pin(self) -> "Pinned":
+        """A view of the present state, which later changes leave alone."""
+        self._owner = object()
+        return Pinned(self._blocks.copy(), self._last.copy())
+
+    def copy(self) -> "Index":
+        """A second index with the same content, sharing what neither has changed since."""
+        twin = Index()
+        self._owner = object()
+        twin._blocks, twin._last, twin._count = self._blocks.copy(), self._last.copy(), self._count
+        return twin
+
+    def _own(self, number: int) -> _Block:
+        block = self._blocks[number]
+        if block.owner is not self._owner:
+            block = self._blocks[number] = block.copy(self._owner)
+        return block
+
+    def _append(self, entries: list[tuple[str, bytes]]) -> None:
+        records = [record for record, _ in entries]
+        digests = bytearray().join([digest for _, digest in entries])
+        if any(len(digest) != DIGEST_BYTES for _, digest in entries):
+            raise ValueError(f"a digest does not have {DIGEST_BYTES} bytes")
+        if any(
+            left >= right for left, right in zip([*self._last[-1:], *records], records[not self._last :], strict=False)
+        ):
+            raise ValueError("the records are not in strictly ascending order")
+        sums = list(accumulate([leaf(record, digest) for record, digest in entries], initial=0))
+        self._blocks.append(_Block(self._owner, records, digests, sums))
+        self._last.append(records[-1])
+        self._count += len(records)
+
+
+class Pinned:
+    """A `View` of an index as it was when it was pinned."""
+
+    def __init__(self, blocks: list[_Block], last: list[str]) -> None:
+        self._blocks = blocks
+        self._last = last
+        self._ranks = list(accumulate((len(block.records) for block in blocks), initial=0))
+        self._sums = list(accumulate((block.sums[-1] for block in blocks), initial=0))
+
+    def __len__(self) -> int:
+        return self._ranks[-1]
+
+    def aggregate(self, after: str, through: str | None) -> tuple[int, int]:
+        """See `View`."""
+        count, total = self._below(through)
+        count_before, total_before = self._below(after)
+        return count - count_before, (total - total_before) % MODULUS
+
+    def split(self, after: str, through: str | None, parts: int) -> list[str]:
+        """See `View`."""
+        first, count = self._below(after)[0], self._below(through)[0]
+        count -= first
+        if count < parts:
+            raise ValueError(f"{count} records do not make {parts} parts")
+        cuts = (first + count * part // parts for part in range(1, parts))
+        return [separator(self._record(cut - 1), self._record(cut)) for cut in cuts]
+
+    def items(self, after: str, through: str | None, limit: int) -> list[tuple[str, bytes]]:
+        """See `View`."""
+        rank, end = self._below(after)[0], self._below(through)[0]
+        end = min(end, rank + limit)
+        found: list[tuple[str, bytes]] = []
+        while rank < end:
+            number = bisect_right(self._ranks, rank) - 1
+            block = self._blocks[number]
+            start = rank - self._ranks[number]
+            stop = min(len(block.records), end - self._ranks[number])
+            found.extend((block.records[position], block.digest(position)) for position in range(start, stop))
+            rank += stop - start
+        return found
+
+    def _below(self, bound: str | None) -> tuple[int, int]:
+        """Count and sum (not reduced) of the records up to and including `bound`."""
+        number = len(self._blocks) if bound is None else bisect_right(self._last, bound)
+        if bound is None or number == len(self._blocks):
+            return self._ranks[-1], self._sums[-1]
+        block = self._blocks[number]
+        position = bisect_right(block.records, bound)
+        return self._ranks[number] + position, self._sums[number] + block.sums[position]
+
+    def _record(self, rank: int) -> str:
+        number = bisect_right(self._ranks, rank) - 1
+        return self._blocks[number].records[rank - self._ranks[number]]
