@@ -42,6 +42,7 @@ from relay.hub import (
     StoredUpdates,
 )
 from relay.observability import Metrics
+from relay.uncommitted import Uncommitted
 from relay.worker.pool import IntegrationPool
 from relay.worker.process import WorkerUnavailable
 from relay.worker.values import Item
@@ -101,7 +102,7 @@ class Engine:
         self._loop = asyncio.get_running_loop()
         self._seats: dict[int, _Seat] = {}
         self._held: dict[int, _Seat] = {}  # seats whose links wait to read on
-        self._uncommitted: dict[str, dict[int, tuple[bytes, ...]]] = {}  # by record and commit
+        self._uncommitted = Uncommitted()
         self._tasks: set[asyncio.Task[None]] = set()
         self._digesting = asyncio.Lock()
         self._idle = asyncio.Event()
@@ -164,8 +165,7 @@ class Engine:
         except StoreError as error:
             self._unreadable(session, error)
         self._pump()
-        if self.hub.wants_room(session):
-            self.fill(session)
+        self.fill(session)
 
     def fill(self, session: int) -> None:
         """The device's link may have room: send one piece of what waits, and come back for the next."""
@@ -292,22 +292,17 @@ class Engine:
 
     def _commit(self, effect: Commit) -> None:
         now = self._wall_clock()
-        for change in effect.changes:
-            self._uncommitted.setdefault(change.record, {})[effect.number] = change.updates
+        self._uncommitted.begin(effect.number, effect.changes)
         batch = Batch(changes=tuple(_change(change, now) for change in effect.changes))
         begun = time.perf_counter()
         future = self.writer.submit(batch, failures=self._failures_known)
         future.add_done_callback(lambda done: self._loop.call_soon_threadsafe(self._committed, effect, begun, done))
 
     def _committed(self, effect: Commit, begun: float, future: "Future[Committed]") -> None:
-        for change in effect.changes:
-            waiting = self._uncommitted[change.record]
-            del waiting[effect.number]
-            if not waiting:
-                del self._uncommitted[change.record]
+        error = future.exception()
+        self._uncommitted.end(effect.number, effect.changes, failed=error is not None)
         if self.stopped:
             return
-        error = future.exception()
         if error is None:
             self.health.commit_succeeded()
             self.metrics.commit_seconds.observe(time.perf_counter() - begun)
@@ -396,8 +391,7 @@ class Engine:
 
     def _load(self, record: str) -> Sequence[bytes]:
         stored = self.store.load(record).updates
-        waiting = self._uncommitted.get(record)
-        return [*stored, *(update for updates in waiting.values() for update in updates)] if waiting else stored
+        return [*stored, *self._uncommitted.of(record)] if record in self._uncommitted else stored
 
     def _snapshot_due(self, record: str) -> bool:
         try:
