@@ -24,6 +24,7 @@ from relay.hub import (
     ReadDigests,
     StoredUpdates,
 )
+from relay.uncommitted import Uncommitted
 from relay.worker.values import Item
 
 RefreshProcess = Generator["int | Turn", None, "StoreError | None"]
@@ -79,7 +80,7 @@ class RelayHost(Host):
         self.pool = Pool(scheduler, self._load, rng, documents_max, latency_max, kill)
         self.writer = Writer(self, scheduler, disk, rng, latency_max)
         self.seats: dict[int, Seat] = {}
-        self._uncommitted: dict[str, dict[int, tuple[bytes, ...]]] = {}
+        self._uncommitted = Uncommitted()
         self._digesting = Turn()
         self._failures_known = 0
 
@@ -187,17 +188,12 @@ class RelayHost(Host):
 
     def _commit(self, effect: Commit) -> None:
         now = self._wall_clock()
-        for change in effect.changes:
-            self._uncommitted.setdefault(change.record, {})[effect.number] = change.updates
+        self._uncommitted.begin(effect.number, effect.changes)
         batch = Batch(changes=tuple(_change(change, now) for change in effect.changes))
         self.writer.submit(batch, lambda outcome: self._committed(effect, outcome), self._failures_known)
 
     def _committed(self, effect: Commit, outcome: Committed | StoreError) -> None:
-        for change in effect.changes:
-            waiting = self._uncommitted[change.record]
-            del waiting[effect.number]
-            if not waiting:
-                del self._uncommitted[change.record]
+        self._uncommitted.end(effect.number, effect.changes, failed=not isinstance(outcome, Committed))
         if isinstance(outcome, Committed):
             self.hub.committed(effect.number, outcome.seqs, self._now())
         else:
@@ -259,8 +255,7 @@ class RelayHost(Host):
 
     def _load(self, record: str) -> Sequence[bytes]:
         stored = self.disk.load(record).updates
-        waiting = self._uncommitted.get(record)
-        return [*stored, *(update for updates in waiting.values() for update in updates)] if waiting else stored
+        return [*stored, *self._uncommitted.of(record)] if record in self._uncommitted else stored
 
     def _snapshot_due(self, record: str) -> bool:
         head = self.disk.record_head(record)

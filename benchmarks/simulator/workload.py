@@ -9,6 +9,7 @@ from benchmarks.simulator.failure import Failure
 from benchmarks.simulator.ledger import Ledger
 from crdt_sync import ids
 from crdt_sync.errors import StoreError, UsageError
+from crdt_sync.limits import STAMP_FOLLOWED_US_MAX
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.replica import EditedRecord
 
@@ -102,7 +103,8 @@ class Workload:
             return
         edit = self._ledger.add(device.name, record, before[:2], after[:2], counted)
         for root in edit.added:
-            if root[:2] in ("c.", "l.") and after[2][root] < before[2].get(root, 0):
+            seen = before[2].get(root, 0)
+            if root[:2] == "c." and after[2][root] < seen <= device.replica.clock.now() + STAMP_FOLLOWED_US_MAX:
                 raise Failure("stamps", f"{device.name} wrote {root} of {record} with a stamp before one it had seen")
 
     # --- actions ---------------------------------------------------------------------------------------------

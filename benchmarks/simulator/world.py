@@ -213,7 +213,10 @@ class World:
         return [
             device.name
             for device in self.devices
-            if not any(talk.settled and talk.partner.cursor == head for talk in device.conversations)
+            if not any(
+                talk.settled and talk.partner.cursor == head and device.disk.outbox_count(talk.partner.id) == (0, 0)
+                for talk in device.conversations
+            )
         ]
 
     def _unrest(self) -> str:
