@@ -8,13 +8,14 @@ import logging
 import os
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import structlog
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
+from websockets.protocol import State
 from websockets.typing import Origin, Subprotocol
 
 from crdt_sync.errors import InvalidSettings, StoreError, StoreMissing, UsageError
@@ -40,12 +41,20 @@ class Relay:
     """A running relay. Make it with `start`, end it with `stop`."""
 
     def __init__(
-        self, settings: Settings, store: LmdbStore, engine: Engine, server: Server, observed: ObservabilityServer | None
+        self,
+        settings: Settings,
+        store: LmdbStore,
+        engine: Engine,
+        server: Server,
+        websockets: set[ServerConnection],
+        observed: ObservabilityServer | None,
     ) -> None:
         self.settings = settings
         self.store = store
         self.engine = engine
         self._server = server
+        self._websockets = websockets
+        self._port = int(next(iter(server.sockets)).getsockname()[1])
         self._observed = observed
         self._control: ControlServer | None = None
         self._started_at = time.time()
@@ -69,9 +78,10 @@ class Relay:
             observed = await _observe(settings, engine)
             if observed is not None:
                 started.push_async_callback(observed.stop)
-            server = await _listen(settings, engine, certificate, send_timeout_s)
+            websockets: set[ServerConnection] = set()
+            server = await _listen(settings, engine, certificate, send_timeout_s, websockets)
             started.callback(server.close)
-            relay = cls(settings, store, engine, server, observed)
+            relay = cls(settings, store, engine, server, websockets, observed)
             relay._control = await ControlServer.start(
                 store.path, {"status": relay._status, "backup": relay._backup, "compact": relay._compact}
             )
@@ -81,7 +91,7 @@ class Relay:
     @property
     def port(self) -> int:
         """The port that the relay listens on."""
-        return int(next(iter(self._server.sockets)).getsockname()[1])
+        return self._port
 
     @property
     def url(self) -> str:
@@ -107,13 +117,18 @@ class Relay:
 
     async def _close_links(self) -> None:
         """Wait until every device has taken its bye, then cut off those that have not."""
+        self._cut_off(lambda websocket: websocket.state is State.CONNECTING)
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT_S + 0.5):
                 await self._server.wait_closed()
         except TimeoutError:
-            for websocket in list(self._server.all_connections):
-                websocket.transport.abort()
+            self._cut_off(lambda _: True)
             await self._server.wait_closed()
+
+    def _cut_off(self, chosen: Callable[[ServerConnection], bool]) -> None:
+        for websocket in list(self._websockets):
+            if chosen(websocket):
+                websocket.transport.abort()
 
     # --- what the operator sees ------------------------------------------------------------------------------
 
@@ -184,14 +199,37 @@ async def _observe(settings: Settings, engine: Engine) -> ObservabilityServer | 
     return await ObservabilityServer.start(settings.metrics_host, settings.metrics_port, app)
 
 
+class _Websocket(ServerConnection):
+    """A connection that is known from its first byte on, so that it can be cut off before it says a word."""
+
+    known: ClassVar[set[ServerConnection]]
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See `asyncio.Protocol`."""
+        self.known.add(self)
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See `asyncio.Protocol`."""
+        self.known.discard(self)
+        super().connection_lost(exc)
+
+
 async def _listen(
-    settings: Settings, engine: Engine, certificate: ssl.SSLContext | None, send_timeout_s: float
+    settings: Settings,
+    engine: Engine,
+    certificate: ssl.SSLContext | None,
+    send_timeout_s: float,
+    websockets: set[ServerConnection],
 ) -> Server:
+    class Websocket(_Websocket):
+        known = websockets
+
     async def handle(websocket: ServerConnection) -> None:
         await DeviceLink(websocket, engine, send_timeout_s).read()
 
     def turn_away(websocket: ServerConnection, _: Request) -> Response | None:
-        if len(engine.hub) < settings.sessions_max + _STRANGERS_MAX:
+        if len(websockets) <= settings.sessions_max + _STRANGERS_MAX:
             return None
         return websocket.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, "The relay serves as many as it may.\n")
 
@@ -206,6 +244,7 @@ async def _listen(
             handle,
             settings.host,
             settings.port,
+            create_connection=Websocket,
             origins=origins,
             process_request=turn_away,
             subprotocols=[Subprotocol(SUBPROTOCOL)],

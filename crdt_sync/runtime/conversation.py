@@ -77,6 +77,8 @@ class Conversation:
         self._work: deque[Effect] = deque()
         self._kick_sender = asyncio.Event()
         self._kick_worker = asyncio.Event()
+        self._kick_timer = asyncio.Event()
+        self._timer_at = 0
         self._state_changed = asyncio.Event()
         self._closed: Closed | None = None
         self._receipts: dict[int, asyncio.Future[Receipt]] = {}
@@ -208,7 +210,12 @@ class Conversation:
     async def _keep_time(self) -> None:
         assert self._dialer is not None
         while (timer := self._dialer.next_timer()) is not None:
-            await asyncio.sleep(max(0.0, (timer - self._now()) / 1e6))
+            self._timer_at = timer
+            self._kick_timer.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, (timer - self._now()) / 1e6)):
+                    await self._kick_timer.wait()
+                continue  # a nearer time was set meanwhile
             self._dialer.timer(self._now())
             self._pump()
         await asyncio.Event().wait()
@@ -289,6 +296,9 @@ class Conversation:
         self._kick_sender.set()
         if self._work:
             self._kick_worker.set()
+        timer = self._dialer.next_timer()
+        if timer is None or timer < self._timer_at:
+            self._kick_timer.set()
         self._state_changed.set()
         if self._on_progress is not None:
             self._on_progress(self.progress)

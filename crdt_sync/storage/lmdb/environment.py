@@ -154,8 +154,9 @@ class Environment:
         return self._map_bytes
 
     def check_open(self) -> None:
-        """Raise `StoreClosed` or `StoreFailed` unless it can be used."""
-        self._usable()
+        """Raise `StoreClosed` or `StoreFailed` unless it can be used; waits while it is being opened again."""
+        with self._reading:
+            self._usable()
 
     def close(self) -> None:
         """Close it; doing it twice is harmless."""

@@ -1,0 +1,291 @@
+"""The disk fails, the worker fails: nothing acknowledged is lost, nobody waits for ever, and it ends by itself."""
+
+import asyncio
+import itertools
+import os
+import signal
+import threading
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import lmdb
+import pytest
+
+from crdt_sync import Address, Replica, bundled_schema
+from crdt_sync.errors import StoreCorrupt, StoreFailed
+from crdt_sync.protocol.messages import Receipt, ReceiptRequest, VerdictCode
+from crdt_sync.runtime import sync_once
+from crdt_sync.storage.lmdb import environment
+from relay import health
+from relay.server import Relay
+from relay.worker.process import WorkerUnavailable
+
+from .devices import Device, eventually, running, seen, stored_markers, update
+
+
+def serve(scenario: Callable[[Relay], Awaitable[None]], data: Path) -> None:
+    async def whole() -> None:
+        async with running(data) as relay:
+            await scenario(relay)
+
+    asyncio.run(whole())
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "_PROBE_EVERY_S", 0.02)
+
+
+class Disk:
+    """Commits of the store, which fail while `error` is set."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.error: Callable[[], Exception] | None = None
+        self.failed = 0
+        commit = environment.commit
+
+        def failing(transaction: Any) -> None:
+            if self.error is not None:
+                self.failed += 1
+                raise self.error()
+            commit(transaction)
+
+        monkeypatch.setattr(environment, "commit", failing)
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    return Disk(monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (lambda: lmdb.DiskError("mdb_txn_commit: No space left on device"), "store_full"),
+        (lambda: lmdb.Error("mdb_txn_commit: Input/output error"), "store_failed"),
+        (lambda: lmdb.PanicError("MDB_PANIC"), "store_failed"),
+    ],
+)
+def test_while_the_disk_fails_pushes_are_answered_retry_and_stored_later(
+    tmp_path: Path, disk: Disk, error: Callable[[], Exception], code: str
+) -> None:
+    async def scenario(relay: Relay) -> None:
+        async with await Device.join(relay.url, follow=False) as device:
+            assert await device.store(("customers/a", update(1))) == [VerdictCode.ACCEPTED]
+            disk.error = error
+            again = ("customers/a", update(2))
+            assert await device.store(again) == [VerdictCode.RETRY]
+            assert relay.engine.unready() == f"{code}: the last commit failed"
+            assert await device.store(again, ("customers/b", update(3))) == [VerdictCode.RETRY] * 2
+            disk.error = None
+            await eventually("ready again by itself", lambda: relay.engine.unready() is None)
+            assert await device.store(again, ("customers/b", update(3))) == [VerdictCode.ACCEPTED] * 2
+        assert seen(relay.store.load("customers/a").updates) == {1, 2}
+
+    serve(scenario, tmp_path)
+
+
+def test_a_disk_that_fails_now_and_then_loses_nothing_that_was_acknowledged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acknowledged: dict[str, set[object]] = {}
+
+    async def scenario(relay: Relay) -> None:
+        commits = itertools.count()
+        commit = environment.commit
+
+        def moody(transaction: Any) -> None:
+            if next(commits) % 3 == 1:
+                raise lmdb.DiskError("mdb_txn_commit: No space left on device")
+            commit(transaction)
+
+        monkeypatch.setattr(environment, "commit", moody)
+
+        async def write(name: str) -> None:
+            async with await Device.join(relay.url) as device:
+                for number in range(40):
+                    waiting = [(f"customers/{number % 5}", f"{name}{number}{part}") for part in "xy"]
+                    while waiting:
+                        verdicts = await device.store(*((record, update(marker)) for record, marker in waiting))
+                        for (record, marker), verdict in zip(waiting, verdicts, strict=True):
+                            if verdict is VerdictCode.ACCEPTED:
+                                acknowledged.setdefault(record, set()).add(marker)
+                        waiting = [
+                            entry
+                            for entry, verdict in zip(waiting, verdicts, strict=True)
+                            if verdict is not VerdictCode.ACCEPTED
+                        ]
+
+        await asyncio.gather(*(write(name) for name in "abcd"))
+        assert relay.engine.writer.metrics.failures > 3
+        monkeypatch.setattr(environment, "commit", commit)
+
+    serve(scenario, tmp_path)
+    stored = stored_markers(tmp_path)
+    assert sum(len(markers) for markers in acknowledged.values()) == 4 * 40 * 2
+    for record, markers in acknowledged.items():
+        assert markers <= stored[record]
+
+
+def test_a_replica_whose_relay_has_a_full_disk_keeps_its_edits_and_delivers_them_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("crdt_sync.protocol.dialer._RETRY_AFTER_US", 50_000)
+
+    async def scenario(relay: Relay) -> None:
+        replica = Replica.create(tmp_path / "anna", "anna", [bundled_schema("customers")])
+        with replica.edit("customers") as customer:
+            customer["name"] = "Zoë"
+        commit = environment.commit
+
+        def full(transaction: Any) -> None:
+            # The device's own commits are made by threads of its own.
+            if threading.current_thread().name == "store-writer" and not freed.is_set():
+                failed.append(1)
+                raise lmdb.DiskError("mdb_txn_commit: No space left on device")
+            commit(transaction)
+
+        failed: list[int] = []
+        freed = threading.Event()
+        monkeypatch.setattr(environment, "commit", full)
+        syncing = asyncio.create_task(sync_once(replica, Address(relay.url)))
+        await eventually("retried", lambda: len(failed) > 3)
+        assert replica.record_status(customer.record).state == "pending"
+        freed.set()
+        progress = await asyncio.wait_for(syncing, 20)
+        assert progress.pushed == 1
+        assert replica.record_status(customer.record).state == "stored"
+        replica.close()
+
+    serve(scenario, tmp_path / "relay")
+
+
+def test_an_error_that_nobody_foresaw_is_answered_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(relay: Relay) -> None:
+        async with await Device.join(relay.url) as device:
+            commit, integrate = relay.store.commit, relay.engine.pool.integrate
+            monkeypatch.setattr(relay.store, "commit", lambda batches: 1 // 0)
+            assert await device.store(("customers/a", update(1))) == [VerdictCode.RETRY]
+            assert relay.engine.unready() is not None
+            monkeypatch.setattr(relay.store, "commit", commit)
+            monkeypatch.setattr(relay.engine.pool, "integrate", lambda *_: 1 // 0)
+            assert await device.store(("customers/a", update(1))) == [VerdictCode.RETRY]
+            monkeypatch.setattr(relay.engine.pool, "integrate", integrate)
+            while await device.store(("customers/a", update(1))) != [VerdictCode.ACCEPTED]:
+                pass
+
+    serve(scenario, tmp_path)
+
+
+def test_without_a_worker_the_relay_is_not_ready_and_recovers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(relay: Relay) -> None:
+        integrate = relay.engine.pool.integrate
+
+        async def unavailable(*_: object) -> None:
+            raise WorkerUnavailable("no processes left", "Free some.")
+
+        monkeypatch.setattr(relay.engine.pool, "integrate", unavailable)
+        async with await Device.join(relay.url) as device:
+            assert await device.store(("customers/a", update(1))) == [VerdictCode.RETRY]
+            assert relay.engine.unready() == "worker_unavailable: no integration worker"
+            monkeypatch.setattr(relay.engine.pool, "integrate", integrate)
+            await eventually("ready again by itself", lambda: relay.engine.unready() is None)
+            assert await device.store(("customers/a", update(1))) == [VerdictCode.ACCEPTED]
+
+    serve(scenario, tmp_path)
+
+
+def test_a_receipt_that_cannot_be_made_ends_that_session_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(relay: Relay) -> None:
+        async with await Device.join(relay.url) as device, await Device.join(relay.url) as other:
+            await device.store(("customers/a", update(1)))
+            digests = relay.engine.pool.digests
+
+            async def unavailable(*_: object) -> None:
+                raise WorkerUnavailable("no processes left", "Free some.")
+
+            monkeypatch.setattr(relay.engine.pool, "digests", unavailable)
+            await device.send(ReceiptRequest(1))
+            bye = await device.bye()
+            assert bye.code == "unavailable"
+            assert bye.retry_after_ms
+            monkeypatch.setattr(relay.engine.pool, "digests", digests)
+            await other.send(ReceiptRequest(1))
+            assert (await other.expect(Receipt)).count == 1
+
+    serve(scenario, tmp_path)
+
+
+def test_a_store_that_cannot_be_read_ends_sessions_politely(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(relay: Relay) -> None:
+        head = relay.store.head
+
+        def failing() -> int:
+            raise StoreFailed("the store failed and could not be opened again", "Check the disk.")
+
+        monkeypatch.setattr(relay.store, "head", failing)
+        async with await Device.open(relay.url) as device:
+            await device.hello()
+            bye = await device.bye()
+            assert bye.code == "unavailable"
+            assert bye.retry_after_ms
+        monkeypatch.setattr(relay.store, "head", head)
+        async with await Device.join(relay.url) as device:
+            assert await device.store(("customers/a", update(1))) == [VerdictCode.ACCEPTED]
+
+    serve(scenario, tmp_path)
+
+
+def test_a_corrupt_record_is_answered_retry_and_the_others_are_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(relay: Relay) -> None:
+        load = relay.store.load
+
+        def damaged(record: str) -> Any:
+            if record == "customers/bad":
+                raise StoreCorrupt("a stored value does not match its checksum", record=record)
+            return load(record)
+
+        monkeypatch.setattr(relay.store, "load", damaged)
+        async with await Device.join(relay.url) as device:
+            verdicts = await device.store(("customers/bad", update(1)), ("customers/good", update(2)))
+            assert verdicts == [VerdictCode.RETRY, VerdictCode.ACCEPTED]
+
+    serve(scenario, tmp_path)
+
+
+def test_workers_that_are_killed_under_load_are_noticed_by_nobody(tmp_path: Path) -> None:
+    steady_kills: list[int] = []
+
+    async def scenario(relay: Relay) -> None:
+        stop = asyncio.Event()
+
+        async def kill() -> None:
+            while not stop.is_set():
+                pid = relay.engine.pool.pid
+                if pid is not None:
+                    os.kill(pid, signal.SIGKILL)
+                    steady_kills.append(pid)
+                await asyncio.sleep(0.3)
+
+        async def write(name: str) -> None:
+            async with await Device.join(relay.url) as device:
+                for number in range(100):
+                    marker = f"{name}{number}"
+                    pushed = (f"customers/{number % 7}", update(marker))
+                    assert await device.store(pushed) == [VerdictCode.ACCEPTED]
+                    markers.setdefault(pushed[0], set()).add(marker)
+                    await asyncio.sleep(0.01)
+
+        killing = asyncio.create_task(kill())
+        await asyncio.gather(*(write(name) for name in "abc"))
+        stop.set()
+        await killing
+        assert len(steady_kills) >= 3
+        assert relay.engine.pool.kills >= 3
+
+    markers: dict[str, set[object]] = {}
+    serve(scenario, tmp_path)
+    assert stored_markers(tmp_path) == markers

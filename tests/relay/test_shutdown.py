@@ -1,0 +1,196 @@
+"""A relay that is told to stop loses nothing, keeps nobody waiting, and goes on where it stopped."""
+
+import asyncio
+import socket
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from crdt_sync.protocol.messages import Ack, Bye, Changes, Resume, Updates, VerdictCode, Welcome
+from crdt_sync.storage.lmdb import environment
+from relay import server
+
+from .devices import Device, eventually, running, stored_markers, update
+
+
+def test_everybody_hears_when_to_come_back(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as relay:
+            devices = [await Device.join(relay.url) for _ in range(20)]
+            stopping = asyncio.create_task(relay.stop())
+            for device in devices:
+                bye = await device.bye()
+                assert (bye.code, bye.retry_after_ms) == ("going_away", 2000)
+            await stopping
+            with pytest.raises(OSError, match="Connect call failed"):
+                await Device.open(relay.url)
+
+    asyncio.run(scenario())
+
+
+def test_what_was_taken_is_stored_and_acknowledged_before_the_bye(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow_disk = threading.Event()
+    commit = environment.commit
+
+    def slow(transaction: Any) -> None:
+        slow_disk.wait(5)
+        commit(transaction)
+
+    async def scenario() -> None:
+        async with running(tmp_path) as relay:
+            monkeypatch.setattr(environment, "commit", slow)
+            async with await Device.join(relay.url, follow=False) as device:
+                for number in range(10):
+                    await device.push(("customers/a", update(number)))
+                await eventually("taken", lambda: len(next(iter(relay.engine.hub._clients.values())).pushes) == 10)
+                stopping = asyncio.create_task(relay.stop())
+                await eventually("stopping", lambda: relay.engine.stopping)
+                slow_disk.set()
+                verdicts: list[VerdictCode] = []
+                while not isinstance(message := await device.receive(), Bye):
+                    if isinstance(message, Ack):
+                        verdicts += [verdict.code for verdict in message.verdicts]
+                assert verdicts == [VerdictCode.ACCEPTED] * 10
+                await stopping
+
+    asyncio.run(scenario())
+
+
+def test_under_load_nothing_acknowledged_is_lost_and_the_restart_resumes(tmp_path: Path) -> None:
+    acknowledged: dict[str, set[object]] = {}
+    standing: list[Resume] = []
+
+    async def write(url: str, name: str) -> None:
+        device = await Device.join(url, follow=False)
+        sent: dict[int, tuple[str, str]] = {}
+
+        async def pour() -> None:
+            for number in range(100_000):
+                record, marker = f"customers/{number % 9}", f"{name}{number}"
+                sent[number + 1] = (record, marker)
+                await device.push((record, update(marker)))
+
+        async def read() -> None:
+            answered = 0
+            while True:
+                message = await device.receive()
+                if isinstance(message, Ack):
+                    for verdict in message.verdicts:
+                        answered += 1
+                        if verdict.code is VerdictCode.ACCEPTED:
+                            record, marker = sent[answered]
+                            acknowledged.setdefault(record, set()).add(marker)
+
+        await asyncio.gather(pour(), read(), return_exceptions=True)
+
+    async def follow(url: str) -> None:
+        device = await Device.open(url)
+        await device.hello()
+        epoch = (await device.expect(Welcome)).epoch
+        cursor = 0
+        try:
+            while True:
+                message = await device.receive()
+                if isinstance(message, Changes | Updates) and message.cursor is not None:
+                    cursor = message.cursor
+        except ConnectionClosed:
+            standing.append(Resume(epoch, cursor))
+
+    async def scenario() -> None:
+        async with running(tmp_path) as relay:
+            working = [asyncio.create_task(write(relay.url, name)) for name in "abc"]
+            following = asyncio.create_task(follow(relay.url))
+            await eventually("some are stored", lambda: relay.store.head() > 200)
+            begun = time.monotonic()
+            await relay.stop()
+            print("STOP", time.monotonic() - begun)
+            assert time.monotonic() - begun < 5
+            await asyncio.wait_for(asyncio.gather(*working, following), 20)
+        total = sum(len(markers) for markers in acknowledged.values())
+        assert total >= 200
+        async with running(tmp_path) as relay:
+            assert relay.store.head() >= total
+            device = await Device.join(relay.url, resume=standing[0])
+            welcome = device.received[0]
+            assert isinstance(welcome, Welcome)
+            assert (welcome.epoch, welcome.mode) == (standing[0].epoch, 0)
+            await device.catch_up()
+            assert await device.store(("customers/0", update("after"))) == [VerdictCode.ACCEPTED]
+            await device.close()
+
+    asyncio.run(scenario())
+    stored = stored_markers(tmp_path)
+    for record, markers in acknowledged.items():
+        assert markers <= stored[record]
+
+
+def test_stuck_devices_do_not_hold_it_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("relay.link.CLOSE_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(server, "CLOSE_TIMEOUT_S", 0.3)
+
+    async def scenario() -> None:
+        async with running(tmp_path) as relay:
+            stuck = [await Device.join(relay.url, small_buffers=True) for _ in range(3)]
+            for websocket in relay._server.all_connections:
+                link = websocket.transport.get_extra_info("socket")
+                link.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+            mute = socket.create_connection(("127.0.0.1", relay.port))  # connected, and not a word of HTTP
+            writer = await Device.join(relay.url)
+            for number in range(60):
+                assert await writer.store((f"customers/{number}", update(number, 20_000))) == [VerdictCode.ACCEPTED]
+            begun = time.monotonic()
+            await relay.stop()
+            assert time.monotonic() - begun < 3
+            assert not relay._server.all_connections
+            for device in stuck:
+                device.websocket.transport.abort()
+            mute.close()
+            await writer.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_disk_that_hangs_does_not_hold_it_up_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_GRACE_S", 0.1)
+    hanging = threading.Event()
+    commit = environment.commit
+
+    def hang(transaction: Any) -> None:
+        hanging.wait(10)
+        commit(transaction)
+
+    async def scenario() -> None:
+        async with running(tmp_path) as relay:
+            monkeypatch.setattr(environment, "commit", hang)
+            device = await Device.join(relay.url)
+            await device.push(("customers/a", update(1)))
+            await eventually("taken", lambda: bool(relay.engine._uncommitted))
+            stopping = asyncio.create_task(relay.stop())
+            bye = await device.bye()
+            assert bye.code == "going_away"
+            assert not any(isinstance(message, Ack) for message in device.received)
+            hanging.set()
+            await stopping
+
+    asyncio.run(scenario())
+    assert stored_markers(tmp_path) == {"customers/a": {1}}
+
+
+def test_nothing_is_left_running(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path, metrics=True, metrics_port=0) as relay:
+            for number in range(5):
+                async with await Device.join(relay.url) as device:
+                    await device.store(("customers/a", update(number)))
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        assert not left
+
+    threads = threading.active_count()
+    asyncio.run(scenario())
+    assert threading.active_count() <= threads
