@@ -72,9 +72,9 @@ class _Composing:
             case Compare(equal=True):
                 return self._equal()
             case Compare(theirs=theirs, ours=ours):
-                if parts := self._choice.parts(ours, theirs.count):
+                if parts := self._choice.parts(ours, theirs.records):
                     return self._split(todo, parts)
-                return self._list(todo, ours, theirs.count)
+                return self._list(todo, ours, theirs.records)
             case Replying():
                 return self._reply(todo)
             case Continuing(after, through, held_max):

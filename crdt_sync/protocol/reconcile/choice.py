@@ -26,7 +26,7 @@ class Choice:
         self._crowded = sum(leaf.ours for leaf in different) * ITEM_BYTES > frame_bytes
         self._share = different_share
         if different:
-            records = sum(leaf.theirs.count for leaf in leaves) / len(leaves)
+            records = sum(leaf.theirs.records for leaf in leaves) / len(leaves)
             equal_share = (len(leaves) - len(different) + 0.5) / (len(leaves) + 0.5)
             self._share = max(self._share, 1 - equal_share ** (1 / records))
 
@@ -49,4 +49,5 @@ class Choice:
 
 def _expected(records: int, together: float, share: float) -> float:
     """The bytes of those lists of `together` records each in which something differs."""
-    return records * ITEM_BYTES * (1 - (1 - share) ** together)
+    all_equal: float = (1 - share) ** together
+    return records * ITEM_BYTES * (1 - all_equal)

@@ -8,7 +8,7 @@ The sums over whole blocks are made when a view first needs them.
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import accumulate, islice
+from itertools import accumulate, islice, pairwise
 
 from crdt_sync.protocol.reconcile.bounds import separator
 from crdt_sync.protocol.reconcile.fingerprint import MODULUS, leaf
@@ -153,9 +153,7 @@ class Index:
         digests = bytearray().join([digest for _, digest in entries])
         if any(len(digest) != DIGEST_BYTES for _, digest in entries):
             raise ValueError(f"a digest does not have {DIGEST_BYTES} bytes")
-        if any(
-            left >= right for left, right in zip([*self._last[-1:], *records], records[not self._last :], strict=False)
-        ):
+        if any(left >= right for left, right in pairwise([*self._last[-1:], *records])):
             raise ValueError("the records are not in strictly ascending order")
         sums = list(accumulate([leaf(record, digest) for record, digest in entries], initial=0))
         self._blocks.append(_Block(self._owner, records, digests, sums))

@@ -6,6 +6,7 @@ field; what depends on the state of the run is for `Reconciler` to check.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple, NoReturn
 
 from crdt_sync.ids import is_record
@@ -31,7 +32,7 @@ class Item(NamedTuple):
 class Print(NamedTuple):
     """What the sender holds in a range: how many records, and their fingerprint; empty if none."""
 
-    count: int
+    records: int
     fingerprint: bytes
 
 
@@ -47,7 +48,7 @@ class Equal:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """The next range differs: here are the prints of its parts, which `bounds` separate. The parts are for the partner."""
+    """The next range differs: the prints of its parts, which `bounds` separate. The parts are left to the partner."""
 
     bounds: tuple[str, ...]
     prints: tuple[Print, ...]
@@ -58,9 +59,9 @@ class Split:
         for bound in self.bounds:
             _check_bound("split.bounds", bound)
         _check_ascending("split.bounds", self.bounds)
-        for count, fingerprint in self.prints:
-            _check_integer("split.prints.count", count, 0, RECONCILE_RECORDS_MAX)
-            _check_bytes("split.prints.fingerprint", fingerprint, FINGERPRINT_BYTES if count else 0)
+        for records, fingerprint in self.prints:
+            _check_integer("split.prints.records", records, 0, RECONCILE_RECORDS_MAX)
+            _check_bytes("split.prints.fingerprint", fingerprint, FINGERPRINT_BYTES if records else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,5 +174,5 @@ def _check_items(field: str, items: tuple[Item, ...]) -> None:
 
 
 def _check_ascending(field: str, texts: tuple[str, ...] | list[str]) -> None:
-    if any(left >= right for left, right in zip(texts, texts[1:], strict=False)):
+    if any(left >= right for left, right in pairwise(texts)):
         _refuse(field, "are not in strictly ascending order")

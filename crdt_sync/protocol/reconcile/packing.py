@@ -93,7 +93,7 @@ class _Writer:
             case Equal(ranges):
                 self._numbers(_EQUAL, ranges)
             case Split(bounds, prints):
-                self._numbers(_SPLIT, len(prints), *(part.count for part in prints))
+                self._numbers(_SPLIT, len(prints), *(part.records for part in prints))
                 self._names(bounds)
                 self.hashes += b"".join([part.fingerprint for part in prints])
             case Listing(through, items):
@@ -108,10 +108,11 @@ class _Writer:
 
     def _numbers(self, *numbers: int) -> None:
         for number in numbers:
-            while number > 0x7F:
-                self.shape.append(number & 0x7F | 0x80)
-                number >>= 7
-            self.shape.append(number)
+            rest = number
+            while rest > 0x7F:
+                self.shape.append(rest & 0x7F | 0x80)
+                rest >>= 7
+            self.shape.append(rest)
 
     def _items(self, items: tuple[Item, ...]) -> None:
         self._names([record for record, _ in items])
@@ -135,7 +136,7 @@ def _decode(packed: object) -> Ranges:
     if HEAD_BYTES + sum(map(len, columns)) > FRAME_BYTES_TARGET:
         raise ValueError(f"ranges: has more than {FRAME_BYTES_TARGET} bytes")
     reader = _Reader(*columns)
-    answers = []
+    answers: list[Answer] = []
     while not reader.at_end():
         if len(answers) == RECONCILE_OPEN_RANGES_MAX:
             raise ValueError(f"ranges.answers: more than {RECONCILE_OPEN_RANGES_MAX}")

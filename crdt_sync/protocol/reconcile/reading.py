@@ -67,10 +67,10 @@ class _Reading:
             self.todo.append(self._part(after, through, theirs))
 
     def _part(self, after: str, through: str | None, theirs: Print) -> Todo:
-        if not theirs.count:
+        if not theirs.records:
             return Replying(after, through, ())
         count, total = self._run.view.aggregate(after, through)
-        equal = count == theirs.count and fingerprint(count, total) == theirs.fingerprint
+        equal = count == theirs.records and fingerprint(count, total) == theirs.fingerprint
         return Compare(after, through, theirs, count, equal)
 
     def _listing(self, asked: Asked, listing: Listing) -> None:

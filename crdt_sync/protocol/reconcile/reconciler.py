@@ -62,7 +62,8 @@ class Reconciler:
 
     def start(self) -> Ranges:
         """The first message, from the initiator."""
-        assert self._initiator and not self._run.asked, "only the initiator starts, and once"
+        assert self._initiator, "the other side starts"
+        assert not self._run.asked, "a run starts once"
         return Ranges(opening(self._run), self._run.open)
 
     def receive(self, message: Ranges) -> Ranges | None:
@@ -71,7 +72,7 @@ class Reconciler:
         Raises `ProtocolViolation`; then this object is of no more use. What was taken before stays true as far as
         the partner can be believed.
         """
-        assert not self.want and not self.owe, "take the differences first: they would pile up"
+        assert not (self.want or self.owe), "take the differences first: they would pile up"
         self._admit(message)
         read_answers(self._run, message.answers)
         if message.open != self._run.open:
