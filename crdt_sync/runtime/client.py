@@ -19,6 +19,7 @@ from crdt_sync.protocol.messages import Receipt
 from crdt_sync.replica import Event, Holding, Replica
 from crdt_sync.runtime.conversation import Conversation, Progress
 from crdt_sync.runtime.link import Address
+from crdt_sync.runtime.presence import PresenceBoard
 
 _COMPARISONS_MAX = 5
 
@@ -69,6 +70,7 @@ async def keep_syncing_forever(
     address: Address,
     on_progress: Callable[[Progress], None] | None = None,
     on_error: Callable[[RemoteError, float], None] | None = None,
+    presence: PresenceBoard | None = None,
 ) -> None:
     """Stay in sync until cancelled, connecting again as often as needed, with growing, jittered delays.
 
@@ -84,7 +86,7 @@ async def keep_syncing_forever(
             on_progress(progress)
 
     while True:
-        conversation = Conversation(replica, address, progressed)
+        conversation = Conversation(replica, address, progressed, presence)
         try:
             await conversation.run(_for_ever)
         except RemoteError as error:
@@ -112,12 +114,16 @@ def compare(replica: Replica, address: Address) -> Comparison:
 
 
 class Syncing:
-    """A replica kept in sync by a thread of its own; made by `keep_syncing`."""
+    """A replica kept in sync by a thread of its own; made by `keep_syncing`.
+
+    `presence` tells others what is open here, and here what others have open.
+    """
 
     def __init__(self, replica: Replica, address: Address) -> None:
         self._replica = replica
         self._changed = threading.Condition()
         self.progress = Progress()
+        self.presence = PresenceBoard(replica.name)
         self.error: CrdtSyncError | None = None
         self._loop = asyncio.new_event_loop()
         self._task: asyncio.Task[None] | None = None
@@ -146,7 +152,9 @@ class Syncing:
 
     def _run(self, address: Address) -> None:
         asyncio.set_event_loop(self._loop)
-        self._task = self._loop.create_task(keep_syncing_forever(self._replica, address, self._progressed))
+        self._task = self._loop.create_task(
+            keep_syncing_forever(self._replica, address, self._progressed, presence=self.presence)
+        )
         unsubscribe = self._replica.subscribe(self._committed)
         try:
             with suppress(asyncio.CancelledError):

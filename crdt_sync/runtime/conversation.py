@@ -37,10 +37,11 @@ from crdt_sync.protocol.effects import (
     Send,
     Welcomed,
 )
-from crdt_sync.protocol.messages import PresenceEntry, Receipt, VerdictCode
+from crdt_sync.protocol.messages import Receipt, VerdictCode
 from crdt_sync.replica import Event, Replica
 from crdt_sync.replica.partner import Partner
 from crdt_sync.runtime.link import Address, open_link
+from crdt_sync.runtime.presence import PresenceBoard
 
 AGENT = "crdt-sync"
 _SEND_TIMEOUT_S = 60.0
@@ -63,10 +64,14 @@ class Conversation:
     """Talk to one partner until it is over. Make it, then await `run`; call nothing from other threads."""
 
     def __init__(
-        self, replica: Replica, address: Address, on_progress: Callable[[Progress], None] | None = None
+        self,
+        replica: Replica,
+        address: Address,
+        on_progress: Callable[[Progress], None] | None = None,
+        presence: PresenceBoard | None = None,
     ) -> None:
         self.progress = Progress()
-        self.present: tuple[PresenceEntry, ...] = ()
+        self._presence = presence
         self._replica = replica
         self._address = address
         self._on_progress = on_progress
@@ -144,6 +149,8 @@ class Conversation:
             now=self._now(),
         )
         unsubscribe = self._replica.subscribe(self._heard_of)
+        if self._presence is not None:
+            self._presence.listen(self._presence_changed)
         self._pump()
         tasks = [
             asyncio.create_task(work, name=name)
@@ -167,6 +174,9 @@ class Conversation:
             raise error or ConnectionLost(f"the connection to {self._address.url} was lost", "It will be tried again.")
         finally:
             unsubscribe()
+            if self._presence is not None:
+                self._presence.listen(None)
+                self._presence.others = ()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -283,10 +293,13 @@ class Conversation:
                     self._work.append(effect)
                 case Welcomed():
                     self._partner.welcomed(effect)
+                    if self._presence is not None and self._presence.ours:
+                        self._dialer.present(self._presence.ours)
                 case CaughtUp():
                     self.progress.caught_up = True
                 case PresenceSeen(entries):
-                    self.present = entries
+                    if self._presence is not None:
+                        self._presence.others = entries
                 case ReceiptArrived(receipt):
                     future = self._receipts.pop(receipt.number, None)
                     if future is not None and not future.done():
@@ -333,6 +346,15 @@ class Conversation:
         if self._dialer is not None:
             self._dialer.notify(records)
             self._kick_sender.set()
+
+    def _presence_changed(self) -> None:
+        with suppress(RuntimeError):  # the loop was closed a moment ago
+            self._loop.call_soon_threadsafe(self._present)
+
+    def _present(self) -> None:
+        if self._dialer is not None and self._presence is not None:
+            self._dialer.present(self._presence.ours)
+            self._pump()
 
     def _now(self) -> int:
         return int(self._loop.time() * 1e6)
