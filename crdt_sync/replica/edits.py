@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from crdt_sync import ids, limits
-from crdt_sync.errors import InvalidValue, RecordTooLarge, UnknownCollection, UnknownRecord, UsageError
+from crdt_sync.errors import InvalidValue, RecordTooLarge, StoreFailed, UnknownCollection, UnknownRecord, UsageError
 from crdt_sync.records import Document, Editor, Schema, restamp
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.replica.views import encode_view
@@ -53,7 +53,7 @@ class Edits:
         record, schema, fresh = self._resolve(target)
         if record in self._open:
             raise UsageError(f"{record} is being edited already", "Finish the first 'with' block before the second.")
-        copy = self._copy(record, create or fresh)
+        copy = self._unnamed() if fresh and schema.natural_key else self._copy(record, create or fresh)
         editor = EditedRecord(copy.document, schema, self._replica.clock, self._replica.name, ids.collection_of(record))
         editor.record = record
         self._open.add(record)
@@ -73,6 +73,7 @@ class Edits:
         """See `Replica.restamp`."""
         copy = self._copy(record, create=False)
         clock = self._replica.clock
+        clock.correct(clock.offset)  # or the fresh stamps would follow those that were refused
         if not restamp(copy.document, clock.now(), clock, self._replica.name):
             return False
         self._finish(record, copy)
@@ -122,6 +123,13 @@ class Edits:
         document = Document.load(stored.updates, self._replica.writer())
         return _Copy(document, stored.head.state_vector, stored.head.tail, new=False)
 
+    def _unnamed(self) -> _Copy:
+        """A new record whose id follows from what is entered, and which may turn out to be here already.
+
+        It gets a writer id of its own: in the record that it is merged with, ours may have written before.
+        """
+        return _Copy(Document.load((), self._replica.new_writer()), vectors.EMPTY, 0, new=True)
+
     def _finish(self, record: str, copy: _Copy) -> None:
         if copy.document.size > limits.RECORD_BYTES_MAX // 2:
             raise RecordTooLarge(
@@ -141,8 +149,10 @@ class Edits:
             if part is None:
                 raise InvalidValue(field, "is part of the natural key and must be set")
         record = ids.natural_record(schema.collection, [str(part) for part in parts])
+        if record in self._open:
+            raise UsageError(f"{record} is being edited already", "Finish the first 'with' block before the second.")
         existing = self._copy(record, create=True)
-        if existing.new:
+        if existing.document.state_vector() == vectors.EMPTY:
             return record, copy
         existing.document.apply(copy.document.diff())
         return record, existing
@@ -161,7 +171,11 @@ class Edits:
                 acknowledged = known.acknowledged if known else copy.before
                 outbox.append((peer, OutboxEntry(record, acknowledged, edit)))
         clock = replica.clock.last.to_bytes(8, "big")
-        replica.store.commit([Batch(changes=tuple(changes), outbox=tuple(outbox), meta={"clock": clock})])
+        try:
+            replica.store.commit([Batch(changes=tuple(changes), outbox=tuple(outbox), meta={"clock": clock})])
+        except StoreFailed:
+            replica.announce("edited", list(copies))  # it may be found whole, and then a session has to push it
+            raise
         replica.announce("edited", list(copies))
 
     def _change(self, record: str, copy: _Copy, now: int) -> Change:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from crdt_sync import limits
+from crdt_sync.errors import UpdateRefused
 from crdt_sync.protocol.messages import UpdatesEntry
 from crdt_sync.records import Integrator
 from crdt_sync.records import state_vector as vectors
@@ -19,13 +20,16 @@ UNREADABLE = "unreadable/"  # meta key of a record with an update from a partner
 def integrate(
     replica: "Replica", entries: Sequence[UpdatesEntry], origin: bytes, peers: tuple[Peer, ...], owe_to: bytes | None
 ) -> tuple[list[tuple[str, bytes]], list[str]]:
-    """Integrate `entries` and store what is new. Returns the gaps (record, our state vector) and what changed."""
+    """Integrate `entries` and store what is new. Returns the gaps (record, our state vector) and what changed.
+
+    `peers` are cursors, which are not stored where there are gaps.
+    """
     store = replica.store
     integrator = Integrator(documents_max=1)  # every record is loaded once per call: nothing to keep
     grouped: dict[str, list[bytes]] = {}
     for entry in entries:
         grouped.setdefault(entry.record, []).append(entry.update)
-    theirs = {entry.record: entry.state_vector for entry in entries if entry.state_vector}
+    theirs = {entry.record: readable(entry.state_vector) for entry in entries if entry.state_vector}
     now = replica.wall_clock()
     gaps: dict[str, bytes] = {}
     changes: list[Change] = []
@@ -66,9 +70,19 @@ def integrate(
             _watch_writer(replica, head.state_vector if head else vectors.EMPTY, result.state_vector)
         if owe_to and head is not None:
             outbox.append((owe_to, OutboxEntry(record, theirs.get(record, vectors.EMPTY), replica.next_edit())))
+    if gaps:
+        peers = ()
     if changes or peers or outbox or meta:
         store.commit([Batch(changes=tuple(changes), peers=peers, outbox=tuple(outbox), meta=meta)])
     return list(gaps.items()), [change.record for change in changes]
+
+
+def readable(state_vector: bytes) -> bytes:
+    """What a partner says that it holds; nothing where that cannot be read, so that it is sent everything."""
+    try:
+        return vectors.normalise(state_vector)
+    except UpdateRefused:
+        return vectors.EMPTY
 
 
 def _watch_writer(replica: "Replica", before: bytes, after: bytes) -> None:

@@ -4,22 +4,27 @@ Invariants:
 
 1. `acknowledged` of an outbox entry never exceeds what the partner holds on disk. Where that is unknown, it is
    empty, and the diff is everything.
-2. The outbox of a partner names every record that it may lack something of. It grows in the same commit as the
+2. No cursor is stored past an update that could not be integrated, whatever the session believes.
+3. The outbox of a partner names every record that it may lack something of. It grows in the same commit as the
    change that makes it grow, and shrinks only on the partner's word.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from crdt_sync.ids import EPOCH_BYTES
 from crdt_sync.protocol.effects import Acknowledge, Integrate, Owe, Pushed, Welcomed
 from crdt_sync.protocol.messages import Resume, VerdictCode
 from crdt_sync.protocol.source import Diff, Outgoing
 from crdt_sync.records import state_vector as vectors
+from crdt_sync.replica.integration import readable
 from crdt_sync.storage.port import Batch, OutboxEntry, Peer
 
 if TYPE_CHECKING:
     from crdt_sync.replica.replica import Replica
 
+_CLOCK_AHEAD = VerdictCode.CLOCK_AHEAD.name.lower()
 _RESTAMPS_MAX = 3  # a record is stamped again this often before its refusal is final
 
 
@@ -35,6 +40,8 @@ class Partner:
         self.id = self._peer.replica if self._peer else b""
         self._epoch = self._peer.epoch if self._peer else b""
         self._restamped: dict[str, int] = {}
+        self._gapped: set[str] = set()  # records of which updates came that could not be integrated yet
+        self._held: int | None = None  # the newest cursor, not stored because of them
 
     # --- what the session reads (DialerSource) ---------------------------------------------------------------
 
@@ -89,17 +96,58 @@ class Partner:
     # --- effects of the session ------------------------------------------------------------------------------
 
     def welcomed(self, effect: Welcomed) -> None:
-        """The partner told who it is. From now on, changes are noted in its outbox."""
+        """The partner told who it is. From now on, changes are noted in its outbox.
+
+        Whoever answered at this address before is gone: nothing is kept for it any more, and should it come back,
+        all is compared. Where nothing is compared now, all that is held was edited since hello, which announced
+        an empty replica: the partner lacks it. What was refused for its stamps is tried again, now that the
+        clocks were compared.
+        """
         self.id = effect.replica
         self._epoch = effect.epoch
-        self._replica.meet(effect.replica)
-        self._replica.correct_clock(effect.clock_offset_us)
+        with self._replica.lock:
+            unseen = self._peer is None and not effect.comparing
+            gone = [peer for peer in self._store.peers() if peer.url == self.url and peer.replica != self.id]
+            self._replica.meet(self.id)
+            self._replica.correct_clock(effect.clock_offset_us)
+            outbox = [*(self._unseen() if unseen else ()), *self._refused_for_stamps()]
+            if outbox or gone:
+                self._store.commit(
+                    [
+                        Batch(
+                            peers=tuple(replace(peer, epoch=bytes(EPOCH_BYTES), cursor=0, url="") for peer in gone),
+                            forget_outbox=tuple(peer.replica for peer in gone),
+                            outbox=tuple((self.id, entry) for entry in outbox),
+                        )
+                    ]
+                )
+            self._replica.part(peer.replica for peer in gone)
+
+    def _unseen(self) -> list[OutboxEntry]:
+        records = self._store.records("", self._store.count())
+        return [OutboxEntry(record, vectors.EMPTY, self._replica.next_edit()) for record in records]
+
+    def _refused_for_stamps(self) -> list[OutboxEntry]:
+        total, refused = self._store.outbox_count(self.id)
+        if not refused:
+            return []
+        entries = self._store.outbox(self.id, "", total)
+        return [replace(entry, refusal=None, reason="") for entry in entries if entry.refusal == _CLOCK_AHEAD]
 
     def integrate(self, effect: Integrate) -> Sequence[tuple[str, bytes]]:
         """Carry out `Integrate`; returns the gaps for `Dialer.integrated`."""
-        return self._replica.integrate(
+        before = self._peer
+        gaps = self._replica.integrate(
             effect.entries, self.id, peers=self._standing(effect.cursor), owe_to=self.id if effect.owe else None
         )
+        self._gapped.difference_update(entry.record for entry in effect.entries)
+        self._gapped.update(record for record, _ in gaps)
+        if gaps and effect.cursor is not None:
+            self._peer, self._held = before, effect.cursor
+        if self._held is not None and not self._gapped:
+            cursor, self._held = self._held, None
+            self._store.commit([Batch(peers=self._standing(cursor))])
+        return gaps
 
     def owe(self, effect: Owe) -> None:
         """Carry out `Owe`: the partner lacks these records altogether."""
@@ -141,7 +189,7 @@ class Partner:
                 known = vectors.merge(entry.acknowledged, pushed.state_vector)
                 return OutboxEntry(entry.record, known, entry.edit)
             case VerdictCode.GAP:
-                return OutboxEntry(entry.record, verdict.state_vector, entry.edit)
+                return OutboxEntry(entry.record, readable(verdict.state_vector), entry.edit)
             case VerdictCode.RETRY:
                 return entry
             case VerdictCode.CLOCK_AHEAD:
@@ -149,11 +197,16 @@ class Partner:
                 self._restamped[entry.record] = tries + 1
                 if tries < _RESTAMPS_MAX and self._replica.restamp(entry.record):
                     return None
+        if entry.edit != pushed.edit:
+            return entry  # what was refused is not what the record is now
         return OutboxEntry(entry.record, entry.acknowledged, entry.edit, verdict.code.name.lower(), verdict.reason)
 
     def _standing(self, cursor: int | None) -> tuple[Peer, ...]:
         """The partner's entry with a new cursor, for the same commit as what the cursor stands for."""
         if cursor is None:
+            return ()
+        if self._gapped:
+            self._held = cursor
             return ()
         self._peer = Peer(self.id, self._epoch, cursor, self._replica.wall_clock(), self.url)
         return (self._peer,)

@@ -30,7 +30,7 @@ from crdt_sync.replica.edits import EditedRecord, Edits
 from crdt_sync.replica.integration import integrate
 from crdt_sync.replica.receipts import Holding, holding, refresh_digests
 from crdt_sync.replica.status import PartnerStatus, RecordStatus, Status, partner_status, record_status
-from crdt_sync.replica.views import RecordView, encode_view
+from crdt_sync.replica.views import RecordView, contains, encode_view, refresh_views, rules
 from crdt_sync.storage.lmdb import LmdbStore
 from crdt_sync.storage.port import Batch, Peer, Store
 
@@ -67,7 +67,7 @@ class Replica:
         )
         self._writer: int | None = None
         self._last_edit = 0
-        self._met: set[bytes] = {peer.replica for peer in store.peers()}
+        self._met: set[bytes] = {peer.replica for peer in store.peers() if peer.url}
         self._edits = Edits(self)
         self._listeners: list[Callable[[Sequence[Event]], None]] = []
 
@@ -123,7 +123,11 @@ class Replica:
     # --- schemas ---------------------------------------------------------------------------------------------
 
     def add_schema(self, schema: Schema) -> None:
-        """Add a collection, or a newer version of one. Raises `UsageError` for an older version."""
+        """Add a collection, or a newer version of one. Raises `UsageError` for an older version.
+
+        Where the schema merges fields by other rules than before, the views of the records that are here already
+        are made anew.
+        """
         with self.lock:
             known = self.schemas.get(schema.collection)
             if known is not None and known.version > schema.version:
@@ -131,6 +135,8 @@ class Replica:
                     f"schema {schema.collection!r} is here in version {known.version}, newer than {schema.version}",
                     "Raise the version in the schema file.",
                 )
+            if known is None or rules(known) != rules(schema):
+                refresh_views(self.store, schema)
             names = sorted({*self.schemas, schema.collection})
             meta: dict[str, bytes | None] = {
                 "schemas": " ".join(names).encode(),
@@ -207,7 +213,7 @@ class Replica:
         """Records whose fields equal the given values, and that contain `text` in any field, ignoring case."""
         sought = text.casefold()
         for view in self.list(collection):
-            if sought and sought not in str(list(view.raw.values())).casefold():
+            if sought and not contains(view.raw, sought):
                 continue
             if all(view.raw.get(field) == value or view.get(field) == value for field, value in equals.items()):
                 yield view
@@ -237,7 +243,8 @@ class Replica:
 
     def status(self) -> Status:
         """Counts over everything: records, and per partner what is pending and refused."""
-        return Status(self.name, self.count(), tuple(partner_status(self.store, peer) for peer in self.store.peers()))
+        partners = tuple(partner_status(self.store, peer) for peer in self.store.peers() if peer.url)
+        return Status(self.name, self.count(), partners)
 
     def partners(self) -> Sequence[PartnerStatus]:
         """Every partner that this replica has synced with."""
@@ -278,8 +285,12 @@ class Replica:
     def writer(self) -> int:
         """The writer id of this life of the replica, minted at its first write: no two lives share one."""
         if self._writer is None:
-            self._writer = ids.new_writer(self._rng)
+            self._writer = self.new_writer()
         return self._writer
+
+    def new_writer(self) -> int:
+        """A writer id that nobody has used."""
+        return ids.new_writer(self._rng)
 
     def new_record(self, collection: str) -> str:
         """A fresh record id."""
@@ -302,6 +313,11 @@ class Replica:
         """From now on, changes are noted in this partner's outbox."""
         with self.lock:
             self._met.add(replica)
+
+    def part(self, replicas: Iterable[bytes]) -> None:
+        """From now on, nothing is noted for these partners: should they come back, all is compared."""
+        with self.lock:
+            self._met.difference_update(replicas)
 
     def next_edit(self) -> int:
         """A number for the outbox that rises with each change, whatever the clock does, as long as this object lives.

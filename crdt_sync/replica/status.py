@@ -46,6 +46,8 @@ def record_status(store: Store, record: str) -> RecordStatus:
     stored_at: list[str] = []
     state, reason = "stored", ""
     for peer in store.peers():
+        if not peer.url:
+            continue  # another partner answers at its address now
         entry = store.outbox_entry(peer.replica, record)
         if entry is None:
             stored_at.append(peer.url)

@@ -6,6 +6,9 @@ from typing import Any
 
 from crdt_sync.errors import UnknownField
 from crdt_sync.records import Document, Schema, restore
+from crdt_sync.storage.port import Batch, Store
+
+_VIEWS_PER_COMMIT = 1000
 
 
 def encode_view(document: Document, schema: Schema | None) -> bytes:
@@ -17,6 +20,31 @@ def encode_view(document: Document, schema: Schema | None) -> bytes:
         "deleted": reading.deleted,
     }
     return json.dumps(view, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def rules(schema: Schema) -> dict[str, object]:
+    """What a stored view depends on: how each field merges. One of kind `value` is read as an unknown one is."""
+    return {
+        field: (spec.kind, spec.states, spec.ranks) for field, spec in schema.fields.items() if spec.kind != "value"
+    }
+
+
+def refresh_views(store: Store, schema: Schema) -> None:
+    """Make the views of a collection anew, as `schema` reads its records."""
+    after = ""
+    while page := store.records(after, _VIEWS_PER_COMMIT, f"{schema.collection}/"):
+        views = {record: encode_view(Document.load(store.load(record).updates), schema) for record in page}
+        store.commit([Batch(views=views)])
+        after = page[-1]
+
+
+def contains(value: object, sought: str) -> bool:
+    """Whether a carrier, or one in it, contains the casefolded text `sought`; names of fields do not count."""
+    if isinstance(value, Mapping):
+        return any(contains(member, sought) for member in value.values())
+    if isinstance(value, list):
+        return any(contains(member, sought) for member in value)
+    return value is not None and sought in str(value).casefold()
 
 
 class RecordView(Mapping[str, Any]):

@@ -1,0 +1,69 @@
+"""Replicas over stores in memory, on one virtual time, and a relay for them."""
+
+import random
+from collections.abc import Callable, Iterable
+
+import pytest
+
+from crdt_sync import Replica, bundled_schema
+from crdt_sync.records import Schema, parse_schema
+from crdt_sync.storage.memory import MemoryStore
+from crdt_sync.storage.port import Batch
+from tests.replica.wire import MemoryRelay, VirtualTime
+
+MakeReplica = Callable[..., Replica]
+
+
+@pytest.fixture
+def time() -> VirtualTime:
+    return VirtualTime()
+
+
+@pytest.fixture
+def relay(time: VirtualTime) -> MemoryRelay:
+    return MemoryRelay(time)
+
+
+@pytest.fixture
+def make_replica(time: VirtualTime) -> MakeReplica:
+    """make_replica("anna", *schemas, skew_us=0): without schemas it has the bundled one."""
+    seeds = iter(range(1, 1000))
+
+    def make(name: str, *schemas: Schema, skew_us: int = 0, store: MemoryStore | None = None) -> Replica:
+        rng = random.Random(next(seeds))
+        store = store or MemoryStore(rng=rng)
+        store.commit([Batch(meta={"name": name.encode()})])
+        replica = Replica.over(store, time.clock(skew_us), rng)
+        add_schemas(replica, schemas or (bundled_schema("customers"),))
+        return replica
+
+    return make
+
+
+def add_schemas(replica: Replica, schemas: Iterable[Schema]) -> None:
+    for schema in schemas:
+        replica.add_schema(schema)
+
+
+@pytest.fixture
+def replica(make_replica: MakeReplica) -> Replica:
+    return make_replica("anna")
+
+
+@pytest.fixture
+def keyed_schema() -> Schema:
+    """Guests are told apart by their e-mail address."""
+    return parse_schema(
+        """
+        collection = "guests"
+        version = 1
+        natural_key = ["email"]
+        [fields.email]
+        [fields.name]
+        [fields.phone]
+        kind = "review"
+        [fields.visits]
+        kind = "counter"
+        """,
+        "test",
+    )

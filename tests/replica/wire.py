@@ -1,0 +1,236 @@
+"""A relay's hub and a device's session joined in memory: frames move one at a time, and a line can be cut anywhere."""
+
+import random
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from crdt_sync import limits
+from crdt_sync.errors import StoreCorrupt
+from crdt_sync.protocol.dialer import Dialer
+from crdt_sync.protocol.effects import Acknowledge, CaughtUp, Closed, Integrate, Owe, ReceiptArrived, Send, Welcomed
+from crdt_sync.protocol.messages import Receipt
+from crdt_sync.records import Integrator
+from crdt_sync.replica import Event, Replica, StoreSource
+from crdt_sync.replica.partner import Partner
+from crdt_sync.replica.receipts import refresh_digests
+from crdt_sync.storage.memory import MemoryStore
+from crdt_sync.storage.port import Batch, Change
+from relay import hub as effects
+from relay.hub import Hub, Integrated
+
+URL = "ws://relay:8765"
+_DOCUMENTS_MAX = 256
+
+
+class VirtualTime:
+    """Microseconds since 1970 that pass only when a test says so, but a little at each reading of a clock."""
+
+    def __init__(self, now: int = 1_700_000_000_000_000) -> None:
+        self.now = now
+
+    def clock(self, skew_us: int = 0) -> Callable[[], int]:
+        """A clock that is `skew_us` ahead; its `skew` can be set later."""
+
+        def read() -> int:
+            self.now += 1
+            return self.now + skew_us
+
+        return read
+
+
+class MemoryRelay:
+    """The real hub over a store in memory. What the relay's engine does in threads happens here at once."""
+
+    def __init__(self, time: VirtualTime, store: MemoryStore | None = None, rng: random.Random | None = None) -> None:
+        self.time = time
+        self._wall_clock = time.clock()
+        self._rng = rng or random.Random(0)
+        self.store = store or MemoryStore(rng=self._rng)
+        self.open(self.store)
+
+    def open(self, store: MemoryStore) -> None:
+        """Begin a new life over `store`; every line is cut."""
+        self.lines: dict[int, deque[bytes]] = {}
+        self.store = store
+        self.hub = Hub(StoreSource(store, _corrupt), lambda _: None, self._wall_clock, self._snapshot_due)
+        self._integrator = Integrator(_DOCUMENTS_MAX)
+
+    def restart(self) -> None:
+        """Crash and open again: what was committed is there."""
+        self.open(self.store.clone())
+
+    def wipe(self) -> None:
+        """Begin with an empty store and a new replica id."""
+        self.open(MemoryStore(rng=self._rng))
+
+    def put_back(self, backup: MemoryStore) -> None:
+        """Begin with an old state of the store, as restoring a backup does."""
+        backup.renew_epoch()
+        self.open(backup)
+
+    def connect(self) -> tuple[int, deque[bytes]]:
+        """A new session and the frames that are on their way to its device."""
+        session = self.hub.connect(self.time.now)
+        self.lines[session] = deque()
+        return session, self.lines[session]
+
+    def receive(self, session: int, frame: bytes) -> None:
+        """A frame came from the device."""
+        self.hub.receive(session, frame, self.time.now)
+        self.pump()
+
+    def fill(self, session: int) -> None:
+        """The device reads: send what waits for it."""
+        self.hub.fill(session, limits.FRAME_BYTES_TARGET, self.time.now)
+        self.pump()
+
+    def pump(self) -> None:
+        """Carry out the hub's effects until there are none."""
+        while waiting := self.hub.drain():
+            for effect in waiting:
+                self._carry_out(effect)
+
+    def _carry_out(self, effect: effects.HubEffect) -> None:
+        now = self.time.now
+        match effect:
+            case effects.Deliver(session, frame):
+                if session in self.lines:
+                    self.lines[session].append(frame)
+            case effects.Integrate():
+                self.hub.integrated([self._integrate(item, effect.stamp_max) for item in effect.items], now)
+            case effects.Commit(number, changes):
+                batch = Batch(changes=tuple(_change(change, now) for change in changes))
+                self.hub.committed(number, self.store.commit([batch])[0].seqs, now)
+            case effects.ReadDigests(session, after, limit):
+                refresh_digests(self.store)
+                entries = [(record, digest or bytes(16)) for record, digest in self.store.digests(after, limit)]
+                self.hub.digests(session, entries, len(entries) == limit, now)
+            case effects.MakeReceipt(session, number):
+                refresh_digests(self.store)
+                root = self.store.root()
+                self.hub.receipt(session, number, self.store.head(), root.count, root.sum.to_bytes(32, "big"), now)
+
+    def _integrate(self, item: effects.IntegrationItem, stamp_max: int) -> Integrated:
+        known = item.record in self._integrator.known
+        stored = None if known else self.store.load(item.record).updates
+        done = self._integrator.integrate(item.record, stored, item.updates, stamp_max, True, item.snapshot)
+        verdicts = tuple((verdict.code, verdict.reason, verdict.new) for verdict in done.verdicts)
+        return Integrated(verdicts, done.state_vector, done.snapshot)
+
+    def _snapshot_due(self, record: str) -> bool:
+        head = self.store.record_head(record)
+        return head is not None and head.tail >= limits.TAIL_UPDATES_MAX
+
+
+class Line:
+    """One session of `replica` with `relay`. Edits made while it is up are pushed as it runs."""
+
+    def __init__(self, replica: Replica, relay: MemoryRelay, url: str = URL) -> None:
+        self.replica = replica
+        self.relay = relay
+        self.partner = Partner(replica, url)
+        self.closed: Closed | None = None
+        self.receipts: list[Receipt] = []
+        self.caught_up = False
+        self.settled = False  # whether both sides had exchanged everything when it last stopped
+        self.frames = 0
+        self.bytes = 0
+        self.session, self._downstream = relay.connect()
+        self._upstream: deque[bytes] = deque()
+        replica.refresh_digests()
+        self.dialer = Dialer(
+            self.partner,
+            resume=self.partner.resume,
+            token="",
+            follow=True,
+            agent="test",
+            wall=replica.wall_clock(),
+            now=relay.time.now,
+        )
+        self._unsubscribe = replica.subscribe(self._heard_of)
+
+    def run(self, frames: int | None = None) -> bool:
+        """Move up to `frames` frames, or all that come; whether everything is exchanged."""
+        limit = None if frames is None else self.frames + frames
+        while self.closed is None and (limit is None or self.frames < limit) and self._step():
+            pass
+        self.settled = self.dialer.settled and not self._upstream and not self._downstream
+        return self.settled
+
+    def cut(self) -> None:
+        """The connection is lost, with the frames on it."""
+        self._unsubscribe()
+        self.dialer.lost()
+        if self.session in self.relay.lines:
+            del self.relay.lines[self.session]
+            self.relay.hub.lost(self.session, self.relay.time.now)
+            self.relay.pump()
+
+    def _step(self) -> bool:
+        """One thing that can be done now; whether there was any."""
+        if self._carry_out():
+            return True
+        if self._upstream:
+            self._count(frame := self._upstream.popleft())
+            self.relay.receive(self.session, frame)
+            return True
+        if self._downstream:
+            self._count(frame := self._downstream.popleft())
+            self.dialer.receive(frame, self.relay.time.now)
+            return True
+        if self.relay.hub.wants_room(self.session):
+            self.relay.fill(self.session)
+            return bool(self._downstream)
+        if self.dialer.wants_room:
+            self.dialer.fill(limits.FRAME_BYTES_TARGET, self.relay.time.now)
+            return self._carry_out()
+        return False
+
+    def _count(self, frame: bytes) -> None:
+        self.frames += 1
+        self.bytes += len(frame)
+
+    def _carry_out(self) -> bool:
+        now = self.relay.time.now
+        waiting = self.dialer.drain()
+        for effect in waiting:
+            match effect:
+                case Send(frame):
+                    self._upstream.append(frame)
+                case Welcomed():
+                    self.partner.welcomed(effect)
+                case Integrate(number=number):
+                    self.dialer.integrated(number, self.partner.integrate(effect), now)
+                case Owe():
+                    self.partner.owe(effect)
+                    self.dialer.owed(now)
+                case Acknowledge(number=number):
+                    self.dialer.acknowledged(number, self.partner.acknowledge(effect), now)
+                case CaughtUp():
+                    self.caught_up = True
+                case ReceiptArrived(receipt):
+                    self.receipts.append(receipt)
+                case Closed():
+                    self.closed = effect
+        return bool(waiting)
+
+    def _heard_of(self, events: Sequence[Event]) -> None:
+        edited = [event.record for event in events if event.kind == "edited"]
+        if edited:
+            self.dialer.notify(edited)
+
+
+def exchange(replica: Replica, relay: MemoryRelay, frames: int | None = None) -> Line:
+    """Sync once, or until `frames` frames have passed; then cut the line."""
+    line = Line(replica, relay)
+    line.run(frames)
+    line.cut()
+    return line
+
+
+def _change(change: effects.StoredUpdates, now: int) -> Change:
+    return Change(change.record, change.updates, change.origins[0], "", now, change.state_vector, change.snapshot)
+
+
+def _corrupt(corrupt: StoreCorrupt) -> None:
+    raise corrupt
