@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from crdt_sync.limits import STAMP_MAX
+from crdt_sync.limits import STAMP_FOLLOWED_US_MAX, STAMP_MAX
 
 
 class HybridClock:
@@ -27,8 +27,12 @@ class HybridClock:
         return self.last
 
     def observe(self, stamp: int) -> None:
-        """Take note of a stamp seen elsewhere, so that the next write comes after it."""
-        self.last = max(self.last, min(stamp, STAMP_MAX - 1))
+        """Take note of a stamp seen elsewhere, so that the next write comes after it.
+
+        One far ahead of corrected time is a wrong clock's: following it would have our own writes refused.
+        """
+        if self.last < stamp <= self.now() + STAMP_FOLLOWED_US_MAX:
+            self.last = min(stamp, STAMP_MAX - 1)
 
     def correct(self, offset: int) -> None:
         """Set the offset to a trusted clock and forget stamps that lie ahead of corrected time."""

@@ -7,6 +7,8 @@ Rules and invariants:
 2. A record has at most one push under way. What was edited meanwhile is pushed after its answer.
 3. Whatever the partner sends is handed to the host in order; the host commits in order.
 4. Nothing is waited for without a bound: the partner's silence ends the session (see `Session.timer`).
+5. While digests are compared, nothing is pushed: what the outbox believes that the partner holds is of another
+   epoch, until each record that differs was noted in it anew.
 """
 
 from collections import deque
@@ -51,6 +53,7 @@ from crdt_sync.protocol.states import DIALER_TABLE, State, Table
 _HAVE_EVERY_BYTES = limits.UNCONFIRMED_BYTES_MAX // 16
 _NOTHING = b"\x00"  # the state vector of a record that is not held
 _GAPS_MAX = 3  # a diff by state vector closes a gap at once, unless new gaps keep arriving meanwhile
+_CLOCKS_COMPARED_US = 60_000_000  # stamps were refused: clocks are compared again, but no more often than this
 _RETRY_AFTER_US = 2_000_000  # a partner whose disk is full is asked again this much later
 
 
@@ -86,6 +89,7 @@ class Dialer(Session):
         self._stored = 0
         self._inventory_after = ""
         self._inventory_pages: set[int] = set()
+        self._compared: dict[int, int] = {}  # Integrate effects that end the answer to an inventory page -> that page
         self._owing = 0  # Owe effects under way
         self._ending = False  # the partner has told the end of its feed
         self._scan: str | None = None  # the outbox is read on behind this record
@@ -98,6 +102,7 @@ class Dialer(Session):
         self._acknowledge_number = 0
         self._later: dict[str, None] = {}  # refused for now
         self._later_at: int | None = None
+        self._clocks_at: int | None = None  # when to end the session, so that the next handshake compares the clocks
         self._send(
             Hello(
                 VERSIONS,
@@ -139,7 +144,9 @@ class Dialer(Session):
     def wants_room(self) -> bool:
         """Whether `fill` may have something to push."""
         return (
-            self.state not in {State.GREETING, State.CLOSED}
+            self.state in {State.CATCHING_UP, State.LIVE}
+            and not self._inventory_pages
+            and not self._owing
             and bool(self._ready or self._scan is not None)
             and len(self._pushes) < limits.PUSHES_IN_FLIGHT_MAX
             and self._push_bytes < limits.PUSH_BYTES_IN_FLIGHT_MAX
@@ -160,15 +167,17 @@ class Dialer(Session):
     def next_timer(self) -> int | None:
         """See `Session.next_timer`."""
         timer = super().next_timer()
-        if timer is None or self._later_at is None:
-            return timer
-        return min(timer, self._later_at)
+        if timer is None:
+            return None
+        return min(time for time in (timer, self._later_at, self._clocks_at) if time is not None)
 
     def timer(self, now: int) -> None:
         """See `Session.timer`."""
         if self._later_at is not None and now >= self._later_at:
             self._ready.update(self._later)
             self._later, self._later_at = {}, None
+        if self._clocks_at is not None and now >= self._clocks_at:
+            self.close("clock_changed", "stamps were refused: the clocks are compared again", now, retry_after_us=0)
         super().timer(now)
 
     # --- answers of the host ---------------------------------------------------------------------------------
@@ -178,6 +187,7 @@ class Dialer(Session):
         if self.closed:
             return
         size, cursor, owe = self._integrating.pop(number)
+        self._inventory_pages.discard(self._compared.pop(number, 0))
         if owe:
             self._scan = ""
         self._stored += size
@@ -262,6 +272,8 @@ class Dialer(Session):
         if repair and not self._repairs:
             raise ProtocolViolation("an answer came to a want that was not sent")
         self._integrate(updates.entries, updates.cursor, owe=updates.page in self._inventory_pages)
+        if updates.last and updates.page in self._inventory_pages:
+            self._compared[self._number] = updates.page
         if repair and updates.last:
             self._repairing[self._number] = self._repairs.popleft()
 
@@ -279,6 +291,8 @@ class Dialer(Session):
         if verdicts or not pushed:
             raise ProtocolViolation("an acknowledgement answers what was not pushed")
         for answer in pushed:
+            if answer.verdict.code is VerdictCode.CLOCK_AHEAD:
+                self._clocks_at = self._greeted_at + _CLOCKS_COMPARED_US
             if answer.verdict.code is VerdictCode.RETRY:
                 self._later[answer.record] = None
                 self._later_at = now + _RETRY_AFTER_US

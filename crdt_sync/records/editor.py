@@ -153,6 +153,7 @@ class Editor:
         """Take a deletion back, or decide for the edit where both were made at once."""
         entries = self._entries(DELETED_ROOT)
         if any(entry[0] is not None for entry in entries):
+            self._observe(entries)
             self._append_entry(DELETED_ROOT, None, superseding=True)
 
     def missing_required(self) -> list[str]:
@@ -199,8 +200,7 @@ class Editor:
                     return
                 if spec.kind == "stage" and values and not (resolving and carrier in values):
                     check_transition(field, spec, values[0], carrier)
-                for entry in entries:
-                    self._clock.observe(entry[1])  # a write comes after everything that it supersedes
+                self._observe(entries)
                 array.remove_range(transaction, 0, length)
             array.insert(transaction, 0, [carrier, self._clock.tick(), self._actor])
         self._changed = True
@@ -275,7 +275,13 @@ class Editor:
             self._document.map(transaction, f"n.{field}").insert(transaction, key, carrier)
         self._changed = True
 
+    def _observe(self, superseded: list[Entry]) -> None:
+        """A write comes after everything that it supersedes."""
+        for entry in superseded:
+            self._clock.observe(entry[1])
+
     def _write_deletion(self) -> None:
+        self._observe(self._entries(DELETED_ROOT))
         write_deletion(self._document, self._clock.tick(), self._actor)
         self._changed = True
 
