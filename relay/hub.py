@@ -128,7 +128,7 @@ HubEffect = Deliver | Hangup | Integrate | Commit | Forget | ReadDigests | MakeR
 class Integrated:
     """What the worker says of one item: a verdict per update, and the record's state vector after them."""
 
-    verdicts: tuple[tuple[str, str, bool], ...]  # (code, reason, whether it brought anything new)
+    verdicts: Sequence[tuple[str, str, bool]]  # (code, reason, whether it brought anything new)
     state_vector: bytes
     snapshot: bytes | None
 
@@ -324,6 +324,7 @@ class Hub:
         assert len(results) == len(batch.items)
         if self._discard:
             self._discard = False
+            self._effects.append(Forget())  # a batch of several requests has loaded records since the first one
             self._refuse(batch.parts, now)
         else:
             self._store(batch, results, now)
