@@ -45,6 +45,7 @@ from crdt_sync.runtime.presence import PresenceBoard
 
 AGENT = "crdt-sync"
 _SEND_TIMEOUT_S = 60.0
+_BYE_S = 1.0  # how long a partner may take to close the link after our bye
 _JOINED_MAX = 64  # effects that share one commit
 
 
@@ -228,7 +229,8 @@ class Conversation:
                 continue  # a nearer time was set meanwhile
             self._dialer.timer(self._now())
             self._pump()
-        await asyncio.Event().wait()
+        # The session is over. A partner that reads our bye closes the link; one that fell silent never does.
+        await asyncio.sleep(_BYE_S)
 
     async def _carry_out(self) -> None:
         """Commit what the session asks for, in order."""
