@@ -29,6 +29,13 @@ _EXIT_CODES = (
     "--json, --store and --debug may stand anywhere on the line."
 )
 
+
+class Unexpected(CrdtSyncError):
+    """A failure that the program was not made for."""
+
+    code = "unexpected"
+
+
 app = typer.Typer(
     name="crdt-sync",
     help="Customer records that converge: edit them offline on many devices, sync them through a relay.",
@@ -96,7 +103,10 @@ def hoisted(arguments: Sequence[str]) -> list[str]:
         elif argument in _FLAGS:
             flags.append(argument)
         elif argument == "--store":
-            options += [argument, *([value] if (value := next(waiting, None)) is not None else [])]
+            value = next(waiting, None)
+            if value is None:
+                return [*flags, argument]  # which is complained about
+            options += [argument, value]
         elif argument.startswith("--store="):
             options.append(argument)
         else:
@@ -135,7 +145,7 @@ def _run(arguments: list[str], *, as_json: bool, debug: bool) -> int:
 
 def _unexpected(error: BaseException) -> CrdtSyncError:
     what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-    return CrdtSyncError(
+    return Unexpected(
         f"an unexpected failure: {what}", "Run it again with --debug, and send what it prints to the maintainers."
     )
 

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from crdt_sync.cli.invocation import invocation
 from crdt_sync.cli.options import CollectionOption
-from crdt_sync.cli.output import Output
+from crdt_sync.cli.output import Output, PipeClosed
 from crdt_sync.cli.targets import known_collection
 from crdt_sync.errors import UsageError
 from crdt_sync.exchange import (
@@ -232,7 +232,10 @@ def export_file(
     with call.open() as replica:
         target = known_collection(replica, collection)
         destination = sys.stdout.buffer if to_stdout else Path(file).expanduser()
-        report = export_table(replica, target, destination, options)
+        try:
+            report = export_table(replica, target, destination, options)
+        except BrokenPipeError:
+            raise PipeClosed from None
     left_out = (
         f" Fields that the schema does not know were left out: {', '.join(report.left_out)}." if report.left_out else ""
     )

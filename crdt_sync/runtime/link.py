@@ -39,7 +39,7 @@ async def open_link(address: Address) -> ClientConnection:
     Keepalive is the session's own, so that the simulator sees it; compression costs 43 kB a connection.
     """
     try:
-        return await connect(
+        link = await connect(
             address.url,
             subprotocols=[Subprotocol(SUBPROTOCOL)],
             ssl=_context(address),
@@ -55,9 +55,7 @@ async def open_link(address: Address) -> ClientConnection:
     except InvalidURI as error:
         raise UsageError(f"{address.url!r} is not a valid address", "It looks like ws://host:8765.") from error
     except NegotiationError as error:
-        raise VersionMismatch(
-            f"{address.url} does not speak {SUBPROTOCOL}", "Update the older side, and check the address."
-        ) from error
+        raise _mismatch(address) from error
     except ssl.SSLError as error:
         raise Unreachable(
             f"no secure connection to {address.url}: {error.reason or error}",
@@ -68,6 +66,16 @@ async def open_link(address: Address) -> ClientConnection:
             f"cannot reach {address.url}: {error or type(error).__name__}",
             "Check that the relay runs and the address is right; your edits stay safe here until then.",
         ) from error
+    if link.subprotocol != SUBPROTOCOL:  # a server that knows no subprotocols accepts without one
+        await link.close()
+        raise _mismatch(address)
+    return link
+
+
+def _mismatch(address: Address) -> VersionMismatch:
+    return VersionMismatch(
+        f"{address.url} does not speak {SUBPROTOCOL}", "Update the older side, and check the address."
+    )
 
 
 def _context(address: Address) -> ssl.SSLContext | None:

@@ -1,0 +1,163 @@
+"""Running the command: in this process for speed, in one of its own where that matters."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crdt_sync.cli.main import main
+
+TOKEN = "a-token-for-the-tests"
+COMMAND = [sys.executable, "-m", "crdt_sync.cli.main"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one run of the command left."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def objects(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    @property
+    def object(self) -> dict[str, Any]:
+        (only,) = self.objects
+        return only
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def _plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in [name for name in os.environ if name.startswith(("CRDT_SYNC_", "CRDT_RELAY_"))]:
+        if name != "CRDT_SYNC_DATA":
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("COLUMNS", "160")
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run the command in this process."""
+
+    def run(*arguments: object) -> Result:
+        capsys.readouterr()
+        code = main([str(argument) for argument in arguments])
+        return Result(code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> Path:
+    """A store that the command uses by itself."""
+    path = tmp_path / "anna"
+    monkeypatch.setenv("CRDT_SYNC_STORE", str(path))
+    assert run("init", "anna").code == 0
+    return path
+
+
+@pytest.fixture
+def made(store: Path, run: Run) -> Callable[..., str]:
+    """Make a customer; returns its record id."""
+
+    def made(*assignments: str) -> str:
+        result = run("set", "customers", *assignments, "--json")
+        assert result.code == 0, result.err
+        record: str = result.object["record"]
+        return record
+
+    return made
+
+
+def start(*arguments: object, **options: Any) -> "subprocess.Popen[str]":
+    """Start the command in a process of its own."""
+    return subprocess.Popen(
+        [*COMMAND, *map(str, arguments)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+def finish(process: "subprocess.Popen[str]", timeout_s: float = 60) -> Result:
+    """Wait for a process that `start` made."""
+    try:
+        out, err = process.communicate(timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        raise
+    return Result(process.returncode, out, err)
+
+
+def spawn(*arguments: object, **options: Any) -> Result:
+    """Run the command in a process of its own."""
+    return finish(start(*arguments, **options))
+
+
+@dataclass
+class RunningRelay:
+    """A relay in a process of its own."""
+
+    url: str
+    data: Path
+    process: "subprocess.Popen[bytes]"
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+        self.process.send_signal(number)
+        self.process.wait(20)
+
+
+@pytest.fixture
+def relay(tmp_path: Path) -> Iterator[RunningRelay]:
+    """A relay that asks for `TOKEN`."""
+    running = start_relay(tmp_path / "relay", free_port())
+    yield running
+    if running.process.poll() is None:
+        running.stop(signal.SIGKILL)
+
+
+def start_relay(data: Path, port: int) -> RunningRelay:
+    """Start a relay and wait until it takes connections."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "relay", "serve", "--data", str(data), "--port", str(port)],
+        env={**os.environ, "CRDT_RELAY_TOKEN": TOKEN, "CRDT_RELAY_METRICS": "false"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    until = time.monotonic() + 30
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            assert process.poll() is None, "the relay ended"
+            assert time.monotonic() < until, "the relay does not listen"
+            time.sleep(0.02)
+        else:
+            return RunningRelay(f"ws://127.0.0.1:{port}", data, process)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,144 @@
+"""What only whole processes show: exit codes, signals, pipes, and two commands that want one store."""
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from crdt_sync.cli import sharing
+from crdt_sync.replica import Replica
+
+TOKEN = "a-token-for-the-tests"
+COMMAND = [sys.executable, "-m", "crdt_sync.cli.main"]
+
+
+def spawn(*arguments, **options):
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False, **options
+    )
+
+
+class Watching:
+    """`sync --watch --json` in a process of its own."""
+
+    def __init__(self, store):
+        self.process = subprocess.Popen(
+            [*COMMAND, "sync", "--watch", "--json", "--store", str(store)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._guard = threading.Timer(60, self.process.kill)
+        self._guard.start()
+
+    def until(self, **wanted):
+        for line in self.process.stdout:
+            state = json.loads(line)
+            if all(state[key] == value for key, value in wanted.items()):
+                return state
+        raise AssertionError(f"it ended before {wanted}: {self.process.stderr.read()}")
+
+    def end(self, number):
+        self.process.send_signal(number)
+        out, err = self.process.communicate(timeout=30)
+        self._guard.cancel()
+        return self.process.returncode, [json.loads(line) for line in out.splitlines()], err
+
+
+@pytest.fixture
+def watching(run, tmp_path, relay):
+    store = tmp_path / "anna"
+    assert run("init", "anna", "--store", store, "--relay", relay.url, "--token", TOKEN).code == 0
+    watcher = Watching(store)
+    yield store, watcher
+    watcher.process.kill()
+    watcher.end(signal.SIGKILL)
+
+
+def test_a_store_in_use_is_told_with_its_holder(store):
+    with Replica.open(store):
+        result = spawn("set", "customers", "name=x")
+    assert result.returncode == 3
+    assert result.stderr.startswith("Error (store_in_use): ")
+    assert str(os.getpid()) in result.stderr
+    assert len(result.stderr.splitlines()) == 2
+
+
+def test_a_store_that_is_free_in_a_moment_is_waited_for(store):
+    replica = Replica.open(store)
+    timer = threading.Timer(0.5, replica.close)
+    timer.start()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sharing, "_PATIENCE_S", 30.0)
+        sharing.open_replica(store).close()
+    timer.join()
+
+
+def test_a_reader_that_goes_away_is_no_failure_worth_words(store, run):
+    run("set", "customers", "name=x")
+    process = subprocess.Popen(
+        [*COMMAND, "export", "-"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL
+    )
+    process.stdout.close()
+    err = process.stderr.read().decode()
+    process.stderr.close()
+    assert process.wait(60) == 141
+    assert "Traceback" not in err
+    assert "Exception" not in err
+
+
+def test_an_export_to_standard_output_is_the_table_alone(store, run):
+    run("set", "customers", "name=Müller", "city=Kiel")
+    result = spawn("export", "-", "--fields", "name,city", "--headers", "name")
+    assert list(csv.reader(io.StringIO(result.stdout))) == [["name", "city"], ["Müller", "Kiel"]]
+    assert "1 records" in result.stderr
+
+
+def test_a_terminal_without_unicode_gets_escapes(store, run):
+    run("set", "customers", "name=王")
+    result = spawn("list", env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert result.returncode == 0
+    assert "\\u738b" in result.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_watching_ends_cleanly(watching, number):
+    _, watcher = watching
+    watcher.until(state="in sync")
+    code, states, err = watcher.end(number)
+    assert code == 0
+    assert states[-1]["state"] == "ended"
+    assert err == ""
+
+
+def test_watching_lets_other_commands_edit_and_sends_their_edits(watching):
+    store, watcher = watching
+    watcher.until(state="in sync")
+    assert spawn("set", "customers", "name=x", "--store", store).returncode == 0
+    watcher.until(state="in sync", pushed=1, pending=0)
+    assert watcher.end(signal.SIGINT)[0] == 0
+    assert sorted(path.name for path in store.iterdir()) == ["data.mdb", "lock", "lock.mdb", "relay.toml", "token"]
+
+
+def test_watching_survives_the_relay(watching, relay):
+    _, watcher = watching
+    watcher.until(state="in sync")
+    relay.stop(signal.SIGKILL)
+    assert "ws://" in watcher.until(state="offline")["problem"]
+    assert watcher.end(signal.SIGINT)[0] == 0
+
+
+def test_watching_with_a_wrong_token_ends_with_the_reason(run, tmp_path, relay):
+    store = tmp_path / "bob"
+    assert run("init", "bob", "--store", store, "--relay", relay.url, "--token", "not-the-right-token").code == 0
+    result = spawn("sync", "--watch", "--store", store)
+    assert result.returncode == 4
+    assert "Error (unauthorized)" in result.stderr
+    assert "Traceback" not in result.stderr

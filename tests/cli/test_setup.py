@@ -1,0 +1,114 @@
+import json
+import stat
+
+import pytest
+
+from crdt_sync.cli import partners
+from crdt_sync.runtime import Address
+
+SCHEMA = """
+collection = "sites"
+version = 1
+[fields.name]
+required = true
+[fields.visits]
+kind = "counter"
+"""
+
+
+def test_a_store_is_made_once(run, tmp_path):
+    path = tmp_path / "new"
+    first = run("init", "anna-phone", "--store", path, "--json")
+    assert first.code == 0
+    assert first.object["name"] == "anna-phone"
+    assert first.object["collections"] == ["customers"]
+    second = run("init", "anna-phone", "--store", path)
+    assert second.code == 3
+    assert "store_exists" in second.err
+
+
+def test_the_store_is_in_the_users_data_directory_by_default(run, tmp_path):
+    assert run("init").code == 0
+    assert (tmp_path / "data" / "crdt-sync" / "data.mdb").exists()
+
+
+def test_a_schema_file_takes_the_place_of_the_bundled_one(run, tmp_path):
+    file = tmp_path / "sites.toml"
+    file.write_text(SCHEMA)
+    assert run("init", "--schema", file, "--store", tmp_path / "s", "--json").object["collections"] == ["sites"]
+
+
+def test_a_token_is_kept_where_only_its_owner_reads_it(run, tmp_path):
+    path = tmp_path / "s"
+    assert run("init", "--store", path, "--relay", "ws://relay:1", "--token", "secret").code == 0
+    assert stat.S_IMODE((path / partners.TOKEN_FILE).stat().st_mode) == 0o600
+    assert partners.load(path) == Address("ws://relay:1", "secret")
+    shown = run("relay", "--store", path)
+    assert "secret" not in shown.out + shown.err
+    assert "with a token" in shown.out
+
+
+def test_a_token_can_come_from_a_file(run, tmp_path):
+    (tmp_path / "t").write_text("secret\n")
+    path = tmp_path / "s"
+    assert run("init", "--store", path, "--relay", "wss://relay", "--token-file", tmp_path / "t").code == 0
+    assert partners.load(path) == Address("wss://relay", "secret")
+
+
+def test_a_stored_token_goes_to_the_stored_relay_only(tmp_path):
+    partners.save(tmp_path, Address("ws://ours", "secret"))
+    assert partners.chosen(tmp_path, None, None, None).token == "secret"
+    assert partners.chosen(tmp_path, "ws://ours", None, None).token == "secret"
+    assert partners.chosen(tmp_path, "ws://theirs", None, None).token == ""
+
+
+@pytest.mark.parametrize("url", ["http://relay", "relay:8765", "ws://re\nlay"])
+def test_a_wrong_address_makes_no_store(run, tmp_path, url):
+    result = run("init", "--store", tmp_path / "s", "--relay", url)
+    assert result.code == 2
+    if not url.startswith("ws"):
+        assert not (tmp_path / "s").exists()
+
+
+def test_another_relay_can_be_chosen_later(run, store):
+    assert "No relay" in run("relay").out
+    assert run("relay", "ws://one:1", "--token", "x").code == 0
+    assert run("relay", "--token", "y").code == 0
+    assert partners.load(store) == Address("ws://one:1", "y")
+
+
+def test_settings_that_were_damaged_are_named(run, store):
+    (store / partners.RELAY_FILE).write_text("url = [")
+    result = run("sync")
+    assert result.code == 2
+    assert "relay.toml" in result.err
+    assert "crdt-sync relay" in result.err
+
+
+def test_schemas_are_shown_and_added(run, store, tmp_path):
+    file = tmp_path / "sites.toml"
+    file.write_text(SCHEMA)
+    assert run("schema", "add", file).code == 0
+    assert [each["collection"] for each in run("schema", "--json").objects] == ["customers", "sites"]
+    assert run("schema", "show", "sites", "--json").object["fields"]["visits"]["kind"] == "counter"
+    assert "Collection" in run("schema").out
+    assert "phone" in run("schema", "show", "customers").out
+
+
+def test_a_schema_printed_as_toml_can_be_added_again(run, store, tmp_path):
+    file = tmp_path / "customers.toml"
+    file.write_text(run("schema", "show", "--toml").out)
+    assert run("schema", "add", file).code == 0
+
+
+@pytest.mark.parametrize("text", ["collection = ", 'collection = "X"', SCHEMA.replace("counter", "nonsense")])
+def test_a_wrong_schema_file_is_named_with_what_is_wrong(run, tmp_path, text):
+    file = tmp_path / "wrong.toml"
+    file.write_text(text)
+    result = run("init", "--schema", file, "--store", tmp_path / "s", "--json")
+    assert result.code == 2
+    error = json.loads(result.err)
+    assert error["error"] == "invalid_schema"
+    assert "wrong.toml" in error["message"]
+    assert error["hint"]
+    assert not (tmp_path / "s").exists()

@@ -1,0 +1,99 @@
+import json
+import signal
+
+import pytest
+
+from crdt_sync.cli import syncing
+from crdt_sync.protocol.messages import Receipt
+from crdt_sync.replica import Holding
+from crdt_sync.runtime import Comparison
+
+TOKEN = "a-token-for-the-tests"
+
+
+@pytest.fixture
+def both(run, tmp_path, relay):
+    """Two stores that know the relay."""
+    stores = (tmp_path / "anna", tmp_path / "bob")
+    for path in stores:
+        assert run("init", path.name, "--store", path, "--relay", relay.url, "--token", TOKEN).code == 0
+    return stores
+
+
+def test_two_devices_end_up_with_the_same(run, both, relay):
+    anna, bob = both
+    record = run("set", "customers", "name=Müller", "phone=0", "--store", anna, "--json").object["record"]
+    assert run("status", record, "--store", anna, "--json").object["state"] == "local"
+    assert run("sync", "--store", anna, "--json").object["pushed"] == 1
+    assert run("status", record, "--store", anna, "--json").object == {
+        "record": record,
+        "state": "stored",
+        "stored_at": [relay.url],
+        "reason": "",
+    }
+    assert run("sync", "--store", bob, "--json").object["received"] == 1
+    for number, path in enumerate(both, start=1):
+        assert run("set", record, f"phone={number}", "visits+=1", "--store", path).code == 0
+    assert run("status", record, "--store", anna, "--json").object["state"] == "pending"
+    assert [each["state"] for each in run("status", "--waiting", "--store", anna, "--json").objects] == ["pending"]
+    for path in (anna, bob, anna):
+        assert run("sync", "--store", path).code == 0
+    seen = [run("get", record, "--store", path, "--json").object for path in both]
+    assert seen[0] == seen[1]
+    assert seen[0]["fields"]["visits"] == 2
+    assert seen[0]["conflicts"] == ["phone"]
+    assert run("status", "--store", anna, "--json").object["conflicts"] == 1
+    found = run("verify", "--store", bob, "--json")
+    assert found.code == 0
+    assert found.object["equal"]
+    assert found.object["here"] == found.object["relay"]
+    assert "Equal" in run("verify", "--store", bob).out
+
+
+def test_a_wrong_token_is_refused_with_the_next_step(run, both, relay):
+    result = run("sync", "--token", "another-token-here", "--store", both[0])
+    assert result.code == 4
+    assert "unauthorized" in result.err
+    assert "--token" in result.err
+    assert TOKEN not in result.err
+
+
+def test_a_relay_that_is_down_is_told_and_nothing_is_lost(run, both, relay):
+    relay.stop(signal.SIGKILL)
+    record = run("set", "customers", "name=x", "--store", both[0], "--json").object["record"]
+    for command in (["sync"], ["verify"]):
+        result = run(*command, "--store", both[0], "--json")
+        assert result.code == 4
+        error = json.loads(result.err)
+        assert (error["error"], error["retryable"]) == ("unreachable", True)
+    assert run("get", record, "name", "--store", both[0]).out == "x\n"
+
+
+def test_without_a_relay_the_next_step_is_told(run, store):
+    result = run("sync")
+    assert result.code == 2
+    assert "crdt-sync relay" in result.err
+
+
+def test_receipts_that_differ_exit_with_6(run, store, monkeypatch):
+    ours, theirs = Holding(1, 1, bytes(32)), Receipt(1, 1, 2, bytes(31) + b"\x01")
+    monkeypatch.setattr(syncing, "compare", lambda *_: Comparison(ours, theirs, equal=False))
+    result = run("verify", "--relay", "ws://relay")
+    assert result.code == 6
+    assert "mismatch" in result.err
+    assert "Different" in result.out
+
+
+def test_the_store_can_be_checked_without_a_relay(run, made):
+    made("name=x")
+    result = run("verify", "--local", "--json")
+    assert result.code == 0
+    assert result.object["checked"] > 0
+    assert result.object["damaged"] == 0
+
+
+def test_a_device_that_never_synced_says_so(run, made):
+    record = made("name=x")
+    assert "Nothing has been synced yet" in run("status").out
+    assert "this device only" in run("status", record).out
+    assert "Nothing waits" in run("status", "--waiting").out
