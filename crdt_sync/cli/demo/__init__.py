@@ -16,6 +16,8 @@ from crdt_sync.cli.demo.stage import Stage
 from crdt_sync.cli.demo.story import play
 from crdt_sync.cli.invocation import invocation
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -47,8 +49,8 @@ def _folder(keep: bool) -> Iterator[Path]:
 
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """SIGTERM and SIGHUP end the demo as Ctrl-C does: with its processes ended and its folder removed."""
-    before = {number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    """These signals end the demo in order: with its processes ended and its folder removed."""
+    before = {number: signal.signal(number, _interrupt) for number in _SIGNALS}
     try:
         yield
     finally:
