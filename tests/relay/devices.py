@@ -15,7 +15,7 @@ from typing import Any, Self, TypeVar
 import pycrdt
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.typing import Subprotocol
 
 from crdt_sync.protocol import SUBPROTOCOL, VERSIONS, codec
@@ -185,6 +185,11 @@ class Device:
         with suppress(ConnectionClosed):
             await self.websocket.close()
 
+    async def drop(self) -> None:
+        """Go without a word."""
+        self.websocket.transport.abort()
+        await asyncio.wait_for(self.websocket.wait_closed(), PATIENCE_S)
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -213,3 +218,48 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
         check=True, capture_output=True, timeout=30,
     )  # fmt: skip
     return certificate, key
+
+
+class Load:
+    """A device that pushes as fast as it may until its link ends, and remembers what was acknowledged."""
+
+    def __init__(self, name: str, records: int = 9) -> None:
+        self.name = name
+        self.records = records
+        self.acknowledged: dict[str, set[object]] = {}
+
+    @property
+    def count(self) -> int:
+        return sum(len(markers) for markers in self.acknowledged.values())
+
+    async def run(self, url: str, token: str = "") -> None:
+        """Push until the link ends, however it ends."""
+        sent: list[tuple[str, str]] = []
+        with suppress(ConnectionClosed, OSError, EOFError, InvalidHandshake):
+            device = await Device.join(url, follow=False, token=token)
+            pouring = asyncio.create_task(self._pour(device, sent))
+            try:
+                await self._read(device, sent)
+            finally:
+                pouring.cancel()
+                await asyncio.gather(pouring, return_exceptions=True)
+                await device.drop()
+
+    async def _pour(self, device: Device, sent: list[tuple[str, str]]) -> None:
+        for number in itertools.count():
+            record, marker = f"customers/{self.name}{number % self.records}", f"{self.name}-{number}"
+            sent.append((record, marker))
+            await device.push((record, update(marker)))
+            await asyncio.sleep(0)  # sending does not wait while there is room, and others have work too
+
+    async def _read(self, device: Device, sent: list[tuple[str, str]]) -> None:
+        answered = 0
+        while True:
+            message = await device.receive()
+            if not isinstance(message, Ack):
+                continue
+            for verdict in message.verdicts:
+                record, marker = sent[answered]
+                answered += 1
+                if verdict.code is VerdictCode.ACCEPTED:
+                    self.acknowledged.setdefault(record, set()).add(marker)

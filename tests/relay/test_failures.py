@@ -272,7 +272,7 @@ def test_workers_that_are_killed_under_load_are_noticed_by_nobody(tmp_path: Path
 
         async def write(name: str) -> None:
             async with await Device.join(relay.url) as device:
-                for number in range(100):
+                for number in range(50):
                     marker = f"{name}{number}"
                     pushed = (f"customers/{number % 7}", update(marker))
                     assert await device.store(pushed) == [VerdictCode.ACCEPTED]

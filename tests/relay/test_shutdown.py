@@ -4,6 +4,7 @@ import asyncio
 import socket
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from crdt_sync.protocol.messages import Ack, Bye, Changes, Resume, Updates, Verd
 from crdt_sync.storage.lmdb import environment
 from relay import server
 
-from .devices import Device, eventually, running, stored_markers, update
+from .devices import Device, Load, eventually, running, stored_markers, update
 
 
 def test_everybody_hears_when_to_come_back(tmp_path: Path) -> None:
@@ -62,72 +63,50 @@ def test_what_was_taken_is_stored_and_acknowledged_before_the_bye(
     asyncio.run(scenario())
 
 
+async def follow(url: str) -> Resume:
+    """Read everything until the link ends; returns where the reader stands then."""
+    device = await Device.open(url)
+    await device.hello()
+    epoch = (await device.expect(Welcome)).epoch
+    cursor = 0
+    with suppress(ConnectionClosed):
+        while True:
+            message = await device.receive()
+            if isinstance(message, Changes | Updates) and message.cursor is not None:
+                cursor = message.cursor
+    return Resume(epoch, cursor)
+
+
 def test_under_load_nothing_acknowledged_is_lost_and_the_restart_resumes(tmp_path: Path) -> None:
-    acknowledged: dict[str, set[object]] = {}
-    standing: list[Resume] = []
-
-    async def write(url: str, name: str) -> None:
-        device = await Device.join(url, follow=False)
-        sent: dict[int, tuple[str, str]] = {}
-
-        async def pour() -> None:
-            for number in range(100_000):
-                record, marker = f"customers/{number % 9}", f"{name}{number}"
-                sent[number + 1] = (record, marker)
-                await device.push((record, update(marker)))
-
-        async def read() -> None:
-            answered = 0
-            while True:
-                message = await device.receive()
-                if isinstance(message, Ack):
-                    for verdict in message.verdicts:
-                        answered += 1
-                        if verdict.code is VerdictCode.ACCEPTED:
-                            record, marker = sent[answered]
-                            acknowledged.setdefault(record, set()).add(marker)
-
-        await asyncio.gather(pour(), read(), return_exceptions=True)
-
-    async def follow(url: str) -> None:
-        device = await Device.open(url)
-        await device.hello()
-        epoch = (await device.expect(Welcome)).epoch
-        cursor = 0
-        try:
-            while True:
-                message = await device.receive()
-                if isinstance(message, Changes | Updates) and message.cursor is not None:
-                    cursor = message.cursor
-        except ConnectionClosed:
-            standing.append(Resume(epoch, cursor))
+    loads = [Load(name) for name in "abc"]
 
     async def scenario() -> None:
         async with running(tmp_path) as relay:
-            working = [asyncio.create_task(write(relay.url, name)) for name in "abc"]
+            working = [asyncio.create_task(load.run(relay.url)) for load in loads]
             following = asyncio.create_task(follow(relay.url))
             await eventually("some are stored", lambda: relay.store.head() > 200)
             begun = time.monotonic()
             await relay.stop()
-            print("STOP", time.monotonic() - begun)
             assert time.monotonic() - begun < 5
-            await asyncio.wait_for(asyncio.gather(*working, following), 20)
-        total = sum(len(markers) for markers in acknowledged.values())
+            await asyncio.wait_for(asyncio.gather(*working), 20)
+            resume = await following
+        total = sum(load.count for load in loads)
         assert total >= 200
         async with running(tmp_path) as relay:
             assert relay.store.head() >= total
-            device = await Device.join(relay.url, resume=standing[0])
+            device = await Device.join(relay.url, resume=resume)
             welcome = device.received[0]
             assert isinstance(welcome, Welcome)
-            assert (welcome.epoch, welcome.mode) == (standing[0].epoch, 0)
+            assert (welcome.epoch, welcome.mode) == (resume.epoch, 0)
             await device.catch_up()
             assert await device.store(("customers/0", update("after"))) == [VerdictCode.ACCEPTED]
             await device.close()
 
     asyncio.run(scenario())
     stored = stored_markers(tmp_path)
-    for record, markers in acknowledged.items():
-        assert markers <= stored[record]
+    for load in loads:
+        for record, markers in load.acknowledged.items():
+            assert markers <= stored[record]
 
 
 def test_stuck_devices_do_not_hold_it_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,7 +128,7 @@ def test_stuck_devices_do_not_hold_it_up(tmp_path: Path, monkeypatch: pytest.Mon
             assert time.monotonic() - begun < 3
             assert not relay._server.all_connections
             for device in stuck:
-                device.websocket.transport.abort()
+                await device.drop()
             mute.close()
             await writer.close()
 
@@ -170,7 +149,7 @@ def test_a_disk_that_hangs_does_not_hold_it_up_for_ever(tmp_path: Path, monkeypa
             monkeypatch.setattr(environment, "commit", hang)
             device = await Device.join(relay.url)
             await device.push(("customers/a", update(1)))
-            await eventually("taken", lambda: bool(relay.engine._uncommitted))
+            await eventually("taken", lambda: "customers/a" in relay.engine._uncommitted)
             stopping = asyncio.create_task(relay.stop())
             bye = await device.bye()
             assert bye.code == "going_away"

@@ -1,0 +1,72 @@
+"""Forks relays and devices that were imported already, so that a test can kill many of them in little time.
+
+Each line of standard input is a JSON object that says what to fork; what the children print, one line each time,
+goes to standard output. A new line kills nothing: whoever asked kills by the process id that the child printed.
+"""
+
+import asyncio
+import itertools
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from crdt_sync import Address, Replica, keep_syncing
+from relay import running
+from relay.server import Relay
+from relay.settings import Settings
+from relay.worker.process import WorkerProcess
+
+
+def say(**words: Any) -> None:
+    """Print one line, whole."""
+    os.write(1, json.dumps(words).encode() + b"\n")
+
+
+def relay(data: str) -> None:
+    """Serve until killed, without a spare worker: it would be killed before it is ever used."""
+    start, started = WorkerProcess.start, itertools.count()
+
+    async def start_one() -> WorkerProcess:
+        if next(started):
+            await asyncio.Event().wait()
+        return await start()
+
+    WorkerProcess.start = start_one  # type: ignore[method-assign,assignment]
+
+    def ready(started: Relay) -> None:
+        say(pid=os.getpid(), url=started.url)
+
+    running.run(Settings(data=Path(data), port=0, metrics=False, log_level="error"), ready)
+
+
+def device(store: str, url: str, record: str, prefix: str) -> None:
+    """Edit until killed, telling of each edit after its block has ended, while syncing in the background."""
+    with Replica.open(store) as replica, keep_syncing(replica, Address(url)):
+        say(pid=os.getpid())
+        for number in range(1_000_000):
+            with replica.edit(record) as customer:
+                customer.add("tags", f"{prefix}-{number}")
+            say(tag=f"{prefix}-{number}")
+
+
+def main() -> None:
+    """Fork what each line says."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the children
+    for line in sys.stdin:
+        wanted = json.loads(line)
+        if os.fork():
+            continue
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.close(0)
+        os.open(os.devnull, os.O_RDONLY)
+        try:
+            {"relay": relay, "device": device}[wanted.pop("what")](**wanted)
+        finally:
+            os._exit(1)
+
+
+if __name__ == "__main__":
+    main()
