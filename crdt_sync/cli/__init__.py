@@ -1,1 +1,1 @@
-"""crdt_sync/cli."""
+"""The device's command `crdt-sync`; `main` is its entry point."""

@@ -10,6 +10,7 @@ from crdt_sync.records.schema import FieldSpec
 from crdt_sync.records.text_input import parse_text
 from crdt_sync.records.values import normalise
 from crdt_sync.replica import RecordView, Replica
+from crdt_sync.replica.views import contains
 
 _EQUALS = re.compile(r"([a-z][a-z0-9_-]*)=(.*)\Z", re.DOTALL)
 
@@ -46,8 +47,7 @@ class Search:
                 yield view
 
     def _has_words(self, view: RecordView) -> bool:
-        text = "\n".join(_texts([view.record, *view.raw.values()])).casefold()
-        return all(word in text for word in self._words)
+        return all(contains(view.raw, word) or contains(view.record, word) for word in self._words)
 
 
 def _carrier(field: str, spec: FieldSpec, text: str) -> object:
@@ -66,15 +66,5 @@ def _holds(view: RecordView, field: str, spec: FieldSpec, wanted: object) -> boo
     if spec.kind == "set":
         return isinstance(wanted, list) and all(member in (value or []) for member in wanted)
     if spec.kind in ("text", "log"):
-        return str(wanted).casefold() in "\n".join(_texts([value])).casefold()
+        return contains(value, str(wanted).casefold())
     return bool(value == wanted)
-
-
-def _texts(values: Sequence[object]) -> Iterator[str]:
-    for value in values:
-        if isinstance(value, dict):
-            yield from _texts(list(value.values()))
-        elif isinstance(value, list):
-            yield from _texts(value)
-        elif value is not None:
-            yield str(value)

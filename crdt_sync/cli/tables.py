@@ -239,7 +239,8 @@ def export_file(
     left_out = (
         f" Fields that the schema does not know were left out: {', '.join(report.left_out)}." if report.left_out else ""
     )
-    text = f"{report.rows} records of {target!r} written to {file}.{left_out}"
+    many = "1 record" if report.rows == 1 else f"{report.rows} records"
+    text = f"{many} of {target!r} written to {'standard output' if to_stdout else file}.{left_out}"
     if to_stdout:
         call.output.note(text)
         return

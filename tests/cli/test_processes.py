@@ -98,7 +98,7 @@ def test_an_export_to_standard_output_is_the_table_alone(store, run):
     run("set", "customers", "name=Müller", "city=Kiel")
     result = spawn("export", "-", "--fields", "name,city", "--headers", "name")
     assert list(csv.reader(io.StringIO(result.stdout))) == [["name", "city"], ["Müller", "Kiel"]]
-    assert "1 records" in result.stderr
+    assert "1 record of" in result.stderr
 
 
 def test_a_terminal_without_unicode_gets_escapes(store, run):

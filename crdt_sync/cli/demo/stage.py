@@ -73,7 +73,7 @@ class Stage:
             for customer, field, value, by, when, shown in found
         ]
         if not self._output.as_json:
-            self._show(table(("Customer", "Field", "Value", "By", "When"), rows, wrap=True))
+            self._show(table(("Customer", "Field", "Value", "By", "When, UTC"), rows, wrap=True))
 
     def receipts(self, rows: Sequence[tuple[str, str, str]]) -> None:
         """Receipts as rows of (who, records, root digest)."""

@@ -248,4 +248,4 @@ def _conflict_rows(
             who = names.get(str(conflict["record"]), str(conflict["record"])) if number == 0 else ""
             what = str(conflict["field"]) if number == 0 else ""
             value = "deleted, but edited elsewhere" if conflict["kind"] == "deleted" else str(entry["value"])
-            yield who, what, value, entry["by"], entry["at"], entry["shown"]
+            yield who, what, value, entry["by"], entry["at"][11:23], entry["shown"]
