@@ -55,9 +55,10 @@ BACKOFF_US_MAX = 60 * 1_000_000
 RECONCILE_FAN_OUT = 16  # parts of a split: wide enough for 100,000 records in three levels
 RECONCILE_PARTS_MAX = 64  # parts that a partner may make of one range
 RECONCILE_LEAF_RECORDS = 32  # a range with no more is listed: another level would cost a round to save 1 kB
-RECONCILE_OPEN_RANGES_TARGET = 8192  # no more splits while so many ranges are open, but for the first of a message
-RECONCILE_OPEN_RANGES_MAX = RECONCILE_OPEN_RANGES_TARGET + 1024  # that first one, on every level: 200 B each
-RECONCILE_LISTED_RECORDS_MAX = 16_384  # listed and not yet replied to: kept by the partner, 150 B each
+RECONCILE_OPEN_RANGES_TARGET = 16_384  # with so many ranges open, only the leftmost is split further
+RECONCILE_OPEN_RANGES_MAX = RECONCILE_OPEN_RANGES_TARGET + 1024  # the leftmost on every level; 200 B each
+RECONCILE_LISTED_RECORDS_TARGET = 16_384  # listed and not yet replied to, but for the leftmost range: a frame or more
+RECONCILE_LISTED_RECORDS_MAX = 2 * RECONCILE_LISTED_RECORDS_TARGET  # with that; the partner keeps 150 B for each
 RECONCILE_RECORDS_MAX = 1 << 24  # records of one side: a hundred times the largest customer base tried
 RECONCILE_FRAME_BYTES_MIN = 8 * KIB  # the longest possible split fits
 RECONCILE_MESSAGES_FREE = 64  # from each side, whatever the sizes: a healthy run over few records takes 3
@@ -98,4 +99,5 @@ assert RECORD_BYTES_MAX >= TEXT_BYTES_MAX + VALUE_BYTES_MAX
 assert SILENCE_US_MAX > 2 * KEEPALIVE_US
 assert WORKER_CACHE_BYTES_MAX * 20 < WORKER_MEMORY_BYTES_MAX // 2
 assert RECONCILE_FAN_OUT <= RECONCILE_PARTS_MAX < RECONCILE_OPEN_RANGES_MAX - RECONCILE_OPEN_RANGES_TARGET
+assert RECONCILE_FAN_OUT <= RECONCILE_LEAF_RECORDS
 assert RECONCILE_FRAME_BYTES_MIN <= FRAME_BYTES_TARGET <= FRAME_BYTES_MAX

@@ -1,4 +1,8 @@
-"""Composing a message: the ranges left to this side are answered from the first on, as far as the frame goes."""
+"""Composing a message: the ranges left to this side are answered from the first on, as far as the frame goes.
+
+The leftmost of all open ranges may always be answered, whichever side it is left to; the others only while few
+ranges are open and few records are listed. So a run never stalls, and what is open grows with the depth at most.
+"""
 
 from collections import deque
 from collections.abc import Sequence
@@ -9,6 +13,7 @@ from crdt_sync.limits import (
     RECONCILE_FAN_OUT,
     RECONCILE_LEAF_RECORDS,
     RECONCILE_LISTED_RECORDS_MAX,
+    RECONCILE_LISTED_RECORDS_TARGET,
     RECONCILE_OPEN_RANGES_MAX,
     RECONCILE_OPEN_RANGES_TARGET,
     RECONCILE_RECORDS_MAX,
@@ -80,6 +85,10 @@ class _Composing:
             case Continuing(after, through, held_max):
                 return self._list(todo, self._run.view.aggregate(after, through)[0], held_max)
 
+    def _leftmost(self) -> bool:
+        """Whether the first range of `todo` is the leftmost of all that are open."""
+        return not self.asked and not (self._run.asked and self._run.asked[0].after < self.todo[0].after)
+
     def _equal(self) -> bool:
         if self.answers and isinstance(last := self.answers[-1], Equal) and last.ranges < RECONCILE_OPEN_RANGES_MAX:
             self.answers[-1] = Equal(last.ranges + 1)
@@ -90,7 +99,7 @@ class _Composing:
 
     def _split(self, todo: Compare, parts: int) -> bool:
         open_after = len(self.todo) - 1 + len(self._run.asked) + len(self.asked) + parts
-        if self.answers and open_after > RECONCILE_OPEN_RANGES_TARGET:
+        if open_after > RECONCILE_OPEN_RANGES_TARGET and not self._leftmost():
             return False
         split, asked = _split(self._run, todo.after, todo.through, parts)
         if not self._add(split):
@@ -100,7 +109,8 @@ class _Composing:
         return True
 
     def _list(self, todo: Compare | Continuing, ours: int, held_max: int) -> bool:
-        permitted = min(ours, RECONCILE_LISTED_RECORDS_MAX - self._run.listed, self._room // HASH_BYTES)
+        limit = RECONCILE_LISTED_RECORDS_MAX if self._leftmost() else RECONCILE_LISTED_RECORDS_TARGET
+        permitted = min(ours, max(0, limit - self._run.listed), self._room // HASH_BYTES)
         found = self._run.view.items(todo.after, todo.through, permitted)
         fitting = self._fitting([record for record, _ in found])
         items = tuple(Item(*item) for item in found[:fitting])

@@ -70,8 +70,7 @@ class _Reading:
         if not theirs.records:
             return Replying(after, through, ())
         count, total = self._run.view.aggregate(after, through)
-        equal = count == theirs.records and fingerprint(count, total) == theirs.fingerprint
-        return Compare(after, through, theirs, count, equal)
+        return Compare(after, through, theirs, count, fingerprint(count, total) == theirs.fingerprint)
 
     def _listing(self, asked: Asked, listing: Listing) -> None:
         if listing.items and not _inside(asked, listing.items[0].record, listing.items[-1].record):

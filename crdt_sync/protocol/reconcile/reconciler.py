@@ -10,6 +10,7 @@ this side splits ranges by its own records only, and open ranges, records kept a
 from crdt_sync.errors import ProtocolViolation
 from crdt_sync.limits import (
     FRAME_BYTES_TARGET,
+    RECONCILE_FAN_OUT,
     RECONCILE_FRAME_BYTES_MIN,
     RECONCILE_MESSAGES_FREE,
     RECONCILE_OPEN_RANGES_MAX,
@@ -22,6 +23,8 @@ from crdt_sync.protocol.reconcile.run import Asked, AskedKind, Owed, Run, Wanted
 from crdt_sync.protocol.reconcile.view import View
 
 __all__ = ["Owed", "Reconciler", "Wanted"]
+
+_OPEN_RANGES_MAX = RECONCILE_OPEN_RANGES_MAX - RECONCILE_FAN_OUT  # so that the answer can split the leftmost
 
 
 class Reconciler:
@@ -72,13 +75,14 @@ class Reconciler:
         Raises `ProtocolViolation`; then this object is of no more use. What was taken before stays true as far as
         the partner can be believed.
         """
-        assert not (self.want or self.owe), "take the differences first: they would pile up"
+        assert not self.want, "take the differences first: they would pile up"
+        assert not self.owe, "take the differences first: they would pile up"
         self._admit(message)
         read_answers(self._run, message.answers)
         if message.open != self._run.open:
             raise ProtocolViolation(f"ranges: {message.open} open there, {self._run.open} here")
-        if self._run.open > RECONCILE_OPEN_RANGES_MAX:
-            raise ProtocolViolation(f"ranges: more than {RECONCILE_OPEN_RANGES_MAX} open")
+        if self._run.open > _OPEN_RANGES_MAX:
+            raise ProtocolViolation(f"ranges: more than {_OPEN_RANGES_MAX} open")
         if not self._run.open:
             self.done = True
             return None
