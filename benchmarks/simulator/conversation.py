@@ -60,6 +60,7 @@ class Conversation(Host):
         self._work: deque[Effect] = deque()
         self._busy = False
         self._closed: Closed | None = None
+        self._timer_at = 0
         replica.refresh_digests()
         link.ends[1] = self
         self.dialer = Dialer(
@@ -72,7 +73,6 @@ class Conversation(Host):
             now=scheduler.now,
         )
         self._unsubscribe = replica.subscribe(self._heard_of)
-        self._arm()
         self._pump()
 
     @property
@@ -121,10 +121,13 @@ class Conversation(Host):
 
     def _arm(self) -> None:
         timer = self.dialer.next_timer()
-        if timer is not None:
-            self._scheduler.after(max(0, timer - self._scheduler.now), self, self._timer)
+        if timer is not None and not self._scheduler.now < self._timer_at <= timer:
+            self._timer_at = max(timer, self._scheduler.now + 1)
+            self._scheduler.after(self._timer_at - self._scheduler.now, self, self._timer, self._timer_at)
 
-    def _timer(self) -> None:
+    def _timer(self, timer: int) -> None:
+        if timer != self._timer_at:
+            return  # a nearer time was set meanwhile
         self.dialer.timer(self._scheduler.now)
         self._pump()
         if self.alive:
@@ -194,6 +197,7 @@ class Conversation(Host):
             return
         self._next_work()
         self._send()
+        self._arm()
 
     def _drain(self) -> None:
         for effect in self.dialer.drain():

@@ -5,7 +5,7 @@ session over the same replica can be opened beside it, as `sync_once` does.
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from benchmarks.simulator.conversation import Conversation
@@ -15,7 +15,7 @@ from benchmarks.simulator.scheduler import Host, Scheduler
 from crdt_sync.errors import StoreError
 from crdt_sync.protocol.backoff import Backoff
 from crdt_sync.protocol.effects import Acknowledge, Closed
-from crdt_sync.replica import Replica
+from crdt_sync.replica import Event, Replica
 
 _OPEN_AGAIN_US = 1_000_000  # after a failure of its own disk, the app comes back this much later
 
@@ -50,6 +50,7 @@ class DeviceHost:
         latency_max: int,
         open_link: Callable[["DeviceHost"], Link | None],
         ended: Callable[["DeviceHost", Closed | StoreError], None],
+        edited: Callable[[Sequence[Event]], None],
         acknowledged: Callable[["DeviceHost", Conversation, Acknowledge], None],
     ) -> None:
         self.name = name
@@ -63,6 +64,7 @@ class DeviceHost:
         self._latency_max = latency_max
         self._open_link = open_link
         self._ended = ended
+        self._edited = edited
         self._acknowledged = acknowledged
         self.lives = 0
         self.life = Life()
@@ -75,6 +77,7 @@ class DeviceHost:
         self.backoff = Backoff(self._rng)
         rng = random.Random(f"{self._seed}/{self.name}/{self.lives}")
         self.replica = Replica.over(self.disk, lambda: self.clock.read(self._scheduler.now), rng)
+        self.replica.subscribe(self._edited)
         self._scheduler.after(self._rng.randint(0, 1_000_000), self.life, self.connect)
         return self.replica
 

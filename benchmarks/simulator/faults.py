@@ -76,16 +76,13 @@ class Faults:
             getattr(self, "_" + fault)(device)
 
     def stop(self) -> None:
-        """No more faults; what is broken is mended, what is down is started."""
+        """No more faults; what is down is started. A half-open link stays so: the sessions must find out."""
         world = self._world
         self._chance.clear()
         self._armed.clear()
         self._relay_failing = 0
         for device in world.devices:
             device.weather = Weather()
-        for link in list(world.links):
-            if any(link.dead):
-                link.cut()
 
     # --- network -----------------------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """One relay, some devices, the network between them, and the run from the first step until all is quiet."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks.simulator.checkers import convergence, cursors, durability
@@ -19,10 +20,12 @@ from benchmarks.simulator.workload import Workload
 from crdt_sync.errors import StoreError
 from crdt_sync.protocol.effects import Acknowledge, Closed
 from crdt_sync.records import bundled_schema
+from crdt_sync.replica import Event
 from crdt_sync.storage.port import Batch
 
 WALL_BASE_US = 1_760_000_000_000_000  # some day in 2025, by the relay's clock
 _EVENTS_PER_STEP_MAX = 4_000  # a run that needs more is a storm
+_LATE_EDIT_US_MAX = 10_000_000
 _BYTES_PER_EDIT_MAX = 400_000  # per device
 _SCHEMA = bundled_schema("customers")
 
@@ -57,6 +60,7 @@ class World:
         self.frames = 0
         self.bytes = 0
         self.relay_lives = 0
+        self._editing = False
         self.devices: list[DeviceHost] = []
         self.faults = Faults(self)
         self.cursors = cursors.Cursors()
@@ -108,6 +112,7 @@ class World:
             self.scenario.latency_max,
             self._open_link,
             self._ended,
+            self._edited,
             self._acknowledged,
         )
         self.devices.append(device)
@@ -138,11 +143,16 @@ class World:
         ):
             raise Failure("session", f"{device.name}: a session between honest parties ended: {reason}")
 
+    def _edited(self, events: Sequence[Event]) -> None:
+        """An edit that the workload did not make stamps a record again."""
+        if not self._editing:
+            self.ledger.restamped.update(event.record for event in events if event.kind == "edited")
+
     def _acknowledged(self, device: DeviceHost, conversation: Conversation, effect: Acknowledge) -> None:
         durability.check(device.name, self.relay.disk, conversation.epoch, effect)
 
-    def _durable(self, disk: Disk, batches: "list[Batch] | tuple[Batch, ...] | object") -> None:
-        for batch in batches:  # type: ignore[attr-defined]
+    def _durable(self, disk: Disk, batches: Sequence[Batch]) -> None:
+        for batch in batches:
             for peer in batch.peers:
                 self.cursors.check(disk, self.relay.disk, peer)
 
@@ -165,8 +175,11 @@ class World:
     def _step(self) -> None:
         self.faults.step()
         device = self.rng.choice(self.devices)
-        if not device.running:
-            return
+        if device.running:
+            self._edit(device)
+
+    def _edit(self, device: DeviceHost) -> None:
+        self._editing = True
         try:
             what = self.workload.edit(device)
         except StoreError as error:
@@ -174,6 +187,8 @@ class World:
         except Crashed as crash:
             self.faults.crashed(crash.disk)
             what = "crashed in an edit"
+        finally:
+            self._editing = False
         self.trace.note(self.scheduler.now, device.name, what)
 
     def _until(self, time: int) -> None:
@@ -202,7 +217,15 @@ class World:
                 break
         else:
             raise Failure("liveness", self._unrest())
+        self._late_edit()
         self._budget()
+
+    def _late_edit(self) -> None:
+        """One more edit reaches everybody on the sessions that are open, before any keepalive."""
+        self._edit(self.devices[0])
+        self._until(self.scheduler.now + _LATE_EDIT_US_MAX)
+        if not self.quiet():
+            raise Failure("liveness", f"a late edit has not spread in {_LATE_EDIT_US_MAX} us: {self._unrest()}")
 
     def quiet(self) -> bool:
         """Whether everybody is connected, caught up and settled."""
@@ -220,7 +243,7 @@ class World:
         ]
 
     def _unrest(self) -> str:
-        lines = [f"not quiet 10 minutes after healing: {self._unsettled()}, relay idle: {self.relay.hub.idle}"]
+        lines = [f"after healing there is no rest: {self._unsettled()}, relay idle: {self.relay.hub.idle}"]
         for device in self.devices:
             lines += [
                 f"{device.name}: {talk.dialer.state} cursor {talk.partner.cursor} of {self.relay.disk.head()} "
