@@ -13,7 +13,7 @@ Rules:
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Protocol
@@ -51,6 +51,7 @@ _STALE_PER_COMMIT = 2048
 _DIGEST_ROUNDS_MAX = 64  # while others keep writing, a receipt is of a moment that never comes
 _PRESENCE_EVERY_S = 0.1
 _RETRY_US = 5_000_000
+_ASKED_MAX = 8  # pages of digests and receipts under way for one session
 _log = structlog.get_logger("relay")
 
 
@@ -78,6 +79,7 @@ class _Seat:
     timer: asyncio.TimerHandle | None = None
     reading: asyncio.Future[None] | None = None  # the link waits to read on
     filling: bool = False
+    asked: int = 0  # digests and receipts under way
 
 
 class Engine:
@@ -141,7 +143,7 @@ class Engine:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.pool.close()
         await self._loop.run_in_executor(None, self.writer.close)
-        self.store.close()
+        await self._loop.run_in_executor(None, self.store.close)  # which waits for a backup under way
 
     def unready(self) -> str | None:
         """Why the relay cannot serve just now, or None."""
@@ -190,7 +192,8 @@ class Engine:
 
     def may_read(self, session: int) -> bool:
         """Whether the link may read on; if not, it awaits `readable`."""
-        return not self.stopping and not self.hub.congested(session)
+        seat = self._seats.get(session)
+        return not self.stopping and not self.hub.congested(session) and (seat is None or seat.asked < _ASKED_MAX)
 
     async def readable(self, session: int) -> None:
         """Return when the link may read on, or when its session is over."""
@@ -264,9 +267,9 @@ class Engine:
             case Forget():
                 self.pool.forget_all()
             case ReadDigests():
-                self._start(self._read_digests(effect))
+                self._start_for(effect.session, lambda: self._read_digests(effect))
             case MakeReceipt():
-                self._start(self._make_receipt(effect))
+                self._start_for(effect.session, lambda: self._make_receipt(effect))
 
     async def _integrate(self, effect: Integrate) -> None:
         items = [Item(item.record, item.updates, item.snapshot, item.senders) for item in effect.items]
@@ -319,6 +322,20 @@ class Engine:
             return
         for session in followers:
             self.fill(session)
+
+    def _start_for(self, session: int, work: Callable[[], Awaitable[None]]) -> None:
+        """Do something that one session asked for; with too much of it under way, nothing more is read from there."""
+        seat = self._seats.get(session)
+        if seat is not None:
+            seat.asked += 1
+            self._start(self._finish_for(seat, work))
+
+    async def _finish_for(self, seat: _Seat, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await work()
+        finally:
+            seat.asked -= 1
+            self._pump()
 
     async def _read_digests(self, effect: ReadDigests) -> None:
         try:

@@ -60,7 +60,14 @@ class DeviceLink:
     def hangup(self, closed: Closed) -> None:
         """See `Link.hangup`."""
         if closed.code not in _UNREMARKABLE:
-            _log.info("session_closed", session=self.session, code=closed.code, reason=closed.message)
+            peer = self._websocket.remote_address
+            _log.info(
+                "session_closed",
+                session=self.session,
+                code=closed.code,
+                reason=closed.message,
+                peer=peer[0] if peer else None,
+            )
         self._closing = asyncio.create_task(self._close())
 
     async def read(self) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import signal
 import stat
@@ -14,19 +15,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from crdt_sync.protocol.messages import VerdictCode
 from crdt_sync.storage.lmdb import LmdbStore
 from relay.cli import main
 from relay.maintenance import new_token
 
-from .devices import PATIENCE_S, Device, make_certificate, seen, stored_markers, update
+from .devices import PATIENCE_S, Device, make_certificate, stored_markers, update
 
 Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     """Run the command in this process; returns (exit code, standard output, standard error)."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
@@ -37,7 +39,12 @@ def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
         captured = capsys.readouterr()
         return code, captured.out, captured.err
 
-    return command
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield command
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
 
 
 @contextmanager
@@ -296,9 +303,8 @@ def test_logs_name_no_customer_data(run: Run, tmp_path: Path) -> None:
     process.send_signal(signal.SIGTERM)
     _, logged = process.communicate(timeout=PATIENCE_S)
     lines = [json.loads(line) for line in logged.decode().splitlines()]
-    assert [line["event"] for line in lines][0] == "ready"
+    assert lines[0]["event"] == "ready"
     assert lines[-1]["event"] == "stopped"
     assert "session_closed" in {line["event"] for line in lines}
     assert "Private" not in logged.decode()
     assert "a-secret" not in logged.decode()
-    assert seen([update("x")]) == {"x"}

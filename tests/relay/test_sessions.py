@@ -126,6 +126,20 @@ def test_a_receipt_counts_what_is_stored(tmp_path: Path) -> None:
     serve(scenario, tmp_path)
 
 
+def test_a_device_that_asks_for_receipts_without_end_is_answered_a_few_at_a_time(tmp_path: Path) -> None:
+    async def scenario(relay: Relay) -> None:
+        async with await Device.join(relay.url) as device:
+            for number in range(500):
+                await device.send(ReceiptRequest(number))
+            most = 0
+            for number in range(500):
+                assert (await device.expect(Receipt)).number == number
+                most = max(most, len(relay.engine._tasks))
+            assert most < 20
+
+    serve(scenario, tmp_path)
+
+
 def test_a_device_may_leave_right_after_its_push(tmp_path: Path) -> None:
     async def scenario(relay: Relay) -> None:
         for number in range(20):
