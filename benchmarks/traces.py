@@ -184,11 +184,17 @@ class ReplayReport:
 class Replay:
     """Replays a trace. `device` opens a replica with `schema_of(trace)`; `sync` exchanges all that it holds.
 
-    `device` is given a number from 0 on. All devices must run on `clock`.
+    `device` is given a number from 0 on. All devices must run on `clock`. Where more than `devices_max` authors are at
+    work at a time, some share a device.
     """
 
     def __init__(
-        self, trace: Trace, clock: Clock, device: Callable[[int], Replica], sync: Callable[[Replica], object]
+        self,
+        trace: Trace,
+        clock: Clock,
+        device: Callable[[int], Replica],
+        sync: Callable[[Replica], object],
+        devices_max: int = 1000,
     ) -> None:
         self.trace = trace
         self.devices: list[Replica] = []
@@ -196,10 +202,12 @@ class Replay:
         self._clock = clock
         self._open = device
         self._sync = sync
+        self._devices_max = devices_max
         self._fields = dict(zip(trace.headers, field_names(trace.headers), strict=True))
         self._last = {transaction.agent: transaction.number for transaction in trace.transactions}
         self._of_agent: dict[int, int] = {}
         self._free: deque[int] = deque()  # devices whose authors are done, the longest unused first
+        self._shared_next = 0
         self._seen: list[set[int]] = []  # transactions that each device holds
         self._shared: set[int] = set()  # transactions that the partner of all devices holds
         self._made_on: dict[int, int] = {}
@@ -233,7 +241,9 @@ class Replay:
         self._made_on[transaction.number] = device
         self.report.transactions += 1
         if transaction.number == self._last[transaction.agent]:
-            self._free.append(self._of_agent.pop(transaction.agent))
+            done = self._of_agent.pop(transaction.agent)
+            if done not in self._of_agent.values():
+                self._free.append(done)
 
     def sync(self, device: int) -> None:
         """Exchange everything between a device and the partner of all."""
@@ -246,6 +256,9 @@ class Replay:
         if agent not in self._of_agent:
             if self._free:
                 self._of_agent[agent] = self._free.popleft()
+            elif len(self.devices) == self._devices_max:
+                self._of_agent[agent] = self._shared_next % self._devices_max
+                self._shared_next += 1
             else:
                 self._of_agent[agent] = len(self.devices)
                 self.devices.append(self._open(len(self.devices)))

@@ -1,0 +1,77 @@
+"""A real relay in this process, on a thread of its own, and replicas in directories that sync with it."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from pathlib import Path
+
+import pytest
+
+from crdt_sync import Address, Replica
+from relay.server import Relay
+from relay.settings import Settings
+
+_PATIENCE_S = 30.0
+
+
+class RelayThread:
+    """A relay that runs while the block does."""
+
+    def __init__(self, data: Path) -> None:
+        self._data = data
+        self._stop: asyncio.Event | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._started: Future[str] = Future()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
+
+    def __enter__(self) -> Address:
+        self._thread.start()
+        return Address(self._started.result(_PATIENCE_S))
+
+    def __exit__(self, *_: object) -> None:
+        assert self._loop is not None
+        assert self._stop is not None
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(_PATIENCE_S)
+
+    async def _run(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        try:
+            relay = await Relay.start(Settings(data=self._data, port=0, metrics=False))
+        except BaseException as error:
+            self._started.set_exception(error)
+            raise
+        try:
+            self._started.set_result(relay.url)
+            await self._stop.wait()
+        finally:
+            await relay.stop()
+
+
+@pytest.fixture(scope="module")
+def relay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
+    """The address of a relay that all tests of one file share."""
+    with RelayThread(tmp_path_factory.mktemp("relay")) as address:
+        yield address
+
+
+@pytest.fixture
+def own_relay(tmp_path: Path) -> Iterator[Address]:
+    """The address of a relay for one test."""
+    with RelayThread(tmp_path / "relay") as address:
+        yield address
+
+
+@pytest.fixture
+def device(tmp_path: Path) -> Iterator[Callable[..., Replica]]:
+    """device("anna", *schemas) makes a replica in a directory; all are closed in the end."""
+    made: list[Replica] = []
+
+    def make(name: str, *schemas: object) -> Replica:
+        made.append(Replica.create(tmp_path / name, name, schemas))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield make
+    for replica in made:
+        replica.close()
