@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -96,8 +97,12 @@ class Schema(BaseModel):
         return "\n".join(lines) + "\n"
 
 
+@lru_cache(maxsize=64)
 def parse_schema(text: str, source: str) -> Schema:
-    """Read a schema from TOML text. Raises `InvalidSchema` that names `source` and the field."""
+    """Read a schema from TOML text. Raises `InvalidSchema` that names `source` and the field.
+
+    Reading takes milliseconds and a schema never changes, so the last ones are kept.
+    """
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
