@@ -80,10 +80,13 @@ class Step:
     after: State
 
     def touched(self) -> Iterator[str]:
-        """Keys of records that differ from those of a parent, sorted."""
-        keys: set[str] = set()
-        for state in self.before or ({},):
-            keys |= {key for key in self.after.keys() | state.keys() if self.after.get(key) != state.get(key)}
+        """Keys of records that may differ from those of a parent, sorted."""
+        keys = {operation[1] for operation in self.transaction.operations}
+        for state in self.before[1:]:  # from the first parent's, only the operations lead away
+            for key in self.after.keys() | state.keys():
+                one, other = self.after.get(key), state.get(key)
+                if one is not other and one != other:
+                    keys.add(key)
         return iter(sorted(keys))
 
 
