@@ -42,6 +42,7 @@ from relay.hub import (
     StoredUpdates,
 )
 from relay.observability import Metrics
+from relay.tails import Tails
 from relay.uncommitted import Uncommitted
 from relay.worker.pool import IntegrationPool
 from relay.worker.process import WorkerUnavailable
@@ -96,7 +97,8 @@ class Engine:
         self.store = store
         self.metrics = metrics or Metrics()
         self.source = StoreSource(store, self._corrupt)
-        self.hub = Hub(self.source, authorise, wall_clock, self._snapshot_due, sessions_max, self._acknowledged)
+        self._tails = Tails(self._tail)
+        self.hub = Hub(self.source, authorise, wall_clock, self._tails.snapshot_due, sessions_max, self._acknowledged)
         self.pool = IntegrationPool(self._load, self._worker_died)
         self.writer = GroupWriter(store)
         self.health = Health(store, self.pool, wall_clock)
@@ -282,20 +284,14 @@ class Engine:
         else:
             self.health.integration_succeeded()
             self.metrics.integration_seconds.observe(time.perf_counter() - begun)
-            answers = [
-                Integrated(
-                    tuple((verdict.code, verdict.reason, verdict.new) for verdict in result.verdicts),
-                    result.state_vector,
-                    result.snapshot,
-                )
-                for result in results
-            ]
+            answers = [Integrated(result.verdicts, result.state_vector, result.snapshot) for result in results]
             self.hub.integrated(answers, self._now())
         self._pump()
 
     def _commit(self, effect: Commit) -> None:
         now = self._wall_clock()
         self._uncommitted.begin(effect.number, effect.changes)
+        self._tails.grow(effect.changes)
         batch = Batch(changes=tuple(_change(change, now) for change in effect.changes))
         begun = time.perf_counter()
         future = self.writer.submit(batch, failures=self._failures_known)
@@ -313,6 +309,7 @@ class Engine:
         else:
             self.health.commit_failed(error)
             self._failures_known = self.writer.metrics.failures
+            self._tails.forget()
             self.hub.commit_failed(effect.number, self._now())
         self._pump()
         try:
@@ -410,12 +407,12 @@ class Engine:
         stored = self.store.load(record).updates
         return [*stored, *self._uncommitted.of(record)] if record in self._uncommitted else stored
 
-    def _snapshot_due(self, record: str) -> bool:
+    def _tail(self, record: str) -> int:
         try:
             head = self.store.record_head(record)
         except StoreError:
-            return False  # what is wrong with the record shows when it is loaded
-        return head is not None and head.tail >= limits.TAIL_UPDATES_MAX
+            return 0  # what is wrong with the record shows when it is loaded
+        return head.tail if head is not None else 0
 
     def _acknowledged(self, after_us: int) -> None:
         self.metrics.acknowledge_seconds.observe(after_us / 1e6)

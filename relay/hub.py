@@ -459,11 +459,15 @@ class Hub:
             return
         grouped: dict[str, tuple[list[bytes], list[_Part]]] = {}
         count = size = 0
-        while self._turn and count < limits.INTEGRATION_UPDATES_MAX and size < limits.INTEGRATION_BYTES_MAX:
-            session = self._turn.popleft()
+        while self._turn and size < limits.INTEGRATION_BYTES_MAX:
+            session = self._turn[0]
             client = self._clients.get(session)
             if client is None:
+                self._turn.popleft()
                 continue
+            if count and count + len(client.waiting[0].entries) > limits.INTEGRATION_UPDATES_MAX:
+                break  # a few updates beyond the limit would cost another request to the worker
+            self._turn.popleft()
             accept = client.waiting.popleft()
             if client.waiting:
                 self._turn.append(session)

@@ -118,11 +118,13 @@ class Acceptor(Session):
             return False
         if self._answers:
             return True
-        behind = self.cursor < self._source.head()
+        if self.state is State.LIVE:
+            return self.follow and self.cursor < self._source.head()
         if self.state is State.CATCHING_UP:
             # The end is told only behind the answers to all pages before it.
+            behind = self.cursor < self._source.head()
             return len(self._pages) < limits.PAGES_IN_FLIGHT_MAX if behind else not self._pages
-        return self.state is State.LIVE and self.follow and behind
+        return False
 
     def fill(self, room: int, now: int) -> None:
         """Send what is waiting, at most about `room` bytes. Call it when the link has room and after commits."""

@@ -1,7 +1,7 @@
 """What the pool is asked and what it answers."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 ACCEPTED: Final = "accepted"
 POISON: Final = "poison"
@@ -29,8 +29,7 @@ class Item:
         return self.sources[position] if self.sources else ""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What became of one update.
 
     `code` is `accepted`, one of the gate's refusals (`gap`, `malformed`, `too_large`, `clock_ahead`), `poison`

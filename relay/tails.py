@@ -1,0 +1,42 @@
+"""How many updates follow each record's snapshot: known here, so that no push waits for a read of the store.
+
+What is counted is only ever too low, and only by what is on its way to the disk when a record is read: its next
+snapshot comes a little later, which is harmless.
+"""
+
+from collections.abc import Callable, Iterable
+
+from crdt_sync import limits
+from relay.hub import StoredUpdates
+
+_RECORDS_MAX = 32_768  # about 4 MB; beyond it everything is read again
+
+
+class Tails:
+    """See the module. `read` gives the length of a record's tail as it is stored."""
+
+    def __init__(self, read: Callable[[str], int]) -> None:
+        self._read = read
+        self._known: dict[str, int] = {}
+
+    def snapshot_due(self, record: str) -> bool:
+        """Whether the record's tail has grown so long that the next integration should bring a snapshot."""
+        tail = self._known.get(record)
+        if tail is None:
+            if len(self._known) >= _RECORDS_MAX:
+                self._known.clear()
+            tail = self._known[record] = self._read(record)
+        return tail >= limits.TAIL_UPDATES_MAX
+
+    def grow(self, changes: Iterable[StoredUpdates]) -> None:
+        """These are on their way to the disk."""
+        known = self._known
+        for change in changes:
+            if change.snapshot is not None:
+                known[change.record] = 0
+            elif change.record in known:
+                known[change.record] += len(change.updates)
+
+    def forget(self) -> None:
+        """A commit failed: what was counted is not what is stored."""
+        self._known.clear()
