@@ -1,12 +1,12 @@
 """Every record's digest in memory, such that any range has its count and sum at once.
 
-Sorted blocks of some hundred records, each with the running sums of its leaves. A change rewrites the sums of one
-block; `pin` shares the blocks with a `Pinned` view, and a change after that copies the one block that it touches.
-The sums over whole blocks are made when a view first needs them.
+Sorted blocks of some hundred records, each with its leaves and their total. A change touches one block; `pin` shares
+the blocks with a `Pinned` view, and a change after that copies the one block that it touches. Running sums, over the
+blocks and inside one, are made when a view first needs them.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, islice, pairwise
 
@@ -20,34 +20,44 @@ BLOCK_RECORDS = 256  # blocks are built with so many and split at twice that
 
 @dataclass(slots=True)
 class _Block:
-    """`sums[i]` is the sum of the first `i` leaves, not reduced; `digests` are one behind the other."""
+    """`digests` are one behind the other; `total` is the sum of all leaves, not reduced."""
 
     owner: object
     records: list[str]
     digests: bytearray
-    sums: list[int]
+    leaves: list[int]
+    total: int
+    sums: list[int] | None = None
 
     def copy(self, owner: object) -> "_Block":
-        return _Block(owner, self.records.copy(), self.digests.copy(), self.sums.copy())
+        return _Block(owner, self.records.copy(), self.digests.copy(), self.leaves.copy(), self.total)
 
     def digest(self, position: int) -> bytes:
         return bytes(self.digests[position * DIGEST_BYTES : (position + 1) * DIGEST_BYTES])
 
-    def resum(self, position: int, difference: int) -> None:
-        """All sums behind `position` change by `difference`."""
-        self.sums[position + 1 :] = [total + difference for total in islice(self.sums, position + 1, None)]
+    def sum(self, position: int) -> int:
+        """The sum of the leaves before `position`."""
+        if self.sums is None:
+            self.sums = list(accumulate(self.leaves, initial=0))
+        return self.sums[position]
+
+    def replace(self, start: int, stop: int, entries: Sequence[tuple[str, bytes]]) -> None:
+        """Put `entries` in the place of those from `start` to before `stop`."""
+        leaves = [leaf(record, digest) for record, digest in entries]
+        self.total += sum(leaves) - sum(self.leaves[start:stop])
+        self.sums = None
+        self.records[start:stop] = [record for record, _ in entries]
+        self.digests[start * DIGEST_BYTES : stop * DIGEST_BYTES] = b"".join([digest for _, digest in entries])
+        self.leaves[start:stop] = leaves
 
     def divide(self) -> "_Block":
         """Cut off and return the upper half."""
         half = len(self.records) // 2
-        base = self.sums[half]
-        upper = _Block(
-            self.owner,
-            self.records[half:],
-            self.digests[half * DIGEST_BYTES :],
-            [total - base for total in self.sums[half:]],
-        )
-        del self.records[half:], self.digests[half * DIGEST_BYTES :], self.sums[half + 1 :]
+        leaves = self.leaves[half:]
+        upper = _Block(self.owner, self.records[half:], self.digests[half * DIGEST_BYTES :], leaves, sum(leaves))
+        del self.records[half:], self.digests[half * DIGEST_BYTES :], self.leaves[half:]
+        self.total -= upper.total
+        self.sums = None
         return upper
 
 
@@ -97,14 +107,10 @@ class Index:
         number = min(bisect_left(self._last, record), len(self._blocks) - 1)
         block = self._own(number)
         position = bisect_left(block.records, record)
-        if position < len(block.records) and block.records[position] == record:
-            block.resum(position, leaf(record, digest) - block.sums[position + 1] + block.sums[position])
-            block.digests[position * DIGEST_BYTES : (position + 1) * DIGEST_BYTES] = digest
+        known = position < len(block.records) and block.records[position] == record
+        block.replace(position, position + known, [(record, digest)])
+        if known:
             return
-        block.records.insert(position, record)
-        block.digests[position * DIGEST_BYTES : position * DIGEST_BYTES] = digest
-        block.sums.insert(position + 1, block.sums[position])
-        block.resum(position, leaf(record, digest))
         self._count += 1
         if len(block.records) >= 2 * BLOCK_RECORDS:
             upper = block.divide()
@@ -121,9 +127,7 @@ class Index:
         if self._blocks[number].records[position] != record:
             return
         block = self._own(number)
-        block.resum(position, block.sums[position] - block.sums[position + 1])
-        del block.records[position], block.sums[position + 1]
-        del block.digests[position * DIGEST_BYTES : (position + 1) * DIGEST_BYTES]
+        block.replace(position, position + 1, ())
         self._count -= 1
         if block.records:
             self._last[number] = block.records[-1]
@@ -149,14 +153,14 @@ class Index:
         return block
 
     def _append(self, entries: list[tuple[str, bytes]]) -> None:
-        records = [record for record, _ in entries]
-        digests = bytearray().join([digest for _, digest in entries])
         if any(len(digest) != DIGEST_BYTES for _, digest in entries):
             raise ValueError(f"a digest does not have {DIGEST_BYTES} bytes")
+        records = [record for record, _ in entries]
         if any(left >= right for left, right in pairwise([*self._last[-1:], *records])):
             raise ValueError("the records are not in strictly ascending order")
-        sums = list(accumulate([leaf(record, digest) for record, digest in entries], initial=0))
-        self._blocks.append(_Block(self._owner, records, digests, sums))
+        block = _Block(self._owner, [], bytearray(), [], 0)
+        block.replace(0, 0, entries)
+        self._blocks.append(block)
         self._last.append(records[-1])
         self._count += len(records)
 
@@ -168,7 +172,7 @@ class Pinned:
         self._blocks = blocks
         self._last = last
         self._ranks = list(accumulate((len(block.records) for block in blocks), initial=0))
-        self._sums = list(accumulate((block.sums[-1] for block in blocks), initial=0))
+        self._sums = list(accumulate((block.total for block in blocks), initial=0))
 
     def __len__(self) -> int:
         return self._ranks[-1]
@@ -209,7 +213,7 @@ class Pinned:
             return self._ranks[-1], self._sums[-1]
         block = self._blocks[number]
         position = bisect_right(block.records, bound)
-        return self._ranks[number] + position, self._sums[number] + block.sums[position]
+        return self._ranks[number] + position, self._sums[number] + block.sum(position)
 
     def _record(self, rank: int) -> str:
         number = bisect_right(self._ranks, rank) - 1

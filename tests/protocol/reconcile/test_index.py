@@ -2,6 +2,7 @@
 
 import random
 import time
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -98,7 +99,7 @@ def test_a_split_makes_parts_of_equal_size(count, parts):
             pinned.split(after, through, parts)
         return
     ends = [after, *pinned.split(after, through, parts), through]
-    sizes = [pinned.aggregate(*pair)[0] for pair in zip(ends, ends[1:], strict=False)]
+    sizes = [pinned.aggregate(*pair)[0] for pair in pairwise(ends)]
     assert sum(sizes) == count
     assert max(sizes) - min(sizes) <= 1
 

@@ -1,6 +1,7 @@
 """A message that exists is valid, travels unchanged, and nothing else is let in."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import cbor2
@@ -216,10 +217,8 @@ def test_damage_is_refused_or_makes_another_valid_message(message, data):
 
 @given(st.integers(0, 99), st.binary(max_size=60), st.binary(max_size=60), st.binary(max_size=64))
 def test_any_bytes_decode_or_are_refused(open_ranges, shape, texts, hashes):
-    try:
+    with suppress(ProtocolViolation):
         assert type(decode((open_ranges, shape, texts, hashes))) is Ranges
-    except ProtocolViolation:
-        pass
 
 
 def test_fingerprints_of_known_sets():

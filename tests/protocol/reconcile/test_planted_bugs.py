@@ -72,7 +72,9 @@ def test_a_last_range_that_ends_too_early(monkeypatch):
 
 
 def test_an_end_that_is_not_part_of_its_range(monkeypatch):
-    check(ALL, [], RECONCILE_FRAME_BYTES_MIN)  # in small frames, ranges end at records
+    monkeypatch.setattr(answering, "_WHOLE_RECORDS", 1)  # lists are cut where the frame ends: at a record
+    everything_changed = [(record, b"c" * 16) for record, _ in ALL]
+    check(ALL, everything_changed, RECONCILE_FRAME_BYTES_MIN)
     items = index.Pinned.items
 
     def mutant(self, after, through, limit):
@@ -80,15 +82,22 @@ def test_an_end_that_is_not_part_of_its_range(monkeypatch):
 
     monkeypatch.setattr(index.Pinned, "items", mutant)
     with pytest.raises((AssertionError, ProtocolViolation)):
-        check(ALL, [], RECONCILE_FRAME_BYTES_MIN)
+        check(ALL, everything_changed, RECONCILE_FRAME_BYTES_MIN)
 
 
-def test_sums_that_are_not_kept_current(monkeypatch):
-    before = Index(ALL)
-    monkeypatch.setattr(index._Block, "resum", lambda self, position, difference: None)
-    before.put(*CHANGED[90])
+def test_sums_that_are_not_kept_current():
     entries = dict(ALL) | dict(CHANGED[90:91])
-    assert before.pin().aggregate("", None) != Index(sorted(entries.items())).pin().aggregate("", None)
+    expected = Index(sorted(entries.items())).pin().aggregate("", ALL[100][0])
+    changing = Index(ALL)
+    changing.put(*CHANGED[90])
+    assert changing.pin().aggregate("", ALL[100][0]) == expected
+    stale = Index(ALL)
+    block = stale._blocks[0]
+    block.sum(0)
+    sums = block.sums
+    stale.put(*CHANGED[90])
+    block.sums = sums
+    assert stale.pin().aggregate("", ALL[100][0]) != expected
 
 
 def test_a_pinned_view_that_changes_follow(monkeypatch):
@@ -113,9 +122,9 @@ def test_a_reply_that_keeps_something_back(part, monkeypatch):
 
 def test_a_reader_that_overlooks_what_is_lacking(monkeypatch):
     reply = reading._Reading._reply
-    monkeypatch.setattr(
-        reading._Reading,
-        "_reply",
-        lambda self, asked, answer: reply(self, asked, Reply(answer.through, answer.held, ())),
-    )
+
+    def mutant(self, asked, answer):
+        reply(self, asked, Reply(answer.through, answer.held, ()))
+
+    monkeypatch.setattr(reading._Reading, "_reply", mutant)
     assert found()
