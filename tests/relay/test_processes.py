@@ -207,6 +207,8 @@ def test_hostile_updates_are_refused_or_harmless_and_nobody_else_notices(
                 else:
                     assert message.code == "poisoned"
                     device = None
+        if device is not None:
+            await device.close()
         return verdicts
 
     async def live(attacking: "asyncio.Task[list[VerdictCode]]") -> None:
@@ -219,6 +221,7 @@ def test_hostile_updates_are_refused_or_harmless_and_nobody_else_notices(
             assert await device.store((f"customers/live{number % 10}", update(number))) == [VerdictCode.ACCEPTED]
             slowest = max(slowest, time.monotonic() - begun)
             await asyncio.sleep(0.01)
+        await device.close()
 
     async def whole() -> list[VerdictCode]:
         attacking = asyncio.create_task(attack())
