@@ -103,7 +103,7 @@ def reconcile(ours: Pinned, theirs: Pinned, differences: int) -> tuple[float, in
         packed = None if answer is None else cbor2.dumps(encode(answer))
         want, owe = sides[turn].take()
         spent[turn] += time.process_time() - started
-        found[turn].update(entry.record for entry in (*want, *owe))
+        found[turn] |= {entry.record for entry in want} | {entry.record for entry in owe}
     if not len(found[0]) == len(found[1]) == differences:
         raise AssertionError(f"{len(found[0])} and {len(found[1])} differences found, not {differences}")
     return messages / 2, sent, spent[0] * 1000, spent[1] * 1000
