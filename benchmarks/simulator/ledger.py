@@ -13,6 +13,15 @@ from crdt_sync.storage.port import Store
 
 
 @dataclass(slots=True)
+class Intent:
+    """What an edit meant to do, where that cannot be told from what is shown before and after it."""
+
+    counted: dict[str, int] = field(default_factory=dict)
+    tagged: set[str] = field(default_factory=set)
+    untagged: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
 class Edit:
     """One accepted edit of one record. `writer` 0: it only deleted, and made no operation of its own."""
 
@@ -23,7 +32,7 @@ class Edit:
     clock: int  # of `writer`, after the edit
     added: Mapping[str, frozenset[str]]
     removed: Mapping[str, frozenset[str]]
-    counted: Mapping[str, int]
+    intent: "Intent"
     seen: Mapping[int, int]  # state vector before the edit
     at_risk: bool = False
 
@@ -58,7 +67,7 @@ class Ledger:
         record: str,
         before: tuple[bytes, Contents],
         after: tuple[bytes, Contents],
-        counted: Mapping[str, int],
+        intent: Intent,
     ) -> Edit:
         """Note an edit, given the record's state vector and contents before and after it."""
         old, new = vectors.decode(before[0]), vectors.decode(after[0])
@@ -67,7 +76,7 @@ class Ledger:
         writer = grown[0] if grown else 0
         added, removed = changes(before[1], after[1])
         self.count += 1
-        edit = Edit(self.count, device, record, writer, new.get(writer, 0), added, removed, counted, old)
+        edit = Edit(self.count, device, record, writer, new.get(writer, 0), added, removed, intent, old)
         self.edits.setdefault(record, []).append(edit)
         return edit
 

@@ -16,7 +16,6 @@ from crdt_sync.records import editor as editors
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.document import Document
 from crdt_sync.records.editor import Editor
-from crdt_sync.records.integrate import _Loaded
 from crdt_sync.replica.partner import Partner
 from crdt_sync.replica.replica import Replica
 from crdt_sync.storage.port import Batch
@@ -146,8 +145,9 @@ DEVICE_MUTANTS = (
         "edits before the first welcome",
         "what was edited before the partner was known is pushed",
         ((Partner, "_unseen", _returns([])),),
-        {},
-        300,
+        {"slow": 0.5},
+        60,
+        pace=500_000,
     ),
     Mutant(
         "stamps refused for good",
@@ -191,8 +191,8 @@ DEVICE_MUTANTS = (
         "one key for a set's member",
         "an add survives a removal that did not see it",
         ((editors, "member_key", _bare_member),),
-        {},
-        300,
+        {"partition": 0.2},
+        100,
     ),
     Mutant(
         "deletion beats edits",
@@ -210,20 +210,7 @@ DEVICE_MUTANTS = (
         60,
     ),
     Mutant(
-        "silence is fine", "a silent partner is given up", ((Session, "next_timer", _returns(None)),), {"half_open": 0.1}
+        "silence is fine", "the silent are given up", ((Session, "next_timer", _returns(None)),), {"half_open": 0.1}
     ),
     Mutant("no back-off", "attempts are spread", ((Backoff, "delay_us", _returns(0)),), {"partition": 0.1}),
-    Mutant(
-        "gate is open",
-        "no update goes in without what it builds on",
-        ((_Loaded, "_refusal", _returns(None)), (Document, "is_missing", _returns(False))),
-        {
-            "relay_rolled_back": 0.05,
-            "device_rolled_back": 0.05,
-            "relay_disk_fails": 0.2,
-            "second_session": 0.1,
-            "device_cloned": 0.05,
-        },
-        300,
-    ),
 )

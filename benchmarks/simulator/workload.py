@@ -6,7 +6,7 @@ from collections.abc import Callable
 from benchmarks.simulator.contents import Contents, contents_of, stamps_of
 from benchmarks.simulator.device_host import DeviceHost
 from benchmarks.simulator.failure import Failure
-from benchmarks.simulator.ledger import Ledger
+from benchmarks.simulator.ledger import Intent, Ledger
 from crdt_sync import ids
 from crdt_sync.errors import StoreError, UsageError
 from crdt_sync.limits import STAMP_FOLLOWED_US_MAX
@@ -34,7 +34,7 @@ class Workload:
         self._ledger = ledger
         self._number = 0
         self.records = [ids.record_id("customers", f"r{number:04}") for number in range(records)]
-        self._actions: list[tuple[int, Callable[[EditedRecord, dict[str, int]], None]]] = [
+        self._actions: list[tuple[int, Callable[[EditedRecord, Intent], None]]] = [
             (30, self._write),
             (12, self._count),
             (10, self._tag),
@@ -57,7 +57,7 @@ class Workload:
 
     def _one(self, device: DeviceHost, record: str) -> str:
         before = _state(device, record)
-        counted: dict[str, int] = {}
+        intent = Intent()
         action = self._rng.choices([action for _, action in self._actions], [weight for weight, _ in self._actions])[0]
         twice = self._rng.random() < 0.2
         try:
@@ -66,13 +66,13 @@ class Workload:
                     editor["name"] = self._unique("name")
                 elif editor.deleted:
                     editor.restore()
-                action(editor, counted)
+                action(editor, intent)
                 if twice and not editor.deleted:
-                    self._write(editor, counted)
+                    self._write(editor, intent)
         except UsageError as error:
             raise Failure("usage", f"{device.name} {record} {action.__name__}: {error}") from error
         finally:
-            self._note_edit(device, record, before, counted)
+            self._note_edit(device, record, before, intent)
         return f"edit {record} {action.__name__[1:]}"
 
     def _import(self, device: DeviceHost) -> str:
@@ -90,18 +90,18 @@ class Workload:
                         editor["company"] = self._unique("company")
         finally:
             for record, state in before.items():
-                self._note_edit(device, record, state, {})
+                self._note_edit(device, record, state, Intent())
         self.records += fresh
         return f"import {len(before)} records"
 
     def _note_edit(
-        self, device: DeviceHost, record: str, before: "tuple[bytes, Contents, dict[str, int]]", counted: dict[str, int]
+        self, device: DeviceHost, record: str, before: "tuple[bytes, Contents, dict[str, int]]", intent: Intent
     ) -> None:
         """Whatever the disk holds now was accepted, also where the app did not live to see it."""
         after = _state(device, record)
-        if after[:2] == before[:2] and not (counted and after[0] != before[0]):
+        if after[:2] == before[:2]:
             return
-        edit = self._ledger.add(device.name, record, before[:2], after[:2], counted)
+        edit = self._ledger.add(device.name, record, before[:2], after[:2], intent)
         for root in edit.added:
             seen = before[2].get(root, 0)
             if root[:2] == "c." and after[2][root] < seen <= device.replica.clock.now() + STAMP_FOLLOWED_US_MAX:
@@ -113,41 +113,45 @@ class Workload:
         self._number += 1
         return f"{prefix}-{self._number}"
 
-    def _write(self, editor: EditedRecord, counted: dict[str, int]) -> None:
+    def _write(self, editor: EditedRecord, intent: Intent) -> None:
         field = self._rng.choice(_VALUES)
         value = self._unique(field)
         editor[field] = value
         if editor[field] != value:
             raise Failure("own write", f"{field} shows {editor[field]!r} after {value!r} was written")
 
-    def _count(self, editor: EditedRecord, counted: dict[str, int]) -> None:
+    def _count(self, editor: EditedRecord, intent: Intent) -> None:
         field = self._rng.choice(("visits", "calls"))
         amount = self._rng.randint(-2, 5) or 1
         editor.increment(field, amount)
-        counted[field] = counted.get(field, 0) + amount
+        intent.counted[field] = intent.counted.get(field, 0) + amount
 
-    def _tag(self, editor: EditedRecord, counted: dict[str, int]) -> None:
+    def _tag(self, editor: EditedRecord, intent: Intent) -> None:
         shared = self._rng.random() < 0.4
-        editor.add("tags", self._rng.choice(_TAGS) if shared else self._unique("tag"))
+        tag = self._rng.choice(_TAGS) if shared else self._unique("tag")
+        editor.add("tags", tag)
+        intent.tagged.add(tag)
 
-    def _untag(self, editor: EditedRecord, counted: dict[str, int]) -> None:
+    def _untag(self, editor: EditedRecord, intent: Intent) -> None:
         tags = editor["tags"]
         if tags:
-            editor.remove("tags", self._rng.choice(tags))
+            tag = self._rng.choice(tags)
+            editor.remove("tags", tag)
+            intent.untagged.add(tag)
 
-    def _log(self, editor: EditedRecord, counted: dict[str, int]) -> None:
+    def _log(self, editor: EditedRecord, intent: Intent) -> None:
         editor.append("timeline", self._unique("call"))
 
-    def _clear_log(self, editor: EditedRecord, counted: dict[str, int]) -> None:
+    def _clear_log(self, editor: EditedRecord, intent: Intent) -> None:
         editor.clear("timeline")
 
-    def _note(self, editor: EditedRecord, counted: dict[str, int]) -> None:
+    def _note(self, editor: EditedRecord, intent: Intent) -> None:
         text = editor.text("notes")
         words = str(text).split(" ")
         position = len(" ".join(words[: self._rng.randint(0, len(words) - 1)]))
         text.insert(position + (1 if 0 < position < len(text) else 0), f"w{self._word()} ")
 
-    def _erase(self, editor: EditedRecord, counted: dict[str, int]) -> None:
+    def _erase(self, editor: EditedRecord, intent: Intent) -> None:
         text = editor.text("notes")
         content = str(text)
         start = content.find("w", self._rng.randint(0, len(content)))
@@ -155,15 +159,15 @@ class Workload:
         if start >= 0 and stop > start:
             text.delete(start, stop)
 
-    def _move(self, editor: EditedRecord, counted: dict[str, int]) -> None:
+    def _move(self, editor: EditedRecord, intent: Intent) -> None:
         stage = editor["stage"]
         editor["stage"] = self._rng.choice(_MOVES[stage])
 
-    def _delete(self, editor: EditedRecord, counted: dict[str, int]) -> None:
+    def _delete(self, editor: EditedRecord, intent: Intent) -> None:
         if self._rng.random() < 0.5:
             editor.delete()
         else:
-            self._write(editor, counted)
+            self._write(editor, intent)
 
     def _word(self) -> int:
         self._number += 1

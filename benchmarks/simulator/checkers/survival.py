@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Mapping
 
 from benchmarks.simulator.contents import contents_of
 from benchmarks.simulator.failure import Failure
@@ -11,7 +12,7 @@ from crdt_sync.records import state_vector as vectors
 from crdt_sync.replica import RecordView
 
 _COUNTERS = ("visits", "calls")
-_REPEATED = ("c.stage", "c._deleted")  # roots in which one value is written many times
+_APART = ("c.stage", "c._deleted", "s.tags")  # one value is written many times there
 
 
 def check(record: str, document: Document, view: RecordView, ledger: Ledger) -> None:
@@ -28,10 +29,29 @@ def check(record: str, document: Document, view: RecordView, ledger: Ledger) -> 
     _check_contents(record, document, surviving, removals, record in ledger.restamped)
     if view.deleted != _deleted(document, vector):
         raise Failure("deletion", f"{record} shows deleted={view.deleted}, its deletions say otherwise")
+    _check_tags(record, view, surviving, removals)
     for field in _COUNTERS:
-        expected = sum(edit.counted.get(field, 0) for edit in surviving)
+        expected = sum(edit.intent.counted.get(field, 0) for edit in surviving)
         if (view.get(field) or 0) != expected:
             raise Failure("counter", f"{record} shows {field} {view.get(field)}, the increments make {expected}")
+
+
+def _check_tags(record: str, view: RecordView, surviving: list[Edit], removals: list[Edit]) -> None:
+    """A tag is there exactly when somebody added it whom nobody that removed it had seen."""
+    shown = set(view.get("tags") or ())
+    adds = [(tag, edit) for edit in surviving for tag in edit.intent.tagged]
+    for tag in sorted(shown | {tag for tag, _ in adds}):
+        removers = [edit for edit in (*surviving, *removals) if tag in edit.intent.untagged]
+        sure = [edit for edit in removers if edit.writer or not edit.at_risk]
+        standing = [edit for name, edit in adds if name == tag and not any(map(edit.held_by, _seen(sure)))]
+        if tag in shown and not standing:
+            raise Failure("stale", f"{record} still shows the tag {tag}")
+        if tag not in shown and any(not any(map(edit.held_by, _seen(removers))) for edit in standing):
+            raise Failure("lost", f"{record} lacks the tag {tag}: {standing}")
+
+
+def _seen(edits: list[Edit]) -> list[Mapping[int, int]]:
+    return [edit.seen for edit in edits]
 
 
 def _deleted(document: Document, vector: dict[int, int]) -> bool:
@@ -51,7 +71,7 @@ def _check_contents(
     found = contents_of(document)
     roots = sorted({root for edit in surviving for root in edit.added} | found.keys())
     for root in roots:
-        if root in _REPEATED:
+        if root in _APART:
             continue
         additions: dict[str, int] = {}
         for edit in surviving:
@@ -67,7 +87,6 @@ def _check_contents(
         missing = additions.keys() - sure - perhaps - shown
         if missing:
             raise Failure("lost", f"{record} {root} lacks {sorted(missing)}")
-        # Adding a tag that is there writes it anew, unseen by a removal made at the same time: it rightly stays.
-        stale = {name for name in shown & sure if additions[name] == 1 and (root != "s.tags" or '"tag-' in name)}
+        stale = {name for name in shown & sure if additions[name] == 1}
         if stale and not restamped:
             raise Failure("stale", f"{record} {root} still shows {sorted(stale)}")
