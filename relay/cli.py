@@ -68,7 +68,6 @@ def serve(
     port: Annotated[
         int | None, typer.Option(show_default="8765", help="Port to listen on; 0 takes a free one.")
     ] = None,
-    space: Annotated[str | None, typer.Option(show_default="default", help="Name of the space served.")] = None,
     token: Annotated[
         str | None, typer.Option(help="What devices must present. Other users may see it here: prefer --token-file.")
     ] = None,
@@ -98,7 +97,6 @@ def serve(
             "data": data,
             "host": host,
             "port": port,
-            "space": space,
             "token": token,
             "token_file": token_file,
             "tls_certificate": tls_certificate,
@@ -261,7 +259,6 @@ def _announce(output: Output, relay: Relay) -> None:
         "url": url,
         "metrics_url": relay.metrics_url,
         "data": str(relay.store.path),
-        "space": relay.settings.space,
         "pid": os.getpid(),
     }
     lines = [f"Listening on {url}, data in {relay.store.path}"]

@@ -50,7 +50,6 @@ class Settings(BaseSettings):
     data: Path = Field(
         default_factory=lambda: _user_folder("XDG_DATA_HOME", ".local/share"), description="data directory"
     )
-    space: str = Field("default", pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", description="name of the space served")
     token: SecretStr | None = Field(None, description="what devices must present; at least 16 characters")
     token_file: Path | None = Field(None, description="file that holds the token")
     tls_certificate: Path | None = Field(None, description="certificate chain, PEM")

@@ -190,13 +190,13 @@ def test_show_config_tells_where_each_value_came_from(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "relay.toml"
-    file.write_text('space = "shop"\nport = 1\n')
+    file.write_text('metrics_host = "127.0.0.2"\nport = 1\n')
     monkeypatch.setenv("CRDT_RELAY_PORT", "9001")
     monkeypatch.setenv("CRDT_RELAY_TOKEN", new_token())
     code, out, _ = run("serve", "--config", file, "--host", "0.0.0.0", "--show-config", "--json")
     shown = json.loads(out)
     assert code == 0
-    assert shown["space"] == {"value": "shop", "source": f"file {file}"}
+    assert shown["metrics_host"] == {"value": "127.0.0.2", "source": f"file {file}"}
     assert shown["port"] == {"value": "9001", "source": "environment variable CRDT_RELAY_PORT"}
     assert shown["host"]["source"] == "flag --host"
     assert shown["log_level"]["source"] == "default"

@@ -30,19 +30,18 @@ def test_without_anything_given_the_defaults_hold(tmp_path: Path) -> None:
     assert (settings.host, settings.port) == ("127.0.0.1", 8765)
     assert (settings.metrics_host, settings.metrics_port) == ("127.0.0.1", 8766)
     assert settings.data == tmp_path / "share" / "crdt-relay"
-    assert settings.space == "default"
     assert set(settings.sources().values()) == {"default"}
 
 
 def test_flag_beats_environment_beats_file_beats_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    path = settings_file(tmp_path, 'port = 1\nspace = "file"\nlog_level = "debug"\n')
+    path = settings_file(tmp_path, 'port = 1\nmetrics_host = "file"\nlog_level = "debug"\n')
     monkeypatch.setenv("CRDT_RELAY_PORT", "2")
-    monkeypatch.setenv("CRDT_RELAY_SPACE", "environment")
+    monkeypatch.setenv("CRDT_RELAY_METRICS_HOST", "environment")
     settings = load({"port": 3, "log_format": None}, path)
-    assert (settings.port, settings.space, settings.log_level) == (3, "environment", "debug")
+    assert (settings.port, settings.metrics_host, settings.log_level) == (3, "environment", "debug")
     sources = settings.sources()
     assert sources["port"] == "flag --port"
-    assert sources["space"] == "environment variable CRDT_RELAY_SPACE"
+    assert sources["metrics_host"] == "environment variable CRDT_RELAY_METRICS_HOST"
     assert sources["log_level"] == f"file {path}"
     assert sources["log_format"] == "default"
 
