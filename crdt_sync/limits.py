@@ -62,7 +62,7 @@ RECONCILE_LISTED_RECORDS_MAX = 2 * RECONCILE_LISTED_RECORDS_TARGET  # with that;
 RECONCILE_RECORDS_MAX = 1 << 24  # records of one side: a hundred times the largest customer base tried
 RECONCILE_FRAME_BYTES_MIN = 8 * KIB  # the longest possible split fits
 RECONCILE_MESSAGES_FREE = 64  # from each side, whatever the sizes: a healthy run over few records takes 3
-RECONCILE_RECORDS_PER_MESSAGE_MIN = 64  # beyond those: one more message for so many records held or received
+RECONCILE_RECORDS_PER_MESSAGE_MIN = 16  # beyond those: the smallest frame lists 50 of the longest ids, or 25 on average
 
 # --- storage -------------------------------------------------------------------------------------------------
 MAP_BYTES_FIRST = 1 << 36  # 64 GiB of address space, sparse: growth is the exception

@@ -268,10 +268,12 @@ def test_a_listing_without_end_is_stopped():
         record = f"a/{number:06}"
         say(reconciler, [Listing(record, (Item(record, DIGEST),))], 2 + len(reconciler._run.todo))
 
-    for number in range(FREE + 1):  # one more than is free, for as many records received
+    number = 0  # of messages, and of records received
+    while number < FREE + (len(FEW) + number) // limits.RECONCILE_RECORDS_PER_MESSAGE_MIN:
         go_on(number)
+        number += 1
     with pytest.raises(ProtocolViolation, match="too many messages"):
-        go_on(FREE + 1)
+        go_on(number)
 
 
 # --- lies that cannot be seen, and only cost --------------------------------------------------------------------

@@ -92,6 +92,17 @@ def test_the_longest_ids_and_the_smallest_frame():
     check(entries(b"a" * 16), entries(b"b" * 16), RECONCILE_FRAME_BYTES_MIN)
 
 
+@pytest.mark.parametrize("share", [0, 0.5, 1])
+def test_no_honest_run_has_too_many_messages(share, monkeypatch):
+    monkeypatch.setattr(reconciler, "RECONCILE_MESSAGES_FREE", 8)
+    rng = random.Random(1)
+    keys = ["".join(rng.choices("abcdefgh", k=127)) for _ in range(3000)]  # nothing in common, as long as may be
+    ours = [(f"{key[:48]}/{key[48:]}", b"o" * 16) for key in sorted(keys)]
+    theirs = [(record, b"t" * 16) for record, _ in ours if rng.random() < share]
+    check(ours, theirs, RECONCILE_FRAME_BYTES_MIN)
+    check(theirs, ours, RECONCILE_FRAME_BYTES_MIN)
+
+
 def test_few_differences_are_cheap():
     changed = {ALL[number][0]: b"\0" * 16 for number in random.Random(1).sample(range(6000), 10)}
     outcome = check(ALL, (dict(ALL) | changed).items())
