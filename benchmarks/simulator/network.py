@@ -108,6 +108,8 @@ class Link:
         if not self.open:
             return
         self.ends[1 - direction] = None  # who closes listens no more
+        if self.ends == [None, None]:
+            self.open = False
         if self.dead[direction]:
             return
         now = self._scheduler.now

@@ -233,7 +233,9 @@ class World:
             raise Failure("liveness", f"a late edit has not spread in {limit} us: {self._unrest()}")
 
     def quiet(self) -> bool:
-        """Whether everybody is connected, caught up and settled."""
+        """Whether everybody is connected, caught up and settled, and no half-open link is left to be found out."""
+        if any(link.open and any(link.dead) for link in self.links):
+            return False
         return self.relay.alive and self.relay.hub.idle and not self._unsettled()
 
     def _unsettled(self) -> list[str]:
