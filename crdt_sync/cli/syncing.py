@@ -143,7 +143,7 @@ def _status(call: Invocation, replica: Replica) -> None:
         seen = [{**asdict(partner), "last_seen": utc_time(partner.last_seen)} for partner in standing.partners]
         data = {"name": standing.name, "store": str(call.store), "replica": replica.id.hex()}
         counts = {"records": standing.records, "conflicts": conflicts, "relay": kept.url if kept else None}
-        call.output.emit({**data, **counts, "partners": seen})
+        call.output.emit({**data, **counts, "partners": seen, "unreadable": standing.unreadable})
         return
     call.output.text(f"{standing.name}: {standing.records} records, {conflicts} with open conflicts, in {call.store}")
     if standing.partners:
@@ -162,6 +162,11 @@ def _status(call: Invocation, replica: Replica) -> None:
             f"crdt-sync sync will use {kept.url}" if kept else "choose a relay with crdt-sync relay URL --token TOKEN"
         )
         call.output.text(f"Nothing has been synced yet; {where}")
+
+    if standing.unreadable:
+        reasons = [(short(record), reason) for record, reason in sorted(standing.unreadable.items())]
+        call.output.text("Updates of these records could not be read here; the relay and its other devices have them:")
+        call.output.show(table(("Record", "Reason"), reasons, wrap=True))
 
 
 def _waiting(output: Output, replica: Replica) -> None:

@@ -1,5 +1,6 @@
 """Updates of a partner: through the gate, into the store, with the cursor, in one commit."""
 
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -9,12 +10,13 @@ from crdt_sync.protocol.messages import UpdatesEntry
 from crdt_sync.records import Integrator
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.replica.views import encode_view
-from crdt_sync.storage.port import Batch, Change, OutboxEntry, Peer
+from crdt_sync.storage.port import Batch, Change, OutboxEntry, Peer, Store
 
 if TYPE_CHECKING:
     from crdt_sync.replica.replica import Replica
 
-UNREADABLE = "unreadable/"  # meta key of a record with an update from a partner that could not be integrated
+_UNREADABLE = "unreadable"  # meta: records with an update from a partner that could not be integrated, and why
+_UNREADABLE_MAX = 1000  # named; there is none as long as relays check what they accept
 
 
 def integrate(
@@ -34,7 +36,7 @@ def integrate(
     gaps: dict[str, bytes] = {}
     changes: list[Change] = []
     outbox: list[tuple[bytes, OutboxEntry]] = []
-    meta: dict[str, bytes | None] = {}
+    refused: dict[str, str] = {}
     for record, updates in grouped.items():
         stored = store.load(record)
         head = stored.head
@@ -45,7 +47,7 @@ def integrate(
             if verdict.code == "gap":
                 gaps[record] = result.state_vector
             elif verdict.code != "accepted":
-                meta[UNREADABLE + record] = f"{verdict.code}: {verdict.reason}".encode()
+                refused[record] = f"{verdict.code}: {verdict.reason}"
             elif verdict.new:
                 fresh.append(update)
         if fresh:
@@ -72,9 +74,25 @@ def integrate(
             outbox.append((owe_to, OutboxEntry(record, theirs.get(record, vectors.EMPTY), replica.next_edit())))
     if gaps:
         peers = ()
+    meta = _note(store, refused, healed={change.record for change in changes} - refused.keys())
     if changes or peers or outbox or meta:
         store.commit([Batch(changes=tuple(changes), peers=peers, outbox=tuple(outbox), meta=meta)])
     return list(gaps.items()), [change.record for change in changes]
+
+
+def unreadable(store: Store) -> dict[str, str]:
+    """The records with an update that could not be integrated here, and why."""
+    known: dict[str, str] = json.loads(store.meta(_UNREADABLE) or b"{}")
+    return known
+
+
+def _note(store: Store, refused: dict[str, str], healed: set[str]) -> dict[str, bytes | None]:
+    """What to keep of `unreadable` after these refusals, and after these records took everything that came."""
+    known = unreadable(store)
+    after = {record: reason for record, reason in {**known, **refused}.items() if record not in healed}
+    if after == known:
+        return {}
+    return {_UNREADABLE: json.dumps(dict(list(after.items())[:_UNREADABLE_MAX])).encode()}
 
 
 def readable(state_vector: bytes) -> bytes:

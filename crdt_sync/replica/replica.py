@@ -10,6 +10,7 @@
 Every method may be called from any thread. An edit is on disk when its block ends.
 """
 
+import logging
 import random
 import threading
 import time
@@ -27,13 +28,14 @@ from crdt_sync.protocol.messages import UpdatesEntry
 from crdt_sync.protocol.source import Diff
 from crdt_sync.records import Conflict, Document, Editor, Schema, parse_schema
 from crdt_sync.replica.edits import EditedRecord, Edits
-from crdt_sync.replica.integration import integrate
+from crdt_sync.replica.integration import integrate, unreadable
 from crdt_sync.replica.receipts import Holding, holding, refresh_digests
 from crdt_sync.replica.status import PartnerStatus, RecordStatus, Status, partner_status, record_status
 from crdt_sync.replica.views import RecordView, contains, encode_view, refresh_views, rules
 from crdt_sync.storage.lmdb import LmdbStore
 from crdt_sync.storage.port import Batch, Peer, Store
 
+_log = logging.getLogger(__name__)
 _SCHEMA = "schema/"
 _PAGE = 1000
 _CLOCK_OFFSET_US_MIN = 1_000_000  # smaller differences are the network's, not the clock's
@@ -244,7 +246,7 @@ class Replica:
     def status(self) -> Status:
         """Counts over everything: records, and per partner what is pending and refused."""
         partners = tuple(partner_status(self.store, peer) for peer in self.store.peers() if peer.url)
-        return Status(self.name, self.count(), partners)
+        return Status(self.name, self.count(), partners, unreadable(self.store))
 
     def partners(self) -> Sequence[PartnerStatus]:
         """Every partner that this replica has synced with."""
@@ -274,11 +276,17 @@ class Replica:
         return unsubscribe
 
     def announce(self, kind: str, records: Sequence[str]) -> None:
-        """Tell the listeners; called by the parts of this package after a commit."""
+        """Tell the listeners; called by the parts of this package after a commit.
+
+        What a listener raises is logged and goes no further: the commit stands, and so does the session.
+        """
         if records:
             events = [Event(kind, record) for record in records]
             for listener in self._listeners:
-                listener(events)
+                try:
+                    listener(events)
+                except Exception:
+                    _log.exception("a listener of the replica failed")
 
     # --- for partners and edits, see those modules -----------------------------------------------------------
 

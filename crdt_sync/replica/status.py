@@ -1,6 +1,6 @@
 """Where a replica and each of its records stand with its partners."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from crdt_sync.storage.port import Peer, Store
 
@@ -19,11 +19,12 @@ class PartnerStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The whole replica."""
+    """The whole replica. `unreadable` names records with an update that could not be integrated here, and why."""
 
     name: str
     records: int
     partners: tuple[PartnerStatus, ...]
+    unreadable: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
