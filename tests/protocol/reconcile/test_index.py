@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crdt_sync.protocol.reconcile import Index, leaf
-from crdt_sync.protocol.reconcile.index import BLOCK_RECORDS
+from crdt_sync.protocol.reconcile.index import BLOCK_RECORDS, CHANGES_WAITING_MAX
 from crdt_sync.records.root_digest import leaf as root_leaf
 from crdt_sync.storage import MemoryStore
 from crdt_sync.storage.keys import leaf as store_leaf
@@ -77,6 +77,7 @@ def test_many_changes_over_many_blocks_leave_pinned_views_alone(seed):
 
 def test_blocks_split_and_vanish_as_records_come_and_go():
     every = records(5 * BLOCK_RECORDS)
+    assert len(every) > CHANGES_WAITING_MAX
     index = Index()
     for record, digest in reversed(every):
         index.put(record, digest)

@@ -96,6 +96,7 @@ def test_sums_that_are_not_kept_current():
     block.sum(0)
     sums = block.sums
     stale.put(*CHANGED[90])
+    stale.pin()
     block.sums = sums
     assert stale.pin().aggregate("", ALL[100][0]) != expected
 
@@ -105,6 +106,7 @@ def test_a_pinned_view_that_changes_follow(monkeypatch):
     changing = Index(ALL)
     pinned = changing.pin()
     changing.put(*CHANGED[90])
+    changing.pin()
     assert pinned.items("", None, 900) != ALL
 
 
