@@ -141,6 +141,11 @@ class Faults:
         if len(world.devices) < _DEVICES_MAX:
             world.add_device(f"{device.name}c{len(world.devices)}", device.disk.clone())
 
+    def _late_device(self, device: DeviceHost) -> None:
+        world = self._world
+        if len(world.devices) < _DEVICES_MAX:
+            world.add_fresh_device()
+
     def _device_rolled_back(self, device: DeviceHost) -> None:
         image = self._images.pop(device.name, None)
         if image is None or not device.running:

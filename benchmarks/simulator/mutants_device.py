@@ -118,8 +118,6 @@ def _bare_member(_: Method) -> Method:
     return lambda member, _writer: f"{member}\n0"
 
 
-_WEAR = {"device_crash": 0.05, "cut": 0.05}
-
 DEVICE_MUTANTS = (
     Mutant("cursor before data", "a cursor is stored with its data", ((Replica, "integrate", _cursor_first),), {}),
     Mutant("stamps follow the wall clock", "stamps rise", ((HybridClock, "tick", _no_order),), {"device_clock": 0.2}),
@@ -174,11 +172,17 @@ DEVICE_MUTANTS = (
         "digest without deletions",
         "a digest covers deletions",
         ((Document, "digest", _digest_of_vector),),
-        {"relay_rolled_back": 0.1},
+        {"relay_rolled_back": 0.4},
         300,
+        pace=500_000,
     ),
     Mutant(
-        "deletions are not fetched", "catching up brings deletions", ((Dialer, "_on_changes", _want_by_vector),), _WEAR
+        "deletions are not fetched",
+        "catching up brings deletions",
+        ((Dialer, "_on_changes", _want_by_vector),),
+        {"device_crash": 0.3, "cut": 0.3},
+        100,
+        pace=500_000,
     ),
     Mutant(
         "one writer for all lives",

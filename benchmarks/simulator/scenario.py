@@ -27,6 +27,7 @@ FAULTS: Mapping[str, float] = {
     "relay_wiped": 0.005,
     "compaction": 0.05,
     "worker_killed": 0.05,
+    "late_device": 0.01,
 }
 # Limits scaled down, so that a small run reaches their both sides.
 SCALES: Mapping[str, tuple[int, ...]] = {
@@ -39,6 +40,7 @@ SCALES: Mapping[str, tuple[int, ...]] = {
     "INTEGRATION_UPDATES_MAX": (3, 30, 256),
     "PUSHES_IN_FLIGHT_MAX": (2, 4, 64),
     "PAGES_IN_FLIGHT_MAX": (1, 2, 4),
+    "COMMITS_IN_FLIGHT_MAX": (1, 2, limits.COMMITS_IN_FLIGHT_MAX),
 }
 
 
@@ -73,8 +75,13 @@ class Scenario:
 def draw(seed: int, steps: int | None = None, devices: int | None = None) -> Scenario:
     """The scenario of a seed. Each fault is left out of about half of the runs, so that none hides another."""
     rng = random.Random(f"scenario/{seed}")
-    faults = {name: rng.random() * highest for name, highest in FAULTS.items() if rng.random() < 0.45}
-    scales = {name: rng.choice(values) for name, values in SCALES.items()}
+    # One generator for each draw, so that a fault or limit that is added later leaves the others as they were.
+    faults: dict[str, float] = {}
+    for name, highest in FAULTS.items():
+        own = random.Random(f"scenario/{seed}/{name}")
+        if own.random() < 0.45:
+            faults[name] = own.random() * highest
+    scales = {name: random.Random(f"scenario/{seed}/{name}").choice(values) for name, values in SCALES.items()}
     return Scenario(
         seed,
         devices or rng.choice((2, 2, 3, 3, 4, 5, 6)),

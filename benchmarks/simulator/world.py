@@ -65,8 +65,8 @@ class World:
         self.faults = Faults(self)
         self.cursors = cursors.Cursors()
         self.relay = self.start_relay(self._disk("relay", "relay"))
-        for number in range(scenario.devices):
-            self.add_device(f"d{number}", self._disk(f"d{number}", f"device-{number}"))
+        for _ in range(scenario.devices):
+            self.add_fresh_device()
 
     # --- parts -----------------------------------------------------------------------------------------------
 
@@ -117,6 +117,11 @@ class World:
         )
         self.devices.append(device)
         return device
+
+    def add_fresh_device(self) -> DeviceHost:
+        """A new, empty device starts."""
+        number = len(self.devices)
+        return self.add_device(f"d{number}", self._disk(f"d{number}", f"device-{number}"))
 
     def _open_link(self, device: DeviceHost) -> Link | None:
         if not self.relay.alive or not self.faults.reachable(device):
