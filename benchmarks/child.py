@@ -15,6 +15,7 @@ from typing import IO, Any, Self
 from benchmarks.usage import Usage, usage_of
 
 TIMEOUT_S = 600.0
+_END_S = 20.0
 
 
 def say(message: object) -> None:
@@ -46,7 +47,8 @@ class Child:
         )
         assert self._process.stdout is not None
         self._lines: queue.Queue[str] = queue.Queue()
-        threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True)
+        self._listener.start()
 
     @property
     def pid(self) -> int:
@@ -85,14 +87,16 @@ class Child:
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:
-            self._process.wait(20)
+            self._process.wait(_END_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._listener.join(_END_S)
 
     def _listen(self, stream: IO[str]) -> None:
-        for line in stream:
-            self._lines.put(line)
+        with stream:
+            for line in stream:
+                self._lines.put(line)
         self._lines.put("")
 
 

@@ -1,0 +1,104 @@
+"""Each experiment at a tiny size: it runs from end to end, and its figures mean what they say. No timing is judged."""
+
+import math
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from benchmarks.child import Child, ChildFailed
+from benchmarks.cli import app
+from benchmarks.contents import contents, make_relay_store
+from benchmarks.experiments import catching_up, latency, residency, table_import, throughput
+from benchmarks.results import Measurement, Outcome, Skipped
+from crdt_sync.storage.lmdb import LmdbStore
+
+
+def measured(outcomes: list[Outcome]) -> dict[str, Measurement]:
+    """The measurements by their names; all of them are finite and none is negative."""
+    found = {outcome.metric: outcome for outcome in outcomes if isinstance(outcome, Measurement)}
+    assert found
+    assert all(math.isfinite(sample) and sample >= 0 for item in found.values() for sample in item.samples)
+    return found
+
+
+def test_throughput_measures_floor_and_relay_in_the_same_rounds() -> None:
+    found = measured(throughput.run(throughput.SMALL))
+    floor, single = found["floor: bare forwarder"], found["one update a frame, acknowledged on disk"]
+    ratio = found["one update a frame, over the floor"]
+    assert len(floor.samples) == len(single.samples) == throughput.SMALL.rounds
+    assert ratio.samples[0] == pytest.approx(single.samples[0] / floor.samples[0])
+    assert found["ten updates a frame, acknowledged on disk"].value > 0
+
+
+def test_latency_is_ordered_and_beside_the_cost_of_a_sync() -> None:
+    found = measured(latency.run(latency.SMALL))
+    p50, p99 = (item for name, item in found.items() if name.startswith("update pushed"))
+    assert 0 < p50.value <= p99.value
+    assert p99.target is not None
+    assert p99.target.bound == pytest.approx(10 + found["one disk sync, p50"].value)
+
+
+def test_cold_sync_counts_every_byte_on_the_wire() -> None:
+    found = measured(catching_up.run_cold(catching_up.SMALL))
+    assert 1 < found["bytes on the wire, over the bytes of the documents"].value < 1.5
+
+
+def test_reconnecting_takes_the_round_trips_that_it_promises() -> None:
+    found = measured(catching_up.run_reconnect(catching_up.SMALL))
+    assert found["3 of 60 changed: round trips"].value == 2
+    assert found["none changed: round trips"].value == 1
+    assert found["none changed: bytes"].value < found["3 of 60 changed: bytes"].value
+
+
+def test_the_import_takes_every_row(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CRDT_SYNC_DATA", str(shared_data))
+    assert measured(table_import.run(table_import.SMALL))["4,119 rows"].value > 0
+
+
+def test_without_the_table_the_import_says_why_it_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CRDT_SYNC_DATA", str(tmp_path))
+    (outcome,) = table_import.run(table_import.SMALL)
+    assert isinstance(outcome, Skipped)
+    assert "CRDT_SYNC_DATA" in outcome.reason
+
+
+def test_memory_is_measured_on_device_and_relay() -> None:
+    found = measured(residency.run(residency.SMALL))
+    assert all(item.value > 5 for name, item in found.items() if "resident" in name)
+    assert found["device with 300 records: private part of it"].value > 1
+
+
+def test_contents_are_of_the_promised_size_and_the_same_for_a_seed() -> None:
+    sizes = [len(content.update) for content in contents(3)]
+    assert min(sizes) > 900
+    assert max(sizes) < 2200
+    assert sizes == [len(content.update) for content in contents(3)]
+
+
+def test_a_filled_store_holds_what_it_says(tmp_path: Path) -> None:
+    made = make_relay_store(tmp_path / "relay", 25)
+    with LmdbStore.open(tmp_path / "relay") as store:
+        assert (store.count(), store.head(), store.epoch) == (25, made.head, made.epoch)
+        assert store.root().stale == 0
+        assert not store.verify().findings
+
+
+def test_a_child_that_fails_is_an_error_and_not_a_silence(capfd: pytest.CaptureFixture[str]) -> None:
+    child = Child("benchmarks.experiments.table_import:once", path="missing.zip", member="none")
+    with child, pytest.raises(ChildFailed, match="ended with code 1"):
+        child.hear(30)
+    assert "missing.zip" in capfd.readouterr().err
+
+
+def test_the_command_lists_every_experiment() -> None:
+    shown = CliRunner().invoke(app, ["--help"]).output
+    for name in ("throughput", "latency", "cold-sync", "reconnect", "import", "memory", "all", "simulate"):
+        assert name in shown
+
+
+def test_the_command_writes_its_results(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["reconnect", "--small", "--out", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "measurements.csv").is_file()
+    assert (tmp_path / "summary.json").is_file()
