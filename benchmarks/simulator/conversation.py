@@ -91,7 +91,11 @@ class Conversation(Host):
 
     def arrived(self, frame: bytes) -> None:
         """A frame came."""
-        self.dialer.receive(frame, self._scheduler.now)
+        try:
+            self.dialer.receive(frame, self._scheduler.now)
+        except StoreError as error:
+            self._end(error)
+            return
         self._pump()
 
     def room(self) -> None:

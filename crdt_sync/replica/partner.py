@@ -10,9 +10,11 @@ Invariants:
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from crdt_sync.errors import StoreFailed, StoreFull
 from crdt_sync.ids import EPOCH_BYTES
 from crdt_sync.protocol.effects import Acknowledge, Integrate, Owe, Pushed, Welcomed
 from crdt_sync.protocol.messages import Resume, VerdictCode
@@ -71,7 +73,8 @@ class Partner:
 
     def inventory(self, after: str, limit: int) -> Sequence[tuple[str, bytes]]:
         """See `DialerSource.inventory`."""
-        self._replica.refresh_digests()
+        with suppress(StoreFull, StoreFailed):  # a digest that is missing makes its record be exchanged, no worse
+            self._replica.refresh_digests()
         return [(record, digest or bytes(16)) for record, digest in self._store.digests(after, limit)]
 
     def outbox(self, after: str, limit: int) -> Sequence[Outgoing]:
