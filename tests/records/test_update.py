@@ -125,7 +125,11 @@ def test_the_size_is_limited_on_both_sides():
         assert caught.value.reason == reason
 
 
-@pytest.mark.parametrize("make", [lambda: Map({"b": 1}), lambda: Array([1]), lambda: Text("b"), Doc], ids=str)
+@pytest.mark.parametrize(
+    "make",
+    [lambda: Map({"b": 1}), lambda: Array([1]), lambda: Text("b"), Doc],
+    ids=["map", "array", "text", "document"],
+)
 def test_nested_types_and_documents_are_refused(make):
     doc = Doc()
     doc.get("m", type=Map)["a"] = make()

@@ -11,12 +11,11 @@ from typing import Annotated
 
 import typer
 
+from crdt_sync.cli.demo import child
 from crdt_sync.cli.demo.relay_process import check_relay_installed
 from crdt_sync.cli.demo.stage import Stage
 from crdt_sync.cli.demo.story import play
 from crdt_sync.cli.invocation import invocation
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def register(app: typer.Typer) -> None:
@@ -43,6 +42,7 @@ def _folder(keep: bool) -> Iterator[Path]:
     try:
         yield folder
     finally:
+        child.end_all()
         if not keep:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -50,7 +50,7 @@ def _folder(keep: bool) -> Iterator[Path]:
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
     """These signals end the demo in order: with its processes ended and its folder removed."""
-    before = {number: signal.signal(number, _interrupt) for number in _SIGNALS}
+    before = {number: signal.signal(number, _interrupt) for number in child.INTERRUPTIONS}
     try:
         yield
     finally:
@@ -59,4 +59,6 @@ def _ended_by_signals() -> Iterator[None]:
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    for number in child.INTERRUPTIONS:
+        signal.signal(number, signal.SIG_IGN)  # the end is on its way, and a second signal would cut it short
     raise KeyboardInterrupt

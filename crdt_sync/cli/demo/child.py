@@ -5,26 +5,29 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TypeAlias
 
+INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PR_SET_PDEATHSIG = 1
 _KILL_WAIT_S = 10.0
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 Process: TypeAlias = "subprocess.Popen[bytes]"
+_running: set[Process] = set()
 
 
 def start(arguments: Sequence[str], log: Path, environment: Mapping[str, str], *, piped: bool = False) -> Process:
     """Start `arguments`, its complaints going to `log`; with `piped` we write to it and read from it.
 
-    It gets a session of its own, so that Ctrl-C reaches the demo alone, which then ends it in order.
+    It gets a session of its own, so that Ctrl-C reaches the demo alone, which then ends it in order. No signal comes
+    between its start and its place in `_running`, so that `end_all` misses none.
     """
-    with log.open("ab") as complaints:
-        return subprocess.Popen(
+    with log.open("ab") as complaints, _held_back(INTERRUPTIONS):
+        process = subprocess.Popen(
             list(arguments),
             stdin=subprocess.PIPE if piped else subprocess.DEVNULL,
             stdout=subprocess.PIPE if piped else complaints,
@@ -32,8 +35,16 @@ def start(arguments: Sequence[str], log: Path, environment: Mapping[str, str], *
             env=clean_environment(environment),
             bufsize=0,
             start_new_session=True,
-            preexec_fn=_die_with_parent,  # noqa: PLW1509 - no thread of ours runs while children are started
+            preexec_fn=_prepare,  # noqa: PLW1509 - no thread of ours runs while children are started
         )
+        _running.add(process)
+    return process
+
+
+def end_all() -> None:
+    """End every process that was started and still runs."""
+    for process in list(_running):
+        end(process)
 
 
 def end(process: Process, number: signal.Signals = signal.SIGKILL) -> None:
@@ -45,6 +56,7 @@ def end(process: Process, number: signal.Signals = signal.SIGKILL) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+    _running.discard(process)
     for stream in (process.stdin, process.stdout):
         _close(stream)
 
@@ -69,7 +81,17 @@ def _close(stream: IO[bytes] | None) -> None:
             stream.close()
 
 
-def _die_with_parent() -> None:
-    """Runs in the child: even when the demo is killed with SIGKILL, nothing stays behind."""
+@contextmanager
+def _held_back(numbers: Iterable[signal.Signals]) -> Iterator[None]:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _prepare() -> None:
+    """Runs in the child: it hears signals, and even when the demo is killed with SIGKILL, it does not stay behind."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTIONS)
     if _libc is not None:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
