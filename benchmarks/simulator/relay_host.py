@@ -24,6 +24,7 @@ from relay.hub import (
     ReadDigests,
     StoredUpdates,
 )
+from relay.tails import Tails
 from relay.uncommitted import Uncommitted
 from relay.worker.values import Item
 
@@ -76,7 +77,8 @@ class RelayHost(Host):
         self.disk = disk
         self._wall_clock = wall_clock
         self.source = StoreSource(disk, lambda _: None)
-        self.hub = Hub(self.source, lambda _: None, wall_clock, self._snapshot_due)
+        self._tails = Tails(self._tail)
+        self.hub = Hub(self.source, lambda _: None, wall_clock, self._tails.snapshot_due)
         self.pool = Pool(scheduler, self._load, rng, documents_max, latency_max, kill)
         self.writer = Writer(self, scheduler, disk, rng, latency_max)
         self.seats: dict[int, Seat] = {}
@@ -175,20 +177,14 @@ class RelayHost(Host):
     def _integrate(self, effect: Integrate) -> Process:
         items = [Item(item.record, item.updates, item.snapshot, item.senders) for item in effect.items]
         results = yield from self.pool.integrate(items, effect.stamp_max)
-        answers = [
-            Integrated(
-                tuple((verdict.code, verdict.reason, verdict.new) for verdict in result.verdicts),
-                result.state_vector,
-                result.snapshot,
-            )
-            for result in results
-        ]
+        answers = [Integrated(result.verdicts, result.state_vector, result.snapshot) for result in results]
         self.hub.integrated(answers, self._now())
         self._pump()
 
     def _commit(self, effect: Commit) -> None:
         now = self._wall_clock()
         self._uncommitted.begin(effect.number, effect.changes)
+        self._tails.grow(effect.changes)
         batch = Batch(changes=tuple(_change(change, now) for change in effect.changes))
         self.writer.submit(batch, lambda outcome: self._committed(effect, outcome), self._failures_known)
 
@@ -198,6 +194,7 @@ class RelayHost(Host):
             self.hub.committed(effect.number, outcome.seqs, self._now())
         else:
             self._failures_known = self.writer.failures
+            self._tails.forget()
             self.hub.commit_failed(effect.number, self._now())
         self._pump()
         for session in self.hub.followers():
@@ -257,9 +254,9 @@ class RelayHost(Host):
         stored = self.disk.load(record).updates
         return [*stored, *self._uncommitted.of(record)] if record in self._uncommitted else stored
 
-    def _snapshot_due(self, record: str) -> bool:
+    def _tail(self, record: str) -> int:
         head = self.disk.record_head(record)
-        return head is not None and head.tail >= limits.TAIL_UPDATES_MAX
+        return head.tail if head is not None else 0
 
     def _now(self) -> int:
         return self._scheduler.now
