@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -116,28 +117,34 @@ def _summary(item: Measurement) -> dict[str, object]:
 
 
 def show(outcomes: Iterable[Outcome], facts: dict[str, str], console: Console) -> None:
-    """Print one table: medians with their spread beside the targets."""
-    table = Table(title="crdt-bench", caption=", ".join(f"{name} {value}" for name, value in facts.items()))
-    for heading in ("experiment", "measured", "median", "least to most", "target", ""):
-        table.add_column(heading, justify="right" if heading in {"median", "least to most", "target"} else "left")
+    """Print one table: medians, below them their spread, beside them the targets."""
+    table = Table(box=SIMPLE, title="crdt-bench", caption=", ".join(f"{name} {value}" for name, value in facts.items()))
+    table.add_column("measured")
+    table.add_column("median", justify="right", no_wrap=True)
+    table.add_column("target", justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
     previous = ""
     for outcome in outcomes:
-        name = outcome.experiment if outcome.experiment != previous else ""
-        if name and previous:
-            table.add_section()
+        if outcome.experiment != previous:
+            if previous:
+                table.add_section()
+            table.add_row(f"[bold]{outcome.experiment}[/bold]")
         previous = outcome.experiment
         if isinstance(outcome, Skipped):
-            table.add_row(name, f"[yellow]skipped: {outcome.reason}[/yellow]")
-            continue
-        table.add_row(
-            name,
-            outcome.metric + (f"\n[dim]{outcome.note}[/dim]" if outcome.note else ""),
-            f"{number(outcome.value)} {outcome.unit}".strip(),
-            f"{number(min(outcome.samples))} to {number(max(outcome.samples))}" if len(outcome.samples) > 1 else "",
-            f"{outcome.target.side} {number(outcome.target.bound)}" if outcome.target else "",
-            {True: "[green]reached[/green]", False: "[red]missed[/red]", None: ""}[outcome.reached],
-        )
+            table.add_row(f"[yellow]skipped: {outcome.reason}[/yellow]")
+        else:
+            table.add_row(*_row(outcome))
     console.print(table)
+
+
+def _row(item: Measurement) -> tuple[str, str, str, str]:
+    spread = f"{number(min(item.samples))} to {number(max(item.samples))}" if len(item.samples) > 1 else ""
+    return (
+        item.metric + (f"\n[dim]{item.note}[/dim]" if item.note else ""),
+        f"{number(item.value)} {item.unit}".strip() + (f"\n[dim]{spread}[/dim]" if spread else ""),
+        f"{item.target.side} {number(item.target.bound)}" if item.target else "",
+        {True: "[green]reached[/green]", False: "[red]missed[/red]", None: ""}[item.reached],
+    )
 
 
 def number(value: float) -> str:
