@@ -61,6 +61,10 @@ class Link:
         self.frames = 0
         self.bytes = 0
 
+    def ailing(self, now: int) -> bool:
+        """Whether it is open and half-open, or still works off what a partition held back."""
+        return self.open and (any(self.dead) or max(self._last) > now + self._weather().delay_max)
+
     def has_room(self, direction: int) -> bool:
         """Whether the sender of this direction may send more."""
         return self._under_way[direction] < self._weather().window

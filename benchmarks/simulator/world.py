@@ -238,8 +238,8 @@ class World:
             raise Failure("liveness", f"a late edit has not spread in {limit} us: {self._unrest()}")
 
     def quiet(self) -> bool:
-        """Whether everybody is connected, caught up and settled, and no half-open link is left to be found out."""
-        if any(link.open and any(link.dead) for link in self.links):
+        """Whether everybody is connected, caught up and settled, over links that are well again."""
+        if any(link.ailing(self.scheduler.now) for link in self.links):
             return False
         return self.relay.alive and self.relay.hub.idle and not self._unsettled()
 
