@@ -4,8 +4,9 @@ The way of a push, and the invariants on it:
 
     Accept (session) -> queue -> Integrate -> integrated() -> Commit -> committed() -> Ack, and followers read on
 
-1. One batch is integrated at a time, while earlier ones commit: order per record is order of integration, and the
-   log is written in the same order.
+1. Batches are integrated one after the other, while earlier ones commit; the next is asked for while one is under
+   way, so that the worker need not wait. Order per record is order of integration, and the log is written in the
+   same order.
 2. Nothing is acknowledged, and nothing is shown to a follower, before `committed`.
 3. When a commit fails, everything integrated after it may build on what was not stored. All of it is answered
    "retry", and the worker forgets the records; no update is ever stored without what it builds on.
@@ -36,6 +37,7 @@ VERDICTS = {
     "poison": VerdictCode.POISON,
     "retry": VerdictCode.RETRY,
 }
+_INTEGRATIONS_MAX = 2  # one that the worker is at, and one that waits for it
 _RETRY = Verdict(VerdictCode.RETRY, reason="the relay could not store it now; it will be sent again")
 
 
@@ -171,6 +173,7 @@ class _Client:
 class _Batch:
     """An integration or a commit under way."""
 
+    number: int
     items: tuple[IntegrationItem, ...]
     parts: tuple[tuple[_Part, ...], ...]  # per item, per update
     stored: tuple[tuple[_Part, ...], ...] = ()  # per change, per update
@@ -204,8 +207,9 @@ class Hub:
         self._effects: list[HubEffect] = []
         self._turn: deque[int] = deque()  # sessions with waiting pushes, in order of their turn
         self._number = 0
-        self._integrating: _Batch | None = None
-        self._discard = False  # what is being integrated builds on a failed commit
+        self._waiting = 0  # updates in pushes that wait for their turn
+        self._integrating: deque[_Batch] = deque()
+        self._discard = 0  # that many of the batches being integrated build on a failed commit
         self._committing: dict[int, _Batch] = {}
         self._closing: tuple[str, str, int] | None = None
         self._open: Counter[PresenceEntry] = Counter()  # what anybody has open, and how many sessions do
@@ -313,17 +317,16 @@ class Hub:
     @property
     def idle(self) -> bool:
         """Whether no push is on its way."""
-        return self._integrating is None and not self._committing and not self._turn
+        return not self._integrating and not self._committing and not self._turn
 
     # --- answers of the host ---------------------------------------------------------------------------------
 
     def integrated(self, results: Sequence[Integrated], now: int) -> None:
-        """The worker's answer to the batch that is being integrated, one result per item."""
-        batch, self._integrating = self._integrating, None
-        assert batch is not None
+        """The worker's answer to the oldest batch that is being integrated, one result per item."""
+        batch = self._integrating.popleft()
         assert len(results) == len(batch.items)
         if self._discard:
-            self._discard = False
+            self._discard -= 1
             self._effects.append(Forget())  # a batch of several requests has loaded records since the first one
             self._refuse(batch.parts, now)
         else:
@@ -331,10 +334,9 @@ class Hub:
         self._next_batch()
 
     def integration_failed(self, now: int) -> None:
-        """The worker could not be asked at all: everything of the batch is to be sent again."""
-        batch, self._integrating = self._integrating, None
-        assert batch is not None
-        self._discard = False
+        """The worker could not be asked at all: everything of the oldest batch is to be sent again."""
+        batch = self._integrating.popleft()
+        self._discard = max(0, self._discard - 1)
         self._refuse(batch.parts, now)
         self._next_batch()
 
@@ -360,7 +362,7 @@ class Hub:
             return
         failed = [self._committing.pop(number)]
         failed += [self._committing.pop(later) for later in sorted(self._committing) if later > number]
-        self._discard = self._integrating is not None
+        self._discard = len(self._integrating)
         self._effects.append(Forget())
         for batch in failed:
             self._refuse((*batch.stored, batch.riders), now)
@@ -409,12 +411,12 @@ class Hub:
                 case Greeted():
                     if client.acceptor.follow:
                         self._inform(session, client)
-        if self._integrating is None:
-            self._next_batch()
+        self._next_batch()
 
     def _forget(self, session: int, client: _Client) -> None:
         self._opened(session, client, ())
         del self._clients[session]
+        self._waiting -= sum(len(accept.entries) for accept in client.waiting)
 
     def _opened(self, session: int, client: _Client, entries: tuple[PresenceEntry, ...]) -> None:
         """A session says what it has open now; everybody else is to be told."""
@@ -450,12 +452,19 @@ class Hub:
         count = len(accept.entries)
         client.pushes.append(_Push(session, accept.number, [None] * count, missing=count, taken_at=now))
         client.waiting.append(accept)
+        self._waiting += count
         if len(client.waiting) == 1:
             self._turn.append(session)
 
     def _next_batch(self) -> None:
-        """Ask for the next integration, if pushes wait and none is under way."""
-        if self._integrating is not None or len(self._committing) >= limits.COMMITS_IN_FLIGHT_MAX:
+        """Ask for the next integration, if pushes wait and the worker has less to do than it may.
+
+        Beside a batch under way only a full one is worth asking for: until then more pushes may join it.
+        """
+        under_way = len(self._integrating)
+        if not self._turn or self._discard or len(self._committing) + under_way >= limits.COMMITS_IN_FLIGHT_MAX:
+            return
+        if under_way and (under_way >= _INTEGRATIONS_MAX or self._waiting < limits.INTEGRATION_UPDATES_MAX // 2):
             return
         grouped: dict[str, tuple[list[bytes], list[_Part]]] = {}
         count = size = 0
@@ -477,6 +486,7 @@ class Hub:
                 parts.append(_Part(session, accept.number, position))
                 size += len(entry.update)
             count += len(accept.entries)
+            self._waiting -= len(accept.entries)
         if not grouped:
             return
         items = tuple(
@@ -486,7 +496,7 @@ class Hub:
             for record, (updates, parts) in grouped.items()
         )
         self._number += 1
-        self._integrating = _Batch(items, tuple(tuple(parts) for _, parts in grouped.values()))
+        self._integrating.append(_Batch(self._number, items, tuple(tuple(parts) for _, parts in grouped.values())))
         self._effects.append(Integrate(self._number, items, self._wall_clock() + limits.STAMP_AHEAD_US_MAX))
 
     def _store(self, batch: _Batch, results: Sequence[Integrated], now: int) -> None:
@@ -520,8 +530,8 @@ class Hub:
                     )
                 )
         if changes:
-            self._committing[self._number] = _Batch(batch.items, batch.parts, tuple(stored))
-            self._effects.append(Commit(self._number, tuple(changes)))
+            self._committing[batch.number] = _Batch(batch.number, batch.items, batch.parts, tuple(stored))
+            self._effects.append(Commit(batch.number, tuple(changes)))
         if self._committing:
             newest = self._committing[max(self._committing)]
             newest.riders.extend(riders)

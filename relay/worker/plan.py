@@ -98,7 +98,7 @@ class Plan:
         self._poisons = poisons
         self._works = [self._admit(item) for item in items]
         self._next = 0  # everything before it is done
-        self._accepted: defaultdict[str, list[bytes]] = defaultdict(list)
+        self.accepted: defaultdict[str, list[bytes]] = defaultdict(list)  # by record: new ones of this batch
         self._strikes: Counter[str] = Counter()
         self._unexplained = 0
         self.poisoned = 0
@@ -125,7 +125,7 @@ class Plan:
                 break
             stored: Sequence[bytes] | None = None
             if item.record not in offered and not cached(item.record):
-                stored = (*load(item.record), *self._accepted.get(item.record, ()))
+                stored = (*load(item.record), *self.accepted.get(item.record, ()))
                 size += sum(map(len, stored))
             offered.add(item.record)
             request.works.append(work)
@@ -147,7 +147,7 @@ class Plan:
             for position, verdict in zip(work.remaining, result.verdicts, strict=True):
                 work.verdicts[position] = verdict
                 if verdict.code == ACCEPTED and verdict.new:
-                    self._accepted[work.item.record].append(work.item.updates[position])
+                    self.accepted[work.item.record].append(work.item.updates[position])
             work.remaining = []
             work.state_vector = result.state_vector
             work.snapshot = result.snapshot

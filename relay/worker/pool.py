@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from crdt_sync import limits
 from crdt_sync.errors import StoreError
@@ -13,6 +13,7 @@ from relay.worker.process import WorkerDied, WorkerProcess, WorkerUnavailable
 from relay.worker.values import Item, RecordDigest, Result
 
 _STARTS_MAX = 3
+_TURNS_TO_SEND = 2  # of the event loop, until the next call has made its request and the loop has written it
 _DIGESTS_PER_REQUEST = 64  # few, so that an audit does not make live updates wait
 
 
@@ -30,10 +31,12 @@ class IntegrationPool:
     does not hold it: the first time, after an eviction, after a restart. **It must include every update that this
     pool has answered `accepted` before**, committed or not: the caller keeps accepted updates that are on their
     way to the disk where `load` finds them, from the moment that `integrate` returns (before its next await).
-    What is accepted within one call is accounted for here. If accepted updates are given up after all (the commit
-    failed), call `forget(record)`, and refuse results of that record that were in flight: they rest on them.
+    What is accepted within one call, or handed over while the next begins, is accounted for here. If accepted updates
+    are given up after all (the commit failed), call `forget(record)`, and refuse results of that record that were in
+    flight: they rest on them.
 
-    Calls are served in order, one at a time; within a call, items are integrated in order.
+    Calls are served in order, one at a time; within a call, items are integrated in order. The worker begins with the
+    next call before the results of the last are returned, so that it works while the caller does.
 
     Counters: `batches`, `updates`, `kills` (workers that died or were killed), `poisoned`,
     `unloadable` (items of records whose stored state kills the worker), `restarts`, `last_batch_seconds`.
@@ -50,6 +53,8 @@ class IntegrationPool:
         self._spare: asyncio.Task[WorkerProcess] | None = None
         self._graves: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()
+        self._waiting = 0  # calls of `integrate` that wait for their turn
+        self._handed_over: Mapping[str, Sequence[bytes]] = {}  # accepted, and not known to the caller yet
         self._number = 0
         self._closed = False
         self.batches = 0
@@ -106,22 +111,38 @@ class IntegrationPool:
         Entries stamped later than `stamp_max` (microseconds) are refused `clock_ahead`. Raises
         `WorkerUnavailable` when no worker can be started; nothing of the batch is to be stored then.
         """
-        async with self._turn:
-            begun = time.perf_counter()
-            plan = Plan(items, self._poisons)
-            while (request := self._next_request(plan)) is not None:
-                try:
-                    results = await self._integrate(request, stamp_max)
-                except WorkerDied as death:
-                    plan.died(request, death.mark)
-                else:
-                    plan.answered(request, results)
-            self.batches += 1
-            self.updates += sum(len(item.updates) for item in items)
-            self.poisoned += plan.poisoned
-            self.unloadable += plan.unloadable
-            self.last_batch_seconds = time.perf_counter() - begun
-            return plan.results()
+        self._waiting += 1
+        try:
+            await self._turn.acquire()
+        finally:
+            self._waiting -= 1
+        try:
+            plan = await self._carry_out(items, stamp_max)
+        finally:
+            self._turn.release()
+        if self._waiting:
+            self._handed_over = plan.accepted
+            for _ in range(_TURNS_TO_SEND):
+                await asyncio.sleep(0)
+            self._handed_over = {}
+        return plan.results()
+
+    async def _carry_out(self, items: Sequence[Item], stamp_max: int | None) -> Plan:
+        begun = time.perf_counter()
+        plan = Plan(items, self._poisons)
+        while (request := self._next_request(plan)) is not None:
+            try:
+                results = await self._integrate(request, stamp_max)
+            except WorkerDied as death:
+                plan.died(request, death.mark)
+            else:
+                plan.answered(request, results)
+        self.batches += 1
+        self.updates += sum(len(item.updates) for item in items)
+        self.poisoned += plan.poisoned
+        self.unloadable += plan.unloadable
+        self.last_batch_seconds = time.perf_counter() - begun
+        return plan
 
     async def digests(self, records: Sequence[str], content: bool = False) -> list[RecordDigest | None]:
         """Digests of what `load` returns for each record, in order; `None` where it cannot be loaded.
@@ -145,9 +166,11 @@ class IntegrationPool:
 
     def _readable(self, record: str) -> Sequence[bytes]:
         try:
-            return self._load(record)
+            stored = self._load(record)
         except StoreError as error:
             raise _Unreadable(record, error) from error
+        handed_over = self._handed_over.get(record)
+        return (*stored, *handed_over) if handed_over else stored
 
     async def _integrate(self, request: Request, stamp_max: int | None) -> list[Result | None]:
         self._forgotten.clear()

@@ -118,7 +118,8 @@ class WorkerProcess:
         gets none for `INTEGRATION_STARVED_US_MAX` is late all the same. Raises `WorkerDied`; the worker is dead
         then, as it is when the caller is cancelled.
         """
-        exchange = asyncio.ensure_future(self._exchange(request))
+        self._stdin.write(request)  # not in the task below: the worker may begin before that has its turn
+        exchange = asyncio.ensure_future(self._answer())
         try:
             if await self._in_time(exchange, deadline_us):
                 return exchange.result()
@@ -165,8 +166,7 @@ class WorkerProcess:
                 return False
             wait_us = min(left_us, wall_left_us)
 
-    async def _exchange(self, request: bytes) -> bytes:
-        self._stdin.write(request)
+    async def _answer(self) -> bytes:
         await self._stdin.drain()
         return await self._read_frame()
 

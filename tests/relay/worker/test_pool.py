@@ -67,6 +67,32 @@ def test_a_snapshot_comes_when_it_is_wanted_and_holds_everything(run_scenario: R
     run_scenario(scenario)
 
 
+def test_the_next_call_knows_what_the_last_one_accepted_before_its_caller_has_stored_it(
+    run_scenario: RunScenario,
+) -> None:
+    async def scenario(pool: IntegrationPool, shelf: Shelf) -> None:
+        writer = Writer()
+        calls = [asyncio.create_task(pool.integrate([Item(ANNA, (writer.write(value),))], None)) for value in "12"]
+        await asyncio.sleep(0)
+        pool.forget(ANNA)  # so that the second call has to load it
+        assert codes([result for results in await asyncio.gather(*calls) for result in results]) == [["accepted"]] * 2
+        assert shelf.loads == [ANNA, ANNA]
+
+    run_scenario(scenario)
+
+
+def test_what_was_handed_over_is_asked_for_again_once_the_caller_has_it(run_scenario: RunScenario) -> None:
+    async def scenario(pool: IntegrationPool, shelf: Shelf) -> None:
+        writer = Writer()
+        first, second, third = (Item(ANNA, (writer.write(value),)) for value in "123")
+        await asyncio.gather(pool.integrate([first], None), pool.integrate([second], None))
+        pool.forget(ANNA)  # the caller gives both up: nothing of them may be left
+        (result,) = await pool.integrate([third], None)
+        assert codes([result]) == [["gap"]]
+
+    run_scenario(scenario)
+
+
 def test_a_record_is_loaded_once_and_again_after_it_was_forgotten(run_scenario: RunScenario) -> None:
     async def scenario(pool: IntegrationPool, shelf: Shelf) -> None:
         writer = Writer()

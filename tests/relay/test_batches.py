@@ -1,0 +1,148 @@
+"""The hub's batches: when the next is asked for, in which order they are stored, and what a failed commit undoes."""
+
+from collections.abc import Sequence
+
+from crdt_sync.limits import INTEGRATION_UPDATES_MAX
+from crdt_sync.protocol import VERSIONS, codec
+from crdt_sync.protocol.messages import Ack, Hello, Push, PushEntry, VerdictCode
+from crdt_sync.protocol.source import Change, Diff, LogUpdate
+from relay.hub import Commit, Deliver, Forget, Hub, HubEffect, Integrate, Integrated
+
+ENOUGH = INTEGRATION_UPDATES_MAX // 2  # updates that are worth a batch beside the one under way
+
+
+class EmptySource:
+    replica = b"r" * 16
+    epoch = b"e" * 16
+
+    def head(self) -> int:
+        return 0
+
+    def feed(self, after: int, limit: int) -> Sequence[Change]:
+        return ()
+
+    def log(self, after: int, limit: int, bytes_max: int) -> Sequence[LogUpdate] | None:
+        return ()
+
+    def diff(self, record: str, state_vector: bytes) -> Diff | None:
+        return None
+
+
+class Rig:
+    """A hub with one session that only pushes; every update is of a record of its own."""
+
+    def __init__(self) -> None:
+        self.hub = Hub(EmptySource(), lambda _: None, lambda: 0, lambda _: False)
+        self.session = self.hub.connect(0)
+        self.hub.receive(self.session, codec.encode(Hello(VERSIONS, b"d" * 16, "", 0, None, False, 0, "test")), 0)
+        self.hub.drain()
+        self.number = 0
+
+    def push(self, updates: int) -> list[HubEffect]:
+        self.number += 1
+        entries = tuple(PushEntry(f"customers/{self.number}-{position}", b"\x00\x00") for position in range(updates))
+        self.hub.receive(self.session, codec.encode(Push(self.number, entries)), 0)
+        return self.hub.drain()
+
+    def accept(self, batch: Integrate) -> list[HubEffect]:
+        """The worker accepts everything of the oldest batch, which is `batch`."""
+        results = [Integrated([("accepted", "", True)] * len(item.updates), b"\x00", None) for item in batch.items]
+        self.hub.integrated(results, 0)
+        return self.hub.drain()
+
+
+def integrations(effects: Sequence[HubEffect]) -> list[Integrate]:
+    return [effect for effect in effects if isinstance(effect, Integrate)]
+
+
+def commits(effects: Sequence[HubEffect]) -> list[Commit]:
+    return [effect for effect in effects if isinstance(effect, Commit)]
+
+
+def verdicts(effects: Sequence[HubEffect]) -> list[VerdictCode]:
+    messages = [codec.decode(effect.frame) for effect in effects if isinstance(effect, Deliver)]
+    return [verdict.code for message in messages if isinstance(message, Ack) for verdict in message.verdicts]
+
+
+def test_a_push_is_integrated_at_once_when_the_worker_rests() -> None:
+    assert len(integrations(Rig().push(1))) == 1
+
+
+def test_beside_a_batch_under_way_a_small_one_waits_for_more_and_a_large_one_does_not() -> None:
+    rig = Rig()
+    rig.push(1)
+    assert not integrations(rig.push(ENOUGH - 1))
+    (second,) = integrations(rig.push(1))
+    assert len(second.items) == ENOUGH
+
+
+def test_no_more_than_two_batches_are_under_way() -> None:
+    rig = Rig()
+    (first,) = integrations(rig.push(1))
+    (second,) = integrations(rig.push(ENOUGH))
+    assert not integrations(rig.push(ENOUGH))
+    assert len(integrations(rig.accept(first))) == 1
+    assert commits(rig.accept(second))
+
+
+def test_a_small_batch_is_asked_for_when_the_worker_has_answered() -> None:
+    rig = Rig()
+    (first,) = integrations(rig.push(1))
+    assert not integrations(rig.push(1))
+    assert len(integrations(rig.accept(first))) == 1
+
+
+def test_a_batch_does_not_exceed_what_one_request_takes() -> None:
+    rig = Rig()
+    (first,) = integrations(rig.push(1))
+    rig.push(ENOUGH)
+    for _ in range(3):
+        rig.push(ENOUGH - 1)
+    (following,) = integrations(rig.accept(first))
+    assert len(following.items) == 2 * (ENOUGH - 1)
+
+
+def test_batches_are_stored_in_the_order_in_which_they_were_integrated() -> None:
+    rig = Rig()
+    (first,) = integrations(rig.push(1))
+    (second,) = integrations(rig.push(ENOUGH))
+    stored = [commits(rig.accept(batch))[0] for batch in (first, second)]
+    assert [[change.record for change in commit.changes] for commit in stored] == [
+        [item.record for item in batch.items] for batch in (first, second)
+    ]
+    assert stored[0].number < stored[1].number
+
+
+def test_a_failed_commit_takes_every_batch_under_way_with_it_and_nothing_begins_before_they_are_answered() -> None:
+    rig = Rig()
+    (first,) = integrations(rig.push(1))
+    (second,) = integrations(rig.push(ENOUGH))
+    (commit,) = commits(rig.accept(first))
+    (third,) = integrations(rig.push(ENOUGH))
+    rig.hub.commit_failed(commit.number, 0)
+    failed = rig.hub.drain()
+    assert Forget() in failed
+    assert verdicts(failed) == [VerdictCode.RETRY]
+    assert not integrations(failed)
+    assert not integrations(rig.push(ENOUGH))
+    undone = rig.accept(second)
+    assert Forget() in undone
+    assert not commits(undone)
+    assert not integrations(undone)
+    undone = rig.accept(third)
+    assert not commits(undone)
+    assert verdicts(undone) == [VerdictCode.RETRY] * ENOUGH
+    (fourth,) = integrations(undone)
+    assert commits(rig.accept(fourth))
+
+
+def test_what_a_lost_session_had_waiting_no_longer_counts() -> None:
+    rig = Rig()
+    rig.push(1)
+    rig.push(ENOUGH - 1)
+    rig.hub.lost(rig.session, 0)
+    other = Rig()
+    other.hub = rig.hub
+    other.session = rig.hub.connect(0)
+    rig.hub.receive(other.session, codec.encode(Hello(VERSIONS, b"f" * 16, "", 0, None, False, 0, "test")), 0)
+    assert not integrations(other.push(1))
