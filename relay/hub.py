@@ -21,6 +21,7 @@ The way of a push, and the invariants on it:
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from crdt_sync import limits
 from crdt_sync.protocol.acceptor import Acceptor, Authorise, Refusal
@@ -44,8 +45,7 @@ _RETRY = Verdict(VerdictCode.RETRY, reason="the relay could not store it now; it
 # --- effects -------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Deliver:
+class Deliver(NamedTuple):
     """Send this frame to that session's link."""
 
     session: int
@@ -60,8 +60,7 @@ class Hangup:
     closed: Closed
 
 
-@dataclass(frozen=True, slots=True)
-class IntegrationItem:
+class IntegrationItem(NamedTuple):
     """Updates of one record, in order."""
 
     record: str
@@ -79,8 +78,7 @@ class Integrate:
     stamp_max: int
 
 
-@dataclass(frozen=True, slots=True)
-class StoredUpdates:
+class StoredUpdates(NamedTuple):
     """Accepted updates of one record, to be appended to the log."""
 
     record: str
@@ -126,8 +124,7 @@ HubEffect = Deliver | Hangup | Integrate | Commit | Forget | ReadDigests | MakeR
 # --- answers -------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Integrated:
+class Integrated(NamedTuple):
     """What the worker says of one item: a verdict per update, and the record's state vector after them."""
 
     verdicts: Sequence[tuple[str, str, bool]]  # (code, reason, whether it brought anything new)
@@ -135,8 +132,7 @@ class Integrated:
     snapshot: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(NamedTuple):
     """One update of a batch: whose push it is of."""
 
     session: int
