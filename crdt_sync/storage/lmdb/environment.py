@@ -212,7 +212,7 @@ class Environment:
             environment.reader_check()
             self._pad(environment)
             check_format(environment, self.path)
-            tables = Tables(*(environment.open_db(name.encode("ascii")) for name in TABLE_NAMES))
+            tables = _open_tables(environment)
         except BaseException as error:
             environment.close()
             if isinstance(error, lmdb.Error | OSError):
@@ -226,6 +226,12 @@ class Environment:
         needed = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
         if self.size_bytes() < needed:
             os.truncate(self.path / DATA_NAME, needed)
+
+
+def _open_tables(environment: lmdb.Environment) -> Tables:
+    """Open the tables, or make them all in one transaction: a creation that was cut short leaves all or none."""
+    with environment.begin(write=True) as transaction:
+        return Tables(*(environment.open_db(name.encode("ascii"), txn=transaction) for name in TABLE_NAMES))
 
 
 def commit(transaction: Transaction) -> None:
