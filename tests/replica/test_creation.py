@@ -29,7 +29,7 @@ def test_a_creation_that_is_interrupted_at_any_commit_can_be_repeated(
     with monkeypatch.context() as patch:
         patch.setattr(environment, "commit", cut)
         with contextlib.suppress(Interrupted):
-            Replica.create(tmp_path / "anna", "anna", [bundled_schema("customers")])
+            Replica.create(tmp_path / "anna", "anna", [bundled_schema("customers")]).close()
         assert next(commits) >= number
     if number < 3:
         with Replica.create(tmp_path / "anna", "bob", [bundled_schema("customers")]) as replica:
