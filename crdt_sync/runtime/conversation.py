@@ -100,7 +100,8 @@ class Conversation:
         """
         link = await open_link(self._address)
         try:
-            await self._loop.run_in_executor(self._executor, self._replica.refresh_digests)
+            if self._partner.resume is None:  # they are compared at the first meeting, and hardly ever again
+                await self._loop.run_in_executor(self._executor, self._replica.refresh_digests)
             await self._converse(link, until)
         finally:
             await link.close()
