@@ -11,7 +11,7 @@ from crdt_sync.errors import StoreExists
 from crdt_sync.storage.lmdb import environment
 
 
-class Interrupted(Exception):
+class Interrupted(BaseException):
     pass
 
 
