@@ -27,7 +27,7 @@ class FieldSpec(BaseModel):
 
     `type` is that of one member for a set, one entry for a log, and the total for a counter. `aliases` are
     other names that table headers use. `ranks` decides concurrent stages; without it their order in `states` does.
-    `section` names the companion document that holds the field, for devices that must not see it.
+    `section` names a group of fields; it is kept with the schema, and hides nothing from anybody.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
