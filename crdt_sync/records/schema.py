@@ -107,6 +107,8 @@ def parse_schema(text: str, source: str) -> Schema:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InvalidSchema(f"{source}: not valid TOML: {error}", "Correct the line that is named.") from None
+    except RecursionError:
+        raise InvalidSchema(f"{source}: nested too deeply", "A schema needs three levels.") from None
     try:
         return Schema.model_validate(data)
     except ValidationError as error:

@@ -10,9 +10,12 @@ from benchmarks.campaign.hostile_inputs import TARGETS, Target
 from benchmarks.campaign.joined import JoinedRelay
 from benchmarks.campaign.mutation import corpus
 from benchmarks.campaign.tally import Tally
+from crdt_sync.errors import InvalidSchema, InvalidSettings
 from crdt_sync.protocol import codec
 from crdt_sync.protocol.messages import Changes, Hello, Want, WantEntry
+from crdt_sync.records import parse_schema
 from crdt_sync.storage import Batch, Change, MemoryStore
+from relay import settings
 
 
 @pytest.mark.parametrize("seed", [0, 10_000])
@@ -67,3 +70,12 @@ def test_a_state_vector_that_is_none_ends_the_session_that_sent_it():
     relay.fill(session)
     assert session in relay.hung_up
     assert codec.decode(relay.frames[session][-1]).code == "protocol_violation"
+
+
+def test_files_that_are_nested_too_deeply_are_refused_with_a_reason(tmp_path):
+    nested = "x = " + "[" * 5000
+    with pytest.raises(InvalidSchema, match="too deeply"):
+        parse_schema(nested, "file")
+    (tmp_path / "relay.toml").write_text(nested, encoding="utf-8")
+    with pytest.raises(InvalidSettings, match="too deeply"):
+        settings.load({}, tmp_path / "relay.toml")
