@@ -31,7 +31,7 @@ class Part:
 
 PARTS: dict[str, Part] = {
     "power-cuts": Part(power_cuts.run, 300, 100_000),
-    "nth-calls": Part(nth_calls.run, 1, 4_600),
+    "nth-calls": Part(nth_calls.run, 1, 5_784),
     "nth-frames": Part(nth_frames.run, 1, 200),
     "bit-flips": Part(bit_flips.run, 1_000, 100_000),
     "bit-flips-anywhere": Part(bit_flips.run_anywhere, 200, 20_000),

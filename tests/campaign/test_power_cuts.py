@@ -34,3 +34,8 @@ def test_what_was_synced_always_survives_and_what_was_not_may():
 def test_a_length_that_was_not_synced_may_be_lost():
     events = [Write(0, b"a" * 512, True), Resize(4096), Acknowledged()]
     assert {len(cut(events, 2, random.Random(seed)).content) for seed in range(40)} == {512, 4096}
+
+
+@pytest.mark.parametrize("seed", [0, 5])  # where the first pages were torn while the store was made
+def test_a_creation_torn_in_its_first_pages_can_be_repeated(seed):
+    assert power_cuts.run(seed, 180, steps=2).findings == []

@@ -2,12 +2,19 @@
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 from crdt_sync.errors import StoreExists, StoreMissing
 from crdt_sync.storage.lmdb.environment import DATA_NAME, Environment
 from crdt_sync.storage.lmdb.failures import translate
 from crdt_sync.storage.lmdb.identity import mark_copied
+
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")  # what LMDB makes its pages of
+_UNFINISHED_BYTES_MAX = 8 * _PAGE_BYTES  # two headers and the first tables
+_UNFINISHED_NAME = DATA_NAME + ".unfinished"
+_SECTOR_BYTES = 512  # what a disk writes whole or not at all; LMDB's header of a file is shorter
+_MAGIC = (0xBEEFC0DE).to_bytes(4, sys.byteorder)
 
 
 def exists(path: Path) -> bool:
@@ -22,6 +29,24 @@ def prepare(path: Path, create: bool) -> None:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
         elif not exists(path):
             raise StoreMissing(f"there is no store in {path}", "Create one first, or name another directory.")
+    except OSError as error:
+        raise translate(error, path) from error
+
+
+def discard_unfinished(path: Path) -> None:
+    """Put aside a data file of which the power left only a part while its first pages were written.
+
+    LMDB takes it for that of another program. It was never synced, so nothing was acknowledged; it is kept beside
+    the new one all the same. The caller holds the store's lock.
+    """
+    data = path / DATA_NAME
+    try:
+        if not data.exists() or data.stat().st_size > _UNFINISHED_BYTES_MAX:
+            return
+        content = data.read_bytes()
+        first, second = content[:_SECTOR_BYTES], content[_PAGE_BYTES : _PAGE_BYTES + _SECTOR_BYTES]
+        if content and (not any(first) or (_MAGIC in first and not any(second))):
+            data.replace(path / _UNFINISHED_NAME)
     except OSError as error:
         raise translate(error, path) from error
 

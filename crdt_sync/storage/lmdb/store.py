@@ -74,6 +74,8 @@ class LmdbStore:
         directory.prepare(path, create)
         lock = StoreLock(path)
         try:
+            if create:
+                directory.discard_unfinished(path)
             environment = Environment(path, map_bytes)
             try:
                 opened = environment.write(lambda txn, tables: _identify(txn, tables, path, create, replica, rng))
