@@ -198,15 +198,14 @@ class MemoryStore:
             state = self._state
             limit = state.seq + 1 if before is None else before
             dropped = dropped_bytes = 0
-            for record, head in state.heads.items():
-                covered = head.snapshot_seq + (0 if record in state.in_log else 1)
-                kept = []
-                for seq in state.seqs[record]:
-                    if seq < min(limit, covered):
-                        dropped, dropped_bytes = dropped + 1, dropped_bytes + len(state.log.pop(seq).update)
-                    else:
-                        kept.append(seq)
-                state.seqs[record] = kept
+            for seq in sorted(seq for seq in state.log if seq < limit):
+                record = state.log[seq].record
+                head = state.heads.get(record)
+                # Entries of a quarantined record stay, to be salvaged; once it is healed, they are covered like others.
+                if head is None or seq >= head.snapshot_seq + (0 if record in state.in_log else 1):
+                    continue
+                dropped, dropped_bytes = dropped + 1, dropped_bytes + len(state.log.pop(seq).update)
+                state.seqs[record] = [kept for kept in state.seqs[record] if kept != seq]
             return CompactReport(dropped, dropped_bytes, len(state.log))
 
     def copy(self, path: Path) -> None:

@@ -259,6 +259,16 @@ def test_a_renewed_epoch_lasts(opened):
     assert before != after == opened.store.epoch == opened.reopen().epoch
 
 
+def test_what_was_kept_for_salvage_is_covered_like_the_rest_once_the_record_is_healed(opened, change):
+    store = opened.store
+    store.commit([Batch(changes=(change(ANN, b"old"),))])
+    store.quarantine(ANN)
+    assert store.compact().dropped == 0
+    store.commit([Batch(changes=(change(ANN, b"whole", snapshot=b"whole"),))])
+    report = store.compact()
+    assert (report.dropped, report.dropped_bytes, report.kept) == (1, 3, 1)
+
+
 def test_a_quarantined_record_is_unknown_until_a_change_heals_it(opened, change):
     store = opened.store
     put(store, change(ANN, b"1", digest=b"a" * 16, view=b"v"), change(BOB, b"2"), change(ANN, b"3", digest=b"a" * 16))
