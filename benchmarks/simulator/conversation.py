@@ -16,6 +16,7 @@ from crdt_sync.protocol.effects import (
     Acknowledge,
     CaughtUp,
     Closed,
+    Compare,
     Effect,
     Integrate,
     Owe,
@@ -182,6 +183,9 @@ class Conversation(Host):
                 gaps = self.partner.integrate(joined)
                 answers = [_integrated(dialer, effect.number, ()) for effect in run[:-1]]
                 return [*answers, _integrated(dialer, joined.number, gaps)]
+            case Compare():
+                view = self.partner.compare()
+                return [lambda now: dialer.compare(view, now)]
             case Owe() as owe:
                 self.partner.owe(owe)
                 return [dialer.owed]
@@ -208,7 +212,7 @@ class Conversation(Host):
             match effect:
                 case Send(frame):
                     self._outgoing.append(frame)
-                case Integrate() | Owe() | Acknowledge():
+                case Compare() | Integrate() | Owe() | Acknowledge():
                     self._work.append(effect)
                 case Welcomed():
                     self.epoch = effect.epoch
