@@ -3,7 +3,8 @@
 Rules and invariants:
 
 1. A cursor is sent only behind everything that it stands for: behind the answer to every want of its page, and
-   behind every update up to it; in a session that compares, behind the answers for all that differs. So whatever cursor the partner stored, nothing at or below it is missing there.
+   behind every update up to it; where digests are compared, behind the answers for all that differs. So whatever
+   cursor the partner stored, nothing at or below it is missing there.
 2. There is no queue of live updates. A session is a cursor over the log and reads on when its link has room; a
    slow partner costs nothing but its place, and one too far behind, or behind a compaction, reads the feed again.
 3. Updates are not sent back to the session that pushed them. Sessions, not replicas: two copies of one device

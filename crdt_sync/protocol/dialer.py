@@ -378,7 +378,7 @@ class Dialer(Session):
     def _ask(self) -> None:
         """Want what the comparison found, a few pages ahead of their answers."""
         while self._wanted and self._asked < limits.PAGES_IN_FLIGHT_MAX:
-            count = min(len(self._wanted), limits.WANT_RECORDS_MAX)
+            count = min(len(self._wanted), limits.PAGE_RECORDS_MAX)
             self._asked += 1
             self._unstored += 1
             self._want(PAGE_COMPARED, [self._wanted.popleft() for _ in range(count)])

@@ -84,7 +84,7 @@ def test_nothing_differs_costs_one_round_trip_and_little() -> None:
 
 def test_the_partners_ranges_wait_until_all_that_was_found_is_asked_for() -> None:
     session, partner, turn = comparing({A: OURS}, MANY)
-    most = limits.PAGES_IN_FLIGHT_MAX * limits.WANT_RECORDS_MAX
+    most = limits.PAGES_IN_FLIGHT_MAX * limits.PAGE_RECORDS_MAX
     wanted: set[str] = set()
     open_wants: list[Want] = []
     frames: list[Message] = list(turn)

@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 from operator import attrgetter
 
+from crdt_sync import limits
 from crdt_sync.limits import (
-    RECONCILE_FAN_OUT,
     RECONCILE_HEAD_BYTES,
-    RECONCILE_LEAF_RECORDS,
     RECONCILE_LISTED_RECORDS_MAX,
     RECONCILE_LISTED_RECORDS_TARGET,
     RECONCILE_OPEN_RANGES_MAX,
@@ -32,7 +31,7 @@ _WHOLE_RECORDS = 512  # an answer with no more is not cut in two but waits for t
 
 def opening(run: Run) -> tuple[Answer, ...]:
     """The first message: prints of everything."""
-    parts = RECONCILE_FAN_OUT if run.view.aggregate("", None)[0] > RECONCILE_LEAF_RECORDS else 1
+    parts = limits.RECONCILE_FAN_OUT if run.view.aggregate("", None)[0] > limits.RECONCILE_LEAF_RECORDS else 1
     split, asked = _split(run, "", None, parts)
     run.asked = asked
     return (split,)
