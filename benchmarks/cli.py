@@ -59,7 +59,7 @@ def _measure(experiments: list[tuple[Run, Any, Any]], rounds: int | None, small:
     facts = machine()
     outcomes: list[Outcome] = []
     for run, sizes, tiny in experiments:
-        chosen = tiny if small else sizes()
+        chosen = tiny if small else sizes
         if rounds is not None:
             chosen = replace(chosen, rounds=rounds)
         with console.status(f"{run.__module__.rpartition('.')[2].replace('_', ' ')} …"):
@@ -70,12 +70,12 @@ def _measure(experiments: list[tuple[Run, Any, Any]], rounds: int | None, small:
         console.print(f"written to {out}", highlight=False)
 
 
-_THROUGHPUT = (throughput.run, throughput.Sizes, throughput.SMALL)
-_LATENCY = (latency.run, latency.Sizes, latency.SMALL)
-_COLD = (catching_up.run_cold, catching_up.Sizes, catching_up.SMALL)
-_RECONNECT = (catching_up.run_reconnect, catching_up.Sizes, catching_up.SMALL)
-_IMPORT = (table_import.run, table_import.Sizes, table_import.SMALL)
-_MEMORY = (residency.run, residency.Sizes, residency.SMALL)
+_THROUGHPUT = (throughput.run, throughput.Sizes(), throughput.SMALL)
+_LATENCY = (latency.run, latency.Sizes(), latency.SMALL)
+_COLD = (catching_up.run_cold, catching_up.Sizes(), catching_up.SMALL)
+_RECONNECT = (catching_up.run_reconnect, catching_up.RECONNECTS, catching_up.SMALL)
+_IMPORT = (table_import.run, table_import.Sizes(), table_import.SMALL)
+_MEMORY = (residency.run, residency.Sizes(), residency.SMALL)
 
 
 @app.command("throughput")

@@ -80,7 +80,7 @@ TABLE_FAILURES_KEPT_MAX = 10_000  # row errors listed in one report; the others 
 
 # --- relay ---------------------------------------------------------------------------------------------------
 SESSIONS_MAX = 10_000
-INTEGRATION_UPDATES_MAX = 256  # updates of one batch to the integration worker
+INTEGRATION_UPDATES_MAX = 512  # updates of one batch to the integration worker: one full push, 15 ms of work
 INTEGRATION_BYTES_MAX = 4 * MIB
 COMMITS_IN_FLIGHT_MAX = 64  # integrated batches that wait for the disk: more than ever share one commit
 INTEGRATION_DEADLINE_US = 400_000  # per batch: with one retry still under the second that others may wait

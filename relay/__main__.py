@@ -1,8 +1,14 @@
-"""`python -m relay` is `crdt-relay`."""
+"""`crdt-relay`, also as `python -m relay`."""
 
 import sys
 
-from relay.cli import main
+from crdt_sync.cli import extras
+
+
+def main() -> int:
+    """Run the command; returns its exit code."""
+    return extras.run("crdt-relay", "relay.cli", "relay")
+
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -98,6 +98,7 @@ class Engine:
         self.store = store
         self.metrics = metrics or Metrics()
         self.source = StoreSource(store, self._corrupt)
+        self.source.followed_max = store.head()
         self._tails = Tails(self._tail)
         self._index = StoreIndex(store, UNKNOWN_TO_ACCEPTOR)
         self.hub = Hub(self.source, authorise, wall_clock, self._tails.snapshot_due, sessions_max, self._acknowledged)
@@ -307,11 +308,14 @@ class Engine:
         if error is None:
             self.health.commit_succeeded()
             self.metrics.commit_seconds.observe(time.perf_counter() - begun)
-            self.hub.committed(effect.number, future.result().seqs, self._now())
+            seqs = future.result().seqs
+            self.source.followed_max = max(max(numbers) for numbers in seqs)
+            self.hub.committed(effect.number, seqs, self._now())
         else:
             self.health.commit_failed(error)
             self._failures_known = self.writer.metrics.failures
             self._tails.forget()
+            self.source.followed_max = None  # what failed may be on disk all the same: nobody will be told of it
             self.hub.commit_failed(effect.number, self._now())
         self._pump()
         try:

@@ -12,7 +12,7 @@ The way of a push, and the invariants on it:
    "retry", and the worker forgets the records; no update is ever stored without what it builds on.
 4. Batches are filled round robin, one push of each session at a time, so a greedy session delays only itself.
 5. An update that brought nothing new is acknowledged like any other: what it repeats may still be on its way to the
-   disk, so its answer rides on the newest commit.
+   disk, so its answer rides on the newest commit. So does a gap, whose state vector speaks of the same.
 6. A session whose bytes killed workers too often is closed; everybody else notices nothing.
 7. While the disk is slow, commits under way are bounded, and pushes gather in their sessions, which are bounded too.
 8. Presence is not queued: a session is told the newest state when its link has room.
@@ -21,6 +21,7 @@ The way of a push, and the invariants on it:
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from crdt_sync import limits
 from crdt_sync.protocol.acceptor import Acceptor, Authorise, Refusal
@@ -45,8 +46,7 @@ _RETRY = Verdict(VerdictCode.RETRY, reason="the relay could not store it now; it
 # --- effects -------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Deliver:
+class Deliver(NamedTuple):
     """Send this frame to that session's link."""
 
     session: int
@@ -61,8 +61,7 @@ class Hangup:
     closed: Closed
 
 
-@dataclass(frozen=True, slots=True)
-class IntegrationItem:
+class IntegrationItem(NamedTuple):
     """Updates of one record, in order."""
 
     record: str
@@ -80,8 +79,7 @@ class Integrate:
     stamp_max: int
 
 
-@dataclass(frozen=True, slots=True)
-class StoredUpdates:
+class StoredUpdates(NamedTuple):
     """Accepted updates of one record, to be appended to the log."""
 
     record: str
@@ -125,8 +123,7 @@ HubEffect = Deliver | Hangup | Integrate | Commit | Forget | PinIndex | MakeRece
 # --- answers -------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Integrated:
+class Integrated(NamedTuple):
     """What the worker says of one item: a verdict per update, and the record's state vector after them."""
 
     verdicts: Sequence[tuple[str, str, bool]]  # (code, reason, whether it brought anything new)
@@ -134,8 +131,7 @@ class Integrated:
     snapshot: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(NamedTuple):
     """One update of a batch: whose push it is of."""
 
     session: int
@@ -176,7 +172,7 @@ class _Batch:
     items: tuple[IntegrationItem, ...]
     parts: tuple[tuple[_Part, ...], ...]  # per item, per update
     stored: tuple[tuple[_Part, ...], ...] = ()  # per change, per update
-    riders: list[_Part] = field(default_factory=list)  # brought nothing new, but what they repeat is not on disk yet
+    riders: list[tuple[_Part, Verdict]] = field(default_factory=list)  # answers that speak of what is not on disk yet
 
 
 class Hub:
@@ -349,8 +345,8 @@ class Hub:
             for part, seq in zip(parts, numbers, strict=True):
                 self._decide(part, Verdict(VerdictCode.ACCEPTED, seq), seq)
                 touched[part.session] = None
-        for part in batch.riders:
-            self._decide(part, Verdict(VerdictCode.ACCEPTED), None)
+        for part, verdict in batch.riders:
+            self._decide(part, verdict, None)
             touched[part.session] = None
         self._answer(touched, now)
         self._next_batch()
@@ -364,7 +360,7 @@ class Hub:
         self._discard = len(self._integrating)
         self._effects.append(Forget())
         for batch in failed:
-            self._refuse((*batch.stored, batch.riders), now)
+            self._refuse((*batch.stored, [part for part, _ in batch.riders]), now)
         self._next_batch()
 
     def pinned(self, session: int, view: View, now: int) -> None:
@@ -502,7 +498,7 @@ class Hub:
         """Decide what the worker decided, and commit what it accepted."""
         changes: list[StoredUpdates] = []
         stored: list[tuple[_Part, ...]] = []
-        riders: list[_Part] = []
+        riders: list[tuple[_Part, Verdict]] = []
         touched: dict[int, None] = {}
         for item, parts, result in zip(batch.items, batch.parts, results, strict=True):
             kept: list[tuple[_Part, bytes]] = []
@@ -510,10 +506,11 @@ class Hub:
                 if code == "accepted" and new:
                     kept.append((part, update))
                     continue
-                if code == "accepted":
-                    riders.append(part)
+                verdict = self._verdict(code, reason, result.state_vector)
+                if verdict.code in {VerdictCode.ACCEPTED, VerdictCode.GAP}:
+                    riders.append((part, verdict))
                     continue
-                self._decide(part, self._verdict(code, reason, result.state_vector), None)
+                self._decide(part, verdict, None)
                 touched[part.session] = None
                 if code == "poison":
                     self._strike(part.session, now)
@@ -535,14 +532,16 @@ class Hub:
             newest = self._committing[max(self._committing)]
             newest.riders.extend(riders)
         else:
-            for part in riders:
-                self._decide(part, Verdict(VerdictCode.ACCEPTED), None)
+            for part, verdict in riders:
+                self._decide(part, verdict, None)
                 touched[part.session] = None
         self._answer(touched, now)
 
     @staticmethod
     def _verdict(code: str, reason: str, state_vector: bytes) -> Verdict:
         verdict = VERDICTS[code]
+        if verdict is VerdictCode.ACCEPTED:
+            return Verdict(verdict)
         if verdict is VerdictCode.GAP:
             return Verdict(verdict, state_vector=state_vector)
         return Verdict(verdict, reason=reason[: limits.REASON_LENGTH_MAX])

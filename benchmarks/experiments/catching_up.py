@@ -26,10 +26,10 @@ class Sizes:
     records: int = 10_000
     changed: int = 10
     rounds: int = 3
-    reconnects: int = 15
 
 
-SMALL = Sizes(records=60, changed=3, rounds=1, reconnects=1)
+RECONNECTS = Sizes(rounds=15)
+SMALL = Sizes(records=60, changed=3, rounds=1)
 
 
 @contextmanager
@@ -101,7 +101,7 @@ def run_reconnect(sizes: Sizes) -> list[Outcome]:
 
 def _reconnects(devices: list[Child], url: str, sizes: Sizes) -> tuple[list[float], list[float]]:
     changed, unchanged = [], []
-    for number in range(sizes.reconnects):
+    for number in range(sizes.rounds):
         _change(devices[1], url, sizes, f"+1 {number}")
         answer = devices[0].ask(["sync", url])
         if answer["received"] != sizes.changed:

@@ -62,7 +62,6 @@ class Conversation(Host):
         self._busy = False
         self._closed: Closed | None = None
         self._timer_at = 0
-        replica.refresh_digests()
         link.ends[1] = self
         self.dialer = Dialer(
             self.partner,

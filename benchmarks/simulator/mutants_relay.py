@@ -38,9 +38,10 @@ def _acknowledge_early(store: Method) -> Method:
 def _commit_without_answers(_: Method) -> Method:
     def mutated(self: Any, number: int, _seqs: Any, now: int) -> None:
         batch = self._committing.pop(number, None)
-        for part in batch.riders if batch else ():
-            self._decide(part, Verdict(VerdictCode.ACCEPTED), None)
-        self._answer({part.session: None for part in (batch.riders if batch else ())}, now)
+        riders = batch.riders if batch else ()
+        for part, verdict in riders:
+            self._decide(part, verdict, None)
+        self._answer({part.session: None for part, _ in riders}, now)
         self._next_batch()
 
     return mutated
@@ -51,9 +52,9 @@ def _riders_early(store: Method) -> Method:
         store(self, batch, results, now)
         for committing in self._committing.values():
             riders, committing.riders = committing.riders, []
-            for part in riders:
-                self._decide(part, Verdict(VerdictCode.ACCEPTED), None)
-            self._answer({part.session: None for part in riders}, now)
+            for part, verdict in riders:
+                self._decide(part, verdict, None)
+            self._answer({part.session: None for part, _ in riders}, now)
 
     return mutated
 

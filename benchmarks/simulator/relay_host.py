@@ -78,6 +78,7 @@ class RelayHost(Host):
         self.disk = disk
         self._wall_clock = wall_clock
         self.source = StoreSource(disk, lambda _: None)
+        self.source.followed_max = disk.head()
         self._tails = Tails(self._tail)
         self._index = StoreIndex(disk, UNKNOWN_TO_ACCEPTOR)
         self.hub = Hub(self.source, lambda _: None, wall_clock, self._tails.snapshot_due)
@@ -193,10 +194,12 @@ class RelayHost(Host):
     def _committed(self, effect: Commit, outcome: Committed | StoreError) -> None:
         self._uncommitted.end(effect.number, effect.changes, failed=not isinstance(outcome, Committed))
         if isinstance(outcome, Committed):
+            self.source.followed_max = max(max(numbers) for numbers in outcome.seqs)
             self.hub.committed(effect.number, outcome.seqs, self._now())
         else:
             self._failures_known = self.writer.failures
             self._tails.forget()
+            self.source.followed_max = None
             self.hub.commit_failed(effect.number, self._now())
         self._pump()
         for session in self.hub.followers():

@@ -122,7 +122,7 @@ class Acceptor(Session):
         if self._answers:
             return True
         if self.state is State.LIVE:
-            return self.follow and self.cursor < self._source.head()
+            return self.follow and self.cursor < self._source.followed()
         if self.state is State.CATCHING_UP:
             # The end is told only behind the answers to all pages before it.
             behind = self.cursor < self._source.head()
@@ -152,7 +152,7 @@ class Acceptor(Session):
         assert expected == number, "pushes are answered in order"
         self._pushes.bytes -= size
         self._pushes.answered.append((number, verdicts))
-        self._pushes.own.update(seqs)
+        self._pushes.own.update(seq for seq in seqs if seq > self.cursor)
 
     def acknowledge(self, now: int) -> None:
         """Acknowledge all pushes answered since the last time, in as few frames as they fit."""

@@ -5,12 +5,12 @@ depends on it is acknowledged.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from crdt_sync.protocol.messages import PresenceEntry, PushEntry, Receipt, UpdatesEntry, Verdict
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(NamedTuple):
     """Send this frame to the partner."""
 
     frame: bytes
@@ -110,8 +110,7 @@ class Greeted:
     agent: str
 
 
-@dataclass(frozen=True, slots=True)
-class Accept:
+class Accept(NamedTuple):
     """Integrate and store the partner's push. Answer: `Acceptor.accepted`, in order of the numbers."""
 
     number: int

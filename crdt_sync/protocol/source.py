@@ -48,11 +48,14 @@ class AcceptorSource(Protocol):
     def head(self) -> int:
         """The newest sequence number, 0 in an empty store."""
 
+    def followed(self) -> int:
+        """How far followers may read: behind it, updates are on disk, but who pushed them was not told yet."""
+
     def feed(self, after: int, limit: int) -> Sequence[Change]:
         """The newest change of each record changed after `after`, ascending by sequence number."""
 
     def log(self, after: int, limit: int, bytes_max: int) -> Sequence[LogUpdate] | None:
-        """Committed updates after `after`, without a hole; None where compaction removed some of them."""
+        """Updates after `after` up to `followed`, without a hole; None where compaction removed some of them."""
 
     def diff(self, record: str, state_vector: bytes) -> Diff | None:
         """What somebody with `state_vector` lacks; None for a record that is not held or cannot be read."""

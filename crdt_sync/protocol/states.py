@@ -44,6 +44,8 @@ class State(Enum):
     LIVE = "live"  # everything known was exchanged; committed updates flow as they come
     CLOSED = "closed"
 
+    __hash__ = object.__hash__  # each frame looks one up, and the hash of `Enum` is computed in Python
+
 
 @dataclass(frozen=True, slots=True)
 class Transition:

@@ -1,6 +1,6 @@
 """Customer records: schema, values, conflicts, and the CRDT document below them."""
 
-from crdt_sync.records import bytes_diff, root_digest
+from crdt_sync.records import bytes_diff
 from crdt_sync.records.document import Document, Reading
 from crdt_sync.records.editor import Editor, check_actor
 from crdt_sync.records.entries import Conflict, ConflictEntry
@@ -48,6 +48,5 @@ __all__ = [
     "parse_text",
     "restamp",
     "restore",
-    "root_digest",
     "scan",
 ]

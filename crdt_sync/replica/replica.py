@@ -85,13 +85,16 @@ class Replica:
             raise UsageError(
                 f"{name!r} cannot name a replica", f"Use 1 to {limits.ACTOR_LENGTH_MAX} printable characters."
             )
-        if LmdbStore.exists(Path(path)):
-            raise StoreExists(f"there is a store in {path} already", "Open it, or choose another directory.")
-        store = LmdbStore.open(Path(path), create=True)
-        store.commit([Batch(meta={"name": name.encode()})])
-        replica = cls.over(store)
-        for schema in schemas:
-            replica.add_schema(schema)
+        store = _new_store(Path(path))
+        try:
+            replica = cls.over(store)
+            for schema in schemas:
+                replica.add_schema(schema)
+            store.commit([Batch(meta={"name": name.encode()})])  # last: a replica without a name is not complete
+        except BaseException:
+            store.close()
+            raise
+        replica.name = name
         return replica
 
     @classmethod
@@ -374,6 +377,18 @@ class Replica:
         missing = editor.missing_required()
         if missing:
             raise InvalidValue(missing[0], "is required", f"Set {', '.join(missing)} when you create {record}.")
+
+
+def _new_store(path: Path) -> Store:
+    """A new store, or one left by a creation that was cut short. Raises `StoreExists`."""
+    try:
+        return LmdbStore.open(path, create=True)
+    except StoreExists:
+        store = LmdbStore.open(path)
+        if store.meta("name") is not None or store.count() or store.peers():
+            store.close()
+            raise
+        return store
 
 
 def _wall_clock() -> int:

@@ -14,6 +14,7 @@ class StoreSource:
     def __init__(self, store: Store, on_corrupt: Callable[[StoreCorrupt], None]) -> None:
         self._store = store
         self._on_corrupt = on_corrupt
+        self.followed_max: int | None = None  # set by a host whose commits are seen before they are answered
 
     @property
     def replica(self) -> bytes:
@@ -29,6 +30,11 @@ class StoreSource:
         """The newest sequence number."""
         return self._store.head()
 
+    def followed(self) -> int:
+        """See `AcceptorSource.followed`."""
+        head = self._store.head()
+        return head if self.followed_max is None else min(head, self.followed_max)
+
     def feed(self, after: int, limit: int) -> Sequence[Change]:
         """See `AcceptorSource.feed`."""
         return [Change(entry.seq, entry.record, entry.state_vector) for entry in self._store.feed(after, limit)]
@@ -42,7 +48,8 @@ class StoreSource:
         except StoreCorrupt as corrupt:
             self._on_corrupt(corrupt)
             return None
-        return [LogUpdate(entry.seq, entry.record, entry.update) for entry in entries]
+        followed = self.followed()
+        return [LogUpdate(entry.seq, entry.record, entry.update) for entry in entries if entry.seq <= followed]
 
     def diff(self, record: str, state_vector: bytes) -> Diff | None:
         """See `AcceptorSource.diff`."""

@@ -47,6 +47,8 @@ from crdt_sync.runtime.presence import PresenceBoard
 AGENT = "crdt-sync"
 _SEND_TIMEOUT_S = 60.0
 _BYE_S = 1.0  # how long a partner may take to close the link after our bye
+_REFUSING_US_MAX = 8_000_000  # how long one exchange lets a partner say "not now": the dialer asks every 2 s
+_PUSHED_AGAIN = frozenset({VerdictCode.GAP, VerdictCode.CLOCK_AHEAD, VerdictCode.RETRY})
 _JOINED_MAX = 64  # effects that share one commit
 
 
@@ -88,6 +90,7 @@ class Conversation:
         self._timer_at = 0
         self._state_changed = asyncio.Event()
         self._closed: Closed | None = None
+        self._refusing_since: int | None = None  # since when the partner has answered every push with "not now"
         self._receipts: dict[int, asyncio.Future[Receipt]] = {}
         self._receipt_number = 0
         self._dialer: Dialer | None = None
@@ -101,15 +104,19 @@ class Conversation:
         """
         link = await open_link(self._address)
         try:
-            await self._loop.run_in_executor(self._executor, self._replica.refresh_digests)
             await self._converse(link, until)
         finally:
             await link.close()
             self._executor.shutdown(wait=True)
 
     async def settled(self) -> None:
-        """Wait until everything known on both sides was exchanged."""
+        """Wait until everything known on both sides was exchanged. Raises `Rejected` if the partner cannot store it."""
         while not (self._dialer and self._dialer.settled and not self._work):
+            if self._refusing_since is not None and self._now() - self._refusing_since >= _REFUSING_US_MAX:
+                raise Rejected(
+                    f"the relay at {self._address.url} stores nothing now; perhaps its disk is full",
+                    "Your edits stay safe here. Tell the relay's operator, and sync again later.",
+                )
             self._state_changed.clear()
             await self._state_changed.wait()
 
@@ -329,9 +336,14 @@ class Conversation:
                 progress.received += len(entries)
                 progress.received_bytes += sum(len(entry.update) for entry in entries)
             case Acknowledge(verdicts=verdicts):
-                refused = sum(1 for pushed in verdicts if pushed.verdict.code is not VerdictCode.ACCEPTED)
-                progress.pushed += len(verdicts) - refused
-                progress.refused += refused
+                codes = [pushed.verdict.code for pushed in verdicts]
+                accepted = codes.count(VerdictCode.ACCEPTED)
+                progress.pushed += accepted
+                progress.refused += sum(1 for code in codes if code not in _PUSHED_AGAIN) - accepted
+                if accepted:
+                    self._refusing_since = None
+                elif VerdictCode.RETRY in codes and self._refusing_since is None:
+                    self._refusing_since = self._now()
 
     async def _say_bye(self, link: ClientConnection) -> None:
         assert self._dialer is not None

@@ -63,13 +63,19 @@ async def open_link(address: Address) -> ClientConnection:
         ) from error
     except (OSError, TimeoutError, InvalidHandshake, EOFError) as error:
         raise Unreachable(
-            f"cannot reach {address.url}: {error or type(error).__name__}",
+            f"cannot reach {address.url}: {_reason(error)}",
             "Check that the relay runs and the address is right; your edits stay safe here until then.",
         ) from error
     if link.subprotocol != SUBPROTOCOL:  # a server that knows no subprotocols accepts without one
         await link.close()
         raise _mismatch(address)
     return link
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return f"no answer within {_OPEN_TIMEOUT_S:g} s"
+    return str(error) or "the connection was closed before anything was said"
 
 
 def _mismatch(address: Address) -> VersionMismatch:

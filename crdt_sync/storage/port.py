@@ -13,11 +13,10 @@ Rules that every store keeps, checked by one conformance suite (tests/storage):
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """Updates of one record that were integrated together, and what the record is after them.
 
     `origin` is the 16-byte id of the replica that the updates came from, `received_at` is in microseconds

@@ -46,8 +46,7 @@ ACCEPTED_NEW: Final = Verdict(ACCEPTED, "", True)
 ACCEPTED_KNOWN: Final = Verdict(ACCEPTED, "", False)
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """The answer to one `Item`: a verdict for each update, in order.
 
     `state_vector` is the record's after the item, or empty when the record was not examined (then no verdict is

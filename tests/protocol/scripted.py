@@ -32,6 +32,9 @@ class ScriptedLog:
     def head(self) -> int:
         return len(self.updates)
 
+    def followed(self) -> int:
+        return len(self.updates)
+
     def feed(self, after: int, limit: int) -> Sequence[Change]:
         newest = {record: seq for seq, (record, _) in enumerate(self.updates, 1)}
         changes = sorted(Change(seq, record, b"\x01\x01\x01") for record, seq in newest.items() if seq > after)

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import os
+import random
 import signal
 import threading
 from collections.abc import Awaitable, Callable
@@ -13,10 +14,11 @@ import lmdb
 import pytest
 
 from crdt_sync import Address, Replica, bundled_schema
-from crdt_sync.errors import StoreCorrupt, StoreFailed
+from crdt_sync.errors import Rejected, StoreCorrupt, StoreFailed
 from crdt_sync.protocol.messages import Receipt, ReceiptRequest, VerdictCode
-from crdt_sync.runtime import sync_once
+from crdt_sync.runtime import conversation, sync_once
 from crdt_sync.storage.lmdb import environment
+from crdt_sync.storage.memory import MemoryStore
 from relay import health
 from relay.server import Relay
 from relay.worker.process import WorkerUnavailable
@@ -82,6 +84,30 @@ def test_while_the_disk_fails_pushes_are_answered_retry_and_stored_later(
             await eventually("ready again by itself", lambda: relay.engine.unready() is None)
             assert await device.store(again, ("customers/b", update(3))) == [VerdictCode.ACCEPTED] * 2
         assert seen(relay.store.load("customers/a").updates) == {1, 2}
+
+    serve(scenario, tmp_path)
+
+
+def test_one_exchange_with_a_relay_whose_disk_is_full_ends_with_an_error_and_the_next_one_stores(
+    tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversation, "_REFUSING_US_MAX", 0)
+
+    async def scenario(relay: Relay) -> None:
+        replica = Replica.over(MemoryStore(rng=random.Random(1)))
+        replica.name = "anna"
+        replica.add_schema(bundled_schema("customers"))
+        with replica.edit("customers") as customer:
+            customer["name"] = "Müller GmbH"
+        disk.error = lambda: lmdb.DiskError("mdb_txn_commit: No space left on device")
+        with pytest.raises(Rejected, match="stores nothing now") as refused:
+            await asyncio.wait_for(sync_once(replica, Address(relay.url)), 20)
+        assert refused.value.retryable
+        assert replica.record_status(customer.record).state == "pending"
+        disk.error = None
+        await eventually("ready again by itself", lambda: relay.engine.unready() is None)
+        await asyncio.wait_for(sync_once(replica, Address(relay.url)), 20)
+        assert replica.record_status(customer.record).state == "stored"
 
     serve(scenario, tmp_path)
 

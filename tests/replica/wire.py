@@ -147,7 +147,6 @@ class Line:
         self.bytes = 0
         self.session, self._downstream = relay.connect()
         self._upstream: deque[bytes] = deque()
-        replica.refresh_digests()
         self.dialer = Dialer(
             self.partner,
             resume=self.partner.resume,

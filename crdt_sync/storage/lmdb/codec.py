@@ -56,18 +56,28 @@ class Seal:
         return body
 
 
+_HINT = (
+    "Run its 'verify', which tells all that is damaged: 'crdt-sync verify --local' or 'crdt-relay verify'.\n"
+    "Keep a copy of the directory until all is well again: what is intact in it is not lost."
+)
+
+
 def corrupt(database: str, key: bytes, record: str | None = None, problem: str = "") -> StoreCorrupt:
     """The error for a value that cannot be trusted."""
     what = problem or "does not match its checksum"
-    hint = "Fetch the record again from a partner." if record else "Verify and repair the store."
-    return StoreCorrupt(f"entry {key_text(key)} of {database!r} {what}", hint, record)
+    return StoreCorrupt(f"entry {key_text(key)} of {database!r} {what}", _HINT, record)
+
+
+_KEY_BYTES_SHOWN = 40  # a replica id and the start of a record's; a damaged page may pass anything off as a key
 
 
 def key_text(key: bytes) -> str:
     """A key for people: text, a sequence number, or hexadecimal."""
     if len(key) == 8:
         return str(int.from_bytes(key, "big"))
-    return key.decode("ascii") if key.isascii() and key.decode("ascii").isprintable() else key.hex()
+    if key.isascii() and key.decode("ascii").isprintable():
+        return key.decode("ascii")
+    return key.hex() if len(key) <= _KEY_BYTES_SHOWN else f"{key[:_KEY_BYTES_SHOWN].hex()}…"
 
 
 def seq_key(seq: int) -> bytes:

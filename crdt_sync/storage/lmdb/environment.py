@@ -106,7 +106,7 @@ class Environment:
         transaction = environment.begin(write=True, buffers=False)
         try:
             result = work(transaction, tables)
-            commit(transaction)
+            _commit_or_fail(transaction)
         except BaseException:
             with contextlib.suppress(lmdb.Error):
                 transaction.abort()
@@ -212,7 +212,7 @@ class Environment:
             environment.reader_check()
             self._pad(environment)
             check_format(environment, self.path)
-            tables = Tables(*(environment.open_db(name.encode("ascii")) for name in TABLE_NAMES))
+            tables = _open_tables(environment)
         except BaseException as error:
             environment.close()
             if isinstance(error, lmdb.Error | OSError):
@@ -226,6 +226,22 @@ class Environment:
         needed = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
         if self.size_bytes() < needed:
             os.truncate(self.path / DATA_NAME, needed)
+
+
+def _open_tables(environment: lmdb.Environment) -> Tables:
+    """Open the tables, or make them all in one transaction: a creation that was cut short leaves all or none."""
+    with environment.begin(write=True) as transaction:
+        return Tables(*(environment.open_db(name.encode("ascii"), txn=transaction) for name in TABLE_NAMES))
+
+
+def _commit_or_fail(transaction: Transaction) -> None:
+    """Commit; whatever it raises is a failure of the disk to its caller, as the commit may be found whole."""
+    try:
+        commit(transaction)
+    except lmdb.Error:
+        raise
+    except Exception as error:
+        raise lmdb.Error(f"mdb_txn_commit: {error or type(error).__name__}") from error
 
 
 def commit(transaction: Transaction) -> None:

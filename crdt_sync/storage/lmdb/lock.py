@@ -3,6 +3,7 @@
 import fcntl
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from crdt_sync.errors import StoreFailed, StoreForbidden, StoreInUse
@@ -39,8 +40,9 @@ class StoreLock:
             raise StoreFailed(f"cannot lock {path}: {error.strerror}", "Use a file system with flock.") from error
         # Only the program's name: arguments may hold tokens.
         program = Path(sys.argv[0] or "python").name
-        os.ftruncate(self._file, 0)
-        os.pwrite(self._file, f"{os.getpid()} ({program})\n".encode("utf-8", "replace"), 0)
+        with suppress(OSError):  # the name is a courtesy: on a full disk the store can still be read
+            os.ftruncate(self._file, 0)
+            os.pwrite(self._file, f"{os.getpid()} ({program})\n".encode("utf-8", "replace"), 0)
 
     def release(self) -> None:
         """Let another process open the store; doing it twice is harmless."""

@@ -62,7 +62,7 @@ def test_a_single_item_is_tried_twice_before_it_is_poison() -> None:
 
 
 def test_requests_are_bounded_by_updates_and_by_bytes() -> None:
-    many = Plan([Item(str(number), (b"u",)) for number in range(300)], PoisonMemory())
+    many = Plan([Item(str(number), (b"u",)) for number in range(limits.INTEGRATION_UPDATES_MAX + 1)], PoisonMemory())
     assert len(requested(many)) == limits.INTEGRATION_UPDATES_MAX
     half = b"x" * (limits.INTEGRATION_BYTES_MAX // 2)
     assert requested(Plan([Item(name, (half,)) for name in "abc"], PoisonMemory())) == ["a", "b"]

@@ -1,5 +1,6 @@
 """Opening a store: who may, what is found, and what the errors say."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -62,6 +63,16 @@ def test_a_creation_that_was_interrupted_can_be_repeated(lmdb_path):
     store = LmdbStore.open(lmdb_path, create=True, replica=b"r" * 16)
     assert store.replica == b"r" * 16
     store.close()
+
+
+def test_a_disk_without_room_for_the_holders_name_opens_nevertheless(lmdb_store, lmdb_path, monkeypatch):
+    lmdb_store.close()
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", full)
+    LmdbStore.open(lmdb_path).close()
 
 
 def test_a_second_opener_in_the_same_process_is_refused_by_name(lmdb_store, lmdb_path):

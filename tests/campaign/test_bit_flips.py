@@ -1,0 +1,25 @@
+"""A flipped bit of a stored value is never read as data."""
+
+import pytest
+
+from benchmarks.campaign import bit_flips
+from crdt_sync.storage.lmdb.codec import Seal
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_every_flipped_bit_of_a_value_is_detected(seed):
+    tally = bit_flips.run(seed, 1000)
+    assert tally.findings == []
+    assert tally.ran == 1000
+    assert tally.outcomes["detected"] > 900
+
+
+def test_a_flipped_bit_anywhere_in_the_file_is_never_wrong_data_that_verification_misses():
+    tally = bit_flips.run_anywhere(1, 60)
+    assert tally.findings == []
+    assert tally.ran == 60
+
+
+def test_a_store_that_does_not_check_its_seals_is_noticed(monkeypatch):
+    monkeypatch.setattr(Seal, "open", lambda seal, key, value, record=None: value[16:])
+    assert bit_flips.run(1, 60).findings

@@ -1,0 +1,40 @@
+"""Whichever call into a library raises: nothing acknowledged is lost, stores are sound, a retry succeeds."""
+
+import pytest
+
+from benchmarks.campaign.nth_calls import Fault, every, faults, run
+from benchmarks.campaign.nth_operations import Edit, GroupCommit, Import, Sync
+from benchmarks.campaign.tally import Tally
+
+_KINDS = [fault for fault in faults() if fault.operation in {Edit, GroupCommit}]
+
+
+@pytest.mark.parametrize("fault", _KINDS, ids=str)
+def test_every_call_of_an_edit_and_of_a_group_commit_may_fail(fault):
+    tally = Tally("n-th call", "calls", 0)
+    every(fault, 1, tally)
+    assert tally.findings == []
+    assert tally.ran > 0 or fault.library == "pycrdt"
+
+
+@pytest.mark.parametrize("library", ["lmdb", "pycrdt"])
+@pytest.mark.parametrize("operation", [Import, Sync])
+def test_many_calls_of_an_import_and_of_a_sync_may_fail(operation, library):
+    tally = Tally("n-th call", "calls", 0)
+    for error in range(2):
+        every(Fault(operation, library, error, after=error == 1), 13, tally)
+    assert tally.findings == []
+    assert tally.ran >= 6
+
+
+def test_an_edit_that_is_lost_is_noticed(monkeypatch):
+    """Plant the bug: what was committed before is gone after the store was opened again."""
+    monkeypatch.setattr(Edit, "reopen", lambda operation: operation.prepare())
+    monkeypatch.setattr(Edit, "perform", lambda operation: operation.replica.document("customers/held") and None)
+    assert run(0, 1).findings
+
+
+def test_a_commit_that_raised_after_it_was_durable_is_not_made_twice():
+    tally = Tally("n-th call", "calls", 0)
+    every(Fault(GroupCommit, "lmdb", 2, after=True), 1, tally)
+    assert tally.findings == []

@@ -1,0 +1,181 @@
+"""The hub by itself: what is answered when, whatever the worker and the disk say."""
+
+from crdt_sync.protocol import codec
+from crdt_sync.protocol.messages import Ack, Bye, Hello, Message, Push, PushEntry, Updates, Verdict, VerdictCode
+from relay.hub import Commit, Deliver, Forget, Hangup, Hub, Integrate, Integrated
+from tests.protocol.scripted import ScriptedLog
+
+A, B = "customers/a", "customers/b"
+VECTOR = b"\x01\x05\x07"
+NEW = ("accepted", "", True)
+KNOWN = ("accepted", "", False)
+GAP = ("gap", "operations are missing", False)
+
+
+class Bench:
+    """A hub over a scripted log, with every effect sorted by kind."""
+
+    def __init__(self) -> None:
+        self.log = ScriptedLog()
+        self.hub = Hub(self.log, lambda _: None, lambda: 1_000, lambda _: False)
+        self.sent: dict[int, list[Message]] = {}
+        self.integrations: list[Integrate] = []
+        self.commits: list[Commit] = []
+        self.others: list[object] = []
+
+    def join(self, follow: bool = False) -> int:
+        session = self.hub.connect(0)
+        replica = bytes([session]) * 16
+        self.hear(session, Hello((1,), replica, "", 1, None, follow, 0, "test"))
+        if follow:
+            self.hub.fill(session, 1 << 20, 0)
+            self.drain()
+        return session
+
+    def hear(self, session: int, *messages: Message) -> None:
+        for message in messages:
+            self.hub.receive(session, codec.encode(message), 0)
+        self.drain()
+
+    def push(self, session: int, number: int, *records: str) -> None:
+        self.hear(session, Push(number, tuple(PushEntry(record, b"u%d" % session) for record in records)))
+
+    def integrated(self, *verdicts: tuple[str, str, bool]) -> None:
+        """The worker's answer to the oldest batch: the same verdict for every update of an item, item by item."""
+        batch = self.integrations.pop(0)
+        results = [
+            Integrated((verdict,) * len(item.updates), VECTOR, None)
+            for item, verdict in zip(batch.items, verdicts, strict=True)
+        ]
+        self.hub.integrated(results, 0)
+        self.drain()
+
+    def committed(self) -> None:
+        commit = self.commits.pop(0)
+        seqs = [[self.log.commit(change.record, update) for update in change.updates] for change in commit.changes]
+        self.hub.committed(commit.number, seqs, 0)
+        self.drain()
+
+    def failed(self) -> None:
+        self.hub.commit_failed(self.commits.pop(0).number, 0)
+        self.drain()
+
+    def drain(self) -> None:
+        for effect in self.hub.drain():
+            if isinstance(effect, Deliver):
+                self.sent.setdefault(effect.session, []).append(codec.decode(effect.frame))
+            elif isinstance(effect, Integrate):
+                self.integrations.append(effect)
+            elif isinstance(effect, Commit):
+                self.commits.append(effect)
+            else:
+                self.others.append(effect)
+
+    def verdicts(self, session: int) -> list[Verdict]:
+        acks = [message for message in self.sent.get(session, []) if isinstance(message, Ack)]
+        return [verdict for ack in acks for verdict in ack.verdicts]
+
+
+def codes(verdicts: list[Verdict]) -> list[VerdictCode]:
+    return [verdict.code for verdict in verdicts]
+
+
+def test_nothing_is_acknowledged_or_shown_before_the_commit() -> None:
+    bench = Bench()
+    pusher, follower = bench.join(), bench.join(follow=True)
+    bench.push(pusher, 1, A)
+    bench.integrated(NEW)
+    assert bench.verdicts(pusher) == []
+    assert bench.hub.followers() == []
+    bench.committed()
+    assert bench.verdicts(pusher) == [Verdict(VerdictCode.ACCEPTED, 1)]
+    assert bench.hub.followers() == [follower]
+    bench.hub.fill(follower, 1 << 20, 0)
+    bench.drain()
+    (update,) = (message for message in bench.sent[follower] if isinstance(message, Updates))
+    assert [entry.update for entry in update.entries] == [b"u1"]
+
+
+def test_a_repeat_and_a_gap_wait_for_the_commit_that_they_speak_of() -> None:
+    bench = Bench()
+    first, repeats, gapped = bench.join(), bench.join(), bench.join()
+    bench.push(first, 1, A)
+    bench.integrated(NEW)
+    bench.push(repeats, 1, A)
+    bench.push(gapped, 1, B)
+    while bench.integrations:
+        batch = bench.integrations[0]
+        bench.integrated(*(KNOWN if item.record == A else GAP for item in batch.items))
+    assert bench.verdicts(repeats) == bench.verdicts(gapped) == []
+    bench.committed()
+    assert codes(bench.verdicts(repeats)) == [VerdictCode.ACCEPTED]
+    assert bench.verdicts(gapped) == [Verdict(VerdictCode.GAP, 0, VECTOR)]
+
+
+def test_when_a_commit_fails_everything_that_may_build_on_it_is_to_be_sent_again() -> None:
+    bench = Bench()
+    first, second, third = bench.join(), bench.join(), bench.join()
+    bench.push(first, 1, A)
+    bench.integrated(NEW)
+    bench.push(second, 1, A)
+    bench.integrated(NEW)
+    bench.push(third, 1, A)  # under way in the worker when the disk says no
+    bench.failed()
+    assert any(isinstance(effect, Forget) for effect in bench.others)
+    assert codes(bench.verdicts(first)) == codes(bench.verdicts(second)) == [VerdictCode.RETRY]
+    bench.integrated(NEW)
+    assert codes(bench.verdicts(third)) == [VerdictCode.RETRY]
+    bench.push(first, 2, A)
+    bench.integrated(NEW)
+    bench.commits = bench.commits[-1:]
+    bench.committed()
+    assert codes(bench.verdicts(first)) == [VerdictCode.RETRY, VerdictCode.ACCEPTED]
+
+
+def test_a_session_that_pushes_much_delays_only_itself() -> None:
+    bench = Bench()
+    greedy, modest = bench.join(), bench.join()
+    for number in range(1, 41):
+        bench.push(greedy, number, *(f"customers/{number}-{position}" for position in range(100)))
+    bench.push(modest, 1, A)
+    waited = 0
+    while not any(item.record == A for item in bench.integrations[0].items):
+        bench.integrated(*(NEW for _ in bench.integrations[0].items))
+        waited += 1
+    assert waited <= 3
+
+
+def test_poison_names_its_sender_and_ends_its_session_at_the_third_strike() -> None:
+    bench = Bench()
+    hostile, honest = bench.join(), bench.join()
+    for number in (1, 2, 3):
+        bench.push(hostile, number, A)
+        bench.integrated(("poison", "it killed the worker", False))
+    assert [type(message) for message in bench.sent[hostile]][-1] is Bye
+    assert [effect.session for effect in bench.others if isinstance(effect, Hangup)] == [hostile]
+    bench.push(honest, 1, A)
+    bench.integrated(NEW)
+    bench.committed()
+    assert codes(bench.verdicts(honest)) == [VerdictCode.ACCEPTED]
+
+
+def test_pushes_of_a_session_that_left_are_carried_out_all_the_same() -> None:
+    bench = Bench()
+    pusher = bench.join()
+    bench.push(pusher, 1, A)
+    bench.hub.lost(pusher, 0)
+    bench.drain()
+    bench.integrated(NEW)
+    bench.committed()
+    assert bench.log.updates == [(A, b"u1")]
+    assert bench.hub.idle
+
+
+def test_a_worker_that_cannot_be_asked_leaves_everything_to_be_sent_again() -> None:
+    bench = Bench()
+    pusher = bench.join()
+    bench.push(pusher, 1, A, B)
+    bench.integrations.pop()
+    bench.hub.integration_failed(0)
+    bench.drain()
+    assert codes(bench.verdicts(pusher)) == [VerdictCode.RETRY, VerdictCode.RETRY]
