@@ -110,7 +110,9 @@ class Partner:
             self._replica.meet(self.id)
             self._replica.correct_clock(effect.clock_offset_us)
             outbox = [*(self._unseen() if unseen else ()), *self._refused_for_stamps()]
-            if outbox or gone:
+            if not outbox and not gone:
+                return
+            try:
                 self._store.commit(
                     [
                         Batch(
@@ -120,7 +122,9 @@ class Partner:
                         )
                     ]
                 )
-            self._replica.part(peer.replica for peer in gone)
+            finally:  # a commit that raised may be found whole
+                kept = {peer.replica for peer in self._store.peers() if peer.url}
+                self._replica.part(peer.replica for peer in gone if peer.replica not in kept)
 
     def _unseen(self) -> list[OutboxEntry]:
         records = self._store.records("", self._store.count())
