@@ -1,4 +1,4 @@
-"""The command `crdt-bench`: measures what the engine promises, and mounts the simulator."""
+"""The command `crdt-bench`: measures what the engine promises, and mounts the simulator and the fault campaign."""
 
 import importlib
 import importlib.util
@@ -14,26 +14,25 @@ from typer.core import TyperGroup
 from benchmarks.experiments import catching_up, latency, residency, table_import, throughput
 from benchmarks.results import Outcome, machine, show, write
 
-_SIMULATOR = "benchmarks.simulator.command"
-_SIMULATE = "simulate"
+_MOUNTED = {"simulate": "benchmarks.simulator.command", "campaign": "benchmarks.campaign.command"}
 
 
 class _Group(TyperGroup):
-    """Mounts the simulator's command, and imports it only when it is asked for."""
+    """Mounts the commands of the simulator and the campaign, and imports them only when they are asked for."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Our experiments, then the simulator where it is there."""
-        return [*super().list_commands(ctx), *([_SIMULATE] if _has_simulator() else [])]
+        """Our experiments, then those of `_MOUNTED` that are there."""
+        return [*super().list_commands(ctx), *filter(_is_there, _MOUNTED)]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command of that name."""
-        if cmd_name == _SIMULATE and _has_simulator():
-            return typer.main.get_command(importlib.import_module(_SIMULATOR).app)
+        if cmd_name in _MOUNTED and _is_there(cmd_name):
+            return typer.main.get_command(importlib.import_module(_MOUNTED[cmd_name]).app)
         return super().get_command(ctx, cmd_name)
 
 
-def _has_simulator() -> bool:
-    return importlib.util.find_spec(_SIMULATOR) is not None
+def _is_there(command: str) -> bool:
+    return importlib.util.find_spec(_MOUNTED[command]) is not None
 
 
 app = typer.Typer(

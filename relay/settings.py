@@ -203,6 +203,8 @@ def _from_file(path: Path) -> dict[str, Any]:
         values = TomlConfigSettingsSource(Settings, toml_file=path)()
     except tomllib.TOMLDecodeError as error:
         raise InvalidSettings(f"{path} is not valid TOML: {error}", "Correct that line.") from error
+    except RecursionError as error:
+        raise InvalidSettings(f"{path} is nested too deeply", "Settings have one level.") from error
     except UnicodeDecodeError as error:
         raise InvalidSettings(f"{path} is not UTF-8 text", "Save it as UTF-8.") from error
     except OSError as error:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from crdt_sync import limits, load_schema
+from crdt_sync import Schema, limits, load_schema
 from crdt_sync.protocol.messages import VerdictCode
+from crdt_sync.records import FieldSpec
 from crdt_sync.storage.lmdb.environment import Tables
 from relay import observability
 from relay.settings import Settings
@@ -139,6 +140,13 @@ def test_the_schema_example_is_a_schema_and_its_commands_run(home: Path) -> None
     assert "review" in _run(["crdt-sync", "schema", "show", "customers"], home).stdout
     (home / "table.csv").write_text("Name,Town\nx,y\n", encoding="utf-8")
     _run(["crdt-sync", "import", "--collection", "towns", "table.csv"], home)
+
+
+def test_every_key_of_a_schema_file_is_explained() -> None:
+    text = (ROOT / "docs" / "schemas.md").read_text(encoding="utf-8")
+    for key in [*Schema.model_fields, *FieldSpec.model_fields]:
+        if key != "section":  # reserved: read and kept, and without an effect
+            assert re.search(rf"`{key}`|^\[?{key}\b", text, re.MULTILINE), key
 
 
 def test_the_settings_and_metrics_of_the_relay_are_those_of_the_code() -> None:

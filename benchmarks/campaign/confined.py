@@ -1,5 +1,6 @@
 """Work in a forked process that may die, hang or eat memory: what damaged files and hostile bytes do to libraries."""
 
+import faulthandler
 import os
 import resource
 import signal
@@ -25,6 +26,7 @@ def confined(work: Callable[[], str], seconds_max: int = 10, memory_bytes_max: i
 
 def _work_and_exit(work: Callable[[], str], writing: int, seconds_max: int, memory_bytes_max: int | None) -> None:
     try:
+        faulthandler.disable()
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         if memory_bytes_max is not None:
             resource.setrlimit(resource.RLIMIT_AS, (memory_bytes_max, memory_bytes_max))

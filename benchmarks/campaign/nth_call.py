@@ -32,7 +32,8 @@ ERRORS: dict[str, tuple[Callable[[], BaseException], ...]] = {
 
 def _panic(message: str) -> BaseException:
     """What a panic in Rust looks like: it is not an `Exception`."""
-    return type("PanicException", (BaseException,), {})(message)
+    panic: type[BaseException] = type("PanicException", (BaseException,), {})
+    return panic(message)
 
 
 class Hook:

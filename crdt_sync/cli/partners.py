@@ -24,7 +24,7 @@ def load(store: Path) -> Address | None:
     try:
         kept = tomllib.loads(text)
         url, authorities = kept["url"], kept.get("ca")
-    except (tomllib.TOMLDecodeError, KeyError) as error:
+    except (tomllib.TOMLDecodeError, KeyError, RecursionError) as error:
         raise InvalidSettings(
             f"{path} cannot be understood: {error}", "Write it anew with 'crdt-sync relay URL'."
         ) from None

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import timedelta
 from typing import Annotated
 
 import typer
@@ -19,6 +20,7 @@ from crdt_sync.cli.targets import existing, short
 from crdt_sync.cli.values import local_time, title, utc_time
 from crdt_sync.cli.watching import watch
 from crdt_sync.errors import Mismatch, StoreCorrupt, UpdateRefused
+from crdt_sync.limits import STAMP_AHEAD_US_MAX
 from crdt_sync.replica import PartnerStatus, Replica
 from crdt_sync.runtime import Address, Comparison, Progress, compare, sync_once
 
@@ -51,7 +53,9 @@ def sync(
             progress = asyncio.run(sync_once(replica, address, moved))
         standing = _partner(replica, address.url)
         conflicts = sum(1 for view in replica.list(deleted=True) if view.conflicts)
+        clock_offset_us = replica.clock.offset
     _tell_sync(call.output, address, progress, standing, conflicts)
+    _tell_clock(call.output, clock_offset_us)
     if standing is not None and standing.refused:
         raise UpdateRefused("refused", _refused(standing.refused))
 
@@ -90,6 +94,15 @@ def _tell_sync(
     if conflicts:
         many = "1 record has" if conflicts == 1 else f"{conflicts} records have"
         output.note(f"{many} open conflicts: crdt-sync conflicts", "yellow")
+
+
+def _tell_clock(output: Output, offset_us: int) -> None:
+    """Say so where this device's clock is far off: edits are corrected, but other programs here are not."""
+    if abs(offset_us) < STAMP_AHEAD_US_MAX:
+        return
+    off = f"{timedelta(seconds=abs(offset_us) // 1_000_000)} {'behind' if offset_us > 0 else 'ahead of'} the relay's"
+    message = f"The clock of this device is {off}; edits are stamped with the relay's time. Set the clock."
+    output.warning({"warning": "clock_off", "message": message, "offset_us": offset_us}, message)
 
 
 @contextmanager
@@ -248,6 +261,7 @@ def _verify_store(output: Output, replica: Replica) -> None:
             output.warning({"error": StoreCorrupt.code, "message": finding}, finding)
         raise StoreCorrupt(
             f"{len(findings)} of {report.checked} stored values are damaged",
+            "Run 'crdt-sync sync': it sends what is intact and not stored yet, even if it ends with an error.\n"
             "Keep a copy of the directory; then make a new store and sync, which fetches everything that was stored.",
         )
     output.result({"checked": report.checked, "damaged": 0}, f"{report.checked} stored values checked, all intact.")

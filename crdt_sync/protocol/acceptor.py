@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from crdt_sync import limits
-from crdt_sync.errors import ProtocolViolation
+from crdt_sync.errors import ProtocolViolation, UpdateRefused
 from crdt_sync.protocol import VERSIONS
 from crdt_sync.protocol.effects import Accept, Compare, Greeted, ReadReceipt
 from crdt_sync.protocol.messages import (
@@ -133,7 +133,10 @@ class Acceptor(Session):
         """Send what is waiting, at most about `room` bytes. Call it when the link has room and after commits."""
         while room > 0 and self.wants_room:
             if self._answers:
-                room -= self._serve_answer()
+                try:
+                    room -= self._serve_answer()
+                except UpdateRefused as refused:
+                    self.close(ProtocolViolation.code, f"want: {refused.message}", now)
             elif self.state is State.CATCHING_UP:
                 room -= self._serve_changes()
             else:

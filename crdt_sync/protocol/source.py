@@ -58,7 +58,10 @@ class AcceptorSource(Protocol):
         """Updates after `after` up to `followed`, without a hole; None where compaction removed some of them."""
 
     def diff(self, record: str, state_vector: bytes) -> Diff | None:
-        """What somebody with `state_vector` lacks; None for a record that is not held or cannot be read."""
+        """What somebody with `state_vector` lacks; None for a record that is not held or cannot be read.
+
+        Raises `UpdateRefused` for a state vector that is none.
+        """
 
 
 class DialerSource(Protocol):

@@ -27,7 +27,7 @@ class FieldSpec(BaseModel):
 
     `type` is that of one member for a set, one entry for a log, and the total for a counter. `aliases` are
     other names that table headers use. `ranks` decides concurrent stages; without it their order in `states` does.
-    `section` names the companion document that holds the field, for devices that must not see it.
+    `section` names a group of fields; it is kept with the schema, and hides nothing from anybody.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -107,6 +107,8 @@ def parse_schema(text: str, source: str) -> Schema:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InvalidSchema(f"{source}: not valid TOML: {error}", "Correct the line that is named.") from None
+    except RecursionError:
+        raise InvalidSchema(f"{source}: nested too deeply", "A schema needs three levels.") from None
     try:
         return Schema.model_validate(data)
     except ValidationError as error:

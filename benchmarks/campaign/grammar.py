@@ -1,0 +1,102 @@
+"""Messages that are valid by themselves, drawn from the protocol's grammar, in any order and with any content."""
+
+import random
+from collections.abc import Callable
+
+from crdt_sync.protocol import codec
+from crdt_sync.protocol import messages as m
+
+_BIG = 2**53 - 1
+_RECORDS = ("customers/a", "customers/b", "customers/c", "orders/1")
+
+
+def frame(rng: random.Random) -> bytes:
+    """One frame."""
+    return codec.encode(rng.choice(_KINDS)(rng))
+
+
+def hello(rng: random.Random) -> m.Hello:
+    """A greeting that is often accepted."""
+    resume = m.Resume(rng.choice((b"e" * 16, rng.randbytes(16))), _number(rng)) if rng.random() < 0.5 else None
+    return m.Hello(rng.choice(((1,), (1, 2), (7,))), rng.randbytes(16), "", _number(rng), resume, True, 3, "fuzz")
+
+
+def welcome(rng: random.Random) -> m.Welcome:
+    """An answer that is often accepted."""
+    mode = rng.choice((m.MODE_CHANGES, m.MODE_INVENTORY))
+    return m.Welcome(1, rng.randbytes(16), _number(rng), b"e" * 16, _number(rng), mode, rng.choice((1 << 20, _BIG)))
+
+
+def _number(rng: random.Random) -> int:
+    return rng.choice((0, 1, 2, 3, 4, rng.randrange(100), _BIG))
+
+
+def _record(rng: random.Random) -> str:
+    return rng.choice(_RECORDS)
+
+
+def _vector(rng: random.Random) -> bytes:
+    return rng.choice((b"\x00", b"\x01\x05\x03", rng.randbytes(rng.randrange(1, 9))))
+
+
+def _cursor(rng: random.Random) -> int | None:
+    return rng.choice((None, _number(rng)))
+
+
+def _some(rng: random.Random, least: int = 0) -> range:
+    return range(rng.choice((least, 1, 2, 5)))
+
+
+def _ack(rng: random.Random) -> m.Ack:
+    verdicts = []
+    for _ in _some(rng, 1):
+        code = rng.choice(list(m.VerdictCode))
+        refused = code is not m.VerdictCode.ACCEPTED
+        vector = _vector(rng) if code is m.VerdictCode.GAP else b""
+        reason = "no" if refused and code is not m.VerdictCode.GAP else ""
+        verdicts.append(m.Verdict(code, 0 if refused else _number(rng), vector, reason))
+    return m.Ack(_number(rng), _cursor(rng), tuple(verdicts))
+
+
+def _or_ping(kind: Callable[[random.Random], m.Message]) -> Callable[[random.Random], m.Message]:
+    """A drawn message that its constructor refuses is replaced by a ping."""
+
+    def draw(rng: random.Random) -> m.Message:
+        try:
+            return kind(rng)
+        except ValueError:
+            return m.Ping(_number(rng))
+
+    return draw
+
+
+_KINDS: tuple[Callable[[random.Random], m.Message], ...] = (
+    hello,
+    welcome,
+    lambda rng: m.Changes(
+        _number(rng),
+        _number(rng),
+        tuple(m.ChangesEntry(_record(rng), _number(rng), _vector(rng)) for _ in _some(rng)),
+    ),
+    lambda rng: m.Want(_number(rng), tuple(m.WantEntry(_record(rng), _vector(rng)) for _ in _some(rng))),
+    lambda rng: m.Updates(
+        _number(rng),
+        _cursor(rng),
+        rng.random() < 0.5,
+        tuple(m.UpdatesEntry(_record(rng), rng.randbytes(20), _vector(rng)) for _ in _some(rng)),
+    ),
+    lambda rng: m.Have(_number(rng), _number(rng)),
+    lambda rng: m.Push(_number(rng), tuple(m.PushEntry(_record(rng), rng.randbytes(20)) for _ in _some(rng, 1))),
+    _or_ping(_ack),
+    lambda rng: m.Inventory(
+        _number(rng),
+        tuple(m.InventoryEntry(_record(rng), rng.randbytes(16)) for _ in _some(rng)),
+        rng.random() < 0.5,
+    ),
+    lambda rng: m.ReceiptRequest(_number(rng)),
+    lambda rng: m.Receipt(_number(rng), _number(rng), _number(rng), rng.randbytes(32)),
+    lambda rng: m.Presence(tuple(m.PresenceEntry(_record(rng), "anna") for _ in _some(rng))),
+    lambda rng: m.Ping(_number(rng)),
+    lambda rng: m.Pong(_number(rng)),
+    lambda rng: m.Bye("done", "over", None) if rng.random() < 0.2 else m.Ping(0),
+)
