@@ -126,9 +126,23 @@ def status(config: ConfigOption = None, data: DataOption = None, as_json: JsonOp
 
 
 @app.command()
-def verify(config: ConfigOption = None, data: DataOption = None, as_json: JsonOption = False) -> None:
+def verify(
+    config: ConfigOption = None,
+    data: DataOption = None,
+    mend: Annotated[
+        bool, typer.Option("--repair", help="Set damaged records aside and begin a new epoch: devices bring them back.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Check every checksum and the chain of the log of a stopped store, or of a backup: --data BACKUP."""
     output = Output(as_json=as_json)
+    if mend:
+        mended = maintenance.repair(_data(config, data))
+        text = f"{mended['findings']} damaged values, {len(mended['set_aside'])} records set aside."
+        output.result(
+            mended, f"{text} Start the relay: devices bring back what it lacks." if mended["findings"] else text
+        )
+        return
     report = maintenance.verify(_data(config, data))
     findings = report["findings"]
     if findings and not as_json:
@@ -137,7 +151,10 @@ def verify(config: ConfigOption = None, data: DataOption = None, as_json: JsonOp
     text = f"{report['checked']:,} values checked in {report['data']}: "
     output.result(report, text + (f"{len(findings)} damaged." if findings else "all intact."))
     if findings:
-        output.note("Restore a backup with 'crdt-relay restore'; devices then bring back what it lacks.", "yellow")
+        output.note(
+            "Keep a copy, then 'crdt-relay verify --repair' or 'crdt-relay restore'; devices bring back what it lacks.",
+            "yellow",
+        )
         raise typer.Exit(DAMAGED)
 
 

@@ -397,6 +397,8 @@ class Engine:
 
     def _unreadable(self, session: int, error: CrdtSyncError) -> None:
         """What the session asks for cannot be read now: it comes back later."""
+        if isinstance(error, StoreCorrupt):
+            self._corrupt(error)
         _log.warning("session_ended_by_failure", session=session, code=error.code, error=error.message)
         self.hub.expel(session, "unavailable", "the relay cannot serve this now", _RETRY_US, self._now())
 
@@ -404,7 +406,7 @@ class Engine:
         _log.warning("worker_died", reason=reason)
 
     def _corrupt(self, corrupt: StoreCorrupt) -> None:
-        _log.error("corrupt_record", record=corrupt.record, error=corrupt.message)
+        self.health.damaged(corrupt)
 
     # --- for the pool and the hub ----------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import structlog
 
-from crdt_sync.errors import CrdtSyncError, StoreError, StoreFailed
+from crdt_sync.errors import CrdtSyncError, StoreCorrupt, StoreError, StoreFailed
 from crdt_sync.storage.port import Batch, Store
 from relay.worker.pool import IntegrationPool
 from relay.worker.process import WorkerUnavailable
@@ -30,16 +30,24 @@ class Health:
         self._probing: asyncio.Task[None] | None = None
         self._closed = False
         self.store_failure: StoreError | None = None  # the last commit failed with this
+        self.damage: StoreCorrupt | None = None  # stored bytes failed their checksum: stays until the store is mended
         self.worker_failure: CrdtSyncError | None = None  # no worker could be started
 
     @property
     def reason(self) -> str | None:
         """Why the relay cannot serve just now, or None."""
+        if self.damage is not None:
+            return f"{self.damage.code}: stop the relay and run crdt-relay verify --repair"
         if self.store_failure is not None:
             return f"{self.store_failure.code}: the last commit failed"
         if self.worker_failure is not None:
             return f"{self.worker_failure.code}: no integration worker"
         return None
+
+    def damaged(self, corrupt: StoreCorrupt) -> None:
+        """A stored value failed its checksum. What is intact is served on."""
+        _log.error("corrupt_record", record=corrupt.record, error=corrupt.message, hint=corrupt.hint)
+        self.damage = corrupt
 
     def commit_failed(self, error: BaseException) -> None:
         """The store refused a commit."""
@@ -85,7 +93,7 @@ class Health:
             self._probing = asyncio.create_task(self._probe_until_well())
 
     async def _probe_until_well(self) -> None:
-        while self.reason is not None:
+        while self.store_failure is not None or self.worker_failure is not None:
             await asyncio.sleep(_PROBE_EVERY_S)
             if self.store_failure is not None:
                 await self._probe_store()

@@ -10,9 +10,20 @@ import time
 from pathlib import Path
 from typing import Any
 
-from crdt_sync.errors import StoreError, StoreExists, StoreFailed, StoreFull, StoreInUse, StoreMissing, UsageError
+from crdt_sync.errors import (
+    StoreCorrupt,
+    StoreError,
+    StoreExists,
+    StoreFailed,
+    StoreFull,
+    StoreInUse,
+    StoreMissing,
+    UsageError,
+)
 from crdt_sync.storage.lmdb import LmdbStore
 from relay.control import NotRunning, ask
+
+_PAGE = 1000
 
 _DATA_FILE = "data.mdb"
 _TOKEN_BYTES = 32
@@ -33,6 +44,34 @@ def status(data: Path) -> dict[str, Any]:
                 "store_bytes": store.size_bytes(),
                 "quarantined": len(store.quarantined()),
             }
+
+
+def repair(data: Path) -> dict[str, Any]:
+    """Mend what is derived, set damaged records aside, and begin a new epoch, so that devices bring back the rest.
+
+    Raises `StoreInUse` while the relay runs, `StoreError`.
+    """
+    with LmdbStore.open(data) as store:
+        findings = len(store.verify().findings)
+        if findings:
+            # The new epoch first: were it missing, devices would believe that their records are still here.
+            store.renew_epoch()
+            damaged = set(store.rebuild())
+            after = ""
+            while page := store.records(after, _PAGE):
+                damaged |= {record for record in page if not _loads(store, record)}
+                after = page[-1]
+            for record in sorted(damaged):
+                store.quarantine(record)
+        return {"data": str(data), "findings": findings, "set_aside": sorted(damaged) if findings else []}
+
+
+def _loads(store: LmdbStore, record: str) -> bool:
+    try:
+        store.load(record)
+    except StoreCorrupt:
+        return False
+    return True
 
 
 def verify(data: Path) -> dict[str, Any]:

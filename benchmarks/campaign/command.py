@@ -9,10 +9,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks.campaign import bit_flips, hostile, machines, nth_calls, power_cuts, spoiled_links
+from benchmarks.campaign import bit_flips, hostile, machines, nth_calls, nth_frames, power_cuts, spoiled_links
 from benchmarks.campaign.progress import Progress
 from benchmarks.campaign.tally import Tally
-from crdt_sync.errors import UsageError
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -33,6 +32,7 @@ class Part:
 PARTS: dict[str, Part] = {
     "power-cuts": Part(power_cuts.run, 300, 100_000),
     "nth-calls": Part(nth_calls.run, 1, 4_600),
+    "nth-frames": Part(nth_frames.run, 1, 200),
     "bit-flips": Part(bit_flips.run, 1_000, 100_000),
     "bit-flips-anywhere": Part(bit_flips.run_anywhere, 200, 20_000),
     "hostile": Part(hostile.run, 20_000, 10_000_000, stride=20_000),
@@ -55,7 +55,7 @@ def run(
     chosen = parts or list(PARTS)
     for name in chosen:
         if name not in PARTS:
-            raise UsageError(f"no part is called {name!r}", f"Choose of {', '.join(PARTS)}.")
+            raise typer.BadParameter(f"no part is called {name!r}; choose of {', '.join(PARTS)}")
     progress = Progress.load(state)
     for name in chosen:
         _run_part(name, PARTS[name], progress, seconds, console)

@@ -16,7 +16,7 @@ from crdt_sync import Address, Replica, bundled_schema
 from crdt_sync.errors import RemoteError, StoreFull
 from crdt_sync.runtime import compare_once, sync_once
 from relay.server import Relay
-from relay.settings import Settings
+from relay.settings import load
 
 _DISK = "3m"
 _BALLAST_BYTES = 600_000
@@ -72,7 +72,7 @@ def _write(device: Replica, rng: random.Random, number: int) -> str:
 
 
 async def _full_device(directory: Path, disk: Path, rng: random.Random, tally: Tally) -> None:
-    relay = await Relay.start(Settings(data=directory / "relay", port=0, metrics=False))
+    relay = await Relay.start(load({"data": directory / "relay", "port": 0, "metrics": False, "log_level": "error"}))
     device = Replica.create(disk / "anna", "anna", [bundled_schema("customers")])
     written: list[str] = []
     try:
@@ -91,7 +91,7 @@ async def _full_device(directory: Path, disk: Path, rng: random.Random, tally: T
 
 
 async def _full_relay(directory: Path, disk: Path, rng: random.Random, tally: Tally) -> None:
-    relay = await Relay.start(Settings(data=disk / "relay", port=0, metrics=False))
+    relay = await Relay.start(load({"data": disk / "relay", "port": 0, "metrics": False, "log_level": "error"}))
     device = Replica.create(directory / "anna", "anna", [bundled_schema("customers")])
     written = {_write(device, rng, number) for number in range(_EDITS_MAX)}
     try:
@@ -127,7 +127,7 @@ async def _agree(devices: list[Replica], url: str, written: set[str], tally: Tal
 
 
 async def _frozen(directory: Path, frozen_s: float, tally: Tally) -> None:
-    relay = await Relay.start(Settings(data=directory / "relay", port=0, metrics=False))
+    relay = await Relay.start(load({"data": directory / "relay", "port": 0, "metrics": False, "log_level": "error"}))
     other = Replica.create(directory / "other", "other", [bundled_schema("customers")])
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "benchmarks.campaign.frozen_device", str(directory / "frozen"), relay.url),

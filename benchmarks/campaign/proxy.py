@@ -14,7 +14,8 @@ _DELAY_S = 0.005
 _TRICKLED_BYTES = 400  # one byte at a time, then freely: slow enough to tear every header and frame
 _RESET = struct.pack("ii", 1, 0)  # linger for no time: the kernel answers with RST
 
-Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
+Reader = asyncio.StreamReader
+Writer = asyncio.StreamWriter
 
 
 class Proxy:

@@ -12,7 +12,7 @@ from crdt_sync import Address, Replica, bundled_schema
 from crdt_sync.errors import RemoteError
 from crdt_sync.runtime import compare_once, sync_once
 from relay.server import Relay
-from relay.settings import Settings
+from relay.settings import load
 
 _RECORDS = tuple(f"customers/{number}" for number in range(6))
 _LINK_BYTES_MAX = 6000  # by then every link was spoiled
@@ -30,7 +30,9 @@ def run(seed: int, count: int) -> Tally:
 
 async def _rounds(rng: random.Random, count: int, tally: Tally) -> None:
     with tempfile.TemporaryDirectory() as name:
-        relay = await Relay.start(Settings(data=Path(name) / "relay", port=0, metrics=False))
+        relay = await Relay.start(
+            load({"data": Path(name) / "relay", "port": 0, "metrics": False, "log_level": "error"})
+        )
         schema = bundled_schema("customers")
         devices = [Replica.create(Path(name) / who, who, [schema]) for who in ("anna", "bob")]
         added: set[str] = set()

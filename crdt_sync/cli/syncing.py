@@ -214,6 +214,9 @@ def verify(
     local: Annotated[
         bool, typer.Option("--local", help="Check every stored value here instead; needs no relay.")
     ] = False,
+    mend: Annotated[
+        bool, typer.Option("--repair", help="Mend damaged values here; the next sync fetches what is missing then.")
+    ] = False,
     url: RelayOption = None,
     token: TokenOption = None,
     token_file: TokenFileOption = None,
@@ -222,6 +225,9 @@ def verify(
     """Compare receipts with the relay: how many records, and one digest over all of them."""
     call = invocation(context)
     with call.open() as replica:
+        if mend:
+            _repair_store(call.output, replica)
+            return
         if local:
             _verify_store(call.output, replica)
             return
@@ -251,6 +257,19 @@ def _tell_comparison(output: Output, address: Address, found: Comparison) -> Non
     output.text("Equal: both hold the same data." if found.equal else "Different.", "green" if found.equal else "red")
 
 
+def _repair_store(output: Output, replica: Replica) -> None:
+    mended = replica.repair()
+    data = {"findings": mended.findings, "salvaged": mended.salvaged, "lost": mended.lost}
+    if not mended.findings:
+        output.result(data, "Nothing is damaged.")
+        return
+    output.result(
+        data,
+        f"{mended.findings} damaged values. Records taken up from the log: {len(mended.salvaged)}; "
+        f"gone from this store: {len(mended.lost)}.\nNow run 'crdt-sync sync': it fetches what the relay has of them.",
+    )
+
+
 def _verify_store(output: Output, replica: Replica) -> None:
     report = replica.store.verify()
     findings = [
@@ -261,7 +280,7 @@ def _verify_store(output: Output, replica: Replica) -> None:
             output.warning({"error": StoreCorrupt.code, "message": finding}, finding)
         raise StoreCorrupt(
             f"{len(findings)} of {report.checked} stored values are damaged",
-            "Run 'crdt-sync sync': it sends what is intact and not stored yet, even if it ends with an error.\n"
-            "Keep a copy of the directory; then make a new store and sync, which fetches everything that was stored.",
+            "Keep a copy of the directory, run 'crdt-sync verify --repair', then 'crdt-sync sync', which fetches what "
+            "is missing.",
         )
     output.result({"checked": report.checked, "damaged": 0}, f"{report.checked} stored values checked, all intact.")

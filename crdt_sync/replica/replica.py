@@ -30,6 +30,7 @@ from crdt_sync.records import Conflict, Document, Editor, Schema, parse_schema
 from crdt_sync.replica.edits import EditedRecord, Edits
 from crdt_sync.replica.integration import integrate, unreadable
 from crdt_sync.replica.receipts import Holding, holding, refresh_digests
+from crdt_sync.replica.repair import Repair, repair
 from crdt_sync.replica.status import PartnerStatus, RecordStatus, Status, partner_status, record_status
 from crdt_sync.replica.views import RecordView, contains, encode_view, refresh_views, rules
 from crdt_sync.storage.lmdb import LmdbStore
@@ -266,6 +267,14 @@ class Replica:
         with self.lock:
             refresh_digests(self.store)
             return holding(self.store)
+
+    def repair(self) -> Repair:
+        """Mend a damaged store as far as it can be mended here; the next sync fetches what is missing then.
+
+        Close every session first. Raises `StoreCorrupt` where nothing can be mended: make a new store then.
+        """
+        with self.lock:
+            return repair(self)
 
     # --- hearing of changes ----------------------------------------------------------------------------------
 

@@ -57,7 +57,7 @@ class Seal:
 
 
 _HINT = (
-    "Run its 'verify', which tells all that is damaged: 'crdt-sync verify --local' or 'crdt-relay verify'.\n"
+    "Run 'crdt-sync verify --repair' on a device, or 'crdt-relay verify --repair' on a stopped relay.\n"
     "Keep a copy of the directory until all is well again: what is intact in it is not lost."
 )
 

@@ -1,0 +1,106 @@
+"""A damaged store is mended: what the log or a partner still has comes back, and nothing that is intact is lost."""
+
+from pathlib import Path
+
+import lmdb
+import pytest
+
+from crdt_sync import Address, Replica, bundled_schema, compare, sync
+from crdt_sync.errors import Rejected, StoreCorrupt
+from relay import maintenance
+from tests.runtime.test_syncing import TOKEN, RelayThread, add
+
+
+def damage(store: Path, table: bytes, key: bytes) -> None:
+    """Flip one bit of a stored value."""
+    with lmdb.open(str(store), max_dbs=16) as environment, environment.begin(write=True) as transaction:
+        handle = environment.open_db(table, txn=transaction)
+        value = bytearray(transaction.get(key, db=handle))
+        value[len(value) // 2] ^= 1
+        transaction.put(key, bytes(value), db=handle)
+
+
+@pytest.mark.parametrize("table", [b"heads", b"views"])
+def test_a_device_mends_itself_and_fetches_the_rest(tmp_path, table) -> None:
+    relay = RelayThread(tmp_path / "relay")
+    address = Address(relay.url, TOKEN)
+    try:
+        with Replica.create(tmp_path / "ann", "ann", [bundled_schema("customers")]) as ann:
+            records = [add(ann, f"Customer {number}") for number in range(20)]
+            sync(ann, address)
+            with ann.edit(records[3]) as customer:
+                customer["city"] = "Köln"  # not sent yet when the disk flips a bit
+        damage(tmp_path / "ann", table, records[3].encode())
+        with Replica.open(tmp_path / "ann") as ann:
+            with pytest.raises(StoreCorrupt):
+                list(ann.list("customers")) if table == b"views" else ann.document(records[3])
+            mended = ann.repair()
+            assert mended.findings >= 1
+            assert mended.lost == ()
+            assert ann.get(records[3])["city"] == "Köln"
+            assert compare(ann, address).equal
+            assert len(list(ann.list("customers"))) == 20
+            assert ann.repair().findings == 0
+        with Replica.create(tmp_path / "bob", "bob", [bundled_schema("customers")]) as bob:
+            sync(bob, address)
+            assert bob.get(records[3])["city"] == "Köln"
+    finally:
+        relay.stop()
+
+
+def test_a_record_that_is_gone_here_comes_back_from_the_relay(tmp_path) -> None:
+    relay = RelayThread(tmp_path / "relay")
+    address = Address(relay.url, TOKEN)
+    try:
+        with Replica.create(tmp_path / "ann", "ann", [bundled_schema("customers")]) as ann:
+            record = add(ann, "Müller")
+            sync(ann, address)
+        damage(tmp_path / "ann", b"heads", record.encode())
+        damage(tmp_path / "ann", b"log", (1).to_bytes(8, "big"))
+        with Replica.open(tmp_path / "ann") as ann:
+            assert ann.repair().lost == (record,)
+            assert compare(ann, address).equal
+            assert ann.get(record)["name"] == "Müller"
+    finally:
+        relay.stop()
+
+
+def test_a_relay_sets_damaged_records_aside_and_devices_bring_them_back(tmp_path) -> None:
+    relay = RelayThread(tmp_path / "relay")
+    with Replica.create(tmp_path / "ann", "ann", [bundled_schema("customers")]) as ann:
+        records = [add(ann, f"Customer {number}") for number in range(5)]
+        sync(ann, Address(relay.url, TOKEN))
+        with ann.edit(records[2]) as customer:
+            customer["city"] = "Köln"  # small: without a new epoch it would pass for the whole record
+        relay.stop()
+        damage(tmp_path / "relay", b"heads", records[2].encode())
+        mended = maintenance.repair(tmp_path / "relay")
+        assert mended["set_aside"] == [records[2]]
+        assert maintenance.verify(tmp_path / "relay")["findings"] == []
+        relay = RelayThread(tmp_path / "relay")
+        try:
+            assert compare(ann, Address(relay.url, TOKEN)).equal
+            with Replica.create(tmp_path / "bob", "bob", [bundled_schema("customers")]) as bob:
+                sync(bob, Address(relay.url, TOKEN))
+                assert dict(bob.get(records[2])) == {"name": "Customer 2", "city": "Köln"}
+        finally:
+            relay.stop()
+
+
+def test_a_relay_that_reads_damage_serves_on_but_is_not_ready(tmp_path) -> None:
+    relay = RelayThread(tmp_path / "relay")
+    with Replica.create(tmp_path / "ann", "ann", [bundled_schema("customers")]) as ann:
+        records = [add(ann, f"Customer {number}") for number in range(3)]
+        sync(ann, Address(relay.url, TOKEN))
+    relay.stop()
+    damage(tmp_path / "relay", b"heads", records[1].encode())
+    relay = RelayThread(tmp_path / "relay")
+    try:
+        assert relay.relay.engine.health.reason is None
+        with Replica.create(tmp_path / "bob", "bob", []) as bob, pytest.raises(Rejected):
+            sync(bob, Address(relay.url, TOKEN))
+        reason = relay.relay.engine.health.reason
+        assert reason is not None
+        assert "verify --repair" in reason
+    finally:
+        relay.stop()
