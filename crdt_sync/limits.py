@@ -30,7 +30,7 @@ FRAME_BYTES_TARGET = 256 * KIB  # batches stop growing here: a slow phone takes 
 HELLO_BYTES_MAX = 8 * KIB  # nothing larger is decoded before the token was checked
 TOKEN_LENGTH_MAX = 4096  # characters; a signed grant is about 1,000
 UPDATE_BYTES_MAX = RECORD_BYTES_MAX
-PAGE_RECORDS_MAX = 512  # entries of one page of changes or of inventory
+PAGE_RECORDS_MAX = 512  # entries of one page of changes
 PUSH_RECORDS_MAX = 512  # records of one push
 WANT_RECORDS_MAX = 512  # one page's worth
 UPDATES_RECORDS_MAX = 512  # updates of one frame: the answer to one want
@@ -61,6 +61,8 @@ RECONCILE_LISTED_RECORDS_TARGET = 16_384  # listed and not yet replied to, but f
 RECONCILE_LISTED_RECORDS_MAX = 2 * RECONCILE_LISTED_RECORDS_TARGET  # with that; the partner keeps 150 B for each
 RECONCILE_RECORDS_MAX = 1 << 24  # records of one side: a hundred times the largest customer base tried
 RECONCILE_FRAME_BYTES_MIN = 8 * KIB  # the longest possible split fits
+RECONCILE_HEAD_BYTES = 32  # of one message: the CBOR around its columns, type and fields, and the checksum
+RECONCILE_COLUMN_BYTES_MAX = FRAME_BYTES_TARGET - RECONCILE_HEAD_BYTES  # all columns of one message together
 RECONCILE_MESSAGES_FREE = 64  # from each side, whatever the sizes: a healthy run over few records takes 3
 RECONCILE_RECORDS_PER_MESSAGE_MIN = 16  # beyond those: the smallest frame lists 50 of the longest ids, or 25 on average
 

@@ -25,6 +25,7 @@ from crdt_sync.errors import CrdtSyncError, StoreCorrupt, StoreError
 from crdt_sync.protocol.acceptor import Authorise
 from crdt_sync.protocol.effects import Closed
 from crdt_sync.replica import StoreSource
+from crdt_sync.replica.index import UNKNOWN_TO_ACCEPTOR, StoreIndex
 from crdt_sync.storage.port import Batch, Change, Committed, Store
 from crdt_sync.storage.writer import GroupWriter
 from relay.health import Health
@@ -38,7 +39,7 @@ from relay.hub import (
     Integrate,
     Integrated,
     MakeReceipt,
-    ReadDigests,
+    PinIndex,
     StoredUpdates,
 )
 from relay.observability import Metrics
@@ -52,7 +53,7 @@ _STALE_PER_COMMIT = 2048
 _DIGEST_ROUNDS_MAX = 64  # while others keep writing, a receipt is of a moment that never comes
 _PRESENCE_EVERY_S = 0.1
 _RETRY_US = 5_000_000
-_ASKED_MAX = 8  # pages of digests and receipts under way for one session
+_ASKED_MAX = 8  # receipts and the like under way for one session
 _log = structlog.get_logger("relay")
 
 
@@ -80,7 +81,7 @@ class _Seat:
     timer: asyncio.TimerHandle | None = None
     reading: asyncio.Future[None] | None = None  # the link waits to read on
     filling: bool = False
-    asked: int = 0  # digests and receipts under way
+    asked: int = 0  # receipts and the like under way
 
 
 class Engine:
@@ -99,6 +100,7 @@ class Engine:
         self.source = StoreSource(store, self._corrupt)
         self.source.followed_max = store.head()
         self._tails = Tails(self._tail)
+        self._index = StoreIndex(store, UNKNOWN_TO_ACCEPTOR)
         self.hub = Hub(self.source, authorise, wall_clock, self._tails.snapshot_due, sessions_max, self._acknowledged)
         self.pool = IntegrationPool(self._load, self._worker_died)
         self.writer = GroupWriter(store)
@@ -269,8 +271,8 @@ class Engine:
                 self._commit(effect)
             case Forget():
                 self.pool.forget_all()
-            case ReadDigests():
-                self._start_for(effect.session, lambda: self._read_digests(effect))
+            case PinIndex():
+                self._start_for(effect.session, lambda: self._pin_index(effect))
             case MakeReceipt():
                 self._start_for(effect.session, lambda: self._make_receipt(effect))
 
@@ -338,19 +340,18 @@ class Engine:
             seat.asked -= 1
             self._pump()
 
-    async def _read_digests(self, effect: ReadDigests) -> None:
+    async def _pin_index(self, effect: PinIndex) -> None:
         try:
             await self._refresh_digests()
         except (StoreError, WorkerUnavailable) as error:
             # A digest that is missing makes its record be exchanged, which costs more and is right all the same.
             _log.warning("digests_stale", code=error.code)
         try:
-            entries = self.store.digests(effect.after, effect.limit)
+            view = await self._loop.run_in_executor(None, self._index.pin)
         except StoreError as error:
             self._unreadable(effect.session, error)
         else:
-            listed = [(record, digest or bytes(16)) for record, digest in entries]
-            self.hub.digests(effect.session, listed, len(entries) == effect.limit, self._now())
+            self.hub.pinned(effect.session, view, self._now())
         self._pump()
         self.fill(effect.session)
 

@@ -25,8 +25,9 @@ from typing import NamedTuple
 
 from crdt_sync import limits
 from crdt_sync.protocol.acceptor import Acceptor, Authorise, Refusal
-from crdt_sync.protocol.effects import Accept, Closed, Greeted, PresenceSeen, ReadInventory, ReadReceipt, Send
+from crdt_sync.protocol.effects import Accept, Closed, Compare, Greeted, PresenceSeen, ReadReceipt, Send
 from crdt_sync.protocol.messages import Hello, PresenceEntry, Verdict, VerdictCode
+from crdt_sync.protocol.reconcile import View
 from crdt_sync.protocol.source import AcceptorSource
 
 VERDICTS = {
@@ -102,12 +103,10 @@ class Forget:
 
 
 @dataclass(frozen=True, slots=True)
-class ReadDigests:
-    """Read the next records after `after` with their digests. Answer: `Hub.digests`."""
+class PinIndex:
+    """Pin a view of all that is held. Answer: `Hub.pinned`."""
 
     session: int
-    after: str
-    limit: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +117,7 @@ class MakeReceipt:
     number: int
 
 
-HubEffect = Deliver | Hangup | Integrate | Commit | Forget | ReadDigests | MakeReceipt
+HubEffect = Deliver | Hangup | Integrate | Commit | Forget | PinIndex | MakeReceipt
 
 
 # --- answers -------------------------------------------------------------------------------------------------
@@ -364,11 +363,11 @@ class Hub:
             self._refuse((*batch.stored, [part for part, _ in batch.riders]), now)
         self._next_batch()
 
-    def digests(self, session: int, entries: Sequence[tuple[str, bytes]], more: bool, now: int) -> None:
-        """The answer to `ReadDigests`."""
+    def pinned(self, session: int, view: View, now: int) -> None:
+        """The answer to `PinIndex`."""
         client = self._clients.get(session)
         if client is not None:
-            client.acceptor.inventory(entries, more, now)
+            client.acceptor.compare(view, now)
             self._collect(session, client, now)
 
     def receipt(self, session: int, number: int, head: int, count: int, root: bytes, now: int) -> None:
@@ -398,8 +397,8 @@ class Hub:
                 case Closed():
                     self._effects.append(Hangup(session, effect))
                     self._forget(session, client)
-                case ReadInventory(after, limit):
-                    self._effects.append(ReadDigests(session, after, limit))
+                case Compare():
+                    self._effects.append(PinIndex(session))
                 case ReadReceipt(number):
                     self._effects.append(MakeReceipt(session, number))
                 case PresenceSeen(entries):

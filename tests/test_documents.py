@@ -182,6 +182,8 @@ def test_the_limits_are_those_of_the_code() -> None:
     assert told["frame; hello"] == f"{limits.FRAME_BYTES_MAX // mib} MiB; {limits.HELLO_BYTES_MAX // kib} KiB"
     assert told["update, record"] == f"{limits.RECORD_BYTES_MAX // mib} MiB"
     assert told["pages ahead of their answers"] == str(limits.PAGES_IN_FLIGHT_MAX)
+    assert told["wants with page 1 without answer, where digests are compared"] == str(limits.PAGES_IN_FLIGHT_MAX)
+    assert told["bytes of `ranges`; more in reconciliation.md"] == f"{limits.FRAME_BYTES_TARGET // kib} KiB"
     assert told["wants with page 0 without answer"] == str(limits.PUSHES_IN_FLIGHT_MAX)
     pushes = f"{limits.PUSHES_IN_FLIGHT_MAX}, {limits.PUSH_BYTES_IN_FLIGHT_MAX // mib} MiB"
     assert told["pushes, bytes of pushes without answer"] == pushes

@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 from crdt_sync.protocol import codec
 from crdt_sync.protocol import messages as m
+from crdt_sync.protocol.reconcile import Ranges, encode
+from crdt_sync.protocol.reconcile.messages import Equal, Item, Listing, Print, Reply, Split
 
 _BIG = 2**53 - 1
 _RECORDS = ("customers/a", "customers/b", "customers/c", "orders/1")
@@ -23,7 +25,7 @@ def hello(rng: random.Random) -> m.Hello:
 
 def welcome(rng: random.Random) -> m.Welcome:
     """An answer that is often accepted."""
-    mode = rng.choice((m.MODE_CHANGES, m.MODE_INVENTORY))
+    mode = rng.choice((m.MODE_CHANGES, m.MODE_RECONCILE))
     return m.Welcome(1, rng.randbytes(16), _number(rng), b"e" * 16, _number(rng), mode, rng.choice((1 << 20, _BIG)))
 
 
@@ -58,6 +60,20 @@ def _ack(rng: random.Random) -> m.Ack:
     return m.Ack(_number(rng), _cursor(rng), tuple(verdicts))
 
 
+def _ranges(rng: random.Random) -> m.Ranges:
+    """One turn of a comparison: answers of each kind, whatever was asked."""
+    items = tuple(Item(record, rng.randbytes(16)) for record in _RECORDS[: rng.randrange(4)])
+    answers = (
+        Equal(rng.choice((1, 2, 17_408))),
+        Split((), (Print(rng.choice((1, 2, 1 << 24)), rng.randbytes(16)),)),
+        Split(("customers/b",), (Print(1, rng.randbytes(16)), Print(0, b""))),
+        Listing(None, items),
+        Reply(None, items, tuple(record for record in _RECORDS[3:] if rng.random() < 0.5)),
+    )
+    drawn = tuple(rng.choice(answers) for _ in range(rng.choice((0, 1, 1, 2, 3))))
+    return m.Ranges(*encode(Ranges(drawn, rng.choice((0, 1, 1, 2, 3, 17_408)))))
+
+
 def _or_ping(kind: Callable[[random.Random], m.Message]) -> Callable[[random.Random], m.Message]:
     """A drawn message that its constructor refuses is replaced by a ping."""
 
@@ -88,11 +104,7 @@ _KINDS: tuple[Callable[[random.Random], m.Message], ...] = (
     lambda rng: m.Have(_number(rng), _number(rng)),
     lambda rng: m.Push(_number(rng), tuple(m.PushEntry(_record(rng), rng.randbytes(20)) for _ in _some(rng, 1))),
     _or_ping(_ack),
-    lambda rng: m.Inventory(
-        _number(rng),
-        tuple(m.InventoryEntry(_record(rng), rng.randbytes(16)) for _ in _some(rng)),
-        rng.random() < 0.5,
-    ),
+    _ranges,
     lambda rng: m.ReceiptRequest(_number(rng)),
     lambda rng: m.Receipt(_number(rng), _number(rng), _number(rng), rng.randbytes(32)),
     lambda rng: m.Presence(tuple(m.PresenceEntry(_record(rng), "anna") for _ in _some(rng))),

@@ -10,6 +10,7 @@ from crdt_sync import limits
 from crdt_sync.protocol import codec
 from crdt_sync.protocol import effects as asked
 from crdt_sync.protocol.dialer import Dialer
+from crdt_sync.protocol.reconcile import Index
 from crdt_sync.protocol.source import Diff, Outgoing
 from crdt_sync.storage import Batch, Change, MemoryStore
 
@@ -29,9 +30,6 @@ class _Source:
 
     def state_vector(self, record: str) -> bytes:
         return b"\x01\x05\x03" if record in _HELD else b"\x00"
-
-    def inventory(self, after: str, limit: int) -> Sequence[tuple[str, bytes]]:
-        return [(record, bytes(16)) for record in _HELD if record > after][:limit]
 
     def outbox(self, after: str, limit: int) -> Sequence[Outgoing]:
         return [Outgoing(record, 1) for record in _HELD if record > after][:limit]
@@ -98,6 +96,8 @@ def _answer(dialer: Dialer) -> int:
                     dialer.integrated(
                         number, [(entry.record, b"\x00") for entry in entries[:1] if number % 3 == 0], _NOW
                     )
+                case asked.Compare():
+                    dialer.compare(Index([(record, bytes(16)) for record in _HELD]).pin(), _NOW)
                 case asked.Owe():
                     dialer.owed(_NOW)
                 case asked.Acknowledge(number=number):

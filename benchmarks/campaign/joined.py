@@ -9,6 +9,7 @@ from crdt_sync.protocol import effects as asked
 from crdt_sync.protocol.dialer import Dialer
 from crdt_sync.records import Integrator
 from crdt_sync.replica import Replica, StoreSource
+from crdt_sync.replica.index import UNKNOWN_TO_ACCEPTOR, StoreIndex
 from crdt_sync.replica.partner import Partner
 from crdt_sync.replica.receipts import refresh_digests
 from crdt_sync.storage.port import Batch, Change, Store
@@ -72,10 +73,9 @@ class JoinedRelay:
                 self._commit(number, changes)
             case hub.Forget():
                 self._integrator = Integrator(_DOCUMENTS_MAX)
-            case hub.ReadDigests(session, after, limit):
+            case hub.PinIndex(session):
                 refresh_digests(self.store)
-                page = [(record, digest or bytes(16)) for record, digest in self.store.digests(after, limit)]
-                self.hub.digests(session, page, len(page) == limit, self.now)
+                self.hub.pinned(session, StoreIndex(self.store, UNKNOWN_TO_ACCEPTOR).pin(), self.now)
             case hub.MakeReceipt(session, number):
                 refresh_digests(self.store)
                 root = self.store.root()
@@ -147,6 +147,8 @@ def _carry_out(dialer: Dialer, partner: Partner, upstream: deque[bytes], now: in
                 partner.welcomed(effect)
             case asked.Integrate(number=number):
                 dialer.integrated(number, partner.integrate(effect), now)
+            case asked.Compare():
+                dialer.compare(partner.compare(), now)
             case asked.Owe():
                 partner.owe(effect)
                 dialer.owed(now)

@@ -16,6 +16,7 @@ from crdt_sync.protocol.effects import (
     Acknowledge,
     CaughtUp,
     Closed,
+    Compare,
     Effect,
     Integrate,
     Owe,
@@ -61,7 +62,6 @@ class Conversation(Host):
         self._busy = False
         self._closed: Closed | None = None
         self._timer_at = 0
-        replica.refresh_digests()
         link.ends[1] = self
         self.dialer = Dialer(
             self.partner,
@@ -182,6 +182,9 @@ class Conversation(Host):
                 gaps = self.partner.integrate(joined)
                 answers = [_integrated(dialer, effect.number, ()) for effect in run[:-1]]
                 return [*answers, _integrated(dialer, joined.number, gaps)]
+            case Compare():
+                view = self.partner.compare()
+                return [lambda now: dialer.compare(view, now)]
             case Owe() as owe:
                 self.partner.owe(owe)
                 return [dialer.owed]
@@ -208,7 +211,7 @@ class Conversation(Host):
             match effect:
                 case Send(frame):
                     self._outgoing.append(frame)
-                case Integrate() | Owe() | Acknowledge():
+                case Compare() | Integrate() | Owe() | Acknowledge():
                     self._work.append(effect)
                 case Welcomed():
                     self.epoch = effect.epoch

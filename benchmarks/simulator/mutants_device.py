@@ -144,7 +144,7 @@ DEVICE_MUTANTS = (
         "what was edited before the partner was known is pushed",
         ((Partner, "_unseen", _returns([])),),
         {"slow": 0.5},
-        60,
+        300,
         pace=500_000,
     ),
     Mutant(

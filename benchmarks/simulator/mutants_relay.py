@@ -7,9 +7,10 @@ from benchmarks.simulator.mutants import Mutant
 from benchmarks.simulator.worker import Pool
 from crdt_sync.errors import LogCompacted
 from crdt_sync.protocol.acceptor import Acceptor
-from crdt_sync.protocol.messages import Verdict, VerdictCode
+from crdt_sync.protocol.messages import PAGE_COMPARED, Verdict, VerdictCode
 from crdt_sync.protocol.source import LogUpdate
 from crdt_sync.protocol.states import State
+from crdt_sync.replica.index import StoreIndex
 from crdt_sync.replica.source import StoreSource
 from crdt_sync.storage.memory import MemoryStore
 from relay.hub import Forget, Hub
@@ -101,6 +102,22 @@ def _end_before_answers(_: Any) -> Any:
         return bool(self._answers) or (self.state is State.LIVE and self.follow and behind)
 
     return property(mutated)
+
+
+def _end_before_wants(_: Method) -> Method:
+    def mutated(self: Any) -> None:
+        if self._run is not None and self._run.done:
+            self.state = State.CATCHING_UP
+            self._pages[PAGE_COMPARED] = None
+
+    return mutated
+
+
+def _first_view(followed: Method) -> Method:
+    def mutated(self: Any) -> Any:
+        return self._index.pin() if self._head else followed(self)
+
+    return mutated
 
 
 def _own_by_replica(decide: Method) -> Method:
@@ -196,6 +213,21 @@ RELAY_MUTANTS = (
         "a cursor comes behind what it stands for",
         ((Acceptor, "wants_room", _end_before_answers),),
         {"device_crash": 0.1},
+    ),
+    Mutant(
+        "feed before the differences",
+        "a cursor comes behind all that the comparison found",
+        ((Acceptor, "_finish_comparing", _end_before_wants),),
+        {"relay_rolled_back": 0.05, "device_crash": 0.2, "cut": 0.2},
+        300,
+        pace=500_000,
+    ),
+    Mutant(
+        "an old view is compared",
+        "a comparison sees all that is held",
+        ((StoreIndex, "_followed", _first_view),),
+        {"device_cloned": 0.05, "device_rolled_back": 0.2, "relay_rolled_back": 0.05},
+        300,
     ),
     Mutant(
         "own updates by replica id",

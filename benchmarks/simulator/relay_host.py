@@ -11,6 +11,7 @@ from benchmarks.simulator.writer import Writer
 from crdt_sync import limits
 from crdt_sync.errors import StoreError
 from crdt_sync.replica import StoreSource
+from crdt_sync.replica.index import UNKNOWN_TO_ACCEPTOR, StoreIndex
 from crdt_sync.storage.port import Batch, Change, Committed
 from relay.hub import (
     Commit,
@@ -21,7 +22,7 @@ from relay.hub import (
     Integrate,
     Integrated,
     MakeReceipt,
-    ReadDigests,
+    PinIndex,
     StoredUpdates,
 )
 from relay.tails import Tails
@@ -79,6 +80,7 @@ class RelayHost(Host):
         self.source = StoreSource(disk, lambda _: None)
         self.source.followed_max = disk.head()
         self._tails = Tails(self._tail)
+        self._index = StoreIndex(disk, UNKNOWN_TO_ACCEPTOR)
         self.hub = Hub(self.source, lambda _: None, wall_clock, self._tails.snapshot_due)
         self.pool = Pool(scheduler, self._load, rng, documents_max, latency_max, kill)
         self.writer = Writer(self, scheduler, disk, rng, latency_max)
@@ -167,8 +169,8 @@ class RelayHost(Host):
                     self._commit(effect)
                 case Forget():
                     self.pool.forget_all()
-                case ReadDigests():
-                    self._scheduler.after(0, self, self._scheduler.start, self, self._read_digests(effect))
+                case PinIndex():
+                    self._scheduler.after(0, self, self._scheduler.start, self, self._pin_index(effect))
                 case MakeReceipt():
                     self._scheduler.after(0, self, self._scheduler.start, self, self._make_receipt(effect))
         for seat in list(self.seats.values()):
@@ -203,11 +205,9 @@ class RelayHost(Host):
         for session in self.hub.followers():
             self.fill(session)
 
-    def _read_digests(self, effect: ReadDigests) -> Process:
+    def _pin_index(self, effect: PinIndex) -> Process:
         yield from self._refresh_digests()
-        entries = self.disk.digests(effect.after, effect.limit)
-        listed = [(record, digest or bytes(16)) for record, digest in entries]
-        self.hub.digests(effect.session, listed, len(entries) == effect.limit, self._now())
+        self.hub.pinned(effect.session, self._index.pin(), self._now())
         self._pump()
         self.fill(effect.session)
 

@@ -41,6 +41,8 @@ SCALES: Mapping[str, tuple[int, ...]] = {
     "PUSHES_IN_FLIGHT_MAX": (2, 4, 64),
     "PAGES_IN_FLIGHT_MAX": (1, 2, 4),
     "COMMITS_IN_FLIGHT_MAX": (1, 2, limits.COMMITS_IN_FLIGHT_MAX),
+    "RECONCILE_LEAF_RECORDS": (16, 32),
+    "RECONCILE_FAN_OUT": (2, 16),
 }
 
 

@@ -3,7 +3,8 @@
 Rules and invariants:
 
 1. A cursor is sent only behind everything that it stands for: behind the answer to every want of its page, and
-   behind every update up to it. So whatever cursor the partner stored, nothing at or below it is missing there.
+   behind every update up to it; where digests are compared, behind the answers for all that differs. So whatever
+   cursor the partner stored, nothing at or below it is missing there.
 2. There is no queue of live updates. A session is a cursor over the log and reads on when its link has room; a
    slow partner costs nothing but its place, and one too far behind, or behind a compaction, reads the feed again.
 3. Updates are not sent back to the session that pushed them. Sessions, not replicas: two copies of one device
@@ -19,18 +20,18 @@ from typing import ClassVar
 from crdt_sync import limits
 from crdt_sync.errors import ProtocolViolation, UpdateRefused
 from crdt_sync.protocol import VERSIONS
-from crdt_sync.protocol.effects import Accept, Greeted, ReadInventory, ReadReceipt
+from crdt_sync.protocol.effects import Accept, Compare, Greeted, ReadReceipt
 from crdt_sync.protocol.messages import (
     MODE_CHANGES,
-    MODE_INVENTORY,
+    MODE_RECONCILE,
+    PAGE_COMPARED,
     Ack,
     Changes,
     ChangesEntry,
     Have,
     Hello,
-    Inventory,
-    InventoryEntry,
     Push,
+    Ranges,
     Receipt,
     ReceiptRequest,
     Updates,
@@ -40,6 +41,7 @@ from crdt_sync.protocol.messages import (
     WantEntry,
     Welcome,
 )
+from crdt_sync.protocol.reconcile import Reconciler, View, decode, encode
 from crdt_sync.protocol.session import Session
 from crdt_sync.protocol.source import AcceptorSource, Change
 from crdt_sync.protocol.states import ACCEPTOR_TABLE, State, Table
@@ -93,13 +95,14 @@ class Acceptor(Session):
         self.follow = False
         self.cursor = 0  # everything up to here was sent, or is promised by pages in flight
         self._page = 0
-        self._pages: dict[int, int | None] = {}  # page number -> cursor that its answer ends with
+        self._pages: dict[int, int] = {}  # page number -> cursor that its answer ends with
         self._answers: deque[_Answer] = deque()
         self._pushes = _Pushes()
         self._sent = 0
         self._confirmed = 0
-        self._reading_inventory = False
-        self._inventory_after: str | None = None
+        self._run: Reconciler | None = None  # while digests are compared, from the answer to `Compare` on
+        self._heard: Ranges | None = None  # ranges that came before that answer
+        self._due = 0  # records that the comparison found and the partner has not asked for yet
 
     # --- what the host asks ----------------------------------------------------------------------------------
 
@@ -174,22 +177,17 @@ class Acceptor(Session):
                 self._send(Ack(number, cursor if last else None, tuple(joined)))
                 joined, size = [], 0
 
-    def inventory(self, entries: Sequence[tuple[str, bytes]], more: bool, now: int) -> None:
-        """The answer to `ReadInventory`."""
+    def compare(self, view: View, now: int) -> None:
+        """The answer to `Compare`."""
         if self.closed:
             return
-        self._reading_inventory = False
-        self._page += 1
-        if entries:
-            self._pages[self._page] = None
-            self._inventory_after = entries[-1][0]
-        if not more:
-            self._inventory_after = None
-        self._send(Inventory(self._page, tuple(InventoryEntry(*entry) for entry in entries), more))
-        if not more:
-            self.state = State.CATCHING_UP
-        else:
-            self._read_inventory()
+        self._run = Reconciler(view, initiator=False)
+        heard, self._heard = self._heard, None
+        if heard is not None:
+            try:
+                self._answer_ranges(self._run, heard)
+            except ProtocolViolation as violation:
+                self.close(violation.code, violation.message, now)
 
     def receipt(self, number: int, head: int, count: int, root: bytes, now: int) -> None:
         """The answer to `ReadReceipt`."""
@@ -215,7 +213,7 @@ class Acceptor(Session):
             if hello.resume is None
             else hello.resume.epoch == self._source.epoch and hello.resume.cursor <= head
         )
-        mode = MODE_CHANGES if resumable or not hello.follow else MODE_INVENTORY
+        mode = MODE_CHANGES if resumable or not hello.follow else MODE_RECONCILE
         epoch = self._source.epoch
         self._send(
             Welcome(
@@ -231,11 +229,11 @@ class Acceptor(Session):
         self._effects.append(Greeted(hello.replica, hello.agent))
         if not hello.follow:
             self.state = State.LIVE
-        elif mode == MODE_INVENTORY:
-            self.cursor = head
-            self._inventory_after = ""
+        elif mode == MODE_RECONCILE:
+            self.cursor = head  # the view is pinned later: what comes between is told twice, and nothing is missed
+            self._page = PAGE_COMPARED
             self.state = State.COMPARING
-            self._read_inventory()
+            self._effects.append(Compare())
         else:
             self.cursor = hello.resume.cursor if hello.resume else 0
             self.state = State.CATCHING_UP
@@ -247,10 +245,20 @@ class Acceptor(Session):
                 raise ProtocolViolation("too many wants without a page", "Wait for the answers.")
             self._answers.append(_Answer(0, None, deque(want.entries)))
             return
+        if want.page == PAGE_COMPARED and self.state is State.COMPARING:
+            self._want_compared(want)
+            return
         if want.page not in self._pages:
             raise ProtocolViolation(f"page {want.page} was not sent, or was answered already")
         self._answers.append(_Answer(want.page, self._pages.pop(want.page), deque(want.entries)))
-        self._read_inventory()
+
+    def _on_ranges(self, ranges: Ranges, now: int) -> None:
+        if self._heard is not None:
+            raise ProtocolViolation("ranges came out of turn")
+        if self._run is None:
+            self._heard = ranges
+        else:
+            self._answer_ranges(self._run, ranges)
 
     def _on_have(self, have: Have, now: int) -> None:
         if not self._confirmed <= have.received <= self._sent:
@@ -273,17 +281,34 @@ class Acceptor(Session):
     def _on_receipt_request(self, request: ReceiptRequest, now: int) -> None:
         self._effects.append(ReadReceipt(request.number))
 
+    # --- comparing -------------------------------------------------------------------------------------------
+
+    def _answer_ranges(self, run: Reconciler, ranges: Ranges) -> None:
+        """Take the partner's turn and make ours. What differs, each side knows: the partner asks for its part of it."""
+        answer = run.receive(decode((ranges.open, ranges.shape, ranges.names, ranges.hashes)))
+        _, owe = run.take()
+        self._due += len(owe)
+        if answer is not None:
+            self._send(Ranges(*encode(answer)))
+        self._finish_comparing()
+
+    def _want_compared(self, want: Want) -> None:
+        waiting = sum(answer.page == PAGE_COMPARED for answer in self._answers)
+        if len(want.entries) > self._due or waiting >= limits.PAGES_IN_FLIGHT_MAX:
+            raise ProtocolViolation("more is wanted of the comparison than differs, or without waiting for answers")
+        self._due -= len(want.entries)
+        self._answers.append(_Answer(PAGE_COMPARED, None, deque(want.entries)))
+        self._finish_comparing()
+
+    def _finish_comparing(self) -> None:
+        if self._run is not None and self._run.done and not self._due:
+            self._run = None
+            self.state = State.CATCHING_UP
+
     # --- serving ---------------------------------------------------------------------------------------------
 
     def _may_send(self) -> bool:
         return self._sent - self._confirmed < limits.UNCONFIRMED_BYTES_MAX
-
-    def _read_inventory(self) -> None:
-        after = self._inventory_after
-        if after is None or self._reading_inventory or len(self._pages) >= limits.PAGES_IN_FLIGHT_MAX:
-            return
-        self._reading_inventory = True
-        self._effects.append(ReadInventory(after, limits.PAGE_RECORDS_MAX))
 
     def _serve_changes(self) -> int:
         """Send the next page of the feed; an empty page says that the partner is up to date."""

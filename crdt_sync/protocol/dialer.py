@@ -9,6 +9,8 @@ Rules and invariants:
 4. Nothing is waited for without a bound: the partner's silence ends the session (see `Session.timer`).
 5. While digests are compared, nothing is pushed: what the outbox believes that the partner holds is of another
    epoch, until each record that differs was noted in it anew.
+6. The partner's next ranges are taken only when all that its last ones showed was asked for, or noted in the outbox.
+   So what waits is bounded, however much differs.
 """
 
 from collections import deque
@@ -21,6 +23,7 @@ from crdt_sync.protocol import VERSIONS
 from crdt_sync.protocol.effects import (
     Acknowledge,
     CaughtUp,
+    Compare,
     Integrate,
     Owe,
     Pushed,
@@ -28,14 +31,15 @@ from crdt_sync.protocol.effects import (
     Welcomed,
 )
 from crdt_sync.protocol.messages import (
-    MODE_INVENTORY,
+    MODE_RECONCILE,
+    PAGE_COMPARED,
     Ack,
     Changes,
     Have,
     Hello,
-    Inventory,
     Push,
     PushEntry,
+    Ranges,
     Receipt,
     ReceiptRequest,
     Resume,
@@ -46,6 +50,7 @@ from crdt_sync.protocol.messages import (
     WantEntry,
     Welcome,
 )
+from crdt_sync.protocol.reconcile import Reconciler, View, decode, encode
 from crdt_sync.protocol.session import Session
 from crdt_sync.protocol.source import DialerSource
 from crdt_sync.protocol.states import DIALER_TABLE, State, Table
@@ -87,9 +92,13 @@ class Dialer(Session):
         self._integrating: dict[int, tuple[int, int | None, bool]] = {}  # size, cursor, whether something is owed
         self._had = 0
         self._stored = 0
-        self._inventory_after = ""
-        self._inventory_pages: set[int] = set()
-        self._compared: dict[int, int] = {}  # Integrate effects that end the answer to an inventory page -> that page
+        self._compares = False  # page 1 is of the comparison
+        self._run: Reconciler | None = None  # while digests are compared
+        self._heard: Ranges | None = None  # the partner's ranges, not taken yet
+        self._wanted: deque[str] = deque()  # found by comparing, not asked for yet
+        self._asked = 0  # wants of the comparison that were not answered
+        self._unstored = 0  # ... or whose answer is not on disk
+        self._compared: set[int] = set()  # Integrate effects that end such an answer
         self._owing = 0  # Owe effects under way
         self._ending = False  # the partner has told the end of its feed
         self._scan: str | None = None  # the outbox is read on behind this record
@@ -145,7 +154,7 @@ class Dialer(Session):
         """Whether `fill` may have something to push."""
         return (
             self.state in {State.CATCHING_UP, State.LIVE}
-            and not self._inventory_pages
+            and not self._unstored
             and not self._owing
             and bool(self._ready or self._scan is not None)
             and len(self._pushes) < limits.PUSHES_IN_FLIGHT_MAX
@@ -187,7 +196,9 @@ class Dialer(Session):
         if self.closed:
             return
         size, cursor, owe = self._integrating.pop(number)
-        self._inventory_pages.discard(self._compared.pop(number, 0))
+        if number in self._compared:
+            self._compared.discard(number)
+            self._unstored -= 1
         if owe:
             self._scan = ""
         self._stored += size
@@ -205,11 +216,22 @@ class Dialer(Session):
             self._send(Have(self._cursor_stored, self._stored))
         self._finish_catching_up()
 
+    def compare(self, view: View, now: int) -> None:
+        """The answer to `Compare`."""
+        if not self.closed:
+            self._run = Reconciler(view, initiator=True)
+            self._send(Ranges(*encode(self._run.start())))
+
     def owed(self, now: int) -> None:
         """`Owe` is on disk: the outbox has new entries."""
-        if not self.closed:
-            self._owing -= 1
-            self._scan = ""
+        if self.closed:
+            return
+        self._owing -= 1
+        self._scan = ""
+        try:
+            self._go_on_comparing()
+        except ProtocolViolation as violation:
+            self.close(violation.code, violation.message, now)
 
     def acknowledged(self, number: int, again: Sequence[str], now: int) -> None:
         """`Acknowledge` is on disk; `again` are records of it that still have something to push."""
@@ -225,13 +247,17 @@ class Dialer(Session):
             raise ProtocolViolation(f"the partner chose version {welcome.version}, which was not offered")
         # The partner read its clock about half a round trip ago.
         offset = welcome.now - (self._wall_at_greeting + (now - self._greeted_at) // 2)
-        comparing = welcome.mode == MODE_INVENTORY
+        comparing = welcome.mode == MODE_RECONCILE
         self._effects.append(Welcomed(welcome.replica, welcome.epoch, offset, comparing))
         if not self.follow:
             self.state = State.LIVE
             self._effects.append(CaughtUp())
+        elif comparing:
+            self.state = State.COMPARING
+            self._compares = True
+            self._effects.append(Compare())
         else:
-            self.state = State.COMPARING if comparing else State.CATCHING_UP
+            self.state = State.CATCHING_UP
         self._scan = ""
 
     def _on_changes(self, changes: Changes, now: int) -> None:
@@ -243,37 +269,24 @@ class Dialer(Session):
         self._ending = False
         self._want(changes.page, [entry.record for entry in changes.entries])
 
-    def _on_inventory(self, inventory: Inventory, now: int) -> None:
-        """Compare one page of the partner's records, sorted by id, with the same range of ours."""
-        theirs = {entry.record: entry.digest for entry in inventory.entries}
-        if inventory.entries and (
-            list(theirs) != sorted(theirs) or inventory.entries[0].record <= self._inventory_after
-        ):
-            raise ProtocolViolation("the inventory is not in order of the record ids")
-        last = inventory.entries[-1].record if inventory.more and inventory.entries else None
-        if inventory.more and last is None:
-            raise ProtocolViolation("an empty inventory page promised more")
-        ours = self._ours(last)
-        wanted = [record for record, digest in theirs.items() if ours.get(record) != digest]
-        owed = tuple(record for record in ours if record not in theirs)
-        if owed:
-            self._owing += 1
-            self._effects.append(Owe(owed))
-        if inventory.entries:
-            self._inventory_pages.add(inventory.page)
-            self._want(inventory.page, wanted)
-        if last is not None:
-            self._inventory_after = last
-        else:
-            self.state = State.CATCHING_UP
+    def _on_ranges(self, ranges: Ranges, now: int) -> None:
+        if self._run is None or self._heard is not None:
+            raise ProtocolViolation("ranges came out of turn")
+        self._heard = ranges
+        self._go_on_comparing()
 
     def _on_updates(self, updates: Updates, now: int) -> None:
         repair = updates.page == 0 and updates.cursor is None
         if repair and not self._repairs:
             raise ProtocolViolation("an answer came to a want that was not sent")
-        self._integrate(updates.entries, updates.cursor, owe=updates.page in self._inventory_pages)
-        if updates.last and updates.page in self._inventory_pages:
-            self._compared[self._number] = updates.page
+        compared = self._compares and updates.page == PAGE_COMPARED
+        if compared and (not self._asked or updates.cursor is not None):
+            raise ProtocolViolation("what the comparison found comes unasked, or with a cursor")
+        self._integrate(updates.entries, updates.cursor, owe=compared)
+        if compared and updates.last:
+            self._asked -= 1
+            self._compared.add(self._number)
+            self._go_on_comparing()
         if repair and updates.last:
             self._repairing[self._number] = self._repairs.popleft()
 
@@ -341,19 +354,34 @@ class Dialer(Session):
             self.state = State.LIVE
             self._effects.append(CaughtUp())
 
-    def _ours(self, last: str | None) -> dict[str, bytes]:
-        """Our records behind the last page and up to `last` (None: all that follow), with their digests."""
-        ours: dict[str, bytes] = {}
-        after = self._inventory_after
-        while True:
-            page = self._source.inventory(after, limits.PAGE_RECORDS_MAX)
-            for record, digest in page:
-                if last is not None and record > last:
-                    return ours
-                ours[record] = digest
-            if len(page) < limits.PAGE_RECORDS_MAX:
-                return ours
-            after = page[-1][0]
+    def _go_on_comparing(self) -> None:
+        """Take the partner's ranges if rule 6 allows. Wants follow the ranges from which the partner knows of them."""
+        if self._run is None:
+            return
+        self._ask()
+        if self._heard is not None and not self._wanted and not self._owing:
+            heard, self._heard = self._heard, None
+            answer = self._run.receive(decode((heard.open, heard.shape, heard.names, heard.hashes)))
+            if answer is not None:
+                self._send(Ranges(*encode(answer)))
+            want, owe = self._run.take()
+            self._wanted.extend(wanted.record for wanted in want)
+            lacking = tuple(owed.record for owed in owe if owed.theirs is None)
+            if lacking:  # what differs comes with the partner's state vector, and is owed then
+                self._owing += 1
+                self._effects.append(Owe(lacking))
+            self._ask()
+        if self._run.done and not self._wanted:
+            self._run = None
+            self.state = State.CATCHING_UP
+
+    def _ask(self) -> None:
+        """Want what the comparison found, a few pages ahead of their answers."""
+        while self._wanted and self._asked < limits.PAGES_IN_FLIGHT_MAX:
+            count = min(len(self._wanted), limits.PAGE_RECORDS_MAX)
+            self._asked += 1
+            self._unstored += 1
+            self._want(PAGE_COMPARED, [self._wanted.popleft() for _ in range(count)])
 
     def _push_next(self) -> int:
         """Send one push of ready records; 0 when none had anything to push."""

@@ -26,6 +26,11 @@ class Closed:
     by_partner: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """Pin a view of all that is held, with as many digests valid as can be. Answer: `compare` of either end."""
+
+
 # --- dialer --------------------------------------------------------------------------------------------------
 
 
@@ -113,14 +118,6 @@ class Accept(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class ReadInventory:
-    """Read the next records after `after` with their digests. Answer: `Acceptor.inventory`."""
-
-    after: str
-    limit: int
-
-
-@dataclass(frozen=True, slots=True)
 class ReadReceipt:
     """Compute a receipt. Answer: `Acceptor.receipt`."""
 
@@ -130,6 +127,7 @@ class ReadReceipt:
 Effect = (
     Send
     | Closed
+    | Compare
     | Welcomed
     | Integrate
     | Owe
@@ -139,6 +137,5 @@ Effect = (
     | ReceiptArrived
     | Greeted
     | Accept
-    | ReadInventory
     | ReadReceipt
 )

@@ -48,13 +48,6 @@ class PushEntry(NamedTuple):
     update: bytes
 
 
-class InventoryEntry(NamedTuple):
-    """A record and its 16-byte state digest."""
-
-    record: str
-    digest: bytes
-
-
 class PresenceEntry(NamedTuple):
     """Somebody who has a record open."""
 

@@ -7,7 +7,8 @@ turns that into `ProtocolViolation` for bytes from a partner, so each rule is wr
 * a number, count, sequence or cursor is an integer from 0 to 2**53 - 1, which JavaScript holds exactly;
 * a time is microseconds since 1970; a record is a record id (`ids.is_record`);
 * a state vector has at least one byte (`00` is the empty one) unless its field says that it may be absent;
-* page 0 of `Want` and `Updates` is not tied to a page: live updates and repairs.
+* page 0 of `Want` and `Updates` is not tied to a page: live updates and repairs; where digests are compared, page 1
+  is for what differs.
 """
 
 import re
@@ -22,6 +23,8 @@ from crdt_sync.limits import (
     PRESENCE_ENTRIES_MAX,
     PUSH_RECORDS_MAX,
     REASON_LENGTH_MAX,
+    RECONCILE_COLUMN_BYTES_MAX,
+    RECONCILE_OPEN_RANGES_MAX,
     RETRY_AFTER_MS_MAX,
     STATE_VECTOR_BYTES_MAX,
     TOKEN_LENGTH_MAX,
@@ -42,7 +45,6 @@ from crdt_sync.protocol.checks import (
 )
 from crdt_sync.protocol.entries import (
     ChangesEntry,
-    InventoryEntry,
     PresenceEntry,
     PushEntry,
     Resume,
@@ -52,10 +54,10 @@ from crdt_sync.protocol.entries import (
     WantEntry,
 )
 
-DIGEST_BYTES = 16
 ROOT_BYTES = 32
 MODE_CHANGES = 0  # catch up by the feed, from the cursor
-MODE_INVENTORY = 1  # catch up by comparing digests
+MODE_RECONCILE = 1  # catch up by comparing digests
+PAGE_COMPARED = 1  # in that mode: what the comparison found; pages of the feed come behind it
 _TOKEN = re.compile(r"\A[ -~]*\Z")
 _BYE_CODE = re.compile(r"\A[a-z][a-z0-9_]{0,47}\Z")
 
@@ -108,7 +110,7 @@ class Welcome:
         check_integer("welcome.now", self.now)
         check_bytes("welcome.epoch", self.epoch, EPOCH_BYTES, EPOCH_BYTES)
         check_integer("welcome.head", self.head)
-        check_integer("welcome.mode", self.mode, at_most=MODE_INVENTORY)
+        check_integer("welcome.mode", self.mode, at_most=MODE_RECONCILE)
         check_integer("welcome.frame_bytes_max", self.frame_bytes_max, at_least=HELLO_BYTES_MAX)
 
 
@@ -219,20 +221,19 @@ class Ack:
 
 
 @dataclass(frozen=True, slots=True)
-class Inventory:
-    """A page of everything that the sender holds, by digest."""
+class Ranges:
+    """One turn of the comparison, packed as `reconcile.encode` does; what the columns say is for the run to check."""
 
-    page: int
-    entries: tuple[InventoryEntry, ...]
-    more: bool
+    open: int
+    shape: bytes
+    names: bytes
+    hashes: bytes
 
     def __post_init__(self) -> None:
-        check_integer("inventory.page", self.page)
-        check_length("inventory.entries", self.entries, PAGE_RECORDS_MAX)
-        for record, digest in self.entries:
-            check_record("inventory.entries.record", record)
-            check_bytes("inventory.entries.digest", digest, DIGEST_BYTES, DIGEST_BYTES)
-        check_flag("inventory.more", self.more)
+        check_integer("ranges.open", self.open, at_most=RECONCILE_OPEN_RANGES_MAX)
+        check_bytes("ranges.shape", self.shape, 0, RECONCILE_COLUMN_BYTES_MAX)
+        check_bytes("ranges.names", self.names, 0, RECONCILE_COLUMN_BYTES_MAX)
+        check_bytes("ranges.hashes", self.hashes, 0, RECONCILE_COLUMN_BYTES_MAX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,7 +321,7 @@ Message = (
     | Have
     | Push
     | Ack
-    | Inventory
+    | Ranges
     | ReceiptRequest
     | Receipt
     | Presence
@@ -330,9 +331,9 @@ Message = (
 )
 
 __all__ = [
-    "DIGEST_BYTES",
     "MODE_CHANGES",
-    "MODE_INVENTORY",
+    "MODE_RECONCILE",
+    "PAGE_COMPARED",
     "ROOT_BYTES",
     "Ack",
     "Bye",
@@ -340,8 +341,6 @@ __all__ = [
     "ChangesEntry",
     "Have",
     "Hello",
-    "Inventory",
-    "InventoryEntry",
     "Message",
     "Ping",
     "Pong",
@@ -349,6 +348,7 @@ __all__ = [
     "PresenceEntry",
     "Push",
     "PushEntry",
+    "Ranges",
     "Receipt",
     "ReceiptRequest",
     "Resume",

@@ -77,9 +77,6 @@ class DialerSource(Protocol):
     def state_vector(self, record: str) -> bytes:
         """The record's state vector, empty (one zero byte) where the record is not held."""
 
-    def inventory(self, after: str, limit: int) -> Sequence[tuple[str, bytes]]:
-        """The next records after `after` in order of their ids, with their digests."""
-
     def outbox(self, after: str, limit: int) -> Sequence[Outgoing]:
         """The next records, by id, that the partner lacks and has not refused."""
 

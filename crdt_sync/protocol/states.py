@@ -7,7 +7,7 @@ Rules:
 3. A handler moves the session only to the states that its row names. Beside the table, a dialer that is catching up
    goes live when the end of the feed was told and everything before it is stored, and an acceptor goes live when it
    tells that end, back to catching up when the partner falls too far behind the log, and from comparing to catching up
-   with the last page of its inventory.
+   when it has been asked for everything that differs.
 
 The tables in `docs/protocol.md` are printed from here, and a test compares them.
 """
@@ -21,12 +21,12 @@ from crdt_sync.protocol.messages import (
     Changes,
     Have,
     Hello,
-    Inventory,
     Message,
     Ping,
     Pong,
     Presence,
     Push,
+    Ranges,
     Receipt,
     ReceiptRequest,
     Updates,
@@ -39,7 +39,7 @@ class State(Enum):
     """Where a session stands. The two roles share the names that mean the same."""
 
     GREETING = "greeting"  # hello or welcome is awaited
-    COMPARING = "comparing"  # inventories are exchanged: the partners share no epoch
+    COMPARING = "comparing"  # digests are reconciled: the partners share no epoch
     CATCHING_UP = "catching up"  # changes since the cursor are fetched
     LIVE = "live"  # everything known was exchanged; committed updates flow as they come
     CLOSED = "closed"
@@ -74,9 +74,10 @@ _COMMON = [
 DIALER = [
     *_COMMON,
     *_rows((State.GREETING,), Welcome, "welcome", State.COMPARING, State.CATCHING_UP, State.LIVE),
-    *_rows((State.COMPARING,), Inventory, "inventory", State.COMPARING, State.CATCHING_UP),
+    *_rows((State.COMPARING,), Ranges, "ranges", State.COMPARING, State.CATCHING_UP),
     *_rows((State.CATCHING_UP, State.LIVE), Changes, "changes", State.CATCHING_UP),
-    *_rows(OPEN, Updates, "updates"),
+    *_rows((State.COMPARING,), Updates, "updates", State.COMPARING, State.CATCHING_UP),
+    *_rows((State.CATCHING_UP, State.LIVE), Updates, "updates"),
     *_rows(OPEN, Ack, "ack"),
     *_rows(OPEN, Receipt, "receipt"),
 ]
@@ -84,7 +85,9 @@ DIALER = [
 ACCEPTOR = [
     *_COMMON,
     *_rows((State.GREETING,), Hello, "hello", State.COMPARING, State.CATCHING_UP, State.LIVE, State.CLOSED),
-    *_rows(OPEN, Want, "want"),
+    *_rows((State.COMPARING,), Ranges, "ranges", State.COMPARING, State.CATCHING_UP),
+    *_rows((State.COMPARING,), Want, "want", State.COMPARING, State.CATCHING_UP),
+    *_rows((State.CATCHING_UP, State.LIVE), Want, "want"),
     *_rows(OPEN, Have, "have"),
     *_rows(OPEN, Push, "push"),
     *_rows(OPEN, ReceiptRequest, "receipt_request"),

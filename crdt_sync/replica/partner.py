@@ -18,8 +18,10 @@ from crdt_sync.errors import StoreFailed, StoreFull
 from crdt_sync.ids import EPOCH_BYTES
 from crdt_sync.protocol.effects import Acknowledge, Integrate, Owe, Pushed, Welcomed
 from crdt_sync.protocol.messages import Resume, VerdictCode
+from crdt_sync.protocol.reconcile import View
 from crdt_sync.protocol.source import Diff, Outgoing
 from crdt_sync.records import state_vector as vectors
+from crdt_sync.replica.index import UNKNOWN_TO_DIALER, StoreIndex
 from crdt_sync.replica.integration import readable
 from crdt_sync.storage.port import Batch, OutboxEntry, Peer
 
@@ -71,12 +73,6 @@ class Partner:
         head = self._store.record_head(record)
         return head.state_vector if head else vectors.EMPTY
 
-    def inventory(self, after: str, limit: int) -> Sequence[tuple[str, bytes]]:
-        """See `DialerSource.inventory`."""
-        with suppress(StoreFull, StoreFailed):  # a digest that is missing makes its record be exchanged, no worse
-            self._replica.refresh_digests()
-        return [(record, digest or bytes(16)) for record, digest in self._store.digests(after, limit)]
-
     def outbox(self, after: str, limit: int) -> Sequence[Outgoing]:
         """See `DialerSource.outbox`. A page is short only at the end, so refused entries are skipped by reading on."""
         found: list[Outgoing] = []
@@ -114,7 +110,9 @@ class Partner:
             self._replica.meet(self.id)
             self._replica.correct_clock(effect.clock_offset_us)
             outbox = [*(self._unseen() if unseen else ()), *self._refused_for_stamps()]
-            if outbox or gone:
+            if not outbox and not gone:
+                return
+            try:
                 self._store.commit(
                     [
                         Batch(
@@ -124,7 +122,9 @@ class Partner:
                         )
                     ]
                 )
-            self._replica.part(peer.replica for peer in gone)
+            finally:  # a commit that raised may be found whole
+                kept = {peer.replica for peer in self._store.peers() if peer.url}
+                self._replica.part(peer.replica for peer in gone if peer.replica not in kept)
 
     def _unseen(self) -> list[OutboxEntry]:
         records = self._store.records("", self._store.count())
@@ -136,6 +136,12 @@ class Partner:
             return []
         entries = self._store.outbox(self.id, "", total)
         return [replace(entry, refusal=None, reason="") for entry in entries if entry.refusal == _CLOCK_AHEAD]
+
+    def compare(self) -> View:
+        """Carry out `Compare`; returns the view for `Dialer.compare`. It is built anew: devices compare rarely."""
+        with suppress(StoreFull, StoreFailed):  # a digest that is missing makes its record be exchanged, no worse
+            self._replica.refresh_digests()
+        return StoreIndex(self._store, UNKNOWN_TO_DIALER).pin()
 
     def integrate(self, effect: Integrate) -> Sequence[tuple[str, bytes]]:
         """Carry out `Integrate`; returns the gaps for `Dialer.integrated`."""

@@ -29,6 +29,7 @@ from crdt_sync.protocol.effects import (
     Acknowledge,
     CaughtUp,
     Closed,
+    Compare,
     Effect,
     Integrate,
     Owe,
@@ -103,8 +104,6 @@ class Conversation:
         """
         link = await open_link(self._address)
         try:
-            if self._partner.resume is None:  # they are compared at the first meeting, and hardly ever again
-                await self._loop.run_in_executor(self._executor, self._replica.refresh_digests)
             await self._converse(link, until)
         finally:
             await link.close()
@@ -282,6 +281,9 @@ class Conversation:
                 gaps = self._partner.integrate(joined)
                 answers = [_integrated(dialer, effect.number, ()) for effect in run[:-1]]
                 return [*answers, _integrated(dialer, joined.number, gaps)]
+            case Compare():
+                view = self._partner.compare()
+                return [lambda now: dialer.compare(view, now)]
             case Owe() as owe:
                 self._partner.owe(owe)
                 return [dialer.owed]
@@ -299,7 +301,7 @@ class Conversation:
             match effect:
                 case Send(frame):
                     self._outgoing.append(frame)
-                case Integrate() | Owe() | Acknowledge():
+                case Compare() | Integrate() | Owe() | Acknowledge():
                     self._count(effect)
                     self._work.append(effect)
                 case Welcomed():
@@ -327,7 +329,7 @@ class Conversation:
         if self._on_progress is not None:
             self._on_progress(self.progress)
 
-    def _count(self, effect: Integrate | Owe | Acknowledge) -> None:
+    def _count(self, effect: Compare | Integrate | Owe | Acknowledge) -> None:
         progress = self.progress
         match effect:
             case Integrate(entries=entries):

@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from crdt_sync.limits import INTEGER_EXACT_MAX, REASON_LENGTH_MAX, RETRY_AFTER_MS_MAX
+from crdt_sync.limits import INTEGER_EXACT_MAX, REASON_LENGTH_MAX, RECONCILE_OPEN_RANGES_MAX, RETRY_AFTER_MS_MAX
 from crdt_sync.protocol import messages as m
 
 numbers = st.integers(0, INTEGER_EXACT_MAX) | st.integers(0, 30)
@@ -10,6 +10,7 @@ sixteen = st.binary(min_size=16, max_size=16)
 flags = st.booleans()
 records = st.from_regex(r"\A[a-z][a-z0-9_-]{0,47}/[A-Za-z0-9._~-]{1,79}\Z")
 state_vectors = st.binary(min_size=1, max_size=40)
+columns = st.binary(max_size=60)
 updates = st.binary(min_size=1, max_size=300)
 reasons = st.text(st.characters(exclude_categories=["Cs"]), max_size=REASON_LENGTH_MAX)
 tokens = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=200)
@@ -47,7 +48,7 @@ STRATEGIES = {
     m.Have: (numbers, numbers),
     m.Push: (numbers, _rows(m.PushEntry, records, updates, least=1)),
     m.Ack: (numbers, st.none() | numbers, st.lists(verdicts, min_size=1, max_size=6).map(tuple)),
-    m.Inventory: (numbers, _rows(m.InventoryEntry, records, sixteen), flags),
+    m.Ranges: (st.integers(0, RECONCILE_OPEN_RANGES_MAX), columns, columns, columns),
     m.ReceiptRequest: (numbers,),
     m.Receipt: (numbers, numbers, numbers, st.binary(min_size=32, max_size=32)),
     m.Presence: (_rows(m.PresenceEntry, records, actors),),
@@ -55,5 +56,5 @@ STRATEGIES = {
     m.Pong: (numbers,),
     m.Bye: (codes, reasons, retries),
 }
-for message, columns in STRATEGIES.items():
-    st.register_type_strategy(message, st.builds(message, *columns))
+for message, parts in STRATEGIES.items():
+    st.register_type_strategy(message, st.builds(message, *parts))

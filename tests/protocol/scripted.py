@@ -6,7 +6,8 @@ from crdt_sync.protocol import codec
 from crdt_sync.protocol.acceptor import Acceptor
 from crdt_sync.protocol.dialer import Dialer
 from crdt_sync.protocol.effects import Effect, Send
-from crdt_sync.protocol.messages import Hello, Message, Resume, Welcome
+from crdt_sync.protocol.messages import Hello, Message, Ranges, Resume, Welcome
+from crdt_sync.protocol.reconcile import Index, Reconciler, View, decode, encode
 from crdt_sync.protocol.source import Change, Diff, LogUpdate, Outgoing
 
 US = "customers/us"
@@ -71,8 +72,8 @@ class ScriptedOutbox:
     def state_vector(self, record: str) -> bytes:
         return b"\x01\x02\x02" if record in self.held else b"\x00"
 
-    def inventory(self, after: str, limit: int) -> Sequence[tuple[str, bytes]]:
-        return [(record, self.held[record]) for record in sorted(self.held) if record > after][:limit]
+    def view(self) -> View:
+        return Index(sorted(self.held.items())).pin()
 
     def outbox(self, after: str, limit: int) -> Sequence[Outgoing]:
         return [Outgoing(record, self.edits[record]) for record in sorted(self.edits) if record > after][:limit]
@@ -80,6 +81,23 @@ class ScriptedOutbox:
     def outgoing(self, record: str) -> tuple[Outgoing, Diff] | None:
         edit = self.edits.get(record)
         return None if edit is None else (Outgoing(record, edit), Diff(b"update %d" % edit, b"\x01\x02\x02"))
+
+
+class Side:
+    """The other side of a comparison, over what `held` says."""
+
+    def __init__(self, held: dict[str, bytes], *, initiator: bool) -> None:
+        self.run = Reconciler(Index(sorted(held.items())).pin(), initiator)
+
+    def start(self) -> Ranges:
+        return Ranges(*encode(self.run.start()))
+
+    def answer(self, ranges: Message) -> list[Ranges]:
+        """Its next turn, if it has one."""
+        assert isinstance(ranges, Ranges)
+        answer = self.run.receive(decode((ranges.open, ranges.shape, ranges.names, ranges.hashes)))
+        self.run.take()
+        return [] if answer is None else [Ranges(*encode(answer))]
 
 
 def hello(

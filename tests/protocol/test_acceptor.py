@@ -4,13 +4,12 @@ import pytest
 
 from crdt_sync import limits
 from crdt_sync.protocol.acceptor import Refusal
-from crdt_sync.protocol.effects import Accept, Closed, Greeted, ReadInventory
+from crdt_sync.protocol.effects import Accept, Closed, Compare, Greeted
 from crdt_sync.protocol.messages import (
     Ack,
     Bye,
     Changes,
     Have,
-    Inventory,
     Push,
     PushEntry,
     Resume,
@@ -96,21 +95,8 @@ def test_a_partner_that_cannot_resume_is_compared_with(resume, count, compares) 
     session = acceptor(ScriptedLog([(A, b"1")]))
     sent, effects = say(session, hello(resume, count=count))
     assert sent[0].mode == int(compares)
-    assert any(isinstance(effect, ReadInventory) for effect in effects) == compares
+    assert any(isinstance(effect, Compare) for effect in effects) == compares
     assert (session.state is State.COMPARING) == compares
-
-
-def test_after_the_inventory_the_feed_follows_from_the_head_at_the_hello() -> None:
-    log = ScriptedLog([(A, b"1")])
-    session = acceptor(log)
-    say(session, hello(count=1))
-    log.commit(B, b"2")
-    session.inventory([(A, bytes(16)), (B, bytes(16))], more=False, now=0)
-    sent, _ = drain(session)
-    assert [type(message) for message in sent] == [Inventory]
-    sent, _ = say(session, Want(1, ()))
-    listed = [message for message in sent if isinstance(message, Changes)]
-    assert [entry.record for entry in listed[0].entries] == [B]
 
 
 def test_committed_updates_follow_as_they_come_and_share_a_frame() -> None:

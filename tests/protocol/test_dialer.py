@@ -8,15 +8,13 @@ from hypothesis import strategies as st
 
 from crdt_sync import limits
 from crdt_sync.protocol.backoff import Backoff
-from crdt_sync.protocol.effects import Acknowledge, CaughtUp, Closed, Integrate, Owe, Welcomed
+from crdt_sync.protocol.effects import Acknowledge, CaughtUp, Closed, Integrate, Welcomed
 from crdt_sync.protocol.messages import (
     Ack,
     Bye,
     Changes,
     ChangesEntry,
     Have,
-    Inventory,
-    InventoryEntry,
     Push,
     PushEntry,
     Updates,
@@ -102,36 +100,6 @@ def test_a_gap_that_cannot_be_closed_ends_the_session() -> None:
         assert number < 10
     _, effects = drain(session)
     assert [effect.code for effect in effects if isinstance(effect, Closed)] == ["gap"]
-
-
-def test_inventories_are_compared_page_by_page() -> None:
-    ours = {A: b"same" * 4, B: b"ours" * 4, "customers/bb": b"only" * 4, C: b"late" * 4}
-    session = dialer(ScriptedOutbox(ours))
-    page = (InventoryEntry(A, b"same" * 4), InventoryEntry(B, b"diff" * 4), InventoryEntry("customers/bbb", bytes(16)))
-    sent, effects = say(session, welcome(mode=1), Inventory(1, page, True))
-    assert sent == [Want(1, (WantEntry(B, b"\x01\x02\x02"), WantEntry("customers/bbb", b"\x00")))]
-    assert [effect for effect in effects if isinstance(effect, Owe)] == [Owe(("customers/bb",))]
-    sent, effects = say(session, Inventory(2, (InventoryEntry("customers/d", bytes(16)),), False))
-    assert sent == [Want(2, (WantEntry("customers/d", b"\x00"),))]
-    assert effects == [Owe((C,))]
-    assert session.state is State.CATCHING_UP
-    _, effects = say(session, Updates(1, None, True, (UpdatesEntry(B, b"u", VECTOR),)))
-    assert integrates(effects)[0].owe
-
-
-@pytest.mark.parametrize(
-    "pages",
-    [
-        [Inventory(1, (InventoryEntry(B, bytes(16)), InventoryEntry(A, bytes(16))), False)],
-        [Inventory(1, (InventoryEntry(B, bytes(16)),), True), Inventory(2, (InventoryEntry(A, bytes(16)),), False)],
-        [Inventory(1, (), True)],
-    ],
-)
-def test_an_inventory_out_of_order_or_without_end_ends_the_session(pages) -> None:
-    session = dialer(ScriptedOutbox())
-    sent, _ = say(session, welcome(mode=1), *pages)
-    assert session.closed
-    assert isinstance(sent[-1], Bye)
 
 
 def test_what_the_partner_lacks_is_pushed_in_one_frame_and_pushed_again_when_edited_meanwhile() -> None:

@@ -13,8 +13,6 @@ from crdt_sync.protocol.messages import (
     ChangesEntry,
     Have,
     Hello,
-    Inventory,
-    InventoryEntry,
     Message,
     Ping,
     Pong,
@@ -22,6 +20,7 @@ from crdt_sync.protocol.messages import (
     PresenceEntry,
     Push,
     PushEntry,
+    Ranges,
     Receipt,
     ReceiptRequest,
     Resume,
@@ -49,7 +48,7 @@ UPDATES = Updates(0, None, True, (UpdatesEntry(RECORD, b"u", b""),))
 HAVE = Have(9, 100)
 PUSH = Push(1, (PushEntry(RECORD, b"u"),))
 ACK = Ack(1, None, (Verdict(ACCEPTED, 5),))
-INVENTORY = Inventory(1, (InventoryEntry(RECORD, ID),), False)
+RANGES = Ranges(1, b"\1\1\0", b"", b"")
 RECEIPT_REQUEST = ReceiptRequest(1)
 RECEIPT = Receipt(1, 9, 3, ID + ID)
 PRESENCE = Presence((PresenceEntry(RECORD, "anna"),))
@@ -64,7 +63,7 @@ SAMPLES = (
     HAVE,
     PUSH,
     ACK,
-    INVENTORY,
+    RANGES,
     RECEIPT_REQUEST,
     RECEIPT,
     PRESENCE,
@@ -85,6 +84,7 @@ STATE_VECTORS = (
 )
 OPTIONAL_STATE_VECTORS = [b"", *STATE_VECTORS[0]], STATE_VECTORS[1][1:]
 UPDATE = [b"u", bytes(limits.UPDATE_BYTES_MAX)], [b"", bytes(limits.UPDATE_BYTES_MAX + 1), "u", None]
+COLUMNS = [b"", bytes(262_112)], [bytes(262_113), bytearray(), "", None]
 REASONS = ["", "ü" * limits.REASON_LENGTH_MAX], ["x" * (limits.REASON_LENGTH_MAX + 1), "\ud800", b"", None]
 
 FIELDS = [
@@ -114,8 +114,10 @@ FIELDS = [
     (PUSH, "number", *NUMBERS),
     (ACK, "number", *NUMBERS),
     (ACK, "cursor", *OPTIONAL),
-    (INVENTORY, "page", *NUMBERS),
-    (INVENTORY, "more", *FLAGS),
+    (RANGES, "open", [0, 17_408], [-1, 17_409, True, 1.0, None]),
+    (RANGES, "shape", *COLUMNS),
+    (RANGES, "names", *COLUMNS),
+    (RANGES, "hashes", *COLUMNS),
     (RECEIPT_REQUEST, "number", *NUMBERS),
     (RECEIPT, "number", *NUMBERS),
     (RECEIPT, "head", *NUMBERS),
@@ -140,7 +142,6 @@ ENTRIES = [  # message, its list, limits of its length, and both sides of each c
     ),
     (PUSH, "entries", 1, 512, [("record", *RECORDS), ("update", *UPDATE)]),
     (ACK, "verdicts", 1, 512, [("seq", *NUMBERS)]),
-    (INVENTORY, "entries", 0, 512, [("record", *RECORDS), ("digest", *SIXTEEN)]),
     (PRESENCE, "entries", 0, 64, [("record", *RECORDS), ("actor", ["a", "ü" * 64], ["", "a" * 65, b"a", None])]),
 ]
 

@@ -7,10 +7,21 @@ from collections.abc import Callable, Sequence
 from crdt_sync import limits
 from crdt_sync.errors import StoreCorrupt
 from crdt_sync.protocol.dialer import Dialer
-from crdt_sync.protocol.effects import Acknowledge, CaughtUp, Closed, Integrate, Owe, ReceiptArrived, Send, Welcomed
+from crdt_sync.protocol.effects import (
+    Acknowledge,
+    CaughtUp,
+    Closed,
+    Compare,
+    Integrate,
+    Owe,
+    ReceiptArrived,
+    Send,
+    Welcomed,
+)
 from crdt_sync.protocol.messages import Receipt
 from crdt_sync.records import Integrator
 from crdt_sync.replica import Event, Replica, StoreSource
+from crdt_sync.replica.index import UNKNOWN_TO_ACCEPTOR, StoreIndex
 from crdt_sync.replica.partner import Partner
 from crdt_sync.replica.receipts import refresh_digests
 from crdt_sync.storage.memory import MemoryStore
@@ -101,10 +112,9 @@ class MemoryRelay:
             case effects.Commit(number, changes):
                 batch = Batch(changes=tuple(_change(change, now) for change in changes))
                 self.hub.committed(number, self.store.commit([batch])[0].seqs, now)
-            case effects.ReadDigests(session, after, limit):
+            case effects.PinIndex(session):
                 refresh_digests(self.store)
-                entries = [(record, digest or bytes(16)) for record, digest in self.store.digests(after, limit)]
-                self.hub.digests(session, entries, len(entries) == limit, now)
+                self.hub.pinned(session, StoreIndex(self.store, UNKNOWN_TO_ACCEPTOR).pin(), now)
             case effects.MakeReceipt(session, number):
                 refresh_digests(self.store)
                 root = self.store.root()
@@ -137,7 +147,6 @@ class Line:
         self.bytes = 0
         self.session, self._downstream = relay.connect()
         self._upstream: deque[bytes] = deque()
-        replica.refresh_digests()
         self.dialer = Dialer(
             self.partner,
             resume=self.partner.resume,
@@ -201,6 +210,8 @@ class Line:
                     self.partner.welcomed(effect)
                 case Integrate(number=number):
                     self.dialer.integrated(number, self.partner.integrate(effect), now)
+                case Compare():
+                    self.dialer.compare(self.partner.compare(), now)
                 case Owe():
                     self.partner.owe(effect)
                     self.dialer.owed(now)

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 from operator import attrgetter
 
+from crdt_sync import limits
 from crdt_sync.limits import (
-    RECONCILE_FAN_OUT,
-    RECONCILE_LEAF_RECORDS,
+    RECONCILE_HEAD_BYTES,
     RECONCILE_LISTED_RECORDS_MAX,
     RECONCILE_LISTED_RECORDS_TARGET,
     RECONCILE_OPEN_RANGES_MAX,
@@ -22,7 +22,7 @@ from crdt_sync.protocol.reconcile.bounds import shared_length
 from crdt_sync.protocol.reconcile.choice import Choice
 from crdt_sync.protocol.reconcile.fingerprint import fingerprint
 from crdt_sync.protocol.reconcile.messages import Answer, Equal, Item, Listing, Print, Reply, Split
-from crdt_sync.protocol.reconcile.packing import HASH_BYTES, HEAD_BYTES, answer_bytes
+from crdt_sync.protocol.reconcile.packing import HASH_BYTES, answer_bytes
 from crdt_sync.protocol.reconcile.run import Asked, AskedKind, Compare, Continuing, Owed, Replying, Run, Todo, Wanted
 
 _FIXED_BYTES = 512  # of a listing or reply, beside its records: numbers, first names and `through`
@@ -31,7 +31,7 @@ _WHOLE_RECORDS = 512  # an answer with no more is not cut in two but waits for t
 
 def opening(run: Run) -> tuple[Answer, ...]:
     """The first message: prints of everything."""
-    parts = RECONCILE_FAN_OUT if run.view.aggregate("", None)[0] > RECONCILE_LEAF_RECORDS else 1
+    parts = limits.RECONCILE_FAN_OUT if run.view.aggregate("", None)[0] > limits.RECONCILE_LEAF_RECORDS else 1
     split, asked = _split(run, "", None, parts)
     run.asked = asked
     return (split,)
@@ -64,7 +64,7 @@ class _Composing:
 
     def __init__(self, run: Run, frame_bytes: int) -> None:
         self._run = run
-        self._room = frame_bytes - HEAD_BYTES
+        self._room = frame_bytes - RECONCILE_HEAD_BYTES
         self._choice = Choice(run.todo, run.different_share, frame_bytes)
         self.answers: list[Answer] = []
         self.todo: deque[Todo] = deque(run.todo)

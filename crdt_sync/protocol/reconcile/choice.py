@@ -3,14 +3,14 @@
 from collections.abc import Iterable
 from math import isqrt
 
-from crdt_sync.limits import RECONCILE_FAN_OUT, RECONCILE_LEAF_RECORDS
+from crdt_sync import limits
 from crdt_sync.protocol.reconcile.run import Compare, Todo
 
 ITEM_BYTES = 44  # a record id, front coded, and its digest
 PRINT_BYTES = 20  # a count, a fingerprint and a short bound
 _ROUND_WORTH = 1.25  # a list may cost a quarter more than a split, which costs a round
-_ALWAYS_LISTED_RECORDS = RECONCILE_LEAF_RECORDS // 4
-_LEVELS_BYTES_PER_RECORD = 2 * PRINT_BYTES / RECONCILE_LEAF_RECORDS  # splits on all levels, down to half a leaf
+_ALWAYS_LISTED_RECORDS = limits.RECONCILE_LEAF_RECORDS // 4
+_LEVELS_BYTES_PER_RECORD = 2 * PRINT_BYTES / limits.RECONCILE_LEAF_RECORDS  # splits on all levels, down to half a leaf
 
 
 class Choice:
@@ -21,7 +21,7 @@ class Choice:
     """
 
     def __init__(self, todo: Iterable[Todo], different_share: float, frame_bytes: int) -> None:
-        leaves = [leaf for leaf in todo if isinstance(leaf, Compare) and leaf.ours <= RECONCILE_LEAF_RECORDS]
+        leaves = [leaf for leaf in todo if isinstance(leaf, Compare) and leaf.ours <= limits.RECONCILE_LEAF_RECORDS]
         different = [leaf for leaf in leaves if not leaf.equal]
         self._crowded = sum(leaf.ours for leaf in different) * ITEM_BYTES > frame_bytes
         self._share = different_share
@@ -35,15 +35,15 @@ class Choice:
 
         As long as the lists of all leaves fit the frame, they save a round. Beyond that they would cost rounds.
         """
-        if ours <= _ALWAYS_LISTED_RECORDS or (ours <= RECONCILE_LEAF_RECORDS and not self._crowded):
+        if ours <= _ALWAYS_LISTED_RECORDS or (ours <= limits.RECONCILE_LEAF_RECORDS and not self._crowded):
             return 0
         share = max(self._share, abs(ours - theirs) / max(ours, theirs))
-        if ours <= RECONCILE_LEAF_RECORDS:
+        if ours <= limits.RECONCILE_LEAF_RECORDS:
             parts = isqrt(2 * ours)  # where the prints cost about as much as the list of the one part that differs
             splits = parts * PRINT_BYTES + _expected(theirs, theirs / parts, share)
         else:
-            parts = RECONCILE_FAN_OUT
-            splits = theirs * _LEVELS_BYTES_PER_RECORD + _expected(theirs, RECONCILE_LEAF_RECORDS, share)
+            parts = limits.RECONCILE_FAN_OUT
+            splits = theirs * _LEVELS_BYTES_PER_RECORD + _expected(theirs, limits.RECONCILE_LEAF_RECORDS, share)
         return 0 if ours * ITEM_BYTES <= _ROUND_WORTH * splits else parts
 
 

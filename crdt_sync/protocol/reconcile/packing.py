@@ -14,6 +14,7 @@ from crdt_sync.errors import ProtocolViolation
 from crdt_sync.ids import RECORD_LENGTH_MAX
 from crdt_sync.limits import (
     FRAME_BYTES_TARGET,
+    RECONCILE_HEAD_BYTES,
     RECONCILE_LISTED_RECORDS_MAX,
     RECONCILE_OPEN_RANGES_MAX,
     RECONCILE_PARTS_MAX,
@@ -25,7 +26,6 @@ from crdt_sync.protocol.reconcile.messages import Answer, Equal, Item, Listing, 
 Packed = tuple[int, bytes, bytes, bytes]
 
 FIELDS = 4
-HEAD_BYTES = 32  # the CBOR around the columns, with room for a message type and its fields
 HASH_BYTES = 16
 _EQUAL, _SPLIT, _LISTING, _REPLY = range(4)
 _NUMBER_BYTES_MAX = 4  # RECONCILE_RECORDS_MAX and everything else fit
@@ -49,7 +49,7 @@ def decode(packed: object) -> Ranges:
 
 def packed_bytes(packed: Packed) -> int:
     """The size of a message on the wire, at most."""
-    return HEAD_BYTES + sum(map(len, packed[1:]))
+    return RECONCILE_HEAD_BYTES + sum(map(len, packed[1:]))
 
 
 def answer_bytes(answer: Answer) -> int:
@@ -133,7 +133,7 @@ def _decode(packed: object) -> Ranges:
     open_ranges, *columns = packed
     if any(type(column) is not bytes for column in columns):
         raise ValueError("ranges: a column is not a byte string")
-    if HEAD_BYTES + sum(map(len, columns)) > FRAME_BYTES_TARGET:
+    if RECONCILE_HEAD_BYTES + sum(map(len, columns)) > FRAME_BYTES_TARGET:
         raise ValueError(f"ranges: has more than {FRAME_BYTES_TARGET} bytes")
     reader = _Reader(*columns)
     answers: list[Answer] = []

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from crdt_sync import limits
 from crdt_sync.errors import ProtocolViolation
-from crdt_sync.limits import FRAME_BYTES_TARGET, RECONCILE_FRAME_BYTES_MIN
+from crdt_sync.limits import FRAME_BYTES_TARGET, RECONCILE_FRAME_BYTES_MIN, RECONCILE_HEAD_BYTES
 from crdt_sync.protocol.reconcile import Ranges, decode, encode
 from crdt_sync.protocol.reconcile.fingerprint import fingerprint
 from crdt_sync.protocol.reconcile.messages import Equal, Item, Listing, Print, Reply, Split
-from crdt_sync.protocol.reconcile.packing import HEAD_BYTES, answer_bytes, packed_bytes
+from crdt_sync.protocol.reconcile.packing import answer_bytes, packed_bytes
 from tests.protocol.reconcile.runs import reconcile, view
 
 ID = bytes(range(16))
@@ -68,13 +68,13 @@ def test_every_message_travels_unchanged(message):
 @given(messages)
 @settings(max_examples=50)
 def test_the_estimate_of_a_size_is_never_too_small(message):
-    assert packed_bytes(encode(message)) <= HEAD_BYTES + sum(map(answer_bytes, message.answers))
+    assert packed_bytes(encode(message)) <= RECONCILE_HEAD_BYTES + sum(map(answer_bytes, message.answers))
 
 
 def test_the_largest_split_fits_the_smallest_frame():
     cuts = tuple(f"{number:03}" + "x" * 125 for number in range(limits.RECONCILE_FAN_OUT - 1))
     split = Split(cuts, (Print(RECORDS, ID),) * limits.RECONCILE_FAN_OUT)
-    assert HEAD_BYTES + answer_bytes(split) <= RECONCILE_FRAME_BYTES_MIN
+    assert RECONCILE_HEAD_BYTES + answer_bytes(split) <= RECONCILE_FRAME_BYTES_MIN
 
 
 def items(count):
@@ -192,7 +192,7 @@ def test_what_does_not_decode(packed):
 
 
 def test_the_size_of_a_message_has_both_sides_of_its_limit():
-    filler = bytes(FRAME_BYTES_TARGET - HEAD_BYTES)
+    filler = bytes(FRAME_BYTES_TARGET - RECONCILE_HEAD_BYTES)
     with pytest.raises(ProtocolViolation, match="left over"):
         decode((0, b"", filler, b""))
     with pytest.raises(ProtocolViolation, match="more than"):

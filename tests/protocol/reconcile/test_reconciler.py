@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crdt_sync import limits
 from crdt_sync.limits import FRAME_BYTES_TARGET, RECONCILE_FRAME_BYTES_MIN, RECONCILE_LEAF_RECORDS
-from crdt_sync.protocol.reconcile import Index, Owed, Reconciler, answering, choice, reconciler
+from crdt_sync.protocol.reconcile import Index, Owed, Reconciler, answering, reconciler
 from tests.protocol.reconcile.runs import assert_learnt, check, reconcile, records, view
 
 ALL = records(6000)
@@ -51,8 +52,8 @@ def test_a_run_does_not_stall_when_little_may_be_open(seed, changed, held):
         patch.setattr(answering, "RECONCILE_OPEN_RANGES_TARGET", 40)
         patch.setattr(answering, "RECONCILE_LISTED_RECORDS_TARGET", 20)
         patch.setattr(answering, "RECONCILE_LISTED_RECORDS_MAX", 25)
-        patch.setattr(choice, "RECONCILE_LEAF_RECORDS", 8)
-        patch.setattr(choice, "RECONCILE_FAN_OUT", 4)
+        patch.setattr(limits, "RECONCILE_LEAF_RECORDS", 8)
+        patch.setattr(limits, "RECONCILE_FAN_OUT", 4)
         patch.setattr(reconciler, "RECONCILE_MESSAGES_FREE", 10_000)
         outcome = check(ours, rng.sample(theirs, int(held * 1000)))
     assert max(message.open for message in outcome.messages) <= 40 + 4 * 8
