@@ -25,14 +25,13 @@ def honest() -> Item:
     return Item(f"customers/{os.urandom(8).hex()}", (Writer().write("x"),))
 
 
-async def answers_soon(pool: IntegrationPool) -> None:
-    """Within what a worker's start takes where other tests keep every processor busy, and far from any time-out.
-
-    That a running relay answers within a second is checked in `test_processes.py`, device to device.
-    """
+async def answers_within_a_second(pool: IntegrationPool) -> None:
+    """The promise of a pool whose spare is warm; how long a process takes to start is the machine's affair."""
+    if pool._spare is not None:
+        await asyncio.shield(pool._spare)
     begun = time.monotonic()
     assert codes(await pool.integrate([honest()], None)) == [["accepted"]]
-    assert time.monotonic() - begun < 4
+    assert time.monotonic() - begun < 1
 
 
 @pytest.mark.parametrize("order", [b"!hang", b"!crash", b"!exit", b"!bomb"])
@@ -51,7 +50,7 @@ def test_an_update_that_kills_the_worker_is_poison_and_its_neighbours_are_accept
         assert codes(results) == [["accepted"], ["accepted", "poison", "accepted"], ["accepted"], ["accepted"]]
         assert results[1].snapshot is not None
         assert (pool.kills, pool.poisoned, pool.restarts) == (2, 1, 2)
-        await answers_soon(pool)
+        await answers_within_a_second(pool)
 
     run_scenario(scenario)
 
@@ -133,7 +132,7 @@ def test_an_answer_that_is_none_kills_the_worker_and_is_asked_for_again(
         items = [honest(), Item(ANNA, (order,)), honest()]
         assert codes(await pool.integrate(items, None)) == [["accepted"], ["retry"], ["accepted"]]
         assert pool.poisoned == 0
-        await answers_soon(pool)
+        await answers_within_a_second(pool)
 
     run_scenario(scenario)
 
@@ -168,7 +167,7 @@ def test_a_cancelled_batch_leaves_a_pool_that_answers(run_scenario: RunScenario,
         with pytest.raises(asyncio.CancelledError):
             await batch
         assert not pool.cached(ANNA)
-        await answers_soon(pool)
+        await answers_within_a_second(pool)
 
     run_scenario(scenario)
 
@@ -204,7 +203,7 @@ def test_known_hostile_updates_are_refused_or_harmless_and_harm_no_neighbour(
             results = await pool.integrate([neighbours[0], Item(record, (update,)), neighbours[1]], None)
             assert codes(results)[0] == codes(results)[2] == ["accepted"]
             assert len(codes(results)[1]) == 1
-            await answers_soon(pool)
+            await answers_within_a_second(pool)
 
     run_scenario(scenario)
 
@@ -225,6 +224,6 @@ def test_hostile_updates_that_get_past_the_gate_are_survived_too(
             outcomes.append(results[1].verdicts[0].code)
         assert outcomes.count("poison") == pool.poisoned >= 6
         assert pool.kills >= 2 * pool.poisoned
-        await answers_soon(pool)
+        await answers_within_a_second(pool)
 
     run_scenario(scenario)
