@@ -23,10 +23,10 @@ from crdt_sync.limits import FRAME_BYTES_MAX, HANDSHAKE_TIMEOUT_US
 from crdt_sync.protocol import SUBPROTOCOL
 from crdt_sync.protocol.acceptor import Authorise, Refusal
 from crdt_sync.protocol.messages import Hello, VerdictCode
+from crdt_sync.runtime.hosting.engine import Engine
+from crdt_sync.runtime.hosting.link import CLOSE_TIMEOUT_S, SEND_TIMEOUT_S, DeviceLink
 from crdt_sync.storage.lmdb import LmdbStore
 from relay.control import ControlServer
-from relay.engine import Engine
-from relay.link import CLOSE_TIMEOUT_S, SEND_TIMEOUT_S, DeviceLink
 from relay.observability import Metrics, ObservabilityServer, Readings, application
 from relay.settings import Settings
 

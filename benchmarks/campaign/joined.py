@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from crdt_sync import limits
 from crdt_sync.errors import StoreCorrupt, StoreError
 from crdt_sync.protocol import effects as asked
+from crdt_sync.protocol import hub
 from crdt_sync.protocol.dialer import Dialer
+from crdt_sync.protocol.hub import Hub, Integrated
 from crdt_sync.records import Integrator
 from crdt_sync.replica import Replica, StoreSource
 from crdt_sync.replica.index import UNKNOWN_TO_ACCEPTOR, StoreIndex
 from crdt_sync.replica.partner import Partner
 from crdt_sync.replica.receipts import refresh_digests
 from crdt_sync.storage.port import Batch, Change, Store
-from relay import hub
-from relay.hub import Hub, Integrated
 
 URL = "ws://relay:8765"
 _STEPS_MAX = 10_000

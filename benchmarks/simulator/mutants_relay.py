@@ -7,14 +7,14 @@ from benchmarks.simulator.mutants import Mutant
 from benchmarks.simulator.worker import Pool
 from crdt_sync.errors import LogCompacted
 from crdt_sync.protocol.acceptor import Acceptor
+from crdt_sync.protocol.hub import Forget, Hub
 from crdt_sync.protocol.messages import PAGE_COMPARED, Verdict, VerdictCode
 from crdt_sync.protocol.source import LogUpdate
 from crdt_sync.protocol.states import State
 from crdt_sync.replica.index import StoreIndex
 from crdt_sync.replica.source import StoreSource
+from crdt_sync.runtime.hosting.uncommitted import Uncommitted
 from crdt_sync.storage.memory import MemoryStore
-from relay.hub import Forget, Hub
-from relay.uncommitted import Uncommitted
 
 Method = Callable[..., Any]
 _DISK = {"relay_disk_fails": 0.2, "cut": 0.05}

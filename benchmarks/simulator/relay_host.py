@@ -1,4 +1,4 @@
-"""The relay on virtual time: mirrors `relay.engine.Engine`, effect for effect, around the real hub and gate."""
+"""The relay on virtual time: mirrors `runtime.hosting.engine.Engine` around the real hub and gate."""
 
 import random
 from collections.abc import Callable, Generator, Sequence
@@ -10,10 +10,7 @@ from benchmarks.simulator.worker import Pool
 from benchmarks.simulator.writer import Writer
 from crdt_sync import limits
 from crdt_sync.errors import StoreError
-from crdt_sync.replica import StoreSource
-from crdt_sync.replica.index import UNKNOWN_TO_ACCEPTOR, StoreIndex
-from crdt_sync.storage.port import Batch, Change, Committed
-from relay.hub import (
+from crdt_sync.protocol.hub import (
     Commit,
     Deliver,
     Forget,
@@ -25,9 +22,12 @@ from relay.hub import (
     PinIndex,
     StoredUpdates,
 )
-from relay.tails import Tails
-from relay.uncommitted import Uncommitted
-from relay.worker.values import Item
+from crdt_sync.replica import StoreSource
+from crdt_sync.replica.index import UNKNOWN_TO_ACCEPTOR, StoreIndex
+from crdt_sync.runtime.hosting.tails import Tails
+from crdt_sync.runtime.hosting.uncommitted import Uncommitted
+from crdt_sync.runtime.worker.values import Item
+from crdt_sync.storage.port import Batch, Change, Committed
 
 RefreshProcess = Generator["int | Turn", None, "StoreError | None"]
 

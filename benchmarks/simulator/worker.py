@@ -1,6 +1,6 @@
 """The integration worker in one thread: the real plan and the real gate, with the process and its pipe left out.
 
-Mirrors `relay.worker.pool.IntegrationPool` and `relay.worker.service.Service`: what is loaded, evicted, forgotten,
+Mirrors `runtime.worker.pool.IntegrationPool` and `runtime.worker.service.Service`: what is loaded, evicted, forgotten,
 and what a death in mid-batch means. A killed worker is replaced by an empty one.
 """
 
@@ -11,10 +11,10 @@ from benchmarks.simulator.scheduler import Scheduler, Turn
 from crdt_sync.errors import StoreError, UpdateRefused
 from crdt_sync.records import digest_of
 from crdt_sync.records.integrate import Integrator
-from relay.worker.pipe import UNREADABLE
-from relay.worker.plan import STORED, Plan, PoisonMemory, Request
-from relay.worker.progress import Mark
-from relay.worker.values import Item, RecordDigest, Result, Verdict
+from crdt_sync.runtime.worker.pipe import UNREADABLE
+from crdt_sync.runtime.worker.plan import STORED, Plan, PoisonMemory, Request
+from crdt_sync.runtime.worker.progress import Mark
+from crdt_sync.runtime.worker.values import Item, RecordDigest, Result, Verdict
 
 Work = Generator["int | Turn", None, list[Result]]
 Digesting = Generator["int | Turn", None, list[RecordDigest | None]]

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from crdt_sync import Address, Replica, keep_syncing
+from crdt_sync.runtime.worker.process import WorkerProcess
 from relay import running
 from relay.server import Relay
 from relay.settings import Settings
-from relay.worker.process import WorkerProcess
 
 
 def say(**words: Any) -> None:

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from crdt_sync.limits import INTEGRATION_UPDATES_MAX
 from crdt_sync.protocol import VERSIONS, codec
+from crdt_sync.protocol.hub import Commit, Deliver, Forget, Hub, HubEffect, Integrate, Integrated
 from crdt_sync.protocol.messages import Ack, Hello, Push, PushEntry, VerdictCode
 from crdt_sync.protocol.source import Change, Diff, LogUpdate
-from relay.hub import Commit, Deliver, Forget, Hub, HubEffect, Integrate, Integrated
 
 ENOUGH = INTEGRATION_UPDATES_MAX // 2  # updates that are worth a batch beside the one under way
 

@@ -17,11 +17,11 @@ from crdt_sync import Address, Replica, bundled_schema
 from crdt_sync.errors import Rejected, StoreCorrupt, StoreFailed
 from crdt_sync.protocol.messages import Receipt, ReceiptRequest, VerdictCode
 from crdt_sync.runtime import conversation, sync_once
+from crdt_sync.runtime.hosting import health
+from crdt_sync.runtime.worker.process import WorkerUnavailable
 from crdt_sync.storage.lmdb import environment
 from crdt_sync.storage.memory import MemoryStore
-from relay import health
 from relay.server import Relay
-from relay.worker.process import WorkerUnavailable
 
 from .devices import Device, eventually, running, seen, stored_markers, update
 

@@ -110,7 +110,7 @@ def test_under_load_nothing_acknowledged_is_lost_and_the_restart_resumes(tmp_pat
 
 
 def test_stuck_devices_do_not_hold_it_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("relay.link.CLOSE_TIMEOUT_S", 0.3)
+    monkeypatch.setattr("crdt_sync.runtime.hosting.link.CLOSE_TIMEOUT_S", 0.3)
     monkeypatch.setattr(server, "CLOSE_TIMEOUT_S", 0.3)
 
     async def scenario() -> None:

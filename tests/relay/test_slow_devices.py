@@ -17,7 +17,7 @@ SLACK_BYTES = 1024 * 1024  # one frame of the batch size, its neighbours, and ro
 
 @pytest.fixture(autouse=True)
 def small_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("relay.link.BUFFER_BYTES", BUFFER_BYTES)
+    monkeypatch.setattr("crdt_sync.runtime.hosting.link.BUFFER_BYTES", BUFFER_BYTES)
 
 
 def unsent(relay: Relay) -> int:
@@ -89,7 +89,7 @@ def test_a_device_that_asks_and_never_reads_the_answers_is_not_read_either(tmp_p
 def test_presence_is_not_piled_up_for_a_device_that_does_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("relay.engine._PRESENCE_EVERY_S", 0.0)
+    monkeypatch.setattr("crdt_sync.runtime.hosting.engine._PRESENCE_EVERY_S", 0.0)
 
     async def scenario() -> None:
         async with running(tmp_path) as relay:

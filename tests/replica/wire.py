@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from crdt_sync import limits
 from crdt_sync.errors import StoreCorrupt
+from crdt_sync.protocol import hub as effects
 from crdt_sync.protocol.dialer import Dialer
 from crdt_sync.protocol.effects import (
     Acknowledge,
@@ -18,6 +19,7 @@ from crdt_sync.protocol.effects import (
     Send,
     Welcomed,
 )
+from crdt_sync.protocol.hub import Hub, Integrated
 from crdt_sync.protocol.messages import Receipt
 from crdt_sync.records import Integrator
 from crdt_sync.replica import Event, Replica, StoreSource
@@ -26,8 +28,6 @@ from crdt_sync.replica.partner import Partner
 from crdt_sync.replica.receipts import refresh_digests
 from crdt_sync.storage.memory import MemoryStore
 from crdt_sync.storage.port import Batch, Change
-from relay import hub as effects
-from relay.hub import Hub, Integrated
 
 URL = "ws://relay:8765"
 _DOCUMENTS_MAX = 256

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 from crdt_sync import limits
 from crdt_sync.errors import StoreError
-from relay.worker import pipe
-from relay.worker.plan import STORED, Plan, PoisonMemory, Request
-from relay.worker.process import WorkerDied, WorkerProcess, WorkerUnavailable
-from relay.worker.values import Item, RecordDigest, Result
+from crdt_sync.runtime.worker import pipe
+from crdt_sync.runtime.worker.plan import STORED, Plan, PoisonMemory, Request
+from crdt_sync.runtime.worker.process import WorkerDied, WorkerProcess, WorkerUnavailable
+from crdt_sync.runtime.worker.values import Item, RecordDigest, Result
 
 _STARTS_MAX = 3
 _TURNS_TO_SEND = 2  # of the event loop, until the next call has made its request and the loop has written it

@@ -10,14 +10,14 @@ from collections.abc import Callable
 import structlog
 
 from crdt_sync.errors import CrdtSyncError, StoreCorrupt, StoreError, StoreFailed
+from crdt_sync.runtime.worker.pool import IntegrationPool
+from crdt_sync.runtime.worker.process import WorkerUnavailable
+from crdt_sync.runtime.worker.values import Item
 from crdt_sync.storage.port import Batch, Store
-from relay.worker.pool import IntegrationPool
-from relay.worker.process import WorkerUnavailable
-from relay.worker.values import Item
 
 _PROBE_EVERY_S = 1.0
 _PROBE = [Item("probe/probe", (b"\x00\x00",))]  # an empty update of a record that is never stored
-_log = structlog.get_logger("relay")
+_log = structlog.get_logger("crdt_sync.hosting")
 
 
 class Health:

@@ -9,10 +9,10 @@ import pytest
 
 from crdt_sync import limits
 from crdt_sync.errors import StoreCorrupt
-from relay.worker import process
-from relay.worker.pool import IntegrationPool
-from relay.worker.process import WorkerUnavailable
-from relay.worker.values import Item
+from crdt_sync.runtime.worker import process
+from crdt_sync.runtime.worker.pool import IntegrationPool
+from crdt_sync.runtime.worker.process import WorkerUnavailable
+from crdt_sync.runtime.worker.values import Item
 
 from .conftest import RunScenario, Shelf, Writer, codes
 

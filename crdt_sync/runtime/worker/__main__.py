@@ -1,12 +1,12 @@
-"""The worker process: `python -m relay.worker PROGRESS_DESCRIPTOR`, started by `relay.worker.process` only."""
+"""The worker process: `python -m crdt_sync.runtime.worker PROGRESS_DESCRIPTOR`, started by `process.py` only."""
 
 import sys
 
 from crdt_sync import limits
 from crdt_sync.records.integrate import Integrator
-from relay.worker.confine import confine
-from relay.worker.progress import Progress
-from relay.worker.service import Service, run
+from crdt_sync.runtime.worker.confine import confine
+from crdt_sync.runtime.worker.progress import Progress
+from crdt_sync.runtime.worker.service import Service, run
 
 
 def main() -> None:

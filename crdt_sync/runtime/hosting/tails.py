@@ -7,7 +7,7 @@ snapshot comes a little later, which is harmless.
 from collections.abc import Callable, Iterable
 
 from crdt_sync import limits
-from relay.hub import StoredUpdates
+from crdt_sync.protocol.hub import StoredUpdates
 
 _RECORDS_MAX = 32_768  # about 4 MB; beyond it everything is read again
 

@@ -3,8 +3,8 @@
 from collections import Counter
 
 from crdt_sync.limits import TAIL_UPDATES_MAX
-from relay.hub import StoredUpdates
-from relay.tails import Tails
+from crdt_sync.protocol.hub import StoredUpdates
+from crdt_sync.runtime.hosting.tails import Tails
 
 
 def stored(record: str, updates: int, snapshot: bytes | None = None) -> StoredUpdates:

@@ -17,13 +17,13 @@ from websockets.exceptions import ConnectionClosed
 
 from crdt_sync.limits import FRAME_BYTES_MAX, HELLO_BYTES_MAX
 from crdt_sync.protocol.effects import Closed
-from relay.engine import Engine
+from crdt_sync.runtime.hosting.engine import Engine
 
 SEND_TIMEOUT_S = 60.0
 CLOSE_TIMEOUT_S = 2.0
 BUFFER_BYTES = 256 * 1024
 _UNREMARKABLE = frozenset({"done", "connection_lost", "going_away"})
-_log = structlog.get_logger("relay")
+_log = structlog.get_logger("crdt_sync.hosting")
 
 
 class DeviceLink:

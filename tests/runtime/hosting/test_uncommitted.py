@@ -1,7 +1,7 @@
 """What is on its way to the disk is found by the worker, until it is stored or given up with an earlier commit."""
 
-from relay.hub import StoredUpdates
-from relay.uncommitted import Uncommitted
+from crdt_sync.protocol.hub import StoredUpdates
+from crdt_sync.runtime.hosting.uncommitted import Uncommitted
 
 US = "customers/us"
 

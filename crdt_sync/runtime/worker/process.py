@@ -11,8 +11,8 @@ from typing import Self
 import crdt_sync
 from crdt_sync import limits
 from crdt_sync.errors import CrdtSyncError
-from relay.worker import pipe
-from relay.worker.progress import Mark, Progress, create_shared
+from crdt_sync.runtime.worker import pipe
+from crdt_sync.runtime.worker.progress import Mark, Progress, create_shared
 
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 _TICK_US = 1_000_000 // _TICKS_PER_SECOND
@@ -41,7 +41,7 @@ def worker_command() -> list[str]:
 
     `-P` keeps the working directory out of the module path: nothing there is to be run by chance.
     """
-    return [sys.executable, "-P", "-m", "relay.worker"]
+    return [sys.executable, "-P", "-m", "crdt_sync.runtime.worker"]
 
 
 def worker_environment() -> dict[str, str]:

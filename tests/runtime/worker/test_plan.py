@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crdt_sync import limits
-from relay.worker.plan import Plan, PoisonMemory, Request
-from relay.worker.progress import LOADING, Mark
-from relay.worker.values import ACCEPTED_NEW, Item, Result
+from crdt_sync.runtime.worker.plan import Plan, PoisonMemory, Request
+from crdt_sync.runtime.worker.progress import LOADING, Mark
+from crdt_sync.runtime.worker.values import ACCEPTED_NEW, Item, Result
 
 KILLER = b"killer"
 

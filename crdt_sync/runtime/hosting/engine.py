@@ -24,12 +24,7 @@ from crdt_sync import limits
 from crdt_sync.errors import CrdtSyncError, StoreCorrupt, StoreError
 from crdt_sync.protocol.acceptor import Authorise
 from crdt_sync.protocol.effects import Closed
-from crdt_sync.replica import StoreSource
-from crdt_sync.replica.index import UNKNOWN_TO_ACCEPTOR, StoreIndex
-from crdt_sync.storage.port import Batch, Change, Committed, Store
-from crdt_sync.storage.writer import GroupWriter
-from relay.health import Health
-from relay.hub import (
+from crdt_sync.protocol.hub import (
     Commit,
     Deliver,
     Forget,
@@ -42,19 +37,24 @@ from relay.hub import (
     PinIndex,
     StoredUpdates,
 )
-from relay.observability import Metrics
-from relay.tails import Tails
-from relay.uncommitted import Uncommitted
-from relay.worker.pool import IntegrationPool
-from relay.worker.process import WorkerUnavailable
-from relay.worker.values import Item
+from crdt_sync.replica import StoreSource
+from crdt_sync.replica.index import UNKNOWN_TO_ACCEPTOR, StoreIndex
+from crdt_sync.runtime.hosting.health import Health
+from crdt_sync.runtime.hosting.meter import Counts, Meter
+from crdt_sync.runtime.hosting.tails import Tails
+from crdt_sync.runtime.hosting.uncommitted import Uncommitted
+from crdt_sync.runtime.worker.pool import IntegrationPool
+from crdt_sync.runtime.worker.process import WorkerUnavailable
+from crdt_sync.runtime.worker.values import Item
+from crdt_sync.storage.port import Batch, Change, Committed, Store
+from crdt_sync.storage.writer import GroupWriter
 
 _STALE_PER_COMMIT = 2048
 _DIGEST_ROUNDS_MAX = 64  # while others keep writing, a receipt is of a moment that never comes
 _PRESENCE_EVERY_S = 0.1
 _RETRY_US = 5_000_000
 _ASKED_MAX = 8  # receipts and the like under way for one session
-_log = structlog.get_logger("relay")
+_log = structlog.get_logger("crdt_sync.hosting")
 
 
 class Link(Protocol):
@@ -93,10 +93,10 @@ class Engine:
         authorise: Authorise,
         wall_clock: Callable[[], int],
         sessions_max: int = limits.SESSIONS_MAX,
-        metrics: Metrics | None = None,
+        metrics: Meter | None = None,
     ) -> None:
         self.store = store
-        self.metrics = metrics or Metrics()
+        self.metrics = metrics or Counts()
         self.source = StoreSource(store, self._corrupt)
         self.source.followed_max = store.head()
         self._tails = Tails(self._tail)

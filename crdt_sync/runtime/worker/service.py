@@ -11,8 +11,8 @@ from crdt_sync import limits
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.records.document import Document
 from crdt_sync.records.integrate import Integrator, Verdict
-from relay.worker import pipe
-from relay.worker.progress import LOADING, Progress
+from crdt_sync.runtime.worker import pipe
+from crdt_sync.runtime.worker.progress import LOADING, Progress
 
 _ACCEPTED: Final = "accepted"
 

@@ -1,7 +1,7 @@
 """Integration of foreign updates in a process that may be killed at any moment.
 
 The network process never builds a CRDT document: hostile bytes can crash, hang or bloat whoever integrates them.
-`pool.IntegrationPool` is its handle; `python -m relay.worker` is the process behind it.
+`pool.IntegrationPool` is its handle; `python -m crdt_sync.runtime.worker` is the process behind it.
 
     values      what goes in and comes out: items, verdicts, results, digests
     pipe        the frames between the two processes, decoded as strictly as bytes from a stranger

@@ -21,7 +21,7 @@ from typing import Any, Final, cast
 import cbor2
 
 from crdt_sync import limits
-from relay.worker.values import ACCEPTED_KNOWN, ACCEPTED_NEW, RecordDigest, Result, Verdict
+from crdt_sync.runtime.worker.values import ACCEPTED_KNOWN, ACCEPTED_NEW, RecordDigest, Result, Verdict
 
 VERSION: Final = 1
 INTEGRATE: Final = 0

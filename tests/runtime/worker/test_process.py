@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from crdt_sync import limits
-from relay.worker import process
-from relay.worker.process import WorkerProcess
-from relay.worker.progress import LOADING, Mark, Progress, create_shared
+from crdt_sync.runtime.worker import process
+from crdt_sync.runtime.worker.process import WorkerProcess
+from crdt_sync.runtime.worker.progress import LOADING, Mark, Progress, create_shared
 
 
 def with_worker(scenario: Callable[[WorkerProcess], Awaitable[None]]) -> None:
@@ -64,7 +64,7 @@ def test_ctrl_c_does_not_reach_a_worker() -> None:
 def test_a_worker_dies_with_its_parent(tmp_path: Path) -> None:
     program = (
         "import asyncio, os, sys\n"
-        "from relay.worker.process import WorkerProcess\n"
+        "from crdt_sync.runtime.worker.process import WorkerProcess\n"
         "async def main():\n"
         "    worker = await WorkerProcess.start()\n"
         "    print(worker.pid, flush=True)\n"

@@ -9,9 +9,9 @@ from typing import Any
 import pycrdt
 import pytest
 
-from relay.worker import process
-from relay.worker.pool import IntegrationPool
-from relay.worker.values import Item, Result
+from crdt_sync.runtime.worker import process
+from crdt_sync.runtime.worker.pool import IntegrationPool
+from crdt_sync.runtime.worker.values import Item, Result
 
 ROGUE = Path(__file__).with_name("rogue_worker.py")
 

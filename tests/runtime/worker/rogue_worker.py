@@ -15,10 +15,10 @@ from typing import Any
 import pycrdt
 
 from crdt_sync.records.integrate import Integration, Integrator
-from relay.worker import pipe
-from relay.worker.confine import confine
-from relay.worker.progress import Progress
-from relay.worker.service import Service, run
+from crdt_sync.runtime.worker import pipe
+from crdt_sync.runtime.worker.confine import confine
+from crdt_sync.runtime.worker.progress import Progress
+from crdt_sync.runtime.worker.service import Service, run
 
 
 class RogueIntegrator(Integrator):

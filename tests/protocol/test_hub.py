@@ -1,8 +1,8 @@
 """The hub by itself: what is answered when, whatever the worker and the disk say."""
 
 from crdt_sync.protocol import codec
+from crdt_sync.protocol.hub import Commit, Deliver, Forget, Hangup, Hub, Integrate, Integrated
 from crdt_sync.protocol.messages import Ack, Bye, Hello, Message, Push, PushEntry, Updates, Verdict, VerdictCode
-from relay.hub import Commit, Deliver, Forget, Hangup, Hub, Integrate, Integrated
 from tests.protocol.scripted import ScriptedLog
 
 A, B = "customers/a", "customers/b"

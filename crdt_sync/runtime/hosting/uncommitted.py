@@ -7,7 +7,7 @@ integrated upon, and acknowledged, and is stored nowhere.
 
 from collections.abc import Sequence
 
-from relay.hub import StoredUpdates
+from crdt_sync.protocol.hub import StoredUpdates
 
 
 class Uncommitted:

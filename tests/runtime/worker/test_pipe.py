@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crdt_sync import limits
-from relay.worker import pipe
-from relay.worker.values import ACCEPTED_KNOWN, ACCEPTED_NEW, Result, Verdict
+from crdt_sync.runtime.worker import pipe
+from crdt_sync.runtime.worker.values import ACCEPTED_KNOWN, ACCEPTED_NEW, Result, Verdict
 
 VECTOR = b"\x01\x01\x05"
 

@@ -20,9 +20,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from crdt_sync import limits
-from relay.worker.pipe import UNREADABLE
-from relay.worker.progress import LOADING, Mark
-from relay.worker.values import ACCEPTED, POISON, RETRY, Item, Result, Verdict
+from crdt_sync.runtime.worker.pipe import UNREADABLE
+from crdt_sync.runtime.worker.progress import LOADING, Mark
+from crdt_sync.runtime.worker.values import ACCEPTED, POISON, RETRY, Item, Result, Verdict
 
 _DEATHS_MAX: Final = 3
 _UNEXPLAINED_MAX: Final = 6  # deaths without a mark in one batch: something else is wrong, and everything left waits
