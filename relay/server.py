@@ -48,6 +48,7 @@ class Relay:
         server: Server,
         websockets: set[ServerConnection],
         observed: ObservabilityServer | None,
+        metrics: Metrics,
     ) -> None:
         self.settings = settings
         self.store = store
@@ -59,7 +60,7 @@ class Relay:
         self._control: ControlServer | None = None
         self._started_at = time.time()
         self._readings = Readings()
-        engine.metrics.read_with(self._read)
+        metrics.read_with(self._read)
 
     @classmethod
     async def start(
@@ -71,17 +72,18 @@ class Relay:
         """
         certificate = _tls(settings)
         store = store or open_store(settings.data)
-        engine = Engine(store, _authoriser(settings), _wall_clock, settings.sessions_max, Metrics())
+        metrics = Metrics()
+        engine = Engine(store, _authoriser(settings), _wall_clock, settings.sessions_max, metrics)
         async with contextlib.AsyncExitStack() as started:
             started.push_async_callback(engine.stop, 0, 0.0)
             await engine.start()
-            observed = await _observe(settings, engine)
+            observed = await _observe(settings, engine, metrics)
             if observed is not None:
                 started.push_async_callback(observed.stop)
             websockets: set[ServerConnection] = set()
             server = await _listen(settings, engine, certificate, send_timeout_s, websockets)
             started.callback(server.close)
-            relay = cls(settings, store, engine, server, websockets, observed)
+            relay = cls(settings, store, engine, server, websockets, observed, metrics)
             relay._control = await ControlServer.start(
                 store.path, {"status": relay._status, "backup": relay._backup, "compact": relay._compact}
             )
@@ -192,10 +194,10 @@ def open_store(data: Path) -> LmdbStore:
         return LmdbStore.open(data, create=True)
 
 
-async def _observe(settings: Settings, engine: Engine) -> ObservabilityServer | None:
+async def _observe(settings: Settings, engine: Engine, metrics: Metrics) -> ObservabilityServer | None:
     if not settings.metrics:
         return None
-    app = application(engine.metrics, engine.unready)
+    app = application(metrics, engine.unready)
     return await ObservabilityServer.start(settings.metrics_host, settings.metrics_port, app)
 
 
