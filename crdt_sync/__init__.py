@@ -6,7 +6,7 @@ The names here are the public API; everything else may change between minor vers
 from crdt_sync.errors import CrdtSyncError
 from crdt_sync.records import Schema, bundled_schema, load_schema
 from crdt_sync.replica import Replica
-from crdt_sync.runtime import Address, compare, keep_syncing, sync, sync_once
+from crdt_sync.runtime import Address, compare, compare_once, keep_syncing, keep_syncing_forever, sync, sync_once
 
 __all__ = [
     "Address",
@@ -15,7 +15,9 @@ __all__ = [
     "Schema",
     "bundled_schema",
     "compare",
+    "compare_once",
     "keep_syncing",
+    "keep_syncing_forever",
     "load_schema",
     "sync",
     "sync_once",

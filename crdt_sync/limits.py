@@ -78,6 +78,10 @@ TABLE_JSON_BYTES_MAX = 256 * MIB  # one JSON document, read as a whole; about 2 
 TABLE_SHEET_BYTES_MAX = 1024 * MIB  # one workbook unpacked, summed over its parts: a full sheet has about 400 MiB
 TABLE_FAILURES_KEPT_MAX = 10_000  # row errors listed in one report; the others are counted
 
+# --- device to device ----------------------------------------------------------------------------------------
+LISTENER_SESSIONS_MAX = 64  # a warehouse's devices; what a relay is for begins beyond that
+PARTNERS_MAX = 64  # for whom outboxes are kept; whoever was longest away is compared with when it comes back
+
 # --- relay ---------------------------------------------------------------------------------------------------
 SESSIONS_MAX = 10_000
 INTEGRATION_UPDATES_MAX = 512  # updates of one batch to the integration worker: one full push, 15 ms of work

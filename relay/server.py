@@ -3,28 +3,21 @@
 import asyncio
 import contextlib
 import hmac
-import http
-import logging
 import os
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import structlog
-from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.http11 import Request, Response
-from websockets.protocol import State
-from websockets.typing import Origin, Subprotocol
 
 from crdt_sync.errors import InvalidSettings, StoreError, StoreMissing, UsageError
-from crdt_sync.limits import FRAME_BYTES_MAX, HANDSHAKE_TIMEOUT_US
-from crdt_sync.protocol import SUBPROTOCOL
 from crdt_sync.protocol.acceptor import Authorise, Refusal
 from crdt_sync.protocol.messages import Hello, VerdictCode
 from crdt_sync.runtime.hosting.engine import Engine
-from crdt_sync.runtime.hosting.link import CLOSE_TIMEOUT_S, SEND_TIMEOUT_S, DeviceLink
+from crdt_sync.runtime.hosting.link import SEND_TIMEOUT_S
+from crdt_sync.runtime.hosting.serving import Port
 from crdt_sync.storage.lmdb import LmdbStore
 from relay.control import ControlServer
 from relay.observability import Metrics, ObservabilityServer, Readings, application
@@ -32,8 +25,6 @@ from relay.settings import Settings
 
 _RESTART_RETRY_US = 2_000_000
 _GRACE_S = 4.0  # for the disk, at a shutdown; what is not stored by then is sent again by its device
-_QUEUED_FRAMES = 4  # per device, read from the socket and not looked at yet
-_STRANGERS_MAX = 256  # connections beyond the devices allowed, so that those hear why they are turned away
 _log = structlog.get_logger("relay")
 
 
@@ -45,17 +36,14 @@ class Relay:
         settings: Settings,
         store: LmdbStore,
         engine: Engine,
-        server: Server,
-        websockets: set[ServerConnection],
+        port: Port,
         observed: ObservabilityServer | None,
         metrics: Metrics,
     ) -> None:
         self.settings = settings
         self.store = store
         self.engine = engine
-        self._server = server
-        self._websockets = websockets
-        self._port = int(next(iter(server.sockets)).getsockname()[1])
+        self._port = port
         self._observed = observed
         self._control: ControlServer | None = None
         self._started_at = time.time()
@@ -75,15 +63,25 @@ class Relay:
         metrics = Metrics()
         engine = Engine(store, _authoriser(settings), _wall_clock, settings.sessions_max, metrics)
         async with contextlib.AsyncExitStack() as started:
+            started.callback(store.close)
             started.push_async_callback(engine.stop, 0, 0.0)
             await engine.start()
             observed = await _observe(settings, engine, metrics)
             if observed is not None:
                 started.push_async_callback(observed.stop)
-            websockets: set[ServerConnection] = set()
-            server = await _listen(settings, engine, certificate, send_timeout_s, websockets)
-            started.callback(server.close)
-            relay = cls(settings, store, engine, server, websockets, observed, metrics)
+            port = await Port.open(
+                engine,
+                settings.host,
+                settings.port,
+                certificate=certificate,
+                # Without a token, what keeps other people out is that they are not on this machine, but a web page
+                # that somebody opens here is. Browsers say where a page comes from; devices do not.
+                browsers=settings.token is not None,
+                sessions_max=settings.sessions_max,
+                send_timeout_s=send_timeout_s,
+            )
+            started.callback(port.close)
+            relay = cls(settings, store, engine, port, observed, metrics)
             relay._control = await ControlServer.start(
                 store.path, {"status": relay._status, "backup": relay._backup, "compact": relay._compact}
             )
@@ -93,7 +91,7 @@ class Relay:
     @property
     def port(self) -> int:
         """The port that the relay listens on."""
-        return self._port
+        return self._port.number
 
     @property
     def url(self) -> str:
@@ -109,28 +107,14 @@ class Relay:
 
     async def stop(self) -> None:
         """Take no more, put everything taken on disk and acknowledge it, say bye, and release the store."""
-        self._server.close(close_connections=False)
+        self._port.close()
         if self._control is not None:
             await self._control.stop()
         await self.engine.stop(_RESTART_RETRY_US, _GRACE_S)
-        await self._close_links()
+        await asyncio.to_thread(self.store.close)  # which waits for a backup under way
+        await self._port.wait_closed()
         if self._observed is not None:
             await self._observed.stop()
-
-    async def _close_links(self) -> None:
-        """Wait until every device has taken its bye, then cut off those that have not."""
-        self._cut_off(lambda websocket: websocket.state is State.CONNECTING)
-        try:
-            async with asyncio.timeout(CLOSE_TIMEOUT_S + 0.5):
-                await self._server.wait_closed()
-        except TimeoutError:
-            self._cut_off(lambda _: True)
-            await self._server.wait_closed()
-
-    def _cut_off(self, chosen: Callable[[ServerConnection], bool]) -> None:
-        for websocket in list(self._websockets):
-            if chosen(websocket):
-                websocket.transport.abort()
 
     # --- what the operator sees ------------------------------------------------------------------------------
 
@@ -199,74 +183,6 @@ async def _observe(settings: Settings, engine: Engine, metrics: Metrics) -> Obse
         return None
     app = application(metrics, engine.unready)
     return await ObservabilityServer.start(settings.metrics_host, settings.metrics_port, app)
-
-
-class _Websocket(ServerConnection):
-    """A connection that is known from its first byte on, so that it can be cut off before it says a word."""
-
-    known: ClassVar[set[ServerConnection]]
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """See `asyncio.Protocol`."""
-        self.known.add(self)
-        super().connection_made(transport)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """See `asyncio.Protocol`."""
-        self.known.discard(self)
-        super().connection_lost(exc)
-
-
-async def _listen(
-    settings: Settings,
-    engine: Engine,
-    certificate: ssl.SSLContext | None,
-    send_timeout_s: float,
-    websockets: set[ServerConnection],
-) -> Server:
-    class Websocket(_Websocket):
-        known = websockets
-
-    async def handle(websocket: ServerConnection) -> None:
-        await DeviceLink(websocket, engine, send_timeout_s).read()
-
-    def turn_away(websocket: ServerConnection, _: Request) -> Response | None:
-        if len(websockets) <= settings.sessions_max + _STRANGERS_MAX:
-            return None
-        return websocket.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, "The relay serves as many as it may.\n")
-
-    # What strangers do to the port is no event of ours; what a session does is logged where it happens.
-    quiet = logging.getLogger("relay.websockets")
-    quiet.setLevel(logging.CRITICAL)
-    # Without a token, what keeps other people out is that they are not on this machine, but a web page that somebody
-    # opens here is. Browsers say where a page comes from; devices do not.
-    origins: list[Origin | None] | None = [None] if settings.token is None else None
-    try:
-        return await serve(
-            handle,
-            settings.host,
-            settings.port,
-            create_connection=Websocket,
-            origins=origins,
-            process_request=turn_away,
-            subprotocols=[Subprotocol(SUBPROTOCOL)],
-            ssl=certificate,
-            ssl_handshake_timeout=HANDSHAKE_TIMEOUT_US / 1e6 if certificate else None,
-            compression=None,
-            max_size=FRAME_BYTES_MAX,
-            max_queue=_QUEUED_FRAMES,
-            open_timeout=HANDSHAKE_TIMEOUT_US / 1e6,
-            ping_interval=None,
-            close_timeout=CLOSE_TIMEOUT_S,
-            server_header=None,
-            logger=quiet,
-            reuse_address=True,
-        )
-    except OSError as error:
-        raise InvalidSettings(
-            f"cannot listen on {settings.host}:{settings.port}: {os.strerror(error.errno or 0)}",
-            "Choose another address with --host or --port, or stop the program that uses this one.",
-        ) from error
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:

@@ -9,7 +9,6 @@ Secrets are never printed: they show as `**********`.
 """
 
 import difflib
-import ipaddress
 import os
 import stat
 import tomllib
@@ -28,6 +27,7 @@ from pydantic_settings import (
 
 from crdt_sync import limits
 from crdt_sync.errors import InvalidSettings
+from crdt_sync.runtime.network import is_loopback
 
 ENVIRONMENT_PREFIX: Final = "CRDT_RELAY_"
 TOKEN_LENGTH_MIN: Final = 16  # characters; shorter ones can be guessed
@@ -142,14 +142,6 @@ def load(flags: Mapping[str, object] | None = None, file: Path | None = None) ->
         values["token"] = _read_token(Path(str(values["token_file"])).expanduser())
         sources["token"] = f"token_file {values['token_file']}"
     return _validated(values, sources)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach `host`; names other than localhost are taken to be reachable."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _validated(values: dict[str, Any], sources: dict[str, str]) -> Settings:

@@ -13,7 +13,7 @@ from rich.text import Text
 from crdt_sync.cli import sharing
 from crdt_sync.cli.output import Output
 from crdt_sync.cli.safe_text import one_line
-from crdt_sync.errors import RemoteError
+from crdt_sync.errors import CrdtSyncError
 from crdt_sync.replica import Replica
 from crdt_sync.runtime import Address, Progress, keep_syncing_forever
 
@@ -52,7 +52,7 @@ class Watched:
         if progress.caught_up:
             self.problem = ""
 
-    def failed(self, error: RemoteError, delay_s: float) -> None:
+    def failed(self, error: CrdtSyncError, delay_s: float) -> None:
         """A session ended; the next attempt follows."""
         self.state, self.problem, self.retry_at = "offline", error.message, time.monotonic() + delay_s
 

@@ -40,7 +40,7 @@ VERDICTS = {
     "retry": VerdictCode.RETRY,
 }
 _INTEGRATIONS_MAX = 2  # one that the worker is at, and one that waits for it
-_RETRY = Verdict(VerdictCode.RETRY, reason="the relay could not store it now; it will be sent again")
+_RETRY = Verdict(VerdictCode.RETRY, reason="it could not be stored now; it will be sent again")
 
 
 # --- effects -------------------------------------------------------------------------------------------------
@@ -223,11 +223,15 @@ class Hub:
         effects, self._effects = self._effects, []
         return effects
 
-    def connect(self, now: int) -> int:
-        """A link was opened; returns the number of its session."""
+    def connect(self, now: int, authorise: Authorise | None = None) -> int:
+        """A link was opened; returns the number of its session. `authorise` is for this one alone."""
         self._last_session += 1
         session = self._last_session
-        self._clients[session] = _Client(Acceptor(self._source, self._admit, self._wall_clock, now))
+
+        def admit(hello: Hello) -> Refusal | None:
+            return self._unwelcome() or (authorise or self._authorise)(hello)
+
+        self._clients[session] = _Client(Acceptor(self._source, admit, self._wall_clock, now))
         return session
 
     def receive(self, session: int, frame: bytes, now: int) -> None:
@@ -379,12 +383,13 @@ class Hub:
 
     # --- parts -----------------------------------------------------------------------------------------------
 
-    def _admit(self, hello: Hello) -> Refusal | None:
+    def _unwelcome(self) -> Refusal | None:
+        """Why nobody at all can be let in now."""
         if self._closing is not None:
             return Refusal(*self._closing)
         if len(self._clients) > self._sessions_max:
-            return Refusal("too_many_sessions", "the relay serves as many devices as it may; try later", 30_000_000)
-        return self._authorise(hello)
+            return Refusal("too_many_sessions", "as many devices are served as may be; try later", 30_000_000)
+        return None
 
     def _collect(self, session: int, client: _Client, now: int) -> None:
         """Turn a session's effects into the hub's."""

@@ -1,16 +1,16 @@
 """Updates of a partner: through the gate, into the store, with the cursor, in one commit."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from crdt_sync import limits
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.protocol.messages import UpdatesEntry
-from crdt_sync.records import Integrator
+from crdt_sync.records import Integration, Integrator
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.replica.views import encode_view
-from crdt_sync.storage.port import Batch, Change, OutboxEntry, Peer, Store
+from crdt_sync.storage.port import Batch, Change, Head, OutboxEntry, Peer, Store
 
 if TYPE_CHECKING:
     from crdt_sync.replica.replica import Replica
@@ -20,11 +20,17 @@ _UNREADABLE_MAX = 1000  # named; there is none as long as relays check what they
 
 
 def integrate(
-    replica: "Replica", entries: Sequence[UpdatesEntry], origin: bytes, peers: tuple[Peer, ...], owe_to: bytes | None
+    replica: "Replica",
+    entries: Sequence[UpdatesEntry],
+    origin: bytes,
+    peers: tuple[Peer, ...],
+    owe_to: bytes | None,
+    refused_before: Mapping[str, str],
 ) -> tuple[list[tuple[str, bytes]], list[str]]:
     """Integrate `entries` and store what is new. Returns the gaps (record, our state vector) and what changed.
 
-    `peers` are cursors, which are not stored where there are gaps.
+    `peers` are cursors, which are not stored where there are gaps. `refused_before` names records of which the same
+    partner sent updates that were refused before they came here, and why.
     """
     store = replica.store
     integrator = Integrator(documents_max=1)  # every record is loaded once per call: nothing to keep
@@ -32,11 +38,10 @@ def integrate(
     for entry in entries:
         grouped.setdefault(entry.record, []).append(entry.update)
     theirs = {entry.record: readable(entry.state_vector) for entry in entries if entry.state_vector}
-    now = replica.wall_clock()
     gaps: dict[str, bytes] = {}
     changes: list[Change] = []
     outbox: list[tuple[bytes, OutboxEntry]] = []
-    refused: dict[str, str] = {}
+    refused = dict(refused_before)
     for record, updates in grouped.items():
         stored = store.load(record)
         head = stored.head
@@ -51,25 +56,9 @@ def integrate(
             elif verdict.new:
                 fresh.append(update)
         if fresh:
-            document = integrator.document(record)
-            snapshot = fresh[0] if head is None and len(fresh) == 1 else result.snapshot
-            changes.append(
-                Change(
-                    record,
-                    tuple(fresh),
-                    origin,
-                    "",
-                    now,
-                    result.state_vector,
-                    snapshot,
-                    encode_view(document, replica.schema_of(record)),
-                )
-            )
-            for peer in replica.peers_except(origin):
-                known = store.outbox_entry(peer, record)
-                acknowledged = known.acknowledged if known else (head.state_vector if head else vectors.EMPTY)
-                outbox.append((peer, OutboxEntry(record, acknowledged, replica.next_edit())))
-            _watch_writer(replica, head.state_vector if head else vectors.EMPTY, result.state_vector)
+            changes.append(changed(replica, integrator, record, head, fresh, result, origin))
+            outbox += owed(replica, record, head, {origin})
+            watch_writer(replica, head.state_vector if head else vectors.EMPTY, result.state_vector)
         if owe_to and head is not None:
             outbox.append((owe_to, OutboxEntry(record, theirs.get(record, vectors.EMPTY), replica.next_edit())))
     if gaps:
@@ -78,6 +67,41 @@ def integrate(
     if changes or peers or outbox or meta:
         store.commit([Batch(changes=tuple(changes), peers=peers, outbox=tuple(outbox), meta=meta)])
     return list(gaps.items()), [change.record for change in changes]
+
+
+def changed(
+    replica: "Replica",
+    integrator: Integrator,
+    record: str,
+    head: Head | None,
+    fresh: Sequence[bytes],
+    result: Integration,
+    origin: bytes,
+) -> Change:
+    """What to store of a record that took `fresh` updates; `head` is where it stood before."""
+    document = integrator.document(record)
+    return Change(
+        record,
+        tuple(fresh),
+        origin,
+        "",
+        replica.wall_clock(),
+        result.state_vector,
+        fresh[0] if head is None and len(fresh) == 1 else result.snapshot,
+        encode_view(document, replica.schema_of(record)),
+    )
+
+
+def owed(
+    replica: "Replica", record: str, head: Head | None, origins: Collection[bytes]
+) -> list[tuple[bytes, OutboxEntry]]:
+    """The outbox entries for a change of a record: for every partner but one that all of it came from."""
+    entries = []
+    for peer in replica.peers_except(next(iter(origins)) if len(origins) == 1 else None):
+        known = replica.store.outbox_entry(peer, record)
+        acknowledged = known.acknowledged if known else (head.state_vector if head else vectors.EMPTY)
+        entries.append((peer, OutboxEntry(record, acknowledged, replica.next_edit())))
+    return entries
 
 
 def unreadable(store: Store) -> dict[str, str]:
@@ -103,7 +127,7 @@ def readable(state_vector: bytes) -> bytes:
         return vectors.EMPTY
 
 
-def _watch_writer(replica: "Replica", before: bytes, after: bytes) -> None:
+def watch_writer(replica: "Replica", before: bytes, after: bytes) -> None:
     """A partner that knows more of our writer id than we do proves a second life under it: take a new one."""
     writer = replica.current_writer
     if writer is not None and vectors.decode(after).get(writer, 0) > vectors.decode(before).get(writer, 0):

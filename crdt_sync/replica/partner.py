@@ -9,11 +9,13 @@ Invariants:
    change that makes it grow, and shrinks only on the partner's word.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from crdt_sync import limits
 from crdt_sync.errors import StoreFailed, StoreFull
 from crdt_sync.ids import EPOCH_BYTES
 from crdt_sync.protocol.effects import Acknowledge, Integrate, Owe, Pushed, Welcomed
@@ -33,14 +35,18 @@ _RESTAMPS_MAX = 3  # a record is stamped again this often before its refusal is 
 
 
 class Partner:
-    """One partner of `replica`, reached at `url`; the dialing session's source and the host's hands."""
+    """One partner of `replica`, reached at `url`; the dialing session's source and the host's hands.
 
-    def __init__(self, replica: "Replica", url: str) -> None:
+    `device` is the partner's replica id where it is another device, which may be at another address each time; a
+    relay is known by its address, and whoever answers there takes the place of the one before.
+    """
+
+    def __init__(self, replica: "Replica", url: str, device: bytes | None = None) -> None:
         self._replica = replica
         self._store = replica.store
         self.url = url
-        known = [peer for peer in self._store.peers() if peer.url == url]
-        self._peer = max(known, key=lambda peer: peer.last_seen) if known else None
+        self._is_device = device is not None
+        self._peer = self._store.peer(device) if device else self._latest_at(url)
         self.id = self._peer.replica if self._peer else b""
         self._epoch = self._peer.epoch if self._peer else b""
         self._restamped: dict[str, int] = {}
@@ -97,18 +103,18 @@ class Partner:
     def welcomed(self, effect: Welcomed) -> None:
         """The partner told who it is. From now on, changes are noted in its outbox.
 
-        Whoever answered at this address before is gone: nothing is kept for it any more, and should it come back,
-        all is compared. Where nothing is compared now, all that is held was edited since hello, which announced
-        an empty replica: the partner lacks it. What was refused for its stamps is tried again, now that the
-        clocks were compared.
+        Whoever answered at this address before is gone, as is whoever was away longest where there are too many:
+        nothing is kept for it any more, and should it come back, all is compared. Where nothing is compared now, all
+        that is held was edited since hello, which announced an empty replica: the partner lacks it. What was refused
+        for its stamps is tried again, now that the clocks were compared.
         """
         self.id = effect.replica
         self._epoch = effect.epoch
         with self._replica.lock:
             unseen = self._peer is None and not effect.comparing
-            gone = [peer for peer in self._store.peers() if peer.url == self.url and peer.replica != self.id]
+            gone = self._replaced()
             self._replica.meet(self.id)
-            self._replica.correct_clock(effect.clock_offset_us)
+            self._replica.correct_clock(effect.clock_offset_us, by_relay=not self._is_device)
             outbox = [*(self._unseen() if unseen else ()), *self._refused_for_stamps()]
             if not outbox and not gone:
                 return
@@ -125,6 +131,20 @@ class Partner:
             finally:  # a commit that raised may be found whole
                 kept = {peer.replica for peer in self._store.peers() if peer.url}
                 self._replica.part(peer.replica for peer in gone if peer.replica not in kept)
+
+    def _latest_at(self, url: str) -> Peer | None:
+        known = [peer for peer in self._store.peers() if peer.url == url]
+        return max(known, key=lambda peer: peer.last_seen) if known else None
+
+    def _replaced(self) -> list[Peer]:
+        """Who was at this address before, unless it is a device, which goes elsewhere; and who was away too long."""
+        others = sorted(
+            (peer for peer in self._store.peers() if peer.url and peer.replica != self.id),
+            key=lambda peer: peer.last_seen,
+            reverse=True,
+        )
+        kept = [peer for peer in others if self._is_device or peer.url != self.url][: limits.PARTNERS_MAX - 1]
+        return [peer for peer in others if peer not in kept]
 
     def _unseen(self) -> list[OutboxEntry]:
         records = self._store.records("", self._store.count())
@@ -143,11 +163,13 @@ class Partner:
             self._replica.refresh_digests()
         return StoreIndex(self._store, UNKNOWN_TO_DIALER).pin()
 
-    def integrate(self, effect: Integrate) -> Sequence[tuple[str, bytes]]:
-        """Carry out `Integrate`; returns the gaps for `Dialer.integrated`."""
+    def integrate(
+        self, effect: Integrate, refused: Mapping[str, str] = MappingProxyType({})
+    ) -> Sequence[tuple[str, bytes]]:
+        """Carry out `Integrate`; returns the gaps for `Dialer.integrated`. `refused`: see `Replica.integrate`."""
         before = self._peer
         gaps = self._replica.integrate(
-            effect.entries, self.id, peers=self._standing(effect.cursor), owe_to=self.id if effect.owe else None
+            effect.entries, self.id, self._standing(effect.cursor), self.id if effect.owe else None, refused
         )
         self._gapped.difference_update(entry.record for entry in effect.entries)
         self._gapped.update(record for record, _ in gaps)

@@ -14,7 +14,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +39,7 @@ from crdt_sync.storage.port import Batch, Peer, Store
 _log = logging.getLogger(__name__)
 _SCHEMA = "schema/"
 _PAGE = 1000
+_CLOCK_OF_RELAY = "clock_of_relay"  # meta: there once a relay has told its time
 _CLOCK_OFFSET_US_MIN = 1_000_000  # smaller differences are the network's, not the clock's
 
 
@@ -347,13 +348,24 @@ class Replica:
         self._last_edit = max(self._last_edit + 1, self.wall_clock())
         return self._last_edit
 
-    def correct_clock(self, offset_us: int) -> None:
-        """Take over a partner's time where it differs by more than a network would explain."""
+    def correct_clock(self, offset_us: int, *, by_relay: bool) -> None:
+        """Take over a partner's time where it differs by more than a network would explain.
+
+        Another device's counts as long as no relay has told its own.
+        """
         offset = offset_us if abs(offset_us) >= _CLOCK_OFFSET_US_MIN else 0
         with self.lock:
+            known = self.store.meta(_CLOCK_OF_RELAY) is not None
+            if known and not by_relay:
+                return
+            meta: dict[str, bytes | None] = {}
             if offset != self.clock.offset:
                 self.clock.correct(offset)
-                self.store.commit([Batch(meta={"clock_offset": offset.to_bytes(8, "big", signed=True)})])
+                meta["clock_offset"] = offset.to_bytes(8, "big", signed=True)
+            if by_relay and not known:
+                meta[_CLOCK_OF_RELAY] = b"1"
+            if meta:
+                self.store.commit([Batch(meta=meta)])
 
     def refresh_digests(self) -> None:
         """Make every digest valid."""
@@ -368,11 +380,19 @@ class Replica:
         return Diff(Document.load(stored.updates).diff(state_vector), stored.head.state_vector)
 
     def integrate(
-        self, entries: Sequence[UpdatesEntry], origin: bytes, peers: tuple[Peer, ...], owe_to: bytes | None
+        self,
+        entries: Sequence[UpdatesEntry],
+        origin: bytes,
+        peers: tuple[Peer, ...],
+        owe_to: bytes | None,
+        refused: Mapping[str, str],
     ) -> Sequence[tuple[str, bytes]]:
-        """Integrate and store updates of a partner in one commit; returns the gaps as (record, our state vector)."""
+        """Integrate and store updates of a partner in one commit; returns the gaps as (record, our state vector).
+
+        `refused` names records with updates that were refused before they came here, and why.
+        """
         with self.lock:
-            gaps, received = integrate(self, entries, origin, peers, owe_to)
+            gaps, received = integrate(self, entries, origin, peers, owe_to, refused)
         self.announce("received", received)
         return gaps
 

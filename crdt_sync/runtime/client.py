@@ -20,6 +20,7 @@ from crdt_sync.replica import Event, Holding, Replica
 from crdt_sync.runtime.conversation import Conversation, Progress
 from crdt_sync.runtime.link import Address
 from crdt_sync.runtime.presence import PresenceBoard
+from crdt_sync.runtime.worker.process import WorkerUnavailable
 
 _COMPARISONS_MAX = 5
 
@@ -69,7 +70,7 @@ async def keep_syncing_forever(
     replica: Replica,
     address: Address,
     on_progress: Callable[[Progress], None] | None = None,
-    on_error: Callable[[RemoteError, float], None] | None = None,
+    on_error: Callable[[CrdtSyncError, float], None] | None = None,
     presence: PresenceBoard | None = None,
 ) -> None:
     """Stay in sync until cancelled, connecting again as often as needed, with growing, jittered delays.
@@ -89,7 +90,7 @@ async def keep_syncing_forever(
         conversation = Conversation(replica, address, progressed, presence)
         try:
             await conversation.run(_for_ever)
-        except RemoteError as error:
+        except (RemoteError, WorkerUnavailable) as error:
             retry_after = conversation.retry_after_us
             if not error.retryable and retry_after is None:
                 raise

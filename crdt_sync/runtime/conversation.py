@@ -6,10 +6,10 @@ keepalive; what queues up meanwhile shares the next commit.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
@@ -41,8 +41,9 @@ from crdt_sync.protocol.effects import (
 from crdt_sync.protocol.messages import Receipt, VerdictCode
 from crdt_sync.replica import Event, Replica
 from crdt_sync.replica.partner import Partner
-from crdt_sync.runtime.link import Address, open_link
+from crdt_sync.runtime.link import Address, Link, open_link
 from crdt_sync.runtime.presence import PresenceBoard
+from crdt_sync.runtime.screening import Screening
 
 AGENT = "crdt-sync"
 _SEND_TIMEOUT_S = 60.0
@@ -73,8 +74,11 @@ class Conversation:
         address: Address,
         on_progress: Callable[[Progress], None] | None = None,
         presence: PresenceBoard | None = None,
+        screening: Screening | None = None,
     ) -> None:
         self.progress = Progress()
+        self._own_screening = Screening(replica) if address.direct and screening is None else None
+        self._screening = screening or self._own_screening
         self._presence = presence
         self._replica = replica
         self._address = address
@@ -104,9 +108,12 @@ class Conversation:
         """
         link = await open_link(self._address)
         try:
+            self._partner = Partner(self._replica, self._address.url, link.replica)
             await self._converse(link, until)
         finally:
-            await link.close()
+            await link.connection.close()
+            if self._own_screening is not None:
+                await self._own_screening.close()
             self._executor.shutdown(wait=True)
 
     async def settled(self) -> None:
@@ -147,11 +154,11 @@ class Conversation:
 
     # --- tasks -----------------------------------------------------------------------------------------------
 
-    async def _converse(self, link: ClientConnection, until: "Until") -> None:
+    async def _converse(self, link: Link, until: "Until") -> None:
         self._dialer = Dialer(
             self._partner,
             resume=self._partner.resume,
-            token=self._address.token,
+            token=link.token,
             follow=True,
             agent=AGENT,
             wall=self._replica.wall_clock(),
@@ -164,8 +171,8 @@ class Conversation:
         tasks = [
             asyncio.create_task(work, name=name)
             for name, work in (
-                ("reader", self._read(link)),
-                ("sender", self._send(link)),
+                ("reader", self._read(link.connection)),
+                ("sender", self._send(link.connection)),
                 ("worker", self._carry_out()),
                 ("timer", self._keep_time()),
                 ("until", _awaited(until(self))),
@@ -176,7 +183,7 @@ class Conversation:
             first = tasks[-1] if tasks[-1] in done else next(iter(done))
             error = first.exception()
             if first is tasks[-1] and error is None:
-                await self._say_bye(link)
+                await self._say_bye(link.connection)
                 return
             if self._closed is not None:
                 raise _as_error(self._closed, self._address.url)
@@ -244,8 +251,8 @@ class Conversation:
         """Commit what the session asks for, in order."""
         while True:
             while self._work:
-                effects = self._take_work()
-                answers = await self._loop.run_in_executor(self._executor, self._commit, effects)
+                effects, refused = await self._screened(self._take_work())
+                answers = await self._loop.run_in_executor(self._executor, self._commit, effects, refused)
                 for answer in answers:
                     answer(self._now())
                 self._pump()
@@ -268,7 +275,19 @@ class Conversation:
             effects.append(self._work.popleft())
         return effects
 
-    def _commit(self, effects: Sequence[Effect]) -> list[Callable[[int], None]]:
+    async def _screened(self, effects: list[Effect]) -> tuple[list[Effect], dict[str, str]]:
+        """The effects without updates that a worker did not survive, or refused, and why: by record."""
+        if self._screening is None or not isinstance(effects[0], Integrate):
+            return effects, {}
+        run = [effect for effect in effects if isinstance(effect, Integrate)]
+        entries = [entry for effect in run for entry in effect.entries]
+        screened = await self._screening.screen(entries, self._address.url)
+        kept = {id(entry) for entry in screened.entries}
+        return [
+            replace(effect, entries=tuple(entry for entry in effect.entries if id(entry) in kept)) for effect in run
+        ], screened.refused
+
+    def _commit(self, effects: Sequence[Effect], refused: Mapping[str, str]) -> list[Callable[[int], None]]:
         """Carry out effects in the commit thread; returns the answers for the loop to give."""
         assert self._dialer is not None
         dialer = self._dialer
@@ -278,7 +297,7 @@ class Conversation:
                 cursors = [effect.cursor for effect in run if effect.cursor is not None]
                 entries = tuple(entry for effect in run for entry in effect.entries)
                 joined = Integrate(run[-1].number, entries, cursors[-1] if cursors else None, run[0].owe)
-                gaps = self._partner.integrate(joined)
+                gaps = self._partner.integrate(joined, refused)
                 answers = [_integrated(dialer, effect.number, ()) for effect in run[:-1]]
                 return [*answers, _integrated(dialer, joined.number, gaps)]
             case Compare():
@@ -354,8 +373,14 @@ class Conversation:
                     await link.send(effect.frame)
 
     def _heard_of(self, events: Sequence[Event]) -> None:
-        """A commit of the replica, in whatever thread: wake the session if there is something to push."""
-        records = [event.record for event in events if event.kind == "edited"]
+        """A commit of the replica, in whatever thread: wake the session if there is something to push.
+
+        Where there are several partners, what came from another one is passed on to this one.
+        """
+        passed_on = bool(self._replica.peers_except(self._partner.id or None))
+        records = [
+            event.record for event in events if event.kind == "edited" or (passed_on and event.kind == "received")
+        ]
         if records:
             with suppress(RuntimeError):  # the loop was closed a moment ago
                 self._loop.call_soon_threadsafe(self._edited, records)

@@ -1,5 +1,10 @@
-"""Websocket links to a partner: how they are opened, and what their failures are called here."""
+"""Websocket links to a partner: how they are opened, and what their failures are called here.
 
+A relay is trusted for its certificate, and told the token. A device is not told it: both prove that they know it.
+"""
+
+import hashlib
+import secrets
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +13,10 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidURI, NegotiationError
 from websockets.typing import Subprotocol
 
-from crdt_sync.errors import Unreachable, UsageError, VersionMismatch
+from crdt_sync.errors import Unauthorized, Unreachable, UsageError, VersionMismatch
 from crdt_sync.limits import FRAME_BYTES_MAX
-from crdt_sync.protocol import SUBPROTOCOL
+from crdt_sync.protocol import SUBPROTOCOL, proof
+from crdt_sync.runtime import certificate
 
 _OPEN_TIMEOUT_S = 10.0
 _CLOSE_TIMEOUT_S = 2.0
@@ -18,11 +24,15 @@ _CLOSE_TIMEOUT_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a partner is and how we prove ourselves. `authorities` is a PEM file to trust for `wss:` links."""
+    """Where a partner is and how we prove ourselves. `authorities` is a PEM file to trust for `wss:` links.
+
+    `direct` is for another device: it must prove that it knows the token too, whatever its certificate.
+    """
 
     url: str
     token: str = ""
     authorities: Path | None = None
+    direct: bool = False
 
     def __post_init__(self) -> None:
         if not self.url.startswith(("ws://", "wss://")):
@@ -33,15 +43,38 @@ class Address:
             raise UsageError("the token is not printable ASCII", "Copy it again from the relay's operator.")
 
 
-async def open_link(address: Address) -> ClientConnection:
-    """Open a link. Raises `Unreachable`, `VersionMismatch`, `UsageError`.
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An open link: its connection, what to say as token, and the partner's replica id where it told it."""
 
-    Keepalive is the session's own, so that the simulator sees it; compression costs 43 kB a connection.
-    """
+    connection: ClientConnection
+    token: str
+    replica: bytes | None = None
+
+
+async def open_link(address: Address) -> Link:
+    """Open a link. Raises `Unreachable`, `VersionMismatch`, `Unauthorized`, `UsageError`."""
+    nonce = secrets.token_bytes(proof.NONCE_BYTES)
+    connection = await _connect(address, {proof.NONCE_HEADER: nonce.hex()} if address.direct else {})
+    if connection.subprotocol != SUBPROTOCOL:  # a server that knows no subprotocols accepts without one
+        await connection.close()
+        raise _mismatch(address)
+    if not address.direct:
+        return Link(connection, address.token)
     try:
-        link = await connect(
+        return _proved(connection, address, nonce)
+    except Unauthorized:
+        await connection.close()
+        raise
+
+
+async def _connect(address: Address, headers: dict[str, str]) -> ClientConnection:
+    """Keepalive is the session's own, so that the simulator sees it; compression costs 43 kB a connection."""
+    try:
+        return await connect(
             address.url,
             subprotocols=[Subprotocol(SUBPROTOCOL)],
+            additional_headers=headers,
             ssl=_context(address),
             compression=None,
             max_size=FRAME_BYTES_MAX,
@@ -64,12 +97,27 @@ async def open_link(address: Address) -> ClientConnection:
     except (OSError, TimeoutError, InvalidHandshake, EOFError) as error:
         raise Unreachable(
             f"cannot reach {address.url}: {_reason(error)}",
-            "Check that the relay runs and the address is right; your edits stay safe here until then.",
+            "Check that it runs and the address is right; your edits stay safe here until then.",
         ) from error
-    if link.subprotocol != SUBPROTOCOL:  # a server that knows no subprotocols accepts without one
-        await link.close()
-        raise _mismatch(address)
-    return link
+
+
+def _proved(connection: ClientConnection, address: Address, nonce: bytes) -> Link:
+    """The link, once the device at its other end has proved that it knows the token. Raises `Unauthorized`."""
+    told = connection.response.headers if connection.response is not None else {}
+    theirs = proof.read_nonce(told.get(proof.NONCE_HEADER))
+    exchange = proof.Exchange(nonce, theirs or b"", _binding(connection))
+    if theirs is None or not proof.equal(told.get(proof.PROOF_HEADER, ""), exchange.acceptor(address.token)):
+        raise Unauthorized(
+            f"the device at {address.url} does not know this space's token",
+            "Nothing was told to it. Give both devices the same token: crdt-sync relay URL --token TOKEN, or --token.",
+        )
+    return Link(connection, exchange.dialer(address.token), proof.read_replica(told.get(proof.REPLICA_HEADER)))
+
+
+def _binding(connection: ClientConnection) -> bytes:
+    tls: ssl.SSLObject | None = connection.transport.get_extra_info("ssl_object")
+    certificate_bytes = tls.getpeercert(binary_form=True) if tls is not None else None
+    return hashlib.sha256(certificate_bytes).digest() if certificate_bytes else b""
 
 
 def _reason(error: Exception) -> str:
@@ -87,6 +135,8 @@ def _mismatch(address: Address) -> VersionMismatch:
 def _context(address: Address) -> ssl.SSLContext | None:
     if not address.url.startswith("wss://"):
         return None
+    if address.direct:
+        return certificate.unchecked()
     try:
         return ssl.create_default_context(cafile=address.authorities)
     except (OSError, ssl.SSLError) as error:

@@ -15,12 +15,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+SEVERAL_ORIGINS = bytes(16)  # the `origin` of updates that came together from several replicas
+
 
 class Change(NamedTuple):
     """Updates of one record that were integrated together, and what the record is after them.
 
-    `origin` is the 16-byte id of the replica that the updates came from, `received_at` is in microseconds
-    since 1970 and `state_vector` describes the record after these updates. `snapshot` is the whole state
+    `origin` is the 16-byte id of the replica that the updates came from, or `SEVERAL_ORIGINS`; `received_at` is in
+    microseconds since 1970 and `state_vector` describes the record after these updates. `snapshot` is the whole state
     after them: it replaces the stored snapshot and covers everything up to the last of these updates, so the
     tail is empty. `view` replaces the stored view; None keeps it. `digest` None marks the record's digest as
     stale.

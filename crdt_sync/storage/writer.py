@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import Protocol
 
 from crdt_sync.errors import StoreClosed, StoreFailed, StoreFull
 from crdt_sync.limits import COMMIT_BATCHES_MAX
-from crdt_sync.storage.port import Batch, Committed, Store
+from crdt_sync.storage.port import Batch, Committed
 
 _LOGGER = logging.getLogger(__name__)
 _STORE_WIDE = (StoreFull, StoreFailed, StoreClosed)
@@ -30,6 +31,13 @@ class WriterMetrics:
 _Waiting = tuple[Batch, "Future[Committed]", int | None]
 
 
+class Committer(Protocol):
+    """What a group writer commits to: a store, or whoever completes the batches before they go there."""
+
+    def commit(self, batches: Sequence[Batch]) -> list[Committed]:
+        """See `Store.commit`."""
+
+
 class GroupWriter:
     """Joins batches into group commits on a thread of its own.
 
@@ -40,7 +48,7 @@ class GroupWriter:
 
     def __init__(
         self,
-        store: Store,
+        store: Committer,
         *,
         batches_max: int = COMMIT_BATCHES_MAX,
         waiting_max: int = 2 * COMMIT_BATCHES_MAX,

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from crdt_sync.errors import InvalidSettings
-from relay.settings import Settings, is_loopback, load
+from crdt_sync.runtime.network import is_loopback
+from relay.settings import Settings, load
 
 TOKEN = "correct-horse-battery-staple"
 

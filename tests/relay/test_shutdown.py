@@ -116,7 +116,7 @@ def test_stuck_devices_do_not_hold_it_up(tmp_path: Path, monkeypatch: pytest.Mon
     async def scenario() -> None:
         async with running(tmp_path) as relay:
             stuck = [await Device.join(relay.url, small_buffers=True) for _ in range(3)]
-            for websocket in relay._server.all_connections:
+            for websocket in relay._port._server.all_connections:
                 link = websocket.transport.get_extra_info("socket")
                 link.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
             mute = socket.create_connection(("127.0.0.1", relay.port))  # connected, and not a word of HTTP
@@ -126,7 +126,7 @@ def test_stuck_devices_do_not_hold_it_up(tmp_path: Path, monkeypatch: pytest.Mon
             begun = time.monotonic()
             await relay.stop()
             assert time.monotonic() - begun < 3
-            assert not relay._server.all_connections
+            assert not relay._port._server.all_connections
             for device in stuck:
                 await device.drop()
             mute.close()

@@ -159,7 +159,7 @@ def test_one_device_more_than_allowed_is_asked_to_come_later(tmp_path: Path) -> 
 def test_far_more_connections_than_allowed_are_turned_away_before_the_handshake(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("relay.server._STRANGERS_MAX", 2)
+    monkeypatch.setattr("crdt_sync.runtime.hosting.serving._STRANGERS_MAX", 2)
 
     async def scenario(relay: Relay) -> None:
         idle = [await Device.open(relay.url) for _ in range(3)]

@@ -39,6 +39,7 @@ from crdt_sync.protocol.hub import (
 )
 from crdt_sync.replica import StoreSource
 from crdt_sync.replica.index import UNKNOWN_TO_ACCEPTOR, StoreIndex
+from crdt_sync.runtime.hosting.digests import Digests, WorkerDigests
 from crdt_sync.runtime.hosting.health import Health
 from crdt_sync.runtime.hosting.meter import Counts, Meter
 from crdt_sync.runtime.hosting.tails import Tails
@@ -46,11 +47,9 @@ from crdt_sync.runtime.hosting.uncommitted import Uncommitted
 from crdt_sync.runtime.worker.pool import IntegrationPool
 from crdt_sync.runtime.worker.process import WorkerUnavailable
 from crdt_sync.runtime.worker.values import Item
-from crdt_sync.storage.port import Batch, Change, Committed, Store
-from crdt_sync.storage.writer import GroupWriter
+from crdt_sync.storage.port import SEVERAL_ORIGINS, Batch, Change, Committed, Store
+from crdt_sync.storage.writer import Committer, GroupWriter
 
-_STALE_PER_COMMIT = 2048
-_DIGEST_ROUNDS_MAX = 64  # while others keep writing, a receipt is of a moment that never comes
 _PRESENCE_EVERY_S = 0.1
 _RETRY_US = 5_000_000
 _ASKED_MAX = 8  # receipts and the like under way for one session
@@ -85,7 +84,12 @@ class _Seat:
 
 
 class Engine:
-    """One store, one hub, one integration pool; links come and go. Make it inside a running event loop."""
+    """One store, one hub, one integration pool; links come and go. Make it inside a running event loop.
+
+    Where others write to the store beside the engine, as the edits of a device do, `commits` completes what the
+    engine commits, `digests` computes digests, and `written_beside` is to be called after each of their commits.
+    The store stays the caller's to close.
+    """
 
     def __init__(
         self,
@@ -94,27 +98,32 @@ class Engine:
         wall_clock: Callable[[], int],
         sessions_max: int = limits.SESSIONS_MAX,
         metrics: Meter | None = None,
+        commits: Committer | None = None,
+        digests: Digests | None = None,
+        keep_spare: bool = True,
     ) -> None:
         self.store = store
         self.metrics = metrics or Counts()
         self.source = StoreSource(store, self._corrupt)
-        self.source.followed_max = store.head()
         self._tails = Tails(self._tail)
         self._index = StoreIndex(store, UNKNOWN_TO_ACCEPTOR)
         self.hub = Hub(self.source, authorise, wall_clock, self._tails.snapshot_due, sessions_max, self._acknowledged)
-        self.pool = IntegrationPool(self._load, self._worker_died)
-        self.writer = GroupWriter(store)
+        self.pool = IntegrationPool(self._load, self._worker_died, keep_spare)
+        self.writer = GroupWriter(commits or store)
         self.health = Health(store, self.pool, wall_clock)
         self._wall_clock = wall_clock
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._seats: dict[int, _Seat] = {}
         self._held: dict[int, _Seat] = {}  # seats whose links wait to read on
         self._uncommitted = Uncommitted()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._digesting = asyncio.Lock()
         self._idle = asyncio.Event()
         self._failures_known = 0
+        self._digests = digests or WorkerDigests(
+            store, self.pool, self.writer, self._uncommitted.__contains__, lambda: self._failures_known
+        )
         self._presence_timer: asyncio.TimerHandle | None = None
+        self._commits_under_way = 0
         self.stopping = False
         self.stopped = False
 
@@ -128,7 +137,7 @@ class Engine:
         What is not on disk after `grace_s` seconds stays unacknowledged: devices send it again.
         """
         self.stopping = True
-        bye = ("going_away", "the relay restarts", retry_after_us)
+        bye = ("going_away", "it restarts", retry_after_us)
         self.hub.refuse_newcomers(*bye)
         try:
             async with asyncio.timeout(grace_s):
@@ -147,20 +156,26 @@ class Engine:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.pool.close()
-        await self._loop.run_in_executor(None, self.writer.close)
-        await self._loop.run_in_executor(None, self.store.close)  # which waits for a backup under way
+        await self.loop.run_in_executor(None, self.writer.close)
 
     def unready(self) -> str | None:
-        """Why the relay cannot serve just now, or None."""
+        """Why it cannot serve just now, or None."""
         if self.stopping:
             return "stopping"
         return self.health.reason
 
     # --- links -----------------------------------------------------------------------------------------------
 
-    def connect(self, link: Link) -> int:
-        """A device has connected; returns its session's number."""
-        session = self.hub.connect(self._now())
+    def written_beside(self, records: Sequence[str]) -> None:
+        """Others have committed updates of these records: the worker loads them anew, and followers hear of them."""
+        for record in records:
+            self.pool.forget(record)
+        self._tails.forget()
+        self._show_followers()
+
+    def connect(self, link: Link, authorise: Authorise | None = None) -> int:
+        """A device has connected; returns its session's number. `authorise` is for this session alone."""
+        session = self.hub.connect(self._now(), authorise)
         self._seats[session] = _Seat(link)
         self._arm(session)
         return session
@@ -193,7 +208,7 @@ class Engine:
         self._pump()
         if more:
             seat.filling = True
-            self._loop.call_soon(self._refill, session, seat)
+            self.loop.call_soon(self._refill, session, seat)
 
     def may_read(self, session: int) -> bool:
         """Whether the link may read on; if not, it awaits `readable`."""
@@ -204,7 +219,7 @@ class Engine:
         """Return when the link may read on, or when its session is over."""
         seat = self._seats.get(session)
         if seat is not None and not self.may_read(session):
-            seat.reading = self._loop.create_future()
+            seat.reading = self.loop.create_future()
             self._held[session] = seat
             await seat.reading
 
@@ -236,7 +251,7 @@ class Engine:
     def _arm(self, session: int) -> None:
         seat, timer = self._seats.get(session), self.hub.next_timer(session)
         if seat is not None and timer is not None:
-            seat.timer = self._loop.call_at(timer / 1e6, self._timer, session)
+            seat.timer = self.loop.call_at(timer / 1e6, self._timer, session)
 
     def _timer(self, session: int) -> None:
         self.hub.timer(session, self._now())
@@ -251,7 +266,7 @@ class Engine:
         for session in [session for session in self._held if self.may_read(session)]:
             _release(self._held.pop(session))
         if self.hub.uninformed and self._presence_timer is None:
-            self._presence_timer = self._loop.call_later(_PRESENCE_EVERY_S, self._show_presence)
+            self._presence_timer = self.loop.call_later(_PRESENCE_EVERY_S, self._show_presence)
         if self.hub.idle:
             self._idle.set()
 
@@ -293,15 +308,19 @@ class Engine:
 
     def _commit(self, effect: Commit) -> None:
         now = self._wall_clock()
+        if not self._commits_under_way:
+            self.source.followed_max = self.store.head()
+        self._commits_under_way += 1
         self._uncommitted.begin(effect.number, effect.changes)
         self._tails.grow(effect.changes)
         batch = Batch(changes=tuple(_change(change, now) for change in effect.changes))
         begun = time.perf_counter()
         future = self.writer.submit(batch, failures=self._failures_known)
-        future.add_done_callback(lambda done: self._loop.call_soon_threadsafe(self._committed, effect, begun, done))
+        future.add_done_callback(lambda done: self.loop.call_soon_threadsafe(self._committed, effect, begun, done))
 
     def _committed(self, effect: Commit, begun: float, future: "Future[Committed]") -> None:
         error = future.exception()
+        self._commits_under_way -= 1
         self._uncommitted.end(effect.number, effect.changes, failed=error is not None)
         if self.stopped:
             return
@@ -309,7 +328,9 @@ class Engine:
             self.health.commit_succeeded()
             self.metrics.commit_seconds.observe(time.perf_counter() - begun)
             seqs = future.result().seqs
-            self.source.followed_max = max(max(numbers) for numbers in seqs)
+            # Behind what is told here, others may have committed, and so may the next of ours that nobody was told of.
+            newest = max(self.source.followed(), *(max(numbers) for numbers in seqs))
+            self.source.followed_max = newest if self._commits_under_way else None
             self.hub.committed(effect.number, seqs, self._now())
         else:
             self.health.commit_failed(error)
@@ -318,6 +339,9 @@ class Engine:
             self.source.followed_max = None  # what failed may be on disk all the same: nobody will be told of it
             self.hub.commit_failed(effect.number, self._now())
         self._pump()
+        self._show_followers()
+
+    def _show_followers(self) -> None:
         try:
             followers = self.hub.followers()
         except StoreError as unreadable:
@@ -342,12 +366,12 @@ class Engine:
 
     async def _pin_index(self, effect: PinIndex) -> None:
         try:
-            await self._refresh_digests()
+            await self._digests.refresh()
         except (StoreError, WorkerUnavailable) as error:
             # A digest that is missing makes its record be exchanged, which costs more and is right all the same.
             _log.warning("digests_stale", code=error.code)
         try:
-            view = await self._loop.run_in_executor(None, self._index.pin)
+            view = await self.loop.run_in_executor(None, self._index.pin)
         except StoreError as error:
             self._unreadable(effect.session, error)
         else:
@@ -357,36 +381,13 @@ class Engine:
 
     async def _make_receipt(self, effect: MakeReceipt) -> None:
         try:
-            await self._refresh_digests()
+            await self._digests.refresh()
             root, head = self.store.root(), self.store.head()
         except (StoreError, WorkerUnavailable) as error:
             self._unreadable(effect.session, error)
         else:
             self.hub.receipt(effect.session, effect.number, head, root.count, root.sum.to_bytes(32, "big"), self._now())
         self._pump()
-
-    async def _refresh_digests(self) -> None:
-        """Compute, in the worker, the digests that updates have made stale."""
-        async with self._digesting:
-            for _ in range(_DIGEST_ROUNDS_MAX):
-                stale = self.store.stale(_STALE_PER_COMMIT)
-                if not stale:
-                    return
-                before = {record: self.store.record_head(record) for record in stale}
-                failures = self._failures_known
-                computed = await self.pool.digests(stale)
-                # What was changed meanwhile, or is about to be, is stale again: its digest would be of another state.
-                digests: dict[str, bytes | None] = {
-                    record: answer.digest
-                    for record, answer in zip(stale, computed, strict=True)
-                    if answer is not None
-                    and record not in self._uncommitted
-                    and failures == self._failures_known
-                    and self.store.record_head(record) == before[record]
-                }
-                await asyncio.wrap_future(self.writer.submit(Batch(digests=digests)))
-                if len(digests) < len(stale):
-                    return  # a busy relay's receipt names fewer records; whoever compares asks again
 
     def _show_presence(self) -> None:
         self._presence_timer = None
@@ -400,7 +401,7 @@ class Engine:
         if isinstance(error, StoreCorrupt):
             self._corrupt(error)
         _log.warning("session_ended_by_failure", session=session, code=error.code, error=error.message)
-        self.hub.expel(session, "unavailable", "the relay cannot serve this now", _RETRY_US, self._now())
+        self.hub.expel(session, "unavailable", "this cannot be served now", _RETRY_US, self._now())
 
     def _worker_died(self, reason: str) -> None:
         _log.warning("worker_died", reason=reason)
@@ -437,7 +438,7 @@ class Engine:
             _log.error("task_failed", exc_info=task.exception())
 
     def _now(self) -> int:
-        return int(self._loop.time() * 1e6)
+        return int(self.loop.time() * 1e6)
 
 
 def _release(seat: _Seat) -> None:
@@ -447,4 +448,5 @@ def _release(seat: _Seat) -> None:
 
 
 def _change(change: StoredUpdates, now: int) -> Change:
-    return Change(change.record, change.updates, change.origins[0], "", now, change.state_vector, change.snapshot)
+    origin = change.origins[0] if len(set(change.origins)) == 1 else SEVERAL_ORIGINS
+    return Change(change.record, change.updates, origin, "", now, change.state_vector, change.snapshot)

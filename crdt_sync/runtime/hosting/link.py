@@ -16,6 +16,7 @@ from websockets.asyncio.server import ServerConnection, broadcast
 from websockets.exceptions import ConnectionClosed
 
 from crdt_sync.limits import FRAME_BYTES_MAX, HELLO_BYTES_MAX
+from crdt_sync.protocol.acceptor import Authorise
 from crdt_sync.protocol.effects import Closed
 from crdt_sync.runtime.hosting.engine import Engine
 
@@ -29,7 +30,13 @@ _log = structlog.get_logger("crdt_sync.hosting")
 class DeviceLink:
     """See the module. Await `read` in the websocket's handler; it returns when the link is over."""
 
-    def __init__(self, websocket: ServerConnection, engine: Engine, send_timeout_s: float = SEND_TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        websocket: ServerConnection,
+        engine: Engine,
+        send_timeout_s: float = SEND_TIMEOUT_S,
+        authorise: Authorise | None = None,
+    ) -> None:
         websocket.transport.set_write_buffer_limits(high=BUFFER_BYTES)
         websocket.protocol.max_message_size = HELLO_BYTES_MAX  # nothing larger is taken from a stranger
         self._websocket = websocket
@@ -38,7 +45,7 @@ class DeviceLink:
         self._send_timeout_s = send_timeout_s
         self._waiting: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
-        self.session = engine.connect(self)
+        self.session = engine.connect(self, authorise)
 
     def send(self, frame: bytes) -> None:
         """See `Link.send`."""

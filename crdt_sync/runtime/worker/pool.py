@@ -1,4 +1,4 @@
-"""One active worker, one warm spare, and a plan for every batch."""
+"""One active worker, a warm spare, and a plan for every batch."""
 
 import asyncio
 import contextlib
@@ -35,6 +35,9 @@ class IntegrationPool:
     are given up after all (the commit failed), call `forget(record)`, and refuse results of that record that were in
     flight: they rest on them.
 
+    A worker is started when it is first needed, or by `start`. Without `keep_spare` there is no warm spare: half the
+    memory, and a death costs the time that a start takes.
+
     Calls are served in order, one at a time; within a call, items are integrated in order. The worker begins with the
     next call before the results of the last are returned, so that it works while the caller does.
 
@@ -42,9 +45,15 @@ class IntegrationPool:
     `unloadable` (items of records whose stored state kills the worker), `restarts`, `last_batch_seconds`.
     """
 
-    def __init__(self, load: Callable[[str], Sequence[bytes]], on_death: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        load: Callable[[str], Sequence[bytes]],
+        on_death: Callable[[str], None] | None = None,
+        keep_spare: bool = True,
+    ) -> None:
         self._load = load
         self._on_death = on_death
+        self._keep_spare = keep_spare
         self._poisons = PoisonMemory()
         self._cached: set[str] = set()
         self._forgotten: set[str] = set()
@@ -66,8 +75,7 @@ class IntegrationPool:
         self.last_batch_seconds = 0.0
 
     async def start(self) -> None:
-        """Start both workers; returns when the first is ready. Raises `WorkerUnavailable`."""
-        self._spare = asyncio.create_task(WorkerProcess.start())
+        """Start the workers now; returns when the first is ready. Raises `WorkerUnavailable`."""
         async with self._turn:
             await self._worker()
 
@@ -256,7 +264,7 @@ class IntegrationPool:
                 if attempts >= _STARTS_MAX:
                     raise
                 continue
-            self._spare = asyncio.create_task(WorkerProcess.start())
+            self._spare = asyncio.create_task(WorkerProcess.start()) if self._keep_spare else None
             if worker.alive:
                 self._cached.clear()
                 self._active = worker

@@ -1,0 +1,110 @@
+"""Updates that partners pushed to a device that accepts sessions: stored as its own edits are.
+
+The worker has found that each may be integrated, on what it had loaded. Meanwhile the user may have edited the record,
+and another partner may have sent updates of it. So each is integrated once more, under the replica's lock, on what is
+stored now; that also gives the view, and what other partners lack.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from crdt_sync import limits
+from crdt_sync.errors import StoreFailed
+from crdt_sync.records import Integrator
+from crdt_sync.records import state_vector as vectors
+from crdt_sync.replica.integration import changed, owed, watch_writer
+from crdt_sync.storage.port import SEVERAL_ORIGINS, Batch, Change, Committed, OutboxEntry
+
+if TYPE_CHECKING:
+    from crdt_sync.replica.replica import Replica
+
+
+class PushedUpdates:
+    """A `Committer` over a replica, for the group writer of whoever hosts sessions."""
+
+    def __init__(self, replica: "Replica") -> None:
+        self._replica = replica
+
+    def commit(self, batches: Sequence[Batch]) -> list[Committed]:
+        """Store the batches in one transaction; an update that brings nothing new any more has the number 0.
+
+        Raises what `Store.commit` raises; `StoreFailed` also where an update cannot be integrated any more.
+        """
+        with self._replica.lock:
+            integration = _Integration(self._replica)
+            for batch in batches:
+                for change in batch.changes:
+                    integration.add(change)
+            completed = integration.batch()
+            others = [replace(batch, changes=()) for batch in batches if replace(batch, changes=()) != Batch()]
+            if completed != Batch() or others:
+                committed, *_ = self._replica.store.commit([completed, *others])
+                integration.number(committed)
+        self._replica.announce("received", [change.record for change in completed.changes])
+        return [Committed(tuple(integration.seqs(change) for change in batch.changes)) for batch in batches]
+
+
+class _Integration:
+    """The updates of one commit, by record, and what becomes of them."""
+
+    def __init__(self, replica: "Replica") -> None:
+        self._replica = replica
+        self._updates: dict[str, list[bytes]] = {}
+        self._origins: dict[str, set[bytes]] = {}
+        self._places: dict[int, range] = {}  # by the identity of a change: where in its record's updates it stands
+        self._numbers: dict[str, list[int]] = {}
+        self._new: dict[str, list[int]] = {}  # positions of the updates that bring anything new
+
+    def add(self, change: Change) -> None:
+        updates = self._updates.setdefault(change.record, [])
+        self._places[id(change)] = range(len(updates), len(updates) + len(change.updates))
+        updates += change.updates
+        self._origins.setdefault(change.record, set()).add(change.origin)
+
+    def batch(self) -> Batch:
+        """What to commit."""
+        integrator = Integrator(documents_max=1)
+        changes: list[Change] = []
+        outbox: list[tuple[bytes, OutboxEntry]] = []
+        for record, updates in self._updates.items():
+            change, entries = self._integrate(integrator, record, updates)
+            changes += change
+            outbox += entries
+        return Batch(changes=tuple(changes), outbox=tuple(outbox))
+
+    def number(self, committed: Committed) -> None:
+        """Take the log's numbers for the batch."""
+        for (record, new), seqs in zip(self._new.items(), committed.seqs, strict=True):
+            numbers = self._numbers[record]
+            for position, seq in zip(new, seqs, strict=True):
+                numbers[position] = seq
+
+    def seqs(self, change: Change) -> tuple[int, ...]:
+        """The numbers of one change's updates."""
+        return tuple(self._numbers[change.record][position] for position in self._places[id(change)])
+
+    def _integrate(
+        self, integrator: Integrator, record: str, updates: list[bytes]
+    ) -> tuple[list[Change], list[tuple[bytes, OutboxEntry]]]:
+        replica = self._replica
+        stored = replica.store.load(record)
+        head = stored.head
+        due = head is not None and head.tail + len(updates) > limits.TAIL_UPDATES_MAX
+        result = integrator.integrate(record, stored.updates, updates, stamp_max=None, checked=False, snapshot=due)
+        for verdict in result.verdicts:
+            if verdict.code != "accepted":
+                raise StoreFailed(f"an update of {record} cannot be stored: {verdict.reason}", "Send it again.")
+        new = [position for position, verdict in enumerate(result.verdicts) if verdict.new]
+        self._numbers[record] = [0] * len(updates)
+        if not new:
+            return [], []
+        self._new[record] = new
+        origins = self._origins[record]
+        if SEVERAL_ORIGINS in origins or len(origins) > 1:
+            origins = {SEVERAL_ORIGINS}
+        (origin,) = origins
+        change = changed(replica, integrator, record, head, [updates[place] for place in new], result, origin)
+        before = head.state_vector if head else vectors.EMPTY
+        watch_writer(replica, before, result.state_vector)
+        return [change], owed(replica, record, head, origins)

@@ -1,0 +1,86 @@
+"""The certificate of a device that accepts sessions: made by itself, once, and proved by the space's token.
+
+Nobody vouches for it, and nobody need: who knows the token proves it over this very certificate (protocol/proof.py).
+"""
+
+import hashlib
+import os
+import ssl
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from crdt_sync.errors import StoreForbidden
+
+CERTIFICATE_FILE = "certificate.pem"
+_YEARS = 100  # a date would only make devices with a wrong clock fail
+
+
+def own(directory: Path) -> tuple[ssl.SSLContext, bytes]:
+    """The TLS context and the SHA-256 of the certificate in `directory`, made where it is not there.
+
+    Raises `StoreForbidden`.
+    """
+    path = directory / CERTIFICATE_FILE
+    try:
+        if not path.exists():
+            _write(path)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.load_cert_chain(path)
+        return context, hashlib.sha256(ssl.PEM_cert_to_DER_cert(_certificate(path))).digest()
+    except (OSError, ValueError) as error:
+        raise StoreForbidden(
+            f"the certificate {path} cannot be used: {error}", "Remove the file: a new one is made at the next start."
+        ) from error
+
+
+def unchecked() -> ssl.SSLContext:
+    """A context for a partner whose certificate is proved by the token instead of by an authority."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _certificate(path: Path) -> str:
+    text = path.read_text("ascii")
+    return text[text.index("-----BEGIN CERTIFICATE-----") :]
+
+
+def _write(path: Path) -> None:
+    """Write key and certificate as a whole; nobody but the owner can read them at any time."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "crdt-sync device")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=2))
+        .not_valid_after(now + timedelta(days=365 * _YEARS))
+        .sign(key, hashes.SHA256())
+    )
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
+            file.write(
+                key.private_bytes(
+                    serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+                )
+            )
+            file.write(certificate.public_bytes(serialization.Encoding.PEM))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        with suppress(OSError):
+            temporary.unlink()

@@ -1,0 +1,143 @@
+"""The port that devices connect to: websockets, bounded from their first byte on, each handed to the engine."""
+
+import asyncio
+import http
+import logging
+import os
+import ssl
+from collections.abc import Callable
+from typing import ClassVar, Self
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.http11 import Request, Response
+from websockets.protocol import State
+from websockets.typing import Origin, Subprotocol
+
+from crdt_sync.errors import InvalidSettings
+from crdt_sync.limits import FRAME_BYTES_MAX, HANDSHAKE_TIMEOUT_US
+from crdt_sync.protocol import SUBPROTOCOL
+from crdt_sync.protocol.acceptor import Authorise
+from crdt_sync.runtime.hosting.engine import Engine
+from crdt_sync.runtime.hosting.link import CLOSE_TIMEOUT_S, SEND_TIMEOUT_S, DeviceLink
+
+_QUEUED_FRAMES = 4  # per device, read from the socket and not looked at yet
+_STRANGERS_MAX = 256  # connections beyond the devices allowed, so that those hear why they are turned away
+
+# What strangers do to the port is no event of ours; what a session does is logged where it happens.
+_quiet = logging.getLogger("crdt_sync.websockets")
+_quiet.setLevel(logging.CRITICAL)
+
+Introduce = Callable[[ServerConnection, Response], Authorise | None]
+"""Adds what the newcomer must know to the answer to its upgrade; returns who is let in, None: as always."""
+
+
+class Port:
+    """A listening port. Make it with `open`; call `close`, then, once every session was told bye, `wait_closed`."""
+
+    def __init__(self, server: Server, websockets: set[ServerConnection]) -> None:
+        self._server = server
+        self._websockets = websockets
+        self.number = int(next(iter(server.sockets)).getsockname()[1])
+
+    @classmethod
+    async def open(
+        cls,
+        engine: Engine,
+        host: str,
+        port: int,
+        *,
+        certificate: ssl.SSLContext | None,
+        browsers: bool,
+        sessions_max: int,
+        send_timeout_s: float = SEND_TIMEOUT_S,
+        introduce: Introduce | None = None,
+    ) -> Self:
+        """Listen. `browsers` admits web pages: they cannot be kept out of a port of this machine by the network.
+
+        Raises `InvalidSettings` where the address cannot be listened on.
+        """
+        websockets: set[ServerConnection] = set()
+        admitted: dict[ServerConnection, Authorise] = {}
+
+        class Websocket(_Websocket):
+            known = websockets
+
+        async def handle(websocket: ServerConnection) -> None:
+            await DeviceLink(websocket, engine, send_timeout_s, admitted.pop(websocket, None)).read()
+
+        def turn_away(websocket: ServerConnection, _: Request) -> Response | None:
+            if len(websockets) <= sessions_max + _STRANGERS_MAX:
+                return None
+            return websocket.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, "As many devices are here as may be.\n")
+
+        def answer(websocket: ServerConnection, _: Request, response: Response) -> Response:
+            if introduce is not None and response.status_code == http.HTTPStatus.SWITCHING_PROTOCOLS:
+                authorise = introduce(websocket, response)
+                if authorise is not None:
+                    admitted[websocket] = authorise
+            return response
+
+        origins: list[Origin | None] | None = None if browsers else [None]
+        try:
+            server = await serve(
+                handle,
+                host,
+                port,
+                create_connection=Websocket,
+                origins=origins,
+                process_request=turn_away,
+                process_response=answer,
+                subprotocols=[Subprotocol(SUBPROTOCOL)],
+                ssl=certificate,
+                ssl_handshake_timeout=HANDSHAKE_TIMEOUT_US / 1e6 if certificate else None,
+                compression=None,
+                max_size=FRAME_BYTES_MAX,
+                max_queue=_QUEUED_FRAMES,
+                open_timeout=HANDSHAKE_TIMEOUT_US / 1e6,
+                ping_interval=None,
+                close_timeout=CLOSE_TIMEOUT_S,
+                server_header=None,
+                logger=_quiet,
+                reuse_address=True,
+            )
+        except OSError as error:
+            raise InvalidSettings(
+                f"cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}",
+                "Choose another address with --host or --port, or stop the program that uses this one.",
+            ) from error
+        return cls(server, websockets)
+
+    def close(self) -> None:
+        """Let nobody in any more; those who are connected stay."""
+        self._server.close(close_connections=False)
+
+    async def wait_closed(self) -> None:
+        """Wait until every device has taken its bye, then cut off those that have not."""
+        self._cut_off(lambda websocket: websocket.state is State.CONNECTING)
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S + 0.5):
+                await self._server.wait_closed()
+        except TimeoutError:
+            self._cut_off(lambda _: True)
+            await self._server.wait_closed()
+
+    def _cut_off(self, chosen: Callable[[ServerConnection], bool]) -> None:
+        for websocket in list(self._websockets):
+            if chosen(websocket):
+                websocket.transport.abort()
+
+
+class _Websocket(ServerConnection):
+    """A connection that is known from its first byte on, so that it can be cut off before it says a word."""
+
+    known: ClassVar[set[ServerConnection]]
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See `asyncio.Protocol`."""
+        self.known.add(self)
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See `asyncio.Protocol`."""
+        self.known.discard(self)
+        super().connection_lost(exc)

@@ -1,0 +1,149 @@
+"""A device that accepts sessions of other devices, beside those that it opens itself.
+
+It is what a relay is, over the device's own replica: the same engine, hub and worker. What devices push to it is stored
+as its own edits are, and passed on to whoever it dials and whoever listens to it.
+"""
+
+import asyncio
+import secrets
+import ssl
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+from websockets.asyncio.server import ServerConnection
+from websockets.http11 import Response
+
+from crdt_sync.errors import UsageError
+from crdt_sync.limits import LISTENER_SESSIONS_MAX
+from crdt_sync.protocol import proof
+from crdt_sync.protocol.acceptor import Authorise, Refusal
+from crdt_sync.protocol.messages import Hello
+from crdt_sync.replica import Event, Replica
+from crdt_sync.replica.pushed import PushedUpdates
+from crdt_sync.runtime.hosting.engine import Engine
+from crdt_sync.runtime.hosting.serving import Port
+from crdt_sync.runtime.network import is_loopback
+
+_AWAY_RETRY_US = 1_000_000  # another command has the store for a moment
+_GRACE_S = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A device that listens: `address` is what others on the network dial, `sessions` how many are connected."""
+
+    engine: Engine
+    host: str
+    port: int
+    secure: bool
+
+    @property
+    def url(self) -> str:
+        """The address for devices that can reach `host`."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'wss' if self.secure else 'ws'}://{host}:{self.port}"
+
+    @property
+    def sessions(self) -> int:
+        """How many devices are connected."""
+        return len(self.engine.hub)
+
+
+@asynccontextmanager
+async def listening(
+    replica: Replica, host: str, port: int, token: str, tls: tuple[ssl.SSLContext, bytes] | None
+) -> AsyncIterator[Listener]:
+    """Accept sessions while the block runs. `tls` is as `certificate.own` gives it; None: without encryption.
+
+    Raises `UsageError` where everybody on the network could come in, `InvalidSettings` for an address that cannot be
+    listened on.
+    """
+    if not token and not is_loopback(host):
+        raise UsageError(
+            "without a token everybody on the network could read these customers",
+            "Give the space's token with --token or --token-file, or listen on 127.0.0.1.",
+        )
+    engine = Engine(
+        replica.store,
+        lambda _: Refusal("unauthorized", "a device proves that it knows the token"),
+        replica.clock.now,
+        LISTENER_SESSIONS_MAX,
+        commits=PushedUpdates(replica),
+        digests=_Digests(replica),
+        keep_spare=False,
+    )
+    context, binding = tls or (None, b"")
+    opened: Port | None = None
+    unsubscribe = replica.subscribe(_Changes(engine).heard)
+    try:
+        opened = await Port.open(
+            engine,
+            host,
+            port,
+            certificate=context,
+            browsers=False,
+            sessions_max=LISTENER_SESSIONS_MAX,
+            introduce=_Doorkeeper(replica, token, binding).introduce,
+        )
+        yield Listener(engine, host, opened.number, context is not None)
+    finally:
+        unsubscribe()
+        if opened is not None:
+            opened.close()
+        await engine.stop(_AWAY_RETRY_US, _GRACE_S)
+        if opened is not None:
+            await opened.wait_closed()
+
+
+class _Doorkeeper:
+    """Proves this device to each newcomer, and asks for the same."""
+
+    def __init__(self, replica: Replica, token: str, binding: bytes) -> None:
+        self._replica = replica
+        self._token = token
+        self._binding = binding
+
+    def introduce(self, websocket: ServerConnection, response: Response) -> Authorise | None:
+        """See `serving.Introduce`."""
+        told = websocket.request.headers.get_all(proof.NONCE_HEADER) if websocket.request is not None else []
+        nonce = proof.read_nonce(told[0] if len(told) == 1 else None)
+        if nonce is None:
+            return None  # and the engine lets nobody in
+        exchange = proof.Exchange(nonce, secrets.token_bytes(proof.NONCE_BYTES), self._binding)
+        response.headers[proof.NONCE_HEADER] = exchange.acceptor_nonce.hex()
+        response.headers[proof.PROOF_HEADER] = exchange.acceptor(self._token)
+        response.headers[proof.REPLICA_HEADER] = self._replica.id.hex()
+        expected = exchange.dialer(self._token)
+
+        def authorise(hello: Hello) -> Refusal | None:
+            if proof.equal(hello.token, expected):
+                return None
+            return Refusal("unauthorized", "this device does not know the space's token")
+
+        return authorise
+
+
+class _Changes:
+    """Tells the engine, on its loop, what the device itself and its own sessions have stored."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def heard(self, events: Sequence[Event]) -> None:
+        """A commit of the replica, in whatever thread."""
+        records = [event.record for event in events if event.kind != "stored"]
+        if records:
+            with suppress(RuntimeError):  # the loop was closed a moment ago
+                self._engine.loop.call_soon_threadsafe(self._engine.written_beside, records)
+
+
+class _Digests:
+    """Digests of a device's records, which it can build itself."""
+
+    def __init__(self, replica: Replica) -> None:
+        self._replica = replica
+
+    async def refresh(self) -> None:
+        """See `hosting.digests.Digests`."""
+        await asyncio.to_thread(self._replica.refresh_digests)
