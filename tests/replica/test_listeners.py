@@ -23,7 +23,7 @@ def replica() -> Replica:
 
 
 def integrate(replica: Replica, record: str, update: bytes) -> None:
-    replica.integrate([UpdatesEntry(record, update, b"")], RELAY, peers=(), owe_to=None)
+    replica.integrate([UpdatesEntry(record, update, b"")], RELAY, peers=(), owe_to=None, refused={})
 
 
 def test_an_update_that_cannot_be_read_is_named_until_the_record_takes_what_comes(replica) -> None:
