@@ -2,6 +2,7 @@
 
 from crdt_sync.replica.edits import EditedRecord
 from crdt_sync.replica.receipts import Holding
+from crdt_sync.replica.repair import Repair
 from crdt_sync.replica.replica import Event, Replica
 from crdt_sync.replica.source import StoreSource
 from crdt_sync.replica.status import PartnerStatus, RecordStatus, Status
@@ -14,6 +15,7 @@ __all__ = [
     "PartnerStatus",
     "RecordStatus",
     "RecordView",
+    "Repair",
     "Replica",
     "Status",
     "StoreSource",

@@ -41,22 +41,19 @@ def content_view(store: Store, progress: Callable[[int], None] | None = None) ->
     after = ""
     while page := store.records(after, _PAGE):
         for record in page:
-            with suppress(KeyError):  # quarantined meanwhile
-                index.put(record, _content(store, record))
+            index.put(record, content_digest(store, record) or UNREADABLE_HERE)
         after = page[-1]
         if progress is not None:
             progress(len(index))
     return index.pin()
 
 
-def _content(store: Store, record: str) -> bytes:
+def content_digest(store: Store, record: str) -> bytes | None:
+    """Digest B of a record's stored bytes, None where they cannot be read."""
     try:
-        stored = store.load(record)
-        if stored.head is None:
-            raise KeyError(record)
-        return Document.load(stored.updates).content_digest()
+        return Document.load(store.load(record).updates).content_digest()
     except (StoreCorrupt, UpdateRefused, ValueError):
-        return UNREADABLE_HERE
+        return None
 
 
 def check(replica: "Replica", record: str, *, mend: bool) -> CheckedEntry:

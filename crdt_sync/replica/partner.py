@@ -23,6 +23,7 @@ from crdt_sync.protocol.messages import Resume, VerdictCode
 from crdt_sync.protocol.reconcile import View
 from crdt_sync.protocol.source import Diff, Outgoing
 from crdt_sync.records import state_vector as vectors
+from crdt_sync.replica.audit import content_view
 from crdt_sync.replica.index import UNKNOWN_TO_DIALER, StoreIndex
 from crdt_sync.replica.integration import readable
 from crdt_sync.storage.port import Batch, OutboxEntry, Peer
@@ -51,6 +52,7 @@ class Partner:
         self._epoch = self._peer.epoch if self._peer else b""
         self._restamped: dict[str, int] = {}
         self._gapped: set[str] = set()  # records of which updates came that could not be integrated yet
+        self.replacing: set[str] = set()  # records that are taken as the partner has them when they next come
         self._held: int | None = None  # the newest cursor, not stored because of them
 
     # --- what the session reads (DialerSource) ---------------------------------------------------------------
@@ -163,14 +165,24 @@ class Partner:
             self._replica.refresh_digests()
         return StoreIndex(self._store, UNKNOWN_TO_DIALER).pin()
 
+    def audit_view(self, *, content: bool) -> View:
+        """Carry out `PinDigests`; returns the view for `Dialer.pinned`."""
+        return content_view(self._store) if content else self.compare()
+
     def integrate(
         self, effect: Integrate, refused: Mapping[str, str] = MappingProxyType({})
     ) -> Sequence[tuple[str, bytes]]:
         """Carry out `Integrate`; returns the gaps for `Dialer.integrated`. `refused`: see `Replica.integrate`."""
         before = self._peer
         gaps = self._replica.integrate(
-            effect.entries, self.id, self._standing(effect.cursor), self.id if effect.owe else None, refused
+            effect.entries,
+            self.id,
+            self._standing(effect.cursor),
+            self.id if effect.owe else None,
+            refused,
+            self.replacing,
         )
+        self.replacing.difference_update(entry.record for entry in effect.entries)
         self._gapped.difference_update(entry.record for entry in effect.entries)
         self._gapped.update(record for record, _ in gaps)
         if gaps and effect.cursor is not None:

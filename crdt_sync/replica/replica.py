@@ -14,7 +14,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -386,13 +386,15 @@ class Replica:
         peers: tuple[Peer, ...],
         owe_to: bytes | None,
         refused: Mapping[str, str],
+        whole: Collection[str] = (),
     ) -> Sequence[tuple[str, bytes]]:
         """Integrate and store updates of a partner in one commit; returns the gaps as (record, our state vector).
 
-        `refused` names records with updates that were refused before they came here, and why.
+        `refused` names records with updates that were refused before they came here, and why; the updates of those in
+        `whole` replace what is stored.
         """
         with self.lock:
-            gaps, received = integrate(self, entries, origin, peers, owe_to, refused)
+            gaps, received = integrate(self, entries, origin, peers, owe_to, refused, whole)
         self.announce("received", received)
         return gaps
 

@@ -167,7 +167,7 @@ ENTRIES = [  # message, its list, limits of its length, and both sides of each c
             ("record", *RECORDS),
             ("state", *SIXTEEN),
             ("content", *SIXTEEN),
-            ("standing", [Standing.DISAGREES, Standing.INCOMPLETE], [0, Standing.ABSENT, 6, True, None]),
+            ("standing", [Standing.DISAGREES, Standing.INCOMPLETE], [0, 6, True, None]),
         ],
     ),
     (PRESENCE, "entries", 0, 64, [("record", *RECORDS), ("actor", ["a", "ü" * 64], ["", "a" * 65, b"a", None])]),
