@@ -8,7 +8,7 @@ from crdt_sync.runtime.auditing import (
     audit_once,
     compare,
     compare_once,
-    repair_once,
+    heal_once,
 )
 from crdt_sync.runtime.client import (
     Syncing,
@@ -31,9 +31,9 @@ __all__ = [
     "audit_once",
     "compare",
     "compare_once",
+    "heal_once",
     "keep_syncing",
     "keep_syncing_forever",
-    "repair_once",
     "sync",
     "sync_once",
 ]

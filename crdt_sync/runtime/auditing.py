@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from crdt_sync.limits import CHECK_RECORDS_MAX
 from crdt_sync.protocol.messages import CheckedEntry, Receipt, Standing
-from crdt_sync.replica import Holding, Repair, Replica
+from crdt_sync.replica import Holding, Replica
 from crdt_sync.replica.audit import check, seqs
 from crdt_sync.runtime.conversation import Conversation, Progress
 from crdt_sync.runtime.link import Address
@@ -74,9 +74,8 @@ class Audit:
 
 @dataclass(frozen=True, slots=True)
 class Mended:
-    """What a repair did: damage mended here, what differed before, and what the audit after it found."""
+    """What healing did: what differed before, and what the audit after it found."""
 
-    local: Repair
     before: Audit
     after: Audit
 
@@ -107,18 +106,20 @@ async def audit_once(
     )
 
 
-async def repair_once(
+async def heal_once(
     replica: Replica, address: Address, *, content: bool, on_progress: Callable[[Progress], None] | None = None
 ) -> Mended:
-    """Mend damage here, heal with the partner what differs, and audit again. Raises `RemoteError`, `StoreError`."""
-    local = await asyncio.to_thread(replica.repair)
+    """Audit, heal with the partner what differs, and audit again. Raises `RemoteError`, `StoreError`.
+
+    Values that are damaged here (their checksum says so) are a matter of `Replica.repair`, which comes first.
+    """
 
     async def work(conversation: Conversation) -> Mended:
         auditor = _Auditor(replica, conversation)
         before = await auditor.audit(content=content)
         await auditor.heal([difference.record for difference in before.differences])
         after = await auditor.audit(content=content) if before.differences or before.more else before
-        return Mended(local, before, after)
+        return Mended(before, after)
 
     return await _talk(replica, address, work, on_progress)
 

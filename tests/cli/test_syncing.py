@@ -3,11 +3,6 @@ import signal
 
 import pytest
 
-from crdt_sync.cli import syncing
-from crdt_sync.protocol.messages import Receipt
-from crdt_sync.replica import Holding
-from crdt_sync.runtime import Comparison
-
 TOKEN = "a-token-for-the-tests"
 
 
@@ -73,23 +68,6 @@ def test_without_a_relay_the_next_step_is_told(run, store):
     result = run("sync")
     assert result.code == 2
     assert "crdt-sync relay" in result.err
-
-
-def test_receipts_that_differ_exit_with_6(run, store, monkeypatch):
-    ours, theirs = Holding(1, 1, bytes(32)), Receipt(1, 1, 2, bytes(31) + b"\x01")
-    monkeypatch.setattr(syncing, "compare", lambda *_: Comparison(ours, theirs, equal=False))
-    result = run("verify", "--relay", "ws://relay")
-    assert result.code == 6
-    assert "mismatch" in result.err
-    assert "Different" in result.out
-
-
-def test_the_store_can_be_checked_without_a_relay(run, made):
-    made("name=x")
-    result = run("verify", "--local", "--json")
-    assert result.code == 0
-    assert result.object["checked"] > 0
-    assert result.object["damaged"] == 0
 
 
 def test_a_device_that_never_synced_says_so(run, made):

@@ -9,7 +9,7 @@ import pytest
 from crdt_sync import Address, Replica, bundled_schema, sync
 from crdt_sync.protocol.messages import Standing
 from crdt_sync.records import Document
-from crdt_sync.runtime import Audit, Mended, audit_once, repair_once
+from crdt_sync.runtime import Audit, Mended, audit_once, heal_once
 from crdt_sync.storage.lmdb import LmdbStore
 from crdt_sync.storage.port import Batch, Store
 from tests.runtime import planted
@@ -66,7 +66,7 @@ class Pair:
         return asyncio.run(audit_once(self.ann, self.address, content=content))
 
     def repair(self, *, content: bool = True) -> Mended:
-        return asyncio.run(repair_once(self.ann, self.address, content=content))
+        return asyncio.run(heal_once(self.ann, self.address, content=content))
 
     def close(self) -> None:
         self.ann.close()
