@@ -76,6 +76,9 @@ CONTENT_DIGESTS_AGE_US_MAX = 10 * 60 * 1_000_000  # used again for so long: 100,
 MAP_BYTES_FIRST = 1 << 36  # 64 GiB of address space, sparse: growth is the exception
 TAIL_UPDATES_MAX = 32  # updates after a record's snapshot before a new snapshot is due
 COMMIT_BATCHES_MAX = 4096  # batches joined in one group commit
+STATUS_ENTRIES_MAX = 4096  # entries of an outbox that a status looks at: 20 ms
+STATUS_SIZED_MAX = 256  # records whose differences a status makes, to count their bytes: 50 ms
+STATUS_BYTES_MAX = 16 * MIB  # and no more of them than that
 
 # --- tables --------------------------------------------------------------------------------------------------
 TABLE_LINE_LENGTH_MAX = 2 * RECORD_BYTES_MAX  # characters of one line: a record with every quote doubled fits

@@ -21,6 +21,14 @@ def spinner(output: Output, what: str) -> Iterator[Callable[[Progress], None] | 
     with Live(Spinner("dots", text), console=output.errors, refresh_per_second=12, transient=True):
 
         def moved(progress: Progress) -> None:
-            text.plain = f"{what}: {progress.received} received, {progress.pushed} sent"
+            text.plain = f"{what}: {moving(progress)}"
 
         yield moved
+
+
+def moving(progress: Progress) -> str:
+    """Both directions, and how much of everything both sides hold."""
+    done = "" if progress.percent is None else f"{progress.percent} %, "
+    still = "" if not progress.to_send else f" ({progress.to_send} to go)"
+    behind = "" if not progress.to_fetch else f" (at most {progress.to_fetch} to go)"
+    return f"{done}{progress.received} received{behind}, {progress.pushed} sent{still}"

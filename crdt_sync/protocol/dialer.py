@@ -282,7 +282,7 @@ class Dialer(Session):
         # The partner read its clock about half a round trip ago.
         offset = welcome.now - (self._wall_at_greeting + (now - self._greeted_at) // 2)
         comparing = welcome.mode == MODE_RECONCILE
-        self._effects.append(Welcomed(welcome.replica, welcome.epoch, offset, comparing))
+        self._effects.append(Welcomed(welcome.replica, welcome.epoch, offset, comparing, welcome.head))
         if not self.follow:
             self.state = State.LIVE
             self._effects.append(CaughtUp())

@@ -53,6 +53,7 @@ class Welcomed:
     epoch: bytes
     clock_offset_us: int
     comparing: bool
+    head: int = 0  # the newest sequence number of the partner's feed
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,11 @@ from crdt_sync.replica.receipts import Holding
 from crdt_sync.replica.repair import Repair
 from crdt_sync.replica.replica import Event, Replica
 from crdt_sync.replica.source import StoreSource
-from crdt_sync.replica.status import PartnerStatus, RecordStatus, Status
+from crdt_sync.replica.status import Backlog, PartnerStatus, RecordStatus, Status, Waiting
 from crdt_sync.replica.views import RecordView
 
 __all__ = [
+    "Backlog",
     "EditedRecord",
     "Event",
     "Holding",
@@ -19,4 +20,5 @@ __all__ = [
     "Replica",
     "Status",
     "StoreSource",
+    "Waiting",
 ]

@@ -60,7 +60,7 @@ _JOINED_MAX = 64  # effects that share one commit
 
 @dataclass(slots=True)
 class Progress:
-    """How far a session has come. Counts are records, but for the bytes."""
+    """How far a session has come. Counts are records, but for the bytes, and `to_fetch`: see `PartnerStatus`."""
 
     received: int = 0
     received_bytes: int = 0
@@ -68,6 +68,9 @@ class Progress:
     refused: int = 0
     sent_bytes: int = 0
     caught_up: bool = False
+    to_send: int = 0
+    to_fetch: int | None = None
+    percent: int | None = None
 
 
 class Conversation:
@@ -317,11 +320,17 @@ class Conversation:
                 answers = await self._loop.run_in_executor(self._executor, self._commit, effects, refused)
                 for answer in answers:
                     answer(self._now())
+                self._measure()
                 self._pump()
             self._state_changed.set()
             self._kick_worker.clear()
             if not self._work:
                 await self._kick_worker.wait()
+
+    def _measure(self) -> None:
+        progress = self.progress
+        with suppress(StoreError):  # whoever needs the store next raises it
+            progress.to_send, progress.to_fetch, progress.percent = self._partner.remaining()
 
     def _take_work(self) -> list[Effect]:
         """The next effect, or a run of `Integrate` that can share a commit."""
