@@ -25,12 +25,25 @@ def test_two_devices_end_up_with_the_same(run, both, relay):
         "state": "stored",
         "stored_at": [relay.url],
         "reason": "",
+        "pending_at": {},
+        "refused_at": {},
+        "unknown_at": [],
     }
+    seen = run("status", "--store", anna, "--json").object["partners"]
+    assert [(each["percent"], each["pending"], each["to_fetch"], each["oldest"]) for each in seen] == [
+        (100, 0, 0, None)
+    ]
     assert run("sync", "--store", bob, "--json").object["received"] == 1
     for number, path in enumerate(both, start=1):
         assert run("set", record, f"phone={number}", "visits+=1", "--store", path).code == 0
     assert run("status", record, "--store", anna, "--json").object["state"] == "pending"
     assert [each["state"] for each in run("status", "--waiting", "--store", anna, "--json").objects] == ["pending"]
+    (waits,) = run("status", "--store", anna, "--json").object["partners"]
+    assert (waits["percent"], waits["pending"], waits["oldest"]["record"]) == (0, 1, record)
+    assert waits["oldest"]["reason"] == "edited since it was stored there"
+    assert waits["to_send_bytes"] > 0
+    assert waits["to_send_bytes_exact"]
+    assert "edited since it was stored there" in run("status", "--store", anna).out
     for path in (anna, bob, anna):
         assert run("sync", "--store", path).code == 0
     seen = [run("get", record, "--store", path, "--json").object for path in both]

@@ -180,9 +180,7 @@ class WorkerAudits:
         if self._unstored(record) or self._head(record) != head:
             return  # from here to `submit` nothing is awaited: no commit of this record can come between
         change = Change(record, (), self._store.replica, "", 0, log.state_vector, whole)
-        mended = self._writer.submit(Batch(changes=(change,), digests={record: None}))
-        self._pool.forget(record)
-        await asyncio.wrap_future(mended)
+        await asyncio.wrap_future(self._writer.submit(Batch(changes=(change,), digests={record: None})))
 
     def _head(self, record: str) -> Head | Literal["damaged"] | None:
         try:

@@ -407,6 +407,9 @@ class Engine:
         except (StoreError, WorkerUnavailable) as error:
             self._unreadable(effect.session, error)
         else:
+            if effect.mend:  # what the partner sends now is judged by what is on disk, not by what the worker remembers
+                for record in effect.records:
+                    self.pool.forget(record)
             self.hub.checked(effect.session, effect.number, self.store.head(), entries, self._now())
         self._pump()
         self.fill(effect.session)
