@@ -1,6 +1,6 @@
 """Audits by a host of sessions: views of content digests, and checks of records, without holding up live updates.
 
-A content view costs about 200 µs a record. It is kept and followed by the feed, so that one partner, or many, cannot
+A content view costs about 300 µs a record. It is kept and followed by the feed, so that one partner, or many, cannot
 have everything computed again and again; after `CONTENT_DIGESTS_AGE_US_MAX` it is made anew, because bytes that rot
 do not show in the feed. A check always reads the bytes.
 """
