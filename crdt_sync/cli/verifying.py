@@ -83,7 +83,7 @@ def _hint(found: Audit, *, mended: bool) -> str:
         return "Heal it with 'crdt-sync verify --repair', with --deep if that was given."
     if any(difference.there.standing is not Standing.AGREES for difference in found.differences):
         return (
-            "What its own log cannot mend at the relay, its operator can: 'crdt-relay verify --repair' there. "
+            "What the relay's own log cannot mend is left to its operator, who may restore a backup. "
             "'crdt-sync status --waiting' tells what the relay refuses."
         )
     return "Others may be writing: repeat it; 'crdt-sync status --waiting' tells what the relay refuses."

@@ -1,15 +1,17 @@
 """Audits: what differs is found at the right depth, named, healed from the log or the partner, and nothing else is."""
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from crdt_sync import Address, Replica, bundled_schema, sync
+from crdt_sync import Address, Replica, bundled_schema, keep_syncing, sync, sync_once
 from crdt_sync.protocol.messages import Standing
 from crdt_sync.records import Document
-from crdt_sync.runtime import Audit, Mended, audit_once, heal_once
+from crdt_sync.runtime import Audit, Mended, audit_once, certificate, heal_once
+from crdt_sync.runtime.listening import listening
 from crdt_sync.storage.lmdb import LmdbStore
 from crdt_sync.storage.port import Batch, Store
 from tests.runtime import planted
@@ -194,3 +196,64 @@ def test_a_stored_digest_that_is_wrong_is_dropped_and_named_nowhere(pair) -> Non
 
 def _digest(store: LmdbStore, record: str) -> None:
     store.commit([Batch(digests={record: b"w" * 16})])
+
+
+def test_two_devices_audit_and_heal_each_other(tmp_path: Path) -> None:
+    async def scenario(ann: Replica, bob: Replica) -> None:
+        records = [add(ann, f"Customer {number}") for number in range(5)]
+        async with listening(ann, "127.0.0.1", 0, TOKEN, certificate.own(tmp_path / "ann")) as listener:
+            address = Address(listener.url, TOKEN, direct=True)
+            for _ in range(2):
+                await sync_once(bob, address)
+            planted.other_content(ann.store, records[3], b"Customer 3", b"Custumer 3")
+            planted.missing(bob.store, records[1])
+            found = await audit_once(bob, address, content=True)
+            assert sorted(named(found)) == sorted([(records[3], "content"), (records[1], "there")])
+            mended = await heal_once(bob, address, content=True)
+        assert sorted(mended.healed) == sorted([records[1], records[3]])
+        assert mended.after.equal
+        assert ann.document(records[3]).values()["name"] == bob.get(records[3])["name"] == "Customer 3"
+
+    schema = bundled_schema("customers")
+    with (
+        Replica.create(tmp_path / "ann", "ann", [schema]) as ann,
+        Replica.create(tmp_path / "bob", "bob", [schema]) as bob,
+    ):
+        asyncio.run(scenario(ann, bob))
+
+
+def test_a_deep_audit_holds_up_no_edit_of_others(pair) -> None:
+    """The relay computes contents in small pieces: between two of them, pushes are integrated and acknowledged."""
+    schema = bundled_schema("customers")
+    with Replica.create(pair.folder / "bob", "bob", [schema]), pair.ann.batch():
+        for number in range(10, 700):
+            add(pair.ann, f"Customer {number}")
+    pair.sync()
+    engine = pair.relay.relay.engine
+    digests, order = engine.pool._digest, []
+
+    async def digest(kind, items):
+        order.append("piece")
+        return await digests(kind, items)
+
+    engine.pool._digest = digest
+    committed = engine.hub.committed
+
+    def told(*arguments):
+        order.append("commit")
+        return committed(*arguments)
+
+    engine.hub.committed = told
+    with Replica.open(pair.folder / "bob") as bob, keep_syncing(bob, pair.address) as syncing:
+        syncing.wait_caught_up(60)
+        order.clear()
+        auditing = threading.Thread(target=lambda: found.append(pair.audit(content=True)))
+        found: list[Audit] = []
+        auditing.start()
+        while auditing.is_alive():
+            syncing.wait_stored(add(bob, "Late"), 60)
+        auditing.join()
+    first, last = order.index("piece"), len(order) - order[::-1].index("piece")
+    assert "commit" in order[first:last]
+    (audit,) = found
+    assert audit.differences == ()
