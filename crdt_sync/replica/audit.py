@@ -6,9 +6,9 @@ and leads to another content, what is stored is wrong, and the log mends it.
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from crdt_sync.errors import StoreCorrupt, StoreFailed, StoreFull, UpdateRefused
+from crdt_sync.errors import StoreCorrupt, StoreError, StoreFailed, StoreFull
 from crdt_sync.protocol.entries import CheckedEntry, Standing
 from crdt_sync.protocol.reconcile import Index, Pinned
 from crdt_sync.records import Document
@@ -50,36 +50,69 @@ def content_view(store: Store, progress: Callable[[int], None] | None = None) ->
 
 def content_digest(store: Store, record: str) -> bytes | None:
     """Digest B of a record's stored bytes, None where they cannot be read."""
-    try:
-        return Document.load(store.load(record).updates).content_digest()
-    except (StoreCorrupt, UpdateRefused, ValueError):
-        return None
+    loaded = _loaded(lambda: store.load(record).updates)
+    return loaded.content if loaded else None
 
 
 def check(replica: "Replica", record: str, *, mend: bool) -> CheckedEntry:
     """How one record is stored. A stored digest that the bytes contradict is dropped, to be computed anew.
 
-    With `mend`, a record whose content its own log contradicts is made anew from the log. Raises `StoreError`.
+    With `mend`, a record that its own complete log contradicts, or that cannot be read, is made anew from the log.
+    Raises `StoreError`.
     """
     store = replica.store
     with replica.lock:
         try:
-            stored = store.load(record)
-            if stored.head is None:
-                return CheckedEntry(record, b"", b"", Standing.ABSENT)
-            document = Document.load(stored.updates)
-            log = Document.load([entry.update for entry in store.history(record)])
-        except (StoreCorrupt, UpdateRefused, ValueError):
+            head = store.record_head(record)
+        except StoreCorrupt:
             return CheckedEntry(record, b"", b"", Standing.UNREADABLE)
-        content = document.content_digest()
-        found = standing(stored.head, content, log.state_vector(), log.content_digest())
-        if mend and found is Standing.DISAGREES:
-            _take_from_log(replica, record, log)
-            document, content, found = log, log.content_digest(), Standing.AGREES
-        elif store.digest(record) not in {None, document.digest()}:
+        if head is None:
+            return CheckedEntry(record, b"", b"", Standing.ABSENT)
+        stored = _loaded(lambda: store.load(record).updates)
+        log = _loaded(lambda: [entry.update for entry in store.history(record)])
+        found = _standing(head, stored, log)
+        if mend and log is not None and found in {Standing.DISAGREES, Standing.UNREADABLE} and log.covers(head):
+            _take_from_log(replica, record, log.document)
+            stored, found = log, Standing.AGREES
+        if stored is None:
+            return CheckedEntry(record, b"", b"", found)
+        if store.digest(record) not in {None, stored.state}:
             with suppress(StoreFull, StoreFailed):
                 store.commit([Batch(digests={record: None})])
-        return CheckedEntry(record, document.digest(), content, found)
+        return CheckedEntry(record, stored.state, stored.content, found)
+
+
+class _Loaded(NamedTuple):
+    """A record as some bytes have it."""
+
+    document: Document
+    state: bytes
+    content: bytes
+
+    def covers(self, head: Head) -> bool:
+        """Whether it holds all operations that the head tells of."""
+        return vectors.covers(self.document.state_vector(), head.state_vector)
+
+
+def _loaded(read: Callable[[], Sequence[bytes]]) -> _Loaded | None:
+    """None where the bytes are damaged, or are no record: also those that make the library panic."""
+    try:
+        document = Document.load(read())
+        return _Loaded(document, document.digest(), document.content_digest())
+    except StoreCorrupt:
+        return None
+    except (StoreError, KeyboardInterrupt, SystemExit, MemoryError):
+        raise
+    except BaseException:  # pycrdt's PanicException is no Exception
+        return None
+
+
+def _standing(head: Head, stored: _Loaded | None, log: _Loaded | None) -> Standing:
+    if stored is None:
+        return Standing.UNREADABLE
+    if log is None:
+        return Standing.INCOMPLETE
+    return standing(head, stored.content, log.document.state_vector(), log.content)
 
 
 def _take_from_log(replica: "Replica", record: str, log: Document) -> None:

@@ -186,16 +186,15 @@ class _Auditor:
 
     async def heal(self, records: Sequence[str]) -> None:
         """Make both sides hold the same of these records, as far as the rules of this module allow."""
+        there: list[CheckedEntry] = []
+        here: list[CheckedEntry] = []
         for part in _parts(records):
-            await self._conversation.check(part, mend=True)
-            await self._check_here(part, mend=True)
-        await self._conversation.exchange_whole(records)
+            there += await self._conversation.check(part, mend=True)
+            here += await self._check_here(part, mend=True)
+        damaged = {entry.record for entry in (*here, *there) if entry.standing is Standing.UNREADABLE}
+        await self._conversation.exchange_whole([record for record in records if record not in damaged])
         looked = await self._look(records)
-        theirs = [
-            difference.record
-            for difference in looked.differences
-            if difference.kind == "content" and difference.here.standing is not Standing.AGREES
-        ]
+        theirs = [difference.record for difference in looked.differences if _is_theirs_better(difference)]
         await self._conversation.exchange_whole(theirs, replace=True)
 
     async def _look(self, records: Sequence[str]) -> _Looked:
@@ -241,6 +240,13 @@ def _same(here: CheckedEntry, there: CheckedEntry) -> bool:
     if here.standing is Standing.ABSENT or there.standing is Standing.ABSENT:
         return here.standing is there.standing
     return Standing.UNREADABLE not in {here.standing, there.standing} and here[1:3] == there[1:3]
+
+
+def _is_theirs_better(difference: Difference) -> bool:
+    """Whether the partner's record may take the place of ours, if it has all operations of ours."""
+    if difference.kind == "damaged":
+        return difference.here.standing is Standing.UNREADABLE and difference.there.standing <= Standing.INCOMPLETE
+    return difference.kind == "content" and difference.here.standing is not Standing.AGREES
 
 
 def _parts(records: Sequence[str]) -> list[Sequence[str]]:

@@ -28,6 +28,11 @@ def other_deletions(store: Store, record: str, *, digest_too: bool) -> None:
         store.commit([Batch(digests={record: None})])
 
 
+def nonsense(store: Store, record: str) -> None:
+    """Bytes that are no record at all."""
+    _store(store, record, b"\xff\xff\xff")
+
+
 def missing(store: Store, record: str) -> None:
     """The record is gone, and nothing tells that it ever was here."""
     store.quarantine(record)

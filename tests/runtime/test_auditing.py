@@ -112,6 +112,32 @@ def test_other_content_is_found_by_content_only_and_made_anew_from_the_log(pair,
 
 
 @pytest.mark.parametrize("side", ["here", "there"])
+def test_bytes_that_are_no_record_are_made_anew_from_the_log(pair, side) -> None:
+    record = pair.records[3]
+    pair.plant(side, planted.nonsense, record)
+    assert pair.audit(content=False).equal
+    assert named(pair.audit(content=True)) == [(record, "damaged")]
+    mended = asyncio.run(heal_once(pair.ann, pair.address, content=True))
+    assert mended.healed == (record,)
+    assert mended.after.equal
+    assert pair.ann.document(record).values()["name"] == "Customer 3"
+
+
+def test_bytes_that_are_no_record_and_have_no_log_come_back_from_the_partner(pair) -> None:
+    record = pair.records[3]
+    for number in range(70):
+        with pair.ann.edit(record) as customer:
+            customer["city"] = f"Town {number}"
+    pair.sync()
+    assert pair.ann.store.compact().dropped > 0
+    planted.nonsense(pair.ann.store, record)
+    assert named(pair.audit(content=True)) == [(record, "damaged")]
+    mended = asyncio.run(heal_once(pair.ann, pair.address, content=True))
+    assert mended.healed == (record,)
+    assert pair.ann.document(record).values()["city"] == "Town 69"
+
+
+@pytest.mark.parametrize("side", ["here", "there"])
 @pytest.mark.parametrize(("plant", "shallow"), [(deletions, False), (told_deletions, True)])
 def test_other_deletions_are_found_and_do_not_spread(pair, side, plant, shallow) -> None:
     record = pair.records[3]

@@ -24,6 +24,7 @@ from crdt_sync.storage.writer import GroupWriter
 
 UNREADABLE_THERE = b"\xfd" * 16  # of a record that cannot be read: it must not seem equal to anything
 _PAGE = 256
+_MENDED = frozenset({Standing.DISAGREES, Standing.UNREADABLE})
 _ROUNDS_MAX = 3  # a record that changes while it is read is read again so often
 
 Compute = Callable[[Sequence[str]], Awaitable[Sequence[bytes | None]]]
@@ -129,7 +130,7 @@ class WorkerAudits:
         rest = list(dict.fromkeys(records))
         for _ in range(_ROUNDS_MAX):
             found |= await self._look(rest)
-            if mend and (mended := [record for record in rest if found[record].standing is Standing.DISAGREES]):
+            if mend and (mended := [record for record in rest if found[record].standing in _MENDED]):
                 for record in mended:
                     await self._mend(record)
                 found |= await self._look(mended)
@@ -176,6 +177,8 @@ class WorkerAudits:
         whole = await asyncio.to_thread(bytes_diff.diff, updates, vectors.EMPTY)
         (log,) = await self._pool.digests([record], load=lambda _: updates)
         if log is None or not isinstance(head, Head) or len(whole) > limits.RECORD_BYTES_MAX:
+            return
+        if not vectors.covers(log.state_vector, head.state_vector):
             return
         if self._unstored(record) or self._head(record) != head:
             return  # from here to `submit` nothing is awaited: no commit of this record can come between
