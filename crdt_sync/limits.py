@@ -66,10 +66,19 @@ RECONCILE_COLUMN_BYTES_MAX = FRAME_BYTES_TARGET - RECONCILE_HEAD_BYTES  # all co
 RECONCILE_MESSAGES_FREE = 64  # from each side, whatever the sizes: a healthy run over few records takes 3
 RECONCILE_RECORDS_PER_MESSAGE_MIN = 16  # beyond those: the smallest frame lists 50 of the longest ids, or 25 on average
 
+# --- audits --------------------------------------------------------------------------------------------------
+AUDIT_DIFFERENCES_MAX = 65_536  # records that one audit names; 100 B each, and beyond them the rest is counted
+CHECK_RECORDS_MAX = 256  # records of one check: each is loaded three times, 100 ms of work in all
+CHECKS_IN_FLIGHT_MAX = 4  # checks of one session without answer
+CONTENT_DIGESTS_AGE_US_MAX = 10 * 60 * 1_000_000  # used again for so long: 100,000 records take half a minute
+
 # --- storage -------------------------------------------------------------------------------------------------
 MAP_BYTES_FIRST = 1 << 36  # 64 GiB of address space, sparse: growth is the exception
 TAIL_UPDATES_MAX = 32  # updates after a record's snapshot before a new snapshot is due
 COMMIT_BATCHES_MAX = 4096  # batches joined in one group commit
+STATUS_ENTRIES_MAX = 4096  # entries of an outbox that a status looks at: 20 ms
+STATUS_SIZED_MAX = 256  # records whose differences a status makes, to count their bytes: 50 ms
+STATUS_BYTES_MAX = 16 * MIB  # and no more of them than that
 
 # --- tables --------------------------------------------------------------------------------------------------
 TABLE_LINE_LENGTH_MAX = 2 * RECORD_BYTES_MAX  # characters of one line: a record with every quote doubled fits
@@ -101,6 +110,7 @@ FOLLOW_ENTRIES_MAX = 2048  # a follower further behind than this catches up by f
 
 assert FRAME_BYTES_MAX >= RECORD_BYTES_MAX + STATE_VECTOR_BYTES_MAX + 64 * KIB
 assert 4 * max(PAGE_RECORDS_MAX, PUSH_RECORDS_MAX, UPDATES_RECORDS_MAX) + 5 <= FRAME_ITEMS_MAX
+assert 5 * CHECK_RECORDS_MAX + 4 <= FRAME_ITEMS_MAX
 assert HELLO_BYTES_MAX >= TOKEN_LENGTH_MAX + 4 * AGENT_LENGTH_MAX + 9 * VERSIONS_MAX + 256
 assert RECORD_BYTES_MAX >= TEXT_BYTES_MAX + VALUE_BYTES_MAX
 assert SILENCE_US_MAX > 2 * KEEPALIVE_US

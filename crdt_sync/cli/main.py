@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from crdt_sync.cli import demo, editing, reading, setup, syncing, tables
+from crdt_sync.cli import demo, editing, reading, setup, status, syncing, tables, verifying
 from crdt_sync.cli.invocation import STORE_VARIABLE, Invocation, default_store
 from crdt_sync.cli.output import Output, PipeClosed
 from crdt_sync.errors import CrdtSyncError, UsageError
@@ -44,7 +44,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for part in (setup, editing, reading, tables, syncing, demo):
+for part in (setup, editing, reading, tables, syncing, status, verifying, demo):
     part.register(app)
 
 

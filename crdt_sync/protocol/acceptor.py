@@ -10,6 +10,8 @@ Rules and invariants:
 3. Updates are not sent back to the session that pushed them. Sessions, not replicas: two copies of one device
    share a replica id and must still hear each other.
 4. Acknowledgements leave only through `accepted`, which the host calls after the disk sync.
+5. The answer to a check leaves behind every update up to the state that it speaks of, so that the partner compares
+   it with a state of its own that lacks nothing of it.
 """
 
 from collections import deque
@@ -20,14 +22,19 @@ from typing import ClassVar
 from crdt_sync import limits
 from crdt_sync.errors import ProtocolViolation, UpdateRefused
 from crdt_sync.protocol import VERSIONS
-from crdt_sync.protocol.effects import Accept, Compare, Greeted, ReadReceipt
+from crdt_sync.protocol.auditing import AuditRun
+from crdt_sync.protocol.effects import Accept, CheckRecords, Compare, Greeted, PinDigests, ReadReceipt
 from crdt_sync.protocol.messages import (
     MODE_CHANGES,
     MODE_RECONCILE,
     PAGE_COMPARED,
     Ack,
+    Audit,
     Changes,
     ChangesEntry,
+    Check,
+    Checked,
+    CheckedEntry,
     Have,
     Hello,
     Push,
@@ -103,6 +110,9 @@ class Acceptor(Session):
         self._run: Reconciler | None = None  # while digests are compared, from the answer to `Compare` on
         self._heard: Ranges | None = None  # ranges that came before that answer
         self._due = 0  # records that the comparison found and the partner has not asked for yet
+        self._audit: AuditRun | None = None
+        self._checks = 0  # that the host was asked for, or that wait in `_checked`
+        self._checked: deque[tuple[int, Checked]] = deque()  # with the head that must be told before
 
     # --- what the host asks ----------------------------------------------------------------------------------
 
@@ -141,6 +151,7 @@ class Acceptor(Session):
                 room -= self._serve_changes()
             else:
                 room -= self._serve_log()
+        self._release_checked()
 
     # --- answers of the host ---------------------------------------------------------------------------------
 
@@ -163,6 +174,7 @@ class Acceptor(Session):
         if self.closed or not answered:
             return
         self._skip_own()
+        self._release_checked()
         cursor = self.cursor if self.state is State.LIVE and self.follow else None
         joined: list[Verdict] = []
         size = 0
@@ -193,6 +205,21 @@ class Acceptor(Session):
         """The answer to `ReadReceipt`."""
         if not self.closed:
             self._send(Receipt(number, head, count, root))
+
+    def pinned(self, view: View, now: int) -> None:
+        """The answer to `PinDigests`."""
+        if self.closed or self._audit is None:
+            return
+        try:
+            self._go_on_auditing(self._audit, self._audit.pinned(view))
+        except ProtocolViolation as violation:
+            self.close(violation.code, violation.message, now)
+
+    def checked(self, number: int, head: int, entries: Sequence[CheckedEntry], now: int) -> None:
+        """The answer to `CheckRecords`; `head` is a sequence number that all of it lies at or below."""
+        if not self.closed:
+            self._checked.append((head, Checked(number, tuple(entries))))
+            self._release_checked()
 
     # --- messages --------------------------------------------------------------------------------------------
 
@@ -280,6 +307,38 @@ class Acceptor(Session):
 
     def _on_receipt_request(self, request: ReceiptRequest, now: int) -> None:
         self._effects.append(ReadReceipt(request.number))
+
+    def _on_audit(self, audit: Audit, now: int) -> None:
+        if self._audit is not None:
+            raise ProtocolViolation("an audit began before the last one had ended")
+        self._audit = AuditRun(initiator=False)
+        self._effects.append(PinDigests(audit.content))
+
+    def _on_audit_ranges(self, ranges: Ranges, now: int) -> None:
+        if self._audit is None:
+            raise ProtocolViolation("ranges came without an audit")
+        self._go_on_auditing(self._audit, self._audit.receive(ranges))
+
+    def _on_check(self, check: Check, now: int) -> None:
+        if self._checks >= limits.CHECKS_IN_FLIGHT_MAX:
+            raise ProtocolViolation("too many checks without waiting for answers")
+        self._checks += 1
+        self._effects.append(CheckRecords(check.number, check.records, check.mend))
+
+    # --- auditing --------------------------------------------------------------------------------------------
+
+    def _go_on_auditing(self, audit: AuditRun, turn: Ranges | None) -> None:
+        """Make our turn, and let the view go as soon as the audit is over."""
+        if turn is not None:
+            self._send(turn)
+        if audit.done:
+            self._audit = None
+
+    def _release_checked(self) -> None:
+        """Send the answers to checks before which nothing needs to be told any more."""
+        while self._checked and not self.closed and (not self.follow or self.cursor >= self._checked[0][0]):
+            self._checks -= 1
+            self._send(self._checked.popleft()[1])
 
     # --- comparing -------------------------------------------------------------------------------------------
 

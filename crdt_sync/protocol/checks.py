@@ -4,7 +4,9 @@ from typing import NoReturn
 
 from crdt_sync.ids import is_record
 from crdt_sync.limits import INTEGER_EXACT_MAX, REASON_LENGTH_MAX, STATE_VECTOR_BYTES_MAX
-from crdt_sync.protocol.entries import Verdict, VerdictCode
+from crdt_sync.protocol.entries import CheckedEntry, Standing, Verdict, VerdictCode
+
+DIGEST_BYTES = 16
 
 
 def refuse(field: str, problem: str) -> NoReturn:
@@ -56,6 +58,15 @@ def check_length(field: str, value: object, at_most: int, at_least: int = 0) -> 
         refuse(field, f"is {type(value).__name__}, not a tuple")
     if not at_least <= len(value) <= at_most:
         refuse(field, f"has {len(value)} entries, not {at_least} to {at_most}")
+
+
+def check_standing(field: str, entry: CheckedEntry) -> None:
+    """A record's standing, with digests exactly where it is of stored bytes that could be read."""
+    if type(entry.standing) is not Standing:
+        refuse(f"{field}.standing", "is not a standing")
+    length = DIGEST_BYTES if entry.standing < Standing.CHANGING else 0
+    check_bytes(f"{field}.state", entry.state, length, length)
+    check_bytes(f"{field}.content", entry.content, length, length)
 
 
 def check_refusal(verdict: Verdict) -> None:

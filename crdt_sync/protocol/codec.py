@@ -22,9 +22,13 @@ from crdt_sync.errors import ProtocolViolation
 from crdt_sync.limits import FRAME_BYTES_MAX, FRAME_DEPTH_MAX, FRAME_ITEMS_MAX, KIB
 from crdt_sync.protocol.messages import (
     Ack,
+    Audit,
     Bye,
     Changes,
     ChangesEntry,
+    Check,
+    Checked,
+    CheckedEntry,
     Have,
     Hello,
     Message,
@@ -38,6 +42,7 @@ from crdt_sync.protocol.messages import (
     Receipt,
     ReceiptRequest,
     Resume,
+    Standing,
     Updates,
     UpdatesEntry,
     Verdict,
@@ -177,10 +182,20 @@ def _read_entries(entry: type[tuple[object, ...]], arity: int, name: str, raw: o
     return tuple(map(partial(tuple.__new__, entry), raw))
 
 
-def _read_versions(name: str, raw: object) -> object:
+def _read_array(field: str, name: str, raw: object) -> object:
     if type(raw) is not tuple:
-        raise ValueError(f"{name}.versions is {type(raw).__name__}, not an array")
+        raise ValueError(f"{name}.{field} is {type(raw).__name__}, not an array")
     return raw
+
+
+def _read_checked(name: str, raw: object) -> object:
+    rows = _read_entries(CheckedEntry, 4, name, raw)
+    return tuple(row._replace(standing=_STANDINGS.get(_integer(row.standing), row.standing)) for row in rows)  # type: ignore[attr-defined]
+
+
+def _integer(value: object) -> int:
+    """The value if it is an integer to the wire, which a bool is not; else one that means nothing."""
+    return value if type(value) is int else -1
 
 
 def _read_resume(name: str, raw: object) -> Resume | None:
@@ -225,6 +240,10 @@ def _write_presence(presence: Presence) -> tuple[object, ...]:
     return (presence.entries,)
 
 
+def _write_audit(audit: Audit) -> tuple[object, ...]:
+    return (audit.content,)
+
+
 class _Tags(dict[int, Callable[..., object]]):
     """Meets every tag, also those that the decoder would interpret by itself, with a refusal."""
 
@@ -246,6 +265,7 @@ def _entries(index: int, entry: type[tuple[object, ...]], arity: int) -> tuple[t
 
 _ALL_TAGS = _Tags()
 _REFUSALS = {int(code): code for code in VerdictCode if code is not VerdictCode.ACCEPTED}
+_STANDINGS = {int(standing): standing for standing in Standing}
 _LAYOUTS = (
     _Layout(
         1,
@@ -253,7 +273,7 @@ _LAYOUTS = (
         Hello,
         attrgetter("versions", "replica", "token", "now", "resume", "follow", "count", "agent"),
         8,
-        ((0, _read_versions), (4, _read_resume)),
+        ((0, partial(_read_array, "versions")), (4, _read_resume)),
     ),
     _Layout(
         2,
@@ -282,6 +302,9 @@ _LAYOUTS = (
     _Layout(13, "ping", Ping, _write_number, 1),
     _Layout(14, "pong", Pong, _write_number, 1),
     _Layout(15, "bye", Bye, attrgetter("code", "message", "retry_after_ms"), 3),
+    _Layout(16, "audit", Audit, _write_audit, 1),
+    _Layout(17, "check", Check, attrgetter("number", "mend", "records"), 3, ((2, partial(_read_array, "records")),)),
+    _Layout(18, "checked", Checked, attrgetter("number", "entries"), 2, ((1, _read_checked),)),
 )
 _BY_CODE = {layout.code: layout for layout in _LAYOUTS}
 _BY_CLASS = {layout.message: layout for layout in _LAYOUTS}

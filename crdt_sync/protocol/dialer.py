@@ -20,12 +20,16 @@ from typing import ClassVar
 from crdt_sync import limits
 from crdt_sync.errors import ProtocolViolation
 from crdt_sync.protocol import VERSIONS
+from crdt_sync.protocol.auditing import AuditRun
 from crdt_sync.protocol.effects import (
     Acknowledge,
+    Audited,
     CaughtUp,
+    CheckArrived,
     Compare,
     Integrate,
     Owe,
+    PinDigests,
     Pushed,
     ReceiptArrived,
     Welcomed,
@@ -34,7 +38,10 @@ from crdt_sync.protocol.messages import (
     MODE_RECONCILE,
     PAGE_COMPARED,
     Ack,
+    Audit,
     Changes,
+    Check,
+    Checked,
     Have,
     Hello,
     Push,
@@ -100,6 +107,8 @@ class Dialer(Session):
         self._unstored = 0  # ... or whose answer is not on disk
         self._compared: set[int] = set()  # Integrate effects that end such an answer
         self._owing = 0  # Owe effects under way
+        self._audit: AuditRun | None = None
+        self._checking: dict[int, tuple[str, ...]] = {}  # the records of checks that were not answered
         self._ending = False  # the partner has told the end of its feed
         self._scan: str | None = None  # the outbox is read on behind this record
         self._ready: dict[str, None] = {}  # records to push next, oldest first
@@ -173,6 +182,24 @@ class Dialer(Session):
         """Ask the partner for a receipt; it comes as `ReceiptArrived`."""
         self._send(ReceiptRequest(number))
 
+    def audit(self, *, content: bool) -> None:
+        """Compare everything while the session goes on; what differs comes as `Audited`. One at a time, once live."""
+        assert self.state in {State.CATCHING_UP, State.LIVE}, "digests are compared already"
+        assert self._audit is None, "one audit at a time"
+        self._audit = AuditRun(initiator=True)
+        self._send(Audit(content))
+        self._effects.append(PinDigests(content))
+
+    def check(self, number: int, records: Sequence[str], *, mend: bool) -> None:
+        """Ask how the partner stores these records, `CHECK_RECORDS_MAX` at most; it comes as `CheckArrived`."""
+        self._checking[number] = tuple(records)
+        self._send(Check(number, mend, tuple(records)))
+
+    def fetch(self, records: Sequence[str]) -> None:
+        """Ask for these records as a whole, `WANT_RECORDS_MAX` at most; not `settled` before they are on disk."""
+        self._repairs.append(frozenset(records))
+        self._send(Want(0, tuple(WantEntry(record, _NOTHING) for record in records)))
+
     def next_timer(self) -> int | None:
         """See `Session.next_timer`."""
         timer = super().next_timer()
@@ -240,6 +267,13 @@ class Dialer(Session):
         self._acknowledging -= 1
         self._ready.update(dict.fromkeys(again))
 
+    def pinned(self, view: View, now: int) -> None:
+        """The answer to `PinDigests`."""
+        if not self.closed and self._audit is not None:
+            turn = self._audit.pinned(view)
+            assert turn is not None, "the initiator begins"
+            self._send(turn)
+
     # --- messages --------------------------------------------------------------------------------------------
 
     def _on_welcome(self, welcome: Welcome, now: int) -> None:
@@ -248,7 +282,7 @@ class Dialer(Session):
         # The partner read its clock about half a round trip ago.
         offset = welcome.now - (self._wall_at_greeting + (now - self._greeted_at) // 2)
         comparing = welcome.mode == MODE_RECONCILE
-        self._effects.append(Welcomed(welcome.replica, welcome.epoch, offset, comparing))
+        self._effects.append(Welcomed(welcome.replica, welcome.epoch, offset, comparing, welcome.head))
         if not self.follow:
             self.state = State.LIVE
             self._effects.append(CaughtUp())
@@ -313,6 +347,21 @@ class Dialer(Session):
         self._acknowledging += 1
         cursor = None if self._repairs or self._repairing else ack.cursor
         self._effects.append(Acknowledge(self._acknowledge_number, tuple(pushed), cursor))
+
+    def _on_audit_ranges(self, ranges: Ranges, now: int) -> None:
+        if self._audit is None:
+            raise ProtocolViolation("ranges came without an audit")
+        turn = self._audit.receive(ranges)
+        if turn is not None:
+            self._send(turn)
+        if self._audit.done:
+            differences, self._audit = self._audit.differences, None
+            self._effects.append(Audited(differences))
+
+    def _on_checked(self, checked: Checked, now: int) -> None:
+        if self._checking.pop(checked.number, None) != tuple(entry.record for entry in checked.entries):
+            raise ProtocolViolation("an answer came to a check that was not sent, or of other records")
+        self._effects.append(CheckArrived(checked))
 
     def _on_receipt(self, receipt: Receipt, now: int) -> None:
         self._effects.append(ReceiptArrived(receipt))

@@ -7,7 +7,8 @@ depends on it is acknowledged.
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from crdt_sync.protocol.messages import PresenceEntry, PushEntry, Receipt, UpdatesEntry, Verdict
+from crdt_sync.protocol.auditing import Differences
+from crdt_sync.protocol.messages import Checked, PresenceEntry, PushEntry, Receipt, UpdatesEntry, Verdict
 
 
 class Send(NamedTuple):
@@ -31,6 +32,16 @@ class Compare:
     """Pin a view of all that is held, with as many digests valid as can be. Answer: `compare` of either end."""
 
 
+@dataclass(frozen=True, slots=True)
+class PinDigests:
+    """Pin a view of all that is held for an audit: state digests, or content digests computed from the stored bytes.
+
+    Answer: `pinned` of either end.
+    """
+
+    content: bool
+
+
 # --- dialer --------------------------------------------------------------------------------------------------
 
 
@@ -42,6 +53,7 @@ class Welcomed:
     epoch: bytes
     clock_offset_us: int
     comparing: bool
+    head: int = 0  # the newest sequence number of the partner's feed
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +111,20 @@ class ReceiptArrived:
     receipt: Receipt
 
 
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """The audit is over: what differed when it began, or changed since."""
+
+    differences: Differences
+
+
+@dataclass(frozen=True, slots=True)
+class CheckArrived:
+    """The partner's answer to `Dialer.check`."""
+
+    checked: Checked
+
+
 # --- acceptor ------------------------------------------------------------------------------------------------
 
 
@@ -124,10 +150,20 @@ class ReadReceipt:
     number: int
 
 
+@dataclass(frozen=True, slots=True)
+class CheckRecords:
+    """Say how these records are stored; with `mend`, mend them from the log first. Answer: `Acceptor.checked`."""
+
+    number: int
+    records: tuple[str, ...]
+    mend: bool
+
+
 Effect = (
     Send
     | Closed
     | Compare
+    | PinDigests
     | Welcomed
     | Integrate
     | Owe
@@ -135,7 +171,10 @@ Effect = (
     | CaughtUp
     | PresenceSeen
     | ReceiptArrived
+    | Audited
+    | CheckArrived
     | Greeted
     | Accept
     | ReadReceipt
+    | CheckRecords
 )

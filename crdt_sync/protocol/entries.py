@@ -1,4 +1,4 @@
-"""What repeats inside messages: one record's line in a list, and the verdict on one pushed update."""
+"""What repeats inside messages: one record's line in a list, the verdict on one pushed update, a record's standing."""
 
 from enum import IntEnum
 from typing import NamedTuple
@@ -66,6 +66,29 @@ class Verdict(NamedTuple):
     seq: int = 0
     state_vector: bytes = b""
     reason: str = ""
+
+
+class Standing(IntEnum):
+    """What a replica's own log says of a record's stored content."""
+
+    AGREES = 0  # the updates in the log lead to the content
+    DISAGREES = 1  # they are complete and lead to another content: what is stored is wrong
+    INCOMPLETE = 2  # compaction has dropped some of them, so the log cannot tell
+    CHANGING = 3  # it was written while it was read: ask again
+    UNREADABLE = 4  # the stored bytes are damaged
+    ABSENT = 5  # the record is not held
+
+
+class CheckedEntry(NamedTuple):
+    """One record as it is stored: state digest (A) and content digest (B), computed from the bytes just now.
+
+    Both are empty where the standing is `CHANGING`, `UNREADABLE` or `ABSENT`.
+    """
+
+    record: str
+    state: bytes
+    content: bytes
+    standing: Standing
 
 
 class Resume(NamedTuple):

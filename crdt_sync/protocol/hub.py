@@ -25,8 +25,18 @@ from typing import NamedTuple
 
 from crdt_sync import limits
 from crdt_sync.protocol.acceptor import Acceptor, Authorise, Refusal
-from crdt_sync.protocol.effects import Accept, Closed, Compare, Greeted, PresenceSeen, ReadReceipt, Send
-from crdt_sync.protocol.messages import Hello, PresenceEntry, Verdict, VerdictCode
+from crdt_sync.protocol.effects import (
+    Accept,
+    CheckRecords,
+    Closed,
+    Compare,
+    Greeted,
+    PinDigests,
+    PresenceSeen,
+    ReadReceipt,
+    Send,
+)
+from crdt_sync.protocol.messages import CheckedEntry, Hello, PresenceEntry, Verdict, VerdictCode
 from crdt_sync.protocol.reconcile import View
 from crdt_sync.protocol.source import AcceptorSource
 
@@ -117,7 +127,25 @@ class MakeReceipt:
     number: int
 
 
-HubEffect = Deliver | Hangup | Integrate | Commit | Forget | PinIndex | MakeReceipt
+@dataclass(frozen=True, slots=True)
+class PinAudit:
+    """Pin a view of all state digests, or of all content digests, for an audit. Answer: `Hub.audit_pinned`."""
+
+    session: int
+    content: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MakeCheck:
+    """Say how these records are stored; with `mend`, mend them from the log first. Answer: `Hub.checked`."""
+
+    session: int
+    number: int
+    records: tuple[str, ...]
+    mend: bool
+
+
+HubEffect = Deliver | Hangup | Integrate | Commit | Forget | PinIndex | MakeReceipt | PinAudit | MakeCheck
 
 
 # --- answers -------------------------------------------------------------------------------------------------
@@ -381,6 +409,20 @@ class Hub:
             client.acceptor.receipt(number, head, count, root, now)
             self._collect(session, client, now)
 
+    def audit_pinned(self, session: int, view: View, now: int) -> None:
+        """The answer to `PinAudit`."""
+        client = self._clients.get(session)
+        if client is not None:
+            client.acceptor.pinned(view, now)
+            self._collect(session, client, now)
+
+    def checked(self, session: int, number: int, head: int, entries: Sequence[CheckedEntry], now: int) -> None:
+        """The answer to `MakeCheck`; `head` is a sequence number that all of it lies at or below."""
+        client = self._clients.get(session)
+        if client is not None:
+            client.acceptor.checked(number, head, entries, now)
+            self._collect(session, client, now)
+
     # --- parts -----------------------------------------------------------------------------------------------
 
     def _unwelcome(self) -> Refusal | None:
@@ -406,6 +448,10 @@ class Hub:
                     self._effects.append(PinIndex(session))
                 case ReadReceipt(number):
                     self._effects.append(MakeReceipt(session, number))
+                case PinDigests(content):
+                    self._effects.append(PinAudit(session, content))
+                case CheckRecords(number, records, mend):
+                    self._effects.append(MakeCheck(session, number, records, mend))
                 case PresenceSeen(entries):
                     self._opened(session, client, entries)
                 case Greeted():

@@ -18,6 +18,7 @@ from crdt_sync.ids import EPOCH_BYTES, REPLICA_BYTES
 from crdt_sync.limits import (
     ACTOR_LENGTH_MAX,
     AGENT_LENGTH_MAX,
+    CHECK_RECORDS_MAX,
     HELLO_BYTES_MAX,
     PAGE_RECORDS_MAX,
     PRESENCE_ENTRIES_MAX,
@@ -40,14 +41,17 @@ from crdt_sync.protocol.checks import (
     check_length,
     check_record,
     check_refusal,
+    check_standing,
     check_text,
     refuse,
 )
 from crdt_sync.protocol.entries import (
     ChangesEntry,
+    CheckedEntry,
     PresenceEntry,
     PushEntry,
     Resume,
+    Standing,
     UpdatesEntry,
     Verdict,
     VerdictCode,
@@ -312,6 +316,47 @@ class Bye:
             check_integer("bye.retry_after_ms", self.retry_after_ms, at_most=RETRY_AFTER_MS_MAX)
 
 
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """Begins an audit: both sides reconcile state digests, or content digests, in `Ranges`; the sender begins."""
+
+    content: bool
+
+    def __post_init__(self) -> None:
+        check_flag("audit.content", self.content)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Asks for `Checked` of these records; with `mend`, what its own log contradicts is mended first."""
+
+    number: int
+    mend: bool
+    records: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        check_integer("check.number", self.number)
+        check_flag("check.mend", self.mend)
+        check_length("check.records", self.records, CHECK_RECORDS_MAX, at_least=1)
+        for record in self.records:
+            check_record("check.records", record)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """How the records of a `Check` are stored. It comes behind every update up to the state that it speaks of."""
+
+    number: int
+    entries: tuple[CheckedEntry, ...]
+
+    def __post_init__(self) -> None:
+        check_integer("checked.number", self.number)
+        check_length("checked.entries", self.entries, CHECK_RECORDS_MAX, at_least=1)
+        for entry in self.entries:
+            check_record("checked.entries.record", entry.record)
+            check_standing("checked.entries", entry)
+
+
 Message = (
     Hello
     | Welcome
@@ -328,6 +373,9 @@ Message = (
     | Ping
     | Pong
     | Bye
+    | Audit
+    | Check
+    | Checked
 )
 
 __all__ = [
@@ -336,9 +384,13 @@ __all__ = [
     "PAGE_COMPARED",
     "ROOT_BYTES",
     "Ack",
+    "Audit",
     "Bye",
     "Changes",
     "ChangesEntry",
+    "Check",
+    "Checked",
+    "CheckedEntry",
     "Have",
     "Hello",
     "Message",
@@ -352,6 +404,7 @@ __all__ = [
     "Receipt",
     "ReceiptRequest",
     "Resume",
+    "Standing",
     "Updates",
     "UpdatesEntry",
     "Verdict",

@@ -8,6 +8,8 @@ Rules:
    goes live when the end of the feed was told and everything before it is stored, and an acceptor goes live when it
    tells that end, back to catching up when the partner falls too far behind the log, and from comparing to catching up
    when it has been asked for everything that differs.
+4. `Ranges` outside of comparing belong to an audit, and are a violation where none runs. An audit changes no state:
+   each end may go back to catching up, and live again, while it runs.
 
 The tables in `docs/protocol.md` are printed from here, and a test compares them.
 """
@@ -17,8 +19,11 @@ from enum import Enum
 
 from crdt_sync.protocol.messages import (
     Ack,
+    Audit,
     Bye,
     Changes,
+    Check,
+    Checked,
     Have,
     Hello,
     Message,
@@ -78,6 +83,8 @@ DIALER = [
     *_rows((State.CATCHING_UP, State.LIVE), Changes, "changes", State.CATCHING_UP),
     *_rows((State.COMPARING,), Updates, "updates", State.COMPARING, State.CATCHING_UP),
     *_rows((State.CATCHING_UP, State.LIVE), Updates, "updates"),
+    *_rows((State.CATCHING_UP, State.LIVE), Ranges, "audit_ranges"),
+    *_rows((State.CATCHING_UP, State.LIVE), Checked, "checked"),
     *_rows(OPEN, Ack, "ack"),
     *_rows(OPEN, Receipt, "receipt"),
 ]
@@ -88,6 +95,9 @@ ACCEPTOR = [
     *_rows((State.COMPARING,), Ranges, "ranges", State.COMPARING, State.CATCHING_UP),
     *_rows((State.COMPARING,), Want, "want", State.COMPARING, State.CATCHING_UP),
     *_rows((State.CATCHING_UP, State.LIVE), Want, "want"),
+    *_rows((State.CATCHING_UP, State.LIVE), Audit, "audit"),
+    *_rows((State.CATCHING_UP, State.LIVE), Ranges, "audit_ranges"),
+    *_rows((State.CATCHING_UP, State.LIVE), Check, "check"),
     *_rows(OPEN, Have, "have"),
     *_rows(OPEN, Push, "push"),
     *_rows(OPEN, ReceiptRequest, "receipt_request"),

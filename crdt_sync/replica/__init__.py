@@ -2,19 +2,23 @@
 
 from crdt_sync.replica.edits import EditedRecord
 from crdt_sync.replica.receipts import Holding
+from crdt_sync.replica.repair import Repair
 from crdt_sync.replica.replica import Event, Replica
 from crdt_sync.replica.source import StoreSource
-from crdt_sync.replica.status import PartnerStatus, RecordStatus, Status
+from crdt_sync.replica.status import Backlog, PartnerStatus, RecordStatus, Status, Waiting
 from crdt_sync.replica.views import RecordView
 
 __all__ = [
+    "Backlog",
     "EditedRecord",
     "Event",
     "Holding",
     "PartnerStatus",
     "RecordStatus",
     "RecordView",
+    "Repair",
     "Replica",
     "Status",
     "StoreSource",
+    "Waiting",
 ]

@@ -26,11 +26,13 @@ def integrate(
     peers: tuple[Peer, ...],
     owe_to: bytes | None,
     refused_before: Mapping[str, str],
+    whole: Collection[str] = (),
 ) -> tuple[list[tuple[str, bytes]], list[str]]:
     """Integrate `entries` and store what is new. Returns the gaps (record, our state vector) and what changed.
 
     `peers` are cursors, which are not stored where there are gaps. `refused_before` names records of which the same
-    partner sent updates that were refused before they came here, and why.
+    partner sent updates that were refused before they came here, and why. Of the records in `whole` the updates are
+    taken in the place of what is stored, unless that holds anything more.
     """
     store = replica.store
     integrator = Integrator(documents_max=1)  # every record is loaded once per call: nothing to keep
@@ -43,6 +45,9 @@ def integrate(
     outbox: list[tuple[bytes, OutboxEntry]] = []
     refused = dict(refused_before)
     for record, updates in grouped.items():
+        if record in whole and (renewed := _renewed(replica, integrator, record, updates, origin)):
+            changes.append(renewed)
+            continue
         stored = store.load(record)
         head = stored.head
         due = head is not None and head.tail + len(updates) > limits.TAIL_UPDATES_MAX
@@ -67,6 +72,18 @@ def integrate(
     if changes or peers or outbox or meta:
         store.commit([Batch(changes=tuple(changes), peers=peers, outbox=tuple(outbox), meta=meta)])
     return list(gaps.items()), [change.record for change in changes]
+
+
+def _renewed(
+    replica: "Replica", integrator: Integrator, record: str, updates: Sequence[bytes], origin: bytes
+) -> Change | None:
+    """The record as a partner has it, in the place of ours; None where ours holds operations beyond it."""
+    head = replica.store.record_head(record)
+    result = integrator.integrate(record, (), updates, stamp_max=None, checked=False, snapshot=True)
+    if head is None or not vectors.covers(result.state_vector, head.state_vector) or result.snapshot is None:
+        return None
+    kept = (result.snapshot,)
+    return changed(replica, integrator, record, head, kept, result, origin)._replace(renewed=True)
 
 
 def changed(

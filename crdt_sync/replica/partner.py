@@ -23,8 +23,10 @@ from crdt_sync.protocol.messages import Resume, VerdictCode
 from crdt_sync.protocol.reconcile import View
 from crdt_sync.protocol.source import Diff, Outgoing
 from crdt_sync.records import state_vector as vectors
+from crdt_sync.replica.audit import content_view
 from crdt_sync.replica.index import UNKNOWN_TO_DIALER, StoreIndex
-from crdt_sync.replica.integration import readable
+from crdt_sync.replica.integration import readable, unreadable
+from crdt_sync.replica.status import Told, note_told, percentage, to_fetch
 from crdt_sync.storage.port import Batch, OutboxEntry, Peer
 
 if TYPE_CHECKING:
@@ -49,8 +51,11 @@ class Partner:
         self._peer = self._store.peer(device) if device else self._latest_at(url)
         self.id = self._peer.replica if self._peer else b""
         self._epoch = self._peer.epoch if self._peer else b""
+        self._told: Told | None = None
+        self._comparing = False
         self._restamped: dict[str, int] = {}
         self._gapped: set[str] = set()  # records of which updates came that could not be integrated yet
+        self.replacing: set[str] = set()  # records that are taken as the partner has them when they next come
         self._held: int | None = None  # the newest cursor, not stored because of them
 
     # --- what the session reads (DialerSource) ---------------------------------------------------------------
@@ -98,6 +103,17 @@ class Partner:
         diff = self._replica.diff(record, entry.acknowledged)
         return (Outgoing(record, entry.edit), diff) if diff else None
 
+    def remaining(self) -> tuple[int, int | None, int | None]:
+        """Records to send, updates to fetch, and the percentage that is done; see `PartnerStatus`."""
+        entries, refused = self._store.outbox_count(self.id)
+        behind = None
+        if self._peer is not None:
+            behind = to_fetch(self._peer, self._told)
+        elif self._told is not None and not self._comparing:
+            behind = self._told.head
+        percent = percentage(self._store.count(), entries, behind, unreadable=bool(unreadable(self._store)))
+        return entries - refused, behind, percent
+
     # --- effects of the session ------------------------------------------------------------------------------
 
     def welcomed(self, effect: Welcomed) -> None:
@@ -110,13 +126,19 @@ class Partner:
         """
         self.id = effect.replica
         self._epoch = effect.epoch
+        self._comparing = effect.comparing
         with self._replica.lock:
             unseen = self._peer is None and not effect.comparing
             gone = self._replaced()
             self._replica.meet(self.id)
             self._replica.correct_clock(effect.clock_offset_us, by_relay=not self._is_device)
             outbox = [*(self._unseen() if unseen else ()), *self._refused_for_stamps()]
+            self._told = Told(effect.epoch, effect.head, self._replica.wall_clock())
+            news = self._peer is None or self._peer.epoch != effect.epoch or self._peer.cursor < effect.head
+            meta = note_told(self.id, self._told) if news else {}
             if not outbox and not gone:
+                with suppress(StoreFull, StoreFailed):  # the status goes on telling of the contact before
+                    self._store.commit([Batch(meta=meta)] if meta else [])
                 return
             try:
                 self._store.commit(
@@ -125,6 +147,7 @@ class Partner:
                             peers=tuple(replace(peer, epoch=bytes(EPOCH_BYTES), cursor=0, url="") for peer in gone),
                             forget_outbox=tuple(peer.replica for peer in gone),
                             outbox=tuple((self.id, entry) for entry in outbox),
+                            meta=meta,
                         )
                     ]
                 )
@@ -163,14 +186,24 @@ class Partner:
             self._replica.refresh_digests()
         return StoreIndex(self._store, UNKNOWN_TO_DIALER).pin()
 
+    def audit_view(self, *, content: bool) -> View:
+        """Carry out `PinDigests`; returns the view for `Dialer.pinned`."""
+        return content_view(self._store) if content else self.compare()
+
     def integrate(
         self, effect: Integrate, refused: Mapping[str, str] = MappingProxyType({})
     ) -> Sequence[tuple[str, bytes]]:
         """Carry out `Integrate`; returns the gaps for `Dialer.integrated`. `refused`: see `Replica.integrate`."""
         before = self._peer
         gaps = self._replica.integrate(
-            effect.entries, self.id, self._standing(effect.cursor), self.id if effect.owe else None, refused
+            effect.entries,
+            self.id,
+            self._standing(effect.cursor),
+            self.id if effect.owe else None,
+            refused,
+            self.replacing,
         )
+        self.replacing.difference_update(entry.record for entry in effect.entries)
         self._gapped.difference_update(entry.record for entry in effect.entries)
         self._gapped.update(record for record, _ in gaps)
         if gaps and effect.cursor is not None:
@@ -222,7 +255,7 @@ class Partner:
             case VerdictCode.GAP:
                 return OutboxEntry(entry.record, readable(verdict.state_vector), entry.edit)
             case VerdictCode.RETRY:
-                return entry
+                return replace(entry, reason=verdict.reason)
             case VerdictCode.CLOCK_AHEAD:
                 tries = self._restamped.get(entry.record, 0)
                 self._restamped[entry.record] = tries + 1

@@ -14,7 +14,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +31,7 @@ from crdt_sync.replica.edits import EditedRecord, Edits
 from crdt_sync.replica.integration import integrate, unreadable
 from crdt_sync.replica.receipts import Holding, holding, refresh_digests
 from crdt_sync.replica.repair import Repair, repair
-from crdt_sync.replica.status import PartnerStatus, RecordStatus, Status, partner_status, record_status
+from crdt_sync.replica.status import PartnerStatus, RecordStatus, Status, backlog, partner_status, record_status
 from crdt_sync.replica.views import RecordView, contains, encode_view, refresh_views, rules
 from crdt_sync.storage.lmdb import LmdbStore
 from crdt_sync.storage.port import Batch, Peer, Store
@@ -249,13 +249,18 @@ class Replica:
     # --- what partners hold ----------------------------------------------------------------------------------
 
     def status(self) -> Status:
-        """Counts over everything: records, and per partner what is pending and refused."""
-        partners = tuple(partner_status(self.store, peer) for peer in self.store.peers() if peer.url)
-        return Status(self.name, self.count(), partners, unreadable(self.store))
+        """Counts over everything: records, and per partner what is pending, refused and to be fetched.
+
+        The cost is bounded, see `crdt_sync.replica.status`.
+        """
+        partners = self.partners()
+        backlogs = {known.replica: backlog(self, bytes.fromhex(known.replica)) for known in partners}
+        return Status(self.name, self.count(), tuple(partners), unreadable(self.store), backlogs)
 
     def partners(self) -> Sequence[PartnerStatus]:
-        """Every partner that this replica has synced with."""
-        return self.status().partners
+        """Every partner that this replica has synced with; a few reads for each."""
+        missing = bool(unreadable(self.store))
+        return tuple(partner_status(self.store, peer, unreadable=missing) for peer in self.store.peers() if peer.url)
 
     def record_status(self, record: str) -> RecordStatus:
         """Where the record is known to be stored, pending or refused. Raises `UnknownRecord`."""
@@ -386,13 +391,15 @@ class Replica:
         peers: tuple[Peer, ...],
         owe_to: bytes | None,
         refused: Mapping[str, str],
+        whole: Collection[str] = (),
     ) -> Sequence[tuple[str, bytes]]:
         """Integrate and store updates of a partner in one commit; returns the gaps as (record, our state vector).
 
-        `refused` names records with updates that were refused before they came here, and why.
+        `refused` names records with updates that were refused before they came here, and why; the updates of those in
+        `whole` replace what is stored.
         """
         with self.lock:
-            gaps, received = integrate(self, entries, origin, peers, owe_to, refused)
+            gaps, received = integrate(self, entries, origin, peers, owe_to, refused, whole)
         self.announce("received", received)
         return gaps
 

@@ -1,61 +1,198 @@
-"""Where a replica and each of its records stand with its partners."""
+"""Where a replica and each of its records stand with its partners.
 
+Rules:
+
+1. Nothing is claimed that is not known. What a partner holds is known from the outbox alone, which names every record
+   that it may lack something of; while its history has changed and was not compared yet, nothing is known.
+2. What a partner has for us is known as of the last contact: the head that it told, and how far its feed was read.
+3. Looking costs what waits, up to a limit, and never what is held. Beyond the limit a figure is a least one.
+"""
+
+import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
 
-from crdt_sync.storage.port import Peer, Store
+from crdt_sync.ids import EPOCH_BYTES
+from crdt_sync.limits import STATUS_BYTES_MAX, STATUS_ENTRIES_MAX, STATUS_SIZED_MAX
+from crdt_sync.records import state_vector as vectors
+from crdt_sync.storage.port import OutboxEntry, Peer, Store
+
+if TYPE_CHECKING:
+    from crdt_sync.replica.replica import Replica
+
+_TOLD = "told/"  # meta, by replica id in hexadecimal: the head that a partner told last, in which epoch, and when
+_PAGE = 512
+
+
+class Told(NamedTuple):
+    """What a partner said of its feed: its epoch, its head, and when (microseconds since 1970, by our clock)."""
+
+    epoch: bytes
+    head: int
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A record that a partner lacks: since when (microseconds since 1970), and why it was not stored there yet."""
+
+    record: str
+    since: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class PartnerStatus:
-    """One partner: what it may still lack, what it refused, and how far its feed was read."""
+    """One partner: what it may still lack, what it refused, and what it had for us at the last contact.
+
+    `pending` and `refused` count records. `to_fetch` counts updates behind our cursor, so at most as many records;
+    None where that is not known: its history has changed, and all is compared at the next session. `percent` is 100
+    only where nothing is left on either side, and None where that is not known. `last_seen` is when this was so, in
+    microseconds since 1970, by the device's clock.
+    """
 
     url: str
     replica: str  # hexadecimal
     pending: int
     refused: int
     cursor: int
-    last_seen: int  # microseconds since 1970, by the device's clock
+    last_seen: int
+    to_fetch: int | None = None
+    percent: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What is to be sent to one partner: bytes of the differences of `sized` records, and the oldest that waits.
+
+    Where `sized` is less than the records pending, `bytes` is the least that it can be. `oldest` is the oldest of the
+    first `STATUS_ENTRIES_MAX` by record id.
+    """
+
+    bytes: int
+    sized: int
+    oldest: Waiting | None
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The whole replica. `unreadable` names records with an update that could not be integrated here, and why."""
+    """The whole replica. `unreadable` names records with an update that could not be integrated here, and why.
+
+    `backlogs` is by the replica id of a partner, in hexadecimal.
+    """
 
     name: str
     records: int
     partners: tuple[PartnerStatus, ...]
     unreadable: dict[str, str] = field(default_factory=dict)
+    backlogs: dict[str, Backlog] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class RecordStatus:
-    """One record: `stored` at `stored_at`; else `pending`, `refused` with a reason, or `local` without a partner."""
+    """One record, by the addresses of the partners.
+
+    `state` is the worst of it: `refused` with a reason, `pending`, `stored`, or `local` without a partner. `unknown_at`
+    are those that were not compared with since their history changed; the record counts as pending there.
+    """
 
     state: str
     stored_at: tuple[str, ...]
     reason: str = ""
+    pending_at: dict[str, str] = field(default_factory=dict)  # and why
+    refused_at: dict[str, str] = field(default_factory=dict)  # and why
+    unknown_at: tuple[str, ...] = ()
 
 
-def partner_status(store: Store, peer: Peer) -> PartnerStatus:
-    """The standing of one partner."""
+def percentage(records: int, to_send: int, to_fetch: int | None, *, unreadable: bool) -> int | None:
+    """How much of everything both sides hold; 100 only where nothing is left, None where that is not known."""
+    if to_fetch is None:
+        return None
+    left = to_send + to_fetch
+    if not left:
+        return 99 if unreadable else 100
+    whole = max(records + to_fetch, left)
+    return min(99, 100 * (whole - left) // whole)
+
+
+def note_told(replica: bytes, told: Told) -> dict[str, bytes | None]:
+    """What to keep in `meta` of what a partner told."""
+    return {_TOLD + replica.hex(): json.dumps([told.epoch.hex(), told.head, told.at]).encode()}
+
+
+def read_told(store: Store, replica: bytes) -> Told | None:
+    """What the partner told last, where that was noted."""
+    kept = store.meta(_TOLD + replica.hex())
+    if kept is None:
+        return None
+    epoch, head, at = json.loads(kept)
+    return Told(bytes.fromhex(epoch), head, at)
+
+
+def to_fetch(peer: Peer, told: Told | None) -> int | None:
+    """How many updates of the partner's feed were not read as of the last contact; None where that is not known."""
+    if peer.epoch == bytes(EPOCH_BYTES) or (told is not None and told.epoch != peer.epoch):
+        return None
+    return 0 if told is None else max(0, told.head - peer.cursor)
+
+
+def partner_status(store: Store, peer: Peer, *, unreadable: bool) -> PartnerStatus:
+    """The standing of one partner, at the cost of a few reads."""
     entries, refused = store.outbox_count(peer.replica)
-    return PartnerStatus(peer.url, peer.replica.hex(), entries - refused, refused, peer.cursor, peer.last_seen)
+    told = read_told(store, peer.replica)
+    behind = to_fetch(peer, told)
+    seen = max(peer.last_seen, told.at if told else 0)
+    percent = percentage(store.count(), entries, behind, unreadable=unreadable)
+    return PartnerStatus(peer.url, peer.replica.hex(), entries - refused, refused, peer.cursor, seen, behind, percent)
+
+
+def backlog(replica: "Replica", peer: bytes) -> Backlog:
+    """What waits for one partner, looked at up to the limits of `crdt_sync.limits`."""
+    size = sized = 0
+    oldest: OutboxEntry | None = None
+    for entry in _outbox(replica.store, peer):
+        if oldest is None or entry.edit < oldest.edit:
+            oldest = entry
+        if entry.refusal is None and sized < STATUS_SIZED_MAX and size < STATUS_BYTES_MAX:
+            diff = replica.diff(entry.record, entry.acknowledged)
+            size += len(diff.update) if diff else 0
+            sized += 1
+    return Backlog(size, sized, None if oldest is None else Waiting(oldest.record, oldest.edit, why(oldest)))
+
+
+def why(entry: OutboxEntry) -> str:
+    """Why a partner does not hold a record as it is here."""
+    if entry.refusal is not None:
+        return f"{entry.refusal}: {entry.reason}"
+    if entry.reason:
+        return f"not now: {entry.reason}"
+    return "never stored there" if entry.acknowledged == vectors.EMPTY else "edited since it was stored there"
 
 
 def record_status(store: Store, record: str) -> RecordStatus:
     """The standing of one record with all partners."""
-    stored_at: list[str] = []
-    state, reason = "stored", ""
+    stored: list[str] = []
+    unknown: list[str] = []
+    pending: dict[str, str] = {}
+    refused: dict[str, str] = {}
     for peer in store.peers():
         if not peer.url:
             continue  # another partner answers at its address now
         entry = store.outbox_entry(peer.replica, record)
-        if entry is None:
-            stored_at.append(peer.url)
-        elif entry.refusal is not None:
-            state, reason = "refused", f"{entry.refusal}: {entry.reason}"
-        elif state != "refused":
-            state = "pending"
-    if not stored_at and state == "stored":
-        state = "local"
-    return RecordStatus(state, tuple(stored_at), reason)
+        if entry is not None:
+            (pending if entry.refusal is None else refused)[peer.url] = why(entry)
+        elif to_fetch(peer, read_told(store, peer.replica)) is None:
+            unknown.append(peer.url)
+        else:
+            stored.append(peer.url)
+    state = "refused" if refused else "pending" if pending or unknown else "stored" if stored else "local"
+    reason = next(iter(refused.values()), "")
+    return RecordStatus(state, tuple(stored), reason, pending, refused, tuple(unknown))
+
+
+def _outbox(store: Store, peer: bytes) -> Iterator[OutboxEntry]:
+    after, seen = "", 0
+    while seen < STATUS_ENTRIES_MAX and (page := store.outbox(peer, after, min(_PAGE, STATUS_ENTRIES_MAX - seen))):
+        yield from page
+        after, seen = page[-1].record, seen + len(page)

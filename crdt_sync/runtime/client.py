@@ -1,4 +1,4 @@
-"""Syncing with a partner: once, for as long as you like, or compared; for asyncio and for plain code.
+"""Syncing with a partner: once, or for as long as you like; for asyncio and for plain code.
 
 report = sync(replica, Address("ws://relay:8765", token))
 with keep_syncing(replica, Address("ws://relay:8765", token)) as syncing:
@@ -11,27 +11,14 @@ import random
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 
 from crdt_sync.errors import CrdtSyncError, RemoteError, Timeout
 from crdt_sync.protocol.backoff import Backoff
-from crdt_sync.protocol.messages import Receipt
-from crdt_sync.replica import Event, Holding, Replica
+from crdt_sync.replica import Event, Replica
 from crdt_sync.runtime.conversation import Conversation, Progress
 from crdt_sync.runtime.link import Address
 from crdt_sync.runtime.presence import PresenceBoard
 from crdt_sync.runtime.worker.process import WorkerUnavailable
-
-_COMPARISONS_MAX = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """Two receipts taken when neither side had anything left to exchange."""
-
-    ours: Holding
-    theirs: Receipt
-    equal: bool
 
 
 async def sync_once(
@@ -41,29 +28,6 @@ async def sync_once(
     conversation = Conversation(replica, address, on_progress)
     await conversation.run(Conversation.settled)
     return conversation.progress
-
-
-async def compare_once(replica: Replica, address: Address) -> Comparison:
-    """Exchange everything, then compare receipts. Raises `RemoteError`, `StoreError`.
-
-    While others keep writing, receipts are of different moments; then both sides exchange and compare again.
-    """
-    conversation = Conversation(replica, address)
-    found: list[Comparison] = []
-
-    async def until(conversation: Conversation) -> None:
-        for _ in range(_COMPARISONS_MAX):
-            await conversation.settled()
-            theirs = await conversation.receipt()
-            await conversation.settled()
-            ours = await asyncio.get_running_loop().run_in_executor(None, replica.receipt)
-            equal = (ours.count, ours.root) == (theirs.count, theirs.root)
-            found.append(Comparison(ours, theirs, equal))
-            if equal or conversation.cursor == theirs.head:
-                return
-
-    await conversation.run(until)
-    return found[-1]
 
 
 async def keep_syncing_forever(
@@ -107,11 +71,6 @@ async def _for_ever(_: Conversation) -> None:
 def sync(replica: Replica, address: Address, on_progress: Callable[[Progress], None] | None = None) -> Progress:
     """`sync_once` for plain code."""
     return asyncio.run(sync_once(replica, address, on_progress))
-
-
-def compare(replica: Replica, address: Address) -> Comparison:
-    """`compare_once` for plain code."""
-    return asyncio.run(compare_once(replica, address))
 
 
 class Syncing:

@@ -19,26 +19,31 @@ from crdt_sync.errors import (
     ProtocolViolation,
     Rejected,
     RemoteError,
+    StoreError,
     Timeout,
     Unauthorized,
     VersionMismatch,
 )
-from crdt_sync.limits import FRAME_BYTES_TARGET
+from crdt_sync.limits import CHECK_RECORDS_MAX, FRAME_BYTES_TARGET
+from crdt_sync.protocol.auditing import Differences
 from crdt_sync.protocol.dialer import Dialer
 from crdt_sync.protocol.effects import (
     Acknowledge,
+    Audited,
     CaughtUp,
+    CheckArrived,
     Closed,
     Compare,
     Effect,
     Integrate,
     Owe,
+    PinDigests,
     PresenceSeen,
     ReceiptArrived,
     Send,
     Welcomed,
 )
-from crdt_sync.protocol.messages import Receipt, VerdictCode
+from crdt_sync.protocol.messages import CheckedEntry, Receipt, VerdictCode
 from crdt_sync.replica import Event, Replica
 from crdt_sync.replica.partner import Partner
 from crdt_sync.runtime.link import Address, Link, open_link
@@ -55,7 +60,7 @@ _JOINED_MAX = 64  # effects that share one commit
 
 @dataclass(slots=True)
 class Progress:
-    """How far a session has come. Counts are records, but for the bytes."""
+    """How far a session has come. Counts are records, but for the bytes, and `to_fetch`: see `PartnerStatus`."""
 
     received: int = 0
     received_bytes: int = 0
@@ -63,6 +68,9 @@ class Progress:
     refused: int = 0
     sent_bytes: int = 0
     caught_up: bool = False
+    to_send: int = 0
+    to_fetch: int | None = None
+    percent: int | None = None
 
 
 class Conversation:
@@ -97,6 +105,10 @@ class Conversation:
         self._refusing_since: int | None = None  # since when the partner has answered every push with "not now"
         self._receipts: dict[int, asyncio.Future[Receipt]] = {}
         self._receipt_number = 0
+        self._audit: asyncio.Future[Differences] | None = None
+        self._checks: dict[int, asyncio.Future[tuple[CheckedEntry, ...]]] = {}
+        self._check_number = 0
+        self._pinning: asyncio.Task[None] | None = None
         self._dialer: Dialer | None = None
 
     # --- what the caller asks --------------------------------------------------------------------------------
@@ -136,6 +148,45 @@ class Conversation:
         self._dialer.request_receipt(self._receipt_number)
         self._pump()
         return await future
+
+    async def audit(self, *, content: bool) -> Differences:
+        """Compare everything with the partner, by state digests or by digests of the content. One at a time.
+
+        What is written meanwhile may show as a difference; see `crdt_sync.runtime.auditing`.
+        """
+        assert self._dialer is not None
+        self._audit = self._loop.create_future()
+        self._dialer.audit(content=content)
+        self._pump()
+        return await self._audit
+
+    async def check(self, records: Sequence[str], *, mend: bool = False) -> tuple[CheckedEntry, ...]:
+        """How the partner stores these records, `CHECK_RECORDS_MAX` at most; `mend`: see `protocol.messages.Check`."""
+        assert self._dialer is not None
+        self._check_number += 1
+        future: asyncio.Future[tuple[CheckedEntry, ...]] = self._loop.create_future()
+        self._checks[self._check_number] = future
+        self._dialer.check(self._check_number, records, mend=mend)
+        self._pump()
+        return await future
+
+    async def exchange_whole(self, records: Sequence[str], *, replace: bool = False) -> None:
+        """Fetch these records as a whole, and send ours, whatever each side is believed to hold; then settle.
+
+        With `replace` ours are not sent but replaced by the partner's, where those hold all operations of ours.
+        """
+        assert self._dialer is not None
+        dialer = self._dialer
+        for start in range(0, len(records), CHECK_RECORDS_MAX):
+            part = tuple(records[start : start + CHECK_RECORDS_MAX])
+            if replace:
+                self._partner.replacing.update(part)
+            else:
+                await self._loop.run_in_executor(self._executor, self._partner.owe, Owe(part))
+                dialer.notify(part)
+            dialer.fetch(part)
+            self._pump()
+            await self.settled()
 
     @property
     def retry_after_us(self) -> int | None:
@@ -193,6 +244,8 @@ class Conversation:
             if self._presence is not None:
                 self._presence.listen(None)
                 self._presence.others = ()
+            if self._pinning is not None:
+                tasks.append(self._pinning)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -233,6 +286,18 @@ class Conversation:
                     await self._kick_sender.wait()
         await asyncio.Event().wait()  # the reader sees the end of the link and says why
 
+    async def _pin(self, *, content: bool) -> None:
+        """Pin a view for an audit, beside the commits: it may take long. What it raises, `audit` raises."""
+        assert self._dialer is not None
+        assert self._audit is not None
+        try:
+            view = await asyncio.to_thread(self._partner.audit_view, content=content)
+        except StoreError as error:
+            self._audit.set_exception(error)
+        else:
+            self._dialer.pinned(view, self._now())
+            self._pump()
+
     async def _keep_time(self) -> None:
         assert self._dialer is not None
         while (timer := self._dialer.next_timer()) is not None:
@@ -255,11 +320,17 @@ class Conversation:
                 answers = await self._loop.run_in_executor(self._executor, self._commit, effects, refused)
                 for answer in answers:
                     answer(self._now())
+                self._measure()
                 self._pump()
             self._state_changed.set()
             self._kick_worker.clear()
             if not self._work:
                 await self._kick_worker.wait()
+
+    def _measure(self) -> None:
+        progress = self.progress
+        with suppress(StoreError):  # whoever needs the store next raises it
+            progress.to_send, progress.to_fetch, progress.percent = self._partner.remaining()
 
     def _take_work(self) -> list[Effect]:
         """The next effect, or a run of `Integrate` that can share a commit."""
@@ -336,6 +407,15 @@ class Conversation:
                     future = self._receipts.pop(receipt.number, None)
                     if future is not None and not future.done():
                         future.set_result(receipt)
+                case PinDigests(content):
+                    self._pinning = asyncio.create_task(self._pin(content=content))
+                case Audited(differences):
+                    if self._audit is not None and not self._audit.done():
+                        self._audit.set_result(differences)
+                case CheckArrived(checked):
+                    answered = self._checks.pop(checked.number, None)
+                    if answered is not None and not answered.done():
+                        answered.set_result(checked.entries)
                 case Closed():
                     self._closed = effect
         self._kick_sender.set()

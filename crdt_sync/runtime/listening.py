@@ -7,6 +7,7 @@ as its own edits are, and passed on to whoever it dials and whoever listens to i
 import asyncio
 import secrets
 import ssl
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from crdt_sync.protocol.acceptor import Authorise, Refusal
 from crdt_sync.protocol.messages import Hello
 from crdt_sync.replica import Event, Replica
 from crdt_sync.replica.pushed import PushedUpdates
+from crdt_sync.runtime.hosting.audits import ReplicaAudits
 from crdt_sync.runtime.hosting.engine import Engine
 from crdt_sync.runtime.hosting.serving import Port
 from crdt_sync.runtime.network import is_loopback
@@ -71,6 +73,7 @@ async def listening(
         LISTENER_SESSIONS_MAX,
         commits=PushedUpdates(replica),
         digests=_Digests(replica),
+        audits=ReplicaAudits(replica, lambda: time.monotonic_ns() // 1000),
         keep_spare=False,
     )
     context, binding = tls or (None, b"")

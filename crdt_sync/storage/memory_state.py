@@ -99,6 +99,8 @@ class MemoryState:
         for seq, update in zip(seqs, change.updates, strict=True):
             self.log[seq] = LogEntry(seq, record, update, change.origin, change.actor, change.received_at)
         if seqs:
+            if change.renewed:
+                self.seqs[record] = []
             self.seqs[record].extend(seqs)
             self.drop_feed(head.seq)
             self.feed[seqs[-1]] = record

@@ -27,6 +27,9 @@ class Change(NamedTuple):
     tail is empty. `view` replaces the stored view; None keeps it. `digest` None marks the record's digest as
     stale.
 
+    `renewed` says that the updates are the whole record, in the place of what was stored: the record's history begins
+    with them, though what was there before stays in the log until compaction.
+
     Without updates the record's content stays as it is: `snapshot`, `state_vector`, `view` and a given
     `digest` are taken over, and the record must exist.
     """
@@ -40,6 +43,7 @@ class Change(NamedTuple):
     snapshot: bytes | None = None
     view: bytes | None = None
     digest: bytes | None = None
+    renewed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

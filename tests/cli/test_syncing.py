@@ -3,11 +3,6 @@ import signal
 
 import pytest
 
-from crdt_sync.cli import syncing
-from crdt_sync.protocol.messages import Receipt
-from crdt_sync.replica import Holding
-from crdt_sync.runtime import Comparison
-
 TOKEN = "a-token-for-the-tests"
 
 
@@ -30,12 +25,25 @@ def test_two_devices_end_up_with_the_same(run, both, relay):
         "state": "stored",
         "stored_at": [relay.url],
         "reason": "",
+        "pending_at": {},
+        "refused_at": {},
+        "unknown_at": [],
     }
+    seen = run("status", "--store", anna, "--json").object["partners"]
+    assert [(each["percent"], each["pending"], each["to_fetch"], each["oldest"]) for each in seen] == [
+        (100, 0, 0, None)
+    ]
     assert run("sync", "--store", bob, "--json").object["received"] == 1
     for number, path in enumerate(both, start=1):
         assert run("set", record, f"phone={number}", "visits+=1", "--store", path).code == 0
     assert run("status", record, "--store", anna, "--json").object["state"] == "pending"
     assert [each["state"] for each in run("status", "--waiting", "--store", anna, "--json").objects] == ["pending"]
+    (waits,) = run("status", "--store", anna, "--json").object["partners"]
+    assert (waits["percent"], waits["pending"], waits["oldest"]["record"]) == (0, 1, record)
+    assert waits["oldest"]["reason"] == "edited since it was stored there"
+    assert waits["to_send_bytes"] > 0
+    assert waits["to_send_bytes_exact"]
+    assert "edited since it was stored there" in run("status", "--store", anna).out
     for path in (anna, bob, anna):
         assert run("sync", "--store", path).code == 0
     seen = [run("get", record, "--store", path, "--json").object for path in both]
@@ -73,23 +81,6 @@ def test_without_a_relay_the_next_step_is_told(run, store):
     result = run("sync")
     assert result.code == 2
     assert "crdt-sync relay" in result.err
-
-
-def test_receipts_that_differ_exit_with_6(run, store, monkeypatch):
-    ours, theirs = Holding(1, 1, bytes(32)), Receipt(1, 1, 2, bytes(31) + b"\x01")
-    monkeypatch.setattr(syncing, "compare", lambda *_: Comparison(ours, theirs, equal=False))
-    result = run("verify", "--relay", "ws://relay")
-    assert result.code == 6
-    assert "mismatch" in result.err
-    assert "Different" in result.out
-
-
-def test_the_store_can_be_checked_without_a_relay(run, made):
-    made("name=x")
-    result = run("verify", "--local", "--json")
-    assert result.code == 0
-    assert result.object["checked"] > 0
-    assert result.object["damaged"] == 0
 
 
 def test_a_device_that_never_synced_says_so(run, made):

@@ -26,6 +26,11 @@ verdicts = (
     | st.builds(m.Verdict, st.just(m.VerdictCode.GAP), st.just(0), state_vectors, reasons)
     | st.builds(m.Verdict, refusals, st.just(0), st.just(b""), reasons)
 )
+readable = st.sampled_from([standing for standing in m.Standing if standing < m.Standing.CHANGING])
+unreadable = st.sampled_from([standing for standing in m.Standing if standing >= m.Standing.CHANGING])
+checked = st.builds(m.CheckedEntry, records, sixteen, sixteen, readable) | st.builds(
+    m.CheckedEntry, records, st.just(b""), st.just(b""), unreadable
+)
 resumes = st.none() | st.builds(m.Resume, sixteen, numbers)
 versions = st.lists(st.integers(1, 9), min_size=1, max_size=16).map(tuple)
 agents = st.text(st.characters(exclude_categories=["Cs"]), max_size=64)
@@ -55,6 +60,9 @@ STRATEGIES = {
     m.Ping: (numbers,),
     m.Pong: (numbers,),
     m.Bye: (codes, reasons, retries),
+    m.Audit: (flags,),
+    m.Check: (numbers, flags, st.lists(records, min_size=1, max_size=6).map(tuple)),
+    m.Checked: (numbers, st.lists(checked, min_size=1, max_size=6).map(tuple)),
 }
 for message, parts in STRATEGIES.items():
     st.register_type_strategy(message, st.builds(message, *parts))

@@ -21,6 +21,7 @@ VECTORS = json.loads(Path(__file__).with_name("vectors.json").read_text("utf-8")
 RULES = (  # by message type, from 1
     *("hello", "welcome", "changes", "want", "updates", "have", "push", "ack", "ranges"),
     *("receipt-request", "receipt", "presence", "ping", "pong", "bye"),
+    *("audit", "check", "checked"),
 )
 TOP = limits.INTEGER_EXACT_MAX
 NUMBERS = (-1, 0, 1, 2, 7, 8, 9, 15, 8191, 8192, limits.RETRY_AFTER_MS_MAX, limits.RETRY_AFTER_MS_MAX + 1, TOP, TOP + 1)
@@ -101,6 +102,8 @@ def test_the_grammar_and_the_codec_refuse_the_same_variants_of(vector, grammar) 
         (7, (1,), ["c/a", b"\0"], 1, limits.PUSH_RECORDS_MAX),
         (8, (1, None), [0, 1], 1, limits.PUSH_RECORDS_MAX),
         (12, (), ["c/a", "a"], 0, limits.PRESENCE_ENTRIES_MAX),
+        (17, (1, False), "c/a", 1, limits.CHECK_RECORDS_MAX),
+        (18, (1,), ["c/a", b"", b"", 5], 1, limits.CHECK_RECORDS_MAX),
     ],
 )
 def test_the_grammar_and_the_codec_count_entries_alike(grammar, code, rest, entry, least, most) -> None:

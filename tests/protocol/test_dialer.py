@@ -47,8 +47,8 @@ def integrates(effects) -> list[Integrate]:
 
 def test_the_welcome_measures_the_partners_clock_at_half_the_round_trip() -> None:
     session = dialer(ScriptedOutbox())
-    _, effects = say(session, welcome(now=9_000_000), now=200_000)
-    assert effects == [Welcomed(RELAY, EPOCH, 9_000_000 - 1_100_000, comparing=False)]
+    _, effects = say(session, welcome(now=9_000_000, head=7), now=200_000)
+    assert effects == [Welcomed(RELAY, EPOCH, 9_000_000 - 1_100_000, comparing=False, head=7)]
 
 
 def test_what_changed_is_wanted_by_our_state_vectors() -> None:

@@ -8,9 +8,13 @@ import pytest
 from crdt_sync import limits
 from crdt_sync.protocol.messages import (
     Ack,
+    Audit,
     Bye,
     Changes,
     ChangesEntry,
+    Check,
+    Checked,
+    CheckedEntry,
     Have,
     Hello,
     Message,
@@ -24,6 +28,7 @@ from crdt_sync.protocol.messages import (
     Receipt,
     ReceiptRequest,
     Resume,
+    Standing,
     Updates,
     UpdatesEntry,
     Verdict,
@@ -54,6 +59,9 @@ RECEIPT = Receipt(1, 9, 3, ID + ID)
 PRESENCE = Presence((PresenceEntry(RECORD, "anna"),))
 PING, PONG = Ping(1), Pong(1)
 BYE = Bye("rejected", "why", None)
+AUDIT = Audit(content=True)
+CHECK = Check(1, mend=False, records=(RECORD,))
+CHECKED = Checked(1, (CheckedEntry(RECORD, ID, ID, Standing.AGREES),))
 SAMPLES = (
     HELLO,
     WELCOME,
@@ -70,6 +78,9 @@ SAMPLES = (
     PING,
     PONG,
     BYE,
+    AUDIT,
+    CHECK,
+    CHECKED,
 )
 
 NUMBERS = [0, TOP], [-1, TOP + 1, True, 1.0, "1", b"1", None]
@@ -125,6 +136,11 @@ FIELDS = [
     (RECEIPT, "root", [bytes(32)], [bytes(31), bytes(33), "x" * 32, None]),
     (PING, "number", *NUMBERS),
     (PONG, "number", *NUMBERS),
+    (AUDIT, "content", *FLAGS),
+    (CHECK, "number", *NUMBERS),
+    (CHECK, "mend", *FLAGS),
+    (CHECK, "records", [(RECORD,), (RECORD_LONGEST,) * 256], [(), (RECORD,) * 257, ("c",), (b"c/a",), [RECORD], None]),
+    (CHECKED, "number", *NUMBERS),
     (BYE, "code", ["a", "a_1", "a" * 48], ["", "a" * 49, "A", "a-b", "1a", "a\n", b"a", None]),
     (BYE, "message", *REASONS),
     (BYE, "retry_after_ms", [None, 0, limits.RETRY_AFTER_MS_MAX], [-1, limits.RETRY_AFTER_MS_MAX + 1, True, 1.0]),
@@ -142,6 +158,18 @@ ENTRIES = [  # message, its list, limits of its length, and both sides of each c
     ),
     (PUSH, "entries", 1, 512, [("record", *RECORDS), ("update", *UPDATE)]),
     (ACK, "verdicts", 1, 512, [("seq", *NUMBERS)]),
+    (
+        CHECKED,
+        "entries",
+        1,
+        256,
+        [
+            ("record", *RECORDS),
+            ("state", *SIXTEEN),
+            ("content", *SIXTEEN),
+            ("standing", [Standing.DISAGREES, Standing.INCOMPLETE], [0, 6, True, None]),
+        ],
+    ),
     (PRESENCE, "entries", 0, 64, [("record", *RECORDS), ("actor", ["a", "ü" * 64], ["", "a" * 65, b"a", None])]),
 ]
 

@@ -10,8 +10,12 @@ from crdt_sync.protocol import codec, states
 from crdt_sync.protocol.effects import Closed
 from crdt_sync.protocol.messages import (
     Ack,
+    Audit,
     Bye,
     Changes,
+    Check,
+    Checked,
+    CheckedEntry,
     Have,
     Hello,
     Message,
@@ -23,6 +27,7 @@ from crdt_sync.protocol.messages import (
     Ranges,
     Receipt,
     ReceiptRequest,
+    Standing,
     Updates,
     Verdict,
     VerdictCode,
@@ -48,6 +53,9 @@ SAMPLES: dict[type, Message] = {
     Ping: Ping(1),
     Pong: Pong(1),
     Bye: Bye("done", "", None),
+    Audit: Audit(content=False),
+    Check: Check(1, mend=False, records=("customers/a",)),
+    Checked: Checked(1, (CheckedEntry("customers/a", b"", b"", Standing.ABSENT),)),
 }
 ROLES = {"dialer": DIALER_TABLE, "acceptor": ACCEPTOR_TABLE}
 PAIRS = [(role, state, kind) for role, state, kind in product(ROLES, State, SAMPLES) if state is not State.CLOSED]

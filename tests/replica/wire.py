@@ -7,22 +7,27 @@ from collections.abc import Callable, Sequence
 from crdt_sync import limits
 from crdt_sync.errors import StoreCorrupt
 from crdt_sync.protocol import hub as effects
+from crdt_sync.protocol.auditing import Differences
 from crdt_sync.protocol.dialer import Dialer
 from crdt_sync.protocol.effects import (
     Acknowledge,
+    Audited,
     CaughtUp,
+    CheckArrived,
     Closed,
     Compare,
     Integrate,
     Owe,
+    PinDigests,
     ReceiptArrived,
     Send,
     Welcomed,
 )
 from crdt_sync.protocol.hub import Hub, Integrated
-from crdt_sync.protocol.messages import Receipt
+from crdt_sync.protocol.messages import Checked, Receipt
 from crdt_sync.records import Integrator
 from crdt_sync.replica import Event, Replica, StoreSource
+from crdt_sync.replica.audit import check, content_view
 from crdt_sync.replica.index import UNKNOWN_TO_ACCEPTOR, StoreIndex
 from crdt_sync.replica.partner import Partner
 from crdt_sync.replica.receipts import refresh_digests
@@ -120,6 +125,17 @@ class MemoryRelay:
                 root = self.store.root()
                 self.hub.receipt(session, number, self.store.head(), root.count, root.sum.to_bytes(32, "big"), now)
 
+            case effects.PinAudit(session, content):
+                refresh_digests(self.store)
+                view = content_view(self.store) if content else StoreIndex(self.store, UNKNOWN_TO_ACCEPTOR).pin()
+                self.hub.audit_pinned(session, view, now)
+            case effects.MakeCheck(session, number, records, mend):
+                for record in records if mend else ():
+                    self._integrator.forget(record)
+                own = Replica.over(self.store, self._wall_clock, self._rng)
+                entries = [check(own, record, mend=mend) for record in records]
+                self.hub.checked(session, number, self.store.head(), entries, now)
+
     def _integrate(self, item: effects.IntegrationItem, stamp_max: int) -> Integrated:
         known = item.record in self._integrator.known
         stored = None if known else self.store.load(item.record).updates
@@ -141,7 +157,10 @@ class Line:
         self.partner = Partner(replica, url)
         self.closed: Closed | None = None
         self.receipts: list[Receipt] = []
+        self.audited: list[Differences] = []
+        self.checked: list[Checked] = []
         self.caught_up = False
+        self.welcomed = False
         self.settled = False  # whether both sides had exchanged everything when it last stopped
         self.frames = 0
         self.bytes = 0
@@ -165,6 +184,10 @@ class Line:
             pass
         self.settled = self.dialer.settled and not self._upstream and not self._downstream
         return self.settled
+
+    def step(self) -> bool:
+        """One thing that can be done now; whether there was any."""
+        return self.closed is None and self._step()
 
     def cut(self) -> None:
         """The connection is lost, with the frames on it."""
@@ -207,6 +230,7 @@ class Line:
                 case Send(frame):
                     self._upstream.append(frame)
                 case Welcomed():
+                    self.welcomed = True
                     self.partner.welcomed(effect)
                 case Integrate(number=number):
                     self.dialer.integrated(number, self.partner.integrate(effect), now)
@@ -221,6 +245,12 @@ class Line:
                     self.caught_up = True
                 case ReceiptArrived(receipt):
                     self.receipts.append(receipt)
+                case PinDigests(content):
+                    self.dialer.pinned(self.partner.audit_view(content=content), now)
+                case Audited(differences):
+                    self.audited.append(differences)
+                case CheckArrived(checked):
+                    self.checked.append(checked)
                 case Closed():
                     self.closed = effect
         return bool(waiting)

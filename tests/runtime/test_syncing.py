@@ -16,10 +16,11 @@ TOKEN = "a-token-of-enough-length"
 
 
 class RelayThread:
-    """A relay on a free port, in a thread with a loop of its own."""
+    """A relay on a free port, or on the one given, in a thread with a loop of its own."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, port: int = 0) -> None:
         self._data = data
+        self._wanted_port = port
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -29,7 +30,7 @@ class RelayThread:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        flags = {"data": str(self._data), "port": 0, "token": TOKEN, "metrics": False}
+        flags = {"data": str(self._data), "port": self._wanted_port, "token": TOKEN, "metrics": False}
         self.relay = self._loop.run_until_complete(Relay.start(settings.load(flags, None)))
         self.port = self.relay.port
         self._ready.set()

@@ -33,12 +33,16 @@ from crdt_sync.protocol.hub import (
     HubEffect,
     Integrate,
     Integrated,
+    MakeCheck,
     MakeReceipt,
+    PinAudit,
     PinIndex,
     StoredUpdates,
 )
+from crdt_sync.protocol.reconcile import View
 from crdt_sync.replica import StoreSource
 from crdt_sync.replica.index import UNKNOWN_TO_ACCEPTOR, StoreIndex
+from crdt_sync.runtime.hosting.audits import Audits, WorkerAudits
 from crdt_sync.runtime.hosting.digests import Digests, WorkerDigests
 from crdt_sync.runtime.hosting.health import Health
 from crdt_sync.runtime.hosting.meter import Counts, Meter
@@ -87,7 +91,8 @@ class Engine:
     """One store, one hub, one integration pool; links come and go. Make it inside a running event loop.
 
     Where others write to the store beside the engine, as the edits of a device do, `commits` completes what the
-    engine commits, `digests` computes digests, and `written_beside` is to be called after each of their commits.
+    engine commits, `digests` computes digests, `audits` looks at records, and `written_beside` is to be called after
+    each of their commits.
     The store stays the caller's to close.
     """
 
@@ -100,6 +105,7 @@ class Engine:
         metrics: Meter | None = None,
         commits: Committer | None = None,
         digests: Digests | None = None,
+        audits: Audits | None = None,
         keep_spare: bool = True,
     ) -> None:
         self.store = store
@@ -119,9 +125,9 @@ class Engine:
         self._tasks: set[asyncio.Task[None]] = set()
         self._idle = asyncio.Event()
         self._failures_known = 0
-        self._digests = digests or WorkerDigests(
-            store, self.pool, self.writer, self._uncommitted.__contains__, lambda: self._failures_known
-        )
+        worker = (store, self.pool, self.writer, self._uncommitted.__contains__, lambda: self._failures_known)
+        self._digests = digests or WorkerDigests(*worker)
+        self._audits = audits or WorkerAudits(*worker, self._now)
         self._presence_timer: asyncio.TimerHandle | None = None
         self._commits_under_way = 0
         self.stopping = False
@@ -290,6 +296,10 @@ class Engine:
                 self._start_for(effect.session, lambda: self._pin_index(effect))
             case MakeReceipt():
                 self._start_for(effect.session, lambda: self._make_receipt(effect))
+            case PinAudit():
+                self._start_for(effect.session, lambda: self._pin_audit(effect))
+            case MakeCheck():
+                self._start_for(effect.session, lambda: self._make_check(effect))
 
     async def _integrate(self, effect: Integrate) -> None:
         items = [Item(item.record, item.updates, item.snapshot, item.senders) for item in effect.items]
@@ -366,16 +376,41 @@ class Engine:
 
     async def _pin_index(self, effect: PinIndex) -> None:
         try:
-            await self._digests.refresh()
-        except (StoreError, WorkerUnavailable) as error:
-            # A digest that is missing makes its record be exchanged, which costs more and is right all the same.
-            _log.warning("digests_stale", code=error.code)
-        try:
-            view = await self.loop.run_in_executor(None, self._index.pin)
+            view = await self._state_view()
         except StoreError as error:
             self._unreadable(effect.session, error)
         else:
             self.hub.pinned(effect.session, view, self._now())
+        self._pump()
+        self.fill(effect.session)
+
+    async def _state_view(self) -> View:
+        try:
+            await self._digests.refresh()
+        except (StoreError, WorkerUnavailable) as error:
+            # A digest that is missing makes its record be exchanged, which costs more and is right all the same.
+            _log.warning("digests_stale", code=error.code)
+        return await self.loop.run_in_executor(None, self._index.pin)
+
+    async def _pin_audit(self, effect: PinAudit) -> None:
+        try:
+            view = await (self._audits.pin() if effect.content else self._state_view())
+        except (StoreError, WorkerUnavailable) as error:
+            self._unreadable(effect.session, error)
+        else:
+            self.hub.audit_pinned(effect.session, view, self._now())
+        self._pump()
+
+    async def _make_check(self, effect: MakeCheck) -> None:
+        try:
+            entries = await self._audits.check(effect.records, mend=effect.mend)
+        except (StoreError, WorkerUnavailable) as error:
+            self._unreadable(effect.session, error)
+        else:
+            if effect.mend:  # what the partner sends now is judged by what is on disk, not by what the worker remembers
+                for record in effect.records:
+                    self.pool.forget(record)
+            self.hub.checked(effect.session, effect.number, self.store.head(), entries, self._now())
         self._pump()
         self.fill(effect.session)
 

@@ -152,17 +152,23 @@ class IntegrationPool:
         self.last_batch_seconds = time.perf_counter() - begun
         return plan
 
-    async def digests(self, records: Sequence[str], content: bool = False) -> list[RecordDigest | None]:
+    async def digests(
+        self,
+        records: Sequence[str],
+        content: bool = False,
+        load: Callable[[str], Sequence[bytes]] | None = None,
+    ) -> list[RecordDigest | None]:
         """Digests of what `load` returns for each record, in order; `None` where it cannot be loaded.
 
-        With `content` the digest covers values as well (slower), without it state vector and deletions.
+        With `content` the digest covers values as well (slower), without it state vector and deletions. `load` may
+        be another one than the pool's.
         """
         kind = pipe.CONTENT if content else pipe.DIGEST
         found: dict[str, RecordDigest] = {}
         rest = list(records)
         while rest:
             async with self._turn:
-                found |= await self._digest(kind, self._take(rest))
+                found |= await self._digest(kind, self._take(rest, load or self._load))
         return [found.get(record) for record in records]
 
     def _next_request(self, plan: Plan) -> Request | None:
@@ -202,14 +208,14 @@ class IntegrationPool:
             self._cached.clear()
         return results
 
-    def _take(self, rest: list[str]) -> list[tuple[str, Sequence[bytes]]]:
+    def _take(self, rest: list[str], load: Callable[[str], Sequence[bytes]]) -> list[tuple[str, Sequence[bytes]]]:
         """Take records for one request off the front of `rest`, with their stored bytes."""
         items: list[tuple[str, Sequence[bytes]]] = []
         size = 0
         while rest and len(items) < _DIGESTS_PER_REQUEST and size < limits.INTEGRATION_BYTES_MAX:
             record = rest.pop(0)
             with contextlib.suppress(StoreError):
-                stored = tuple(self._load(record))
+                stored = tuple(load(record))
                 items.append((record, stored))
                 size += sum(map(len, stored))
         return items

@@ -129,7 +129,7 @@ class Commit:
         """Link the updates into the log and into the record's own list."""
         check_replica(change.origin)
         actor = change.actor.encode("utf-8")
-        link, seq, previous = self._link, self._seq, row.seq
+        link, seq, previous = self._link, self._seq, 0 if change.renewed else row.seq
         first = seq + 1
         for update in change.updates:
             seq += 1

@@ -1,0 +1,202 @@
+"""The command `verify`: do both hold the same, which records differ, and repair."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from crdt_sync.cli import partners
+from crdt_sync.cli.invocation import invocation
+from crdt_sync.cli.options import AuthoritiesOption, RelayOption, TokenFileOption, TokenOption
+from crdt_sync.cli.output import Output, table
+from crdt_sync.cli.progress import spinner
+from crdt_sync.cli.targets import short
+from crdt_sync.errors import Mismatch, StoreCorrupt
+from crdt_sync.protocol.messages import Standing
+from crdt_sync.replica import Repair, Replica
+from crdt_sync.runtime import Address, Audit, Difference, Mended, audit_once, heal_once
+
+_SHOWN_MAX = 20  # records in the table; --json has all of them
+_KINDS = {
+    "here": "only here",
+    "there": "only there",
+    "state": "other operations",
+    "content": "same operations, other content",
+    "damaged": "damaged bytes",
+}
+_STANDINGS = {
+    Standing.AGREES: "its log agrees",
+    Standing.DISAGREES: "its log contradicts it",
+    Standing.INCOMPLETE: "its log is compacted",
+    Standing.CHANGING: "it is changing",
+    Standing.UNREADABLE: "it is damaged",
+    Standing.ABSENT: "not held",
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("verify")(verify)
+
+
+def verify(
+    context: typer.Context,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Compare the content of every record too, read from both disks.")
+    ] = False,
+    local: Annotated[bool, typer.Option("--local", help="Check every stored value here; needs no relay.")] = False,
+    mend: Annotated[
+        bool, typer.Option("--repair", help="Mend what is damaged here, and heal with the relay what differs.")
+    ] = False,
+    url: RelayOption = None,
+    token: TokenOption = None,
+    token_file: TokenFileOption = None,
+    authorities: AuthoritiesOption = None,
+) -> None:
+    """Exchange everything with the relay, compare what both hold then, and name the records that differ."""
+    call = invocation(context)
+    with call.open() as replica:
+        given = partners.token_from(token, token_file)
+        address = None if local else partners.chosen(call.store, url, given, authorities, required=not mend)
+        if address is None:
+            _repair_store(call.output, replica) if mend else _verify_store(call.output, replica)
+            return
+        if mend:
+            local_repair = replica.repair()
+            if local_repair.findings:
+                call.output.note(_mended_here(local_repair), "yellow")
+            with spinner(call.output, f"Healing with {address.url}") as moved:
+                mended = asyncio.run(heal_once(replica, address, content=deep, on_progress=moved))
+            found = mended.after
+            _tell_repair(call.output, address, local_repair, mended)
+        else:
+            with spinner(call.output, f"Comparing with {address.url}") as moved:
+                found = asyncio.run(audit_once(replica, address, content=deep, on_progress=moved))
+            _tell_audit(call.output, address, found)
+    if not found.equal:
+        raise Mismatch(f"this device and {address.url} do not hold the same data", _hint(found, mended=mend))
+
+
+def _hint(found: Audit, *, mended: bool) -> str:
+    if not mended:
+        return "Heal it with 'crdt-sync verify --repair', with --deep if that was given."
+    if any(difference.there.standing is not Standing.AGREES for difference in found.differences):
+        return (
+            "What the relay's own log cannot mend is left to its operator, who may restore a backup. "
+            "'crdt-sync status --waiting' tells what the relay refuses."
+        )
+    return "Others may be writing: repeat it; 'crdt-sync status --waiting' tells what the relay refuses."
+
+
+def _tell_audit(output: Output, address: Address, found: Audit) -> None:
+    if output.as_json:
+        output.emit(_as_json(address, found))
+        return
+    ours, theirs = found.comparison.ours, found.comparison.theirs
+    rows = [("here", str(ours.count), ours.root.hex()), (address.url, str(theirs.count), theirs.root.hex())]
+    output.show(table(("", "Records", "Root digest"), rows, wrap=True))
+    if found.equal:
+        deep = ", in every operation and every value" if found.content else ""
+        output.text(f"Equal: both hold the same data{deep}.", "green")
+        return
+    output.text("Different.", "red")
+    _show_differences(output, found)
+
+
+def _show_differences(output: Output, found: Audit) -> None:
+    shown = found.differences[:_SHOWN_MAX]
+    if shown:
+        rows = [
+            (
+                short(difference.record),
+                _KINDS[difference.kind],
+                _STANDINGS[difference.here.standing],
+                _STANDINGS[difference.there.standing],
+            )
+            for difference in shown
+        ]
+        output.show(table(("Record", "Difference", "Here", "There"), rows, wrap=True))
+    rest = len(found.differences) - len(shown) + found.more
+    if rest:
+        output.text(f"{rest} more differ; --json names {'most' if found.more else 'all'} of them.")
+    if found.changing:
+        output.text(f"{len(found.changing)} records are being changed and could not be compared.")
+
+
+def _as_json(address: Address, found: Audit) -> dict[str, object]:
+    ours, theirs = found.comparison.ours, found.comparison.theirs
+    return {
+        "equal": found.equal,
+        "url": address.url,
+        "deep": found.content,
+        "here": {"records": ours.count, "root": ours.root.hex()},
+        "relay": {"records": theirs.count, "root": theirs.root.hex()},
+        "differences": _differences(found.differences),
+        "changing": list(found.changing),
+        "more": found.more,
+    }
+
+
+def _differences(differences: Sequence[Difference]) -> list[dict[str, str]]:
+    return [
+        {
+            "record": difference.record,
+            "kind": difference.kind,
+            "here": difference.here.standing.name.lower(),
+            "relay": difference.there.standing.name.lower(),
+        }
+        for difference in differences
+    ]
+
+
+def _tell_repair(output: Output, address: Address, local: Repair, mended: Mended) -> None:
+    if output.as_json:
+        repair = {**_local(local), "differed": _differences(mended.before.differences)}
+        output.emit({**_as_json(address, mended.after), "repair": {**repair, "healed": list(mended.healed)}})
+        return
+    if mended.before.differences:
+        _show_differences(output, mended.before)
+        output.text(f"Healed: {len(mended.healed)} of {len(mended.before.differences) + mended.before.more}.")
+    elif not local.findings:
+        output.text("Nothing had to be mended.")
+    output.text("Compared again:")
+    _tell_audit(output, address, mended.after)
+
+
+def _local(mended: Repair) -> dict[str, object]:
+    return {"findings": mended.findings, "salvaged": mended.salvaged, "lost": mended.lost}
+
+
+def _mended_here(mended: Repair) -> str:
+    return (
+        f"{mended.findings} damaged values here. Records taken up from the log: {len(mended.salvaged)}; "
+        f"gone from this store: {len(mended.lost)}."
+    )
+
+
+def _repair_store(output: Output, replica: Replica) -> None:
+    mended = replica.repair()
+    if not mended.findings:
+        output.result(_local(mended), "Nothing is damaged.")
+        return
+    output.result(
+        _local(mended),
+        f"{_mended_here(mended)}\nNow run 'crdt-sync sync': it fetches what the relay has of them.",
+    )
+
+
+def _verify_store(output: Output, replica: Replica) -> None:
+    report = replica.store.verify()
+    findings = [
+        f"{finding.record or finding.key} in {finding.database}: {finding.problem}" for finding in report.findings
+    ]
+    if findings:
+        for finding in findings:
+            output.warning({"error": StoreCorrupt.code, "message": finding}, finding)
+        raise StoreCorrupt(
+            f"{len(findings)} of {report.checked} stored values are damaged",
+            "Keep a copy of the directory, run 'crdt-sync verify --repair', then 'crdt-sync sync', which fetches what "
+            "is missing.",
+        )
+    output.result({"checked": report.checked, "damaged": 0}, f"{report.checked} stored values checked, all intact.")

@@ -1,0 +1,95 @@
+"""`verify` against a relay in a process of its own: what is planted is named, and healed."""
+
+import json
+import signal
+
+import pytest
+
+from crdt_sync.storage.lmdb import LmdbStore
+from tests.cli.conftest import TOKEN, spawn, start_relay
+from tests.runtime import planted
+from tests.runtime.test_repair import damage
+
+
+@pytest.fixture
+def anna(run, tmp_path, relay):
+    """A store that knows the relay and has synced with it."""
+    path = tmp_path / "anna"
+    assert run("init", "anna", "--store", path, "--relay", relay.url, "--token", TOKEN).code == 0
+    return path
+
+
+def make(run, store, *names):
+    made = [run("set", "customers", f"name={name}", "--store", store, "--json").object["record"] for name in names]
+    for _ in range(2):  # the second reads on in the feed behind what the first pushed
+        assert run("sync", "--store", store).code == 0
+    return made
+
+
+def plant(store, change):
+    with LmdbStore.open(store) as opened:
+        change(opened)
+
+
+def test_a_record_that_differs_is_named_and_healed_in_one_command(run, anna):
+    records = make(run, anna, "Mueller", "Schmidt")
+    assert run("verify", "--deep", "--store", anna, "--json").object["differences"] == []
+    plant(anna, lambda store: planted.missing(store, records[0]))
+    result = spawn("verify", "--store", anna, "--json")
+    assert result.code == 6
+    assert result.object["differences"] == [
+        {"record": records[0], "kind": "there", "here": "absent", "relay": "agrees"}
+    ]
+    assert json.loads(result.err)["error"] == "mismatch"
+    told = run("verify", "--store", anna)
+    assert told.code == 6
+    assert "only there" in told.out
+    assert "--repair" in told.err
+    healed = spawn("verify", "--repair", "--store", anna, "--json")
+    assert healed.code == 0, healed.err
+    assert healed.object["repair"]["healed"] == [records[0]]
+    assert healed.object["equal"]
+    assert run("get", records[0], "name", "--store", anna).out == "Mueller\n"
+
+
+def test_silent_corruption_at_the_relay_is_found_by_content_and_mended_from_its_log(run, anna, relay):
+    (record,) = make(run, anna, "Mueller")
+    relay.stop(signal.SIGTERM)
+    plant(relay.data, lambda store: planted.other_content(store, record, b"Mueller", b"Mueslix"))
+    again = start_relay(relay.data, int(relay.url.rpartition(":")[2]))
+    try:
+        assert run("verify", "--store", anna).code == 0
+        found = run("verify", "--deep", "--store", anna, "--json")
+        assert found.code == 6
+        assert found.object["differences"] == [
+            {"record": record, "kind": "content", "here": "agrees", "relay": "disagrees"}
+        ]
+        told = run("verify", "--deep", "--repair", "--store", anna)
+        assert told.code == 0, told.err
+        assert "its log contradicts it" in told.out
+        assert "Healed: 1 of 1." in told.out
+        assert "Equal" in told.out
+        assert run("verify", "--deep", "--repair", "--store", anna).out.startswith("Nothing had to be mended.")
+    finally:
+        again.stop(signal.SIGKILL)
+
+
+def test_a_damaged_value_is_set_aside_and_brought_back_in_the_same_command(run, anna):
+    records = make(run, anna, "Mueller", "Schmidt")
+    damage(anna, b"log", (1).to_bytes(8, "big"))
+    assert run("verify", "--local", "--store", anna).code == 3
+    mended = run("verify", "--repair", "--store", anna, "--json")
+    assert mended.code == 0, mended.err
+    assert mended.object["repair"]["lost"] == [records[0]]
+    assert mended.object["equal"]
+    assert run("get", records[0], "name", "--store", anna).out == "Mueller\n"
+
+
+def test_the_store_can_be_checked_and_repaired_without_a_relay(run, made):
+    made("name=x")
+    result = run("verify", "--local", "--json")
+    assert result.code == 0
+    assert result.object["checked"] > 0
+    assert result.object["damaged"] == 0
+    assert run("verify", "--repair", "--json").object == {"findings": 0, "salvaged": [], "lost": []}
+    assert run("verify").code == 2
