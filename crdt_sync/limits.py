@@ -89,6 +89,7 @@ TABLE_FAILURES_KEPT_MAX = 10_000  # row errors listed in one report; the others 
 
 # --- device to device ----------------------------------------------------------------------------------------
 LISTENER_SESSIONS_MAX = 64  # a warehouse's devices; what a relay is for begins beyond that
+LISTENING_PORT = 8767  # beside the two of a relay
 NEARBY_DEVICES_MAX = 64  # that are asked for their address, and shown; anybody on the network can announce devices
 PARTNERS_MAX = 64  # for whom outboxes are kept; whoever was longest away is compared with when it comes back
 

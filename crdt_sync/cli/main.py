@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from crdt_sync.cli import demo, editing, reading, setup, status, syncing, tables, verifying
+from crdt_sync.cli import demo, editing, listening, reading, setup, status, syncing, tables, verifying
 from crdt_sync.cli.invocation import STORE_VARIABLE, Invocation, default_store
 from crdt_sync.cli.output import Output, PipeClosed
 from crdt_sync.errors import CrdtSyncError, UsageError
@@ -38,13 +38,13 @@ class Unexpected(CrdtSyncError):
 
 app = typer.Typer(
     name="crdt-sync",
-    help="Customer records that converge: edit them offline on many devices, sync them through a relay.",
+    help="Customer records that converge: edit them offline on many devices, sync them through a relay or directly.",
     epilog=_EXIT_CODES,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for part in (setup, editing, reading, tables, syncing, status, verifying, demo):
+for part in (setup, editing, reading, tables, syncing, listening, status, verifying, demo):
     part.register(app)
 
 

@@ -8,10 +8,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from crdt_sync.errors import InvalidSettings, StoreForbidden, UsageError
+from crdt_sync.limits import TOKEN_LENGTH_MAX
 from crdt_sync.runtime import Address
 
 RELAY_FILE = "relay.toml"
 TOKEN_FILE = "token"
+_TOKEN_LENGTH_MIN = 16  # as a relay asks; a proof of a shorter one could be tried out
 _FORBIDDEN_HINT = "Run as the user who owns the store, or give this user access."
 
 
@@ -30,8 +32,29 @@ def load(store: Path) -> Address | None:
         ) from None
     if not isinstance(url, str) or not isinstance(authorities, str | None):
         raise InvalidSettings(f"{path} cannot be understood", "Write it anew with 'crdt-sync relay URL'.")
-    token = (_read(store / TOKEN_FILE) or "").strip()
-    return Address(url, token, Path(authorities) if authorities else None)
+    return Address(url, token(store), Path(authorities) if authorities else None)
+
+
+def token(store: Path) -> str:
+    """The space's token, empty where none is kept. Raises `InvalidSettings`, `StoreForbidden`."""
+    return (_read(store / TOKEN_FILE) or "").strip()
+
+
+def save_token(store: Path, token: str) -> None:
+    """Keep the space's token, for its owner only. Raises `UsageError`, `StoreForbidden`."""
+    if len(token) < _TOKEN_LENGTH_MIN:
+        raise UsageError(
+            f"the token has {len(token)} characters, fewer than {_TOKEN_LENGTH_MIN}",
+            "Make one that nobody guesses: crdt-sync token --new",
+        )
+    if len(token) > TOKEN_LENGTH_MAX or not token.isascii() or not token.isprintable():
+        raise UsageError("the token is too long, or not printable ASCII", "Make one with: crdt-sync token --new")
+    _write(store / TOKEN_FILE, f"{token}\n")
+
+
+def new_token() -> str:
+    """A token that nobody guesses: 43 characters."""
+    return secrets.token_urlsafe(32)
 
 
 def save(store: Path, address: Address) -> None:

@@ -7,16 +7,18 @@ from typing import Annotated
 
 import typer
 
-from crdt_sync.cli import partners
+from crdt_sync.cli import devices, partners
 from crdt_sync.cli.invocation import Invocation, invocation
 from crdt_sync.cli.options import AuthoritiesOption, RelayOption, TokenFileOption, TokenOption
 from crdt_sync.cli.output import Output
 from crdt_sync.cli.progress import spinner
-from crdt_sync.cli.watching import watch
-from crdt_sync.errors import UpdateRefused
+from crdt_sync.cli.staying import stay
+from crdt_sync.cli.watching import Watched
+from crdt_sync.errors import CrdtSyncError, RemoteError, Unreachable, UpdateRefused
 from crdt_sync.limits import STAMP_AHEAD_US_MAX
 from crdt_sync.replica import PartnerStatus, Replica
 from crdt_sync.runtime import Address, Progress, sync_once
+from crdt_sync.runtime.worker.process import WorkerUnavailable
 
 _PAGE = 1000
 
@@ -28,41 +30,79 @@ def register(app: typer.Typer) -> None:
 
 def sync(
     context: typer.Context,
+    peers: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[PEER]...", help="Other devices instead of the relay: HOST[:PORT], a name or an id."),
+    ] = None,
+    nearby: Annotated[bool, typer.Option("--nearby", help="With all devices near that announce themselves.")] = False,
     watching: Annotated[bool, typer.Option("--watch", "-w", help="Stay connected until Ctrl-C.")] = False,
     url: RelayOption = None,
     token: TokenOption = None,
     token_file: TokenFileOption = None,
     authorities: AuthoritiesOption = None,
 ) -> None:
-    """Exchange everything with the relay: once, or for as long as you like."""
+    """Exchange everything with the relay, or directly with other devices: once, or for as long as you like."""
     call = invocation(context)
+    given = partners.token_from(token, token_file)
     with call.open() as replica:
-        address = _address(call, url, token, token_file, authorities)
+        if peers or nearby:
+            chosen = _devices(call, replica, peers or [], given, nearby)
+        else:
+            address = partners.chosen(call.store, url, given, authorities)
+            assert address is not None
+            chosen = [address]
         if watching:
-            watch(call.store, replica, address, call.output)
+            _watch(call, replica, chosen)
             return
+        failures = [failure for address in chosen if (failure := _exchange(call, replica, address, chosen)) is not None]
+    if failures:
+        raise failures[0]
+
+
+def _devices(call: Invocation, replica: Replica, given: list[str], token: str | None, nearby: bool) -> list[Address]:
+    secret = devices.space_token(call, token)
+    chosen = [devices.resolved(replica, peer, secret).address for peer in given]
+    if nearby:
+        found = devices.look_around(replica, secret)
+        if not found:
+            raise Unreachable("no device of this space is near", "On the other device run: crdt-sync listen --announce")
+        chosen += [devices.near(device, secret).address for device in found]
+    return chosen
+
+
+def _watch(call: Invocation, replica: Replica, addresses: list[Address]) -> None:
+    alone = len(addresses) == 1
+    lines = [Watched(address) for address in addresses]
+    stay(call.store, replica, lines, lambda replica: [line.stay(replica, alone=alone) for line in lines], call.output)
+    for line in lines:
+        line.state, line.problem = "ended", ""
+        counts = f"{line.received} received, {line.pushed} sent, {line.pending} pending"
+        call.output.result(line.data(), f"Ended: {counts}.")
+
+
+def _exchange(call: Invocation, replica: Replica, address: Address, chosen: list[Address]) -> CrdtSyncError | None:
+    """Exchange everything with one partner and tell how it went; beside others, a failure is told and returned."""
+    try:
         with spinner(call.output, f"Syncing with {address.url}") as moved:
             progress = asyncio.run(sync_once(replica, address, moved))
-        standing = _partner(replica, address.url)
-        conflicts = sum(1 for view in replica.list(deleted=True) if view.conflicts)
-        clock_offset_us = replica.clock.offset
+    except (RemoteError, WorkerUnavailable) as error:
+        if len(chosen) > 1:
+            call.output.error(error)
+            return error
+        raise
+    standing = _partner(replica, address.url)
+    conflicts = sum(1 for view in replica.list(deleted=True) if view.conflicts)
     _tell_sync(call.output, address, progress, standing, conflicts)
-    _tell_clock(call.output, clock_offset_us)
+    if not address.direct:
+        _tell_clock(call.output, replica.clock.offset)
     if standing is not None and standing.refused:
-        raise UpdateRefused("refused", _refused(standing.refused))
+        return UpdateRefused("refused", _refused(standing.refused))
+    return None
 
 
 def _refused(count: int) -> str:
     what = "1 record was" if count == 1 else f"{count} records were"
-    return f"{what} refused by the relay; 'crdt-sync status --waiting' says why"
-
-
-def _address(
-    call: Invocation, url: RelayOption, token: TokenOption, token_file: TokenFileOption, authorities: AuthoritiesOption
-) -> Address:
-    address = partners.chosen(call.store, url, partners.token_from(token, token_file), authorities)
-    assert address is not None
-    return address
+    return f"{what} refused there; 'crdt-sync status --waiting' says why"
 
 
 def _partner(replica: Replica, url: str) -> PartnerStatus | None:

@@ -1,30 +1,24 @@
-"""`crdt-sync sync --watch`: stay in sync, and show what happens."""
+"""One partner of a command that stays in sync, as it is shown: on a terminal, in a file, to a program."""
 
 import asyncio
-import signal
 import time
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from rich.live import Live
 from rich.text import Text
 
-from crdt_sync.cli import sharing
-from crdt_sync.cli.output import Output
 from crdt_sync.cli.safe_text import one_line
-from crdt_sync.errors import CrdtSyncError
+from crdt_sync.errors import CrdtSyncError, RemoteError
 from crdt_sync.replica import Replica
 from crdt_sync.runtime import Address, Progress, keep_syncing_forever
 
-_LOOK_S = 0.2  # between two looks at the counts: quick enough for people, nothing for the disk
+_STYLES = {"in sync": "bold green", "exchanging": "bold cyan", "offline": "bold red", "given up": "bold red"}
 
 
 @dataclass(slots=True)
 class Watched:
-    """What is known of the session. Counts are records since the command began."""
+    """What is known of the sessions with one partner. Counts are records since the command began."""
 
-    url: str
+    address: Address
     state: str = "connecting"
     problem: str = ""
     retry_at: float = 0.0
@@ -32,6 +26,30 @@ class Watched:
     refused: int = 0
     _before: tuple[int, int] = (0, 0)
     _progress: Progress = field(default_factory=Progress)
+
+    @property
+    def url(self) -> str:
+        """Where the partner is."""
+        return self.address.url
+
+    async def stay(self, replica: Replica, *, alone: bool) -> None:
+        """Keep `replica` in sync with the partner.
+
+        Raises `StoreError`, and the `RemoteError` that trying again cannot mend where the partner is `alone`: beside
+        others, it is shown and the others go on.
+        """
+        self.state = "connecting"
+        try:
+            await keep_syncing_forever(replica, self.address, self.progressed, self.failed)
+        except RemoteError as error:
+            if alone:
+                raise
+            self.state, self.problem = "given up", f"{error.message}. {error.hint}"
+            await asyncio.Event().wait()
+
+    def interrupted(self, state: str) -> None:
+        """There is no session now, for a reason of ours."""
+        self.state = state
 
     @property
     def received(self) -> int:
@@ -76,7 +94,9 @@ class Watched:
         return f"{text}; {self.problem}" if self.problem else text
 
     def __rich__(self) -> Text:
-        style = {"in sync": "bold green", "exchanging": "bold cyan", "offline": "bold red"}.get(self.state, "bold")
+        style = {"in sync": "bold green", "exchanging": "bold cyan", "offline": "bold red", "given up": "bold red"}.get(
+            self.state, "bold"
+        )
         text = Text.assemble(
             ("● ", style),
             (self.state, style),
@@ -85,84 +105,6 @@ class Watched:
         )
         if self.problem:
             wait = max(0, round(self.retry_at - time.monotonic()))
-            text.append(f"\n  {one_line(self.problem)}; next attempt in {wait} s", style="yellow")
-        return text.append("\n  Ctrl-C ends it; nothing is lost.", style="dim")
-
-
-def watch(store: Path, replica: Replica, address: Address, output: Output) -> None:
-    """Stay in sync until a signal ends it. Closes and reopens the store when another command wants it.
-
-    `replica` is open and will be closed. Raises `RemoteError` that trying again cannot mend, `StoreError`.
-    """
-    watched = Watched(address.url)
-    display: AbstractContextManager[object] = (
-        Live(watched, console=output.errors, refresh_per_second=4, transient=True) if output.animated else nullcontext()
-    )
-    with display, sharing.watching(store):
-        asyncio.run(_Watcher(store, address, watched, output).run(replica))
-    watched.problem = ""
-    watched.state = "ended"
-    counts = f"{watched.received} received, {watched.pushed} sent, {watched.pending} pending"
-    output.result(watched.data(), f"Ended: {counts}.")
-
-
-class _Watcher:
-    def __init__(self, store: Path, address: Address, watched: Watched, output: Output) -> None:
-        self._store = store
-        self._address = address
-        self._watched = watched
-        self._output = output
-        self._ended = asyncio.Event()
-        self._told: dict[str, object] = {}
-
-    async def run(self, replica: Replica | None) -> None:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, self._ended.set)
-        while not self._ended.is_set():
-            if replica is not None:
-                with replica:
-                    await self._session(replica)
-            replica = await self._open_again()
-
-    async def _session(self, replica: Replica) -> None:
-        """Sync until the end, or until another command wants the store."""
-        self._watched.state = "connecting"
-        watched = self._watched
-        syncing = keep_syncing_forever(replica, self._address, watched.progressed, watched.failed)
-        tasks = [asyncio.create_task(work) for work in (syncing, self._look(replica), self._until_ended())]
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            watched.look(replica)
-
-    async def _open_again(self) -> Replica | None:
-        if self._ended.is_set():
-            return None
-        self._watched.state = "waiting for another command"
-        self._tell()
-        await asyncio.sleep(_LOOK_S)
-        return sharing.open_when_free(self._store)
-
-    async def _until_ended(self) -> None:
-        await self._ended.wait()
-
-    async def _look(self, replica: Replica) -> None:
-        """Refresh the counts; returns when another command wants the store."""
-        while not sharing.is_wanted(self._store):
-            self._watched.look(replica)
-            self._tell()
-            await asyncio.sleep(_LOOK_S)
-
-    def _tell(self) -> None:
-        """Say what changed where nothing is drawn."""
-        now = self._watched.data()
-        if not self._output.animated and now != self._told:
-            self._told = now
-            self._output.result(now, self._watched.sentence())
-            self._output.flush()
+            again = "" if self.state == "given up" else f"; next attempt in {wait} s"
+            text.append(f"\n  {one_line(self.problem)}{again}", style="yellow")
+        return text

@@ -17,11 +17,14 @@ from cryptography.x509.oid import NameOID
 
 from crdt_sync.errors import StoreForbidden
 
+Own = tuple[ssl.SSLContext, bytes]
+"""A server's TLS context, and the SHA-256 of its certificate."""
+
 CERTIFICATE_FILE = "certificate.pem"
 _YEARS = 100  # a date would only make devices with a wrong clock fail
 
 
-def own(directory: Path) -> tuple[ssl.SSLContext, bytes]:
+def own(directory: Path) -> Own:
     """The TLS context and the SHA-256 of the certificate in `directory`, made where it is not there.
 
     Raises `StoreForbidden`.

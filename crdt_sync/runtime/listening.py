@@ -6,7 +6,6 @@ as its own edits are, and passed on to whoever it dials and whoever listens to i
 
 import asyncio
 import secrets
-import ssl
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -22,6 +21,7 @@ from crdt_sync.protocol.acceptor import Authorise, Refusal
 from crdt_sync.protocol.messages import Hello
 from crdt_sync.replica import Event, Replica
 from crdt_sync.replica.pushed import PushedUpdates
+from crdt_sync.runtime import certificate
 from crdt_sync.runtime.hosting.audits import ReplicaAudits
 from crdt_sync.runtime.hosting.engine import Engine
 from crdt_sync.runtime.hosting.serving import Port
@@ -54,7 +54,7 @@ class Listener:
 
 @asynccontextmanager
 async def listening(
-    replica: Replica, host: str, port: int, token: str, tls: tuple[ssl.SSLContext, bytes] | None
+    replica: Replica, host: str, port: int, token: str, tls: certificate.Own | None
 ) -> AsyncIterator[Listener]:
     """Accept sessions while the block runs. `tls` is as `certificate.own` gives it; None: without encryption.
 

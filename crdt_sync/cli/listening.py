@@ -1,0 +1,197 @@
+"""Commands for devices that talk to each other without a relay: `listen`, `peers`, `token`."""
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from crdt_sync.cli import devices, partners
+from crdt_sync.cli.invocation import invocation
+from crdt_sync.cli.options import TokenFileOption, TokenOption
+from crdt_sync.cli.output import table
+from crdt_sync.cli.safe_text import one_line
+from crdt_sync.cli.staying import stay
+from crdt_sync.cli.values import local_time, utc_time
+from crdt_sync.cli.watching import Watched
+from crdt_sync.errors import UsageError
+from crdt_sync.limits import LISTENING_PORT
+from crdt_sync.replica import Replica
+from crdt_sync.runtime import certificate, discovery
+from crdt_sync.runtime.listening import Listener, listening
+from crdt_sync.runtime.network import is_loopback, own_addresses
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("listen")(listen)
+    app.command("peers")(peers)
+    app.command("token")(token)
+
+
+def listen(
+    context: typer.Context,
+    host: Annotated[str, typer.Option("--host", metavar="ADDRESS", help="Address to listen on.")] = "0.0.0.0",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port; 0 takes a free one.")] = LISTENING_PORT,
+    announce: Annotated[
+        bool, typer.Option("--announce", help="Let devices near find this one: tells its name, nothing of customers.")
+    ] = False,
+    beside: Annotated[
+        list[str] | None, typer.Option("--with", metavar="PEER", help="Stay in sync with this device too.")
+    ] = None,
+    no_relay: Annotated[bool, typer.Option("--no-relay", help="Do not stay in sync with the relay.")] = False,
+    given: TokenOption = None,
+    token_file: TokenFileOption = None,
+) -> None:
+    """Let other devices of this space sync with this one, until Ctrl-C; the relay is kept in sync too."""
+    call = invocation(context)
+    secret = partners.token_from(given, token_file)
+    secret = partners.token(call.store) if is_loopback(host) and secret is None else devices.space_token(call, secret)
+    with call.open() as replica:
+        relay = None if no_relay else partners.load(call.store)
+        addresses = [relay] if relay is not None else []
+        addresses += [devices.resolved(replica, peer, secret).address for peer in beside or ()]
+        door = _Door(host, port, secret, announce)
+        watched = [Watched(address) for address in addresses]
+
+        def work(replica: Replica) -> Sequence[Coroutine[object, object, None]]:
+            tls = certificate.own(call.store)
+            return [door.open(replica, tls), *(line.stay(replica, alone=False) for line in watched)]
+
+        stay(call.store, replica, [door, *watched], work, call.output)
+    call.output.result({**door.data(), "state": "ended"}, "Ended.")
+
+
+@dataclass(slots=True)
+class _Door:
+    """The listening side of this device, as it is shown."""
+
+    host: str
+    port: int
+    token: str
+    announce: bool
+    state: str = "starting"
+    url: str = ""
+    sessions: int = 0
+    listener: Listener | None = None
+
+    async def open(self, replica: Replica, tls: certificate.Own) -> None:
+        """Accept sessions until cancelled."""
+        async with AsyncExitStack() as opened:
+            self.listener = await opened.enter_async_context(listening(replica, self.host, self.port, self.token, tls))
+            self.port = self.listener.port  # a free one stays the same while other commands have the store
+            hosts = own_addresses() if self.host in {"0.0.0.0", "::"} else [self.host]
+            self.url = f"wss://{f'[{hosts[0]}]' if ':' in hosts[0] else hosts[0]}:{self.port}"
+            if self.announce:
+                await opened.enter_async_context(
+                    discovery.announced(replica.name, replica.id, self.token, self.port, hosts)
+                )
+            self.state = "listening"
+            await asyncio.Event().wait()
+
+    def look(self, replica: Replica) -> None:
+        """See `staying.Line`."""
+        self.sessions = self.listener.sessions if self.listener is not None else 0
+
+    def interrupted(self, state: str) -> None:
+        """See `staying.Line`."""
+        self.state, self.listener, self.sessions = state, None, 0
+
+    def data(self) -> dict[str, object]:
+        """See `staying.Line`."""
+        return {"listening": self.url, "state": self.state, "devices": self.sessions}
+
+    def sentence(self) -> str:
+        """See `staying.Line`."""
+        return f"{self.state} at {self.url}: {_devices(self.sessions)} connected"
+
+    def __rich__(self) -> Text:
+        style = "bold green" if self.state == "listening" else "bold"
+        return Text.assemble(("● ", style), (self.state, style), f"  {one_line(self.url)}  {_devices(self.sessions)}")
+
+
+def peers(
+    context: typer.Context,
+    seconds: Annotated[
+        float, typer.Option("--seconds", min=0, max=60, help="How long to look; 0: only those known.")
+    ] = devices.SEARCH_S,
+    given: TokenOption = None,
+    token_file: TokenFileOption = None,
+) -> None:
+    """List the devices of this space that are near, and the partners known from before."""
+    call = invocation(context)
+    secret = partners.token_from(given, token_file) or partners.token(call.store)
+    with call.open() as replica:
+        known = replica.partners()
+        own = replica.id
+    found = asyncio.run(discovery.nearby(seconds, secret)) if seconds else []
+    found = [device for device in found if device.replica != own]
+    seen = {partner.replica: partner.last_seen for partner in known}
+    rows = [_Row(device.name, device.replica.hex(), device.url, True) for device in found]
+    near = {row.replica for row in rows}
+    rows += [_Row("", partner.replica, partner.url, False) for partner in known if partner.replica not in near]
+    if call.output.as_json:
+        for row in rows:
+            last = seen.get(row.replica)
+            call.output.emit({**asdict(row), "last_seen": utc_time(last) if last else None})
+        return
+    if not rows:
+        call.output.text("Nobody is near, and nobody is known. On the other device: crdt-sync listen --announce")
+        return
+    shown = [
+        (
+            one_line(row.name),
+            row.replica[:8],
+            one_line(row.url),
+            "near" if row.near else "",
+            local_time(seen[row.replica]) if row.replica in seen else "never",
+        )
+        for row in rows
+    ]
+    call.output.show(table(("Name", "Id", "Address", "", "Last exchange"), shown))
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A device that is near, or a partner known from before."""
+
+    name: str
+    replica: str
+    url: str
+    near: bool
+
+
+def token(
+    context: typer.Context,
+    new: Annotated[bool, typer.Option("--new", help="Make a token, for a space without a relay.")] = False,
+    show: Annotated[bool, typer.Option("--show", help="Print it, to give it to another device.")] = False,
+    given: TokenOption = None,
+    token_file: TokenFileOption = None,
+) -> None:
+    """Keep the token by which the devices of a space know each other, or make one."""
+    call = invocation(context)
+    chosen = partners.token_from(given, token_file)
+    if new and chosen is not None:
+        raise UsageError("both --new and a token were given", "Keep one of them.")
+    with call.open():
+        if new:
+            chosen = partners.new_token()
+        if chosen is not None:
+            partners.save_token(call.store, chosen)
+        kept = partners.token(call.store)
+    if show or new:
+        call.output.result({"token": kept}, kept or "No token is kept.")
+    else:
+        text = (
+            "A token is kept; 'crdt-sync token --show' prints it."
+            if kept
+            else "No token is kept: crdt-sync token --new"
+        )
+        call.output.result({"kept": bool(kept)}, text)
+
+
+def _devices(count: int) -> str:
+    return "1 device" if count == 1 else f"{count} devices"

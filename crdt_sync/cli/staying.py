@@ -1,0 +1,129 @@
+"""Commands that stay until they are ended: shown while they run, and giving the store to other commands meanwhile."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Protocol
+
+from rich.console import Group
+from rich.live import Live
+from rich.text import Text
+
+from crdt_sync.cli import sharing
+from crdt_sync.cli.output import Output
+from crdt_sync.replica import Replica
+
+_LOOK_S = 0.2  # between two looks at the counts: quick enough for people, nothing for the disk
+
+
+class Line(Protocol):
+    """One thing that is shown."""
+
+    def look(self, replica: Replica) -> None:
+        """Read what is shown from the replica."""
+
+    def interrupted(self, state: str) -> None:
+        """Nothing goes on now; `state` says why."""
+
+    def data(self) -> dict[str, object]:
+        """For programs."""
+
+    def sentence(self) -> str:
+        """For people whose output goes to a file."""
+
+    def __rich__(self) -> Text:
+        """For people at a terminal."""
+
+
+Work = Callable[[Replica], Sequence[Coroutine[object, object, None]]]
+"""What runs on the open replica, until it is cancelled."""
+
+
+def stay(store: Path, replica: Replica, lines: Sequence[Line], work: Work, output: Output) -> None:
+    """Do `work` until a signal ends it. Closes and reopens the store when another command wants it.
+
+    `replica` is open and will be closed. Raises what the work raises.
+    """
+    display: AbstractContextManager[object] = (
+        Live(_Lines(lines), console=output.errors, refresh_per_second=4, transient=True)
+        if output.animated
+        else nullcontext()
+    )
+    with display, sharing.watching(store):
+        asyncio.run(_Stay(store, lines, work, output).run(replica))
+
+
+class _Lines:
+    def __init__(self, lines: Sequence[Line]) -> None:
+        self._lines = lines
+
+    def __rich__(self) -> Group:
+        return Group(*(line.__rich__() for line in self._lines), Text("  Ctrl-C ends it; nothing is lost.", "dim"))
+
+
+class _Stay:
+    def __init__(self, store: Path, lines: Sequence[Line], work: Work, output: Output) -> None:
+        self._store = store
+        self._lines = lines
+        self._work = work
+        self._output = output
+        self._ended = asyncio.Event()
+        self._told: dict[int, dict[str, object]] = {}
+
+    async def run(self, replica: Replica | None) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._ended.set)
+        while not self._ended.is_set():
+            if replica is not None:
+                with replica:
+                    await self._session(replica)
+            replica = await self._open_again()
+
+    async def _session(self, replica: Replica) -> None:
+        """Work until the end, or until another command wants the store."""
+        work = (*self._work(replica), self._look(replica), self._until_ended())
+        tasks = [asyncio.create_task(part) for part in work]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            for line in self._lines:
+                line.look(replica)
+
+    async def _open_again(self) -> Replica | None:
+        if self._ended.is_set():
+            return None
+        for line in self._lines:
+            line.interrupted("waiting for another command")
+        self._tell()
+        await asyncio.sleep(_LOOK_S)
+        return sharing.open_when_free(self._store)
+
+    async def _until_ended(self) -> None:
+        await self._ended.wait()
+
+    async def _look(self, replica: Replica) -> None:
+        """Refresh what is shown; returns when another command wants the store."""
+        while not sharing.is_wanted(self._store):
+            for line in self._lines:
+                line.look(replica)
+            self._tell()
+            await asyncio.sleep(_LOOK_S)
+
+    def _tell(self) -> None:
+        """Say what changed where nothing is drawn."""
+        if self._output.animated:
+            return
+        for number, line in enumerate(self._lines):
+            now = line.data()
+            if now != self._told.get(number):
+                self._told[number] = now
+                self._output.result(now, line.sentence())
+                self._output.flush()
