@@ -1,5 +1,6 @@
 """The replica: records and storage joined, with editing, reading, and what partners need."""
 
+from crdt_sync.replica.carried import Carried, LeftOut
 from crdt_sync.replica.edits import EditedRecord
 from crdt_sync.replica.receipts import Holding
 from crdt_sync.replica.replica import Event, Replica
@@ -8,9 +9,11 @@ from crdt_sync.replica.status import PartnerStatus, RecordStatus, Status
 from crdt_sync.replica.views import RecordView
 
 __all__ = [
+    "Carried",
     "EditedRecord",
     "Event",
     "Holding",
+    "LeftOut",
     "PartnerStatus",
     "RecordStatus",
     "RecordView",

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 from crdt_sync import ids, limits
@@ -386,13 +386,15 @@ class Replica:
         peers: tuple[Peer, ...],
         owe_to: bytes | None,
         refused: Mapping[str, str],
+        meta: Mapping[str, bytes | None] = MappingProxyType({}),
     ) -> Sequence[tuple[str, bytes]]:
         """Integrate and store updates of a partner in one commit; returns the gaps as (record, our state vector).
 
-        `refused` names records with updates that were refused before they came here, and why.
+        `refused` names records with updates that were refused before they came here, and why. `meta` becomes durable
+        in that commit as well.
         """
         with self.lock:
-            gaps, received = integrate(self, entries, origin, peers, owe_to, refused)
+            gaps, received = integrate(self, entries, origin, peers, owe_to, refused, meta)
         self.announce("received", received)
         return gaps
 
