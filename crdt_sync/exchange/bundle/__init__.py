@@ -7,16 +7,16 @@
     writer, reader
     partner     whom a bundle is for
     contents    what a partner is not known to have
-    create, apply, inspection
+    creating, applying, inspecting
     port        who examines foreign updates
 
 docs/bundles.md specifies the format and says what is guaranteed.
 """
 
-from crdt_sync.exchange.bundle.apply import Applied, apply
-from crdt_sync.exchange.bundle.create import Created, create
+from crdt_sync.exchange.bundle.applying import Applied, apply
+from crdt_sync.exchange.bundle.creating import Created, create
 from crdt_sync.exchange.bundle.header import Header
-from crdt_sync.exchange.bundle.inspection import Inspection, inspect, list_records
+from crdt_sync.exchange.bundle.inspecting import Inspection, inspect, list_records
 from crdt_sync.exchange.bundle.port import Verdict, Vetting
 
 __all__ = [

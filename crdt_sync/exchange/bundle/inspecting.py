@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from crdt_sync.exchange.bundle.apply import opened
+from crdt_sync.exchange.bundle.applying import opened
 from crdt_sync.exchange.bundle.header import End, Header
 from crdt_sync.exchange.bundle.reader import BundleReader
 
