@@ -25,7 +25,7 @@ class Vetting:
     """
 
     def __init__(self, load: Callable[[str], Sequence[bytes]]) -> None:
-        self._pool = IntegrationPool(load)
+        self._pool = IntegrationPool(load, keep_spare=False)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="crdt-sync vetting", daemon=True)
 

@@ -118,7 +118,7 @@ class _Run:
         self._name = name
         self.reached = arrival(self._store, digest)
         self._resumed = self.reached.chunks
-        self._stamp_max = replica.wall_clock() + replica.clock.offset + STAMP_AHEAD_US_MAX
+        self._stamp_max = replica.clock.now() + STAMP_AHEAD_US_MAX
         with replica.lock:
             self._source = _source(replica, header)
             if self._source is not None:
@@ -287,12 +287,15 @@ def _source(replica: Replica, header: Header) -> Carried | None:
 def _origin(replica: Replica, header: Header, source: Carried | None) -> bytes:
     """Whom the updates are said to come from, so that they are not sent back there.
 
-    That must be the source in its present life: one that lost its history lacks what it once wrote. In doubt it is the
-    bundle itself, to which nothing is ever sent.
+    That must be the source in its present life: one that lost its history lacks what it once wrote. In doubt, and where
+    sessions go there and anybody may have written the bundle, it is the bundle itself, to which nothing is ever sent.
     """
+    if source is None and header.source != replica.id:
+        return header.bundle
     peer = replica.store.peer(header.source)
-    other_life = peer is not None and bool(peer.url) and peer.epoch != header.epoch
-    return header.bundle if other_life or (source is None and header.source != replica.id) else header.source
+    if peer is not None and peer.url and (peer.epoch != header.epoch or header.protection is None):
+        return header.bundle
+    return header.source
 
 
 def _cursor(replica: Replica, header: Header) -> int:

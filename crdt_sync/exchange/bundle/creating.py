@@ -69,7 +69,7 @@ def _header(replica: Replica, contents: Contents, key: Key | None) -> Header:
         source=replica.id,
         name=replica.name,
         epoch=replica.store.epoch,
-        created=replica.wall_clock() + replica.clock.offset,
+        created=replica.clock.now(),
         base=contents.base,
         head=contents.head,
         partner=contents.partner,

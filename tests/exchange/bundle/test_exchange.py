@@ -241,6 +241,18 @@ def test_what_arrives_is_owed_to_the_other_partners(device: MakeDevice) -> None:
     assert ben.store.outbox_count(anna.replica.id) == (0, 0)
 
 
+def test_what_anybody_may_have_written_is_owed_to_its_alleged_source_too(device: MakeDevice) -> None:
+    anna, ben = device("anna"), device("ben")
+    ben.store.commit([Batch(peers=(Peer(anna.replica.id, anna.store.epoch, 0, 1, "ws://anna"),))])
+    ben.open(ben.store)
+    anna.new(name="protected")
+    ben.read(anna.write(token="x"), "x")
+    assert ben.store.outbox_count(anna.replica.id) == (0, 0)
+    record = anna.new(name="plain")
+    ben.read(anna.write())
+    assert [entry.record for entry in ben.store.outbox(anna.replica.id, "", 10)] == [record]
+
+
 def test_for_a_partner_of_sessions_the_outbox_says_what_it_lacks(device: MakeDevice, time: VirtualTime) -> None:
     anna, ben = device("anna"), device("ben")
     records = [anna.new(name=f"customer {number}") for number in range(10)]
