@@ -94,6 +94,24 @@ def test_an_update_is_cut_to_what_a_state_vector_lacks(replica: Replica) -> None
         assert (cut, junk, untouched) == (bytes_diff.diff((whole,), known), None, whole)
 
 
+def test_an_update_that_kills_the_worker_that_cuts_it_is_none_and_harms_no_other(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mortal = (
+        "import os, signal\n"
+        "from crdt_sync.runtime.worker import __main__, service\n"
+        "honest = service.scan\n"
+        "service.scan = lambda update: os.kill(0, 9) if update[:1] == b'!' else honest(update)\n"
+        "os.setpgid(0, 0)\n"
+        "__main__.main()"
+    )
+    monkeypatch.setattr(process, "worker_command", lambda: [sys.executable, "-P", "-c", mortal])
+    honest = Writer().write("1")
+    with vetting(replica) as vetted:
+        asked = [(ANNA, update, b"\x00") for update in (honest, b"!die", honest, honest)]
+        assert vetted.trim(asked) == [honest, None, honest, honest]
+
+
 def test_a_worker_that_cannot_start_is_told_and_leaves_nothing(
     replica: Replica, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -60,13 +60,11 @@ def _changed(store: Store, base: int, partner: bytes, floor: int) -> Iterator[tu
         if not behind or behind[0].previous > base:
             yield entry.record, EMPTY_STATE_VECTOR  # compaction has been there: who knows what came when
             continue
-        theirs = [update for update in behind if update.origin == partner and update.seq > floor]
-        if len(theirs) == len(behind):
-            continue
-        if base == 0 and not theirs:
+        missing = [update for update in behind if update.origin != partner or update.seq <= floor]
+        if base == 0 and len(missing) == len(behind):
             yield entry.record, EMPTY_STATE_VECTOR
-        else:
-            yield entry.record, _before(entry, [update for update in behind if update not in theirs])
+        elif missing:
+            yield entry.record, _before(entry, missing)
 
 
 def _before(entry: FeedEntry, updates: list[LogEntry]) -> bytes:
