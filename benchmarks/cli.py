@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
-from benchmarks.experiments import catching_up, latency, residency, table_import, throughput
+from benchmarks.experiments import bundles, catching_up, latency, residency, table_import, throughput
 from benchmarks.results import Outcome, machine, show, write
 
 _MOUNTED = {"simulate": "benchmarks.simulator.command", "campaign": "benchmarks.campaign.command"}
@@ -74,6 +74,7 @@ _LATENCY = (latency.run, latency.Sizes(), latency.SMALL)
 _COLD = (catching_up.run_cold, catching_up.Sizes(), catching_up.SMALL)
 _RECONNECT = (catching_up.run_reconnect, catching_up.RECONNECTS, catching_up.SMALL)
 _IMPORT = (table_import.run, table_import.Sizes(), table_import.SMALL)
+_BUNDLES = (bundles.run, bundles.Sizes(), bundles.SMALL)
 _MEMORY = (residency.run, residency.Sizes(), residency.SMALL)
 
 
@@ -107,6 +108,12 @@ def _import(rounds: Rounds = None, small: Small = False, out: Out = None) -> Non
     _measure([_IMPORT], rounds, small, out)
 
 
+@app.command("bundles")
+def _bundles(rounds: Rounds = None, small: Small = False, out: Out = None) -> None:
+    """Carry 10,000 records in a file: seconds to write and to apply, and its bytes."""
+    _measure([_BUNDLES], rounds, small, out)
+
+
 @app.command("memory")
 def _memory(rounds: Rounds = None, small: Small = False, out: Out = None) -> None:
     """Resident memory and opening time with 100,000 records, on a device and on a relay with 1,000 devices."""
@@ -116,7 +123,7 @@ def _memory(rounds: Rounds = None, small: Small = False, out: Out = None) -> Non
 @app.command("all")
 def _all(rounds: Rounds = None, small: Small = False, out: Out = None) -> None:
     """Every experiment, one after the other."""
-    _measure([_THROUGHPUT, _LATENCY, _COLD, _RECONNECT, _IMPORT, _MEMORY], rounds, small, out)
+    _measure([_THROUGHPUT, _LATENCY, _COLD, _RECONNECT, _IMPORT, _BUNDLES, _MEMORY], rounds, small, out)
 
 
 def main() -> None:

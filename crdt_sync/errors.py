@@ -5,7 +5,8 @@
     │   ├── InvalidSchema  InvalidValue  InvalidTransition  InvalidRecordId
     │   ├── UnknownCollection  UnknownField  UnknownRecord  RecordDeleted  RecordTooLarge
     │   ├── InvalidSettings
-    │   └── InvalidTable  TableNotWritten
+    │   ├── InvalidTable  TableNotWritten
+    │   └── InvalidBundle (BundleLocked)  BundleNotWritten
     ├── StoreError                    the data directory (exit code 3)
     │   ├── StoreMissing  StoreExists  StoreInUse  StoreFormat  StoreForbidden
     │   ├── StoreCorrupt  StoreFull  StoreFailed  StoreClosed  LogCompacted
@@ -139,6 +140,24 @@ class TableNotWritten(UsageError):
     """A table cannot be exported as asked; what was in its place before is still there."""
 
     code = "table_not_written"
+
+
+class InvalidBundle(UsageError):
+    """A bundle is damaged, cut off, or none at all; nothing of it was taken up."""
+
+    code = "invalid_bundle"
+
+
+class BundleLocked(InvalidBundle):
+    """A bundle is protected by a token that was not given, or by another one."""
+
+    code = "bundle_locked"
+
+
+class BundleNotWritten(UsageError):
+    """A bundle cannot be written as asked; what was in its place before is still there."""
+
+    code = "bundle_not_written"
 
 
 class StoreError(CrdtSyncError):

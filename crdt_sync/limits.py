@@ -93,6 +93,18 @@ LISTENING_PORT = 8767  # beside the two of a relay
 NEARBY_DEVICES_MAX = 64  # that are asked for their address, and shown; anybody on the network can announce devices
 PARTNERS_MAX = 64  # for whom outboxes are kept; whoever was longest away is compared with when it comes back
 
+# --- bundles -------------------------------------------------------------------------------------------------
+BUNDLE_HEADER_BYTES_MAX = 64 * KIB
+BUNDLE_KNOWN_MAX = 512  # feeds that a header says something about: 47 bytes each
+BUNDLE_CHUNK_BYTES_TARGET = 256 * KIB  # unpacked; what one commit costs is spread thin, an interrupt loses little
+BUNDLE_CHUNK_BYTES_MAX = FRAME_BYTES_MAX  # unpacked: the largest record fits, and no bomb takes more memory
+BUNDLE_CHUNK_RECORDS_MAX = UPDATES_RECORDS_MAX
+BUNDLE_CHUNKS_MAX = 1 << 16  # 100 bytes of memory each while a bundle is applied; 16 GiB of records
+BUNDLE_POISONS_MAX = 16  # updates of one bundle that may kill a worker, a second each, before the rest is refused
+BUNDLE_LEFT_OUT_KEPT_MAX = 200  # records left out that are named; the others are counted
+BUNDLE_ARRIVALS_MAX = 4  # bundles whose interrupted application can be resumed
+BUNDLE_PARTNERS_MAX = 256  # partners that are met by bundle, 300 bytes each
+
 # --- relay ---------------------------------------------------------------------------------------------------
 SESSIONS_MAX = 10_000
 INTEGRATION_UPDATES_MAX = 512  # updates of one batch to the integration worker: one full push, 15 ms of work
@@ -118,4 +130,7 @@ assert SILENCE_US_MAX > 2 * KEEPALIVE_US
 assert WORKER_CACHE_BYTES_MAX * 20 < WORKER_MEMORY_BYTES_MAX // 2
 assert RECONCILE_FAN_OUT <= RECONCILE_PARTS_MAX < RECONCILE_OPEN_RANGES_MAX - RECONCILE_OPEN_RANGES_TARGET
 assert RECONCILE_FAN_OUT <= RECONCILE_LEAF_RECORDS
+assert BUNDLE_CHUNK_BYTES_TARGET + UPDATE_BYTES_MAX + KIB <= BUNDLE_CHUNK_BYTES_MAX <= INTEGRATION_BYTES_MAX
+assert BUNDLE_CHUNK_RECORDS_MAX <= INTEGRATION_UPDATES_MAX
+assert BUNDLE_KNOWN_MAX * 64 + 1024 <= BUNDLE_HEADER_BYTES_MAX
 assert RECONCILE_FRAME_BYTES_MIN <= FRAME_BYTES_TARGET <= FRAME_BYTES_MAX

@@ -106,6 +106,31 @@ def test_the_commands_for_a_device_run(address: str, home: Path) -> None:
     assert "Equal" in output["verify"]
 
 
+def test_the_examples_for_bundles_run(home: Path) -> None:
+    (example,) = _blocks("docs/bundles.md", "python")
+    assert _run([sys.executable, "-c", example], home).stdout == "anna\nMüller GmbH\n"
+    create, inspect, apply, back = _commands("docs/bundles.md", "", "crdt-sync")
+    for name in ("anna-phone", "ben-till"):
+        _run(["crdt-sync", "init", name, "--store", str(home / name)], home)
+    for command, store in ((create, "anna-phone"), (inspect, ""), (apply, "ben-till"), (back, "ben-till")):
+        _run(["bash", "-c", f"export CRDT_SYNC_STORE={home / store}\n{SHELL}{command}"], home)
+    _run(["crdt-sync", "bundle", "apply", "back.bundle", "--store", str(home / "anna-phone")], home)
+
+
+def test_the_limits_of_bundles_are_those_of_the_code() -> None:
+    told = {row[0]: row[1] for row in _rows("docs/bundles.md", "Format")}
+    mib, kib = limits.MIB, limits.KIB
+    header = f"{limits.BUNDLE_HEADER_BYTES_MAX // kib} KiB, {limits.BUNDLE_KNOWN_MAX} feeds of others"
+    assert told["header"] == header
+    chunk = f"{limits.BUNDLE_CHUNK_BYTES_MAX // mib} MiB, {limits.BUNDLE_CHUNK_RECORDS_MAX} updates"
+    assert told["chunk, unpacked"] == chunk
+    assert told["update"] == f"{limits.UPDATE_BYTES_MAX // mib} MiB"
+    assert told["chunks"] == f"{limits.BUNDLE_CHUNKS_MAX:,}"
+    assert told["interrupted applications that are remembered"] == str(limits.BUNDLE_ARRIVALS_MAX)
+    assert told["partners by bundle that are remembered"] == str(limits.BUNDLE_PARTNERS_MAX)
+    assert told["updates that kill a worker before the rest is refused"] == str(limits.BUNDLE_POISONS_MAX)
+
+
 def test_the_commands_for_a_relay_run(home: Path) -> None:
     assert _commands("README.md", "sh", "crdt-relay") == ["crdt-relay serve"]
     commands = _commands("docs/operating.md", "", "crdt-relay")

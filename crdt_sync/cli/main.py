@@ -1,8 +1,8 @@
 """The command `crdt-sync`: its global options, and what becomes of errors.
 
 Exit codes: 0 done; 1 unexpected failure; 2 wrong usage or value; 3 the store; 4 the relay or the way to it;
-5 a record was refused; 6 two replicas differ; 7 some rows of a table were not imported; 130 interrupted;
-141 the reader of the output has gone.
+5 a record was refused; 6 two replicas differ; 7 some rows of a table, or records of a bundle, were left out;
+130 interrupted; 141 the reader of the output has gone.
 """
 
 import itertools
@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from crdt_sync.cli import demo, editing, listening, reading, setup, status, syncing, tables, verifying
+from crdt_sync.cli import bundles, demo, editing, listening, reading, setup, status, syncing, tables, verifying
 from crdt_sync.cli.invocation import STORE_VARIABLE, Invocation, default_store
 from crdt_sync.cli.output import Output, PipeClosed
 from crdt_sync.errors import CrdtSyncError, UsageError
@@ -25,7 +25,7 @@ INTERRUPTED = 130
 PIPE_CLOSED = 141
 _FLAGS = frozenset({"--json", "--debug"})
 _EXIT_CODES = (
-    "Exit codes: 0 done, 1 failure, 2 usage, 3 store, 4 relay, 5 refused, 6 replicas differ, 7 some rows failed. "
+    "Exit codes: 0 done, 1 failure, 2 usage, 3 store, 4 relay, 5 refused, 6 replicas differ, 7 something left out. "
     "--json, --store and --debug may stand anywhere on the line."
 )
 
@@ -44,7 +44,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for part in (setup, editing, reading, tables, syncing, listening, status, verifying, demo):
+for part in (setup, editing, reading, tables, syncing, listening, bundles, status, verifying, demo):
     part.register(app)
 
 

@@ -8,15 +8,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from crdt_sync.errors import TableNotWritten
+from crdt_sync.errors import TableNotWritten, UsageError
 
 
 @contextmanager
-def atomic_file(path: Path) -> Iterator[BinaryIO]:
+def atomic_file(path: Path, failure: type[UsageError] = TableNotWritten) -> Iterator[BinaryIO]:
     """A file to write that takes the place of `path` when the block ends well; else `path` stays as it was.
 
     It is written beside `path` and synced before it is renamed, so that a crash leaves the old file or the new one.
-    The permissions of a file that is replaced are kept. Raises `TableNotWritten`.
+    The permissions of a file that is replaced are kept. Raises `failure`.
     """
     target = path.resolve()  # a link keeps pointing where it points
     temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.tmp")
@@ -30,7 +30,7 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
         os.replace(temporary, target)
         _sync_folder(target.parent)
     except OSError as error:
-        raise TableNotWritten(
+        raise failure(
             f"{str(path)!r} cannot be written: {error.strerror or error}",
             "Check the folder, its permissions and its space.",
         ) from error

@@ -1,10 +1,7 @@
 """Frames: a message as bytes, and bytes from a partner as a message or a refusal.
 
-A frame is a checksum (CRC-32 of the rest, 4 bytes, big-endian) and one CBOR array `[type, field, ...]`. The
-dialect of CBOR is small: integers, byte strings, texts, arrays of definite length, false, true and null.
-Maps, tags, floats (also integral ones), undefined, other simple values, indefinite lengths and bytes after
-the array are refused. Integers and lengths need not be in their shortest form, though `encode` writes them
-so.
+A frame is a checksum (CRC-32 of the rest, 4 bytes, big-endian) and one CBOR array `[type, field, ...]` in the small
+dialect of `strict_cbor`.
 
 The checksum finds accidents; it is no defence against forgery, which is the business of TLS and of the grant.
 """
@@ -12,14 +9,11 @@ The checksum finds accidents; it is no defence against forgery, which is the bus
 import zlib
 from collections.abc import Callable
 from functools import partial
-from io import BytesIO
 from operator import attrgetter
-from typing import Any, NamedTuple, NoReturn
-
-import cbor2
+from typing import Any, NamedTuple
 
 from crdt_sync.errors import ProtocolViolation
-from crdt_sync.limits import FRAME_BYTES_MAX, FRAME_DEPTH_MAX, FRAME_ITEMS_MAX, KIB
+from crdt_sync.limits import FRAME_BYTES_MAX, FRAME_DEPTH_MAX, FRAME_ITEMS_MAX
 from crdt_sync.protocol.messages import (
     Ack,
     Audit,
@@ -51,15 +45,9 @@ from crdt_sync.protocol.messages import (
     WantEntry,
     Welcome,
 )
+from crdt_sync.protocol.strict_cbor import dumps, loads
 
 CHECKSUM_BYTES = 4
-# A frame is decoded before its limits are checked, which takes up to 300 ns a byte for hostile ones (4 MiB of
-# simple values: 1.3 s). Frames beyond this size have their items counted first, 0.2 µs each.
-UNCOUNTED_BYTES_MAX = 16 * KIB
-
-_LENGTH_BYTES = {24: 1, 25: 2, 26: 4, 27: 8}  # by the low five bits of an item's first byte
-_BYTE_STRING, _TEXT = 2, 3  # major types whose length is in bytes
-
 
 _Reader = Callable[[str, object], object]
 
@@ -78,18 +66,7 @@ class _Layout(NamedTuple):
 def encode(message: Message) -> bytes:
     """The frame of `message`. Raises `ValueError` if it is larger than `FRAME_BYTES_MAX`."""
     layout = _BY_CLASS[type(message)]
-    body = cbor2.dumps(
-        (layout.code, *layout.fields(message)),
-        datetime_as_timestamp=False,
-        timezone=None,
-        value_sharing=False,
-        encoders=None,
-        default=None,
-        canonical=False,
-        date_as_datetime=False,
-        string_referencing=False,
-        indefinite_containers=False,
-    )
+    body = dumps((layout.code, *layout.fields(message)))
     if len(body) > FRAME_BYTES_MAX - CHECKSUM_BYTES:
         raise ValueError(f"{layout.name}: the frame has more than {FRAME_BYTES_MAX} bytes")
     return zlib.crc32(body).to_bytes(CHECKSUM_BYTES, "big") + body
@@ -107,53 +84,16 @@ def decode(frame: bytes, max_bytes: int = FRAME_BYTES_MAX) -> Message:
     if zlib.crc32(body) != int.from_bytes(frame[:CHECKSUM_BYTES], "big"):
         raise ProtocolViolation("frame: the checksum does not match", "It was damaged on its way; connect again.")
     try:
-        return _message(_items(body))
-    except ValueError as error:  # from a constructor; it names the message and the field
+        return _message(_loads(body))
+    except ValueError as error:  # it names the message and the field
         raise ProtocolViolation(str(error)) from None
-    except cbor2.CBORError as error:
-        raise ProtocolViolation(f"frame: {error.__cause__ or error}") from None
 
 
-def _items(body: bytes) -> object:
-    """The one CBOR item in `body`, arrays as tuples."""
-    if len(body) > UNCOUNTED_BYTES_MAX:
-        _count_items(body)
-    stream = BytesIO(body)
-    decoder = cbor2.CBORDecoder(
-        stream,
-        tag_hook=_refuse_tag,
-        object_hook=_refuse_map,
-        semantic_decoders=_ALL_TAGS,
-        str_errors="strict",
-        read_size=4096,
-        max_depth=FRAME_DEPTH_MAX,
-        allow_indefinite=False,
-        allow_duplicate_keys=False,
-        strict_hashable_types=True,
-    )
-    items: object = decoder.decode(immutable=True)
-    if stream.tell() != len(body):
-        raise ValueError(f"frame: {len(body) - stream.tell()} bytes follow the message")
-    return items
-
-
-def _count_items(body: bytes) -> None:
-    """Walk over the first bytes of all items, whatever their nesting, and stop at the limit."""
-    position, end = 0, len(body)
-    for _ in range(FRAME_ITEMS_MAX):
-        major, length = body[position] >> 5, body[position] & 31
-        position += 1
-        if length > 23:
-            length_bytes = _LENGTH_BYTES.get(length)
-            if length_bytes is None:
-                raise ValueError("frame: an item of indefinite or reserved length")
-            length = int.from_bytes(body[position : position + length_bytes], "big")
-            position += length_bytes
-        if major in {_BYTE_STRING, _TEXT}:
-            position += length
-        if position >= end:
-            return  # whether it ends exactly here is for the decoder to say
-    raise ValueError(f"frame: more than {FRAME_ITEMS_MAX} items")
+def _loads(body: bytes) -> object:
+    try:
+        return loads(body, items_max=FRAME_ITEMS_MAX, depth_max=FRAME_DEPTH_MAX)
+    except ValueError as error:
+        raise ValueError(f"frame: {error}") from None
 
 
 def _message(items: object) -> Message:
@@ -244,26 +184,10 @@ def _write_audit(audit: Audit) -> tuple[object, ...]:
     return (audit.content,)
 
 
-class _Tags(dict[int, Callable[..., object]]):
-    """Meets every tag, also those that the decoder would interpret by itself, with a refusal."""
-
-    def __missing__(self, tag: int) -> Callable[..., object]:
-        return _refuse_tag
-
-
-def _refuse_tag(*_: object) -> NoReturn:
-    raise ValueError("a tag is not allowed")
-
-
-def _refuse_map(*_: object) -> NoReturn:
-    raise ValueError("a map is not allowed")
-
-
 def _entries(index: int, entry: type[tuple[object, ...]], arity: int) -> tuple[tuple[int, _Reader], ...]:
     return ((index, partial(_read_entries, entry, arity)),)
 
 
-_ALL_TAGS = _Tags()
 _REFUSALS = {int(code): code for code in VerdictCode if code is not VerdictCode.ACCEPTED}
 _STANDINGS = {int(standing): standing for standing in Standing}
 _LAYOUTS = (

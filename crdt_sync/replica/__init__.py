@@ -1,5 +1,6 @@
 """The replica: records and storage joined, with editing, reading, and what partners need."""
 
+from crdt_sync.replica.carried import Carried, LeftOut
 from crdt_sync.replica.edits import EditedRecord
 from crdt_sync.replica.receipts import Holding
 from crdt_sync.replica.repair import Repair
@@ -10,9 +11,11 @@ from crdt_sync.replica.views import RecordView
 
 __all__ = [
     "Backlog",
+    "Carried",
     "EditedRecord",
     "Event",
     "Holding",
+    "LeftOut",
     "PartnerStatus",
     "RecordStatus",
     "RecordView",

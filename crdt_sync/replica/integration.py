@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from crdt_sync import limits
@@ -27,12 +28,14 @@ def integrate(
     owe_to: bytes | None,
     refused_before: Mapping[str, str],
     whole: Collection[str] = (),
+    meta: Mapping[str, bytes | None] = MappingProxyType({}),
 ) -> tuple[list[tuple[str, bytes]], list[str]]:
     """Integrate `entries` and store what is new. Returns the gaps (record, our state vector) and what changed.
 
     `peers` are cursors, which are not stored where there are gaps. `refused_before` names records of which the same
     partner sent updates that were refused before they came here, and why. Of the records in `whole` the updates are
-    taken in the place of what is stored, unless that holds anything more.
+    taken in the place of what is stored, unless that holds anything more. `meta` belongs into the same commit,
+    whatever comes of the entries.
     """
     store = replica.store
     integrator = Integrator(documents_max=1)  # every record is loaded once per call: nothing to keep
@@ -68,9 +71,9 @@ def integrate(
             outbox.append((owe_to, OutboxEntry(record, theirs.get(record, vectors.EMPTY), replica.next_edit())))
     if gaps:
         peers = ()
-    meta = _note(store, refused, healed={change.record for change in changes} - refused.keys())
-    if changes or peers or outbox or meta:
-        store.commit([Batch(changes=tuple(changes), peers=peers, outbox=tuple(outbox), meta=meta)])
+    noted = {**meta, **_note(store, refused, healed={change.record for change in changes} - refused.keys())}
+    if changes or peers or outbox or noted:
+        store.commit([Batch(changes=tuple(changes), peers=peers, outbox=tuple(outbox), meta=noted)])
     return list(gaps.items()), [change.record for change in changes]
 
 

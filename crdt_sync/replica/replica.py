@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 from crdt_sync import ids, limits
@@ -392,14 +392,15 @@ class Replica:
         owe_to: bytes | None,
         refused: Mapping[str, str],
         whole: Collection[str] = (),
+        meta: Mapping[str, bytes | None] = MappingProxyType({}),
     ) -> Sequence[tuple[str, bytes]]:
         """Integrate and store updates of a partner in one commit; returns the gaps as (record, our state vector).
 
         `refused` names records with updates that were refused before they came here, and why; the updates of those in
-        `whole` replace what is stored.
+        `whole` replace what is stored. `meta` becomes durable in that commit as well.
         """
         with self.lock:
-            gaps, received = integrate(self, entries, origin, peers, owe_to, refused, whole)
+            gaps, received = integrate(self, entries, origin, peers, owe_to, refused, whole, meta)
         self.announce("received", received)
         return gaps
 

@@ -131,7 +131,7 @@ class FeedEntry:
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """One update as it was received."""
+    """One update as it was received; `previous` is the seq of the record's update before it, 0 for its first."""
 
     seq: int
     record: str
@@ -139,6 +139,7 @@ class LogEntry:
     origin: bytes
     actor: str
     received_at: int
+    previous: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +212,7 @@ class Store(Protocol):
         """Updates from `after + 1` on without a gap, at least one if any. Raises `LogCompacted`."""
 
     def history(self, record: str) -> list[LogEntry]:
-        """The updates of one record that compaction has left, oldest first."""
+        """The newest updates of one record, as many as compaction has left without a hole, oldest first."""
 
     def records(self, after: str, limit: int, prefix: str = "") -> list[str]:
         """A page of record ids."""

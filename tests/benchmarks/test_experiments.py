@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from benchmarks.child import Child, ChildFailed
 from benchmarks.cli import app
 from benchmarks.contents import contents, make_relay_store
-from benchmarks.experiments import catching_up, latency, residency, table_import, throughput
+from benchmarks.experiments import bundles, catching_up, latency, residency, table_import, throughput
 from benchmarks.results import Measurement, Outcome, Skipped
 from crdt_sync.storage.lmdb import LmdbStore
 
@@ -49,6 +49,12 @@ def test_reconnecting_takes_the_round_trips_that_it_promises() -> None:
     assert found["3 of 60 changed: round trips"].value == 2
     assert found["none changed: round trips"].value == 1
     assert found["none changed: bytes"].value < found["3 of 60 changed: bytes"].value
+
+
+def test_bundles_are_smaller_than_what_they_carry() -> None:
+    found = measured(bundles.run(bundles.SMALL))
+    assert 0 < found["bytes of the file, over the bytes of the documents"].value < 1
+    assert found["3 changed: bytes of the file"].value < 3000
 
 
 def test_the_import_takes_every_row(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

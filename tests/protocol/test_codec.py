@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from crdt_sync import limits
 from crdt_sync.errors import ProtocolViolation
-from crdt_sync.protocol.codec import UNCOUNTED_BYTES_MAX, decode, encode
+from crdt_sync.protocol.codec import decode, encode
 from crdt_sync.protocol.messages import Message, Ping, Presence, Push, PushEntry, Updates, UpdatesEntry
+from crdt_sync.protocol.strict_cbor import UNCOUNTED_BYTES_MAX
 
 VECTORS = json.loads(Path(__file__).with_name("vectors.json").read_text("utf-8"))
 PUSH = Push(1, (PushEntry("customers/a", b"u"),))

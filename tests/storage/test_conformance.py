@@ -135,6 +135,7 @@ def test_the_log_is_read_without_gaps_and_within_limits(store, change):
 def test_history_lists_every_update_of_a_record(store, change):
     put(store, change(ANN, b"1"), change(BOB, b"2"), change(ANN, b"3", snapshot=b"whole"), change(ANN, b"4"))
     assert [(entry.seq, entry.update) for entry in store.history(ANN)] == [(1, b"1"), (3, b"3"), (4, b"4")]
+    assert [entry.previous for entry in store.history(ANN)] == [0, 1, 3]
     assert store.history("customers/nobody") == []
 
 
@@ -223,7 +224,7 @@ def test_compaction_drops_what_a_snapshot_covers_and_no_feed_entry(store, change
     assert (report.dropped, report.kept) == (1, 2)
     assert store.load(ANN).updates == (b"whole", b"4")
     assert store.feed(0, 10) == feed
-    assert [entry.seq for entry in store.history(ANN)] == [4]
+    assert [(entry.seq, entry.previous) for entry in store.history(ANN)] == [(4, 3)]
     with pytest.raises(LogCompacted, match="1"):
         store.log(0, 10, 100)
     assert [entry.seq for entry in store.log(1, 10, 100)] == [2]

@@ -4,11 +4,13 @@
     request  [kind, number, stamp_max, items]
              INTEGRATE        item = [record, stored | null, updates, want_snapshot]
              DIGEST, CONTENT  item = [record, stored]
+             TRIM             item = [record, [update, state_vector]]
     answer   [number, results, evicted]
              INTEGRATE        result = [verdicts, state_vector, snapshot | null], or null: not done, because the
                               record is not cached or the answer is full, or 0: its stored state cannot be read
                               verdict = 0 accepted and known, 1 accepted and new, or [code, reason]
              DIGEST, CONTENT  result = [state_vector, digest]
+             TRIM             result = the update without what the state vector covers, or null: it is none
 
 The worker trusts its parent. The parent trusts nothing: native code that went wrong may have written anything, so
 an answer is bounded in size and depth, holds no tags, and every value is checked before it is used.
@@ -27,6 +29,7 @@ VERSION: Final = 1
 INTEGRATE: Final = 0
 DIGEST: Final = 1
 CONTENT: Final = 2
+TRIM: Final = 3
 LENGTH: Final = struct.Struct(">I")
 DIGEST_BYTES: Final = 16
 UNLOADABLE: Final = 0
@@ -102,6 +105,15 @@ def decode_digests(body: bytes, number: int, records: Sequence[str]) -> list[Rec
             raise PipeCorrupt("a digest of the wrong size")
         digests.append(RecordDigest(record, _state_vector(state_vector), digest))
     return digests
+
+
+def decode_trimmed(body: bytes, number: int, count: int) -> list[bytes | None]:
+    """Results of a TRIM request. Raises `PipeCorrupt`."""
+    results, _ = _answer(body, number, count)
+    for value in results:
+        if value is not None and len(_typed(value, bytes)) > limits.UPDATE_BYTES_MAX:
+            raise PipeCorrupt("an update that is too large")
+    return results
 
 
 def _load(body: bytes) -> object:

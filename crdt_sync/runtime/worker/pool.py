@@ -14,6 +14,7 @@ from crdt_sync.runtime.worker.values import Item, RecordDigest, Result
 
 _STARTS_MAX = 3
 _TURNS_TO_SEND = 2  # of the event loop, until the next call has made its request and the loop has written it
+_TRIMMED_BYTES_MAX = limits.INTEGRATION_BYTES_MAX
 _DIGESTS_PER_REQUEST = 64  # few, so that an audit does not make live updates wait
 
 
@@ -170,6 +171,38 @@ class IntegrationPool:
             async with self._turn:
                 found |= await self._digest(kind, self._take(rest, load or self._load))
         return [found.get(record) for record in records]
+
+    async def trim(self, items: Sequence[tuple[str, bytes, bytes]]) -> list[bytes | None]:
+        """For each (record, update, state vector) the update without what the state vector covers.
+
+        `None` where the bytes are no update, or kill the worker. Raises `WorkerUnavailable`.
+        """
+        trimmed: list[bytes | None] = []
+        rest = list(items)
+        while rest:
+            taken = 1
+            while taken < len(rest) and sum(len(update) for _, update, _ in rest[: taken + 1]) <= _TRIMMED_BYTES_MAX:
+                taken += 1
+            async with self._turn:
+                trimmed += await self._trim([(record, (update, known)) for record, update, known in rest[:taken]])
+            del rest[:taken]
+        return trimmed
+
+    async def _trim(self, items: Sequence[tuple[str, Sequence[bytes]]]) -> list[bytes | None]:
+        """Trim in one request; when the worker dies of it, each half by itself."""
+        worker = await self._worker()
+        number, frame = self._frame(pipe.TRIM, None, items)
+        try:
+            body = await self._ask(worker, number, frame, len(frame))
+            try:
+                return pipe.decode_trimmed(body, number, len(items))
+            except pipe.PipeCorrupt as error:
+                raise self._bury(worker, str(error)) from error
+        except WorkerDied:
+            if len(items) == 1:
+                return [None]
+            half = len(items) // 2
+            return await self._trim(items[:half]) + await self._trim(items[half:])
 
     def _next_request(self, plan: Plan) -> Request | None:
         while True:

@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 from typing import Self
 
-import crdt_sync
 from crdt_sync import limits
 from crdt_sync.errors import CrdtSyncError
 from crdt_sync.runtime.worker import pipe
@@ -46,7 +45,7 @@ def worker_command() -> list[str]:
 
 def worker_environment() -> dict[str, str]:
     """What a worker inherits: where the modules are, and none of the relay's secrets."""
-    root = str(Path(crdt_sync.__file__).resolve().parents[1])
+    root = str(Path(__file__).resolve().parents[3])
     inherited = os.environ.get("PYTHONPATH")
     return {
         "PYTHONPATH": os.pathsep.join([root, inherited]) if inherited else root,

@@ -9,8 +9,10 @@ from typing import Any, Final
 
 from crdt_sync import limits
 from crdt_sync.errors import UpdateRefused
+from crdt_sync.records import bytes_diff
 from crdt_sync.records.document import Document
 from crdt_sync.records.integrate import Integrator, Verdict
+from crdt_sync.records.update import scan
 from crdt_sync.runtime.worker import pipe
 from crdt_sync.runtime.worker.progress import LOADING, Progress
 
@@ -37,6 +39,8 @@ class Service:
         self._evicted.clear()
         if kind == pipe.INTEGRATE:
             results = self._integrate(number, stamp_max, items)
+        elif kind == pipe.TRIM:
+            results = self._trim(number, items)
         else:
             results = self._digest(number, kind, items)
         answer = pipe.frame((number, results, sorted(self._evicted.difference(self._sizes))))
@@ -93,6 +97,17 @@ class Service:
             document = Document.load(stored)
             digest = document.content_digest() if kind == pipe.CONTENT else document.digest()
             results.append((document.state_vector(), digest))
+        return results
+
+    def _trim(self, number: int, items: Sequence[Any]) -> list[object]:
+        results: list[object] = []
+        for index, (_record, (update, state_vector)) in enumerate(items):
+            self._progress.write(number, index, 0)
+            try:
+                scan(update)
+                results.append(bytes_diff.diff((update,), state_vector))
+            except (UpdateRefused, ValueError):
+                results.append(None)
         return results
 
     def _load(self, record: str, stored: Sequence[bytes]) -> bool:

@@ -108,12 +108,12 @@ def log_body(
 
 def log_entry(seq: int, body: bytes) -> LogEntry:
     """Decode the body of one log entry."""
-    _, _, received_at, origin, record_length, actor_length = _LOG.unpack_from(body)
+    _, previous, received_at, origin, record_length, actor_length = _LOG.unpack_from(body)
     actor_start = _LOG.size + record_length
     update_start = actor_start + actor_length
     record = body[_LOG.size : actor_start].decode("ascii")
     actor = body[actor_start:update_start].decode("utf-8")
-    return LogEntry(seq, record, body[update_start:], origin, actor, received_at)
+    return LogEntry(seq, record, body[update_start:], origin, actor, received_at, previous)
 
 
 def log_link(body: bytes) -> bytes:

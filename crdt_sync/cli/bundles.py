@@ -1,0 +1,234 @@
+"""Commands for bundles, files that carry records by USB stick or mail: `bundle create`, `apply`, `inspect`."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from crdt_sync.bundles import apply_bundle, create_bundle, inspect_bundle
+from crdt_sync.cli import partners
+from crdt_sync.cli.invocation import Invocation, invocation
+from crdt_sync.cli.options import TokenFileOption, TokenOption
+from crdt_sync.cli.output import Output, table
+from crdt_sync.cli.targets import short
+from crdt_sync.cli.values import local_time, utc_time
+from crdt_sync.errors import UpdateRefused, UsageError
+from crdt_sync.exchange.bundle import Applied, Header, Inspection, list_records
+
+SOME_LEFT_OUT = 7
+_LEFT_OUT_SHOWN = 20
+_WHAT_TO_DO = {
+    "gap": "apply the bundle before this one, or sync, then apply this one again",
+    "clock_ahead": "set the clock of the device that made the bundle; apply the bundle again when that time has come",
+    "retry": "apply the bundle again",
+}
+_REFUSED = "it was refused for good and is not taken up; tell whoever sent the bundle"
+_OBSTACLES = {
+    "waiting": "Some of it was left out, so that the next bundle has to begin where this one began.",
+    "other_partner": "It was made for another device, so something may be missing; ask for one with everything.",
+    "earlier_life": "It was made for this device before its store was restored; send a bundle back, or ask for one "
+    "with everything.",
+    "earlier_bundle": "It goes on where an earlier bundle ended that was not applied here: apply that one, then this "
+    "one again, or ask for one with everything.",
+}
+
+FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The bundle.")]
+PlainOption = Annotated[bool, typer.Option("--plain", help="Without protection: anybody may read or make it.")]
+
+bundles = typer.Typer(help="Carry records to another device in a file, by USB stick or mail.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(bundles, name="bundle")
+
+
+@bundles.command("create")
+def create(
+    context: typer.Context,
+    file: FileArgument,
+    partner: Annotated[
+        str | None,
+        typer.Option("--for", metavar="PARTNER", help="Only what this one lacks: its name, replica id or address."),
+    ] = None,
+    token: TokenOption = None,
+    token_file: TokenFileOption = None,
+    plain: PlainOption = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+) -> None:
+    """Write a bundle: of everything, or of what a partner is not known to have."""
+    call = invocation(context)
+    with call.open() as replica:
+        secret = _token(call, token, token_file)
+        if plain and token is None and token_file is None:
+            secret = None
+        elif plain:
+            raise UsageError("a token for a bundle without protection", "Leave out the token, or --plain.")
+        with _bar(call.output, f"Writing {file.name}") as moved:
+            made = create_bundle(
+                replica,
+                file.expanduser(),
+                partner=partner,
+                token=secret,
+                force=force,
+                progress=lambda done, total: moved("", done, total),
+            )
+    for_whom = f"for {partner}" if partner else "for anybody"
+    data = {"file": str(file), "bytes": made.size, "records": made.end.updates, **_told(made.header)}
+    call.output.result(
+        data,
+        f"{_many(made.end.updates)} in {file}, {for_whom}, {made.size} bytes, "
+        f"{'protected by the token' if secret else 'not protected'}.",
+    )
+    call.output.note(f"Next, on the other device: crdt-sync bundle apply {file.name}")
+    if secret is None and not plain:
+        call.output.note("This device has no token, so anybody who has the file can read it.", "yellow")
+
+
+@bundles.command("apply")
+def apply(
+    context: typer.Context,
+    file: FileArgument,
+    token: TokenOption = None,
+    token_file: TokenFileOption = None,
+    plain: Annotated[bool, typer.Option("--plain", help="Take it although it is not protected.")] = False,
+) -> None:
+    """Take up what a bundle holds. Safe to run again, also when it was interrupted."""
+    call = invocation(context)
+    with call.open() as replica:
+        secret = _token(call, token, token_file)
+        with _bar(call.output, file.name) as moved:
+            done = apply_bundle(replica, file.expanduser(), token=secret, plain=plain, progress=moved)
+    _tell_applied(call.output, file, done)
+    if done.refused:
+        raise UpdateRefused("refused", f"{_many(done.refused)} of {file.name} refused: see above")
+    if done.obstacle is not None:
+        raise typer.Exit(SOME_LEFT_OUT)
+
+
+@bundles.command("inspect")
+def inspect(
+    context: typer.Context,
+    file: FileArgument,
+    token: TokenOption = None,
+    token_file: TokenFileOption = None,
+    records: Annotated[bool, typer.Option("--records", help="List the records that it holds.")] = False,
+) -> None:
+    """Check a bundle, and show who made it, when, and of what. Changes nothing and needs no store."""
+    call = invocation(context)
+    secret = _token(call, token, token_file)
+    path = file.expanduser()
+    with _bar(call.output, f"Checking {file.name}") as moved:
+        found = inspect_bundle(path, token=secret, progress=moved)
+    if not records:
+        _show(call.output, file, found)
+        return
+    rows = []
+    for record, size in list_records(path, token=secret):
+        if call.output.as_json:
+            call.output.emit({"record": record, "bytes": size})
+        else:
+            rows.append((short(record), str(size)))
+    if not call.output.as_json:
+        call.output.show(table(("Record", "Bytes"), rows))
+
+
+def _token(call: Invocation, token: str | None, token_file: Path | None) -> str | None:
+    """The token given, else the one that is kept; None where there is none."""
+    given = partners.token_from(token, token_file)
+    return (partners.token(call.store) if given is None else given) or None
+
+
+def _tell_applied(output: Output, file: Path, done: Applied) -> None:
+    for number, entry in enumerate(done.left_out):
+        advice = _WHAT_TO_DO.get(entry.code, _REFUSED)
+        if output.as_json or number < _LEFT_OUT_SHOWN:
+            data = {"warning": entry.code, "record": entry.record, "message": entry.reason, "hint": advice}
+            output.warning(data, f"{short(entry.record)} ({entry.code}): {entry.reason}; {advice}.")
+    rest = done.refused + done.waiting - min(len(done.left_out), _LEFT_OUT_SHOWN)
+    if rest and not output.as_json:
+        output.note(f"and {rest} more.", "yellow")
+    parts = [
+        f"{done.received} new",
+        f"{done.known} here already",
+        *([f"{done.waiting} left out"] if done.waiting else []),
+        *([f"{done.refused} refused"] if done.refused else []),
+    ]
+    resumed = " It went on where it had stopped." if done.resumed else ""
+    nothing = "Nothing new. " if not done.received and not done.waiting and not done.refused else ""
+    data = {key: value for key, value in asdict(done).items() if key not in {"header", "left_out"}}
+    output.result(
+        {"file": str(file), **_told(done.header), **data},
+        f"{nothing}{_many(done.updates)} from {done.header.name}: {', '.join(parts)}.{resumed}",
+    )
+    if done.obstacle is not None:
+        output.note(_OBSTACLES[done.obstacle], "yellow")
+
+
+def _show(output: Output, file: Path, found: Inspection) -> None:
+    header = found.header
+    if output.as_json:
+        known = [
+            {"replica": replica.hex(), "epoch": epoch.hex(), "cursor": cursor}
+            for replica, epoch, cursor in header.known
+        ]
+        data = {"file": str(file), "bytes": found.size, "records": found.end.updates, "unpacked": found.end.size}
+        output.emit({**data, **_told(header), "known": known, "opened": found.opened})
+        return
+    whom = f"replica {header.partner.replica.hex()[:12]}" if header.partner else "anybody"
+    what = f"what changed behind its change {header.base}" if header.base else "everything it holds"
+    if header.partner:
+        what += ", but for what that one is known to have"
+    checked = (
+        "everything in it was checked" if found.opened else "checksums match; the token is needed to check the rest"
+    )
+    rows = [
+        ("Made by", f"{header.name}, replica {header.source.hex()[:12]}"),
+        ("Made at", local_time(header.created)),
+        ("For", whom),
+        ("Holds", f"{_many(found.end.updates)}: {what}, up to change {header.head}"),
+        ("Size", f"{found.size} bytes, {found.end.size} unpacked"),
+        ("Protected", "by a token" if header.protection else "no"),
+        ("State", f"sound: {checked}"),
+    ]
+    output.show(table(("", file.name), rows, wrap=True))
+
+
+def _told(header: Header) -> dict[str, object]:
+    return {
+        "bundle": header.bundle.hex(),
+        "from": header.name,
+        "replica": header.source.hex(),
+        "created": utc_time(header.created),
+        "for": header.partner.replica.hex() if header.partner else None,
+        "base": header.base,
+        "head": header.head,
+        "protected": header.protection is not None,
+    }
+
+
+def _many(count: int) -> str:
+    return "1 record" if count == 1 else f"{count} records"
+
+
+@contextmanager
+def _bar(output: Output, what: str) -> Iterator[Callable[[str, int, int], object]]:
+    if not output.animated:
+        yield lambda *_: None
+        return
+    with Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeRemainingColumn(),
+        console=output.errors,
+        transient=True,
+    ) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda step, done, total: bar.update(
+            task, description=f"{step.title()} {what}" if step else what, completed=done, total=max(total, done) or None
+        )

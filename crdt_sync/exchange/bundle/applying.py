@@ -1,0 +1,307 @@
+"""Takes up what a bundle holds.
+
+Rules:
+
+1. Nothing is stored before the whole file was verified.
+2. A chunk is one commit, with how far the bundle was applied: so a death goes on where it stopped. Where something must
+   be cut to fit what is here, it is two, and a death between them repeats the chunk, which does no harm.
+3. Every update is examined elsewhere before it is integrated here. One that is refused holds up no other.
+4. Our place in the source's feed moves only when everything of the bundle is here or was refused for good, and only if
+   the bundle begins where we stopped, and was made for us, or for anybody.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from crdt_sync.errors import InvalidBundle
+from crdt_sync.exchange.bundle.chunk import Entry
+from crdt_sync.exchange.bundle.header import Header, Life
+from crdt_sync.exchange.bundle.port import Vetting
+from crdt_sync.exchange.bundle.reader import BundleReader
+from crdt_sync.limits import BUNDLE_LEFT_OUT_KEPT_MAX, BUNDLE_POISONS_MAX, STAMP_AHEAD_US_MAX
+from crdt_sync.protocol.messages import UpdatesEntry
+from crdt_sync.records import EMPTY_STATE_VECTOR
+from crdt_sync.replica import Carried, LeftOut, Replica
+from crdt_sync.replica.carried import Arrival, arrival, arrived, arriving, carried, remembered
+from crdt_sync.storage.port import Batch
+
+_ACCEPTED = "accepted"
+_GAP = "gap"
+_POISON = "poison"
+_RETRY = "retry"
+_WAITING = frozenset({_GAP, _RETRY, "clock_ahead"})  # what may be taken up another time
+
+Meta = Mapping[str, bytes | None]
+# Why a bundle is not all that was missing: updates wait; it was made for another device, or for this one before it
+# lost its history; it begins behind what was read of the source so far.
+Obstacle = Literal["waiting", "other_partner", "earlier_life", "earlier_bundle"]
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What became of a bundle's updates.
+
+    `received` were new, `known` were here already, `refused` for good, `waiting` left out until something else is here;
+    of those two kinds `left_out` names the first. `resumed` counts the chunks that an earlier run had done. Without an
+    `obstacle` everything that the source had when it made the bundle is here now, but for what was refused for good.
+    """
+
+    header: Header
+    updates: int
+    received: int
+    known: int
+    refused: int
+    waiting: int
+    left_out: tuple[LeftOut, ...]
+    resumed: int
+    obstacle: Obstacle | None
+
+
+def apply(
+    replica: Replica,
+    path: Path,
+    vetting: Vetting,
+    *,
+    token: str | None = None,
+    plain: bool = False,
+    progress: Callable[[str, int, int], object] | None = None,
+) -> Applied:
+    """Verify the bundle in `path`, then take up what it holds. Doing it again is harmless.
+
+    Whoever has a `token` takes bundles without protection only if `plain` says so. `progress` hears of a step, how much
+    of it was done and how much there is: bytes while `verifying`, updates while `applying`.
+
+    Raises `InvalidBundle` before anything is stored, or where too much of it kills workers; `StoreError`.
+    """
+    with opened(path) as stream:
+        reader = BundleReader(stream, path.name, token)
+        if token and reader.header.protection is None and not plain:
+            raise InvalidBundle(
+                f"{path.name} is not protected, so anybody may have written it, and this device has a token",
+                "If you know where it comes from, apply it with --plain.",
+            )
+        size = path.stat().st_size
+        end = reader.verify(None if progress is None else lambda read: progress("verifying", read, size))
+        run = _Run(replica, vetting, reader.header, reader.digest, path.name)
+        for entries in reader.chunks(run.reached.chunks):
+            run.take(entries)
+            if progress is not None:
+                progress("applying", run.done, end.updates)
+        return run.finish(end.updates)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """The file of a bundle. Raises `InvalidBundle`."""
+    try:
+        stream = path.open("rb")
+    except OSError as error:
+        raise InvalidBundle(
+            f"{str(path)!r} cannot be read: {error.strerror or error}", "Check the path and its permissions."
+        ) from error
+    with stream:
+        yield stream
+
+
+class _Run:
+    """One bundle on its way into the replica."""
+
+    def __init__(self, replica: Replica, vetting: Vetting, header: Header, digest: bytes, name: str) -> None:
+        self._replica = replica
+        self._store = replica.store
+        self._vetting = vetting
+        self._header = header
+        self._digest = digest
+        self._name = name
+        self.reached = arrival(self._store, digest)
+        self._resumed = self.reached.chunks
+        self._stamp_max = replica.clock.now() + STAMP_AHEAD_US_MAX
+        with replica.lock:
+            self._source = _source(replica, header)
+            if self._source is not None:
+                self._store.commit([Batch(meta=remembered(self._store, self._source))])
+            self._origin = _origin(replica, header, self._source)
+
+    @property
+    def done(self) -> int:
+        """How many updates have their verdict."""
+        reached = self.reached
+        return reached.received + reached.known + reached.refused + reached.waiting
+
+    def take(self, entries: Sequence[Entry]) -> None:
+        """Examine the entries of a chunk, and store what is accepted together with the place behind it."""
+        grouped: dict[str, list[bytes]] = {}
+        for entry in entries:
+            grouped.setdefault(entry.record, []).append(entry.update)
+        tally = _Tally(self.reached)
+        accepted, gaps = self._judge(list(grouped.items()), tally)
+        if gaps:
+            self._integrate(accepted, tally, {})
+            trimmed = self._trimmed(gaps)
+            accepted, gaps = self._judge(trimmed, tally)
+        for record, _ in gaps:
+            tally.leave_out(record, _GAP, "it builds on edits that are not here")
+        self.reached = replace(tally.arrival(), chunks=self.reached.chunks + 1)
+        self._integrate(accepted, tally, arriving(self._store, self._digest, self.reached))
+        if self.reached.poisons > BUNDLE_POISONS_MAX:
+            raise InvalidBundle(
+                f"more than {BUNDLE_POISONS_MAX} updates in {self._name} end the process that reads them; "
+                "the rest of it was not examined",
+                f"It does harm on purpose, or {self._header.name!r} is damaged: run 'crdt-sync verify --local' there.",
+            )
+
+    def finish(self, updates: int) -> Applied:
+        """The bundle was read to its end: our place in the source's feed moves, if nothing is missing."""
+        reached, header = self.reached, self._header
+        with self._replica.lock:
+            obstacle = "waiting" if reached.waiting else self._obstacle()
+            meta = dict(arrived(self._store, self._digest))
+            known = carried(self._store).get(header.source)
+            if obstacle is None and known is not None and known.epoch == header.epoch:
+                meta |= remembered(self._store, replace(known, cursor=max(known.cursor, header.head)))
+            if meta:
+                self._store.commit([Batch(meta=meta)])
+        return Applied(
+            header,
+            updates,
+            reached.received,
+            reached.known,
+            reached.refused,
+            reached.waiting,
+            reached.left_out,
+            self._resumed,
+            obstacle,
+        )
+
+    def _obstacle(self) -> Obstacle | None:
+        """Why the bundle does not follow on what we have read of the source's feed."""
+        header = self._header
+        if header.source == self._replica.id:
+            return None
+        if header.partner is not None and header.partner != Life(self._replica.id, self._store.epoch):
+            return "earlier_life" if header.partner.replica == self._replica.id else "other_partner"
+        return None if header.base <= _cursor(self._replica, header) else "earlier_bundle"
+
+    def _judge(
+        self, updates: Sequence[tuple[str, Sequence[bytes]]], tally: "_Tally"
+    ) -> tuple[list[UpdatesEntry], list[tuple[str, bytes]]]:
+        """What was accepted and is new, and what has a gap; the rest is in the tally."""
+        accepted: list[UpdatesEntry] = []
+        gaps: list[tuple[str, bytes]] = []
+        while updates:
+            poisons = tally.poisons
+            put_off: list[tuple[str, bytes, str]] = []
+            judged = self._vetting.judge(updates, self._stamp_max)
+            for (record, group), verdicts in zip(updates, judged, strict=True):
+                for update, verdict in zip(group, verdicts, strict=True):
+                    if verdict.code == _GAP:
+                        gaps.append((record, update))
+                    elif verdict.code == _RETRY:
+                        put_off.append((record, update, verdict.reason))
+                    elif verdict.code != _ACCEPTED:
+                        tally.leave_out(record, verdict.code, verdict.reason)
+                    elif verdict.new:
+                        tally.received += 1
+                        accepted.append(UpdatesEntry(record, update, b""))
+                    else:
+                        tally.known += 1
+            if poisons < tally.poisons <= BUNDLE_POISONS_MAX:  # of whom sends poison, no more is examined in one go
+                updates = [(record, (update,)) for record, update, _ in put_off]
+                continue
+            for record, _, reason in put_off:
+                tally.leave_out(record, _RETRY, reason)
+            break
+        return accepted, gaps
+
+    def _trimmed(self, gaps: Sequence[tuple[str, bytes]]) -> list[tuple[str, Sequence[bytes]]]:
+        """The updates with a gap, without what is here: one that was made without knowing our state may begin in the
+        middle of operations that are here, and then yrs would link its rest wrongly.
+        """
+        asked = []
+        for record, update in gaps:
+            head = self._store.record_head(record)
+            asked.append((record, update, head.state_vector if head else EMPTY_STATE_VECTOR))
+        cut = self._vetting.trim(asked)
+        return [(record, (less or update,)) for (record, update), less in zip(gaps, cut, strict=True)]
+
+    def _integrate(self, accepted: Sequence[UpdatesEntry], tally: "_Tally", meta: Meta) -> None:
+        self._replica.integrate(accepted, self._origin, (), None, tally.refusals, meta=meta)
+
+
+class _Tally:
+    """Counts the verdicts of a chunk on top of those before it."""
+
+    def __init__(self, before: Arrival) -> None:
+        self._before = before
+        self.received = before.received
+        self.known = before.known
+        self._refused = before.refused
+        self._waiting = before.waiting
+        self.poisons = before.poisons
+        self._left_out = list(before.left_out)
+        self.refusals: dict[str, str] = {}
+
+    def leave_out(self, record: str, code: str, reason: str) -> None:
+        """Count an update that is not taken up."""
+        if code in _WAITING:
+            self._waiting += 1
+        else:
+            self._refused += 1
+            self.refusals[record] = f"{code}: {reason}"
+        self.poisons += code == _POISON
+        if len(self._left_out) < BUNDLE_LEFT_OUT_KEPT_MAX:
+            self._left_out.append(LeftOut(record, code, reason))
+
+    def arrival(self) -> Arrival:
+        """The sum."""
+        return Arrival(
+            self._before.chunks,
+            self.received,
+            self.known,
+            self._refused,
+            self._waiting,
+            self.poisons,
+            tuple(self._left_out),
+        )
+
+
+def _source(replica: Replica, header: Header) -> Carried | None:
+    """The source as it is known from this bundle on; None where the bundle is our own, or of a life that is over."""
+    if header.source == replica.id:
+        return None
+    store = replica.store
+    known = carried(store).get(header.source)
+    told = min(header.told(Life(replica.id, store.epoch)), store.head())
+    if known is not None and known.epoch == header.epoch:
+        before = known.told if known.ours == store.epoch else 0
+        newest = max(known.created, header.created)
+        return replace(known, name=header.name, created=newest, ours=store.epoch, told=max(before, told))
+    if known is not None and known.created > header.created:
+        return None
+    return Carried(header.source, header.name, header.epoch, header.created, store.head(), 0, store.epoch, told)
+
+
+def _origin(replica: Replica, header: Header, source: Carried | None) -> bytes:
+    """Whom the updates are said to come from, so that they are not sent back there.
+
+    That must be the source in its present life: one that lost its history lacks what it once wrote. In doubt, and where
+    sessions go there and anybody may have written the bundle, it is the bundle itself, to which nothing is ever sent.
+    """
+    if source is None and header.source != replica.id:
+        return header.bundle
+    peer = replica.store.peer(header.source)
+    if peer is not None and peer.url and (peer.epoch != header.epoch or header.protection is None):
+        return header.bundle
+    return header.source
+
+
+def _cursor(replica: Replica, header: Header) -> int:
+    """How far the source's feed, in the life of the bundle, was read here, by bundle or by session."""
+    known = carried(replica.store).get(header.source)
+    peer = replica.store.peer(header.source)
+    by_bundle = known.cursor if known is not None and known.epoch == header.epoch else 0
+    by_session = peer.cursor if peer is not None and peer.epoch == header.epoch else 0
+    return max(by_bundle, by_session)

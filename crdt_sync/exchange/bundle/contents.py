@@ -1,0 +1,93 @@
+"""What goes into a bundle: which records, and of each the state vector that the partner is known to have.
+
+Where the partner told by a bundle how far it has read our feed, that is what changed behind that place and did not
+come from the partner itself. Where sessions told, it is the partner's outbox. Where both did, it is the shorter one.
+Making a bundle counts for nothing: it may be lost on its way.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from crdt_sync.errors import UpdateRefused
+from crdt_sync.exchange.bundle.header import Life
+from crdt_sync.exchange.bundle.partner import Partner
+from crdt_sync.records import EMPTY_STATE_VECTOR, decode_state_vector, encode_state_vector, scan
+from crdt_sync.storage.port import FeedEntry, LogEntry, OutboxEntry, Store
+
+_PAGE = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """`base`, `head` and `partner` are those of the header.
+
+    `records` gives (record, state vector known there), each record once, or again where it changed meanwhile;
+    `records_max` is how many they are at most, as far as can be told before.
+    """
+
+    base: int
+    head: int
+    partner: Life | None
+    records_max: int
+    records: Iterator[tuple[str, bytes]]
+
+
+def everything(store: Store) -> Contents:
+    """For anybody, whatever they have."""
+    head = store.head()
+    records = ((entry.record, EMPTY_STATE_VECTOR) for entry in _feed(store, 0))
+    return Contents(0, head, None, store.count(), records)
+
+
+def lacking(store: Store, partner: Partner) -> Contents:
+    """What the partner is not known to have."""
+    head = store.head()  # before anything is read: what changes from now on may be in it, or come with the next
+    known = partner.carried
+    base = min(known.told, head) if known is not None and known.ours == store.epoch else 0
+    outstanding, _ = store.outbox_count(partner.replica)
+    if partner.peer is not None and (known is None or outstanding <= head - base):
+        owed = ((entry.record, entry.acknowledged) for entry in _outbox(store, partner.replica))
+        return Contents(0, head, Life(partner.replica, partner.peer.epoch), outstanding, owed)
+    assert known is not None
+    changed = _changed(store, base, known.replica, known.floor)
+    count = min(head - base, store.count())
+    return Contents(base, head, Life(partner.replica, known.epoch), count, changed)
+
+
+def _changed(store: Store, base: int, partner: bytes, floor: int) -> Iterator[tuple[str, bytes]]:
+    for entry in _feed(store, base):
+        behind = [update for update in store.history(entry.record) if update.seq > base]
+        if not behind or behind[0].previous > base:
+            yield entry.record, EMPTY_STATE_VECTOR  # compaction has been there: who knows what came when
+            continue
+        missing = [update for update in behind if update.origin != partner or update.seq <= floor]
+        if base == 0 and len(missing) == len(behind):
+            yield entry.record, EMPTY_STATE_VECTOR
+        elif missing:
+            yield entry.record, _before(entry, missing)
+
+
+def _before(entry: FeedEntry, updates: list[LogEntry]) -> bytes:
+    """The record's state vector without these updates, which came last or side by side with others that came last."""
+    vector = decode_state_vector(entry.state_vector)
+    try:
+        for update in updates:
+            for writer, (start, _) in scan(update.update).clients.items():
+                vector[writer] = min(vector.get(writer, 0), start)
+    except UpdateRefused:
+        return EMPTY_STATE_VECTOR
+    return encode_state_vector(vector)
+
+
+def _feed(store: Store, after: int) -> Iterator[FeedEntry]:
+    """The feed to its very end: a record that changes meanwhile moves there and must not be missed."""
+    while page := store.feed(after, _PAGE):
+        yield from page
+        after = page[-1].seq
+
+
+def _outbox(store: Store, partner: bytes) -> Iterator[OutboxEntry]:
+    after = ""
+    while page := store.outbox(partner, after, _PAGE):
+        yield from page
+        after = page[-1].record

@@ -1,0 +1,93 @@
+"""Writes a bundle of a replica."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from crdt_sync.errors import BundleNotWritten
+from crdt_sync.exchange.atomic import atomic_file
+from crdt_sync.exchange.bundle.contents import Contents, everything, lacking
+from crdt_sync.exchange.bundle.header import ID_BYTES, SALT_BYTES, End, Header, Reading
+from crdt_sync.exchange.bundle.partner import find_partner
+from crdt_sync.exchange.bundle.protection import Key
+from crdt_sync.exchange.bundle.writer import BundleWriter
+from crdt_sync.limits import BUNDLE_KNOWN_MAX
+from crdt_sync.replica import Replica
+from crdt_sync.replica.carried import carried
+
+_PROGRESS_EVERY = 256  # updates
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """What was written: the header, what it held, and the bytes of the file."""
+
+    header: Header
+    end: End
+    size: int
+
+
+def create(
+    replica: Replica,
+    path: Path,
+    *,
+    partner: str | None = None,
+    token: str | None = None,
+    force: bool = False,
+    progress: Callable[[int, int], object] | None = None,
+) -> Created:
+    """Write what `partner` is not known to have, or everything, to `path`, which appears whole or not at all.
+
+    `partner` is a name, a URL or the beginning of a replica id. With a `token` only its holders can read or make such a
+    bundle. `progress` hears how many records were written, of at most how many. Nothing counts as delivered by this.
+
+    Raises `BundleNotWritten`, `UsageError` for a partner that is not known, `StoreError`.
+    """
+    if path.exists() and not force:
+        raise BundleNotWritten(f"{str(path)!r} is there already", "Choose another name, or replace it with --force.")
+    store = replica.store
+    contents = everything(store) if partner is None else lacking(store, find_partner(store, partner))
+    key = Key(token, secrets.token_bytes(SALT_BYTES)) if token else None
+    header = _header(replica, contents, key)
+    with atomic_file(path, BundleNotWritten) as stream:
+        writer = BundleWriter(stream, header, key)
+        for number, (record, known) in enumerate(contents.records):
+            if progress is not None and number % _PROGRESS_EVERY == 0:
+                progress(number, contents.records_max)
+            diff = replica.diff(record, known)
+            if diff is not None:
+                writer.add(record, diff.update)
+        end = writer.finish()
+        size = stream.tell()
+    return Created(header, end, size)
+
+
+def _header(replica: Replica, contents: Contents, key: Key | None) -> Header:
+    return Header(
+        bundle=secrets.token_bytes(ID_BYTES),
+        source=replica.id,
+        name=replica.name,
+        epoch=replica.store.epoch,
+        created=replica.clock.now(),
+        base=contents.base,
+        head=contents.head,
+        partner=contents.partner,
+        known=_known(replica, contents),
+        protection=key.protection if key else None,
+    )
+
+
+def _known(replica: Replica, contents: Contents) -> tuple[Reading, ...]:
+    """How far others' feeds were read: the partner's first, then those heard of last."""
+    wanted = contents.partner.replica if contents.partner else b""
+    said = [
+        (entry.created, Reading(entry.replica, entry.epoch, entry.cursor)) for entry in carried(replica.store).values()
+    ]
+    said += [
+        (peer.last_seen, Reading(peer.replica, peer.epoch, peer.cursor))
+        for peer in replica.store.peers()
+        if any(peer.epoch)
+    ]
+    said.sort(key=lambda entry: (entry[1].replica == wanted, entry[0]), reverse=True)
+    return tuple([reading for _, reading in said if reading.cursor > 0][:BUNDLE_KNOWN_MAX])

@@ -1,0 +1,152 @@
+"""What a bundle says of itself: who made it, when, of what, for whom, and how it is protected."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from crdt_sync.ids import EPOCH_BYTES, REPLICA_BYTES
+from crdt_sync.limits import ACTOR_LENGTH_MAX, BUNDLE_CHUNKS_MAX, BUNDLE_KNOWN_MAX
+from crdt_sync.protocol.checks import check_bytes, check_integer, check_length, check_text
+from crdt_sync.protocol.strict_cbor import dumps, loads
+
+ID_BYTES = 16
+SALT_BYTES = 16
+CHECK_BYTES = 16
+_DEPTH_MAX = 4
+_HEADER_ITEMS_MAX = 32 + 4 * BUNDLE_KNOWN_MAX
+_END_ITEMS_MAX = 8
+
+
+class Life(NamedTuple):
+    """A replica in one unbroken life of its history."""
+
+    replica: bytes
+    epoch: bytes
+
+
+class Reading(NamedTuple):
+    """How far the source has read the feed of another replica, in that life of it."""
+
+    replica: bytes
+    epoch: bytes
+    cursor: int
+
+
+class Protection(NamedTuple):
+    """What the keys were made with, and a value by which a wrong token is told from damage."""
+
+    salt: bytes
+    check: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The header of a bundle. One that exists is valid.
+
+    The bundle holds everything of the source's feed from `base` to `head`, in its life `epoch`; where a `partner` is
+    named, without what that partner, in that life, is known to have. `created` is in microseconds since 1970, by the
+    source's corrected clock; `known` is what the source has read of others' feeds.
+    """
+
+    bundle: bytes
+    source: bytes
+    name: str
+    epoch: bytes
+    created: int
+    base: int
+    head: int
+    partner: Life | None
+    known: tuple[Reading, ...]
+    protection: Protection | None
+
+    def __post_init__(self) -> None:
+        check_bytes("header.bundle", self.bundle, ID_BYTES, ID_BYTES)
+        check_bytes("header.source", self.source, REPLICA_BYTES, REPLICA_BYTES)
+        if not any(self.bundle) or not any(self.source):
+            raise ValueError("header: an id of zeros")
+        check_text("header.name", self.name, ACTOR_LENGTH_MAX)
+        check_bytes("header.epoch", self.epoch, EPOCH_BYTES, EPOCH_BYTES)
+        check_integer("header.created", self.created)
+        check_integer("header.head", self.head)
+        check_integer("header.base", self.base, 0, self.head)
+        if self.partner is not None:
+            _check_life("header.partner", self.partner)
+        check_length("header.known", self.known, BUNDLE_KNOWN_MAX)
+        for reading in self.known:
+            _check_life("header.known", Life(reading.replica, reading.epoch))
+            check_integer("header.known.cursor", reading.cursor)
+        if self.protection is not None:
+            check_bytes("header.protection.salt", self.protection.salt, SALT_BYTES, SALT_BYTES)
+            check_bytes("header.protection.check", self.protection.check, CHECK_BYTES, CHECK_BYTES)
+
+    def told(self, life: Life) -> int:
+        """How far the source has read the feed of `life`; 0 where it says nothing."""
+        return max((reading.cursor for reading in self.known if reading[:2] == life), default=0)
+
+    def encode(self) -> bytes:
+        """The body of the header frame."""
+        return dumps(
+            (
+                self.bundle,
+                self.source,
+                self.name,
+                self.epoch,
+                self.created,
+                self.base,
+                self.head,
+                self.partner,
+                self.known,
+                self.protection,
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """What the bundle holds: chunks, updates of records, and the bytes of these updates, unpacked."""
+
+    chunks: int
+    updates: int
+    size: int
+
+    def __post_init__(self) -> None:
+        check_integer("end.chunks", self.chunks, 0, BUNDLE_CHUNKS_MAX)
+        check_integer("end.updates", self.updates)
+        check_integer("end.size", self.size)
+
+    def encode(self) -> bytes:
+        """The body of the end frame."""
+        return dumps((self.chunks, self.updates, self.size))
+
+
+def decode_header(body: bytes) -> Header:
+    """The header in the body of its frame. Raises `ValueError`."""
+    items = loads(body, items_max=_HEADER_ITEMS_MAX, depth_max=_DEPTH_MAX)
+    bundle, source, name, epoch, created, base, head, partner, known, protection = _array("header", items, 10)
+    return Header(
+        bundle,
+        source,
+        name,
+        epoch,
+        created,
+        base,
+        head,
+        None if partner is None else Life(*_array("header.partner", partner, 2)),
+        tuple(Reading(*_array("header.known", row, 3)) for row in _array("header.known", known)),
+        None if protection is None else Protection(*_array("header.protection", protection, 2)),
+    )
+
+
+def decode_end(body: bytes) -> End:
+    """The end in the body of its frame. Raises `ValueError`."""
+    return End(*_array("end", loads(body, items_max=_END_ITEMS_MAX, depth_max=_DEPTH_MAX), 3))
+
+
+def _array(field: str, value: object, length: int | None = None) -> tuple[Any, ...]:
+    if type(value) is not tuple or (length is not None and len(value) != length):
+        raise ValueError(f"{field} is not an array of the right length")
+    return value
+
+
+def _check_life(field: str, life: Life) -> None:
+    check_bytes(f"{field}.replica", life.replica, REPLICA_BYTES, REPLICA_BYTES)
+    check_bytes(f"{field}.epoch", life.epoch, EPOCH_BYTES, EPOCH_BYTES)

@@ -1,0 +1,32 @@
+"""What applying a bundle needs of others: somebody who examines foreign updates where they can do no harm."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+
+class Verdict(Protocol):
+    """What became of one update: `accepted`, or a code of the gate; `new` is false where it changed nothing."""
+
+    @property
+    def code(self) -> str:
+        """The code."""
+
+    @property
+    def reason(self) -> str:
+        """Why it was refused."""
+
+    @property
+    def new(self) -> bool:
+        """Whether it changed anything."""
+
+
+class Vetting(Protocol):
+    """Examines updates against what is stored, in a process that may die of them."""
+
+    def judge(
+        self, updates: Sequence[tuple[str, Sequence[bytes]]], stamp_max: int | None
+    ) -> Sequence[Sequence[Verdict]]:
+        """A verdict for each update of each (record, updates), in order. Stamps beyond `stamp_max` are refused."""
+
+    def trim(self, updates: Sequence[tuple[str, bytes, bytes]]) -> Sequence[bytes | None]:
+        """For each (record, update, state vector) what the state vector does not cover; None for what is no update."""
