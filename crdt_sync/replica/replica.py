@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 from crdt_sync import ids, limits
@@ -390,7 +390,7 @@ class Replica:
         origin: bytes,
         peers: tuple[Peer, ...],
         owe_to: bytes | None,
-        refused: Mapping[str, str],
+        refused: Mapping[str, str] = MappingProxyType({}),
         whole: Collection[str] = (),
     ) -> Sequence[tuple[str, bytes]]:
         """Integrate and store updates of a partner in one commit; returns the gaps as (record, our state vector).
