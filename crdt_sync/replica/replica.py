@@ -390,7 +390,7 @@ class Replica:
         origin: bytes,
         peers: tuple[Peer, ...],
         owe_to: bytes | None,
-        refused: Mapping[str, str],
+        refused: Mapping[str, str] = MappingProxyType({}),
         whole: Collection[str] = (),
         meta: Mapping[str, bytes | None] = MappingProxyType({}),
     ) -> Sequence[tuple[str, bytes]]:
