@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, NullLocator
 
 from benchmarks.statistics import median
 
@@ -28,11 +28,11 @@ def plot(rows: Sequence["Row"], path: Path) -> None:
     figure = Figure(figsize=(10, 7.5), layout="constrained")
     axes = figure.subplots(2, 2, sharey="row")
     for line, (name, quantity) in enumerate(_QUANTITIES):
+        axes[line][0].set_xscale("symlog", linthresh=1, linscale=0.4)
+        axes[line][1].set_xscale("log")
         _draw(axes[line][0], [row for row in rows if row.records == many], lambda row: row.differences, quantity)
         _draw(axes[line][1], [row for row in rows if row.differences == few], lambda row: row.records, quantity)
         axes[line][0].set_ylabel(name)
-        axes[line][0].set_xscale("symlog", linthresh=1, linscale=0.4)
-        axes[line][1].set_xscale("log")
         for ax in axes[line]:
             ax.set_yscale("log")
             ax.grid(True, which="major", color="#dddddd", linewidth=0.7)
@@ -60,7 +60,8 @@ def _draw(ax: Any, rows: Sequence["Row"], across: Callable[["Row"], int], up: Ca
         )
         ax.plot(places, middles, color=colour, marker=marker, markersize=5, linewidth=1.6, label=method)
         ax.set_xticks(places)
-        ax.minorticks_off()
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.margins(x=0.06)
 
 
 def _count(value: float, _: object) -> str:
