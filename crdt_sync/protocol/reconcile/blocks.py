@@ -37,6 +37,11 @@ class Block:
     def __len__(self) -> int:
         return len(self.records)
 
+    @property
+    def first(self) -> str:
+        """The first record."""
+        return self.records[0]
+
     def open(self) -> "Block":
         """Itself; see `PackedBlock.open`."""
         return self
@@ -100,6 +105,11 @@ class PackedBlock:
 
     def __len__(self) -> int:
         return self._count
+
+    @property
+    def first(self) -> str:
+        """The first record; not checked before `open`."""
+        return self.records.partition("\n")[0]
 
     def open(self) -> Block:
         """The block, which nobody owns. Raises what `Untrue` says if it is not what its total stands for."""

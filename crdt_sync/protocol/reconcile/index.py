@@ -191,7 +191,9 @@ class Pinned:
         count -= first
         if count < parts:
             raise ValueError(f"{count} records do not make {parts} parts")
-        cuts = (first + count * part // parts for part in range(1, parts))
+        cuts = [first + count * part // parts for part in range(1, parts)]
+        if count >= parts * BLOCK_RECORDS:
+            cuts = [self._near(cut) for cut in cuts]
         return [separator(self._record(cut - 1), self._record(cut)) for cut in cuts]
 
     def items(self, after: str, through: str | None, limit: int) -> list[tuple[str, bytes]]:
@@ -210,15 +212,25 @@ class Pinned:
 
     def _below(self, bound: str | None) -> tuple[int, int]:
         """Count and sum (not reduced) of the records up to and including `bound`."""
-        if bound == "":
-            return 0, 0  # without opening the first block
         number = len(self._blocks) if bound is None else bisect_right(self._last, bound)
         if bound is None or number == len(self._blocks):
             return self._ranks[-1], self._sums[-1]
+        if bound < self._blocks[number].first:
+            return self._ranks[number], self._sums[number]
         block = self._blocks[number].open()
         position = bisect_right(block.records, bound)
         return self._ranks[number] + position, self._sums[number] + block.sum(position)
 
+    def _near(self, rank: int) -> int:
+        """The nearest rank where a block begins, as none is opened for it; `rank` if parts would get too unequal."""
+        number = bisect_left(self._ranks, rank)
+        nearest = min(self._ranks[number - 1 : number + 1], key=lambda start: abs(start - rank))
+        return nearest if 4 * abs(nearest - rank) < BLOCK_RECORDS else rank
+
     def _record(self, rank: int) -> str:
         number = bisect_right(self._ranks, rank) - 1
+        if rank == self._ranks[number]:
+            return self._blocks[number].first
+        if rank == self._ranks[number + 1] - 1:
+            return self._last[number]
         return self._blocks[number].open().records[rank - self._ranks[number]]
