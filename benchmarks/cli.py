@@ -11,7 +11,8 @@ import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
-from benchmarks.experiments import bundles, catching_up, latency, residency, table_import, throughput
+from benchmarks.experiments import bundles, catching_up, latency, reconciliation, residency, table_import, throughput
+from benchmarks.experiments.reconciliation import Study
 from benchmarks.results import Outcome, machine, show, write
 
 _MOUNTED = {"simulate": "benchmarks.simulator.command", "campaign": "benchmarks.campaign.command"}
@@ -66,6 +67,9 @@ def _measure(experiments: list[tuple[Run, Any, Any]], rounds: int | None, small:
     show(outcomes, facts, console)
     if out is not None:
         write(outcomes, facts, out)
+        for run, _, _ in experiments:
+            if isinstance(study := getattr(run, "__self__", None), Study):
+                study.write(out)
         console.print(f"written to {out}", highlight=False)
 
 
@@ -75,6 +79,7 @@ _COLD = (catching_up.run_cold, catching_up.Sizes(), catching_up.SMALL)
 _RECONNECT = (catching_up.run_reconnect, catching_up.RECONNECTS, catching_up.SMALL)
 _IMPORT = (table_import.run, table_import.Sizes(), table_import.SMALL)
 _BUNDLES = (bundles.run, bundles.Sizes(), bundles.SMALL)
+_RECONCILE = (Study().run, reconciliation.Sizes(), reconciliation.SMALL)
 _MEMORY = (residency.run, residency.Sizes(), residency.SMALL)
 
 
@@ -120,10 +125,16 @@ def _memory(rounds: Rounds = None, small: Small = False, out: Out = None) -> Non
     _measure([_MEMORY], rounds, small, out)
 
 
+@app.command("reconcile")
+def _reconcile(rounds: Rounds = None, small: Small = False, out: Out = None) -> None:
+    """What differs among 100,000 records: by ranges, by a plain list, by state vectors; and what the index costs."""
+    _measure([_RECONCILE], rounds, small, out)
+
+
 @app.command("all")
 def _all(rounds: Rounds = None, small: Small = False, out: Out = None) -> None:
     """Every experiment, one after the other."""
-    _measure([_THROUGHPUT, _LATENCY, _COLD, _RECONNECT, _IMPORT, _BUNDLES, _MEMORY], rounds, small, out)
+    _measure([_THROUGHPUT, _LATENCY, _COLD, _RECONNECT, _IMPORT, _BUNDLES, _RECONCILE, _MEMORY], rounds, small, out)
 
 
 def main() -> None:

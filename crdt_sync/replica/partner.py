@@ -181,7 +181,7 @@ class Partner:
         return [replace(entry, refusal=None, reason="") for entry in entries if entry.refusal == _CLOCK_AHEAD]
 
     def compare(self) -> View:
-        """Carry out `Compare`; returns the view for `Dialer.compare`. It is built anew: devices compare rarely."""
+        """Carry out `Compare`; returns the view for `Dialer.compare`. It is not held: devices compare rarely."""
         with suppress(StoreFull, StoreFailed):  # a digest that is missing makes its record be exchanged, no worse
             self._replica.refresh_digests()
         return StoreIndex(self._store, UNKNOWN_TO_DIALER).pin()

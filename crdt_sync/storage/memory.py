@@ -146,6 +146,10 @@ class MemoryStore:
             valid = len(self._state.digests)
             return Root(valid, self._state.sum, len(self._state.heads) - valid)
 
+    def kept_index(self) -> list[bytes]:
+        """The pages of the caller's index."""
+        return list(self._state.index)
+
     def stale(self, limit: int) -> list[str]:
         """Records without a digest."""
         with self._lock:
@@ -192,6 +196,10 @@ class MemoryStore:
 
     # --- maintenance ---
 
+    def keep_index(self, pages: Sequence[bytes]) -> None:
+        """Keep the caller's index."""
+        self._state.index = tuple(pages)
+
     def compact(self, before: int | None = None) -> CompactReport:
         """Drop covered log entries."""
         with self._lock:
@@ -218,6 +226,7 @@ class MemoryStore:
 
     def rebuild(self) -> tuple[str, ...]:
         """Nothing can be out of step."""
+        self.keep_index(())
         return ()
 
     def renew_epoch(self) -> bytes:
@@ -232,6 +241,7 @@ class MemoryStore:
         with self._lock:
             state = self._state
             state.quarantined.add(record)
+            state.index = ()
             if record in state.heads:
                 state.set_digest(record, None)
                 state.drop_feed(state.heads[record].seq)

@@ -31,6 +31,7 @@ class MemoryState:
     outboxes: dict[bytes, dict[str, OutboxEntry]] = field(default_factory=dict)
     meta: dict[str, bytes] = field(default_factory=dict)
     quarantined: set[str] = field(default_factory=set)
+    index: tuple[bytes, ...] = ()
 
     def clone(self) -> "MemoryState":
         """A copy that shares only values that never change."""

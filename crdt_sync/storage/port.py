@@ -232,6 +232,9 @@ class Store(Protocol):
     def root(self) -> Root:
         """The aggregate over all digests, at no cost."""
 
+    def kept_index(self) -> list[bytes]:
+        """What `keep_index` kept; nothing if it was dropped or any of it is damaged, as it can be made anew."""
+
     def stale(self, limit: int) -> list[str]:
         """Records without a valid digest."""
 
@@ -259,6 +262,9 @@ class Store(Protocol):
         Raises `StoreFull` or `StoreFailed` (try again later), `StoreCorrupt`, `InvalidRecordId`, or
         `UnknownRecord` for a change without updates of a record that is not held.
         """
+
+    def keep_index(self, pages: Sequence[bytes]) -> None:
+        """Keep these pages of the caller's index instead of those before. Their meaning is the caller's affair."""
 
     def compact(self, before: int | None = None) -> CompactReport:
         """Drop log entries below seq `before` (None: any) that a snapshot covers. No cursor notices."""

@@ -99,7 +99,7 @@ def test_a_child_that_fails_is_an_error_and_not_a_silence(capfd: pytest.CaptureF
 
 def test_the_command_lists_every_experiment() -> None:
     shown = CliRunner().invoke(app, ["--help"]).output
-    for name in ("throughput", "latency", "cold-sync", "reconnect", "import", "memory", "all", "simulate"):
+    for name in ("throughput", "latency", "cold-sync", "reconnect", "import", "reconcile", "memory", "all"):
         assert name in shown
 
 

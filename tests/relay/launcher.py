@@ -10,11 +10,14 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from crdt_sync import Address, Replica, keep_syncing
+from crdt_sync.protocol.reconcile import Ranges, Reconciler
 from crdt_sync.runtime.worker.process import WorkerProcess
+from crdt_sync.storage import Batch, Committed, LmdbStore
 from relay import running
 from relay.server import Relay
 from relay.settings import Settings
@@ -25,8 +28,39 @@ def say(**words: Any) -> None:
     os.write(1, json.dumps(words).encode() + b"\n")
 
 
-def relay(data: str) -> None:
+def die(moment: str, number: int) -> None:
+    """Kill this process, hard, at a moment of a comparison, and tell of every message of one.
+
+    "message": when the answer to that many of them was found; "commit": when, behind the first of them, that many
+    commits are durable and nobody was told.
+    """
+    comparing = itertools.count(1)
+    commits = itertools.count(1)
+    receive, commit = Reconciler.receive, LmdbStore.commit
+    heard = 0
+
+    def receive_and_die(self: Reconciler, message: Ranges) -> Ranges | None:
+        nonlocal heard
+        answer = receive(self, message)
+        heard = next(comparing)
+        say(message=heard)
+        if (moment, number) == ("message", heard):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return answer
+
+    def commit_and_die(self: LmdbStore, batches: Sequence[Batch]) -> list[Committed]:
+        committed = commit(self, batches)
+        if heard and (moment, number) == ("commit", next(commits)):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return committed
+
+    Reconciler.receive = receive_and_die  # type: ignore[method-assign]
+    LmdbStore.commit = commit_and_die  # type: ignore[method-assign]
+
+
+def relay(data: str, moment: str = "", number: int = 0) -> None:
     """Serve until killed, without a spare worker: it would be killed before it is ever used."""
+    die(moment, number)
     start, started = WorkerProcess.start, itertools.count()
 
     async def start_one() -> WorkerProcess:
@@ -52,6 +86,14 @@ def device(store: str, url: str, record: str, prefix: str) -> None:
             say(tag=f"{prefix}-{number}")
 
 
+def meeting(store: str, url: str, moment: str = "", number: int = 0) -> None:
+    """Stay in sync until killed."""
+    die(moment, number)
+    with Replica.open(store) as replica, keep_syncing(replica, Address(url)):
+        say(pid=os.getpid())
+        signal.pause()
+
+
 def main() -> None:
     """Fork what each line says."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the children
@@ -63,7 +105,7 @@ def main() -> None:
         os.close(0)
         os.open(os.devnull, os.O_RDONLY)
         try:
-            {"relay": relay, "device": device}[wanted.pop("what")](**wanted)
+            {"relay": relay, "device": device, "meeting": meeting}[wanted.pop("what")](**wanted)
         finally:
             os._exit(1)
 

@@ -297,3 +297,29 @@ def test_a_closed_store_refuses(opened, change):
             call()
     with pytest.raises(StoreClosed):
         put(opened.store, change(ANN, b"1"))
+
+
+def test_the_kept_index_is_replaced_whole_and_outlives_a_restart(opened, change):
+    store = opened.store
+    put(store, change(ANN, b"1", digest=b"a" * 16))
+    assert store.kept_index() == []
+    before = store.head(), store.root()
+    store.keep_index([b"first" * 900, b"", b"third"])
+    assert (store.head(), store.root()) == before
+    store = opened.reopen()
+    assert store.kept_index() == [b"first" * 900, b"", b"third"]
+    assert store.verify().findings == ()
+    store.keep_index([b"other"])
+    assert store.kept_index() == [b"other"]
+    put(store, change(ANN, b"2"))
+    assert store.kept_index() == [b"other"], "how far it is behind is the caller's affair"
+    store.keep_index([])
+    assert store.kept_index() == []
+
+
+@pytest.mark.parametrize("derive", [lambda store: store.rebuild(), lambda store: store.quarantine(ANN)])
+def test_the_kept_index_goes_when_all_else_is_derived_anew(store, change, derive):
+    put(store, change(ANN, b"1"))
+    store.keep_index([b"page"])
+    derive(store)
+    assert store.kept_index() == []

@@ -87,7 +87,12 @@ class Twins(RuleBasedStateMachine):
 
     @rule()
     def rebuild(self):
-        assert self.disk.rebuild() == ()
+        assert self.disk.rebuild() == self.memory.rebuild() == ()
+
+    @rule(pages=st.lists(st.binary(max_size=9), max_size=3))
+    def keep_index(self, pages):
+        self.disk.keep_index(pages)
+        self.memory.keep_index(pages)
 
     @rule()
     def restart(self):
@@ -116,6 +121,7 @@ class Twins(RuleBasedStateMachine):
         assert (disk.head(), disk.count(), disk.root()) == (memory.head(), memory.count(), memory.root())
         assert disk.stale(100) == memory.stale(100)
         assert disk.quarantined() == memory.quarantined()
+        assert disk.kept_index() == memory.kept_index()
         assert disk.peers() == memory.peers()
         for record in ["customers/a", "customers/b", "customers/c", "customers/d", "orders/a"]:
             assert disk.load(record) == memory.load(record)

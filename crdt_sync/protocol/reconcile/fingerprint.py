@@ -1,6 +1,7 @@
 """One number for a set of records, and its short hash for the wire."""
 
 import hashlib
+from collections.abc import Iterable
 
 MODULUS = 1 << 256
 FINGERPRINT_BYTES = 16
@@ -9,8 +10,16 @@ _PERSON = b"crdt-sync range"
 
 def leaf(record: str, digest: bytes) -> int:
     """What one record adds to a sum: the 256-bit BLAKE2b of its id, a NUL and its digest, as in the root."""
-    material = b"%b\x00%b" % (record.encode("utf-8"), digest)
-    return int.from_bytes(hashlib.blake2b(material, digest_size=32).digest(), "big")
+    return leaves([(record, digest)])[0]
+
+
+def leaves(entries: Iterable[tuple[str, bytes]]) -> list[int]:
+    """The leaf of each (record, digest)."""
+    number, blake2b = int.from_bytes, hashlib.blake2b  # one call a leaf less: this is most of building an index
+    return [
+        number(blake2b(b"%b\x00%b" % (record.encode("utf-8"), digest), digest_size=32).digest(), "big")
+        for record, digest in entries
+    ]
 
 
 def fingerprint(count: int, total: int) -> bytes:

@@ -7,68 +7,17 @@ needed: applied in the order of their records they cost half, and a record that 
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from itertools import accumulate, islice, pairwise
+from collections.abc import Callable, Iterable
+from itertools import accumulate, islice
+from operator import lt
 
+from crdt_sync.protocol.reconcile.blocks import DIGEST_BYTES, AnyBlock, Block, Untrue, pack, unpack
 from crdt_sync.protocol.reconcile.bounds import separator
-from crdt_sync.protocol.reconcile.fingerprint import MODULUS, leaf
+from crdt_sync.protocol.reconcile.fingerprint import MODULUS
 
-DIGEST_BYTES = 16
 PAGE_RECORDS = 4096
 CHANGES_WAITING_MAX = 1024  # 3 ms to apply
 BLOCK_RECORDS = 256  # blocks are built with so many and split at twice that
-
-
-@dataclass(slots=True)
-class _Block:
-    """`digests` are one behind the other; `total` is the sum of all leaves, not reduced."""
-
-    owner: object
-    records: list[str]
-    digests: bytearray
-    leaves: list[int]
-    total: int
-    sums: list[int] | None = None
-
-    def copy(self, owner: object) -> "_Block":
-        return _Block(owner, self.records.copy(), self.digests.copy(), self.leaves.copy(), self.total)
-
-    def digest(self, position: int) -> bytes:
-        return bytes(self.digests[position * DIGEST_BYTES : (position + 1) * DIGEST_BYTES])
-
-    def sum(self, position: int) -> int:
-        """The sum of the leaves before `position`."""
-        if self.sums is None:
-            self.sums = list(accumulate(self.leaves, initial=0))
-        return self.sums[position]
-
-    def update(self, position: int, digest: bytes) -> None:
-        """A record has another digest: by far the most frequent change."""
-        new = leaf(self.records[position], digest)
-        self.total += new - self.leaves[position]
-        self.leaves[position] = new
-        self.digests[position * DIGEST_BYTES : (position + 1) * DIGEST_BYTES] = digest
-        self.sums = None
-
-    def replace(self, start: int, stop: int, entries: Sequence[tuple[str, bytes]]) -> None:
-        """Put `entries` in the place of those from `start` to before `stop`."""
-        leaves = [leaf(record, digest) for record, digest in entries]
-        self.total += sum(leaves) - sum(self.leaves[start:stop])
-        self.sums = None
-        self.records[start:stop] = [record for record, _ in entries]
-        self.digests[start * DIGEST_BYTES : stop * DIGEST_BYTES] = b"".join([digest for _, digest in entries])
-        self.leaves[start:stop] = leaves
-
-    def divide(self) -> "_Block":
-        """Cut off and return the upper half."""
-        half = len(self.records) // 2
-        leaves = self.leaves[half:]
-        upper = _Block(self.owner, self.records[half:], self.digests[half * DIGEST_BYTES :], leaves, sum(leaves))
-        del self.records[half:], self.digests[half * DIGEST_BYTES :], self.leaves[half:]
-        self.total -= upper.total
-        self.sums = None
-        return upper
 
 
 class Index:
@@ -77,7 +26,7 @@ class Index:
     def __init__(self, entries: Iterable[tuple[str, bytes]] = ()) -> None:
         """Build from entries in strictly ascending order of their record ids. Raises `ValueError`."""
         self._owner = object()
-        self._blocks: list[_Block] = []
+        self._blocks: list[AnyBlock] = []
         self._last: list[str] = []  # the last record of each block
         self._count = 0
         self._waiting: dict[str, bytes | None] = {}
@@ -104,6 +53,25 @@ class Index:
                 after = rows[-1][0]
 
         return cls(entries()), stale
+
+    @classmethod
+    def restore(cls, pages: Iterable[bytes], untrue: Untrue) -> "Index":
+        """The index whose `dump` gave these pages; raises `ValueError` if it is none.
+
+        Its total must be held against a trusted one before it is used. `untrue` is called, then or later in any
+        method of the index or of a view of it, when a block is not what its total says; it returns what to raise.
+        """
+        index = cls()
+        for block in unpack(pages, untrue):
+            index._blocks.append(block)
+            index._last.append(block.last)
+            index._count += len(block)
+        return index
+
+    def dump(self) -> list[bytes]:
+        """Pages of up to a megabyte, for `restore`."""
+        self._apply()
+        return list(pack(self._blocks, self._last))
 
     def __len__(self) -> int:
         self._apply()
@@ -169,8 +137,8 @@ class Index:
         number = bisect_left(self._last, record)
         if number == len(self._blocks):
             return
-        position = bisect_left(self._blocks[number].records, record)
-        if self._blocks[number].records[position] != record:
+        position = bisect_left(self._blocks[number].open().records, record)
+        if self._blocks[number].open().records[position] != record:
             return
         block = self._own(number)
         block.replace(position, position + 1, ())
@@ -180,19 +148,19 @@ class Index:
         else:
             del self._blocks[number], self._last[number]
 
-    def _own(self, number: int) -> _Block:
-        block = self._blocks[number]
+    def _own(self, number: int) -> Block:
+        block = self._blocks[number].open()
         if block.owner is not self._owner:
             block = self._blocks[number] = block.copy(self._owner)
         return block
 
     def _append(self, entries: list[tuple[str, bytes]]) -> None:
-        if any(len(digest) != DIGEST_BYTES for _, digest in entries):
+        if {len(digest) for _, digest in entries} != {DIGEST_BYTES}:
             raise ValueError(f"a digest does not have {DIGEST_BYTES} bytes")
         records = [record for record, _ in entries]
-        if any(left >= right for left, right in pairwise([*self._last[-1:], *records])):
+        if not all(map(lt, [*self._last[-1:], *records], records[0 if self._last else 1 :])):
             raise ValueError("the records are not in strictly ascending order")
-        block = _Block(self._owner, [], bytearray(), [], 0)
+        block = Block(self._owner, [], bytearray(), [], 0)
         block.replace(0, 0, entries)
         self._blocks.append(block)
         self._last.append(records[-1])
@@ -202,10 +170,10 @@ class Index:
 class Pinned:
     """A `View` of an index as it was when it was pinned."""
 
-    def __init__(self, blocks: list[_Block], last: list[str]) -> None:
+    def __init__(self, blocks: list[AnyBlock], last: list[str]) -> None:
         self._blocks = blocks
         self._last = last
-        self._ranks = list(accumulate((len(block.records) for block in blocks), initial=0))
+        self._ranks = list(accumulate((len(block) for block in blocks), initial=0))
         self._sums = list(accumulate((block.total for block in blocks), initial=0))
 
     def __len__(self) -> int:
@@ -223,7 +191,9 @@ class Pinned:
         count -= first
         if count < parts:
             raise ValueError(f"{count} records do not make {parts} parts")
-        cuts = (first + count * part // parts for part in range(1, parts))
+        cuts = [first + count * part // parts for part in range(1, parts)]
+        if count >= parts * BLOCK_RECORDS:
+            cuts = [self._near(cut) for cut in cuts]
         return [separator(self._record(cut - 1), self._record(cut)) for cut in cuts]
 
     def items(self, after: str, through: str | None, limit: int) -> list[tuple[str, bytes]]:
@@ -233,7 +203,7 @@ class Pinned:
         found: list[tuple[str, bytes]] = []
         while rank < end:
             number = bisect_right(self._ranks, rank) - 1
-            block = self._blocks[number]
+            block = self._blocks[number].open()
             start = rank - self._ranks[number]
             stop = min(len(block.records), end - self._ranks[number])
             found.extend((block.records[position], block.digest(position)) for position in range(start, stop))
@@ -245,10 +215,22 @@ class Pinned:
         number = len(self._blocks) if bound is None else bisect_right(self._last, bound)
         if bound is None or number == len(self._blocks):
             return self._ranks[-1], self._sums[-1]
-        block = self._blocks[number]
+        if bound < self._blocks[number].first:
+            return self._ranks[number], self._sums[number]
+        block = self._blocks[number].open()
         position = bisect_right(block.records, bound)
         return self._ranks[number] + position, self._sums[number] + block.sum(position)
 
+    def _near(self, rank: int) -> int:
+        """The nearest rank where a block begins, as none is opened for it; `rank` if parts would get too unequal."""
+        number = bisect_left(self._ranks, rank)
+        nearest = min(self._ranks[number - 1 : number + 1], key=lambda start: abs(start - rank))
+        return nearest if 4 * abs(nearest - rank) < BLOCK_RECORDS else rank
+
     def _record(self, rank: int) -> str:
         number = bisect_right(self._ranks, rank) - 1
-        return self._blocks[number].records[rank - self._ranks[number]]
+        if rank == self._ranks[number]:
+            return self._blocks[number].first
+        if rank == self._ranks[number + 1] - 1:
+            return self._last[number]
+        return self._blocks[number].open().records[rank - self._ranks[number]]

@@ -13,7 +13,7 @@ class View(Protocol):
         """How many records a range holds, and the sum of their leaves mod 2**256. In O(log n)."""
 
     def split(self, after: str, through: str | None, parts: int) -> list[str]:
-        """Ascending inner bounds that cut a range of at least `parts` records into `parts` of equal size."""
+        """Ascending inner bounds that cut a range of at least `parts` records into `parts` of about equal size."""
 
     def items(self, after: str, through: str | None, limit: int) -> list[tuple[str, bytes]]:
         """The first `limit` records of a range with their digests, ascending."""

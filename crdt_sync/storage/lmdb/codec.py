@@ -6,6 +6,7 @@ Layouts are in docs/storage.md.
 """
 
 import struct
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -55,6 +56,17 @@ class Seal:
             raise corrupt(self.database, key, record)
         return body
 
+    def open_all(self, rows: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+        """`open` for each (key, value) of a database of records, with less of Python between the hashes."""
+        copy = self._hasher.copy
+        for key, value in rows:
+            body = value[CHECKSUM_BYTES:]
+            hasher = copy()
+            hasher.update(b"%b\x00%b" % (key, body))
+            if hasher.digest() != value[:CHECKSUM_BYTES]:
+                raise corrupt(self.database, key, key.decode("ascii", "replace"))
+            yield key, body
+
 
 _HINT = (
     "Run 'crdt-sync verify --repair' on a device, or 'crdt-relay verify --repair' on a stopped relay.\n"
@@ -93,9 +105,12 @@ VIEWS = Seal("views")
 PEERS = Seal("peers")
 OUTBOX = Seal("outbox")
 OUTBOX_COUNTS = Seal("outbox_counts")
+INDEX = Seal("index")
 META = Seal("meta")
 STORE = Seal("store")
-SEALS = {seal.database: seal for seal in (LOG, HEADS, DOCS, FEED, VIEWS, PEERS, OUTBOX, OUTBOX_COUNTS, META, STORE)}
+SEALS = {
+    seal.database: seal for seal in (LOG, HEADS, DOCS, FEED, VIEWS, PEERS, OUTBOX, OUTBOX_COUNTS, INDEX, META, STORE)
+}
 
 
 def log_body(
@@ -163,6 +178,15 @@ def head_row(key: bytes, value: bytes) -> HeadRow:
     digest = body[_HEAD.size : start] or None
     in_log = bool(flags & _SNAPSHOT_IN_LOG)
     return HeadRow(seq, body[start:], snapshot_seq, tail, tail_bytes, digest, in_log)
+
+
+def head_digests(rows: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, bytes | None]]:
+    """The record and digest of rows of `heads`, at half the cost of `head_row`. Raises `StoreCorrupt`."""
+    start, end = _HEAD.size, _HEAD.size + 16
+    return [
+        (key.decode("ascii"), body[start:end] if body[start - 1] & _HAS_DIGEST else None)
+        for key, body in HEADS.open_all(rows)
+    ]
 
 
 @dataclass(frozen=True, slots=True)

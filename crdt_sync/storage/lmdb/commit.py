@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from crdt_sync.errors import StoreCorrupt, UnknownRecord
 from crdt_sync.storage.keys import ROOT_MODULUS, check_digest, check_key, check_meta_key, check_replica, leaf
 from crdt_sync.storage.lmdb import codec
-from crdt_sync.storage.lmdb.codec import DOCS, FEED, LOG, META, VIEWS, HeadRow, State, seq_key
+from crdt_sync.storage.lmdb.codec import DOCS, FEED, INDEX, LOG, META, VIEWS, HeadRow, State, seq_key
 from crdt_sync.storage.lmdb.environment import Table, Tables, Transaction
 from crdt_sync.storage.lmdb.identity import STATE_KEY
 from crdt_sync.storage.lmdb.reads import read_state
@@ -241,3 +241,12 @@ def run(transaction: Transaction, tables: Tables, batches: Sequence[Batch]) -> t
     commit = Commit(transaction, tables, read_state(transaction, tables))
     committed = [commit.apply(batch) for batch in batches]
     return committed, commit.finish()
+
+
+def keep_index(transaction: Transaction, tables: Tables, pages: Sequence[bytes]) -> tuple[None, State]:
+    """Replace the pages of the caller's index; the state stays as it is."""
+    transaction.drop(tables.index, delete=False)
+    for number, page in enumerate(pages):
+        key = seq_key(number)
+        transaction.put(key, INDEX.close(key, page), db=tables.index)
+    return None, read_state(transaction, tables)

@@ -34,7 +34,7 @@ T = TypeVar("T")
 DATA_NAME = "data.mdb"
 TABLE_NAMES = (
     "log", "heads", "docs", "feed", "stale", "views", "peers",
-    "outbox", "outbox_counts", "quarantine", "meta", "store",
+    "outbox", "outbox_counts", "quarantine", "index", "meta", "store",
 )  # fmt: skip
 
 
@@ -52,6 +52,7 @@ class Tables:
     outbox: Table
     outbox_counts: Table
     quarantine: Table
+    index: Table
     meta: Table
     store: Table
 

@@ -1,13 +1,13 @@
 """Reads inside one transaction. Every value is checked against its seal before it is decoded."""
 
 from collections.abc import Iterator
-from itertools import islice
+from itertools import islice, takewhile
 
 from crdt_sync.errors import LogCompacted, StoreCorrupt
 from crdt_sync.ids import RECORD_LENGTH_MAX
 from crdt_sync.storage.keys import KEY_BYTES_MAX
 from crdt_sync.storage.lmdb import codec
-from crdt_sync.storage.lmdb.codec import DOCS, FEED, LOG, META, VIEWS, HeadRow, State, seq_key
+from crdt_sync.storage.lmdb.codec import DOCS, FEED, INDEX, LOG, META, VIEWS, HeadRow, State, seq_key
 from crdt_sync.storage.lmdb.environment import Table, Tables, Transaction
 from crdt_sync.storage.lmdb.identity import STATE_KEY
 from crdt_sync.storage.port import FeedEntry, LogEntry, OutboxEntry, Peer, Stored
@@ -34,10 +34,8 @@ def page(
     start, wanted = (after, True) if after >= prefix else (prefix, False)
     found = walk(transaction, table, start.encode("utf-8", "surrogatepass")[:KEY_BYTES_MAX], wanted)
     prefix_key = prefix.encode("utf-8", "surrogatepass")
-    for key, value in islice(found, max(limit, 0)):
-        if not key.startswith(prefix_key):
-            return
-        yield key, value
+    wanted_page = islice(found, max(limit, 0))
+    return takewhile(lambda row: row[0].startswith(prefix_key), wanted_page) if prefix else wanted_page
 
 
 def names(transaction: Transaction, table: Table, after: str, limit: int, prefix: str = "") -> list[str]:
@@ -158,8 +156,15 @@ def views(transaction: Transaction, tables: Tables, after: str, limit: int, pref
 
 def digests(transaction: Transaction, tables: Tables, after: str, limit: int) -> list[tuple[str, bytes | None]]:
     """A page of digests."""
-    found = page(transaction, tables.heads, after, limit)
-    return [(key.decode("ascii"), codec.head_row(key, value).digest) for key, value in found]
+    return codec.head_digests(page(transaction, tables.heads, after, limit))
+
+
+def kept_index(transaction: Transaction, tables: Tables) -> list[bytes]:
+    """The pages of the caller's index, or none if one is damaged."""
+    try:
+        return [INDEX.open(key, value) for key, value in walk(transaction, tables.index, b"\x00")]
+    except StoreCorrupt:
+        return []
 
 
 def peer(transaction: Transaction, tables: Tables, replica: bytes) -> Peer | None:

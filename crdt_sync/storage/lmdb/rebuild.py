@@ -38,6 +38,7 @@ def rebuild(transaction: Transaction, tables: Tables) -> tuple[tuple[str, ...], 
     for key, value in list(walk(transaction, tables.peers, b"\x00")):
         if not codec.PEERS.matches(key, value):
             transaction.delete(key, db=tables.peers)
+    transaction.drop(tables.index, delete=False)
     _mend_outboxes(transaction, tables)
     state = _state(transaction, tables, root)
     transaction.put(STATE_KEY, state.value(STATE_KEY), db=tables.store)

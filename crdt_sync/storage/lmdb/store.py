@@ -170,6 +170,10 @@ class LmdbStore:
         """A page of digests."""
         return self._environment.read(lambda txn, tables: reads.digests(txn, tables, after, limit))
 
+    def kept_index(self) -> list[bytes]:
+        """The pages of the caller's index."""
+        return self._environment.read(reads.kept_index)
+
     def stale(self, limit: int) -> list[str]:
         """Records without a digest."""
         return self._environment.read(lambda txn, tables: reads.names(txn, tables.stale, "", limit))
@@ -217,6 +221,10 @@ class LmdbStore:
             self._readers_checked = now
             self._environment.check_readers()
         return committed
+
+    def keep_index(self, pages: Sequence[bytes]) -> None:
+        """Keep the caller's index."""
+        self._write(lambda txn, tables: commit.keep_index(txn, tables, pages))
 
     def compact(self, before: int | None = None) -> CompactReport:
         """Drop covered log entries, in short transactions."""

@@ -29,8 +29,10 @@ class Verification:
         self._stale(stale)
         self._log(state)
         tables = self._tables
-        for seal, table in ((codec.VIEWS, tables.views), (codec.PEERS, tables.peers), (codec.META, tables.meta)):
-            self._sealed(seal, table)
+        self._sealed(codec.VIEWS, tables.views)
+        self._sealed(codec.PEERS, tables.peers)
+        self._sealed(codec.INDEX, tables.index)
+        self._sealed(codec.META, tables.meta)
         self._outboxes()
         return VerifyReport(self._checked, tuple(self._findings.values()))
 

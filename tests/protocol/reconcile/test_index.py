@@ -4,6 +4,7 @@ import random
 import time
 from itertools import pairwise
 
+import cbor2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -167,3 +168,104 @@ def test_a_rebuild_of_many_records_is_quick():
     before = time.process_time()
     Index(every)
     assert time.process_time() - before < 5
+
+
+# --- kept and taken up again ------------------------------------------------------------------------------------
+
+
+class Untrue(Exception):
+    pass
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 2**32), st.booleans())
+def test_an_index_that_was_kept_answers_and_changes_like_the_one_it_was(seed, looked_at):
+    rng = random.Random(seed)
+    every = records(3 * BLOCK_RECORDS, seed)
+    held = dict(every[::2])
+    index = Index.restore(Index(sorted(held.items())).dump(), Untrue)
+    if looked_at:
+        assert_same(index.pin(), held, *sorted(rng.choice(every)[0] for _ in range(2)))
+    pinned, then = index.pin(), dict(held)
+    for record, _ in rng.sample(every, rng.choice([3, 300])):
+        if rng.random() < 0.3:
+            index.remove(record)
+            held.pop(record, None)
+        else:
+            held[record] = rng.randbytes(16)
+            index.put(record, held[record])
+    twice = Index.restore(index.dump(), Untrue)
+    bounds = sorted(rng.choice(every)[0] for _ in range(2))
+    for view, content in ((pinned, then), (index.pin(), held), (twice.pin(), held)):
+        assert_same(view, content, "", None)
+        assert_same(view, content, *bounds)
+
+
+def test_an_index_opens_what_is_looked_at_and_no_more(monkeypatch):
+    index = Index.restore(Index(records(20 * BLOCK_RECORDS)).dump(), Untrue)
+    pinned = index.pin()
+    monkeypatch.setattr("crdt_sync.protocol.reconcile.blocks.leaves", None)  # opening a block would need it
+    assert pinned.aggregate("", None)[0] == len(index) == 20 * BLOCK_RECORDS
+    with pytest.raises(TypeError):
+        pinned.items("", None, 1)
+
+
+def test_an_empty_index_is_kept_as_nothing():
+    assert Index().dump() == []
+    assert len(Index.restore([], Untrue)) == 0
+
+
+ROW = ["a/b", bytes(40), "a/b", bytes(16)]
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        b"",
+        b"\xff",
+        cbor2.dumps(7),
+        cbor2.dumps([[]]),
+        cbor2.dumps([["a/b", 7, "a/b", bytes(16)]]),
+        cbor2.dumps([["a/b", bytes(40), b"a/b", bytes(16)]]),
+        cbor2.dumps([["a/b", bytes(40), "a/b", "0" * 16]]),
+        cbor2.dumps([[7, bytes(40), "a/b", bytes(16)]]),
+        cbor2.dumps([["a/b", bytes(40), "a/b", bytes(17)]]),
+        cbor2.dumps([["a/b", bytes(40), "", b""]]),
+        cbor2.dumps([ROW, ROW]),
+    ],
+)
+def test_what_is_no_page_is_refused(page):
+    with pytest.raises(ValueError, match=r".+"):
+        Index.restore([page], Untrue)
+
+
+def lying(change):
+    """Two blocks, the second of which was changed after it was packed."""
+    first, second = cbor2.loads(Index(records(2 * BLOCK_RECORDS)).dump()[0])
+    return Index.restore([cbor2.dumps([first, change(*second)])], Untrue)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda last, total, names, digests: (last, (1).to_bytes(40, "big"), names, digests),
+        lambda last, total, names, digests: (last, total, names, bytes(16) + digests[16:]),
+        lambda last, total, names, digests: (last, total, names, digests[:-16]),
+        lambda last, total, names, digests: (last, total, names.partition("\n")[2], digests),
+        lambda last, total, names, digests: (last + "x", total, names, digests),
+        lambda last, total, names, digests: (last, total, "A" + names[1:], digests),
+    ],
+    ids=["total", "digest", "fewer digests", "fewer records", "last", "order"],
+)
+def test_a_block_that_is_not_what_it_says_is_found_when_it_is_opened(change):
+    assert lying(lambda *row: row).pin().items("", None, 600) == records(2 * BLOCK_RECORDS)
+    pinned = lying(change).pin()
+    assert pinned.items("", None, BLOCK_RECORDS) == records(2 * BLOCK_RECORDS)[:BLOCK_RECORDS]
+    with pytest.raises(Untrue):
+        pinned.items("", None, BLOCK_RECORDS + 1)
+
+
+def test_pages_are_of_about_a_megabyte():
+    pages = Index(records(40_000)).dump()
+    assert len(pages) == 3
+    assert max(map(len, pages)) < 1_100_000

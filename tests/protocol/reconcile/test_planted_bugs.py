@@ -4,7 +4,7 @@ import pytest
 
 from crdt_sync.errors import ProtocolViolation
 from crdt_sync.limits import RECONCILE_FRAME_BYTES_MIN
-from crdt_sync.protocol.reconcile import Index, answering, fingerprint, index, reading
+from crdt_sync.protocol.reconcile import Index, answering, blocks, fingerprint, index, reading
 from crdt_sync.protocol.reconcile.messages import Reply, Split
 from tests.protocol.reconcile.runs import check, records
 
@@ -30,8 +30,12 @@ def test_without_a_bug_nothing_is_found():
 
 def test_a_fingerprint_that_ignores_the_count(monkeypatch):
     # Only a record that adds nothing to the sum shows it; somebody may have searched for such records.
-    heavy = index.leaf
-    monkeypatch.setattr(index, "leaf", lambda record, digest: 0 if digest == b"0" * 16 else heavy(record, digest))
+    heavy = blocks.leaves
+    monkeypatch.setattr(
+        blocks,
+        "leaves",
+        lambda entries: [0 if entry[1] == b"0" * 16 else heavy([entry])[0] for entry in entries],
+    )
     ours, theirs = ALL, [*ALL, ("customers/zzz", b"0" * 16)]
     check(ours, theirs)
     honest = fingerprint.fingerprint

@@ -199,3 +199,17 @@ def test_without_the_seal_a_flipped_bit_comes_back_as_content(filled, monkeypatc
     monkeypatch.setattr(Seal, "open", lambda self, key, value, record=None: value[16:])
     with LmdbStore.open(filled) as store:
         assert store.load(ANN).updates == (b"uhole", b"third", b"fourth")
+
+
+@pytest.mark.parametrize("bit", [0, 131, 12345])
+def test_a_damaged_index_counts_as_none_is_found_and_is_mended(filled, bit):
+    store = LmdbStore.open(filled)
+    store.keep_index([b"page" * 9, b"other" * 9])
+    store.close()
+    edit(filled, b"index", seq_key(1), flip(bit))
+    store = LmdbStore.open(filled)
+    assert store.kept_index() == []
+    assert [finding.database for finding in store.verify().findings] == ["index"]
+    assert store.rebuild() == ()
+    assert store.verify().findings == ()
+    store.close()
