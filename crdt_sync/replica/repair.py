@@ -47,7 +47,7 @@ def repair(replica: "Replica") -> Repair:
         if store.view(record) is None:
             document = Document.load(store.load(record).updates)
             store.commit([Batch(views={record: encode_view(document, replica.schema_of(record))})])
-    if findings or damaged:
+    if findings or damaged or store.quarantined():
         # What partners are believed to hold, and how far they were read, rests on what was damaged.
         strangers = tuple(replace(peer, epoch=bytes(EPOCH_BYTES), cursor=0) for peer in store.peers())
         store.commit([Batch(peers=strangers, meta=forgotten_cursors(store))])
