@@ -75,7 +75,7 @@ async def follow(url: str) -> Resume:
             message = await device.receive()
             if isinstance(message, Changes | Updates) and message.cursor is not None:
                 cursor = message.cursor
-    return Resume(epoch, cursor)
+    return Resume(epoch, cursor, cursor)
 
 
 def test_under_load_nothing_acknowledged_is_lost_and_the_restart_resumes(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ HOUR_US = 3_600_000_000
 def partner(replica):
     """A partner that has welcomed us, with one record that it holds and one it lacks."""
     partner = Partner(replica, URL)
-    partner.welcomed(Welcomed(RELAY, EPOCH, 0, False))
+    partner.welcomed(Welcomed(RELAY, EPOCH, 0, False, False))
     for record in (US, THEM):
         write(replica, record, name=record)
     partner.acknowledge(answer(partner, THEM, ACCEPTED, cursor=5))
@@ -40,7 +40,7 @@ def pushed(partner, record, verdict):
 
 
 def answer(partner, record, verdict, cursor=None):
-    return Acknowledge(1, (pushed(partner, record, verdict),), cursor)
+    return Acknowledge(1, (pushed(partner, record, verdict),), cursor, cursor or 1)
 
 
 def refusal(code):
@@ -141,8 +141,8 @@ def test_refused_records_do_not_hide_those_behind_them(replica, partner):
 
 def test_a_verdict_on_what_is_not_owed_is_ignored(replica, partner):
     pushed_before = pushed(partner, US, ACCEPTED)
-    partner.acknowledge(Acknowledge(1, (pushed_before,), None))
-    assert partner.acknowledge(Acknowledge(2, (pushed_before,), None)) == []
+    partner.acknowledge(Acknowledge(1, (pushed_before,), None, 1))
+    assert partner.acknowledge(Acknowledge(2, (pushed_before,), None, 1)) == []
     assert replica.record_status(US).state == "stored"
 
 
@@ -183,7 +183,7 @@ def test_what_comes_from_one_partner_is_owed_to_the_others(make_replica, time):
 def test_the_cursor_is_stored_and_found_again(replica, partner):
     assert partner.cursor == 5
     again = Partner(replica, URL)
-    assert (again.resume, again.id) == (Resume(EPOCH, 5), RELAY)
+    assert (again.resume, again.id) == (Resume(EPOCH, 5, 5), RELAY)
     assert Partner(replica, "ws://elsewhere").resume is None
 
 
@@ -194,15 +194,15 @@ def test_no_cursor_is_stored_past_a_gap(replica, partner):
     edit["name"] = "Bob"
     before = remote.state_vector()
     edit["city"] = "Bonn"
-    late = Integrate(1, (UpdatesEntry(THEM + "2", remote.diff(before), b""),), 9, False)
+    late = Integrate(1, (UpdatesEntry(THEM + "2", remote.diff(before), b""),), 9, 9, False)
     ((record, vector),) = partner.integrate(late)
     assert (record, vector) == (THEM + "2", b"\x00")
     assert Partner(replica, URL).cursor == 5
-    partner.integrate(Integrate(2, (), 10, False))
-    partner.acknowledge(Acknowledge(1, (), 11))
+    partner.integrate(Integrate(2, (), 10, 10, False))
+    partner.acknowledge(Acknowledge(1, (), 11, 11))
     assert Partner(replica, URL).cursor == 5
-    partner.integrate(Integrate(3, (UpdatesEntry(THEM + "2", remote.diff(), b""),), None, False))
-    partner.integrate(Integrate(4, (), 12, False))
+    partner.integrate(Integrate(3, (UpdatesEntry(THEM + "2", remote.diff(), b""),), None, 11, False))
+    partner.integrate(Integrate(4, (), 12, 12, False))
     assert Partner(replica, URL).cursor == 12
     assert replica.get(THEM + "2")["city"] == "Bonn"
 
@@ -302,7 +302,7 @@ def test_a_partner_that_knows_more_of_our_writer_makes_us_take_another(make_repl
     writer = replica.current_writer
     twin = Document.load(replica.store.load(US).updates, writer)
     Editor(twin, bundled_schema("customers"), replica.clock, "twin", "customers")["city"] = "Berlin"
-    partner.integrate(Integrate(1, (UpdatesEntry(US, twin.diff(), b""),), 6, False))
+    partner.integrate(Integrate(1, (UpdatesEntry(US, twin.diff(), b""),), 6, 6, False))
     assert replica.current_writer is None
     write(replica, US, region="West")
     assert replica.current_writer != writer

@@ -68,6 +68,7 @@ class MemoryRelay:
         """Begin a new life over `store`; every line is cut."""
         self.lines: dict[int, deque[bytes]] = {}
         self.store = store
+        store.begin_life()
         self.hub = Hub(StoreSource(store, _corrupt), lambda _: None, self._wall_clock, self._snapshot_due)
         self._integrator = Integrator(_DOCUMENTS_MAX)
 
