@@ -20,10 +20,12 @@ from crdt_sync.protocol.messages import (
     WantEntry,
     Welcome,
 )
+from crdt_sync.protocol.source import Diff
 from crdt_sync.protocol.states import State
 from tests.protocol.scripted import EPOCH, ScriptedLog, acceptor, drain, hello, say
 
 A, B = "customers/a", "customers/b"
+PAST = b"past-past-past-p"
 STORED = Verdict(VerdictCode.ACCEPTED, 1)
 
 
@@ -87,16 +89,41 @@ def test_at_most_so_many_pages_are_ahead_of_their_answers() -> None:
         (None, 1, True),
         (Resume(bytes(15) + b"x", 1, 1), 1, True),  # the history it read is gone
         (Resume(EPOCH, 2, 2), 1, True),  # it has seen more than there is: history was lost without a new epoch
+        (Resume(EPOCH, 0, 2), 1, True),  # ... or it stored that much there
         (Resume(EPOCH, 1, 1), 1, False),
         (Resume(EPOCH, 0, 0), 1, False),
+        (Resume(PAST, 0, 1), 1, False),  # of the life before, all is here
+        (Resume(PAST, 2, 2), 1, True),  # what it read then was lost
+        (Resume(PAST, 1, 2), 1, True),
     ],
 )
 def test_a_partner_that_cannot_resume_is_compared_with(resume, count, compares) -> None:
-    session = acceptor(ScriptedLog([(A, b"1")]))
+    log = ScriptedLog([(A, b"1"), (A, b"2")] if resume and resume.epoch == PAST else [(A, b"1")])
+    log.reaches[PAST] = 1
+    session = acceptor(log)
     sent, effects = say(session, hello(resume, count=count))
     assert sent[0].mode == int(compares)
     assert any(isinstance(effect, Compare) for effect in effects) == compares
     assert (session.state is State.COMPARING) == compares
+
+
+def test_whatever_is_told_of_the_log_names_a_head_that_it_is_not_behind() -> None:
+    log = ScriptedLog([(A, b"1"), (B, b"2")])
+    session = acceptor(log)
+    say(session, hello())
+    log.commit(A, b"3")  # so the answer to a want of the first page holds what came behind its cursor
+    sent, _ = say(session, Want(1, (WantEntry(A, b"\x00"), WantEntry(B, b"\x00"))))
+    (answer,) = (message for message in sent if isinstance(message, Updates))
+    assert (answer.cursor, answer.head) == (2, 3)
+
+
+def test_a_diff_that_was_read_before_the_head_tells_of_it_names_a_head_all_the_same() -> None:
+    log = ScriptedLog([(A, b"1")])
+    session = acceptor(log)
+    say(session, hello())
+    log.diff = lambda record, _: Diff(b"newer", b"\x01\x01\x02", 7)
+    sent, _ = say(session, Want(1, (WantEntry(A, b"\x00"),)))
+    assert [message.head for message in sent if isinstance(message, Updates)] == [7]
 
 
 def test_committed_updates_follow_as_they_come_and_share_a_frame() -> None:
