@@ -15,6 +15,8 @@ from typing import Any
 
 from crdt_sync import Address, Replica, keep_syncing
 from crdt_sync.runtime.worker.process import WorkerProcess
+from crdt_sync.storage import lives
+from crdt_sync.storage.lmdb import LmdbStore
 from relay import running
 from relay.server import Relay
 from relay.settings import Settings
@@ -25,8 +27,14 @@ def say(**words: Any) -> None:
     os.write(1, json.dumps(words).encode() + b"\n")
 
 
-def relay(data: str) -> None:
-    """Serve until killed, without a spare worker: it would be killed before it is ever used."""
+def relay(data: str, port: int = 0, one_life: bool = False) -> None:
+    """Serve until killed, without a spare worker: it would be killed before it is ever used.
+
+    `one_life` plants a bug: no life is begun and none ends.
+    """
+    if one_life:
+        LmdbStore.begin_life = lambda self: self.epoch  # type: ignore[method-assign]
+        lives.ended = lambda known, head: known
     start, started = WorkerProcess.start, itertools.count()
 
     async def start_one() -> WorkerProcess:
@@ -39,7 +47,7 @@ def relay(data: str) -> None:
     def ready(started: Relay) -> None:
         say(pid=os.getpid(), url=started.url)
 
-    running.run(Settings(data=Path(data), port=0, metrics=False, log_level="error"), ready)
+    running.run(Settings(data=Path(data), port=port, metrics=False, log_level="error"), ready)
 
 
 def device(store: str, url: str, record: str, prefix: str) -> None:
