@@ -152,7 +152,7 @@ def work_until(relay: RelayProcess, edits: int, *devices: Device) -> None:
         for device in devices:
             stack.enter_context(device.at_work(relay.address))
         eventually("edits", lambda: all(device.count >= goal[device.replica.name] for device in devices))
-        eventually("pushes", lambda: all(device.cursor() > start[device.replica.name] for device in devices))
+        eventually("pushes", lambda: all(device.cursor() not in (0, start[device.replica.name]) for device in devices))
         relay.kill()
 
 
@@ -265,24 +265,23 @@ def test_a_copied_and_a_rolled_back_device_keep_the_edits_of_all_lives(
 def test_a_listening_device_that_was_rolled_back_honours_no_cursor_of_the_lost_history(
     tmp_path: Path, devices: Callable[[str], Device]
 ) -> None:
-    anna, bob, carl = devices("anna"), devices("bob"), devices("carl")
+    anna, bob = devices("anna"), devices("bob")
     home = anna.replica.store.path
 
-    async def meet(*dialers: Device) -> None:
+    async def meet() -> None:
         async with listening(anna.replica, "127.0.0.1", 0, TOKEN, None) as listener:
-            for device in dialers:
-                await sync_once(device.replica, Address(listener.url, TOKEN, direct=True))
+            await sync_once(bob.replica, Address(listener.url, TOKEN, direct=True))
 
-    for device in (anna, bob, carl):
+    for device in (anna, bob):
         device.edit(SHARED)
-    asyncio.run(meet(bob, carl))
+    asyncio.run(meet())
     anna.replica.close()
     shutil.copytree(home, tmp_path / "image")
     anna.replica = Replica.open(home)
     for _ in range(10):
         anna.edit(SHARED)
         bob.edit()
-    asyncio.run(meet(bob))  # and only bob holds what anna wrote in this life
+    asyncio.run(meet())  # and only bob holds what anna wrote in this life
     bob_at = bob.cursor()
     anna.replica.close()
     shutil.rmtree(home)
@@ -291,9 +290,8 @@ def test_a_listening_device_that_was_rolled_back_honours_no_cursor_of_the_lost_h
     anna.count = 1000
     while anna.replica.store.head() <= bob_at + 5:
         anna.edit()
-    asyncio.run(meet(bob, carl))
-    roots = {device.replica.receipt().root for device in (anna, bob, carl)}
-    assert len(roots) == 1
-    tags = set(carl.replica.get(SHARED)["tags"])
-    assert all(device.edits[SHARED] <= tags for device in (anna, bob, carl))
-    assert bob.edits.keys() | anna.edits.keys() <= {view.record for view in carl.replica.list("customers")}
+    asyncio.run(meet())
+    assert anna.replica.receipt().root == bob.replica.receipt().root
+    for device in (anna, bob):
+        assert anna.edits[SHARED] | bob.edits[SHARED] <= set(device.replica.get(SHARED)["tags"])
+        assert anna.edits.keys() | bob.edits.keys() == {view.record for view in device.replica.list("customers")}
