@@ -26,7 +26,7 @@ from crdt_sync.protocol.messages import UpdatesEntry
 from crdt_sync.records import EMPTY_STATE_VECTOR
 from crdt_sync.replica import Carried, LeftOut, Replica
 from crdt_sync.replica.carried import Arrival, arrival, arrived, arriving, carried, remembered
-from crdt_sync.storage.port import Batch
+from crdt_sync.storage.port import Batch, Peer
 
 _ACCEPTED = "accepted"
 _GAP = "gap"
