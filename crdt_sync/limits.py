@@ -79,6 +79,7 @@ COMMIT_BATCHES_MAX = 4096  # batches joined in one group commit
 STATUS_ENTRIES_MAX = 4096  # entries of an outbox that a status looks at: 20 ms
 STATUS_SIZED_MAX = 256  # records whose differences a status makes, to count their bytes: 50 ms
 STATUS_BYTES_MAX = 16 * MIB  # and no more of them than that
+LIVES_MAX = 256  # a restart each day for most of a year; whoever was away longer compares, for less than 1 kB
 
 # --- tables --------------------------------------------------------------------------------------------------
 TABLE_LINE_LENGTH_MAX = 2 * RECORD_BYTES_MAX  # characters of one line: a record with every quote doubled fits

@@ -19,7 +19,8 @@ def frame(rng: random.Random) -> bytes:
 
 def hello(rng: random.Random) -> m.Hello:
     """A greeting that is often accepted."""
-    resume = m.Resume(rng.choice((b"e" * 16, rng.randbytes(16))), _number(rng)) if rng.random() < 0.5 else None
+    epoch = rng.choice((b"e" * 16, rng.randbytes(16)))
+    resume = m.Resume(epoch, _number(rng), _number(rng)) if rng.random() < 0.5 else None
     return m.Hello(rng.choice(((1,), (1, 2), (7,))), rng.randbytes(16), "", _number(rng), resume, True, 3, "fuzz")
 
 
@@ -57,7 +58,7 @@ def _ack(rng: random.Random) -> m.Ack:
         vector = _vector(rng) if code is m.VerdictCode.GAP else b""
         reason = "no" if refused and code is not m.VerdictCode.GAP else ""
         verdicts.append(m.Verdict(code, 0 if refused else _number(rng), vector, reason))
-    return m.Ack(_number(rng), _cursor(rng), tuple(verdicts))
+    return m.Ack(_number(rng), _cursor(rng), _number(rng), tuple(verdicts))
 
 
 def _ranges(rng: random.Random) -> m.Ranges:
@@ -98,6 +99,7 @@ _KINDS: tuple[Callable[[random.Random], m.Message], ...] = (
     lambda rng: m.Updates(
         _number(rng),
         _cursor(rng),
+        _number(rng),
         rng.random() < 0.5,
         tuple(m.UpdatesEntry(_record(rng), rng.randbytes(20), _vector(rng)) for _ in _some(rng)),
     ),

@@ -18,7 +18,7 @@ def hold(port: int, devices: int, epoch: str, head: int) -> None:
     """Child: connect that many devices that know the relay's feed up to `head`, and keep them connected."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    uvloop.run(_hold(port, devices, Resume(bytes.fromhex(epoch), head)))
+    uvloop.run(_hold(port, devices, Resume(bytes.fromhex(epoch), head, head)))
 
 
 async def _hold(port: int, devices: int, resume: Resume) -> None:

@@ -32,7 +32,7 @@ class Disk(MemoryStore):
     def clone(self) -> "Disk":
         """What a restart finds."""
         twin = Disk(self._replica, self._rng)
-        twin._content = self._content.clone()
+        twin._take(self._content.clone())
         twin.fault, twin.durable = self.fault, self.durable
         return twin
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from benchmarks.simulator.world import World
 
 _DEVICES_MAX = 8
+_PUT_FORWARD = 0.3  # how often the history that a rollback left is put back later
 
 
 class Faults:
@@ -161,11 +162,22 @@ class Faults:
         self._restart_relay(self._world.relay.disk.clone())
 
     def _relay_rolled_back(self, device: DeviceHost) -> None:
+        self._put_relay_back()
+
+    def _relay_restored(self, device: DeviceHost) -> None:
+        self._put_relay_back(restore=True)
+
+    def _put_relay_back(self, restore: bool = False) -> None:
+        """The relay starts on an older image, as it is, or as 'crdt-relay restore' makes it one."""
         if self._relay_image is None:
             self._relay_image = self._world.relay.disk.clone()
             return
         image, self._relay_image = self._relay_image, None
-        image.renew_epoch()
+        if restore:
+            image.renew_epoch()
+        # Whoever took the image for one may take the history that went on beside it for the next one.
+        elif self._rng.random() < _PUT_FORWARD:
+            self._relay_image = self._world.relay.disk.clone()
         self._restart_relay(image)
         self._assess()
 

@@ -14,10 +14,12 @@ from crdt_sync.protocol.states import State
 from crdt_sync.replica.index import StoreIndex
 from crdt_sync.replica.source import StoreSource
 from crdt_sync.runtime.hosting.uncommitted import Uncommitted
+from crdt_sync.storage import lives
 from crdt_sync.storage.memory import MemoryStore
 
 Method = Callable[..., Any]
 _DISK = {"relay_disk_fails": 0.2, "cut": 0.05}
+_PUT_BACK = {"relay_rolled_back": 0.1, "cut": 0.1, "device_rolled_back": 0.02, "second_session": 0.05}
 
 
 def _acknowledge_early(store: Method) -> Method:
@@ -154,8 +156,20 @@ def _nobody(_: Method) -> Method:
     return lambda *_arguments, **_named: []
 
 
-def _same_epoch(_: Method) -> Method:
+def _same_life(_: Method) -> Method:
     return lambda self: self.epoch
+
+
+def _never_ended(_: Method) -> Method:
+    return lambda known, _head: known
+
+
+def _cursor_alone(_: Method) -> Method:
+    def mutated(self: Any, resume: Any) -> bool:
+        reach = self._source.reach(resume.epoch)
+        return reach is not None and resume.cursor <= reach
+
+    return mutated
 
 
 def _one_epoch(_: Any) -> Any:
@@ -218,7 +232,7 @@ RELAY_MUTANTS = (
         "feed before the differences",
         "a cursor comes behind all that the comparison found",
         ((Acceptor, "_finish_comparing", _end_before_wants),),
-        {"relay_rolled_back": 0.05, "device_crash": 0.2, "cut": 0.2},
+        {"relay_restored": 0.05, "device_crash": 0.2, "cut": 0.2},
         300,
         pace=500_000,
     ),
@@ -226,7 +240,7 @@ RELAY_MUTANTS = (
         "an old view is compared",
         "a comparison sees all that is held",
         ((StoreIndex, "_followed", _first_view),),
-        {"device_cloned": 0.05, "device_rolled_back": 0.2, "relay_rolled_back": 0.05},
+        {"device_cloned": 0.05, "device_rolled_back": 0.2, "relay_restored": 0.05},
         300,
     ),
     Mutant(
@@ -244,10 +258,26 @@ RELAY_MUTANTS = (
     ),
     Mutant("followers are not woken", "edits spread while connected", ((Hub, "followers", _nobody),), {}),
     Mutant(
-        "epoch not renewed",
-        "a relay that lost history says so",
-        ((MemoryStore, "renew_epoch", _same_epoch),),
-        {"relay_rolled_back": 0.1},
+        "one life for all processes",
+        "a relay that was put back begins a life",
+        ((MemoryStore, "begin_life", _same_life), (lives, "ended", _never_ended)),
+        _PUT_BACK,
+        60,
+    ),
+    Mutant(
+        "a life's end is not recorded",
+        "what was lost of a life is not honoured",
+        ((lives, "ended", _never_ended),),
+        _PUT_BACK,
+        60,
+    ),
+    Mutant(
+        "only cursors are compared",
+        "lost pushes are noticed where the cursor lies lower",
+        ((Acceptor, "_honours", _cursor_alone),),
+        {"relay_rolled_back": 0.2, "cut": 0.3, "slow": 0.1, "device_crash": 0.1},
+        300,
+        pace=500_000,
     ),
     Mutant(
         "one epoch for all",

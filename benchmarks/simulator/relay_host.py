@@ -76,6 +76,7 @@ class RelayHost(Host):
     ) -> None:
         self._scheduler = scheduler
         self.disk = disk
+        disk.begin_life()
         self._wall_clock = wall_clock
         self.source = StoreSource(disk, lambda _: None)
         self.source.followed_max = disk.head()

@@ -23,6 +23,7 @@ FAULTS: Mapping[str, float] = {
     "relay_crash": 0.03,
     "relay_disk_fails": 0.05,
     "relay_disk_found": 0.02,
+    "relay_restored": 0.005,
     "relay_rolled_back": 0.01,
     "relay_wiped": 0.005,
     "compaction": 0.05,

@@ -12,6 +12,10 @@ Rules and invariants:
 4. Acknowledgements leave only through `accepted`, which the host calls after the disk sync.
 5. The answer to a check leaves behind every update up to the state that it speaks of, so that the partner compares
    it with a state of its own that lacks nothing of it.
+6. Whatever tells the partner something of what is held here names a head of the log that it is not behind: each answer,
+   each acknowledgement, and each cursor, which comes after what was compared. A partner that comes back is believed
+   only if the log that was served then is the one that is here now, up to the highest head that it was told. Else,
+   what it has, and what it believes that is here, may come from a history that was lost.
 """
 
 from collections import deque
@@ -41,6 +45,7 @@ from crdt_sync.protocol.messages import (
     Ranges,
     Receipt,
     ReceiptRequest,
+    Resume,
     Updates,
     UpdatesEntry,
     Verdict,
@@ -186,7 +191,7 @@ class Acceptor(Session):
                 joined.append(verdict if fits else verdict._replace(state_vector=_NOTHING))
             last = position + 1 == len(answered)
             if last or len(joined) + len(answered[position + 1][1]) > limits.PUSH_RECORDS_MAX:
-                self._send(Ack(number, cursor if last else None, tuple(joined)))
+                self._send(Ack(number, cursor if last else None, self._source.head(), tuple(joined)))
                 joined, size = [], 0
 
     def compare(self, view: View, now: int) -> None:
@@ -235,11 +240,7 @@ class Acceptor(Session):
         self.partner = hello.replica
         self.follow = hello.follow
         head = self._source.head()
-        resumable = (
-            hello.count == 0
-            if hello.resume is None
-            else hello.resume.epoch == self._source.epoch and hello.resume.cursor <= head
-        )
+        resumable = hello.count == 0 if hello.resume is None else self._honours(hello.resume)
         mode = MODE_CHANGES if resumable or not hello.follow else MODE_RECONCILE
         epoch = self._source.epoch
         self._send(
@@ -265,6 +266,11 @@ class Acceptor(Session):
             self.cursor = hello.resume.cursor if hello.resume else 0
             self.state = State.CATCHING_UP
             self._serve_changes()  # with the welcome, so that nothing changed costs one round trip
+
+    def _honours(self, resume: Resume) -> bool:
+        """Whether all that the partner knows of the log is in it. See the sixth rule."""
+        reach = self._source.reach(resume.epoch)
+        return reach is not None and max(resume.cursor, resume.head) <= reach
 
     def _on_want(self, want: Want, now: int) -> None:
         if want.page == 0:
@@ -386,7 +392,7 @@ class Acceptor(Session):
         """Send one frame of the oldest answer. Its last frame carries the page's cursor."""
         answer = self._answers[0]
         entries: list[UpdatesEntry] = []
-        size = 0
+        size, newest = 0, self._source.head()
         while answer.entries and size < limits.FRAME_BYTES_TARGET:
             wanted = answer.entries[0]
             diff = self._source.diff(wanted.record, wanted.state_vector)
@@ -396,11 +402,12 @@ class Acceptor(Session):
                     break
                 entries.append(UpdatesEntry(wanted.record, diff.update, diff.state_vector))
                 size += addition
+                newest = max(newest, diff.seq)  # a commit can be read a moment before the head tells of it
             answer.entries.popleft()
         last = not answer.entries
         if last:
             self._answers.popleft()
-        return self._send_updates(Updates(answer.page, answer.cursor if last else None, last, tuple(entries)))
+        return self._send_updates(Updates(answer.page, answer.cursor if last else None, newest, last, tuple(entries)))
 
     def _serve_log(self) -> int:
         """Send the next committed updates, or go back to the feed when they are too many or compacted away."""
@@ -422,7 +429,7 @@ class Acceptor(Session):
                 entries.append(UpdatesEntry(entry.record, entry.update, b""))
         if not entries:
             return 0
-        return self._send_updates(Updates(0, self.cursor, True, tuple(entries)))
+        return self._send_updates(Updates(0, self.cursor, self.cursor, True, tuple(entries)))
 
     def _send_updates(self, updates: Updates) -> int:
         self._sent += sum(len(entry.update) for entry in updates.entries)

@@ -141,8 +141,8 @@ def _integer(value: object) -> int:
 def _read_resume(name: str, raw: object) -> Resume | None:
     if raw is None:
         return None
-    if type(raw) is not tuple or len(raw) != 2:
-        raise ValueError(f"{name}.resume is neither null nor an array of 2")
+    if type(raw) is not tuple or len(raw) != 3:
+        raise ValueError(f"{name}.resume is neither null nor an array of 3")
     return Resume(*raw)
 
 
@@ -163,7 +163,7 @@ def _read_verdict(row: object) -> Verdict:
 
 
 def _write_ack(ack: Ack) -> tuple[object, ...]:
-    return ack.number, ack.cursor, [_write_verdict(verdict) for verdict in ack.verdicts]
+    return ack.number, ack.cursor, ack.head, [_write_verdict(verdict) for verdict in ack.verdicts]
 
 
 def _write_verdict(verdict: Verdict) -> tuple[object, ...]:
@@ -215,10 +215,12 @@ _LAYOUTS = (
         _entries(2, ChangesEntry, 3),
     ),
     _Layout(4, "want", Want, attrgetter("page", "entries"), 2, _entries(1, WantEntry, 2)),
-    _Layout(5, "updates", Updates, attrgetter("page", "cursor", "last", "entries"), 4, _entries(3, UpdatesEntry, 3)),
+    _Layout(
+        5, "updates", Updates, attrgetter("page", "cursor", "head", "last", "entries"), 5, _entries(4, UpdatesEntry, 3)
+    ),
     _Layout(6, "have", Have, attrgetter("cursor", "received"), 2),
     _Layout(7, "push", Push, attrgetter("number", "entries"), 2, _entries(1, PushEntry, 2)),
-    _Layout(8, "ack", Ack, _write_ack, 3, ((2, _read_verdicts),)),
+    _Layout(8, "ack", Ack, _write_ack, 4, ((3, _read_verdicts),)),
     _Layout(9, "ranges", Ranges, attrgetter("open", "shape", "names", "hashes"), 4),
     _Layout(10, "receipt_request", ReceiptRequest, _write_number, 1),
     _Layout(11, "receipt", Receipt, attrgetter("number", "head", "count", "root"), 4),

@@ -90,6 +90,7 @@ class Dialer(Session):
         self._greeted_at = now
         self._wall_at_greeting = wall
         self.follow = follow
+        self._resumes = resume is not None
         self._cursor: int | None = None  # the newest cursor not stored yet because a repair is under way
         self._cursor_stored = resume.cursor if resume else 0
         self._repairs: deque[frozenset[str]] = deque()  # records of each want that a gap made necessary
@@ -237,7 +238,7 @@ class Dialer(Session):
             self._repair(gaps, now)
         elif not self._repairs and not self._repairing and self._cursor is not None:
             cursor, self._cursor = self._cursor, None
-            self._integrate((), cursor)
+            self._integrate((), cursor, cursor)
         if self._stored - self._had >= _HAVE_EVERY_BYTES or (not self._integrating and self._stored > self._had):
             self._had = self._stored
             self._send(Have(self._cursor_stored, self._stored))
@@ -282,7 +283,8 @@ class Dialer(Session):
         # The partner read its clock about half a round trip ago.
         offset = welcome.now - (self._wall_at_greeting + (now - self._greeted_at) // 2)
         comparing = welcome.mode == MODE_RECONCILE
-        self._effects.append(Welcomed(welcome.replica, welcome.epoch, offset, comparing, welcome.head))
+        resumed = self._resumes and self.follow and not comparing
+        self._effects.append(Welcomed(welcome.replica, welcome.epoch, offset, comparing, resumed, welcome.head))
         if not self.follow:
             self.state = State.LIVE
             self._effects.append(CaughtUp())
@@ -298,7 +300,7 @@ class Dialer(Session):
         self.state = State.CATCHING_UP
         if not changes.entries:
             self._ending = True
-            self._integrate((), changes.cursor)
+            self._integrate((), changes.cursor, changes.cursor)
             return
         self._ending = False
         self._want(changes.page, [entry.record for entry in changes.entries])
@@ -316,7 +318,7 @@ class Dialer(Session):
         compared = self._compares and updates.page == PAGE_COMPARED
         if compared and (not self._asked or updates.cursor is not None):
             raise ProtocolViolation("what the comparison found comes unasked, or with a cursor")
-        self._integrate(updates.entries, updates.cursor, owe=compared)
+        self._integrate(updates.entries, updates.cursor, updates.head, owe=compared)
         if compared and updates.last:
             self._asked -= 1
             self._compared.add(self._number)
@@ -346,7 +348,7 @@ class Dialer(Session):
         self._acknowledge_number += 1
         self._acknowledging += 1
         cursor = None if self._repairs or self._repairing else ack.cursor
-        self._effects.append(Acknowledge(self._acknowledge_number, tuple(pushed), cursor))
+        self._effects.append(Acknowledge(self._acknowledge_number, tuple(pushed), cursor, ack.head))
 
     def _on_audit_ranges(self, ranges: Ranges, now: int) -> None:
         if self._audit is None:
@@ -368,12 +370,12 @@ class Dialer(Session):
 
     # --- parts -----------------------------------------------------------------------------------------------
 
-    def _integrate(self, entries: tuple[UpdatesEntry, ...], cursor: int | None, owe: bool = False) -> None:
+    def _integrate(self, entries: tuple[UpdatesEntry, ...], cursor: int | None, head: int, owe: bool = False) -> None:
         self._number += 1
         if cursor is not None and (self._repairs or self._repairing):
             self._cursor, cursor = cursor, None  # held back until the repair is stored
         self._integrating[self._number] = (sum(len(entry.update) for entry in entries), cursor, owe)
-        self._effects.append(Integrate(self._number, entries, cursor, owe))
+        self._effects.append(Integrate(self._number, entries, cursor, head, owe))
 
     def _want(self, page: int, records: Sequence[str]) -> None:
         """Ask for what we lack of these records. Where the vectors outgrow a frame, ask for whole records."""

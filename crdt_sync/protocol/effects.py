@@ -47,22 +47,32 @@ class PinDigests:
 
 @dataclass(frozen=True, slots=True)
 class Welcomed:
-    """The handshake succeeded. `clock_offset_us` is the partner's clock minus ours, good to half a round trip."""
+    """The handshake succeeded. `clock_offset_us` is the partner's clock minus ours, good to half a round trip.
+
+    `resumed`: the partner honours what we told it of our standing, which from now on is one of `epoch`. If it does not,
+    that standing is to be forgotten before anything else is stored: it may be of a history that was lost, and may
+    come back.
+    """
 
     replica: bytes
     epoch: bytes
     clock_offset_us: int
     comparing: bool
+    resumed: bool
     head: int = 0  # the newest sequence number of the partner's feed
 
 
 @dataclass(frozen=True, slots=True)
 class Integrate:
-    """Integrate and store these updates, and the cursor if given, in one commit. Answer: `Dialer.integrated`."""
+    """Integrate and store these updates, head, and the cursor if given, in one commit. Answer: `Dialer.integrated`.
+
+    `head` and `cursor` are in the partner's log: nothing that is stored lies behind the first.
+    """
 
     number: int
     entries: tuple[UpdatesEntry, ...]
     cursor: int | None
+    head: int
     owe: bool  # the partner's state vectors are given, and what it lacks must go to the outbox
 
 
@@ -85,11 +95,12 @@ class Pushed:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledge:
-    """Note these verdicts in the outbox, and the cursor if given. Answer: `Dialer.acknowledged`."""
+    """Note these verdicts in the outbox, head, and the cursor if given. Answer: `Dialer.acknowledged`."""
 
     number: int
     verdicts: tuple[Pushed, ...]
     cursor: int | None
+    head: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,11 @@ class CheckedEntry(NamedTuple):
 
 
 class Resume(NamedTuple):
-    """Where the sender stopped reading the partner's feed."""
+    """Where the sender stopped reading the partner's feed, in which epoch, and the newest of its log that it knows of.
+
+    `head` is the highest head or cursor that came with anything that the sender stored or believes, at least `cursor`.
+    """
 
     epoch: bytes
     cursor: int
+    head: int

@@ -91,6 +91,7 @@ class Hello:
         if self.resume is not None:
             check_bytes("hello.resume.epoch", self.resume.epoch, EPOCH_BYTES, EPOCH_BYTES)
             check_integer("hello.resume.cursor", self.resume.cursor)
+            check_integer("hello.resume.head", self.resume.head)
         check_flag("hello.follow", self.follow)
         check_integer("hello.count", self.count)
         check_text("hello.agent", self.agent, AGENT_LENGTH_MAX)
@@ -155,11 +156,13 @@ class Want:
 class Updates:
     """Updates, in commit order. A cursor means that the reader may stand there once they are stored.
 
-    `last` says that the answer to a want ends here; it is true on live updates.
+    Nothing in them, and nothing that was compared before, is behind `head` in the sender's log. `last` says that the
+    answer to a want ends here; it is true on live updates.
     """
 
     page: int
     cursor: int | None
+    head: int
     last: bool
     entries: tuple[UpdatesEntry, ...]
 
@@ -167,6 +170,7 @@ class Updates:
         check_integer("updates.page", self.page)
         if self.cursor is not None:
             check_integer("updates.cursor", self.cursor)
+        check_integer("updates.head", self.head)
         check_flag("updates.last", self.last)
         check_length("updates.entries", self.entries, UPDATES_RECORDS_MAX)
         for record, update, state_vector in self.entries:
@@ -206,17 +210,20 @@ class Push:
 class Ack:
     """Answers every push since the last ack up to that number: one verdict per entry, in order.
 
-    Accepted means synced to disk. A cursor means what it means in `Updates`.
+    Accepted means synced to disk. Cursor and head mean what they mean in `Updates`: whatever the verdicts say that the
+    sender holds is in its log, at or before `head`.
     """
 
     number: int
     cursor: int | None
+    head: int
     verdicts: tuple[Verdict, ...]
 
     def __post_init__(self) -> None:
         check_integer("ack.number", self.number)
         if self.cursor is not None:
             check_integer("ack.cursor", self.cursor)
+        check_integer("ack.head", self.head)
         check_length("ack.verdicts", self.verdicts, PUSH_RECORDS_MAX, at_least=1)
         for verdict in self.verdicts:
             check_integer("ack.verdicts.seq", verdict.seq)

@@ -28,10 +28,11 @@ class Outgoing(NamedTuple):
 
 
 class Diff(NamedTuple):
-    """What a partner lacks of a record, and the state vector that it leads to."""
+    """What a partner lacks of a record, the state vector that it leads to, and the record's last sequence number."""
 
     update: bytes
     state_vector: bytes
+    seq: int = 0
 
 
 class AcceptorSource(Protocol):
@@ -43,7 +44,10 @@ class AcceptorSource(Protocol):
 
     @property
     def epoch(self) -> bytes:
-        """The epoch of this store's history, 16 bytes."""
+        """The epoch in which cursors are handed out, 16 bytes."""
+
+    def reach(self, epoch: bytes) -> int | None:
+        """Up to which sequence number the history of `epoch` is this one; None where the epoch is not known."""
 
     def head(self) -> int:
         """The newest sequence number, 0 in an empty store."""

@@ -29,13 +29,14 @@ def integrate(
     refused_before: Mapping[str, str],
     whole: Collection[str] = (),
     meta: Mapping[str, bytes | None] = MappingProxyType({}),
+    peers_despite_gaps: tuple[Peer, ...] = (),
 ) -> tuple[list[tuple[str, bytes]], list[str]]:
     """Integrate `entries` and store what is new. Returns the gaps (record, our state vector) and what changed.
 
-    `peers` are cursors, which are not stored where there are gaps. `refused_before` names records of which the same
-    partner sent updates that were refused before they came here, and why. Of the records in `whole` the updates are
-    taken in the place of what is stored, unless that holds anything more. `meta` belongs into the same commit,
-    whatever comes of the entries.
+    `peers` are cursors, which are not stored where there are gaps; without them, `peers_despite_gaps` go with whatever
+    is stored. `refused_before` names records of which the same partner sent updates that were refused before they came
+    here, and why. Of the records in `whole` the updates are taken in the place of what is stored, unless that holds
+    anything more. `meta` belongs into the same commit, whatever comes of the entries.
     """
     store = replica.store
     integrator = Integrator(documents_max=1)  # every record is loaded once per call: nothing to keep
@@ -73,6 +74,7 @@ def integrate(
         peers = ()
     noted = {**meta, **_note(store, refused, healed={change.record for change in changes} - refused.keys())}
     if changes or peers or outbox or noted:
+        peers = peers or peers_despite_gaps
         store.commit([Batch(changes=tuple(changes), peers=peers, outbox=tuple(outbox), meta=noted)])
     return list(gaps.items()), [change.record for change in changes]
 

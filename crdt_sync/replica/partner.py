@@ -7,6 +7,10 @@ Invariants:
 2. No cursor is stored past an update that could not be integrated, whatever the session believes.
 3. The outbox of a partner names every record that it may lack something of. It grows in the same commit as the
    change that makes it grow, and shrinks only on the partner's word.
+4. Whatever rests on the partner's log, updates that came from it and its word on what it holds, is stored in one commit
+   with the epoch and with a head that it does not lie behind. So if that much of the log is lost, the partner can tell.
+   Where sessions with one partner meet it in different epochs, at most one of them in the history that goes on, there
+   is no standing at all: the next session compares.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,6 +36,7 @@ from crdt_sync.storage.port import Batch, OutboxEntry, Peer
 if TYPE_CHECKING:
     from crdt_sync.replica.replica import Replica
 
+_NO_EPOCH = bytes(EPOCH_BYTES)  # no life has this id
 _CLOCK_AHEAD = VerdictCode.CLOCK_AHEAD.name.lower()
 _RESTAMPS_MAX = 3  # a record is stamped again this often before its refusal is final
 
@@ -50,7 +55,8 @@ class Partner:
         self._is_device = device is not None
         self._peer = self._store.peer(device) if device else self._latest_at(url)
         self.id = self._peer.replica if self._peer else b""
-        self._epoch = self._peer.epoch if self._peer else b""
+        self._epoch = b""  # of this session
+        self._head = 0  # of the partner's log: what came in this session is not behind it
         self._told: Told | None = None
         self._comparing = False
         self._restamped: dict[str, int] = {}
@@ -68,7 +74,7 @@ class Partner:
     @property
     def resume(self) -> Resume | None:
         """Where we stopped reading the partner's feed, if we ever did."""
-        return Resume(self._peer.epoch, self._peer.cursor) if self._peer else None
+        return Resume(self._peer.epoch, self._peer.cursor, self._peer.head) if self._peer else None
 
     @property
     def cursor(self) -> int:
@@ -122,7 +128,8 @@ class Partner:
         Whoever answered at this address before is gone, as is whoever was away longest where there are too many:
         nothing is kept for it any more, and should it come back, all is compared. Where nothing is compared now, all
         that is held was edited since hello, which announced an empty replica: the partner lacks it. What was refused
-        for its stamps is tried again, now that the clocks were compared.
+        for its stamps is tried again, now that the clocks were compared. A standing that the partner does not honour
+        is forgotten.
         """
         self.id = effect.replica
         self._epoch = effect.epoch
@@ -135,8 +142,9 @@ class Partner:
             outbox = [*(self._unseen() if unseen else ()), *self._refused_for_stamps()]
             self._told = Told(effect.epoch, effect.head, self._replica.wall_clock())
             news = self._peer is None or self._peer.epoch != effect.epoch or self._peer.cursor < effect.head
+            standing = self._standing_at_welcome(effect)
             meta = note_told(self.id, self._told) if news else {}
-            if not outbox and not gone:
+            if not outbox and not gone and not standing:
                 with suppress(StoreFull, StoreFailed):  # the status goes on telling of the contact before
                     self._store.commit([Batch(meta=meta)] if meta else [])
                 return
@@ -144,7 +152,7 @@ class Partner:
                 self._store.commit(
                     [
                         Batch(
-                            peers=tuple(replace(peer, epoch=bytes(EPOCH_BYTES), cursor=0, url="") for peer in gone),
+                            peers=(*standing, *(replace(_forgotten(peer), url="") for peer in gone)),
                             forget_outbox=tuple(peer.replica for peer in gone),
                             outbox=tuple((self.id, entry) for entry in outbox),
                             meta=meta,
@@ -154,6 +162,26 @@ class Partner:
             finally:  # a commit that raised may be found whole
                 kept = {peer.replica for peer in self._store.peers() if peer.url}
                 self._replica.part(peer.replica for peer in gone if peer.replica not in kept)
+
+    def _standing_at_welcome(self, effect: Welcomed) -> tuple[Peer, ...]:
+        """The partner's entry, if it changes: it becomes one of this session's epoch where the partner honours it as it
+        is, and is forgotten where it does not.
+        """
+        known, sent, epochs = self._store.peer(self.id), self._peer, self._replica.epochs
+        epochs[self.id] = effect.epoch
+        if known is None or known.epoch == effect.epoch:
+            return ()
+        if (
+            effect.resumed
+            and sent is not None
+            and known == replace(sent, cursor=known.cursor, last_seen=known.last_seen)
+        ):
+            self._peer = replace(known, epoch=effect.epoch)
+            return (self._peer,)
+        if not effect.comparing:
+            epochs[self.id] = _NO_EPOCH  # another session has stored more since our hello: nothing can begin here
+        self._peer = _forgotten(known)
+        return (self._peer,) if known.epoch != _NO_EPOCH else ()
 
     def _latest_at(self, url: str) -> Peer | None:
         known = [peer for peer in self._store.peers() if peer.url == url]
@@ -194,23 +222,26 @@ class Partner:
         self, effect: Integrate, refused: Mapping[str, str] = MappingProxyType({})
     ) -> Sequence[tuple[str, bytes]]:
         """Carry out `Integrate`; returns the gaps for `Dialer.integrated`. `refused`: see `Replica.integrate`."""
-        before = self._peer
-        gaps = self._replica.integrate(
-            effect.entries,
-            self.id,
-            self._standing(effect.cursor),
-            self.id if effect.owe else None,
-            refused,
-            self.replacing,
-        )
-        self.replacing.difference_update(entry.record for entry in effect.entries)
-        self._gapped.difference_update(entry.record for entry in effect.entries)
-        self._gapped.update(record for record, _ in gaps)
-        if gaps and effect.cursor is not None:
-            self._peer, self._held = before, effect.cursor
-        if self._held is not None and not self._gapped:
-            cursor, self._held = self._held, None
-            self._store.commit([Batch(peers=self._standing(cursor))])
+        with self._replica.lock:
+            without_cursor = self._standing(None, effect.head)
+            before = self._peer
+            gaps = self._replica.integrate(
+                effect.entries,
+                self.id,
+                self._standing(effect.cursor, effect.head) if effect.cursor is not None else (),
+                self.id if effect.owe else None,
+                refused,
+                self.replacing,
+                peers_despite_gaps=without_cursor,
+            )
+            self.replacing.difference_update(entry.record for entry in effect.entries)
+            self._gapped.difference_update(entry.record for entry in effect.entries)
+            self._gapped.update(record for record, _ in gaps)
+            if gaps and effect.cursor is not None:
+                self._peer, self._held = before, effect.cursor
+            if self._held is not None and not self._gapped:
+                cursor, self._held = self._held, None
+                self._store.commit([Batch(peers=self._standing(cursor, cursor))])
         return gaps
 
     def owe(self, effect: Owe) -> None:
@@ -239,8 +270,8 @@ class Partner:
                 changed.append((self.id, updated))
                 if updated.refusal is None and pushed.verdict.code is not VerdictCode.RETRY:
                     again.append(pushed.record)
-            peers = self._standing(effect.cursor)
-            if done or changed or peers:
+            peers = self._standing(effect.cursor, effect.head)
+            if done or changed or effect.cursor is not None:
                 self._store.commit([Batch(peers=peers, outbox=tuple(changed), outbox_done=tuple(done))])
         self._replica.announce("stored", [record for _, record, _ in done])
         return again
@@ -265,12 +296,30 @@ class Partner:
             return entry  # what was refused is not what the record is now
         return OutboxEntry(entry.record, entry.acknowledged, entry.edit, verdict.code.name.lower(), verdict.reason)
 
-    def _standing(self, cursor: int | None) -> tuple[Peer, ...]:
-        """The partner's entry with a new cursor, for the same commit as what the cursor stands for."""
-        if cursor is None:
+    def _standing(self, cursor: int | None, head: int) -> tuple[Peer, ...]:
+        """The partner's entry, for the same commit as what came with this head and stands for this cursor, if any.
+
+        Without a cursor there is nothing to store before there was one in this epoch.
+        """
+        if cursor is not None and self._gapped:
+            self._held, cursor = cursor, None
+        self._head = max(self._head, head)
+        now = self._replica.wall_clock()
+        if self._replica.epochs.get(self.id) != self._epoch:
+            self._replica.epochs[self.id] = _NO_EPOCH
+            self._peer = Peer(self.id, _NO_EPOCH, 0, now, self.url)
+            return (self._peer,)
+        known = self._store.peer(self.id)
+        if known is not None and known.epoch == self._epoch:
+            cursor, head = known.cursor if cursor is None else cursor, max(self._head, known.head)
+        elif cursor is None:
             return ()
-        if self._gapped:
-            self._held = cursor
-            return ()
-        self._peer = Peer(self.id, self._epoch, cursor, self._replica.wall_clock(), self.url)
+        else:
+            head = self._head
+        self._peer = Peer(self.id, self._epoch, cursor, now, self.url, head)
         return (self._peer,)
+
+
+def _forgotten(peer: Peer) -> Peer:
+    """The entry of a partner of which nothing is known but its name: it is compared with."""
+    return replace(peer, epoch=_NO_EPOCH, cursor=0, head=0)

@@ -34,12 +34,16 @@ def repair(replica: "Replica") -> Repair:
     """Mend what can be mended here, and have the next session with each partner compare everything."""
     store = replica.store
     findings = len(store.verify().findings)
+    if findings:
+        store.renew_epoch()  # first: who opens sessions with us believes that what is set aside is still here
     damaged = set(store.rebuild())
     for record in _records(store):
         try:
             Document.load(store.load(record).updates)
         except (StoreCorrupt, UpdateRefused, ValueError):
             damaged.add(record)
+    if damaged and not findings:
+        store.renew_epoch()
     for record in sorted(damaged):
         store.quarantine(record)
     salvaged = tuple(record for record in sorted(damaged) if _salvage(replica, record))
@@ -49,7 +53,7 @@ def repair(replica: "Replica") -> Repair:
             store.commit([Batch(views={record: encode_view(document, replica.schema_of(record))})])
     if findings or damaged or store.quarantined():
         # What partners are believed to hold, and how far they were read, rests on what was damaged.
-        strangers = tuple(replace(peer, epoch=bytes(EPOCH_BYTES), cursor=0) for peer in store.peers())
+        strangers = tuple(replace(peer, epoch=bytes(EPOCH_BYTES), cursor=0, head=0) for peer in store.peers())
         store.commit([Batch(peers=strangers, meta=forgotten_cursors(store))])
     return Repair(findings, salvaged, tuple(sorted(damaged - set(salvaged))))
 

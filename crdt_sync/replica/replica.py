@@ -71,6 +71,7 @@ class Replica:
         )
         self._writer: int | None = None
         self._last_edit = 0
+        self.epochs: dict[bytes, bytes] = {}  # of each partner, the epoch in which sessions may store its standing
         self._met: set[bytes] = {peer.replica for peer in store.peers() if peer.url}
         self._edits = Edits(self)
         self._listeners: list[Callable[[Sequence[Event]], None]] = []
@@ -393,14 +394,16 @@ class Replica:
         refused: Mapping[str, str] = MappingProxyType({}),
         whole: Collection[str] = (),
         meta: Mapping[str, bytes | None] = MappingProxyType({}),
+        peers_despite_gaps: tuple[Peer, ...] = (),
     ) -> Sequence[tuple[str, bytes]]:
         """Integrate and store updates of a partner in one commit; returns the gaps as (record, our state vector).
 
         `refused` names records with updates that were refused before they came here, and why; the updates of those in
-        `whole` replace what is stored. `meta` becomes durable in that commit as well.
+        `whole` replace what is stored. `meta` becomes durable in that commit as well. `peers` are stored where there
+        are no gaps; else `peers_despite_gaps`, with whatever is stored.
         """
         with self.lock:
-            gaps, received = integrate(self, entries, origin, peers, owe_to, refused, whole, meta)
+            gaps, received = integrate(self, entries, origin, peers, owe_to, refused, whole, meta, peers_despite_gaps)
         self.announce("received", received)
         return gaps
 

@@ -23,8 +23,12 @@ class StoreSource:
 
     @property
     def epoch(self) -> bytes:
-        """The epoch of the store's history."""
+        """The epoch in which cursors are handed out."""
         return self._store.epoch
+
+    def reach(self, epoch: bytes) -> int | None:
+        """See `AcceptorSource.reach`."""
+        return self._store.reach(epoch)
 
     def head(self) -> int:
         """The newest sequence number."""
@@ -60,4 +64,4 @@ class StoreSource:
             return None
         if stored.head is None:
             return None
-        return Diff(bytes_diff.diff(stored.updates, state_vector), stored.head.state_vector)
+        return Diff(bytes_diff.diff(stored.updates, state_vector), stored.head.state_vector, stored.head.seq)

@@ -367,7 +367,8 @@ class Conversation:
                 run = [effect for effect in effects if isinstance(effect, Integrate)]
                 cursors = [effect.cursor for effect in run if effect.cursor is not None]
                 entries = tuple(entry for effect in run for entry in effect.entries)
-                joined = Integrate(run[-1].number, entries, cursors[-1] if cursors else None, run[0].owe)
+                head = max(effect.head for effect in run)
+                joined = Integrate(run[-1].number, entries, cursors[-1] if cursors else None, head, run[0].owe)
                 gaps = self._partner.integrate(joined, refused)
                 answers = [_integrated(dialer, effect.number, ()) for effect in run[:-1]]
                 return [*answers, _integrated(dialer, joined.number, gaps)]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from crdt_sync import ids
 from crdt_sync.errors import LogCompacted, StoreClosed, StoreError
+from crdt_sync.storage import lives
 from crdt_sync.storage.keys import check_key
 from crdt_sync.storage.memory_state import MemoryState
 from crdt_sync.storage.port import (
@@ -32,7 +33,8 @@ class MemoryStore:
     def __init__(self, replica: bytes | None = None, rng: random.Random | None = None) -> None:
         self._rng = rng or random.SystemRandom()
         self._replica = replica or ids.new_replica(self._rng)
-        self._content = MemoryState(epoch=ids.new_epoch(self._rng))
+        self._lives = lives.first(ids.new_epoch(self._rng))
+        self._content = MemoryState(self._lives)
         self._lock = threading.RLock()
         self._closed = False
 
@@ -43,15 +45,20 @@ class MemoryStore:
 
     @property
     def epoch(self) -> bytes:
-        """The 16-byte id of this history."""
-        return self._content.epoch
+        """The id of the last life."""
+        return self._lives[-1].id
 
     def clone(self) -> "MemoryStore":
         """An independent, open store with the same content: what a restart after a crash finds."""
         with self._lock:
             twin = MemoryStore(self._replica, self._rng)
-            twin._content = self._content.clone()
+            twin._take(self._content.clone())
             return twin
+
+    def _take(self, content: MemoryState) -> None:
+        """Hold what another process left: a life that is open there has ended, which the next commit writes."""
+        self._content = content
+        self._lives = lives.ended(content.lives, content.seq)
 
     @property
     def _state(self) -> MemoryState:
@@ -192,6 +199,7 @@ class MemoryStore:
         """Apply all batches, or none if one of them is not valid."""
         with self._lock:
             self._state.check(batches)
+            self._state.lives = self._lives
             return [self._state.apply(batch) for batch in batches]
 
     # --- maintenance ---
@@ -229,11 +237,23 @@ class MemoryStore:
         self.keep_index(())
         return ()
 
-    def renew_epoch(self) -> bytes:
-        """A new epoch."""
+    def reach(self, epoch: bytes) -> int | None:
+        """How far the history of `epoch` is this one."""
+        return lives.reach(self._lives, epoch, self.head())
+
+    def begin_life(self) -> bytes:
+        """A new life; the last one ends where the log does now."""
         with self._lock:
-            self._state.epoch = ids.new_epoch(self._rng)
-            return self._state.epoch
+            return self._live(lives.begun(self._lives, self.head(), ids.new_epoch(self._rng)))
+
+    def renew_epoch(self) -> bytes:
+        """A new life, the only one."""
+        with self._lock:
+            return self._live(lives.first(ids.new_epoch(self._rng)))
+
+    def _live(self, begun: lives.Lives) -> bytes:
+        self._state.lives = self._lives = begun
+        return self.epoch
 
     def quarantine(self, record: str) -> None:
         """Forget a record until the next change of it."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 
 from crdt_sync.errors import UnknownRecord
 from crdt_sync.storage.keys import ROOT_MODULUS, check_digest, check_key, check_meta_key, check_replica, leaf
+from crdt_sync.storage.lives import Lives
 from crdt_sync.storage.port import Batch, Change, Committed, Head, LogEntry, OutboxEntry, Peer
 
 
@@ -14,7 +15,7 @@ from crdt_sync.storage.port import Batch, Change, Committed, Head, LogEntry, Out
 class MemoryState:
     """Everything that a disk would hold."""
 
-    epoch: bytes
+    lives: Lives
     seq: int = 0
     log: dict[int, LogEntry] = field(default_factory=dict)
     heads: dict[str, Head] = field(default_factory=dict)

@@ -4,7 +4,8 @@ Rules that every store keeps, checked by one conformance suite (tests/storage):
 
 1. `commit` is all or nothing and durable when it returns. One that raised changed nothing, except that after
    `StoreFailed` it may nevertheless be found whole: the disk failed while it was written.
-2. Sequence numbers start at 1, rise by one with each update and are never used again within an epoch.
+2. Sequence numbers start at 1 and rise by one with each update. What a number of an epoch means never changes: where
+   history was lost, `reach` says up to which number that epoch's history is still the one that is here.
 3. The feed holds one entry per record, the newest. Compaction never touches it.
 4. The root aggregates equal what a walk over all records would give, after every commit.
 5. What is read is what was written, or `StoreCorrupt`.
@@ -63,13 +64,18 @@ class OutboxEntry:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A partner: its replica id and epoch, our cursor into its feed, when (µs) and where it was last seen."""
+    """A partner: its replica id and epoch, our cursor into its feed, when (µs) and where it was last seen.
+
+    `head` is the highest sequence number of its log that anything rests on which we received from it, or believe that
+    it holds. It is at least the cursor.
+    """
 
     replica: bytes
     epoch: bytes
     cursor: int
     last_seen: int
     url: str = ""
+    head: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +197,7 @@ class Store(Protocol):
 
     @property
     def epoch(self) -> bytes:
-        """16 bytes that name one unbroken life of this store's history."""
+        """16 bytes that name the life of this store in which cursors are handed out; see `lives`."""
 
     def head(self) -> int:
         """The last sequence number, 0 when nothing was ever written."""
@@ -278,8 +284,18 @@ class Store(Protocol):
     def rebuild(self) -> tuple[str, ...]:
         """Derive feed, aggregates and counts anew; returns the records that had to be quarantined."""
 
+    def reach(self, epoch: bytes) -> int | None:
+        """Up to which sequence number the history of `epoch` is the one that is here; None where it is not known."""
+
+    def begin_life(self) -> bytes:
+        """Begin a life, whose id is returned: to be called, once in a process, before cursors are handed out.
+
+        Without it they are handed out in the last life, and are honoured only up to its end, which costs comparisons.
+        Raises as `commit` does.
+        """
+
     def renew_epoch(self) -> bytes:
-        """Begin a new epoch: history may have been lost, so cursors of the old one mean nothing."""
+        """Begin a life and forget all others: history may have been lost, so cursors of them mean nothing."""
 
     def quarantine(self, record: str) -> None:
         """Forget a corrupt record until a change of it, with its whole state from a partner, heals it."""

@@ -31,7 +31,7 @@ unreadable = st.sampled_from([standing for standing in m.Standing if standing >=
 checked = st.builds(m.CheckedEntry, records, sixteen, sixteen, readable) | st.builds(
     m.CheckedEntry, records, st.just(b""), st.just(b""), unreadable
 )
-resumes = st.none() | st.builds(m.Resume, sixteen, numbers)
+resumes = st.none() | st.builds(m.Resume, sixteen, numbers, numbers)
 versions = st.lists(st.integers(1, 9), min_size=1, max_size=16).map(tuple)
 agents = st.text(st.characters(exclude_categories=["Cs"]), max_size=64)
 actors = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=64)
@@ -47,12 +47,13 @@ STRATEGIES = {
     m.Updates: (
         numbers,
         st.none() | numbers,
+        numbers,
         flags,
         _rows(m.UpdatesEntry, records, updates, st.just(b"") | state_vectors),
     ),
     m.Have: (numbers, numbers),
     m.Push: (numbers, _rows(m.PushEntry, records, updates, least=1)),
-    m.Ack: (numbers, st.none() | numbers, st.lists(verdicts, min_size=1, max_size=6).map(tuple)),
+    m.Ack: (numbers, st.none() | numbers, numbers, st.lists(verdicts, min_size=1, max_size=6).map(tuple)),
     m.Ranges: (st.integers(0, RECONCILE_OPEN_RANGES_MAX), columns, columns, columns),
     m.ReceiptRequest: (numbers,),
     m.Receipt: (numbers, numbers, numbers, st.binary(min_size=32, max_size=32)),

@@ -24,10 +24,14 @@ class ScriptedLog:
         self.compacted = 0
         self.replica = RELAY
         self.epoch = EPOCH
+        self.reaches: dict[bytes, int] = {}  # of past epochs
 
     def commit(self, record: str, update: bytes) -> int:
         self.updates.append((record, update))
         return len(self.updates)
+
+    def reach(self, epoch: bytes) -> int | None:
+        return self.reaches.get(epoch, self.head() if epoch == self.epoch else None)
 
     def head(self) -> int:
         return len(self.updates)

@@ -20,17 +20,19 @@ from crdt_sync.protocol.messages import (
     WantEntry,
     Welcome,
 )
+from crdt_sync.protocol.source import Diff
 from crdt_sync.protocol.states import State
 from tests.protocol.scripted import EPOCH, ScriptedLog, acceptor, drain, hello, say
 
 A, B = "customers/a", "customers/b"
+PAST = b"past-past-past-p"
 STORED = Verdict(VerdictCode.ACCEPTED, 1)
 
 
 def live(log: ScriptedLog, **hello_fields):
     """An acceptor whose partner is up to date."""
     session = acceptor(log)
-    say(session, hello(Resume(EPOCH, log.head()), **hello_fields))
+    say(session, hello(Resume(EPOCH, log.head(), log.head()), **hello_fields))
     assert session.state is State.LIVE
     return session
 
@@ -40,7 +42,7 @@ def push(number: int, record: str = A, size: int = 1) -> Push:
 
 
 def test_nothing_changed_costs_one_answer() -> None:
-    sent, effects = say(acceptor(ScriptedLog([(A, b"1")])), hello(Resume(EPOCH, 1), count=1))
+    sent, effects = say(acceptor(ScriptedLog([(A, b"1")])), hello(Resume(EPOCH, 1, 1), count=1))
     assert [type(message) for message in sent] == [Welcome, Changes]
     assert sent[1] == Changes(1, 1, ())
     assert [type(effect) for effect in effects] == [Greeted]
@@ -48,7 +50,7 @@ def test_nothing_changed_costs_one_answer() -> None:
 
 def test_what_changed_is_listed_then_sent_on_demand_and_only_then_does_the_cursor_move() -> None:
     session = acceptor(ScriptedLog([(A, b"1"), (B, b"2"), (A, b"3")]))
-    sent, _ = say(session, hello(Resume(EPOCH, 1), count=2))
+    sent, _ = say(session, hello(Resume(EPOCH, 1, 1), count=2))
     page = sent[1]
     assert isinstance(page, Changes)
     assert [(entry.record, entry.seq) for entry in page.entries] == [(B, 2), (A, 3)]
@@ -85,18 +87,43 @@ def test_at_most_so_many_pages_are_ahead_of_their_answers() -> None:
     [
         (None, 0, False),  # an empty device has nothing to compare
         (None, 1, True),
-        (Resume(bytes(15) + b"x", 1), 1, True),  # the history it read is gone
-        (Resume(EPOCH, 2), 1, True),  # it has seen more than there is: history was lost without a new epoch
-        (Resume(EPOCH, 1), 1, False),
-        (Resume(EPOCH, 0), 1, False),
+        (Resume(bytes(15) + b"x", 1, 1), 1, True),  # the history it read is gone
+        (Resume(EPOCH, 2, 2), 1, True),  # it has seen more than there is: history was lost without a new epoch
+        (Resume(EPOCH, 0, 2), 1, True),  # ... or it stored that much there
+        (Resume(EPOCH, 1, 1), 1, False),
+        (Resume(EPOCH, 0, 0), 1, False),
+        (Resume(PAST, 0, 1), 1, False),  # of the life before, all is here
+        (Resume(PAST, 2, 2), 1, True),  # what it read then was lost
+        (Resume(PAST, 1, 2), 1, True),
     ],
 )
 def test_a_partner_that_cannot_resume_is_compared_with(resume, count, compares) -> None:
-    session = acceptor(ScriptedLog([(A, b"1")]))
+    log = ScriptedLog([(A, b"1"), (A, b"2")] if resume and resume.epoch == PAST else [(A, b"1")])
+    log.reaches[PAST] = 1
+    session = acceptor(log)
     sent, effects = say(session, hello(resume, count=count))
     assert sent[0].mode == int(compares)
     assert any(isinstance(effect, Compare) for effect in effects) == compares
     assert (session.state is State.COMPARING) == compares
+
+
+def test_whatever_is_told_of_the_log_names_a_head_that_it_is_not_behind() -> None:
+    log = ScriptedLog([(A, b"1"), (B, b"2")])
+    session = acceptor(log)
+    say(session, hello())
+    log.commit(A, b"3")  # so the answer to a want of the first page holds what came behind its cursor
+    sent, _ = say(session, Want(1, (WantEntry(A, b"\x00"), WantEntry(B, b"\x00"))))
+    (answer,) = (message for message in sent if isinstance(message, Updates))
+    assert (answer.cursor, answer.head) == (2, 3)
+
+
+def test_a_diff_that_was_read_before_the_head_tells_of_it_names_a_head_all_the_same() -> None:
+    log = ScriptedLog([(A, b"1")])
+    session = acceptor(log)
+    say(session, hello())
+    log.diff = lambda record, _: Diff(b"newer", b"\x01\x01\x02", 7)
+    sent, _ = say(session, Want(1, (WantEntry(A, b"\x00"),)))
+    assert [message.head for message in sent if isinstance(message, Updates)] == [7]
 
 
 def test_committed_updates_follow_as_they_come_and_share_a_frame() -> None:
@@ -118,7 +145,7 @@ def test_a_session_does_not_hear_what_it_pushed_but_its_twin_with_the_same_repli
     seq = log.commit(A, b"u")
     pusher.accepted(1, [STORED], [seq], now=0)
     pusher.acknowledge(now=0)
-    assert say(pusher) == ([Ack(1, 1, (STORED,))], [])
+    assert say(pusher) == ([Ack(1, 1, 1, (STORED,))], [])
     sent, _ = say(twin)
     assert [entry.update for message in sent for entry in message.entries] == [b"u"]
 
@@ -131,7 +158,7 @@ def test_an_acknowledgement_never_carries_a_cursor_over_updates_that_were_not_se
     session.accepted(1, [STORED], [log.commit(A, b"u")], now=0)
     session.acknowledge(now=0)
     sent, _ = drain(session)
-    assert sent == [Ack(1, 0, (STORED,))]
+    assert sent == [Ack(1, 0, 2, (STORED,))]
     sent, _ = say(session)
     assert [(message.cursor, len(message.entries)) for message in sent] == [(2, 1)]
 
@@ -142,7 +169,7 @@ def test_pushes_answered_together_share_an_acknowledgement() -> None:
     for number in (1, 2, 3):
         session.accepted(number, [STORED], [number], now=0)
     session.acknowledge(now=0)
-    assert drain(session)[0] == [Ack(3, None, (STORED,) * 3)]
+    assert drain(session)[0] == [Ack(3, None, 0, (STORED,) * 3)]
 
 
 def test_acknowledgements_are_split_before_they_outgrow_a_frame() -> None:

@@ -98,9 +98,9 @@ def test_the_grammar_and_the_codec_refuse_the_same_variants_of(vector, grammar) 
     [
         (3, (1, 2), ["c/a", 1, b"\0"], 0, limits.PAGE_RECORDS_MAX),
         (4, (1,), ["c/a", b"\0"], 0, limits.WANT_RECORDS_MAX),
-        (5, (1, None, True), ["c/a", b"\0", b""], 0, limits.UPDATES_RECORDS_MAX),
+        (5, (1, None, 1, True), ["c/a", b"\0", b""], 0, limits.UPDATES_RECORDS_MAX),
         (7, (1,), ["c/a", b"\0"], 1, limits.PUSH_RECORDS_MAX),
-        (8, (1, None), [0, 1], 1, limits.PUSH_RECORDS_MAX),
+        (8, (1, None, 1), [0, 1], 1, limits.PUSH_RECORDS_MAX),
         (12, (), ["c/a", "a"], 0, limits.PRESENCE_ENTRIES_MAX),
         (17, (1, False), "c/a", 1, limits.CHECK_RECORDS_MAX),
         (18, (1,), ["c/a", b"", b"", 5], 1, limits.CHECK_RECORDS_MAX),
@@ -117,10 +117,10 @@ def test_the_grammar_and_the_codec_count_entries_alike(grammar, code, rest, entr
     ("items", "most"),
     [
         (lambda size: [4, 0, [["c/a", bytes(size)]]], limits.STATE_VECTOR_BYTES_MAX),
-        (lambda size: [8, 1, None, [[1, bytes(size), ""]]], limits.STATE_VECTOR_BYTES_MAX),
+        (lambda size: [8, 1, None, 1, [[1, bytes(size), ""]]], limits.STATE_VECTOR_BYTES_MAX),
         (lambda size: [7, 1, [["c/a", bytes(size)]]], limits.UPDATE_BYTES_MAX),
         (lambda size: [9, 1, bytes(size), b"", b""], limits.RECONCILE_COLUMN_BYTES_MAX),
-        (lambda size: [5, 0, None, True, [["c/a", bytes(size), b""]]], limits.UPDATE_BYTES_MAX),
+        (lambda size: [5, 0, None, 1, True, [["c/a", bytes(size), b""]]], limits.UPDATE_BYTES_MAX),
     ],
 )
 def test_the_grammar_and_the_codec_measure_large_fields_alike(grammar, items, most) -> None:

@@ -98,7 +98,7 @@ def test_the_test_vectors_cover_every_message() -> None:
 
 def test_an_accepted_update_costs_a_short_verdict() -> None:
     acks = [v for v in VECTORS["accepted"] if v["name"] == "ack, accepted"]
-    assert [len(bytes.fromhex(ack["frame"])) for ack in acks] == [15]
+    assert [len(bytes.fromhex(ack["frame"])) for ack in acks] == [18]
 
 
 def test_lengths_and_integers_may_be_longer_than_needed() -> None:
@@ -173,7 +173,7 @@ def test_a_frame_too_short_for_a_checksum_and_an_item_is_refused(size) -> None:
 def test_the_largest_frame_is_written_and_read_and_a_larger_one_is_neither() -> None:
     def updates(last: int) -> Updates:
         large = UpdatesEntry("customers/a", bytes(limits.UPDATE_BYTES_MAX), b"")
-        return Updates(0, None, True, (large, large._replace(update=bytes(last))))
+        return Updates(0, None, 1, True, (large, large._replace(update=bytes(last))))
 
     room = limits.FRAME_BYTES_MAX - len(encode(updates(1 << 20))) + (1 << 20)
     largest = encode(updates(room))
@@ -270,22 +270,22 @@ def test_texts_that_are_not_utf_8_are_refused(text) -> None:
         ([7, 1, []], "push.entries has 0 entries"),
         ([7, 1, [["customers/a", b"u"], ["customers/a", "u"]]], "push.entries.update is str"),
         ([7, 1, [["customers", b"u"]]], "push.entries.record is not a record id"),
-        ([8, 1, None, [[0]]], "ack.verdicts: a verdict is neither"),
-        ([8, 1, None, [[False, 1]]], "ack.verdicts: a verdict is neither"),
-        ([8, 1, None, [[0, b"", ""]]], "ack.verdicts: a verdict is neither"),
-        ([8, 1, None, [[1, 5]]], "ack.verdicts: a verdict is neither"),
-        ([8, 1, None, [[9, b"", ""]]], "ack.verdicts: a verdict is neither"),
-        ([8, 1, None, [[0, 1.0]]], "ack.verdicts.seq is float"),
-        ([8, 1, None, [[1, b"", ""]]], "ack.verdicts.state_vector has 0 bytes"),
-        ([8, 1, None, 5], "ack.verdicts is int"),
+        ([8, 1, None, 1, [[0]]], "ack.verdicts: a verdict is neither"),
+        ([8, 1, None, 1, [[False, 1]]], "ack.verdicts: a verdict is neither"),
+        ([8, 1, None, 1, [[0, b"", ""]]], "ack.verdicts: a verdict is neither"),
+        ([8, 1, None, 1, [[1, 5]]], "ack.verdicts: a verdict is neither"),
+        ([8, 1, None, 1, [[9, b"", ""]]], "ack.verdicts: a verdict is neither"),
+        ([8, 1, None, 1, [[0, 1.0]]], "ack.verdicts.seq is float"),
+        ([8, 1, None, 1, [[1, b"", ""]]], "ack.verdicts.state_vector has 0 bytes"),
+        ([8, 1, None, 1, 5], "ack.verdicts is int"),
         ([1, 1, bytes(16), "t", 1, None, True, 0, ""], "hello.versions is int"),
         ([1, [1], bytes(16), "t", 1, 5, True, 0, ""], "hello.resume is neither"),
         ([1, [1], bytes(16), "t", 1, [bytes(16)], True, 0, ""], "hello.resume is neither"),
-        ([1, [1], bytes(16), "t", 1, [bytes(15), 0], True, 0, ""], "hello.resume.epoch has 15 bytes"),
+        ([1, [1], bytes(16), "t", 1, [bytes(15), 0, 0], True, 0, ""], "hello.resume.epoch has 15 bytes"),
         ([1, [1], bytes(16), "t", 1, None, 1, 0, ""], "hello.follow is int"),
         ([10, cbor2.undefined], "receipt_request.number is"),
         ([10, cbor2.CBORSimpleValue(5)], "receipt_request.number is"),
-        ([5, 0, cbor2.undefined, True, []], "updates.cursor is"),
+        ([5, 0, cbor2.undefined, 1, True, []], "updates.cursor is"),
     ],
 )
 def test_a_refusal_names_the_message_and_the_field(items, problem) -> None:

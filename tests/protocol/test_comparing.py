@@ -69,8 +69,8 @@ def test_what_differs_is_wanted_by_our_state_vectors_and_what_the_partner_lacks_
     assert partner.answer(sent[0]) == []
     assert partner.run.done
     assert session.state is State.CATCHING_UP
-    _, effects = say(session, Updates(PAGE_COMPARED, None, True, (UpdatesEntry(B, b"u", VECTOR),)))
-    assert effects == [Integrate(1, (UpdatesEntry(B, b"u", VECTOR),), None, owe=True)]
+    _, effects = say(session, Updates(PAGE_COMPARED, None, 9, True, (UpdatesEntry(B, b"u", VECTOR),)))
+    assert effects == [Integrate(1, (UpdatesEntry(B, b"u", VECTOR),), None, 9, owe=True)]
 
 
 def test_nothing_differs_costs_one_round_trip_and_little() -> None:
@@ -93,7 +93,7 @@ def test_the_partners_ranges_wait_until_all_that_was_found_is_asked_for() -> Non
             sent, _ = say(session, frames.pop(0))
         else:
             want = open_wants.pop(0)
-            sent, _ = say(session, Updates(PAGE_COMPARED, None, True, ()))
+            sent, _ = say(session, Updates(PAGE_COMPARED, None, 9, True, ()))
             wanted |= {entry.record for entry in want.entries}
         open_wants += of_kind(sent, Want)
         assert sum(len(want.entries) for want in open_wants) <= most
@@ -110,7 +110,7 @@ def test_nothing_is_pushed_before_what_differs_is_on_disk() -> None:
     sent, _ = say(session, *turn)
     assert of_kind(sent, Push) == []
     session.owed(0)
-    sent, effects = say(session, Updates(PAGE_COMPARED, None, True, (UpdatesEntry(A, b"theirs", VECTOR),)))
+    sent, effects = say(session, Updates(PAGE_COMPARED, None, 9, True, (UpdatesEntry(A, b"theirs", VECTOR),)))
     assert sent == []
     (integrate,) = effects
     session.integrated(integrate.number, [], 0)
@@ -137,7 +137,7 @@ def hostile_frames() -> Iterator[tuple[str, list[Message]]]:
     (answer,) = Side({A: OURS}, initiator=False).answer(Side({A: OURS}, initiator=True).start())
     yield "columns that mean nothing", [Ranges(1, b"\x09", b"", b"")]
     yield "a turn behind the end", [answer, answer]
-    yield "an answer to nothing", [Updates(PAGE_COMPARED, None, True, ())]
+    yield "an answer to nothing", [Updates(PAGE_COMPARED, None, 9, True, ())]
     yield "the feed before the end", [Changes(2, 0, ())]
 
 
@@ -153,7 +153,7 @@ def test_ranges_before_ours_and_an_answer_with_a_cursor_end_the_session() -> Non
     say(session, welcome(MODE_RECONCILE), Ranges(1, b"", b"", b""))
     assert session.closed
     session, _, turn = comparing({A: OURS}, {A: THEIRS})
-    say(session, *turn, Updates(PAGE_COMPARED, 7, True, ()))
+    say(session, *turn, Updates(PAGE_COMPARED, 7, 9, True, ()))
     assert session.closed
 
 

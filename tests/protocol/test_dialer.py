@@ -48,7 +48,7 @@ def integrates(effects) -> list[Integrate]:
 def test_the_welcome_measures_the_partners_clock_at_half_the_round_trip() -> None:
     session = dialer(ScriptedOutbox())
     _, effects = say(session, welcome(now=9_000_000, head=7), now=200_000)
-    assert effects == [Welcomed(RELAY, EPOCH, 9_000_000 - 1_100_000, comparing=False, head=7)]
+    assert effects == [Welcomed(RELAY, EPOCH, 9_000_000 - 1_100_000, comparing=False, resumed=False, head=7)]
 
 
 def test_what_changed_is_wanted_by_our_state_vectors() -> None:
@@ -60,7 +60,7 @@ def test_what_changed_is_wanted_by_our_state_vectors() -> None:
 def test_it_is_caught_up_only_when_everything_is_stored() -> None:
     session = dialer(ScriptedOutbox())
     say(session, welcome(), Changes(1, 5, (ChangesEntry(B, 5, VECTOR),)))
-    _, effects = say(session, Updates(1, 5, True, (UpdatesEntry(B, b"u", VECTOR),)), Changes(2, 5, ()))
+    _, effects = say(session, Updates(1, 5, 5, True, (UpdatesEntry(B, b"u", VECTOR),)), Changes(2, 5, ()))
     assert [effect.cursor for effect in integrates(effects)] == [5, 5]
     session.integrated(1, [], now=0)
     assert session.state is State.CATCHING_UP
@@ -73,16 +73,16 @@ def test_it_is_caught_up_only_when_everything_is_stored() -> None:
 
 def test_a_gap_is_repaired_by_state_vector_and_no_cursor_is_stored_meanwhile() -> None:
     session = live(ScriptedOutbox())
-    _, effects = say(session, Updates(0, 7, True, (UpdatesEntry(A, b"gapped", b""),)))
+    _, effects = say(session, Updates(0, 7, 7, True, (UpdatesEntry(A, b"gapped", b""),)))
     session.integrated(2, [(A, VECTOR)], now=0)
     sent, _ = drain(session)
     assert Want(0, (WantEntry(A, VECTOR),)) in sent
-    _, effects = say(session, Updates(0, 8, True, (UpdatesEntry(B, b"live", b""),)))
+    _, effects = say(session, Updates(0, 8, 8, True, (UpdatesEntry(B, b"live", b""),)))
     assert [effect.cursor for effect in integrates(effects)] == [None]
     session.integrated(3, [], now=0)
     assert integrates(drain(session)[1]) == []
     assert not session.settled
-    say(session, Updates(0, None, True, (UpdatesEntry(A, b"repair", VECTOR),)))
+    say(session, Updates(0, None, 9, True, (UpdatesEntry(A, b"repair", VECTOR),)))
     session.integrated(4, [], now=0)
     (after,) = integrates(drain(session)[1])
     assert (after.entries, after.cursor) == ((), 8)
@@ -90,12 +90,12 @@ def test_a_gap_is_repaired_by_state_vector_and_no_cursor_is_stored_meanwhile() -
 
 def test_a_gap_that_cannot_be_closed_ends_the_session() -> None:
     session = live(ScriptedOutbox())
-    say(session, Updates(0, 1, True, (UpdatesEntry(A, b"gapped", b""),)))
+    say(session, Updates(0, 1, 1, True, (UpdatesEntry(A, b"gapped", b""),)))
     number = 2
     while not session.closed:
         session.integrated(number, [(A, VECTOR)], now=0)
         if not session.closed:
-            say(session, Updates(0, None, True, (UpdatesEntry(A, b"still gapped", VECTOR),)))
+            say(session, Updates(0, None, 9, True, (UpdatesEntry(A, b"still gapped", VECTOR),)))
         number += 1
         assert number < 10
     _, effects = drain(session)
@@ -113,7 +113,7 @@ def test_what_the_partner_lacks_is_pushed_in_one_frame_and_pushed_again_when_edi
     source.edit(A)
     session.notify([A])
     assert say(session) == ([], [])  # one push of a record at a time
-    _, effects = say(session, Ack(1, 9, (STORED, STORED)))
+    _, effects = say(session, Ack(1, 9, 9, (STORED, STORED)))
     (acknowledge,) = effects
     assert isinstance(acknowledge, Acknowledge)
     assert [(pushed.record, pushed.edit) for pushed in acknowledge.verdicts] == [(A, 1), (B, 1)]
@@ -141,7 +141,7 @@ def test_a_record_refused_for_now_is_pushed_again_later() -> None:
     source.edit(A)
     session.notify([A])
     say(session)
-    _, effects = say(session, Ack(1, None, (Verdict(VerdictCode.RETRY, reason="full"),)), now=1_000_000)
+    _, effects = say(session, Ack(1, None, 9, (Verdict(VerdictCode.RETRY, reason="full"),)), now=1_000_000)
     session.acknowledged(effects[0].number, [], now=1_000_000)
     assert say(session, now=1_000_000) == ([], [])
     timer = session.next_timer()
@@ -159,9 +159,9 @@ def test_an_acknowledgement_with_too_few_or_too_many_verdicts_ends_the_session(v
     session.notify([A])
     say(session)
     if verdicts:
-        say(session, Ack(1, None, verdicts))
+        say(session, Ack(1, None, 9, verdicts))
     else:
-        say(session, Ack(9, None, (STORED, STORED)))
+        say(session, Ack(9, None, 9, (STORED, STORED)))
     assert session.closed
 
 

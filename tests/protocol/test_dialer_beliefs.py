@@ -29,7 +29,7 @@ def test_refused_stamps_end_the_session_so_that_the_clocks_are_compared_again_bu
     session.notify([A])
     (push,) = pushes(session)
     ahead = Verdict(VerdictCode.CLOCK_AHEAD, reason="an entry is stamped ahead")
-    say(session, Ack(push.number, None, (ahead,)), now=50 * SECOND)
+    say(session, Ack(push.number, None, 9, (ahead,)), now=50 * SECOND)
     session.timer(59 * SECOND)
     assert not session.closed
     assert session.next_timer() == 60 * SECOND

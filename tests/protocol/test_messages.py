@@ -45,14 +45,14 @@ TOP = limits.INTEGER_EXACT_MAX
 ACCEPTED = VerdictCode.ACCEPTED
 GAP = VerdictCode.GAP
 
-HELLO = Hello((1,), ID, "token", 1, Resume(ID, 4), True, 3, "crdt-sync 0.1")
+HELLO = Hello((1,), ID, "token", 1, Resume(ID, 4, 5), True, 3, "crdt-sync 0.1")
 WELCOME = Welcome(1, ID, 1, ID, 9, 0, limits.FRAME_BYTES_MAX)
 CHANGES = Changes(1, 9, (ChangesEntry(RECORD, 9, b"\0"),))
 WANT = Want(1, (WantEntry(RECORD, b"\0"),))
-UPDATES = Updates(0, None, True, (UpdatesEntry(RECORD, b"u", b""),))
+UPDATES = Updates(0, None, 4, True, (UpdatesEntry(RECORD, b"u", b""),))
 HAVE = Have(9, 100)
 PUSH = Push(1, (PushEntry(RECORD, b"u"),))
-ACK = Ack(1, None, (Verdict(ACCEPTED, 5),))
+ACK = Ack(1, None, 4, (Verdict(ACCEPTED, 5),))
 RANGES = Ranges(1, b"\1\1\0", b"", b"")
 RECEIPT_REQUEST = ReceiptRequest(1)
 RECEIPT = Receipt(1, 9, 3, ID + ID)
@@ -103,7 +103,12 @@ FIELDS = [
     (HELLO, "replica", *SIXTEEN),
     (HELLO, "token", ["", "~" * limits.TOKEN_LENGTH_MAX], ["x" * 4097, "ü", "\n", "a\n", b"x", None]),
     (HELLO, "now", *NUMBERS),
-    (HELLO, "resume", [None, Resume(ID, 0), Resume(ID, TOP)], [Resume(ID[:15], 0), Resume(ID, TOP + 1)]),
+    (
+        HELLO,
+        "resume",
+        [None, Resume(ID, 0, 0), Resume(ID, TOP, TOP)],
+        [Resume(ID[:15], 0, 0), Resume(ID, TOP + 1, 0), Resume(ID, 0, TOP + 1)],
+    ),
     (HELLO, "follow", *FLAGS),
     (HELLO, "count", *NUMBERS),
     (HELLO, "agent", ["", "ü" * limits.AGENT_LENGTH_MAX], ["x" * 65, "\udfff", b"x", None]),
@@ -119,12 +124,14 @@ FIELDS = [
     (WANT, "page", *NUMBERS),
     (UPDATES, "page", *NUMBERS),
     (UPDATES, "cursor", *OPTIONAL),
+    (UPDATES, "head", *NUMBERS),
     (UPDATES, "last", *FLAGS),
     (HAVE, "cursor", *NUMBERS),
     (HAVE, "received", *NUMBERS),
     (PUSH, "number", *NUMBERS),
     (ACK, "number", *NUMBERS),
     (ACK, "cursor", *OPTIONAL),
+    (ACK, "head", *NUMBERS),
     (RANGES, "open", [0, 17_408], [-1, 17_409, True, 1.0, None]),
     (RANGES, "shape", *COLUMNS),
     (RANGES, "names", *COLUMNS),
@@ -232,7 +239,7 @@ def test_the_last_entry_is_checked_like_the_first(sample, field, least, most, co
     ],
 )
 def test_a_verdict_says_what_its_code_allows(verdict) -> None:
-    assert Ack(1, None, (verdict,)).verdicts == (verdict,)
+    assert Ack(1, None, 4, (verdict,)).verdicts == (verdict,)
 
 
 @pytest.mark.parametrize(
@@ -255,7 +262,7 @@ def test_a_verdict_says_what_its_code_allows(verdict) -> None:
 )
 def test_a_verdict_that_contradicts_its_code_is_refused(verdict, problem) -> None:
     with pytest.raises(ValueError, match=rf"\Aack\.verdicts.*{problem}"):
-        Ack(1, None, (verdict,))
+        Ack(1, None, 4, (verdict,))
 
 
 def test_messages_cannot_be_changed() -> None:

@@ -20,16 +20,16 @@ RECORD = "63632f61"  # "c/a"
 PLACES = {
     "type": "81{}",
     "ping.number": "820d{}",
-    "updates.cursor": "850500{}f580",
-    "updates.entries": "850500f6f5{}",
-    "updates.entry": "850500f6f581{}",
-    "updates.update": "850500f6f58183" + RECORD + "{}40",
-    "updates.state_vector": "850500f6f58183" + RECORD + "4175{}",
+    "updates.cursor": "860500{}05f580",
+    "updates.entries": "860500f605f5{}",
+    "updates.entry": "860500f605f581{}",
+    "updates.update": "860500f605f58183" + RECORD + "{}40",
+    "updates.state_vector": "860500f605f58183" + RECORD + "4175{}",
     "hello.versions": "8901{}50" + "00" * 16 + "6000f6f50060",
     "hello.follow": "8901810150" + "00" * 16 + "6000f6{}0060",
     "bye.message": "840f6161{}f6",
     "bye.retry_after_ms": "840f616160{}",
-    "ack.verdict": "840801f681{}",
+    "ack.verdict": "850801f60581{}",
     "presence.record": "820c8182{}6161",
 }
 

@@ -17,7 +17,7 @@ from typing import Any
 from crdt_sync import Address, Replica, keep_syncing
 from crdt_sync.protocol.reconcile import Ranges, Reconciler
 from crdt_sync.runtime.worker.process import WorkerProcess
-from crdt_sync.storage import Batch, Committed, LmdbStore
+from crdt_sync.storage import Batch, Committed, LmdbStore, lives
 from relay import running
 from relay.server import Relay
 from relay.settings import Settings
@@ -58,9 +58,15 @@ def die(moment: str, number: int) -> None:
     LmdbStore.commit = commit_and_die  # type: ignore[method-assign]
 
 
-def relay(data: str, moment: str = "", number: int = 0) -> None:
-    """Serve until killed, without a spare worker: it would be killed before it is ever used."""
+def relay(data: str, port: int = 0, one_life: bool = False, moment: str = "", number: int = 0) -> None:
+    """Serve until killed, without a spare worker: it would be killed before it is ever used.
+
+    `one_life` plants a bug: no life is begun and none ends.
+    """
     die(moment, number)
+    if one_life:
+        LmdbStore.begin_life = lambda self: self.epoch  # type: ignore[method-assign]
+        lives.ended = lambda known, head: known
     start, started = WorkerProcess.start, itertools.count()
 
     async def start_one() -> WorkerProcess:
@@ -73,7 +79,7 @@ def relay(data: str, moment: str = "", number: int = 0) -> None:
     def ready(started: Relay) -> None:
         say(pid=os.getpid(), url=started.url)
 
-    running.run(Settings(data=Path(data), port=0, metrics=False, log_level="error"), ready)
+    running.run(Settings(data=Path(data), port=port, metrics=False, log_level="error"), ready)
 
 
 def device(store: str, url: str, record: str, prefix: str) -> None:

@@ -13,7 +13,7 @@ from crdt_sync.storage.memory import MemoryStore
 from tests.replica.wire import URL, Line, MemoryRelay, exchange
 
 US, THEM = "customers/us", "customers/them"
-RELAY, EPOCH = b"r" * 16, b"e" * 16
+RELAY, EPOCH, LATER, NONE = b"r" * 16, b"e" * 16, b"l" * 16, bytes(16)
 ACCEPTED = Verdict(VerdictCode.ACCEPTED, 7)
 HOUR_US = 3_600_000_000
 
@@ -22,7 +22,7 @@ HOUR_US = 3_600_000_000
 def partner(replica):
     """A partner that has welcomed us, with one record that it holds and one it lacks."""
     partner = Partner(replica, URL)
-    partner.welcomed(Welcomed(RELAY, EPOCH, 0, False))
+    partner.welcomed(Welcomed(RELAY, EPOCH, 0, False, False))
     for record in (US, THEM):
         write(replica, record, name=record)
     partner.acknowledge(answer(partner, THEM, ACCEPTED, cursor=5))
@@ -40,7 +40,7 @@ def pushed(partner, record, verdict):
 
 
 def answer(partner, record, verdict, cursor=None):
-    return Acknowledge(1, (pushed(partner, record, verdict),), cursor)
+    return Acknowledge(1, (pushed(partner, record, verdict),), cursor, cursor or 1)
 
 
 def refusal(code):
@@ -141,8 +141,8 @@ def test_refused_records_do_not_hide_those_behind_them(replica, partner):
 
 def test_a_verdict_on_what_is_not_owed_is_ignored(replica, partner):
     pushed_before = pushed(partner, US, ACCEPTED)
-    partner.acknowledge(Acknowledge(1, (pushed_before,), None))
-    assert partner.acknowledge(Acknowledge(2, (pushed_before,), None)) == []
+    partner.acknowledge(Acknowledge(1, (pushed_before,), None, 1))
+    assert partner.acknowledge(Acknowledge(2, (pushed_before,), None, 1)) == []
     assert replica.record_status(US).state == "stored"
 
 
@@ -183,8 +183,62 @@ def test_what_comes_from_one_partner_is_owed_to_the_others(make_replica, time):
 def test_the_cursor_is_stored_and_found_again(replica, partner):
     assert partner.cursor == 5
     again = Partner(replica, URL)
-    assert (again.resume, again.id) == (Resume(EPOCH, 5), RELAY)
+    assert (again.resume, again.id) == (Resume(EPOCH, 5, 5), RELAY)
     assert Partner(replica, "ws://elsewhere").resume is None
+
+
+def test_the_head_is_stored_with_whatever_rests_on_it(replica, partner):
+    partner.integrate(Integrate(1, (), None, 8, False))
+    assert Partner(replica, URL).resume == Resume(EPOCH, 5, 5)  # nothing was stored
+    partner.acknowledge(Acknowledge(1, (pushed(partner, US, ACCEPTED),), None, 9))
+    assert Partner(replica, URL).resume == Resume(EPOCH, 5, 9)
+    write(replica, US, city="Bonn")
+    gap = Verdict(VerdictCode.GAP, state_vector=b"\x00")
+    partner.acknowledge(Acknowledge(2, (pushed(partner, US, gap),), None, 11))
+    assert Partner(replica, URL).resume == Resume(EPOCH, 5, 11)
+
+
+def test_a_standing_that_is_honoured_becomes_one_of_the_new_life(replica, partner):
+    again = Partner(replica, URL)
+    again.welcomed(Welcomed(RELAY, LATER, 0, False, True))
+    again.acknowledge(Acknowledge(1, (pushed(again, US, ACCEPTED),), None, 9))
+    assert Partner(replica, URL).resume == Resume(LATER, 5, 9)
+
+
+def test_a_standing_that_is_not_honoured_is_forgotten_before_anything_is_stored(replica, partner):
+    """Otherwise the lost history, put back later, would honour it, and lack what was stored beside it meanwhile."""
+    again = Partner(replica, URL)
+    again.welcomed(Welcomed(RELAY, LATER, 0, True, False))
+    assert Partner(replica, URL).resume == Resume(NONE, 0, 0)
+    again.acknowledge(Acknowledge(1, (pushed(again, US, ACCEPTED),), None, 3))
+    assert Partner(replica, URL).resume == Resume(NONE, 0, 0)
+    again.integrate(Integrate(1, (), 2, 2, False))
+    assert Partner(replica, URL).resume == Resume(LATER, 2, 3)
+
+
+def test_a_standing_that_changed_between_hello_and_welcome_was_not_honoured(replica, partner):
+    again = Partner(replica, URL)  # its hello is on the way
+    partner.acknowledge(Acknowledge(1, (pushed(partner, US, ACCEPTED),), None, 9))
+    again.welcomed(Welcomed(RELAY, LATER, 0, False, True))
+    assert Partner(replica, URL).resume == Resume(NONE, 0, 0)
+    again.integrate(Integrate(1, (), 7, 7, False))
+    assert Partner(replica, URL).resume == Resume(NONE, 0, 0)
+
+
+def test_two_sessions_in_one_life_keep_the_higher_head(replica, partner):
+    again = Partner(replica, URL)
+    again.welcomed(Welcomed(RELAY, EPOCH, 0, False, True))
+    again.acknowledge(Acknowledge(1, (pushed(again, US, ACCEPTED),), None, 9))
+    partner.integrate(Integrate(1, (), 6, 6, False))
+    assert Partner(replica, URL).resume == Resume(EPOCH, 6, 9)
+
+
+def test_what_a_session_of_an_older_life_stores_leaves_no_standing(replica, partner):
+    again = Partner(replica, URL)
+    again.welcomed(Welcomed(RELAY, LATER, 0, True, False))
+    partner.acknowledge(Acknowledge(1, (pushed(partner, US, ACCEPTED),), None, 9))
+    again.integrate(Integrate(1, (), 7, 7, False))
+    assert Partner(replica, URL).resume == Resume(NONE, 0, 0)
 
 
 def test_no_cursor_is_stored_past_a_gap(replica, partner):
@@ -194,15 +248,15 @@ def test_no_cursor_is_stored_past_a_gap(replica, partner):
     edit["name"] = "Bob"
     before = remote.state_vector()
     edit["city"] = "Bonn"
-    late = Integrate(1, (UpdatesEntry(THEM + "2", remote.diff(before), b""),), 9, False)
+    late = Integrate(1, (UpdatesEntry(THEM + "2", remote.diff(before), b""),), 9, 9, False)
     ((record, vector),) = partner.integrate(late)
     assert (record, vector) == (THEM + "2", b"\x00")
     assert Partner(replica, URL).cursor == 5
-    partner.integrate(Integrate(2, (), 10, False))
-    partner.acknowledge(Acknowledge(1, (), 11))
+    partner.integrate(Integrate(2, (), 10, 10, False))
+    partner.acknowledge(Acknowledge(1, (), 11, 11))
     assert Partner(replica, URL).cursor == 5
-    partner.integrate(Integrate(3, (UpdatesEntry(THEM + "2", remote.diff(), b""),), None, False))
-    partner.integrate(Integrate(4, (), 12, False))
+    partner.integrate(Integrate(3, (UpdatesEntry(THEM + "2", remote.diff(), b""),), None, 11, False))
+    partner.integrate(Integrate(4, (), 12, 12, False))
     assert Partner(replica, URL).cursor == 12
     assert replica.get(THEM + "2")["city"] == "Bonn"
 
@@ -266,6 +320,70 @@ def test_a_relay_put_back_from_a_backup_gets_what_it_lost(make_replica, relay):
     assert anna.receipt().root == bob.receipt().root
 
 
+def test_a_relay_that_is_started_again_costs_no_comparison(make_replica, relay):
+    anna = make_replica("anna")
+    write(anna, US, name="Us")
+    exchange(anna, relay)
+    for _ in range(3):
+        relay.restart()
+        line = exchange(anna, relay)
+        assert line.settled
+        assert line.frames == 3  # hello; welcome and changes
+    assert anna.partners()[0].cursor == 1
+
+
+def test_a_lost_push_is_noticed_though_the_cursor_lies_before_the_loss(make_replica, relay):
+    """Another's update, which was not sent yet, holds the cursor back; the one that was pushed is lost."""
+    anna, bob = make_replica("anna"), make_replica("bob")
+    for replica in (anna, bob):
+        exchange(replica, relay)
+    line = Line(anna, relay)
+    line.run()
+    write(bob, THEM, name="Them")
+    exchange(bob, relay)
+    image = relay.store.clone()
+    write(anna, US, name="Us")
+    while anna.record_status(US).state != "stored":
+        assert line._carry_out() or line._upstream or line._downstream or line.dialer.wants_room
+        _push_only(line)
+    assert anna.partners()[0].cursor == 0
+    line.cut()
+    relay.put_back(image)
+    exchange(bob, relay)
+    assert exchange(anna, relay).settled
+    assert relay.store.record_head(US) is not None
+    assert exchange(bob, relay).settled
+    assert anna.receipt().root == bob.receipt().root
+
+
+def _push_only(line):
+    """One step of a line on which the relay sends acknowledgements only."""
+    if line.dialer.wants_room:
+        line.dialer.fill(1 << 20, line.relay.time.now)
+    elif line._upstream:
+        line.relay.receive(line.session, line._upstream.popleft())
+    elif line._downstream:
+        line.dialer.receive(line._downstream.popleft(), line.relay.time.now)
+
+
+def test_a_history_that_is_put_back_after_a_rollback_gets_what_was_stored_beside_it(make_replica, relay):
+    anna, bob = make_replica("anna"), make_replica("bob")
+    write(anna, US, name="Us")
+    exchange(anna, relay)
+    image = relay.store.clone()
+    write(anna, US, city="Bonn")
+    exchange(anna, relay)
+    beside = relay.store.clone()
+    relay.put_back(image)
+    write(anna, THEM, name="Them")
+    exchange(anna, relay)
+    relay.put_back(beside)
+    assert exchange(anna, relay).settled
+    assert exchange(bob, relay).settled
+    assert anna.receipt().root == bob.receipt().root
+    assert bob.count() == 2
+
+
 def test_a_receipt_of_the_partner_equals_ours(replica, relay):
     write(replica, US, name="Us")
     line = Line(replica, relay)
@@ -302,7 +420,7 @@ def test_a_partner_that_knows_more_of_our_writer_makes_us_take_another(make_repl
     writer = replica.current_writer
     twin = Document.load(replica.store.load(US).updates, writer)
     Editor(twin, bundled_schema("customers"), replica.clock, "twin", "customers")["city"] = "Berlin"
-    partner.integrate(Integrate(1, (UpdatesEntry(US, twin.diff(), b""),), 6, False))
+    partner.integrate(Integrate(1, (UpdatesEntry(US, twin.diff(), b""),), 6, 6, False))
     assert replica.current_writer is None
     write(replica, US, region="West")
     assert replica.current_writer != writer

@@ -44,8 +44,8 @@ def test_a_gone_relay_is_left_for_good_when_the_commit_that_says_so_is_found_who
     replica = Replica.over(store, lambda: 1_700_000_000_000_000, random.Random(1))
     replica.add_schema(bundled_schema("customers"))
     before = Partner(replica, "ws://relay")
-    before.welcomed(Welcomed(b"1" * 16, b"e" * 16, 0, comparing=True))
-    before.integrate(Integrate(1, (), 5, owe=False))
+    before.welcomed(Welcomed(b"1" * 16, b"e" * 16, 0, comparing=True, resumed=False))
+    before.integrate(Integrate(1, (), 5, 5, owe=False))
     after = Partner(replica, "ws://relay")
     with pytest.MonkeyPatch.context() as patch:
         if found:
@@ -53,7 +53,7 @@ def test_a_gone_relay_is_left_for_good_when_the_commit_that_says_so_is_found_who
         else:
             patch.setattr(store, "commit", _refuse)
         with pytest.raises(StoreFailed):
-            after.welcomed(Welcomed(b"2" * 16, b"f" * 16, 0, comparing=True))
+            after.welcomed(Welcomed(b"2" * 16, b"f" * 16, 0, comparing=True, resumed=False))
     with replica.edit("customers") as customer:
         customer["name"] = "Ann"
     assert bool(store.outbox(b"1" * 16, "", 9)) != found, "who is left is owed nothing, who is not is owed all"

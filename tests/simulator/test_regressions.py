@@ -14,7 +14,7 @@ FOUND = {
         pace=500000,
         latency_max=100000,
         documents_max=1,
-        faults={"relay_rolled_back": 0.005804671607744666},
+        faults={"relay_restored": 0.005804671607744666},
         scales={
             "PAGE_RECORDS_MAX": 2,
             "PUSH_RECORDS_MAX": 6,
@@ -106,7 +106,7 @@ FOUND = {
             "device_disk_fails": 0.025869879520807968,
             "relay_disk_fails": 0.04759933711559705,
             "relay_disk_found": 0.015270833073344415,
-            "relay_rolled_back": 0.005094382090028736,
+            "relay_restored": 0.005094382090028736,
             "relay_wiped": 0.0007145893050440255,
             "compaction": 0.004775445865089917,
             "worker_killed": 0.04731686165865537,

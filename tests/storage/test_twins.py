@@ -40,7 +40,14 @@ def batches(draw):
         views=draw(st.dictionaries(RECORDS, SMALL, max_size=1)),
         digests=draw(st.dictionaries(RECORDS, DIGESTS, max_size=2)),
         peers=tuple(
-            draw(st.lists(st.builds(Peer, REPLICAS, st.just(b"e" * 16), st.integers(0, 9), st.just(1)), max_size=1))
+            draw(
+                st.lists(
+                    st.builds(
+                        Peer, REPLICAS, st.just(b"e" * 16), st.integers(0, 9), st.just(1), head=st.integers(0, 9)
+                    ),
+                    max_size=1,
+                )
+            )
         ),
         forget_outbox=tuple(draw(st.lists(REPLICAS, max_size=1))) if draw(st.integers(0, 5)) == 0 else (),
         outbox=tuple(draw(st.lists(st.tuples(REPLICAS, entry), max_size=2))),
@@ -65,6 +72,7 @@ class Twins(RuleBasedStateMachine):
         self.path = Path(self.directory.name) / "store"
         self.disk = LmdbStore.open(self.path, create=True, map_bytes=1 << 24)
         self.memory = MemoryStore(self.disk.replica)
+        self.epochs = [(self.disk.epoch, self.memory.epoch)]
 
     def teardown(self):
         self.disk.close()
@@ -98,6 +106,15 @@ class Twins(RuleBasedStateMachine):
     def restart(self):
         self.disk.close()
         self.disk = LmdbStore.open(self.path, map_bytes=1 << 24)
+        self.memory = self.memory.clone()
+
+    @rule()
+    def begin_life(self):
+        self.epochs.append((self.disk.begin_life(), self.memory.begin_life()))
+
+    @rule()
+    def renew_epoch(self):
+        self.epochs.append((self.disk.renew_epoch(), self.memory.renew_epoch()))
 
     @rule(after=st.integers(0, 20), limit=st.integers(0, 9), size=st.integers(0, 9))
     def read_log_and_feed(self, after, limit, size):
@@ -119,6 +136,8 @@ class Twins(RuleBasedStateMachine):
     def the_twins_are_equal(self):
         disk, memory = self.disk, self.memory
         assert (disk.head(), disk.count(), disk.root()) == (memory.head(), memory.count(), memory.root())
+        assert [disk.reach(theirs) for theirs, _ in self.epochs] == [memory.reach(ours) for _, ours in self.epochs]
+        assert (disk.epoch, memory.epoch) == self.epochs[-1]
         assert disk.stale(100) == memory.stale(100)
         assert disk.quarantined() == memory.quarantined()
         assert disk.kept_index() == memory.kept_index()
@@ -147,6 +166,12 @@ class Twins(RuleBasedStateMachine):
 
 def test_the_twins_do_the_same():
     run_state_machine_as_test(Twins, settings=settings(max_examples=100, stateful_step_count=20, deadline=None))
+
+
+def test_the_comparison_sees_a_life_that_is_not_ended(monkeypatch):
+    monkeypatch.setattr(MemoryStore, "_take", lambda self, content: setattr(self, "_content", content))
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(Twins, settings=SEARCH_ONLY)
 
 
 def test_the_comparison_sees_a_store_that_forgets_a_stale_digest(monkeypatch):

@@ -20,10 +20,13 @@ class Cursors:
 
     def check(self, device: Disk, relay: Disk, peer: Peer) -> None:
         """A device has just stored `peer`."""
-        if peer.replica != relay.replica or peer.epoch != relay.epoch:
+        reach = relay.reach(peer.epoch)
+        if peer.replica != relay.replica or reach is None:
             return
-        if peer.cursor > relay.head():
-            raise Failure("cursor", f"cursor {peer.cursor} is beyond the head {relay.head()}")
+        if peer.head < peer.cursor or (peer.epoch == relay.epoch and peer.head > reach):
+            raise Failure("cursor", f"cursor {peer.cursor}, head {peer.head} and the relay's head {reach} are at odds")
+        if peer.head > reach:
+            return
         key = (id(device), relay.epoch)
         after = self._checked.get(key, 0)
         while after < peer.cursor:

@@ -8,8 +8,9 @@ from crdt_sync.storage.port import Store
 
 
 def check(device: str, relay: Store, epoch: bytes, effect: Acknowledge) -> None:
-    """Compare accepted pushes with the relay's disk, unless that disk was replaced since the session began."""
-    if relay.epoch != epoch:
+    """Compare accepted pushes with the relay's disk, unless so much of the session's history is not on it any more."""
+    reach = relay.reach(epoch)
+    if reach is None or reach < effect.head:
         return
     for pushed in effect.verdicts:
         if pushed.verdict.code is not VerdictCode.ACCEPTED:

@@ -26,7 +26,7 @@ from crdt_sync.protocol.messages import UpdatesEntry
 from crdt_sync.records import EMPTY_STATE_VECTOR
 from crdt_sync.replica import Carried, LeftOut, Replica
 from crdt_sync.replica.carried import Arrival, arrival, arrived, arriving, carried, remembered
-from crdt_sync.storage.port import Batch
+from crdt_sync.storage.port import Batch, Peer
 
 _ACCEPTED = "accepted"
 _GAP = "gap"
@@ -228,7 +228,14 @@ class _Run:
         return [(record, (less or update,)) for (record, update), less in zip(gaps, cut, strict=True)]
 
     def _integrate(self, accepted: Sequence[UpdatesEntry], tally: "_Tally", meta: Meta) -> None:
-        self._replica.integrate(accepted, self._origin, (), None, tally.refusals, meta=meta)
+        # What is not sent back to a partner of sessions rests on that much of its log, as what its sessions bring does.
+        peer, header = self._store.peer(self._origin), self._header
+        standing: tuple[Peer, ...] = ()
+        if peer is not None and peer.epoch == header.epoch:
+            standing = (replace(peer, head=max(peer.head, header.head)),)
+        self._replica.integrate(
+            accepted, self._origin, (), None, tally.refusals, meta=meta, peers_despite_gaps=standing
+        )
 
 
 class _Tally:

@@ -21,7 +21,7 @@ from typing import Protocol
 import structlog
 
 from crdt_sync import limits
-from crdt_sync.errors import CrdtSyncError, StoreCorrupt, StoreError
+from crdt_sync.errors import CrdtSyncError, StoreCorrupt, StoreError, StoreFailed, StoreFull
 from crdt_sync.protocol.acceptor import Authorise
 from crdt_sync.protocol.effects import Closed
 from crdt_sync.protocol.hub import (
@@ -109,6 +109,11 @@ class Engine:
         keep_spare: bool = True,
     ) -> None:
         self.store = store
+        try:
+            store.begin_life()
+        except (StoreFull, StoreFailed) as error:
+            # Cursors are handed out in the last life then, and honoured as far as that went: no worse than comparing.
+            _log.warning("life_not_begun", code=error.code, error=error.message, hint=error.hint)
         self.metrics = metrics or Counts()
         self.source = StoreSource(store, self._corrupt)
         self._tails = Tails(self._tail)

@@ -213,13 +213,13 @@ def state(key: bytes, value: bytes) -> State:
 
 def peer_value(peer: Peer) -> bytes:
     """A sealed peer."""
-    return PEERS.close(peer.replica, cbor2.dumps([peer.epoch, peer.cursor, peer.last_seen, peer.url]))
+    return PEERS.close(peer.replica, cbor2.dumps([peer.epoch, peer.cursor, peer.head, peer.last_seen, peer.url]))
 
 
 def peer(key: bytes, value: bytes) -> Peer:
     """Open a peer."""
-    epoch, cursor, last_seen, url = cbor2.loads(PEERS.open(key, value))
-    return Peer(key, epoch, cursor, last_seen, url)
+    epoch, cursor, head, last_seen, url = cbor2.loads(PEERS.open(key, value))
+    return Peer(key, epoch, cursor, last_seen, url, head)
 
 
 def outbox_key(replica: bytes, record: str) -> bytes:

@@ -1,6 +1,7 @@
-"""What makes a directory a store of ours: the format version, the replica id and the epoch."""
+"""What makes a directory a store of ours: the format version, the replica id and the lives."""
 
 import random
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,28 +10,33 @@ import lmdb
 
 from crdt_sync import ids
 from crdt_sync.errors import StoreCorrupt, StoreExists, StoreFormat, StoreMissing
+from crdt_sync.storage.lives import Life, Lives, first
 from crdt_sync.storage.lmdb.codec import STORE, State
 
 if TYPE_CHECKING:
     from crdt_sync.storage.lmdb.environment import Tables, Transaction
 
-FORMAT = 1
+FORMAT = 2
 NAME = b"crdt-sync store "
 
 # Keys of the database `store`. Every later format keeps the first of them, its seal and its text.
 FORMAT_KEY = b"format"
 REPLICA_KEY = b"replica"
-EPOCH_KEY = b"epoch"
+LIVES_KEY = b"lives"
 STATE_KEY = b"state"
 COPIED_KEY = b"copied"
+
+_LIFE = struct.Struct(">16sQ")  # id, end
+_OPEN = (1 << 64) - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who the store is."""
+    """Who the store is. `begun`: the last of its lives was begun by this process."""
 
     replica: bytes
-    epoch: bytes
+    lives: Lives
+    begun: bool
 
 
 def check_format(environment: lmdb.Environment, path: Path) -> None:
@@ -64,25 +70,32 @@ def prepare(
     transaction: "Transaction", tables: "Tables", path: Path, create: bool, replica: bytes | None, rng: random.Random
 ) -> Identity:
     """Read who the store is, or write it when the store is new; a copy that is opened first gets a new epoch."""
-    if transaction.get(FORMAT_KEY, db=tables.store) is None:
+    new = transaction.get(FORMAT_KEY, db=tables.store) is None
+    if new:
         if not create:
             raise StoreMissing(f"there is no store in {path}", "Create one first, or name another directory.")
         _put(transaction, tables, FORMAT_KEY, NAME + str(FORMAT).encode("ascii"))
         _put(transaction, tables, REPLICA_KEY, replica or ids.new_replica(rng))
-        _put(transaction, tables, EPOCH_KEY, ids.new_epoch(rng))
         transaction.put(STATE_KEY, State().value(STATE_KEY), db=tables.store)
     elif create:
         raise StoreExists(f"there is a store in {path} already", "Open it, or name another directory.")
     copied = transaction.pop(COPIED_KEY, db=tables.store) is not None
-    epoch = renew_epoch(transaction, tables, rng) if copied else _epoch(transaction, tables, rng)
-    return Identity(_get(transaction, tables, REPLICA_KEY), epoch)
+    known = None if new or copied else _read_lives(transaction, tables)
+    lives = known or renew(transaction, tables, rng)
+    return Identity(_get(transaction, tables, REPLICA_KEY), lives, begun=known is None)
 
 
-def renew_epoch(transaction: "Transaction", tables: "Tables", rng: random.Random) -> bytes:
-    """Write a new epoch and return it."""
-    epoch = ids.new_epoch(rng)
-    _put(transaction, tables, EPOCH_KEY, epoch)
-    return epoch
+def renew(transaction: "Transaction", tables: "Tables", rng: random.Random) -> Lives:
+    """Begin a life and forget all others."""
+    lives = first(ids.new_epoch(rng))
+    write_lives(transaction, tables, lives)
+    return lives
+
+
+def write_lives(transaction: "Transaction", tables: "Tables", lives: Lives) -> None:
+    """Replace the lives."""
+    ends = (_LIFE.pack(life.id, _OPEN if life.end is None else life.end) for life in lives)
+    _put(transaction, tables, LIVES_KEY, b"".join(ends))
 
 
 def mark_copied(transaction: "Transaction", tables: "Tables") -> None:
@@ -90,11 +103,13 @@ def mark_copied(transaction: "Transaction", tables: "Tables") -> None:
     _put(transaction, tables, COPIED_KEY, b"copied")
 
 
-def _epoch(transaction: "Transaction", tables: "Tables", rng: random.Random) -> bytes:
+def _read_lives(transaction: "Transaction", tables: "Tables") -> Lives | None:
+    """The lives as they were stored; None where that is damaged."""
     try:
-        return _get(transaction, tables, EPOCH_KEY)
+        body = _get(transaction, tables, LIVES_KEY)
     except StoreCorrupt:
-        return renew_epoch(transaction, tables, rng)
+        return None
+    return tuple(Life(life, None if end == _OPEN else end) for life, end in _LIFE.iter_unpack(body))
 
 
 def _put(transaction: "Transaction", tables: "Tables", key: bytes, body: bytes) -> None:

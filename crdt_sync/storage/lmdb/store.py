@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from crdt_sync.errors import StoreCorrupt, StoreError
+from crdt_sync.ids import new_epoch
 from crdt_sync.limits import MAP_BYTES_FIRST
+from crdt_sync.storage import lives
 from crdt_sync.storage.keys import check_key, check_replica
 from crdt_sync.storage.lmdb import commit, compact, directory, identity, reads, rebuild, verify
 from crdt_sync.storage.lmdb.codec import State
@@ -48,6 +50,10 @@ class LmdbStore:
         self._environment = environment
         self._lock = lock
         self._identity, self._state = opened
+        # What a later process than the one that began it finds open has ended, though only the next commit writes it.
+        stored = self._identity.lives
+        self._lives = stored if self._identity.begun else lives.ended(stored, self._state.seq)
+        self._lives_written = self._lives == stored
         self._now = now
         self._rng = rng
         self._readers_checked = now()
@@ -106,8 +112,12 @@ class LmdbStore:
 
     @property
     def epoch(self) -> bytes:
-        """The 16-byte id of this history."""
-        return self._identity.epoch
+        """The id of the last life."""
+        return self._lives[-1].id
+
+    def reach(self, epoch: bytes) -> int | None:
+        """How far the history of `epoch` is this one."""
+        return lives.reach(self._lives, epoch, self.head())
 
     def size_bytes(self) -> int:
         """Bytes of the data file on disk."""
@@ -215,7 +225,8 @@ class LmdbStore:
 
     def commit(self, batches: Sequence[Batch]) -> list[Committed]:
         """Make all batches durable in one transaction, or none."""
-        committed = self._write(lambda txn, tables: commit.run(txn, tables, batches))
+        committed = self._write(lambda txn, tables: self._commit(txn, tables, batches))
+        self._lives_written = True
         now = self._now()
         if not 0 <= now - self._readers_checked < READER_CHECK_US:
             self._readers_checked = now
@@ -254,12 +265,14 @@ class LmdbStore:
         check_key(record)
         self._write(lambda txn, tables: rebuild.quarantine(txn, tables, record.encode("ascii")))
 
-    def renew_epoch(self) -> bytes:
-        """A new epoch."""
+    def begin_life(self) -> bytes:
+        """A new life; the last one ends where the log does now."""
         with self._environment.writing:
-            epoch = self._environment.write(lambda txn, tables: identity.renew_epoch(txn, tables, self._rng))
-            self._identity = identity.Identity(self._identity.replica, epoch)
-            return epoch
+            return self._live(lives.begun(self._lives, self.head(), new_epoch(self._rng)))
+
+    def renew_epoch(self) -> bytes:
+        """A new life, the only one."""
+        return self._live(lives.first(new_epoch(self._rng)))
 
     def close(self) -> None:
         """Close the environment and release the lock."""
@@ -271,6 +284,19 @@ class LmdbStore:
 
     def __exit__(self, *_error: object) -> None:
         self.close()
+
+    def _live(self, begun: lives.Lives) -> bytes:
+        with self._environment.writing:
+            self._environment.write(lambda txn, tables: identity.write_lives(txn, tables, begun))
+            self._lives, self._lives_written = begun, True
+            return self.epoch
+
+    def _commit(
+        self, transaction: Transaction, tables: Tables, batches: Sequence[Batch]
+    ) -> tuple[list[Committed], State]:
+        if not self._lives_written:
+            identity.write_lives(transaction, tables, self._lives)
+        return commit.run(transaction, tables, batches)
 
     def _known(self) -> State:
         self._environment.check_open()
@@ -298,4 +324,4 @@ def _identify(
         return who, reads.read_state(transaction, tables)
     except StoreCorrupt:
         _, state = rebuild.rebuild(transaction, tables)
-        return identity.Identity(who.replica, identity.renew_epoch(transaction, tables, rng)), state
+        return identity.Identity(who.replica, identity.renew(transaction, tables, rng), begun=True), state
