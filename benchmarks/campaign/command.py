@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks.campaign import bit_flips, hostile, machines, nth_calls, nth_frames, power_cuts, spoiled_links
+from benchmarks.campaign import bit_flips, hostile, kills, machines, nth_calls, nth_frames, power_cuts, spoiled_links
 from benchmarks.campaign.progress import Progress
 from benchmarks.campaign.tally import Tally
 
@@ -30,6 +30,7 @@ class Part:
 
 
 PARTS: dict[str, Part] = {
+    "kills": Part(kills.run, 50, 5_000),
     "power-cuts": Part(power_cuts.run, 300, 100_000),
     "nth-calls": Part(nth_calls.run, 1, 5_784),
     "nth-frames": Part(nth_frames.run, 1, 200),
