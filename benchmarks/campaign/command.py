@@ -9,7 +9,17 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks.campaign import bit_flips, hostile, kills, machines, nth_calls, nth_frames, power_cuts, spoiled_links
+from benchmarks.campaign import (
+    bit_flips,
+    hostile,
+    kills,
+    machines,
+    nth_calls,
+    nth_frames,
+    nth_syscalls,
+    power_cuts,
+    spoiled_links,
+)
 from benchmarks.campaign.progress import Progress
 from benchmarks.campaign.tally import Tally
 
@@ -33,6 +43,7 @@ PARTS: dict[str, Part] = {
     "kills": Part(kills.run, 50, 5_000),
     "power-cuts": Part(power_cuts.run, 300, 100_000),
     "nth-calls": Part(nth_calls.run, 1, 5_784),
+    "nth-syscalls": Part(nth_syscalls.run, 1, 500),
     "nth-frames": Part(nth_frames.run, 1, 200),
     "bit-flips": Part(bit_flips.run, 1_000, 100_000),
     "bit-flips-anywhere": Part(bit_flips.run_anywhere, 200, 20_000),

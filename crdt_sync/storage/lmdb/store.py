@@ -80,14 +80,14 @@ class LmdbStore:
             environment = Environment(path, map_bytes or limits.MAP_BYTES_FIRST)
             try:
                 opened = environment.write(lambda txn, tables: _identify(txn, tables, path, create, replica, rng))
+                if create:
+                    directory.make_durable(path)
             except BaseException:
                 environment.close()
                 raise
         except BaseException:
             lock.release()
             raise
-        if create:
-            directory.make_durable(path)
         return cls(environment, lock, opened, now, rng)
 
     @staticmethod
