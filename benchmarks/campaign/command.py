@@ -19,6 +19,7 @@ from benchmarks.campaign import (
     nth_syscalls,
     power_cuts,
     spoiled_links,
+    storm,
 )
 from benchmarks.campaign.progress import Progress
 from benchmarks.campaign.tally import Tally
@@ -49,6 +50,8 @@ PARTS: dict[str, Part] = {
     "bit-flips-anywhere": Part(bit_flips.run_anywhere, 200, 20_000),
     "hostile": Part(hostile.run, 20_000, 10_000_000, stride=20_000),
     "spoiled-links": Part(spoiled_links.run, 14, 10_000),
+    "storm": Part(storm.run, 1_000, 40_000),
+    "frozen": Part(machines.run_frozen, 1, 10),
     "machines": Part(machines.run, 1, 300),
 }
 
