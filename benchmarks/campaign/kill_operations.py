@@ -4,6 +4,7 @@ A tag names an edit: its edit adds it to a record and counts one visit, so that 
 """
 
 import itertools
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,7 +16,9 @@ from crdt_sync.exchange import import_table, open_table
 _TAGS_PER_RECORD = 20
 _LIVES_PER_RECORD = 6  # so that both devices edit the same records
 _ROWS = 20
+_EDITS_PER_IMPORT = 5
 _PAUSE_S = 0.002
+_EDITS_MAX = 200  # of one life: where the machine is slow and the kill late, the others must be able to follow
 _NOTES_CHARACTERS = 30_000
 
 
@@ -33,6 +36,8 @@ class Living:
 
     def edit(self, notes: str = "") -> None:
         """One edit, of a record that other devices edit too, and say so once it is on disk."""
+        if self.edits == _EDITS_MAX:
+            threading.Event().wait()
         tag = f"{self.name} {self.life} {self.edits}"
         record = f"customers/{self.life // _LIVES_PER_RECORD}-{self.edits // _TAGS_PER_RECORD}"
         self.edits += 1
@@ -70,7 +75,8 @@ def importing(living: Living) -> None:
         report = import_table(living.replica, open_table(table), "customers", key_columns=("key",))
         assert not report.failed, report
         living.say(imported=[city, _ROWS])
-        living.edit()
+        for _ in range(_EDITS_PER_IMPORT):
+            living.edit()
 
 
 def compacting(living: Living) -> None:
