@@ -41,8 +41,8 @@ class Cast:
         self._process.stdin.flush()
         self.pids[name] = self.wait(name, "pid")
 
-    def wait(self, name: str | None, word: str) -> Any:
-        """Return what is said next under `word`, by `name` or by anybody. Raises `NothingHeard`."""
+    def wait(self, name: str | None, *sought: str) -> Any:
+        """Return what is said next under one of these words, by `name` or by anybody. Raises `NothingHeard`."""
         deadline = time.monotonic() + PATIENCE_S
         while (left := deadline - time.monotonic()) > 0:
             try:
@@ -52,9 +52,10 @@ class Cast:
             self.heard.append(words)
             if "failed" in words:
                 raise NothingHeard(f"{words['name']} failed: {words['failed']}")
-            if word in words and name in {None, words["name"]}:
-                return words[word]
-        raise NothingHeard(f"{name or 'nobody'} said {word!r} within {PATIENCE_S:.0f} s")
+            found = [words[word] for word in sought if word in words]
+            if found and name in {None, words["name"]}:
+                return found[0]
+        raise NothingHeard(f"{name or 'anybody'} did not say {' or '.join(sought)} within {PATIENCE_S:.0f} s")
 
     def take(self) -> list[dict[str, Any]]:
         """Everything that was said since the last time."""

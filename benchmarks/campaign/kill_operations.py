@@ -4,7 +4,6 @@ A tag names an edit: its edit adds it to a record and counts one visit, so that 
 """
 
 import itertools
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from crdt_sync.exchange import import_table, open_table
 
 _TAGS_PER_RECORD = 20
 _LIVES_PER_RECORD = 6  # so that both devices edit the same records
+_REST_S = 0.1
 _ROWS = 20
 _EDITS_PER_IMPORT = 5
 _PAUSE_S = 0.002
@@ -36,8 +36,9 @@ class Living:
 
     def edit(self, notes: str = "") -> None:
         """One edit, of a record that other devices edit too, and say so once it is on disk."""
-        if self.edits == _EDITS_MAX:
-            threading.Event().wait()
+        while self.edits == _EDITS_MAX:
+            self.say(at_rest=True)
+            time.sleep(_REST_S)
         tag = f"{self.name} {self.life} {self.edits}"
         record = f"customers/{self.life // _LIVES_PER_RECORD}-{self.edits // _TAGS_PER_RECORD}"
         self.edits += 1

@@ -109,7 +109,7 @@ class _Stage:
             self._look_at_copy(backup, "relay")
         self._start_relay()
         if self._rng.random() < 0.5:  # else the next is killed while devices look for the relay
-            self.cast.wait(None, "stored")
+            self.cast.wait(None, "stored", "at_rest")
         return doing
 
     def _start_relay(self) -> None:
@@ -145,7 +145,7 @@ class _Stage:
             return "starting"
         time.sleep(self._rng.uniform(0, _DELAY_S_MAX))
         self.cast.kill_process(self._rng.choice(workers))
-        self.cast.wait(None, "stored")
+        self.cast.wait(None, "stored", "at_rest")
         return "integrating or spare"
 
     # --- devices ---------------------------------------------------------------------------------------------
@@ -153,7 +153,7 @@ class _Stage:
     def _kill_device(self, name: str) -> str:
         doing = self._doing[name]
         if self._rng.random() < 0.75:
-            self.cast.wait(name, "edited")
+            self.cast.wait(name, "edited", "at_rest")
         self._kill_soon(name)
         self._ledger.hear(self.cast.take())
         with Replica.open(self.directory / name) as replica:

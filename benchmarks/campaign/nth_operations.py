@@ -271,12 +271,15 @@ class Sync(_OnReplica):
             raise
 
     def _heal(self) -> None:
-        """A record that a device tells to be refused or unreadable is whole again with its next edit."""
+        """What could not be read is asked for by itself; a record that was refused is whole with its next edit."""
+        self.perform()
         replicas = (self.replica, self.other)
-        told = {record for replica in replicas for record in replica.status().unreadable}
-        for replica in replicas:
-            records = replica.store.records("", 100)
-            told.update(record for record in records if replica.record_status(record).state == "refused")
+        told = {
+            record
+            for replica in replicas
+            for record in replica.store.records("", 100)
+            if replica.record_status(record).state == "refused"
+        }
         for record in sorted(told):
             for replica in replicas:
                 if replica.store.record_head(record) is not None:
@@ -298,6 +301,8 @@ class Sync(_OnReplica):
             assert len(roots) == 1, "the stores differ"
             assert self.replica.get(_HELD)["visits"] == 3
             assert {len(view) for view in views} == {3}
+            assert not self.replica.status().unreadable
+            assert not self.other.status().unreadable
 
     def _settled_means_stored(self, replica: Replica) -> None:
         """What a device believes to be on the relay's disk is there."""
