@@ -11,6 +11,7 @@ from rich.console import Console
 
 from benchmarks.campaign import (
     bit_flips,
+    differential,
     hostile,
     kills,
     machines,
@@ -50,6 +51,7 @@ PARTS: dict[str, Part] = {
     "bit-flips-anywhere": Part(bit_flips.run_anywhere, 200, 20_000),
     "hostile": Part(hostile.run, 20_000, 10_000_000, stride=20_000),
     "spoiled-links": Part(spoiled_links.run, 14, 10_000),
+    "differential": Part(differential.run, 500, 100_000, stride=500),
     "storm": Part(storm.run, 1_000, 40_000),
     "frozen": Part(machines.run_frozen, 1, 10),
     "machines": Part(machines.run, 1, 300),
