@@ -2,9 +2,10 @@
 
 Each line of standard input is a JSON object that says what to fork: `what` is `relay` or `device`, `name` is whom it
 is, the rest are the arguments. What the children say, one JSON line each, goes to standard output with their name.
-Nothing here kills anybody: whoever asked does, by the process id that each child says first.
+Whoever asked kills, by the process id that each child says first. At the end of input, all that are left end.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -80,9 +81,11 @@ _ROLES: dict[str, Callable[..., None]] = {"relay": relay, "device": device}
 def main() -> None:
     """Fork what each line says."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the children
+    children: list[int] = []
     for line in sys.stdin:
         wanted = json.loads(line)
-        if os.fork():
+        if child := os.fork():
+            children.append(child)
             continue
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         os.close(0)
@@ -93,6 +96,19 @@ def main() -> None:
             say(wanted["name"], failed=f"{type(error).__name__}: {error}")
         finally:
             os._exit(1)
+    # Whoever asked has gone, perhaps without a word. A number given to another process since is not our child.
+    for child in children:
+        if _is_ours(child):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+
+
+def _is_ours(child: int) -> bool:
+    try:
+        stat = Path(f"/proc/{child}/stat").read_text("utf-8")
+    except OSError:
+        return False
+    return int(stat.rpartition(")")[2].split()[1]) == os.getpid()
 
 
 if __name__ == "__main__":

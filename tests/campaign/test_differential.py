@@ -18,7 +18,9 @@ def test_histories_made_by_either_side_are_the_same_documents_to_the_other():
 @pytest.mark.skipif(bool(_REASON), reason=_REASON or "Yjs is there")
 def test_an_update_that_is_left_out_is_noticed(monkeypatch):
     load = Document.load.__func__
-    monkeypatch.setattr(Document, "load", classmethod(lambda cls, updates, writer=None: load(cls, list(updates)[1:], writer)))
+    monkeypatch.setattr(
+        Document, "load", classmethod(lambda cls, updates, writer=None: load(cls, list(updates)[1:], writer))
+    )
     assert differential.run(1, 2).findings
 
 
