@@ -44,8 +44,8 @@ class Part:
 PARTS: dict[str, Part] = {
     "kills": Part(kills.run, 50, 5_000),
     "power-cuts": Part(power_cuts.run, 300, 100_000),
-    "nth-calls": Part(nth_calls.run, 1, 5_784),
-    "nth-syscalls": Part(nth_syscalls.run, 1, 500),
+    "nth-calls": Part(nth_calls.run, 1, 7_008),
+    "nth-syscalls": Part(nth_syscalls.run, 1, 452),
     "nth-frames": Part(nth_frames.run, 1, 200),
     "bit-flips": Part(bit_flips.run, 1_000, 100_000),
     "bit-flips-anywhere": Part(bit_flips.run_anywhere, 200, 20_000),

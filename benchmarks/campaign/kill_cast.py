@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import IO, Any
 
-PATIENCE_S = 60.0
+PATIENCE_S = 300.0  # a machine that does much else is slow, and no proof of a hang
 
 
 class NothingHeard(Exception):
@@ -33,6 +33,7 @@ class Cast:
         threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True).start()
         self.pids: dict[str, int] = {}
         self.heard: list[dict[str, Any]] = []
+        self._at_work: set[str] = set()
 
     def launch(self, what: str, name: str, **arguments: Any) -> None:
         """Fork one and return when it runs."""
@@ -49,7 +50,7 @@ class Cast:
                 words = self._lines.get(timeout=left)
             except queue.Empty:
                 break
-            self.heard.append(words)
+            self._note(words)
             if "failed" in words:
                 raise NothingHeard(f"{words['name']} failed: {words['failed']}")
             found = [words[word] for word in sought if word in words]
@@ -57,16 +58,32 @@ class Cast:
                 return found[0]
         raise NothingHeard(f"{name or 'anybody'} did not say {' or '.join(sought)} within {PATIENCE_S:.0f} s")
 
+    def wait_at_work(self, name: str) -> None:
+        """Return once `name` has said in this life that it is at work."""
+        if name not in self._at_work:
+            self.wait(name, "at_work")
+
+    def _note(self, words: dict[str, Any]) -> None:
+        self.heard.append(words)
+        if "at_work" in words:
+            self._at_work.add(words["name"])
+
     def take(self) -> list[dict[str, Any]]:
         """Everything that was said since the last time."""
-        while not self._lines.empty():
-            self.heard.append(self._lines.get())
+        self._take_in()
         heard, self.heard = self.heard, []
         return heard
+
+    def _take_in(self) -> None:
+        """Read what has arrived, and keep it."""
+        while not self._lines.empty():
+            self._note(self._lines.get())
 
     def kill(self, name: str) -> None:
         """SIGKILL, and wait until it is gone and what it said has arrived."""
         self.kill_process(self.pids.pop(name))
+        self._take_in()
+        self._at_work.discard(name)
 
     def kill_process(self, pid: int) -> None:
         """The same, for any process below the launcher."""

@@ -23,7 +23,7 @@ from relay import running
 from relay.server import Relay
 from relay.settings import load
 
-_PROMISED_FOR_S = 0.02
+_PROMISED_FOR_S = 0.5  # before it commits, when it acknowledges first
 
 
 def say(name: str, **words: Any) -> None:

@@ -140,9 +140,10 @@ class _Stage:
     # --- the worker ------------------------------------------------------------------------------------------
 
     def _kill_worker(self) -> str:
+        self.cast.wait_at_work("relay")  # which gives up when its first workers die, one after the other
         workers = sorted(set(descendants(self.cast.pids["relay"])) - {self.cast.pids["relay"]})
         if not workers:
-            return "starting"
+            return "away"
         time.sleep(self._rng.uniform(0, _DELAY_S_MAX))
         self.cast.kill_process(self._rng.choice(workers))
         self.cast.wait(None, "stored", "at_rest")

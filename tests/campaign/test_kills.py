@@ -15,5 +15,5 @@ def test_after_kills_at_any_moment_nothing_acknowledged_is_missing_and_all_agree
 
 
 def test_a_relay_that_acknowledges_before_it_commits_is_noticed():
-    tally = kills.run(3, 3, victims=("relay",), early=True)
+    tally = kills.run(3, 6, victims=("relay", "anna"), early=True)
     assert any("the relay lacks" in finding for finding in tally.findings)
