@@ -41,8 +41,8 @@ async def _forwarder() -> None:
         await asyncio.get_running_loop().run_in_executor(None, hear)
 
 
-def relay(data: str) -> None:
-    """Child: the relay as `crdt-relay serve` runs it, on a free port of this machine."""
+def relay(data: str, port: int, sessions_max: int | None) -> None:
+    """Child: the relay as `crdt-relay serve` runs it, on a port of this machine; 0 takes a free one."""
     from relay.running import run  # noqa: PLC0415 - the forwarder must not pay for importing it
     from relay.settings import load  # noqa: PLC0415
 
@@ -50,7 +50,8 @@ def relay(data: str) -> None:
         say(running.port)
         threading.Thread(target=_stop_with_parent, daemon=True).start()
 
-    run(load({"data": data, "port": 0, "metrics": False, "log_level": "error"}), ready)
+    flags = {"data": data, "port": port, "metrics": False, "log_level": "error", "sessions_max": sessions_max}
+    run(load(flags), ready)
 
 
 def _stop_with_parent() -> None:
@@ -64,7 +65,7 @@ def start_forwarder() -> tuple[Child, int]:
     return child, int(child.hear())
 
 
-def start_relay(data: Path) -> tuple[Child, int]:
+def start_relay(data: Path, port: int = 0, sessions_max: int | None = None) -> tuple[Child, int]:
     """A relay's process and its port."""
-    child = Child("benchmarks.servers:relay", data=str(data))
+    child = Child("benchmarks.servers:relay", data=str(data), port=port, sessions_max=sessions_max)
     return child, int(child.hear())

@@ -9,7 +9,19 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks.campaign import bit_flips, hostile, machines, nth_calls, nth_frames, power_cuts, spoiled_links
+from benchmarks.campaign import (
+    bit_flips,
+    differential,
+    hostile,
+    kills,
+    machines,
+    nth_calls,
+    nth_frames,
+    nth_syscalls,
+    power_cuts,
+    spoiled_links,
+    storm,
+)
 from benchmarks.campaign.progress import Progress
 from benchmarks.campaign.tally import Tally
 
@@ -30,13 +42,18 @@ class Part:
 
 
 PARTS: dict[str, Part] = {
+    "kills": Part(kills.run, 50, 5_000),
     "power-cuts": Part(power_cuts.run, 300, 100_000),
-    "nth-calls": Part(nth_calls.run, 1, 5_784),
+    "nth-calls": Part(nth_calls.run, 1, 7_008),
+    "nth-syscalls": Part(nth_syscalls.run, 1, 452),
     "nth-frames": Part(nth_frames.run, 1, 200),
     "bit-flips": Part(bit_flips.run, 1_000, 100_000),
     "bit-flips-anywhere": Part(bit_flips.run_anywhere, 200, 20_000),
     "hostile": Part(hostile.run, 20_000, 10_000_000, stride=20_000),
     "spoiled-links": Part(spoiled_links.run, 14, 10_000),
+    "differential": Part(differential.run, 500, 100_000, stride=500),
+    "storm": Part(storm.run, 1_000, 40_000),
+    "frozen": Part(machines.run_frozen, 1, 10),
     "machines": Part(machines.run, 1, 300),
 }
 

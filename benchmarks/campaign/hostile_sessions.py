@@ -31,6 +31,10 @@ class _Source:
     def state_vector(self, record: str) -> bytes:
         return b"\x01\x05\x03" if record in _HELD else b"\x00"
 
+    def unread(self) -> tuple[str, ...]:
+        """See `DialerSource.unread`."""
+        return ("customers/b",)
+
     def outbox(self, after: str, limit: int) -> Sequence[Outgoing]:
         return [Outgoing(record, 1) for record in _HELD if record > after][:limit]
 

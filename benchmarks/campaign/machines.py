@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 from benchmarks.campaign.tally import Tally
 from crdt_sync import Address, Replica, bundled_schema
 from crdt_sync.errors import RemoteError, StoreFull
+from crdt_sync.limits import SILENCE_US_MAX
 from crdt_sync.runtime import compare_once, sync_once
 from relay.server import Relay
 from relay.settings import load
@@ -23,6 +25,7 @@ _BALLAST_BYTES = 600_000
 _TEXT_CHARACTERS = 40_000
 _EDITS_MAX = 100
 _PATIENCE_S = 30.0
+_PAUSE_S = 0.05  # between two syncs of the device that is not frozen
 _SQUEEZED_S = 3.0  # a relay whose disk is full asks its devices to come back later
 
 
@@ -46,6 +49,16 @@ def run(seed: int, count: int, frozen_s: float = 2.0) -> Tally:
             asyncio.run(_frozen(Path(directory), frozen_s, tally))
             tally.ran += 1
             tally.outcomes["device frozen"] += 1
+    return tally
+
+
+def run_frozen(seed: int, count: int, frozen_s: float = 120.0) -> Tally:
+    """`count` times: a device frozen for so long that the relay drops it, which nobody else notices."""
+    tally = Tally("frozen device", "freezes", seed)
+    for _ in range(count):
+        with tempfile.TemporaryDirectory() as directory:
+            asyncio.run(_frozen(Path(directory), frozen_s, tally))
+        tally.ran += 1
     return tally
 
 
@@ -144,13 +157,19 @@ async def _frozen(directory: Path, frozen_s: float, tally: Tally) -> None:
             child.stdin.write(b"more\n")
         child.send_signal(signal.SIGSTOP)
         until = asyncio.get_running_loop().time() + frozen_s
-        number = 0
+        number, slowest = 0, 0.0
         while asyncio.get_running_loop().time() < until:
             with other.edit("customers/shared", create=True) as editor:
                 editor["name"] = "Shared"
                 editor.add("tags", f"other {number}")
             number += 1
+            began = time.monotonic()
             await asyncio.wait_for(sync_once(other, Address(relay.url)), _PATIENCE_S)
+            slowest = max(slowest, time.monotonic() - began)
+            await asyncio.sleep(_PAUSE_S)
+        if frozen_s > 2 * SILENCE_US_MAX / 1e6 and len(relay.engine.hub):
+            tally.found("the relay still keeps the session of a device that has been silent for too long")
+        tally.figures.append(f"  {number} syncs of another device meanwhile, the slowest {slowest:.2f} s")
         child.send_signal(signal.SIGCONT)
         child.stdin.close()
         said.update((await asyncio.wait_for(child.stdout.read(), _PATIENCE_S)).decode().splitlines())

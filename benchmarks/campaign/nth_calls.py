@@ -77,7 +77,7 @@ def _attempt(fault: Fault, number: int) -> tuple[str, str]:
             operation.close()
             assert told, f"{fault}: without a fault it raised {raised}"
             return "", ""
-        for problem in _aftermath(operation, number % 2 == 0):
+        for problem in aftermath(operation, number % 2 == 0):
             if problem:
                 operation.close()
                 return hook.raised, f"{problem} (the operation {'succeeded' if told else 'raised'})"
@@ -85,14 +85,17 @@ def _attempt(fault: Fault, number: int) -> tuple[str, str]:
     return hook.raised, ""
 
 
-def _aftermath(operation: Operation, restart: bool) -> Iterator[str]:
+def aftermath(operation: Operation, restart: bool, retried: bool = True) -> Iterator[str]:
     """The same process goes on, or starts again: acknowledged data is there, a retry succeeds, all is sound."""
-    steps = [
-        *([("it does not open again", operation.reopen)] if restart else []),
+    retry = [
         ("a retry fails", operation.perform),
         ("the retry is not complete", lambda: operation.check(True)),
         ("it does not open after the retry", operation.reopen),
         ("after the retry and opening again", lambda: operation.check(True)),
+    ]
+    steps = [
+        *([("it does not open again", operation.reopen)] if restart else []),
+        *(retry if retried else []),
         ("it does not verify", operation.verify),
     ]
     yield _problem("something acknowledged is lost", lambda: operation.check(False))

@@ -9,18 +9,23 @@ from typing import ClassVar
 
 from benchmarks.campaign.joined import JoinedRelay, sync
 from crdt_sync import Replica, bundled_schema
+from crdt_sync.errors import StoreExists
 from crdt_sync.exchange import import_table, open_table
+from crdt_sync.limits import TAIL_UPDATES_MAX
 from crdt_sync.replica.receipts import refresh_digests
 from crdt_sync.storage import Batch, Change, GroupWriter, LmdbStore
 
 _HELD = "customers/held"
+_SCHEMA = bundled_schema("customers")
 _ROWS = 6
+_SMALL_MAP_BYTES = 1 << 17
 
 
 class Operation(ABC):
     """One operation and its promise. `perform` may raise; then `perform` again must succeed, and `check` pass."""
 
     name: ClassVar[str]
+    threaded: ClassVar[bool] = False  # whether its writes are made by a thread that it starts
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -61,7 +66,7 @@ class Operation(ABC):
 class _OnReplica(Operation):
     def prepare(self) -> None:
         """See `Operation`."""
-        self.replica = Replica.create(self.directory / "anna", "anna", [bundled_schema("customers")])
+        self.replica = Replica.create(self.directory / "anna", "anna", [_SCHEMA])
         with self.replica.edit(_HELD, create=True) as editor:
             editor["name"] = "Held"
             editor.increment("visits")
@@ -98,7 +103,112 @@ class Edit(_OnReplica):
         assert 1 + complete <= visits <= 1 + self.tries, f"{visits} visits after {self.tries} tries"
         assert (view.raw.get("city") == "Berlin") == (visits > 1)
         document = self.replica.document(_HELD)
-        assert document.values(bundled_schema("customers"))["visits"] == visits
+        assert document.values(_SCHEMA)["visits"] == visits
+
+
+class Open(_OnReplica):
+    """A replica opened and edited, which it can be again after a failure."""
+
+    name = "open"
+
+    def prepare(self) -> None:
+        """See `Operation`."""
+        super().prepare()
+        self.replica.close()
+
+    def perform(self) -> None:
+        """See `Operation`."""
+        self.reopen()
+
+    def check(self, complete: bool) -> None:
+        """See `Operation`."""
+        if not complete:
+            self.reopen()
+        assert self.replica.get(_HELD)["visits"] == 1
+        assert self.replica.document(_HELD).values(_SCHEMA)["name"] == "Held"
+
+
+class Create(_OnReplica):
+    """A replica made: whole, or made again by a retry."""
+
+    name = "create"
+
+    def prepare(self) -> None:
+        """See `Operation`."""
+        self.made: list[Replica] = []
+
+    def perform(self) -> None:
+        """See `Operation`."""
+        self.close()
+        try:
+            self.replica = Replica.create(self.directory / "anna", "anna", [_SCHEMA])
+        except StoreExists:
+            self.replica = Replica.open(self.directory / "anna")  # it was made, and the disk failed late
+        self.made = [self.replica]
+
+    def stores(self) -> list[LmdbStore]:
+        """See `Operation`."""
+        return [store for replica in self.made if isinstance(store := replica.store, LmdbStore)]
+
+    def reopen(self) -> None:
+        """See `Operation`."""
+        if self.made:
+            super().reopen()
+            self.made = [self.replica]
+
+    def check(self, complete: bool) -> None:
+        """See `Operation`."""
+        if complete:
+            assert self.replica.name == "anna"
+            assert set(self.replica.schemas) == {"customers"}
+
+
+class Compact(_OnReplica):
+    """The log compacted: what is read stays the same."""
+
+    name = "compact"
+
+    def prepare(self) -> None:
+        """See `Operation`."""
+        super().prepare()
+        for _ in range(2 * TAIL_UPDATES_MAX):
+            with self.replica.edit(_HELD) as editor:
+                editor.increment("visits")
+
+    def perform(self) -> None:
+        """See `Operation`."""
+        self.replica.store.compact()
+
+    def check(self, complete: bool) -> None:
+        """See `Operation`."""
+        visits = 1 + 2 * TAIL_UPDATES_MAX
+        assert self.replica.get(_HELD)["visits"] == visits
+        assert self.replica.document(_HELD).values(_SCHEMA)["visits"] == visits
+        if complete:
+            assert self.replica.store.compact().dropped == 0
+
+
+class Copy(_OnReplica):
+    """The store copied: the copy is there whole or not at all, and the original as it was."""
+
+    name = "copy"
+
+    @property
+    def _target(self) -> Path:
+        return self.directory / "copy"
+
+    def perform(self) -> None:
+        """See `Operation`."""
+        if not self._target.exists():
+            self.replica.store.copy(self._target)
+
+    def check(self, complete: bool) -> None:
+        """See `Operation`."""
+        assert self.replica.get(_HELD)["visits"] == 1
+        if complete or self._target.exists():
+            with Replica.open(self._target) as copied:
+                assert copied.get(_HELD)["visits"] == 1
+                assert copied.store.verify().findings == ()
 
 
 class Import(_OnReplica):
@@ -106,12 +216,16 @@ class Import(_OnReplica):
 
     name = "import"
 
+    def prepare(self) -> None:
+        """See `Operation`."""
+        super().prepare()
+        rows = "".join(f"c{number},Customer {number},Oslo\n" for number in range(_ROWS))
+        self.table = self.directory / "table.csv"
+        self.table.write_text("key,name,city\n" + rows, encoding="utf-8")
+
     def perform(self) -> None:
         """See `Operation`."""
-        table = self.directory / "table.csv"
-        rows = "".join(f"c{number},Customer {number},Oslo\n" for number in range(_ROWS))
-        table.write_text("key,name,city\n" + rows, encoding="utf-8")
-        report = import_table(self.replica, open_table(table), "customers", key_columns=("key",))
+        report = import_table(self.replica, open_table(self.table), "customers", key_columns=("key",))
         assert not report.failures, report.failed
 
     def check(self, complete: bool) -> None:
@@ -129,7 +243,7 @@ class Sync(_OnReplica):
     def prepare(self) -> None:
         """See `Operation`."""
         super().prepare()
-        self.other = Replica.create(self.directory / "bob", "bob", [bundled_schema("customers")])
+        self.other = Replica.create(self.directory / "bob", "bob", [_SCHEMA])
         self.relay = JoinedRelay(LmdbStore.open(self.directory / "relay", create=True))
         for replica in (self.replica, self.other):
             assert sync(replica, self.relay)
@@ -157,12 +271,15 @@ class Sync(_OnReplica):
             raise
 
     def _heal(self) -> None:
-        """A record that a device tells to be refused or unreadable is whole again with its next edit."""
+        """What could not be read is asked for by itself; a record that was refused is whole with its next edit."""
+        self.perform()
         replicas = (self.replica, self.other)
-        told = {record for replica in replicas for record in replica.status().unreadable}
-        for replica in replicas:
-            records = replica.store.records("", 100)
-            told.update(record for record in records if replica.record_status(record).state == "refused")
+        told = {
+            record
+            for replica in replicas
+            for record in replica.store.records("", 100)
+            if replica.record_status(record).state == "refused"
+        }
         for record in sorted(told):
             for replica in replicas:
                 if replica.store.record_head(record) is not None:
@@ -184,6 +301,8 @@ class Sync(_OnReplica):
             assert len(roots) == 1, "the stores differ"
             assert self.replica.get(_HELD)["visits"] == 3
             assert {len(view) for view in views} == {3}
+            assert not self.replica.status().unreadable
+            assert not self.other.status().unreadable
 
     def _settled_means_stored(self, replica: Replica) -> None:
         """What a device believes to be on the relay's disk is there."""
@@ -212,6 +331,7 @@ class GroupCommit(Operation):
     """Batches of several callers through the writer's thread: each future tells the truth."""
 
     name = "group commit"
+    threaded = True
 
     def prepare(self) -> None:
         """See `Operation`."""
@@ -254,4 +374,39 @@ class GroupCommit(Operation):
         self.store = LmdbStore.open(self.directory / "store")
 
 
-OPERATIONS: tuple[type[Operation], ...] = (Edit, Import, Sync, GroupCommit)
+class Grow(Operation):
+    """A commit that does not fit the map, which grows several times for it."""
+
+    name = "grow"
+
+    def prepare(self) -> None:
+        """See `Operation`."""
+        self.store = LmdbStore.open(self.directory / "store", create=True, map_bytes=_SMALL_MAP_BYTES)
+        self._put("held", b"held")
+
+    def stores(self) -> list[LmdbStore]:
+        """See `Operation`."""
+        return [self.store]
+
+    def perform(self) -> None:
+        """See `Operation`."""
+        self._put("large", bytes(8 * _SMALL_MAP_BYTES))
+
+    def _put(self, record: str, update: bytes) -> None:
+        change = Change(f"customers/{record}", (update,), bytes(16), "anna", 1, b"\x00")
+        self.store.commit([Batch(changes=(change,))])
+
+    def check(self, complete: bool) -> None:
+        """See `Operation`."""
+        assert self.store.load("customers/held").updates == (b"held",)
+        held = self.store.load("customers/large").updates
+        assert all(update == bytes(8 * _SMALL_MAP_BYTES) for update in held)
+        assert not complete or held
+
+    def reopen(self) -> None:
+        """See `Operation`."""
+        self.store.close()
+        self.store = LmdbStore.open(self.directory / "store", map_bytes=_SMALL_MAP_BYTES)
+
+
+OPERATIONS: tuple[type[Operation], ...] = (Edit, Import, Sync, GroupCommit, Open, Create, Compact, Copy, Grow)

@@ -16,6 +16,7 @@ class Tally:
     ran: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
     findings: list[str] = field(default_factory=list)
+    figures: list[str] = field(default_factory=list)  # what was measured, for people
     skipped: str = ""  # why nothing could be run on this machine
 
     def found(self, finding: str) -> None:
@@ -29,4 +30,8 @@ class Tally:
             return [f"{self.part}: not run, {self.skipped}"]
         shares = ", ".join(f"{name} {count:,}" for name, count in sorted(self.outcomes.items()))
         head = f"{self.part}: {self.ran:,} {self.unit} from seed {self.seed}, {len(self.findings)} findings"
-        return [f"{head} ({shares})" if shares else head, *(f"  FOUND {finding}" for finding in self.findings)]
+        return [
+            f"{head} ({shares})" if shares else head,
+            *self.figures,
+            *(f"  FOUND {finding}" for finding in self.findings),
+        ]

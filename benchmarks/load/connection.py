@@ -36,6 +36,8 @@ class Connection(asyncio.Protocol):
         self.on_payload: Callable[[bytes], None] | None = None
         self._early: deque[bytes] = deque()
         self._upgraded = asyncio.get_running_loop().create_future()
+        self._receiving: asyncio.Future[bytes] | None = None
+        self.lost = asyncio.Event()  # set when the link has ended
         self._open = False
         self._buffer = b""
 
@@ -57,14 +59,18 @@ class Connection(asyncio.Protocol):
         self.transport.write(client_frame(payload))
 
     async def receive(self) -> bytes:
-        """The next payload. Not to be mixed with `on_payload`."""
+        """The next payload. Not to be mixed with `on_payload`. Raises `ConnectionError` when the link ends first."""
         if self._early:
             return self._early.popleft()
+        if self.lost.is_set():
+            raise ConnectionError("the connection was closed")
         waiting: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._receiving = waiting
 
         def arrived(payload: bytes) -> None:
             self.on_payload = None
-            waiting.set_result(payload)
+            if not waiting.done():
+                waiting.set_result(payload)
 
         self.on_payload = arrived
         return await waiting
@@ -120,5 +126,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """Called by the event loop."""
-        if not self._upgraded.done():
-            self._upgraded.set_exception(error or ConnectionError("the connection was closed"))
+        self.lost.set()
+        for waiting in (self._upgraded, self._receiving):
+            if waiting is not None and not waiting.done():
+                waiting.set_exception(error or ConnectionError("the connection was closed"))

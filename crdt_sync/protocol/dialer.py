@@ -294,6 +294,7 @@ class Dialer(Session):
             self._effects.append(Compare())
         else:
             self.state = State.CATCHING_UP
+            self._ask_again(self._source.unread())
         self._scan = ""
 
     def _on_changes(self, changes: Changes, now: int) -> None:
@@ -398,6 +399,13 @@ class Dialer(Session):
             part = gaps[start : start + limits.WANT_RECORDS_MAX]
             self._repairs.append(frozenset(record for record, _ in part))
             self._send(Want(0, tuple(WantEntry(*gap) for gap in part)))
+
+    def _ask_again(self, records: Sequence[str]) -> None:
+        """Ask for what could not be integrated when it came. Where digests are compared, it differs by them."""
+        for start in range(0, len(records), limits.WANT_RECORDS_MAX):
+            part = records[start : start + limits.WANT_RECORDS_MAX]
+            self._repairs.append(frozenset(part))
+            self._want(0, part)
 
     def _finish_catching_up(self) -> None:
         if self._ending and self.state is State.CATCHING_UP and not self._integrating and not self._repairs:

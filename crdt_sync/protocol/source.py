@@ -81,6 +81,9 @@ class DialerSource(Protocol):
     def state_vector(self, record: str) -> bytes:
         """The record's state vector, empty (one zero byte) where the record is not held."""
 
+    def unread(self) -> Sequence[str]:
+        """Records of which an update came that could not be integrated: what the partner has of them is asked again."""
+
     def outbox(self, after: str, limit: int) -> Sequence[Outgoing]:
         """The next records, by id, that the partner lacks and has not refused."""
 

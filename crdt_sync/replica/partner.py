@@ -90,6 +90,10 @@ class Partner:
         head = self._store.record_head(record)
         return head.state_vector if head else vectors.EMPTY
 
+    def unread(self) -> Sequence[str]:
+        """See `DialerSource.unread`."""
+        return sorted(unreadable(self._store))
+
     def outbox(self, after: str, limit: int) -> Sequence[Outgoing]:
         """See `DialerSource.outbox`. A page is short only at the end, so refused entries are skipped by reading on."""
         found: list[Outgoing] = []

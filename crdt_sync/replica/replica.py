@@ -103,7 +103,12 @@ class Replica:
     @classmethod
     def open(cls, path: Path | str) -> Self:
         """Open the replica in `path`. Raises `StoreMissing`, `StoreInUse`, `StoreFormat`, `StoreCorrupt`."""
-        return cls.over(LmdbStore.open(Path(path), create=False))
+        store = LmdbStore.open(Path(path), create=False)
+        try:
+            return cls.over(store)
+        except BaseException:
+            store.close()
+            raise
 
     @classmethod
     def over(cls, store: Store, wall_clock: Callable[[], int] | None = None, rng: random.Random | None = None) -> Self:
@@ -425,7 +430,12 @@ def _new_store(path: Path) -> Store:
         return LmdbStore.open(path, create=True)
     except StoreExists:
         store = LmdbStore.open(path)
-        if store.meta("name") is not None or store.count() or store.peers():
+        try:
+            finished = store.meta("name") is not None or store.count() or store.peers()
+        except BaseException:
+            store.close()
+            raise
+        if finished:
             store.close()
             raise
         return store

@@ -1,10 +1,18 @@
 """Whichever call into a library raises: nothing acknowledged is lost, stores are sound, a retry succeeds."""
 
+import random
+from contextlib import suppress
+
 import pytest
 
+from benchmarks.campaign.joined import JoinedRelay, sync
+from benchmarks.campaign.nth_call import Hook, hooked
 from benchmarks.campaign.nth_calls import Fault, every, faults, run
 from benchmarks.campaign.nth_operations import Edit, GroupCommit, Import, Sync
 from benchmarks.campaign.tally import Tally
+from crdt_sync import Replica, bundled_schema
+from crdt_sync.errors import UpdateRefused
+from crdt_sync.storage import MemoryStore
 
 _KINDS = [fault for fault in faults() if fault.operation in {Edit, GroupCommit}]
 
@@ -38,3 +46,27 @@ def test_a_commit_that_raised_after_it_was_durable_is_not_made_twice():
     tally = Tally("n-th call", "calls", 0)
     every(Fault(GroupCommit, "lmdb", 2, after=True), 1, tally)
     assert tally.findings == []
+
+
+def test_an_update_that_could_not_be_integrated_for_a_passing_reason_arrives_with_the_next_session():
+    relay = JoinedRelay(MemoryStore())
+    names = ("anna", "bob")
+    anna, bob = (Replica.over(MemoryStore(rng=random.Random(name))) for name in names)
+    for replica, name in zip((anna, bob), names, strict=True):
+        replica.name = name
+        replica.add_schema(bundled_schema("customers"))
+    with anna.edit("customers/a", create=True) as customer:
+        customer["name"] = "Anna"
+    assert sync(anna, relay)
+    for number in range(1, 50):
+        with (
+            hooked(Hook("pycrdt", number, lambda: RuntimeError("planted"), False)),
+            suppress(RuntimeError, UpdateRefused),
+        ):
+            sync(bob, relay)
+        if bob.status().unreadable:
+            break
+    assert list(bob.status().unreadable) == ["customers/a"]
+    assert sync(bob, relay)
+    assert bob.status().unreadable == {}
+    assert bob.get("customers/a")["name"] == "Anna"

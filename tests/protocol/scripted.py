@@ -65,6 +65,7 @@ class ScriptedOutbox:
     def __init__(self, held: dict[str, bytes] | None = None) -> None:
         self.held = held or {}
         self.edits: dict[str, int] = {}
+        self.refused: list[str] = []
         self.replica = DEVICE
 
     def edit(self, record: str) -> None:
@@ -78,6 +79,9 @@ class ScriptedOutbox:
 
     def view(self) -> View:
         return Index(sorted(self.held.items())).pin()
+
+    def unread(self) -> Sequence[str]:
+        return self.refused
 
     def outbox(self, after: str, limit: int) -> Sequence[Outgoing]:
         return [Outgoing(record, self.edits[record]) for record in sorted(self.edits) if record > after][:limit]

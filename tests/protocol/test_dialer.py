@@ -57,6 +57,29 @@ def test_what_changed_is_wanted_by_our_state_vectors() -> None:
     assert sent == [Want(1, (WantEntry(A, b"\x01\x02\x02"), WantEntry(B, b"\x00")))]
 
 
+def test_what_could_not_be_integrated_is_asked_for_again_and_holds_the_cursor_back() -> None:
+    source = ScriptedOutbox({A: bytes(16)})
+    source.refused = [A, B]
+    session = dialer(source)
+    sent, _ = say(session, welcome())
+    assert sent == [Want(0, (WantEntry(A, b"\x01\x02\x02"), WantEntry(B, b"\x00")))]
+    _, effects = say(session, Changes(1, 5, ()))
+    assert [effect.cursor for effect in integrates(effects)] == [None]
+    session.integrated(1, [], now=0)
+    _, effects = say(session, Updates(0, None, True, (UpdatesEntry(A, b"diff", VECTOR),)))
+    assert [entry.record for effect in integrates(effects) for entry in effect.entries] == [A]
+    session.integrated(2, [], now=0)
+    _, effects = drain(session)
+    assert [effect.cursor for effect in integrates(effects)] == [5]
+
+
+def test_more_of_it_than_a_want_holds_is_asked_for_in_several() -> None:
+    source = ScriptedOutbox()
+    source.refused = [f"customers/{number}" for number in range(limits.WANT_RECORDS_MAX + 1)]
+    sent, _ = say(dialer(source), welcome())
+    assert [len(want.entries) for want in sent] == [limits.WANT_RECORDS_MAX, 1]
+
+
 def test_it_is_caught_up_only_when_everything_is_stored() -> None:
     session = dialer(ScriptedOutbox())
     say(session, welcome(), Changes(1, 5, (ChangesEntry(B, 5, VECTOR),)))

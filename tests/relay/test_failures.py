@@ -6,7 +6,7 @@ import os
 import random
 import signal
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,12 @@ import lmdb
 import pytest
 
 from crdt_sync import Address, Replica, bundled_schema
-from crdt_sync.errors import Rejected, StoreCorrupt, StoreFailed
+from crdt_sync.errors import Rejected, StoreCorrupt, StoreFailed, StoreFull
 from crdt_sync.protocol.messages import Receipt, ReceiptRequest, VerdictCode
 from crdt_sync.runtime import conversation, sync_once
 from crdt_sync.runtime.hosting import health
 from crdt_sync.runtime.worker.process import WorkerUnavailable
+from crdt_sync.storage import Batch, Committed, LmdbStore
 from crdt_sync.storage.lmdb import environment
 from crdt_sync.storage.memory import MemoryStore
 from relay.server import Relay
@@ -84,6 +85,37 @@ def test_while_the_disk_fails_pushes_are_answered_retry_and_stored_later(
             await eventually("ready again by itself", lambda: relay.engine.unready() is None)
             assert await device.store(again, ("customers/b", update(3))) == [VerdictCode.ACCEPTED] * 2
         assert seen(relay.store.load("customers/a").updates) == {1, 2}
+
+    serve(scenario, tmp_path)
+
+
+def test_a_disk_with_room_for_little_is_not_taken_for_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    room = 50_000
+    tried: list[int] = []
+    commit = LmdbStore.commit
+
+    def commit_if_it_fits(store: LmdbStore, batches: Sequence[Batch]) -> list[Committed]:
+        meta = [value for batch in batches for value in batch.meta.values() if value is not None]
+        size = sum(map(len, meta)) + sum(len(u) for batch in batches for each in batch.changes for u in each.updates)
+        tried.append(size)
+        if size > room:
+            raise StoreFull("no room")
+        return commit(store, batches)
+
+    monkeypatch.setattr(LmdbStore, "commit", commit_if_it_fits)
+
+    async def scenario(relay: Relay) -> None:
+        nonlocal room
+        async with await Device.join(relay.url, follow=False) as device:
+            large = ("customers/a", update("x" * 60_000))
+            assert await device.store(large) == [VerdictCode.RETRY]
+            probes = len(tried) + 3
+            await eventually("probed", lambda: len(tried) >= probes)
+            assert relay.engine.unready() == "store_full: the last commit failed"
+            room = 1 << 30
+            await eventually("ready again by itself", lambda: relay.engine.unready() is None)
+            assert await device.store(large) == [VerdictCode.ACCEPTED]
+        assert relay.store.meta("probe") is None
 
     serve(scenario, tmp_path)
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from crdt_sync import Replica, bundled_schema
-from crdt_sync.errors import StoreExists
+from crdt_sync.errors import StoreExists, StoreFailed
+from crdt_sync.storage import LmdbStore
 from crdt_sync.storage.lmdb import environment
 
 
@@ -39,3 +40,19 @@ def test_a_creation_that_is_interrupted_at_any_commit_can_be_repeated(
     with Replica.open(tmp_path / "anna") as replica:
         assert replica.name == ("bob" if number < 3 else "anna")
         assert list(replica.schemas) == ["customers"]
+
+
+def test_a_replica_that_could_not_be_read_when_it_was_opened_holds_nothing_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Replica.create(tmp_path / "anna", "anna").close()
+
+    def failing(store: LmdbStore, key: str) -> bytes | None:
+        raise StoreFailed("planted")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LmdbStore, "meta", failing)
+        for attempt in (Replica.open, lambda path: Replica.create(path, "bob")):
+            with pytest.raises(StoreFailed, match="planted"):
+                attempt(tmp_path / "anna")
+    Replica.open(tmp_path / "anna").close()

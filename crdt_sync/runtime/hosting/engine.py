@@ -348,7 +348,7 @@ class Engine:
             self.source.followed_max = newest if self._commits_under_way else None
             self.hub.committed(effect.number, seqs, self._now())
         else:
-            self.health.commit_failed(error)
+            self.health.commit_failed(error, sum(map(_size, effect.changes)))
             self._failures_known = self.writer.metrics.failures
             self._tails.forget()
             self.source.followed_max = None  # what failed may be on disk all the same: nobody will be told of it
@@ -485,6 +485,10 @@ def _release(seat: _Seat) -> None:
     if seat.reading is not None and not seat.reading.done():
         seat.reading.set_result(None)
     seat.reading = None
+
+
+def _size(change: StoredUpdates) -> int:
+    return sum(map(len, change.updates)) + len(change.snapshot or b"")
 
 
 def _change(change: StoredUpdates, now: int) -> Change:

@@ -29,6 +29,7 @@ class Health:
         self._wall_clock = wall_clock
         self._probing: asyncio.Task[None] | None = None
         self._closed = False
+        self._refused_bytes = 0  # of the largest batch that failed: a smaller probe may fit where that does not
         self.store_failure: StoreError | None = None  # the last commit failed with this
         self.damage: StoreCorrupt | None = None  # stored bytes failed their checksum: stays until the store is mended
         self.worker_failure: CrdtSyncError | None = None  # no worker could be started
@@ -49,8 +50,9 @@ class Health:
         _log.error("corrupt_record", record=corrupt.record, error=corrupt.message, hint=corrupt.hint)
         self.damage = corrupt
 
-    def commit_failed(self, error: BaseException) -> None:
-        """The store refused a commit."""
+    def commit_failed(self, error: BaseException, size: int = 0) -> None:
+        """The store refused a commit of `size` bytes."""
+        self._refused_bytes = max(self._refused_bytes, size)
         if not isinstance(error, StoreError):
             _log.error("commit_failed", exc_info=error)
             error = StoreFailed(f"a commit failed: {type(error).__name__}")
@@ -64,6 +66,7 @@ class Health:
         if self.store_failure is not None:
             _log.info("commits_succeed_again")
             self.store_failure = None
+            self._refused_bytes = 0
 
     def integration_failed(self, error: Exception) -> None:
         """The pool could not integrate at all."""
@@ -101,14 +104,17 @@ class Health:
                 await self._probe_worker()
 
     async def _probe_store(self) -> None:
-        # Not through the writer: its count of failures says what later batches may build on.
-        probe = Batch(meta={"probe": self._wall_clock().to_bytes(8, "big")})
         try:
-            await asyncio.get_running_loop().run_in_executor(None, self._store.commit, [probe])
+            await asyncio.get_running_loop().run_in_executor(None, self._try_store, self._refused_bytes)
         except StoreError as error:
             self.store_failure = error
         else:
             self.commit_succeeded()
+
+    def _try_store(self, size: int) -> None:
+        # Not through the writer: its count of failures says what later batches may build on.
+        self._store.commit([Batch(meta={"probe": bytes(size) + self._wall_clock().to_bytes(8, "big")})])
+        self._store.commit([Batch(meta={"probe": None})])
 
     async def _probe_worker(self) -> None:
         try:

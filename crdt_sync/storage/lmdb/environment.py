@@ -5,7 +5,8 @@ Rules:
 1. The defaults of LMDB that survive a power cut stay: sync, metasync, no write map. They are given explicitly.
 2. A read transaction lives for one call and never across threads: an old one would keep every freed page alive.
 3. `set_mapsize` and closing need that no transaction is open: they take the read lock and the copy lock.
-4. Any failure of a commit may leave the environment unusable: it is closed and opened again before the next use.
+4. Any failure of a commit or of growth may leave the environment unusable: it is closed and opened again before the
+   next use.
 
 Locks are taken in the order writing, copying, reading.
 """
@@ -96,12 +97,13 @@ class Environment:
             while True:
                 environment, tables = self._usable()
                 try:
-                    return self._attempt(environment, tables, work)
-                except lmdb.MapFullError:
-                    self._grow()
+                    try:
+                        return self._attempt(environment, tables, work)
+                    except lmdb.MapFullError:
+                        self._grow()
                 except lmdb.Error as error:
-                    cause = self._reopen(error)
-                    raise translate(cause, self.path) from error
+                    # No name for the cause here: it would tie the failed transaction's pages into a cycle.
+                    raise translate(self._reopen(error), self.path) from error
 
     def _attempt(self, environment: lmdb.Environment, tables: Tables, work: Work[T]) -> T:
         transaction = environment.begin(write=True, buffers=False)
@@ -177,10 +179,7 @@ class Environment:
     def _grow(self) -> None:
         with self._copying, self._reading:
             environment, _ = self._usable()
-            try:
-                environment.set_mapsize(self._map_bytes * 2)
-            except lmdb.Error as error:
-                raise translate(error, self.path) from error
+            environment.set_mapsize(self._map_bytes * 2)
             self._map_bytes *= 2
 
     def _reopen(self, error: lmdb.Error) -> lmdb.Error | OSError:

@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
 
+from crdt_sync import limits
 from crdt_sync.errors import StoreCorrupt, StoreError
 from crdt_sync.ids import new_epoch
-from crdt_sync.limits import MAP_BYTES_FIRST
 from crdt_sync.storage import lives
 from crdt_sync.storage.keys import check_key, check_replica
 from crdt_sync.storage.lmdb import commit, compact, directory, identity, reads, rebuild, verify
@@ -67,12 +67,13 @@ class LmdbStore:
         replica: bytes | None = None,
         now: Callable[[], int] = wall_clock,
         rng: random.Random | None = None,
-        map_bytes: int = MAP_BYTES_FIRST,
+        map_bytes: int | None = None,
     ) -> "LmdbStore":
         """Open the store in `path`, or with `create` make a new one there (with `replica` as its id, if given).
 
         Raises `StoreMissing`, `StoreExists`, `StoreInUse`, `StoreFormat`, `StoreForbidden`, `StoreCorrupt`,
-        `StoreFull` or `StoreFailed`. `now` gives microseconds; `map_bytes` is the first size of the map.
+        `StoreFull` or `StoreFailed`. `now` gives microseconds; `map_bytes` is the first size of the map,
+        `limits.MAP_BYTES_FIRST` where none is given.
         """
         rng = rng or random.SystemRandom()
         if replica is not None:
@@ -82,17 +83,17 @@ class LmdbStore:
         try:
             if create:
                 directory.discard_unfinished(path)
-            environment = Environment(path, map_bytes)
+            environment = Environment(path, map_bytes or limits.MAP_BYTES_FIRST)
             try:
                 opened = environment.write(lambda txn, tables: _identify(txn, tables, path, create, replica, rng))
+                if create:
+                    directory.make_durable(path)
             except BaseException:
                 environment.close()
                 raise
         except BaseException:
             lock.release()
             raise
-        if create:
-            directory.make_durable(path)
         return cls(environment, lock, opened, now, rng)
 
     @staticmethod

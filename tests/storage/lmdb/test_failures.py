@@ -103,6 +103,42 @@ def test_a_map_grows_while_other_threads_read(lmdb_path, change):
     store.close()
 
 
+GROW = """
+import resource, sys
+from pathlib import Path
+from crdt_sync.errors import StoreFailed
+from crdt_sync.storage import Batch, Change, LmdbStore
+
+def put(record, size):
+    store.commit([Batch(changes=(Change(record, (bytes(size),), bytes(16), "ann", 1, b"\\0"),))])
+
+store = LmdbStore.open(Path(sys.argv[1]), create=True, map_bytes=1 << 17)
+put("customers/ann", 1)
+_, most = resource.getrlimit(resource.RLIMIT_AS)
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (100 << 20), most))
+refused = 0
+for number in range(40):
+    try:
+        put(f"customers/{number}", 3 << 20)
+    except StoreFailed:
+        refused += 1
+        assert store.load("customers/ann").updates == (bytes(1),)
+assert refused > 10, refused
+resource.setrlimit(resource.RLIMIT_AS, (most, most))
+put("customers/bob", 3 << 20)
+assert store.count() == 42 - refused
+assert store.verify().findings == ()
+"""
+
+
+def test_a_map_that_cannot_grow_fails_that_commit_and_nothing_else(tmp_path):
+    result = subprocess.run(
+        [sys.executable, "-c", GROW, str(tmp_path / "store")], capture_output=True, text=True, check=False
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+
+
 FAILURES = [lmdb.PanicError("panic"), lmdb.Error("mdb_txn_commit: Input/output error"), lmdb.DiskError("broken")]
 
 

@@ -12,12 +12,14 @@ import pytest
 from crdt_sync.errors import (
     StoreCorrupt,
     StoreExists,
+    StoreFailed,
     StoreForbidden,
     StoreFormat,
     StoreInUse,
     StoreMissing,
 )
 from crdt_sync.storage import Batch, LmdbStore
+from crdt_sync.storage.lmdb import directory
 from crdt_sync.storage.lmdb.codec import STORE
 
 OPEN = (
@@ -63,6 +65,17 @@ def test_a_creation_that_was_interrupted_can_be_repeated(lmdb_path):
     store = LmdbStore.open(lmdb_path, create=True, replica=b"r" * 16)
     assert store.replica == b"r" * 16
     store.close()
+
+
+def test_a_creation_whose_last_sync_failed_holds_nothing_open(lmdb_path, monkeypatch):
+    def failing(path):
+        raise StoreFailed("planted")
+
+    with monkeypatch.context() as planted:
+        planted.setattr(directory, "make_durable", failing)
+        with pytest.raises(StoreFailed, match="planted"):
+            LmdbStore.open(lmdb_path, create=True)
+    LmdbStore.open(lmdb_path).close()
 
 
 def test_a_disk_without_room_for_the_holders_name_opens_nevertheless(lmdb_store, lmdb_path, monkeypatch):

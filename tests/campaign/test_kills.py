@@ -1,0 +1,19 @@
+"""Relay, worker and devices are killed at any moment, and nothing that was acknowledged is missing afterwards."""
+
+import pytest
+
+from benchmarks.campaign import kills
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_after_kills_at_any_moment_nothing_acknowledged_is_missing_and_all_agree(seed):
+    tally = kills.run(seed, 25)
+    assert tally.findings == []
+    assert tally.ran == 25
+    victims = {outcome.partition(" ")[0] for outcome in tally.outcomes}
+    assert victims == {"relay", "worker", "device"}
+
+
+def test_a_relay_that_acknowledges_before_it_commits_is_noticed():
+    tally = kills.run(3, 6, victims=("relay", "anna"), early=True)
+    assert any("the relay lacks" in finding for finding in tally.findings)
