@@ -71,7 +71,8 @@ class StormDevice:
         while True:
             message = codec.decode(await connection.receive())
             if isinstance(message, Welcome):
-                self._resume = Resume(message.epoch, self._resume.cursor if self._resume else 0)
+                known = self._resume or Resume(message.epoch, 0, 0)
+                self._resume = Resume(message.epoch, known.cursor, max(known.head, message.head))
             elif isinstance(message, Changes) and not message.entries:
                 return
             elif isinstance(message, Changes):
@@ -88,4 +89,4 @@ class StormDevice:
             case Updates(entries=entries, cursor=cursor):
                 self.heard.update(entry.record for entry in entries)
                 if cursor is not None and self._resume is not None:
-                    self._resume = Resume(self._resume.epoch, cursor)
+                    self._resume = Resume(self._resume.epoch, cursor, max(self._resume.head, cursor))
