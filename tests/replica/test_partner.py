@@ -518,3 +518,13 @@ def test_a_clone_of_the_store_is_not_touched_by_its_original(make_replica):
     assert isinstance(clone, MemoryStore)
     write(anna, US, name="Us")
     assert clone.count() == 0
+
+
+def test_a_repair_that_found_something_forgets_the_lives_in_which_others_read_this_replica(replica):
+    write(replica, US, name="Us")
+    life = replica.store.epoch
+    replica.repair()
+    assert (replica.store.epoch, replica.store.reach(life)) == (life, 1)
+    replica.store.quarantine(US)
+    replica.repair()
+    assert replica.store.reach(life) is None
