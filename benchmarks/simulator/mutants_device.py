@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from benchmarks.simulator.mutants import Mutant
@@ -50,13 +49,6 @@ def _push_while_comparing(_: Any) -> Any:
         return self.state not in {State.GREETING, State.CLOSED} and bool(self._ready or self._scan is not None)
 
     return property(mutated)
-
-
-def _only_cursors(standing: Method) -> Method:
-    def mutated(self: Any, cursor: int | None, head: int) -> Any:
-        return tuple(replace(peer, head=peer.cursor) for peer in standing(self, cursor, head) if cursor is not None)
-
-    return mutated
 
 
 def _digest_of_vector(_: Method) -> Method:
@@ -145,13 +137,6 @@ DEVICE_MUTANTS = (
         "nothing is pushed on beliefs of another epoch",
         ((Dialer, "wants_room", _push_while_comparing),),
         {"relay_restored": 0.1},
-        300,
-    ),
-    Mutant(
-        "the head is not kept",
-        "what rests on lost history is noticed",
-        ((Partner, "_standing", _only_cursors),),
-        {"relay_rolled_back": 0.1, "cut": 0.1, "device_rolled_back": 0.02},
         300,
     ),
     Mutant(

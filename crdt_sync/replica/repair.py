@@ -34,7 +34,8 @@ def repair(replica: "Replica") -> Repair:
     """Mend what can be mended here, and have the next session with each partner compare everything."""
     store = replica.store
     findings = len(store.verify().findings)
-    if findings:
+    missing = findings > 0 or bool(store.quarantined())
+    if missing:
         store.renew_epoch()  # first: who opens sessions with us believes that what is set aside is still here
     damaged = set(store.rebuild())
     for record in _records(store):
@@ -42,7 +43,7 @@ def repair(replica: "Replica") -> Repair:
             Document.load(store.load(record).updates)
         except (StoreCorrupt, UpdateRefused, ValueError):
             damaged.add(record)
-    if damaged and not findings:
+    if damaged and not missing:
         store.renew_epoch()
     for record in sorted(damaged):
         store.quarantine(record)
@@ -51,7 +52,7 @@ def repair(replica: "Replica") -> Repair:
         if store.view(record) is None:
             document = Document.load(store.load(record).updates)
             store.commit([Batch(views={record: encode_view(document, replica.schema_of(record))})])
-    if findings or damaged or store.quarantined():
+    if missing or damaged:
         # What partners are believed to hold, and how far they were read, rests on what was damaged.
         strangers = tuple(replace(peer, epoch=bytes(EPOCH_BYTES), cursor=0, head=0) for peer in store.peers())
         store.commit([Batch(peers=strangers, meta=forgotten_cursors(store))])

@@ -175,7 +175,7 @@ def test_what_is_fetched_whole_is_wanted_by_an_empty_state_vector_and_not_settle
     (want,), _ = drain(session)
     assert [(entry.record, entry.state_vector) for entry in want.entries] == [(A, b"\0"), (B, b"\0")]  # type: ignore[union-attr]
     assert not session.settled
-    _, (integrate,) = say(session, Updates(0, None, 0, True, ()))
+    _, (integrate,) = say(session, Updates(0, None, 1, True, ()))
     assert not session.settled
     session.integrated(integrate.number, (), 0)  # type: ignore[union-attr]
     assert session.settled

@@ -66,7 +66,7 @@ def test_what_could_not_be_integrated_is_asked_for_again_and_holds_the_cursor_ba
     _, effects = say(session, Changes(1, 5, ()))
     assert [effect.cursor for effect in integrates(effects)] == [None]
     session.integrated(1, [], now=0)
-    _, effects = say(session, Updates(0, None, True, (UpdatesEntry(A, b"diff", VECTOR),)))
+    _, effects = say(session, Updates(0, None, 0, True, (UpdatesEntry(A, b"diff", VECTOR),)))
     assert [entry.record for effect in integrates(effects) for entry in effect.entries] == [A]
     session.integrated(2, [], now=0)
     _, effects = drain(session)

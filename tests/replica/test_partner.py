@@ -5,6 +5,7 @@ import random
 import pytest
 
 from crdt_sync import Replica, ids
+from crdt_sync.protocol.acceptor import Acceptor
 from crdt_sync.protocol.effects import Acknowledge, Integrate, Owe, Pushed, Welcomed
 from crdt_sync.protocol.messages import Resume, UpdatesEntry, Verdict, VerdictCode
 from crdt_sync.records import Document, Editor, bundled_schema, decode_state_vector
@@ -332,8 +333,21 @@ def test_a_relay_that_is_started_again_costs_no_comparison(make_replica, relay):
     assert anna.partners()[0].cursor == 1
 
 
-def test_a_lost_push_is_noticed_though_the_cursor_lies_before_the_loss(make_replica, relay):
+def believe_cursors_alone(monkeypatch):
+    """Plant a bug: heads are not compared."""
+
+    def honours(self, resume):
+        reach = self._source.reach(resume.epoch)
+        return reach is not None and resume.cursor <= reach
+
+    monkeypatch.setattr(Acceptor, "_honours", honours)
+
+
+@pytest.mark.parametrize("bug", [False, True])
+def test_a_lost_push_is_noticed_though_the_cursor_lies_before_the_loss(make_replica, relay, monkeypatch, bug):
     """Another's update, which was not sent yet, holds the cursor back; the one that was pushed is lost."""
+    if bug:
+        believe_cursors_alone(monkeypatch)
     anna, bob = make_replica("anna"), make_replica("bob")
     for replica in (anna, bob):
         exchange(replica, relay)
@@ -351,9 +365,36 @@ def test_a_lost_push_is_noticed_though_the_cursor_lies_before_the_loss(make_repl
     relay.put_back(image)
     exchange(bob, relay)
     assert exchange(anna, relay).settled
-    assert relay.store.record_head(US) is not None
+    assert (relay.store.record_head(US) is None) == bug
     assert exchange(bob, relay).settled
-    assert anna.receipt().root == bob.receipt().root
+    assert (anna.receipt().root != bob.receipt().root) == bug
+
+
+@pytest.mark.parametrize("bug", [False, True])
+def test_an_update_newer_than_the_page_that_brought_it_comes_back_to_a_relay_that_lost_it(
+    make_replica, relay, monkeypatch, bug
+):
+    if bug:
+        believe_cursors_alone(monkeypatch)
+    anna, bob = make_replica("anna"), make_replica("bob")
+    exchange(anna, relay)
+    write(bob, THEM, name="Them")
+    exchange(bob, relay)
+    line = Line(anna, relay)
+    line.run(4)  # hello; welcome and changes; want
+    image = relay.store.clone()
+    write(bob, THEM, city="Bonn")
+    exchange(bob, relay)
+    line.run(1)
+    line._carry_out()
+    line.cut()
+    assert anna.partners()[0].cursor == image.head()
+    assert anna.get(THEM)["city"] == "Bonn"
+    relay.put_back(image)
+    assert exchange(anna, relay).settled
+    carl = make_replica("carl")
+    assert exchange(carl, relay).settled
+    assert ("city" not in carl.get(THEM)) == bug
 
 
 def _push_only(line):
@@ -518,3 +559,13 @@ def test_a_clone_of_the_store_is_not_touched_by_its_original(make_replica):
     assert isinstance(clone, MemoryStore)
     write(anna, US, name="Us")
     assert clone.count() == 0
+
+
+def test_a_repair_that_found_something_forgets_the_lives_in_which_others_read_this_replica(replica):
+    write(replica, US, name="Us")
+    life = replica.store.epoch
+    replica.repair()
+    assert (replica.store.epoch, replica.store.reach(life)) == (life, 1)
+    replica.store.quarantine(US)
+    replica.repair()
+    assert replica.store.reach(life) is None
