@@ -1,15 +1,16 @@
 """What salespeople do with customer records: the edits of a run, made through `Replica.edit`."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from benchmarks.simulator.contents import Contents, contents_of, stamps_of
+from benchmarks.simulator.contents import NOTHING, State, state_of
 from benchmarks.simulator.device_host import DeviceHost
 from benchmarks.simulator.failure import Failure
 from benchmarks.simulator.ledger import Intent, Ledger
 from crdt_sync import ids
 from crdt_sync.errors import StoreError, UsageError
 from crdt_sync.limits import STAMP_FOLLOWED_US_MAX
+from crdt_sync.records import Document
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.replica import EditedRecord
 
@@ -33,6 +34,7 @@ class Workload:
         self._rng = rng
         self._ledger = ledger
         self._number = 0
+        self._states: dict[Sequence[bytes], State] = {}  # by the bytes that a record is stored as
         self.records = [ids.record_id("customers", f"r{number:04}") for number in range(records)]
         self._actions: list[tuple[int, Callable[[EditedRecord, Intent], None]]] = [
             (30, self._write),
@@ -56,13 +58,13 @@ class Workload:
         return self._one(device, record)
 
     def _one(self, device: DeviceHost, record: str) -> str:
-        before = _state(device, record)
+        before = self._state(device, record)
         intent = Intent()
         action = self._rng.choices([action for _, action in self._actions], [weight for weight, _ in self._actions])[0]
         twice = self._rng.random() < 0.2
         try:
             with device.replica.edit(record, create=True) as editor:
-                if before[0] == vectors.EMPTY:
+                if before.vector == vectors.EMPTY:
                     editor["name"] = self._unique("name")
                 elif editor.deleted:
                     editor.restore()
@@ -79,7 +81,7 @@ class Workload:
         """Many records in one commit."""
         chosen = self._rng.sample(self.records, min(len(self.records), 8))
         fresh = [ids.new_record("customers", self._rng)] if len(self.records) < 200 else []
-        before = {record: _state(device, record) for record in chosen + fresh}
+        before = {record: self._state(device, record) for record in chosen + fresh}
         try:
             with device.replica.batch():
                 for record in before:
@@ -94,17 +96,24 @@ class Workload:
         self.records += fresh
         return f"import {len(before)} records"
 
-    def _note_edit(
-        self, device: DeviceHost, record: str, before: "tuple[bytes, Contents, dict[str, int]]", intent: Intent
-    ) -> None:
+    def _state(self, device: DeviceHost, record: str) -> State:
+        stored = device.disk.load(record)
+        if stored.head is None:
+            return NOTHING
+        known = self._states.get(stored.updates)
+        if known is None:
+            known = self._states[stored.updates] = state_of(Document.load(stored.updates))
+        return known
+
+    def _note_edit(self, device: DeviceHost, record: str, before: State, intent: Intent) -> None:
         """Whatever the disk holds now was accepted, also where the app did not live to see it."""
-        after = _state(device, record)
-        if after[:2] == before[:2]:
+        after = self._state(device, record)
+        if after.same_as(before):
             return
-        edit = self._ledger.add(device.name, record, before[:2], after[:2], intent)
+        edit = self._ledger.add(device.name, record, before, after, intent)
         for root in edit.added:
-            seen = before[2].get(root, 0)
-            if root[:2] == "c." and after[2][root] < seen <= device.replica.clock.now() + STAMP_FOLLOWED_US_MAX:
+            seen = before.stamps.get(root, 0)
+            if root[:2] == "c." and after.stamps[root] < seen <= device.replica.clock.now() + STAMP_FOLLOWED_US_MAX:
                 raise Failure("stamps", f"{device.name} wrote {root} of {record} with a stamp before one it had seen")
 
     # --- actions ---------------------------------------------------------------------------------------------
@@ -172,14 +181,6 @@ class Workload:
     def _word(self) -> int:
         self._number += 1
         return self._number
-
-
-def _state(device: DeviceHost, record: str) -> tuple[bytes, Contents, dict[str, int]]:
-    head = device.disk.record_head(record)
-    if head is None:
-        return vectors.EMPTY, {}, {}
-    document = device.replica.document(record)
-    return document.state_vector(), contents_of(document), stamps_of(document)
 
 
 __all__ = ["StoreError", "Workload"]
