@@ -15,6 +15,7 @@ from benchmarks.simulator.scheduler import Host, Scheduler
 from crdt_sync.errors import StoreError
 from crdt_sync.protocol.backoff import Backoff
 from crdt_sync.protocol.effects import Acknowledge, Closed
+from crdt_sync.protocol.states import State
 from crdt_sync.replica import Event, Replica
 
 _OPEN_AGAIN_US = 1_000_000  # after a failure of its own disk, the app comes back this much later
@@ -38,7 +39,7 @@ class Life(Host):
 
 
 class DeviceHost:
-    """One device. `open_link` connects it; `ended` and `acknowledged` tell the checkers."""
+    """One device. It connects within `connects_within` microseconds of each start, by `open_link`."""
 
     def __init__(
         self,
@@ -48,6 +49,7 @@ class DeviceHost:
         clock: Clock,
         seed: str,
         latency_max: int,
+        connects_within: int,
         open_link: Callable[["DeviceHost"], Link | None],
         ended: Callable[["DeviceHost", Closed | StoreError], None],
         edited: Callable[[Sequence[Event]], None],
@@ -62,6 +64,7 @@ class DeviceHost:
         self._seed = seed
         self._rng = random.Random(f"{seed}/{name}")
         self._latency_max = latency_max
+        self._connects_within = connects_within
         self._open_link = open_link
         self._ended = ended
         self._edited = edited
@@ -78,8 +81,13 @@ class DeviceHost:
         rng = random.Random(f"{self._seed}/{self.name}/{self.lives}")
         self.replica = Replica.over(self.disk, lambda: self.clock.read(self._scheduler.now), rng)
         self.replica.subscribe(self._edited)
-        self._scheduler.after(self._rng.randint(0, 1_000_000), self.life, self.connect)
+        self._scheduler.after(self._rng.randint(0, self._connects_within), self.life, self.connect)
         return self.replica
+
+    @property
+    def greeting(self) -> bool:
+        """Whether a session has begun and not been answered yet."""
+        return any(talk.dialer.state is State.GREETING for talk in self.conversations)
 
     def crash(self, disk: Disk | None = None) -> None:
         """The process is gone. What the disk holds, or `disk` in its place, is what the next start finds."""

@@ -158,8 +158,9 @@ DEVICE_MUTANTS = (
         "edits before the first welcome",
         "what was edited before the partner was known is pushed",
         ((Partner, "_unseen", _returns([])),),
-        {"slow": 0.5},
+        {"slow": 0.5, "late_device": 0.2},
         300,
+        steps=16,
         pace=500_000,
     ),
     Mutant(
