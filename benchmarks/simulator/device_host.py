@@ -12,10 +12,12 @@ from benchmarks.simulator.conversation import Conversation
 from benchmarks.simulator.disk import Disk
 from benchmarks.simulator.network import Link, Weather
 from benchmarks.simulator.scheduler import Host, Scheduler
+from benchmarks.simulator.schemas import COLLECTION
 from crdt_sync.errors import StoreError
 from crdt_sync.protocol.backoff import Backoff
 from crdt_sync.protocol.effects import Acknowledge, Closed
 from crdt_sync.protocol.states import State
+from crdt_sync.records import Schema
 from crdt_sync.replica import Event, Replica
 
 _OPEN_AGAIN_US = 1_000_000  # after a failure of its own disk, the app comes back this much later
@@ -73,12 +75,13 @@ class DeviceHost:
         self.life = Life()
         self.replica: Replica = self.start()
 
-    def start(self) -> Replica:
-        """The app starts on what the disk holds."""
+    def start(self, randomness: str | None = None) -> Replica:
+        """The app starts on what the disk holds. `randomness`: what its random numbers follow from."""
         self.lives += 1
         self.life = Life()
         self.backoff = Backoff(self._rng)
-        rng = random.Random(f"{self._seed}/{self.name}/{self.lives}")
+        self.randomness = randomness or f"{self._seed}/{self.name}/{self.lives}"
+        rng = random.Random(self.randomness)
         self.replica = Replica.over(self.disk, lambda: self.clock.read(self._scheduler.now), rng)
         self.replica.subscribe(self._edited)
         self._scheduler.after(self._rng.randint(0, self._connects_within), self.life, self.connect)
@@ -99,6 +102,11 @@ class DeviceHost:
         found = disk or self.disk.clone()
         self.disk.close()
         self.disk = found
+
+    @property
+    def schema(self) -> Schema:
+        """What the app knows of customers."""
+        return self.replica.schemas[COLLECTION]
 
     @property
     def running(self) -> bool:

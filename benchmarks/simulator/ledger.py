@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from benchmarks.simulator.contents import Contents, Name, State
+from benchmarks.simulator.disk import Disk
 from crdt_sync.records import state_vector as vectors
-from crdt_sync.storage.port import Store
 
 
 @dataclass(slots=True)
@@ -73,16 +73,20 @@ class Ledger:
         self.edits.setdefault(record, []).append(edit)
         return edit
 
+    def shares_writer(self, record: str, device: str, writer: int) -> bool:
+        """Whether another device wrote into the record under this writer id: a second one who did would be lost."""
+        return any(edit.writer == writer and edit.device != device for edit in self.edits.get(record, ()))
+
     def all(self) -> Iterator[Edit]:
         """Every edit."""
         for edits in self.edits.values():
             yield from edits
 
-    def assess(self, stores: Iterable[Store]) -> None:
+    def assess(self, stores: Iterable[Disk]) -> None:
         """After a loss: whatever no store holds any more is at risk."""
         stores = list(stores)
         for record, edits in self.edits.items():
-            heads = [store.record_head(record) for store in stores]
+            heads = [store.true_head(record) for store in stores]
             held = [vectors.decode(head.state_vector) for head in heads if head is not None]
             for edit in edits:
                 if not edit.at_risk:

@@ -29,6 +29,12 @@ FAULTS: Mapping[str, float] = {
     "compaction": 0.05,
     "worker_killed": 0.05,
     "late_device": 0.01,
+    "device_disk_full": 0.02,
+    "relay_disk_full": 0.01,
+    "device_rots": 0.015,
+    "relay_rots": 0.01,
+    "schema_upgraded": 0.03,
+    "writer_collides": 0.015,
 }
 # Limits scaled down, so that a small run reaches their both sides.
 SCALES: Mapping[str, tuple[int, ...]] = {

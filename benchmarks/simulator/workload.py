@@ -7,6 +7,7 @@ from benchmarks.simulator.contents import NOTHING, State, state_of
 from benchmarks.simulator.device_host import DeviceHost
 from benchmarks.simulator.failure import Failure
 from benchmarks.simulator.ledger import Intent, Ledger
+from benchmarks.simulator.schemas import FIRST
 from crdt_sync import ids
 from crdt_sync.errors import StoreError, UsageError
 from crdt_sync.limits import STAMP_FOLLOWED_US_MAX
@@ -16,6 +17,9 @@ from crdt_sync.replica import EditedRecord
 
 _TAGS = ("vip", "newsletter", "fair", "late payer")
 _VALUES = ("phone", "email", "name", "city", "owner", "company")
+_NEW = ("segment", "badges")  # of the second schema
+_MASS_CHANCE = 0.1
+_MASS_RECORDS = 60
 _MOVES = {
     None: ("lead",),
     "lead": ("qualified", "lost"),
@@ -34,6 +38,7 @@ class Workload:
         self._rng = rng
         self._ledger = ledger
         self._number = 0
+        self._schema = FIRST
         self._states: dict[Sequence[bytes], State] = {}  # by the bytes that a record is stored as
         self.records = [ids.record_id("customers", f"r{number:04}") for number in range(records)]
         self._actions: list[tuple[int, Callable[[EditedRecord, Intent], None]]] = [
@@ -55,9 +60,12 @@ class Workload:
             return self._import(device)
         # A few records are hot.
         record = self.records[int(len(self.records) * self._rng.random() ** 2)]
+        if self._ledger.shares_writer(record, device.name, device.replica.writer()):
+            return f"leaves {record} alone"
         return self._one(device, record)
 
     def _one(self, device: DeviceHost, record: str) -> str:
+        self._schema = device.schema
         before = self._state(device, record)
         intent = Intent()
         action = self._rng.choices([action for _, action in self._actions], [weight for weight, _ in self._actions])[0]
@@ -79,8 +87,12 @@ class Workload:
 
     def _import(self, device: DeviceHost) -> str:
         """Many records in one commit."""
+        many = self._rng.random() < _MASS_CHANCE
         chosen = self._rng.sample(self.records, min(len(self.records), 8))
-        fresh = [ids.new_record("customers", self._rng)] if len(self.records) < 200 else []
+        writer = device.replica.writer()
+        chosen = [record for record in chosen if not self._ledger.shares_writer(record, device.name, writer)]
+        count = _MASS_RECORDS if many else 1
+        fresh = [ids.new_record("customers", self._rng) for _ in range(count)] if len(self.records) < 200 else []
         before = {record: self._state(device, record) for record in chosen + fresh}
         try:
             with device.replica.batch():
@@ -123,8 +135,12 @@ class Workload:
         return f"{prefix}-{self._number}"
 
     def _write(self, editor: EditedRecord, intent: Intent) -> None:
-        field = self._rng.choice(_VALUES)
+        new = [field for field in _NEW if field in self._schema.fields]
+        field = self._rng.choice((*_VALUES, *new))
         value = self._unique(field)
+        if self._schema.fields[field].kind == "set":
+            editor.add(field, value)
+            return
         editor[field] = value
         if editor[field] != value:
             raise Failure("own write", f"{field} shows {editor[field]!r} after {value!r} was written")

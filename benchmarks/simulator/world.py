@@ -17,11 +17,11 @@ from benchmarks.simulator.network import Link
 from benchmarks.simulator.relay_host import RelayHost
 from benchmarks.simulator.scenario import Scenario, scaled
 from benchmarks.simulator.scheduler import Scheduler
+from benchmarks.simulator.schemas import COLLECTION, FIRST
 from benchmarks.simulator.trace import Trace
 from benchmarks.simulator.workload import Workload
 from crdt_sync.errors import StoreError
 from crdt_sync.protocol.effects import Acknowledge, Closed
-from crdt_sync.records import bundled_schema
 from crdt_sync.replica import Event
 from crdt_sync.storage.port import Batch
 
@@ -33,7 +33,6 @@ _CONNECTS_WITHIN_US_MAX = 1_000_000
 _CONNECTS_WITHIN_STEPS = 5  # or all of a short run would be over before
 _GREETING_CHANCE = 0.3
 _COLLECTED_EVERY = 50_000  # objects
-_SCHEMA = bundled_schema("customers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +79,8 @@ class World:
         disk = Disk(None, random.Random(f"disk/{self.seed}/{owner}"))
         meta: dict[str, bytes | None] = {
             "name": name.encode(),
-            "schemas": _SCHEMA.collection.encode(),
-            f"schema/{_SCHEMA.collection}": _SCHEMA_TOML,
+            "schemas": COLLECTION.encode(),
+            f"schema/{COLLECTION}": _SCHEMA_TOML,
         }
         disk.commit([Batch(meta=meta)])
         return disk
@@ -104,6 +103,17 @@ class World:
             kill=self.faults.kill_worker,
         )
         return self.relay
+
+    def stop_relay(self) -> Disk:
+        """The relay process ends; returns what it leaves on its disk."""
+        self.relay.die()
+        left = self.relay.disk.clone()
+        self.relay.disk.close()
+        return left
+
+    def assess(self) -> None:
+        """Something was lost: see what nobody holds any more."""
+        self.ledger.assess([self.relay.disk, *(device.disk for device in self.devices)])
 
     def add_device(self, name: str, disk: Disk) -> DeviceHost:
         """A device starts over `disk`."""
@@ -287,7 +297,7 @@ class World:
         """Time passes."""
 
 
-_SCHEMA_TOML = _SCHEMA.to_toml().encode()
+_SCHEMA_TOML = FIRST.to_toml().encode()
 
 
 @contextmanager
