@@ -20,26 +20,36 @@ class Damage:
     def __init__(self, world: "World", rng: random.Random) -> None:
         self._world = world
         self._rng = rng
+        self._over = False
 
     def strike_device(self, device: DeviceHost) -> None:
         """A stored value of a device rots."""
         what = device.disk.decay(self._rng)
         self._note(device.name, f"rots: {what}")
-        self._world.scheduler.after(self._rng.randint(1, _NOTICED_US_MAX), None, self.mend_device, device)
+        self._world.scheduler.after(self._rng.randint(1, _NOTICED_US_MAX), None, self._notice, device)
 
     def strike_relay(self) -> None:
         """A stored value of the relay rots."""
         what = self._world.relay.disk.decay(self._rng)
         self._note("relay", f"rots: {what}")
-        self._world.scheduler.after(self._rng.randint(1, _NOTICED_US_MAX), None, self.mend_relay)
+        self._world.scheduler.after(self._rng.randint(1, _NOTICED_US_MAX), None, self._notice, None)
 
     def mend_all(self) -> None:
-        """Everybody mends what is damaged."""
-        self.mend_relay()
+        """Everybody mends what is damaged; nobody looks again afterwards."""
+        self._over = True
+        self._mend_relay()
         for device in list(self._world.devices):
-            self.mend_device(device)
+            self._mend_device(device)
 
-    def mend_device(self, device: DeviceHost) -> None:
+    def _notice(self, device: DeviceHost | None) -> None:
+        if self._over:
+            return
+        if device is None:
+            self._mend_relay()
+        else:
+            self._mend_device(device)
+
+    def _mend_device(self, device: DeviceHost) -> None:
         """Stop the app, `crdt-sync verify --repair`, and start it again."""
         if not device.disk.rot:
             return
@@ -49,14 +59,14 @@ class Damage:
             mended = device.replica.repair()
         except StoreError as error:
             self._note(device.name, f"could not be mended: {error.code}")
-            self._world.scheduler.after(_AGAIN_US, None, self.mend_device, device)
+            self._world.scheduler.after(_AGAIN_US, None, self._notice, device)
             return
         finally:
             self._world.cursors.forget(device.disk)
             self._world.assess()
         self._note(device.name, f"mended: salvaged {mended.salvaged}, lost {mended.lost}")
 
-    def mend_relay(self) -> None:
+    def _mend_relay(self) -> None:
         """Stop the relay, `crdt-relay verify --repair`, and start it again."""
         world = self._world
         if not world.relay.disk.rot:

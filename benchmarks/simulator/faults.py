@@ -155,7 +155,7 @@ class Faults:
 
     def _schema_upgraded(self, device: DeviceHost) -> None:
         upgraded = [known for known in self._world.devices if known.schema.version == SECOND.version]
-        if device.running and device not in upgraded and len(upgraded) * 2 < len(self._world.devices):
+        if device.running and device not in upgraded and len(upgraded) + 1 < len(self._world.devices):
             with suppress(StoreError):  # the app offers it again some other time
                 device.replica.add_schema(SECOND)
 

@@ -17,6 +17,7 @@ from crdt_sync.records import editor as editors
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.document import Document
 from crdt_sync.records.editor import Editor
+from crdt_sync.replica import replica as replicas
 from crdt_sync.replica.partner import Partner
 from crdt_sync.replica.replica import Replica
 from crdt_sync.storage.port import Batch
@@ -188,8 +189,10 @@ DEVICE_MUTANTS = (
         "digest without deletions",
         "a digest covers deletions",
         ((Document, "digest", _digest_of_vector),),
-        {"relay_restored": 0.4},
-        300,
+        {"relay_restored": 0.3, "cut": 0.1},
+        100,
+        steps=60,
+        records=2,
         pace=500_000,
     ),
     Mutant(
@@ -206,13 +209,31 @@ DEVICE_MUTANTS = (
         ((Replica, "writer", _one_writer),),
         {"device_rolled_back": 0.1, "device_cloned": 0.05},
     ),
+    Mutant(
+        "lost records stay pending",
+        "what damage took is no longer pending",
+        ((Partner, "_lost", _returns([])),),
+        {"device_rots": 0.2, "cut": 0.1},
+        60,
+    ),
+    Mutant(
+        "views outlive their schema",
+        "a newer schema makes the views anew",
+        ((replicas, "refresh_views", _returns(None)),),
+        {"schema_upgraded": 0.1},
+        60,
+        steps=80,
+        records=2,
+    ),
     Mutant("one key for a counter", "increments add up", ((Editor, "_count", _one_counter_key),), {}),
     Mutant(
         "one key for a set's member",
         "an add survives a removal that did not see it",
         ((editors, "member_key", _bare_member),),
         {"partition": 0.2},
-        100,
+        60,
+        steps=80,
+        records=2,
     ),
     Mutant(
         "deletion beats edits",

@@ -156,6 +156,10 @@ def _nobody(_: Method) -> Method:
     return lambda *_arguments, **_named: []
 
 
+def _as_it_is(_: Method) -> Method:
+    return lambda _acceptor, cursor: cursor
+
+
 def _same_life(_: Method) -> Method:
     return lambda self: self.epoch
 
@@ -253,8 +257,9 @@ RELAY_MUTANTS = (
         "compacted log is skipped",
         "compaction is unnoticed",
         ((StoreSource, "log", _skip_compacted),),
-        {"compaction": 0.3, "cut": 0.05, "slow": 0.1},
+        {"compaction": 0.4, "partition": 0.1, "slow": 0.1},
         60,
+        steps=80,
     ),
     Mutant("followers are not woken", "edits spread while connected", ((Hub, "followers", _nobody),), {}),
     Mutant(
@@ -284,6 +289,12 @@ RELAY_MUTANTS = (
         "a wiped relay is noticed",
         ((StoreSource, "epoch", _one_epoch),),
         {"relay_wiped": 0.05},
+    ),
+    Mutant(
+        "cursor passes what cannot be read",
+        "a cursor stays before a record that was passed over",
+        ((Acceptor, "_true", _as_it_is),),
+        {"relay_rots": 0.2, "cut": 0.1},
     ),
     Mutant(
         "tail is not loaded",

@@ -17,7 +17,7 @@ from crdt_sync.replica import EditedRecord
 
 _TAGS = ("vip", "newsletter", "fair", "late payer")
 _VALUES = ("phone", "email", "name", "city", "owner", "company")
-_NEW = ("segment", "badges")  # of the second schema
+_CHANGED = ("segment", "badges", "owner", "owner", "city")  # by the second schema
 _MASS_CHANCE = 0.1
 _MASS_RECORDS = 60
 _MOVES = {
@@ -135,8 +135,8 @@ class Workload:
         return f"{prefix}-{self._number}"
 
     def _write(self, editor: EditedRecord, intent: Intent) -> None:
-        new = [field for field in _NEW if field in self._schema.fields]
-        field = self._rng.choice((*_VALUES, *new))
+        known = _VALUES if self._schema.version == FIRST.version else (*_VALUES, *_CHANGED)
+        field = self._rng.choice(known)
         value = self._unique(field)
         if self._schema.fields[field].kind == "set":
             editor.add(field, value)
