@@ -115,6 +115,12 @@ def draw(seed: int, steps: int | None = None, devices: int | None = None) -> Sce
     )
 
 
+def pinned(title: str, scenario: Scenario) -> str:
+    """The line that makes a scenario a test: an entry of the table in `tests/simulator/test_regressions.py`."""
+    plain = replace(scenario, faults=dict(scenario.faults), scales=dict(scenario.scales))
+    return f"    {title!r}: {plain!r},"
+
+
 @contextmanager
 def scaled(scales: Mapping[str, int]) -> Iterator[None]:
     """Put scaled limits in force while the block runs."""

@@ -518,3 +518,15 @@ def test_a_clone_of_the_store_is_not_touched_by_its_original(make_replica):
     assert isinstance(clone, MemoryStore)
     write(anna, US, name="Us")
     assert clone.count() == 0
+
+
+# --- damage --------------------------------------------------------------------------------------------------
+
+
+def test_a_record_that_damage_took_is_pending_no_more(replica, partner):
+    assert outbox(partner) == [US]
+    replica.store.quarantine(US)
+    again = Partner(replica, URL)
+    again.welcomed(Welcomed(RELAY, EPOCH, 0, False))
+    assert outbox(again) == []
+    assert replica.status().partners[0].pending == 0
