@@ -76,8 +76,9 @@ class DeviceHost:
         self.replica: Replica = self.start()
 
     def start(self, randomness: str | None = None) -> Replica:
-        """The app starts on what the disk holds. `randomness`: what its random numbers follow from."""
+        """The app starts on what the disk holds. `randomness`: that of another device, which it repeats."""
         self.lives += 1
+        self.collides = randomness is not None  # in this life, another device may have the same writer id
         self.life = Life()
         self.backoff = Backoff(self._rng)
         self.randomness = randomness or f"{self._seed}/{self.name}/{self.lives}"

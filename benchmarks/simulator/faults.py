@@ -163,8 +163,10 @@ class Faults:
         """The app starts anew, and its randomness repeats that of another device."""
         others = [other for other in self._world.devices if other.running and other is not device]
         if device.running and others:
+            other = self._rng.choice(others)
+            other.collides = True
             device.crash()
-            device.start(self._rng.choice(others).randomness)
+            device.start(other.randomness)
 
     def _device_clock(self, device: DeviceHost) -> None:
         clock = device.clock

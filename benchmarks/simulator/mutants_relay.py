@@ -202,7 +202,6 @@ RELAY_MUTANTS = (
         "a repeat is acknowledged with what it repeats",
         ((Hub, "_store", _riders_early),),
         {"relay_disk_fails": 0.3, "second_session": 0.2, "cut": 0.2},
-        300,
     ),
     Mutant(
         "integration survives a failed commit",
@@ -217,14 +216,13 @@ RELAY_MUTANTS = (
         "the worker forgets what was discarded",
         ((Hub, "integrated", _forget_once),),
         {"relay_disk_fails": 0.3},
-        300,
+        60,
     ),
     Mutant(
         "overlay keeps what failed",
         "what failed is not built upon",
         ((Uncommitted, "end", _keep_what_failed),),
         {**_DISK, "second_session": 0.1},
-        300,
     ),
     Mutant(
         "end told before the answers",
@@ -237,7 +235,6 @@ RELAY_MUTANTS = (
         "a cursor comes behind all that the comparison found",
         ((Acceptor, "_finish_comparing", _end_before_wants),),
         {"relay_restored": 0.05, "device_crash": 0.2, "cut": 0.2},
-        300,
         pace=500_000,
     ),
     Mutant(
@@ -245,7 +242,7 @@ RELAY_MUTANTS = (
         "a comparison sees all that is held",
         ((StoreIndex, "_followed", _first_view),),
         {"device_cloned": 0.05, "device_rolled_back": 0.2, "relay_restored": 0.05},
-        300,
+        40,
     ),
     Mutant(
         "own updates by replica id",
