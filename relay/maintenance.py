@@ -21,6 +21,7 @@ from crdt_sync.errors import (
     UsageError,
 )
 from crdt_sync.storage.lmdb import LmdbStore
+from crdt_sync.storage.port import Store
 from relay.control import NotRunning, ask
 
 _PAGE = 1000
@@ -52,21 +53,28 @@ def repair(data: Path) -> dict[str, Any]:
     Raises `StoreInUse` while the relay runs, `StoreError`.
     """
     with LmdbStore.open(data) as store:
-        findings = len(store.verify().findings)
-        if findings:
-            # The new epoch first: were it missing, devices would believe that their records are still here.
-            store.renew_epoch()
-            damaged = set(store.rebuild())
-            after = ""
-            while page := store.records(after, _PAGE):
-                damaged |= {record for record in page if not _loads(store, record)}
-                after = page[-1]
-            for record in sorted(damaged):
-                store.quarantine(record)
-        return {"data": str(data), "findings": findings, "set_aside": sorted(damaged) if findings else []}
+        findings, set_aside = mend(store)
+        return {"data": str(data), "findings": findings, "set_aside": set_aside}
 
 
-def _loads(store: LmdbStore, record: str) -> bool:
+def mend(store: Store) -> tuple[int, list[str]]:
+    """`repair` of an open store: how much was found, and the records that were set aside."""
+    findings = len(store.verify().findings)
+    if not findings:
+        return 0, []
+    # The new epoch first: were it missing, devices would believe that their records are still here.
+    store.renew_epoch()
+    damaged = set(store.rebuild())
+    after = ""
+    while page := store.records(after, _PAGE):
+        damaged |= {record for record in page if not _loads(store, record)}
+        after = page[-1]
+    for record in sorted(damaged):
+        store.quarantine(record)
+    return findings, sorted(damaged)
+
+
+def _loads(store: Store, record: str) -> bool:
     try:
         store.load(record)
     except StoreCorrupt:

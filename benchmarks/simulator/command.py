@@ -1,6 +1,7 @@
 """`crdt-bench simulate`: run seeds, replay one, shrink a failure, hunt mutants."""
 
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -8,10 +9,10 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from benchmarks.simulator.campaign import hunt, run_seeds
+from benchmarks.simulator.campaign import hunt, run_on, run_seeds
 from benchmarks.simulator.mutants_device import DEVICE_MUTANTS
 from benchmarks.simulator.mutants_relay import RELAY_MUTANTS
-from benchmarks.simulator.scenario import Scenario, draw
+from benchmarks.simulator.scenario import Scenario, draw, pinned
 from benchmarks.simulator.shrink import shrink
 from benchmarks.simulator.world import Outcome, simulate
 
@@ -29,6 +30,9 @@ def run(
     devices: Annotated[int | None, typer.Option(min=1, help="Devices of each run, instead of a drawn number.")] = None,
     trace: Annotated[Path | None, typer.Option(help="Write the trace of one seed, or of a failure, here.")] = None,
     minimise: Annotated[bool, typer.Option("--shrink/--no-shrink", help="Make the first failure smaller.")] = True,
+    state: Annotated[
+        Path | None, typer.Option(help="Keep in this file what was run, and go on where it stopped.")
+    ] = None,
     mutants: Annotated[bool, typer.Option(help="Instead, plant each known bug and see that it is noticed.")] = False,
 ) -> None:
     """Run the real core on a virtual clock, network and disk, under faults drawn from a seed.
@@ -38,9 +42,11 @@ def run(
     console = Console()
     if mutants:
         raise typer.Exit(_hunt_all(console))
-    if seeds == 1:
+    if seeds == 1 and state is None:
         raise typer.Exit(_run_one(console, draw(seed, steps, devices), trace, minimise))
-    failures = _run_many(console, seed, seeds, jobs, steps, devices)
+    failures = _run_many(
+        console, seed, seeds, state, lambda first, count: run_seeds(first, count, jobs, steps, devices)
+    )
     for outcome in failures[:_FAILURES_SHOWN_MAX]:
         console.print(f"seed {outcome.scenario.seed}: {outcome.failure}", style="red", markup=False, highlight=False)
     if failures:
@@ -70,22 +76,24 @@ def _run_one(console: Console, scenario: Scenario, trace: Path | None, minimise:
 
 
 def _run_many(
-    console: Console, first: int, count: int, jobs: int, steps: int | None, devices: int | None
+    console: Console, first: int, count: int, state: Path | None, run_range: Callable[[int, int], Iterator[Outcome]]
 ) -> list[Outcome]:
     failures: list[Outcome] = []
-    events = edits = 0
+    events = edits = ran = 0
+    outcomes = run_on(state, first, count, run_range) if state else run_range(first, count)
     begun = time.perf_counter()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("histories", total=count)
-        for outcome in run_seeds(first, count, jobs, steps, devices):
-            events, edits = events + outcome.events, edits + outcome.edits
+        for outcome in outcomes:
+            ran, events, edits = ran + 1, events + outcome.events, edits + outcome.edits
+            progress.update(task, completed=outcome.scenario.seed + 1 - first)
             if outcome.failure is not None:
                 failures.append(outcome)
-            progress.update(task, advance=1, description=f"histories, {len(failures)} failed")
+                progress.update(task, description=f"histories, {len(failures)} failed")
     seconds = time.perf_counter() - begun
     console.print(
-        f"{count} histories from seed {first}: {len(failures)} failed; {edits:,} edits, {events:,} events, "
+        f"{ran} histories from seed {first}: {len(failures)} failed; {edits:,} edits, {events:,} events, "
         f"{events / seconds:,.0f} events a second",
         highlight=False,
     )
@@ -102,6 +110,8 @@ def _explain(console: Console, scenario: Scenario, trace: Path | None, minimise:
     _write(path, outcome)
     console.print(f"smallest: {scenario.describe()}\n{outcome.failure}", markup=False, highlight=False)
     console.print(f"{len(outcome.lines)} lines of trace in {path}", markup=False, highlight=False)
+    console.print("for tests/simulator/test_regressions.py:", highlight=False)
+    print(pinned(str(outcome.failure).partition("\n")[0], scenario))  # not by the console, which would wrap it
 
 
 def _rule(scenario: Scenario) -> str | None:

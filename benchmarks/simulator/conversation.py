@@ -116,7 +116,11 @@ class Conversation(Host):
                 self.link.send(DEVICE_TO_RELAY, self._outgoing.popleft())
             if not self.dialer.wants_room:
                 return
-            self.dialer.fill(limits.FRAME_BYTES_TARGET, self._scheduler.now)
+            try:
+                self.dialer.fill(limits.FRAME_BYTES_TARGET, self._scheduler.now)
+            except StoreError as error:
+                self._end(error)
+                return
             self._drain()
             if not self._outgoing:
                 return
@@ -166,8 +170,12 @@ class Conversation(Host):
         self._scheduler.after(self._rng.randint(1, 200), self, self._answer, answers)
 
     def _answer(self, answers: list[Answer]) -> None:
-        for answer in answers:
-            answer(self._scheduler.now)
+        try:
+            for answer in answers:
+                answer(self._scheduler.now)
+        except StoreError as error:
+            self._end(error)
+            return
         self._busy = False
         self._pump()
 

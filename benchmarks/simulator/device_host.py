@@ -12,9 +12,12 @@ from benchmarks.simulator.conversation import Conversation
 from benchmarks.simulator.disk import Disk
 from benchmarks.simulator.network import Link, Weather
 from benchmarks.simulator.scheduler import Host, Scheduler
+from benchmarks.simulator.schemas import COLLECTION
 from crdt_sync.errors import StoreError
 from crdt_sync.protocol.backoff import Backoff
 from crdt_sync.protocol.effects import Acknowledge, Closed
+from crdt_sync.protocol.states import State
+from crdt_sync.records import Schema
 from crdt_sync.replica import Event, Replica
 
 _OPEN_AGAIN_US = 1_000_000  # after a failure of its own disk, the app comes back this much later
@@ -38,7 +41,7 @@ class Life(Host):
 
 
 class DeviceHost:
-    """One device. `open_link` connects it; `ended` and `acknowledged` tell the checkers."""
+    """One device. It connects within `connects_within` microseconds of each start, by `open_link`."""
 
     def __init__(
         self,
@@ -48,6 +51,7 @@ class DeviceHost:
         clock: Clock,
         seed: str,
         latency_max: int,
+        connects_within: int,
         open_link: Callable[["DeviceHost"], Link | None],
         ended: Callable[["DeviceHost", Closed | StoreError], None],
         edited: Callable[[Sequence[Event]], None],
@@ -62,6 +66,7 @@ class DeviceHost:
         self._seed = seed
         self._rng = random.Random(f"{seed}/{name}")
         self._latency_max = latency_max
+        self._connects_within = connects_within
         self._open_link = open_link
         self._ended = ended
         self._edited = edited
@@ -70,16 +75,23 @@ class DeviceHost:
         self.life = Life()
         self.replica: Replica = self.start()
 
-    def start(self) -> Replica:
-        """The app starts on what the disk holds."""
+    def start(self, randomness: str | None = None) -> Replica:
+        """The app starts on what the disk holds. `randomness`: that of another device, which it repeats."""
         self.lives += 1
+        self.collides = randomness is not None  # in this life, another device may have the same writer id
         self.life = Life()
         self.backoff = Backoff(self._rng)
-        rng = random.Random(f"{self._seed}/{self.name}/{self.lives}")
+        self.randomness = randomness or f"{self._seed}/{self.name}/{self.lives}"
+        rng = random.Random(self.randomness)
         self.replica = Replica.over(self.disk, lambda: self.clock.read(self._scheduler.now), rng)
         self.replica.subscribe(self._edited)
-        self._scheduler.after(self._rng.randint(0, 1_000_000), self.life, self.connect)
+        self._scheduler.after(self._rng.randint(0, self._connects_within), self.life, self.connect)
         return self.replica
+
+    @property
+    def greeting(self) -> bool:
+        """Whether a session has begun and not been answered yet."""
+        return any(talk.dialer.state is State.GREETING for talk in self.conversations)
 
     def crash(self, disk: Disk | None = None) -> None:
         """The process is gone. What the disk holds, or `disk` in its place, is what the next start finds."""
@@ -91,6 +103,11 @@ class DeviceHost:
         found = disk or self.disk.clone()
         self.disk.close()
         self.disk = found
+
+    @property
+    def schema(self) -> Schema:
+        """What the app knows of customers."""
+        return self.replica.schemas[COLLECTION]
 
     @property
     def running(self) -> bool:

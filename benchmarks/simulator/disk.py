@@ -1,11 +1,22 @@
-"""The virtual disk: a `MemoryStore` whose commits can fail, and which tells what became durable."""
+"""The virtual disk: a `MemoryStore` whose commits can fail and whose values can rot. It tells what became durable."""
 
 import random
 from collections.abc import Callable, Sequence
 
+from benchmarks.simulator.rot import Rot
 from crdt_sync.errors import StoreFailed, StoreFull
 from crdt_sync.storage.memory import MemoryStore
-from crdt_sync.storage.port import Batch, Committed
+from crdt_sync.storage.port import (
+    Batch,
+    Committed,
+    CompactReport,
+    FeedEntry,
+    Finding,
+    Head,
+    LogEntry,
+    Stored,
+    VerifyReport,
+)
 
 Fault = Callable[["Disk"], str]
 """What goes wrong with a commit: nothing (""), "full", "failed", "found" (it failed, and is nevertheless found whole),
@@ -27,14 +38,88 @@ class Disk(MemoryStore):
         super().__init__(replica, rng)
         self.fault: Fault | None = None
         self.durable: Callable[[Disk, Sequence[Batch]], None] | None = None
-        self.commits = 0
+        self.rot = Rot()
 
     def clone(self) -> "Disk":
         """What a restart finds."""
         twin = Disk(self._replica, self._rng)
         twin._take(self._content.clone())
         twin.fault, twin.durable = self.fault, self.durable
+        twin.rot = self.rot.clone()
         return twin
+
+    def decay(self, rng: random.Random) -> str:
+        """Damage one stored value; returns its name, empty where nothing is stored."""
+        return self.rot.strike(self._state, rng)
+
+    # --- reads: what is damaged is an error, as in the real store --------------------------------------------
+
+    def record_head(self, record: str) -> Head | None:
+        """See `Store.record_head`."""
+        if self.rot:
+            self.rot.check("head", record, record)
+        return super().record_head(record)
+
+    def load(self, record: str) -> Stored:
+        """See `Store.load`."""
+        if self.rot:
+            self.rot.check_record(self._state, record)
+        return super().load(record)
+
+    def feed(self, after: int, limit: int) -> list[FeedEntry]:
+        """See `Store.feed`."""
+        found = super().feed(after, limit)
+        if self.rot:
+            for entry in found:
+                self.rot.check("feed", entry.seq)
+                self.rot.check("head", entry.record, entry.record)
+        return found
+
+    def log(self, after: int, limit: int, bytes_max: int) -> list[LogEntry]:
+        """See `Store.log`."""
+        found = super().log(after, limit, bytes_max)
+        if self.rot:
+            for entry in found:
+                self.rot.check("log", entry.seq)
+        return found
+
+    def view(self, record: str) -> bytes | None:
+        """See `Store.view`."""
+        if self.rot:
+            self.rot.check("view", record)
+        return super().view(record)
+
+    def digest(self, record: str) -> bytes | None:
+        """See `Store.digest`."""
+        if self.rot:
+            self.rot.check("head", record, record)
+        return super().digest(record)
+
+    def digests(self, after: str, limit: int) -> list[tuple[str, bytes | None]]:
+        """See `Store.digests`."""
+        found = super().digests(after, limit)
+        if self.rot:
+            for record, _ in found:
+                self.rot.check("head", record, record)
+        return found
+
+    def salvage(self, record: str) -> tuple[bytes, ...]:
+        """See `Store.salvage`."""
+        log = self._state.log
+        sound = (seq for seq in sorted(log) if ("log", seq) not in self.rot.values)
+        return tuple(log[seq].update for seq in sound if log[seq].record == record)
+
+    # --- for the checkers, who see through damage ------------------------------------------------------------
+
+    def true_head(self, record: str) -> Head | None:
+        """`record_head`, damaged or not."""
+        return super().record_head(record)
+
+    def true_feed(self, after: int, limit: int) -> list[FeedEntry]:
+        """`feed`, damaged or not."""
+        return super().feed(after, limit)
+
+    # --- commit and maintenance ------------------------------------------------------------------------------
 
     def commit(self, batches: Sequence[Batch]) -> list[Committed]:
         """See `Store.commit`; fails when the fault plan says so."""
@@ -45,8 +130,11 @@ class Disk(MemoryStore):
             raise StoreFailed("the virtual disk failed")
         if fault == "crash before":
             raise Crashed(self)
+        if self.rot:
+            self.rot.check_commit(batches)
         committed = super().commit(batches)
-        self.commits += 1
+        if self.rot:
+            self.rot.written(batches, self._state)
         if self.durable is not None:
             self.durable(self, batches)
         if fault == "crash after":
@@ -54,3 +142,30 @@ class Disk(MemoryStore):
         if fault == "found":
             raise StoreFailed("the virtual disk failed, and wrote everything")
         return committed
+
+    def compact(self, before: int | None = None) -> CompactReport:
+        """See `Store.compact`."""
+        report = super().compact(before)
+        self.rot.gone(self._state)
+        return report
+
+    def verify(self) -> VerifyReport:
+        """See `Store.verify`."""
+        findings = [Finding(table, str(key), "fails its checksum") for table, key in sorted(self.rot.values, key=repr)]
+        return VerifyReport(len(self._state.log) + len(self._state.heads), tuple(findings))
+
+    def rebuild(self) -> tuple[str, ...]:
+        """See `Store.rebuild`."""
+        lost = sorted(str(key) for table, key in self.rot.values if table == "head")
+        for record in lost:
+            self.quarantine(record)
+        for table, key in list(self.rot.values):
+            if table == "view":
+                self._state.views.pop(str(key), None)
+        self.rot.rebuilt()
+        return tuple(lost)
+
+    def quarantine(self, record: str) -> None:
+        """See `Store.quarantine`."""
+        super().quarantine(record)
+        self.rot.forget(record)

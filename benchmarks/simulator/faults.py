@@ -4,17 +4,22 @@ Every draw comes from one generator, so that leaving a fault out changes a run a
 """
 
 import random
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from benchmarks.simulator.damage import Damage
 from benchmarks.simulator.device_host import DeviceHost
 from benchmarks.simulator.disk import Disk
 from benchmarks.simulator.network import Weather
+from benchmarks.simulator.schemas import SECOND
+from crdt_sync.errors import StoreError
 
 if TYPE_CHECKING:
     from benchmarks.simulator.world import World
 
 _DEVICES_MAX = 8
 _PUT_FORWARD = 0.3  # how often the history that a rollback left is put back later
+_FULL_US_MAX = 20_000_000
 
 
 class Faults:
@@ -28,6 +33,8 @@ class Faults:
         self._images: dict[str, Disk] = {}
         self._armed: dict[str, str] = {}  # device name -> what happens to its next commit
         self._relay_failing = 0  # commits of the relay that fail from now on
+        self._full_until: dict[str, int] = {}  # device name, or "" for the relay -> when there is room again
+        self._damage = Damage(world, random.Random(f"damage/{world.seed}"))
 
     def _strikes(self, fault: str) -> bool:
         chance = self._chance.get(fault, 0.0)
@@ -45,6 +52,8 @@ class Faults:
 
     def relay_commit(self, disk: Disk) -> str:
         """What becomes of a commit of the relay."""
+        if self._is_full(""):
+            return "full"
         if self._relay_failing:
             self._relay_failing -= 1
             return self._rng.choice(("full", "failed"))
@@ -57,8 +66,11 @@ class Faults:
         """What becomes of a commit of a device."""
         for device in self._world.devices:
             if device.disk is disk:
-                return self._armed.pop(device.name, "")
+                return "full" if self._is_full(device.name) else self._armed.pop(device.name, "")
         return ""
+
+    def _is_full(self, name: str) -> bool:
+        return self._full_until.get(name, 0) > self._world.scheduler.now
 
     def crashed(self, disk: Disk) -> None:
         """A process died in a commit."""
@@ -82,8 +94,10 @@ class Faults:
         self._chance.clear()
         self._armed.clear()
         self._relay_failing = 0
+        self._full_until.clear()
         for device in world.devices:
             device.weather = Weather()
+        self._damage.mend_all()
 
     # --- network -----------------------------------------------------------------------------------------------
 
@@ -121,7 +135,8 @@ class Faults:
 
     @staticmethod
     def _start(device: DeviceHost) -> None:
-        device.start()
+        if not device.running:  # it may have been started to be mended
+            device.start()
 
     def _device_crash(self, device: DeviceHost) -> None:
         self._crash(device)
@@ -131,6 +146,27 @@ class Faults:
 
     def _device_disk_fails(self, device: DeviceHost) -> None:
         self._armed[device.name] = self._rng.choice(("full", "failed", "found"))
+
+    def _device_disk_full(self, device: DeviceHost) -> None:
+        self._full_until[device.name] = self._world.scheduler.now + self._rng.randint(1, _FULL_US_MAX)
+
+    def _device_rots(self, device: DeviceHost) -> None:
+        self._damage.strike_device(device)
+
+    def _schema_upgraded(self, device: DeviceHost) -> None:
+        upgraded = [known for known in self._world.devices if known.schema.version == SECOND.version]
+        if device.running and device not in upgraded and len(upgraded) + 1 < len(self._world.devices):
+            with suppress(StoreError):  # the app offers it again some other time
+                device.replica.add_schema(SECOND)
+
+    def _writer_collides(self, device: DeviceHost) -> None:
+        """The app starts anew, and its randomness repeats that of another device."""
+        others = [other for other in self._world.devices if other.running and other is not device]
+        if device.running and others:
+            other = self._rng.choice(others)
+            other.collides = True
+            device.crash()
+            device.start(other.randomness)
 
     def _device_clock(self, device: DeviceHost) -> None:
         clock = device.clock
@@ -154,12 +190,18 @@ class Faults:
             return
         self._crash(device, image)
         self._world.cursors.forget(image)
-        self._assess()
+        self._world.assess()
 
     # --- relay -------------------------------------------------------------------------------------------------
 
     def _relay_crash(self, device: DeviceHost) -> None:
-        self._restart_relay(self._world.relay.disk.clone())
+        self._world.start_relay(self._world.stop_relay())
+
+    def _relay_rots(self, device: DeviceHost) -> None:
+        self._damage.strike_relay()
+
+    def _relay_disk_full(self, device: DeviceHost) -> None:
+        self._full_until[""] = self._world.scheduler.now + self._rng.randint(1, _FULL_US_MAX)
 
     def _relay_rolled_back(self, device: DeviceHost) -> None:
         self._put_relay_back()
@@ -178,24 +220,16 @@ class Faults:
         # Whoever took the image for one may take the history that went on beside it for the next one.
         elif self._rng.random() < _PUT_FORWARD:
             self._relay_image = self._world.relay.disk.clone()
-        self._restart_relay(image)
-        self._assess()
+        self._world.stop_relay()
+        self._world.start_relay(image)
+        self._world.assess()
 
     def _relay_wiped(self, device: DeviceHost) -> None:
         self._relay_image = None
-        self._restart_relay(self._world.fresh_relay_disk())
-        self._assess()
-
-    def _restart_relay(self, disk: Disk) -> None:
-        world = self._world
-        world.relay.die()
-        world.relay.disk.close()
-        world.start_relay(disk)
+        self._world.stop_relay()
+        self._world.start_relay(self._world.fresh_relay_disk())
+        self._world.assess()
 
     def _compaction(self, device: DeviceHost) -> None:
         self._world.relay.disk.compact()
         device.disk.compact()
-
-    def _assess(self) -> None:
-        world = self._world
-        world.ledger.assess([world.relay.disk, *(device.disk for device in world.devices)])

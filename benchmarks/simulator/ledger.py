@@ -7,9 +7,9 @@ more at some moment, because the only ones that did were wiped or rolled back.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from benchmarks.simulator.contents import Contents
+from benchmarks.simulator.contents import Contents, Name, State
+from benchmarks.simulator.disk import Disk
 from crdt_sync.records import state_vector as vectors
-from crdt_sync.storage.port import Store
 
 
 @dataclass(slots=True)
@@ -30,8 +30,8 @@ class Edit:
     record: str
     writer: int
     clock: int  # of `writer`, after the edit
-    added: Mapping[str, frozenset[str]]
-    removed: Mapping[str, frozenset[str]]
+    added: Mapping[str, frozenset[Name]]
+    removed: Mapping[str, frozenset[Name]]
     intent: "Intent"
     seen: Mapping[int, int]  # state vector before the edit
     at_risk: bool = False
@@ -41,9 +41,9 @@ class Edit:
         return vector.get(self.writer, 0) >= self.clock
 
 
-def changes(before: Contents, after: Contents) -> tuple[dict[str, frozenset[str]], dict[str, frozenset[str]]]:
+def changes(before: Contents, after: Contents) -> tuple[Contents, Contents]:
     """What is in `after` only, and what is in `before` only, by root."""
-    nothing: frozenset[str] = frozenset()
+    nothing: frozenset[Name] = frozenset()
     roots = sorted(before.keys() | after.keys())
     added = {root: after.get(root, nothing) - before.get(root, nothing) for root in roots}
     removed = {root: before.get(root, nothing) - after.get(root, nothing) for root in roots}
@@ -61,35 +61,32 @@ class Ledger:
     restamped: set[str] = field(default_factory=set)  # records that were stamped again: values may have come back
     count: int = 0
 
-    def add(
-        self,
-        device: str,
-        record: str,
-        before: tuple[bytes, Contents],
-        after: tuple[bytes, Contents],
-        intent: Intent,
-    ) -> Edit:
-        """Note an edit, given the record's state vector and contents before and after it."""
-        old, new = vectors.decode(before[0]), vectors.decode(after[0])
+    def add(self, device: str, record: str, before: State, after: State, intent: Intent) -> Edit:
+        """Note an edit, given the record before and after it."""
+        old, new = vectors.decode(before.vector), vectors.decode(after.vector)
         grown = [writer for writer, clock in new.items() if clock > old.get(writer, 0)]
         assert len(grown) <= 1, "one edit has one writer"
         writer = grown[0] if grown else 0
-        added, removed = changes(before[1], after[1])
+        added, removed = changes(before.contents, after.contents)
         self.count += 1
         edit = Edit(self.count, device, record, writer, new.get(writer, 0), added, removed, intent, old)
         self.edits.setdefault(record, []).append(edit)
         return edit
+
+    def shares_writer(self, record: str, device: str, writer: int) -> bool:
+        """Whether another device wrote into the record under this writer id: a second one who did would be lost."""
+        return any(edit.writer == writer and edit.device != device for edit in self.edits.get(record, ()))
 
     def all(self) -> Iterator[Edit]:
         """Every edit."""
         for edits in self.edits.values():
             yield from edits
 
-    def assess(self, stores: Iterable[Store]) -> None:
+    def assess(self, stores: Iterable[Disk]) -> None:
         """After a loss: whatever no store holds any more is at risk."""
         stores = list(stores)
         for record, edits in self.edits.items():
-            heads = [store.record_head(record) for store in stores]
+            heads = [store.true_head(record) for store in stores]
             held = [vectors.decode(head.state_vector) for head in heads if head is not None]
             for edit in edits:
                 if not edit.at_risk:

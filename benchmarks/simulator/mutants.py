@@ -22,6 +22,8 @@ class Mutant:
     patches: tuple[Patch, ...]
     faults: Mapping[str, float]
     seeds_max: int = 20
+    steps: int = 40
+    records: int = 10  # at most
     pace: int = 0  # mean microseconds between steps, instead of the drawn pace
 
     @contextmanager
@@ -38,5 +40,7 @@ class Mutant:
 
     def scenario(self, seed: int) -> Scenario:
         """The scenario of a seed for this mutant: the drawn one, with the faults that it needs."""
-        drawn = draw(seed, steps=80)
-        return replace(drawn, faults=dict(self.faults), records=min(drawn.records, 10), pace=self.pace or drawn.pace)
+        drawn = draw(seed, steps=self.steps)
+        return replace(
+            drawn, faults=dict(self.faults), records=min(drawn.records, self.records), pace=self.pace or drawn.pace
+        )

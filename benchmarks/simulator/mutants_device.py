@@ -16,6 +16,7 @@ from crdt_sync.records import editor as editors
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.document import Document
 from crdt_sync.records.editor import Editor
+from crdt_sync.replica import replica as replicas
 from crdt_sync.replica.partner import Partner
 from crdt_sync.replica.replica import Replica
 from crdt_sync.storage.port import Batch
@@ -137,14 +138,14 @@ DEVICE_MUTANTS = (
         "nothing is pushed on beliefs of another epoch",
         ((Dialer, "wants_room", _push_while_comparing),),
         {"relay_restored": 0.1},
-        300,
     ),
     Mutant(
         "edits before the first welcome",
         "what was edited before the partner was known is pushed",
         ((Partner, "_unseen", _returns([])),),
-        {"slow": 0.5},
-        300,
+        {"slow": 0.5, "late_device": 0.2},
+        60,
+        steps=16,
         pace=500_000,
     ),
     Mutant(
@@ -172,8 +173,10 @@ DEVICE_MUTANTS = (
         "digest without deletions",
         "a digest covers deletions",
         ((Document, "digest", _digest_of_vector),),
-        {"relay_restored": 0.4},
-        300,
+        {"relay_restored": 0.3, "cut": 0.1},
+        60,
+        steps=60,
+        records=2,
         pace=500_000,
     ),
     Mutant(
@@ -181,7 +184,7 @@ DEVICE_MUTANTS = (
         "catching up brings deletions",
         ((Dialer, "_on_changes", _want_by_vector),),
         {"device_crash": 0.3, "cut": 0.3},
-        100,
+        40,
         pace=500_000,
     ),
     Mutant(
@@ -190,13 +193,31 @@ DEVICE_MUTANTS = (
         ((Replica, "writer", _one_writer),),
         {"device_rolled_back": 0.1, "device_cloned": 0.05},
     ),
+    Mutant(
+        "lost records stay pending",
+        "what damage took is no longer pending",
+        ((Partner, "_lost", _returns([])),),
+        {"device_rots": 0.2, "cut": 0.1},
+        60,
+    ),
+    Mutant(
+        "views outlive their schema",
+        "a newer schema makes the views anew",
+        ((replicas, "refresh_views", _returns(None)),),
+        {"schema_upgraded": 0.1},
+        60,
+        steps=80,
+        records=2,
+    ),
     Mutant("one key for a counter", "increments add up", ((Editor, "_count", _one_counter_key),), {}),
     Mutant(
         "one key for a set's member",
         "an add survives a removal that did not see it",
         ((editors, "member_key", _bare_member),),
         {"partition": 0.2},
-        100,
+        60,
+        steps=80,
+        records=2,
     ),
     Mutant(
         "deletion beats edits",

@@ -156,6 +156,10 @@ def _nobody(_: Method) -> Method:
     return lambda *_arguments, **_named: []
 
 
+def _as_it_is(_: Method) -> Method:
+    return lambda _acceptor, cursor: cursor
+
+
 def _same_life(_: Method) -> Method:
     return lambda self: self.epoch
 
@@ -198,7 +202,6 @@ RELAY_MUTANTS = (
         "a repeat is acknowledged with what it repeats",
         ((Hub, "_store", _riders_early),),
         {"relay_disk_fails": 0.3, "second_session": 0.2, "cut": 0.2},
-        300,
     ),
     Mutant(
         "integration survives a failed commit",
@@ -213,14 +216,13 @@ RELAY_MUTANTS = (
         "the worker forgets what was discarded",
         ((Hub, "integrated", _forget_once),),
         {"relay_disk_fails": 0.3},
-        300,
+        60,
     ),
     Mutant(
         "overlay keeps what failed",
         "what failed is not built upon",
         ((Uncommitted, "end", _keep_what_failed),),
         {**_DISK, "second_session": 0.1},
-        300,
     ),
     Mutant(
         "end told before the answers",
@@ -233,7 +235,6 @@ RELAY_MUTANTS = (
         "a cursor comes behind all that the comparison found",
         ((Acceptor, "_finish_comparing", _end_before_wants),),
         {"relay_restored": 0.05, "device_crash": 0.2, "cut": 0.2},
-        300,
         pace=500_000,
     ),
     Mutant(
@@ -241,7 +242,7 @@ RELAY_MUTANTS = (
         "a comparison sees all that is held",
         ((StoreIndex, "_followed", _first_view),),
         {"device_cloned": 0.05, "device_rolled_back": 0.2, "relay_restored": 0.05},
-        300,
+        40,
     ),
     Mutant(
         "own updates by replica id",
@@ -253,8 +254,9 @@ RELAY_MUTANTS = (
         "compacted log is skipped",
         "compaction is unnoticed",
         ((StoreSource, "log", _skip_compacted),),
-        {"compaction": 0.3, "cut": 0.05, "slow": 0.1},
+        {"compaction": 0.4, "partition": 0.1, "slow": 0.1},
         60,
+        steps=80,
     ),
     Mutant("followers are not woken", "edits spread while connected", ((Hub, "followers", _nobody),), {}),
     Mutant(
@@ -284,6 +286,12 @@ RELAY_MUTANTS = (
         "a wiped relay is noticed",
         ((StoreSource, "epoch", _one_epoch),),
         {"relay_wiped": 0.05},
+    ),
+    Mutant(
+        "cursor passes what cannot be read",
+        "a cursor stays before a record that was passed over",
+        ((Acceptor, "_true", _as_it_is),),
+        {"relay_rots": 0.2, "cut": 0.1},
     ),
     Mutant(
         "tail is not loaded",

@@ -110,21 +110,29 @@ class RelayHost(Host):
     def read(self, seat: Seat) -> None:
         """Give the hub what has arrived, unless the session must wait."""
         while seat.held and seat.session in self.seats and not self.hub.congested(seat.session):
-            self.hub.receive(seat.session, seat.held.pop(0), self._now())
+            try:
+                self.hub.receive(seat.session, seat.held.pop(0), self._now())
+            except StoreError:
+                self._unreadable(seat.session)
             self._pump()
-            if self.hub.wants_room(seat.session):
-                self.fill(seat.session)
+            self.fill(seat.session)
 
     def fill(self, session: int) -> None:
         """The link may have room: send one piece, and come back for the next."""
         seat = self.seats.get(session)
-        if seat is None or seat.filling or not self.hub.wants_room(session):
+        if seat is None or seat.filling:
             return
-        if not seat.link.has_room(RELAY_TO_DEVICE):
-            seat.link.call_when_room(RELAY_TO_DEVICE)
-            return
-        self.hub.fill(session, limits.FRAME_BYTES_TARGET, self._now())
-        more = self.hub.wants_room(session)
+        try:
+            if not self.hub.wants_room(session):
+                return
+            if not seat.link.has_room(RELAY_TO_DEVICE):
+                seat.link.call_when_room(RELAY_TO_DEVICE)
+                return
+            self.hub.fill(session, limits.FRAME_BYTES_TARGET, self._now())
+            more = self.hub.wants_room(session)
+        except StoreError:
+            self._unreadable(session)
+            more = False
         self._pump()
         if more:
             seat.filling = True
@@ -203,19 +211,28 @@ class RelayHost(Host):
             self.source.followed_max = None
             self.hub.commit_failed(effect.number, self._now())
         self._pump()
-        for session in self.hub.followers():
+        try:
+            followers = self.hub.followers()
+        except StoreError:
+            return
+        for session in followers:
             self.fill(session)
 
     def _pin_index(self, effect: PinIndex) -> Process:
         yield from self._refresh_digests()
-        self.hub.pinned(effect.session, self._index.pin(), self._now())
+        try:
+            view = self._index.pin()
+        except StoreError:
+            self._unreadable(effect.session)
+        else:
+            self.hub.pinned(effect.session, view, self._now())
         self._pump()
         self.fill(effect.session)
 
     def _make_receipt(self, effect: MakeReceipt) -> Process:
         failed = yield from self._refresh_digests()
         if failed:
-            self.hub.expel(effect.session, "unavailable", "the relay cannot serve this now", _RETRY_US, self._now())
+            self._unreadable(effect.session)
         else:
             root = self.disk.root()
             sum_bytes = root.sum.to_bytes(32, "big")
@@ -249,8 +266,14 @@ class RelayHost(Host):
                 if len(digests) < len(stale):
                     return None
             return None
+        except StoreError as error:
+            return error
         finally:
             self._scheduler.release(self._digesting)
+
+    def _unreadable(self, session: int) -> None:
+        """What the session asks for cannot be read now: it comes back later."""
+        self.hub.expel(session, "unavailable", "the relay cannot serve this now", _RETRY_US, self._now())
 
     # --- for the pool and the hub ----------------------------------------------------------------------------
 
@@ -259,7 +282,10 @@ class RelayHost(Host):
         return [*stored, *self._uncommitted.of(record)] if record in self._uncommitted else stored
 
     def _tail(self, record: str) -> int:
-        head = self.disk.record_head(record)
+        try:
+            head = self.disk.record_head(record)
+        except StoreError:
+            return 0
         return head.tail if head is not None else 0
 
     def _now(self) -> int:

@@ -13,8 +13,7 @@ class Trace:
     def note(self, now: int, who: str, what: str) -> None:
         """Add a line: when (microseconds of virtual time), who, what."""
         line = f"{now:>12} {who:<8} {what}"
-        self._hash.update(line.encode())
-        self._hash.update(b"\n")
+        self._hash.update(f"{line}\n".encode())
         if self.lines is not None:
             self.lines.append(line)
 

@@ -28,6 +28,14 @@ class WorkerKilled(Exception):
         self.mark = mark
 
 
+class _Unreadable(Exception):
+    """What is stored of `record` cannot be read."""
+
+    def __init__(self, record: str) -> None:
+        super().__init__(record)
+        self.record = record
+
+
 class Pool:
     """See the module. `kill` is asked before each request whether the worker dies over it."""
 
@@ -63,7 +71,7 @@ class Pool:
         yield self._turn
         plan = Plan(items, self._poisons)
         spared = False  # at most one death per batch, so that no innocent update is taken for poison
-        while (request := plan.next_request(self._cached.__contains__, self._load)) is not None:
+        while (request := self._next_request(plan)) is not None:
             self._forgotten_all = False
             dies = not spared and self._kill()
             spared = spared or dies
@@ -93,6 +101,19 @@ class Pool:
             found += [digests.get(record) for record in records[start : start + 64]]
             self._scheduler.release(self._turn)
         return found
+
+    def _next_request(self, plan: Plan) -> Request | None:
+        while True:
+            try:
+                return plan.next_request(self._cached.__contains__, self._readable)
+            except _Unreadable as unreadable:
+                plan.refuse(unreadable.record, "the stored record cannot be read")
+
+    def _readable(self, record: str) -> Sequence[bytes]:
+        try:
+            return self._load(record)
+        except StoreError as error:
+            raise _Unreadable(record) from error
 
     def _answer(self, request: Request, stamp_max: int | None, dies: bool) -> list[Result | None]:
         last = self._rng.randrange(len(request.items)) if dies else -1

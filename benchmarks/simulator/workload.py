@@ -1,20 +1,25 @@
 """What salespeople do with customer records: the edits of a run, made through `Replica.edit`."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from benchmarks.simulator.contents import Contents, contents_of, stamps_of
+from benchmarks.simulator.contents import NOTHING, State, state_of
 from benchmarks.simulator.device_host import DeviceHost
 from benchmarks.simulator.failure import Failure
 from benchmarks.simulator.ledger import Intent, Ledger
+from benchmarks.simulator.schemas import FIRST
 from crdt_sync import ids
 from crdt_sync.errors import StoreError, UsageError
 from crdt_sync.limits import STAMP_FOLLOWED_US_MAX
+from crdt_sync.records import Document
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.replica import EditedRecord
 
 _TAGS = ("vip", "newsletter", "fair", "late payer")
 _VALUES = ("phone", "email", "name", "city", "owner", "company")
+_CHANGED = ("segment", "badges", "owner", "owner", "city")  # by the second schema
+_MASS_CHANCE = 0.1
+_MASS_RECORDS = 60
 _MOVES = {
     None: ("lead",),
     "lead": ("qualified", "lost"),
@@ -33,6 +38,8 @@ class Workload:
         self._rng = rng
         self._ledger = ledger
         self._number = 0
+        self._schema = FIRST
+        self._states: dict[Sequence[bytes], State] = {}  # by the bytes that a record is stored as
         self.records = [ids.record_id("customers", f"r{number:04}") for number in range(records)]
         self._actions: list[tuple[int, Callable[[EditedRecord, Intent], None]]] = [
             (30, self._write),
@@ -53,16 +60,26 @@ class Workload:
             return self._import(device)
         # A few records are hot.
         record = self.records[int(len(self.records) * self._rng.random() ** 2)]
+        if self._would_be_lost(device, record):
+            return f"leaves {record} alone"
         return self._one(device, record)
 
+    def _would_be_lost(self, device: DeviceHost, record: str) -> bool:
+        """Whether another device wrote into the record under the writer id of this one.
+
+        No replica can tell such edits apart, so none may be made; in other records the ids do no harm.
+        """
+        return device.collides and self._ledger.shares_writer(record, device.name, device.replica.writer())
+
     def _one(self, device: DeviceHost, record: str) -> str:
-        before = _state(device, record)
+        self._schema = device.schema
+        before = self._state(device, record)
         intent = Intent()
         action = self._rng.choices([action for _, action in self._actions], [weight for weight, _ in self._actions])[0]
         twice = self._rng.random() < 0.2
         try:
             with device.replica.edit(record, create=True) as editor:
-                if before[0] == vectors.EMPTY:
+                if before.vector == vectors.EMPTY:
                     editor["name"] = self._unique("name")
                 elif editor.deleted:
                     editor.restore()
@@ -77,9 +94,12 @@ class Workload:
 
     def _import(self, device: DeviceHost) -> str:
         """Many records in one commit."""
+        many = self._rng.random() < _MASS_CHANCE
         chosen = self._rng.sample(self.records, min(len(self.records), 8))
-        fresh = [ids.new_record("customers", self._rng)] if len(self.records) < 200 else []
-        before = {record: _state(device, record) for record in chosen + fresh}
+        chosen = [record for record in chosen if not self._would_be_lost(device, record)]
+        count = _MASS_RECORDS if many else 1
+        fresh = [ids.new_record("customers", self._rng) for _ in range(count)] if len(self.records) < 200 else []
+        before = {record: self._state(device, record) for record in chosen + fresh}
         try:
             with device.replica.batch():
                 for record in before:
@@ -94,17 +114,24 @@ class Workload:
         self.records += fresh
         return f"import {len(before)} records"
 
-    def _note_edit(
-        self, device: DeviceHost, record: str, before: "tuple[bytes, Contents, dict[str, int]]", intent: Intent
-    ) -> None:
+    def _state(self, device: DeviceHost, record: str) -> State:
+        stored = device.disk.load(record)
+        if stored.head is None:
+            return NOTHING
+        known = self._states.get(stored.updates)
+        if known is None:
+            known = self._states[stored.updates] = state_of(Document.load(stored.updates))
+        return known
+
+    def _note_edit(self, device: DeviceHost, record: str, before: State, intent: Intent) -> None:
         """Whatever the disk holds now was accepted, also where the app did not live to see it."""
-        after = _state(device, record)
-        if after[:2] == before[:2]:
+        after = self._state(device, record)
+        if after.same_as(before):
             return
-        edit = self._ledger.add(device.name, record, before[:2], after[:2], intent)
+        edit = self._ledger.add(device.name, record, before, after, intent)
         for root in edit.added:
-            seen = before[2].get(root, 0)
-            if root[:2] == "c." and after[2][root] < seen <= device.replica.clock.now() + STAMP_FOLLOWED_US_MAX:
+            seen = before.stamps.get(root, 0)
+            if root[:2] == "c." and after.stamps[root] < seen <= device.replica.clock.now() + STAMP_FOLLOWED_US_MAX:
                 raise Failure("stamps", f"{device.name} wrote {root} of {record} with a stamp before one it had seen")
 
     # --- actions ---------------------------------------------------------------------------------------------
@@ -114,8 +141,12 @@ class Workload:
         return f"{prefix}-{self._number}"
 
     def _write(self, editor: EditedRecord, intent: Intent) -> None:
-        field = self._rng.choice(_VALUES)
+        known = _VALUES if self._schema.version == FIRST.version else (*_VALUES, *_CHANGED)
+        field = self._rng.choice(known)
         value = self._unique(field)
+        if self._schema.fields[field].kind == "set":
+            editor.add(field, value)
+            return
         editor[field] = value
         if editor[field] != value:
             raise Failure("own write", f"{field} shows {editor[field]!r} after {value!r} was written")
@@ -172,14 +203,6 @@ class Workload:
     def _word(self) -> int:
         self._number += 1
         return self._number
-
-
-def _state(device: DeviceHost, record: str) -> tuple[bytes, Contents, dict[str, int]]:
-    head = device.disk.record_head(record)
-    if head is None:
-        return vectors.EMPTY, {}, {}
-    document = device.replica.document(record)
-    return document.state_vector(), contents_of(document), stamps_of(document)
 
 
 __all__ = ["StoreError", "Workload"]

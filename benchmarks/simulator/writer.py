@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from benchmarks.simulator.disk import Disk
 from benchmarks.simulator.scheduler import Host, Process, Scheduler
-from crdt_sync.errors import StoreError, StoreFailed
+from crdt_sync.errors import StoreError, StoreFailed, StoreFull
 from crdt_sync.limits import COMMIT_BATCHES_MAX
 from crdt_sync.storage.port import Batch, Committed
 
@@ -54,7 +54,11 @@ class Writer:
         try:
             committed = self._disk.commit([batch for batch, _, _ in current])
         except StoreError as error:
-            self._fail(current, error)
+            if len(current) > 1 and not isinstance(error, StoreFull | StoreFailed):
+                for item in current:  # one batch is at fault; by themselves all others succeed
+                    self._commit([item])
+            else:
+                self._fail(current, error)
         else:
             for (_, done, _), result in zip(current, committed, strict=True):
                 self._tell(done, result)

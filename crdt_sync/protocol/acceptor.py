@@ -4,7 +4,8 @@ Rules and invariants:
 
 1. A cursor is sent only behind everything that it stands for: behind the answer to every want of its page, and
    behind every update up to it; where digests are compared, behind the answers for all that differs. So whatever
-   cursor the partner stored, nothing at or below it is missing there.
+   cursor the partner stored, nothing at or below it is missing there. Where a record cannot be read, the rest is
+   served without it, and the cursor stays where it was: the partner asks for all of it again in another session.
 2. There is no queue of live updates. A session is a cursor over the log and reads on when its link has room; a
    slow partner costs nothing but its place, and one too far behind, or behind a compaction, reads the feed again.
 3. Updates are not sent back to the session that pushed them. Sessions, not replicas: two copies of one device
@@ -107,6 +108,8 @@ class Acceptor(Session):
         self.follow = False
         self.cursor = 0  # everything up to here was sent, or is promised by pages in flight
         self._page = 0
+        self._told = 0  # the cursor that the partner has
+        self._passed_over = False  # something could not be read: no later cursor would be true
         self._pages: dict[int, int] = {}  # page number -> cursor that its answer ends with
         self._answers: deque[_Answer] = deque()
         self._pushes = _Pushes()
@@ -180,7 +183,7 @@ class Acceptor(Session):
             return
         self._skip_own()
         self._release_checked()
-        cursor = self.cursor if self.state is State.LIVE and self.follow else None
+        cursor = self._true(self.cursor) if self.state is State.LIVE and self.follow else None
         joined: list[Verdict] = []
         size = 0
         for position, (number, verdicts) in enumerate(answered):
@@ -263,7 +266,7 @@ class Acceptor(Session):
             self.state = State.COMPARING
             self._effects.append(Compare())
         else:
-            self.cursor = hello.resume.cursor if hello.resume else 0
+            self.cursor = self._told = hello.resume.cursor if hello.resume else 0
             self.state = State.CATCHING_UP
             self._serve_changes()  # with the welcome, so that nothing changed costs one round trip
 
@@ -386,7 +389,7 @@ class Acceptor(Session):
             self._pushes.own = {seq for seq in self._pushes.own if seq > self.cursor}
             self.state = State.LIVE
         listed = tuple(ChangesEntry(entry.record, entry.seq, entry.state_vector) for entry in entries)
-        return self._send(Changes(self._page, self.cursor, listed))
+        return self._send(Changes(self._page, self.cursor if listed else self._true(self.cursor), listed))
 
     def _serve_answer(self) -> int:
         """Send one frame of the oldest answer. Its last frame carries the page's cursor."""
@@ -403,11 +406,14 @@ class Acceptor(Session):
                 entries.append(UpdatesEntry(wanted.record, diff.update, diff.state_vector))
                 size += addition
                 newest = max(newest, diff.seq)  # a commit can be read a moment before the head tells of it
+            else:
+                self._passed_over = True
             answer.entries.popleft()
         last = not answer.entries
         if last:
             self._answers.popleft()
-        return self._send_updates(Updates(answer.page, answer.cursor if last else None, newest, last, tuple(entries)))
+        cursor = self._true(answer.cursor) if last and answer.cursor is not None else None
+        return self._send_updates(Updates(answer.page, cursor, newest, last, tuple(entries)))
 
     def _serve_log(self) -> int:
         """Send the next committed updates, or go back to the feed when they are too many or compacted away."""
@@ -429,7 +435,13 @@ class Acceptor(Session):
                 entries.append(UpdatesEntry(entry.record, entry.update, b""))
         if not entries:
             return 0
-        return self._send_updates(Updates(0, self.cursor, self.cursor, True, tuple(entries)))
+        return self._send_updates(Updates(0, self._true(self.cursor), self.cursor, True, tuple(entries)))
+
+    def _true(self, cursor: int) -> int:
+        """`cursor`, now told, or the last one that was, where a record was passed over since."""
+        if not self._passed_over:
+            self._told = cursor
+        return self._told
 
     def _send_updates(self, updates: Updates) -> int:
         self._sent += sum(len(entry.update) for entry in updates.entries)

@@ -46,6 +46,15 @@ def range_covered(ranges: list[tuple[int, int]], clock: int, length: int) -> boo
     return index >= 0 and clock + length <= ranges[index][0] + ranges[index][1]
 
 
+def covered(deletes: Ranges, known: Ranges) -> bool:
+    """Whether every range of `deletes` lies inside a range of `known`, whose ranges are merged."""
+    for writer, ranges in deletes.items():
+        held = known.get(writer, [])
+        if not all(range_covered(held, clock, length) for clock, length in ranges):
+            return False
+    return True
+
+
 def read_delete_set(data: bytes, position: int) -> Ranges:
     """Read a delete set that fills `data` from `position` to its end. Raises `UpdateRefused` and `IndexError`."""
     size = len(data)

@@ -6,6 +6,7 @@ hashed or sent.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.limits import CLIENTS_MAX
@@ -13,6 +14,9 @@ from crdt_sync.records.varint import append_uint, read_uint
 
 EMPTY = b"\x00"
 CLOCK_MAX = (1 << 32) - 1  # yrs keeps clocks in 32 bits and panics beyond
+# One step asks for the same few vectors again and again. At most this many are kept, 8 MB of the longest.
+_KEPT = 1024
+_KEPT_BYTES_MAX = 512
 
 
 def decode(data: bytes) -> dict[int, int]:
@@ -21,6 +25,14 @@ def decode(data: bytes) -> dict[int, int]:
     The count is checked against the bytes that are there before anything is allocated: yrs itself takes
     518 MB for seven hostile bytes.
     """
+    return dict(_decoded(data))
+
+
+def _decoded(data: bytes) -> Mapping[int, int]:
+    return _kept(data) if len(data) <= _KEPT_BYTES_MAX else _read(data)
+
+
+def _read(data: bytes) -> Mapping[int, int]:
     if data == EMPTY:
         return {}
     try:
@@ -41,6 +53,9 @@ def decode(data: bytes) -> dict[int, int]:
     return vector
 
 
+_kept = lru_cache(_KEPT)(_read)
+
+
 def encode(vector: Mapping[int, int]) -> bytes:
     """The canonical bytes: sorted by writer, clocks of zero left out."""
     entries = sorted((writer, clock) for writer, clock in vector.items() if clock)
@@ -54,14 +69,19 @@ def encode(vector: Mapping[int, int]) -> bytes:
 
 def normalise(data: bytes) -> bytes:
     """The canonical form of an encoded state vector. Raises `UpdateRefused` as `decode` does."""
-    return data if data == EMPTY else encode(decode(data))
+    return _kept_form(data) if len(data) <= _KEPT_BYTES_MAX else encode(_read(data))
+
+
+@lru_cache(_KEPT)
+def _kept_form(data: bytes) -> bytes:
+    return encode(_decoded(data))
 
 
 def covers(a: bytes, b: bytes) -> bool:
     """Whether `a` holds everything that `b` holds (`a >= b` for every writer)."""
     if b in (EMPTY, a):
         return True
-    return dominates(decode(a), decode(b))
+    return dominates(_decoded(a), _decoded(b))
 
 
 def dominates(a: Mapping[int, int], b: Mapping[int, int]) -> bool:
@@ -71,7 +91,7 @@ def dominates(a: Mapping[int, int], b: Mapping[int, int]) -> bool:
 
 def merge(*vectors: bytes) -> bytes:
     """The canonical state vector that holds what any of `vectors` holds: the greatest clock of each writer."""
-    return encode(merged(*map(decode, vectors)))
+    return encode(merged(*map(_decoded, vectors)))
 
 
 def merged(*vectors: Mapping[int, int]) -> dict[int, int]:

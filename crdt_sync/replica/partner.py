@@ -133,7 +133,7 @@ class Partner:
         nothing is kept for it any more, and should it come back, all is compared. Where nothing is compared now, all
         that is held was edited since hello, which announced an empty replica: the partner lacks it. What was refused
         for its stamps is tried again, now that the clocks were compared. A standing that the partner does not honour
-        is forgotten.
+        is forgotten. What damage took is pending no more.
         """
         self.id = effect.replica
         self._epoch = effect.epoch
@@ -144,11 +144,12 @@ class Partner:
             self._replica.meet(self.id)
             self._replica.correct_clock(effect.clock_offset_us, by_relay=not self._is_device)
             outbox = [*(self._unseen() if unseen else ()), *self._refused_for_stamps()]
+            lost = self._lost()
             self._told = Told(effect.epoch, effect.head, self._replica.wall_clock())
             news = self._peer is None or self._peer.epoch != effect.epoch or self._peer.cursor < effect.head
             standing = self._standing_at_welcome(effect)
             meta = note_told(self.id, self._told) if news else {}
-            if not outbox and not gone and not standing:
+            if not outbox and not gone and not standing and not lost:
                 with suppress(StoreFull, StoreFailed):  # the status goes on telling of the contact before
                     self._store.commit([Batch(meta=meta)] if meta else [])
                 return
@@ -160,6 +161,7 @@ class Partner:
                             forget_outbox=tuple(peer.replica for peer in gone),
                             outbox=tuple((self.id, entry) for entry in outbox),
                             meta=meta,
+                            outbox_done=tuple((self.id, entry.record, entry.edit) for entry in lost),
                         )
                     ]
                 )
@@ -211,6 +213,11 @@ class Partner:
             return []
         entries = self._store.outbox(self.id, "", total)
         return [replace(entry, refusal=None, reason="") for entry in entries if entry.refusal == _CLOCK_AHEAD]
+
+    def _lost(self) -> list[OutboxEntry]:
+        """What waits for this partner of records that are not held any more."""
+        entries = [self._store.outbox_entry(self.id, record) for record in self._store.quarantined()]
+        return [entry for entry in entries if entry is not None]
 
     def compare(self) -> View:
         """Carry out `Compare`; returns the view for `Dialer.compare`. It is not held: devices compare rarely."""

@@ -1,6 +1,7 @@
 """Mending a damaged store: what is derived is made anew, what is lost comes back from the log and from partners."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -37,14 +38,18 @@ def repair(replica: "Replica") -> Repair:
     missing = findings > 0 or bool(store.quarantined())
     if missing:
         store.renew_epoch()  # first: who opens sessions with us believes that what is set aside is still here
+        with suppress(StoreCorrupt):  # and now: a disk that is full later must not leave cursors that lie
+            _forget_cursors(store)
     damaged = set(store.rebuild())
     for record in _records(store):
         try:
             Document.load(store.load(record).updates)
         except (StoreCorrupt, UpdateRefused, ValueError):
             damaged.add(record)
-    if damaged and not missing:
-        store.renew_epoch()
+    if damaged:
+        if not missing:
+            store.renew_epoch()
+        _forget_cursors(store)
     for record in sorted(damaged):
         store.quarantine(record)
     salvaged = tuple(record for record in sorted(damaged) if _salvage(replica, record))
@@ -52,11 +57,15 @@ def repair(replica: "Replica") -> Repair:
         if store.view(record) is None:
             document = Document.load(store.load(record).updates)
             store.commit([Batch(views={record: encode_view(document, replica.schema_of(record))})])
-    if missing or damaged:
-        # What partners are believed to hold, and how far they were read, rests on what was damaged.
-        strangers = tuple(replace(peer, epoch=bytes(EPOCH_BYTES), cursor=0, head=0) for peer in store.peers())
-        store.commit([Batch(peers=strangers, meta=forgotten_cursors(store))])
+    if missing:  # once more: they may not have been readable before
+        _forget_cursors(store)
     return Repair(findings, salvaged, tuple(sorted(damaged - set(salvaged))))
+
+
+def _forget_cursors(store: Store) -> None:
+    """What partners are believed to hold, and how far they were read, rests on what was damaged."""
+    strangers = tuple(replace(peer, epoch=bytes(EPOCH_BYTES), cursor=0, head=0) for peer in store.peers())
+    store.commit([Batch(peers=strangers, meta=forgotten_cursors(store))])
 
 
 def _salvage(replica: "Replica", record: str) -> bool:

@@ -9,6 +9,7 @@ from crdt_sync.records import Document, Schema, restore
 from crdt_sync.storage.port import Batch, Store
 
 _VIEWS_PER_COMMIT = 1000
+_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 def encode_view(document: Document, schema: Schema | None) -> bytes:
@@ -19,7 +20,7 @@ def encode_view(document: Document, schema: Schema | None) -> bytes:
         "conflicts": sorted(conflict.field for conflict in reading.conflicts),
         "deleted": reading.deleted,
     }
-    return json.dumps(view, ensure_ascii=False, separators=(",", ":")).encode()
+    return _compact.encode(view).encode()
 
 
 def rules(schema: Schema) -> dict[str, object]:

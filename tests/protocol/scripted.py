@@ -22,6 +22,7 @@ class ScriptedLog:
     def __init__(self, updates: Sequence[tuple[str, bytes]] = ()) -> None:
         self.updates = list(updates)
         self.compacted = 0
+        self.unreadable: set[str] = set()  # records whose stored bytes are damaged
         self.replica = RELAY
         self.epoch = EPOCH
         self.reaches: dict[bytes, int] = {}  # of past epochs
@@ -55,7 +56,7 @@ class ScriptedLog:
         return found
 
     def diff(self, record: str, state_vector: bytes) -> Diff | None:
-        updates = [update for known, update in self.updates if known == record]
+        updates = [update for known, update in self.updates if known == record and record not in self.unreadable]
         return Diff(b"+".join(updates), b"\x01\x01\x01") if updates else None
 
 

@@ -73,6 +73,22 @@ def test_the_cursor_comes_with_the_last_frame_of_an_answer_that_needs_several() 
     assert [(frame.cursor, frame.last) for frame in frames] == [(None, False), (2, True)]
 
 
+def test_the_cursor_stays_before_a_record_that_cannot_be_read() -> None:
+    log = ScriptedLog([(A, b"1"), (B, b"2")])
+    session = acceptor(log)
+    say(session, hello())
+    log.unreadable.add(A)
+    sent, _ = say(session, Want(1, (WantEntry(A, b"\0"), WantEntry(B, b"\0"))))
+    updates, end = sent
+    assert isinstance(updates, Updates)
+    assert [entry.record for entry in updates.entries] == [B]
+    assert (updates.cursor, updates.last) == (0, True)
+    assert end == Changes(2, 0, ())
+    log.commit(B, b"3")
+    sent, _ = say(session)
+    assert [(message.cursor, message.entries[0].update) for message in sent] == [(0, b"3")]
+
+
 def test_at_most_so_many_pages_are_ahead_of_their_answers() -> None:
     count = limits.PAGE_RECORDS_MAX * (limits.PAGES_IN_FLIGHT_MAX + 2)
     session = acceptor(ScriptedLog([(f"customers/{number}", b"u") for number in range(count)]))

@@ -5,6 +5,7 @@ import random
 import pytest
 
 from crdt_sync import Replica, ids
+from crdt_sync.errors import StoreFull
 from crdt_sync.protocol.acceptor import Acceptor
 from crdt_sync.protocol.effects import Acknowledge, Integrate, Owe, Pushed, Welcomed
 from crdt_sync.protocol.messages import Resume, UpdatesEntry, Verdict, VerdictCode
@@ -569,3 +570,32 @@ def test_a_repair_that_found_something_forgets_the_lives_in_which_others_read_th
     replica.store.quarantine(US)
     replica.repair()
     assert replica.store.reach(life) is None
+
+
+# --- damage --------------------------------------------------------------------------------------------------
+
+
+def test_a_record_that_damage_took_is_pending_no_more(replica, partner):
+    assert outbox(partner) == [US]
+    replica.store.quarantine(US)
+    again = Partner(replica, URL)
+    again.welcomed(Welcomed(RELAY, EPOCH, 0, False))
+    assert outbox(again) == []
+    assert replica.status().partners[0].pending == 0
+
+
+def test_a_repair_that_cannot_be_stored_sets_nothing_aside_behind_a_cursor(replica, partner, monkeypatch):
+    assert replica.store.peer(RELAY).cursor == 5
+    commit = replica.store.commit
+    monkeypatch.setattr(replica.store, "rebuild", lambda: (US,))
+
+    def full(batches):
+        raise StoreFull("no room")
+
+    monkeypatch.setattr(replica.store, "commit", full)
+    with pytest.raises(StoreFull):
+        replica.repair()
+    assert replica.store.quarantined() == []
+    monkeypatch.setattr(replica.store, "commit", commit)
+    assert replica.repair().salvaged == (US,)
+    assert replica.store.peer(RELAY).cursor == 0

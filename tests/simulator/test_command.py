@@ -1,5 +1,6 @@
 """The command: its exit code, and what it leaves behind for whoever looks into a failure."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from typer.testing import CliRunner
 
 from benchmarks.simulator.command import app
 from benchmarks.simulator.mutants_device import DEVICE_MUTANTS
+from benchmarks.simulator.scenario import Scenario, draw, pinned
 
 runner = CliRunner()
 
@@ -31,5 +33,20 @@ def test_a_failure_is_shrunk_and_its_trace_written(tmp_path: Path, monkeypatch: 
         done = runner.invoke(app, ["--seeds", "2", "--steps", "20", "--devices", "2"])
     assert done.exit_code == 1
     assert "smallest: seed=" in done.output
+    assert "Scenario(seed=" in done.output
     (trace,) = tmp_path.glob("trace-*.txt")
     assert "FAILURE" in trace.read_text().splitlines()[-1]
+
+
+def test_a_campaign_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    state = tmp_path / "state.json"
+    arguments = ["--steps", "5", "--devices", "2", "--state", str(state)]
+    assert "3 histories from seed 0: 0 failed" in runner.invoke(app, ["--seeds", "3", *arguments]).output
+    assert "2 histories from seed 0: 0 failed" in runner.invoke(app, ["--seeds", "5", *arguments]).output
+    (part,) = json.loads(state.read_text()).values()
+    assert (part["ran"], part["next_seed"], part["findings"]) == (5, 5, [])
+
+
+def test_a_failure_can_be_pasted_into_the_pinned_tests() -> None:
+    scenario = draw(4, steps=20, devices=2)
+    assert eval(f"{{{pinned('what broke', scenario)}}}", {"Scenario": Scenario}) == {"what broke": scenario}

@@ -30,11 +30,11 @@ class Cursors:
         key = (id(device), relay.epoch)
         after = self._checked.get(key, 0)
         while after < peer.cursor:
-            page = relay.feed(after, _PAGE)
+            page = relay.true_feed(after, _PAGE)
             for entry in page:
                 if entry.seq > peer.cursor:
                     break
-                head = device.record_head(entry.record)
+                head = device.true_head(entry.record)
                 if head is None or not vectors.covers(head.state_vector, entry.state_vector):
                     raise Failure(
                         "cursor", f"a device stored cursor {peer.cursor} but lacks {entry.record} at {entry.seq}"

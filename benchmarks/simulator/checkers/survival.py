@@ -1,10 +1,9 @@
 """Every accepted edit is there, or was superseded by one that is; nothing else is. Counters add up."""
 
 import base64
-import json
 from collections.abc import Mapping
 
-from benchmarks.simulator.contents import contents_of
+from benchmarks.simulator.contents import Contents, Name, state_of
 from benchmarks.simulator.failure import Failure
 from benchmarks.simulator.ledger import Edit, Ledger
 from crdt_sync.records import Document
@@ -18,7 +17,8 @@ _APART = ("c.stage", "c._deleted", "s.tags")  # one value is written many times 
 def check(record: str, document: Document, view: RecordView, ledger: Ledger) -> None:
     """Compare the final state of a record with what its surviving edits foretell."""
     edits = ledger.edits.get(record, [])
-    vector = vectors.decode(document.state_vector())
+    state = state_of(document)
+    vector = vectors.decode(state.vector)
     surviving = []
     for edit in edits:
         if edit.writer and edit.held_by(vector):
@@ -26,8 +26,8 @@ def check(record: str, document: Document, view: RecordView, ledger: Ledger) -> 
         elif not edit.at_risk and edit.writer:
             raise Failure("lost", f"an accepted edit of {record} is nowhere: {edit}")
     removals = [edit for edit in edits if edit.writer == 0]
-    _check_contents(record, document, surviving, removals, record in ledger.restamped)
-    if view.deleted != _deleted(document, vector):
+    _check_contents(record, state.contents, surviving, removals, record in ledger.restamped)
+    if view.deleted != _deleted(state.contents, vector):
         raise Failure("deletion", f"{record} shows deleted={view.deleted}, its deletions say otherwise")
     _check_tags(record, view, surviving, removals)
     for field in _COUNTERS:
@@ -54,26 +54,22 @@ def _seen(edits: list[Edit]) -> list[Mapping[int, int]]:
     return [edit.seen for edit in edits]
 
 
-def _deleted(document: Document, vector: dict[int, int]) -> bool:
+def _deleted(contents: Contents, vector: dict[int, int]) -> bool:
     """Whether every operation was seen by somebody who deleted the record, and nobody took that back."""
     seen: dict[int, int] = {}
-    texts = [json.loads(name) for name in contents_of(document).get("c._deleted", ())]
-    for text in texts:
-        if text is not None:
+    for text in contents.get("c._deleted", ()):
+        if isinstance(text, str):
             known = vectors.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
             seen = {writer: max(seen.get(writer, 0), known.get(writer, 0)) for writer in seen.keys() | known.keys()}
     return bool(seen) and all(seen.get(writer, 0) >= clock for writer, clock in vector.items())
 
 
-def _check_contents(
-    record: str, document: Document, surviving: list[Edit], removals: list[Edit], restamped: bool
-) -> None:
-    found = contents_of(document)
+def _check_contents(record: str, found: Contents, surviving: list[Edit], removals: list[Edit], restamped: bool) -> None:
     roots = sorted({root for edit in surviving for root in edit.added} | found.keys())
     for root in roots:
         if root in _APART:
             continue
-        additions: dict[str, int] = {}
+        additions: dict[Name, int] = {}
         for edit in surviving:
             for name in edit.added.get(root, ()):
                 additions[name] = additions.get(name, 0) + 1
@@ -83,10 +79,10 @@ def _check_contents(
         shown = found.get(root, frozenset())
         phantoms = shown - additions.keys()
         if phantoms:
-            raise Failure("phantom", f"{record} {root} shows what nobody wrote: {sorted(phantoms)}")
+            raise Failure("phantom", f"{record} {root} shows what nobody wrote: {sorted(map(repr, phantoms))}")
         missing = additions.keys() - sure - perhaps - shown
         if missing:
-            raise Failure("lost", f"{record} {root} lacks {sorted(missing)}")
+            raise Failure("lost", f"{record} {root} lacks {sorted(map(repr, missing))}")
         stale = {name for name in shown & sure if additions[name] == 1}
         if stale and not restamped:
-            raise Failure("stale", f"{record} {root} still shows {sorted(stale)}")
+            raise Failure("stale", f"{record} {root} still shows {sorted(map(repr, stale))}")

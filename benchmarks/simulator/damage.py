@@ -1,0 +1,81 @@
+"""Bit rot on the disks of a run, and the operators who notice it after a while and mend it."""
+
+import random
+from typing import TYPE_CHECKING
+
+from benchmarks.simulator.device_host import DeviceHost
+from crdt_sync.errors import StoreError
+from relay.maintenance import mend
+
+if TYPE_CHECKING:
+    from benchmarks.simulator.world import World
+
+_NOTICED_US_MAX = 20_000_000
+_AGAIN_US = 2_000_000
+
+
+class Damage:
+    """See the module. What is damaged stays so, whatever is restarted, until somebody mends it."""
+
+    def __init__(self, world: "World", rng: random.Random) -> None:
+        self._world = world
+        self._rng = rng
+        self._over = False
+
+    def strike_device(self, device: DeviceHost) -> None:
+        """A stored value of a device rots."""
+        what = device.disk.decay(self._rng)
+        self._note(device.name, f"rots: {what}")
+        self._world.scheduler.after(self._rng.randint(1, _NOTICED_US_MAX), None, self._notice, device)
+
+    def strike_relay(self) -> None:
+        """A stored value of the relay rots."""
+        what = self._world.relay.disk.decay(self._rng)
+        self._note("relay", f"rots: {what}")
+        self._world.scheduler.after(self._rng.randint(1, _NOTICED_US_MAX), None, self._notice, None)
+
+    def mend_all(self) -> None:
+        """Everybody mends what is damaged; nobody looks again afterwards."""
+        self._over = True
+        self._mend_relay()
+        for device in list(self._world.devices):
+            self._mend_device(device)
+
+    def _notice(self, device: DeviceHost | None) -> None:
+        if self._over:
+            return
+        if device is None:
+            self._mend_relay()
+        else:
+            self._mend_device(device)
+
+    def _mend_device(self, device: DeviceHost) -> None:
+        """Stop the app, `crdt-sync verify --repair`, and start it again."""
+        if not device.disk.rot:
+            return
+        device.crash()
+        device.start()
+        try:
+            mended = device.replica.repair()
+        except StoreError as error:
+            self._note(device.name, f"could not be mended: {error.code}")
+            self._world.scheduler.after(_AGAIN_US, None, self._notice, device)
+            return
+        finally:
+            self._world.cursors.forget(device.disk)
+            self._world.assess()
+        self._note(device.name, f"mended: salvaged {mended.salvaged}, lost {mended.lost}")
+
+    def _mend_relay(self) -> None:
+        """Stop the relay, `crdt-relay verify --repair`, and start it again."""
+        world = self._world
+        if not world.relay.disk.rot:
+            return
+        disk = world.stop_relay()
+        _, set_aside = mend(disk)
+        self._note("relay", f"mended: set aside {set_aside}")
+        world.start_relay(disk)
+        world.assess()
+
+    def _note(self, who: str, what: str) -> None:
+        self._world.trace.note(self._world.scheduler.now, who, what)
