@@ -180,6 +180,10 @@ def _one_epoch(_: Any) -> Any:
     return property(lambda _: b"one-epoch-for-all"[:16])
 
 
+def _reach_of_anything(_: Method) -> Method:
+    return lambda self, _epoch: self.head()
+
+
 def _snapshot_only(load: Method) -> Method:
     def mutated(self: Any, record: str) -> Any:
         stored = load(self, record)
@@ -284,7 +288,7 @@ RELAY_MUTANTS = (
     Mutant(
         "one epoch for all",
         "a wiped relay is noticed",
-        ((StoreSource, "epoch", _one_epoch),),
+        ((StoreSource, "epoch", _one_epoch), (StoreSource, "reach", _reach_of_anything)),
         {"relay_wiped": 0.05},
     ),
     Mutant(
