@@ -579,7 +579,7 @@ def test_a_record_that_damage_took_is_pending_no_more(replica, partner):
     assert outbox(partner) == [US]
     replica.store.quarantine(US)
     again = Partner(replica, URL)
-    again.welcomed(Welcomed(RELAY, EPOCH, 0, False))
+    again.welcomed(Welcomed(RELAY, EPOCH, 0, False, True))
     assert outbox(again) == []
     assert replica.status().partners[0].pending == 0
 
