@@ -21,6 +21,7 @@ class Damage:
         self._world = world
         self._rng = rng
         self._over = False
+        self._relay_struck = False
 
     def strike_device(self, device: DeviceHost) -> None:
         """A stored value of a device rots."""
@@ -30,6 +31,7 @@ class Damage:
 
     def strike_relay(self) -> None:
         """A stored value of the relay rots."""
+        self._relay_struck = True
         what = self._world.relay.disk.decay(self._rng)
         self._note("relay", f"rots: {what}")
         self._world.scheduler.after(self._rng.randint(1, _NOTICED_US_MAX), None, self._notice, None)
@@ -38,6 +40,8 @@ class Damage:
         """Everybody mends what is damaged; nobody looks again afterwards."""
         self._over = True
         self._mend_relay()
+        if self._relay_struck:  # sessions that passed a record over keep their old cursors as long as they last
+            self._world.start_relay(self._world.stop_relay())
         for device in list(self._world.devices):
             self._mend_device(device)
 

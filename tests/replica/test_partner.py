@@ -12,6 +12,7 @@ from crdt_sync.protocol.messages import Resume, UpdatesEntry, Verdict, VerdictCo
 from crdt_sync.records import Document, Editor, bundled_schema, decode_state_vector
 from crdt_sync.replica.partner import Partner
 from crdt_sync.storage.memory import MemoryStore
+from crdt_sync.storage.port import Finding, VerifyReport
 from tests.replica.wire import URL, Line, MemoryRelay, exchange
 
 US, THEM = "customers/us", "customers/them"
@@ -587,6 +588,7 @@ def test_a_record_that_damage_took_is_pending_no_more(replica, partner):
 def test_a_repair_that_cannot_be_stored_sets_nothing_aside_behind_a_cursor(replica, partner, monkeypatch):
     assert replica.store.peer(RELAY).cursor == 5
     commit = replica.store.commit
+    monkeypatch.setattr(replica.store, "verify", lambda: VerifyReport(1, (Finding("heads", US, "is damaged", US),)))
     monkeypatch.setattr(replica.store, "rebuild", lambda: (US,))
 
     def full(batches):
