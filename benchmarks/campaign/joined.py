@@ -1,4 +1,4 @@
-"""A device and a relay's hub joined in one thread, each over a store of its own: a sync in which any call can fail."""
+"""A device and a hub joined in one thread, each over a store of its own: a sync in which any call can fail."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -13,8 +13,10 @@ from crdt_sync.records import Integrator
 from crdt_sync.replica import Replica, StoreSource
 from crdt_sync.replica.index import UNKNOWN_TO_ACCEPTOR, StoreIndex
 from crdt_sync.replica.partner import Partner
+from crdt_sync.replica.pushed import PushedUpdates
 from crdt_sync.replica.receipts import refresh_digests
 from crdt_sync.storage.port import Batch, Change, Store
+from crdt_sync.storage.writer import Committer
 
 URL = "ws://relay:8765"
 _STEPS_MAX = 10_000
@@ -22,10 +24,14 @@ _DOCUMENTS_MAX = 64
 
 
 class JoinedRelay:
-    """The real hub over `store`; what the relay's engine does in threads and processes happens here at once."""
+    """The real hub over `store`; what the relay's engine does in threads and processes happens here at once.
 
-    def __init__(self, store: Store, now: int = 1_700_000_000_000_000) -> None:
+    `commits` completes what is stored, where the store is a device's.
+    """
+
+    def __init__(self, store: Store, now: int = 1_700_000_000_000_000, commits: Committer | None = None) -> None:
         self.store = store
+        self._commits = commits or store
         self.now = now
         self.hub = Hub(StoreSource(store, _corrupt), lambda _: None, lambda: self.now, lambda _: False)
         self._integrator = Integrator(_DOCUMENTS_MAX)
@@ -87,7 +93,7 @@ class JoinedRelay:
             for change in changes
         )
         try:
-            seqs = self.store.commit([Batch(changes=stored)])[0].seqs
+            seqs = self._commits.commit([Batch(changes=stored)])[0].seqs
         except StoreError:
             self.hub.commit_failed(number, self.now)
         else:
@@ -101,10 +107,16 @@ class JoinedRelay:
         return Integrated(verdicts, done.state_vector, done.snapshot)
 
 
-def sync(replica: Replica, relay: JoinedRelay) -> bool:
-    """One session until nothing is left to do; whether everything was exchanged."""
+def meet(dialer: Replica, acceptor: Replica, now: int) -> bool:
+    """One session between two devices, as when `acceptor` listens; whether everything was exchanged."""
+    acceptor.store.begin_life()
+    return sync(dialer, JoinedRelay(acceptor.store, now, PushedUpdates(acceptor)), acceptor.id)
+
+
+def sync(replica: Replica, relay: JoinedRelay, device: bytes | None = None) -> bool:
+    """One session until nothing is left to do; whether everything was exchanged. `device`: whose hub it is."""
     replica.refresh_digests()
-    partner = Partner(replica, URL)
+    partner = Partner(replica, URL if device is None else f"wss://{device.hex()}", device)
     dialer = Dialer(
         partner,
         resume=partner.resume,

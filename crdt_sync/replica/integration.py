@@ -66,7 +66,7 @@ def integrate(
                 fresh.append(update)
         if fresh:
             changes.append(changed(replica, integrator, record, head, fresh, result, origin))
-            outbox += owed(replica, record, head, {origin})
+            outbox += owed(replica, record, head, origin)
             watch_writer(replica, head.state_vector if head else vectors.EMPTY, result.state_vector)
         if owe_to and head is not None:
             outbox.append((owe_to, OutboxEntry(record, theirs.get(record, vectors.EMPTY), replica.next_edit())))
@@ -114,12 +114,10 @@ def changed(
     )
 
 
-def owed(
-    replica: "Replica", record: str, head: Head | None, origins: Collection[bytes]
-) -> list[tuple[bytes, OutboxEntry]]:
-    """The outbox entries for a change of a record: for every partner but one that all of it came from."""
+def owed(replica: "Replica", record: str, head: Head | None, but: bytes | None) -> list[tuple[bytes, OutboxEntry]]:
+    """The outbox entries for a change of a record: for every partner but one."""
     entries = []
-    for peer in replica.peers_except(next(iter(origins)) if len(origins) == 1 else None):
+    for peer in replica.peers_except(but):
         known = replica.store.outbox_entry(peer, record)
         acknowledged = known.acknowledged if known else (head.state_vector if head else vectors.EMPTY)
         entries.append((peer, OutboxEntry(record, acknowledged, replica.next_edit())))

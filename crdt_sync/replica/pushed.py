@@ -2,7 +2,8 @@
 
 The worker has found that each may be integrated, on what it had loaded. Meanwhile the user may have edited the record,
 and another partner may have sent updates of it. So each is integrated once more, under the replica's lock, on what is
-stored now; that also gives the view, and what other partners lack.
+stored now; that also gives the view, and what partners lack. Who pushed an update is among those, where we also open
+sessions with it: should its store be put back, nothing else would tell that it lost the update.
 """
 
 from collections.abc import Sequence
@@ -101,10 +102,8 @@ class _Integration:
             return [], []
         self._new[record] = new
         origins = self._origins[record]
-        if SEVERAL_ORIGINS in origins or len(origins) > 1:
-            origins = {SEVERAL_ORIGINS}
-        (origin,) = origins
+        origin = next(iter(origins)) if len(origins) == 1 else SEVERAL_ORIGINS
         change = changed(replica, integrator, record, head, [updates[place] for place in new], result, origin)
         before = head.state_vector if head else vectors.EMPTY
         watch_writer(replica, before, result.state_vector)
-        return [change], owed(replica, record, head, origins)
+        return [change], owed(replica, record, head, None)
