@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from crdt_sync.cli import partners
+from crdt_sync.cli import devices, partners
 from crdt_sync.cli.invocation import invocation
 from crdt_sync.cli.options import AuthoritiesOption, RelayOption, TokenFileOption, TokenOption
 from crdt_sync.cli.output import Output, table
@@ -42,6 +42,10 @@ def register(app: typer.Typer) -> None:
 
 def verify(
     context: typer.Context,
+    peer: Annotated[
+        str | None,
+        typer.Argument(metavar="[PEER]", help="Another device instead of the relay: HOST[:PORT], a name or an id."),
+    ] = None,
     deep: Annotated[
         bool, typer.Option("--deep", help="Compare the content of every record too, read from both disks.")
     ] = False,
@@ -54,11 +58,15 @@ def verify(
     token_file: TokenFileOption = None,
     authorities: AuthoritiesOption = None,
 ) -> None:
-    """Exchange everything with the relay, compare what both hold then, and name the records that differ."""
+    """Exchange everything with the relay or a device, compare what both hold then, and name the records that differ."""
     call = invocation(context)
     with call.open() as replica:
         given = partners.token_from(token, token_file)
-        address = None if local else partners.chosen(call.store, url, given, authorities, required=not mend)
+        address = None
+        if peer is not None and not local:
+            address = devices.resolved(replica, peer, devices.space_token(call, given)).address
+        elif not local:
+            address = partners.chosen(call.store, url, given, authorities, required=not mend)
         if address is None:
             _repair_store(call.output, replica) if mend else _verify_store(call.output, replica)
             return

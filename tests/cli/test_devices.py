@@ -1,0 +1,156 @@
+"""Devices without a relay, as people use them: two commands in processes of their own, and names for the other."""
+
+import json
+import signal
+import subprocess
+import threading
+
+import pytest
+
+from crdt_sync.cli import devices
+from crdt_sync.errors import Unreachable, UsageError
+from crdt_sync.runtime.discovery import Nearby
+from tests.cli.conftest import COMMAND
+
+TOKEN = "a-token-for-the-tests"
+LIMIT_S = 60
+
+
+class Listening:
+    """`crdt-sync listen --json` in a process of its own."""
+
+    def __init__(self, store):
+        self.process = subprocess.Popen(
+            [*COMMAND, "listen", "--host", "127.0.0.1", "--port", "0", "--json", "--store", str(store)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._guard = threading.Timer(LIMIT_S, self.process.kill)
+        self._guard.start()
+        self.address = self.until(state="listening")["listening"].removeprefix("wss://")
+
+    def until(self, **wanted):
+        for line in self.process.stdout:
+            state = json.loads(line)
+            if all(state.get(key) == value for key, value in wanted.items()):
+                return state
+        raise AssertionError(f"it ended before {wanted}: {self.process.stderr.read()}")
+
+    def end(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+        out, err = self.process.communicate(timeout=LIMIT_S)
+        self._guard.cancel()
+        return self.process.returncode, [json.loads(line) for line in out.splitlines()], err
+
+
+@pytest.fixture
+def stores(run, tmp_path):
+    for name in ("anna", "ben"):
+        assert run("init", name, "--store", tmp_path / name).code == 0
+        assert run("token", "--token", TOKEN, "--store", tmp_path / name).code == 0
+    return tmp_path / "anna", tmp_path / "ben"
+
+
+@pytest.fixture
+def listening(stores):
+    listener = Listening(stores[0])
+    yield listener
+    listener.process.kill()
+    listener.end(signal.SIGKILL)
+
+
+def test_two_devices_sync_verify_and_take_commands_meanwhile(run, stores, listening):
+    anna, ben = stores
+    assert run("set", "customers", "name=Müller", "--store", anna).code == 0  # the listener gives way
+    listening.until(state="listening")
+    assert run("set", "customers", "name=Schmidt", "--store", ben).code == 0
+    synced = run("sync", listening.address, "--json", "--store", ben)
+    assert (synced.code, synced.object["received"], synced.object["pushed"]) == (0, 1, 1)
+    verified = run("verify", listening.address, "--deep", "--json", "--store", ben)
+    assert (verified.code, verified.object["equal"]) == (0, True)
+    code, states, err = listening.end()
+    assert (code, states[-1]["state"], err) == (0, "ended", "")
+    shown = [view["fields"]["name"] for view in run("list", "--json", "--store", anna).objects]
+    assert sorted(shown) == ["Müller", "Schmidt"]
+
+
+def test_a_device_with_another_token_is_told_so_and_exit_code_4(run, stores, listening):
+    result = run("sync", listening.address, "--token", "another-token-entirely", "--json", "--store", stores[1])
+    assert (result.code, json.loads(result.err)["error"]) == (4, "unauthorized")
+
+
+def test_beside_others_a_partner_that_fails_is_told_and_the_others_are_served(run, stores, listening):
+    result = run("sync", "127.0.0.1:9", listening.address, "--json", "--store", stores[1])
+    assert result.code == 4
+    assert json.loads(result.err.splitlines()[0])["error"] == "unreachable"
+    assert result.object["relay"].endswith(listening.address)
+
+
+@pytest.mark.parametrize("command", [["listen"], ["sync", "127.0.0.1:9"], ["sync", "--nearby"]])
+def test_without_a_token_nobody_listens_or_calls(run, tmp_path, command):
+    assert run("init", "carl", "--store", tmp_path / "carl").code == 0
+    result = run(*command, "--json", "--store", tmp_path / "carl")
+    error = json.loads(result.err)
+    assert (result.code, error["error"]) == (2, "usage")
+    assert "crdt-sync token" in error["hint"]
+
+
+def test_a_token_is_made_kept_and_shown_only_when_asked(run, tmp_path):
+    store = tmp_path / "carl"
+    run("init", "carl", "--store", store)
+    assert run("token", "--json", "--store", store).object == {"kept": False}
+    made = run("token", "--new", "--json", "--store", store).object["token"]
+    assert len(made) >= 32
+    assert (store / "token").stat().st_mode & 0o077 == 0
+    assert run("token", "--json", "--store", store).object == {"kept": True}
+    assert run("token", "--show", "--json", "--store", store).object == {"token": made}
+    assert run("token", "--token", "short", "--json", "--store", store).code == 2
+    assert run("token", "--show", "--json", "--store", store).object == {"token": made}
+
+
+def test_known_partners_are_listed_without_looking_around(run, stores, listening):
+    _, ben = stores
+    assert run("peers", "--seconds", 0, "--json", "--store", ben).objects == []
+    run("sync", listening.address, "--store", ben)
+    (peer,) = run("peers", "--seconds", 0, "--json", "--store", ben).objects
+    assert peer["url"].endswith(listening.address)
+    assert (peer["near"], peer["last_seen"] is not None) == (False, True)
+    assert run("sync", peer["replica"][:8], "--json", "--store", ben).code == 0
+
+
+class _NoPartners:
+    id = bytes(16)
+
+    def partners(self):
+        return ()
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ("10.0.0.7", "wss://10.0.0.7:8767"),
+        ("10.0.0.7:9000", "wss://10.0.0.7:9000"),
+        ("till.shop.example", "wss://till.shop.example:8767"),
+        ("till:9000", "wss://till:9000"),
+        ("[fe80::1]:9000", "wss://[fe80::1]:9000"),
+        ("wss://till", "wss://till"),
+        ("anna-phone", "wss://10.0.0.9:8767"),
+        ("0a0a0a", "wss://10.0.0.9:8767"),
+    ],
+)
+def test_devices_are_named_by_address_name_or_id(monkeypatch, given, url):
+    near = Nearby("anna-phone", b"\x0a" * 16, bytes(8), "10.0.0.9", 8767)
+    monkeypatch.setattr(devices, "look_around", lambda *_: [near])
+    found = devices.resolved(_NoPartners(), given, TOKEN)
+    assert (found.address.url, found.address.direct, found.address.token) == (url, True, TOKEN)
+
+
+def test_a_name_that_nobody_or_several_have_is_refused(monkeypatch):
+    near = [Nearby("till", bytes([number]) * 16, bytes(8), "10.0.0.9", 8767) for number in (1, 2)]
+    monkeypatch.setattr(devices, "look_around", lambda *_: near)
+    with pytest.raises(UsageError, match="2 devices"):
+        devices.resolved(_NoPartners(), "till", TOKEN)
+    with pytest.raises(Unreachable, match="no device 'phone'"):
+        devices.resolved(_NoPartners(), "phone", TOKEN)
