@@ -96,12 +96,13 @@ class StoreIndex:
     # --- from one opening to the next ---
 
     def _load(self) -> None:
-        """Take up what was kept, if anything was in this life of the store; `_followed` checks it."""
+        """Take up what was kept, if it is of the history that is there; `_followed` checks it."""
         self._loaded = True
         first, *pages = self._store.kept_index() or [b""]
         with suppress(cbor2.CBORError, TypeError, ValueError):
             kind, epoch, head, stale = cbor2.loads(first)
-            if (kind, epoch) == (_FORMAT, self._store.epoch) and head <= self._store.head():
+            reach = self._store.reach(epoch) if kind == _FORMAT else None
+            if reach is not None and head <= reach:
                 self._index, self._head, self._stale = Index.restore(pages, self._lied), head, stale
 
     def _keep(self) -> None:

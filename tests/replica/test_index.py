@@ -152,6 +152,19 @@ def test_stale_digests_are_kept_as_stale(kept, monkeypatch) -> None:
     assert built == []
 
 
+def test_what_was_kept_serves_in_the_next_life_of_the_same_history(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = MemoryStore(rng=random.Random(1))
+    store.begin_life()
+    for number in range(module._KEPT_BEHIND_MAX + 1):
+        changed(store, f"customers/{number:04}", number.to_bytes(16, "big"))
+    StoreIndex(store, UNKNOWN_TO_ACCEPTOR).pin()
+    built = builds(monkeypatch)
+    store.begin_life()
+    changed(store, C, b"d" * 16)
+    assert len(StoreIndex(store, UNKNOWN_TO_ACCEPTOR).pin()) == module._KEPT_BEHIND_MAX + 2
+    assert built == []
+
+
 def test_it_is_kept_again_after_enough_changes(kept, monkeypatch) -> None:
     monkeypatch.setattr(module, "_KEPT_BEHIND_MAX", 3)
     index = StoreIndex(kept, UNKNOWN_TO_DIALER)
