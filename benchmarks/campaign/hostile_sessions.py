@@ -7,9 +7,10 @@ from benchmarks.campaign import grammar
 from benchmarks.campaign.joined import JoinedRelay
 from benchmarks.campaign.mutation import corpus, mutate
 from crdt_sync import limits
-from crdt_sync.protocol import codec
+from crdt_sync.protocol import VERSIONS, codec
 from crdt_sync.protocol import effects as asked
 from crdt_sync.protocol.dialer import Dialer
+from crdt_sync.protocol.messages import Hello
 from crdt_sync.protocol.reconcile import Index
 from crdt_sync.protocol.source import Diff, Outgoing
 from crdt_sync.storage import Batch, Change, MemoryStore
@@ -51,12 +52,15 @@ def frames(rng: random.Random, kept: Sequence[bytes], greeting: bytes) -> list[b
     return drawn
 
 
+_HONEST = Hello(VERSIONS, b"h" * 16, "", 0, None, True, 0, "honest")
+
+
 def attack_hub(seed: int) -> int:
     """One hostile session beside an honest one; returns how many frames were sent. Raises what is wrong."""
     rng = random.Random(seed)
     relay = JoinedRelay(_held())
     honest, hostile = relay.connect(), relay.connect()
-    relay.receive(honest, codec.encode(grammar.hello(random.Random(1))))
+    relay.receive(honest, codec.encode(_HONEST))
     sent = frames(rng, corpus("frames"), codec.encode(grammar.hello(rng)))
     for frame in sent:
         before = len(relay.frames[hostile])

@@ -71,13 +71,15 @@ def verify(
             _repair_store(call.output, replica) if mend else _verify_store(call.output, replica)
             return
         if mend:
+            set_aside = set(replica.store.quarantined())
             local_repair = replica.repair()
             if local_repair.findings:
                 call.output.note(_mended_here(local_repair), "yellow")
             with spinner(call.output, f"Healing with {address.url}") as moved:
                 mended = asyncio.run(heal_once(replica, address, content=deep, on_progress=moved))
             found = mended.after
-            _tell_repair(call.output, address, local_repair, mended)
+            returned = set_aside - set(replica.store.quarantined())  # which comparing brings, before the audit looks
+            _tell_repair(call.output, address, local_repair, mended, sorted(returned | set(mended.healed)))
         else:
             with spinner(call.output, f"Comparing with {address.url}") as moved:
                 found = asyncio.run(audit_once(replica, address, content=deep, on_progress=moved))
@@ -158,14 +160,16 @@ def _differences(differences: Sequence[Difference]) -> list[dict[str, str]]:
     ]
 
 
-def _tell_repair(output: Output, address: Address, local: Repair, mended: Mended) -> None:
+def _tell_repair(output: Output, address: Address, local: Repair, mended: Mended, healed: Sequence[str]) -> None:
     if output.as_json:
         repair = {**_local(local), "differed": _differences(mended.before.differences)}
-        output.emit({**_as_json(address, mended.after), "repair": {**repair, "healed": list(mended.healed)}})
+        output.emit({**_as_json(address, mended.after), "repair": {**repair, "healed": list(healed)}})
         return
     if mended.before.differences:
         _show_differences(output, mended.before)
         output.text(f"Healed: {len(mended.healed)} of {len(mended.before.differences) + mended.before.more}.")
+    elif healed:
+        output.text(f"Brought back: {len(healed)} records that had been set aside here.")
     elif not local.findings:
         output.text("Nothing had to be mended.")
     output.text("Compared again:")

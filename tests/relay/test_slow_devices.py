@@ -22,13 +22,13 @@ def small_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def unsent(relay: Relay) -> int:
     """The most that waits unsent for any device, in bytes."""
-    links = [websocket.transport.get_write_buffer_size() for websocket in relay._server.all_connections]
+    links = [websocket.transport.get_write_buffer_size() for websocket in relay._port._server.all_connections]
     return max(links, default=0)
 
 
 def shrink(relay: Relay) -> None:
     """Have the system buffer little for the devices connected now, so that a test needs to send little."""
-    for websocket in relay._server.all_connections:
+    for websocket in relay._port._server.all_connections:
         link = websocket.transport.get_extra_info("socket")
         link.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
 
