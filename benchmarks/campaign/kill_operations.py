@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from crdt_sync import Replica
+from crdt_sync.bundles import apply_bundle, create_bundle
 from crdt_sync.exchange import import_table, open_table
 
 _TAGS_PER_RECORD = 20
@@ -98,10 +99,31 @@ def copying(living: Living) -> None:
         living.say(copied=str(target))
 
 
+def taking_up(living: Living) -> None:
+    """Take up bundles of another device, which edits the same records, between edits."""
+    source = living.directory / f"{living.name}-carrier-{living.life}"
+    bundle = source.with_suffix(".bundle")
+    with Replica.create(source, source.name, living.replica.schemas.values()) as carrier:
+        for number in itertools.count():
+            record = f"customers/{living.life // _LIVES_PER_RECORD}-{number}"
+            tag = f"{living.name} {living.life} carried {number}"
+            with carrier.edit(record, create=True) as editor:
+                editor["name"] = tag
+                editor.add("tags", tag)
+                editor.increment("visits")
+            create_bundle(carrier, bundle, force=True)
+            applied = apply_bundle(living.replica, bundle, plain=True)
+            assert not applied.left_out, applied
+            living.tags.setdefault(record, set()).add(tag)
+            living.say(edited=[record, tag])
+            living.edit()
+
+
 OPERATIONS: dict[str, Callable[[Living], None]] = {
     "editing": editing,
     "growing its map": growing,
     "importing": importing,
     "compacting": compacting,
     "copying": copying,
+    "taking up bundles": taking_up,
 }
