@@ -75,6 +75,20 @@ def _ranges(rng: random.Random) -> m.Ranges:
     return m.Ranges(*encode(Ranges(drawn, rng.choice((0, 1, 1, 2, 3, 17_408)))))
 
 
+def _check(rng: random.Random) -> m.Check:
+    return m.Check(_number(rng), rng.random() < 0.5, tuple(_record(rng) for _ in _some(rng, 1)))
+
+
+def _checked(rng: random.Random) -> m.Checked:
+    """Also answers to what `hostile_sessions` asks."""
+    entries = []
+    for _ in _some(rng, 1):
+        standing = rng.choice(list(m.Standing))
+        length = 16 if standing < m.Standing.CHANGING else 0
+        entries.append(m.CheckedEntry(_record(rng), rng.randbytes(length), rng.randbytes(length), standing))
+    return m.Checked(_number(rng), tuple(entries))
+
+
 def _or_ping(kind: Callable[[random.Random], m.Message]) -> Callable[[random.Random], m.Message]:
     """A drawn message that its constructor refuses is replaced by a ping."""
 
@@ -109,6 +123,9 @@ _KINDS: tuple[Callable[[random.Random], m.Message], ...] = (
     _ranges,
     lambda rng: m.ReceiptRequest(_number(rng)),
     lambda rng: m.Receipt(_number(rng), _number(rng), _number(rng), rng.randbytes(32)),
+    lambda rng: m.Audit(rng.random() < 0.5),
+    _or_ping(_check),
+    _or_ping(_checked),
     lambda rng: m.Presence(tuple(m.PresenceEntry(_record(rng), "anna") for _ in _some(rng))),
     lambda rng: m.Ping(_number(rng)),
     lambda rng: m.Pong(_number(rng)),

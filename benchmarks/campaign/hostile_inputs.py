@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.campaign.hostile_bundles import attack_bundle
 from benchmarks.campaign.hostile_sessions import attack_dialer, attack_hub
 from benchmarks.campaign.mutation import corpus, mutate
 from crdt_sync.errors import (
@@ -165,6 +166,7 @@ TARGETS: tuple[Target, ...] = (
     Target("delimited table", _mutated("csv", _table(".csv"))),
     Target("JSON table", _mutated("json", _table(".json"))),
     Target("JSON lines", _mutated("json", _table(".jsonl"))),
+    Target("bundle", attack_bundle),
     Target("settings", _mutated("settings", _settings)),
     Target("token", _mutated("tokens", _address)),
     Target("stored value", _stored_value),

@@ -13,6 +13,7 @@ from crdt_sync.protocol.dialer import Dialer
 from crdt_sync.protocol.messages import Hello
 from crdt_sync.protocol.reconcile import Index
 from crdt_sync.protocol.source import Diff, Outgoing
+from crdt_sync.protocol.states import State
 from crdt_sync.storage import Batch, Change, MemoryStore
 
 _FRAMES_MAX = 24  # of one session
@@ -82,8 +83,13 @@ def attack_dialer(seed: int) -> int:
     rng = random.Random(seed)
     dialer = Dialer(_Source(), resume=None, token="", follow=True, agent="fuzz", wall=_NOW, now=_NOW)
     sent = frames(rng, corpus("frames"), codec.encode(grammar.welcome(rng)))
+    auditing = rng.random() < 0.5
     for frame in sent:
         dialer.receive(frame, _NOW)
+        if auditing and dialer.state in {State.CATCHING_UP, State.LIVE}:
+            auditing = False
+            dialer.audit(content=rng.random() < 0.5)
+            dialer.check(1, _HELD[:1], mend=rng.random() < 0.5)
         effects = _answer(dialer)
         if dialer.wants_room:
             dialer.fill(limits.FRAME_BYTES_TARGET, _NOW)
@@ -106,6 +112,8 @@ def _answer(dialer: Dialer) -> int:
                     )
                 case asked.Compare():
                     dialer.compare(Index([(record, bytes(16)) for record in _HELD]).pin(), _NOW)
+                case asked.PinDigests():
+                    dialer.pinned(Index([(record, bytes(16)) for record in _HELD]).pin(), _NOW)
                 case asked.Owe():
                     dialer.owed(_NOW)
                 case asked.Acknowledge(number=number):

@@ -11,6 +11,7 @@ from crdt_sync.protocol.dialer import Dialer
 from crdt_sync.protocol.hub import Hub, Integrated
 from crdt_sync.records import Integrator
 from crdt_sync.replica import Replica, StoreSource
+from crdt_sync.replica.audit import check, content_view
 from crdt_sync.replica.index import UNKNOWN_TO_ACCEPTOR, StoreIndex
 from crdt_sync.replica.partner import Partner
 from crdt_sync.replica.pushed import PushedUpdates
@@ -86,6 +87,14 @@ class JoinedRelay:
                 refresh_digests(self.store)
                 root = self.store.root()
                 self.hub.receipt(session, number, self.store.head(), root.count, root.sum.to_bytes(32, "big"), self.now)
+            case hub.PinAudit(session, content):
+                refresh_digests(self.store)
+                view = content_view(self.store) if content else StoreIndex(self.store, UNKNOWN_TO_ACCEPTOR).pin()
+                self.hub.audit_pinned(session, view, self.now)
+            case hub.MakeCheck(session, number, records, mend):
+                replica = Replica.over(self.store, lambda: self.now)
+                entries = [check(replica, record, mend=mend) for record in records]
+                self.hub.checked(session, number, self.store.head(), entries, self.now)
 
     def _commit(self, number: int, changes: Sequence[hub.StoredUpdates]) -> None:
         stored = tuple(

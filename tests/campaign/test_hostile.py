@@ -6,11 +6,13 @@ import pytest
 
 from benchmarks.campaign import hostile, hostile_inputs
 from benchmarks.campaign.confined import confined
+from benchmarks.campaign.hostile_bundles import attack_bundle
 from benchmarks.campaign.hostile_inputs import TARGETS, Target
 from benchmarks.campaign.joined import JoinedRelay
 from benchmarks.campaign.mutation import corpus
 from benchmarks.campaign.tally import Tally
 from crdt_sync.errors import InvalidSchema, InvalidSettings
+from crdt_sync.exchange.bundle.reader import BundleReader
 from crdt_sync.protocol import codec
 from crdt_sync.protocol.messages import Changes, Hello, Want, WantEntry
 from crdt_sync.records import parse_schema
@@ -52,6 +54,13 @@ def test_a_seal_that_is_not_checked_is_noticed(monkeypatch):
     monkeypatch.setattr(hostile_inputs.codec.Seal, "open", lambda seal, key, value, record=None: value[16:])
     tally = Tally("hostile bytes", "inputs", 0)
     hostile._batch(Target("stored value", hostile_inputs._stored_value), range(40), tally)
+    assert tally.findings
+
+
+def test_a_locked_bundle_that_leaves_a_trace_is_noticed(monkeypatch):
+    monkeypatch.setattr(BundleReader, "check_open", lambda reader: None)
+    tally = Tally("hostile bytes", "inputs", 0)
+    hostile._batch(Target("bundle", attack_bundle), range(40), tally)
     assert tally.findings
 
 

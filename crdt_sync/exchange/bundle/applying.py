@@ -85,6 +85,7 @@ def apply(
             )
         size = path.stat().st_size
         end = reader.verify(None if progress is None else lambda read: progress("verifying", read, size))
+        reader.check_open()
         run = _Run(replica, vetting, reader.header, reader.digest, path.name)
         for entries in reader.chunks(run.reached.chunks):
             run.take(entries)

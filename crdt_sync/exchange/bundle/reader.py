@@ -39,6 +39,11 @@ class BundleReader:
         """Whether what it holds cannot be read, for want of a token."""
         return self.header.protection is not None and self._key is None
 
+    def check_open(self) -> None:
+        """Raises `BundleLocked` where what it holds cannot be read, and what its header says is not proved."""
+        if self.closed:
+            raise self._locked("its token was not given")
+
     def verify(self, read: Callable[[int], object] | None = None) -> End:
         """Check everything; `read` hears how many bytes were read so far."""
         self._frames.place = self._places[0]
@@ -68,8 +73,7 @@ class BundleReader:
 
     def chunks(self, after: int = 0) -> Iterator[tuple[Entry, ...]]:
         """The chunks behind the first `after`, each checked again. Raises `BundleLocked` without the token."""
-        if self.closed:
-            raise self._locked("its token was not given")
+        self.check_open()
         for number in range(after, len(self._places) - 1):
             self._frames.place = self._places[number]
             try:

@@ -18,6 +18,7 @@ from crdt_sync.exchange.bundle.protection import Key
 from crdt_sync.exchange.bundle.reader import BundleReader
 from crdt_sync.exchange.bundle.writer import BundleWriter
 from crdt_sync.protocol.strict_cbor import dumps
+from crdt_sync.replica.carried import carried
 from tests.replica.wire import VirtualTime
 
 from .conftest import Device, InProcess, MakeDevice
@@ -150,6 +151,17 @@ def test_a_protected_bundle_opens_for_its_token_only() -> None:
     with pytest.raises(BundleLocked, match="its token was not given"):
         read(data)
     assert ENTRIES[0][0].encode() not in data
+
+
+def test_a_protected_bundle_that_cannot_be_opened_changes_nothing(device: MakeDevice) -> None:
+    anna, bob = device("anna"), device("bob")
+    anna.new(name="x")
+    path = anna.write(token=TOKEN)
+    before = bob.store.clone()
+    for token in (None, "another token"):
+        with pytest.raises(BundleLocked):
+            bob.read(path, token)
+    assert (carried(bob.store), bob.store.head()) == (carried(before), before.head())
 
 
 def test_a_protected_bundle_cannot_be_put_together_anew_without_its_token() -> None:
