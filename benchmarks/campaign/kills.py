@@ -157,6 +157,7 @@ class _Stage:
             self.cast.wait(name, "edited", "at_rest")
         self._kill_soon(name)
         self._ledger.hear(self.cast.take())
+        self._released(name)
         with Replica.open(self.directory / name) as replica:
             self._ledger.check_device(replica)
         for copy in self._ledger.copies(name):
