@@ -19,7 +19,7 @@ The way of a push, and the invariants on it:
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -36,7 +36,23 @@ from crdt_sync.protocol.effects import (
     ReadReceipt,
     Send,
 )
-from crdt_sync.protocol.messages import CheckedEntry, Hello, PresenceEntry, Verdict, VerdictCode
+from crdt_sync.protocol.hub.effects import (
+    Commit,
+    Deliver,
+    Forget,
+    Hangup,
+    HubEffect,
+    Integrate,
+    Integrated,
+    IntegrationItem,
+    MakeCheck,
+    MakeReceipt,
+    PinAudit,
+    PinIndex,
+    StoredUpdates,
+)
+from crdt_sync.protocol.hub.presence import OpenRecords
+from crdt_sync.protocol.messages import CheckedEntry, Hello, Verdict, VerdictCode
 from crdt_sync.protocol.reconcile import View
 from crdt_sync.protocol.source import AcceptorSource
 
@@ -51,112 +67,6 @@ VERDICTS = {
 }
 _INTEGRATIONS_MAX = 2  # one that the worker is at, and one that waits for it
 _RETRY = Verdict(VerdictCode.RETRY, reason="it could not be stored now; it will be sent again")
-
-
-# --- effects -------------------------------------------------------------------------------------------------
-
-
-class Deliver(NamedTuple):
-    """Send this frame to that session's link."""
-
-    session: int
-    frame: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Hangup:
-    """Close that session's link, after what was delivered to it."""
-
-    session: int
-    closed: Closed
-
-
-class IntegrationItem(NamedTuple):
-    """Updates of one record, in order."""
-
-    record: str
-    updates: tuple[bytes, ...]
-    senders: tuple[str, ...]  # per update, whose session it came from: what one may cost the others is counted by it
-    snapshot: bool  # a new snapshot is due
-
-
-@dataclass(frozen=True, slots=True)
-class Integrate:
-    """Integrate these in the worker. Answer: `Hub.integrated`."""
-
-    number: int
-    items: tuple[IntegrationItem, ...]
-    stamp_max: int
-
-
-class StoredUpdates(NamedTuple):
-    """Accepted updates of one record, to be appended to the log."""
-
-    record: str
-    updates: tuple[bytes, ...]
-    origins: tuple[bytes, ...]  # per update, the replica that pushed it
-    state_vector: bytes
-    snapshot: bytes | None
-
-
-@dataclass(frozen=True, slots=True)
-class Commit:
-    """Store these in one transaction and sync. Answer: `Hub.committed` or `Hub.commit_failed`, in order."""
-
-    number: int
-    changes: tuple[StoredUpdates, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Forget:
-    """The worker must forget all records it has loaded: what it holds was not stored."""
-
-
-@dataclass(frozen=True, slots=True)
-class PinIndex:
-    """Pin a view of all that is held. Answer: `Hub.pinned`."""
-
-    session: int
-
-
-@dataclass(frozen=True, slots=True)
-class MakeReceipt:
-    """Compute head, count and root digest. Answer: `Hub.receipt`."""
-
-    session: int
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
-class PinAudit:
-    """Pin a view of all state digests, or of all content digests, for an audit. Answer: `Hub.audit_pinned`."""
-
-    session: int
-    content: bool
-
-
-@dataclass(frozen=True, slots=True)
-class MakeCheck:
-    """Say how these records are stored; with `mend`, mend them from the log first. Answer: `Hub.checked`."""
-
-    session: int
-    number: int
-    records: tuple[str, ...]
-    mend: bool
-
-
-HubEffect = Deliver | Hangup | Integrate | Commit | Forget | PinIndex | MakeReceipt | PinAudit | MakeCheck
-
-
-# --- answers -------------------------------------------------------------------------------------------------
-
-
-class Integrated(NamedTuple):
-    """What the worker says of one item: a verdict per update, and the record's state vector after them."""
-
-    verdicts: Sequence[tuple[str, str, bool]]  # (code, reason, whether it brought anything new)
-    state_vector: bytes
-    snapshot: bytes | None
 
 
 class _Part(NamedTuple):
@@ -187,9 +97,6 @@ class _Client:
     waiting: deque[Accept] = field(default_factory=deque)
     pushes: deque[_Push] = field(default_factory=deque)  # in order; answered from the left
     strikes: int = 0
-    presence: tuple[PresenceEntry, ...] = ()
-    presence_due: bool = False  # what others have open has changed since it was told
-    presence_told: bool = False
 
 
 @dataclass(slots=True)
@@ -235,9 +142,7 @@ class Hub:
         self._discard = 0  # that many of the batches being integrated build on a failed commit
         self._committing: dict[int, _Batch] = {}
         self._closing: tuple[str, str, int] | None = None
-        self._open: Counter[PresenceEntry] = Counter()  # what anybody has open, and how many sessions do
-        self._open_sorted: list[PresenceEntry] | None = None
-        self._uninformed: dict[int, None] = {}
+        self._presence = OpenRecords()
         self._acknowledged_after = acknowledged_after
         self.verdicts: Counter[VerdictCode] = Counter()
 
@@ -273,9 +178,8 @@ class Hub:
         """The session's link has room for about `room` bytes."""
         client = self._clients.get(session)
         if client is not None:
-            if client.presence_due:
-                client.presence_due, client.presence_told = False, True
-                client.acceptor.present(self._present_beside(client))
+            if self._presence.is_due(session):
+                client.acceptor.present(self._presence.tell(session))
             client.acceptor.fill(room, now)
             self._collect(session, client, now)
 
@@ -301,7 +205,7 @@ class Hub:
     def wants_room(self, session: int) -> bool:
         """Whether `fill` would have something to send."""
         client = self._clients.get(session)
-        return client is not None and (client.presence_due or client.acceptor.wants_room)
+        return client is not None and (self._presence.is_due(session) or client.acceptor.wants_room)
 
     def congested(self, session: int) -> bool:
         """Whether the host must stop reading from this session's link."""
@@ -315,12 +219,11 @@ class Hub:
     @property
     def uninformed(self) -> bool:
         """Whether `take_uninformed` names anybody."""
-        return bool(self._uninformed)
+        return self._presence.unnamed
 
     def take_uninformed(self) -> list[int]:
         """Sessions that are to be told who has what open, and were not named since that changed; `fill` tells them."""
-        sessions, self._uninformed = self._uninformed, {}
-        return [session for session in sessions if session in self._clients]
+        return self._presence.take_unnamed()
 
     def expel(self, session: int, code: str, message: str, retry_after_us: int | None, now: int) -> None:
         """End one session, telling it why; `retry_after_us` None: trying again cannot help."""
@@ -453,46 +356,20 @@ class Hub:
                 case CheckRecords(number, records, mend):
                     self._effects.append(MakeCheck(session, number, records, mend))
                 case PresenceSeen(entries):
-                    self._opened(session, client, entries)
+                    self._presence.opened(session, entries, self._informed())
                 case Greeted():
                     if client.acceptor.follow:
-                        self._inform(session, client)
+                        self._presence.inform(session)
         self._next_batch()
 
     def _forget(self, session: int, client: _Client) -> None:
-        self._opened(session, client, ())
+        self._presence.left(session, self._informed())
         del self._clients[session]
         self._waiting -= sum(len(accept.entries) for accept in client.waiting)
 
-    def _opened(self, session: int, client: _Client, entries: tuple[PresenceEntry, ...]) -> None:
-        """A session says what it has open now; everybody else is to be told."""
-        entries = tuple(dict.fromkeys(entries))
-        if entries == client.presence:
-            return
-        for entry in client.presence:
-            self._open[entry] -= 1
-            if not self._open[entry]:
-                del self._open[entry]
-        self._open.update(entries)
-        self._open_sorted = None
-        client.presence = entries
-        for other, follower in self._clients.items():
-            if other != session and follower.acceptor.follow:
-                self._inform(other, follower)
-
-    def _inform(self, session: int, client: _Client) -> None:
-        if self._open or client.presence_told:
-            client.presence_due = True
-            self._uninformed[session] = None
-
-    def _present_beside(self, client: _Client) -> tuple[PresenceEntry, ...]:
-        """What everybody but one session has open: the first entries in order, a bounded number."""
-        if self._open_sorted is None:
-            self._open_sorted = sorted(self._open)
-        limit = limits.PRESENCE_ENTRIES_MAX
-        own = {entry for entry in client.presence if self._open[entry] == 1}
-        first = self._open_sorted[: limit + len(own)]
-        return tuple(entry for entry in first if entry not in own)[:limit]
+    def _informed(self) -> Iterator[int]:
+        """The sessions that hear what others have open."""
+        return (session for session, client in self._clients.items() if client.acceptor.follow)
 
     def _queue(self, session: int, client: _Client, accept: Accept, now: int) -> None:
         count = len(accept.entries)

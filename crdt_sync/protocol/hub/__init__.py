@@ -1,0 +1,40 @@
+"""The hub of many sessions over one store: pure, like the sessions in it.
+
+effects   what the hub asks of its host, and the answers
+presence  who has which record open, and who is to be told
+hub       the way of a push, and everything else
+"""
+
+from crdt_sync.protocol.hub.effects import (
+    Commit,
+    Deliver,
+    Forget,
+    Hangup,
+    HubEffect,
+    Integrate,
+    Integrated,
+    IntegrationItem,
+    MakeCheck,
+    MakeReceipt,
+    PinAudit,
+    PinIndex,
+    StoredUpdates,
+)
+from crdt_sync.protocol.hub.hub import Hub
+
+__all__ = [
+    "Commit",
+    "Deliver",
+    "Forget",
+    "Hangup",
+    "Hub",
+    "HubEffect",
+    "Integrate",
+    "Integrated",
+    "IntegrationItem",
+    "MakeCheck",
+    "MakeReceipt",
+    "PinAudit",
+    "PinIndex",
+    "StoredUpdates",
+]

@@ -1,0 +1,112 @@
+"""What the hub asks of its host, and what the host answers where that is more than a number."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from crdt_sync.protocol.effects import Closed
+
+# --- effects -------------------------------------------------------------------------------------------------
+
+
+class Deliver(NamedTuple):
+    """Send this frame to that session's link."""
+
+    session: int
+    frame: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Hangup:
+    """Close that session's link, after what was delivered to it."""
+
+    session: int
+    closed: Closed
+
+
+class IntegrationItem(NamedTuple):
+    """Updates of one record, in order."""
+
+    record: str
+    updates: tuple[bytes, ...]
+    senders: tuple[str, ...]  # per update, whose session it came from: what one may cost the others is counted by it
+    snapshot: bool  # a new snapshot is due
+
+
+@dataclass(frozen=True, slots=True)
+class Integrate:
+    """Integrate these in the worker. Answer: `Hub.integrated`."""
+
+    number: int
+    items: tuple[IntegrationItem, ...]
+    stamp_max: int
+
+
+class StoredUpdates(NamedTuple):
+    """Accepted updates of one record, to be appended to the log."""
+
+    record: str
+    updates: tuple[bytes, ...]
+    origins: tuple[bytes, ...]  # per update, the replica that pushed it
+    state_vector: bytes
+    snapshot: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """Store these in one transaction and sync. Answer: `Hub.committed` or `Hub.commit_failed`, in order."""
+
+    number: int
+    changes: tuple[StoredUpdates, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """The worker must forget all records it has loaded: what it holds was not stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class PinIndex:
+    """Pin a view of all that is held. Answer: `Hub.pinned`."""
+
+    session: int
+
+
+@dataclass(frozen=True, slots=True)
+class MakeReceipt:
+    """Compute head, count and root digest. Answer: `Hub.receipt`."""
+
+    session: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class PinAudit:
+    """Pin a view of all state digests, or of all content digests, for an audit. Answer: `Hub.audit_pinned`."""
+
+    session: int
+    content: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MakeCheck:
+    """Say how these records are stored; with `mend`, mend them from the log first. Answer: `Hub.checked`."""
+
+    session: int
+    number: int
+    records: tuple[str, ...]
+    mend: bool
+
+
+HubEffect = Deliver | Hangup | Integrate | Commit | Forget | PinIndex | MakeReceipt | PinAudit | MakeCheck
+
+
+# --- answers -------------------------------------------------------------------------------------------------
+
+
+class Integrated(NamedTuple):
+    """What the worker says of one item: a verdict per update, and the record's state vector after them."""
+
+    verdicts: Sequence[tuple[str, str, bool]]  # (code, reason, whether it brought anything new)
+    state_vector: bytes
+    snapshot: bytes | None
