@@ -6,10 +6,13 @@ from collections.abc import Callable, Iterable
 import pytest
 
 from crdt_sync import Replica, bundled_schema
+from crdt_sync.protocol.effects import Welcomed
 from crdt_sync.records import Schema, parse_schema
+from crdt_sync.replica.partner import Partner
 from crdt_sync.storage.memory import MemoryStore
 from crdt_sync.storage.port import Batch
-from tests.replica.wire import MemoryRelay, VirtualTime
+from tests.replica.partners import ACCEPTED, EPOCH, RELAY, THEM, US, answer, write
+from tests.replica.wire import URL, MemoryRelay, VirtualTime
 
 MakeReplica = Callable[..., Replica]
 
@@ -67,3 +70,14 @@ def keyed_schema() -> Schema:
         """,
         "test",
     )
+
+
+@pytest.fixture
+def partner(replica: Replica) -> Partner:
+    """A partner that has welcomed us, with one record that it holds and one it lacks."""
+    partner = Partner(replica, URL)
+    partner.welcomed(Welcomed(RELAY, EPOCH, 0, False, False))
+    for record in (US, THEM):
+        write(replica, record, name=record)
+    partner.acknowledge(answer(partner, THEM, ACCEPTED, cursor=5))
+    return partner
