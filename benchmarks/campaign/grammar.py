@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from crdt_sync.protocol import codec
 from crdt_sync.protocol import messages as m
+from crdt_sync.protocol.entries import Behind
 from crdt_sync.protocol.reconcile import Ranges, encode
 from crdt_sync.protocol.reconcile.messages import Equal, Item, Listing, Print, Reply, Split
 
@@ -27,7 +28,9 @@ def hello(rng: random.Random) -> m.Hello:
 def welcome(rng: random.Random) -> m.Welcome:
     """An answer that is often accepted."""
     mode = rng.choice((m.MODE_CHANGES, m.MODE_RECONCILE))
-    return m.Welcome(1, rng.randbytes(16), _number(rng), b"e" * 16, _number(rng), mode, rng.choice((1 << 20, _BIG)))
+    frame_bytes_max = rng.choice((1 << 20, _BIG))
+    behind = Behind(_number(rng), _number(rng)) if rng.random() < 0.5 else None
+    return m.Welcome(1, rng.randbytes(16), _number(rng), b"e" * 16, _number(rng), mode, frame_bytes_max, behind)
 
 
 def _number(rng: random.Random) -> int:

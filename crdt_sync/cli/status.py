@@ -109,16 +109,24 @@ def _row(standing: Status, partner: PartnerStatus) -> Sequence[str | Text]:
     waiting = standing.backlogs[partner.replica]
     least = "" if waiting.sized == partner.pending else "at least "
     sent = f"{partner.pending} ({least}{decimal(waiting.bytes)})" if partner.pending else "0"
-    fetched = f"at most {partner.to_fetch}" if partner.to_fetch else "0"
     done = "unknown" if partner.percent is None else f"{partner.percent} %"
     return (
         partner.url,
         Text(done, style="green" if partner.percent == 100 else ""),
         sent,
-        "unknown: all is compared" if partner.to_fetch is None else fetched,
+        _fetched(partner),
         Text(str(partner.refused), style="red" if partner.refused else ""),
         local_time(partner.last_seen),
     )
+
+
+def _fetched(partner: PartnerStatus) -> str:
+    if partner.to_fetch is None:
+        return "unknown: all is compared"
+    if not partner.to_fetch:
+        return "0"
+    size = "" if partner.to_fetch_bytes is None else f" (about {decimal(partner.to_fetch_bytes)})"
+    return f"at most {partner.to_fetch}{size}"
 
 
 def _tell_oldest(output: Output, standing: Status, partner: PartnerStatus) -> None:

@@ -246,6 +246,8 @@ class Acceptor(Session):
         resumable = hello.count == 0 if hello.resume is None else self._honours(hello.resume)
         mode = MODE_CHANGES if resumable or not hello.follow else MODE_RECONCILE
         epoch = self._source.epoch
+        cursor = hello.resume.cursor if hello.resume else 0
+        catching_up = hello.follow and mode == MODE_CHANGES
         self._send(
             Welcome(
                 max(versions),
@@ -255,6 +257,7 @@ class Acceptor(Session):
                 head,
                 mode,
                 limits.FRAME_BYTES_MAX,
+                self._source.behind(cursor) if catching_up else None,
             )
         )
         self._effects.append(Greeted(hello.replica, hello.agent))
@@ -266,7 +269,7 @@ class Acceptor(Session):
             self.state = State.COMPARING
             self._effects.append(Compare())
         else:
-            self.cursor = self._told = hello.resume.cursor if hello.resume else 0
+            self.cursor = self._told = cursor
             self.state = State.CATCHING_UP
             self._serve_changes()  # with the welcome, so that nothing changed costs one round trip
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from crdt_sync.errors import ProtocolViolation
 from crdt_sync.limits import FRAME_BYTES_MAX, FRAME_DEPTH_MAX, FRAME_ITEMS_MAX
+from crdt_sync.protocol.entries import Behind
 from crdt_sync.protocol.messages import (
     Ack,
     Audit,
@@ -146,6 +147,14 @@ def _read_resume(name: str, raw: object) -> Resume | None:
     return Resume(*raw)
 
 
+def _read_behind(name: str, raw: object) -> Behind | None:
+    if raw is None:
+        return None
+    if type(raw) is not tuple or len(raw) != 2:
+        raise ValueError(f"{name}.behind is neither null nor an array of 2")
+    return Behind(*raw)
+
+
 def _read_verdicts(name: str, raw: object) -> tuple[Verdict, ...]:
     if type(raw) is not tuple:
         raise ValueError(f"{name}.verdicts is {type(raw).__name__}, not an array")
@@ -203,8 +212,9 @@ _LAYOUTS = (
         2,
         "welcome",
         Welcome,
-        attrgetter("version", "replica", "now", "epoch", "head", "mode", "frame_bytes_max"),
-        7,
+        attrgetter("version", "replica", "now", "epoch", "head", "mode", "frame_bytes_max", "behind"),
+        8,
+        ((7, _read_behind),),
     ),
     _Layout(
         3,

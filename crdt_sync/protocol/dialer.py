@@ -284,7 +284,11 @@ class Dialer(Session):
         offset = welcome.now - (self._wall_at_greeting + (now - self._greeted_at) // 2)
         comparing = welcome.mode == MODE_RECONCILE
         resumed = self._resumes and self.follow and not comparing
-        self._effects.append(Welcomed(welcome.replica, welcome.epoch, offset, comparing, resumed, welcome.head))
+        self._effects.append(
+            Welcomed(
+                welcome.replica, welcome.epoch, offset, comparing, resumed, head=welcome.head, behind=welcome.behind
+            )
+        )
         if not self.follow:
             self.state = State.LIVE
             self._effects.append(CaughtUp())

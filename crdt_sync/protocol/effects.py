@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from crdt_sync.protocol.auditing import Differences
+from crdt_sync.protocol.entries import Behind
 from crdt_sync.protocol.messages import Checked, PresenceEntry, PushEntry, Receipt, UpdatesEntry, Verdict
 
 
@@ -60,6 +61,7 @@ class Welcomed:
     comparing: bool
     resumed: bool
     head: int = 0  # the newest sequence number of the partner's feed
+    behind: Behind | None = None  # how much the partner has for us, at most, where it knows
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,16 @@ class VerdictCode(IntEnum):
     RETRY = 8  # not stored now (full disk, failure); the same push may succeed later
 
 
+class Behind(NamedTuple):
+    """What changed behind a place in the feed: so many records, with so many bytes of updates since, at most.
+
+    Where there are many, both are reckoned from the first of them.
+    """
+
+    records: int
+    bytes: int
+
+
 class ChangesEntry(NamedTuple):
     """A record that changed, its newest sequence in the sender's feed and the sender's state vector."""
 

@@ -46,6 +46,7 @@ from crdt_sync.protocol.checks import (
     refuse,
 )
 from crdt_sync.protocol.entries import (
+    Behind,
     ChangesEntry,
     CheckedEntry,
     PresenceEntry,
@@ -99,7 +100,10 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """The answer to `Hello`: the chosen version, the feed's epoch and head, and how to catch up."""
+    """The answer to `Hello`: the chosen version, the feed's epoch and head, how to catch up, and with how much.
+
+    `behind` is None where that is not known, because digests are compared first, or not of interest to the dialer.
+    """
 
     version: int
     replica: bytes
@@ -108,6 +112,7 @@ class Welcome:
     head: int
     mode: int
     frame_bytes_max: int
+    behind: Behind | None = None
 
     def __post_init__(self) -> None:
         check_integer("welcome.version", self.version, at_least=1)
@@ -117,6 +122,9 @@ class Welcome:
         check_integer("welcome.head", self.head)
         check_integer("welcome.mode", self.mode, at_most=MODE_RECONCILE)
         check_integer("welcome.frame_bytes_max", self.frame_bytes_max, at_least=HELLO_BYTES_MAX)
+        if self.behind is not None:
+            check_integer("welcome.behind.records", self.behind.records)
+            check_integer("welcome.behind.bytes", self.behind.bytes)
 
 
 @dataclass(frozen=True, slots=True)

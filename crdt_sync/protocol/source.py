@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+from crdt_sync.protocol.entries import Behind
+
 
 class Change(NamedTuple):
     """The newest change of one record: its place in the feed and the record's state vector."""
@@ -57,6 +59,9 @@ class AcceptorSource(Protocol):
 
     def feed(self, after: int, limit: int) -> Sequence[Change]:
         """The newest change of each record changed after `after`, ascending by sequence number."""
+
+    def behind(self, after: int) -> Behind | None:
+        """How much changed after `after`, at most; None where that cannot be read."""
 
     def log(self, after: int, limit: int, bytes_max: int) -> Sequence[LogUpdate] | None:
         """Updates after `after` up to `followed`, without a hole; None where compaction removed some of them."""

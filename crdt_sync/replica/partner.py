@@ -30,7 +30,7 @@ from crdt_sync.records import state_vector as vectors
 from crdt_sync.replica.audit import content_view
 from crdt_sync.replica.index import UNKNOWN_TO_DIALER, StoreIndex
 from crdt_sync.replica.integration import readable, unreadable
-from crdt_sync.replica.status import Told, note_told, percentage, to_fetch
+from crdt_sync.replica.status import Told, note_told, percentage, to_fetch, unfetched
 from crdt_sync.storage.port import Batch, OutboxEntry, Peer
 
 if TYPE_CHECKING:
@@ -114,13 +114,13 @@ class Partner:
         return (Outgoing(record, entry.edit), diff) if diff else None
 
     def remaining(self) -> tuple[int, int | None, int | None]:
-        """Records to send, updates to fetch, and the percentage that is done; see `PartnerStatus`."""
+        """Records to send and to fetch, and the percentage that is done; see `PartnerStatus`."""
         entries, refused = self._store.outbox_count(self.id)
         behind = None
         if self._peer is not None:
-            behind = to_fetch(self._peer, self._told)
+            behind, _ = to_fetch(self._peer, self._told)
         elif self._told is not None and not self._comparing:
-            behind = self._told.head
+            behind, _ = unfetched(self._told, 0)
         percent = percentage(self._store.count(), entries, behind, unreadable=bool(unreadable(self._store)))
         return entries - refused, behind, percent
 
@@ -145,7 +145,7 @@ class Partner:
             self._replica.correct_clock(effect.clock_offset_us, by_relay=not self._is_device)
             outbox = [*(self._unseen() if unseen else ()), *self._refused_for_stamps()]
             lost = self._lost()
-            self._told = Told(effect.epoch, effect.head, self._replica.wall_clock())
+            self._told = Told(effect.epoch, effect.head, self._replica.wall_clock(), self.cursor, effect.behind)
             news = self._peer is None or self._peer.epoch != effect.epoch or self._peer.cursor < effect.head
             standing = self._standing_at_welcome(effect)
             meta = note_told(self.id, self._told) if news else {}

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from crdt_sync.errors import LogCompacted, StoreCorrupt
+from crdt_sync.protocol.entries import Behind
 from crdt_sync.protocol.source import Change, Diff, LogUpdate
 from crdt_sync.records import bytes_diff
 from crdt_sync.storage.port import Store
@@ -42,6 +43,14 @@ class StoreSource:
     def feed(self, after: int, limit: int) -> Sequence[Change]:
         """See `AcceptorSource.feed`."""
         return [Change(entry.seq, entry.record, entry.state_vector) for entry in self._store.feed(after, limit)]
+
+    def behind(self, after: int) -> Behind | None:
+        """See `AcceptorSource.behind`."""
+        try:
+            return Behind(*self._store.behind(after))
+        except StoreCorrupt as corrupt:
+            self._on_corrupt(corrupt)
+            return None
 
     def log(self, after: int, limit: int, bytes_max: int) -> Sequence[LogUpdate] | None:
         """See `AcceptorSource.log`. A corrupt entry sends the reader to the feed, as a compacted one does."""

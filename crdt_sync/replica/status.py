@@ -11,10 +11,13 @@ Rules:
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from fractions import Fraction
+from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 
 from crdt_sync.ids import EPOCH_BYTES
 from crdt_sync.limits import STATUS_BYTES_MAX, STATUS_ENTRIES_MAX, STATUS_SIZED_MAX
+from crdt_sync.protocol.entries import Behind
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.storage.port import OutboxEntry, Peer, Store
 
@@ -26,11 +29,16 @@ _PAGE = 512
 
 
 class Told(NamedTuple):
-    """What a partner said of its feed: its epoch, its head, and when (microseconds since 1970, by our clock)."""
+    """What a partner said of its feed: its epoch, its head, and when (microseconds since 1970, by our clock).
+
+    `behind` is how much lay behind `cursor` then, where it said so.
+    """
 
     epoch: bytes
     head: int
     at: int
+    cursor: int = 0
+    behind: Behind | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +54,11 @@ class Waiting:
 class PartnerStatus:
     """One partner: what it may still lack, what it refused, and what it had for us at the last contact.
 
-    `pending` and `refused` count records. `to_fetch` counts updates behind our cursor, so at most as many records;
-    None where that is not known: its history has changed, and all is compared at the next session. `percent` is 100
-    only where nothing is left on either side, and None where that is not known. `last_seen` is when this was so, in
-    microseconds since 1970, by the device's clock.
+    `pending` and `refused` count records. `to_fetch` is how many records, at most, changed behind our cursor; None
+    where that is not known: its history has changed, and all is compared at the next session. `to_fetch_bytes` is about
+    what their updates come to, None where the partner did not say. `percent` is 100 only where nothing is left on
+    either side, and None where that is not known. `last_seen` is when this was so, in microseconds since 1970, by the
+    device's clock.
     """
 
     url: str
@@ -59,6 +68,7 @@ class PartnerStatus:
     cursor: int
     last_seen: int
     to_fetch: int | None = None
+    to_fetch_bytes: int | None = None
     percent: int | None = None
 
 
@@ -118,7 +128,8 @@ def percentage(records: int, to_send: int, to_fetch: int | None, *, unreadable: 
 
 def note_told(replica: bytes, told: Told) -> dict[str, bytes | None]:
     """What to keep in `meta` of what a partner told."""
-    return {_TOLD + replica.hex(): json.dumps([told.epoch.hex(), told.head, told.at]).encode()}
+    kept = [told.epoch.hex(), told.head, told.at, told.cursor, told.behind]
+    return {_TOLD + replica.hex(): json.dumps(kept).encode()}
 
 
 def read_told(store: Store, replica: bytes) -> Told | None:
@@ -126,25 +137,47 @@ def read_told(store: Store, replica: bytes) -> Told | None:
     kept = store.meta(_TOLD + replica.hex())
     if kept is None:
         return None
-    epoch, head, at = json.loads(kept)
-    return Told(bytes.fromhex(epoch), head, at)
+    epoch, head, at, cursor, behind = json.loads(kept)
+    return Told(bytes.fromhex(epoch), head, at, cursor, None if behind is None else Behind(*behind))
 
 
-def to_fetch(peer: Peer, told: Told | None) -> int | None:
-    """How many updates of the partner's feed were not read as of the last contact; None where that is not known."""
+def to_fetch(peer: Peer, told: Told | None) -> tuple[int | None, int | None]:
+    """How much of the partner's feed was not read as of the last contact: records, at most, and bytes, about.
+
+    None where that is not known.
+    """
     if peer.epoch == bytes(EPOCH_BYTES) or (told is not None and told.epoch != peer.epoch):
-        return None
-    return 0 if told is None else max(0, told.head - peer.cursor)
+        return None, None
+    return (0, 0) if told is None else unfetched(told, peer.cursor)
+
+
+def unfetched(told: Told, cursor: int) -> tuple[int, int | None]:
+    """What was told and lies behind `cursor`, as `to_fetch`: a share of the updates has that share of the bytes."""
+    updates = max(0, told.head - cursor)
+    if not updates:
+        return 0, 0
+    if told.behind is None:
+        return updates, None
+    share = min(Fraction(updates, max(1, told.head - told.cursor)), Fraction(1))
+    return min(told.behind.records, updates), ceil(told.behind.bytes * share)
 
 
 def partner_status(store: Store, peer: Peer, *, unreadable: bool) -> PartnerStatus:
     """The standing of one partner, at the cost of a few reads."""
     entries, refused = store.outbox_count(peer.replica)
     told = read_told(store, peer.replica)
-    behind = to_fetch(peer, told)
-    seen = max(peer.last_seen, told.at if told else 0)
-    percent = percentage(store.count(), entries, behind, unreadable=unreadable)
-    return PartnerStatus(peer.url, peer.replica.hex(), entries - refused, refused, peer.cursor, seen, behind, percent)
+    records, size = to_fetch(peer, told)
+    return PartnerStatus(
+        peer.url,
+        peer.replica.hex(),
+        pending=entries - refused,
+        refused=refused,
+        cursor=peer.cursor,
+        last_seen=max(peer.last_seen, told.at if told else 0),
+        to_fetch=records,
+        to_fetch_bytes=size,
+        percent=percentage(store.count(), entries, records, unreadable=unreadable),
+    )
 
 
 def backlog(replica: "Replica", peer: bytes) -> Backlog:
@@ -182,7 +215,7 @@ def record_status(store: Store, record: str) -> RecordStatus:
         entry = store.outbox_entry(peer.replica, record)
         if entry is not None:
             (pending if entry.refusal is None else refused)[peer.url] = why(entry)
-        elif to_fetch(peer, read_told(store, peer.replica)) is None:
+        elif to_fetch(peer, read_told(store, peer.replica))[0] is None:
             unknown.append(peer.url)
         else:
             stored.append(peer.url)

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from crdt_sync import ids
 from crdt_sync.errors import LogCompacted, StoreClosed, StoreError
+from crdt_sync.limits import BEHIND_COUNTED_MAX, BEHIND_SIZED_MAX
 from crdt_sync.storage import lives
+from crdt_sync.storage.behind import reckon
 from crdt_sync.storage.keys import check_key
 from crdt_sync.storage.memory_state import MemoryState
 from crdt_sync.storage.port import (
@@ -98,6 +100,23 @@ class MemoryStore:
             start = bisect_right(seqs, after)
             records = [(seq, self._state.feed[seq]) for seq in seqs[start : start + max(limit, 0)]]
             return [FeedEntry(seq, name, self._state.heads[name].state_vector) for seq, name in records]
+
+    def behind(self, after: int) -> tuple[int, int]:
+        """How much changed after `after`."""
+        with self._lock:
+            state = self._state
+            after = max(after, 0)
+            changed = state.feed_seqs[bisect_right(state.feed_seqs, after) :]
+            sized = [self._bytes_behind(state.feed[seq], after) for seq in changed[:BEHIND_SIZED_MAX]]
+            counted = len(changed) <= BEHIND_COUNTED_MAX
+            return reckon(len(changed) if counted else min(state.seq - after, len(state.heads)), sized)
+
+    def _bytes_behind(self, record: str, after: int) -> int:
+        state = self._state
+        head, seqs = state.heads[record], state.seqs[record]
+        tail = (seq for seq in seqs[len(seqs) - head.tail :] if seq > after)
+        snapshot = len(state.snapshots[record]) if head.snapshot_seq > after else 0
+        return snapshot + sum(len(state.log[seq].update) for seq in tail)
 
     def log(self, after: int, limit: int, bytes_max: int) -> list[LogEntry]:
         """Updates without a gap. Raises `LogCompacted`."""

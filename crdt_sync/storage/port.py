@@ -214,6 +214,13 @@ class Store(Protocol):
     def feed(self, after: int, limit: int) -> list[FeedEntry]:
         """Records changed after seq `after`, ascending, the newest entry of each only."""
 
+    def behind(self, after: int) -> tuple[int, int]:
+        """How many records changed after seq `after`, and the bytes of their updates since, snapshots counted whole.
+
+        Exact up to `BEHIND_COUNTED_MAX` and `BEHIND_SIZED_MAX` records. With more, the first is a bound, and the second
+        reckoned from the first records.
+        """
+
     def log(self, after: int, limit: int, bytes_max: int) -> list[LogEntry]:
         """Updates from `after + 1` on without a gap, at least one if any. Raises `LogCompacted`."""
 

@@ -6,6 +6,7 @@ from crdt_sync.protocol import codec
 from crdt_sync.protocol.acceptor import Acceptor
 from crdt_sync.protocol.dialer import Dialer
 from crdt_sync.protocol.effects import Effect, Send
+from crdt_sync.protocol.entries import Behind
 from crdt_sync.protocol.messages import Hello, Message, Ranges, Resume, Welcome
 from crdt_sync.protocol.reconcile import Index, Reconciler, View, decode, encode
 from crdt_sync.protocol.source import Change, Diff, LogUpdate, Outgoing
@@ -44,6 +45,9 @@ class ScriptedLog:
         newest = {record: seq for seq, (record, _) in enumerate(self.updates, 1)}
         changes = sorted(Change(seq, record, b"\x01\x01\x01") for record, seq in newest.items() if seq > after)
         return changes[:limit]
+
+    def behind(self, after: int) -> Behind:
+        return Behind(len(self.feed(after, self.head())), sum(len(update) for _, update in self.updates[after:]))
 
     def log(self, after: int, limit: int, bytes_max: int) -> Sequence[LogUpdate] | None:
         if after < self.compacted:

@@ -6,6 +6,7 @@ from typing import get_args
 import pytest
 
 from crdt_sync import limits
+from crdt_sync.protocol.entries import Behind
 from crdt_sync.protocol.messages import (
     Ack,
     Audit,
@@ -119,6 +120,12 @@ FIELDS = [
     (WELCOME, "head", *NUMBERS),
     (WELCOME, "mode", [0, 1], [-1, 2, True, None]),
     (WELCOME, "frame_bytes_max", [limits.HELLO_BYTES_MAX, TOP], [limits.HELLO_BYTES_MAX - 1, TOP + 1, None]),
+    (
+        WELCOME,
+        "behind",
+        [None, Behind(0, 0), Behind(TOP, TOP)],
+        [Behind(-1, 0), Behind(0, -1), Behind(TOP + 1, 0), Behind(0, TOP + 1), Behind(True, 0)],
+    ),
     (CHANGES, "page", *NUMBERS),
     (CHANGES, "cursor", *NUMBERS),
     (WANT, "page", *NUMBERS),

@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 
 from crdt_sync import Replica, bundled_schema, limits
 from crdt_sync.protocol import hub as effects
+from crdt_sync.protocol.entries import Behind
 from crdt_sync.protocol.hub import Integrated
 from crdt_sync.records import Document
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.delete_set import range_covered
 from crdt_sync.replica import status as status_module
-from crdt_sync.replica.status import percentage
+from crdt_sync.replica.status import Told, percentage, unfetched
 from crdt_sync.storage.memory import MemoryStore
 from crdt_sync.storage.port import Batch, Change, OutboxEntry, Peer, Store
 from tests.replica.wire import URL, Line, MemoryRelay, VirtualTime
@@ -119,6 +120,7 @@ class History:
         lacking = [r for r in self.truth.records("", 99) if not holds(self.anna.store, self.truth, r)]
         if partner.to_fetch is not None:
             assert len(lacking) <= partner.to_fetch
+            assert (partner.to_fetch_bytes > 0) == (partner.to_fetch > 0)
         if partner.percent == 100:
             assert lacking == []
             assert entries == []
@@ -273,3 +275,51 @@ def test_a_status_of_much_that_waits_stops_at_its_limits(make_replica, monkeypat
 
 def status_change(record: str, update: bytes) -> Change:
     return Change(record, (update,), b"o" * 16, "", 0, b"\0", update, b"{}")
+
+
+def test_what_is_to_be_fetched_is_known_in_records_and_bytes_from_the_welcome_on(make_replica, time) -> None:
+    relay = MoodyRelay(time, random.Random(0))
+    anna, bob = make_replica("anna"), make_replica("bob")
+    write(bob, RECORDS[0])
+    for replica in (bob, anna):
+        line = Line(replica, relay)
+        line.run()
+        line.cut()
+    for _ in range(2):
+        write(bob, *RECORDS[:3])
+        line = Line(bob, relay)
+        line.run()
+        line.cut()
+    line = Line(anna, relay)
+    while not line.welcomed:
+        line.step()
+    line.cut()
+    (partner,) = anna.status().partners
+    behind = [entry for entry in relay.store.log(0, 99, 1 << 20) if entry.seq > partner.cursor]
+    assert [entry.record for entry in behind] == 2 * RECORDS[:3]
+    assert partner.to_fetch == 3
+    assert partner.to_fetch_bytes == sum(len(entry.update) for entry in behind)
+    line = Line(anna, relay)
+    line.run()
+    line.cut()
+    (partner,) = anna.status().partners
+    assert (partner.to_fetch, partner.to_fetch_bytes, partner.percent) == (0, 0, 100)
+
+
+@pytest.mark.parametrize(
+    ("cursor", "expected"),
+    [(10, (4, 1000)), (15, (4, 500)), (19, (1, 100)), (20, (0, 0)), (25, (0, 0)), (3, (4, 1000))],
+)
+def test_a_share_of_the_updates_has_that_share_of_the_bytes(cursor: int, expected: tuple[int, int]) -> None:
+    told = Told(b"e" * 16, head=20, at=1, cursor=10, behind=Behind(4, 1000))
+    assert unfetched(told, cursor) == expected
+
+
+def test_bytes_that_the_partner_did_not_tell_are_not_known() -> None:
+    assert unfetched(Told(b"e" * 16, head=20, at=1), 5) == (15, None)
+
+
+def write(replica: Replica, *records: str) -> None:
+    for record in records:
+        with replica.edit(record, create=True) as customer:
+            customer["name"] = f"Name {replica.next_edit()}"

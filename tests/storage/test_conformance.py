@@ -5,6 +5,7 @@ import hashlib
 import pytest
 
 from crdt_sync.errors import InvalidRecordId, LogCompacted, StoreClosed, UnknownRecord
+from crdt_sync.limits import BEHIND_SIZED_MAX
 from crdt_sync.storage import Batch, FeedEntry, Head, OutboxEntry, Peer, Root
 
 ANN, BOB, CID = "customers/ann", "customers/bob", "customers/cid"
@@ -117,6 +118,26 @@ def test_the_feed_holds_only_the_newest_entry_of_each_record(store, change):
     assert entries[-1] == FeedEntry(5, ANN, b"newest")
     assert [entry.seq for entry in store.feed(2, 1)] == [3]
     assert store.feed(5, 10) == store.feed(99, 10) == store.feed(0, 0) == []
+
+
+def test_what_lies_behind_a_place_in_the_feed_is_counted_with_its_bytes(store, change):
+    put(store, change(ANN, b"1" * 10), change(BOB, b"2" * 20))
+    put(store, change(ANN, b"3" * 30, b"4" * 40), change(CID, b"5" * 50, snapshot=b"s" * 7))
+    assert [store.behind(after) for after in range(6)] == [(3, 107), (3, 97), (2, 77), (2, 47), (1, 7), (0, 0)]
+    put(store, change(ANN, b"6" * 60, snapshot=b"s" * 9), change(ANN, b"7" * 5))
+    assert [store.behind(after) for after in (0, 5, 6, 7, 99)] == [(3, 41), (1, 14), (1, 5), (0, 0), (0, 0)]
+
+
+def test_much_that_lies_behind_is_reckoned_from_its_first_records(store, change):
+    many = [
+        change(f"customers/k{number:05}", b"u" * (10 if number < BEHIND_SIZED_MAX else 12)) for number in range(5000)
+    ]
+    put(store, *many)
+    assert store.behind(0) == (5000, 50_000)
+    assert store.behind(4000) == (1000, 12_000)
+    put(store, *many[:500])
+    assert store.behind(4999) == (501, 5026)  # of 64 records one has 12 bytes: 642 * 501 / 64
+    assert store.behind(100) == (5000, 60_000)  # more than are counted: a bound
 
 
 def test_the_log_is_read_without_gaps_and_within_limits(store, change):

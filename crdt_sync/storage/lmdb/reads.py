@@ -5,6 +5,8 @@ from itertools import islice, takewhile
 
 from crdt_sync.errors import LogCompacted, StoreCorrupt
 from crdt_sync.ids import RECORD_LENGTH_MAX
+from crdt_sync.limits import BEHIND_COUNTED_MAX, BEHIND_SIZED_MAX
+from crdt_sync.storage.behind import reckon
 from crdt_sync.storage.keys import KEY_BYTES_MAX
 from crdt_sync.storage.lmdb import codec
 from crdt_sync.storage.lmdb.codec import DOCS, FEED, INDEX, LOG, META, VIEWS, HeadRow, State, seq_key
@@ -105,6 +107,37 @@ def feed(transaction: Transaction, tables: Tables, after: int, limit: int) -> li
             raise codec.corrupt("feed", key, None, f"does not match the head of {record}")
         entries.append(FeedEntry(row.seq, record, row.state_vector))
     return entries
+
+
+def behind(transaction: Transaction, tables: Tables, after: int) -> tuple[int, int]:
+    """How much changed after `after`."""
+    after = max(after, 0)
+    changed = list(islice(walk(transaction, tables.feed, seq_key(after + 1)), BEHIND_COUNTED_MAX + 1))
+    records = len(changed)
+    if records > BEHIND_COUNTED_MAX:
+        records = min(read_state(transaction, tables).seq - after, transaction.stat(tables.heads)["entries"])
+    sized = [
+        _bytes_behind(transaction, tables, FEED.open(key, value).decode("ascii"), after)
+        for key, value in changed[:BEHIND_SIZED_MAX]
+    ]
+    return reckon(records, sized)
+
+
+def _bytes_behind(transaction: Transaction, tables: Tables, record: str, after: int) -> int:
+    row = head(transaction, tables, record)
+    if row is None:
+        raise codec.corrupt("heads", record_key(record), record, "is missing")
+    size = len(_snapshot(transaction, tables, record, row)) if row.snapshot_seq > after else 0
+    seq = row.seq
+    for _ in range(row.tail):
+        if seq <= after:
+            break
+        body = log_body(transaction, tables, seq, record)
+        if body is None:
+            raise codec.corrupt("log", seq_key(seq), record, "is missing")
+        size += len(codec.log_update(body))
+        seq = codec.log_previous(body)
+    return size
 
 
 def log(transaction: Transaction, tables: Tables, after: int, limit: int, bytes_max: int) -> list[LogEntry]:

@@ -152,6 +152,10 @@ class LmdbStore:
         """The newest change of each record changed after `after`."""
         return self._environment.read(lambda txn, tables: reads.feed(txn, tables, after, limit))
 
+    def behind(self, after: int) -> tuple[int, int]:
+        """How much changed after `after`."""
+        return self._environment.read(lambda txn, tables: reads.behind(txn, tables, after))
+
     def log(self, after: int, limit: int, bytes_max: int) -> list[LogEntry]:
         """Updates without a gap. Raises `LogCompacted`."""
         return self._environment.read(lambda txn, tables: reads.log(txn, tables, after, limit, bytes_max))
