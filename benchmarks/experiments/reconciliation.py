@@ -166,8 +166,8 @@ def upkeep(sizes: Sizes) -> list[Outcome]:
             store.keep_index(())
             built.append(_pin_seconds(store))
             taken.append(_pin_seconds(store))
-        for changes in (1, 100):
-            commits = max(sizes.commits // changes, _FOLLOWED_COMMITS)
+        kept_after = sizes.records // 10  # changes: a round of the larger commits keeps the index once
+        for changes, commits in ((1, sizes.commits), (100, max(kept_after // 100, 1) + _FOLLOWED_COMMITS)):
             outcomes += _following(store, records, commits, changes, sizes.rounds)
     return [
         Measurement(

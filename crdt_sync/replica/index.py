@@ -8,7 +8,7 @@ from the digests of all records. That takes ten times as long.
 """
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Mapping
 from contextlib import suppress
 
 import cbor2
@@ -19,8 +19,10 @@ from crdt_sync.storage.port import Store
 
 UNKNOWN_TO_ACCEPTOR = b"\x00" * 16  # two sides that both do not know the digest of a record must not seem equal
 UNKNOWN_TO_DIALER = b"\xff" * 16
-_FOLLOWED_MAX = 4096  # changes: beyond them, building anew costs less
-_KEPT_BEHIND_MAX = 1024  # changes that the kept index may lack: to follow them takes 20 ms, to keep 100,000 records 30
+_FOLLOWED_MAX = 4096  # changes, or a share of the records if that is more: beyond them, building anew costs less
+_FOLLOWED_SHARE = 0.25
+_KEPT_BEHIND_MAX = 1024  # changes that the kept index may lack, or a share of the records if that is more: to keep
+_KEPT_BEHIND_SHARE = 0.1  # 100,000 records costs 20 ms, so that much for 10,000 changes, which take 50 ms to follow
 _MODULUS = 1 << 256
 _FORMAT = 1  # of what is kept
 
@@ -48,7 +50,7 @@ class StoreIndex:
             if not self._loaded:
                 self._load()
             view = self._followed() or self._rebuilt()
-            if self._not_kept > _KEPT_BEHIND_MAX:
+            if self._not_kept > max(_KEPT_BEHIND_MAX, len(view) * _KEPT_BEHIND_SHARE):
                 self._keep()
             return view
 
@@ -57,16 +59,17 @@ class StoreIndex:
 
         What is taken out of the feed or brought back behind its head, as a quarantine does, shows in the root.
         """
-        head = self._store.head()
-        changed = self._store.feed(self._head, _FOLLOWED_MAX + 1)
-        if self._untrue or len(changed) > _FOLLOWED_MAX or len(self._stale) > _FOLLOWED_MAX:
+        followed_max = max(_FOLLOWED_MAX, int(self._store.count() * _FOLLOWED_SHARE))
+        if self._untrue or len(self._stale) > followed_max:
             return None
-        self._head = head
-        self._not_kept += len(changed)
-        with suppress(StoreFailed):  # what was kept lies, or the store fails and says so once more
-            self._put({*self._stale, *(entry.record for entry in changed)})
-            view = self._index.pin()
-            root = self._store.root()
+        changed = self._store.changed_digests(self._head, followed_max, self._stale)
+        if changed is None:
+            return None
+        self._head = changed.head
+        self._not_kept += len(changed.digests)
+        with suppress(StoreFailed):  # what was kept lies
+            self._put(changed.digests)
+            view, root = self._index.pin(), changed.root
             unknown = sum(leaf(record, self._unknown) for record in self._stale)
             expected = (root.count + root.stale, (root.sum + unknown) % _MODULUS)
             if view.aggregate("", None) == expected:
@@ -82,15 +85,12 @@ class StoreIndex:
         self._not_kept = len(self._index)
         return self._index.pin()
 
-    def _put(self, records: Iterable[str]) -> None:
-        self._stale = []
-        for record in records:
-            digest = self._store.digest(record)
-            if digest is None and self._store.record_head(record) is None:
+    def _put(self, digests: Mapping[str, bytes | None]) -> None:
+        for record in self._stale:
+            if record not in digests:
                 self._index.remove(record)
-                continue
-            if digest is None:
-                self._stale.append(record)
+        self._stale = [record for record, digest in digests.items() if digest is None]
+        for record, digest in digests.items():
             self._index.put(record, digest or self._unknown)
 
     # --- from one opening to the next ---

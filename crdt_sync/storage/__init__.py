@@ -5,6 +5,7 @@ from crdt_sync.storage.memory import MemoryStore
 from crdt_sync.storage.port import (
     Batch,
     Change,
+    ChangedDigests,
     Committed,
     CompactReport,
     FeedEntry,
@@ -23,6 +24,7 @@ from crdt_sync.storage.writer import GroupWriter, WriterMetrics
 __all__ = [
     "Batch",
     "Change",
+    "ChangedDigests",
     "Committed",
     "CompactReport",
     "FeedEntry",

@@ -16,6 +16,7 @@ from crdt_sync.storage.keys import check_key
 from crdt_sync.storage.memory_state import MemoryState
 from crdt_sync.storage.port import (
     Batch,
+    ChangedDigests,
     Committed,
     CompactReport,
     FeedEntry,
@@ -165,6 +166,16 @@ class MemoryStore:
         """A page of digests."""
         with self._lock:
             return [(name, self._state.digests.get(name)) for name in self.records(after, limit)]
+
+    def changed_digests(self, after: int, limit: int, also: Sequence[str]) -> ChangedDigests | None:
+        """Digests of what changed after `after`."""
+        with self._lock:
+            state = self._state
+            changed = [entry.record for entry in self.feed(after, limit + 1)]
+            if len(changed) > limit:
+                return None
+            held = [record for record in also if record in state.heads]
+            return ChangedDigests(state.seq, self.root(), {name: self.digest(name) for name in (*changed, *held)})
 
     def root(self) -> Root:
         """The aggregate."""

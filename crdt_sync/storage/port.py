@@ -158,6 +158,15 @@ class Root:
 
 
 @dataclass(frozen=True, slots=True)
+class ChangedDigests:
+    """Digests by record, None for a stale one, as they were when the last seq was `head` and the aggregate `root`."""
+
+    head: int
+    root: Root
+    digests: dict[str, bytes | None]
+
+
+@dataclass(frozen=True, slots=True)
 class CompactReport:
     """What a compaction did: log entries dropped, their bytes, and the entries that remain."""
 
@@ -241,6 +250,12 @@ class Store(Protocol):
 
     def digests(self, after: str, limit: int) -> list[tuple[str, bytes | None]]:
         """A page of (record, digest or None) over every record."""
+
+    def changed_digests(self, after: int, limit: int, also: Sequence[str]) -> ChangedDigests | None:
+        """Digests of the records changed after seq `after`, and of those of `also` that are held; all of one moment.
+
+        None where more than `limit` changed.
+        """
 
     def root(self) -> Root:
         """The aggregate over all digests, at no cost."""

@@ -118,6 +118,7 @@ def kept(store, monkeypatch) -> MemoryStore:
     """A store with many records more, whose index was kept in small blocks: each part of a split has 16 of them."""
     monkeypatch.setattr("crdt_sync.protocol.reconcile.index.BLOCK_RECORDS", 4)
     monkeypatch.setattr(module, "_FOLLOWED_MAX", 100)
+    monkeypatch.setattr(module, "_FOLLOWED_SHARE", 0)
     store.commit([Batch(tuple(_change(record, record.encode().ljust(16, b".")) for record in RECORDS))])
     StoreIndex(store, UNKNOWN_TO_DIALER).pin()
     assert store.kept_index()
@@ -167,6 +168,7 @@ def test_what_was_kept_serves_in_the_next_life_of_the_same_history(monkeypatch: 
 
 def test_it_is_kept_again_after_enough_changes(kept, monkeypatch) -> None:
     monkeypatch.setattr(module, "_KEPT_BEHIND_MAX", 3)
+    monkeypatch.setattr(module, "_KEPT_BEHIND_SHARE", 0)
     index = StoreIndex(kept, UNKNOWN_TO_DIALER)
     before = kept.kept_index()
     for number, again in enumerate([False, False, False, True, False]):

@@ -6,7 +6,7 @@ import pytest
 
 from crdt_sync.errors import InvalidRecordId, LogCompacted, StoreClosed, UnknownRecord
 from crdt_sync.limits import BEHIND_SIZED_MAX
-from crdt_sync.storage import Batch, FeedEntry, Head, OutboxEntry, Peer, Root
+from crdt_sync.storage import Batch, ChangedDigests, FeedEntry, Head, OutboxEntry, Peer, Root
 
 ANN, BOB, CID = "customers/ann", "customers/bob", "customers/cid"
 PARTNER, OTHER = b"p" * 16, b"q" * 16
@@ -118,6 +118,33 @@ def test_the_feed_holds_only_the_newest_entry_of_each_record(store, change):
     assert entries[-1] == FeedEntry(5, ANN, b"newest")
     assert [entry.seq for entry in store.feed(2, 1)] == [3]
     assert store.feed(5, 10) == store.feed(99, 10) == store.feed(0, 0) == []
+
+
+def test_digests_of_what_changed_are_of_one_moment_with_head_and_root(opened, change):
+    put(opened.store, change(ANN, b"1", digest=b"a" * 16), change(BOB, b"2"), change(CID, b"3", digest=b"c" * 16))
+    put(opened.store, change(ANN, b"4", digest=b"d" * 16))
+    for from_disk in (False, True):
+        store = opened.reopen() if from_disk else opened.store
+        assert store.changed_digests(1, 3, ()) == ChangedDigests(
+            4, store.root(), {BOB: None, CID: b"c" * 16, ANN: b"d" * 16}
+        )
+        assert store.changed_digests(3, 1, ()).digests == {ANN: b"d" * 16}
+        assert store.changed_digests(3, 1, (CID, "customers/unknown")).digests == {ANN: b"d" * 16, CID: b"c" * 16}
+        assert store.changed_digests(4, 9, ()) == ChangedDigests(4, store.root(), {})
+        assert store.changed_digests(0, 2, ()) is None
+    put(store, digests={BOB: b"b" * 16})
+    assert store.changed_digests(1, 9, ()).digests[BOB] == b"b" * 16
+    store.quarantine(CID)
+    assert store.changed_digests(1, 9, ()).digests == {BOB: b"b" * 16, ANN: b"d" * 16}
+    assert store.changed_digests(4, 9, ()).root == store.root()
+
+
+def test_of_more_changes_than_are_remembered_the_disk_is_asked(opened, change, monkeypatch):
+    monkeypatch.setattr("crdt_sync.storage.lmdb.recent.RECORDS_MAX", 2)
+    for number, record in enumerate((ANN, BOB, CID, ANN, BOB), start=1):
+        put(opened.store, change(record, b"u", digest=bytes([number]) * 16))
+    for after, expected in ((0, {3, 4, 5}), (2, {3, 4, 5}), (3, {4, 5}), (4, {5}), (5, set())):
+        assert {digest[0] for digest in opened.store.changed_digests(after, 9, ()).digests.values()} == expected
 
 
 def test_what_lies_behind_a_place_in_the_feed_is_counted_with_its_bytes(store, change):

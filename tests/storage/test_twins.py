@@ -120,6 +120,11 @@ class Twins(RuleBasedStateMachine):
     def read_log_and_feed(self, after, limit, size):
         assert outcome(self.disk.log, after, limit, size) == outcome(self.memory.log, after, limit, size)
         assert self.disk.feed(after, limit) == self.memory.feed(after, limit)
+        assert self.disk.behind(after) == self.memory.behind(after)
+
+    @rule(after=st.integers(0, 40), limit=st.integers(1, 6), also=st.lists(RECORDS, max_size=2))
+    def read_changed_digests(self, after, limit, also):
+        assert self.disk.changed_digests(after, limit, also) == self.memory.changed_digests(after, limit, also)
 
     @rule(
         after=st.one_of(RECORDS, st.text("customers/ab", max_size=12)),

@@ -1,6 +1,8 @@
 """One group commit: batches are gathered per record first and written once, so a busy record costs one row."""
 
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
+from typing import NamedTuple
 
 from crdt_sync.errors import StoreCorrupt, UnknownRecord
 from crdt_sync.storage.keys import ROOT_MODULUS, check_digest, check_key, check_meta_key, check_replica, leaf
@@ -9,10 +11,13 @@ from crdt_sync.storage.lmdb.codec import DOCS, FEED, INDEX, LOG, META, VIEWS, He
 from crdt_sync.storage.lmdb.environment import Table, Tables, Transaction
 from crdt_sync.storage.lmdb.identity import STATE_KEY
 from crdt_sync.storage.lmdb.reads import read_state
+from crdt_sync.storage.lmdb.recent import Touched
 from crdt_sync.storage.port import Batch, Change, Committed, OutboxEntry, Root
 
+_SEQ = attrgetter("seq")
 
-class _Touched:
+
+class _Row:
     """One record during a commit: its key, the row as it will be, and what the row was."""
 
     __slots__ = ("digest_before", "doc", "doc_moved", "key", "known", "record", "row", "seq_before", "view")
@@ -39,7 +44,7 @@ class Commit:
         self._seq = state.seq
         self._link = state.link
         self._log: list[tuple[bytes, bytes]] = []
-        self._touched: dict[str, _Touched] = {}
+        self._touched: dict[str, _Row] = {}
         self._counts: dict[bytes, tuple[int, int]] = {}
 
     def apply(self, batch: Batch) -> Committed:
@@ -85,15 +90,23 @@ class Commit:
             self._transaction.put(STATE_KEY, state.value(STATE_KEY), db=tables.store)
         return state
 
+    def touched(self) -> list[Touched]:
+        """The records of this commit, sorted by seq."""
+        found = [
+            Touched(item.record, item.row.seq, item.row.digest, item.row.seq != item.seq_before)
+            for item in self._touched.values()
+        ]
+        return sorted(found, key=_SEQ)
+
     # --- records ---
 
-    def _touch(self, record: str) -> _Touched:
+    def _touch(self, record: str) -> _Row:
         """The record in this commit, read at its first use."""
         check_key(record)
         key = record.encode("ascii")
         value = self._transaction.get(key, db=self._tables.heads)
         row = None if value is None else codec.head_row(key, value)
-        touched = _Touched(record, key, row)
+        touched = _Row(record, key, row)
         if row is not None:
             self._touched[record] = touched
         return touched
@@ -157,7 +170,7 @@ class Commit:
             with self._transaction.cursor(db=table) as cursor:
                 cursor.putmulti(items, append=append)
 
-    def _write_feed(self, touched: Iterable[_Touched]) -> None:
+    def _write_feed(self, touched: Iterable[_Row]) -> None:
         moved = [item for item in touched if item.row.seq != item.seq_before]
         for item in moved:
             if item.seq_before:
@@ -166,12 +179,12 @@ class Commit:
         entries.sort()
         self._put_all(self._tables.feed, [(key, FEED.close(key, name)) for key, name in entries], append=True)
 
-    def _leave_quarantine(self, touched: Iterable[_Touched]) -> None:
+    def _leave_quarantine(self, touched: Iterable[_Row]) -> None:
         if self._transaction.stat(self._tables.quarantine)["entries"]:
             for item in touched:
                 self._transaction.delete(item.key, db=self._tables.quarantine)
 
-    def _root(self, touched: Iterable[_Touched]) -> Root:
+    def _root(self, touched: Iterable[_Row]) -> Root:
         root = self._state.root
         count, total, stale = root.count, root.sum, root.stale
         for item in touched:
@@ -236,11 +249,19 @@ class Commit:
         self._counts[replica] = (0, 0)
 
 
-def run(transaction: Transaction, tables: Tables, batches: Sequence[Batch]) -> tuple[list[Committed], State]:
+class Done(NamedTuple):
+    """What a commit gave to each batch, and the records that it touched, sorted by seq."""
+
+    committed: list[Committed]
+    touched: list[Touched]
+
+
+def run(transaction: Transaction, tables: Tables, batches: Sequence[Batch]) -> tuple[Done, State]:
     """Apply all batches and write them; the state returned is true once the transaction is committed."""
     commit = Commit(transaction, tables, read_state(transaction, tables))
     committed = [commit.apply(batch) for batch in batches]
-    return committed, commit.finish()
+    state = commit.finish()
+    return Done(committed, commit.touched()), state
 
 
 def keep_index(transaction: Transaction, tables: Tables, pages: Sequence[bytes]) -> tuple[None, State]:

@@ -1,6 +1,6 @@
 """Reads inside one transaction. Every value is checked against its seal before it is decoded."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice, takewhile
 
 from crdt_sync.errors import LogCompacted, StoreCorrupt
@@ -12,7 +12,7 @@ from crdt_sync.storage.lmdb import codec
 from crdt_sync.storage.lmdb.codec import DOCS, FEED, INDEX, LOG, META, VIEWS, HeadRow, State, seq_key
 from crdt_sync.storage.lmdb.environment import Table, Tables, Transaction
 from crdt_sync.storage.lmdb.identity import STATE_KEY
-from crdt_sync.storage.port import FeedEntry, LogEntry, OutboxEntry, Peer, Stored
+from crdt_sync.storage.port import ChangedDigests, FeedEntry, LogEntry, OutboxEntry, Peer, Stored
 
 
 def read_state(transaction: Transaction, tables: Tables) -> State:
@@ -107,6 +107,20 @@ def feed(transaction: Transaction, tables: Tables, after: int, limit: int) -> li
             raise codec.corrupt("feed", key, None, f"does not match the head of {record}")
         entries.append(FeedEntry(row.seq, record, row.state_vector))
     return entries
+
+
+def changed_digests(
+    transaction: Transaction, tables: Tables, after: int, limit: int, also: Sequence[str]
+) -> ChangedDigests | None:
+    """Digests of what changed after `after`."""
+    rows = list(islice(walk(transaction, tables.feed, seq_key(max(after, 0) + 1)), limit + 1))
+    if len(rows) > limit:
+        return None
+    keys = [FEED.open(key, value) for key, value in rows] + [record_key(record) for record in also]
+    heads = ((key, transaction.get(key, db=tables.heads)) for key in keys)
+    digests = dict(codec.head_digests((key, value) for key, value in heads if value is not None))
+    state = read_state(transaction, tables)
+    return ChangedDigests(state.seq, state.root, digests)
 
 
 def behind(transaction: Transaction, tables: Tables, after: int) -> tuple[int, int]:

@@ -15,10 +15,13 @@ from crdt_sync.storage import lives
 from crdt_sync.storage.keys import check_key, check_replica
 from crdt_sync.storage.lmdb import commit, compact, directory, identity, reads, rebuild, verify
 from crdt_sync.storage.lmdb.codec import State
+from crdt_sync.storage.lmdb.commit import Done
 from crdt_sync.storage.lmdb.environment import Environment, Tables, Transaction
 from crdt_sync.storage.lmdb.lock import StoreLock
+from crdt_sync.storage.lmdb.recent import RecentDigests
 from crdt_sync.storage.port import (
     Batch,
+    ChangedDigests,
     Committed,
     CompactReport,
     FeedEntry,
@@ -57,6 +60,7 @@ class LmdbStore:
         self._now = now
         self._rng = rng
         self._readers_checked = now()
+        self._recent = RecentDigests(self._state)
 
     @classmethod
     def open(
@@ -134,6 +138,13 @@ class LmdbStore:
         """How many records."""
         root = self._known().root
         return root.count + root.stale
+
+    def changed_digests(self, after: int, limit: int, also: Sequence[str]) -> ChangedDigests | None:
+        """Digests of what changed after `after`."""
+        self._environment.check_open()
+        return self._recent.changed(after, limit, also) or self._environment.read(
+            lambda txn, tables: reads.changed_digests(txn, tables, after, limit, also)
+        )
 
     def root(self) -> Root:
         """The aggregate."""
@@ -230,13 +241,15 @@ class LmdbStore:
 
     def commit(self, batches: Sequence[Batch]) -> list[Committed]:
         """Make all batches durable in one transaction, or none."""
-        committed = self._write(lambda txn, tables: self._commit(txn, tables, batches))
-        self._lives_written = True
+        with self._environment.writing:
+            done = self._write(lambda txn, tables: self._commit(txn, tables, batches))
+            self._lives_written = True
+            self._recent.take(self._state, done.touched)
         now = self._now()
         if not 0 <= now - self._readers_checked < READER_CHECK_US:
             self._readers_checked = now
             self._environment.check_readers()
-        return committed
+        return done.committed
 
     def keep_index(self, pages: Sequence[bytes]) -> None:
         """Keep the caller's index."""
@@ -263,12 +276,12 @@ class LmdbStore:
 
     def rebuild(self) -> tuple[str, ...]:
         """Derive feed, aggregates and counts anew."""
-        return self._write(rebuild.rebuild)
+        return self._remake(rebuild.rebuild)
 
     def quarantine(self, record: str) -> None:
         """Forget a damaged record until a change of it heals it."""
         check_key(record)
-        self._write(lambda txn, tables: rebuild.quarantine(txn, tables, record.encode("ascii")))
+        self._remake(lambda txn, tables: rebuild.quarantine(txn, tables, record.encode("ascii")))
 
     def begin_life(self) -> bytes:
         """A new life; the last one ends where the log does now."""
@@ -296,9 +309,7 @@ class LmdbStore:
             self._lives, self._lives_written = begun, True
             return self.epoch
 
-    def _commit(
-        self, transaction: Transaction, tables: Tables, batches: Sequence[Batch]
-    ) -> tuple[list[Committed], State]:
+    def _commit(self, transaction: Transaction, tables: Tables, batches: Sequence[Batch]) -> tuple[Done, State]:
         if not self._lives_written:
             identity.write_lives(transaction, tables, self._lives)
         return commit.run(transaction, tables, batches)
@@ -306,6 +317,13 @@ class LmdbStore:
     def _known(self) -> State:
         self._environment.check_open()
         return self._state
+
+    def _remake(self, work: "Callable[[Transaction, Tables], tuple[T, State]]") -> T:
+        """Run a write that changes what is stored otherwise than by updates."""
+        with self._environment.writing:
+            result = self._write(work)
+            self._recent.restart(self._state)
+            return result
 
     def _write(self, work: "Callable[[Transaction, Tables], tuple[T, State]]") -> T:
         """Run a write that ends in a new state, and show that state to readers once it is durable."""
@@ -316,6 +334,7 @@ class LmdbStore:
                 # After a failed sync the commit may be there all the same: believe the disk.
                 with contextlib.suppress(StoreError):
                     self._state = self._environment.read(reads.read_state)
+                self._recent.restart(self._state)
                 raise
             return result
 
