@@ -10,6 +10,11 @@ settings.register_profile("ordinary", deadline=None, suppress_health_check=[Heal
 settings.load_profile("ordinary")
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One more than there are processors: many tests wait for other processes."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder with real customer tables and edit histories, or a skip where it is absent."""
