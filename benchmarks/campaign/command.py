@@ -12,6 +12,7 @@ from rich.console import Console
 from benchmarks.campaign import (
     bit_flips,
     differential,
+    guided,
     hostile,
     kills,
     machines,
@@ -50,6 +51,7 @@ PARTS: dict[str, Part] = {
     "bit-flips": Part(bit_flips.run, 1_000, 100_000),
     "bit-flips-anywhere": Part(bit_flips.run_anywhere, 200, 20_000),
     "hostile": Part(hostile.run, 20_000, 10_000_000, stride=20_000),
+    "guided": Part(guided.run, 90_000, 1_000_000),
     "spoiled-links": Part(spoiled_links.run, 14, 10_000),
     "differential": Part(differential.run, 500, 100_000, stride=500),
     "storm": Part(storm.run, 1_000, 40_000),

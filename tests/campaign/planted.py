@@ -1,20 +1,15 @@
-"""Operations with a bug that the campaign must see."""
+"""Imported by the process of the guided fuzzer: a reader that fails on what is rarely drawn."""
 
-from contextlib import suppress
+from crdt_sync.records import state_vector
 
-from benchmarks.campaign.nth_operations import Edit
-from crdt_sync.errors import StoreError
+_decode = state_vector.decode
 
 
-class ForgetfulEdit(Edit):
-    """An edit that is acknowledged whether or not it is on disk."""
+def decode(data: bytes) -> dict[int, int]:
+    decoded = _decode(data)
+    if len(decoded) == 3 and data[0] == 3:
+        raise RuntimeError("planted: three writers")
+    return decoded
 
-    acknowledged = 0
 
-    def perform(self) -> None:
-        with suppress(StoreError):
-            super().perform()
-        self.acknowledged += 1
-
-    def check(self, complete: bool) -> None:
-        assert self.replica.get("customers/held")["visits"] > self.acknowledged
+state_vector.decode = decode

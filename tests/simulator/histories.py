@@ -4,9 +4,9 @@ from benchmarks.simulator.campaign import run_seed
 from benchmarks.simulator.scenario import draw
 
 GROUP = 100
-_LONG_STEPS = 80  # one history in seven is longer, and they take more than half of the time: most are cut short here
-_CUT_STEPS = 40
-_WHOLE_ONE_IN = 4
+_LONG_STEPS = 60  # one history in six is longer, and they take two thirds of the time: most are cut short here
+_CUT_STEPS = 30
+_WHOLE_ONE_IN = 6
 
 
 def check_group(first: int) -> None:

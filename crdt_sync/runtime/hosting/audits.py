@@ -7,16 +7,16 @@ do not show in the feed. A check always reads the bytes.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Literal, Protocol
+from typing import Protocol
 
 from crdt_sync import limits
-from crdt_sync.errors import StoreCorrupt
 from crdt_sync.protocol.messages import CheckedEntry, Standing
 from crdt_sync.protocol.reconcile import Index, Pinned, View
 from crdt_sync.records import bytes_diff
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.replica import Replica
 from crdt_sync.replica.audit import check, content_digest, standing
+from crdt_sync.runtime.hosting.rest import AtRest
 from crdt_sync.runtime.worker.pool import IntegrationPool
 from crdt_sync.runtime.worker.values import RecordDigest
 from crdt_sync.storage.port import Batch, Change, Head, Store
@@ -97,27 +97,15 @@ class ReplicaAudits:
 
 
 class WorkerAudits:
-    """Audits of a relay, whose records are built in its worker, a few per request.
-
-    `unstored` says whether updates of a record are on their way to the disk, and `failures` how many failed commits
-    the engine was told of.
-    """
+    """Audits of a relay, whose records are built in its worker, a few per request."""
 
     def __init__(
-        self,
-        store: Store,
-        pool: IntegrationPool,
-        writer: GroupWriter,
-        unstored: Callable[[str], bool],
-        failures: Callable[[], int],
-        clock: Callable[[], int],
+        self, store: Store, pool: IntegrationPool, writer: GroupWriter, rest: AtRest, clock: Callable[[], int]
     ) -> None:
         self._store = store
         self._pool = pool
         self._writer = writer
-        self._unstored = unstored
-        self._failures = failures
-        self._clock = clock
+        self._rest = rest
         self._contents = Contents(store, self._compute, clock)
 
     async def pin(self) -> View:
@@ -143,17 +131,16 @@ class WorkerAudits:
         return [found.digest if found else None for found in await self._pool.digests(records, content=True)]
 
     async def _look(self, records: Sequence[str]) -> dict[str, CheckedEntry]:
-        before = {record: self._head(record) for record in records}
-        failures = self._failures()
+        before = self._rest.look(records)
         states = await self._pool.digests(records)
         contents = await self._pool.digests(records, content=True)
         logs = await self._pool.digests(records, content=True, load=self._log)
         found: dict[str, CheckedEntry] = {}
         wrong: dict[str, bytes | None] = {}
         for record, state, content, log in zip(records, states, contents, logs, strict=True):
-            head = before[record]
+            head = before.heads[record]
             code: Standing
-            if self._unstored(record) or self._head(record) != head or failures != self._failures():
+            if not before.lasts(record):
                 code = Standing.CHANGING
             elif head is None:
                 code = Standing.ABSENT
@@ -172,7 +159,8 @@ class WorkerAudits:
 
     async def _mend(self, record: str) -> None:
         """Make a record's snapshot anew from its log, unless it was changed meanwhile, or would be too large."""
-        head = self._head(record)
+        before = self._rest.look([record])
+        head = before.heads[record]
         updates = self._log(record)
         whole = await asyncio.to_thread(bytes_diff.diff, updates, vectors.EMPTY)
         (log,) = await self._pool.digests([record], load=lambda _: updates)
@@ -180,16 +168,10 @@ class WorkerAudits:
             return
         if not vectors.covers(log.state_vector, head.state_vector):
             return
-        if self._unstored(record) or self._head(record) != head:
+        if not before.lasts(record):
             return  # from here to `submit` nothing is awaited: no commit of this record can come between
         change = Change(record, (), self._store.replica, "", 0, log.state_vector, whole)
         await asyncio.wrap_future(self._writer.submit(Batch(changes=(change,), digests={record: None})))
-
-    def _head(self, record: str) -> Head | Literal["damaged"] | None:
-        try:
-            return self._store.record_head(record)
-        except StoreCorrupt:
-            return "damaged"
 
     def _log(self, record: str) -> Sequence[bytes]:
         return [entry.update for entry in self._store.history(record)]

@@ -1,9 +1,9 @@
 """Digests that updates have made stale, computed in the worker: a relay builds no document in its own process."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Protocol
 
+from crdt_sync.runtime.hosting.rest import AtRest
 from crdt_sync.runtime.worker.pool import IntegrationPool
 from crdt_sync.storage.port import Batch, Store
 from crdt_sync.storage.writer import GroupWriter
@@ -20,25 +20,13 @@ class Digests(Protocol):
 
 
 class WorkerDigests:
-    """See the module.
+    """See the module."""
 
-    `unstored` says whether updates of a record are on their way to the disk, and `failures` how many failed commits
-    the engine was told of: what a failed commit held counts as unstored until then.
-    """
-
-    def __init__(
-        self,
-        store: Store,
-        pool: IntegrationPool,
-        writer: GroupWriter,
-        unstored: Callable[[str], bool],
-        failures: Callable[[], int],
-    ) -> None:
+    def __init__(self, store: Store, pool: IntegrationPool, writer: GroupWriter, rest: AtRest) -> None:
         self._store = store
         self._pool = pool
         self._writer = writer
-        self._unstored = unstored
-        self._failures = failures
+        self._rest = rest
         self._turn = asyncio.Lock()
 
     async def refresh(self) -> None:
@@ -51,17 +39,13 @@ class WorkerDigests:
 
     async def _compute(self, stale: list[str]) -> bool:
         """Whether all of them could be computed."""
-        before = {record: self._store.record_head(record) for record in stale}
-        failures = self._failures()
+        before = self._rest.look(stale)
         computed = await self._pool.digests(stale)
         # What was changed meanwhile, or is about to be, is stale again: its digest would be of another state.
         digests: dict[str, bytes | None] = {
             record: answer.digest
             for record, answer in zip(stale, computed, strict=True)
-            if answer is not None
-            and not self._unstored(record)
-            and failures == self._failures()
-            and self._store.record_head(record) == before[record]
+            if answer is not None and before.lasts(record)
         }
         await asyncio.wrap_future(self._writer.submit(Batch(digests=digests)))
         return len(digests) == len(stale)

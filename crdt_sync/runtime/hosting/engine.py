@@ -46,6 +46,7 @@ from crdt_sync.runtime.hosting.audits import Audits, WorkerAudits
 from crdt_sync.runtime.hosting.digests import Digests, WorkerDigests
 from crdt_sync.runtime.hosting.health import Health
 from crdt_sync.runtime.hosting.meter import Counts, Meter
+from crdt_sync.runtime.hosting.rest import AtRest
 from crdt_sync.runtime.hosting.tails import Tails
 from crdt_sync.runtime.hosting.uncommitted import Uncommitted
 from crdt_sync.runtime.worker.pool import IntegrationPool
@@ -130,9 +131,9 @@ class Engine:
         self._tasks: set[asyncio.Task[None]] = set()
         self._idle = asyncio.Event()
         self._failures_known = 0
-        worker = (store, self.pool, self.writer, self._uncommitted.__contains__, lambda: self._failures_known)
-        self._digests = digests or WorkerDigests(*worker)
-        self._audits = audits or WorkerAudits(*worker, self._now)
+        rest = AtRest(store, self._uncommitted.__contains__, lambda: self._failures_known)
+        self._digests = digests or WorkerDigests(store, self.pool, self.writer, rest)
+        self._audits = audits or WorkerAudits(store, self.pool, self.writer, rest, self._now)
         self._presence_timer: asyncio.TimerHandle | None = None
         self._commits_under_way = 0
         self.stopping = False
