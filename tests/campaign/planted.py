@@ -1,15 +1,20 @@
-"""Imported by the process of the guided fuzzer: a reader that fails on what is rarely drawn."""
+"""Operations with a bug that the campaign must see."""
 
-from crdt_sync.records import state_vector
+from contextlib import suppress
 
-_decode = state_vector.decode
-
-
-def decode(data: bytes) -> dict[int, int]:
-    decoded = _decode(data)
-    if len(decoded) == 3 and data[0] == 3:
-        raise RuntimeError("planted: three writers")
-    return decoded
+from benchmarks.campaign.nth_operations import Edit
+from crdt_sync.errors import StoreError
 
 
-state_vector.decode = decode
+class ForgetfulEdit(Edit):
+    """An edit that is acknowledged whether or not it is on disk."""
+
+    acknowledged = 0
+
+    def perform(self) -> None:
+        with suppress(StoreError):
+            super().perform()
+        self.acknowledged += 1
+
+    def check(self, complete: bool) -> None:
+        assert self.replica.get("customers/held")["visits"] > self.acknowledged

@@ -18,7 +18,7 @@ def test_readers_take_whatever_the_fuzzer_thinks_of() -> None:
 
 
 def test_a_bug_that_hides_behind_a_value_is_found_and_told_with_its_input() -> None:
-    tally = guided.run(1, 50_000, VECTOR, "tests.campaign.planted")
+    tally = guided.run(1, 50_000, VECTOR, "tests.campaign.planted_reader")
     (finding,) = tally.findings
     assert "planted: three writers" in finding
     assert tally.ran < 50_000
