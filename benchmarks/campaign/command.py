@@ -20,6 +20,7 @@ from benchmarks.campaign import (
     nth_frames,
     nth_syscalls,
     power_cuts,
+    short_writes,
     spoiled_links,
     storm,
 )
@@ -47,6 +48,7 @@ PARTS: dict[str, Part] = {
     "power-cuts": Part(power_cuts.run, 300, 100_000),
     "nth-calls": Part(nth_calls.run, 1, 7_008),
     "nth-syscalls": Part(nth_syscalls.run, 1, 452),
+    "short-writes": Part(short_writes.run, 1, 900),
     "nth-frames": Part(nth_frames.run, 1, 200),
     "bit-flips": Part(bit_flips.run, 1_000, 100_000),
     "bit-flips-anywhere": Part(bit_flips.run_anywhere, 200, 20_000),
