@@ -3,10 +3,33 @@
 The names here are the public API; everything else may change between minor versions.
 """
 
-from crdt_sync.errors import CrdtSyncError
-from crdt_sync.records import Schema, bundled_schema, load_schema
-from crdt_sync.replica import Replica
-from crdt_sync.runtime import Address, compare, compare_once, keep_syncing, keep_syncing_forever, sync, sync_once
+from typing import TYPE_CHECKING
+
+from crdt_sync.lazy import importer
+
+if TYPE_CHECKING:
+    from crdt_sync.errors import CrdtSyncError
+    from crdt_sync.records import Schema, bundled_schema, load_schema
+    from crdt_sync.replica import Replica
+    from crdt_sync.runtime import Address, compare, compare_once, keep_syncing, keep_syncing_forever, sync, sync_once
+else:
+    __getattr__ = importer(
+        __name__,
+        {
+            "crdt_sync.errors": ("CrdtSyncError",),
+            "crdt_sync.records": ("Schema", "bundled_schema", "load_schema"),
+            "crdt_sync.replica": ("Replica",),
+            "crdt_sync.runtime": (
+                "Address",
+                "compare",
+                "compare_once",
+                "keep_syncing",
+                "keep_syncing_forever",
+                "sync",
+                "sync_once",
+            ),
+        },
+    )
 
 __all__ = [
     "Address",

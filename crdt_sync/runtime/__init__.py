@@ -1,24 +1,42 @@
 """The only asyncio code of the library: links, conversations, and syncing in the background."""
 
-from crdt_sync.runtime.auditing import (
-    Audit,
-    Comparison,
-    Difference,
-    Mended,
-    audit_once,
-    compare,
-    compare_once,
-    heal_once,
-)
-from crdt_sync.runtime.client import (
-    Syncing,
-    keep_syncing,
-    keep_syncing_forever,
-    sync,
-    sync_once,
-)
-from crdt_sync.runtime.conversation import Progress
-from crdt_sync.runtime.link import Address
+from typing import TYPE_CHECKING
+
+from crdt_sync.lazy import importer
+
+if TYPE_CHECKING:
+    from crdt_sync.runtime.auditing import (
+        Audit,
+        Comparison,
+        Difference,
+        Mended,
+        audit_once,
+        compare,
+        compare_once,
+        heal_once,
+    )
+    from crdt_sync.runtime.client import Syncing, keep_syncing, keep_syncing_forever, sync, sync_once
+    from crdt_sync.runtime.conversation import Progress
+    from crdt_sync.runtime.link import Address
+else:
+    __getattr__ = importer(
+        __name__,
+        {
+            "crdt_sync.runtime.auditing": (
+                "Audit",
+                "Comparison",
+                "Difference",
+                "Mended",
+                "audit_once",
+                "compare",
+                "compare_once",
+                "heal_once",
+            ),
+            "crdt_sync.runtime.client": ("Syncing", "keep_syncing", "keep_syncing_forever", "sync", "sync_once"),
+            "crdt_sync.runtime.conversation": ("Progress",),
+            "crdt_sync.runtime.link": ("Address",),
+        },
+    )
 
 __all__ = [
     "Address",
