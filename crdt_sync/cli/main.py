@@ -5,6 +5,7 @@ Exit codes: 0 done; 1 unexpected failure; 2 wrong usage or value; 3 the store; 4
 130 interrupted; 141 the reader of the output has gone.
 """
 
+import importlib
 import itertools
 import os
 import sys
@@ -16,7 +17,6 @@ from typing import Annotated
 
 import typer
 
-from crdt_sync.cli import bundles, demo, editing, listening, reading, setup, status, syncing, tables, verifying
 from crdt_sync.cli.invocation import STORE_VARIABLE, Invocation, default_store
 from crdt_sync.cli.output import Output, PipeClosed
 from crdt_sync.errors import CrdtSyncError, UsageError
@@ -24,10 +24,25 @@ from crdt_sync.errors import CrdtSyncError, UsageError
 INTERRUPTED = 130
 PIPE_CLOSED = 141
 _FLAGS = frozenset({"--json", "--debug"})
+_ABOUT = "Customer records that converge: edit them offline on many devices, sync them through a relay or directly."
 _EXIT_CODES = (
     "Exit codes: 0 done, 1 failure, 2 usage, 3 store, 4 relay, 5 refused, 6 replicas differ, 7 something left out. "
     "--json, --store and --debug may stand anywhere on the line."
 )
+
+
+_PARTS = {  # modules of this package, in the order of the help, and the commands that each adds
+    "setup": ("init", "relay", "schema"),
+    "editing": ("set", "delete", "restore", "resolve"),
+    "reading": ("get", "list", "find", "conflicts"),
+    "tables": ("import", "export"),
+    "syncing": ("sync",),
+    "listening": ("listen", "peers", "token"),
+    "bundles": ("bundle",),
+    "status": ("status",),
+    "verifying": ("verify",),
+    "demo": ("demo",),
+}
 
 
 class Unexpected(CrdtSyncError):
@@ -36,19 +51,22 @@ class Unexpected(CrdtSyncError):
     code = "unexpected"
 
 
-app = typer.Typer(
-    name="crdt-sync",
-    help="Customer records that converge: edit them offline on many devices, sync them through a relay or directly.",
-    epilog=_EXIT_CODES,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-for part in (setup, editing, reading, tables, syncing, listening, bundles, status, verifying, demo):
-    part.register(app)
+def application(command: str | None = None) -> typer.Typer:
+    """The program with this command, or with all: what one command needs is imported in half the time."""
+    app = typer.Typer(
+        name="crdt-sync",
+        help=_ABOUT,
+        epilog=_EXIT_CODES,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback(invoke_without_command=True)(_options)
+    for part in [part for part, commands in _PARTS.items() if command in commands] or _PARTS:
+        importlib.import_module(f"crdt_sync.cli.{part}").register(app)
+    return app
 
 
-@app.callback(invoke_without_command=True)
 def _options(
     context: typer.Context,
     store: Annotated[
@@ -114,9 +132,22 @@ def hoisted(arguments: Sequence[str]) -> list[str]:
     return [*flags, *options, *rest]
 
 
+def _command(arguments: Sequence[str]) -> str | None:
+    """The command of `hoisted` arguments, if the first behind the global options can be one."""
+    waiting = iter(arguments)
+    for argument in waiting:
+        if argument == "--store":
+            next(waiting, None)
+        elif argument not in _FLAGS and not argument.startswith("--store="):
+            return argument
+    return None
+
+
 def _run(arguments: list[str], *, as_json: bool, debug: bool) -> int:
     try:
-        found = typer.main.get_command(app).main(arguments, prog_name="crdt-sync", standalone_mode=False)
+        found = typer.main.get_command(application(_command(arguments))).main(
+            arguments, prog_name="crdt-sync", standalone_mode=False
+        )
         code = found if isinstance(found, int) else 0
         if code == INTERRUPTED:
             Output(as_json=as_json).note("Interrupted. What was stored so far is kept.")
@@ -131,8 +162,8 @@ def _run(arguments: list[str], *, as_json: bool, debug: bool) -> int:
         return error.exit_code
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
-        command = context.command_path if context is not None else "crdt-sync"
-        Output(as_json=as_json).error(UsageError(error.format_message(), f"See '{command} --help'."))
+        path = context.command_path if context is not None else "crdt-sync"
+        Output(as_json=as_json).error(UsageError(error.format_message(), f"See '{path} --help'."))
         return UsageError.exit_code
     except (PipeClosed, BrokenPipeError, SystemExit, GeneratorExit):
         raise

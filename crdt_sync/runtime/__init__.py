@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from crdt_sync.lazy import importer
 
 if TYPE_CHECKING:
+    from crdt_sync.runtime.address import Address
     from crdt_sync.runtime.auditing import (
         Audit,
         Comparison,
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
     )
     from crdt_sync.runtime.client import Syncing, keep_syncing, keep_syncing_forever, sync, sync_once
     from crdt_sync.runtime.conversation import Progress
-    from crdt_sync.runtime.link import Address
 else:
     __getattr__ = importer(
         __name__,
         {
+            "crdt_sync.runtime.address": ("Address",),
             "crdt_sync.runtime.auditing": (
                 "Audit",
                 "Comparison",
@@ -34,7 +35,6 @@ else:
             ),
             "crdt_sync.runtime.client": ("Syncing", "keep_syncing", "keep_syncing_forever", "sync", "sync_once"),
             "crdt_sync.runtime.conversation": ("Progress",),
-            "crdt_sync.runtime.link": ("Address",),
         },
     )
 

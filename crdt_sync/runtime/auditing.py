@@ -19,8 +19,8 @@ from crdt_sync.limits import CHECK_RECORDS_MAX
 from crdt_sync.protocol.messages import CheckedEntry, Receipt, Standing
 from crdt_sync.replica import Holding, Replica
 from crdt_sync.replica.audit import check, seqs
+from crdt_sync.runtime.address import Address
 from crdt_sync.runtime.conversation import Conversation, Progress
-from crdt_sync.runtime.link import Address
 
 _ROUNDS_MAX = 5  # while others keep writing: exchange and look again
 _T = TypeVar("_T")

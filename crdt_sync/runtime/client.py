@@ -15,8 +15,8 @@ from contextlib import contextmanager, suppress
 from crdt_sync.errors import CrdtSyncError, RemoteError, Timeout
 from crdt_sync.protocol.backoff import Backoff
 from crdt_sync.replica import Event, Replica
+from crdt_sync.runtime.address import Address
 from crdt_sync.runtime.conversation import Conversation, Progress
-from crdt_sync.runtime.link import Address
 from crdt_sync.runtime.presence import PresenceBoard
 from crdt_sync.runtime.worker.process import WorkerUnavailable
 

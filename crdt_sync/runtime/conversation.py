@@ -46,7 +46,8 @@ from crdt_sync.protocol.effects import (
 from crdt_sync.protocol.messages import CheckedEntry, Receipt, VerdictCode
 from crdt_sync.replica import Event, Replica
 from crdt_sync.replica.partner import Partner
-from crdt_sync.runtime.link import Address, Link, open_link
+from crdt_sync.runtime.address import Address
+from crdt_sync.runtime.link import Link, open_link
 from crdt_sync.runtime.presence import PresenceBoard
 from crdt_sync.runtime.screening import Screening
 

@@ -7,7 +7,6 @@ import hashlib
 import secrets
 import ssl
 from dataclasses import dataclass
-from pathlib import Path
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidURI, NegotiationError
@@ -17,30 +16,10 @@ from crdt_sync.errors import Unauthorized, Unreachable, UsageError, VersionMisma
 from crdt_sync.limits import FRAME_BYTES_MAX
 from crdt_sync.protocol import SUBPROTOCOL, proof
 from crdt_sync.runtime import certificate
+from crdt_sync.runtime.address import Address
 
 _OPEN_TIMEOUT_S = 10.0
 _CLOSE_TIMEOUT_S = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where a partner is and how we prove ourselves. `authorities` is a PEM file to trust for `wss:` links.
-
-    `direct` is for another device: it must prove that it knows the token too, whatever its certificate.
-    """
-
-    url: str
-    token: str = ""
-    authorities: Path | None = None
-    direct: bool = False
-
-    def __post_init__(self) -> None:
-        if not self.url.startswith(("ws://", "wss://")):
-            raise UsageError(
-                f"{self.url!r} is not the address of a relay", "It looks like ws://host:8765 or wss://host."
-            )
-        if not self.token.isascii() or not self.token.isprintable():
-            raise UsageError("the token is not printable ASCII", "Copy it again from the relay's operator.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,11 @@
 import json
 
 import pytest
+import typer
 
 from crdt_sync import errors
-from crdt_sync.cli.main import hoisted
+from crdt_sync.cli import main
+from crdt_sync.cli.main import application, hoisted
 from crdt_sync.replica import Replica
 
 
@@ -111,3 +113,30 @@ def test_an_error_cannot_reach_the_terminal_with_escapes(run, store):
     result = run("set", "customers", "name\x1b[31m=x")
     assert result.code == 2
     assert "\x1b" not in result.err
+
+
+@pytest.mark.parametrize("part", main._PARTS)
+def test_a_command_is_found_in_the_part_that_is_imported_for_it(part):
+    for command in main._PARTS[part]:
+        group = typer.main.get_command(application(command))
+        assert tuple(group.commands) == main._PARTS[part]
+
+
+def test_without_a_command_all_are_there():
+    everything = {command for commands in main._PARTS.values() for command in commands}
+    assert set(typer.main.get_command(application()).commands) == everything
+    assert set(typer.main.get_command(application("nonsense")).commands) == everything
+
+
+@pytest.mark.parametrize(
+    ("arguments", "command"),
+    [
+        ([], None),
+        (["--store", "list"], None),
+        (["--store", "list", "status"], "status"),
+        (["--store=list", "--json", "sync", "list"], "sync"),
+        (["--help"], "--help"),
+    ],
+)
+def test_the_command_of_a_line_is_the_first_word_behind_the_global_options(arguments, command):
+    assert main._command(hoisted(arguments)) == command

@@ -10,13 +10,22 @@ _WHOLE_ONE_IN = 6
 
 
 def check_group(first: int) -> None:
-    """Run `GROUP` seeds from `first` on. Among them are long ones."""
+    """Run `GROUP` seeds from `first` on."""
     outcomes = [run_seed(seed, _steps(seed)) for seed in range(first, first + GROUP)]
     failed = [outcome for outcome in outcomes if outcome.failure]
     assert [f"--seed {each.scenario.seed} --steps {each.scenario.steps}: {each.failure}" for each in failed] == []
-    assert any(outcome.scenario.steps > _LONG_STEPS for outcome in outcomes)
 
 
 def _steps(seed: int) -> int | None:
     """None: as many as the seed draws."""
-    return _CUT_STEPS if seed % _WHOLE_ONE_IN and draw(seed).steps > _LONG_STEPS else None
+    return _CUT_STEPS if seed % _WHOLE_ONE_IN and is_long(seed) else None
+
+
+def is_long(seed: int) -> bool:
+    """Whether the seed draws a long history."""
+    return draw(seed).steps > _LONG_STEPS
+
+
+def long_ones(seeds: range) -> list[int]:
+    """Which of these seeds run as a long history."""
+    return [seed for seed in seeds if is_long(seed) and _steps(seed) is None]
