@@ -4,6 +4,7 @@ The stores are real and were compared before, so each keeps an index, which the 
 """
 
 import csv
+import importlib
 import random
 import tempfile
 import time
@@ -13,7 +14,6 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from benchmarks.experiments.comparing import METHODS
-from benchmarks.experiments.comparison_plots import plot
 from benchmarks.results import Measurement, Outcome, Target
 from crdt_sync import ids
 from crdt_sync.replica.index import UNKNOWN_TO_ACCEPTOR, StoreIndex
@@ -96,7 +96,10 @@ class Study:
             writer = csv.DictWriter(stream, [field.name for field in fields(Row)])
             writer.writeheader()
             writer.writerows(map(asdict, self.rows))
-        plot(self.rows, folder / "reconciliation.png")
+        # Not at the top: to import matplotlib takes as long as all the rest of crdt-bench.
+        importlib.import_module("benchmarks.experiments.comparison_plots").plot(
+            self.rows, folder / "reconciliation.png"
+        )
 
 
 def compare(records: int, differences: int, rounds: int) -> Iterator[Row]:
