@@ -97,6 +97,7 @@ class Conversation:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="crdt-sync-commit")
         self._outgoing: deque[bytes] = deque()
         self._work: deque[Effect] = deque()
+        self._committing = False
         self._kick_sender = asyncio.Event()
         self._kick_worker = asyncio.Event()
         self._kick_timer = asyncio.Event()
@@ -130,9 +131,16 @@ class Conversation:
             self._executor.shutdown(wait=True)
 
     async def settled(self) -> None:
-        """Wait until everything known on both sides was exchanged. Raises `Rejected` if the partner cannot store it."""
+        """Wait until everything known on both sides was exchanged. Raises `Rejected` if the partner cannot store it.
+
+        Before it raises, what came of it is on disk: the status tells why a record waits.
+        """
         while not (self._dialer and self._dialer.settled and not self._work):
-            if self._refusing_since is not None and self._now() - self._refusing_since >= _REFUSING_US_MAX:
+            if (
+                self._refusing_since is not None
+                and self._now() - self._refusing_since >= _REFUSING_US_MAX
+                and not (self._work or self._committing)
+            ):
                 raise Rejected(
                     f"the relay at {self._address.url} stores nothing now; perhaps its disk is full",
                     "Your edits stay safe here. Tell the relay's operator, and sync again later.",
@@ -316,6 +324,7 @@ class Conversation:
     async def _carry_out(self) -> None:
         """Commit what the session asks for, in order."""
         while True:
+            self._committing = True
             while self._work:
                 effects, refused = await self._screened(self._take_work())
                 answers = await self._loop.run_in_executor(self._executor, self._commit, effects, refused)
@@ -323,6 +332,7 @@ class Conversation:
                     answer(self._now())
                 self._measure()
                 self._pump()
+            self._committing = False
             self._state_changed.set()
             self._kick_worker.clear()
             if not self._work:
