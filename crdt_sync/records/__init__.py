@@ -1,12 +1,12 @@
 """Customer records: schema, values, conflicts, and the CRDT document below them."""
 
+from typing import TYPE_CHECKING
+
+from crdt_sync.lazy import importer
 from crdt_sync.records import bytes_diff
 from crdt_sync.records.document import Document, Reading
-from crdt_sync.records.editor import Editor, check_actor
 from crdt_sync.records.entries import Conflict, ConflictEntry
 from crdt_sync.records.integrate import Integration, Integrator, Verdict, content_digest_of, digest_of
-from crdt_sync.records.restamp import restamp
-from crdt_sync.records.schema import FieldSpec, Schema, bundled_schema, load_schema, parse_schema
 from crdt_sync.records.state_vector import EMPTY as EMPTY_STATE_VECTOR
 from crdt_sync.records.state_vector import covers as covers_state_vector
 from crdt_sync.records.state_vector import decode as decode_state_vector
@@ -16,6 +16,18 @@ from crdt_sync.records.text_field import TextField
 from crdt_sync.records.text_input import parse_text
 from crdt_sync.records.update import Scan, scan
 from crdt_sync.records.values import Carrier, canonical, normalise, restore
+
+if TYPE_CHECKING:
+    from crdt_sync.records.editor import Editor, check_actor
+    from crdt_sync.records.schema import FieldSpec, Schema, bundled_schema, load_schema, parse_schema
+else:
+    __getattr__ = importer(
+        __name__,
+        {
+            "crdt_sync.records.editor": ("Editor", "check_actor"),
+            "crdt_sync.records.schema": ("FieldSpec", "Schema", "bundled_schema", "load_schema", "parse_schema"),
+        },
+    )
 
 __all__ = [
     "EMPTY_STATE_VECTOR",
@@ -46,7 +58,6 @@ __all__ = [
     "normalise",
     "parse_schema",
     "parse_text",
-    "restamp",
     "restore",
     "scan",
 ]

@@ -14,7 +14,7 @@ import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import pycrdt
 from pycrdt._pycrdt import Array, Map, Text
@@ -35,8 +35,10 @@ from crdt_sync.records.roots import (
     Contents,
     field_values,
 )
-from crdt_sync.records.schema import Schema
 from crdt_sync.records.varint import append_uint
+
+if TYPE_CHECKING:
+    from crdt_sync.records.schema import Schema
 
 DIGEST_BYTES = 16
 DIGEST_VERSION = b"\x01"  # mixed into every digest: a change of the rule is a new version, never a silent mismatch
@@ -180,7 +182,7 @@ class Document:
             return True
         return len(rest) > 2 and not covered(read_deletes(rest), self.deletes())
 
-    def read(self, schema: Schema | None = None, *, all_kinds: bool = False) -> Reading:
+    def read(self, schema: "Schema | None" = None, *, all_kinds: bool = False) -> Reading:
         """Values, open conflicts and deletion in one pass."""
         contents, state_vector = self._contents()
         deleted, standing = _deletion(contents, state_vector)
@@ -189,7 +191,7 @@ class Document:
             conflicts.append(standing)
         return Reading(field_values(contents, schema), tuple(conflicts), deleted)
 
-    def values(self, schema: Schema | None = None) -> dict[str, object]:
+    def values(self, schema: "Schema | None" = None) -> dict[str, object]:
         """Field to the carrier that is shown, unknown fields included; see `read`.
 
         A field holds text, a number, a boolean or None; a set is a list of its members in canonical order; a
@@ -197,7 +199,7 @@ class Document:
         """
         return field_values(self._contents()[0], schema)
 
-    def value(self, field: str, schema: Schema) -> object:
+    def value(self, field: str, schema: "Schema") -> object:
         """The carrier that one field of the schema shows, as in `values`; None when it holds nothing."""
         root = PREFIX_OF_KIND[schema.fields[field].kind] + field
         transaction = self._doc.create_transaction()
@@ -206,7 +208,7 @@ class Document:
         finally:
             transaction.drop()
 
-    def conflicts(self, schema: Schema | None = None, *, all_kinds: bool = False) -> list[Conflict]:
+    def conflicts(self, schema: "Schema | None" = None, *, all_kinds: bool = False) -> list[Conflict]:
         """Open conflicts: review and stage fields with different concurrent values, and a delete beside an edit.
 
         `all_kinds` adds fields of kind 'value' and those that the schema does not know.
@@ -268,7 +270,7 @@ class Document:
         return None  # a root of a layout to come: kept and passed on, not read
 
 
-def _conflicts(contents: Contents, schema: Schema | None, all_kinds: bool) -> list[Conflict]:
+def _conflicts(contents: Contents, schema: "Schema | None", all_kinds: bool) -> list[Conflict]:
     found: list[Conflict] = []
     for root in sorted(contents):
         raw = contents[root]

@@ -6,10 +6,12 @@ All replicas hold the same set of entries in some order; the one shown must depe
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
-from crdt_sync.records.schema import FieldSpec
 from crdt_sync.records.values import canonical
+
+if TYPE_CHECKING:
+    from crdt_sync.records.schema import FieldSpec
 
 Entry = list[Any]  # [value, stamp, actor, ...]: what newer versions may append is kept
 
@@ -48,7 +50,7 @@ def precedence(entry: Entry) -> tuple[object, object, str]:
     return entry[1], entry[2], canonical(entry[0])
 
 
-def ordered(entries: list[Entry], spec: FieldSpec | None) -> list[Entry]:
+def ordered(entries: list[Entry], spec: "FieldSpec | None") -> list[Entry]:
     """Entries with the shown one first. Of concurrent stages the one of the highest rank is shown."""
     if len(entries) < 2:
         return entries

@@ -13,11 +13,14 @@ map, and whoever removes that one would remove the other, never seen, with it.
 """
 
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from crdt_sync.errors import InvalidValue
 from crdt_sync.records.entries import ordered, timeline, well_formed
-from crdt_sync.records.schema import FieldSpec, Schema
 from crdt_sync.records.values import decimal_carrier, exact_sum, integer_carrier, parse_decimal
+
+if TYPE_CHECKING:
+    from crdt_sync.records.schema import FieldSpec, Schema
 
 PREFIX_OF_KIND = {
     "value": "c.",
@@ -38,7 +41,7 @@ Contents = dict[str, object]
 ABSENT = object()
 
 
-def field_values(contents: Contents, schema: Schema | None) -> dict[str, object]:
+def field_values(contents: Contents, schema: "Schema | None") -> dict[str, object]:
     """Field to shown carrier, sorted by field; fields that hold nothing are left out.
 
     A root whose content was all deleted vanishes when a record is reloaded, so an empty root and a missing
@@ -60,12 +63,12 @@ def field_values(contents: Contents, schema: Schema | None) -> dict[str, object]
     return dict(sorted(values.items()))
 
 
-def _shown(raw: object, spec: FieldSpec | None) -> object:
+def _shown(raw: object, spec: "FieldSpec | None") -> object:
     entries = well_formed(raw) if isinstance(raw, list) else []
     return ordered(entries, spec)[0][0] if entries else ABSENT
 
 
-def _members(raw: object, _spec: FieldSpec | None) -> object:
+def _members(raw: object, _spec: "FieldSpec | None") -> object:
     if not isinstance(raw, dict) or not raw:
         return ABSENT
     members = {member_of(key): raw[key] for key in sorted(raw)}
@@ -82,16 +85,16 @@ def member_of(key: str) -> str:
     return key.partition("\n")[0]
 
 
-def _timeline(raw: object, _spec: FieldSpec | None) -> object:
+def _timeline(raw: object, _spec: "FieldSpec | None") -> object:
     entries = well_formed(raw) if isinstance(raw, list) else []
     return timeline(entries) if entries else ABSENT
 
 
-def _text(raw: object, _spec: FieldSpec | None) -> object:
+def _text(raw: object, _spec: "FieldSpec | None") -> object:
     return raw or ABSENT
 
 
-def _sum(raw: object, _spec: FieldSpec | None) -> object:
+def _sum(raw: object, _spec: "FieldSpec | None") -> object:
     return total(raw.values()) if isinstance(raw, dict) and raw else ABSENT
 
 
@@ -112,7 +115,7 @@ def total(parts: Iterable[object]) -> int | str:
     return decimal_carrier(exact_sum(numbers))
 
 
-_READERS: dict[str, Callable[[object, FieldSpec | None], object]] = {
+_READERS: dict[str, Callable[[object, "FieldSpec | None"], object]] = {
     "c.": _shown,
     "l.": _timeline,
     "n.": _sum,

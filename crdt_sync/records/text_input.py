@@ -1,16 +1,19 @@
 """Values typed as text, on a command line or in a table, turned into what a field expects."""
 
 import json
+from typing import TYPE_CHECKING
 
 from crdt_sync.errors import InvalidValue
-from crdt_sync.records.schema import FieldSpec
+
+if TYPE_CHECKING:
+    from crdt_sync.records.schema import FieldSpec
 
 _TRUE = frozenset({"true", "yes", "y", "1", "on"})
 _FALSE = frozenset({"false", "no", "n", "0", "off"})
 SET_SEPARATOR = ";"
 
 
-def parse_text(field: str, spec: FieldSpec, text: str) -> object:
+def parse_text(field: str, spec: "FieldSpec", text: str) -> object:
     """The value that `text` means in `field`, ready for the editor. Raises `InvalidValue`.
 
     An empty text is None. The members of a set are separated by semicolons. What the text says beyond its
@@ -25,7 +28,7 @@ def parse_text(field: str, spec: FieldSpec, text: str) -> object:
     return _parse_one(field, spec, text)
 
 
-def _parse_one(field: str, spec: FieldSpec, text: str) -> object:
+def _parse_one(field: str, spec: "FieldSpec", text: str) -> object:
     if spec.type == "integer":
         return _integer(field, text.strip())
     if spec.type == "boolean":

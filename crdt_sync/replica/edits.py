@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from crdt_sync import ids, limits
 from crdt_sync.errors import InvalidValue, RecordTooLarge, StoreFailed, UnknownCollection, UnknownRecord, UsageError
-from crdt_sync.records import Document, Editor, Schema, restamp
+from crdt_sync.records import Document, Editor, Schema
 from crdt_sync.records import state_vector as vectors
+from crdt_sync.records.restamp import restamp
 from crdt_sync.replica.views import encode_view
 from crdt_sync.storage.port import Batch, Change, OutboxEntry
 

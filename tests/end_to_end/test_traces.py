@@ -18,7 +18,7 @@ FILES = {
     "communities": "record_osm-community-index.jsonl.gz",
     "companies": "record_datenanfragen-companies.jsonl.gz",
 }
-DEVICES = 4  # authors share them; with one for each author at work (up to 28) a replay takes six times as long
+DEVICES = 3  # authors share them; with one for each author at work (up to 28) a replay takes eight times as long
 COUNTS = {"brigades": (335, 221), "communities": (1335, 765), "companies": (2789, 3069)}
 
 

@@ -1,5 +1,6 @@
 from crdt_sync.clock import HybridClock
-from crdt_sync.records import restamp, scan
+from crdt_sync.records import scan
+from crdt_sync.records.restamp import restamp
 
 NOW = 1_000_000
 FAR = 2**50

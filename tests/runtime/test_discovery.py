@@ -1,21 +1,36 @@
-"""Devices that announce themselves on the local network, here on the loopback interface."""
+"""Devices that announce themselves on the local network, here on the loopback interface.
+
+All who run on this machine hear each other there, other tests too: so each has a service and devices of its own.
+"""
 
 import asyncio
+import os
 import socket
+from itertools import count
 
 import pytest
 from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 
 from crdt_sync.protocol import proof
-from crdt_sync.runtime.discovery import SERVICE, announced, nearby
+from crdt_sync.runtime import discovery
+from crdt_sync.runtime.discovery import announced, nearby
 
 LOOPBACK = "127.0.0.1"
 TOKEN = "a-token-of-the-space"
 PATIENCE_S = 30.0
+ANNA, BEN, STRANGER = (os.urandom(16) for _ in range(3))
+_numbers = count()
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> str:
+    own = f"_t{os.getpid():x}-{next(_numbers):x}._tcp.local."
+    monkeypatch.setattr(discovery, "SERVICE", own)
+    return own
 
 
 @pytest.fixture(autouse=True)
-def _multicast() -> None:
+def _multicast(service: str) -> None:
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(LOOPBACK))
@@ -27,26 +42,26 @@ def _multicast() -> None:
 def test_devices_of_a_space_find_each_other_and_no_others() -> None:
     async def scenario() -> None:
         async with (
-            announced("anna-phone", b"\x01" * 16, TOKEN, 8767, [LOOPBACK], [LOOPBACK]),
-            announced("ben-till", b"\x02" * 16, TOKEN, 8768, [LOOPBACK], [LOOPBACK]),
-            announced("stranger", b"\x03" * 16, "another-token-entirely", 8769, [LOOPBACK], [LOOPBACK]),
+            announced("anna-phone", ANNA, TOKEN, 8767, [LOOPBACK], [LOOPBACK]),
+            announced("ben-till", BEN, TOKEN, 8768, [LOOPBACK], [LOOPBACK]),
+            announced("stranger", STRANGER, "another-token-entirely", 8769, [LOOPBACK], [LOOPBACK]),
         ):
             everybody = await nearby(PATIENCE_S, None, [LOOPBACK], enough=3)
             assert [device.name for device in everybody] == ["anna-phone", "ben-till", "stranger"]
             found = await nearby(PATIENCE_S, TOKEN, [LOOPBACK], enough=2)
             assert [(device.name, device.replica, device.url) for device in found] == [
-                ("anna-phone", b"\x01" * 16, "wss://127.0.0.1:8767"),
-                ("ben-till", b"\x02" * 16, "wss://127.0.0.1:8768"),
+                ("anna-phone", ANNA, "wss://127.0.0.1:8767"),
+                ("ben-till", BEN, "wss://127.0.0.1:8768"),
             ]
 
     asyncio.run(scenario())
 
 
-def test_an_announcement_tells_no_token_and_nothing_of_customers() -> None:
+def test_an_announcement_tells_no_token_and_nothing_of_customers(service: str) -> None:
     async def scenario() -> dict[bytes, bytes | None]:
-        async with announced("anna-phone", b"\x01" * 16, TOKEN, 8767, [LOOPBACK], [LOOPBACK]):
+        async with announced("anna-phone", ANNA, TOKEN, 8767, [LOOPBACK], [LOOPBACK]):
             zeroconf = AsyncZeroconf(interfaces=[LOOPBACK])
-            info = AsyncServiceInfo(SERVICE, f"{'01' * 16}.{SERVICE}")
+            info = AsyncServiceInfo(service, f"{ANNA.hex()}.{service}")
             assert await info.async_request(zeroconf.zeroconf, 3000)
             await zeroconf.async_close()
             return dict(info.properties)
@@ -54,7 +69,7 @@ def test_an_announcement_tells_no_token_and_nothing_of_customers() -> None:
     assert asyncio.run(scenario()) == {
         b"v": b"1",
         b"name": b"anna-phone",
-        b"replica": b"01" * 16,
+        b"replica": ANNA.hex().encode(),
         b"space": proof.space_of(TOKEN).hex().encode(),
     }
 
@@ -69,14 +84,19 @@ def test_an_announcement_tells_no_token_and_nothing_of_customers() -> None:
         {"v": "1", "name": "x", "replica": "03" * 15, "space": "00" * 8},
     ],
 )
-def test_strange_announcements_are_passed_over(said: dict[str, str]) -> None:
+def test_strange_announcements_are_passed_over(said: dict[str, str], service: str) -> None:
     async def scenario() -> None:
         strange = AsyncServiceInfo(
-            SERVICE, f"strange.{SERVICE}", parsed_addresses=[LOOPBACK], port=1, properties=said, server="strange.local."
+            service,
+            f"strange.{service}",
+            parsed_addresses=[LOOPBACK],
+            port=1,
+            properties=said,
+            server=f"{STRANGER.hex()}.local.",
         )
         zeroconf = AsyncZeroconf(interfaces=[LOOPBACK])
         await zeroconf.async_register_service(strange)
-        async with announced("anna-phone", b"\x01" * 16, TOKEN, 8767, [LOOPBACK], [LOOPBACK]):
+        async with announced("anna-phone", ANNA, TOKEN, 8767, [LOOPBACK], [LOOPBACK]):
             found = await nearby(PATIENCE_S, None, [LOOPBACK], enough=1)
         await zeroconf.async_unregister_all_services()
         await zeroconf.async_close()

@@ -6,7 +6,7 @@ from benchmarks.simulator.scenario import draw
 GROUP = 100
 _LONG_STEPS = 60  # one history in six is longer, and they take two thirds of the time: most are cut short here
 _CUT_STEPS = 30
-_WHOLE_ONE_IN = 6
+_WHOLE_ONE_IN = 8
 
 
 def check_group(first: int) -> None:

@@ -11,4 +11,4 @@ def test_histories_under_faults_keep_every_promise(first: int) -> None:
 
 
 def test_long_histories_are_among_them() -> None:
-    assert len(long_ones(range(2_000))) >= 40
+    assert len(long_ones(range(2_000))) >= 30

@@ -114,3 +114,13 @@ def test_a_mark_is_read_at_the_other_end_for_its_own_request_only() -> None:
     assert near.read(8) is None
     near.close()
     far.close()
+
+
+def test_a_worker_imports_nothing_that_it_does_not_need() -> None:
+    """Half of its start would go into what only network, schemas and commands need; and it is to be small."""
+    said = "import sys, crdt_sync.runtime.worker.__main__; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-P", "-c", said], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert "crdt_sync.records.integrate" in loaded
+    assert {"asyncio", "cryptography", "lmdb", "pydantic", "rich", "structlog", "websockets"}.isdisjoint(loaded)
