@@ -5,9 +5,11 @@ It is kept apart from `Peer` and the outbox, which belong to sessions and are ne
 Invariants:
 
 1. `cursor` is our place in the partner's feed, in its life `epoch`: nothing at or below it is missing here.
-2. `told` is how far the partner said that it has read our feed, in our life `ours`; in any other life it means nothing.
-3. `floor` is our head when that life of the partner became known here: what its bundles brought behind it, it holds.
-4. `created` is when the newest bundle of that life was made: what an older bundle says of another life is old.
+2. `told` is how far the partner said last that it has read our feed, in our life `ours`, as far as that reaches.
+3. `floor` is our head when this history of the partner became known here: what its bundles brought behind it, it holds.
+4. `head` is the last of its log that any of this rests on: where a later life has less in common, it is not believed.
+5. `created` is when its newest bundle was made: what an older bundle says of another history is old.
+6. `lives` are the last lives before `epoch` and where they ended: bundles of them are of the same history.
 """
 
 import json
@@ -36,6 +38,16 @@ class Carried:
     cursor: int = 0
     ours: bytes = b""
     told: int = 0
+    head: int = 0
+    lives: tuple[tuple[bytes, int], ...] = ()
+
+    def told_now(self, store: Store) -> int:
+        """How far the partner has read our feed, if that was of the history that is here; else 0."""
+        return honoured(store, self.ours, self.told)
+
+    def knows(self, life: bytes) -> bool:
+        """Whether that life of the partner is the one that is known, or one of those before it."""
+        return life == self.epoch or life in dict(self.lives)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +80,25 @@ def carried(store: Store) -> dict[bytes, Carried]:
     rows = _read(store, _PARTNERS)
     return {
         bytes.fromhex(replica): Carried(
-            bytes.fromhex(replica), name, bytes.fromhex(epoch), created, floor, cursor, bytes.fromhex(ours), told
+            bytes.fromhex(replica),
+            name,
+            bytes.fromhex(epoch),
+            created,
+            floor,
+            cursor,
+            bytes.fromhex(ours),
+            told,
+            head,
+            tuple((bytes.fromhex(life), end) for life, end in lives),
         )
-        for replica, (name, epoch, created, floor, cursor, ours, told) in rows.items()
+        for replica, (name, epoch, created, floor, cursor, ours, told, head, lives) in rows.items()
     }
+
+
+def honoured(store: Store, life: bytes, place: int) -> int:
+    """A place in our feed that was told in that life of ours; 0 where it is not one of the history that is here."""
+    reach = store.reach(life)
+    return place if reach is not None and place <= reach else 0
 
 
 def remembered(store: Store, partner: Carried) -> Meta:
@@ -126,6 +153,8 @@ def _partners(entries: list[Carried]) -> Meta:
             entry.cursor,
             entry.ours.hex(),
             entry.told,
+            entry.head,
+            [[life.hex(), end] for life, end in entry.lives],
         ]
         for entry in entries
     }

@@ -51,6 +51,11 @@ class MemoryStore:
         """The id of the last life."""
         return self._lives[-1].id
 
+    @property
+    def known_lives(self) -> lives.Lives:
+        """The lives that are remembered."""
+        return self._lives
+
     def clone(self) -> "MemoryStore":
         """An independent, open store with the same content: what a restart after a crash finds."""
         with self._lock:

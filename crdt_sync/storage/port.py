@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from crdt_sync.storage.lives import Lives
+
 SEVERAL_ORIGINS = bytes(16)  # the `origin` of updates that came together from several replicas
 
 
@@ -207,6 +209,10 @@ class Store(Protocol):
     @property
     def epoch(self) -> bytes:
         """16 bytes that name the life of this store in which cursors are handed out; see `lives`."""
+
+    @property
+    def known_lives(self) -> Lives:
+        """The lives of this store that are remembered, that of `epoch` last."""
 
     def head(self) -> int:
         """The last sequence number, 0 when nothing was ever written."""

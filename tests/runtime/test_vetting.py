@@ -31,7 +31,7 @@ def replica(tmp_path: Path) -> Replica:
 def forged(path: Path, entries: list[tuple[str, bytes]]) -> Path:
     """A bundle that is valid in everything but what its updates do."""
     stream = io.BytesIO()
-    header = Header(b"b" * 16, b"s" * 16, "mallory", b"e" * 16, 1, 0, len(entries), None, (), None)
+    header = Header(b"b" * 16, b"s" * 16, "mallory", b"e" * 16, (), 1, 0, len(entries), None, (), None)
     writer = BundleWriter(stream, header, None)
     for record, update in entries:
         writer.add(record, update)

@@ -18,15 +18,16 @@ from typing import BinaryIO, Literal
 
 from crdt_sync.errors import InvalidBundle
 from crdt_sync.exchange.bundle.chunk import Entry
-from crdt_sync.exchange.bundle.header import Header, Life
+from crdt_sync.exchange.bundle.header import Header
 from crdt_sync.exchange.bundle.port import Vetting
 from crdt_sync.exchange.bundle.reader import BundleReader
+from crdt_sync.exchange.bundle.sources import known_source
 from crdt_sync.limits import BUNDLE_LEFT_OUT_KEPT_MAX, BUNDLE_POISONS_MAX, STAMP_AHEAD_US_MAX
 from crdt_sync.protocol.messages import UpdatesEntry
 from crdt_sync.records import EMPTY_STATE_VECTOR
 from crdt_sync.replica import Carried, LeftOut, Replica
 from crdt_sync.replica.carried import Arrival, arrival, arrived, arriving, carried, remembered
-from crdt_sync.storage.port import Batch, Peer
+from crdt_sync.storage.port import Batch
 
 _ACCEPTED = "accepted"
 _GAP = "gap"
@@ -121,7 +122,7 @@ class _Run:
         self._resumed = self.reached.chunks
         self._stamp_max = replica.clock.now() + STAMP_AHEAD_US_MAX
         with replica.lock:
-            self._source = _source(replica, header)
+            self._source = known_source(replica, header)
             if self._source is not None:
                 self._store.commit([Batch(meta=remembered(self._store, self._source))])
             self._origin = _origin(replica, header, self._source)
@@ -161,7 +162,8 @@ class _Run:
             obstacle = "waiting" if reached.waiting else self._obstacle()
             meta = dict(arrived(self._store, self._digest))
             known = carried(self._store).get(header.source)
-            if obstacle is None and known is not None and known.epoch == header.epoch:
+            source = self._source
+            if obstacle is None and known is not None and source is not None and known.epoch == source.epoch:
                 meta |= remembered(self._store, replace(known, cursor=max(known.cursor, header.head)))
             if meta:
                 self._store.commit([Batch(meta=meta)])
@@ -182,8 +184,12 @@ class _Run:
         header = self._header
         if header.source == self._replica.id:
             return None
-        if header.partner is not None and header.partner != Life(self._replica.id, self._store.epoch):
-            return "earlier_life" if header.partner.replica == self._replica.id else "other_partner"
+        if header.partner is not None:
+            if header.partner.replica != self._replica.id:
+                return "other_partner"
+            reach = self._store.reach(header.partner.epoch)
+            if reach is None or header.partner.head > reach:
+                return "earlier_life"
         return None if header.base <= _cursor(self._replica, header) else "earlier_bundle"
 
     def _judge(
@@ -229,14 +235,7 @@ class _Run:
         return [(record, (less or update,)) for (record, update), less in zip(gaps, cut, strict=True)]
 
     def _integrate(self, accepted: Sequence[UpdatesEntry], tally: "_Tally", meta: Meta) -> None:
-        # What is not sent back to a partner of sessions rests on that much of its log, as what its sessions bring does.
-        peer, header = self._store.peer(self._origin), self._header
-        standing: tuple[Peer, ...] = ()
-        if peer is not None and peer.epoch == header.epoch:
-            standing = (replace(peer, head=max(peer.head, header.head)),)
-        self._replica.integrate(
-            accepted, self._origin, (), None, tally.refusals, meta=meta, peers_despite_gaps=standing
-        )
+        self._replica.integrate(accepted, self._origin, (), None, tally.refusals, meta=meta)
 
 
 class _Tally:
@@ -276,40 +275,22 @@ class _Tally:
         )
 
 
-def _source(replica: Replica, header: Header) -> Carried | None:
-    """The source as it is known from this bundle on; None where the bundle is our own, or of a life that is over."""
-    if header.source == replica.id:
-        return None
-    store = replica.store
-    known = carried(store).get(header.source)
-    told = min(header.told(Life(replica.id, store.epoch)), store.head())
-    if known is not None and known.epoch == header.epoch:
-        before = known.told if known.ours == store.epoch else 0
-        newest = max(known.created, header.created)
-        return replace(known, name=header.name, created=newest, ours=store.epoch, told=max(before, told))
-    if known is not None and known.created > header.created:
-        return None
-    return Carried(header.source, header.name, header.epoch, header.created, store.head(), 0, store.epoch, told)
-
-
 def _origin(replica: Replica, header: Header, source: Carried | None) -> bytes:
     """Whom the updates are said to come from, so that they are not sent back there.
 
-    That must be the source in its present life: one that lost its history lacks what it once wrote. In doubt, and where
-    sessions go there and anybody may have written the bundle, it is the bundle itself, to which nothing is ever sent.
+    That must be the source in its present history: one that lost it lacks what it once wrote. In doubt, and where
+    sessions go there, whose standing no file may touch, it is the bundle itself, to which nothing is ever sent.
     """
-    if source is None and header.source != replica.id:
-        return header.bundle
     peer = replica.store.peer(header.source)
-    if peer is not None and peer.url and (peer.epoch != header.epoch or header.protection is None):
-        return header.bundle
-    return header.source
+    by_session = peer is not None and peer.url
+    return header.bundle if by_session or (source is None and header.source != replica.id) else header.source
 
 
 def _cursor(replica: Replica, header: Header) -> int:
     """How far the source's feed, in the life of the bundle, was read here, by bundle or by session."""
     known = carried(replica.store).get(header.source)
     peer = replica.store.peer(header.source)
-    by_bundle = known.cursor if known is not None and known.epoch == header.epoch else 0
-    by_session = peer.cursor if peer is not None and peer.epoch == header.epoch else 0
+    ends = {header.epoch: header.head, **dict(header.lives)}
+    by_bundle = known.cursor if known is not None and known.knows(header.epoch) else 0
+    by_session = peer.cursor if peer is not None and peer.cursor <= ends.get(peer.epoch, -1) else 0
     return max(by_bundle, by_session)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from crdt_sync.errors import UpdateRefused
-from crdt_sync.exchange.bundle.header import Life
+from crdt_sync.exchange.bundle.header import Addressee
 from crdt_sync.exchange.bundle.partner import Partner
 from crdt_sync.records import EMPTY_STATE_VECTOR, decode_state_vector, encode_state_vector, scan
 from crdt_sync.storage.port import FeedEntry, LogEntry, OutboxEntry, Store
@@ -27,7 +27,7 @@ class Contents:
 
     base: int
     head: int
-    partner: Life | None
+    partner: Addressee | None
     records_max: int
     records: Iterator[tuple[str, bytes]]
 
@@ -43,15 +43,15 @@ def lacking(store: Store, partner: Partner) -> Contents:
     """What the partner is not known to have."""
     head = store.head()  # before anything is read: what changes from now on may be in it, or come with the next
     known = partner.carried
-    base = min(known.told, head) if known is not None and known.ours == store.epoch else 0
+    base = known.told_now(store) if known is not None else 0
     outstanding, _ = store.outbox_count(partner.replica)
     if partner.peer is not None and (known is None or outstanding <= head - base):
         owed = ((entry.record, entry.acknowledged) for entry in _outbox(store, partner.replica))
-        return Contents(0, head, Life(partner.replica, partner.peer.epoch), outstanding, owed)
+        return Contents(0, head, Addressee(partner.replica, partner.peer.epoch, partner.peer.head), outstanding, owed)
     assert known is not None
     changed = _changed(store, base, known.replica, known.floor)
     count = min(head - base, store.count())
-    return Contents(base, head, Life(partner.replica, known.epoch), count, changed)
+    return Contents(base, head, Addressee(partner.replica, known.epoch, known.head), count, changed)
 
 
 def _changed(store: Store, base: int, partner: bytes, floor: int) -> Iterator[tuple[str, bytes]]:

@@ -2,13 +2,14 @@
 
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from crdt_sync.errors import BundleNotWritten
+from crdt_sync.errors import BundleNotWritten, StoreFailed, StoreFull
 from crdt_sync.exchange.atomic import atomic_file
 from crdt_sync.exchange.bundle.contents import Contents, everything, lacking
-from crdt_sync.exchange.bundle.header import ID_BYTES, SALT_BYTES, End, Header, Reading
+from crdt_sync.exchange.bundle.header import ID_BYTES, SALT_BYTES, End, Header, PastLife, Reading
 from crdt_sync.exchange.bundle.partner import find_partner
 from crdt_sync.exchange.bundle.protection import Key
 from crdt_sync.exchange.bundle.writer import BundleWriter
@@ -39,6 +40,8 @@ def create(
 ) -> Created:
     """Write what `partner` is not known to have, or everything, to `path`, which appears whole or not at all.
 
+    It begins a life of the store, because whoever reads it tells how far it has read.
+
     `partner` is a name, a URL or the beginning of a replica id. With a `token` only its holders can read or make such a
     bundle. `progress` hears how many records were written, of at most how many. Nothing counts as delivered by this.
 
@@ -47,6 +50,8 @@ def create(
     if path.exists() and not force:
         raise BundleNotWritten(f"{str(path)!r} is there already", "Choose another name, or replace it with --force.")
     store = replica.store
+    with suppress(StoreFull, StoreFailed):  # in the last life then: what this bundle tells is believed less far
+        store.begin_life()
     contents = everything(store) if partner is None else lacking(store, find_partner(store, partner))
     key = Key(token, secrets.token_bytes(SALT_BYTES)) if token else None
     header = _header(replica, contents, key)
@@ -69,6 +74,7 @@ def _header(replica: Replica, contents: Contents, key: Key | None) -> Header:
         source=replica.id,
         name=replica.name,
         epoch=replica.store.epoch,
+        lives=tuple(PastLife(life.id, life.end) for life in replica.store.known_lives if life.end is not None),
         created=replica.clock.now(),
         base=contents.base,
         head=contents.head,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from crdt_sync.ids import EPOCH_BYTES, REPLICA_BYTES
-from crdt_sync.limits import ACTOR_LENGTH_MAX, BUNDLE_CHUNKS_MAX, BUNDLE_KNOWN_MAX
+from crdt_sync.limits import ACTOR_LENGTH_MAX, BUNDLE_CHUNKS_MAX, BUNDLE_KNOWN_MAX, LIVES_MAX
 from crdt_sync.protocol.checks import check_bytes, check_integer, check_length, check_text
 from crdt_sync.protocol.strict_cbor import dumps, loads
 
@@ -12,15 +12,8 @@ ID_BYTES = 16
 SALT_BYTES = 16
 CHECK_BYTES = 16
 _DEPTH_MAX = 4
-_HEADER_ITEMS_MAX = 32 + 4 * BUNDLE_KNOWN_MAX
+_HEADER_ITEMS_MAX = 32 + 4 * BUNDLE_KNOWN_MAX + 3 * LIVES_MAX
 _END_ITEMS_MAX = 8
-
-
-class Life(NamedTuple):
-    """A replica in one unbroken life of its history."""
-
-    replica: bytes
-    epoch: bytes
 
 
 class Reading(NamedTuple):
@@ -29,6 +22,21 @@ class Reading(NamedTuple):
     replica: bytes
     epoch: bytes
     cursor: int
+
+
+class Addressee(NamedTuple):
+    """Whom a bundle is made for. That it has what was left out rests on its log up to `head`, in that life of it."""
+
+    replica: bytes
+    epoch: bytes
+    head: int
+
+
+class PastLife(NamedTuple):
+    """A life of the source before this one, and the last sequence number that it has in common with it."""
+
+    epoch: bytes
+    end: int
 
 
 class Protection(NamedTuple):
@@ -42,19 +50,20 @@ class Protection(NamedTuple):
 class Header:
     """The header of a bundle. One that exists is valid.
 
-    The bundle holds everything of the source's feed from `base` to `head`, in its life `epoch`; where a `partner` is
-    named, without what that partner, in that life, is known to have. `created` is in microseconds since 1970, by the
-    source's corrected clock; `known` is what the source has read of others' feeds.
+    The bundle holds everything of the source's feed from `base` to `head`, in its life `epoch`, which followed on
+    `lives`, oldest first; where a `partner` is named, without what that partner is known to have. `created` is in
+    microseconds since 1970, by the source's corrected clock; `known` is what the source has read of others' feeds.
     """
 
     bundle: bytes
     source: bytes
     name: str
     epoch: bytes
+    lives: tuple[PastLife, ...]
     created: int
     base: int
     head: int
-    partner: Life | None
+    partner: Addressee | None
     known: tuple[Reading, ...]
     protection: Protection | None
 
@@ -65,22 +74,23 @@ class Header:
             raise ValueError("header: an id of zeros")
         check_text("header.name", self.name, ACTOR_LENGTH_MAX)
         check_bytes("header.epoch", self.epoch, EPOCH_BYTES, EPOCH_BYTES)
+        check_length("header.lives", self.lives, LIVES_MAX)
+        for life in self.lives:
+            check_bytes("header.lives.epoch", life.epoch, EPOCH_BYTES, EPOCH_BYTES)
+            check_integer("header.lives.end", life.end)
         check_integer("header.created", self.created)
         check_integer("header.head", self.head)
         check_integer("header.base", self.base, 0, self.head)
         if self.partner is not None:
             _check_life("header.partner", self.partner)
+            check_integer("header.partner.head", self.partner.head)
         check_length("header.known", self.known, BUNDLE_KNOWN_MAX)
         for reading in self.known:
-            _check_life("header.known", Life(reading.replica, reading.epoch))
+            _check_life("header.known", reading)
             check_integer("header.known.cursor", reading.cursor)
         if self.protection is not None:
             check_bytes("header.protection.salt", self.protection.salt, SALT_BYTES, SALT_BYTES)
             check_bytes("header.protection.check", self.protection.check, CHECK_BYTES, CHECK_BYTES)
-
-    def told(self, life: Life) -> int:
-        """How far the source has read the feed of `life`; 0 where it says nothing."""
-        return max((reading.cursor for reading in self.known if reading[:2] == life), default=0)
 
     def encode(self) -> bytes:
         """The body of the header frame."""
@@ -90,6 +100,7 @@ class Header:
                 self.source,
                 self.name,
                 self.epoch,
+                self.lives,
                 self.created,
                 self.base,
                 self.head,
@@ -121,16 +132,17 @@ class End:
 def decode_header(body: bytes) -> Header:
     """The header in the body of its frame. Raises `ValueError`."""
     items = loads(body, items_max=_HEADER_ITEMS_MAX, depth_max=_DEPTH_MAX)
-    bundle, source, name, epoch, created, base, head, partner, known, protection = _array("header", items, 10)
+    bundle, source, name, epoch, lives, created, base, head, partner, known, protection = _array("header", items, 11)
     return Header(
         bundle,
         source,
         name,
         epoch,
+        tuple(PastLife(*_array("header.lives", row, 2)) for row in _array("header.lives", lives)),
         created,
         base,
         head,
-        None if partner is None else Life(*_array("header.partner", partner, 2)),
+        None if partner is None else Addressee(*_array("header.partner", partner, 3)),
         tuple(Reading(*_array("header.known", row, 3)) for row in _array("header.known", known)),
         None if protection is None else Protection(*_array("header.protection", protection, 2)),
     )
@@ -147,6 +159,6 @@ def _array(field: str, value: object, length: int | None = None) -> tuple[Any, .
     return value
 
 
-def _check_life(field: str, life: Life) -> None:
+def _check_life(field: str, life: Addressee | Reading) -> None:
     check_bytes(f"{field}.replica", life.replica, REPLICA_BYTES, REPLICA_BYTES)
     check_bytes(f"{field}.epoch", life.epoch, EPOCH_BYTES, EPOCH_BYTES)

@@ -120,6 +120,11 @@ class LmdbStore:
         """The id of the last life."""
         return self._lives[-1].id
 
+    @property
+    def known_lives(self) -> lives.Lives:
+        """The lives that are remembered."""
+        return self._lives
+
     def reach(self, epoch: bytes) -> int | None:
         """How far the history of `epoch` is this one."""
         return lives.reach(self._lives, epoch, self.head())

@@ -10,17 +10,19 @@ from hypothesis import strategies as st
 
 from crdt_sync.exchange.bundle import contents
 from crdt_sync.replica.carried import carried
+from crdt_sync.storage.memory import MemoryStore
 from tests.replica.wire import VirtualTime
 
 from .conftest import Device
 
 
 class Story:
-    """Five devices, edits, and bundles that are delivered late, twice or never."""
+    """Five devices, edits, bundles that are delivered late, twice or never, and directories that are put back raw."""
 
     def __init__(self, devices: list[Device]) -> None:
         self.devices = devices
         self.bundles: list[Path] = []
+        self.images: dict[int, MemoryStore] = {}
         self.records: list[str] = [devices[0].new(name="shared", notes="once upon a time")]
 
     def edit(self, who: int, which: int, what: int) -> None:
@@ -51,6 +53,17 @@ class Story:
         if self.bundles:
             self.devices[to].read(self.bundles[which % len(self.bundles)])
 
+    def save(self, who: int) -> None:
+        self.images[who] = self.devices[who].store.clone()
+
+    def put_back(self, who: int) -> None:
+        if who in self.images:
+            self.devices[who].open(self.images[who].clone())
+
+    def held(self) -> set[str]:
+        """Every record that some device holds."""
+        return {record for device in self.devices for record in device.store.records("", 1 << 30)}
+
     def heal(self, neighbours: list[tuple[int, int]]) -> None:
         """Carry bundles along the lines, each made for whom it is carried to, until nothing new arrives."""
         for _ in range(4 * len(self.devices)):
@@ -78,6 +91,7 @@ _steps = st.lists(
         st.tuples(st.just("edit"), _device, st.integers(0, 9), st.integers(0, 5)),
         st.tuples(st.just("make"), _device, _device),
         st.tuples(st.just("carry"), st.integers(0, 30), _device),
+        st.tuples(st.sampled_from(["save", "put_back"]), _device),
     ),
     max_size=40,
 )
@@ -94,10 +108,11 @@ def test_devices_that_meet_by_bundle_only_converge(
     story = Story([Device(f"device{number}", folder, time, number + 1) for number in range(5)])
     for name, *arguments in steps:
         getattr(story, name)(*arguments)
+    held = story.held()
     story.heal(LINES[lines])
     first, *others = [device.state() for device in story.devices]
     assert all(other == first for other in others)
-    assert all(device.store.record_head(record) for record in story.records for device in story.devices)
+    assert all(device.store.record_head(record) for record in held for device in story.devices)
 
 
 def run_drawn(seed: int, folder: Path) -> None:
@@ -108,16 +123,20 @@ def run_drawn(seed: int, folder: Path) -> None:
     story = Story([Device(f"device{number}", folder, time, seed * 10 + number) for number in range(3)])
     story.heal([(0, 1), (1, 2), (2, 0)])  # all know each other
     for _ in range(100):
-        match rng.choice(("edit", "make", "carry")):
+        match rng.choice(("edit", "edit", "make", "make", "carry", "carry", "disk")):
             case "edit":
                 story.edit(rng.randrange(3), rng.randrange(10), rng.randrange(6))
+            case "disk":
+                rng.choice((story.save, story.put_back))(rng.randrange(3))
             case "make":
                 story.make(rng.randrange(3), rng.randrange(3))
             case _:
                 story.carry(len(story.bundles) - rng.randrange(1, 6), rng.randrange(3))
+    held = story.held()
     story.heal(LINES["chain"][:2])
     first, *others = [device.state() for device in story.devices]
     assert all(other == first for other in others)
+    assert held <= story.held()
 
 
 def test_drawn_stories_converge(tmp_path: Path) -> None:

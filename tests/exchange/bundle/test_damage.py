@@ -13,7 +13,16 @@ from crdt_sync.errors import BundleLocked, BundleNotWritten, InvalidBundle
 from crdt_sync.exchange.bundle import apply, create, inspect, list_records
 from crdt_sync.exchange.bundle.chunk import ENTRY_BYTES_MAX, Entry, pack, unpack
 from crdt_sync.exchange.bundle.frames import MAGIC, FrameReader, FrameWriter, Kind
-from crdt_sync.exchange.bundle.header import End, Header, Life, Protection, Reading, decode_end, decode_header
+from crdt_sync.exchange.bundle.header import (
+    Addressee,
+    End,
+    Header,
+    PastLife,
+    Protection,
+    Reading,
+    decode_end,
+    decode_header,
+)
 from crdt_sync.exchange.bundle.protection import Key
 from crdt_sync.exchange.bundle.reader import BundleReader
 from crdt_sync.exchange.bundle.writer import BundleWriter
@@ -33,10 +42,11 @@ def header(**fields: object) -> Header:
         "source": b"s" * 16,
         "name": "anna",
         "epoch": b"e" * 16,
+        "lives": (PastLife(b"d" * 16, 2),),
         "created": 1_700_000_000_000_000,
         "base": 3,
         "head": 7,
-        "partner": Life(b"p" * 16, b"q" * 16),
+        "partner": Addressee(b"p" * 16, b"q" * 16, 5),
         "known": (Reading(b"p" * 16, b"q" * 16, 5),),
         "protection": None,
         **fields,
@@ -68,7 +78,7 @@ def test_what_is_written_is_read(token: str | None) -> None:
     data = written(ENTRIES, token)
     assert read(data, token) == ENTRIES
     reader = BundleReader(io.BytesIO(data), "x.bundle", token)
-    assert reader.header.told(Life(b"p" * 16, b"q" * 16)) == 5
+    assert reader.header == header(protection=reader.header.protection)
     assert reader.verify() == End(3, 900, 630_000)
 
 
@@ -238,7 +248,11 @@ def test_both_sides_of_the_limits_of_a_header() -> None:
         {"name": "x" * (limits.ACTOR_LENGTH_MAX + 1)},
         {"known": (Reading(ID, ID, 1),) * (limits.BUNDLE_KNOWN_MAX + 1)},
         {"known": (Reading(ID, ID, -1),)},
-        {"partner": Life(ID, b"")},
+        {"partner": Addressee(ID, b"", 1)},
+        {"partner": Addressee(ID, ID, -1)},
+        {"lives": (PastLife(b"", 1),)},
+        {"lives": (PastLife(ID, -1),)},
+        {"lives": (PastLife(ID, 1),) * 257},
         {"protection": Protection(b"", ID)},
         {"created": 1.0},
     ):

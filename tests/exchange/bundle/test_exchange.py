@@ -5,6 +5,7 @@ import pytest
 from crdt_sync.errors import UsageError
 from crdt_sync.exchange.bundle.partner import find_partner
 from crdt_sync.replica.carried import carried
+from crdt_sync.storage.memory import MemoryStore
 from crdt_sync.storage.port import Batch, Peer
 from tests.replica.wire import VirtualTime
 
@@ -165,6 +166,79 @@ def test_a_partner_that_was_restored_is_sent_what_it_lost(device: MakeDevice) ->
     assert {view["name"] for view in ben.replica.list()} == {"before", "after", "only ben", "last"}
 
 
+@pytest.mark.parametrize("planted", [False, True])
+def test_a_maker_that_was_put_back_behind_its_back_leaves_no_hole(
+    planted: bool, device: MakeDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its directory was copied back raw: what it writes now takes the numbers of what was lost."""
+    if planted:
+        monkeypatch.setattr(MemoryStore, "reach", lambda self, _: self.head())
+    anna, ben = device("anna"), device("ben")
+    anna.new(name="before")
+    ben.read(anna.write())
+    anna.read(ben.write("anna"))
+    backup = anna.store.clone()
+    anna.new(name="lost here")
+    ben.read(anna.write("ben"))
+    anna.open(backup)
+    anna.new(name="instead")
+    anna.read(ben.write("anna"))  # tells how far ben has read what was lost
+    ben.read(anna.write("ben"))
+    anna.read(ben.write("anna"))
+    names = {view["name"] for view in ben.replica.list()}
+    assert (names == {"before", "lost here", "instead"}) is not planted
+    assert (ben.state() == anna.state()) is not planted
+
+
+def test_a_reader_that_was_put_back_behind_its_back_is_sent_what_it_lost(device: MakeDevice) -> None:
+    anna, ben = device("anna"), device("ben")
+    anna.new(name="before")
+    ben.read(anna.write())
+    anna.read(ben.write("anna"))
+    backup = ben.store.clone()
+    ben.new(name="of ben")
+    anna.new(name="after")
+    ben.read(anna.write("ben"))
+    anna.read(ben.write("anna"))
+    ben.open(backup)
+    assert ben.read(anna.write("ben")).obstacle == "earlier_life"
+    anna.read(ben.write("anna"))
+    assert ben.read(anna.write("ben")).obstacle is None
+    assert {view["name"] for view in ben.replica.list()} == {"before", "of ben", "after"}
+    assert ben.state() == anna.state()
+
+
+def test_lives_that_only_followed_on_each_other_cost_nothing(device: MakeDevice) -> None:
+    """As when a device listens every day, or is started again."""
+    anna, ben = device("anna"), device("ben")
+    for number in range(50):
+        anna.new(name=f"customer {number}")
+    ben.read(anna.write())
+    anna.read(ben.write("anna"))
+    for round_ in range(5):
+        for who in (anna, ben):
+            who.store.begin_life()
+            who.open(who.store.clone())
+        anna.new(name=f"round {round_}")
+        assert ben.read(anna.write("ben")).obstacle is None
+        assert anna.made.end.updates == 1
+        assert anna.read(ben.write("anna")).obstacle is None
+        assert ben.made.end.updates == 0
+    assert ben.state() == anna.state()
+
+
+def test_bundles_that_come_in_the_wrong_order_are_of_one_history(device: MakeDevice) -> None:
+    anna, ben = device("anna"), device("ben")
+    paths = []
+    for number in range(4):
+        anna.new(name=f"customer {number}")
+        paths.append(anna.write())
+    for number, cursor in ((2, 3), (0, 3), (3, 4), (1, 4)):
+        assert ben.read(paths[number]).obstacle is None
+        assert carried(ben.store)[anna.replica.id].cursor == cursor
+    assert ben.state() == anna.state()
+
+
 def test_what_a_bundle_of_an_earlier_life_says_does_not_outlive_the_next(device: MakeDevice) -> None:
     anna, ben = device("anna"), device("ben")
     ben.new(name="x")
@@ -241,16 +315,15 @@ def test_what_arrives_is_owed_to_the_other_partners(device: MakeDevice) -> None:
     assert ben.store.outbox_count(anna.replica.id) == (0, 0)
 
 
-def test_what_anybody_may_have_written_is_owed_to_its_alleged_source_too(device: MakeDevice) -> None:
+def test_what_a_bundle_brings_is_owed_to_its_source_too_where_sessions_go_there(device: MakeDevice) -> None:
     anna, ben = device("anna"), device("ben")
     ben.store.commit([Batch(peers=(Peer(anna.replica.id, anna.store.epoch, 0, 1, "ws://anna"),))])
     ben.open(ben.store)
-    anna.new(name="protected")
+    records = [anna.new(name="protected")]
     ben.read(anna.write(token="x"), "x")
-    assert ben.store.outbox_count(anna.replica.id) == (0, 0)
-    record = anna.new(name="plain")
+    records.append(anna.new(name="plain"))
     ben.read(anna.write())
-    assert [entry.record for entry in ben.store.outbox(anna.replica.id, "", 10)] == [record]
+    assert [entry.record for entry in ben.store.outbox(anna.replica.id, "", 10)] == sorted(records)
 
 
 def test_for_a_partner_of_sessions_the_outbox_says_what_it_lacks(device: MakeDevice, time: VirtualTime) -> None:
@@ -262,7 +335,7 @@ def test_for_a_partner_of_sessions_the_outbox_says_what_it_lacks(device: MakeDev
     with anna.replica.edit(records[0]) as customer:
         customer["phone"] = "1"
     path = anna.write("ws://ben")
-    assert (anna.made.end.updates, anna.made.header.partner) == (1, (ben.replica.id, ben.store.epoch))
+    assert (anna.made.end.updates, anna.made.header.partner) == (1, (ben.replica.id, ben.store.epoch, 0))
     done = ben.read(path)
     assert (done.received, done.obstacle) == (1, None)
     assert anna.store.outbox_count(ben.replica.id) == (1, 0)  # nothing came back yet
