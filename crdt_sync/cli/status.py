@@ -67,7 +67,9 @@ def _status(call: Invocation, replica: Replica) -> None:
         data = {"name": standing.name, "store": str(call.store), "replica": replica.id.hex()}
         counts = {"records": standing.records, "conflicts": conflicts, "relay": kept.url if kept else None}
         seen = [_partner(standing, partner) for partner in standing.partners]
-        call.output.emit({**data, **counts, "partners": seen, "unreadable": standing.unreadable})
+        met = [{**asdict(partner), "as_of": utc_time(partner.as_of)} for partner in standing.carried]
+        found = {"partners": seen, "by_bundle": met, "unreadable": standing.unreadable}
+        call.output.emit({**data, **counts, **found})
         return
     opposed = "" if conflicts is None else f", {conflicts} with open conflicts"
     call.output.text(f"{standing.name}: {standing.records} records{opposed}, in {call.store}")
@@ -76,9 +78,15 @@ def _status(call: Invocation, replica: Replica) -> None:
         call.output.show(table(columns, [_row(standing, partner) for partner in standing.partners]))
         for partner in standing.partners:
             _tell_oldest(call.output, standing, partner)
+    if standing.carried:
+        rows = [
+            (partner.name, _at_most(partner.to_send, partner.to_send_bytes), local_time(partner.as_of))
+            for partner in standing.carried
+        ]
+        call.output.show(table(("By bundle", "Next bundle", "As of"), rows))
     if kept is not None and not any(partner.url == kept.url for partner in standing.partners):
         call.output.text(f"Nothing has been synced with {kept.url} yet; crdt-sync sync will use it")
-    elif not standing.partners:
+    elif not (standing.partners or standing.carried):
         call.output.text("Nothing has been synced yet; choose a relay with crdt-sync relay URL --token TOKEN")
     if standing.unreadable:
         reasons = [(short(record), reason) for record, reason in sorted(standing.unreadable.items())]
@@ -123,10 +131,13 @@ def _row(standing: Status, partner: PartnerStatus) -> Sequence[str | Text]:
 def _fetched(partner: PartnerStatus) -> str:
     if partner.to_fetch is None:
         return "unknown: all is compared"
-    if not partner.to_fetch:
+    return _at_most(partner.to_fetch, partner.to_fetch_bytes)
+
+
+def _at_most(records: int, size: int | None) -> str:
+    if not records:
         return "0"
-    size = "" if partner.to_fetch_bytes is None else f" (about {decimal(partner.to_fetch_bytes)})"
-    return f"at most {partner.to_fetch}{size}"
+    return f"at most {records}" if size is None else f"at most {records} (about {decimal(size)})"
 
 
 def _tell_oldest(output: Output, standing: Status, partner: PartnerStatus) -> None:

@@ -6,12 +6,13 @@ from crdt_sync.replica.receipts import Holding
 from crdt_sync.replica.repair import Repair
 from crdt_sync.replica.replica import Event, Replica
 from crdt_sync.replica.source import StoreSource
-from crdt_sync.replica.status import Backlog, PartnerStatus, RecordStatus, Status, Waiting
+from crdt_sync.replica.status import Backlog, CarriedStatus, PartnerStatus, RecordStatus, Status, Waiting
 from crdt_sync.replica.views import RecordView
 
 __all__ = [
     "Backlog",
     "Carried",
+    "CarriedStatus",
     "EditedRecord",
     "Event",
     "Holding",

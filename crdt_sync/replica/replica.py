@@ -27,11 +27,20 @@ from crdt_sync.errors import InvalidValue, StoreExists, UnknownCollection, Unkno
 from crdt_sync.protocol.messages import UpdatesEntry
 from crdt_sync.protocol.source import Diff
 from crdt_sync.records import Conflict, Document, Editor, Schema, parse_schema
+from crdt_sync.replica.carried import carried
 from crdt_sync.replica.edits import EditedRecord, Edits
 from crdt_sync.replica.integration import integrate, unreadable
 from crdt_sync.replica.receipts import Holding, holding, refresh_digests
 from crdt_sync.replica.repair import Repair, repair
-from crdt_sync.replica.status import PartnerStatus, RecordStatus, Status, backlog, partner_status, record_status
+from crdt_sync.replica.status import (
+    PartnerStatus,
+    RecordStatus,
+    Status,
+    backlog,
+    carried_status,
+    partner_status,
+    record_status,
+)
 from crdt_sync.replica.views import RecordView, contains, encode_view, refresh_views, rules
 from crdt_sync.storage.lmdb import LmdbStore
 from crdt_sync.storage.port import Batch, Peer, Store
@@ -261,7 +270,9 @@ class Replica:
         """
         partners = self.partners()
         backlogs = {known.replica: backlog(self, bytes.fromhex(known.replica)) for known in partners}
-        return Status(self.name, self.count(), tuple(partners), unreadable(self.store), backlogs)
+        by_bundle = [known for known in carried(self.store).values() if known.replica.hex() not in backlogs]
+        met = tuple(carried_status(self.store, known) for known in sorted(by_bundle, key=lambda known: known.name))
+        return Status(self.name, self.count(), tuple(partners), unreadable(self.store), backlogs, met)
 
     def partners(self) -> Sequence[PartnerStatus]:
         """Every partner that this replica has synced with; a few reads for each."""

@@ -19,6 +19,7 @@ from crdt_sync.ids import EPOCH_BYTES
 from crdt_sync.limits import STATUS_BYTES_MAX, STATUS_ENTRIES_MAX, STATUS_SIZED_MAX
 from crdt_sync.protocol.entries import Behind
 from crdt_sync.records import state_vector as vectors
+from crdt_sync.replica.carried import Carried
 from crdt_sync.storage.port import OutboxEntry, Peer, Store
 
 if TYPE_CHECKING:
@@ -86,10 +87,25 @@ class Backlog:
 
 
 @dataclass(frozen=True, slots=True)
+class CarriedStatus:
+    """One partner that is met by bundle only: what the next bundle for it would hold, at most.
+
+    That is `to_send` records with about `to_send_bytes`, as of its newest bundle, made `as_of` (microseconds since 1970).
+    What it has for us is not known before a bundle of it comes.
+    """
+
+    name: str
+    replica: str  # hexadecimal
+    to_send: int
+    to_send_bytes: int
+    as_of: int
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """The whole replica. `unreadable` names records with an update that could not be integrated here, and why.
 
-    `backlogs` is by the replica id of a partner, in hexadecimal.
+    `backlogs` is by the replica id of a partner, in hexadecimal. `carried` are partners that are met by bundle only.
     """
 
     name: str
@@ -97,6 +113,7 @@ class Status:
     partners: tuple[PartnerStatus, ...]
     unreadable: dict[str, str] = field(default_factory=dict)
     backlogs: dict[str, Backlog] = field(default_factory=dict)
+    carried: tuple[CarriedStatus, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +195,12 @@ def partner_status(store: Store, peer: Peer, *, unreadable: bool) -> PartnerStat
         to_fetch_bytes=size,
         percent=percentage(store.count(), entries, records, unreadable=unreadable),
     )
+
+
+def carried_status(store: Store, partner: Carried) -> CarriedStatus:
+    """The standing of a partner that is met by bundle, at the cost of `Store.behind`."""
+    records, size = store.behind(partner.told_now(store))
+    return CarriedStatus(partner.name, partner.replica.hex(), records, size, partner.created)
 
 
 def backlog(replica: "Replica", peer: bytes) -> Backlog:

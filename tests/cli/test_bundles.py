@@ -45,6 +45,23 @@ def test_a_bundle_goes_there_and_back(run: Run, made: Made, other: Path, tmp_pat
     assert run("get", record, "--store", other).code == 0
 
 
+def test_a_status_tells_what_the_next_bundle_would_hold(run: Run, made: Made, other: Path, tmp_path: Path) -> None:
+    made("name=Müller")
+    bundle, back = tmp_path / "a.bundle", tmp_path / "b.bundle"
+    run("bundle", "create", bundle)
+    run("bundle", "apply", bundle, "--store", other)
+    (met,) = run("status", "--store", other, "--json").object["by_bundle"]
+    assert (met["name"], met["to_send"]) == ("anna", 1)  # at most: whether anna has it, only anna can say
+    run("bundle", "create", back, "--for", "anna", "--store", other)
+    run("bundle", "apply", back)
+    (met,) = run("status", "--json").object["by_bundle"]
+    assert (met["name"], met["to_send"], met["to_send_bytes"]) == ("ben", 0, 0)
+    made("name=Meier")
+    shown = run("status").out
+    assert "ben" in shown
+    assert "at most 1 (about " in shown
+
+
 def test_a_stored_token_protects_and_another_is_told_as_such(run: Run, made: Made, other: Path, tmp_path: Path) -> None:
     made("name=Müller")
     secret = tmp_path / "secret"
