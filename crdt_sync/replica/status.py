@@ -90,8 +90,8 @@ class Backlog:
 class CarriedStatus:
     """One partner that is met by bundle only: what the next bundle for it would hold, at most.
 
-    That is `to_send` records with about `to_send_bytes`, as of its newest bundle, made `as_of` (microseconds since 1970).
-    What it has for us is not known before a bundle of it comes.
+    That is `to_send` records with about `to_send_bytes`, as of its newest bundle, made `as_of` (µs since 1970). What it
+    has for us is not known before a bundle of it comes.
     """
 
     name: str
