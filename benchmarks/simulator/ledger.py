@@ -74,8 +74,13 @@ class Ledger:
         return edit
 
     def shares_writer(self, record: str, device: str, writer: int) -> bool:
-        """Whether another device wrote into the record under this writer id: a second one who did would be lost."""
-        return any(edit.writer == writer and edit.device != device for edit in self.edits.get(record, ()))
+        """Whether another device, or a life of this one that was lost, wrote into the record under this writer id.
+
+        A second one who did would be lost, or could not be told from the first.
+        """
+        return any(
+            edit.writer == writer and (edit.device != device or edit.at_risk) for edit in self.edits.get(record, ())
+        )
 
     def all(self) -> Iterator[Edit]:
         """Every edit."""

@@ -383,8 +383,11 @@ class Acceptor(Session):
 
     def _serve_changes(self) -> int:
         """Send the next page of the feed; an empty page says that the partner is up to date."""
+        head = self._source.head()  # before the feed: what is committed between the two is told next
         entries = _within_frame(self._source.feed(self.cursor, limits.PAGE_RECORDS_MAX))
-        self.cursor = entries[-1].seq if entries else self._source.head()
+        self.cursor = entries[-1].seq if entries else max(self.cursor, head)
+        if not entries and self._pages:  # what was newest was set aside: the end waits for the answers all the same
+            return 0
         self._page += 1
         if entries:
             self._pages[self._page] = self.cursor

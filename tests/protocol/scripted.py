@@ -24,6 +24,7 @@ class ScriptedLog:
         self.updates = list(updates)
         self.compacted = 0
         self.unreadable: set[str] = set()  # records whose stored bytes are damaged
+        self.set_aside: set[str] = set()  # records that a repair has taken out of the feed
         self.replica = RELAY
         self.epoch = EPOCH
         self.reaches: dict[bytes, int] = {}  # of past epochs
@@ -43,11 +44,17 @@ class ScriptedLog:
 
     def feed(self, after: int, limit: int) -> Sequence[Change]:
         newest = {record: seq for seq, (record, _) in enumerate(self.updates, 1)}
-        changes = sorted(Change(seq, record, b"\x01\x01\x01") for record, seq in newest.items() if seq > after)
+        changes = sorted(
+            Change(seq, record, b"\x01\x01\x01")
+            for record, seq in newest.items()
+            if seq > after and record not in self.set_aside
+        )
         return changes[:limit]
 
     def behind(self, after: int) -> Behind:
-        return Behind(len(self.feed(after, self.head())), sum(len(update) for _, update in self.updates[after:]))
+        return Behind(
+            len(ScriptedLog.feed(self, after, self.head())), sum(len(update) for _, update in self.updates[after:])
+        )
 
     def log(self, after: int, limit: int, bytes_max: int) -> Sequence[LogUpdate] | None:
         if after < self.compacted:

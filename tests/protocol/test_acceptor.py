@@ -64,6 +64,40 @@ def test_what_changed_is_listed_then_sent_on_demand_and_only_then_does_the_curso
     assert session.state is State.LIVE
 
 
+def test_the_end_waits_for_the_answers_also_where_what_was_newest_is_gone() -> None:
+    """A repair has set a record aside: the feed ends before the head does."""
+    log = ScriptedLog([(A, b"1"), (B, b"2")])
+    log.set_aside.add(B)
+    session = acceptor(log)
+    sent, _ = say(session, hello(None))
+    assert [type(message) for message in sent] == [Welcome, Changes]
+    session.fill(1 << 20, 0)
+    assert drain(session) == ([], [])
+    sent, _ = say(session, Want(1, (WantEntry(A, b"\0"),)))
+    updates, end = sent
+    assert (updates.cursor, end) == (1, Changes(2, 2, ()))
+
+
+def test_what_is_committed_while_the_feed_is_read_is_told() -> None:
+    log = ScriptedLog([(A, b"1")])
+    feed = log.feed
+
+    def overtaken(after: int, limit: int):
+        found = feed(after, limit)
+        if not found:
+            log.feed = feed
+            log.commit(B, b"2")
+        return found
+
+    log.feed = overtaken
+    session = acceptor(log)
+    sent, _ = say(session, hello(Resume(EPOCH, 1, 1), count=1))
+    session.fill(1 << 20, 0)
+    sent += drain(session)[0]
+    told = [message for message in sent if isinstance(message, Changes | Updates) and message.entries]
+    assert [entry.record for message in told for entry in message.entries] == [B]
+
+
 def test_the_cursor_comes_with_the_last_frame_of_an_answer_that_needs_several() -> None:
     size = limits.FRAME_BYTES_TARGET
     session = acceptor(ScriptedLog([(A, b"x" * size), (B, b"y" * size)]))

@@ -325,6 +325,35 @@ FOUND = {
             "RECONCILE_FAN_OUT": 16,
         },
     ),
+    "the end of a feed whose newest record was set aside was told before the answers": Scenario(
+        seed=11001,
+        devices=2,
+        records=7,
+        steps=8,
+        pace=3000,
+        latency_max=100000,
+        documents_max=2048,
+        faults={
+            "second_session": 0.01901752837024235,
+            "device_crash": 0.07598959398102986,
+            "device_cloned": 0.03592688137293399,
+            "relay_crash": 0.1072716790467748,
+            "relay_disk_found": 0.006330943578759163,
+            "relay_rolled_back": 0.013249723473227837,
+            "relay_wiped": 0.01583462097800596,
+            "worker_killed": 0.1339182386364868,
+            "late_device": 0.01799054337054618,
+            "relay_disk_full": 0.005701391658113546,
+            "device_rots": 0.0035335144611919377,
+            "relay_rots": 0.03883863696186239,
+        },
+        scales={
+            "PAGES_IN_FLIGHT_MAX": 2,
+            "COMMITS_IN_FLIGHT_MAX": 2,
+            "RECONCILE_LEAF_RECORDS": 32,
+            "RECONCILE_FAN_OUT": 2,
+        },
+    ),
 }
 
 
