@@ -7,6 +7,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from benchmarks.simulator.checkers import bounds
 from benchmarks.simulator.network import DEVICE_TO_RELAY, Link
 from benchmarks.simulator.scheduler import Host, Scheduler
 from crdt_sync import limits
@@ -97,6 +98,7 @@ class Conversation(Host):
             self._end(error)
             return
         self._pump()
+        bounds.check_device(self.link.name, self._work)
 
     def room(self) -> None:
         """The link has room again."""

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Generator, Sequence
 
+from benchmarks.simulator.checkers import bounds
 from benchmarks.simulator.disk import Disk
 from benchmarks.simulator.network import RELAY_TO_DEVICE, Link
 from benchmarks.simulator.scheduler import Host, Process, Scheduler, Turn
@@ -50,6 +51,7 @@ class Seat:
         """A frame came; it is read when the session may read."""
         self.held.append(frame)
         self._relay.read(self)
+        bounds.check_relay(self.link.name, self.held)
 
     def room(self) -> None:
         """There is room again."""
