@@ -135,6 +135,17 @@ class Environment:
             except lmdb.Error as error:
                 raise translate(error, path) from error
 
+    def drop_strangers(self) -> None:
+        """Drop databases that are none of a store's: what damage made of the name of one of them leads nowhere."""
+        with self.writing:
+            environment, _ = self._usable()
+            try:
+                with environment.begin(write=True) as transaction:
+                    for name in strangers(transaction)[: len(TABLE_NAMES)]:
+                        transaction.drop(environment.open_db(name, txn=transaction, create=False), delete=True)
+            except lmdb.Error as error:
+                raise translate(error, self.path) from error
+
     def check_readers(self) -> int:
         """Free the slots of readers whose process died; returns how many."""
         with self._reading:
@@ -204,7 +215,7 @@ class Environment:
             environment = lmdb.open(
                 str(self.path), map_size=self._map_bytes, subdir=True, readonly=False, metasync=True, sync=True,
                 map_async=False, mode=0o600, create=True, readahead=True, writemap=False, meminit=True,
-                max_readers=126, max_dbs=len(TABLE_NAMES), max_spare_txns=1, lock=True,
+                max_readers=126, max_dbs=2 * len(TABLE_NAMES), max_spare_txns=1, lock=True,
             )  # fmt: skip
         except (lmdb.Error, OSError) as error:
             raise translate(error, self.path) from error
@@ -226,6 +237,13 @@ class Environment:
         needed = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
         if self.size_bytes() < needed:
             os.truncate(self.path / DATA_NAME, needed)
+
+
+def strangers(transaction: Transaction) -> list[bytes]:
+    """The names of databases that are none of a store's."""
+    ours = {name.encode("ascii") for name in TABLE_NAMES}
+    with transaction.cursor() as cursor:
+        return [name for name in cursor.iternext(keys=True, values=False) if name not in ours]
 
 
 def _open_tables(environment: lmdb.Environment) -> Tables:

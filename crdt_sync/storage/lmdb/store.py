@@ -281,6 +281,7 @@ class LmdbStore:
 
     def rebuild(self) -> tuple[str, ...]:
         """Derive feed, aggregates and counts anew."""
+        self._environment.drop_strangers()
         return self._remake(rebuild.rebuild)
 
     def quarantine(self, record: str) -> None:

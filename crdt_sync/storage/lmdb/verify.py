@@ -1,12 +1,17 @@
-"""Verification: every seal, the chain of the log, and that everything derived follows from the heads."""
+"""Verification: every seal, the chain of the log, and that everything derived follows from the heads.
 
-from collections.abc import Callable
+LMDB has no checksums of its own pages: a bit that flips in one may hide rows, lead whoever looks for a key elsewhere,
+or rename a database, which is then made anew, empty. So each row that a walk comes by must be found by its key as
+well, there must be as many as LMDB has counted, and no database may be there that is not ours.
+"""
+
+from collections.abc import Callable, Iterator
 
 from crdt_sync.errors import StoreCorrupt
 from crdt_sync.storage.keys import FINDINGS_MAX, ROOT_MODULUS, leaf
 from crdt_sync.storage.lmdb import codec, reads
 from crdt_sync.storage.lmdb.codec import CHECKSUM_BYTES, FEED, LOG, Seal, State, key_text
-from crdt_sync.storage.lmdb.environment import Table, Tables, Transaction
+from crdt_sync.storage.lmdb.environment import Table, Tables, Transaction, strangers
 from crdt_sync.storage.lmdb.identity import FORMAT_KEY, LIVES_KEY, REPLICA_KEY, STATE_KEY
 from crdt_sync.storage.lmdb.reads import read_state
 from crdt_sync.storage.port import Finding, Root, VerifyReport
@@ -23,6 +28,7 @@ class Verification:
 
     def run(self) -> VerifyReport:
         """Check everything; findings come in the order of the checks, those that name a record first."""
+        self._databases()
         state = self._state()
         stale = self._heads(state)
         self._feed()
@@ -50,6 +56,21 @@ class Verification:
             return False
         return True
 
+    def _databases(self) -> None:
+        for name in strangers(self._transaction):
+            self._found(key_text(name), b"*", "is no database of a store; one of them was renamed")
+
+    def _rows(self, database: str, table: Table) -> Iterator[tuple[bytes, bytes]]:
+        count = 0
+        for key, value in reads.walk(self._transaction, table, b"\x00"):
+            count += 1
+            if self._transaction.get(key, db=table) != value:
+                self._found(database, key, "is not found by its key")
+            yield key, value
+        expected = self._transaction.stat(table)["entries"]
+        if count != expected:
+            self._found(database, b"*", f"has {count} entries that can be read, of {expected}")
+
     def _state(self) -> State | None:
         tables = self._tables
         for key in (FORMAT_KEY, REPLICA_KEY, LIVES_KEY):
@@ -64,7 +85,7 @@ class Verification:
         stale: list[bytes] = []
         count = total = 0
         damaged = False
-        for key, value in reads.walk(self._transaction, self._tables.heads, b"\x00"):
+        for key, value in self._rows("heads", self._tables.heads):
             record = key.decode("ascii", "replace")
             if not self._try("heads", key, codec.head_row, key, value):
                 damaged = True
@@ -83,7 +104,7 @@ class Verification:
 
     def _feed(self) -> None:
         after, entries = 0, 0
-        for key, value in reads.walk(self._transaction, self._tables.feed, b"\x00"):
+        for key, value in self._rows("feed", self._tables.feed):
             entries += 1
             if self._try("feed", key, FEED.open, key, value):
                 after = int.from_bytes(key, "big") - 1
@@ -92,7 +113,7 @@ class Verification:
             self._found("feed", b"*", "does not have one entry for each record")
 
     def _stale(self, expected: list[bytes]) -> None:
-        found = [key for key, _ in reads.walk(self._transaction, self._tables.stale, b"\x00")]
+        found = [key for key, _ in self._rows("stale", self._tables.stale)]
         if found != expected:
             self._found("stale", b"*", "does not list exactly the records without a digest")
 
@@ -100,7 +121,7 @@ class Verification:
         """Seals, links to the entry before, and holes where compaction has never been."""
         seq_before, checksum_before = 0, codec.LINK_FIRST
         compacted = 0 if state is None else state.compacted
-        for key, value in reads.walk(self._transaction, self._tables.log, b"\x00"):
+        for key, value in self._rows("log", self._tables.log):
             seq = int.from_bytes(key, "big")
             intact = self._try("log", key, LOG.open, key, value)
             if seq == seq_before + 1:
@@ -117,7 +138,7 @@ class Verification:
             self._found("log", codec.seq_key(state.seq), f"the log ends at {seq_before} instead")
 
     def _sealed(self, seal: Seal, table: Table) -> None:
-        for key, value in reads.walk(self._transaction, table, b"\x00"):
+        for key, value in self._rows(seal.database, table):
             self._try(seal.database, key, seal.open, key, value)
 
     def _outboxes(self) -> None:
@@ -126,7 +147,7 @@ class Verification:
         for key, value in reads.walk(self._transaction, self._tables.outbox, b"\x00"):
             total, refused = counts.get(key[:16], (0, 0))
             counts[key[:16]] = (total + 1, refused + codec.outbox_refused(value))
-        for key, value in reads.walk(self._transaction, self._tables.outbox_counts, b"\x00"):
+        for key, value in self._rows("outbox_counts", self._tables.outbox_counts):
             counted = counts.pop(key, (0, 0))
             intact = self._try("outbox_counts", key, codec.counts, key, value)
             if intact and codec.counts(key, value) != counted:

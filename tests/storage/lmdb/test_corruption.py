@@ -7,6 +7,7 @@ import pytest
 
 from crdt_sync.errors import StoreCorrupt
 from crdt_sync.storage import Batch, LmdbStore, OutboxEntry, Peer
+from crdt_sync.storage.lmdb import reads
 from crdt_sync.storage.lmdb.codec import LOG, Seal, seq_key
 
 ANN, BOB, PARTNER = "customers/ann", "customers/bob", b"p" * 16
@@ -213,3 +214,39 @@ def test_a_damaged_index_counts_as_none_is_found_and_is_mended(filled, bit):
     assert store.rebuild() == ()
     assert store.verify().findings == ()
     store.close()
+
+
+# --- damage of LMDB's own pages, which have no checksums -------------------------------------------------------
+
+
+def test_a_database_that_was_renamed_is_found(filled):
+    with lmdb.open(str(filled), max_dbs=16) as environment:
+        environment.open_db(b"vievs")  # what a flipped bit makes of it; the store makes 'views' anew, empty
+    with LmdbStore.open(filled) as store:
+        assert [(found.database, found.key) for found in store.verify().findings] == [("vievs", "*")]
+        store.rebuild()
+        assert store.verify().findings == ()
+
+
+def test_rows_that_are_hidden_are_missed(filled, monkeypatch):
+    walk = reads.walk
+    monkeypatch.setattr(reads, "walk", lambda *where: (row for row in walk(*where) if row[1] != hidden))
+    with LmdbStore.open(filled) as store:
+        hidden = store._environment.read(lambda txn, tables: txn.get(ANN.encode(), db=tables.views))
+        assert [(found.database, found.problem) for found in store.verify().findings] == [
+            ("views", "has 0 entries that can be read, of 1")
+        ]
+
+
+def test_a_row_that_its_key_does_not_lead_to_is_found(filled, monkeypatch):
+    walk = reads.walk
+
+    def elsewhere(transaction, table, *where):
+        for key, value in walk(transaction, table, *where):
+            yield (b"x" if value == led_astray else key), value
+
+    monkeypatch.setattr(reads, "walk", elsewhere)
+    with LmdbStore.open(filled) as store:
+        led_astray = store._environment.read(lambda txn, tables: txn.get(b"schema", db=tables.meta))
+        problems = [found.problem for found in store.verify().findings if found.database == "meta"]
+        assert "is not found by its key" in problems
