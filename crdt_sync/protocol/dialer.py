@@ -10,7 +10,7 @@ Rules and invariants:
 5. While digests are compared, nothing is pushed: what the outbox believes that the partner holds is of another
    epoch, until each record that differs was noted in it anew.
 6. The partner's next ranges are taken only when all that its last ones showed was asked for, or noted in the outbox.
-   So what waits is bounded, however much differs.
+   So what waits is bounded, however much differs. The last ones are taken at once, as the partner goes on behind them.
 """
 
 from collections import deque
@@ -422,7 +422,7 @@ class Dialer(Session):
         if self._run is None:
             return
         self._ask()
-        if self._heard is not None and not self._wanted and not self._owing:
+        if self._heard is not None and not self._wanted and not (self._owing and self._heard.open):
             heard, self._heard = self._heard, None
             answer = self._run.receive(decode((heard.open, heard.shape, heard.names, heard.hashes)))
             if answer is not None:

@@ -31,6 +31,11 @@ VECTOR = b"\x01\x01\x01"
 MANY = {f"customers/{number:05}": THEIRS for number in range(10_000)}
 MORE = {f"customers/{number:05}": OURS for number in range(40_000)}  # their digests do not fit one message
 
+# What differs is such that the partner's last ranges show nothing more that would have to be asked for.
+HERE_NOT = ["customers/00027", "customers/00284"]
+THERE_NOT = ["customers/00374", "customers/00424", "customers/00429", "customers/00513"]
+OTHERWISE = ["customers/00178", "customers/00393", "customers/00553"]
+
 
 def comparing(held: dict[str, bytes], theirs: dict[str, bytes]) -> tuple[Dialer, Side, list[Message]]:
     """A dialer that has told its first ranges, its partner, and what that says next."""
@@ -130,6 +135,30 @@ def test_while_the_outbox_is_slow_the_partners_ranges_wait() -> None:
     sent, effects = drain(session)
     assert of_kind(sent, Ranges)
     assert of_kind(effects, Owe)
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_the_partners_last_ranges_are_taken_at_once_as_it_goes_on_behind_them(answered: bool) -> None:
+    """Its feed comes as soon as all that differs was asked for, however slow our outbox is."""
+    both = {f"customers/{number:05}": SAME for number in range(600)}
+    held = {record: OURS if record in OTHERWISE else SAME for record in both if record not in HERE_NOT}
+    theirs = {record: SAME for record in both if record not in THERE_NOT}
+    session, partner, turn = comparing(held, theirs)
+    frames: list[Message] = list(turn)
+    while frames:
+        sent, effects = say(session, frames.pop(0))
+        for _ in of_kind(effects, Owe) if answered else ():
+            session.owed(0)
+        for ranges in of_kind(sent, Ranges):
+            frames += partner.answer(ranges)
+    assert partner.run.done
+    assert session.state is State.CATCHING_UP
+    assert say(session, Changes(2, 9, ()))[1] == [Integrate(1, (), 9, 9, owe=False)]
+    session.notify([THERE_NOT[0]])
+    for _ in range(session._unstored):
+        sent, (integrate,) = say(session, Updates(PAGE_COMPARED, None, 9, True, ()))
+        session.integrated(integrate.number, [], 0)
+    assert session.wants_room is answered, "nothing is pushed before the outbox is on disk"
 
 
 def hostile_frames() -> Iterator[tuple[str, list[Message]]]:
