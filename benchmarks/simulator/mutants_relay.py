@@ -106,6 +106,16 @@ def _end_before_answers(_: Any) -> Any:
     return property(mutated)
 
 
+def _without_waiting(serve_changes: Method) -> Method:
+    def mutated(self: Any) -> Any:
+        unanswered, self._pages = self._pages, {}
+        size = serve_changes(self)
+        self._pages = {**unanswered, **self._pages}
+        return size
+
+    return mutated
+
+
 def _end_before_wants(_: Method) -> Method:
     def mutated(self: Any) -> None:
         if self._run is not None and self._run.done:
@@ -231,7 +241,7 @@ RELAY_MUTANTS = (
     Mutant(
         "end told before the answers",
         "a cursor comes behind what it stands for",
-        ((Acceptor, "wants_room", _end_before_answers),),
+        ((Acceptor, "wants_room", _end_before_answers), (Acceptor, "_serve_changes", _without_waiting)),
         {"device_crash": 0.1},
     ),
     Mutant(

@@ -72,7 +72,8 @@ def _status(call: Invocation, replica: Replica) -> None:
         call.output.emit({**data, **counts, **found})
         return
     opposed = "" if conflicts is None else f", {conflicts} with open conflicts"
-    call.output.text(f"{standing.name}: {standing.records} records{opposed}, in {call.store}")
+    count = "1 record" if standing.records == 1 else f"{standing.records} records"
+    call.output.text(f"{standing.name}: {count}{opposed}, in {call.store}")
     if standing.partners:
         columns = ("Partner", "In sync", "To send", "To fetch", "Refused", "As of")
         call.output.show(table(columns, [_row(standing, partner) for partner in standing.partners]))
