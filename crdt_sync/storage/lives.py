@@ -2,8 +2,8 @@
 
 Rules:
 
-1. A life begins when a process starts to hand out cursors. Its id, 16 random bytes, is the epoch that it names with
-   them. A store keeps its last lives and where each ended.
+1. A life begins when a process starts to hand out cursors, to sessions or with a bundle. Its id, 16 random bytes, is
+   the epoch that it names with them. A store keeps its last lives and where each ended.
 2. The first commit of a process ends the life that it finds open, at the head before that commit and in the same
    transaction. Until then, the process takes it for ended there.
 3. So whoever opens an older image of a store, however it was put back, ends the life in which the image was taken at
