@@ -22,6 +22,7 @@ from crdt_sync.storage.port import Store
 
 _PARTNERS = "bundle_partners"
 _ARRIVALS = "bundle_arrivals"
+_PARTNER_FIELDS = 9
 
 Meta = dict[str, bytes | None]
 
@@ -77,7 +78,8 @@ class Arrival:
 
 def carried(store: Store) -> dict[bytes, Carried]:
     """The partners that are met by bundle, by replica id."""
-    rows = _read(store, _PARTNERS)
+    # One of an earlier version is forgotten: the next bundle is whole.
+    rows = {replica: row for replica, row in _read(store, _PARTNERS).items() if len(row) == _PARTNER_FIELDS}
     return {
         bytes.fromhex(replica): Carried(
             bytes.fromhex(replica),

@@ -154,7 +154,10 @@ def read_told(store: Store, replica: bytes) -> Told | None:
     kept = store.meta(_TOLD + replica.hex())
     if kept is None:
         return None
-    epoch, head, at, cursor, behind = json.loads(kept)
+    row = json.loads(kept)
+    if len(row) != len(Told._fields):
+        return None  # of an earlier version: the next welcome tells it anew
+    epoch, head, at, cursor, behind = row
     return Told(bytes.fromhex(epoch), head, at, cursor, None if behind is None else Behind(*behind))
 
 

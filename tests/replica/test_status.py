@@ -323,3 +323,14 @@ def write(replica: Replica, *records: str) -> None:
     for record in records:
         with replica.edit(record, create=True) as customer:
             customer["name"] = f"Name {replica.next_edit()}"
+
+
+def test_what_an_earlier_version_has_noted_of_a_partner_is_no_failure(make_replica) -> None:
+    anna = make_replica("anna")
+    peer = Peer(b"p" * 16, b"e" * 16, 7, 1, URL)
+    told = {f"told/{peer.replica.hex()}": b'["65656565656565656565656565656565", 9, 5]'}
+    bundles = {"bundle_partners": b'{"7171": ["ben", "6565", 1, 0, 0, "", 0]}'}
+    anna.store.commit([Batch(peers=(peer,), meta={**told, **bundles})])
+    standing = anna.status()
+    assert [partner.to_fetch for partner in standing.partners] == [0]
+    assert standing.carried == ()
