@@ -132,16 +132,23 @@ def verify(
     mend: Annotated[
         bool, typer.Option("--repair", help="Set damaged records aside and begin a new epoch: devices bring them back.")
     ] = False,
+    set_aside: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="RECORD", help="With --repair: set this one aside too, as devices say that it is wrong here."
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Check every checksum and the chain of the log of a stopped store, or of a backup: --data BACKUP."""
     output = Output(as_json=as_json)
+    if set_aside and not mend:
+        raise UsageError("nothing is set aside without --repair", "Give both, on a stopped relay with a backup.")
     if mend:
-        mended = maintenance.repair(_data(config, data))
+        mended = maintenance.repair(_data(config, data), set_aside or ())
         text = f"{mended['findings']} damaged values, {len(mended['set_aside'])} records set aside."
-        output.result(
-            mended, f"{text} Start the relay: devices bring back what it lacks." if mended["findings"] else text
-        )
+        touched = mended["findings"] or mended["set_aside"]
+        output.result(mended, f"{text} Start the relay: devices bring back what it lacks." if touched else text)
         return
     report = maintenance.verify(_data(config, data))
     findings = report["findings"]

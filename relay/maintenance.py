@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from crdt_sync.errors import (
     StoreFull,
     StoreInUse,
     StoreMissing,
+    UnknownRecord,
     UsageError,
 )
 from crdt_sync.storage.lmdb import LmdbStore
@@ -47,24 +49,28 @@ def status(data: Path) -> dict[str, Any]:
             }
 
 
-def repair(data: Path) -> dict[str, Any]:
+def repair(data: Path, named: Sequence[str] = ()) -> dict[str, Any]:
     """Mend what is derived, set damaged records aside, and begin a new epoch, so that devices bring back the rest.
 
-    Raises `StoreInUse` while the relay runs, `StoreError`.
+    `named` records are set aside as well: those of which devices say that they are wrong, though their checksums are
+    right. Raises `UnknownRecord` for one that is not held, `StoreInUse` while the relay runs, `StoreError`.
     """
     with LmdbStore.open(data) as store:
-        findings, set_aside = mend(store)
+        for record in named:
+            if not _is_held(store, record):
+                raise UnknownRecord(record)
+        findings, set_aside = mend(store, named)
         return {"data": str(data), "findings": findings, "set_aside": set_aside}
 
 
-def mend(store: Store) -> tuple[int, list[str]]:
+def mend(store: Store, named: Sequence[str] = ()) -> tuple[int, list[str]]:
     """`repair` of an open store: how much was found, and the records that were set aside."""
     findings = len(store.verify().findings)
-    if not findings:
+    if not findings and not named:
         return 0, []
     # The new epoch first: were it missing, devices would believe that their records are still here.
     store.renew_epoch()
-    damaged = set(store.rebuild())
+    damaged = set(store.rebuild()) | set(named)
     after = ""
     while page := store.records(after, _PAGE):
         damaged |= {record for record in page if not _loads(store, record)}
@@ -72,6 +78,13 @@ def mend(store: Store) -> tuple[int, list[str]]:
     for record in sorted(damaged):
         store.quarantine(record)
     return findings, sorted(damaged)
+
+
+def _is_held(store: Store, record: str) -> bool:
+    try:
+        return store.record_head(record) is not None
+    except StoreCorrupt:
+        return True
 
 
 def _loads(store: Store, record: str) -> bool:

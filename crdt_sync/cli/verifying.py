@@ -93,7 +93,8 @@ def _hint(found: Audit, *, mended: bool) -> str:
         return "Heal it with 'crdt-sync verify --repair', with --deep if that was given."
     if any(difference.there.standing is not Standing.AGREES for difference in found.differences):
         return (
-            "What the relay's own log cannot mend is left to its operator, who may restore a backup. "
+            "What the relay's own log cannot mend is left to its operator: on the stopped relay, 'crdt-relay verify "
+            "--repair --set-aside RECORD', and this device brings the record back with its next sync. "
             "'crdt-sync status --waiting' tells what the relay refuses."
         )
     return "Others may be writing: repeat it; 'crdt-sync status --waiting' tells what the relay refuses."

@@ -6,7 +6,8 @@ import lmdb
 import pytest
 
 from crdt_sync import Address, Replica, bundled_schema, compare, sync
-from crdt_sync.errors import Rejected, StoreCorrupt
+from crdt_sync.errors import Rejected, StoreCorrupt, UnknownRecord
+from crdt_sync.storage import LmdbStore
 from relay import maintenance
 from tests.runtime.test_syncing import TOKEN, RelayThread, add
 
@@ -83,6 +84,26 @@ def test_a_relay_sets_damaged_records_aside_and_devices_bring_them_back(tmp_path
             with Replica.create(tmp_path / "bob", "bob", [bundled_schema("customers")]) as bob:
                 sync(bob, Address(relay.url, TOKEN))
                 assert dict(bob.get(records[2])) == {"name": "Customer 2", "city": "Köln"}
+        finally:
+            relay.stop()
+
+
+def test_an_operator_sets_aside_what_devices_say_is_wrong_and_they_bring_it_back(tmp_path) -> None:
+    """Its checksum is right and its log compacted, so nothing at the relay says so."""
+    relay = RelayThread(tmp_path / "relay")
+    with Replica.create(tmp_path / "ann", "ann", [bundled_schema("customers")]) as ann:
+        records = [add(ann, f"Customer {number}") for number in range(3)]
+        sync(ann, Address(relay.url, TOKEN))
+        relay.stop()
+        with pytest.raises(UnknownRecord):
+            maintenance.repair(tmp_path / "relay", ["customers/unknown"])
+        mended = maintenance.repair(tmp_path / "relay", [records[1]])
+        assert (mended["findings"], mended["set_aside"]) == (0, [records[1]])
+        with LmdbStore.open(tmp_path / "relay") as store:
+            assert store.record_head(records[1]) is None
+        relay = RelayThread(tmp_path / "relay")
+        try:
+            assert compare(ann, Address(relay.url, TOKEN)).equal
         finally:
             relay.stop()
 
