@@ -123,6 +123,7 @@ POISONS_REMEMBERED_MAX = 4096  # hashes of updates that killed a worker, so that
 POISON_STRIKES_MAX = 3  # updates of one device that may kill a worker before its session ends
 BEHIND_COUNTED_MAX = 4096  # changes that a welcome counts: 1 ms; beyond them it tells a bound
 BEHIND_SIZED_MAX = 64  # records of them whose bytes it adds up: 0.5 ms; the others count as the average of these
+BEHIND_BYTES_MAX = 4 * MIB  # and no more of them than that: 4 ms
 FOLLOW_ENTRIES_MAX = 2048  # a follower further behind than this catches up by feed instead
 
 assert FRAME_BYTES_MAX >= RECORD_BYTES_MAX + STATE_VECTOR_BYTES_MAX + 64 * KIB

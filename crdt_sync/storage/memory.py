@@ -9,7 +9,7 @@ from pathlib import Path
 
 from crdt_sync import ids
 from crdt_sync.errors import LogCompacted, StoreClosed, StoreError
-from crdt_sync.limits import BEHIND_COUNTED_MAX, BEHIND_SIZED_MAX
+from crdt_sync.limits import BEHIND_COUNTED_MAX
 from crdt_sync.storage import lives
 from crdt_sync.storage.behind import reckon
 from crdt_sync.storage.keys import check_key
@@ -113,9 +113,9 @@ class MemoryStore:
             state = self._state
             after = max(after, 0)
             changed = state.feed_seqs[bisect_right(state.feed_seqs, after) :]
-            sized = [self._bytes_behind(state.feed[seq], after) for seq in changed[:BEHIND_SIZED_MAX]]
+            sizes = (self._bytes_behind(state.feed[seq], after) for seq in changed)
             counted = len(changed) <= BEHIND_COUNTED_MAX
-            return reckon(len(changed) if counted else min(state.seq - after, len(state.heads)), sized)
+            return reckon(len(changed) if counted else min(state.seq - after, len(state.heads)), sizes)
 
     def _bytes_behind(self, record: str, after: int) -> int:
         state = self._state

@@ -167,6 +167,12 @@ def test_much_that_lies_behind_is_reckoned_from_its_first_records(store, change)
     assert store.behind(100) == (5000, 60_000)  # more than are counted: a bound
 
 
+def test_of_large_records_few_are_looked_at_to_reckon_what_lies_behind(store, change, monkeypatch):
+    monkeypatch.setattr("crdt_sync.storage.behind.BEHIND_BYTES_MAX", 100)
+    put(store, change(ANN, b"1" * 60), change(BOB, b"2" * 80), change(CID, b"3" * 999))
+    assert store.behind(0) == (3, 210)  # of the first two
+
+
 def test_the_log_is_read_without_gaps_and_within_limits(store, change):
     put(store, *(change(ANN, bytes([number]) * 10) for number in range(5)))
     assert [entry.seq for entry in store.log(0, 10, 1000)] == [1, 2, 3, 4, 5]

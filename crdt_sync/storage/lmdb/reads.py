@@ -5,7 +5,7 @@ from itertools import islice, takewhile
 
 from crdt_sync.errors import LogCompacted, StoreCorrupt
 from crdt_sync.ids import RECORD_LENGTH_MAX
-from crdt_sync.limits import BEHIND_COUNTED_MAX, BEHIND_SIZED_MAX
+from crdt_sync.limits import BEHIND_COUNTED_MAX
 from crdt_sync.storage.behind import reckon
 from crdt_sync.storage.keys import KEY_BYTES_MAX
 from crdt_sync.storage.lmdb import codec
@@ -130,11 +130,8 @@ def behind(transaction: Transaction, tables: Tables, after: int) -> tuple[int, i
     records = len(changed)
     if records > BEHIND_COUNTED_MAX:
         records = min(read_state(transaction, tables).seq - after, transaction.stat(tables.heads)["entries"])
-    sized = [
-        _bytes_behind(transaction, tables, FEED.open(key, value).decode("ascii"), after)
-        for key, value in changed[:BEHIND_SIZED_MAX]
-    ]
-    return reckon(records, sized)
+    names = (FEED.open(key, value).decode("ascii") for key, value in changed)
+    return reckon(records, (_bytes_behind(transaction, tables, name, after) for name in names))
 
 
 def _bytes_behind(transaction: Transaction, tables: Tables, record: str, after: int) -> int:
