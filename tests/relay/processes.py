@@ -33,9 +33,11 @@ class Launcher:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps({"what": what, **arguments}).encode() + b"\n")
         self._process.stdin.flush()
-        while "pid" not in (words := self._heard.get(timeout=PATIENCE_S)):
-            pass
-        return words
+        return self._wait("pid")
+
+    def hear(self, word: str) -> Any:
+        """Wait for the next line that has this word; what it says. Lines before it are passed over."""
+        return self._wait(word)[word]
 
     def heard(self) -> list[dict[str, Any]]:
         """What was said since the last time."""
@@ -46,6 +48,11 @@ class Launcher:
         self._process.stdin.close()
         self._process.wait(PATIENCE_S)
         self._errors.close()
+
+    def _wait(self, word: str) -> dict[str, Any]:
+        while word not in (words := self._heard.get(timeout=PATIENCE_S)):
+            pass
+        return words
 
     def _listen(self) -> None:
         assert self._process.stdout is not None
