@@ -13,7 +13,7 @@ from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 
 from crdt_sync.protocol import proof
 from crdt_sync.runtime import discovery
-from crdt_sync.runtime.discovery import announced, nearby
+from crdt_sync.runtime.discovery import Nearby, announced, nearby
 
 LOOPBACK = "127.0.0.1"
 TOKEN = "a-token-of-the-space"
@@ -74,32 +74,44 @@ def test_an_announcement_tells_no_token_and_nothing_of_customers(service: str) -
     }
 
 
-@pytest.mark.parametrize(
-    "said",
-    [
+def test_strange_announcements_are_passed_over(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    strange: list[dict[str, str]] = [
         {},
         {"v": "2", "name": "x", "replica": "03" * 16, "space": "00" * 8},
         {"v": "1", "name": "x", "replica": "zz" * 16, "space": "00" * 8},
         {"v": "1", "name": "", "replica": "03" * 16, "space": "00" * 8},
         {"v": "1", "name": "x", "replica": "03" * 15, "space": "00" * 8},
-    ],
-)
-def test_strange_announcements_are_passed_over(said: dict[str, str], service: str) -> None:
-    async def scenario() -> None:
-        strange = AsyncServiceInfo(
-            service,
-            f"strange.{service}",
-            parsed_addresses=[LOOPBACK],
-            port=1,
-            properties=said,
-            server=f"{STRANGER.hex()}.local.",
-        )
-        zeroconf = AsyncZeroconf(interfaces=[LOOPBACK])
-        await zeroconf.async_register_service(strange)
-        async with announced("anna-phone", ANNA, TOKEN, 8767, [LOOPBACK], [LOOPBACK]):
-            found = await nearby(PATIENCE_S, None, [LOOPBACK], enough=1)
-        await zeroconf.async_unregister_all_services()
-        await zeroconf.async_close()
-        assert [device.name for device in found] == ["anna-phone"]
+    ]
+    read, heard, all_heard = discovery._read, set[str](), asyncio.Event()
 
-    asyncio.run(scenario())
+    def noted(info: AsyncServiceInfo) -> Nearby | None:
+        heard.add(info.name)
+        if len(heard) == len(strange):
+            all_heard.set()
+        return read(info)
+
+    async def scenario() -> list[Nearby]:
+        infos = [
+            AsyncServiceInfo(
+                service,
+                f"strange{number}.{service}",
+                parsed_addresses=[LOOPBACK],
+                port=1,
+                properties=said,
+                server=f"{STRANGER.hex()}.local.",
+            )
+            for number, said in enumerate(strange)
+        ]
+        zeroconf = AsyncZeroconf(interfaces=[LOOPBACK])
+        try:
+            looking = asyncio.create_task(nearby(PATIENCE_S, None, [LOOPBACK], enough=1))
+            await asyncio.gather(*map(zeroconf.async_register_service, infos))
+            await asyncio.wait_for(all_heard.wait(), PATIENCE_S)
+            async with announced("anna-phone", ANNA, TOKEN, 8767, [LOOPBACK], [LOOPBACK]):
+                return await looking
+        finally:
+            await zeroconf.async_unregister_all_services()
+            await zeroconf.async_close()
+
+    monkeypatch.setattr(discovery, "_read", noted)
+    assert [device.name for device in asyncio.run(scenario())] == ["anna-phone"]
