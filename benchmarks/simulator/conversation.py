@@ -5,11 +5,12 @@ The commit thread is two moments: when it carries out its work, and, a little la
 
 import random
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from benchmarks.simulator.checkers import bounds
-from benchmarks.simulator.network import DEVICE_TO_RELAY, Link
-from benchmarks.simulator.scheduler import Host, Scheduler
+from benchmarks.simulator.network import TO_HOST, Link
+from benchmarks.simulator.scheduler import Host, Process, Scheduler
+from benchmarks.simulator.worker import Pool
 from crdt_sync import limits
 from crdt_sync.errors import StoreError
 from crdt_sync.protocol.dialer import Dialer
@@ -27,18 +28,29 @@ from crdt_sync.protocol.effects import (
 )
 from crdt_sync.protocol.messages import Receipt
 from crdt_sync.replica import Event, Replica
+from crdt_sync.replica.carrying_out import Answer, carry_out, take_work
 from crdt_sync.replica.partner import Partner
+from crdt_sync.runtime.screening import Trial
 
-_JOINED_MAX = 64
-URL = "sim://relay"
-Answer = Callable[[int], None]
+RELAY = ""
+"""The name of the relay among the partners of a device; the others are devices."""
+
+
+def url_of(name: str) -> str:
+    """The address of a partner."""
+    return f"sim://{name or 'relay'}"
 
 
 class Conversation(Host):
-    """One session of a device. `ended` hears once that it is over, and why."""
+    """One session of a device with a partner. `ended` hears once that it is over, and why.
+
+    `device` is the replica id of a partner that is a device, which proves it before the session begins.
+    """
 
     def __init__(
         self,
+        name: str,
+        device: bytes | None,
         replica: Replica,
         scheduler: Scheduler,
         link: Link,
@@ -47,10 +59,11 @@ class Conversation(Host):
         ended: Callable[["Conversation", Closed | StoreError], None],
         acknowledged: Callable[["Conversation", Acknowledge], None],
     ) -> None:
+        self.name = name
         self.link = link
         self.caught_up = False
         self.receipts: list[Receipt] = []
-        self.partner = Partner(replica, URL)
+        self.partner = Partner(replica, url_of(name), device)
         self.epoch = b""
         self._replica = replica
         self._scheduler = scheduler
@@ -58,6 +71,11 @@ class Conversation(Host):
         self._latency_max = latency_max
         self._ended = ended
         self._acknowledged = acknowledged
+        self._pool = (
+            None
+            if device is None
+            else Pool(scheduler, lambda record: replica.store.load(record).updates, rng, 1, latency_max, lambda: False)
+        )
         self._outgoing: deque[bytes] = deque()
         self._work: deque[Effect] = deque()
         self._busy = False
@@ -74,6 +92,7 @@ class Conversation(Host):
             now=scheduler.now,
         )
         self._unsubscribe = replica.subscribe(self._heard_of)
+        self._trust_clock = replica.watch_clock(lambda: scheduler.after(1, self, self._compare_clocks))
         self._pump()
 
     @property
@@ -86,6 +105,7 @@ class Conversation(Host):
         if self.alive:
             self.alive = False
             self._unsubscribe()
+            self._trust_clock()
             self.link.ends[1] = None
 
     # --- the link --------------------------------------------------------------------------------------------
@@ -112,10 +132,10 @@ class Conversation(Host):
     def _send(self) -> None:
         while self.alive:
             while self._outgoing:
-                if not self.link.has_room(DEVICE_TO_RELAY):
-                    self.link.call_when_room(DEVICE_TO_RELAY)
+                if not self.link.has_room(TO_HOST):
+                    self.link.call_when_room(TO_HOST)
                     return
-                self.link.send(DEVICE_TO_RELAY, self._outgoing.popleft())
+                self.link.send(TO_HOST, self._outgoing.popleft())
             if not self.dialer.wants_room:
                 return
             try:
@@ -148,28 +168,37 @@ class Conversation(Host):
     def _next_work(self) -> None:
         if not self._busy and self._work:
             self._busy = True
-            self._scheduler.after(self._rng.randint(20, self._latency_max), self, self._carry_out, self._take_work())
+            self._scheduler.after(self._latency(), self, self._take_up, take_work(self._work))
 
-    def _take_work(self) -> list[Effect]:
-        first = self._work.popleft()
-        effects = [first]
-        while (
-            isinstance(first, Integrate)
-            and self._work
-            and len(effects) < _JOINED_MAX
-            and isinstance(following := self._work[0], Integrate)
-            and following.owe == first.owe
-        ):
-            effects.append(self._work.popleft())
-        return effects
+    def _take_up(self, effects: list[Effect]) -> None:
+        if self._pool is not None and isinstance(effects[0], Integrate):
+            self._scheduler.start(self, self._screen(effects, self._pool))
+        else:
+            self._carry_out(effects, {})
 
-    def _carry_out(self, effects: list[Effect]) -> None:
+    def _screen(self, effects: list[Effect], pool: Pool) -> Process:
+        """Mirrors `runtime.screening.Screening`."""
+        run = [effect for effect in effects if isinstance(effect, Integrate)]
+        trial = Trial([entry for effect in run for entry in effect.entries], self.partner.url)
+        results = yield from pool.integrate(trial.items, self._replica.clock.now() + limits.STAMP_AHEAD_US_MAX)
+        pool.forget_all()
+        screened = trial.screened(results)
+        if screened.clocks_differ:
+            self._replica.doubt_clock()
+        self._carry_out(screened.only(run), screened.refused)
+
+    def _carry_out(self, effects: list[Effect], refused: Mapping[str, str]) -> None:
+        if isinstance(effects[0], Acknowledge):
+            self._acknowledged(self, effects[0])
         try:
-            answers = self._commit(effects)
+            answers = carry_out(self.partner, self.dialer, effects, refused)
         except StoreError as error:
             self._end(error)
             return
         self._scheduler.after(self._rng.randint(1, 200), self, self._answer, answers)
+
+    def _latency(self) -> int:
+        return self._rng.randint(20, self._latency_max)
 
     def _answer(self, answers: list[Answer]) -> None:
         try:
@@ -180,30 +209,6 @@ class Conversation(Host):
             return
         self._busy = False
         self._pump()
-
-    def _commit(self, effects: list[Effect]) -> list[Answer]:
-        dialer = self.dialer
-        match effects[0]:
-            case Integrate():
-                run = [effect for effect in effects if isinstance(effect, Integrate)]
-                cursors = [effect.cursor for effect in run if effect.cursor is not None]
-                entries = tuple(entry for effect in run for entry in effect.entries)
-                head = max(effect.head for effect in run)
-                joined = Integrate(run[-1].number, entries, cursors[-1] if cursors else None, head, run[0].owe)
-                gaps = self.partner.integrate(joined)
-                answers = [_integrated(dialer, effect.number, ()) for effect in run[:-1]]
-                return [*answers, _integrated(dialer, joined.number, gaps)]
-            case Compare():
-                view = self.partner.compare()
-                return [lambda now: dialer.compare(view, now)]
-            case Owe() as owe:
-                self.partner.owe(owe)
-                return [dialer.owed]
-            case Acknowledge() as acknowledge:
-                self._acknowledged(self, acknowledge)
-                again = self.partner.acknowledge(acknowledge)
-                return [lambda now: dialer.acknowledged(acknowledge.number, again, now)]
-        return []
 
     # --- effects ---------------------------------------------------------------------------------------------
 
@@ -242,23 +247,23 @@ class Conversation(Host):
 
     def _flush(self) -> None:
         for frame in self._outgoing:
-            self.link.send(DEVICE_TO_RELAY, frame)
+            self.link.send(TO_HOST, frame)
 
     def _end(self, reason: Closed | StoreError) -> None:
         if self.alive:
             self.stop()
-            self.link.close(DEVICE_TO_RELAY)
+            self.link.close(TO_HOST)
             self._ended(self, reason)
 
     def _heard_of(self, events: Sequence[Event]) -> None:
-        records = [event.record for event in events if event.kind == "edited"]
+        records = self.partner.pushable(events)
         if records:
             self._scheduler.after(1, self, self._edited, records)
+
+    def _compare_clocks(self) -> None:
+        self.dialer.compare_clocks()
+        self._arm()
 
     def _edited(self, records: list[str]) -> None:
         self.dialer.notify(records)
         self._send()
-
-
-def _integrated(dialer: Dialer, number: int, gaps: Sequence[tuple[str, bytes]]) -> Answer:
-    return lambda now: dialer.integrated(number, gaps, now)

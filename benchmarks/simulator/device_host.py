@@ -1,7 +1,8 @@
-"""One device: its disk, its clock, its lives, and the loop that keeps it in sync.
+"""One device: its disk, its clock, its lives, and the loops that keep it in sync with the relay and its neighbours.
 
-Mirrors `crdt_sync.runtime.client.keep_syncing_forever`: one session at a time, back-off between them. A second
-session over the same replica can be opened beside it, as `sync_once` does.
+Mirrors `crdt_sync.runtime.client.keep_syncing_forever` for each partner: one session at a time, back-off between them.
+A second session over the same replica can be opened beside it, as `sync_once` does. A device that others know also
+hosts sessions; see `hub_host`.
 """
 
 import random
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 
 from benchmarks.simulator.conversation import Conversation
 from benchmarks.simulator.disk import Disk
+from benchmarks.simulator.hub_host import HubHost
 from benchmarks.simulator.network import Link, Weather
 from benchmarks.simulator.scheduler import Host, Scheduler
 from benchmarks.simulator.schemas import COLLECTION
@@ -21,6 +23,10 @@ from crdt_sync.records import Schema
 from crdt_sync.replica import Event, Replica
 
 _OPEN_AGAIN_US = 1_000_000  # after a failure of its own disk, the app comes back this much later
+
+
+Way = tuple[Link, bytes | None]
+"""A link to a partner, and the replica id of one that is a device."""
 
 
 @dataclass(slots=True)
@@ -41,7 +47,10 @@ class Life(Host):
 
 
 class DeviceHost:
-    """One device. It connects within `connects_within` microseconds of each start, by `open_link`."""
+    """One device. It connects within `connects_within` microseconds of each start, by `open_link`.
+
+    `listen` makes the host of a device that listens, over its replica; None: it does not.
+    """
 
     def __init__(
         self,
@@ -52,7 +61,8 @@ class DeviceHost:
         seed: str,
         latency_max: int,
         connects_within: int,
-        open_link: Callable[["DeviceHost"], Link | None],
+        open_link: Callable[["DeviceHost", str], Way | None],
+        listen: Callable[["DeviceHost"], HubHost] | None,
         ended: Callable[["DeviceHost", Closed | StoreError], None],
         edited: Callable[[Sequence[Event]], None],
         acknowledged: Callable[["DeviceHost", Conversation, Acknowledge], None],
@@ -68,6 +78,9 @@ class DeviceHost:
         self._latency_max = latency_max
         self._connects_within = connects_within
         self._open_link = open_link
+        self._listen = listen
+        self.host: HubHost | None = None
+        self.partners: list[str] = []  # whom it dials
         self._ended = ended
         self._edited = edited
         self._acknowledged = acknowledged
@@ -80,13 +93,31 @@ class DeviceHost:
         self.lives += 1
         self.collides = randomness is not None  # in this life, another device may have the same writer id
         self.life = Life()
-        self.backoff = Backoff(self._rng)
+        self._backoffs = {name: Backoff(self._rng) for name in self.partners}
         self.randomness = randomness or f"{self._seed}/{self.name}/{self.lives}"
         rng = random.Random(self.randomness)
         self.replica = Replica.over(self.disk, lambda: self.clock.read(self._scheduler.now), rng)
         self.replica.subscribe(self._edited)
-        self._scheduler.after(self._rng.randint(0, self._connects_within), self.life, self.connect)
+        if self.listens:
+            self._scheduler.after(0, self.life, self._begin_to_listen)
+        for name in self.partners:
+            self._scheduler.after(self._rng.randint(0, self._connects_within), self.life, self.connect, name)
         return self.replica
+
+    @property
+    def listens(self) -> bool:
+        """Whether it accepts sessions while it runs."""
+        return self._listen is not None
+
+    def _begin_to_listen(self) -> None:
+        assert self._listen is not None
+        self.host = self._listen(self)
+
+    def befriend(self, name: str) -> None:
+        """From now on it dials that partner, too."""
+        self.partners.append(name)
+        self._backoffs[name] = Backoff(self._rng)
+        self._scheduler.after(self._rng.randint(0, self._connects_within), self.life, self.connect, name)
 
     @property
     def greeting(self) -> bool:
@@ -96,6 +127,9 @@ class DeviceHost:
     def crash(self, disk: Disk | None = None) -> None:
         """The process is gone. What the disk holds, or `disk` in its place, is what the next start finds."""
         self.life.alive = False
+        if self.host is not None:
+            self.host.die()
+            self.host = None
         for conversation in self.conversations:
             conversation.stop()
             conversation.link.cut()
@@ -114,34 +148,45 @@ class DeviceHost:
         """Whether the app runs."""
         return self.life.alive
 
-    def connect(self) -> None:
-        """Open a session; when there is no way to the relay, try again later."""
-        link = self._open_link(self)
-        if link is None:
-            self._scheduler.after(self.backoff.delay_us(0), self.life, self.connect)
+    def connect(self, name: str) -> None:
+        """Open a session; when there is no way to the partner, try again later."""
+        way = self._open_link(self, name)
+        if way is None:
+            self._scheduler.after(self._backoffs[name].delay_us(0), self.life, self.connect, name)
             return
+        link, device = way
         try:
             self.conversations.append(
                 Conversation(
-                    self.replica, self._scheduler, link, self._rng, self._latency_max, self._over, self._acknowledge
+                    name,
+                    device,
+                    self.replica,
+                    self._scheduler,
+                    link,
+                    self._rng,
+                    self._latency_max,
+                    self._over,
+                    self._acknowledge,
                 )
             )
         except StoreError:
             link.cut()
-            self._scheduler.after(_OPEN_AGAIN_US, self.life, self.connect)
+            self._scheduler.after(_OPEN_AGAIN_US, self.life, self.connect, name)
 
     def _acknowledge(self, conversation: Conversation, effect: Acknowledge) -> None:
         self._acknowledged(self, conversation, effect)
 
     def _over(self, conversation: Conversation, reason: Closed | StoreError) -> None:
+        name = conversation.name
         if conversation in self.conversations:
             self.conversations.remove(conversation)
         if conversation.caught_up:
-            self.backoff.succeeded()
+            self._backoffs[name].succeeded()
         self._ended(self, reason)
-        if self.conversations or not self.life.alive:
+        if not self.life.alive or any(talk.name == name for talk in self.conversations):
             return  # a second session was open beside this one: it carries on
         if isinstance(reason, StoreError):
-            self._scheduler.after(_OPEN_AGAIN_US, self.life, self.connect)
+            self._scheduler.after(_OPEN_AGAIN_US, self.life, self.connect, name)
         else:
-            self._scheduler.after(self.backoff.delay_us(reason.retry_after_us), self.life, self.connect)
+            delay = self._backoffs[name].delay_us(reason.retry_after_us)
+            self._scheduler.after(delay, self.life, self.connect, name)

@@ -7,6 +7,7 @@ import random
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from benchmarks.simulator.conversation import RELAY
 from benchmarks.simulator.damage import Damage
 from benchmarks.simulator.device_host import DeviceHost
 from benchmarks.simulator.disk import Disk
@@ -123,7 +124,7 @@ class Faults:
 
     def _second_session(self, device: DeviceHost) -> None:
         if device.running and len(device.conversations) == 1:
-            device.connect()
+            device.connect(device.conversations[0].name)
 
     # --- devices -----------------------------------------------------------------------------------------------
 
@@ -169,6 +170,8 @@ class Faults:
             device.start(other.randomness)
 
     def _device_clock(self, device: DeviceHost) -> None:
+        if RELAY not in device.partners:
+            return  # its own time is all that others without a relay have
         clock = device.clock
         clock.skew += self._rng.choice((-1, 1)) * self._rng.choice((2_000_000, 200_000_000, 4_000_000_000))
         clock.drift_ppm = self._rng.choice((0, 0, 200, -200))
@@ -176,7 +179,7 @@ class Faults:
     def _device_cloned(self, device: DeviceHost) -> None:
         world = self._world
         if len(world.devices) < _DEVICES_MAX:
-            world.add_device(f"{device.name}c{len(world.devices)}", device.disk.clone())
+            world.add_device(f"{device.name}c{len(world.devices)}", device.disk.clone(), device)
 
     def _late_device(self, device: DeviceHost) -> None:
         world = self._world

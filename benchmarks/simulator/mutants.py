@@ -25,6 +25,7 @@ class Mutant:
     steps: int = 40
     records: int = 10  # at most
     pace: int = 0  # mean microseconds between steps, instead of the drawn pace
+    neighbours: float = 0.0  # a second way hides what is wrong with the first
 
     @contextmanager
     def planted(self) -> Iterator[None]:
@@ -42,5 +43,9 @@ class Mutant:
         """The scenario of a seed for this mutant: the drawn one, with the faults that it needs."""
         drawn = draw(seed, steps=self.steps)
         return replace(
-            drawn, faults=dict(self.faults), records=min(drawn.records, self.records), pace=self.pace or drawn.pace
+            drawn,
+            faults=dict(self.faults),
+            records=min(drawn.records, self.records),
+            pace=self.pace or drawn.pace,
+            neighbours=self.neighbours,
         )

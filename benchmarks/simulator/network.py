@@ -13,8 +13,8 @@ from typing import Protocol
 from benchmarks.simulator.scheduler import Scheduler
 from benchmarks.simulator.trace import Trace
 
-DEVICE_TO_RELAY = 0
-RELAY_TO_DEVICE = 1
+TO_HOST = 0
+TO_DIALER = 1
 
 
 @dataclass(slots=True)
@@ -96,7 +96,7 @@ class Link:
         if not self.open or self.dead[direction]:
             return
         self._under_way[direction] -= len(frame)
-        arrow = "->" if direction == DEVICE_TO_RELAY else "<-"
+        arrow = "->" if direction == TO_HOST else "<-"
         self._trace.note(self._scheduler.now, self.name, f"{arrow} {len(frame)} {zlib.crc32(frame):08x}")
         end = self.ends[direction]
         if end is not None:

@@ -56,11 +56,15 @@ _STEPS_MIN = 8
 _STEPS_MAX = 250
 _STEPS_DENSE = 80  # in a run of fewer steps, each fault is likelier in each of them
 _DENSITY_MAX = 4.0
+_NEIGHBOURS_CHANCE = 0.3
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One run. `pace` is the mean time between two steps (microseconds)."""
+    """One run. `pace` is the mean time between two steps (microseconds).
+
+    `neighbours` is how likely one device dials another, beside the relay.
+    """
 
     seed: int
     devices: int
@@ -71,6 +75,7 @@ class Scenario:
     documents_max: int
     faults: Mapping[str, float] = field(default_factory=dict)
     scales: Mapping[str, int] = field(default_factory=dict)
+    neighbours: float = 0.0
 
     def without(self, fault: str) -> "Scenario":
         """The same run with one fault less."""
@@ -82,7 +87,8 @@ class Scenario:
         scales = " ".join(f"{name}={value}" for name, value in self.scales.items()) or "none"
         return (
             f"seed={self.seed} devices={self.devices} records={self.records} steps={self.steps} pace={self.pace}us "
-            f"latency={self.latency_max}us documents={self.documents_max} faults: {faults} scales: {scales}"
+            f"latency={self.latency_max}us documents={self.documents_max} "
+            f"neighbours={self.neighbours:.2f} faults: {faults} scales: {scales}"
         )
 
 
@@ -114,7 +120,13 @@ def draw(seed: int, steps: int | None = None, devices: int | None = None) -> Sce
         rng.choice((1, 3, 2048)),
         faults if rng.random() < 0.95 else {},
         scales,
+        _draw_neighbours(random.Random(f"scenario/{seed}/neighbours")),
     )
+
+
+def _draw_neighbours(rng: random.Random) -> float:
+    """In most runs all go through the relay alone."""
+    return rng.random() if rng.random() < _NEIGHBOURS_CHANCE else 0.0
 
 
 def pinned(title: str, scenario: Scenario) -> str:

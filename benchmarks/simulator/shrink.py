@@ -15,6 +15,8 @@ def candidates(scenario: Scenario) -> Iterator[Scenario]:
     for steps in (scenario.steps // 4, scenario.steps // 2, scenario.steps * 3 // 4, scenario.steps - 1):
         if 0 < steps < scenario.steps:
             yield replace(scenario, steps=steps)
+    if scenario.neighbours:
+        yield replace(scenario, neighbours=0.0)
     for fault in scenario.faults:
         yield scenario.without(fault)
     for devices in range(2, scenario.devices):

@@ -57,6 +57,7 @@ class Pool:
         self._integrator = Integrator(documents_max)
         self._poisons = PoisonMemory()
         self._cached: set[str] = set()
+        self._forgotten: set[str] = set()
         self._forgotten_all = False
         self._turn = Turn()
         self.kills = 0
@@ -66,12 +67,19 @@ class Pool:
         self._cached.clear()
         self._forgotten_all = True
 
+    def forget(self, record: str) -> None:
+        """Have a record loaded again before it is used."""
+        self._cached.discard(record)
+        self._forgotten.add(record)
+        self._poisons.discard(record, STORED)
+
     def integrate(self, items: Sequence[Item], stamp_max: int | None) -> Work:
         """See `IntegrationPool.integrate`."""
         yield self._turn
         plan = Plan(items, self._poisons)
         spared = False  # at most one death per batch, so that no innocent update is taken for poison
         while (request := self._next_request(plan)) is not None:
+            self._forgotten.clear()
             self._forgotten_all = False
             dies = not spared and self._kill()
             spared = spared or dies
@@ -80,6 +88,7 @@ class Pool:
                 plan.answered(request, self._answer(request, stamp_max, dies))
             except WorkerKilled as death:
                 plan.died(request, death.mark)
+            self._cached.difference_update(self._forgotten)
             if self._forgotten_all:
                 self._cached.clear()
         self._scheduler.release(self._turn)

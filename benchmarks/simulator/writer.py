@@ -4,11 +4,11 @@ import random
 from collections import deque
 from collections.abc import Callable
 
-from benchmarks.simulator.disk import Disk
 from benchmarks.simulator.scheduler import Host, Process, Scheduler
 from crdt_sync.errors import StoreError, StoreFailed, StoreFull
 from crdt_sync.limits import COMMIT_BATCHES_MAX
 from crdt_sync.storage.port import Batch, Committed
+from crdt_sync.storage.writer import Committer
 
 Done = Callable[["Committed | StoreError"], None]
 _Waiting = tuple[Batch, Done, int | None]
@@ -17,10 +17,12 @@ _Waiting = tuple[Batch, Done, int | None]
 class Writer:
     """Joins batches into commits. Each takes `latency()` to sync and `notice()` until the host hears of it."""
 
-    def __init__(self, host: Host, scheduler: Scheduler, disk: Disk, rng: random.Random, latency_max: int) -> None:
+    def __init__(
+        self, host: Host, scheduler: Scheduler, commits: Committer, rng: random.Random, latency_max: int
+    ) -> None:
         self._host = host
         self._scheduler = scheduler
-        self._disk = disk
+        self._commits = commits
         self._rng = rng
         self._latency_max = latency_max
         self._waiting: deque[_Waiting] = deque()
@@ -52,7 +54,7 @@ class Writer:
         if not current:
             return
         try:
-            committed = self._disk.commit([batch for batch, _, _ in current])
+            committed = self._commits.commit([batch for batch, _, _ in current])
         except StoreError as error:
             if len(current) > 1 and not isinstance(error, StoreFull | StoreFailed):
                 for item in current:  # one batch is at fault; by themselves all others succeed

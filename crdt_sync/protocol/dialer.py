@@ -159,6 +159,10 @@ class Dialer(Session):
         else:
             self._scan = ""
 
+    def compare_clocks(self) -> None:
+        """Our clock may be wrong: end the session, not before it has lasted a minute, so that the next one compares."""
+        self._clocks_at = self._greeted_at + _CLOCKS_COMPARED_US
+
     @property
     def wants_room(self) -> bool:
         """Whether `fill` may have something to push."""
@@ -346,7 +350,7 @@ class Dialer(Session):
             raise ProtocolViolation("an acknowledgement answers what was not pushed")
         for answer in pushed:
             if answer.verdict.code is VerdictCode.CLOCK_AHEAD:
-                self._clocks_at = self._greeted_at + _CLOCKS_COMPARED_US
+                self.compare_clocks()
             if answer.verdict.code is VerdictCode.RETRY:
                 self._later[answer.record] = None
                 self._later_at = now + _RETRY_AFTER_US

@@ -1,6 +1,5 @@
 """Updates of a partner: through the gate, into the store, with the cursor, in one commit."""
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -10,14 +9,12 @@ from crdt_sync.errors import UpdateRefused
 from crdt_sync.protocol.messages import UpdatesEntry
 from crdt_sync.records import Integration, Integrator
 from crdt_sync.records import state_vector as vectors
+from crdt_sync.replica import unread
 from crdt_sync.replica.views import encode_view
-from crdt_sync.storage.port import Batch, Change, Head, OutboxEntry, Peer, Store
+from crdt_sync.storage.port import Batch, Change, Head, OutboxEntry, Peer
 
 if TYPE_CHECKING:
     from crdt_sync.replica.replica import Replica
-
-_UNREADABLE = "unreadable"  # meta: records with an update from a partner that could not be integrated, and why
-_UNREADABLE_MAX = 1000  # named; there is none as long as relays check what they accept
 
 
 def integrate(
@@ -44,13 +41,17 @@ def integrate(
     for entry in entries:
         grouped.setdefault(entry.record, []).append(entry.update)
     theirs = {entry.record: readable(entry.state_vector) for entry in entries if entry.state_vector}
+    complete: set[str] = set()
     gaps: dict[str, bytes] = {}
     changes: list[Change] = []
     outbox: list[tuple[bytes, OutboxEntry]] = []
     refused = dict(refused_before)
+    # What builds on what was refused is asked for together with it, and not as often as something comes.
+    lacking = {*unread.of(store, origin), *refused}
     for record, updates in grouped.items():
         if record in whole and (renewed := _renewed(replica, integrator, record, updates, origin)):
             changes.append(renewed)
+            complete.add(record)
             continue
         stored = store.load(record)
         head = stored.head
@@ -59,7 +60,8 @@ def integrate(
         fresh: list[bytes] = []
         for update, verdict in zip(updates, result.verdicts, strict=True):
             if verdict.code == "gap":
-                gaps[record] = result.state_vector
+                if record not in lacking:
+                    gaps[record] = result.state_vector
             elif verdict.code != "accepted":
                 refused[record] = f"{verdict.code}: {verdict.reason}"
             elif verdict.new:
@@ -68,11 +70,13 @@ def integrate(
             changes.append(changed(replica, integrator, record, head, fresh, result, origin))
             outbox += owed(replica, record, head, origin)
             watch_writer(replica, head.state_vector if head else vectors.EMPTY, result.state_vector)
+        if record in theirs and vectors.covers(result.state_vector, theirs[record]):
+            complete.add(record)
         if owe_to and head is not None:
             outbox.append((owe_to, OutboxEntry(record, theirs.get(record, vectors.EMPTY), replica.next_edit())))
     if gaps:
         peers = ()
-    noted = {**meta, **_note(store, refused, healed={change.record for change in changes} - refused.keys())}
+    noted = {**meta, **unread.note(store, origin, refused, complete)}
     if changes or peers or outbox or noted:
         peers = peers or peers_despite_gaps
         store.commit([Batch(changes=tuple(changes), peers=peers, outbox=tuple(outbox), meta=noted)])
@@ -122,21 +126,6 @@ def owed(replica: "Replica", record: str, head: Head | None, but: bytes | None) 
         acknowledged = known.acknowledged if known else (head.state_vector if head else vectors.EMPTY)
         entries.append((peer, OutboxEntry(record, acknowledged, replica.next_edit())))
     return entries
-
-
-def unreadable(store: Store) -> dict[str, str]:
-    """The records with an update that could not be integrated here, and why."""
-    known: dict[str, str] = json.loads(store.meta(_UNREADABLE) or b"{}")
-    return known
-
-
-def _note(store: Store, refused: dict[str, str], healed: set[str]) -> dict[str, bytes | None]:
-    """What to keep of `unreadable` after these refusals, and after these records took everything that came."""
-    known = unreadable(store)
-    after = {record: reason for record, reason in {**known, **refused}.items() if record not in healed}
-    if after == known:
-        return {}
-    return {_UNREADABLE: json.dumps(dict(list(after.items())[:_UNREADABLE_MAX])).encode()}
 
 
 def readable(state_vector: bytes) -> bytes:

@@ -27,14 +27,15 @@ from crdt_sync.protocol.messages import Resume, VerdictCode
 from crdt_sync.protocol.reconcile import View
 from crdt_sync.protocol.source import Diff, Outgoing
 from crdt_sync.records import state_vector as vectors
+from crdt_sync.replica import unread
 from crdt_sync.replica.audit import content_view
 from crdt_sync.replica.index import UNKNOWN_TO_DIALER, StoreIndex
-from crdt_sync.replica.integration import readable, unreadable
+from crdt_sync.replica.integration import readable
 from crdt_sync.replica.status import Told, note_told, percentage, to_fetch, unfetched
 from crdt_sync.storage.port import Batch, OutboxEntry, Peer
 
 if TYPE_CHECKING:
-    from crdt_sync.replica.replica import Replica
+    from crdt_sync.replica.replica import Event, Replica
 
 _NO_EPOCH = bytes(EPOCH_BYTES)  # no life has this id
 _CLOCK_AHEAD = VerdictCode.CLOCK_AHEAD.name.lower()
@@ -92,7 +93,7 @@ class Partner:
 
     def unread(self) -> Sequence[str]:
         """See `DialerSource.unread`."""
-        return sorted(unreadable(self._store))
+        return unread.of(self._store, self.id)
 
     def outbox(self, after: str, limit: int) -> Sequence[Outgoing]:
         """See `DialerSource.outbox`. A page is short only at the end, so refused entries are skipped by reading on."""
@@ -121,8 +122,12 @@ class Partner:
             behind, _ = to_fetch(self._peer, self._told)
         elif self._told is not None and not self._comparing:
             behind, _ = unfetched(self._told, 0)
-        percent = percentage(self._store.count(), entries, behind, unreadable=bool(unreadable(self._store)))
+        percent = percentage(self._store.count(), entries, behind, unreadable=bool(unread.reasons(self._store)))
         return entries - refused, behind, percent
+
+    def pushable(self, events: Sequence["Event"]) -> list[str]:
+        """The records of which these commits may have left something to push: see `Dialer.notify`."""
+        return [event.record for event in events if event.kind == "edited" or event.owed]
 
     # --- effects of the session ------------------------------------------------------------------------------
 
@@ -246,7 +251,7 @@ class Partner:
                 peers_despite_gaps=without_cursor,
             )
             self.replacing.difference_update(entry.record for entry in effect.entries)
-            self._gapped.difference_update(entry.record for entry in effect.entries)
+            self._gapped.difference_update((entry.record for entry in effect.entries), refused)
             self._gapped.update(record for record, _ in gaps)
             if gaps and effect.cursor is not None:
                 self._peer, self._held = before, effect.cursor

@@ -40,10 +40,20 @@ class PushedUpdates:
             completed = integration.batch()
             others = [replace(batch, changes=()) for batch in batches if replace(batch, changes=()) != Batch()]
             if completed != Batch() or others:
-                committed, *_ = self._replica.store.commit([completed, *others])
+                committed, *_ = self._store([completed, *others])
                 integration.number(committed)
-        self._replica.announce("received", [change.record for change in completed.changes])
+        self._announce(completed)
         return [Committed(tuple(integration.seqs(change) for change in batch.changes)) for batch in batches]
+
+    def _store(self, batches: Sequence[Batch]) -> list[Committed]:
+        try:
+            return self._replica.store.commit(batches)
+        except StoreFailed:
+            self._announce(batches[0])  # it may be found whole, and then our own sessions have to push it
+            raise
+
+    def _announce(self, batch: Batch) -> None:
+        self._replica.announce("received", [change.record for change in batch.changes], owed=bool(batch.outbox))
 
 
 class _Integration:

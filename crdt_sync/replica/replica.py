@@ -23,13 +23,14 @@ from typing import Any, Self
 
 from crdt_sync import ids, limits
 from crdt_sync.clock import HybridClock
-from crdt_sync.errors import InvalidValue, StoreExists, UnknownCollection, UnknownRecord, UsageError
+from crdt_sync.errors import InvalidValue, StoreExists, StoreFailed, UnknownCollection, UnknownRecord, UsageError
 from crdt_sync.protocol.messages import UpdatesEntry
 from crdt_sync.protocol.source import Diff
 from crdt_sync.records import Conflict, Document, Editor, Schema, parse_schema
+from crdt_sync.replica import unread
 from crdt_sync.replica.carried import carried
 from crdt_sync.replica.edits import EditedRecord, Edits
-from crdt_sync.replica.integration import integrate, unreadable
+from crdt_sync.replica.integration import integrate
 from crdt_sync.replica.receipts import Holding, holding, refresh_digests
 from crdt_sync.replica.repair import Repair, repair
 from crdt_sync.replica.status import (
@@ -54,10 +55,14 @@ _CLOCK_OFFSET_US_MIN = 1_000_000  # smaller differences are the network's, not t
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened to a record: `edited` here, `received`, or `stored` by a partner."""
+    """Something that happened to a record: `edited` here, `received`, or `stored` by a partner.
+
+    What was edited is owed to all partners. `owed`: what was received is, too, but to whom it came from.
+    """
 
     kind: str
     record: str
+    owed: bool = False
 
 
 class Replica:
@@ -84,6 +89,7 @@ class Replica:
         self._met: set[bytes] = {peer.replica for peer in store.peers() if peer.url}
         self._edits = Edits(self)
         self._listeners: list[Callable[[Sequence[Event]], None]] = []
+        self._clock_listeners: list[Callable[[], None]] = []
 
     # --- opening and closing ---------------------------------------------------------------------------------
 
@@ -272,11 +278,11 @@ class Replica:
         backlogs = {known.replica: backlog(self, bytes.fromhex(known.replica)) for known in partners}
         by_bundle = [known for known in carried(self.store).values() if known.replica.hex() not in backlogs]
         met = tuple(carried_status(self.store, known) for known in sorted(by_bundle, key=lambda known: known.name))
-        return Status(self.name, self.count(), tuple(partners), unreadable(self.store), backlogs, met)
+        return Status(self.name, self.count(), tuple(partners), unread.reasons(self.store), backlogs, met)
 
     def partners(self) -> Sequence[PartnerStatus]:
         """Every partner that this replica has synced with; a few reads for each."""
-        missing = bool(unreadable(self.store))
+        missing = bool(unread.reasons(self.store))
         return tuple(partner_status(self.store, peer, unreadable=missing) for peer in self.store.peers() if peer.url)
 
     def record_status(self, record: str) -> RecordStatus:
@@ -310,13 +316,30 @@ class Replica:
 
         return unsubscribe
 
-    def announce(self, kind: str, records: Sequence[str]) -> None:
+    def watch_clock(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call `listener`, in whatever thread, when our clock may be wrong. Returns the call that ends it."""
+        self._clock_listeners = [*self._clock_listeners, listener]
+
+        def unsubscribe() -> None:
+            self._clock_listeners = [known for known in self._clock_listeners if known is not listener]
+
+        return unsubscribe
+
+    def doubt_clock(self) -> None:
+        """A device's stamps were refused here for lying ahead. Whose clock is wrong, ours or its, is for others to say.
+
+        So our own sessions compare ours with their partners' again, as its sessions do where its pushes are refused.
+        """
+        for listener in self._clock_listeners:
+            listener()
+
+    def announce(self, kind: str, records: Sequence[str], *, owed: bool = False) -> None:
         """Tell the listeners; called by the parts of this package after a commit.
 
         What a listener raises is logged and goes no further: the commit stands, and so does the session.
         """
         if records:
-            events = [Event(kind, record) for record in records]
+            events = [Event(kind, record, owed) for record in records]
             for listener in self._listeners:
                 try:
                     listener(events)
@@ -418,9 +441,16 @@ class Replica:
         `whole` replace what is stored. `meta` becomes durable in that commit as well. `peers` are stored where there
         are no gaps; else `peers_despite_gaps`, with whatever is stored.
         """
-        with self.lock:
-            gaps, received = integrate(self, entries, origin, peers, owe_to, refused, whole, meta, peers_despite_gaps)
-        self.announce("received", received)
+        owed = bool(self.peers_except(origin))
+        try:
+            with self.lock:
+                gaps, received = integrate(
+                    self, entries, origin, peers, owe_to, refused, whole, meta, peers_despite_gaps
+                )
+        except StoreFailed:  # it may be found whole, and then other sessions have to push it
+            self.announce("received", list(dict.fromkeys(entry.record for entry in entries)), owed=owed)
+            raise
+        self.announce("received", received, owed=owed)
         return gaps
 
     def restamp(self, record: str) -> bool:

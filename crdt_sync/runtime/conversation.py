@@ -6,10 +6,10 @@ keepalive; what queues up meanwhile shares the next commit.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
@@ -45,6 +45,7 @@ from crdt_sync.protocol.effects import (
 )
 from crdt_sync.protocol.messages import CheckedEntry, Receipt, VerdictCode
 from crdt_sync.replica import Event, Replica
+from crdt_sync.replica.carrying_out import carry_out, take_work
 from crdt_sync.replica.partner import Partner
 from crdt_sync.runtime.address import Address
 from crdt_sync.runtime.link import Link, open_link
@@ -56,7 +57,6 @@ _SEND_TIMEOUT_S = 60.0
 _BYE_S = 1.0  # how long a partner may take to close the link after our bye
 _REFUSING_US_MAX = 8_000_000  # how long one exchange lets a partner say "not now": the dialer asks every 2 s
 _PUSHED_AGAIN = frozenset({VerdictCode.GAP, VerdictCode.CLOCK_AHEAD, VerdictCode.RETRY})
-_JOINED_MAX = 64  # effects that share one commit
 
 
 @dataclass(slots=True)
@@ -225,6 +225,7 @@ class Conversation:
             now=self._now(),
         )
         unsubscribe = self._replica.subscribe(self._heard_of)
+        trust_clock = self._replica.watch_clock(self._clock_doubted)
         if self._presence is not None:
             self._presence.listen(self._presence_changed)
         self._pump()
@@ -250,6 +251,7 @@ class Conversation:
             raise error or ConnectionLost(f"the connection to {self._address.url} was lost", "It will be tried again.")
         finally:
             unsubscribe()
+            trust_clock()
             if self._presence is not None:
                 self._presence.listen(None)
                 self._presence.others = ()
@@ -323,11 +325,14 @@ class Conversation:
 
     async def _carry_out(self) -> None:
         """Commit what the session asks for, in order."""
+        assert self._dialer is not None
         while True:
             self._committing = True
             while self._work:
-                effects, refused = await self._screened(self._take_work())
-                answers = await self._loop.run_in_executor(self._executor, self._commit, effects, refused)
+                effects, refused = await self._screened(take_work(self._work))
+                answers = await self._loop.run_in_executor(
+                    self._executor, carry_out, self._partner, self._dialer, effects, refused
+                )
                 for answer in answers:
                     answer(self._now())
                 self._measure()
@@ -343,20 +348,6 @@ class Conversation:
         with suppress(StoreError):  # whoever needs the store next raises it
             progress.to_send, progress.to_fetch, progress.percent = self._partner.remaining()
 
-    def _take_work(self) -> list[Effect]:
-        """The next effect, or a run of `Integrate` that can share a commit."""
-        first = self._work.popleft()
-        effects = [first]
-        while (
-            isinstance(first, Integrate)
-            and self._work
-            and len(effects) < _JOINED_MAX
-            and isinstance(following := self._work[0], Integrate)
-            and following.owe == first.owe
-        ):
-            effects.append(self._work.popleft())
-        return effects
-
     async def _screened(self, effects: list[Effect]) -> tuple[list[Effect], dict[str, str]]:
         """The effects without updates that a worker did not survive, or refused, and why: by record."""
         if self._screening is None or not isinstance(effects[0], Integrate):
@@ -364,35 +355,9 @@ class Conversation:
         run = [effect for effect in effects if isinstance(effect, Integrate)]
         entries = [entry for effect in run for entry in effect.entries]
         screened = await self._screening.screen(entries, self._address.url)
-        kept = {id(entry) for entry in screened.entries}
-        return [
-            replace(effect, entries=tuple(entry for entry in effect.entries if id(entry) in kept)) for effect in run
-        ], screened.refused
-
-    def _commit(self, effects: Sequence[Effect], refused: Mapping[str, str]) -> list[Callable[[int], None]]:
-        """Carry out effects in the commit thread; returns the answers for the loop to give."""
-        assert self._dialer is not None
-        dialer = self._dialer
-        match effects[0]:
-            case Integrate():
-                run = [effect for effect in effects if isinstance(effect, Integrate)]
-                cursors = [effect.cursor for effect in run if effect.cursor is not None]
-                entries = tuple(entry for effect in run for entry in effect.entries)
-                head = max(effect.head for effect in run)
-                joined = Integrate(run[-1].number, entries, cursors[-1] if cursors else None, head, run[0].owe)
-                gaps = self._partner.integrate(joined, refused)
-                answers = [_integrated(dialer, effect.number, ()) for effect in run[:-1]]
-                return [*answers, _integrated(dialer, joined.number, gaps)]
-            case Compare():
-                view = self._partner.compare()
-                return [lambda now: dialer.compare(view, now)]
-            case Owe() as owe:
-                self._partner.owe(owe)
-                return [dialer.owed]
-            case Acknowledge() as acknowledge:
-                again = self._partner.acknowledge(acknowledge)
-                return [lambda now: dialer.acknowledged(acknowledge.number, again, now)]
-        return []
+        if screened.clocks_differ:
+            self._replica.doubt_clock()
+        return screened.only(run), screened.refused
 
     # --- effects ---------------------------------------------------------------------------------------------
 
@@ -465,17 +430,20 @@ class Conversation:
                     await link.send(effect.frame)
 
     def _heard_of(self, events: Sequence[Event]) -> None:
-        """A commit of the replica, in whatever thread: wake the session if there is something to push.
-
-        Where there are several partners, what came from another one is passed on to this one.
-        """
-        passed_on = bool(self._replica.peers_except(self._partner.id or None))
-        records = [
-            event.record for event in events if event.kind == "edited" or (passed_on and event.kind == "received")
-        ]
+        """A commit of the replica, in whatever thread: wake the session if there is something to push."""
+        records = self._partner.pushable(events)
         if records:
             with suppress(RuntimeError):  # the loop was closed a moment ago
                 self._loop.call_soon_threadsafe(self._edited, records)
+
+    def _clock_doubted(self) -> None:
+        with suppress(RuntimeError):  # the loop was closed a moment ago
+            self._loop.call_soon_threadsafe(self._compare_clocks)
+
+    def _compare_clocks(self) -> None:
+        assert self._dialer is not None
+        self._dialer.compare_clocks()
+        self._pump()
 
     def _edited(self, records: Sequence[str]) -> None:
         if self._dialer is not None:
@@ -500,10 +468,6 @@ Until = Callable[[Conversation], Awaitable[None]]
 
 async def _awaited(awaitable: Awaitable[None]) -> None:
     await awaitable
-
-
-def _integrated(dialer: Dialer, number: int, gaps: Sequence[tuple[str, bytes]]) -> Callable[[int], None]:
-    return lambda now: dialer.integrated(number, gaps, now)
 
 
 def _as_error(closed: Closed, url: str) -> RemoteError:

@@ -75,6 +75,7 @@ async def listening(
         digests=_Digests(replica),
         audits=ReplicaAudits(replica, lambda: time.monotonic_ns() // 1000),
         keep_spare=False,
+        clock_doubted=replica.doubt_clock,
     )
     context, binding = tls or (None, b"")
     opened: Port | None = None

@@ -5,23 +5,64 @@ records on a stick may come from anywhere.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from crdt_sync import limits
+from crdt_sync.protocol.effects import Effect, Integrate
 from crdt_sync.protocol.messages import UpdatesEntry
 from crdt_sync.replica import Replica
 from crdt_sync.runtime.worker.pool import IntegrationPool
-from crdt_sync.runtime.worker.values import Item
+from crdt_sync.runtime.worker.values import Item, Result, clocks_differ
 
 _HARMLESS = frozenset({"accepted", "gap"})  # a gap is told to the partner, which closes it
 
 
 @dataclass(frozen=True, slots=True)
 class Screened:
-    """What may be integrated here, in order, and why the rest may not: by record."""
+    """What may be integrated here, in order, and why the rest may not: by record.
+
+    `clocks_differ`: some of it is stamped ahead of our clock.
+    """
 
     entries: tuple[UpdatesEntry, ...]
     refused: dict[str, str] = field(default_factory=dict)
+    clocks_differ: bool = False
+
+    def only(self, run: Sequence[Integrate]) -> list[Effect]:
+        """The effects whose entries were screened, without those that may not be integrated."""
+        kept = {id(entry) for entry in self.entries}
+        return [
+            replace(effect, entries=tuple(entry for entry in effect.entries if id(entry) in kept)) for effect in run
+        ]
+
+
+class Trial:
+    """Updates of one sender, and what becomes of them once the worker has tried `items`. Pure."""
+
+    def __init__(self, entries: Sequence[UpdatesEntry], sender: str) -> None:
+        self._entries = entries
+        by_record: dict[str, list[int]] = {}
+        for position, entry in enumerate(entries):
+            by_record.setdefault(entry.record, []).append(position)
+        self._by_record = by_record
+        self.items = [
+            Item(record, tuple(entries[place].update for place in places), False, (sender,) * len(places))
+            for record, places in by_record.items()
+        ]
+
+    def screened(self, results: Sequence[Result]) -> Screened:
+        """What may be integrated, by the worker's results for `items`."""
+        kept: set[int] = set()
+        refused: dict[str, str] = {}
+        for (record, places), result in zip(self._by_record.items(), results, strict=True):
+            for place, verdict in zip(places, result.verdicts, strict=True):
+                if verdict.code in _HARMLESS:
+                    kept.add(place)
+                else:
+                    refused[record] = f"{verdict.code}: {verdict.reason}"
+        return Screened(
+            tuple(entry for place, entry in enumerate(self._entries) if place in kept), refused, clocks_differ(results)
+        )
 
 
 class Screening:
@@ -35,25 +76,11 @@ class Screening:
         """Try the updates, in order, on what is stored. Raises `WorkerUnavailable`."""
         if not entries:
             return Screened(())
-        by_record: dict[str, list[int]] = {}
-        for position, entry in enumerate(entries):
-            by_record.setdefault(entry.record, []).append(position)
-        items = [
-            Item(record, tuple(entries[place].update for place in places), False, (sender,) * len(places))
-            for record, places in by_record.items()
-        ]
+        trial = Trial(entries, sender)
         stamp_max = self._replica.clock.now() + limits.STAMP_AHEAD_US_MAX
-        results = await self._pool.integrate(items, stamp_max)
+        results = await self._pool.integrate(trial.items, stamp_max)
         self._pool.forget_all()  # what was tried is not stored yet, and may never be
-        kept: set[int] = set()
-        refused: dict[str, str] = {}
-        for (record, places), result in zip(by_record.items(), results, strict=True):
-            for place, verdict in zip(places, result.verdicts, strict=True):
-                if verdict.code in _HARMLESS:
-                    kept.add(place)
-                else:
-                    refused[record] = f"{verdict.code}: {verdict.reason}"
-        return Screened(tuple(entry for place, entry in enumerate(entries) if place in kept), refused)
+        return trial.screened(results)
 
     async def close(self) -> None:
         """End the worker."""

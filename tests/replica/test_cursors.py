@@ -92,6 +92,25 @@ def test_no_cursor_is_stored_past_a_gap(replica, partner):
     assert replica.get(THEM + "2")["city"] == "Bonn"
 
 
+def test_a_gap_that_is_answered_by_what_is_refused_holds_no_cursor_back(replica, partner):
+    """A device's updates are tried first: what was refused does not come here, and is asked for again."""
+    remote = Document.load((), 77)
+    edit = Editor(remote, bundled_schema("customers"), replica.clock, "bob", "customers")
+    edit["name"] = "Bob"
+    before = remote.state_vector()
+    edit["city"] = "Bonn"
+    builds_on_it = UpdatesEntry(THEM, remote.diff(before), b"")
+    partner.integrate(Integrate(1, (builds_on_it,), 7, 7, False))
+    assert partner.cursor == 5
+    partner.integrate(Integrate(2, (), 8, 8, False), {THEM: "clock_ahead: it is stamped too late"})
+    assert (partner.cursor, partner.unread()) == (8, [THEM])
+    assert partner.integrate(Integrate(3, (builds_on_it,), 9, 9, False)) == [], "it is asked for in the next session"
+    assert (partner.cursor, partner.unread()) == (9, [THEM])
+    partner.integrate(Integrate(4, (UpdatesEntry(THEM, remote.diff(), remote.state_vector()),), None, 9, False))
+    assert partner.unread() == []
+    assert replica.get(THEM)["city"] == "Bonn"
+
+
 def test_edits_made_before_an_empty_replica_was_welcomed_are_pushed(replica, relay):
     line = Line(replica, relay)
     line.run(1)

@@ -115,6 +115,51 @@ def test_what_one_device_brings_is_passed_on_to_the_others_without_echo(tmp_path
         asyncio.run(scenario(ann, bob, carl, dora))
 
 
+def test_what_is_pushed_to_a_device_goes_on_at_once_to_the_only_partner_that_it_calls(tmp_path: Path) -> None:
+    async def scenario(ann: Replica, bob: Replica, carl: Replica) -> None:
+        async with listens(bob, tmp_path) as at_bob, listens(carl, tmp_path) as at_carl:
+            links = [(ann, at_bob), (bob, at_carl)]
+            tasks = [asyncio.create_task(keep_syncing_forever(who, direct(at))) for who, at in links]
+            add(ann, "first")
+            await eventually("carl has it", lambda: names(carl) == ["first"])
+            add(ann, "second")
+            await eventually("carl has it", lambda: names(carl) == ["first", "second"])
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    with devices(tmp_path, "ann", "bob", "carl") as (ann, bob, carl):
+        asyncio.run(scenario(ann, bob, carl))
+
+
+@pytest.mark.parametrize("pushed", [True, False])
+def test_where_stamps_are_refused_the_sessions_compare_their_clocks_again(tmp_path: Path, pushed: bool) -> None:
+    """By a listening device that is pushed to, and by one that fetches from it: either clock may be the wrong one."""
+
+    async def scenario(early: Replica, late: Replica) -> None:
+        doubted = []
+        early.watch_clock(lambda: doubted.append("early"))
+        late.watch_clock(lambda: doubted.append("late"))
+        add(early, "first")
+        async with listens(early, tmp_path) as at_early, listens(late, tmp_path) as at_late:
+            who, at = (late, at_early) if pushed else (early, at_late)
+            task = asyncio.create_task(keep_syncing_forever(who, direct(at)))
+            await eventually("they are in sync", lambda: names(late) == ["first"])
+            late.clock.correct(7_200_000_000)  # as when it is set in mid-session
+            record = add(late, "second")
+            await eventually("a clock is doubted", lambda: bool(doubted))
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        assert set(doubted) == {"early"}
+        assert early.store.record_head(record) is None
+        assert list(early.status().unreadable) == ([] if pushed else [record])
+
+    with devices(tmp_path, "early", "late") as (early, late):
+        for replica in (early, late):  # who knows a relay's time takes no other device's
+            replica.correct_clock(0, by_relay=True)
+        asyncio.run(scenario(early, late))
+
+
 def test_edits_made_while_pushes_are_stored_are_not_lost(tmp_path: Path) -> None:
     """The listening device edits the very records that are pushed to it, all the time."""
 

@@ -17,8 +17,8 @@ def check_device(name: str, work: Iterable[Effect]) -> None:
         raise Failure("memory", f"{name} holds {sum(sizes)} bytes that it has not stored, of at most {allowed}")
 
 
-def check_relay(name: str, held: Sequence[bytes]) -> None:
-    """`held` are frames of one session that the relay does not read yet."""
+def check_host(name: str, held: Sequence[bytes]) -> None:
+    """`held` are frames of one session that a host does not read yet."""
     allowed = limits.PUSHES_IN_FLIGHT_MAX + _OTHER_FRAMES_MAX
     if len(held) > allowed:
-        raise Failure("memory", f"{len(held)} frames of {name} wait at the relay, of at most {allowed}")
+        raise Failure("memory", f"{len(held)} frames of {name} wait at the host, of at most {allowed}")

@@ -1,8 +1,12 @@
-"""A stored cursor tells the truth: whatever the relay's feed holds up to it, the device holds too."""
+"""A stored cursor tells the truth: whatever the partner's feed holds up to it, the device holds too.
+
+But for what it refused and has noted as such, which it asks for again.
+"""
 
 from benchmarks.simulator.disk import Disk
 from benchmarks.simulator.failure import Failure
 from crdt_sync.records import state_vector as vectors
+from crdt_sync.replica import unread
 from crdt_sync.storage.port import Peer
 
 _PAGE = 512
@@ -35,7 +39,8 @@ class Cursors:
                 if entry.seq > peer.cursor:
                     break
                 head = device.true_head(entry.record)
-                if head is None or not vectors.covers(head.state_vector, entry.state_vector):
+                held = head is not None and vectors.covers(head.state_vector, entry.state_vector)
+                if not held and entry.record not in unread.of(device, peer.replica):
                     raise Failure(
                         "cursor", f"a device stored cursor {peer.cursor} but lacks {entry.record} at {entry.seq}"
                     )

@@ -51,7 +51,7 @@ from crdt_sync.runtime.hosting.tails import Tails
 from crdt_sync.runtime.hosting.uncommitted import Uncommitted
 from crdt_sync.runtime.worker.pool import IntegrationPool
 from crdt_sync.runtime.worker.process import WorkerUnavailable
-from crdt_sync.runtime.worker.values import Item
+from crdt_sync.runtime.worker.values import Item, clocks_differ
 from crdt_sync.storage.port import SEVERAL_ORIGINS, Batch, Change, Committed, Store
 from crdt_sync.storage.writer import Committer, GroupWriter
 
@@ -93,7 +93,7 @@ class Engine:
 
     Where others write to the store beside the engine, as the edits of a device do, `commits` completes what the
     engine commits, `digests` computes digests, `audits` looks at records, and `written_beside` is to be called after
-    each of their commits.
+    each of their commits. `clock_doubted` hears when a push was refused because its stamps lie ahead of our clock.
     The store stays the caller's to close.
     """
 
@@ -108,6 +108,7 @@ class Engine:
         digests: Digests | None = None,
         audits: Audits | None = None,
         keep_spare: bool = True,
+        clock_doubted: Callable[[], None] | None = None,
     ) -> None:
         self.store = store
         try:
@@ -116,6 +117,7 @@ class Engine:
             # Cursors are handed out in the last life then, and honoured as far as that went: no worse than comparing.
             _log.warning("life_not_begun", code=error.code, error=error.message, hint=error.hint)
         self.metrics = metrics or Counts()
+        self._clock_doubted = clock_doubted
         self.source = StoreSource(store, self._corrupt)
         self._tails = Tails(self._tail)
         self._index = StoreIndex(store, UNKNOWN_TO_ACCEPTOR)
@@ -320,6 +322,8 @@ class Engine:
             self.metrics.integration_seconds.observe(time.perf_counter() - begun)
             answers = [Integrated(result.verdicts, result.state_vector, result.snapshot) for result in results]
             self.hub.integrated(answers, self._now())
+            if self._clock_doubted is not None and clocks_differ(results):
+                self._clock_doubted()
         self._pump()
 
     def _commit(self, effect: Commit) -> None:

@@ -1,5 +1,6 @@
 """What the pool is asked and what it answers."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -56,6 +57,11 @@ class Result(NamedTuple):
     verdicts: tuple[Verdict, ...]
     state_vector: bytes
     snapshot: bytes | None = None
+
+
+def clocks_differ(results: Iterable[Result]) -> bool:
+    """Whether an update was refused because it is stamped ahead of the clock here."""
+    return any(verdict.code == "clock_ahead" for result in results for verdict in result.verdicts)
 
 
 @dataclass(frozen=True, slots=True)

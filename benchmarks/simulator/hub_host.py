@@ -1,11 +1,15 @@
-"""The relay on virtual time: mirrors `runtime.hosting.engine.Engine` around the real hub and gate."""
+"""A host of sessions on virtual time: mirrors `runtime.hosting.engine.Engine` around the real hub and gate.
+
+It is a relay over its disk, or a device that listens, over the replica that it edits beside; then it also mirrors
+`runtime.listening`.
+"""
 
 import random
 from collections.abc import Callable, Generator, Sequence
 
 from benchmarks.simulator.checkers import bounds
 from benchmarks.simulator.disk import Disk
-from benchmarks.simulator.network import RELAY_TO_DEVICE, Link
+from benchmarks.simulator.network import TO_DIALER, Link
 from benchmarks.simulator.scheduler import Host, Process, Scheduler, Turn
 from benchmarks.simulator.worker import Pool
 from benchmarks.simulator.writer import Writer
@@ -23,11 +27,12 @@ from crdt_sync.protocol.hub import (
     PinIndex,
     StoredUpdates,
 )
-from crdt_sync.replica import StoreSource
+from crdt_sync.replica import Event, Replica, StoreSource
 from crdt_sync.replica.index import UNKNOWN_TO_ACCEPTOR, StoreIndex
+from crdt_sync.replica.pushed import PushedUpdates
 from crdt_sync.runtime.hosting.tails import Tails
 from crdt_sync.runtime.hosting.uncommitted import Uncommitted
-from crdt_sync.runtime.worker.values import Item
+from crdt_sync.runtime.worker.values import Item, clocks_differ
 from crdt_sync.storage.port import Batch, Change, Committed
 
 RefreshProcess = Generator["int | Turn", None, "StoreError | None"]
@@ -38,10 +43,10 @@ _RETRY_US = 5_000_000
 
 
 class Seat:
-    """The relay's end of one link."""
+    """The host's end of one link."""
 
-    def __init__(self, relay: "RelayHost", link: Link) -> None:
-        self._relay = relay
+    def __init__(self, host: "HubHost", link: Link) -> None:
+        self._host = host
         self.link = link
         self.session = 0
         self.filling = False
@@ -50,20 +55,23 @@ class Seat:
     def arrived(self, frame: bytes) -> None:
         """A frame came; it is read when the session may read."""
         self.held.append(frame)
-        self._relay.read(self)
-        bounds.check_relay(self.link.name, self.held)
+        self._host.read(self)
+        bounds.check_host(self.link.name, self.held)
 
     def room(self) -> None:
         """There is room again."""
-        self._relay.fill(self.session)
+        self._host.fill(self.session)
 
     def hung_up(self) -> None:
         """The link is gone."""
-        self._relay.lost(self.session)
+        self._host.lost(self.session)
 
 
-class RelayHost(Host):
-    """One life of the relay process over `disk`. `die` ends it; a new one starts over what the disk holds."""
+class HubHost(Host):
+    """One life of the process that hosts sessions over `disk`; a new one starts over what the disk holds.
+
+    `replica` is that of a device that listens; None: a relay.
+    """
 
     def __init__(
         self,
@@ -75,26 +83,34 @@ class RelayHost(Host):
         documents_max: int,
         latency_max: int,
         kill: Callable[[], bool],
+        replica: Replica | None = None,
     ) -> None:
         self._scheduler = scheduler
         self.disk = disk
         disk.begin_life()
         self._wall_clock = wall_clock
         self.source = StoreSource(disk, lambda _: None)
-        self.source.followed_max = disk.head()
         self._tails = Tails(self._tail)
         self._index = StoreIndex(disk, UNKNOWN_TO_ACCEPTOR)
         self.hub = Hub(self.source, lambda _: None, wall_clock, self._tails.snapshot_due)
         self.pool = Pool(scheduler, self._load, rng, documents_max, latency_max, kill)
-        self.writer = Writer(self, scheduler, disk, rng, latency_max)
+        commits = PushedUpdates(replica) if replica is not None else disk
+        self.writer = Writer(self, scheduler, commits, rng, latency_max)
         self.seats: dict[int, Seat] = {}
         self._uncommitted = Uncommitted()
         self._digesting = Turn()
         self._failures_known = 0
+        self._commits_under_way = 0
+        self._replica = replica
+        self._unsubscribe = replica.subscribe(self._heard_of) if replica is not None else None
+        self._rng = rng
+        self._latency_max = latency_max
 
     def die(self) -> None:
         """The process is gone, with everything that is not on disk."""
         self.alive = False
+        if self._unsubscribe is not None:
+            self._unsubscribe()
         for seat in list(self.seats.values()):
             seat.link.ends[0] = None
             seat.link.cut()
@@ -127,8 +143,8 @@ class RelayHost(Host):
         try:
             if not self.hub.wants_room(session):
                 return
-            if not seat.link.has_room(RELAY_TO_DEVICE):
-                seat.link.call_when_room(RELAY_TO_DEVICE)
+            if not seat.link.has_room(TO_DIALER):
+                seat.link.call_when_room(TO_DIALER)
                 return
             self.hub.fill(session, limits.FRAME_BYTES_TARGET, self._now())
             more = self.hub.wants_room(session)
@@ -169,11 +185,11 @@ class RelayHost(Host):
                 case Deliver(session, frame):
                     seat = self.seats.get(session)
                     if seat is not None:
-                        seat.link.send(RELAY_TO_DEVICE, frame)
+                        seat.link.send(TO_DIALER, frame)
                 case Hangup(session, _):
                     seat = self.seats.pop(session, None)
                     if seat is not None:
-                        seat.link.close(RELAY_TO_DEVICE)
+                        seat.link.close(TO_DIALER)
                 case Integrate():
                     self._scheduler.after(0, self, self._scheduler.start, self, self._integrate(effect))
                 case Commit():
@@ -193,19 +209,26 @@ class RelayHost(Host):
         results = yield from self.pool.integrate(items, effect.stamp_max)
         answers = [Integrated(result.verdicts, result.state_vector, result.snapshot) for result in results]
         self.hub.integrated(answers, self._now())
+        if self._replica is not None and clocks_differ(results):
+            self._replica.doubt_clock()
         self._pump()
 
     def _commit(self, effect: Commit) -> None:
         now = self._wall_clock()
+        if not self._commits_under_way:
+            self.source.followed_max = self.disk.head()
+        self._commits_under_way += 1
         self._uncommitted.begin(effect.number, effect.changes)
         self._tails.grow(effect.changes)
         batch = Batch(changes=tuple(_change(change, now) for change in effect.changes))
         self.writer.submit(batch, lambda outcome: self._committed(effect, outcome), self._failures_known)
 
     def _committed(self, effect: Commit, outcome: Committed | StoreError) -> None:
+        self._commits_under_way -= 1
         self._uncommitted.end(effect.number, effect.changes, failed=not isinstance(outcome, Committed))
         if isinstance(outcome, Committed):
-            self.source.followed_max = max(max(numbers) for numbers in outcome.seqs)
+            newest = max(self.source.followed(), *(max(numbers) for numbers in outcome.seqs))
+            self.source.followed_max = newest if self._commits_under_way else None
             self.hub.committed(effect.number, outcome.seqs, self._now())
         else:
             self._failures_known = self.writer.failures
@@ -213,12 +236,27 @@ class RelayHost(Host):
             self.source.followed_max = None
             self.hub.commit_failed(effect.number, self._now())
         self._pump()
+        self._show_followers()
+
+    def _show_followers(self) -> None:
         try:
             followers = self.hub.followers()
         except StoreError:
             return
         for session in followers:
             self.fill(session)
+
+    def _heard_of(self, events: Sequence[Event]) -> None:
+        """The device itself, or a session that it opened, has stored something."""
+        records = [event.record for event in events if event.kind != "stored"]
+        if records:
+            self._scheduler.after(1, self, self._written_beside, records)
+
+    def _written_beside(self, records: Sequence[str]) -> None:
+        for record in records:
+            self.pool.forget(record)
+        self._tails.forget()
+        self._show_followers()
 
     def _pin_index(self, effect: PinIndex) -> Process:
         yield from self._refresh_digests()
@@ -242,6 +280,13 @@ class RelayHost(Host):
         self._pump()
 
     def _refresh_digests(self) -> RefreshProcess:
+        if self._replica is not None:
+            yield self._rng.randint(20, self._latency_max)
+            try:
+                self._replica.refresh_digests()
+            except StoreError as error:
+                return error
+            return None
         yield self._digesting
         try:
             for _ in range(_DIGEST_ROUNDS_MAX):
@@ -275,7 +320,7 @@ class RelayHost(Host):
 
     def _unreadable(self, session: int) -> None:
         """What the session asks for cannot be read now: it comes back later."""
-        self.hub.expel(session, "unavailable", "the relay cannot serve this now", _RETRY_US, self._now())
+        self.hub.expel(session, "unavailable", "this cannot be served now", _RETRY_US, self._now())
 
     # --- for the pool and the hub ----------------------------------------------------------------------------
 

@@ -1,0 +1,51 @@
+"""Updates of partners that could not be integrated here: whose, of which record, and why.
+
+The cursor has passed them. So each is asked for again, from that partner, until a diff of the record that it made from
+our state vector was taken whole. What else was taken of the record says nothing: it need not build on what is missing.
+"""
+
+import json
+from collections.abc import Collection, Mapping
+
+from crdt_sync.storage.port import Store
+
+_META = "unreadable"
+_RECORDS_MAX = 1000  # named; there is none as long as relays check what they accept
+
+_ANYBODY = ""
+
+
+def reasons(store: Store) -> dict[str, str]:
+    """The records, and why."""
+    return {record: next(iter(why.values())) for record, why in _known(store).items()}
+
+
+def of(store: Store, partner: bytes) -> list[str]:
+    """The records of which something is to be asked for again from this partner, sorted."""
+    return sorted(record for record, why in _known(store).items() if partner.hex() in why or _ANYBODY in why)
+
+
+def note(
+    store: Store, partner: bytes, refused: Mapping[str, str], complete: Collection[str]
+) -> dict[str, bytes | None]:
+    """The meta to commit after `partner` sent updates.
+
+    `refused` are records with updates that were not taken, and why; `complete` those of which now everything is here
+    that the partner has.
+    """
+    before = _known(store)
+    after = {record: dict(why) for record, why in before.items()}
+    for record in complete:
+        for whose in (partner.hex(), _ANYBODY):
+            after.get(record, {}).pop(whose, None)
+    for record, reason in refused.items():
+        after.setdefault(record, {})[partner.hex()] = reason
+    after = {record: why for record, why in after.items() if why}
+    if after == before:
+        return {}
+    return {_META: json.dumps(dict(list(after.items())[:_RECORDS_MAX])).encode()}
+
+
+def _known(store: Store) -> dict[str, dict[str, str]]:
+    known: dict[str, dict[str, str] | str] = json.loads(store.meta(_META) or b"{}")
+    return {record: {_ANYBODY: why} if isinstance(why, str) else why for record, why in known.items()}
