@@ -158,6 +158,7 @@ class Conversation(Host):
     def _timer(self, timer: int) -> None:
         if timer != self._timer_at:
             return  # a nearer time was set meanwhile
+        self.dialer.watch_clock(self._replica.wall_clock(), self._scheduler.now)
         self.dialer.timer(self._scheduler.now)
         self._pump()
         if self.alive:

@@ -14,7 +14,7 @@ Rules and invariants:
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from crdt_sync import limits
@@ -65,7 +65,8 @@ from crdt_sync.protocol.states import DIALER_TABLE, State, Table
 _HAVE_EVERY_BYTES = limits.UNCONFIRMED_BYTES_MAX // 16
 _NOTHING = b"\x00"  # the state vector of a record that is not held
 _GAPS_MAX = 3  # a diff by state vector closes a gap at once, unless new gaps keep arriving meanwhile
-_CLOCKS_COMPARED_US = 60_000_000  # stamps were refused: clocks are compared again, but no more often than this
+_CLOCKS_COMPARED_US = 60_000_000  # a clock may be wrong: they are compared again, but no more often than this
+_CLOCK_SET_US = 1_000_000  # a wall clock that ran on by that much more or less than time itself was set
 _RETRY_AFTER_US = 2_000_000  # a partner whose disk is full is asked again this much later
 
 
@@ -104,7 +105,7 @@ class Dialer(Session):
         self._run: Reconciler | None = None  # while digests are compared
         self._heard: Ranges | None = None  # the partner's ranges, not taken yet
         self._wanted: deque[str] = deque()  # found by comparing, not asked for yet
-        self._asked = 0  # wants of the comparison that were not answered
+        self._asked: deque[dict[str, None]] = deque()  # records of each want of the comparison, until they come
         self._unstored = 0  # ... or whose answer is not on disk
         self._compared: set[int] = set()  # Integrate effects that end such an answer
         self._owing = 0  # Owe effects under way
@@ -163,6 +164,11 @@ class Dialer(Session):
         """Our clock may be wrong: end the session, not before it has lasted a minute, so that the next one compares."""
         self._clocks_at = self._greeted_at + _CLOCKS_COMPARED_US
 
+    def watch_clock(self, wall: int, now: int) -> None:
+        """See whether our wall clock, which tells `wall` now, was set since hello. Hosts call it before `timer`."""
+        if abs((wall - self._wall_at_greeting) - (now - self._greeted_at)) > _CLOCK_SET_US:
+            self.compare_clocks()
+
     @property
     def wants_room(self) -> bool:
         """Whether `fill` may have something to push."""
@@ -218,7 +224,7 @@ class Dialer(Session):
             self._ready.update(self._later)
             self._later, self._later_at = {}, None
         if self._clocks_at is not None and now >= self._clocks_at:
-            self.close("clock_changed", "stamps were refused: the clocks are compared again", now, retry_after_us=0)
+            self.close("clock_changed", "a clock may be wrong: they are compared again", now, retry_after_us=0)
         super().timer(now)
 
     # --- answers of the host ---------------------------------------------------------------------------------
@@ -328,8 +334,11 @@ class Dialer(Session):
         if compared and (not self._asked or updates.cursor is not None):
             raise ProtocolViolation("what the comparison found comes unasked, or with a cursor")
         self._integrate(updates.entries, updates.cursor, updates.head, owe=compared)
+        if compared:
+            for entry in updates.entries:
+                self._asked[0].pop(entry.record, None)
         if compared and updates.last:
-            self._asked -= 1
+            self._owe_what_did_not_come(self._asked.popleft())
             self._compared.add(self._number)
             self._go_on_comparing()
         if repair and updates.last:
@@ -356,7 +365,7 @@ class Dialer(Session):
                 self._later_at = now + _RETRY_AFTER_US
         self._acknowledge_number += 1
         self._acknowledging += 1
-        cursor = None if self._repairs or self._repairing else ack.cursor
+        cursor = self._held_back(ack.cursor)
         self._effects.append(Acknowledge(self._acknowledge_number, tuple(pushed), cursor, ack.head))
 
     def _on_audit_ranges(self, ranges: Ranges, now: int) -> None:
@@ -381,10 +390,15 @@ class Dialer(Session):
 
     def _integrate(self, entries: tuple[UpdatesEntry, ...], cursor: int | None, head: int, owe: bool = False) -> None:
         self._number += 1
-        if cursor is not None and (self._repairs or self._repairing):
-            self._cursor, cursor = cursor, None  # held back until the repair is stored
+        cursor = self._held_back(cursor)
         self._integrating[self._number] = (sum(len(entry.update) for entry in entries), cursor, owe)
         self._effects.append(Integrate(self._number, entries, cursor, head, owe))
+
+    def _held_back(self, cursor: int | None) -> int | None:
+        """The cursor that may be stored now: none while a repair is under way, with which it will be."""
+        if cursor is not None and (self._repairs or self._repairing):
+            self._cursor, cursor = cursor, None
+        return cursor
 
     def _want(self, page: int, records: Sequence[str]) -> None:
         """Ask for what we lack of these records. Where the vectors outgrow a frame, ask for whole records."""
@@ -444,11 +458,19 @@ class Dialer(Session):
 
     def _ask(self) -> None:
         """Want what the comparison found, a few pages ahead of their answers."""
-        while self._wanted and self._asked < limits.PAGES_IN_FLIGHT_MAX:
+        while self._wanted and len(self._asked) < limits.PAGES_IN_FLIGHT_MAX:
             count = min(len(self._wanted), limits.PAGE_RECORDS_MAX)
-            self._asked += 1
+            records = [self._wanted.popleft() for _ in range(count)]
+            self._asked.append(dict.fromkeys(records))
             self._unstored += 1
-            self._want(PAGE_COMPARED, [self._wanted.popleft() for _ in range(count)])
+            self._want(PAGE_COMPARED, records)
+
+    def _owe_what_did_not_come(self, records: Iterable[str]) -> None:
+        """Records that differ and that the partner passed over, as it cannot read them: it may lack all of ours."""
+        ours = tuple(record for record in records if self._source.state_vector(record) != _NOTHING)
+        if ours:
+            self._owing += 1
+            self._effects.append(Owe(ours))
 
     def _push_next(self) -> int:
         """Send one push of ready records; 0 when none had anything to push."""

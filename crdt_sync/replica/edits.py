@@ -38,6 +38,7 @@ class _Copy:
     before: bytes  # state vector in the store
     tail: int
     new: bool
+    whole: bool = False  # its snapshot is made anew
 
 
 class Edits:
@@ -77,6 +78,7 @@ class Edits:
         clock.correct(clock.offset)  # or the fresh stamps would follow those that were refused
         if not restamp(copy.document, clock.now(), clock, self._replica.name):
             return False
+        copy.whole = True  # who reads us by its bytes would find the stamps that were refused among them
         self._finish(record, copy)
         return True
 
@@ -185,7 +187,7 @@ class Edits:
         snapshot = None
         if copy.new:
             snapshot = update
-        elif copy.tail >= limits.TAIL_UPDATES_MAX:
+        elif copy.whole or copy.tail >= limits.TAIL_UPDATES_MAX:
             snapshot = document.diff()
         return Change(
             record,

@@ -74,6 +74,9 @@ def integrate(
             complete.add(record)
         if owe_to and head is not None:
             outbox.append((owe_to, OutboxEntry(record, theirs.get(record, vectors.EMPTY), replica.next_edit())))
+    if owe_to:  # what of theirs never came here tells nothing of what they hold
+        nothing = [record for record in refused_before if record not in grouped and store.record_head(record)]
+        outbox += [(owe_to, OutboxEntry(record, vectors.EMPTY, replica.next_edit())) for record in nothing]
     if gaps:
         peers = ()
     noted = {**meta, **unread.note(store, origin, refused, complete)}

@@ -154,6 +154,8 @@ class Partner:
             news = self._peer is None or self._peer.epoch != effect.epoch or self._peer.cursor < effect.head
             standing = self._standing_at_welcome(effect)
             meta = note_told(self.id, self._told) if news else {}
+            if effect.comparing:  # which brings all that differs, also what was to be asked for again
+                meta |= unread.note(self._store, self.id, {}, unread.of(self._store, self.id))
             if not outbox and not gone and not standing and not lost:
                 with suppress(StoreFull, StoreFailed):  # the status goes on telling of the contact before
                     self._store.commit([Batch(meta=meta)] if meta else [])

@@ -318,6 +318,7 @@ class Conversation:
                 async with asyncio.timeout(max(0.0, (timer - self._now()) / 1e6)):
                     await self._kick_timer.wait()
                 continue  # a nearer time was set meanwhile
+            self._dialer.watch_clock(self._replica.wall_clock(), self._now())
             self._dialer.timer(self._now())
             self._pump()
         # The session is over. A partner that reads our bye closes the link; one that fell silent never does.

@@ -156,9 +156,30 @@ def test_the_partners_last_ranges_are_taken_at_once_as_it_goes_on_behind_them(an
     assert say(session, Changes(2, 9, ()))[1] == [Integrate(1, (), 9, 9, owe=False)]
     session.notify([THERE_NOT[0]])
     for _ in range(session._unstored):
-        sent, (integrate,) = say(session, Updates(PAGE_COMPARED, None, 9, True, ()))
-        session.integrated(integrate.number, [], 0)
+        _, effects = say(session, Updates(PAGE_COMPARED, None, 9, True, ()))
+        for integrate in of_kind(effects, Integrate):
+            session.integrated(integrate.number, [], 0)
+        for _ in of_kind(effects, Owe):
+            session.owed(0)
     assert session.wants_room is answered, "nothing is pushed before the outbox is on disk"
+
+
+def test_what_the_partner_passes_over_is_owed_to_it_whole() -> None:
+    """It cannot read them, and does not say what it holds of them. What we lack ourselves is owed to nobody."""
+    session, partner, turn = comparing({A: OURS, B: OURS}, {A: THEIRS, B: THEIRS, C: THEIRS})
+    frames: list[Message] = list(turn)
+    wants: list[Want] = []
+    while frames:
+        sent, _ = say(session, frames.pop(0))
+        wants += of_kind(sent, Want)
+        for ranges in of_kind(sent, Ranges):
+            frames += partner.answer(ranges)
+    assert [sorted(entry.record for entry in want.entries) for want in wants] == [[A, B, C]]
+    half = UpdatesEntry(A, b"update", b"\x00")
+    _, effects = say(session, Updates(PAGE_COMPARED, None, 9, False, (half,)))
+    assert of_kind(effects, Owe) == []
+    _, effects = say(session, Updates(PAGE_COMPARED, None, 9, True, ()))
+    assert of_kind(effects, Owe) == [Owe((B,))]
 
 
 def hostile_frames() -> Iterator[tuple[str, list[Message]]]:

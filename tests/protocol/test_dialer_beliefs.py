@@ -1,9 +1,12 @@
 """What the dialing end believes of its partner, and when it must not act on it."""
 
+import pytest
+
 from crdt_sync.protocol.effects import Closed
 from crdt_sync.protocol.messages import (
     Ack,
     Changes,
+    Ping,
     Push,
     Verdict,
     VerdictCode,
@@ -12,6 +15,7 @@ from tests.protocol.scripted import ScriptedOutbox, dialer, drain, say, welcome
 
 A = "customers/a"
 SECOND = 1_000_000
+WALL = 1_000_000  # at hello, as scripted
 
 
 def pushes(session, now: int = 0) -> list[Push]:
@@ -37,3 +41,16 @@ def test_refused_stamps_end_the_session_so_that_the_clocks_are_compared_again_bu
     _, effects = drain(session)
     (closed,) = [effect for effect in effects if isinstance(effect, Closed)]
     assert (closed.code, closed.retry_after_us) == ("clock_changed", 0)
+
+
+@pytest.mark.parametrize("jump", [-2 * SECOND, 2 * SECOND])
+def test_a_wall_clock_that_was_set_in_mid_session_is_compared_again(jump: int) -> None:
+    session = dialer(ScriptedOutbox({}))
+    say(session, welcome(), Changes(1, 0, ()))
+    say(session, Ping(1), now=50 * SECOND)
+    session.watch_clock(WALL + 51 * SECOND, 50 * SECOND)  # it runs a little fast, as clocks do
+    assert session.next_timer() > 60 * SECOND
+    session.watch_clock(WALL + 50 * SECOND + jump, 50 * SECOND)
+    session.timer(60 * SECOND)
+    _, effects = drain(session)
+    assert [effect.code for effect in effects if isinstance(effect, Closed)] == ["clock_changed"]

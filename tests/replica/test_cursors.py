@@ -111,6 +111,25 @@ def test_a_gap_that_is_answered_by_what_is_refused_holds_no_cursor_back(replica,
     assert replica.get(THEM)["city"] == "Bonn"
 
 
+def test_what_a_comparison_found_is_owed_also_where_the_partners_part_of_it_is_refused(replica, partner):
+    """What they hold of the record never came here: all that we hold is pushed."""
+    partner.acknowledge(Acknowledge(1, (pushed(partner, US, ACCEPTED),), None, 9))
+    assert partner.outgoing(US) is None
+    partner.integrate(Integrate(1, (), None, 9, True), {US: "clock_ahead: it is stamped too late"})
+    _, diff = partner.outgoing(US)
+    assert Document.load([diff.update]).values() == {"name": US}
+
+
+def test_a_comparison_brings_what_was_to_be_asked_for_again(replica, partner):
+    partner.integrate(Integrate(1, (), 7, 7, False), {THEM: "clock_ahead: it is stamped too late"})
+    again = Partner(replica, URL)
+    assert again.unread() == [THEM]
+    again.welcomed(Welcomed(RELAY, LATER, 0, False, True))
+    assert again.unread() == [THEM]
+    again.welcomed(Welcomed(RELAY, LATER, 0, True, False))
+    assert again.unread() == []
+
+
 def test_edits_made_before_an_empty_replica_was_welcomed_are_pushed(replica, relay):
     line = Line(replica, relay)
     line.run(1)

@@ -3,9 +3,12 @@
 import random
 
 from crdt_sync import Replica, ids
+from crdt_sync.limits import STAMP_AHEAD_US_MAX
 from crdt_sync.protocol.effects import Integrate
 from crdt_sync.protocol.messages import UpdatesEntry, VerdictCode
-from crdt_sync.records import Document, Editor, bundled_schema, decode_state_vector
+from crdt_sync.records import Document, Editor, Integrator, bundled_schema, decode_state_vector
+from crdt_sync.records import state_vector as vectors
+from crdt_sync.replica import StoreSource
 from tests.replica.partners import (
     HOUR_US,
     THEM,
@@ -82,6 +85,17 @@ def test_a_device_whose_clock_is_ahead_stamps_again_and_is_accepted(make_replica
     write(anna, US, phone="3")
     assert exchange(anna, relay).settled
     assert anna.record_status(US).state == "stored"
+
+
+def test_what_was_stamped_again_is_served_without_the_stamps_that_were_refused(make_replica, relay, time):
+    """A device that listens serves its stored bytes, which hold what was overwritten until a snapshot is made."""
+    anna = make_replica("anna", skew_us=24 * HOUR_US)
+    write(anna, US, name="Us")
+    write(anna, US, phone="1")
+    assert exchange(anna, relay).settled
+    served = StoreSource(anna.store, lambda _: None).diff(US, vectors.EMPTY)
+    judged = Integrator(1).integrate(US, (), [served.update], time.now + STAMP_AHEAD_US_MAX, True, False)
+    assert [verdict.code for verdict in judged.verdicts] == ["accepted"]
 
 
 def test_a_clock_that_was_put_right_before_the_sync_does_not_leave_edits_refused(make_replica, relay, time):

@@ -6,7 +6,7 @@ from benchmarks.simulator.failure import Failure
 from crdt_sync import limits
 from crdt_sync.protocol.effects import Effect, Integrate
 
-_OTHER_FRAMES_MAX = 64  # wants, confirmations, pings: none of which a session may pile up
+_OTHER_FRAMES_MAX = 256  # wants, pings, and a confirmation for each run of updates that a device has stored
 
 
 def check_device(name: str, work: Iterable[Effect]) -> None:
