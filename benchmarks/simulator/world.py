@@ -305,10 +305,11 @@ class World:
         nobody refuses them to it: others take them from the second one when their time has come.
         """
         yield from [1] * 600
-        for _ in range(400):
-            if not any(
+        for minute in range(400):
+            refused = any(
                 device.disk.outbox_count(peer.replica)[1] for device in self.devices for peer in device.disk.peers()
-            ):
+            )
+            if not refused and not (minute and any(unread.reasons(device.disk) for device in self.devices)):
                 return
             yield 60
 
