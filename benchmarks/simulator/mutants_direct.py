@@ -63,7 +63,9 @@ DIRECT_MUTANTS = (
         ((PushedUpdates, "_store", _silent_failure),),
         {"device_disk_fails": 0.3},
         60,
-        neighbours=_CHAINS,
+        steps=15,
+        pace=500_000,
+        neighbours=0.6,
     ),
     Mutant(
         "the worker's word stands",
@@ -77,7 +79,8 @@ DIRECT_MUTANTS = (
         "those who listen to a device hear of its own edits",
         ((HubHost, "_written_beside", _returns(None)),),
         {},
-        neighbours=_CHAINS,
+        steps=15,
+        neighbours=0.1,
     ),
     Mutant(
         "refusals are not noted",

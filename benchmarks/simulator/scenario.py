@@ -125,8 +125,8 @@ def draw(seed: int, steps: int | None = None, devices: int | None = None) -> Sce
 
 
 def _draw_neighbours(rng: random.Random) -> float:
-    """In most runs all go through the relay alone."""
-    return rng.random() if rng.random() < _NEIGHBOURS_CHANCE else 0.0
+    """In most runs all go through the relay alone, and in most of the others few know each other."""
+    return rng.random() ** 2 if rng.random() < _NEIGHBOURS_CHANCE else 0.0
 
 
 def pinned(title: str, scenario: Scenario) -> str:

@@ -18,7 +18,7 @@ FILES = {
     "communities": "record_osm-community-index.jsonl.gz",
     "companies": "record_datenanfragen-companies.jsonl.gz",
 }
-DEVICES = 3  # authors share them; with one for each author at work (up to 28) a replay takes many times as long
+DEVICES = 2  # authors share them; with one for each author at work (up to 28) a replay takes many times as long
 COUNTS = {"brigades": (335, 221), "communities": (1335, 765), "companies": (2789, 3069)}
 
 
@@ -76,10 +76,10 @@ def test_devices_that_replay_a_trace_through_the_hub_end_in_its_end_state(trace)
         line = exchange(replica, relay)
         assert (line.settled, line.closed) == (True, None)
 
-    replay = Replay(trace, clock, lambda number: device(MemoryStore(), trace, number, clock), synced, 2)
+    replay = Replay(trace, clock, lambda number: device(MemoryStore(), trace, number, clock), synced, DEVICES)
     report = replay.run()
     assert report.transactions == len(trace.transactions)
-    assert len(replay.devices) == 2
+    assert len(replay.devices) == DEVICES
     assert report.syncs > len(trace.transactions) // 5
     assert len({replica.receipt().root for replica in replay.devices}) == 1
     for replica in replay.devices:
