@@ -106,6 +106,8 @@ class _Door:
 
     def sentence(self) -> str:
         """See `staying.Line`."""
+        if not self.url:
+            return self.state
         return f"{self.state} at {self.url}: {_devices(self.sessions)} connected"
 
     def __rich__(self) -> Text:
