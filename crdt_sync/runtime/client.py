@@ -51,7 +51,7 @@ async def keep_syncing_forever(
             on_progress(progress)
 
     while True:
-        conversation = Conversation(replica, address, progressed, presence)
+        conversation = Conversation(replica, address, progressed, presence, lasting=True)
         try:
             await conversation.run(_for_ever)
         except (RemoteError, WorkerUnavailable) as error:

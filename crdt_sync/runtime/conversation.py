@@ -84,11 +84,14 @@ class Conversation:
         on_progress: Callable[[Progress], None] | None = None,
         presence: PresenceBoard | None = None,
         screening: Screening | None = None,
+        *,
+        lasting: bool = False,
     ) -> None:
         self.progress = Progress()
         self._own_screening = Screening(replica) if address.direct and screening is None else None
         self._screening = screening or self._own_screening
         self._presence = presence
+        self._lasting = lasting  # it ends where a clock may be wrong, so that the next handshake compares them
         self._replica = replica
         self._address = address
         self._on_progress = on_progress
@@ -225,7 +228,7 @@ class Conversation:
             now=self._now(),
         )
         unsubscribe = self._replica.subscribe(self._heard_of)
-        trust_clock = self._replica.watch_clock(self._clock_doubted)
+        trust_clock = self._replica.watch_clock(self._clock_doubted) if self._lasting else None
         if self._presence is not None:
             self._presence.listen(self._presence_changed)
         self._pump()
@@ -251,7 +254,8 @@ class Conversation:
             raise error or ConnectionLost(f"the connection to {self._address.url} was lost", "It will be tried again.")
         finally:
             unsubscribe()
-            trust_clock()
+            if trust_clock is not None:
+                trust_clock()
             if self._presence is not None:
                 self._presence.listen(None)
                 self._presence.others = ()
@@ -318,7 +322,8 @@ class Conversation:
                 async with asyncio.timeout(max(0.0, (timer - self._now()) / 1e6)):
                     await self._kick_timer.wait()
                 continue  # a nearer time was set meanwhile
-            self._dialer.watch_clock(self._replica.wall_clock(), self._now())
+            if self._lasting:
+                self._dialer.watch_clock(self._replica.wall_clock(), self._now())
             self._dialer.timer(self._now())
             self._pump()
         # The session is over. A partner that reads our bye closes the link; one that fell silent never does.

@@ -13,7 +13,7 @@ from websockets.typing import Subprotocol
 
 from crdt_sync import Address, Replica, bundled_schema, compare_once, keep_syncing_forever, sync_once
 from crdt_sync.errors import Unauthorized, UsageError
-from crdt_sync.protocol import SUBPROTOCOL, VERSIONS, codec, proof
+from crdt_sync.protocol import SUBPROTOCOL, VERSIONS, codec, dialer, proof
 from crdt_sync.protocol.messages import Bye, Hello
 from crdt_sync.runtime import certificate
 from crdt_sync.runtime.listening import Listener, listening
@@ -156,6 +156,23 @@ def test_where_stamps_are_refused_the_sessions_compare_their_clocks_again(tmp_pa
 
     with devices(tmp_path, "early", "late") as (early, late):
         for replica in (early, late):  # who knows a relay's time takes no other device's
+            replica.correct_clock(0, by_relay=True)
+        asyncio.run(scenario(early, late))
+
+
+def test_a_single_sync_goes_on_where_the_clocks_differ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next one compares them anyway."""
+    monkeypatch.setattr(dialer, "_CLOCKS_COMPARED_US", 0)
+
+    async def scenario(early: Replica, late: Replica) -> None:
+        late.clock.correct(7_200_000_000)
+        record = add(late, "stamped ahead")
+        async with listens(late, tmp_path) as listener:
+            await sync_once(early, direct(listener))
+        assert list(early.status().unreadable) == [record]
+
+    with devices(tmp_path, "early", "late") as (early, late):
+        for replica in (early, late):
             replica.correct_clock(0, by_relay=True)
         asyncio.run(scenario(early, late))
 
