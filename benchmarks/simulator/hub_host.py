@@ -30,6 +30,7 @@ from crdt_sync.protocol.hub import (
 from crdt_sync.replica import Event, Replica, StoreSource
 from crdt_sync.replica.index import UNKNOWN_TO_ACCEPTOR, StoreIndex
 from crdt_sync.replica.pushed import PushedUpdates
+from crdt_sync.runtime.hosting.following import Following
 from crdt_sync.runtime.hosting.tails import Tails
 from crdt_sync.runtime.hosting.uncommitted import Uncommitted
 from crdt_sync.runtime.worker.values import Item, clocks_differ
@@ -100,7 +101,7 @@ class HubHost(Host):
         self._uncommitted = Uncommitted()
         self._digesting = Turn()
         self._failures_known = 0
-        self._commits_under_way = 0
+        self._following = Following(disk, self.source)
         self._replica = replica
         self._unsubscribe = replica.subscribe(self._heard_of) if replica is not None else None
         self._rng = rng
@@ -215,25 +216,21 @@ class HubHost(Host):
 
     def _commit(self, effect: Commit) -> None:
         now = self._wall_clock()
-        if not self._commits_under_way:
-            self.source.followed_max = self.disk.head()
-        self._commits_under_way += 1
+        self._following.begin()
         self._uncommitted.begin(effect.number, effect.changes)
         self._tails.grow(effect.changes)
         batch = Batch(changes=tuple(_change(change, now) for change in effect.changes))
         self.writer.submit(batch, lambda outcome: self._committed(effect, outcome), self._failures_known)
 
     def _committed(self, effect: Commit, outcome: Committed | StoreError) -> None:
-        self._commits_under_way -= 1
         self._uncommitted.end(effect.number, effect.changes, failed=not isinstance(outcome, Committed))
         if isinstance(outcome, Committed):
-            newest = max(self.source.followed(), *(max(numbers) for numbers in outcome.seqs))
-            self.source.followed_max = newest if self._commits_under_way else None
+            self._following.committed(outcome.seqs)
             self.hub.committed(effect.number, outcome.seqs, self._now())
         else:
             self._failures_known = self.writer.failures
             self._tails.forget()
-            self.source.followed_max = None
+            self._following.failed()
             self.hub.commit_failed(effect.number, self._now())
         self._pump()
         self._show_followers()

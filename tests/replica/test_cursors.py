@@ -6,6 +6,7 @@ from crdt_sync.protocol.acceptor import Acceptor
 from crdt_sync.protocol.effects import Acknowledge, Integrate, Welcomed
 from crdt_sync.protocol.messages import Resume, UpdatesEntry, Verdict, VerdictCode
 from crdt_sync.records import Document, Editor, bundled_schema
+from crdt_sync.replica import Replica
 from crdt_sync.replica.partner import Partner
 from tests.replica.partners import ACCEPTED, EPOCH, LATER, NONE, RELAY, THEM, US, pushed, write
 from tests.replica.wire import URL, Line, exchange
@@ -72,13 +73,19 @@ def test_what_a_session_of_an_older_life_stores_leaves_no_standing(replica, part
     assert Partner(replica, URL).resume == Resume(NONE, 0, 0)
 
 
-def test_no_cursor_is_stored_past_a_gap(replica, partner):
-    """Otherwise a session cut before the repair would never learn of what is missing."""
+def edited_twice(replica: Replica) -> tuple[Document, bytes]:
+    """A record of somebody else, and its state vector between the two edits."""
     remote = Document.load((), 77)
     edit = Editor(remote, bundled_schema("customers"), replica.clock, "bob", "customers")
     edit["name"] = "Bob"
     before = remote.state_vector()
     edit["city"] = "Bonn"
+    return remote, before
+
+
+def test_no_cursor_is_stored_past_a_gap(replica, partner):
+    """Otherwise a session cut before the repair would never learn of what is missing."""
+    remote, before = edited_twice(replica)
     late = Integrate(1, (UpdatesEntry(THEM + "2", remote.diff(before), b""),), 9, 9, False)
     ((record, vector),) = partner.integrate(late)
     assert (record, vector) == (THEM + "2", b"\x00")
@@ -94,11 +101,7 @@ def test_no_cursor_is_stored_past_a_gap(replica, partner):
 
 def test_a_gap_that_is_answered_by_what_is_refused_holds_no_cursor_back(replica, partner):
     """A device's updates are tried first: what was refused does not come here, and is asked for again."""
-    remote = Document.load((), 77)
-    edit = Editor(remote, bundled_schema("customers"), replica.clock, "bob", "customers")
-    edit["name"] = "Bob"
-    before = remote.state_vector()
-    edit["city"] = "Bonn"
+    remote, before = edited_twice(replica)
     builds_on_it = UpdatesEntry(THEM, remote.diff(before), b"")
     partner.integrate(Integrate(1, (builds_on_it,), 7, 7, False))
     assert partner.cursor == 5

@@ -44,6 +44,7 @@ from crdt_sync.replica import StoreSource
 from crdt_sync.replica.index import UNKNOWN_TO_ACCEPTOR, StoreIndex
 from crdt_sync.runtime.hosting.audits import Audits, WorkerAudits
 from crdt_sync.runtime.hosting.digests import Digests, WorkerDigests
+from crdt_sync.runtime.hosting.following import Following
 from crdt_sync.runtime.hosting.health import Health
 from crdt_sync.runtime.hosting.meter import Counts, Meter
 from crdt_sync.runtime.hosting.rest import AtRest
@@ -137,7 +138,7 @@ class Engine:
         self._digests = digests or WorkerDigests(store, self.pool, self.writer, rest)
         self._audits = audits or WorkerAudits(store, self.pool, self.writer, rest, self._now)
         self._presence_timer: asyncio.TimerHandle | None = None
-        self._commits_under_way = 0
+        self._following = Following(store, self.source)
         self.stopping = False
         self.stopped = False
 
@@ -328,9 +329,7 @@ class Engine:
 
     def _commit(self, effect: Commit) -> None:
         now = self._wall_clock()
-        if not self._commits_under_way:
-            self.source.followed_max = self.store.head()
-        self._commits_under_way += 1
+        self._following.begin()
         self._uncommitted.begin(effect.number, effect.changes)
         self._tails.grow(effect.changes)
         batch = Batch(changes=tuple(_change(change, now) for change in effect.changes))
@@ -340,7 +339,6 @@ class Engine:
 
     def _committed(self, effect: Commit, begun: float, future: "Future[Committed]") -> None:
         error = future.exception()
-        self._commits_under_way -= 1
         self._uncommitted.end(effect.number, effect.changes, failed=error is not None)
         if self.stopped:
             return
@@ -348,15 +346,13 @@ class Engine:
             self.health.commit_succeeded()
             self.metrics.commit_seconds.observe(time.perf_counter() - begun)
             seqs = future.result().seqs
-            # Behind what is told here, others may have committed, and so may the next of ours that nobody was told of.
-            newest = max(self.source.followed(), *(max(numbers) for numbers in seqs))
-            self.source.followed_max = newest if self._commits_under_way else None
+            self._following.committed(seqs)
             self.hub.committed(effect.number, seqs, self._now())
         else:
             self.health.commit_failed(error, sum(map(_size, effect.changes)))
             self._failures_known = self.writer.metrics.failures
             self._tails.forget()
-            self.source.followed_max = None  # what failed may be on disk all the same: nobody will be told of it
+            self._following.failed()
             self.hub.commit_failed(effect.number, self._now())
         self._pump()
         self._show_followers()
