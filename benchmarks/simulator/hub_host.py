@@ -228,10 +228,11 @@ class HubHost(Host):
             self._following.committed(outcome.seqs)
             self.hub.committed(effect.number, outcome.seqs, self._now())
         else:
-            self._failures_known = self.writer.failures
             self._tails.forget()
             self._following.failed()
-            self.hub.commit_failed(effect.number, self._now())
+            failures = self.writer.failures
+            if self.hub.commit_failed(effect.number, self._now()):
+                self._failures_known = failures
         self._pump()
         self._show_followers()
 

@@ -62,11 +62,12 @@ def _riders_early(store: Method) -> Method:
 
 
 def _keep_integrating(commit_failed: Method) -> Method:
-    def mutated(self: Any, number: int, now: int) -> None:
+    def mutated(self: Any, number: int, now: int) -> Any:
         integrating = self._integrating
-        commit_failed(self, number, now)
+        given_up = commit_failed(self, number, now)
         if integrating is not None:
             self._discard = False
+        return given_up
 
     return mutated
 

@@ -56,9 +56,10 @@ class Bench:
         self.hub.committed(commit.number, seqs, 0)
         self.drain()
 
-    def failed(self) -> None:
-        self.hub.commit_failed(self.commits.pop(0).number, 0)
+    def failed(self) -> bool:
+        given_up = self.hub.commit_failed(self.commits.pop(0).number, 0)
         self.drain()
+        return given_up
 
     def drain(self) -> None:
         for effect in self.hub.drain():
@@ -130,6 +131,19 @@ def test_when_a_commit_fails_everything_that_may_build_on_it_is_to_be_sent_again
     bench.commits = bench.commits[-1:]
     bench.committed()
     assert codes(bench.verdicts(first)) == [VerdictCode.RETRY, VerdictCode.ACCEPTED]
+
+
+def test_what_was_given_up_with_an_earlier_commit_says_nothing_of_those_handed_over_since() -> None:
+    bench = Bench()
+    anna = bench.join()
+    for number in (1, 2):
+        bench.push(anna, number, A)
+        bench.integrated(NEW)
+    assert bench.failed(), "and the second with it"
+    bench.push(anna, 3, A)
+    bench.integrated(NEW)
+    assert not bench.failed(), "the second, of which nothing is new; the third may still be refused"
+    assert bench.failed()
 
 
 def test_a_session_that_pushes_much_delays_only_itself() -> None:

@@ -286,10 +286,14 @@ class Hub:
         self._answer(touched, now)
         self._next_batch()
 
-    def commit_failed(self, number: int, now: int) -> None:
-        """The commit was refused by the disk; see the third invariant."""
+    def commit_failed(self, number: int, now: int) -> bool:
+        """The commit was refused by the disk; see the third invariant.
+
+        Returns whether it was given up now, with all that came after it: false where that was done when an earlier one
+        failed. What was handed over since then may still be refused.
+        """
         if number not in self._committing:
-            return
+            return False
         failed = [self._committing.pop(number)]
         failed += [self._committing.pop(later) for later in sorted(self._committing) if later > number]
         self._discard = len(self._integrating)
@@ -297,6 +301,7 @@ class Hub:
         for batch in failed:
             self._refuse((*batch.stored, [part for part, _ in batch.riders]), now)
         self._next_batch()
+        return True
 
     def pinned(self, session: int, view: View, now: int) -> None:
         """The answer to `PinIndex`."""

@@ -350,10 +350,11 @@ class Engine:
             self.hub.committed(effect.number, seqs, self._now())
         else:
             self.health.commit_failed(error, sum(map(_size, effect.changes)))
-            self._failures_known = self.writer.metrics.failures
             self._tails.forget()
             self._following.failed()
-            self.hub.commit_failed(effect.number, self._now())
+            failures = self.writer.metrics.failures
+            if self.hub.commit_failed(effect.number, self._now()):  # nothing is under way that builds on what failed
+                self._failures_known = failures
         self._pump()
         self._show_followers()
 
