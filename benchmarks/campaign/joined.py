@@ -12,6 +12,7 @@ from crdt_sync.protocol.hub import Hub, Integrated
 from crdt_sync.records import Integrator
 from crdt_sync.replica import Replica, StoreSource
 from crdt_sync.replica.audit import check, content_view
+from crdt_sync.replica.carrying_out import carry_out
 from crdt_sync.replica.index import UNKNOWN_TO_ACCEPTOR, StoreIndex
 from crdt_sync.replica.partner import Partner
 from crdt_sync.replica.pushed import PushedUpdates
@@ -166,15 +167,9 @@ def _carry_out(dialer: Dialer, partner: Partner, upstream: deque[bytes], now: in
                 upstream.append(frame)
             case asked.Welcomed():
                 partner.welcomed(effect)
-            case asked.Integrate(number=number):
-                dialer.integrated(number, partner.integrate(effect), now)
-            case asked.Compare():
-                dialer.compare(partner.compare(), now)
-            case asked.Owe():
-                partner.owe(effect)
-                dialer.owed(now)
-            case asked.Acknowledge(number=number):
-                dialer.acknowledged(number, partner.acknowledge(effect), now)
+            case asked.Integrate() | asked.Compare() | asked.Owe() | asked.Acknowledge():
+                for answer in carry_out(partner, dialer, [effect]):
+                    answer(now)
     return bool(waiting)
 
 

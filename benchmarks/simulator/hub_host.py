@@ -57,7 +57,7 @@ class Seat:
         """A frame came; it is read when the session may read."""
         self.held.append(frame)
         self._host.read(self)
-        bounds.check_host(self.link.name, self.held)
+        bounds.check_host(self.link.name, self.held, direct=self._host.is_device)
 
     def room(self) -> None:
         """There is room again."""
@@ -106,6 +106,11 @@ class HubHost(Host):
         self._unsubscribe = replica.subscribe(self._heard_of) if replica is not None else None
         self._rng = rng
         self._latency_max = latency_max
+
+    @property
+    def is_device(self) -> bool:
+        """Whether it is a device that listens, and not a relay."""
+        return self._replica is not None
 
     def die(self) -> None:
         """The process is gone, with everything that is not on disk."""

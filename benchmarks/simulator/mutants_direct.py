@@ -21,23 +21,17 @@ def _only_edited(_: Method) -> Method:
     return lambda _partner, events: [event.record for event in events if event.kind == "edited"]
 
 
-def _as_the_worker_found(_: Method) -> Method:
-    return lambda self, batches: self._replica.store.commit(batches)
-
-
-def _silent_failure(_: Method) -> Method:
+def _commits_alone(_: Method) -> Method:
     return lambda self, batches: self._replica.store.commit(batches)
 
 
 def _forgets_refusals(note: Method) -> Method:
-    return lambda store, partner, _refused, complete: note(store, partner, {}, complete)
+    return lambda noted, partner, _refused, complete: note(noted, partner, {}, complete)
 
 
 def _forgets_when_anything_came(note: Method) -> Method:
-    def mutated(store: Any, partner: bytes, refused: Any, complete: Any) -> Any:
-        known = unread.reasons(store)
-        taken = [record for record in known if store.record_head(record) is not None and record not in refused]
-        return note(store, partner, refused, [*complete, *taken])
+    def mutated(noted: Any, partner: bytes, refused: Any, complete: Any) -> Any:
+        return note(noted, partner, refused, [*complete, *(noted.keys() - refused.keys())])
 
     return mutated
 
@@ -60,7 +54,7 @@ DIRECT_MUTANTS = (
     Mutant(
         "a doubtful commit wakes nobody",
         "what a failed commit stored all the same goes on to the others",
-        ((PushedUpdates, "_store", _silent_failure),),
+        ((PushedUpdates, "_store", _commits_alone),),
         {"device_disk_fails": 0.3},
         60,
         steps=15,
@@ -70,7 +64,7 @@ DIRECT_MUTANTS = (
     Mutant(
         "the worker's word stands",
         "pushes are integrated on what is stored by then",
-        ((PushedUpdates, "commit", _as_the_worker_found),),
+        ((PushedUpdates, "commit", _commits_alone),),
         {},
         neighbours=_CHAINS,
     ),

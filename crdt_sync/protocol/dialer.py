@@ -335,14 +335,17 @@ class Dialer(Session):
             raise ProtocolViolation("what the comparison found comes unasked, or with a cursor")
         self._integrate(updates.entries, updates.cursor, updates.head, owe=compared)
         if compared:
-            for entry in updates.entries:
-                self._asked[0].pop(entry.record, None)
-        if compared and updates.last:
+            self._on_compared(updates)
+        if repair and updates.last:
+            self._repairing[self._number] = self._repairs.popleft()
+
+    def _on_compared(self, updates: Updates) -> None:
+        for entry in updates.entries:
+            self._asked[0].pop(entry.record, None)
+        if updates.last:
             self._owe_what_did_not_come(self._asked.popleft())
             self._compared.add(self._number)
             self._go_on_comparing()
-        if repair and updates.last:
-            self._repairing[self._number] = self._repairs.popleft()
 
     def _on_ack(self, ack: Ack, now: int) -> None:
         verdicts = list(reversed(ack.verdicts))

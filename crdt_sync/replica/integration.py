@@ -47,7 +47,8 @@ def integrate(
     outbox: list[tuple[bytes, OutboxEntry]] = []
     refused = dict(refused_before)
     # What builds on what was refused is asked for together with it, and not as often as something comes.
-    lacking = {*unread.of(store, origin), *refused}
+    noted_before = unread.known(store)
+    lacking = {*unread.of(noted_before, origin), *refused}
     for record, updates in grouped.items():
         if record in whole and (renewed := _renewed(replica, integrator, record, updates, origin)):
             changes.append(renewed)
@@ -79,7 +80,7 @@ def integrate(
         outbox += [(owe_to, OutboxEntry(record, vectors.EMPTY, replica.next_edit())) for record in nothing]
     if gaps:
         peers = ()
-    noted = {**meta, **unread.note(store, origin, refused, complete)}
+    noted = {**meta, **unread.note(noted_before, origin, refused, complete)}
     if changes or peers or outbox or noted:
         peers = peers or peers_despite_gaps
         store.commit([Batch(changes=tuple(changes), peers=peers, outbox=tuple(outbox), meta=noted)])

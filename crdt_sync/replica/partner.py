@@ -93,7 +93,7 @@ class Partner:
 
     def unread(self) -> Sequence[str]:
         """See `DialerSource.unread`."""
-        return unread.of(self._store, self.id)
+        return unread.of(unread.known(self._store), self.id)
 
     def outbox(self, after: str, limit: int) -> Sequence[Outgoing]:
         """See `DialerSource.outbox`. A page is short only at the end, so refused entries are skipped by reading on."""
@@ -155,7 +155,8 @@ class Partner:
             standing = self._standing_at_welcome(effect)
             meta = note_told(self.id, self._told) if news else {}
             if effect.comparing:  # which brings all that differs, also what was to be asked for again
-                meta |= unread.note(self._store, self.id, {}, unread.of(self._store, self.id))
+                noted = unread.known(self._store)
+                meta |= unread.note(noted, self.id, {}, unread.of(noted, self.id))
             if not outbox and not gone and not standing and not lost:
                 with suppress(StoreFull, StoreFailed):  # the status goes on telling of the contact before
                     self._store.commit([Batch(meta=meta)] if meta else [])

@@ -15,11 +15,11 @@ import random
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from crdt_sync import ids, limits
 from crdt_sync.clock import HybridClock
@@ -49,6 +49,7 @@ from crdt_sync.storage.port import Batch, Peer, Store
 _log = logging.getLogger(__name__)
 _SCHEMA = "schema/"
 _PAGE = 1000
+_Listener = TypeVar("_Listener")
 _CLOCK_OF_RELAY = "clock_of_relay"  # meta: there once a relay has told its time
 _CLOCK_OFFSET_US_MIN = 1_000_000  # smaller differences are the network's, not the clock's
 
@@ -309,28 +310,18 @@ class Replica:
 
     def subscribe(self, listener: Callable[[Sequence[Event]], None]) -> Callable[[], None]:
         """Call `listener` after each commit, in the thread that made it. Returns the call that ends it."""
-        self._listeners = [*self._listeners, listener]
-
-        def unsubscribe() -> None:
-            self._listeners = [known for known in self._listeners if known is not listener]
-
-        return unsubscribe
+        return _listen(self._listeners, listener)
 
     def watch_clock(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call `listener`, in whatever thread, when our clock may be wrong. Returns the call that ends it."""
-        self._clock_listeners = [*self._clock_listeners, listener]
-
-        def unsubscribe() -> None:
-            self._clock_listeners = [known for known in self._clock_listeners if known is not listener]
-
-        return unsubscribe
+        return _listen(self._clock_listeners, listener)
 
     def doubt_clock(self) -> None:
         """A device's stamps were refused here for lying ahead. Whose clock is wrong, ours or its, is for others to say.
 
         So our own sessions compare ours with their partners' again, as its sessions do where its pushes are refused.
         """
-        for listener in self._clock_listeners:
+        for listener in tuple(self._clock_listeners):
             listener()
 
     def announce(self, kind: str, records: Sequence[str], *, owed: bool = False) -> None:
@@ -340,7 +331,7 @@ class Replica:
         """
         if records:
             events = [Event(kind, record, owed) for record in records]
-            for listener in self._listeners:
+            for listener in tuple(self._listeners):
                 try:
                     listener(events)
                 except Exception:
@@ -484,3 +475,14 @@ def _new_store(path: Path) -> Store:
 
 def _wall_clock() -> int:
     return time.time_ns() // 1000
+
+
+def _listen(listeners: list[_Listener], listener: _Listener) -> Callable[[], None]:
+    """Add a listener, from whatever thread; returns the call that takes it away again, which may be repeated."""
+    listeners.append(listener)
+
+    def unsubscribe() -> None:
+        with suppress(ValueError):
+            listeners.remove(listener)
+
+    return unsubscribe

@@ -14,26 +14,34 @@ _RECORDS_MAX = 1000  # named; there is none as long as relays check what they ac
 
 _ANYBODY = ""
 
+Known = Mapping[str, Mapping[str, str]]
+"""By record and partner (its id in hex), why something of it was not taken."""
+
+
+def known(store: Store) -> Known:
+    """What is noted."""
+    noted: dict[str, dict[str, str] | str] = json.loads(store.meta(_META) or b"{}")
+    return {record: {_ANYBODY: why} if isinstance(why, str) else why for record, why in noted.items()}
+
 
 def reasons(store: Store) -> dict[str, str]:
     """The records, and why."""
-    return {record: next(iter(why.values())) for record, why in _known(store).items()}
+    return {record: next(iter(why.values())) for record, why in known(store).items()}
 
 
-def of(store: Store, partner: bytes) -> list[str]:
+def of(noted: Known, partner: bytes) -> list[str]:
     """The records of which something is to be asked for again from this partner, sorted."""
-    return sorted(record for record, why in _known(store).items() if partner.hex() in why or _ANYBODY in why)
+    return sorted(record for record, why in noted.items() if partner.hex() in why or _ANYBODY in why)
 
 
 def note(
-    store: Store, partner: bytes, refused: Mapping[str, str], complete: Collection[str]
+    before: Known, partner: bytes, refused: Mapping[str, str], complete: Collection[str]
 ) -> dict[str, bytes | None]:
     """The meta to commit after `partner` sent updates.
 
     `refused` are records with updates that were not taken, and why; `complete` those of which now everything is here
     that the partner has.
     """
-    before = _known(store)
     after = {record: dict(why) for record, why in before.items()}
     for record in complete:
         for whose in (partner.hex(), _ANYBODY):
@@ -44,8 +52,3 @@ def note(
     if after == before:
         return {}
     return {_META: json.dumps(dict(list(after.items())[:_RECORDS_MAX])).encode()}
-
-
-def _known(store: Store) -> dict[str, dict[str, str]]:
-    known: dict[str, dict[str, str] | str] = json.loads(store.meta(_META) or b"{}")
-    return {record: {_ANYBODY: why} if isinstance(why, str) else why for record, why in known.items()}

@@ -136,7 +136,7 @@ def test_a_partner_that_lost_what_it_pushed_gets_it_back_from_whom_it_calls_and_
     assert back.receipt().root == bob.receipt().root
 
 
-@pytest.mark.parametrize(("name", "count"), [("record_cfa-brigades", 3), ("record_osm-community-index", 2)])
+@pytest.mark.parametrize(("name", "count"), [("record_cfa-brigades", 4), ("record_osm-community-index", 2)])
 def test_devices_that_replay_a_trace_among_themselves_end_in_its_end_state(shared_data, name: str, count: int) -> None:
     trace = read_trace(shared_data / "traces" / f"{name}.jsonl.gz")
     clock = Clock()

@@ -62,7 +62,7 @@ def variants(items: list, depth: int = 0) -> Iterator[list]:
         yield before + after
         yield [*before, item, item, *after]
         yield from ([*before, stranger, *after] for stranger in STRANGERS)
-        if isinstance(item, list) and (depth == 0 or index < 2):  # of many entries, the first two
+        if isinstance(item, list) and (depth == 0 or index < 3):  # of many entries, the first three
             yield from ([*before, inner, *after] for inner in variants(item, depth + 1))
 
 
@@ -76,7 +76,7 @@ def test_a_message_is_a_choice_of_the_rules_by_type() -> None:
 
 
 def test_real_frames_fit_the_grammar(grammar) -> None:
-    @settings(max_examples=200)
+    @settings(max_examples=300)
     @given(st.from_type(Message))
     def fits(message: Message) -> None:
         result = grammar.validate(encode(message)[4:])

@@ -43,10 +43,10 @@ def test_an_update_that_cannot_be_read_is_named_until_the_record_takes_what_come
     assert list(replica.status().unreadable) == ["customers/a"]
     integrate(replica, "customers/a", good.update)
     assert list(replica.status().unreadable) == ["customers/a"], "it need not be what could not be read"
-    assert unread.of(replica.store, RELAY) == ["customers/a"]
+    assert unread.of(unread.known(replica.store), RELAY) == ["customers/a"]
     integrate(replica, "customers/a", good.update, good.state_vector, b"somebody-elses-i")
     assert list(replica.status().unreadable) == ["customers/a"], "it may lack what that one cannot read either"
-    assert unread.of(replica.store, b"somebody-elses-i") == []
+    assert unread.of(unread.known(replica.store), b"somebody-elses-i") == []
     integrate(replica, "customers/a", good.update, good.state_vector)
     assert replica.status().unreadable == {}
 
@@ -55,16 +55,27 @@ def test_of_two_partners_whose_updates_cannot_be_read_each_is_asked_again(replic
     other = b"somebody-elses-i"
     integrate(replica, "customers/a", b"\xff\xff\xff")
     integrate(replica, "customers/a", b"\xff\xff", partner=other)
-    assert unread.of(replica.store, RELAY) == unread.of(replica.store, other) == ["customers/a"]
+    assert (
+        unread.of(unread.known(replica.store), RELAY)
+        == unread.of(unread.known(replica.store), other)
+        == ["customers/a"]
+    )
     update, vector = an_update("Müller")
     integrate(replica, "customers/a", update, vector)
-    assert (unread.of(replica.store, RELAY), unread.of(replica.store, other)) == ([], ["customers/a"])
+    assert (unread.of(unread.known(replica.store), RELAY), unread.of(unread.known(replica.store), other)) == (
+        [],
+        ["customers/a"],
+    )
     assert list(replica.status().unreadable) == ["customers/a"]
 
 
 def test_a_note_of_an_earlier_version_is_asked_of_everybody(replica) -> None:
     replica.store.commit([Batch(meta={"unreadable": b'{"customers/a": "malformed: odd"}'})])
-    assert unread.of(replica.store, RELAY) == unread.of(replica.store, b"somebody-elses-i") == ["customers/a"]
+    assert (
+        unread.of(unread.known(replica.store), RELAY)
+        == unread.of(unread.known(replica.store), b"somebody-elses-i")
+        == ["customers/a"]
+    )
     integrate(replica, "customers/a", *an_update("Müller"))
     assert replica.status().unreadable == {}
 

@@ -28,6 +28,7 @@ from crdt_sync.protocol.messages import Checked, Receipt
 from crdt_sync.records import Integrator
 from crdt_sync.replica import Event, Replica, StoreSource
 from crdt_sync.replica.audit import check, content_view
+from crdt_sync.replica.carrying_out import carry_out
 from crdt_sync.replica.index import UNKNOWN_TO_ACCEPTOR, StoreIndex
 from crdt_sync.replica.partner import Partner
 from crdt_sync.replica.receipts import refresh_digests
@@ -232,15 +233,9 @@ class Line:
                 case Welcomed():
                     self.welcomed = True
                     self.partner.welcomed(effect)
-                case Integrate(number=number):
-                    self.dialer.integrated(number, self.partner.integrate(effect), now)
-                case Compare():
-                    self.dialer.compare(self.partner.compare(), now)
-                case Owe():
-                    self.partner.owe(effect)
-                    self.dialer.owed(now)
-                case Acknowledge(number=number):
-                    self.dialer.acknowledged(number, self.partner.acknowledge(effect), now)
+                case Integrate() | Compare() | Owe() | Acknowledge():
+                    for answer in carry_out(self.partner, self.dialer, [effect]):
+                        answer(now)
                 case CaughtUp():
                     self.caught_up = True
                 case ReceiptArrived(receipt):
@@ -256,9 +251,8 @@ class Line:
         return bool(waiting)
 
     def _heard_of(self, events: Sequence[Event]) -> None:
-        edited = [event.record for event in events if event.kind == "edited"]
-        if edited:
-            self.dialer.notify(edited)
+        if records := self.partner.pushable(events):
+            self.dialer.notify(records)
 
 
 def exchange(replica: Replica, relay: MemoryRelay, frames: int | None = None) -> Line:

@@ -40,7 +40,7 @@ class Cursors:
                     break
                 head = device.true_head(entry.record)
                 held = head is not None and vectors.covers(head.state_vector, entry.state_vector)
-                if not held and entry.record not in unread.of(device, peer.replica):
+                if not held and entry.record not in unread.of(unread.known(device), peer.replica):
                     raise Failure(
                         "cursor", f"a device stored cursor {peer.cursor} but lacks {entry.record} at {entry.seq}"
                     )
