@@ -163,7 +163,8 @@ def _run(arguments: list[str], *, as_json: bool, debug: bool) -> int:
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
         path = context.command_path if context is not None else "crdt-sync"
-        Output(as_json=as_json).error(UsageError(error.format_message(), f"See '{path} --help'."))
+        if message := error.format_message():  # none: nothing was asked for, and the help was shown
+            Output(as_json=as_json).error(UsageError(message, f"See '{path} --help'."))
         return UsageError.exit_code
     except (PipeClosed, BrokenPipeError, SystemExit, GeneratorExit):
         raise

@@ -64,6 +64,7 @@ class Partner:
         self._gapped: set[str] = set()  # records of which updates came that could not be integrated yet
         self.replacing: set[str] = set()  # records that are taken as the partner has them when they next come
         self._held: int | None = None  # the newest cursor, not stored because of them
+        self._void: set[str] = set()  # what the comparison of this session makes needless to ask for again
 
     # --- what the session reads (DialerSource) ---------------------------------------------------------------
 
@@ -74,7 +75,9 @@ class Partner:
 
     @property
     def resume(self) -> Resume | None:
-        """Where we stopped reading the partner's feed, if we ever did."""
+        """Where we stopped reading the partner's feed, if we ever did. None also where all is to be compared."""
+        if unread.overflowed(unread.known(self._store), self.id):
+            return None
         return Resume(self._peer.epoch, self._peer.cursor, self._peer.head) if self._peer else None
 
     @property
@@ -154,9 +157,8 @@ class Partner:
             news = self._peer is None or self._peer.epoch != effect.epoch or self._peer.cursor < effect.head
             standing = self._standing_at_welcome(effect)
             meta = note_told(self.id, self._told) if news else {}
-            if effect.comparing:  # which brings all that differs, also what was to be asked for again
-                noted = unread.known(self._store)
-                meta |= unread.note(noted, self.id, {}, unread.of(noted, self.id))
+            if effect.comparing:
+                self._void = unread.void_once_compared(unread.known(self._store), self.id)
             if not outbox and not gone and not standing and not lost:
                 with suppress(StoreFull, StoreFailed):  # the status goes on telling of the contact before
                     self._store.commit([Batch(meta=meta)] if meta else [])
@@ -258,10 +260,21 @@ class Partner:
             self._gapped.update(record for record, _ in gaps)
             if gaps and effect.cursor is not None:
                 self._peer, self._held = before, effect.cursor
+            if refused:
+                self._void -= {*refused, unread.MORE}
             if self._held is not None and not self._gapped:
                 cursor, self._held = self._held, None
                 self._store.commit([Batch(peers=self._standing(cursor, cursor))])
+            elif effect.cursor is not None and not self._gapped:
+                self._note_compared()
         return gaps
+
+    def _note_compared(self) -> None:
+        """The first cursor behind a comparison is stored: what was to be asked for again came with it."""
+        void, self._void = self._void, set()
+        meta = unread.note(unread.known(self._store), self.id, {}, void) if void else {}
+        if meta:
+            self._store.commit([Batch(meta=meta)])
 
     def owe(self, effect: Owe) -> None:
         """Carry out `Owe`: the partner lacks these records altogether."""

@@ -2,6 +2,8 @@
 
 The cursor has passed them. So each is asked for again, from that partner, until a diff of the record that it made from
 our state vector was taken whole. What else was taken of the record says nothing: it need not build on what is missing.
+
+No more than `_RECORDS_MAX` records are named. Where there are more, the next session with that partner compares all.
 """
 
 import json
@@ -10,9 +12,9 @@ from collections.abc import Collection, Mapping
 from crdt_sync.storage.port import Store
 
 _META = "unreadable"
-_RECORDS_MAX = 1000  # named; there is none as long as relays check what they accept
-
+_RECORDS_MAX = 1000  # there is none as long as relays check what they accept
 _ANYBODY = ""
+MORE = ""  # no record: stands for those that are not named
 
 Known = Mapping[str, Mapping[str, str]]
 """By record and partner (its id in hex), why something of it was not taken."""
@@ -26,12 +28,24 @@ def known(store: Store) -> Known:
 
 def reasons(store: Store) -> dict[str, str]:
     """The records, and why."""
-    return {record: next(iter(why.values())) for record, why in known(store).items()}
+    return {record: next(iter(why.values())) for record, why in known(store).items() if record != MORE}
 
 
 def of(noted: Known, partner: bytes) -> list[str]:
     """The records of which something is to be asked for again from this partner, sorted."""
-    return sorted(record for record, why in noted.items() if partner.hex() in why or _ANYBODY in why)
+    return sorted(
+        record for record, why in noted.items() if record != MORE and (partner.hex() in why or _ANYBODY in why)
+    )
+
+
+def overflowed(noted: Known, partner: bytes) -> bool:
+    """Whether more is missing of this partner than is named."""
+    return partner.hex() in noted.get(MORE, ())
+
+
+def void_once_compared(noted: Known, partner: bytes) -> set[str]:
+    """What need not be asked for again once all was compared with the partner, to be given to `note` as complete."""
+    return {*of(noted, partner), MORE}
 
 
 def note(
@@ -51,4 +65,7 @@ def note(
     after = {record: why for record, why in after.items() if why}
     if after == before:
         return {}
-    return {_META: json.dumps(dict(list(after.items())[:_RECORDS_MAX])).encode()}
+    more = after.pop(MORE, {})
+    for record in list(after)[_RECORDS_MAX:]:
+        more |= dict.fromkeys(after.pop(record), "more than are named")
+    return {_META: json.dumps({**after, **({MORE: more} if more else {})}).encode()}

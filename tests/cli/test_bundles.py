@@ -24,6 +24,12 @@ def other(tmp_path: Path, run: Run) -> Path:
     return path
 
 
+def test_without_a_command_the_help_is_all_that_is_said(run: Run) -> None:
+    result = run("bundle")
+    assert (result.code, result.err) == (2, "")
+    assert "create" in result.out
+
+
 def test_a_bundle_goes_there_and_back(run: Run, made: Made, other: Path, tmp_path: Path) -> None:
     made("name=Müller")
     bundle, back = tmp_path / "a.bundle", tmp_path / "b.bundle"

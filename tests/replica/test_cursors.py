@@ -130,7 +130,34 @@ def test_a_comparison_brings_what_was_to_be_asked_for_again(replica, partner):
     again.welcomed(Welcomed(RELAY, LATER, 0, False, True))
     assert again.unread() == [THEM]
     again.welcomed(Welcomed(RELAY, LATER, 0, True, False))
+    assert again.unread() == [THEM], "until it was carried through"
+    again.integrate(Integrate(1, (), None, 9, True))
+    assert again.unread() == [THEM]
+    again.integrate(Integrate(2, (), 9, 9, False))
     assert again.unread() == []
+
+
+def test_what_is_refused_again_in_a_comparison_is_asked_for_again(replica, partner):
+    partner.integrate(Integrate(1, (), 7, 7, False), {THEM: "clock_ahead: it is stamped too late"})
+    again = Partner(replica, URL)
+    again.welcomed(Welcomed(RELAY, LATER, 0, True, False))
+    again.integrate(Integrate(1, (), None, 9, True), {THEM: "clock_ahead: it is stamped too late"})
+    again.integrate(Integrate(2, (), 9, 9, False))
+    assert again.unread() == [THEM]
+
+
+def test_where_more_is_refused_than_is_named_the_next_session_compares(replica, partner, monkeypatch):
+    monkeypatch.setattr("crdt_sync.replica.unread._RECORDS_MAX", 2)
+    refused = {f"customers/{number}": "clock_ahead: it is stamped too late" for number in range(3)}
+    partner.integrate(Integrate(1, (), 7, 7, False), dict(list(refused.items())[:2]))
+    assert Partner(replica, URL).resume == Resume(EPOCH, 7, 7)
+    partner.integrate(Integrate(2, (), 8, 8, False), refused)
+    again = Partner(replica, URL)
+    assert (again.resume, again.unread()) == (None, ["customers/0", "customers/1"])
+    assert list(replica.status().unreadable) == ["customers/0", "customers/1"]
+    again.welcomed(Welcomed(RELAY, LATER, 0, True, False))
+    again.integrate(Integrate(1, (), 9, 9, False))
+    assert (Partner(replica, URL).resume, replica.status().unreadable) == (Resume(LATER, 9, 9), {})
 
 
 def test_edits_made_before_an_empty_replica_was_welcomed_are_pushed(replica, relay):
