@@ -22,6 +22,7 @@ RECORD_BYTES_MAX = 2 * MIB  # the whole integrated state of one record, so that 
 CLIENTS_MAX = 20_000  # writers in one record: 9 bytes each in a state vector, 180 kB
 STATE_VECTOR_BYTES_MAX = CLIENTS_MAX * 16 + 3  # two varints of at most 8 bytes for each writer
 GROWTH_OPERATIONS_MAX = 1 << 26  # deleted operations in one update: they take no bytes, so length does not bound them
+PLACING_STEPS_MAX = 1_000_000  # of finding where the items of one update stand: a second; honest ones need thousands
 NESTING_MAX = 8  # containers inside one update; our own layout needs 1, hostile ones reach 26,000
 
 # --- protocol ------------------------------------------------------------------------------------------------

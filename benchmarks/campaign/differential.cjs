@@ -13,16 +13,21 @@ function root(doc, name) {
   return name[0] === "c" || name[0] === "l" ? doc.getArray(name) : doc.getMap(name);
 }
 
+// The nearest place that is not inside a surrogate pair: editors put the cursor nowhere else.
+const whole = (text, at) => (/[\udc00-\udfff]/.test(text[at] || "") ? at + 1 : at);
+
 function edit(doc, [kind, name, ...rest]) {
   const type = root(doc, name);
   if (kind === "push") type.push([rest[0]]);
   else if (kind === "clear") type.delete(0, type.length);
   else if (kind === "set") type.set(rest[0], rest[1]);
   else if (kind === "unset") type.delete(rest[0]);
-  else if (kind === "insert") type.insert(rest[0] % (type.length + 1), rest[1]);
+  else if (kind === "put") type.insert(rest[0] % (type.length + 1), [rest[1]]);
+  else if (kind === "insert") type.insert(whole(type.toString(), rest[0] % (type.length + 1)), rest[1]);
   else if (kind === "remove" && type.length > 0) {
-    const start = rest[0] % type.length;
-    type.delete(start, Math.min(rest[1], type.length - start));
+    const text = type.toString();
+    const start = whole(text, rest[0] % type.length);
+    type.delete(start, whole(text, Math.min(start + rest[1], type.length)) - start);
   }
 }
 

@@ -7,6 +7,8 @@ Rules:
 2. Nothing refused leaves a trace: a document that holds a gap, outgrew its limit or raised is built again from
    bytes known to be good.
 3. Each update is judged by itself; one that is refused does not hold back its neighbours.
+4. Its items stand where every replica finds the same place for them: see `well_placed`.
+5. What is here already is not the sender's: where it cannot be read, no verdict is given.
 
 Hostile bytes that pass `scan` may still hang or kill the process inside yrs, so a relay runs this in a worker.
 """
@@ -25,10 +27,12 @@ from crdt_sync.limits import (
     TAIL_UPDATES_MAX,
 )
 from crdt_sync.records import state_vector as vectors
-from crdt_sync.records.delete_set import covered
+from crdt_sync.records.delete_set import covered, range_covered
 from crdt_sync.records.document import Document
-from crdt_sync.records.placement import Spans, add_texts, concerns_texts, misplaced
+from crdt_sync.records.lists import Lists
+from crdt_sync.records.roots import TEXT_PREFIX
 from crdt_sync.records.update import Item, Scan, scan
+from crdt_sync.records.well_placed import cut_pairs, misnamed, misplaced, need_lists
 
 Code = Literal["accepted", "gap", "malformed", "too_large", "clock_ahead"]
 
@@ -120,7 +124,7 @@ class Integrator:
 class _Loaded:
     """A document together with the good bytes that it can be built from again."""
 
-    __slots__ = ("_good", "_good_bytes", "_roots", "_texts", "_vector", "document")
+    __slots__ = ("_good", "_good_bytes", "_lists", "_roots", "_texts", "_vector", "document")
 
     document: Document
     _good_bytes: int
@@ -128,7 +132,8 @@ class _Loaded:
     def __init__(self, good: Sequence[bytes]) -> None:
         self._good = list(good)
         self._roots = -1  # an upper bound, counted when a first new root arrives
-        self._texts: Spans | None = None  # looked up when a first update arrives that must be checked
+        self._lists: Lists | None = None  # made when a first update arrives that cannot be checked without
+        self._texts: bool | None = None  # whether there is text, once it was asked for
         self._rebuild()
         self._vector = vectors.decode(self.document.raw_state_vector())
 
@@ -137,29 +142,30 @@ class _Loaded:
         return vectors.encode(self._vector)
 
     def judge(self, update: bytes, stamp_max: int | None, checked: bool) -> Verdict:
+        """Raises `UpdateRefused` where what is here already cannot be read."""
         if not checked:
             return self._trust(update)
         try:
             found = scan(update)
-            self._text_spans()
         except UpdateRefused as refusal:
             return Verdict("too_large" if refusal.reason == "too_large" else "malformed", refusal.message)
         vector = self._vector
         rises = any(end > vector.get(writer, 0) for writer, (_, end) in found.clients.items())
         if not rises and (not found.deletes or covered(found.deletes, self.document.deletes())):
             return Verdict("accepted")
-        verdict = self._refusal(found, stamp_max) or self._apply(update)
-        if verdict is not None:
-            return verdict
-        verdict = self._outgrown(update, found.roots)
-        if verdict is not None:
-            return verdict
         fresh = self._fresh(found)
-        if concerns_texts(fresh, self._text_spans()):
-            add_texts(fresh, self._text_spans())
+        verdict = self._refusal(found, stamp_max) or self._misplaced(fresh, found)
+        if verdict is not None:
+            return verdict
+        verdict = self._apply(update) or self._outgrown(update, found.roots)
+        if verdict is not None:
+            if self._lists is not None:
+                self._lists.take_back(fresh)
+            return verdict
         for writer, (_, end) in found.clients.items():
             if end > vector.get(writer, 0):
                 vector[writer] = end
+        self._texts = self._texts or any(root.startswith(TEXT_PREFIX) for root in found.roots)
         self._keep(update)
         return Verdict("accepted", new=True)
 
@@ -171,7 +177,7 @@ class _Loaded:
         if verdict is not None:
             return verdict
         self._vector = vectors.decode(self.document.raw_state_vector())
-        self._texts = None
+        self._lists = self._texts = None
         self._keep(update)
         return Verdict("accepted", new=True)
 
@@ -199,10 +205,6 @@ class _Loaded:
             return Verdict("gap", "it begins in the middle of operations that are here already")
         if not _neighbours_known(found, vector):
             return Verdict("gap", "it builds on operations that are missing")
-        fresh = self._fresh(found)
-        texts = self._text_spans()
-        if concerns_texts(fresh, texts) and misplaced(fresh, texts):
-            return Verdict("malformed", "it mixes text with other values")
         for writer, ranges in found.deletes.items():
             known = max(vector.get(writer, 0), found.clients.get(writer, (0, 0))[1])
             if any(clock + length > known for clock, length in ranges):
@@ -214,12 +216,31 @@ class _Loaded:
         vector = self._vector
         return [item for item in found.items if item.clock >= vector.get(item.writer, 0)]
 
-    def _text_spans(self) -> Spans:
+    def _misplaced(self, fresh: list[Item], found: Scan) -> Verdict | None:
+        """What is wrong with the places of new items. If nothing is, they are in `_lists`, where that is there."""
+        if problem := misnamed(fresh):
+            return Verdict("malformed", problem)
         if self._texts is None:
-            self._texts = {}
-            if self.document.has_text():
-                add_texts(scan(self.document.diff()).items, self._texts)
-        return self._texts
+            self._texts = self.document.has_text()
+        if not self._texts and not need_lists(fresh):
+            if self._lists is not None:
+                self._lists.add(fresh)
+            return None
+        if self._lists is None:
+            self._lists = Lists(scan(self.document.diff()).items)
+        self._lists.add(fresh)
+        problem = misplaced(fresh, self._lists)
+        if not problem and any(not self._is_cut(*half) for half in cut_pairs(found.deletes, self._lists)):
+            problem = "it deletes half of a character"
+        if not problem:
+            return None
+        self._lists.take_back(fresh)
+        return Verdict("malformed", problem)
+
+    def _is_cut(self, writer: int, second_half: int) -> bool:
+        """Whether a surrogate pair is deleted here, at least in part."""
+        ranges = self.document.deletes().get(writer, [])
+        return range_covered(ranges, second_half, 1) or range_covered(ranges, second_half - 1, 1)
 
     def _apply(self, update: bytes) -> Verdict | None:
         """Integrate; a document that cannot be kept is built again, and the refusal returned."""
@@ -231,6 +252,7 @@ class _Loaded:
             return Verdict("malformed", str(error)[:REASON_LENGTH_MAX])
         except (KeyboardInterrupt, SystemExit, MemoryError):
             self._rebuild()
+            self._lists = None
             raise
         except BaseException as error:  # pycrdt's PanicException is no Exception
             self._rebuild()

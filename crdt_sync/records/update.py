@@ -15,6 +15,7 @@ checked against the bytes that are left, so that work and memory stay in proport
 follow yjs/src/utils/UpdateEncoder.js and lib0/encoding.js.
 """
 
+import re
 import struct
 from dataclasses import dataclass
 from math import isfinite
@@ -36,13 +37,15 @@ _HAS_KEY = 0x20
 _FLOAT32 = struct.Struct(">f")
 _FLOAT64 = struct.Struct(">d")
 _BIGINT = struct.Struct(">q")
+_BEYOND_16_BITS = re.compile("[\U00010000-\U0010ffff]")
 
 
 class Item(NamedTuple):
     """Operations of one writer that were made together: what they hold and where they stand.
 
-    `text` and `deleted` tell the kind of content; `root` is the root type, if the item gives it, else it is
-    that of its neighbours `left` and `right`, which are `(writer, clock)`.
+    `text` and `deleted` tell the kind of content; `root` is the root type, if the item gives it, and `key` its key
+    there, if it has one; else it stands where its neighbours `left` and `right` stand, which are `(writer, clock)`.
+    `halves` counts, from the item's begin, the operations that are the second half of a surrogate pair.
     """
 
     writer: int
@@ -53,6 +56,8 @@ class Item(NamedTuple):
     root: str | None
     left: tuple[int, int] | None
     right: tuple[int, int] | None
+    key: str | None = None
+    halves: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,21 +140,24 @@ class _Reader:
             return self._run(position)
         if content not in (_ANY, _TEXT, _DELETED):
             raise malformed(f"an operation has content of kind {content}, which records never hold")
-        root = left = right = None
+        root = left = right = key = None
+        halves: tuple[int, ...] = ()
         if info & _HAS_LEFT:
             left, position = self._neighbour(position)
         if info & _HAS_RIGHT:
             right, position = self._neighbour(position)
         if left is None and right is None:
-            root, position = self._parent(info, position)
+            root, key, position = self._parent(info, position)
         if content == _ANY:
             length, position = self._values(position)
         elif content == _TEXT:
-            length, position = self._text_content(position)
+            length, halves, position = self._text_content(position)
         else:
             length, position = self._run(position)
             self.compact += length
-        self.items.append(Item(writer, clock, length, content == _TEXT, content == _DELETED, root, left, right))
+        self.items.append(
+            Item(writer, clock, length, content == _TEXT, content == _DELETED, root, left, right, key, halves)
+        )
         return length, position
 
     def _neighbour(self, position: int) -> tuple[tuple[int, int], int]:
@@ -159,20 +167,24 @@ class _Reader:
             raise malformed("an origin lies beyond the last possible clock")
         return (writer, clock), position
 
-    def _parent(self, info: int, position: int) -> tuple[str, int]:
+    def _parent(self, info: int, position: int) -> tuple[str, str | None, int]:
         if self.data[position] != 1:
             raise malformed("an item has a parent that is not a root type")
         root, position = self._text(position + 1)
         self.roots.add(root)
+        key = None
         if info & _HAS_KEY:
-            _, position = self._text(position)
-        return root, position
+            key, position = self._text(position)
+        return root, key, position
 
-    def _text_content(self, position: int) -> tuple[int, int]:
+    def _text_content(self, position: int) -> tuple[int, tuple[int, ...], int]:
         text, position = self._text(position)
         if not text:
             raise malformed("an item holds no text")
-        return len(text) if text.isascii() else len(text.encode("utf-16-le")) // 2, position  # Yjs counts UTF-16 units
+        if text.isascii():
+            return len(text), (), position
+        length = len(text.encode("utf-16-le")) // 2  # Yjs counts UTF-16 units
+        return length, _second_halves(text) if length > len(text) else (), position
 
     def _check_deleted(self, deletes: Ranges) -> None:
         merged = {writer: merge_ranges(ranges) for writer, ranges in deletes.items()}
@@ -286,3 +298,11 @@ class _Reader:
             rest, position = read_uint(self.data, position)
             value |= rest << 6
         return (-value if byte & 0x40 else value), position
+
+
+def _second_halves(text: str) -> tuple[int, ...]:
+    """Where the second halves of surrogate pairs stand in `text`, in UTF-16 units."""
+    found = []
+    for pairs, match in enumerate(_BEYOND_16_BITS.finditer(text)):
+        found.append(match.start() + pairs + 1)
+    return tuple(found)

@@ -1,0 +1,189 @@
+"""Where every operation of a record stands: in which list, and between which origins.
+
+A *list* is what Yjs orders: a root of arrays or texts, or the values that one key of a map has had. An item names its
+list only where it has no neighbours, else it stands in that of a neighbour. Columns of plain numbers, 32 bytes for each
+item: a long text has a hundred thousand.
+"""
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from crdt_sync.records.state_vector import CLOCK_MAX
+from crdt_sync.records.update import Item
+
+Operation = tuple[int, int]
+"""Writer and clock."""
+
+_NONE = CLOCK_MAX  # no operation has this clock: it is the first that a state vector cannot count
+_UNKNOWN, _UNDER_WAY = 0, 1
+
+
+class Name(NamedTuple):
+    """What a list is called: its root, and the key for one of a map."""
+
+    root: str
+    key: str | None
+
+
+NOWHERE = Name("", None)
+"""The list of operations whose neighbours lead in a circle."""
+
+
+class _Column:
+    """The items of one writer by ascending clock, without gaps."""
+
+    __slots__ = ("left_clocks", "left_writers", "lists", "right_clocks", "right_writers", "starts")
+
+    def __init__(self) -> None:
+        self.starts = array("I")
+        self.left_writers = array("Q")
+        self.left_clocks = array("I")
+        self.right_writers = array("Q")
+        self.right_clocks = array("I")
+        self.lists = array("I")
+
+    def cut(self, count: int) -> None:
+        """Keep the first `count` items."""
+        for name in self.__slots__:
+            del getattr(self, name)[count:]
+
+
+class Lists:
+    """The lists of a record. Operations that are asked for must be there."""
+
+    def __init__(self, items: Sequence[Item] = ()) -> None:
+        self._columns: dict[int, _Column] = {}
+        self._names = [NOWHERE, NOWHERE]
+        self._numbers: dict[Name, int] = {}
+        self._halves: dict[int, array[int]] = {}
+        self._ends: dict[int, int] = {}
+        self.add(items)
+
+    def add(self, items: Sequence[Item]) -> None:
+        """Take in new items: of each writer those that follow, in order."""
+        for item in items:
+            column = self._columns.get(item.writer)
+            if column is None:
+                column = self._columns[item.writer] = _Column()
+            left_writer, left_clock = item.left or (0, _NONE)
+            right_writer, right_clock = item.right or (0, _NONE)
+            column.starts.append(item.clock)
+            column.left_writers.append(left_writer)
+            column.left_clocks.append(left_clock)
+            column.right_writers.append(right_writer)
+            column.right_clocks.append(right_clock)
+            column.lists.append(_UNKNOWN if item.root is None else self._number(Name(item.root, item.key)))
+            self._ends[item.writer] = item.clock + item.length
+            if item.halves:
+                self._halves.setdefault(item.writer, array("I")).extend(item.clock + half for half in item.halves)
+        for item in items:
+            if item.root is None:
+                self._resolve(item.writer, bisect_right(self._columns[item.writer].starts, item.clock) - 1)
+
+    def take_back(self, items: Sequence[Item]) -> None:
+        """Undo the `add` of these items, which was the last."""
+        for writer, clock in {item.writer: item.clock for item in reversed(items)}.items():
+            column = self._columns[writer]
+            column.cut(bisect_left(column.starts, clock))
+            self._ends[writer] = clock
+            if not column.starts:
+                del self._columns[writer], self._ends[writer]
+            halves = self._halves.get(writer)
+            if halves:
+                del halves[bisect_left(halves, clock) :]
+
+    def left(self, operation: Operation) -> Operation | None:
+        """The left origin; inside an item it is the operation before."""
+        writer, clock = operation
+        column, index = self._find(operation)
+        if clock > column.starts[index]:
+            return writer, clock - 1
+        return _origin(column.left_writers[index], column.left_clocks[index])
+
+    def right(self, operation: Operation) -> Operation | None:
+        """The right origin, which all operations of an item have in common."""
+        column, index = self._find(operation)
+        return _origin(column.right_writers[index], column.right_clocks[index])
+
+    def first(self, operation: Operation) -> Operation:
+        """The first operation of the item that holds this one."""
+        column, index = self._find(operation)
+        return operation[0], column.starts[index]
+
+    def name(self, operation: Operation) -> Name:
+        """The list that an operation stands in."""
+        column, index = self._find(operation)
+        return self._names[column.lists[index]]
+
+    def followers(self, left: Operation | None, name: Name) -> Iterator[Operation]:
+        """The operations of a list that have this left origin, by writer and clock."""
+        left_writer, left_clock = left or (0, _NONE)
+        number = self._numbers[name]
+        for writer, column in self._columns.items():
+            if writer == left_writer and left is not None and left_clock + 1 < self._ends[writer]:
+                inner = bisect_right(column.starts, left_clock + 1) - 1
+                if column.starts[inner] <= left_clock:
+                    yield writer, left_clock + 1
+            index = -1
+            try:
+                while True:
+                    index = column.left_clocks.index(left_clock, index + 1)
+                    if column.left_writers[index] == left_writer and column.lists[index] == number:
+                        yield writer, column.starts[index]
+            except ValueError:  # there is no further one
+                continue
+
+    def items_of(self, name: Name) -> Iterator[tuple[Operation, Operation | None, Operation | None]]:
+        """The items of a list, as their first operation and their origins, by writer and clock."""
+        number = self._numbers.get(name)
+        for writer, column in self._columns.items():
+            for index, found in enumerate(column.lists):
+                if found == number:
+                    yield (
+                        (writer, column.starts[index]),
+                        _origin(column.left_writers[index], column.left_clocks[index]),
+                        _origin(column.right_writers[index], column.right_clocks[index]),
+                    )
+
+    def halves(self) -> Iterable[int]:
+        """The writers that wrote surrogate pairs."""
+        return self._halves.keys()
+
+    def second_half(self, operation: Operation) -> bool:
+        """Whether an operation is the second half of a surrogate pair. It may be deleted by now."""
+        halves = self._halves.get(operation[0])
+        if not halves:
+            return False
+        index = bisect_left(halves, operation[1])
+        return index < len(halves) and halves[index] == operation[1]
+
+    def _find(self, operation: Operation) -> tuple[_Column, int]:
+        column = self._columns[operation[0]]
+        return column, bisect_right(column.starts, operation[1]) - 1
+
+    def _number(self, name: Name) -> int:
+        number = self._numbers.get(name)
+        if number is None:
+            number = self._numbers[name] = len(self._names)
+            self._names.append(name)
+        return number
+
+    def _resolve(self, writer: int, index: int) -> None:
+        """Find the list of an item by following its neighbours; those that lead in a circle keep `_UNDER_WAY`."""
+        path: list[tuple[array[int], int]] = []
+        column = self._columns[writer]
+        while column.lists[index] == _UNKNOWN:
+            column.lists[index] = _UNDER_WAY
+            path.append((column.lists, index))
+            origin = _origin(column.left_writers[index], column.left_clocks[index])
+            origin = origin or (column.right_writers[index], column.right_clocks[index])
+            column, index = self._find(origin)
+        number = column.lists[index]
+        for lists, place in path:
+            lists[place] = number
+
+
+def _origin(writer: int, clock: int) -> Operation | None:
+    return None if clock == _NONE else (writer, clock)
