@@ -80,6 +80,7 @@ COMMIT_BATCHES_MAX = 4096  # batches joined in one group commit
 STATUS_ENTRIES_MAX = 4096  # entries of an outbox that a status looks at: 20 ms
 STATUS_SIZED_MAX = 256  # records whose differences a status makes, to count their bytes: 50 ms
 STATUS_BYTES_MAX = 16 * MIB  # and no more of them than that
+SCHEMALESS_NAMED_MAX = 16  # collections without a schema that a status names; a partner can make up any number
 LIVES_MAX = 256  # a restart each day for most of a year; whoever was away longer compares, for less than 1 kB
 
 # --- tables --------------------------------------------------------------------------------------------------
@@ -93,7 +94,7 @@ TABLE_FAILURES_KEPT_MAX = 10_000  # row errors listed in one report; the others 
 LISTENER_SESSIONS_MAX = 64  # a warehouse's devices; what a relay is for begins beyond that
 LISTENING_PORT = 8767  # beside the two of a relay
 NEARBY_DEVICES_MAX = 64  # that are asked for their address, and shown; anybody on the network can announce devices
-PARTNERS_MAX = 64  # for whom outboxes are kept; whoever was longest away is compared with when it comes back
+PARTNERS_MAX = 64  # for whom outboxes are kept, and of those who call; whoever was longest away is compared with
 
 # --- bundles -------------------------------------------------------------------------------------------------
 BUNDLE_HEADER_BYTES_MAX = 64 * KIB

@@ -18,6 +18,8 @@ _EQUALS = re.compile(r"([a-z][a-z0-9_-]*)=(.*)\Z", re.DOTALL)
 class Search:
     """Terms `field=value` (for a set: one of its members; an empty value: nothing there) and words; all must match.
 
+    Records whose schema is not here are looked through as well: their values as they are stored, ignoring case.
+
     Raises `UnknownField` and `InvalidValue` for terms that no schema here could match.
     """
 
@@ -27,8 +29,10 @@ class Search:
         self._words = [term.casefold() for term in terms if not _EQUALS.match(term)]
         wanted = [(found[1], found[2]) for term in terms if (found := _EQUALS.match(term))]
         schemas = {name: schema for name, schema in replica.schemas.items() if collection in (None, name)}
+        self._raw = wanted
+        unknown = bool(replica.schemaless(collection))
         for field, _ in wanted:
-            if not any(field in schema.fields for schema in schemas.values()):
+            if not unknown and not any(field in schema.fields for schema in schemas.values()):
                 known = ", ".join(dict.fromkeys(name for schema in schemas.values() for name in schema.fields))
                 raise UnknownField(f"no field {field[:60]!r} here", f"Fields: {known}.")
         self._wanted: dict[str, list[tuple[str, FieldSpec, object]]] = {
@@ -40,11 +44,17 @@ class Search:
     def matches(self) -> Iterator[RecordView]:
         """The records that match, in the order of their ids."""
         for view in self._replica.list(self._collection):
-            wanted = self._wanted.get(collection_of(view.record))
-            if wanted is None or not all(_holds(view, *term) for term in wanted):
+            if not self._has_values(view):
                 continue
             if not self._words or self._has_words(view):
                 yield view
+
+    def _has_values(self, view: RecordView) -> bool:
+        collection = collection_of(view.record)
+        if collection not in self._replica.schemas:
+            return all(_holds_raw(view.raw.get(field), text.casefold()) for field, text in self._raw)
+        wanted = self._wanted.get(collection)
+        return wanted is not None and all(_holds(view, *term) for term in wanted)
 
     def _has_words(self, view: RecordView) -> bool:
         return all(contains(view.raw, word) or contains(view.record, word) for word in self._words)
@@ -68,3 +78,10 @@ def _holds(view: RecordView, field: str, spec: FieldSpec, wanted: object) -> boo
     if spec.kind in ("text", "log"):
         return contains(value, str(wanted).casefold())
     return bool(value == wanted)
+
+
+def _holds_raw(value: object, sought: str) -> bool:
+    """Whether a stored value, or one in it, is the casefolded text; an empty text: nothing there."""
+    if not sought:
+        return value in (None, "", [], 0)
+    return any(str(member).casefold() == sought for member in (value if isinstance(value, list) else [value]))

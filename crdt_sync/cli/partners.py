@@ -9,6 +9,7 @@ from pathlib import Path
 
 from crdt_sync.errors import InvalidSettings, StoreForbidden, UsageError
 from crdt_sync.limits import TOKEN_LENGTH_MAX
+from crdt_sync.replica import PartnerStatus
 from crdt_sync.runtime import Address
 
 RELAY_FILE = "relay.toml"
@@ -105,6 +106,11 @@ def token_from(token: str | None, token_file: Path | None) -> str | None:
         raise UsageError(
             f"the token in {token_file} cannot be read: {reason}", "Check the path and its permissions."
         ) from None
+
+
+def called(partner: PartnerStatus) -> str:
+    """A partner as people know it: by name where it told one, and by its address."""
+    return f"{partner.name} ({partner.url})" if partner.name else partner.url
 
 
 def _quoted(text: str) -> str:

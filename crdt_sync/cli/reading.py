@@ -15,7 +15,8 @@ from crdt_sync.cli.invocation import Invocation, invocation
 from crdt_sync.cli.options import CollectionOption, RecordArgument
 from crdt_sync.cli.output import Output, table
 from crdt_sync.cli.safe_text import lines, one_line
-from crdt_sync.cli.targets import existing, known_collection, short
+from crdt_sync.cli.schemaless import tell_schemaless
+from crdt_sync.cli.targets import existing, readable_collection, short
 from crdt_sync.cli.values import (
     DELETED_FIELD,
     conflict_object,
@@ -70,6 +71,8 @@ def get(
         standing = replica.record_status(found)
         opposed = replica.document(found).conflicts(replica.schema_of(found)) if view.conflicts else []
         schema = replica.schema_of(found)
+        if schema is None:
+            tell_schemaless(call.output, replica, collection_of(found))
     if field is not None:
         value = view.get(field)
         call.output.result(
@@ -121,8 +124,13 @@ def list_records(
     """List records as a table."""
     call = invocation(context)
     with call.open() as replica:
-        chosen = known_collection(replica, collection) if collection or len(replica.schemas) == 1 else None
+        if collection:
+            chosen: str | None = readable_collection(replica, collection)
+        else:
+            chosen = next(iter(replica.schemas)) if len(replica.schemas) == 1 else None
         _show_list(call, replica, replica.list(chosen, deleted=deleted), chosen, limit, fields)
+        left_out = collection is None and chosen is not None
+        tell_schemaless(call.output, replica, None if left_out else chosen, left_out=left_out)
 
 
 def find(
@@ -137,9 +145,12 @@ def find(
     """Find records: find stage=lead tags=vip müller."""
     call = invocation(context)
     with call.open() as replica:
-        chosen = known_collection(replica, collection) if collection or len(replica.schemas) == 1 else None
+        chosen = readable_collection(replica, collection) if collection else None
+        if chosen is None and len(replica.schemas) == 1 and not replica.schemaless():
+            chosen = next(iter(replica.schemas))
         search = Search(replica, terms, chosen)
         _show_list(call, replica, search.matches(), chosen, limit, fields)
+        tell_schemaless(call.output, replica, chosen)
 
 
 def _show_list(
@@ -166,6 +177,8 @@ def _show_list(
     if not page:
         output.text("No records.")
         return
+    found = {collection_of(view.record) for view in page}
+    collection = next(iter(found)) if len(found) == 1 else collection
     schema = replica.schemas.get(collection) if collection else None
     columns = names if names is not None else _telling_fields(page, schema, output.console.width)
     output.show(_records_table(page, columns, schema, cut=names is None))
@@ -180,17 +193,20 @@ def _named_fields(replica: Replica, collection: str | None, fields: str | None) 
     if fields is None:
         return None
     known = [name for schema in _schemas(replica, collection) for name in schema.fields]
+    without_schema = collection is not None and collection not in replica.schemas
     if fields == "all":
-        return list(dict.fromkeys(known))
+        return None if without_schema else list(dict.fromkeys(known))
     names = [name.strip() for name in fields.split(",") if name.strip()]
-    for name in names:
+    for name in names if not without_schema else ():
         if name not in known:
             raise UnknownField(f"no field {name[:60]!r} here", f"Fields: {', '.join(dict.fromkeys(known))}.")
     return names
 
 
 def _schemas(replica: Replica, collection: str | None) -> Iterable[Schema]:
-    return [replica.schemas[collection]] if collection else replica.schemas.values()
+    if collection is None:
+        return replica.schemas.values()
+    return [replica.schemas[collection]] if collection in replica.schemas else []
 
 
 def _telling_fields(page: Sequence[RecordView], schema: Schema | None, width: int) -> list[str]:
@@ -241,7 +257,7 @@ def conflicts(
     """List what was written without knowing of each other: every value, who wrote it and when."""
     call = invocation(context)
     with call.open() as replica:
-        chosen = known_collection(replica, collection) if collection else None
+        chosen = readable_collection(replica, collection) if collection else None
         found = replica.conflicts(chosen)
         titles = {record: title(replica.get(record)) for record, _ in found}
         schemas = replica.schemas

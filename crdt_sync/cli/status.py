@@ -1,6 +1,6 @@
 """The command `status`: what partners have, lack and refuse, in counts or record by record."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated
 
@@ -8,16 +8,18 @@ import typer
 from rich.filesize import decimal
 from rich.text import Text
 
-from crdt_sync.cli import partners
+from crdt_sync.cli import partners, waiting
 from crdt_sync.cli.invocation import Invocation, invocation
 from crdt_sync.cli.output import Output, table
+from crdt_sync.cli.schemaless import tell_schemaless
 from crdt_sync.cli.targets import existing, short
-from crdt_sync.cli.values import local_time, title, utc_time
-from crdt_sync.replica import PartnerStatus, Replica, Status
-from crdt_sync.replica.status import why
+from crdt_sync.cli.values import local_time, many, utc_time
+from crdt_sync.replica import CallerStatus, PartnerStatus, Replica, Status
 
-_PAGE = 1000
 _COUNTED_RECORDS_MAX = 10_000  # beyond them, conflicts are not counted: that reads every view
+_ID_SHOWN = 8  # characters of a replica id
+_BY = {"call": "as of its last call", "bundle": "by bundle"}
+_NEXT = {"call": "the next call of", "bundle": "the next bundle for"}
 
 
 def register(app: typer.Typer) -> None:
@@ -28,35 +30,48 @@ def register(app: typer.Typer) -> None:
 def status(
     context: typer.Context,
     record: Annotated[str | None, typer.Argument(metavar="RECORD", help="Where this record stands.")] = None,
-    waiting: Annotated[
-        bool, typer.Option("--waiting", help="List the records that a relay has not stored, and why.")
+    list_waiting: Annotated[
+        bool, typer.Option("--waiting", help="List the records that a relay or a device does not have yet, and why.")
     ] = False,
 ) -> None:
     """Show what is to be sent and fetched, per partner; or where one record is stored, pending or refused."""
     call = invocation(context)
     with call.open() as replica:
         if record is not None:
-            _record_status(call.output, replica, existing(replica, record))
-        elif waiting:
-            _waiting(call.output, replica)
+            _record_status(call, replica, existing(replica, record))
+        elif list_waiting:
+            kept = partners.load(call.store)
+            waiting.show(call.output, replica, kept.url if kept else None)
         else:
             _status(call, replica)
 
 
-def _record_status(output: Output, replica: Replica, record: str) -> None:
+def _record_status(call: Invocation, replica: Replica, record: str) -> None:
     standing = replica.record_status(record)
-    if output.as_json:
-        output.emit({"record": record, **asdict(standing)})
+    if call.output.as_json:
+        call.output.emit({"record": record, **asdict(standing)})
         return
+    known = replica.partners()
+    called = {partner.url: partners.called(partner) for partner in known}
     lines = []
     if standing.stored_at:
-        lines.append(f"{record} is stored at {', '.join(standing.stored_at)}")
-    lines += [f"{record} is pending at {url}: {reason}" for url, reason in standing.pending_at.items()]
-    lines += [f"{record} was refused at {url}: {reason}" for url, reason in standing.refused_at.items()]
+        lines.append(f"{record} is stored at {', '.join(called[url] for url in standing.stored_at)}")
+    lines += [f"{record} is pending at {called[url]}: {reason}" for url, reason in standing.pending_at.items()]
+    lines += [f"{record} was refused at {called[url]}: {reason}" for url, reason in standing.refused_at.items()]
     lines += [
-        f"{record}: whether {url} has it is not known; the next sync compares everything" for url in standing.unknown_at
+        f"{record}: whether {called[url]} has it is not known; the next sync compares everything"
+        for url in standing.unknown_at
     ]
-    output.text("\n".join(lines) or f"{record} is on this device only; it has not synced with a relay yet")
+    lines += [f"{name} has {record}, {_BY[way]}" for name, way in standing.held_by.items()]
+    lines += [f"{record} waits for {_NEXT[way]} {name}" for name, way in standing.waits_for.items()]
+    kept = partners.load(call.store)
+    if kept is not None and kept.url not in called:
+        lines.append(f"{record} was never sent to {kept.url}: nothing has been synced with it yet")
+    if not lines or standing.state == "local":
+        lines.insert(0, f"{record} is on this device only, as far as is known here")
+    call.output.text("\n".join(lines))
+    if replica.schema_of(record) is None:
+        tell_schemaless(call.output, replica, record.partition("/")[0])
 
 
 def _status(call: Invocation, replica: Replica) -> None:
@@ -68,12 +83,15 @@ def _status(call: Invocation, replica: Replica) -> None:
         counts = {"records": standing.records, "conflicts": conflicts, "relay": kept.url if kept else None}
         seen = [_partner(standing, partner) for partner in standing.partners]
         met = [{**asdict(partner), "as_of": utc_time(partner.as_of)} for partner in standing.carried]
-        found = {"partners": seen, "by_bundle": met, "unreadable": standing.unreadable}
-        call.output.emit({**data, **counts, **found})
+        calling = [{**asdict(caller), "last_seen": utc_time(caller.last_seen)} for caller in standing.callers]
+        found = {"partners": seen, "by_bundle": met, "callers": calling, "unreadable": standing.unreadable}
+        unknown = [each._asdict() for each in standing.schemaless]
+        call.output.emit({**data, **counts, **found, "without_schema": unknown})
         return
     opposed = "" if conflicts is None else f", {conflicts} with open conflicts"
-    count = "1 record" if standing.records == 1 else f"{standing.records} records"
-    call.output.text(f"{standing.name}: {count}{opposed}, in {call.store}")
+    call.output.text(
+        f"{standing.name} ({replica.id.hex()[:_ID_SHOWN]}): {many(standing.records)}{opposed}, in {call.store}"
+    )
     if standing.partners:
         columns = ("Partner", "In sync", "To send", "To fetch", "Refused", "As of")
         call.output.show(table(columns, [_row(standing, partner) for partner in standing.partners]))
@@ -85,14 +103,24 @@ def _status(call: Invocation, replica: Replica) -> None:
             for partner in standing.carried
         ]
         call.output.show(table(("By bundle", "Next bundle", "As of"), rows))
+    if standing.callers:
+        rows = [(_caller(caller), _waits(caller), local_time(caller.last_seen)) for caller in standing.callers]
+        call.output.show(table(("Calls here", "Waits for its next call", "As of"), rows))
     if kept is not None and not any(partner.url == kept.url for partner in standing.partners):
-        call.output.text(f"Nothing has been synced with {kept.url} yet; crdt-sync sync will use it")
-    elif not (standing.partners or standing.carried):
-        call.output.text("Nothing has been synced yet; choose a relay with crdt-sync relay URL --token TOKEN")
+        call.output.text(
+            f"Nothing has been synced with {kept.url} yet: {many(standing.records)} to send, as far as is known; "
+            "crdt-sync sync sends them"
+        )
+    elif not (standing.partners or standing.carried or standing.callers):
+        call.output.text(
+            "Nothing has been synced yet; choose a relay with crdt-sync relay URL --token TOKEN, or let devices call "
+            "with crdt-sync listen"
+        )
     if standing.unreadable:
         reasons = [(short(record), reason) for record, reason in sorted(standing.unreadable.items())]
-        call.output.text("Updates of these records could not be read here; the relay and its other devices have them:")
+        call.output.text("Updates of these records came and were not taken here; whoever sent them has them:")
         call.output.show(table(("Record", "Reason"), reasons, wrap=True))
+    tell_schemaless(call.output, replica)
 
 
 def _conflicts(replica: Replica, records: int) -> int | None:
@@ -120,7 +148,7 @@ def _row(standing: Status, partner: PartnerStatus) -> Sequence[str | Text]:
     sent = f"{partner.pending} ({least}{decimal(waiting.bytes)})" if partner.pending else "0"
     done = "unknown" if partner.percent is None else f"{partner.percent} %"
     return (
-        partner.url,
+        partners.called(partner),
         Text(done, style="green" if partner.percent == 100 else ""),
         sent,
         _fetched(partner),
@@ -145,29 +173,12 @@ def _tell_oldest(output: Output, standing: Status, partner: PartnerStatus) -> No
     oldest = standing.backlogs[partner.replica].oldest
     if oldest is not None:
         since = f" since {local_time(oldest.since)}" if oldest.since else ""
-        output.text(f"Waiting longest for {partner.url}: {short(oldest.record)}{since}: {oldest.reason}")
+        output.text(f"Waiting longest for {partners.called(partner)}: {short(oldest.record)}{since}: {oldest.reason}")
 
 
-def _waiting(output: Output, replica: Replica) -> None:
-    rows: list[tuple[str, str, str, str, str]] = []
-    for record, url, state, reason in _entries(replica):
-        if output.as_json:
-            output.emit({"record": record, "relay": url, "state": state, "reason": reason})
-        else:
-            rows.append((short(record), title(replica.get(record)), state, reason, url))
-    if output.as_json:
-        return
-    if rows:
-        output.show(table(("Record", "Name", "State", "Reason", "Relay"), rows, wrap=True))
-    else:
-        output.text("Nothing waits: every relay that this device knows has stored everything.")
+def _caller(caller: CallerStatus) -> str:
+    return f"{caller.name} ({caller.replica[:_ID_SHOWN]})" if caller.name else caller.replica[:_ID_SHOWN]
 
 
-def _entries(replica: Replica) -> Iterator[tuple[str, str, str, str]]:
-    """What partners lack as (record, url, state, reason)."""
-    for partner in replica.partners():
-        after = ""
-        while page := replica.store.outbox(bytes.fromhex(partner.replica), after, _PAGE):
-            for entry in page:
-                yield entry.record, partner.url, "pending" if entry.refusal is None else "refused", why(entry)
-            after = page[-1].record
+def _waits(caller: CallerStatus) -> str:
+    return f"{'' if caller.exact else 'at most '}{many(caller.waiting)}" if caller.waiting else "nothing"

@@ -12,6 +12,7 @@ from crdt_sync.cli.invocation import Invocation, invocation
 from crdt_sync.cli.options import AuthoritiesOption, RelayOption, TokenFileOption, TokenOption
 from crdt_sync.cli.output import Output
 from crdt_sync.cli.progress import spinner
+from crdt_sync.cli.schemaless import tell_schemaless
 from crdt_sync.cli.staying import stay
 from crdt_sync.cli.watching import Watched
 from crdt_sync.errors import CrdtSyncError, RemoteError, Unreachable, UpdateRefused
@@ -76,7 +77,7 @@ def _watch(call: Invocation, replica: Replica, addresses: list[Address]) -> None
     stay(call.store, replica, lines, lambda replica: [line.stay(replica, alone=alone) for line in lines], call.output)
     for line in lines:
         line.state, line.problem = "ended", ""
-        counts = f"{line.received} received, {line.pushed} sent, {line.pending} pending"
+        counts = f"{line.received} received, {line.pushed} sent, {line.waiting}"
         call.output.result(line.data(), f"Ended: {counts}.")
 
 
@@ -93,6 +94,7 @@ def _exchange(call: Invocation, replica: Replica, address: Address, chosen: list
     standing = _partner(replica, address.url)
     conflicts = sum(1 for view in replica.list(deleted=True) if view.conflicts)
     _tell_sync(call.output, address, progress, standing, conflicts)
+    tell_schemaless(call.output, replica)
     if not address.direct:
         _tell_clock(call.output, replica.clock.offset)
     if standing is not None and standing.refused:
@@ -121,8 +123,11 @@ def _tell_sync(
         "refused": standing.refused if standing else 0,
         "conflicts": conflicts,
     }
-    text = f"In sync with {address.url}: {progress.received} received, {progress.pushed} sent."
-    output.result(data, text if not pending else f"{text} {pending} still pending.")
+    whom = partners.called(standing) if standing else address.url
+    counts = f"{progress.received} received, {progress.pushed} sent"
+    behind = pending or (standing and standing.refused)
+    left = f", {pending} still pending" if pending else ""
+    output.result(data, f"{'Synced' if behind else 'In sync'} with {whom}: {counts}{left}.")
     if conflicts:
         many = "1 record has" if conflicts == 1 else f"{conflicts} records have"
         output.note(f"{many} open conflicts: crdt-sync conflicts", "yellow")

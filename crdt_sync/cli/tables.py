@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from crdt_sync.cli.invocation import invocation
 from crdt_sync.cli.options import CollectionOption
 from crdt_sync.cli.output import Output, PipeClosed
+from crdt_sync.cli.schemaless import tell_schemaless
 from crdt_sync.cli.targets import known_collection
 from crdt_sync.errors import UsageError
 from crdt_sync.exchange import (
@@ -234,6 +235,8 @@ def export_file(
         destination = sys.stdout.buffer if to_stdout else Path(file).expanduser()
         try:
             report = export_table(replica, target, destination, options)
+            if collection is None:
+                tell_schemaless(call.output, replica, left_out=True)
         except BrokenPipeError:
             raise PipeClosed from None
     left_out = (

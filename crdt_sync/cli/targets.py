@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from crdt_sync import ids
+from crdt_sync.cli import schemaless
 from crdt_sync.errors import InvalidRecordId, InvalidValue, UnknownCollection, UnknownRecord, UsageError
 from crdt_sync.records import Schema
 from crdt_sync.records.schema import FieldSpec
@@ -35,7 +36,7 @@ def existing(replica: Replica, text: str) -> str:
     """
     if ids.is_record(text) and replica.store.record_head(text) is not None:
         return text
-    prefixes = [text] if "/" in text else [f"{collection}/{text}" for collection in replica.schemas]
+    prefixes = [text] if "/" in text else [f"{collection}/{text}" for collection in _collections(replica)]
     found = [
         record
         for prefix in prefixes
@@ -52,18 +53,32 @@ def existing(replica: Replica, text: str) -> str:
     raise InvalidRecordId(text)
 
 
+def _collections(replica: Replica) -> list[str]:
+    return [*replica.schemas, *(found.collection for found in replica.schemaless())]
+
+
 def known_collection(replica: Replica, given: str | None) -> str:
-    """The collection that is meant; without `given` the only one there is. Raises `UnknownCollection`, `UsageError`."""
+    """The collection that is meant; without `given` the only one with a schema.
+
+    Raises `UnknownCollection`, `UsageError`.
+    """
     if given is None:
         if len(replica.schemas) == 1:
             return next(iter(replica.schemas))
         raise UsageError("which collection?", f"Name one of: {', '.join(replica.schemas) or 'none is known here'}.")
     if given not in replica.schemas:
+        if ids.is_collection(given) and replica.schemaless(given):
+            raise UnknownCollection(f"records of {given!r} are here, but not its schema", schemaless.advice(given))
         raise UnknownCollection(
             f"no collection {given[:60]!r} here",
             f"Known: {', '.join(replica.schemas) or 'none'}; see 'crdt-sync schema'.",
         )
     return given
+
+
+def readable_collection(replica: Replica, given: str) -> str:
+    """A collection that has a schema here, or records. Raises `UnknownCollection`."""
+    return given if ids.is_collection(given) and replica.schemaless(given) else known_collection(replica, given)
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,6 +106,11 @@ def label(schema: Schema | None, field: str) -> str:
     return (spec.label if spec else "") or field
 
 
+def many(count: int) -> str:
+    """So many records."""
+    return "1 record" if count == 1 else f"{count} records"
+
+
 def title(view: RecordView) -> str:
     """A few words by which a person knows the record: its first text of one line."""
     for field, value in view.items():

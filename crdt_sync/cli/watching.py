@@ -16,7 +16,10 @@ _STYLES = {"in sync": "bold green", "exchanging": "bold cyan", "offline": "bold 
 
 @dataclass(slots=True)
 class Watched:
-    """What is known of the sessions with one partner. Counts are records since the command began."""
+    """What is known of the sessions with one partner. Counts are records since the command began.
+
+    `pending` are those that the partner may lack: all, as long as nothing was exchanged with it.
+    """
 
     address: Address
     state: str = "connecting"
@@ -24,6 +27,7 @@ class Watched:
     retry_at: float = 0.0
     pending: int = 0
     refused: int = 0
+    met: bool = False
     _before: tuple[int, int] = (0, 0)
     _progress: Progress = field(default_factory=Progress)
 
@@ -58,7 +62,7 @@ class Watched:
 
     @property
     def pushed(self) -> int:
-        """Updates that the relay has stored."""
+        """Updates that the partner has stored."""
         return self._before[1] + self._progress.pushed
 
     def progressed(self, progress: Progress) -> None:
@@ -77,10 +81,16 @@ class Watched:
     def look(self, replica: Replica) -> None:
         """Read the counts of what waits here."""
         known = [partner for partner in replica.partners() if partner.url == self.url]
-        self.pending = sum(partner.pending for partner in known)
+        self.met = any(partner.to_fetch is not None for partner in known)
+        self.pending = sum(partner.pending for partner in known) if self.met else replica.count()
         self.refused = sum(partner.refused for partner in known)
         if self.state in ("in sync", "exchanging"):
             self.state = "in sync" if self._progress.caught_up and not self.pending else "exchanging"
+
+    @property
+    def waiting(self) -> str:
+        """How many records the partner may lack, in words."""
+        return f"{self.pending} pending" if self.met or not self.pending else f"{self.pending} pending at most"
 
     def data(self) -> dict[str, object]:
         """For programs."""
@@ -89,7 +99,7 @@ class Watched:
 
     def sentence(self) -> str:
         """For people whose output goes to a file."""
-        text = f"{self.state}: {self.received} received, {self.pushed} sent, {self.pending} pending"
+        text = f"{self.state}: {self.received} received, {self.pushed} sent, {self.waiting}"
         text += f", {self.refused} refused" if self.refused else ""
         return f"{text}; {self.problem}" if self.problem else text
 
@@ -100,7 +110,7 @@ class Watched:
         text = Text.assemble(
             ("● ", style),
             (self.state, style),
-            f"  {one_line(self.url)}\n  received {self.received}   sent {self.pushed}   pending {self.pending}   ",
+            f"  {one_line(self.url)}\n  received {self.received}   sent {self.pushed}   {self.waiting}   ",
             (f"refused {self.refused}", "red" if self.refused else ""),
         )
         if self.problem:

@@ -1,16 +1,18 @@
 """The replica: records and storage joined, with editing, reading, and what partners need."""
 
 from crdt_sync.replica.carried import Carried, LeftOut
+from crdt_sync.replica.collections import Schemaless
 from crdt_sync.replica.edits import EditedRecord
 from crdt_sync.replica.receipts import Holding
 from crdt_sync.replica.repair import Repair
 from crdt_sync.replica.replica import Event, Replica
 from crdt_sync.replica.source import StoreSource
-from crdt_sync.replica.status import Backlog, CarriedStatus, PartnerStatus, RecordStatus, Status, Waiting
+from crdt_sync.replica.status import Backlog, CallerStatus, CarriedStatus, PartnerStatus, RecordStatus, Status, Waiting
 from crdt_sync.replica.views import RecordView
 
 __all__ = [
     "Backlog",
+    "CallerStatus",
     "Carried",
     "CarriedStatus",
     "EditedRecord",
@@ -22,6 +24,7 @@ __all__ = [
     "RecordView",
     "Repair",
     "Replica",
+    "Schemaless",
     "Status",
     "StoreSource",
     "Waiting",

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from crdt_sync.limits import BUNDLE_ARRIVALS_MAX, BUNDLE_LEFT_OUT_KEPT_MAX, BUNDLE_PARTNERS_MAX
+from crdt_sync.replica.readers import Reader
 from crdt_sync.storage.port import Store
 
 _PARTNERS = "bundle_partners"
@@ -45,6 +46,10 @@ class Carried:
     def told_now(self, store: Store) -> int:
         """How far the partner has read our feed, if that was of the history that is here; else 0."""
         return honoured(store, self.ours, self.told)
+
+    def reader(self, store: Store) -> Reader:
+        """What it holds, as far as that is known."""
+        return Reader(self.replica, self.name, self.told_now(store), self.floor)
 
     def knows(self, life: bytes) -> bool:
         """Whether that life of the partner is the one that is known, or one of those before it."""

@@ -108,7 +108,10 @@ class Edits:
         schema = self._replica.schemas.get(collection)
         if schema is None:
             known = ", ".join(sorted(self._replica.schemas)) or "none"
-            raise UnknownCollection(f"no schema for collection {collection!r} here", f"Known: {known}.")
+            raise UnknownCollection(
+                f"no schema for collection {collection!r} here",
+                f"Add it first, as with 'crdt-sync schema add'. Known: {known}.",
+            )
         return record, schema, fresh
 
     def _copy(self, record: str, create: bool) -> _Copy:

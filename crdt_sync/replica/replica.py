@@ -28,7 +28,9 @@ from crdt_sync.protocol.messages import UpdatesEntry
 from crdt_sync.protocol.source import Diff
 from crdt_sync.records import Conflict, Document, Editor, Schema, parse_schema
 from crdt_sync.replica import unread
+from crdt_sync.replica.callers import callers
 from crdt_sync.replica.carried import carried
+from crdt_sync.replica.collections import Schemaless, schemaless
 from crdt_sync.replica.edits import EditedRecord, Edits
 from crdt_sync.replica.integration import integrate
 from crdt_sync.replica.receipts import Holding, holding, refresh_digests
@@ -38,7 +40,9 @@ from crdt_sync.replica.status import (
     RecordStatus,
     Status,
     backlog,
+    caller_status,
     carried_status,
+    names,
     partner_status,
     record_status,
 )
@@ -178,6 +182,10 @@ class Replica:
         """The schema of a record's collection, None where this replica does not know it."""
         return self.schemas.get(ids.collection_of(record))
 
+    def schemaless(self, collection: str | None = None) -> tuple[Schemaless, ...]:
+        """Collections (or this one, if it is one) of which records are here, but no schema: to be read, not edited."""
+        return schemaless(self.store, self.schemas, collection)
+
     # --- editing ---------------------------------------------------------------------------------------------
 
     @contextmanager
@@ -277,14 +285,30 @@ class Replica:
         """
         partners = self.partners()
         backlogs = {known.replica: backlog(self, bytes.fromhex(known.replica)) for known in partners}
+        calling = [known for known in callers(self.store).values() if known.replica.hex() not in backlogs]
+        called = {known.replica for known in calling}
         by_bundle = [known for known in carried(self.store).values() if known.replica.hex() not in backlogs]
-        met = tuple(carried_status(self.store, known) for known in sorted(by_bundle, key=lambda known: known.name))
-        return Status(self.name, self.count(), tuple(partners), unread.reasons(self.store), backlogs, met)
+        met = [carried_status(self.store, known) for known in by_bundle if known.replica not in called]
+        return Status(
+            self.name,
+            self.count(),
+            tuple(partners),
+            unread.reasons(self.store),
+            backlogs,
+            tuple(sorted(met, key=lambda known: known.name)),
+            tuple(caller_status(self.store, known) for known in sorted(calling, key=lambda known: known.name)),
+            self.schemaless(),
+        )
 
     def partners(self) -> Sequence[PartnerStatus]:
         """Every partner that this replica has synced with; a few reads for each."""
         missing = bool(unread.reasons(self.store))
-        return tuple(partner_status(self.store, peer, unreadable=missing) for peer in self.store.peers() if peer.url)
+        told = names(self.store)
+        return tuple(
+            partner_status(self.store, peer, told.get(peer.replica, ""), unreadable=missing)
+            for peer in self.store.peers()
+            if peer.url
+        )
 
     def record_status(self, record: str) -> RecordStatus:
         """Where the record is known to be stored, pending or refused. Raises `UnknownRecord`."""

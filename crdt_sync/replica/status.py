@@ -5,7 +5,9 @@ Rules:
 1. Nothing is claimed that is not known. What a partner holds is known from the outbox alone, which names every record
    that it may lack something of; while its history has changed and was not compared yet, nothing is known.
 2. What a partner has for us is known as of the last contact: the head that it told, and how far its feed was read.
-3. Looking costs what waits, up to a limit, and never what is held. Beyond the limit a figure is a least one.
+3. Who calls this device, or is met by bundle, has no outbox: it holds what it said that it has read, and what it
+   brought.
+4. Looking costs what waits, up to a limit, and never what is held. Beyond the limit a figure is a least one.
 """
 
 import json
@@ -19,7 +21,10 @@ from crdt_sync.ids import EPOCH_BYTES
 from crdt_sync.limits import STATUS_BYTES_MAX, STATUS_ENTRIES_MAX, STATUS_SIZED_MAX
 from crdt_sync.protocol.entries import Behind
 from crdt_sync.records import state_vector as vectors
-from crdt_sync.replica.carried import Carried
+from crdt_sync.replica.callers import Caller, callers
+from crdt_sync.replica.carried import Carried, carried
+from crdt_sync.replica.collections import Schemaless
+from crdt_sync.replica.readers import lacking, lacks
 from crdt_sync.storage.port import OutboxEntry, Peer, Store
 
 if TYPE_CHECKING:
@@ -71,6 +76,7 @@ class PartnerStatus:
     to_fetch: int | None = None
     to_fetch_bytes: int | None = None
     percent: int | None = None
+    name: str = ""  # where it has called here, or a bundle of it came: else nobody has told it
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +108,26 @@ class CarriedStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class CallerStatus:
+    """A device that calls this one while it listens: how many records, at most, wait for its next call.
+
+    `exact` says that they are no fewer. `name` is empty where it did not tell one. What it has for us is not known
+    before it calls. `last_seen` is when it was heard last, in microseconds since 1970, by the device's clock.
+    """
+
+    name: str
+    replica: str  # hexadecimal
+    waiting: int
+    exact: bool
+    last_seen: int
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """The whole replica. `unreadable` names records with an update that could not be integrated here, and why.
 
-    `backlogs` is by the replica id of a partner, in hexadecimal. `carried` are partners that are met by bundle only.
+    `backlogs` is by the replica id of a partner, in hexadecimal. `carried` are partners that are met by bundle only,
+    `callers` those that only call. `schemaless` are collections of which records are here and no schema.
     """
 
     name: str
@@ -114,14 +136,19 @@ class Status:
     unreadable: dict[str, str] = field(default_factory=dict)
     backlogs: dict[str, Backlog] = field(default_factory=dict)
     carried: tuple[CarriedStatus, ...] = ()
+    callers: tuple[CallerStatus, ...] = ()
+    schemaless: tuple[Schemaless, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class RecordStatus:
     """One record, by the addresses of the partners.
 
-    `state` is the worst of it: `refused` with a reason, `pending`, `stored`, or `local` without a partner. `unknown_at`
-    are those that were not compared with since their history changed; the record counts as pending there.
+    `state` is the worst of it: `refused` with a reason, `pending`, `stored`, or `local` where nobody else is known to
+    hold it. `unknown_at` are partners that were not compared with since their history changed; the record counts as
+    pending there. `held_by` are devices, by name or the beginning of their id, that fetched it as it is here, or
+    brought it, and `waits_for` those that did not: each with `call` or `bundle`, by which it comes. It is pending for
+    their sake only where nobody holds it.
     """
 
     state: str
@@ -130,6 +157,8 @@ class RecordStatus:
     pending_at: dict[str, str] = field(default_factory=dict)  # and why
     refused_at: dict[str, str] = field(default_factory=dict)  # and why
     unknown_at: tuple[str, ...] = ()
+    held_by: dict[str, str] = field(default_factory=dict)
+    waits_for: dict[str, str] = field(default_factory=dict)
 
 
 def percentage(records: int, to_send: int, to_fetch: int | None, *, unreadable: bool) -> int | None:
@@ -182,7 +211,14 @@ def unfetched(told: Told, cursor: int) -> tuple[int, int | None]:
     return min(told.behind.records, updates), ceil(told.behind.bytes * share)
 
 
-def partner_status(store: Store, peer: Peer, *, unreadable: bool) -> PartnerStatus:
+def names(store: Store) -> dict[bytes, str]:
+    """What the replicas that told it are called."""
+    by_bundle = {known.replica: known.name for known in carried(store).values()}
+    by_call = {known.replica: known.name for known in callers(store).values() if known.name}
+    return by_bundle | by_call
+
+
+def partner_status(store: Store, peer: Peer, name: str = "", *, unreadable: bool) -> PartnerStatus:
     """The standing of one partner, at the cost of a few reads."""
     entries, refused = store.outbox_count(peer.replica)
     told = read_told(store, peer.replica)
@@ -197,6 +233,7 @@ def partner_status(store: Store, peer: Peer, *, unreadable: bool) -> PartnerStat
         to_fetch=records,
         to_fetch_bytes=size,
         percent=percentage(store.count(), entries, records, unreadable=unreadable),
+        name=name,
     )
 
 
@@ -204,6 +241,14 @@ def carried_status(store: Store, partner: Carried) -> CarriedStatus:
     """The standing of a partner that is met by bundle, at the cost of `Store.behind`."""
     records, size = store.behind(partner.told_now(store))
     return CarriedStatus(partner.name, partner.replica.hex(), records, size, partner.created)
+
+
+def caller_status(store: Store, caller: Caller) -> CallerStatus:
+    """The standing of a caller, within the bounds of `lacking`."""
+    waiting = sum(1 for _ in lacking(store, caller.reader(store)))
+    beyond = 0 if waiting < STATUS_ENTRIES_MAX else store.count()
+    exact = waiting < STATUS_SIZED_MAX
+    return CallerStatus(caller.name, caller.replica.hex(), max(waiting, beyond), exact, caller.at)
 
 
 def backlog(replica: "Replica", peer: bytes) -> Backlog:
@@ -235,19 +280,60 @@ def record_status(store: Store, record: str) -> RecordStatus:
     unknown: list[str] = []
     pending: dict[str, str] = {}
     refused: dict[str, str] = {}
+    readers = _readers(store, record)
     for peer in store.peers():
         if not peer.url:
             continue  # another partner answers at its address now
         entry = store.outbox_entry(peer.replica, record)
-        if entry is not None:
-            (pending if entry.refusal is None else refused)[peer.url] = why(entry)
+        reads = readers.pop(peer.replica, None)
+        if entry is not None and entry.refusal is not None:
+            refused[peer.url] = why(entry)
+        elif reads is not None and reads.holds:
+            stored.append(peer.url)  # it fetched it by itself, which our own next session will notice
+        elif entry is not None:
+            pending[peer.url] = why(entry)
         elif to_fetch(peer, read_told(store, peer.replica))[0] is None:
             unknown.append(peer.url)
         else:
             stored.append(peer.url)
-    state = "refused" if refused else "pending" if pending or unknown else "stored" if stored else "local"
+    held_by = {reads.label: reads.way for reads in readers.values() if reads.holds}
+    waits_for = {reads.label: reads.way for reads in readers.values() if not reads.holds}
+    if refused:
+        state = "refused"
+    elif pending or unknown:
+        state = "pending"
+    elif stored or held_by:
+        state = "stored"
+    else:
+        state = "pending" if waits_for else "local"
     reason = next(iter(refused.values()), "")
-    return RecordStatus(state, tuple(stored), reason, pending, refused, tuple(unknown))
+    return RecordStatus(state, tuple(stored), reason, pending, refused, tuple(unknown), held_by, waits_for)
+
+
+class _Reads(NamedTuple):
+    """Where one record stands with a replica that reads our feed by itself: by `call` or `bundle`."""
+
+    label: str
+    way: str
+    holds: bool
+
+
+def _readers(store: Store, record: str) -> dict[bytes, _Reads]:
+    """By replica id. Who is met both ways holds what it got either way."""
+    found: dict[bytes, _Reads] = {}
+    called: set[str] = set()
+    for way, known in (("call", callers(store)), ("bundle", carried(store))):
+        for one in known.values():
+            reader = one.reader(store)
+            before = found.get(reader.replica)
+            holds = not lacks(store, reader, record)
+            if before is not None:
+                found[reader.replica] = before if before.holds or not holds else before._replace(way=way, holds=True)
+                continue
+            label = reader.label if reader.label not in called else f"{reader.label} ({reader.replica.hex()[:8]})"
+            called.add(label)
+            found[reader.replica] = _Reads(label, way, holds)
+    return found
 
 
 def _outbox(store: Store, peer: bytes) -> Iterator[OutboxEntry]:

@@ -28,6 +28,8 @@ def test_two_devices_end_up_with_the_same(run, both, relay):
         "pending_at": {},
         "refused_at": {},
         "unknown_at": [],
+        "held_by": {},
+        "waits_for": {},
     }
     seen = run("status", "--store", anna, "--json").object["partners"]
     keys = ("percent", "pending", "to_fetch", "to_fetch_bytes", "oldest")
@@ -86,4 +88,4 @@ def test_a_device_that_never_synced_says_so(run, made):
     record = made("name=x")
     assert "Nothing has been synced yet" in run("status").out
     assert "this device only" in run("status", record).out
-    assert "Nothing waits" in run("status", "--waiting").out
+    assert "all is here only: 1 record" in run("status", "--waiting").out

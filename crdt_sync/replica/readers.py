@@ -1,0 +1,67 @@
+"""Replicas that read our feed by themselves: those that call this device, and those that are met by bundle.
+
+There is no outbox that names what they lack. What they hold is known by a place in our feed: everything up to it, and
+what came from themselves after `floor`. All else they lack, as far as is known here.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from crdt_sync.errors import StoreCorrupt
+from crdt_sync.limits import STATUS_ENTRIES_MAX, STATUS_SIZED_MAX
+from crdt_sync.storage.port import LogEntry, Store
+
+_PAGE = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """One of them: it has read our feed up to `place`; `name` is empty where it is not known."""
+
+    replica: bytes
+    name: str
+    place: int
+    floor: int
+
+    @property
+    def label(self) -> str:
+        """What people are told: its name, or the beginning of its replica id."""
+        return self.name or self.replica.hex()[:8]
+
+
+def not_its_own(store: Store, record: str, reader: bytes, place: int, floor: int) -> list[LogEntry] | None:
+    """The updates of a record after `place` that did not come from the reader itself after `floor`.
+
+    None where compaction leaves that unknown. Raises `StoreCorrupt`.
+    """
+    after = [update for update in store.history(record) if update.seq > place]
+    if not after or after[0].previous > place:
+        return None
+    return [update for update in after if update.origin != reader or update.seq <= floor]
+
+
+def lacks(store: Store, reader: Reader, record: str) -> bool:
+    """Whether the reader is not known to hold the record as it is here, which must be held."""
+    try:
+        head = store.record_head(record)
+        if head is None or head.seq <= reader.place:
+            return False
+        return not_its_own(store, record, reader.replica, reader.place, reader.floor) != []
+    except StoreCorrupt:
+        return True
+
+
+def lacking(store: Store, reader: Reader) -> Iterator[str]:
+    """Records that the reader is not known to hold, in the order of their last change.
+
+    At most `STATUS_ENTRIES_MAX` records are looked at, and of those after the first `STATUS_SIZED_MAX` that it lacks no
+    updates are: they count as lacking.
+    """
+    looked = found = 0
+    after = reader.place
+    while looked < STATUS_ENTRIES_MAX and (page := store.feed(after, min(_PAGE, STATUS_ENTRIES_MAX - looked))):
+        for entry in page:
+            if found >= STATUS_SIZED_MAX or lacks(store, reader, entry.record):
+                found += 1
+                yield entry.record
+        after, looked = page[-1].seq, looked + len(page)

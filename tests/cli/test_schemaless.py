@@ -1,0 +1,99 @@
+"""Records of a collection whose schema is not here: they are shown and counted, and how to get the schema is said."""
+
+import json
+
+import pytest
+
+from crdt_sync.protocol.messages import UpdatesEntry
+from crdt_sync.records import Schema, parse_schema
+from crdt_sync.replica import Replica
+
+SITES = """
+collection = "sites"
+version = 1
+[fields.name]
+[fields.floors]
+type = "integer"
+[fields.tags]
+kind = "set"
+"""
+
+
+def sites() -> Schema:
+    return parse_schema(SITES, "sites.toml")
+
+
+@pytest.fixture
+def north(store, made, tmp_path):
+    """A site that came from ben, beside a customer of our own; its record id."""
+    made("name=Müller")
+    with Replica.open(store) as anna, Replica.create(tmp_path / "ben", "ben", [sites()]) as ben:
+        with ben.edit("sites") as site:
+            site["name"], site["floors"] = "North", 3
+            site.add("tags", "dry")
+        copy = ben.document(site.record)
+        anna.integrate([UpdatesEntry(site.record, copy.diff(), copy.state_vector())], ben.id, (), None)
+    return site.record
+
+
+ADVICE = "schema show sites --toml > sites.toml"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["list", "sites"], ["find", "north"], ["find", "name=north"], ["find", "-c", "sites", "tags=dry"], ["get"]],
+)
+def test_its_values_are_shown_as_they_are_stored(run, north, command):
+    result = run(*command, *([north] if command == ["get"] else []))
+    assert "North" in result.out
+    assert "Müller" not in result.out
+    assert ADVICE in result.err
+    assert "1 record of 'sites'" in result.err
+
+
+@pytest.mark.parametrize("command", [["list"], ["export", "-"]])
+def test_what_leaves_it_out_says_so(run, north, command):
+    result = run(*command)
+    assert "Müller" in result.out
+    assert "North" not in result.out
+    assert "1 record of 'sites' without a schema: left out" in result.err
+
+
+def test_a_search_that_finds_nothing_has_looked_there(run, north):
+    assert run("find", "west").out == "No records.\n"
+    assert run("find", "floors=3", "--json").object["record"] == north
+    assert run("find", "floors=4", "--json").objects == []
+    assert run("find", "city=", "name=north", "--json").object["record"] == north
+
+
+def test_a_status_and_programs_are_told(run, north):
+    assert run("status", "--json").object["without_schema"] == [{"collection": "sites", "records": 1, "exact": True}]
+    assert ADVICE in run("status").err
+    told = json.loads(run("list", "sites", "--json").err)
+    assert (told["warning"], told["collection"], told["records"]) == ("schema_missing", "sites", 1)
+    assert ADVICE in told["hint"]
+
+
+def test_the_beginning_of_its_id_finds_it(run, north):
+    assert run("get", north.partition("/")[2][:8], "--json").object["fields"]["name"] == "North"
+
+
+@pytest.mark.parametrize("command", [["export", "-", "-c", "sites"], ["schema", "show", "sites"]])
+def test_what_needs_the_schema_says_how_to_get_it(run, north, command):
+    result = run(*command)
+    assert result.code == 2
+    assert ADVICE in result.err
+
+
+def test_with_the_schema_all_is_as_it_should_be(run, north, tmp_path):
+    file = tmp_path / "sites.toml"
+    shown = run("schema", "show", "sites", "--toml", "--store", tmp_path / "ben")
+    file.write_text(shown.out)
+    assert run("schema", "add", file).code == 0
+    assert run("list", "sites").err == "1 record.\n"
+    assert run("set", north, "floors=4").code == 0
+    assert run("status", "--json").object["without_schema"] == []
+
+
+def test_a_collection_of_which_nothing_is_here_is_unknown(run, north):
+    assert run("list", "nowhere").code == 2
