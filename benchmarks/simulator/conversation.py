@@ -106,6 +106,7 @@ class Conversation(Host):
             self.alive = False
             self._unsubscribe()
             self._trust_clock()
+            self.partner.ended()
             self.link.ends[1] = None
 
     # --- the link --------------------------------------------------------------------------------------------

@@ -150,7 +150,7 @@ class Partner:
             unseen = self._peer is None and not effect.comparing
             gone = self._replaced()
             self._replica.meet(self.id)
-            self._replica.correct_clock(effect.clock_offset_us, by_relay=not self._is_device)
+            self._replica.correct_clock(self.id, effect.clock_offset_us, by_relay=not self._is_device)
             outbox = [*(self._unseen() if unseen else ()), *self._refused_for_stamps()]
             lost = self._lost()
             self._told = Told(effect.epoch, effect.head, self._replica.wall_clock(), self.cursor, effect.behind)
@@ -306,7 +306,13 @@ class Partner:
             if done or changed or effect.cursor is not None:
                 self._store.commit([Batch(peers=peers, outbox=tuple(changed), outbox_done=tuple(done))])
         self._replica.announce("stored", [record for _, record, _ in done])
+        if any(pushed.verdict.code is VerdictCode.CLOCK_AHEAD for pushed in effect.verdicts):
+            self._replica.doubt_clock()  # others may know better than the partner that refused
         return again
+
+    def ended(self) -> None:
+        """The session is over."""
+        self._replica.forget_clock(self.id)
 
     def _after(self, pushed: Pushed, entry: OutboxEntry) -> OutboxEntry | None:
         """The outbox entry after a verdict that did not settle it; None where the record was stamped again."""

@@ -95,6 +95,7 @@ class Replica:
         self._edits = Edits(self)
         self._listeners: list[Callable[[Sequence[Event]], None]] = []
         self._clock_listeners: list[Callable[[], None]] = []
+        self._clocks_told: dict[bytes, int] = {}  # offsets told by the devices with which sessions are open
 
     # --- opening and closing ---------------------------------------------------------------------------------
 
@@ -408,16 +409,20 @@ class Replica:
         self._last_edit = max(self._last_edit + 1, self.wall_clock())
         return self._last_edit
 
-    def correct_clock(self, offset_us: int, *, by_relay: bool) -> None:
+    def correct_clock(self, partner: bytes, offset_us: int, *, by_relay: bool) -> None:
         """Take over a partner's time where it differs by more than a network would explain.
 
-        Another device's counts as long as no relay has told its own.
+        Other devices' count as long as no relay has told its own. Of several that sessions are open with, and our own
+        clock, the middle one is taken: two devices that take over each other's time would keep a wrong one for ever.
         """
         offset = offset_us if abs(offset_us) >= _CLOCK_OFFSET_US_MIN else 0
         with self.lock:
             known = self.store.meta(_CLOCK_OF_RELAY) is not None
             if known and not by_relay:
                 return
+            if not by_relay:
+                self._clocks_told[partner] = offset
+                offset = _middle([0, *self._clocks_told.values()])
             meta: dict[str, bytes | None] = {}
             if offset != self.clock.offset:
                 self.clock.correct(offset)
@@ -426,6 +431,11 @@ class Replica:
                 meta[_CLOCK_OF_RELAY] = b"1"
             if meta:
                 self.store.commit([Batch(meta=meta)])
+
+    def forget_clock(self, partner: bytes) -> None:
+        """The session in which this partner told its time is over. What was taken over stays."""
+        with self.lock:
+            self._clocks_told.pop(partner, None)
 
     def refresh_digests(self) -> None:
         """Make every digest valid."""
@@ -495,6 +505,13 @@ def _new_store(path: Path) -> Store:
             store.close()
             raise
         return store
+
+
+def _middle(offsets: Sequence[int]) -> int:
+    """The median; where two are in the middle, the one further from our own clock's."""
+    ordered = sorted(offsets)
+    half = len(ordered) // 2
+    return max(ordered[(len(ordered) - 1) // 2], ordered[half], key=abs)
 
 
 def _wall_clock() -> int:

@@ -254,6 +254,7 @@ class Conversation:
             raise error or ConnectionLost(f"the connection to {self._address.url} was lost", "It will be tried again.")
         finally:
             unsubscribe()
+            self._partner.ended()
             if trust_clock is not None:
                 trust_clock()
             if self._presence is not None:

@@ -142,3 +142,38 @@ def test_the_difference_of_clocks_is_remembered(make_replica, relay, time):
     again = Replica.over(anna.store, time.clock(-HOUR_US), random.Random(1))
     write(again, US, name="Us")
     assert abs(again.clock.last - time.now) < 1000
+
+
+# --- times told by other devices ------------------------------------------------------------------------------
+
+
+def test_of_several_devices_times_and_our_own_the_middle_one_is_taken(replica):
+    replica.correct_clock(b"a", -HOUR_US, by_relay=False)
+    assert replica.clock.offset == -HOUR_US  # one against one: who dials gives way
+    replica.correct_clock(b"b", 0, by_relay=False)
+    assert replica.clock.offset == 0
+    replica.correct_clock(b"a", -2 * HOUR_US, by_relay=False)
+    assert replica.clock.offset == 0
+
+
+def test_the_time_of_a_session_that_is_over_counts_no_more(replica):
+    replica.correct_clock(b"a", 0, by_relay=False)
+    replica.forget_clock(b"a")
+    replica.correct_clock(b"b", -HOUR_US, by_relay=False)
+    assert replica.clock.offset == -HOUR_US
+
+
+def test_a_relays_time_counts_more_than_that_of_all_devices(replica):
+    for device in (b"a", b"b", b"c"):
+        replica.correct_clock(device, HOUR_US, by_relay=False)
+    replica.correct_clock(b"relay", -HOUR_US, by_relay=True)
+    replica.correct_clock(b"a", HOUR_US, by_relay=False)
+    assert replica.clock.offset == -HOUR_US
+
+
+def test_a_refusal_of_our_stamps_makes_all_sessions_compare_the_clocks(replica, partner):
+    doubts = []
+    replica.watch_clock(lambda: doubts.append(1))
+    write(replica, US, city="Bonn")
+    partner.acknowledge(answer(partner, US, refusal(VerdictCode.CLOCK_AHEAD)))
+    assert doubts == [1]
