@@ -20,7 +20,7 @@ from relay.settings import Settings
 from .end_to_end.conftest import RelayThread
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "HACKING.md", *(ROOT / "docs").rglob("*.md")])
 SOURCES = [
     path.relative_to(ROOT).as_posix()
     for folder in ("crdt_sync", "relay", "benchmarks", "tests", "docs")
