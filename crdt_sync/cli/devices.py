@@ -37,7 +37,7 @@ def resolved(replica: Replica, given: str, token: str) -> Device:
         raise UsageError(f"{len(found)} devices near are called {given!r}", "Name it by its id: crdt-sync peers.")
     if found:
         return near(found[0], token)
-    known = [partner for partner in replica.partners() if _begins(partner.replica, given)]
+    known = [partner for partner in replica.partners() if given == partner.name or _begins(partner.replica, given)]
     if len(known) == 1:
         return Device(given, Address(known[0].url, token, direct=True))
     raise Unreachable(

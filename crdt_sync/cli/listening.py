@@ -123,18 +123,20 @@ def peers(
     given: TokenOption = None,
     token_file: TokenFileOption = None,
 ) -> None:
-    """List the devices of this space that are near, and the partners known from before."""
+    """List the devices of this space that are near, and those known from before: called, or calling here."""
     call = invocation(context)
     secret = partners.token_from(given, token_file) or partners.token(call.store)
     with call.open() as replica:
-        known = replica.partners()
+        standing = replica.status()
         own = replica.id
     found = asyncio.run(discovery.nearby(seconds, secret)) if seconds else []
     found = [device for device in found if device.replica != own]
-    seen = {partner.replica: partner.last_seen for partner in known}
+    seen = {caller.replica: caller.last_seen for caller in standing.callers}
+    seen |= {partner.replica: partner.last_seen for partner in standing.partners}
     rows = [_Row(device.name, device.replica.hex(), device.url, True) for device in found]
-    near = {row.replica for row in rows}
-    rows += [_Row("", partner.replica, partner.url, False) for partner in known if partner.replica not in near]
+    rows += [_Row(partner.name, partner.replica, partner.url, False) for partner in standing.partners]
+    rows += [_Row(caller.name, caller.replica, "", False) for caller in standing.callers]
+    rows = list({row.replica: row for row in reversed(rows)}.values())[::-1]
     if call.output.as_json:
         for row in rows:
             last = seen.get(row.replica)
@@ -148,7 +150,7 @@ def peers(
             one_line(row.name),
             row.replica[:8],
             one_line(row.url),
-            "near" if row.near else "",
+            "near" if row.near else "" if row.url else "calls here",
             local_time(seen[row.replica]) if row.replica in seen else "never",
         )
         for row in rows

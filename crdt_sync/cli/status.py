@@ -105,7 +105,7 @@ def _status(call: Invocation, replica: Replica) -> None:
         call.output.show(table(("By bundle", "Next bundle", "As of"), rows))
     if standing.callers:
         rows = [(_caller(caller), _waits(caller), local_time(caller.last_seen)) for caller in standing.callers]
-        call.output.show(table(("Calls here", "Waits for its next call", "As of"), rows))
+        call.output.show(table(("Calls here", "Next call", "As of"), rows))
     if kept is not None and not any(partner.url == kept.url for partner in standing.partners):
         call.output.text(
             f"Nothing has been synced with {kept.url} yet: {many(standing.records)} to send, as far as is known; "
@@ -181,4 +181,4 @@ def _caller(caller: CallerStatus) -> str:
 
 
 def _waits(caller: CallerStatus) -> str:
-    return f"{'' if caller.exact else 'at most '}{many(caller.waiting)}" if caller.waiting else "nothing"
+    return f"at most {caller.waiting}" if caller.waiting else "0"

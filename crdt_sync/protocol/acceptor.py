@@ -28,13 +28,15 @@ from crdt_sync import limits
 from crdt_sync.errors import ProtocolViolation, UpdateRefused
 from crdt_sync.protocol import VERSIONS
 from crdt_sync.protocol.auditing import AuditRun
-from crdt_sync.protocol.effects import Accept, CheckRecords, Compare, Greeted, PinDigests, ReadReceipt
+from crdt_sync.protocol.effects import Accept, CheckRecords, Compare, Greeted, Holds, PinDigests, ReadReceipt
 from crdt_sync.protocol.messages import (
+    DONE,
     MODE_CHANGES,
     MODE_RECONCILE,
     PAGE_COMPARED,
     Ack,
     Audit,
+    Bye,
     Changes,
     ChangesEntry,
     Check,
@@ -109,6 +111,8 @@ class Acceptor(Session):
         self.cursor = 0  # everything up to here was sent, or is promised by pages in flight
         self._page = 0
         self._told = 0  # the cursor that the partner has
+        self._held = 0  # up to there all is on the partner's disk, as it said
+        self._first_end: int | None = None  # the cursor told with the first end of the feed
         self._passed_over = False  # something could not be read: no later cursor would be true
         self._pages: dict[int, int] = {}  # page number -> cursor that its answer ends with
         self._answers: deque[_Answer] = deque()
@@ -260,7 +264,9 @@ class Acceptor(Session):
                 self._source.behind(cursor) if catching_up else None,
             )
         )
-        self._effects.append(Greeted(hello.replica, hello.agent))
+        honoured = hello.resume is not None and self._honours(hello.resume)
+        self._held = cursor if honoured else 0
+        self._effects.append(Greeted(hello.replica, hello.agent, self._held))
         if not hello.follow:
             self.state = State.LIVE
         elif mode == MODE_RECONCILE:
@@ -303,6 +309,19 @@ class Acceptor(Session):
         if not self._confirmed <= have.received <= self._sent:
             raise ProtocolViolation("more bytes were confirmed than sent")
         self._confirmed = have.received
+        self._note_held(have.cursor)
+
+    def _on_bye(self, message: Bye, now: int) -> None:
+        if message.code == DONE and self._first_end is not None:  # it has stored all that was told before the first end
+            self._note_held(self._first_end)
+        super()._on_bye(message, now)
+
+    def _note_held(self, cursor: int) -> None:
+        """The partner says that it has everything up to there on its disk: believed as far as it was told."""
+        cursor = min(cursor, self._told)
+        if cursor > self._held:
+            self._held = cursor
+            self._effects.append(Holds(cursor))
 
     def _on_push(self, push: Push, now: int) -> None:
         pushes = self._pushes
@@ -395,7 +414,11 @@ class Acceptor(Session):
             self._pushes.own = {seq for seq in self._pushes.own if seq > self.cursor}
             self.state = State.LIVE
         listed = tuple(ChangesEntry(entry.record, entry.seq, entry.state_vector) for entry in entries)
-        return self._send(Changes(self._page, self.cursor if listed else self._true(self.cursor), listed))
+        if listed:
+            return self._send(Changes(self._page, self.cursor, listed))
+        told = self._true(self.cursor)
+        self._first_end = told if self._first_end is None else self._first_end
+        return self._send(Changes(self._page, told, ()))
 
     def _serve_answer(self) -> int:
         """Send one frame of the oldest answer. Its last frame carries the page's cursor."""

@@ -143,10 +143,18 @@ class CheckArrived:
 
 @dataclass(frozen=True, slots=True)
 class Greeted:
-    """The partner's hello was accepted."""
+    """The partner's hello was accepted. It holds everything up to `cursor` of our log, by its own word."""
 
     replica: bytes
     agent: str
+    cursor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Holds:
+    """The partner has everything up to `cursor` of our log on its disk, but for what it refused, by its own word."""
+
+    cursor: int
 
 
 class Accept(NamedTuple):
@@ -187,6 +195,7 @@ Effect = (
     | Audited
     | CheckArrived
     | Greeted
+    | Holds
     | Accept
     | ReadReceipt
     | CheckRecords

@@ -60,6 +60,7 @@ from crdt_sync.protocol.entries import (
 )
 
 ROOT_BYTES = 32
+DONE = "done"  # the code of a bye: all that its sender was told is on its disk, and all that it pushed was answered
 MODE_CHANGES = 0  # catch up by the feed, from the cursor
 MODE_RECONCILE = 1  # catch up by comparing digests
 PAGE_COMPARED = 1  # in that mode: what the comparison found; pages of the feed come behind it

@@ -185,14 +185,16 @@ class Partner:
         """
         known, sent, epochs = self._store.peer(self.id), self._peer, self._replica.epochs
         epochs[self.id] = effect.epoch
-        if known is None or known.epoch == effect.epoch:
+        if known is None:
             return ()
+        if known.epoch == effect.epoch:
+            return (replace(known, url=self.url),) if known.url != self.url else ()
         if (
             effect.resumed
             and sent is not None
             and known == replace(sent, cursor=known.cursor, last_seen=known.last_seen)
         ):
-            self._peer = replace(known, epoch=effect.epoch)
+            self._peer = replace(known, epoch=effect.epoch, url=self.url)
             return (self._peer,)
         if not effect.comparing:
             epochs[self.id] = _NO_EPOCH  # another session has stored more since our hello: nothing can begin here

@@ -111,14 +111,13 @@ class CarriedStatus:
 class CallerStatus:
     """A device that calls this one while it listens: how many records, at most, wait for its next call.
 
-    `exact` says that they are no fewer. `name` is empty where it did not tell one. What it has for us is not known
-    before it calls. `last_seen` is when it was heard last, in microseconds since 1970, by the device's clock.
+    `name` is empty where it did not tell one. What it has for us is not known before it calls. `last_seen` is when it
+    was heard last, in microseconds since 1970, by the device's clock.
     """
 
     name: str
     replica: str  # hexadecimal
     waiting: int
-    exact: bool
     last_seen: int
 
 
@@ -247,8 +246,7 @@ def caller_status(store: Store, caller: Caller) -> CallerStatus:
     """The standing of a caller, within the bounds of `lacking`."""
     waiting = sum(1 for _ in lacking(store, caller.reader(store)))
     beyond = 0 if waiting < STATUS_ENTRIES_MAX else store.count()
-    exact = waiting < STATUS_SIZED_MAX
-    return CallerStatus(caller.name, caller.replica.hex(), max(waiting, beyond), exact, caller.at)
+    return CallerStatus(caller.name, caller.replica.hex(), max(waiting, beyond), caller.at)
 
 
 def backlog(replica: "Replica", peer: bytes) -> Backlog:

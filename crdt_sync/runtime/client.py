@@ -81,6 +81,7 @@ class Syncing:
 
     def __init__(self, replica: Replica, address: Address) -> None:
         self._replica = replica
+        self._url = address.url
         self._changed = threading.Condition()
         self.progress = Progress()
         self.presence = PresenceBoard(replica.name)
@@ -94,11 +95,16 @@ class Syncing:
 
         Raises `Timeout`, and the error that ended the syncing for good.
         """
-        self._wait(lambda: self._replica.record_status(record).state in {"stored", "refused"}, timeout_s, record)
+        self._wait(lambda: self._answered(record), timeout_s, record)
 
     def wait_caught_up(self, timeout_s: float | None = None) -> None:
         """Return once everything that the partner held when the session began has arrived."""
         self._wait(lambda: self.progress.caught_up, timeout_s, "the partner's changes")
+
+    def _answered(self, record: str) -> bool:
+        """Whether this partner, and not just any, has the record as it is here, or has refused it."""
+        standing = self._replica.record_status(record)
+        return self._url in standing.stored_at or self._url in standing.refused_at
 
     def _wait(self, reached: Callable[[], bool], timeout_s: float | None, what: str) -> None:
         def over() -> bool:

@@ -25,6 +25,7 @@ from crdt_sync.errors import (
     VersionMismatch,
 )
 from crdt_sync.limits import CHECK_RECORDS_MAX, FRAME_BYTES_TARGET
+from crdt_sync.protocol.agent import agent_of
 from crdt_sync.protocol.auditing import Differences
 from crdt_sync.protocol.dialer import Dialer
 from crdt_sync.protocol.effects import (
@@ -43,7 +44,7 @@ from crdt_sync.protocol.effects import (
     Send,
     Welcomed,
 )
-from crdt_sync.protocol.messages import CheckedEntry, Receipt, VerdictCode
+from crdt_sync.protocol.messages import DONE, CheckedEntry, Receipt, VerdictCode
 from crdt_sync.replica import Event, Replica
 from crdt_sync.replica.carrying_out import carry_out, take_work
 from crdt_sync.replica.partner import Partner
@@ -52,7 +53,6 @@ from crdt_sync.runtime.link import Link, open_link
 from crdt_sync.runtime.presence import PresenceBoard
 from crdt_sync.runtime.screening import Screening
 
-AGENT = "crdt-sync"
 _SEND_TIMEOUT_S = 60.0
 _BYE_S = 1.0  # how long a partner may take to close the link after our bye
 _REFUSING_US_MAX = 8_000_000  # how long one exchange lets a partner say "not now": the dialer asks every 2 s
@@ -223,7 +223,7 @@ class Conversation:
             resume=self._partner.resume,
             token=link.token,
             follow=True,
-            agent=AGENT,
+            agent=agent_of(self._replica.name),
             wall=self._replica.wall_clock(),
             now=self._now(),
         )
@@ -430,7 +430,7 @@ class Conversation:
 
     async def _say_bye(self, link: ClientConnection) -> None:
         assert self._dialer is not None
-        self._dialer.close("done", "the work is done", self._now())
+        self._dialer.close(DONE, "the work is done", self._now())
         for effect in self._dialer.drain():
             if isinstance(effect, Send):
                 with suppress(ConnectionClosed):

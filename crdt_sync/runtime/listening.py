@@ -26,6 +26,7 @@ from crdt_sync.runtime.hosting.audits import ReplicaAudits
 from crdt_sync.runtime.hosting.engine import Engine
 from crdt_sync.runtime.hosting.serving import Port
 from crdt_sync.runtime.network import is_loopback
+from crdt_sync.runtime.visits import NotedCallers
 
 _AWAY_RETRY_US = 1_000_000  # another command has the store for a moment
 _GRACE_S = 4.0
@@ -66,6 +67,7 @@ async def listening(
             "without a token everybody on the network could read these customers",
             "Give the space's token with --token or --token-file, or listen on 127.0.0.1.",
         )
+    visits = NotedCallers(replica)
     engine = Engine(
         replica.store,
         lambda _: Refusal("unauthorized", "a device proves that it knows the token"),
@@ -76,7 +78,9 @@ async def listening(
         audits=ReplicaAudits(replica, lambda: time.monotonic_ns() // 1000),
         keep_spare=False,
         clock_doubted=replica.doubt_clock,
+        visits=visits,
     )
+    noting = asyncio.create_task(visits.keep())
     context, binding = tls or (None, b"")
     opened: Port | None = None
     unsubscribe = replica.subscribe(_Changes(engine).heard)
@@ -96,6 +100,8 @@ async def listening(
         if opened is not None:
             opened.close()
         await engine.stop(_AWAY_RETRY_US, _GRACE_S)
+        noting.cancel()
+        visits.write()
         if opened is not None:
             await opened.wait_closed()
 

@@ -148,7 +148,7 @@ TABLE: dict[str, tuple[list[Situation], bool, Claims]] = {
     "called, not read": (
         [record, by_call(0)],
         False,
-        Claims("pending", [("ben", "pending")], 1, "1 record", "waits for the next call"),
+        Claims("pending", [("ben", "pending")], 1, "at most 1", "waits for the next call"),
     ),
     "called, brought it": (
         [record, from_him, by_call(0, floor=0)],
@@ -158,7 +158,7 @@ TABLE: dict[str, tuple[list[Situation], bool, Claims]] = {
     "called, brought it in a call before the last": (
         [record, from_him, by_call(0, floor=2)],
         False,
-        Claims("pending", [("ben", "pending")], 1, "1 record", "waits for the next call"),
+        Claims("pending", [("ben", "pending")], 1, "at most 1", "waits for the next call"),
     ),
     "called without a name": (
         [record, by_call(0, name="")],

@@ -154,3 +154,29 @@ def test_a_name_that_nobody_or_several_have_is_refused(monkeypatch):
         devices.resolved(_NoPartners(), "till", TOKEN)
     with pytest.raises(Unreachable, match="no device 'phone'"):
         devices.resolved(_NoPartners(), "phone", TOKEN)
+
+
+def test_a_listening_device_knows_who_calls_and_what_waits_for_them(run, stores, listening):
+    anna, ben = stores
+    brought = run("set", "customers", "name=Schmidt", "--json", "--store", ben).object["record"]
+    run("sync", listening.address, "--store", ben)
+    record = run("set", "customers", "name=Müller", "--json", "--store", anna).object["record"]
+    (caller,) = run("status", "--json", "--store", anna).object["callers"]
+    assert (caller["name"], caller["waiting"]) == ("ben", 1)
+    assert run("status", brought, "--json", "--store", anna).object["held_by"] == {"ben": "call"}
+    assert run("status", record, "--json", "--store", anna).object["waits_for"] == {"ben": "call"}
+    assert f"{record} waits for the next call of ben" in run("status", record, "--store", anna).out
+    (waits,) = run("status", "--waiting", "--json", "--store", anna).objects
+    assert (waits["record"], waits["partner"], waits["reason"]) == (record, "ben", "waits for the next call")
+    shown = run("status", "--store", anna).out
+    assert "Calls here" in shown
+    assert "Nothing has been synced" not in shown
+    listening.end()
+    again = Listening(anna)  # at another address, after a restart
+    assert run("sync", again.address, "--store", ben).code == 0
+    again.end()
+    assert run("status", "--json", "--store", anna).object["callers"][0]["waiting"] == 0
+    assert run("status", record, "--json", "--store", anna).object["state"] == "stored"
+    assert "Nothing waits" in run("status", "--waiting", "--store", anna).out
+    (peer,) = run("peers", "--seconds", 0, "--json", "--store", anna).objects
+    assert (peer["name"], peer["url"]) == ("ben", "")

@@ -4,7 +4,7 @@ import pytest
 
 from crdt_sync import limits
 from crdt_sync.protocol.acceptor import Refusal
-from crdt_sync.protocol.effects import Accept, Closed, Compare, Greeted
+from crdt_sync.protocol.effects import Accept, Closed, Compare, Greeted, Holds
 from crdt_sync.protocol.messages import (
     Ack,
     Bye,
@@ -22,7 +22,7 @@ from crdt_sync.protocol.messages import (
 )
 from crdt_sync.protocol.source import Diff
 from crdt_sync.protocol.states import State
-from tests.protocol.scripted import EPOCH, ScriptedLog, acceptor, drain, hello, say
+from tests.protocol.scripted import DEVICE, EPOCH, ScriptedLog, acceptor, drain, hello, say
 
 A, B = "customers/a", "customers/b"
 PAST = b"past-past-past-p"
@@ -333,3 +333,27 @@ def test_a_silent_partner_is_pinged_then_given_up() -> None:
     sent, effects = drain(session)
     assert [message.code for message in sent] == ["timeout"]
     assert [effect.retry_after_us for effect in effects] == [0]
+
+
+def test_what_the_partner_says_that_it_has_is_believed_as_far_as_it_was_told() -> None:
+    session = acceptor(ScriptedLog([(A, b"1"), (B, b"2")]))
+    _, effects = say(session, hello(Resume(EPOCH, 1, 1), count=1))
+    assert effects == [Greeted(DEVICE, "test", 1)]
+    sent, _ = say(session, Want(1, (WantEntry(B, b"\0"),)))
+    size = sum(len(entry.update) for message in sent if isinstance(message, Updates) for entry in message.entries)
+    _, effects = say(session, Have(1 << 50, size))
+    assert effects == [Holds(2)]
+    _, effects = say(session, Have(1, size))
+    assert effects == []
+
+
+@pytest.mark.parametrize(("code", "holds"), [("done", [Holds(2)]), ("going_away", [])])
+def test_who_says_that_it_is_done_has_what_was_told_until_the_feed_first_ended(code, holds) -> None:
+    log = ScriptedLog([(A, b"1"), (B, b"2")])
+    session = acceptor(log)
+    say(session, hello(Resume(EPOCH, 2, 2), count=2))
+    session._held = 0  # as after a comparison, which confirms no bytes
+    log.commit(A, b"3")
+    say(session)
+    _, effects = say(session, Bye(code, "", None))
+    assert [effect for effect in effects if isinstance(effect, Holds)] == holds

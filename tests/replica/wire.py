@@ -24,7 +24,7 @@ from crdt_sync.protocol.effects import (
     Welcomed,
 )
 from crdt_sync.protocol.hub import Hub, Integrated
-from crdt_sync.protocol.messages import Checked, Receipt
+from crdt_sync.protocol.messages import DONE, Checked, Receipt
 from crdt_sync.records import Integrator
 from crdt_sync.replica import Event, Replica, StoreSource
 from crdt_sync.replica.audit import check, content_view
@@ -189,6 +189,13 @@ class Line:
     def step(self) -> bool:
         """One thing that can be done now; whether there was any."""
         return self.closed is None and self._step()
+
+    def say_done(self) -> None:
+        """The device ends the session, as it does once all is exchanged."""
+        self.dialer.close(DONE, "the work is done", self.relay.time.now)
+        self._carry_out()
+        while self._upstream:
+            self.relay.receive(self.session, self._upstream.popleft())
 
     def cut(self) -> None:
         """The connection is lost, with the frames on it."""

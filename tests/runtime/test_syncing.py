@@ -9,6 +9,8 @@ import pytest
 
 from crdt_sync import Address, Replica, bundled_schema, compare, keep_syncing, sync
 from crdt_sync.errors import StoreClosed, Timeout, Unauthorized, Unreachable, UsageError
+from crdt_sync.replica.status import Told, note_told
+from crdt_sync.storage.port import Batch, Peer
 from relay import settings
 from relay.server import Relay
 
@@ -177,3 +179,14 @@ def test_a_closed_replica_says_so(tmp_path) -> None:
     replica.close()
     with pytest.raises(StoreClosed):
         replica.count()
+
+
+def test_waiting_until_a_record_is_stored_waits_for_this_partner_and_not_for_any(tmp_path: Path) -> None:
+    with Replica.create(tmp_path / "ann", "ann", [bundled_schema("customers")]) as ann:
+        with ann.edit("customers") as customer:
+            customer["name"] = "Müller"
+        other = Peer(b"o" * 16, b"e" * 16, 0, 1, "ws://other:8765")
+        ann.store.commit([Batch(peers=(other,), meta=note_told(other.replica, Told(other.epoch, 0, 1)))])
+        assert ann.record_status(customer.record).state == "stored"
+        with keep_syncing(ann, Address("ws://127.0.0.1:9")) as syncing, pytest.raises(Timeout):
+            syncing.wait_stored(customer.record, timeout_s=0.05)

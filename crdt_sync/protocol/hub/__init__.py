@@ -6,6 +6,7 @@ hub       the way of a push, and everything else
 """
 
 from crdt_sync.protocol.hub.effects import (
+    Arrived,
     Commit,
     Deliver,
     Forget,
@@ -18,11 +19,13 @@ from crdt_sync.protocol.hub.effects import (
     MakeReceipt,
     PinAudit,
     PinIndex,
+    Stored,
     StoredUpdates,
 )
 from crdt_sync.protocol.hub.hub import Hub
 
 __all__ = [
+    "Arrived",
     "Commit",
     "Deliver",
     "Forget",
@@ -36,5 +39,6 @@ __all__ = [
     "MakeReceipt",
     "PinAudit",
     "PinIndex",
+    "Stored",
     "StoredUpdates",
 ]

@@ -98,7 +98,27 @@ class MakeCheck:
     mend: bool
 
 
-HubEffect = Deliver | Hangup | Integrate | Commit | Forget | PinIndex | MakeReceipt | PinAudit | MakeCheck
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """The session of that replica has begun, which says of itself that it holds our log up to `cursor`."""
+
+    session: int
+    replica: bytes
+    agent: str
+    cursor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The session's replica says that it has our log up to `cursor` on its disk."""
+
+    session: int
+    cursor: int
+
+
+HubEffect = (
+    Deliver | Hangup | Integrate | Commit | Forget | PinIndex | MakeReceipt | PinAudit | MakeCheck | Arrived | Stored
+)
 
 
 # --- answers -------------------------------------------------------------------------------------------------

@@ -31,12 +31,14 @@ from crdt_sync.protocol.effects import (
     Closed,
     Compare,
     Greeted,
+    Holds,
     PinDigests,
     PresenceSeen,
     ReadReceipt,
     Send,
 )
 from crdt_sync.protocol.hub.effects import (
+    Arrived,
     Commit,
     Deliver,
     Forget,
@@ -49,6 +51,7 @@ from crdt_sync.protocol.hub.effects import (
     MakeReceipt,
     PinAudit,
     PinIndex,
+    Stored,
     StoredUpdates,
 )
 from crdt_sync.protocol.hub.presence import OpenRecords
@@ -362,7 +365,10 @@ class Hub:
                     self._effects.append(MakeCheck(session, number, records, mend))
                 case PresenceSeen(entries):
                     self._presence.opened(session, entries, self._informed())
-                case Greeted():
+                case Holds(cursor):
+                    self._effects.append(Stored(session, cursor))
+                case Greeted(replica, agent, cursor):
+                    self._effects.append(Arrived(session, replica, agent, cursor))
                     if client.acceptor.follow:
                         self._presence.inform(session)
         self._next_batch()

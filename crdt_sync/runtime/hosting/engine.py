@@ -25,6 +25,7 @@ from crdt_sync.errors import CrdtSyncError, StoreCorrupt, StoreError, StoreFaile
 from crdt_sync.protocol.acceptor import Authorise
 from crdt_sync.protocol.effects import Closed
 from crdt_sync.protocol.hub import (
+    Arrived,
     Commit,
     Deliver,
     Forget,
@@ -37,6 +38,7 @@ from crdt_sync.protocol.hub import (
     MakeReceipt,
     PinAudit,
     PinIndex,
+    Stored,
     StoredUpdates,
 )
 from crdt_sync.protocol.reconcile import View
@@ -78,6 +80,16 @@ class Link(Protocol):
         """Close after what was sent."""
 
 
+class Visits(Protocol):
+    """Hears of the sessions, on the loop; must not block."""
+
+    def heard(self, said: Arrived | Stored) -> None:
+        """A session began, or its replica has stored more of our log."""
+
+    def left(self, session: int) -> None:
+        """The session is over."""
+
+
 @dataclass(slots=True)
 class _Seat:
     """A session's link and what the engine has under way for it."""
@@ -94,7 +106,8 @@ class Engine:
 
     Where others write to the store beside the engine, as the edits of a device do, `commits` completes what the
     engine commits, `digests` computes digests, `audits` looks at records, and `written_beside` is to be called after
-    each of their commits. `clock_doubted` hears when a push was refused because its stamps lie ahead of our clock.
+    each of their commits. `clock_doubted` hears when a push was refused because its stamps lie ahead of our clock, and
+    `visits` who comes and what it holds.
     The store stays the caller's to close.
     """
 
@@ -110,8 +123,10 @@ class Engine:
         audits: Audits | None = None,
         keep_spare: bool = True,
         clock_doubted: Callable[[], None] | None = None,
+        visits: Visits | None = None,
     ) -> None:
         self.store = store
+        self._visits = visits
         try:
             store.begin_life()
         except (StoreFull, StoreFailed) as error:
@@ -260,6 +275,8 @@ class Engine:
         if seat.timer is not None:
             seat.timer.cancel()
         self._held.pop(session, None)
+        if self._visits is not None:
+            self._visits.left(session)
         _release(seat)
         return seat.link
 
@@ -309,6 +326,9 @@ class Engine:
                 self._start_for(effect.session, lambda: self._pin_audit(effect))
             case MakeCheck():
                 self._start_for(effect.session, lambda: self._make_check(effect))
+            case Arrived() | Stored():
+                if self._visits is not None:
+                    self._visits.heard(effect)
 
     async def _integrate(self, effect: Integrate) -> None:
         items = [Item(item.record, item.updates, item.snapshot, item.senders) for item in effect.items]
