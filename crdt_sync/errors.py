@@ -2,7 +2,8 @@
 
     CrdtSyncError
     ├── UsageError                    what the caller asked for is wrong (exit code 2)
-    │   ├── InvalidSchema  InvalidValue  InvalidTransition  InvalidRecordId
+    │   ├── InvalidSchema (IncompatibleSchema)  InvalidValue (InvalidTransition  OpenConflict  NoConflict)
+    │   ├── InvalidRecordId  KeyTaken  EditEnded  EditInProgress
     │   ├── UnknownCollection  UnknownField  UnknownRecord  RecordDeleted  RecordTooLarge
     │   ├── InvalidSettings
     │   ├── InvalidTable  TableNotWritten
@@ -60,6 +61,12 @@ class InvalidSchema(UsageError):
     code = "invalid_schema"
 
 
+class IncompatibleSchema(InvalidSchema):
+    """A newer version of a schema changes what a field means; records that are here already could not be read."""
+
+    code = "incompatible_schema"
+
+
 class InvalidValue(UsageError):
     """A value does not fit its field."""
 
@@ -74,6 +81,41 @@ class InvalidTransition(InvalidValue):
     """A stage cannot be reached from the present one."""
 
     code = "invalid_transition"
+
+
+class OpenConflict(InvalidValue):
+    """The field holds concurrent values that wait for a decision; writing over them would make it in silence."""
+
+    code = "open_conflict"
+
+
+class NoConflict(InvalidValue):
+    """There is nothing to decide: the field holds one value."""
+
+    code = "no_conflict"
+
+
+class KeyTaken(UsageError):
+    """Another record shows the natural key that was entered; `record` is its id."""
+
+    code = "key_taken"
+
+    def __init__(self, message: str, hint: str, record: str) -> None:
+        super().__init__(message, hint)
+        self.record = record
+
+
+class EditEnded(UsageError):
+    """Something was written to a record whose edit block is over; it would never reach the disk."""
+
+    code = "edit_ended"
+
+
+class EditInProgress(UsageError):
+    """Another asyncio task has an edit or a batch open across an `await`; an edit now could be rolled back with it."""
+
+    code = "edit_in_progress"
+    retryable = True
 
 
 class InvalidRecordId(UsageError):

@@ -6,11 +6,12 @@ from typing import Any
 
 from crdt_sync.errors import UnknownField
 from crdt_sync.ids import collection_of
+from crdt_sync.records.comparing import folded
 from crdt_sync.records.schema import FieldSpec
 from crdt_sync.records.text_input import parse_text
 from crdt_sync.records.values import normalise
 from crdt_sync.replica import RecordView, Replica
-from crdt_sync.replica.views import contains
+from crdt_sync.replica.finding import contains, holds
 
 _EQUALS = re.compile(r"([a-z][a-z0-9_-]*)=(.*)\Z", re.DOTALL)
 
@@ -26,7 +27,7 @@ class Search:
     def __init__(self, replica: Replica, terms: Sequence[str], collection: str | None) -> None:
         self._replica = replica
         self._collection = collection
-        self._words = [term.casefold() for term in terms if not _EQUALS.match(term)]
+        self._words = [folded(term) for term in terms if not _EQUALS.match(term)]
         wanted = [(found[1], found[2]) for term in terms if (found := _EQUALS.match(term))]
         schemas = {name: schema for name, schema in replica.schemas.items() if collection in (None, name)}
         self._raw = wanted
@@ -52,7 +53,7 @@ class Search:
     def _has_values(self, view: RecordView) -> bool:
         collection = collection_of(view.record)
         if collection not in self._replica.schemas:
-            return all(_holds_raw(view.raw.get(field), text.casefold()) for field, text in self._raw)
+            return all(_holds_raw(view.raw.get(field), folded(text)) for field, text in self._raw)
         wanted = self._wanted.get(collection)
         return wanted is not None and all(_holds(view, *term) for term in wanted)
 
@@ -73,15 +74,13 @@ def _holds(view: RecordView, field: str, spec: FieldSpec, wanted: object) -> boo
     value: Any = view.raw.get(field)
     if wanted in ("", None):
         return value in (None, "", [], 0) if spec.kind != "value" else value in (None, "")
-    if spec.kind == "set":
-        return isinstance(wanted, list) and all(member in (value or []) for member in wanted)
     if spec.kind in ("text", "log"):
-        return contains(value, str(wanted).casefold())
-    return bool(value == wanted)
+        return contains(value, folded(str(wanted)))
+    return holds(field, spec, value, wanted)
 
 
 def _holds_raw(value: object, sought: str) -> bool:
-    """Whether a stored value, or one in it, is the casefolded text; an empty text: nothing there."""
+    """Whether a stored value, or one in it, is the folded text; an empty text: nothing there."""
     if not sought:
         return value in (None, "", [], 0)
-    return any(str(member).casefold() == sought for member in (value if isinstance(value, list) else [value]))
+    return any(folded(str(member)) == sought for member in (value if isinstance(value, list) else [value]))

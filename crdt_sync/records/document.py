@@ -279,7 +279,7 @@ def _conflicts(contents: Contents, schema: "Schema | None", all_kinds: bool) -> 
         spec = None if schema is None else schema.fields.get(root[2:])
         kind = "value" if spec is None else spec.kind
         if all_kinds or kind in ("review", "stage"):
-            open_conflict = conflict(root[2:], kind, ordered(well_formed(raw), spec))
+            open_conflict = conflict(root[2:], kind, ordered(well_formed(raw), spec), spec)
             if open_conflict is not None:
                 found.append(open_conflict)
     return found

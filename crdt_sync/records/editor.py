@@ -3,11 +3,10 @@
 import json
 from collections.abc import Iterable, Mapping, Set
 from decimal import Decimal
-from difflib import get_close_matches
 from typing import Any
 
 from crdt_sync.clock import HybridClock
-from crdt_sync.errors import InvalidTransition, InvalidValue, RecordDeleted, UnknownCollection, UnknownField
+from crdt_sync.errors import EditEnded, InvalidTransition, InvalidValue, RecordDeleted, UnknownCollection
 from crdt_sync.limits import ACTOR_LENGTH_MAX, TEXT_BYTES_MAX
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.document import Document, deletion_text
@@ -35,6 +34,8 @@ class Editor:
 
     `editor[field] = value` by kind: value, review, stage: writes it; set: makes the members these; text:
     rewrites what differs; counter: counts up or down to it. Writing what is shown already changes nothing.
+
+    A required field that holds something cannot be emptied, by whatever way. After `end`, writing raises `EditEnded`.
     """
 
     def __init__(
@@ -53,6 +54,8 @@ class Editor:
         self._actor = check_actor(actor)
         self._changed = False
         self._texts: list[TextField] = []
+        self._ended = False
+        self._filled_before: dict[str, bool] = {}  # required fields that were to be written: whether they held anything
 
     @property
     def changed(self) -> bool:
@@ -80,7 +83,10 @@ class Editor:
             case "set":
                 self._set_members(field, spec, value)
             case "text":
-                self.text(field).replace(text_carrier(field, "" if value is None else value, TEXT_BYTES_MAX))
+                text = text_carrier(field, "" if value is None else value, TEXT_BYTES_MAX)
+                if spec.required and not filled(text):
+                    raise emptied(field)
+                self.text(field).replace(text)
             case "counter":
                 self._count_to(field, spec, 0 if value is None else value)
             case "log":
@@ -127,7 +133,7 @@ class Editor:
     def text(self, field: str) -> TextField:
         """The text of a field, to be edited in place by code point."""
         self._writable(field, "text")
-        text = TextField(self._document, field)
+        text = TextField(self._document, field, lambda: self._writable(field, "text"))
         self._texts.append(text)
         return text
 
@@ -135,6 +141,7 @@ class Editor:
         """Decide a conflict: `value` supersedes every value seen. For `_deleted`: True deletes, False keeps."""
         if field == DELETED:
             if value is True:
+                self._check_open()
                 self._write_deletion()
             else:
                 self.restore()
@@ -146,11 +153,13 @@ class Editor:
 
     def delete(self) -> None:
         """Delete the record. An edit made elsewhere at the same time brings it back, as a conflict."""
+        self._check_open()
         if not self._document.deleted:
             self._write_deletion()
 
     def restore(self) -> None:
         """Take a deletion back, or decide for the edit where both were made at once."""
+        self._check_open()
         entries = self._entries(DELETED_ROOT)
         if any(entry[0] is not None for entry in entries):
             self._observe(entries)
@@ -161,26 +170,38 @@ class Editor:
         return [
             field
             for field, spec in self._schema.fields.items()
-            if spec.required and not _filled(self._document.value(field, self._schema))
+            if spec.required and not filled(self._document.value(field, self._schema))
         ]
 
-    def _spec(self, field: str) -> FieldSpec:
-        spec = self._schema.fields.get(field)
-        if spec is None:
-            close = get_close_matches(field, self._schema.fields, n=3)
-            known = ", ".join(close) if close else ", ".join(sorted(self._schema.fields)[:40])
-            raise UnknownField(
-                f"{self._schema.collection} has no field {field[:60]!r}",
-                f"Did you mean {known}?" if close else f"Its fields are {known}.",
+    def check_not_emptied(self) -> None:
+        """Raise `InvalidValue` where a required field held something before these edits and holds nothing now."""
+        for field, before in self._filled_before.items():
+            if before and not filled(self._document.value(field, self._schema)):
+                raise emptied(field)
+
+    def end(self) -> None:
+        """The edit is over: whatever is written from now on, through texts that were handed out too, is refused."""
+        self._ended = True
+
+    def _check_open(self) -> None:
+        if self._ended:
+            raise EditEnded(
+                "the edit of this record is over; nothing that is written now would be kept",
+                "Write inside the 'with replica.edit(...)' block, or open another one.",
             )
-        return spec
+
+    def _spec(self, field: str) -> FieldSpec:
+        return self._schema.field(field)
 
     def _writable(self, field: str, kind: str | None = None) -> FieldSpec:
+        self._check_open()
         spec = self._spec(field)
         if kind is not None and spec.kind != kind:
             raise InvalidValue(field, f"it is a {spec.kind}, not a {kind}", "Set it with editor[field] = value.")
         if self._document.deleted:
             raise RecordDeleted("the record is deleted", "Restore it first if it is still needed.")
+        if spec.required and field not in self._filled_before:
+            self._filled_before[field] = filled(self._document.value(field, self._schema))
         return spec
 
     def _entries(self, root: str) -> list[Entry]:
@@ -189,6 +210,8 @@ class Editor:
 
     def _write_entry(self, field: str, spec: FieldSpec, value: object, *, resolving: bool) -> None:
         carrier = normalise(field, spec, value)
+        if spec.required and not filled(carrier):
+            raise emptied(field)
         root = f"c.{field}"
         with self._document.transaction() as transaction:
             array = self._document.array(transaction, root)
@@ -321,5 +344,11 @@ def check_actor(actor: str) -> str:
     return actor
 
 
-def _filled(value: object) -> bool:
-    return value is not None and value != ""
+def filled(value: object) -> bool:
+    """Whether a carrier says anything; blanks do not."""
+    return value is not None and not (isinstance(value, str) and not value.strip())
+
+
+def emptied(field: str) -> InvalidValue:
+    """The error for a required field that would be left empty."""
+    return InvalidValue(field, "is required and cannot be emptied", "Write another value instead.")

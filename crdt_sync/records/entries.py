@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeGuard
 
+from crdt_sync.records.comparing import identity
 from crdt_sync.records.values import canonical
 
 if TYPE_CHECKING:
@@ -64,9 +65,9 @@ def timeline(entries: list[Entry]) -> list[dict[str, object]]:
     return [{"value": value, "at": stamp, "by": actor} for value, stamp, actor, *_ in sorted(entries, key=precedence)]
 
 
-def conflict(field: str, kind: str, entries: list[Entry]) -> Conflict | None:
-    """The conflict that ordered entries make, or None when they agree on the value."""
-    if len(entries) < 2 or len({canonical(entry[0]) for entry in entries}) < 2:
+def conflict(field: str, kind: str, entries: list[Entry], spec: "FieldSpec | None") -> Conflict | None:
+    """The conflict that ordered entries make, or None when they say the same, see `comparing`."""
+    if len(entries) < 2 or len({identity(entry[0], spec) for entry in entries}) < 2:
         return None
     return Conflict(
         field,

@@ -9,9 +9,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from crdt_sync.errors import InvalidSchema
+from crdt_sync.errors import InvalidSchema, UnknownField
 from crdt_sync.ids import is_collection
 from crdt_sync.limits import FIELDS_MAX
+from crdt_sync.nearest import suggestion
 
 Kind = Literal["value", "review", "stage", "counter", "set", "log", "text"]
 Type = Literal["string", "integer", "decimal", "boolean", "date", "datetime", "enum", "reference", "json"]
@@ -85,6 +86,13 @@ class Schema(BaseModel):
         if problem:
             raise ValueError(problem)
         return self
+
+    def field(self, name: str) -> FieldSpec:
+        """The field of that name. Raises `UnknownField` that says which one may be meant."""
+        spec = self.fields.get(name)
+        if spec is None:
+            raise UnknownField(f"{self.collection} has no field {name[:60]!r}", suggestion(name, self.fields, "fields"))
+        return spec
 
     def to_toml(self) -> str:
         """The schema as TOML text that `parse_schema` reads back to an equal schema."""
@@ -171,6 +179,8 @@ def _schema_problem(schema: Schema) -> str:
     if not 1 <= len(schema.fields) <= FIELDS_MAX:
         return f"a schema has 1 to {FIELDS_MAX} fields, this one has {len(schema.fields)}"
     for name in schema.fields:
+        if name.startswith("_"):
+            return f"field {name!r}: names that begin with '_' are reserved"
         if not is_collection(name):
             return f"field {name!r}: a field name is lower case, starts with a letter, at most 48 characters"
     if len(set(schema.natural_key)) != len(schema.natural_key):

@@ -1,6 +1,7 @@
 """Editing a Yjs text by code point. pycrdt's own indices are UTF-8 byte offsets, unchecked."""
 
 import re
+from collections.abc import Callable
 from difflib import SequenceMatcher
 
 from crdt_sync.errors import InvalidValue
@@ -16,11 +17,12 @@ class TextField:
     """One text field of a record being edited. Indices count code points, as Python's `str` does.
 
     Read it with `str()` and `len()`. Edits raise `InvalidValue` for text that cannot be stored and for
-    indices outside the text.
+    indices outside the text. `check` is called before each edit and raises where none may be made any more.
     """
 
-    def __init__(self, document: Document, field: str) -> None:
+    def __init__(self, document: Document, field: str, check: Callable[[], object] = lambda: None) -> None:
         self._document = document
+        self._check = check
         self._field = field
         self._root = f"t.{field}"
         self.changed = False
@@ -46,6 +48,7 @@ class TextField:
         self._splice(current, differences(current, text_carrier(self._field, text, TEXT_BYTES_MAX)))
 
     def _splice(self, current: str, changes: list[tuple[int, int, str]]) -> None:
+        self._check()
         size = len(current.encode("utf-8"))
         for start, stop, text in changes:
             if not 0 <= start <= stop <= len(current):

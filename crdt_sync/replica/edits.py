@@ -2,15 +2,30 @@
 
 A copy needs no rollback: when the block raises, it is dropped. Inside a batch, edited copies are kept, so that a
 second edit of a record sees the first.
+
+The replica's lock keeps other threads out, but not other tasks of one event loop, which share their thread: while a
+block of one task waits, `_alone` refuses the edits of all others. What a session integrates meanwhile is not refused:
+a copy whose record has moved on in the store is brought up to it before it is committed.
 """
 
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from crdt_sync import ids, limits
-from crdt_sync.errors import InvalidValue, RecordTooLarge, StoreFailed, UnknownCollection, UnknownRecord, UsageError
+from crdt_sync.errors import (
+    EditInProgress,
+    InvalidValue,
+    RecordTooLarge,
+    StoreFailed,
+    UnknownCollection,
+    UnknownRecord,
+    UsageError,
+)
+from crdt_sync.nearest import suggestion
 from crdt_sync.records import Document, Editor, Schema
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.restamp import restamp
@@ -36,6 +51,7 @@ class _Copy:
 
     document: Document
     before: bytes  # state vector in the store
+    seq: int  # of the record in the store, 0 where it is not there
     tail: int
     new: bool
     whole: bool = False  # its snapshot is made anew
@@ -48,10 +64,17 @@ class Edits:
         self._replica = replica
         self._open: set[str] = set()
         self._batch: dict[str, _Copy] | None = None
+        self._caller: tuple[int, object] | None = None  # who has blocks open, and how many
+        self._blocks = 0
 
     @contextmanager
     def edit(self, target: str, create: bool) -> Iterator[EditedRecord]:
         """See `Replica.edit`."""
+        with self._alone(), self._edit(target, create) as editor:
+            yield editor
+
+    @contextmanager
+    def _edit(self, target: str, create: bool) -> Iterator[EditedRecord]:
         record, schema, fresh = self._resolve(target)
         if record in self._open:
             raise UsageError(f"{record} is being edited already", "Finish the first 'with' block before the second.")
@@ -61,45 +84,70 @@ class Edits:
         self._open.add(record)
         try:
             yield editor
+            editor.end()
             if not editor.changed:
                 return
+            editor.check_not_emptied()
             if copy.new:
                 self._replica.check_required(editor, record)
                 if fresh and schema.natural_key:
                     editor.record, copy = self._by_natural_key(schema, copy)
         finally:
+            editor.end()
             self._open.discard(record)
         self._finish(editor.record, copy)
 
     def restamp(self, record: str) -> bool:
         """See `Replica.restamp`."""
-        copy = self._copy(record, create=False)
+        apart = self._blocks > 0 and self._caller != _caller()  # a session, while a block of somebody else waits
+        # The block's copies have our writer id: two documents that go on under one id are not to be.
+        copy = self._stored(record, self._replica.new_writer()) if apart else self._copy(record, create=False)
         clock = self._replica.clock
         clock.correct(clock.offset)  # or the fresh stamps would follow those that were refused
         if not restamp(copy.document, clock.now(), clock, self._replica.name):
             return False
         copy.whole = True  # who reads us by its bytes would find the stamps that were refused among them
-        self._finish(record, copy)
+        if apart:
+            self._commit({record: copy})
+        else:
+            self._finish(record, copy)
         return True
 
     def pending(self, record: str) -> Document | None:
-        """The record as an open batch has it, if it edited it."""
-        copy = self._batch.get(record) if self._batch is not None else None
+        """The record as an open batch has it, if it edited it; for whoever opened the batch alone."""
+        batch = self._batch
+        copy = batch.get(record) if batch is not None and self._caller == _caller() else None
         return copy.document if copy else None
 
     @contextmanager
     def batch(self) -> Iterator[None]:
         """See `Replica.batch`."""
-        if self._batch is not None:
-            raise UsageError("a batch is open already", "Finish it before the next.")
-        self._batch = {}
+        with self._alone():
+            if self._batch is not None:
+                raise UsageError("a batch is open already", "Finish it before the next.")
+            self._batch = {}
+            try:
+                yield
+                copies = self._batch
+            finally:
+                self._batch = None
+            if copies:
+                self._commit(copies)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        caller = _caller()
+        if self._blocks and self._caller != caller:
+            raise EditInProgress(
+                "another task has an edit or a batch of this replica open across an 'await'",
+                "Do not await inside 'with replica.edit' or 'with replica.batch'; fetch first, then write.",
+            )
+        self._caller = caller
+        self._blocks += 1
         try:
             yield
-            copies = self._batch
         finally:
-            self._batch = None
-        if copies:
-            self._commit(copies)
+            self._blocks -= 1
 
     def _resolve(self, target: str) -> tuple[str, Schema, bool]:
         fresh = "/" not in target
@@ -107,10 +155,10 @@ class Edits:
         collection = ids.collection_of(record)
         schema = self._replica.schemas.get(collection)
         if schema is None:
-            known = ", ".join(sorted(self._replica.schemas)) or "none"
             raise UnknownCollection(
                 f"no schema for collection {collection!r} here",
-                f"Add it first, as with 'crdt-sync schema add'. Known: {known}.",
+                f"{suggestion(collection, self._replica.schemas, 'collections')} "
+                "A new one is added with 'crdt-sync schema add'.",
             )
         return record, schema, fresh
 
@@ -120,21 +168,25 @@ class Edits:
             kept = self._batch[record]
             # A second copy: when this block raises, the batch keeps the first edit.
             document = Document.load([kept.document.diff()], self._replica.writer())
-            return _Copy(document, kept.before, kept.tail, kept.new)
+            return _Copy(document, kept.before, kept.seq, kept.tail, kept.new)
+        copy = self._stored(record, self._replica.writer())
+        if copy.new and not create:
+            raise UnknownRecord(record)
+        return copy
+
+    def _stored(self, record: str, writer: int) -> _Copy:
         stored = self._replica.store.load(record)
+        document = Document.load(stored.updates, writer)
         if stored.head is None:
-            if not create:
-                raise UnknownRecord(record)
-            return _Copy(Document.load((), self._replica.writer()), vectors.EMPTY, 0, new=True)
-        document = Document.load(stored.updates, self._replica.writer())
-        return _Copy(document, stored.head.state_vector, stored.head.tail, new=False)
+            return _Copy(document, vectors.EMPTY, 0, 0, new=True)
+        return _Copy(document, stored.head.state_vector, stored.head.seq, stored.head.tail, new=False)
 
     def _unnamed(self) -> _Copy:
         """A new record whose id follows from what is entered, and which may turn out to be here already.
 
         It gets a writer id of its own: in the record that it is merged with, ours may have written before.
         """
-        return _Copy(Document.load((), self._replica.new_writer()), vectors.EMPTY, 0, new=True)
+        return _Copy(Document.load((), self._replica.new_writer()), vectors.EMPTY, 0, 0, new=True)
 
     def _finish(self, record: str, copy: _Copy) -> None:
         if copy.document.size > limits.RECORD_BYTES_MAX // 2:
@@ -167,6 +219,7 @@ class Edits:
         """Store the differences, and note them in every partner's outbox, in one commit."""
         replica = self._replica
         now = replica.wall_clock()
+        copies = {record: self._current(record, copy) for record, copy in copies.items()}
         changes = []
         outbox = []
         for record, copy in copies.items():
@@ -183,6 +236,17 @@ class Edits:
             replica.announce("edited", list(copies))  # it may be found whole, and then a session has to push it
             raise
         replica.announce("edited", list(copies))
+
+    def _current(self, record: str, copy: _Copy) -> _Copy:
+        """The copy, brought up to what the store holds by now: a session may have integrated while a block waited."""
+        head = self._replica.store.record_head(record)
+        if head is None or head.seq == copy.seq:
+            return copy
+        assert copy.document.writer is not None
+        current = self._stored(record, copy.document.writer)
+        current.document.apply(copy.document.diff(copy.before))
+        current.whole = copy.whole
+        return current
 
     def _change(self, record: str, copy: _Copy, now: int) -> Change:
         document = copy.document
@@ -202,3 +266,13 @@ class Edits:
             snapshot,
             encode_view(document, self._replica.schema_of(record)),
         )
+
+
+def _caller() -> tuple[int, object]:
+    """The thread, and the asyncio task in it, that runs this; tasks count only where asyncio is in use at all."""
+    asyncio = sys.modules.get("asyncio")
+    try:
+        task = asyncio.current_task() if asyncio is not None else None
+    except (RuntimeError, AttributeError):  # no loop runs in this thread; asyncio is just being imported
+        task = None
+    return threading.get_ident(), task

@@ -1,6 +1,6 @@
 """The replica: a durable set of customer records that one device, or one program, reads and edits.
 
-    with Replica.open("anna") as replica:
+    with Replica.open_or_create("anna", "anna-phone", [bundled_schema("customers")]) as replica:
         with replica.edit("customers") as customer:
             customer["name"] = "Müller GmbH"
             customer.add("tags", "key account")
@@ -10,6 +10,7 @@
 Every method may be called from any thread. An edit is on disk when its block ends.
 """
 
+import json
 import logging
 import random
 import threading
@@ -23,15 +24,27 @@ from typing import Any, Self, TypeVar
 
 from crdt_sync import ids, limits
 from crdt_sync.clock import HybridClock
-from crdt_sync.errors import InvalidValue, StoreExists, StoreFailed, UnknownCollection, UnknownRecord, UsageError
+from crdt_sync.errors import (
+    InvalidValue,
+    StoreExists,
+    StoreFailed,
+    StoreMissing,
+    UnknownCollection,
+    UnknownRecord,
+    UsageError,
+)
+from crdt_sync.nearest import suggestion
 from crdt_sync.protocol.messages import UpdatesEntry
 from crdt_sync.protocol.source import Diff
 from crdt_sync.records import Conflict, Document, Editor, Schema, parse_schema
+from crdt_sync.records.comparing import folded
+from crdt_sync.records.evolution import Form, check_successor, forms
 from crdt_sync.replica import unread
 from crdt_sync.replica.callers import callers
 from crdt_sync.replica.carried import carried
 from crdt_sync.replica.collections import Schemaless, schemaless
 from crdt_sync.replica.edits import EditedRecord, Edits
+from crdt_sync.replica.finding import contains, holds
 from crdt_sync.replica.integration import integrate
 from crdt_sync.replica.receipts import Holding, holding, refresh_digests
 from crdt_sync.replica.repair import Repair, repair
@@ -46,12 +59,13 @@ from crdt_sync.replica.status import (
     partner_status,
     record_status,
 )
-from crdt_sync.replica.views import RecordView, contains, encode_view, refresh_views, rules
+from crdt_sync.replica.views import RecordView, encode_view, refresh_views, rules
 from crdt_sync.storage.lmdb import LmdbStore
 from crdt_sync.storage.port import Batch, Peer, Store
 
 _log = logging.getLogger(__name__)
 _SCHEMA = "schema/"
+_FORMS = "forms/"  # kind and type of every field that a schema of the collection ever had
 _PAGE = 1000
 _Listener = TypeVar("_Listener")
 _CLOCK_OF_RELAY = "clock_of_relay"  # meta: there once a relay has told its time
@@ -101,7 +115,9 @@ class Replica:
 
     @classmethod
     def create(cls, path: Path | str, name: str, schemas: Iterable[Schema] = ()) -> Self:
-        """Make a new replica in the directory `path`. `name` is who its edits are signed by, say `anna-phone`.
+        """Make a new replica in the directory `path`, where `~` is the user's home.
+
+        `name` is who its edits are signed by, say `anna-phone`.
 
         Raises `StoreExists`, `StoreFailed`, `UsageError` for a name that is empty or too long.
         """
@@ -109,7 +125,7 @@ class Replica:
             raise UsageError(
                 f"{name!r} cannot name a replica", f"Use 1 to {limits.ACTOR_LENGTH_MAX} printable characters."
             )
-        store = _new_store(Path(path))
+        store = _new_store(Path(path).expanduser())
         try:
             replica = cls.over(store)
             for schema in schemas:
@@ -124,12 +140,36 @@ class Replica:
     @classmethod
     def open(cls, path: Path | str) -> Self:
         """Open the replica in `path`. Raises `StoreMissing`, `StoreInUse`, `StoreFormat`, `StoreCorrupt`."""
-        store = LmdbStore.open(Path(path), create=False)
+        store = LmdbStore.open(Path(path).expanduser(), create=False)
         try:
             return cls.over(store)
         except BaseException:
             store.close()
             raise
+
+    @classmethod
+    def open_or_create(cls, path: Path | str, name: str, schemas: Iterable[Schema] = ()) -> Self:
+        """The replica in `path`, made with `name` where there is none yet: what a program calls at its start.
+
+        A replica that is there keeps its name, and takes those of the `schemas` that it does not know yet or knows in
+        an older version. Raises what `create`, `open` and `add_schema` raise, but not `StoreExists`.
+        """
+        try:
+            replica = cls.open(path)
+        except StoreMissing:
+            return cls.create(path, name, schemas)
+        if not replica.name:  # a creation that was cut short
+            replica.close()
+            return cls.create(path, name, schemas)
+        try:
+            for schema in schemas:
+                known = replica.schemas.get(schema.collection)
+                if known is None or known.version < schema.version:
+                    replica.add_schema(schema)
+        except BaseException:
+            replica.close()
+            raise
+        return replica
 
     @classmethod
     def over(cls, store: Store, wall_clock: Callable[[], int] | None = None, rng: random.Random | None = None) -> Self:
@@ -157,7 +197,8 @@ class Replica:
     # --- schemas ---------------------------------------------------------------------------------------------
 
     def add_schema(self, schema: Schema) -> None:
-        """Add a collection, or a newer version of one. Raises `UsageError` for an older version.
+        """Add a collection, or a newer version of one. Raises `UsageError` for an older version, and
+        `IncompatibleSchema` for one that changes what a field means, see `crdt_sync.records.evolution`.
 
         Where the schema merges fields by other rules than before, the views of the records that are here already
         are made anew.
@@ -169,15 +210,22 @@ class Replica:
                     f"schema {schema.collection!r} is here in version {known.version}, newer than {schema.version}",
                     "Raise the version in the schema file.",
                 )
+            kept = {**self._known_forms(schema.collection), **(forms(known) if known else {})}
+            check_successor(kept, schema)
             if known is None or rules(known) != rules(schema):
                 refresh_views(self.store, schema)
             names = sorted({*self.schemas, schema.collection})
             meta: dict[str, bytes | None] = {
                 "schemas": " ".join(names).encode(),
                 _SCHEMA + schema.collection: schema.to_toml().encode(),
+                _FORMS + schema.collection: json.dumps({**kept, **forms(schema)}).encode(),
             }
             self.store.commit([Batch(meta=meta)])
             self.schemas = {**self.schemas, schema.collection: schema}
+
+    def _known_forms(self, collection: str) -> dict[str, Form]:
+        stored = json.loads(self.store.meta(_FORMS + collection) or b"{}")
+        return {field: (kind, of_type) for field, (kind, of_type) in stored.items()}
 
     def schema_of(self, record: str) -> Schema | None:
         """The schema of a record's collection, None where this replica does not know it."""
@@ -194,15 +242,19 @@ class Replica:
         """Edit one record in a `with` block; on disk when the block ends, unchanged when it raises.
 
         `target` is a record id, or the name of a collection for a new record. `create` allows a record id that
-        is not known yet. Raises `UnknownRecord`, `UnknownCollection`, `InvalidRecordId`, what the editor raises,
-        and `StoreError` when the disk refuses.
+        is not known yet. Do not `await` in the block: no other task could edit meanwhile (`EditInProgress`).
+        Raises `UnknownRecord`, `UnknownCollection`, `InvalidRecordId`, what the editor raises, and `StoreError` when
+        the disk refuses.
         """
         with self.lock, self._edits.edit(target, create) as editor:
             yield editor
 
     @contextmanager
     def batch(self) -> Iterator[None]:
-        """All edits inside become durable together when the block ends; none of them when it raises."""
+        """All edits inside become durable together when the block ends; none of them when it raises.
+
+        Do not `await` in the block: no other task could edit meanwhile (`EditInProgress`).
+        """
         with self.lock, self._edits.batch():
             yield
 
@@ -232,9 +284,21 @@ class Replica:
         return RecordView(record, view, self.schema_of(record))
 
     def list(self, collection: str | None = None, *, deleted: bool = False) -> Iterator[RecordView]:
-        """All records of a collection (None: of all) that are not deleted, or with `deleted` those too."""
-        if collection is not None and not ids.is_collection(collection):
-            raise UnknownCollection(f"{collection!r} cannot name a collection")
+        """All records of a collection (None: of all) that are not deleted, or with `deleted` those too.
+
+        Raises `UnknownCollection` at once where nobody here knows the collection, neither a schema nor a record.
+        """
+        if collection is not None and collection not in self.schemas:
+            self._check_collection(collection)
+        return self._list(collection, deleted)
+
+    def _check_collection(self, collection: str) -> None:
+        if not ids.is_collection(collection) or not self.store.records("", 1, f"{collection}/"):
+            raise UnknownCollection(
+                f"no collection {collection[:60]!r} here", suggestion(collection, self.schemas, "collections")
+            )
+
+    def _list(self, collection: str | None, deleted: bool) -> Iterator[RecordView]:
         prefix = f"{collection}/" if collection else ""
         after = ""
         while True:
@@ -248,12 +312,24 @@ class Replica:
             after = page[-1][0]
 
     def find(self, collection: str | None = None, text: str = "", **equals: Any) -> Iterator[RecordView]:
-        """Records whose fields equal the given values, and that contain `text` in any field, ignoring case."""
-        sought = text.casefold()
-        for view in self.list(collection):
+        """Records whose fields have the given values, and that contain `text` in any field.
+
+        A set has each of its members: `find(tags="vip")`. Texts are compared without case, blanks and the like, see
+        `crdt_sync.records.comparing`. Raises `UnknownCollection` and `UnknownField` at once.
+        """
+        schemas = [self.schemas.get(collection)] if collection is not None else list(self.schemas.values())
+        for field in equals:
+            if schemas and not any(schema is None or field in schema.fields for schema in schemas):
+                for schema in filter(None, schemas):
+                    schema.field(field)
+        return self._find(self.list(collection), folded(text), equals)
+
+    def _find(self, views: Iterable[RecordView], sought: str, equals: Mapping[str, object]) -> Iterator[RecordView]:
+        for view in views:
             if sought and not contains(view.raw, sought):
                 continue
-            if all(view.raw.get(field) == value or view.get(field) == value for field, value in equals.items()):
+            specs = getattr(self.schema_of(view.record), "fields", {})
+            if all(holds(name, specs.get(name), view.raw.get(name), value) for name, value in equals.items()):
                 yield view
 
     def conflicts(self, collection: str | None = None) -> Sequence[tuple[str, Conflict]]:

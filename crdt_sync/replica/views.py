@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from crdt_sync.errors import UnknownField
 from crdt_sync.records import Document, Schema, restore
 from crdt_sync.storage.port import Batch, Store
 
@@ -39,15 +38,6 @@ def refresh_views(store: Store, schema: Schema) -> None:
         after = page[-1]
 
 
-def contains(value: object, sought: str) -> bool:
-    """Whether a carrier, or one in it, contains the casefolded text `sought`; names of fields do not count."""
-    if isinstance(value, Mapping):
-        return any(contains(member, sought) for member in value.values())
-    if isinstance(value, list):
-        return any(contains(member, sought) for member in value)
-    return value is not None and sought in str(value).casefold()
-
-
 class RecordView(Mapping[str, Any]):
     """One record as it is shown: field names to typed values. A field that was never set is absent.
 
@@ -63,7 +53,13 @@ class RecordView(Mapping[str, Any]):
         self.deleted: bool = view["deleted"]
         self._schema = schema
 
+    def __contains__(self, field: object) -> bool:
+        return field in self.raw
+
     def __getitem__(self, field: str) -> Any:
+        """The value. Raises `KeyError` for a field that was never set, `UnknownField` for a mistyped name."""
+        if field not in self.raw and self._schema is not None:
+            self._schema.field(field)
         carrier = self.raw[field]
         spec = self._schema.fields.get(field) if self._schema else None
         return carrier if spec is None else restore(spec, carrier)
@@ -72,8 +68,8 @@ class RecordView(Mapping[str, Any]):
         """The value, or `default` where the field was never set. Raises `UnknownField` for a mistyped name."""
         if field in self.raw:
             return self[field]
-        if self._schema is not None and field not in self._schema.fields:
-            raise UnknownField(f"collection {self._schema.collection!r} has no field {field!r}")
+        if self._schema is not None:
+            self._schema.field(field)
         return default
 
     def __iter__(self) -> Iterator[str]:

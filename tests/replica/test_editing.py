@@ -4,6 +4,7 @@ import pytest
 
 from crdt_sync import Replica, bundled_schema
 from crdt_sync.errors import (
+    EditEnded,
     InvalidRecordId,
     InvalidTransition,
     InvalidValue,
@@ -18,6 +19,7 @@ from crdt_sync.errors import (
     UnknownRecord,
     UsageError,
 )
+from crdt_sync.records import parse_schema
 from crdt_sync.replica import Event
 
 US = "customers/us"
@@ -76,6 +78,28 @@ def test_a_closed_replica_refuses_and_may_be_closed_again(replica):
         replica.get(record)
     with pytest.raises(StoreClosed):
         named(replica)
+
+
+def test_a_program_opens_its_replica_or_makes_it(tmp_path, keyed_schema):
+    for _ in range(2):
+        with Replica.open_or_create(tmp_path / "anna", "anna", [bundled_schema("customers")]) as replica:
+            named(replica)
+    newer = bundled_schema("customers").model_copy(update={"version": 99})
+    with Replica.open_or_create(tmp_path / "anna", "bob", [newer, keyed_schema]) as replica:
+        assert (replica.name, replica.count()) == ("anna", 2)
+        assert replica.schemas == {"customers": newer, "guests": keyed_schema}
+    with Replica.open_or_create(tmp_path / "anna", "anna", [bundled_schema("customers")]) as replica:
+        assert replica.schemas["customers"].version == 99
+
+
+def test_the_directory_may_be_named_from_the_users_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    Replica.create("~/anna", "anna").close()
+    assert (tmp_path / "anna").is_dir()
+    with Replica.open("~/anna") as one:
+        assert one.name == "anna"
+    with Replica.open_or_create("~/anna", "bob") as one:
+        assert one.name == "anna"
 
 
 # --- one record ----------------------------------------------------------------------------------------------
@@ -177,6 +201,118 @@ def test_one_record_is_edited_by_one_block_at_a_time(replica):
     with replica.edit(record) as customer:
         customer["city"] = "Bonn"
     assert replica.get(record)["city"] == "Bonn"
+
+
+# --- what can no longer be written ---------------------------------------------------------------------------
+
+
+def test_writing_after_the_block_is_refused(replica):
+    with replica.edit("customers") as customer:
+        customer["name"] = "A"
+        notes = customer.text("notes")
+        notes.insert(0, "kept")
+    for late in (
+        lambda: customer.__setitem__("phone", "lost"),
+        lambda: customer.add("tags", "x"),
+        lambda: customer.remove("tags", "x"),
+        lambda: customer.increment("visits"),
+        lambda: customer.append("timeline", "x"),
+        lambda: customer.clear("city"),
+        lambda: customer.resolve("phone", "x"),
+        lambda: customer.resolve("_deleted", True),
+        lambda: notes.insert(0, "x"),
+        lambda: notes.delete(0, 1),
+        lambda: notes.replace("x"),
+        customer.delete,
+        customer.restore,
+    ):
+        with pytest.raises(EditEnded):
+            late()
+    assert dict(replica.get(customer.record)) == {"name": "A", "notes": "kept"}
+    with pytest.raises(RuntimeError), replica.edit(customer.record) as broken:
+        raise RuntimeError
+    with pytest.raises(EditEnded):
+        broken["phone"] = "lost"
+
+
+def test_a_text_that_was_taken_before_a_delete_does_not_bring_the_record_back(replica):
+    record = named(replica)
+    with replica.edit(record) as customer:
+        notes = customer.text("notes")
+        customer.delete()
+        with pytest.raises(RecordDeleted):
+            notes.insert(0, "x")
+    assert replica.get(record).deleted
+
+
+REQUIRED = """
+collection = "people"
+version = 1
+[fields.name]
+required = true
+[fields.phone]
+kind = "review"
+required = true
+[fields.letter]
+kind = "text"
+required = true
+"""
+
+
+@pytest.fixture
+def people(make_replica):
+    replica = make_replica("anna", parse_schema(REQUIRED, "test"))
+    with replica.edit("people/a", create=True) as person:
+        person.update({"name": "A", "phone": "1", "letter": "Dear A"})
+    return replica
+
+
+@pytest.mark.parametrize("field", ["name", "phone", "letter"])
+@pytest.mark.parametrize("blank", [None, "", " \n\t", "\u3000"])
+def test_a_required_field_cannot_be_emptied(people, field, blank):
+    before = dict(people.get("people/a"))
+
+    def by_hand(person):
+        letter = person.text("letter")
+        letter.delete(0, len(letter))
+        letter.insert(0, blank or "")
+
+    ways = [
+        lambda person: person.__setitem__(field, blank),
+        lambda person: person.update({field: blank}),
+        lambda person: person.clear(field),
+        lambda person: person.__delitem__(field),
+        by_hand,
+        lambda person: person.text("letter").replace(blank or ""),
+    ]
+    for way in ways:
+        with pytest.raises(InvalidValue) as raised, people.edit("people/a") as person:
+            way(person)
+        assert raised.value.field in (field, "letter")
+        assert dict(people.get("people/a")) == before
+    with pytest.raises(InvalidValue):
+        people.resolve("people/a", field, blank)
+    with pytest.raises(InvalidValue), people.edit("people") as person:
+        person.update({"name": "B", "phone": "2", "letter": "Dear B", field: blank})
+    assert people.count() == 1
+
+
+def test_a_required_text_may_be_written_anew_in_steps(people):
+    with people.edit("people/a") as person:
+        letter = person.text("letter")
+        letter.delete(0, len(letter))
+        letter.insert(0, "Dear B")
+    assert people.get("people/a")["letter"] == "Dear B"
+
+
+def test_a_field_that_became_required_later_hinders_no_other_edit(make_replica):
+    replica = make_replica("anna", parse_schema(REQUIRED.replace("required = true", ""), "test"))
+    with replica.edit("people/a", create=True) as person:
+        person["name"] = "A"
+    replica.add_schema(parse_schema(REQUIRED.replace("version = 1", "version = 2"), "test"))
+    with replica.edit("people/a") as person:
+        person["name"] = "B"
+    assert dict(replica.get("people/a")) == {"name": "B"}
 
 
 # --- deleting ------------------------------------------------------------------------------------------------

@@ -6,9 +6,11 @@ from decimal import Decimal
 import pytest
 
 from crdt_sync.errors import InvalidRecordId, UnknownCollection, UnknownField, UnknownRecord
+from tests.replica.wire import exchange
 
 VALUES = {
     "name": "Müller GmbH",
+    "phone": "+49 (0)30 90-18-20",
     "address": "Am Markt 1\n2. Hof",
     "amount": Decimal("1234.50"),
     "birthday": date(1980, 2, 29),
@@ -47,8 +49,11 @@ def test_a_view_is_a_mapping_in_the_order_of_the_schema(replica, record):
     assert view.get("city", "?") == "?"
     with pytest.raises(KeyError):
         view["city"]
-    with pytest.raises(UnknownField):
-        view.get("cty")
+    assert "cty" not in view
+    for read in (view.get, view.__getitem__):
+        with pytest.raises(UnknownField) as raised:
+            read("ctiy")
+        assert "city" in raised.value.hint
 
 
 def test_a_cleared_field_holds_none(replica, record):
@@ -83,9 +88,21 @@ def test_a_list_has_one_collection_or_all(make_replica, keyed_schema, replica):
         guest["name"] = "G"
     assert [view.record for view in replica.list("customers")] == ["customers/a"]
     assert [view.record for view in replica.list()] == ["customers/a", "guests/a"]
-    assert list(replica.list("guest")) == []
-    with pytest.raises(UnknownCollection):
-        list(replica.list("Guests"))
+    for mistyped in ("guest", "Guests"):
+        for look in (replica.list, replica.find, replica.conflicts):
+            with pytest.raises(UnknownCollection) as raised:
+                look(mistyped)
+            assert "guests" in raised.value.hint
+
+
+def test_a_collection_without_a_schema_is_known_by_its_records(make_replica, keyed_schema, relay):
+    guests, stranger = make_replica("guests", keyed_schema), make_replica("stranger")
+    with guests.edit("guests/a", create=True) as guest:
+        guest["name"] = "G"
+    exchange(guests, relay)
+    exchange(stranger, relay)
+    assert [view.record for view in stranger.list("guests")] == ["guests/a"]
+    assert [view.record for view in stranger.find("guests", name="G")] == ["guests/a"]
 
 
 def test_a_list_is_longer_than_one_page(replica):
@@ -100,7 +117,19 @@ def test_a_list_is_longer_than_one_page(replica):
     ("query", "found"),
     [
         ({"name": "Müller GmbH"}, True),
-        ({"name": "müller gmbh"}, False),
+        ({"name": "müller gmbh"}, True),
+        ({"name": "Mu\u0308ller  GmbH "}, True),
+        ({"name": "Müller"}, False),
+        ({"tags": "a"}, True),
+        ({"tags": "A"}, True),
+        ({"tags": ["ß", "a"]}, True),
+        ({"tags": ["a", "b"]}, False),
+        ({"tags": []}, False),
+        ({"phones": None}, True),
+        ({"phone": "004930901820"}, True),
+        ({"text": "901820"}, True),
+        ({"timeline": {"call": [1, None]}}, True),
+        ({"timeline": {"call": [2]}}, False),
         ({"amount": Decimal("1234.5")}, True),
         ({"amount": "1234.5"}, True),
         ({"birthday": date(1980, 2, 29)}, True),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from crdt_sync.errors import UnknownCollection, UsageError
+from crdt_sync.errors import IncompatibleSchema, UnknownCollection, UsageError
 from crdt_sync.records import parse_schema
 from crdt_sync.storage.port import Batch
 from tests.replica.wire import exchange
@@ -167,3 +167,56 @@ def test_half_of_the_devices_are_upgraded_while_all_write(make_replica, old_sche
         exchange(device, relay)
     assert devices[0].get(RECORD).conflicts == ()
     assert devices[0].get(RECORD)["visits"] == 2
+
+
+VISITS = HEAD + '[fields.name]\n[fields.visits]\nkind = "{kind}"\ntype = "{of}"\n'
+
+
+@pytest.mark.parametrize(("kind", "of"), [("value", "integer"), ("counter", "decimal"), ("set", "integer")])
+def test_a_field_keeps_its_kind_also_after_it_was_taken_out(make_replica, kind, of):
+    counted = parse_schema(VISITS.format(version=1, kind="counter", of="integer"), "1")
+    without = parse_schema(HEAD.format(version=2) + "[fields.name]\n", "2")
+    changed = parse_schema(VISITS.format(version=3, kind=kind, of=of), "3")
+    replica = make_replica("anna", counted)
+    with replica.edit(RECORD, create=True) as shop:
+        shop.increment("visits", 4)
+    replica.add_schema(without)
+    again = type(replica).over(replica.store, replica.wall_clock)
+    if kind == "counter":
+        again.add_schema(changed)
+    else:
+        with pytest.raises(IncompatibleSchema, match="visits"):
+            again.add_schema(changed)
+        assert again.schemas["shops"] == without
+    assert again.get(RECORD)["visits"] == 4
+
+
+def test_a_store_that_holds_two_kinds_of_a_field_still_opens(make_replica, relay):
+    """As devices of an earlier release made them, which let a schema change the kind of a field."""
+    old = make_replica("old", parse_schema(VISITS.format(version=1, kind="counter", of="integer"), "1"))
+    new = make_replica("new", parse_schema(VISITS.format(version=2, kind="value", of="integer"), "2"))
+    for replica in (old, new):
+        with replica.edit(RECORD, create=True) as shop:
+            shop["visits"] = 4
+    for replica in (old, new, old):
+        assert exchange(replica, relay).settled
+    for replica in (old, new):
+        again = type(replica).over(replica.store, replica.wall_clock)
+        with again.edit(RECORD) as shop:
+            shop["visits"] = 5
+        assert again.get(RECORD)["visits"] == 5
+
+
+def test_a_whole_number_written_before_the_field_took_decimals_equals_one_written_after(make_replica, relay):
+    text = HEAD + '[fields.amount]\nkind = "review"\ntype = "{of}"\n'
+    old = make_replica("old", parse_schema(text.format(version=1, of="integer"), "1"))
+    new = make_replica("new", parse_schema(text.format(version=2, of="decimal"), "2"))
+    for replica in (old, new):
+        with replica.edit(RECORD, create=True) as shop:
+            shop["amount"] = 5
+    for replica in (old, new, old):
+        assert exchange(replica, relay).settled
+    assert new.conflicts() == ()
+    old.add_schema(new.schemas["shops"])
+    for replica in (old, new):
+        assert [view.record for view in replica.find("shops", amount=5)] == [RECORD]

@@ -1,0 +1,80 @@
+"""A newer schema keeps the meaning of what older ones wrote."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crdt_sync.errors import IncompatibleSchema
+from crdt_sync.records import FieldSpec, Schema
+from crdt_sync.records.evolution import check_successor, forms
+
+SPECS = {
+    "value": FieldSpec(),
+    "review": FieldSpec(kind="review"),
+    "stage": FieldSpec(kind="stage", states=("a", "b")),
+    "counter": FieldSpec(kind="counter", type="integer"),
+    "decimal counter": FieldSpec(kind="counter", type="decimal"),
+    "set": FieldSpec(kind="set"),
+    "set of integers": FieldSpec(kind="set", type="integer"),
+    "set of decimals": FieldSpec(kind="set", type="decimal"),
+    "set of choices": FieldSpec(kind="set", type="enum", choices=("a",)),
+    "log": FieldSpec(kind="log"),
+    "text": FieldSpec(kind="text"),
+    "integer": FieldSpec(type="integer"),
+    "decimal": FieldSpec(type="decimal"),
+    "boolean": FieldSpec(type="boolean"),
+    "date": FieldSpec(type="date"),
+    "datetime": FieldSpec(type="datetime"),
+    "enum": FieldSpec(type="enum", choices=("a",)),
+    "reference": FieldSpec(type="reference"),
+    "reference to shops": FieldSpec(type="reference", collection="shops"),
+    "json": FieldSpec(type="json"),
+}
+ALLOWED = {
+    ("value", "review"),
+    ("review", "value"),
+    ("enum", "value"),
+    ("enum", "review"),
+    ("reference", "value"),
+    ("reference", "review"),
+    ("reference", "reference to shops"),
+    ("reference to shops", "reference"),
+    ("reference to shops", "value"),
+    ("reference to shops", "review"),
+    ("integer", "decimal"),
+    ("counter", "decimal counter"),
+    ("set of choices", "set"),
+}
+
+
+def schema(spec: FieldSpec, version: int = 1) -> Schema:
+    return Schema(collection="people", version=version, fields={"name": FieldSpec(), "f": spec})
+
+
+@pytest.mark.parametrize("before", SPECS)
+def test_a_field_keeps_its_kind_and_type_but_for_what_older_devices_read_as_before(before):
+    for after, spec in SPECS.items():
+        newer = schema(spec, 2)
+        if before == after or (before, after) in ALLOWED:
+            check_successor(forms(schema(SPECS[before])), newer)
+        else:
+            with pytest.raises(IncompatibleSchema, match="'f'") as raised:
+                check_successor(forms(schema(SPECS[before])), newer)
+            assert "f_2" in raised.value.hint
+
+
+@given(st.lists(st.sampled_from(list(SPECS)), min_size=2, max_size=5))
+def test_a_row_of_allowed_changes_goes_nowhere_that_its_first_step_could_not_go(names):
+    """Else two small versions would do what one is refused."""
+    try:
+        for before, after in pairwise(names):
+            check_successor(forms(schema(SPECS[before])), schema(SPECS[after]))
+    except IncompatibleSchema:
+        return
+    check_successor(forms(schema(SPECS[names[0]])), schema(SPECS[names[-1]]))
+
+
+def test_new_fields_and_fields_that_go_are_nobodys_business():
+    check_successor({"gone": ("counter", "integer")}, schema(FieldSpec()))
