@@ -5,14 +5,16 @@ from crdt_sync.records.schema import FieldSpec
 
 COLLECTION = "customers"
 FIRST = bundled_schema(COLLECTION)
-# `city` asks for decisions now, `owner` merges as a set, in a root of its own; two fields are new.
+# Some fields ask for decisions now; two are new.
 SECOND = FIRST.model_copy(
     update={
         "version": FIRST.version + 1,
         "fields": {
             **FIRST.fields,
-            "city": FIRST.fields["city"].model_copy(update={"kind": "review"}),
-            "owner": FIRST.fields["owner"].model_copy(update={"kind": "set"}),
+            **{
+                field: FIRST.fields[field].model_copy(update={"kind": "review"})
+                for field in ("name", "city", "owner", "company")
+            },
             "segment": FieldSpec(kind="value"),
             "badges": FieldSpec(kind="set"),
         },
