@@ -107,6 +107,7 @@ BUNDLE_POISONS_MAX = 16  # updates of one bundle that may kill a worker, a secon
 BUNDLE_LEFT_OUT_KEPT_MAX = 200  # records left out that are named; the others are counted
 BUNDLE_ARRIVALS_MAX = 4  # bundles whose interrupted application can be resumed
 BUNDLE_LIVES_KEPT_MAX = 8  # of each partner: bundles of the last ones are recognised, in whatever order they come
+BUNDLE_HEARD_SHOWN_MAX = 16  # devices known through others only that a status shows: 5 ms each
 BUNDLE_PARTNERS_MAX = 256  # partners that are met by bundle, 300 bytes each
 
 # --- relay ---------------------------------------------------------------------------------------------------

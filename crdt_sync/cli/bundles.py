@@ -15,7 +15,7 @@ from crdt_sync.cli.invocation import Invocation, invocation
 from crdt_sync.cli.options import TokenFileOption, TokenOption
 from crdt_sync.cli.output import Output, table
 from crdt_sync.cli.targets import short
-from crdt_sync.cli.values import local_time, utc_time
+from crdt_sync.cli.values import local_time, many, utc_time
 from crdt_sync.errors import UpdateRefused, UsageError
 from crdt_sync.exchange.bundle import Applied, Header, Inspection, list_records
 
@@ -81,9 +81,15 @@ def create(
     data = {"file": str(file), "bytes": made.size, "records": made.end.updates, **_told(made.header)}
     call.output.result(
         data,
-        f"{_many(made.end.updates)} in {file}, {for_whom}, {made.size} bytes, "
+        f"{many(made.end.updates)} in {file}, {for_whom}, {made.size} bytes, "
         f"{'protected by the token' if secret else 'not protected'}.",
     )
+    if made.through:
+        call.output.note(
+            f"It is known through {made.through} only: what that one has of this device is taken to have come by way "
+            "of it. Should that not be so, applying the bundle says so; then make one without --for.",
+            "yellow",
+        )
     call.output.note(f"Next, on the other device: crdt-sync bundle apply {file.name}")
     if secret is None and not plain:
         call.output.note("This device has no token, so anybody who has the file can read it.", "yellow")
@@ -105,7 +111,7 @@ def apply(
             done = apply_bundle(replica, file.expanduser(), token=secret, plain=plain, progress=moved)
     _tell_applied(call.output, file, done)
     if done.refused:
-        raise UpdateRefused("refused", f"{_many(done.refused)} of {file.name} refused: see above")
+        raise UpdateRefused("refused", f"{many(done.refused)} of {file.name} refused: see above")
     if done.obstacle is not None:
         raise typer.Exit(SOME_LEFT_OUT)
 
@@ -163,7 +169,7 @@ def _tell_applied(output: Output, file: Path, done: Applied) -> None:
     data = {key: value for key, value in asdict(done).items() if key not in {"header", "left_out"}}
     output.result(
         {"file": str(file), **_told(done.header), **data},
-        f"{nothing}{_many(done.updates)} from {done.header.name}: {', '.join(parts)}.{resumed}",
+        f"{nothing}{many(done.updates)} from {done.header.name}: {', '.join(parts)}.{resumed}",
     )
     if done.obstacle is not None:
         output.note(_OBSTACLES[done.obstacle], "yellow")
@@ -180,7 +186,7 @@ def _show(output: Output, file: Path, found: Inspection) -> None:
         output.emit({**data, **_told(header), "known": known, "opened": found.opened})
         return
     whom = f"replica {header.partner.replica.hex()[:12]}" if header.partner else "anybody"
-    what = f"what changed behind its change {header.base}" if header.base else "everything it holds"
+    what = f"what changed after its change {header.base}" if header.base else "everything it holds"
     if header.partner:
         what += ", but for what that one is known to have"
     checked = (
@@ -190,7 +196,7 @@ def _show(output: Output, file: Path, found: Inspection) -> None:
         ("Made by", f"{header.name}, replica {header.source.hex()[:12]}"),
         ("Made at", local_time(header.created)),
         ("For", whom),
-        ("Holds", f"{_many(found.end.updates)}: {what}, up to change {header.head}"),
+        ("Holds", f"{many(found.end.updates)}: {what}, up to change {header.head}"),
         ("Size", f"{found.size} bytes, {found.end.size} unpacked"),
         ("Protected", "by a token" if header.protection else "no"),
         ("State", f"sound: {checked}"),
@@ -209,10 +215,6 @@ def _told(header: Header) -> dict[str, object]:
         "head": header.head,
         "protected": header.protection is not None,
     }
-
-
-def _many(count: int) -> str:
-    return "1 record" if count == 1 else f"{count} records"
 
 
 @contextmanager

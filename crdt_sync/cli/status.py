@@ -14,7 +14,7 @@ from crdt_sync.cli.output import Output, table
 from crdt_sync.cli.schemaless import tell_schemaless
 from crdt_sync.cli.targets import existing, short
 from crdt_sync.cli.values import local_time, many, utc_time
-from crdt_sync.replica import CallerStatus, PartnerStatus, Replica, Status
+from crdt_sync.replica import CallerStatus, CarriedStatus, PartnerStatus, Replica, Status
 
 _COUNTED_RECORDS_MAX = 10_000  # beyond them, conflicts are not counted: that reads every view
 _ID_SHOWN = 8  # characters of a replica id
@@ -99,7 +99,7 @@ def _status(call: Invocation, replica: Replica) -> None:
             _tell_oldest(call.output, standing, partner)
     if standing.carried:
         rows = [
-            (partner.name, _at_most(partner.to_send, partner.to_send_bytes), local_time(partner.as_of))
+            (_carried(partner), _at_most(partner.to_send, partner.to_send_bytes), local_time(partner.as_of))
             for partner in standing.carried
         ]
         call.output.show(table(("By bundle", "Next bundle", "As of"), rows))
@@ -174,6 +174,10 @@ def _tell_oldest(output: Output, standing: Status, partner: PartnerStatus) -> No
     if oldest is not None:
         since = f" since {local_time(oldest.since)}" if oldest.since else ""
         output.text(f"Waiting longest for {partners.called(partner)}: {short(oldest.record)}{since}: {oldest.reason}")
+
+
+def _carried(partner: CarriedStatus) -> str:
+    return f"{partner.replica[:_ID_SHOWN]} (through {partner.through})" if partner.through else partner.name
 
 
 def _caller(caller: CallerStatus) -> str:

@@ -29,15 +29,15 @@ class Reader:
         return self.name or self.replica.hex()[:8]
 
 
-def not_its_own(store: Store, record: str, reader: bytes, place: int, floor: int) -> list[LogEntry] | None:
-    """The updates of a record after `place` that did not come from the reader itself after `floor`.
-
-    None where compaction leaves that unknown. Raises `StoreCorrupt`.
-    """
+def since(store: Store, record: str, place: int) -> list[LogEntry] | None:
+    """The updates of a record after `place`; None where compaction leaves that unknown. Raises `StoreCorrupt`."""
     after = [update for update in store.history(record) if update.seq > place]
-    if not after or after[0].previous > place:
-        return None
-    return [update for update in after if update.origin != reader or update.seq <= floor]
+    return after if after and after[0].previous <= place else None
+
+
+def of_others(updates: list[LogEntry], reader: bytes, floor: int) -> list[LogEntry]:
+    """Those that did not come from the reader itself after `floor`."""
+    return [update for update in updates if update.origin != reader or update.seq <= floor]
 
 
 def lacks(store: Store, reader: Reader, record: str) -> bool:
@@ -46,7 +46,8 @@ def lacks(store: Store, reader: Reader, record: str) -> bool:
         head = store.record_head(record)
         if head is None or head.seq <= reader.place:
             return False
-        return not_its_own(store, record, reader.replica, reader.place, reader.floor) != []
+        updates = since(store, record, reader.place)
+        return updates is None or bool(of_others(updates, reader.replica, reader.floor))
     except StoreCorrupt:
         return True
 

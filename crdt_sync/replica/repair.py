@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from crdt_sync.errors import StoreCorrupt, UpdateRefused
 from crdt_sync.ids import EPOCH_BYTES
 from crdt_sync.records import Document, Integrator
+from crdt_sync.replica import heard
 from crdt_sync.replica.carried import forgotten_cursors
 from crdt_sync.replica.views import encode_view
 from crdt_sync.storage.port import Batch, Change, Store
@@ -65,7 +66,7 @@ def repair(replica: "Replica") -> Repair:
 def _forget_cursors(store: Store) -> None:
     """What partners are believed to hold, and how far they were read, rests on what was damaged."""
     strangers = tuple(replace(peer, epoch=bytes(EPOCH_BYTES), cursor=0, head=0) for peer in store.peers())
-    store.commit([Batch(peers=strangers, meta=forgotten_cursors(store))])
+    store.commit([Batch(peers=strangers, meta={**forgotten_cursors(store), **heard.forgotten(store)})])
 
 
 def _salvage(replica: "Replica", record: str) -> bool:

@@ -45,6 +45,7 @@ from crdt_sync.replica.carried import carried
 from crdt_sync.replica.collections import Schemaless, schemaless
 from crdt_sync.replica.edits import EditedRecord, Edits
 from crdt_sync.replica.finding import contains, holds
+from crdt_sync.replica.heard import heard
 from crdt_sync.replica.integration import integrate
 from crdt_sync.replica.receipts import Holding, holding, refresh_digests
 from crdt_sync.replica.repair import Repair, repair
@@ -55,6 +56,7 @@ from crdt_sync.replica.status import (
     backlog,
     caller_status,
     carried_status,
+    heard_status,
     names,
     partner_status,
     record_status,
@@ -366,13 +368,17 @@ class Replica:
         called = {known.replica for known in calling}
         by_bundle = [known for known in carried(self.store).values() if known.replica.hex() not in backlogs]
         met = [carried_status(self.store, known) for known in by_bundle if known.replica not in called]
+        known = {*called, *(known.replica for known in by_bundle), *map(bytes.fromhex, backlogs)}
+        told = {row.replica: row for row in heard(self.store) if row.replica not in known}
+        newest = sorted(told.values(), key=lambda row: row.at, reverse=True)[: limits.BUNDLE_HEARD_SHOWN_MAX]
+        through_others = [heard_status(self.store, row, names(self.store)) for row in newest]
         return Status(
             self.name,
             self.count(),
             tuple(partners),
             unread.reasons(self.store),
             backlogs,
-            tuple(sorted(met, key=lambda known: known.name)),
+            (*sorted(met, key=lambda known: known.name), *through_others),
             tuple(caller_status(self.store, known) for known in sorted(calling, key=lambda known: known.name)),
             self.schemaless(),
         )

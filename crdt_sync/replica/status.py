@@ -11,7 +11,7 @@ Rules:
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import ceil
@@ -24,6 +24,7 @@ from crdt_sync.records import state_vector as vectors
 from crdt_sync.replica.callers import Caller, callers
 from crdt_sync.replica.carried import Carried, carried
 from crdt_sync.replica.collections import Schemaless
+from crdt_sync.replica.heard import Heard, guessed_place
 from crdt_sync.replica.readers import lacking, lacks
 from crdt_sync.storage.port import OutboxEntry, Peer, Store
 
@@ -97,7 +98,8 @@ class CarriedStatus:
     """One partner that is met by bundle only: what the next bundle for it would hold, at most.
 
     That is `to_send` records with about `to_send_bytes`, as of its newest bundle, made `as_of` (µs since 1970). What it
-    has for us is not known before a bundle of it comes.
+    has for us is not known before a bundle of it comes. `through` is who told of it, by name, where no bundle of its
+    own ever came; then what it has of ours is a guess, which it checks.
     """
 
     name: str
@@ -105,6 +107,7 @@ class CarriedStatus:
     to_send: int
     to_send_bytes: int
     as_of: int
+    through: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +243,13 @@ def carried_status(store: Store, partner: Carried) -> CarriedStatus:
     """The standing of a partner that is met by bundle, at the cost of `Store.behind`."""
     records, size = store.behind(partner.told_now(store))
     return CarriedStatus(partner.name, partner.replica.hex(), records, size, partner.created)
+
+
+def heard_status(store: Store, row: Heard, called: Mapping[bytes, str]) -> CarriedStatus:
+    """The standing of a replica that others told of. `called` is what replicas are called."""
+    records, size = store.behind(guessed_place(store, row))
+    through = called.get(row.via, row.via.hex()[:8])
+    return CarriedStatus("", row.replica.hex(), records, size, row.at, through)
 
 
 def caller_status(store: Store, caller: Caller) -> CallerStatus:

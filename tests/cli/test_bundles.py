@@ -1,5 +1,6 @@
 """`crdt-sync bundle`: what people and programs are told, and a device that is killed while it applies one."""
 
+import itertools
 import random
 import time
 from collections.abc import Callable
@@ -191,3 +192,23 @@ def test_killed_at_any_moment_while_applying_a_device_ends_with_everything(tmp_p
     assert (held.count, held.root) == (wanted.count, wanted.root)
     if any(0 < count < wanted.count for count in counts):
         assert done.object["resumed"] > 0 or counts[-1] == wanted.count
+
+
+def test_in_a_ring_the_next_device_is_known_through_the_last(run: Run, made: Made, other: Path, tmp_path: Path) -> None:
+    """anna to ben to carla to anna: in the second round anna names ben by his id."""
+    carla = tmp_path / "carla"
+    assert run("init", "carla", "--store", carla).code == 0
+    made("name=Müller")
+    stores = (None, other, carla, None)
+    for number, (here, there) in enumerate(itertools.pairwise(stores)):
+        at = (["--store", here] if here else [], ["--store", there] if there else [])
+        assert run("bundle", "create", tmp_path / f"{number}.bundle", *at[0]).code == 0
+        assert run("bundle", "apply", tmp_path / f"{number}.bundle", *at[1]).code == 0
+    ben = run("status", "--json", "--store", other).object["replica"]
+    assert f"{ben[:8]} (through carla)" in run("status").out
+    created = run("bundle", "create", tmp_path / "again.bundle", "--for", ben[:8])
+    assert "0 records" in created.out
+    assert "carla" in created.err
+    assert run("bundle", "apply", tmp_path / "again.bundle", "--store", other).code == 0
+    hint = run("bundle", "create", tmp_path / "no.bundle", "--for", "dora").err
+    assert f"{ben[:12]} (through carla)" in hint

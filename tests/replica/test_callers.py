@@ -139,9 +139,9 @@ def check_a_history(seed: int) -> None:
 def test_claims_that_are_too_bold_are_found_out(monkeypatch: pytest.MonkeyPatch, planted: str) -> None:
     """What it brought in any earlier call counts; what it had read in an earlier one does."""
     if planted == "own":
-        whole = readers.not_its_own
-        bold = lambda store, record, by, place, _: whole(store, record, by, place, 0)  # noqa: E731
-        monkeypatch.setattr(readers, "not_its_own", bold)
+        whole = readers.of_others
+        bold = lambda updates, by, _: whole(updates, by, 0)  # noqa: E731
+        monkeypatch.setattr(readers, "of_others", bold)
     else:
         heard = NotedCallers.heard
 

@@ -27,6 +27,7 @@ from crdt_sync.protocol.messages import UpdatesEntry
 from crdt_sync.records import EMPTY_STATE_VECTOR
 from crdt_sync.replica import Carried, LeftOut, Replica
 from crdt_sync.replica.carried import Arrival, arrival, arrived, arriving, carried, remembered
+from crdt_sync.replica.heard import heard, listened
 from crdt_sync.storage.port import Batch
 
 _ACCEPTED = "accepted"
@@ -165,6 +166,7 @@ class _Run:
             source = self._source
             if obstacle is None and known is not None and source is not None and known.epoch == source.epoch:
                 meta |= remembered(self._store, replace(known, cursor=max(known.cursor, header.head)))
+                meta |= listened(self._store, header.known, header.source, header.created)
             if meta:
                 self._store.commit([Batch(meta=meta)])
         return Applied(
@@ -287,10 +289,15 @@ def _origin(replica: Replica, header: Header, source: Carried | None) -> bytes:
 
 
 def _cursor(replica: Replica, header: Header) -> int:
-    """How far the source's feed, in the life of the bundle, was read here, by bundle or by session."""
+    """How far the source's feed, in the life of the bundle, was read here: by bundle, by session, or through others."""
     known = carried(replica.store).get(header.source)
     peer = replica.store.peer(header.source)
     ends = {header.epoch: header.head, **dict(header.lives)}
     by_bundle = known.cursor if known is not None and known.knows(header.epoch) else 0
     by_session = peer.cursor if peer is not None and peer.cursor <= ends.get(peer.epoch, -1) else 0
-    return max(by_bundle, by_session)
+    through_others = [
+        row.cursor
+        for row in heard(replica.store)
+        if row.replica == header.source and row.cursor <= ends.get(row.epoch, -1)
+    ]
+    return max(by_bundle, by_session, *through_others)

@@ -2,6 +2,8 @@
 
 Where the partner told by a bundle how far it has read our feed, that is what changed behind that place and did not
 come from the partner itself. Where sessions told, it is the partner's outbox. Where both did, it is the shorter one.
+Where only another device told of the partner, what that one has read of our feed is taken to have come by way of the
+partner, as in a ring. That may be wrong: whoever applies a bundle checks that it begins where the last one ended.
 Making a bundle counts for nothing: it may be lost on its way.
 """
 
@@ -12,6 +14,8 @@ from crdt_sync.errors import UpdateRefused
 from crdt_sync.exchange.bundle.header import Addressee
 from crdt_sync.exchange.bundle.partner import Partner
 from crdt_sync.records import EMPTY_STATE_VECTOR, decode_state_vector, encode_state_vector, scan
+from crdt_sync.replica.heard import guessed_place
+from crdt_sync.replica.readers import of_others, since
 from crdt_sync.storage.port import FeedEntry, LogEntry, OutboxEntry, Store
 
 _PAGE = 512
@@ -48,20 +52,30 @@ def lacking(store: Store, partner: Partner) -> Contents:
     if partner.peer is not None and (known is None or outstanding <= head - base):
         owed = ((entry.record, entry.acknowledged) for entry in _outbox(store, partner.replica))
         return Contents(0, head, Addressee(partner.replica, partner.peer.epoch, partner.peer.head), outstanding, owed)
-    assert known is not None
+    if known is None:
+        return _through_another(store, partner, head)
     changed = _changed(store, base, known.replica, known.floor)
     count = min(head - base, store.count())
     return Contents(base, head, Addressee(partner.replica, known.epoch, known.head), count, changed)
 
 
+def _through_another(store: Store, partner: Partner, head: int) -> Contents:
+    told = partner.told
+    assert told is not None
+    base = guessed_place(store, told)
+    changed = _changed(store, base, partner.replica, head)  # what came from it by way of others cannot be told apart
+    count = min(head - base, store.count())
+    return Contents(base, head, Addressee(told.replica, told.epoch, told.cursor), count, changed)
+
+
 def _changed(store: Store, base: int, partner: bytes, floor: int) -> Iterator[tuple[str, bytes]]:
     for entry in _feed(store, base):
-        behind = [update for update in store.history(entry.record) if update.seq > base]
-        if not behind or behind[0].previous > base:
+        updates = since(store, entry.record, base)
+        if updates is None:
             yield entry.record, EMPTY_STATE_VECTOR  # compaction has been there: who knows what came when
             continue
-        missing = [update for update in behind if update.origin != partner or update.seq <= floor]
-        if base == 0 and len(missing) == len(behind):
+        missing = of_others(updates, partner, floor)
+        if base == 0 and len(missing) == len(updates):
             yield entry.record, EMPTY_STATE_VECTOR
         elif missing:
             yield entry.record, _before(entry, missing)

@@ -16,17 +16,23 @@ from crdt_sync.exchange.bundle.writer import BundleWriter
 from crdt_sync.limits import BUNDLE_KNOWN_MAX
 from crdt_sync.replica import Replica
 from crdt_sync.replica.carried import carried
+from crdt_sync.replica.heard import heard
 
 _PROGRESS_EVERY = 256  # updates
 
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """What was written: the header, what it held, and the bytes of the file."""
+    """What was written: the header, what it held, and the bytes of the file.
+
+    `through` names who told of the partner, where that is all that is known of it: what that one has of this device is
+    taken to have come by way of the partner, which finds out where it did not.
+    """
 
     header: Header
     end: End
     size: int
+    through: str = ""
 
 
 def create(
@@ -52,7 +58,8 @@ def create(
     store = replica.store
     with suppress(StoreFull, StoreFailed):  # in the last life then: what this bundle tells is believed less far
         store.begin_life()
-    contents = everything(store) if partner is None else lacking(store, find_partner(store, partner))
+    found = None if partner is None else find_partner(store, partner)
+    contents = everything(store) if found is None else lacking(store, found)
     key = Key(token, secrets.token_bytes(SALT_BYTES)) if token else None
     header = _header(replica, contents, key)
     with atomic_file(path, BundleNotWritten) as stream:
@@ -65,7 +72,7 @@ def create(
                 writer.add(record, diff.update)
         end = writer.finish()
         size = stream.tell()
-    return Created(header, end, size)
+    return Created(header, end, size, found.through if found is not None else "")
 
 
 def _header(replica: Replica, contents: Contents, key: Key | None) -> Header:
@@ -95,5 +102,6 @@ def _known(replica: Replica, contents: Contents) -> tuple[Reading, ...]:
         for peer in replica.store.peers()
         if any(peer.epoch)
     ]
+    said += [(row.at, Reading(row.replica, row.epoch, row.cursor)) for row in heard(replica.store)]
     said.sort(key=lambda entry: (entry[1].replica == wanted, entry[0]), reverse=True)
     return tuple([reading for _, reading in said if reading.cursor > 0][:BUNDLE_KNOWN_MAX])
