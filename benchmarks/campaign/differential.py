@@ -159,7 +159,7 @@ def _drawn(rng: random.Random, writer: int) -> list[object]:
 
 
 def _difference(ours: Document, theirs: dict[str, Any]) -> str:
-    held, other = _filled(_roots(ours)), _filled(theirs["roots"])
+    held, other = filled(roots_of(ours)), filled(theirs["roots"])
     for name in sorted({*held, *other}):
         if held.get(name) != other.get(name):
             return f"{name} is {held.get(name)!r} with us and {other.get(name)!r} with Yjs"
@@ -172,10 +172,11 @@ def _exchanged(ours: Document, theirs: dict[str, Any]) -> str:
     read = Document.load([base64.b64decode(theirs["update"])])
     if read.digest() != ours.digest():
         return "what Yjs writes of it has another digest"
-    return "" if _filled(_roots(read)) == _filled(_roots(ours)) else "what Yjs writes of it is read otherwise"
+    return "" if filled(roots_of(read)) == filled(roots_of(ours)) else "what Yjs writes of it is read otherwise"
 
 
-def _roots(document: Document) -> dict[str, object]:
+def roots_of(document: Document) -> dict[str, object]:
+    """What each root of a record shows."""
     roots: dict[str, object] = {}
     with document.transaction() as transaction:
         for name in document.root_names(transaction):
@@ -188,7 +189,7 @@ def _roots(document: Document) -> dict[str, object]:
     return roots
 
 
-def _filled(roots: dict[str, object]) -> dict[str, object]:
+def filled(roots: dict[str, object]) -> dict[str, object]:
     """Without the roots that are empty: an implementation may name one before it is written."""
     return {name: content for name, content in roots.items() if content}
 

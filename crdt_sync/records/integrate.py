@@ -32,7 +32,7 @@ from crdt_sync.records.document import Document
 from crdt_sync.records.lists import Lists
 from crdt_sync.records.roots import TEXT_PREFIX
 from crdt_sync.records.update import Item, Scan, scan
-from crdt_sync.records.well_placed import cut_pairs, misnamed, misplaced, need_lists
+from crdt_sync.records.well_placed import cut_pairs, misnamed, misplaced, need_lists, tangled
 
 Code = Literal["accepted", "gap", "malformed", "too_large", "clock_ahead"]
 
@@ -220,6 +220,8 @@ class _Loaded:
         """What is wrong with the places of new items. If nothing is, they are in `_lists`, where that is there."""
         if problem := misnamed(fresh):
             return Verdict("malformed", problem)
+        if tangled(found.deletes):
+            return Verdict("malformed", "its deletions are not in order")
         if self._texts is None:
             self._texts = self.document.has_text()
         if not self._texts and not need_lists(fresh):

@@ -10,7 +10,8 @@ that is not here yet:
 4. With a key it has one value, or only deleted ones, and no right origin.
 5. It has a key in the maps `n.` and `s.` and nowhere else; text stands in `t.` and nothing else does; a root has one of
    the layout's prefixes and a field.
-6. No origin lies inside a surrogate pair, and no deletion begins or ends inside one that is still there.
+6. No origin lies inside a surrogate pair, and no range of deletions begins or ends inside one that is still there.
+7. The ranges of deletions of a writer ascend and do not overlap: `merge_updates` loses some of them otherwise.
 
 Honest items keep them, because an editor puts an item between two neighbours of its own list: the right one is then
 the first child of the left one, or a sibling of it or of one of its ancestors, in the tree that left origins make. That
@@ -28,7 +29,7 @@ replicas equal again.
 from collections.abc import Collection
 
 from crdt_sync.limits import PLACING_STEPS_MAX
-from crdt_sync.records.delete_set import Ranges, merge_ranges
+from crdt_sync.records.delete_set import Ranges
 from crdt_sync.records.lists import NOWHERE, Lists, Name, Operation
 from crdt_sync.records.roots import ARRAY_PREFIXES, MAP_PREFIXES, TEXT_PREFIX
 from crdt_sync.records.update import Item
@@ -80,14 +81,28 @@ def misplaced(items: Collection[Item], lists: Lists) -> str:
 
 
 def cut_pairs(deletes: Ranges, lists: Lists) -> list[Operation]:
-    """The surrogate pairs of which `deletes` takes one half only (rule 6), as their second halves."""
-    cut = []
-    for writer in lists.halves():
-        for clock, length in merge_ranges(deletes.get(writer, [])):
-            for edge in (clock, clock + length):
-                if length and lists.second_half((writer, edge)):
-                    cut.append((writer, edge))
-    return cut
+    """The surrogate pairs in which a range of `deletes` begins or ends (rule 6), as their second halves.
+
+    What another range does with the other half does not help: yrs takes one after the other.
+    """
+    return [
+        (writer, edge)
+        for writer in lists.halves()
+        for clock, length in deletes.get(writer, ())
+        for edge in (clock, clock + length)
+        if lists.second_half((writer, edge))
+    ]
+
+
+def tangled(deletes: Ranges) -> bool:
+    """Whether ranges of deletions do not ascend, or overlap (rule 7). Nothing else need be known."""
+    for ranges in deletes.values():
+        end = 0
+        for clock, length in ranges:
+            if clock < end:
+                return True
+            end = clock + length
+    return False
 
 
 def _refuse(rule: int, why: str) -> None:

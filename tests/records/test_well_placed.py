@@ -25,6 +25,9 @@ BROKEN = {
     ),
     "a deletion of the first half of a character": ([PAIR], "000101010001"),
     "a deletion of the second half of a character": ([PAIR], "000101010101"),
+    "deletions of both halves, one after the other": ([PAIR], "0001010200010101"),
+    "deletions that do not ascend": ([ABC], "0001020201010001"),
+    "deletions that overlap": ([ABC], "0001020200020102"),
     "a left origin inside a character": ([PAIR], "01010200840100017a00"),
     "a right origin inside a character": ([PAIR], "01010200440101017a00"),
     "a key with two values": ([], "01010100280103732e61016b027d017d0200"),
@@ -82,10 +85,6 @@ def test_a_whole_character_goes_and_its_halves_may_come_again_later():
     assert judge(integrator, bytes.fromhex("000101010002")).code == "accepted"
     assert judge(integrator, bytes.fromhex("000101010001")).code == "accepted"  # nothing new any more
     assert integrator.document(RECORD).values() == {}
-
-
-def test_a_character_that_is_deleted_by_two_ranges_of_one_update_is_whole():
-    assert judge(gate(PAIR), bytes.fromhex("0001010200010101")).code == "accepted"
 
 
 ROOTS = {"c.a": Array, "l.a": Array, "t.a": Text, "s.a": Map}
