@@ -1,6 +1,6 @@
 """The command `crdt-sync`: its global options, and what becomes of errors.
 
-Exit codes: 0 done; 1 unexpected failure; 2 wrong usage or value; 3 the store; 4 the relay or the way to it;
+Exit codes: 0 done; 1 unexpected failure; 2 wrong usage or value; 3 the store; 4 the relay, a device, or the way to it;
 5 a record was refused; 6 two replicas differ; 7 some rows of a table, or records of a bundle, were left out;
 130 interrupted; 141 the reader of the output has gone.
 """
@@ -26,8 +26,8 @@ PIPE_CLOSED = 141
 _FLAGS = frozenset({"--json", "--debug"})
 _ABOUT = "Customer records that converge: edit them offline on many devices, sync them through a relay or directly."
 _EXIT_CODES = (
-    "Exit codes: 0 done, 1 failure, 2 usage, 3 store, 4 relay, 5 refused, 6 replicas differ, 7 something left out. "
-    "--json, --store and --debug may stand anywhere on the line."
+    "Exit codes: 0 done, 1 failure, 2 usage, 3 store, 4 relay or device, 5 refused, 6 replicas differ, "
+    "7 something left out. --json, --store and --debug may stand anywhere on the line."
 )
 
 

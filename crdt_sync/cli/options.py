@@ -12,7 +12,11 @@ RelayOption = Annotated[
 TokenOption = Annotated[
     str | None,
     typer.Option(
-        "--token", envvar="CRDT_SYNC_TOKEN", show_envvar=True, metavar="TOKEN", help="What the relay asks of devices."
+        "--token",
+        envvar="CRDT_SYNC_TOKEN",
+        show_envvar=True,
+        metavar="TOKEN",
+        help="What the other side asks for.",
     ),
 ]
 TokenFileOption = Annotated[

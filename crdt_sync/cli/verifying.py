@@ -51,7 +51,7 @@ def verify(
     ] = False,
     local: Annotated[bool, typer.Option("--local", help="Check every stored value here; needs no relay.")] = False,
     mend: Annotated[
-        bool, typer.Option("--repair", help="Mend what is damaged here, and heal with the relay what differs.")
+        bool, typer.Option("--repair", help="Mend what is damaged here, and heal with the other side what differs.")
     ] = False,
     url: RelayOption = None,
     token: TokenOption = None,
@@ -85,19 +85,23 @@ def verify(
                 found = asyncio.run(audit_once(replica, address, content=deep, on_progress=moved))
             _tell_audit(call.output, address, found)
     if not found.equal:
-        raise Mismatch(f"this device and {address.url} do not hold the same data", _hint(found, mended=mend))
+        raise Mismatch(f"this device and {address.url} do not hold the same data", _hint(found, address, mended=mend))
 
 
-def _hint(found: Audit, *, mended: bool) -> str:
+def _hint(found: Audit, address: Address, *, mended: bool) -> str:
     if not mended:
         return "Heal it with 'crdt-sync verify --repair', with --deep if that was given."
     if any(difference.there.standing is not Standing.AGREES for difference in found.differences):
-        return (
-            "What the relay's own log cannot mend is left to its operator: on the stopped relay, 'crdt-relay verify "
-            "--repair --set-aside RECORD', and this device brings the record back with its next sync. "
-            "'crdt-sync status --waiting' tells what the relay refuses."
+        there = (
+            "on that device, 'crdt-sync verify --repair'"
+            if address.direct
+            else "by its operator, on the stopped relay, 'crdt-relay verify --repair --set-aside RECORD'"
         )
-    return "Others may be writing: repeat it; 'crdt-sync status --waiting' tells what the relay refuses."
+        return (
+            f"What its own log cannot mend is mended there: {there}, and this device brings the record back with its "
+            "next sync. 'crdt-sync status --waiting' tells what it refuses."
+        )
+    return "Others may be writing: repeat it; 'crdt-sync status --waiting' tells what is refused there."
 
 
 def _tell_audit(output: Output, address: Address, found: Audit) -> None:
@@ -195,7 +199,7 @@ def _repair_store(output: Output, replica: Replica) -> None:
         return
     output.result(
         _local(mended),
-        f"{_mended_here(mended)}\nNow run 'crdt-sync sync': it fetches what the relay has of them.",
+        f"{_mended_here(mended)}\nNow run 'crdt-sync sync': it fetches what others have of them.",
     )
 
 

@@ -21,7 +21,16 @@ class Address:
     def __post_init__(self) -> None:
         if not self.url.startswith(("ws://", "wss://")):
             raise UsageError(
-                f"{self.url!r} is not the address of a relay", "It looks like ws://host:8765 or wss://host."
+                f"{self.url!r} is not the address of a {self._kind}", "It looks like ws://host:8765 or wss://host."
             )
         if not self.token.isascii() or not self.token.isprintable():
-            raise UsageError("the token is not printable ASCII", "Copy it again from the relay's operator.")
+            raise UsageError("the token is not printable ASCII", "Copy it again from where it was made.")
+
+    @property
+    def whom(self) -> str:
+        """Who is there, as messages say it."""
+        return f"the {self._kind} at {self.url}"
+
+    @property
+    def _kind(self) -> str:
+        return "device" if self.direct else "relay"

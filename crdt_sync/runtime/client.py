@@ -112,7 +112,9 @@ class Syncing:
 
         with self._changed:
             if not self._changed.wait_for(over, timeout_s):
-                raise Timeout(f"{what}: not in sync after {timeout_s} s", "Check the relay; the edit stays safe here.")
+                raise Timeout(
+                    f"{what}: not in sync after {timeout_s} s", "Check the way to it; the edit stays safe here."
+                )
         if self.error is not None and not reached():
             raise self.error
 

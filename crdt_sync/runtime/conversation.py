@@ -145,8 +145,8 @@ class Conversation:
                 and not (self._work or self._committing)
             ):
                 raise Rejected(
-                    f"the relay at {self._address.url} stores nothing now; perhaps its disk is full",
-                    "Your edits stay safe here. Tell the relay's operator, and sync again later.",
+                    f"{self._address.whom} stores nothing now; perhaps its disk is full",
+                    "Your edits stay safe here. Tell whoever looks after it, and sync again later.",
                 )
             self._state_changed.clear()
             await self._state_changed.wait()
@@ -250,7 +250,7 @@ class Conversation:
                 await self._say_bye(link.connection)
                 return
             if self._closed is not None:
-                raise _as_error(self._closed, self._address.url)
+                raise as_error(self._closed, self._address)
             raise error or ConnectionLost(f"the connection to {self._address.url} was lost", "It will be tried again.")
         finally:
             unsubscribe()
@@ -477,14 +477,13 @@ async def _awaited(awaitable: Awaitable[None]) -> None:
     await awaitable
 
 
-def _as_error(closed: Closed, url: str) -> RemoteError:
+def as_error(closed: Closed, address: Address) -> RemoteError:
     """The exception for a session that ended before its work was done."""
-    who = f"the relay at {url}" if closed.by_partner else f"the session with {url}"
+    who = address.whom if closed.by_partner else f"the session with {address.url}"
     match closed.code:
         case "unauthorized":
-            return Unauthorized(
-                f"{who} refused the token", "Ask the relay's operator for the token; pass it with --token."
-            )
+            ask = "Give both devices the same token" if address.direct else "Ask the relay's operator for the token"
+            return Unauthorized(f"{who} refused the token", f"{ask}; pass it with --token, or --token-file.")
         case "version_mismatch":
             return VersionMismatch(f"{who} speaks another protocol version: {closed.message}", "Update the older side.")
         case "timeout":

@@ -71,7 +71,9 @@ async def _connect(address: Address, headers: dict[str, str]) -> ClientConnectio
     except ssl.SSLError as error:
         raise Unreachable(
             f"no secure connection to {address.url}: {error.reason or error}",
-            "Check the relay's certificate, or name the authority with --ca.",
+            "It may speak no TLS there."
+            if address.direct
+            else "Check its certificate, or name the authority with --ca.",
         ) from error
     except (OSError, TimeoutError, InvalidHandshake, EOFError) as error:
         raise Unreachable(
@@ -88,7 +90,7 @@ def _proved(connection: ClientConnection, address: Address, nonce: bytes) -> Lin
     if theirs is None or not proof.equal(told.get(proof.PROOF_HEADER, ""), exchange.acceptor(address.token)):
         raise Unauthorized(
             f"the device at {address.url} does not know this space's token",
-            "Nothing was told to it. Give both devices the same token: crdt-sync relay URL --token TOKEN, or --token.",
+            "Nothing was sent to it. Give both devices the same token: crdt-sync token --token-file FILE, or --token-file.",
         )
     return Link(connection, exchange.dialer(address.token), proof.read_replica(told.get(proof.REPLICA_HEADER)))
 
