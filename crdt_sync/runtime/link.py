@@ -90,7 +90,7 @@ def _proved(connection: ClientConnection, address: Address, nonce: bytes) -> Lin
     if theirs is None or not proof.equal(told.get(proof.PROOF_HEADER, ""), exchange.acceptor(address.token)):
         raise Unauthorized(
             f"the device at {address.url} does not know this space's token",
-            "Nothing was sent to it. Give both devices the same token: crdt-sync token --token-file FILE, or --token-file.",
+            "Nothing was sent to it. Give both devices the same token: crdt-sync token --token-file FILE.",
         )
     return Link(connection, exchange.dialer(address.token), proof.read_replica(told.get(proof.REPLICA_HEADER)))
 
