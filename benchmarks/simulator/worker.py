@@ -114,9 +114,12 @@ class Pool:
     def _next_request(self, plan: Plan) -> Request | None:
         while True:
             try:
-                return plan.next_request(self._cached.__contains__, self._readable)
+                return plan.next_request(self._held, self._readable)
             except _Unreadable as unreadable:
                 plan.refuse(unreadable.record, "the stored record cannot be read")
+
+    def _held(self, record: str) -> int | None:
+        return 0 if record in self._cached else None  # no size is asked for: nothing here takes processor time
 
     def _readable(self, record: str) -> Sequence[bytes]:
         try:

@@ -140,8 +140,9 @@ class Partner:
         Whoever answered at this address before is gone, as is whoever was away longest where there are too many:
         nothing is kept for it any more, and should it come back, all is compared. Where nothing is compared now, all
         that is held was edited since hello, which announced an empty replica: the partner lacks it. What was refused
-        for its stamps is tried again, now that the clocks were compared. A standing that the partner does not honour
-        is forgotten. What damage took is pending no more.
+        for its stamps is tried again, now that the clocks were compared, and where the partner was started again, by
+        another version perhaps, whatever it refused. A standing that the partner does not honour is forgotten. What
+        damage took is pending no more.
         """
         self.id = effect.replica
         self._epoch = effect.epoch
@@ -151,7 +152,7 @@ class Partner:
             gone = self._replaced()
             self._replica.meet(self.id)
             self._replica.correct_clock(self.id, effect.clock_offset_us, by_relay=not self._is_device)
-            outbox = [*(self._unseen() if unseen else ()), *self._refused_for_stamps()]
+            outbox = [*(self._unseen() if unseen else ()), *self._offered_again(effect.epoch)]
             lost = self._lost()
             self._told = Told(effect.epoch, effect.head, self._replica.wall_clock(), self.cursor, effect.behind)
             news = self._peer is None or self._peer.epoch != effect.epoch or self._peer.cursor < effect.head
@@ -219,12 +220,17 @@ class Partner:
         records = self._store.records("", self._store.count())
         return [OutboxEntry(record, vectors.EMPTY, self._replica.next_edit()) for record in records]
 
-    def _refused_for_stamps(self) -> list[OutboxEntry]:
+    def _offered_again(self, epoch: bytes) -> list[OutboxEntry]:
         total, refused = self._store.outbox_count(self.id)
         if not refused:
             return []
+        renewed = self._peer is None or self._peer.epoch != epoch
         entries = self._store.outbox(self.id, "", total)
-        return [replace(entry, refusal=None, reason="") for entry in entries if entry.refusal == _CLOCK_AHEAD]
+        return [
+            replace(entry, refusal=None, reason="")
+            for entry in entries
+            if entry.refusal == _CLOCK_AHEAD or (renewed and entry.refusal is not None)
+        ]
 
     def _lost(self) -> list[OutboxEntry]:
         """What waits for this partner of records that are not held any more."""

@@ -4,11 +4,15 @@ import random
 
 import pytest
 
-from crdt_sync.protocol.effects import Acknowledge, Owe
+from crdt_sync.protocol.effects import Acknowledge, Owe, Welcomed
 from crdt_sync.protocol.messages import Verdict, VerdictCode
 from crdt_sync.records import Document
+from crdt_sync.replica.partner import Partner
 from tests.replica.partners import (
     ACCEPTED,
+    EPOCH,
+    LATER,
+    RELAY,
     THEM,
     US,
     answer,
@@ -86,6 +90,17 @@ def test_a_refused_record_is_not_sent_again_until_it_is_edited(replica, partner,
     write(replica, US, city="Bonn")
     assert outbox(partner) == [US]
     assert replica.record_status(US).state == "pending"
+
+
+@pytest.mark.parametrize("code", FINAL)
+def test_a_refused_record_is_offered_again_once_the_partner_was_started_again(replica, partner, code):
+    partner.acknowledge(answer(partner, US, refusal(code), cursor=1))
+    same = Partner(replica, URL)
+    same.welcomed(Welcomed(RELAY, EPOCH, 0, False, True))
+    assert outbox(same) == []
+    other = Partner(replica, URL)
+    other.welcomed(Welcomed(RELAY, LATER, 0, False, True))
+    assert outbox(other) == [US]
 
 
 @pytest.mark.parametrize("code", FINAL)

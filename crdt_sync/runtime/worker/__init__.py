@@ -8,7 +8,8 @@ The network process never builds a CRDT document: hostile bytes can crash, hang 
     progress    sixteen shared bytes that say which update the worker is at, so that a death has a culprit
     confine     limits that the worker sets upon itself
     service     the worker's side: frames in, the integrator, frames out
-    process     the parent's side of one worker: start, ask, deadline, kill
+    budget      the processor time that a request may take, by the bytes that it goes through
+    process     the parent's side of one worker: start, ask, look at its processor time, kill
     plan        which items go into the next request, and what a death means for them (pure)
     pool        one active worker, one warm spare, and the plan carried out
 """

@@ -5,12 +5,13 @@ Rules:
 1. Items are integrated in the order given; a request takes as many as its limits allow.
 2. A death with a mark makes the marked item suspect. The items before it are asked again together, then it alone,
    then those behind it: order is kept, and nobody else is harmed.
-3. An update that was marked twice, the second time in an item that was alone, is poison. The rest of its item
-   goes on without it.
+3. An update that was marked twice, the second time in an item that was alone in a fresh worker and had several times
+   the processor time, is poison. The rest of its item goes on without it.
 4. Of a sender with `POISON_STRIKES_MAX` poisonous updates in the batch nothing more is examined, but answered
    `retry`: so the time that one sender costs the others is bounded.
 5. A death without a mark, or while the record's own stored state was loaded, condemns no update: after
    `_DEATHS_MAX` of them the item is answered `retry`, after `_UNEXPLAINED_MAX` the whole batch.
+6. Neither does the death of a worker that was stuck: it used no processor, so the bytes did not keep it.
 """
 
 import hashlib
@@ -20,15 +21,18 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from crdt_sync import limits
+from crdt_sync.runtime.worker.budget import Budget
 from crdt_sync.runtime.worker.pipe import UNREADABLE
 from crdt_sync.runtime.worker.progress import LOADING, Mark
 from crdt_sync.runtime.worker.values import ACCEPTED, POISON, RETRY, Item, Result, Verdict
 
 _DEATHS_MAX: Final = 3
 _UNEXPLAINED_MAX: Final = 6  # deaths without a mark in one batch: something else is wrong, and everything left waits
+_SIZE_MAX: Final = 2 * limits.RECORD_BYTES_MAX  # of a record and what is sent for it, whatever was sent before
 _POISON = Verdict(POISON, "this update ends or hangs the process that integrates it")
 _STRUCK_OUT = Verdict(RETRY, "not examined: too many updates of this sender ended the process")
 _UNEXPLAINED = Verdict(RETRY, "not examined: the process ended for another reason")
+_STUCK = Verdict(RETRY, "not examined: this machine is too busy")
 _UNLOADABLE = Verdict(RETRY, "the stored record cannot be loaded")
 
 STORED: Final = b""  # in the poison memory, in place of an update: the record's own stored state
@@ -79,8 +83,16 @@ class Request:
 
     works: list[Work] = field(default_factory=list)
     items: list[tuple[str, Sequence[bytes] | None, Sequence[bytes], bool]] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)  # bytes of the record and the updates of each item
     updates: int = 0
     size: int = 0  # bytes of updates and stored states
+
+    again: bool = False  # a worker died over its only item before, so that it needs a fresh one
+
+    @property
+    def budget(self) -> Budget:
+        """The processor time that it may take."""
+        return Budget(self.sizes, self.again)
 
     def takes(self, work: Work, size: int) -> bool:
         """Whether there is room for `work` as well."""
@@ -104,14 +116,14 @@ class Plan:
         self.poisoned = 0
         self.unloadable = 0
 
-    def next_request(self, cached: Callable[[str], bool], load: Load) -> Request | None:
+    def next_request(self, held: Callable[[str], int | None], load: Load) -> Request | None:
         """The next items to ask for, or `None` when all have their verdicts.
 
-        `load` returns what is stored of a record that the worker does not hold; what this batch got accepted
-        since is added here.
+        `held` tells the size of a record that the worker holds, and None of one that it does not; `load` returns what
+        is stored of such a one, and what this batch got accepted since is added here.
         """
         request = Request()
-        offered: set[str] = set()
+        sizes: dict[str, int] = {}  # of the records offered, with the updates for them
         while self._next < len(self._works) and self._works[self._next].done:
             self._next += 1
         for index in range(self._next, len(self._works)):
@@ -124,11 +136,15 @@ class Plan:
             if not request.takes(work, size):
                 break
             stored: Sequence[bytes] | None = None
-            if item.record not in offered and not cached(item.record):
+            known = sizes.get(item.record, held(item.record))
+            if known is None or (work.alone and item.record not in sizes):
                 stored = (*load(item.record), *self.accepted.get(item.record, ()))
-                size += sum(map(len, stored))
-            offered.add(item.record)
+                known = sum(map(len, stored))
+                size += known
+            sizes[item.record] = min(known + sum(map(len, updates)), _SIZE_MAX)
+            request.sizes.append(sizes[item.record])
             request.works.append(work)
+            request.again = work.alone
             request.items.append((item.record, stored, updates, item.want_snapshot))
             request.updates += len(updates)
             request.size += size
@@ -153,7 +169,7 @@ class Plan:
             work.snapshot = result.snapshot
             work.done = True
 
-    def died(self, request: Request, mark: Mark | None) -> None:
+    def died(self, request: Request, mark: Mark | None, *, stuck: bool = False) -> None:
         """The worker died over this request: find out whom to suspect, and condemn whoever was suspect already."""
         if mark is None or mark.item >= len(request.works):
             self._unexplained += 1
@@ -164,6 +180,9 @@ class Plan:
         work = request.works[mark.item]
         was_alone = len(request.works) == 1
         work.alone = True
+        if stuck:
+            self._excuse(work, _STUCK)
+            return
         if mark.update >= len(work.remaining):
             self._excuse(work, _UNEXPLAINED)
             if work.done and mark.update == LOADING:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from crdt_sync import limits
 from crdt_sync.errors import StoreError
 from crdt_sync.runtime.worker import pipe
+from crdt_sync.runtime.worker.budget import Budget
 from crdt_sync.runtime.worker.plan import STORED, Plan, PoisonMemory, Request
 from crdt_sync.runtime.worker.process import WorkerDied, WorkerProcess, WorkerUnavailable
 from crdt_sync.runtime.worker.values import Item, RecordDigest, Result
@@ -15,6 +16,7 @@ from crdt_sync.runtime.worker.values import Item, RecordDigest, Result
 _STARTS_MAX = 3
 _TURNS_TO_SEND = 2  # of the event loop, until the next call has made its request and the loop has written it
 _TRIMMED_BYTES_MAX = limits.INTEGRATION_BYTES_MAX
+_Items = Sequence[tuple[str, Sequence[bytes]]]  # records, with their stored updates or one update and a state vector
 _DIGESTS_PER_REQUEST = 64  # few, so that an audit does not make live updates wait
 
 
@@ -56,7 +58,7 @@ class IntegrationPool:
         self._on_death = on_death
         self._keep_spare = keep_spare
         self._poisons = PoisonMemory()
-        self._cached: set[str] = set()
+        self._cached: dict[str, int] = {}  # records that the worker holds, with their size in bytes or more
         self._forgotten: set[str] = set()
         self._forgotten_all = False
         self._active: WorkerProcess | None = None
@@ -105,7 +107,7 @@ class IntegrationPool:
 
     def forget(self, record: str) -> None:
         """Have the record loaded again before it is used: what the worker holds is not what is stored."""
-        self._cached.discard(record)
+        self._cached.pop(record, None)
         self._forgotten.add(record)
         self._poisons.discard(record, STORED)
 
@@ -143,7 +145,7 @@ class IntegrationPool:
             try:
                 results = await self._integrate(request, stamp_max)
             except WorkerDied as death:
-                plan.died(request, death.mark)
+                plan.died(request, death.mark, stuck=death.stuck)
             else:
                 plan.answered(request, results)
         self.batches += 1
@@ -188,26 +190,27 @@ class IntegrationPool:
             del rest[:taken]
         return trimmed
 
-    async def _trim(self, items: Sequence[tuple[str, Sequence[bytes]]]) -> list[bytes | None]:
-        """Trim in one request; when the worker dies of it, each half by itself."""
-        worker = await self._worker()
-        number, frame = self._frame(pipe.TRIM, None, items)
+    async def _trim(self, items: _Items, again: bool = False) -> list[bytes | None]:
+        """Trim in one request; when the worker dies of it, each half by itself, and one alone a second time."""
         try:
-            body = await self._ask(worker, number, frame, len(frame))
+            worker, number, body = await self._ask_about(pipe.TRIM, items, again)
             try:
                 return pipe.decode_trimmed(body, number, len(items))
             except pipe.PipeCorrupt as error:
                 raise self._bury(worker, str(error)) from error
-        except WorkerDied:
-            if len(items) == 1:
-                return [None]
-            half = len(items) // 2
-            return await self._trim(items[:half]) + await self._trim(items[half:])
+        except WorkerDied as death:
+            if len(items) > 1:
+                half = len(items) // 2
+                return await self._trim(items[:half]) + await self._trim(items[half:])
+            if not again:
+                return await self._trim(items, again=True)
+            _check_not_stuck(death)
+            return [None]
 
     def _next_request(self, plan: Plan) -> Request | None:
         while True:
             try:
-                return plan.next_request(self._cached.__contains__, self._readable)
+                return plan.next_request(self._cached.get, self._readable)
             except _Unreadable as unreadable:
                 plan.refuse(unreadable.record, unreadable.error.message)
 
@@ -222,21 +225,22 @@ class IntegrationPool:
     async def _integrate(self, request: Request, stamp_max: int | None) -> list[Result | None]:
         self._forgotten.clear()
         self._forgotten_all = False
-        worker = await self._worker()
+        worker = await self._worker(fresh=request.again)
         number, frame = self._frame(pipe.INTEGRATE, stamp_max, request.items)
-        body = await self._ask(worker, number, frame, request.size)
+        body = await self._ask(worker, number, frame, request.budget)
         try:
             results, evicted = pipe.decode_results(body, number, [len(item[2]) for item in request.items])
             if results[0] is None and request.items[0][1] is not None:
                 raise pipe.PipeCorrupt("no result for a record that was loaded")
         except pipe.PipeCorrupt as error:
             raise self._bury(worker, str(error)) from error
-        for item, result in zip(request.items, results, strict=True):
+        for item, size, result in zip(request.items, request.sizes, results, strict=True):
             if result is None or result is pipe.UNREADABLE:
-                self._cached.discard(item[0])
+                self._cached.pop(item[0], None)
             else:
-                self._cached.add(item[0])
-        self._cached.difference_update(evicted, self._forgotten)
+                self._cached[item[0]] = size
+        for record in (*evicted, *self._forgotten):
+            self._cached.pop(record, None)
         if self._forgotten_all:
             self._cached.clear()
         return results
@@ -253,42 +257,54 @@ class IntegrationPool:
                 size += sum(map(len, stored))
         return items
 
-    async def _digest(self, kind: int, items: Sequence[tuple[str, Sequence[bytes]]]) -> dict[str, RecordDigest]:
-        """Digests in one request; when the worker dies of it, each half by itself."""
+    async def _digest(self, kind: int, items: _Items, again: bool = False) -> dict[str, RecordDigest]:
+        """Digests in one request; when the worker dies of it, each half by itself, and one alone a second time."""
         if not items:
             return {}
-        worker = await self._worker()
-        number, frame = self._frame(kind, None, items)
         try:
-            body = await self._ask(worker, number, frame, len(frame))
+            worker, number, body = await self._ask_about(kind, items, again)
             try:
                 digests = pipe.decode_digests(body, number, [record for record, _ in items])
             except pipe.PipeCorrupt as error:
                 raise self._bury(worker, str(error)) from error
-        except WorkerDied:
-            if len(items) == 1:
-                return {}
-            half = len(items) // 2
-            first = await self._digest(kind, items[:half])
-            return first | await self._digest(kind, items[half:])
+        except WorkerDied as death:
+            if len(items) > 1:
+                half = len(items) // 2
+                first = await self._digest(kind, items[:half])
+                return first | await self._digest(kind, items[half:])
+            if not again:
+                return await self._digest(kind, items, again=True)
+            _check_not_stuck(death)
+            return {}
         return {digest.record: digest for digest in digests}
+
+    async def _ask_about(self, kind: int, items: _Items, again: bool) -> tuple[WorkerProcess, int, bytes]:
+        """The worker asked, the number of the request, and the body of the answer."""
+        worker = await self._worker(fresh=again)
+        number, frame = self._frame(kind, None, items)
+        sizes = [sum(map(len, parts)) for _, parts in items]
+        return worker, number, await self._ask(worker, number, frame, Budget(sizes, again))
 
     def _frame(self, kind: int, stamp_max: int | None, items: Sequence[Sequence[object]]) -> tuple[int, bytes]:
         self._number += 1
         return self._number, pipe.encode_request(kind, self._number, stamp_max, items)
 
-    async def _ask(self, worker: WorkerProcess, number: int, frame: bytes, size: int) -> bytes:
-        deadline_us = limits.INTEGRATION_DEADLINE_US + limits.INTEGRATION_US_PER_KIB * size // limits.KIB
+    async def _ask(self, worker: WorkerProcess, number: int, frame: bytes, budget: Budget) -> bytes:
         try:
-            return await worker.ask(number, frame, deadline_us)
+            return await worker.ask(number, frame, budget)
         except WorkerDied as death:
             self._bury(worker, death.reason)
             raise
 
-    async def _worker(self) -> WorkerProcess:
-        """The active worker; when it is dead, the spare, which a new one replaces in the background."""
+    async def _worker(self, fresh: bool = False) -> WorkerProcess:
+        """The active worker; when it is dead, the spare, which a new one replaces in the background.
+
+        `fresh`: one that was asked nothing yet, so that it holds no memory for other records.
+        """
         if self._active is not None and not self._active.alive:
             self._bury(self._active, "the process ended between two requests")
+        if fresh and self._active is not None and not self._active.fresh:
+            self._dismiss(self._active)
         attempts = 0
         while self._active is None:
             if self._closed:
@@ -314,12 +330,21 @@ class IntegrationPool:
     def _bury(self, worker: WorkerProcess, reason: str) -> WorkerDied:
         self.kills += 1
         self.restarts += 1
+        self._dismiss(worker)
+        if self._on_death is not None:
+            self._on_death(reason)
+        return WorkerDied(reason, None)
+
+    def _dismiss(self, worker: WorkerProcess) -> None:
         self._cached.clear()
         if self._active is worker:
             self._active = None
         grave = asyncio.create_task(worker.close())
         self._graves.add(grave)
         grave.add_done_callback(self._graves.discard)
-        if self._on_death is not None:
-            self._on_death(reason)
-        return WorkerDied(reason, None)
+
+
+def _check_not_stuck(death: WorkerDied) -> None:
+    """Raise `WorkerUnavailable` where the machine is to blame: nothing is to be said of the bytes then."""
+    if death.stuck:
+        raise WorkerUnavailable("this machine gives the integration worker no processor time", "Try again later.")

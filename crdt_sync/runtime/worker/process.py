@@ -1,4 +1,4 @@
-"""The parent's side of one worker: start it, ask it, and kill it when it is late."""
+"""The parent's side of one worker: start it, ask it, and kill it when its processor time is used up."""
 
 import asyncio
 import contextlib
@@ -11,12 +11,16 @@ from typing import Self
 from crdt_sync import limits
 from crdt_sync.errors import CrdtSyncError
 from crdt_sync.runtime.worker import pipe
+from crdt_sync.runtime.worker.budget import Budget
 from crdt_sync.runtime.worker.progress import Mark, Progress, create_shared
 
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 _TICK_US = 1_000_000 // _TICKS_PER_SECOND
 _STREAM_BYTES_MAX = 1 << 20
 _REPORT_BYTES_MAX = 2000
+_LOOK_EVERY_US_MAX = 1_000_000  # whether the worker moves on
+_LATE = "no answer in time"
+_STUCK = "it used no processor time, and did not answer"
 
 
 class WorkerUnavailable(CrdtSyncError):
@@ -27,12 +31,16 @@ class WorkerUnavailable(CrdtSyncError):
 
 
 class WorkerDied(Exception):
-    """The worker ended or was killed before it answered; `mark` says where it was, if it was anywhere."""
+    """The worker ended or was killed before it answered; `mark` says where it was, if it was anywhere.
 
-    def __init__(self, reason: str, mark: Mark | None) -> None:
+    `stuck`: it used no processor, so that nothing can be said of what it was at.
+    """
+
+    def __init__(self, reason: str, mark: Mark | None, *, stuck: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
         self.mark = mark
+        self.stuck = stuck
 
 
 def worker_command() -> list[str]:
@@ -61,6 +69,7 @@ class WorkerProcess:
         self._process = process
         self._progress = progress
         self._killed = False
+        self.fresh = True  # it has been asked nothing yet
         assert process.stdin is not None
         assert process.stdout is not None
         self._stdin = process.stdin
@@ -110,19 +119,22 @@ class WorkerProcess:
         """Whether the process has neither ended, as far as is known, nor been killed."""
         return not self._killed and self._process.returncode is None
 
-    async def ask(self, number: int, request: bytes, deadline_us: int) -> bytes:
+    async def ask(self, number: int, request: bytes, budget: Budget) -> bytes:
         """Send request `number` and return the body of the answer.
 
-        The deadline counts the worker's own processor time, so that a busy machine kills nobody; a worker that
-        gets none for `INTEGRATION_STARVED_US_MAX` is late all the same. Raises `WorkerDied`; the worker is dead
-        then, as it is when the caller is cancelled.
+        The budget is of the worker's own processor time, so that a busy machine kills nobody. Raises `WorkerDied`,
+        for a worker that gets none for `INTEGRATION_STUCK_US_MAX` too; the worker is dead then, as it is when the
+        caller is cancelled.
         """
+        self.fresh = False
         self._stdin.write(request)  # not in the task below: the worker may begin before that has its turn
         exchange = asyncio.ensure_future(self._answer())
+        stuck = False
         try:
-            if await self._in_time(exchange, deadline_us):
+            reason = await self._lateness(exchange, number, budget)
+            if reason is None:
                 return exchange.result()
-            reason = "no answer in time"
+            stuck = reason is _STUCK
         except (EOFError, OSError):
             reason = "the process ended"
         except pipe.PipeCorrupt as error:
@@ -133,7 +145,7 @@ class WorkerProcess:
         finally:
             exchange.cancel()
         self.kill()
-        raise WorkerDied(reason, self._progress.read(number))
+        raise WorkerDied(reason, self._progress.read(number), stuck=stuck)
 
     def kill(self) -> None:
         """End the process at once."""
@@ -150,20 +162,26 @@ class WorkerProcess:
         await self._process.wait()
         self._progress.close()
 
-    async def _in_time(self, exchange: asyncio.Future[bytes], deadline_us: int) -> bool:
-        begun = time.monotonic_ns()
-        processor_begun = self._processor_us()
-        wait_us = deadline_us
-        wall_us_max = max(deadline_us, limits.INTEGRATION_STARVED_US_MAX)
+    async def _lateness(self, exchange: asyncio.Future[bytes], number: int, budget: Budget) -> str | None:
+        """Wait for the answer; returns why it is given up, or None when it is there."""
+        whole_begun = step_begun = used = self._processor_us()
+        used_at = time.monotonic_ns()
+        mark: Mark | None = None
         while True:
+            left_us = min(budget.whole_us - (used - whole_begun), budget.step_us(mark) - (used - step_begun))
+            if left_us <= 2 * _TICK_US:
+                return _LATE
+            if time.monotonic_ns() - used_at > limits.INTEGRATION_STUCK_US_MAX * 1000:
+                return _STUCK
+            wait_us = min(left_us, _LOOK_EVERY_US_MAX, limits.INTEGRATION_STUCK_US_MAX)
             done, _ = await asyncio.wait((exchange,), timeout=wait_us / 1e6)
             if done:
-                return True
-            left_us = deadline_us - (self._processor_us() - processor_begun)
-            wall_left_us = wall_us_max - (time.monotonic_ns() - begun) // 1000
-            if left_us <= 2 * _TICK_US or wall_left_us <= 0:
-                return False
-            wait_us = min(left_us, wall_left_us)
+                return None
+            now, at = self._processor_us(), self._progress.read(number)
+            if now != used:
+                used, used_at = now, time.monotonic_ns()
+            if at != mark:
+                mark, step_begun = at, now
 
     async def _answer(self) -> bytes:
         await self._stdin.drain()

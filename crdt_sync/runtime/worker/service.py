@@ -17,6 +17,7 @@ from crdt_sync.runtime.worker import pipe
 from crdt_sync.runtime.worker.progress import LOADING, Progress
 
 _ACCEPTED: Final = "accepted"
+_COLLECT_EVERY: Final = 50_000  # allocations
 
 
 class Service:
@@ -59,7 +60,15 @@ class Service:
                 if not self._load(record, stored):
                     results.append(pipe.UNLOADABLE)
                     continue
-            verdicts, state_vector, snapshot = self._update((number, index), record, updates, stamp_max, want_snapshot)
+            try:
+                verdicts, state_vector, snapshot = self._update(
+                    (number, index), record, updates, stamp_max, want_snapshot
+                )
+            except UpdateRefused:  # what is stored cannot be read, which no sender is to blame for
+                self._integrator.forget(record)
+                self._drop((record,))
+                results.append(pipe.UNLOADABLE)
+                continue
             answered += len(state_vector) + (len(snapshot) if snapshot is not None else 0)
             results.append((verdicts, state_vector, snapshot))
         return results
@@ -149,6 +158,7 @@ def run(service: Service) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     gc.freeze()
+    gc.set_threshold(_COLLECT_EVERY)  # updates make no reference cycles, and a long text makes many objects
     with open(0, "rb", closefd=False) as source, open(answers, "wb", buffering=0) as sink:
         _write(sink, pipe.frame((pipe.VERSION,)))
         os.dup2(nowhere, 2)

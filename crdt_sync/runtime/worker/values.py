@@ -34,8 +34,8 @@ class Verdict(NamedTuple):
     """What became of one update.
 
     `code` is `accepted`, one of the gate's refusals (`gap`, `malformed`, `too_large`, `clock_ahead`), `poison`
-    (it killed the worker twice, the second time alone) or `retry` (it was not examined and may be sent again
-    later). `new` is false when the update changed nothing, so that nothing need be stored.
+    (it killed the worker twice, the second time alone in a fresh one) or `retry` (it was not examined and may be sent
+    again later). `new` is false when the update changed nothing, so that nothing need be stored.
     """
 
     code: str

@@ -2,6 +2,7 @@
 
 !hang  !crash  !exit  !bomb  !print     at this update
 !once PATH    crash if PATH exists, and remove it
+!slow-once PATH   hang if PATH exists, and remove it
 !freeze       stop, without using the processor
 !garbage      answer with bytes that are no answer
 """
@@ -89,6 +90,10 @@ def obey(update: bytes) -> None:
     if order == b"!print":
         os.write(1, b"\x00\x00\x00\x01\x00 printed by native code")
         os.write(2, b"x" * (1 << 20))
+    if order == b"!slow-once" and os.path.exists(argument):
+        os.rename(argument, argument + b".used")
+        while True:
+            pass
     if order == b"!once" and os.path.exists(argument):
         os.rename(argument, argument + b".used")
         os.kill(os.getpid(), signal.SIGKILL)

@@ -145,15 +145,76 @@ def test_what_native_code_prints_is_not_taken_for_an_answer(run_scenario: RunSce
     run_scenario(scenario)
 
 
-def test_a_worker_that_gets_no_processor_is_given_up_in_the_end(
+def test_a_worker_that_uses_no_processor_is_given_up_in_the_end_and_nothing_is_said_of_the_update(
     run_scenario: RunScenario, rogue: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "INTEGRATION_STARVED_US_MAX", 2 * limits.INTEGRATION_DEADLINE_US)
+    monkeypatch.setattr(limits, "INTEGRATION_STUCK_US_MAX", 100_000)
 
     async def scenario(pool: IntegrationPool, shelf: Shelf) -> None:
-        begun = time.monotonic()
-        assert codes(await pool.integrate([Item(ANNA, (b"!freeze",)), honest()], None)) == [["poison"], ["accepted"]]
-        assert time.monotonic() - begun > 4 * limits.INTEGRATION_DEADLINE_US / 1e6  # twice, and longer than for a hang
+        items = [Item(ANNA, (b"!freeze",)), honest()]
+        assert codes(await pool.integrate(items, None)) == [["retry"], ["accepted"]]
+        assert pool.poisoned == 0
+        kills = pool.kills
+        assert codes(await pool.integrate(items, None)) == [["retry"], ["accepted"]]
+        assert pool.kills > kills  # it was tried again
+
+    run_scenario(scenario)
+
+
+def test_a_worker_that_is_stopped_for_longer_than_its_processor_time_is_waited_for(
+    run_scenario: RunScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "INTEGRATION_US", 20_000)
+
+    async def scenario(pool: IntegrationPool, shelf: Shelf) -> None:
+        assert pool.pid is not None
+        os.kill(pool.pid, signal.SIGSTOP)
+        batch = asyncio.create_task(pool.integrate([honest()], None))
+        finished, _ = await asyncio.wait((batch,), timeout=10 * limits.INTEGRATION_US / 1e6)
+        assert not finished
+        os.kill(pool.pid, signal.SIGCONT)
+        assert codes(await batch) == [["accepted"]]
+        assert pool.kills == 0
+
+    run_scenario(scenario)
+
+
+def test_an_update_that_took_too_long_once_is_accepted_alone_in_a_fresh_worker(
+    run_scenario: RunScenario, rogue: None, tmp_path: Path
+) -> None:
+    async def scenario(pool: IntegrationPool, shelf: Shelf) -> None:
+        chance = tmp_path / "chance"
+        chance.touch()
+        await pool.integrate([honest()], None)
+        dear = Item(ANNA, (Writer().write("1"), b"!slow-once " + os.fsencode(chance), Writer(2).write("2")))
+        assert codes(await pool.integrate([honest(), dear, honest()], None)) == [
+            ["accepted"],
+            ["accepted"] * 3,
+            ["accepted"],
+        ]
+        assert (pool.kills, pool.poisoned) == (1, 0)
+
+    run_scenario(scenario)
+
+
+@pytest.mark.parametrize("content", [False, True])
+def test_a_stuck_worker_says_nothing_of_the_records_whose_digests_were_asked_for(
+    run_scenario: RunScenario, monkeypatch: pytest.MonkeyPatch, content: bool
+) -> None:
+    monkeypatch.setattr(limits, "INTEGRATION_STUCK_US_MAX", 100_000)
+
+    async def scenario(pool: IntegrationPool, shelf: Shelf) -> None:
+        shelf.updates[ANNA] = [Writer().write("1")]
+
+        def load(record: str) -> list[bytes]:
+            return shelf.load(record)
+
+        (expected,) = await pool.digests([ANNA], content)
+        assert pool.pid is not None
+        os.kill(pool.pid, signal.SIGSTOP)
+        (found,) = await pool.digests([ANNA], content, load)
+        assert found == expected
+        assert pool.kills == 1
 
     run_scenario(scenario)
 

@@ -16,8 +16,8 @@ def nothing_stored(record: str) -> list[bytes]:
     return []
 
 
-def not_cached(record: str) -> bool:
-    return False
+def not_cached(record: str) -> int | None:
+    return None
 
 
 def accept(request: Request) -> list[Result | None]:
@@ -59,6 +59,48 @@ def test_a_single_item_is_tried_twice_before_it_is_poison() -> None:
     plan = Plan([Item("a", (KILLER,))], PoisonMemory())
     assert carry_out(plan, deaths_max=2) == [["poison"]]
     assert plan.poisoned == 1
+
+
+def test_a_stuck_worker_condemns_nothing_however_often_and_ends_in_retry() -> None:
+    plan = Plan([Item("a", (b"1", b"2")), Item("b", (b"u",))], PoisonMemory())
+    while (request := plan.next_request(not_cached, nothing_stored)) is not None:
+        if request.works[0].item.record == "a":
+            plan.died(request, Mark(0, 1), stuck=True)
+        else:
+            plan.answered(request, accept(request))
+    assert [[verdict.code for verdict in result.verdicts] for result in plan.results()] == [["retry"] * 2, ["accepted"]]
+    assert plan.poisoned == 0
+
+
+def test_the_processor_time_follows_the_bytes_of_record_and_updates_cached_or_not() -> None:
+    mib = [b"x" * limits.MIB]
+    loaded = Plan([Item("a", (b"u",)), Item("b", (b"u" * limits.KIB,))], PoisonMemory())
+    request = loaded.next_request(not_cached, {"a": mib, "b": []}.__getitem__)
+    assert request is not None
+    assert request.sizes == [limits.MIB + 1, limits.KIB]
+    budget = request.budget
+    assert budget.step_us(Mark(1, 0)) == limits.INTEGRATION_US + limits.INTEGRATION_US_PER_KIB
+    assert budget.step_us(Mark(0, 0)) == (
+        limits.INTEGRATION_US + limits.INTEGRATION_US_PER_KIB * (limits.MIB + 1) // limits.KIB
+    )
+    assert budget.whole_us == budget.step_us(None) == budget.step_us(Mark(0, 0)) + limits.INTEGRATION_US_PER_KIB
+    cached = Plan([Item("a", (b"u",)), Item("a", (b"uu",))], PoisonMemory())
+    request = cached.next_request(lambda record: limits.MIB, nothing_stored)
+    assert request is not None
+    assert request.sizes == [limits.MIB + 1, limits.MIB + 3]
+
+
+def test_a_suspect_is_loaded_anew_and_has_several_times_the_processor_time() -> None:
+    plan = Plan([Item("a", (KILLER,))], PoisonMemory())
+    first = plan.next_request(lambda record: limits.KIB, nothing_stored)
+    assert first is not None
+    assert first.items == [("a", None, (KILLER,), False)]
+    plan.died(first, Mark(0, 0))
+    second = plan.next_request(lambda record: limits.KIB, lambda record: [b"x" * limits.KIB])
+    assert second is not None
+    assert (first.again, second.again) == (False, True)
+    assert second.items == [("a", (b"x" * limits.KIB,), (KILLER,), False)]
+    assert second.budget.whole_us == limits.INTEGRATION_AGAIN_FACTOR * first.budget.whole_us
 
 
 def test_requests_are_bounded_by_updates_and_by_bytes() -> None:
