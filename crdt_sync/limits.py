@@ -18,6 +18,8 @@ FIELDS_MAX = 512  # fields of one schema: the widest CRM objects have about 500
 ROOTS_MAX = FIELDS_MAX + 64  # roots of one record: every field, the deletion, and fields that changed their kind
 JSON_DEPTH_MAX = 32  # nesting of one JSON value
 ACTOR_LENGTH_MAX = 64  # characters
+SOURCE_LENGTH_MAX = 48  # characters of the name of what is imported; an actor with "import " before it
+SOURCE_TEXT_BYTES_MAX = 4 * KIB  # texts up to here are remembered whole, so that edits on both sides can be merged
 RECORD_BYTES_MAX = 2 * MIB  # the whole integrated state of one record, so that any diff fits one frame
 CLIENTS_MAX = 20_000  # writers in one record: 9 bytes each in a state vector, 180 kB
 STATE_VECTOR_BYTES_MAX = CLIENTS_MAX * 16 + 3  # two varints of at most 8 bytes for each writer
@@ -89,6 +91,7 @@ TABLE_CELL_LENGTH_MAX = TEXT_BYTES_MAX  # characters of one cell: the largest te
 TABLE_JSON_BYTES_MAX = 256 * MIB  # one JSON document, read as a whole; about 2 GiB of memory at worst
 TABLE_SHEET_BYTES_MAX = 1024 * MIB  # one workbook unpacked, summed over its parts: a full sheet has about 400 MiB
 TABLE_FAILURES_KEPT_MAX = 10_000  # row errors listed in one report; the others are counted
+TABLE_CHANGES_KEPT_MAX = 1_000  # changed cells listed in one report; the others are counted
 
 # --- device to device ----------------------------------------------------------------------------------------
 LISTENER_SESSIONS_MAX = 64  # a warehouse's devices; what a relay is for begins beyond that

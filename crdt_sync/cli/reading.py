@@ -20,8 +20,8 @@ from crdt_sync.cli.targets import existing, readable_collection, short
 from crdt_sync.cli.values import (
     DELETED_FIELD,
     conflict_object,
+    entry_time,
     label,
-    local_time,
     opposed_value,
     plain,
     record_object,
@@ -110,7 +110,7 @@ def _both(conflict: Conflict, schema: Schema | None) -> Text:
         value = opposed_value(conflict, entry, schema)
         text.append("\n" if number else "")
         text.append(lines(value), style="bold" if entry.shown else "")
-        text.append(lines(f"  {entry.actor}, {local_time(entry.stamp)}"), style="dim")
+        text.append(lines(f"  {entry.actor}, {entry_time(entry.stamp)}"), style="dim")
     return text
 
 
@@ -293,7 +293,7 @@ def conflicts_table(
                     label(schema, conflict.field) if first else "",
                     Text(lines(value), style="bold" if entry.shown else ""),
                     entry.actor,
-                    local_time(entry.stamp),
+                    entry_time(entry.stamp),
                 ]
             )
     return table(("Record", "Name", "Field", "Value", "By", "When"), rows, wrap=True)

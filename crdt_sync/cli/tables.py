@@ -3,13 +3,13 @@
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal, cast
 
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from crdt_sync.cli.import_report import tell_import
 from crdt_sync.cli.invocation import invocation
 from crdt_sync.cli.options import CollectionOption
 from crdt_sync.cli.output import Output, PipeClosed
@@ -19,7 +19,6 @@ from crdt_sync.errors import UsageError
 from crdt_sync.exchange import (
     ExportOptions,
     ImportProgress,
-    ImportReport,
     RowError,
     TableOptions,
     export_table,
@@ -80,10 +79,18 @@ def import_file(
     ] = None,
     no_header: Annotated[bool, typer.Option("--no-header", help="The first row is data already.")] = False,
     guarded: Annotated[bool, typer.Option("--guarded", help="Undo what 'export --guard' did.")] = False,
-    clear_empty: Annotated[bool, typer.Option("--clear-empty", help="Empty cells clear what is there.")] = False,
+    source: Annotated[
+        str | None,
+        typer.Option("--source", metavar="NAME", help="What the table is a version of; else the file's name says."),
+    ] = None,
+    clear_empty: Annotated[
+        bool, typer.Option("--clear-empty", help="Cells that became empty clear their field.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and write nothing.")] = False,
     infer: Annotated[bool, typer.Option("--infer/--no-infer", help="Make a schema for a new collection.")] = True,
 ) -> None:
-    """Import a table. Safe to run again: rows that are there already change nothing."""
+    """Import a table. Safe to run again: only cells that changed since its last import are written, and what people
+    wrote here stays; where both changed, both are kept and shown."""
     call = invocation(context)
     options = TableOptions(
         _format(table_format), _delimiter(table_format, delimiter), encoding, not no_header, select, member, guarded
@@ -101,13 +108,15 @@ def import_file(
                 mapping=mapping,
                 key_columns=key or (),
                 record_column=record_column,
+                source=source,
                 clear_empty=clear_empty,
+                dry_run=dry_run,
                 infer=infer,
                 progress=progress,
                 on_error=failures.take,
             )
     failures.finish()
-    _tell_import(call.output, report)
+    tell_import(call.output, report)
     if report.failures:
         raise typer.Exit(SOME_ROWS_FAILED)
 
@@ -128,25 +137,6 @@ class _Failures:
     def finish(self) -> None:
         if self._count > _ERRORS_SHOWN:
             self._output.note(f"and {self._count - _ERRORS_SHOWN} more rows; --json lists them all.", "yellow")
-
-
-def _tell_import(output: Output, report: ImportReport) -> None:
-    counts = {name: value for name, value in asdict(report).items() if name not in ("failed",)}
-    parts = [
-        f"{report.created} new",
-        f"{report.updated} changed",
-        f"{report.unchanged} unchanged",
-        *([f"{report.empty} empty"] if report.empty else []),
-        f"{report.failures} failed",
-    ]
-    output.result(counts, f"{report.rows} rows into {report.collection!r}: {', '.join(parts)}.")
-    if report.inferred:
-        output.note(
-            f"A schema for {report.collection!r} was made from the table: crdt-sync schema show {report.collection}"
-        )
-    if report.unmapped:
-        columns = ", ".join(repr(column) for column in report.unmapped[:12])
-        output.note(f"Columns without a field: {columns}. Map them with --map 'HEADER=FIELD'.", "yellow")
 
 
 def _mapping(given: Sequence[str]) -> Mapping[str, str | None]:

@@ -8,6 +8,7 @@ from decimal import Decimal
 from crdt_sync.records import Conflict, restore
 from crdt_sync.records.entries import ConflictEntry
 from crdt_sync.records.schema import FieldSpec, Schema
+from crdt_sync.records.sources import IMPORTED
 from crdt_sync.records.values import restore_value
 from crdt_sync.replica import RecordView
 
@@ -39,7 +40,7 @@ def shown(value: object) -> str:
 def _shown_list(value: list[object]) -> str:
     if value and all(isinstance(entry, dict) and entry.keys() == {"value", "at", "by"} for entry in value):
         return "\n".join(
-            f"{local_time(entry['at'])} {entry['by']}: {shown(entry['value'])}"
+            f"{entry_time(entry['at'])} {entry['by']}: {shown(entry['value'])}"
             for entry in value
             if isinstance(entry, dict)
         )
@@ -55,7 +56,7 @@ def plain(value: object) -> object:
             return value.isoformat()
         case Mapping():
             if value.keys() == {"value", "at", "by"}:
-                return {"value": plain(value["value"]), "at": utc_time(value["at"]), "by": value["by"]}
+                return {"value": plain(value["value"]), "at": entry_utc_time(value["at"]), "by": value["by"]}
             return {str(key): plain(member) for key, member in value.items()}
         case list() | tuple():
             return [plain(member) for member in value]
@@ -79,7 +80,7 @@ def conflict_object(record: str, conflict: Conflict, schema: Schema | None) -> d
         {
             "value": plain(entry_value(conflict, entry, schema)),
             "by": entry.actor,
-            "at": utc_time(entry.stamp),
+            "at": entry_utc_time(entry.stamp),
             "shown": entry.shown,
         }
         for entry in conflict.entries
@@ -129,6 +130,16 @@ def utc_time(stamp: object) -> object:
     """Microseconds since 1970 as an ISO 8601 text in UTC; what is out of range stays a number."""
     moment = _moment(stamp)
     return stamp if moment is None else moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def entry_time(stamp: object) -> str:
+    """When an entry was written, for people. What an import wrote has no time."""
+    return "imported" if stamp == IMPORTED else local_time(stamp)
+
+
+def entry_utc_time(stamp: object) -> object:
+    """When an entry was written, for programs; None for what an import wrote."""
+    return None if stamp == IMPORTED else utc_time(stamp)
 
 
 def _moment(stamp: object) -> datetime | None:

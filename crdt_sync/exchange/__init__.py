@@ -2,7 +2,8 @@
 
 from crdt_sync.exchange.demo import demo_table
 from crdt_sync.exchange.exporter import ExportOptions, ExportReport, export_table
-from crdt_sync.exchange.importer import ImportProgress, ImportReport, import_table
+from crdt_sync.exchange.import_report import CellChange, ImportProgress, ImportReport
+from crdt_sync.exchange.importer import import_table
 from crdt_sync.exchange.infer import infer_schema
 from crdt_sync.exchange.mapping import ColumnMapping, match_columns
 from crdt_sync.exchange.reading import open_table
@@ -10,6 +11,7 @@ from crdt_sync.exchange.table import MISSING, Row, RowError, Table, TableOptions
 
 __all__ = [
     "MISSING",
+    "CellChange",
     "ColumnMapping",
     "ExportOptions",
     "ExportReport",

@@ -1,51 +1,25 @@
-"""Tables into records. Safe to run again: what is there already is not written a second time."""
+"""Tables into records. Safe to run again: only what is news is written, and never over what people wrote."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain, islice
 
 from crdt_sync.errors import InvalidValue, UnknownCollection, UnknownRecord, UsageError
-from crdt_sync.exchange.changes import Change, changes
+from crdt_sync.exchange.import_report import CellChange, ImportProgress, ImportReport
 from crdt_sync.exchange.infer import infer_schema
 from crdt_sync.exchange.mapping import match_columns
 from crdt_sync.exchange.port import ReadableRecord, WritableReplica
 from crdt_sync.exchange.record_key import RecordKeys, record_keys
+from crdt_sync.exchange.source_name import given_source, source_name
 from crdt_sync.exchange.table import MISSING, Row, RowError, Table
-from crdt_sync.limits import TABLE_FAILURES_KEPT_MAX
+from crdt_sync.exchange.three_way import Decision, Memory, decide
+from crdt_sync.ids import collection_of
+from crdt_sync.limits import TABLE_CHANGES_KEPT_MAX, TABLE_FAILURES_KEPT_MAX
 from crdt_sync.records.schema import FieldSpec, Schema
 
 BATCH_ROWS = 500  # rows that become durable together: a commit's cost is spread thin, an interrupt loses little
-
-
-@dataclass(frozen=True, slots=True)
-class ImportProgress:
-    """Where an import stands after a batch; bytes are those of the source, which is read ahead a little."""
-
-    rows: int
-    bytes_read: int
-    bytes_total: int
-
-
-@dataclass(frozen=True, slots=True)
-class ImportReport:
-    """What an import did. `rows` = created + updated + unchanged + empty + failures.
-
-    An empty row is one without a value in any column that has a field.
-    `failed` lists the first `TABLE_FAILURES_KEPT_MAX` failures; `failures` counts all. `unmapped` names the columns
-    that no field took. `inferred` tells that the collection had no schema and got one made from the table.
-    """
-
-    collection: str
-    rows: int
-    created: int
-    updated: int
-    unchanged: int
-    empty: int
-    failures: int
-    failed: tuple[RowError, ...]
-    unmapped: tuple[str, ...]
-    inferred: bool
 
 
 def import_table(
@@ -56,7 +30,9 @@ def import_table(
     mapping: Mapping[str, str | None] | None = None,
     key_columns: Sequence[str] = (),
     record_column: str | None = None,
+    source: str | None = None,
     clear_empty: bool = False,
+    dry_run: bool = False,
     infer: bool = True,
     batch_rows: int = BATCH_ROWS,
     progress: Callable[[ImportProgress], object] | None = None,
@@ -65,9 +41,12 @@ def import_table(
     """Bring every row of `table` into `collection`.
 
     `mapping` gives columns to fields, or to None to leave them out; the other columns are matched by
-    `match_columns`. Rows are named as `RecordKeys` says, by `record_column`, the natural key or `key_columns`. An
-    empty cell leaves its field as it is; with `clear_empty` it clears a value that is there. Without a schema for
-    `collection` one is inferred from the table, unless `infer` is False.
+    `match_columns`. Rows are named as `RecordKeys` says, by `record_column`, the natural key or `key_columns`.
+    Without a schema for `collection` one is inferred from the table, unless `infer` is False.
+
+    Only what is news is written: what differs from what `source` said before, by default the name of the file without
+    dates and copy numbers. See `crdt_sync.exchange.three_way`. An empty cell says nothing; with `clear_empty` it says
+    that a value is empty. A `dry_run` writes nothing and reports everything.
 
     A row that fails changes nothing and does not stop the others: it is given to `on_error` and to the report. Rows
     become durable `batch_rows` at a time, after which `progress` is called; an import that was interrupted is
@@ -79,12 +58,16 @@ def import_table(
     if inferred:
         if not infer:
             raise UnknownCollection(f"there is no schema for {collection!r}", "Add one, or let it be inferred.")
-        replica.add_schema(infer_schema(table, collection))
-    schema = replica.schemas[collection]
+        schema = infer_schema(table, collection)
+        if not dry_run:
+            replica.add_schema(schema)
+    else:
+        schema = replica.schemas[collection]
     matched = match_columns(table.columns, schema, _with_record(mapping, record_column))
     keys = record_keys(table, matched, schema, key_columns, record_column)
     targets = _targets(table.columns, matched.fields, schema)
-    run = _Run(replica, keys, targets, table.typed, clear_empty, on_error)
+    name = source_name(table.name) if source is None else given_source(source)
+    run = _Run(replica, name, keys, targets, table.typed, clear_empty, dry_run, on_error)
     rows = table.rows()
     while (first := next(rows, None)) is not None:
         with replica.batch():
@@ -94,9 +77,9 @@ def import_table(
     return run.report(collection, matched.unmapped, inferred)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Target:
-    position: int
+    positions: tuple[int, ...]  # several columns may go into one set or log
     header: str
     field: str
     spec: FieldSpec
@@ -105,22 +88,29 @@ class _Target:
 @dataclass(slots=True)
 class _Run:
     replica: WritableReplica
+    source: str
     keys: RecordKeys
     targets: tuple[_Target, ...]
     typed: bool
     clear_empty: bool
+    dry_run: bool
     on_error: Callable[[RowError], object] | None
-    rows: int = 0
     created: int = 0
     updated: int = 0
     unchanged: int = 0
     empty: int = 0
     failures: int = 0
     failed: list[RowError] = field(default_factory=list)
+    cells: Counter[str] = field(default_factory=Counter)
+    conflicts: list[CellChange] = field(default_factory=list)
+    changes: list[CellChange] = field(default_factory=list)
+
+    @property
+    def rows(self) -> int:
+        return self.created + self.updated + self.unchanged + self.empty + self.failures
 
     def take(self, rows: Iterable[Row | RowError]) -> None:
         for row in rows:
-            self.rows += 1
             problem = row if isinstance(row, RowError) else self._row(row)
             if problem is not None:
                 self._fail(problem)
@@ -140,40 +130,67 @@ class _Run:
             present = self.replica.get(record)
         if present is not None and present.deleted:
             return RowError(row.line, "", "record_deleted", f"{record} was deleted here; restore it first")
-        wanted = self._changes(row, present.raw if present is not None else {})
-        if isinstance(wanted, RowError):
-            return wanted
-        if not wanted:
-            if present is None:
-                self.empty += 1
-            else:
-                self.unchanged += 1
-            return None
+        decided = self._decide(row, present)
+        if isinstance(decided, RowError):
+            return decided
         try:
-            with self.replica.edit(record, create=True) as editor:
-                for change in wanted:
-                    change.apply(editor)
+            self._bring(record, present, decided)
         except UsageError as error:
             return RowError(row.line, self._header_of(error), error.code, _message(error))
-        if present is None:
-            self.created += 1
-        else:
-            self.updated += 1
+        self._count(row, record, present, decided)
         return None
 
-    def _changes(self, row: Row, present: Mapping[str, object]) -> list[Change] | RowError:
-        wanted: list[Change] = []
+    def _decide(self, row: Row, present: ReadableRecord | None) -> dict[_Target, Decision] | RowError:
+        memory = self._memory(present)
+        raw = present.raw if present is not None else {}
+        decided = {}
         for target in self.targets:
-            cell = row.cells[target.position]
-            now = present.get(target.field, MISSING)
+            cells = [row.cells[position] for position in target.positions]
+            now = raw.get(target.field, MISSING)
             try:
-                if cell is not MISSING:
-                    wanted.extend(changes(target.field, target.spec, cell, now, typed=self.typed))
-                elif self.clear_empty and target.spec.kind in ("value", "review") and now is not MISSING:
-                    wanted.extend(changes(target.field, target.spec, None, now, typed=self.typed))
+                decision = decide(
+                    target.field, target.spec, cells, now, memory, typed=self.typed, clear_empty=self.clear_empty
+                )
             except InvalidValue as error:
                 return RowError(row.line, target.header, error.code, _message(error))
-        return wanted
+            if decision is not None:
+                decided[target] = decision
+        return decided
+
+    def _memory(self, present: ReadableRecord | None) -> Memory:
+        if present is None:
+            return Memory()
+        own = [source.said for source in present.sources if source.name == self.source]
+        others = [source.said for source in present.sources if source.name != self.source]
+        return Memory(own, others, own[0] if own else None)
+
+    def _bring(self, record: str, present: ReadableRecord | None, decided: Mapping[_Target, Decision]) -> None:
+        changes = [change for target in sorted(decided, key=_by_field) for change in decided[target].changes]
+        said = {target.field: decision.said for target, decision in decided.items() if decision.said is not MISSING}
+        if not (changes or said) or collection_of(record) not in self.replica.schemas:
+            return  # a dry run does not make the schema of a new collection
+        before = self._memory(present).share or {}
+        self.replica.bring(record, self.source, changes, {**before, **said} if said else None, dry_run=self.dry_run)
+
+    def _count(
+        self, row: Row, record: str, present: ReadableRecord | None, decided: Mapping[_Target, Decision]
+    ) -> None:
+        outcomes = {decision.outcome for decision in decided.values()}
+        if present is None:
+            self.created += "written" in outcomes
+            self.empty += "written" not in outcomes
+        else:
+            changed = bool(outcomes - {"unchanged"})
+            self.updated += changed
+            self.unchanged += not changed
+        for target, decision in decided.items():
+            self.cells[decision.outcome] += 1
+            if decision.outcome == "unchanged" or present is None:
+                continue
+            kept = self.conflicts if decision.outcome == "both_changed" else self.changes
+            if (self.dry_run or kept is self.conflicts) and len(kept) < TABLE_CHANGES_KEPT_MAX:
+                here = present.raw.get(target.field)
+                kept.append(CellChange(row.line, target.header, record, target.field, here, decision.wanted))
 
     def _header_of(self, error: UsageError) -> str:
         name = error.field if isinstance(error, InvalidValue) else None
@@ -189,6 +206,8 @@ class _Run:
     def report(self, collection: str, unmapped: tuple[str, ...], inferred: bool) -> ImportReport:
         return ImportReport(
             collection=collection,
+            source=self.source,
+            dry_run=self.dry_run,
             rows=self.rows,
             created=self.created,
             updated=self.updated,
@@ -196,16 +215,27 @@ class _Run:
             empty=self.empty,
             failures=self.failures,
             failed=tuple(self.failed),
+            cells_written=self.cells["written"],
+            cells_unchanged=self.cells["unchanged"],
+            cells_both_changed=self.cells["both_changed"],
+            conflicts=tuple(self.conflicts),
+            changes=tuple(self.changes),
             unmapped=unmapped,
             inferred=inferred,
         )
 
 
+def _by_field(target: _Target) -> str:
+    return target.field
+
+
 def _targets(columns: Sequence[str], fields: Sequence[str | None], schema: Schema) -> tuple[_Target, ...]:
+    positions: dict[str, list[int]] = {}
+    for position, name in enumerate(fields):
+        if name is not None:
+            positions.setdefault(name, []).append(position)
     return tuple(
-        _Target(position, columns[position], name, schema.fields[name])
-        for position, name in enumerate(fields)
-        if name is not None
+        _Target(tuple(where), columns[where[0]], name, schema.fields[name]) for name, where in positions.items()
     )
 
 

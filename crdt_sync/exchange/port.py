@@ -1,36 +1,12 @@
 """What import and export need of a replica; `crdt_sync.Replica` has it all."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from crdt_sync.records.imported import ImportedChange
 from crdt_sync.records.schema import Schema
-
-
-class TextEditor(Protocol):
-    """A text field of a record that is being edited."""
-
-    def replace(self, new: str, /) -> object:
-        """Make the text equal to `new` by the smallest edits."""
-
-
-class RecordEditor(Protocol):
-    """One record inside `edit`."""
-
-    def __setitem__(self, field: str, value: object, /) -> None:
-        """Write a value; None clears it."""
-
-    def add(self, field: str, member: object, /) -> object:
-        """Add a member to a set."""
-
-    def increment(self, field: str, amount: object, /) -> object:
-        """Add `amount`, which may be negative, to a counter."""
-
-    def append(self, field: str, value: object, /) -> object:
-        """Add an entry to a log."""
-
-    def text(self, field: str, /) -> TextEditor:
-        """The text of a text field."""
+from crdt_sync.records.sources import Source
 
 
 class ReadableRecord(Protocol):
@@ -47,6 +23,10 @@ class ReadableRecord(Protocol):
     @property
     def raw(self) -> Mapping[str, object]:
         """Field to carrier, as `Document.values` gives it; fields never written are absent."""
+
+    @property
+    def sources(self) -> Sequence[Source]:
+        """What the sources of earlier imports said last."""
 
 
 class ReadableReplica(Protocol):
@@ -73,8 +53,17 @@ class WritableReplica(Protocol):
     def get(self, record: str, /) -> ReadableRecord:
         """One record. Raises `UnknownRecord`."""
 
-    def edit(self, target: str, /, *, create: bool = ...) -> AbstractContextManager[RecordEditor]:
-        """Edit one record; nothing of it is kept when the block raises."""
+    def bring(
+        self,
+        record: str,
+        source: str,
+        changes: Sequence[ImportedChange],
+        said: Mapping[str, object] | None,
+        /,
+        *,
+        dry_run: bool = ...,
+    ) -> object:
+        """Write what a source says of a record and remember it; nothing is kept when it raises. See `Replica.bring`."""
 
     def batch(self) -> AbstractContextManager[object]:
         """Everything edited inside becomes durable together at the end."""

@@ -11,9 +11,10 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 import pycrdt
@@ -31,10 +32,12 @@ from crdt_sync.records.roots import (
     DELETED_ROOT,
     MAP_PREFIXES,
     PREFIX_OF_KIND,
+    RESERVED_ROOTS,
     TEXT_PREFIX,
     Contents,
     field_values,
 )
+from crdt_sync.records.sources import SOURCES_ROOT, Source, age, newest, read_sources, shown_actor
 from crdt_sync.records.varint import append_uint
 
 if TYPE_CHECKING:
@@ -48,11 +51,15 @@ _parsed = json.JSONDecoder().raw_decode  # half the time of `json.loads`; yrs pu
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Everything that one record shows: carriers by field, open conflicts, and whether it is deleted."""
+    """Everything that one record shows: carriers by field, open conflicts, and whether it is deleted.
+
+    `sources` is what each source of imports said last.
+    """
 
     values: dict[str, object]
     conflicts: tuple[Conflict, ...]
     deleted: bool
+    sources: tuple[Source, ...] = ()
 
 
 class Document:
@@ -186,10 +193,16 @@ class Document:
         """Values, open conflicts and deletion in one pass."""
         contents, state_vector = self._contents()
         deleted, standing = _deletion(contents, state_vector)
-        conflicts = _conflicts(contents, schema, all_kinds)
+        sources = read_sources(contents.get(SOURCES_ROOT))
+        conflicts = _conflicts(contents, schema, all_kinds, sources)
         if standing is not None:
             conflicts.append(standing)
-        return Reading(field_values(contents, schema), tuple(conflicts), deleted)
+        return Reading(
+            field_values(contents, schema),
+            tuple(conflicts),
+            deleted,
+            tuple(newest(sources).values()) if sources else (),
+        )
 
     def values(self, schema: "Schema | None" = None) -> dict[str, object]:
         """Field to the carrier that is shown, unknown fields included; see `read`.
@@ -204,7 +217,8 @@ class Document:
         root = PREFIX_OF_KIND[schema.fields[field].kind] + field
         transaction = self._doc.create_transaction()
         try:
-            return field_values({root: self._content(transaction, root)}, schema).get(field)
+            contents = {each: self._content(transaction, each) for each in (root, SOURCES_ROOT)}
+            return field_values(contents, schema).get(field)
         finally:
             transaction.drop()
 
@@ -270,16 +284,19 @@ class Document:
         return None  # a root of a layout to come: kept and passed on, not read
 
 
-def _conflicts(contents: Contents, schema: "Schema | None", all_kinds: bool) -> list[Conflict]:
+def _conflicts(
+    contents: Contents, schema: "Schema | None", all_kinds: bool, sources: Sequence[Source]
+) -> list[Conflict]:
     found: list[Conflict] = []
     for root in sorted(contents):
         raw = contents[root]
-        if root[:2] != "c." or root == DELETED_ROOT or not isinstance(raw, list) or len(raw) < 2:
+        if root[:2] != "c." or root in RESERVED_ROOTS or not isinstance(raw, list) or len(raw) < 2:
             continue
         spec = None if schema is None else schema.fields.get(root[2:])
         kind = "value" if spec is None else spec.kind
         if all_kinds or kind in ("review", "stage"):
-            open_conflict = conflict(root[2:], kind, ordered(well_formed(raw), spec), spec)
+            entries = ordered(well_formed(raw), spec, partial(age, field=root[2:], sources=sources))
+            open_conflict = conflict(root[2:], kind, entries, spec, partial(shown_actor, sources=sources))
             if open_conflict is not None:
                 found.append(open_conflict)
     return found

@@ -11,7 +11,7 @@ from crdt_sync.limits import ACTOR_LENGTH_MAX, TEXT_BYTES_MAX
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.document import Document, deletion_text
 from crdt_sync.records.entries import Entry, ordered, well_formed
-from crdt_sync.records.roots import DELETED, DELETED_ROOT, member_key, member_of, total
+from crdt_sync.records.roots import DELETED, DELETED_ROOT, member_key, member_of
 from crdt_sync.records.schema import KINDS_OF_ENTRIES, FieldSpec, Schema
 from crdt_sync.records.text_field import TextField
 from crdt_sync.records.values import (
@@ -286,7 +286,7 @@ class Editor:
 
     def _count_to(self, field: str, spec: FieldSpec, value: object) -> None:
         target = parse_decimal(field, normalise(field, spec, value))
-        present = parse_decimal(field, total(self._totals(field).values()))
+        present = parse_decimal(field, self._document.value(field, self._schema) or 0)
         if target != present:
             self._count(field, spec, exact_sum((target, -present)))
 

@@ -4,7 +4,7 @@ A write deletes every entry that it has seen and appends its own, so several ent
 All replicas hold the same set of entries in some order; the one shown must depend on the set alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeGuard
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from crdt_sync.records.schema import FieldSpec
 
 Entry = list[Any]  # [value, stamp, actor, ...]: what newer versions may append is kept
+Age = Callable[[Entry], int]  # of entries of one stamp, which imports write, the one that was said last comes first
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,26 +52,49 @@ def precedence(entry: Entry) -> tuple[object, object, str]:
     return entry[1], entry[2], canonical(entry[0])
 
 
-def ordered(entries: list[Entry], spec: "FieldSpec | None") -> list[Entry]:
-    """Entries with the shown one first. Of concurrent stages the one of the highest rank is shown."""
+def ordered(entries: list[Entry], spec: "FieldSpec | None", age: Age | None = None) -> list[Entry]:
+    """Entries with the shown one first. Of concurrent stages the one of the highest rank is shown.
+
+    `age` says of entries that imports wrote when their source said them last.
+    """
     if len(entries) < 2:
         return entries
+
+    def order(entry: Entry) -> tuple[object, ...]:
+        stamp, actor, text = precedence(entry)
+        return stamp, age(entry) if age else 0, actor, text
+
     if spec is not None and spec.kind == "stage":
-        return sorted(entries, key=lambda entry: (spec.rank(entry[0]), *precedence(entry)), reverse=True)
-    return sorted(entries, key=precedence, reverse=True)
+        return sorted(entries, key=lambda entry: (spec.rank(entry[0]), *order(entry)), reverse=True)
+    return sorted(entries, key=order, reverse=True)
 
 
-def timeline(entries: list[Entry]) -> list[dict[str, object]]:
-    """The entries of a log as `{"value", "at", "by"}`, oldest first."""
-    return [{"value": value, "at": stamp, "by": actor} for value, stamp, actor, *_ in sorted(entries, key=precedence)]
+def timeline(entries: list[Entry], name: Callable[[Entry], str]) -> list[dict[str, object]]:
+    """The entries of a log as `{"value", "at", "by"}`, oldest first; `name` says who wrote one.
+
+    An author writes nothing twice at one time, so equal entries are one, imported on several devices.
+    """
+    if len(entries) > 1:
+        entries = list({canonical(entry): entry for entry in entries}.values())
+    return [{"value": entry[0], "at": entry[1], "by": name(entry)} for entry in sorted(entries, key=_time)]
 
 
-def conflict(field: str, kind: str, entries: list[Entry], spec: "FieldSpec | None") -> Conflict | None:
-    """The conflict that ordered entries make, or None when they say the same, see `comparing`."""
+def _time(entry: Entry) -> tuple[object, ...]:
+    """Entries without a time of their own, which imports write, stay in the order of their table."""
+    return precedence(entry) if entry[1] else (0, "", "")
+
+
+def conflict(
+    field: str, kind: str, entries: list[Entry], spec: "FieldSpec | None", name: Callable[[Entry], str]
+) -> Conflict | None:
+    """The conflict that ordered entries make, or None when they say the same, see `comparing`.
+
+    `name` says who wrote one.
+    """
     if len(entries) < 2 or len({identity(entry[0], spec) for entry in entries}) < 2:
         return None
     return Conflict(
         field,
         kind,
-        tuple(ConflictEntry(e[0], e[1], e[2], index == 0) for index, e in enumerate(entries)),
+        tuple(ConflictEntry(e[0], e[1], name(e), index == 0) for index, e in enumerate(entries)),
     )

@@ -8,15 +8,19 @@
 | `s.` | Map | set | canonical member, newline, writer: to the member |
 | `t.` | Text | text | text |
 
+What begins with an underscore is no field: `c._deleted` holds deletions, `c._source` what imports were told.
+
 Each writer adds a member under a key of its own. Under one key for all, of two concurrent adds only one stays in a Yjs
 map, and whoever removes that one would remove the other, never seen, with it.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from crdt_sync.errors import InvalidValue
 from crdt_sync.records.entries import ordered, timeline, well_formed
+from crdt_sync.records.sources import SOURCES_ROOT, Source, age, read_sources, shares, shown_actor
 from crdt_sync.records.values import decimal_carrier, exact_sum, integer_carrier, parse_decimal
 
 if TYPE_CHECKING:
@@ -37,8 +41,12 @@ TEXT_PREFIX = "t."
 DELETED = "_deleted"
 DELETED_ROOT = "c._deleted"
 
+RESERVED_ROOTS = frozenset({DELETED_ROOT, SOURCES_ROOT})
+"""Roots that hold no field."""
+
 Contents = dict[str, object]
 ABSENT = object()
+_IMPORTED_KEY = "\nimport"
 
 
 def field_values(contents: Contents, schema: "Schema | None") -> dict[str, object]:
@@ -49,35 +57,49 @@ def field_values(contents: Contents, schema: "Schema | None") -> dict[str, objec
     """
     values: dict[str, object] = {}
     fields = {} if schema is None else schema.fields
-    for root in sorted(contents):
-        reader = _READERS.get(root[:2])
-        if reader is None or root == DELETED_ROOT:
+    sources = read_sources(contents.get(SOURCES_ROOT))
+    counted = shares(sources)
+    for root in sorted(contents.keys() | {f"n.{field}" for field in counted}):
+        if root in RESERVED_ROOTS:
             continue
         field = root[2:]
         spec = fields.get(field)
         if field in values and (spec is None or PREFIX_OF_KIND[spec.kind] != root[:2]):
             continue  # the field changed its kind; the schema decides which root is read
-        value = reader(contents[root], spec)
+        raw = contents.get(root)
+        match root[:2]:
+            case "c.":
+                value = _shown(raw, spec, field, sources)
+            case "l.":
+                value = _timeline(raw, sources)
+            case "n.":
+                value = _sum(raw, counted.get(field, []))
+            case "s.":
+                value = _members(raw)
+            case "t.":
+                value = raw or ABSENT
+            case _:
+                continue  # of a layout to come
         if value is not ABSENT:
             values[field] = value
     return dict(sorted(values.items()))
 
 
-def _shown(raw: object, spec: "FieldSpec | None") -> object:
+def _shown(raw: object, spec: "FieldSpec | None", field: str, sources: Sequence[Source]) -> object:
     entries = well_formed(raw) if isinstance(raw, list) else []
-    return ordered(entries, spec)[0][0] if entries else ABSENT
+    return ordered(entries, spec, partial(age, field=field, sources=sources))[0][0] if entries else ABSENT
 
 
-def _members(raw: object, _spec: "FieldSpec | None") -> object:
+def _members(raw: object) -> object:
     if not isinstance(raw, dict) or not raw:
         return ABSENT
     members = {member_of(key): raw[key] for key in sorted(raw)}
     return list(members.values())
 
 
-def member_key(canonical_member: str, writer: int) -> str:
-    """The key under which `writer` adds a member. Canonical JSON holds no newline."""
-    return f"{canonical_member}\n{writer}"
+def member_key(canonical_member: str, writer: int, *, imported: bool = False) -> str:
+    """The key under which `writer` adds a member, or an import does. Canonical JSON holds no newline."""
+    return f"{canonical_member}\n{writer}" + _IMPORTED_KEY * imported
 
 
 def member_of(key: str) -> str:
@@ -85,17 +107,19 @@ def member_of(key: str) -> str:
     return key.partition("\n")[0]
 
 
-def _timeline(raw: object, _spec: "FieldSpec | None") -> object:
+def is_imported(key: str) -> bool:
+    """Whether an import added the member of that key."""
+    return key.endswith(_IMPORTED_KEY)
+
+
+def _timeline(raw: object, sources: Sequence[Source]) -> object:
     entries = well_formed(raw) if isinstance(raw, list) else []
-    return timeline(entries) if entries else ABSENT
+    return timeline(entries, partial(shown_actor, sources=sources)) if entries else ABSENT
 
 
-def _text(raw: object, _spec: "FieldSpec | None") -> object:
-    return raw or ABSENT
-
-
-def _sum(raw: object, _spec: "FieldSpec | None") -> object:
-    return total(raw.values()) if isinstance(raw, dict) and raw else ABSENT
+def _sum(raw: object, counted: Sequence[object]) -> object:
+    parts = [*raw.values(), *counted] if isinstance(raw, dict) else list(counted)
+    return total(parts) if parts else ABSENT
 
 
 def total(parts: Iterable[object]) -> int | str:
@@ -113,12 +137,3 @@ def total(parts: Iterable[object]) -> int | str:
         except InvalidValue:
             continue
     return decimal_carrier(exact_sum(numbers))
-
-
-_READERS: dict[str, Callable[[object, "FieldSpec | None"], object]] = {
-    "c.": _shown,
-    "l.": _timeline,
-    "n.": _sum,
-    "s.": _members,
-    "t.": _text,
-}

@@ -57,15 +57,20 @@ class TextField:
             size -= len(current[start:stop].encode("utf-8"))
         if size > TEXT_BYTES_MAX:
             raise InvalidValue(self._field, f"the text would have {size} bytes, the limit is {TEXT_BYTES_MAX}")
-        with self._document.transaction() as transaction:
-            shared = self._document.text(transaction, self._root)
-            for start, stop, text in reversed(changes):  # from the end, so that earlier offsets stay valid
-                offset = len(current[:start].encode("utf-8"))
-                if stop > start:
-                    shared.remove_range(transaction, offset, len(current[start:stop].encode("utf-8")))
-                if text:
-                    shared.insert(transaction, offset, text)
-                self.changed = self.changed or stop > start or bool(text)
+        splice(self._document, self._root, current, changes)
+        self.changed = self.changed or any(stop > start or text for start, stop, text in changes)
+
+
+def splice(document: Document, root: str, current: str, changes: list[tuple[int, int, str]]) -> None:
+    """Make the replacements `(start, stop, text)`, in ascending order, in a text root that now holds `current`."""
+    with document.transaction() as transaction:
+        shared = document.text(transaction, root)
+        for start, stop, text in reversed(changes):  # from the end, so that earlier offsets stay valid
+            offset = len(current[:start].encode("utf-8"))
+            if stop > start:
+                shared.remove_range(transaction, offset, len(current[start:stop].encode("utf-8")))
+            if text:
+                shared.insert(transaction, offset, text)
 
 
 def differences(old: str, new: str) -> list[tuple[int, int, str]]:

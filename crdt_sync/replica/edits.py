@@ -10,7 +10,7 @@ a copy whose record has moved on in the store is brought up to it before it is c
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -28,6 +28,7 @@ from crdt_sync.errors import (
 from crdt_sync.nearest import suggestion
 from crdt_sync.records import Document, Editor, Schema
 from crdt_sync.records import state_vector as vectors
+from crdt_sync.records.imported import ImportedChange, bring, remember
 from crdt_sync.records.restamp import restamp
 from crdt_sync.replica.views import encode_view
 from crdt_sync.storage.port import Batch, Change, OutboxEntry
@@ -96,6 +97,40 @@ class Edits:
             editor.end()
             self._open.discard(record)
         self._finish(editor.record, copy)
+
+    def bring(
+        self,
+        record: str,
+        source: str,
+        changes: Sequence[ImportedChange],
+        said: Mapping[str, object] | None,
+        dry_run: bool,
+    ) -> None:
+        """See `Replica.bring`."""
+        with self._alone():
+            self._bring(record, source, changes, said, dry_run)
+
+    def _bring(
+        self,
+        record: str,
+        source: str,
+        changes: Sequence[ImportedChange],
+        said: Mapping[str, object] | None,
+        dry_run: bool,
+    ) -> None:
+        record, schema, _ = self._resolve(record)
+        if record in self._open:
+            raise UsageError(f"{record} is being edited already", "Finish the 'with' block before the import.")
+        copy = self._copy(record, create=True)
+        bring(copy.document, schema, source, changes)
+        if copy.new:
+            editor = Editor(copy.document, schema, self._replica.clock, self._replica.name, schema.collection)
+            self._replica.check_required(editor, record)
+        if dry_run:
+            return
+        if said is not None:
+            remember(copy.document, self._replica.clock, self._replica.name, source, said)
+        self._finish(record, copy)
 
     def restamp(self, record: str) -> bool:
         """See `Replica.restamp`."""

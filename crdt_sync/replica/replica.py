@@ -39,6 +39,7 @@ from crdt_sync.protocol.source import Diff
 from crdt_sync.records import Conflict, Document, Editor, Schema, parse_schema
 from crdt_sync.records.comparing import folded
 from crdt_sync.records.evolution import Form, check_successor, forms
+from crdt_sync.records.imported import ImportedChange
 from crdt_sync.replica import unread
 from crdt_sync.replica.callers import callers
 from crdt_sync.replica.carried import carried
@@ -250,6 +251,24 @@ class Replica:
         """
         with self.lock, self._edits.edit(target, create) as editor:
             yield editor
+
+    def bring(
+        self,
+        record: str,
+        source: str,
+        changes: Sequence[ImportedChange],
+        said: Mapping[str, object] | None,
+        *,
+        dry_run: bool = False,
+    ) -> None:
+        """Write what the source of an import says of one record, which is made if it is not here yet.
+
+        Equal content is equal operations on every device, see `crdt_sync.records.imported`. `said` is remembered, in
+        the record, as what `source` says from now on; None leaves what it said before. `dry_run` only finds out what
+        would be raised: what `edit` raises.
+        """
+        with self.lock:
+            self._edits.bring(record, source, changes, said, dry_run)
 
     @contextmanager
     def batch(self) -> Iterator[None]:

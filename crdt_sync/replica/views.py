@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from crdt_sync.records import Document, Schema, restore
+from crdt_sync.records.sources import Source
 from crdt_sync.storage.port import Batch, Store
 
 _VIEWS_PER_COMMIT = 1000
@@ -12,13 +13,15 @@ _compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 def encode_view(document: Document, schema: Schema | None) -> bytes:
-    """The stored form: compact JSON of the shown values, the open conflicts and the delete flag."""
+    """The stored form: compact JSON of the shown values, the open conflicts, the delete flag and what sources said."""
     reading = document.read(schema)
-    view = {
+    view: dict[str, object] = {
         "fields": reading.values,
         "conflicts": sorted(conflict.field for conflict in reading.conflicts),
         "deleted": reading.deleted,
     }
+    if reading.sources:
+        view["sources"] = [[source.name, source.stamp, source.said] for source in reading.sources]
     return _compact.encode(view).encode()
 
 
@@ -42,7 +45,7 @@ class RecordView(Mapping[str, Any]):
     """One record as it is shown: field names to typed values. A field that was never set is absent.
 
     Iterates in the order of the schema, then over fields that this schema does not know. `raw` has the stored
-    forms, `conflicts` the fields whose concurrent values wait for a decision.
+    forms, `conflicts` the fields whose concurrent values wait for a decision, `sources` what imports said last.
     """
 
     def __init__(self, record: str, stored: bytes, schema: Schema | None) -> None:
@@ -51,6 +54,7 @@ class RecordView(Mapping[str, Any]):
         self.raw: dict[str, Any] = view["fields"]
         self.conflicts: tuple[str, ...] = tuple(view["conflicts"])
         self.deleted: bool = view["deleted"]
+        self.sources = tuple(Source(*source) for source in view.get("sources", ()))
         self._schema = schema
 
     def __contains__(self, field: object) -> bool:

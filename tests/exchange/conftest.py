@@ -1,120 +1,64 @@
-"""A replica in memory that keeps what `crdt_sync.exchange.port` promises, and helpers around it."""
+"""A replica in memory, and helpers around it."""
 
+import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from crdt_sync.errors import InvalidTransition, InvalidValue, RecordDeleted, UnknownRecord
+from crdt_sync import Replica
 from crdt_sync.exchange import ExportOptions, Row, RowError, Table, TableOptions, export_table, open_table
 from crdt_sync.records.schema import Schema
-from crdt_sync.records.values import canonical, normalise
+from crdt_sync.replica.views import RecordView
+from crdt_sync.storage.memory import MemoryStore
+from crdt_sync.storage.port import Batch
 
 
-@dataclass
-class FakeRecord:
-    record: str
-    raw: dict[str, object] = field(default_factory=dict)
-    deleted: bool = False
+class CountingReplica(Replica):
+    """A replica in memory that counts `edits` of imports and `batches`, so that a test sees what was written."""
 
+    edits = 0
+    batches = 0
 
-class FakeText:
-    def __init__(self, raw: dict[str, object], name: str) -> None:
-        self._raw, self._name = raw, name
+    @property
+    def records(self) -> dict[str, RecordView]:
+        """All records, deleted ones too."""
+        return {view.record: view for view in self.list(deleted=True)}
 
-    def replace(self, new: str, /) -> None:
-        self._raw[self._name] = new
-
-
-class FakeEditor:
-    def __init__(self, schema: Schema, raw: dict[str, object]) -> None:
-        self.schema, self.raw = schema, raw
-
-    def __setitem__(self, name: str, value: object, /) -> None:
-        spec = self.schema.fields[name]
-        carrier = normalise(name, spec, value)
-        before = self.raw.get(name)
-        if spec.kind == "stage" and isinstance(before, str) and carrier not in spec.transitions[before]:
-            raise InvalidTransition(name, f"{carrier} cannot follow {before}")
-        self.raw[name] = carrier
-
-    def add(self, name: str, member: object, /) -> None:
-        carrier = normalise(name, self.schema.fields[name], member)
-        members = self.raw.setdefault(name, [])
-        assert isinstance(members, list)
-        self.raw[name] = sorted({canonical(m): m for m in [*members, carrier]}.values(), key=canonical)
-
-    def increment(self, name: str, amount: object, /) -> None:
-        spec = self.schema.fields[name]
-        total = Decimal(str(self.raw.get(name, 0))) + Decimal(str(normalise(name, spec, amount)))
-        self.raw[name] = int(total) if spec.type == "integer" else str(total)
-
-    def append(self, name: str, value: object, /) -> None:
-        entries = self.raw.setdefault(name, [])
-        assert isinstance(entries, list)
-        carrier = normalise(name, self.schema.fields[name], value)
-        entries.append({"value": carrier, "at": len(entries) + 1, "by": "fake"})
-
-    def text(self, name: str, /) -> FakeText:
-        return FakeText(self.raw, name)
-
-
-class FakeReplica:
-    """Counts `edits` and `batches`, so that a test sees what was written."""
-
-    def __init__(self, *schemas: Schema) -> None:
-        self.schemas = {schema.collection: schema for schema in schemas}
-        self.records: dict[str, FakeRecord] = {}
-        self.edits = 0
-        self.batches = 0
-
-    def add_schema(self, schema: Schema, /) -> None:
-        self.schemas[schema.collection] = schema
-
-    def get(self, record: str, /) -> FakeRecord:
-        if record not in self.records:
-            raise UnknownRecord(record)
-        return self.records[record]
-
-    def list(self, collection: str, /) -> Iterator[FakeRecord]:
-        prefix = f"{collection}/"
-        return (self.records[record] for record in sorted(self.records) if record.startswith(prefix))
-
-    @contextmanager
-    def edit(self, target: str, /, *, create: bool = False) -> Iterator[FakeEditor]:
-        found = self.records.get(target)
-        if found is None and not create:
-            raise UnknownRecord(target)
-        if found is not None and found.deleted:
-            raise RecordDeleted(target)
-        schema = self.schemas[target.partition("/")[0]]
-        raw = {} if found is None else dict(found.raw)
-        yield FakeEditor(schema, raw)
-        for name, spec in schema.fields.items():
-            if spec.required and name not in raw:
-                raise InvalidValue(name, "a value is needed here")
-        self.edits += 1
-        self.records[target] = FakeRecord(target, raw)
+    def bring(self, *arguments: Any, dry_run: bool = False) -> None:
+        super().bring(*arguments, dry_run=dry_run)
+        self.edits += not dry_run
 
     @contextmanager
     def batch(self) -> Iterator[None]:
         self.batches += 1
-        yield
+        with super().batch():
+            yield
+
+
+def replica_with(*schemas: Schema, name: str = "fake", seed: int = 1) -> CountingReplica:
+    """A replica whose clock starts in 1970 and stands still."""
+    rng = random.Random(seed)
+    store = MemoryStore(rng=rng)
+    store.commit([Batch(meta={"name": name.encode()})])
+    made = CountingReplica.over(store, lambda: 0, rng)
+    for schema in schemas:
+        made.add_schema(schema)
+    return made
 
 
 @pytest.fixture
-def replica() -> FakeReplica:
+def replica() -> CountingReplica:
     """An empty replica without schemas."""
-    return FakeReplica()
+    return replica_with()
 
 
 @pytest.fixture(scope="session")
-def make_replica() -> Callable[..., FakeReplica]:
+def make_replica() -> Callable[..., CountingReplica]:
     """A replica with the schemas given."""
-    return FakeReplica
+    return replica_with
 
 
 @pytest.fixture
@@ -133,7 +77,7 @@ def write(tmp_path: Path) -> Callable[..., Table]:
 def exported(tmp_path: Path) -> Callable[..., Path]:
     """Export a collection to a file: exported(replica, "a.csv", **options)."""
 
-    def _exported(source: FakeReplica, name: str, **options: object) -> Path:
+    def _exported(source: CountingReplica, name: str, **options: object) -> Path:
         path = tmp_path / name
         (collection,) = source.schemas
         export_table(source, collection, path, ExportOptions(**options))  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ from crdt_sync.errors import InvalidTable, UnknownCollection
 from crdt_sync.exchange import import_table
 from crdt_sync.exchange import importer as importer_module
 from crdt_sync.ids import natural_record
+from crdt_sync.records.imported import ImportedChange
 from crdt_sync.records.schema import FieldSpec, Schema, bundled_schema
 
 CUSTOMERS = bundled_schema("customers")
@@ -49,12 +50,10 @@ def test_rows_that_differ_in_case_only_are_two_records(write, replica):
 def test_a_changed_cell_of_a_keyed_row_updates_that_field_only(write, replica, monkeypatch):
     import_table(replica, write("a.csv", "id,a,b\n1,x,y\n2,x,y\n"), "things", key_columns=["id"])
     written = []
-    monkeypatch.setattr(
-        importer_module.Change, "apply", lambda change, editor: written.append((change.field, change.value))
-    )
+    monkeypatch.setattr(replica, "bring", lambda _, __, changes, said, *, dry_run: written.extend(changes))
     report = import_table(replica, write("b.csv", "id,a,b\n1,x,y\n2,x,z\n"), "things", key_columns=["id"])
     assert counts(report) == (0, 1, 1, 0, 0)
-    assert written == [("b", "z")]
+    assert written == [ImportedChange("write", "b", "z")]
 
 
 def test_an_empty_cell_leaves_the_value_unless_clearing_was_asked_for(write, replica):
@@ -158,7 +157,7 @@ def test_a_deleted_record_is_not_brought_back(write, replica):
     table = write("a.csv", "a\n1\n")
     import_table(replica, table, "things")
     (record,) = replica.records.values()
-    record.deleted = True
+    replica.delete(record.record)
     report = import_table(replica, table, "things")
     assert [row.code for row in report.failed] == ["record_deleted"]
 

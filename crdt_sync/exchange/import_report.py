@@ -1,0 +1,58 @@
+"""What an import says that it did."""
+
+from dataclasses import dataclass
+
+from crdt_sync.exchange.table import RowError
+
+
+@dataclass(frozen=True, slots=True)
+class ImportProgress:
+    """Where an import stands after a batch; bytes are those of the source, which is read ahead a little."""
+
+    rows: int
+    bytes_read: int
+    bytes_total: int
+
+
+@dataclass(frozen=True, slots=True)
+class CellChange:
+    """A cell that is news: what its field held here, and what the table says, as carriers."""
+
+    line: int
+    column: str
+    record: str
+    field: str
+    here: object
+    table: object
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """What an import did, or with `dry_run` would do. `rows` = created + updated + unchanged + empty + failures.
+
+    An empty row is one without a value in any column that has a field. `source` is the name under which the table is
+    remembered. Of the cells with a value, `cells_written` changed their field, `cells_unchanged` were no news, and in
+    `cells_both_changed` the table and somebody here changed the same: what people wrote stands.
+    `conflicts` lists the first of those, and `changes` in a dry run the first cells that would change records which
+    are here already, both up to `TABLE_CHANGES_KEPT_MAX`.
+    `failed` lists the first `TABLE_FAILURES_KEPT_MAX` failures; `failures` counts all. `unmapped` names the columns
+    that no field took. `inferred` tells that the collection had no schema and got one made from the table.
+    """
+
+    collection: str
+    source: str
+    dry_run: bool
+    rows: int
+    created: int
+    updated: int
+    unchanged: int
+    empty: int
+    failures: int
+    failed: tuple[RowError, ...]
+    cells_written: int
+    cells_unchanged: int
+    cells_both_changed: int
+    conflicts: tuple[CellChange, ...]
+    changes: tuple[CellChange, ...]
+    unmapped: tuple[str, ...]
+    inferred: bool

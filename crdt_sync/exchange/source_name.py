@@ -1,0 +1,54 @@
+"""The name of a source: what next month's version of a file shares with this month's."""
+
+import hashlib
+import re
+import unicodedata
+
+from crdt_sync.errors import UsageError
+from crdt_sync.limits import SOURCE_LENGTH_MAX
+
+_DIGEST_LENGTH = 8
+_DATE = (
+    r"(?<!\d)(?:(?:19|20)\d\d[-_. ]?(?:0[1-9]|1[0-2])(?:[-_. ]?[0-3]\d)?(?:[-_t ]+\d\d[-_.]?\d\d(?:[-_.]?\d\d)?)?"
+    r"|[0-3]?\d[-_.][01]?\d[-_.](?:(?:19|20)\d\d|\d\d))(?!\d)"
+)
+_NOISE = [
+    re.compile(r"\.(csv|tsv|tab|psv|txt|jsonl?|ndjson|xlsx?|zip|gz)\Z"),
+    re.compile(r"[\s_-]*\(\d+\)\Z"),
+    re.compile(r"[\s_-]*\b(copy|kopie|copie|copia)(?:[\s_-]*\d+)?\Z"),
+    re.compile(r"[\s_-]*副本\Z"),
+    re.compile(r"\A(?:copy of|kopie von|copie de|copia de)\s+"),
+    re.compile(_DATE),
+]
+
+
+def source_name(name: str) -> str:
+    """The name of the source that a file is a version of: no extension, copy number, date or case.
+
+    `Customers 2026-11-28 (1).csv` is `customers`. A name that holds nothing else is kept whole.
+    """
+    plain = unicodedata.normalize("NFKC", name).casefold().strip()
+    shortened = None
+    text = plain
+    while text != shortened:
+        shortened = text
+        for noise in _NOISE:
+            text = noise.sub("", text).strip(" _-.")
+    return _fitting(text or plain) or "table"
+
+
+def given_source(name: str) -> str:
+    """A name that somebody chose. Raises `UsageError` where it cannot be one."""
+    plain = unicodedata.normalize("NFKC", name).casefold().strip()
+    if not plain or len(plain) > SOURCE_LENGTH_MAX or not plain.isprintable():
+        raise UsageError(f"{name[:60]!r} cannot name a source", f"Use 1 to {SOURCE_LENGTH_MAX} printable characters.")
+    return plain
+
+
+def _fitting(name: str) -> str:
+    printable = "".join(character for character in name if character.isprintable())
+    printable = re.sub(r"[\s_-]+", "-", printable)
+    if len(printable) <= SOURCE_LENGTH_MAX:
+        return printable
+    digest = hashlib.blake2b(printable.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST_LENGTH]
+    return printable[: SOURCE_LENGTH_MAX - _DIGEST_LENGTH - 1] + "-" + digest

@@ -1,0 +1,261 @@
+"""What a cell asks of its field: the cell, what its source said before, and what the field holds now.
+
+| the cell | the field | then |
+|---|---|---|
+| says what its source said before | whatever it holds | stays as it is: this is no news |
+| says something else | holds what was said, or nothing | is written |
+| says something else | was changed by people, too | keeps what people wrote; both are shown, nothing is lost |
+
+Where the source itself said nothing of the field yet, anything that any source said is no news either.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal
+
+from crdt_sync.exchange.changes import LogEntry, as_text, log_entries, members, single_value
+from crdt_sync.exchange.table import MISSING, Cell, Missing
+from crdt_sync.records.comparing import identity
+from crdt_sync.records.imported import ImportedChange
+from crdt_sync.records.merged_text import merged_text
+from crdt_sync.records.schema import FieldSpec
+from crdt_sync.records.sources import (
+    counter_said,
+    counter_share,
+    mark,
+    mark_entry,
+    mark_text,
+    same,
+    whole_text,
+)
+from crdt_sync.records.values import canonical, normalise
+
+Outcome = Literal["written", "unchanged", "both_changed"]
+Said = Mapping[str, object]
+
+SINGLE = frozenset({"value", "review", "stage"})
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What was said before of one record: by the source itself, the newest first, and by other sources.
+
+    `share` is what the record holds for the source now, of its counters.
+    """
+
+    own: Sequence[Said] = ()
+    others: Sequence[Said] = ()
+    share: Said | None = None
+
+    def told(self, field: str) -> list[object]:
+        """What counts as said of the field: by the source itself, or if it said nothing, by any."""
+        return [said[field] for said in self.own if field in said] or [
+            said[field] for said in self.others if field in said
+        ]
+
+    def base(self, field: str) -> object | Missing:
+        """What the source itself said last."""
+        return next((said[field] for said in self.own if field in said), MISSING)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do about one cell. `said` is what to remember of it, MISSING to leave the memory as it is.
+
+    `wanted` is the carrier that the cell asks for; `new_to_us` that nothing was said of the field before.
+    """
+
+    outcome: Outcome
+    changes: tuple[ImportedChange, ...] = ()
+    said: object | Missing = MISSING
+    wanted: object = None
+    new_to_us: bool = False
+
+
+def decide(
+    field: str,
+    spec: FieldSpec,
+    cells: Sequence[Cell],
+    now: object | Missing,
+    memory: Memory,
+    *,
+    typed: bool,
+    clear_empty: bool,
+) -> Decision | None:
+    """See the module; None for cells that say nothing. `now` is the carrier that the field shows.
+
+    Several cells are for a set or a log.
+    An empty cell says nothing, or with `clear_empty` that a value is empty; so does a JSON null. `typed` tells
+    whether a text cell is a JSON text itself or stands for a JSON value. Raises `InvalidValue`.
+    """
+    if spec.kind in SINGLE:
+        (cell,) = cells
+        if cell is MISSING and not (clear_empty and now is not MISSING):
+            return None
+        if cell is MISSING or cell is None:
+            return None if spec.required or spec.kind == "stage" else _single(field, spec, None, now, memory)
+        return _single(field, spec, single_value(field, spec, cell, typed=typed), now, memory)
+    given = [cell for cell in cells if cell is not MISSING and cell is not None]
+    if not given:
+        return None
+    match spec.kind:
+        case "text":
+            return _text(field, str(normalise(field, spec, as_text(given[0]))), now, memory)
+        case "counter":
+            number = normalise(field, spec, single_value(field, spec, given[0], typed=True))
+            return _counter(field, spec, number, now, memory)
+        case "set":
+            named = [member for cell in given for member in members(field, spec, cell, typed)]
+            return _set(field, spec, named, now, memory)
+        case _:
+            entries = [entry for cell in given for entry in log_entries(field, spec, cell, typed)]
+            return _log(field, spec, entries, now, memory)
+
+
+def said_of(spec: FieldSpec, carrier: object) -> object:
+    """What a table says in which the field is written as it is now: the memory of an export."""
+    match spec.kind:
+        case "text":
+            return mark_text(str(carrier))
+        case "counter":
+            return {"=": carrier, "+": 0}
+        case "set":
+            return _sorted([mark(member) for member in carrier]) if isinstance(carrier, list) else []
+        case "log":
+            entries = carrier if isinstance(carrier, list) else []
+            return _sorted([mark_entry(entry["value"], entry["at"], entry["by"]) for entry in entries])
+        case _:
+            return mark(carrier)
+
+
+def _single(field: str, spec: FieldSpec, value: object, now: object | Missing, memory: Memory) -> Decision:
+    carrier = normalise(field, spec, value)
+    said = mark(carrier)
+    told = memory.told(field)
+    if any(same(each, said) for each in told):
+        return Decision("unchanged", wanted=carrier)
+    new_to_us = not told
+    held = None if now is MISSING else mark(now)
+    equal = now is not MISSING and same(now, carrier)
+    free = (held is None and not any(each is not None for each in told)) or any(same(each, held) for each in told)
+    if free and not equal:
+        return Decision("written", (ImportedChange("write", field, value),), said, carrier, new_to_us)
+    if equal or (now is not MISSING and identity(now, spec) == identity(carrier, spec)):
+        agree = () if new_to_us or spec.kind == "stage" else (ImportedChange("agree", field, value),)
+        return Decision("unchanged", agree, said, carrier, new_to_us)
+    if spec.kind == "stage":  # of two stages the higher would be shown, whoever wrote it
+        return Decision("both_changed", wanted=carrier, new_to_us=new_to_us)
+    return Decision("both_changed", (ImportedChange("beside", field, value),), said, carrier, new_to_us)
+
+
+def _text(field: str, text: str, now: object | Missing, memory: Memory) -> Decision:
+    said = mark_text(text)
+    told = memory.told(field)
+    present = now if isinstance(now, str) else ""
+    if any(same(each, said) for each in told):
+        return Decision("unchanged", wanted=text)
+    if present == text:
+        return Decision("unchanged", (), said, text, not told)
+    base = memory.base(field)
+    if (not present and not told) or any(same(each, mark_text(present)) for each in told):
+        merged = text
+    elif (before := whole_text(base)) is not None:
+        merged = merged_text(before, present, text)
+    else:
+        return Decision("both_changed", wanted=text, new_to_us=not told)
+    changes = (ImportedChange("replace", field, merged),) if merged != present else ()
+    return Decision("written" if changes else "unchanged", changes, said, text, not told)
+
+
+def _counter(field: str, spec: FieldSpec, number: object, now: object | Missing, memory: Memory) -> Decision:
+    told = [counter_said(each) for each in memory.told(field)]
+    held: object = 0 if now is MISSING or now is None else now
+    if any(_equal(each, number) for each in told):
+        return Decision("unchanged", wanted=number)
+    before = counter_said(memory.base(field))
+    if before is not None:
+        share = _plus(counter_share((memory.share or {}).get(field)), number, before)
+    elif _equal(held, number):
+        share = Decimal(0)
+    elif now is MISSING or any(_equal(each, held) for each in told):
+        share = _plus(0, number, held)
+    else:
+        return Decision("both_changed", wanted=number, new_to_us=not told)
+    counted = normalise(field, spec, share if spec.type == "decimal" else int(share))
+    said = {"+": counted} if same(counted, number) else {"=": number, "+": counted}
+    outcome: Outcome = "unchanged" if before is None and not share else "written"
+    return Decision(outcome, (), said, number, not told)
+
+
+def _set(field: str, spec: FieldSpec, wanted: list[object], now: object | Missing, memory: Memory) -> Decision:
+    by_mark = {}
+    for member in wanted:
+        carrier = normalise(field, spec, member)
+        by_mark[_key(mark(carrier))] = (member, carrier)
+    present = {_key(mark(member)): member for member in now} if isinstance(now, list) else {}
+    told = memory.told(field)
+    known = {_key(each) for members in told if isinstance(members, list) for each in members}
+    added = [by_mark[key][0] for key in sorted(by_mark.keys() - known - present.keys())]
+    base = memory.base(field)
+    gone = {_key(each) for each in base} - by_mark.keys() if isinstance(base, list) else set()
+    removed = [present[key] for key in sorted(gone & present.keys())]
+    changes = [ImportedChange("add", field, member) for member in added]
+    changes += [ImportedChange("remove", field, member) for member in removed]
+    said = _sorted([mark(carrier) for _, carrier in by_mark.values()])
+    carriers = [carrier for _, carrier in by_mark.values()]
+    if any(same(each, said) for each in told):
+        return Decision("unchanged", wanted=carriers)
+    return Decision("written" if changes else "unchanged", tuple(changes), said, carriers, not told)
+
+
+def _log(field: str, spec: FieldSpec, wanted: list[LogEntry], now: object | Missing, memory: Memory) -> Decision:
+    present = now if isinstance(now, list) else []
+    exact = Counter(canonical([entry["value"], entry["at"], entry["by"]]) for entry in present)
+    values = Counter(canonical(entry["value"]) for entry in present)
+    told = memory.told(field)
+    known: Counter[str] = Counter()
+    for marks in told:
+        if isinstance(marks, list):
+            known |= Counter(map(_key, marks))
+    seen: Counter[str] = Counter()
+    changes = []
+    marks_now = []
+    for value, at, by in wanted:
+        carrier = normalise(field, spec, value)
+        entry_mark = mark_entry(carrier, at, by)
+        marks_now.append(entry_mark)
+        text = canonical(carrier)
+        count = seen[text]
+        seen[text] += 1
+        if known[_key(entry_mark)]:
+            known[_key(entry_mark)] -= 1
+            values[text] -= 1
+        elif by is None and values[text] > 0:
+            values[text] -= 1
+        elif by is not None and exact[canonical([carrier, at, by])]:
+            pass
+        else:
+            changes.append(ImportedChange("append", field, value, at, by, count if by is None else 0))
+    said = _sorted(marks_now)
+    if any(same(each, said) for each in told):
+        return Decision("unchanged", wanted=said)
+    carriers = [normalise(field, spec, entry[0]) for entry in wanted]
+    return Decision("written" if changes else "unchanged", tuple(changes), said, carriers, not told)
+
+
+def _key(marked: object) -> str:
+    return canonical(marked)
+
+
+def _sorted(marks: list[object]) -> list[object]:
+    return sorted(marks, key=_key)
+
+
+def _equal(one: object, other: object) -> bool:
+    return one is not None and other is not None and Decimal(str(one)) == Decimal(str(other))
+
+
+def _plus(share: object, number: object, before: object) -> Decimal:
+    return Decimal(str(share)) + Decimal(str(number)) - Decimal(str(before))

@@ -1,0 +1,165 @@
+"""What an import writes into a record: next to what people write, never over it unseen.
+
+Entries of an import carry the stamp `IMPORTED`, which is before every person's, and are signed by its source, so that
+the same import is the same operations on every device.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Literal
+
+from crdt_sync.clock import HybridClock
+from crdt_sync.errors import InvalidValue, RecordDeleted, UnknownField
+from crdt_sync.limits import STAMP_MAX
+from crdt_sync.records.document import Document
+from crdt_sync.records.editor import check_actor, check_transition
+from crdt_sync.records.entries import is_entry, ordered, well_formed
+from crdt_sync.records.roots import is_imported, member_key, member_of
+from crdt_sync.records.schema import FieldSpec, Schema
+from crdt_sync.records.sources import IMPORTED, SOURCES_ROOT, actor_of, encode_said
+from crdt_sync.records.text_field import TextField
+from crdt_sync.records.values import Carrier, canonical, normalise
+from crdt_sync.records.write_once import write_once
+
+if TYPE_CHECKING:
+    from pycrdt._pycrdt import Array
+    from pycrdt._pycrdt import Transaction as YrsTransaction
+
+Operation = Literal["write", "beside", "agree", "replace", "add", "remove", "append"]
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedChange:
+    """One edit of one field that an import makes.
+
+    | operation | does |
+    |---|---|
+    | write | puts the value in the place of what is there; beside it where people do not agree |
+    | beside | adds the value to those of people, as a conflict |
+    | agree | takes back a value that the source has said before, and nothing else |
+    | replace | turns a text into the value by the words that differ |
+    | add, remove | of a set; what a person added is never removed |
+    | append | to a log; `at` (stamp) and `by` where the source says them, `count` of equal ones before it |
+    """
+
+    operation: Operation
+    field: str
+    value: object = None
+    at: int | None = None
+    by: str | None = None
+    count: int = 0
+
+
+def bring(document: Document, schema: Schema, source: str, changes: Sequence[ImportedChange]) -> None:
+    """Write the changes of one row, each text by a writer of its own and the rest by one: see `write_once`.
+
+    Raises `RecordDeleted`, `UnknownField`, `InvalidValue` and `InvalidTransition`; throw the document away then.
+    """
+    if document.deleted:
+        raise RecordDeleted("the record is deleted", "Restore it first if it is still needed.")
+    checked = [_checked(schema, change) for change in changes]
+    rest = [change for change in checked if change.operation != "replace"]
+    if rest:
+        write_once(document, partial(_write, actor=actor_of(source), changes=rest))
+    for change in checked:
+        if change.operation == "replace":
+            write_once(document, partial(_replace, change=change))
+
+
+def remember(document: Document, clock: HybridClock, actor: str, source: str, said: Mapping[str, object]) -> None:
+    """Write what `source` says, in the place of what it said before."""
+    with document.transaction() as transaction:
+        array = document.array(transaction, SOURCES_ROOT)
+        entries = json.loads(array.to_json(transaction))
+        for index in reversed(range(len(entries))):
+            entry = entries[index]
+            if isinstance(entry, list) and len(entry) > 3 and entry[3] == source:
+                array.remove_range(transaction, index, 1)
+        for entry in well_formed(entries):
+            clock.observe(entry[1])
+        array.insert(transaction, array.len(transaction), [encode_said(said), clock.tick(), actor, source])
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """A change whose value is a carrier."""
+
+    operation: Operation
+    field: str
+    spec: FieldSpec
+    carrier: Carrier
+    entry: tuple[object, ...]  # of a log: stamp, author and what makes equal entries differ
+
+
+def _checked(schema: Schema, change: ImportedChange) -> _Checked:
+    spec = schema.fields.get(change.field)
+    if spec is None:
+        raise UnknownField(f"{schema.collection} has no field {change.field[:60]!r}")
+    if change.operation not in _OPERATIONS[spec.kind]:
+        raise InvalidValue(change.field, f"a {spec.kind} cannot be imported by {change.operation!r}")
+    carrier = None if change.operation == "agree" else normalise(change.field, spec, change.value)
+    entry: tuple[object, ...] = ()
+    if change.at is not None and change.by is not None:
+        if not 0 <= change.at <= STAMP_MAX:
+            raise InvalidValue(change.field, "an entry has a time that cannot be", "Write microseconds since 1970.")
+        entry = change.at, check_actor(change.by)
+    elif change.count:
+        entry = (change.count,)
+    return _Checked(change.operation, change.field, spec, carrier, entry)
+
+
+def _write(document: Document, actor: str, changes: Sequence[_Checked]) -> None:
+    assert document.writer is not None
+    own = [IMPORTED, actor]
+    with document.transaction() as transaction:
+        for change in changes:
+            field, carrier = change.field, change.carrier
+            match change.operation:
+                case "write" | "beside" | "agree":
+                    _write_entry(document.array(transaction, f"c.{field}"), transaction, change, own)
+                case "append":
+                    array = document.array(transaction, f"l.{field}")
+                    entry = [*change.entry] if len(change.entry) == 2 else [*own, *change.entry]
+                    array.insert(transaction, array.len(transaction), [carrier, *entry])
+                case "add":
+                    key = member_key(canonical(carrier), document.writer, imported=True)
+                    document.map(transaction, f"s.{field}").insert(transaction, key, carrier)
+                case "remove":
+                    members = document.map(transaction, f"s.{field}")
+                    member = canonical(carrier)
+                    for key in sorted(json.loads(members.to_json(transaction))):
+                        if member_of(key) == member and is_imported(key):
+                            members.remove(transaction, key)
+
+
+def _write_entry(array: "Array", transaction: "YrsTransaction", change: _Checked, own: list[object]) -> None:
+    length = array.len(transaction)
+    raw = json.loads(array.to_json(transaction)) if length else []
+    entries = well_formed(raw)
+    people = {canonical(entry[0]) for entry in entries if entry[1:3] != own}
+    superseding = change.operation == "write" and len(people) < 2
+    if superseding and change.spec.kind == "stage" and entries:
+        check_transition(change.field, change.spec, ordered(entries, change.spec)[0][0], change.carrier)
+    for index in reversed(range(length)):
+        if superseding or (is_entry(raw[index]) and raw[index][1:3] == own):
+            array.remove_range(transaction, index, 1)
+    if change.operation != "agree":
+        array.insert(transaction, array.len(transaction), [change.carrier, *own])
+
+
+def _replace(document: Document, change: _Checked) -> None:
+    TextField(document, change.field).replace(str(change.carrier))
+
+
+_SINGLE = frozenset({"write", "beside", "agree"})
+_OPERATIONS: dict[str, frozenset[str]] = {
+    "value": _SINGLE,
+    "review": _SINGLE,
+    "stage": _SINGLE,
+    "text": frozenset({"replace"}),
+    "set": frozenset({"add", "remove"}),
+    "log": frozenset({"append"}),
+    "counter": frozenset(),  # what a source says of it is remembered and counted from there
+}

@@ -1,0 +1,167 @@
+"""What the sources of imports said last: a memory that travels with the record.
+
+An import must tell news from what its source has said all along, on whatever device it runs, so each record keeps
+the memory in the reserved root `c._source`: an array of entries `[said, stamp, actor, source]`, written and superseded
+like those of a field. `said` is JSON text, field to what the source said of it:
+
+| kind | form |
+|---|---|
+| value, review, stage | the value, marked |
+| set, log | a list of the marks of the members, sorted; an entry with its time and author is marked as one value |
+| text | the text, marked; up to `SOURCE_TEXT_BYTES_MAX` it is there whole |
+| counter | `{"=": what the source said, "+": what of it is counted here}`; without "=" both are the same |
+
+A *mark* is the value itself where it is short, else `#` and a hash of it; a text that begins like a mark is escaped
+by `=`. Of the entries of one source the newest counts; several are imports that did not know of each other.
+"""
+
+import hashlib
+import json
+from base64 import urlsafe_b64encode
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from crdt_sync.errors import InvalidValue
+from crdt_sync.limits import ACTOR_LENGTH_MAX, SOURCE_LENGTH_MAX, SOURCE_TEXT_BYTES_MAX
+from crdt_sync.records.entries import Entry, well_formed
+from crdt_sync.records.values import canonical, parse_decimal
+
+SOURCES = "_source"
+SOURCES_ROOT = "c._source"
+IMPORTED = 0
+"""The stamp of what an import wrote: the same on every device, and before whatever a person writes."""
+
+_ACTOR_HASH_BYTES = 3  # of the few sources of one record
+_SHORT_LENGTH_MAX = 12  # characters: a hash takes 9
+_HASH_BYTES = 6  # two values share a mark once in 10**14: less often than a disk errs
+
+assert len("import ") + SOURCE_LENGTH_MAX <= ACTOR_LENGTH_MAX
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The memory of one source: its name, when (stamp, microseconds) it was imported last, and what it said."""
+
+    name: str
+    stamp: int
+    said: Mapping[str, Any]
+
+
+def actor_of(source: str) -> str:
+    """Who the entries of an import are signed by: `@` and a hash of the source's name, which is there but once."""
+    digest = hashlib.blake2b(source.encode(), digest_size=_ACTOR_HASH_BYTES).digest()
+    return "@" + urlsafe_b64encode(digest).decode("ascii")
+
+
+def shown_actor(entry: Entry, sources: Sequence[Source]) -> str:
+    """Who wrote an entry, as people read it: of an import `import` and the name of its source, if that is known."""
+    actor: str = entry[2]
+    if entry[1] != IMPORTED or not actor.startswith("@"):
+        return actor
+    name = next((source.name for source in sources if actor_of(source.name) == actor), None)
+    return "import" if name is None else f"import {name}"
+
+
+def mark(carrier: object, bytes_max: int = _SHORT_LENGTH_MAX) -> object:
+    """The mark of a value, see the module."""
+    if not isinstance(carrier, str):
+        return carrier
+    if len(carrier) <= bytes_max and len(carrier.encode()) <= bytes_max:
+        return f"={carrier}" if carrier.startswith(("#", "=")) else carrier
+    digest = hashlib.blake2b(carrier.encode("utf-8", "surrogatepass"), digest_size=_HASH_BYTES).digest()
+    return "#" + urlsafe_b64encode(digest).decode("ascii")
+
+
+def mark_text(text: str) -> object:
+    """The mark of a text."""
+    return mark(text, SOURCE_TEXT_BYTES_MAX)
+
+
+def whole_text(said: object) -> str | None:
+    """The text that a mark is of, where it is there whole."""
+    if not isinstance(said, str) or said.startswith("#"):
+        return None
+    return said.removeprefix("=")
+
+
+def mark_entry(value: object, at: int | None = None, by: str | None = None) -> object:
+    """The mark of a log entry; `at` and `by` where the source said them."""
+    return mark(canonical([value, at, by])) if by is not None else mark(value)
+
+
+def same(one: object, other: object) -> bool:
+    """Whether two marks are of one value. True == 1 in Python, but not as a value of a customer."""
+    return one.__class__ is other.__class__ and one == other
+
+
+def counter_said(said: object) -> object:
+    """The number that a source said of a counter; None where it said none."""
+    return said.get("=", said.get("+")) if isinstance(said, Mapping) else None
+
+
+def counter_share(said: object) -> object:
+    """What of a counter is counted for a source."""
+    return said.get("+", 0) if isinstance(said, Mapping) else 0
+
+
+def read_sources(raw: object) -> list[Source]:
+    """All memories in a record, the newest first; what was not written by this program is left out."""
+    found = []
+    for entry in well_formed(raw) if isinstance(raw, list) else []:
+        name = entry[3] if len(entry) > 3 else None
+        if isinstance(name, str) and isinstance(entry[0], str):
+            said = _parsed(entry[0])
+            if said is not None:
+                found.append((entry[1], entry[2], entry[0], Source(name, entry[1], said)))
+    return [source for *_, source in sorted(found, key=lambda each: each[:3], reverse=True)]
+
+
+def newest(sources: Iterable[Source]) -> dict[str, Source]:
+    """Source name to its newest memory."""
+    known: dict[str, Source] = {}
+    for source in sources:  # the newest come first
+        known.setdefault(source.name, source)
+    return known
+
+
+def shares(sources: Sequence[Source]) -> dict[str, list[object]]:
+    """Counter to what is counted in it for each source."""
+    found: dict[str, list[object]] = {}
+    for source in newest(sources).values():
+        for field, said in source.said.items():
+            if isinstance(said, dict) and "+" in said and _is_number(said["+"]):
+                found.setdefault(field, []).append(said["+"])
+    return found
+
+
+def age(entry: Entry, field: str, sources: Sequence[Source]) -> int:
+    """Of an entry that an import wrote: when its source said this last; -1 where no memory says so."""
+    if entry[1] != IMPORTED:
+        return -1
+    said = mark(entry[0])
+    for source in sources:
+        if actor_of(source.name) == entry[2] and field in source.said and same(source.said[field], said):
+            return source.stamp
+    return -1
+
+
+def encode_said(said: Mapping[str, object]) -> str:
+    """The form that is stored."""
+    return canonical(dict(said))
+
+
+def _parsed(text: str) -> dict[str, Any] | None:
+    try:
+        said = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return said if isinstance(said, dict) else None
+
+
+def _is_number(value: object) -> bool:
+    try:
+        parse_decimal("", value)
+    except InvalidValue:
+        return False
+    return True

@@ -1,0 +1,58 @@
+"""Imports beside what people write, as the command shows them."""
+
+import pytest
+
+
+@pytest.fixture
+def table(tmp_path):
+    def write(name, text):
+        path = tmp_path / name
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def test_importing_a_file_again_does_not_undo_an_edit(store, run, table):
+    file = table("a.csv", "Name,Phone\nAnna,1\n")
+    assert run("import", file).code == 0
+    record = run("list", "--json").object["record"]
+    assert run("set", record, "phone=999").code == 0
+    again = run("import", file, "--json")
+    assert (again.code, again.object["unchanged"], again.object["cells_both_changed"]) == (0, 1, 0)
+    assert run("get", record, "--json").object["fields"]["phone"] == "999"
+    assert run("conflicts", "--json").out == ""
+
+
+def test_a_cell_that_both_changed_is_named_and_a_conflict(store, run, table):
+    assert run("import", table("a.csv", "Nr,Phone,Name\n1,1,Anna\n"), "--key", "Nr").code == 0
+    record = run("list", "--json").object["record"]
+    run("set", record, "phone=999")
+    result = run("import", table("a.csv", "Nr,Phone,Name\n1,2,Anna\n"), "--key", "Nr")
+    assert result.code == 0
+    assert "line 2, column 'Phone', both changed: here '999', table '2'" in result.err
+    (entries,) = [each["entries"] for each in run("conflicts", "--json").objects]
+    assert [(entry["value"], entry["by"], entry["at"] is None) for entry in entries] == [
+        ("999", "anna", False),
+        ("2", "import a", True),
+    ]
+    assert "imported" in run("conflicts").out
+    data = run("import", table("a.csv", "Nr,Phone,Name\n1,3,Anna\n"), "--key", "Nr", "--json", "--dry-run").object
+    (conflict,) = data["conflicts"]
+    assert (conflict["line"], conflict["column"], conflict["here"], conflict["table"]) == (2, "Phone", "999", "3")
+
+
+def test_a_dry_run_shows_what_would_change(store, run, table):
+    assert run("import", table("a.csv", "Nr,Phone,Name\n1,1,Anna\n"), "--key", "Nr", "--source", "crm").code == 0
+    before = run("list", "--json").out
+    news = table("b.csv", "Nr,Phone,Name\n1,2,Anna\n2,3,Bert\n")
+    result = run("import", news, "--key", "Nr", "--source", "crm", "--dry-run")
+    assert "1 new, 1 changed" in result.out
+    assert "line 2, column 'Phone', would change: here '1', table '2'" in result.err
+    assert run("list", "--json").out == before
+
+
+def test_a_dry_run_into_a_new_collection_makes_no_schema(store, run, table):
+    result = run("import", table("a.csv", "a,b\n1,2\n"), "-c", "things", "--dry-run", "--json")
+    assert (result.code, result.object["created"]) == (0, 1)
+    assert [each["collection"] for each in run("schema", "--json").objects] == ["customers"]

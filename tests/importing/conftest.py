@@ -1,0 +1,142 @@
+"""Devices in memory that import tables of a few lines, and what they show when they have met."""
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from crdt_sync import Replica
+from crdt_sync.exchange import ImportReport, Row, Table, import_table
+from crdt_sync.exchange.table import MISSING, RowError
+from crdt_sync.records import Integrator, Schema, parse_schema
+from crdt_sync.replica.views import encode_view
+from crdt_sync.storage.memory import MemoryStore
+from crdt_sync.storage.port import Batch, Change
+
+PEOPLE = parse_schema(
+    """
+    collection = "people"
+    version = 1
+    [fields.name]
+    [fields.city]
+    [fields.phone]
+    kind = "review"
+    [fields.stage]
+    kind = "stage"
+    states = ["lead", "qualified", "won"]
+    [fields.stage.transitions]
+    lead = ["qualified", "won"]
+    qualified = ["won", "lead"]
+    won = ["lead"]
+    [fields.tags]
+    kind = "set"
+    [fields.visits]
+    kind = "counter"
+    type = "integer"
+    [fields.notes]
+    kind = "text"
+    [fields.timeline]
+    kind = "log"
+    """,
+    "test",
+)
+FIELDS = ("name", "city", "phone", "stage", "tags", "visits", "notes", "timeline")
+
+
+class Lines(Table):
+    """A table in memory; `name` is that of its file."""
+
+    typed = False
+    bytes_total = 0
+    bytes_read = 0
+
+    def __init__(self, columns: Sequence[str], rows: Sequence[Sequence[str]], name: str = "customers") -> None:
+        self.name, self.columns, self._rows = name, tuple(columns), rows
+
+    def rows(self) -> Iterator[Row | RowError]:
+        for line, cells in enumerate(self._rows, 2):
+            yield Row(line, [cell if cell != "" else MISSING for cell in cells])
+
+
+class Device:
+    """A replica and the time that it believes."""
+
+    def __init__(self, name: str, now: list[int], schema: Schema = PEOPLE) -> None:
+        rng = random.Random(name)
+        self.name, self._now = name, now
+        self.store = MemoryStore(rng=rng)
+        self.store.commit([Batch(meta={"name": name.encode()})])
+        self.replica = Replica.over(self.store, self._clock, rng)
+        self.replica.add_schema(schema)
+        self.schema = schema
+
+    def _clock(self) -> int:
+        self._now[0] += 1000
+        return self._now[0]
+
+    def restart(self) -> None:
+        """Another life of the same store."""
+        self.replica = Replica.over(self.store, self._clock, random.Random(f"{self.name} {self._now[0]}"))
+
+    def take(
+        self, columns: Sequence[str], *rows: Sequence[str], file: str = "customers", **options: Any
+    ) -> ImportReport:
+        """Import a table whose first column, `Nr`, identifies its rows."""
+        return import_table(
+            self.replica, Lines(("Nr", *columns), rows, file), self.schema.collection, key_columns=["Nr"], **options
+        )
+
+    @property
+    def record(self) -> str:
+        (only,) = self.replica.list(self.schema.collection, deleted=True)
+        return only.record
+
+    def shows(self, field: str) -> Any:
+        return self.replica.get(self.record).raw.get(field)
+
+    def values(self) -> dict[str, Any]:
+        return {view.record: (view.raw, view.conflicts) for view in self.replica.list(deleted=True)}
+
+    def conflict(self, field: str) -> list[Any]:
+        """The concurrent values of a field, the shown one first."""
+        conflicts = self.replica.document(self.record).conflicts(self.schema, all_kinds=True)
+        return next(([entry.value for entry in each.entries] for each in conflicts if each.field == field), [])
+
+    def log_length(self) -> int:
+        return self.store.head()
+
+
+def meet(*devices: Device) -> None:
+    """All devices get everything that the others hold, each update judged as a relay judges it."""
+    for source in devices:
+        for view in list(source.replica.list(deleted=True)):
+            for target in devices:
+                if target is not source:
+                    _give(source, target, view.record)
+
+
+def _give(source: Device, target: Device, record: str) -> None:
+    stored = target.store.load(record)
+    gate = Integrator(1)
+    update = source.replica.document(record).diff()
+    judged = gate.integrate(record, stored.updates, [update], None, True, False)
+    assert [verdict.code for verdict in judged.verdicts] == ["accepted"], judged.verdicts
+    if judged.changed:
+        document = gate.document(record)
+        view = encode_view(document, target.schema)
+        change = Change(
+            record, (update,), source.replica.id, source.name, 0, judged.state_vector, document.diff(), view
+        )
+        target.store.commit([Batch(changes=(change,))])
+
+
+@pytest.fixture
+def devices() -> Callable[..., list[Device]]:
+    """devices("anna", "bert"): on one virtual time."""
+    now = [1_700_000_000_000_000]
+
+    def make(*names: str, schema: Schema = PEOPLE) -> list[Device]:
+        return [Device(name, now, schema) for name in names]
+
+    return make
