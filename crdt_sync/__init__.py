@@ -1,6 +1,7 @@
 """crdt-sync: customer records that converge, on devices that work offline.
 
-The names here are the public API; everything else may change between minor versions.
+The names here are the public API, with the errors of `crdt_sync.errors`, `crdt_sync.bundles`, and what docs/ imports;
+everything else may change between minor versions.
 """
 
 from typing import TYPE_CHECKING
