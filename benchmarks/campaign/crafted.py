@@ -11,6 +11,7 @@ from crdt_sync.records.varint import append_uint
 RECORD = "customers/a"
 _MAKERS = (2, 5, 9)
 _FORGERS = ((1 << 53) - 1, 1, 4, 7)
+_SPARE = 10
 _ARRAYS, _MAPS, _TEXTS = ("c.a", "l.a"), ("s.a", "n.a"), ("t.a", "t.b")
 _ROOTS = (*_TEXTS, "t.a", *_ARRAYS, *_MAPS)
 _FEW = (("t.a",), ("t.a",), ("c.a",), ("s.a",), ("t.a", "t.b"), ("c.a", "s.a"), ("t.a", "c.a"))
@@ -103,6 +104,7 @@ class _Pool:
         self._clocks: dict[int, int] = {}
         self._forgers = list(_FORGERS)
         self._forger = 0
+        self._retired = 0
 
     def take(self, update: bytes) -> None:
         """Operations that were accepted."""
@@ -123,7 +125,8 @@ class _Pool:
     def retire(self) -> None:
         """The last crafted update was refused. What its writer makes next must not have the same clocks."""
         self._forgers.remove(self._forger)
-        self._forgers.append(max(forger for forger in self._forgers if forger < _FORGERS[0]) + 13)
+        self._retired += 1
+        self._forgers.append(_SPARE + self._retired)
 
     def crafted(self) -> bytes:
         """An update by somebody who knows the format and keeps to no editor's habits."""

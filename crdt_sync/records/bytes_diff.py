@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pycrdt
 
 from crdt_sync.records import state_vector as vectors
+from crdt_sync.records.halves import mended
 
 NOTHING = b"\x00\x00"  # the update without operations and without deletions
 
@@ -17,6 +18,7 @@ def diff(updates: Sequence[bytes], state_vector: bytes) -> bytes:
     """
     if not updates:
         return NOTHING
+    updates = mended(updates)
     merged = updates[0] if len(updates) == 1 else pycrdt.merge_updates(*updates)
     if state_vector == vectors.EMPTY:
         return merged

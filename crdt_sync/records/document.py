@@ -26,6 +26,7 @@ from crdt_sync.errors import UpdateRefused
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.delete_set import Ranges, covered, merge_ranges, read_deletes
 from crdt_sync.records.entries import Conflict, ConflictEntry, conflict, ordered, well_formed
+from crdt_sync.records.halves import mended
 from crdt_sync.records.roots import (
     ARRAY_PREFIXES,
     DELETED,
@@ -73,7 +74,12 @@ class Document:
 
     @classmethod
     def load(cls, updates: Iterable[bytes], writer: int | None = None) -> Self:
-        """A document that holds `updates`, applied in order."""
+        """A document that holds `updates`, applied in order. What earlier versions stored of broken text is mended."""
+        return cls.load_whole(mended(tuple(updates)), writer)
+
+    @classmethod
+    def load_whole(cls, updates: Iterable[bytes], writer: int | None = None) -> Self:
+        """`load` for bytes that a document wrote, or that were mended."""
         document = cls(writer)
         for update in updates:
             document.apply(update)
@@ -155,7 +161,7 @@ class Document:
 
     def content_digest(self) -> bytes:
         """Digest B: covers the content as well, for audits. Slower: the record is loaded once more."""
-        content = Document.load((self.diff(),)).diff()
+        content = Document.load_whole((self.diff(),)).diff()
         return hashlib.blake2b(DIGEST_VERSION + content, digest_size=DIGEST_BYTES, person=b"crdt-sync B").digest()
 
     def deletes(self) -> Ranges:

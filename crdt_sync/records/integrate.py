@@ -29,6 +29,7 @@ from crdt_sync.limits import (
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.delete_set import covered, range_covered
 from crdt_sync.records.document import Document
+from crdt_sync.records.halves import mended
 from crdt_sync.records.lists import Lists
 from crdt_sync.records.roots import TEXT_PREFIX
 from crdt_sync.records.update import Item, Scan, scan
@@ -82,7 +83,8 @@ class Integrator:
         """Judge and integrate `updates` into `record`, in order.
 
         `stored` are the record's bytes on disk (empty for a new record), or None to use the loaded document:
-        `KeyError` when it is not loaded, `UpdateRefused` when they cannot be read. `stamp_max` is the latest stamp
+        `KeyError` when it is not loaded, `UpdateRefused` when they cannot be read, which may show only once an update
+        is judged: then nothing was integrated, and it is no verdict on what was sent. `stamp_max` is the latest stamp
         accepted, None for any. `checked` reads every update with `scan` first; without it the bytes must come
         from a trusted source, and stamps are not looked at.
         """
@@ -92,7 +94,11 @@ class Integrator:
             loaded = _load(record, stored)
             self._loaded[record] = loaded
         self._loaded.move_to_end(record)
-        verdicts = tuple([loaded.judge(update, stamp_max, checked) for update in updates])
+        try:
+            verdicts = tuple([loaded.judge(update, stamp_max, checked) for update in updates])
+        except UpdateRefused as refusal:
+            self.forget(record)
+            raise _unreadable(record, refusal) from None
         return Integration(
             verdicts,
             loaded.state_vector,
@@ -124,13 +130,15 @@ class Integrator:
 class _Loaded:
     """A document together with the good bytes that it can be built from again."""
 
-    __slots__ = ("_good", "_good_bytes", "_lists", "_roots", "_texts", "_vector", "document")
+    __slots__ = ("_good", "_good_bytes", "_lists", "_mended", "_roots", "_texts", "_vector", "document")
 
     document: Document
     _good_bytes: int
 
     def __init__(self, good: Sequence[bytes]) -> None:
-        self._good = list(good)
+        whole = mended(good)
+        self._good = list(whole)
+        self._mended = whole is not good  # nobody has stored yet what was mended: the next update is news
         self._roots = -1  # an upper bound, counted when a first new root arrives
         self._lists: Lists | None = None  # made when a first update arrives that cannot be checked without
         self._texts: bool | None = None  # whether there is text, once it was asked for
@@ -152,7 +160,7 @@ class _Loaded:
         vector = self._vector
         rises = any(end > vector.get(writer, 0) for writer, (_, end) in found.clients.items())
         if not rises and (not found.deletes or covered(found.deletes, self.document.deletes())):
-            return Verdict("accepted")
+            return self._known(update)
         fresh = self._fresh(found)
         verdict = self._refusal(found, stamp_max) or self._misplaced(fresh, found)
         if verdict is not None:
@@ -172,12 +180,19 @@ class _Loaded:
     def _trust(self, update: bytes) -> Verdict:
         """Integrate an update without reading it first."""
         if self._vector and self._holds(update):
-            return Verdict("accepted")
+            return self._known(update)
         verdict = self._apply(update) or self._outgrown(update, frozenset())
         if verdict is not None:
             return verdict
         self._vector = vectors.decode(self.document.raw_state_vector())
         self._lists = self._texts = None
+        self._keep(update)
+        return Verdict("accepted", new=True)
+
+    def _known(self, update: bytes) -> Verdict:
+        """The verdict on what is here already. It may be what a partner made of a record that was mended here too."""
+        if not self._mended:
+            return Verdict("accepted")
         self._keep(update)
         return Verdict("accepted", new=True)
 
@@ -281,6 +296,7 @@ class _Loaded:
         return None
 
     def _keep(self, update: bytes) -> None:
+        self._mended = False
         self._good.append(update)
         self._good_bytes += len(update)
         if len(self._good) > TAIL_UPDATES_MAX or self._good_bytes > RECORD_BYTES_MAX:
@@ -288,7 +304,7 @@ class _Loaded:
             self._good_bytes = len(self._good[0])
 
     def _rebuild(self) -> None:
-        self.document = Document.load(self._good)
+        self.document = Document.load_whole(self._good)
         self._good_bytes = sum(map(len, self._good))
 
 
@@ -321,7 +337,11 @@ def _load(record: str, stored: Sequence[bytes]) -> _Loaded:
     except (KeyboardInterrupt, SystemExit, MemoryError):
         raise
     except BaseException as error:  # pycrdt's PanicException is no Exception
-        raise UpdateRefused("malformed", f"the stored bytes of {record} cannot be read: {error}") from None
+        raise _unreadable(record, error) from None
+
+
+def _unreadable(record: str, error: BaseException) -> UpdateRefused:
+    return UpdateRefused("malformed", f"the stored bytes of {record} cannot be read: {error}")
 
 
 def digest_of(updates: Sequence[bytes]) -> tuple[bytes, bytes]:

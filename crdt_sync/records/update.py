@@ -31,8 +31,8 @@ _DELETED = 1
 _TEXT = 4
 _ANY = 8
 _SKIPPED = 10
-_HAS_LEFT = 0x80
-_HAS_RIGHT = 0x40
+HAS_LEFT = 0x80
+HAS_RIGHT = 0x40
 _HAS_KEY = 0x20
 _FLOAT32 = struct.Struct(">f")
 _FLOAT64 = struct.Struct(">d")
@@ -84,14 +84,14 @@ def scan(update: bytes) -> Scan:
     if len(update) > UPDATE_BYTES_MAX:
         raise UpdateRefused("too_large", f"an update of {len(update)} bytes; the limit is {UPDATE_BYTES_MAX}")
     try:
-        return _Reader(update).scan()
+        return Reader(update).scan()
     except IndexError:
         raise UpdateRefused("malformed", "an update is cut off") from None
     except UnicodeDecodeError:
         raise UpdateRefused("malformed", "an update holds text that is not UTF-8") from None
 
 
-class _Reader:
+class Reader:
     """One pass over one update. Methods take a position and return the one behind what they read."""
 
     __slots__ = ("compact", "data", "items", "roots", "size", "skips", "stamps")
@@ -106,6 +106,7 @@ class _Reader:
         self.items: list[Item] = []
 
     def scan(self) -> Scan:
+        """All of it."""
         data = self.data
         writers, position = read_uint(data, 0)
         if writers > CLIENTS_MAX or writers * 3 > self.size:
@@ -142,9 +143,9 @@ class _Reader:
             raise malformed(f"an operation has content of kind {content}, which records never hold")
         root = left = right = key = None
         halves: tuple[int, ...] = ()
-        if info & _HAS_LEFT:
+        if info & HAS_LEFT:
             left, position = self._neighbour(position)
-        if info & _HAS_RIGHT:
+        if info & HAS_RIGHT:
             right, position = self._neighbour(position)
         if left is None and right is None:
             root, key, position = self._parent(info, position)

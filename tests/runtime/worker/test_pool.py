@@ -185,6 +185,25 @@ def test_batches_asked_for_at_once_are_served_in_order(run_scenario: RunScenario
     run_scenario(scenario)
 
 
+def test_a_record_whose_own_state_cannot_be_scanned_is_answered_retry_and_nobody_is_blamed(
+    run_scenario: RunScenario,
+) -> None:
+    nested_map_beside_text = bytes.fromhex("01020900040103742e610161070103632e610100")
+
+    async def scenario(pool: IntegrationPool, shelf: Shelf) -> None:
+        shelf.updates[ANNA] = [nested_map_beside_text]
+        items = [Item(ANNA, (Writer().write("1"),), sources=("anna",)), Item(BEN, (Writer().write("1"),))]
+        results = await pool.integrate(items, None)
+        assert codes(results) == [["retry"], ["accepted"]]
+        assert "cannot be loaded" in results[0].verdicts[0].reason
+        assert (pool.kills, pool.poisoned, pool.unloadable) == (0, 0, 1)
+        shelf.updates[ANNA] = []
+        pool.forget(ANNA)
+        assert codes(await pool.integrate(items[:1], None)) == [["accepted"]]
+
+    run_scenario(scenario)
+
+
 def test_a_record_whose_stored_bytes_are_corrupt_is_answered_retry_and_the_others_go_on(
     run_scenario: RunScenario,
 ) -> None:
