@@ -81,6 +81,7 @@ def relay(
         token = partners.token_from(token, token_file)
         changes = url is not None or token is not None or authorities is not None
         address = partners.chosen(call.store, url, token, authorities, required=changes)
+        dropped = address is not None and changes and not address.token and bool(partners.token(call.store))
         if address is not None and changes:
             partners.save(call.store, address)
     if address is None:
@@ -89,6 +90,12 @@ def relay(
     data = {"relay": address.url, "token": bool(address.token), "ca": str(address.authorities or "") or None}
     secret = "with a token" if address.token else "without a token"
     call.output.result(data, f"{address.url}, {secret}")
+    if dropped:
+        call.output.warning(
+            {"warning": "token_dropped", "message": "the token that was kept is not kept any more"},
+            "The token that was kept is not kept any more, as it would be sent to this relay; devices that call each "
+            "other need it: crdt-sync token --token-file FILE keeps it again.",
+        )
     if partners.open_to_others(call.store):
         call.output.note(
             f"Other users of this machine may read {call.store / partners.TOKEN_FILE}: chmod 600 it.", "yellow"

@@ -14,7 +14,7 @@ from crdt_sync.cli.values import many, title
 from crdt_sync.replica import Replica
 from crdt_sync.replica.callers import callers
 from crdt_sync.replica.carried import carried
-from crdt_sync.replica.readers import Reader, lacking
+from crdt_sync.replica.readers import Reader, lacking, lacks
 from crdt_sync.replica.status import why
 
 _PAGE = 1000
@@ -62,6 +62,12 @@ def _sentences(replica: Replica, never: str | None) -> Iterator[str]:
                 f"What else {partners.called(partner)} lacks is not known: its history has changed, and the next sync "
                 "compares everything."
             )
+    for known in replica.status().carried:
+        if known.through and known.to_send:
+            yield (
+                f"What {known.replica[:8]}, known through {known.through}, lacks is not known: the next bundle for it "
+                f"would hold at most {many(known.to_send)}."
+            )
     if never is None and not (replica.partners() or carried(replica.store) or callers(replica.store)):
         if count:
             yield f"Nobody else is known to this device, so all is here only: {many(count)}."
@@ -71,10 +77,13 @@ def _sentences(replica: Replica, never: str | None) -> Iterator[str]:
 
 def _entries(replica: Replica) -> Iterator[_Entry]:
     """What is known to wait, record by record."""
+    readers = {reader.replica: reader for _, reader in _readers(replica)}
     for partner in replica.partners():
-        after = ""
+        after, reader = "", readers.get(bytes.fromhex(partner.replica))
         while page := replica.store.outbox(bytes.fromhex(partner.replica), after, _PAGE):
             for entry in page:
+                if reader is not None and entry.refusal is None and not lacks(replica.store, reader, entry.record):
+                    continue  # it fetched it by itself, which our own next session will notice
                 state = "pending" if entry.refusal is None else "refused"
                 yield _Entry(entry.record, partners.called(partner), state, why(entry))
             after = page[-1].record

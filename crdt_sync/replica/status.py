@@ -279,7 +279,7 @@ def why(entry: OutboxEntry) -> str:
         return f"{entry.refusal}: {entry.reason}"
     if entry.reason:
         return f"not now: {entry.reason}"
-    return "never stored there" if entry.acknowledged == vectors.EMPTY else "edited since it was stored there"
+    return "not known to be stored there" if entry.acknowledged == vectors.EMPTY else "edited since it was stored there"
 
 
 def record_status(store: Store, record: str) -> RecordStatus:

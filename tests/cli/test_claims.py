@@ -12,6 +12,7 @@ from crdt_sync.replica import Replica
 from crdt_sync.replica import callers as callers_module
 from crdt_sync.replica.callers import Caller
 from crdt_sync.replica.carried import Carried, remembered
+from crdt_sync.replica.heard import listened
 from crdt_sync.replica.status import Told, note_told
 from crdt_sync.runtime import Address
 from crdt_sync.storage.port import Batch, OutboxEntry, Peer
@@ -74,6 +75,25 @@ def history_lost(replica: Replica) -> None:
     replica.store.renew_epoch()
 
 
+def through_carla(replica: Replica) -> None:
+    """A bundle of carla, who has read what is here, told of ben."""
+    carla = Carried(b"c" * 16, "carla", LIFE, 1, floor=9, ours=replica.store.begin_life(), told=1)
+    meta = listened(replica.store, [(DEVICE, LIFE, 1)], carla.replica, 1)
+    replica.store.commit([Batch(meta={**remembered(replica.store, carla), **meta})])
+
+
+def edited(replica: Replica) -> None:
+    with replica.edit(RECORD) as customer:
+        customer["name"] = "Schmidt"
+
+
+def meet_him(replica: Replica) -> None:
+    """ben, who is called here too, but was not since the last edit."""
+    ben = Peer(DEVICE, LIFE, 0, 1, OTHER)
+    replica.store.commit([Batch(peers=(ben,), meta=note_told(DEVICE, Told(LIFE, 0, 1)))])
+    replica.meet(DEVICE)
+
+
 def from_him(replica: Replica) -> None:
     """The record came from ben."""
     diff = replica.document(RECORD).diff()
@@ -110,7 +130,7 @@ TABLE: dict[str, tuple[list[Situation], bool, Claims]] = {
     "edited since": (
         [met(CHOSEN), record],
         True,
-        Claims("pending", [(CHOSEN, "pending")], 1, "0 %", "never stored there"),
+        Claims("pending", [(CHOSEN, "pending")], 1, "0 %", "not known to be stored there"),
     ),
     "more to fetch": ([record, met(CHOSEN, head=1)], True, Claims("stored", [], 0, "50 %", "Nothing waits")),
     "refused": (
@@ -165,6 +185,26 @@ TABLE: dict[str, tuple[list[Situation], bool, Claims]] = {
         False,
         Claims("pending", [(DEVICE.hex()[:8], "pending")], 1, DEVICE.hex()[:8], "waits for the next call"),
     ),
+    "told of by another, who has all": (
+        [record, through_carla],
+        False,
+        Claims("stored", [], 1, "(through carla)", "Nothing waits"),
+    ),
+    "told of by another, who lacks something": (
+        [record, through_carla, edited],
+        False,
+        Claims("pending", [("carla", "pending")], 1, "(through carla)", "known through carla, lacks is not known"),
+    ),
+    "called by both sides, and fetched by him": (
+        [meet_him, record, by_call(1)],
+        False,
+        Claims("stored", [], 1, "ben (ws://other:8765)", "Nothing waits"),
+    ),
+    "called by both sides, and not fetched": (
+        [meet_him, record, by_call(0)],
+        False,
+        Claims("pending", [("ben (ws://other:8765)", "pending")], 1, "0 %", "not known to be stored there"),
+    ),
     "called, not read, and stored at the relay": (
         [record, met(CHOSEN), by_call(0)],
         True,
@@ -197,4 +237,4 @@ def test_nothing_is_claimed_of_others_that_is_not_known(store, run, situation):
     told = run("status", RECORD).out
     assert ("is on this device only" in told) == (claims.state == "local")
     assert ("was never sent to" in told) == (claims.listed == "nothing has been synced with it yet")
-    assert ("waits for" in told) == any(partner in ("ben", DEVICE.hex()[:8]) for partner, _ in claims.waiting)
+    assert ("waits for" in told) == any(partner in ("ben", "carla", DEVICE.hex()[:8]) for partner, _ in claims.waiting)

@@ -112,3 +112,11 @@ def test_a_wrong_schema_file_is_named_with_what_is_wrong(run, tmp_path, text):
     assert "wrong.toml" in error["message"]
     assert error["hint"]
     assert not (tmp_path / "s").exists()
+
+
+def test_a_token_that_another_relay_makes_go_is_spoken_of(run, store):
+    assert run("token", "--token", "a-token-of-enough-length").code == 0
+    result = run("relay", "ws://127.0.0.1:9")
+    assert "is not kept any more" in result.err
+    assert run("token", "--json").object == {"kept": False}
+    assert "not kept" not in run("relay", "ws://127.0.0.1:10").err

@@ -334,3 +334,17 @@ def test_what_an_earlier_version_has_noted_of_a_partner_is_no_failure(make_repli
     standing = anna.status()
     assert [partner.to_fetch for partner in standing.partners] == [0]
     assert standing.carried == ()
+
+
+def test_a_partner_that_is_met_at_another_address_is_known_there_from_the_welcome_on(make_replica, time) -> None:
+    relay = MoodyRelay(time, random.Random(0))
+    anna = make_replica("anna")
+    write(anna, RECORDS[0])
+    line = Line(anna, relay)
+    line.run()
+    line.cut()
+    line = Line(anna, relay, "ws://elsewhere:8765")
+    while not line.welcomed:
+        line.step()
+    line.cut()
+    assert [partner.url for partner in anna.partners()] == ["ws://elsewhere:8765"]
