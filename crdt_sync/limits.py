@@ -20,7 +20,8 @@ JSON_DEPTH_MAX = 32  # nesting of one JSON value
 ACTOR_LENGTH_MAX = 64  # characters
 SOURCE_LENGTH_MAX = 48  # characters of the name of what is imported; an actor with "import " before it
 SOURCE_TEXT_BYTES_MAX = 4 * KIB  # texts up to here are remembered whole, so that edits on both sides can be merged
-RECORD_BYTES_MAX = 2 * MIB  # the whole integrated state of one record, so that any diff fits one frame
+RECORD_GROWN_BYTES_MAX = MIB  # a record that has more takes no local edit that adds content
+RECORD_BYTES_MAX = 2 * RECORD_GROWN_BYTES_MAX + 256 * KIB  # integrated: two devices that filled it, and room to delete
 CLIENTS_MAX = 20_000  # writers in one record: 9 bytes each in a state vector, 180 kB
 STATE_VECTOR_BYTES_MAX = CLIENTS_MAX * 16 + 3  # two varints of at most 8 bytes for each writer
 GROWTH_OPERATIONS_MAX = 1 << 26  # deleted operations in one update: they take no bytes, so length does not bound them
@@ -28,7 +29,7 @@ PLACING_STEPS_MAX = 1_000_000  # of finding where the items of one update stand:
 NESTING_MAX = 8  # containers inside one update; our own layout needs 1, hostile ones reach 26,000
 
 # --- protocol ------------------------------------------------------------------------------------------------
-FRAME_BYTES_MAX = 4 * MIB  # twice a record, so that one record and its state vector always fit
+FRAME_BYTES_MAX = 4 * MIB  # one record and its state vector always fit
 FRAME_BYTES_TARGET = 256 * KIB  # batches stop growing here: a slow phone takes a second or two per frame
 HELLO_BYTES_MAX = 8 * KIB  # nothing larger is decoded before the token was checked
 TOKEN_LENGTH_MAX = 4096  # characters; a signed grant is about 1,000
@@ -137,7 +138,7 @@ assert FRAME_BYTES_MAX >= RECORD_BYTES_MAX + STATE_VECTOR_BYTES_MAX + 64 * KIB
 assert 4 * max(PAGE_RECORDS_MAX, PUSH_RECORDS_MAX, UPDATES_RECORDS_MAX) + 5 <= FRAME_ITEMS_MAX
 assert 5 * CHECK_RECORDS_MAX + 4 <= FRAME_ITEMS_MAX
 assert HELLO_BYTES_MAX >= TOKEN_LENGTH_MAX + 4 * AGENT_LENGTH_MAX + 9 * VERSIONS_MAX + 256
-assert RECORD_BYTES_MAX >= TEXT_BYTES_MAX + VALUE_BYTES_MAX
+assert RECORD_GROWN_BYTES_MAX >= TEXT_BYTES_MAX + VALUE_BYTES_MAX
 assert SILENCE_US_MAX > 2 * KEEPALIVE_US
 assert WORKER_CACHE_BYTES_MAX * 20 < WORKER_MEMORY_BYTES_MAX // 2
 assert RECONCILE_FAN_OUT <= RECONCILE_PARTS_MAX < RECONCILE_OPEN_RANGES_MAX - RECONCILE_OPEN_RANGES_TARGET

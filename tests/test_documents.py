@@ -125,7 +125,7 @@ def test_the_limits_of_bundles_are_those_of_the_code() -> None:
     assert told["header"] == header
     chunk = f"{limits.BUNDLE_CHUNK_BYTES_MAX // mib} MiB, {limits.BUNDLE_CHUNK_RECORDS_MAX} updates"
     assert told["chunk, unpacked"] == chunk
-    assert told["update"] == f"{limits.UPDATE_BYTES_MAX // mib} MiB"
+    assert told["update"] == f"{limits.UPDATE_BYTES_MAX / mib:g} MiB"
     assert told["chunks"] == f"{limits.BUNDLE_CHUNKS_MAX:,}"
     assert told["interrupted applications that are remembered"] == str(limits.BUNDLE_ARRIVALS_MAX)
     assert told["partners by bundle that are remembered"] == str(limits.BUNDLE_PARTNERS_MAX)
@@ -206,7 +206,7 @@ def test_the_limits_are_those_of_the_code() -> None:
     told = {row[0]: row[1] for row in _rows("docs/protocol.md", "Limits")}
     mib, kib = limits.MIB, limits.KIB
     assert told["frame; hello"] == f"{limits.FRAME_BYTES_MAX // mib} MiB; {limits.HELLO_BYTES_MAX // kib} KiB"
-    assert told["update, record"] == f"{limits.RECORD_BYTES_MAX // mib} MiB"
+    assert told["update, record"] == f"{limits.RECORD_BYTES_MAX / mib:g} MiB"
     assert told["pages ahead of their answers"] == str(limits.PAGES_IN_FLIGHT_MAX)
     assert told["wants with page 1 without answer, where digests are compared"] == str(limits.PAGES_IN_FLIGHT_MAX)
     assert told["bytes of `ranges`; more in reconciliation.md"] == f"{limits.FRAME_BYTES_TARGET // kib} KiB"

@@ -142,6 +142,11 @@ class Document:
         """Bytes of the whole integrated state."""
         return len(self.diff())
 
+    def content_bytes(self) -> int:
+        """Bytes of the values, texts, set members and timelines that it holds, whatever else that takes to store."""
+        contents, _ = self._contents()
+        return sum(_content_bytes(root, raw) for root, raw in contents.items())
+
     def digest(self) -> bytes:
         """Digest A: equal exactly when two replicas hold the same operations and the same deletions.
 
@@ -320,6 +325,21 @@ def _deletion(contents: Contents, state_vector: bytes) -> tuple[bool, Conflict |
     shown = ordered(entries, None)
     deleters = tuple(ConflictEntry(True, e[1], e[2], False) for e in shown)
     return False, Conflict(DELETED, "deleted", deleters)
+
+
+def _content_bytes(root: str, raw: object) -> int:
+    """Of one root. Counters and deletions count as nothing: they do not grow."""
+    if isinstance(raw, str):
+        return len(raw.encode())
+    if root[:2] in ARRAY_PREFIXES and root != DELETED_ROOT and isinstance(raw, list):
+        return sum(_value_bytes(entry[0]) for entry in raw if isinstance(entry, list) and entry)
+    if root.startswith("s.") and isinstance(raw, dict):
+        return sum(map(_value_bytes, raw.values()))
+    return 0
+
+
+def _value_bytes(value: object) -> int:
+    return 0 if value is None else len(json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass"))
 
 
 def deletion_text(state_vector: bytes) -> str:

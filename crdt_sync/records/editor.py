@@ -53,6 +53,7 @@ class Editor:
         self._clock = clock
         self._actor = check_actor(actor)
         self._changed = False
+        self.resolved = False  # whether a conflict was decided
         self._texts: list[TextField] = []
         self._ended = False
         self._filled_before: dict[str, bool] = {}  # required fields that were to be written: whether they held anything
@@ -149,6 +150,7 @@ class Editor:
         spec = self._writable(field)
         if spec.kind not in KINDS_OF_ENTRIES:
             raise InvalidValue(field, f"a {spec.kind} has no conflicts", "Write it as usual.")
+        self.resolved = self.resolved or len(self._entries(f"c.{field}")) > 1
         self._write_entry(field, spec, value, resolving=True)
 
     def delete(self) -> None:

@@ -35,6 +35,8 @@ from crdt_sync.records.roots import TEXT_PREFIX
 from crdt_sync.records.update import Item, Scan, scan
 from crdt_sync.records.well_placed import cut_pairs, misnamed, misplaced, need_lists, tangled
 
+_SPREAD_MAX = 32  # times that an update may take more bytes once integrated: a deletion cuts an item in three
+
 Code = Literal["accepted", "gap", "malformed", "too_large", "clock_ahead"]
 
 
@@ -130,10 +132,11 @@ class Integrator:
 class _Loaded:
     """A document together with the good bytes that it can be built from again."""
 
-    __slots__ = ("_good", "_good_bytes", "_lists", "_mended", "_roots", "_texts", "_vector", "document")
+    __slots__ = ("_good", "_good_bytes", "_lists", "_mended", "_roots", "_size_max", "_texts", "_vector", "document")
 
     document: Document
     _good_bytes: int
+    _size_max: int  # of the integrated state: an upper bound
 
     def __init__(self, good: Sequence[bytes]) -> None:
         whole = mended(good)
@@ -288,8 +291,9 @@ class _Loaded:
                 self._roots = -1
                 self._rebuild()
                 return Verdict("too_large", f"the record would have more than {ROOTS_MAX} fields")
-        if self._good_bytes + len(update) > RECORD_BYTES_MAX:
-            size = self.document.size
+        self._size_max += _SPREAD_MAX * len(update)
+        if self._size_max > RECORD_BYTES_MAX:
+            self._size_max = size = self.document.size
             if size > RECORD_BYTES_MAX:
                 self._rebuild()
                 return Verdict("too_large", f"the record would have {size} bytes; the limit is {RECORD_BYTES_MAX}")
@@ -301,11 +305,12 @@ class _Loaded:
         self._good_bytes += len(update)
         if len(self._good) > TAIL_UPDATES_MAX or self._good_bytes > RECORD_BYTES_MAX:
             self._good = [self.document.diff()]
-            self._good_bytes = len(self._good[0])
+            self._good_bytes = self._size_max = len(self._good[0])
 
     def _rebuild(self) -> None:
         self.document = Document.load_whole(self._good)
         self._good_bytes = sum(map(len, self._good))
+        self._size_max = _SPREAD_MAX * self._good_bytes
 
 
 def _neighbours_known(found: Scan, vector: Mapping[int, int]) -> bool:

@@ -96,7 +96,7 @@ class Edits:
         finally:
             editor.end()
             self._open.discard(record)
-        self._finish(editor.record, copy)
+        self._finish(editor.record, copy, editor)
 
     def bring(
         self,
@@ -223,16 +223,35 @@ class Edits:
         """
         return _Copy(Document.load((), self._replica.new_writer()), vectors.EMPTY, 0, 0, new=True)
 
-    def _finish(self, record: str, copy: _Copy) -> None:
-        if copy.document.size > limits.RECORD_BYTES_MAX // 2:
-            raise RecordTooLarge(
-                f"{record} would grow to {copy.document.size} bytes, more than {limits.RECORD_BYTES_MAX // 2}",
-                "Shorten the notes, or continue in a new record.",
-            )
+    def _finish(self, record: str, copy: _Copy, editor: Editor | None = None) -> None:
+        self._check_size(record, copy.document, may_add=editor is None or editor.resolved)
         if self._batch is None:
             self._commit({record: copy})
         else:
             self._batch[record] = copy
+
+    def _check_size(self, record: str, document: Document, *, may_add: bool) -> None:
+        """Raise `RecordTooLarge` where a large record would hold more than it does in the store.
+
+        What takes content away goes through, although it leaves traces itself, and so does a decision: partners have
+        room for it. Where that room is used up too, only what makes the whole smaller helps.
+        """
+        size = document.size
+        if size <= limits.RECORD_GROWN_BYTES_MAX:
+            return
+        before = Document.load(self._replica.store.load(record).updates)
+        if not may_add and document.content_bytes() > before.content_bytes():
+            raise RecordTooLarge(
+                f"{record} is full: with this it would have {size} bytes, and beyond {limits.RECORD_GROWN_BYTES_MAX} "
+                "nothing can be added",
+                "Shorten its texts or remove something first, which goes through; or continue in a new record.",
+            )
+        if size > max(limits.RECORD_BYTES_MAX, before.size):
+            raise RecordTooLarge(
+                f"{record} would have {size} bytes, more than the {limits.RECORD_BYTES_MAX} that a partner takes: what "
+                "was deleted in many small pieces leaves traces",
+                "Delete longer passages at once, or continue in a new record.",
+            )
 
     def _by_natural_key(self, schema: Schema, copy: _Copy) -> tuple[str, _Copy]:
         """The id that follows from the natural key, and the document merged with a record that has it already."""

@@ -171,6 +171,26 @@ def test_a_record_grows_to_its_limit_and_no_further(office):
     assert judge(gate, office.person(2).edit(lambda editor: editor.add("tags", "x"))).code == "accepted"
 
 
+@pytest.mark.parametrize("checked", [True, False])
+def test_a_record_is_measured_as_it_is_integrated_not_by_the_bytes_that_came(checked):
+    """An update of four bytes for each deletion cuts a text in pieces that take six times as many."""
+    writer = 1 << 52
+    document, gate = Document(writer), integrator()
+    with document.transaction() as transaction:
+        document.text(transaction, "t.notes").insert(transaction, 0, "x" * 240_000)
+    whole = document.diff()
+    cuts = bytearray()
+    for number in (0, 1, writer, 100_000):  # no structs; the deletions of one writer
+        append_uint(cuts, number)
+    for clock in range(0, 200_000, 2):
+        append_uint(cuts, clock)
+        append_uint(cuts, 1)
+    assert len(whole) + len(cuts) < RECORD_BYTES_MAX // 2
+    verdicts = gate.integrate(RECORD, (), (whole, bytes(cuts)), None, checked, snapshot=False).verdicts
+    assert [verdict.code for verdict in verdicts] == ["accepted", "too_large"]
+    assert gate.document(RECORD).digest() == document.digest()
+
+
 def test_the_number_of_roots_is_limited_on_both_sides():
     def update(writer, count):
         document = Document(writer)

@@ -1,0 +1,126 @@
+"""Records at their limit: nothing can be added, and whatever takes away goes through, here and at every partner."""
+
+import pytest
+
+from crdt_sync import limits
+from crdt_sync.errors import RecordTooLarge
+from crdt_sync.protocol.messages import UpdatesEntry
+from crdt_sync.records import Document, Integrator
+
+FULL = "customers/full"
+THEM = b"t" * 16
+
+
+@pytest.fixture
+def full(replica):
+    """A record of which every field holds something, so full that not one more tag fits; its phone is in conflict."""
+    with replica.edit(FULL, create=True) as customer:
+        customer.update({"name": "Müller", "city": "Berlin", "phone": "+49 30 1", "tags": ["vip", "new"]})
+        customer["notes"] = "word " * 100_000
+    by_another(replica, Document.load([replica.document(FULL).diff()], writer=7), "c.phone", ["+49 30 3"])
+    by_another(replica, Document.load((), writer=8), "c.phone", ["+49 30 2"])
+    for size in (65_000, 4_000, 100, 1):
+        try:
+            while True:
+                with replica.edit(FULL) as customer:
+                    customer.append("timeline", "x" * size)
+        except RecordTooLarge:
+            continue
+    return replica.document(FULL)
+
+
+def by_another(replica, document, root, values):
+    """Entries that another device wrote, and that were synced to here."""
+    before = document.state_vector()
+    with document.transaction() as transaction:
+        entries = document.array(transaction, root)
+        for value in values:
+            entries.insert(transaction, 0, [value, replica.clock.now(), "ben"])
+    replica.integrate([UpdatesEntry(FULL, document.diff(before), b"")], THEM, (), None)
+
+
+def taken_by_a_partner(before, after):
+    """Whether a partner that holds `before` stores what was done since."""
+    update = after.diff(before.state_vector())
+    done = Integrator(1).integrate(FULL, [before.diff()], [update], stamp_max=None, checked=True, snapshot=False)
+    return [(verdict.code, verdict.new) for verdict in done.verdicts] == [("accepted", True)]
+
+
+LESS = {
+    "a shorter text": lambda customer: customer.text("notes").delete(100, 105),
+    "letters in many places": lambda customer: [customer.text("notes").delete(9 * n, 9 * n + 1) for n in range(50)],
+    "no text at all": lambda customer: customer.update({"notes": ""}),
+    "a shorter value": lambda customer: customer.update({"city": "Bonn"}),
+    "a value of the same length": lambda customer: customer.update({"city": "Madrid"}),
+    "no value": lambda customer: customer.update({"city": None}),
+    "one tag less": lambda customer: customer.remove("tags", "vip"),
+    "another visit": lambda customer: customer.increment("visits"),
+    "a decision that is longer than both": lambda customer: customer.resolve("phone", "+49 30 1234567890123456789"),
+    "deleted": lambda customer: customer.delete(),
+}
+
+
+@pytest.mark.parametrize("less", LESS)
+def test_what_takes_away_from_a_full_record_goes_through(replica, full, less):
+    with replica.edit(FULL) as customer:
+        LESS[less](customer)
+    assert replica.document(FULL).digest() != full.digest()
+    assert taken_by_a_partner(full, replica.document(FULL))
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        lambda customer: customer.add("tags", "one more"),
+        lambda customer: customer.text("notes").insert(0, "x" * 100),
+        lambda customer: customer.update({"city": "Berlin-Mitte"}),
+        lambda customer: customer.append("timeline", "called"),
+    ],
+)
+def test_what_adds_to_a_full_record_is_refused_with_a_hint_that_helps(replica, full, more):
+    with pytest.raises(RecordTooLarge) as refused, replica.edit(FULL) as customer:
+        more(customer)
+    assert "Shorten" in refused.value.hint
+    assert replica.document(FULL).digest() == full.digest()
+    with replica.edit(FULL) as customer:
+        customer.text("notes").delete(0, 5_000)
+    with replica.edit(FULL) as customer:
+        more(customer)
+
+
+def test_in_a_batch_what_counts_is_what_the_store_holds(replica, full):
+    with replica.batch():
+        with replica.edit(FULL) as customer:
+            customer.text("notes").delete(0, 20)
+        with replica.edit(FULL) as customer:
+            customer.text("notes").insert(0, "short")
+        with pytest.raises(RecordTooLarge), replica.edit(FULL) as customer:
+            customer.text("notes").insert(0, "much too long for what was deleted")
+    assert replica.get(FULL)["notes"].startswith("shortword")
+
+
+def test_what_two_devices_filled_apart_comes_together_and_can_still_be_taken_away_from(replica, full):
+    theirs = Document.load((), writer=9)
+    by_another(replica, theirs, "l.timeline", ["y" * 65_000] * 16)
+    assert replica.document(FULL).size > 2 * limits.RECORD_GROWN_BYTES_MAX - 20_000
+    for less in ("letters in many places", "no value", "one tag less", "another visit", "no text at all", "deleted"):
+        before = replica.document(FULL)
+        with replica.edit(FULL) as customer:
+            LESS[less](customer)
+        assert taken_by_a_partner(before, replica.document(FULL))
+    assert replica.get(FULL).deleted
+
+
+def test_traces_of_deletions_end_somewhere_and_longer_passages_help(replica, full, monkeypatch):
+    monkeypatch.setattr(limits, "RECORD_BYTES_MAX", full.size + 1_000)
+    with pytest.raises(RecordTooLarge) as refused, replica.edit(FULL) as customer:
+        LESS["letters in many places"](customer)
+    assert "longer passages" in refused.value.hint
+    with replica.edit(FULL) as customer:
+        customer.text("notes").delete(0, 1_000)
+    assert replica.document(FULL).size < full.size
+
+
+def test_new_stamps_need_no_room(replica, full):
+    replica.clock.correct(-3_600_000_000)
+    assert replica.restamp(FULL)
