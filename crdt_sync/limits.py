@@ -20,6 +20,7 @@ JSON_DEPTH_MAX = 32  # nesting of one JSON value
 ACTOR_LENGTH_MAX = 64  # characters
 SOURCE_LENGTH_MAX = 48  # characters of the name of what is imported; an actor with "import " before it
 SOURCE_TEXT_BYTES_MAX = 4 * KIB  # texts up to here are remembered whole, so that edits on both sides can be merged
+KEY_LIVES_MAX = 1000  # records made under one natural key, one after the other was deleted or left it
 RECORD_GROWN_BYTES_MAX = MIB  # a record that has more takes no local edit that adds content
 RECORD_BYTES_MAX = 2 * RECORD_GROWN_BYTES_MAX + 256 * KIB  # integrated: two devices that filled it, and room to delete
 CLIENTS_MAX = 20_000  # writers in one record: 9 bytes each in a state vector, 180 kB

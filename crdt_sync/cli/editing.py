@@ -51,15 +51,18 @@ def set_fields(
     wanted = [parse_assignment(text) for text in assignments]
     with call.open() as replica:
         before = replica.count()
-        record, changed = _edit(replica, _target(replica, target, create), wanted, create)
+        edited = _edit(replica, _target(replica, target, create), wanted, create)
         created = replica.count() > before
-    fields = list(dict.fromkeys(assignment.field for assignment in wanted)) if changed else []
-    data = {"record": record, "created": created, "changed": changed, "fields": fields}
+        key = ", ".join(replica.schemas[ids.collection_of(edited.record)].natural_key)
+    record = edited.record
+    fields = list(dict.fromkeys(assignment.field for assignment in wanted)) if edited.changed else []
+    data = {"record": record, "created": created, "changed": edited.changed, "fields": fields}
+    known = f"{record} has that {key} already. " if edited.merged is not None else ""
     if created:
         text = f"Created {record}"
     else:
-        text = f"Changed {record}: {', '.join(fields)}" if changed else f"{record} says so already; nothing changed."
-    call.output.result(data, text)
+        text = f"Changed {record}: {', '.join(fields)}" if fields else f"{record} says so already; nothing changed."
+    call.output.result(data, known + text)
 
 
 def _target(replica: Replica, text: str, create: bool) -> str:
@@ -74,12 +77,12 @@ def _target(replica: Replica, text: str, create: bool) -> str:
     raise UnknownCollection(f"{text[:60]!r} is neither a record nor a collection here", f"Collections: {known}.")
 
 
-def _edit(replica: Replica, target: str, wanted: list[Assignment], create: bool) -> tuple[str, bool]:
+def _edit(replica: Replica, target: str, wanted: list[Assignment], create: bool) -> EditedRecord:
     with replica.edit(target, create=create) as editor:
         schema = replica.schemas[ids.collection_of(editor.record)]
         for assignment in wanted:
             apply(editor, schema, assignment)
-    return editor.record, editor.changed
+    return editor
 
 
 def delete(context: typer.Context, records: RecordsArgument) -> None:

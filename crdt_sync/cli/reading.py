@@ -3,6 +3,7 @@
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -31,7 +32,7 @@ from crdt_sync.cli.values import (
 from crdt_sync.errors import UnknownField
 from crdt_sync.ids import collection_of
 from crdt_sync.records import Conflict, Schema
-from crdt_sync.replica import RecordView, Replica
+from crdt_sync.replica import Duplicate, RecordView, Replica
 
 _LIMIT = 50  # records that people are shown unless they ask for more
 _CELL_WIDTH_MAX = 26  # columns of the terminal that one cell takes in a list
@@ -254,25 +255,52 @@ def conflicts(
     context: typer.Context,
     collection: Annotated[str | None, typer.Argument(metavar="COLLECTION")] = None,
 ) -> None:
-    """List what was written without knowing of each other: every value, who wrote it and when."""
+    """List what was written without knowing of each other: every value, who wrote it and when.
+
+    Records that show one natural key are listed too.
+    """
     call = invocation(context)
     with call.open() as replica:
         chosen = readable_collection(replica, collection) if collection else None
         found = replica.conflicts(chosen)
+        duplicates = replica.duplicates(chosen)
         titles = {record: title(replica.get(record)) for record, _ in found}
+        names = {record: title(replica.get(record), twice.key) for twice in duplicates for record in twice.records}
         schemas = replica.schemas
     if call.output.as_json:
         for record, conflict in found:
             call.output.emit(conflict_object(record, conflict, schemas.get(collection_of(record))))
+        for twice in duplicates:
+            call.output.emit({"kind": "duplicate", **asdict(twice)})
         return
+    if duplicates:
+        _show_duplicates(call.output, duplicates, names, schemas)
     if not found:
-        call.output.text("No open conflicts.")
+        if not duplicates:
+            call.output.text("No open conflicts.")
         return
     call.output.show(conflicts_table(found, titles, schemas))
     record, conflict = found[0]
     answer = "keep" if conflict.field == DELETED_FIELD else "VALUE"
     call.output.note(
         f"The value in bold is shown meanwhile. Decide: crdt-sync resolve {short(record)} {conflict.field} {answer}"
+    )
+
+
+def _show_duplicates(
+    output: Output, duplicates: Sequence[Duplicate], names: dict[str, str], schemas: "dict[str, Schema]"
+) -> None:
+    rows = []
+    for twice in duplicates:
+        schema = schemas[twice.collection]
+        key = ", ".join(f"{label(schema, field)} {shown(value)}" for field, value in twice.key.items())
+        rows += [(record, names[record], key if number == 0 else "") for number, record in enumerate(twice.records)]
+    output.show(table(("Records with one key", "Name", "Key"), rows, wrap=True))
+    record = duplicates[0].records[-1]
+    field = next(iter(duplicates[0].key))
+    output.note(
+        f"If they are two, give one another key: crdt-sync set {record} {field}=VALUE; if they are one, copy what is "
+        f"missing and delete the other: crdt-sync delete {record}"
     )
 
 

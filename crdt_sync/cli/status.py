@@ -77,10 +77,12 @@ def _record_status(call: Invocation, replica: Replica, record: str) -> None:
 def _status(call: Invocation, replica: Replica) -> None:
     standing = replica.status()
     conflicts = _conflicts(replica, standing.records)
+    duplicates = None if conflicts is None else len(replica.duplicates())
     kept = partners.load(call.store)
     if call.output.as_json:
-        data = {"name": standing.name, "store": str(call.store), "replica": replica.id.hex()}
-        counts = {"records": standing.records, "conflicts": conflicts, "relay": kept.url if kept else None}
+        relay = kept.url if kept else None
+        data = {"name": standing.name, "store": str(call.store), "replica": replica.id.hex(), "relay": relay}
+        counts = {"records": standing.records, "conflicts": conflicts, "duplicates": duplicates}
         seen = [_partner(standing, partner) for partner in standing.partners]
         met = [{**asdict(partner), "as_of": utc_time(partner.as_of)} for partner in standing.carried]
         calling = [{**asdict(caller), "last_seen": utc_time(caller.last_seen)} for caller in standing.callers]
@@ -89,6 +91,8 @@ def _status(call: Invocation, replica: Replica) -> None:
         call.output.emit({**data, **counts, **found, "without_schema": unknown})
         return
     opposed = "" if conflicts is None else f", {conflicts} with open conflicts"
+    if duplicates:
+        opposed += f", {duplicates} natural {'key' if duplicates == 1 else 'keys'} that several records show"
     call.output.text(
         f"{standing.name} ({replica.id.hex()[:_ID_SHOWN]}): {many(standing.records)}{opposed}, in {call.store}"
     )

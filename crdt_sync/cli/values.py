@@ -1,7 +1,7 @@
 """Values as people read them and as programs get them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -112,10 +112,10 @@ def many(count: int) -> str:
     return "1 record" if count == 1 else f"{count} records"
 
 
-def title(view: RecordView) -> str:
-    """A few words by which a person knows the record: its first text of one line."""
+def title(view: RecordView, but: Collection[str] = ()) -> str:
+    """A few words by which a person knows the record: its first text of one line, but for some fields."""
     for field, value in view.items():
-        if isinstance(value, str) and value.strip() and field not in view.conflicts:
+        if isinstance(value, str) and value.strip() and field not in view.conflicts and field not in but:
             return value
     return ""
 

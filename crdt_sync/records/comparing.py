@@ -87,7 +87,7 @@ def _contact(text: str) -> str:
         closed = re.sub(r"\s*@\s*", "@", text)
         return closed.casefold() if _EMAIL.match(closed) else text
     if text[:1] in ("+", "0", "(") and _is_phone(text):
-        number = _NO_DIGIT.sub("", _TRUNK.sub("", text) if text.startswith("+") else text)
+        number = _NO_DIGIT.sub("", _TRUNK.sub("", text) if text.startswith(("+", "00")) else text)
         if text.startswith("00"):
             return "+" + number[2:]
         return "+" + number if text.startswith("+") else number

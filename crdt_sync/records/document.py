@@ -236,6 +236,7 @@ class Document:
     def conflicts(self, schema: "Schema | None" = None, *, all_kinds: bool = False) -> list[Conflict]:
         """Open conflicts: review and stage fields with different concurrent values, and a delete beside an edit.
 
+        Fields of the natural key are asked about whatever their kind: two keys are two customers in one record.
         `all_kinds` adds fields of kind 'value' and those that the schema does not know.
         """
         return list(self.read(schema, all_kinds=all_kinds).conflicts)
@@ -305,7 +306,7 @@ def _conflicts(
             continue
         spec = None if schema is None else schema.fields.get(root[2:])
         kind = "value" if spec is None else spec.kind
-        if all_kinds or kind in ("review", "stage"):
+        if all_kinds or kind in ("review", "stage") or (schema is not None and root[2:] in schema.natural_key):
             entries = ordered(well_formed(raw), spec, partial(age, field=root[2:], sources=sources))
             open_conflict = conflict(root[2:], kind, entries, spec, partial(shown_actor, sources=sources))
             if open_conflict is not None:

@@ -3,6 +3,7 @@
 from crdt_sync.replica.carried import Carried, LeftOut
 from crdt_sync.replica.collections import Schemaless
 from crdt_sync.replica.edits import EditedRecord
+from crdt_sync.replica.keys import Duplicate, KeyStanding
 from crdt_sync.replica.receipts import Holding
 from crdt_sync.replica.repair import Repair
 from crdt_sync.replica.replica import Event, Replica
@@ -15,9 +16,11 @@ __all__ = [
     "CallerStatus",
     "Carried",
     "CarriedStatus",
+    "Duplicate",
     "EditedRecord",
     "Event",
     "Holding",
+    "KeyStanding",
     "LeftOut",
     "PartnerStatus",
     "RecordStatus",

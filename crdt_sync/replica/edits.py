@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 from crdt_sync import ids, limits
 from crdt_sync.errors import (
     EditInProgress,
-    InvalidValue,
     RecordTooLarge,
     StoreFailed,
     UnknownCollection,
@@ -29,7 +28,10 @@ from crdt_sync.nearest import suggestion
 from crdt_sync.records import Document, Editor, Schema
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.imported import ImportedChange, bring, remember
+from crdt_sync.records.natural_key import required_key
+from crdt_sync.records.replay import replay
 from crdt_sync.records.restamp import restamp
+from crdt_sync.replica.keys import Duplicate, KeyIndex, KeyStanding, Pending
 from crdt_sync.replica.views import encode_view
 from crdt_sync.storage.port import Batch, Change, OutboxEntry
 
@@ -40,10 +42,17 @@ if TYPE_CHECKING:
 class EditedRecord(Editor):
     """An `Editor` that knows the id of the record it edits.
 
-    Where the schema has a natural key, a new record gets its final id when the block ends.
+    Where the schema has a natural key, a new record gets its final id when the block ends: that of the record that
+    shows the key already, which takes what was written as an edit of its own, or a new one.
     """
 
     record: str
+    merged: Editor | None = None  # of the record that has the natural key already, which got what was written here
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was written that was not there already."""
+        return super().changed if self.merged is None else self.merged.changed
 
 
 @dataclass(slots=True)
@@ -67,6 +76,8 @@ class Edits:
         self._batch: dict[str, _Copy] | None = None
         self._caller: tuple[int, object] | None = None  # who has blocks open, and how many
         self._blocks = 0
+        self._keys = KeyIndex(replica.store)
+        self._pending = Pending()
 
     @contextmanager
     def edit(self, target: str, create: bool) -> Iterator[EditedRecord]:
@@ -89,10 +100,12 @@ class Edits:
             if not editor.changed:
                 return
             editor.check_not_emptied()
-            if copy.new:
+            if fresh and schema.natural_key:
+                editor.record, copy = self._by_natural_key(schema, editor, copy)
+                if editor.merged is not None and not editor.merged.changed:
+                    return
+            elif copy.new:
                 self._replica.check_required(editor, record)
-                if fresh and schema.natural_key:
-                    editor.record, copy = self._by_natural_key(schema, copy)
         finally:
             editor.end()
             self._open.discard(record)
@@ -127,6 +140,7 @@ class Edits:
             editor = Editor(copy.document, schema, self._replica.clock, self._replica.name, schema.collection)
             self._replica.check_required(editor, record)
         if dry_run:
+            self._check_key(record, copy)
             return
         if said is not None:
             remember(copy.document, self._replica.clock, self._replica.name, source, said)
@@ -166,6 +180,7 @@ class Edits:
                 copies = self._batch
             finally:
                 self._batch = None
+                self._pending = Pending()
             if copies:
                 self._commit(copies)
 
@@ -217,18 +232,27 @@ class Edits:
         return _Copy(document, stored.head.state_vector, stored.head.seq, stored.head.tail, new=False)
 
     def _unnamed(self) -> _Copy:
-        """A new record whose id follows from what is entered, and which may turn out to be here already.
+        """A new record whose id follows from what is entered.
 
-        It gets a writer id of its own: in the record that it is merged with, ours may have written before.
+        It gets a writer id of its own: ours may have written in a record of that id before damage took it.
         """
         return _Copy(Document.load((), self._replica.new_writer()), vectors.EMPTY, 0, 0, new=True)
 
     def _finish(self, record: str, copy: _Copy, editor: Editor | None = None) -> None:
         self._check_size(record, copy.document, may_add=editor is None or editor.resolved)
+        self._check_key(record, copy)
         if self._batch is None:
             self._commit({record: copy})
-        else:
-            self._batch[record] = copy
+            return
+        self._batch[record] = copy
+        schema = self._replica.schema_of(record)
+        if schema is not None and schema.natural_key:
+            self._pending.put(record, schema, copy.document)
+
+    def _check_key(self, record: str, copy: _Copy) -> None:
+        schema = self._replica.schema_of(record)
+        if schema is not None and schema.natural_key:
+            self._keys.check(record, schema, copy.document, self._pending)
 
     def _check_size(self, record: str, document: Document, *, may_add: bool) -> None:
         """Raise `RecordTooLarge` where a large record would hold more than it does in the store.
@@ -253,20 +277,32 @@ class Edits:
                 "Delete longer passages at once, or continue in a new record.",
             )
 
-    def _by_natural_key(self, schema: Schema, copy: _Copy) -> tuple[str, _Copy]:
-        """The id that follows from the natural key, and the document merged with a record that has it already."""
-        values = copy.document.values(schema)
-        parts = [values.get(field) for field in schema.natural_key]
-        for field, part in zip(schema.natural_key, parts, strict=True):
-            if part is None:
-                raise InvalidValue(field, "is part of the natural key and must be set")
-        record = ids.natural_record(schema.collection, [str(part) for part in parts])
+    def standing(self, schema: Schema, values: Mapping[str, object]) -> KeyStanding:
+        """See `Replica.key_standing`; `values` are carriers."""
+        pending = self._pending if self._caller == _caller() else Pending()
+        return self._keys.standing(schema, required_key(schema, values), pending)
+
+    def duplicates(self, schema: Schema) -> Sequence[Duplicate]:
+        """See `Replica.duplicates`."""
+        return tuple(self._keys.duplicates(schema))
+
+    def _by_natural_key(self, schema: Schema, editor: EditedRecord, copy: _Copy) -> tuple[str, _Copy]:
+        """The record that shows the natural key already, edited by what was entered; or else the new one and its id.
+
+        Raises `KeyTaken` where a record came to the key by a change: whoever enters the key may mean somebody else.
+        """
+        standing = self.standing(schema, copy.document.values(schema))
+        if not standing.own:
+            if not standing.shown_by:
+                self._replica.check_required(editor, standing.fresh)
+            return standing.fresh, copy  # `_finish` refuses it where the key is taken
+        record = standing.shown_by[0]
         if record in self._open:
             raise UsageError(f"{record} is being edited already", "Finish the first 'with' block before the second.")
-        existing = self._copy(record, create=True)
-        if existing.document.state_vector() == vectors.EMPTY:
-            return record, copy
-        existing.document.apply(copy.document.diff())
+        existing = self._copy(record, create=False)
+        editor.merged = Editor(existing.document, schema, self._replica.clock, self._replica.name, schema.collection)
+        replay(copy.document, schema, editor.merged)
+        editor.merged.check_not_emptied()
         return record, existing
 
     def _commit(self, copies: dict[str, _Copy]) -> None:

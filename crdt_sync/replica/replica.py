@@ -40,6 +40,7 @@ from crdt_sync.records import Conflict, Document, Editor, Schema, parse_schema
 from crdt_sync.records.comparing import folded
 from crdt_sync.records.evolution import Form, check_successor, forms
 from crdt_sync.records.imported import ImportedChange
+from crdt_sync.records.values import normalise
 from crdt_sync.replica import unread
 from crdt_sync.replica.callers import callers
 from crdt_sync.replica.carried import carried
@@ -48,6 +49,7 @@ from crdt_sync.replica.edits import EditedRecord, Edits
 from crdt_sync.replica.finding import contains, holds
 from crdt_sync.replica.heard import heard
 from crdt_sync.replica.integration import integrate
+from crdt_sync.replica.keys import Duplicate, KeyStanding
 from crdt_sync.replica.receipts import Holding, holding, refresh_digests
 from crdt_sync.replica.repair import Repair, repair
 from crdt_sync.replica.status import (
@@ -246,8 +248,8 @@ class Replica:
 
         `target` is a record id, or the name of a collection for a new record. `create` allows a record id that
         is not known yet. Do not `await` in the block: no other task could edit meanwhile (`EditInProgress`).
-        Raises `UnknownRecord`, `UnknownCollection`, `InvalidRecordId`, what the editor raises, and `StoreError` when
-        the disk refuses.
+        Raises `UnknownRecord`, `UnknownCollection`, `InvalidRecordId`, what the editor raises, `KeyTaken` where
+        another record shows the natural key that this one comes to, and `StoreError` when the disk refuses.
         """
         with self.lock, self._edits.edit(target, create) as editor:
             yield editor
@@ -362,6 +364,29 @@ class Replica:
             if view.conflicts:
                 for conflict in self.document(view.record).conflicts(self.schema_of(view.record)):
                     yield view.record, conflict
+
+    def duplicates(self, collection: str | None = None) -> Sequence[Duplicate]:
+        """Records that show one natural key, because they were entered or changed on devices that did not know it.
+
+        To settle one, change the key of all records but one, or delete them. Raises `UnknownCollection`.
+        """
+        if collection is not None and collection not in self.schemas:
+            self._check_collection(collection)
+        chosen = [schema for name, schema in sorted(self.schemas.items()) if collection in (None, name)]
+        with self.lock:
+            return tuple(found for schema in chosen if schema.natural_key for found in self._edits.duplicates(schema))
+
+    def key_standing(self, collection: str, values: Mapping[str, object]) -> KeyStanding:
+        """Which records show a natural key, and which id a new one would get. `values` has the fields of the key.
+
+        Raises `UnknownCollection`, and `InvalidValue` for a key that is not complete.
+        """
+        schema = self.schemas.get(collection)
+        if schema is None or not schema.natural_key:
+            raise UnknownCollection(f"no collection {collection[:60]!r} with a natural key here", "See its schema.")
+        carriers = {field: normalise(field, schema.fields[field], values.get(field)) for field in schema.natural_key}
+        with self.lock:
+            return self._edits.standing(schema, carriers)
 
     def count(self) -> int:
         """How many records are held, deleted ones included."""

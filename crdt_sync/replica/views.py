@@ -28,7 +28,9 @@ def encode_view(document: Document, schema: Schema | None) -> bytes:
 def rules(schema: Schema) -> dict[str, object]:
     """What a stored view depends on: how each field merges. One of kind `value` is read as an unknown one is."""
     return {
-        field: (spec.kind, spec.states, spec.ranks) for field, spec in schema.fields.items() if spec.kind != "value"
+        field: (spec.kind, spec.states, spec.ranks)
+        for field, spec in schema.fields.items()
+        if spec.kind != "value" or field in schema.natural_key
     }
 
 

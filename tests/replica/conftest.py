@@ -67,6 +67,10 @@ def keyed_schema() -> Schema:
         kind = "review"
         [fields.visits]
         kind = "counter"
+        [fields.tags]
+        kind = "set"
+        [fields.notes]
+        kind = "text"
         """,
         "test",
     )

@@ -1,0 +1,79 @@
+"""Natural keys on the command line: whoever enters one is told which record it went to, or which one has it."""
+
+import pytest
+
+SCHEMA = """
+collection = "people"
+version = 1
+natural_key = ["email"]
+[fields.email]
+label = "E-mail"
+[fields.name]
+[fields.phone]
+kind = "review"
+"""
+
+
+@pytest.fixture
+def devices(tmp_path, run):
+    """Two devices that know people; `devices(0, "get", ...)` runs a command on the first."""
+    (tmp_path / "people.toml").write_text(SCHEMA, encoding="utf-8")
+    for number in range(2):
+        made = run("--store", tmp_path / str(number), "init", f"d{number}", "--schema", tmp_path / "people.toml")
+        assert made.code == 0
+
+    def command(number, *arguments):
+        return run("--store", tmp_path / str(number), *arguments)
+
+    return command
+
+
+def entered(devices, number, *assignments):
+    return devices(number, "set", "people", *assignments, "--json").object["record"]
+
+
+def carry(devices, tmp_path, giver, taker):
+    bundle = tmp_path / "carried.bundle"
+    bundle.unlink(missing_ok=True)
+    assert devices(giver, "bundle", "create", bundle).code == 0
+    assert devices(taker, "bundle", "apply", bundle).code == 0
+
+
+def test_entering_a_key_again_says_which_record_has_it(devices):
+    ann = entered(devices, 0, "email=ann@x.example", "name=Ann")
+    result = devices(0, "set", "people", "email=ANN@x.example", "phone=1")
+    assert result.out == f"{ann} has that email already. Changed {ann}: email, phone\n"
+    assert devices(0, "set", "people", "email=ann@x.example", "phone=1", "--json").object["created"] is False
+
+
+def test_a_taken_key_names_the_record_and_what_to_do(devices):
+    ann = entered(devices, 0, "email=ann@x.example", "name=Ann")
+    assert devices(0, "set", ann, "email=b@x.example").code == 0
+    result = devices(0, "set", "people", "email=b@x.example", "name=Berta")
+    assert result.code == 2
+    assert result.err.startswith("Error (key_taken): ")
+    assert f"edit {ann}" in result.err
+    assert devices(0, "get", ann, "name").out == "Ann\n"
+
+
+def test_duplicates_are_listed_and_counted(devices, tmp_path):
+    ann = entered(devices, 0, "email=ann@x.example", "name=Ann")
+    assert devices(0, "set", ann, "email=b@x.example").code == 0
+    berta = entered(devices, 1, "email=b@x.example", "name=Berta")
+    assert devices(1, "conflicts").out == "No open conflicts.\n"
+    carry(devices, tmp_path, 0, 1)
+    carry(devices, tmp_path, 1, 0)
+    for number in range(2):
+        result = devices(number, "conflicts")
+        assert all(part in result.out for part in (ann, berta, "Ann", "Berta", "E-mail b@x.example"))
+        assert f"crdt-sync set {max(ann, berta)} email=" in " ".join(result.err.split())
+        assert devices(number, "conflicts", "--json").object == {
+            "kind": "duplicate",
+            "collection": "people",
+            "key": {"email": "b@x.example"},
+            "records": sorted((ann, berta)),
+        }
+        assert "1 natural key that several records show" in devices(number, "status").out
+        assert devices(number, "status", "--json").object["duplicates"] == 1
+    assert devices(0, "set", berta, "email=berta@x.example").code == 0
+    assert devices(0, "conflicts").out == "No open conflicts.\n"
