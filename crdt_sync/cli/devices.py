@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from crdt_sync.cli import partners
 from crdt_sync.cli.invocation import Invocation
 from crdt_sync.errors import Unreachable, UsageError
-from crdt_sync.limits import LISTENING_PORT
+from crdt_sync.limits import ACTOR_LENGTH_MAX, LISTENING_PORT
 from crdt_sync.replica import Replica
+from crdt_sync.replica.names import note_announced
 from crdt_sync.runtime import Address, discovery
 
 SEARCH_S = 3.0
@@ -19,10 +20,11 @@ _ID_LENGTH_MIN = 4  # characters of a replica id: fewer may mean anybody
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A device to talk to: what it is called here, and its address."""
+    """A device to talk to: what it is called here, and its address; `found` is how it announced itself, if it did."""
 
     name: str
     address: Address
+    found: discovery.Nearby | None = None
 
 
 def resolved(replica: Replica, given: str, token: str) -> Device:
@@ -48,7 +50,16 @@ def resolved(replica: Replica, given: str, token: str) -> Device:
 
 def near(device: discovery.Nearby, token: str) -> Device:
     """A device that was found."""
-    return Device(device.name, Address(device.url, token, direct=True))
+    return Device(device.name, Address(device.url, token, direct=True), device)
+
+
+def note_name(replica: Replica, device: Device) -> None:
+    """Remember what a device is called that announced itself, once the one that was meant has answered there."""
+    found = device.found
+    if found is not None and any(
+        (partner.url, partner.replica) == (found.url, found.replica.hex()) for partner in replica.partners()
+    ):
+        note_announced(replica.store, found.replica, found.name[:ACTOR_LENGTH_MAX])
 
 
 def look_around(replica: Replica, token: str) -> list[discovery.Nearby]:

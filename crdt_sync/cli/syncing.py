@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from crdt_sync.cli import devices, partners
+from crdt_sync.cli.devices import Device
 from crdt_sync.cli.invocation import Invocation, invocation
 from crdt_sync.cli.options import AuthoritiesOption, RelayOption, TokenFileOption, TokenOption
 from crdt_sync.cli.output import Output
@@ -51,23 +52,23 @@ def sync(
         else:
             address = partners.chosen(call.store, url, given, authorities)
             assert address is not None
-            chosen = [address]
+            chosen = [devices.Device(address.url, address)]
         if watching:
-            _watch(call, replica, chosen)
+            _watch(call, replica, [device.address for device in chosen])
             return
-        failures = [failure for address in chosen if (failure := _exchange(call, replica, address, chosen)) is not None]
+        failures = [failure for device in chosen if (failure := _exchange(call, replica, device, chosen)) is not None]
     if failures:
         raise failures[0]
 
 
-def _devices(call: Invocation, replica: Replica, given: list[str], token: str | None, nearby: bool) -> list[Address]:
+def _devices(call: Invocation, replica: Replica, given: list[str], token: str | None, nearby: bool) -> list[Device]:
     secret = devices.space_token(call, token)
-    chosen = [devices.resolved(replica, peer, secret).address for peer in given]
+    chosen = [devices.resolved(replica, peer, secret) for peer in given]
     if nearby:
         found = devices.look_around(replica, secret)
         if not found:
             raise Unreachable("no device of this space is near", "On the other device run: crdt-sync listen --announce")
-        chosen += [devices.near(device, secret).address for device in found]
+        chosen += [devices.near(device, secret) for device in found]
     return chosen
 
 
@@ -81,8 +82,9 @@ def _watch(call: Invocation, replica: Replica, addresses: list[Address]) -> None
         call.output.result(line.data(), f"Ended: {counts}.")
 
 
-def _exchange(call: Invocation, replica: Replica, address: Address, chosen: list[Address]) -> CrdtSyncError | None:
+def _exchange(call: Invocation, replica: Replica, device: Device, chosen: list[Device]) -> CrdtSyncError | None:
     """Exchange everything with one partner and tell how it went; beside others, a failure is told and returned."""
+    address = device.address
     try:
         with spinner(call.output, f"Syncing with {address.url}") as moved:
             progress = asyncio.run(sync_once(replica, address, moved))
@@ -91,6 +93,7 @@ def _exchange(call: Invocation, replica: Replica, address: Address, chosen: list
             call.output.error(error)
             return error
         raise
+    devices.note_name(replica, device)
     standing = _partner(replica, address.url)
     conflicts = sum(1 for view in replica.list(deleted=True) if view.conflicts)
     _tell_sync(call.output, address, progress, standing, conflicts)

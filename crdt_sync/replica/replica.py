@@ -50,6 +50,7 @@ from crdt_sync.replica.finding import contains, holds
 from crdt_sync.replica.heard import heard
 from crdt_sync.replica.integration import integrate
 from crdt_sync.replica.keys import Duplicate, KeyStanding
+from crdt_sync.replica.names import names
 from crdt_sync.replica.receipts import Holding, holding, refresh_digests
 from crdt_sync.replica.repair import Repair, repair
 from crdt_sync.replica.status import (
@@ -60,7 +61,6 @@ from crdt_sync.replica.status import (
     caller_status,
     carried_status,
     heard_status,
-    names,
     partner_status,
     record_status,
 )

@@ -77,7 +77,7 @@ class PartnerStatus:
     to_fetch: int | None = None
     to_fetch_bytes: int | None = None
     percent: int | None = None
-    name: str = ""  # where it has called here, or a bundle of it came: else nobody has told it
+    name: str = ""  # where it is known, see `crdt_sync.replica.names`
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,13 +211,6 @@ def unfetched(told: Told, cursor: int) -> tuple[int, int | None]:
         return updates, None
     share = min(Fraction(updates, max(1, told.head - told.cursor)), Fraction(1))
     return min(told.behind.records, updates), ceil(told.behind.bytes * share)
-
-
-def names(store: Store) -> dict[bytes, str]:
-    """What the replicas that told it are called."""
-    by_bundle = {known.replica: known.name for known in carried(store).values()}
-    by_call = {known.replica: known.name for known in callers(store).values() if known.name}
-    return by_bundle | by_call
 
 
 def partner_status(store: Store, peer: Peer, name: str = "", *, unreadable: bool) -> PartnerStatus:

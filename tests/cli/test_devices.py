@@ -180,3 +180,21 @@ def test_a_listening_device_knows_who_calls_and_what_waits_for_them(run, stores,
     assert "Nothing waits" in run("status", "--waiting", "--store", anna).out
     (peer,) = run("peers", "--seconds", 0, "--json", "--store", anna).objects
     assert (peer["name"], peer["url"]) == ("ben", "")
+
+
+def test_a_device_that_announced_itself_is_called_by_its_name_once_it_was_met(run, stores, listening, monkeypatch):
+    anna, ben = stores
+    replica = bytes.fromhex(run("status", "--json", "--store", anna).object["replica"])
+    listening.end()
+    again = Listening(anna)
+    port = int(again.address.rpartition(":")[2])
+    stranger = Nearby("anna-phone", b"\x0b" * 16, bytes(8), "127.0.0.1", port)
+    monkeypatch.setattr(devices, "look_around", lambda *_: [stranger])
+    assert run("sync", "anna-phone", "--store", ben).code == 0
+    assert run("status", "--json", "--store", ben).object["partners"][0]["name"] == ""  # another one answered there
+    near = Nearby("anna-phone", replica, bytes(8), "127.0.0.1", port)
+    monkeypatch.setattr(devices, "look_around", lambda *_: [near])
+    result = run("sync", "anna-phone", "--store", ben)
+    assert result.out.startswith(f"In sync with anna-phone (wss://{again.address})")
+    assert f"anna-phone (wss://{again.address})" in run("status", "--store", ben).out
+    again.end()

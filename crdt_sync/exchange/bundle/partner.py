@@ -7,7 +7,7 @@ from crdt_sync.errors import UsageError
 from crdt_sync.replica import Carried
 from crdt_sync.replica.carried import carried
 from crdt_sync.replica.heard import Heard, heard
-from crdt_sync.replica.status import names
+from crdt_sync.replica.names import names
 from crdt_sync.storage.port import Peer, Store
 
 _PREFIX_LENGTH_MIN = 4  # characters of a replica id: 16 bits, enough to tell a handful of partners apart
