@@ -151,7 +151,7 @@ DEVICE_MUTANTS = (
     Mutant(
         "stamps refused for good",
         "refused stamps are tried again",
-        ((Partner, "_refused_for_stamps", _returns([])),),
+        ((Partner, "_offered_again", _returns([])),),
         {"device_clock": 0.1},
         60,
     ),
