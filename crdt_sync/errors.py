@@ -10,7 +10,7 @@
     │   └── InvalidBundle (BundleLocked)  BundleNotWritten
     ├── StoreError                    the data directory (exit code 3)
     │   ├── StoreMissing  StoreExists  StoreInUse  StoreFormat  StoreForbidden
-    │   ├── StoreCorrupt  StoreFull  StoreFailed  StoreClosed  LogCompacted
+    │   ├── StoreCorrupt  EditsLost  StoreFull  StoreFailed  StoreClosed  LogCompacted
     ├── RemoteError                   the partner or the way to it (exit code 4)
     │   ├── Unreachable  ConnectionLost  Timeout
     │   ├── Unauthorized  VersionMismatch  ProtocolViolation  Rejected
@@ -248,6 +248,12 @@ class StoreCorrupt(StoreError):
     def __init__(self, message: str, hint: str = "", record: str | None = None) -> None:
         super().__init__(message, hint)
         self.record = record
+
+
+class EditsLost(StoreError):
+    """A damaged store was mended, and something of it is gone; what it is was named."""
+
+    code = "edits_lost"
 
 
 class StoreFull(StoreError):

@@ -135,6 +135,11 @@ BEHIND_SIZED_MAX = 64  # records of them whose bytes it adds up: 0.5 ms; the oth
 BEHIND_BYTES_MAX = 4 * MIB  # and no more of them than that: 4 ms
 FOLLOW_ENTRIES_MAX = 2048  # a follower further behind than this catches up by feed instead
 
+# --- repair --------------------------------------------------------------------------------------------------
+DAMAGED_BYTES_MAX = 16 * MIB  # of damaged values set aside for somebody to look at; ten records of the largest size
+DAMAGED_NAMED_MAX = 1000  # damaged records that a status names: as many as verification finds
+REPAIR_RECORDS = 64  # damaged records that are mended in one transaction: 64 MiB of the largest
+
 assert FRAME_BYTES_MAX >= RECORD_BYTES_MAX + STATE_VECTOR_BYTES_MAX + 64 * KIB
 assert 4 * max(PAGE_RECORDS_MAX, PUSH_RECORDS_MAX, UPDATES_RECORDS_MAX) + 5 <= FRAME_ITEMS_MAX
 assert 5 * CHECK_RECORDS_MAX + 4 <= FRAME_ITEMS_MAX

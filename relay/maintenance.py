@@ -8,6 +8,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,16 @@ from crdt_sync.errors import (
     UnknownRecord,
     UsageError,
 )
+from crdt_sync.ids import is_record
+from crdt_sync.limits import REPAIR_RECORDS
+from crdt_sync.records import EMPTY_STATE_VECTOR
+from crdt_sync.replica.rescue import is_complete, rescued
 from crdt_sync.storage.lmdb import LmdbStore
-from crdt_sync.storage.port import Store
+from crdt_sync.storage.port import Batch, Change, Remains, Store
 from relay.control import NotRunning, ask
 
-_PAGE = 1000
-
 _DATA_FILE = "data.mdb"
+_ASIDE_MAX = 1000  # stores that are put aside within one second
 _TOKEN_BYTES = 32
 
 
@@ -50,34 +54,59 @@ def status(data: Path) -> dict[str, Any]:
 
 
 def repair(data: Path, named: Sequence[str] = ()) -> dict[str, Any]:
-    """Mend what is derived, set damaged records aside, and begin a new epoch, so that devices bring back the rest.
+    """Save what is intact of damaged records, and begin a new epoch, so that devices bring back the rest.
 
-    `named` records are set aside as well: those of which devices say that they are wrong, though their checksums are
-    right. Raises `UnknownRecord` for one that is not held, `StoreInUse` while the relay runs, `StoreError`.
+    `named` records are set aside: those of which devices say that they are wrong, though their checksums are right. So
+    is a record of which nothing is left. `incomplete` are records that lack edits until a device brings them.
+
+    Raises `UnknownRecord` for one that is not held, `StoreInUse` while the relay runs, `StoreError`.
     """
     with LmdbStore.open(data) as store:
         for record in named:
             if not _is_held(store, record):
                 raise UnknownRecord(record)
-        findings, set_aside = mend(store, named)
-        return {"data": str(data), "findings": findings, "set_aside": set_aside}
+        return {"data": str(data), **asdict(mend(store, named))}
 
 
-def mend(store: Store, named: Sequence[str] = ()) -> tuple[int, list[str]]:
-    """`repair` of an open store: how much was found, and the records that were set aside."""
-    findings = len(store.verify().findings)
-    if not findings and not named:
-        return 0, []
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """What a repair found, and what became of the damaged records."""
+
+    findings: int
+    set_aside: list[str] = field(default_factory=list)
+    salvaged: list[str] = field(default_factory=list)
+    incomplete: list[str] = field(default_factory=list)
+
+
+def mend(store: Store, named: Sequence[str] = ()) -> Mended:
+    """`repair` of an open store."""
+    mended = Mended(len(store.verify().findings))
+    if not mended.findings and not named:
+        return mended
+    damaged = [record for record in store.damaged() if is_record(record) and record not in named]
     # The new epoch first: were it missing, devices would believe that their records are still here.
     store.renew_epoch()
-    damaged = set(store.rebuild()) | set(named)
-    after = ""
-    while page := store.records(after, _PAGE):
-        damaged |= {record for record in page if not _loads(store, record)}
-        after = page[-1]
-    for record in sorted(damaged):
-        store.quarantine(record)
-    return findings, sorted(damaged)
+    for start in range(0, len(damaged), REPAIR_RECORDS):
+        group = damaged[start : start + REPAIR_RECORDS]
+        changes = [_salvaged(store, record, remains, mended) for record, remains in store.remains(group).items()]
+        store.replace(group, Batch(changes=tuple(change for change in changes if change is not None)))
+    store.replace(named, Batch())
+    mended.set_aside.extend(sorted({*named, *store.rebuild()}))
+    mended.set_aside.sort()
+    return mended
+
+
+def _salvaged(store: Store, record: str, remains: Remains, mended: Mended) -> Change | None:
+    """What is intact of a damaged record, as a whole; None where nothing is."""
+    document, _ = rescued(record, remains)
+    vector = document.state_vector()
+    if not is_complete(document, remains):
+        (mended.set_aside if vector == EMPTY_STATE_VECTOR else mended.incomplete).append(record)
+    if vector == EMPTY_STATE_VECTOR:
+        return None
+    mended.salvaged.append(record)
+    whole = document.diff()
+    return Change(record, (whole,), store.replica, "", time.time_ns() // 1000, vector, whole)
 
 
 def _is_held(store: Store, record: str) -> bool:
@@ -85,14 +114,6 @@ def _is_held(store: Store, record: str) -> bool:
         return store.record_head(record) is not None
     except StoreCorrupt:
         return True
-
-
-def _loads(store: Store, record: str) -> bool:
-    try:
-        store.load(record)
-    except StoreCorrupt:
-        return False
-    return True
 
 
 def verify(data: Path) -> dict[str, Any]:
@@ -203,9 +224,13 @@ def new_token() -> str:
 def _put_aside(data: Path) -> Path:
     with LmdbStore.open(data):
         pass  # nobody uses it
-    aside = data.with_name(f"{data.name}.before-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
-    data.rename(aside)
-    return aside
+    name = f"{data.name}.before-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
+    for suffix in ("", *(f"-{number}" for number in range(2, _ASIDE_MAX))):
+        aside = data.with_name(name + suffix)
+        if not aside.exists():
+            data.rename(aside)
+            return aside
+    raise StoreExists(f"{name} and those after it exist already", "Wait a second, and restore again.")
 
 
 def _sync(directory: Path) -> None:

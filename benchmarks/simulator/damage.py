@@ -3,8 +3,13 @@
 import random
 from typing import TYPE_CHECKING
 
+from benchmarks.simulator.checkers.survival import COUNTERS
+from benchmarks.simulator.contents import state_of
 from benchmarks.simulator.device_host import DeviceHost
+from benchmarks.simulator.ledger import Intent
 from crdt_sync.errors import StoreError
+from crdt_sync.records import Document
+from crdt_sync.replica.rescue import rescued
 from relay.maintenance import mend
 
 if TYPE_CHECKING:
@@ -59,6 +64,7 @@ class Damage:
             return
         device.crash()
         device.start()
+        remains = device.disk.remains(device.disk.damaged())
         try:
             mended = device.replica.repair()
         except StoreError as error:
@@ -68,7 +74,19 @@ class Damage:
         finally:
             self._world.cursors.forget(device.disk)
             self._world.assess()
+        for record in mended.rewritten:
+            self._note_rewritten(device, record, rescued(record, remains[record])[0])
         self._note(device.name, f"mended: salvaged {mended.salvaged}, lost {mended.lost}")
+
+    def _note_rewritten(self, device: DeviceHost, record: str, before: Document) -> None:
+        """What a repair wrote again is an edit like others."""
+        replica = device.replica
+        after = replica.document(record)
+        then, now = before.values(device.schema), after.values(device.schema)
+        tags, tagged = set(_list(then.get("tags"))), set(_list(now.get("tags")))
+        counted = {field: _number(now.get(field)) - _number(then.get(field)) for field in COUNTERS}
+        intent = Intent(counted, tagged - tags, tags - tagged)
+        self._world.ledger.add(device.name, record, state_of(before), state_of(after), intent)
 
     def _mend_relay(self) -> None:
         """Stop the relay, `crdt-relay verify --repair`, and start it again."""
@@ -76,10 +94,23 @@ class Damage:
         if not world.relay.disk.rot:
             return
         disk = world.stop_relay()
-        _, set_aside = mend(disk)
-        self._note("relay", f"mended: set aside {set_aside}")
+        try:
+            mended = mend(disk)
+        except StoreError as error:
+            self._note("relay", f"could not be mended: {error.code}")
+            world.scheduler.after(_AGAIN_US, None, self._notice, None)
+        else:
+            self._note("relay", f"mended: salvaged {mended.salvaged}, set aside {mended.set_aside}")
         world.start_relay(disk)
         world.assess()
 
     def _note(self, who: str, what: str) -> None:
         self._world.trace.note(self._world.scheduler.now, who, what)
+
+
+def _list(value: object) -> list[str]:
+    return [str(member) for member in value] if isinstance(value, list) else []
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0

@@ -1,10 +1,10 @@
 """The virtual disk: a `MemoryStore` whose commits can fail and whose values can rot. It tells what became durable."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from benchmarks.simulator.rot import Rot
-from crdt_sync.errors import StoreFailed, StoreFull
+from crdt_sync.errors import StoreCorrupt, StoreFailed, StoreFull
 from crdt_sync.storage.memory import MemoryStore
 from crdt_sync.storage.port import (
     Batch,
@@ -14,6 +14,7 @@ from crdt_sync.storage.port import (
     Finding,
     Head,
     LogEntry,
+    Remains,
     Stored,
     VerifyReport,
 )
@@ -103,11 +104,19 @@ class Disk(MemoryStore):
                 self.rot.check("head", record, record)
         return found
 
-    def salvage(self, record: str) -> tuple[bytes, ...]:
-        """See `Store.salvage`."""
-        log = self._state.log
-        sound = (seq for seq in sorted(log) if ("log", seq) not in self.rot.values)
-        return tuple(log[seq].update for seq in sound if log[seq].record == record)
+    def damaged(self) -> list[str]:
+        """See `Store.damaged`."""
+        found = []
+        for record in super().records("", self.count()):
+            try:
+                self.rot.check_record(self._state, record)
+            except StoreCorrupt:
+                found.append(record)
+        return found
+
+    def remains(self, records: Collection[str]) -> dict[str, Remains]:
+        """See `Store.remains`."""
+        return {record: self.rot.remains(record, found) for record, found in super().remains(records).items()}
 
     # --- for the checkers, who see through damage ------------------------------------------------------------
 
@@ -123,6 +132,27 @@ class Disk(MemoryStore):
 
     def commit(self, batches: Sequence[Batch]) -> list[Committed]:
         """See `Store.commit`; fails when the fault plan says so."""
+        return self._durably(lambda: self._committed(batches), batches)
+
+    def _committed(self, batches: Sequence[Batch]) -> list[Committed]:
+        if self.rot:
+            self.rot.check_commit(batches)
+        committed = super().commit(batches)
+        if self.rot:
+            self.rot.written(batches, self._state)
+        return committed
+
+    def replace(self, records: Collection[str], batch: Batch) -> None:
+        """See `Store.replace`; fails as a commit does."""
+
+        def work() -> list[Committed]:
+            for record in records:
+                self.quarantine(record)
+            return self._committed([batch])
+
+        self._durably(work, [batch])
+
+    def _durably(self, work: Callable[[], list[Committed]], batches: Sequence[Batch]) -> list[Committed]:
         fault = self.fault(self) if self.fault is not None else ""
         if fault == "full":
             raise StoreFull("the virtual disk is full")
@@ -130,11 +160,7 @@ class Disk(MemoryStore):
             raise StoreFailed("the virtual disk failed")
         if fault == "crash before":
             raise Crashed(self)
-        if self.rot:
-            self.rot.check_commit(batches)
-        committed = super().commit(batches)
-        if self.rot:
-            self.rot.written(batches, self._state)
+        committed = work()
         if self.durable is not None:
             self.durable(self, batches)
         if fault == "crash after":
@@ -162,8 +188,18 @@ class Disk(MemoryStore):
         for table, key in list(self.rot.values):
             if table == "view":
                 self._state.views.pop(str(key), None)
+            elif table == "log":
+                self._drop_entry(int(key))
         self.rot.rebuilt()
         return tuple(lost)
+
+    def _drop_entry(self, seq: int) -> None:
+        """Set a damaged log entry aside: the history of its record begins after it."""
+        entry = self._state.log.pop(seq)
+        seqs = self._state.seqs.get(entry.record, [])
+        self._state.seqs[entry.record] = [kept for kept in seqs if kept > seq] if seq in seqs else seqs
+        if not seqs:
+            self._state.seqs.pop(entry.record, None)
 
     def quarantine(self, record: str) -> None:
         """See `Store.quarantine`."""

@@ -197,8 +197,9 @@ DEVICE_MUTANTS = (
         "lost records stay pending",
         "what damage took is no longer pending",
         ((Partner, "_lost", _returns([])),),
-        {"device_rots": 0.2, "cut": 0.1},
+        {"device_rots": 0.5, "cut": 0.2},
         60,
+        records=2,
     ),
     Mutant(
         "views outlive their schema",

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from crdt_sync.errors import StoreCorrupt
 from crdt_sync.storage.memory_state import MemoryState
-from crdt_sync.storage.port import Batch, Head
+from crdt_sync.storage.port import Batch, Head, Remains
 
 Value = tuple[str, str | int]
 
@@ -84,7 +84,21 @@ class Rot:
 
     def rebuilt(self) -> None:
         """What follows from other values was derived anew."""
-        self.values = {(table, key) for table, key in self.values if table not in ("feed", "view")}
+        self.values = {(table, key) for table, key in self.values if table not in ("feed", "view", "log")}
+
+    def remains(self, record: str, found: Remains) -> Remains:
+        """What is sound of a record of which a disk without damage would have `found`."""
+        head = ("head", record) not in self.values
+        return Remains(
+            found.head if head else None,
+            found.digest if head else None,
+            found.snapshot if ("snapshot", record) not in self.values else None,
+            found.view if ("view", record) not in self.values else None,
+            tuple(entry for entry in found.entries if ("log", entry.seq) not in self.values),
+            broken=any(
+                table == "log" or value == record for table, value in self.values if table in ("log", "snapshot")
+            ),
+        )
 
     def gone(self, state: MemoryState) -> None:
         """Entries that are no longer there do no harm."""

@@ -8,7 +8,7 @@ import typer
 
 from crdt_sync.cli.output import Output
 from crdt_sync.cli.sharing import open_replica
-from crdt_sync.errors import StoreMissing
+from crdt_sync.errors import StoreCorrupt, StoreMissing
 from crdt_sync.replica import Replica
 
 STORE_VARIABLE = "CRDT_SYNC_STORE"
@@ -29,6 +29,13 @@ class Invocation:
             raise StoreMissing(
                 error.message, "Make one with 'crdt-sync init', or name another directory with --store."
             ) from error
+
+    def open_to_repair(self) -> Replica:
+        """`open`, also where settings of the replica are damaged; to be followed by `Replica.repair`."""
+        try:
+            return self.open()
+        except StoreCorrupt:
+            return Replica.open_to_repair(self.store)
 
 
 def invocation(context: typer.Context) -> Invocation:

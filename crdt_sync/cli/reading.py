@@ -11,6 +11,7 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
+from crdt_sync.cli import damaged
 from crdt_sync.cli.finding import Search
 from crdt_sync.cli.invocation import Invocation, invocation
 from crdt_sync.cli.options import CollectionOption, RecordArgument
@@ -70,10 +71,11 @@ def get(
         found = existing(replica, record)
         view = replica.get(found)
         standing = replica.record_status(found)
-        opposed = replica.document(found).conflicts(replica.schema_of(found)) if view.conflicts else []
+        opposed = replica.conflicts_of(found) if view.conflicts else []
         schema = replica.schema_of(found)
         if schema is None:
             tell_schemaless(call.output, replica, collection_of(found))
+        replica.unshown.discard(found)  # its values are shown, only the sides of a conflict may be missing
     if field is not None:
         value = view.get(field)
         call.output.result(
@@ -82,10 +84,12 @@ def get(
         return
     if call.output.as_json:
         call.output.emit({**record_object(view), "state": standing.state})
+        damaged.tell(call.output, replica)
         return
     _show_record(call.output, view, schema, opposed)
     reason = f" ({standing.reason})" if standing.reason else ""
     call.output.text(f"{found}  {standing.state}{reason}{'  deleted' if view.deleted else ''}", "dim")
+    damaged.tell(call.output, replica)
 
 
 def _show_record(output: Output, view: RecordView, schema: Schema | None, opposed: Sequence[Conflict]) -> None:
@@ -132,6 +136,7 @@ def list_records(
         _show_list(call, replica, replica.list(chosen, deleted=deleted), chosen, limit, fields)
         left_out = collection is None and chosen is not None
         tell_schemaless(call.output, replica, None if left_out else chosen, left_out=left_out)
+        damaged.tell(call.output, replica)
 
 
 def find(
@@ -152,6 +157,7 @@ def find(
         search = Search(replica, terms, chosen)
         _show_list(call, replica, search.matches(), chosen, limit, fields)
         tell_schemaless(call.output, replica, chosen)
+        damaged.tell(call.output, replica)
 
 
 def _show_list(
@@ -272,12 +278,14 @@ def conflicts(
             call.output.emit(conflict_object(record, conflict, schemas.get(collection_of(record))))
         for twice in duplicates:
             call.output.emit({"kind": "duplicate", **asdict(twice)})
+        damaged.tell(call.output, replica)
         return
     if duplicates:
         _show_duplicates(call.output, duplicates, names, schemas)
     if not found:
         if not duplicates:
             call.output.text("No open conflicts.")
+        damaged.tell(call.output, replica)
         return
     call.output.show(conflicts_table(found, titles, schemas))
     record, conflict = found[0]
@@ -285,6 +293,7 @@ def conflicts(
     call.output.note(
         f"The value in bold is shown meanwhile. Decide: crdt-sync resolve {short(record)} {conflict.field} {answer}"
     )
+    damaged.tell(call.output, replica)
 
 
 def _show_duplicates(

@@ -53,7 +53,7 @@ def _record_status(call: Invocation, replica: Replica, record: str) -> None:
         return
     known = replica.partners()
     called = {partner.url: partners.called(partner) for partner in known}
-    lines = []
+    lines = [f"{record} is damaged here: {standing.reason}"] if standing.state == "damaged" else []
     if standing.stored_at:
         lines.append(f"{record} is stored at {', '.join(called[url] for url in standing.stored_at)}")
     lines += [f"{record} is pending at {called[url]}: {reason}" for url, reason in standing.pending_at.items()]
@@ -88,7 +88,7 @@ def _status(call: Invocation, replica: Replica) -> None:
         calling = [{**asdict(caller), "last_seen": utc_time(caller.last_seen)} for caller in standing.callers]
         found = {"partners": seen, "by_bundle": met, "callers": calling, "unreadable": standing.unreadable}
         unknown = [each._asdict() for each in standing.schemaless]
-        call.output.emit({**data, **counts, **found, "without_schema": unknown})
+        call.output.emit({**data, **counts, **found, "damaged": standing.damaged, "without_schema": unknown})
         return
     opposed = "" if conflicts is None else f", {conflicts} with open conflicts"
     if duplicates:
@@ -125,6 +125,10 @@ def _status(call: Invocation, replica: Replica) -> None:
         call.output.text("Updates of these records came and were not taken here; whoever sent them has them:")
         call.output.show(table(("Record", "Reason"), reasons, wrap=True))
     tell_schemaless(call.output, replica)
+    if standing.damaged:
+        call.output.text("Stored values of these records are damaged. Save what is intact: crdt-sync verify --repair")
+        damages = [(short(record), what) for record, what in sorted(standing.damaged.items())]
+        call.output.show(table(("Record", "Damage"), damages, wrap=True))
 
 
 def _conflicts(replica: Replica, records: int) -> int | None:

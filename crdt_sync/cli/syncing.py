@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from crdt_sync.cli import devices, partners
+from crdt_sync.cli import damaged, devices, partners
 from crdt_sync.cli.devices import Device
 from crdt_sync.cli.invocation import Invocation, invocation
 from crdt_sync.cli.options import AuthoritiesOption, RelayOption, TokenFileOption, TokenOption
@@ -57,8 +57,10 @@ def sync(
             _watch(call, replica, [device.address for device in chosen])
             return
         failures = [failure for device in chosen if (failure := _exchange(call, replica, device, chosen)) is not None]
+        met = replica.status().damaged
     if failures:
         raise failures[0]
+    damaged.complain_of(met, "could not be synced; all others were")
 
 
 def _devices(call: Invocation, replica: Replica, given: list[str], token: str | None, nearby: bool) -> list[Device]:

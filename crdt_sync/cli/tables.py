@@ -9,6 +9,7 @@ from typing import Annotated, Literal, cast
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from crdt_sync.cli import damaged
 from crdt_sync.cli.import_report import tell_import
 from crdt_sync.cli.invocation import invocation
 from crdt_sync.cli.options import CollectionOption
@@ -229,6 +230,7 @@ def export_file(
                 tell_schemaless(call.output, replica, left_out=True)
         except BrokenPipeError:
             raise PipeClosed from None
+        unshown = {record: replica.damaged[record] for record in sorted(replica.unshown)}
     left_out = (
         f" Fields that the schema does not know were left out: {', '.join(report.left_out)}." if report.left_out else ""
     )
@@ -236,6 +238,7 @@ def export_file(
     text = f"{many} of {target!r} written to {'standard output' if to_stdout else file}.{left_out}"
     if to_stdout:
         call.output.note(text)
-        return
-    data = {"file": file, "collection": target, "rows": report.rows, "columns": list(report.columns)}
-    call.output.result({**data, "left_out": list(report.left_out)}, text)
+    else:
+        data = {"file": file, "collection": target, "rows": report.rows, "columns": list(report.columns)}
+        call.output.result({**data, "left_out": list(report.left_out)}, text)
+    damaged.complain_of(unshown, "could not be exported")

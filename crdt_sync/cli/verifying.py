@@ -1,7 +1,9 @@
 """The command `verify`: do both hold the same, which records differ, and repair."""
 
 import asyncio
+import itertools
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -12,9 +14,10 @@ from crdt_sync.cli.options import AuthoritiesOption, RelayOption, TokenFileOptio
 from crdt_sync.cli.output import Output, table
 from crdt_sync.cli.progress import spinner
 from crdt_sync.cli.targets import short
-from crdt_sync.errors import Mismatch, StoreCorrupt
+from crdt_sync.errors import EditsLost, Mismatch, StoreCorrupt
 from crdt_sync.protocol.messages import Standing
 from crdt_sync.replica import Repair, Replica
+from crdt_sync.replica.rescue import Loss
 from crdt_sync.runtime import Address, Audit, Difference, Mended, audit_once, heal_once
 
 _SHOWN_MAX = 20  # records in the table; --json has all of them
@@ -60,7 +63,8 @@ def verify(
 ) -> None:
     """Exchange everything with the relay or a device, compare what both hold then, and name the records that differ."""
     call = invocation(context)
-    with call.open() as replica:
+    lost: Sequence[Loss] = ()
+    with call.open_to_repair() if mend else call.open() as replica:
         given = partners.token_from(token, token_file)
         address = None
         if peer is not None and not local:
@@ -73,8 +77,10 @@ def verify(
         if mend:
             set_aside = set(replica.store.quarantined())
             local_repair = replica.repair()
+            lost = local_repair.losses
             if local_repair.findings:
                 call.output.note(_mended_here(local_repair), "yellow")
+                _tell_losses(call.output, local_repair)
             with spinner(call.output, f"Healing with {address.url}") as moved:
                 mended = asyncio.run(heal_once(replica, address, content=deep, on_progress=moved))
             found = mended.after
@@ -84,6 +90,7 @@ def verify(
             with spinner(call.output, f"Comparing with {address.url}") as moved:
                 found = asyncio.run(audit_once(replica, address, content=deep, on_progress=moved))
             _tell_audit(call.output, address, found)
+    _complain_of(lost)
     if not found.equal:
         raise Mismatch(f"this device and {address.url} do not hold the same data", _hint(found, address, mended=mend))
 
@@ -182,14 +189,43 @@ def _tell_repair(output: Output, address: Address, local: Repair, mended: Mended
 
 
 def _local(mended: Repair) -> dict[str, object]:
-    return {"findings": mended.findings, "salvaged": mended.salvaged, "lost": mended.lost}
+    return {
+        "findings": mended.findings,
+        "salvaged": mended.salvaged,
+        "lost": mended.lost,
+        "rewritten": mended.rewritten,
+        "awaited": mended.awaited,
+        "losses": [asdict(loss) for loss in mended.losses],
+    }
 
 
 def _mended_here(mended: Repair) -> str:
     return (
-        f"{mended.findings} damaged values here. Records taken up from the log: {len(mended.salvaged)}; "
-        f"gone from this store: {len(mended.lost)}."
+        f"{mended.findings} damaged values here, which are set aside. Records rebuilt: {len(mended.salvaged)}; "
+        f"not here now: {len(mended.lost)}; things lost: {len(mended.losses)}."
     )
+
+
+def _tell_losses(output: Output, mended: Repair) -> None:
+    """What was written again, what is with partners, and what is lost: the first of each; --json has all."""
+    for record, names in itertools.islice(mended.rewritten.items(), _SHOWN_MAX):
+        output.note(f"{short(record)}: written again from what was shown: {', '.join(names)}")
+    for record, urls in itertools.islice(mended.awaited.items(), _SHOWN_MAX):
+        output.note(f"{short(record)}: the next sync with {' or '.join(urls)} brings the rest")
+    for loss in mended.losses[:_SHOWN_MAX]:
+        where = " ".join(part for part in (short(loss.record) if loss.record else "", loss.field) if part)
+        output.note(f"Lost: {where}: {loss.detail}", "red")
+    if len(mended.losses) > _SHOWN_MAX:
+        output.note(f"{len(mended.losses) - _SHOWN_MAX} more things are lost; --json names them.", "red")
+
+
+def _complain_of(losses: Sequence[Loss]) -> None:
+    if losses:
+        raise EditsLost(
+            f"{len(losses)} things could not be brought back",
+            "They are named above, and with --json in 'losses'. What was damaged is kept aside in the store; a copy of "
+            "the directory from before, or another device, may have them.",
+        )
 
 
 def _repair_store(output: Output, replica: Replica) -> None:
@@ -197,10 +233,10 @@ def _repair_store(output: Output, replica: Replica) -> None:
     if not mended.findings:
         output.result(_local(mended), "Nothing is damaged.")
         return
-    output.result(
-        _local(mended),
-        f"{_mended_here(mended)}\nNow run 'crdt-sync sync': it fetches what others have of them.",
-    )
+    output.result(_local(mended), _mended_here(mended))
+    _tell_losses(output, mended)
+    output.note("Now run 'crdt-sync sync': it compares everything, and fetches what others have.")
+    _complain_of(mended.losses)
 
 
 def _verify_store(output: Output, replica: Replica) -> None:

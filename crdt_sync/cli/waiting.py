@@ -5,12 +5,14 @@ not heard to hold.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
 from crdt_sync.cli import partners
 from crdt_sync.cli.output import Output, table
 from crdt_sync.cli.targets import short
 from crdt_sync.cli.values import many, title
+from crdt_sync.errors import StoreCorrupt, UnknownRecord
 from crdt_sync.replica import Replica
 from crdt_sync.replica.callers import callers
 from crdt_sync.replica.carried import carried
@@ -34,7 +36,7 @@ def show(output: Output, replica: Replica, relay: str | None) -> None:
         if output.as_json:
             output.emit(entry._asdict())
         else:
-            name = title(replica.get(entry.record))
+            name = _title(replica, entry.record)
             rows.append((short(entry.record), name, entry.state, entry.reason, entry.partner))
     never = relay is not None and all(partner.url != relay for partner in replica.partners())
     if never and output.as_json:
@@ -49,6 +51,12 @@ def show(output: Output, replica: Replica, relay: str | None) -> None:
         output.text(sentence)
     if not rows and not said:
         output.text("Nothing waits: every relay and device that this one knows has everything, as of the last contact.")
+
+
+def _title(replica: Replica, record: str) -> str:
+    with suppress(StoreCorrupt, UnknownRecord):
+        return title(replica.get(record))
+    return "damaged"
 
 
 def _sentences(replica: Replica, never: str | None) -> Iterator[str]:

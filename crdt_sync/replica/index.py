@@ -13,7 +13,7 @@ from contextlib import suppress
 
 import cbor2
 
-from crdt_sync.errors import StoreFailed, StoreFull
+from crdt_sync.errors import StoreCorrupt, StoreFailed, StoreFull
 from crdt_sync.protocol.reconcile import Index, Pinned, leaf
 from crdt_sync.storage.port import Store
 
@@ -62,7 +62,10 @@ class StoreIndex:
         followed_max = max(_FOLLOWED_MAX, int(self._store.count() * _FOLLOWED_SHARE))
         if self._untrue or len(self._stale) > followed_max:
             return None
-        changed = self._store.changed_digests(self._head, followed_max, self._stale)
+        try:
+            changed = self._store.changed_digests(self._head, followed_max, self._stale)
+        except StoreCorrupt:
+            return None
         if changed is None:
             return None
         self._head = changed.head
@@ -79,11 +82,23 @@ class StoreIndex:
     def _rebuilt(self) -> Pinned:
         self._untrue = False
         self._head = self._store.head()
-        self._index, self._stale = Index.load(self._store.digests)
+        self._index, self._stale = Index.load(self._digests)
         for record in self._stale:
             self._index.put(record, self._unknown)
         self._not_kept = len(self._index)
         return self._index.pin()
+
+    def _digests(self, after: str, limit: int) -> list[tuple[str, bytes | None]]:
+        """`Store.digests`; where one is damaged, that of its record is not known."""
+        try:
+            return self._store.digests(after, limit)
+        except StoreCorrupt:
+            return [(record, self._digest(record)) for record in self._store.records(after, limit)]
+
+    def _digest(self, record: str) -> bytes | None:
+        with suppress(StoreCorrupt):
+            return self._store.digest(record)
+        return None
 
     def _put(self, digests: Mapping[str, bytes | None]) -> None:
         for record in self._stale:

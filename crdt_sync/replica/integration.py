@@ -5,13 +5,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from crdt_sync import limits
-from crdt_sync.errors import UpdateRefused
+from crdt_sync.errors import StoreCorrupt, UpdateRefused
 from crdt_sync.protocol.messages import UpdatesEntry
 from crdt_sync.records import Integration, Integrator
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.replica import unread
 from crdt_sync.replica.views import encode_view
-from crdt_sync.storage.port import Batch, Change, Head, OutboxEntry, Peer
+from crdt_sync.storage.port import Batch, Change, Head, OutboxEntry, Peer, Stored
 
 if TYPE_CHECKING:
     from crdt_sync.replica.replica import Replica
@@ -54,7 +54,9 @@ def integrate(
             changes.append(renewed)
             complete.add(record)
             continue
-        stored = store.load(record)
+        stored = _stored(replica, record, refused)
+        if stored is None:
+            continue
         head = stored.head
         due = head is not None and head.tail + len(updates) > limits.TAIL_UPDATES_MAX
         result = integrator.integrate(record, stored.updates, updates, stamp_max=None, checked=False, snapshot=due)
@@ -85,6 +87,16 @@ def integrate(
         peers = peers or peers_despite_gaps
         store.commit([Batch(changes=tuple(changes), peers=peers, outbox=tuple(outbox), meta=noted)])
     return list(gaps.items()), [change.record for change in changes]
+
+
+def _stored(replica: "Replica", record: str, refused: dict[str, str]) -> Stored | None:
+    """The stored bytes of a record; None where they are damaged: then its updates are asked for again, once mended."""
+    try:
+        return replica.store.load(record)
+    except StoreCorrupt as corrupt:
+        replica.note_damage(record, corrupt.message)
+        refused[record] = f"damaged here: {corrupt.message}"
+        return None
 
 
 def _renewed(

@@ -20,7 +20,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from crdt_sync import limits
-from crdt_sync.errors import StoreFailed, StoreFull
+from crdt_sync.errors import StoreCorrupt, StoreFailed, StoreFull
 from crdt_sync.ids import EPOCH_BYTES
 from crdt_sync.protocol.effects import Acknowledge, Integrate, Owe, Pushed, Welcomed
 from crdt_sync.protocol.messages import Resume, VerdictCode
@@ -31,7 +31,7 @@ from crdt_sync.replica import unread
 from crdt_sync.replica.audit import content_view
 from crdt_sync.replica.index import UNKNOWN_TO_DIALER, StoreIndex
 from crdt_sync.replica.integration import readable
-from crdt_sync.replica.status import Told, note_told, percentage, to_fetch, unfetched
+from crdt_sync.replica.status import Told, note_told, outbox_page, percentage, to_fetch, unfetched
 from crdt_sync.storage.port import Batch, OutboxEntry, Peer
 
 if TYPE_CHECKING:
@@ -91,7 +91,11 @@ class Partner:
 
     def state_vector(self, record: str) -> bytes:
         """See `DialerSource.state_vector`."""
-        head = self._store.record_head(record)
+        try:
+            head = self._store.record_head(record)
+        except StoreCorrupt as corrupt:
+            self._replica.note_damage(record, corrupt.message)
+            return vectors.EMPTY
         return head.state_vector if head else vectors.EMPTY
 
     def unread(self) -> Sequence[str]:
@@ -102,7 +106,7 @@ class Partner:
         """See `DialerSource.outbox`. A page is short only at the end, so refused entries are skipped by reading on."""
         found: list[Outgoing] = []
         while len(found) < limit:
-            page = self._store.outbox(self.id, after, limit)
+            page = outbox_page(self._store, self.id, after, limit)
             found += [Outgoing(entry.record, entry.edit) for entry in page if entry.refusal is None]
             if len(page) < limit:
                 break
@@ -110,11 +114,15 @@ class Partner:
         return found[:limit]
 
     def outgoing(self, record: str) -> tuple[Outgoing, Diff] | None:
-        """See `DialerSource.outgoing`."""
+        """See `DialerSource.outgoing`. A damaged record waits in the outbox until it is mended."""
         entry = self._store.outbox_entry(self.id, record)
         if entry is None or entry.refusal is not None:
             return None
-        diff = self._replica.diff(record, entry.acknowledged)
+        try:
+            diff = self._replica.diff(record, entry.acknowledged)
+        except StoreCorrupt as corrupt:
+            self._replica.note_damage(record, corrupt.message)
+            return None
         return (Outgoing(record, entry.edit), diff) if diff else None
 
     def remaining(self) -> tuple[int, int | None, int | None]:

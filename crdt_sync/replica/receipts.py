@@ -3,6 +3,7 @@
 from contextlib import suppress
 from dataclasses import dataclass
 
+from crdt_sync.errors import StoreCorrupt
 from crdt_sync.records import digest_of
 from crdt_sync.storage.port import Batch, Store
 
@@ -21,13 +22,13 @@ class Holding:
 def refresh_digests(store: Store) -> int:
     """Compute the digests that updates have made stale; returns how many. Costs what changed since the last call.
 
-    A record whose bytes are none keeps no digest: receipts differ then, and an audit names it.
+    A record whose bytes are none, or damaged, keeps no digest: receipts differ then, and an audit names it.
     """
     refreshed = 0
     while stale := store.stale(_DIGESTS_PER_COMMIT):
         digests: dict[str, bytes | None] = {}
         for record in stale:
-            with suppress(ValueError):
+            with suppress(ValueError, StoreCorrupt):
                 digests[record] = digest_of(store.load(record).updates)[1]
         store.commit([Batch(digests=digests)])
         refreshed += len(digests)

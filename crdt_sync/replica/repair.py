@@ -1,88 +1,252 @@
-"""Mending a damaged store: what is derived is made anew, what is lost comes back from the log and from partners."""
+"""Mending a damaged store.
 
-from collections.abc import Iterator
+Rules:
+
+1. What is sound is saved before anything is dropped, in one transaction per group of records: see `replica.rescue`.
+2. What is lost is named. What a partner held all of at the last contact is not lost, but awaited.
+3. Everything damaged is set aside, so that a second look finds nothing; see `storage.lmdb.aside`.
+4. The next session with each partner compares everything.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from crdt_sync.errors import StoreCorrupt, UpdateRefused
-from crdt_sync.ids import EPOCH_BYTES
-from crdt_sync.records import Document, Integrator
-from crdt_sync.replica import heard
+from crdt_sync.ids import EPOCH_BYTES, is_record
+from crdt_sync.limits import REPAIR_RECORDS
+from crdt_sync.records import Document
+from crdt_sync.records import state_vector as vectors
+from crdt_sync.replica import damage, heard
 from crdt_sync.replica.carried import forgotten_cursors
+from crdt_sync.replica.rescue import Loss, Rewriting, View, is_complete, rescued
 from crdt_sync.replica.views import encode_view
-from crdt_sync.storage.port import Batch, Change, Store
+from crdt_sync.storage.port import Batch, Change, OutboxEntry, Peer, Remains, Store
 
 if TYPE_CHECKING:
     from crdt_sync.replica.replica import Replica
 
 _PAGE = 1000
+_NO_EPOCH = bytes(EPOCH_BYTES)
+_SCHEMA = "schema/"
+_SERVED = "served"  # meta: there once a repair forgot lives in which others may have read this replica
 
 
 @dataclass(frozen=True, slots=True)
 class Repair:
     """What a repair found and did.
 
-    `salvaged` are damaged records of which the log still had updates, `lost` those of which it had none. Partners
-    bring back what they have of both at the next sync.
+    `salvaged` are damaged records that are here again, `lost` those that are not. `rewritten` are fields, by record,
+    that were written again as new edits, from what was shown. `awaited` are records, and the addresses of the partners
+    who held all of each at the last contact: they come back with the next sync. `losses` is what is gone for good.
     """
 
     findings: int
     salvaged: tuple[str, ...]
     lost: tuple[str, ...]
+    rewritten: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    awaited: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    losses: tuple[Loss, ...] = ()
 
 
-def repair(replica: "Replica") -> Repair:
-    """Mend what can be mended here, and have the next session with each partner compare everything."""
+@dataclass(slots=True)
+class _Work:
+    """What a repair has come to."""
+
+    salvaged: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    rewritten: dict[str, Sequence[str]] = field(default_factory=dict)
+    awaited: dict[str, Sequence[str]] = field(default_factory=dict)
+    losses: list[Loss] = field(default_factory=list)
+
+
+def repair(replica: "Replica", settings: Sequence[str] = ()) -> Repair:
+    """Mend what can be mended here, and have the next session with each partner compare everything.
+
+    `settings` are damaged values of `meta` that were set aside already.
+    """
     store = replica.store
-    findings = len(store.verify().findings)
+    findings = len(store.verify().findings) + len(settings)
+    work = _Work()
     missing = findings > 0 or bool(store.quarantined())
-    if missing:
+    damaged = _unreadable(store) if missing else _without_sense(store)
+    if missing or damaged:
+        settings = (*settings, *store.mend("meta"))
+        work.losses += [lost for key in settings if (lost := _lost_setting(key)) is not None]
+        partners, served = _partners(store), _has_served(store)
         store.renew_epoch()  # first: who opens sessions with us believes that what is set aside is still here
         with suppress(StoreCorrupt):  # and now: a disk that is full later must not leave cursors that lie
             _forget_cursors(store)
-    damaged = set(store.rebuild())
+        for start in range(0, len(damaged), REPAIR_RECORDS):
+            _replace(replica, damaged[start : start + REPAIR_RECORDS], partners, served, work)
+        work.lost += [record for record in store.rebuild() if record not in work.lost]
+        _make_views(replica)
+        _forget_cursors(store)  # once more: they may not have been readable before
+        store.commit([Batch(meta={**damage.forgotten(), **({_SERVED: b"1"} if served else {})})])
+    return Repair(
+        findings,
+        tuple(work.salvaged),
+        tuple(sorted(work.lost)),
+        work.rewritten,
+        work.awaited,
+        tuple(work.losses),
+    )
+
+
+def _unreadable(store: Store) -> list[str]:
+    """The records that cannot be loaded, sorted."""
+    return sorted({record for record in store.damaged() if is_record(record)} | set(_without_sense(store)))
+
+
+def _without_sense(store: Store) -> list[str]:
+    """Records whose bytes are sound, and none that a document could be built from."""
+    found = []
     for record in _records(store):
         try:
             Document.load(store.load(record).updates)
-        except (StoreCorrupt, UpdateRefused, ValueError):
-            damaged.add(record)
-    if damaged:
-        if not missing:
-            store.renew_epoch()
-        _forget_cursors(store)
-    for record in sorted(damaged):
-        store.quarantine(record)
-    salvaged = tuple(record for record in sorted(damaged) if _salvage(replica, record))
-    for record in _records(store):
-        if store.view(record) is None:
-            document = Document.load(store.load(record).updates)
-            store.commit([Batch(views={record: encode_view(document, replica.schema_of(record))})])
-    if missing:  # once more: they may not have been readable before
-        _forget_cursors(store)
-    return Repair(findings, salvaged, tuple(sorted(damaged - set(salvaged))))
+        except StoreCorrupt:
+            continue  # `Store.damaged` names it
+        except (UpdateRefused, ValueError):
+            found.append(record)
+    return found
 
 
 def _forget_cursors(store: Store) -> None:
     """What partners are believed to hold, and how far they were read, rests on what was damaged."""
-    strangers = tuple(replace(peer, epoch=bytes(EPOCH_BYTES), cursor=0, head=0) for peer in store.peers())
+    strangers = tuple(replace(peer, epoch=_NO_EPOCH, cursor=0, head=0) for peer in store.peers())
     store.commit([Batch(peers=strangers, meta={**forgotten_cursors(store), **heard.forgotten(store)})])
 
 
-def _salvage(replica: "Replica", record: str) -> bool:
-    """Take up the updates of a quarantined record that are intact in the log; whether there were any."""
-    store = replica.store
-    updates = store.salvage(record)
-    integrator = Integrator(documents_max=1)
-    result = integrator.integrate(record, (), updates, stamp_max=None, checked=False, snapshot=True)
-    kept = tuple(update for update, verdict in zip(updates, result.verdicts, strict=True) if verdict.new)
-    if not kept:
-        return False
-    view = encode_view(integrator.document(record), replica.schema_of(record))
-    now = replica.wall_clock()
-    change = Change(record, kept, replica.id, "", now, result.state_vector, result.snapshot, view)
-    store.commit([Batch(changes=(change,))])
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What partners hold of a record: the addresses of those that had all of it at the last contact, what others of
+    them acknowledged, and whether there is one of whom nothing is known.
+    """
+
+    whole_at: tuple[str, ...]
+    acknowledged: tuple[bytes, ...]
+    unknown: bool
+
+    def may_have(self, missing: Document, head: bytes | None) -> bool:
+        """Whether any of them may hold operations of the record that the document lacks."""
+        here = missing.state_vector()
+        return self.unknown or any(
+            not vectors.covers(here, known if head is None else _common(known, head)) for known in self.acknowledged
+        )
+
+
+def _common(a: bytes, b: bytes) -> bytes:
+    """What both state vectors hold."""
+    ours, theirs = vectors.decode(a), vectors.decode(b)
+    return vectors.encode({writer: min(clock, theirs.get(writer, 0)) for writer, clock in ours.items()})
+
+
+def _partners(store: Store) -> list[Peer]:
+    """The partners as they were known before this repair; none where that cannot be read."""
+    with suppress(StoreCorrupt):
+        return [peer for peer in store.peers() if peer.url]
+    return []
+
+
+def _has_served(store: Store) -> bool:
+    """Whether others may have read our feed, in sessions of theirs or from bundles: what they hold is not known."""
+    with suppress(StoreCorrupt):
+        return len(store.known_lives) > 1 or store.meta(_SERVED) is not None
     return True
+
+
+def _held(store: Store, record: str, partners: Sequence[Peer], served: bool) -> _Held:
+    whole_at: list[str] = []
+    acknowledged: list[bytes] = []
+    unknown = served
+    for peer in partners:
+        try:
+            entry = store.outbox_entry(peer.replica, record)
+        except StoreCorrupt:
+            unknown = True
+            continue
+        if entry is not None:
+            acknowledged.append(entry.acknowledged)
+        elif peer.epoch == _NO_EPOCH:
+            unknown = True
+        else:
+            whole_at.append(peer.url)
+    return _Held(tuple(whole_at), tuple(acknowledged), unknown)
+
+
+def _replace(replica: "Replica", records: Sequence[str], partners: Sequence[Peer], served: bool, work: _Work) -> None:
+    """Put what is left of these records in their places, in one transaction."""
+    store = replica.store
+    changes: list[Change] = []
+    outbox: list[tuple[bytes, OutboxEntry]] = []
+    for record, remains in store.remains(records).items():
+        held = _held(store, record, partners, served)
+        document, edited = _mended(replica, record, remains, held, work)
+        if document.state_vector() == vectors.EMPTY:
+            work.lost.append(record)
+            continue
+        work.salvaged.append(record)
+        changes.append(_whole(replica, record, document))
+        if edited:
+            known = {peer.replica: store_entry(store, peer.replica, record) for peer in partners}
+            outbox += [
+                (peer, OutboxEntry(record, acknowledged, replica.next_edit())) for peer, acknowledged in known.items()
+            ]
+    store.replace(records, Batch(changes=tuple(changes), outbox=tuple(outbox)))
+
+
+def store_entry(store: Store, peer: bytes, record: str) -> bytes:
+    """What a partner acknowledged of a record; nothing where that is not known."""
+    with suppress(StoreCorrupt):
+        if entry := store.outbox_entry(peer, record):
+            return entry.acknowledged
+    return vectors.EMPTY
+
+
+def _mended(replica: "Replica", record: str, remains: Remains, held: _Held, work: _Work) -> tuple[Document, bool]:
+    """The record as it can be had here, and whether anything was written anew; what is lost is noted."""
+    document, unapplied = rescued(record, remains)
+    if is_complete(document, remains):
+        return document, False
+    if held.whole_at:
+        work.awaited[record] = held.whole_at
+        return document, False
+    schema = replica.schema_of(record)
+    if remains.view is None:
+        if document.state_vector() == vectors.EMPTY and not held.unknown and not held.acknowledged:
+            work.losses.append(Loss(record, "", "record", "nothing of it is left here, and no partner had it"))
+        else:
+            later = f"; {unapplied} later updates need them" if unapplied else ""
+            work.losses.append(Loss(record, "", "edits", f"edits whose values nothing here shows{later}"))
+        return document, False
+    stored = json.loads(remains.view)
+    shown = View(stored["fields"], stored["conflicts"], stored["deleted"])
+    head = remains.head.state_vector if remains.head else None
+    shared = held.may_have(document, head)
+    opposed = View.of(document.read(schema)).conflicts
+    copy = Document.load([document.diff()], replica.new_writer())
+    stamp = max((entry.received_at for entry in remains.entries), default=replica.wall_clock()) + replica.clock.offset
+    written, losses = Rewriting(record, copy, schema, replica.name, stamp, shared).run(shown, opposed)
+    work.losses += losses
+    if written:
+        work.rewritten[record] = written
+    return (copy, True) if written else (document, False)
+
+
+def _whole(replica: "Replica", record: str, document: Document) -> Change:
+    whole, view = document.diff(), encode_view(document, replica.schema_of(record))
+    now = replica.wall_clock()
+    return Change(record, (whole,), replica.id, replica.name, now, document.state_vector(), whole, view)
+
+
+def _make_views(replica: "Replica") -> None:
+    store = replica.store
+    for record in _records(store):
+        if store.view(record) is None:
+            document = Document.load(store.load(record).updates)
+            store.commit([Batch(views={record: encode_view(document, replica.schema_of(record))})])
 
 
 def _records(store: Store) -> Iterator[str]:
@@ -90,3 +254,59 @@ def _records(store: Store) -> Iterator[str]:
     while page := store.records(after, _PAGE):
         yield from page
         after = page[-1]
+
+
+# --- settings ------------------------------------------------------------------------------------------------
+
+
+def known_peers(store: Store) -> list[Peer]:
+    """All partners. One whose entry is damaged is forgotten, and compared with when it is met; damaged outboxes are
+    mended.
+    """
+    try:
+        peers = store.peers()
+    except StoreCorrupt:
+        store.mend("peers")
+        peers = store.peers()
+    try:
+        for peer in peers:
+            store.outbox_count(peer.replica)
+    except StoreCorrupt:
+        store.mend("outbox")
+    return peers
+
+
+def mend_settings(store: Store) -> tuple[str, ...]:
+    """Set aside damaged settings, so that the replica can be opened; returns their keys.
+
+    The name comes back from the log, and the list of schemas from the schemas.
+    """
+    damaged = store.mend("meta")
+    meta: dict[str, bytes | None] = {}
+    if "schemas" in damaged or any(key.startswith(_SCHEMA) for key in damaged):
+        meta["schemas"] = " ".join(key.removeprefix(_SCHEMA) for key in store.meta_keys(_SCHEMA)).encode()
+    if "name" in damaged:
+        meta["name"] = (_name_in_log(store) or f"device-{store.replica.hex()[:6]}").encode()
+    if meta:
+        store.commit([Batch(meta=meta)])
+    return damaged
+
+
+def _name_in_log(store: Store) -> str:
+    """The name under which this replica signed its last edit that the log still tells of."""
+    for record in _records(store):
+        with suppress(StoreCorrupt):
+            for entry in reversed(store.history(record)):
+                if entry.origin == store.replica and entry.actor:
+                    return entry.actor
+    return ""
+
+
+def _lost_setting(key: str) -> Loss | None:
+    """What is lost with a setting; None for what is derived, or told again by partners."""
+    if key.startswith(_SCHEMA):
+        name = key.removeprefix(_SCHEMA)
+        return Loss("", key, "setting", f"the schema of {name!r}: add it again with 'crdt-sync schema add FILE'")
+    if key == "name":
+        return Loss("", key, "setting", "the name of this device, taken from its edits: see 'crdt-sync status'")
+    return None

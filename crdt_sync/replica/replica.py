@@ -26,6 +26,7 @@ from crdt_sync import ids, limits
 from crdt_sync.clock import HybridClock
 from crdt_sync.errors import (
     InvalidValue,
+    StoreCorrupt,
     StoreExists,
     StoreFailed,
     StoreMissing,
@@ -41,7 +42,7 @@ from crdt_sync.records.comparing import folded
 from crdt_sync.records.evolution import Form, check_successor, forms
 from crdt_sync.records.imported import ImportedChange
 from crdt_sync.records.values import normalise
-from crdt_sync.replica import unread
+from crdt_sync.replica import damage, unread
 from crdt_sync.replica.callers import callers
 from crdt_sync.replica.carried import carried
 from crdt_sync.replica.collections import Schemaless, schemaless
@@ -52,7 +53,7 @@ from crdt_sync.replica.integration import integrate
 from crdt_sync.replica.keys import Duplicate, KeyStanding
 from crdt_sync.replica.names import names
 from crdt_sync.replica.receipts import Holding, holding, refresh_digests
-from crdt_sync.replica.repair import Repair, repair
+from crdt_sync.replica.repair import Repair, known_peers, mend_settings, repair
 from crdt_sync.replica.status import (
     PartnerStatus,
     RecordStatus,
@@ -71,6 +72,7 @@ from crdt_sync.storage.port import Batch, Peer, Store
 _log = logging.getLogger(__name__)
 _SCHEMA = "schema/"
 _FORMS = "forms/"  # kind and type of every field that a schema of the collection ever had
+REPAIR_HINT = "Run 'crdt-sync verify --repair': it saves what is intact, and names what is lost."
 _PAGE = 1000
 _Listener = TypeVar("_Listener")
 _CLOCK_OF_RELAY = "clock_of_relay"  # meta: there once a relay has told its time
@@ -110,7 +112,10 @@ class Replica:
         self._writer: int | None = None
         self._last_edit = 0
         self.epochs: dict[bytes, bytes] = {}  # of each partner, the epoch in which sessions may store its standing
-        self._met: set[bytes] = {peer.replica for peer in store.peers() if peer.url}
+        self._met: set[bytes] = {peer.replica for peer in known_peers(store) if peer.url}
+        self.damaged: dict[str, str] = {}  # records that were met damaged in this life, and what is wrong with each
+        self.unshown: set[str] = set()  # those of them that no reading could show
+        self._mended: tuple[str, ...] = ()  # settings that were set aside when this was opened to be repaired
         self._edits = Edits(self)
         self._listeners: list[Callable[[Sequence[Event]], None]] = []
         self._clock_listeners: list[Callable[[], None]] = []
@@ -175,6 +180,22 @@ class Replica:
             replica.close()
             raise
         return replica
+
+    @classmethod
+    def open_to_repair(cls, path: Path | str) -> Self:
+        """`open`, and where settings of the replica are damaged, without those: to be followed by `repair`."""
+        store = LmdbStore.open(Path(path), create=False)
+        try:
+            try:
+                return cls.over(store)
+            except StoreCorrupt:
+                mended = mend_settings(store)
+                replica = cls.over(store)
+                replica._mended = mended
+                return replica
+        except BaseException:
+            store.close()
+            raise
 
     @classmethod
     def over(cls, store: Store, wall_clock: Callable[[], int] | None = None, rng: random.Random | None = None) -> Self:
@@ -301,13 +322,17 @@ class Replica:
     def get(self, record: str) -> RecordView:
         """The record as it is shown, a deleted one too. Raises `UnknownRecord`, `InvalidRecordId`."""
         pending = self._edits.pending(ids.check_record(record))
-        view = encode_view(pending, self.schema_of(record)) if pending else self.store.view(record)
+        view = encode_view(pending, self.schema_of(record)) if pending else self._view(record)
         if view is None:
+            if record in self.unshown:
+                raise StoreCorrupt(f"{record} is damaged: {self.damaged[record]}", REPAIR_HINT, record)
             raise UnknownRecord(record)
         return RecordView(record, view, self.schema_of(record))
 
     def list(self, collection: str | None = None, *, deleted: bool = False) -> Iterator[RecordView]:
         """All records of a collection (None: of all) that are not deleted, or with `deleted` those too.
+
+        A record that is damaged beyond being shown is left out, and named in `unshown`.
 
         Raises `UnknownCollection` at once where nobody here knows the collection, neither a schema nor a record.
         """
@@ -324,15 +349,37 @@ class Replica:
     def _list(self, collection: str | None, deleted: bool) -> Iterator[RecordView]:
         prefix = f"{collection}/" if collection else ""
         after = ""
-        while True:
-            page = self.store.views(after, _PAGE, prefix)
+        while page := self._views(after, prefix):
             for record, stored in page:
-                view = RecordView(record, stored, self.schema_of(record))
-                if deleted or not view.deleted:
+                view = None if stored is None else RecordView(record, stored, self.schema_of(record))
+                if view is not None and (deleted or not view.deleted):
                     yield view
-            if len(page) < _PAGE:
-                return
             after = page[-1][0]
+
+    def _views(self, after: str, prefix: str) -> Sequence[tuple[str, bytes | None]]:
+        """A page of views, one by one where one of them is damaged; None for a record that cannot be shown."""
+        try:
+            return self.store.views(after, _PAGE, prefix)
+        except StoreCorrupt:
+            return [(record, self._view(record)) for record in self.store.records(after, _PAGE, prefix)]
+
+    def _view(self, record: str) -> bytes | None:
+        """The view of a record; where that is damaged, made from its document."""
+        try:
+            return self.store.view(record)
+        except StoreCorrupt as corrupt:
+            self.note_damage(record, corrupt.message)
+        try:
+            return encode_view(Document.load(self.store.load(record).updates), self.schema_of(record))
+        except StoreCorrupt:
+            self.unshown.add(record)
+            return None
+
+    def note_damage(self, record: str, what: str) -> None:
+        """A record was met damaged: the status names it until the store is mended."""
+        if record not in self.damaged:
+            self.damaged[record] = what
+            damage.note(self.store, self.damaged)
 
     def find(self, collection: str | None = None, text: str = "", **equals: Any) -> Iterator[RecordView]:
         """Records whose fields have the given values, and that contain `text` in any field.
@@ -362,7 +409,7 @@ class Replica:
     def _open_conflicts(self, collection: str | None) -> Iterator[tuple[str, Conflict]]:
         for view in self.list(collection, deleted=True):
             if view.conflicts:
-                for conflict in self.document(view.record).conflicts(self.schema_of(view.record)):
+                for conflict in self.conflicts_of(view.record):
                     yield view.record, conflict
 
     def duplicates(self, collection: str | None = None) -> Sequence[Duplicate]:
@@ -387,6 +434,15 @@ class Replica:
         carriers = {field: normalise(field, schema.fields[field], values.get(field)) for field in schema.natural_key}
         with self.lock:
             return self._edits.standing(schema, carriers)
+
+    def conflicts_of(self, record: str) -> Sequence[Conflict]:
+        """The open conflicts of one record; none where it is damaged, which `damaged` and `unshown` tell then."""
+        try:
+            return self.document(record).conflicts(self.schema_of(record))
+        except StoreCorrupt as corrupt:
+            self.note_damage(record, corrupt.message)
+            self.unshown.add(record)
+            return ()
 
     def count(self) -> int:
         """How many records are held, deleted ones included."""
@@ -425,6 +481,7 @@ class Replica:
             (*sorted(met, key=lambda known: known.name), *through_others),
             tuple(caller_status(self.store, known) for known in sorted(calling, key=lambda known: known.name)),
             self.schemaless(),
+            {**damage.known(self.store), **self.damaged},
         )
 
     def partners(self) -> Sequence[PartnerStatus]:
@@ -439,7 +496,12 @@ class Replica:
 
     def record_status(self, record: str) -> RecordStatus:
         """Where the record is known to be stored, pending or refused. Raises `UnknownRecord`."""
-        if self.store.record_head(ids.check_record(record)) is None:
+        try:
+            head = self.store.record_head(ids.check_record(record))
+        except StoreCorrupt as corrupt:
+            self.note_damage(record, corrupt.message)
+            return RecordStatus("damaged", (), corrupt.message)
+        if head is None:
             raise UnknownRecord(record)
         return record_status(self.store, record)
 
@@ -455,7 +517,11 @@ class Replica:
         Close every session first. Raises `StoreCorrupt` where nothing can be mended: make a new store then.
         """
         with self.lock:
-            return repair(self)
+            mended = repair(self, self._mended)
+            self._mended = ()
+            self.damaged.clear()
+            self.unshown.clear()
+            return mended
 
     # --- hearing of changes ----------------------------------------------------------------------------------
 

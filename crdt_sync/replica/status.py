@@ -17,6 +17,7 @@ from fractions import Fraction
 from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 
+from crdt_sync.errors import StoreCorrupt
 from crdt_sync.ids import EPOCH_BYTES
 from crdt_sync.limits import STATUS_BYTES_MAX, STATUS_ENTRIES_MAX, STATUS_SIZED_MAX
 from crdt_sync.protocol.entries import Behind
@@ -128,6 +129,8 @@ class CallerStatus:
 class Status:
     """The whole replica. `unreadable` names records with an update that could not be integrated here, and why.
 
+    `damaged` are records whose stored bytes fail their checksums, as far as anybody came by them, and what is wrong.
+
     `backlogs` is by the replica id of a partner, in hexadecimal. `carried` are partners that are met by bundle only,
     `callers` those that only call. `schemaless` are collections of which records are here and no schema.
     """
@@ -140,17 +143,18 @@ class Status:
     carried: tuple[CarriedStatus, ...] = ()
     callers: tuple[CallerStatus, ...] = ()
     schemaless: tuple[Schemaless, ...] = ()
+    damaged: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class RecordStatus:
     """One record, by the addresses of the partners.
 
-    `state` is the worst of it: `refused` with a reason, `pending`, `stored`, or `local` where nobody else is known to
-    hold it. `unknown_at` are partners that were not compared with since their history changed; the record counts as
-    pending there. `held_by` are devices, by name or the beginning of their id, that fetched it as it is here, or
-    brought it, and `waits_for` those that did not: each with `call` or `bundle`, by which it comes. It is pending for
-    their sake only where nobody holds it.
+    `state` is the worst of it: `damaged` here or `refused`, with a reason, `pending`, `stored`, or `local` where nobody
+    else is known to hold it. `unknown_at` are partners that were not compared with since their history changed; the
+    record counts as pending there. `held_by` are devices, by name or the beginning of their id, that fetched it as it
+    is here, or brought it, and `waits_for` those that did not: each with `call` or `bundle`, by which it comes. It is
+    pending for their sake only where nobody holds it.
     """
 
     state: str
@@ -182,7 +186,10 @@ def note_told(replica: bytes, told: Told) -> dict[str, bytes | None]:
 
 def read_told(store: Store, replica: bytes) -> Told | None:
     """What the partner told last, where that was noted."""
-    kept = store.meta(_TOLD + replica.hex())
+    try:
+        kept = store.meta(_TOLD + replica.hex())
+    except StoreCorrupt:
+        return Told(b"", 0, 0)  # of no epoch that the partner can be in: nothing is known
     if kept is None:
         return None
     row = json.loads(kept)
@@ -260,7 +267,11 @@ def backlog(replica: "Replica", peer: bytes) -> Backlog:
         if oldest is None or entry.edit < oldest.edit:
             oldest = entry
         if entry.refusal is None and sized < STATUS_SIZED_MAX and size < STATUS_BYTES_MAX:
-            diff = replica.diff(entry.record, entry.acknowledged)
+            try:
+                diff = replica.diff(entry.record, entry.acknowledged)
+            except StoreCorrupt as corrupt:
+                replica.note_damage(entry.record, corrupt.message)
+                continue
             size += len(diff.update) if diff else 0
             sized += 1
     return Backlog(size, sized, None if oldest is None else Waiting(oldest.record, oldest.edit, why(oldest)))
@@ -337,8 +348,19 @@ def _readers(store: Store, record: str) -> dict[bytes, _Reads]:
     return found
 
 
+def outbox_page(store: Store, peer: bytes, after: str, limit: int) -> list[OutboxEntry]:
+    """A page of an outbox; damaged entries are mended: their records are sent whole."""
+    try:
+        return store.outbox(peer, after, limit)
+    except StoreCorrupt:
+        store.mend("outbox")
+        return store.outbox(peer, after, limit)
+
+
 def _outbox(store: Store, peer: bytes) -> Iterator[OutboxEntry]:
     after, seen = "", 0
-    while seen < STATUS_ENTRIES_MAX and (page := store.outbox(peer, after, min(_PAGE, STATUS_ENTRIES_MAX - seen))):
+    while seen < STATUS_ENTRIES_MAX and (
+        page := outbox_page(store, peer, after, min(_PAGE, STATUS_ENTRIES_MAX - seen))
+    ):
         yield from page
         after, seen = page[-1].record, seen + len(page)

@@ -9,6 +9,7 @@ No more than `_RECORDS_MAX` records are named. Where there are more, the next se
 import json
 from collections.abc import Collection, Mapping
 
+from crdt_sync.errors import StoreCorrupt
 from crdt_sync.storage.port import Store
 
 _META = "unreadable"
@@ -22,7 +23,10 @@ Known = Mapping[str, Mapping[str, str]]
 
 def known(store: Store) -> Known:
     """What is noted."""
-    noted: dict[str, dict[str, str] | str] = json.loads(store.meta(_META) or b"{}")
+    try:
+        noted: dict[str, dict[str, str] | str] = json.loads(store.meta(_META) or b"{}")
+    except StoreCorrupt:
+        return {MORE: {_ANYBODY: "the notes are damaged"}}  # all is compared
     return {record: {_ANYBODY: why} if isinstance(why, str) else why for record, why in noted.items()}
 
 
@@ -40,7 +44,7 @@ def of(noted: Known, partner: bytes) -> list[str]:
 
 def overflowed(noted: Known, partner: bytes) -> bool:
     """Whether more is missing of this partner than is named."""
-    return partner.hex() in noted.get(MORE, ())
+    return not {partner.hex(), _ANYBODY}.isdisjoint(noted.get(MORE, ()))
 
 
 def void_once_compared(noted: Known, partner: bytes) -> set[str]:

@@ -3,9 +3,10 @@
 import random
 import threading
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Literal
 
 from crdt_sync import ids
 from crdt_sync.errors import LogCompacted, StoreClosed, StoreError
@@ -24,6 +25,7 @@ from crdt_sync.storage.port import (
     LogEntry,
     OutboxEntry,
     Peer,
+    Remains,
     Root,
     Stored,
     VerifyReport,
@@ -228,6 +230,10 @@ class MemoryStore:
         """A value of the caller."""
         return self._state.meta.get(key)
 
+    def meta_keys(self, prefix: str) -> list[str]:
+        """The keys of `meta` with that prefix."""
+        return sorted(key for key in self._state.meta if key.startswith(prefix))
+
     # --- commit ---
 
     def commit(self, batches: Sequence[Batch]) -> list[Committed]:
@@ -266,6 +272,40 @@ class MemoryStore:
     def verify(self) -> VerifyReport:
         """Memory holds what was put there."""
         return VerifyReport(len(self._state.log) + len(self._state.heads), ())
+
+    def damaged(self) -> list[str]:
+        """Memory does not rot."""
+        return []
+
+    def remains(self, records: Collection[str]) -> dict[str, Remains]:
+        """All of each record."""
+        with self._lock:
+            state = self._state
+            entries: dict[str, list[LogEntry]] = {record: [] for record in records}
+            for seq in sorted(state.log):
+                if state.log[seq].record in entries:
+                    entries[state.log[seq].record].append(state.log[seq])
+            return {record: self._remains(record, entries[record]) for record in records}
+
+    def _remains(self, record: str, entries: Sequence[LogEntry]) -> Remains:
+        state = self._state
+        head = state.heads.get(record)
+        kept = head is not None and head.snapshot_seq and record not in state.in_log
+        snapshot = state.snapshots[record] if kept else None
+        return Remains(head, state.digests.get(record), snapshot, state.views.get(record), tuple(entries))
+
+    def replace(self, records: Collection[str], batch: Batch) -> None:
+        """Forget records and apply a batch."""
+        with self._lock:
+            self._state.check([batch])
+            for record in records:
+                self.quarantine(record)
+            self._state.lives = self._lives
+            self._state.apply(batch)
+
+    def mend(self, database: Literal["meta", "peers", "outbox"]) -> tuple[str, ...]:
+        """Memory does not rot."""
+        return ()
 
     def rebuild(self) -> tuple[str, ...]:
         """Nothing can be out of step."""
@@ -309,12 +349,6 @@ class MemoryStore:
     def quarantined(self) -> list[str]:
         """Records in quarantine."""
         return sorted(self._state.quarantined)
-
-    def salvage(self, record: str) -> tuple[bytes, ...]:
-        """Every update of a record in the log."""
-        with self._lock:
-            log = self._state.log
-            return tuple(log[seq].update for seq in sorted(log) if log[seq].record == record)
 
     def close(self) -> None:
         """Refuse further calls."""

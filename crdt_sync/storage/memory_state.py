@@ -98,7 +98,7 @@ class MemoryState:
             self.quarantined.discard(record)
         head = self.heads[record]
         seqs = tuple(range(self.seq + 1, self.seq + 1 + len(change.updates)))
-        previous = head.seq
+        previous = 0 if change.renewed else head.seq
         for seq, update in zip(seqs, change.updates, strict=True):
             self.log[seq] = LogEntry(seq, record, update, change.origin, change.actor, change.received_at, previous)
             previous = seq

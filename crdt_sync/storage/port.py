@@ -11,10 +11,10 @@ Rules that every store keeps, checked by one conformance suite (tests/storage):
 5. What is read is what was written, or `StoreCorrupt`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from crdt_sync.storage.lives import Lives
 
@@ -148,6 +148,22 @@ class LogEntry:
     actor: str
     received_at: int
     previous: int
+
+
+@dataclass(frozen=True, slots=True)
+class Remains:
+    """What can be trusted of the stored bytes of a damaged record; None: there is none, or it is damaged.
+
+    `snapshot` is there where it is kept outside the log, `entries` are the record's updates in the log, oldest first.
+    `broken`: a value is damaged that held operations of this record, or may have.
+    """
+
+    head: Head | None
+    digest: bytes | None
+    snapshot: bytes | None
+    view: bytes | None
+    entries: tuple[LogEntry, ...]
+    broken: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +306,9 @@ class Store(Protocol):
     def meta(self, key: str) -> bytes | None:
         """A value that the caller keeps with the store."""
 
+    def meta_keys(self, prefix: str) -> list[str]:
+        """The keys of `meta` that begin with `prefix`, sorted, those of damaged values too."""
+
     def commit(self, batches: Sequence[Batch]) -> list[Committed]:
         """Make all batches durable in one transaction, or none.
 
@@ -309,8 +328,30 @@ class Store(Protocol):
     def verify(self) -> VerifyReport:
         """Check every stored value and the chain of the log."""
 
+    def damaged(self) -> list[str]:
+        """The records that cannot be rebuilt from sound bytes, sorted; walks the whole store."""
+
+    def remains(self, records: Collection[str]) -> dict[str, Remains]:
+        """What is sound of each of these records; walks the whole log."""
+
+    def replace(self, records: Collection[str], batch: Batch) -> None:
+        """Forget these records, as `quarantine` does, and apply `batch`, which may bring them back, in one transaction.
+
+        Raises as `commit` does.
+        """
+
+    def mend(self, database: Literal["meta", "peers", "outbox"]) -> tuple[str, ...]:
+        """Set aside what is damaged of one database; returns the keys as text.
+
+        A damaged entry of an outbox becomes one that says that the partner has nothing. A partner that is forgotten is
+        compared with. What a value of `meta` meant is the caller's affair.
+        """
+
     def rebuild(self) -> tuple[str, ...]:
-        """Derive feed, aggregates and counts anew; returns the records that had to be quarantined."""
+        """Set aside what is damaged, and derive feed, aggregates and counts anew.
+
+        Returns the records that had to be quarantined. Records that `damaged` names are to be replaced before.
+        """
 
     def reach(self, epoch: bytes) -> int | None:
         """Up to which sequence number the history of `epoch` is the one that is here; None where it is not known."""
@@ -330,9 +371,6 @@ class Store(Protocol):
 
     def quarantined(self) -> list[str]:
         """Records quarantined and not healed yet, sorted."""
-
-    def salvage(self, record: str) -> tuple[bytes, ...]:
-        """Every intact update of a record that is still in the log, oldest first; walks the whole log."""
 
     def close(self) -> None:
         """Release the store; closing twice is harmless."""

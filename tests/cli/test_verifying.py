@@ -91,5 +91,12 @@ def test_the_store_can_be_checked_and_repaired_without_a_relay(run, made):
     assert result.code == 0
     assert result.object["checked"] > 0
     assert result.object["damaged"] == 0
-    assert run("verify", "--repair", "--json").object == {"findings": 0, "salvaged": [], "lost": []}
+    assert run("verify", "--repair", "--json").object == {
+        "findings": 0,
+        "salvaged": [],
+        "lost": [],
+        "rewritten": {},
+        "awaited": {},
+        "losses": [],
+    }
     assert run("verify").code == 2

@@ -43,7 +43,7 @@ def test_a_repair_that_cannot_be_stored_sets_nothing_aside_behind_a_cursor(repli
     assert replica.store.peer(RELAY).cursor == 5
     commit = replica.store.commit
     monkeypatch.setattr(replica.store, "verify", lambda: VerifyReport(1, (Finding("heads", US, "is damaged", US),)))
-    monkeypatch.setattr(replica.store, "rebuild", lambda: (US,))
+    monkeypatch.setattr(replica.store, "damaged", lambda: [US])
 
     def full(batches):
         raise StoreFull("no room")

@@ -333,7 +333,7 @@ def test_a_quarantined_record_is_unknown_until_a_change_heals_it(opened, change)
     assert (store.record_head(ANN), store.view(ANN), store.digest(ANN), store.history(ANN)) == (None, None, None, [])
     assert (store.count(), store.root(), store.records("", 9)) == (1, Root(0, 0, 1), [BOB])
     assert [entry.record for entry in store.feed(0, 9)] == [BOB]
-    assert store.salvage(ANN) == (b"1", b"3")
+    assert [entry.update for entry in store.remains([ANN])[ANN].entries] == [b"1", b"3"]
     assert store.compact().dropped == 0
     put(store, change(ANN, b"whole", snapshot=b"whole", digest=b"n" * 16))
     assert store.quarantined() == []

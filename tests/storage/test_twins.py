@@ -150,7 +150,7 @@ class Twins(RuleBasedStateMachine):
         for record in ["customers/a", "customers/b", "customers/c", "customers/d", "orders/a"]:
             assert disk.load(record) == memory.load(record)
             assert disk.history(record) == memory.history(record)
-            assert disk.salvage(record) == memory.salvage(record)
+            assert disk.remains([record]) == memory.remains([record])
             assert disk.view(record) == memory.view(record)
         for replica in (b"p" * 16, b"q" * 16):
             assert disk.outbox_count(replica) == memory.outbox_count(replica)

@@ -10,7 +10,7 @@ from crdt_sync.records import Document
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.replica import RecordView
 
-_COUNTERS = ("visits", "calls")
+COUNTERS = ("visits", "calls")
 _APART = ("c.stage", "c._deleted", "s.tags")  # one value is written many times there
 
 
@@ -30,7 +30,7 @@ def check(record: str, document: Document, view: RecordView, ledger: Ledger) -> 
     if view.deleted != _deleted(state.contents, vector):
         raise Failure("deletion", f"{record} shows deleted={view.deleted}, its deletions say otherwise")
     _check_tags(record, view, surviving, removals)
-    for field in _COUNTERS:
+    for field in COUNTERS:
         expected = sum(edit.intent.counted.get(field, 0) for edit in surviving)
         if (view.get(field) or 0) != expected:
             raise Failure("counter", f"{record} shows {field} {view.get(field)}, the increments make {expected}")

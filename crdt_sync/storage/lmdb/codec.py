@@ -106,10 +106,12 @@ PEERS = Seal("peers")
 OUTBOX = Seal("outbox")
 OUTBOX_COUNTS = Seal("outbox_counts")
 INDEX = Seal("index")
+DAMAGED = Seal("damaged")
 META = Seal("meta")
 STORE = Seal("store")
 SEALS = {
-    seal.database: seal for seal in (LOG, HEADS, DOCS, FEED, VIEWS, PEERS, OUTBOX, OUTBOX_COUNTS, INDEX, META, STORE)
+    seal.database: seal
+    for seal in (LOG, HEADS, DOCS, FEED, VIEWS, PEERS, OUTBOX, OUTBOX_COUNTS, INDEX, DAMAGED, META, STORE)
 }
 
 

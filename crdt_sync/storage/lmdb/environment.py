@@ -35,7 +35,7 @@ T = TypeVar("T")
 DATA_NAME = "data.mdb"
 TABLE_NAMES = (
     "log", "heads", "docs", "feed", "stale", "views", "peers",
-    "outbox", "outbox_counts", "quarantine", "index", "meta", "store",
+    "outbox", "outbox_counts", "quarantine", "index", "damaged", "meta", "store",
 )  # fmt: skip
 
 
@@ -54,6 +54,7 @@ class Tables:
     outbox_counts: Table
     quarantine: Table
     index: Table
+    damaged: Table
     meta: Table
     store: Table
 

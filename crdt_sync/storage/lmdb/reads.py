@@ -1,6 +1,7 @@
 """Reads inside one transaction. Every value is checked against its seal before it is decoded."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice, takewhile
 
 from crdt_sync.errors import LogCompacted, StoreCorrupt
@@ -9,10 +10,10 @@ from crdt_sync.limits import BEHIND_COUNTED_MAX
 from crdt_sync.storage.behind import reckon
 from crdt_sync.storage.keys import KEY_BYTES_MAX
 from crdt_sync.storage.lmdb import codec
-from crdt_sync.storage.lmdb.codec import DOCS, FEED, INDEX, LOG, META, VIEWS, HeadRow, State, seq_key
+from crdt_sync.storage.lmdb.codec import CHECKSUM_BYTES, DOCS, FEED, INDEX, LOG, META, VIEWS, HeadRow, State, seq_key
 from crdt_sync.storage.lmdb.environment import Table, Tables, Transaction
 from crdt_sync.storage.lmdb.identity import STATE_KEY
-from crdt_sync.storage.port import ChangedDigests, FeedEntry, LogEntry, OutboxEntry, Peer, Stored
+from crdt_sync.storage.port import ChangedDigests, FeedEntry, LogEntry, OutboxEntry, Peer, Remains, Stored
 
 
 def read_state(transaction: Transaction, tables: Tables) -> State:
@@ -253,14 +254,96 @@ def meta(transaction: Transaction, tables: Tables, name: str) -> bytes | None:
     return None if value is None else META.open(key, value)
 
 
-def salvage(transaction: Transaction, tables: Tables, record: str) -> tuple[bytes, ...]:
-    """Every intact update of a record in the log."""
-    updates = []
+def judged_log(transaction: Transaction, tables: Tables) -> Iterator[tuple[int, bytes, bool]]:
+    """(seq, value, sound) of every log entry; sound: it matches its seal, and what was written after it links to it."""
+    try:
+        state = read_state(transaction, tables)
+    except StoreCorrupt:
+        state = None
+    before: tuple[int, bytes, bool] | None = None
     for key, value in walk(transaction, tables.log, seq_key(1)):
-        try:
-            entry = codec.log_entry(0, LOG.open(key, value))
-        except StoreCorrupt:
+        if len(key) != 8:
+            continue  # none of ours: damage of LMDB's own pages
+        seq, intact = int.from_bytes(key, "big"), LOG.matches(key, value)
+        if before is not None:
+            linked = not intact or seq != before[0] + 1 or codec.log_link(value[CHECKSUM_BYTES:]) == before[1][:16]
+            yield before[0], before[1], before[2] and linked
+        before = seq, value, intact
+    if before is not None:
+        linked = state is None or before[0] != state.seq or before[1][:16] == state.link
+        yield before[0], before[1], before[2] and linked
+
+
+def damaged(transaction: Transaction, tables: Tables) -> list[str]:
+    """Records that cannot be rebuilt from sound bytes, and those of which the log tells and no head does."""
+    found: set[str] = set()
+    unsound: set[int] = set()
+    for seq, value, sound in judged_log(transaction, tables):
+        if not sound:
+            unsound.add(seq)
             continue
-        if entry.record == record:
-            updates.append(entry.update)
-    return tuple(updates)
+        record = codec.log_entry(seq, value[CHECKSUM_BYTES:]).record
+        key = record_key(record)
+        if transaction.get(key, db=tables.heads) is None and transaction.get(key, db=tables.quarantine) is None:
+            found.add(record)
+    for key, value in walk(transaction, tables.heads, b"\x00"):
+        record = key.decode("ascii", "replace")
+        try:
+            row = codec.head_row(key, value)
+            stored(transaction, tables, record)
+        except StoreCorrupt:
+            found.add(record)
+        else:
+            if unsound and not unsound.isdisjoint(_needed(transaction, tables, record, row)):
+                found.add(record)
+    return sorted(found)
+
+
+def _needed(transaction: Transaction, tables: Tables, record: str, row: HeadRow) -> list[int]:
+    """The log entries that a record which can be loaded is made of."""
+    needed = [row.snapshot_seq] if row.snapshot_in_log else []
+    seq = row.seq
+    for _ in range(row.tail):
+        needed.append(seq)
+        seq = codec.log_previous(log_body(transaction, tables, seq, record) or b"")
+    return needed
+
+
+def remains(transaction: Transaction, tables: Tables, records: Collection[str]) -> dict[str, Remains]:
+    """What is sound of these records, in one walk over the log."""
+    entries: dict[str, list[LogEntry]] = {record: [] for record in records}
+    broken = False
+    for seq, value, sound in judged_log(transaction, tables):
+        broken = broken or not sound
+        if sound:
+            entry = codec.log_entry(seq, value[CHECKSUM_BYTES:])
+            if entry.record in entries:
+                entries[entry.record].append(entry)
+    return {record: _remains(transaction, tables, record, entries[record], broken) for record in records}
+
+
+def _remains(
+    transaction: Transaction, tables: Tables, record: str, entries: Sequence[LogEntry], broken: bool
+) -> Remains:
+    key = record_key(record)
+    row = None
+    with suppress(StoreCorrupt):
+        row = head(transaction, tables, record)
+    snapshot, view = transaction.get(key, db=tables.docs), transaction.get(key, db=tables.views)
+    sound = snapshot is not None and DOCS.matches(key, snapshot)
+    missing = row is not None and row.snapshot_seq and not row.snapshot_in_log and not sound
+    return Remains(
+        None if row is None else row.head(),
+        None if row is None else row.digest,
+        snapshot[CHECKSUM_BYTES:] if snapshot is not None and sound else None,
+        view[CHECKSUM_BYTES:] if view is not None and VIEWS.matches(key, view) else None,
+        tuple(entries),
+        broken or bool(missing) or (snapshot is not None and not sound),
+    )
+
+
+def meta_keys(transaction: Transaction, tables: Tables, prefix: str) -> list[str]:
+    """The keys of the caller's values that begin with `prefix`."""
+    start = prefix.encode("utf-8")
+    rows = takewhile(lambda row: row[0].startswith(start), walk(transaction, tables.meta, start or b"\x00"))
+    return [key.decode("utf-8", "replace") for key, _ in rows]

@@ -1,6 +1,7 @@
 """Everything derived is derived anew from heads and log: feed, stale records, aggregates, counts of outboxes."""
 
 from crdt_sync.errors import StoreCorrupt
+from crdt_sync.ids import RECORD_LENGTH_MAX
 from crdt_sync.storage.keys import ROOT_MODULUS, leaf
 from crdt_sync.storage.lmdb import codec
 from crdt_sync.storage.lmdb.codec import CHECKSUM_BYTES, FEED, HeadRow, State, seq_key
@@ -13,16 +14,11 @@ UNKNOWN_STATE_VECTOR = b"\x00"  # an empty state vector: the partner is sent eve
 
 
 def forget(transaction: Transaction, tables: Tables, key: bytes) -> None:
-    """Take a record out and mark it as quarantined; `rebuild` must follow. Its log entries stay for salvage."""
+    """Take a record out and mark it as quarantined; `derive` must follow. Its log entries stay for salvage."""
     for table in (tables.heads, tables.docs, tables.views):
         transaction.delete(key, db=table)
-    transaction.put(key, b"", db=tables.quarantine)
-
-
-def quarantine(transaction: Transaction, tables: Tables, key: bytes) -> tuple[None, State]:
-    """Forget one record and derive the rest from those that stay."""
-    forget(transaction, tables, key)
-    return None, rebuild(transaction, tables)[1]
+    if key.isascii() and b"\0" not in key and len(key) <= RECORD_LENGTH_MAX:  # else it is what damage made of a key
+        transaction.put(key, b"", db=tables.quarantine)
 
 
 def rebuild(transaction: Transaction, tables: Tables) -> tuple[tuple[str, ...], State]:
@@ -30,19 +26,25 @@ def rebuild(transaction: Transaction, tables: Tables) -> tuple[tuple[str, ...], 
     heads, lost = _heads(transaction, tables)
     for key in lost:
         forget(transaction, tables, key)
-    _write_feed(transaction, tables, heads)
-    root = _write_root(transaction, tables, heads)
     for key, value in list(walk(transaction, tables.views, b"\x00")):
         if key not in heads or not codec.VIEWS.matches(key, value):
             transaction.delete(key, db=tables.views)
     for key, value in list(walk(transaction, tables.peers, b"\x00")):
         if not codec.PEERS.matches(key, value):
             transaction.delete(key, db=tables.peers)
+    mend_outboxes(transaction, tables)
+    return tuple(key.decode("ascii", "replace") for key in lost), derive(transaction, tables)
+
+
+def derive(transaction: Transaction, tables: Tables) -> State:
+    """Feed, stale records and aggregates from the heads that can be read; returns the new state."""
+    heads, _ = _heads(transaction, tables)
+    _write_feed(transaction, tables, heads)
+    root = _write_root(transaction, tables, heads)
     transaction.drop(tables.index, delete=False)
-    _mend_outboxes(transaction, tables)
     state = _state(transaction, tables, root)
     transaction.put(STATE_KEY, state.value(STATE_KEY), db=tables.store)
-    return tuple(key.decode("ascii", "replace") for key in lost), state
+    return state
 
 
 def _heads(transaction: Transaction, tables: Tables) -> tuple[dict[bytes, HeadRow], list[bytes]]:
@@ -72,7 +74,7 @@ def _write_root(transaction: Transaction, tables: Tables, heads: dict[bytes, Hea
     return Root(len(heads) - len(stale), total % ROOT_MODULUS, len(stale))
 
 
-def _mend_outboxes(transaction: Transaction, tables: Tables) -> None:
+def mend_outboxes(transaction: Transaction, tables: Tables) -> None:
     """A damaged entry becomes one that says the partner has nothing: its record is sent whole, once more."""
     counts: dict[bytes, tuple[int, int]] = {}
     for key, value in list(walk(transaction, tables.outbox, b"\x00")):

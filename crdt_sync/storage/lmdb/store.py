@@ -3,17 +3,17 @@
 import contextlib
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Literal, Self, TypeVar
 
 from crdt_sync import limits
 from crdt_sync.errors import StoreCorrupt, StoreError
 from crdt_sync.ids import new_epoch
 from crdt_sync.storage import lives
 from crdt_sync.storage.keys import check_key, check_replica
-from crdt_sync.storage.lmdb import commit, compact, directory, identity, reads, rebuild, verify
+from crdt_sync.storage.lmdb import aside, commit, compact, directory, identity, reads, rebuild, verify
 from crdt_sync.storage.lmdb.codec import State
 from crdt_sync.storage.lmdb.commit import Done
 from crdt_sync.storage.lmdb.environment import Environment, Tables, Transaction
@@ -29,6 +29,7 @@ from crdt_sync.storage.port import (
     LogEntry,
     OutboxEntry,
     Peer,
+    Remains,
     Root,
     Stored,
     VerifyReport,
@@ -238,9 +239,17 @@ class LmdbStore:
         count = 1 << 62
         return self._environment.read(lambda txn, tables: reads.names(txn, tables.quarantine, "", count))
 
-    def salvage(self, record: str) -> tuple[bytes, ...]:
-        """Every intact update of a record in the log."""
-        return self._environment.survey(lambda txn, tables: reads.salvage(txn, tables, record))
+    def damaged(self) -> list[str]:
+        """Records that cannot be rebuilt."""
+        return self._environment.survey(reads.damaged)
+
+    def remains(self, records: Collection[str]) -> dict[str, Remains]:
+        """What is sound of records."""
+        return self._environment.survey(lambda txn, tables: reads.remains(txn, tables, records))
+
+    def meta_keys(self, prefix: str) -> list[str]:
+        """The keys of the caller's values."""
+        return self._environment.read(lambda txn, tables: reads.meta_keys(txn, tables, prefix))
 
     # --- writes ---
 
@@ -280,14 +289,31 @@ class LmdbStore:
         return self._environment.survey(verify.verify)
 
     def rebuild(self) -> tuple[str, ...]:
-        """Derive feed, aggregates and counts anew."""
+        """Set aside what is damaged, derive the rest anew."""
         self._environment.drop_strangers()
-        return self._remake(rebuild.rebuild)
+        return self._remake(lambda txn, tables: aside.rebuild(txn, tables, self._now()))
+
+    def mend(self, database: Literal["meta", "peers", "outbox"]) -> tuple[str, ...]:
+        """Set aside what is damaged of one database."""
+        return self._write(lambda txn, tables: aside.mend(txn, tables, database, self._now()))
+
+    def replace(self, records: Collection[str], batch: Batch) -> None:
+        """Forget records and apply a batch."""
+        with self._environment.writing:
+            self._remake(lambda txn, tables: self._replace(txn, tables, records, batch))
+            self._lives_written = True
+
+    def _replace(
+        self, transaction: Transaction, tables: Tables, records: Collection[str], batch: Batch
+    ) -> tuple[None, State]:
+        healed = {change.record for change in batch.changes}
+        aside.forget(transaction, tables, records, healed, self._now())
+        return None, self._commit(transaction, tables, [batch])[1]
 
     def quarantine(self, record: str) -> None:
         """Forget a damaged record until a change of it heals it."""
         check_key(record)
-        self._remake(lambda txn, tables: rebuild.quarantine(txn, tables, record.encode("ascii")))
+        self.replace((record,), Batch())
 
     def begin_life(self) -> bytes:
         """A new life; the last one ends where the log does now."""

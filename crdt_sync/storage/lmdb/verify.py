@@ -38,6 +38,7 @@ class Verification:
         self._sealed(codec.VIEWS, tables.views)
         self._sealed(codec.PEERS, tables.peers)
         self._sealed(codec.INDEX, tables.index)
+        self._sealed(codec.DAMAGED, tables.damaged)
         self._sealed(codec.META, tables.meta)
         self._outboxes()
         return VerifyReport(self._checked, tuple(self._findings.values()))

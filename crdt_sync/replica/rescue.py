@@ -1,0 +1,180 @@
+"""What a damaged record was, from what is sound of its bytes.
+
+Operations come back from the snapshot and the log, as they were written. What needs operations that are lost cannot be
+applied. What was shown and the operations do not lead to is written again, as new edits, where that cannot double
+anything: a counter, a text or a timeline of which a partner may hold the lost part is left as it is, and named.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from crdt_sync.clock import HybridClock
+from crdt_sync.errors import CrdtSyncError, UpdateRefused
+from crdt_sync.ids import collection_of
+from crdt_sync.records import Document, Editor, Integrator, Schema, restore
+from crdt_sync.records import state_vector as vectors
+from crdt_sync.records.schema import FieldSpec
+from crdt_sync.records.values import restore_value
+from crdt_sync.storage.port import Remains
+
+if TYPE_CHECKING:
+    from crdt_sync.records.document import Reading
+
+DELETED = "_deleted"
+_ADDS_UP = frozenset({"counter", "text", "log"})  # written twice, these hold it twice
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Something that a repair could not bring back.
+
+    `field` is empty where it is not known, or all of the record is meant; `record` where it is a setting. `kind`:
+    `record`, all of it; `edits` that nothing shows; `opposed`, the other value of a conflict; `field`, its value;
+    `setting`.
+    """
+
+    record: str
+    field: str
+    kind: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a record showed: carriers by field, the fields with open conflicts, whether it was deleted."""
+
+    fields: Mapping[str, object]
+    conflicts: Collection[str]
+    deleted: bool
+
+    @classmethod
+    def of(cls, reading: "Reading") -> "View":
+        """What a document shows."""
+        return cls(reading.values, [found.field for found in reading.conflicts], reading.deleted)
+
+
+def rescued(record: str, remains: Remains) -> tuple[Document, int]:
+    """The record from its sound operations, and how many sound updates need operations that are lost.
+
+    What was there before the history began anew is tried last: it is part of the record only where it adds something.
+    """
+    entries = remains.entries
+    start = max((place for place, entry in enumerate(entries) if not entry.previous), default=0)
+    waiting = [entry.update for entry in (*entries[start:], *entries[:start])]
+    integrator = Integrator(documents_max=1)
+    stored: Sequence[bytes] | None = () if remains.snapshot is None else (remains.snapshot,)
+    while True:
+        try:
+            result = integrator.integrate(record, stored, waiting, stamp_max=None, checked=False, snapshot=False)
+        except UpdateRefused:
+            stored = ()  # the snapshot is sealed, and no record all the same
+            continue
+        left = [update for update, verdict in zip(waiting, result.verdicts, strict=True) if verdict.code != "accepted"]
+        if len(left) == len(waiting):
+            return integrator.document(record), len(left)
+        waiting, stored = left, None
+
+
+def is_complete(document: Document, remains: Remains) -> bool:
+    """Whether the document is known to hold everything that the record did."""
+    if document.state_vector() == vectors.EMPTY:
+        return False
+    if remains.digest is not None:
+        return document.digest() == remains.digest
+    covered = remains.head is None or vectors.covers(document.state_vector(), remains.head.state_vector)
+    return covered and not remains.broken
+
+
+@dataclass(slots=True)
+class Rewriting:
+    """Writes into a document what was shown and the document lacks, as edits of `actor`, made at `stamp`.
+
+    `shared`: somebody else may hold some of what is lost, so what adds up is not written.
+    """
+
+    record: str
+    document: Document  # with a writer
+    schema: Schema | None
+    actor: str
+    stamp: int
+    shared: bool
+
+    def run(self, shown: View, opposed: Collection[str]) -> tuple[list[str], list[Loss]]:
+        """The fields that were written again, and what is lost; `opposed` have conflicts in the document."""
+        held = View.of(self.document.read(self.schema))
+        differing = [field for field in sorted({*shown.fields, *held.fields}) if _differs(field, shown, held)]
+        losses = [self._loss(field, "opposed", "the other value of its conflict") for field in shown.conflicts
+                  if field not in opposed and field != DELETED]  # fmt: skip
+        written: list[str] = []
+        if differing and held.deleted:
+            self._editor().restore()
+        for field in differing:
+            loss = self._write(field, shown.fields.get(field), held.fields.get(field))
+            if loss is None:
+                written.append(field)
+            else:
+                losses.append(loss)
+        if shown.deleted != self.document.deleted:
+            self._editor().delete() if shown.deleted else self._editor().restore()
+            written.append(DELETED)
+        return written, losses
+
+    def _write(self, field: str, value: object, held: object) -> Loss | None:
+        spec = self.schema.fields.get(field) if self.schema else None
+        if spec is None:
+            return self._loss(field, "field", f"it showed {_short(value)}, and no schema here tells how to write it")
+        if self.shared and spec.kind in _ADDS_UP:
+            why = "a partner may hold the difference: sync, compare, and set it right"
+            return self._loss(field, "field", f"it showed {_short(value)} and is {_short(held)} now; {why}")
+        try:
+            if spec.kind == "log":
+                self._append(field, value, held)
+            elif value is None:
+                self._editor().clear(field)
+            else:
+                self._editor()[field] = restore(spec, value)
+        except CrdtSyncError as error:
+            return self._loss(field, "field", f"it showed {_short(value)}, which cannot be written: {error.message}")
+        return None
+
+    def _append(self, field: str, value: object, held: object) -> None:
+        """Entries of a timeline come back with their times and authors."""
+        assert self.schema is not None
+        there = list(held) if isinstance(held, list) else []
+        for entry in value if isinstance(value, list) else []:
+            if entry in there:
+                there.remove(entry)
+                continue
+            at = entry["at"]
+            clock = HybridClock(partial(int, at))
+            self._editor(clock, entry["by"]).append(field, restore_value(self.schema.fields[field], entry["value"]))
+
+    def _editor(self, clock: HybridClock | None = None, actor: str | None = None) -> Editor:
+        clock = clock or HybridClock(lambda: self.stamp)
+        return Editor(self.document, _lenient(self.schema), clock, actor or self.actor, collection_of(self.record))
+
+    def _loss(self, field: str, kind: str, detail: str) -> Loss:
+        return Loss(self.record, field, kind, detail)
+
+
+def _differs(field: str, shown: View, held: View) -> bool:
+    nothing: tuple[object, ...] = (None, "", [], 0)
+    ours, theirs = shown.fields.get(field), held.fields.get(field)
+    return ours != theirs and not (ours in nothing and theirs in nothing)
+
+
+def _lenient(schema: Schema | None) -> Schema | None:
+    """The schema without rules for how a stage moves: what was shown had kept to them."""
+    if schema is None:
+        return None
+    fields: dict[str, FieldSpec] = {
+        name: spec.model_copy(update={"transitions": {}, "required": False}) for name, spec in schema.fields.items()
+    }
+    return schema.model_copy(update={"fields": fields})
+
+
+def _short(value: object) -> str:
+    text = "nothing" if value is None else repr(value)
+    return text if len(text) <= 60 else f"{text[:59]}…"

@@ -1,0 +1,148 @@
+"""Repair saves what is sound, writes again what only the view still shows, and names what is lost."""
+
+import random
+from pathlib import Path
+
+import lmdb
+import pytest
+
+from crdt_sync import Replica, bundled_schema
+from crdt_sync.errors import StoreCorrupt
+from crdt_sync.ids import new_record
+from crdt_sync.storage.port import Batch, Change, OutboxEntry, Peer
+
+RELAY, URL = b"r" * 16, "ws://relay"
+
+
+def spoil(store: Path, table: bytes, key: bytes) -> None:
+    """Flip one bit in the middle of a stored value."""
+    with lmdb.open(str(store), max_dbs=16) as environment, environment.begin(write=True) as transaction:
+        handle = environment.open_db(table, txn=transaction)
+        value = bytearray(transaction.get(key, db=handle))
+        value[len(value) // 2] ^= 1
+        transaction.put(key, bytes(value), db=handle)
+
+
+def seq(number: int) -> bytes:
+    return number.to_bytes(8, "big")
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "anna"
+
+
+@pytest.fixture
+def record(path) -> str:
+    """A record of four edits in one life of the device: log entries 1 to 4."""
+    record = new_record("customers", random.Random(1))
+    with Replica.create(path, "anna", [bundled_schema("customers")]) as anna:
+        with anna.edit(record, create=True) as customer:
+            customer["name"] = "Müller"
+        for change in (
+            {"city": "Köln"},
+            {"city": "Berlin", "visits": 3, "notes": "Called", "tags": ["vip"], "stage": "qualified"},
+            {"email": "m@example.com"},
+        ):
+            with anna.edit(record) as customer:
+                customer.update(change)
+                if "visits" in change:
+                    customer.append("timeline", "call")
+    return record
+
+
+def test_a_damaged_log_entry_takes_no_edit_away_that_the_view_still_shows(path, record):
+    with Replica.open(path) as anna:
+        before = dict(anna.get(record))
+    spoil(path, b"log", seq(3))
+    with Replica.open(path) as anna:
+        assert anna.store.verify().findings
+        mended = anna.repair()
+        assert dict(anna.get(record)) == before
+        assert anna.document(record).values(anna.schema_of(record)) == anna.get(record).raw
+        assert mended.salvaged == (record,)
+        assert mended.lost == mended.losses == ()
+        assert {"city", "visits", "notes", "tags", "stage", "email"} <= set(mended.rewritten[record])
+    with Replica.open(path) as anna:
+        assert anna.store.verify().findings == ()
+        assert anna.repair().findings == 0
+        with anna.edit(record) as customer:
+            customer.increment("visits")
+        assert anna.get(record)["visits"] == 4
+
+
+def test_what_nothing_shows_any_more_is_named(path, record):
+    spoil(path, b"log", seq(3))
+    spoil(path, b"views", record.encode())
+    with Replica.open(path) as anna:
+        mended = anna.repair()
+        assert [(loss.record, loss.field, loss.kind) for loss in mended.losses] == [(record, "", "edits")]
+        assert "1 later updates need them" in mended.losses[0].detail
+        assert dict(anna.get(record)) == {"name": "Müller", "city": "Köln"}
+        assert anna.store.verify().findings == ()
+
+
+def test_a_record_of_which_nothing_is_left_is_named(path, record):
+    for number in (1, 2, 3, 4):
+        spoil(path, b"log", seq(number))
+    spoil(path, b"views", record.encode())
+    with Replica.open(path) as anna:
+        mended = anna.repair()
+        assert mended.lost == (record,)
+        assert [(loss.record, loss.kind) for loss in mended.losses] == [(record, "record")]
+        assert anna.store.verify().findings == ()
+
+
+def test_what_a_partner_holds_is_awaited_and_not_written_twice(path, record):
+    with Replica.open(path) as anna:
+        anna.store.commit([Batch(peers=(Peer(RELAY, b"e" * 16, 1, 1, URL),))])
+    spoil(path, b"log", seq(3))
+    with Replica.open(path) as anna:
+        mended = anna.repair()
+        assert (mended.awaited, mended.losses, mended.rewritten) == ({record: (URL,)}, (), {})
+
+
+def test_what_adds_up_is_named_and_not_doubled_where_a_partner_may_hold_a_part_of_it(path, record):
+    with Replica.open(path) as anna:
+        half = anna.store.record_head(record).state_vector
+        entry = OutboxEntry(record, half, 1)
+        anna.store.commit([Batch(peers=(Peer(RELAY, b"e" * 16, 1, 1, URL),), outbox=((RELAY, entry),))])
+    spoil(path, b"log", seq(3))
+    with Replica.open(path) as anna:
+        mended = anna.repair()
+        assert {loss.field for loss in mended.losses} == {"visits", "notes", "timeline"}
+        assert "it showed 3" in next(loss.detail for loss in mended.losses if loss.field == "visits")
+        assert anna.get(record)["city"] == "Berlin"
+        assert "visits" not in anna.get(record)
+
+
+def test_an_intact_snapshot_brings_a_record_back_whose_log_was_compacted(path, record):
+    with Replica.open(path) as anna:
+        before = dict(anna.get(record))
+        with anna.edit(record) as customer:
+            customer["city"] = "Bonn"
+        document = anna.document(record)
+        change = Change(record, (), anna.id, "", 0, document.state_vector(), document.diff())
+        anna.store.commit([Batch(changes=(change,))])
+        anna.store.compact()
+    spoil(path, b"heads", record.encode())
+    with Replica.open(path) as anna:
+        mended = anna.repair()
+        assert (mended.salvaged, mended.losses) == ((record,), ())
+        assert dict(anna.get(record)) == {**before, "city": "Bonn"}
+
+
+@pytest.mark.parametrize("key", ["name", "schema/customers", "schemas", "clock"])
+def test_damaged_settings_are_set_aside_and_what_cannot_be_derived_is_named(path, record, key):
+    spoil(path, b"meta", key.encode())
+    with pytest.raises(StoreCorrupt):
+        Replica.open(path)
+    with Replica.open_to_repair(path) as anna:
+        mended = anna.repair()
+        assert mended.findings == 1
+        assert [loss.field for loss in mended.losses] == [key for key in [key] if key in ("name", "schema/customers")]
+        assert anna.name == "anna"
+        assert anna.get(record)["email"] == "m@example.com"
+    with Replica.open(path) as anna:
+        assert anna.store.verify().findings == ()
+        assert list(anna.schemas) == ([] if key == "schema/customers" else ["customers"])
