@@ -84,6 +84,7 @@ COMMIT_BATCHES_MAX = 4096  # batches joined in one group commit
 STATUS_ENTRIES_MAX = 4096  # entries of an outbox that a status looks at: 20 ms
 STATUS_SIZED_MAX = 256  # records whose differences a status makes, to count their bytes: 50 ms
 STATUS_BYTES_MAX = 16 * MIB  # and no more of them than that
+STATUS_EXAMINED_MAX = 64  # records whose updates a status looks at for each device that calls: 6 ms
 SCHEMALESS_NAMED_MAX = 16  # collections without a schema that a status names; a partner can make up any number
 LIVES_MAX = 256  # a restart each day for most of a year; whoever was away longer compares, for less than 1 kB
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from crdt_sync.errors import StoreCorrupt
-from crdt_sync.limits import STATUS_ENTRIES_MAX, STATUS_SIZED_MAX
+from crdt_sync.limits import STATUS_ENTRIES_MAX, STATUS_EXAMINED_MAX
 from crdt_sync.storage.port import LogEntry, Store
 
 _PAGE = 512
@@ -55,14 +55,19 @@ def lacks(store: Store, reader: Reader, record: str) -> bool:
 def lacking(store: Store, reader: Reader) -> Iterator[str]:
     """Records that the reader is not known to hold, in the order of their last change.
 
-    At most `STATUS_ENTRIES_MAX` records are looked at, and of those after the first `STATUS_SIZED_MAX` that it lacks no
-    updates are: they count as lacking.
+    It looks at the first `STATUS_ENTRIES_MAX` that changed after the reader's place.
     """
-    looked = found = 0
-    after = reader.place
+    looked, after = 0, reader.place
     while looked < STATUS_ENTRIES_MAX and (page := store.feed(after, min(_PAGE, STATUS_ENTRIES_MAX - looked))):
-        for entry in page:
-            if found >= STATUS_SIZED_MAX or lacks(store, reader, entry.record):
-                found += 1
-                yield entry.record
+        yield from (entry.record for entry in page if lacks(store, reader, entry.record))
         after, looked = page[-1].seq, looked + len(page)
+
+
+def count_lacking(store: Store, reader: Reader) -> int:
+    """How many those are at most, as far as the first `STATUS_EXAMINED_MAX` and `Store.behind` tell."""
+    try:
+        examined = store.feed(reader.place, STATUS_EXAMINED_MAX)
+        records, _ = store.behind(reader.place)
+    except StoreCorrupt:
+        return store.count()
+    return max(0, records - sum(1 for entry in examined if not lacks(store, reader, entry.record)))

@@ -26,7 +26,7 @@ from crdt_sync.replica.callers import Caller, callers
 from crdt_sync.replica.carried import Carried, carried
 from crdt_sync.replica.collections import Schemaless
 from crdt_sync.replica.heard import Heard, guessed_place
-from crdt_sync.replica.readers import lacking, lacks
+from crdt_sync.replica.readers import count_lacking, lacks
 from crdt_sync.storage.port import OutboxEntry, Peer, Store
 
 if TYPE_CHECKING:
@@ -253,10 +253,9 @@ def heard_status(store: Store, row: Heard, called: Mapping[bytes, str]) -> Carri
 
 
 def caller_status(store: Store, caller: Caller) -> CallerStatus:
-    """The standing of a caller, within the bounds of `lacking`."""
-    waiting = sum(1 for _ in lacking(store, caller.reader(store)))
-    beyond = 0 if waiting < STATUS_ENTRIES_MAX else store.count()
-    return CallerStatus(caller.name, caller.replica.hex(), max(waiting, beyond), caller.at)
+    """The standing of a caller, at the cost of `count_lacking`."""
+    waiting = count_lacking(store, caller.reader(store))
+    return CallerStatus(caller.name, caller.replica.hex(), waiting, caller.at)
 
 
 def backlog(replica: "Replica", peer: bytes) -> Backlog:

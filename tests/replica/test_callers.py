@@ -14,7 +14,7 @@ from crdt_sync.protocol.agent import agent_of, name_in
 from crdt_sync.protocol.hub import Arrived, Stored
 from crdt_sync.replica import readers
 from crdt_sync.replica.callers import callers
-from crdt_sync.replica.readers import lacking, lacks
+from crdt_sync.replica.readers import Reader, count_lacking, lacking, lacks
 from crdt_sync.runtime.visits import NotedCallers
 from crdt_sync.storage.memory import MemoryStore
 from crdt_sync.storage.port import Batch
@@ -114,6 +114,7 @@ class History:
             claimed = [record for record in store.records("", 99) if not lacks(store, reader, record)]
             for record in claimed:
                 assert holds(self.truth[caller.replica, caller.at], store, record), f"{record} is not there"
+            assert count_lacking(store, reader) == len(set(lacking(store, reader)))
             assert set(lacking(store, reader)) == set(store.records("", 99)) - set(claimed)
 
 
@@ -214,3 +215,19 @@ def test_a_name_travels_in_the_agent_as_far_as_there_is_room(name: str) -> None:
 @pytest.mark.parametrize("agent", ["", "test", "other/1.0", "x (\x1b[31mred\n)", " (", "a (b) (c)"])
 def test_any_agent_is_read(agent: str) -> None:
     assert name_in(agent).isprintable()
+
+
+def test_a_caller_that_lacks_much_costs_a_status_no_more_than_the_limits(make_replica, monkeypatch) -> None:
+    monkeypatch.setattr(readers, "STATUS_EXAMINED_MAX", 4)
+    anna = make_replica("anna")
+    for number in range(9):
+        with anna.edit(f"customers/{number}", create=True) as customer:
+            customer["name"] = "x"
+    asked = []
+    whole = readers.since
+    monkeypatch.setattr(readers, "since", lambda *arguments: asked.append(arguments) or whole(*arguments))
+    assert count_lacking(anna.store, Reader(b"b" * 16, "ben", 0, 0)) == 9
+    assert count_lacking(anna.store, Reader(anna.id, "anna", 0, 0)) == 5, (
+        "of those that are not looked at, nothing is known"
+    )
+    assert len(asked) == 8
