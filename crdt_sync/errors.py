@@ -6,7 +6,7 @@
     │   ├── InvalidRecordId  KeyTaken  EditEnded  EditInProgress
     │   ├── UnknownCollection  UnknownField  UnknownRecord  RecordDeleted  RecordTooLarge
     │   ├── InvalidSettings
-    │   ├── InvalidTable  TableNotWritten
+    │   ├── InvalidTable  KeyNeeded  TableNotWritten
     │   └── InvalidBundle (BundleLocked)  BundleNotWritten
     ├── StoreError                    the data directory (exit code 3)
     │   ├── StoreMissing  StoreExists  StoreInUse  StoreFormat  StoreForbidden
@@ -176,6 +176,20 @@ class InvalidTable(UsageError):
     """A table to import cannot be read."""
 
     code = "invalid_table"
+
+
+class KeyNeeded(UsageError):
+    """Several columns of a table could identify its rows: `candidates`, of which somebody must choose."""
+
+    code = "key_needed"
+
+    def __init__(self, candidates: tuple[str, ...]) -> None:
+        names = ", ".join(map(repr, candidates))
+        super().__init__(
+            f"several columns could identify the rows: {names}",
+            f"Choose one, as with --key {candidates[0]!r}, or go by whole rows with --no-key.",
+        )
+        self.candidates = candidates
 
 
 class TableNotWritten(UsageError):

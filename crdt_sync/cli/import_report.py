@@ -1,12 +1,31 @@
 """What `import` tells: counts, cells that both sides changed, and in a dry run all that would change."""
 
+import sys
 from dataclasses import asdict
 
 from crdt_sync.cli.output import Output
 from crdt_sync.cli.values import shown
+from crdt_sync.errors import KeyNeeded
 from crdt_sync.exchange import CellChange, ImportReport
 
 _CELLS_SHOWN = 20
+
+
+def ask_for_key(output: Output, needed: KeyNeeded) -> list[str] | None:
+    """The column that a person chooses, None for whole rows. Raises `needed` where nobody can be asked."""
+    if output.as_json or not (sys.stdin.isatty() and output.errors.is_terminal):
+        raise needed
+    output.note("Which column identifies a row, so that an edited row is no new customer?")
+    for number, header in enumerate(needed.candidates, 1):
+        output.note(f"  {number}: {header}")
+    output.note("  0: none, each row as a whole")
+    while True:
+        answer = sys.stdin.readline()
+        if not answer:
+            raise needed
+        if answer.strip().isdecimal() and 0 <= (number := int(answer)) <= len(needed.candidates):
+            return [needed.candidates[number - 1]] if number else None
+        output.note(f"Type a number from 0 to {len(needed.candidates)}.")
 
 
 def tell_import(output: Output, report: ImportReport) -> None:
@@ -21,6 +40,7 @@ def tell_import(output: Output, report: ImportReport) -> None:
     ]
     into = "would go into" if report.dry_run else "into"
     output.result(data, f"{report.rows} rows {into} {report.collection!r}: {', '.join(parts)}.")
+    _tell_key(output, report)
     if report.dry_run:
         _list(output, "would change", report.changes, report.cells_written)
         output.note("Nothing was written; leave out --dry-run to import.")
@@ -39,6 +59,23 @@ def tell_import(output: Output, report: ImportReport) -> None:
     if report.unmapped:
         columns = ", ".join(repr(column) for column in report.unmapped[:12])
         output.note(f"Columns without a field: {columns}. Map them with --map 'HEADER=FIELD'.", "yellow")
+
+
+def _tell_key(output: Output, report: ImportReport) -> None:
+    columns = " and ".join(map(repr, report.key))
+    if report.key_found:
+        output.note(f"Rows are identified by {columns}; choose another column with --key.")
+    if report.matched:
+        output.note(f"{report.matched} rows belong to records that were here already with the same {columns}.")
+    if report.without_key:
+        output.note(f"{report.without_key} rows have no {columns}: edited, they will be new records.", "yellow")
+    if report.repeated:
+        named = " and ".join(map(repr, report.repeated))
+        output.note(
+            f"No column identifies the rows ({named} holds values twice): an edited row will be a new record. "
+            "Name columns that do with --key.",
+            "yellow",
+        )
 
 
 def _list(output: Output, what: str, cells: tuple[CellChange, ...], count: int) -> None:

@@ -10,16 +10,17 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from crdt_sync.cli import damaged
-from crdt_sync.cli.import_report import tell_import
+from crdt_sync.cli.import_report import ask_for_key, tell_import
 from crdt_sync.cli.invocation import invocation
 from crdt_sync.cli.options import CollectionOption
 from crdt_sync.cli.output import Output, PipeClosed
 from crdt_sync.cli.schemaless import tell_schemaless
 from crdt_sync.cli.targets import known_collection
-from crdt_sync.errors import UsageError
+from crdt_sync.errors import KeyNeeded, UsageError
 from crdt_sync.exchange import (
     ExportOptions,
     ImportProgress,
+    ImportReport,
     RowError,
     TableOptions,
     export_table,
@@ -68,6 +69,9 @@ def import_file(
             "--key", metavar="COLUMN", help="Column that identifies a customer, such as a number. Repeatable."
         ),
     ] = None,
+    no_key: Annotated[
+        bool, typer.Option("--no-key", help="Each row as a whole is a customer; an edited row is a new one.")
+    ] = False,
     record_column: Annotated[
         str | None, typer.Option("--record-column", metavar="COLUMN", help="Column that holds record ids.")
     ] = None,
@@ -93,6 +97,8 @@ def import_file(
     """Import a table. Safe to run again: only cells that changed since its last import are written, and what people
     wrote here stays; where both changed, both are kept and shown."""
     call = invocation(context)
+    if key and no_key:
+        raise UsageError("--key and --no-key contradict each other", "Give one of them.")
     options = TableOptions(
         _format(table_format), _delimiter(table_format, delimiter), encoding, not no_header, select, member, guarded
     )
@@ -101,21 +107,28 @@ def import_file(
     with call.open() as replica:
         table = open_table(file.expanduser(), options)
         target = collection or known_collection(replica, None)
-        with _progress_bar(call.output, f"Importing {file.name}") as progress:
-            report = import_table(
-                replica,
-                table,
-                target,
-                mapping=mapping,
-                key_columns=key or (),
-                record_column=record_column,
-                source=source,
-                clear_empty=clear_empty,
-                dry_run=dry_run,
-                infer=infer,
-                progress=progress,
-                on_error=failures.take,
-            )
+
+        def take(key_columns: Sequence[str] | None) -> ImportReport:
+            with _progress_bar(call.output, f"Importing {file.name}") as progress:
+                return import_table(
+                    replica,
+                    table,
+                    target,
+                    mapping=mapping,
+                    key_columns=key_columns,
+                    record_column=record_column,
+                    source=source,
+                    clear_empty=clear_empty,
+                    dry_run=dry_run,
+                    infer=infer,
+                    progress=progress,
+                    on_error=failures.take,
+                )
+
+        try:
+            report = take(None if no_key else key or ())
+        except KeyNeeded as needed:
+            report = take(ask_for_key(call.output, needed))
     failures.finish()
     tell_import(call.output, report)
     if report.failures:

@@ -37,6 +37,9 @@ class ImportReport:
     are here already, both up to `TABLE_CHANGES_KEPT_MAX`.
     `failed` lists the first `TABLE_FAILURES_KEPT_MAX` failures; `failures` counts all. `unmapped` names the columns
     that no field took. `inferred` tells that the collection had no schema and got one made from the table.
+    `key` names the columns that identified the rows, `key_found` tells that nobody gave them, and `repeated` names
+    those that would do if no value came twice; `matched` rows found a record of the same key that was made otherwise, and
+    `without_key` rows went by their whole content.
     """
 
     collection: str
@@ -56,3 +59,8 @@ class ImportReport:
     changes: tuple[CellChange, ...]
     unmapped: tuple[str, ...]
     inferred: bool
+    key: tuple[str, ...]
+    key_found: bool
+    repeated: tuple[str, ...]
+    matched: int
+    without_key: int

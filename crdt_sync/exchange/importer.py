@@ -9,6 +9,7 @@ from itertools import chain, islice
 from crdt_sync.errors import InvalidValue, UnknownCollection, UnknownRecord, UsageError
 from crdt_sync.exchange.import_report import CellChange, ImportProgress, ImportReport
 from crdt_sync.exchange.infer import infer_schema
+from crdt_sync.exchange.known_records import KEY
 from crdt_sync.exchange.mapping import match_columns
 from crdt_sync.exchange.port import ReadableRecord, WritableReplica
 from crdt_sync.exchange.record_key import RecordKeys, record_keys
@@ -28,7 +29,7 @@ def import_table(
     collection: str,
     *,
     mapping: Mapping[str, str | None] | None = None,
-    key_columns: Sequence[str] = (),
+    key_columns: Sequence[str] | None = (),
     record_column: str | None = None,
     source: str | None = None,
     clear_empty: bool = False,
@@ -41,7 +42,8 @@ def import_table(
     """Bring every row of `table` into `collection`.
 
     `mapping` gives columns to fields, or to None to leave them out; the other columns are matched by
-    `match_columns`. Rows are named as `RecordKeys` says, by `record_column`, the natural key or `key_columns`.
+    `match_columns`. Rows are named as `RecordKeys` says, by `record_column`, the natural key or `key_columns`; without
+    any the columns are found, see `find_key`, unless `key_columns` is None: then each row as a whole is a record.
     Without a schema for `collection` one is inferred from the table, unless `infer` is False.
 
     Only what is news is written: what differs from what `source` said before, by default the name of the file without
@@ -52,7 +54,8 @@ def import_table(
     become durable `batch_rows` at a time, after which `progress` is called; an import that was interrupted is
     resumed by running it again.
 
-    Raises `InvalidTable`, `UnknownField`, `UnknownCollection` before anything is written, and any `StoreError`.
+    Raises `InvalidTable`, `KeyNeeded`, `UnknownField` and `UnknownCollection` before anything is written, and any
+    `StoreError`.
     """
     inferred = collection not in replica.schemas
     if inferred:
@@ -64,9 +67,18 @@ def import_table(
     else:
         schema = replica.schemas[collection]
     matched = match_columns(table.columns, schema, _with_record(mapping, record_column))
-    keys = record_keys(table, matched, schema, key_columns, record_column)
-    targets = _targets(table.columns, matched.fields, schema)
     name = source_name(table.name) if source is None else given_source(source)
+    keys = record_keys(
+        table,
+        matched,
+        schema,
+        key_columns,
+        record_column,
+        lambda: replica.list(collection, deleted=True) if collection in replica.schemas else (),
+        lambda record: _present(replica, record) is not None,
+        name,
+    )
+    targets = _targets(table.columns, matched.fields, schema)
     run = _Run(replica, name, keys, targets, table.typed, clear_empty, dry_run, on_error)
     rows = table.rows()
     while (first := next(rows, None)) is not None:
@@ -125,9 +137,7 @@ class _Run:
         if record is None:
             self.unchanged += 1
             return None
-        present: ReadableRecord | None = None
-        with suppress(UnknownRecord):
-            present = self.replica.get(record)
+        present = _present(self.replica, record)
         if present is not None and present.deleted:
             return RowError(row.line, "", "record_deleted", f"{record} was deleted here; restore it first")
         decided = self._decide(row, present)
@@ -170,6 +180,8 @@ class _Run:
         if not (changes or said) or collection_of(record) not in self.replica.schemas:
             return  # a dry run does not make the schema of a new collection
         before = self._memory(present).share or {}
+        if said and self.keys.key and not self.keys.natural:
+            said[KEY] = list(self.keys.key)
         self.replica.bring(record, self.source, changes, {**before, **said} if said else None, dry_run=self.dry_run)
 
     def _count(
@@ -222,7 +234,18 @@ class _Run:
             changes=tuple(self.changes),
             unmapped=unmapped,
             inferred=inferred,
+            key=self.keys.key,
+            key_found=self.keys.found,
+            repeated=self.keys.repeated,
+            matched=self.keys.matched,
+            without_key=self.keys.without_key,
         )
+
+
+def _present(replica: WritableReplica, record: str) -> ReadableRecord | None:
+    with suppress(UnknownRecord):
+        return replica.get(record)
+    return None
 
 
 def _by_field(target: _Target) -> str:

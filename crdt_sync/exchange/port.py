@@ -50,6 +50,9 @@ class WritableReplica(Protocol):
     def add_schema(self, schema: Schema, /) -> object:
         """Keep the schema of a new collection."""
 
+    def list(self, collection: str, /, *, deleted: bool = ...) -> Iterable[ReadableRecord]:
+        """All records of a collection, with `deleted` those that were deleted too."""
+
     def get(self, record: str, /) -> ReadableRecord:
         """One record. Raises `UnknownRecord`."""
 

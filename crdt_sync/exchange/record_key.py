@@ -3,14 +3,18 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
 from crdt_sync.errors import InvalidTable, InvalidValue
 from crdt_sync.exchange.changes import single_value
+from crdt_sync.exchange.key_columns import FoundKey, find_key
+from crdt_sync.exchange.known_records import KnownRecords, last_key
 from crdt_sync.exchange.mapping import ColumnMapping, column_position
+from crdt_sync.exchange.port import ReadableRecord
 from crdt_sync.exchange.table import MISSING, Cell, Row, RowError, Table
+from crdt_sync.exchange.three_way import SINGLE
 from crdt_sync.ids import collection_of, is_record, natural_record, record_id
 from crdt_sync.records.schema import FieldSpec, Schema
 from crdt_sync.records.values import normalise, restore
@@ -23,7 +27,10 @@ class RecordKeys:
     1. The record column, if there is one and its cell is not empty: the id itself.
     2. The natural key of the schema, or the key columns: the same key, ignoring case and blanks around it, is the same
        record. An empty key is an error of its row, and so is a key that an earlier, different row had.
-    3. The whole row together with how often an equal row came before: equal tables give equal ids.
+       A record that is here already is found by what this source said of the key, by the id that follows from the
+       key, and by what it holds, in this order; several that hold the key are an error of the row.
+    3. The whole row together with how often an equal row came before: equal tables give equal ids. So are rows without
+       a key named where the key columns were found and not given (`found`).
     """
 
     collection: str
@@ -32,6 +39,13 @@ class RecordKeys:
     record_position: int | None
     natural: dict[int, tuple[str, FieldSpec]]  # column position to the field of the natural key; empty without one
     typed: bool
+    found: bool = False
+    repeated: tuple[str, ...] = ()  # columns that would identify rows, had they no value twice
+    known: KnownRecords | None = None
+    exists: Callable[[str], bool] = bool
+    matched: int = 0  # rows whose record was found by what it holds
+    without_key: int = 0
+    key_fields: tuple[tuple[int, str, FieldSpec], ...] = ()  # of `known`: column, field
     _row_order: tuple[int, ...] = ()
     _occurrences: Counter[str] = field(default_factory=Counter)
     _seen: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -43,9 +57,17 @@ class RecordKeys:
         """The record id of a row; None for a row with the key and the cells of an earlier one."""
         if self.record_position is not None and (given := row.cells[self.record_position]) is not MISSING:
             return self._unique(row, self._given(row, given))
-        if self.key_positions:
-            return self._unique(row, self._by_key(row))
-        return self._by_content(row)
+        if not self.key_positions:
+            return self._by_content(row)
+        if self.found and not all(_text(row.cells[position]).strip() for position in self.key_positions):
+            self.without_key += 1
+            return self._by_content(row)
+        return self._unique(row, self._by_key(row))
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The headers of the columns that identify rows."""
+        return tuple(self.headers[position] for position in self.key_positions)
 
     def _given(self, row: Row, given: Cell) -> str | RowError:
         record = given if isinstance(given, str) and "/" in given else f"{self.collection}/{given}"
@@ -65,7 +87,32 @@ class RecordKeys:
             if not part.strip():
                 return RowError(row.line, header, "key_missing", "the key is empty")
             parts.append(part)
-        return natural_record(self.collection, parts)
+        record = natural_record(self.collection, parts)
+        return record if self.known is None else self._here(row, record)
+
+    def _here(self, row: Row, record: str) -> str | RowError:
+        """The record that is here already, else the one of the key."""
+        assert self.known is not None
+        header = self.headers[self.key_positions[0]]
+        try:
+            values = [self._carrier(row.cells[position], name, spec) for position, name, spec in self.key_fields]
+        except InvalidValue as error:
+            return RowError(row.line, header, error.code, error.message)
+        if (said := self.known.said(values)) is not None:
+            return said
+        if self.exists(record):
+            return record
+        found, several = self.known.held(values)
+        if several:
+            hint = "delete all but one, or give the record ids with --record-column"
+            return RowError(row.line, header, "key_ambiguous", f"several records have this {header!r}; {hint}")
+        if found is None:
+            return record
+        self.matched += 1
+        return found
+
+    def _carrier(self, cell: Cell, name: str, spec: FieldSpec) -> object:
+        return normalise(name, spec, single_value(name, spec, cell, typed=self.typed))
 
     def _natural(self, position: int, cell: Cell) -> str:
         """The text that a replica makes its key of: that of the value, not of the cell; `1.50` is 1.5."""
@@ -106,10 +153,18 @@ def record_keys(
     table: Table,
     mapping: ColumnMapping,
     schema: Schema,
-    key_columns: Sequence[str],
+    key_columns: Sequence[str] | None,
     record_column: str | None,
+    records: Callable[[], Iterable[ReadableRecord]],
+    exists: Callable[[str], bool],
+    source: str,
 ) -> RecordKeys:
-    """Choose how rows are named. Raises `InvalidTable` for columns that are not there or that contradict the schema."""
+    """Choose how rows are named.
+
+    Without `key_columns` they are those of the last import of `source`, or are found; None stands for whole rows.
+    `records` gives those of the collection, deleted ones too, and `exists` tells whether there is one of an id.
+    Raises `InvalidTable` for columns that are not there or that contradict the schema, and `KeyNeeded`.
+    """
     if schema.natural_key and key_columns:
         raise InvalidTable(
             f"records of {schema.collection!r} are identified by {', '.join(schema.natural_key)}",
@@ -119,9 +174,30 @@ def record_keys(
     natural = {
         _natural_position(columns, mapping, schema, name): (name, schema.fields[name]) for name in schema.natural_key
     }
-    chosen = tuple(column_position(columns, mapping.fields, column) for column in key_columns)
     record = column_position(columns, (), record_column) if record_column is not None else None
-    return RecordKeys(schema.collection, columns, tuple(natural) or chosen, record, natural, table.typed)
+    if natural:
+        return RecordKeys(schema.collection, columns, tuple(natural), record, natural, table.typed)
+    chosen = tuple(column_position(columns, mapping.fields, column) for column in key_columns or ())
+    found = FoundKey(())
+    if key_columns is not None and not chosen and record is None:
+        found = _again(columns, last_key(records(), source)) or find_key(table, mapping)
+    keys = RecordKeys(schema.collection, columns, chosen or found.positions, record, {}, table.typed)
+    keys.found, keys.repeated, keys.exists = bool(found.positions), found.repeated, exists
+    fields = [mapping.fields[position] for position in keys.key_positions]
+    specs = [(name, schema.fields[name]) for name in fields if name is not None]
+    if specs and len(specs) == len(fields) and all(spec.kind in SINGLE for _, spec in specs):
+        keys.known = KnownRecords.of(records(), source, [name for name, _ in specs])
+        keys.key_fields = tuple(
+            (position, name, spec) for position, (name, spec) in zip(keys.key_positions, specs, strict=True)
+        )
+    return keys
+
+
+def _again(columns: Sequence[str], headers: Sequence[str]) -> FoundKey | None:
+    """The columns of the last import, if the table still has them."""
+    if not headers or not all(header in columns for header in headers):
+        return None
+    return FoundKey(tuple(columns.index(header) for header in headers))
 
 
 def _natural_position(columns: tuple[str, ...], mapping: ColumnMapping, schema: Schema, name: str) -> int:

@@ -56,3 +56,18 @@ def test_a_dry_run_into_a_new_collection_makes_no_schema(store, run, table):
     result = run("import", table("a.csv", "a,b\n1,2\n"), "-c", "things", "--dry-run", "--json")
     assert (result.code, result.object["created"]) == (0, 1)
     assert [each["collection"] for each in run("schema", "--json").objects] == ["customers"]
+
+
+def test_the_key_that_was_found_is_said(store, run, table):
+    assert "identified by 'E-mail'" in run("import", table("b1.csv", "Name,Phone,E-mail\nAnna,1,a@x.example\n")).err
+    again = run("import", table("b2.csv", "Name,Phone,E-mail\nAnna,11,a@x.example\n"), "--json").object
+    assert (again["created"], again["updated"], again["key"], again["key_found"]) == (0, 1, ["E-mail"], True)
+    assert len(run("list", "--json").objects) == 1
+
+
+def test_a_choice_of_keys_is_demanded_where_nobody_can_be_asked(store, run, table):
+    file = table("a.csv", "Name,Ledger Id,Branch Id\nAnna,1,2\n")
+    result = run("import", file)
+    assert (result.code, "key_needed" in result.err, "'Ledger Id', 'Branch Id'" in result.err) == (2, True, True)
+    assert run("import", file, "--no-key").code == 0
+    assert run("import", file, "--no-key", "--key", "Name").code == 2

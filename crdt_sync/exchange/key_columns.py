@@ -1,0 +1,118 @@
+"""Which columns identify a row, found in the table itself: a number or id, else the e-mail address, else the phone.
+
+Such a column counts when most rows have it and no two different rows have the same. Without one, a row that was edited
+in the table cannot be told from a new one.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+from crdt_sync.errors import KeyNeeded
+from crdt_sync.exchange.mapping import ColumnMapping, loose
+from crdt_sync.exchange.table import MISSING, Cell, Row, Table
+from crdt_sync.records.comparing import folded
+
+_ID_SHARE_MIN = 0.9  # of the rows: a number that identifies is rarely missing
+_CONTACT_SHARE_MIN = 0.5
+
+_ID_WORDS = frozenset({"id", "uuid", "guid", "nr", "no", "nummer", "number", "num", "key"})
+_OTHER_NUMBERS = re.compile(
+    r"(tele)?phone|telefon|tel|mobile?|mobil|handy|cell|fax|house|haus|street|postal|zip|plz|order|bestell\w*|invoice"
+    r"|rechnungs?\w*|vat|tax|ust|steuer\w*|iban|bank|parent|owner|associated|company|account|line|row|zeile|of|employees"
+)
+_IDS = re.compile(
+    r"(record|contact|customer|client|person|lead|member|kunden)?id|nr|no|(customer|client|member)(no|nr|number)"
+    r"|kdnr|kundenn(r|ummer)|debitor(en)?(nr|nummer)?|mitgliedsn(r|ummer)|(客户|会员)?编号|客户id|会员号|顧客番号"
+)
+_EMAIL = re.compile(r"e?mail|邮箱|邮件|メール")
+_PHONE = re.compile(r"phone|telefon|mobil|handy|电话|手机|電話|携帯")
+_WORD = re.compile(r"[A-Z]?[^\W\d_A-Z]+|[A-Z]+(?![a-z])|\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class FoundKey:
+    """The columns that identify rows; none where no column does. `repeated` would, but has values more than once."""
+
+    positions: tuple[int, ...]
+    repeated: tuple[str, ...] = ()
+
+
+def find_key(table: Table, mapping: ColumnMapping) -> FoundKey:
+    """See the module; reads the table once. Raises `KeyNeeded` where several columns could be meant."""
+    columns = table.columns
+    tiers = [
+        [position for position, header in enumerate(columns) if _is_id(header)],
+        [position for position, header in enumerate(columns) if _is(_EMAIL, header, mapping.fields[position])],
+        [position for position, header in enumerate(columns) if _is(_PHONE, header, mapping.fields[position])],
+    ]
+    counts = {position: _Count() for tier in tiers for position in tier}
+    if not counts:
+        return FoundKey(())
+    rows = _count(table, counts)
+    for tier, share in zip(tiers, (_ID_SHARE_MIN, _CONTACT_SHARE_MIN, _CONTACT_SHARE_MIN), strict=True):
+        usable = [position for position in tier if counts[position].identifies(rows, share)]
+        if len(usable) > 1 and tier is tiers[0]:
+            usable = _plainest(columns, usable)
+        if usable:
+            return FoundKey((usable[0],))
+    return FoundKey((), tuple(columns[position] for position in counts if counts[position].repeated))
+
+
+@dataclass(slots=True)
+class _Count:
+    filled: int = 0
+    repeated: bool = False
+    rows: dict[int, int] = field(default_factory=dict)  # hash of a value to that of its row
+
+    def identifies(self, rows: int, share: float) -> bool:
+        return self.filled > 0 and self.filled >= share * rows and not self.repeated
+
+
+def _count(table: Table, counts: dict[int, _Count]) -> int:
+    rows = 0
+    for row in _readable(table):
+        rows += 1
+        content: int | None = None
+        for position, count in counts.items():
+            text = folded(_text(row.cells[position]))
+            if not text:
+                continue
+            count.filled += 1
+            if count.repeated:
+                continue
+            content = hash(repr(row.cells)) if content is None else content
+            count.repeated = count.rows.setdefault(hash(text), content) != content
+    return rows
+
+
+def _readable(table: Table) -> Iterator[Row]:
+    for row in table.rows():
+        if isinstance(row, Row) and any(cell is not MISSING for cell in row.cells):
+            yield row
+
+
+def _plainest(columns: Sequence[str], usable: list[int]) -> list[int]:
+    """The one that is called as ids of customers are, or that comes first of all. Raises `KeyNeeded`."""
+    plain = [position for position in usable if _IDS.fullmatch(loose(columns[position]))]
+    for chosen in (plain, usable):
+        if len(chosen) == 1 or (chosen and chosen[0] == 0):
+            return chosen[:1]
+    names = [columns[position] for position in plain or usable]
+    raise KeyNeeded(tuple(names))
+
+
+def _is_id(header: str) -> bool:
+    words = [word.casefold() for word in _WORD.findall(header)]
+    if _IDS.fullmatch(loose(header)):
+        return True
+    return bool(words) and words[-1] in _ID_WORDS and not any(map(_OTHER_NUMBERS.fullmatch, words))
+
+
+def _is(pattern: re.Pattern[str], header: str, field: str | None) -> bool:
+    return bool(pattern.search(loose(header)) or (field is not None and pattern.search(loose(field))))
+
+
+def _text(cell: Cell) -> str:
+    return str(cell) if isinstance(cell, (str, int, float, date)) else ""

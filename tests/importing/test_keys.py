@@ -1,0 +1,117 @@
+"""An edited row is the customer that it was, not a second one."""
+
+import pytest
+
+from crdt_sync.errors import KeyNeeded
+from crdt_sync.exchange import import_table
+from crdt_sync.records import parse_schema
+from tests.importing.conftest import Device, Lines
+
+PEOPLE = parse_schema(
+    'collection = "people"\nversion = 1\n[fields.name]\n[fields.email]\n[fields.phone]\n[fields.city]\n',
+    "test",
+)
+
+
+@pytest.fixture
+def anna(devices):
+    (anna,) = devices("anna", schema=PEOPLE)
+    return anna
+
+
+def take(device: Device, columns, *rows, file="list", **options):
+    return import_table(device.replica, Lines(columns, rows, file), "people", **options)
+
+
+def people(device: Device):
+    return sorted((view.raw.get("name"), view.raw.get("phone")) for view in device.replica.list("people"))
+
+
+@pytest.mark.parametrize(
+    ("columns", "key"),
+    [
+        (("Name", "Phone", "E-mail", "Id"), "Id"),
+        (("Name", "Kunden-Nr.", "E-mail", "Phone"), "Kunden-Nr."),
+        (("Record ID", "Associated Company ID", "Name", "Phone"), "Record ID"),
+        (("Name", "Phone", "E-mail", "City"), "E-mail"),
+        (("Name", "邮箱", "City", "Phone"), "邮箱"),
+        (("Name", "Phone", "City", "Street"), "Phone"),
+        (("Name", "Order No", "House number", "City"), None),
+    ],
+)
+def test_a_number_an_address_or_a_phone_identifies_rows(anna, columns, key):
+    rows = [tuple(f"{word}{number}@x" for word in "abcd") for number in range(3)]
+    report = take(anna, columns, *rows)
+    assert (report.created, report.key, report.key_found) == (3, (key,) if key else (), key is not None)
+
+
+def test_an_edited_row_is_no_second_customer(anna):
+    columns = ("Name", "Phone", "E-mail")
+    take(anna, columns, ("Anna", "1", "a@x.example"), file="b1")
+    report = take(anna, columns, ("Anna", "11", "a@x.example"), file="b2")
+    assert (report.created, report.updated) == (0, 1)
+    assert people(anna) == [("Anna", "11")]
+
+
+def test_a_record_made_by_hand_or_by_another_key_is_found(anna):
+    with anna.replica.edit("people") as person:
+        person.update({"name": "Anna", "email": "A@x.example", "phone": "1"})
+    report = take(anna, ("Nr", "E-mail", "City"), ("7", "b@x.example", "Bonn"))
+    assert (report.created, report.key) == (1, ("Nr",))
+    report = take(anna, ("E-mail", "City"), ("a@x.example", "Kiel"), ("b@x.example", "Ulm"), file="other")
+    assert (report.created, report.updated, report.matched) == (0, 2, 2)
+    assert sorted(view.raw["city"] for view in anna.replica.list("people")) == ["Kiel", "Ulm"]
+
+
+def test_whoever_changed_the_address_is_found_by_what_the_source_said(anna):
+    with anna.replica.edit("people") as person:
+        person.update({"name": "Anna", "email": "a@x.example"})
+    columns = ("E-mail", "City")
+    take(anna, columns, ("a@x.example", "Kiel"))
+    with anna.replica.edit(person.record) as again:
+        again["email"] = "anna@y.example"
+    report = take(anna, columns, ("a@x.example", "Bonn"))
+    assert (report.created, report.updated) == (0, 1)
+    view = anna.replica.get(person.record)
+    assert (view.raw["email"], view.raw["city"]) == ("anna@y.example", "Bonn")
+
+
+def test_several_records_with_the_key_are_an_error_of_the_row(anna):
+    for name in ("Anna", "Bert"):
+        with anna.replica.edit("people") as person:
+            person.update({"name": name, "email": "info@x.example"})
+    report = take(anna, ("E-mail", "City"), ("info@x.example", "Kiel"))
+    assert [(row.line, row.column, row.code) for row in report.failed] == [(2, "E-mail", "key_ambiguous")]
+
+
+def test_the_key_of_the_last_import_is_used_again_even_where_it_has_repeated_values(anna):
+    columns = ("Name", "E-mail", "Phone")
+    take(anna, columns, ("Anna", "a@x", "1"), ("Bert", "b@x", "2"))
+    report = take(anna, columns, ("Anna", "a@x", "11"), ("Bert", "b@x", "2"), ("Cleo", "b@x", "3"))
+    assert (report.key, report.created, report.updated) == (("E-mail",), 0, 1)
+    assert [row.code for row in report.failed] == ["duplicate_key"]
+    take(anna, ("Nr", "Name"), ("1", "Dora"), file="numbers", key_columns=["Nr"])
+    assert take(anna, ("Nr", "Name"), ("1", "Dora B"), file="numbers").key == ("Nr",)
+    assert people(anna) == [("Anna", "11"), ("Bert", "2"), ("Dora B", None)]
+
+
+def test_rows_without_a_key_go_by_their_content_and_are_counted(anna):
+    columns = ("Name", "E-mail")
+    report = take(anna, columns, ("Anna", "a@x"), ("Bert", ""))
+    assert (report.created, report.without_key) == (2, 1)
+    assert take(anna, columns, ("Anna", "a@x"), ("Bert", "")).unchanged == 2
+
+
+def test_repeated_values_are_no_key_and_named(anna):
+    report = take(anna, ("Name", "E-mail"), ("Anna", "info@x"), ("Bert", "info@x"))
+    assert (report.created, report.key, report.repeated) == (2, (), ("E-mail",))
+
+
+def test_several_numbers_that_could_be_meant_demand_a_choice(anna):
+    columns, row = ("Name", "Ledger Id", "Branch Id"), ("Anna", "1", "2")
+    with pytest.raises(KeyNeeded) as raised:
+        take(anna, columns, row)
+    assert raised.value.candidates == ("Ledger Id", "Branch Id")
+    assert people(anna) == []
+    assert take(anna, columns, row, key_columns=["Branch Id"]).created == 1
+    assert take(anna, columns, row, key_columns=None, file="whole").key == ()
