@@ -38,8 +38,8 @@ class ImportReport:
     `failed` lists the first `TABLE_FAILURES_KEPT_MAX` failures; `failures` counts all. `unmapped` names the columns
     that no field took. `inferred` tells that the collection had no schema and got one made from the table.
     `key` names the columns that identified the rows, `key_found` tells that nobody gave them, and `repeated` names
-    those that would do if no value came twice; `matched` rows found a record of the same key that was made otherwise, and
-    `without_key` rows went by their whole content.
+    those that would do if no value came twice; `matched` rows found a record of the same key that was made otherwise,
+    and `without_key` rows went by their whole content.
     """
 
     collection: str
