@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from crdt_sync.cli import damaged
 from crdt_sync.cli.import_report import ask_for_key, tell_import
-from crdt_sync.cli.invocation import invocation
+from crdt_sync.cli.invocation import Invocation, invocation
 from crdt_sync.cli.options import CollectionOption
 from crdt_sync.cli.output import Output, PipeClosed
 from crdt_sync.cli.schemaless import tell_schemaless
@@ -19,6 +19,7 @@ from crdt_sync.cli.targets import known_collection
 from crdt_sync.errors import KeyNeeded, UsageError
 from crdt_sync.exchange import (
     ExportOptions,
+    Exports,
     ImportProgress,
     ImportReport,
     RowError,
@@ -118,6 +119,7 @@ def import_file(
                     key_columns=key_columns,
                     record_column=record_column,
                     source=source,
+                    exports=_exports(call),
                     clear_empty=clear_empty,
                     dry_run=dry_run,
                     infer=infer,
@@ -196,6 +198,10 @@ def _progress_bar(output: Output, what: str) -> Iterator[Callable[[ImportProgres
         yield lambda now: bar.update(task, completed=now.bytes_read, total=now.bytes_total or None, rows=now.rows)
 
 
+def _exports(call: Invocation) -> Exports:
+    return Exports(call.store.expanduser() / "exports")
+
+
 def export_file(
     context: typer.Context,
     file: Annotated[
@@ -238,7 +244,9 @@ def export_file(
         target = known_collection(replica, collection)
         destination = sys.stdout.buffer if to_stdout else Path(file).expanduser()
         try:
-            report = export_table(replica, target, destination, options)
+            report = export_table(
+                replica, target, destination, options, exports=_exports(call), now=replica.wall_clock()
+            )
             if collection is None:
                 tell_schemaless(call.output, replica, left_out=True)
         except BrokenPipeError:

@@ -2,6 +2,7 @@
 
 from crdt_sync.exchange.demo import demo_table
 from crdt_sync.exchange.exporter import ExportOptions, ExportReport, export_table
+from crdt_sync.exchange.exports import Exports
 from crdt_sync.exchange.import_report import CellChange, ImportProgress, ImportReport
 from crdt_sync.exchange.importer import import_table
 from crdt_sync.exchange.infer import infer_schema
@@ -15,6 +16,7 @@ __all__ = [
     "ColumnMapping",
     "ExportOptions",
     "ExportReport",
+    "Exports",
     "ImportProgress",
     "ImportReport",
     "Row",

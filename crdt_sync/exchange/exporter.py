@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -10,9 +11,12 @@ from typing import BinaryIO, Literal
 from crdt_sync.errors import TableNotWritten, UnknownCollection, UnknownField
 from crdt_sync.exchange.atomic import atomic_file
 from crdt_sync.exchange.cells import json_value, text_cell
+from crdt_sync.exchange.exports import Exports, Note
 from crdt_sync.exchange.mapping import header_of
 from crdt_sync.exchange.port import ReadableRecord, ReadableReplica
+from crdt_sync.exchange.source_name import source_name
 from crdt_sync.exchange.table import TableFormat
+from crdt_sync.exchange.three_way import said_of
 from crdt_sync.exchange.workbook import write_workbook
 from crdt_sync.records.schema import FieldSpec, Schema
 
@@ -75,11 +79,14 @@ def export_table(
     *,
     records: Iterable[ReadableRecord] | None = None,
     progress: Callable[[int], object] | None = None,
+    exports: Exports | None = None,
+    now: int = 0,
 ) -> ExportReport:
     """Write the records of `collection`, or those given, to a file or an open binary stream.
 
     A file appears whole or not at all. Deleted records are left out. `progress` is called with the number of rows
-    after each thousand. Raises `UnknownCollection`, `UnknownField` and `TableNotWritten`.
+    after each thousand. `exports` remembers what a file says, `now` (microseconds since 1970), for when it is imported.
+    Raises `UnknownCollection`, `UnknownField` and `TableNotWritten`.
     """
     options = options or ExportOptions()
     schema = replica.schemas.get(collection)
@@ -91,7 +98,11 @@ def export_table(
     layout = _layout(schema, options)
     walk = _Walk(replica.list(collection) if records is None else records, schema, progress)
     if isinstance(destination, Path):
-        with atomic_file(destination) as stream:
+        with (
+            exports.writing(source_name(destination.stem), now) if exports else nullcontext() as note,
+            atomic_file(destination) as stream,
+        ):
+            walk.remember(layout, note)
             _write(stream, kind, delimiter, layout, walk, options)
     else:
         _write(destination, kind, delimiter, layout, walk, options)
@@ -109,6 +120,12 @@ class _Walk:
         self._progress = progress
         self.rows = 0
         self.left_out: set[str] = set()
+        self._layout: Layout | None = None
+        self._note: Note | None = None
+
+    def remember(self, layout: Layout, note: Note | None) -> None:
+        """Take down what the table will say of each record."""
+        self._layout, self._note = layout, note
 
     def __iter__(self) -> Iterator[ReadableRecord]:
         for record in self._records:
@@ -118,6 +135,9 @@ class _Walk:
             self.left_out.update(record.raw.keys() - self._known)
             if self._progress is not None and self.rows % 1000 == 0:
                 self._progress(self.rows)
+            if self._layout is not None and self._note is not None:
+                raw = record.raw
+                self._note(record.record, {name: said_of(spec, raw.get(name)) for name, spec in self._layout.fields})
             yield record
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 
 from crdt_sync.errors import InvalidValue, UnknownCollection, UnknownRecord, UsageError
+from crdt_sync.exchange.exports import Export, Exports
 from crdt_sync.exchange.import_report import CellChange, ImportProgress, ImportReport
 from crdt_sync.exchange.infer import infer_schema
 from crdt_sync.exchange.known_records import KEY
@@ -32,6 +33,7 @@ def import_table(
     key_columns: Sequence[str] | None = (),
     record_column: str | None = None,
     source: str | None = None,
+    exports: Exports | None = None,
     clear_empty: bool = False,
     dry_run: bool = False,
     infer: bool = True,
@@ -47,7 +49,8 @@ def import_table(
     Without a schema for `collection` one is inferred from the table, unless `infer` is False.
 
     Only what is news is written: what differs from what `source` said before, by default the name of the file without
-    dates and copy numbers. See `crdt_sync.exchange.three_way`. An empty cell says nothing; with `clear_empty` it says
+    dates and copy numbers. See `crdt_sync.exchange.three_way`. What `exports` wrote is known, too: an export that was
+    edited changes what was edited. An empty cell says nothing; with `clear_empty` it says
     that a value is empty. A `dry_run` writes nothing and reports everything.
 
     A row that fails changes nothing and does not stop the others: it is given to `on_error` and to the report. Rows
@@ -79,7 +82,8 @@ def import_table(
         name,
     )
     targets = _targets(table.columns, matched.fields, schema)
-    run = _Run(replica, name, keys, targets, table.typed, clear_empty, dry_run, on_error)
+    written = exports.of_collection(collection) if exports is not None else []
+    run = _Run(replica, name, keys, targets, written, table.typed, clear_empty, dry_run, on_error)
     rows = table.rows()
     while (first := next(rows, None)) is not None:
         with replica.batch():
@@ -103,6 +107,7 @@ class _Run:
     source: str
     keys: RecordKeys
     targets: tuple[_Target, ...]
+    exports: Sequence[Export]
     typed: bool
     clear_empty: bool
     dry_run: bool
@@ -170,9 +175,15 @@ class _Run:
     def _memory(self, present: ReadableRecord | None) -> Memory:
         if present is None:
             return Memory()
-        own = [source.said for source in present.sources if source.name == self.source]
-        others = [source.said for source in present.sources if source.name != self.source]
-        return Memory(own, others, own[0] if own else None)
+        share = next((source.said for source in present.sources if source.name == self.source), None)
+        memories = [(source.stamp, source.name, source.said) for source in present.sources]
+        for export in self.exports:
+            if (said := export.said(present.record)) is not None:
+                memories.append((export.stamp, export.source, said))
+        memories.sort(key=lambda memory: memory[:2], reverse=True)
+        own = [said for _, name, said in memories if name == self.source]
+        others = [said for _, name, said in memories if name != self.source]
+        return Memory(own, others, share)
 
     def _bring(self, record: str, present: ReadableRecord | None, decided: Mapping[_Target, Decision]) -> None:
         changes = [change for target in sorted(decided, key=_by_field) for change in decided[target].changes]

@@ -115,12 +115,12 @@ def decide(
 
 
 def said_of(spec: FieldSpec, carrier: object) -> object:
-    """What a table says in which the field is written as it is now: the memory of an export."""
+    """What a table says in which the field is written as it is now, None where it holds nothing: an export's memory."""
     match spec.kind:
         case "text":
-            return mark_text(str(carrier))
+            return mark_text("" if carrier is None else str(carrier))
         case "counter":
-            return {"=": carrier, "+": 0}
+            return {"=": 0 if carrier is None else carrier, "+": 0}
         case "set":
             return _sorted([mark(member) for member in carrier]) if isinstance(carrier, list) else []
         case "log":

@@ -221,7 +221,7 @@ class Document:
         A field holds text, a number, a boolean or None; a set is a list of its members in canonical order; a
         log is a list of `{"value", "at", "by"}`, oldest first. `schema` adds the ranks of stages.
         """
-        return field_values(self._contents()[0], schema)
+        return field_values(self.contents(), schema)
 
     def value(self, field: str, schema: "Schema") -> object:
         """The carrier that one field of the schema shows, as in `values`; None when it holds nothing."""
@@ -274,6 +274,10 @@ class Document:
             return self._doc.get_state(transaction)
         finally:
             transaction.drop()
+
+    def contents(self) -> Contents:
+        """Root name to its content as JSON has it, or its text."""
+        return self._contents()[0]
 
     def _contents(self) -> tuple[Contents, bytes]:
         contents: Contents = {}

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from crdt_sync.records.schema import FieldSpec
 
 Entry = list[Any]  # [value, stamp, actor, ...]: what newer versions may append is kept
+FIRST = "first"  # fourth in a log entry that was the first content of a record: equal ones are one
 Age = Callable[[Entry], int]  # of entries of one stamp, which imports write, the one that was said last comes first
 
 
@@ -72,11 +73,14 @@ def ordered(entries: list[Entry], spec: "FieldSpec | None", age: Age | None = No
 def timeline(entries: list[Entry], name: Callable[[Entry], str]) -> list[dict[str, object]]:
     """The entries of a log as `{"value", "at", "by"}`, oldest first; `name` says who wrote one.
 
-    An author writes nothing twice at one time, so equal entries are one, imported on several devices.
+    An author writes nothing twice at one time, so equal entries are one, imported on several devices. Of equal first
+    content the oldest is shown.
     """
-    if len(entries) > 1:
-        entries = list({canonical(entry): entry for entry in entries}.values())
-    return [{"value": entry[0], "at": entry[1], "by": name(entry)} for entry in sorted(entries, key=_time)]
+    shown: dict[str, Entry] = {}
+    for entry in sorted(entries, key=_time):
+        first = len(entry) > 3 and entry[3] == FIRST
+        shown.setdefault(canonical([entry[0], *entry[3:]] if first else entry), entry)
+    return [{"value": entry[0], "at": entry[1], "by": name(entry)} for entry in shown.values()]
 
 
 def _time(entry: Entry) -> tuple[object, ...]:

@@ -27,6 +27,7 @@ from crdt_sync.errors import (
 from crdt_sync.nearest import suggestion
 from crdt_sync.records import Document, Editor, Schema
 from crdt_sync.records import state_vector as vectors
+from crdt_sync.records.first_content import as_first_content
 from crdt_sync.records.imported import ImportedChange, bring, remember
 from crdt_sync.records.natural_key import required_key
 from crdt_sync.records.replay import replay
@@ -295,6 +296,7 @@ class Edits:
         if not standing.own:
             if not standing.shown_by:
                 self._replica.check_required(editor, standing.fresh)
+            copy.document = as_first_content(copy.document)
             return standing.fresh, copy  # `_finish` refuses it where the key is taken
         record = standing.shown_by[0]
         if record in self._open:

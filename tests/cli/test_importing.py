@@ -71,3 +71,18 @@ def test_a_choice_of_keys_is_demanded_where_nobody_can_be_asked(store, run, tabl
     assert (result.code, "key_needed" in result.err, "'Ledger Id', 'Branch Id'" in result.err) == (2, True, True)
     assert run("import", file, "--no-key").code == 0
     assert run("import", file, "--no-key", "--key", "Name").code == 2
+
+
+def test_an_export_that_was_edited_in_a_spreadsheet_undoes_nothing(store, run, tmp_path):
+    run("set", "customers/1", "name=A", "city=Old", "visits+=2", "notes+=hello", "--create")
+    file = tmp_path / "rt.csv"
+    assert run("export", file, "--record-column", "Id").code == 0
+    run("set", "customers/1", "city=New", "visits+=5", "notes+=more")
+    before = run("get", "customers/1", "--json").object["fields"]
+    again = run("import", file, "--record-column", "Id", "--json")
+    assert (again.code, again.object["unchanged"]) == (0, 1)
+    assert run("get", "customers/1", "--json").object["fields"] == before
+    file.write_text(file.read_text().replace("Old", "Newer"))
+    assert run("import", file, "--record-column", "Id", "--json").object["cells_both_changed"] == 1
+    fields = run("get", "customers/1", "--json").object["fields"]
+    assert (fields["city"], fields["visits"]) == ("New", 7)

@@ -1,0 +1,130 @@
+"""An export that was edited in a spreadsheet changes what was edited, whatever was edited here meanwhile."""
+
+import pytest
+
+from crdt_sync.exchange import ExportOptions, Exports, export_table, import_table, open_table
+from crdt_sync.exchange import exports as exports_module
+from tests.importing.conftest import Device
+
+
+class Spreadsheet:
+    """The export of a device, and what somebody types into it."""
+
+    def __init__(self, device: Device, folder) -> None:
+        self.device = device
+        self.path = folder / "people.csv"
+        self.exports = Exports(folder / "exports")
+
+    def export(self) -> None:
+        options = ExportOptions(record_column="Id")
+        now = self.device.replica.wall_clock()
+        export_table(self.device.replica, "people", self.path, options, exports=self.exports, now=now)
+
+    def edit(self, old: str, new: str) -> None:
+        text = self.path.read_text()
+        assert old in text
+        self.path.write_text(text.replace(old, new))
+
+    def bring(self):
+        table = open_table(self.path)
+        return import_table(self.device.replica, table, "people", record_column="Id", exports=self.exports)
+
+
+@pytest.fixture
+def anna(devices):
+    (anna,) = devices("anna")
+    with anna.replica.edit("people/1", create=True) as person:
+        person.update({"name": "Anna", "city": "Kiel", "stage": "lead"})
+        person.increment("visits", 2)
+        person.text("notes").replace("hello")
+        person.add("tags", "vip")
+        person.append("timeline", "called")
+    return anna
+
+
+@pytest.fixture
+def sheet(anna, tmp_path):
+    sheet = Spreadsheet(anna, tmp_path)
+    sheet.export()
+    return sheet
+
+
+def colleague_edits(device):
+    with device.replica.edit("people/1") as person:
+        person.update({"city": "Bonn", "stage": "qualified", "phone": "5"})
+        person.increment("visits", 5)
+        person.text("notes").replace("hello and more")
+        person.add("tags", "gold")
+        person.remove("tags", "vip")
+        person.append("timeline", "visited")
+
+
+def test_an_export_that_nobody_edited_changes_nothing(anna, sheet):
+    colleague_edits(anna)
+    before, head = anna.values(), anna.log_length()
+    assert sheet.bring().unchanged == 1
+    assert (anna.values(), anna.log_length()) == (before, head)
+
+
+def test_one_edited_cell_changes_that_cell(anna, sheet):
+    colleague_edits(anna)
+    sheet.edit("Anna", "Anne")
+    report = sheet.bring()
+    assert (report.cells_written, report.cells_both_changed) == (1, 0)
+    raw = anna.replica.get("people/1").raw
+    assert (raw["name"], raw["city"], raw["visits"], raw["notes"]) == ("Anne", "Bonn", 7, "hello and more")
+    assert (raw["tags"], raw["stage"], len(raw["timeline"])) == (["gold"], "qualified", 2)
+
+
+def test_edited_numbers_texts_and_sets_are_merged(anna, sheet):
+    colleague_edits(anna)
+    sheet.edit(",2,", ",3,")
+    sheet.edit("hello", "oh hello")
+    sheet.edit('"[""vip""]"', "new")
+    sheet.bring()
+    raw = anna.replica.get("people/1").raw
+    assert (raw["visits"], raw["notes"], raw["tags"]) == (8, "oh hello and more", ["gold", "new"])
+
+
+def test_a_cell_that_both_changed_is_a_conflict(anna, sheet):
+    colleague_edits(anna)
+    sheet.edit("Kiel", "Ulm")
+    (found,) = sheet.bring().conflicts
+    assert (found.field, found.here, found.table) == ("city", "Bonn", "Ulm")
+    assert anna.shows("city") == "Bonn"
+
+
+def test_a_cell_that_was_cleared_here_can_be_filled_in_again(anna, tmp_path):
+    anna.take(["Id", "phone"], ["", "people/1", "9"], record_column="Id", file="other")
+    with anna.replica.edit("people/1") as person:
+        person["phone"] = None
+    sheet = Spreadsheet(anna, tmp_path)
+    sheet.export()
+    sheet.edit("Kiel,,", "Kiel,9,")
+    assert sheet.bring().cells_written == 1
+    assert anna.shows("phone") == "9"
+
+
+def test_the_newest_export_of_a_name_counts_and_the_one_before_is_no_news(anna, sheet):
+    old = sheet.path.read_text()
+    colleague_edits(anna)
+    sheet.export()
+    sheet.edit(",7,", ",8,")
+    sheet.bring()
+    assert anna.shows("visits") == 8
+    sheet.path.write_text(old)
+    sheet.bring()
+    assert (anna.shows("visits"), anna.shows("city")) == (8, "Bonn")
+
+
+def test_what_is_remembered_is_bounded_and_what_cannot_be_read_is_not_there(anna, sheet, tmp_path, monkeypatch):
+    monkeypatch.setattr(exports_module, "EXPORTS_OF_NAME_MAX", 2)
+    for _ in range(4):
+        sheet.export()
+    files = sorted((tmp_path / "exports").iterdir())
+    assert len(files) == 2
+    assert [export.source for export in sheet.exports.of_collection("people")] == ["people", "people"]
+    assert sheet.exports.of_collection("others") == []
+    files[0].write_bytes(files[0].read_bytes()[:-20])
+    files[1].write_bytes(b"damaged")
+    assert sheet.exports.of_collection("people") == []
