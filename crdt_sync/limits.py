@@ -27,6 +27,8 @@ CLIENTS_MAX = 20_000  # writers in one record: 9 bytes each in a state vector, 1
 STATE_VECTOR_BYTES_MAX = CLIENTS_MAX * 16 + 3  # two varints of at most 8 bytes for each writer
 GROWTH_OPERATIONS_MAX = 1 << 26  # deleted operations in one update: they take no bytes, so length does not bound them
 PLACING_STEPS_MAX = 1_000_000  # of finding where the items of one update stand: a second; honest ones need thousands
+COMPARED_BYTES_MAX = 64 * KIB  # of our own that are read to compare contents with an update, and beside it
+COMPARED_BYTES_PER_BYTE_MAX = 4  # for each byte of the update: who sends much again may cost as much
 NESTING_MAX = 8  # containers inside one update; our own layout needs 1, hostile ones reach 26,000
 
 # --- protocol ------------------------------------------------------------------------------------------------

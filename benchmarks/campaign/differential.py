@@ -122,8 +122,10 @@ def _made_by_yjs(rng: random.Random, ask: Any) -> str:
     if refused:
         return refused
     whole = Document.load([snapshot])
-    if again := _refused([base64.b64decode(theirs["update"])])[0]:
-        return f"all of it at once: {again}"
+    at_once = base64.b64decode(theirs["update"])
+    for before in ([], updates):
+        if again := _refused([*before, at_once])[0]:
+            return f"all of it at once, after {len(before)} updates: {again}"
     return _difference(whole, theirs) or _exchanged(whole, theirs)
 
 

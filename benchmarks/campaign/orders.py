@@ -126,6 +126,10 @@ def _otherwise(document: Document, accepted: Sequence[bytes], state: State) -> s
     """How the same updates come out otherwise on other ways."""
     whole = document.diff()
     scan(whole)
+    gate = Integrator(1)
+    (verdict,) = gate.integrate(RECORD, accepted, (whole,), None, True, False).verdicts
+    if verdict.code != "accepted":
+        return f"what it all came to is refused, {verdict.reason}, described at once"
     ways = {"reloaded": Document.load([whole])}
     if accepted:
         ways["merged"] = Document.load([pycrdt.merge_updates(*accepted)])

@@ -8,7 +8,8 @@ Rules:
    bytes known to be good.
 3. Each update is judged by itself; one that is refused does not hold back its neighbours.
 4. Its items stand where every replica finds the same place for them: see `well_placed`.
-5. What is here already is not the sender's: where it cannot be read, no verdict is given.
+5. What it says of operations that are here already is what is here: see `contradictions`.
+6. What is here already is not the sender's: where it cannot be read, no verdict is given.
 
 Hostile bytes that pass `scan` may still hang or kill the process inside yrs, so a relay runs this in a worker.
 """
@@ -27,6 +28,7 @@ from crdt_sync.limits import (
     TAIL_UPDATES_MAX,
 )
 from crdt_sync.records import state_vector as vectors
+from crdt_sync.records.contradictions import contradiction
 from crdt_sync.records.delete_set import covered, range_covered
 from crdt_sync.records.document import Document
 from crdt_sync.records.halves import mended
@@ -161,6 +163,8 @@ class _Loaded:
         except UpdateRefused as refusal:
             return Verdict("too_large" if refusal.reason == "too_large" else "malformed", refusal.message)
         vector = self._vector
+        if other := contradiction(found, update, self.document, vector):
+            return Verdict("malformed", other)
         rises = any(end > vector.get(writer, 0) for writer, (_, end) in found.clients.items())
         if not rises and (not found.deletes or covered(found.deletes, self.document.deletes())):
             return self._known(update)

@@ -1,0 +1,136 @@
+"""One operation with two contents: what an update says of operations that are here already, against what is here.
+
+A writer that gives one clock two contents, by malice or because its store was copied, makes replicas differ for good:
+state vectors and digest A cannot tell. Where an update describes operations that are here, both contents are at hand.
+They are compared by clock, as items may be split or joined otherwise, and only where neither side has deleted them.
+Numbers are compared by value, since implementations write them differently.
+
+It costs a difference from the first such operation on, of each writer that has one; nothing is compared where that is
+large beside the update. The same content at another place is not noticed.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from crdt_sync.errors import UpdateRefused
+from crdt_sync.limits import COMPARED_BYTES_MAX, COMPARED_BYTES_PER_BYTE_MAX
+from crdt_sync.records import state_vector as vectors
+from crdt_sync.records.document import Document
+from crdt_sync.records.update import Reader, Scan
+from crdt_sync.records.varint import read_uint
+
+_UNIT_BYTES = 2  # of UTF-16, in which operations of texts are counted
+
+
+def contradiction(found: Scan, update: bytes, document: Document, vector: Mapping[int, int]) -> str:
+    """Which operation `document` holds with another content than `update`, whose scan is `found`; or nothing."""
+    first: dict[int, int] = {}
+    for item in found.items:
+        if not item.deleted and item.clock < vector.get(item.writer, 0):
+            first.setdefault(item.writer, item.clock)
+    if not first:
+        return ""
+    ours = document.diff(vectors.encode({**vector, **first}))
+    if len(ours) > COMPARED_BYTES_MAX + COMPARED_BYTES_PER_BYTE_MAX * len(update):
+        return ""
+    try:
+        held = _Contents(ours).by_writer()
+        told = _Contents(update).by_writer()
+    except (UpdateRefused, IndexError, UnicodeDecodeError):
+        return ""  # of a state that cannot be read nothing can be told
+    for writer in first:
+        clock = _first_difference(held.get(writer, []), told[writer])
+        if clock is not None:
+            return f"operation {clock} of writer {writer} is here already, with another content"
+    return ""
+
+
+class _Run(NamedTuple):
+    """Contents of operations that follow each other: UTF-16 of a text, or values."""
+
+    clock: int
+    length: int
+    content: bytes | list[object]
+
+
+class _Contents(Reader):
+    """Reads what operations hold."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self._content: bytes | list[object] = []
+        self._runs: dict[int, list[_Run]] = {}
+
+    def by_writer(self) -> dict[int, list[_Run]]:
+        """The contents that are not deleted, by writer, ascending."""
+        self.scan()
+        return self._runs
+
+    def _struct(self, position: int, writer: int, clock: int) -> tuple[int, int]:
+        count = len(self.items)
+        length, position = super()._struct(position, writer, clock)
+        if len(self.items) > count and not self.items[-1].deleted:
+            self._runs.setdefault(writer, []).append(_Run(clock, length, self._content))
+        return length, position
+
+    def _text_content(self, position: int) -> tuple[int, tuple[int, ...], int]:
+        text, _ = self._text(position)
+        self._content = text.encode("utf-16-le")
+        return super()._text_content(position)
+
+    def _values(self, position: int) -> tuple[int, int]:
+        count, at = read_uint(self.data, position)
+        length, end = super()._values(position)  # checks them first
+        values: list[object] = []
+        for _ in range(count):
+            value, at = self._read(at)
+            values.append(value)
+        self._content = values
+        return length, end
+
+    def _read(self, position: int) -> tuple[object, int]:
+        """One value, comparable with what another implementation makes of it."""
+        data = self.data
+        kind = data[position]
+        if kind == 119:
+            return self._text(position + 1)
+        if kind in (120, 121):
+            return (kind == 120,), position + 1
+        if kind in (117, 118):
+            count, position = read_uint(data, position + 1)
+            members: dict[object, object] = {}
+            for index in range(count):
+                key: object = index
+                if kind == 118:
+                    key, position = self._text(position)
+                members[key], position = self._read(position)
+            return (kind, members), position
+        number, position_after = self._value(position, 1)
+        return (data[position:position_after] if kind == 116 else number), position_after
+
+
+def _first_difference(held: list[_Run], told: list[_Run]) -> int | None:
+    """The first clock at which the two give different contents; both ascend."""
+    ours = iter(held)
+    mine = next(ours, None)
+    for theirs in told:
+        while mine is not None and mine.clock + mine.length <= theirs.clock:
+            mine = next(ours, None)
+        while mine is not None and mine.clock < theirs.clock + theirs.length:
+            start = max(mine.clock, theirs.clock)
+            end = min(mine.clock + mine.length, theirs.clock + theirs.length)
+            if _part(mine, start, end) != _part(theirs, start, end):
+                return next(
+                    clock
+                    for clock in range(start, end)
+                    if _part(mine, clock, clock + 1) != _part(theirs, clock, clock + 1)
+                )
+            if mine.clock + mine.length > theirs.clock + theirs.length:
+                break
+            mine = next(ours, None)
+    return None
+
+
+def _part(run: _Run, start: int, end: int) -> bytes | list[object]:
+    unit = _UNIT_BYTES if isinstance(run.content, bytes) else 1
+    return run.content[(start - run.clock) * unit : (end - run.clock) * unit]
