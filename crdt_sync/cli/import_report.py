@@ -38,6 +38,8 @@ def tell_import(output: Output, report: ImportReport) -> None:
         *([f"{report.empty} empty"] if report.empty else []),
         f"{report.failures} failed",
     ]
+    if report.cells_failed:
+        parts.append(f"{report.cells_failed} cells left out")
     into = "would go into" if report.dry_run else "into"
     output.result(data, f"{report.rows} rows {into} {report.collection!r}: {', '.join(parts)}.")
     _tell_key(output, report)
@@ -57,7 +59,7 @@ def tell_import(output: Output, report: ImportReport) -> None:
             f"A schema for {report.collection!r} was made from the table: crdt-sync schema show {report.collection}"
         )
     if report.unmapped:
-        columns = ", ".join(repr(column) for column in report.unmapped[:12])
+        columns = ", ".join(repr(column) if column else "one without a header" for column in report.unmapped)
         output.note(f"Columns without a field: {columns}. Map them with --map 'HEADER=FIELD'.", "yellow")
 
 

@@ -14,6 +14,17 @@ from crdt_sync.cli.import_report import ask_for_key, tell_import
 from crdt_sync.cli.invocation import Invocation, invocation
 from crdt_sync.cli.options import CollectionOption
 from crdt_sync.cli.output import Output, PipeClosed
+from crdt_sync.cli.reading_tables import (
+    BadCellsOption,
+    DatesOption,
+    DecimalOption,
+    FalseOption,
+    LocaleOption,
+    TrueOption,
+    ZoneOption,
+    chosen_conventions,
+    tell_form,
+)
 from crdt_sync.cli.schemaless import tell_schemaless
 from crdt_sync.cli.targets import known_collection
 from crdt_sync.errors import KeyNeeded, UsageError
@@ -89,6 +100,16 @@ def import_file(
         str | None,
         typer.Option("--source", metavar="NAME", help="What the table is a version of; else the file's name says."),
     ] = None,
+    header_row: Annotated[
+        int | None, typer.Option("--header-row", metavar="N", min=1, help="Line that holds the headers, from 1.")
+    ] = None,
+    locale: LocaleOption = None,
+    dates: DatesOption = None,
+    decimal: DecimalOption = None,
+    zone: ZoneOption = None,
+    true_words: TrueOption = None,
+    false_words: FalseOption = None,
+    bad_cells: BadCellsOption = "skip",
     clear_empty: Annotated[
         bool, typer.Option("--clear-empty", help="Cells that became empty clear their field.")
     ] = False,
@@ -101,8 +122,16 @@ def import_file(
     if key and no_key:
         raise UsageError("--key and --no-key contradict each other", "Give one of them.")
     options = TableOptions(
-        _format(table_format), _delimiter(table_format, delimiter), encoding, not no_header, select, member, guarded
+        _format(table_format),
+        _delimiter(table_format, delimiter),
+        encoding,
+        not no_header,
+        select,
+        member,
+        guarded,
+        header_row,
     )
+    conventions = chosen_conventions(locale, dates, decimal, zone, true_words, false_words, bad_cells)
     mapping = _mapping(mapped or ())
     failures = _Failures(call.output)
     with call.open() as replica:
@@ -123,6 +152,7 @@ def import_file(
                     clear_empty=clear_empty,
                     dry_run=dry_run,
                     infer=infer,
+                    conventions=conventions,
                     progress=progress,
                     on_error=failures.take,
                 )
@@ -132,8 +162,13 @@ def import_file(
         except KeyNeeded as needed:
             report = take(ask_for_key(call.output, needed))
     failures.finish()
+    tell_form(call.output, table.form, table.columns)
     tell_import(call.output, report)
-    if report.failures:
+    taken = report.created + report.updated + report.unchanged
+    if not taken and not report.failures:
+        what = f"all {report.rows} rows are empty" if report.rows else "there are no rows below its header"
+        call.output.warning({"error": "nothing_imported", "message": what}, f"Nothing was imported: {what}.")
+    if report.failures or report.cells_failed or not taken:
         raise typer.Exit(SOME_ROWS_FAILED)
 
 

@@ -1,20 +1,25 @@
 """CSV, TSV, PSV and every other one-character delimiter, after RFC 4180 and what spreadsheets really write."""
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import chain, islice
 
 from crdt_sync.errors import InvalidTable
+from crdt_sync.exchange.encodings import find_encoding
 from crdt_sync.exchange.guard import unguard
+from crdt_sync.exchange.header_row import ROWS_LOOKED_AT, find_header
 from crdt_sync.exchange.source import Source
-from crdt_sync.exchange.table import HEADER_LENGTH_MAX, MISSING, Cell, Row, RowError, Table, TableOptions
-from crdt_sync.exchange.text import Lines, find_encoding
+from crdt_sync.exchange.table import HEADER_LENGTH_MAX, MISSING, Cell, Row, RowError, Table, TableForm, TableOptions
+from crdt_sync.exchange.text import Lines
 from crdt_sync.limits import FIELDS_MAX, TABLE_CELL_LENGTH_MAX
 
 _CANDIDATES = (",", ";", "\t", "|")  # in order of preference
 _BY_SUFFIX = {".tsv": "\t", ".tab": "\t", ".psv": "|"}
 _SAMPLE_LINES = 200
 _SAMPLE_CHARACTERS = 1 << 17
+_SEPARATOR_LINE = re.compile(r"sep=([^\r\n])[\r\n]*\Z", re.IGNORECASE)
 _CONSISTENT = 0.95  # share of sample rows that must be as wide as the first one
 
 
@@ -30,13 +35,27 @@ class DelimitedTable(Table):
         self.name = source.name
         self.bytes_total = source.bytes_total
         with source.open() as stream:
-            self._encoding = find_encoding(stream, options.encoding)
-        self.delimiter = options.delimiter or _BY_SUFFIX.get(source.suffix) or self._detect()
+            encoding = find_encoding(stream, options.encoding, source.name)
+        self._encoding = encoding.codec
+        sample = self._sample()
+        # Excel's own way to name the delimiter; it counts as a line, and is no row.
+        separator = _SEPARATOR_LINE.match(sample[0]) if sample else None
+        self._first_line = 2 if separator else 1
+        self.delimiter = (
+            options.delimiter
+            or (separator[1] if separator else None)
+            or _BY_SUFFIX.get(source.suffix)
+            or detect_delimiter(sample)
+        )
         if len(self.delimiter) != 1 or self.delimiter in '"\r\n':
             raise InvalidTable(f"{self.delimiter!r} cannot be a delimiter", "Give one character, such as ';'.")
         # The csv module knows this limit only for the whole process; it is raised, never lowered.
         csv.field_size_limit(max(csv.field_size_limit(), TABLE_CELL_LENGTH_MAX))
-        self.columns = self._read_header()
+        self._header_line, self.columns = self._read_header()
+        notes = ("its first line names the delimiter",) if separator else ()
+        self.form = TableForm(
+            "delimited", self._encoding, encoding.guessed, self.delimiter, self._header_line, notes=notes
+        )
 
     @property
     def bytes_read(self) -> int:
@@ -46,11 +65,10 @@ class DelimitedTable(Table):
     def rows(self) -> Iterator[Row | RowError]:
         """All rows; one whose width differs from the header's is an error, unless it only has empty cells more."""
         width = len(self.columns)
-        skip_header = self._options.header
         for line, cells in self._parse():
-            if skip_header:
-                skip_header = False
-            elif isinstance(cells, str):
+            if line <= self._header_line:
+                continue
+            if isinstance(cells, str):
                 yield RowError(line, "", "malformed", cells)
             elif len(cells) == width:
                 yield Row(line, self._cells(cells))
@@ -65,30 +83,46 @@ class DelimitedTable(Table):
             cells = [unguard(cell) for cell in cells]
         return [cell or MISSING for cell in cells]
 
-    def _read_header(self) -> tuple[str, ...]:
-        for line, cells in self._parse():
-            if isinstance(cells, str):
-                raise InvalidTable(f"{self.name!r}, line {line}: {cells}", "The first row must be readable.")
-            if len(cells) > FIELDS_MAX:
-                raise InvalidTable(
-                    f"{self.name!r} has {len(cells)} columns, more than {FIELDS_MAX}", "Split the table."
-                )
-            if self._options.header and max(map(len, cells)) > HEADER_LENGTH_MAX:
-                raise InvalidTable(
-                    f"{self.name!r}: a cell of the first row is longer than {HEADER_LENGTH_MAX} characters",
-                    "If the first row is data already, say that there is no header.",
-                )
-            if self._options.header:
-                return tuple(map(unguard, cells) if self._options.guarded else cells)
-            return tuple(f"Column {number}" for number in range(1, len(cells) + 1))
-        raise InvalidTable(f"{self.name!r} is empty", "A table needs at least a row of headers.")
+    def _read_header(self) -> tuple[int, tuple[str, ...]]:
+        """The line and the cells of the header; line 0 and made-up names where there is none."""
+        line, cells = self._header()
+        if isinstance(cells, str):
+            raise InvalidTable(f"{self.name!r}, line {line}: {cells}", "The first row must be readable.")
+        if len(cells) > FIELDS_MAX:
+            raise InvalidTable(f"{self.name!r} has {len(cells)} columns, more than {FIELDS_MAX}", "Split the table.")
+        if not self._options.header:
+            return 0, tuple(f"Column {number}" for number in range(1, len(cells) + 1))
+        if max(map(len, cells)) > HEADER_LENGTH_MAX:
+            raise InvalidTable(
+                f"{self.name!r}: a cell of line {line} is longer than {HEADER_LENGTH_MAX} characters",
+                "If the first row is data already, say that there is no header.",
+            )
+        return line, tuple(map(unguard, cells) if self._options.guarded else cells)
+
+    def _header(self) -> tuple[int, list[str] | str]:
+        parsed = self._parse()
+        if (wanted := self._options.header_row) is not None:
+            for line, cells in parsed:
+                if line == wanted:
+                    return line, cells
+            raise InvalidTable(f"{self.name!r} has no row that starts in line {wanted}", "Count from 1, titles too.")
+        first = next(parsed, None)
+        if first is None:
+            raise InvalidTable(f"{self.name!r} is empty", "A table needs at least a row of headers.")
+        if not self._options.header or isinstance(first[1], str):
+            return first
+        rows = list(chain((first,), islice(parsed, ROWS_LOOKED_AT - 1)))
+        return rows[find_header([[] if isinstance(cells, str) else cells for _, cells in rows])]
 
     def _parse(self) -> Iterator[tuple[int, list[str] | str]]:
         """Line and cells of each row, or line and what is wrong with it. Blank lines are left out."""
         with self._source.open() as stream:
             lines = Lines(stream, self._encoding)
+            given = iter(lines)
+            for _ in range(self._first_line - 1):
+                next(given, None)
             # strict: '"Ann" Smith' is reported, where the default would silently drop the quotes.
-            reader = csv.reader(iter(lines), delimiter=self.delimiter, strict=True)
+            reader = csv.reader(given, delimiter=self.delimiter, strict=True)
             while True:
                 start = lines.number + 1
                 try:
@@ -106,7 +140,7 @@ class DelimitedTable(Table):
                 elif cells:
                     yield start, cells
 
-    def _detect(self) -> str:
+    def _sample(self) -> list[str]:
         with self._source.open() as stream:
             sample: list[str] = []
             characters = 0
@@ -115,23 +149,33 @@ class DelimitedTable(Table):
                 characters += len(line)
                 if len(sample) >= _SAMPLE_LINES or characters > _SAMPLE_CHARACTERS:
                     break
-        return detect_delimiter(sample)
+        return sample
 
 
 def detect_delimiter(lines: Sequence[str]) -> str:
     """The delimiter that cuts these lines into the most columns of even width; a comma when none does.
 
-    Exact ties go to the more usual one: comma, semicolon, tab, bar.
+    Exact ties go to the more usual one: comma, semicolon, tab, bar. Only where none fits from the first row on, rows of
+    one cell are passed over: titles stand above a header.
     """
-    best, best_width = ",", 1
-    for candidate in _CANDIDATES:
-        try:
-            widths = [len(cells) for cells in csv.reader(iter(lines), delimiter=candidate) if cells]
-        except csv.Error:
-            continue
-        if not widths:
-            continue
-        width = widths[0]
-        if width > best_width and Counter(widths)[width] >= _CONSISTENT * len(widths):
-            best, best_width = candidate, width
-    return best
+    widths = {candidate: found for candidate in _CANDIDATES if (found := _widths(lines, candidate))}
+    below = {
+        candidate: found[start:]
+        for candidate, found in widths.items()
+        if (start := next((at for at, width in enumerate(found[:ROWS_LOOKED_AT]) if width > 1), 0))
+    }
+    for tried, consistent in ((widths, _CONSISTENT), (below, 1.0)):
+        best, best_width = ",", 1
+        for candidate, found in tried.items():
+            if found[0] > best_width and Counter(found)[found[0]] >= consistent * len(found):
+                best, best_width = candidate, found[0]
+        if best_width > 1:
+            return best
+    return ","
+
+
+def _widths(lines: Sequence[str], delimiter: str) -> list[int]:
+    try:
+        return [len(cells) for cells in csv.reader(iter(lines), delimiter=delimiter) if cells]
+    except csv.Error:
+        return []

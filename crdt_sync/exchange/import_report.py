@@ -31,8 +31,9 @@ class ImportReport:
     """What an import did, or with `dry_run` would do. `rows` = created + updated + unchanged + empty + failures.
 
     An empty row is one without a value in any column that has a field. `source` is the name under which the table is
-    remembered. Of the cells with a value, `cells_written` changed their field, `cells_unchanged` were no news, and in
-    `cells_both_changed` the table and somebody here changed the same: what people wrote stands.
+    remembered. `cells_failed` did not fit their field and were left out. Of the others with a value, `cells_written`
+    changed their field, `cells_unchanged` were no news, and in `cells_both_changed` the table and somebody here changed
+    the same: what people wrote stands.
     `conflicts` lists the first of those, and `changes` in a dry run the first cells that would change records which
     are here already, both up to `TABLE_CHANGES_KEPT_MAX`.
     `failed` lists the first `TABLE_FAILURES_KEPT_MAX` failures; `failures` counts all. `unmapped` names the columns
@@ -52,6 +53,7 @@ class ImportReport:
     empty: int
     failures: int
     failed: tuple[RowError, ...]
+    cells_failed: int
     cells_written: int
     cells_unchanged: int
     cells_both_changed: int

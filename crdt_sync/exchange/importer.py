@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 
 from crdt_sync.errors import InvalidValue, UnknownCollection, UnknownRecord, UsageError
+from crdt_sync.exchange.conventions import FOUND_OUT, Conventions
 from crdt_sync.exchange.exports import Export, Exports
 from crdt_sync.exchange.import_report import CellChange, ImportProgress, ImportReport
 from crdt_sync.exchange.infer import infer_schema
+from crdt_sync.exchange.interpretation import Interpretation, Target
 from crdt_sync.exchange.known_records import KEY
 from crdt_sync.exchange.mapping import match_columns
 from crdt_sync.exchange.port import ReadableRecord, WritableReplica
@@ -19,7 +21,6 @@ from crdt_sync.exchange.table import MISSING, Row, RowError, Table
 from crdt_sync.exchange.three_way import Decision, Memory, decide
 from crdt_sync.ids import collection_of
 from crdt_sync.limits import TABLE_CHANGES_KEPT_MAX, TABLE_FAILURES_KEPT_MAX
-from crdt_sync.records.schema import FieldSpec, Schema
 
 BATCH_ROWS = 500  # rows that become durable together: a commit's cost is spread thin, an interrupt loses little
 
@@ -37,6 +38,7 @@ def import_table(
     clear_empty: bool = False,
     dry_run: bool = False,
     infer: bool = True,
+    conventions: Conventions = FOUND_OUT,
     batch_rows: int = BATCH_ROWS,
     progress: Callable[[ImportProgress], object] | None = None,
     on_error: Callable[[RowError], object] | None = None,
@@ -50,12 +52,13 @@ def import_table(
 
     Only what is news is written: what differs from what `source` said before, by default the name of the file without
     dates and copy numbers. See `crdt_sync.exchange.three_way`. What `exports` wrote is known, too: an export that was
-    edited changes what was edited. An empty cell says nothing; with `clear_empty` it says
-    that a value is empty. A `dry_run` writes nothing and reports everything.
+    edited changes what was edited. An empty cell says nothing; with `clear_empty` it says that a value is empty. A
+    `dry_run` writes nothing and reports everything.
 
-    A row that fails changes nothing and does not stop the others: it is given to `on_error` and to the report. Rows
-    become durable `batch_rows` at a time, after which `progress` is called; an import that was interrupted is
-    resumed by running it again.
+    Cells are read as `conventions` and their columns say. A cell that does not fit its field is left out, and given to
+    `on_error` and to the report; where `conventions` refuse such rows, and for what is wrong with a whole row, the row
+    changes nothing. Either does not stop the others. Rows become durable `batch_rows` at a time, after which `progress`
+    is called; an import that was interrupted is resumed by running it again.
 
     Raises `InvalidTable`, `KeyNeeded`, `UnknownField` and `UnknownCollection` before anything is written, and any
     `StoreError`.
@@ -64,12 +67,13 @@ def import_table(
     if inferred:
         if not infer:
             raise UnknownCollection(f"there is no schema for {collection!r}", "Add one, or let it be inferred.")
-        schema = infer_schema(table, collection)
+        schema = infer_schema(table, collection, zoned=conventions.zone is not None)
         if not dry_run:
             replica.add_schema(schema)
     else:
         schema = replica.schemas[collection]
     matched = match_columns(table.columns, schema, _with_record(mapping, record_column))
+    reading = Interpretation(table, matched, schema, conventions)
     name = source_name(table.name) if source is None else given_source(source)
     keys = record_keys(
         table,
@@ -81,9 +85,10 @@ def import_table(
         lambda record: _present(replica, record) is not None,
         name,
     )
-    targets = _targets(table.columns, matched.fields, schema)
+    keys.read = reading.read_cell
     written = exports.of_collection(collection) if exports is not None else []
-    run = _Run(replica, name, keys, targets, written, table.typed, clear_empty, dry_run, on_error)
+    refuse = conventions.bad_cells == "refuse"
+    run = _Run(replica, name, keys, reading, written, table.typed, clear_empty, dry_run, refuse, on_error)
     rows = table.rows()
     while (first := next(rows, None)) is not None:
         with replica.batch():
@@ -93,30 +98,24 @@ def import_table(
     return run.report(collection, matched.unmapped, inferred)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Target:
-    positions: tuple[int, ...]  # several columns may go into one set or log
-    header: str
-    field: str
-    spec: FieldSpec
-
-
 @dataclass(slots=True)
 class _Run:
     replica: WritableReplica
     source: str
     keys: RecordKeys
-    targets: tuple[_Target, ...]
+    reading: Interpretation
     exports: Sequence[Export]
     typed: bool
     clear_empty: bool
     dry_run: bool
+    refuse: bool
     on_error: Callable[[RowError], object] | None
     created: int = 0
     updated: int = 0
     unchanged: int = 0
     empty: int = 0
     failures: int = 0
+    cells_failed: int = 0
     failed: list[RowError] = field(default_factory=list)
     cells: Counter[str] = field(default_factory=Counter)
     conflicts: list[CellChange] = field(default_factory=list)
@@ -145,32 +144,46 @@ class _Run:
         present = _present(self.replica, record)
         if present is not None and present.deleted:
             return RowError(row.line, "", "record_deleted", f"{record} was deleted here; restore it first")
-        decided = self._decide(row, present)
-        if isinstance(decided, RowError):
-            return decided
-        try:
-            self._bring(record, present, decided)
-        except UsageError as error:
-            return RowError(row.line, self._header_of(error), error.code, _message(error))
+        decided, problems = self._decide(row, present)
+        if problems and self.refuse:
+            return problems[0]
+        while True:
+            try:
+                self._bring(record, present, decided)
+                break
+            except UsageError as error:
+                problem = RowError(row.line, self._header_of(error), error.code, _message(error))
+                target = next((each for each in decided if _is_about(error, each)), None)
+                if target is None or self.refuse:
+                    return problem
+                problems.append(problem)
+                del decided[target]
+        for problem in problems:
+            self.cells_failed += 1
+            self._tell(problem)
         self._count(row, record, present, decided)
         return None
 
-    def _decide(self, row: Row, present: ReadableRecord | None) -> dict[_Target, Decision] | RowError:
+    def _decide(self, row: Row, present: ReadableRecord | None) -> tuple[dict[Target, Decision], list[RowError]]:
+        """What to do for each field, and the cells that do not fit theirs."""
         memory = self._memory(present)
         raw = present.raw if present is not None else {}
+        found, problems = self.reading.read(row, raw)
         decided = {}
-        for target in self.targets:
-            cells = [row.cells[position] for position in target.positions]
+        for target in self.reading.targets:
+            if (cells := found.get(target.field)) is None:
+                continue
             now = raw.get(target.field, MISSING)
             try:
                 decision = decide(
                     target.field, target.spec, cells, now, memory, typed=self.typed, clear_empty=self.clear_empty
                 )
             except InvalidValue as error:
-                return RowError(row.line, target.header, error.code, _message(error))
+                problems.append(RowError(row.line, target.header, error.code, _message(error)))
+                continue
             if decision is not None:
                 decided[target] = decision
-        return decided
+        return decided, problems
 
     def _memory(self, present: ReadableRecord | None) -> Memory:
         if present is None:
@@ -185,7 +198,7 @@ class _Run:
         others = [said for _, name, said in memories if name != self.source]
         return Memory(own, others, share)
 
-    def _bring(self, record: str, present: ReadableRecord | None, decided: Mapping[_Target, Decision]) -> None:
+    def _bring(self, record: str, present: ReadableRecord | None, decided: Mapping[Target, Decision]) -> None:
         changes = [change for target in sorted(decided, key=_by_field) for change in decided[target].changes]
         said = {target.field: decision.said for target, decision in decided.items() if decision.said is not MISSING}
         if not (changes or said) or collection_of(record) not in self.replica.schemas:
@@ -195,9 +208,7 @@ class _Run:
             said[KEY] = list(self.keys.key)
         self.replica.bring(record, self.source, changes, {**before, **said} if said else None, dry_run=self.dry_run)
 
-    def _count(
-        self, row: Row, record: str, present: ReadableRecord | None, decided: Mapping[_Target, Decision]
-    ) -> None:
+    def _count(self, row: Row, record: str, present: ReadableRecord | None, decided: Mapping[Target, Decision]) -> None:
         outcomes = {decision.outcome for decision in decided.values()}
         if present is None:
             self.created += "written" in outcomes
@@ -217,10 +228,13 @@ class _Run:
 
     def _header_of(self, error: UsageError) -> str:
         name = error.field if isinstance(error, InvalidValue) else None
-        return next((target.header for target in self.targets if target.field == name), "")
+        return next((target.header for target in self.reading.targets if target.field == name), "")
 
     def _fail(self, problem: RowError) -> None:
         self.failures += 1
+        self._tell(problem)
+
+    def _tell(self, problem: RowError) -> None:
         if len(self.failed) < TABLE_FAILURES_KEPT_MAX:
             self.failed.append(problem)
         if self.on_error is not None:
@@ -238,6 +252,7 @@ class _Run:
             empty=self.empty,
             failures=self.failures,
             failed=tuple(self.failed),
+            cells_failed=self.cells_failed,
             cells_written=self.cells["written"],
             cells_unchanged=self.cells["unchanged"],
             cells_both_changed=self.cells["both_changed"],
@@ -259,18 +274,12 @@ def _present(replica: WritableReplica, record: str) -> ReadableRecord | None:
     return None
 
 
-def _by_field(target: _Target) -> str:
+def _is_about(error: UsageError, target: Target) -> bool:
+    return isinstance(error, InvalidValue) and error.field == target.field
+
+
+def _by_field(target: Target) -> str:
     return target.field
-
-
-def _targets(columns: Sequence[str], fields: Sequence[str | None], schema: Schema) -> tuple[_Target, ...]:
-    positions: dict[str, list[int]] = {}
-    for position, name in enumerate(fields):
-        if name is not None:
-            positions.setdefault(name, []).append(position)
-    return tuple(
-        _Target(tuple(where), columns[where[0]], name, schema.fields[name]) for name, where in positions.items()
-    )
 
 
 def _with_record(mapping: Mapping[str, str | None] | None, record_column: str | None) -> dict[str, str | None]:

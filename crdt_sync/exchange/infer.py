@@ -3,27 +3,30 @@
 import re
 import unicodedata
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Literal
 
 from crdt_sync.errors import InvalidTable
 from crdt_sync.exchange.mapping import unnamed_field
-from crdt_sync.exchange.table import MISSING, Cell, RowError, Table
+from crdt_sync.exchange.table import MISSING, BrokenCell, Cell, RowError, Shown, Table
 from crdt_sync.records.schema import FieldSpec, Schema, Type
 
 _FIELD_LENGTH_MAX = 48  # characters: what ids.is_collection allows
 _FLOAT_PLAIN_MIN, _FLOAT_PLAIN_MAX = 1e-15, 1e15  # decimals without an exponent stay short between these
 
 
-def infer_schema(table: Table, collection: str) -> Schema:
+def infer_schema(table: Table, collection: str, *, zoned: bool = False) -> Schema:
     """A schema of version 1 with one field a column, of kind `value`, labelled with the column's header.
 
     Text tables give strings. Typed tables are read once from start to end; a column whose values all have one type gets
-    it, any other becomes `json`, which keeps integers from floats and nested values as they are.
+    it, any other becomes `json`, which keeps integers from floats and nested values as they are. Numbers shown as
+    codes, such as 01067, are strings; so are times without a zone, unless the import gives them one (`zoned`).
     Raises `InvalidTable` for a table without columns.
     """
     if not table.columns:
         raise InvalidTable(f"{table.name!r} has no columns", "Give the collection a schema, or a table with a header.")
-    types: list[Type] = _column_types(table) if table.typed else ["string"] * len(table.columns)
+    types: list[Type] = _column_types(table, zoned) if table.typed else ["string"] * len(table.columns)
     names = field_names(table.columns)
     fields = {
         name: FieldSpec(type=kind, label=header) for name, kind, header in zip(names, types, table.columns, strict=True)
@@ -58,18 +61,38 @@ def _plain_name(header: str) -> str:
     return name[:_FIELD_LENGTH_MAX].rstrip("_")
 
 
-def _column_types(table: Table) -> list[Type]:
-    found: list[set[Type]] = [set() for _ in table.columns]
+_Found = Type | Literal["code", "midnight", "moment"]
+
+
+def _column_types(table: Table, zoned: bool) -> list[Type]:
+    found: list[set[_Found]] = [set() for _ in table.columns]
     for row in table.rows():
         if isinstance(row, RowError):
             continue
         for kinds, cell in zip(found, row.cells, strict=True):
             if cell is not MISSING and cell is not None:
-                kinds.add(_type_of(cell))
-    return [next(iter(kinds)) if len(kinds) == 1 else "json" for kinds in found]
+                kind = _type_of(cell)
+                if kind is not None:
+                    kinds.add(kind)
+    return [_type_for(kinds, zoned) for kinds in found]
 
 
-def _type_of(cell: Cell) -> Type:
+def _type_for(kinds: set[_Found], zoned: bool) -> Type:
+    if "code" in kinds and kinds <= {"code", "integer", "string"}:
+        return "string"
+    if kinds and kinds <= {"date", "midnight"}:
+        return "date"
+    if kinds and kinds <= {"date", "midnight", "moment"}:
+        return "datetime" if zoned else "string"
+    found = [kind for kind in kinds if kind != "code" and kind != "midnight" and kind != "moment"]
+    return found[0] if len(kinds) == len(found) == 1 else "json"
+
+
+def _type_of(cell: Cell) -> _Found | None:
+    if isinstance(cell, BrokenCell):
+        return None
+    if isinstance(cell, Shown):
+        return "code" if cell.is_code else _type_of(cell.value)
     if isinstance(cell, str):
         return "string"
     if isinstance(cell, bool):
@@ -80,6 +103,8 @@ def _type_of(cell: Cell) -> Type:
         # 1.0 as a decimal would come back as 1.
         plain = not cell.is_integer() and _FLOAT_PLAIN_MIN <= abs(cell) <= _FLOAT_PLAIN_MAX
         return "decimal" if plain else "json"
+    if isinstance(cell, Decimal):
+        return "decimal"
     if isinstance(cell, datetime):
-        return "datetime"
+        return "datetime" if cell.tzinfo else "midnight" if cell.time() == time() else "moment"
     return "date" if isinstance(cell, date) else "json"

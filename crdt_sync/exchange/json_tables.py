@@ -3,15 +3,18 @@
 import json
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
+from decimal import Decimal
 from typing import Any
 
 from crdt_sync.errors import InvalidTable
+from crdt_sync.exchange.encodings import find_encoding
 from crdt_sync.exchange.source import Source
-from crdt_sync.exchange.table import HEADER_LENGTH_MAX, MISSING, Row, RowError, Table, TableOptions
-from crdt_sync.exchange.text import Lines, find_encoding
+from crdt_sync.exchange.table import HEADER_LENGTH_MAX, MISSING, Row, RowError, Table, TableForm, TableOptions
+from crdt_sync.exchange.text import Lines
 from crdt_sync.limits import FIELDS_MAX, TABLE_JSON_BYTES_MAX
 
 _SCALAR_COLUMN = "value"
+_DIGITS_OF_A_FLOAT = 15  # that it always keeps
 
 
 class _ObjectTable(Table):
@@ -36,7 +39,7 @@ class _ObjectTable(Table):
             if not isinstance(element, dict):
                 found[_SCALAR_COLUMN] = None
                 continue
-            for key in element:
+            for key in _flat(element):
                 if key not in found and _wrong_key(key) is None:
                     found[key] = None
             if len(found) > FIELDS_MAX:
@@ -54,10 +57,12 @@ class _ObjectTable(Table):
                 yield element
             elif not isinstance(element, dict):
                 yield Row(line, [element if column == _SCALAR_COLUMN else MISSING for column in columns])
-            elif wrong := next((wrong for key in element if (wrong := _wrong_key(key))), None):
-                yield RowError(line, "", "malformed", wrong)
             else:
-                yield Row(line, [element.get(column, MISSING) for column in columns])
+                flat = _flat(element)
+                if wrong := next((wrong for key in flat if (wrong := _wrong_key(key))), None):
+                    yield RowError(line, "", "malformed", wrong)
+                else:
+                    yield Row(line, [flat.get(column, MISSING) for column in columns])
 
     @abstractmethod
     def _elements(self) -> Iterator[tuple[int, Any]]:
@@ -71,7 +76,9 @@ class JsonLinesTable(_ObjectTable):
         """Find the columns in a first pass over the file. Raises `InvalidTable`."""
         super().__init__(source)
         with source.open() as stream:
-            self._encoding = find_encoding(stream, options.encoding)
+            encoding = find_encoding(stream, options.encoding, source.name)
+        self._encoding = encoding.codec
+        self.form = TableForm("jsonl", encoding.codec, encoding.guessed)
         self.columns = self._find_columns()
 
     def _elements(self) -> Iterator[tuple[int, Any]]:
@@ -92,7 +99,8 @@ class JsonTable(_ObjectTable):
         """Read the document. Raises `InvalidTable`, for example when several keys hold arrays and none was chosen."""
         super().__init__(source)
         with source.open() as stream:
-            encoding = find_encoding(stream, options.encoding)
+            found = find_encoding(stream, options.encoding, source.name)
+        encoding = found.codec
         content = source.read_whole(TABLE_JSON_BYTES_MAX)
         try:
             document = parse_json(content.decode(encoding))
@@ -104,7 +112,8 @@ class JsonTable(_ObjectTable):
             raise InvalidTable(
                 f"{self.name!r} is not JSON: {error}", "Is it JSON lines? Then name that format."
             ) from None
-        self._rows = _choose_array(document, options.select, self.name)
+        self._rows, notes = _choose_array(document, options.select, self.name)
+        self.form = TableForm("json", encoding, found.guessed, notes=notes)
         self.columns = self._find_columns()
 
     def _elements(self) -> Iterator[tuple[int, Any]]:
@@ -117,6 +126,20 @@ def parse_json(text: str) -> Any:
         return _DECODER.decode(text)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def _flat(element: dict[str, Any]) -> dict[str, Any]:
+    """An sObject of Salesforce with its related objects as `Account.Name`; any other object as it is."""
+    kind = element.get("attributes")
+    if not (isinstance(kind, dict) and isinstance(kind.get("type"), str)):
+        return element
+    flat: dict[str, Any] = {}
+    for key, value in element.items():
+        inner = {f"{key}.{name}": member for name, member in _flat(value).items()} if isinstance(value, dict) else {}
+        if flat.keys() & (inner or {key}) or inner.keys() & element.keys():
+            return element  # two members would share a name
+        flat.update(inner or {key: value})
+    return flat
 
 
 def _parse_line(line: str, number: int) -> Any:
@@ -139,33 +162,39 @@ def _constant(name: str) -> Any:
     raise ValueError(f"{name} is not a JSON number")
 
 
-def _number(text: str) -> float:
+def _number(text: str) -> float | Decimal:
+    """A float, or a Decimal where a float would lose digits."""
     number = float(text)
     if number in {float("inf"), float("-inf")}:
         raise ValueError(f"the number {text[:40]} is out of range")
-    return number
+    if len(text) <= _DIGITS_OF_A_FLOAT:
+        return number
+    exact = Decimal(text)
+    return number if Decimal(repr(number)) == exact else exact
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_float=_number)
 
 
-def _choose_array(document: Any, select: str | None, name: str) -> list[Any]:
+def _choose_array(document: Any, select: str | None, name: str) -> tuple[list[Any], tuple[str, ...]]:
+    """The rows, and what to tell about the choice."""
     if isinstance(document, list):
         if select is not None:
             raise InvalidTable(f"{name!r} is one array; there is no key {select!r} in it", "Leave the choice out.")
-        return document
+        return document, ()
     members = document.items() if isinstance(document, dict) else ()
     arrays: dict[str, list[Any]] = {key: value for key, value in members if isinstance(value, list)}
     if select is not None:
         if select not in arrays:
             raise InvalidTable(f"{name!r} has no array {select!r}", f"Arrays in it: {_listing(arrays)}.")
-        return arrays[select]
+        return arrays[select], ()
     # An array of texts is a member of a single row; only one of objects can be the table.
     tables = {key: rows for key, rows in arrays.items() if rows and all(isinstance(row, dict) for row in rows)}
     if not tables:
-        return [document]
+        return [document], ("the document is one object, and taken for one row",)
     if len(tables) == 1:
-        return next(iter(tables.values()))
+        (key,) = tables
+        return tables[key], (f"the rows are those of the key {key!r}",)
     raise InvalidTable(f"{name!r} holds {len(tables)} tables", f"Choose one of them: {_listing(tables)}.")
 
 

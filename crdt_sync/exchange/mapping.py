@@ -6,21 +6,39 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from crdt_sync.errors import InvalidTable, UnknownField
+from crdt_sync.exchange.known_headers import KnownHeaders, known_headers
 from crdt_sync.records.schema import FieldSpec, Schema
 
 _UNNAMED = re.compile(r"unnamed_\d+(_\d+)?\Z")
+_ZONE = re.compile(r"\((GMT|UTC)[^()]*\)", re.IGNORECASE)  # of the times in a column
 _KINDS_OF_MANY = frozenset({"set", "log"})
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedColumns:
+    """Columns that hold the parts of one value."""
+
+    field: str
+    positions: tuple[int, ...]
+    separator: str
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnMapping:
     """`fields` has one entry a column: the field it goes to, or None.
 
-    `unmapped` names the columns that nobody claimed; those that were left out on purpose are not in it.
+    `unmapped` names the columns that nobody claimed; those that were left out on purpose are not in it. `parts` are the
+    columns that are joined to a field, by position in the order in which they are joined, with what stands between.
     """
 
     fields: tuple[str | None, ...]
     unmapped: tuple[str, ...]
+    parts: tuple[JoinedColumns, ...] = ()
+
+    @property
+    def used(self) -> bool:
+        """Whether any column goes to a field."""
+        return bool(self.parts) or any(field is not None for field in self.fields)
 
 
 def unnamed_field(position: int) -> str:
@@ -41,9 +59,12 @@ def match_columns(
 ) -> ColumnMapping:
     """Find the field of each column: by `overrides`, exact header, name, alias, then by the same in looser spelling.
 
+    Last come the headers that other programs are known to write, and the parts of a name.
+
     `overrides` maps a header, or a position such as `#3`, to a field, or to None to leave the column out. Two
-    columns never share a field, unless overrides say so and the field is a set or a log. The looser spelling ignores
-    case, spaces, punctuation and accents.
+    columns never share a field, unless it is a set or a log and overrides or other programs' headers say so. A second
+    column of one name goes to the set for further values, if there is one. The looser spelling ignores case, spaces,
+    punctuation and accents.
     Raises `InvalidTable` for an override of a column that is not there and `UnknownField` for one to no field.
     """
     found: dict[int, str | None] = {}
@@ -56,9 +77,13 @@ def match_columns(
         found[position] = wanted
     for names, spelling in _passes(schema):
         _claim(columns, names, spelling, found, claimed)
+    known = known_headers(schema)
+    _claim_known(columns, schema, known, found, claimed)
+    joined = _joined(columns, known, found)
+    used = found.keys() | {position for each in joined for position in each.positions}
     fields = tuple(found.get(position) for position in range(len(columns)))
-    unmapped = tuple(header for position, header in enumerate(columns) if position not in found)
-    return ColumnMapping(fields, unmapped)
+    unmapped = tuple(header for position, header in enumerate(columns) if position not in used)
+    return ColumnMapping(fields, unmapped, joined)
 
 
 def column_position(columns: Sequence[str], fields: Sequence[str | None], wanted: str) -> int:
@@ -104,6 +129,36 @@ def _claim(
         if (field := next(free, None)) is not None:
             found[position] = field
             claimed.add(field)
+
+
+def _claim_known(
+    columns: Sequence[str], schema: Schema, known: KnownHeaders, found: dict[int, str | None], claimed: set[str]
+) -> None:
+    own = {loose(name): field for names, _ in _passes(schema) for name, field in names}
+    others = {loose(header): field for field, headers in known.aliases.items() for header in headers}
+    for position, header in enumerate(columns):
+        spelling = loose(_ZONE.sub("", header))
+        field = others.get(spelling) or own.get(spelling)
+        if position in found or field is None:
+            continue
+        if field in claimed and schema.fields[field].kind not in _KINDS_OF_MANY:
+            field = known.further.get(field)
+        if field is not None and (field not in claimed or schema.fields[field].kind == "set"):
+            found[position] = field
+            claimed.add(field)
+
+
+def _joined(columns: Sequence[str], known: KnownHeaders, found: Mapping[int, str | None]) -> tuple[JoinedColumns, ...]:
+    joined = []
+    free = {loose(header): position for position, header in reversed(list(enumerate(columns))) if position not in found}
+    for parts in known.parts:
+        positions = []
+        for headers in parts.headers:
+            position = next((free.pop(loose(header)) for header in headers if loose(header) in free), None)
+            positions += [position] if position is not None else []
+        if positions:
+            joined.append(JoinedColumns(parts.field, tuple(positions), parts.separator))
+    return tuple(joined)
 
 
 def _check_override(header: str, field: str, schema: Schema, claimed: set[str]) -> None:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from decimal import Decimal
 
 from crdt_sync.errors import InvalidTable, InvalidValue
 from crdt_sync.exchange.changes import single_value
@@ -13,11 +14,15 @@ from crdt_sync.exchange.key_columns import FoundKey, find_key
 from crdt_sync.exchange.known_records import KnownRecords, last_key
 from crdt_sync.exchange.mapping import ColumnMapping, column_position
 from crdt_sync.exchange.port import ReadableRecord
-from crdt_sync.exchange.table import MISSING, Cell, Row, RowError, Table
+from crdt_sync.exchange.table import MISSING, BrokenCell, Cell, Row, RowError, Shown, Table
 from crdt_sync.exchange.three_way import SINGLE
 from crdt_sync.ids import collection_of, is_record, natural_record, record_id
 from crdt_sync.records.schema import FieldSpec, Schema
 from crdt_sync.records.values import normalise, restore
+
+
+def _as_written(_: int, cell: Cell) -> Cell:
+    return cell
 
 
 @dataclass(slots=True)
@@ -43,6 +48,7 @@ class RecordKeys:
     repeated: tuple[str, ...] = ()  # columns that would identify rows, had they no value twice
     known: KnownRecords | None = None
     exists: Callable[[str], bool] = bool
+    read: Callable[[int, Cell], Cell] = _as_written  # a cell of a column as its field takes it
     matched: int = 0  # rows whose record was found by what it holds
     without_key: int = 0
     key_fields: tuple[tuple[int, str, FieldSpec], ...] = ()  # of `known`: column, field
@@ -80,6 +86,8 @@ class RecordKeys:
         parts = []
         for position in self.key_positions:
             header, cell = self.headers[position], row.cells[position]
+            if isinstance(cell, BrokenCell):
+                return RowError(row.line, header, "broken_cell", cell.reason)
             try:
                 part = self._natural(position, cell) if self.natural else _text(cell)
             except InvalidValue as error:
@@ -95,7 +103,10 @@ class RecordKeys:
         assert self.known is not None
         header = self.headers[self.key_positions[0]]
         try:
-            values = [self._carrier(row.cells[position], name, spec) for position, name, spec in self.key_fields]
+            values = [
+                self._carrier(self.read(position, row.cells[position]), name, spec)
+                for position, name, spec in self.key_fields
+            ]
         except InvalidValue as error:
             return RowError(row.line, header, error.code, error.message)
         if (said := self.known.said(values)) is not None:
@@ -117,6 +128,7 @@ class RecordKeys:
     def _natural(self, position: int, cell: Cell) -> str:
         """The text that a replica makes its key of: that of the value, not of the cell; `1.50` is 1.5."""
         name, spec = self.natural[position]
+        cell = self.read(position, cell)
         if cell is MISSING or cell is None:
             return ""
         value = single_value(name, spec, cell, typed=self.typed)
@@ -213,10 +225,16 @@ def _natural_position(columns: tuple[str, ...], mapping: ColumnMapping, schema: 
 def _text(cell: Cell) -> str:
     if cell is MISSING or cell is None:
         return ""
+    if isinstance(cell, Shown):
+        return cell.text
     return cell if isinstance(cell, str) else _ENCODE(cell)
 
 
 def _plain(value: object) -> str:
+    if isinstance(value, Shown):
+        return value.text
+    if isinstance(value, (BrokenCell, Decimal)):
+        return str(value)
     assert isinstance(value, date)
     return value.isoformat()
 

@@ -1,5 +1,6 @@
-"""Where a table's bytes come from: a file, or one member of a ZIP archive."""
+"""Where a table's bytes come from: a file, packed with gzip or not, or one member of a ZIP archive."""
 
+import gzip
 import io
 import zipfile
 import zlib
@@ -9,8 +10,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from crdt_sync.errors import InvalidTable
+from crdt_sync.exchange.file_kinds import HEAD_BYTES, is_archive, is_gzip, is_workbook
 
-_TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".tab", ".psv", ".json", ".jsonl", ".ndjson", ".xlsx"})
+_TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".tab", ".psv", ".json", ".jsonl", ".ndjson", ".xlsx", ".vcf"})
 
 
 class Source:
@@ -22,13 +24,25 @@ class Source:
         self._stream: IO[bytes] | None = None
         self.bytes_read = 0
         with _readable(path):
-            self._zipped = path.suffix.casefold() == ".zip" or member is not None
-            self._member = _choose_member(path, member) if self._zipped else None
+            with path.open("rb") as stream:
+                start = stream.read(HEAD_BYTES)
+            self._packed = is_gzip(start)
+            zipped = (
+                path.suffix.casefold() == ".zip" or member is not None or (is_archive(start) and not _is_book(path))
+            )
+            self._member = _choose_member(path, member) if zipped else None
             self.bytes_total = self._size()
-        self.name = Path(self._member).stem if self._member else path.stem
-        self.suffix = Path(self._member or path.name).suffix.casefold()
+            with self.open() as unpacked:
+                self.head = unpacked.read(HEAD_BYTES)
+        inner = Path(self._member or (path.stem if self._packed and path.suffix.casefold() == ".gz" else path.name))
+        self.name = inner.stem
+        self.suffix = inner.suffix.casefold()
 
     def _size(self) -> int:
+        if self._packed and self._member is None:
+            with self._path.open("rb") as stream:
+                stream.seek(-4, io.SEEK_END)
+                return int.from_bytes(stream.read(4), "little")  # of what is inside, modulo 4 GiB
         if self._member is None:
             return self._path.stat().st_size
         with zipfile.ZipFile(self._path) as archive:
@@ -38,14 +52,17 @@ class Source:
     def open(self) -> Iterator[IO[bytes]]:
         """The bytes from the start; `bytes_read` follows this reading from now on."""
         with _readable(self._path):
-            if self._member is None:
+            if self._member is None and self._packed:
+                with gzip.open(self._path) as unpacked:
+                    yield self._counted(unpacked)
+            elif self._member is None:
                 with self._path.open("rb", buffering=0) as raw:
                     yield self._counted(raw)
             else:
-                with zipfile.ZipFile(self._path) as archive, archive.open(self._member) as unpacked:
-                    yield self._counted(unpacked)
+                with zipfile.ZipFile(self._path) as archive, archive.open(self._member) as member:
+                    yield self._counted(member)
 
-    def _counted(self, stream: IO[bytes] | io.FileIO) -> IO[bytes]:
+    def _counted(self, stream: IO[bytes] | io.FileIO | gzip.GzipFile) -> IO[bytes]:
         self.bytes_read = 0
         return io.BufferedReader(_Counting(stream, self), 1 << 16)
 
@@ -62,7 +79,7 @@ class Source:
 
 
 class _Counting(io.RawIOBase):
-    def __init__(self, stream: IO[bytes] | io.FileIO, source: Source) -> None:
+    def __init__(self, stream: IO[bytes] | io.FileIO | gzip.GzipFile, source: Source) -> None:
         self._stream = stream
         self._source = source
 
@@ -74,6 +91,11 @@ class _Counting(io.RawIOBase):
         buffer[: len(content)] = content
         self._source.bytes_read += len(content)
         return len(content)
+
+
+def _is_book(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return is_workbook(stream) or path.suffix.casefold() in {".xlsx", ".xlsm"}
 
 
 def _choose_member(path: Path, wanted: str | None) -> str:
@@ -103,8 +125,10 @@ def _readable(path: Path) -> Iterator[None]:
         raise InvalidTable(f"there is no file {str(path)!r}", "Check the path.") from None
     except IsADirectoryError:
         raise InvalidTable(f"{str(path)!r} is a folder", "Name one file in it.") from None
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, NotImplementedError) as error:
         raise InvalidTable(f"{path.name!r} is not a readable ZIP archive: {error}", "Unpack it first.") from error
+    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+        raise InvalidTable(f"{path.name!r} cannot be unpacked: {error}", "Copy or pack it again.") from error
     except RuntimeError as error:
         if "password" not in str(error) and "encrypted" not in str(error):
             raise

@@ -8,16 +8,18 @@ Rules every reader keeps:
 - `rows()` may be called again and starts again, so that a first pass can find out types.
 """
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
 from enum import Enum
 from typing import Any, Final, Literal, TypeAlias
 
 HEADER_LENGTH_MAX = 200  # characters: a header becomes the label of a field, and this is what a label may have
 
-TableFormat: TypeAlias = Literal["delimited", "jsonl", "json", "xlsx"]
+TableFormat: TypeAlias = Literal["delimited", "jsonl", "json", "xlsx", "vcard"]
 
 
 class Missing(Enum):
@@ -32,7 +34,45 @@ class Missing(Enum):
 MISSING: Final = Missing.MISSING
 """No value at all: an empty cell, or a key that the object does not have. JSON's null is None."""
 
-Cell: TypeAlias = str | int | float | bool | date | datetime | list[Any] | dict[str, Any] | Missing | None
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A number of a sheet and the text that its number format shows, where that differs: 1067 shown as 01067."""
+
+    value: int | float
+    text: str
+
+    @property
+    def is_code(self) -> bool:
+        """Whether the text is a code rather than an amount: digits with leading zeros or signs between them."""
+        return _CODE.fullmatch(self.text) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenCell:
+    """A cell whose value is not in the file: an error such as #N/A, a formula without a result; `reason` says which."""
+
+    reason: str
+
+
+_CODE = re.compile(r"[+(]?\d[\d ()/\u2010-\u2015+-]*")
+
+Cell: TypeAlias = (
+    str
+    | int
+    | float
+    | bool
+    | Decimal
+    | date
+    | datetime
+    | Shown
+    | BrokenCell
+    | list[Any]
+    | dict[str, Any]
+    | Missing
+    | None
+)
+"""A Decimal only where a float would lose digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +105,10 @@ class RowError:
 class TableOptions:
     """How to read a file; None means: find out.
 
-    `delimiter` one character. `encoding` a Python codec name; a byte order mark wins over the default, utf-8.
-    `header` False when the first row is data already. `select` the key of the array in a JSON object, or the name of a
-    sheet. `member` the file inside a ZIP archive. `guarded` undoes the apostrophes of `ExportOptions.guard_formulas`.
+    `delimiter` one character. `encoding` a Python codec name. `header` False when the first row is data already;
+    `header_row` the line, or the row of a sheet, that holds the headers, counted from 1. `select` the key of the array
+    in a JSON object, or the name of a sheet. `member` the file inside a ZIP archive. `guarded` undoes the apostrophes of
+    `ExportOptions.guard_formulas`.
     """
 
     format: TableFormat | None = None
@@ -77,6 +118,24 @@ class TableOptions:
     select: str | None = None
     member: str | None = None
     guarded: bool = False
+    header_row: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TableForm:
+    """How a file was read: what was found out, for people to check. None: does not apply.
+
+    `encoding_guessed` tells that the file does not say its encoding. `header_line` counts from 1; 0 is no header.
+    """
+
+    format: TableFormat
+    encoding: str | None = None
+    encoding_guessed: bool = False
+    delimiter: str | None = None
+    header_line: int | None = None
+    sheet: str | None = None
+    other_sheets: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class Table(ABC):
@@ -89,6 +148,8 @@ class Table(ABC):
     """True when cells are values (JSON, sheets); False when every cell is text."""
     bytes_total: int
     """Size of the source in bytes, for progress."""
+    form: TableForm
+    """How it was read."""
 
     @property
     @abstractmethod

@@ -1,36 +1,11 @@
 """Bytes to lines of text, where a line that cannot be right is named instead of repaired."""
 
-import codecs
 import io
 from collections.abc import Callable, Iterator
 from typing import IO
 
 from crdt_sync.errors import InvalidTable
 from crdt_sync.limits import TABLE_LINE_LENGTH_MAX
-
-_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark is a prefix of it
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-
-
-def find_encoding(stream: IO[bytes], wanted: str | None) -> str:
-    """The codec to read `stream` with: the one asked for, that of a byte order mark, or utf-8.
-
-    Reads the first bytes; open the source again for the content. Raises `InvalidTable` for an unknown codec.
-    """
-    if wanted is not None:
-        try:
-            return codecs.lookup(wanted).name
-        except (LookupError, ValueError):
-            raise InvalidTable(
-                f"there is no encoding {wanted!r}", "Usual ones: utf-8, utf-16, latin-1, cp1252, shift_jis, gb18030."
-            ) from None
-    start = stream.read(4)
-    return next((codec for mark, codec in _MARKS if start.startswith(mark)), "utf-8")
 
 
 class Lines:
@@ -46,7 +21,9 @@ class Lines:
             # Undecodable bytes become lone surrogates, which no valid text holds: found below, line by line.
             self._text = io.TextIOWrapper(stream, encoding=encoding, errors="surrogateescape", newline="")
         except LookupError:
-            raise InvalidTable(f"{encoding!r} is not an encoding of text", "Try utf-8 or latin-1.") from None
+            raise InvalidTable(
+                f"{encoding!r} is not an encoding of text", "Usual ones: utf-8, utf-16, cp1252, gb18030."
+            ) from None
         self.number = 0
         self.bad: dict[int, str] = {}
 
@@ -63,9 +40,7 @@ class Lines:
             if "\x00" in line:
                 self.bad[self.number] = "the line holds a NUL character; if the file is UTF-16, say so"
             elif not line.isascii() and not _encodable(line):
-                self.bad[self.number] = (
-                    f"the line is not valid {self._encoding}; choose another encoding, such as cp1252"
-                )
+                self.bad[self.number] = f"the line is not valid {self._encoding}"
             yield line
 
     def _guarded(self, readline: Callable[[int], str], limit: int) -> str:
@@ -74,7 +49,7 @@ class Lines:
         except UnicodeError as error:
             raise InvalidTable(
                 f"the text cannot be read as {self._encoding} after line {self.number}: {error}",
-                "Choose another encoding.",
+                "Name its encoding, for example --encoding utf-16.",
             ) from error
 
     def _skip_rest(self) -> None:

@@ -4,15 +4,31 @@ import importlib
 import io
 import re
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import date, datetime
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from itertools import islice
 from typing import Any, BinaryIO
 
 from crdt_sync.errors import InvalidTable, TableNotWritten, UsageError
 from crdt_sync.exchange.cells import text_cell
+from crdt_sync.exchange.header_row import ROWS_LOOKED_AT, find_header
+from crdt_sync.exchange.number_formats import has_time, is_utc, shown_number
 from crdt_sync.exchange.source import Source
-from crdt_sync.exchange.table import HEADER_LENGTH_MAX, MISSING, Cell, Row, RowError, Table, TableOptions
+from crdt_sync.exchange.table import (
+    HEADER_LENGTH_MAX,
+    MISSING,
+    BrokenCell,
+    Cell,
+    Row,
+    RowError,
+    Shown,
+    Table,
+    TableForm,
+    TableOptions,
+)
 from crdt_sync.limits import FIELDS_MAX, TABLE_SHEET_BYTES_MAX
 from crdt_sync.records.schema import FieldSpec
 from crdt_sync.records.values import restore
@@ -23,11 +39,17 @@ _DIGITS_EXACT_MAX = 15  # a sheet's numbers are doubles, and Excel shows no more
 _YEAR_MIN = 1900  # sheets have no dates before
 _ESCAPE = re.compile(r"_(?=x[0-9A-Fa-f]{4}_)|[\x00-\x08\x0b-\x1f\ufffe\uffff]")
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
+_FORMULA = re.compile(rb"<(\w{1,20}:)?f[\s/>]")
+_UTC_FORMAT = 'yyyy-mm-dd"T"hh:mm:ss"Z"'  # the zone is shown, and read again
 _HINT = "Install it with: pip install 'crdt-sync[excel]', or save the table as CSV."
 
 
 class WorkbookTable(Table):
-    """One sheet of a workbook: the active one unless another is chosen. Formulas give the value stored with them."""
+    """One sheet of a workbook: the active one unless another is chosen.
+
+    Formulas give the value stored with them; a formula without one and an error such as #N/A are a `BrokenCell`. A
+    number whose format shows something else is a `Shown`, a day without a time a date.
+    """
 
     typed = True
 
@@ -40,7 +62,10 @@ class WorkbookTable(Table):
         self._options = options
         self.name = source.name
         self.bytes_total = source.bytes_total
-        self.columns = self._read_header()
+        self._formulas = _holds_formulas(self._content)
+        self._header_line, self.columns = self._read_header()
+        sheet, others = self._sheets()
+        self.form = TableForm("xlsx", header_line=self._header_line, sheet=sheet, other_sheets=others)
 
     @property
     def bytes_read(self) -> int:
@@ -50,40 +75,65 @@ class WorkbookTable(Table):
     def rows(self) -> Iterator[Row | RowError]:
         """All rows below the header; `Row.line` is the number that the spreadsheet shows."""
         width = len(self.columns)
-        for number, values in self._values():
-            if self._options.header and number == 1:
+        for number, cells in self._rows():
+            if number <= self._header_line:
                 continue
-            cells = [_read(value) for value in values]
             if any(cell is not MISSING for cell in cells[width:]):
                 yield RowError(number, "", "ragged", f"the row has values beyond the {width} columns of the table")
             else:
                 yield Row(number, (cells + [MISSING] * (width - len(cells)))[:width])
 
-    def _read_header(self) -> tuple[str, ...]:
-        first = next((values for _, values in self._values()), ())
-        width = len(first)
+    def _read_header(self) -> tuple[int, tuple[str, ...]]:
+        """The row of the header and its texts; row 0 and made-up names where there is none."""
+        rows = list(islice(self._rows(), self._options.header_row or ROWS_LOOKED_AT))
+        texts = [[_header(cell) for cell in cells] for _, cells in rows]
+        if not any(any(row) for row in texts):
+            sheet, others = self._sheets()
+            more = f" Other sheets: {', '.join(map(repr, others))}; choose one with --select." if others else ""
+            raise InvalidTable(
+                f"the sheet {sheet!r} of {self.name!r} is empty", f"A table needs at least a row of headers.{more}"
+            )
         if not self._options.header:
-            return tuple(f"Column {number}" for number in range(1, width + 1))
-        headers = ["" if (cell := _read(value)) is MISSING else str(cell) for value in first]
+            return 0, tuple(f"Column {number}" for number in range(1, max(map(len, texts)) + 1))
+        if self._options.header_row is not None:
+            position = next((at for at, (line, _) in enumerate(rows) if line == self._options.header_row), None)
+            if position is None:
+                raise InvalidTable(f"{self.name!r} has no row {self._options.header_row}", "Count from 1, titles too.")
+        else:
+            position = find_header(texts)
+        headers = texts[position]
         while headers and not headers[-1]:
             headers.pop()
+        line = rows[position][0]
         if not headers:
-            raise InvalidTable(f"the sheet of {self.name!r} is empty", "A table needs at least a row of headers.")
+            raise InvalidTable(f"row {line} of {self.name!r} is empty", "Name the row that holds the headers.")
         if len(headers) > FIELDS_MAX or max(map(len, headers)) > HEADER_LENGTH_MAX:
             raise InvalidTable(
-                f"the first row of {self.name!r} is not a header: {len(headers)} cells, the longest of "
+                f"row {line} of {self.name!r} is not a header: {len(headers)} cells, the longest of "
                 f"{max(map(len, headers))} characters",
                 f"At most {FIELDS_MAX} columns with headers of at most {HEADER_LENGTH_MAX} characters can be read.",
             )
-        return tuple(headers)
+        return line, tuple(headers)
 
-    def _values(self) -> Iterator[tuple[int, Sequence[Any]]]:
+    def _rows(self) -> Iterator[tuple[int, list[Cell]]]:
+        """Rows with their numbers. With formulas, the sheet is read a second time beside: only there they show."""
+        with self._opened(data_only=True) as sheet:
+            rows = enumerate(sheet.iter_rows(), 1)
+            if not self._formulas:
+                yield from ((number, [_read(cell) for cell in cells]) for number, cells in rows)
+                return
+            with self._opened(data_only=False) as written:
+                for (number, cells), sources in zip(rows, written.iter_rows(), strict=True):
+                    yield number, [_calculated(*pair) for pair in zip(cells, sources, strict=True)]
+
+    @contextmanager
+    def _opened(self, *, data_only: bool) -> Iterator[Any]:
         try:
-            book = self._openpyxl.load_workbook(io.BytesIO(self._content), read_only=True, data_only=True)
+            book = self._openpyxl.load_workbook(io.BytesIO(self._content), read_only=True, data_only=data_only)
             try:
                 sheet = self._sheet(book)
                 sheet.reset_dimensions()  # what the file claims about its size is often wrong
-                yield from enumerate(sheet.iter_rows(values_only=True), 1)
+                yield sheet
             finally:
                 book.close()
         except (UsageError, GeneratorExit):
@@ -92,6 +142,12 @@ class WorkbookTable(Table):
             raise InvalidTable(
                 f"{self.name!r} is not a readable workbook: {error}", "Save it as XLSX or CSV again."
             ) from error
+
+    def _sheets(self) -> tuple[str, tuple[str, ...]]:
+        """The name of the sheet that is read, and of the others."""
+        with self._opened(data_only=True) as sheet:
+            book = sheet.parent
+            return sheet.title, tuple(each.title for each in book.worksheets if each.title != sheet.title)
 
     def _sheet(self, book: Any) -> Any:
         wanted = self._options.select
@@ -149,7 +205,9 @@ def _written(openpyxl: Any, sheet: Any, spec: FieldSpec, carrier: object) -> Any
     if isinstance(value, Decimal) and len(value.as_tuple().digits) <= _DIGITS_EXACT_MAX:
         return float(value) if Decimal(repr(float(value))) == value else _text(openpyxl, sheet, str(carrier))
     if isinstance(value, datetime) and value.year > _YEAR_MIN and value.microsecond == 0:
-        return value.replace(tzinfo=None)  # restored values are in UTC
+        cell = openpyxl.cell.WriteOnlyCell(sheet, value.replace(tzinfo=None))  # restored values are in UTC
+        cell.number_format = _UTC_FORMAT
+        return cell
     if isinstance(value, date) and not isinstance(value, datetime) and value.year > _YEAR_MIN:
         return value
     return _text(openpyxl, sheet, text_cell(spec, carrier))
@@ -168,16 +226,56 @@ def _text(openpyxl: Any, sheet: Any, text: str) -> Any:
     return cell
 
 
-def _read(value: object) -> Cell:
+def _read(cell: Any) -> Cell:
+    """The value of a cell of openpyxl."""
+    value = cell.value
     if value is None or value == "":
         return MISSING
     if isinstance(value, str):
+        if cell.data_type == "e":
+            return BrokenCell(f"the cell holds the error {value[:40]}")
         return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), value)
     if isinstance(value, datetime):
+        if is_utc(cell.number_format):
+            return value.replace(tzinfo=UTC)
+        return value.date() if value.time() == time() and not has_time(cell.number_format) else value
+    if isinstance(value, (bool, date)):
         return value
-    if isinstance(value, (bool, int, float, date)):
-        return value
+    if isinstance(value, (int, float)):
+        if isinstance(value, float) and value.is_integer() and abs(value) < 10**_DIGITS_EXACT_MAX:
+            value = int(value)  # how a large number is written in the file says nothing
+        text = shown_number(value, cell.number_format)
+        return value if text is None else Shown(value, text)
     return str(value)  # times and durations, for which there is no type
+
+
+def _calculated(cell: Any, written: Any) -> Cell:
+    if cell.value is None and written.data_type == "f":
+        return BrokenCell("the cell holds a formula without its result: open and save it in a spreadsheet program")
+    return _read(cell)
+
+
+def _header(cell: Cell) -> str:
+    if cell is MISSING or isinstance(cell, BrokenCell):
+        return ""
+    return cell.text if isinstance(cell, Shown) else str(cell)
+
+
+def _holds_formulas(content: bytes) -> bool:
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            for name in archive.namelist():
+                if not (name.startswith("xl/worksheets/") and name.endswith(".xml")):
+                    continue
+                with archive.open(name) as part:
+                    before = b""
+                    while chunk := part.read(1 << 16):
+                        if _FORMULA.search(before + chunk):
+                            return True
+                        before = chunk[-40:]
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError):
+        return False  # what is wrong with it is told by whoever reads it
+    return False
 
 
 def _check_size(content: bytes, name: str) -> None:

@@ -8,8 +8,12 @@ from crdt_sync.errors import InvalidValue
 if TYPE_CHECKING:
     from crdt_sync.records.schema import FieldSpec
 
-_TRUE = frozenset({"true", "yes", "y", "1", "on"})
-_FALSE = frozenset({"false", "no", "n", "0", "off"})
+TRUE_WORDS = frozenset(
+    {"true", "yes", "y", "1", "on", "ja", "j", "wahr", "oui", "vrai", "sí", "si", "sì", "sim", "是", "有", "はい"}
+)
+FALSE_WORDS = frozenset(
+    {"false", "no", "n", "0", "off", "nein", "falsch", "non", "faux", "não", "nej", "否", "无", "没有", "いいえ"}
+)
 SET_SEPARATOR = ";"
 
 
@@ -37,7 +41,22 @@ def _parse_one(field: str, spec: "FieldSpec", text: str) -> object:
         return _json(field, text)
     if spec.type == "string" and spec.kind != "stage":
         return text
+    if spec.choices or spec.states:
+        return choice_of(spec.choices or spec.states, text)
     return text.strip()
+
+
+def choice_of(choices: tuple[str, ...], text: str) -> str:
+    """The choice that `text` names, whatever its case and separators; else the text, which `normalise` refuses."""
+    plain = text.strip()
+    if plain in choices:
+        return plain
+    near = [choice for choice in choices if _folded(choice) == _folded(plain)]
+    return near[0] if len(near) == 1 else plain
+
+
+def _folded(text: str) -> str:
+    return "".join(character for character in text.casefold() if character not in " _-")
 
 
 def _integer(field: str, text: str) -> int:
@@ -51,9 +70,9 @@ def _integer(field: str, text: str) -> int:
 
 def _boolean(field: str, text: str) -> bool:
     folded = text.casefold()
-    if folded in _TRUE:
+    if folded in TRUE_WORDS:
         return True
-    if folded in _FALSE:
+    if folded in FALSE_WORDS:
         return False
     raise InvalidValue(field, f"{text[:60]!r} is not yes or no", "Write one of: yes, no, true, false, 1, 0.")
 

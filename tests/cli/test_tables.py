@@ -18,9 +18,10 @@ def test_an_import_tells_what_it_did_and_which_rows_failed(store, run, table):
     assert result.code == 7
     assert {key: result.object[key] for key in ("rows", "created", "failures")} == {
         "rows": 3,
-        "created": 2,
-        "failures": 1,
+        "created": 3,
+        "failures": 0,
     }
+    assert result.object["cells_failed"] == 1
     error = json.loads(result.err)
     assert (error["line"], error["column"], error["error"]) == (3, "Employees", "invalid_value")
 

@@ -120,7 +120,7 @@ def test_a_nul_is_an_error_of_its_row(write):
 
 
 def test_bytes_of_another_encoding_are_an_error_of_their_row(write):
-    rows = list(write("a.csv", "a,b\nMüller,1\n".encode("latin-1") + b"Smith,2\n").rows())
+    rows = list(write("a.csv", "a,b\nMüller,1\n".encode("latin-1") + b"Smith,2\n", encoding="utf-8").rows())
     assert isinstance(rows[0], RowError)
     assert "utf-8" in rows[0].message
     assert rows[1] == Row(3, ["Smith", "2"])
@@ -149,9 +149,11 @@ def test_an_unknown_encoding_is_refused(write, encoding):
         write("a.csv", "a\n1\n", encoding=encoding)
 
 
-def test_utf_16_without_a_mark_is_refused_with_a_hint(write):
-    with pytest.raises(InvalidTable, match="UTF-16"):
-        write("a.csv", "a,b\n1,2\n".encode("utf-16-le"))
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_without_a_mark_is_read_and_said(write, cells, encoding):
+    table = write("a.csv", "a,b\n1,2\nMüller,王\n".encode(encoding))
+    assert (table.form.encoding, table.form.encoding_guessed) == (encoding, True)
+    assert cells(table) == [["1", "2"], ["Müller", "王"]]
 
 
 def test_text_after_a_closing_quote_is_an_error_and_not_swallowed(write):
@@ -228,4 +230,4 @@ def test_guarded_cells_lose_their_apostrophe_on_request(write, cells):
 
 
 def test_options_have_no_surprises():
-    assert TableOptions() == TableOptions(None, None, None, True, None, None, False)
+    assert TableOptions() == TableOptions(None, None, None, True, None, None, False, None)

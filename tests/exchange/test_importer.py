@@ -3,6 +3,7 @@ import pytest
 from crdt_sync.errors import InvalidTable, UnknownCollection
 from crdt_sync.exchange import import_table
 from crdt_sync.exchange import importer as importer_module
+from crdt_sync.exchange.conventions import Conventions
 from crdt_sync.ids import natural_record
 from crdt_sync.records.imported import ImportedChange
 from crdt_sync.records.schema import FieldSpec, Schema, bundled_schema
@@ -128,11 +129,43 @@ def test_a_record_column_finds_the_records_again(write, make_replica):
     assert report.unmapped == ()
 
 
-def test_a_bad_row_is_reported_with_its_line_and_column_and_changes_nothing(write, make_replica):
+def test_a_bad_cell_is_left_out_and_reported_and_its_row_goes_in(write, make_replica):
     replica = make_replica(CUSTOMERS)
     seen = []
     table = write("a.csv", "name,amount\nAnn,12.50\nBob,much\nCy\nDee,3\n")
     report = import_table(replica, table, "customers", on_error=seen.append)
+    assert counts(report) == (3, 0, 0, 0, 1)
+    assert report.cells_failed == 1
+    assert [(row.line, row.column, row.code) for row in report.failed] == [
+        (3, "amount", "invalid_value"),
+        (4, "", "ragged"),
+    ]
+    assert "'much'" in report.failed[0].message
+    assert tuple(seen) == report.failed
+    assert sorted(str(record.raw["name"]) for record in replica.list("customers")) == ["Ann", "Bob", "Dee"]
+
+
+def test_a_cell_left_out_clears_nothing_and_takes_nothing_from_a_set(write, make_replica):
+    schema = Schema(
+        collection="things",
+        version=1,
+        fields={"id": FieldSpec(), "n": FieldSpec(type="integer"), "m": FieldSpec(kind="set", type="integer")},
+    )
+    replica = make_replica(schema)
+    for content in ("id,n,m\n1,5,1;2\n", "id,n,m\n1,x,1;y\n"):
+        table = write("a.csv", content)
+        report = import_table(replica, table, "things", key_columns=["id"], clear_empty=True)
+    assert report.cells_failed == 2
+    (record,) = replica.records.values()
+    assert (record.raw["n"], record.raw["m"]) == (5, [1, 2])
+
+
+def test_where_bad_cells_refuse_their_row_it_changes_nothing(write, make_replica):
+    replica = make_replica(CUSTOMERS)
+    seen = []
+    table = write("a.csv", "name,amount\nAnn,12.50\nBob,much\nCy\nDee,3\n")
+    refusing = Conventions(bad_cells="refuse")
+    report = import_table(replica, table, "customers", on_error=seen.append, conventions=refusing)
     assert counts(report) == (2, 0, 0, 0, 2)
     assert [(row.line, row.column, row.code) for row in report.failed] == [
         (3, "amount", "invalid_value"),
@@ -213,10 +246,16 @@ def test_a_stage_that_cannot_be_reached_is_an_error_and_its_row_changes_nothing(
     replica = make_replica(CUSTOMERS)
     import_table(replica, write("a.csv", "name,stage,city\nAnn,lead,Bonn\n"), "customers", key_columns=["name"])
     moved = write("b.csv", "name,stage,city\nAnn,won,Ulm\n")
-    report = import_table(replica, moved, "customers", key_columns=["name"])
+    refusing = Conventions(bad_cells="refuse")
+    report = import_table(replica, moved, "customers", key_columns=["name"], conventions=refusing)
     assert [(row.column, row.code) for row in report.failed] == [("stage", "invalid_transition")]
     (record,) = replica.records.values()
     assert (record.raw["stage"], record.raw["city"]) == ("lead", "Bonn")
+    report = import_table(replica, moved, "customers", key_columns=["name"])
+    assert [(row.column, row.code) for row in report.failed] == [("stage", "invalid_transition")]
+    assert (report.updated, report.failures, report.cells_failed) == (1, 0, 1)
+    (record,) = replica.records.values()
+    assert (record.raw["stage"], record.raw["city"]) == ("lead", "Ulm")
 
 
 def test_json_values_fit_into_a_schema_made_by_hand(write, make_replica):
@@ -235,7 +274,8 @@ def test_json_values_fit_into_a_schema_made_by_hand(write, make_replica):
 
 
 def test_text_that_is_half_a_character_is_an_error_of_its_row(write, replica):
-    report = import_table(replica, write("a.jsonl", '{"a":"\\ud83d"}\n{"a":"ok"}\n'), "things")
+    table = write("a.jsonl", '{"a":"\\ud83d"}\n{"a":"ok"}\n')
+    report = import_table(replica, table, "things", conventions=Conventions(bad_cells="refuse"))
     assert counts(report) == (1, 0, 0, 0, 1)
 
 

@@ -1,12 +1,14 @@
 import io
 import zipfile
 from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import openpyxl
 import pytest
 
 from crdt_sync.errors import InvalidTable, TableNotWritten
 from crdt_sync.exchange import MISSING, Row, RowError, import_table, infer_schema, workbook
+from crdt_sync.exchange.conventions import Conventions
 from crdt_sync.records.schema import FieldSpec, Schema
 
 
@@ -62,7 +64,14 @@ def test_types_are_inferred(sheet):
     day = datetime(2026, 3, 1)  # noqa: DTZ001 - sheets have no zones
     table = sheet([["a", "b", "c", "d", "e"], ["x", 1, 1.5, True, day], ["y", 2, 2.25, False, None]])
     kinds = [spec.type for spec in infer_schema(table, "things").fields.values()]
-    assert kinds == ["string", "integer", "decimal", "boolean", "datetime"]
+    assert kinds == ["string", "integer", "decimal", "boolean", "date"]
+
+
+def test_times_of_a_sheet_are_moments_only_where_the_import_says_their_zone(sheet):
+    noon = datetime(2026, 3, 1, 12)  # noqa: DTZ001 - sheets have no zones
+    table = sheet([["a"], [noon]])
+    assert infer_schema(table, "things").fields["a"].type == "string"
+    assert infer_schema(table, "things", zoned=True).fields["a"].type == "datetime"
 
 
 def test_dates_fit_into_fields_made_by_hand(sheet, make_replica):
@@ -70,10 +79,22 @@ def test_dates_fit_into_fields_made_by_hand(sheet, make_replica):
     replica = make_replica(Schema(collection="things", version=1, fields=fields))
     noon = datetime(2026, 3, 1, 12)  # noqa: DTZ001 - sheets have no zones
     table = sheet([["day", "at", "text"], [date(2026, 3, 1), noon, date(2026, 3, 1)], [noon, noon, "x"]])
-    report = import_table(replica, table, "things")
-    (record,) = replica.list("things")
-    assert record.raw == {"day": "2026-03-01", "at": "2026-03-01T12:00:00Z", "text": "2026-03-01T00:00:00"}
+    in_berlin = Conventions(zone=ZoneInfo("Europe/Berlin"))
+    report = import_table(replica, table, "things", conventions=in_berlin)
+    assert sorted((record.raw for record in replica.list("things")), key=len) == [
+        {"at": "2026-03-01T11:00:00Z", "text": "x"},
+        {"day": "2026-03-01", "at": "2026-03-01T11:00:00Z", "text": "2026-03-01"},
+    ]
     assert [(row.line, row.column) for row in report.failed] == [(3, "day")]
+
+
+def test_a_time_without_a_zone_is_left_out_with_what_to_do_in_sheets_as_in_text(sheet, write, make_replica):
+    schema = Schema(collection="things", version=1, fields={"at": FieldSpec(type="datetime"), "text": FieldSpec()})
+    noon = datetime(2026, 3, 1, 12)  # noqa: DTZ001 - sheets have no zones
+    for table in (sheet([["at", "text"], [noon, "x"]]), write("a.csv", "at,text\n2026-03-01 12:00,x\n")):
+        report = import_table(make_replica(schema), table, "things")
+        assert (report.created, report.cells_failed) == (1, 1)
+        assert "--zone" in report.failed[0].message
 
 
 TRICKY = [

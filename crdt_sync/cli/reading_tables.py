@@ -1,0 +1,87 @@
+"""How `import` is told to read a table, and how it tells what it found out."""
+
+from typing import Annotated, cast
+
+import typer
+
+from crdt_sync.cli.output import Output
+from crdt_sync.errors import UsageError
+from crdt_sync.exchange.conventions import BadCells, Conventions, DateOrder, DecimalMark, zone_named
+from crdt_sync.exchange.table import TableForm
+
+LocaleOption = Annotated[
+    str | None, typer.Option("--locale", metavar="NAME", help="How numbers and dates are written: de, en-US, ...")
+]
+DatesOption = Annotated[
+    str | None, typer.Option("--dates", metavar="DMY|MDY|YMD", help="Order of day, month and year; else found out.")
+]
+DecimalOption = Annotated[
+    str | None, typer.Option("--decimal", metavar="MARK", help="',' or '.' before a fraction; else found out.")
+]
+ZoneOption = Annotated[
+    str | None,
+    typer.Option("--zone", metavar="NAME", help="Of times without one: Europe/Berlin, UTC, +02:00, local."),
+]
+TrueOption = Annotated[
+    list[str] | None, typer.Option("--true", metavar="WORD", help="A word that means yes. Repeatable.")
+]
+FalseOption = Annotated[
+    list[str] | None, typer.Option("--false", metavar="WORD", help="A word that means no. Repeatable.")
+]
+BadCellsOption = Annotated[
+    str,
+    typer.Option("--bad-cells", metavar="skip|refuse", help="Leave out a cell that does not fit, or its whole row."),
+]
+
+
+def chosen_conventions(
+    locale: str | None,
+    dates: str | None,
+    decimal: str | None,
+    zone: str | None,
+    true_words: list[str] | None,
+    false_words: list[str] | None,
+    bad_cells: str,
+) -> Conventions:
+    """What the options say. Raises `UsageError` that names the possibilities."""
+    order = _one_of("--dates", dates.upper() if dates else None, ("DMY", "MDY", "YMD"))
+    mark = _one_of("--decimal", decimal, (",", "."))
+    policy = _one_of("--bad-cells", bad_cells, ("skip", "refuse"))
+    chosen = Conventions(
+        cast("DateOrder | None", order),
+        cast("DecimalMark | None", mark),
+        zone_named(zone) if zone else None,
+        frozenset(word.strip().casefold() for word in true_words or ()),
+        frozenset(word.strip().casefold() for word in false_words or ()),
+        cast("BadCells", policy),
+    )
+    return chosen.in_locale(locale) if locale else chosen
+
+
+def tell_form(output: Output, form: TableForm, columns: tuple[str, ...]) -> None:
+    """What was found out about the file, where it was not plain."""
+    if form.encoding_guessed:
+        output.note(
+            f"The file does not say its encoding; it was read as {form.encoding}. "
+            "If letters are wrong: --encoding NAME.",
+            "yellow",
+        )
+    if form.header_line is not None and form.header_line > 1:
+        output.note(f"The headers were taken from line {form.header_line}; --header-row N names another.")
+    if form.sheet is not None and form.other_sheets:
+        others = ", ".join(map(repr, form.other_sheets))
+        output.note(f"The sheet {form.sheet!r} was read; not read: {others}. --select NAME reads another.", "yellow")
+    for note in form.notes:
+        output.note(f"Note: {note}.")
+    twice = [header for header in dict.fromkeys(columns) if header and columns.count(header) > 1]
+    for header in twice:
+        places = ", ".join(f"#{number}" for number, each in enumerate(columns, 1) if each == header)
+        output.note(
+            f"The header {header!r} stands {columns.count(header)} times: {places}; --map '#N=FIELD' names one."
+        )
+
+
+def _one_of(option: str, given: str | None, possible: tuple[str, ...]) -> str | None:
+    if given is None or given in possible:
+        return given
+    raise UsageError(f"{given[:20]!r} is nothing that {option} takes", f"One of: {' '.join(possible)}.")

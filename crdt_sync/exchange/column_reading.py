@@ -1,0 +1,282 @@
+"""One column into one field: its cells as the values that they mean, by what the whole column shows of its format.
+
+A cell that speaks for itself is read so. One that could mean two things is read as the other cells of its column are
+written, where those agree; else it is refused with both readings.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field as _made
+from datetime import date, datetime, time, tzinfo
+from decimal import Decimal
+from typing import Literal
+
+from crdt_sync.errors import InvalidValue
+from crdt_sync.exchange.conventions import Conventions, DateOrder, DecimalMark
+from crdt_sync.exchange.table import MISSING, BrokenCell, Cell, Shown
+from crdt_sync.exchange.written import (
+    Numbers,
+    date_readings,
+    header_zone,
+    in_zone,
+    no_date,
+    number_readings,
+    split_time,
+)
+from crdt_sync.records.schema import FieldSpec
+from crdt_sync.records.text_input import FALSE_WORDS, TRUE_WORDS, choice_of
+
+_NUMBERS = frozenset({"integer", "decimal"})
+_TIMES = frozenset({"date", "datetime"})
+_GROUP = re.compile(r"[.,]\d{3}\D*\Z")
+_EXPONENT = re.compile(r"[+-]?\d+(\.\d+)?[eE][+-]?\d{1,3}\Z")
+
+
+@dataclass(slots=True)
+class ColumnReading:
+    """What is known of a column; `look` at every cell of it first, then `read` them."""
+
+    header: str
+    field: str
+    spec: FieldSpec
+    conventions: Conventions
+    words: Mapping[str, str]  # in lower case, to the values that they mean
+    marks: Counter[DecimalMark] = _made(default_factory=Counter)
+    orders: Counter[DateOrder] = _made(default_factory=Counter)
+    units: Counter[str] = _made(default_factory=Counter)
+    zone: tzinfo | Literal["local"] | None = None
+
+    def __post_init__(self) -> None:
+        self.zone = header_zone(self.header) or self.conventions.zone
+
+    @property
+    def depends(self) -> bool:
+        """Whether the meaning of a cell may depend on other cells."""
+        return self.spec.type in _NUMBERS or self.spec.type in _TIMES
+
+    @property
+    def mark(self) -> DecimalMark | None:
+        """The decimal mark, if it was given or all cells that show it agree."""
+        return self.conventions.decimal or (next(iter(self.marks)) if len(self.marks) == 1 else None)
+
+    @property
+    def order(self) -> DateOrder | None:
+        """The order of dates, likewise."""
+        return self.conventions.dates or (next(iter(self.orders)) if len(self.orders) == 1 else None)
+
+    def described(self) -> str:
+        """The format in words, for people; empty where there is nothing to tell."""
+        parts = []
+        if self.spec.type in _NUMBERS and self.mark is not None:
+            parts.append("decimal comma" if self.mark == "," else "decimal point")
+        if self.spec.type in _TIMES and self.order is not None:
+            parts.append(self.order)
+        if self.spec.type == "datetime" and self.zone is not None:
+            parts.append(f"zone {self.zone}")
+        if self.units:
+            parts.append(f"without its unit {', '.join(self.units)}")
+        return "; ".join(parts)
+
+    def look(self, cell: Cell) -> None:
+        """Note what a cell shows of the format."""
+        for text in self._texts(cell):
+            if self.spec.type in _NUMBERS:
+                found = self._numbers(text)
+                if found.unit:
+                    self.units[found.unit] += 1
+                if len(found.by_mark) == 1 and (self.spec.type == "decimal" or _GROUP.search(text.strip())):
+                    self.marks.update(found.by_mark)
+            else:
+                moment = split_time(text)
+                readings = date_readings(moment.day if moment else text)
+                if len(readings) == 1 and "." not in text.partition(" ")[0]:
+                    self.orders.update(readings)
+
+    def read(self, cell: Cell) -> Cell:
+        """The cell as its field takes it. Raises `InvalidValue`."""
+        if isinstance(cell, BrokenCell):
+            raise InvalidValue(self.field, cell.reason, "")
+        if cell is MISSING or cell is None:
+            return cell
+        if isinstance(cell, Shown):
+            cell = cell.text if self._keeps_texts else cell.value
+        if isinstance(cell, Decimal):
+            return self._exact(cell)
+        if isinstance(cell, (datetime, date)):
+            return self._time(cell)
+        if isinstance(cell, str):
+            return self._text(cell)
+        if self.spec.type == "boolean" and cell.__class__ is int and cell in (0, 1):
+            return cell == 1
+        return cell
+
+    @property
+    def _keeps_texts(self) -> bool:
+        return self.spec.type in ("string", "enum", "reference") or self.spec.kind == "text"
+
+    def _exact(self, number: Decimal) -> Cell:
+        if self._keeps_texts:
+            return format(number, "f") if abs(number.adjusted()) < 100 else str(number)
+        return float(number) if self.spec.type == "json" else number
+
+    def _time(self, moment: date) -> Cell:
+        if self.spec.type == "date":
+            return self._day(moment)
+        if self.spec.type != "datetime":
+            return moment.isoformat()
+        if isinstance(moment, datetime):
+            return moment if moment.tzinfo else self._zoned(moment)
+        return self._zoned(datetime.combine(moment, time()))
+
+    def _day(self, moment: date) -> date:
+        if not isinstance(moment, datetime):
+            return moment
+        if moment.time() != time():
+            raise InvalidValue(self.field, f"{moment.isoformat(' ')} is a time of day, not a date", "")
+        return moment.date()
+
+    def _zoned(self, moment: datetime) -> datetime:
+        if self.zone is None:
+            raise InvalidValue(
+                self.field,
+                f"{moment.isoformat(' ', 'minutes')} does not say its time zone",
+                "Say it with --zone, for example --zone Europe/Berlin or --zone local.",
+            )
+        try:
+            return in_zone(moment, self.zone)
+        except (ValueError, OverflowError) as error:
+            raise InvalidValue(
+                self.field, f"{moment.isoformat(' ', 'minutes')} {error} in {self.zone}", "Correct the cell."
+            ) from None
+
+    def _text(self, text: str) -> Cell:
+        spec = self.spec
+        if spec.kind in ("log", "text"):
+            return text
+        if spec.kind == "set":
+            return self._members(text)
+        if not text.strip() and (spec.type not in ("string", "json") or spec.kind == "stage"):
+            return MISSING
+        return self._single(text)
+
+    def _members(self, text: str) -> Cell:
+        if text.lstrip().startswith("["):
+            return text  # as an export writes it
+        if _GOOGLE in text:
+            parts = [part.strip().removeprefix("* ") for part in text.split(_GOOGLE)]
+            return [self._single(part) for part in parts if part]
+        if self.spec.type in ("string", "json", "reference"):
+            return text
+        return [self._single(part.strip()) for part in text.split(";") if part.strip()]
+
+    def _single(self, text: str) -> Cell:
+        spec = self.spec
+        if spec.choices or spec.states:
+            return self.words.get(text.strip().casefold()) or choice_of(spec.choices or spec.states, text)
+        if spec.type in _NUMBERS:
+            return self._number(text)
+        if spec.type == "date":
+            return MISSING if no_date(text) else self._date(text)
+        if spec.type == "datetime":
+            return MISSING if no_date(text) else self._moment(text)
+        if spec.type == "boolean":
+            return self._yes_or_no(text)
+        return text
+
+    def _texts(self, cell: Cell) -> list[str]:
+        if not isinstance(cell, str) or not cell.strip() or cell.lstrip().startswith("["):
+            return []
+        return cell.split(";") if self.spec.kind == "set" else [cell]
+
+    def _numbers(self, text: str) -> Numbers:
+        found = number_readings(text)
+        if self.spec.type == "integer":
+            whole = {mark: value for mark, value in found.by_mark.items() if value == value.to_integral_value()}
+            return Numbers(whole, found.unit)
+        return found
+
+    def _number(self, text: str) -> Cell:
+        if _EXPONENT.fullmatch(text.strip()):
+            return text.strip() if self.spec.type == "decimal" else text
+        found = self._numbers(text)
+        what = "a whole number" if self.spec.type == "integer" else "a number"
+        if not found.by_mark:
+            raise InvalidValue(self.field, f"{text[:60]!r} is not {what}", "")
+        if found.unit and len(self.units) > 1:
+            units = ", ".join(self.units)
+            raise InvalidValue(
+                self.field,
+                f"{text[:60]!r}: the column has amounts in {units}",
+                "Put the currency in a column of its own.",
+            )
+        given = self.conventions.decimal
+        if given is not None and given not in found.by_mark:
+            raise InvalidValue(self.field, f"{text[:60]!r} is not {what} with {given!r} before its fraction", "")
+        values = set(found.by_mark.values())
+        if len(values) == 1:
+            return self._carried(values.pop())
+        if self.mark is None:
+            point, comma = (format(found.by_mark[mark], "f") for mark in (".", ","))
+            raise InvalidValue(
+                self.field,
+                f"{text[:60]!r} could be {_short(point)} or {_short(comma)}",
+                "Say which, with --decimal . or --decimal ,",
+            )
+        return self._carried(found.by_mark[self.mark])
+
+    def _carried(self, number: Decimal) -> Cell:
+        return int(number) if self.spec.type == "integer" else format(number, "f")
+
+    def _date(self, text: str) -> Cell:
+        moment = split_time(text)
+        if moment is None:
+            return self._which(text, text)
+        if moment.time != time():
+            raise InvalidValue(self.field, f"{text[:60]!r} is a time of day, not a date", "")
+        return self._which(moment.day, text)
+
+    def _which(self, day: str, text: str) -> date:
+        readings = date_readings(day)
+        days = set(readings.values())
+        if not days:
+            raise InvalidValue(
+                self.field, f"{text[:60]!r} is not a date", "Write it as YYYY-MM-DD, with all digits of the year."
+            )
+        given = self.conventions.dates
+        if given is not None and given not in readings and "." not in day:
+            raise InvalidValue(self.field, f"{text[:60]!r} is not a date in the order {given}", "")
+        if len(days) == 1:
+            return days.pop()
+        if self.order is None or self.order not in readings:
+            one, other = sorted(days)
+            raise InvalidValue(
+                self.field, f"{text[:60]!r} could be {one} or {other}", "Say which, with --dates DMY or --dates MDY."
+            )
+        return readings[self.order]
+
+    def _moment(self, text: str) -> Cell:
+        found = split_time(text)
+        if found is None:
+            return self._zoned(datetime.combine(self._which(text, text), time()))
+        moment = datetime.combine(self._which(found.day, text), found.time)
+        return moment.replace(tzinfo=found.zone) if found.zone is not None else self._zoned(moment)
+
+    def _yes_or_no(self, text: str) -> bool:
+        word = text.strip().casefold()
+        given = self.conventions
+        if word in given.true_words or (word in TRUE_WORDS and word not in given.false_words):
+            return True
+        if word in given.false_words or word in FALSE_WORDS:
+            return False
+        raise InvalidValue(
+            self.field, f"{text[:60]!r} is not yes or no", "Name the words of the table with --true and --false."
+        )
+
+
+_GOOGLE = " ::: "
+
+
+def _short(number: str) -> str:
+    return number.rstrip("0").rstrip(".") if "." in number else number

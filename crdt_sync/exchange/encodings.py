@@ -1,0 +1,207 @@
+"""Finding the encoding of a text that does not say it: strict decoding, and whether people write what comes out.
+
+UTF-8 proves itself. Of the older encodings each is tried on the lines that are not UTF-8; one is taken only when it
+alone gives text that is plausible in its script, and the caller tells so. Otherwise the file is refused with what each
+would give. The byte ranges are those of the characters in common use, which the standards list first.
+"""
+
+import codecs
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import IO
+
+from crdt_sync.errors import InvalidTable
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark is a prefix of it
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_CHUNK_BYTES = 1 << 16
+_SAMPLE_BYTES = 1 << 14  # of lines that are not UTF-8: thousands of characters tell enough
+_COMMON = 0.9  # share of the characters that must be in common use
+_EXCERPT_LENGTH = 40  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """A codec, and how it is known: `given` by the caller, by a byte order `mark`, `utf-8`, or `guessed`."""
+
+    codec: str
+    how: str
+
+    @property
+    def guessed(self) -> bool:
+        """Whether it was found by what the text looks like."""
+        return self.how == "guessed"
+
+
+def find_encoding(stream: IO[bytes], wanted: str | None, name: str = "the file") -> Encoding:
+    """The encoding of `stream`, which is read to its end; open the source again for the content.
+
+    Raises `InvalidTable` for an unknown codec, and for a text of an encoding that cannot be told, with what each
+    candidate would give.
+    """
+    if wanted is not None:
+        try:
+            return Encoding(codecs.lookup(wanted).name, "given")
+        except (LookupError, ValueError):
+            raise InvalidTable(
+                f"there is no encoding {wanted!r}",
+                "Usual ones: utf-8, utf-16, cp1252, gb18030, big5, shift_jis, euc_kr, cp1251.",
+            ) from None
+    first = stream.read(_CHUNK_BYTES)
+    for mark, codec in _MARKS:
+        if first.startswith(mark):
+            return Encoding(codec, "mark")
+    if (wide := _wide(first)) is not None:
+        return Encoding(wide, "guessed")
+    sample, proven = _not_utf8(first, stream)
+    if not sample or proven:  # where some lines are proven UTF-8, the others are broken, and named row by row
+        return Encoding("utf-8", "utf-8")
+    candidates = _candidates(sample)
+    if not candidates:
+        return Encoding("utf-8", "utf-8")  # nothing better: its broken lines are named row by row
+    if len(candidates) == 1:
+        return Encoding(candidates[0], "guessed")
+    raise InvalidTable(
+        f"{name!r} is not UTF-8, and its encoding cannot be told: " + "; ".join(_shown(sample, candidates)),
+        "Choose the one that reads right, for example --encoding " + candidates[0] + ".",
+    )
+
+
+def _wide(start: bytes) -> str | None:
+    """UTF-16 without a mark: of text that is ASCII in part, every second byte is NUL."""
+    even, odd = start[0::2], start[1::2]
+    if not odd:
+        return None
+    zeros_even, zeros_odd = even.count(0) / len(even), odd.count(0) / len(odd)
+    for codec, high, low in (("utf-16-le", zeros_odd, zeros_even), ("utf-16-be", zeros_even, zeros_odd)):
+        if high > 0.3 and low == 0:
+            try:
+                text = start[: len(start) // 2 * 2].decode(codec, "strict" if len(start) < _CHUNK_BYTES else "ignore")
+            except UnicodeDecodeError:
+                continue
+            if "\x00" not in text:
+                return codec
+    return None
+
+
+def _not_utf8(first: bytes, stream: IO[bytes]) -> tuple[bytes, bool]:
+    """The first lines that are not UTF-8, and whether any other line holds what is surely UTF-8."""
+    sample: list[bytes] = []
+    size, proven = 0, False
+    for line in _lines(first, stream):
+        if line.isascii():
+            continue
+        try:
+            line.decode("utf-8")
+        except UnicodeDecodeError:
+            if size < _SAMPLE_BYTES:
+                sample.append(line)
+                size += len(line)
+        else:
+            proven = True
+        if proven and sample:
+            break
+    return b"".join(sample), proven
+
+
+def _lines(first: bytes, stream: IO[bytes]) -> Iterator[bytes]:
+    """Lines with their ends, cut at the length of a chunk: only their bytes are looked at."""
+    rest = first
+    while rest:
+        more = stream.read(_CHUNK_BYTES)
+        lines = rest.splitlines(keepends=True)
+        rest = lines.pop() if more and len(lines[-1]) < 16 * _CHUNK_BYTES else b""
+        yield from lines
+        rest += more
+
+
+def _candidates(sample: bytes) -> list[str]:
+    found = []
+    texts = set()
+    for codec, plausible in _TRIALS:
+        try:
+            text = sample.decode(codec)
+        except UnicodeDecodeError:
+            continue
+        if plausible(sample, text) and text not in texts:
+            texts.add(text)
+            found.append(codec)
+    # What one-byte encodings of the same script give differs in single letters; the more usual one stands first.
+    return [codec for codec in found if not (codec == "cp1250" and "cp1252" in found)]
+
+
+def _double_byte(codec: str, common: re.Pattern[bytes]) -> Callable[[bytes, str], bool]:
+    def plausible(_: bytes, text: str) -> bool:
+        wide = [character for character in text if not character.isascii()]
+        if not wide or any(0xE000 <= ord(character) <= 0xF8FF for character in wide):
+            return False
+        usual = sum(common.fullmatch(character.encode(codec)) is not None for character in wide)
+        # Letters of these scripts follow each other or stand alone; inside a Latin word they are no text.
+        inside = len(re.findall(r"[a-z][^\x00-\x7f][a-z]", text))
+        return usual >= _COMMON * len(wide) and inside == 0
+
+    return plausible
+
+
+_WESTERN = "äöüÄÖÜßàâáãåæçèéêëìíîïñòóôõøœùúûýÿÀÂÁÃÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕØŒÙÚÛÝšžŠŽ"
+_CENTRAL = "ąćęłńóśźżĄĆĘŁŃÓŚŹŻáčďéěíňřšťúůýžÁČĎÉĚÍŇŘŠŤÚŮÝŽäöüÄÖÜßőűŐŰâăîșțşţĂÂÎŞŢđĐ"
+_SIGNS = "€£¥§°©®™«»„“”‚‘’–—…·´¿¡½²³\xa0"
+
+
+def _latin(letters: str) -> Callable[[bytes, str], bool]:
+    def plausible(_: bytes, text: str) -> bool:
+        foreign = [character for character in text if not character.isascii()]
+        if any(character not in letters and character not in _SIGNS for character in foreign):
+            return False
+        words = [word for word in re.findall(r"[^\W\d_]+", text) if not word.isascii()]
+        if not words:
+            return all(character in _SIGNS for character in foreign)
+        # A word has Latin letters around its accents; in text of another encoding accents follow each other.
+        accents = [sum(not character.isascii() for character in word) for word in words]
+        return all(count <= 2 or 2 * count <= len(word) for count, word in zip(accents, words, strict=True)) and any(
+            len(word) > count for count, word in zip(accents, words, strict=True)
+        )
+
+    return plausible
+
+
+def _cyrillic(_: bytes, text: str) -> bool:
+    foreign = [character for character in text if not character.isascii() and character not in _SIGNS + "№"]
+    if not foreign or any(not ("А" <= character <= "я" or character in "ЁёІіЇїЄєҐґЎў") for character in foreign):
+        return False
+    words = re.findall(r"[^\W\d_]+", text)
+    # Capitals stand at the start of a word, or everywhere in it.
+    return all(word[1:].islower() or word.isupper() or len(word) == 1 for word in words if not word.isascii()) and any(
+        len(word) > 2 for word in words if not word.isascii()
+    )
+
+
+_TRIALS: tuple[tuple[str, Callable[[bytes, str], bool]], ...] = (
+    ("gb18030", _double_byte("gb18030", re.compile(rb"[\xb0-\xd7][\xa1-\xfe]|[\xa1\xa3][\xa1-\xfe]"))),
+    ("big5", _double_byte("big5", re.compile(rb"[\xa4-\xc6][\x40-\x7e\xa1-\xfe]|[\xa1-\xa3][\x40-\x7e\xa1-\xfe]"))),
+    (
+        "cp932",
+        _double_byte(
+            "cp932",
+            re.compile(rb"\x82[\x4f-\xf1]|\x83[\x40-\x96]|\x81[\x40-\xfc]|[\x88-\x97][\x40-\xfc]|\x98[\x40-\x72]"),
+        ),
+    ),
+    ("euc_kr", _double_byte("euc_kr", re.compile(rb"[\xb0-\xc8][\xa1-\xfe]|[\xa1\xa3][\xa1-\xfe]"))),
+    ("cp1252", _latin(_WESTERN)),
+    ("cp1251", _cyrillic),
+    ("cp1250", _latin(_CENTRAL)),
+)
+
+
+def _shown(sample: bytes, codecs_tried: list[str]) -> Iterator[str]:
+    line = next(each for each in sample.splitlines() if not each.isascii())
+    for codec in codecs_tried:
+        text = line.decode(codec, "replace").strip()
+        start = next((at for at, character in enumerate(text) if not character.isascii()), 0)
+        yield f"as {codec} a line of it reads {text[max(0, start - 5) :][:_EXCERPT_LENGTH]!r}"

@@ -1,0 +1,155 @@
+"""A table seen through a schema: for each row, the cells of each field, as values that the field takes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from crdt_sync.errors import InvalidTable, InvalidValue
+from crdt_sync.exchange.column_reading import ColumnReading
+from crdt_sync.exchange.conventions import FOUND_OUT, Conventions
+from crdt_sync.exchange.known_headers import KnownHeaders, known_headers
+from crdt_sync.exchange.mapping import ColumnMapping, JoinedColumns
+from crdt_sync.exchange.table import MISSING, Cell, Row, RowError, Shown, Table
+from crdt_sync.records.schema import FieldSpec, Schema
+
+_SEVERAL = " ::: "  # between several values of a cell, as Google Contacts writes them
+
+Cells: TypeAlias = list[Cell]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Target:
+    """A field and the columns whose cells go to it; several only for a set or a log."""
+
+    field: str
+    spec: FieldSpec
+    header: str
+    columns: tuple[tuple[int, ColumnReading], ...]
+
+
+class Interpretation:
+    """Reads the rows of one table; where the meaning of a cell may depend on others, after a look at all of them."""
+
+    def __init__(
+        self, table: Table, matched: ColumnMapping, schema: Schema, conventions: Conventions = FOUND_OUT
+    ) -> None:
+        """Raises `InvalidTable` when no column goes to a field."""
+        _check_used(table, matched, schema)
+        known = known_headers(schema)
+        self._known = known
+        self._parts = matched.parts
+        self.targets = _targets(table, matched, schema, known, conventions)
+        self.readings = tuple(reading for target in self.targets for _, reading in target.columns)
+        self._by_position = dict(pair for target in self.targets for pair in target.columns)
+        dependent = [pair for target in self.targets for pair in target.columns if pair[1].depends]
+        if dependent:
+            for row in table.rows():
+                if isinstance(row, Row):
+                    for position, reading in dependent:
+                        reading.look(row.cells[position])
+
+    def read(self, row: Row, present: Mapping[str, object]) -> tuple[dict[str, Cells], list[RowError]]:
+        """The cells of each field, and the cells that cannot be read, whose fields are left out.
+
+        `present` is what the record holds already, field to carrier.
+        """
+        found: dict[str, Cells] = {target.field: [] for target in self.targets}
+        problems: list[RowError] = []
+        bad: set[str] = set()
+        for target in self.targets:
+            for position, reading in target.columns:
+                try:
+                    cell, *more = self._split(target.field, row.cells[position])
+                    found[target.field].append(reading.read(cell))
+                    if more:
+                        found[self._known.further[target.field]].extend(more)
+                except InvalidValue as error:
+                    bad.add(target.field)
+                    problems.append(RowError(row.line, reading.header, error.code, _message(error)))
+        self._join(row, found)
+        self._stand_in(found, present)
+        return {field: cells or [MISSING] for field, cells in found.items() if field not in bad}, problems
+
+    def read_cell(self, position: int, cell: Cell) -> Cell:
+        """What the cell of a column means in its field, the first value of several. Raises `InvalidValue`."""
+        reading = self._by_position.get(position)
+        return cell if reading is None else reading.read(self._split(reading.field, cell)[0])
+
+    def _split(self, field: str, cell: Cell) -> list[Cell]:
+        """The first value of a cell, and the further ones where the collection has a field for them."""
+        if field not in self._known.further:
+            return [cell]
+        if isinstance(cell, list) and cell and all(isinstance(member, (str, int)) for member in cell):
+            return list(cell)
+        if isinstance(cell, str) and _SEVERAL in cell:
+            parts = [part.strip().removeprefix("* ") for part in cell.split(_SEVERAL)]
+            return list(filter(None, parts)) or [MISSING]
+        return [cell]
+
+    def _join(self, row: Row, found: dict[str, Cells]) -> None:
+        for each in self._parts:
+            if _said(found[each.field]) is None and (text := _joined(row, each)):
+                found[each.field] = [text]
+
+    def _stand_in(self, found: dict[str, Cells], present: Mapping[str, object]) -> None:
+        """What a record without a name is called after; one that has a name keeps it."""
+        for field, others in self._known.otherwise.items():
+            if field in found and present.get(field) is None and _said(found[field]) is None:
+                text = next((text for other in others if (text := _said(found.get(other))) is not None), None)
+                if text is not None:
+                    found[field] = [text]
+
+
+def _said(cells: Cells | None) -> Cell:
+    """The first text of some cells that is not blank, or None."""
+    return next((cell for cell in cells or () if isinstance(cell, str) and cell.strip()), None)
+
+
+def _joined(row: Row, parts: JoinedColumns) -> str:
+    cells = (row.cells[position] for position in parts.positions)
+    texts = (cell.text if isinstance(cell, Shown) else cell for cell in cells)
+    return parts.separator.join(text.strip() for text in texts if isinstance(text, str) and text.strip())
+
+
+def _targets(
+    table: Table, matched: ColumnMapping, schema: Schema, known: KnownHeaders, conventions: Conventions
+) -> tuple[Target, ...]:
+    columns: dict[str, list[tuple[int, ColumnReading]]] = {}
+    for position, name in enumerate(matched.fields):
+        if name is not None:
+            reading = ColumnReading(
+                table.columns[position], name, schema.fields[name], conventions, known.values.get(name, {})
+            )
+            columns.setdefault(name, []).append((position, reading))
+    for each in matched.parts:
+        columns.setdefault(each.field, [])
+    for name in list(columns):
+        if name in known.further:
+            columns.setdefault(known.further[name], [])
+    for name, others in known.otherwise.items():
+        if name not in columns and any(other in columns for other in others):
+            columns[name] = []
+    headers = {each.field: _header(table.columns, each) for each in reversed(matched.parts)}
+    return tuple(
+        Target(name, schema.fields[name], found[0][1].header if found else headers.get(name, ""), tuple(found))
+        for name, found in columns.items()
+    )
+
+
+def _message(error: InvalidValue) -> str:
+    return f"{error.message}. {error.hint}" if error.hint else error.message
+
+
+def _header(columns: Sequence[str], parts: JoinedColumns) -> str:
+    return " + ".join(columns[position] for position in parts.positions)
+
+
+def _check_used(table: Table, matched: ColumnMapping, schema: Schema) -> None:
+    if matched.used:
+        return
+    headers = ", ".join(repr(header) for header in table.columns)
+    raise InvalidTable(
+        f"no column of {table.name!r} has a field in {schema.collection!r}; its headers are {headers}",
+        f"Map them with --map 'HEADER=FIELD' (fields: {', '.join(schema.fields)}), name the row of the headers with "
+        "--header-row, or import into a new collection with -c NAME.",
+    )
