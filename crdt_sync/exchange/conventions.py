@@ -44,8 +44,9 @@ class Conventions:
     """What an import is told about the cells of a table; None means: find out from each column.
 
     `dates` is the order of the numbers of a date that does not start with the year, `decimal` the mark before a
-    fraction. `zone` is that of times which do not say theirs: None refuses them. `true_words` and `false_words` are known
-    besides the usual ones. A cell that does not fit its field is left out and reported (`skip`), or refuses its row.
+    fraction. `zone` is that of times which do not say theirs: None refuses them. `true_words` and `false_words` are
+    known besides the usual ones. A cell that does not fit its field is left out and reported (`skip`), or refuses its
+    row.
     """
 
     dates: DateOrder | None = None

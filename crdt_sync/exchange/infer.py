@@ -84,8 +84,10 @@ def _type_for(kinds: set[_Found], zoned: bool) -> Type:
         return "date"
     if kinds and kinds <= {"date", "midnight", "moment"}:
         return "datetime" if zoned else "string"
-    found = [kind for kind in kinds if kind != "code" and kind != "midnight" and kind != "moment"]
-    return found[0] if len(kinds) == len(found) == 1 else "json"
+    if len(kinds) != 1:
+        return "json"
+    (kind,) = kinds
+    return "json" if kind == "code" or kind == "midnight" or kind == "moment" else kind  # noqa: PLR1714 - narrows
 
 
 def _type_of(cell: Cell) -> _Found | None:

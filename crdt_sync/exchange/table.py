@@ -107,8 +107,8 @@ class TableOptions:
 
     `delimiter` one character. `encoding` a Python codec name. `header` False when the first row is data already;
     `header_row` the line, or the row of a sheet, that holds the headers, counted from 1. `select` the key of the array
-    in a JSON object, or the name of a sheet. `member` the file inside a ZIP archive. `guarded` undoes the apostrophes of
-    `ExportOptions.guard_formulas`.
+    in a JSON object, or the name of a sheet. `member` the file inside a ZIP archive. `guarded` undoes the apostrophes
+    of `ExportOptions.guard_formulas`.
     """
 
     format: TableFormat | None = None
