@@ -55,7 +55,7 @@ def listen(
         addresses = [relay] if relay is not None else []
         addresses += [devices.resolved(replica, peer, secret).address for peer in beside or ()]
         door = _Door(host, port, secret, announce)
-        watched = [Watched(address) for address in addresses]
+        watched = [Watched(address, beside_others=True) for address in addresses]
 
         def work(replica: Replica) -> Sequence[Coroutine[object, object, None]]:
             tls = certificate.own(call.store)

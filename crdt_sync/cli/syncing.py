@@ -76,12 +76,13 @@ def _devices(call: Invocation, replica: Replica, given: list[str], token: str | 
 
 def _watch(call: Invocation, replica: Replica, addresses: list[Address]) -> None:
     alone = len(addresses) == 1
-    lines = [Watched(address) for address in addresses]
+    lines = [Watched(address, beside_others=not alone) for address in addresses]
     stay(call.store, replica, lines, lambda replica: [line.stay(replica, alone=alone) for line in lines], call.output)
     for line in lines:
         line.state, line.problem = "ended", ""
         counts = f"{line.received} received, {line.pushed} sent, {line.waiting}"
-        call.output.result(line.data(), f"Ended: {counts}.")
+        whom = "" if alone else f" with {line.url}"
+        call.output.result(line.data(), f"Ended{whom}: {counts}.")
 
 
 def _exchange(call: Invocation, replica: Replica, device: Device, chosen: list[Device]) -> CrdtSyncError | None:

@@ -28,6 +28,7 @@ class Watched:
     pending: int = 0
     refused: int = 0
     met: bool = False
+    beside_others: bool = False  # so that what is said of it must name it
     _before: tuple[int, int] = (0, 0)
     _progress: Progress = field(default_factory=Progress)
 
@@ -101,12 +102,11 @@ class Watched:
         """For people whose output goes to a file."""
         text = f"{self.state}: {self.received} received, {self.pushed} sent, {self.waiting}"
         text += f", {self.refused} refused" if self.refused else ""
+        text = f"{self.url} {text}" if self.beside_others else text
         return f"{text}; {self.problem}" if self.problem else text
 
     def __rich__(self) -> Text:
-        style = {"in sync": "bold green", "exchanging": "bold cyan", "offline": "bold red", "given up": "bold red"}.get(
-            self.state, "bold"
-        )
+        style = _STYLES.get(self.state, "bold")
         text = Text.assemble(
             ("● ", style),
             (self.state, style),

@@ -99,7 +99,7 @@ async def listening(
         unsubscribe()
         if opened is not None:
             opened.close()
-        await engine.stop(_AWAY_RETRY_US, _GRACE_S)
+        await engine.stop(_AWAY_RETRY_US, _GRACE_S, "it listens no more, or gives way to another command")
         noting.cancel()
         visits.write()
         if opened is not None:

@@ -238,3 +238,9 @@ def test_nothing_is_claimed_of_others_that_is_not_known(store, run, situation):
     assert ("is on this device only" in told) == (claims.state == "local")
     assert ("was never sent to" in told) == (claims.listed == "nothing has been synced with it yet")
     assert ("waits for" in told) == any(partner in ("ben", "carla", DEVICE.hex()[:8]) for partner, _ in claims.waiting)
+
+
+def test_beside_others_each_partner_is_named_in_what_is_said_of_it() -> None:
+    alone, one = Watched(Address(CHOSEN, "")), Watched(Address(CHOSEN, ""), beside_others=True)
+    assert CHOSEN not in alone.sentence()
+    assert one.sentence() == f"{CHOSEN} {alone.sentence()}"

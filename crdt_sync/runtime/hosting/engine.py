@@ -161,13 +161,13 @@ class Engine:
         """Start the workers. Raises `WorkerUnavailable`."""
         await self.pool.start()
 
-    async def stop(self, retry_after_us: int, grace_s: float) -> None:
-        """Take nothing new, store and acknowledge what was taken, say bye, and release everything.
+    async def stop(self, retry_after_us: int, grace_s: float, why: str = "it restarts") -> None:
+        """Take nothing new, store and acknowledge what was taken, say bye and `why`, and release everything.
 
         What is not on disk after `grace_s` seconds stays unacknowledged: devices send it again.
         """
         self.stopping = True
-        bye = ("going_away", "it restarts", retry_after_us)
+        bye = ("going_away", why, retry_after_us)
         self.hub.refuse_newcomers(*bye)
         try:
             async with asyncio.timeout(grace_s):
