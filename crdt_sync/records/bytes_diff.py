@@ -10,6 +10,11 @@ from crdt_sync.records.halves import mended
 NOTHING = b"\x00\x00"  # the update without operations and without deletions
 
 
+def joined(updates: Sequence[bytes]) -> bytes:
+    """One update with everything that is in these, of which there is one at least."""
+    return updates[0] if len(updates) == 1 else pycrdt.merge_updates(*updates)
+
+
 def diff(updates: Sequence[bytes], state_vector: bytes) -> bytes:
     """One update with everything in `updates` that a holder of `state_vector` lacks.
 
@@ -18,8 +23,7 @@ def diff(updates: Sequence[bytes], state_vector: bytes) -> bytes:
     """
     if not updates:
         return NOTHING
-    updates = mended(updates)
-    merged = updates[0] if len(updates) == 1 else pycrdt.merge_updates(*updates)
+    merged = joined(mended(updates))
     if state_vector == vectors.EMPTY:
         return merged
     vectors.decode(state_vector)

@@ -5,7 +5,7 @@ from bisect import bisect_right
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.limits import CLIENTS_MAX
 from crdt_sync.records.state_vector import CLOCK_MAX
-from crdt_sync.records.varint import read_uint
+from crdt_sync.records.varint import append_uint, read_uint
 
 Ranges = dict[int, list[tuple[int, int]]]
 
@@ -53,6 +53,45 @@ def covered(deletes: Ranges, known: Ranges) -> bool:
         if not all(range_covered(held, clock, length) for clock, length in ranges):
             return False
     return True
+
+
+def without(deletes: Ranges, known: Ranges) -> Ranges:
+    """The operations of `deletes` that `known` does not hold; both, and the result, have merged ranges."""
+    rest: Ranges = {}
+    for writer, ranges in deletes.items():
+        held = known.get(writer, [])
+        if ranges == held:
+            continue
+        left: list[tuple[int, int]] = []
+        place = 0
+        for clock, length in ranges:
+            begin, end = clock, clock + length
+            while place < len(held) and held[place][0] < end:
+                known_begin, known_end = held[place][0], sum(held[place])
+                if begin < known_begin:
+                    left.append((begin, known_begin - begin))
+                begin = max(begin, known_end)
+                if known_end > end:
+                    break  # it may reach into the next range
+                place += 1
+            if begin < end:
+                left.append((begin, end - begin))
+        if left:
+            rest[writer] = left
+    return rest
+
+
+def encode_delete_set(deletes: Ranges) -> bytes:
+    """A delete set as it stands at the end of an update."""
+    encoded = bytearray()
+    append_uint(encoded, len(deletes))
+    for writer in sorted(deletes):
+        append_uint(encoded, writer)
+        append_uint(encoded, len(deletes[writer]))
+        for clock, length in deletes[writer]:
+            append_uint(encoded, clock)
+            append_uint(encoded, length)
+    return bytes(encoded)
 
 
 def read_delete_set(data: bytes, position: int) -> Ranges:

@@ -24,7 +24,7 @@ from pycrdt._pycrdt import Transaction as YrsTransaction
 
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.records import state_vector as vectors
-from crdt_sync.records.delete_set import Ranges, covered, merge_ranges, read_deletes
+from crdt_sync.records.delete_set import Ranges, covered, encode_delete_set, merge_ranges, read_deletes, without
 from crdt_sync.records.entries import Conflict, ConflictEntry, conflict, ordered, well_formed
 from crdt_sync.records.halves import mended
 from crdt_sync.records.roots import (
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 DIGEST_BYTES = 16
 DIGEST_VERSION = b"\x01"  # mixed into every digest: a change of the rule is a new version, never a silent mismatch
+_DELETIONS_SMALL = 128  # bytes: up to here, leaving the earlier ones out is not worth the reading
 _GUID = ""  # pycrdt would draw a random one for each document
 _parsed = json.JSONDecoder().raw_decode  # half the time of `json.loads`; yrs puts no space around its JSON
 
@@ -137,6 +138,26 @@ class Document:
         finally:
             transaction.drop()
 
+    def deletions(self) -> bytes:
+        """An update with the delete set and nothing else, to be kept for `diff_of_edit`."""
+        transaction = self._doc.create_transaction()
+        try:
+            return self._doc.get_update(transaction, self._doc.get_state(transaction))
+        finally:
+            transaction.drop()
+
+    def diff_of_edit(self, state_vector: bytes, deletions: bytes) -> bytes:
+        """What was done since the document had this state vector and these `deletions`, and nothing deleted earlier.
+
+        Only for a holder of all of that: a state vector alone does not tell what was deleted.
+        """
+        whole = self.diff(state_vector)
+        if len(deletions) < _DELETIONS_SMALL:
+            return whole
+        now = self.deletions()
+        structs = whole[: len(whole) - len(now) + 1]  # `now` is a zero, for no structs, and the same delete set
+        return structs + encode_delete_set(without(_merged(read_deletes(now)), _merged(read_deletes(deletions))))
+
     @property
     def size(self) -> int:
         """Bytes of the whole integrated state."""
@@ -171,12 +192,7 @@ class Document:
 
     def deletes(self) -> Ranges:
         """What is deleted: writer to merged, sorted `(clock, length)` ranges."""
-        transaction = self._doc.create_transaction()
-        try:
-            raw = self._doc.get_update(transaction, self._doc.get_state(transaction))
-        finally:
-            transaction.drop()
-        return {writer: merge_ranges(ranges) for writer, ranges in read_deletes(raw).items() if ranges}
+        return _merged(read_deletes(self.deletions()))
 
     def is_missing(self, update: bytes) -> bool:
         """Whether part of an applied update waits for operations that are not here. yrs says nothing by itself."""
@@ -298,6 +314,10 @@ class Document:
         if prefix == TEXT_PREFIX:
             return self._doc.get_or_insert_text(transaction, root).get_string(transaction)
         return None  # a root of a layout to come: kept and passed on, not read
+
+
+def _merged(deletes: Ranges) -> Ranges:
+    return {writer: merge_ranges(ranges) for writer, ranges in deletes.items() if ranges}
 
 
 def _conflicts(

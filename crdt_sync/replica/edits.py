@@ -28,6 +28,7 @@ from crdt_sync.nearest import suggestion
 from crdt_sync.records import Document, Editor, Schema
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.first_content import as_first_content
+from crdt_sync.records.halves import mended
 from crdt_sync.records.imported import ImportedChange, bring, remember
 from crdt_sync.records.natural_key import required_key
 from crdt_sync.records.replay import replay
@@ -65,6 +66,7 @@ class _Copy:
     seq: int  # of the record in the store, 0 where it is not there
     tail: int
     new: bool
+    deletions: bytes = b""  # in the store; empty where the edit is to say again what was deleted earlier
     whole: bool = False  # its snapshot is made anew
 
 
@@ -219,7 +221,7 @@ class Edits:
             kept = self._batch[record]
             # A second copy: when this block raises, the batch keeps the first edit.
             document = Document.load([kept.document.diff()], self._replica.writer())
-            return _Copy(document, kept.before, kept.seq, kept.tail, kept.new)
+            return _Copy(document, kept.before, kept.seq, kept.tail, kept.new, kept.deletions)
         copy = self._stored(record, self._replica.writer())
         if copy.new and not create:
             raise UnknownRecord(record)
@@ -227,10 +229,12 @@ class Edits:
 
     def _stored(self, record: str, writer: int) -> _Copy:
         stored = self._replica.store.load(record)
-        document = Document.load(stored.updates, writer)
+        whole = mended(stored.updates)
+        document = Document.load_whole(whole, writer)
         if stored.head is None:
             return _Copy(document, vectors.EMPTY, 0, 0, new=True)
-        return _Copy(document, stored.head.state_vector, stored.head.seq, stored.head.tail, new=False)
+        deletions = document.deletions() if whole is stored.updates else b""
+        return _Copy(document, stored.head.state_vector, stored.head.seq, stored.head.tail, False, deletions)
 
     def _unnamed(self) -> _Copy:
         """A new record whose id follows from what is entered.
@@ -314,19 +318,25 @@ class Edits:
         copies = {record: self._current(record, copy) for record, copy in copies.items()}
         changes = []
         outbox = []
+        lacking: list[tuple[bytes, str, int | None, int, bytes, bytes]] = []
         for record, copy in copies.items():
-            changes.append(self._change(record, copy, now))
+            change = self._change(record, copy, now)
+            changes.append(change)
             edit = replica.next_edit()
             for peer in replica.peers_except(None):
                 known = replica.store.outbox_entry(peer, record)
                 acknowledged = known.acknowledged if known else copy.before
                 outbox.append((peer, OutboxEntry(record, acknowledged, edit)))
+                before = known.edit if known else None
+                lacking.append((peer, record, before, edit, change.updates[0], change.state_vector))
         clock = replica.clock.last.to_bytes(8, "big")
         try:
             replica.store.commit([Batch(changes=tuple(changes), outbox=tuple(outbox), meta={"clock": clock})])
         except StoreFailed:
             replica.announce("edited", list(copies))  # it may be found whole, and then a session has to push it
             raise
+        for edited in lacking:
+            replica.recent.edited(*edited)
         replica.announce("edited", list(copies))
 
     def _current(self, record: str, copy: _Copy) -> _Copy:
@@ -342,7 +352,7 @@ class Edits:
 
     def _change(self, record: str, copy: _Copy, now: int) -> Change:
         document = copy.document
-        update = document.diff(copy.before)
+        update = document.diff_of_edit(copy.before, copy.deletions)
         snapshot = None
         if copy.new:
             snapshot = update

@@ -119,7 +119,8 @@ class Partner:
         if entry is None or entry.refusal is not None:
             return None
         try:
-            diff = self._replica.diff(record, entry.acknowledged)
+            recent = self._replica.recent.diff(self.id, record, entry.edit)
+            diff = recent or self._replica.diff(record, entry.acknowledged)
         except StoreCorrupt as corrupt:
             self._replica.note_damage(record, corrupt.message)
             return None
@@ -303,8 +304,13 @@ class Partner:
         again: list[str] = []
         done: list[tuple[bytes, str, int]] = []
         changed: list[tuple[bytes, OutboxEntry]] = []
+        stored: list[Pushed] = []
         with self._replica.lock:
             for pushed in effect.verdicts:
+                if pushed.verdict.code is VerdictCode.ACCEPTED:
+                    stored.append(pushed)
+                elif pushed.verdict.code is not VerdictCode.RETRY:
+                    self._replica.recent.forget(self.id, pushed.record)
                 entry = self._store.outbox_entry(self.id, pushed.record)
                 if entry is None:
                     continue
@@ -321,6 +327,8 @@ class Partner:
             peers = self._standing(effect.cursor, effect.head)
             if done or changed or effect.cursor is not None:
                 self._store.commit([Batch(peers=peers, outbox=tuple(changed), outbox_done=tuple(done))])
+            for pushed in stored:
+                self._replica.recent.stored(self.id, pushed.record, pushed.edit)
         self._replica.announce("stored", [record for _, record, _ in done])
         if any(pushed.verdict.code is VerdictCode.CLOCK_AHEAD for pushed in effect.verdicts):
             self._replica.doubt_clock()  # others may know better than the partner that refused

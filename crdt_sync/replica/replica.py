@@ -53,6 +53,7 @@ from crdt_sync.replica.integration import integrate
 from crdt_sync.replica.keys import Duplicate, KeyStanding
 from crdt_sync.replica.names import names
 from crdt_sync.replica.receipts import Holding, holding, refresh_digests
+from crdt_sync.replica.recent import RecentEdits
 from crdt_sync.replica.repair import Repair, known_peers, mend_settings, repair
 from crdt_sync.replica.status import (
     PartnerStatus,
@@ -116,6 +117,7 @@ class Replica:
         self.damaged: dict[str, str] = {}  # records that were met damaged in this life, and what is wrong with each
         self.unshown: set[str] = set()  # those of them that no reading could show
         self._mended: tuple[str, ...] = ()  # settings that were set aside when this was opened to be repaired
+        self.recent = RecentEdits()
         self._edits = Edits(self)
         self._listeners: list[Callable[[Sequence[Event]], None]] = []
         self._clock_listeners: list[Callable[[], None]] = []
@@ -518,6 +520,7 @@ class Replica:
         """
         with self.lock:
             mended = repair(self, self._mended)
+            self.recent = RecentEdits()
             self._mended = ()
             self.damaged.clear()
             self.unshown.clear()
