@@ -1,8 +1,10 @@
 """The command `crdt-bench`: measures what the engine promises, and mounts the simulator and the fault campaign."""
 
+import errno
 import importlib
 import importlib.util
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +16,12 @@ from typer.core import TyperGroup
 from benchmarks.experiments import bundles, catching_up, latency, reconciliation, residency, table_import, throughput
 from benchmarks.experiments.reconciliation import Study
 from benchmarks.results import Outcome, machine, show, write
+from crdt_sync.cli.output import Output, check_streams, not_written, silence
+from crdt_sync.cli.plain_help import plain_help
+from crdt_sync.errors import CrdtSyncError, UsageError
+from crdt_sync.starting import INTERRUPTED
 
+PIPE_CLOSED = 141
 _MOUNTED = {"simulate": "benchmarks.simulator.command", "campaign": "benchmarks.campaign.command"}
 
 
@@ -137,6 +144,31 @@ def _all(rounds: Rounds = None, small: Small = False, out: Out = None) -> None:
     _measure([_THROUGHPUT, _LATENCY, _COLD, _RECONNECT, _IMPORT, _BUNDLES, _RECONCILE, _MEMORY], rounds, small, out)
 
 
-def main() -> None:
-    """Entry point of `crdt-bench`."""
-    app(prog_name="crdt-bench")
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code. `arguments` without the program's name."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        check_streams()
+        found = plain_help(typer.main.get_command(app)).main(given, prog_name="crdt-bench", standalone_mode=False)
+        sys.stdout.flush()
+    except (typer.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except typer.TyperException as error:
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context is not None else "crdt-bench"
+        if message := error.format_message():  # none: nothing was asked for, and the help was shown
+            Output(as_json=False).error(UsageError(message, f"See '{path} --help'."))
+        return UsageError.exit_code
+    except CrdtSyncError as error:
+        Output(as_json=False).error(error)
+        return error.exit_code
+    except BrokenPipeError:
+        silence()
+        return PIPE_CLOSED
+    except OSError as error:
+        if error.filename is not None or error.errno != errno.ENOSPC:
+            raise
+        Output(as_json=False).error(not_written(error))
+        silence()
+        return UsageError.exit_code
+    return found if isinstance(found, int) else 0

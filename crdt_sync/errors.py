@@ -7,7 +7,7 @@
     │   ├── UnknownCollection  UnknownField  UnknownRecord  RecordDeleted  RecordTooLarge
     │   ├── InvalidSettings
     │   ├── InvalidTable  KeyNeeded  TableNotWritten
-    │   └── InvalidBundle (BundleLocked)  BundleNotWritten
+    │   └── InvalidBundle (BundleLocked)  BundleNotWritten  OutputNotWritten
     ├── StoreError                    the data directory (exit code 3)
     │   ├── StoreMissing  StoreExists  StoreInUse  StoreFormat  StoreForbidden
     │   ├── StoreCorrupt  EditsLost  StoreFull  StoreFailed  StoreClosed  LogCompacted
@@ -214,6 +214,12 @@ class BundleNotWritten(UsageError):
     """A bundle cannot be written as asked; what was in its place before is still there."""
 
     code = "bundle_not_written"
+
+
+class OutputNotWritten(UsageError):
+    """What a command prints cannot be written where it was sent; what the command did is done."""
+
+    code = "output_not_written"
 
 
 class StoreError(CrdtSyncError):

@@ -4,6 +4,7 @@ Exit codes: 0 done; 1 unexpected failure; 2 wrong usage or settings; 3 the store
 130 interrupted; 141 the reader of the output has gone.
 """
 
+import errno
 import os
 import socket
 import sys
@@ -15,8 +16,9 @@ from typing import Annotated, Any
 
 import typer
 
-from crdt_sync.cli.output import Output, PipeClosed, table
-from crdt_sync.errors import CrdtSyncError, UsageError
+from crdt_sync.cli.output import Output, PipeClosed, check_streams, not_written, silence, table
+from crdt_sync.cli.plain_help import plain_help
+from crdt_sync.errors import CrdtSyncError, OutputNotWritten, UsageError
 from relay import maintenance, running
 from relay.control import ControlFailed
 from relay.server import Relay
@@ -228,23 +230,30 @@ def token(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code and never raises. `arguments` without the program's name."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    output = Output(as_json="--json" in given)
+    as_json = "--json" in given
     try:
+        check_streams()
+        output = Output(as_json=as_json)
         code = _run(given, output)
         output.flush()
     except (PipeClosed, BrokenPipeError):
-        # Nothing more can be written; without this the interpreter would complain at its own exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        silence()
         return PIPE_CLOSED
+    except OutputNotWritten as error:
+        Output(as_json=as_json).error(error)
+        silence()
+        return error.exit_code
     return code
 
 
 def _run(arguments: list[str], output: Output) -> int:
     try:
-        found = typer.main.get_command(app).main(arguments, prog_name="crdt-relay", standalone_mode=False)
+        found = plain_help(typer.main.get_command(app)).main(arguments, prog_name="crdt-relay", standalone_mode=False)
         return found if isinstance(found, int) else 0
     except (typer.Abort, KeyboardInterrupt):
         return INTERRUPTED
+    except OutputNotWritten:
+        raise
     except ControlFailed as error:
         output.error(error)
         return error.exit_code
@@ -259,6 +268,8 @@ def _run(arguments: list[str], output: Output) -> int:
     except (PipeClosed, BrokenPipeError):
         raise
     except Exception as error:
+        if isinstance(error, OSError) and error.filename is None and error.errno == errno.ENOSPC:
+            raise not_written(error) from None  # help is printed by the library below
         if os.environ.get("CRDT_RELAY_DEBUG"):
             traceback.print_exc()
         what = " ".join(f"{type(error).__name__}: {error}".split())[:300]

@@ -1,64 +1,129 @@
 """What `crdt-sync find` looks for: fields with given values, and words anywhere in a record."""
 
+import operator
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
 from typing import Any
 
-from crdt_sync.errors import UnknownField
+from crdt_sync.errors import InvalidValue, UnknownField
 from crdt_sync.ids import collection_of
+from crdt_sync.nearest import suggestion
 from crdt_sync.records.comparing import folded
-from crdt_sync.records.schema import FieldSpec
+from crdt_sync.records.schema import FieldSpec, Schema
 from crdt_sync.records.text_input import parse_text
-from crdt_sync.records.values import normalise
+from crdt_sync.records.values import normalise, restore_value
 from crdt_sync.replica import RecordView, Replica
 from crdt_sync.replica.finding import contains, holds
 
-_EQUALS = re.compile(r"([a-z][a-z0-9_-]*)=(.*)\Z", re.DOTALL)
+_TERM = re.compile(r"(\w[\w .()/&-]{0,99}?)\s*(>=|<=|!=|=|>|<)(.*)\Z", re.DOTALL)
+_ORDERS: dict[str, Callable[[Any, Any], bool]] = {
+    ">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le,
+}  # fmt: skip
+_ORDERED = frozenset({"integer", "decimal", "date", "datetime"})
+_QUOTES = ('"', "'")
+_AS_TEXT = "To look for it as text, write --text before it, or put it into a second pair of quotes."
+
+
+@dataclass(frozen=True, slots=True)
+class _Term:
+    """A field, one of = != > >= < <=, and the text to compare it with. The field may be called by its label."""
+
+    name: str
+    sign: str
+    text: str
 
 
 class Search:
-    """Terms `field=value` (for a set: one of its members; an empty value: nothing there) and words; all must match.
+    """Terms such as `field=value` (for a set: one of its members; an empty value: nothing there), `field>value` for
+    numbers and dates, and words; all must match. A term in quotes of its own is text.
 
     Records whose schema is not here are looked through as well: their values as they are stored, ignoring case.
 
     Raises `UnknownField` and `InvalidValue` for terms that no schema here could match.
     """
 
-    def __init__(self, replica: Replica, terms: Sequence[str], collection: str | None) -> None:
+    def __init__(
+        self, replica: Replica, terms: Sequence[str], collection: str | None, texts: Sequence[str] = ()
+    ) -> None:
         self._replica = replica
         self._collection = collection
-        self._words = [folded(term) for term in terms if not _EQUALS.match(term)]
-        wanted = [(found[1], found[2]) for term in terms if (found := _EQUALS.match(term))]
+        parsed = [_parsed(term) for term in terms]
+        self._words = [folded(word) for word in (*texts, *(word for word in parsed if isinstance(word, str)))]
+        self._terms = [term for term in parsed if isinstance(term, _Term)]
         schemas = {name: schema for name, schema in replica.schemas.items() if collection in (None, name)}
-        self._raw = wanted
-        unknown = bool(replica.schemaless(collection))
-        for field, _ in wanted:
-            if not unknown and not any(field in schema.fields for schema in schemas.values()):
-                known = ", ".join(dict.fromkeys(name for schema in schemas.values() for name in schema.fields))
-                raise UnknownField(f"no field {field[:60]!r} here", f"Fields: {known}.")
-        self._wanted: dict[str, list[tuple[str, FieldSpec, object]]] = {
-            name: [(field, schema.fields[field], _carrier(field, schema.fields[field], text)) for field, text in wanted]
-            for name, schema in schemas.items()
-            if all(field in schema.fields for field, _ in wanted)
-        }
+        known = {name: [field_named(schema, term.name) for term in self._terms] for name, schema in schemas.items()}
+        if not replica.schemaless(collection):
+            for place, term in enumerate(self._terms):
+                if not any(fields[place] for fields in known.values()):
+                    names = [name for schema in schemas.values() for name in (*schema.fields, *_labels(schema))]
+                    hint = suggestion(term.name, dict.fromkeys(names), "fields")
+                    raise UnknownField(f"no field {term.name[:60]!r} here", f"{hint} {_AS_TEXT}")
+        self._tests: dict[str, list[Callable[[RecordView], bool]]] = {
+            name: [_test(str(field), schemas[name].fields[str(field)], term)
+                   for field, term in zip(fields, self._terms, strict=True)]
+            for name, fields in known.items() if all(fields)
+        }  # fmt: skip
 
     def matches(self) -> Iterator[RecordView]:
         """The records that match, in the order of their ids."""
         for view in self._replica.list(self._collection):
-            if not self._has_values(view):
-                continue
-            if not self._words or self._has_words(view):
+            if self._has_values(view) and all(self._has(view, word) for word in self._words):
                 yield view
 
     def _has_values(self, view: RecordView) -> bool:
         collection = collection_of(view.record)
         if collection not in self._replica.schemas:
-            return all(_holds_raw(view.raw.get(field), folded(text)) for field, text in self._raw)
-        wanted = self._wanted.get(collection)
-        return wanted is not None and all(_holds(view, *term) for term in wanted)
+            return all(_holds_raw(view.raw.get(term.name), term) for term in self._terms)
+        tests = self._tests.get(collection)
+        return tests is not None and all(test(view) for test in tests)
 
-    def _has_words(self, view: RecordView) -> bool:
-        return all(contains(view.raw, word) or contains(view.record, word) for word in self._words)
+    def _has(self, view: RecordView, word: str) -> bool:
+        return contains(view.raw, word) or contains(view.record, word)
+
+
+def field_named(schema: Schema, name: str) -> str | None:
+    """The field that is called so: its name, or its label, ignoring case."""
+    if name in schema.fields:
+        return name
+    sought = name.casefold()
+    found = [field for field, spec in schema.fields.items() if sought in (field, spec.label.casefold())]
+    return found[0] if found else None
+
+
+def _labels(schema: Schema) -> list[str]:
+    return [spec.label for spec in schema.fields.values() if spec.label]
+
+
+def _parsed(text: str) -> _Term | str:
+    if len(text) > 1 and text[0] in _QUOTES and text[-1] == text[0]:
+        return text[1:-1]
+    found = _TERM.match(text)
+    return text if found is None else _Term(found[1].strip(), found[2], found[3].strip())
+
+
+def _test(field: str, spec: FieldSpec, term: _Term) -> Callable[[RecordView], bool]:
+    """Whether a record's field compares with the value as the term says."""
+    if term.sign not in _ORDERS:
+        carrier = _carrier(field, spec, term.text)
+        wanted = term.sign == "="
+        return lambda view: _holds(view, field, spec, carrier) is wanted
+    if spec.type not in _ORDERED or spec.kind in ("set", "log", "text", "stage"):
+        raise InvalidValue(field, f"{term.sign} compares numbers and dates, and this is neither", "Use = or !=.")
+    given, order = parse_text(field, spec, term.text), _ORDERS[term.sign]
+    if given is None:
+        raise InvalidValue(field, f"{term.sign} needs a value to compare with", f"Write {term.name}{term.sign}1.")
+    limit = restore_value(spec, normalise(field, spec, given))
+
+    def compares(view: RecordView) -> bool:
+        value = view.get(field, 0 if spec.kind == "counter" else None)
+        if isinstance(limit, int | Decimal):
+            return isinstance(value, int | Decimal) and order(value, limit)
+        return isinstance(value, date) and type(value) is type(limit) and order(value, limit)
+
+    return compares
 
 
 def _carrier(field: str, spec: FieldSpec, text: str) -> object:
@@ -79,8 +144,9 @@ def _holds(view: RecordView, field: str, spec: FieldSpec, wanted: object) -> boo
     return holds(field, spec, value, wanted)
 
 
-def _holds_raw(value: object, sought: str) -> bool:
-    """Whether a stored value, or one in it, is the folded text; an empty text: nothing there."""
-    if not sought:
-        return value in (None, "", [], 0)
-    return any(folded(str(member)) == sought for member in (value if isinstance(value, list) else [value]))
+def _holds_raw(value: object, term: _Term) -> bool:
+    """Whether a stored value, or one in it, is the text, ignoring case; an empty text: nothing there."""
+    sought = folded(term.text)
+    members = value if isinstance(value, list) else [value]
+    equal = any(folded(str(member)) == sought for member in members) if sought else value in (None, "", [], 0)
+    return term.sign not in _ORDERS and equal is (term.sign == "=")

@@ -5,9 +5,9 @@ Exit codes: 0 done; 1 unexpected failure; 2 wrong usage or value; 3 the store; 4
 130 interrupted; 141 the reader of the output has gone.
 """
 
+import errno
 import importlib
 import itertools
-import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -18,8 +18,9 @@ from typing import Annotated
 import typer
 
 from crdt_sync.cli.invocation import STORE_VARIABLE, Invocation, default_store
-from crdt_sync.cli.output import Output, PipeClosed
-from crdt_sync.errors import CrdtSyncError, UsageError
+from crdt_sync.cli.output import Output, PipeClosed, check_streams, not_written, silence
+from crdt_sync.cli.plain_help import plain_help
+from crdt_sync.errors import CrdtSyncError, OutputNotWritten, UsageError
 
 INTERRUPTED = 130
 PIPE_CLOSED = 141
@@ -100,12 +101,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     flags = list(itertools.takewhile(_FLAGS.__contains__, given))
     as_json, debug = "--json" in flags, "--debug" in flags
     try:
+        check_streams()
         code = _run(given, as_json=as_json, debug=debug)
         Output(as_json=as_json).flush()
     except (PipeClosed, BrokenPipeError):
-        # Nothing more can be written; without this the interpreter would complain at its own exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        silence()
         return PIPE_CLOSED
+    except OutputNotWritten as error:
+        Output(as_json=as_json).error(error)
+        silence()
+        return error.exit_code
     return code
 
 
@@ -145,9 +150,8 @@ def _command(arguments: Sequence[str]) -> str | None:
 
 def _run(arguments: list[str], *, as_json: bool, debug: bool) -> int:
     try:
-        found = typer.main.get_command(application(_command(arguments))).main(
-            arguments, prog_name="crdt-sync", standalone_mode=False
-        )
+        command = plain_help(typer.main.get_command(application(_command(arguments))))
+        found = command.main(arguments, prog_name="crdt-sync", standalone_mode=False)
         code = found if isinstance(found, int) else 0
         if code == INTERRUPTED:
             Output(as_json=as_json).note("Interrupted. What was stored so far is kept.")
@@ -155,6 +159,8 @@ def _run(arguments: list[str], *, as_json: bool, debug: bool) -> int:
     except (typer.Abort, KeyboardInterrupt):
         Output(as_json=as_json).note("Interrupted. What was stored so far is kept.")
         return INTERRUPTED
+    except OutputNotWritten:
+        raise
     except CrdtSyncError as error:
         if debug:
             traceback.print_exc()
@@ -168,18 +174,21 @@ def _run(arguments: list[str], *, as_json: bool, debug: bool) -> int:
         return UsageError.exit_code
     except (PipeClosed, BrokenPipeError, SystemExit, GeneratorExit):
         raise
+    except OSError as error:
+        if error.filename is None and error.errno == errno.ENOSPC:  # help is printed by the library below
+            raise not_written(error) from None
+        return _tell_unexpected(error, as_json=as_json, debug=debug)
     except BaseException as error:  # the CRDT library panics with exceptions that are no Exception
-        if debug:
-            traceback.print_exc()
-        Output(as_json=as_json).error(_unexpected(error))
-        return CrdtSyncError.exit_code
+        return _tell_unexpected(error, as_json=as_json, debug=debug)
 
 
-def _unexpected(error: BaseException) -> CrdtSyncError:
+def _tell_unexpected(error: BaseException, *, as_json: bool, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
     what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-    return Unexpected(
-        f"an unexpected failure: {what}", "Run it again with --debug, and send what it prints to the maintainers."
-    )
+    hint = "Run it again with --debug, and send what it prints to the maintainers."
+    Output(as_json=as_json).error(Unexpected(f"an unexpected failure: {what}", hint))
+    return Unexpected.exit_code
 
 
 if __name__ == "__main__":

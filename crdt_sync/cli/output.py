@@ -7,6 +7,7 @@ Rules:
 3. Text of customers goes through `safe_text`, and never through Rich's markup.
 """
 
+import errno
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from crdt_sync.cli import safe_text
-from crdt_sync.errors import CrdtSyncError
+from crdt_sync.errors import CrdtSyncError, OutputNotWritten
 
 _PIPE_WIDTH = 160  # columns of a table in a pipe or a file, where nobody says how wide it may be
 
@@ -56,46 +57,81 @@ class Output:
 
     def emit(self, data: Mapping[str, object]) -> None:
         """One JSON object on standard output."""
-        self.console.print(Text(safe_text.json_line(data)), soft_wrap=True)
+        self._print(self.console, Text(safe_text.json_line(data)), soft_wrap=True)
 
     def text(self, text: str, style: str = "") -> None:
         """A sentence, or text of several lines, on standard output."""
-        self.console.print(Text(safe_text.lines(text), style=style), soft_wrap=True)
+        self._print(self.console, Text(safe_text.lines(text), style=style), soft_wrap=True)
 
     def show(self, renderable: RenderableType) -> None:
         """A table or something like it on standard output; texts in it are the caller's to make safe."""
-        self.console.print(renderable)
+        self._print(self.console, renderable)
 
     def note(self, text: str, style: str = "dim") -> None:
         """Something that people may want to know; programs are not told."""
         if not self.as_json:
-            self.errors.print(Text(safe_text.lines(text), style=style), soft_wrap=True)
+            self._print(self.errors, Text(safe_text.lines(text), style=style), soft_wrap=True)
 
     def warning(self, data: Mapping[str, object], text: str) -> None:
         """Something that went wrong without stopping the command."""
         if self.as_json:
-            self.errors.print(Text(safe_text.json_line(data)), soft_wrap=True)
+            self._print(self.errors, Text(safe_text.json_line(data)), soft_wrap=True)
         else:
             self.note(text, "yellow")
 
     def error(self, error: CrdtSyncError) -> None:
         """An error with its code and the next step, on standard error."""
         if self.as_json:
-            self.errors.print(Text(safe_text.json_line(error.as_dict())), soft_wrap=True)
+            self._print(self.errors, Text(safe_text.json_line(error.as_dict())), soft_wrap=True)
             return
         message = error.message if error.message.endswith((".", "!", "?")) else f"{error.message}."
-        self.errors.print(
-            Text.assemble(("Error", "bold red"), f" ({error.code}): ", safe_text.lines(message)), soft_wrap=True
+        self._print(
+            self.errors,
+            Text.assemble(("Error", "bold red"), f" ({error.code}): ", safe_text.lines(message)),
+            soft_wrap=True,
         )
         for line in safe_text.lines(error.hint).split("\n") if error.hint else ():
-            self.errors.print(Text(f"  {line}"), soft_wrap=True)
+            self._print(self.errors, Text(f"  {line}"), soft_wrap=True)
 
     def flush(self) -> None:
-        """Write out what is buffered. Raises `PipeClosed`."""
+        """Write out what is buffered. Raises `PipeClosed`, `OutputNotWritten`."""
         try:
             sys.stdout.flush()
         except BrokenPipeError:
             raise PipeClosed from None
+        except OSError as error:
+            raise not_written(error) from None
+
+    def _print(self, console: Console, what: RenderableType, *, soft_wrap: bool = False) -> None:
+        """Print; where standard error cannot be written to, nothing can be said."""
+        try:
+            console.print(what, soft_wrap=soft_wrap)
+        except OSError as error:
+            if console is self.console:
+                raise not_written(error) from None
+
+
+def check_streams() -> None:
+    """Raise `OutputNotWritten` where standard output is closed. A closed standard error is written to nowhere."""
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - until the process ends
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - until the process ends
+        raise OutputNotWritten("standard output is closed", "Run it without '>&-', or send its output to /dev/null.")
+
+
+def silence() -> None:
+    """Send standard output nowhere: without this the interpreter would complain at its own exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def not_written(error: OSError) -> OutputNotWritten:
+    """The error for output that cannot be written."""
+    if error.errno == errno.ENOSPC:
+        return OutputNotWritten("the disk is full: the output was not written", "Free space, and run it again.")
+    return OutputNotWritten(
+        f"the output cannot be written: {error.strerror or error}", "Send it somewhere else, and run it again."
+    )
 
 
 def table(

@@ -15,10 +15,11 @@ from crdt_sync.cli import damaged
 from crdt_sync.cli.finding import Search
 from crdt_sync.cli.invocation import Invocation, invocation
 from crdt_sync.cli.options import CollectionOption, RecordArgument
+from crdt_sync.cli.ordering import ordered
 from crdt_sync.cli.output import Output, table
 from crdt_sync.cli.safe_text import lines, one_line
 from crdt_sync.cli.schemaless import tell_schemaless
-from crdt_sync.cli.targets import existing, readable_collection, short
+from crdt_sync.cli.targets import existing, readable_collection, short, shorts
 from crdt_sync.cli.values import (
     DELETED_FIELD,
     conflict_object,
@@ -30,7 +31,7 @@ from crdt_sync.cli.values import (
     shown,
     title,
 )
-from crdt_sync.errors import UnknownField
+from crdt_sync.errors import UnknownField, UsageError
 from crdt_sync.ids import collection_of
 from crdt_sync.records import Conflict, Schema
 from crdt_sync.replica import Duplicate, RecordView, Replica
@@ -49,6 +50,10 @@ LimitOption = Annotated[
 FieldsOption = Annotated[
     str | None,
     typer.Option("--fields", "-f", metavar="A,B,...", help="Which fields, in which order; 'all' for every one."),
+]
+SortOption = Annotated[
+    str | None,
+    typer.Option("--sort", metavar="A,-B,...", help="By these fields, '-' for falling. [by name; with --json by id]"),
 ]
 
 
@@ -124,6 +129,7 @@ def list_records(
     collection: Annotated[str | None, typer.Argument(metavar="COLLECTION")] = None,
     limit: LimitOption = None,
     fields: FieldsOption = None,
+    sort: SortOption = None,
     deleted: Annotated[bool, typer.Option("--deleted", help="Deleted records too.")] = False,
 ) -> None:
     """List records as a table."""
@@ -133,7 +139,7 @@ def list_records(
             chosen: str | None = readable_collection(replica, collection)
         else:
             chosen = next(iter(replica.schemas)) if len(replica.schemas) == 1 else None
-        _show_list(call, replica, replica.list(chosen, deleted=deleted), chosen, limit, fields)
+        _show_list(call, replica, replica.list(chosen, deleted=deleted), chosen, limit, fields, sort)
         left_out = collection is None and chosen is not None
         tell_schemaless(call.output, replica, None if left_out else chosen, left_out=left_out)
         damaged.tell(call.output, replica)
@@ -142,20 +148,30 @@ def list_records(
 def find(
     context: typer.Context,
     terms: Annotated[
-        list[str], typer.Argument(metavar="FIELD=VALUE|TEXT", help="Values that fields have, and words anywhere.")
-    ],
+        list[str] | None,
+        typer.Argument(
+            metavar="[FIELD=VALUE|TEXT]...",
+            help="What fields hold (= and !=, and > >= < <= for numbers and dates), and words anywhere.",
+        ),
+    ] = None,
     collection: CollectionOption = None,
     limit: LimitOption = None,
     fields: FieldsOption = None,
+    sort: SortOption = None,
+    texts: Annotated[
+        list[str] | None, typer.Option("--text", metavar="TEXT", help="A word anywhere, whatever signs it has in it.")
+    ] = None,
 ) -> None:
-    """Find records: find stage=lead tags=vip müller."""
+    """Find records: find stage=lead 'visits>1' tags=vip müller."""
     call = invocation(context)
     with call.open() as replica:
         chosen = readable_collection(replica, collection) if collection else None
         if chosen is None and len(replica.schemas) == 1 and not replica.schemaless():
             chosen = next(iter(replica.schemas))
-        search = Search(replica, terms, chosen)
-        _show_list(call, replica, search.matches(), chosen, limit, fields)
+        if not terms and not texts:
+            raise UsageError("what is to be found?", "Write field=value, field>value or a word; 'list' shows all.")
+        search = Search(replica, terms or (), chosen, texts or ())
+        _show_list(call, replica, search.matches(), chosen, limit, fields, sort)
         tell_schemaless(call.output, replica, chosen)
         damaged.tell(call.output, replica)
 
@@ -167,10 +183,13 @@ def _show_list(
     collection: str | None,
     limit: int | None,
     fields: str | None,
+    sort: str | None,
 ) -> None:
     output = call.output
     names = _named_fields(replica, collection, fields)
     if output.as_json:
+        if sort is not None:
+            views = ordered(views, _schemas(replica, collection), sort, replica.count(), limit or 0)
         for view in itertools.islice(views, limit or None):
             data = record_object(view)
             if names is not None:
@@ -178,6 +197,7 @@ def _show_list(
             output.emit(data)
         return
     most = _LIMIT if limit is None else limit
+    views = ordered(views, _schemas(replica, collection), sort, replica.count(), most + 1 if most else 0)
     page = list(itertools.islice(views, most + 1 if most else None))
     more = bool(most) and len(page) > most
     page = page[:most] if more else page
@@ -187,9 +207,12 @@ def _show_list(
     found = {collection_of(view.record) for view in page}
     collection = next(iter(found)) if len(found) == 1 else collection
     schema = replica.schemas.get(collection) if collection else None
-    columns = names if names is not None else _telling_fields(page, schema, output.console.width)
+    columns, hidden = (names, []) if names is not None else _telling_fields(page, schema, output.console.width)
     output.show(_records_table(page, columns, schema, cut=names is None))
     output.note(f"The first {most}; --limit 0 shows all." if more else _count(len(page)))
+    if hidden:
+        labels = ", ".join(label(schema, name) for name in hidden)
+        output.note(f"Not shown, as it is too narrow here: {labels}. --fields {','.join(hidden)} shows them.")
 
 
 def _count(number: int) -> str:
@@ -216,11 +239,14 @@ def _schemas(replica: Replica, collection: str | None) -> Iterable[Schema]:
     return [replica.schemas[collection]] if collection in replica.schemas else []
 
 
-def _telling_fields(page: Sequence[RecordView], schema: Schema | None, width: int) -> list[str]:
-    """The fields, in the order of the schema, that most of these records have, as many as fit beside each other."""
+def _telling_fields(page: Sequence[RecordView], schema: Schema | None, width: int) -> tuple[list[str], list[str]]:
+    """The fields, in the order of the schema, that most of these records have: as many as fit beside each other, and
+    those that do not.
+    """
     used = Counter(name for view in page for name, value in view.items() if value not in (None, [], ""))
-    left = width - max(cell_len(short(view.record)) for view in page) - _STATE_WIDTH
+    left = width - max(map(cell_len, shorts(view.record for view in page).values())) - _STATE_WIDTH
     fitting: list[str] = []
+    hidden: list[str] = []
     for name in schema.fields if schema else sorted(used):
         spec = schema.fields[name] if schema else None
         if used[name] < _FILLED_MIN * len(page) or (spec is not None and spec.kind in _LONG_KINDS):
@@ -230,15 +256,18 @@ def _telling_fields(page: Sequence[RecordView], schema: Schema | None, width: in
         if needed <= left or len(fitting) < _FIELDS_MIN:
             fitting.append(name)
             left -= needed
-    return fitting
+        else:
+            hidden.append(name)
+    return fitting, hidden
 
 
 def _records_table(page: Sequence[RecordView], columns: Sequence[str], schema: Schema | None, *, cut: bool) -> Table:
     stated = any(view.deleted or view.conflicts for view in page)
     headers = ["Record", *(label(schema, name) for name in columns), *(["State"] if stated else [])]
     rows: list[list[str | Text]] = []
+    names = shorts(view.record for view in page)
     for view in page:
-        cells: list[str | Text] = [short(view.record)]
+        cells: list[str | Text] = [names[view.record]]
         cells += [_cell(view, name) for name in columns]
         if stated:
             cells.append(_state(view))

@@ -13,6 +13,7 @@ from crdt_sync.cli import damaged
 from crdt_sync.cli.import_report import ask_for_key, tell_import
 from crdt_sync.cli.invocation import Invocation, invocation
 from crdt_sync.cli.options import CollectionOption
+from crdt_sync.cli.ordering import ordered
 from crdt_sync.cli.output import Output, PipeClosed
 from crdt_sync.cli.reading_tables import (
     BadCellsOption,
@@ -27,7 +28,7 @@ from crdt_sync.cli.reading_tables import (
 )
 from crdt_sync.cli.schemaless import tell_schemaless
 from crdt_sync.cli.targets import known_collection
-from crdt_sync.errors import KeyNeeded, UsageError
+from crdt_sync.errors import KeyNeeded, TableNotWritten, UsageError
 from crdt_sync.exchange import (
     ExportOptions,
     Exports,
@@ -259,6 +260,10 @@ def export_file(
         bool,
         typer.Option("--guard", help="Keep spreadsheets from running cells as formulas; 'import --guarded' undoes it."),
     ] = False,
+    sort: Annotated[
+        str | None, typer.Option("--sort", metavar="A,-B,...", help="By these fields, '-' for falling. [by name]")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> None:
     """Export a collection. A file appears whole or not at all; deleted records are left out."""
     call = invocation(context)
@@ -275,12 +280,22 @@ def export_file(
         record_column=record_column,
         guard_formulas=guard,
     )
+    if not to_stdout and not force and Path(file).expanduser().exists():
+        raise TableNotWritten(f"{file} exists already", "Replace it with --force, or name another file.")
     with call.open() as replica:
         target = known_collection(replica, collection)
         destination = sys.stdout.buffer if to_stdout else Path(file).expanduser()
         try:
+            schema = replica.schemas[target]
+            records = ordered(replica.list(target), [schema], sort, replica.count())
             report = export_table(
-                replica, target, destination, options, exports=_exports(call), now=replica.wall_clock()
+                replica,
+                target,
+                destination,
+                options,
+                records=records,
+                exports=_exports(call),
+                now=replica.wall_clock(),
             )
             if collection is None:
                 tell_schemaless(call.output, replica, left_out=True)

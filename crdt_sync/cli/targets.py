@@ -1,12 +1,15 @@
 """Which record or collection somebody means, and what is to be done to its fields."""
 
 import re
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
 from crdt_sync import ids
 from crdt_sync.cli import schemaless
 from crdt_sync.errors import InvalidRecordId, InvalidValue, UnknownCollection, UnknownRecord, UsageError
+from crdt_sync.nearest import suggestion
 from crdt_sync.records import Schema
 from crdt_sync.records.schema import FieldSpec
 from crdt_sync.records.text_input import parse_text
@@ -26,6 +29,20 @@ def short(record: str) -> str:
     """A record id as tables show it; `existing` finds the record by it."""
     collection, _, key = record.partition("/")
     return f"{collection}/{key[:SHORT_KEY_LENGTH]}" if _MADE_KEY.match(key) else record
+
+
+def shorts(records: Iterable[str]) -> dict[str, str]:
+    """Each of these ids as `short` has it, but longer where several of them would look the same."""
+    shown = {record: short(record) for record in records}
+    for length in range(SHORT_KEY_LENGTH + 1, ids.RECORD_LENGTH_MAX):
+        alike = [text for text, count in Counter(shown.values()).items() if count > 1]
+        if not alike:
+            break
+        for record, text in shown.items():
+            if text in alike:
+                collection, _, key = record.partition("/")
+                shown[record] = f"{collection}/{key[:length]}"
+    return shown
 
 
 def existing(replica: Replica, text: str) -> str:
@@ -71,7 +88,7 @@ def known_collection(replica: Replica, given: str | None) -> str:
             raise UnknownCollection(f"records of {given!r} are here, but not its schema", schemaless.advice(given))
         raise UnknownCollection(
             f"no collection {given[:60]!r} here",
-            f"Known: {', '.join(replica.schemas) or 'none'}; see 'crdt-sync schema'.",
+            f"{suggestion(given, replica.schemas, 'collections')} See 'crdt-sync schema'.",
         )
     return given
 

@@ -1,0 +1,93 @@
+"""`find`, `list` and `export` as people use them: comparisons, labels, order, and what is said of mistakes."""
+
+import json
+
+import pytest
+
+from crdt_sync.cli.targets import short, shorts
+
+
+@pytest.fixture
+def three(made):
+    """Ann visited once, Bob five times, Cid never."""
+    made("name=Bob", "visits+=5", "city=Berlin", "birthday=2026-03-01")
+    made("name=ann", "visits+=1", "city=Aachen", "birthday=2026-01-01")
+    made("name=Cid", "city=Köln")
+
+
+def found(run, *arguments):
+    return [row["fields"]["name"] for row in run(*arguments, "--json").objects]
+
+
+@pytest.mark.parametrize(
+    ("terms", "names"),
+    [
+        (["visits>1"], ["Bob"]),
+        (["visits>=1"], ["Bob", "ann"]),
+        (["visits<1"], ["Cid"]),
+        (["visits<=1"], ["Cid", "ann"]),
+        (["visits!=5"], ["Cid", "ann"]),
+        (["City!=berlin"], ["Cid", "ann"]),
+        (["CITY=aachen"], ["ann"]),
+        (["birthday>2026-01-15"], ["Bob"]),
+        (["'visits>1'"], []),
+        (["--text", "visits>1"], []),
+        (["--text", "köln"], ["Cid"]),
+        (["Name = Cid"], ["Cid"]),
+    ],
+)
+def test_fields_are_compared_and_called_by_name_or_label(run, three, terms, names):
+    assert sorted(found(run, "find", *terms)) == names
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "hint"),
+    [
+        (["find", "vists>1"], "unknown_field", "visits"),
+        (["find", "cty=x"], "unknown_field", "city"),
+        (["find", "name>A"], "invalid_value", "Use = or !="),
+        (["find", "visits>"], "invalid_value", "visits>1"),
+        (["find", "-c", "custmers", "x"], "unknown_collection", "customers"),
+        (["find"], "usage", "list"),
+        (["list", "custmers"], "unknown_collection", "customers"),
+        (["list", "--sort", "nam"], "unknown_field", "name"),
+        (["export", "out.csv", "-c", "a b"], "unknown_collection", "customers"),
+    ],
+)
+def test_a_mistake_is_named_with_what_may_have_been_meant(run, three, arguments, error, hint):
+    result = run(*arguments, "--json")
+    said = json.loads(result.err)
+    assert (result.code, said["error"]) == (2, error)
+    assert hint in said["hint"]
+
+
+def test_records_come_by_name_or_as_is_asked(run, three):
+    shown = run("list", "--fields", "name").out
+    assert shown.index("ann") < shown.index("Bob") < shown.index("Cid")
+    assert found(run, "list", "--sort", "-visits") == ["Bob", "ann", "Cid"]
+    assert found(run, "list", "--sort", "visits", "-n", "1") == ["ann"]
+    assert found(run, "find", "city!=x", "--sort", "-Name") == ["Cid", "Bob", "ann"]
+
+
+def test_an_export_is_sorted_and_overwrites_nothing_unasked(run, three, tmp_path):
+    target = tmp_path / "out.csv"
+    assert run("export", target, "--fields", "name", "--sort", "-name").code == 0
+    assert target.read_text().split()[1:] == ["Cid", "Bob", "ann"]
+    refused = run("export", target, "--fields", "name", "--json")
+    assert (refused.code, json.loads(refused.err)["error"]) == (2, "table_not_written")
+    assert target.read_text().split()[1:] == ["Cid", "Bob", "ann"]
+    assert run("export", target, "--fields", "name", "--force").code == 0
+    assert target.read_text().split()[1:] == ["ann", "Bob", "Cid"]
+
+
+def test_columns_that_do_not_fit_are_named(run, three, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    result = run("list")
+    assert "--fields birthday,visits" in result.err
+    assert "--fields" not in run("list", "--fields", "name,city,visits").err
+
+
+def test_short_ids_are_long_enough_to_tell_records_apart():
+    alike = ["customers/" + "a" * 25 + "b", "customers/" + "a" * 25 + "c"]
+    other = "customers/" + "d" * 26
+    assert shorts([*alike, other]) == {alike[0]: alike[0], alike[1]: alike[1], other: short(other)}
