@@ -65,7 +65,10 @@ def _edit(replica: Replica, records: int, value: str) -> int:
     with replica.batch():
         for view in islice(replica.list(), records):
             with replica.edit(view.record) as editor:
-                editor["phone"] = value
+                if editor.conflict("phone") is None:
+                    editor["phone"] = value
+                else:
+                    editor.resolve("phone", value)
     return records
 
 

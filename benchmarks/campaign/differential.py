@@ -92,7 +92,11 @@ def _edit(editor: Editor, rng: random.Random) -> None:
         editor.restore()
     match rng.randrange(8):
         case 0 | 1:
-            editor[rng.choice(("name", "phone", "city"))] = word
+            field = rng.choice(("name", "phone", "city"))
+            if editor.conflict(field) is None:
+                editor[field] = word
+            else:
+                editor.resolve(field, word)
         case 2:
             editor.add("tags", word)
         case 3:

@@ -80,7 +80,7 @@ class Workload:
         try:
             with device.replica.edit(record, create=True) as editor:
                 if before.vector == vectors.EMPTY:
-                    editor["name"] = self._unique("name")
+                    _put(editor, "name", self._unique("name"))
                 elif editor.deleted:
                     editor.restore()
                 action(editor, intent)
@@ -106,8 +106,8 @@ class Workload:
                     with device.replica.edit(record, create=True) as editor:
                         if editor.deleted:
                             continue
-                        editor["name"] = self._unique("name")
-                        editor["company"] = self._unique("company")
+                        _put(editor, "name", self._unique("name"))
+                        _put(editor, "company", self._unique("company"))
         finally:
             for record, state in before.items():
                 self._note_edit(device, record, state, Intent())
@@ -147,7 +147,7 @@ class Workload:
         if self._schema.fields[field].kind == "set":
             editor.add(field, value)
             return
-        editor[field] = value
+        _put(editor, field, value)
         if editor[field] != value:
             raise Failure("own write", f"{field} shows {editor[field]!r} after {value!r} was written")
 
@@ -192,7 +192,7 @@ class Workload:
 
     def _move(self, editor: EditedRecord, intent: Intent) -> None:
         stage = editor["stage"]
-        editor["stage"] = self._rng.choice(_MOVES[stage])
+        _put(editor, "stage", self._rng.choice(_MOVES[stage]))
 
     def _delete(self, editor: EditedRecord, intent: Intent) -> None:
         if self._rng.random() < 0.5:
@@ -206,3 +206,11 @@ class Workload:
 
 
 __all__ = ["StoreError", "Workload"]
+
+
+def _put(editor: EditedRecord, field: str, value: str) -> None:
+    """What somebody does who has looked: a conflict is decided, anything else is written."""
+    if editor.conflict(field) is None:
+        editor[field] = value
+    else:
+        editor.resolve(field, value)

@@ -87,25 +87,30 @@ def _edit(replica: Replica, target: str, wanted: list[Assignment], create: bool)
 
 def delete(context: typer.Context, records: RecordsArgument) -> None:
     """Delete records. An edit made elsewhere at the same time wins and is listed as a conflict."""
-    _each(context, records, Replica.delete, "deleted", "Deleted")
+    _each(context, records, Replica.delete, "deleted", "Deleted {}", "{} is deleted already.")
 
 
 def restore(context: typer.Context, records: RecordsArgument) -> None:
     """Take deletions back."""
-    _each(context, records, Replica.restore, "restored", "Restored")
+    _each(context, records, Replica.restore, "restored", "Restored {}", "{} is not deleted; nothing to restore.")
 
 
 def _each(
-    context: typer.Context, given: list[str], change: Callable[[Replica, str], None], word: str, heading: str
+    context: typer.Context,
+    given: list[str],
+    change: Callable[[Replica, str], bool],
+    word: str,
+    done: str,
+    nothing: str,
 ) -> None:
     call = invocation(context)
     with call.open() as replica:
         records = list(dict.fromkeys(existing(replica, text) for text in given))
         with replica.batch():
-            for record in records:
-                change(replica, record)
+            changed = {record: change(replica, record) for record in records}
     for record in records:
-        call.output.result({"record": record, word: True}, f"{heading} {record}")
+        text = done if changed[record] else nothing
+        call.output.result({"record": record, word: changed[record]}, text.format(record))
 
 
 def resolve(

@@ -47,6 +47,9 @@ _LONG_KINDS = frozenset({"text", "log"})
 LimitOption = Annotated[
     int | None, typer.Option("--limit", "-n", min=0, metavar="N", help="How many; 0 for all. [50, with --json all]")
 ]
+AllOption = Annotated[
+    bool, typer.Option("--all", help="Also values that were superseded by a later one that did not know of them.")
+]
 FieldsOption = Annotated[
     str | None,
     typer.Option("--fields", "-f", metavar="A,B,...", help="Which fields, in which order; 'all' for every one."),
@@ -69,14 +72,15 @@ def get(
     context: typer.Context,
     record: RecordArgument,
     field: Annotated[str | None, typer.Argument(metavar="FIELD", help="Print the value of this field alone.")] = None,
+    everything: AllOption = False,
 ) -> None:
-    """Show one record, with both values of its conflicts."""
+    """Show one record, with every value of its conflicts."""
     call = invocation(context)
     with call.open() as replica:
         found = existing(replica, record)
         view = replica.get(found)
         standing = replica.record_status(found)
-        opposed = replica.conflicts_of(found) if view.conflicts else []
+        opposed = replica.conflicts_of(found, superseded=everything) if everything or view.conflicts else ()
         schema = replica.schema_of(found)
         if schema is None:
             tell_schemaless(call.output, replica, collection_of(found))
@@ -88,7 +92,8 @@ def get(
         )
         return
     if call.output.as_json:
-        call.output.emit({**record_object(view), "state": standing.state})
+        values = {"values": [conflict_object(found, conflict, schema) for conflict in opposed]} if everything else {}
+        call.output.emit({**record_object(view), "state": standing.state, **values})
         damaged.tell(call.output, replica)
         return
     _show_record(call.output, view, schema, opposed)
@@ -102,7 +107,8 @@ def _show_record(output: Output, view: RecordView, schema: Schema | None, oppose
     by_field = {conflict.field: conflict for conflict in opposed}
     for field, value in view.items():
         if field in by_field:
-            rows.append((_marked(label(schema, field)), _both(by_field[field], schema)))
+            name = label(schema, field)
+            rows.append((_marked(name) if by_field[field].open else name, _both(by_field[field], schema)))
         elif value not in (None, [], ""):
             rows.append((label(schema, field), shown(value)))
     if DELETED_FIELD in by_field:
@@ -289,6 +295,7 @@ def _state(view: RecordView) -> Text:
 def conflicts(
     context: typer.Context,
     collection: Annotated[str | None, typer.Argument(metavar="COLLECTION")] = None,
+    everything: AllOption = False,
 ) -> None:
     """List what was written without knowing of each other: every value, who wrote it and when.
 
@@ -297,7 +304,7 @@ def conflicts(
     call = invocation(context)
     with call.open() as replica:
         chosen = readable_collection(replica, collection) if collection else None
-        found = replica.conflicts(chosen)
+        found = replica.conflicts(chosen, superseded=everything)
         duplicates = replica.duplicates(chosen)
         titles = {record: title(replica.get(record)) for record, _ in found}
         names = {record: title(replica.get(record), twice.key) for twice in duplicates for record in twice.records}
@@ -317,7 +324,12 @@ def conflicts(
         damaged.tell(call.output, replica)
         return
     call.output.show(conflicts_table(found, titles, schemas))
-    record, conflict = found[0]
+    waiting = [each for each in found if each[1].open]
+    if not waiting:
+        call.output.note("None of them waits for a decision; the value in bold is shown.")
+        damaged.tell(call.output, replica)
+        return
+    record, conflict = waiting[0]
     answer = "keep" if conflict.field == DELETED_FIELD else "VALUE"
     call.output.note(
         f"The value in bold is shown meanwhile. Decide: crdt-sync resolve {short(record)} {conflict.field} {answer}"

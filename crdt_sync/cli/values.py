@@ -75,7 +75,7 @@ def record_object(view: RecordView) -> dict[str, object]:
 
 
 def conflict_object(record: str, conflict: Conflict, schema: Schema | None) -> dict[str, object]:
-    """An open conflict for programs; the first entry is the one that is shown meanwhile."""
+    """A conflict for programs; the first entry is the one that is shown, meanwhile where the conflict is open."""
     entries = [
         {
             "value": plain(entry_value(conflict, entry, schema)),
@@ -85,7 +85,8 @@ def conflict_object(record: str, conflict: Conflict, schema: Schema | None) -> d
         }
         for entry in conflict.entries
     ]
-    return {"record": record, "field": conflict.field, "kind": conflict.kind, "entries": entries}
+    found = {"record": record, "field": conflict.field, "kind": conflict.kind, "open": conflict.open}
+    return {**found, "entries": entries}
 
 
 def entry_value(conflict: Conflict, entry: ConflictEntry, schema: Schema | None) -> object:

@@ -13,7 +13,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
@@ -330,11 +330,12 @@ def _conflicts(
             continue
         spec = None if schema is None else schema.fields.get(root[2:])
         kind = "value" if spec is None else spec.kind
-        if all_kinds or kind in ("review", "stage") or (schema is not None and root[2:] in schema.natural_key):
+        asked = kind in ("review", "stage") or (schema is not None and root[2:] in schema.natural_key)
+        if all_kinds or asked:
             entries = ordered(well_formed(raw), spec, partial(age, field=root[2:], sources=sources))
             open_conflict = conflict(root[2:], kind, entries, spec, partial(shown_actor, sources=sources))
             if open_conflict is not None:
-                found.append(open_conflict)
+                found.append(open_conflict if asked else replace(open_conflict, open=False))
     return found
 
 

@@ -6,11 +6,20 @@ from decimal import Decimal
 from typing import Any
 
 from crdt_sync.clock import HybridClock
-from crdt_sync.errors import EditEnded, InvalidTransition, InvalidValue, RecordDeleted, UnknownCollection
+from crdt_sync.errors import (
+    EditEnded,
+    InvalidTransition,
+    InvalidValue,
+    NoConflict,
+    OpenConflict,
+    RecordDeleted,
+    UnknownCollection,
+)
 from crdt_sync.limits import ACTOR_LENGTH_MAX, TEXT_BYTES_MAX
 from crdt_sync.records import state_vector as vectors
+from crdt_sync.records.comparing import identity
 from crdt_sync.records.document import Document, deletion_text
-from crdt_sync.records.entries import Entry, ordered, well_formed
+from crdt_sync.records.entries import Conflict, Entry, ordered, well_formed
 from crdt_sync.records.roots import DELETED, DELETED_ROOT, member_key, member_of
 from crdt_sync.records.schema import KINDS_OF_ENTRIES, FieldSpec, Schema
 from crdt_sync.records.text_field import TextField
@@ -33,7 +42,8 @@ class Editor:
     is no schema.
 
     `editor[field] = value` by kind: value, review, stage: writes it; set: makes the members these; text:
-    rewrites what differs; counter: counts up or down to it. Writing what is shown already changes nothing.
+    rewrites what differs; counter: counts up or down to it. Writing what is shown already changes nothing. A field
+    with an open conflict is not written (`OpenConflict`) but resolved.
 
     A required field that holds something cannot be emptied, by whatever way. After `end`, writing raises `EditEnded`.
     """
@@ -139,10 +149,18 @@ class Editor:
         return text
 
     def resolve(self, field: str, value: object) -> None:
-        """Decide a conflict: `value` supersedes every value seen. For `_deleted`: True deletes, False keeps."""
+        """Decide a conflict: `value` supersedes every value seen. For `_deleted`: True deletes, False keeps.
+
+        Also closes what a field of kind `value` keeps beside the shown one. Raises `NoConflict` where there is nothing
+        to decide.
+        """
+        self._check_open()
         if field == DELETED:
+            if self.conflict(DELETED) is None:
+                raise NoConflict(
+                    DELETED, "no delete stands beside an edit of this record", "Delete or restore it as usual."
+                )
             if value is True:
-                self._check_open()
                 self._write_deletion()
             else:
                 self.restore()
@@ -150,8 +168,17 @@ class Editor:
         spec = self._writable(field)
         if spec.kind not in KINDS_OF_ENTRIES:
             raise InvalidValue(field, f"a {spec.kind} has no conflicts", "Write it as usual.")
-        self.resolved = self.resolved or len(self._entries(f"c.{field}")) > 1
+        if not self._disputed_values(field, spec):
+            raise NoConflict(
+                field, f"nothing to decide: it holds one value, {self[field]!r}", "Write another one as usual."
+            )
+        self.resolved = True
         self._write_entry(field, spec, value, resolving=True)
+
+    def conflict(self, field: str) -> Conflict | None:
+        """The concurrent values of a field of whatever kind, or the delete beside an edit for `_deleted`; else None."""
+        found = self._document.conflicts(self._schema, all_kinds=True)
+        return next((conflict for conflict in found if conflict.field == field), None)
 
     def delete(self) -> None:
         """Delete the record. An edit made elsewhere at the same time brings it back, as a conflict."""
@@ -214,6 +241,8 @@ class Editor:
         carrier = normalise(field, spec, value)
         if spec.required and not filled(carrier):
             raise emptied(field)
+        if not resolving:
+            self._check_decided(field, spec)
         root = f"c.{field}"
         with self._document.transaction() as transaction:
             array = self._document.array(transaction, root)
@@ -229,6 +258,24 @@ class Editor:
                 array.remove_range(transaction, 0, length)
             array.insert(transaction, 0, [carrier, self._clock.tick(), self._actor])
         self._changed = True
+
+    def _disputed_values(self, field: str, spec: FieldSpec) -> int:
+        """How many different values stand beside each other; 0 for one or none."""
+        count = len({identity(entry[0], spec) for entry in self._entries(f"c.{field}")})
+        return count if count > 1 else 0
+
+    def _check_decided(self, field: str, spec: FieldSpec) -> None:
+        """Raise `OpenConflict` where a plain write would close a conflict that is to be decided."""
+        if spec.kind not in ("review", "stage") and field not in self._schema.natural_key:
+            return
+        count = self._disputed_values(field, spec)
+        if count:
+            raise OpenConflict(
+                field,
+                f"{count} values of it wait for a decision",
+                f"See 'crdt-sync conflicts', then decide: crdt-sync resolve RECORD {field} VALUE, "
+                "or resolve(...) in Python.",
+            )
 
     def _append_entry(self, root: str, carrier: Carrier, *, superseding: bool) -> None:
         with self._document.transaction() as transaction:

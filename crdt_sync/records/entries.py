@@ -31,11 +31,16 @@ class ConflictEntry:
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """A field with concurrent values; the shown one comes first. `kind` is that of the field, or 'deleted'."""
+    """A field with concurrent values; the shown one comes first. `kind` is that of the field, or 'deleted'.
+
+    `open`: it waits for a decision. Otherwise the latest value is shown and the others are kept beside it until
+    somebody writes the field again.
+    """
 
     field: str
     kind: str
     entries: tuple[ConflictEntry, ...]
+    open: bool = True
 
 
 def well_formed(raw: Sequence[object]) -> list[Entry]:

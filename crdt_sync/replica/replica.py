@@ -304,18 +304,23 @@ class Replica:
         with self.lock, self._edits.batch():
             yield
 
-    def delete(self, record: str) -> None:
-        """Delete a record. A concurrent edit elsewhere wins and is listed as a conflict."""
+    def delete(self, record: str) -> bool:
+        """Delete a record, unless it is deleted; whether that changed anything.
+
+        A concurrent edit elsewhere wins and is listed as a conflict.
+        """
         with self.edit(record) as editor:
             editor.delete()
+        return editor.changed
 
-    def restore(self, record: str) -> None:
-        """Take a delete back."""
+    def restore(self, record: str) -> bool:
+        """Take a delete back, where there is one; whether that changed anything."""
         with self.edit(record) as editor:
             editor.restore()
+        return editor.changed
 
     def resolve(self, record: str, field: str, value: Any) -> None:
-        """Close a conflict: `value` supersedes all values that are seen here."""
+        """Close a conflict: `value` supersedes all values that are seen here. Raises `NoConflict` without one."""
         with self.edit(record) as editor:
             editor.resolve(field, value)
 
@@ -404,15 +409,15 @@ class Replica:
             if all(holds(name, specs.get(name), view.raw.get(name), value) for name, value in equals.items()):
                 yield view
 
-    def conflicts(self, collection: str | None = None) -> Sequence[tuple[str, Conflict]]:
-        """The open conflicts: values written without knowing each other, where the schema asks for a decision."""
-        return tuple(self._open_conflicts(collection))
+    def conflicts(self, collection: str | None = None, *, superseded: bool = False) -> Sequence[tuple[str, Conflict]]:
+        """The open conflicts: values written without knowing each other, where the schema asks for a decision.
 
-    def _open_conflicts(self, collection: str | None) -> Iterator[tuple[str, Conflict]]:
-        for view in self.list(collection, deleted=True):
-            if view.conflicts:
-                for conflict in self.conflicts_of(view.record):
-                    yield view.record, conflict
+        With `superseded` also those of the other fields (`Conflict.open` is False), of which the latest value is shown
+        and no question asked; every record is read for them.
+        """
+        views = self.list(collection, deleted=True)
+        chosen = (view.record for view in views if superseded or view.conflicts)
+        return tuple((record, found) for record in chosen for found in self.conflicts_of(record, superseded=superseded))
 
     def duplicates(self, collection: str | None = None) -> Sequence[Duplicate]:
         """Records that show one natural key, because they were entered or changed on devices that did not know it.
@@ -437,10 +442,13 @@ class Replica:
         with self.lock:
             return self._edits.standing(schema, carriers)
 
-    def conflicts_of(self, record: str) -> Sequence[Conflict]:
-        """The open conflicts of one record; none where it is damaged, which `damaged` and `unshown` tell then."""
+    def conflicts_of(self, record: str, *, superseded: bool = False) -> Sequence[Conflict]:
+        """The open conflicts of one record, or all as in `conflicts`.
+
+        None where it is damaged, which `damaged` and `unshown` tell then. Raises `UnknownRecord`.
+        """
         try:
-            return self.document(record).conflicts(self.schema_of(record))
+            return tuple(self.document(record).conflicts(self.schema_of(record), all_kinds=superseded))
         except StoreCorrupt as corrupt:
             self.note_damage(record, corrupt.message)
             self.unshown.add(record)

@@ -150,5 +150,74 @@ def test_several_records_are_deleted_together_or_not_at_all(made, run):
 
 def test_a_negative_number_is_no_option(made, run, fields):
     record = made("name=x", "credit_limit=1")
-    assert run("resolve", record, "credit_limit", "-5").code == 0
+    assert "no_conflict" in run("resolve", record, "credit_limit", "-5").err
+    assert run("set", record, "credit_limit=-5").code == 0
     assert fields(record)["credit_limit"] == "-5"
+
+
+@pytest.fixture
+def opposed(made, store, tmp_path, run):
+    """A record in which two devices wrote another phone (which asks) and another city (which does not)."""
+    record = made("name=x", "phone=0", "city=Ulm", "owner=o")
+    other = tmp_path / "other"
+    assert run("--store", other, "init", "ben").code == 0
+
+    def carry(giver, taker):
+        bundle = tmp_path / "carried.bundle"
+        bundle.unlink(missing_ok=True)
+        assert run("--store", giver, "bundle", "create", bundle).code == 0
+        assert run("--store", taker, "bundle", "apply", bundle).code == 0
+
+    carry(store, other)
+    assert run("--store", store, "set", record, "phone=1", "city=Kiel").code == 0
+    assert run("--store", other, "set", record, "phone=2", "city=Bonn").code == 0
+    carry(other, store)
+    return record
+
+
+def test_a_field_with_an_open_conflict_is_resolved_and_not_written(opposed, run, fields):
+    for assignment in ("phone=3", "phone=2", "phone="):
+        result = run("set", opposed, "owner=p", assignment)
+        assert result.code == 2
+        assert result.err.startswith("Error (open_conflict): ")
+        assert "crdt-sync resolve RECORD phone VALUE" in result.err
+        assert fields(opposed)["owner"] == "o"
+    assert run("set", opposed, "owner=p").code == 0
+    assert run("resolve", opposed, "phone", "3").code == 0
+    assert fields(opposed)["phone"] == "3"
+    assert run("conflicts").out == "No open conflicts.\n"
+    result = run("resolve", opposed, "phone", "4")
+    assert result.code == 2
+    assert "Resolved" not in result.out
+    assert result.err.startswith("Error (no_conflict): ")
+    assert "no_conflict" in run("resolve", opposed, "_deleted", "keep").err
+    assert fields(opposed)["phone"] == "3"
+
+
+def test_what_was_there_already_is_not_claimed_to_be_done(made, run):
+    record = made("name=x")
+    assert run("restore", record).out == f"{record} is not deleted; nothing to restore.\n"
+    assert run("restore", record, "--json").object == {"record": record, "restored": False}
+    assert run("delete", record, "--json").object == {"record": record, "deleted": True}
+    assert run("delete", record).out == f"{record} is deleted already.\n"
+    assert run("restore", record).out == f"Restored {record}\n"
+
+
+def test_the_losing_value_of_a_field_that_asks_nothing_is_shown_when_asked_for(opposed, run):
+    assert "Kiel" not in run("conflicts").out + run("get", opposed).out
+    for listing in (run("conflicts", "--all"), run("get", opposed, "--all")):
+        assert all(part in listing.out for part in ("Kiel", "Bonn", "anna", "ben"))
+    assert "resolve" in run("conflicts", "--all").err
+    found = {conflict["field"]: conflict for conflict in run("conflicts", "--all", "--json").objects}
+    assert [conflict["open"] for conflict in found.values()] == [False, True]
+    assert [(entry["value"], entry["by"], entry["shown"]) for entry in found["city"]["entries"]] == [
+        ("Bonn", "ben", True),
+        ("Kiel", "anna", False),
+    ]
+    assert [conflict["field"] for conflict in run("conflicts", "--json").objects] == ["phone"]
+    values = run("get", opposed, "--all", "--json").object["values"]
+    assert [conflict["field"] for conflict in values] == ["city", "phone"]
+    assert "values" not in run("get", opposed, "--json").object
+    assert run("resolve", opposed, "city", "Kiel").code == 0
+    assert run("resolve", opposed, "phone", "1").code == 0
+    assert run("conflicts", "--all").out == "No open conflicts.\n"

@@ -59,7 +59,11 @@ class Warehouse:
         if device.store.record_head(self.record) is not None:
             tag = f"tag {len(self.tags)}"
             with device.edit(self.record) as customer:
-                customer["phone"] = str(self.chance.randrange(10**6))
+                phone = str(self.chance.randrange(10**6))
+                if customer.conflict("phone") is None:
+                    customer["phone"] = phone
+                else:
+                    customer.resolve("phone", phone)
                 customer.increment("visits")
                 customer.add("tags", tag)
             self.tags.add(tag)

@@ -78,7 +78,7 @@ def _change(editor: Editor, what: int, detail: int) -> None:
         case 2 | 3:
             editor["company"] = value
         case 4:
-            editor["phone"] = value
+            put(editor, "phone", value)
         case 5:
             editor.add("tags", value)
         case 6:
@@ -94,7 +94,15 @@ def _change(editor: Editor, what: int, detail: int) -> None:
             text = editor.text("notes")
             text.delete(min(detail, len(text)), len(text))
         case _:
-            editor.resolve("stage", editor["stage"] or "lead")
+            put(editor, "stage", editor["stage"] or "lead")
+
+
+def put(editor: Editor, field: str, value: str) -> None:
+    """Decide the conflict of a field, or write it where there is none."""
+    if editor.conflict(field) is None:
+        editor[field] = value
+    else:
+        editor.resolve(field, value)
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from crdt_sync.errors import RecordDeleted
+from crdt_sync.errors import NoConflict, OpenConflict, RecordDeleted
 from crdt_sync.replica import Event
 from tests.replica.wire import exchange
 
@@ -70,6 +70,46 @@ def test_two_phones_are_both_kept_until_somebody_decides(anna, bob, record, meet
     assert bob.conflicts() == ()
 
 
+def test_a_field_that_waits_for_a_decision_is_not_written(anna, bob, record, meet):
+    edit(anna, record, phone="1", stage="won")
+    edit(bob, record, phone="2", stage="lost")
+    meet(record)
+    for field, value in (("phone", "3"), ("phone", "2"), ("phone", None), ("stage", "lost")):
+        with pytest.raises(OpenConflict) as raised:
+            edit(anna, record, city="Berlin", **{field: value})
+        assert raised.value.field == field
+    with pytest.raises(OpenConflict), anna.edit(record) as customer:
+        customer.clear("phone")
+    assert "city" not in anna.get(record)
+    anna.resolve(record, "phone", "3")
+    anna.resolve(record, "stage", "lost")
+    assert anna.conflicts() == ()
+    edit(anna, record, phone="4")
+    assert meet(record)["phone"] == "4"
+
+
+def test_where_nothing_is_to_be_decided_nothing_is_resolved(anna, record):
+    head = anna.store.head()
+    for field, value in (("phone", "1"), ("phone", "0"), ("city", "Ulm"), ("_deleted", True), ("_deleted", False)):
+        with pytest.raises(NoConflict):
+            anna.resolve(record, field, value)
+    assert not anna.restore(record)
+    assert anna.store.head() == head
+    assert anna.delete(record)
+    assert not anna.delete(record)
+    assert anna.restore(record)
+
+
+def test_values_that_say_the_same_are_no_conflict(anna, bob, record, meet):
+    edit(anna, record, phone="+49 (0)30 90-18-20", email="Jose\u0301@example.com ")
+    edit(bob, record, phone="0049 30 901820", email="jos\u00e9@Example.com")
+    view = meet(record)
+    assert view.conflicts == ()
+    assert view["phone"] == "0049 30 901820"  # as it was typed
+    edit(anna, record, phone="030 901820")  # and nothing asks for a decision
+    assert meet(record)["phone"] == "030 901820"
+
+
 def test_two_decisions_for_one_value_agree(anna, bob, record, meet):
     edit(anna, record, phone="1")
     edit(bob, record, phone="2")
@@ -85,8 +125,14 @@ def test_the_later_of_two_values_is_shown_without_a_question(anna, bob, record, 
     edit(anna, record, city="Berlin")
     assert meet(record)["city"] == "Berlin"
     assert anna.conflicts() == ()
-    (conflict,) = anna.document(record).conflicts(anna.schema_of(record), all_kinds=True)
-    assert [entry.value for entry in conflict.entries] == ["Berlin", "Bonn"]
+    for found in (anna.conflicts_of(record, superseded=True), [found for _, found in anna.conflicts(superseded=True)]):
+        (conflict,) = found
+        assert (conflict.field, conflict.kind, conflict.open) == ("city", "value", False)
+        assert [(entry.value, entry.actor) for entry in conflict.entries] == [("Berlin", "anna"), ("Bonn", "bob")]
+    assert anna.conflicts_of(record) == ()
+    anna.resolve(record, "city", "Bonn")
+    assert anna.conflicts(superseded=True) == ()
+    assert meet(record)["city"] == "Bonn"
 
 
 def test_a_stage_that_is_further_along_is_shown(anna, bob, record, meet):

@@ -47,6 +47,16 @@ class Device:
         self.line = None
 
 
+def put(editor, field: str, value: object) -> None:
+    """Decide the conflict of a field, or write or clear it where there is none."""
+    if editor.conflict(field) is not None and not editor.deleted:
+        editor.resolve(field, value)
+    elif value is None:
+        editor.clear(field)
+    else:
+        editor[field] = value
+
+
 class Machine(RuleBasedStateMachine):
     """Everything in memory. A crash is to go on with a clone of what was committed."""
 
@@ -119,14 +129,11 @@ class Machine(RuleBasedStateMachine):
 
     @rule(at=devices, record=records, field=st.sampled_from(ENTRIES), value=st.sampled_from(["open", "won", "lost"]))
     def write(self, at: int, record: str, field: str, value: str) -> None:
-        def act(editor) -> None:
-            editor[field] = value
-
-        self.edit(self.devices[at], record, field, value, act, replacing=True)
+        self.edit(self.devices[at], record, field, value, lambda editor: put(editor, field, value), replacing=True)
 
     @rule(at=devices, record=records, field=st.sampled_from(["city", "phone"]))
     def clear(self, at: int, record: str, field: str) -> None:
-        self.edit(self.devices[at], record, field, None, lambda editor: editor.clear(field), replacing=True)
+        self.edit(self.devices[at], record, field, None, lambda editor: put(editor, field, None), replacing=True)
 
     @rule(at=devices, record=records, field=st.sampled_from(ASKED), place=places)
     def resolve(self, at: int, record: str, field: str, place: float) -> None:
@@ -134,7 +141,7 @@ class Machine(RuleBasedStateMachine):
         values = [entry.value for entry in live(self.model.known(record, device.vector(record)), field)]
         if values:
             value = values[int(place * (len(values) - 1))]
-            self.edit(device, record, field, value, lambda editor: editor.resolve(field, value), replacing=True)
+            self.edit(device, record, field, value, lambda editor: put(editor, field, value), replacing=True)
 
     @rule(at=devices, record=records, amount=st.integers(-3, 3).filter(bool))
     def count(self, at: int, record: str, amount: int) -> None:
@@ -319,7 +326,7 @@ def _forgets_pages(monkeypatch):
 
 
 def _shows_the_oldest(monkeypatch):
-    monkeypatch.setattr(entries, "precedence", lambda entry: (-entry[1], entry[2]))
+    monkeypatch.setattr(entries, "precedence", lambda entry: (-entry[1], entry[2], ""))
 
 
 def _acknowledges_too_much(monkeypatch):

@@ -37,7 +37,11 @@ class Story:
         if device.replica.get(record).deleted:
             device.replica.restore(record)
         with device.replica.edit(record) as customer:
-            customer["phone"] = f"{device.name} {device.store.head()}"
+            phone = f"{device.name} {device.store.head()}"
+            if customer.conflict("phone") is None:
+                customer["phone"] = phone
+            else:
+                customer.resolve("phone", phone)
             customer.increment("visits")
             customer.add("tags", f"{device.name}{what}")
             notes = customer.text("notes")
