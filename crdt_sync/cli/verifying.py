@@ -17,6 +17,7 @@ from crdt_sync.cli.targets import short
 from crdt_sync.errors import EditsLost, Mismatch, StoreCorrupt
 from crdt_sync.protocol.messages import Standing
 from crdt_sync.replica import Repair, Replica
+from crdt_sync.replica.disorder import disordered_records
 from crdt_sync.replica.rescue import Loss
 from crdt_sync.runtime import Address, Audit, Difference, Mended, audit_once, heal_once
 
@@ -50,7 +51,11 @@ def verify(
         typer.Argument(metavar="[PEER]", help="Another device instead of the relay: HOST[:PORT], a name or an id."),
     ] = None,
     deep: Annotated[
-        bool, typer.Option("--deep", help="Compare the content of every record too, read from both disks.")
+        bool,
+        typer.Option(
+            "--deep",
+            help="Compare the content of every record too, read from both disks; with --local, check its order.",
+        ),
     ] = False,
     local: Annotated[bool, typer.Option("--local", help="Check every stored value here; needs no relay.")] = False,
     mend: Annotated[
@@ -72,7 +77,7 @@ def verify(
         elif not local:
             address = partners.chosen(call.store, url, given, authorities, required=not mend)
         if address is None:
-            _repair_store(call.output, replica) if mend else _verify_store(call.output, replica)
+            _repair_store(call.output, replica) if mend else _verify_store(call.output, replica, deep=deep)
             return
         if mend:
             set_aside = set(replica.store.quarantined())
@@ -239,7 +244,7 @@ def _repair_store(output: Output, replica: Replica) -> None:
     _complain_of(mended.losses)
 
 
-def _verify_store(output: Output, replica: Replica) -> None:
+def _verify_store(output: Output, replica: Replica, *, deep: bool) -> None:
     report = replica.store.verify()
     findings = [
         f"{finding.record or finding.key} in {finding.database}: {finding.problem}" for finding in report.findings
@@ -252,4 +257,12 @@ def _verify_store(output: Output, replica: Replica) -> None:
             "Keep a copy of the directory, run 'crdt-sync verify --repair', then 'crdt-sync sync', which fetches what "
             "is missing.",
         )
-    output.result({"checked": report.checked, "damaged": 0}, f"{report.checked} stored values checked, all intact.")
+    data: dict[str, object] = {"checked": report.checked, "damaged": 0}
+    if deep:
+        found = dict(disordered_records(replica.store))
+        data["disordered"] = found
+        for record, roots in found.items():
+            what = ", ".join(root[2:] or root for root in roots)
+            told = f"{record}: replicas may show {what} in different orders; clear what it says and write it anew"
+            output.warning({"error": "disordered", "message": told}, told)
+    output.result(data, f"{report.checked} stored values checked, all intact.")

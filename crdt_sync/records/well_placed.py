@@ -32,7 +32,7 @@ from crdt_sync.limits import PLACING_STEPS_MAX
 from crdt_sync.records.delete_set import Ranges
 from crdt_sync.records.lists import NOWHERE, Lists, Name, Operation
 from crdt_sync.records.roots import ARRAY_PREFIXES, MAP_PREFIXES, TEXT_PREFIX
-from crdt_sync.records.update import Item
+from crdt_sync.records.update import Item, scan
 
 _PREFIXES = (*ARRAY_PREFIXES, *MAP_PREFIXES, TEXT_PREFIX)
 
@@ -78,6 +78,28 @@ def misplaced(items: Collection[Item], lists: Lists) -> str:
     except _TooLong:
         return "finding its place takes too long"
     return ""
+
+
+def disordered(whole: bytes) -> list[str]:
+    """The roots of a record, given as one update of its whole state, that show items which break the rules; sorted.
+
+    Earlier versions accepted such items; replicas may show them differently. Raises `UpdateRefused` where the state
+    cannot be scanned.
+    """
+    items = scan(whole).items
+    lists = Lists(items)
+    order = _Order(lists)
+    found: set[str] = set()
+    for item in items:
+        if item.deleted:
+            continue  # written anew since
+        try:
+            if item.root is not None:
+                _check_name(item, item.root)
+            _check(item, order, items)
+        except (_Misplaced, _TooLong):
+            found.add(lists.name((item.writer, item.clock)).root)
+    return sorted(found)
 
 
 def cut_pairs(deletes: Ranges, lists: Lists) -> list[Operation]:

@@ -100,3 +100,10 @@ def test_the_store_can_be_checked_and_repaired_without_a_relay(run, made):
         "losses": [],
     }
     assert run("verify").code == 2
+
+
+def test_a_local_check_in_depth_names_records_without_an_order_of_their_own(run, made):
+    made("name=x", "notes=hello")
+    result = run("verify", "--local", "--deep", "--json")
+    assert result.code == 0
+    assert result.object["disordered"] == {}

@@ -1,0 +1,24 @@
+"""Records that hold items of a kind that is refused today: readable, but replicas may show them in different orders."""
+
+from collections.abc import Iterator
+
+from crdt_sync.errors import StoreCorrupt, UpdateRefused
+from crdt_sync.records import Document
+from crdt_sync.records.well_placed import disordered
+from crdt_sync.storage.port import Store
+
+_PAGE = 1000
+
+
+def disordered_records(store: Store) -> Iterator[tuple[str, list[str]]]:
+    """Such records of a store and the roots concerned, in order. What cannot be read is left to `Store.verify`."""
+    after = ""
+    while page := store.records(after, _PAGE):
+        for record in page:
+            try:
+                roots = disordered(Document.load(store.load(record).updates).diff())
+            except (StoreCorrupt, UpdateRefused, ValueError):
+                continue
+            if roots:
+                yield record, roots
+        after = page[-1]
