@@ -14,6 +14,7 @@ from crdt_sync.cli import partners
 from crdt_sync.cli.invocation import Invocation, invocation
 from crdt_sync.cli.options import TokenFileOption, TokenOption
 from crdt_sync.cli.output import Output, table
+from crdt_sync.cli.schemaless import tell_schemaless
 from crdt_sync.cli.targets import short
 from crdt_sync.cli.values import local_time, many, utc_time
 from crdt_sync.errors import UpdateRefused, UsageError
@@ -109,7 +110,8 @@ def apply(
         secret = _token(call, token, token_file)
         with _bar(call.output, file.name) as moved:
             done = apply_bundle(replica, file.expanduser(), token=secret, plain=plain, progress=moved)
-    _tell_applied(call.output, file, done)
+        _tell_applied(call.output, file, done)
+        tell_schemaless(call.output, replica)
     if done.refused:
         raise UpdateRefused("refused", f"{many(done.refused)} of {file.name} refused: see above")
     if done.obstacle is not None:

@@ -88,7 +88,7 @@ def known_collection(replica: Replica, given: str | None) -> str:
             raise UnknownCollection(f"records of {given!r} are here, but not its schema", schemaless.advice(given))
         raise UnknownCollection(
             f"no collection {given[:60]!r} here",
-            f"{suggestion(given, replica.schemas, 'collections')} See 'crdt-sync schema'.",
+            f"{suggestion(given, _collections(replica), 'collections')} See 'crdt-sync schema'.",
         )
     return given
 

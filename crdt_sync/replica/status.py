@@ -240,8 +240,11 @@ def partner_status(store: Store, peer: Peer, name: str = "", *, unreadable: bool
 
 
 def carried_status(store: Store, partner: Carried) -> CarriedStatus:
-    """The standing of a partner that is met by bundle, at the cost of `Store.behind`."""
-    records, size = store.behind(partner.told_now(store))
+    """The standing of a partner that is met by bundle, at the cost of `count_lacking`."""
+    reader = partner.reader(store)
+    _, size = store.behind(reader.place)
+    records = count_lacking(store, reader)
+    size = size if records else 0
     return CarriedStatus(partner.name, partner.replica.hex(), records, size, partner.created)
 
 
