@@ -9,7 +9,7 @@ import pytest
 from crdt_sync import Replica
 from crdt_sync.exchange import ImportReport, Row, Table, import_table
 from crdt_sync.exchange.table import MISSING, RowError
-from crdt_sync.records import Integrator, Schema, parse_schema
+from crdt_sync.records import EMPTY_STATE_VECTOR, Integrator, Schema, parse_schema
 from crdt_sync.replica.views import encode_view
 from crdt_sync.storage.memory import MemoryStore
 from crdt_sync.storage.port import Batch, Change
@@ -28,7 +28,7 @@ PEOPLE = parse_schema(
     [fields.stage.transitions]
     lead = ["qualified", "won"]
     qualified = ["won", "lead"]
-    won = ["lead"]
+    won = ["lead", "qualified"]
     [fields.tags]
     kind = "set"
     [fields.visits]
@@ -119,7 +119,8 @@ def meet(*devices: Device) -> None:
 def _give(source: Device, target: Device, record: str) -> None:
     stored = target.store.load(record)
     gate = Integrator(1)
-    update = source.replica.document(record).diff()
+    known = stored.head.state_vector if stored.head else EMPTY_STATE_VECTOR
+    update = source.replica.document(record).diff(known)
     judged = gate.integrate(record, stored.updates, [update], None, True, False)
     assert [verdict.code for verdict in judged.verdicts] == ["accepted"], judged.verdicts
     if judged.changed:
