@@ -13,7 +13,16 @@ import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
-from benchmarks.experiments import bundles, catching_up, latency, reconciliation, residency, table_import, throughput
+from benchmarks.experiments import (
+    bundles,
+    catching_up,
+    latency,
+    long_notes,
+    reconciliation,
+    residency,
+    table_import,
+    throughput,
+)
 from benchmarks.experiments.reconciliation import Study
 from benchmarks.results import Outcome, machine, show, write
 from crdt_sync.cli.output import Output, check_streams, not_written, silence
@@ -87,6 +96,7 @@ _RECONNECT = (catching_up.run_reconnect, catching_up.RECONNECTS, catching_up.SMA
 _IMPORT = (table_import.run, table_import.Sizes(), table_import.SMALL)
 _BUNDLES = (bundles.run, bundles.Sizes(), bundles.SMALL)
 _RECONCILE = (Study().run, reconciliation.Sizes(), reconciliation.SMALL)
+_NOTES = (long_notes.run, long_notes.Sizes(), long_notes.SMALL)
 _MEMORY = (residency.run, residency.Sizes(), residency.SMALL)
 
 
@@ -126,6 +136,12 @@ def _bundles(rounds: Rounds = None, small: Small = False, out: Out = None) -> No
     _measure([_BUNDLES], rounds, small, out)
 
 
+@app.command("notes")
+def _notes(rounds: Rounds = None, small: Small = False, out: Out = None) -> None:
+    """Judge long notes, made up and recorded, and an edit of each: processor time beside what is allowed."""
+    _measure([_NOTES], rounds, small, out)
+
+
 @app.command("memory")
 def _memory(rounds: Rounds = None, small: Small = False, out: Out = None) -> None:
     """Resident memory and opening time with 100,000 records, on a device and on a relay with 1,000 devices."""
@@ -141,7 +157,9 @@ def _reconcile(rounds: Rounds = None, small: Small = False, out: Out = None) -> 
 @app.command("all")
 def _all(rounds: Rounds = None, small: Small = False, out: Out = None) -> None:
     """Every experiment, one after the other."""
-    _measure([_THROUGHPUT, _LATENCY, _COLD, _RECONNECT, _IMPORT, _BUNDLES, _RECONCILE, _MEMORY], rounds, small, out)
+    _measure(
+        [_THROUGHPUT, _LATENCY, _COLD, _RECONNECT, _IMPORT, _BUNDLES, _NOTES, _RECONCILE, _MEMORY], rounds, small, out
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

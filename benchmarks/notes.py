@@ -5,7 +5,9 @@ origins that an editor would give it: the character after which it was typed, an
 """
 
 import random
+from collections.abc import Iterable
 
+from crdt_sync.records.delete_set import Ranges, encode_delete_set, merge_ranges
 from crdt_sync.records.varint import append_uint
 
 ROOT = "t.notes"
@@ -35,7 +37,7 @@ def note(edits: int, *, writers: int = 3, id_bits: int = 53, characters_max: int
         for _ in range(items):
             length = rng.randint(1, characters_max)
             left = rng.choice(typed) if typed else None
-            _append_item(struct, left, after[left], length, rng)
+            _append_item(struct, left, after[left], bytes(rng.choices(_LETTERS, k=length)))
             for place in range(clock, clock + length):
                 after[left], after[writer, place] = (writer, place), after[left]
                 left = (writer, place)
@@ -47,13 +49,40 @@ def note(edits: int, *, writers: int = 3, id_bits: int = 53, characters_max: int
     append_uint(update, writers)
     for struct in structs:
         update += struct
-    _append_deletes(update, ends, rng)
-    return bytes(update)
+    return bytes(update) + encode_delete_set(_deletes(ends, rng))
 
 
-def _append_item(
-    struct: bytearray, left: _Operation | None, right: _Operation | None, length: int, rng: random.Random
-) -> None:
+def replayed(patches: Iterable[tuple[int, int, str]], writer: int = 1 << 52) -> bytes:
+    """The update of a whole note by one writer: of each patch the place, and what is deleted and inserted there.
+
+    Places count code points. Characters beyond the basic plane are not expected.
+    """
+    after: dict[_Operation | None, _Operation | None] = {None: None}
+    shown: list[_Operation] = []
+    items = bytearray()
+    count = clock = 0
+    deleted: set[int] = set()
+    for place, less, text in patches:
+        deleted.update(gone for _, gone in shown[place : place + less])
+        del shown[place : place + less]
+        if not text:
+            continue
+        left = shown[place - 1] if place else None
+        typed = [(writer, clock + offset) for offset in range(len(text))]
+        _append_item(items, left, after[left], text.encode())
+        for operation in typed:
+            after[left], after[operation] = operation, after[left]
+            left = operation
+        shown[place:place] = typed
+        clock += len(text)
+        count += 1
+    update = bytearray()
+    for number in (1, count, writer, 0):
+        append_uint(update, number)
+    return bytes(update + items) + encode_delete_set({writer: merge_ranges([(gone, 1) for gone in deleted])})
+
+
+def _append_item(struct: bytearray, left: _Operation | None, right: _Operation | None, text: bytes) -> None:
     struct.append(_TEXT | (_HAS_LEFT if left else 0) | (_HAS_RIGHT if right else 0))
     for origin in (left, right):
         if origin is not None:
@@ -63,21 +92,16 @@ def _append_item(
         struct.append(1)
         append_uint(struct, len(ROOT))
         struct += ROOT.encode()
-    append_uint(struct, length)
-    struct += bytes(rng.choices(_LETTERS, k=length))
+    append_uint(struct, len(text))
+    struct += text
 
 
-def _append_deletes(update: bytearray, ends: dict[int, int], rng: random.Random) -> None:
-    append_uint(update, len(ends))
+def _deletes(ends: dict[int, int], rng: random.Random) -> Ranges:
+    deletes: Ranges = {}
     for writer, end in ends.items():
-        ranges = []
         clock = rng.randint(1, 4)
         while clock < end:
             length = min(rng.randint(1, 2), end - clock)
-            ranges.append((clock, length))
+            deletes.setdefault(writer, []).append((clock, length))
             clock += length + rng.randint(1, 5)
-        append_uint(update, writer)
-        append_uint(update, len(ranges))
-        for start, length in ranges:
-            append_uint(update, start)
-            append_uint(update, length)
+    return deletes

@@ -28,7 +28,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from crdt_sync.errors import InvalidSettings
 
 _PREFIX: Final = "crdt_relay_"
-# A commit takes 0.2 to 8 ms on a healthy disk, an integration up to its deadline, an acknowledgement both.
+# A commit takes 0.2 to 8 ms on a healthy disk, an integration up to its budget, an acknowledgement both.
 _SECONDS: Final = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.0, 2.0, 5.0)
 _SECRETS: Final = frozenset({"token", "authorization", "tls_key", "password"})
 _CONNECTIONS_MAX: Final = 64  # scrapers and probes; more is a mistake or an attack

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from benchmarks.child import Child, ChildFailed
 from benchmarks.cli import app
 from benchmarks.contents import contents, make_relay_store
-from benchmarks.experiments import bundles, catching_up, latency, residency, table_import, throughput
+from benchmarks.experiments import bundles, catching_up, latency, long_notes, residency, table_import, throughput
 from benchmarks.results import Measurement, Outcome, Skipped
 from crdt_sync.storage.lmdb import LmdbStore
 
@@ -55,6 +55,13 @@ def test_bundles_are_smaller_than_what_they_carry() -> None:
     found = measured(bundles.run(bundles.SMALL))
     assert 0 < found["bytes of the file, over the bytes of the documents"].value < 1
     assert found["3 changed: bytes of the file"].value < 3000
+
+
+def test_long_notes_are_judged_whole_and_edited(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CRDT_SYNC_DATA", str(shared_data))
+    found = measured(long_notes.run(long_notes.SMALL))
+    assert found["500 edits by 3 writers: size"].value > 10
+    assert found["500 recorded edits: size"].value > 0.5
 
 
 def test_the_import_takes_every_row(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

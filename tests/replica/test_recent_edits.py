@@ -11,8 +11,10 @@ from benchmarks.notes import note
 from crdt_sync import limits
 from crdt_sync.protocol.effects import Acknowledge, Owe, Pushed, Welcomed
 from crdt_sync.protocol.messages import UpdatesEntry, Verdict, VerdictCode
+from crdt_sync.protocol.source import Diff
 from crdt_sync.records import Document, Integrator
 from crdt_sync.records import state_vector as vectors
+from crdt_sync.records.bytes_diff import joined
 from crdt_sync.replica import recent
 from crdt_sync.replica.partner import Partner
 from tests.replica.partners import EPOCH, RELAY
@@ -63,8 +65,8 @@ class Relay:
             self.session.acknowledge(Acknowledge(1, (self.answers.pop(),), 1, 1))
 
     def roll_back(self):
-        """The relay goes back to what it had some updates ago, which the next session finds out by comparing."""
-        del self.kept[max(1, len(self.kept) - 2) :]
+        """The relay goes back to what it had one update ago, which the next session finds out by comparing."""
+        del self.kept[max(1, len(self.kept) - 1) :]
         self.lives += 1
         self.connect(comparing=True)
 
@@ -234,17 +236,26 @@ def test_whatever_happens_on_the_way_no_deletion_is_lost(make_replica, history, 
     play(make_replica("anna"), history, seed)
 
 
-def test_this_would_see_edits_that_are_dropped_too_early(make_replica, monkeypatch):
-    monkeypatch.setattr(recent.RecentEdits, "diff", lambda self, partner, record, edit: self._latest(partner, record))
-    monkeypatch.setattr(
-        recent.RecentEdits,
-        "_latest",
-        lambda self, partner, record: (
-            recent.Diff(list(found.updates.values())[-1], found.state_vector)
-            if (found := self._lacking.get((partner, record)))
-            else None
-        ),
-        raising=False,
-    )
+def dropped_too_early(recent_edits, partner, record, edit):
+    """Only the last edit, whatever was pushed before."""
+    lacking = recent_edits._lacking.get((partner, record))
+    return Diff(lacking.updates[lacking.last], lacking.state_vector) if lacking else None
+
+
+def whoever_changed_the_entry(recent_edits, partner, record, edit):
+    """What was kept, although the outbox entry says that the partner lacks more."""
+    lacking = recent_edits._lacking.get((partner, record))
+    return Diff(joined(tuple(lacking.updates.values())), lacking.state_vector) if lacking else None
+
+
+@pytest.mark.parametrize(
+    ("bug", "history"),
+    [
+        (dropped_too_early, ["delete", "delete", "push", "answer"]),
+        (whoever_changed_the_entry, [*LOST, "push", "answer"]),
+    ],
+)
+def test_a_planted_bug_loses_a_deletion_and_is_seen(make_replica, monkeypatch, bug, history):
+    monkeypatch.setattr(recent.RecentEdits, "diff", bug)
     with pytest.raises(AssertionError):
-        play(make_replica("anna"), ["delete", "delete", "push", "answer"], 1)
+        play(make_replica("anna"), history, 1)
