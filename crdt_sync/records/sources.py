@@ -41,11 +41,15 @@ assert len("import ") + SOURCE_LENGTH_MAX <= ACTOR_LENGTH_MAX
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The memory of one source: its name, when (stamp, microseconds) it was imported last, and what it said."""
+    """The memory of one source: its name, when (stamp, microseconds) it was imported last, and what it said.
+
+    `text` is that as it is stored.
+    """
 
     name: str
     stamp: int
     said: Mapping[str, Any]
+    text: str
 
 
 def actor_of(source: str) -> str:
@@ -97,12 +101,14 @@ def same(one: object, other: object) -> bool:
 
 def counter_said(said: object) -> object:
     """The number that a source said of a counter; None where it said none."""
-    return said.get("=", said.get("+")) if isinstance(said, Mapping) else None
+    number = said.get("=", said.get("+")) if isinstance(said, Mapping) else None
+    return number if _is_number(number) else None
 
 
 def counter_share(said: object) -> object:
     """What of a counter is counted for a source."""
-    return said.get("+", 0) if isinstance(said, Mapping) else 0
+    number = said.get("+", 0) if isinstance(said, Mapping) else 0
+    return number if _is_number(number) else 0
 
 
 def read_sources(raw: object) -> list[Source]:
@@ -111,9 +117,9 @@ def read_sources(raw: object) -> list[Source]:
     for entry in well_formed(raw) if isinstance(raw, list) else []:
         name = entry[3] if len(entry) > 3 else None
         if isinstance(name, str) and isinstance(entry[0], str):
-            said = _parsed(entry[0])
-            if said is not None:
-                found.append((entry[1], entry[2], entry[0], Source(name, entry[1], said)))
+            source = parse_source(name, entry[1], entry[0])
+            if source is not None:
+                found.append((entry[1], entry[2], entry[0], source))
     return [source for *_, source in sorted(found, key=lambda each: each[:3], reverse=True)]
 
 
@@ -151,12 +157,36 @@ def encode_said(said: Mapping[str, object]) -> str:
     return canonical(dict(said))
 
 
-def _parsed(text: str) -> dict[str, Any] | None:
+def parse_source(name: str, stamp: int, text: str) -> Source | None:
+    """A memory from its stored text, which anybody may have written: what no import writes is left out."""
     try:
-        said = json.loads(text)
+        said = json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         return None
-    return said if isinstance(said, dict) else None
+    if not isinstance(said, dict):
+        return None
+    kept = {field: value for field, value in said.items() if _is_flat(value)}
+    if "\\u" in text:
+        kept = {field: value for field, value in kept.items() if _is_whole([field, value])}
+    return Source(name, stamp, kept, text)
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(f"{name} is no number")
+
+
+def _is_flat(value: object) -> bool:
+    members = value if isinstance(value, list) else value.values() if isinstance(value, dict) else (value,)
+    return not any(isinstance(member, (list, dict)) for member in members)
+
+
+def _is_whole(value: object) -> bool:
+    """Whether no text in it ends within a character (a lone surrogate): such texts cannot be written again."""
+    try:
+        canonical(value).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_number(value: object) -> bool:

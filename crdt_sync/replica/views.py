@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from crdt_sync.records import Document, Schema, restore
-from crdt_sync.records.sources import Source
+from crdt_sync.records.sources import Source, parse_source
 from crdt_sync.storage.port import Batch, Store
 
 _VIEWS_PER_COMMIT = 1000
@@ -21,7 +21,7 @@ def encode_view(document: Document, schema: Schema | None) -> bytes:
         "deleted": reading.deleted,
     }
     if reading.sources:
-        view["sources"] = [[source.name, source.stamp, source.said] for source in reading.sources]
+        view["sources"] = [[source.name, source.stamp, source.text] for source in reading.sources]
     return _compact.encode(view).encode()
 
 
@@ -56,7 +56,8 @@ class RecordView(Mapping[str, Any]):
         self.raw: dict[str, Any] = view["fields"]
         self.conflicts: tuple[str, ...] = tuple(view["conflicts"])
         self.deleted: bool = view["deleted"]
-        self.sources = tuple(Source(*source) for source in view.get("sources", ()))
+        parsed = (parse_source(*source) for source in view.get("sources", ()))
+        self.sources: tuple[Source, ...] = tuple(source for source in parsed if source is not None)
         self._schema = schema
 
     def __contains__(self, field: object) -> bool:

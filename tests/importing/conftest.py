@@ -106,6 +106,17 @@ class Device:
     def log_length(self) -> int:
         return self.store.head()
 
+    def give(self, record: str, update: bytes, origin: bytes = bytes(range(16))) -> None:
+        """Store what another replica wrote, if a relay would."""
+        gate = Integrator(1)
+        judged = gate.integrate(record, self.store.load(record).updates, [update], None, True, False)
+        assert [verdict.code for verdict in judged.verdicts] == ["accepted"], judged.verdicts
+        if judged.changed:
+            document = gate.document(record)
+            view = encode_view(document, self.schema)
+            change = Change(record, (update,), origin, "", 0, judged.state_vector, document.diff(), view)
+            self.store.commit([Batch(changes=(change,))])
+
 
 def meet(*devices: Device) -> None:
     """All devices get everything that the others hold, each update judged as a relay judges it."""
@@ -117,19 +128,9 @@ def meet(*devices: Device) -> None:
 
 
 def _give(source: Device, target: Device, record: str) -> None:
-    stored = target.store.load(record)
-    gate = Integrator(1)
-    known = stored.head.state_vector if stored.head else EMPTY_STATE_VECTOR
-    update = source.replica.document(record).diff(known)
-    judged = gate.integrate(record, stored.updates, [update], None, True, False)
-    assert [verdict.code for verdict in judged.verdicts] == ["accepted"], judged.verdicts
-    if judged.changed:
-        document = gate.document(record)
-        view = encode_view(document, target.schema)
-        change = Change(
-            record, (update,), source.replica.id, source.name, 0, judged.state_vector, document.diff(), view
-        )
-        target.store.commit([Batch(changes=(change,))])
+    head = target.store.load(record).head
+    known = head.state_vector if head else EMPTY_STATE_VECTOR
+    target.give(record, source.replica.document(record).diff(known), source.replica.id)
 
 
 @pytest.fixture
