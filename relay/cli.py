@@ -9,7 +9,7 @@ import os
 import socket
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,7 +18,7 @@ import typer
 
 from crdt_sync.cli.output import Output, PipeClosed, check_streams, not_written, silence, table
 from crdt_sync.cli.plain_help import plain_help
-from crdt_sync.errors import CrdtSyncError, OutputNotWritten, UsageError
+from crdt_sync.errors import CrdtSyncError, EditsLost, OutputNotWritten, UsageError
 from relay import maintenance, running
 from relay.control import ControlFailed
 from relay.server import Relay
@@ -27,6 +27,7 @@ from relay.settings import Settings, check_token, load
 DAMAGED = 6
 INTERRUPTED = 130
 PIPE_CLOSED = 141
+_NAMED_MAX = 20
 _MIB = 1024 * 1024
 
 app = typer.Typer(
@@ -132,7 +133,7 @@ def verify(
     config: ConfigOption = None,
     data: DataOption = None,
     mend: Annotated[
-        bool, typer.Option("--repair", help="Set damaged records aside and begin a new epoch: devices bring them back.")
+        bool, typer.Option("--repair", help="Save what is intact, begin a new epoch: devices bring back the rest.")
     ] = False,
     set_aside: Annotated[
         list[str] | None,
@@ -148,9 +149,7 @@ def verify(
         raise UsageError("nothing is set aside without --repair", "Give both, on a stopped relay with a backup.")
     if mend:
         mended = maintenance.repair(_data(config, data), set_aside or ())
-        text = f"{mended['findings']} damaged values, {len(mended['set_aside'])} records set aside."
-        touched = mended["findings"] or mended["set_aside"]
-        output.result(mended, f"{text} Start the relay: devices bring back what it lacks." if touched else text)
+        _tell_repair(output, mended, set(set_aside or ()))
         return
     report = maintenance.verify(_data(config, data))
     findings = report["findings"]
@@ -165,6 +164,26 @@ def verify(
             "yellow",
         )
         raise typer.Exit(DAMAGED)
+
+
+def _tell_repair(output: Output, mended: Mapping[str, Any], named: Collection[str]) -> None:
+    """Name what a repair could not save here. Raises `EditsLost` where there is anything."""
+    lacking = sorted({*mended["incomplete"], *mended["set_aside"]} - set(named))
+    text = (
+        f"{mended['findings']} damaged values, {len(mended['salvaged'])} records rebuilt, "
+        f"{len(mended['set_aside'])} set aside."
+    )
+    touched = mended["findings"] or mended["set_aside"]
+    output.result(mended, f"{text} Start the relay: devices bring back what it lacks." if touched else text)
+    for record in lacking[:_NAMED_MAX]:
+        what = "lacks edits" if record in mended["incomplete"] else "is not here"
+        output.note(f"{record} {what} until a device brings them", "yellow")
+    if lacking:
+        count = "1 record lacks" if len(lacking) == 1 else f"{len(lacking)} records lack"
+        raise EditsLost(
+            f"{count} edits that nothing here holds",
+            "Start the relay: it compares with every device. What none of them holds is lost; a backup may have it.",
+        )
 
 
 @app.command()

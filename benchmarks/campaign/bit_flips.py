@@ -14,9 +14,10 @@ from benchmarks.campaign.confined import confined
 from benchmarks.campaign.store_history import READINGS, history, observe
 from benchmarks.campaign.tally import Tally
 from crdt_sync.errors import CrdtSyncError
-from crdt_sync.storage import LmdbStore, Store
+from crdt_sync.storage import Batch, LmdbStore, Store
 
 _STEPS = 24
+_RECORDS_MAX = 1000
 _FOUND_BY_VERIFY = " (verify finds it)"
 _OPENED_ONCE = {b"store"}  # read when the store is opened, so it is opened for each flip of these
 
@@ -80,6 +81,46 @@ def run_anywhere(seed: int, count: int) -> Tally:
             else:
                 tally.found(f"bit {bit} of the file: {outcome}")
     return tally
+
+
+def run_repaired(seed: int, count: int) -> Tally:
+    """Flip bits of values, one at a time, and repair: a second look finds nothing, and no other record is touched."""
+    tally = Tally("bit flips repaired", "flips", seed)
+    rng = random.Random(seed)
+    with tempfile.TemporaryDirectory() as name:
+        path = _compact(Path(name), seed)
+        places = [place for place in _places(path) if place.table not in _OPENED_ONCE]
+        content = (path / "data.mdb").read_bytes()
+        with LmdbStore.open(path) as store:
+            truth = {record: store.load(record).updates for record in store.records("", _RECORDS_MAX)}
+        for place in rng.choices(places, k=count):
+            bit = 8 * place.offset + rng.randrange(8 * place.length)
+            _flip(path, bit)
+            outcome = _repaired(path, truth)
+            (path / "data.mdb").write_bytes(content)
+            tally.ran += 1
+            tally.outcomes[outcome.partition(":")[0]] += 1
+            if outcome not in {"nothing damaged", "one record set aside"}:
+                tally.found(f"bit {bit} of {place.key!r} in {place.table!r}: {outcome}")
+    return tally
+
+
+def _repaired(path: Path, truth: dict[str, tuple[bytes, ...]]) -> str:
+    with LmdbStore.open(path) as store:
+        damaged = store.damaged()
+        intact = sum(len(remains.entries) for remains in store.remains(damaged).values())
+        store.replace(damaged, Batch())
+        store.rebuild()
+        if store.verify().findings:
+            return "wrong: a second look finds more"
+        left = {record: store.load(record).updates for record in store.records("", _RECORDS_MAX)}
+        if left != {record: updates for record, updates in truth.items() if record not in damaged}:
+            return "wrong: another record was changed"
+        if sum(len(remains.entries) for remains in store.remains(damaged).values()) != intact:
+            return "wrong: intact log entries are gone"
+        if len(damaged) > 1:
+            return "wrong: one bit took several records"
+        return "one record set aside" if damaged else "nothing damaged"
 
 
 def _judge(path: Path, place: Place, bit: int, truth: dict[str, object], tally: Tally, store: LmdbStore | None) -> None:

@@ -52,6 +52,7 @@ PARTS: dict[str, Part] = {
     "short-writes": Part(short_writes.run, 1, 900),
     "nth-frames": Part(nth_frames.run, 1, 200),
     "bit-flips": Part(bit_flips.run, 1_000, 100_000),
+    "bit-flips-repaired": Part(bit_flips.run_repaired, 200, 20_000),
     "bit-flips-anywhere": Part(bit_flips.run_anywhere, 200, 20_000),
     "hostile": Part(hostile.run, 20_000, 10_000_000, stride=20_000),
     "guided": Part(guided.run, 90_000, 1_000_000),

@@ -3,6 +3,7 @@
 import pytest
 
 from benchmarks.campaign import bit_flips
+from crdt_sync.storage.lmdb import aside
 from crdt_sync.storage.lmdb.codec import Seal
 
 
@@ -23,3 +24,14 @@ def test_a_flipped_bit_anywhere_in_the_file_is_never_wrong_data_that_verificatio
 def test_a_store_that_does_not_check_its_seals_is_noticed(monkeypatch):
     monkeypatch.setattr(Seal, "open", lambda seal, key, value, record=None: value[16:])
     assert bit_flips.run(1, 60).findings
+
+
+def test_a_second_look_after_a_repair_finds_nothing_and_no_other_record_is_touched():
+    tally = bit_flips.run_repaired(1, 30)
+    assert tally.findings == []
+    assert set(tally.outcomes) == {"nothing damaged", "one record set aside"}
+
+
+def test_a_repair_that_leaves_damaged_log_entries_where_they_are_is_noticed(monkeypatch):
+    monkeypatch.setattr(aside._Aside, "move", lambda self, database, table, key: None)
+    assert bit_flips.run_repaired(1, 30).findings

@@ -6,9 +6,10 @@ import lmdb
 import pytest
 
 from crdt_sync import Address, Replica, bundled_schema, compare, sync
-from crdt_sync.errors import Rejected, StoreCorrupt, UnknownRecord
+from crdt_sync.errors import EditsLost, Rejected, StoreCorrupt, UnknownRecord
 from crdt_sync.storage import LmdbStore
 from relay import maintenance
+from relay.cli import main as relay_command
 from tests.runtime.test_syncing import TOKEN, RelayThread, add
 
 
@@ -134,3 +135,23 @@ def test_a_relay_that_reads_damage_serves_on_but_is_not_ready(tmp_path) -> None:
         assert "verify --repair" in reason
     finally:
         relay.stop()
+
+
+def test_the_operator_is_told_which_records_lack_edits_and_a_second_look_is_clean(tmp_path, capsys):
+    relay = RelayThread(tmp_path / "relay")
+    with Replica.create(tmp_path / "ann", "ann", [bundled_schema("customers")]) as ann:
+        record = add(ann, "Müller")
+        sync(ann, Address(relay.url, TOKEN))
+    relay.stop()
+    damage(tmp_path / "relay", b"log", (1).to_bytes(8, "big"))
+    assert relay_command(["verify", "--repair", "--data", str(tmp_path / "relay")]) == EditsLost.exit_code
+    assert f"{record} is not here until a device brings them" in " ".join(capsys.readouterr().err.split())
+    assert relay_command(["verify", "--data", str(tmp_path / "relay")]) == 0
+
+
+def test_stores_restored_within_one_second_are_all_kept(tmp_path):
+    RelayThread(tmp_path / "relay").stop()
+    maintenance.backup(tmp_path / "relay", tmp_path / "backup")
+    kept = {maintenance.restore(tmp_path / "backup", tmp_path / "relay", replace=True)["previous"] for _ in range(3)}
+    assert len(kept) == 3
+    assert all(LmdbStore.exists(Path(path)) for path in kept)

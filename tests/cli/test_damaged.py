@@ -1,0 +1,75 @@
+"""One damaged record stops nothing else: commands go on with the rest and name it, a repair saves what is intact."""
+
+import json
+
+import pytest
+
+from crdt_sync.storage.lmdb import LmdbStore
+from tests.cli.conftest import TOKEN
+from tests.runtime.test_repair import damage
+
+
+@pytest.fixture
+def anna(run, tmp_path, relay):
+    path = tmp_path / "anna"
+    assert run("init", "anna", "--store", path, "--relay", relay.url, "--token", TOKEN).code == 0
+    return path
+
+
+@pytest.fixture
+def records(run, anna):
+    """Three records that the relay does not have yet; the third edit of the first is damaged."""
+    made = [run("set", "customers", f"name={name}", "--store", anna, "--json").object["record"] for name in "ABC"]
+    for city in ("Aachen", "Berlin", "Celle"):
+        run("set", made[0], f"city={city}", "visits+=1", "--store", anna)
+    with LmdbStore.open(anna) as store:
+        seq = store.history(made[0])[2].seq
+    damage(anna, b"log", seq.to_bytes(8, "big"))
+    return made
+
+
+def test_the_rest_is_synced_and_the_damaged_record_is_named_until_it_is_repaired(run, anna, records, tmp_path, relay):
+    result = run("sync", "--store", anna, "--json")
+    assert result.code == 3
+    assert result.object["pushed"] == 2
+    assert (json.loads(result.err)["error"], records[0] in result.err) == ("store_corrupt", True)
+    status = run("status", "--store", anna, "--json").object
+    assert list(status["damaged"]) == [records[0]]
+    assert status["partners"][0]["pending"] == 1
+    assert "verify --repair" in run("status", "--store", anna).out
+    assert "Celle" in run("list", "--store", anna).out, "its view is intact"
+    assert run("get", records[0], "city", "--store", anna).out == "Celle\n"
+
+    mended = run("verify", "--local", "--repair", "--store", anna, "--json")
+    assert mended.code == 0, mended.err
+    assert "city" in mended.object["rewritten"][records[0]]
+    assert mended.object["losses"] == []
+    assert run("verify", "--local", "--store", anna).code == 0
+    assert run("sync", "--store", anna).code == 0
+    assert run("status", "--store", anna, "--json").object["damaged"] == {}
+
+    bob = tmp_path / "bob"
+    assert run("init", "bob", "--store", bob, "--relay", relay.url, "--token", TOKEN).code == 0
+    assert run("sync", "--store", bob).code == 0
+    shown = run("get", records[0], "--store", bob, "--json").object["fields"]
+    assert (shown["city"], shown["visits"]) == ("Celle", 3)
+
+
+def test_what_cannot_be_shown_is_left_out_and_named_and_what_is_lost_makes_the_repair_fail(
+    run, anna, records, tmp_path
+):
+    damage(anna, b"views", records[0].encode())
+    for command in (["list"], ["find", "name!=x"], ["export", tmp_path / "out.csv"]):
+        result = run(*command, "--store", anna)
+        assert result.code == 3, command
+        assert records[0] in result.err
+    assert {"B", "C"} <= set((tmp_path / "out.csv").read_text().replace(",", "\n").split())
+    named = run("get", records[0], "--store", anna, "--json")
+    assert (named.code, json.loads(named.err)["error"]) == (3, "store_corrupt")
+    assert run("get", records[1], "name", "--store", anna).out == "B\n"
+    mended = run("verify", "--local", "--repair", "--store", anna, "--json")
+    assert mended.code == 3
+    assert [(loss["record"], loss["kind"]) for loss in mended.object["losses"]] == [(records[0], "edits")]
+    assert json.loads(mended.err)["error"] == "edits_lost"
+    assert run("verify", "--local", "--store", anna).code == 0
+    assert run("list", "--store", anna).code == 0
