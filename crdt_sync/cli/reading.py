@@ -15,7 +15,7 @@ from crdt_sync.cli import damaged
 from crdt_sync.cli.finding import Search
 from crdt_sync.cli.invocation import Invocation, invocation
 from crdt_sync.cli.options import CollectionOption, RecordArgument
-from crdt_sync.cli.ordering import ordered
+from crdt_sync.cli.ordering import SORTED_RECORDS_MAX, ordered
 from crdt_sync.cli.output import Output, table
 from crdt_sync.cli.safe_text import lines, one_line
 from crdt_sync.cli.schemaless import tell_schemaless
@@ -216,6 +216,8 @@ def _show_list(
     columns, hidden = (names, []) if names is not None else _telling_fields(page, schema, output.console.width)
     output.show(_records_table(page, columns, schema, cut=names is None))
     output.note(f"The first {most}; --limit 0 shows all." if more else _count(len(page)))
+    if sort is None and replica.count() > SORTED_RECORDS_MAX:
+        output.note("In the order of their ids, as there are many here; --sort name sorts them.")
     if hidden:
         labels = ", ".join(label(schema, name) for name in hidden)
         output.note(f"Not shown, as it is too narrow here: {labels}. --fields {','.join(hidden)} shows them.")
@@ -359,6 +361,7 @@ def conflicts_table(
 ) -> Table:
     """Conflicts with every value, by whom and when."""
     rows: list[list[str | Text]] = []
+    names = shorts(record for record, _ in found)
     for record, conflict in found:
         schema = schemas.get(collection_of(record))
         for number, entry in enumerate(conflict.entries):
@@ -366,7 +369,7 @@ def conflicts_table(
             first = number == 0
             rows.append(
                 [
-                    short(record) if first else "",
+                    names[record] if first else "",
                     titles.get(record, "") if first else "",
                     label(schema, conflict.field) if first else "",
                     Text(lines(value), style="bold" if entry.shown else ""),

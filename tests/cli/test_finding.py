@@ -69,6 +69,15 @@ def test_records_come_by_name_or_as_is_asked(run, three):
     assert found(run, "find", "city!=x", "--sort", "-Name") == ["Cid", "Bob", "ann"]
 
 
+def test_a_large_store_is_not_sorted_unasked_and_says_so(run, three, monkeypatch):
+    for module in ("ordering", "reading"):
+        monkeypatch.setattr(f"crdt_sync.cli.{module}.SORTED_RECORDS_MAX", 2)
+    assert "order of their ids" in run("list").err
+    sorted_by = run("list", "--sort", "name", "--fields", "name")
+    assert "order of their ids" not in sorted_by.err
+    assert sorted_by.out.index("ann") < sorted_by.out.index("Bob") < sorted_by.out.index("Cid")
+
+
 def test_an_export_is_sorted_and_overwrites_nothing_unasked(run, three, tmp_path):
     target = tmp_path / "out.csv"
     assert run("export", target, "--fields", "name", "--sort", "-name").code == 0
