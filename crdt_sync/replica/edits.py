@@ -33,7 +33,7 @@ from crdt_sync.records.imported import ImportedChange, bring, remember
 from crdt_sync.records.natural_key import required_key
 from crdt_sync.records.replay import replay
 from crdt_sync.records.restamp import restamp
-from crdt_sync.replica.keys import Duplicate, KeyIndex, KeyStanding, Pending
+from crdt_sync.replica.keys import Duplicate, KeyIndex, KeyStanding, Pending, check_left, natural_values
 from crdt_sync.replica.views import encode_view
 from crdt_sync.storage.port import Batch, Change, OutboxEntry
 
@@ -138,6 +138,10 @@ class Edits:
         if record in self._open:
             raise UsageError(f"{record} is being edited already", "Finish the 'with' block before the import.")
         copy = self._copy(record, create=True)
+        if schema.natural_key:
+            present = natural_values(schema, copy.document)
+            named = {change.field: change.value for change in changes if change.field in present}
+            check_left(record, schema, present, {**present, **named})
         bring(copy.document, schema, source, changes)
         if copy.new:
             editor = Editor(copy.document, schema, self._replica.clock, self._replica.name, schema.collection)

@@ -58,7 +58,7 @@ class Pending:
         before = self._keys.get(record)
         if before is not None:
             self._records[schema.collection, before].discard(record)
-        values = {field: document.value(field, schema) for field in schema.natural_key}
+        values = natural_values(schema, document)
         self.deleted.discard(record)
         if document.deleted:
             self.deleted.add(record)
@@ -121,7 +121,7 @@ class KeyIndex:
 
         What it showed already is not questioned: duplicates that devices made apart are edited like all records.
         """
-        values = {field: document.value(field, schema) for field in schema.natural_key}
+        values = natural_values(schema, document)
         key = None if document.deleted else key_of(schema, values)
         if key is None or (record not in pending and self._shown(schema, record) == key):
             return
@@ -209,6 +209,25 @@ class _Index:
         if key is not None:
             digest = self._digests[record] = _digest(key)
             self._records.setdefault(digest, set()).add(record)
+
+
+def natural_values(schema: Schema, document: Document) -> dict[str, object]:
+    """The carriers of the fields of the natural key; none without one."""
+    return {field: document.value(field, schema) for field in schema.natural_key}
+
+
+def check_left(record: str, schema: Schema, present: Mapping[str, object], named: Mapping[str, object]) -> None:
+    """Raise `KeyTaken` where a row goes by the id that follows from its key to a record that has left that key."""
+    now, key = key_of(schema, present), key_of(schema, named)
+    if not now or not key or now == key:
+        return
+    if record in (record_of(schema.collection, key, 0), record_as_typed(schema, named)):
+        raise KeyTaken(
+            f"{record} was made as {', '.join(key)} and is {', '.join(now)} now: the row may be somebody else",
+            f"Enter the row with 'crdt-sync set {schema.collection}', which makes a record of its own, or name the "
+            "record in a column.",
+            record,
+        )
 
 
 def _view_key(schema: Schema, view: bytes) -> Key | None:

@@ -2,8 +2,9 @@
 
 import pytest
 
+from crdt_sync.exchange import import_table
 from crdt_sync.records import parse_schema
-from tests.importing.conftest import meet
+from tests.importing.conftest import Lines, meet
 
 GUESTS = parse_schema(
     """
@@ -76,3 +77,17 @@ def test_what_differs_is_kept_from_both(pair):
     assert anna.conflict("phone") == ["2", "1"]
     assert [entry["value"] for entry in anna.shows("timeline")] == ["called", "visited"]
     assert (anna.shows("visits"), anna.shows("notes")) == (5, "Likes tea")
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_row_with_a_key_that_its_owner_has_left_goes_to_nobody_else(devices, dry_run):
+    (anna,) = devices("anna", schema=GUESTS)
+    enter(anna)
+    with anna.replica.edit(anna.record) as guest:
+        guest["email"] = "home@x.example"
+    before = anna.values()
+    table = Lines(("Email", "Name"), [("a@x.example", "Berta"), ("c@x.example", "Carl")])
+    report = import_table(anna.replica, table, "guests", dry_run=dry_run)
+    assert (report.created, [problem.code for problem in report.failed]) == (1, ["key_taken"])
+    assert {record: anna.values()[record] for record in before} == before
+    assert len(anna.values()) == (1 if dry_run else 2)
