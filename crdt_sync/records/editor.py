@@ -122,14 +122,17 @@ class Editor:
             self[field] = None
 
     def add(self, field: str, member: object) -> None:
-        """Put a member into a set. Always writes, so that it survives a concurrent removal."""
+        """Put a member into a set. Always writes, so that it survives a concurrent removal.
+
+        A member that says the same, see `comparing`, keeps the form in which it was typed first.
+        """
         spec = self._writable(field, "set")
-        self._put_member(field, normalise(field, spec, member))
+        self._put_member(field, spec, normalise(field, spec, member))
 
     def remove(self, field: str, member: object) -> None:
         """Take a member out of a set; nothing happens when it is not there."""
         spec = self._writable(field, "set")
-        self._drop_members(field, {canonical(normalise(field, spec, member))})
+        self._drop_members(field, spec, {identity(normalise(field, spec, member), spec)})
 
     def increment(self, field: str, amount: object = 1) -> None:
         """Count; concurrent increments add up. `amount` may be negative."""
@@ -306,25 +309,33 @@ class Editor:
         wanted: dict[str, Carrier] = {}
         for member in value if isinstance(value, Iterable) else ():
             carrier = normalise(field, spec, member)
-            wanted[canonical(carrier)] = carrier
-        present = {member_of(key) for key in self._members(field)}
+            wanted[identity(carrier, spec)] = carrier
+        present = {identity(member, spec) for member in self._members(field).values()}
         for member in sorted(wanted.keys() - present):
-            self._put_member(field, wanted[member])
-        self._drop_members(field, present - wanted.keys())
+            self._put_member(field, spec, wanted[member])
+        self._drop_members(field, spec, present - wanted.keys())
 
-    def _put_member(self, field: str, carrier: Carrier) -> None:
+    def _put_member(self, field: str, spec: FieldSpec, carrier: Carrier) -> None:
         assert self._document.writer is not None
+        said = identity(carrier, spec)
+        present = self._members(field)
+        for key in sorted(present):
+            member = present[key]
+            # Of keys that an editor wrote: others may hold anything.
+            if isinstance(member, str) and member_of(key) == canonical(member) and identity(member, spec) == said:
+                carrier = member
+                break
         key = member_key(canonical(carrier), self._document.writer)
         with self._document.transaction() as transaction:
             self._document.map(transaction, f"s.{field}").insert(transaction, key, carrier)
         self._changed = True
 
-    def _drop_members(self, field: str, dropped: Set[str]) -> None:
+    def _drop_members(self, field: str, spec: FieldSpec, dropped: Set[str]) -> None:
         present = self._members(field)
         with self._document.transaction() as transaction:
             members = self._document.map(transaction, f"s.{field}")
             for key in sorted(present):
-                if member_of(key) in dropped:
+                if identity(present[key], spec) in dropped:
                     members.remove(transaction, key)
                     self._changed = True
 

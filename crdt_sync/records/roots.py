@@ -19,6 +19,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from crdt_sync.errors import InvalidValue
+from crdt_sync.records.comparing import identity
 from crdt_sync.records.entries import ordered, timeline, well_formed
 from crdt_sync.records.sources import SOURCES_ROOT, Source, age, read_sources, shares, shown_actor
 from crdt_sync.records.values import decimal_carrier, exact_sum, integer_carrier, parse_decimal
@@ -75,7 +76,7 @@ def field_values(contents: Contents, schema: "Schema | None") -> dict[str, objec
             case "n.":
                 value = _sum(raw, counted.get(field, []))
             case "s.":
-                value = _members(raw)
+                value = _members(raw, spec)
             case "t.":
                 value = raw or ABSENT
             case _:
@@ -90,11 +91,14 @@ def _shown(raw: object, spec: "FieldSpec | None", field: str, sources: Sequence[
     return ordered(entries, spec, partial(age, field=field, sources=sources))[0][0] if entries else ABSENT
 
 
-def _members(raw: object) -> object:
+def _members(raw: object, spec: "FieldSpec | None") -> object:
+    """The members in canonical order; of those that say the same, see `comparing`, the first."""
     if not isinstance(raw, dict) or not raw:
         return ABSENT
-    members = {member_of(key): raw[key] for key in sorted(raw)}
-    return list(members.values())
+    members = list({member_of(key): raw[key] for key in sorted(raw)}.values())
+    if spec is None or len(members) < 2:
+        return members
+    return list({identity(member, spec): member for member in reversed(members)}.values())[::-1]
 
 
 def member_key(canonical_member: str, writer: int, *, imported: bool = False) -> str:

@@ -72,3 +72,50 @@ def test_a_set_holds_exactly_the_members_with_an_add_that_no_removal_has_seen(st
             hear(listener, speaker)
     shown = [document.values(SCHEMA).get("tags", []) for document in documents]
     assert shown[0] == shown[1] == shown[2] == sorted({name for name, _ in adds[0] - removed[0]})
+
+
+def test_members_that_say_the_same_are_one_in_the_form_that_was_typed_first() -> None:
+    ann = Document.load((), 10)
+    editor = edit(ann, "ann")
+    editor.add("tags", "Cafe\u0301")
+    for spelling in ("Caf\u00e9", " Cafe\u0301 ", "\uff23af\u00e9"):
+        editor.add("tags", spelling)
+        assert ann.values(SCHEMA) == {"tags": ["Cafe\u0301"]}
+    editor.add("tags", "caf\u00e9")  # case says something in a tag
+    assert ann.values(SCHEMA) == {"tags": ["Cafe\u0301", "caf\u00e9"]}
+    editor["tags"] = ["Caf\u00e9"]
+    assert ann.values(SCHEMA) == {"tags": ["Cafe\u0301"]}
+    editor.remove("tags", "Caf\u00e9 ")
+    assert ann.values(SCHEMA) == {}
+
+
+@given(st.permutations([3, 70, 5000]), st.permutations(["Cafe\u0301", "Caf\u00e9", "Caf\u00e9 "]))
+def test_devices_that_spell_a_tag_in_their_ways_show_one_and_remove_all(writers, spellings) -> None:
+    documents = [Document.load((), writer) for writer in writers]
+    for document, spelling in zip(documents, spellings, strict=True):
+        edit(document, "someone").add("tags", spelling)
+    updates = [document.diff() for document in documents]
+    for document in documents:
+        for update in updates:
+            document.apply(update)
+    (shown,) = {tuple(document.values(SCHEMA)["tags"]) for document in documents}
+    assert len(shown) == 1
+    assert len(documents[0].values()["tags"]) == 3  # without a schema nobody knows that these are texts
+    edit(documents[0], "someone").remove("tags", spellings[0])
+    documents[1].apply(documents[0].diff())
+    assert documents[0].values(SCHEMA) == documents[1].values(SCHEMA) == {}
+
+
+def test_keys_that_no_editor_writes_are_shown_and_removed_like_others() -> None:
+    ann = Document.load((), 10)
+    with ann.transaction() as transaction:
+        members = ann.map(transaction, "s.tags")
+        members.insert(transaction, "no json\n7", "vip")
+        members.insert(transaction, "[]", [1])
+    editor = edit(ann, "ann")
+    editor.add("tags", "vip")
+    assert "vip" in ann.values(SCHEMA)["tags"]
+    editor.remove("tags", "vip")
+    assert ann.values(SCHEMA) == {"tags": [[1]]}
+    editor["tags"] = []
+    assert ann.values(SCHEMA) == {}
