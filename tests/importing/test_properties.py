@@ -47,13 +47,21 @@ def pair() -> list[Device]:
     return devices
 
 
+def put(person, field: str, value) -> None:
+    """Decide the conflict of a field, or write it where there is none."""
+    if person.conflict(field) is None:
+        person[field] = value
+    else:
+        person.resolve(field, value)
+
+
 def write(device: Device, field: str, value, token: str) -> None:
     with device.replica.edit(device.record) as person:
         if field in SINGLES:
-            person[field] = value
+            put(person, field, value)
         elif field == "stage":
             if value != person["stage"]:
-                person[field] = value
+                put(person, field, value)
         elif field == "tags":
             (person.remove if value.startswith("-") else person.add)("tags", value.removeprefix("-"))
         elif field == "visits":
