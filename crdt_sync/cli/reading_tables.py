@@ -1,11 +1,13 @@
 """How `import` is told to read a table, and how it tells what it found out."""
 
+from dataclasses import asdict
 from typing import Annotated, cast
 
 import typer
 
-from crdt_sync.cli.output import Output
+from crdt_sync.cli.output import Output, table
 from crdt_sync.errors import UsageError
+from crdt_sync.exchange import TablePreview
 from crdt_sync.exchange.conventions import BadCells, Conventions, DateOrder, DecimalMark, zone_named
 from crdt_sync.exchange.table import TableForm
 
@@ -79,6 +81,35 @@ def tell_form(output: Output, form: TableForm, columns: tuple[str, ...]) -> None
         output.note(
             f"The header {header!r} stands {columns.count(header)} times: {places}; --map '#N=FIELD' names one."
         )
+
+
+def tell_preview(output: Output, preview: TablePreview) -> None:
+    """How a table would be read: a line a column, then what does not fit."""
+    if output.as_json:
+        output.emit(asdict(preview))
+        return
+    columns = preview.columns
+    names = [column.header or f"#{number}" for number, column in enumerate(columns, 1)]
+    rows = [
+        (
+            name,
+            column.field or "-",
+            " ".join(filter(None, (column.type, f"({column.kind})" if column.kind not in ("", "value") else ""))),
+            column.format,
+            ", ".join(map(repr, column.samples)),
+            str(column.misfits or ""),
+        )
+        for name, column in zip(names, columns, strict=True)
+    ]
+    output.show(table(("Column", "Field", "Type", "Format", "Samples", "Do not fit"), rows, wrap=True))
+    form = preview.form
+    parts = [form.format, form.encoding, f"delimiter {form.delimiter!r}" if form.delimiter else None]
+    many = "1 row" if preview.rows == 1 else f"{preview.rows} rows"
+    output.text(f"{many}; read as {', '.join(part for part in parts if part)}.")
+    tell_form(output, form, tuple(column.header for column in columns))
+    for problem in (*preview.row_errors, *(each for column in columns for each in column.misfit_samples)):
+        output.note(str(problem), "yellow")
+    output.note("Nothing was written; leave out --preview to import.")
 
 
 def _one_of(option: str, given: str | None, possible: tuple[str, ...]) -> str | None:

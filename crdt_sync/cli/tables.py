@@ -25,6 +25,7 @@ from crdt_sync.cli.reading_tables import (
     ZoneOption,
     chosen_conventions,
     tell_form,
+    tell_preview,
 )
 from crdt_sync.cli.schemaless import tell_schemaless
 from crdt_sync.cli.targets import known_collection
@@ -38,7 +39,9 @@ from crdt_sync.exchange import (
     TableOptions,
     export_table,
     import_table,
+    infer_schema,
     open_table,
+    preview_table,
 )
 from crdt_sync.exchange.table import TableFormat
 
@@ -67,7 +70,7 @@ def register(app: typer.Typer) -> None:
 def import_file(
     context: typer.Context,
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="CSV, TSV, JSON, JSON lines, XLSX, or one of them in a ZIP.")
+        Path, typer.Argument(metavar="FILE", help="CSV, TSV, JSON, JSON lines, XLSX, vCards, or one in a ZIP or gzip.")
     ],
     collection: CollectionOption = None,
     mapped: Annotated[
@@ -114,6 +117,9 @@ def import_file(
     clear_empty: Annotated[
         bool, typer.Option("--clear-empty", help="Cells that became empty clear their field.")
     ] = False,
+    preview: Annotated[
+        bool, typer.Option("--preview", help="Show how the table would be read, column by column, and write nothing.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and write nothing.")] = False,
     infer: Annotated[bool, typer.Option("--infer/--no-infer", help="Make a schema for a new collection.")] = True,
 ) -> None:
@@ -138,6 +144,11 @@ def import_file(
     with call.open() as replica:
         table = open_table(file.expanduser(), options)
         target = collection or known_collection(replica, None)
+        if preview:
+            schema = replica.schemas.get(target) or infer_schema(table, target, zoned=conventions.zone is not None)
+            columns = {**mapping, **({record_column: None} if record_column is not None else {})}
+            tell_preview(call.output, preview_table(table, schema, columns, conventions))
+            return
 
         def take(key_columns: Sequence[str] | None) -> ImportReport:
             with _progress_bar(call.output, f"Importing {file.name}") as progress:

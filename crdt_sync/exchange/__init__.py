@@ -7,6 +7,7 @@ from crdt_sync.exchange.import_report import CellChange, ImportProgress, ImportR
 from crdt_sync.exchange.importer import import_table
 from crdt_sync.exchange.infer import infer_schema
 from crdt_sync.exchange.mapping import ColumnMapping, match_columns
+from crdt_sync.exchange.preview import TablePreview, preview_table
 from crdt_sync.exchange.reading import open_table
 from crdt_sync.exchange.table import MISSING, Row, RowError, Table, TableOptions
 
@@ -23,10 +24,12 @@ __all__ = [
     "RowError",
     "Table",
     "TableOptions",
+    "TablePreview",
     "demo_table",
     "export_table",
     "import_table",
     "infer_schema",
     "match_columns",
     "open_table",
+    "preview_table",
 ]

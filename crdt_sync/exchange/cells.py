@@ -10,6 +10,7 @@ from crdt_sync.records.schema import FieldSpec
 from crdt_sync.records.values import restore
 
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?\Z")
+_LIKE_THOUSANDS = re.compile(r"-?[1-9][0-9]{0,2}\.[0-9]{3}")  # 1.234 is 1234 to some readers, 1.2340 to none
 _TEXT_TYPES = frozenset({"string", "enum", "reference", "json"})
 
 
@@ -21,6 +22,8 @@ def text_cell(spec: FieldSpec, carrier: object, *, guarded: bool = False) -> str
     if carrier is None:
         return ""
     if isinstance(carrier, str):
+        if spec.type == "decimal" and spec.kind != "text" and _LIKE_THOUSANDS.fullmatch(carrier):
+            return f"{carrier}0"
         return guard(carrier) if guarded and spec.type in _TEXT_TYPES else carrier
     if isinstance(carrier, list) and not carrier:
         return ""

@@ -75,6 +75,11 @@ class Interpretation:
         reading = self._by_position.get(position)
         return cell if reading is None else reading.read(self._split(reading.field, cell)[0])
 
+    def described(self, position: int) -> str:
+        """The format of a column in words; empty where there is nothing to tell."""
+        reading = self._by_position.get(position)
+        return "" if reading is None else reading.described()
+
     def _split(self, field: str, cell: Cell) -> list[Cell]:
         """The first value of a cell, and the further ones where the collection has a field for them."""
         if field not in self._known.further:
