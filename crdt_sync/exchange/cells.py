@@ -6,6 +6,7 @@ from datetime import date
 from decimal import Decimal
 
 from crdt_sync.exchange.guard import guard
+from crdt_sync.exchange.json_tables import parse_json
 from crdt_sync.records.schema import FieldSpec
 from crdt_sync.records.values import restore
 
@@ -38,6 +39,25 @@ def json_value(spec: FieldSpec, carrier: object) -> str:
         if spec.type != "json" or spec.kind == "text":
             return _ENCODE(carrier)
     return _ENCODE(_with_exact_numbers(restore(spec, carrier)))
+
+
+def sheet_value(carrier: str) -> object:
+    """The value of a `json` field as a sheet holds it: plain values as they are, others as JSON text."""
+    value = json.loads(carrier)
+    if isinstance(value, str):
+        return value if read_sheet_text(value) == value else _ENCODE(value)
+    return value if isinstance(value, (bool, int)) else _ENCODE(value)
+
+
+def read_sheet_text(text: str) -> str | list[object] | dict[str, object]:
+    """What a text in a sheet means in a `json` field: an object, an array or a quoted text; any other is itself."""
+    if text[:1] not in ("[", "{", '"'):
+        return text
+    try:
+        value = parse_json(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, (str, list, dict)) else text
 
 
 def _with_exact_numbers(value: object) -> object:

@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Literal
 
 from crdt_sync.errors import InvalidValue
+from crdt_sync.exchange.cells import read_sheet_text
 from crdt_sync.exchange.conventions import Conventions, DateOrder, DecimalMark
 from crdt_sync.exchange.table import MISSING, BrokenCell, Cell, Shown
 from crdt_sync.exchange.written import (
@@ -43,6 +44,7 @@ class ColumnReading:
     spec: FieldSpec
     conventions: Conventions
     words: Mapping[str, str]  # in lower case, to the values that they mean
+    in_sheet: bool = False  # where a text may hold JSON, see `sheet_text`
     marks: Counter[DecimalMark] = _made(default_factory=Counter)
     orders: Counter[DateOrder] = _made(default_factory=Counter)
     units: Counter[str] = _made(default_factory=Counter)
@@ -87,12 +89,12 @@ class ColumnReading:
                 if found.unit:
                     self.units[found.unit] += 1
                 if len(found.by_mark) == 1 and (self.spec.type == "decimal" or _GROUP.search(text.strip())):
-                    self.marks.update(found.by_mark)
+                    self.marks.update(list(found.by_mark))
             else:
                 moment = split_time(text)
                 readings = date_readings(moment.day if moment else text)
                 if len(readings) == 1 and "." not in text.partition(" ")[0]:
-                    self.orders.update(readings)
+                    self.orders.update(list(readings))
 
     def read(self, cell: Cell) -> Cell:
         """The cell as its field takes it. Raises `InvalidValue`."""
@@ -155,6 +157,8 @@ class ColumnReading:
         spec = self.spec
         if spec.kind in ("log", "text"):
             return text
+        if spec.type == "json" and self.in_sheet and spec.kind != "set":
+            return read_sheet_text(text)
         if spec.kind == "set":
             return self._members(text)
         if not text.strip() and (spec.type not in ("string", "json") or spec.kind == "stage"):

@@ -164,7 +164,7 @@ def _latin(letters: str) -> Callable[[bytes, str], bool]:
             return all(character in _SIGNS for character in foreign)
         # A word has Latin letters around its accents; in text of another encoding accents follow each other.
         accents = [sum(not character.isascii() for character in word) for word in words]
-        return all(count <= 2 or 2 * count <= len(word) for count, word in zip(accents, words, strict=True)) and any(
+        return all(count <= 3 or 2 * count <= len(word) for count, word in zip(accents, words, strict=True)) and any(
             len(word) > count for count, word in zip(accents, words, strict=True)
         )
 
@@ -175,11 +175,12 @@ def _cyrillic(_: bytes, text: str) -> bool:
     foreign = [character for character in text if not character.isascii() and character not in _SIGNS + "№"]
     if not foreign or any(not ("А" <= character <= "я" or character in "ЁёІіЇїЄєҐґЎў") for character in foreign):
         return False
-    words = re.findall(r"[^\W\d_]+", text)
-    # Capitals stand at the start of a word, or everywhere in it.
-    return all(word[1:].islower() or word.isupper() or len(word) == 1 for word in words if not word.isascii()) and any(
-        len(word) > 2 for word in words if not word.isascii()
-    )
+    words = [word for word in re.findall(r"[^\W\d_]+", text) if not word.isascii()]
+    # No word mixes two alphabets; capitals stand at its start, or everywhere in it.
+    return all(
+        re.search("[A-Za-z]", word) is None and (len(word) == 1 or word[1:].islower() or word.isupper())
+        for word in words
+    ) and any(len(word) > 2 for word in words)
 
 
 _TRIALS: tuple[tuple[str, Callable[[bytes, str], bool]], ...] = (

@@ -123,7 +123,12 @@ def _targets(
     for position, name in enumerate(matched.fields):
         if name is not None:
             reading = ColumnReading(
-                table.columns[position], name, schema.fields[name], conventions, known.values.get(name, {})
+                table.columns[position],
+                name,
+                schema.fields[name],
+                conventions,
+                known.values.get(name, {}),
+                table.form.format == "xlsx",
             )
             columns.setdefault(name, []).append((position, reading))
     for each in matched.parts:

@@ -32,7 +32,7 @@ def open_table(path: Path, options: TableOptions | None = None) -> Table:
     """
     options = options or TableOptions()
     source = Source(path, options.member)
-    if not source.head:
+    if source.is_blank:
         raise InvalidTable(f"{source.name!r} is empty", "A table needs at least a row of headers.")
     kind = options.format or _found(source)
     if kind == "jsonl":

@@ -34,6 +34,7 @@ class Source:
             self.bytes_total = self._size()
             with self.open() as unpacked:
                 self.head = unpacked.read(HEAD_BYTES)
+            self.is_blank = len(self.head) < HEAD_BYTES and not self.head.strip(b"\xef\xbb\xbf \t\r\n")
         inner = Path(self._member or (path.stem if self._packed and path.suffix.casefold() == ".gz" else path.name))
         self.name = inner.stem
         self.suffix = inner.suffix.casefold()

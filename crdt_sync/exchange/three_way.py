@@ -30,7 +30,7 @@ from crdt_sync.records.sources import (
     same,
     whole_text,
 )
-from crdt_sync.records.values import canonical, normalise
+from crdt_sync.records.values import canonical, exact_sum, normalise
 
 Outcome = Literal["written", "unchanged", "both_changed"]
 Said = Mapping[str, object]
@@ -258,4 +258,4 @@ def _equal(one: object, other: object) -> bool:
 
 
 def _plus(share: object, number: object, before: object) -> Decimal:
-    return Decimal(str(share)) + Decimal(str(number)) - Decimal(str(before))
+    return exact_sum([Decimal(str(share)), Decimal(str(number)), Decimal(str(before)).copy_negate()])

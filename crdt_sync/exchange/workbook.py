@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Any, BinaryIO
 
 from crdt_sync.errors import InvalidTable, TableNotWritten, UsageError
-from crdt_sync.exchange.cells import text_cell
+from crdt_sync.exchange.cells import sheet_value, text_cell
 from crdt_sync.exchange.header_row import ROWS_LOOKED_AT, find_header
 from crdt_sync.exchange.number_formats import has_time, is_utc, shown_number
 from crdt_sync.exchange.source import Source
@@ -201,6 +201,9 @@ def _written(openpyxl: Any, sheet: Any, spec: FieldSpec, carrier: object) -> Any
         return carrier
     if isinstance(carrier, int) and abs(carrier) < 10**_DIGITS_EXACT_MAX:
         return carrier
+    if spec.type == "json" and spec.kind in ("value", "review") and isinstance(carrier, str):
+        held = sheet_value(carrier)
+        return _text(openpyxl, sheet, held) if isinstance(held, str) else _written(openpyxl, sheet, FieldSpec(), held)
     value = restore(spec, carrier) if spec.type in ("decimal", "date", "datetime") else None
     if isinstance(value, Decimal) and len(value.as_tuple().digits) <= _DIGITS_EXACT_MAX:
         return float(value) if Decimal(repr(float(value))) == value else _text(openpyxl, sheet, str(carrier))

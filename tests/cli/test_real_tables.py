@@ -1,0 +1,247 @@
+"""Tables as people have them, through the command: they go in completely, or row and cell are named with the reason."""
+
+import json
+
+import pytest
+
+FINDINGS = "findings/tables"
+
+
+@pytest.fixture
+def brought(shared_data, store, run):
+    """Import a table of the findings; the result, and the customers by name."""
+
+    def _brought(name, *options, code=0):
+        result = run("import", shared_data / FINDINGS / name, "--no-key", "--json", *options)
+        assert result.code == code, result.err
+        customers = {each["fields"]["name"]: each["fields"] for each in run("list", "--json").objects}
+        return result, customers
+
+    return _brought
+
+
+@pytest.mark.parametrize(
+    ("name", "customers"),
+    [
+        ("sep.csv", {"A": {"phone": "1"}, "B": {"phone": "2"}}),
+        ("title.csv", {"A": {"phone": "1", "email": "a@x"}}),
+        (
+            "dup.csv",
+            {
+                "A": {"phone": "1", "phones": ["2"], "email": "a@x", "emails": ["b@x"]},
+                "B": {"phone": "3", "emails": ["c@x"]},
+            },
+        ),
+        ("shiftjis.csv", {"山田太郎": {"phone": "03-1"}, "佐藤花子": {"phone": "03-2"}}),
+        ("plz.xlsx", {"A": {"postal_code": "01067"}}),
+        ("active.xlsx", {"Old1": {}}),
+        ("sobject.json", {"A B": {"company": "Acme"}}),
+        (
+            "zh1.csv",
+            {
+                "张三": {
+                    "phone": "13800000000",
+                    "company": "某某公司",
+                    "email": "z@x.cn",
+                    "address": "北京市",
+                    "notes": "全文备注",
+                    "birthday": "1980-01-02",
+                }
+            },
+        ),
+        (
+            "google.csv",
+            {
+                "Anna Schmidt": {
+                    "email": "anna@example.com",
+                    "emails": ["anna2@example.com"],
+                    "phone": "+49 1",
+                    "company": "Acme",
+                    "birthday": "1980-05-06",
+                    "tags": ["Kunden", "myContacts"],
+                    "notes": "x",
+                }
+            },
+        ),
+        (
+            "inj.csv",
+            {
+                "=cmd|'/c calc'!A1": {"phone": "+49 30 1", "notes": "-1+2"},
+                "@SUM(A1)": {"phone": "00123", "notes": '=HYPERLINK("http://evil","x")'},
+            },
+        ),
+    ],
+)
+def test_it_goes_in_completely(brought, name, customers):
+    _, found = brought(name)
+    assert found == {key: {"name": key, **fields} for key, fields in customers.items()}
+
+
+def test_salesforce_and_hubspot_go_in_with_names_from_their_parts(brought):
+    _, found = brought("salesforce_contacts.csv")
+    assert set(found) == {"Berta Testa", "Lina Probst"}
+    assert found["Berta Testa"]["postal_code"] == "02110"
+    assert found["Berta Testa"]["birthday"] == "1970-03-04"
+
+
+def test_a_contact_without_a_name_is_called_after_its_address_and_header_zones_count(brought):
+    _, found = brought("hubspot.csv")
+    assert set(found) == {"Anna Schmidt", "only@example.com"}
+    assert found["Anna Schmidt"]["last_contact"].startswith("2024-05-06T05:08")
+
+
+def test_gbk_is_read_and_said(shared_data, store, run):
+    result = run("import", shared_data / FINDINGS / "gbk.csv", "--no-key")
+    assert result.code == 0
+    assert "read as gb18030" in result.err
+    customers = {each["fields"]["name"]: each["fields"] for each in run("list", "--json").objects}
+    assert set(customers) == {"王小明", "李雷", "韩梅梅 全文"}
+    assert customers["王小明"]["birthday"] == "2020-01-02"
+
+
+def test_the_sheet_that_was_read_and_the_others_are_named(shared_data, store, run):
+    result = run("import", shared_data / FINDINGS / "active.xlsx", "--no-key")
+    assert "The sheet 'Alt' was read; not read: 'Kunden'" in result.err
+
+
+def test_a_formula_without_a_result_is_named_and_its_row_goes_in(brought):
+    result, found = brought("nocache.xlsx", code=7)
+    assert found == {"A": {"name": "A"}}
+    problem = json.loads(result.err)
+    assert (problem["line"], problem["column"]) == (2, "Amount")
+    assert "formula" in problem["message"]
+
+
+TYPES = {
+    "a": ("birthday", "1980-12-31"),
+    "b": ("birthday", "1980-12-31"),
+    "c": ("birthday", "1980-12-31"),
+    "d": ("credit_limit", "1234.56"),
+    "e": ("credit_limit", "1234.56"),
+    "f": ("credit_limit", "500"),
+    "g": ("credit_limit", "500"),
+    "h": ("newsletter", True),
+    "i": ("newsletter", True),
+    "j": ("newsletter", True),
+    "l": ("employees", 12),
+    "m": ("language", "de"),
+    "n": ("language", "de"),
+    "o": ("currency", "EUR"),
+    "q": ("last_contact", "2024-05-06T07:08:00+00:00"),
+    "r": ("stage", "lead"),
+    "s": ("stage", "won"),
+    "t": ("tags", ["neu, alt", "vip"]),
+    "u": ("birthday", "1980-12-31"),
+}
+
+
+def test_types_as_people_write_them_go_in_and_what_is_ambiguous_is_named_with_what_to_do(brought):
+    result, found = brought("types.csv", code=7)
+    assert len(found) == 21
+    assert {name: found[name][field] for name, (field, _) in TYPES.items()} == {
+        name: value for name, (_, value) in TYPES.items()
+    }
+    problems = [json.loads(line) for line in result.err.splitlines()]
+    assert [(each["line"], each["column"]) for each in problems] == [(12, "Employees"), (17, "Last contact")]
+    assert "--decimal" in problems[0]["message"]
+    assert "--zone" in problems[1]["message"]
+
+
+def test_what_is_ambiguous_goes_in_once_it_is_said(brought):
+    _, found = brought("types.csv", "--zone", "Europe/Berlin", "--decimal", ".", code=7)  # 1.234,56 is none then
+    assert found["k"]["employees"] == 1
+    assert found["p"]["last_contact"].startswith("2024-05-06T05:08")
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "value"),
+    [
+        ("Name,Birthday\nA,1/2/2020\nB,31/12/2020\n", (), "2020-02-01"),
+        ("Name,Birthday\nA,1/2/2020\nB,12/31/2020\n", (), "2020-01-02"),
+        ("Name,Birthday\nA,1/2/2020\n", ("--dates", "DMY"), "2020-02-01"),
+        ("Name,Birthday\nA,1/2/2020\n", ("--locale", "en-US"), "2020-01-02"),
+        ("Name,Birthday\nA,1/2/2020\n", (), None),
+        ("Name,Birthday\nA,1/2/2020\nB,31/12/2020\nC,12/31/2020\n", (), None),
+        ("Name;Amount\nA;1.234\nB;2.345,50\n", (), "1234"),
+        ("Name;Amount\nA;1.234\nB;2.5\n", (), "1.234"),
+        ("Name;Amount\nA;1.234\n", ("--locale", "de"), "1234"),
+        ("Name;Amount\nA;1.234\n", (), None),
+        ("Name;Amount\nA;5 EUR\nB;5 USD\n", (), None),
+        ("Name;Newsletter\nA;x\n", ("--true", "x"), True),
+        ("Name;Newsletter\nA;x\n", (), None),
+    ],
+)
+def test_a_column_is_read_by_its_own_evidence_and_never_by_a_guess(store, run, tmp_path, content, options, value):
+    file = tmp_path / "a.csv"
+    file.write_text(content)
+    result = run("import", file, "--no-key", *options)
+    field = content.replace(";", ",").splitlines()[0].split(",")[1].casefold()
+    (customer,) = [each for each in run("list", "--json").objects if each["fields"]["name"] == "A"]
+    assert customer["fields"].get(field) == value
+    assert result.code == (0 if value is not None else 7)
+    assert ("line 2, column" in result.err) == (value is None)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("Foo,Bar\n1,2\n", "its headers are 'Foo', 'Bar'"),
+        ("Name,Phone\n", "no rows below its header"),
+        ("Name,Phone\n,\n", "all 1 rows are empty"),
+        ("", "is empty"),
+    ],
+)
+def test_nothing_imported_is_a_failure_with_its_reason(store, run, tmp_path, content, says):
+    file = tmp_path / "a.csv"
+    file.write_text(content)
+    result = run("import", file)
+    assert result.code in (2, 7)
+    assert says in result.err
+
+
+def test_a_value_over_the_limit_is_left_out_and_its_row_goes_in(store, run, tmp_path):
+    file = tmp_path / "a.csv"
+    file.write_text(f"Name,City\nA,{'x' * 70_000}\n")
+    result = run("import", file, "--no-key", "--json")
+    assert (result.code, result.object["created"], result.object["cells_failed"]) == (7, 1, 1)
+    assert json.loads(result.err)["column"] == "City"
+
+
+def test_all_columns_without_a_field_are_named(store, run, tmp_path):
+    file = tmp_path / "a.csv"
+    extra = [f"Extra {number}" for number in range(40)]
+    file.write_text(",".join(["Name", *extra]) + "\nA" + ",1" * 40 + "\n")
+    result = run("import", file, "--no-key")
+    assert all(f"'{name}'" in result.err for name in extra)
+
+
+def test_a_preview_shows_fields_formats_and_misfits_and_writes_nothing(shared_data, store, run):
+    result = run("import", shared_data / FINDINGS / "types.csv", "--preview", "--json")
+    columns = {each["header"]: each for each in result.object["columns"]}
+    assert (columns["Birthday"]["field"], columns["Birthday"]["type"]) == ("birthday", "date")
+    assert columns["Employees"]["misfits"] == 1
+    assert columns["Employees"]["misfit_samples"][0]["line"] == 12
+    assert result.object["form"]["delimiter"] == ","
+    shown = run("import", shared_data / FINDINGS / "types.csv", "--preview")
+    assert "without its unit EUR" in shown.out
+    assert run("status", "--json").object["records"] == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (("--map", "Nope=city"), "'Name'"),
+        (("--key", "Nope"), "'Name'"),
+        (("--dates", "DDD"), "DMY"),
+        (("--decimal", "x"), "."),
+        (("--locale", "xx"), "en-US"),
+        (("--zone", "Berlin/Europe"), "Europe/Berlin"),
+        (("--bad-cells", "drop"), "refuse"),
+    ],
+)
+def test_a_wrong_option_names_the_possibilities(store, run, tmp_path, options, named):
+    file = tmp_path / "a.csv"
+    file.write_text("Name\nA\n")
+    result = run("import", file, *options)
+    assert result.code == 2
+    assert named in result.err

@@ -1,0 +1,61 @@
+"""Encodings that a file does not say: found where one alone makes sense, else refused with what each would give."""
+
+import io
+
+import pytest
+
+from crdt_sync.errors import InvalidTable
+from crdt_sync.exchange.encodings import find_encoding
+
+
+def found(content: bytes):
+    return find_encoding(io.BytesIO(content), None)
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "codec"),
+    [
+        ("Name,Notes\n王小明,备注:好\n李雷,搜索\n韩梅梅,全文\n", "gbk", "gb18030"),
+        ("姓名,公司\n张三,某某公司\n", "gb18030", "gb18030"),
+        ("姓名,公司,地址\n陳大文,台灣公司,台北市信義區\n林小美,電腦,高雄市\n", "big5", "big5"),
+        ("Name,Phone\n山田太郎,03-1\n佐藤花子,03-2\n", "shift_jis", "cp932"),
+        ("お名前,メール\nやまだ,x\n", "shift_jis", "cp932"),
+        ("Name;Ort\nMüller;Köln\nWeiß;Düsseldorf\n", "cp1252", "cp1252"),
+        ("Name,City\nJosé Ñandú,São Paulo\nÉmile,Besançon\n", "cp1252", "cp1252"),
+        ("Name;Preis\nMaier;5 €\n", "cp1252", "cp1252"),
+        ("Имя,Город\nИван Петров,Москва\n", "cp1251", "cp1251"),
+        ("Name,City\nŁukasz Żak,Łódź\n", "cp1250", "cp1250"),
+    ],
+)
+def test_the_encoding_that_alone_makes_sense_is_taken_and_called_a_guess(text, encoding, codec):
+    encoded = found(text.encode(encoding))
+    assert (encoded.codec, encoded.guessed) == (codec, True)
+    assert text.encode(encoding).decode(encoded.codec) == text
+
+
+def test_utf_8_needs_no_guess_and_one_broken_line_does_not_change_that():
+    assert found("王,ü\n".encode()).how == "utf-8"
+    assert found("Müller\n".encode() + b"M\xfcller\n").how == "utf-8"
+
+
+def test_an_encoding_that_cannot_be_told_is_refused_with_what_each_would_give():
+    korean = "이름,회사\n김철수,서울\n".encode("euc_kr")
+    with pytest.raises(InvalidTable) as caught:
+        found(korean)
+    assert "as euc_kr a line of it reads '이름,회사'" in caught.value.message
+    assert "as gb18030" in caught.value.message
+    assert "--encoding" in caught.value.hint
+
+
+@pytest.mark.parametrize("content", [b"a\n\xff\n", b"a\n\x81\x8d\x8f\n", bytes(range(128, 256)) + b"\n"])
+def test_bytes_that_make_sense_in_no_encoding_are_never_taken_for_text(content):
+    assert found(content).codec == "utf-8"
+
+
+def test_the_encoding_is_found_however_late_the_first_letter_stands():
+    late = b"name\n" + b"x\n" * 200_000 + "Müller\n".encode("cp1252")
+    assert found(late).codec == "cp1252"
+
+
+def test_a_given_encoding_is_not_doubted():
+    assert find_encoding(io.BytesIO("Müller".encode("cp1252")), "big5").how == "given"

@@ -1,0 +1,73 @@
+import pytest
+
+from crdt_sync.errors import InvalidTable
+from crdt_sync.exchange import MISSING, Row, RowError, import_table
+from crdt_sync.records.schema import bundled_schema
+
+CARD = (
+    "BEGIN:VCARD\r\nVERSION:3.0\r\nN:Muster;Erika;;Dr.;\r\nFN:Dr. Erika Muster\r\n"
+    "ORG:Beispiel GmbH;Vertrieb\r\nTEL;TYPE=WORK:+49 30 1\r\nitem1.TEL:+49 171 2\r\n"
+    "EMAIL;TYPE=INTERNET:erika@example.com\r\nADR;TYPE=WORK:;;Hauptstr. 1;Berlin;BE;10115;Deutschland\r\n"
+    "BDAY:1980-05-06\r\nCATEGORIES:Kunden,VIP\r\nNOTE:Erste Zeile\\nzweite\\, mit Komma und einem\r\n"
+    "  gefalteten Ende\r\nPHOTO;ENCODING=b:AAAA\r\nEND:VCARD\r\n"
+)
+
+
+def row_of(table):
+    (row,) = table.rows()
+    assert isinstance(row, Row)
+    return dict(zip(table.columns, row.cells, strict=True))
+
+
+def test_a_card_is_a_row_and_what_was_left_out_is_named(write):
+    table = write("a.vcf", CARD)
+    cells = {column: cell for column, cell in row_of(table).items() if cell is not MISSING}
+    assert cells == {
+        "Name": "Dr. Erika Muster",
+        "Company": "Beispiel GmbH, Vertrieb",
+        "Phone": ["+49 30 1", "+49 171 2"],
+        "E-mail": ["erika@example.com"],
+        "Address": "Hauptstr. 1",
+        "City": "Berlin",
+        "Region": "BE",
+        "Postal code": "10115",
+        "Country": "Deutschland",
+        "Birthday": "1980-05-06",
+        "Tags": ["Kunden", "VIP"],
+        "Notes": "Erste Zeile\nzweite, mit Komma und einem gefalteten Ende",
+    }
+    assert table.form.notes == ("not read from the cards: PHOTO",)
+
+
+def test_cards_go_into_customers_with_further_numbers_kept(write, make_replica):
+    replica = make_replica(bundled_schema("customers"))
+    report = import_table(replica, write("contacts.csv", CARD), "customers", key_columns=None)
+    assert (report.created, report.cells_failed) == (1, 0)
+    (record,) = replica.list("customers")
+    assert (record.raw["name"], record.raw["phone"], record.raw["phones"]) == (
+        "Dr. Erika Muster",
+        "+49 30 1",
+        ["+49 171 2"],
+    )
+
+
+def test_old_cards_in_quoted_printable_and_cards_with_parts_of_a_name_only(write):
+    card = (
+        "BEGIN:VCARD\nVERSION:2.1\nN;CHARSET=UTF-8;ENCODING=QUOTED-PRINTABLE:M=C3=BCller;J=C3=\n=B6rg;;;\n"
+        "TEL;CELL:1\nEND:VCARD\n"
+    )
+    assert row_of(write("a.vcf", card))["Name"] == "Jörg Müller"
+
+
+def test_a_broken_card_is_an_error_of_its_row_only(write):
+    content = "BEGIN:VCARD\nnonsense\nEND:VCARD\nBEGIN:VCARD\nFN:A\nEND:VCARD\nBEGIN:VCARD\nFN:B\n"
+    first, second, third = write("a.vcf", content).rows()
+    assert (first.line, second.line, third.line) == (1, 4, 7)
+    assert isinstance(first, RowError)
+    assert isinstance(second, Row)
+    assert isinstance(third, RowError)
+
+
+def test_a_file_without_a_card_is_refused(write):
+    with pytest.raises(InvalidTable, match="no vCard"):
+        write("a.vcf", "a,b\n")
