@@ -28,6 +28,7 @@ _IDS = re.compile(
 )
 _EMAIL = re.compile(r"e?mail|邮箱|邮件|メール")
 _PHONE = re.compile(r"phone|telefon|mobil|handy|电话|手机|電話|携帯")
+_LABEL = re.compile(r"[-\s](type|label)\s*$", re.IGNORECASE)  # "E-mail 1 - Type" names a kind of address
 _WORD = re.compile(r"[A-Z]?[^\W\d_A-Z]+|[A-Z]+(?![a-z])|\d+")
 
 
@@ -111,6 +112,8 @@ def _is_id(header: str) -> bool:
 
 
 def _is(pattern: re.Pattern[str], header: str, field: str | None) -> bool:
+    if field is None and _LABEL.search(header):
+        return False
     return bool(pattern.search(loose(header)) or (field is not None and pattern.search(loose(field))))
 
 

@@ -148,7 +148,7 @@ class Table(ABC):
     """True when cells are values (JSON, sheets); False when every cell is text."""
     bytes_total: int
     """Size of the source in bytes, for progress."""
-    form: TableForm
+    form: TableForm = TableForm("delimited")
     """How it was read."""
 
     @property

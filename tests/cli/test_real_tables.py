@@ -90,6 +90,11 @@ def test_a_contact_without_a_name_is_called_after_its_address_and_header_zones_c
     assert found["Anna Schmidt"]["last_contact"].startswith("2024-05-06T05:08")
 
 
+def test_the_kind_of_an_address_is_no_key(shared_data, store, run):
+    result = run("import", shared_data / FINDINGS / "google.csv")
+    assert "Rows are identified by 'E-mail 1 - Value'" in result.err
+
+
 def test_gbk_is_read_and_said(shared_data, store, run):
     result = run("import", shared_data / FINDINGS / "gbk.csv", "--no-key")
     assert result.code == 0
