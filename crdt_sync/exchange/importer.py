@@ -145,8 +145,8 @@ class _Run:
         if present is not None and present.deleted:
             return RowError(row.line, "", "record_deleted", f"{record} was deleted here; restore it first")
         decided, problems = self._decide(row, present)
-        if problems and self.refuse:
-            return problems[0]
+        if problems and (self.refuse or not decided):
+            return problems[0]  # nothing of the row is left
         while True:
             try:
                 self._bring(record, present, decided)

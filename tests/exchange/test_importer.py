@@ -160,6 +160,12 @@ def test_a_cell_left_out_clears_nothing_and_takes_nothing_from_a_set(write, make
     assert (record.raw["n"], record.raw["m"]) == (5, [1, 2])
 
 
+def test_a_row_of_which_no_cell_fits_has_failed(write, make_replica):
+    replica = make_replica(things(n=FieldSpec(type="integer")))
+    report = import_table(replica, write("a.csv", "n\nx\n1\n"), "things")
+    assert counts(report) == (1, 0, 0, 0, 1)
+
+
 def test_where_bad_cells_refuse_their_row_it_changes_nothing(write, make_replica):
     replica = make_replica(CUSTOMERS)
     seen = []
