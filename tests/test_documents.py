@@ -99,6 +99,8 @@ def test_the_commands_for_a_device_run(address: str, home: Path) -> None:
     output = {}
     for command in commands:
         made = re.search(r"Created (customers/\w+)", "".join(output.values()))
+        if command == 'crdt-sync resolve customers/… phone "+49 30 901821"':
+            _oppose(made[1] if made else "", address, home)
         filled = command.replace(DEFAULT_RELAY, address).replace("customers/…", made[1] if made else "")
         if command.startswith("crdt-sync resolve"):  # which needs something to decide
             assert made is not None
@@ -109,6 +111,17 @@ def test_the_commands_for_a_device_run(address: str, home: Path) -> None:
     assert "Müller GmbH" in output["find"]
     assert "221 sent" in output["sync"]
     assert "Equal" in output["verify"]
+
+
+def _oppose(record: str, address: str, home: Path) -> None:
+    """Another device writes another phone without knowing of ours: the conflict that the example decides."""
+    other = ["crdt-sync", "--store", str(home / "other")]
+    _run([*other, "init", "other", "--relay", address], home)
+    _run([*other, "sync"], home)
+    _run([*other, "set", record, "phone=1"], home)
+    _run([*other, "sync"], home)
+    _run(["crdt-sync", "set", record, "phone=2"], home)
+    _run(["crdt-sync", "sync"], home)
 
 
 def test_the_examples_for_bundles_run(home: Path) -> None:
