@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain, islice
 
 from crdt_sync.errors import InvalidValue, UnknownCollection, UnknownRecord, UsageError
@@ -82,7 +83,7 @@ def import_table(
         key_columns,
         record_column,
         lambda: replica.list(collection, deleted=True) if collection in replica.schemas else (),
-        lambda record: _present(replica, record) is not None,
+        partial(_present, replica),
         name,
     )
     keys.read = reading.read_cell

@@ -44,7 +44,7 @@ def find_key(table: Table, mapping: ColumnMapping) -> FoundKey:
     """See the module; reads the table once. Raises `KeyNeeded` where several columns could be meant."""
     columns = table.columns
     tiers = [
-        [position for position, header in enumerate(columns) if _is_id(header)],
+        [position for position, header in enumerate(columns) if is_number(header)],
         [position for position, header in enumerate(columns) if _is(_EMAIL, header, mapping.fields[position])],
         [position for position, header in enumerate(columns) if _is(_PHONE, header, mapping.fields[position])],
     ]
@@ -104,11 +104,18 @@ def _plainest(columns: Sequence[str], usable: list[int]) -> list[int]:
     raise KeyNeeded(tuple(names))
 
 
-def _is_id(header: str) -> bool:
+def is_number(header: str) -> bool:
+    """Whether a column of that header holds numbers or ids that some program gave, and another may give again."""
     words = [word.casefold() for word in _WORD.findall(header)]
     if _IDS.fullmatch(loose(header)):
         return True
     return bool(words) and words[-1] in _ID_WORDS and not any(map(_OTHER_NUMBERS.fullmatch, words))
+
+
+def names_a_customer(field: str) -> bool:
+    """Whether equal values of a field speak for one customer: a name, an e-mail address, a phone."""
+    plain = loose(field)
+    return "name" in plain or bool(_EMAIL.search(plain) or _PHONE.search(plain))
 
 
 def _is(pattern: re.Pattern[str], header: str, field: str | None) -> bool:

@@ -51,6 +51,11 @@ class KnownRecords:
         return self._held.get(text), text in self._held and self._held[text] is None
 
 
+def same_value(one: object, other: object) -> bool:
+    """Whether two carriers are there and say the same, as keys are compared."""
+    return one not in (None, "") and other not in (None, "") and _folded([one]) == _folded([other])
+
+
 def _held(raw: Mapping[str, object], fields: Sequence[str]) -> str | None:
     values = [raw.get(name) for name in fields]
     return None if any(value is None or value == "" for value in values) else _folded(values)

@@ -4,14 +4,15 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 
 from crdt_sync.errors import InvalidTable, InvalidValue
 from crdt_sync.exchange.changes import single_value
-from crdt_sync.exchange.key_columns import FoundKey, find_key
-from crdt_sync.exchange.known_records import KnownRecords, last_key
+from crdt_sync.exchange.key_columns import FoundKey, find_key, is_number, names_a_customer
+from crdt_sync.exchange.known_records import KnownRecords, last_key, same_value
 from crdt_sync.exchange.mapping import ColumnMapping, column_position
 from crdt_sync.exchange.port import ReadableRecord
 from crdt_sync.exchange.table import MISSING, BrokenCell, Cell, Row, RowError, Shown, Table
@@ -47,7 +48,9 @@ class RecordKeys:
     found: bool = False
     repeated: tuple[str, ...] = ()  # columns that would identify rows, had they no value twice
     known: KnownRecords | None = None
-    exists: Callable[[str], bool] = bool
+    present: Callable[[str], ReadableRecord | None] = lambda _: None
+    source: str = ""
+    naming: tuple[tuple[int, str, FieldSpec], ...] = ()  # columns that tell customers of one number apart, and fields
     read: Callable[[int, Cell], Cell] = _as_written  # a cell of a column as its field takes it
     matched: int = 0  # rows whose record was found by what it holds
     without_key: int = 0
@@ -96,7 +99,24 @@ class RecordKeys:
                 return RowError(row.line, header, "key_missing", "the key is empty")
             parts.append(part)
         record = natural_record(self.collection, parts)
+        if self.naming:
+            record = self._of_this_source(row, record, parts)
         return record if self.known is None else self._here(row, record)
+
+    def _of_this_source(self, row: Row, record: str, parts: list[str]) -> str:
+        """The record of a number that was found as key: another source may give it to somebody else."""
+        own = natural_record(self.collection, [*parts, self.source])
+        if self.present(own) is not None:
+            return own
+        present = self.present(record)
+        if present is None or any(memory.name == self.source for memory in present.sources):
+            return record
+        for position, name, spec in self.naming:
+            with suppress(InvalidValue):
+                cell = row.cells[position]
+                if cell is not MISSING and same_value(self._carrier(cell, name, spec), present.raw.get(name)):
+                    return record
+        return own
 
     def _here(self, row: Row, record: str) -> str | RowError:
         """The record that is here already, else the one of the key."""
@@ -111,7 +131,7 @@ class RecordKeys:
             return RowError(row.line, header, error.code, error.message)
         if (said := self.known.said(values)) is not None:
             return said
-        if self.exists(record):
+        if self.present(record) is not None:
             return record
         found, several = self.known.held(values)
         if several:
@@ -168,13 +188,13 @@ def record_keys(
     key_columns: Sequence[str] | None,
     record_column: str | None,
     records: Callable[[], Iterable[ReadableRecord]],
-    exists: Callable[[str], bool],
+    present: Callable[[str], ReadableRecord | None],
     source: str,
 ) -> RecordKeys:
     """Choose how rows are named.
 
     Without `key_columns` they are those of the last import of `source`, or are found; None stands for whole rows.
-    `records` gives those of the collection, deleted ones too, and `exists` tells whether there is one of an id.
+    `records` gives those of the collection, deleted ones too, and `present` gives the one of an id.
     Raises `InvalidTable` for columns that are not there or that contradict the schema, and `KeyNeeded`.
     """
     if schema.natural_key and key_columns:
@@ -194,9 +214,17 @@ def record_keys(
     if key_columns is not None and not chosen and record is None:
         found = _again(columns, last_key(records(), source)) or find_key(table, mapping)
     keys = RecordKeys(schema.collection, columns, chosen or found.positions, record, {}, table.typed)
-    keys.found, keys.repeated, keys.exists = bool(found.positions), found.repeated, exists
+    keys.found, keys.repeated, keys.present = bool(found.positions), found.repeated, present
+    keys.source = source
     fields = [mapping.fields[position] for position in keys.key_positions]
     specs = [(name, schema.fields[name]) for name in fields if name is not None]
+    if keys.found and any(map(is_number, keys.key)):
+        keys.naming = tuple(
+            (position, name, schema.fields[name])
+            for position, name in enumerate(mapping.fields)
+            if name is not None and position not in keys.key_positions
+            if names_a_customer(name) and schema.fields[name].kind in SINGLE
+        )
     if specs and len(specs) == len(fields) and all(spec.kind in SINGLE for _, spec in specs):
         keys.known = KnownRecords.of(records(), source, [name for name, _ in specs])
         keys.key_fields = tuple(

@@ -115,3 +115,15 @@ def test_several_numbers_that_could_be_meant_demand_a_choice(anna):
     assert people(anna) == []
     assert take(anna, columns, row, key_columns=["Branch Id"]).created == 1
     assert take(anna, columns, row, key_columns=None, file="whole").key == ()
+
+
+def test_a_number_that_another_source_gave_to_somebody_else_is_another_customer(anna):
+    columns = ("Id", "Name", "Phone")
+    take(anna, columns, ("1", "Anna", "11"), ("2", "Bert", "22"), file="shop")
+    report = take(anna, columns, ("1", "Cleo", "33"), ("2", "Bert", "23"), file="crm")
+    assert (report.created, report.updated) == (1, 1)
+    assert people(anna) == [("Anna", "11"), ("Bert", "23"), ("Cleo", "33")]
+    report = take(anna, columns, ("1", "Cleo", "34"), ("2", "Bert", "23"), file="crm")
+    assert (report.created, report.updated, report.unchanged) == (0, 1, 1)
+    assert take(anna, columns, ("1", "Anna B", "11"), file="shop").updated == 1
+    assert people(anna) == [("Anna B", "11"), ("Bert", "23"), ("Cleo", "34")]
