@@ -33,7 +33,7 @@ NESTING_MAX = 8  # containers inside one update; our own layout needs 1, hostile
 
 # --- protocol ------------------------------------------------------------------------------------------------
 FRAME_BYTES_MAX = 4 * MIB  # one record and its state vector always fit
-FRAME_BYTES_TARGET = 256 * KIB  # batches stop growing here: a slow phone takes a second or two per frame
+FRAME_BYTES_TARGET = 256 * KIB  # batches stop growing here, and earlier on a slow link: see `protocol.pace`
 HELLO_BYTES_MAX = 8 * KIB  # nothing larger is decoded before the token was checked
 TOKEN_LENGTH_MAX = 4096  # characters; a signed grant is about 1,000
 UPDATE_BYTES_MAX = RECORD_BYTES_MAX
@@ -48,13 +48,20 @@ FRAME_ITEMS_MAX = 4 * 512 + 64  # CBOR items of one frame: 512 entries of three 
 RETRY_AFTER_MS_MAX = 24 * 3_600_000  # a relay may send a device away for a day, not for ever
 PAGES_IN_FLIGHT_MAX = 4  # pages sent ahead of the partner's answer: hides the round trip, bounds memory
 PUSHES_IN_FLIGHT_MAX = 64  # pushes not yet acknowledged, per session
-PUSH_BYTES_IN_FLIGHT_MAX = 8 * MIB
-UNCONFIRMED_BYTES_MAX = 8 * MIB  # updates sent that the partner has not yet confirmed as stored
+WINDOW_BYTES_MAX = 8 * MIB  # of updates under way in one direction
+PUSH_BYTES_IN_FLIGHT_MAX = WINDOW_BYTES_MAX
+UNCONFIRMED_BYTES_MAX = WINDOW_BYTES_MAX  # updates sent that the partner has not yet confirmed as stored
 PRESENCE_ENTRIES_MAX = 64
 REASON_LENGTH_MAX = 256  # characters of a human-readable reason on the wire
 HANDSHAKE_TIMEOUT_US = 10 * 1_000_000
 KEEPALIVE_US = 20 * 1_000_000  # well under the 60 s after which home routers forget a connection
-SILENCE_US_MAX = 2 * KEEPALIVE_US + 5_000_000
+SILENCE_US_MAX = 2 * KEEPALIVE_US + 5_000_000  # without a frame, and longer while the bytes of one arrive
+LINK_BYTES_PER_S_MIN = 1000  # a link that carries less is as good as none; a congested mobile network has 5,000
+ANSWER_US_MAX = 120 * 1_000_000  # for an answer that needs a disk or a worker, beside what its bytes take
+WORK_US_MAX = 900 * 1_000_000  # for one that needs a look at all records, or the partner's own work
+ANSWER_US_TARGET = 4 * 1_000_000  # so much is under way as a link carries in this time
+WINDOW_BYTES_FIRST = 64 * KIB  # until a link's speed is known: 13 s at 5 kB/s
+WINDOW_BYTES_MIN = 16 * KIB  # 3 s at 5 kB/s
 BACKOFF_US_FIRST = 500_000
 BACKOFF_US_MAX = 60 * 1_000_000
 

@@ -20,7 +20,7 @@ Rules and invariants:
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -56,12 +56,17 @@ from crdt_sync.protocol.messages import (
     WantEntry,
     Welcome,
 )
+from crdt_sync.protocol.pace import Pace
 from crdt_sync.protocol.reconcile import Reconciler, View, decode, encode
-from crdt_sync.protocol.session import Session
+from crdt_sync.protocol.session import Awaited, Session
 from crdt_sync.protocol.source import AcceptorSource, Change
 from crdt_sync.protocol.states import ACCEPTOR_TABLE, State, Table
 
 _NOTHING = b"\x00"  # the state vector of a record that is not held
+
+_STORES = "stored nothing of what was sent"
+_ASKS = "asked for nothing of what was told"
+_COMPARES = "did not go on comparing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +124,7 @@ class Acceptor(Session):
         self._pushes = _Pushes()
         self._sent = 0
         self._confirmed = 0
+        self._pace = Pace()  # of updates: how large their frames may be; what may be unconfirmed is fixed
         self._run: Reconciler | None = None  # while digests are compared, from the answer to `Compare` on
         self._heard: Ranges | None = None  # ranges that came before that answer
         self._due = 0  # records that the comparison found and the partner has not asked for yet
@@ -156,13 +162,13 @@ class Acceptor(Session):
         while room > 0 and self.wants_room:
             if self._answers:
                 try:
-                    room -= self._serve_answer()
+                    room -= self._serve_answer(now)
                 except UpdateRefused as refused:
                     self.close(ProtocolViolation.code, f"want: {refused.message}", now)
             elif self.state is State.CATCHING_UP:
                 room -= self._serve_changes()
             else:
-                room -= self._serve_log()
+                room -= self._serve_log(now)
         self._release_checked()
 
     # --- answers of the host ---------------------------------------------------------------------------------
@@ -285,6 +291,8 @@ class Acceptor(Session):
         return reach is not None and max(resume.cursor, resume.head) <= reach
 
     def _on_want(self, want: Want, now: int) -> None:
+        self._came(_ASKS)
+        self._came(_COMPARES)
         if want.page == 0:
             if len(self._answers) >= limits.PUSHES_IN_FLIGHT_MAX:
                 raise ProtocolViolation("too many wants without a page", "Wait for the answers.")
@@ -300,6 +308,7 @@ class Acceptor(Session):
     def _on_ranges(self, ranges: Ranges, now: int) -> None:
         if self._heard is not None:
             raise ProtocolViolation("ranges came out of turn")
+        self._came(_COMPARES)
         if self._run is None:
             self._heard = ranges
         else:
@@ -308,6 +317,8 @@ class Acceptor(Session):
     def _on_have(self, have: Have, now: int) -> None:
         if not self._confirmed <= have.received <= self._sent:
             raise ProtocolViolation("more bytes were confirmed than sent")
+        self._came(_STORES)
+        self._pace.answered(have.received - self._confirmed, now)
         self._confirmed = have.received
         self._note_held(have.cursor)
 
@@ -355,6 +366,17 @@ class Acceptor(Session):
             raise ProtocolViolation("too many checks without waiting for answers")
         self._checks += 1
         self._effects.append(CheckRecords(check.number, check.records, check.mend))
+
+    # --- time ------------------------------------------------------------------------------------------------
+
+    def _awaited(self) -> Iterator[Awaited]:
+        """See `Session._awaited`: how fast a device stores is its own affair, as long as it goes on."""
+        if self._sent > self._confirmed:
+            yield Awaited(_STORES, limits.WORK_US_MAX + self._pace.time_us(self._sent - self._confirmed))
+        if self._pages:
+            yield Awaited(_ASKS, limits.WORK_US_MAX)
+        if self.state is State.COMPARING and self._run is not None:
+            yield Awaited(_COMPARES, limits.WORK_US_MAX)
 
     # --- auditing --------------------------------------------------------------------------------------------
 
@@ -420,12 +442,12 @@ class Acceptor(Session):
         self._first_end = told if self._first_end is None else self._first_end
         return self._send(Changes(self._page, told, ()))
 
-    def _serve_answer(self) -> int:
+    def _serve_answer(self, now: int) -> int:
         """Send one frame of the oldest answer. Its last frame carries the page's cursor."""
         answer = self._answers[0]
         entries: list[UpdatesEntry] = []
         size, newest = 0, self._source.head()
-        while answer.entries and size < limits.FRAME_BYTES_TARGET:
+        while answer.entries and size < self._pace.frame:
             wanted = answer.entries[0]
             diff = self._source.diff(wanted.record, wanted.state_vector)
             if diff is not None:
@@ -442,15 +464,15 @@ class Acceptor(Session):
         if last:
             self._answers.popleft()
         cursor = self._true(answer.cursor) if last and answer.cursor is not None else None
-        return self._send_updates(Updates(answer.page, cursor, newest, last, tuple(entries)))
+        return self._send_updates(Updates(answer.page, cursor, newest, last, tuple(entries)), now)
 
-    def _serve_log(self) -> int:
+    def _serve_log(self, now: int) -> int:
         """Send the next committed updates, or go back to the feed when they are too many or compacted away."""
         self._skip_own()
         behind = self._source.head() - self.cursor
         updates = None
         if behind <= limits.FOLLOW_ENTRIES_MAX:
-            updates = self._source.log(self.cursor, limits.PAGE_RECORDS_MAX, limits.FRAME_BYTES_TARGET)
+            updates = self._source.log(self.cursor, limits.PAGE_RECORDS_MAX, self._pace.frame)
         if not updates:
             self.state = State.CATCHING_UP
             return 0
@@ -464,7 +486,7 @@ class Acceptor(Session):
                 entries.append(UpdatesEntry(entry.record, entry.update, b""))
         if not entries:
             return 0
-        return self._send_updates(Updates(0, self._true(self.cursor), self.cursor, True, tuple(entries)))
+        return self._send_updates(Updates(0, self._true(self.cursor), self.cursor, True, tuple(entries)), now)
 
     def _true(self, cursor: int) -> int:
         """`cursor`, now told, or the last one that was, where a record was passed over since."""
@@ -472,8 +494,10 @@ class Acceptor(Session):
             self._told = cursor
         return self._told
 
-    def _send_updates(self, updates: Updates) -> int:
-        self._sent += sum(len(entry.update) for entry in updates.entries)
+    def _send_updates(self, updates: Updates, now: int) -> int:
+        size = sum(len(entry.update) for entry in updates.entries)
+        self._sent += size
+        self._pace.sent(size, now)
         return self._send(updates)
 
     def _skip_own(self) -> None:

@@ -6,7 +6,8 @@ Rules and invariants:
    be integrated for want of an earlier one (a gap), no cursor is stored until the repair has arrived.
 2. A record has at most one push under way. What was edited meanwhile is pushed after its answer.
 3. Whatever the partner sends is handed to the host in order; the host commits in order.
-4. Nothing is waited for without a bound: the partner's silence ends the session (see `Session.timer`).
+4. Nothing is waited for without a bound: the partner's silence ends the session, and so does an answer that does not
+   come, whatever else it says (see `Session.timer` and `_awaited`).
 5. While digests are compared, nothing is pushed: what the outbox believes that the partner holds is of another
    epoch, until each record that differs was noted in it anew.
 6. The partner's next ranges are taken only when all that its last ones showed was asked for, or noted in the outbox.
@@ -14,7 +15,7 @@ Rules and invariants:
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar
 
 from crdt_sync import limits
@@ -57,8 +58,9 @@ from crdt_sync.protocol.messages import (
     WantEntry,
     Welcome,
 )
+from crdt_sync.protocol.pace import Pace
 from crdt_sync.protocol.reconcile import Reconciler, View, decode, encode
-from crdt_sync.protocol.session import Session
+from crdt_sync.protocol.session import Awaited, Session
 from crdt_sync.protocol.source import DialerSource
 from crdt_sync.protocol.states import DIALER_TABLE, State, Table
 
@@ -68,6 +70,15 @@ _GAPS_MAX = 3  # a diff by state vector closes a gap at once, unless new gaps ke
 _CLOCKS_COMPARED_US = 60_000_000  # a clock may be wrong: they are compared again, but no more often than this
 _CLOCK_SET_US = 1_000_000  # a wall clock that ran on by that much more or less than time itself was set
 _RETRY_AFTER_US = 2_000_000  # a partner whose disk is full is asked again this much later
+_KEEPALIVE_SPREAD = 4  # pings of many devices are spread over a part of their interval
+
+_STORES = "stored nothing of what was sent"
+_ANSWERS = "sent nothing of what was asked for"
+_TELLS = "told nothing of its changes"
+_COMPARES = "did not go on comparing"
+_AUDITS = "did not go on with the audit"
+_CHECKS = "did not say how it stores records"
+_RECEIPTS = "gave no receipt"
 
 
 class Dialer(Session):
@@ -117,6 +128,8 @@ class Dialer(Session):
         self._pushing: dict[str, tuple[int, bytes]] = {}  # record -> (edit, state vector that the push leads to)
         self._pushes: deque[tuple[int, tuple[str, ...], int]] = deque()
         self._push_bytes = 0
+        self._pace = Pace()  # of the pushes
+        self._receipts = 0  # asked for and not come
         self._push_number = 0
         self._acknowledging = 0
         self._acknowledge_number = 0
@@ -178,19 +191,20 @@ class Dialer(Session):
             and not self._owing
             and bool(self._ready or self._scan is not None)
             and len(self._pushes) < limits.PUSHES_IN_FLIGHT_MAX
-            and self._push_bytes < limits.PUSH_BYTES_IN_FLIGHT_MAX
+            and self._push_bytes < min(limits.PUSH_BYTES_IN_FLIGHT_MAX, self._pace.window)
         )
 
     def fill(self, room: int, now: int) -> None:
         """Push what the partner lacks, at most about `room` bytes. Call it when the link has room."""
         while room > 0 and self.wants_room:
-            sent = self._push_next()
+            sent = self._push_next(now)
             if not sent:
                 return
             room -= sent
 
     def request_receipt(self, number: int) -> None:
         """Ask the partner for a receipt; it comes as `ReceiptArrived`."""
+        self._receipts += 1
         self._send(ReceiptRequest(number))
 
     def audit(self, *, content: bool) -> None:
@@ -226,6 +240,28 @@ class Dialer(Session):
         if self._clocks_at is not None and now >= self._clocks_at:
             self.close("clock_changed", "a clock may be wrong: they are compared again", now, retry_after_us=0)
         super().timer(now)
+
+    @property
+    def _keepalive_us(self) -> int:
+        """Shorter than the acceptor's, so that one of the two asks; different for each session."""
+        return limits.KEEPALIVE_US - self._greeted_at % (limits.KEEPALIVE_US // _KEEPALIVE_SPREAD)
+
+    def _awaited(self) -> Iterator[Awaited]:
+        """See `Session._awaited`. What waits for our own disk is not owed."""
+        if self._pushes:
+            yield Awaited(_STORES, limits.ANSWER_US_MAX + self._pace.time_us(self._push_bytes))
+        if self._repairs:
+            yield Awaited(_ANSWERS, limits.ANSWER_US_MAX)
+        elif self.state is State.CATCHING_UP and not self._ending and not self._integrating:
+            yield Awaited(_TELLS, limits.ANSWER_US_MAX)
+        elif self.state is State.COMPARING and self._run is not None and self._heard is None and not self._integrating:
+            yield Awaited(_COMPARES, limits.WORK_US_MAX)
+        if self._audit is not None:
+            yield Awaited(_AUDITS, limits.WORK_US_MAX)
+        if self._checking:
+            yield Awaited(_CHECKS, limits.WORK_US_MAX)
+        if self._receipts:
+            yield Awaited(_RECEIPTS, limits.WORK_US_MAX)
 
     # --- answers of the host ---------------------------------------------------------------------------------
 
@@ -312,6 +348,7 @@ class Dialer(Session):
         self._scan = ""
 
     def _on_changes(self, changes: Changes, now: int) -> None:
+        self._came(_TELLS)
         self.state = State.CATCHING_UP
         if not changes.entries:
             self._ending = True
@@ -323,11 +360,14 @@ class Dialer(Session):
     def _on_ranges(self, ranges: Ranges, now: int) -> None:
         if self._run is None or self._heard is not None:
             raise ProtocolViolation("ranges came out of turn")
+        self._came(_COMPARES)
         self._heard = ranges
         self._go_on_comparing()
 
     def _on_updates(self, updates: Updates, now: int) -> None:
         repair = updates.page == 0 and updates.cursor is None
+        self._came(_ANSWERS if repair else _TELLS)
+        self._came(_COMPARES)
         if repair and not self._repairs:
             raise ProtocolViolation("an answer came to a want that was not sent")
         compared = self._compares and updates.page == PAGE_COMPARED
@@ -353,6 +393,7 @@ class Dialer(Session):
         while self._pushes and self._pushes[0][0] <= ack.number:
             _, records, size = self._pushes.popleft()
             self._push_bytes -= size
+            self._pace.answered(size, now)
             for record in records:
                 if not verdicts:
                     raise ProtocolViolation("an acknowledgement lacks verdicts")
@@ -360,6 +401,7 @@ class Dialer(Session):
                 pushed.append(Pushed(record, edit, state_vector, verdicts.pop()))
         if verdicts or not pushed:
             raise ProtocolViolation("an acknowledgement answers what was not pushed")
+        self._came(_STORES)
         for answer in pushed:
             if answer.verdict.code is VerdictCode.CLOCK_AHEAD:
                 self.compare_clocks()
@@ -374,6 +416,7 @@ class Dialer(Session):
     def _on_audit_ranges(self, ranges: Ranges, now: int) -> None:
         if self._audit is None:
             raise ProtocolViolation("ranges came without an audit")
+        self._came(_AUDITS)
         turn = self._audit.receive(ranges)
         if turn is not None:
             self._send(turn)
@@ -384,9 +427,12 @@ class Dialer(Session):
     def _on_checked(self, checked: Checked, now: int) -> None:
         if self._checking.pop(checked.number, None) != tuple(entry.record for entry in checked.entries):
             raise ProtocolViolation("an answer came to a check that was not sent, or of other records")
+        self._came(_CHECKS)
         self._effects.append(CheckArrived(checked))
 
     def _on_receipt(self, receipt: Receipt, now: int) -> None:
+        self._came(_RECEIPTS)
+        self._receipts = max(0, self._receipts - 1)
         self._effects.append(ReceiptArrived(receipt))
 
     # --- parts -----------------------------------------------------------------------------------------------
@@ -475,11 +521,11 @@ class Dialer(Session):
             self._owing += 1
             self._effects.append(Owe(ours))
 
-    def _push_next(self) -> int:
+    def _push_next(self, now: int) -> int:
         """Send one push of ready records; 0 when none had anything to push."""
         entries: list[PushEntry] = []
         size = 0
-        while size < limits.FRAME_BYTES_TARGET and len(entries) < limits.PUSH_RECORDS_MAX:
+        while size < self._pace.frame and len(entries) < limits.PUSH_RECORDS_MAX:
             if not self._ready and not self._read_outbox():
                 break
             record = next(iter(self._ready))
@@ -501,6 +547,7 @@ class Dialer(Session):
         self._push_number += 1
         self._pushes.append((self._push_number, tuple(entry.record for entry in entries), size))
         self._push_bytes += size
+        self._pace.sent(size, now)
         return self._send(Push(self._push_number, tuple(entries)))
 
     def _read_outbox(self) -> bool:

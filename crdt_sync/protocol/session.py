@@ -2,9 +2,13 @@
 
 A host calls `receive`, `timer`, `fill` and the answers to effects; after each call it drains the effects and
 asks `next_timer`. What the partner sends never raises out of a session: it ends it, with a bye that says why.
+
+Nothing is waited for without a bound. A partner is silent when no frame comes for `SILENCE_US_MAX`; the bytes of one
+that arrives buy time at `LINK_BYTES_PER_S_MIN`. One that only answers pings is found out by what it owes: `_awaited`.
 """
 
-from typing import ClassVar
+from collections.abc import Iterable
+from typing import ClassVar, NamedTuple
 
 from crdt_sync import limits
 from crdt_sync.errors import ProtocolViolation
@@ -12,6 +16,13 @@ from crdt_sync.protocol import codec
 from crdt_sync.protocol.effects import Closed, Effect, PresenceSeen, Send
 from crdt_sync.protocol.messages import Bye, Message, Ping, Pong, Presence, PresenceEntry
 from crdt_sync.protocol.states import State, Table
+
+
+class Awaited(NamedTuple):
+    """Something that the partner owes: what it failed to do, as a predicate, and how long it may take."""
+
+    what: str
+    within_us: int
 
 
 class Session:
@@ -24,7 +35,12 @@ class Session:
         self._effects: list[Effect] = []
         self._heard_at = now
         self._pinged = 0
+        self._pinged_at = 0
         self._deadline = now + limits.HANDSHAKE_TIMEOUT_US
+        self._received = 0  # bytes of whole frames
+        self._arriving = 0  # bytes of the next one
+        self._since: dict[str, tuple[int, int]] = {}  # what is owed -> since when, and how many bytes had come then
+        self._look_at = now + limits.KEEPALIVE_US  # when to see again what is owed and overdue
 
     def drain(self) -> list[Effect]:
         """The effects since the last call, in the order in which they must be carried out."""
@@ -42,6 +58,8 @@ class Session:
             return
         self._heard_at = now
         self._pinged = 0
+        self._received += len(frame)
+        self._arriving = 0
         greeting = self.state is State.GREETING
         try:
             message = codec.decode(frame, limits.HELLO_BYTES_MAX if greeting else limits.FRAME_BYTES_MAX)
@@ -61,7 +79,12 @@ class Session:
             return None
         if self.state is State.GREETING:
             return self._deadline
-        return self._heard_at + (limits.SILENCE_US_MAX if self._pinged else limits.KEEPALIVE_US)
+        timer = self._pinged_at + limits.KEEPALIVE_US if self._pinged else self._heard_at + self._keepalive_us
+        return min(timer, self._silent_at, self._look_at)
+
+    def arriving(self, size: int) -> None:
+        """So many bytes of the partner's next frame have come. Hosts tell it before they call `timer`."""
+        self._arriving = size
 
     def timer(self, now: int) -> None:
         """The time given by `next_timer` has come. Calling it early is harmless."""
@@ -70,10 +93,15 @@ class Session:
         if self.state is State.GREETING:
             if now >= self._deadline:
                 self.close("timeout", "the handshake took too long", now, retry_after_us=0)
-        elif now >= self._heard_at + limits.SILENCE_US_MAX:
+        elif now >= self._silent_at:
             self.close("timeout", "the partner fell silent", now, retry_after_us=0)
-        elif now >= self._heard_at + limits.KEEPALIVE_US and not self._pinged:
+        elif (overdue := self._look_at_the_owed(now)) is not None:
+            waited = (now - self._since[overdue][0]) // 1_000_000
+            self.close("timeout", f"the partner answers, but {overdue} for {waited} s", now, retry_after_us=0)
+        elif now >= (self._pinged_at + limits.KEEPALIVE_US if self._pinged else self._heard_at + self._keepalive_us):
+            # Again and again: a partner that is slow to send us a large frame lives by the pings that it hears.
             self._pinged += 1
+            self._pinged_at = now
             self._send(Ping(self._pinged))
 
     def close(self, code: str, message: str, now: int, retry_after_us: int | None = None) -> None:
@@ -93,6 +121,37 @@ class Session:
         """Tell the partner who has which record open. Dropped while the session is not open."""
         if self.state not in {State.GREETING, State.CLOSED}:
             self._send(Presence(entries[: limits.PRESENCE_ENTRIES_MAX]))
+
+    @property
+    def _keepalive_us(self) -> int:
+        """After how long a silence to ask whether the partner lives."""
+        return limits.KEEPALIVE_US
+
+    @property
+    def _silent_at(self) -> int:
+        return self._heard_at + limits.SILENCE_US_MAX + _slowest_us(self._arriving)
+
+    def _awaited(self) -> Iterable[Awaited]:
+        """What the partner owes now, each at most once."""
+        return ()
+
+    def _came(self, what: str) -> None:
+        """The partner has done some of what it owes: from now on it has as long as before for the next of it."""
+        self._since.pop(what, None)
+
+    def _look_at_the_owed(self, now: int) -> str | None:
+        """What is overdue, if anything. Reckoned from timer to timer, so that no frame pays for it."""
+        total = self._received + self._arriving
+        before, self._since = self._since, {}
+        self._look_at = now + limits.KEEPALIVE_US
+        for what, within_us in self._awaited():
+            since, had = self._since[what] = before.get(what, (now, total))
+            # What comes before the answer takes its time, too; more than a frame is not before it on a slow link.
+            overdue_at = since + within_us + _slowest_us(min(total - had, limits.FRAME_BYTES_MAX))
+            if now >= overdue_at:
+                return what
+            self._look_at = min(self._look_at, overdue_at)
+        return None
 
     def _end(self, closed: Closed) -> None:
         self.state = State.CLOSED
@@ -115,3 +174,8 @@ class Session:
 
     def _on_presence(self, message: Presence, now: int) -> None:
         self._effects.append(PresenceSeen(message.entries))
+
+
+def _slowest_us(size: int) -> int:
+    """How long so many bytes may take to arrive."""
+    return size * 1_000_000 // limits.LINK_BYTES_PER_S_MIN

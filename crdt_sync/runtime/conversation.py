@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
-from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from crdt_sync.errors import (
@@ -49,11 +48,10 @@ from crdt_sync.replica import Event, Replica
 from crdt_sync.replica.carrying_out import carry_out, take_work
 from crdt_sync.replica.partner import Partner
 from crdt_sync.runtime.address import Address
-from crdt_sync.runtime.link import Link, open_link
+from crdt_sync.runtime.link import Dialed, Link, open_link
 from crdt_sync.runtime.presence import PresenceBoard
 from crdt_sync.runtime.screening import Screening
 
-_SEND_TIMEOUT_S = 60.0
 _BYE_S = 1.0  # how long a partner may take to close the link after our bye
 _REFUSING_US_MAX = 8_000_000  # how long one exchange lets a partner say "not now": the dialer asks every 2 s
 _PUSHED_AGAIN = frozenset({VerdictCode.GAP, VerdictCode.CLOCK_AHEAD, VerdictCode.RETRY})
@@ -238,7 +236,7 @@ class Conversation:
                 ("reader", self._read(link.connection)),
                 ("sender", self._send(link.connection)),
                 ("worker", self._carry_out()),
-                ("timer", self._keep_time()),
+                ("timer", self._keep_time(link.connection)),
                 ("until", _awaited(until(self))),
             )
         ]
@@ -266,10 +264,11 @@ class Conversation:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _read(self, link: ClientConnection) -> None:
+    async def _read(self, link: Dialed) -> None:
         assert self._dialer is not None
         try:
             async for frame in link:
+                link.read_on()
                 if isinstance(frame, str):
                     self._dialer.close("protocol_violation", "a text frame came", self._now())
                 else:
@@ -282,14 +281,14 @@ class Conversation:
         self._dialer.lost()
         self._pump()
 
-    async def _send(self, link: ClientConnection) -> None:
+    async def _send(self, link: Dialed) -> None:
+        """Send as the link takes it, however slowly: the session notices a partner that takes nothing."""
         assert self._dialer is not None
         with suppress(ConnectionClosed):
             while True:
                 while self._outgoing:
                     frame = self._outgoing.popleft()
-                    async with asyncio.timeout(_SEND_TIMEOUT_S):
-                        await link.send(frame)
+                    await link.send(frame)
                     self.progress.sent_bytes += len(frame)
                 if self._dialer.wants_room:
                     self._dialer.fill(FRAME_BYTES_TARGET, self._now())
@@ -314,7 +313,7 @@ class Conversation:
             self._dialer.pinned(view, self._now())
             self._pump()
 
-    async def _keep_time(self) -> None:
+    async def _keep_time(self, link: Dialed) -> None:
         assert self._dialer is not None
         while (timer := self._dialer.next_timer()) is not None:
             self._timer_at = timer
@@ -325,6 +324,7 @@ class Conversation:
                 continue  # a nearer time was set meanwhile
             if self._lasting:
                 self._dialer.watch_clock(self._replica.wall_clock(), self._now())
+            self._dialer.arriving(link.arriving)
             self._dialer.timer(self._now())
             self._pump()
         # The session is over. A partner that reads our bye closes the link; one that fell silent never does.
@@ -428,7 +428,7 @@ class Conversation:
                 elif VerdictCode.RETRY in codes and self._refusing_since is None:
                     self._refusing_since = self._now()
 
-    async def _say_bye(self, link: ClientConnection) -> None:
+    async def _say_bye(self, link: Dialed) -> None:
         assert self._dialer is not None
         self._dialer.close(DONE, "the work is done", self._now())
         for effect in self._dialer.drain():

@@ -17,16 +17,21 @@ from crdt_sync.limits import FRAME_BYTES_MAX
 from crdt_sync.protocol import SUBPROTOCOL, proof
 from crdt_sync.runtime import certificate
 from crdt_sync.runtime.address import Address
+from crdt_sync.runtime.arrivals import Arrivals
 
 _OPEN_TIMEOUT_S = 10.0
 _CLOSE_TIMEOUT_S = 2.0
+
+
+class Dialed(Arrivals, ClientConnection):
+    """A connection that we opened."""
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
     """An open link: its connection, what to say as token, and the partner's replica id where it told it."""
 
-    connection: ClientConnection
+    connection: Dialed
     token: str
     replica: bytes | None = None
 
@@ -47,11 +52,12 @@ async def open_link(address: Address) -> Link:
         raise
 
 
-async def _connect(address: Address, headers: dict[str, str]) -> ClientConnection:
+async def _connect(address: Address, headers: dict[str, str]) -> Dialed:
     """Keepalive is the session's own, so that the simulator sees it; compression costs 43 kB a connection."""
     try:
-        return await connect(
+        connection = await connect(
             address.url,
+            create_connection=Dialed,
             subprotocols=[Subprotocol(SUBPROTOCOL)],
             additional_headers=headers,
             ssl=_context(address),
@@ -64,6 +70,8 @@ async def _connect(address: Address, headers: dict[str, str]) -> ClientConnectio
             user_agent_header=None,
             proxy=None,
         )
+        assert isinstance(connection, Dialed)
+        return connection
     except InvalidURI as error:
         raise UsageError(f"{address.url!r} is not a valid address", "It looks like ws://host:8765.") from error
     except NegotiationError as error:
@@ -82,7 +90,7 @@ async def _connect(address: Address, headers: dict[str, str]) -> ClientConnectio
         ) from error
 
 
-def _proved(connection: ClientConnection, address: Address, nonce: bytes) -> Link:
+def _proved(connection: Dialed, address: Address, nonce: bytes) -> Link:
     """The link, once the device at its other end has proved that it knows the token. Raises `Unauthorized`."""
     told = connection.response.headers if connection.response is not None else {}
     theirs = proof.read_nonce(told.get(proof.NONCE_HEADER))
@@ -95,7 +103,7 @@ def _proved(connection: ClientConnection, address: Address, nonce: bytes) -> Lin
     return Link(connection, exchange.dialer(address.token), proof.read_replica(told.get(proof.REPLICA_HEADER)))
 
 
-def _binding(connection: ClientConnection) -> bytes:
+def _binding(connection: Dialed) -> bytes:
     tls: ssl.SSLObject | None = connection.transport.get_extra_info("ssl_object")
     certificate_bytes = tls.getpeercert(binary_form=True) if tls is not None else None
     return hashlib.sha256(certificate_bytes).digest() if certificate_bytes else b""

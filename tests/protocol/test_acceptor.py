@@ -99,7 +99,7 @@ def test_what_is_committed_while_the_feed_is_read_is_told() -> None:
 
 
 def test_the_cursor_comes_with_the_last_frame_of_an_answer_that_needs_several() -> None:
-    size = limits.FRAME_BYTES_TARGET
+    size = limits.WINDOW_BYTES_FIRST // 4
     session = acceptor(ScriptedLog([(A, b"x" * size), (B, b"y" * size)]))
     say(session, hello())
     sent, _ = say(session, Want(1, (WantEntry(A, b"\0"), WantEntry(B, b"\0"))), room=4 * size)
@@ -326,9 +326,10 @@ def test_a_silent_partner_is_pinged_then_given_up() -> None:
     session.timer(limits.KEEPALIVE_US - 1)
     assert drain(session) == ([], [])
     session.timer(limits.KEEPALIVE_US)
+    session.timer(2 * limits.KEEPALIVE_US)
     session.timer(limits.SILENCE_US_MAX - 1)
     sent, _ = drain(session)
-    assert [type(message).__name__ for message in sent] == ["Ping"]
+    assert [type(message).__name__ for message in sent] == ["Ping", "Ping"]
     session.timer(limits.SILENCE_US_MAX)
     sent, effects = drain(session)
     assert [message.code for message in sent] == ["timeout"]

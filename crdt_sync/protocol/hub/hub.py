@@ -193,10 +193,11 @@ class Hub:
             client.acceptor.lost()
             self._collect(session, client, now)
 
-    def timer(self, session: int, now: int) -> None:
-        """The time given by `next_timer` for this session has come."""
+    def timer(self, session: int, now: int, arriving: int = 0) -> None:
+        """The time given by `next_timer` for this session has come; `arriving`: see `Session.arriving`."""
         client = self._clients.get(session)
         if client is not None:
+            client.acceptor.arriving(arriving)
             client.acceptor.timer(now)
             self._collect(session, client, now)
 

@@ -76,6 +76,10 @@ class Link(Protocol):
     def call_when_room(self) -> None:
         """Call `Engine.fill` when there is room again."""
 
+    @property
+    def arriving(self) -> int:
+        """Bytes of the device's next frame that have come."""
+
     def hangup(self, closed: Closed) -> None:
         """Close after what was sent."""
 
@@ -286,7 +290,8 @@ class Engine:
             seat.timer = self.loop.call_at(timer / 1e6, self._timer, session)
 
     def _timer(self, session: int) -> None:
-        self.hub.timer(session, self._now())
+        seat = self._seats.get(session)
+        self.hub.timer(session, self._now(), seat.link.arriving if seat is not None else 0)
         self._pump()
         self._arm(session)
 

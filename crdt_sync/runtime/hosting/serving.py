@@ -18,7 +18,7 @@ from crdt_sync.limits import FRAME_BYTES_MAX, HANDSHAKE_TIMEOUT_US
 from crdt_sync.protocol import SUBPROTOCOL
 from crdt_sync.protocol.acceptor import Authorise
 from crdt_sync.runtime.hosting.engine import Engine
-from crdt_sync.runtime.hosting.link import CLOSE_TIMEOUT_S, SEND_TIMEOUT_S, DeviceLink
+from crdt_sync.runtime.hosting.link import CLOSE_TIMEOUT_S, SEND_TIMEOUT_S, DeviceLink, Websocket
 
 _QUEUED_FRAMES = 4  # per device, read from the socket and not looked at yet
 _STRANGERS_MAX = 256  # connections beyond the devices allowed, so that those hear why they are turned away
@@ -59,10 +59,11 @@ class Port:
         websockets: set[ServerConnection] = set()
         admitted: dict[ServerConnection, Authorise] = {}
 
-        class Websocket(_Websocket):
+        class Known(_Known):
             known = websockets
 
         async def handle(websocket: ServerConnection) -> None:
+            assert isinstance(websocket, Known)
             await DeviceLink(websocket, engine, send_timeout_s, admitted.pop(websocket, None)).read()
 
         def turn_away(websocket: ServerConnection, _: Request) -> Response | None:
@@ -83,7 +84,7 @@ class Port:
                 handle,
                 host,
                 port,
-                create_connection=Websocket,
+                create_connection=Known,
                 origins=origins,
                 process_request=turn_away,
                 process_response=answer,
@@ -127,7 +128,7 @@ class Port:
                 websocket.transport.abort()
 
 
-class _Websocket(ServerConnection):
+class _Known(Websocket):
     """A connection that is known from its first byte on, so that it can be cut off before it says a word."""
 
     known: ClassVar[set[ServerConnection]]
