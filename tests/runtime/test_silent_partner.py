@@ -1,4 +1,4 @@
-"""A partner that accepts the connection and then says nothing, as behind a half-open link."""
+"""A partner that accepts the connection and then says nothing, or lives and does nothing."""
 
 import asyncio
 import random
@@ -8,7 +8,9 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from crdt_sync import Address, Replica, limits
 from crdt_sync.errors import Timeout
-from crdt_sync.protocol import SUBPROTOCOL
+from crdt_sync.protocol import SUBPROTOCOL, codec
+from crdt_sync.protocol.messages import MODE_CHANGES, Changes, Hello, Ping, Pong, Welcome
+from crdt_sync.records import bundled_schema
 from crdt_sync.runtime import sync_once
 from crdt_sync.storage.memory import MemoryStore
 
@@ -26,5 +28,42 @@ def test_a_session_ends_although_the_silent_partner_never_closes_the_link(monkey
             replica = Replica.over(MemoryStore(rng=rng), rng=rng)
             with pytest.raises(Timeout):
                 await asyncio.wait_for(sync_once(replica, Address(f"ws://127.0.0.1:{port}")), 10)
+
+    asyncio.run(talk())
+
+
+def test_a_sync_with_a_relay_that_answers_pings_and_stores_nothing_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where its commit never returns."""
+    monkeypatch.setattr(limits, "KEEPALIVE_US", 20_000)
+    monkeypatch.setattr(limits, "SILENCE_US_MAX", 10_000_000)
+    monkeypatch.setattr(limits, "ANSWER_US_MAX", 100_000)
+    monkeypatch.setattr(limits, "LINK_BYTES_PER_S_MIN", 1_000_000)
+    monkeypatch.setattr(limits, "WINDOW_BYTES_FIRST", limits.WINDOW_BYTES_MAX)
+    rng = random.Random(1)
+    pings = []
+
+    async def store_nothing(connection: ServerConnection) -> None:
+        async for frame in connection:
+            assert isinstance(frame, bytes)
+            match codec.decode(frame):
+                case Hello():
+                    welcome = Welcome(1, bytes(15) + b"r", 1, bytes(15) + b"e", 0, MODE_CHANGES, 1 << 22, None)
+                    await connection.send(codec.encode(welcome))
+                    await connection.send(codec.encode(Changes(1, 0, ())))
+                case Ping(number):
+                    pings.append(number)
+                    await connection.send(codec.encode(Pong(number)))
+
+    async def talk() -> None:
+        async with serve(store_nothing, "127.0.0.1", 0, subprotocols=[SUBPROTOCOL], close_timeout=0.1) as server:  # type: ignore[list-item]
+            port = next(iter(server.sockets)).getsockname()[1]
+            replica = Replica.over(MemoryStore(rng=rng), rng=rng)
+            replica.name = "ann"
+            replica.add_schema(bundled_schema("customers"))
+            with replica.edit("customers") as customer:
+                customer["name"] = "Müller GmbH"
+            with pytest.raises(Timeout, match="answers, but stored nothing of what was sent"):
+                await asyncio.wait_for(sync_once(replica, Address(f"ws://127.0.0.1:{port}")), 10)
+            assert pings
 
     asyncio.run(talk())
