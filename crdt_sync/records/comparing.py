@@ -85,7 +85,7 @@ def _contact(text: str) -> str:
     """An e-mail address or phone number in the form in which it is compared; other text as it is."""
     if "@" in text:
         closed = re.sub(r"\s*@\s*", "@", text)
-        return closed.casefold() if _EMAIL.match(closed) else text
+        return unicodedata.normalize("NFC", closed.casefold()) if _EMAIL.match(closed) else text
     if text[:1] in ("+", "0", "(") and _is_phone(text):
         number = _NO_DIGIT.sub("", _TRUNK.sub("", text) if text.startswith(("+", "00")) else text)
         if text.startswith("00"):

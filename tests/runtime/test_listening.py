@@ -104,10 +104,10 @@ def test_what_one_device_brings_is_passed_on_to_the_others_without_echo(tmp_path
             for replica in everybody:
                 add(replica, f"{replica.name} again")
             await eventually("all have all", lambda: all(len(names(replica)) == 8 for replica in everybody))
-            heads = [replica.store.head() for replica in everybody]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+        heads = [replica.store.head() for replica in everybody]  # now that no commit is under way in another thread
         assert same(everybody)
         assert heads == [8, 8, 8, 8], "every update is stored once on each device, however many ways it came"
 
