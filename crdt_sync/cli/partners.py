@@ -81,13 +81,18 @@ def chosen(
 
     Raises `UsageError` when a relay is `required` and none is known.
     """
-    kept = load(store)
+    try:
+        kept = load(store)
+    except UsageError:
+        if url is None:
+            raise
+        kept = None  # one that cannot be used is no obstacle to naming another
     if url is None:
         if kept is None:
             if required:
                 raise UsageError("no relay is known", "Name one with 'crdt-sync relay ws://HOST:8765 --token TOKEN'.")
             return None
-        return Address(kept.url, kept.token if token is None else token, authorities or kept.authorities)
+        url = kept.url
     if kept is not None and kept.url == url:
         return Address(url, kept.token if token is None else token, authorities or kept.authorities)
     return Address(url, token or "", authorities)

@@ -9,10 +9,10 @@ import ssl
 from dataclasses import dataclass
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import InvalidHandshake, InvalidURI, NegotiationError
+from websockets.exceptions import InvalidStatus, InvalidURI, NegotiationError, WebSocketException
 from websockets.typing import Subprotocol
 
-from crdt_sync.errors import Unauthorized, Unreachable, UsageError, VersionMismatch
+from crdt_sync.errors import CrdtSyncError, Unauthorized, Unreachable, UsageError, VersionMismatch
 from crdt_sync.limits import FRAME_BYTES_MAX
 from crdt_sync.protocol import SUBPROTOCOL, proof
 from crdt_sync.runtime import certificate
@@ -25,6 +25,13 @@ _CLOSE_TIMEOUT_S = 2.0
 
 class Dialed(Arrivals, ClientConnection):
     """A connection that we opened."""
+
+
+class _Dialing(connect):
+    """Follows no redirect: whoever answers on the way would choose whom the token is told."""
+
+    def process_redirect(self, exc: Exception) -> Exception:
+        return exc
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +62,7 @@ async def open_link(address: Address) -> Link:
 async def _connect(address: Address, headers: dict[str, str]) -> Dialed:
     """Keepalive is the session's own, so that the simulator sees it; compression costs 43 kB a connection."""
     try:
-        connection = await connect(
+        connection = await _Dialing(
             address.url,
             create_connection=Dialed,
             subprotocols=[Subprotocol(SUBPROTOCOL)],
@@ -72,22 +79,49 @@ async def _connect(address: Address, headers: dict[str, str]) -> Dialed:
         )
         assert isinstance(connection, Dialed)
         return connection
-    except InvalidURI as error:
-        raise UsageError(f"{address.url!r} is not a valid address", "It looks like ws://host:8765.") from error
-    except NegotiationError as error:
-        raise _mismatch(address) from error
-    except ssl.SSLError as error:
-        raise Unreachable(
-            f"no secure connection to {address.url}: {error.reason or error}",
-            "It may speak no TLS there."
-            if address.direct
-            else "Check its certificate, or name the authority with --ca.",
-        ) from error
-    except (OSError, TimeoutError, InvalidHandshake, EOFError) as error:
-        raise Unreachable(
-            f"cannot reach {address.url}: {_reason(error)}",
-            "Check that it runs and the address is right; your edits stay safe here until then.",
-        ) from error
+    except (OSError, EOFError, ValueError, WebSocketException) as error:
+        raise _failure(address, error) from error
+
+
+def _failure(address: Address, error: Exception) -> CrdtSyncError:
+    """What a failure to connect is called. Whatever the way to the partner may cause passes, and is retryable.
+
+    Only an address that is none, and a partner that speaks another protocol, take somebody to change something.
+    """
+    match error:
+        case InvalidURI():
+            return UsageError(f"{address.url!r} is not a valid address", "It looks like ws://host:8765.")
+        case NegotiationError():
+            return _mismatch(address)
+        case ssl.SSLError():
+            return Unreachable(
+                f"no secure connection to {address.url}: {getattr(error, 'reason', None) or error}",
+                "It may speak no TLS there."
+                if address.direct
+                else "Check its certificate, or name the authority with --ca; a network that asks you to sign in does "
+                "this too.",
+            )
+        case InvalidStatus():
+            return Unreachable(
+                f"cannot reach {address.url}: {_answered(error)}",
+                "Check the address; a network that asks you to sign in, or a proxy, answers in its place too.",
+            )
+        case WebSocketException():
+            return Unreachable(
+                f"cannot reach {address.url}: what answers speaks no WebSocket ({error})",
+                "Check the address and its port, and whether it is ws:// or wss://.",
+            )
+        case _:
+            return Unreachable(
+                f"cannot reach {address.url}: {_reason(error)}",
+                "Check that it runs and the address is right; your edits stay safe here until then.",
+            )
+
+
+def _answered(error: InvalidStatus) -> str:
+    status, target = error.response.status_code, error.response.headers.get_all("Location")
+    # Whoever answers writes the target; quoted and cut, it cannot pose as words of ours.
+    return f"it answered with HTTP {status}" + (f", to go to {target[0][:80]!r} instead" if target else "")
 
 
 def _proved(connection: Dialed, address: Address, nonce: bytes) -> Link:
