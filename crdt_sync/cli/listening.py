@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from crdt_sync.cli import devices, partners
+from crdt_sync.cli import devices, partners, sharing
 from crdt_sync.cli.invocation import invocation
 from crdt_sync.cli.options import TokenFileOption, TokenOption
 from crdt_sync.cli.output import table
@@ -50,7 +50,7 @@ def listen(
     call = invocation(context)
     secret = partners.token_from(given, token_file)
     secret = partners.token(call.store) if is_loopback(host) and secret is None else devices.space_token(call, secret)
-    with call.open() as replica:
+    with sharing.listening_alone(call.store, port), call.open() as replica:
         relay = None if no_relay else partners.load(call.store)
         addresses = [relay] if relay is not None else []
         addresses += [devices.resolved(replica, peer, secret).address for peer in beside or ()]

@@ -9,16 +9,19 @@ Rules:
 2. Who waits renews the note; one that has not been renewed for `_STALE_S` was left by a process that died.
 """
 
+import fcntl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from crdt_sync.errors import StoreInUse
+from crdt_sync.errors import InvalidSettings, StoreForbidden, StoreInUse
 from crdt_sync.replica import Replica
+from crdt_sync.storage.lmdb.directory import exists
 
 _WATCHER_NOTE = "watched"
 _REQUEST_NOTE = "wanted"
+_LISTENING_LOCK = "listening"  # holds the port; stays behind, as a lock that is removed could be held twice
 _RETRY_S = 0.05
 _STALE_S = 1.0
 _PATIENCE_S = 1.0  # for another short command to end
@@ -55,6 +58,38 @@ def watching(store: Path) -> Iterator[None]:
         yield
     finally:
         _remove(store / _WATCHER_NOTE)
+
+
+@contextmanager
+def listening_alone(store: Path, port: int) -> Iterator[None]:
+    """While the block runs, no other process listens for this store: two would take turns at it, and at the port.
+
+    Raises `InvalidSettings` where one does, `StoreForbidden`.
+    """
+    path = store / _LISTENING_LOCK
+    if not exists(store):  # opening it says so; nothing is to be written into another directory
+        yield
+        return
+    try:
+        file = path.open("a+", encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise StoreForbidden(
+            f"{path} cannot be written: {error.strerror}", "Run as the user who owns the store, or give access."
+        ) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            there = file.read(5).strip()
+            raise InvalidSettings(
+                f"another command listens for this store already, with --port {there if there.isdecimal() else '?'}",
+                "Devices can call that one; to listen elsewhere, end it and start again with --port.",
+            ) from None
+        file.truncate(0)
+        file.write(f"{port}\n")
+        file.flush()
+        yield
 
 
 def is_wanted(store: Path) -> bool:

@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from crdt_sync.cli import devices
-from crdt_sync.errors import Unreachable, UsageError
+from crdt_sync.cli import devices, sharing
+from crdt_sync.errors import InvalidSettings, Unreachable, UsageError
 from crdt_sync.runtime.discovery import Nearby
 from tests.cli.conftest import COMMAND
 
@@ -74,6 +74,41 @@ def test_two_devices_sync_verify_and_take_commands_meanwhile(run, stores, listen
     assert (code, states[-1]["state"], err) == (0, "ended", "")
     shown = [view["fields"]["name"] for view in run("list", "--json", "--store", anna).objects]
     assert sorted(shown) == ["Müller", "Schmidt"]
+
+
+def test_a_second_listener_for_a_store_is_refused_and_the_first_goes_on(run, stores, listening):
+    refused = run("listen", "--host", "127.0.0.1", "--port", "18765", "--json", "--store", stores[0])
+    error = json.loads(refused.err)
+    assert (refused.code, error["error"]) == (2, "invalid_settings")
+    assert "--port 0" in error["message"]
+    assert "--port" in error["hint"]
+    code, states, _ = listening.end()
+    assert code == 0
+    assert [state["state"] for state in states] == ["ended"]  # it never gave the store away
+
+
+def test_a_port_that_another_store_listens_on_is_refused(run, stores, listening):
+    port = listening.address.rpartition(":")[2]
+    refused = run("listen", "--host", "127.0.0.1", "--port", port, "--json", "--store", stores[1])
+    error = json.loads(refused.err)
+    assert (refused.code, error["error"]) == (2, "invalid_settings")
+    assert f"127.0.0.1:{port}" in error["message"]
+    assert "--port" in error["hint"]
+
+
+def test_who_listened_leaves_the_store_free_to_listen_again(stores):
+    second = sharing.listening_alone(stores[0], 1)
+    with sharing.listening_alone(stores[0], 8765), pytest.raises(InvalidSettings, match="--port 8765"), second:
+        pytest.fail("two listen")
+    with sharing.listening_alone(stores[0], 9), pytest.raises(InvalidSettings, match="--port 9"):
+        sharing.listening_alone(stores[0], 1).__enter__()
+
+
+def test_where_no_store_is_nothing_is_written_to_listen(run, tmp_path):
+    (tmp_path / "other").mkdir()
+    missing = run("listen", "--token", TOKEN, "--json", "--store", tmp_path / "other")
+    assert json.loads(missing.err)["error"] == "store_missing"
+    assert not list((tmp_path / "other").iterdir())
 
 
 def test_a_device_with_another_token_is_told_so_and_exit_code_4(run, stores, listening):
