@@ -10,6 +10,9 @@ MIB = 1024 * KIB
 # --- records -------------------------------------------------------------------------------------------------
 STAMP_MAX = (1 << 53) - 1  # stamps travel as Yjs numbers, which are JavaScript doubles
 STAMP_AHEAD_US_MAX = 5 * 60 * 1_000_000  # a device clock further ahead would win every conflict
+STAMP_TIME_US_MIN = (
+    978_307_200 * 1_000_000
+)  # 2001: below, the clock had never been set; those start in 1970, 1980 or 2000
 STAMP_FOLLOWED_US_MAX = STAMP_AHEAD_US_MAX // 2  # so that what is written after such a stamp is not refused itself
 INTEGER_EXACT_MAX = (1 << 53) - 1  # beyond it, integers travel as strings
 VALUE_BYTES_MAX = 64 * KIB  # one value, set member or log entry: a long mail fits

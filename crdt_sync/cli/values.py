@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
+from crdt_sync.limits import STAMP_TIME_US_MIN
 from crdt_sync.records import Conflict, restore
 from crdt_sync.records.entries import ConflictEntry
 from crdt_sync.records.schema import FieldSpec, Schema
@@ -134,13 +135,20 @@ def utc_time(stamp: object) -> object:
 
 
 def entry_time(stamp: object) -> str:
-    """When an entry was written, for people. What an import wrote has no time."""
-    return "imported" if stamp == IMPORTED else local_time(stamp)
+    """When an entry was written, for people. What an import wrote has no time, nor has what an unset clock stamped."""
+    if stamp == IMPORTED:
+        return "imported"
+    return "unknown time" if _of_unset_clock(stamp) else local_time(stamp)
 
 
 def entry_utc_time(stamp: object) -> object:
-    """When an entry was written, for programs; None for what an import wrote."""
-    return None if stamp == IMPORTED else utc_time(stamp)
+    """When an entry was written, for programs; None where that is not known, as `entry_time` says."""
+    return None if stamp == IMPORTED or _of_unset_clock(stamp) else utc_time(stamp)
+
+
+def _of_unset_clock(stamp: object) -> bool:
+    """Whether a device wrote this before anybody had told it the time: the stamp orders entries and says no time."""
+    return isinstance(stamp, int) and stamp < STAMP_TIME_US_MIN
 
 
 def _moment(stamp: object) -> datetime | None:

@@ -134,3 +134,20 @@ def test_a_device_clock_that_is_far_off_is_corrected_and_nothing_lost(run, store
     assert run("status", record, "--json").object["state"] == "stored"
     with Replica.open(store) as opened:
         assert abs(opened.clock.offset + day) < 60_000_000
+
+
+def test_what_was_written_under_a_clock_never_set_has_no_time(run, store, relay, monkeypatch):
+    real = replica_module._wall_clock
+    began = real()
+    monkeypatch.setattr(replica_module, "_wall_clock", lambda: real() - began)  # 1970, as where no battery keeps time
+    assert run("relay", relay.url, "--token", "a-token-for-the-tests").code == 0
+    record = run("set", "customers", "name=x", "timeline+=early", "--json").object["record"]
+    assert run("sync").code == 0  # from here on it has the relay's time
+    assert run("set", record, "timeline+=late").code == 0
+    early, late = run("get", record, "--json").object["fields"]["timeline"]
+    assert (early["value"], early["at"]) == ("early", None)
+    assert late["value"] == "late"
+    assert late["at"] > "2020"
+    shown = run("get", record).out
+    assert "unknown time" in shown
+    assert "1970" not in shown

@@ -70,6 +70,23 @@ def test_a_wrong_address_makes_no_store(run, tmp_path, url):
         assert not (tmp_path / "s").exists()
 
 
+@pytest.mark.parametrize(
+    "command", [["relay"], ["sync", "--relay"], ["sync", "--watch", "--relay"], ["sync", "--token", "x" * 16]]
+)
+@pytest.mark.parametrize("url", ["ws://host:99999", "ws://ann:secret@host", "ws://ho st", "ws://", "ws://[::1"])
+def test_what_is_no_address_is_refused_with_what_one_looks_like(run, store, command, url):
+    result = run(*command, url, "--json")
+    assert (result.code, json.loads(result.err)["error"]) == (2, "usage")
+    assert "ws://host:8765" in json.loads(result.err)["hint"]
+
+
+def test_a_kept_address_that_is_none_is_replaced(run, store):
+    (store / partners.RELAY_FILE).write_text('url = "ws://host:99999"')
+    assert run("sync").code == 2
+    assert run("relay", "ws://one:1").code == 0
+    assert partners.load(store) == Address("ws://one:1")
+
+
 def test_another_relay_can_be_chosen_later(run, store):
     assert "No relay" in run("relay").out
     assert run("relay", "ws://one:1", "--token", "x").code == 0
