@@ -13,7 +13,7 @@
     │   ├── StoreCorrupt  EditsLost  StoreFull  StoreFailed  StoreClosed  LogCompacted
     ├── RemoteError                   the partner or the way to it (exit code 4)
     │   ├── Unreachable  ConnectionLost  Timeout
-    │   ├── Unauthorized  VersionMismatch  ProtocolViolation  Rejected
+    │   ├── Unauthorized  ForeignRelay  VersionMismatch  ProtocolViolation  Rejected
     ├── UpdateRefused                 bytes of an update that cannot be integrated (exit code 5)
     └── Mismatch                      two replicas do not hold the same data (exit code 6)
 
@@ -21,6 +21,7 @@ Each has a stable `code` for programs, a `message`, a `hint` with the next step,
 succeed later) and `uncertain` (the thing may have happened although it failed).
 """
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 
@@ -336,6 +337,28 @@ class Unauthorized(RemoteError):
     """The partner refused the token."""
 
     code = "unauthorized"
+
+
+class ForeignRelay(RemoteError):
+    """The relay shares no history with those that the store synced with; nothing was exchanged.
+
+    `url` is where it is, `known` are the addresses of the others, and `records` how many it would have been given.
+    """
+
+    code = "foreign_relay"
+
+    def __init__(self, url: str, known: Sequence[str], records: int) -> None:
+        whose = ", ".join(known[:3]) + (", ..." if len(known) > 3 else "")
+        many = "1 record" if records == 1 else f"{records} records"
+        super().__init__(
+            f"the relay at {url} has nothing to do with the one that this store syncs with ({whose}): "
+            f"it would be given {many} from here",
+            "Nothing was exchanged. Check the address; if that relay is to have them, say so once with "
+            "'crdt-sync sync --new-relay', or Address(..., adopt=True).",
+        )
+        self.url = url
+        self.known = tuple(known)
+        self.records = records
 
 
 class VersionMismatch(RemoteError):

@@ -26,6 +26,10 @@ TokenFileOption = Annotated[
 AuthoritiesOption = Annotated[
     Path | None, typer.Option("--ca", metavar="FILE", help="Certificates to trust for wss://, a PEM file.")
 ]
+NewRelayOption = Annotated[
+    bool,
+    typer.Option("--new-relay", help="Give a relay that has nothing to do with the former one all records; said once."),
+]
 CollectionOption = Annotated[
     str | None,
     typer.Option("--collection", "-c", metavar="NAME", help="Collection; not needed where there is only one."),

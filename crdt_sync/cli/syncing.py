@@ -1,7 +1,8 @@
 """The command `sync`."""
 
 import asyncio
-from dataclasses import asdict
+import sys
+from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Annotated
 
@@ -10,13 +11,13 @@ import typer
 from crdt_sync.cli import damaged, devices, partners
 from crdt_sync.cli.devices import Device
 from crdt_sync.cli.invocation import Invocation, invocation
-from crdt_sync.cli.options import AuthoritiesOption, RelayOption, TokenFileOption, TokenOption
+from crdt_sync.cli.options import AuthoritiesOption, NewRelayOption, RelayOption, TokenFileOption, TokenOption
 from crdt_sync.cli.output import Output
 from crdt_sync.cli.progress import spinner
 from crdt_sync.cli.schemaless import tell_schemaless
 from crdt_sync.cli.staying import stay
 from crdt_sync.cli.watching import Watched
-from crdt_sync.errors import CrdtSyncError, RemoteError, Unreachable, UpdateRefused
+from crdt_sync.errors import CrdtSyncError, ForeignRelay, RemoteError, Unreachable, UpdateRefused
 from crdt_sync.limits import STAMP_AHEAD_US_MAX
 from crdt_sync.replica import PartnerStatus, Replica
 from crdt_sync.runtime import Address, Progress, sync_once
@@ -38,6 +39,7 @@ def sync(
     ] = None,
     nearby: Annotated[bool, typer.Option("--nearby", help="With all devices near that announce themselves.")] = False,
     watching: Annotated[bool, typer.Option("--watch", "-w", help="Stay connected until Ctrl-C.")] = False,
+    new_relay: NewRelayOption = False,
     url: RelayOption = None,
     token: TokenOption = None,
     token_file: TokenFileOption = None,
@@ -52,7 +54,7 @@ def sync(
         else:
             address = partners.chosen(call.store, url, given, authorities)
             assert address is not None
-            chosen = [devices.Device(address.url, address)]
+            chosen = [devices.Device(address.url, replace(address, adopt=new_relay))]
         if watching:
             _watch(call, replica, [device.address for device in chosen])
             return
@@ -89,8 +91,7 @@ def _exchange(call: Invocation, replica: Replica, device: Device, chosen: list[D
     """Exchange everything with one partner and tell how it went; beside others, a failure is told and returned."""
     address = device.address
     try:
-        with spinner(call.output, f"Syncing with {address.url}") as moved:
-            progress = asyncio.run(sync_once(replica, address, moved))
+        progress = _talk(call.output, replica, address)
     except (RemoteError, WorkerUnavailable) as error:
         if len(chosen) > 1:
             call.output.error(error)
@@ -106,6 +107,25 @@ def _exchange(call: Invocation, replica: Replica, device: Device, chosen: list[D
     if standing is not None and standing.refused:
         return UpdateRefused("refused", _refused(standing.refused))
     return None
+
+
+def _talk(output: Output, replica: Replica, address: Address) -> Progress:
+    try:
+        with spinner(output, f"Syncing with {address.url}") as moved:
+            return asyncio.run(sync_once(replica, address, moved))
+    except ForeignRelay as foreign:
+        if not _is_meant(output, foreign):
+            raise
+        return _talk(output, replica, replace(address, adopt=True))
+
+
+def _is_meant(output: Output, foreign: ForeignRelay) -> bool:
+    """Ask whoever sits at a terminal whether a relay that is new here is to have everything."""
+    if output.as_json or not (sys.stdin.isatty() and output.errors.is_terminal):
+        return False
+    output.note(f"Careful: {foreign.message}.", "yellow")
+    output.note("Give it all of them? Type yes, or anything else to stop.")
+    return sys.stdin.readline().strip().lower() == "yes"
 
 
 def _refused(count: int) -> str:

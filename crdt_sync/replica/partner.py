@@ -31,6 +31,7 @@ from crdt_sync.replica import unread
 from crdt_sync.replica.audit import content_view
 from crdt_sync.replica.index import UNKNOWN_TO_DIALER, StoreIndex
 from crdt_sync.replica.integration import readable
+from crdt_sync.replica.relays import check_relay, note_dialed
 from crdt_sync.replica.status import Told, note_told, outbox_page, percentage, to_fetch, unfetched
 from crdt_sync.storage.port import Batch, OutboxEntry, Peer
 
@@ -46,14 +47,16 @@ class Partner:
     """One partner of `replica`, reached at `url`; the dialing session's source and the host's hands.
 
     `device` is the partner's replica id where it is another device, which may be at another address each time; a
-    relay is known by its address, and whoever answers there takes the place of the one before.
+    relay is known by its address, and whoever answers there takes the place of the one before. `adopt`: whoever it is,
+    it may have all records.
     """
 
-    def __init__(self, replica: "Replica", url: str, device: bytes | None = None) -> None:
+    def __init__(self, replica: "Replica", url: str, device: bytes | None = None, *, adopt: bool = False) -> None:
         self._replica = replica
         self._store = replica.store
         self.url = url
         self._is_device = device is not None
+        self._adopt = adopt or self._is_device
         self._peer = self._store.peer(device) if device else self._latest_at(url)
         self.id = self._peer.replica if self._peer else b""
         self._epoch = b""  # of this session
@@ -152,7 +155,11 @@ class Partner:
         for its stamps is tried again, now that the clocks were compared, and where the partner was started again, by
         another version perhaps, whatever it refused. A standing that the partner does not honour is forgotten. What
         damage took is pending no more.
+
+        Raises `ForeignRelay`, with nothing done: the session is to end without a word of what is held.
         """
+        if not self._adopt:
+            check_relay(self._store, effect.replica, self.url)
         self.id = effect.replica
         self._epoch = effect.epoch
         self._comparing = effect.comparing
@@ -166,7 +173,8 @@ class Partner:
             self._told = Told(effect.epoch, effect.head, self._replica.wall_clock(), self.cursor, effect.behind)
             news = self._peer is None or self._peer.epoch != effect.epoch or self._peer.cursor < effect.head
             standing = self._standing_at_welcome(effect)
-            meta = note_told(self.id, self._told) if news else {}
+            meta = note_dialed(self._store, self.id, self.url, is_device=self._is_device)
+            meta |= note_told(self.id, self._told) if news else {}
             if effect.comparing:
                 self._void = unread.void_once_compared(unread.known(self._store), self.id)
             if not outbox and not gone and not standing and not lost:

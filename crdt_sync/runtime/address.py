@@ -11,7 +11,8 @@ from crdt_sync.errors import UsageError
 class Address:
     """Where a partner is and how we prove ourselves. `authorities` is a PEM file to trust for `wss:` links.
 
-    `direct` is for another device: it must prove that it knows the token too, whatever its certificate.
+    `direct` is for another device: it must prove that it knows the token too, whatever its certificate. `adopt` says
+    that a relay which shares no history with those known to the store is to have its records all the same.
     Raises `UsageError` for what cannot be an address, or a token.
     """
 
@@ -19,6 +20,7 @@ class Address:
     token: str = ""
     authorities: Path | None = None
     direct: bool = False
+    adopt: bool = False
 
     def __post_init__(self) -> None:
         fault = _fault(self.url)

@@ -40,7 +40,7 @@ async def keep_syncing_forever(
     """Stay in sync until cancelled, connecting again as often as needed, with growing, jittered delays.
 
     `on_error` hears why a session ended and the seconds until the next attempt. Raises the `RemoteError` of a
-    refusal that trying again cannot change (wrong token, no common version), and `StoreError`.
+    refusal that trying again cannot change (wrong token, no common version, a foreign relay), and `StoreError`.
     """
     backoff = Backoff(random.SystemRandom())
 

@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosed
 
 from crdt_sync.errors import (
     ConnectionLost,
+    ForeignRelay,
     ProtocolViolation,
     Rejected,
     RemoteError,
@@ -105,6 +106,7 @@ class Conversation:
         self._timer_at = 0
         self._state_changed = asyncio.Event()
         self._closed: Closed | None = None
+        self._foreign: ForeignRelay | None = None
         self._refusing_since: int | None = None  # since when the partner has answered every push with "not now"
         self._receipts: dict[int, asyncio.Future[Receipt]] = {}
         self._receipt_number = 0
@@ -123,7 +125,9 @@ class Conversation:
         """
         link = await open_link(self._address)
         try:
-            self._partner = Partner(self._replica, self._address.url, link.replica)
+            self._partner = Partner(
+                self._replica, self._address.url, link.replica, adopt=self._address.adopt or self._address.direct
+            )
             await self._converse(link, until)
         finally:
             await link.connection.close()
@@ -247,6 +251,8 @@ class Conversation:
             if first is tasks[-1] and error is None:
                 await self._say_bye(link.connection)
                 return
+            if self._foreign is not None:
+                raise self._foreign
             if self._closed is not None:
                 raise as_error(self._closed, self._address)
             raise error or ConnectionLost(f"the connection to {self._address.url} was lost", "It will be tried again.")
@@ -379,7 +385,11 @@ class Conversation:
                     self._count(effect)
                     self._work.append(effect)
                 case Welcomed():
-                    self._partner.welcomed(effect)
+                    try:
+                        self._partner.welcomed(effect)
+                    except ForeignRelay as foreign:
+                        self._part_from(foreign)
+                        break  # what follows in the drain speaks of records
                     if self._presence is not None and self._presence.ours:
                         self._dialer.present(self._presence.ours)
                 case CaughtUp():
@@ -411,6 +421,18 @@ class Conversation:
         self._state_changed.set()
         if self._on_progress is not None:
             self._on_progress(self.progress)
+
+    def _part_from(self, foreign: ForeignRelay) -> None:
+        """End the session with a relay that is to have nothing: what the session had to say to it is not said."""
+        assert self._dialer is not None
+        self._foreign = foreign
+        self._dialer.close(foreign.code, "another relay was expected", self._now())
+        for effect in self._dialer.drain():
+            match effect:
+                case Send(frame):
+                    self._outgoing.append(frame)
+                case Closed():
+                    self._closed = effect
 
     def _count(self, effect: Compare | Integrate | Owe | Acknowledge) -> None:
         progress = self.progress

@@ -1,7 +1,11 @@
 import json
 import signal
+import sys
 
 import pytest
+from rich.console import Console
+
+from tests.cli.conftest import free_port, start_relay
 
 TOKEN = "a-token-for-the-tests"
 
@@ -89,3 +93,43 @@ def test_a_device_that_never_synced_says_so(run, made):
     assert "Nothing has been synced yet" in run("status").out
     assert "this device only" in run("status", record).out
     assert "all is here only: 1 record" in run("status", "--waiting").out
+
+
+@pytest.fixture
+def another(tmp_path):
+    """The relay of another company, which takes the same token."""
+    running = start_relay(tmp_path / "another", free_port())
+    yield running
+    running.stop(signal.SIGKILL)
+
+
+def test_a_relay_of_others_is_given_nothing_until_somebody_says_so(run, both, relay, another):
+    anna, bob = both
+    run("set", "customers", "name=Müller", "--store", anna)
+    assert run("sync", "--store", anna).code == 0
+    assert run("relay", another.url, "--token", TOKEN, "--store", anna).code == 0
+    for watching in ([], ["--watch"]):
+        refused = run("sync", *watching, "--store", anna, "--json")
+        assert refused.code == 4
+        error = json.loads(refused.err.splitlines()[-1])
+        assert (error["error"], error["retryable"]) == ("foreign_relay", False)
+        assert all(word in error["message"] for word in (another.url, relay.url, "1 record"))
+        assert "--new-relay" in error["hint"]
+    run("relay", another.url, "--token", TOKEN, "--store", bob)
+    assert run("sync", "--store", bob, "--json").object["received"] == 0  # bob has nothing to give away
+    assert run("sync", "--new-relay", "--store", anna, "--json").object["pushed"] == 1
+    assert run("sync", "--store", anna).code == 0
+    assert run("sync", "--store", bob, "--json").object["received"] == 1
+
+
+@pytest.mark.parametrize(("answer", "code"), [("yes", 0), ("no", 4), ("", 4)])
+def test_at_a_terminal_somebody_is_asked(run, both, another, monkeypatch, answer, code):
+    anna, _ = both
+    run("set", "customers", "name=Müller", "--store", anna)
+    assert run("sync", "--store", anna).code == 0
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys.stdin, "readline", lambda: f"{answer}\n", raising=False)
+    monkeypatch.setattr(Console, "is_terminal", property(lambda console: console.stderr))
+    result = run("sync", "--relay", another.url, "--token", TOKEN, "--store", anna)
+    assert result.code == code
+    assert "Careful" in result.err
