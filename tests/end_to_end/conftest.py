@@ -1,6 +1,7 @@
 """A real relay in this process, on a thread of its own, and replicas in directories that sync with it."""
 
 import asyncio
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -16,10 +17,11 @@ _PATIENCE_S = 30.0
 
 
 class RelayThread:
-    """A relay that runs while the block does."""
+    """A relay that runs while the block does, at a free port or the one given."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, port: int = 0) -> None:
         self._data = data
+        self._port = port
         self._stop: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._started: Future[str] = Future()
@@ -38,7 +40,7 @@ class RelayThread:
     async def _run(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         try:
-            relay = await Relay.start(Settings(data=self._data, port=0, metrics=False))
+            relay = await Relay.start(Settings(data=self._data, port=self._port, metrics=False))
         except BaseException as error:
             self._started.set_exception(error)
             raise
@@ -47,6 +49,13 @@ class RelayThread:
             await self._stop.wait()
         finally:
             await relay.stop()
+
+
+def free_port() -> int:
+    """A port that relays can have one after another."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
 
 
 @pytest.fixture(scope="module")
