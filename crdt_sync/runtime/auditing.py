@@ -21,6 +21,7 @@ from crdt_sync.replica import Holding, Replica
 from crdt_sync.replica.audit import check, seqs
 from crdt_sync.runtime.address import Address
 from crdt_sync.runtime.conversation import Conversation, Progress
+from crdt_sync.runtime.plain import run_plain
 
 _ROUNDS_MAX = 5  # while others keep writing: exchange and look again
 _T = TypeVar("_T")
@@ -254,5 +255,5 @@ def _parts(records: Sequence[str]) -> list[Sequence[str]]:
 
 
 def compare(replica: Replica, address: Address) -> Comparison:
-    """`compare_once` for plain code."""
-    return asyncio.run(compare_once(replica, address))
+    """`compare_once` for plain code. Raises as that does, and `UsageError` inside a running event loop."""
+    return run_plain(lambda: compare_once(replica, address), "compare_once(replica, address)")

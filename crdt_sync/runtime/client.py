@@ -12,11 +12,12 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-from crdt_sync.errors import CrdtSyncError, RemoteError, Timeout, UsageError
+from crdt_sync.errors import CrdtSyncError, RemoteError, Timeout
 from crdt_sync.protocol.backoff import Backoff
 from crdt_sync.replica import Event, Replica
 from crdt_sync.runtime.address import Address
 from crdt_sync.runtime.conversation import Conversation, Progress
+from crdt_sync.runtime.plain import run_plain
 from crdt_sync.runtime.presence import PresenceBoard
 from crdt_sync.runtime.worker.process import WorkerUnavailable
 
@@ -70,13 +71,7 @@ async def _for_ever(_: Conversation) -> None:
 
 def sync(replica: Replica, address: Address, on_progress: Callable[[Progress], None] | None = None) -> Progress:
     """`sync_once` for plain code. Raises as that does, and `UsageError` inside a running event loop."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        pass
-    else:
-        raise UsageError("sync() cannot run inside an event loop", "There, write: await sync_once(replica, address)")
-    return asyncio.run(sync_once(replica, address, on_progress))
+    return run_plain(lambda: sync_once(replica, address, on_progress), "sync_once(replica, address)")
 
 
 class Syncing:

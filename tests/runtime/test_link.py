@@ -4,7 +4,7 @@ import asyncio
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from websockets.exceptions import NegotiationError, SecurityError
 
 from crdt_sync import Address, Replica, keep_syncing_forever, sync
 from crdt_sync.errors import CrdtSyncError, Unreachable, UsageError, VersionMismatch
-from crdt_sync.runtime import link
+from crdt_sync.runtime import compare, link
 
 
 def _attempt(scheme: str, port: int) -> Unreachable:
@@ -170,10 +170,13 @@ def test_what_is_an_address_is_taken(url: str) -> None:
     assert Address(url).url == url
 
 
-def test_sync_inside_an_event_loop_names_the_call_for_there(tmp_path: Path) -> None:
+@pytest.mark.parametrize("call", [sync, compare])
+def test_a_plain_call_inside_an_event_loop_names_the_call_for_there(
+    call: Callable[[Replica, Address], object], tmp_path: Path
+) -> None:
     async def within(replica: Replica) -> None:
-        sync(replica, Address("ws://127.0.0.1:1"))
+        call(replica, Address("ws://127.0.0.1:1"))
 
     with Replica.create(tmp_path / "store", "ann") as replica, pytest.raises(UsageError) as refused:
         asyncio.run(within(replica))
-    assert "await sync_once(" in refused.value.hint
+    assert f"await {call.__name__}_once(" in refused.value.hint
