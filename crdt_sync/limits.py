@@ -28,7 +28,8 @@ RECORD_GROWN_BYTES_MAX = MIB  # a record that has more takes no local edit that 
 RECORD_BYTES_MAX = 2 * RECORD_GROWN_BYTES_MAX + 256 * KIB  # integrated: two devices that filled it, and room to delete
 CLIENTS_MAX = 20_000  # writers in one record: 9 bytes each in a state vector, 180 kB
 STATE_VECTOR_BYTES_MAX = CLIENTS_MAX * 16 + 3  # two varints of at most 8 bytes for each writer
-GROWTH_OPERATIONS_MAX = 1 << 26  # deleted operations in one update: they take no bytes, so length does not bound them
+GROWTH_OPERATIONS_MAX = 1 << 30  # deleted operations in one update, a quarter of all clocks: they take no bytes, so
+# length does not bound them; a note of 512 KiB that was rewritten 2,000 times has as many
 PLACING_STEPS_MAX = 1_000_000  # of finding where the items of one update stand: a second; honest ones need thousands
 COMPARED_BYTES_MAX = 64 * KIB  # of our own that are read to compare contents with an update, and beside it
 COMPARED_BYTES_PER_BYTE_MAX = 4  # for each byte of the update: who sends much again may cost as much

@@ -183,6 +183,10 @@ class Editor:
         found = self._document.conflicts(self._schema, all_kinds=True)
         return next((conflict for conflict in found if conflict.field == field), None)
 
+    def affirm(self, field: str, value: object) -> None:
+        """Write a single value even where it is shown already, so that a change of it made elsewhere conflicts."""
+        self._write_entry(field, self._writable(field), value, resolving=False, though_equal=True)
+
     def delete(self) -> None:
         """Delete the record. An edit made elsewhere at the same time brings it back, as a conflict."""
         self._check_open()
@@ -240,7 +244,9 @@ class Editor:
         with self._document.transaction() as transaction:
             return well_formed(json.loads(self._document.array(transaction, root).to_json(transaction)))
 
-    def _write_entry(self, field: str, spec: FieldSpec, value: object, *, resolving: bool) -> None:
+    def _write_entry(
+        self, field: str, spec: FieldSpec, value: object, *, resolving: bool, though_equal: bool = False
+    ) -> None:
         carrier = normalise(field, spec, value)
         if spec.required and not filled(carrier):
             raise emptied(field)
@@ -253,7 +259,7 @@ class Editor:
             if length:
                 entries = ordered(well_formed(json.loads(array.to_json(transaction))), spec)
                 values = [entry[0] for entry in entries]
-                if len(values) == 1 and canonical(values[0]) == canonical(carrier):
+                if len(values) == 1 and canonical(values[0]) == canonical(carrier) and not though_equal:
                     return
                 if spec.kind == "stage" and values and not (resolving and carrier in values):
                     check_transition(field, spec, values[0], carrier)

@@ -17,11 +17,16 @@ def replay(document: Document, schema: "Schema", editor: "Editor") -> None:
     put after the one that is there, unless that says so already. Raises what the editor raises.
     """
     values = document.values(schema)
+    entered = {field: restore(schema.fields[field], values[field]) for field in schema.natural_key if field in values}
+    same_key = {field: value for field, value in entered.items() if editor[field] == value}
     for field, spec in schema.fields.items():
         if field in values:
             _write(editor, field, spec, values[field])
     if document.deleted:
         editor.delete()
+    elif editor.changed:  # whoever gives the record another key meanwhile, elsewhere, has somebody else in it then
+        for field, value in same_key.items():
+            editor.affirm(field, value)
 
 
 def _write(editor: "Editor", field: str, spec: "FieldSpec", carrier: object) -> None:

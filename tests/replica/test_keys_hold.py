@@ -2,13 +2,14 @@
 
 import random
 from collections import defaultdict
+from contextlib import suppress
 
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from crdt_sync import Replica
-from crdt_sync.errors import KeyTaken
+from crdt_sync.errors import KeyTaken, OpenConflict
 from crdt_sync.records import parse_schema
 from crdt_sync.records.comparing import folded
 from crdt_sync.replica import keys
@@ -51,11 +52,14 @@ class World:
             before, twice, refused = everything(replica), duplicates(replica), None
             try:
                 self.act(replica, act, key, place, before)
-            except KeyTaken as error:
+            except (KeyTaken, OpenConflict) as error:
                 refused = error
             if refused is not None:
-                assert refused.record in before
                 assert everything(replica) == before
+            if isinstance(refused, KeyTaken):
+                assert refused.record in before
+            elif refused is not None:
+                self.decide(replica)
             if act != "sync":
                 assert duplicates(replica) <= twice, "what is done on one device never gives a key to two records"
             assert listed(replica) == duplicates(replica)
@@ -96,6 +100,15 @@ class World:
             person.update({"email": key, "name": f"person {self.number}", "phone": f"{self.number}"})
             person.increment("visits")
         return person.record
+
+    def decide(self, replica):
+        """Take what is shown, as who is asked for a decision may."""
+        conflicts = replica.conflicts()
+        assert conflicts
+        for record, conflict in conflicts:
+            if conflict.field != "_deleted":
+                with suppress(KeyTaken):
+                    replica.resolve(record, conflict.field, conflict.entries[0].value)
 
     def meet(self):
         for replica in self.devices * 2:

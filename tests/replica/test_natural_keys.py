@@ -54,6 +54,20 @@ def test_entering_a_customer_again_on_the_same_device_is_an_edit(anna, bob, rela
     assert bob.get(record) == view
 
 
+def test_whoever_enters_a_key_that_its_owner_leaves_meanwhile_is_in_conflict_with_that(anna, bob, relay):
+    record = enter(anna, "ann@example.com", name="Ann", phone="1")
+    exchange(anna, relay)
+    exchange(bob, relay)
+    with anna.edit(record) as guest:
+        guest["email"] = "ann@example.org"
+    assert enter(bob, "ann@example.com", name="Bob", phone="2") == record
+    for replica in (anna, bob, anna):
+        exchange(replica, relay)
+    assert anna.get(record) == bob.get(record)
+    (conflict,) = [conflict for _, conflict in anna.conflicts() if conflict.field == "email"]
+    assert {entry.value for entry in conflict.entries} == {"ann@example.com", "ann@example.org"}
+
+
 def test_entering_what_is_there_already_writes_nothing(anna):
     record = enter(anna, "ann@example.com", name="Ann", phone="1", notes="met at the fair")
     head = anna.store.head()
