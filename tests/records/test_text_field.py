@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from crdt_sync.errors import InvalidValue
 from crdt_sync.limits import TEXT_BYTES_MAX
+from crdt_sync.records import text_field
 from crdt_sync.records.text_field import TOKENS_COMPARED_MAX, TextField, differences
 
 ALPHABET = "ab ß é e\u0301 漢字 张 😀 👨‍👩‍👧 \u202e \n"
@@ -105,3 +106,18 @@ def test_text_that_cannot_be_stored_is_refused_and_the_limit_holds_on_both_sides
         text.insert(0, "x")
     text.replace("")
     assert len(text) == 0
+
+
+def test_of_what_is_longer_than_words_only_what_differs_is_replaced():
+    assert differences("1" * 5000, "1" * 4997) == [(4997, 5000, "")]
+    sentence = "客" * 100
+    assert differences(sentence, f"{sentence[:50]}户{sentence[50:]}") == [(50, 50, "户")]
+
+
+def test_repeated_words_are_compared_up_to_a_number_of_pairs(monkeypatch):
+    old = " ".join(["word"] * 300)
+    new = " ".join(f"word {number}" if number % 30 == 0 else "word" for number in range(300))
+    assert len(differences(old, new)) > 1
+    monkeypatch.setattr(text_field, "PAIRS_COMPARED_MAX", 1000)
+    ((start, stop, text),) = differences(old, new)
+    assert old[:start] + text + old[stop:] == new
