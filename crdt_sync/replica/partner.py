@@ -173,11 +173,11 @@ class Partner:
             self._told = Told(effect.epoch, effect.head, self._replica.wall_clock(), self.cursor, effect.behind)
             news = self._peer is None or self._peer.epoch != effect.epoch or self._peer.cursor < effect.head
             standing = self._standing_at_welcome(effect)
-            meta = note_dialed(self._store, self.id, self.url, is_device=self._is_device)
-            meta |= note_told(self.id, self._told) if news else {}
+            dialed = note_dialed(self._store, self.id, self.url, is_device=self._is_device)
+            meta = dialed | (note_told(self.id, self._told) if news else {})
             if effect.comparing:
                 self._void = unread.void_once_compared(unread.known(self._store), self.id)
-            if not outbox and not gone and not standing and not lost:
+            if not outbox and not gone and not standing and not lost and not dialed:
                 with suppress(StoreFull, StoreFailed):  # the status goes on telling of the contact before
                     self._store.commit([Batch(meta=meta)] if meta else [])
                 return
