@@ -12,6 +12,7 @@ from crdt_sync.records.values import restore
 
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?\Z")
 _LIKE_THOUSANDS = re.compile(r"-?[1-9][0-9]{0,2}\.[0-9]{3}")  # 1.234 is 1234 to some readers, 1.2340 to none
+_LONG_INTEGER = re.compile(r"-?[1-9][0-9]{15,300}")  # beyond the 15 digits that a sheet keeps
 _TEXT_TYPES = frozenset({"string", "enum", "reference", "json"})
 
 
@@ -49,8 +50,12 @@ def sheet_value(carrier: str) -> object:
     return value if isinstance(value, (bool, int)) else _ENCODE(value)
 
 
-def read_sheet_text(text: str) -> str | list[object] | dict[str, object]:
-    """What a text in a sheet means in a `json` field: an object, an array or a quoted text; any other is itself."""
+def read_sheet_text(text: str) -> str | int | list[object] | dict[str, object]:
+    """What a text in a sheet means in a `json` field: JSON for an object, an array, a quoted text or an integer that is
+    too long for a number of a sheet; any other is itself.
+    """
+    if _LONG_INTEGER.fullmatch(text):
+        return int(text)
     if text[:1] not in ("[", "{", '"'):
         return text
     try:

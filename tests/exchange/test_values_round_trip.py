@@ -1,5 +1,6 @@
 """Every kind and type of field comes back out of every format as it went in: what an export writes is what is read."""
 
+import json
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crdt_sync.exchange import ExportOptions, TableOptions, export_table, import_table, open_table
+from crdt_sync.exchange.cells import read_sheet_text, sheet_value
 from crdt_sync.records.schema import FieldSpec, Schema
 
 TYPES = {
@@ -88,3 +90,9 @@ def test_what_is_exported_is_what_is_imported(make_replica, name, singles, sets,
         report = import_table(target, table, "things", record_column="Record")
     assert report.failed == ()
     assert target.get("things/a").raw == source.get("things/a").raw
+
+
+@pytest.mark.parametrize("value", [10**15, -(10**16), str(10**15), "1.5", "[1", "007"])
+def test_numbers_and_digits_in_a_sheet_stay_what_they_are(value):
+    text = str(sheet_value(json.dumps(value)))  # a sheet has no numbers of so many digits
+    assert read_sheet_text(text) == value
