@@ -36,7 +36,7 @@ class ImportedChange:
 
     | operation | does |
     |---|---|
-    | write | puts the value in the place of what is there; beside it where people do not agree |
+    | write | puts the value in the place of what is shown; beside whatever else people wrote |
     | beside | adds the value to those of people, as a conflict |
     | agree | takes back a value that the source has said before, and nothing else |
     | replace | turns a text into the value by the words that differ |
@@ -139,9 +139,11 @@ def _write_entry(array: "Array", transaction: "YrsTransaction", change: _Checked
     raw = json.loads(array.to_json(transaction)) if length else []
     entries = well_formed(raw)
     people = {canonical(entry[0]) for entry in entries if entry[1:3] != own}
-    superseding = change.operation == "write" and len(people) < 2
+    shown = [entry[0] for entry in ordered(entries, change.spec)[:1]]
+    # Of a stage an import's may be shown: what a person wrote is then something that the cell was not compared with.
+    superseding = change.operation == "write" and people <= set(map(canonical, shown))
     if superseding and change.spec.kind == "stage" and entries:
-        check_transition(change.field, change.spec, ordered(entries, change.spec)[0][0], change.carrier)
+        check_transition(change.field, change.spec, shown[0], change.carrier)
     for index in reversed(range(length)):
         if superseding or (is_entry(raw[index]) and raw[index][1:3] == own):
             array.remove_range(transaction, index, 1)

@@ -134,3 +134,18 @@ def test_what_another_device_was_told_is_known_here(pair):
     meet(anna, bert)
     assert bert.take(["city"], ("1", "Kiel")).unchanged == 1
     assert bert.shows("city") == "Bonn"
+
+
+def test_a_stage_that_a_person_moved_is_kept_where_the_higher_one_of_an_import_is_shown(pair):
+    anna, bert = pair
+    anna.take(["stage"], ("1", "lead"))
+    meet(anna, bert)
+    with bert.replica.edit(bert.record) as person:
+        person["stage"] = "qualified"
+    anna.take(["stage"], ("1", "won"))
+    meet(anna, bert)
+    assert anna.shows("stage") == "won"
+    anna.take(["stage"], ("1", "lead"))
+    assert anna.conflict("stage") == ["qualified", "lead"]
+    meet(anna, bert)
+    assert bert.conflict("stage") == ["qualified", "lead"]
