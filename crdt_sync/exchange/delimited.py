@@ -155,22 +155,28 @@ class DelimitedTable(Table):
 def detect_delimiter(lines: Sequence[str]) -> str:
     """The delimiter that cuts these lines into the most columns of even width; a comma when none does.
 
-    Exact ties go to the more usual one: comma, semicolon, tab, bar. Only where none fits from the first row on, rows of
-    one cell are passed over: titles stand above a header.
+    One that leaves fewer rows malformed goes first: around a wrong one quotes are out of place. Exact ties go to the
+    more usual one: comma, semicolon, tab, bar. Only where none fits from the first row on, rows of one cell are passed
+    over: titles stand above a header.
     """
-    widths = {candidate: found for candidate in _CANDIDATES if (found := _widths(lines, candidate))}
+    read = {
+        candidate: (found, _malformed(lines, candidate))
+        for candidate in _CANDIDATES
+        if (found := _widths(lines, candidate))
+    }
     below = {
-        candidate: found[start:]
-        for candidate, found in widths.items()
+        candidate: (found[start:], malformed)
+        for candidate, (found, malformed) in read.items()
         if (start := next((at for at, width in enumerate(found[:ROWS_LOOKED_AT]) if width > 1), 0))
     }
-    for tried, consistent in ((widths, _CONSISTENT), (below, 1.0)):
-        best, best_width = ",", 1
-        for candidate, found in tried.items():
-            if found[0] > best_width and Counter(found)[found[0]] >= consistent * len(found):
-                best, best_width = candidate, found[0]
-        if best_width > 1:
-            return best
+    for tried, consistent in ((read, _CONSISTENT), (below, 1.0)):
+        fitting = {
+            candidate: (-malformed, found[0])
+            for candidate, (found, malformed) in tried.items()
+            if found[0] > 1 and Counter(found)[found[0]] >= consistent * len(found)
+        }
+        if fitting:
+            return max(fitting, key=fitting.__getitem__)  # the first of equal ones
     return ","
 
 
@@ -179,3 +185,24 @@ def _widths(lines: Sequence[str], delimiter: str) -> list[int]:
         return [len(cells) for cells in csv.reader(iter(lines), delimiter=delimiter) if cells]
     except csv.Error:
         return []
+
+
+def _malformed(lines: Sequence[str], delimiter: str) -> int:
+    """How many rows cannot be read as the table will be; a row that the end of the sample cuts off is none."""
+    taken = 0
+
+    def counted() -> Iterator[str]:
+        nonlocal taken
+        for line in lines:
+            taken += 1
+            yield line
+        taken += 1  # asked for more than there is
+
+    malformed = 0
+    reader = csv.reader(counted(), delimiter=delimiter, strict=True)
+    while taken <= len(lines):
+        try:
+            next(reader, None)
+        except csv.Error:
+            malformed += taken <= len(lines)
+    return malformed

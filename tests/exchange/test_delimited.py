@@ -60,6 +60,10 @@ def test_csv_spectrum_coordinates_keep_quotes_inside_an_unquoted_cell(shared_dat
         ("only\n1\n", ","),
         ('name,note\n"a;b;c",x\n', ","),
         ("a;b,c\n1;2,3\n", ","),
+        ('"a","b\t"\n"","\t"\n', ","),
+        ('"a","\t\t\t"\n', ","),
+        ('"a";"b"\n"Ann" Smith;2\n', ";"),
+        ('"a";"b|||"\n"1";"two\nlines', ";"),
     ],
 )
 def test_the_delimiter_is_found(content, delimiter):

@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from crdt_sync.exchange import MISSING, ExportOptions, TableOptions, export_table, import_table, open_table
@@ -89,6 +89,7 @@ def test_json_tables(make_replica, name, objects):
 
 @settings(max_examples=60)
 @given(tables)
+@example((["", "", "\t"], [["\t", "\t", "\t"]]))
 def test_workbooks(make_replica, table):
     headers, rows = table
     headers = [f"{number}{header}" for number, header in enumerate(headers)]
