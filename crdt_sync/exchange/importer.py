@@ -84,6 +84,7 @@ def import_table(
         record_column,
         lambda: replica.list(collection, deleted=True) if collection in replica.schemas else (),
         partial(_present, replica),
+        lambda values: replica.key_standing(collection, values).shown_by,
         name,
     )
     keys.read = reading.read_cell

@@ -7,6 +7,7 @@ from typing import Protocol
 from crdt_sync.records.imported import ImportedChange
 from crdt_sync.records.schema import Schema
 from crdt_sync.records.sources import Source
+from crdt_sync.replica.keys import KeyStanding
 
 
 class ReadableRecord(Protocol):
@@ -67,6 +68,9 @@ class WritableReplica(Protocol):
         dry_run: bool = ...,
     ) -> object:
         """Write what a source says of a record and remember it; nothing is kept when it raises. See `Replica.bring`."""
+
+    def key_standing(self, collection: str, values: Mapping[str, object], /) -> KeyStanding:
+        """Which records show a natural key. See `Replica.key_standing`."""
 
     def batch(self) -> AbstractContextManager[object]:
         """Everything edited inside becomes durable together at the end."""

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
@@ -18,8 +18,9 @@ from crdt_sync.exchange.port import ReadableRecord
 from crdt_sync.exchange.table import MISSING, BrokenCell, Cell, Row, RowError, Shown, Table
 from crdt_sync.exchange.three_way import SINGLE
 from crdt_sync.ids import collection_of, is_record, natural_record, record_id
+from crdt_sync.records.natural_key import key_of, record_of
 from crdt_sync.records.schema import FieldSpec, Schema
-from crdt_sync.records.values import normalise, restore
+from crdt_sync.records.values import normalise
 
 
 def _as_written(_: int, cell: Cell) -> Cell:
@@ -33,7 +34,8 @@ class RecordKeys:
     1. The record column, if there is one and its cell is not empty: the id itself.
     2. The natural key of the schema, or the key columns: the same key, ignoring case and blanks around it, is the same
        record. An empty key is an error of its row, and so is a key that an earlier, different row had.
-       A record that is here already is found by what this source said of the key, by the id that follows from the
+       With a natural key the record is the one that shows it, however either is written; with key columns
+       a record that is here already is found by what this source said of the key, by the id that follows from the
        key, and by what it holds, in this order; several that hold the key are an error of the row.
     3. The whole row together with how often an equal row came before: equal tables give equal ids. So are rows without
        a key named where the key columns were found and not given (`found`).
@@ -49,6 +51,8 @@ class RecordKeys:
     repeated: tuple[str, ...] = ()  # columns that would identify rows, had they no value twice
     known: KnownRecords | None = None
     present: Callable[[str], ReadableRecord | None] = lambda _: None
+    schema: Schema | None = None  # with a natural key, and then also which records show one
+    shown_by: Callable[[Mapping[str, object]], Sequence[str]] = lambda _: ()
     source: str = ""
     naming: tuple[tuple[int, str, FieldSpec], ...] = ()  # columns that tell customers of one number apart, and fields
     read: Callable[[int, Cell], Cell] = _as_written  # a cell of a column as its field takes it
@@ -66,6 +70,8 @@ class RecordKeys:
         """The record id of a row; None for a row with the key and the cells of an earlier one."""
         if self.record_position is not None and (given := row.cells[self.record_position]) is not MISSING:
             return self._unique(row, self._given(row, given))
+        if self.natural:
+            return self._unique(row, self._by_natural_key(row))
         if not self.key_positions:
             return self._by_content(row)
         if self.found and not all(_text(row.cells[position]).strip() for position in self.key_positions):
@@ -91,10 +97,7 @@ class RecordKeys:
             header, cell = self.headers[position], row.cells[position]
             if isinstance(cell, BrokenCell):
                 return RowError(row.line, header, "broken_cell", cell.reason)
-            try:
-                part = self._natural(position, cell) if self.natural else _text(cell)
-            except InvalidValue as error:
-                return RowError(row.line, header, error.code, error.message)
+            part = _text(cell)
             if not part.strip():
                 return RowError(row.line, header, "key_missing", "the key is empty")
             parts.append(part)
@@ -102,6 +105,26 @@ class RecordKeys:
         if self.naming:
             record = self._of_this_source(row, record, parts)
         return record if self.known is None else self._here(row, record)
+
+    def _by_natural_key(self, row: Row) -> str | RowError:
+        """The record that shows the key, which whoever enters it by hand gets too; else the first made under it."""
+        assert self.schema is not None
+        header, carriers = "", {}
+        try:
+            for position, (name, spec) in self.natural.items():
+                header, cell = self.headers[position], self.read(position, row.cells[position])
+                if isinstance(cell, BrokenCell):
+                    return RowError(row.line, header, "broken_cell", cell.reason)
+                carriers[name] = None if cell is MISSING or cell is None else self._carrier(cell, name, spec)
+        except InvalidValue as error:
+            return RowError(row.line, header, error.code, error.message)
+        key = key_of(self.schema, carriers)
+        if key is None:
+            return RowError(row.line, header, "key_missing", "the key is empty")
+        shown_by = self.shown_by(carriers)
+        if len(shown_by) > 1:
+            return self._ambiguous(row, header)
+        return shown_by[0] if shown_by else record_of(self.collection, key, 0)
 
     def _of_this_source(self, row: Row, record: str, parts: list[str]) -> str:
         """The record of a number that was found as key: another source may give it to somebody else."""
@@ -135,24 +158,19 @@ class RecordKeys:
             return record
         found, several = self.known.held(values)
         if several:
-            hint = "delete all but one, or give the record ids with --record-column"
-            return RowError(row.line, header, "key_ambiguous", f"several records have this {header!r}; {hint}")
+            return self._ambiguous(row, header)
         if found is None:
             return record
         self.matched += 1
         return found
 
+    @staticmethod
+    def _ambiguous(row: Row, header: str) -> RowError:
+        hint = "delete all but one, or give the record ids with --record-column"
+        return RowError(row.line, header, "key_ambiguous", f"several records have this {header!r}; {hint}")
+
     def _carrier(self, cell: Cell, name: str, spec: FieldSpec) -> object:
         return normalise(name, spec, single_value(name, spec, cell, typed=self.typed))
-
-    def _natural(self, position: int, cell: Cell) -> str:
-        """The text that a replica makes its key of: that of the value, not of the cell; `1.50` is 1.5."""
-        name, spec = self.natural[position]
-        cell = self.read(position, cell)
-        if cell is MISSING or cell is None:
-            return ""
-        value = single_value(name, spec, cell, typed=self.typed)
-        return str(restore(spec, normalise(name, spec, value)))
 
     def _unique(self, row: Row, record: str | RowError) -> str | RowError | None:
         if isinstance(record, RowError):
@@ -189,12 +207,14 @@ def record_keys(
     record_column: str | None,
     records: Callable[[], Iterable[ReadableRecord]],
     present: Callable[[str], ReadableRecord | None],
+    shown_by: Callable[[Mapping[str, object]], Sequence[str]],
     source: str,
 ) -> RecordKeys:
     """Choose how rows are named.
 
     Without `key_columns` they are those of the last import of `source`, or are found; None stands for whole rows.
-    `records` gives those of the collection, deleted ones too, and `present` gives the one of an id.
+    `records` gives those of the collection, deleted ones too, `present` gives the one of an id, and
+    `shown_by` those that show a natural key.
     Raises `InvalidTable` for columns that are not there or that contradict the schema, and `KeyNeeded`.
     """
     if schema.natural_key and key_columns:
@@ -208,7 +228,9 @@ def record_keys(
     }
     record = column_position(columns, (), record_column) if record_column is not None else None
     if natural:
-        return RecordKeys(schema.collection, columns, tuple(natural), record, natural, table.typed)
+        keys = RecordKeys(schema.collection, columns, tuple(natural), record, natural, table.typed)
+        keys.schema, keys.shown_by = schema, shown_by
+        return keys
     chosen = tuple(column_position(columns, mapping.fields, column) for column in key_columns or ())
     found = FoundKey(())
     if key_columns is not None and not chosen and record is None:

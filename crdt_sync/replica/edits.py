@@ -112,7 +112,7 @@ class Edits:
         finally:
             editor.end()
             self._open.discard(record)
-        self._finish(editor.record, copy, editor)
+        self._finish(editor.record, copy, may_add=editor.resolved)
 
     def bring(
         self,
@@ -124,34 +124,24 @@ class Edits:
     ) -> None:
         """See `Replica.bring`."""
         with self._alone():
-            self._bring(record, source, changes, said, dry_run)
-
-    def _bring(
-        self,
-        record: str,
-        source: str,
-        changes: Sequence[ImportedChange],
-        said: Mapping[str, object] | None,
-        dry_run: bool,
-    ) -> None:
-        record, schema, _ = self._resolve(record)
-        if record in self._open:
-            raise UsageError(f"{record} is being edited already", "Finish the 'with' block before the import.")
-        copy = self._copy(record, create=True)
-        if schema.natural_key:
-            present = natural_values(schema, copy.document)
-            named = {change.field: change.value for change in changes if change.field in present}
-            check_left(record, schema, present, {**present, **named})
-        bring(copy.document, schema, source, changes)
-        if copy.new:
-            editor = Editor(copy.document, schema, self._replica.clock, self._replica.name, schema.collection)
-            self._replica.check_required(editor, record)
-        if dry_run:
-            self._check_key(record, copy)
-            return
-        if said is not None:
-            remember(copy.document, self._replica.clock, self._replica.name, source, said)
-        self._finish(record, copy)
+            record, schema, _ = self._resolve(record)
+            if record in self._open:
+                raise UsageError(f"{record} is being edited already", "Finish the 'with' block before the import.")
+            copy = self._copy(record, create=True)
+            if schema.natural_key:
+                present = natural_values(schema, copy.document)
+                named = {change.field: change.value for change in changes if change.field in present}
+                check_left(record, schema, present, {**present, **named})
+            bring(copy.document, schema, source, changes)
+            if copy.new:
+                editor = Editor(copy.document, schema, self._replica.clock, self._replica.name, schema.collection)
+                self._replica.check_required(editor, record)
+            if dry_run:
+                self._check(record, copy, may_add=False)
+                return
+            if said is not None:
+                remember(copy.document, self._replica.clock, self._replica.name, source, said)
+            self._finish(record, copy, may_add=False)
 
     def restamp(self, record: str) -> bool:
         """See `Replica.restamp`."""
@@ -166,7 +156,7 @@ class Edits:
         if apart:
             self._commit({record: copy})
         else:
-            self._finish(record, copy)
+            self._finish(record, copy, may_add=True)
         return True
 
     def pending(self, record: str) -> Document | None:
@@ -225,7 +215,7 @@ class Edits:
             kept = self._batch[record]
             # A second copy: when this block raises, the batch keeps the first edit.
             document = Document.load([kept.document.diff()], self._replica.writer())
-            return _Copy(document, kept.before, kept.seq, kept.tail, kept.new, kept.deletions)
+            return _Copy(document, kept.before, kept.seq, kept.tail, kept.new, kept.deletions, kept.whole)
         copy = self._stored(record, self._replica.writer())
         if copy.new and not create:
             raise UnknownRecord(record)
@@ -247,9 +237,8 @@ class Edits:
         """
         return _Copy(Document.load((), self._replica.new_writer()), vectors.EMPTY, 0, 0, new=True)
 
-    def _finish(self, record: str, copy: _Copy, editor: Editor | None = None) -> None:
-        self._check_size(record, copy.document, may_add=editor is None or editor.resolved)
-        self._check_key(record, copy)
+    def _finish(self, record: str, copy: _Copy, *, may_add: bool) -> None:
+        self._check(record, copy, may_add=may_add)
         if self._batch is None:
             self._commit({record: copy})
             return
@@ -258,7 +247,9 @@ class Edits:
         if schema is not None and schema.natural_key:
             self._pending.put(record, schema, copy.document)
 
-    def _check_key(self, record: str, copy: _Copy) -> None:
+    def _check(self, record: str, copy: _Copy, *, may_add: bool) -> None:
+        """Raise where a partner would not take it, or somebody has its key. `may_add`: decisions and new stamps."""
+        self._check_size(record, copy.document, may_add=may_add)
         schema = self._replica.schema_of(record)
         if schema is not None and schema.natural_key:
             self._keys.check(record, schema, copy.document, self._pending)

@@ -28,9 +28,20 @@ GUESTS = parse_schema(
 )
 
 
+BY_PHONE = parse_schema(
+    'collection = "guests"\nversion = 1\nnatural_key = ["phone"]\n[fields.phone]\n[fields.name]\n[fields.visits]\n'
+    'kind = "counter"\n',
+    "test",
+)
+
+
 @pytest.fixture
 def pair(devices):
     return devices("anna", "bert", schema=GUESTS)
+
+
+def take(device, phone, name="Ann"):
+    return import_table(device.replica, Lines(("Phone", "Name"), [(phone, name)]), "guests")
 
 
 def enter(device, **changed):
@@ -91,3 +102,45 @@ def test_a_row_with_a_key_that_its_owner_has_left_goes_to_nobody_else(devices, d
     assert (report.created, [problem.code for problem in report.failed]) == (1, ["key_taken"])
     assert {record: anna.values()[record] for record in before} == before
     assert len(anna.values()) == (1 if dry_run else 2)
+
+
+@pytest.mark.parametrize("typed", ["+49 30 1234567", "+49 (0)30 1234567", "0049-30-1234567"])
+def test_a_row_goes_to_the_record_that_was_entered_by_hand(devices, typed):
+    (anna,) = devices("anna", schema=BY_PHONE)
+    with anna.replica.edit("guests") as guest:
+        guest.update({"phone": "+49 30 1234567", "name": "Ann"})
+    report = take(anna, typed)
+    assert (report.created, report.failed, list(anna.values())) == (0, (), [guest.record])
+
+
+def test_one_imports_and_the_other_enters_by_hand_what_is_one_customer(devices):
+    anna, bert, carl = devices("anna", "bert", "carl", schema=BY_PHONE)
+    with anna.replica.edit("guests") as guest:
+        guest.update({"phone": "+49 30 1234567", "name": "Ann"})
+    take(bert, "+49 30 1234567")
+    take(carl, "+49 (0)30 1234567")
+    meet(anna, bert, carl)
+    assert list(anna.values()) == list(bert.values()) == list(carl.values()) == [guest.record]
+
+
+def test_a_row_follows_a_customer_to_a_new_key(devices):
+    (anna,) = devices("anna", schema=BY_PHONE)
+    take(anna, "+49 30 1234567")
+    (record,) = anna.values()
+    with anna.replica.edit(record) as guest:
+        guest["phone"] = "+49 30 7654321"
+    report = take(anna, "+49 30 7654321", "Ann B.")
+    assert (report.failed, list(anna.values()), anna.replica.get(record)["name"]) == ((), [record], "Ann B.")
+
+
+def test_a_key_that_several_show_is_nobodys(devices):
+    anna, bert = devices("anna", "bert", schema=BY_PHONE)
+    take(anna, "1234567 a")
+    take(bert, "1234567 b")
+    for device in (anna, bert):
+        (record,) = device.values()
+        with device.replica.edit(record) as guest:
+            guest["phone"] = "0301234567"
+    meet(anna, bert)
+    report = take(anna, "0301234567")
+    assert [problem.code for problem in report.failed] == ["key_ambiguous"]

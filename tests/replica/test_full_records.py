@@ -6,6 +6,7 @@ from crdt_sync import limits
 from crdt_sync.errors import RecordTooLarge
 from crdt_sync.protocol.messages import UpdatesEntry
 from crdt_sync.records import Document, Integrator
+from crdt_sync.records.imported import ImportedChange
 
 FULL = "customers/full"
 THEM = b"t" * 16
@@ -124,3 +125,13 @@ def test_traces_of_deletions_end_somewhere_and_longer_passages_help(replica, ful
 def test_new_stamps_need_no_room(replica, full):
     replica.clock.correct(-3_600_000_000)
     assert replica.restamp(FULL)
+
+
+def test_an_import_adds_nothing_to_a_full_record(replica, full):
+    news = [ImportedChange("append", "timeline", "y" * 1000)]
+    for dry_run in (True, False):
+        with pytest.raises(RecordTooLarge, match="is full"):
+            replica.bring(FULL, "office", news, {"timeline": []}, dry_run=dry_run)
+    shorter = [ImportedChange("replace", "notes", "word " * 1_000)]
+    replica.bring(FULL, "office", shorter, {"notes": "word"})
+    assert replica.get(FULL)["notes"] == "word " * 1_000
