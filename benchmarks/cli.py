@@ -27,7 +27,7 @@ from benchmarks.experiments.reconciliation import Study
 from benchmarks.results import Outcome, machine, show, write
 from crdt_sync.cli.output import Output, check_streams, not_written, silence
 from crdt_sync.cli.plain_help import plain_help
-from crdt_sync.errors import CrdtSyncError, UsageError
+from crdt_sync.errors import CrdtSyncError, OutputNotWritten, UsageError
 from crdt_sync.starting import INTERRUPTED
 
 PIPE_CLOSED = 141
@@ -178,6 +178,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             Output(as_json=False).error(UsageError(message, f"See '{path} --help'."))
         return UsageError.exit_code
     except CrdtSyncError as error:
+        if isinstance(error, OutputNotWritten):
+            silence()  # first: what is still buffered would fail again
         Output(as_json=False).error(error)
         return error.exit_code
     except BrokenPipeError:
@@ -186,7 +188,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.filename is not None or error.errno != errno.ENOSPC:
             raise
+        silence()  # first: what is still buffered would fail again
         Output(as_json=False).error(not_written(error))
-        silence()
         return UsageError.exit_code
     return found if isinstance(found, int) else 0

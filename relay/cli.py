@@ -259,8 +259,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         silence()
         return PIPE_CLOSED
     except OutputNotWritten as error:
+        silence()  # first: what is still buffered would fail again
         Output(as_json=as_json).error(error)
-        silence()
         return error.exit_code
     return code
 

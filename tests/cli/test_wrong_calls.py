@@ -82,12 +82,14 @@ def test_an_interrupt_while_a_command_is_imported_is_no_traceback(capsys):
     assert capsys.readouterr().err == "Interrupted.\n"
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
 @pytest.mark.parametrize("module", PROGRAMS.values())
-def test_output_that_cannot_be_written_is_a_typed_error(module):
+def test_output_that_cannot_be_written_is_a_typed_error(module, unbuffered):
     if not os.path.exists("/dev/full"):
         pytest.skip("there is no /dev/full here")
     with open("/dev/full", "w") as full:
-        result = run_with([sys.executable, "-m", module, "--help"], stdout=full)
+        environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+        result = run_with([sys.executable, "-m", module, "--help"], stdout=full, env=environment)
     assert result.returncode == 2
     assert "output_not_written" in result.stderr
     assert "disk is full" in result.stderr
