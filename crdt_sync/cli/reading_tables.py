@@ -1,5 +1,6 @@
 """How `import` is told to read a table, and how it tells what it found out."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, cast
 
@@ -9,6 +10,7 @@ from crdt_sync.cli.output import Output, table
 from crdt_sync.errors import UsageError
 from crdt_sync.exchange import TablePreview
 from crdt_sync.exchange.conventions import BadCells, Conventions, DateOrder, DecimalMark, zone_named
+from crdt_sync.exchange.interpretation import ColumnForm
 from crdt_sync.exchange.table import TableForm
 
 LocaleOption = Annotated[
@@ -89,27 +91,44 @@ def tell_preview(output: Output, preview: TablePreview) -> None:
         output.emit(asdict(preview))
         return
     columns = preview.columns
-    names = [column.header or f"#{number}" for number, column in enumerate(columns, 1)]
     rows = [
-        (
-            name,
-            column.field or "-",
-            " ".join(filter(None, (column.type, f"({column.kind})" if column.kind not in ("", "value") else ""))),
-            column.format,
-            ", ".join(map(repr, column.samples)),
-            str(column.misfits or ""),
-        )
-        for name, column in zip(names, columns, strict=True)
+        (*described, ", ".join(map(repr, column.samples)), str(column.misfits or ""))
+        for described, column in zip(_described(columns), columns, strict=True)
     ]
-    output.show(table(("Column", "Field", "Type", "Format", "Samples", "Do not fit"), rows, wrap=True))
-    form = preview.form
-    parts = [form.format, form.encoding, f"delimiter {form.delimiter!r}" if form.delimiter else None]
+    output.show(table((*_HEADERS, "Samples", "Do not fit"), rows, wrap=True))
     many = "1 row" if preview.rows == 1 else f"{preview.rows} rows"
-    output.text(f"{many}; read as {', '.join(part for part in parts if part)}.")
-    tell_form(output, form, tuple(column.header for column in columns))
+    output.text(f"{many}; read as {_format(preview.form)}.")
+    tell_form(output, preview.form, tuple(column.header for column in columns))
     for problem in (*preview.row_errors, *(each for column in columns for each in column.misfit_samples)):
         output.note(str(problem), "yellow")
     output.note("Nothing was written; leave out --preview to import.")
+
+
+def show_columns(output: Output, form: TableForm, columns: Sequence[ColumnForm]) -> None:
+    """How a table was read, a line a column, to people; programs have it in the report."""
+    if not output.as_json:
+        output.show(table(_HEADERS, _described(columns), wrap=True))
+        output.text(f"Read as {_format(form)}.")
+
+
+_HEADERS = ("Column", "Field", "Type", "Format")
+
+
+def _described(columns: Sequence[ColumnForm]) -> list[tuple[str, str, str, str]]:
+    return [
+        (
+            column.header or f"#{number}",
+            column.field or "-",
+            " ".join(filter(None, (column.type, f"({column.kind})" if column.kind not in ("", "value") else ""))),
+            column.format,
+        )
+        for number, column in enumerate(columns, 1)
+    ]
+
+
+def _format(form: TableForm) -> str:
+    parts = [form.format, form.encoding, f"delimiter {form.delimiter!r}" if form.delimiter else None]
+    return ", ".join(part for part in parts if part)
 
 
 def _one_of(option: str, given: str | None, possible: tuple[str, ...]) -> str | None:

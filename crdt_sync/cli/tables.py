@@ -24,6 +24,7 @@ from crdt_sync.cli.reading_tables import (
     TrueOption,
     ZoneOption,
     chosen_conventions,
+    show_columns,
     tell_form,
     tell_preview,
 )
@@ -174,6 +175,8 @@ def import_file(
         except KeyNeeded as needed:
             report = take(ask_for_key(call.output, needed))
     failures.finish()
+    if dry_run:
+        show_columns(call.output, report.form, report.columns)
     tell_form(call.output, table.form, table.columns)
     tell_import(call.output, report)
     taken = report.created + report.updated + report.unchanged

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from crdt_sync.exchange.table import RowError
+from crdt_sync.exchange.interpretation import ColumnForm
+from crdt_sync.exchange.table import RowError, TableForm
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class ImportReport:
     `key` names the columns that identified the rows, `key_found` tells that nobody gave them, and `repeated` names
     those that would do if no value came twice; `matched` rows found a record of the same key that was made otherwise,
     and `without_key` rows went by their whole content.
+    `form` is what was found out about the file, and `columns` how each of its columns was read.
     """
 
     collection: str
@@ -66,3 +68,5 @@ class ImportReport:
     repeated: tuple[str, ...]
     matched: int
     without_key: int
+    form: TableForm
+    columns: tuple[ColumnForm, ...]

@@ -18,7 +18,7 @@ from crdt_sync.exchange.mapping import match_columns
 from crdt_sync.exchange.port import ReadableRecord, WritableReplica
 from crdt_sync.exchange.record_key import RecordKeys, record_keys
 from crdt_sync.exchange.source_name import given_source, source_name
-from crdt_sync.exchange.table import MISSING, Row, RowError, Table
+from crdt_sync.exchange.table import MISSING, Row, RowError, Table, TableForm
 from crdt_sync.exchange.three_way import Decision, Memory, decide
 from crdt_sync.ids import collection_of
 from crdt_sync.limits import TABLE_CHANGES_KEPT_MAX, TABLE_FAILURES_KEPT_MAX
@@ -97,7 +97,7 @@ def import_table(
             run.take(chain((first,), islice(rows, batch_rows - 1)))
         if progress is not None:
             progress(ImportProgress(run.rows, table.bytes_read, table.bytes_total))
-    return run.report(collection, matched.unmapped, inferred)
+    return run.report(collection, matched.unmapped, inferred, table.form)
 
 
 @dataclass(slots=True)
@@ -242,7 +242,7 @@ class _Run:
         if self.on_error is not None:
             self.on_error(problem)
 
-    def report(self, collection: str, unmapped: tuple[str, ...], inferred: bool) -> ImportReport:
+    def report(self, collection: str, unmapped: tuple[str, ...], inferred: bool, form: TableForm) -> ImportReport:
         return ImportReport(
             collection=collection,
             source=self.source,
@@ -267,6 +267,8 @@ class _Run:
             repeated=self.keys.repeated,
             matched=self.keys.matched,
             without_key=self.keys.without_key,
+            form=form,
+            columns=self.reading.column_forms(),
         )
 
 

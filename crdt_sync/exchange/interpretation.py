@@ -27,6 +27,18 @@ class Target:
     columns: tuple[tuple[int, ColumnReading], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ColumnForm:
+    """Where the cells of a column go and how they are read; `field` None: nowhere. `format` is in words for people, and
+    empty where there is nothing to tell."""
+
+    header: str
+    field: str | None
+    kind: str = ""
+    type: str = ""
+    format: str = ""
+
+
 class Interpretation:
     """Reads the rows of one table; where the meaning of a cell may depend on others, after a look at all of them."""
 
@@ -37,6 +49,8 @@ class Interpretation:
         _check_used(table, matched, schema)
         known = known_headers(schema)
         self._known = known
+        self._schema = schema
+        self._headers = table.columns
         self._parts = matched.parts
         self.targets = _targets(table, matched, schema, known, conventions)
         self.readings = tuple(reading for target in self.targets for _, reading in target.columns)
@@ -75,10 +89,20 @@ class Interpretation:
         reading = self._by_position.get(position)
         return cell if reading is None else reading.read(self._split(reading.field, cell)[0])
 
-    def described(self, position: int) -> str:
-        """The format of a column in words; empty where there is nothing to tell."""
-        reading = self._by_position.get(position)
-        return "" if reading is None else reading.described()
+    def column_forms(self) -> tuple[ColumnForm, ...]:
+        """How each column is read, in the order of the table."""
+        return tuple(self._column_form(position, header) for position, header in enumerate(self._headers))
+
+    def _column_form(self, position: int, header: str) -> ColumnForm:
+        parts = next((each for each in self._parts if position in each.positions), None)
+        if (reading := self._by_position.get(position)) is not None:
+            field, words = reading.field, reading.described()
+        elif parts is not None:
+            field, words = parts.field, f"part {parts.positions.index(position) + 1} of {len(parts.positions)}"
+        else:
+            return ColumnForm(header, None)
+        spec = self._schema.fields[field]
+        return ColumnForm(header, field, spec.kind, spec.type, words)
 
     def _split(self, field: str, cell: Cell) -> list[Cell]:
         """The first value of a cell, and the further ones where the collection has a field for them."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from crdt_sync.errors import InvalidValue
 from crdt_sync.exchange.conventions import FOUND_OUT, Conventions
-from crdt_sync.exchange.interpretation import Interpretation
-from crdt_sync.exchange.mapping import ColumnMapping, match_columns
+from crdt_sync.exchange.interpretation import ColumnForm, Interpretation
+from crdt_sync.exchange.mapping import match_columns
 from crdt_sync.exchange.table import MISSING, Cell, RowError, Shown, Table, TableForm
 from crdt_sync.exchange.three_way import Memory, decide
 from crdt_sync.records.schema import Schema
@@ -17,18 +17,13 @@ _MISFITS_KEPT = 5  # of each column
 
 
 @dataclass(frozen=True, slots=True)
-class ColumnPreview:
-    """One column: where its cells go and how they are read; `field` None: nowhere. `samples` are the first values as
-    they stand in the file, `misfits` counts the cells that do not fit, and `misfit_samples` says why of the first."""
+class ColumnPreview(ColumnForm):
+    """One column: how it is read, and what is in it. `samples` are the first values as they stand in the file,
+    `misfits` counts the cells that do not fit, and `misfit_samples` says why of the first."""
 
-    header: str
-    field: str | None
-    kind: str
-    type: str
-    format: str
-    samples: tuple[str, ...]
-    misfits: int
-    misfit_samples: tuple[RowError, ...]
+    samples: tuple[str, ...] = ()
+    misfits: int = 0
+    misfit_samples: tuple[RowError, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,41 +76,17 @@ def preview_table(
             if len(kept := misfits.setdefault(problem.column, [])) < _MISFITS_KEPT:
                 kept.append(problem)
     columns = tuple(
-        _column(position, table, schema, matched, reading, tuple(samples[position]), counts, misfits)
-        for position in range(len(table.columns))
+        _column(form, tuple(seen), counts, misfits) for form, seen in zip(reading.column_forms(), samples, strict=True)
     )
     return TablePreview(table.name, table.form, rows, columns, tuple(errors))
 
 
 def _column(
-    position: int,
-    table: Table,
-    schema: Schema,
-    matched: ColumnMapping,
-    reading: Interpretation,
-    samples: tuple[str, ...],
-    counts: Mapping[str, int],
-    misfits: Mapping[str, list[RowError]],
+    form: ColumnForm, samples: tuple[str, ...], counts: Mapping[str, int], misfits: Mapping[str, list[RowError]]
 ) -> ColumnPreview:
-    header = table.columns[position]
-    name = matched.fields[position]
-    joined = next((each for each in matched.parts if position in each.positions), None)
-    if name is None and joined is not None:
-        name = joined.field
-    if name is None:
-        return ColumnPreview(header, None, "", "", "", samples, 0, ())
-    spec = schema.fields[name]
-    form = f"part {joined.positions.index(position) + 1} of {len(joined.positions)}" if joined is not None else ""
-    return ColumnPreview(
-        header,
-        name,
-        spec.kind,
-        spec.type,
-        form or reading.described(position),
-        samples,
-        counts.get(header, 0),
-        tuple(misfits.get(header, ())),
-    )
+    header, field = form.header, form.field
+    bad, why = (0, ()) if field is None else (counts.get(header, 0), tuple(misfits.get(header, ())))
+    return ColumnPreview(header, field, form.kind, form.type, form.format, samples, bad, why)
 
 
 def _text(cell: Cell) -> str:

@@ -232,6 +232,31 @@ def test_a_preview_shows_fields_formats_and_misfits_and_writes_nothing(shared_da
     assert run("status", "--json").object["records"] == 0
 
 
+def test_a_dry_run_shows_how_each_column_would_be_read_and_writes_nothing(store, run, tmp_path):
+    file = tmp_path / "a.csv"
+    file.write_text("Vorname;Nachname;Geburtstag;Amount;Odd\nA;B;31.12.1980;1.234,56;x\n", encoding="cp1252")
+    shown = run("import", file, "--no-key", "--dry-run")
+    assert all(words in shown.out for words in ("birthday", "decimal comma", "part 2 of 2"))
+    assert "delimiter ';'" in shown.out
+    assert run("status", "--json").object["records"] == 0
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_programs_are_told_how_file_and_columns_were_read(store, run, tmp_path, dry_run):
+    file = tmp_path / "a.csv"
+    file.write_text("Liste\n\nName;Ort;Birthday;Amount;Odd\nMüller;Köln;31/12/1980;1.234,56 €;x\n", encoding="cp1252")
+    report = run("import", file, "--no-key", "--json", *(["--dry-run"] if dry_run else [])).object
+    told = ("format", "encoding", "encoding_guessed", "delimiter", "header_line")
+    assert [report["form"][name] for name in told] == ["delimited", "cp1252", True, ";", 3]
+    assert [(each["header"], each["field"], each["format"]) for each in report["columns"]] == [
+        ("Name", "name", ""),
+        ("Ort", "city", ""),
+        ("Birthday", "birthday", "DMY"),
+        ("Amount", "amount", "decimal comma; without its unit EUR"),
+        ("Odd", None, ""),
+    ]
+
+
 @pytest.mark.parametrize(
     ("options", "named"),
     [
