@@ -15,7 +15,6 @@ from crdt_sync.cli.invocation import Invocation, invocation
 from crdt_sync.cli.options import TokenFileOption, TokenOption
 from crdt_sync.cli.output import Output, table
 from crdt_sync.cli.schemaless import tell_schemaless
-from crdt_sync.cli.targets import short
 from crdt_sync.cli.values import local_time, many, utc_time
 from crdt_sync.errors import UpdateRefused, UsageError
 from crdt_sync.exchange.bundle import Applied, Header, Inspection, list_records
@@ -140,7 +139,7 @@ def inspect(
         if call.output.as_json:
             call.output.emit({"record": record, "bytes": size})
         else:
-            rows.append((short(record), str(size)))
+            rows.append((record, str(size)))
     if not call.output.as_json:
         call.output.show(table(("Record", "Bytes"), rows))
 
@@ -156,7 +155,7 @@ def _tell_applied(output: Output, file: Path, done: Applied) -> None:
         advice = _WHAT_TO_DO.get(entry.code, _REFUSED)
         if output.as_json or number < _LEFT_OUT_SHOWN:
             data = {"warning": entry.code, "record": entry.record, "message": entry.reason, "hint": advice}
-            output.warning(data, f"{short(entry.record)} ({entry.code}): {entry.reason}; {advice}.")
+            output.warning(data, f"{entry.record} ({entry.code}): {entry.reason}; {advice}.")
     rest = done.refused + done.waiting - min(len(done.left_out), _LEFT_OUT_SHOWN)
     if rest and not output.as_json:
         output.note(f"and {rest} more.", "yellow")

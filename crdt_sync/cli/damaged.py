@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 from crdt_sync.cli.output import Output
-from crdt_sync.cli.targets import short
 from crdt_sync.errors import StoreCorrupt
 from crdt_sync.replica import Replica
 from crdt_sync.replica.replica import REPAIR_HINT
@@ -15,7 +14,7 @@ def tell(output: Output, replica: Replica) -> None:
     """Name what was met damaged. Raises `StoreCorrupt` where a record could not be shown, as the result lacks it."""
     for record, what in replica.damaged.items():
         if record not in replica.unshown:
-            message = f"{short(record)} is shown, but damaged: {what}"
+            message = f"{record} is shown, but damaged: {what}"
             output.warning({"warning": "damaged", "record": record, "message": message, "hint": REPAIR_HINT}, message)
     complain_of({record: replica.damaged[record] for record in sorted(replica.unshown)}, "could not be shown")
 

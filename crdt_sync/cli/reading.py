@@ -2,7 +2,7 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Annotated
 
@@ -19,7 +19,7 @@ from crdt_sync.cli.ordering import SORTED_RECORDS_MAX, ordered
 from crdt_sync.cli.output import Output, table
 from crdt_sync.cli.safe_text import lines, one_line
 from crdt_sync.cli.schemaless import tell_schemaless
-from crdt_sync.cli.targets import existing, readable_collection, short, shorts
+from crdt_sync.cli.targets import existing, readable_collection, shorts
 from crdt_sync.cli.values import (
     DELETED_FIELD,
     conflict_object,
@@ -213,8 +213,9 @@ def _show_list(
     found = {collection_of(view.record) for view in page}
     collection = next(iter(found)) if len(found) == 1 else collection
     schema = replica.schemas.get(collection) if collection else None
-    columns, hidden = (names, []) if names is not None else _telling_fields(page, schema, output.console.width)
-    output.show(_records_table(page, columns, schema, cut=names is None))
+    ids = shorts(replica.store, (view.record for view in page))
+    columns, hidden = (names, []) if names is not None else _telling_fields(page, ids, schema, output.console.width)
+    output.show(_records_table(page, ids, columns, schema, cut=names is None))
     output.note(f"The first {most}; --limit 0 shows all." if more else _count(len(page)))
     if sort is None and replica.count() > SORTED_RECORDS_MAX:
         output.note("In the order of their ids, as there are many here; --sort name sorts them.")
@@ -247,12 +248,14 @@ def _schemas(replica: Replica, collection: str | None) -> Iterable[Schema]:
     return [replica.schemas[collection]] if collection in replica.schemas else []
 
 
-def _telling_fields(page: Sequence[RecordView], schema: Schema | None, width: int) -> tuple[list[str], list[str]]:
+def _telling_fields(
+    page: Sequence[RecordView], names: Mapping[str, str], schema: Schema | None, width: int
+) -> tuple[list[str], list[str]]:
     """The fields, in the order of the schema, that most of these records have: as many as fit beside each other, and
     those that do not.
     """
     used = Counter(name for view in page for name, value in view.items() if value not in (None, [], ""))
-    left = width - max(map(cell_len, shorts(view.record for view in page).values())) - _STATE_WIDTH
+    left = width - max(map(cell_len, names.values())) - _STATE_WIDTH
     fitting: list[str] = []
     hidden: list[str] = []
     for name in schema.fields if schema else sorted(used):
@@ -269,11 +272,12 @@ def _telling_fields(page: Sequence[RecordView], schema: Schema | None, width: in
     return fitting, hidden
 
 
-def _records_table(page: Sequence[RecordView], columns: Sequence[str], schema: Schema | None, *, cut: bool) -> Table:
+def _records_table(
+    page: Sequence[RecordView], names: Mapping[str, str], columns: Sequence[str], schema: Schema | None, *, cut: bool
+) -> Table:
     stated = any(view.deleted or view.conflicts for view in page)
     headers = ["Record", *(label(schema, name) for name in columns), *(["State"] if stated else [])]
     rows: list[list[str | Text]] = []
-    names = shorts(view.record for view in page)
     for view in page:
         cells: list[str | Text] = [names[view.record]]
         cells += [_cell(view, name) for name in columns]
@@ -311,6 +315,7 @@ def conflicts(
         titles = {record: title(replica.get(record)) for record, _ in found}
         names = {record: title(replica.get(record), twice.key) for twice in duplicates for record in twice.records}
         schemas = replica.schemas
+        ids = shorts(replica.store, titles)
     if call.output.as_json:
         for record, conflict in found:
             call.output.emit(conflict_object(record, conflict, schemas.get(collection_of(record))))
@@ -325,7 +330,7 @@ def conflicts(
             call.output.text("No open conflicts.")
         damaged.tell(call.output, replica)
         return
-    call.output.show(conflicts_table(found, titles, schemas))
+    call.output.show(conflicts_table(found, ids, titles, schemas))
     waiting = [each for each in found if each[1].open]
     if not waiting:
         call.output.note("None of them waits for a decision; the value in bold is shown.")
@@ -334,7 +339,7 @@ def conflicts(
     record, conflict = waiting[0]
     answer = "keep" if conflict.field == DELETED_FIELD else "VALUE"
     call.output.note(
-        f"The value in bold is shown meanwhile. Decide: crdt-sync resolve {short(record)} {conflict.field} {answer}"
+        f"The value in bold is shown meanwhile. Decide: crdt-sync resolve {ids[record]} {conflict.field} {answer}"
     )
     damaged.tell(call.output, replica)
 
@@ -357,11 +362,13 @@ def _show_duplicates(
 
 
 def conflicts_table(
-    found: Sequence[tuple[str, Conflict]], titles: dict[str, str], schemas: "dict[str, Schema]"
+    found: Sequence[tuple[str, Conflict]],
+    names: Mapping[str, str],
+    titles: Mapping[str, str],
+    schemas: "dict[str, Schema]",
 ) -> Table:
     """Conflicts with every value, by whom and when."""
     rows: list[list[str | Text]] = []
-    names = shorts(record for record, _ in found)
     for record, conflict in found:
         schema = schemas.get(collection_of(record))
         for number, entry in enumerate(conflict.entries):

@@ -1,6 +1,6 @@
 """The command `status`: what partners have, lack and refuse, in counts or record by record."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Annotated
 
@@ -12,7 +12,7 @@ from crdt_sync.cli import partners, waiting
 from crdt_sync.cli.invocation import Invocation, invocation
 from crdt_sync.cli.output import Output, table
 from crdt_sync.cli.schemaless import tell_schemaless
-from crdt_sync.cli.targets import existing, short
+from crdt_sync.cli.targets import existing, shorts
 from crdt_sync.cli.values import local_time, many, utc_time
 from crdt_sync.replica import CallerStatus, CarriedStatus, PartnerStatus, Replica, Status
 
@@ -121,14 +121,20 @@ def _status(call: Invocation, replica: Replica) -> None:
             "with crdt-sync listen"
         )
     if standing.unreadable:
-        reasons = [(short(record), reason) for record, reason in sorted(standing.unreadable.items())]
+        reasons = _named(replica, standing.unreadable)
         call.output.text("Updates of these records came and were not taken here; whoever sent them has them:")
         call.output.show(table(("Record", "Reason"), reasons, wrap=True))
     tell_schemaless(call.output, replica)
     if standing.damaged:
         call.output.text("Stored values of these records are damaged. Save what is intact: crdt-sync verify --repair")
-        damages = [(short(record), what) for record, what in sorted(standing.damaged.items())]
+        damages = _named(replica, standing.damaged)
         call.output.show(table(("Record", "Damage"), damages, wrap=True))
+
+
+def _named(replica: Replica, found: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Short ids, and what is said of each."""
+    names = shorts(replica.store, sorted(found))
+    return [(name, found[record]) for record, name in names.items()]
 
 
 def _conflicts(replica: Replica, records: int) -> int | None:
@@ -181,7 +187,7 @@ def _tell_oldest(output: Output, standing: Status, partner: PartnerStatus) -> No
     oldest = standing.backlogs[partner.replica].oldest
     if oldest is not None:
         since = f" since {local_time(oldest.since)}" if oldest.since else ""
-        output.text(f"Waiting longest for {partners.called(partner)}: {short(oldest.record)}{since}: {oldest.reason}")
+        output.text(f"Waiting longest for {partners.called(partner)}: {oldest.record}{since}: {oldest.reason}")
 
 
 def _carried(partner: CarriedStatus) -> str:

@@ -2,9 +2,10 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import islice
 
 from crdt_sync import ids
 from crdt_sync.cli import schemaless
@@ -15,25 +16,32 @@ from crdt_sync.records.schema import FieldSpec
 from crdt_sync.records.text_input import parse_text
 from crdt_sync.records.values import parse_decimal
 from crdt_sync.replica import EditedRecord, Replica
+from crdt_sync.storage import Store
 
-SHORT_KEY_LENGTH = 8  # characters of a made-up key in tables: 40 bits, enough to tell records apart
+SHORT_KEY_LENGTH = 8  # characters of a made-up key in tables, unless other records begin so, too
 _SHORT_KEY_LENGTH_MIN = 4
 _MADE_KEY = re.compile(
     r"([a-z2-7]{26}|[0-9a-f]{32}(-[0-9]+)?)\Z"
 )  # keys that this program made up; others are never shortened
 _CANDIDATES_MAX = 5
+_PAGE = 1000
 _ASSIGNMENT = re.compile(r"([a-z][a-z0-9_-]*?)(\+=|-=|=)(.*)\Z", re.DOTALL)
 
 
-def short(record: str) -> str:
-    """A record id as tables show it; `existing` finds the record by it."""
+def short(store: Store, record: str) -> str:
+    """A record id as tables show it: a start of it by which `existing` finds this record and no other."""
     collection, _, key = record.partition("/")
-    return f"{collection}/{key[:SHORT_KEY_LENGTH]}" if _MADE_KEY.match(key) else record
+    if _MADE_KEY.match(key):
+        for length in range(SHORT_KEY_LENGTH, len(key)):
+            start = f"{collection}/{key[:length]}"
+            if all(found == record for found in store.records("", 2, start)):
+                return start
+    return record
 
 
-def shorts(records: Iterable[str]) -> dict[str, str]:
-    """Each of these ids as `short` has it, but longer where several of them would look the same."""
-    shown = {record: short(record) for record in records}
+def shorts(store: Store, records: Iterable[str]) -> dict[str, str]:
+    """Each of these ids as `short` has it, but longer where several that are not in the store would look the same."""
+    shown = {record: short(store, record) for record in records}
     for length in range(SHORT_KEY_LENGTH + 1, ids.RECORD_LENGTH_MAX):
         alike = [text for text, count in Counter(shown.values()).items() if count > 1]
         if not alike:
@@ -58,8 +66,7 @@ def existing(replica: Replica, text: str) -> str:
         record
         for prefix in prefixes
         if len(prefix.partition("/")[2]) >= _SHORT_KEY_LENGTH_MIN and ids.is_record(prefix)
-        for record in replica.store.records("", _CANDIDATES_MAX, prefix)
-        if _MADE_KEY.match(record.partition("/")[2])
+        for record in islice(_made_up(replica.store, prefix), _CANDIDATES_MAX)
     ]
     if len(found) > 1:
         raise UsageError(f"several records begin with {text!r}", f"Write more of the id: {', '.join(found)}.")
@@ -68,6 +75,14 @@ def existing(replica: Replica, text: str) -> str:
     if ids.is_record(text):
         raise UnknownRecord(text)
     raise InvalidRecordId(text)
+
+
+def _made_up(store: Store, prefix: str) -> Iterator[str]:
+    """The records that begin so and have a made-up key."""
+    after = ""
+    while page := store.records(after, _PAGE, prefix):
+        yield from (record for record in page if _MADE_KEY.match(record.partition("/")[2]))
+        after = page[-1]
 
 
 def _collections(replica: Replica) -> list[str]:

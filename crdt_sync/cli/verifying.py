@@ -13,13 +13,14 @@ from crdt_sync.cli.invocation import invocation
 from crdt_sync.cli.options import AuthoritiesOption, RelayOption, TokenFileOption, TokenOption
 from crdt_sync.cli.output import Output, table
 from crdt_sync.cli.progress import spinner
-from crdt_sync.cli.targets import short
+from crdt_sync.cli.targets import shorts
 from crdt_sync.errors import EditsLost, Mismatch, StoreCorrupt
 from crdt_sync.protocol.messages import Standing
 from crdt_sync.replica import Repair, Replica
 from crdt_sync.replica.disorder import disordered_records
 from crdt_sync.replica.rescue import Loss
 from crdt_sync.runtime import Address, Audit, Difference, Mended, audit_once, heal_once
+from crdt_sync.storage import Store
 
 _SHOWN_MAX = 20  # records in the table; --json has all of them
 _KINDS = {
@@ -90,11 +91,13 @@ def verify(
                 mended = asyncio.run(heal_once(replica, address, content=deep, on_progress=moved))
             found = mended.after
             returned = set_aside - set(replica.store.quarantined())  # which comparing brings, before the audit looks
-            _tell_repair(call.output, address, local_repair, mended, sorted(returned | set(mended.healed)))
+            _tell_repair(
+                call.output, replica.store, address, local_repair, mended, sorted(returned | set(mended.healed))
+            )
         else:
             with spinner(call.output, f"Comparing with {address.url}") as moved:
                 found = asyncio.run(audit_once(replica, address, content=deep, on_progress=moved))
-            _tell_audit(call.output, address, found)
+            _tell_audit(call.output, replica.store, address, found)
     _complain_of(lost)
     if not found.equal:
         raise Mismatch(f"this device and {address.url} do not hold the same data", _hint(found, address, mended=mend))
@@ -116,7 +119,7 @@ def _hint(found: Audit, address: Address, *, mended: bool) -> str:
     return "Others may be writing: repeat it; 'crdt-sync status --waiting' tells what is refused there."
 
 
-def _tell_audit(output: Output, address: Address, found: Audit) -> None:
+def _tell_audit(output: Output, store: Store, address: Address, found: Audit) -> None:
     if output.as_json:
         output.emit(_as_json(address, found))
         return
@@ -128,15 +131,16 @@ def _tell_audit(output: Output, address: Address, found: Audit) -> None:
         output.text(f"Equal: both hold the same data{deep}.", "green")
         return
     output.text("Different.", "red")
-    _show_differences(output, found)
+    _show_differences(output, store, found)
 
 
-def _show_differences(output: Output, found: Audit) -> None:
+def _show_differences(output: Output, store: Store, found: Audit) -> None:
     shown = found.differences[:_SHOWN_MAX]
+    names = shorts(store, [difference.record for difference in shown])
     if shown:
         rows = [
             (
-                short(difference.record),
+                names[difference.record],
                 _KINDS[difference.kind],
                 _STANDINGS[difference.here.standing],
                 _STANDINGS[difference.there.standing],
@@ -177,20 +181,22 @@ def _differences(differences: Sequence[Difference]) -> list[dict[str, str]]:
     ]
 
 
-def _tell_repair(output: Output, address: Address, local: Repair, mended: Mended, healed: Sequence[str]) -> None:
+def _tell_repair(
+    output: Output, store: Store, address: Address, local: Repair, mended: Mended, healed: Sequence[str]
+) -> None:
     if output.as_json:
         repair = {**_local(local), "differed": _differences(mended.before.differences)}
         output.emit({**_as_json(address, mended.after), "repair": {**repair, "healed": list(healed)}})
         return
     if mended.before.differences:
-        _show_differences(output, mended.before)
+        _show_differences(output, store, mended.before)
         output.text(f"Healed: {len(mended.healed)} of {len(mended.before.differences) + mended.before.more}.")
     elif healed:
         output.text(f"Brought back: {len(healed)} records that had been set aside here.")
     elif not local.findings:
         output.text("Nothing had to be mended.")
     output.text("Compared again:")
-    _tell_audit(output, address, mended.after)
+    _tell_audit(output, store, address, mended.after)
 
 
 def _local(mended: Repair) -> dict[str, object]:
@@ -214,11 +220,11 @@ def _mended_here(mended: Repair) -> str:
 def _tell_losses(output: Output, mended: Repair) -> None:
     """What was written again, what is with partners, and what is lost: the first of each; --json has all."""
     for record, names in itertools.islice(mended.rewritten.items(), _SHOWN_MAX):
-        output.note(f"{short(record)}: written again from what was shown: {', '.join(names)}")
+        output.note(f"{record}: written again from what was shown: {', '.join(names)}")
     for record, urls in itertools.islice(mended.awaited.items(), _SHOWN_MAX):
-        output.note(f"{short(record)}: the next sync with {' or '.join(urls)} brings the rest")
+        output.note(f"{record}: the next sync with {' or '.join(urls)} brings the rest")
     for loss in mended.losses[:_SHOWN_MAX]:
-        where = " ".join(part for part in (short(loss.record) if loss.record else "", loss.field) if part)
+        where = " ".join(part for part in (loss.record, loss.field) if part)
         output.note(f"Lost: {where}: {loss.detail}", "red")
     if len(mended.losses) > _SHOWN_MAX:
         output.note(f"{len(mended.losses) - _SHOWN_MAX} more things are lost; --json names them.", "red")

@@ -37,7 +37,7 @@ def show(output: Output, replica: Replica, relay: str | None) -> None:
             output.emit(entry._asdict())
         else:
             name = _title(replica, entry.record)
-            rows.append((short(entry.record), name, entry.state, entry.reason, entry.partner))
+            rows.append((short(replica.store, entry.record), name, entry.state, entry.reason, entry.partner))
     never = relay is not None and all(partner.url != relay for partner in replica.partners())
     if never and output.as_json:
         for record in _records(replica):

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from crdt_sync.cli.targets import short, shorts
+from crdt_sync import Replica
+from crdt_sync.cli.targets import shorts
 
 
 @pytest.fixture
@@ -96,7 +97,30 @@ def test_columns_that_do_not_fit_are_named(run, three, monkeypatch):
     assert "--fields" not in run("list", "--fields", "name,city,visits").err
 
 
-def test_short_ids_are_long_enough_to_tell_records_apart():
-    alike = ["customers/" + "a" * 25 + "b", "customers/" + "a" * 25 + "c"]
+ALIKE = ["customers/" + "a" * 25 + "b", "customers/" + "a" * 25 + "c", "customers/" + "a" * 9 + "d" * 17]
+
+
+def test_short_ids_are_long_enough_to_tell_records_of_the_store_apart(store, run):
     other = "customers/" + "d" * 26
-    assert shorts([*alike, other]) == {alike[0]: alike[0], alike[1]: alike[1], other: short(other)}
+    for number, record in enumerate([*ALIKE, other]):
+        assert run("set", record, f"name=N{number}", "--create").code == 0
+    expected = {"N0": ALIKE[0], "N1": ALIKE[1], "N2": "customers/aaaaaaaaad", "N3": "customers/dddddddd"}
+    listed = dict(line.split()[1::-1] for line in run("list").out.splitlines() if line.startswith("customers/"))
+    assert listed == expected
+    for name, shown in expected.items():
+        assert run("get", shown, "name").out.strip() == name
+        assert shown in run("find", name).out  # alone on its page, too
+    with Replica.open(store) as replica:
+        assert shorts(replica.store, ["customers/" + "e" * 25 + end for end in "fg"]) == {
+            "customers/" + "e" * 25 + end: "customers/" + "e" * 25 + end for end in "fg"
+        }  # not in the store
+
+
+def test_a_short_id_is_found_among_any_number_of_ids_that_people_chose(store, run):
+    with Replica.open(store) as replica, replica.batch():
+        for number in range(12):
+            with replica.edit(f"customers/dddddddd-{number:02}", create=True) as chosen:
+                chosen["name"] = "x"
+        with replica.edit("customers/" + "d" * 26, create=True) as made:
+            made["name"] = "made"
+    assert run("get", "customers/dddddddd", "name").out.strip() == "made"
