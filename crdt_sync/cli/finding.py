@@ -40,6 +40,8 @@ class Search:
     """Terms such as `field=value` (for a set: one of its members; an empty value: nothing there), `field>value` for
     numbers and dates, and words; all must match. A term in quotes of its own is text.
 
+    `words` are the terms that are looked for as text without being in quotes.
+
     Records whose schema is not here are looked through as well: their values as they are stored, ignoring case.
 
     Raises `UnknownField` and `InvalidValue` for terms that no schema here could match.
@@ -51,6 +53,7 @@ class Search:
         self._replica = replica
         self._collection = collection
         parsed = [_parsed(term) for term in terms]
+        self.words = [word for word in terms if word in parsed]
         self._words = [folded(word) for word in (*texts, *(word for word in parsed if isinstance(word, str)))]
         self._terms = [term for term in parsed if isinstance(term, _Term)]
         schemas = {name: schema for name, schema in replica.schemas.items() if collection in (None, name)}

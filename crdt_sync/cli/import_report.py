@@ -13,7 +13,7 @@ _CELLS_SHOWN = 20
 
 def ask_for_key(output: Output, needed: KeyNeeded) -> list[str] | None:
     """The column that a person chooses, None for whole rows. Raises `needed` where nobody can be asked."""
-    if output.as_json or not (sys.stdin.isatty() and output.errors.is_terminal):
+    if not output.can_ask:
         raise needed
     output.note("Which column identifies a row, so that an edited row is no new customer?")
     for number, header in enumerate(needed.candidates, 1):

@@ -1,4 +1,4 @@
-"""The order in which records are shown: by fields, or else by what each is called.
+"""The order in which records are shown: by fields, by when each changed here last, or else by what each is called.
 
 Bounded: with a limit, only as many records are held as are shown. Without one, and asked to sort, all that match are
 held, about a kilobyte each; a store of more than `SORTED_RECORDS_MAX` records is not sorted unless it is asked for.
@@ -6,19 +6,21 @@ held, about a kilobyte each; a store of more than `SORTED_RECORDS_MAX` records i
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import date
 from decimal import Decimal
-from functools import total_ordering
+from functools import partial, total_ordering
 from typing import Any
 
 from crdt_sync.cli.finding import field_named
 from crdt_sync.cli.values import title
-from crdt_sync.errors import UnknownField
+from crdt_sync.errors import StoreCorrupt, UnknownField
 from crdt_sync.nearest import suggestion
 from crdt_sync.records.comparing import folded
 from crdt_sync.records.schema import Schema
-from crdt_sync.replica import RecordView
+from crdt_sync.replica import RecordView, Replica
 
+CHANGED = "changed"
 SORTED_RECORDS_MAX = 10_000  # a tenth of a second
 
 
@@ -40,15 +42,16 @@ class _Falling:
 
 
 def ordered(
-    views: Iterable[RecordView], schemas: Iterable[Schema], by: str | None, count: int, limit: int = 0
+    replica: Replica, views: Iterable[RecordView], schemas: Iterable[Schema], by: str | None, limit: int = 0
 ) -> Iterator[RecordView]:
-    """The first `limit` views (0: all) as `by` says, such as `city,-visits`; `count` is how many the store holds.
+    """The first `limit` views (0: all) as `by` says, such as `city,-visits`.
 
-    Raises `UnknownField`.
+    `changed` is the order in which this device stored the latest change of each record, whoever made it, unless a
+    field has that name. Raises `UnknownField`.
     """
-    if by is None and count > SORTED_RECORDS_MAX:
+    if by is None and replica.count() > SORTED_RECORDS_MAX:
         return iter(views)
-    key = _by_title if by is None else _by_fields(by, list(schemas))
+    key = _by_title if by is None else _by_fields(replica, by, list(schemas))
     return iter(heapq.nsmallest(limit, views, key) if limit else sorted(views, key=key))
 
 
@@ -56,25 +59,36 @@ def _by_title(view: RecordView) -> tuple[object, ...]:
     return folded(title(view)), view.record
 
 
-def _by_fields(by: str, schemas: Sequence[Schema]) -> Callable[[RecordView], tuple[object, ...]]:
-    parts: list[tuple[frozenset[str], bool]] = []
+def _by_fields(replica: Replica, by: str, schemas: Sequence[Schema]) -> Callable[[RecordView], tuple[object, ...]]:
+    parts: list[tuple[Callable[[RecordView], object], bool]] = []
     for part in filter(None, map(str.strip, by.split(","))):
         name = part.removeprefix("-").strip()
         fields = frozenset(field for schema in schemas if (field := field_named(schema, name)))
-        if not fields:
-            names = dict.fromkeys(field for schema in schemas for field in schema.fields)
+        if not fields and name != CHANGED:
+            names = dict.fromkeys((*(field for schema in schemas for field in schema.fields), CHANGED))
             raise UnknownField(f"no field {name[:60]!r} here to sort by", suggestion(name, names, "fields"))
-        parts.append((fields, part.startswith("-")))
+        parts.append((partial(_value, fields) if fields else partial(_place, replica), part.startswith("-")))
 
     def key(view: RecordView) -> tuple[object, ...]:
-        return (*(_key(view, fields, falling) for fields, falling in parts), view.record)
+        return (*(_key(of(view), falling) for of, falling in parts), view.record)
 
     return key
 
 
-def _key(view: RecordView, fields: frozenset[str], falling: bool) -> tuple[object, ...]:
+def _value(fields: frozenset[str], view: RecordView) -> object:
+    return next((view[field] for field in sorted(fields) if field in view), None)
+
+
+def _place(replica: Replica, view: RecordView) -> int | None:
+    """The place of its latest change in the log of this store; None where that is damaged."""
+    with suppress(StoreCorrupt):
+        head = replica.store.record_head(view.record)
+        return None if head is None else head.seq
+    return None
+
+
+def _key(value: object, falling: bool) -> tuple[object, ...]:
     """What is empty comes last, either way; values of one type are compared with each other."""
-    value = next((view[field] for field in sorted(fields) if field in view), None)
     if value in (None, "", []):
         return (1,)
     rank: tuple[object, ...]

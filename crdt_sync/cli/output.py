@@ -48,6 +48,11 @@ class Output:
         """Whether progress may be drawn and redrawn."""
         return not self.as_json and self.errors.is_terminal and os.environ.get("TERM") != "dumb"
 
+    @property
+    def can_ask(self) -> bool:
+        """Whether somebody sits at a terminal who can be asked, and answer on standard input."""
+        return not self.as_json and sys.stdin is not None and sys.stdin.isatty() and self.errors.is_terminal
+
     def result(self, data: Mapping[str, object], text: str) -> None:
         """The result of a command: `data` for programs, `text` for people."""
         if self.as_json:

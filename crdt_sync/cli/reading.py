@@ -4,6 +4,7 @@ import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from difflib import get_close_matches
 from typing import Annotated
 
 import typer
@@ -42,6 +43,7 @@ _STATE_WIDTH = 10  # of the last column, which says 'conflict' or 'deleted'
 _GAP_WIDTH = 3  # between two columns
 _FIELDS_MIN = 2  # shown however narrow the terminal
 _FILLED_MIN = 0.2  # share of the records that have a field, for it to be shown unasked
+_CLOSE = 0.75  # of a word to the name of a collection, as difflib counts
 _LONG_KINDS = frozenset({"text", "log"})
 
 LimitOption = Annotated[
@@ -56,7 +58,11 @@ FieldsOption = Annotated[
 ]
 SortOption = Annotated[
     str | None,
-    typer.Option("--sort", metavar="A,-B,...", help="By these fields, '-' for falling. [by name; with --json by id]"),
+    typer.Option(
+        "--sort",
+        metavar="A,-B,...",
+        help="By these fields, or 'changed' for when each changed here; '-' for falling. [by name; with --json by id]",
+    ),
 ]
 
 
@@ -177,7 +183,8 @@ def find(
         if not terms and not texts:
             raise UsageError("what is to be found?", "Write field=value, field>value or a word; 'list' shows all.")
         search = Search(replica, terms or (), chosen, texts or ())
-        _show_list(call, replica, search.matches(), chosen, limit, fields, sort)
+        if not _show_list(call, replica, search.matches(), chosen, limit, fields, sort):
+            _tell_mistyped(call.output, replica, search.words)
         tell_schemaless(call.output, replica, chosen)
         damaged.tell(call.output, replica)
 
@@ -190,26 +197,28 @@ def _show_list(
     limit: int | None,
     fields: str | None,
     sort: str | None,
-) -> None:
+) -> int:
+    """Show records; how many."""
     output = call.output
     names = _named_fields(replica, collection, fields)
     if output.as_json:
         if sort is not None:
-            views = ordered(views, _schemas(replica, collection), sort, replica.count(), limit or 0)
-        for view in itertools.islice(views, limit or None):
+            views = ordered(replica, views, _schemas(replica, collection), sort, limit or 0)
+        emitted = 0
+        for emitted, view in enumerate(itertools.islice(views, limit or None), 1):  # noqa: B007 - the last one counts
             data = record_object(view)
             if names is not None:
                 data["fields"] = {name: plain(view[name]) for name in names if name in view}
             output.emit(data)
-        return
+        return emitted
     most = _LIMIT if limit is None else limit
-    views = ordered(views, _schemas(replica, collection), sort, replica.count(), most + 1 if most else 0)
+    views = ordered(replica, views, _schemas(replica, collection), sort, most + 1 if most else 0)
     page = list(itertools.islice(views, most + 1 if most else None))
     more = bool(most) and len(page) > most
     page = page[:most] if more else page
     if not page:
         output.text("No records.")
-        return
+        return 0
     found = {collection_of(view.record) for view in page}
     collection = next(iter(found)) if len(found) == 1 else collection
     schema = replica.schemas.get(collection) if collection else None
@@ -222,6 +231,16 @@ def _show_list(
     if hidden:
         labels = ", ".join(label(schema, name) for name in hidden)
         output.note(f"Not shown, as it is too narrow here: {labels}. --fields {','.join(hidden)} shows them.")
+    return len(page)
+
+
+def _tell_mistyped(output: Output, replica: Replica, words: Sequence[str]) -> None:
+    """Where nothing was found: which word may have been meant for the name of a collection."""
+    known = [*replica.schemas, *(found.collection for found in replica.schemaless())]
+    for word in words:
+        for name in get_close_matches(word, known, 1, _CLOSE):
+            text = f"{word!r} was looked for as text. If the collection {name!r} is meant: crdt-sync find -c {name} ..."
+            output.warning({"warning": "taken_as_text", "word": word, "message": text}, text)
 
 
 def _count(number: int) -> str:

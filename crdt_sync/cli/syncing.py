@@ -121,7 +121,7 @@ def _talk(output: Output, replica: Replica, address: Address) -> Progress:
 
 def _is_meant(output: Output, foreign: ForeignRelay) -> bool:
     """Ask whoever sits at a terminal whether a relay that is new here is to have everything."""
-    if output.as_json or not (sys.stdin.isatty() and output.errors.is_terminal):
+    if not output.can_ask:
         return False
     output.note(f"Careful: {foreign.message}.", "yellow")
     output.note("Give it all of them? Type yes, or anything else to stop.")

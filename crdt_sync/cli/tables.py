@@ -252,6 +252,14 @@ def _exports(call: Invocation) -> Exports:
     return Exports(call.store.expanduser() / "exports")
 
 
+def _is_replaced(output: Output, file: str) -> bool:
+    """Ask whoever sits at a terminal whether a file that is there is to be replaced."""
+    if not output.can_ask:
+        return False
+    output.note(f"{file} exists already. Replace it? Type yes, or anything else to stop.", "yellow")
+    return sys.stdin.readline().strip().lower() == "yes"
+
+
 def export_file(
     context: typer.Context,
     file: Annotated[
@@ -275,7 +283,8 @@ def export_file(
         typer.Option("--guard", help="Keep spreadsheets from running cells as formulas; 'import --guarded' undoes it."),
     ] = False,
     sort: Annotated[
-        str | None, typer.Option("--sort", metavar="A,-B,...", help="By these fields, '-' for falling. [by name]")
+        str | None,
+        typer.Option("--sort", metavar="A,-B,...", help="By these fields or 'changed', '-' for falling. [by name]"),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> None:
@@ -294,14 +303,14 @@ def export_file(
         record_column=record_column,
         guard_formulas=guard,
     )
-    if not to_stdout and not force and Path(file).expanduser().exists():
+    if not to_stdout and not force and Path(file).expanduser().exists() and not _is_replaced(call.output, file):
         raise TableNotWritten(f"{file} exists already", "Replace it with --force, or name another file.")
     with call.open() as replica:
         target = known_collection(replica, collection)
         destination = sys.stdout.buffer if to_stdout else Path(file).expanduser()
         try:
             schema = replica.schemas[target]
-            records = ordered(replica.list(target), [schema], sort, replica.count())
+            records = ordered(replica, replica.list(target), [schema], sort)
             report = export_table(
                 replica,
                 target,

@@ -1,10 +1,12 @@
 """`find`, `list` and `export` as people use them: comparisons, labels, order, and what is said of mistakes."""
 
+import io
 import json
 
 import pytest
 
 from crdt_sync import Replica
+from crdt_sync.cli.output import Output
 from crdt_sync.cli.targets import shorts
 
 
@@ -70,6 +72,35 @@ def test_records_come_by_name_or_as_is_asked(run, three):
     assert found(run, "find", "city!=x", "--sort", "-Name") == ["Cid", "Bob", "ann"]
 
 
+def test_records_come_by_when_they_changed_here(run, three):
+    assert found(run, "list", "--sort", "changed") == ["Bob", "ann", "Cid"]
+    record = run("find", "Bob", "--json").object["record"]
+    run("set", record, "city=Kiel")
+    assert found(run, "list", "--sort", "-changed", "-n", "2") == ["Bob", "Cid"]
+    assert found(run, "find", "visits>0", "--sort", "changed") == ["ann", "Bob"]
+
+
+def test_a_field_that_is_called_changed_is_sorted_by_its_values(store, run, tmp_path):
+    table = tmp_path / "a.csv"
+    table.write_text("Name,Changed\nA,2\nB,1\n")
+    run("import", table, "-c", "sites", "--no-key")
+    assert [row["fields"]["changed"] for row in run("list", "sites", "--sort", "changed", "--json").objects] == [
+        "1",
+        "2",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("terms", "named"),
+    [(["custmers", "Bob"], True), (["Customer", "Zoe"], True), (["zoe"], False), (['"custmers"'], False)],
+)
+def test_a_word_that_may_be_a_mistyped_collection_is_named_where_nothing_is_found(run, three, terms, named):
+    result = run("find", *terms)
+    assert (result.code, result.out) == (0, "No records.\n")
+    assert ("find -c customers" in result.err) == named
+    assert ("find -c customers" in run("find", *terms, "--json").err) == named
+
+
 def test_a_large_store_is_not_sorted_unasked_and_says_so(run, three, monkeypatch):
     for module in ("ordering", "reading"):
         monkeypatch.setattr(f"crdt_sync.cli.{module}.SORTED_RECORDS_MAX", 2)
@@ -124,3 +155,16 @@ def test_a_short_id_is_found_among_any_number_of_ids_that_people_chose(store, ru
         with replica.edit("customers/" + "d" * 26, create=True) as made:
             made["name"] = "made"
     assert run("get", "customers/dddddddd", "name").out.strip() == "made"
+
+
+@pytest.mark.parametrize(("answer", "code"), [("yes\n", 0), ("no\n", 2), ("", 2)])
+def test_whoever_sits_at_a_terminal_is_asked_before_an_export_replaces_a_file(
+    run, three, tmp_path, monkeypatch, answer, code
+):
+    target = tmp_path / "out.csv"
+    target.write_text("mine")
+    monkeypatch.setattr(Output, "can_ask", True)
+    monkeypatch.setattr("sys.stdin", io.StringIO(answer))
+    result = run("export", target)
+    assert (result.code, "Replace it?" in result.err) == (code, True)
+    assert (target.read_text() == "mine") == (code != 0)
