@@ -113,6 +113,7 @@ TABLE_FAILURES_KEPT_MAX = 10_000  # row errors listed in one report; the others 
 EXPORTS_KEPT_MAX = 32  # exports whose content is remembered, so that the cells edited since are found
 EXPORTS_OF_NAME_MAX = 4  # of them under one name
 EXPORTS_BYTES_MAX = 64 * MIB  # packed; a table of 40,000 rows takes about 3 MiB
+EXPORTS_READ_BYTES_MAX = 64 * MIB  # of them unpacked, held by one import: a table of 40,000 rows takes about 12 MiB
 TABLE_CHANGES_KEPT_MAX = 1_000  # changed cells listed in one report; the others are counted
 
 # --- device to device ----------------------------------------------------------------------------------------

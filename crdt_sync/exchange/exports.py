@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from crdt_sync.exchange.atomic import atomic_file
-from crdt_sync.limits import EXPORTS_BYTES_MAX, EXPORTS_KEPT_MAX, EXPORTS_OF_NAME_MAX
+from crdt_sync.limits import EXPORTS_BYTES_MAX, EXPORTS_KEPT_MAX, EXPORTS_OF_NAME_MAX, EXPORTS_READ_BYTES_MAX
 
 _SUFFIX = ".export.gz"
 
@@ -26,17 +26,22 @@ Note = Callable[[str, Mapping[str, object]], object]
 
 
 @dataclass(slots=True)
-class Export:
-    """One export: of what `source`, when (microseconds since 1970), and what it said, as JSON text by record."""
+class Remembered:
+    """What exports said of the records of one collection, as JSON text: what is equal in several of a name, once."""
 
-    source: str
-    stamp: int
-    _said: dict[str, str] = field(default_factory=dict)
+    _said: dict[str, list[tuple[int, str, str]]] = field(default_factory=dict)
 
-    def said(self, record: str) -> Mapping[str, Any] | None:
-        """What it said of a record."""
-        text = self._said.get(record)
-        return None if text is None else json.loads(text)
+    def said(self, record: str) -> Iterator[tuple[int, str, Mapping[str, Any]]]:
+        """Stamp (microseconds since 1970) and source of each export that knows a record, and what it said of it."""
+        for stamp, source, text in self._said.get(record, ()):
+            yield stamp, source, json.loads(text)
+
+    def add(self, source: str, stamp: int, said: Mapping[str, str]) -> None:
+        """Take in an export that is older than those of its source which are here already."""
+        for record, text in said.items():
+            known = self._said.setdefault(record, [])
+            if all((other, before) != (source, text) for _, other, before in known):
+                known.append((stamp, source, text))
 
 
 class Exports:
@@ -50,22 +55,28 @@ class Exports:
         """Remember one export, if the block ends well; the oldest ones make room. Raises `TableNotWritten`."""
         with suppress(FileExistsError):
             self._folder.mkdir(mode=0o700)
-        digest = hashlib.blake2b(source.encode(), digest_size=8).hexdigest()
         with (
-            atomic_file(self._folder / f"{stamp:020}-{digest}{_SUFFIX}") as stream,
+            atomic_file(self._folder / f"{stamp:020}-{_digest(source)}{_SUFFIX}") as stream,
             gzip.GzipFile("", "wb", 1, stream, mtime=0) as packed,
         ):
             packed.write(_line({"source": source, "stamp": stamp}))
             yield lambda record, said: packed.write(_line([record, json.dumps(said, ensure_ascii=False)]))
         self._make_room()
 
-    def of_collection(self, collection: str) -> list[Export]:
-        """All exports with records of a collection, the newest first. What cannot be read counts as not there."""
-        found = []
-        for path in reversed(self._files()):
+    def of_collection(self, collection: str, source: str) -> Remembered:
+        """The exports with records of a collection, for an import of `source`. What cannot be read is not there.
+
+        They are unpacked one at a time: those of that source first, then the newest, up to `EXPORTS_READ_BYTES_MAX`.
+        """
+        remembered = Remembered()
+        room = EXPORTS_READ_BYTES_MAX
+        own = f"-{_digest(source)}{_SUFFIX}"
+        for path in sorted(reversed(self._files()), key=lambda path: not path.name.endswith(own)):
             with suppress(OSError, EOFError, zlib.error, ValueError, TypeError, KeyError):
-                found.append(_read(path, f"{collection}/"))
-        return [export for export in found if export is not None]
+                name, stamp, said = _read(path, f"{collection}/", room)
+                remembered.add(name, stamp, said)
+                room -= sum(map(len, said.values()))
+        return remembered
 
     def _files(self) -> list[Path]:
         return sorted(self._folder.glob(f"*{_SUFFIX}"))
@@ -81,16 +92,24 @@ class Exports:
                 path.unlink(missing_ok=True)
 
 
-def _read(path: Path, prefix: str) -> Export | None:
+def _read(path: Path, prefix: str, room: int) -> tuple[str, int, dict[str, str]]:
+    """Source, stamp and what was said, by record; nothing of other collections. Raises `ValueError` without room."""
+    said: dict[str, str] = {}
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         header = json.loads(next(lines, ""))
-        export = Export(str(header["source"]), int(header["stamp"]))
         for line in lines:
-            record, said = json.loads(line)
+            record, text = json.loads(line)
             if not record.startswith(prefix):
-                return None
-            export._said[record] = said
-    return export
+                break
+            room -= len(text)
+            if room < 0:
+                raise ValueError("no room is left")
+            said[record] = text
+    return str(header["source"]), int(header["stamp"]), said
+
+
+def _digest(source: str) -> str:
+    return hashlib.blake2b(source.encode(), digest_size=8).hexdigest()
 
 
 def _line(value: object) -> bytes:

@@ -9,7 +9,7 @@ from itertools import chain, islice
 
 from crdt_sync.errors import InvalidValue, UnknownCollection, UnknownRecord, UsageError
 from crdt_sync.exchange.conventions import FOUND_OUT, Conventions
-from crdt_sync.exchange.exports import Export, Exports
+from crdt_sync.exchange.exports import Exports, Remembered
 from crdt_sync.exchange.import_report import CellChange, ImportProgress, ImportReport
 from crdt_sync.exchange.infer import infer_schema
 from crdt_sync.exchange.interpretation import Interpretation, Target
@@ -88,7 +88,7 @@ def import_table(
         name,
     )
     keys.read = reading.read_cell
-    written = exports.of_collection(collection) if exports is not None else []
+    written = exports.of_collection(collection, name) if exports is not None else Remembered()
     refuse = conventions.bad_cells == "refuse"
     run = _Run(replica, name, keys, reading, written, table.typed, clear_empty, dry_run, refuse, on_error)
     rows = table.rows()
@@ -106,7 +106,7 @@ class _Run:
     source: str
     keys: RecordKeys
     reading: Interpretation
-    exports: Sequence[Export]
+    exports: Remembered
     typed: bool
     clear_empty: bool
     dry_run: bool
@@ -192,9 +192,7 @@ class _Run:
             return Memory()
         share = next((source.said for source in present.sources if source.name == self.source), None)
         memories = [(source.stamp, source.name, source.said) for source in present.sources]
-        for export in self.exports:
-            if (said := export.said(present.record)) is not None:
-                memories.append((export.stamp, export.source, said))
+        memories.extend(self.exports.said(present.record))
         memories.sort(key=lambda memory: memory[:2], reverse=True)
         own = [said for _, name, said in memories if name == self.source]
         others = [said for _, name, said in memories if name != self.source]

@@ -1,5 +1,7 @@
 """An export that was edited in a spreadsheet changes what was edited, whatever was edited here meanwhile."""
 
+import json
+
 import pytest
 
 from crdt_sync.exchange import ExportOptions, Exports, export_table, import_table, open_table
@@ -123,8 +125,32 @@ def test_what_is_remembered_is_bounded_and_what_cannot_be_read_is_not_there(anna
         sheet.export()
     files = sorted((tmp_path / "exports").iterdir())
     assert len(files) == 2
-    assert [export.source for export in sheet.exports.of_collection("people")] == ["people", "people"]
-    assert sheet.exports.of_collection("others") == []
+    assert known(sheet) == ["people"]
+    assert known(sheet, "others") == []
     files[0].write_bytes(files[0].read_bytes()[:-20])
     files[1].write_bytes(b"damaged")
-    assert sheet.exports.of_collection("people") == []
+    assert known(sheet) == []
+
+
+def known(sheet, collection="people"):
+    """Of which sources the exports are that an import of `people` knows of."""
+    return [source for _, source, _ in sheet.exports.of_collection(collection, "people").said("people/1")]
+
+
+def test_what_an_import_unpacks_is_bounded_and_its_own_exports_come_first(anna, sheet, monkeypatch):
+    ((_, _, said),) = sheet.exports.of_collection("people", "people").said("people/1")
+    monkeypatch.setattr(exports_module, "EXPORTS_READ_BYTES_MAX", len(json.dumps(said, ensure_ascii=False)))
+    for name in ("later", "latest"):
+        sheet.path = sheet.path.with_name(f"{name}.csv")
+        sheet.export()
+    assert known(sheet) == ["people"]
+    monkeypatch.setattr(exports_module, "EXPORTS_READ_BYTES_MAX", 1 << 20)
+    assert known(sheet) == ["people", "latest", "later"]
+
+
+def test_exports_that_say_the_same_are_held_once(anna, sheet):
+    sheet.export()
+    assert known(sheet) == ["people"]
+    colleague_edits(anna)
+    sheet.export()
+    assert known(sheet) == ["people", "people"]
