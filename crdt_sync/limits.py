@@ -110,6 +110,7 @@ TABLE_CELL_LENGTH_MAX = TEXT_BYTES_MAX  # characters of one cell: the largest te
 TABLE_JSON_BYTES_MAX = 256 * MIB  # one JSON document, read as a whole; about 2 GiB of memory at worst
 TABLE_SHEET_BYTES_MAX = 1024 * MIB  # one workbook unpacked, summed over its parts: a full sheet has about 400 MiB
 TABLE_FAILURES_KEPT_MAX = 10_000  # row errors listed in one report; the others are counted
+NUMBERING_SOURCES_MAX = 32  # sources among whose records the number of a new row is looked for: a read for each
 EXPORTS_KEPT_MAX = 32  # exports whose content is remembered, so that the cells edited since are found
 EXPORTS_OF_NAME_MAX = 4  # of them under one name
 EXPORTS_BYTES_MAX = 64 * MIB  # packed; a table of 40,000 rows takes about 3 MiB

@@ -71,7 +71,8 @@ class Exports:
         remembered = Remembered()
         room = EXPORTS_READ_BYTES_MAX
         own = f"-{_digest(source)}{_SUFFIX}"
-        for path in sorted(reversed(self._files()), key=lambda path: not path.name.endswith(own)):
+        newest = self._files()[::-1]
+        for path in sorted(newest, key=lambda path: not path.name.endswith(own)):
             with suppress(OSError, EOFError, zlib.error, ValueError, TypeError, KeyError):
                 name, stamp, said = _read(path, f"{collection}/", room)
                 remembered.add(name, stamp, said)

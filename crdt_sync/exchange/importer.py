@@ -87,7 +87,7 @@ def import_table(
         lambda values: replica.key_standing(collection, values).shown_by,
         name,
     )
-    keys.read = reading.read_cell
+    keys.read, keys.read_row = reading.read_cell, lambda row: reading.read(row, {})[0]
     written = exports.of_collection(collection, name) if exports is not None else Remembered()
     refuse = conventions.bad_cells == "refuse"
     run = _Run(replica, name, keys, reading, written, table.typed, clear_empty, dry_run, refuse, on_error)

@@ -1,9 +1,11 @@
 """Finding the record of a row among those that are here: by what its source said of the key, or by what they hold."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from crdt_sync.exchange.port import ReadableRecord
+from crdt_sync.limits import NUMBERING_SOURCES_MAX
 from crdt_sync.records.comparing import folded
 from crdt_sync.records.sources import mark
 from crdt_sync.records.values import canonical
@@ -21,13 +23,19 @@ def last_key(records: Iterable[ReadableRecord], source: str) -> tuple[str, ...]:
     return ()
 
 
+def numbering_sources(records: Iterable[ReadableRecord]) -> tuple[str, ...]:
+    """The sources of the records, those of most of them first, up to `NUMBERING_SOURCES_MAX`."""
+    counts = Counter(memory.name for record in records for memory in record.sources)
+    return tuple(sorted(counts, key=lambda name: (-counts[name], name))[:NUMBERING_SOURCES_MAX])
+
+
 @dataclass(slots=True)
 class KnownRecords:
-    """The records of a collection by their values of the key `fields`. Values that several have name none of them."""
+    """The records of a collection by their values of the key `fields`."""
 
     fields: tuple[str, ...]
-    _said: dict[str, str | None] = field(default_factory=dict)
-    _held: dict[str, str | None] = field(default_factory=dict)
+    _said: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    _held: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, records: Iterable[ReadableRecord], source: str, fields: Sequence[str]) -> "KnownRecords":
@@ -42,13 +50,13 @@ class KnownRecords:
         return known
 
     def said(self, key: Sequence[object]) -> str | None:
-        """The record of which the source said these values (carriers) last."""
-        return self._said.get(canonical([mark(carrier) for carrier in key]))
+        """The record of which the source said these values (carriers) last; none where it said them of several."""
+        records = self._said.get(canonical([mark(carrier) for carrier in key]), ())
+        return records[0] if len(records) == 1 else None
 
-    def held(self, key: Sequence[object]) -> tuple[str | None, bool]:
-        """The one record that holds these values, and whether several do."""
-        text = _folded(key)
-        return self._held.get(text), text in self._held and self._held[text] is None
+    def held(self, key: Sequence[object]) -> tuple[str, ...]:
+        """The records that hold these values."""
+        return self._held.get(_folded(key), ())
 
 
 def same_value(one: object, other: object) -> bool:
@@ -65,5 +73,7 @@ def _folded(values: Sequence[object]) -> str:
     return canonical([folded(value) if isinstance(value, str) else folded(canonical(value)) for value in values])
 
 
-def _add(records: dict[str, str | None], text: str, record: str) -> None:
-    records[text] = record if records.setdefault(text, record) == record else None
+def _add(records: dict[str, tuple[str, ...]], text: str, record: str) -> None:
+    present = records.get(text, ())
+    if record not in present:
+        records[text] = (*present, record)

@@ -12,7 +12,7 @@ from decimal import Decimal
 from crdt_sync.errors import InvalidTable, InvalidValue
 from crdt_sync.exchange.changes import single_value
 from crdt_sync.exchange.key_columns import FoundKey, find_key, is_number, names_a_customer
-from crdt_sync.exchange.known_records import KnownRecords, last_key, same_value
+from crdt_sync.exchange.known_records import KnownRecords, last_key, numbering_sources, same_value
 from crdt_sync.exchange.mapping import ColumnMapping, column_position
 from crdt_sync.exchange.port import ReadableRecord
 from crdt_sync.exchange.table import MISSING, BrokenCell, Cell, Row, RowError, Shown, Table
@@ -37,6 +37,8 @@ class RecordKeys:
        With a natural key the record is the one that shows it, however either is written; with key columns
        a record that is here already is found by what this source said of the key, by the id that follows from the
        key, and by what it holds, in this order; several that hold the key are an error of the row.
+       A number that was found as key (`found`) is that of its source: the id follows from both, and a record of
+       another source is meant only where a name, an e-mail address or a phone agrees.
     3. The whole row together with how often an equal row came before: equal tables give equal ids. So are rows without
        a key named where the key columns were found and not given (`found`).
     """
@@ -54,12 +56,16 @@ class RecordKeys:
     schema: Schema | None = None  # with a natural key, and then also which records show one
     shown_by: Callable[[Mapping[str, object]], Sequence[str]] = lambda _: ()
     source: str = ""
-    naming: tuple[tuple[int, str, FieldSpec], ...] = ()  # columns that tell customers of one number apart, and fields
+    fields: Mapping[str, FieldSpec] = field(default_factory=dict)
+    numbered: bool = False  # the key is one column with numbers that some program gave
+    sources: Callable[[], Sequence[str]] = lambda: ()  # of the records that are here
     read: Callable[[int, Cell], Cell] = _as_written  # a cell of a column as its field takes it
+    read_row: Callable[[Row], Mapping[str, Sequence[Cell]]] = lambda _: {}  # the cells of each field, in the same way
     matched: int = 0  # rows whose record was found by what it holds
     without_key: int = 0
     key_fields: tuple[tuple[int, str, FieldSpec], ...] = ()  # of `known`: column, field
     _row_order: tuple[int, ...] = ()
+    _others: Sequence[str] | None = None  # other sources, once they were needed
     _occurrences: Counter[str] = field(default_factory=Counter)
     _seen: dict[str, tuple[int, int]] = field(default_factory=dict)
 
@@ -101,10 +107,7 @@ class RecordKeys:
             if not part.strip():
                 return RowError(row.line, header, "key_missing", "the key is empty")
             parts.append(part)
-        record = natural_record(self.collection, parts)
-        if self.naming:
-            record = self._of_this_source(row, record, parts)
-        return record if self.known is None else self._here(row, record)
+        return self._here(row, parts)
 
     def _by_natural_key(self, row: Row) -> str | RowError:
         """The record that shows the key, which whoever enters it by hand gets too; else the first made under it."""
@@ -126,24 +129,8 @@ class RecordKeys:
             return self._ambiguous(row, header)
         return shown_by[0] if shown_by else record_of(self.collection, key, 0)
 
-    def _of_this_source(self, row: Row, record: str, parts: list[str]) -> str:
-        """The record of a number that was found as key: another source may give it to somebody else."""
-        own = natural_record(self.collection, [*parts, self.source])
-        if self.present(own) is not None:
-            return own
-        present = self.present(record)
-        if present is None or any(memory.name == self.source for memory in present.sources):
-            return record
-        for position, name, spec in self.naming:
-            with suppress(InvalidValue):
-                cell = row.cells[position]
-                if cell is not MISSING and same_value(self._carrier(cell, name, spec), present.raw.get(name)):
-                    return record
-        return own
-
-    def _here(self, row: Row, record: str) -> str | RowError:
+    def _here(self, row: Row, parts: list[str]) -> str | RowError:
         """The record that is here already, else the one of the key."""
-        assert self.known is not None
         header = self.headers[self.key_positions[0]]
         try:
             values = [
@@ -152,17 +139,53 @@ class RecordKeys:
             ]
         except InvalidValue as error:
             return RowError(row.line, header, error.code, error.message)
-        if (said := self.known.said(values)) is not None:
+        if self.known is not None and (said := self.known.said(values)) is not None:
             return said
-        if self.present(record) is not None:
-            return record
-        found, several = self.known.held(values)
-        if several:
+        record = natural_record(self.collection, parts)
+        own = natural_record(self.collection, [*parts, self.source]) if self.numbered else record
+        first = own if self.found else record
+        if self.present(first) is not None:
+            return first
+        candidates = self._numbered(parts, record, own)
+        ours = [each for each in candidates if any(memory.name == self.source for memory in each.sources)]
+        if not ours and self.known is not None:
+            held = [self.present(each) for each in self.known.held(values)]
+            candidates += [each for each in held if each is not None and each not in candidates]
+        if self.numbered and self.found and not ours:
+            candidates = self._named_alike(row, candidates)
+        meant = ours or [each for each in candidates if not each.deleted] or candidates[:1]
+        if len(meant) > 1:
             return self._ambiguous(row, header)
-        if found is None:
-            return record
-        self.matched += 1
-        return found
+        if not meant:
+            return first
+        self.matched += not ours and meant[0].record != record
+        return meant[0].record
+
+    def _numbered(self, parts: list[str], record: str, own: str) -> list[ReadableRecord]:
+        """The records that got their id from the number, by itself or with the name of a source."""
+        if not self.numbered:
+            return []
+        if self._others is None:
+            self._others = [source for source in self.sources() if source != self.source]
+        ids = [record, own, *(natural_record(self.collection, [*parts, other]) for other in self._others)]
+        return [present for each in ids if (present := self.present(each)) is not None]
+
+    def _named_alike(self, row: Row, candidates: list[ReadableRecord]) -> list[ReadableRecord]:
+        """Those of which the row says the same name, e-mail address or phone."""
+        if not candidates:
+            return []
+        keys = {name for _, name, _ in self.key_fields}
+        carriers = {}
+        for name, (cell, *_) in self.read_row(row).items():
+            spec = self.fields[name]
+            if name not in keys and cell is not MISSING and spec.kind in SINGLE and names_a_customer(name):
+                with suppress(InvalidValue):
+                    carriers[name] = self._carrier(cell, name, spec)
+        return [
+            each
+            for each in candidates
+            if any(same_value(carrier, each.raw.get(name)) for name, carrier in carriers.items())
+        ]
 
     @staticmethod
     def _ambiguous(row: Row, header: str) -> RowError:
@@ -237,16 +260,11 @@ def record_keys(
         found = _again(columns, last_key(records(), source)) or find_key(table, mapping)
     keys = RecordKeys(schema.collection, columns, chosen or found.positions, record, {}, table.typed)
     keys.found, keys.repeated, keys.present = bool(found.positions), found.repeated, present
-    keys.source = source
+    keys.source, keys.fields = source, schema.fields
+    keys.numbered = len(keys.key) == 1 and is_number(keys.key[0])
+    keys.sources = lambda: numbering_sources(records())
     fields = [mapping.fields[position] for position in keys.key_positions]
     specs = [(name, schema.fields[name]) for name in fields if name is not None]
-    if keys.found and any(map(is_number, keys.key)):
-        keys.naming = tuple(
-            (position, name, schema.fields[name])
-            for position, name in enumerate(mapping.fields)
-            if name is not None and position not in keys.key_positions
-            if names_a_customer(name) and schema.fields[name].kind in SINGLE
-        )
     if specs and len(specs) == len(fields) and all(spec.kind in SINGLE for _, spec in specs):
         keys.known = KnownRecords.of(records(), source, [name for name, _ in specs])
         keys.key_fields = tuple(
