@@ -9,6 +9,7 @@ from benchmarks.simulator.device_host import DeviceHost
 from benchmarks.simulator.ledger import Intent
 from crdt_sync.errors import StoreError
 from crdt_sync.records import Document
+from crdt_sync.replica.awaiting import awaited
 from crdt_sync.replica.rescue import rescued
 from relay.maintenance import mend
 
@@ -64,7 +65,9 @@ class Damage:
             return
         device.crash()
         device.start()
-        remains = device.disk.remains(device.disk.damaged())
+        disk = device.disk
+        remains = disk.remains(disk.damaged())
+        awaiting = {name: Document.load(disk.load(name).updates) for name in awaited(disk) if name not in remains}
         try:
             mended = device.replica.repair()
         except StoreError as error:
@@ -75,7 +78,8 @@ class Damage:
             self._world.cursors.forget(device.disk)
             self._world.assess()
         for record in mended.rewritten:
-            self._note_rewritten(device, record, rescued(record, remains[record])[0])
+            before = awaiting.get(record) or rescued(record, remains[record])[0]
+            self._note_rewritten(device, record, before)
         self._note(device.name, f"mended: salvaged {mended.salvaged}, lost {mended.lost}")
 
     def _note_rewritten(self, device: DeviceHost, record: str, before: Document) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated
 
 import typer
@@ -18,7 +18,7 @@ from crdt_sync.errors import EditsLost, Mismatch, StoreCorrupt
 from crdt_sync.protocol.messages import Standing
 from crdt_sync.replica import Repair, Replica
 from crdt_sync.replica.disorder import disordered_records
-from crdt_sync.replica.rescue import Loss
+from crdt_sync.replica.rescue import Loss, said
 from crdt_sync.runtime import Address, Audit, Difference, Mended, audit_once, heal_once
 from crdt_sync.storage import Store
 
@@ -83,17 +83,21 @@ def verify(
         if mend:
             set_aside = set(replica.store.quarantined())
             local_repair = replica.repair()
-            lost = local_repair.losses
             if local_repair.findings:
                 call.output.note(_mended_here(local_repair), "yellow")
-                _tell_losses(call.output, local_repair)
+            _tell_losses(call.output, local_repair)
             with spinner(call.output, f"Healing with {address.url}") as moved:
                 mended = asyncio.run(heal_once(replica, address, content=deep, on_progress=moved))
             found = mended.after
+            settled = replica.settle()
+            lost = (*local_repair.losses, *settled.losses)
+            if settled.rewritten or settled.losses:
+                call.output.note(f"{address.url} did not bring all that was awaited from it.", "yellow")
+                _tell_losses(call.output, settled)
+                call.output.note("Now run 'crdt-sync sync', which sends what was written again.")
             returned = set_aside - set(replica.store.quarantined())  # which comparing brings, before the audit looks
-            _tell_repair(
-                call.output, replica.store, address, local_repair, mended, sorted(returned | set(mended.healed))
-            )
+            brought = sorted(returned | set(mended.healed))
+            _tell_repair(call.output, replica.store, address, _both(local_repair, settled), mended, brought)
         else:
             with spinner(call.output, f"Comparing with {address.url}") as moved:
                 found = asyncio.run(audit_once(replica, address, content=deep, on_progress=moved))
@@ -199,6 +203,16 @@ def _tell_repair(
     _tell_audit(output, store, address, mended.after)
 
 
+def _both(first: Repair, settled: Repair) -> Repair:
+    """A repair, and what was settled of it once a partner was asked."""
+    rewritten = {
+        record: sorted({*first.rewritten.get(record, ()), *settled.rewritten.get(record, ())})
+        for record in sorted({*first.rewritten, *settled.rewritten})
+    }
+    losses = (*first.losses, *settled.losses)
+    return replace(first, rewritten=rewritten, awaited=settled.awaited, shown=settled.shown, losses=losses)
+
+
 def _local(mended: Repair) -> dict[str, object]:
     return {
         "findings": mended.findings,
@@ -206,6 +220,7 @@ def _local(mended: Repair) -> dict[str, object]:
         "lost": mended.lost,
         "rewritten": mended.rewritten,
         "awaited": mended.awaited,
+        "shown": mended.shown,
         "losses": [asdict(loss) for loss in mended.losses],
     }
 
@@ -222,7 +237,9 @@ def _tell_losses(output: Output, mended: Repair) -> None:
     for record, names in itertools.islice(mended.rewritten.items(), _SHOWN_MAX):
         output.note(f"{record}: written again from what was shown: {', '.join(names)}")
     for record, urls in itertools.islice(mended.awaited.items(), _SHOWN_MAX):
-        output.note(f"{record}: the next sync with {' or '.join(urls)} brings the rest")
+        showed = ", ".join(f"{field} showed {said(value)}" for field, value in mended.shown.get(record, {}).items())
+        lacking = f" ({showed})" if showed else ""
+        output.note(f"{record}: the next sync with {' or '.join(urls)} is to bring the rest{lacking}")
     for loss in mended.losses[:_SHOWN_MAX]:
         where = " ".join(part for part in (loss.record, loss.field) if part)
         output.note(f"Lost: {where}: {loss.detail}", "red")
@@ -241,12 +258,12 @@ def _complain_of(losses: Sequence[Loss]) -> None:
 
 def _repair_store(output: Output, replica: Replica) -> None:
     mended = replica.repair()
-    if not mended.findings:
-        output.result(_local(mended), "Nothing is damaged.")
-        return
-    output.result(_local(mended), _mended_here(mended))
+    output.result(_local(mended), _mended_here(mended) if mended.findings else "Nothing is damaged.")
     _tell_losses(output, mended)
-    output.note("Now run 'crdt-sync sync': it compares everything, and fetches what others have.")
+    if mended.findings or mended.awaited or mended.rewritten:
+        output.note("Now run 'crdt-sync sync': it compares everything, and fetches what others have.")
+    if mended.awaited:
+        output.note("Then 'crdt-sync verify --repair' once more: it saves, or names, what they turn out not to have.")
     _complain_of(mended.losses)
 
 

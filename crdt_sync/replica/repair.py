@@ -8,7 +8,6 @@ Rules:
 4. The next session with each partner compares everything.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -19,7 +18,7 @@ from crdt_sync.ids import EPOCH_BYTES, is_record
 from crdt_sync.limits import REPAIR_RECORDS
 from crdt_sync.records import Document
 from crdt_sync.records import state_vector as vectors
-from crdt_sync.replica import damage, heard
+from crdt_sync.replica import awaiting, damage, heard
 from crdt_sync.replica.carried import forgotten_cursors
 from crdt_sync.replica.rescue import Loss, Rewriting, View, is_complete, rescued
 from crdt_sync.replica.views import encode_view
@@ -40,7 +39,9 @@ class Repair:
 
     `salvaged` are damaged records that are here again, `lost` those that are not. `rewritten` are fields, by record,
     that were written again as new edits, from what was shown. `awaited` are records, and the addresses of the partners
-    who held all of each at the last contact: they come back with the next sync. `losses` is what is gone for good.
+    who held all of each at the last contact: they come back with the next sync. `shown` is what these showed, by field,
+    and show no more, as far as that is known; what partners turn out not to have, `settle` writes again or names.
+    `losses` is what is gone for good.
     """
 
     findings: int
@@ -48,6 +49,7 @@ class Repair:
     lost: tuple[str, ...]
     rewritten: Mapping[str, Sequence[str]] = field(default_factory=dict)
     awaited: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    shown: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     losses: tuple[Loss, ...] = ()
 
 
@@ -59,7 +61,20 @@ class _Work:
     lost: list[str] = field(default_factory=list)
     rewritten: dict[str, Sequence[str]] = field(default_factory=dict)
     awaited: dict[str, Sequence[str]] = field(default_factory=dict)
+    shown: dict[str, Mapping[str, object]] = field(default_factory=dict)
     losses: list[Loss] = field(default_factory=list)
+
+    def result(self, findings: int) -> Repair:
+        """What to tell."""
+        return Repair(
+            findings,
+            tuple(self.salvaged),
+            tuple(sorted(self.lost)),
+            self.rewritten,
+            self.awaited,
+            self.shown,
+            tuple(self.losses),
+        )
 
 
 def repair(replica: "Replica", settings: Sequence[str] = ()) -> Repair:
@@ -85,14 +100,25 @@ def repair(replica: "Replica", settings: Sequence[str] = ()) -> Repair:
         _make_views(replica)
         _forget_cursors(store)  # once more: they may not have been readable before
         store.commit([Batch(meta={**damage.forgotten(), **({_SERVED: b"1"} if served else {})})])
-    return Repair(
-        findings,
-        tuple(work.salvaged),
-        tuple(sorted(work.lost)),
-        work.rewritten,
-        work.awaited,
-        tuple(work.losses),
-    )
+    _settle(replica, work)
+    return work.result(findings)
+
+
+def settle(replica: "Replica") -> Repair:
+    """After a sync: of what was awaited and did not come, write again or name as lost what was shown."""
+    work = _Work()
+    _settle(replica, work)
+    return work.result(0)
+
+
+def _settle(replica: "Replica", work: _Work) -> None:
+    settled = awaiting.settle(replica)
+    for record, fields in settled.rewritten.items():
+        work.rewritten[record] = sorted({*work.rewritten.get(record, ()), *fields})
+    work.losses += settled.losses
+    for record, kept in settled.waiting.items():
+        work.awaited[record] = tuple(kept.urls)
+        work.shown[record] = kept.shown
 
 
 def _unreadable(store: Store) -> list[str]:
@@ -181,9 +207,12 @@ def _replace(replica: "Replica", records: Sequence[str], partners: Sequence[Peer
     store = replica.store
     changes: list[Change] = []
     outbox: list[tuple[bytes, OutboxEntry]] = []
+    meta: dict[str, bytes | None] = {}
     for record, remains in store.remains(records).items():
         held = _held(store, record, partners, served)
         document, edited = _mended(replica, record, remains, held, work)
+        if record in work.awaited:
+            meta |= _kept(replica, record, remains, held, document)
         if document.state_vector() == vectors.EMPTY:
             work.lost.append(record)
             continue
@@ -194,7 +223,7 @@ def _replace(replica: "Replica", records: Sequence[str], partners: Sequence[Peer
             outbox += [
                 (peer, OutboxEntry(record, acknowledged, replica.next_edit())) for peer, acknowledged in known.items()
             ]
-    store.replace(records, Batch(changes=tuple(changes), outbox=tuple(outbox)))
+    store.replace(records, Batch(changes=tuple(changes), outbox=tuple(outbox), meta=meta))
 
 
 def store_entry(store: Store, peer: bytes, record: str) -> bytes:
@@ -221,18 +250,31 @@ def _mended(replica: "Replica", record: str, remains: Remains, held: _Held, work
             later = f"; {unapplied} later updates need them" if unapplied else ""
             work.losses.append(Loss(record, "", "edits", f"edits whose values nothing here shows{later}"))
         return document, False
-    stored = json.loads(remains.view)
-    shown = View(stored["fields"], stored["conflicts"], stored["deleted"])
+    shown = View.stored(remains.view)
     head = remains.head.state_vector if remains.head else None
     shared = held.may_have(document, head)
     opposed = View.of(document.read(schema)).conflicts
     copy = Document.load([document.diff()], replica.new_writer())
-    stamp = max((entry.received_at for entry in remains.entries), default=replica.wall_clock()) + replica.clock.offset
+    stamp = _last_sound(replica, remains)
     written, losses = Rewriting(record, copy, schema, replica.name, stamp, shared).run(shown, opposed)
     work.losses += losses
     if written:
         work.rewritten[record] = written
     return (copy, True) if written else (document, False)
+
+
+def _kept(
+    replica: "Replica", record: str, remains: Remains, held: _Held, document: Document
+) -> dict[str, bytes | None]:
+    """The meta that keeps what the record was until a partner was asked."""
+    shown = View.stored(remains.view) if remains.view is not None else None
+    now, vector = View.of(document.read(replica.schema_of(record))), remains.head.state_vector if remains.head else b""
+    return awaiting.note(record, awaiting.kept(held.whole_at, shown, now, vector, _last_sound(replica, remains)))
+
+
+def _last_sound(replica: "Replica", remains: Remains) -> int:
+    """When the last sound update was made, as a stamp."""
+    return max((entry.received_at for entry in remains.entries), default=replica.wall_clock()) + replica.clock.offset
 
 
 def _whole(replica: "Replica", record: str, document: Document) -> Change:
@@ -309,4 +351,4 @@ def _lost_setting(key: str) -> Loss | None:
         return Loss("", key, "setting", f"the schema of {name!r}: add it again with 'crdt-sync schema add FILE'")
     if key == "name":
         return Loss("", key, "setting", "the name of this device, taken from its edits: see 'crdt-sync status'")
-    return None
+    return awaiting.lost_note(key)

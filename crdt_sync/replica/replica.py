@@ -42,7 +42,7 @@ from crdt_sync.records.comparing import folded
 from crdt_sync.records.evolution import Form, check_successor, forms
 from crdt_sync.records.imported import ImportedChange
 from crdt_sync.records.values import normalise
-from crdt_sync.replica import damage, unread
+from crdt_sync.replica import awaiting, damage, unread
 from crdt_sync.replica.callers import callers
 from crdt_sync.replica.carried import carried
 from crdt_sync.replica.collections import Schemaless, schemaless
@@ -54,7 +54,7 @@ from crdt_sync.replica.keys import Duplicate, KeyStanding
 from crdt_sync.replica.names import names
 from crdt_sync.replica.receipts import Holding, holding, refresh_digests
 from crdt_sync.replica.recent import RecentEdits
-from crdt_sync.replica.repair import Repair, known_peers, mend_settings, repair
+from crdt_sync.replica.repair import Repair, known_peers, mend_settings, repair, settle
 from crdt_sync.replica.status import (
     PartnerStatus,
     RecordStatus,
@@ -491,7 +491,7 @@ class Replica:
             (*sorted(met, key=lambda known: known.name), *through_others),
             tuple(caller_status(self.store, known) for known in sorted(calling, key=lambda known: known.name)),
             self.schemaless(),
-            {**damage.known(self.store), **self.damaged},
+            {**awaiting.waiting(self), **damage.known(self.store), **self.damaged},
         )
 
     def partners(self) -> Sequence[PartnerStatus]:
@@ -533,6 +533,11 @@ class Replica:
             self.damaged.clear()
             self.unshown.clear()
             return mended
+
+    def settle(self) -> Repair:
+        """After a repair and a sync: write again, or name as lost, what was awaited and did not come."""
+        with self.lock:
+            return settle(self)
 
     # --- hearing of changes ----------------------------------------------------------------------------------
 

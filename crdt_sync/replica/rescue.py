@@ -5,6 +5,7 @@ applied. What was shown and the operations do not lead to is written again, as n
 anything: a counter, a text or a timeline of which a partner may hold the lost part is left as it is, and named.
 """
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -48,6 +49,12 @@ class View:
     fields: Mapping[str, object]
     conflicts: Collection[str]
     deleted: bool
+
+    @classmethod
+    def stored(cls, view: bytes) -> "View":
+        """What a stored view says."""
+        stored = json.loads(view)
+        return cls(stored["fields"], stored["conflicts"], stored["deleted"])
 
     @classmethod
     def of(cls, reading: "Reading") -> "View":
@@ -104,13 +111,13 @@ class Rewriting:
     def run(self, shown: View, opposed: Collection[str]) -> tuple[list[str], list[Loss]]:
         """The fields that were written again, and what is lost; `opposed` have conflicts in the document."""
         held = View.of(self.document.read(self.schema))
-        differing = [field for field in sorted({*shown.fields, *held.fields}) if _differs(field, shown, held)]
+        missing = differing(shown, held)
         losses = [self._loss(field, "opposed", "the other value of its conflict") for field in shown.conflicts
                   if field not in opposed and field != DELETED]  # fmt: skip
         written: list[str] = []
-        if differing and held.deleted:
+        if missing and held.deleted:
             self._editor().restore()
-        for field in differing:
+        for field in missing:
             loss = self._write(field, shown.fields.get(field), held.fields.get(field))
             if loss is None:
                 written.append(field)
@@ -124,10 +131,10 @@ class Rewriting:
     def _write(self, field: str, value: object, held: object) -> Loss | None:
         spec = self.schema.fields.get(field) if self.schema else None
         if spec is None:
-            return self._loss(field, "field", f"it showed {_short(value)}, and no schema here tells how to write it")
+            return self._loss(field, "field", f"it showed {said(value)}, and no schema here tells how to write it")
         if self.shared and spec.kind in _ADDS_UP:
             why = "a partner may hold the difference: sync, compare, and set it right"
-            return self._loss(field, "field", f"it showed {_short(value)} and is {_short(held)} now; {why}")
+            return self._loss(field, "field", f"it showed {said(value)} and is {said(held)} now; {why}")
         try:
             if spec.kind == "log":
                 self._append(field, value, held)
@@ -136,7 +143,7 @@ class Rewriting:
             else:
                 self._editor()[field] = restore(spec, value)
         except CrdtSyncError as error:
-            return self._loss(field, "field", f"it showed {_short(value)}, which cannot be written: {error.message}")
+            return self._loss(field, "field", f"it showed {said(value)}, which cannot be written: {error.message}")
         return None
 
     def _append(self, field: str, value: object, held: object) -> None:
@@ -159,10 +166,16 @@ class Rewriting:
         return Loss(self.record, field, kind, detail)
 
 
-def _differs(field: str, shown: View, held: View) -> bool:
+def differs(shown: object, held: object) -> bool:
+    """Whether two carriers of a field show something else; whatever shows nothing is the same."""
     nothing: tuple[object, ...] = (None, "", [], 0)
-    ours, theirs = shown.fields.get(field), held.fields.get(field)
-    return ours != theirs and not (ours in nothing and theirs in nothing)
+    return shown != held and not (shown in nothing and held in nothing)
+
+
+def differing(shown: View, held: View) -> list[str]:
+    """The fields that two views show otherwise, sorted."""
+    fields = sorted({*shown.fields, *held.fields})
+    return [field for field in fields if differs(shown.fields.get(field), held.fields.get(field))]
 
 
 def _lenient(schema: Schema | None) -> Schema | None:
@@ -175,6 +188,7 @@ def _lenient(schema: Schema | None) -> Schema | None:
     return schema.model_copy(update={"fields": fields})
 
 
-def _short(value: object) -> str:
+def said(value: object) -> str:
+    """A carrier for a line of text, 60 characters at most."""
     text = "nothing" if value is None else repr(value)
     return text if len(text) <= 60 else f"{text[:59]}…"

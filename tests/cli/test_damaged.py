@@ -1,11 +1,13 @@
 """One damaged record stops nothing else: commands go on with the rest and name it, a repair saves what is intact."""
 
 import json
+import signal
 
 import pytest
 
 from crdt_sync.storage.lmdb import LmdbStore
-from tests.cli.conftest import TOKEN
+from tests.cli.conftest import TOKEN, start_relay
+from tests.runtime import planted
 from tests.runtime.test_repair import damage
 
 
@@ -73,3 +75,31 @@ def test_what_cannot_be_shown_is_left_out_and_named_and_what_is_lost_makes_the_r
     assert json.loads(mended.err)["error"] == "edits_lost"
     assert run("verify", "--local", "--store", anna).code == 0
     assert run("list", "--store", anna).code == 0
+
+
+def test_what_the_relay_turns_out_to_have_no_more_is_written_again_or_named_in_the_same_command(run, anna, relay):
+    made = run("set", "customers", "name=A", "--store", anna, "--json").object["record"]
+    run("set", made, "city=Berlin", "visits=2", "--store", anna)
+    for _ in range(2):
+        assert run("sync", "--store", anna).code == 0
+    with LmdbStore.open(anna) as store:
+        seq = store.history(made)[1].seq
+    damage(anna, b"log", seq.to_bytes(8, "big"))
+    mended = run("verify", "--local", "--repair", "--store", anna)
+    assert mended.code == 0
+    assert "is to bring the rest (city showed 'Berlin', visits showed 2)" in " ".join(mended.err.split())
+
+    relay.stop(signal.SIGTERM)
+    with LmdbStore.open(relay.data) as store:
+        planted.missing(store, made)
+    again = start_relay(relay.data, int(relay.url.rpartition(":")[2]))
+    try:
+        settled = run("verify", "--repair", "--store", anna, "--json")
+        assert settled.code == 3, settled.err
+        assert settled.object["repair"]["rewritten"] == {made: ["city"]}
+        assert [(loss["field"], loss["kind"]) for loss in settled.object["repair"]["losses"]] == [("visits", "field")]
+        assert run("sync", "--store", anna).code == 0
+        assert run("verify", "--store", anna).code == 0
+        assert run("get", made, "city", "--store", anna).out == "Berlin\n"
+    finally:
+        again.stop(signal.SIGKILL)

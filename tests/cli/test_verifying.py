@@ -97,6 +97,7 @@ def test_the_store_can_be_checked_and_repaired_without_a_relay(run, made):
         "lost": [],
         "rewritten": {},
         "awaited": {},
+        "shown": {},
         "losses": [],
     }
     assert run("verify").code == 2

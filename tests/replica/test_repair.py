@@ -9,6 +9,7 @@ import pytest
 from crdt_sync import Replica, bundled_schema
 from crdt_sync.errors import StoreCorrupt
 from crdt_sync.ids import new_record
+from crdt_sync.protocol.messages import UpdatesEntry
 from crdt_sync.storage.port import Batch, Change, OutboxEntry, Peer
 
 RELAY, URL = b"r" * 16, "ws://relay"
@@ -100,6 +101,73 @@ def test_what_a_partner_holds_is_awaited_and_not_written_twice(path, record):
     with Replica.open(path) as anna:
         mended = anna.repair()
         assert (mended.awaited, mended.losses, mended.rewritten) == ({record: (URL,)}, (), {})
+        assert mended.shown[record]["city"] == "Berlin"
+        assert "city" in anna.status().damaged[record], "the status tells what is awaited"
+        again = anna.repair()
+        assert (again.findings, again.awaited, again.shown) == (0, mended.awaited, mended.shown), "not met since"
+
+
+def awaiting(path, *tables) -> None:
+    """The relay had all of it; what the third edit wrote is lost, and awaited from there."""
+    with Replica.open(path) as anna:
+        anna.store.commit([Batch(peers=(Peer(RELAY, b"e" * 16, 1, 1, URL),))])
+    spoil(path, b"log", seq(3))
+    for table, key in tables:
+        spoil(path, table, key)
+    with Replica.open(path) as anna:
+        mended = anna.repair()
+        assert list(mended.awaited.values()) == [(URL,)]
+
+
+def met(replica) -> None:
+    """The relay was compared with, and had nothing."""
+    replica.store.commit([Batch(peers=(Peer(RELAY, b"f" * 16, 1, 1, URL),))])
+
+
+def test_what_a_partner_turns_out_not_to_have_is_written_again_or_named(path, record):
+    with Replica.open(path) as anna:
+        before = dict(anna.get(record))
+    awaiting(path)
+    with Replica.open(path) as anna:
+        with anna.edit(record) as customer:
+            customer["stage"] = "won"  # said since
+        met(anna)
+        settled = anna.settle()
+        assert set(settled.rewritten[record]) == {"city", "tags", "email"}
+        assert {loss.field for loss in settled.losses} == {"visits", "notes", "timeline"}, (
+            "others may have them from it"
+        )
+        assert "it showed 3" in next(loss.detail for loss in settled.losses if loss.field == "visits")
+        lost = {"visits", "notes", "timeline"}
+        kept = {field: value for field, value in before.items() if field not in lost}
+        assert dict(anna.get(record)) == {**kept, "stage": "won"}
+        assert anna.store.outbox_entry(RELAY, record) is not None, "and sent"
+        assert (anna.settle().losses, anna.status().damaged) == ((), {})
+    with Replica.open(path) as anna:
+        assert anna.store.verify().findings == ()
+        assert dict(anna.get(record)) == {**kept, "stage": "won"}
+
+
+@pytest.mark.parametrize("head", [True, False])
+def test_what_a_partner_brings_back_is_neither_written_again_nor_named(path, record, head):
+    with Replica.open(path) as anna:
+        before, whole = dict(anna.get(record)), anna.document(record).diff()
+    awaiting(path, *([] if head else [(b"heads", record.encode())]))
+    with Replica.open(path) as anna:
+        anna.integrate([UpdatesEntry(record, whole, b"")], RELAY, (), None)
+        met(anna)
+        assert anna.status().damaged == {}
+        settled = anna.settle()
+        assert (settled.rewritten, settled.awaited, settled.losses) == ({}, {}, ())
+        assert dict(anna.get(record)) == before
+
+
+def test_what_a_partner_did_not_bring_and_nothing_shows_is_named(path, record):
+    awaiting(path, (b"views", record.encode()))
+    with Replica.open(path) as anna:
+        assert anna.settle().awaited == {record: (URL,)}
+        met(anna)
+        assert [(loss.record, loss.kind) for loss in anna.settle().losses] == [(record, "edits")]
 
 
 def test_what_adds_up_is_named_and_not_doubled_where_a_partner_may_hold_a_part_of_it(path, record):

@@ -1,0 +1,186 @@
+"""What was shown of records whose lost edits are awaited from a partner, kept until it is known whether they come.
+
+A partner that held all of a record at the last contact may hold it no more when it is met again. So the fields that an
+intact view showed otherwise than what a repair could save are kept in the store. Once such a partner was met and the
+operations did not come with it, those that nobody has changed since are written again, or named as lost.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from crdt_sync.errors import StoreCorrupt
+from crdt_sync.ids import EPOCH_BYTES
+from crdt_sync.records import Document
+from crdt_sync.records import state_vector as vectors
+from crdt_sync.replica import unread
+from crdt_sync.replica.rescue import Loss, Rewriting, View, differing, differs
+from crdt_sync.replica.views import encode_view
+from crdt_sync.storage.port import Batch, Change, OutboxEntry, Store
+
+if TYPE_CHECKING:
+    from crdt_sync.replica.replica import Replica
+
+_PREFIX = "awaited/"  # meta
+_NO_EPOCH = bytes(EPOCH_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """A record of which operations are awaited from the partners at `urls`.
+
+    `shown` and `held` are carriers of the fields that differed when the store was mended: before it, and after.
+    `seen`: its view was intact. `state_vector` (hex) is what the record had; empty where that is not known. `stamp` is
+    the time of its last sound update.
+    """
+
+    urls: Sequence[str]
+    shown: Mapping[str, Any]
+    held: Mapping[str, Any]
+    conflicts: Sequence[str]
+    deleted: tuple[bool, bool]
+    seen: bool
+    state_vector: str
+    stamp: int
+
+    def has_come(self, state_vector: bytes, held: View) -> bool:
+        """Whether a record of this state vector, which shows `held`, is again what it was, or has moved on from it."""
+        if self.state_vector:
+            return vectors.covers(state_vector, bytes.fromhex(self.state_vector))
+        expected = self.expected(held)
+        same = expected.deleted == held.deleted and len(expected.conflicts) == len(held.conflicts)
+        return state_vector != vectors.EMPTY and same and not differing(expected, held)
+
+    def expected(self, held: View) -> View:
+        """What is to be shown: as before the damage, where nobody has changed a field since."""
+        fields = dict(held.fields)
+        for field, value in self.shown.items():
+            if not differs(held.fields.get(field), self.held.get(field)):
+                fields[field] = value
+        shown, saved = self.deleted
+        conflicts = [field for field in self.conflicts if fields.get(field) == self.shown.get(field)]
+        return View(fields, [*held.conflicts, *conflicts], shown if held.deleted == saved else held.deleted)
+
+
+def kept(urls: Sequence[str], shown: View | None, held: View, state_vector: bytes, stamp: int) -> Awaited:
+    """What to keep of a record that showed `shown`, None where that is not known, and of which `held` was saved."""
+    seen = shown is not None
+    shown = shown or held
+    opposed = sorted(set(shown.conflicts) - set(held.conflicts))
+    fields = sorted({*differing(shown, held), *opposed})
+    return Awaited(
+        urls,
+        {field: shown.fields.get(field) for field in fields},
+        {field: held.fields.get(field) for field in fields},
+        opposed,
+        (shown.deleted, held.deleted),
+        seen,
+        state_vector.hex(),
+        stamp,
+    )
+
+
+def note(record: str, awaited: Awaited) -> dict[str, bytes | None]:
+    """The meta to commit."""
+    return {_PREFIX + record: json.dumps(asdict(awaited), sort_keys=True).encode()}
+
+
+def lost_note(key: str) -> Loss | None:
+    """What is lost with a damaged note; None where the key is of none."""
+    if not key.startswith(_PREFIX):
+        return None
+    return Loss(key.removeprefix(_PREFIX), "", "edits", "what it showed before an earlier repair; sync may bring it")
+
+
+def awaited(store: Store) -> dict[str, Awaited]:
+    """By record, what is kept."""
+    found: dict[str, Awaited] = {}
+    for key in store.meta_keys(_PREFIX):
+        with suppress(StoreCorrupt):
+            fields = json.loads(store.meta(key) or b"{}")
+            found[key.removeprefix(_PREFIX)] = Awaited(**{**fields, "deleted": tuple(fields["deleted"])})
+    return found
+
+
+def waiting(replica: "Replica") -> dict[str, str]:
+    """The records that lack what they showed before the store was mended, and what to do, for the status."""
+    told = {}
+    for record, kept_of in awaited(replica.store).items():
+        with suppress(StoreCorrupt):
+            document = Document.load(replica.store.load(record).updates)
+            if not kept_of.has_come(document.state_vector(), View.of(document.read(replica.schema_of(record)))):
+                lacking = ", ".join(sorted(kept_of.shown)) or "edits"
+                urls = " or ".join(kept_of.urls)
+                told[record] = f"since a repair it lacks {lacking}: sync with {urls}, then repair once more"
+    return told
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """`rewritten` fields by record; `losses`; `waiting` are records whose partners were not met since."""
+
+    rewritten: Mapping[str, Sequence[str]]
+    losses: Sequence[Loss]
+    waiting: Mapping[str, Awaited]
+
+
+def settle(replica: "Replica") -> Settled:
+    """Write again, or name as lost, what partners did not bring who were met since the store was mended."""
+    store = replica.store
+    rewritten: dict[str, Sequence[str]] = {}
+    losses: list[Loss] = []
+    left: dict[str, Awaited] = {}
+    for record, kept_of in awaited(store).items():
+        try:
+            document = Document.load(store.load(record).updates, replica.new_writer())
+        except StoreCorrupt:
+            left[record] = kept_of
+            continue
+        before, schema = document.state_vector(), replica.schema_of(record)
+        held = View.of(document.read(schema))
+        forgotten: dict[str, bytes | None] = {_PREFIX + record: None}
+        if kept_of.has_come(before, held):
+            store.commit([Batch(meta=forgotten)])
+        elif _is_unmet(store, kept_of, record):
+            left[record] = kept_of
+        else:
+            # Whoever had it from the partner that has it no more may hold what is lost: what adds up is not written.
+            rewriting = Rewriting(record, document, schema, replica.name, kept_of.stamp, shared=True)
+            written, lost = rewriting.run(kept_of.expected(held), held.conflicts)
+            losses += lost if kept_of.seen else [_unseen(record, kept_of)]
+            if written:
+                rewritten[record] = written
+            store.commit([_edit(replica, record, document, before, forgotten) if written else Batch(meta=forgotten)])
+            replica.announce("edited", [record] if written else [])
+    return Settled(rewritten, losses, left)
+
+
+def _unseen(record: str, kept_of: Awaited) -> Loss:
+    urls = " and ".join(kept_of.urls)
+    return Loss(record, "", "edits", f"edits that {urls} held and did not bring; nothing here shows what they were")
+
+
+def _is_unmet(store: Store, kept_of: Awaited, record: str) -> bool:
+    """Whether one of the partners is still known, and none of them was compared with since the store was mended."""
+    partners = [peer for peer in store.peers() if peer.url in kept_of.urls]
+    noted = unread.known(store)
+    return bool(partners) and all(
+        peer.epoch == _NO_EPOCH or record in unread.of(noted, peer.replica) for peer in partners
+    )
+
+
+def _edit(
+    replica: "Replica", record: str, document: Document, before: bytes, meta: Mapping[str, bytes | None]
+) -> Batch:
+    """What was written, as one edit that every partner is to get."""
+    store = replica.store
+    view = encode_view(document, replica.schema_of(record))
+    update, whole, now = document.diff(before), document.diff(), replica.wall_clock()
+    change = Change(record, (update,), replica.id, replica.name, now, document.state_vector(), whole, view)
+    edit, outbox = replica.next_edit(), []
+    for peer in replica.peers_except(None):
+        known = store.outbox_entry(peer, record)
+        outbox.append((peer, OutboxEntry(record, known.acknowledged if known else before, edit)))
+    return Batch(changes=(change,), outbox=tuple(outbox), meta=meta)
