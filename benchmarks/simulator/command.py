@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from benchmarks.simulator.campaign import hunt, run_on, run_seeds
 from benchmarks.simulator.mutants_device import DEVICE_MUTANTS
 from benchmarks.simulator.mutants_direct import DIRECT_MUTANTS
+from benchmarks.simulator.mutants_imports import IMPORT_MUTANTS
 from benchmarks.simulator.mutants_relay import RELAY_MUTANTS
 from benchmarks.simulator.scenario import Scenario, draw, pinned
 from benchmarks.simulator.shrink import shrink
@@ -126,7 +127,7 @@ def _write(path: Path, outcome: Outcome) -> None:
 
 def _hunt_all(console: Console) -> int:
     survivors = 0
-    for mutant in (*RELAY_MUTANTS, *DEVICE_MUTANTS, *DIRECT_MUTANTS):
+    for mutant in (*RELAY_MUTANTS, *DEVICE_MUTANTS, *DIRECT_MUTANTS, *IMPORT_MUTANTS):
         with console.status(mutant.name):
             outcome = hunt(mutant)
         if outcome is None:

@@ -25,6 +25,7 @@ class Mutant:
     steps: int = 40
     records: int = 10  # at most
     pace: int = 0  # mean microseconds between steps, instead of the drawn pace
+    imports: float = 0.0
     neighbours: float = 0.0  # a second way hides what is wrong with the first
 
     @contextmanager
@@ -48,4 +49,5 @@ class Mutant:
             records=min(drawn.records, self.records),
             pace=self.pace or drawn.pace,
             neighbours=self.neighbours,
+            imports=self.imports,
         )

@@ -57,13 +57,16 @@ _STEPS_MAX = 250
 _STEPS_DENSE = 80  # in a run of fewer steps, each fault is likelier in each of them
 _DENSITY_MAX = 4.0
 _NEIGHBOURS_CHANCE = 0.3
+_IMPORTS_CHANCE = 0.25
+_IMPORTS_MAX = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """One run. `pace` is the mean time between two steps (microseconds).
 
-    `neighbours` is how likely one device dials another, beside the relay.
+    `neighbours` is how likely one device dials another, beside the relay; `imports` how likely, per step, somebody
+    imports a table or edits what was imported.
     """
 
     seed: int
@@ -76,6 +79,7 @@ class Scenario:
     faults: Mapping[str, float] = field(default_factory=dict)
     scales: Mapping[str, int] = field(default_factory=dict)
     neighbours: float = 0.0
+    imports: float = 0.0
 
     def without(self, fault: str) -> "Scenario":
         """The same run with one fault less."""
@@ -88,7 +92,7 @@ class Scenario:
         return (
             f"seed={self.seed} devices={self.devices} records={self.records} steps={self.steps} pace={self.pace}us "
             f"latency={self.latency_max}us documents={self.documents_max} "
-            f"neighbours={self.neighbours:.2f} faults: {faults} scales: {scales}"
+            f"neighbours={self.neighbours:.2f} imports={self.imports:.2f} faults: {faults} scales: {scales}"
         )
 
 
@@ -121,12 +125,17 @@ def draw(seed: int, steps: int | None = None, devices: int | None = None) -> Sce
         faults if rng.random() < 0.95 else {},
         scales,
         _draw_neighbours(random.Random(f"scenario/{seed}/neighbours")),
+        _draw_imports(random.Random(f"scenario/{seed}/imports")),
     )
 
 
 def _draw_neighbours(rng: random.Random) -> float:
     """In most runs all go through the relay alone, and in most of the others few know each other."""
     return rng.random() ** 2 if rng.random() < _NEIGHBOURS_CHANCE else 0.0
+
+
+def _draw_imports(rng: random.Random) -> float:
+    return rng.random() * _IMPORTS_MAX if rng.random() < _IMPORTS_CHANCE else 0.0
 
 
 def pinned(title: str, scenario: Scenario) -> str:

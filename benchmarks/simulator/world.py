@@ -2,7 +2,7 @@
 
 import gc
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -13,11 +13,12 @@ from benchmarks.simulator.disk import Crashed, Disk
 from benchmarks.simulator.failure import Failure
 from benchmarks.simulator.faults import Faults
 from benchmarks.simulator.hub_host import HubHost
+from benchmarks.simulator.imports import SCHEMAS, Imports
 from benchmarks.simulator.ledger import Ledger
 from benchmarks.simulator.network import Link
 from benchmarks.simulator.scenario import Scenario, scaled
 from benchmarks.simulator.scheduler import Scheduler
-from benchmarks.simulator.schemas import COLLECTION, FIRST
+from benchmarks.simulator.schemas import FIRST
 from benchmarks.simulator.trace import Trace
 from benchmarks.simulator.workload import Workload
 from crdt_sync.errors import StoreError
@@ -62,6 +63,7 @@ class World:
         self.rng = random.Random(f"world/{self.seed}")
         self.ledger = Ledger()
         self.workload = Workload(random.Random(f"work/{self.seed}"), self.ledger, scenario.records)
+        self.imports = Imports(random.Random(f"imports/{self.seed}"))
         self.links: list[Link] = []
         self.frames = 0
         self.bytes = 0
@@ -81,8 +83,8 @@ class World:
         disk = Disk(None, random.Random(f"disk/{self.seed}/{owner}"))
         meta: dict[str, bytes | None] = {
             "name": name.encode(),
-            "schemas": COLLECTION.encode(),
-            f"schema/{COLLECTION}": _SCHEMA_TOML,
+            "schemas": " ".join(_SCHEMAS_TOML).encode(),
+            **{f"schema/{collection}": text for collection, text in _SCHEMAS_TOML.items()},
         }
         disk.commit([Batch(meta=meta)])
         return disk
@@ -115,7 +117,9 @@ class World:
 
     def assess(self) -> None:
         """Something was lost: see what nobody holds any more."""
-        self.ledger.assess([self.relay.disk, *(device.disk for device in self.devices)])
+        stores = [self.relay.disk, *(device.disk for device in self.devices)]
+        self.ledger.assess(stores)
+        self.imports.ledger.assess(stores)
 
     def add_device(self, name: str, disk: Disk, original: DeviceHost | None = None) -> DeviceHost:
         """A device starts over `disk`. That of a copy knows whom its original knew; nobody knows it."""
@@ -249,17 +253,20 @@ class World:
             self.faults.crashed(crash.disk)
         device = self._editor()
         if device.running:
-            self._edit(device)
+            self._edit(device, self.workload.edit)
+        rng = self.imports.rng
+        if rng.random() < self.scenario.imports and (running := [each for each in self.devices if each.running]):
+            self._edit(rng.choice(running), self.imports.step)
 
     def _editor(self) -> DeviceHost:
         """Who edits now: more often than by chance, one whose session has just begun."""
         greeting = [device for device in self.devices if device.greeting]
         return self.rng.choice(greeting if greeting and self.rng.random() < _GREETING_CHANCE else self.devices)
 
-    def _edit(self, device: DeviceHost) -> None:
+    def _edit(self, device: DeviceHost, edit: Callable[[DeviceHost], str]) -> None:
         self._editing = True
         try:
-            what = self.workload.edit(device)
+            what = edit(device)
         except StoreError as error:
             what = f"edit refused: {error.code}"
         except Crashed as crash:
@@ -320,7 +327,7 @@ class World:
 
     def _late_edit(self) -> None:
         """One more edit reaches everybody on the sessions that are open, before any keepalive."""
-        self._edit(self.devices[0])
+        self._edit(self.devices[0], self.workload.edit)
         # A clock that was set during the session shows when stamps are refused, and is corrected a minute later; where
         # others took its time over, or theirs is told through it, some more minutes later.
         patience = 9 if "device_clock" in self.scenario.faults else 1
@@ -372,7 +379,7 @@ class World:
         """Time passes."""
 
 
-_SCHEMA_TOML = FIRST.to_toml().encode()
+_SCHEMAS_TOML = {schema.collection: schema.to_toml().encode() for schema in (FIRST, *SCHEMAS)}
 
 
 @contextmanager

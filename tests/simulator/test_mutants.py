@@ -6,9 +6,10 @@ from benchmarks.simulator.campaign import hunt
 from benchmarks.simulator.mutants import Mutant
 from benchmarks.simulator.mutants_device import DEVICE_MUTANTS
 from benchmarks.simulator.mutants_direct import DIRECT_MUTANTS
+from benchmarks.simulator.mutants_imports import IMPORT_MUTANTS
 from benchmarks.simulator.mutants_relay import RELAY_MUTANTS
 
-MUTANTS = (*RELAY_MUTANTS, *DEVICE_MUTANTS, *DIRECT_MUTANTS)
+MUTANTS = (*RELAY_MUTANTS, *DEVICE_MUTANTS, *DIRECT_MUTANTS, *IMPORT_MUTANTS)
 
 
 def test_there_are_at_least_twenty_five_mutants() -> None:

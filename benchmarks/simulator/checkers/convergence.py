@@ -2,8 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from benchmarks.simulator.checkers import integrity, outbox, survival
+from benchmarks.simulator.checkers import imports, integrity, outbox, survival
 from benchmarks.simulator.failure import Failure
+from benchmarks.simulator.imports import COLLECTIONS
+from crdt_sync.ids import collection_of
 from crdt_sync.replica.receipts import holding, refresh_digests
 
 if TYPE_CHECKING:
@@ -14,11 +16,11 @@ def check(world: "World") -> None:
     """Raise `Failure` for the first promise that is broken."""
     relay = world.relay.disk
     refresh_digests(relay)
-    integrity.check("relay", relay, None)
+    integrity.check("relay", relay, {})
     expected = holding(relay)
     for device in world.devices:
         refresh_digests(device.disk)
-        integrity.check(device.name, device.disk, device.schema)
+        integrity.check(device.name, device.disk, device.replica.schemas)
         held = holding(device.disk)
         if (held.count, held.root) != (expected.count, expected.root):
             theirs, ours = dict(relay.digests("", 1 << 30)), dict(device.disk.digests("", 1 << 30))
@@ -33,10 +35,15 @@ def check(world: "World") -> None:
             views = {device.disk.view(record) for device in world.devices if device.schema.version == version}
             if len(views) != 1:
                 raise Failure("convergence", f"{record} shows different values: {sorted(map(repr, views))}")
-        survival.check(record, first.document(record), first.get(record), world.ledger)
+        if collection_of(record) in COLLECTIONS:
+            imports.check(record, first.document(record), first.get(record), world.imports)
+        else:
+            survival.check(record, first.document(record), first.get(record), world.ledger)
+    for collection in sorted(COLLECTIONS):
+        imports.check_people(list(first.list(collection, deleted=True)))
     lost = [
         edit
-        for record, edits in world.ledger.edits.items()
+        for record, edits in (world.ledger.edits | world.imports.ledger.edits).items()
         if relay.record_head(record) is None
         for edit in edits
         if not edit.at_risk

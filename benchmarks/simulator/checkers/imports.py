@@ -1,0 +1,75 @@
+"""Imported records: what people wrote stands, nothing that an import brings is there twice, and nobody is mixed up."""
+
+import re
+from collections import Counter
+
+from benchmarks.simulator.contents import state_of
+from benchmarks.simulator.failure import Failure
+from benchmarks.simulator.imports import Imports, visits_of
+from benchmarks.simulator.ledger import Edit
+from crdt_sync.records import Document
+from crdt_sync.records import state_vector as vectors
+from crdt_sync.replica import RecordView
+
+_TOKEN = re.compile(r"i([0-9]+)z")  # the word of a version in the notes of an import
+
+
+def check(record: str, document: Document, view: RecordView, imports: Imports) -> None:
+    """Compare the final state of a record with what was imported, and with what people wrote."""
+    vector = vectors.decode(document.state_vector())
+    surviving = []
+    for edit in imports.ledger.edits.get(record, []):
+        if edit.writer and edit.held_by(vector):
+            surviving.append(edit)
+        elif not edit.at_risk and edit.writer:
+            raise Failure("lost", f"an edit of {record}, which was imported, is nowhere: {edit}")
+    _check_written(record, document, surviving)
+    contents = document.contents()
+    names = {str(entry[0]) for entry in _entries(contents["c.name"])}
+    if len(names) != 1:
+        raise Failure("mixed", f"{record} is of {sorted(names)}")
+    if not view.deleted:
+        _check_once(record, view, surviving, imports.said[names.pop()])
+
+
+def _entries(root: object) -> list[list[object]]:
+    assert isinstance(root, list)
+    return root
+
+
+def check_people(views: list[RecordView]) -> None:
+    """A row of a source is one record, wherever it was imported."""
+    counts = Counter(view.get("name") for view in views)
+    twice = sorted(str(name) for name, count in counts.items() if count > 1)
+    if twice:
+        raise Failure("mixed", f"{twice[0]} was imported as {counts[twice[0]]} records")
+
+
+def _check_written(record: str, document: Document, surviving: list[Edit]) -> None:
+    """No import takes away what a person wrote; another person may."""
+    state = state_of(document)
+    for edit in surviving:
+        for root, names in edit.added.items():
+            if root == "c._deleted":
+                continue
+            removed = {name for other in surviving for name in other.removed.get(root, ())}
+            missing = names - removed - state.contents.get(root, frozenset())
+            if missing:
+                raise Failure("overwritten", f"{record} {root} lacks what a person wrote: {sorted(map(repr, missing))}")
+
+
+def _check_once(record: str, view: RecordView, surviving: list[Edit], versions: set[int]) -> None:
+    """What the versions of a table say of a counter, a text or a timeline is there once, not once for each device.
+
+    Of a text only where all devices imported one version: different first texts stand beside each other.
+    """
+    row = int(str(view["name"]).rpartition("-")[2])
+    counted = sum(edit.intent.counted.get("visits", 0) for edit in surviving)
+    allowed = {counted + visits_of(row, version) for version in versions}
+    if view.get("visits") not in allowed:
+        raise Failure("doubled", f"{record} shows {view.get('visits')} visits, not one of {sorted(allowed)}")
+    entries = Counter(str(entry["value"]) for entry in view["timeline"])
+    words = Counter(_TOKEN.findall(str(view["notes"])) if len(versions) == 1 else ())
+    for what, counts in (("timeline", entries), ("notes", words)):
+        if counts and max(counts.values()) > 1:
+            raise Failure("doubled", f"{record} shows {what} twice: {counts.most_common(1)}, {view[what]!r}")
