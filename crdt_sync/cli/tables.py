@@ -202,7 +202,7 @@ class _Failures:
 
     def finish(self) -> None:
         if self._count > _ERRORS_SHOWN:
-            self._output.note(f"and {self._count - _ERRORS_SHOWN} more rows; --json lists them all.", "yellow")
+            self._output.note(f"and {self._count - _ERRORS_SHOWN} more; --json lists them all.", "yellow")
 
 
 def _mapping(given: Sequence[str]) -> Mapping[str, str | None]:

@@ -9,7 +9,7 @@ from itertools import chain, islice
 from crdt_sync.errors import InvalidTable
 from crdt_sync.exchange.encodings import find_encoding
 from crdt_sync.exchange.guard import unguard
-from crdt_sync.exchange.header_row import ROWS_LOOKED_AT, find_header
+from crdt_sync.exchange.header_row import ROWS_LOOKED_AT, doubts, find_header
 from crdt_sync.exchange.source import Source
 from crdt_sync.exchange.table import HEADER_LENGTH_MAX, MISSING, Cell, Row, RowError, Table, TableForm, TableOptions
 from crdt_sync.exchange.text import Lines
@@ -52,7 +52,9 @@ class DelimitedTable(Table):
         # The csv module knows this limit only for the whole process; it is raised, never lowered.
         csv.field_size_limit(max(csv.field_size_limit(), TABLE_CELL_LENGTH_MAX))
         self._header_line, self.columns = self._read_header()
-        notes = ("its first line names the delimiter",) if separator else ()
+        notes: tuple[str, ...] = ("its first line names the delimiter",) if separator else ()
+        if self._header_line and options.header_row is None:
+            notes += doubts(self.columns)
         self.form = TableForm(
             "delimited", self._encoding, encoding.guessed, self.delimiter, self._header_line, notes=notes
         )

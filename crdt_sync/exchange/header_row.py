@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 ROWS_LOOKED_AT = 30
 _LABEL_LENGTH_MAX = 80  # characters
+_SHOWN_LENGTH = 40  # characters
+_DIGIT = re.compile(r"\d")
 _LETTER = re.compile(r"[^\W\d_]")
 
 
@@ -25,6 +27,14 @@ def find_header(rows: Sequence[Sequence[str]]) -> int:
             continue
         return position if 2 * len(cells) > width and _are_labels(cells) else first
     return first
+
+
+def doubts(headers: Sequence[str]) -> tuple[str, ...]:
+    """What is to be said of headers that look like data: a first row without headers would be lost as such."""
+    odd = next((cell for cell in headers if "@" in cell or (_DIGIT.search(cell) and not _LETTER.search(cell))), None)
+    if odd is None:
+        return ()
+    return (f"the row with {odd[:_SHOWN_LENGTH]!r} was taken for the headers; if it is data, say --no-header",)
 
 
 def _are_labels(cells: Sequence[str]) -> bool:

@@ -195,7 +195,7 @@ def _choose_array(document: Any, select: str | None, name: str) -> tuple[list[An
     if len(tables) == 1:
         (key,) = tables
         return tables[key], (f"the rows are those of the key {key!r}",)
-    raise InvalidTable(f"{name!r} holds {len(tables)} tables", f"Choose one of them: {_listing(tables)}.")
+    raise InvalidTable(f"{name!r} holds {len(tables)} tables", f"Choose one with --select: {_listing(tables)}.")
 
 
 def _listing(keys: Iterable[str]) -> str:

@@ -114,7 +114,7 @@ def _choose_member(path: Path, wanted: str | None) -> str:
     listing = ", ".join(repr(name) for name in tables[:20]) or "none"
     if wanted and not matches:
         raise InvalidTable(f"{path.name!r} has no member {wanted!r}", f"Tables in it: {listing}.")
-    raise InvalidTable(f"{path.name!r} holds {len(tables)} tables", f"Choose one of its members: {listing}.")
+    raise InvalidTable(f"{path.name!r} holds {len(tables)} tables", f"Choose one with --member: {listing}.")
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 from crdt_sync.errors import InvalidTable, TableNotWritten, UsageError
 from crdt_sync.exchange.cells import sheet_value, text_cell
-from crdt_sync.exchange.header_row import ROWS_LOOKED_AT, find_header
+from crdt_sync.exchange.header_row import ROWS_LOOKED_AT, doubts, find_header
 from crdt_sync.exchange.number_formats import has_time, is_utc, shown_number
 from crdt_sync.exchange.source import Source
 from crdt_sync.exchange.table import (
@@ -65,7 +65,8 @@ class WorkbookTable(Table):
         self._formulas = _holds_formulas(self._content)
         self._header_line, self.columns = self._read_header()
         sheet, others = self._sheets()
-        self.form = TableForm("xlsx", header_line=self._header_line, sheet=sheet, other_sheets=others)
+        notes = doubts(self.columns) if self._header_line and options.header_row is None else ()
+        self.form = TableForm("xlsx", header_line=self._header_line, sheet=sheet, other_sheets=others, notes=notes)
 
     @property
     def bytes_read(self) -> int:

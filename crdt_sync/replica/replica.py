@@ -695,7 +695,9 @@ class Replica:
         """Raise `InvalidValue` where a new record lacks a required field."""
         missing = editor.missing_required()
         if missing:
-            raise InvalidValue(missing[0], "is required", f"Set {', '.join(missing)} when you create {record}.")
+            raise InvalidValue(
+                missing[0], "is required", f"A new record in {ids.collection_of(record)!r} needs {', '.join(missing)}."
+            )
 
 
 def _new_store(path: Path) -> Store:
