@@ -16,6 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
+from crdt_sync.cli import aside
 from crdt_sync.cli.output import Output, PipeClosed, check_streams, not_written, silence, table
 from crdt_sync.cli.plain_help import plain_help
 from crdt_sync.errors import CrdtSyncError, EditsLost, OutputNotWritten, UsageError
@@ -141,12 +142,21 @@ def verify(
             metavar="RECORD", help="With --repair: set this one aside too, as devices say that it is wrong here."
         ),
     ] = None,
+    show_aside: Annotated[
+        bool, typer.Option("--aside", help="Only list the damaged values that repairs have set aside.")
+    ] = False,
+    drop: Annotated[bool, typer.Option("--drop", help="With --aside: drop them for good.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Check every checksum and the chain of the log of a stopped store, or of a backup: --data BACKUP."""
     output = Output(as_json=as_json)
     if set_aside and not mend:
         raise UsageError("nothing is set aside without --repair", "Give both, on a stopped relay with a backup.")
+    if drop and not show_aside:
+        raise UsageError("nothing is dropped without --aside", "Give both, on a stopped relay.")
+    if show_aside:
+        aside.tell(output, _data(config, data), drop=drop)
+        return
     if mend:
         mended = maintenance.repair(_data(config, data), set_aside or ())
         _tell_repair(output, mended, set(set_aside or ()))

@@ -1,28 +1,26 @@
 """The command `verify`: do both hold the same, which records differ, and repair."""
 
 import asyncio
-import itertools
 from collections.abc import Sequence
-from dataclasses import asdict, replace
 from typing import Annotated
 
 import typer
 
-from crdt_sync.cli import devices, partners
+from crdt_sync.cli import aside, devices, partners, repairing
 from crdt_sync.cli.invocation import invocation
 from crdt_sync.cli.options import AuthoritiesOption, RelayOption, TokenFileOption, TokenOption
 from crdt_sync.cli.output import Output, table
 from crdt_sync.cli.progress import spinner
+from crdt_sync.cli.repairing import SHOWN_MAX
 from crdt_sync.cli.targets import shorts
-from crdt_sync.errors import EditsLost, Mismatch, StoreCorrupt
+from crdt_sync.errors import Mismatch, StoreCorrupt, UsageError
 from crdt_sync.protocol.messages import Standing
 from crdt_sync.replica import Repair, Replica
 from crdt_sync.replica.disorder import disordered_records
-from crdt_sync.replica.rescue import Loss, said
+from crdt_sync.replica.rescue import Loss
 from crdt_sync.runtime import Address, Audit, Difference, Mended, audit_once, heal_once
 from crdt_sync.storage import Store
 
-_SHOWN_MAX = 20  # records in the table; --json has all of them
 _KINDS = {
     "here": "only here",
     "there": "only there",
@@ -62,6 +60,10 @@ def verify(
     mend: Annotated[
         bool, typer.Option("--repair", help="Mend what is damaged here, and heal with the other side what differs.")
     ] = False,
+    show_aside: Annotated[
+        bool, typer.Option("--aside", help="Only list the damaged values that repairs have set aside here.")
+    ] = False,
+    drop: Annotated[bool, typer.Option("--drop", help="With --aside: drop them for good.")] = False,
     url: RelayOption = None,
     token: TokenOption = None,
     token_file: TokenFileOption = None,
@@ -69,6 +71,11 @@ def verify(
 ) -> None:
     """Exchange everything with the relay or a device, compare what both hold then, and name the records that differ."""
     call = invocation(context)
+    if drop and not show_aside:
+        raise UsageError("nothing is dropped without --aside", "Give both.")
+    if show_aside:
+        aside.tell(call.output, call.store, drop=drop)
+        return
     lost: Sequence[Loss] = ()
     with call.open_to_repair() if mend else call.open() as replica:
         given = partners.token_from(token, token_file)
@@ -78,14 +85,14 @@ def verify(
         elif not local:
             address = partners.chosen(call.store, url, given, authorities, required=not mend)
         if address is None:
-            _repair_store(call.output, replica) if mend else _verify_store(call.output, replica, deep=deep)
+            repairing.repair_store(call.output, replica) if mend else _verify_store(call.output, replica, deep=deep)
             return
         if mend:
             set_aside = set(replica.store.quarantined())
             local_repair = replica.repair()
             if local_repair.findings:
-                call.output.note(_mended_here(local_repair), "yellow")
-            _tell_losses(call.output, local_repair)
+                call.output.note(repairing.summary(local_repair), "yellow")
+            repairing.tell_losses(call.output, local_repair)
             with spinner(call.output, f"Healing with {address.url}") as moved:
                 mended = asyncio.run(heal_once(replica, address, content=deep, on_progress=moved))
             found = mended.after
@@ -93,16 +100,16 @@ def verify(
             lost = (*local_repair.losses, *settled.losses)
             if settled.rewritten or settled.losses:
                 call.output.note(f"{address.url} did not bring all that was awaited from it.", "yellow")
-                _tell_losses(call.output, settled)
+                repairing.tell_losses(call.output, settled)
                 call.output.note("Now run 'crdt-sync sync', which sends what was written again.")
             returned = set_aside - set(replica.store.quarantined())  # which comparing brings, before the audit looks
             brought = sorted(returned | set(mended.healed))
-            _tell_repair(call.output, replica.store, address, _both(local_repair, settled), mended, brought)
+            _tell_repair(call.output, replica.store, address, repairing.both(local_repair, settled), mended, brought)
         else:
             with spinner(call.output, f"Comparing with {address.url}") as moved:
                 found = asyncio.run(audit_once(replica, address, content=deep, on_progress=moved))
             _tell_audit(call.output, replica.store, address, found)
-    _complain_of(lost)
+    repairing.complain_of(lost)
     if not found.equal:
         raise Mismatch(f"this device and {address.url} do not hold the same data", _hint(found, address, mended=mend))
 
@@ -139,7 +146,7 @@ def _tell_audit(output: Output, store: Store, address: Address, found: Audit) ->
 
 
 def _show_differences(output: Output, store: Store, found: Audit) -> None:
-    shown = found.differences[:_SHOWN_MAX]
+    shown = found.differences[:SHOWN_MAX]
     names = shorts(store, [difference.record for difference in shown])
     if shown:
         rows = [
@@ -189,7 +196,7 @@ def _tell_repair(
     output: Output, store: Store, address: Address, local: Repair, mended: Mended, healed: Sequence[str]
 ) -> None:
     if output.as_json:
-        repair = {**_local(local), "differed": _differences(mended.before.differences)}
+        repair = {**repairing.as_json(local), "differed": _differences(mended.before.differences)}
         output.emit({**_as_json(address, mended.after), "repair": {**repair, "healed": list(healed)}})
         return
     if mended.before.differences:
@@ -201,70 +208,6 @@ def _tell_repair(
         output.text("Nothing had to be mended.")
     output.text("Compared again:")
     _tell_audit(output, store, address, mended.after)
-
-
-def _both(first: Repair, settled: Repair) -> Repair:
-    """A repair, and what was settled of it once a partner was asked."""
-    rewritten = {
-        record: sorted({*first.rewritten.get(record, ()), *settled.rewritten.get(record, ())})
-        for record in sorted({*first.rewritten, *settled.rewritten})
-    }
-    losses = (*first.losses, *settled.losses)
-    return replace(first, rewritten=rewritten, awaited=settled.awaited, shown=settled.shown, losses=losses)
-
-
-def _local(mended: Repair) -> dict[str, object]:
-    return {
-        "findings": mended.findings,
-        "salvaged": mended.salvaged,
-        "lost": mended.lost,
-        "rewritten": mended.rewritten,
-        "awaited": mended.awaited,
-        "shown": mended.shown,
-        "losses": [asdict(loss) for loss in mended.losses],
-    }
-
-
-def _mended_here(mended: Repair) -> str:
-    return (
-        f"{mended.findings} damaged values here, which are set aside. Records rebuilt: {len(mended.salvaged)}; "
-        f"not here now: {len(mended.lost)}; things lost: {len(mended.losses)}."
-    )
-
-
-def _tell_losses(output: Output, mended: Repair) -> None:
-    """What was written again, what is with partners, and what is lost: the first of each; --json has all."""
-    for record, names in itertools.islice(mended.rewritten.items(), _SHOWN_MAX):
-        output.note(f"{record}: written again from what was shown: {', '.join(names)}")
-    for record, urls in itertools.islice(mended.awaited.items(), _SHOWN_MAX):
-        showed = ", ".join(f"{field} showed {said(value)}" for field, value in mended.shown.get(record, {}).items())
-        lacking = f" ({showed})" if showed else ""
-        output.note(f"{record}: the next sync with {' or '.join(urls)} is to bring the rest{lacking}")
-    for loss in mended.losses[:_SHOWN_MAX]:
-        where = " ".join(part for part in (loss.record, loss.field) if part)
-        output.note(f"Lost: {where}: {loss.detail}", "red")
-    if len(mended.losses) > _SHOWN_MAX:
-        output.note(f"{len(mended.losses) - _SHOWN_MAX} more things are lost; --json names them.", "red")
-
-
-def _complain_of(losses: Sequence[Loss]) -> None:
-    if losses:
-        raise EditsLost(
-            f"{len(losses)} things could not be brought back",
-            "They are named above, and with --json in 'losses'. What was damaged is kept aside in the store; a copy of "
-            "the directory from before, or another device, may have them.",
-        )
-
-
-def _repair_store(output: Output, replica: Replica) -> None:
-    mended = replica.repair()
-    output.result(_local(mended), _mended_here(mended) if mended.findings else "Nothing is damaged.")
-    _tell_losses(output, mended)
-    if mended.findings or mended.awaited or mended.rewritten:
-        output.note("Now run 'crdt-sync sync': it compares everything, and fetches what others have.")
-    if mended.awaited:
-        output.note("Then 'crdt-sync verify --repair' once more: it saves, or names, what they turn out not to have.")
-    _complain_of(mended.losses)
 
 
 def _verify_store(output: Output, replica: Replica, *, deep: bool) -> None:

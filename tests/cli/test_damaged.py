@@ -1,5 +1,6 @@
 """One damaged record stops nothing else: commands go on with the rest and name it, a repair saves what is intact."""
 
+import base64
 import json
 import signal
 
@@ -103,3 +104,20 @@ def test_what_the_relay_turns_out_to_have_no_more_is_written_again_or_named_in_t
         assert run("get", made, "city", "--store", anna).out == "Berlin\n"
     finally:
         again.stop(signal.SIGKILL)
+
+
+def test_what_was_set_aside_is_listed_with_all_its_bytes_and_dropped(run, anna, records):
+    assert run("verify", "--aside", "--store", anna).out == "Nothing was set aside.\n"
+    damage(anna, b"views", records[1].encode())
+    assert run("verify", "--local", "--repair", "--store", anna).code == 0
+    listed = run("verify", "--aside", "--store", anna)
+    assert listed.code == 0
+    assert records[1] in listed.out
+    assert "Berlin" in listed.out, "of the third edit, of which one bit is wrong elsewhere"
+    log, view = run("verify", "--aside", "--store", anna, "--json").object["set_aside"]
+    assert (log["database"], view["database"], view["record"]) == ("log", "views", records[1])
+    assert b"Berlin" in base64.b64decode(log["value_base64"])
+    assert run("verify", "--drop", "--store", anna).code == 2
+    assert "2 damaged values dropped." in run("verify", "--aside", "--drop", "--store", anna).out
+    assert run("verify", "--aside", "--store", anna, "--json").object == {"set_aside": [], "dropped": False}
+    assert run("verify", "--local", "--store", anna).code == 0

@@ -147,6 +147,10 @@ def test_the_operator_is_told_which_records_lack_edits_and_a_second_look_is_clea
     assert relay_command(["verify", "--repair", "--data", str(tmp_path / "relay")]) == EditsLost.exit_code
     assert f"{record} is not here until a device brings them" in " ".join(capsys.readouterr().err.split())
     assert relay_command(["verify", "--data", str(tmp_path / "relay")]) == 0
+    assert relay_command(["verify", "--aside", "--drop", "--data", str(tmp_path / "relay")]) == 0
+    assert "2 damaged values dropped" in capsys.readouterr().out
+    assert relay_command(["verify", "--drop", "--data", str(tmp_path / "relay")]) == 2
+    assert relay_command(["verify", "--data", str(tmp_path / "relay")]) == 0
 
 
 def test_stores_restored_within_one_second_are_all_kept(tmp_path):

@@ -2,13 +2,15 @@
 
 A damaged value goes from its database into `damaged`, under the name of its database, NUL and its key, with the time,
 for somebody to look at; there is room for `DAMAGED_BYTES_MAX`, and what comes later is dropped. Where a log entry was,
-the log has a hole, as after compaction.
+the log has a hole, as after compaction. `Environment.make_aside` is to be called before anything here.
 """
 
 import struct
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from typing import Literal
 
+from crdt_sync.ids import is_record
 from crdt_sync.limits import DAMAGED_BYTES_MAX
 from crdt_sync.storage.keys import KEY_BYTES_MAX
 from crdt_sync.storage.lmdb import codec, reads
@@ -20,6 +22,40 @@ from crdt_sync.storage.lmdb.rebuild import forget as forget_record
 from crdt_sync.storage.lmdb.rebuild import rebuild as rebuild_derived
 
 _TIME = struct.Struct(">q")
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """A value that was set aside: where it was, when that was found (µs since 1970), and its bytes as they are.
+
+    `record` is whose it was; None where it was nobody's, or that cannot be told.
+    """
+
+    database: str
+    key: str
+    record: str | None
+    at: int
+    value: bytes
+
+
+def listed(transaction: Transaction, tables: Tables) -> list[SetAside]:
+    """Everything that was set aside, by database and key. Raises `StoreCorrupt`."""
+    return [_listed(name, DAMAGED.open(name, body)) for name, body in _rows(transaction, tables)]
+
+
+def _rows(transaction: Transaction, tables: Tables) -> list[tuple[bytes, bytes]]:
+    return [] if tables.damaged is None else list(reads.walk(transaction, tables.damaged, b"\x00"))
+
+
+def _listed(name: bytes, body: bytes) -> SetAside:
+    database, _, key = name.partition(b"\0")
+    value = body[_TIME.size :]
+    if database == b"log":
+        record = codec.log_record(value[CHECKSUM_BYTES:])
+    else:
+        record = (key[16:] if database == b"outbox" else key).decode("ascii", "replace")
+    whose = record if record is not None and is_record(record) else None
+    return SetAside(database.decode("ascii", "replace"), key_text(key), whose, _TIME.unpack_from(body)[0], value)
 
 
 class _Aside:
@@ -35,10 +71,11 @@ class _Aside:
         """Keep a copy, if there is room."""
         size = len(key) + len(value)
         if self._room is None:
-            used = sum(len(k) + len(v) for k, v in reads.walk(self._transaction, self._tables.damaged, b"\x00"))
+            used = sum(len(k) + len(v) for k, v in _rows(self._transaction, self._tables))
             self._room = DAMAGED_BYTES_MAX - used
         if size <= self._room:
             self._room -= size
+            assert self._tables.damaged is not None
             name = (database.encode("ascii") + b"\0" + key)[:KEY_BYTES_MAX]
             self._transaction.put(name, DAMAGED.close(name, self._time + value), db=self._tables.damaged)
 
@@ -103,9 +140,9 @@ def rebuild(transaction: Transaction, tables: Tables, now: int) -> tuple[tuple[s
     ):  # fmt: skip
         aside.sweep(seal.database, table, seal.matches)
     aside.copy("outbox", tables.outbox, codec.OUTBOX.matches)  # the entries are mended below
-    rows = reads.walk(transaction, tables.damaged, b"\x00")
-    for key in [key for key, value in rows if not DAMAGED.matches(key, value)]:
-        transaction.delete(key, db=tables.damaged)
+    for key, value in _rows(transaction, tables):
+        if tables.damaged is not None and not DAMAGED.matches(key, value):
+            transaction.delete(key, db=tables.damaged)
     for seq in [seq for seq, _, sound in reads.judged_log(transaction, tables) if not sound]:
         aside.move("log", tables.log, seq_key(seq))
     lost, state = rebuild_derived(transaction, tables)

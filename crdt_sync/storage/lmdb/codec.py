@@ -143,6 +143,14 @@ def log_previous(body: bytes) -> int:
     return int.from_bytes(body[CHECKSUM_BYTES : CHECKSUM_BYTES + 8], "big")
 
 
+def log_record(body: bytes) -> str | None:
+    """Whose entry this seems to be, damaged as it is; None where that cannot be told."""
+    if len(body) < _LOG.size:
+        return None
+    length = _LOG.unpack_from(body)[4]
+    return body[_LOG.size : _LOG.size + length].decode("ascii", "replace")
+
+
 def log_update(body: bytes) -> bytes:
     """Just the update of a log entry."""
     _, _, _, _, record_length, actor_length = _LOG.unpack_from(body)

@@ -15,7 +15,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -35,13 +35,14 @@ T = TypeVar("T")
 DATA_NAME = "data.mdb"
 TABLE_NAMES = (
     "log", "heads", "docs", "feed", "stale", "views", "peers",
-    "outbox", "outbox_counts", "quarantine", "index", "damaged", "meta", "store",
+    "outbox", "outbox_counts", "quarantine", "index", "meta", "store",
 )  # fmt: skip
+ASIDE_NAME = "damaged"  # made once something is set aside: releases that do not know it take it for damage
 
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """Handles of the databases."""
+    """Handles of the databases; `damaged` is None where nothing was ever set aside."""
 
     log: Table
     heads: Table
@@ -54,9 +55,9 @@ class Tables:
     outbox_counts: Table
     quarantine: Table
     index: Table
-    damaged: Table
     meta: Table
     store: Table
+    damaged: Table | None = None
 
 
 Work = Callable[[Transaction, Tables], T]
@@ -146,6 +147,23 @@ class Environment:
                         transaction.drop(environment.open_db(name, txn=transaction, create=False), delete=True)
             except lmdb.Error as error:
                 raise translate(error, self.path) from error
+
+    def make_aside(self) -> None:
+        """Make the database for what is set aside, unless it is there."""
+        with self.writing:
+            if self._usable()[1].damaged is None:
+                made = self.write(lambda txn, _: self._usable()[0].open_db(ASIDE_NAME.encode("ascii"), txn=txn))
+                with self._reading:
+                    self._tables = replace(self._usable()[1], damaged=made)
+
+    def drop_aside(self) -> None:
+        """Drop that database with all that is in it."""
+        with self.writing:
+            if self._usable()[1].damaged is None:
+                return
+            self.write(lambda txn, tables: None if tables.damaged is None else txn.drop(tables.damaged, delete=True))
+            with self._reading:
+                self._tables = replace(self._usable()[1], damaged=None)
 
     def check_readers(self) -> int:
         """Free the slots of readers whose process died; returns how many."""
@@ -242,15 +260,19 @@ class Environment:
 
 def strangers(transaction: Transaction) -> list[bytes]:
     """The names of databases that are none of a store's."""
-    ours = {name.encode("ascii") for name in TABLE_NAMES}
+    ours = {name.encode("ascii") for name in (*TABLE_NAMES, ASIDE_NAME)}
     with transaction.cursor() as cursor:
         return [name for name in cursor.iternext(keys=True, values=False) if name not in ours]
 
 
 def _open_tables(environment: lmdb.Environment) -> Tables:
     """Open the tables, or make them all in one transaction: a creation that was cut short leaves all or none."""
+    aside = ASIDE_NAME.encode("ascii")
     with environment.begin(write=True) as transaction:
-        return Tables(*(environment.open_db(name.encode("ascii"), txn=transaction) for name in TABLE_NAMES))
+        tables = Tables(*(environment.open_db(name.encode("ascii"), txn=transaction) for name in TABLE_NAMES))
+        if transaction.get(aside) is None:
+            return tables
+        return replace(tables, damaged=environment.open_db(aside, txn=transaction))
 
 
 def _commit_or_fail(transaction: Transaction) -> None:

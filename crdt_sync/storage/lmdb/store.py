@@ -291,15 +291,18 @@ class LmdbStore:
     def rebuild(self) -> tuple[str, ...]:
         """Set aside what is damaged, derive the rest anew."""
         self._environment.drop_strangers()
+        self._environment.make_aside()
         return self._remake(lambda txn, tables: aside.rebuild(txn, tables, self._now()))
 
     def mend(self, database: Literal["meta", "peers", "outbox"]) -> tuple[str, ...]:
         """Set aside what is damaged of one database."""
+        self._environment.make_aside()
         return self._write(lambda txn, tables: aside.mend(txn, tables, database, self._now()))
 
     def replace(self, records: Collection[str], batch: Batch) -> None:
         """Forget records and apply a batch."""
         with self._environment.writing:
+            self._environment.make_aside()
             self._remake(lambda txn, tables: self._replace(txn, tables, records, batch))
             self._lives_written = True
 
@@ -309,6 +312,14 @@ class LmdbStore:
         healed = {change.record for change in batch.changes}
         aside.forget(transaction, tables, records, healed, self._now())
         return None, self._commit(transaction, tables, [batch])[1]
+
+    def set_aside(self) -> list[aside.SetAside]:
+        """The damaged values that repairs have set aside. Raises `StoreCorrupt`."""
+        return self._environment.survey(aside.listed)
+
+    def drop_set_aside(self) -> None:
+        """Drop them all, for good."""
+        self._environment.drop_aside()
 
     def quarantine(self, record: str) -> None:
         """Forget a damaged record until a change of it heals it."""

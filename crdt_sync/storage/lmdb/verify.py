@@ -38,7 +38,8 @@ class Verification:
         self._sealed(codec.VIEWS, tables.views)
         self._sealed(codec.PEERS, tables.peers)
         self._sealed(codec.INDEX, tables.index)
-        self._sealed(codec.DAMAGED, tables.damaged)
+        if tables.damaged is not None:
+            self._sealed(codec.DAMAGED, tables.damaged)
         self._sealed(codec.META, tables.meta)
         self._outboxes()
         return VerifyReport(self._checked, tuple(self._findings.values()))
