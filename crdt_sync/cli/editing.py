@@ -118,7 +118,11 @@ def resolve(
     record: RecordArgument,
     field: Annotated[str, typer.Argument(metavar="FIELD", help="Field that 'crdt-sync conflicts' lists.")],
     value: Annotated[
-        str, typer.Argument(metavar="VALUE", help="What it shall be; for _deleted: delete or keep. Empty clears it.")
+        str,
+        typer.Argument(
+            metavar="VALUE",
+            help="What it shall be; for _deleted: delete or keep. Empty clears it. Of a log: the lines that stay.",
+        ),
     ],
 ) -> None:
     """Decide a conflict: VALUE takes the place of every value that is known here."""
@@ -140,4 +144,7 @@ def _decision(replica: Replica, editor: EditedRecord, field: str, text: str) -> 
             raise UsageError(f"{text[:60]!r} does not decide whether to delete", "Write 'delete' or 'keep'.")
         return decision
     _ = editor[field]  # says which field was meant where there is none of that name
-    return parse_text(field, replica.schemas[ids.collection_of(editor.record)].fields[field], text)
+    spec = replica.schemas[ids.collection_of(editor.record)].fields[field]
+    if spec.kind == "log":
+        return [parse_text(field, spec, line) for line in text.splitlines() if line.strip()]
+    return parse_text(field, spec, text)

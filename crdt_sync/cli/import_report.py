@@ -54,6 +54,14 @@ def tell_import(output: Output, report: ImportReport) -> None:
             "yellow",
         )
         _list(output, "both changed", report.conflicts, report.cells_both_changed)
+    if report.cells_settled:
+        word = "would settle" if report.dry_run else "settled"
+        output.note(
+            f"{report.cells_settled} cell" + "s" * (report.cells_settled != 1) + f" {word} what earlier imports of "
+            f"{report.source!r} disagreed about:",
+            "yellow",
+        )
+        _list(output, word, report.settled, report.cells_settled)
     if report.inferred and not report.dry_run:
         output.note(
             f"A schema for {report.collection!r} was made from the table: crdt-sync schema show {report.collection}"

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
-from crdt_sync.limits import STAMP_TIME_US_MIN
+from crdt_sync.limits import KIB, SOURCE_TEXT_BYTES_MAX, STAMP_TIME_US_MIN
 from crdt_sync.records import Conflict, restore
 from crdt_sync.records.entries import ConflictEntry
 from crdt_sync.records.schema import FieldSpec, Schema
@@ -93,13 +93,19 @@ def conflict_object(record: str, conflict: Conflict, schema: Schema | None) -> d
 def entry_value(conflict: Conflict, entry: ConflictEntry, schema: Schema | None) -> object:
     """The typed value of one side of a conflict."""
     spec = schema.fields.get(conflict.field) if schema else None
-    return entry.value if spec is None else restore_value(spec, entry.value)
+    if spec is None:
+        return entry.value
+    if isinstance(entry.value, list):  # what a version of a table said of a set or log
+        return [restore_value(spec, member) for member in entry.value]
+    return restore_value(spec, entry.value)
 
 
 def opposed_value(conflict: Conflict, entry: ConflictEntry, schema: Schema | None) -> str:
     """One side of a conflict as people read it."""
     if conflict.kind == "deleted":
         return "deleted, but edited elsewhere"
+    if conflict.kind == "text" and entry.value is None:
+        return f"a text over {SOURCE_TEXT_BYTES_MAX // KIB} KiB, which is not kept"
     return shown(entry_value(conflict, entry, schema))
 
 

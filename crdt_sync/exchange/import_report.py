@@ -35,8 +35,9 @@ class ImportReport:
     remembered. `cells_failed` did not fit their field and were left out. Of the others with a value, `cells_written`
     changed their field, `cells_unchanged` were no news, and in `cells_both_changed` the table and somebody here changed
     the same: what people wrote stands.
-    `conflicts` lists the first of those, and `changes` in a dry run the first cells that would change records which
-    are here already, both up to `TABLE_CHANGES_KEPT_MAX`.
+    `cells_settled` of the others say something new where earlier imports disagreed, and close their conflict.
+    `conflicts` and `settled` list the first of these, and `changes` in a dry run the first cells that would change
+    records which are here already, each up to `TABLE_CHANGES_KEPT_MAX`.
     `failed` lists the first `TABLE_FAILURES_KEPT_MAX` failures; `failures` counts all. `unmapped` names the columns
     that no field took. `inferred` tells that the collection had no schema and got one made from the table.
     `key` names the columns that identified the rows, `key_found` tells that nobody gave them, and `repeated` names
@@ -59,7 +60,9 @@ class ImportReport:
     cells_written: int
     cells_unchanged: int
     cells_both_changed: int
+    cells_settled: int
     conflicts: tuple[CellChange, ...]
+    settled: tuple[CellChange, ...]
     changes: tuple[CellChange, ...]
     unmapped: tuple[str, ...]
     inferred: bool

@@ -22,6 +22,8 @@ from crdt_sync.exchange.table import MISSING, Row, RowError, Table, TableForm
 from crdt_sync.exchange.three_way import Decision, Memory, decide
 from crdt_sync.ids import collection_of
 from crdt_sync.limits import TABLE_CHANGES_KEPT_MAX, TABLE_FAILURES_KEPT_MAX
+from crdt_sync.records.sources import newest
+from crdt_sync.records.versions import differing
 
 BATCH_ROWS = 500  # rows that become durable together: a commit's cost is spread thin, an interrupt loses little
 
@@ -120,7 +122,9 @@ class _Run:
     cells_failed: int = 0
     failed: list[RowError] = field(default_factory=list)
     cells: Counter[str] = field(default_factory=Counter)
+    cells_settled: int = 0
     conflicts: list[CellChange] = field(default_factory=list)
+    settled: list[CellChange] = field(default_factory=list)
     changes: list[CellChange] = field(default_factory=list)
 
     @property
@@ -190,23 +194,22 @@ class _Run:
     def _memory(self, present: ReadableRecord | None) -> Memory:
         if present is None:
             return Memory()
-        share = next((source.said for source in present.sources if source.name == self.source), None)
+        last = newest(present.sources).get(self.source)
         memories = [(source.stamp, source.name, source.said) for source in present.sources]
         memories.extend(self.exports.said(present.record))
         memories.sort(key=lambda memory: memory[:2], reverse=True)
         own = [said for _, name, said in memories if name == self.source]
         others = [said for _, name, said in memories if name != self.source]
-        return Memory(own, others, share)
+        return Memory(own, others, None if last is None else last.said)
 
     def _bring(self, record: str, present: ReadableRecord | None, decided: Mapping[Target, Decision]) -> None:
         changes = [change for target in sorted(decided, key=_by_field) for change in decided[target].changes]
         said = {target.field: decision.said for target, decision in decided.items() if decision.said is not MISSING}
         if not (changes or said) or collection_of(record) not in self.replica.schemas:
             return  # a dry run does not make the schema of a new collection
-        before = self._memory(present).share or {}
         if said and self.keys.key and not self.keys.natural:
             said[KEY] = list(self.keys.key)
-        self.replica.bring(record, self.source, changes, {**before, **said} if said else None, dry_run=self.dry_run)
+        self.replica.bring(record, self.source, changes, said or None, dry_run=self.dry_run)
 
     def _count(self, row: Row, record: str, present: ReadableRecord | None, decided: Mapping[Target, Decision]) -> None:
         outcomes = {decision.outcome for decision in decided.values()}
@@ -217,14 +220,20 @@ class _Run:
             changed = bool(outcomes - {"unchanged"})
             self.updated += changed
             self.unchanged += not changed
+        disputed = differing([source for source in present.sources if source.name == self.source]) if present else set()
         for target, decision in decided.items():
             self.cells[decision.outcome] += 1
-            if decision.outcome == "unchanged" or present is None:
+            if present is None:
                 continue
-            kept = self.conflicts if decision.outcome == "both_changed" else self.changes
-            if (self.dry_run or kept is self.conflicts) and len(kept) < TABLE_CHANGES_KEPT_MAX:
-                here = present.raw.get(target.field)
-                kept.append(CellChange(row.line, target.header, record, target.field, here, decision.wanted))
+            here = present.raw.get(target.field)
+            change = CellChange(row.line, target.header, record, target.field, here, decision.wanted)
+            if target.field in disputed and decision.said is not MISSING:
+                self.cells_settled += 1
+                _keep(self.settled, change)
+            if decision.outcome == "both_changed":
+                _keep(self.conflicts, change)
+            elif decision.outcome == "written" and self.dry_run:
+                _keep(self.changes, change)
 
     def _header_of(self, error: UsageError) -> str:
         name = error.field if isinstance(error, InvalidValue) else None
@@ -256,7 +265,9 @@ class _Run:
             cells_written=self.cells["written"],
             cells_unchanged=self.cells["unchanged"],
             cells_both_changed=self.cells["both_changed"],
+            cells_settled=self.cells_settled,
             conflicts=tuple(self.conflicts),
+            settled=tuple(self.settled),
             changes=tuple(self.changes),
             unmapped=unmapped,
             inferred=inferred,
@@ -274,6 +285,11 @@ def _present(replica: WritableReplica, record: str) -> ReadableRecord | None:
     with suppress(UnknownRecord):
         return replica.get(record)
     return None
+
+
+def _keep(kept: list[CellChange], change: CellChange) -> None:
+    if len(kept) < TABLE_CHANGES_KEPT_MAX:
+        kept.append(change)
 
 
 def _is_about(error: UsageError, target: Target) -> bool:

@@ -28,6 +28,8 @@ from crdt_sync.records.sources import (
     mark_entry,
     mark_text,
     same,
+    text_mark,
+    text_said,
     whole_text,
 )
 from crdt_sync.records.values import canonical, exact_sum, normalise
@@ -152,21 +154,21 @@ def _single(field: str, spec: FieldSpec, value: object, now: object | Missing, m
 
 def _text(field: str, text: str, now: object | Missing, memory: Memory) -> Decision:
     said = mark_text(text)
-    told = memory.told(field)
+    told = [text_mark(each) for each in memory.told(field)]
     present = now if isinstance(now, str) else ""
     if any(same(each, said) for each in told):
         return Decision("unchanged", wanted=text)
-    if present == text:
-        return Decision("unchanged", (), said, text, not told)
-    base = memory.base(field)
-    if (not present and not told) or any(same(each, mark_text(present)) for each in told):
+    if present == text or (not present and not told) or any(same(each, mark_text(present)) for each in told):
         merged = text
-    elif (before := whole_text(base)) is not None:
+    elif (before := whole_text(memory.base(field))) is not None:
         merged = merged_text(before, present, text)
     else:
         return Decision("both_changed", wanted=text, new_to_us=not told)
-    changes = (ImportedChange("replace", field, merged),) if merged != present else ()
-    return Decision("written" if changes else "unchanged", changes, said, text, not told)
+    remembered = text_said(text)
+    whole = whole_text(remembered)
+    known = whole_text((memory.share or {}).get(field))
+    changes = (ImportedChange("replace", field, merged, said=whole, said_before=known),)
+    return Decision("written" if merged != present else "unchanged", changes, remembered, text, not told)
 
 
 def _counter(field: str, spec: FieldSpec, number: object, now: object | Missing, memory: Memory) -> Decision:

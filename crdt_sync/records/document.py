@@ -33,13 +33,14 @@ from crdt_sync.records.roots import (
     DELETED_ROOT,
     MAP_PREFIXES,
     PREFIX_OF_KIND,
-    RESERVED_ROOTS,
     TEXT_PREFIX,
     Contents,
     field_values,
+    is_reserved,
 )
-from crdt_sync.records.sources import SOURCES_ROOT, Source, age, newest, read_sources, shown_actor
+from crdt_sync.records.sources import SOURCES_ROOT, Source, age, read_sources, shown_actor
 from crdt_sync.records.varint import append_uint
+from crdt_sync.records.versions import version_conflicts
 
 if TYPE_CHECKING:
     from crdt_sync.records.schema import Schema
@@ -55,7 +56,8 @@ _parsed = json.JSONDecoder().raw_decode  # half the time of `json.loads`; yrs pu
 class Reading:
     """Everything that one record shows: carriers by field, open conflicts, and whether it is deleted.
 
-    `sources` is what each source of imports said last.
+    `sources` is what sources of imports said last, the newest first: several of one are imports that did not know
+    of each other.
     """
 
     values: dict[str, object]
@@ -228,7 +230,7 @@ class Document:
             field_values(contents, schema),
             tuple(conflicts),
             deleted,
-            tuple(newest(sources).values()) if sources else (),
+            tuple(sources),
         )
 
     def values(self, schema: "Schema | None" = None) -> dict[str, object]:
@@ -239,18 +241,29 @@ class Document:
         """
         return field_values(self.contents(), schema)
 
+    def sources(self) -> list[Source]:
+        """What sources of imports said last, the newest first; see `Reading`."""
+        with self.transaction() as transaction:
+            return read_sources(self._content(transaction, SOURCES_ROOT))
+
     def value(self, field: str, schema: "Schema") -> object:
         """The carrier that one field of the schema shows, as in `values`; None when it holds nothing."""
         root = PREFIX_OF_KIND[schema.fields[field].kind] + field
         transaction = self._doc.create_transaction()
         try:
-            contents = {each: self._content(transaction, each) for each in (root, SOURCES_ROOT)}
+            roots = [root, SOURCES_ROOT]
+            if root.startswith(TEXT_PREFIX):
+                roots += [
+                    each for each in self._doc.roots(transaction) if is_reserved(each) and each.endswith(f".{field}")
+                ]
+            contents = {each: self._content(transaction, each) for each in roots}
             return field_values(contents, schema).get(field)
         finally:
             transaction.drop()
 
     def conflicts(self, schema: "Schema | None" = None, *, all_kinds: bool = False) -> list[Conflict]:
-        """Open conflicts: review and stage fields with different concurrent values, and a delete beside an edit.
+        """Open conflicts: review and stage fields with different concurrent values, and a delete beside an edit;
+        texts, counters, sets and logs of which imports that did not know of each other say different things.
 
         Fields of the natural key are asked about whatever their kind: two keys are two customers in one record.
         `all_kinds` adds fields of kind 'value' and those that the schema does not know.
@@ -326,7 +339,7 @@ def _conflicts(
     found: list[Conflict] = []
     for root in sorted(contents):
         raw = contents[root]
-        if root[:2] != "c." or root in RESERVED_ROOTS or not isinstance(raw, list) or len(raw) < 2:
+        if root[:2] != "c." or is_reserved(root) or not isinstance(raw, list) or len(raw) < 2:
             continue
         spec = None if schema is None else schema.fields.get(root[2:])
         kind = "value" if spec is None else spec.kind
@@ -336,7 +349,7 @@ def _conflicts(
             open_conflict = conflict(root[2:], kind, entries, spec, partial(shown_actor, sources=sources))
             if open_conflict is not None:
                 found.append(open_conflict if asked else replace(open_conflict, open=False))
-    return found
+    return found + version_conflicts(contents, schema, sources)
 
 
 def _deletion(contents: Contents, state_vector: bytes) -> tuple[bool, Conflict | None]:

@@ -20,8 +20,10 @@ from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.comparing import identity
 from crdt_sync.records.document import Document, deletion_text
 from crdt_sync.records.entries import Conflict, Entry, ordered, well_formed
+from crdt_sync.records.memories import settle
 from crdt_sync.records.roots import DELETED, DELETED_ROOT, member_key, member_of
 from crdt_sync.records.schema import KINDS_OF_ENTRIES, FieldSpec, Schema
+from crdt_sync.records.text_bringing import unmix
 from crdt_sync.records.text_field import TextField
 from crdt_sync.records.values import (
     Carrier,
@@ -32,6 +34,7 @@ from crdt_sync.records.values import (
     restore,
     text_carrier,
 )
+from crdt_sync.records.versions import disputed_lines
 
 
 class Editor:
@@ -147,6 +150,7 @@ class Editor:
     def text(self, field: str) -> TextField:
         """The text of a field, to be edited in place by code point."""
         self._writable(field, "text")
+        unmix(self._document, field, str(self._document.value(field, self._schema) or ""))
         text = TextField(self._document, field, lambda: self._writable(field, "text"))
         self._texts.append(text)
         return text
@@ -154,8 +158,9 @@ class Editor:
     def resolve(self, field: str, value: object) -> None:
         """Decide a conflict: `value` supersedes every value seen. For `_deleted`: True deletes, False keeps.
 
-        Also closes what a field of kind `value` keeps beside the shown one. Raises `NoConflict` where there is nothing
-        to decide.
+        Also closes what a field of kind `value` keeps beside the shown one. Where imports of one source disagree about
+        a text, counter or set, it becomes `value`; of a log, `value` has the lines to keep of those that only older
+        imports have. Raises `NoConflict` where there is nothing to decide.
         """
         self._check_open()
         if field == DELETED:
@@ -170,13 +175,40 @@ class Editor:
             return
         spec = self._writable(field)
         if spec.kind not in KINDS_OF_ENTRIES:
-            raise InvalidValue(field, f"a {spec.kind} has no conflicts", "Write it as usual.")
+            self._resolve_versions(field, spec, value)
+            return
         if not self._disputed_values(field, spec):
             raise NoConflict(
                 field, f"nothing to decide: it holds one value, {self[field]!r}", "Write another one as usual."
             )
         self.resolved = True
         self._write_entry(field, spec, value, resolving=True)
+
+    def _resolve_versions(self, field: str, spec: FieldSpec, value: object) -> None:
+        if self.conflict(field) is None:
+            raise NoConflict(field, "nothing to decide: no imports disagree about it", "Write it as usual.")
+        if spec.kind == "log":
+            self._keep_lines(field, spec, value)
+        else:
+            self[field] = value
+        settle(self._document, field)
+        self.resolved = self._changed = True
+
+    def _keep_lines(self, field: str, spec: FieldSpec, value: object) -> None:
+        given = [] if value is None else value if isinstance(value, list) else [value]
+        kept = {canonical(normalise(field, spec, line)) for line in given}
+        lines = self._entries(f"l.{field}")
+        dropped = [
+            line for line in disputed_lines(field, lines, self._document.sources()) if canonical(line[0]) not in kept
+        ]
+        if kept - {canonical(line[0]) for line in lines}:
+            raise InvalidValue(field, "one of these lines is not there", "Keep lines that 'crdt-sync conflicts' shows.")
+        with self._document.transaction() as transaction:
+            array = self._document.array(transaction, f"l.{field}")
+            raw = json.loads(array.to_json(transaction)) if array.len(transaction) else []
+            for index in reversed(range(len(raw))):
+                if raw[index] in dropped:
+                    array.remove_range(transaction, index, 1)
 
     def conflict(self, field: str) -> Conflict | None:
         """The concurrent values of a field of whatever kind, or the delete beside an edit for `_deleted`; else None."""
@@ -316,8 +348,10 @@ class Editor:
         for member in value if isinstance(value, Iterable) else ():
             carrier = normalise(field, spec, member)
             wanted[identity(carrier, spec)] = carrier
+        value_shown = self._document.value(field, self._schema)
+        shown = value_shown if isinstance(value_shown, list) else []
         present = {identity(member, spec) for member in self._members(field).values()}
-        for member in sorted(wanted.keys() - present):
+        for member in sorted(wanted.keys() - {identity(member, spec) for member in shown}):
             self._put_member(field, spec, wanted[member])
         self._drop_members(field, spec, present - wanted.keys())
 

@@ -5,21 +5,20 @@ the same import is the same operations on every device.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from crdt_sync.clock import HybridClock
 from crdt_sync.errors import InvalidValue, RecordDeleted, UnknownField
 from crdt_sync.limits import STAMP_MAX
 from crdt_sync.records.document import Document
 from crdt_sync.records.editor import check_actor, check_transition
 from crdt_sync.records.entries import is_entry, ordered, well_formed
-from crdt_sync.records.roots import is_imported, member_key, member_of
+from crdt_sync.records.roots import is_imported, member_key, member_of, source_of
 from crdt_sync.records.schema import FieldSpec, Schema
-from crdt_sync.records.sources import IMPORTED, SOURCES_ROOT, actor_of, encode_said
-from crdt_sync.records.text_field import TextField
+from crdt_sync.records.sources import IMPORTED, actor_of
+from crdt_sync.records.text_bringing import bring_text
 from crdt_sync.records.values import Carrier, canonical, normalise
 from crdt_sync.records.write_once import write_once
 
@@ -39,8 +38,8 @@ class ImportedChange:
     | write | puts the value in the place of what is shown; beside whatever else people wrote |
     | beside | adds the value to those of people, as a conflict |
     | agree | takes back a value that the source has said before, and nothing else |
-    | replace | turns a text into the value by the words that differ |
-    | add, remove | of a set; what a person added is never removed |
+    | replace | turns a text into the value by the words that differ, and the source's own text into `said` |
+    | add, remove | of a set; what a person added, and what the source is remembered to say, is never removed |
     | append | to a log; `at` (stamp) and `by` where the source says them, `count` of equal ones before it |
     """
 
@@ -50,6 +49,8 @@ class ImportedChange:
     at: int | None = None
     by: str | None = None
     count: int = 0
+    said: str | None = None
+    said_before: str | None = None  # what the source's own text holds, where that is not written yet
 
 
 def bring(document: Document, schema: Schema, source: str, changes: Sequence[ImportedChange]) -> None:
@@ -65,21 +66,7 @@ def bring(document: Document, schema: Schema, source: str, changes: Sequence[Imp
         write_once(document, partial(_write, actor=actor_of(source), changes=rest))
     for change in checked:
         if change.operation == "replace":
-            write_once(document, partial(_replace, change=change))
-
-
-def remember(document: Document, clock: HybridClock, actor: str, source: str, said: Mapping[str, object]) -> None:
-    """Write what `source` says, in the place of what it said before."""
-    with document.transaction() as transaction:
-        array = document.array(transaction, SOURCES_ROOT)
-        entries = json.loads(array.to_json(transaction))
-        for index in reversed(range(len(entries))):
-            entry = entries[index]
-            if isinstance(entry, list) and len(entry) > 3 and entry[3] == source:
-                array.remove_range(transaction, index, 1)
-        for entry in well_formed(entries):
-            clock.observe(entry[1])
-        array.insert(transaction, array.len(transaction), [encode_said(said), clock.tick(), actor, source])
+            bring_text(document, source, change.field, str(change.carrier), change.said, change.said_before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +78,8 @@ class _Checked:
     spec: FieldSpec
     carrier: Carrier
     entry: tuple[object, ...]  # of a log: stamp, author and what makes equal entries differ
+    said: str | None
+    said_before: str | None
 
 
 def _checked(schema: Schema, change: ImportedChange) -> _Checked:
@@ -107,7 +96,7 @@ def _checked(schema: Schema, change: ImportedChange) -> _Checked:
         entry = change.at, check_actor(change.by)
     elif change.count:
         entry = (change.count,)
-    return _Checked(change.operation, change.field, spec, carrier, entry)
+    return _Checked(change.operation, change.field, spec, carrier, entry, change.said, change.said_before)
 
 
 def _write(document: Document, actor: str, changes: Sequence[_Checked]) -> None:
@@ -124,13 +113,13 @@ def _write(document: Document, actor: str, changes: Sequence[_Checked]) -> None:
                     entry = [*change.entry] if len(change.entry) == 2 else [*own, *change.entry]
                     array.insert(transaction, array.len(transaction), [carrier, *entry])
                 case "add":
-                    key = member_key(canonical(carrier), document.writer, imported=True)
+                    key = member_key(canonical(carrier), document.writer, actor)
                     document.map(transaction, f"s.{field}").insert(transaction, key, carrier)
                 case "remove":
                     members = document.map(transaction, f"s.{field}")
                     member = canonical(carrier)
                     for key in sorted(json.loads(members.to_json(transaction))):
-                        if member_of(key) == member and is_imported(key):
+                        if member_of(key) == member and is_imported(key) and source_of(key) is None:
                             members.remove(transaction, key)
 
 
@@ -149,10 +138,6 @@ def _write_entry(array: "Array", transaction: "YrsTransaction", change: _Checked
             array.remove_range(transaction, index, 1)
     if change.operation != "agree":
         array.insert(transaction, array.len(transaction), [change.carrier, *own])
-
-
-def _replace(document: Document, change: _Checked) -> None:
-    TextField(document, change.field).replace(str(change.carrier))
 
 
 _SINGLE = frozenset({"write", "beside", "agree"})

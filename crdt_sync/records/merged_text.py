@@ -1,23 +1,28 @@
-"""Merging a text that two sides have edited, by the same machinery that merges it between devices."""
+"""Merging a text that two sides have edited, as it merges between devices."""
 
-from crdt_sync.records.document import Document
-from crdt_sync.records.text_field import differences, splice
+from collections.abc import Sequence
 
-_FIELD = "merged"
-
-
-def merged_text(base: str, ours: str, theirs: str) -> str:
-    """`ours` with what changed from `base` to `theirs`; what both changed alike is changed once."""
-    done = differences(base, ours)
-    wanted = [change for change in differences(base, theirs) if change not in done]
-    first = _edited(Document(1), "", [(0, 0, base)] if base else [])
-    one = _edited(Document.load((first.diff(),), 2), base, done)
-    other = _edited(Document.load((first.diff(),), 3), base, wanted)
-    one.apply(other.diff())
-    with one.transaction() as transaction:
-        return one.text(transaction, f"t.{_FIELD}").get_string(transaction)
+from crdt_sync.records.text_diff import Comparing, Replacement, differences
 
 
-def _edited(document: Document, current: str, changes: list[tuple[int, int, str]]) -> Document:
-    splice(document, f"t.{_FIELD}", current, changes)
-    return document
+def merged_text(base: str, ours: str, theirs: str, comparing: Comparing | None = None) -> str:
+    """`ours` with what changed from `base` to `theirs`; what both changed alike is changed once.
+
+    `comparing` bounds the work, see `differences`: the result is coarse where it was used up.
+    """
+    return with_changes(base, differences(base, ours, comparing), differences(base, theirs, comparing))
+
+
+def with_changes(base: str, ours: Sequence[Replacement], theirs: Sequence[Replacement]) -> str:
+    """`base` with the changes of both; see `merged_text`."""
+    wanted = [change for change in theirs if change not in ours]
+    kept = bytearray(b"\x01") * len(base)
+    inserted: dict[int, str] = {}
+    for start, stop, text in (*ours, *wanted):  # of two insertions at one place ours comes first
+        kept[start:stop] = bytes(stop - start)
+        inserted[start] = inserted.get(start, "") + text
+    parts = []
+    for index in range(len(base) + 1):
+        parts.append(inserted.get(index, ""))
+        parts.append(base[index : index + 1] if index < len(base) and kept[index] else "")
+    return "".join(parts)

@@ -5,13 +5,17 @@
 | `c.` | Array | value, review, stage | entries `[value, stamp, actor]` that nobody has superseded |
 | `l.` | Array | log | entries, all kept |
 | `n.` | Map | counter | writer to that writer's own total |
-| `s.` | Map | set | canonical member, newline, writer: to the member |
+| `s.` | Map | set | canonical member, newline, writer: to the member; more after it says that an import added it |
 | `t.` | Text | text | text |
 
-What begins with an underscore is no field: `c._deleted` holds deletions, `c._source` what imports were told.
+What begins with an underscore is no field: `c._deleted` holds deletions, `c._source` what imports were told, and
+`t._@...` what a source says of a text, see `source_texts`.
 
 Each writer adds a member under a key of its own. Under one key for all, of two concurrent adds only one stays in a Yjs
 map, and whoever removes that one would remove the other, never seen, with it.
+
+A member that an import added is shown as long as its source says it: no import removes what another of the same source
+says. Keys of earlier versions do not name their source; these imports remove.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,7 +25,20 @@ from typing import TYPE_CHECKING
 from crdt_sync.errors import InvalidValue
 from crdt_sync.records.comparing import identity
 from crdt_sync.records.entries import ordered, timeline, well_formed
-from crdt_sync.records.sources import SOURCES_ROOT, Source, age, read_sources, shares, shown_actor
+from crdt_sync.records.source_texts import PAIRS_OF_RECORD_MAX, shown_text
+from crdt_sync.records.sources import (
+    SOURCES_ROOT,
+    Source,
+    actor_of,
+    age,
+    mark,
+    newest,
+    read_sources,
+    same,
+    shares,
+    shown_actor,
+)
+from crdt_sync.records.text_diff import Comparing
 from crdt_sync.records.values import decimal_carrier, exact_sum, integer_carrier, parse_decimal
 
 if TYPE_CHECKING:
@@ -42,9 +59,6 @@ TEXT_PREFIX = "t."
 DELETED = "_deleted"
 DELETED_ROOT = "c._deleted"
 
-RESERVED_ROOTS = frozenset({DELETED_ROOT, SOURCES_ROOT})
-"""Roots that hold no field."""
-
 Contents = dict[str, object]
 ABSENT = object()
 _IMPORTED_KEY = "\nimport"
@@ -60,8 +74,9 @@ def field_values(contents: Contents, schema: "Schema | None") -> dict[str, objec
     fields = {} if schema is None else schema.fields
     sources = read_sources(contents.get(SOURCES_ROOT))
     counted = shares(sources)
-    for root in sorted(contents.keys() | {f"n.{field}" for field in counted}):
-        if root in RESERVED_ROOTS:
+    comparing = Comparing(PAIRS_OF_RECORD_MAX)
+    for root in sorted(contents.keys() | {f"n.{field}" for field in counted} | _texts_of(sources)):
+        if is_reserved(root):
             continue
         field = root[2:]
         spec = fields.get(field)
@@ -76,9 +91,9 @@ def field_values(contents: Contents, schema: "Schema | None") -> dict[str, objec
             case "n.":
                 value = _sum(raw, counted.get(field, []))
             case "s.":
-                value = _members(raw, spec)
+                value = _members(raw, spec, field, sources)
             case "t.":
-                value = raw or ABSENT
+                value = shown_text(raw if isinstance(raw, str) else "", field, contents, sources, comparing) or ABSENT
             case _:
                 continue  # of a layout to come
         if value is not ABSENT:
@@ -91,19 +106,51 @@ def _shown(raw: object, spec: "FieldSpec | None", field: str, sources: Sequence[
     return ordered(entries, spec, partial(age, field=field, sources=sources))[0][0] if entries else ABSENT
 
 
-def _members(raw: object, spec: "FieldSpec | None") -> object:
+def is_reserved(root: str) -> bool:
+    """Whether a root holds no field."""
+    return root.startswith("_", 2)
+
+
+def _texts_of(sources: Sequence[Source]) -> set[str]:
+    """The roots of texts that sources say: those may hold nothing and vanish although the source says something."""
+    return {
+        f"t.{field}"
+        for source in sources
+        for field, said in source.said.items()
+        if isinstance(said, dict) and said.get("text")
+    }
+
+
+def _members(raw: object, spec: "FieldSpec | None", field: str, sources: Sequence[Source]) -> object:
     """The members in canonical order; of those that say the same, see `comparing`, the first."""
     if not isinstance(raw, dict) or not raw:
         return ABSENT
-    members = list({member_of(key): raw[key] for key in sorted(raw)}.values())
+    named = {
+        actor_of(name): source.said[field]
+        for name, source in (newest(sources).items() if sources else ())
+        if isinstance(source.said.get(field), list)
+    }
+    members = list({member_of(key): raw[key] for key in sorted(raw) if _is_said(key, raw[key], named)}.values())
+    if not members:
+        return ABSENT
     if spec is None or len(members) < 2:
         return members
     return list({identity(member, spec): member for member in reversed(members)}.values())[::-1]
 
 
-def member_key(canonical_member: str, writer: int, *, imported: bool = False) -> str:
-    """The key under which `writer` adds a member, or an import does. Canonical JSON holds no newline."""
-    return f"{canonical_member}\n{writer}" + _IMPORTED_KEY * imported
+def _is_said(key: str, member: object, named: dict[str, list[object]]) -> bool:
+    """Whether a member is a person's, or its source says it still. `named` is what each source says, by its actor."""
+    source = source_of(key)
+    if source is None or source not in named:
+        return True
+    said = mark(member)
+    return any(same(each, said) for each in named[source])
+
+
+def member_key(canonical_member: str, writer: int, source: str | None = None) -> str:
+    """The key under which a writer adds a member; `source` is the actor of an import. Canonical JSON has no newline."""
+    key = f"{canonical_member}\n{writer}"
+    return key if source is None else f"{key}\n{source}{_IMPORTED_KEY}"
 
 
 def member_of(key: str) -> str:
@@ -114,6 +161,12 @@ def member_of(key: str) -> str:
 def is_imported(key: str) -> bool:
     """Whether an import added the member of that key."""
     return key.endswith(_IMPORTED_KEY)
+
+
+def source_of(key: str) -> str | None:
+    """The actor of the source whose import added the member of that key, where the key names it."""
+    parts = key.split("\n")
+    return parts[2] if len(parts) == 4 and is_imported(key) else None
 
 
 def _timeline(raw: object, sources: Sequence[Source]) -> object:

@@ -8,17 +8,18 @@ like those of a field. `said` is JSON text, field to what the source said of it:
 |---|---|
 | value, review, stage | the value, marked |
 | set, log | a list of the marks of the members, sorted; an entry with its time and author is marked as one value |
-| text | the text, marked; up to `SOURCE_TEXT_BYTES_MAX` it is there whole |
+| text | `{"text": the text}` up to `SOURCE_TEXT_BYTES_MAX`, see `source_texts`; else its mark |
 | counter | `{"=": what the source said, "+": what of it is counted here}`; without "=" both are the same |
 
 A *mark* is the value itself where it is short, else `#` and a hash of it; a text that begins like a mark is escaped
-by `=`. Of the entries of one source the newest counts; several are imports that did not know of each other.
+by `=`. Several entries of one source are imports that did not know of each other. Of each field the newest that says
+anything counts, and what they say differently is a conflict, see `versions`.
 """
 
 import hashlib
 import json
 from base64 import urlsafe_b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,8 +83,22 @@ def mark_text(text: str) -> object:
     return mark(text, SOURCE_TEXT_BYTES_MAX)
 
 
+def text_said(text: str) -> object:
+    """What a source is remembered to have said of a text."""
+    return {"text": text} if len(text.encode()) <= SOURCE_TEXT_BYTES_MAX else mark_text(text)
+
+
+def text_mark(said: object) -> object:
+    """The mark of a text that a source said."""
+    text = said.get("text") if isinstance(said, Mapping) else None
+    return mark_text(text) if isinstance(text, str) else said
+
+
 def whole_text(said: object) -> str | None:
-    """The text that a mark is of, where it is there whole."""
+    """The text that a source said, where it is there whole."""
+    if isinstance(said, Mapping):
+        text = said.get("text")
+        return text if isinstance(text, str) else None
     if not isinstance(said, str) or said.startswith("#"):
         return None
     return said.removeprefix("=")
@@ -123,11 +138,13 @@ def read_sources(raw: object) -> list[Source]:
     return [source for *_, source in sorted(found, key=lambda each: each[:3], reverse=True)]
 
 
-def newest(sources: Iterable[Source]) -> dict[str, Source]:
-    """Source name to its newest memory."""
+def newest(sources: Sequence[Source]) -> dict[str, Source]:
+    """Source name to what it said last of each field. `sources` have the newest first."""
     known: dict[str, Source] = {}
-    for source in sources:  # the newest come first
-        known.setdefault(source.name, source)
+    for source in reversed(sources):
+        before = known.get(source.name)
+        said = source.said if before is None else {**before.said, **source.said}
+        known[source.name] = Source(source.name, source.stamp, said, source.text)
     return known
 
 

@@ -29,7 +29,8 @@ from crdt_sync.records import Document, Editor, Schema
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.first_content import as_first_content
 from crdt_sync.records.halves import mended
-from crdt_sync.records.imported import ImportedChange, bring, remember
+from crdt_sync.records.imported import ImportedChange, bring
+from crdt_sync.records.memories import remember
 from crdt_sync.records.natural_key import required_key
 from crdt_sync.records.replay import replay
 from crdt_sync.records.restamp import restamp

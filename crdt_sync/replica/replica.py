@@ -289,7 +289,7 @@ class Replica:
         """Write what the source of an import says of one record, which is made if it is not here yet.
 
         Equal content is equal operations on every device, see `crdt_sync.records.imported`. `said` is remembered, in
-        the record, as what `source` says from now on; None leaves what it said before. `dry_run` only finds out what
+        the record, as what `source` says of these fields from now on. `dry_run` only finds out what
         would be raised: what `edit` raises.
         """
         with self.lock:

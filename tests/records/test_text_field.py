@@ -4,8 +4,9 @@ from hypothesis import strategies as st
 
 from crdt_sync.errors import InvalidValue
 from crdt_sync.limits import TEXT_BYTES_MAX
-from crdt_sync.records import text_field
-from crdt_sync.records.text_field import TOKENS_COMPARED_MAX, TextField, differences
+from crdt_sync.records import text_diff
+from crdt_sync.records.text_diff import TOKENS_COMPARED_MAX, differences
+from crdt_sync.records.text_field import TextField
 
 ALPHABET = "ab ß é e\u0301 漢字 张 😀 👨‍👩‍👧 \u202e \n"
 TEXTS = st.text(
@@ -118,6 +119,6 @@ def test_repeated_words_are_compared_up_to_a_number_of_pairs(monkeypatch):
     old = " ".join(["word"] * 300)
     new = " ".join(f"word {number}" if number % 30 == 0 else "word" for number in range(300))
     assert len(differences(old, new)) > 1
-    monkeypatch.setattr(text_field, "PAIRS_COMPARED_MAX", 1000)
+    monkeypatch.setattr(text_diff, "PAIRS_COMPARED_MAX", 1000)
     ((start, stop, text),) = differences(old, new)
     assert old[:start] + text + old[stop:] == new

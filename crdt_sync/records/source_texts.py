@@ -1,0 +1,102 @@
+"""Texts that imports write, so that what people changed in them can be told from what a source says.
+
+An import edits the text of the field, and alike a text of the source's own that people never touch:
+`t._<actor of the source>.<field>`. Devices that import different versions, or one version beside unsynced edits, edit
+both alike, so that the two mix in the same way. Wherever the source's own text is not what its newest memory says, the
+field shows what the memory says with what people changed.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import permutations
+
+from crdt_sync.limits import SOURCE_TEXT_BYTES_MAX
+from crdt_sync.records.merged_text import merged_text, with_changes
+from crdt_sync.records.sources import Source, actor_of, newest, whole_text
+from crdt_sync.records.text_diff import Comparing, Replacement, common_length, differences
+
+MIXED_LENGTH_MAX = 8 * SOURCE_TEXT_BYTES_MAX  # characters; beyond it a text is shown as it is
+VERSIONS_JOINED_MAX = 4  # first texts that stand one after the other and are told apart again
+PAIRS_OF_RECORD_MAX = 2_000_000  # see `text_diff`: some 0.2 s of reading one record, whoever wrote it
+
+
+def source_text_root(source: str, field: str) -> str:
+    """The root of a source's own text."""
+    return f"t._{actor_of(source)}.{field}"
+
+
+def said_texts(field: str, sources: Sequence[Source]) -> dict[str, str]:
+    """The roots of the sources' own texts for a field, to what each says; it differs where versions have mixed.
+
+    Texts of earlier versions, and those that are too long, have no root of their own.
+    """
+    found = {}
+    for name, memory in newest(sources).items():
+        said = memory.said.get(field)
+        if isinstance(said, Mapping) and isinstance(text := said.get("text"), str):
+            found[source_text_root(name, field)] = text
+    return found
+
+
+def shown_text(
+    text: str, field: str, contents: Mapping[str, object], sources: Sequence[Source], comparing: Comparing
+) -> str:
+    """What a text field shows; `text` is what its root holds."""
+    for root, said in said_texts(field, sources).items():
+        own = contents.get(root, "")
+        if own == said or not isinstance(own, str):
+            continue
+        if text == own:
+            text = said
+        elif max(len(text), len(own)) <= MIXED_LENGTH_MAX and comparing.pairs_left >= 0:
+            versions = _versions(field, root, sources)
+            merged = _unjoined(own, text, versions, comparing) or merged_text(own, text, said, comparing)
+            text = merged if comparing.pairs_left >= 0 else text
+    return text
+
+
+def _versions(field: str, root: str, sources: Sequence[Source]) -> list[str]:
+    """What the versions of one source say of the text, the newest first."""
+    found = (whole_text(source.said.get(field)) for source in sources if source_text_root(source.name, field) == root)
+    return list(dict.fromkeys(text for text in found if text))
+
+
+def _unjoined(own: str, text: str, versions: Sequence[str], comparing: Comparing) -> str | None:
+    """The newest version with what people changed in any, where all were a first text and stand one after the other.
+
+    None where they do not.
+    """
+    if not 1 < len(versions) <= VERSIONS_JOINED_MAX:
+        return None
+    order = next((each for each in permutations(versions) if "".join(each) == own), None)
+    if order is None:
+        return None
+    changes = [_trimmed(own, change) for change in differences(own, text, comparing)]
+    edits: dict[str, list[Replacement]] = {version: [] for version in order}
+    end = 0
+    for version in order:
+        start, end = end, end + len(version)
+        last = version == order[-1]
+        while changes and start <= changes[0][0] and changes[0][1] <= end and (last or not _is_before(end, changes[0])):
+            low, high, new = changes.pop(0)
+            edits[version].append((low - start, high - start, new))
+    if changes:
+        return None  # across two versions
+    newest, *older = versions
+    shown = with_changes(newest, edits[newest], [])
+    for version in older:
+        shown = with_changes(version, differences(version, shown, comparing), edits[version])
+    return shown
+
+
+def _is_before(place: int, change: Replacement) -> bool:
+    """Whether what is inserted where two versions touch belongs to the one after it, as a word and a space do."""
+    return change[:2] == (place, place) and change[2][-1:].isspace() and not change[2][:1].isspace()
+
+
+def _trimmed(old: str, change: Replacement) -> Replacement:
+    """A replacement without the characters at both ends that it leaves as they are: words of two versions touch."""
+    start, stop, new = change
+    head = common_length(old[start:stop], new)
+    start, new = start + head, new[head:]
+    tail = common_length(old[start:stop][::-1], new[::-1])
+    return start, stop - tail, new[: len(new) - tail]

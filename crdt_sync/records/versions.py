@@ -1,0 +1,170 @@
+"""Versions of one source that were imported without knowing of each other, and what they say differently.
+
+What the newest says of a field is shown. Fields whose entries do not stand beside each other (counter, set, log, text)
+show a conflict as long as the record remembers several versions of them: until a person decides, or an import says
+something new of the field.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from crdt_sync.records.entries import Conflict, ConflictEntry, Entry, is_entry, well_formed
+from crdt_sync.records.sources import (
+    IMPORTED,
+    Source,
+    counter_said,
+    encode_said,
+    mark,
+    mark_entry,
+    parse_source,
+    text_mark,
+    whole_text,
+)
+from crdt_sync.records.values import canonical
+
+if TYPE_CHECKING:
+    from crdt_sync.records.schema import Schema
+
+_ROOT_OF_KIND = {"text": "t.", "set": "s.", "log": "l.", "counter": "n."}
+
+
+def differing(versions: Sequence[Source]) -> set[str]:
+    """The fields of which the versions of one source say different things."""
+    forms: dict[str, set[str]] = {}
+    for version in versions if len(versions) > 1 else ():
+        for field, said in version.said.items():
+            forms.setdefault(field, set()).add(_form(said))
+    return {field for field, said in forms.items() if field and len(said) > 1}
+
+
+def is_of(source: str, entry: object) -> bool:
+    """Whether an entry of the root of memories is of that source."""
+    return isinstance(entry, list) and len(entry) > 3 and bool(entry[3] == source)
+
+
+def disputes(entries: Sequence[object], source: str, fields: set[str], newest: Mapping[str, object]) -> list[Entry]:
+    """Entries of a source as they are written again when they say only what of `fields` differs from the newest."""
+    kept: dict[str, Entry] = {}
+    for entry in entries:
+        if is_of(source, entry) and is_entry(entry) and isinstance(entry[0], str):
+            version = parse_source(source, entry[1], entry[0])
+            said = {
+                field: each
+                for field, each in (version.said.items() if version is not None else ())
+                if field in fields and _form(each) != _form(newest[field])
+            }
+            if said:
+                again = [encode_said(said), *entry[1:4]]
+                kept[canonical(again)] = again
+    return list(kept.values())
+
+
+def without_dispute(entry: object, field: str, newest: Mapping[str, Source]) -> object:
+    """The entry itself, or without what it says of a field that differs from the newest; None where nothing is left."""
+    if not isinstance(entry, list) or not is_entry(entry) or len(entry) < 4 or not isinstance(entry[0], str):
+        return entry
+    version = parse_source(str(entry[3]), entry[1], entry[0])
+    if version is None or field not in version.said or version.name not in newest:
+        return entry
+    if _form(version.said[field]) == _form(newest[version.name].said.get(field)):
+        return entry
+    left = {name: said for name, said in version.said.items() if name != field}
+    return [encode_said(left), *entry[1:4]] if left else None
+
+
+def version_conflicts(
+    contents: Mapping[str, object], schema: "Schema | None", sources: Sequence[Source]
+) -> list[Conflict]:
+    """Conflicts between versions, of the kinds that show one value; the newest comes first."""
+    by_source: dict[str, list[Source]] = {}
+    for source in sources:
+        by_source.setdefault(source.name, []).append(source)
+    found: dict[str, tuple[str, list[ConflictEntry]]] = {}
+    for name, versions in by_source.items():
+        for field in differing(versions):
+            kind = _kind(field, contents, schema, versions)
+            if kind is not None:
+                found.setdefault(field, (kind, []))[1].extend(_entries(name, field, kind, versions, contents))
+    return [
+        Conflict(field, kind, _ordered(entries)) for field, (kind, entries) in sorted(found.items()) if len(entries) > 1
+    ]
+
+
+def _entries(
+    name: str, field: str, kind: str, versions: Sequence[Source], contents: Mapping[str, object]
+) -> list[ConflictEntry]:
+    seen: set[str] = set()
+    entries = []
+    newest: object = None
+    for version in versions:
+        if field not in version.said or (form := _form(version.said[field])) in seen:
+            continue
+        said = version.said[field]
+        if kind == "log" and seen and _lines(said) <= _lines(newest):
+            continue  # a log loses no lines: nothing is to be decided
+        newest = newest if seen else said
+        seen.add(form)
+        entries.append(ConflictEntry(_value(field, kind, said, contents), version.stamp, f"import {name}", False))
+    return entries if len(entries) > 1 else []
+
+
+def _ordered(entries: list[ConflictEntry]) -> tuple[ConflictEntry, ...]:
+    entries.sort(key=lambda entry: (entry.stamp, entry.actor, canonical(entry.value)), reverse=True)
+    return tuple(
+        ConflictEntry(entry.value, entry.stamp, entry.actor, index == 0) for index, entry in enumerate(entries)
+    )
+
+
+def _kind(
+    field: str, contents: Mapping[str, object], schema: "Schema | None", versions: Sequence[Source]
+) -> str | None:
+    spec = schema.fields.get(field) if schema is not None else None
+    if spec is not None:
+        return spec.kind if spec.kind in _ROOT_OF_KIND else None
+    if any(counter_said(version.said.get(field)) is not None for version in versions):
+        return "counter"
+    return next((kind for kind, prefix in _ROOT_OF_KIND.items() if f"{prefix}{field}" in contents), None)
+
+
+def _value(field: str, kind: str, said: object, contents: Mapping[str, object]) -> object:
+    """What a version said, as far as the record holds it; None for a text that is not remembered whole."""
+    if kind == "text":
+        return whole_text(said)
+    if kind == "counter":
+        return counter_said(said)
+    marks = _lines(said)
+    raw: Any = contents.get(f"{_ROOT_OF_KIND[kind]}{field}")
+    if kind == "set":
+        members = [raw[key] for key in sorted(raw)] if isinstance(raw, dict) else []
+        return list({canonical(each): each for each in members if canonical(mark(each)) in marks}.values())
+    lines = well_formed(raw) if isinstance(raw, list) else []
+    return list({canonical(line[:3]): line[0] for line in lines if _is_line_of(line, marks)}.values())
+
+
+def disputed_lines(field: str, lines: Sequence[Entry], sources: Sequence[Source]) -> list[Entry]:
+    """The entries of a log that only older versions of a source say, of those that imports wrote."""
+    newest_said: set[str] = set()
+    older_said: set[str] = set()
+    seen: set[str] = set()
+    for source in sources:  # the newest come first
+        if field in source.said:
+            (older_said if source.name in seen else newest_said).update(_lines(source.said[field]))
+            seen.add(source.name)
+    return [line for line in lines if canonical(_own_mark(line)) in older_said - newest_said]
+
+
+def _own_mark(line: Entry) -> object:
+    return mark_entry(line[0]) if line[1] == IMPORTED else mark_entry(*line[:3])
+
+
+def _is_line_of(line: Entry, marks: set[str]) -> bool:
+    return bool({canonical(mark_entry(line[0])), canonical(mark_entry(*line[:3]))} & marks)
+
+
+def _lines(said: object) -> set[str]:
+    return set(map(canonical, said)) if isinstance(said, list) else set()
+
+
+def _form(said: object) -> str:
+    number = counter_said(said)
+    return canonical(text_mark(said) if number is None else [str(number)])

@@ -1,0 +1,259 @@
+"""Different versions of one table on devices that know nothing of each other: the newer one, and a conflict."""
+
+import pytest
+
+from crdt_sync.errors import InvalidValue, NoConflict
+from tests.importing.conftest import meet
+from tests.importing.test_two_devices import same
+
+BASE = "alpha beta gamma delta"
+
+
+@pytest.fixture
+def pair(devices):
+    anna, bert = devices("anna", "bert")
+    return anna, bert
+
+
+def started(pair, field, value):
+    """Both devices have the record as one import made it."""
+    pair[0].take([field], ("1", value))
+    meet(*pair)
+    return pair
+
+
+def lines(device):
+    return [entry["value"] for entry in device.shows("timeline") or []]
+
+
+def shown(device, field):
+    return lines(device) if field == "timeline" else device.shows(field)
+
+
+FIRST_VERSIONS = [
+    ("notes", "alpha BETA gamma", "alpha beta2 gamma", "alpha BETA gamma", "alpha beta2 gamma"),
+    ("tags", "vip; old", "vip; new", ["old", "vip"], ["new", "vip"]),
+    ("visits", "5", "6", 5, 6),
+]
+
+
+@pytest.mark.parametrize(("field", "older", "newer", "said_before", "said"), FIRST_VERSIONS)
+@pytest.mark.parametrize("first", [True, False])
+def test_the_newer_is_shown_with_a_conflict_and_importing_either_again_writes_nothing(
+    pair, field, older, newer, said_before, said, first
+):
+    anna, bert = pair if first else started(pair, field, {"notes": BASE, "tags": "vip; old; x", "visits": "2"}[field])
+    anna.take([field], ("1", older))
+    bert.take([field], ("1", newer))
+    meet(anna, bert)
+    same(anna, bert)
+    for device in (anna, bert):
+        assert device.shows(field) == said
+        assert device.conflict(field) == [said, said_before]
+        assert device.replica.get(device.record).conflicts == (field,)
+        for table in (newer, older):
+            head = device.log_length()
+            assert device.take([field], ("1", table)).unchanged == 1
+            assert device.log_length() == head
+
+
+def test_what_only_the_newer_version_still_has_is_there(pair):
+    anna, bert = started(pair, "tags", "vip; old")
+    anna.take(["tags"], ("1", "vip"))
+    bert.take(["tags"], ("1", "vip; old; new"))
+    meet(anna, bert)
+    assert anna.shows("tags") == bert.shows("tags") == ["new", "old", "vip"]
+
+
+def test_what_only_the_older_version_has_is_not_there(pair):
+    anna, bert = started(pair, "tags", "vip; old")
+    anna.take(["tags"], ("1", "vip; old; new"))
+    bert.take(["tags"], ("1", "vip"))
+    meet(anna, bert)
+    assert anna.shows("tags") == bert.shows("tags") == ["vip"]
+
+
+def test_members_that_people_added_and_removed_meanwhile_stay_so(pair):
+    anna, bert = started(pair, "tags", "vip; old; paid")
+    anna.take(["tags"], ("1", "vip; old; paid; late"))
+    with anna.replica.edit(anna.record) as person:
+        person.add("tags", "mine")
+        person.remove("tags", "paid")
+    bert.take(["tags"], ("1", "vip; paid; new"))
+    meet(anna, bert)
+    assert anna.shows("tags") == bert.shows("tags") == ["mine", "new", "vip"]
+
+
+def test_a_member_that_only_the_older_version_has_can_be_added_and_is_kept(pair):
+    anna, bert = started(pair, "tags", "vip")
+    anna.take(["tags"], ("1", "vip; old"))
+    bert.take(["tags"], ("1", "vip; new"))
+    meet(anna, bert)
+    with anna.replica.edit(anna.record) as person:
+        person["tags"] = ["vip", "old"]
+    meet(anna, bert)
+    assert bert.shows("tags") == ["old", "vip"]
+
+
+@pytest.mark.parametrize(
+    ("older", "newer", "edit", "expected"),
+    [
+        (
+            "alpha BETA gamma delta",
+            "alpha BETA2 gamma delta",
+            ("delta", "delta omega"),
+            "alpha BETA2 gamma delta omega",
+        ),
+        ("alpha BETA gamma delta", "alpha BETA gamma delta", ("delta", "delta omega"), "alpha BETA gamma delta omega"),
+        ("cake is nice", "pies are nice", ("nice", "very nice"), "pies are very nice"),
+        ("alpha beta gamma delta epsilon", "alpha gamma delta", ("alpha", "my alpha"), "my alpha gamma delta"),
+    ],
+)
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("whose", [0, 1])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_persons_edit_of_a_text_stays_in_the_newer_version(pair, older, newer, edit, expected, when, whose, first):
+    devices = pair if first else started(pair, "notes", BASE if "alpha" in older else "cake was nice")
+
+    def edit_text():
+        device = devices[whose]
+        with device.replica.edit(device.record) as person:
+            person["notes"] = str(person.text("notes")).replace(*edit)
+
+    if when == "before" and not first:
+        edit_text()
+    devices[0].take(["notes"], ("1", older))
+    devices[1].take(["notes"], ("1", newer))
+    if when == "after" or first:
+        edit_text()
+    meet(*devices)
+    same(*devices)
+    assert devices[0].shows("notes") == expected
+    assert devices[0].conflict("notes") == ([] if older == newer else [newer, older])
+
+
+def test_a_text_is_edited_as_it_is_shown_and_the_conflict_stays(pair):
+    anna, bert = started(pair, "notes", BASE)
+    anna.take(["notes"], ("1", "alpha BETA gamma delta"))
+    bert.take(["notes"], ("1", "alpha beta2 gamma"))
+    meet(anna, bert)
+    with anna.replica.edit(anna.record) as person:
+        text = person.text("notes")
+        assert str(text) == "alpha beta2 gamma"
+        text.insert(len(text), "!")
+    with bert.replica.edit(bert.record) as person:
+        person.text("notes").insert(0, "?")
+    meet(anna, bert)
+    same(anna, bert)
+    assert anna.shows("notes") == "?alpha beta2 gamma!"
+    assert anna.conflict("notes") == ["alpha beta2 gamma", "alpha BETA gamma delta"]
+
+
+def test_versions_that_share_nothing_end_as_the_newer(pair):
+    anna, bert = started(pair, "notes", "a b")
+    anna.take(["notes"], ("1", "a"))
+    bert.take(["notes"], ("1", "b"))
+    meet(anna, bert)
+    for device in (anna, bert):
+        device.restart()
+        assert device.shows("notes") == "b"
+
+
+def test_several_imports_on_each_side(pair):
+    anna, bert = started(pair, "notes", BASE)
+    anna.take(["notes"], ("1", "alpha one gamma delta"))
+    anna.take(["notes"], ("1", "alpha one two gamma delta"))
+    bert.take(["notes"], ("1", "alpha beta gamma three"))
+    meet(anna, bert)
+    assert anna.shows("notes") == bert.shows("notes") == "alpha beta gamma three"
+
+
+@pytest.mark.parametrize(
+    ("field", "older", "newer", "third", "expected"),
+    [
+        ("notes", "alpha one gamma", "alpha two gamma", "alpha three gamma", "alpha three gamma"),
+        ("tags", "vip; old", "vip; new", "vip", ["vip"]),
+        ("visits", "5", "6", "7", 7),
+        ("phone", "1", "2", "3", "3"),
+        ("city", "Kiel", "Ulm", "Bonn", "Bonn"),
+    ],
+)
+def test_a_third_version_settles_the_conflict_and_says_so(pair, field, older, newer, third, expected):
+    anna, bert = pair
+    anna.take([field], ("1", older))
+    bert.take([field], ("1", newer))
+    meet(anna, bert)
+    report = bert.take([field], ("1", third))
+    (settled,) = report.settled
+    assert (settled.field, report.cells_settled) == (field, 1)
+    meet(anna, bert)
+    same(anna, bert)
+    assert anna.shows(field) == expected
+    assert anna.conflict(field) == []
+    assert bert.take([field], ("1", third)).settled == ()
+
+
+def test_an_import_of_other_fields_settles_nothing(pair):
+    anna, bert = pair
+    columns = ["visits", "notes", "tags"]
+    anna.take(columns, ("1", "1", "one", "a"))
+    bert.take(columns, ("1", "2", "two", "b"))
+    meet(anna, bert)
+    assert anna.take(["city"], ("1", "Kiel")).settled == ()
+    meet(anna, bert)
+    assert [anna.conflict(field) for field in columns] == [[2, 1], ["two", "one"], [["b"], ["a"]]]
+    assert [anna.shows(field) for field in columns] == [2, "two", ["b"]]
+    assert bert.take(columns, ("1", "1", "one", "a")).unchanged == 1
+
+
+def test_fields_that_the_newer_import_does_not_have_stay(pair):
+    anna, bert = pair
+    anna.take(["visits", "tags", "notes"], ("1", "5", "vip", "one"))
+    bert.take(["city"], ("1", "Kiel"))
+    meet(anna, bert)
+    assert (bert.shows("visits"), bert.shows("tags"), bert.shows("notes")) == (5, ["vip"], "one")
+    assert bert.take(["visits"], ("1", "6")).updated == 1
+    assert bert.shows("visits") == 6
+
+
+@pytest.mark.parametrize(("field", "older", "newer", "said_before", "said"), FIRST_VERSIONS)
+@pytest.mark.parametrize("keep_older", [True, False])
+def test_a_person_decides(pair, field, older, newer, said_before, said, keep_older):
+    anna, bert = pair
+    anna.take([field], ("1", older))
+    bert.take([field], ("1", newer))
+    meet(anna, bert)
+    decision = said_before if keep_older else said
+    anna.replica.resolve(anna.record, field, decision)
+    meet(anna, bert)
+    same(anna, bert)
+    assert bert.shows(field) == decision
+    assert bert.conflict(field) == []
+    assert bert.take([field], ("1", newer)).unchanged == 1
+    with pytest.raises(NoConflict):
+        bert.replica.resolve(bert.record, field, decision)
+
+
+def test_lines_of_both_versions_are_kept_until_a_person_decides(pair):
+    anna, bert = started(pair, "timeline", '["called"]')
+    anna.take(["timeline"], ("1", '["called", "maled"]'))
+    bert.take(["timeline"], ("1", '["called", "mailed", "called"]'))
+    meet(anna, bert)
+    same(anna, bert)
+    assert sorted(lines(anna)) == ["called", "called", "mailed", "maled"]
+    assert anna.replica.get(anna.record).conflicts == ("timeline",)
+    with pytest.raises(InvalidValue):
+        anna.replica.resolve(anna.record, "timeline", ["met"])
+    anna.replica.resolve(anna.record, "timeline", [])
+    meet(anna, bert)
+    assert sorted(lines(bert)) == ["called", "called", "mailed"]
+    assert bert.replica.get(bert.record).conflicts == ()
+
+
+def test_a_version_with_more_lines_is_no_conflict(pair):
+    anna, bert = pair
+    anna.take(["timeline"], ("1", '["called"]'))
+    bert.take(["timeline"], ("1", '["called", "mailed"]'))
+    meet(anna, bert)
+    assert lines(anna) == ["called", "mailed"]
+    assert anna.replica.get(anna.record).conflicts == ()
