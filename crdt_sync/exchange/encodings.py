@@ -23,6 +23,8 @@ _MARKS = (
 _CHUNK_BYTES = 1 << 16
 _SAMPLE_BYTES = 1 << 14  # of lines that are not UTF-8: thousands of characters tell enough
 _COMMON = 0.9  # share of the characters that must be in common use
+_ODD = 0.05  # share of the words in which capitals may stand where they rarely do
+_SHIFTS_TO_KANJI = re.compile(rb"\x1b\$[@B]")
 _EXCERPT_LENGTH = 40  # characters
 
 
@@ -59,6 +61,8 @@ def find_encoding(stream: IO[bytes], wanted: str | None, name: str = "the file")
             return Encoding(codec, "mark")
     if (wide := _wide(first)) is not None:
         return Encoding(wide, "guessed")
+    if first.isascii() and _SHIFTS_TO_KANJI.search(first):
+        return Encoding("iso2022_jp", "guessed")
     sample, proven = _not_utf8(first, stream)
     if not sample or proven:  # where some lines are proven UTF-8, the others are broken, and named row by row
         return Encoding("utf-8", "utf-8")
@@ -154,14 +158,24 @@ _CENTRAL = "ąćęłńóśźżĄĆĘŁŃÓŚŹŻáčďéěíňřšťúůýžÁČ
 _SIGNS = "€£¥§°©®™«»„“”‚‘’–—…·´¿¡½²³\xa0"
 
 
-def _latin(letters: str) -> Callable[[bytes, str], bool]:
+_TURKISH = "çğıöşüÇĞİÖŞÜâîûÂÎÛ"
+
+
+def _latin(letters: str, *, strict: bool = False) -> Callable[[bytes, str], bool]:
+    """Whether the foreign characters are those `letters` or signs; where `strict`, no signs alone or in words."""
+
     def plausible(_: bytes, text: str) -> bool:
         foreign = [character for character in text if not character.isascii()]
         if any(character not in letters and character not in _SIGNS for character in foreign):
             return False
         words = [word for word in re.findall(r"[^\W\d_]+", text) if not word.isascii()]
         if not words:
-            return all(character in _SIGNS for character in foreign)
+            return not strict and all(character in _SIGNS for character in foreign)
+        if strict and _SIGN_IN_WORD.search(text):
+            return False
+        odd = sum(not word.isupper() and _ACCENTED_CAPITAL.search(word, 1) is not None for word in words)
+        if odd > _ODD * len(words):  # 'cafÈ' and 'MÅller' are no words
+            return False
         # A word has Latin letters around its accents; in text of another encoding accents follow each other.
         accents = [sum(not character.isascii() for character in word) for word in words]
         return all(count <= 3 or 2 * count <= len(word) for count, word in zip(accents, words, strict=True)) and any(
@@ -171,17 +185,30 @@ def _latin(letters: str) -> Callable[[bytes, str], bool]:
     return plausible
 
 
-def _cyrillic(_: bytes, text: str) -> bool:
-    foreign = [character for character in text if not character.isascii() and character not in _SIGNS + "№"]
-    if not foreign or any(not ("А" <= character <= "я" or character in "ЁёІіЇїЄєҐґЎў") for character in foreign):
-        return False
-    words = [word for word in re.findall(r"[^\W\d_]+", text) if not word.isascii()]
-    # No word mixes two alphabets; capitals stand at its start, or everywhere in it.
-    return all(
-        re.search("[A-Za-z]", word) is None and (len(word) == 1 or word[1:].islower() or word.isupper())
-        for word in words
-    ) and any(len(word) > 2 for word in words)
+_SIGN_IN_WORD = re.compile(r"[^\W\d_][£¥§°©®™´·„”¿¡]|[£¥§°©®™´·][^\W\d_]")
+_ACCENTED_CAPITAL = re.compile(r"[À-ÖØ-ÞĀĂĄĆČĎĐĒĘĚĞĪĹŁŃŇŐŒŔŘŚŠŞŢŤŪŮŰŹŻŽİ]")
+_GREEK = "ΑΒΓΔΕΖΗΘΙΚΛΜΝΞΟΠΡΣΤΥΦΧΨΩΆΈΉΊΌΎΏΪΫαβγδεζηθικλμνξοπρσςτυφχψωάέήίόύώϊϋΐ"  # ΰ is as good as never written
+_HEBREW = "אבגדהוזחטיךכלםמןנסעףפץצקרשת"
 
+
+def _alphabet(letters: str) -> Callable[[bytes, str], bool]:
+    """Whether the foreign words are of those `letters` alone, with capitals as people write them."""
+
+    def plausible(_: bytes, text: str) -> bool:
+        foreign = [character for character in text if not character.isascii() and character not in _SIGNS]
+        if not foreign or any(character not in letters for character in foreign):
+            return False
+        words = [word for word in re.findall(r"[^\W\d_]+", text) if not word.isascii()]
+        # No word mixes two alphabets; capitals stand at its start, or everywhere in it.
+        return all(
+            re.search("[A-Za-z]", word) is None and (word == word.upper() or word[1:] == word[1:].lower())
+            for word in words
+        ) and any(len(word) > 2 for word in words)
+
+    return plausible
+
+
+_CYRILLIC = "".join(map(chr, range(ord("А"), ord("я") + 1))) + "ЁёІіЇїЄєҐґЎў№"
 
 _TRIALS: tuple[tuple[str, Callable[[bytes, str], bool]], ...] = (
     ("gb18030", _double_byte("gb18030", re.compile(rb"[\xb0-\xd7][\xa1-\xfe]|[\xa1\xa3][\xa1-\xfe]"))),
@@ -193,10 +220,18 @@ _TRIALS: tuple[tuple[str, Callable[[bytes, str], bool]], ...] = (
             re.compile(rb"\x82[\x4f-\xf1]|\x83[\x40-\x96]|\x81[\x40-\xfc]|[\x88-\x97][\x40-\xfc]|\x98[\x40-\x72]"),
         ),
     ),
+    (
+        "euc_jp",
+        _double_byte("euc_jp", re.compile(rb"[\xb0-\xcf][\xa1-\xfe]|[\xa1\xa3-\xa5][\xa1-\xfe]|\x8e[\xa1-\xdf]")),
+    ),
     ("euc_kr", _double_byte("euc_kr", re.compile(rb"[\xb0-\xc8][\xa1-\xfe]|[\xa1\xa3][\xa1-\xfe]"))),
     ("cp1252", _latin(_WESTERN)),
-    ("cp1251", _cyrillic),
+    ("cp1251", _alphabet(_CYRILLIC)),
     ("cp1250", _latin(_CENTRAL)),
+    ("cp1254", _latin(_TURKISH)),
+    ("cp1253", _alphabet(_GREEK)),
+    ("cp1255", _alphabet(_HEBREW)),
+    ("mac_roman", _latin(_WESTERN, strict=True)),
 )
 
 

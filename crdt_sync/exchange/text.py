@@ -40,7 +40,7 @@ class Lines:
             if "\x00" in line:
                 self.bad[self.number] = "the line holds a NUL character; if the file is UTF-16, say so"
             elif not line.isascii() and not _encodable(line):
-                self.bad[self.number] = f"the line is not valid {self._encoding}"
+                self.bad[self.number] = f"the line is not valid {self._encoding}; name the file's own with --encoding"
             yield line
 
     def _guarded(self, readline: Callable[[int], str], limit: int) -> str:

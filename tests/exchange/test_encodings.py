@@ -25,12 +25,47 @@ def found(content: bytes):
         ("Name;Preis\nMaier;5 €\n", "cp1252", "cp1252"),
         ("Имя,Город\nИван Петров,Москва\n", "cp1251", "cp1251"),
         ("Name,City\nŁukasz Żak,Łódź\n", "cp1250", "cp1250"),
+        ("お名前,電話番号\nやまだたろう,03-1\nサトウ,03-2\n", "euc_jp", "euc_jp"),
+        ("氏名,住所\n山田太郎,東京都\n", "iso2022_jp", "iso2022_jp"),
+        ("Όνομα,Πόλη\nΓιώργος Παπαδόπουλος,Αθήνα\n", "cp1253", "cp1253"),
+        ("Name,City\nRenée MÜLLER,CAFÉ\nÉmile,Besançon\n", "cp1252", "cp1252"),
     ],
 )
 def test_the_encoding_that_alone_makes_sense_is_taken_and_called_a_guess(text, encoding, codec):
     encoded = found(text.encode(encoding))
     assert (encoded.codec, encoded.guessed) == (codec, True)
     assert text.encode(encoding).decode(encoded.codec) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "other"),
+    [
+        ("Name;Ort\nMüller;Köln\n", "mac_roman", "cp1250"),
+        ("氏名,住所\n山田太郎,東京都千代田区\n", "euc_jp", "gb18030"),
+        ("Ad,Şehir\nAyşe Güneş,İstanbul\n", "cp1254", "cp1250"),
+        ("שם,עיר\nדוד כהן,תל אביב\n", "cp1255", "cp1251"),
+    ],
+)
+def test_where_two_make_sense_both_are_named(text, encoding, other):
+    with pytest.raises(InvalidTable) as caught:
+        found(text.encode(encoding))
+    assert all(f"as {codec} a line of it reads" in caught.value.message for codec in (encoding, other))
+    line = next(line for line in text.splitlines() if not line.isascii())
+    assert line[-3:] in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("Имя,Город\nИван Петров,Москва\n", "koi8_r"),
+        ("Имя,Город\nИван Петров,Москва\n", "cp866"),
+        ("Name;Ort\nMüller;Köln\nGroß;Würzburg\n", "cp850"),
+        ("ชื่อ,เมือง\nสมชาย,กรุงเทพ\n", "cp874"),
+        ("الاسم,المدينة\nمحمد علي,القاهرة\n", "cp1256"),
+    ],
+)
+def test_an_encoding_that_is_not_known_here_is_not_taken_for_another(text, encoding):
+    assert found(text.encode(encoding)).codec == "utf-8"  # each of its lines is refused by itself
 
 
 def test_utf_8_needs_no_guess_and_one_broken_line_does_not_change_that():
