@@ -20,6 +20,7 @@ from crdt_sync.records import Document
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.replica import awaiting, damage, heard
 from crdt_sync.replica.carried import forgotten_cursors
+from crdt_sync.replica.guessing import guessed
 from crdt_sync.replica.rescue import Loss, Rewriting, View, is_complete, rescued
 from crdt_sync.replica.views import encode_view
 from crdt_sync.storage.port import Batch, Change, OutboxEntry, Peer, Remains, Store
@@ -244,11 +245,14 @@ def _mended(replica: "Replica", record: str, remains: Remains, held: _Held, work
         return document, False
     schema = replica.schema_of(record)
     if remains.view is None:
+        told = guessed(record, schema, View.of(document.read(schema)), remains)
+        known = "" if told else ", and what it held is not known"
         if document.state_vector() == vectors.EMPTY and not held.unknown and not held.acknowledged:
-            work.losses.append(Loss(record, "", "record", "nothing of it is left here, and no partner had it"))
+            work.losses.append(Loss(record, "", "record", f"nothing of it is left here, and no partner had it{known}"))
         else:
             later = f"; {unapplied} later updates need them" if unapplied else ""
-            work.losses.append(Loss(record, "", "edits", f"edits whose values nothing here shows{later}"))
+            work.losses.append(Loss(record, "", "edits", f"edits whose values nothing here shows{later}{known}"))
+        work.losses += told
         return document, False
     shown = View.stored(remains.view)
     head = remains.head.state_vector if remains.head else None

@@ -155,7 +155,8 @@ class Remains:
     """What can be trusted of the stored bytes of a damaged record; None: there is none, or it is damaged.
 
     `snapshot` is there where it is kept outside the log, `entries` are the record's updates in the log, oldest first.
-    `broken`: a value is damaged that held operations of this record, or may have.
+    `broken`: a value is damaged that held operations of this record, or may have. `damaged` are its damaged values as
+    they are: not to be trusted, and good for telling what may be lost. So is `damaged_view`.
     """
 
     head: Head | None
@@ -164,6 +165,8 @@ class Remains:
     view: bytes | None
     entries: tuple[LogEntry, ...]
     broken: bool = False
+    damaged: tuple[bytes, ...] = ()
+    damaged_view: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,8 +77,13 @@ def test_what_nothing_shows_any_more_is_named(path, record):
     spoil(path, b"views", record.encode())
     with Replica.open(path) as anna:
         mended = anna.repair()
-        assert [(loss.record, loss.field, loss.kind) for loss in mended.losses] == [(record, "", "edits")]
-        assert "1 later updates need them" in mended.losses[0].detail
+        edits, *fields = mended.losses
+        assert (edits.record, edits.field, edits.kind) == (record, "", "edits")
+        assert "1 later updates need them" in edits.detail
+        assert "not known" not in edits.detail
+        named = {loss.field: loss.detail for loss in fields}
+        assert set(named) == {"city", "email", "notes", "stage", "tags", "timeline", "visits"}
+        assert named["email"] == "its damaged view reads 'm@example.com', which may be wrong"
         assert dict(anna.get(record)) == {"name": "Müller", "city": "Köln"}
         assert anna.store.verify().findings == ()
 
@@ -90,8 +95,52 @@ def test_a_record_of_which_nothing_is_left_is_named(path, record):
     with Replica.open(path) as anna:
         mended = anna.repair()
         assert mended.lost == (record,)
-        assert [(loss.record, loss.kind) for loss in mended.losses] == [(record, "record")]
+        assert [(loss.record, loss.kind) for loss in mended.losses[:1]] == [(record, "record")]
+        assert {"name", "city", "visits", "email"} <= {loss.field for loss in mended.losses}
         assert anna.store.verify().findings == ()
+
+
+def overwrite(store: Path, table: bytes, key: bytes, start: int) -> None:
+    """Overwrite a stored value from `start` on."""
+    with lmdb.open(str(store), max_dbs=16) as environment, environment.begin(write=True) as transaction:
+        handle = environment.open_db(table, txn=transaction)
+        value = transaction.get(key, db=handle)
+        transaction.put(key, value[:start] + b"\xff" * (len(value) - start), db=handle)
+
+
+def test_fields_are_named_by_what_is_left_of_a_view_that_cannot_be_read(path, record):
+    for number in (1, 2, 3, 4):
+        overwrite(path, b"log", seq(number), 16)
+    with Replica.open(path) as anna:
+        first, second, *_ = anna.get(record).raw
+        size = len(f'{{"fields":{{"{first}":"{anna.get(record)[first]}","{second}":'.encode())
+    overwrite(path, b"views", record.encode(), 16 + size)
+    with Replica.open(path) as anna:
+        lost, *fields = anna.repair().losses
+        assert (lost.field, lost.kind) == ("", "record")
+        told = "its damaged bytes name it; what it was is not known"
+        assert [(loss.field, loss.detail) for loss in fields] == sorted([(first, told), (second, told)])
+
+
+def test_where_every_byte_is_gone_it_is_said_that_nothing_is_known(path, record):
+    for number in (1, 2, 3, 4):
+        overwrite(path, b"log", seq(number), 0)
+    overwrite(path, b"views", record.encode(), 0)
+    with Replica.open(path) as anna:
+        (loss,) = anna.repair().losses
+        assert (loss.record, loss.kind) == (record, "record")
+        assert "what it held is not known" in loss.detail
+
+
+@pytest.mark.parametrize(
+    "view", [b"[]", b"{}", b'{"fields": 3}', b"[" * 100_000, b'{"fields": {"\\u001b": 1}}', b"\xff"]
+)
+def test_no_damaged_view_stops_a_repair(path, record, view):
+    spoil(path, b"log", seq(3))
+    with lmdb.open(str(path), max_dbs=16) as environment, environment.begin(write=True) as transaction:
+        transaction.put(record.encode(), b"c" * 16 + view, db=environment.open_db(b"views", txn=transaction))
+    with Replica.open(path) as anna:
+        assert anna.repair().losses[0].kind == "edits"
 
 
 def test_what_a_partner_holds_is_awaited_and_not_written_twice(path, record):

@@ -312,6 +312,7 @@ def _needed(transaction: Transaction, tables: Tables, record: str, row: HeadRow)
 def remains(transaction: Transaction, tables: Tables, records: Collection[str]) -> dict[str, Remains]:
     """What is sound of these records, in one walk over the log."""
     entries: dict[str, list[LogEntry]] = {record: [] for record in records}
+    unsound: dict[str, list[bytes]] = {record: [] for record in records}
     broken = False
     for seq, value, sound in judged_log(transaction, tables):
         broken = broken or not sound
@@ -319,27 +320,46 @@ def remains(transaction: Transaction, tables: Tables, records: Collection[str]) 
             entry = codec.log_entry(seq, value[CHECKSUM_BYTES:])
             if entry.record in entries:
                 entries[entry.record].append(entry)
-    return {record: _remains(transaction, tables, record, entries[record], broken) for record in records}
+        elif whose := codec.log_record(value[CHECKSUM_BYTES:]):
+            unsound.get(whose, []).append(value[CHECKSUM_BYTES:])
+    return {
+        record: _remains(transaction, tables, record, entries[record], unsound[record], broken) for record in records
+    }
 
 
 def _remains(
-    transaction: Transaction, tables: Tables, record: str, entries: Sequence[LogEntry], broken: bool
+    transaction: Transaction,
+    tables: Tables,
+    record: str,
+    entries: Sequence[LogEntry],
+    unsound: Sequence[bytes],
+    broken: bool,
 ) -> Remains:
     key = record_key(record)
     row = None
     with suppress(StoreCorrupt):
         row = head(transaction, tables, record)
-    snapshot, view = transaction.get(key, db=tables.docs), transaction.get(key, db=tables.views)
-    sound = snapshot is not None and DOCS.matches(key, snapshot)
-    missing = row is not None and row.snapshot_seq and not row.snapshot_in_log and not sound
+    snapshot, damaged_snapshot = _judged(codec.DOCS, key, transaction.get(key, db=tables.docs))
+    view, damaged_view = _judged(VIEWS, key, transaction.get(key, db=tables.views))
+    missing = row is not None and row.snapshot_seq and not row.snapshot_in_log and snapshot is None
     return Remains(
         None if row is None else row.head(),
         None if row is None else row.digest,
-        snapshot[CHECKSUM_BYTES:] if snapshot is not None and sound else None,
-        view[CHECKSUM_BYTES:] if view is not None and VIEWS.matches(key, view) else None,
+        snapshot,
+        view,
         tuple(entries),
-        broken or bool(missing) or (snapshot is not None and not sound),
+        broken or bool(missing) or damaged_snapshot is not None,
+        (*unsound, *([] if damaged_snapshot is None else [damaged_snapshot])),
+        damaged_view,
     )
+
+
+def _judged(seal: codec.Seal, key: bytes, value: bytes | None) -> tuple[bytes | None, bytes | None]:
+    """The body where it is sound, and where it is not; None where there is none."""
+    if value is None:
+        return None, None
+    body = value[CHECKSUM_BYTES:]
+    return (body, None) if seal.matches(key, value) else (None, body)
 
 
 def meta_keys(transaction: Transaction, tables: Tables, prefix: str) -> list[str]:
