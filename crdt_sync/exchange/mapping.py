@@ -135,10 +135,12 @@ def _claim_known(
     columns: Sequence[str], schema: Schema, known: KnownHeaders, found: dict[int, str | None], claimed: set[str]
 ) -> None:
     own = {loose(name): field for names, _ in _passes(schema) for name, field in names}
-    others = {loose(header): field for field, headers in known.aliases.items() for header in headers}
-    for position, header in enumerate(columns):
-        spelling = loose(_ZONE.sub("", header))
-        field = others.get(spelling) or own.get(spelling)
+    ranked = [(loose(header), field) for field, headers in known.aliases.items() for header in headers]
+    others, ranks = dict(ranked), {spelling: rank for rank, (spelling, _) in enumerate(ranked)}
+    spellings = [loose(_ZONE.sub("", header)) for header in columns]
+    # The header that says most plainly what the field means takes it, wherever it stands.
+    for position in sorted(range(len(columns)), key=lambda at: ranks.get(spellings[at], -1)):
+        field = others.get(spellings[position]) or own.get(spellings[position])
         if position in found or field is None:
             continue
         if field in claimed and schema.fields[field].kind not in _KINDS_OF_MANY:

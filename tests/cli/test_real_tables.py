@@ -1,5 +1,6 @@
 """Tables as people have them, through the command: they go in completely, or row and cell are named with the reason."""
 
+import csv
 import json
 
 import pytest
@@ -156,6 +157,68 @@ def test_what_is_ambiguous_goes_in_once_it_is_said(brought):
     _, found = brought("types.csv", "--zone", "Europe/Berlin", "--decimal", ".", code=7)  # 1.234,56 is none then
     assert found["k"]["employees"] == 1
     assert found["p"]["last_contact"].startswith("2024-05-06T05:08")
+
+
+# The headers of Outlook for Windows, of Outlook.com, and of the German Outlook, whose line ends and quotes they keep.
+OUTLOOK = (
+    "Title,First Name,Middle Name,Last Name,Suffix,Company,Department,Job Title,Business Street,Business Street 2,"
+    "Business City,Business State,Business Postal Code,Business Country/Region,Home Street,Business Fax,Business Phone,"
+    "Home Phone,Mobile Phone,Primary Phone,Account,Anniversary,Birthday,Categories,E-mail Address,E-mail Type,"
+    "E-mail Display Name,E-mail 2 Address,E-mail 2 Type,Gender,Language,Notes,Priority,Private,Sensitivity,Web Page"
+)
+OUTLOOK_COM = (
+    "First Name,Middle Name,Last Name,Title,Suffix,Initials,Web Page,Gender,Birthday,Anniversary,Location,Language,"
+    "Internet Free Busy,Notes,E-mail Address,E-mail 2 Address,E-mail 3 Address,Primary Phone,Home Phone,Home Phone 2,"
+    "Mobile Phone,Business Phone,Company,Job Title,Account,Business Street,Business City,Business State,"
+    "Business Postal Code,Business Country,Categories"
+)
+OUTLOOK_GERMAN = (
+    "Anrede,Vorname,Weitere Vornamen,Nachname,Suffix,Firma,Abteilung,Position,Straße geschäftlich,Ort geschäftlich,"
+    "Region geschäftlich,Postleitzahl geschäftlich,Land/Region geschäftlich,Telefon geschäftlich,Telefon privat,"
+    "Mobiltelefon,Geburtstag,Jahrestag,Kategorien,E-Mail-Adresse,E-Mail-Typ,E-Mail 2: Adresse,Notizen,Privat,Webseite"
+)
+ENGLISH = {
+    "First Name": "Anna", "Last Name": "Schmidt", "Company": "Müller GmbH", "Business Street": "Hauptstr. 1",
+    "Business City": "Köln", "Business State": "NRW", "Business Postal Code": "01067", "Business Phone": "+49 30 1",
+    "Mobile Phone": "+49 170 2", "Birthday": "5/16/1980", "Anniversary": "0/0/00", "Categories": "VIP;Kunde",
+    "E-mail Address": "a@x.example", "E-mail Type": "SMTP", "E-mail 2 Address": "b@x.example", "Gender": "Unspecified",
+    "Notes": "One\nTwo", "Priority": "Normal", "Private": "False", "Web Page": "https://x.example",
+    "Business Country/Region": "Germany", "Business Country": "Germany",
+}  # fmt: skip
+GERMAN = {
+    "Vorname": "Anna", "Nachname": "Schmidt", "Firma": "Müller GmbH", "Straße geschäftlich": "Hauptstr. 1",
+    "Ort geschäftlich": "Köln", "Region geschäftlich": "NRW", "Postleitzahl geschäftlich": "01067",
+    "Land/Region geschäftlich": "Germany", "Telefon geschäftlich": "+49 30 1", "Mobiltelefon": "+49 170 2",
+    "Geburtstag": "16.5.1980", "Jahrestag": "0.0.00", "Kategorien": "VIP;Kunde", "E-Mail-Adresse": "a@x.example",
+    "E-Mail-Typ": "SMTP", "E-Mail 2: Adresse": "b@x.example", "Notizen": "One\nTwo", "Privat": "Aus",
+    "Webseite": "https://x.example",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("headers", "anna", "firm"),
+    [
+        (OUTLOOK, ENGLISH, {"Company": "Acme", "Birthday": "0/0/00", "Gender": "Unspecified"}),
+        (OUTLOOK_COM, ENGLISH, {"Company": "Acme", "Birthday": "0/0/00", "Gender": "Unspecified"}),
+        (OUTLOOK_GERMAN, GERMAN, {"Firma": "Acme", "Geburtstag": "0.0.00"}),
+    ],
+)
+def test_contacts_of_outlook_go_in_with_all_that_customers_have(store, run, tmp_path, headers, anna, firm):
+    file = tmp_path / "contacts.csv"
+    with file.open("w", encoding="cp1252", newline="") as stream:
+        writer = csv.DictWriter(stream, headers.split(","), "", "ignore", quoting=csv.QUOTE_ALL)
+        writer.writeheader()
+        writer.writerows([anna, firm])
+    result = run("import", file, "--json")
+    assert (result.code, result.object["created"], result.object["cells_failed"]) == (0, 2, 0)
+    found = {each["fields"]["name"]: each["fields"] for each in run("list", "--json").objects}
+    assert found["Acme"] == {"name": "Acme", "company": "Acme"}  # a birthday of 0/0/00 is none
+    assert found["Anna Schmidt"] == {
+        "name": "Anna Schmidt", "company": "Müller GmbH", "address": "Hauptstr. 1", "city": "Köln", "region": "NRW",
+        "postal_code": "01067", "country": "Germany", "phone": "+49 30 1", "phones": ["+49 170 2"],
+        "email": "a@x.example", "emails": ["b@x.example"], "birthday": "1980-05-16", "tags": ["Kunde", "VIP"],
+        "notes": "One\nTwo", "website": "https://x.example",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
