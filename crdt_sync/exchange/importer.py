@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from itertools import chain, islice
 
 from crdt_sync.errors import InvalidValue, UnknownCollection, UnknownRecord, UsageError
@@ -200,7 +200,8 @@ class _Run:
         memories.sort(key=lambda memory: memory[:2], reverse=True)
         own = [said for _, name, said in memories if name == self.source]
         others = [said for _, name, said in memories if name != self.source]
-        return Memory(own, others, None if last is None else last.said)
+        formerly = cache(partial(self.replica.formerly, present.record))
+        return Memory(own, others, None if last is None else last.said, formerly)
 
     def _bring(self, record: str, present: ReadableRecord | None, decided: Mapping[Target, Decision]) -> None:
         changes = [change for target in sorted(decided, key=_by_field) for change in decided[target].changes]

@@ -7,6 +7,7 @@ from typing import Protocol
 from crdt_sync.records.imported import ImportedChange
 from crdt_sync.records.schema import Schema
 from crdt_sync.records.sources import Source
+from crdt_sync.replica.former import Former
 from crdt_sync.replica.keys import KeyStanding
 
 
@@ -56,6 +57,9 @@ class WritableReplica(Protocol):
 
     def get(self, record: str, /) -> ReadableRecord:
         """One record. Raises `UnknownRecord`."""
+
+    def formerly(self, record: str, /) -> Former:
+        """What the fields of a record held before. See `Replica.formerly`."""
 
     def bring(
         self,

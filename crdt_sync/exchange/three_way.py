@@ -4,13 +4,19 @@
 |---|---|---|
 | says what its source said before | whatever it holds | stays as it is: this is no news |
 | says something else | holds what was said, or nothing | is written |
-| says something else | was changed by people, too | keeps what people wrote; both are shown, nothing is lost |
+| says something else | was changed by people, too | keeps what people wrote, see below |
 
-Where the source itself said nothing of the field yet, anything that any source said is no news either.
+Where the source itself said nothing of the field yet, anything that any source said is no news either, nor what the
+field held before people changed it: the table may be an export of that time, which another device wrote.
+
+Where both changed, a value and a review field keep both values, a text, set and log take both sides' edits, and a
+counter counts the difference. A stage keeps what people wrote alone, and so do a text and a counter of which nobody
+knows what was there before, also a text that is too long to be remembered: the cell is not kept, but reported at each
+import until both agree.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
@@ -33,6 +39,7 @@ from crdt_sync.records.sources import (
     whole_text,
 )
 from crdt_sync.records.values import canonical, exact_sum, normalise
+from crdt_sync.replica.former import Former
 
 Outcome = Literal["written", "unchanged", "both_changed"]
 Said = Mapping[str, object]
@@ -44,18 +51,29 @@ SINGLE = frozenset({"value", "review", "stage"})
 class Memory:
     """What was said before of one record: by the source itself, the newest first, and by other sources.
 
-    `share` is what the record holds for the source now, of its counters.
+    `share` is what the record holds for the source now, of its counters. `formerly` finds out what fields held before.
     """
 
     own: Sequence[Said] = ()
     others: Sequence[Said] = ()
     share: Said | None = None
+    formerly: Callable[[], Former] = Former
 
     def told(self, field: str) -> list[object]:
         """What counts as said of the field: by the source itself, or if it said nothing, by any."""
         return [said[field] for said in self.own if field in said] or [
             said[field] for said in self.others if field in said
         ]
+
+    def former(self, field: str, spec: FieldSpec) -> list[object]:
+        """What the field held before, as a source would say it; not asked where the source itself said something."""
+        if self.base(field) is not MISSING:
+            return []
+        return [said_of(spec, values[field]) for values in self.formerly().values if field in values]
+
+    def removed(self, field: str) -> set[str]:
+        """The members that were in a set before and are not now, in canonical form, likewise."""
+        return set() if self.base(field) is not MISSING else (self.formerly().removed or {}).get(field, set())
 
     def base(self, field: str) -> object | Missing:
         """What the source itself said last."""
@@ -104,7 +122,7 @@ def decide(
         return None
     match spec.kind:
         case "text":
-            return _text(field, str(normalise(field, spec, as_text(given[0]))), now, memory)
+            return _text(field, spec, str(normalise(field, spec, as_text(given[0]))), now, memory)
         case "counter":
             number = normalise(field, spec, single_value(field, spec, given[0], typed=True))
             return _counter(field, spec, number, now, memory)
@@ -141,7 +159,10 @@ def _single(field: str, spec: FieldSpec, value: object, now: object | Missing, m
     new_to_us = not told
     held = None if now is MISSING else mark(now)
     equal = now is not MISSING and same(now, carrier)
-    free = (held is None and not any(each is not None for each in told)) or any(same(each, held) for each in told)
+    said_by_any = any(same(each, held) for each in told)
+    free = said_by_any or (held is None and not any(each is not None for each in told))
+    if not equal and not said_by_any and any(same(each, said) for each in memory.former(field, spec)):
+        return Decision("unchanged", (), said, carrier, new_to_us)
     if free and not equal:
         return Decision("written", (ImportedChange("write", field, value),), said, carrier, new_to_us)
     if equal or (now is not MISSING and identity(now, spec) == identity(carrier, spec)):
@@ -152,13 +173,17 @@ def _single(field: str, spec: FieldSpec, value: object, now: object | Missing, m
     return Decision("both_changed", (ImportedChange("beside", field, value),), said, carrier, new_to_us)
 
 
-def _text(field: str, text: str, now: object | Missing, memory: Memory) -> Decision:
+def _text(field: str, spec: FieldSpec, text: str, now: object | Missing, memory: Memory) -> Decision:
     said = mark_text(text)
     told = [text_mark(each) for each in memory.told(field)]
     present = now if isinstance(now, str) else ""
     if any(same(each, said) for each in told):
         return Decision("unchanged", wanted=text)
-    if present == text or (not present and not told) or any(same(each, mark_text(present)) for each in told):
+    if present == text or any(same(each, mark_text(present)) for each in told):
+        merged = text
+    elif any(same(each, said) for each in memory.former(field, spec)):
+        merged = present
+    elif not present and not told:
         merged = text
     elif (before := whole_text(memory.base(field))) is not None:
         merged = merged_text(before, present, text)
@@ -181,7 +206,11 @@ def _counter(field: str, spec: FieldSpec, number: object, now: object | Missing,
         share = _plus(counter_share((memory.share or {}).get(field)), number, before)
     elif _equal(held, number):
         share = Decimal(0)
-    elif now is MISSING or any(_equal(each, held) for each in told):
+    elif any(_equal(each, held) for each in told):
+        share = _plus(0, number, held)
+    elif any(_equal(counter_said(each), number) for each in memory.former(field, spec)):
+        share = Decimal(0)
+    elif now is MISSING:
         share = _plus(0, number, held)
     else:
         return Decision("both_changed", wanted=number, new_to_us=not told)
@@ -199,7 +228,9 @@ def _set(field: str, spec: FieldSpec, wanted: list[object], now: object | Missin
     present = {_key(mark(member)): member for member in now} if isinstance(now, list) else {}
     told = memory.told(field)
     known = {_key(each) for members in told if isinstance(members, list) for each in members}
-    added = [by_mark[key][0] for key in sorted(by_mark.keys() - known - present.keys())]
+    news = sorted(by_mark.keys() - known - present.keys())
+    left = memory.removed(field) if news else set()
+    added = [by_mark[key][0] for key in news if canonical(by_mark[key][1]) not in left]
     base = memory.base(field)
     gone = {_key(each) for each in base} - by_mark.keys() if isinstance(base, list) else set()
     removed = [present[key] for key in sorted(gone & present.keys())]
@@ -221,6 +252,8 @@ def _log(field: str, spec: FieldSpec, wanted: list[LogEntry], now: object | Miss
     for marks in told:
         if isinstance(marks, list):
             known |= Counter(map(_key, marks))
+    former = memory.former(field, spec) if any(by is not None for _, _, by in wanted) else []
+    gone = {_key(each) for lines in former if isinstance(lines, list) for each in lines}
     seen: Counter[str] = Counter()
     changes = []
     marks_now = []
@@ -236,7 +269,7 @@ def _log(field: str, spec: FieldSpec, wanted: list[LogEntry], now: object | Miss
             values[text] -= 1
         elif by is None and values[text] > 0:
             values[text] -= 1
-        elif by is not None and exact[canonical([carrier, at, by])]:
+        elif by is not None and (exact[canonical([carrier, at, by])] or _key(entry_mark) in gone):
             pass
         else:
             changes.append(ImportedChange("append", field, value, at, by, count if by is None else 0))

@@ -37,8 +37,10 @@ from crdt_sync.records.roots import (
     Contents,
     field_values,
     is_reserved,
+    member_of,
 )
 from crdt_sync.records.sources import SOURCES_ROOT, Source, age, read_sources, shown_actor
+from crdt_sync.records.update import scan
 from crdt_sync.records.varint import append_uint
 from crdt_sync.records.versions import version_conflicts
 
@@ -245,6 +247,16 @@ class Document:
         """What sources of imports said last, the newest first; see `Reading`."""
         with self.transaction() as transaction:
             return read_sources(self._content(transaction, SOURCES_ROOT))
+
+    def removed_members(self) -> dict[str, set[str]]:
+        """Set field to the members that were in it once and are not now, in canonical form."""
+        removed: dict[str, set[str]] = {}
+        there: dict[str, set[str]] = {}
+        for item in scan(self.diff()).items:
+            if item.key is not None and item.root is not None and item.root.startswith("s."):
+                found = removed if item.deleted else there
+                found.setdefault(item.root[2:], set()).add(member_of(item.key))
+        return {field: left for field, gone in removed.items() if (left := gone - there.get(field, set()))}
 
     def value(self, field: str, schema: "Schema") -> object:
         """The carrier that one field of the schema shows, as in `values`; None when it holds nothing."""

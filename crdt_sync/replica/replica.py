@@ -48,6 +48,7 @@ from crdt_sync.replica.carried import carried
 from crdt_sync.replica.collections import Schemaless, schemaless
 from crdt_sync.replica.edits import EditedRecord, Edits
 from crdt_sync.replica.finding import contains, holds
+from crdt_sync.replica.former import Former, former
 from crdt_sync.replica.heard import heard
 from crdt_sync.replica.integration import integrate
 from crdt_sync.replica.keys import Duplicate, KeyStanding
@@ -464,6 +465,11 @@ class Replica:
         if stored.head is None:
             raise UnknownRecord(record)
         return Document.load(stored.updates)
+
+    def formerly(self, record: str) -> Former:
+        """What the fields of a record held before, as far as it is known here."""
+        with self.lock:
+            return former(self.store, record, self.schema_of(record))
 
     # --- what partners hold ----------------------------------------------------------------------------------
 

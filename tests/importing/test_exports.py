@@ -6,7 +6,7 @@ import pytest
 
 from crdt_sync.exchange import ExportOptions, Exports, export_table, import_table, open_table
 from crdt_sync.exchange import exports as exports_module
-from tests.importing.conftest import Device
+from tests.importing.conftest import Device, meet
 
 
 class Spreadsheet:
@@ -154,3 +154,73 @@ def test_exports_that_say_the_same_are_held_once(anna, sheet):
     colleague_edits(anna)
     sheet.export()
     assert known(sheet) == ["people", "people"]
+
+
+@pytest.fixture
+def bert(devices, anna, sheet, tmp_path):
+    """A colleague's device that had the record when it was exported, and gets the file."""
+    (bert,) = devices("bert")
+    meet(anna, bert)
+    return bert
+
+
+@pytest.fixture
+def elsewhere(bert, sheet, tmp_path):
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    other = Spreadsheet(bert, folder)
+    other.path.write_bytes(sheet.path.read_bytes())
+    return other
+
+
+@pytest.mark.parametrize("whose", ["anna", "bert"])
+def test_an_export_brings_nothing_back_on_a_device_that_did_not_write_it(anna, bert, elsewhere, whose):
+    colleague_edits({"anna": anna, "bert": bert}[whose])
+    meet(anna, bert)
+    before = bert.replica.get("people/1").raw
+    report = elsewhere.bring()
+    assert (report.cells_written, report.cells_both_changed) == (0, 0)
+    assert bert.replica.get("people/1").raw == before
+    head = bert.log_length()
+    assert elsewhere.bring().unchanged == 1
+    assert bert.log_length() == head
+
+
+def test_what_was_edited_in_it_is_merged_there_from_the_next_time_on(anna, bert, elsewhere):
+    colleague_edits(anna)
+    meet(anna, bert)
+    elsewhere.bring()
+    elsewhere.edit("Anna", "Anne")
+    elsewhere.edit(",2,", ",3,")
+    elsewhere.edit("hello", "oh hello")
+    elsewhere.bring()
+    raw = bert.replica.get("people/1").raw
+    assert (raw["name"], raw["visits"], raw["notes"], raw["tags"]) == ("Anne", 8, "oh hello and more", ["gold"])
+
+
+def test_a_removed_member_stays_away_from_a_device_that_never_saw_it(anna, sheet, devices, tmp_path):
+    colleague_edits(anna)
+    cleo, *_ = devices("cleo")
+    meet(anna, cleo)
+    sheet.device, sheet.exports = cleo, Exports(tmp_path / "none")
+    report = sheet.bring()
+    raw = cleo.replica.get("people/1").raw
+    assert (raw["tags"], raw["city"], raw["notes"], raw["visits"]) == (["gold"], "Bonn", "hello and more", 7)
+    assert {each.field for each in report.conflicts} == {"city", "stage", "notes", "visits"}
+
+
+def test_a_member_that_was_removed_can_be_added_by_a_table_that_did_not_have_it(anna, bert):
+    colleague_edits(bert)
+    columns = ["tags"]
+    bert.take(["Id", *columns], ["", "people/1", "gold"], record_column="Id")
+    bert.take(["Id", *columns], ["", "people/1", "gold; vip"], record_column="Id")
+    assert bert.shows("tags") == ["gold", "vip"]
+
+
+def test_what_people_cleared_is_not_filled_in_by_an_export_of_before(anna, bert, elsewhere):
+    with bert.replica.edit("people/1") as person:
+        person["city"] = None
+        person["notes"] = ""
+        person["visits"] = 0
+    elsewhere.bring()
+    assert [bert.shows(field) or None for field in ("city", "notes", "visits")] == [None, None, None]

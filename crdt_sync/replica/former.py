@@ -1,0 +1,39 @@
+"""What fields held before, as far as this device knows: so that a table from then is not taken for news."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from crdt_sync.errors import StoreCorrupt
+from crdt_sync.records import Document, Schema
+from crdt_sync.storage.port import Store
+
+STATES_MAX = 64  # of one record that are looked at, the newest of its log
+
+
+@dataclass(frozen=True, slots=True)
+class Former:
+    """Values that fields held, oldest first, as carriers by field; and the members that were taken out of sets.
+
+    The log tells the values, as long as nothing of the record was compacted; removed members stay in the record.
+    """
+
+    values: Sequence[dict[str, object]] = ()
+    removed: dict[str, set[str]] | None = None
+
+
+def former(store: Store, record: str, schema: Schema | None) -> Former:
+    """What a record held; nothing where it is damaged."""
+    try:
+        removed = Document.load(store.load(record).updates).removed_members()
+        history = store.history(record)
+    except StoreCorrupt:
+        return Former()
+    if not history or history[0].previous:
+        return Former((), removed)
+    document = Document()
+    values: list[dict[str, object]] = []
+    for number, entry in enumerate(history[:-1]):  # the last is what it holds now
+        document.apply(entry.update)
+        if len(history) - number <= STATES_MAX:
+            values.append(document.values(schema))
+    return Former(values, removed)
