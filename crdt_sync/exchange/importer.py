@@ -201,7 +201,8 @@ class _Run:
         own = [said for _, name, said in memories if name == self.source]
         others = [said for _, name, said in memories if name != self.source]
         formerly = cache(partial(self.replica.formerly, present.record))
-        return Memory(own, others, None if last is None else last.said, formerly)
+        natural = frozenset(name for name, _ in self.keys.natural.values())
+        return Memory(own, others, None if last is None else last.said, formerly, natural)
 
     def _bring(self, record: str, present: ReadableRecord | None, decided: Mapping[Target, Decision]) -> None:
         changes = [change for target in sorted(decided, key=_by_field) for change in decided[target].changes]

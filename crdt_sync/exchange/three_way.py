@@ -51,13 +51,15 @@ SINGLE = frozenset({"value", "review", "stage"})
 class Memory:
     """What was said before of one record: by the source itself, the newest first, and by other sources.
 
-    `share` is what the record holds for the source now, of its counters. `formerly` finds out what fields held before.
+    `share` is what the record holds for the source now, of its counters. `formerly` finds out what fields held before,
+    but of the `natural` key: a key that somebody left is not theirs any more.
     """
 
     own: Sequence[Said] = ()
     others: Sequence[Said] = ()
     share: Said | None = None
     formerly: Callable[[], Former] = Former
+    natural: frozenset[str] = frozenset()
 
     def told(self, field: str) -> list[object]:
         """What counts as said of the field: by the source itself, or if it said nothing, by any."""
@@ -67,7 +69,7 @@ class Memory:
 
     def former(self, field: str, spec: FieldSpec) -> list[object]:
         """What the field held before, as a source would say it; not asked where the source itself said something."""
-        if self.base(field) is not MISSING:
+        if field in self.natural or self.base(field) is not MISSING:
             return []
         return [said_of(spec, values[field]) for values in self.formerly().values if field in values]
 
