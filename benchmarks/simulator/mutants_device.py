@@ -108,7 +108,7 @@ def _no_retries(timer: Method) -> Method:
 
 
 def _deletions_win(_: Method) -> Method:
-    def mutated(contents: Any, _vector: bytes) -> Any:
+    def mutated(contents: Any, _vector: bytes, _whole: Any) -> Any:
         raw = contents.get("c._deleted") or []
         return any(isinstance(entry[0], str) for entry in raw), None
 
@@ -223,7 +223,7 @@ DEVICE_MUTANTS = (
     Mutant(
         "deletion beats edits",
         "an edit beside a deletion keeps the record",
-        ((documents, "_deletion", _deletions_win),),
+        ((documents, "deletion_of", _deletions_win),),
         {},
         60,
     ),

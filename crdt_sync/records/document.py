@@ -7,8 +7,6 @@ Bytes given to a `Document` must have been verified or come from this process. B
 `integrate.Integrator`, in a process that may be killed.
 """
 
-import base64
-import binascii
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,14 +20,13 @@ from pycrdt._pycrdt import Array, Map, Text
 from pycrdt._pycrdt import Doc as YrsDoc
 from pycrdt._pycrdt import Transaction as YrsTransaction
 
-from crdt_sync.errors import UpdateRefused
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.delete_set import Ranges, covered, encode_delete_set, merge_ranges, read_deletes, without
-from crdt_sync.records.entries import Conflict, ConflictEntry, conflict, ordered, well_formed
+from crdt_sync.records.deletion import deletion_of
+from crdt_sync.records.entries import Conflict, conflict, ordered, well_formed
 from crdt_sync.records.halves import mended
 from crdt_sync.records.roots import (
     ARRAY_PREFIXES,
-    DELETED,
     DELETED_ROOT,
     MAP_PREFIXES,
     PREFIX_OF_KIND,
@@ -223,7 +220,7 @@ class Document:
     def read(self, schema: "Schema | None" = None, *, all_kinds: bool = False) -> Reading:
         """Values, open conflicts and deletion in one pass."""
         contents, state_vector = self._contents()
-        deleted, standing = _deletion(contents, state_vector)
+        deleted, standing = deletion_of(contents, state_vector, self.diff)
         sources = read_sources(contents.get(SOURCES_ROOT))
         conflicts = _conflicts(contents, schema, all_kinds, sources)
         if standing is not None:
@@ -284,13 +281,12 @@ class Document:
 
     @property
     def deleted(self) -> bool:
-        """Whether the record is deleted: no operation lies outside what its deleters had seen."""
+        """Whether the record is deleted: no edit lies outside what its deleters had seen."""
         with self.transaction() as transaction:
-            entries = self.array(transaction, DELETED_ROOT)
-            if not entries.len(transaction):
+            if not self.array(transaction, DELETED_ROOT).len(transaction):
                 return False
-            raw: list[object] = json.loads(entries.to_json(transaction))
-        return _deletion({DELETED_ROOT: raw}, self.raw_state_vector())[0] if raw else False
+            contents = {root: self._content(transaction, root) for root in (DELETED_ROOT, SOURCES_ROOT)}
+        return deletion_of(contents, self.raw_state_vector(), self.diff)[0]
 
     def roots_count(self) -> int:
         """How many root types the record has."""
@@ -364,20 +360,6 @@ def _conflicts(
     return found + version_conflicts(contents, schema, sources)
 
 
-def _deletion(contents: Contents, state_vector: bytes) -> tuple[bool, Conflict | None]:
-    """Whether the record is deleted, and the conflict that a delete beside an unseen edit makes."""
-    raw = contents.get(DELETED_ROOT)
-    entries = [entry for entry in well_formed(raw) if isinstance(entry[0], str)] if isinstance(raw, list) else []
-    if not entries:
-        return False, None
-    seen = vectors.merged(*(_seen_by(str(entry[0])) for entry in entries))
-    if vectors.dominates(seen, vectors.decode(state_vector)):
-        return True, None
-    shown = ordered(entries, None)
-    deleters = tuple(ConflictEntry(True, e[1], e[2], False) for e in shown)
-    return False, Conflict(DELETED, "deleted", deleters)
-
-
 def _content_bytes(root: str, raw: object) -> int:
     """Of one root. Counters and deletions count as nothing: they do not grow."""
     if isinstance(raw, str):
@@ -391,15 +373,3 @@ def _content_bytes(root: str, raw: object) -> int:
 
 def _value_bytes(value: object) -> int:
     return 0 if value is None else len(json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass"))
-
-
-def deletion_text(state_vector: bytes) -> str:
-    """What a delete entry carries: the state vector that the deleter had seen, its own delete included."""
-    return base64.urlsafe_b64encode(state_vector).decode("ascii").rstrip("=")
-
-
-def _seen_by(text: str) -> dict[int, int]:
-    try:
-        return vectors.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-    except (ValueError, binascii.Error, UpdateRefused):
-        return {}  # not written by this program: it deletes nothing

@@ -18,7 +18,8 @@ from crdt_sync.errors import (
 from crdt_sync.limits import ACTOR_LENGTH_MAX, TEXT_BYTES_MAX
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.comparing import identity
-from crdt_sync.records.document import Document, deletion_text
+from crdt_sync.records.deletion import deletion_text
+from crdt_sync.records.document import Document
 from crdt_sync.records.entries import Conflict, Entry, ordered, well_formed
 from crdt_sync.records.memories import settle
 from crdt_sync.records.roots import DELETED, DELETED_ROOT, member_key, member_of
