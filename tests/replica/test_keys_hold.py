@@ -5,7 +5,7 @@ from collections import defaultdict
 from contextlib import suppress
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from crdt_sync import Replica
@@ -106,7 +106,7 @@ class World:
         conflicts = replica.conflicts()
         assert conflicts
         for record, conflict in conflicts:
-            if conflict.field != "_deleted":
+            if conflict.field != "_deleted" and not replica.get(record).deleted:  # those wait with it
                 with suppress(KeyTaken):
                     replica.resolve(record, conflict.field, conflict.entries[0].value)
 
@@ -148,6 +148,17 @@ def listed(replica):
 
 
 @settings(max_examples=120, deadline=None)
+@example(
+    [
+        ("enter", 0, KEYS[0], 0),
+        ("enter", 0, KEYS[1], 0),
+        ("batch", 1, KEYS[0], 0),
+        ("sync", 1, KEYS[0], 0),
+        ("sync", 0, KEYS[0], 0),
+        ("delete", 0, KEYS[0], 0),
+        ("enter", 0, KEYS[1], 0),
+    ]
+)
 @given(STEPS)
 def test_two_devices(steps):
     world = World()
