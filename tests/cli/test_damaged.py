@@ -8,8 +8,8 @@ import pytest
 
 from crdt_sync.storage.lmdb import LmdbStore
 from tests.cli.conftest import TOKEN, start_relay
+from tests.damage import flip_bit
 from tests.runtime import planted
-from tests.runtime.test_repair import damage
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def records(run, anna):
         run("set", made[0], f"city={city}", "visits+=1", "--store", anna)
     with LmdbStore.open(anna) as store:
         seq = store.history(made[0])[2].seq
-    damage(anna, b"log", seq.to_bytes(8, "big"))
+    flip_bit(anna, b"log", seq.to_bytes(8, "big"))
     return made
 
 
@@ -61,7 +61,7 @@ def test_the_rest_is_synced_and_the_damaged_record_is_named_until_it_is_repaired
 def test_what_cannot_be_shown_is_left_out_and_named_and_what_is_lost_makes_the_repair_fail(
     run, anna, records, tmp_path
 ):
-    damage(anna, b"views", records[0].encode())
+    flip_bit(anna, b"views", records[0].encode())
     for command in (["list"], ["find", "name!=x"], ["export", tmp_path / "out.csv"]):
         result = run(*command, "--store", anna)
         assert result.code == 3, command
@@ -86,7 +86,7 @@ def test_what_the_relay_turns_out_to_have_no_more_is_written_again_or_named_in_t
         assert run("sync", "--store", anna).code == 0
     with LmdbStore.open(anna) as store:
         seq = store.history(made)[1].seq
-    damage(anna, b"log", seq.to_bytes(8, "big"))
+    flip_bit(anna, b"log", seq.to_bytes(8, "big"))
     mended = run("verify", "--local", "--repair", "--store", anna)
     assert mended.code == 0
     assert "is to bring the rest (city showed 'Berlin', visits showed 2)" in " ".join(mended.err.split())
@@ -109,7 +109,7 @@ def test_what_the_relay_turns_out_to_have_no_more_is_written_again_or_named_in_t
 
 def test_what_was_set_aside_is_listed_with_all_its_bytes_and_dropped(run, anna, records):
     assert run("verify", "--aside", "--store", anna).out == "Nothing was set aside.\n"
-    damage(anna, b"views", records[1].encode())
+    flip_bit(anna, b"views", records[1].encode())
     assert run("verify", "--local", "--repair", "--store", anna).code == 0
     listed = run("verify", "--aside", "--store", anna)
     assert listed.code == 0

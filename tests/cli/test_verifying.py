@@ -7,8 +7,8 @@ import pytest
 
 from crdt_sync.storage.lmdb import LmdbStore
 from tests.cli.conftest import TOKEN, spawn, start_relay
+from tests.damage import flip_bit
 from tests.runtime import planted
-from tests.runtime.test_repair import damage
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_silent_corruption_at_the_relay_is_found_by_content_and_mended_from_its_
 
 def test_a_damaged_value_is_set_aside_and_brought_back_in_the_same_command(run, anna):
     records = make(run, anna, "Mueller", "Schmidt")
-    damage(anna, b"log", (1).to_bytes(8, "big"))
+    flip_bit(anna, b"log", (1).to_bytes(8, "big"))
     assert run("verify", "--local", "--store", anna).code == 3
     mended = run("verify", "--repair", "--store", anna, "--json")
     assert mended.code == 0, mended.err

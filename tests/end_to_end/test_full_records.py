@@ -1,4 +1,4 @@
-"""A record at its limit, on a device, at a real relay and on another device: what takes away goes through everywhere."""
+"""A record at its limit, on devices and at a real relay: what takes away goes through everywhere."""
 
 import pytest
 

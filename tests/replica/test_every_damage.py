@@ -1,12 +1,9 @@
 """One damaged byte in any value of a small store: what is intact stays, all else is named, a second look is clean."""
 
 import random
-import shutil
-from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
-import lmdb
 import pytest
 
 from crdt_sync import Replica, bundled_schema
@@ -15,6 +12,7 @@ from crdt_sync.ids import new_record
 from crdt_sync.replica import repair as repairs
 from crdt_sync.storage.lmdb import LmdbStore
 from crdt_sync.storage.port import Batch, Change, OutboxEntry, Peer
+from tests.damage import flipped, rows
 
 RELAY, URL = b"r" * 16, "ws://relay"
 CANNOT_OPEN = {(b"store", b"format"), (b"store", b"replica")}  # a copy is restored, or the device joins again
@@ -40,32 +38,6 @@ def whole(tmp_path_factory) -> Path:
         anna.store.commit([Batch(changes=(change,), peers=(Peer(RELAY, b"e" * 16, 1, 1, URL),), outbox=entries)])
         anna.refresh_digests()
         anna.store.keep_index([b"page"])
-    return path
-
-
-def rows(path: Path) -> Iterator[tuple[bytes, bytes, int]]:
-    """Every value that is not empty: database, key, length."""
-    with lmdb.open(str(path), max_dbs=32) as environment:
-        with environment.begin() as transaction:
-            tables = list(transaction.cursor().iternext(values=False))
-        for table in tables:
-            handle = environment.open_db(table, create=False)
-            with environment.begin() as transaction:
-                for key, value in transaction.cursor(db=handle):
-                    if value:
-                        yield table, key, len(value)
-
-
-def flipped(whole: Path, path: Path, table: bytes, key: bytes, place: int) -> Path:
-    """A copy of the store with one bit of a value flipped."""
-    shutil.rmtree(path, ignore_errors=True)
-    path.mkdir()
-    shutil.copyfile(whole / "data.mdb", path / "data.mdb")
-    with lmdb.open(str(path), max_dbs=32) as environment, environment.begin(write=True) as transaction:
-        handle = environment.open_db(table, txn=transaction)
-        value = bytearray(transaction.get(key, db=handle))
-        value[place] ^= 1
-        transaction.put(key, bytes(value), db=handle)
     return path
 
 

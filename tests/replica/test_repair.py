@@ -11,17 +11,9 @@ from crdt_sync.errors import StoreCorrupt
 from crdt_sync.ids import new_record
 from crdt_sync.protocol.messages import UpdatesEntry
 from crdt_sync.storage.port import Batch, Change, OutboxEntry, Peer
+from tests.damage import flip_bit
 
 RELAY, URL = b"r" * 16, "ws://relay"
-
-
-def spoil(store: Path, table: bytes, key: bytes) -> None:
-    """Flip one bit in the middle of a stored value."""
-    with lmdb.open(str(store), max_dbs=16) as environment, environment.begin(write=True) as transaction:
-        handle = environment.open_db(table, txn=transaction)
-        value = bytearray(transaction.get(key, db=handle))
-        value[len(value) // 2] ^= 1
-        transaction.put(key, bytes(value), db=handle)
 
 
 def seq(number: int) -> bytes:
@@ -55,7 +47,7 @@ def record(path) -> str:
 def test_a_damaged_log_entry_takes_no_edit_away_that_the_view_still_shows(path, record):
     with Replica.open(path) as anna:
         before = dict(anna.get(record))
-    spoil(path, b"log", seq(3))
+    flip_bit(path, b"log", seq(3))
     with Replica.open(path) as anna:
         assert anna.store.verify().findings
         mended = anna.repair()
@@ -73,8 +65,8 @@ def test_a_damaged_log_entry_takes_no_edit_away_that_the_view_still_shows(path, 
 
 
 def test_what_nothing_shows_any_more_is_named(path, record):
-    spoil(path, b"log", seq(3))
-    spoil(path, b"views", record.encode())
+    flip_bit(path, b"log", seq(3))
+    flip_bit(path, b"views", record.encode())
     with Replica.open(path) as anna:
         mended = anna.repair()
         edits, *fields = mended.losses
@@ -90,8 +82,8 @@ def test_what_nothing_shows_any_more_is_named(path, record):
 
 def test_a_record_of_which_nothing_is_left_is_named(path, record):
     for number in (1, 2, 3, 4):
-        spoil(path, b"log", seq(number))
-    spoil(path, b"views", record.encode())
+        flip_bit(path, b"log", seq(number))
+    flip_bit(path, b"views", record.encode())
     with Replica.open(path) as anna:
         mended = anna.repair()
         assert mended.lost == (record,)
@@ -136,7 +128,7 @@ def test_where_every_byte_is_gone_it_is_said_that_nothing_is_known(path, record)
     "view", [b"[]", b"{}", b'{"fields": 3}', b"[" * 100_000, b'{"fields": {"\\u001b": 1}}', b"\xff"]
 )
 def test_no_damaged_view_stops_a_repair(path, record, view):
-    spoil(path, b"log", seq(3))
+    flip_bit(path, b"log", seq(3))
     with lmdb.open(str(path), max_dbs=16) as environment, environment.begin(write=True) as transaction:
         transaction.put(record.encode(), b"c" * 16 + view, db=environment.open_db(b"views", txn=transaction))
     with Replica.open(path) as anna:
@@ -146,7 +138,7 @@ def test_no_damaged_view_stops_a_repair(path, record, view):
 def test_what_a_partner_holds_is_awaited_and_not_written_twice(path, record):
     with Replica.open(path) as anna:
         anna.store.commit([Batch(peers=(Peer(RELAY, b"e" * 16, 1, 1, URL),))])
-    spoil(path, b"log", seq(3))
+    flip_bit(path, b"log", seq(3))
     with Replica.open(path) as anna:
         mended = anna.repair()
         assert (mended.awaited, mended.losses, mended.rewritten) == ({record: (URL,)}, (), {})
@@ -160,9 +152,9 @@ def awaiting(path, *tables) -> None:
     """The relay had all of it; what the third edit wrote is lost, and awaited from there."""
     with Replica.open(path) as anna:
         anna.store.commit([Batch(peers=(Peer(RELAY, b"e" * 16, 1, 1, URL),))])
-    spoil(path, b"log", seq(3))
+    flip_bit(path, b"log", seq(3))
     for table, key in tables:
-        spoil(path, table, key)
+        flip_bit(path, table, key)
     with Replica.open(path) as anna:
         mended = anna.repair()
         assert list(mended.awaited.values()) == [(URL,)]
@@ -224,7 +216,7 @@ def test_what_adds_up_is_named_and_not_doubled_where_a_partner_may_hold_a_part_o
         half = anna.store.record_head(record).state_vector
         entry = OutboxEntry(record, half, 1)
         anna.store.commit([Batch(peers=(Peer(RELAY, b"e" * 16, 1, 1, URL),), outbox=((RELAY, entry),))])
-    spoil(path, b"log", seq(3))
+    flip_bit(path, b"log", seq(3))
     with Replica.open(path) as anna:
         mended = anna.repair()
         assert {loss.field for loss in mended.losses} == {"visits", "notes", "timeline"}
@@ -242,7 +234,7 @@ def test_an_intact_snapshot_brings_a_record_back_whose_log_was_compacted(path, r
         change = Change(record, (), anna.id, "", 0, document.state_vector(), document.diff())
         anna.store.commit([Batch(changes=(change,))])
         anna.store.compact()
-    spoil(path, b"heads", record.encode())
+    flip_bit(path, b"heads", record.encode())
     with Replica.open(path) as anna:
         mended = anna.repair()
         assert (mended.salvaged, mended.losses) == ((record,), ())
@@ -251,7 +243,7 @@ def test_an_intact_snapshot_brings_a_record_back_whose_log_was_compacted(path, r
 
 @pytest.mark.parametrize("key", ["name", "schema/customers", "schemas", "clock"])
 def test_damaged_settings_are_set_aside_and_what_cannot_be_derived_is_named(path, record, key):
-    spoil(path, b"meta", key.encode())
+    flip_bit(path, b"meta", key.encode())
     with pytest.raises(StoreCorrupt):
         Replica.open(path)
     with Replica.open_to_repair(path) as anna:

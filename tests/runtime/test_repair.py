@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import lmdb
 import pytest
 
 from crdt_sync import Address, Replica, bundled_schema, compare, sync
@@ -10,16 +9,8 @@ from crdt_sync.errors import EditsLost, Rejected, StoreCorrupt, UnknownRecord
 from crdt_sync.storage import LmdbStore
 from relay import maintenance
 from relay.cli import main as relay_command
+from tests.damage import flip_bit
 from tests.runtime.test_syncing import TOKEN, RelayThread, add
-
-
-def damage(store: Path, table: bytes, key: bytes) -> None:
-    """Flip one bit of a stored value."""
-    with lmdb.open(str(store), max_dbs=16) as environment, environment.begin(write=True) as transaction:
-        handle = environment.open_db(table, txn=transaction)
-        value = bytearray(transaction.get(key, db=handle))
-        value[len(value) // 2] ^= 1
-        transaction.put(key, bytes(value), db=handle)
 
 
 @pytest.mark.parametrize("table", [b"heads", b"views"])
@@ -32,7 +23,7 @@ def test_a_device_mends_itself_and_fetches_the_rest(tmp_path, table) -> None:
             sync(ann, address)
             with ann.edit(records[3]) as customer:
                 customer["city"] = "Köln"  # not sent yet when the disk flips a bit
-        damage(tmp_path / "ann", table, records[3].encode())
+        flip_bit(tmp_path / "ann", table, records[3].encode())
         with Replica.open(tmp_path / "ann") as ann:
             assert len(list(ann.list("customers"))) == 20
             assert ann.get(records[3])["city"] == "Köln"
@@ -62,8 +53,8 @@ def test_a_record_that_is_gone_here_comes_back_from_the_relay(tmp_path) -> None:
         with Replica.create(tmp_path / "ann", "ann", [bundled_schema("customers")]) as ann:
             record = add(ann, "Müller")
             sync(ann, address)
-        damage(tmp_path / "ann", b"heads", record.encode())
-        damage(tmp_path / "ann", b"log", (1).to_bytes(8, "big"))
+        flip_bit(tmp_path / "ann", b"heads", record.encode())
+        flip_bit(tmp_path / "ann", b"log", (1).to_bytes(8, "big"))
         with Replica.open(tmp_path / "ann") as ann:
             assert ann.repair().lost == (record,)
             assert compare(ann, address).equal
@@ -80,10 +71,10 @@ def test_a_relay_saves_what_is_intact_of_damaged_records_and_devices_bring_back_
         with ann.edit(records[2]) as customer:
             customer["city"] = "Köln"  # small: without a new epoch it would pass for the whole record
         relay.stop()
-        damage(tmp_path / "relay", b"heads", records[2].encode())
+        flip_bit(tmp_path / "relay", b"heads", records[2].encode())
         with LmdbStore.open(tmp_path / "relay") as store:
             seq = store.record_head(records[0]).seq
-        damage(tmp_path / "relay", b"log", seq.to_bytes(8, "big"))
+        flip_bit(tmp_path / "relay", b"log", seq.to_bytes(8, "big"))
         mended = maintenance.repair(tmp_path / "relay")
         assert mended["salvaged"] == [records[2]]
         assert mended["set_aside"] == [records[0]]
@@ -124,7 +115,7 @@ def test_a_relay_that_reads_damage_serves_on_but_is_not_ready(tmp_path) -> None:
         records = [add(ann, f"Customer {number}") for number in range(3)]
         sync(ann, Address(relay.url, TOKEN))
     relay.stop()
-    damage(tmp_path / "relay", b"heads", records[1].encode())
+    flip_bit(tmp_path / "relay", b"heads", records[1].encode())
     relay = RelayThread(tmp_path / "relay")
     try:
         assert relay.relay.engine.health.reason is None
@@ -143,7 +134,7 @@ def test_the_operator_is_told_which_records_lack_edits_and_a_second_look_is_clea
         record = add(ann, "Müller")
         sync(ann, Address(relay.url, TOKEN))
     relay.stop()
-    damage(tmp_path / "relay", b"log", (1).to_bytes(8, "big"))
+    flip_bit(tmp_path / "relay", b"log", (1).to_bytes(8, "big"))
     assert relay_command(["verify", "--repair", "--data", str(tmp_path / "relay")]) == EditsLost.exit_code
     assert f"{record} is not here until a device brings them" in " ".join(capsys.readouterr().err.split())
     assert relay_command(["verify", "--data", str(tmp_path / "relay")]) == 0
