@@ -1,5 +1,6 @@
 """What `import` tells: counts, cells that both sides changed, and in a dry run all that would change."""
 
+import shlex
 import sys
 from dataclasses import asdict
 
@@ -54,6 +55,13 @@ def tell_import(output: Output, report: ImportReport) -> None:
             "yellow",
         )
         _list(output, "both changed", report.conflicts, report.cells_both_changed)
+    if report.renamed is not None:
+        output.note(
+            f"Those rows came from {report.renamed!r} before, and {report.source!r} is new to them. If this is the "
+            f"same file under another name, import it with --source {shlex.quote(report.renamed)}: then only what "
+            "changed in it counts.",
+            "yellow",
+        )
     if report.cells_settled:
         word = "would settle" if report.dry_run else "settled"
         output.note(

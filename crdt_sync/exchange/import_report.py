@@ -42,7 +42,8 @@ class ImportReport:
     that no field took. `inferred` tells that the collection had no schema and got one made from the table.
     `key` names the columns that identified the rows, `key_found` tells that nobody gave them, and `repeated` names
     those that would do if no value came twice; `matched` rows found a record of the same key that was made otherwise,
-    and `without_key` rows went by their whole content.
+    and `without_key` rows went by their whole content. `renamed` names another source that the table may be of, under
+    another name: the one that knew most of the rows in which both changed a cell and which this source did not know.
     `form` is what was found out about the file, and `columns` how each of its columns was read.
     """
 
@@ -71,5 +72,6 @@ class ImportReport:
     repeated: tuple[str, ...]
     matched: int
     without_key: int
+    renamed: str | None
     form: TableForm
     columns: tuple[ColumnForm, ...]

@@ -122,6 +122,7 @@ class _Run:
     cells_failed: int = 0
     failed: list[RowError] = field(default_factory=list)
     cells: Counter[str] = field(default_factory=Counter)
+    told_before: Counter[str] = field(default_factory=Counter)  # by other sources, of rows in which both changed a cell
     cells_settled: int = 0
     conflicts: list[CellChange] = field(default_factory=list)
     settled: list[CellChange] = field(default_factory=list)
@@ -223,6 +224,8 @@ class _Run:
             self.updated += changed
             self.unchanged += not changed
         disputed = differing([source for source in present.sources if source.name == self.source]) if present else set()
+        if present and "both_changed" in outcomes and all(memory.name != self.source for memory in present.sources):
+            self.told_before.update({memory.name for memory in present.sources})
         for target, decision in decided.items():
             self.cells[decision.outcome] += 1
             if present is None:
@@ -278,6 +281,7 @@ class _Run:
             repeated=self.keys.repeated,
             matched=self.keys.matched,
             without_key=self.keys.without_key,
+            renamed=min(self.told_before, key=lambda name: (-self.told_before[name], name), default=None),
             form=form,
             columns=self.reading.column_forms(),
         )

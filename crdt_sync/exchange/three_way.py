@@ -215,7 +215,8 @@ def _counter(field: str, spec: FieldSpec, number: object, now: object | Missing,
     elif now is MISSING:
         share = _plus(0, number, held)
     else:
-        return Decision("both_changed", wanted=number, new_to_us=not told)
+        # What of the difference was counted here already is not known: nothing of it is, and what the source says next.
+        return Decision("both_changed", (), {"=": number, "+": 0}, number, not told)
     counted = normalise(field, spec, share if spec.type == "decimal" else int(share))
     said = {"+": counted} if same(counted, number) else {"=": number, "+": counted}
     outcome: Outcome = "unchanged" if before is None and not share else "written"

@@ -86,3 +86,14 @@ def test_an_export_that_was_edited_in_a_spreadsheet_undoes_nothing(store, run, t
     assert run("import", file, "--record-column", "Id", "--json").object["cells_both_changed"] == 1
     fields = run("get", "customers/1", "--json").object["fields"]
     assert (fields["city"], fields["visits"]) == ("New", 7)
+
+
+def test_a_renamed_file_says_which_source_it_may_be_of(store, run, table):
+    assert run("import", table("old list.csv", "Nr,Name,Visits\n1,Anna,5\n"), "--key", "Nr").code == 0
+    record = run("list", "--json").object["record"]
+    run("set", record, "visits+=3")
+    news = table("new.csv", "Nr,Name,Visits\n1,Anna,6\n")
+    assert "import it with --source old-list: then" in " ".join(run("import", news, "--key", "Nr").err.split())
+    assert "--source" not in run("import", news, "--key", "Nr").err
+    assert run("import", news, "--key", "Nr", "--source", "old-list", "--json").object["cells_written"] == 1
+    assert run("get", record, "--json").object["fields"]["visits"] == 9
