@@ -113,7 +113,10 @@ class EditEnded(UsageError):
 
 
 class EditInProgress(UsageError):
-    """Another asyncio task has an edit or a batch open across an `await`; an edit now could be rolled back with it."""
+    """Another asyncio task has an edit or a batch open across an `await`; an edit now could be rolled back with it.
+
+    Or another thread has one open for so long that it may be waiting for this very edit.
+    """
 
     code = "edit_in_progress"
     retryable = True

@@ -33,6 +33,7 @@ GROWTH_OPERATIONS_MAX = 1 << 30  # deleted operations in one update, a quarter o
 PLACING_STEPS_MAX = 1_000_000  # of finding where the items of one update stand: a second; honest ones need thousands
 COMPARED_BYTES_MAX = 64 * KIB  # of our own that are read to compare contents with an update, and beside it
 COMPARED_BYTES_PER_BYTE_MAX = 4  # for each byte of the update: who sends much again may cost as much
+EDIT_WAIT_S = 60  # for the edit of another thread: longer than any edit or batch of an import takes
 NESTING_MAX = 8  # containers inside one update; our own layout needs 1, hostile ones reach 26,000
 
 # --- protocol ------------------------------------------------------------------------------------------------

@@ -1,10 +1,11 @@
 """Damage to a store on disk, behind its back."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import lmdb
+
+from benchmarks.campaign.bit_flips import stored_values
 
 
 def flip_bit(store: Path, table: bytes, key: bytes, place: int | None = None) -> None:
@@ -31,14 +32,6 @@ def copied(whole: Path, path: Path) -> Path:
     return path
 
 
-def rows(path: Path) -> Iterator[tuple[bytes, bytes, int]]:
+def rows(path: Path) -> list[tuple[bytes, bytes, int]]:
     """Every value that is not empty: database, key, length."""
-    with lmdb.open(str(path), max_dbs=32) as environment:
-        with environment.begin() as transaction:
-            tables = list(transaction.cursor().iternext(values=False))
-        for table in tables:
-            handle = environment.open_db(table, create=False)
-            with environment.begin() as transaction:
-                for key, value in transaction.cursor(db=handle):
-                    if value:
-                        yield table, key, len(value)
+    return [(table, key, len(value)) for table, key, value in stored_values(path)]

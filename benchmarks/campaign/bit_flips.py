@@ -3,6 +3,7 @@
 import random
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -194,16 +195,21 @@ def _compact(directory: Path, seed: int) -> Path:
 
 
 def _places(path: Path) -> list[Place]:
-    """Every value that is not empty."""
+    """Every value that is not empty, and in the file once."""
     content = (path / "data.mdb").read_bytes()
-    places: list[Place] = []
-    with lmdb.open(str(path), max_dbs=16) as environment:
+    return [
+        Place(table, key, content.index(value), len(value))
+        for table, key, value in stored_values(path)
+        if content.count(value) == 1
+    ]
+
+
+def stored_values(path: Path) -> Iterator[tuple[bytes, bytes, bytes]]:
+    """Every value of a closed store that is not empty, with its database and key."""
+    with lmdb.open(str(path), max_dbs=32) as environment:
         with environment.begin() as transaction:
             tables = list(transaction.cursor().iternext(values=False))
         for table in tables:
             handle = environment.open_db(table, create=False)
             with environment.begin() as transaction:
-                for key, value in transaction.cursor(db=handle):
-                    if value and content.count(value) == 1:
-                        places.append(Place(table, key, content.index(value), len(value)))
-    return places
+                yield from ((table, key, value) for key, value in transaction.cursor(db=handle) if value)

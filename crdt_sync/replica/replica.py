@@ -25,6 +25,7 @@ from typing import Any, Self, TypeVar
 from crdt_sync import ids, limits
 from crdt_sync.clock import HybridClock
 from crdt_sync.errors import (
+    EditInProgress,
     InvalidValue,
     StoreCorrupt,
     StoreExists,
@@ -271,12 +272,36 @@ class Replica:
         """Edit one record in a `with` block; on disk when the block ends, unchanged when it raises.
 
         `target` is a record id, or the name of a collection for a new record. `create` allows a record id that
-        is not known yet. Do not `await` in the block: no other task could edit meanwhile (`EditInProgress`).
+        is not known yet. Do not `await` in the block: no other task could edit meanwhile (`EditInProgress`). It ends in
+        the thread that began it.
         Raises `UnknownRecord`, `UnknownCollection`, `InvalidRecordId`, what the editor raises, `KeyTaken` where
         another record shows the natural key that this one comes to, and `StoreError` when the disk refuses.
         """
-        with self.lock, self._edits.edit(target, create) as editor:
+        with self._writing(), self._edits.edit(target, create) as editor:
             yield editor
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Hold the lock for a block of the caller's. Waiting for one that waits for us would never end."""
+        if not self.lock.acquire(timeout=limits.EDIT_WAIT_S):
+            raise EditInProgress(
+                f"another thread has had an edit or a batch of this replica open for {limits.EDIT_WAIT_S} s",
+                "Do not wait for another thread inside 'with replica.edit' or 'with replica.batch'.",
+            )
+        try:
+            yield
+        finally:
+            self._written()
+
+    def _written(self) -> None:
+        try:
+            self.lock.release()
+        except RuntimeError as error:
+            raise UsageError(
+                "an edit or a batch ended in another thread than it began in: what it wrote is stored unless it "
+                "raised, and nothing more can be written until the replica is opened again",
+                "Begin and end the block in one function; do not hand it to a thread pool.",
+            ) from error
 
     def bring(
         self,
@@ -293,7 +318,7 @@ class Replica:
         the record, as what `source` says of these fields from now on. `dry_run` only finds out what
         would be raised: what `edit` raises.
         """
-        with self.lock:
+        with self._writing():
             self._edits.bring(record, source, changes, said, dry_run)
 
     @contextmanager
@@ -302,7 +327,7 @@ class Replica:
 
         Do not `await` in the block: no other task could edit meanwhile (`EditInProgress`).
         """
-        with self.lock, self._edits.batch():
+        with self._writing(), self._edits.batch():
             yield
 
     def delete(self, record: str) -> bool:

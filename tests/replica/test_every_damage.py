@@ -46,7 +46,7 @@ def problems(whole: Path, tmp_path: Path, *tables: bytes) -> list[str]:
     with Replica.open(whole) as anna:
         before = {view.record: dict(view) for view in anna.list()}
     found = []
-    for table, key, length in list(rows(whole)):
+    for table, key, length in rows(whole):
         if (table, key) in CANNOT_OPEN or (tables and table not in tables):
             continue
         for place in (3,) if len(key) % 2 else (length - 1,):  # in the checksum, or in what it is of
@@ -84,7 +84,7 @@ def test_a_repair_that_forgets_views_is_noticed(whole, tmp_path, monkeypatch):
 def test_without_repair_healthy_records_are_read_status_names_the_damaged_and_edits_go_on(whole, tmp_path):
     with Replica.open(whole) as anna:
         before = {view.record: dict(view) for view in anna.list()}
-    for table, key, length in list(rows(whole)):
+    for table, key, length in rows(whole):
         if table in {b"meta", b"store"}:
             continue
         path = flipped(whole, tmp_path / "spoiled", table, key, length - 1)

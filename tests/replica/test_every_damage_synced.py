@@ -59,7 +59,7 @@ EXPECTED = {
 def problems(stores: tuple[Path, Path], tmp_path: Path, side: int) -> list[str]:
     """What is not as it should be after any one damaged byte of a side was repaired, and both were synced."""
     found = []
-    for table, key, length in list(rows(stores[side])):
+    for table, key, length in rows(stores[side]):
         if (table, key) in CANNOT_OPEN:
             continue
         where = f"{table!r} {key!r}"

@@ -1,10 +1,12 @@
 """Several asyncio tasks over one replica: what one rolls back is never what another was told is on disk."""
 
 import asyncio
+import threading
 
 import pytest
 
-from crdt_sync.errors import EditInProgress
+from crdt_sync import limits
+from crdt_sync.errors import EditInProgress, UsageError
 from tests.replica.wire import exchange
 
 US = "customers/us"
@@ -105,6 +107,108 @@ def test_what_a_batch_has_not_stored_is_read_by_its_own_task_alone(replica, us):
         return Block()
 
     assert "city" not in during(replica, opened, lambda: replica.get(us))
+
+
+def test_a_task_that_is_cancelled_in_its_block_leaves_nothing_and_locks_nothing(replica, us):
+    async def waits(entered):
+        with replica.batch(), replica.edit(us) as customer:
+            customer["phone"] = "1"
+            entered.set()
+            await asyncio.Event().wait()
+
+    async def main():
+        entered = asyncio.Event()
+        task = asyncio.create_task(waits(entered))
+        await entered.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        with replica.edit(us) as customer:
+            customer["city"] = "Köln"
+
+    asyncio.run(main())
+    assert dict(replica.get(us)) == {"name": "Us", "city": "Köln"}
+
+
+def left_open(replica, record):
+    with replica.edit(record) as customer:
+        customer["phone"] = "1"
+        yield customer
+
+
+def test_a_generator_that_is_left_open_in_a_block_refuses_other_edits_until_it_is_closed(replica, us):
+    left = left_open(replica, us)
+
+    async def opens():
+        next(left)
+
+    async def main():
+        await asyncio.create_task(opens())
+        with pytest.raises(EditInProgress), replica.edit(us) as customer:
+            customer["city"] = "Köln"
+        left.close()
+        with replica.edit(us) as customer:
+            customer["city"] = "Köln"
+
+    asyncio.run(main())
+    assert dict(replica.get(us)) == {"name": "Us", "city": "Köln"}
+
+
+def test_a_child_task_is_another_task(replica, us):
+    async def edits():
+        with replica.edit(us) as customer:
+            customer["city"] = "Köln"
+
+    async def main():
+        with replica.batch():
+            with pytest.raises(EditInProgress):
+                await asyncio.create_task(edits())
+            with replica.edit(us) as customer:
+                customer["phone"] = "1"
+
+    asyncio.run(main())
+    assert dict(replica.get(us)) == {"name": "Us", "phone": "1"}
+
+
+def test_edits_of_many_threads_all_count(replica, us):
+    def edits():
+        with replica.edit(us) as customer:
+            customer.increment("visits")
+
+    async def main():
+        await asyncio.gather(*(asyncio.to_thread(edits) for _ in range(40)))
+
+    asyncio.run(main())
+    assert replica.get(us)["visits"] == 40
+
+
+@pytest.mark.parametrize("block", ["edit", "batch"])
+def test_a_block_that_waits_for_an_edit_in_another_thread_does_not_wait_for_ever(replica, us, block, monkeypatch):
+    monkeypatch.setattr(limits, "EDIT_WAIT_S", 0.05)
+
+    def edits():
+        with replica.batch(), replica.edit(us) as customer:
+            customer["city"] = "Köln"
+
+    async def main():
+        with replica.edit(us) if block == "edit" else replica.batch():
+            with pytest.raises(EditInProgress) as refused:
+                await asyncio.to_thread(edits)
+            assert "another thread" in refused.value.hint
+        await asyncio.to_thread(edits)
+
+    asyncio.run(main())
+    assert replica.get(us)["city"] == "Köln"
+
+
+def test_a_block_that_ends_in_another_thread_says_so(replica, us):
+    left = left_open(replica, us)
+    other = threading.Thread(target=next, args=(left,))
+    other.start()
+    other.join()
+    with pytest.raises(UsageError, match="ended in another thread"):
+        left.close()
+    replica.lock = threading.RLock()  # for the end of the test
 
 
 @pytest.mark.parametrize("new", [False, True])
