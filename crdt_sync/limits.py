@@ -62,6 +62,7 @@ HANDSHAKE_TIMEOUT_US = 10 * 1_000_000
 KEEPALIVE_US = 20 * 1_000_000  # well under the 60 s after which home routers forget a connection
 SILENCE_US_MAX = 2 * KEEPALIVE_US + 5_000_000  # without a frame, and longer while the bytes of one arrive
 LINK_BYTES_PER_S_MIN = 1000  # a link that carries less is as good as none; a congested mobile network has 5,000
+BURST_US_MAX = KEEPALIVE_US  # between two bursts of bytes on a link that carries them slowly: mobile networks pause
 ANSWER_US_MAX = 120 * 1_000_000  # for an answer that needs a disk or a worker, beside what its bytes take
 WORK_US_MAX = 900 * 1_000_000  # for one that needs a look at all records, or the partner's own work
 ANSWER_US_TARGET = 4 * 1_000_000  # so much is under way as a link carries in this time

@@ -106,8 +106,15 @@ class Acceptor(Session):
 
     table: ClassVar[Table] = ACCEPTOR_TABLE
 
-    def __init__(self, source: AcceptorSource, authorise: Authorise, wall_clock: Callable[[], int], now: int) -> None:
-        super().__init__(now)
+    def __init__(
+        self,
+        source: AcceptorSource,
+        authorise: Authorise,
+        wall_clock: Callable[[], int],
+        now: int,
+        ping_us: int | None = None,
+    ) -> None:
+        super().__init__(now, ping_us)
         self._source = source
         self._authorise = authorise
         self._wall_clock = wall_clock

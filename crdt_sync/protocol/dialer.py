@@ -70,7 +70,7 @@ _GAPS_MAX = 3  # a diff by state vector closes a gap at once, unless new gaps ke
 _CLOCKS_COMPARED_US = 60_000_000  # a clock may be wrong: they are compared again, but no more often than this
 _CLOCK_SET_US = 1_000_000  # a wall clock that ran on by that much more or less than time itself was set
 _RETRY_AFTER_US = 2_000_000  # a partner whose disk is full is asked again this much later
-_KEEPALIVE_SPREAD = 4  # pings of many devices are spread over a part of their interval
+_PING_SPREAD = 4  # pings of many devices are spread over a part of their interval
 
 _STORES = "stored nothing of what was sent"
 _ANSWERS = "sent nothing of what was asked for"
@@ -96,8 +96,9 @@ class Dialer(Session):
         agent: str,
         wall: int,
         now: int,
+        ping_us: int | None = None,
     ) -> None:
-        super().__init__(now)
+        super().__init__(now, ping_us)
         self._source = source
         self._greeted_at = now
         self._wall_at_greeting = wall
@@ -242,9 +243,9 @@ class Dialer(Session):
         super().timer(now)
 
     @property
-    def _keepalive_us(self) -> int:
+    def _first_ping_us(self) -> int:
         """Shorter than the acceptor's, so that one of the two asks; different for each session."""
-        return limits.KEEPALIVE_US - self._greeted_at % (limits.KEEPALIVE_US // _KEEPALIVE_SPREAD)
+        return self._ping_us - self._greeted_at % (self._ping_us // _PING_SPREAD)
 
     def _awaited(self) -> Iterator[Awaited]:
         """See `Session._awaited`. What waits for our own disk is not owed."""
@@ -254,8 +255,11 @@ class Dialer(Session):
             yield Awaited(_ANSWERS, limits.ANSWER_US_MAX)
         elif self.state is State.CATCHING_UP and not self._ending and not self._integrating:
             yield Awaited(_TELLS, limits.ANSWER_US_MAX)
-        elif self.state is State.COMPARING and self._run is not None and self._heard is None and not self._integrating:
-            yield Awaited(_COMPARES, limits.WORK_US_MAX)
+        elif self.state is State.COMPARING and self._run is not None and not self._integrating:
+            if self._asked:
+                yield Awaited(_ANSWERS, limits.ANSWER_US_MAX)
+            elif self._heard is None:
+                yield Awaited(_COMPARES, limits.WORK_US_MAX)
         if self._audit is not None:
             yield Awaited(_AUDITS, limits.WORK_US_MAX)
         if self._checking:
@@ -366,11 +370,14 @@ class Dialer(Session):
 
     def _on_updates(self, updates: Updates, now: int) -> None:
         repair = updates.page == 0 and updates.cursor is None
-        self._came(_ANSWERS if repair else _TELLS)
+        compared = self._compares and updates.page == PAGE_COMPARED
+        if repair or compared:
+            self._came(_ANSWERS)
+        if not repair:
+            self._came(_TELLS)
         self._came(_COMPARES)
         if repair and not self._repairs:
             raise ProtocolViolation("an answer came to a want that was not sent")
-        compared = self._compares and updates.page == PAGE_COMPARED
         if compared and (not self._asked or updates.cursor is not None):
             raise ProtocolViolation("what the comparison found comes unasked, or with a cursor")
         self._integrate(updates.entries, updates.cursor, updates.head, owe=compared)

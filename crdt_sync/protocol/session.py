@@ -3,8 +3,9 @@
 A host calls `receive`, `timer`, `fill` and the answers to effects; after each call it drains the effects and
 asks `next_timer`. What the partner sends never raises out of a session: it ends it, with a bye that says why.
 
-Nothing is waited for without a bound. A partner is silent when no frame comes for `SILENCE_US_MAX`; the bytes of one
-that arrives buy time at `LINK_BYTES_PER_S_MIN`. One that only answers pings is found out by what it owes: `_awaited`.
+Nothing is waited for without a bound. A partner is silent when no frame comes for `SILENCE_US_MAX`; one that only
+answers pings is found out by what it owes: `_awaited`. In both cases the bytes that arrive stop the clock, see
+`patience`.
 """
 
 from collections.abc import Iterable
@@ -15,7 +16,10 @@ from crdt_sync.errors import ProtocolViolation
 from crdt_sync.protocol import codec
 from crdt_sync.protocol.effects import Closed, Effect, PresenceSeen, Send
 from crdt_sync.protocol.messages import Bye, Message, Ping, Pong, Presence, PresenceEntry
+from crdt_sync.protocol.patience import Wait
 from crdt_sync.protocol.states import State, Table
+
+_LOOKS = 20  # at what is overdue, in the time of one ping: no byte that comes costs a look of its own
 
 
 class Awaited(NamedTuple):
@@ -26,12 +30,16 @@ class Awaited(NamedTuple):
 
 
 class Session:
-    """The common part of `Dialer` and `Acceptor`. Times are microseconds of any steady clock, given as `now`."""
+    """The common part of `Dialer` and `Acceptor`. Times are microseconds of any steady clock, given as `now`.
+
+    `ping_us` is after how long a silence to ask whether the partner lives, None: `KEEPALIVE_US`.
+    """
 
     table: ClassVar[Table]
 
-    def __init__(self, now: int) -> None:
+    def __init__(self, now: int, ping_us: int | None = None) -> None:
         self.state = State.GREETING
+        self._ping_us = limits.KEEPALIVE_US if ping_us is None else ping_us
         self._effects: list[Effect] = []
         self._heard_at = now
         self._pinged = 0
@@ -39,7 +47,8 @@ class Session:
         self._deadline = now + limits.HANDSHAKE_TIMEOUT_US
         self._received = 0  # bytes of whole frames
         self._arriving = 0  # bytes of the next one
-        self._since: dict[str, tuple[int, int]] = {}  # what is owed -> since when, and how many bytes had come then
+        self._silence = Wait(now, 0)
+        self._owed: dict[str, Wait] = {}
         self._look_at = now + limits.KEEPALIVE_US  # when to see again what is owed and overdue
 
     def drain(self) -> list[Effect]:
@@ -60,6 +69,7 @@ class Session:
         self._pinged = 0
         self._received += len(frame)
         self._arriving = 0
+        self._silence.begin(now, self._received)
         greeting = self.state is State.GREETING
         try:
             message = codec.decode(frame, limits.HELLO_BYTES_MAX if greeting else limits.FRAME_BYTES_MAX)
@@ -79,8 +89,7 @@ class Session:
             return None
         if self.state is State.GREETING:
             return self._deadline
-        timer = self._pinged_at + limits.KEEPALIVE_US if self._pinged else self._heard_at + self._keepalive_us
-        return min(timer, self._silent_at, self._look_at)
+        return min(self._ping_at, self._silence.since + limits.SILENCE_US_MAX, self._look_at)
 
     def arriving(self, size: int) -> None:
         """So many bytes of the partner's next frame have come. Hosts tell it before they call `timer`."""
@@ -93,12 +102,12 @@ class Session:
         if self.state is State.GREETING:
             if now >= self._deadline:
                 self.close("timeout", "the handshake took too long", now, retry_after_us=0)
-        elif now >= self._silent_at:
+        elif now >= self._silence.look(now, self._received + self._arriving) + limits.SILENCE_US_MAX:
             self.close("timeout", "the partner fell silent", now, retry_after_us=0)
         elif (overdue := self._look_at_the_owed(now)) is not None:
-            waited = (now - self._since[overdue][0]) // 1_000_000
+            waited = (now - self._owed[overdue].begun) // 1_000_000
             self.close("timeout", f"the partner answers, but {overdue} for {waited} s", now, retry_after_us=0)
-        elif now >= (self._pinged_at + limits.KEEPALIVE_US if self._pinged else self._heard_at + self._keepalive_us):
+        elif now >= self._ping_at:
             # Again and again: a partner that is slow to send us a large frame lives by the pings that it hears.
             self._pinged += 1
             self._pinged_at = now
@@ -123,13 +132,12 @@ class Session:
             self._send(Presence(entries[: limits.PRESENCE_ENTRIES_MAX]))
 
     @property
-    def _keepalive_us(self) -> int:
-        """After how long a silence to ask whether the partner lives."""
-        return limits.KEEPALIVE_US
+    def _ping_at(self) -> int:
+        return self._pinged_at + self._ping_us if self._pinged else self._heard_at + self._first_ping_us
 
     @property
-    def _silent_at(self) -> int:
-        return self._heard_at + limits.SILENCE_US_MAX + _slowest_us(self._arriving)
+    def _first_ping_us(self) -> int:
+        return self._ping_us
 
     def _awaited(self) -> Iterable[Awaited]:
         """What the partner owes now, each at most once."""
@@ -137,20 +145,19 @@ class Session:
 
     def _came(self, what: str) -> None:
         """The partner has done some of what it owes: from now on it has as long as before for the next of it."""
-        self._since.pop(what, None)
+        self._owed.pop(what, None)
 
     def _look_at_the_owed(self, now: int) -> str | None:
-        """What is overdue, if anything. Reckoned from timer to timer, so that no frame pays for it."""
-        total = self._received + self._arriving
-        before, self._since = self._since, {}
+        """What is overdue, if anything. Seen from timer to timer, so that no frame pays for it."""
+        came = self._received + self._arriving
+        before, self._owed = self._owed, {}
         self._look_at = now + limits.KEEPALIVE_US
         for what, within_us in self._awaited():
-            since, had = self._since[what] = before.get(what, (now, total))
-            # What comes before the answer takes its time, too; more than a frame is not before it on a slow link.
-            overdue_at = since + within_us + _slowest_us(min(total - had, limits.FRAME_BYTES_MAX))
+            wait = self._owed[what] = before.get(what) or Wait(now, came)
+            overdue_at = wait.look(now, came) + within_us
             if now >= overdue_at:
                 return what
-            self._look_at = min(self._look_at, overdue_at)
+            self._look_at = min(self._look_at, max(overdue_at, now + limits.KEEPALIVE_US // _LOOKS))
         return None
 
     def _end(self, closed: Closed) -> None:
@@ -174,8 +181,3 @@ class Session:
 
     def _on_presence(self, message: Presence, now: int) -> None:
         self._effects.append(PresenceSeen(message.entries))
-
-
-def _slowest_us(size: int) -> int:
-    """How long so many bytes may take to arrive."""
-    return size * 1_000_000 // limits.LINK_BYTES_PER_S_MIN

@@ -130,7 +130,7 @@ class Conversation:
             )
             await self._converse(link, until)
         finally:
-            await link.connection.close()
+            await link.connection.hang_up()
             if self._own_screening is not None:
                 await self._own_screening.close()
             self._executor.shutdown(wait=True)
@@ -455,8 +455,9 @@ class Conversation:
         self._dialer.close(DONE, "the work is done", self._now())
         for effect in self._dialer.drain():
             if isinstance(effect, Send):
-                with suppress(ConnectionClosed):
-                    await link.send(effect.frame)
+                with suppress(ConnectionClosed, TimeoutError):
+                    async with asyncio.timeout(_BYE_S):
+                        await link.send(effect.frame)
 
     def _heard_of(self, events: Sequence[Event]) -> None:
         """A commit of the replica, in whatever thread: wake the session if there is something to push."""

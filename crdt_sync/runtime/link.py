@@ -3,6 +3,7 @@
 A relay is trusted for its certificate, and told the token. A device is not told it: both prove that they know it.
 """
 
+import asyncio
 import hashlib
 import secrets
 import ssl
@@ -26,6 +27,14 @@ _CLOSE_TIMEOUT_S = 2.0
 class Dialed(Arrivals, ClientConnection):
     """A connection that we opened."""
 
+    async def hang_up(self) -> None:
+        """Close, and cut the link off where the partner takes nothing any more: `close` would wait until it does."""
+        try:
+            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+                await self.close()
+        except TimeoutError:
+            self.transport.abort()
+
 
 class _Dialing(connect):
     """Follows no redirect: whoever answers on the way would choose whom the token is told."""
@@ -48,14 +57,14 @@ async def open_link(address: Address) -> Link:
     nonce = secrets.token_bytes(proof.NONCE_BYTES)
     connection = await _connect(address, {proof.NONCE_HEADER: nonce.hex()} if address.direct else {})
     if connection.subprotocol != SUBPROTOCOL:  # a server that knows no subprotocols accepts without one
-        await connection.close()
+        await connection.hang_up()
         raise _mismatch(address)
     if not address.direct:
         return Link(connection, address.token)
     try:
         return _proved(connection, address, nonce)
     except Unauthorized:
-        await connection.close()
+        await connection.hang_up()
         raise
 
 

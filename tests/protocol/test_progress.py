@@ -16,6 +16,7 @@ from crdt_sync.protocol.messages import (
     Ping,
     Pong,
     Presence,
+    Ranges,
     Receipt,
     Resume,
     Updates,
@@ -25,7 +26,9 @@ from crdt_sync.protocol.messages import (
 )
 from crdt_sync.protocol.reconcile import Index
 from crdt_sync.protocol.session import Session
+from crdt_sync.protocol.states import State
 from tests.protocol.scripted import EPOCH, ScriptedLog, ScriptedOutbox, acceptor, dialer, drain, hello, say, welcome
+from tests.protocol.test_comparing import comparing
 
 A = "customers/a"
 VECTOR = b"\x01\x01\x01"
@@ -195,6 +198,54 @@ def test_bytes_that_only_drip_keep_nobody_alive(rate: int) -> None:
         session.arriving(now * rate // SECOND)
         session.timer(now)
     assert now <= 2 * limits.SILENCE_US_MAX
+
+
+def test_a_partner_whose_frame_stands_still_is_silent_however_fast_it_began() -> None:
+    session = acceptor(ScriptedLog())
+    say(session, hello())
+    now = 0
+    while not session.closed:
+        timer = session.next_timer()
+        assert timer is not None
+        now = max(now + 1, timer)
+        session.arriving(2_000_000)
+        session.timer(now)
+    assert now <= limits.SILENCE_US_MAX + limits.KEEPALIVE_US + limits.BURST_US_MAX
+
+
+def flooded(session: Session, bytes_per_s: int, until: int) -> int:
+    """Seconds until the session ends, where so many bytes of others' updates come all the time, and nothing else."""
+    size = min(bytes_per_s, limits.FRAME_BYTES_TARGET)
+    frame = codec.encode(Updates(0, 1, 1, True, (UpdatesEntry(A, bytes(size), VECTOR),)))
+    now = 0
+    while not session.closed and now < until:
+        now += SECOND
+        for _ in range(bytes_per_s // size):
+            session.receive(frame, now)
+        session.timer(now)
+        drain(session)
+    return now // SECOND
+
+
+def test_a_push_without_answer_is_noticed_in_the_midst_of_a_heavy_download() -> None:
+    answer_s = limits.ANSWER_US_MAX // SECOND
+    spread_s = (limits.KEEPALIVE_US + limits.BURST_US_MAX) // SECOND
+    assert answer_s <= flooded(pushing(), 2 << 20, 7200 * SECOND) <= answer_s + spread_s
+    in_line_s = limits.FRAME_BYTES_MAX // 10_000  # so much may be on its way before the answer
+    assert in_line_s + answer_s <= flooded(pushing(), 10_000, 7200 * SECOND) <= in_line_s + answer_s + spread_s
+
+
+def test_what_the_comparison_asked_for_and_does_not_come_ends_the_session() -> None:
+    """Also where the partner's next ranges are here, and wait until all was asked for."""
+    theirs = {f"customers/{number:05}": b"them" * 4 for number in range(10_000)}
+    session, partner, ranges = comparing({A: bytes(16)}, theirs)
+    while ranges:
+        sent, _ = say(session, *ranges)
+        ranges = [answer for message in sent if isinstance(message, Ranges) for answer in partner.answer(message)]
+    assert session.state is State.COMPARING
+    closed = lives(session, 2000 * SECOND)
+    assert closed is not None
+    assert "sent nothing of what was asked for" in closed.message
 
 
 def test_devices_do_not_all_ask_at_once_and_the_relay_leaves_it_to_them() -> None:

@@ -59,19 +59,42 @@ def test_a_follower_that_never_reads_is_cut_off_and_nobody_else_waits(tmp_path: 
     asyncio.run(scenario())
 
 
+def test_what_a_slow_reader_says_is_taken_while_much_waits_for_it(tmp_path: Path) -> None:
+    """Its pings above all: it would be given up as silent in the midst of a long download."""
+
+    async def scenario() -> None:
+        async with running(tmp_path) as relay:
+            slow = await Device.join(relay.url, small_buffers=True)
+            await slow.expect(Changes)
+            shrink(relay)
+            writer = await Device.join(relay.url, follow=False)
+            number = 0
+            while unsent(relay) <= BUFFER_BYTES:
+                await writer.store((f"customers/{number}", update(number, 20_000)))
+                number += 1
+            for mine in range(3):
+                await slow.push((f"customers/mine-{mine}", update(mine)))
+            await eventually("the slow device's edits", lambda: relay.store.count() == number + 3)
+            assert unsent(relay) > BUFFER_BYTES // 4
+            await writer.close()
+            await slow.drop()
+
+    asyncio.run(scenario())
+
+
 def test_a_device_that_asks_and_never_reads_the_answers_is_not_read_either(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path, send_timeout_s=0.5) as relay:
             stuck = await Device.join(relay.url, small_buffers=True)
             shrink(relay)
             session = min(relay.engine._seats)
+            other = await Device.join(relay.url, follow=False)
 
             async def ask() -> None:
                 for number in range(10_000_000):
                     await stuck.send(Ping(number))
 
             asking = asyncio.create_task(ask())
-            other = await Device.join(relay.url, follow=False)
             most, number = 0, 0
             while session in relay.engine._seats:
                 assert await other.store(("customers/a", update(number))) == [VerdictCode.ACCEPTED]

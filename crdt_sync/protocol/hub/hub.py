@@ -119,6 +119,7 @@ class Hub:
     `wall_clock` gives microseconds since 1970, for the handshake and for the limit on stamps. `snapshot_due`
     says whether a record's tail has grown so long that the next integration should bring a snapshot.
     `acknowledged_after` hears, each time that a session's pushes are answered, how long the oldest has waited.
+    `ping_us` is that of each session.
     """
 
     def __init__(
@@ -129,8 +130,10 @@ class Hub:
         snapshot_due: Callable[[str], bool],
         sessions_max: int = limits.SESSIONS_MAX,
         acknowledged_after: Callable[[int], object] = lambda _: None,
+        ping_us: int | None = None,
     ) -> None:
         self._source = source
+        self._ping_us = ping_us
         self._authorise = authorise
         self._wall_clock = wall_clock
         self._snapshot_due = snapshot_due
@@ -167,7 +170,7 @@ class Hub:
         def admit(hello: Hello) -> Refusal | None:
             return self._unwelcome() or (authorise or self._authorise)(hello)
 
-        self._clients[session] = _Client(Acceptor(self._source, admit, self._wall_clock, now))
+        self._clients[session] = _Client(Acceptor(self._source, admit, self._wall_clock, now, self._ping_us))
         return session
 
     def receive(self, session: int, frame: bytes, now: int) -> None:

@@ -60,6 +60,7 @@ from crdt_sync.storage.writer import Committer, GroupWriter
 
 _PRESENCE_EVERY_S = 0.1
 _RETRY_US = 5_000_000
+_ONE_FRAME = 1  # byte of room: what is queued for a slow link is what everything else must wait for
 _ASKED_MAX = 8  # receipts and the like under way for one session
 _log = structlog.get_logger("crdt_sync.hosting")
 
@@ -111,7 +112,7 @@ class Engine:
     Where others write to the store beside the engine, as the edits of a device do, `commits` completes what the
     engine commits, `digests` computes digests, `audits` looks at records, and `written_beside` is to be called after
     each of their commits. `clock_doubted` hears when a push was refused because its stamps lie ahead of our clock, and
-    `visits` who comes and what it holds.
+    `visits` who comes and what it holds. `ping_us` is after how long a silence a device is asked whether it lives.
     The store stays the caller's to close.
     """
 
@@ -128,8 +129,10 @@ class Engine:
         keep_spare: bool = True,
         clock_doubted: Callable[[], None] | None = None,
         visits: Visits | None = None,
+        ping_us: int | None = None,
     ) -> None:
         self.store = store
+        self._ping_us = limits.KEEPALIVE_US if ping_us is None else ping_us
         self._visits = visits
         try:
             store.begin_life()
@@ -141,7 +144,15 @@ class Engine:
         self.source = StoreSource(store, self._corrupt)
         self._tails = Tails(self._tail)
         self._index = StoreIndex(store, UNKNOWN_TO_ACCEPTOR)
-        self.hub = Hub(self.source, authorise, wall_clock, self._tails.snapshot_due, sessions_max, self._acknowledged)
+        self.hub = Hub(
+            self.source,
+            authorise,
+            wall_clock,
+            self._tails.snapshot_due,
+            sessions_max,
+            self._acknowledged,
+            self._ping_us,
+        )
         self.pool = IntegrationPool(self._load, self._worker_died, keep_spare)
         self.writer = GroupWriter(commits or store)
         self.health = Health(store, self.pool, wall_clock)
@@ -234,7 +245,7 @@ class Engine:
             if not seat.link.has_room():
                 seat.link.call_when_room()
                 return
-            self.hub.fill(session, limits.FRAME_BYTES_TARGET, self._now())
+            self.hub.fill(session, _ONE_FRAME, self._now())
             more = self.hub.wants_room(session)
         except StoreError as error:
             self._unreadable(session, error)
@@ -287,6 +298,7 @@ class Engine:
     def _arm(self, session: int) -> None:
         seat, timer = self._seats.get(session), self.hub.next_timer(session)
         if seat is not None and timer is not None:
+            timer = min(timer, self._now() + self._ping_us)  # the first may be of the handshake, which ends sooner
             seat.timer = self.loop.call_at(timer / 1e6, self._timer, session)
 
     def _timer(self, session: int) -> None:

@@ -2,8 +2,9 @@
 
 Rules:
 
-1. `send` never waits. What a device has not read yet is bounded: nothing more is read from it, and nothing is
-   filled in, while more than `BUFFER_BYTES` wait; answers to what it had sent before are all that is added.
+1. `send` never waits. What a device has not read yet is bounded: nothing is filled in while more than `BUFFER_BYTES`
+   wait, and nothing more is read from it once the answers to what it sends have added as much again. One that reads
+   slowly is heard all the same: its pings and its pushes do not wait until it has everything.
 2. A device that has read next to nothing for the send timeout is cut off. A slow one is not.
 3. The end of a session closes the websocket after what was sent, a bye above all; a device that does not take even
    that is cut off after `CLOSE_TIMEOUT_S`.
@@ -49,6 +50,8 @@ class DeviceLink:
         self._metrics = engine.metrics
         self._send_timeout_s = send_timeout_s
         self._waiting: asyncio.Task[None] | None = None
+        self._buffered = 0  # bytes, whether they were sent since or not
+        self._unsent_max = BUFFER_BYTES  # with more bytes than that unsent, nothing is read
         self._closing: asyncio.Task[None] | None = None
         self.session = engine.connect(self, authorise)
 
@@ -56,7 +59,11 @@ class DeviceLink:
         """See `Link.send`."""
         self._metrics.frames_sent += 1
         self._metrics.bytes_sent += len(frame)
+        had_room, before = self.has_room(), self._unsent
         broadcast((self._websocket,), frame)
+        self._buffered += self._unsent - before
+        if had_room:
+            self._unsent_max = self._unsent + BUFFER_BYTES
         if self._websocket.paused:
             self.call_when_room()
 
@@ -105,7 +112,7 @@ class DeviceLink:
                 if not greeted:
                     greeted = True
                     websocket.protocol.max_message_size = FRAME_BYTES_MAX
-                while self._waiting is not None and self._closing is None:
+                while self._unsent > self._unsent_max and self._waiting is not None and self._closing is None:
                     await asyncio.wait((self._waiting,))
                 if not engine.may_read(session):
                     await engine.readable(session)
@@ -121,15 +128,18 @@ class DeviceLink:
             if self._closing is not None:
                 await self._closing
 
+    @property
+    def _unsent(self) -> int:
+        return self._websocket.transport.get_write_buffer_size()
+
     async def _wait_for_room(self) -> None:
-        transport = self._websocket.transport
-        left: int | None = None
+        taken: int | None = None
         try:
             while self._websocket.paused:
-                before, left = left, transport.get_write_buffer_size()
-                if before is not None and left > before - LINK_BYTES_PER_S_MIN * self._send_timeout_s:
-                    _log.warning("device_does_not_read", session=self.session, unsent_bytes=left)
-                    transport.abort()
+                before, taken = taken, self._buffered - self._unsent
+                if before is not None and taken < before + LINK_BYTES_PER_S_MIN * self._send_timeout_s:
+                    _log.warning("device_does_not_read", session=self.session, unsent_bytes=self._unsent)
+                    self._websocket.transport.abort()
                     return
                 try:
                     async with asyncio.timeout(self._send_timeout_s):
