@@ -167,7 +167,8 @@ def verify(
         columns = ("where", "record", "problem")
         output.show(table(columns, [[f["place"], f["record"] or "", f["problem"]] for f in findings], wrap=True))
     text = f"{report['checked']:,} values checked in {report['data']}: "
-    output.result(report, text + (f"{len(findings)} damaged." if findings else "all intact."))
+    text += f"{len(findings)} damaged." if findings else "all intact."
+    output.result(report, text + aside.told(report["set_aside"]))
     if findings:
         output.note(
             "Keep a copy, then 'crdt-relay verify --repair' or 'crdt-relay restore'; devices bring back what it lacks.",

@@ -129,6 +129,7 @@ def verify(data: Path) -> dict[str, Any]:
         return {
             "data": str(data),
             "checked": report.checked,
+            "set_aside": report.set_aside,
             "findings": [
                 {"place": f"{finding.database} {finding.key}", "record": finding.record, "problem": finding.problem}
                 for finding in report.findings

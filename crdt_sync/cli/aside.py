@@ -32,6 +32,11 @@ def tell(output: Output, path: Path, *, drop: bool) -> None:
     output.text(_then(found, drop=drop))
 
 
+def told(count: int) -> str:
+    """What to add where a store is sound; nothing where nothing was set aside."""
+    return f" Set aside by repairs: {count}; --aside lists it." if count else ""
+
+
 def _then(found: Sequence[SetAside], *, drop: bool) -> str:
     count = "1 damaged value" if len(found) == 1 else f"{len(found)} damaged values"
     if drop:

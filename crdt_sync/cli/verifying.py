@@ -223,7 +223,7 @@ def _verify_store(output: Output, replica: Replica, *, deep: bool) -> None:
             "Keep a copy of the directory, run 'crdt-sync verify --repair', then 'crdt-sync sync', which fetches what "
             "is missing.",
         )
-    data: dict[str, object] = {"checked": report.checked, "damaged": 0}
+    data: dict[str, object] = {"checked": report.checked, "damaged": 0, "set_aside": report.set_aside}
     if deep:
         found = dict(disordered_records(replica.store))
         data["disordered"] = found
@@ -231,4 +231,4 @@ def _verify_store(output: Output, replica: Replica, *, deep: bool) -> None:
             what = ", ".join(root[2:] or root for root in roots)
             told = f"{record}: replicas may show {what} in different orders; clear what it says and write it anew"
             output.warning({"error": "disordered", "message": told}, told)
-    output.result(data, f"{report.checked} stored values checked, all intact.")
+    output.result(data, f"{report.checked} stored values checked, all intact.{aside.told(report.set_aside)}")

@@ -188,7 +188,7 @@ class Replica:
     @classmethod
     def open_to_repair(cls, path: Path | str) -> Self:
         """`open`, and where settings of the replica are damaged, without those: to be followed by `repair`."""
-        store = LmdbStore.open(Path(path), create=False)
+        store = LmdbStore.open(Path(path).expanduser(), create=False)
         try:
             try:
                 return cls.over(store)

@@ -208,10 +208,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class VerifyReport:
-    """How many values were checked and what was wrong with them, at most `keys.FINDINGS_MAX` of it."""
+    """How many values were checked and what was wrong with them, at most `keys.FINDINGS_MAX` of it.
+
+    `set_aside` is how many damaged values repairs have set aside, which are no findings.
+    """
 
     checked: int
     findings: tuple[Finding, ...]
+    set_aside: int = 0
 
 
 class Store(Protocol):

@@ -115,6 +115,9 @@ def test_what_was_set_aside_is_listed_with_all_its_bytes_and_dropped(run, anna, 
     assert listed.code == 0
     assert records[1] in listed.out
     assert "Berlin" in listed.out, "of the third edit, of which one bit is wrong elsewhere"
+    checked = run("verify", "--local", "--store", anna)
+    assert checked.code == 0
+    assert checked.out.endswith("all intact. Set aside by repairs: 2; --aside lists it.\n")
     log, view = run("verify", "--aside", "--store", anna, "--json").object["set_aside"]
     assert (log["database"], view["database"], view["record"]) == ("log", "views", records[1])
     assert b"Berlin" in base64.b64decode(log["value_base64"])

@@ -100,6 +100,8 @@ def test_the_directory_may_be_named_from_the_users_home(tmp_path, monkeypatch):
         assert one.name == "anna"
     with Replica.open_or_create("~/anna", "bob") as one:
         assert one.name == "anna"
+    with Replica.open_to_repair("~/anna") as one:
+        assert one.name == "anna"
 
 
 # --- one record ----------------------------------------------------------------------------------------------

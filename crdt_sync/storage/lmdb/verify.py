@@ -38,11 +38,13 @@ class Verification:
         self._sealed(codec.VIEWS, tables.views)
         self._sealed(codec.PEERS, tables.peers)
         self._sealed(codec.INDEX, tables.index)
+        set_aside = 0
         if tables.damaged is not None:
             self._sealed(codec.DAMAGED, tables.damaged)
+            set_aside = self._transaction.stat(tables.damaged)["entries"]
         self._sealed(codec.META, tables.meta)
         self._outboxes()
-        return VerifyReport(self._checked, tuple(self._findings.values()))
+        return VerifyReport(self._checked, tuple(self._findings.values()), set_aside)
 
     def _found(self, database: str, key: bytes, problem: str, record: str | None = None) -> None:
         if len(self._findings) < FINDINGS_MAX:
