@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 from benchmarks.simulator.checkers.survival import COUNTERS
 from benchmarks.simulator.contents import state_of
 from benchmarks.simulator.device_host import DeviceHost
+from benchmarks.simulator.imports import COLLECTIONS
 from benchmarks.simulator.ledger import Intent
 from crdt_sync.errors import StoreError
+from crdt_sync.ids import collection_of
 from crdt_sync.records import Document
 from crdt_sync.replica.awaiting import awaited
 from crdt_sync.replica.rescue import rescued
@@ -83,7 +85,10 @@ class Damage:
         self._note(device.name, f"mended: salvaged {mended.salvaged}, lost {mended.lost}")
 
     def _note_rewritten(self, device: DeviceHost, record: str, before: Document) -> None:
-        """What a repair wrote again is an edit like others."""
+        """What a repair wrote again is an edit like others; beside an import of the same, it is there twice."""
+        if collection_of(record) in COLLECTIONS:
+            self._world.imports.rewritten.add(record)
+            return
         replica = device.replica
         after = replica.document(record)
         then, now = before.values(device.schema), after.values(device.schema)

@@ -91,11 +91,16 @@ class _Version(Table):
 
 @dataclass(slots=True)
 class Imports:
-    """Draws and makes imports and edits. `said`: name in a row to the versions that any import may have brought."""
+    """Draws and makes imports and edits.
+
+    `said`: name in a row to the versions that any import may have brought; `rewritten`: records that a repair wrote
+    again, as edits of its own.
+    """
 
     rng: random.Random
     ledger: Ledger = field(default_factory=Ledger)
     said: dict[str, set[int]] = field(default_factory=dict)
+    rewritten: set[str] = field(default_factory=set)
     _number: int = 0
 
     def step(self, device: DeviceHost) -> str:
@@ -147,7 +152,7 @@ class Imports:
         finally:
             after = _state(device.disk, record)
             if not after.same_as(before):
-                self.ledger.add(device.name, record, before, after, intent)
+                self.ledger.add(device.name, record, before, after, intent, device.replica.writer())
         return f"edits {record}, which was imported"
 
     def _write(self, editor: EditedRecord, intent: Intent) -> None:

@@ -61,12 +61,18 @@ class Ledger:
     restamped: set[str] = field(default_factory=set)  # records that were stamped again: values may have come back
     count: int = 0
 
-    def add(self, device: str, record: str, before: State, after: State, intent: Intent) -> Edit:
-        """Note an edit, given the record before and after it."""
+    def add(
+        self, device: str, record: str, before: State, after: State, intent: Intent, writer: int | None = None
+    ) -> Edit:
+        """Note an edit, given the record before and after it.
+
+        `writer` is the device's, where the edit may also write as others would: it takes over a text of an import.
+        """
         old, new = vectors.decode(before.vector), vectors.decode(after.vector)
         grown = [writer for writer, clock in new.items() if clock > old.get(writer, 0)]
-        assert len(grown) <= 1, "one edit has one writer"
-        writer = grown[0] if grown else 0
+        if writer not in grown:
+            assert len(grown) <= 1, "one edit has one writer"
+            writer = grown[0] if grown else 0
         added, removed = changes(before.contents, after.contents)
         self.count += 1
         edit = Edit(self.count, device, record, writer, new.get(writer, 0), added, removed, intent, old)
