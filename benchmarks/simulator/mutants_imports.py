@@ -62,8 +62,8 @@ IMPORT_MUTANTS = (
         "the same table on two devices is there once",
         ((imported, "write_once", _as_itself),),
         {"partition": 0.2},
-        40,
-        imports=0.3,
+        60,
+        imports=0.5,
     ),
     Mutant(
         "counts of one source add up",

@@ -29,7 +29,10 @@ def check(record: str, document: Document, view: RecordView, imports: Imports) -
     if len(names) != 1:
         raise Failure("mixed", f"{record} is of {sorted(names)}")
     if not view.deleted and record not in imports.rewritten:
-        _check_once(record, view, surviving, imports.said[names.pop()])
+        versions = imports.said[names.pop()]
+        _check_once(record, view, surviving, versions)
+        if len(versions) == 1:
+            _check_superseded(record, document, surviving)
 
 
 def _entries(root: object) -> list[list[object]]:
@@ -56,6 +59,15 @@ def _check_written(record: str, document: Document, surviving: list[Edit]) -> No
             missing = names - removed - state.contents.get(root, frozenset())
             if missing:
                 raise Failure("overwritten", f"{record} {root} lacks what a person wrote: {sorted(map(repr, missing))}")
+
+
+def _check_superseded(record: str, document: Document, surviving: list[Edit]) -> None:
+    """What a person wrote over is gone, also where another device imported it: of one version there is one copy."""
+    contents = state_of(document).contents
+    for root in ("c.city", "c.phone"):
+        over = {name for edit in surviving for name in edit.removed.get(root, ())}
+        if found := over & contents.get(root, frozenset()):
+            raise Failure("doubled", f"{record} {root} still holds {sorted(map(repr, found))}, which was written over")
 
 
 def _check_once(record: str, view: RecordView, surviving: list[Edit], versions: set[int]) -> None:
