@@ -69,7 +69,7 @@ class Damage:
         device.start()
         disk = device.disk
         remains = disk.remains(disk.damaged())
-        awaiting = {name: Document.load(disk.load(name).updates) for name in awaited(disk) if name not in remains}
+        awaiting = {name: Document.load(disk.load(name).updates) for name, _ in awaited(disk) if name not in remains}
         try:
             mended = device.replica.repair()
         except StoreError as error:

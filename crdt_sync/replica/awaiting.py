@@ -6,13 +6,15 @@ operations did not come with it, those that nobody has changed since are written
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from crdt_sync.errors import StoreCorrupt
 from crdt_sync.ids import EPOCH_BYTES
+from crdt_sync.limits import DAMAGED_NAMED_MAX
 from crdt_sync.records import Document
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.replica import unread
@@ -94,20 +96,18 @@ def lost_note(key: str) -> Loss | None:
     return Loss(key.removeprefix(_PREFIX), "", "edits", "what it showed before an earlier repair; sync may bring it")
 
 
-def awaited(store: Store) -> dict[str, Awaited]:
-    """By record, what is kept."""
-    found: dict[str, Awaited] = {}
+def awaited(store: Store) -> Iterator[tuple[str, Awaited]]:
+    """Each record, and what is kept of it."""
     for key in store.meta_keys(_PREFIX):
         with suppress(StoreCorrupt):
             fields = json.loads(store.meta(key) or b"{}")
-            found[key.removeprefix(_PREFIX)] = Awaited(**{**fields, "deleted": tuple(fields["deleted"])})
-    return found
+            yield key.removeprefix(_PREFIX), Awaited(**{**fields, "deleted": tuple(fields["deleted"])})
 
 
 def waiting(replica: "Replica") -> dict[str, str]:
-    """The records that lack what they showed before the store was mended, and what to do, for the status."""
+    """Records that lack what they showed before the store was mended, and what to do, for the status; the first."""
     told = {}
-    for record, kept_of in awaited(replica.store).items():
+    for record, kept_of in islice(awaited(replica.store), DAMAGED_NAMED_MAX):
         with suppress(StoreCorrupt):
             document = Document.load(replica.store.load(record).updates)
             if not kept_of.has_come(document.state_vector(), View.of(document.read(replica.schema_of(record)))):
@@ -132,7 +132,8 @@ def settle(replica: "Replica") -> Settled:
     rewritten: dict[str, Sequence[str]] = {}
     losses: list[Loss] = []
     left: dict[str, Awaited] = {}
-    for record, kept_of in awaited(store).items():
+    come: dict[str, bytes | None] = {}
+    for record, kept_of in awaited(store):
         try:
             document = Document.load(store.load(record).updates, replica.new_writer())
         except StoreCorrupt:
@@ -142,7 +143,7 @@ def settle(replica: "Replica") -> Settled:
         held = View.of(document.read(schema))
         forgotten: dict[str, bytes | None] = {_PREFIX + record: None}
         if kept_of.has_come(before, held):
-            store.commit([Batch(meta=forgotten)])
+            come |= forgotten
         elif _is_unmet(store, kept_of, record):
             left[record] = kept_of
         else:
@@ -154,6 +155,8 @@ def settle(replica: "Replica") -> Settled:
                 rewritten[record] = written
             store.commit([_edit(replica, record, document, before, forgotten) if written else Batch(meta=forgotten)])
             replica.announce("edited", [record] if written else [])
+    if come:
+        store.commit([Batch(meta=come)])
     return Settled(rewritten, losses, left)
 
 
