@@ -81,6 +81,14 @@ def serve(
     sessions_max: Annotated[
         int | None, typer.Option(show_default="10000", help="Devices connected at the same time.")
     ] = None,
+    ping_interval: Annotated[
+        float | None,
+        typer.Option(
+            show_default="20",
+            metavar="SECONDS",
+            help="Silence after which a device is asked whether it lives, 1 to 20: for proxies with little patience.",
+        ),
+    ] = None,
     metrics: Annotated[
         bool | None, typer.Option("--metrics/--no-metrics", show_default="metrics", help="Serve metrics and probes.")
     ] = None,
@@ -106,6 +114,7 @@ def serve(
             "tls_certificate": tls_certificate,
             "tls_key": tls_key,
             "sessions_max": sessions_max,
+            "ping_interval": ping_interval,
             "metrics": metrics,
             "metrics_host": metrics_host,
             "metrics_port": metrics_port,

@@ -61,7 +61,14 @@ class Relay:
         certificate = _tls(settings)
         store = store or open_store(settings.data)
         metrics = Metrics()
-        engine = Engine(store, _authoriser(settings), _wall_clock, settings.sessions_max, metrics)
+        engine = Engine(
+            store,
+            _authoriser(settings),
+            _wall_clock,
+            settings.sessions_max,
+            metrics,
+            ping_us=int(settings.ping_interval * 1e6),
+        )
         async with contextlib.AsyncExitStack() as started:
             started.callback(store.close)
             started.push_async_callback(engine.stop, 0, 0.0)

@@ -57,6 +57,12 @@ class Settings(BaseSettings):
     sessions_max: int = Field(
         limits.SESSIONS_MAX, ge=1, le=limits.SESSIONS_MAX, description="devices connected at once"
     )
+    ping_interval: float = Field(
+        limits.PING_S_MAX,
+        ge=limits.PING_S_MIN,
+        le=limits.PING_S_MAX,
+        description="seconds of silence after which a device is asked whether it lives",
+    )
     metrics: bool = Field(True, description="serve /metrics, /healthz and /readyz")
     metrics_host: str = Field("127.0.0.1", min_length=1, description="address of the metrics")
     metrics_port: Port = Field(8766, description="port of the metrics; 0 takes a free one")

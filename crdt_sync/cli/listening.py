@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated
 
 import typer
@@ -11,7 +11,7 @@ from rich.text import Text
 
 from crdt_sync.cli import devices, partners, sharing
 from crdt_sync.cli.invocation import invocation
-from crdt_sync.cli.options import TokenFileOption, TokenOption
+from crdt_sync.cli.options import PingIntervalOption, TokenFileOption, TokenOption
 from crdt_sync.cli.output import table
 from crdt_sync.cli.safe_text import one_line
 from crdt_sync.cli.staying import stay
@@ -21,6 +21,7 @@ from crdt_sync.errors import UsageError
 from crdt_sync.limits import LISTENING_PORT
 from crdt_sync.replica import Replica
 from crdt_sync.runtime import certificate, discovery
+from crdt_sync.runtime.address import ping_us
 from crdt_sync.runtime.listening import Listener, listening
 from crdt_sync.runtime.network import is_loopback, own_addresses
 
@@ -42,6 +43,7 @@ def listen(
     beside: Annotated[
         list[str] | None, typer.Option("--with", metavar="PEER", help="Stay in sync with this device too.")
     ] = None,
+    ping_interval: PingIntervalOption = None,
     no_relay: Annotated[bool, typer.Option("--no-relay", help="Do not stay in sync with the relay.")] = False,
     given: TokenOption = None,
     token_file: TokenFileOption = None,
@@ -54,7 +56,9 @@ def listen(
         relay = None if no_relay else partners.load(call.store)
         addresses = [relay] if relay is not None else []
         addresses += [devices.resolved(replica, peer, secret).address for peer in beside or ()]
-        door = _Door(host, port, secret, announce)
+        if ping_interval is not None:
+            addresses = [replace(address, ping_interval_s=ping_interval) for address in addresses]
+        door = _Door(host, port, secret, announce, ping_us(ping_interval))
         watched = [Watched(address, beside_others=True) for address in addresses]
 
         def work(replica: Replica) -> Sequence[Coroutine[object, object, None]]:
@@ -73,6 +77,7 @@ class _Door:
     port: int
     token: str
     announce: bool
+    ping_us: int | None
     state: str = "starting"
     url: str = ""
     sessions: int = 0
@@ -81,7 +86,9 @@ class _Door:
     async def open(self, replica: Replica, tls: certificate.Own) -> None:
         """Accept sessions until cancelled."""
         async with AsyncExitStack() as opened:
-            self.listener = await opened.enter_async_context(listening(replica, self.host, self.port, self.token, tls))
+            self.listener = await opened.enter_async_context(
+                listening(replica, self.host, self.port, self.token, tls, self.ping_us)
+            )
             self.port = self.listener.port  # a free one stays the same while other commands have the store
             hosts = own_addresses() if self.host in {"0.0.0.0", "::"} else [self.host]
             self.url = f"wss://{f'[{hosts[0]}]' if ':' in hosts[0] else hosts[0]}:{self.port}"

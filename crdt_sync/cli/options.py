@@ -26,6 +26,16 @@ TokenFileOption = Annotated[
 AuthoritiesOption = Annotated[
     Path | None, typer.Option("--ca", metavar="FILE", help="Certificates to trust for wss://, a PEM file.")
 ]
+PingIntervalOption = Annotated[
+    float | None,
+    typer.Option(
+        "--ping-interval",
+        envvar="CRDT_SYNC_PING_INTERVAL",
+        metavar="SECONDS",
+        help="Silence after which to ask whether the other side lives, 1 to 20: for proxies with little patience.",
+        show_default="20",
+    ),
+]
 NewRelayOption = Annotated[
     bool,
     typer.Option("--new-relay", help="Give a relay that has nothing to do with the former one all records; said once."),

@@ -26,14 +26,16 @@ def load(store: Path) -> Address | None:
         return None
     try:
         kept = tomllib.loads(text)
-        url, authorities = kept["url"], kept.get("ca")
+        url, authorities, interval = kept["url"], kept.get("ca"), kept.get("ping_interval")
+        adopt = kept.get("new_relay", False)
     except (tomllib.TOMLDecodeError, KeyError, RecursionError) as error:
         raise InvalidSettings(
             f"{path} cannot be understood: {error}", "Write it anew with 'crdt-sync relay URL'."
         ) from None
-    if not isinstance(url, str) or not isinstance(authorities, str | None):
+    known = isinstance(url, str) and isinstance(authorities, str | None) and isinstance(adopt, bool)
+    if not known or not isinstance(interval, int | float | None):
         raise InvalidSettings(f"{path} cannot be understood", "Write it anew with 'crdt-sync relay URL'.")
-    return Address(url, token(store), Path(authorities) if authorities else None)
+    return Address(url, token(store), Path(authorities) if authorities else None, adopt=adopt, ping_interval_s=interval)
 
 
 def token(store: Path) -> str:
@@ -63,6 +65,10 @@ def save(store: Path, address: Address) -> None:
     lines = [f"url = {_quoted(address.url)}"]
     if address.authorities is not None:
         lines.append(f"ca = {_quoted(str(address.authorities.absolute()))}")
+    if address.ping_interval_s is not None:
+        lines.append(f"ping_interval = {float(address.ping_interval_s)}")
+    if address.adopt:  # it says no more than that the relay at this address is known, as after a first session
+        lines.append("new_relay = true")
     _write(store / TOKEN_FILE, f"{address.token}\n" if address.token else "")
     _write(store / RELAY_FILE, "\n".join(lines) + "\n")
 
@@ -75,9 +81,16 @@ def open_to_others(store: Path) -> bool:
 
 
 def chosen(
-    store: Path, url: str | None, token: str | None, authorities: Path | None, *, required: bool = True
+    store: Path,
+    url: str | None,
+    token: str | None,
+    authorities: Path | None,
+    ping_interval_s: float | None = None,
+    *,
+    new_relay: bool = False,
+    required: bool = True,
 ) -> Address | None:
-    """The relay that options and the stored one come to. A stored token goes to the stored relay only.
+    """The relay that options and the stored one come to. What is stored, the token above all, is for that relay only.
 
     Raises `UsageError` when a relay is `required` and none is known.
     """
@@ -94,8 +107,14 @@ def chosen(
             return None
         url = kept.url
     if kept is not None and kept.url == url:
-        return Address(url, kept.token if token is None else token, authorities or kept.authorities)
-    return Address(url, token or "", authorities)
+        return Address(
+            url,
+            kept.token if token is None else token,
+            authorities or kept.authorities,
+            adopt=new_relay or kept.adopt,
+            ping_interval_s=kept.ping_interval_s if ping_interval_s is None else ping_interval_s,
+        )
+    return Address(url, token or "", authorities, adopt=new_relay, ping_interval_s=ping_interval_s)
 
 
 def token_from(token: str | None, token_file: Path | None) -> str | None:

@@ -9,7 +9,14 @@ import typer
 
 from crdt_sync.cli import partners
 from crdt_sync.cli.invocation import invocation
-from crdt_sync.cli.options import AuthoritiesOption, RelayOption, TokenFileOption, TokenOption
+from crdt_sync.cli.options import (
+    AuthoritiesOption,
+    NewRelayOption,
+    PingIntervalOption,
+    RelayOption,
+    TokenFileOption,
+    TokenOption,
+)
 from crdt_sync.cli.output import Output, table
 from crdt_sync.cli.targets import known_collection
 from crdt_sync.errors import UsageError
@@ -74,13 +81,16 @@ def relay(
     token: TokenOption = None,
     token_file: TokenFileOption = None,
     authorities: AuthoritiesOption = None,
+    ping_interval: PingIntervalOption = None,
+    new_relay: NewRelayOption = False,
 ) -> None:
     """Show the relay that this store syncs with, or choose another."""
     call = invocation(context)
     with call.open():
         token = partners.token_from(token, token_file)
-        changes = url is not None or token is not None or authorities is not None
-        address = partners.chosen(call.store, url, token, authorities, required=changes)
+        given = (url, token, authorities, ping_interval)
+        changes = new_relay or any(value is not None for value in given)
+        address = partners.chosen(call.store, *given, new_relay=new_relay, required=changes)
         dropped = address is not None and changes and not address.token and bool(partners.token(call.store))
         if address is not None and changes:
             partners.save(call.store, address)

@@ -11,7 +11,14 @@ import typer
 from crdt_sync.cli import damaged, devices, partners
 from crdt_sync.cli.devices import Device
 from crdt_sync.cli.invocation import Invocation, invocation
-from crdt_sync.cli.options import AuthoritiesOption, NewRelayOption, RelayOption, TokenFileOption, TokenOption
+from crdt_sync.cli.options import (
+    AuthoritiesOption,
+    NewRelayOption,
+    PingIntervalOption,
+    RelayOption,
+    TokenFileOption,
+    TokenOption,
+)
 from crdt_sync.cli.output import Output
 from crdt_sync.cli.progress import spinner
 from crdt_sync.cli.schemaless import tell_schemaless
@@ -44,17 +51,21 @@ def sync(
     token: TokenOption = None,
     token_file: TokenFileOption = None,
     authorities: AuthoritiesOption = None,
+    ping_interval: PingIntervalOption = None,
 ) -> None:
     """Exchange everything with the relay, or directly with other devices: once, or for as long as you like."""
     call = invocation(context)
     given = partners.token_from(token, token_file)
     with call.open() as replica:
         if peers or nearby:
-            chosen = _devices(call, replica, peers or [], given, nearby)
+            found = _devices(call, replica, peers or [], given, nearby)
+            chosen = [
+                replace(device, address=replace(device.address, ping_interval_s=ping_interval)) for device in found
+            ]
         else:
-            address = partners.chosen(call.store, url, given, authorities)
+            address = partners.chosen(call.store, url, given, authorities, ping_interval, new_relay=new_relay)
             assert address is not None
-            chosen = [devices.Device(address.url, replace(address, adopt=new_relay))]
+            chosen = [devices.Device(address.url, address)]
         if watching:
             _watch(call, replica, [device.address for device in chosen])
             return

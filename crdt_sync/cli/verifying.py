@@ -2,13 +2,21 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from crdt_sync.cli import aside, devices, partners, repairing
 from crdt_sync.cli.invocation import invocation
-from crdt_sync.cli.options import AuthoritiesOption, RelayOption, TokenFileOption, TokenOption
+from crdt_sync.cli.options import (
+    AuthoritiesOption,
+    NewRelayOption,
+    PingIntervalOption,
+    RelayOption,
+    TokenFileOption,
+    TokenOption,
+)
 from crdt_sync.cli.output import Output, table
 from crdt_sync.cli.progress import spinner
 from crdt_sync.cli.repairing import SHOWN_MAX
@@ -68,6 +76,8 @@ def verify(
     token: TokenOption = None,
     token_file: TokenFileOption = None,
     authorities: AuthoritiesOption = None,
+    ping_interval: PingIntervalOption = None,
+    new_relay: NewRelayOption = False,
 ) -> None:
     """Exchange everything with the relay or a device, compare what both hold then, and name the records that differ."""
     call = invocation(context)
@@ -81,9 +91,12 @@ def verify(
         given = partners.token_from(token, token_file)
         address = None
         if peer is not None and not local:
-            address = devices.resolved(replica, peer, devices.space_token(call, given)).address
+            resolved = devices.resolved(replica, peer, devices.space_token(call, given)).address
+            address = replace(resolved, ping_interval_s=ping_interval)
         elif not local:
-            address = partners.chosen(call.store, url, given, authorities, required=not mend)
+            address = partners.chosen(
+                call.store, url, given, authorities, ping_interval, new_relay=new_relay, required=not mend
+            )
         if address is None:
             repairing.repair_store(call.output, replica) if mend else _verify_store(call.output, replica, deep=deep)
             return

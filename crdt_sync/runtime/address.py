@@ -5,6 +5,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from crdt_sync.errors import UsageError
+from crdt_sync.limits import PING_S_MAX, PING_S_MIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +14,9 @@ class Address:
 
     `direct` is for another device: it must prove that it knows the token too, whatever its certificate. `adopt` says
     that a relay which shares no history with those known to the store is to have its records all the same.
-    Raises `UsageError` for what cannot be an address, or a token.
+    `ping_interval_s` is after how many seconds of silence to ask whether the partner lives, `PING_S_MIN` to
+    `PING_S_MAX`; None: the longest. Shorter ones keep a proxy from cutting the link that cuts silent ones sooner.
+    Raises `UsageError` for what cannot be an address, a token, or an interval.
     """
 
     url: str
@@ -21,6 +24,7 @@ class Address:
     authorities: Path | None = None
     direct: bool = False
     adopt: bool = False
+    ping_interval_s: float | None = None
 
     def __post_init__(self) -> None:
         fault = _fault(self.url)
@@ -32,6 +36,13 @@ class Address:
         if not self.token.isascii() or not self.token.isprintable():
             raise UsageError("the token is not printable ASCII", "Copy it again from where it was made.")
 
+        ping_us(self.ping_interval_s)
+
+    @property
+    def ping_us(self) -> int | None:
+        """`ping_interval_s` in microseconds."""
+        return ping_us(self.ping_interval_s)
+
     @property
     def whom(self) -> str:
         """Who is there, as messages say it."""
@@ -40,6 +51,18 @@ class Address:
     @property
     def _kind(self) -> str:
         return "device" if self.direct else "relay"
+
+
+def ping_us(interval_s: float | None) -> int | None:
+    """A settable ping interval in microseconds. Raises `UsageError` for one that is too short or too long."""
+    if interval_s is None:
+        return None
+    if not PING_S_MIN <= interval_s <= PING_S_MAX:
+        raise UsageError(
+            f"a ping after {interval_s:g} s of silence is not between {PING_S_MIN:g} and {PING_S_MAX:g} s",
+            "Take a third of the time after which the proxy cuts silent connections.",
+        )
+    return int(interval_s * 1e6)
 
 
 def _fault(url: str) -> str | None:

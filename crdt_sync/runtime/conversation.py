@@ -228,6 +228,7 @@ class Conversation:
             agent=agent_of(self._replica.name),
             wall=self._replica.wall_clock(),
             now=self._now(),
+            ping_us=self._address.ping_us,
         )
         unsubscribe = self._replica.subscribe(self._heard_of)
         trust_clock = self._replica.watch_clock(self._clock_doubted) if self._lasting else None

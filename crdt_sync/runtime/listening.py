@@ -55,9 +55,15 @@ class Listener:
 
 @asynccontextmanager
 async def listening(
-    replica: Replica, host: str, port: int, token: str, tls: certificate.Own | None
+    replica: Replica,
+    host: str,
+    port: int,
+    token: str,
+    tls: certificate.Own | None,
+    ping_us: int | None = None,
 ) -> AsyncIterator[Listener]:
-    """Accept sessions while the block runs. `tls` is as `certificate.own` gives it; None: without encryption.
+    """Accept sessions while the block runs. `tls` is as `certificate.own` gives it; None: without encryption. `ping_us`
+    is after how long a silence a caller is asked whether it lives.
 
     Raises `UsageError` where everybody on the network could come in, `InvalidSettings` for an address that cannot be
     listened on.
@@ -79,6 +85,7 @@ async def listening(
         keep_spare=False,
         clock_doubted=replica.doubt_clock,
         visits=visits,
+        ping_us=ping_us,
     )
     noting = asyncio.create_task(visits.keep())
     context, binding = tls or (None, b"")

@@ -5,6 +5,7 @@ import sys
 import pytest
 from rich.console import Console
 
+from crdt_sync.cli import partners
 from tests.cli.conftest import free_port, start_relay
 
 TOKEN = "a-token-for-the-tests"
@@ -120,6 +121,30 @@ def test_a_relay_of_others_is_given_nothing_until_somebody_says_so(run, both, re
     assert run("sync", "--new-relay", "--store", anna, "--json").object["pushed"] == 1
     assert run("sync", "--store", anna).code == 0
     assert run("sync", "--store", bob, "--json").object["received"] == 1
+
+
+@pytest.mark.parametrize("chosen", [True, False])
+def test_each_command_that_gives_records_can_be_told_that_a_relay_is_meant(run, both, another, chosen):
+    anna, _ = both
+    run("set", "customers", "name=Müller", "--store", anna)
+    assert run("sync", "--store", anna).code == 0
+    assert run("relay", another.url, "--token", TOKEN, "--store", anna).code == 0
+    assert run("verify", "--store", anna, "--json").code == 4
+    if chosen:
+        assert run("relay", "--new-relay", "--store", anna).code == 0
+    assert run("verify", *([] if chosen else ["--new-relay"]), "--store", anna, "--json").object["equal"]
+
+
+def test_a_ping_interval_is_kept_with_the_relay(run, both):
+    anna, _ = both
+    assert run("relay", "--ping-interval", "5", "--store", anna).code == 0
+    kept = partners.load(anna)
+    assert kept is not None
+    assert kept.ping_interval_s == 5
+    assert run("sync", "--store", anna).code == 0
+    for command in ("relay", "sync", "verify"):
+        refused = run(command, "--ping-interval", "0.5", "--store", anna, "--json")
+        assert (refused.code, "between 1 and 20" in refused.err) == (2, True)
 
 
 @pytest.mark.parametrize(("answer", "code"), [("yes", 0), ("no", 4), ("", 4)])
