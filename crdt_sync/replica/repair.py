@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _PAGE = 1000
 _NO_EPOCH = bytes(EPOCH_BYTES)
 _SCHEMA = "schema/"
-_SERVED = "served"  # meta: there once a repair forgot lives in which others may have read this replica
+_SERVED = "served"  # meta: there once partners, or lives in which others may have read this replica, were forgotten
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,9 +178,12 @@ def _partners(store: Store) -> list[Peer]:
 
 
 def _has_served(store: Store) -> bool:
-    """Whether others may have read our feed, in sessions of theirs or from bundles: what they hold is not known."""
+    """Whether there may be others than the partners, whose holdings are not known: who read our feed in sessions of
+    theirs or from bundles, and partners that were replaced or forgotten.
+    """
     with suppress(StoreCorrupt):
-        return len(store.known_lives) > 1 or store.meta(_SERVED) is not None
+        replaced = any(not peer.url for peer in store.peers())
+        return replaced or len(store.known_lives) > 1 or store.meta(_SERVED) is not None
     return True
 
 
@@ -313,6 +316,7 @@ def known_peers(store: Store) -> list[Peer]:
         peers = store.peers()
     except StoreCorrupt:
         store.mend("peers")
+        store.commit([Batch(meta={_SERVED: b"1"})])
         peers = store.peers()
     try:
         for peer in peers:

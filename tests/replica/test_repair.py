@@ -225,6 +225,21 @@ def test_what_adds_up_is_named_and_not_doubled_where_a_partner_may_hold_a_part_o
         assert "visits" not in anna.get(record)
 
 
+@pytest.mark.parametrize("how", ["damaged", "replaced"])
+def test_what_adds_up_is_not_doubled_where_a_partner_was_forgotten(path, record, how):
+    url = "" if how == "replaced" else URL
+    with Replica.open(path) as anna:
+        anna.store.commit([Batch(peers=(Peer(RELAY, b"e" * 16, 1, 1, url),))])
+    flip_bit(path, b"log", seq(3))
+    if how == "damaged":
+        flip_bit(path, b"peers", RELAY)
+        Replica.open(path).close()  # any command may come first
+    with Replica.open(path) as anna:
+        mended = anna.repair()
+        assert {loss.field for loss in mended.losses} == {"visits", "notes", "timeline"}
+        assert anna.get(record)["city"] == "Berlin"
+
+
 def test_an_intact_snapshot_brings_a_record_back_whose_log_was_compacted(path, record):
     with Replica.open(path) as anna:
         before = dict(anna.get(record))
