@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 
-from crdt_sync.errors import InvalidTable, InvalidValue
+from crdt_sync.errors import InvalidTable, InvalidValue, KeyTaken
 from crdt_sync.exchange.changes import single_value
 from crdt_sync.exchange.key_columns import FoundKey, find_key, is_number, names_a_customer
 from crdt_sync.exchange.known_records import KnownRecords, last_key, numbering_sources, same_value
@@ -20,7 +20,9 @@ from crdt_sync.exchange.three_way import SINGLE
 from crdt_sync.ids import collection_of, is_record, natural_record, record_id
 from crdt_sync.records.natural_key import key_of, record_of
 from crdt_sync.records.schema import FieldSpec, Schema
+from crdt_sync.records.sources import mark, newest, same
 from crdt_sync.records.values import normalise
+from crdt_sync.replica.keys import check_left
 
 
 def _as_written(_: int, cell: Cell) -> Cell:
@@ -127,7 +129,24 @@ class RecordKeys:
         shown_by = self.shown_by(carriers)
         if len(shown_by) > 1:
             return self._ambiguous(row, header)
-        return shown_by[0] if shown_by else record_of(self.collection, key, 0)
+        if shown_by:
+            return shown_by[0]
+        record = record_of(self.collection, key, 0)
+        present = self.present(record)
+        if present is None or present.deleted or self._said_here(present, carriers):
+            return record
+        try:
+            check_left(record, self.schema, present.raw, carriers)
+        except KeyTaken as error:
+            return RowError(row.line, header, error.code, f"{error.message}. {error.hint}")
+        return record
+
+    def _said_here(self, present: ReadableRecord, carriers: Mapping[str, object]) -> bool:
+        """Whether it is this source that the record has its key from: a customer of its who has another by now."""
+        last = newest(present.sources).get(self.source)
+        return last is not None and all(
+            name in last.said and same(last.said[name], mark(carrier)) for name, carrier in carriers.items()
+        )
 
     def _here(self, row: Row, parts: list[str]) -> str | RowError:
         """The record that is here already, else the one of the key."""
@@ -252,7 +271,7 @@ def record_keys(
     record = column_position(columns, (), record_column) if record_column is not None else None
     if natural:
         keys = RecordKeys(schema.collection, columns, tuple(natural), record, natural, table.typed)
-        keys.schema, keys.shown_by = schema, shown_by
+        keys.schema, keys.shown_by, keys.present, keys.source = schema, shown_by, present, source
         return keys
     chosen = tuple(column_position(columns, mapping.fields, column) for column in key_columns or ())
     found = FoundKey(())

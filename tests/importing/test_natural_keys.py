@@ -144,3 +144,16 @@ def test_a_key_that_several_show_is_nobodys(devices):
     meet(anna, bert)
     report = take(anna, "0301234567")
     assert [problem.code for problem in report.failed] == ["key_ambiguous"]
+
+
+def test_a_row_of_another_source_is_not_whoever_left_the_key_that_a_source_brought(devices):
+    (anna,) = devices("anna", schema=BY_PHONE)
+    import_table(anna.replica, Lines(("Phone", "Name"), [("111", "Ann")], "crm"), "guests")
+    (record,) = anna.values()
+    with anna.replica.edit(record) as guest:
+        guest["phone"] = "222"
+    report = import_table(anna.replica, Lines(("Phone", "Name"), [("111", "Bert")], "shop"), "guests")
+    assert [problem.code for problem in report.failed] == ["key_taken"]
+    assert (list(anna.values()), anna.replica.get(record)["name"]) == ([record], "Ann")
+    again = import_table(anna.replica, Lines(("Phone", "Name"), [("111", "Anne")], "crm"), "guests")
+    assert (again.failed, anna.replica.get(record)["name"], anna.replica.get(record)["phone"]) == ((), "Anne", "222")
