@@ -174,8 +174,8 @@ def _all_agree(monkeypatch):
     monkeypatch.setattr(record_key.RecordKeys, "_named_alike", lambda _self, _row, candidates: candidates)
 
 
-ONE = ("import", 0, "shop", {0}, 0, False)
-APART, HERE = [ONE, ("import", 1, "crm", {2}, 0, False)], [ONE, ("import", 0, "crm", {2}, 0, False)]
+APART = [("import", 0, "shop", {0}, 0, False), ("import", 1, "crm", {2}, 0, False)]
+HERE = [("import", 0, "shop", {0}, 0, True), ("import", 0, "crm", {2}, 0, True)]
 
 
 @pytest.mark.parametrize(("mutant", "steps"), [(_number_alone, APART), (_all_agree, HERE)])
