@@ -122,6 +122,12 @@ def test_nothing_is_doubled_where_what_is_known_of_the_relay_is_damaged_too(stor
     assert problems(stores, tmp_path, 0, [(of_it, entry) for of_it in known for entry in log]) == []
 
 
+def test_what_is_damaged_beside_the_state_of_the_store_is_brought_back_or_named_too(stores, tmp_path):
+    state = next(row for row in rows(stores[0]) if row[:2] == (b"store", b"state"))
+    others = [row for row in rows(stores[0]) if row[0] in {b"heads", b"views", b"outbox", b"peers"}]
+    assert problems(stores, tmp_path, 0, [(state, other) for other in others]) == []
+
+
 def test_whatever_is_damaged_at_a_relay_a_repair_and_a_sync_bring_back(stores, tmp_path):
     assert problems(stores, tmp_path, 1, single(stores[1])) == []
 

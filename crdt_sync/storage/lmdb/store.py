@@ -390,5 +390,5 @@ def _identify(
     try:
         return who, reads.read_state(transaction, tables)
     except StoreCorrupt:
-        _, state = rebuild.rebuild(transaction, tables)
+        state = rebuild.derive(transaction, tables)  # what else is damaged stays in its place, for a repair to find
         return identity.Identity(who.replica, identity.renew(transaction, tables, rng), begun=True), state
