@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
 from benchmarks.simulator.checkers import bounds
-from benchmarks.simulator.network import TO_HOST, Link
+from benchmarks.simulator.network import TO_DIALER, TO_HOST, Link
 from benchmarks.simulator.scheduler import Host, Process, Scheduler
 from benchmarks.simulator.worker import Pool
 from crdt_sync import limits
@@ -160,6 +160,7 @@ class Conversation(Host):
         if timer != self._timer_at:
             return  # a nearer time was set meanwhile
         self.dialer.watch_clock(self._replica.wall_clock(), self._scheduler.now)
+        self.dialer.arriving(self.link.arriving(TO_DIALER))
         self.dialer.timer(self._scheduler.now)
         self._pump()
         if self.alive:

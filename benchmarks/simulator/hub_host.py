@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Sequence
 
 from benchmarks.simulator.checkers import bounds
 from benchmarks.simulator.disk import Disk
-from benchmarks.simulator.network import TO_DIALER, Link
+from benchmarks.simulator.network import TO_DIALER, TO_HOST, Link
 from benchmarks.simulator.scheduler import Host, Process, Scheduler, Turn
 from benchmarks.simulator.worker import Pool
 from benchmarks.simulator.writer import Writer
@@ -178,8 +178,9 @@ class HubHost(Host):
             self._scheduler.after(max(0, timer - self._now()), self, self._timer, session)
 
     def _timer(self, session: int) -> None:
-        if session in self.seats:
-            self.hub.timer(session, self._now())
+        seat = self.seats.get(session)
+        if seat is not None:
+            self.hub.timer(session, self._now(), seat.link.arriving(TO_HOST))
             self._pump()
             self._arm(session)
 

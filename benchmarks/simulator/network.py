@@ -6,9 +6,10 @@ behind something that was lost. Different links overtake each other.
 
 import random
 import zlib
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from benchmarks.simulator.scheduler import Scheduler
 from benchmarks.simulator.trace import Trace
@@ -26,6 +27,14 @@ class Weather:
     rate: tuple[int, int] = (0, 0)  # per direction; 0: unbounded
     blocked_until: tuple[int, int] = (0, 0)  # per direction: what is sent before arrives later
     window: int = 65_536  # bytes under way per direction before the sender is told to wait
+
+
+class _Coming(NamedTuple):
+    """A frame on its way: when its first and its last byte arrive, and how many it has."""
+
+    begins: int
+    ends: int
+    size: int
 
 
 class End(Protocol):
@@ -57,6 +66,7 @@ class Link:
         self.dead = [False, False]  # half-open: what is sent in this direction vanishes, from now on
         self._last = [0, 0]  # when the last frame of a direction arrives
         self._under_way = [0, 0]
+        self._coming: tuple[deque[_Coming], deque[_Coming]] = (deque(), deque())
         self._wanting = [False, False]
         self.frames = 0
         self.bytes = 0
@@ -68,6 +78,14 @@ class Link:
     def has_room(self, direction: int) -> bool:
         """Whether the sender of this direction may send more."""
         return self._under_way[direction] < self._weather().window
+
+    def arriving(self, direction: int) -> int:
+        """How many bytes of the next frame of this direction have come."""
+        coming = self._coming[direction]
+        if self.dead[direction] or not coming or self._scheduler.now <= coming[0].begins:
+            return 0
+        begins, ends, size = coming[0]
+        return size * (self._scheduler.now - begins) // max(1, ends - begins)
 
     def call_when_room(self, direction: int) -> None:
         """Tell the sender of this direction once there is room."""
@@ -86,16 +104,18 @@ class Link:
         now = self._scheduler.now
         at = max(now + self._rng.randint(weather.delay_min, weather.delay_max), weather.blocked_until[direction])
         rate = weather.rate[direction]
-        at = max(at, self._last[direction])
+        at = begins = max(at, self._last[direction])
         if rate:
             at += len(frame) * 1000 // rate
         self._last[direction] = at
+        self._coming[direction].append(_Coming(begins, at, len(frame)))
         self._scheduler.after(at - now, None, self._deliver, direction, frame)
 
     def _deliver(self, direction: int, frame: bytes) -> None:
         if not self.open or self.dead[direction]:
             return
         self._under_way[direction] -= len(frame)
+        self._coming[direction].popleft()
         arrow = "->" if direction == TO_HOST else "<-"
         self._trace.note(self._scheduler.now, self.name, f"{arrow} {len(frame)} {zlib.crc32(frame):08x}")
         end = self.ends[direction]

@@ -5,6 +5,7 @@ A relay is trusted for its certificate, and told the token. A device is not told
 
 import asyncio
 import hashlib
+import os
 import secrets
 import ssl
 from dataclasses import dataclass
@@ -155,6 +156,8 @@ def _binding(connection: Dialed) -> bytes:
 def _reason(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return f"no answer within {_OPEN_TIMEOUT_S:g} s"
+    if isinstance(error, ConnectionError) and error.errno:
+        return os.strerror(error.errno).lower()
     return str(error) or "the connection was closed before anything was said"
 
 

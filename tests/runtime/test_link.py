@@ -33,7 +33,7 @@ def test_who_never_answers_is_told_with_the_time_waited(scheme: str, monkeypatch
 
 def test_every_failure_has_a_reason() -> None:
     assert link._reason(EOFError()) == "the connection was closed before anything was said"
-    assert link._reason(ConnectionResetError(104, "Connection reset by peer")).endswith("Connection reset by peer")
+    assert link._reason(ConnectionResetError(104, "Connection reset by peer")) == "connection reset by peer"
 
 
 @contextmanager
