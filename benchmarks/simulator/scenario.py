@@ -57,8 +57,8 @@ _STEPS_MAX = 250
 _STEPS_DENSE = 80  # in a run of fewer steps, each fault is likelier in each of them
 _DENSITY_MAX = 4.0
 _NEIGHBOURS_CHANCE = 0.3
-_IMPORTS_CHANCE = 0.25
-_IMPORTS_MAX = 0.2
+_IMPORTS_CHANCE = 0.15
+_IMPORTS_MAX = 0.15
 
 
 @dataclass(frozen=True, slots=True)
