@@ -653,7 +653,11 @@ class Replica:
 
         Other devices' count as long as no relay has told its own. Of several that sessions are open with, and our own
         clock, the middle one is taken: two devices that take over each other's time would keep a wrong one for ever.
+        A device whose clock was never set tells nothing to one whose clock was.
         """
+        ours = self.wall_clock()
+        if not by_relay and ours + offset_us < limits.STAMP_TIME_US_MIN <= ours:
+            return
         offset = offset_us if abs(offset_us) >= _CLOCK_OFFSET_US_MIN else 0
         with self.lock:
             known = self.store.meta(_CLOCK_OF_RELAY) is not None

@@ -156,6 +156,15 @@ def test_of_several_devices_times_and_our_own_the_middle_one_is_taken(replica):
     assert replica.clock.offset == 0
 
 
+def test_a_clock_that_was_never_set_corrects_none_that_was(make_replica, time):
+    years_us = time.now - HOUR_US  # the other device started in 1970, an hour ago
+    anna, unset = make_replica("anna"), make_replica("unset", skew_us=-years_us)
+    anna.correct_clock(b"unset", -years_us, by_relay=False)
+    assert anna.clock.offset == 0
+    unset.correct_clock(b"anna", years_us, by_relay=False)
+    assert unset.clock.offset == years_us
+
+
 def test_the_time_of_a_session_that_is_over_counts_no_more(replica):
     replica.correct_clock(b"a", 0, by_relay=False)
     replica.forget_clock(b"a")
