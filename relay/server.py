@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 
+from crdt_sync import limits
 from crdt_sync.errors import InvalidSettings, StoreError, StoreMissing, UsageError
 from crdt_sync.protocol.acceptor import Authorise, Refusal
 from crdt_sync.protocol.messages import Hello, VerdictCode
@@ -67,7 +68,8 @@ class Relay:
             _wall_clock,
             settings.sessions_max,
             metrics,
-            ping_us=int(settings.ping_interval * 1e6),
+            # The longest interval is what sessions keep to by themselves.
+            ping_us=int(settings.ping_interval * 1e6) if settings.ping_interval < limits.PING_S_MAX else None,
         )
         async with contextlib.AsyncExitStack() as started:
             started.callback(store.close)
