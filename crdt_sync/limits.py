@@ -22,6 +22,7 @@ ROOTS_MAX = FIELDS_MAX + 64  # roots of one record: every field, the deletion, a
 JSON_DEPTH_MAX = 32  # nesting of one JSON value
 ACTOR_LENGTH_MAX = 64  # characters
 SOURCE_LENGTH_MAX = 48  # characters of the name of what is imported; an actor with "import " before it
+MEMORIES_MAX = 256  # entries of what sources said that are read of one record, the newest: honest ones are a few
 SOURCE_TEXT_BYTES_MAX = 4 * KIB  # texts up to here are remembered whole, so that edits on both sides can be merged
 KEY_LIVES_MAX = 1000  # records made under one natural key, one after the other was deleted or left it
 RECORD_GROWN_BYTES_MAX = MIB  # a record that has more takes no local edit that adds content

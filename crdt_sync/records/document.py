@@ -9,7 +9,7 @@ Bytes given to a `Document` must have been verified or come from this process. B
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -25,6 +25,7 @@ from crdt_sync.records.delete_set import Ranges, covered, encode_delete_set, mer
 from crdt_sync.records.deletion import deletion_of
 from crdt_sync.records.entries import Conflict, conflict, ordered, well_formed
 from crdt_sync.records.halves import mended
+from crdt_sync.records.memory_index import MemoryIndex
 from crdt_sync.records.roots import (
     ARRAY_PREFIXES,
     DELETED_ROOT,
@@ -35,8 +36,9 @@ from crdt_sync.records.roots import (
     field_values,
     is_reserved,
     member_of,
+    memories_of,
 )
-from crdt_sync.records.sources import SOURCES_ROOT, Source, age, read_sources, shown_actor
+from crdt_sync.records.sources import SOURCES_ROOT, Source, read_sources
 from crdt_sync.records.update import scan
 from crdt_sync.records.varint import append_uint
 from crdt_sync.records.versions import version_conflicts
@@ -221,15 +223,15 @@ class Document:
         """Values, open conflicts and deletion in one pass."""
         contents, state_vector = self._contents()
         deleted, standing = deletion_of(contents, state_vector, self.diff)
-        sources = read_sources(contents.get(SOURCES_ROOT))
-        conflicts = _conflicts(contents, schema, all_kinds, sources)
+        memories = memories_of(contents)
+        conflicts = _conflicts(contents, schema, all_kinds, memories)
         if standing is not None:
             conflicts.append(standing)
         return Reading(
-            field_values(contents, schema),
+            field_values(contents, schema, memories),
             tuple(conflicts),
             deleted,
-            tuple(sources),
+            memories.sources,
         )
 
     def values(self, schema: "Schema | None" = None) -> dict[str, object]:
@@ -341,9 +343,7 @@ def _merged(deletes: Ranges) -> Ranges:
     return {writer: merge_ranges(ranges) for writer, ranges in deletes.items() if ranges}
 
 
-def _conflicts(
-    contents: Contents, schema: "Schema | None", all_kinds: bool, sources: Sequence[Source]
-) -> list[Conflict]:
+def _conflicts(contents: Contents, schema: "Schema | None", all_kinds: bool, memories: MemoryIndex) -> list[Conflict]:
     found: list[Conflict] = []
     for root in sorted(contents):
         raw = contents[root]
@@ -353,11 +353,11 @@ def _conflicts(
         kind = "value" if spec is None else spec.kind
         asked = kind in ("review", "stage") or (schema is not None and root[2:] in schema.natural_key)
         if all_kinds or asked:
-            entries = ordered(well_formed(raw), spec, partial(age, field=root[2:], sources=sources))
-            open_conflict = conflict(root[2:], kind, entries, spec, partial(shown_actor, sources=sources))
+            entries = ordered(well_formed(raw), spec, partial(memories.age, field=root[2:]))
+            open_conflict = conflict(root[2:], kind, entries, spec, memories.shown_actor)
             if open_conflict is not None:
                 found.append(open_conflict if asked else replace(open_conflict, open=False))
-    return found + version_conflicts(contents, schema, sources)
+    return found + version_conflicts(contents, schema, memories.sources)
 
 
 def _content_bytes(root: str, raw: object) -> int:

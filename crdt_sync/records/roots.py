@@ -25,18 +25,15 @@ from typing import TYPE_CHECKING
 from crdt_sync.errors import InvalidValue
 from crdt_sync.records.comparing import identity
 from crdt_sync.records.entries import ordered, timeline, well_formed
+from crdt_sync.records.memory_index import MemoryIndex
 from crdt_sync.records.source_texts import PAIRS_OF_RECORD_MAX, shown_text
 from crdt_sync.records.sources import (
     SOURCES_ROOT,
     Source,
     actor_of,
-    age,
     mark,
-    newest,
     read_sources,
-    same,
     shares,
-    shown_actor,
 )
 from crdt_sync.records.text_diff import Comparing
 from crdt_sync.records.values import decimal_carrier, exact_sum, integer_carrier, parse_decimal
@@ -64,18 +61,26 @@ ABSENT = object()
 _IMPORTED_KEY = "\nimport"
 
 
-def field_values(contents: Contents, schema: "Schema | None") -> dict[str, object]:
+def memories_of(contents: Contents) -> MemoryIndex:
+    """What sources said, as `contents` hold it."""
+    return MemoryIndex(read_sources(contents.get(SOURCES_ROOT)))
+
+
+def field_values(contents: Contents, schema: "Schema | None", memories: MemoryIndex | None = None) -> dict[str, object]:
     """Field to shown carrier, sorted by field; fields that hold nothing are left out.
+
+    `memories` are those of `contents`, where they were read already.
 
     A root whose content was all deleted vanishes when a record is reloaded, so an empty root and a missing
     one must read the same.
     """
     values: dict[str, object] = {}
     fields = {} if schema is None else schema.fields
-    sources = read_sources(contents.get(SOURCES_ROOT))
-    counted = shares(sources)
+    if memories is None:
+        memories = memories_of(contents)
+    counted = shares(memories.newest)
     comparing = Comparing(PAIRS_OF_RECORD_MAX)
-    for root in sorted(contents.keys() | {f"n.{field}" for field in counted} | _texts_of(sources)):
+    for root in sorted(contents.keys() | {f"n.{field}" for field in counted} | _texts_of(memories.sources)):
         if is_reserved(root):
             continue
         field = root[2:]
@@ -85,15 +90,15 @@ def field_values(contents: Contents, schema: "Schema | None") -> dict[str, objec
         raw = contents.get(root)
         match root[:2]:
             case "c.":
-                value = _shown(raw, spec, field, sources)
+                value = _shown(raw, spec, field, memories)
             case "l.":
-                value = _timeline(raw, sources)
+                value = _timeline(raw, memories)
             case "n.":
                 value = _sum(raw, counted.get(field, []))
             case "s.":
-                value = _members(raw, spec, field, sources)
+                value = _members(raw, spec, field, memories)
             case "t.":
-                value = shown_text(raw if isinstance(raw, str) else "", field, contents, sources, comparing) or ABSENT
+                value = shown_text(raw if isinstance(raw, str) else "", field, contents, memories, comparing) or ABSENT
             case _:
                 continue  # of a layout to come
         if value is not ABSENT:
@@ -101,9 +106,9 @@ def field_values(contents: Contents, schema: "Schema | None") -> dict[str, objec
     return dict(sorted(values.items()))
 
 
-def _shown(raw: object, spec: "FieldSpec | None", field: str, sources: Sequence[Source]) -> object:
+def _shown(raw: object, spec: "FieldSpec | None", field: str, memories: MemoryIndex) -> object:
     entries = well_formed(raw) if isinstance(raw, list) else []
-    return ordered(entries, spec, partial(age, field=field, sources=sources))[0][0] if entries else ABSENT
+    return ordered(entries, spec, partial(memories.age, field=field))[0][0] if entries else ABSENT
 
 
 def is_reserved(root: str) -> bool:
@@ -121,14 +126,14 @@ def _texts_of(sources: Sequence[Source]) -> set[str]:
     }
 
 
-def _members(raw: object, spec: "FieldSpec | None", field: str, sources: Sequence[Source]) -> object:
+def _members(raw: object, spec: "FieldSpec | None", field: str, memories: MemoryIndex) -> object:
     """The members in canonical order; of those that say the same, see `comparing`, the first."""
     if not isinstance(raw, dict) or not raw:
         return ABSENT
     named = {
-        actor_of(name): source.said[field]
-        for name, source in (newest(sources).items() if sources else ())
-        if isinstance(source.said.get(field), list)
+        actor_of(source.name): {(each.__class__, each) for each in said}
+        for source in memories.saying(field)
+        if isinstance(said := source.said[field], list)
     }
     members = list({member_of(key): raw[key] for key in sorted(raw) if _is_said(key, raw[key], named)}.values())
     if not members:
@@ -138,13 +143,13 @@ def _members(raw: object, spec: "FieldSpec | None", field: str, sources: Sequenc
     return list({identity(member, spec): member for member in reversed(members)}.values())[::-1]
 
 
-def _is_said(key: str, member: object, named: dict[str, list[object]]) -> bool:
+def _is_said(key: str, member: object, named: dict[str, set[tuple[type, object]]]) -> bool:
     """Whether a member is a person's, or its source says it still. `named` is what each source says, by its actor."""
     source = source_of(key)
     if source is None or source not in named:
         return True
     said = mark(member)
-    return any(same(each, said) for each in named[source])
+    return not isinstance(said, (list, dict)) and (said.__class__, said) in named[source]
 
 
 def member_key(canonical_member: str, writer: int, source: str | None = None) -> str:
@@ -169,9 +174,9 @@ def source_of(key: str) -> str | None:
     return parts[2] if len(parts) == 4 and is_imported(key) else None
 
 
-def _timeline(raw: object, sources: Sequence[Source]) -> object:
+def _timeline(raw: object, memories: MemoryIndex) -> object:
     entries = well_formed(raw) if isinstance(raw, list) else []
-    return timeline(entries, partial(shown_actor, sources=sources)) if entries else ABSENT
+    return timeline(entries, memories.shown_actor) if entries else ABSENT
 
 
 def _sum(raw: object, counted: Sequence[object]) -> object:

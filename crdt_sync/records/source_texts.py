@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from itertools import permutations
 
 from crdt_sync.limits import SOURCE_TEXT_BYTES_MAX
+from crdt_sync.records.memory_index import MemoryIndex
 from crdt_sync.records.merged_text import merged_text, with_changes
-from crdt_sync.records.sources import Source, actor_of, newest, whole_text
+from crdt_sync.records.sources import Source, actor_of, whole_text
 from crdt_sync.records.text_diff import Comparing, Replacement, common_length, differences
 
 MIXED_LENGTH_MAX = 8 * SOURCE_TEXT_BYTES_MAX  # characters; beyond it a text is shown as it is
@@ -24,31 +25,31 @@ def source_text_root(source: str, field: str) -> str:
     return f"t._{actor_of(source)}.{field}"
 
 
-def said_texts(field: str, sources: Sequence[Source]) -> dict[str, str]:
+def said_texts(field: str, memories: MemoryIndex) -> dict[str, str]:
     """The roots of the sources' own texts for a field, to what each says; it differs where versions have mixed.
 
     Texts of earlier versions, and those that are too long, have no root of their own.
     """
     found = {}
-    for name, memory in newest(sources).items():
-        said = memory.said.get(field)
+    for memory in memories.saying(field):
+        said = memory.said[field]
         if isinstance(said, Mapping) and isinstance(text := said.get("text"), str):
-            found[source_text_root(name, field)] = text
+            found[source_text_root(memory.name, field)] = text
     return found
 
 
 def shown_text(
-    text: str, field: str, contents: Mapping[str, object], sources: Sequence[Source], comparing: Comparing
+    text: str, field: str, contents: Mapping[str, object], memories: MemoryIndex, comparing: Comparing
 ) -> str:
     """What a text field shows; `text` is what its root holds."""
-    for root, said in said_texts(field, sources).items():
+    for root, said in said_texts(field, memories).items():
         own = contents.get(root, "")
         if own == said or not isinstance(own, str):
             continue
         if text == own:
             text = said
         elif max(len(text), len(own)) <= MIXED_LENGTH_MAX and comparing.pairs_left >= 0:
-            versions = _versions(field, root, sources)
+            versions = _versions(field, root, memories.sources)
             merged = _unjoined(own, text, versions, comparing) or merged_text(own, text, said, comparing)
             text = merged if comparing.pairs_left >= 0 else text
     return text

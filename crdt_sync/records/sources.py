@@ -21,10 +21,11 @@ import json
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 from crdt_sync.errors import InvalidValue
-from crdt_sync.limits import ACTOR_LENGTH_MAX, SOURCE_LENGTH_MAX, SOURCE_TEXT_BYTES_MAX
+from crdt_sync.limits import ACTOR_LENGTH_MAX, MEMORIES_MAX, SOURCE_LENGTH_MAX, SOURCE_TEXT_BYTES_MAX
 from crdt_sync.records.entries import Entry, well_formed
 from crdt_sync.records.values import canonical, parse_decimal
 
@@ -57,15 +58,6 @@ def actor_of(source: str) -> str:
     """Who the entries of an import are signed by: `@` and a hash of the source's name, which is there but once."""
     digest = hashlib.blake2b(source.encode(), digest_size=_ACTOR_HASH_BYTES).digest()
     return "@" + urlsafe_b64encode(digest).decode("ascii")
-
-
-def shown_actor(entry: Entry, sources: Sequence[Source]) -> str:
-    """Who wrote an entry, as people read it: of an import `import` and the name of its source, if that is known."""
-    actor: str = entry[2]
-    if entry[1] != IMPORTED or not actor.startswith("@"):
-        return actor
-    name = next((source.name for source in sources if actor_of(source.name) == actor), None)
-    return "import" if name is None else f"import {name}"
 
 
 def mark(carrier: object, bytes_max: int = _SHORT_LENGTH_MAX) -> object:
@@ -127,46 +119,40 @@ def counter_share(said: object) -> object:
 
 
 def read_sources(raw: object) -> list[Source]:
-    """All memories in a record, the newest first; what was not written by this program is left out."""
-    found = []
-    for entry in well_formed(raw) if isinstance(raw, list) else []:
-        name = entry[3] if len(entry) > 3 else None
-        if isinstance(name, str) and isinstance(entry[0], str):
-            source = parse_source(name, entry[1], entry[0])
-            if source is not None:
-                found.append((entry[1], entry[2], entry[0], source))
-    return [source for *_, source in sorted(found, key=lambda each: each[:3], reverse=True)]
+    """The memories in a record, the newest first, up to `MEMORIES_MAX`; what was not written by this program is left
+    out."""
+    entries = [
+        entry
+        for entry in (well_formed(raw) if isinstance(raw, list) else [])
+        if len(entry) > 3 and isinstance(entry[3], str) and isinstance(entry[0], str)
+    ]
+    entries.sort(key=_place, reverse=True)
+    parsed = (parse_source(entry[3], entry[1], entry[0]) for entry in entries[:MEMORIES_MAX])
+    return [source for source in parsed if source is not None]
+
+
+def _place(entry: Entry) -> tuple[Any, ...]:
+    return entry[1], entry[2], entry[0], entry[3]
 
 
 def newest(sources: Sequence[Source]) -> dict[str, Source]:
     """Source name to what it said last of each field. `sources` have the newest first."""
-    known: dict[str, Source] = {}
+    said: dict[str, dict[str, Any]] = {}
+    last: dict[str, Source] = {}
     for source in reversed(sources):
-        before = known.get(source.name)
-        said = source.said if before is None else {**before.said, **source.said}
-        known[source.name] = Source(source.name, source.stamp, said, source.text)
-    return known
+        said.setdefault(source.name, {}).update(source.said)
+        last[source.name] = source
+    return {name: Source(name, source.stamp, said[name], source.text) for name, source in last.items()}
 
 
-def shares(sources: Sequence[Source]) -> dict[str, list[object]]:
-    """Counter to what is counted in it for each source."""
+def shares(last: Mapping[str, Source]) -> dict[str, list[object]]:
+    """Counter to what is counted in it for each source; `last` is what each said last, see `newest`."""
     found: dict[str, list[object]] = {}
-    for source in newest(sources).values():
+    for source in last.values():
         for field, said in source.said.items():
             if isinstance(said, dict) and "+" in said and _is_number(said["+"]):
                 found.setdefault(field, []).append(said["+"])
     return found
-
-
-def age(entry: Entry, field: str, sources: Sequence[Source]) -> int:
-    """Of an entry that an import wrote: when its source said this last; -1 where no memory says so."""
-    if entry[1] != IMPORTED:
-        return -1
-    said = mark(entry[0])
-    for source in sources:
-        if actor_of(source.name) == entry[2] and field in source.said and same(source.said[field], said):
-            return source.stamp
-    return -1
 
 
 def encode_said(said: Mapping[str, object]) -> str:
@@ -177,7 +163,7 @@ def encode_said(said: Mapping[str, object]) -> str:
 def parse_source(name: str, stamp: int, text: str) -> Source | None:
     """A memory from its stored text, which anybody may have written: what no import writes is left out."""
     try:
-        said = json.loads(text, parse_constant=_no_constant)
+        said = json.loads(text, parse_constant=_no_constant, parse_float=_finite)
     except (ValueError, RecursionError):
         return None
     if not isinstance(said, dict):
@@ -190,6 +176,13 @@ def parse_source(name: str, stamp: int, text: str) -> Source | None:
 
 def _no_constant(name: str) -> object:
     raise ValueError(f"{name} is no number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not isfinite(number):
+        raise ValueError(f"{text[:60]} is beyond what a number holds")
+    return number
 
 
 def _is_flat(value: object) -> bool:

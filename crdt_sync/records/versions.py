@@ -96,6 +96,7 @@ def _entries(
     seen: set[str] = set()
     entries = []
     newest: object = None
+    held = _held(field, kind, contents)
     for version in versions:
         if field not in version.said or (form := _form(version.said[field])) in seen:
             continue
@@ -104,7 +105,7 @@ def _entries(
             continue  # a log loses no lines: nothing is to be decided
         newest = newest if seen else said
         seen.add(form)
-        entries.append(ConflictEntry(_value(field, kind, said, contents), version.stamp, f"import {name}", False))
+        entries.append(ConflictEntry(_value(kind, said, held), version.stamp, f"import {name}", False))
     return entries if len(entries) > 1 else []
 
 
@@ -126,19 +127,38 @@ def _kind(
     return next((kind for kind, prefix in _ROOT_OF_KIND.items() if f"{prefix}{field}" in contents), None)
 
 
-def _value(field: str, kind: str, said: object, contents: Mapping[str, object]) -> object:
+def _value(kind: str, said: object, held: Mapping[str, Sequence[tuple[int, object]]]) -> object:
     """What a version said, as far as the record holds it; None for a text that is not remembered whole."""
     if kind == "text":
         return whole_text(said)
     if kind == "counter":
         return counter_said(said)
-    marks = _lines(said)
+    return [
+        value
+        for _, value in sorted(
+            {each[0]: each for line in _lines(said) for each in held.get(line, ())}.values(), key=_first
+        )
+    ]
+
+
+def _first(held: tuple[int, object]) -> int:
+    return held[0]
+
+
+def _held(field: str, kind: str, contents: Mapping[str, object]) -> dict[str, list[tuple[int, object]]]:
+    """The marks of the members or lines that a record holds, to these, each with its place among them."""
     raw: Any = contents.get(f"{_ROOT_OF_KIND[kind]}{field}")
-    if kind == "set":
-        members = [raw[key] for key in sorted(raw)] if isinstance(raw, dict) else []
-        return list({canonical(each): each for each in members if canonical(mark(each)) in marks}.values())
-    lines = well_formed(raw) if isinstance(raw, list) else []
-    return list({canonical(line[:3]): line[0] for line in lines if _is_line_of(line, marks)}.values())
+    held: dict[str, list[tuple[int, object]]] = {}
+    if kind == "set" and isinstance(raw, dict):
+        members = {canonical(raw[key]): raw[key] for key in sorted(raw)}
+        for place, member in enumerate(members.values()):
+            held.setdefault(canonical(mark(member)), []).append((place, member))
+    elif kind == "log" and isinstance(raw, list):
+        lines = {canonical(line[:3]): line for line in well_formed(raw)}
+        for place, line in enumerate(lines.values()):
+            for each in {canonical(mark_entry(line[0])), canonical(mark_entry(*line[:3]))}:
+                held.setdefault(each, []).append((place, line[0]))
+    return held
 
 
 def disputed_lines(field: str, lines: Sequence[Entry], sources: Sequence[Source]) -> list[Entry]:
@@ -155,10 +175,6 @@ def disputed_lines(field: str, lines: Sequence[Entry], sources: Sequence[Source]
 
 def _own_mark(line: Entry) -> object:
     return mark_entry(line[0]) if line[1] == IMPORTED else mark_entry(*line[:3])
-
-
-def _is_line_of(line: Entry, marks: set[str]) -> bool:
-    return bool({canonical(mark_entry(line[0])), canonical(mark_entry(*line[:3]))} & marks)
 
 
 def _lines(said: object) -> set[str]:

@@ -15,6 +15,7 @@ SAID = [
     '"text"',
     "NaN",
     '{"city": NaN}',
+    '{"city": 1e999, "visits": {"+": -1e999}}',
     '{"visits": {"+": "1e999999"}}',
     '{"visits": {"+": [1]}, "notes": ["x"], "tags": {"a": {}}, "city": []}',
     '{"visits": {"=": "many", "+": null}, "tags": [[["x"]]], "timeline": [{}]}',

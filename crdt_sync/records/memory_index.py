@@ -1,0 +1,68 @@
+"""What one reading of a record asks of the memories of sources, each answered without a look at all of them.
+
+A record may hold as many entries of imports as its bytes allow, and as many memories up to `MEMORIES_MAX`: whoever
+wrote them, the work of reading must stay in proportion to the bytes.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+from crdt_sync.records.entries import Entry
+from crdt_sync.records.sources import IMPORTED, Source, actor_of, mark, newest
+
+_SCALARS = (str, int, float, bool, type(None))
+_Said = tuple[str, str, type, object]  # actor, field, and a mark with its class: True == 1 in Python
+
+
+class MemoryIndex:
+    """The memories of one record; `sources` has the newest first."""
+
+    def __init__(self, sources: Sequence[Source]) -> None:
+        self.sources = tuple(sources)
+
+    @cached_property
+    def newest(self) -> dict[str, Source]:
+        """Source name to what it said last of each field."""
+        return newest(self.sources)
+
+    def saying(self, field: str) -> Sequence[Source]:
+        """What each source said last, of those that said anything of a field."""
+        return self._saying.get(field, ())
+
+    @cached_property
+    def _saying(self) -> dict[str, list[Source]]:
+        found: dict[str, list[Source]] = {}
+        for source in self.newest.values():
+            for field in source.said:
+                found.setdefault(field, []).append(source)
+        return found
+
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        return {actor_of(name): name for name in reversed(dict.fromkeys(source.name for source in self.sources))}
+
+    @cached_property
+    def _stamps(self) -> dict[_Said, int]:
+        found: dict[_Said, int] = {}
+        for source in self.sources:
+            actor = actor_of(source.name)
+            for field, said in source.said.items():
+                if isinstance(said, _SCALARS):
+                    found.setdefault((actor, field, said.__class__, said), source.stamp)
+        return found
+
+    def shown_actor(self, entry: Entry) -> str:
+        """Who wrote an entry, as people read it: of an import `import` and the name of its source, if that is known."""
+        actor: str = entry[2]
+        if entry[1] != IMPORTED or not actor.startswith("@"):
+            return actor
+        name = self._names.get(actor)
+        return "import" if name is None else f"import {name}"
+
+    def age(self, entry: Entry, field: str) -> int:
+        """Of an entry that an import wrote: when its source said this last; -1 where no memory says so."""
+        if entry[1] != IMPORTED or not isinstance(entry[0], _SCALARS):
+            return -1
+        said: Any = mark(entry[0])
+        return self._stamps.get((entry[2], field, said.__class__, said), -1)
