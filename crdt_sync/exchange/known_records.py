@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from crdt_sync.exchange.port import ReadableRecord
 from crdt_sync.limits import NUMBERING_SOURCES_MAX
 from crdt_sync.records.comparing import folded
-from crdt_sync.records.sources import mark
+from crdt_sync.records.sources import mark, newest
 from crdt_sync.records.values import canonical
 
 KEY = ""
@@ -42,7 +42,7 @@ class KnownRecords:
         """Reads all `records`, deleted ones too: those are known by what the source said alone."""
         known = cls(tuple(fields))
         for record in records:
-            for memory in record.sources:
+            for memory in (*record.sources, *newest(record.sources).values()):
                 if memory.name == source and all(name in memory.said for name in fields):
                     _add(known._said, canonical([memory.said[name] for name in fields]), record.record)
             if not record.deleted and (text := _held(record.raw, fields)) is not None:

@@ -71,7 +71,14 @@ def ordered(entries: list[Entry], spec: "FieldSpec | None", age: Age | None = No
         return stamp, age(entry) if age else 0, actor, text
 
     if spec is not None and spec.kind == "stage":
-        return sorted(entries, key=lambda entry: (spec.rank(entry[0]), *order(entry)), reverse=True)
+        last: dict[str, int] = {}  # what an import says goes before what its source said earlier, whatever the rank
+        for entry in entries:
+            last[entry[2]] = max(last.get(entry[2], -1), age(entry) if age else -1)
+
+        def rank(entry: Entry) -> tuple[object, ...]:
+            return entry[1] != 0 or not age or age(entry) == last[entry[2]], spec.rank(entry[0]), *order(entry)
+
+        return sorted(entries, key=rank, reverse=True)
     return sorted(entries, key=order, reverse=True)
 
 

@@ -17,13 +17,12 @@ from crdt_sync.records.editor import check_actor, check_transition
 from crdt_sync.records.entries import is_entry, ordered, well_formed
 from crdt_sync.records.roots import is_imported, member_key, member_of, source_of
 from crdt_sync.records.schema import FieldSpec, Schema
-from crdt_sync.records.sources import IMPORTED, actor_of
+from crdt_sync.records.sources import IMPORTED, SOURCES_ROOT, actor_of, age, read_sources
 from crdt_sync.records.text_bringing import bring_text
 from crdt_sync.records.values import Carrier, canonical, normalise
 from crdt_sync.records.write_once import write_once
 
 if TYPE_CHECKING:
-    from pycrdt._pycrdt import Array
     from pycrdt._pycrdt import Transaction as YrsTransaction
 
 Operation = Literal["write", "beside", "agree", "replace", "add", "remove", "append"]
@@ -107,7 +106,7 @@ def _write(document: Document, actor: str, changes: Sequence[_Checked]) -> None:
             field, carrier = change.field, change.carrier
             match change.operation:
                 case "write" | "beside" | "agree":
-                    _write_entry(document.array(transaction, f"c.{field}"), transaction, change, own)
+                    _write_entry(document, transaction, change, own)
                 case "append":
                     array = document.array(transaction, f"l.{field}")
                     entry = [*change.entry] if len(change.entry) == 2 else [*own, *change.entry]
@@ -123,12 +122,14 @@ def _write(document: Document, actor: str, changes: Sequence[_Checked]) -> None:
                             members.remove(transaction, key)
 
 
-def _write_entry(array: "Array", transaction: "YrsTransaction", change: _Checked, own: list[object]) -> None:
+def _write_entry(document: Document, transaction: "YrsTransaction", change: _Checked, own: list[object]) -> None:
+    array = document.array(transaction, f"c.{change.field}")
     length = array.len(transaction)
     raw = json.loads(array.to_json(transaction)) if length else []
     entries = well_formed(raw)
     people = {canonical(entry[0]) for entry in entries if entry[1:3] != own}
-    shown = [entry[0] for entry in ordered(entries, change.spec)[:1]]
+    sources = read_sources(json.loads(document.array(transaction, SOURCES_ROOT).to_json(transaction)))
+    shown = [entry[0] for entry in ordered(entries, change.spec, partial(age, field=change.field, sources=sources))[:1]]
     # Of a stage an import's may be shown: what a person wrote is then something that the cell was not compared with.
     superseding = change.operation == "write" and people <= set(map(canonical, shown))
     if superseding and change.spec.kind == "stage" and entries:

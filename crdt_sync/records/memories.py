@@ -5,30 +5,32 @@ from collections.abc import Mapping
 
 from crdt_sync.clock import HybridClock
 from crdt_sync.records.document import Document
-from crdt_sync.records.entries import well_formed
-from crdt_sync.records.sources import SOURCES_ROOT, encode_said, newest, read_sources
-from crdt_sync.records.versions import differing, disputes, is_of, without_dispute
+from crdt_sync.records.entries import is_entry, well_formed
+from crdt_sync.records.sources import SEEN, SOURCES_ROOT, encode_said, read_sources
+from crdt_sync.records.versions import NO_FIELDS, is_of, without
 
 
 def remember(document: Document, clock: HybridClock, actor: str, source: str, said: Mapping[str, object]) -> None:
-    """Write what `source` says now, of some fields, to what it said of the others before.
-
-    Where imports said different things of one of the others without knowing of each other, that stays open.
-    """
+    """Write what `source` says now of some fields; what it said of them before is superseded, wherever that stands."""
     with document.transaction() as transaction:
         array = document.array(transaction, SOURCES_ROOT)
         entries = json.loads(array.to_json(transaction))
-        versions = [version for version in read_sources(entries) if version.name == source]
-        before = newest(versions)[source].said if versions else {}
-        still_open = disputes(entries, source, differing(versions) - said.keys(), before)
-        for index in reversed(range(len(entries))):
-            if is_of(source, entries[index]):
-                array.remove_range(transaction, index, 1)
         for entry in well_formed(entries):
             clock.observe(entry[1])
-        now = [encode_said({**before, **said}), clock.tick(), actor, source]
-        for entry in (*still_open, now):
-            array.insert(transaction, array.len(transaction), entry)
+        left = {
+            (version.stamp, version.text)
+            for version in read_sources(entries)
+            if version.name == source and version.said.keys() - said.keys() - NO_FIELDS
+        }
+        seen = []
+        for index in reversed(range(len(entries))):
+            entry = entries[index]
+            if is_of(source, entry) and is_entry(entry) and (entry[1], entry[0]) in left:
+                seen.append(entry[1])
+            elif is_of(source, entry):
+                array.remove_range(transaction, index, 1)
+        now = {**said, SEEN: sorted(seen)} if seen else said
+        array.insert(transaction, array.len(transaction), [encode_said(now), clock.tick(), actor, source])
 
 
 def settle(document: Document, field: str) -> None:
@@ -36,11 +38,13 @@ def settle(document: Document, field: str) -> None:
     with document.transaction() as transaction:
         array = document.array(transaction, SOURCES_ROOT)
         entries = json.loads(array.to_json(transaction)) if array.len(transaction) else []
-        sources = newest(read_sources(entries))
+        sources = [source for source in read_sources(entries) if field in source.said]
+        newest = {(source.name, source.stamp) for source in {each.name: each for each in reversed(sources)}.values()}
         for index in reversed(range(len(entries))):
-            again = without_dispute(entries[index], field, sources)
-            if again is entries[index]:
-                continue
-            array.remove_range(transaction, index, 1)
-            if again is not None:
-                array.insert(transaction, array.len(transaction), again)
+            entry = entries[index]
+            if is_entry(entry) and len(entry) > 3 and (entry[3], entry[1]) not in newest:
+                again = without(entry, {field})
+                if again is not entry:
+                    array.remove_range(transaction, index, 1)
+                    if again is not None:
+                        array.insert(transaction, array.len(transaction), again)

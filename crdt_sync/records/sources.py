@@ -12,8 +12,9 @@ like those of a field. `said` is JSON text, field to what the source said of it:
 | counter | `{"=": what the source said, "+": what of it is counted here}`; without "=" both are the same |
 
 A *mark* is the value itself where it is short, else `#` and a hash of it; a text that begins like a mark is escaped
-by `=`. Several entries of one source are imports that did not know of each other. Of each field the newest that says
-anything counts, and what they say differently is a conflict, see `versions`.
+by `=`. An import says what is new in an entry of its own, with the stamps of the entries of its source that it has
+seen (`"<"`): what those say of the same fields is superseded. What is left of one field in several entries are imports
+that did not know of each other; the newest counts, and what they say differently is a conflict, see `versions`.
 """
 
 import hashlib
@@ -29,6 +30,8 @@ from crdt_sync.limits import ACTOR_LENGTH_MAX, MEMORIES_MAX, SOURCE_LENGTH_MAX, 
 from crdt_sync.records.entries import Entry, well_formed
 from crdt_sync.records.values import canonical, parse_decimal
 
+SEEN = "<"
+"""Where an entry keeps the stamps of those that it has seen; no field has this name."""
 SOURCES = "_source"
 SOURCES_ROOT = "c._source"
 IMPORTED = 0
@@ -43,9 +46,9 @@ assert len("import ") + SOURCE_LENGTH_MAX <= ACTOR_LENGTH_MAX
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The memory of one source: its name, when (stamp, microseconds) it was imported last, and what it said.
+    """What an import of one source said: its name, when (stamp, microseconds), and what of it is not superseded.
 
-    `text` is that as it is stored.
+    `text` is all that it said, as it is stored.
     """
 
     name: str
@@ -119,8 +122,10 @@ def counter_share(said: object) -> object:
 
 
 def read_sources(raw: object) -> list[Source]:
-    """The memories in a record, the newest first, up to `MEMORIES_MAX`; what was not written by this program is left
-    out."""
+    """The memories in a record, the newest first, up to `MEMORIES_MAX`, without what is superseded.
+
+    What was not written by this program is left out.
+    """
     entries = [
         entry
         for entry in (well_formed(raw) if isinstance(raw, list) else [])
@@ -128,11 +133,31 @@ def read_sources(raw: object) -> list[Source]:
     ]
     entries.sort(key=_place, reverse=True)
     parsed = (parse_source(entry[3], entry[1], entry[0]) for entry in entries[:MEMORIES_MAX])
-    return [source for source in parsed if source is not None]
+    return standing([source for source in parsed if source is not None])
 
 
 def _place(entry: Entry) -> tuple[Any, ...]:
     return entry[1], entry[2], entry[0], entry[3]
+
+
+def standing(sources: Sequence[Source]) -> list[Source]:
+    """The memories without what later imports of the same source, which knew of it, say of the same fields."""
+    if len(sources) < 2:
+        return list(sources)
+    later: dict[tuple[str, int], set[str]] = {}  # source and stamp of an entry to fields that others say anew
+    for source in sources:
+        seen = source.said.get(SEEN)
+        for stamp in seen if isinstance(seen, list) else ():
+            if isinstance(stamp, int) and stamp < source.stamp:
+                later.setdefault((source.name, stamp), set()).update(source.said)
+    return [
+        Source(
+            source.name, source.stamp, {f: said for f, said in source.said.items() if f not in superseded}, source.text
+        )
+        if (superseded := later.get((source.name, source.stamp), set()) - {SEEN})
+        else source
+        for source in sources
+    ]
 
 
 def newest(sources: Sequence[Source]) -> dict[str, Source]:

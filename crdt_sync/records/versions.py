@@ -5,12 +5,13 @@ show a conflict as long as the record remembers several versions of them: until 
 something new of the field.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 from crdt_sync.records.entries import Conflict, ConflictEntry, Entry, is_entry, well_formed
 from crdt_sync.records.sources import (
     IMPORTED,
+    SEEN,
     Source,
     counter_said,
     encode_said,
@@ -28,13 +29,16 @@ if TYPE_CHECKING:
 _ROOT_OF_KIND = {"text": "t.", "set": "s.", "log": "l.", "counter": "n."}
 
 
+NO_FIELDS = frozenset({"", SEEN})  # "" has the columns by which a table was read
+
+
 def differing(versions: Sequence[Source]) -> set[str]:
     """The fields of which the versions of one source say different things."""
     forms: dict[str, set[str]] = {}
     for version in versions if len(versions) > 1 else ():
         for field, said in version.said.items():
             forms.setdefault(field, set()).add(_form(said))
-    return {field for field, said in forms.items() if field and len(said) > 1}
+    return {field for field, said in forms.items() if field not in NO_FIELDS and len(said) > 1}
 
 
 def is_of(source: str, entry: object) -> bool:
@@ -42,34 +46,15 @@ def is_of(source: str, entry: object) -> bool:
     return isinstance(entry, list) and len(entry) > 3 and bool(entry[3] == source)
 
 
-def disputes(entries: Sequence[object], source: str, fields: set[str], newest: Mapping[str, object]) -> list[Entry]:
-    """Entries of a source as they are written again when they say only what of `fields` differs from the newest."""
-    kept: dict[str, Entry] = {}
-    for entry in entries:
-        if is_of(source, entry) and is_entry(entry) and isinstance(entry[0], str):
-            version = parse_source(source, entry[1], entry[0])
-            said = {
-                field: each
-                for field, each in (version.said.items() if version is not None else ())
-                if field in fields and _form(each) != _form(newest[field])
-            }
-            if said:
-                again = [encode_said(said), *entry[1:4]]
-                kept[canonical(again)] = again
-    return list(kept.values())
-
-
-def without_dispute(entry: object, field: str, newest: Mapping[str, Source]) -> object:
-    """The entry itself, or without what it says of a field that differs from the newest; None where nothing is left."""
-    if not isinstance(entry, list) or not is_entry(entry) or len(entry) < 4 or not isinstance(entry[0], str):
+def without(entry: object, fields: Set[str]) -> object:
+    """An entry as it is without what it says of these fields: itself, or another, or None where nothing is left."""
+    if not is_entry(entry) or len(entry) < 4 or not isinstance(entry[0], str):
         return entry
     version = parse_source(str(entry[3]), entry[1], entry[0])
-    if version is None or field not in version.said or version.name not in newest:
+    if version is None or not version.said.keys() & fields:
         return entry
-    if _form(version.said[field]) == _form(newest[version.name].said.get(field)):
-        return entry
-    left = {name: said for name, said in version.said.items() if name != field}
-    return [encode_said(left), *entry[1:4]] if left else None
+    left = {name: said for name, said in version.said.items() if name not in fields}
+    return [encode_said(left), *entry[1:4]] if left.keys() - NO_FIELDS else None
 
 
 def version_conflicts(

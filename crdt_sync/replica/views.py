@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from crdt_sync.records import Document, Schema, restore
-from crdt_sync.records.sources import Source, parse_source
+from crdt_sync.records.sources import Source, parse_source, standing
 from crdt_sync.storage.port import Batch, Store
 
 _VIEWS_PER_COMMIT = 1000
@@ -57,7 +57,7 @@ class RecordView(Mapping[str, Any]):
         self.conflicts: tuple[str, ...] = tuple(view["conflicts"])
         self.deleted: bool = view["deleted"]
         parsed = (parse_source(*source) for source in view.get("sources", ()))
-        self.sources: tuple[Source, ...] = tuple(source for source in parsed if source is not None)
+        self.sources: tuple[Source, ...] = tuple(standing([source for source in parsed if source is not None]))
         self._schema = schema
 
     def __contains__(self, field: object) -> bool:

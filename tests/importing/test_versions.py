@@ -3,6 +3,7 @@
 import pytest
 
 from crdt_sync.errors import InvalidValue, NoConflict
+from crdt_sync.limits import FIELDS_MAX, ROOTS_MAX
 from tests.importing.conftest import meet
 from tests.importing.test_two_devices import same
 
@@ -257,3 +258,46 @@ def test_a_version_with_more_lines_is_no_conflict(pair):
     meet(anna, bert)
     assert lines(anna) == ["called", "mailed"]
     assert anna.replica.get(anna.record).conflicts == ()
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_an_import_without_news_of_a_field_undoes_nothing_that_another_said_of_it(pair, again):
+    columns = ["city", "visits", "tags", "notes", "timeline"]
+    anna, bert = pair
+    anna.take(columns, ("1", "Kiel", "1", "a", "one", "called"))
+    meet(anna, bert)
+    bert.take(columns, ("1", "Kiel", "2", "b", "two", "called"))
+    if again:
+        anna.take(columns, ("1", "Ulm", "1", "a", "one", "called"))
+    else:
+        anna.take(["city"], ("1", "Ulm"))
+    meet(anna, bert)
+    same(anna, bert)
+    assert [anna.shows(field) for field in columns[:4]] == ["Ulm", 2, ["b"], "two"]
+    assert anna.replica.get(anna.record).conflicts == ()
+    assert anna.take(columns, ("1", "Ulm", "1", "a", "one", "called")).cells_written == 3
+    assert [anna.shows(field) for field in columns[:4]] == ["Ulm", 1, ["a"], "one"]
+
+
+def test_what_is_remembered_of_a_source_stays_small(pair):
+    anna, _ = pair
+    for number in range(12):
+        anna.take(
+            ["city", "visits", "notes"], ("1", "Kiel" if number % 2 else "Ulm", str(number // 3), f"n {number // 4}")
+        )
+    assert len(anna.replica.document(anna.record).contents()["c._source"]) <= 3
+
+
+def test_of_stages_that_imports_say_the_newer_is_shown(pair):
+    anna, bert = started(pair, "stage", "lead")
+    anna.take(["stage"], ("1", "won"))
+    bert.take(["stage"], ("1", "qualified"))
+    meet(anna, bert)
+    assert anna.conflict("stage") == bert.conflict("stage") == ["qualified", "won"]
+    assert anna.take(["stage"], ("1", "won")).unchanged == 1
+    assert anna.take(["stage"], ("1", "lead")).cells_settled == 1
+    assert (anna.shows("stage"), anna.conflict("stage")) == ("lead", [])
+
+
+def test_a_record_can_hold_the_texts_of_a_source_beside_as_many_fields_as_a_schema_has():
+    assert ROOTS_MAX >= 2 * FIELDS_MAX
