@@ -25,7 +25,7 @@ def last_key(records: Iterable[ReadableRecord], source: str) -> tuple[str, ...]:
 
 def numbering_sources(records: Iterable[ReadableRecord]) -> tuple[str, ...]:
     """The sources of the records, those of most of them first, up to `NUMBERING_SOURCES_MAX`."""
-    counts = Counter(memory.name for record in records for memory in record.sources)
+    counts = Counter(name for record in records for name in {memory.name for memory in record.sources})
     return tuple(sorted(counts, key=lambda name: (-counts[name], name))[:NUMBERING_SOURCES_MAX])
 
 
