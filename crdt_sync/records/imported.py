@@ -15,9 +15,10 @@ from crdt_sync.limits import STAMP_MAX
 from crdt_sync.records.document import Document
 from crdt_sync.records.editor import check_actor, check_transition
 from crdt_sync.records.entries import is_entry, ordered, well_formed
+from crdt_sync.records.memory_index import MemoryIndex
 from crdt_sync.records.roots import is_imported, member_key, member_of, source_of
 from crdt_sync.records.schema import FieldSpec, Schema
-from crdt_sync.records.sources import IMPORTED, SOURCES_ROOT, actor_of, age, read_sources
+from crdt_sync.records.sources import IMPORTED, SOURCES_ROOT, actor_of, read_sources
 from crdt_sync.records.text_bringing import bring_text
 from crdt_sync.records.values import Carrier, canonical, normalise
 from crdt_sync.records.write_once import write_once
@@ -128,8 +129,8 @@ def _write_entry(document: Document, transaction: "YrsTransaction", change: _Che
     raw = json.loads(array.to_json(transaction)) if length else []
     entries = well_formed(raw)
     people = {canonical(entry[0]) for entry in entries if entry[1:3] != own}
-    sources = read_sources(json.loads(document.array(transaction, SOURCES_ROOT).to_json(transaction)))
-    shown = [entry[0] for entry in ordered(entries, change.spec, partial(age, field=change.field, sources=sources))[:1]]
+    memories = MemoryIndex(read_sources(json.loads(document.array(transaction, SOURCES_ROOT).to_json(transaction))))
+    shown = [entry[0] for entry in ordered(entries, change.spec, partial(memories.age, field=change.field))[:1]]
     # Of a stage an import's may be shown: what a person wrote is then something that the cell was not compared with.
     superseding = change.operation == "write" and people <= set(map(canonical, shown))
     if superseding and change.spec.kind == "stage" and entries:

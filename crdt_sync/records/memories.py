@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from crdt_sync.clock import HybridClock
 from crdt_sync.records.document import Document
 from crdt_sync.records.entries import is_entry, well_formed
-from crdt_sync.records.sources import SEEN, SOURCES_ROOT, encode_said, read_sources
-from crdt_sync.records.versions import NO_FIELDS, is_of, without
+from crdt_sync.records.sources import SEEN, SOURCES_ROOT, encode_said, newest, read_sources
+from crdt_sync.records.versions import NO_FIELDS, differing, is_of, without
+
+ENTRIES_APART_MAX = 16  # of one source, before its next import says again what all of them say
 
 
 def remember(document: Document, clock: HybridClock, actor: str, source: str, said: Mapping[str, object]) -> None:
@@ -17,11 +19,12 @@ def remember(document: Document, clock: HybridClock, actor: str, source: str, sa
         entries = json.loads(array.to_json(transaction))
         for entry in well_formed(entries):
             clock.observe(entry[1])
-        left = {
-            (version.stamp, version.text)
-            for version in read_sources(entries)
-            if version.name == source and version.said.keys() - said.keys() - NO_FIELDS
-        }
+        versions = [version for version in read_sources(entries) if version.name == source]
+        if len(versions) > ENTRIES_APART_MAX:  # so that what is read of a record stays bounded
+            before = newest(versions)[source].said
+            disputed = differing(versions)
+            said = {**{field: each for field, each in before.items() if field not in disputed}, **said}
+        left = {(version.stamp, version.text) for version in versions if version.said.keys() - said.keys() - NO_FIELDS}
         seen = []
         for index in reversed(range(len(entries))):
             entry = entries[index]
@@ -29,7 +32,10 @@ def remember(document: Document, clock: HybridClock, actor: str, source: str, sa
                 seen.append(entry[1])
             elif is_of(source, entry):
                 array.remove_range(transaction, index, 1)
-        now = {**said, SEEN: sorted(seen)} if seen else said
+        now = {
+            **{field: each for field, each in said.items() if field != SEEN},
+            **({SEEN: sorted(seen)} if seen else {}),
+        }
         array.insert(transaction, array.len(transaction), [encode_said(now), clock.tick(), actor, source])
 
 

@@ -32,6 +32,7 @@ from crdt_sync.records.values import canonical, parse_decimal
 
 SEEN = "<"
 """Where an entry keeps the stamps of those that it has seen; no field has this name."""
+SEEN_MAX = 32  # stamps of one entry that count: honest ones are about `ENTRIES_APART_MAX`
 SOURCES = "_source"
 SOURCES_ROOT = "c._source"
 IMPORTED = 0
@@ -145,10 +146,12 @@ def standing(sources: Sequence[Source]) -> list[Source]:
     if len(sources) < 2:
         return list(sources)
     later: dict[tuple[str, int], set[str]] = {}  # source and stamp of an entry to fields that others say anew
+    stamps = {source.stamp for source in sources}
     for source in sources:
         seen = source.said.get(SEEN)
-        for stamp in seen if isinstance(seen, list) else ():
-            if isinstance(stamp, int) and stamp < source.stamp:
+        known = stamps.intersection(each for each in seen if isinstance(each, int)) if isinstance(seen, list) else set()
+        for stamp in sorted(known)[-SEEN_MAX:]:
+            if stamp < source.stamp:
                 later.setdefault((source.name, stamp), set()).update(source.said)
     return [
         Source(

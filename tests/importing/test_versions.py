@@ -4,6 +4,8 @@ import pytest
 
 from crdt_sync.errors import InvalidValue, NoConflict
 from crdt_sync.limits import FIELDS_MAX, ROOTS_MAX
+from crdt_sync.records import parse_schema
+from crdt_sync.records.memories import ENTRIES_APART_MAX
 from tests.importing.conftest import meet
 from tests.importing.test_two_devices import same
 
@@ -301,3 +303,14 @@ def test_of_stages_that_imports_say_the_newer_is_shown(pair):
 
 def test_a_record_can_hold_the_texts_of_a_source_beside_as_many_fields_as_a_schema_has():
     assert ROOTS_MAX >= 2 * FIELDS_MAX
+
+
+def test_many_imports_of_one_field_each_are_remembered_in_few_entries(devices):
+    names = [f"f{number}" for number in range(40)]
+    schema = parse_schema("collection = 'wide'\nversion = 1\n" + "".join(f"[fields.{n}]\n" for n in names), "test")
+    (anna,) = devices("anna", schema=schema)
+    for name in names:
+        anna.take([name], ("1", name))
+    assert len(anna.replica.document(anna.record).contents()["c._source"]) <= ENTRIES_APART_MAX + 1
+    for name in names:
+        assert anna.take([name], ("1", name)).unchanged == 1
