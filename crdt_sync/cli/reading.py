@@ -35,6 +35,7 @@ from crdt_sync.cli.values import (
 from crdt_sync.errors import UnknownField, UsageError
 from crdt_sync.ids import collection_of
 from crdt_sync.records import Conflict, Schema
+from crdt_sync.records.versions import KINDS_OF_VERSIONS
 from crdt_sync.replica import Duplicate, RecordView, Replica
 
 _LIMIT = 50  # records that people are shown unless they ask for more
@@ -114,7 +115,10 @@ def _show_record(output: Output, view: RecordView, schema: Schema | None, oppose
     for field, value in view.items():
         if field in by_field:
             name = label(schema, field)
-            rows.append((_marked(name) if by_field[field].open else name, _both(by_field[field], schema)))
+            both = _both(by_field[field], schema)
+            if by_field[field].kind in KINDS_OF_VERSIONS:  # people may have changed what the newest import said
+                both = Text(lines(shown(value)), style="bold").append("\n").append_text(both)
+            rows.append((_marked(name) if by_field[field].open else name, both))
         elif value not in (None, [], ""):
             rows.append((label(schema, field), shown(value)))
     if DELETED_FIELD in by_field:
@@ -131,7 +135,7 @@ def _both(conflict: Conflict, schema: Schema | None) -> Text:
     for number, entry in enumerate(conflict.entries):
         value = opposed_value(conflict, entry, schema)
         text.append("\n" if number else "")
-        text.append(lines(value), style="bold" if entry.shown else "")
+        text.append(lines(value), style="bold" if entry.shown and conflict.kind not in KINDS_OF_VERSIONS else "")
         text.append(lines(f"  {entry.actor}, {entry_time(entry.stamp)}"), style="dim")
     return text
 

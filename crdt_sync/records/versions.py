@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from crdt_sync.records.schema import Schema
 
 _ROOT_OF_KIND = {"text": "t.", "set": "s.", "log": "l.", "counter": "n."}
+KINDS_OF_VERSIONS = frozenset(_ROOT_OF_KIND)
+"""Kinds whose conflicts say what imports said; the field shows that of the newest with what people changed."""
 
 
 NO_FIELDS = frozenset({"", SEEN})  # "" has the columns by which a table was read

@@ -1,7 +1,10 @@
 """Different versions of one table on devices that know nothing of each other: the newer one, and a conflict."""
 
+from types import SimpleNamespace
+
 import pytest
 
+from crdt_sync.cli import reading
 from crdt_sync.errors import InvalidValue, NoConflict
 from crdt_sync.limits import FIELDS_MAX, ROOTS_MAX
 from crdt_sync.records import parse_schema
@@ -314,3 +317,21 @@ def test_many_imports_of_one_field_each_are_remembered_in_few_entries(devices):
     assert len(anna.replica.document(anna.record).contents()["c._source"]) <= ENTRIES_APART_MAX + 1
     for name in names:
         assert anna.take([name], ("1", name)).unchanged == 1
+
+
+def test_get_shows_what_a_person_typed_beside_what_the_imports_said(pair):
+    anna, bert = pair
+    anna.take(["notes"], ("1", "alpha one"))
+    bert.take(["notes"], ("1", "alpha two"))
+    meet(anna, bert)
+    with anna.replica.edit(anna.record) as person:
+        person["notes"] = "alpha two, typed"
+    shown = []
+    view = anna.replica.get(anna.record)
+    reading._show_record(SimpleNamespace(show=shown.append), view, anna.schema, anna.replica.conflicts_of(anna.record))
+    (cell,) = (str(each) for each in shown[0].columns[1].cells)
+    assert [line.partition("  import")[0] for line in cell.splitlines()] == [
+        "alpha two, typed",
+        "alpha two",
+        "alpha one",
+    ]
