@@ -10,6 +10,7 @@ large beside the update. The same content at another place is not noticed.
 """
 
 from collections.abc import Mapping
+from math import isnan
 from typing import NamedTuple
 
 from crdt_sync.errors import UpdateRefused
@@ -19,6 +20,7 @@ from crdt_sync.records.document import Document
 from crdt_sync.records.update import Reader, Scan
 from crdt_sync.records.varint import read_uint
 
+_NOT_A_NUMBER = ("NaN",)  # which equals nothing, not even itself
 _UNIT_BYTES = 2  # of UTF-16, in which operations of texts are counted
 
 
@@ -106,6 +108,8 @@ class _Contents(Reader):
                 members[key], position = self._read(position)
             return (kind, members), position
         number, position_after = self._value(position, 1)
+        if number is not None and isnan(number):
+            return _NOT_A_NUMBER, position_after
         return (data[position:position_after] if kind == 116 else number), position_after
 
 

@@ -26,6 +26,7 @@ from crdt_sync.records.deletion import deletion_of
 from crdt_sync.records.entries import Conflict, conflict, ordered, well_formed
 from crdt_sync.records.halves import mended
 from crdt_sync.records.memory_index import MemoryIndex
+from crdt_sync.records.objects import in_order
 from crdt_sync.records.roots import (
     ARRAY_PREFIXES,
     DELETED_ROOT,
@@ -50,7 +51,9 @@ DIGEST_BYTES = 16
 DIGEST_VERSION = b"\x01"  # mixed into every digest: a change of the rule is a new version, never a silent mismatch
 _DELETIONS_SMALL = 128  # bytes: up to here, leaving the earlier ones out is not worth the reading
 _GUID = ""  # pycrdt would draw a random one for each document
-_parsed = json.JSONDecoder().raw_decode  # half the time of `json.loads`; yrs puts no space around its JSON
+_parsed = json.JSONDecoder(
+    object_pairs_hook=lambda members: dict(sorted(members))  # yrs gives them in no order
+).raw_decode  # half the time of `json.loads`; yrs puts no space around its JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +193,7 @@ class Document:
 
     def content_digest(self) -> bytes:
         """Digest B: covers the content as well, for audits. Slower: the record is loaded once more."""
-        content = Document.load_whole((self.diff(),)).diff()
+        content = in_order(Document.load_whole((self.diff(),)).diff())
         return hashlib.blake2b(DIGEST_VERSION + content, digest_size=DIGEST_BYTES, person=b"crdt-sync B").digest()
 
     def deletes(self) -> Ranges:

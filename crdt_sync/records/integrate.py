@@ -240,7 +240,7 @@ class _Loaded:
 
     def _misplaced(self, fresh: list[Item], found: Scan) -> Verdict | None:
         """What is wrong with the places of new items. If nothing is, they are in `_lists`, where that is there."""
-        if problem := misnamed(fresh):
+        if problem := misnamed(fresh) or self._foreign(found):
             return Verdict("malformed", problem)
         if tangled(found.deletes):
             return Verdict("malformed", "its deletions are not in order")
@@ -260,6 +260,13 @@ class _Loaded:
             return None
         self._lists.take_back(fresh)
         return Verdict("malformed", problem)
+
+    def _foreign(self, found: Scan) -> str:
+        """What new values there are that our layout never writes; those that are here already are passed on."""
+        for writer, clock, what in found.foreign:
+            if clock >= self._vector.get(writer, 0):
+                return f"operation {clock} of writer {writer} holds {what}, which records never hold"
+        return ""
 
     def _is_cut(self, writer: int, second_half: int) -> bool:
         """Whether a surrogate pair is deleted here, at least in part."""

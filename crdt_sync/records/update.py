@@ -67,7 +67,8 @@ class Scan:
     `clients` maps each writer to its first clock and the one behind its last; `deletes` holds the delete set;
     `stamps` is the highest stamp of an entry, 0 without entries; `roots` names the root types that items give
     as their parent; `skips` tells that the update itself has gaps; `compact` counts deleted operations, which
-    take no bytes of their own, so that a small update can raise a clock far; `items` are all items in order.
+    take no bytes of their own, so that a small update can raise a clock far; `items` are all items in order; `foreign`
+    tells of items with values that our layout never writes: writer, clock and what is there.
     """
 
     clients: dict[int, tuple[int, int]]
@@ -77,6 +78,7 @@ class Scan:
     skips: bool
     compact: int
     items: list[Item]
+    foreign: list[tuple[int, int, str]]
 
 
 def scan(update: bytes) -> Scan:
@@ -94,7 +96,7 @@ def scan(update: bytes) -> Scan:
 class Reader:
     """One pass over one update. Methods take a position and return the one behind what they read."""
 
-    __slots__ = ("compact", "data", "items", "roots", "size", "skips", "stamps")
+    __slots__ = ("_foreign", "compact", "data", "foreign", "items", "roots", "size", "skips", "stamps")
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -104,6 +106,8 @@ class Reader:
         self.skips = False
         self.compact = 0
         self.items: list[Item] = []
+        self.foreign: list[tuple[int, int, str]] = []
+        self._foreign = ""  # what the item that is read holds of it
 
     def scan(self) -> Scan:
         """All of it."""
@@ -128,7 +132,9 @@ class Reader:
         deletes = read_delete_set(data, position)
         if self.compact:
             self._check_deleted(deletes)
-        return Scan(clients, deletes, self.stamps, frozenset(self.roots), self.skips, self.compact, self.items)
+        return Scan(
+            clients, deletes, self.stamps, frozenset(self.roots), self.skips, self.compact, self.items, self.foreign
+        )
 
     def _struct(self, position: int, writer: int, clock: int) -> tuple[int, int]:
         """Read one struct; returns its length in operations and the position behind it."""
@@ -151,6 +157,9 @@ class Reader:
             root, key, position = self._parent(info, position)
         if content == _ANY:
             length, position = self._values(position)
+            if self._foreign:
+                self.foreign.append((writer, clock, self._foreign))
+                self._foreign = ""
         elif content == _TEXT:
             length, halves, position = self._text_content(position)
         else:
@@ -255,9 +264,9 @@ class Reader:
             data[position:end].decode()
             return None, end
         if kind == 123:
-            return _FLOAT64.unpack(self._fixed(position, 8))[0], position + 8
+            return self._float(_FLOAT64.unpack(self._fixed(position, 8))[0]), position + 8
         if kind == 124:
-            return _FLOAT32.unpack(self._fixed(position, 4))[0], position + 4
+            return self._float(_FLOAT32.unpack(self._fixed(position, 4))[0]), position + 4
         if kind == 125:
             return self._signed(position)
         if kind == 122:
@@ -269,12 +278,15 @@ class Reader:
         if kind == 116:
             length, position = read_uint(data, position)
             self._fixed(position, length)
+            self._foreign = "bytes"
             return None, position + length
         raise malformed(f"a value has the unknown kind {kind}")
 
     def _container(self, kind: int, position: int, depth: int) -> int:
         if depth > NESTING_MAX:
             raise malformed(f"a value is nested deeper than {NESTING_MAX}")
+        if kind == 118:
+            self._foreign = "an object"
         count, position = read_uint(self.data, position)
         if count > self.size - position:
             raise malformed(f"a value announces {count} members in {self.size - position} bytes")
@@ -283,6 +295,11 @@ class Reader:
                 _, position = self._text(position)
             _, position = self._value(position, depth + 1)
         return position
+
+    def _float(self, number: float) -> float:
+        if not isfinite(number):
+            self._foreign = "a number that is none"
+        return number
 
     def _fixed(self, position: int, length: int) -> bytes:
         part = self.data[position : position + length]
