@@ -8,7 +8,7 @@ from decimal import Decimal
 from crdt_sync.exchange.guard import guard
 from crdt_sync.exchange.json_tables import parse_json
 from crdt_sync.records.schema import FieldSpec
-from crdt_sync.records.values import restore
+from crdt_sync.records.values import parse_json_carrier, restore
 
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?\Z")
 _LIKE_THOUSANDS = re.compile(r"-?[1-9][0-9]{0,2}\.[0-9]{3}")  # 1.234 is 1234 to some readers, 1.2340 to none
@@ -43,8 +43,14 @@ def json_value(spec: FieldSpec, carrier: object) -> str:
 
 
 def sheet_value(carrier: str) -> object:
-    """The value of a `json` field as a sheet holds it: plain values as they are, others as JSON text."""
-    value = json.loads(carrier)
+    """The value of a `json` field as a sheet holds it: plain values as they are, others as JSON text.
+
+    What is no JSON, which another program wrote, is its text.
+    """
+    try:
+        value = parse_json_carrier(carrier)
+    except ValueError:
+        return carrier
     if isinstance(value, str):
         return value if read_sheet_text(value) == value else _ENCODE(value)
     return value if isinstance(value, (bool, int)) else _ENCODE(value)

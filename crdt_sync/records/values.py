@@ -18,6 +18,7 @@ import json
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime
 from decimal import Context, Decimal, InvalidOperation
+from math import isfinite
 from typing import TYPE_CHECKING
 
 from crdt_sync.errors import InvalidValue
@@ -275,11 +276,37 @@ def _read_datetime(carrier: object) -> object:
     if not isinstance(carrier, str):
         return carrier
     moment = datetime.fromisoformat(carrier)
-    return carrier if moment.utcoffset() is None else moment
+    if moment.utcoffset() is None:
+        return carrier
+    moment.astimezone(UTC)  # raises where it is out of range there
+    return moment
 
 
 def _read_json(carrier: object) -> object:
-    return json.loads(carrier) if isinstance(carrier, str) else carrier
+    return parse_json_carrier(carrier) if isinstance(carrier, str) else carrier
+
+
+def parse_json_carrier(carrier: str) -> object:
+    """The value of JSON text that anybody may have written, as far as `normalise` takes it. Raises `ValueError`."""
+    try:
+        value = _DECODE(carrier)
+        if carrier.count("[") + carrier.count("{") > JSON_DEPTH_MAX:
+            check_json("", value, 0)
+    except (RecursionError, InvalidValue):
+        raise ValueError(f"the JSON is nested deeper than {JSON_DEPTH_MAX}, or has a number that is too long") from None
+    if "\\u" in carrier:
+        canonical(value).encode()
+    return value
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not isfinite(number):
+        raise ValueError(f"{text[:60]} is no number that can be stored")
+    return number
+
+
+_DECODE = json.JSONDecoder(parse_constant=_finite, parse_float=_finite).decode
 
 
 def _kind_of(value: object) -> str:
