@@ -172,7 +172,7 @@ class Document:
     def content_bytes(self) -> int:
         """Bytes of the values, texts, set members and timelines that it holds, whatever else that takes to store."""
         contents, _ = self._contents()
-        return sum(_content_bytes(root, raw) for root, raw in contents.items())
+        return sum(_content_bytes(root, raw) for root, raw in contents.items() if not is_reserved(root))
 
     def digest(self) -> bytes:
         """Digest A: equal exactly when two replicas hold the same operations and the same deletions.
