@@ -83,6 +83,10 @@ def _tell_key(output: Output, report: ImportReport) -> None:
     columns = " and ".join(map(repr, report.key))
     if report.key_found:
         output.note(f"Rows are identified by {columns}; choose another column with --key.")
+    if report.record_column is not None:
+        output.note(f"Rows are identified by the record ids in {report.record_column!r}.")
+    if report.recognised:
+        output.note(f"{report.recognised} rows were known from an export of this device.")
     if report.matched:
         output.note(f"{report.matched} rows belong to records that were here already with the same {columns}.")
     if report.without_key:

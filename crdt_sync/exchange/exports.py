@@ -25,10 +25,26 @@ Note = Callable[[str, Mapping[str, object]], object]
 """Takes down what one row says of its record."""
 
 
+@dataclass(frozen=True, slots=True)
+class Export:
+    """One export: record to what it said of it as JSON text, in the order of its rows."""
+
+    source: str
+    texts: Mapping[str, str]
+
+    def said(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """Each record, and what was said of its fields."""
+        return ((record, json.loads(text)) for record, text in self.texts.items())
+
+
 @dataclass(slots=True)
 class Remembered:
-    """What exports said of the records of one collection, as JSON text: what is equal in several of a name, once."""
+    """What exports said of the records of one collection, as JSON text: what is equal in several of a name, once.
 
+    `exports` are those of the source that is imported first, the newest before the others.
+    """
+
+    exports: list[Export] = field(default_factory=list)
     _said: dict[str, list[tuple[int, str, str]]] = field(default_factory=dict)
 
     def said(self, record: str) -> Iterator[tuple[int, str, Mapping[str, Any]]]:
@@ -38,6 +54,7 @@ class Remembered:
 
     def add(self, source: str, stamp: int, said: Mapping[str, str]) -> None:
         """Take in an export that is older than those of its source which are here already."""
+        self.exports.append(Export(source, said))
         for record, text in said.items():
             known = self._said.setdefault(record, [])
             if all((other, before) != (source, text) for _, other, before in known):

@@ -41,9 +41,11 @@ class ImportReport:
     `failed` lists the first `TABLE_FAILURES_KEPT_MAX` failures; `failures` counts all. `unmapped` names the columns
     that no field took. `inferred` tells that the collection had no schema and got one made from the table.
     `key` names the columns that identified the rows, `key_found` tells that nobody gave them, and `repeated` names
-    those that would do if no value came twice; `matched` rows found a record of the same key that was made otherwise,
-    and `without_key` rows went by their whole content. `renamed` names another source that the table may be of, under
-    another name: the one that knew most of the rows in which both changed a cell and which this source did not know.
+    those that would do if no value came twice; `record_column` holds record ids, given or found, and `recognised` rows
+    were known as those of an export of this device; `matched` rows found a record of the same key that was made
+    otherwise, and `without_key` rows went by their whole content. `renamed` names another source that the table may be
+    of, under another name: the one that knew most of the rows in which both changed a cell and which this source did
+    not know.
     `form` is what was found out about the file, and `columns` how each of its columns was read.
     """
 
@@ -70,6 +72,8 @@ class ImportReport:
     key: tuple[str, ...]
     key_found: bool
     repeated: tuple[str, ...]
+    record_column: str | None
+    recognised: int
     matched: int
     without_key: int
     renamed: str | None

@@ -15,6 +15,7 @@ from crdt_sync.exchange.infer import infer_schema
 from crdt_sync.exchange.interpretation import Interpretation, Target
 from crdt_sync.exchange.known_records import KEY
 from crdt_sync.exchange.mapping import match_columns
+from crdt_sync.exchange.own_rows import own_record_column, own_rows
 from crdt_sync.exchange.port import ReadableRecord, WritableReplica
 from crdt_sync.exchange.record_key import RecordKeys, record_keys
 from crdt_sync.exchange.source_name import given_source, source_name
@@ -78,6 +79,12 @@ def import_table(
     matched = match_columns(table.columns, schema, _with_record(mapping, record_column))
     reading = Interpretation(table, matched, schema, conventions)
     name = source_name(table.name) if source is None else given_source(source)
+    if record_column is None and not key_columns and key_columns is not None and not inferred:
+        record_column = own_record_column(
+            table, matched.fields, collection, lambda record: _present(replica, record) is not None
+        )
+        if record_column is not None:
+            matched = match_columns(table.columns, schema, _with_record(mapping, record_column))
     keys = record_keys(
         table,
         matched,
@@ -91,6 +98,8 @@ def import_table(
     )
     keys.read, keys.read_row = reading.read_cell, lambda row: reading.read(row, {})[0]
     written = exports.of_collection(collection, name) if exports is not None else Remembered()
+    if record_column is None and not inferred:
+        keys.own = own_rows(table, reading, written, name)
     refuse = conventions.bad_cells == "refuse"
     run = _Run(replica, name, keys, reading, written, table.typed, clear_empty, dry_run, refuse, on_error)
     rows = table.rows()
@@ -279,6 +288,8 @@ class _Run:
             key=self.keys.key,
             key_found=self.keys.found,
             repeated=self.keys.repeated,
+            record_column=self.keys.record_column,
+            recognised=self.keys.recognised,
             matched=self.keys.matched,
             without_key=self.keys.without_key,
             renamed=min(self.told_before, key=lambda name: (-self.told_before[name], name), default=None),

@@ -14,6 +14,7 @@ from crdt_sync.exchange.changes import single_value
 from crdt_sync.exchange.key_columns import FoundKey, find_key, is_number, names_a_customer
 from crdt_sync.exchange.known_records import KnownRecords, last_key, numbering_sources, same_value
 from crdt_sync.exchange.mapping import ColumnMapping, column_position
+from crdt_sync.exchange.own_rows import OwnRows
 from crdt_sync.exchange.port import ReadableRecord
 from crdt_sync.exchange.table import MISSING, BrokenCell, Cell, Row, RowError, Shown, Table
 from crdt_sync.exchange.three_way import SINGLE
@@ -33,7 +34,8 @@ def _as_written(_: int, cell: Cell) -> Cell:
 class RecordKeys:
     """Names the record of each row, in this order of preference.
 
-    1. The record column, if there is one and its cell is not empty: the id itself.
+    1. The record column, if there is one and its cell is not empty: the id itself. Else the record that an export of
+       this device wrote into the row, if the row says the same still (`own`).
     2. The natural key of the schema, or the key columns: the same key, ignoring case and blanks around it, is the same
        record. An empty key is an error of its row, and so is a key that an earlier, different row had.
        With a natural key the record is the one that shows it, however either is written; with key columns
@@ -41,6 +43,7 @@ class RecordKeys:
        key, and by what it holds, in this order; several that hold the key are an error of the row.
        A number that was found as key (`found`) is that of its source: the id follows from both, and a record of
        another source is meant only where a name, an e-mail address or a phone agrees.
+       A row that was edited since it was exported is the record it was, unless its key names another.
     3. The whole row together with how often an equal row came before: equal tables give equal ids. So are rows without
        a key named where the key columns were found and not given (`found`).
     """
@@ -52,6 +55,7 @@ class RecordKeys:
     natural: dict[int, tuple[str, FieldSpec]]  # column position to the field of the natural key; empty without one
     typed: bool
     found: bool = False
+    by_row: bool = False  # somebody asked for rows as a whole: an edited one is another record
     repeated: tuple[str, ...] = ()  # columns that would identify rows, had they no value twice
     known: KnownRecords | None = None
     present: Callable[[str], ReadableRecord | None] = lambda _: None
@@ -63,6 +67,8 @@ class RecordKeys:
     sources: Callable[[], Sequence[str]] = lambda: ()  # of the records that are here
     read: Callable[[int, Cell], Cell] = _as_written  # a cell of a column as its field takes it
     read_row: Callable[[Row], Mapping[str, Sequence[Cell]]] = lambda _: {}  # the cells of each field, in the same way
+    own: OwnRows = field(default_factory=OwnRows)
+    recognised: int = 0  # rows that were known as those of an export
     matched: int = 0  # rows whose record was found by what it holds
     without_key: int = 0
     key_fields: tuple[tuple[int, str, FieldSpec], ...] = ()  # of `known`: column, field
@@ -78,19 +84,35 @@ class RecordKeys:
         """The record id of a row; None for a row with the key and the cells of an earlier one."""
         if self.record_position is not None and (given := row.cells[self.record_position]) is not MISSING:
             return self._unique(row, self._given(row, given))
+        if (own := self.own.same.get(row.line)) is not None:
+            self.recognised += 1
+            return self._unique(row, own)
         if self.natural:
             return self._unique(row, self._by_natural_key(row))
         if not self.key_positions:
-            return self._by_content(row)
+            return self._edited(row) or self._by_content(row)
         if self.found and not all(_text(row.cells[position]).strip() for position in self.key_positions):
+            if (own := self._edited(row)) is not None:
+                return own
             self.without_key += 1
             return self._by_content(row)
         return self._unique(row, self._by_key(row))
+
+    def _edited(self, row: Row) -> str | None:
+        """The record that an edited row of an export is."""
+        own = self.own.edited.get(row.line) if not self.by_row else None
+        self.recognised += own is not None
+        return own
 
     @property
     def key(self) -> tuple[str, ...]:
         """The headers of the columns that identify rows."""
         return tuple(self.headers[position] for position in self.key_positions)
+
+    @property
+    def record_column(self) -> str | None:
+        """The header of the column with record ids."""
+        return None if self.record_position is None else self.headers[self.record_position]
 
     def _given(self, row: Row, given: Cell) -> str | RowError:
         record = given if isinstance(given, str) and "/" in given else f"{self.collection}/{given}"
@@ -176,7 +198,7 @@ class RecordKeys:
         if len(meant) > 1:
             return self._ambiguous(row, header)
         if not meant:
-            return first
+            return (self._edited(row) if self.found else None) or first
         self.matched += not ours and meant[0].record != record
         return meant[0].record
 
@@ -278,6 +300,7 @@ def record_keys(
     if key_columns is not None and not chosen and record is None:
         found = _again(columns, last_key(records(), source)) or find_key(table, mapping)
     keys = RecordKeys(schema.collection, columns, chosen or found.positions, record, {}, table.typed)
+    keys.by_row = key_columns is None
     keys.found, keys.repeated, keys.present = bool(found.positions), found.repeated, present
     keys.source, keys.fields = source, schema.fields
     keys.numbered = len(keys.key) == 1 and is_number(keys.key[0])

@@ -1,0 +1,155 @@
+"""Which records the rows of an export are, found again by what the export wrote of them.
+
+A row that says what the export said of a record is that record, whichever columns could identify it. A row that was
+edited is the record at its place: as many rows were edited between two unedited ones as there are records between
+those, and at least half of what the row and the record say is the same.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from crdt_sync.errors import InvalidValue
+from crdt_sync.exchange.exports import Export, Remembered
+from crdt_sync.exchange.interpretation import Interpretation
+from crdt_sync.exchange.table import MISSING, Cell, Row, Table
+from crdt_sync.exchange.three_way import Memory, decide
+from crdt_sync.ids import collection_of, is_record
+from crdt_sync.records.schema import FieldSpec
+from crdt_sync.records.sources import counter_said, text_mark
+from crdt_sync.records.values import canonical
+
+_ROWS_LOOKED_AT = 20
+_NOTHING: tuple[object, ...] = (None, "", "0", [])
+
+Content = dict[str, str]
+"""Field to what a row or an export says of it, as canonical text; a field of which it says nothing is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnRows:
+    """Line to record: of rows that are as they were exported, and of rows that were edited since."""
+
+    same: Mapping[int, str] = field(default_factory=dict)
+    edited: Mapping[int, str] = field(default_factory=dict)
+
+
+def own_rows(table: Table, reading: Interpretation, remembered: Remembered, source: str) -> OwnRows:
+    """Find the export that the table is, of those of `source` the one of which most rows are the same.
+
+    Another name counts where more than half of the rows are the same, in two fields at least.
+    """
+    best = OwnRows()
+    for export in remembered.exports:
+        shared = [target.field for target in reading.targets if target.field in _fields(export)]
+        if not shared or (export.source != source and len(shared) < 2):
+            continue
+        found, rows = _aligned(table, reading, export, shared)
+        if export.source != source and len(found.same) * 2 <= rows:
+            continue
+        if not (best.same or best.edited) or len(found.same) > len(best.same):
+            best = found
+        if len(best.same) == rows:
+            break
+    return best
+
+
+def own_record_column(
+    table: Table, fields: Sequence[str | None], collection: str, is_here: Callable[[str], bool]
+) -> str | None:
+    """The header of a column without a field that holds ids of records which are here, as exports write them."""
+    first = [row for row, _ in zip(_rows(table), range(_ROWS_LOOKED_AT), strict=False)]
+    for position, header in enumerate(table.columns):
+        if fields[position] is not None or table.columns.count(header) > 1:
+            continue
+        cells = [row.cells[position] for row in first if row.cells[position] is not MISSING]
+        if cells and all(_is_id(cell, collection) for cell in cells) and any(is_here(str(cell)) for cell in cells):
+            return header
+    return None
+
+
+def _is_id(cell: Cell, collection: str) -> bool:
+    return isinstance(cell, str) and "/" in cell and is_record(cell) and collection_of(cell) == collection
+
+
+def _aligned(table: Table, reading: Interpretation, export: Export, shared: Sequence[str]) -> tuple[OwnRows, int]:
+    records: list[tuple[str, Content]] = []
+    places: dict[tuple[tuple[str, str], ...], deque[int]] = {}
+    for place, (record, said) in enumerate(export.said()):
+        content = _exported({name: said[name] for name in shared if name in said})
+        records.append((record, content))
+        places.setdefault(_key(content), deque()).append(place)
+    same: dict[int, str] = {}
+    edited: dict[int, str] = {}
+    waiting: list[tuple[int, Content]] = []
+    taken = {place: record for place, (record, _) in enumerate(records)}
+    before, rows = -1, 0
+    gaps: list[tuple[int, int, list[tuple[int, Content]]]] = []
+    for row in _rows(table):
+        rows += 1
+        content = _said(row, reading, table.typed, shared)
+        free = places.get(_key(content)) if content else None
+        if not free:
+            waiting.append((row.line, content))
+            continue
+        place = free.popleft()
+        same[row.line] = taken.pop(place)
+        gaps.append((before, place, waiting))
+        before, waiting = place, []
+    gaps.append((before, len(records), waiting))
+    for start, end, lines in gaps:
+        between = range(start + 1, end)
+        if len(between) != len(lines):
+            continue
+        for place, (line, content) in zip(between, lines, strict=True):
+            if place in taken and _alike(content, records[place][1]):
+                edited[line] = taken.pop(place)
+    left = [(line, content) for *_, lines in gaps for line, content in lines if line not in edited]
+    if len(left) == len(taken) == 1:  # all others were found, wherever this one was moved to
+        ((line, content),), ((place, record),) = left, taken.items()
+        if _alike(content, records[place][1]):
+            edited[line] = record
+    return OwnRows(same, edited), rows
+
+
+def _alike(one: Content, other: Content) -> bool:
+    told = one.keys() | other.keys()
+    return bool(told) and 2 * sum(one.get(name) == other.get(name) for name in told) >= len(told)
+
+
+def _key(content: Content) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(content.items()))
+
+
+def _fields(export: Export) -> set[str]:
+    return next(({*said} for _, said in export.said()), set())
+
+
+def _exported(said: Mapping[str, object]) -> Content:
+    return {name: canonical(value) for name, each in said.items() if (value := _plain(each)) not in _NOTHING}
+
+
+def _plain(said: object) -> object:
+    number = counter_said(said)
+    return text_mark(said) if number is None else str(number)
+
+
+def _said(row: Row, reading: Interpretation, typed: bool, shared: Sequence[str]) -> Content:
+    """What a row says of these fields; nothing where a cell does not fit its field."""
+    cells, problems = reading.read(row, dict.fromkeys(shared, ""))
+    specs: dict[str, FieldSpec] = {target.field: target.spec for target in reading.targets}
+    said: dict[str, object] = {}
+    for name in shared:
+        if name not in cells or problems:
+            continue
+        try:
+            decision = decide(name, specs[name], cells[name], MISSING, Memory(), typed=typed, clear_empty=False)
+        except InvalidValue:
+            return {}
+        if decision is not None:
+            said[name] = decision.wanted if decision.said is MISSING else decision.said
+    return _exported(said)
+
+
+def _rows(table: Table) -> Iterator[Row]:
+    return (row for row in table.rows() if isinstance(row, Row) and any(cell is not MISSING for cell in row.cells))
