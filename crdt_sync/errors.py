@@ -127,10 +127,10 @@ class InvalidRecordId(UsageError):
 
     code = "invalid_record_id"
 
-    def __init__(self, record: str) -> None:
+    def __init__(self, record: str, hint: str = "") -> None:
         super().__init__(
             f"{record[:80]!r} is not a record id",
-            "A record id is 'collection/key', as printed by 'crdt-sync list'.",
+            hint or "A record id is 'collection/key', as printed by 'crdt-sync list'.",
         )
 
 

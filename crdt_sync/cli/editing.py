@@ -1,16 +1,21 @@
 """Commands that change records: `set`, `delete`, `restore`, `resolve`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Annotated
 
 import typer
 
 from crdt_sync import ids
+from crdt_sync.cli.finding import field_named
 from crdt_sync.cli.invocation import invocation
 from crdt_sync.cli.options import RecordArgument
-from crdt_sync.cli.targets import Assignment, apply, existing, parse_assignment
+from crdt_sync.cli.output import Output
+from crdt_sync.cli.targets import Assignment, apply, existing, meant_field, parse_assignment
+from crdt_sync.cli.typed_values import doubtful, read_text
 from crdt_sync.cli.values import DELETED_FIELD
-from crdt_sync.errors import InvalidRecordId, UnknownCollection, UsageError
+from crdt_sync.errors import InvalidRecordId, UnknownCollection, UnknownRecord, UsageError
+from crdt_sync.records import Schema
 from crdt_sync.records.text_input import parse_text
 from crdt_sync.replica import EditedRecord, Replica
 
@@ -51,11 +56,19 @@ def set_fields(
     wanted = [parse_assignment(text) for text in assignments]
     with call.open() as replica:
         before = replica.count()
-        edited = _edit(replica, _target(replica, target, create), wanted, create)
+        meant = _target(replica, target, create)
+        former = _shown(replica, meant)
+        edited = _edit(replica, meant, wanted, create)
         created = replica.count() > before
-        key = ", ".join(replica.schemas[ids.collection_of(edited.record)].natural_key)
+        schema = replica.schemas[ids.collection_of(edited.record)]
+        fields = list(dict.fromkeys(field_named(schema, each.field) or each.field for each in wanted))
+        if former is not None:
+            now = _shown(replica, meant) or {}
+            fields = [field for field in fields if former.get(field) != now.get(field)]
+        elif not edited.changed:
+            fields = []
+        key = ", ".join(schema.natural_key)
     record = edited.record
-    fields = list(dict.fromkeys(assignment.field for assignment in wanted)) if edited.changed else []
     data = {"record": record, "created": created, "changed": edited.changed, "fields": fields}
     known = f"{record} has that {key} already. " if edited.merged is not None else ""
     if created:
@@ -63,6 +76,26 @@ def set_fields(
     else:
         text = f"Changed {record}: {', '.join(fields)}" if fields else f"{record} says so already; nothing changed."
     call.output.result(data, known + text)
+    _tell_doubts(call.output, schema, [each for each in wanted if field_named(schema, each.field) in fields])
+
+
+def _shown(replica: Replica, target: str) -> Mapping[str, object] | None:
+    """What a record shows, None where it is not there yet."""
+    with suppress(UnknownRecord):
+        return replica.get(target).raw if ids.is_record(target) else None
+    return None
+
+
+def _tell_doubts(output: Output, schema: Schema, written: list[Assignment]) -> None:
+    """Numbers that some people would read otherwise."""
+    for each in written:
+        field = field_named(schema, each.field) or each.field
+        if each.operator != "-=" and (other := doubtful(schema.fields[field], each.text)) is not None:
+            output.note(
+                f"{field}: the point of {each.text.strip()} was taken as a decimal point. If {other} is meant, write "
+                f"{field}{each.operator}{other}.",
+                "yellow",
+            )
 
 
 def _target(replica: Replica, text: str, create: bool) -> str:
@@ -130,21 +163,22 @@ def resolve(
     with call.open() as replica:
         found = existing(replica, record)
         with replica.edit(found) as editor:
-            editor.resolve(field, _decision(replica, editor, field, value))
+            schema = replica.schemas[ids.collection_of(editor.record)]
+            field = field if field == DELETED_FIELD else meant_field(editor, schema, field)
+            editor.resolve(field, _decision(schema, field, value))
         left = list(replica.get(found).conflicts)
     data = {"record": found, "field": field, "open": left}
     rest = f"; still open: {', '.join(left)}" if left else ""
     call.output.result(data, f"Resolved {field} of {found}{rest}")
 
 
-def _decision(replica: Replica, editor: EditedRecord, field: str, text: str) -> object:
+def _decision(schema: Schema, field: str, text: str) -> object:
     if field == DELETED_FIELD:
         decision = _DELETED_WORDS.get(text.strip().casefold())
         if decision is None:
             raise UsageError(f"{text[:60]!r} does not decide whether to delete", "Write 'delete' or 'keep'.")
         return decision
-    _ = editor[field]  # says which field was meant where there is none of that name
-    spec = replica.schemas[ids.collection_of(editor.record)].fields[field]
+    spec = schema.fields[field]
     if spec.kind == "log":
         return [parse_text(field, spec, line) for line in text.splitlines() if line.strip()]
-    return parse_text(field, spec, text)
+    return read_text(field, spec, text)

@@ -172,7 +172,11 @@ def _run(arguments: list[str], *, as_json: bool, debug: bool) -> int:
         if message := error.format_message():  # none: nothing was asked for, and the help was shown
             Output(as_json=as_json).error(UsageError(message, f"See '{path} --help'."))
         return UsageError.exit_code
-    except (PipeClosed, BrokenPipeError, SystemExit, GeneratorExit):
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # so the library below ends where the reader of help has gone
+            raise PipeClosed from None
+        raise
+    except (PipeClosed, BrokenPipeError, GeneratorExit):
         raise
     except OSError as error:
         if error.filename is None and error.errno == errno.ENOSPC:  # help is printed by the library below

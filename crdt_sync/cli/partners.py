@@ -14,6 +14,7 @@ from crdt_sync.runtime import Address
 
 RELAY_FILE = "relay.toml"
 TOKEN_FILE = "token"
+FORMER_FILE = "token.before"  # the token that another address took the place of, and the address it is for
 _TOKEN_LENGTH_MIN = 16  # as a relay asks; a proof of a shorter one could be tried out
 _FORBIDDEN_HINT = "Run as the user who owns the store, or give this user access."
 
@@ -69,8 +70,29 @@ def save(store: Path, address: Address) -> None:
         lines.append(f"ping_interval = {float(address.ping_interval_s)}")
     if address.adopt:  # it says no more than that the relay at this address is known, as after a first session
         lines.append("new_relay = true")
+    _keep_former(store, address)
     _write(store / TOKEN_FILE, f"{address.token}\n" if address.token else "")
     _write(store / RELAY_FILE, "\n".join(lines) + "\n")
+
+
+def former(store: Path) -> tuple[str, str] | None:
+    """The address and the token of the relay before, where a relay without a token took its place."""
+    url, _, token = (_read(store / FORMER_FILE) or "").partition("\n")
+    return (url, token.strip()) if token.strip() else None
+
+
+def _keep_former(store: Path, address: Address) -> None:
+    """Set a token aside that would not be kept: who mistyped an address gets it back with the right one."""
+    try:
+        kept = load(store)
+    except UsageError:
+        kept = None
+    url = kept.url if kept else ""  # none: devices call each other with it
+    if address.token:
+        with suppress(FileNotFoundError):
+            (store / FORMER_FILE).unlink()
+    elif (secret := token(store)) and url != address.url:
+        _write(store / FORMER_FILE, f"{url}\n{secret}\n")
 
 
 def open_to_others(store: Path) -> bool:
@@ -88,9 +110,11 @@ def chosen(
     ping_interval_s: float | None = None,
     *,
     new_relay: bool = False,
+    keep_token: bool = False,
     required: bool = True,
 ) -> Address | None:
-    """The relay that options and the stored one come to. What is stored, the token above all, is for that relay only.
+    """The relay that options and the stored one come to. What is stored, the token above all, is for that relay only,
+    unless `keep_token` says that the token goes to the new one, too.
 
     Raises `UsageError` when a relay is `required` and none is known.
     """
@@ -107,14 +131,34 @@ def chosen(
             return None
         url = kept.url
     if kept is not None and kept.url == url:
+        if token is None:
+            token = kept.token or (_kept_token(store, url, keep_token) if keep_token else "")
         return Address(
             url,
-            kept.token if token is None else token,
+            token,
             authorities or kept.authorities,
             adopt=new_relay or kept.adopt,
             ping_interval_s=kept.ping_interval_s if ping_interval_s is None else ping_interval_s,
         )
-    return Address(url, token or "", authorities, adopt=new_relay, ping_interval_s=ping_interval_s)
+    if token is None:
+        token = _kept_token(store, url, keep_token)
+    return Address(url, token, authorities, adopt=new_relay, ping_interval_s=ping_interval_s)
+
+
+def _kept_token(store: Path, url: str, keep_token: bool) -> str:
+    """The token for a relay that has none yet: what was kept for this very address, or is to be taken along.
+
+    Raises `UsageError` where there is none to take along.
+    """
+    set_aside = former(store)
+    if set_aside is not None and set_aside[0] == url:
+        return set_aside[1]
+    if not keep_token:
+        return ""
+    found = token(store) or (set_aside[1] if set_aside else "")
+    if not found:
+        raise UsageError("no token is kept here", "Give it with --token or --token-file.")
+    return found
 
 
 def token_from(token: str | None, token_file: Path | None) -> str | None:

@@ -83,14 +83,17 @@ def relay(
     authorities: AuthoritiesOption = None,
     ping_interval: PingIntervalOption = None,
     new_relay: NewRelayOption = False,
+    keep_token: Annotated[
+        bool, typer.Option("--keep-token", help="Give the token of the former address to this one, too.")
+    ] = False,
 ) -> None:
     """Show the relay that this store syncs with, or choose another."""
     call = invocation(context)
     with call.open():
         token = partners.token_from(token, token_file)
         given = (url, token, authorities, ping_interval)
-        changes = new_relay or any(value is not None for value in given)
-        address = partners.chosen(call.store, *given, new_relay=new_relay, required=changes)
+        changes = new_relay or keep_token or any(value is not None for value in given)
+        address = partners.chosen(call.store, *given, new_relay=new_relay, keep_token=keep_token, required=changes)
         dropped = address is not None and changes and not address.token and bool(partners.token(call.store))
         if address is not None and changes:
             partners.save(call.store, address)
@@ -102,9 +105,9 @@ def relay(
     call.output.result(data, f"{address.url}, {secret}")
     if dropped:
         call.output.warning(
-            {"warning": "token_dropped", "message": "the token that was kept is not kept any more"},
-            "The token that was kept is not kept any more, as it would be sent to this relay; devices that call each "
-            "other need it: crdt-sync token --token-file FILE keeps it again.",
+            {"warning": "token_dropped", "message": "the token that was kept is for the former address only"},
+            "The token that was kept is for the former address, and is not sent to this one. If this is the same "
+            "relay, or devices are to call each other with that token: crdt-sync relay --keep-token",
         )
     if partners.open_to_others(call.store):
         call.output.note(

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal, cast
 
@@ -30,7 +31,7 @@ from crdt_sync.cli.reading_tables import (
 )
 from crdt_sync.cli.schemaless import tell_schemaless
 from crdt_sync.cli.targets import known_collection
-from crdt_sync.errors import KeyNeeded, TableNotWritten, UsageError
+from crdt_sync.errors import KeyNeeded, TableNotWritten, UnknownCollection, UsageError
 from crdt_sync.exchange import (
     ExportOptions,
     Exports,
@@ -45,9 +46,11 @@ from crdt_sync.exchange import (
     preview_table,
 )
 from crdt_sync.exchange.table import TableFormat
+from crdt_sync.replica import Replica
 
 SOME_ROWS_FAILED = 7
 _ERRORS_SHOWN = 20
+_CLOSE = 0.8  # so much alike are names of which one is a slip of the other
 
 FormatOption = Annotated[
     Literal["csv", "tsv", "jsonl", "json", "xlsx"] | None,
@@ -122,7 +125,12 @@ def import_file(
         bool, typer.Option("--preview", help="Show how the table would be read, column by column, and write nothing.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and write nothing.")] = False,
-    infer: Annotated[bool, typer.Option("--infer/--no-infer", help="Make a schema for a new collection.")] = True,
+    infer: Annotated[
+        bool | None,
+        typer.Option(
+            "--infer/--no-infer", help="Make a schema for a new collection, also for one that is called like another."
+        ),
+    ] = None,
 ) -> None:
     """Import a table. Safe to run again: only cells that changed since its last import are written, and what people
     wrote here stays; where both changed, both are kept and shown."""
@@ -143,8 +151,8 @@ def import_file(
     mapping = _mapping(mapped or ())
     failures = _Failures(call.output)
     with call.open() as replica:
+        target = _collection(replica, collection, made=infer)
         table = open_table(file.expanduser(), options)
-        target = collection or known_collection(replica, None)
         if preview:
             schema = replica.schemas.get(target) or infer_schema(table, target, zoned=conventions.zone is not None)
             columns = {**mapping, **({record_column: None} if record_column is not None else {})}
@@ -164,7 +172,7 @@ def import_file(
                     exports=_exports(call),
                     clear_empty=clear_empty,
                     dry_run=dry_run,
-                    infer=infer,
+                    infer=infer is not False,
                     conventions=conventions,
                     progress=progress,
                     on_error=failures.take,
@@ -203,6 +211,22 @@ class _Failures:
     def finish(self) -> None:
         if self._count > _ERRORS_SHOWN:
             self._output.note(f"and {self._count - _ERRORS_SHOWN} more; --json lists them all.", "yellow")
+
+
+def _collection(replica: Replica, given: str | None, *, made: bool | None) -> str:
+    """The collection to import into; one that is nearly called like a known one is `made` only if somebody says so.
+
+    Raises `UnknownCollection`, `UsageError`.
+    """
+    if given is None or given in replica.schemas or made is True:
+        return known_collection(replica, None) if given is None else given
+    close = get_close_matches(given, replica.schemas, n=1, cutoff=_CLOSE)
+    if close:
+        raise UnknownCollection(
+            f"no collection {given[:60]!r} here; did you mean {close[0]}?",
+            f"Import with -c {close[0]}; if {given[:60]!r} is to be a new collection, add --infer.",
+        )
+    return given
 
 
 def _mapping(given: Sequence[str]) -> Mapping[str, str | None]:

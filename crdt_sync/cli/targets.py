@@ -1,6 +1,7 @@
 """Which record or collection somebody means, and what is to be done to its fields."""
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from itertools import islice
 
 from crdt_sync import ids
 from crdt_sync.cli import schemaless
+from crdt_sync.cli.finding import field_named
+from crdt_sync.cli.typed_values import read_text
 from crdt_sync.errors import InvalidRecordId, InvalidValue, UnknownCollection, UnknownRecord, UsageError
 from crdt_sync.nearest import suggestion
 from crdt_sync.records import Schema
@@ -25,7 +28,7 @@ _MADE_KEY = re.compile(
 )  # keys that this program made up; others are never shortened
 _CANDIDATES_MAX = 5
 _PAGE = 1000
-_ASSIGNMENT = re.compile(r"([a-z][a-z0-9_-]*?)(\+=|-=|=)(.*)\Z", re.DOTALL)
+_ASSIGNMENT = re.compile(r"(\w[\w .()/&-]{0,99}?)\s*(\+=|-=|=)(.*)\Z", re.DOTALL)
 
 
 def short(store: Store, record: str) -> str:
@@ -74,7 +77,7 @@ def existing(replica: Replica, text: str) -> str:
         return found[0]
     if ids.is_record(text):
         raise UnknownRecord(text)
-    raise InvalidRecordId(text)
+    raise InvalidRecordId(text, f"To look for a record: crdt-sync find {shlex.quote(text[:80])}, which shows its id.")
 
 
 def _made_up(store: Store, prefix: str) -> Iterator[str]:
@@ -115,7 +118,7 @@ def readable_collection(replica: Replica, given: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """`field=text`, `field+=text` or `field-=text`."""
+    """`field=text`, `field+=text` or `field-=text`; the field may be called by its label."""
 
     field: str
     operator: str
@@ -132,10 +135,16 @@ def parse_assignment(text: str) -> Assignment:
     return Assignment(found[1], found[2], found[3])
 
 
+def meant_field(editor: EditedRecord, schema: Schema, name: str) -> str:
+    """The field of that name or label. Raises `UnknownField`, which says what may have been meant."""
+    field = field_named(schema, name) or name
+    _ = editor[field]
+    return field
+
+
 def apply(editor: EditedRecord, schema: Schema, assignment: Assignment) -> None:
     """Carry out an assignment. Raises `UsageError`."""
-    field, text = assignment.field, assignment.text
-    _ = editor[field]  # says which field was meant where there is none of that name
+    field, text = meant_field(editor, schema, assignment.field), assignment.text
     spec = schema.fields[field]
     match assignment.operator:
         case "=":
@@ -149,7 +158,7 @@ def apply(editor: EditedRecord, schema: Schema, assignment: Assignment) -> None:
 def _write(editor: EditedRecord, field: str, spec: FieldSpec, text: str) -> None:
     if spec.kind == "log":
         raise InvalidValue(field, "a log only grows", f"Write {field}+=value to add an entry.")
-    value = parse_text(field, spec, text)
+    value = read_text(field, spec, text)
     if value is None:
         editor.clear(field)
     else:
@@ -184,9 +193,9 @@ def _shrink(editor: EditedRecord, field: str, spec: FieldSpec, text: str) -> Non
 
 
 def _amount(field: str, spec: FieldSpec, text: str) -> int | Decimal:
-    if spec.type == "decimal":
-        return parse_decimal(field, text.strip())
-    amount = parse_text(field, spec, text)
+    amount = read_text(field, spec, text)
+    if spec.type == "decimal" and amount is not None:
+        return parse_decimal(field, str(amount))
     if not isinstance(amount, int):
         raise InvalidValue(field, "an amount is needed", f"Write {field}+=1.")
     return amount

@@ -507,7 +507,8 @@ def as_error(closed: Closed, address: Address) -> RemoteError:
     match closed.code:
         case "unauthorized":
             ask = "Give both devices the same token" if address.direct else "Ask the relay's operator for the token"
-            return Unauthorized(f"{who} refused the token", f"{ask}; pass it with --token, or --token-file.")
+            said = "refused the token" if address.token else "asks for a token, and none was given"
+            return Unauthorized(f"{who} {said}", f"{ask}; pass it with --token, or --token-file.")
         case "version_mismatch":
             return VersionMismatch(f"{who} speaks another protocol version: {closed.message}", "Update the older side.")
         case "timeout":

@@ -221,3 +221,60 @@ def test_the_losing_value_of_a_field_that_asks_nothing_is_shown_when_asked_for(o
     assert run("resolve", opposed, "city", "Kiel").code == 0
     assert run("resolve", opposed, "phone", "1").code == 0
     assert run("conflicts", "--all").out == "No open conflicts.\n"
+
+
+def test_only_fields_that_changed_are_named(made, run):
+    record = made("name=x", "city=Kiel", "tags=a")
+    result = run("set", record, "city=Bonn", "tags-=nowhere", "name=x")
+    assert result.out == f"Changed {record}: city\n"
+    assert run("set", record, "tags-=nowhere", "--json").object["fields"] == []
+
+
+@pytest.mark.parametrize(
+    ("assignment", "field", "value"),
+    [
+        ("amount=1.500,50", "amount", "1500.5"),
+        ("amount=12,5", "amount", "12.5"),
+        ("amount=1,234.5", "amount", "1234.5"),
+        ("visits=1.500", "visits", 1500),
+        ("visits+=1.500", "visits", 1500),
+        ("birthday=05.07.1990", "birthday", "1990-07-05"),
+        ("birthday=1990-07-05", "birthday", "1990-07-05"),
+        ("Phone=1", "phone", "1"),
+        ("Birthday=25/07/1990", "birthday", "1990-07-25"),
+    ],
+)
+def test_values_and_labels_are_read_as_people_write_them(made, fields, run, assignment, field, value):
+    record = made("name=x")
+    result = run("set", record, assignment, "--json")
+    assert (result.object["fields"], fields(record)[field]) == ([field], value)
+
+
+@pytest.mark.parametrize(
+    ("assignment", "one", "other"),
+    [("amount=1,234", "1234", "1.234"), ("birthday=05/07/1990", "1990-05-07", "1990-07-05")],
+)
+def test_what_could_be_two_values_is_refused_with_both(made, run, assignment, one, other):
+    result = run("set", made("name=x"), assignment)
+    assert result.code == 2
+    assert f"could be {one} or {other}" in result.err
+    assert "--d" not in result.err
+
+
+def test_a_point_that_could_group_thousands_is_spoken_of(made, run):
+    record = made("name=x")
+    assert "amount=1234." in run("set", record, "amount=1.234").err
+    assert run("set", record, "amount=12.34").err == ""
+    assert run("set", record, "visits=1234").err == ""
+
+
+def test_a_conflict_is_resolved_by_the_label_that_is_shown(made, run):
+    result = run("resolve", made("name=x", "phone=1"), "Phone", "2")
+    assert "no_conflict" in result.err
+
+
+@pytest.mark.parametrize("command", ["get", "delete", "restore"])
+def test_a_name_instead_of_a_record_leads_to_find(store, run, command):
+    result = run(command, "Anna Müller")
+    assert result.code == 2
+    assert "crdt-sync find 'Anna Müller'" in result.err

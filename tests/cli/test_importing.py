@@ -97,3 +97,26 @@ def test_a_renamed_file_says_which_source_it_may_be_of(store, run, table):
     assert "--source" not in run("import", news, "--key", "Nr").err
     assert run("import", news, "--key", "Nr", "--source", "old-list", "--json").object["cells_written"] == 1
     assert run("get", record, "--json").object["fields"]["visits"] == 9
+
+
+@pytest.mark.parametrize("name", ["", "A B", "Ünï", "../x", "a/b", "-x", "x" * 60])
+@pytest.mark.parametrize("more", [(), ("--dry-run",), ("--preview",), ("--infer",)])
+def test_a_name_that_no_collection_can_have_is_refused(store, run, table, name, more):
+    result = run("import", table("a.csv", "Name\nAnna\n"), f"--collection={name}", *more)
+    assert result.code == 2
+    assert result.err.startswith("Error (invalid_schema): ")
+    assert run("list", "--json").out == ""
+
+
+@pytest.mark.parametrize("name", ["custmers", "customer", "Customers"])
+def test_a_slip_makes_no_new_collection_unless_told(store, run, table, name):
+    file = table("a.csv", "Name\nAnna\n")
+    result = run("import", file, "-c", name)
+    assert (result.code, "did you mean customers?" in result.err) == (2, True)
+    assert [each["collection"] for each in run("schema", "--json").objects] == ["customers"]
+
+
+def test_a_new_collection_may_be_called_like_another_one_if_told(store, run, table):
+    assert run("import", table("a.csv", "Name\nAnna\n"), "-c", "customer", "--infer").code == 0
+    assert run("import", table("a.csv", "Name\nAnna\n"), "-c", "things").code == 0
+    assert {each["collection"] for each in run("schema", "--json").objects} == {"customers", "customer", "things"}

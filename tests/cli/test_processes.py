@@ -81,10 +81,11 @@ def test_a_store_that_is_free_in_a_moment_is_waited_for(store):
     timer.join()
 
 
-def test_a_reader_that_goes_away_is_no_failure_worth_words(store, run):
+@pytest.mark.parametrize("arguments", [("export", "-"), ("--help",)])
+def test_a_reader_that_goes_away_is_no_failure_worth_words(store, run, arguments):
     run("set", "customers", "name=x")
     process = subprocess.Popen(
-        [*COMMAND, "export", "-"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL
+        [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL
     )
     process.stdout.close()
     err = process.stderr.read().decode()

@@ -134,6 +134,33 @@ def test_a_wrong_schema_file_is_named_with_what_is_wrong(run, tmp_path, text):
 def test_a_token_that_another_relay_makes_go_is_spoken_of(run, store):
     assert run("token", "--token", "a-token-of-enough-length").code == 0
     result = run("relay", "ws://127.0.0.1:9")
-    assert "is not kept any more" in result.err
+    assert "not sent to this one" in result.err
     assert run("token", "--json").object == {"kept": False}
-    assert "not kept" not in run("relay", "ws://127.0.0.1:10").err
+    assert "not sent" not in run("relay", "ws://127.0.0.1:10").err
+
+
+def test_a_token_comes_back_with_its_address_and_goes_to_another_only_when_told(run, store):
+    shown = ("token", "--show", "--json")
+    assert run("relay", "ws://right:8765", "--token", "a-token-of-enough-length").code == 0
+    for typo in ("ws://rihgt:8765", "ws://right:8756"):
+        assert run("relay", typo, "--json").object["token"] is False
+        assert run(*shown).object == {"token": ""}
+    assert run("relay", "ws://right:8765", "--json").object["token"] is True
+    assert run(*shown).object == {"token": "a-token-of-enough-length"}
+    assert run("relay", "ws://moved:8765", "--keep-token").code == 0
+    assert run(*shown).object == {"token": "a-token-of-enough-length"}
+    run("relay", "ws://again:8765")
+    assert run("relay", "--keep-token", "--json").object == {"relay": "ws://again:8765", "token": True, "ca": None}
+    assert run("relay", "ws://moved:8765", "--json").object["token"] is False
+
+
+def test_a_token_that_is_not_there_cannot_be_kept(run, store):
+    result = run("relay", "ws://right:8765", "--keep-token")
+    assert (result.code, "no token is kept" in result.err) == (2, True)
+
+
+def test_a_token_set_aside_is_for_its_owner_only(run, store):
+    run("token", "--token", "a-token-of-enough-length")
+    run("relay", "ws://right:8765")
+    assert (store / "token.before").stat().st_mode & 0o077 == 0
+    assert run("relay", "--keep-token", "--json").object["token"] is True

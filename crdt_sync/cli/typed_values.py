@@ -1,0 +1,46 @@
+"""Numbers and dates as people type them: in the form of the schema, or as a table may write them."""
+
+from crdt_sync.errors import InvalidValue
+from crdt_sync.exchange.column_reading import ColumnReading
+from crdt_sync.exchange.conventions import FOUND_OUT
+from crdt_sync.exchange.written import number_readings
+from crdt_sync.records.schema import FieldSpec
+from crdt_sync.records.text_input import parse_text
+from crdt_sync.records.values import normalise
+
+_READ = frozenset({"integer", "decimal", "date"})
+_KINDS = frozenset({"value", "review", "counter"})
+
+
+def read_text(field: str, spec: FieldSpec, text: str) -> object:
+    """What `text` means in `field`, ready for the editor, None where it is empty.
+
+    `1500.50`, `1.500,50` and `12,5` are numbers, `1990-07-05` and `05.07.1990` dates. Raises `InvalidValue` for what
+    is none, and with both readings for what could be two, such as `1,234` and `05/07/1990`.
+    """
+    if spec.kind not in _KINDS or spec.type not in _READ or not text.strip():
+        return parse_text(field, spec, text)
+    try:
+        value = parse_text(field, spec, text)
+        normalise(field, spec, value)
+    except InvalidValue as unread:
+        reading = ColumnReading(field, field, spec, FOUND_OUT, {})
+        reading.look(text)
+        try:
+            return reading.read(text)
+        except InvalidValue as error:
+            if "could be" not in error.message:
+                raise unread from None
+            plain = "as YYYY-MM-DD" if spec.type == "date" else "with a point before its fraction, and no other mark"
+            raise InvalidValue(field, error.message.removeprefix(f"field {field!r}: "), f"Write it {plain}.") from None
+    return value
+
+
+def doubtful(spec: FieldSpec, text: str) -> str | None:
+    """What else a number could mean that was taken as it stands, such as 1234 for `1.234`; None where it is plain."""
+    if spec.kind not in _KINDS or spec.type != "decimal":
+        return None
+    found = number_readings(text).by_mark
+    if len(set(found.values())) < 2:
+        return None
+    return format(found[","], "f")
