@@ -7,7 +7,8 @@
 | says something else | was changed by people, too | keeps what people wrote, see below |
 
 Where the source itself said nothing of the field yet, anything that any source said is no news either, nor what the
-field held before people changed it: the table may be an export of that time, which another device wrote.
+field held before people changed it: the table may be an export of that time, which another device wrote. Nor is another
+spelling of what the field holds (an e-mail address, a phone number, a form of Unicode): what was typed stays.
 
 Where both changed, a value and a review field keep both values, a text, set and log take both sides' edits, and a
 counter counts the difference. A stage keeps what people wrote alone, and so do a text and a counter of which nobody
@@ -15,6 +16,7 @@ knows what was there before, also a text that is too long to be remembered: the 
 import until both agree.
 """
 
+import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +25,7 @@ from typing import Literal
 
 from crdt_sync.exchange.changes import LogEntry, as_text, log_entries, members, single_value
 from crdt_sync.exchange.table import MISSING, Cell, Missing
-from crdt_sync.records.comparing import identity
+from crdt_sync.records.comparing import identity, same_form
 from crdt_sync.records.imported import ImportedChange
 from crdt_sync.records.merged_text import merged_text
 from crdt_sync.records.schema import FieldSpec
@@ -38,7 +40,7 @@ from crdt_sync.records.sources import (
     text_said,
     whole_text,
 )
-from crdt_sync.records.values import canonical, exact_sum, normalise
+from crdt_sync.records.values import Carrier, canonical, exact_sum, normalise
 from crdt_sync.replica.former import Former
 
 Outcome = Literal["written", "unchanged", "both_changed"]
@@ -165,9 +167,12 @@ def _single(field: str, spec: FieldSpec, value: object, now: object | Missing, m
     free = said_by_any or (held is None and not any(each is not None for each in told))
     if not equal and not said_by_any and any(same(each, said) for each in memory.former(field, spec)):
         return Decision("unchanged", (), said, carrier, new_to_us)
+    alike = equal or (now is not MISSING and identity(now, spec) == identity(carrier, spec))
+    if alike and not equal and memory.base(field) is MISSING:
+        return Decision("unchanged", (), said, carrier, new_to_us)  # another spelling of what was typed
     if free and not equal:
         return Decision("written", (ImportedChange("write", field, value),), said, carrier, new_to_us)
-    if equal or (now is not MISSING and identity(now, spec) == identity(carrier, spec)):
+    if alike:
         agree = () if new_to_us or spec.kind == "stage" else (ImportedChange("agree", field, value),)
         return Decision("unchanged", agree, said, carrier, new_to_us)
     if spec.kind == "stage":  # of two stages the higher would be shown, whoever wrote it
@@ -181,7 +186,9 @@ def _text(field: str, spec: FieldSpec, text: str, now: object | Missing, memory:
     present = now if isinstance(now, str) else ""
     if any(same(each, said) for each in told):
         return Decision("unchanged", wanted=text)
-    if present == text or any(same(each, mark_text(present)) for each in told):
+    if memory.base(field) is MISSING and present not in ("", text) and same_form(present) == same_form(text):
+        merged = present
+    elif present == text or any(same(each, mark_text(present)) for each in told):
         merged = text
     elif any(same(each, said) for each in memory.former(field, spec)):
         merged = present
@@ -224,23 +231,25 @@ def _counter(field: str, spec: FieldSpec, number: object, now: object | Missing,
 
 
 def _set(field: str, spec: FieldSpec, wanted: list[object], now: object | Missing, memory: Memory) -> Decision:
-    by_mark = {}
+    by_key: dict[str, tuple[object, Carrier]] = {}
     for member in wanted:
         carrier = normalise(field, spec, member)
-        by_mark[_key(mark(carrier))] = (member, carrier)
-    present = {_key(mark(member)): member for member in now} if isinstance(now, list) else {}
+        by_key.setdefault(identity(carrier, spec), (member, carrier))
+    present = {identity(member, spec): member for member in now} if isinstance(now, list) else {}
+    carriers = [carrier for _, carrier in by_key.values()]
+    keys = {_key(mark(each)): identity(each, spec) for each in (*present.values(), *carriers)}
     told = memory.told(field)
-    known = {_key(each) for members in told if isinstance(members, list) for each in members}
-    news = sorted(by_mark.keys() - known - present.keys())
-    left = memory.removed(field) if news else set()
-    added = [by_mark[key][0] for key in news if canonical(by_mark[key][1]) not in left]
+    known = {_member_key(each, spec, keys) for members in told if isinstance(members, list) for each in members}
+    news = sorted(by_key.keys() - known - present.keys())
+    left = {identity(json.loads(each), spec) for each in memory.removed(field)} if news else set()
+    added = [by_key[key][0] for key in news if key not in left]
     base = memory.base(field)
-    gone = {_key(each) for each in base} - by_mark.keys() if isinstance(base, list) else set()
-    removed = [present[key] for key in sorted(gone & present.keys())]
+    before = {_member_key(each, spec, keys): each for each in base} if isinstance(base, list) else {}
+    removed = [present[key] for key in sorted((before.keys() - by_key.keys()) & present.keys())]
     changes = [ImportedChange("add", field, member) for member in added]
     changes += [ImportedChange("remove", field, member) for member in removed]
-    said = _sorted([mark(carrier) for _, carrier in by_mark.values()])
-    carriers = [carrier for _, carrier in by_mark.values()]
+    # What the record holds for the source goes by the form in which the source said it first.
+    said = _sorted([before.get(key, mark(carrier)) for key, (_, carrier) in by_key.items()])
     if any(same(each, said) for each in told):
         return Decision("unchanged", wanted=carriers)
     return Decision("written" if changes else "unchanged", tuple(changes), said, carriers, not told)
@@ -249,7 +258,7 @@ def _set(field: str, spec: FieldSpec, wanted: list[object], now: object | Missin
 def _log(field: str, spec: FieldSpec, wanted: list[LogEntry], now: object | Missing, memory: Memory) -> Decision:
     present = now if isinstance(now, list) else []
     exact = Counter(canonical([entry["value"], entry["at"], entry["by"]]) for entry in present)
-    values = Counter(canonical(entry["value"]) for entry in present)
+    values = Counter(identity(entry["value"], spec) for entry in present)
     told = memory.told(field)
     known: Counter[str] = Counter()
     for marks in told:
@@ -264,14 +273,14 @@ def _log(field: str, spec: FieldSpec, wanted: list[LogEntry], now: object | Miss
         carrier = normalise(field, spec, value)
         entry_mark = mark_entry(carrier, at, by)
         marks_now.append(entry_mark)
-        text = canonical(carrier)
+        text, line = canonical(carrier), identity(carrier, spec)
         count = seen[text]
         seen[text] += 1
         if known[_key(entry_mark)]:
             known[_key(entry_mark)] -= 1
-            values[text] -= 1
-        elif by is None and values[text] > 0:
-            values[text] -= 1
+            values[line] -= 1
+        elif by is None and values[line] > 0:
+            values[line] -= 1
         elif by is not None and (exact[canonical([carrier, at, by])] or _key(entry_mark) in gone):
             pass
         else:
@@ -285,6 +294,13 @@ def _log(field: str, spec: FieldSpec, wanted: list[LogEntry], now: object | Miss
 
 def _key(marked: object) -> str:
     return canonical(marked)
+
+
+def _member_key(marked: object, spec: FieldSpec, keys: Mapping[str, str]) -> str:
+    """The identity of the member that a mark stands for; the mark of a long one that is not among `keys` is its own."""
+    if isinstance(marked, str) and not marked.startswith("#"):
+        return identity(marked.removeprefix("="), spec)
+    return keys.get(_key(marked), _key(marked))
 
 
 def _sorted(marks: list[object]) -> list[object]:

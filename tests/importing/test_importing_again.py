@@ -206,3 +206,36 @@ def test_memory_is_no_field(anna):
     view = anna.replica.get(anna.record)
     assert "_source" not in view.raw
     assert set(view) == set(FIELDS)
+
+
+@pytest.mark.parametrize("field", ["city", "phone", "tags", "notes", "timeline"])
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("Anna@Example.com", "anna@example.com"),
+        ("+49 (0)30 901820", "0049-30-901820"),
+        ("Café", "Cafe\u0301"),
+        ("ＡＢＣ", "ABC"),
+    ],
+)
+@pytest.mark.parametrize("by_a_table", [True, False])
+def test_another_source_that_spells_it_otherwise_leaves_what_was_typed(devices, field, typed, told, by_a_table):
+    (anna,) = devices("anna")
+    anna.take([field], ("1", f'["{typed}"]' if by_a_table and field == "timeline" else typed if by_a_table else ""))
+    if not by_a_table:
+        anna.take(["name"], ("1", "Anna"))
+        with anna.replica.edit(anna.record) as person:
+            if field == "timeline":
+                person.append(field, typed)
+            else:
+                person[field] = [typed] if field == "tags" else typed
+    shown = anna.shows(field)
+    for _ in range(2):
+        report = anna.take([field], ("1", f'["{told}"]' if field == "timeline" else told), file="other")
+        assert (report.cells_written, report.cells_unchanged, anna.shows(field)) == (0, 1, shown)
+
+
+def test_a_source_that_spells_its_own_cell_anew_is_news_but_takes_no_tag_away(anna):
+    anna.take(["city", "tags"], ("1", "Café", "Café"))
+    anna.take(["city", "tags"], ("1", "Cafe\u0301", "Cafe\u0301"))
+    assert (anna.shows("city"), anna.shows("tags")) == ("Cafe\u0301", ["Café"])
