@@ -196,6 +196,20 @@ class KeyNeeded(UsageError):
         self.candidates = candidates
 
 
+class AnotherList(UsageError):
+    """Most rows of a table name customers of whom they say nothing that is known here: `rows` of those looked at."""
+
+    code = "another_list"
+
+    def __init__(self, source: str, rows: int, looked_at: int, example: str, hint: str) -> None:
+        super().__init__(
+            f"this looks like another list than {source!r}: {rows} of {looked_at} rows have the key of somebody else, "
+            f"{example}",
+            hint,
+        )
+        self.rows = rows
+
+
 class TableNotWritten(UsageError):
     """A table cannot be exported as asked; what was in its place before is still there."""
 

@@ -89,6 +89,14 @@ def _tell_key(output: Output, report: ImportReport) -> None:
         output.note(f"{report.recognised} rows were known from an export of this device.")
     if report.matched:
         output.note(f"{report.matched} rows belong to records that were here already with the same {columns}.")
+    for each in report.shared[:_CELLS_SHOWN]:
+        output.note(
+            f"  line {each.line}, column {each.column!r}: shares it with {each.other} ({each.name}), another name; "
+            "it is a record of its own.",
+            "yellow",
+        )
+    if report.keys_shared > _CELLS_SHOWN:
+        output.note(f"  and {report.keys_shared - _CELLS_SHOWN} more rows share an address or a phone; see --json.")
     if report.without_key:
         output.note(f"{report.without_key} rows have no {columns}: edited, they will be new records.", "yellow")
     if report.repeated:

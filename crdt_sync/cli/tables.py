@@ -108,6 +108,9 @@ def import_file(
         str | None,
         typer.Option("--source", metavar="NAME", help="What the table is a version of; else the file's name says."),
     ] = None,
+    same_source: Annotated[
+        bool, typer.Option("--same-source", help="It is no other list, although its rows look like other people.")
+    ] = False,
     header_row: Annotated[
         int | None, typer.Option("--header-row", metavar="N", min=1, help="Line that holds the headers, from 1.")
     ] = None,
@@ -172,6 +175,7 @@ def import_file(
                     exports=_exports(call),
                     clear_empty=clear_empty,
                     dry_run=dry_run,
+                    same_source=same_source,
                     infer=infer is not False,
                     conventions=conventions,
                     progress=progress,

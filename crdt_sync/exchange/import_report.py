@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from crdt_sync.exchange.interpretation import ColumnForm
+from crdt_sync.exchange.record_key import SharedKey
 from crdt_sync.exchange.table import RowError, TableForm
 
 
@@ -43,9 +44,10 @@ class ImportReport:
     `key` names the columns that identified the rows, `key_found` tells that nobody gave them, and `repeated` names
     those that would do if no value came twice; `record_column` holds record ids, given or found, and `recognised` rows
     were known as those of an export of this device; `matched` rows found a record of the same key that was made
-    otherwise, and `without_key` rows went by their whole content. `renamed` names another source that the table may be
-    of, under another name: the one that knew most of the rows in which both changed a cell and which this source did
-    not know.
+    otherwise, `keys_shared` rows are new records beside one of another name with the same address or phone, the first
+    of them in `shared`, and `without_key` rows went by their whole content. `renamed` names another source
+    that the table may be of, under another name: the one that knew most of the rows in which both changed a cell and
+    which this source did not know.
     `form` is what was found out about the file, and `columns` how each of its columns was read.
     """
 
@@ -75,6 +77,8 @@ class ImportReport:
     record_column: str | None
     recognised: int
     matched: int
+    keys_shared: int
+    shared: tuple[SharedKey, ...]
     without_key: int
     renamed: str | None
     form: TableForm

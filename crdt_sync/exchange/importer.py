@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from itertools import chain, islice
 
-from crdt_sync.errors import InvalidValue, UnknownCollection, UnknownRecord, UsageError
+from crdt_sync.errors import AnotherList, InvalidValue, UnknownCollection, UnknownRecord, UsageError
 from crdt_sync.exchange.conventions import FOUND_OUT, Conventions
 from crdt_sync.exchange.exports import Exports, Remembered
 from crdt_sync.exchange.import_report import CellChange, ImportProgress, ImportReport
@@ -16,13 +16,14 @@ from crdt_sync.exchange.interpretation import Interpretation, Target
 from crdt_sync.exchange.known_records import KEY
 from crdt_sync.exchange.mapping import match_columns
 from crdt_sync.exchange.own_rows import own_record_column, own_rows
+from crdt_sync.exchange.persons import name_of
 from crdt_sync.exchange.port import ReadableRecord, WritableReplica
 from crdt_sync.exchange.record_key import RecordKeys, record_keys
 from crdt_sync.exchange.source_name import given_source, source_name
 from crdt_sync.exchange.table import MISSING, Row, RowError, Table, TableForm
 from crdt_sync.exchange.three_way import Decision, Memory, decide
 from crdt_sync.ids import collection_of
-from crdt_sync.limits import TABLE_CHANGES_KEPT_MAX, TABLE_FAILURES_KEPT_MAX
+from crdt_sync.limits import ROWS_LOOKED_AHEAD_MAX, TABLE_CHANGES_KEPT_MAX, TABLE_FAILURES_KEPT_MAX
 from crdt_sync.records.sources import newest
 from crdt_sync.records.versions import differing
 
@@ -41,6 +42,7 @@ def import_table(
     exports: Exports | None = None,
     clear_empty: bool = False,
     dry_run: bool = False,
+    same_source: bool = False,
     infer: bool = True,
     conventions: Conventions = FOUND_OUT,
     batch_rows: int = BATCH_ROWS,
@@ -64,8 +66,11 @@ def import_table(
     changes nothing. Either does not stop the others. Rows become durable `batch_rows` at a time, after which `progress`
     is called; an import that was interrupted is resumed by running it again.
 
-    Raises `InvalidTable`, `KeyNeeded`, `UnknownField` and `UnknownCollection` before anything is written, and any
-    `StoreError`.
+    Where most rows say another name of the records that they name, and agree with nothing else known of them, the table
+    is another list: it is refused, unless `same_source` says that it is not.
+
+    Raises `AnotherList`, `InvalidTable`, `KeyNeeded`, `UnknownField` and `UnknownCollection` before anything is
+    written, and any `StoreError`.
     """
     inferred = collection not in replica.schemas
     if inferred:
@@ -100,6 +105,8 @@ def import_table(
     written = exports.of_collection(collection, name) if exports is not None else Remembered()
     if record_column is None and not inferred:
         keys.own = own_rows(table, reading, written, name)
+    if not same_source:
+        _check_list(table, keys, replica, name, given=bool(key_columns))
     refuse = conventions.bad_cells == "refuse"
     run = _Run(replica, name, keys, reading, written, table.typed, clear_empty, dry_run, refuse, on_error)
     rows = table.rows()
@@ -291,11 +298,38 @@ class _Run:
             record_column=self.keys.record_column,
             recognised=self.keys.recognised,
             matched=self.keys.matched,
+            keys_shared=len(self.keys.shared),
+            shared=tuple(self.keys.shared[:TABLE_CHANGES_KEPT_MAX]),
             without_key=self.keys.without_key,
             renamed=min(self.told_before, key=lambda name: (-self.told_before[name], name), default=None),
             form=form,
             columns=self.reading.column_forms(),
         )
+
+
+def _check_list(table: Table, keys: RecordKeys, replica: WritableReplica, source: str, *, given: bool) -> None:
+    """Raise `AnotherList`, see `import_table`. A single row tells nothing of a list."""
+    if not keys.key:
+        return
+    ahead = keys.looking()
+    looked_at = others = 0
+    example = ""
+    for row in islice(table.rows(), ROWS_LOOKED_AHEAD_MAX):
+        record = ahead.record_of(row) if isinstance(row, Row) else None
+        present = _present(replica, record) if isinstance(record, str) else None
+        if present is None or present.deleted or not isinstance(row, Row):
+            continue
+        looked_at += 1
+        if ahead.is_another(row, present):
+            others += 1
+            example = example or f"as {ahead.name_in(row)!r} in line {row.line} has that of {name_of(present.raw)!r}"
+    if others > 1 and others * 2 > looked_at:
+        if keys.natural:
+            hint = f"Rows are known by {', '.join(keys.key)}, which the schema says; to write over them, --same-source."
+        else:
+            other = "--source NAME, without --key" if given else "--source NAME"
+            hint = f"If it is, import it with {other}; if it is the same list, with --same-source."
+        raise AnotherList(source, others, looked_at, example, hint)
 
 
 def _present(replica: WritableReplica, record: str) -> ReadableRecord | None:

@@ -112,6 +112,11 @@ def is_number(header: str) -> bool:
     return bool(words) and words[-1] in _ID_WORDS and not any(map(_OTHER_NUMBERS.fullmatch, words))
 
 
+def is_contact(header: str, field: str | None) -> bool:
+    """Whether a column holds e-mail addresses or phones, which several people may share."""
+    return _is(_EMAIL, header, field) or _is(_PHONE, header, field)
+
+
 def names_a_customer(field: str) -> bool:
     """Whether equal values of a field speak for one customer: a name, an e-mail address, a phone."""
     plain = loose(field)

@@ -5,25 +5,38 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 
 from crdt_sync.errors import InvalidTable, InvalidValue, KeyTaken
 from crdt_sync.exchange.changes import single_value
-from crdt_sync.exchange.key_columns import FoundKey, find_key, is_number, names_a_customer
+from crdt_sync.exchange.key_columns import FoundKey, find_key, is_contact, is_number, names_a_customer
 from crdt_sync.exchange.known_records import KnownRecords, last_key, numbering_sources, same_value
 from crdt_sync.exchange.mapping import ColumnMapping, column_position
 from crdt_sync.exchange.own_rows import OwnRows
+from crdt_sync.exchange.persons import is_another, is_name, is_telling, name_of, named_alike
 from crdt_sync.exchange.port import ReadableRecord
 from crdt_sync.exchange.table import MISSING, BrokenCell, Cell, Row, RowError, Shown, Table
 from crdt_sync.exchange.three_way import SINGLE
 from crdt_sync.ids import collection_of, is_record, natural_record, record_id
+from crdt_sync.records.comparing import folded
 from crdt_sync.records.natural_key import key_of, record_of
 from crdt_sync.records.schema import FieldSpec, Schema
 from crdt_sync.records.sources import mark, newest, same
 from crdt_sync.records.values import normalise
 from crdt_sync.replica.keys import check_left
+
+
+@dataclass(frozen=True, slots=True)
+class SharedKey:
+    """A row whose key is also that of `other`, which has another name: it is `record`, a new one."""
+
+    line: int
+    column: str
+    record: str
+    other: str
+    name: str
 
 
 def _as_written(_: int, cell: Cell) -> Cell:
@@ -41,6 +54,7 @@ class RecordKeys:
        With a natural key the record is the one that shows it, however either is written; with key columns
        a record that is here already is found by what this source said of the key, by the id that follows from the
        key, and by what it holds, in this order; several that hold the key are an error of the row.
+       An address or a phone that was found (`contact`) may be shared, see `_by_contact`.
        A number that was found as key (`found`) is that of its source: the id follows from both, and a record of
        another source is meant only where a name, an e-mail address or a phone agrees.
        A row that was edited since it was exported is the record it was, unless its key names another.
@@ -69,13 +83,23 @@ class RecordKeys:
     read_row: Callable[[Row], Mapping[str, Sequence[Cell]]] = lambda _: {}  # the cells of each field, in the same way
     own: OwnRows = field(default_factory=OwnRows)
     recognised: int = 0  # rows that were known as those of an export
+    contact: bool = False  # the key is one column with addresses or phones, that was found
+    records: Callable[[], Iterable[ReadableRecord]] = lambda: ()
+    rows: Callable[[], Iterable[Row | RowError]] = lambda: ()
+    shared: list["SharedKey"] = field(default_factory=list)
     matched: int = 0  # rows whose record was found by what it holds
     without_key: int = 0
     key_fields: tuple[tuple[int, str, FieldSpec], ...] = ()  # of `known`: column, field
     _row_order: tuple[int, ...] = ()
     _others: Sequence[str] | None = None  # other sources, once they were needed
+    _ours_by_name: dict[str, list[str]] | None = None
+    _claimed: set[str] | None = None
     _occurrences: Counter[str] = field(default_factory=Counter)
     _seen: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    def looking(self) -> "RecordKeys":
+        """The same keys for a look ahead, which counts nothing."""
+        return replace(self, shared=[], _occurrences=Counter(), _seen={})
 
     def __post_init__(self) -> None:
         self._row_order = tuple(sorted(range(len(self.headers)), key=self.headers.__getitem__))
@@ -180,6 +204,8 @@ class RecordKeys:
             ]
         except InvalidValue as error:
             return RowError(row.line, header, error.code, error.message)
+        if self.contact:
+            return self._by_contact(row, parts, values)
         if self.known is not None and (said := self.known.said(values)) is not None:
             return said
         record = natural_record(self.collection, parts)
@@ -202,6 +228,102 @@ class RecordKeys:
         self.matched += not ours and meant[0].record != record
         return meant[0].record
 
+    def _by_contact(self, row: Row, parts: list[str], values: list[object]) -> str | RowError:
+        """The record of a row that is known by an address or a phone: several people may share one.
+
+        A record of this source is meant unless it has another name and nothing else in common with the row; any other
+        only where the names agree or, if one is missing, no address or phone contradicts.
+        """
+        header, carriers = self.headers[self.key_positions[0]], self._carriers(row)
+        ids = [natural_record(self.collection, [*parts, *more]) for more in self._told_apart(carriers)]
+        if self.known is not None:
+            said = self.known.said(values)
+            ids += [*([said] if said is not None else []), *self.known.held(values)]
+        found = [present for each in dict.fromkeys(ids) if (present := self.present(each)) is not None]
+        telling = self._telling(carriers)
+        ours = [each for each in found if self._is_ours(each) and not is_another(carriers, each, telling)]
+        meant = ours or [each for each in found if not self._is_ours(each) and self._may_be(carriers, each)]
+        meant = [each for each in meant if not each.deleted] or meant[:1]
+        if len(meant) > 1:
+            return self._ambiguous(row, header)
+        if meant:
+            self.matched += not ours
+            return meant[0].record
+        if (moved := self._moved(carriers) or self._edited(row)) is not None:
+            return moved
+        own, named = (natural_record(self.collection, [*parts, *more]) for more in self._told_apart(carriers)[1:3])
+        record = own if self.present(own) is None else named
+        others = [each for each in found if not each.deleted]
+        if others:
+            self.shared.append(SharedKey(row.line, header, record, others[0].record, name_of(others[0].raw)))
+        return record
+
+    def _told_apart(self, carriers: Mapping[str, object]) -> list[tuple[str, ...]]:
+        """What ids follow from besides the key: nothing, as in earlier releases, the source, and the name; others."""
+        if self._others is None:
+            self._others = [source for source in self.sources() if source != self.source]
+        own = [(), (self.source,), (self.source, folded(name_of(carriers)))]
+        return own + [(other,) for other in self._others]
+
+    def _is_ours(self, present: ReadableRecord) -> bool:
+        return any(memory.name == self.source for memory in present.sources)
+
+    @staticmethod
+    def _may_be(carriers: Mapping[str, object], present: ReadableRecord) -> bool:
+        alike = named_alike(carriers, present.raw)
+        if alike is not None:
+            return alike
+        told = [name for name in carriers if names_a_customer(name) and not is_name(name)]
+        return not any(
+            present.raw.get(name) not in (None, "") and not same_value(carriers[name], present.raw[name])
+            for name in told
+        )
+
+    def _moved(self, carriers: Mapping[str, object]) -> str | None:
+        """The one record of this source with the same name and another equal address or phone, whose key no row has."""
+        contacts = [name for name in carriers if names_a_customer(name) and not is_name(name)]
+        if not contacts or not (name := folded(name_of(carriers))):
+            return None
+        if self._ours_by_name is None:
+            self._ours_by_name = {}
+            for view in self.records():
+                if not view.deleted and self._is_ours(view):
+                    self._ours_by_name.setdefault(folded(name_of(view.raw)), []).append(view.record)
+        found = [present for each in self._ours_by_name.get(name, ()) if (present := self.present(each)) is not None]
+        found = [each for each in found if any(same_value(carriers[at], each.raw.get(at)) for at in contacts)]
+        if len(found) != 1 or any(self._is_claimed(found[0].raw.get(field)) for _, field, _ in self.key_fields):
+            return None
+        return found[0].record
+
+    def _is_claimed(self, value: object) -> bool:
+        """Whether some row of the table has this key."""
+        if self._claimed is None:
+            (position,) = self.key_positions
+            self._claimed = {folded(_text(row.cells[position])) for row in self.rows() if isinstance(row, Row)}
+        return folded(str(value)) in self._claimed
+
+    def is_another(self, row: Row, present: ReadableRecord) -> bool:
+        """Whether a row names a record with which it has nothing but the key in common."""
+        carriers = self._carriers(row)
+        return is_another(carriers, present, self._telling(carriers))
+
+    def name_in(self, row: Row) -> str:
+        """The name that a row says."""
+        return name_of(self._carriers(row))
+
+    def _telling(self, carriers: Mapping[str, object]) -> list[str]:
+        return [name for name in carriers if not is_name(name) and is_telling(self.fields[name])]
+
+    def _carriers(self, row: Row) -> dict[str, object]:
+        """What a row says in fields with one value, but the key."""
+        keys = {name for _, name, _ in self.key_fields} | {name for name, _ in self.natural.values()}
+        carriers: dict[str, object] = {}
+        for name, (cell, *_) in self.read_row(row).items():
+            if name not in keys and cell is not MISSING and self.fields[name].kind in SINGLE:
+                with suppress(InvalidValue):
+                    carriers[name] = self._carrier(cell, name, self.fields[name])
+        return carriers
+
     def _numbered(self, parts: list[str], record: str, own: str) -> list[ReadableRecord]:
         """The records that got their id from the number, by itself or with the name of a source."""
         if not self.numbered:
@@ -215,13 +337,7 @@ class RecordKeys:
         """Those of which the row says the same name, e-mail address or phone."""
         if not candidates:
             return []
-        keys = {name for _, name, _ in self.key_fields}
-        carriers = {}
-        for name, (cell, *_) in self.read_row(row).items():
-            spec = self.fields[name]
-            if name not in keys and cell is not MISSING and spec.kind in SINGLE and names_a_customer(name):
-                with suppress(InvalidValue):
-                    carriers[name] = self._carrier(cell, name, spec)
+        carriers = {name: each for name, each in self._carriers(row).items() if names_a_customer(name)}
         return [
             each
             for each in candidates
@@ -294,6 +410,7 @@ def record_keys(
     if natural:
         keys = RecordKeys(schema.collection, columns, tuple(natural), record, natural, table.typed)
         keys.schema, keys.shown_by, keys.present, keys.source = schema, shown_by, present, source
+        keys.fields = schema.fields
         return keys
     chosen = tuple(column_position(columns, mapping.fields, column) for column in key_columns or ())
     found = FoundKey(())
@@ -304,6 +421,13 @@ def record_keys(
     keys.found, keys.repeated, keys.present = bool(found.positions), found.repeated, present
     keys.source, keys.fields = source, schema.fields
     keys.numbered = len(keys.key) == 1 and is_number(keys.key[0])
+    keys.contact = (
+        keys.found
+        and len(keys.key) == 1
+        and not keys.numbered
+        and is_contact(keys.key[0], mapping.fields[keys.key_positions[0]])
+    )
+    keys.records, keys.rows = records, table.rows
     keys.sources = lambda: numbering_sources(records())
     fields = [mapping.fields[position] for position in keys.key_positions]
     specs = [(name, schema.fields[name]) for name in fields if name is not None]

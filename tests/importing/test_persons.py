@@ -1,0 +1,154 @@
+"""An address or a phone may be shared, a file's name may be that of another list: nobody is written over by that."""
+
+import pytest
+
+from crdt_sync.errors import AnotherList
+from crdt_sync.exchange import import_table
+from crdt_sync.exchange.persons import named_alike
+from crdt_sync.records import parse_schema
+from tests.importing.conftest import Device, Lines, meet
+
+PEOPLE = parse_schema(
+    'collection = "people"\nversion = 1\n[fields.name]\n[fields.email]\n[fields.phone]\n[fields.city]\n',
+    "test",
+)
+BY_PHONE = ("Name", "Phone", "City")
+ERIKA, PETRA = ("Erika Muster", "+49 30 5550100", "Berlin"), ("Petra Lang", "+49 30 5550100", "Potsdam")
+
+
+@pytest.fixture
+def pair(devices):
+    return devices("anna", "bert", schema=PEOPLE)
+
+
+def take(device: Device, columns, *rows, file="list", **options):
+    return import_table(device.replica, Lines(columns, rows, file), "people", **options)
+
+
+def people(device: Device, *fields):
+    return sorted(tuple(view.raw.get(field) for field in fields) for view in device.replica.list("people"))
+
+
+BOTH = [("Erika Muster", "Berlin"), ("Petra Lang", "Potsdam")]
+
+
+def test_a_shared_phone_is_that_of_two_people_and_said(pair):
+    anna, _ = pair
+    take(anna, BY_PHONE, ERIKA, file="messe")
+    report = take(anna, BY_PHONE, PETRA, file="newsletter")
+    assert (report.created, report.keys_shared, [each.name for each in report.shared]) == (1, 1, ["Erika Muster"])
+    assert people(anna, "name", "city") == BOTH
+    for row, file in ((ERIKA, "messe"), (PETRA, "newsletter")):
+        head = anna.log_length()
+        assert take(anna, BY_PHONE, row, file=file).unchanged == 1
+        assert anna.log_length() == head
+
+
+def test_so_it_is_where_two_devices_import_apart(pair):
+    anna, bert = pair
+    take(anna, BY_PHONE, ERIKA, file="messe")
+    take(bert, BY_PHONE, PETRA, file="newsletter")
+    meet(anna, bert)
+    assert people(anna, "name", "city") == people(bert, "name", "city") == BOTH
+
+
+def test_so_it_is_for_who_was_typed_by_hand_and_within_one_source(pair):
+    anna, bert = pair
+    with anna.replica.edit("people") as person:
+        person.update(dict(zip(("name", "phone", "city"), ERIKA, strict=True)))
+    assert take(anna, BY_PHONE, PETRA).created == 1
+    take(bert, BY_PHONE, ERIKA)
+    assert take(bert, BY_PHONE, PETRA).created == 1
+    assert people(anna, "name", "city") == people(bert, "name", "city") == BOTH
+    assert take(bert, BY_PHONE, (*PETRA[:2], "Ulm")).updated == 1
+    assert take(bert, BY_PHONE, ERIKA).unchanged == 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        ("Erika Muster", "muster, ERIKA", True),
+        ("Erika", "Erika Muster", True),
+        ("Erika Muster", "Petra Lang", False),
+        ("Erika Muster", "Max Muster", False),
+        ("Erika Muster", None, None),
+    ],
+)
+def test_names_agree_in_any_order_of_their_words(one, other, alike):
+    assert named_alike({"name": one}, {"name": other}) is alike
+
+
+def test_a_missing_name_agrees_unless_an_address_contradicts(pair):
+    anna, bert = pair
+    for device in pair:
+        with device.replica.edit("people") as person:
+            person.update({"name": "Erika Muster", "phone": ERIKA[1], "email": "e@x.example"})
+    assert take(anna, ("Phone", "City"), ERIKA[1:]).created == 0
+    assert take(bert, ("Phone", "E-mail"), (ERIKA[1], "info@x.example"), ("2", "info@x.example")).created == 2
+
+
+NUMBERED = ("Nr", "Name", "City")
+GOOGLE = [("1", "Erika Muster", "Berlin"), ("2", "Karl Kern", "Bonn")]
+OUTLOOK = [("1", "Petra Lang", "Potsdam"), ("2", "Jan Jost", "Ulm")]
+
+
+@pytest.mark.parametrize("options", [{}, {"key_columns": ["Nr"]}])
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_another_list_of_the_same_name_is_refused(pair, options, dry_run):
+    anna, _ = pair
+    take(anna, NUMBERED, *GOOGLE, **options)
+    head = anna.log_length()
+    with pytest.raises(AnotherList) as raised:
+        take(anna, NUMBERED, *OUTLOOK, dry_run=dry_run, **options)
+    assert "'Petra Lang' in line 2" in raised.value.message
+    assert anna.log_length() == head
+    assert take(anna, NUMBERED, *OUTLOOK, file="outlook").created == 2
+    assert take(anna, NUMBERED, *OUTLOOK, same_source=True, **options).updated == 2
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [("1", "Erika Kern", "Ulm"), ("2", "Karl Lang", "Ulm")],
+        [("1", "Petra Lang", "Berlin"), ("2", "Jan Jost", "Bonn")],
+        [("1", "Petra Lang", "Ulm"), ("2", "Karl Kern", "Ulm")],
+    ],
+)
+def test_the_next_version_of_a_list_is_none(pair, rows):
+    anna, _ = pair
+    take(anna, NUMBERED, *GOOGLE)
+    assert take(anna, NUMBERED, *rows).created == 0
+
+
+def test_what_people_wrote_here_makes_no_other_list(pair):
+    anna, _ = pair
+    take(anna, NUMBERED, *GOOGLE)
+    for number, view in enumerate(list(anna.replica.list("people"))):
+        with anna.replica.edit(view.record) as person:
+            person.update({"name": f"Uwe{number}", "city": "Kiel"})
+    assert take(anna, NUMBERED, *GOOGLE).unchanged == 2
+
+
+BY_MAIL = ("Name", "E-mail", "Phone")
+
+
+def test_a_new_address_of_the_same_name_and_phone_is_news_of_that_customer(pair):
+    anna, _ = pair
+    take(anna, BY_MAIL, ("Anna", "a@x", "030 1234567"), ("Bert", "b@x", "2"))
+    report = take(anna, BY_MAIL, ("Anna", "anna@y", "030 123 4567"), ("Bert", "b@x", "2"))
+    assert (report.created, report.updated, people(anna, "email")) == (0, 1, [("anna@y",), ("b@x",)])
+    assert take(anna, BY_MAIL, ("Anna", "anna@y", "030 123 4567")).unchanged == 1
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [("Anna", "anna@y", "1"), ("Anna", "a@x", "1")],  # the address is somebody's still
+        [("Anna", "anna@y", "5")],  # nothing but the name
+        [("Cleo", "anna@y", "1")],
+    ],
+)
+def test_a_new_address_is_a_new_customer_where_that_is_not_certain(pair, rows):
+    anna, _ = pair
+    take(anna, BY_MAIL, ("Anna", "a@x", "1"), ("Bert", "b@x", "2"))
+    assert take(anna, BY_MAIL, *rows).created == 1
