@@ -3,6 +3,7 @@
 import random
 from dataclasses import dataclass, field
 
+import pycrdt
 from pycrdt._pycrdt import Transaction
 
 from crdt_sync.records import Document, Integrator, scan
@@ -16,7 +17,7 @@ _ARRAYS, _MAPS, _TEXTS = ("c.a", "l.a"), ("s.a", "n.a"), ("t.a", "t.b")
 _ROOTS = (*_TEXTS, "t.a", *_ARRAYS, *_MAPS)
 _FEW = (("t.a",), ("t.a",), ("c.a",), ("s.a",), ("t.a", "t.b"), ("c.a", "s.a"), ("t.a", "c.a"))
 _KEYS = ("k", "j")
-_WORDS = ("x", "yz", "abc", "😀", "a😀b")
+_WORDS = ("x", "yz", "abc", "😀", "a😀b", "😀😀")
 _DELETED, _TEXT, _ANY = 1, 4, 8
 
 Operation = tuple[int, int]
@@ -32,7 +33,7 @@ class History:
 
 def drawn(rng: random.Random, crafted_share: float) -> History:
     """Two to six updates of one to three operations, seldom more, each made on what its maker had seen."""
-    history = History()
+    history, accepted = History(), list[bytes]()
     makers = [Document(writer) for writer in rng.sample(_MAKERS, 2)]
     gate = Integrator(1)
     gate.integrate(RECORD, (), (), None, True, False)
@@ -43,6 +44,8 @@ def drawn(rng: random.Random, crafted_share: float) -> History:
         forged = bool(pool.operations or rng.random() < 0.5) and rng.random() < crafted_share
         if forged:
             update = pool.crafted()
+            if accepted and rng.random() < 0.15:  # with what is here already, described as it was at first
+                update = pycrdt.merge_updates(*rng.sample(accepted, rng.randrange(1, len(accepted) + 1)), update)
         else:
             maker = rng.choice(makers)
             if history.updates and rng.random() < 0.6:
@@ -55,6 +58,7 @@ def drawn(rng: random.Random, crafted_share: float) -> History:
         (verdict,) = gate.integrate(RECORD, None, (update,), None, True, False).verdicts
         if verdict.code == "accepted":
             pool.take(update)
+            accepted.append(update)
         elif forged:
             pool.retire()
         history.updates.append(update)
@@ -98,6 +102,7 @@ class _Pool:
         self._rng = rng
         self._named = roots
         self.operations: list[Operation] = []
+        self._halves: list[Operation] = []  # the second ones, of surrogate pairs
         self._roots: dict[Operation, str] = {}
         self._left: dict[Operation, Operation | None] = {}
         self._right: dict[Operation, Operation | None] = {}
@@ -110,6 +115,8 @@ class _Pool:
         """Operations that were accepted."""
         found = scan(update)
         for item in found.items:
+            pairs = [(item.writer, item.clock + half) for half in item.halves]
+            self._halves += [half for half in pairs if half not in self._roots]
             for clock in range(item.clock, item.clock + item.length):
                 operation = (item.writer, clock)
                 if operation in self._roots:
@@ -145,8 +152,11 @@ class _Pool:
             clock += length
         for _ in range(rng.choice((0, 0, 1, 2)) if structs else 1):
             if known := self.operations + own:
-                target = rng.choice(known)
-                deletes.setdefault(target[0], []).append((target[1], rng.choice((0, 1, 1, 1, 2, 2, 3))))
+                target, length = rng.choice(known), rng.choice((0, 1, 1, 1, 2, 2, 3))
+                if self._halves and rng.random() < 0.4:  # a whole character, or what begins with one
+                    half = rng.choice(self._halves)
+                    target, length = (half[0], half[1] - 1), rng.choice((2, 2, 2, 3))
+                deletes.setdefault(target[0], []).append((target[1], length))
         out = bytearray()
         append_uint(out, 1 if structs else 0)
         if structs:
@@ -208,6 +218,10 @@ class _Pool:
         known = self.operations + own
         if not known or rng.random() < 0.1:
             return None, None
+        if self._halves and rng.random() < 0.15:  # inside a character, which may be deleted
+            half = rng.choice(self._halves)
+            first = half[0], half[1] - 1
+            return rng.choice(((first, None), (first, half), (None, half), (first, rng.choice(known))))
         left = rng.choice(known)
         fashion = rng.random()
         if fashion < 0.25:

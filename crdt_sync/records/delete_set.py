@@ -40,6 +40,15 @@ def merge_ranges(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
     return merged
 
 
+def merged(*several: Ranges) -> Ranges:
+    """All of these ranges, merged, without writers that have none."""
+    together: Ranges = {}
+    for deletes in several:
+        for writer, ranges in deletes.items():
+            together[writer] = together[writer] + ranges if writer in together else ranges
+    return {writer: merge_ranges(ranges) for writer, ranges in together.items() if ranges}
+
+
 def range_covered(ranges: list[tuple[int, int]], clock: int, length: int) -> bool:
     """Whether one of the merged, sorted `ranges` holds all of `length` operations from `clock`."""
     index = bisect_right(ranges, (clock, CLOCK_MAX)) - 1
@@ -103,7 +112,7 @@ def read_delete_set(data: bytes, position: int) -> Ranges:
         return {}
     if writers > 0x7F:
         writers, position = read_uint(data, position - 1)
-    if writers > CLIENTS_MAX or writers * 4 > size - position:
+    if writers > CLIENTS_MAX or writers * 2 > size - position:  # yrs leaves writers without ranges when it merges
         raise malformed(f"a delete set announces {writers} writers in {size - position} bytes")
     deletes: Ranges = {}
     for _ in range(writers):

@@ -21,7 +21,15 @@ from pycrdt._pycrdt import Doc as YrsDoc
 from pycrdt._pycrdt import Transaction as YrsTransaction
 
 from crdt_sync.records import state_vector as vectors
-from crdt_sync.records.delete_set import Ranges, covered, encode_delete_set, merge_ranges, read_deletes, without
+from crdt_sync.records.delete_set import (
+    Ranges,
+    covered,
+    encode_delete_set,
+    merged,
+    range_covered,
+    read_deletes,
+    without,
+)
 from crdt_sync.records.deletion import deletion_of
 from crdt_sync.records.entries import Conflict, conflict, ordered, well_formed
 from crdt_sync.records.halves import mended
@@ -40,7 +48,7 @@ from crdt_sync.records.roots import (
     memories_of,
 )
 from crdt_sync.records.sources import SOURCES_ROOT, Source, read_sources
-from crdt_sync.records.update import scan
+from crdt_sync.records.update import Item, Scan, scan
 from crdt_sync.records.varint import append_uint
 from crdt_sync.records.versions import version_conflicts
 
@@ -127,6 +135,26 @@ class Document:
         finally:
             transaction.drop()
 
+    def steps(self, update: bytes, found: Scan) -> list[bytes]:
+        """`update`, whose scan is `found`, as updates to be integrated one after the other.
+
+        Where it puts something inside what it deletes, what is here of that is deleted first: that may be a surrogate
+        pair, and yrs, which deletes last, would cut text there and lose what follows. A pair of its own is mended.
+        """
+        own = [update]
+        if mended(own) is not own:
+            own = [mended((update, self.deletions()))[0]]  # what is deleted here is no pair
+        deletes = merged(found.deletes)
+        if not deletes or not any(_inside(item, deletes) for item in found.items):
+            return own
+        vector = vectors.decode(self.raw_state_vector())
+        here: Ranges = {}
+        for writer, ranges in deletes.items():
+            end = vector.get(writer, 0)
+            here[writer] = [(clock, min(length, end - clock)) for clock, length in ranges if clock < end]
+        fresh = without(merged(here), self.deletes())
+        return [b"\x00" + encode_delete_set(fresh), *own] if fresh else own
+
     def state_vector(self) -> bytes:
         """The canonical state vector."""
         return vectors.normalise(self.raw_state_vector())
@@ -162,7 +190,7 @@ class Document:
             return whole
         now = self.deletions()
         structs = whole[: len(whole) - len(now) + 1]  # `now` is a zero, for no structs, and the same delete set
-        return structs + encode_delete_set(without(_merged(read_deletes(now)), _merged(read_deletes(deletions))))
+        return structs + encode_delete_set(without(merged(read_deletes(now)), merged(read_deletes(deletions))))
 
     @property
     def size(self) -> int:
@@ -198,7 +226,7 @@ class Document:
 
     def deletes(self) -> Ranges:
         """What is deleted: writer to merged, sorted `(clock, length)` ranges."""
-        return _merged(read_deletes(self.deletions()))
+        return merged(read_deletes(self.deletions()))
 
     def is_missing(self, update: bytes) -> bool:
         """Whether part of an applied update waits for operations that are not here. yrs says nothing by itself."""
@@ -342,8 +370,12 @@ class Document:
         return None  # a root of a layout to come: kept and passed on, not read
 
 
-def _merged(deletes: Ranges) -> Ranges:
-    return {writer: merge_ranges(ranges) for writer, ranges in deletes.items() if ranges}
+def _inside(item: Item, deletes: Ranges) -> bool:
+    """Whether an origin of an item lies inside a range of `deletes`."""
+    left, right = item.left, item.right
+    return (left is not None and range_covered(deletes.get(left[0], []), left[1], 2)) or (
+        right is not None and right[1] > 0 and range_covered(deletes.get(right[0], []), right[1] - 1, 2)
+    )
 
 
 def _conflicts(contents: Contents, schema: "Schema | None", all_kinds: bool, memories: MemoryIndex) -> list[Conflict]:

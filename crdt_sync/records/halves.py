@@ -6,7 +6,9 @@ by one when the record is loaded from its own state, no later state of it can be
 1. A deletion of one half is one of both.
 2. A left origin that is a first half becomes the second one. A right origin that is a second half is left out where
    there is a left one, and becomes the first half elsewhere.
-3. An empty item is what is left of a pair after the whole state was written. Where the pair stands in the text before,
+3. Of a pair that is deleted no half is an origin: what lies between them stays there, as in a record that was written
+   anew since. Where something does, the pair becomes deleted content, which can be cut.
+4. An empty item is what is left of a pair after the whole state was written. Where the pair stands in the text before,
    it is left out; else it is the lost half, and deleted.
 
 What comes of a record depends on its bytes alone, so all replicas that hold it get the same. Only records with text are
@@ -15,25 +17,32 @@ looked at, and only those with characters beyond 16 bits, or with what may be an
 
 import re
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from crdt_sync.errors import UpdateRefused
-from crdt_sync.records.delete_set import Ranges, merge_ranges, range_covered, read_delete_set
+from crdt_sync.records.delete_set import Ranges, merge_ranges, merged, range_covered, read_delete_set
 from crdt_sync.records.update import HAS_LEFT, HAS_RIGHT, Item, Reader
 from crdt_sync.records.varint import append_uint, read_uint
 
 _TEXT_ROOT = re.compile(rb"\x01[\x03-\xff]t\.")
-_SUSPECTS = tuple(  # a constant first byte each: that is searched for ten times as fast as a set of them
+# A constant first byte each: that is searched for ten times as fast as a set of them.
+_PAIRS = tuple(re.compile(bytes([first]) + rb"[\x80-\xbf]{3}") for first in range(0xF0, 0xF5))  # of four bytes
+_SUSPECTS = _PAIRS + tuple(
     re.compile(pattern)
     for pattern in (
-        *(bytes([first]) + rb"[\x80-\xbf]{3}" for first in range(0xF0, 0xF5)),  # a character of four bytes
         rb"\x84(?:[\x80-\xff]{0,7}+[\x00-\x7f]){2}\x00",  # an empty text with a left origin
         rb"\xc4(?:[\x80-\xff]{0,7}+[\x00-\x7f]){4}\x00",  # and with a right one
     )
 )
 _KIND = 0x1F
 _DELETED = 1
+_TEXT = 4
+
+
+def has_pairs(update: bytes) -> bool:
+    """Whether an update may hold characters of two operations."""
+    return any(suspect.search(update) for suspect in _PAIRS)
 
 
 def mended(updates: Sequence[bytes]) -> Sequence[bytes]:
@@ -49,7 +58,18 @@ def mended(updates: Sequence[bytes]) -> Sequence[bytes]:
     known = {id(one): one for one in read}
     filled = [_without_empty_items(one) for one in read]
     halves = _halves(filled)
-    whole = [_with_whole_pairs(one, halves) for one in filled]
+    widened = [_with_whole_deletions(one, halves) for one in filled]
+    deleted = merged(*(one.deletes for one in widened))
+    left = {
+        writer: [clock for clock in clocks if not range_covered(deleted.get(writer, []), clock - 1, 2)]
+        for writer, clocks in halves.items()
+    }
+    cuts = _cuts(widened)
+    cut = {
+        writer: [clock for clock in clocks if (writer, clock) in cuts and not _among(left[writer], clock)]
+        for writer, clocks in halves.items()
+    }
+    whole = [_with_deleted_content(_with_whole_pairs(one, left), cut) for one in widened]
     if all(id(one) in known for one in whole):
         return updates
     return [update if id(one) in known else _written(one) for update, one in zip(updates, whole, strict=True)]
@@ -78,6 +98,17 @@ class _Structs(Reader):
         length, end = self._struct(position, writer, clock)
         item = self.items[-1] if len(self.items) > count else None
         return _Struct(self.data[position:end], length, item), end
+
+    def content(self) -> tuple[int, str]:
+        """Where the content of a text begins, which is all the data, and that text."""
+        info, position = self.data[0], 1
+        for bit in (HAS_LEFT, HAS_RIGHT):
+            if info & bit:
+                _, position = self._neighbour(position)
+        if not info & (HAS_LEFT | HAS_RIGHT):
+            _, _, position = self._parent(info, position)
+        text, _ = self._text(position)
+        return position, text
 
     def _text_content(self, position: int) -> tuple[int, tuple[int, ...], int]:
         return (0, (), position + 1) if self.data[position] == 0 else super()._text_content(position)
@@ -118,7 +149,7 @@ def _written(update: _Update) -> bytes:
 
 
 def _without_empty_items(update: _Update) -> _Update:
-    """Rule 3."""
+    """Rule 4."""
     if all(struct.length for _, structs in update.writers.values() for struct in structs):
         return update
     writers: dict[int, tuple[int, tuple[_Struct, ...]]] = {}
@@ -184,19 +215,99 @@ def _halves(updates: Sequence[_Update]) -> dict[int, list[int]]:
     return {writer: sorted(clocks) for writer, clocks in found.items()}
 
 
-def _with_whole_pairs(update: _Update, halves: dict[int, list[int]]) -> _Update:
-    """Rules 1 and 2."""
-    writers = dict(update.writers)
-    for writer, (start, structs) in update.writers.items():
-        moved = tuple(_with_whole_origins(struct, halves) for struct in structs)
-        if moved != structs:
-            writers[writer] = (start, moved)
+def _with_whole_deletions(update: _Update, halves: dict[int, list[int]]) -> _Update:
+    """Rule 1."""
     deletes = dict(update.deletes)
     for writer, ranges in update.deletes.items():
         widened = [_widened(clock, length, halves.get(writer, [])) for clock, length in ranges]
         if widened != ranges:
             deletes[writer] = merge_ranges(widened)
-    return update if (writers, deletes) == (update.writers, update.deletes) else _Update(writers, deletes)
+    return update if deletes == update.deletes else _Update(update.writers, deletes)
+
+
+def _with_whole_pairs(update: _Update, halves: dict[int, list[int]]) -> _Update:
+    """Rule 2, for `halves` of pairs that are not deleted."""
+    writers = dict(update.writers)
+    for writer, (start, structs) in update.writers.items():
+        moved = tuple(_with_whole_origins(struct, halves) for struct in structs)
+        if moved != structs:
+            writers[writer] = (start, moved)
+    return update if writers == update.writers else _Update(writers, update.deletes)
+
+
+def _cuts(updates: Sequence[_Update]) -> set[tuple[int, int]]:
+    """The operations before which an item may be cut: one is, or an origin says so."""
+    found: set[tuple[int, int]] = set()
+    for update in updates:
+        for _, structs in update.writers.values():
+            for struct in structs:
+                if (item := struct.item) is None:
+                    continue
+                found.add((item.writer, item.clock))
+                if item.left is not None:
+                    found.add((item.left[0], item.left[1] + 1))
+                if item.right is not None:
+                    found.add(item.right)
+    return found
+
+
+def _with_deleted_content(update: _Update, cut: dict[int, list[int]]) -> _Update:
+    """Rule 3, for `cut` pairs that are deleted."""
+    writers = dict(update.writers)
+    deletes: Ranges = {}
+    for writer, (start, structs) in update.writers.items():
+        if not cut.get(writer):
+            continue
+        parted: list[_Struct] = []
+        for struct in structs:
+            item = struct.item
+            inside = [half for half in item.halves if _among(cut[writer], item.clock + half)] if item else []
+            if item is None or not inside:
+                parted.append(struct)
+                continue
+            parted += _parts(struct, item, inside)
+            deletes.setdefault(writer, []).extend((item.clock + half - 1, 2) for half in inside)
+        writers[writer] = (start, tuple(parted))
+    return _Update(writers, merged(update.deletes, deletes)) if deletes else update
+
+
+def _parts(struct: _Struct, item: Item, halves: list[int]) -> Iterator[_Struct]:
+    """An item with the pairs of these second halves as deleted content: in parts, each after the one before."""
+    content, text = _Structs(struct.data).content()
+    units = text.encode("utf-16-le")
+    begin = 0
+    for half in halves:
+        yield from _part(struct.data[:content], item, begin, units[2 * begin : 2 * half - 2])
+        yield from _part(struct.data[:content], item, half - 1, None)
+        begin = half + 1
+    yield from _part(struct.data[:content], item, begin, units[2 * begin :])
+
+
+def _part(head: bytes, item: Item, begin: int, units: bytes | None) -> Iterator[_Struct]:
+    """The operations of an item from `begin` on, `units` of UTF-16; None: a deleted pair. Nothing where there are none.
+
+    `head` is what stands before the content of the whole item.
+    """
+    length = 2 if units is None else len(units) // 2
+    if not length:
+        return
+    out = bytearray(head)
+    left = item.left
+    if begin:
+        left = (item.writer, item.clock + begin - 1)
+        out = bytearray([HAS_LEFT | (HAS_RIGHT if item.right else 0)])
+        for origin in (left, item.right):
+            if origin is not None:
+                append_uint(out, origin[0])
+                append_uint(out, origin[1])
+    out[0] = out[0] & ~_KIND | (_DELETED if units is None else _TEXT)
+    if units is None:
+        append_uint(out, length)
+    else:
+        text = units.decode("utf-16-le").encode()
+        append_uint(out, len(text))
+        out += text
+    yield _Struct(bytes(out), length, item._replace(clock=item.clock + begin, length=length, left=left, halves=()))
 
 
 def _widened(clock: int, length: int, halves: list[int]) -> tuple[int, int]:

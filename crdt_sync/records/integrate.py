@@ -19,6 +19,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import pycrdt
+
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.limits import (
     GROWTH_OPERATIONS_MAX,
@@ -29,13 +31,13 @@ from crdt_sync.limits import (
 )
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.contradictions import contradiction
-from crdt_sync.records.delete_set import covered, range_covered
+from crdt_sync.records.delete_set import covered, merged
 from crdt_sync.records.document import Document
-from crdt_sync.records.halves import mended
+from crdt_sync.records.halves import has_pairs, mended
 from crdt_sync.records.lists import Lists
 from crdt_sync.records.roots import TEXT_PREFIX
 from crdt_sync.records.update import Item, Scan, scan
-from crdt_sync.records.well_placed import cut_pairs, misnamed, misplaced, need_lists, tangled
+from crdt_sync.records.well_placed import cuts_pair, misnamed, misplaced, need_lists, tangled
 
 _SPREAD_MAX = 32  # times that an update may take more bytes once integrated: a deletion cuts an item in three
 
@@ -134,7 +136,18 @@ class Integrator:
 class _Loaded:
     """A document together with the good bytes that it can be built from again."""
 
-    __slots__ = ("_good", "_good_bytes", "_lists", "_mended", "_roots", "_size_max", "_texts", "_vector", "document")
+    __slots__ = (
+        "_good",
+        "_good_bytes",
+        "_lists",
+        "_mended",
+        "_pairs",
+        "_roots",
+        "_size_max",
+        "_texts",
+        "_vector",
+        "document",
+    )
 
     document: Document
     _good_bytes: int
@@ -146,6 +159,7 @@ class _Loaded:
         self._mended = whole is not good  # nobody has stored yet what was mended: the next update is news
         self._roots = -1  # an upper bound, counted when a first new root arrives
         self._lists: Lists | None = None  # made when a first update arrives that cannot be checked without
+        self._pairs = any(map(has_pairs, whole))  # whether there may be surrogate pairs
         self._texts: bool | None = None  # whether there is text, once it was asked for
         self._rebuild()
         self._vector = vectors.decode(self.document.raw_state_vector())
@@ -172,7 +186,8 @@ class _Loaded:
         verdict = self._refusal(found, stamp_max) or self._misplaced(fresh, found)
         if verdict is not None:
             return verdict
-        verdict = self._apply(update) or self._outgrown(update, found.roots)
+        steps = self._steps(update, found)
+        verdict = self._apply(update, steps) or self._outgrown(update, found.roots)
         if verdict is not None:
             if self._lists is not None:
                 self._lists.take_back(fresh)
@@ -181,26 +196,27 @@ class _Loaded:
             if end > vector.get(writer, 0):
                 vector[writer] = end
         self._texts = self._texts or any(root.startswith(TEXT_PREFIX) for root in found.roots)
-        self._keep(update)
+        self._keep(steps)
         return Verdict("accepted", new=True)
 
     def _trust(self, update: bytes) -> Verdict:
         """Integrate an update without reading it first."""
         if self._vector and self._holds(update):
             return self._known(update)
-        verdict = self._apply(update) or self._outgrown(update, frozenset())
+        steps = self._steps(update, None)
+        verdict = self._apply(update, steps) or self._outgrown(update, frozenset())
         if verdict is not None:
             return verdict
         self._vector = vectors.decode(self.document.raw_state_vector())
         self._lists = self._texts = None
-        self._keep(update)
+        self._keep(steps)
         return Verdict("accepted", new=True)
 
     def _known(self, update: bytes) -> Verdict:
         """The verdict on what is here already. It may be what a partner made of a record that was mended here too."""
         if not self._mended:
             return Verdict("accepted")
-        self._keep(update)
+        self._keep([update])
         return Verdict("accepted", new=True)
 
     def _holds(self, update: bytes) -> bool:
@@ -253,8 +269,9 @@ class _Loaded:
         if self._lists is None:
             self._lists = Lists(scan(self.document.diff()).items)
         self._lists.add(fresh)
-        problem = misplaced(fresh, self._lists)
-        if not problem and any(not self._is_cut(*half) for half in cut_pairs(found.deletes, self._lists)):
+        known = self.document.deletes
+        problem = misplaced(fresh, self._lists, lambda: merged(known(), found.deletes))
+        if not problem and cuts_pair(found.deletes, self._lists, known):
             problem = "it deletes half of a character"
         if not problem:
             return None
@@ -268,18 +285,28 @@ class _Loaded:
                 return f"operation {clock} of writer {writer} holds {what}, which records never hold"
         return ""
 
-    def _is_cut(self, writer: int, second_half: int) -> bool:
-        """Whether a surrogate pair is deleted here, at least in part."""
-        ranges = self.document.deletes().get(writer, [])
-        return range_covered(ranges, second_half, 1) or range_covered(ranges, second_half - 1, 1)
+    def _steps(self, update: bytes, found: Scan | None) -> list[bytes]:
+        """What to integrate for an update, see `Document.steps`; `found` is None where it was not scanned yet."""
+        self._pairs = self._pairs or has_pairs(update)
+        if not self._pairs:
+            return [update]
+        if found is None:
+            try:
+                found = scan(pycrdt.get_update(update, vectors.encode(self._vector)))
+            except (UpdateRefused, ValueError):
+                return [update]  # applying it says why
+        return self.document.steps(update, found)
 
-    def _apply(self, update: bytes) -> Verdict | None:
-        """Integrate; a document that cannot be kept is built again, and the refusal returned."""
+    def _apply(self, update: bytes, steps: Sequence[bytes]) -> Verdict | None:
+        """Integrate `update` in `steps`; a document that cannot be kept is built again, and the refusal returned."""
         document = self.document
         try:
-            document.apply(update)
+            for step in steps:
+                document.apply(step)
             missing = document.is_missing(update)
         except ValueError as error:
+            if len(steps) > 1:
+                self._rebuild()
             return Verdict("malformed", str(error)[:REASON_LENGTH_MAX])
         except (KeyboardInterrupt, SystemExit, MemoryError):
             self._rebuild()
@@ -310,10 +337,10 @@ class _Loaded:
                 return Verdict("too_large", f"the record would have {size} bytes; the limit is {RECORD_BYTES_MAX}")
         return None
 
-    def _keep(self, update: bytes) -> None:
+    def _keep(self, steps: Sequence[bytes]) -> None:
         self._mended = False
-        self._good.append(update)
-        self._good_bytes += len(update)
+        self._good += steps
+        self._good_bytes += sum(map(len, steps))
         if len(self._good) > TAIL_UPDATES_MAX or self._good_bytes > RECORD_BYTES_MAX:
             self._good = [self.document.diff()]
             self._good_bytes = self._size_max = len(self._good[0])

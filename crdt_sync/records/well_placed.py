@@ -10,7 +10,8 @@ that is not here yet:
 4. With a key it has one value, or only deleted ones, and no right origin.
 5. It has a key in the maps `n.` and `s.` and nowhere else; text stands in `t.` and nothing else does; a root has one of
    the layout's prefixes and a field.
-6. No origin lies inside a surrogate pair, and no range of deletions begins or ends inside one that is still there.
+6. No origin lies inside a surrogate pair, and no range of deletions begins or ends inside one, unless the pair is
+   deleted, be it by the same update. Of what is deleted nobody can tell that it was a pair once it was written anew.
 7. The ranges of deletions of a writer ascend and do not overlap: `merge_updates` loses some of them otherwise.
 
 Honest items keep them, because an editor puts an item between two neighbours of its own list: the right one is then
@@ -26,10 +27,10 @@ honest edits beside such items look like broken ones: there 1 to 3 are not asked
 replicas equal again.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from crdt_sync.limits import PLACING_STEPS_MAX
-from crdt_sync.records.delete_set import Ranges
+from crdt_sync.records.delete_set import Ranges, merged, range_covered
 from crdt_sync.records.lists import NOWHERE, Lists, Name, Operation
 from crdt_sync.records.roots import ARRAY_PREFIXES, MAP_PREFIXES, TEXT_PREFIX
 from crdt_sync.records.update import Item, scan
@@ -67,9 +68,12 @@ def need_lists(items: Collection[Item]) -> bool:
     )
 
 
-def misplaced(items: Collection[Item], lists: Lists) -> str:
-    """What is wrong with the places of new items, which `lists` holds already, or nothing."""
-    order = _Order(lists)
+def misplaced(items: Collection[Item], lists: Lists, deletes: Callable[[], Ranges]) -> str:
+    """What is wrong with the places of new items, which `lists` holds already, or nothing.
+
+    `deletes` gives all deletions, those of the update included, merged; it is called once at most.
+    """
+    order = _Order(lists, deletes)
     try:
         for item in items:
             _check(item, order, items)
@@ -86,9 +90,10 @@ def disordered(whole: bytes) -> list[str]:
     Earlier versions accepted such items; replicas may show them differently. Raises `UpdateRefused` where the state
     cannot be scanned.
     """
-    items = scan(whole).items
+    scanned = scan(whole)
+    items = scanned.items
     lists = Lists(items)
-    order = _Order(lists)
+    order = _Order(lists, lambda: merged(scanned.deletes))
     found: set[str] = set()
     for item in items:
         if item.deleted:
@@ -102,18 +107,19 @@ def disordered(whole: bytes) -> list[str]:
     return sorted(found)
 
 
-def cut_pairs(deletes: Ranges, lists: Lists) -> list[Operation]:
-    """The surrogate pairs in which a range of `deletes` begins or ends (rule 6), as their second halves.
+def cuts_pair(deletes: Ranges, lists: Lists, known: Callable[[], Ranges]) -> bool:
+    """Whether a range of `deletes` begins or ends inside a surrogate pair (rule 6) that is not deleted in `known`.
 
-    What another range does with the other half does not help: yrs takes one after the other.
+    What another range does with the other half does not help: yrs takes one after the other. `known` gives merged
+    ranges; it is called once at most.
     """
-    return [
-        (writer, edge)
+    pairs = _Pairs(lists, known)
+    return any(
+        pairs.cut((writer, edge))
         for writer in lists.halves()
         for clock, length in deletes.get(writer, ())
         for edge in (clock, clock + length)
-        if lists.second_half((writer, edge))
-    ]
+    )
 
 
 def tangled(deletes: Ranges) -> bool:
@@ -152,9 +158,9 @@ def _check(item: Item, order: "_Order", fresh: Collection[Item]) -> None:
         _refuse(1, "its origins lead in a circle")
     if not item.deleted and item.text != name.root.startswith(TEXT_PREFIX):
         _refuse(5, "it mixes text with other values")
-    if left is not None and lists.second_half((left[0], left[1] + 1)):
+    if left is not None and order.pairs.cut((left[0], left[1] + 1)):
         _refuse(6, "its left origin is half of a character")
-    if right is not None and lists.second_half(right):
+    if right is not None and order.pairs.cut(right):
         _refuse(6, "its right origin is half of a character")
     if name.key is not None and item.length != 1 and not item.deleted:
         _refuse(4, "a key has several values at once")
@@ -190,11 +196,30 @@ def _check_between(left: Operation | None, right: Operation, name: Name, order: 
         _refuse(2, "its left origin does not stand before its right one")
 
 
+class _Pairs:
+    """The surrogate pairs that are not deleted."""
+
+    def __init__(self, lists: Lists, deletes: Callable[[], Ranges]) -> None:
+        self._lists = lists
+        self._deletes = deletes
+        self._deleted: Ranges | None = None
+
+    def cut(self, operation: Operation) -> bool:
+        """Whether a pair is cut before this operation: it is the second half of one."""
+        if not self._lists.second_half(operation):
+            return False
+        if self._deleted is None:
+            self._deleted = self._deletes()
+        writer, clock = operation
+        return not range_covered(self._deleted.get(writer, []), clock - 1, 2)
+
+
 class _Order:
     """The order in which the items of a record stand, as far as it is asked for."""
 
-    def __init__(self, lists: Lists) -> None:
+    def __init__(self, lists: Lists, deletes: Callable[[], Ranges]) -> None:
         self.lists = lists
+        self.pairs = _Pairs(lists, deletes)
         self._steps = 0
         self._siblings: dict[tuple[Operation | None, Name], dict[Operation, int]] = {}
         self._sound: dict[Name, bool] = {}

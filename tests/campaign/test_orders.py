@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.campaign import orders
 from benchmarks.campaign.confined import confined
-from crdt_sync.records import integrate, well_placed
+from crdt_sync.records import Document, halves, integrate, well_placed
 
 _CASES = 2_000
 
@@ -38,7 +38,7 @@ def planted(monkeypatch, rule):
     refuse = well_placed._refuse
     monkeypatch.setattr(well_placed, "_refuse", lambda broken, why: None if broken == rule else refuse(broken, why))
     if rule == 6:
-        monkeypatch.setattr(integrate, "cut_pairs", lambda deletes, lists: [])
+        monkeypatch.setattr(integrate, "cuts_pair", lambda deletes, lists, known: False)
     if rule == 7:
         monkeypatch.setattr(integrate, "tangled", lambda deletes: False)
 
@@ -64,3 +64,22 @@ def test_a_rule_that_is_left_out_is_found_among_drawn_histories(monkeypatch, rul
 def test_an_honest_update_that_is_refused_is_noticed(monkeypatch):
     monkeypatch.setattr(integrate, "misnamed", lambda items: "planted")
     assert "an honest update is refused" in orders.case(0, Counter())
+
+
+MISTAKES = {
+    "a pair that is deleted counts where it was not compacted": lambda patch: patch.setattr(
+        well_placed._Pairs, "cut", lambda pairs, operation: pairs._lists.second_half(operation)
+    ),
+    "what an update deletes is deleted last": lambda patch: patch.setattr(
+        Document, "steps", lambda document, update, found: [update]
+    ),
+    "a deleted pair is cut as text": lambda patch: patch.setattr(
+        halves, "_with_deleted_content", lambda update, cut: update
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_what_goes_wrong_between_the_halves_of_a_deleted_character_is_found(monkeypatch, mistake):
+    MISTAKES[mistake](monkeypatch)
+    assert orders.run(220, 10).findings

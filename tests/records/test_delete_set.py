@@ -1,9 +1,11 @@
 """Delete sets: written as they are read, and what one holds beyond another."""
 
+import pycrdt
 from hypothesis import given
 from hypothesis import strategies as st
 
 from crdt_sync.records.delete_set import encode_delete_set, merge_ranges, read_deletes, without
+from crdt_sync.records.update import scan
 
 operations = st.dictionaries(st.integers(0, 2**53 - 1), st.sets(st.integers(0, 40), min_size=1), max_size=3)
 
@@ -34,3 +36,8 @@ def test_without_leaves_exactly_what_is_not_known(some, known):
 def test_nothing_is_left_of_what_is_known(some, more):
     both = {writer: some.get(writer, set()) | more.get(writer, set()) for writer in {*some, *more}}
     assert without(ranges(some), ranges(both)) == {}
+
+
+def test_a_writer_whose_deletions_have_no_length_is_read_in_what_yrs_makes_of_it():
+    updates = [bytes.fromhex(update) for update in ("00020701000002010102", "000107010000")]
+    assert scan(pycrdt.merge_updates(*updates)).deletes == {7: [], 2: [(1, 2)]}

@@ -108,3 +108,83 @@ def test_a_state_of_our_own_that_cannot_be_scanned_is_no_verdict_on_what_was_sen
     assert gate.known == frozenset()
     gate.integrate(RECORD, (update,), (), None, True, False)
     assert gate.integrate(RECORD, None, (later,), None, True, False).verdicts[0].code == "accepted"
+
+
+GONE = bytes.fromhex("000101010102")  # the character of AMONG is deleted
+Z, W = "01010600840101017a00", "01010700c401010102017700"  # letters after its first half
+INSIDE = (bytes.fromhex(Z), bytes.fromhex(W))
+TOGETHER = bytes.fromhex("01010600840101017a0101010102")  # the deletion and "z" in one
+
+
+def kept(gate, stored, way):
+    """The bytes to load the record from again, None: it stays loaded."""
+    updates = {
+        "live": None,
+        "its updates": stored,
+        "its updates joined": [bytes_diff.diff(stored, EMPTY_STATE_VECTOR)],
+        "its state": [Document.load(stored).diff()],
+        "its updates and its state": [*stored, Document.load(stored).diff()],
+    }
+    return updates[way]
+
+
+@pytest.mark.parametrize("way", ["live", "its updates", "its updates joined", "its state", "its updates and its state"])
+@pytest.mark.parametrize(
+    "updates",
+    [(AMONG, GONE, *INSIDE), (AMONG, GONE, *reversed(INSIDE)), (AMONG, TOGETHER, INSIDE[1])],
+    ids=["z first", "w first", "with the deletion"],
+)
+@pytest.mark.parametrize("checked", [True, False])
+def test_between_the_halves_of_a_deleted_character_items_go_alike_whether_it_was_compacted_or_not(
+    updates, way, checked
+):
+    gate, stored = Integrator(1), []
+    gate.integrate(RECORD, (), (), None, checked, False)
+    for update in updates:
+        again = kept(gate, stored, way) if stored else None
+        assert gate.integrate(RECORD, again, [update], None, checked, False).verdicts[0].code == "accepted"
+        stored.append(update)
+    document = gate.document(RECORD)
+    assert document.values() == {"a": "awbz"}
+    expected = digest_of(stored), content_digest_of(stored)
+    for end in (stored, [bytes_diff.diff(stored, EMPTY_STATE_VECTOR)], [document.diff()]):
+        assert (digest_of(end), content_digest_of(end)) == expected
+        assert Document.load(end).values() == {"a": "awbz"}
+    assert (document.digest(), document.content_digest()) == (expected[0][1], expected[1])
+
+
+def test_between_the_halves_of_a_character_nothing_goes_before_it_is_deleted():
+    gate = Integrator(1)
+    gate.integrate(RECORD, (AMONG,), (), None, True, False)
+    for update, code in ((INSIDE[0], "malformed"), (GONE, "accepted"), (INSIDE[0], "accepted")):
+        assert gate.integrate(RECORD, None, [update], None, True, False).verdicts[0].code == code
+    assert gate.document(RECORD).values() == {"a": "abz"}
+
+
+def test_a_deleted_character_that_is_described_once_more_stays_deleted_content():
+    """The update tells of the text of old, and of nothing that was deleted since."""
+    whole = [Document.load((AMONG, GONE)).diff()]
+    again = pycrdt.merge_updates(AMONG, INSIDE[0])
+    for stored in ((AMONG, GONE), whole):
+        gate = Integrator(1)
+        gate.integrate(RECORD, stored, (), None, True, False)
+        assert gate.integrate(RECORD, None, [again, INSIDE[1]], None, True, False).verdicts[1].code == "accepted"
+        assert gate.document(RECORD).values() == {"a": "awbz"}
+        assert gate.document(RECORD).content_digest() == content_digest_of((*whole, *INSIDE))
+
+
+def test_only_what_is_cut_becomes_deleted_content():
+    text = bytes.fromhex(
+        "01010100040103742e610ff09f9880f09f9880e282acf09f988000"
+    )  # three characters and "€" among them
+    gone = bytes.fromhex("000101010007")
+    inside = bytes.fromhex("01010200840102017a00")  # in the second character
+    base, *rest = mended((text, gone, inside))
+    assert rest == [gone, inside]
+    assert [(item.clock, item.length, item.deleted, item.left) for item in scan(base).items] == [
+        (0, 2, False, None),
+        (2, 2, True, (1, 1)),
+        (4, 3, False, (1, 3)),
+    ]
+    assert scan(base).deletes == {1: [(2, 2)]}
+    assert mended((text, gone)) == (text, gone)

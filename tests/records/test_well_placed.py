@@ -146,8 +146,8 @@ def test_honest_edits_at_any_place_are_never_refused_and_end_the_same(script, sh
     assert one.content_digest() == other.content_digest()
     whole = gate()
     assert judge(whole, one.diff()).code == "accepted"
-    items = scan(one.diff()).items
-    assert misplaced(items, Lists(items)) == ""
+    found = scan(one.diff())
+    assert misplaced(found.items, Lists(found.items), lambda: found.deletes) == ""
 
 
 def test_siblings_are_ordered_as_yjs_orders_them():
