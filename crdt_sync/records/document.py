@@ -32,7 +32,7 @@ from crdt_sync.records.delete_set import (
 )
 from crdt_sync.records.deletion import deletion_of
 from crdt_sync.records.entries import Conflict, conflict, ordered, well_formed
-from crdt_sync.records.halves import mended
+from crdt_sync.records.halves import made_whole, mended
 from crdt_sync.records.memory_index import MemoryIndex
 from crdt_sync.records.objects import in_order
 from crdt_sync.records.roots import (
@@ -142,8 +142,8 @@ class Document:
         pair, and yrs, which deletes last, would cut text there and lose what follows. A pair of its own is mended.
         """
         own = [update]
-        if mended(own) is not own:
-            own = [mended((update, self.deletions()))[0]]  # what is deleted here is no pair
+        if made_whole(own) is not own:
+            own = [made_whole((update, self.deletions()))[0]]  # what is deleted here is no pair
         deletes = merged(found.deletes)
         if not deletes or not any(_inside(item, deletes) for item in found.items):
             return own

@@ -47,8 +47,11 @@ def has_pairs(update: bytes) -> bool:
 
 def mended(updates: Sequence[bytes]) -> Sequence[bytes]:
     """`updates` of one record, verified ones, with every pair whole: themselves, where nothing is wrong."""
-    if not any(_TEXT_ROOT.search(update) for update in updates):
-        return updates
+    return made_whole(updates) if any(_TEXT_ROOT.search(update) for update in updates) else updates
+
+
+def made_whole(updates: Sequence[bytes]) -> Sequence[bytes]:
+    """`mended` for updates that are only some of a record: the root that a text stands in need not be told."""
     if not any(suspect.search(update) for update in updates for suspect in _SUSPECTS):
         return updates
     try:

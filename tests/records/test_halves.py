@@ -188,3 +188,16 @@ def test_only_what_is_cut_becomes_deleted_content():
     ]
     assert scan(base).deletes == {1: [(2, 2)]}
     assert mended((text, gone)) == (text, gone)
+
+
+@pytest.mark.parametrize("checked", [True, False])
+def test_an_update_that_deletes_its_own_character_and_names_no_root_stays_readable(checked):
+    text = bytes.fromhex("01010200040103742e61017800")  # "x", then "a😀b" after it, "abc" between the halves, deletion
+    own = bytes.fromhex("01020b008402000661f09f988062840b0103616263010b010102")
+    gate = Integrator(1)
+    gate.integrate(RECORD, (text,), (), None, checked, False)
+    assert gate.integrate(RECORD, None, [own], None, checked, False).verdicts[0].code == "accepted"
+    document = gate.document(RECORD)
+    scan(document.diff())
+    assert document.values() == {"a": "xaabcb"}
+    assert document.content_digest() == content_digest_of((text, own))
