@@ -37,12 +37,24 @@ def tell_import(output: Output, report: ImportReport) -> None:
         f"{report.updated} changed",
         f"{report.unchanged} unchanged",
         *([f"{report.empty} empty"] if report.empty else []),
+        *([f"{report.deleted} deleted here"] if report.deleted else []),
         f"{report.failures} failed",
     ]
     if report.cells_failed:
         parts.append(f"{report.cells_failed} cells left out")
     into = "would go into" if report.dry_run else "into"
     output.result(data, f"{report.rows} rows {into} {report.collection!r}: {', '.join(parts)}.")
+    if report.deleted:
+        output.note(
+            f"{report.deleted} rows are of customers that were deleted here, and left out; 'crdt-sync list --deleted' "
+            "shows them, 'crdt-sync restore RECORD' brings one back.",
+        )
+    if report.alike:
+        output.note(
+            f"{report.alike} of the new ones look like customers that were here: the same name and e-mail address or "
+            f"phone. Compare them: crdt-sync list {report.collection} --sort name",
+            "yellow",
+        )
     _tell_key(output, report)
     if report.dry_run:
         _list(output, "would change", report.changes, report.cells_written)
@@ -57,8 +69,8 @@ def tell_import(output: Output, report: ImportReport) -> None:
         _list(output, "both changed", report.conflicts, report.cells_both_changed)
     if report.renamed is not None:
         output.note(
-            f"Those rows came from {report.renamed!r} before, and {report.source!r} is new to them. If this is the "
-            f"same file under another name, import it with --source {shlex.quote(report.renamed)}: then only what "
+            f"Most of those rows came from {report.renamed!r} before, and {report.source!r} is new to them. If this is "
+            f"the same file under another name, import it with --source {shlex.quote(report.renamed)}: then only what "
             "changed in it counts.",
             "yellow",
         )

@@ -191,7 +191,7 @@ def import_file(
         show_columns(call.output, report.form, report.columns)
     tell_form(call.output, table.form, table.columns)
     tell_import(call.output, report)
-    taken = report.created + report.updated + report.unchanged
+    taken = report.created + report.updated + report.unchanged + report.deleted
     if not taken and not report.failures:
         what = f"all {report.rows} rows are empty" if report.rows else "there are no rows below its header"
         call.output.warning({"error": "nothing_imported", "message": what}, f"Nothing was imported: {what}.")

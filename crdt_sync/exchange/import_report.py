@@ -30,24 +30,26 @@ class CellChange:
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """What an import did, or with `dry_run` would do. `rows` = created + updated + unchanged + empty + failures.
+    """What an import did, or with `dry_run` would do. `rows` = created + updated + unchanged + empty + deleted +
+    failures.
 
-    An empty row is one without a value in any column that has a field. `source` is the name under which the table is
-    remembered. `cells_failed` did not fit their field and were left out. Of the others with a value, `cells_written`
-    changed their field, `cells_unchanged` were no news, and in `cells_both_changed` the table and somebody here changed
-    the same: what people wrote stands.
-    `cells_settled` of the others say something new where earlier imports disagreed, and close their conflict.
-    `conflicts` and `settled` list the first of these, and `changes` in a dry run the first cells that would change
-    records which are here already, each up to `TABLE_CHANGES_KEPT_MAX`.
-    `failed` lists the first `TABLE_FAILURES_KEPT_MAX` failures; `failures` counts all. `unmapped` names the columns
-    that no field took. `inferred` tells that the collection had no schema and got one made from the table.
-    `key` names the columns that identified the rows, `key_found` tells that nobody gave them, and `repeated` names
-    those that would do if no value came twice; `record_column` holds record ids, given or found, and `recognised` rows
-    were known as those of an export of this device; `matched` rows found a record of the same key that was made
-    otherwise, `keys_shared` rows are new records beside one of another name with the same address or phone, the first
-    of them in `shared`, and `without_key` rows went by their whole content. `renamed` names another source
-    that the table may be of, under another name: the one that knew most of the rows in which both changed a cell and
-    which this source did not know.
+    `deleted` rows are of records that were deleted here, and left out; `alike` rows are new records that have the
+    name and an e-mail address or phone of one that was here before. An empty row is one without a value in any
+    column that has a field. `source` is the name under which the table is remembered. `cells_failed` did not fit
+    their field and were left out. Of the others with a value, `cells_written` changed their field,
+    `cells_unchanged` were no news, and in `cells_both_changed` the table and somebody here changed the same: what
+    people wrote stands. `cells_settled` of the others say something new where earlier imports disagreed, and close
+    their conflict. `conflicts` and `settled` list the first of these, and `changes` in a dry run the first cells
+    that would change records which are here already, each up to `TABLE_CHANGES_KEPT_MAX`. `failed` lists the first
+    `TABLE_FAILURES_KEPT_MAX` failures; `failures` counts all. `unmapped` names the columns that no field took.
+    `inferred` tells that the collection had no schema and got one made from the table. `key` names the columns that
+    identified the rows, `key_found` tells that nobody gave them, and `repeated` names those that would do if no
+    value came twice; `record_column` holds record ids, given or found, and `recognised` rows were known as those of
+    an export of this device; `matched` rows found a record of the same key that was made otherwise, `keys_shared`
+    rows are new records beside one of another name with the same address or phone, the first of them in `shared`,
+    and `without_key` rows went by their whole content. `renamed` names another source that the table may be of,
+    under another name: the one that knew most of the rows in which both changed a cell, or said what most rows say,
+    and which this source did not know.
     `form` is what was found out about the file, and `columns` how each of its columns was read.
     """
 
@@ -59,6 +61,8 @@ class ImportReport:
     updated: int
     unchanged: int
     empty: int
+    deleted: int
+    alike: int
     failures: int
     failed: tuple[RowError, ...]
     cells_failed: int

@@ -134,11 +134,14 @@ class _Run:
     updated: int = 0
     unchanged: int = 0
     empty: int = 0
+    deleted: int = 0
+    alike: int = 0
     failures: int = 0
     cells_failed: int = 0
     failed: list[RowError] = field(default_factory=list)
     cells: Counter[str] = field(default_factory=Counter)
     told_before: Counter[str] = field(default_factory=Counter)  # by other sources, of rows in which both changed a cell
+    agreed: Counter[str] = field(default_factory=Counter)  # likewise, of rows that say what is here already
     cells_settled: int = 0
     conflicts: list[CellChange] = field(default_factory=list)
     settled: list[CellChange] = field(default_factory=list)
@@ -146,7 +149,7 @@ class _Run:
 
     @property
     def rows(self) -> int:
-        return self.created + self.updated + self.unchanged + self.empty + self.failures
+        return self.created + self.updated + self.unchanged + self.empty + self.deleted + self.failures
 
     def take(self, rows: Iterable[Row | RowError]) -> None:
         for row in rows:
@@ -166,7 +169,14 @@ class _Run:
             return None
         present = _present(self.replica, record)
         if present is not None and present.deleted:
-            return RowError(row.line, "", "record_deleted", f"{record} was deleted here; restore it first")
+            again = self.keys.entered_again(row)
+            present = None if again is None else _present(self.replica, again)
+            if again is None or present is None or present.deleted:
+                self.deleted += 1
+                return None
+            record = again
+        if present is None:
+            self._look_for_known(row)
         decided, problems = self._decide(row, present)
         if problems and (self.refuse or not decided):
             return problems[0]  # nothing of the row is left
@@ -186,6 +196,12 @@ class _Run:
             self._tell(problem)
         self._count(row, record, present, decided)
         return None
+
+    def _look_for_known(self, row: Row) -> None:
+        """Count a row of a new customer who looks like one that was here before."""
+        if alike := self.keys.known_like(row):
+            self.alike += 1
+            self.agreed.update({name for _, names in alike for name in names if name != self.source})
 
     def _decide(self, row: Row, present: ReadableRecord | None) -> tuple[dict[Target, Decision], list[RowError]]:
         """What to do for each field, and the cells that do not fit theirs."""
@@ -240,8 +256,12 @@ class _Run:
             self.updated += changed
             self.unchanged += not changed
         disputed = differing([source for source in present.sources if source.name == self.source]) if present else set()
-        if present and "both_changed" in outcomes and all(memory.name != self.source for memory in present.sources):
-            self.told_before.update({memory.name for memory in present.sources})
+        if present and all(memory.name != self.source for memory in present.sources):
+            names = {memory.name for memory in present.sources}
+            if "both_changed" in outcomes:
+                self.told_before.update(names)
+            if 2 * sum(decision.outcome == "unchanged" for decision in decided.values()) > len(decided):
+                self.agreed.update(names)
         for target, decision in decided.items():
             self.cells[decision.outcome] += 1
             if present is None:
@@ -270,6 +290,12 @@ class _Run:
         if self.on_error is not None:
             self.on_error(problem)
 
+    def _renamed(self) -> str | None:
+        """The source that the table may be of: most of whose cells contradict, or that said most of its rows alike."""
+        agreed = Counter({name: count for name, count in self.agreed.items() if count > 1 and 2 * count > self.rows})
+        told = self.told_before or agreed
+        return min(told, key=lambda name: (-told[name], name), default=None)
+
     def report(self, collection: str, unmapped: tuple[str, ...], inferred: bool, form: TableForm) -> ImportReport:
         return ImportReport(
             collection=collection,
@@ -280,6 +306,8 @@ class _Run:
             updated=self.updated,
             unchanged=self.unchanged,
             empty=self.empty,
+            deleted=self.deleted,
+            alike=self.alike,
             failures=self.failures,
             failed=tuple(self.failed),
             cells_failed=self.cells_failed,
@@ -301,7 +329,7 @@ class _Run:
             keys_shared=len(self.keys.shared),
             shared=tuple(self.keys.shared[:TABLE_CHANGES_KEPT_MAX]),
             without_key=self.keys.without_key,
-            renamed=min(self.told_before, key=lambda name: (-self.told_before[name], name), default=None),
+            renamed=self._renamed(),
             form=form,
             columns=self.reading.column_forms(),
         )

@@ -1,8 +1,9 @@
 """Whether a row and a record can be one customer, by what both say besides the key."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
+from crdt_sync.exchange.key_columns import names_a_customer
 from crdt_sync.exchange.known_records import same_value
 from crdt_sync.exchange.mapping import loose
 from crdt_sync.exchange.port import ReadableRecord
@@ -38,6 +39,33 @@ def is_another(row: Carriers, record: ReadableRecord, telling: Collection[str]) 
     if not words or not others or words & others:
         return False
     return not any(_agrees(field, row[field], record) for field in telling if row.get(field) not in (None, ""))
+
+
+class KnownPeople:
+    """The records that are here and not deleted, by name; found by it and an equal address or phone."""
+
+    def __init__(self, records: Iterable[ReadableRecord]) -> None:
+        self._records: dict[frozenset[str], list[tuple[str, dict[str, object], frozenset[str]]]] = {}
+        for record in records:
+            contacts = {field: record.raw[field] for field in record.raw if is_contact_field(field)}
+            if not record.deleted and contacts and (words := frozenset(_words(record.raw))):
+                sources = frozenset(memory.name for memory in record.sources)
+                self._records.setdefault(words, []).append((record.record, contacts, sources))
+
+    def like(self, carriers: Carriers) -> list[tuple[str, frozenset[str]]]:
+        """The records that look like the customer of a row, and the sources of each."""
+        contacts = {field: carriers[field] for field in carriers if is_contact_field(field)}
+        known = self._records.get(frozenset(_words(carriers)), ()) if contacts else ()
+        return [
+            (record, sources)
+            for record, held, sources in known
+            if any(same_value(value, held.get(field)) for field, value in contacts.items())
+        ]
+
+
+def is_contact_field(field: str) -> bool:
+    """Whether a field holds an e-mail address or a phone."""
+    return names_a_customer(field) and not is_name(field)
 
 
 def is_telling(spec: FieldSpec) -> bool:

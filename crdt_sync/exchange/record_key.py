@@ -15,7 +15,7 @@ from crdt_sync.exchange.key_columns import FoundKey, find_key, is_contact, is_nu
 from crdt_sync.exchange.known_records import KnownRecords, last_key, numbering_sources, same_value
 from crdt_sync.exchange.mapping import ColumnMapping, column_position
 from crdt_sync.exchange.own_rows import OwnRows
-from crdt_sync.exchange.persons import is_another, is_name, is_telling, name_of, named_alike
+from crdt_sync.exchange.persons import KnownPeople, is_another, is_name, is_telling, name_of, named_alike
 from crdt_sync.exchange.port import ReadableRecord
 from crdt_sync.exchange.table import MISSING, BrokenCell, Cell, Row, RowError, Shown, Table
 from crdt_sync.exchange.three_way import SINGLE
@@ -93,6 +93,7 @@ class RecordKeys:
     _row_order: tuple[int, ...] = ()
     _others: Sequence[str] | None = None  # other sources, once they were needed
     _ours_by_name: dict[str, list[str]] | None = None
+    _people: KnownPeople | None = None
     _claimed: set[str] | None = None
     _occurrences: Counter[str] = field(default_factory=Counter)
     _seen: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -311,12 +312,30 @@ class RecordKeys:
         """The name that a row says."""
         return name_of(self._carriers(row))
 
+    def known_like(self, row: Row) -> list[tuple[str, frozenset[str]]]:
+        """The records of before the import with the name of a row and an equal address or phone, and their sources."""
+        if self._people is None:
+            self._people = KnownPeople(self.records())
+        return self._people.like(self._carriers(row, with_key=True))
+
+    def entered_again(self, row: Row) -> str | None:
+        """The one record that looks like the customer of a row whose own record was deleted; no other row's."""
+        alike = [record for record, _ in self.known_like(row)]
+        if len(alike) != 1 or alike[0] in self._seen:
+            return None
+        self._seen[alike[0]] = (row.line, hash(repr(row.cells)))
+        return alike[0]
+
     def _telling(self, carriers: Mapping[str, object]) -> list[str]:
         return [name for name in carriers if not is_name(name) and is_telling(self.fields[name])]
 
-    def _carriers(self, row: Row) -> dict[str, object]:
-        """What a row says in fields with one value, but the key."""
-        keys = {name for _, name, _ in self.key_fields} | {name for name, _ in self.natural.values()}
+    def _carriers(self, row: Row, *, with_key: bool = False) -> dict[str, object]:
+        """What a row says in fields with one value, but the key, unless `with_key`."""
+        keys = (
+            set()
+            if with_key
+            else {name for _, name, _ in self.key_fields} | {name for name, _ in self.natural.values()}
+        )
         carriers: dict[str, object] = {}
         for name, (cell, *_) in self.read_row(row).items():
             if name not in keys and cell is not MISSING and self.fields[name].kind in SINGLE:
@@ -410,7 +429,7 @@ def record_keys(
     if natural:
         keys = RecordKeys(schema.collection, columns, tuple(natural), record, natural, table.typed)
         keys.schema, keys.shown_by, keys.present, keys.source = schema, shown_by, present, source
-        keys.fields = schema.fields
+        keys.fields, keys.records = schema.fields, records
         return keys
     chosen = tuple(column_position(columns, mapping.fields, column) for column in key_columns or ())
     found = FoundKey(())

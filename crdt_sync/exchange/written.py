@@ -73,7 +73,7 @@ def _digits(body: str, mark: DecimalMark) -> str | None:
     return f"{whole or '0'}.{fraction}" if found else whole
 
 
-_MONTHS = {
+MONTHS = {
     name: number
     for number, names in enumerate(
         (
@@ -139,7 +139,7 @@ def date_readings(text: str) -> dict[DateOrder, date]:
     for pattern, order in ((_DAY_MONTH, (3, 2, 1)), (_MONTH_DAY, (3, 1, 2))):
         if (match := pattern.fullmatch(plain)) is not None:
             year, word, number_of_day = (match[at] for at in order)
-            if (number := _MONTHS.get(word.casefold())) is not None:
+            if (number := MONTHS.get(word.casefold())) is not None:
                 return _in_any_order(year, number, number_of_day)
     try:
         return dict.fromkeys(_ORDERS, date.fromisoformat(plain))
