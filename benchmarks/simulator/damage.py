@@ -85,7 +85,7 @@ class Damage:
         self._note(device.name, f"mended: salvaged {mended.salvaged}, lost {mended.lost}")
 
     def _note_rewritten(self, device: DeviceHost, record: str, before: Document) -> None:
-        """What a repair wrote again is an edit like others; beside an import of the same, it is there twice."""
+        """What a repair wrote again is an edit like others."""
         if collection_of(record) in COLLECTIONS:
             self._world.imports.rewritten.add(record)
             return

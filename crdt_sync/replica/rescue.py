@@ -2,7 +2,8 @@
 
 Operations come back from the snapshot and the log, as they were written. What needs operations that are lost cannot be
 applied. What was shown and the operations do not lead to is written again, as new edits, where that cannot double
-anything: a counter, a text or a timeline of which a partner may hold the lost part is left as it is, and named.
+anything: a counter, a text or a timeline of which a partner may hold the lost part, or that an import brought, is left
+as it is, and named.
 """
 
 import json
@@ -17,6 +18,7 @@ from crdt_sync.ids import collection_of
 from crdt_sync.records import Document, Editor, Integrator, Schema, restore
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.schema import FieldSpec
+from crdt_sync.records.sources import parse_source
 from crdt_sync.records.values import restore_value
 from crdt_sync.storage.port import Remains
 
@@ -44,17 +46,21 @@ class Loss:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a record showed: carriers by field, the fields with open conflicts, whether it was deleted."""
+    """What a record showed: carriers by field, the fields with open conflicts, whether it was deleted, and the fields
+    of which imports said something."""
 
     fields: Mapping[str, object]
     conflicts: Collection[str]
     deleted: bool
+    imported: Collection[str] = ()
 
     @classmethod
     def stored(cls, view: bytes) -> "View":
         """What a stored view says."""
         stored = json.loads(view)
-        return cls(stored["fields"], stored["conflicts"], stored["deleted"])
+        sources = [parse_source(*source) for source in stored.get("sources", ())]
+        imported = {field for source in sources if source is not None for field in source.said}
+        return cls(stored["fields"], stored["conflicts"], stored["deleted"], imported)
 
     @classmethod
     def of(cls, reading: "Reading") -> "View":
@@ -118,7 +124,8 @@ class Rewriting:
         if missing and held.deleted:
             self._editor().restore()
         for field in missing:
-            loss = self._write(field, shown.fields.get(field), held.fields.get(field))
+            imported = field in shown.imported
+            loss = self._write(field, shown.fields.get(field), held.fields.get(field), imported=imported)
             if loss is None:
                 written.append(field)
             else:
@@ -128,12 +135,15 @@ class Rewriting:
             written.append(DELETED)
         return written, losses
 
-    def _write(self, field: str, value: object, held: object) -> Loss | None:
+    def _write(self, field: str, value: object, held: object, *, imported: bool) -> Loss | None:
         spec = self.schema.fields.get(field) if self.schema else None
         if spec is None:
             return self._loss(field, "field", f"it showed {said(value)}, and no schema here tells how to write it")
         if self.shared and spec.kind in _ADDS_UP:
             why = "a partner may hold the difference: sync, compare, and set it right"
+            return self._loss(field, "field", f"it showed {said(value)} and is {said(held)} now; {why}")
+        if imported and spec.kind in _ADDS_UP:  # whoever imported the same table holds it as the same operations
+            why = "an import brought some of it: import its table again, compare, and set it right"
             return self._loss(field, "field", f"it showed {said(value)} and is {said(held)} now; {why}")
         try:
             if spec.kind == "log":
