@@ -7,7 +7,7 @@
     │   ├── UnknownCollection  UnknownField  UnknownRecord  RecordDeleted  RecordTooLarge
     │   ├── InvalidSettings
     │   ├── InvalidTable  KeyNeeded  TableNotWritten
-    │   └── InvalidBundle (BundleLocked)  BundleNotWritten  OutputNotWritten
+    │   └── InvalidBundle (BundleLocked)  BundleNotWritten  OutputNotWritten (EditNotReported)
     ├── StoreError                    the data directory (exit code 3)
     │   ├── StoreMissing  StoreExists  StoreInUse  StoreFormat  StoreForbidden
     │   ├── StoreCorrupt  EditsLost  StoreFull  StoreFailed  StoreClosed  LogCompacted
@@ -238,6 +238,13 @@ class OutputNotWritten(UsageError):
     """What a command prints cannot be written where it was sent; what the command did is done."""
 
     code = "output_not_written"
+
+
+class EditNotReported(OutputNotWritten):
+    """The same, and records were edited: the edits are stored, and the same call would make them twice."""
+
+    code = "edit_not_reported"
+    uncertain = True
 
 
 class StoreError(CrdtSyncError):

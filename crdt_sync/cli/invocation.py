@@ -1,7 +1,8 @@
 """One run of the command: which store, how to print, and the replica that the store holds."""
 
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import typer
@@ -9,33 +10,58 @@ import typer
 from crdt_sync.cli.output import Output
 from crdt_sync.cli.sharing import open_replica
 from crdt_sync.errors import StoreCorrupt, StoreMissing
-from crdt_sync.replica import Replica
+from crdt_sync.replica import Event, Replica
 
 STORE_VARIABLE = "CRDT_SYNC_STORE"
 
 
+@dataclass(slots=True)
+class StoredEdits:
+    """The records that this run has edited, and whose edits are stored: to run it again would make them twice."""
+
+    records: dict[str, None] = field(default_factory=dict)
+
+    def note(self, events: Sequence[Event]) -> None:
+        """To be called after each commit."""
+        self.records.update(dict.fromkeys(event.record for event in events if event.kind == "edited"))
+
+    def advice(self) -> str:
+        """What not to do; empty where nothing was edited."""
+        if not self.records:
+            return ""
+        first, *others = self.records
+        if others:
+            return f"The edits of {len(self.records)} records are stored; do not repeat them. See 'crdt-sync list'."
+        return f"The edit is stored; do not repeat it. See 'crdt-sync get {first}'."
+
+
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """What the global options said."""
+    """What the global options said, and what became of the run so far."""
 
     store: Path
     output: Output
+    stored: StoredEdits
 
     def open(self) -> Replica:
         """The replica, to be used in a `with`; waits a little where another command has it. Raises `StoreError`."""
         try:
-            return open_replica(self.store)
+            replica = open_replica(self.store)
         except StoreMissing as error:
             raise StoreMissing(
                 error.message, "Make one with 'crdt-sync init', or name another directory with --store."
             ) from error
+        replica.subscribe(self.stored.note)
+        return replica
 
     def open_to_repair(self) -> Replica:
         """`open`, also where settings of the replica are damaged; to be followed by `Replica.repair`."""
         try:
             return self.open()
         except StoreCorrupt:
-            return Replica.open_to_repair(self.store)
+            replica = Replica.open_to_repair(self.store)
+            replica.subscribe(self.stored.note)
+            return replica
 
 
 def invocation(context: typer.Context) -> Invocation:

@@ -17,10 +17,10 @@ from typing import Annotated
 
 import typer
 
-from crdt_sync.cli.invocation import STORE_VARIABLE, Invocation, default_store
+from crdt_sync.cli.invocation import STORE_VARIABLE, Invocation, StoredEdits, default_store
 from crdt_sync.cli.output import Output, PipeClosed, check_streams, not_written, silence
 from crdt_sync.cli.plain_help import plain_help
-from crdt_sync.errors import CrdtSyncError, OutputNotWritten, UsageError
+from crdt_sync.errors import CrdtSyncError, EditNotReported, OutputNotWritten, UsageError
 
 INTERRUPTED = 130
 PIPE_CLOSED = 141
@@ -86,7 +86,7 @@ def _options(
     show_version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
     output = Output(as_json=as_json)
-    context.obj = Invocation((store or default_store()).expanduser(), output)
+    context.obj = Invocation((store or default_store()).expanduser(), output, context.obj or StoredEdits())
     if show_version:
         number = version("crdt-sync")
         output.result({"version": number}, f"crdt-sync {number}")
@@ -100,16 +100,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = hoisted(sys.argv[1:] if arguments is None else arguments)
     flags = list(itertools.takewhile(_FLAGS.__contains__, given))
     as_json, debug = "--json" in flags, "--debug" in flags
+    stored = StoredEdits()
     try:
         check_streams()
-        code = _run(given, as_json=as_json, debug=debug)
+        code = _run(given, stored, as_json=as_json, debug=debug)
         Output(as_json=as_json).flush()
     except (PipeClosed, BrokenPipeError):
         silence()
+        if stored.records:
+            error = EditNotReported("whoever was to read the output has gone", stored.advice())
+            Output(as_json=as_json).error(error)
         return PIPE_CLOSED
     except OutputNotWritten as error:
         silence()  # first: what is still buffered would fail again
-        Output(as_json=as_json).error(error)
+        told = EditNotReported(error.message, stored.advice()) if stored.records else error
+        Output(as_json=as_json).error(told)
         return error.exit_code
     return code
 
@@ -148,10 +153,10 @@ def _command(arguments: Sequence[str]) -> str | None:
     return None
 
 
-def _run(arguments: list[str], *, as_json: bool, debug: bool) -> int:
+def _run(arguments: list[str], stored: StoredEdits, *, as_json: bool, debug: bool) -> int:
     try:
         command = plain_help(typer.main.get_command(application(_command(arguments))))
-        found = command.main(arguments, prog_name="crdt-sync", standalone_mode=False)
+        found = command.main(arguments, prog_name="crdt-sync", standalone_mode=False, obj=stored)
         code = found if isinstance(found, int) else 0
         if code == INTERRUPTED:
             Output(as_json=as_json).note("Interrupted. What was stored so far is kept.")
@@ -181,16 +186,17 @@ def _run(arguments: list[str], *, as_json: bool, debug: bool) -> int:
     except OSError as error:
         if error.filename is None and error.errno == errno.ENOSPC:  # help is printed by the library below
             raise not_written(error) from None
-        return _tell_unexpected(error, as_json=as_json, debug=debug)
+        return _tell_unexpected(error, stored, as_json=as_json, debug=debug)
     except BaseException as error:  # the CRDT library panics with exceptions that are no Exception
-        return _tell_unexpected(error, as_json=as_json, debug=debug)
+        return _tell_unexpected(error, stored, as_json=as_json, debug=debug)
 
 
-def _tell_unexpected(error: BaseException, *, as_json: bool, debug: bool) -> int:
+def _tell_unexpected(error: BaseException, stored: StoredEdits, *, as_json: bool, debug: bool) -> int:
     if debug:
         traceback.print_exc()
     what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-    hint = "Run it again with --debug, and send what it prints to the maintainers."
+    again = "Run it again with --debug, and send what it prints to the maintainers."
+    hint = f"{stored.advice()} Send this to the maintainers." if stored.records else again
     Output(as_json=as_json).error(Unexpected(f"an unexpected failure: {what}", hint))
     return Unexpected.exit_code
 
