@@ -31,6 +31,7 @@ from crdt_sync.records.text_input import FALSE_WORDS, TRUE_WORDS, choice_of
 
 _NUMBERS = frozenset({"integer", "decimal"})
 _TIMES = frozenset({"date", "datetime"})
+_WORDS = frozenset({"string", "enum", "reference"})  # of which a comma may separate several
 _GROUP = re.compile(r"[.,]\d{3}\D*\Z")
 _EXPONENT = re.compile(r"[+-]?\d+(\.\d+)?[eE][+-]?\d{1,3}\Z")
 
@@ -48,6 +49,7 @@ class ColumnReading:
     marks: Counter[DecimalMark] = _made(default_factory=Counter)
     orders: Counter[DateOrder] = _made(default_factory=Counter)
     units: Counter[str] = _made(default_factory=Counter)
+    separators: Counter[Literal[";", ","]] = _made(default_factory=Counter)  # between the members of a set
     zone: tzinfo | Literal["local"] | None = None
 
     def __post_init__(self) -> None:
@@ -56,7 +58,16 @@ class ColumnReading:
     @property
     def depends(self) -> bool:
         """Whether the meaning of a cell may depend on other cells."""
-        return self.spec.type in _NUMBERS or self.spec.type in _TIMES
+        return self.spec.type in _NUMBERS or self.spec.type in _TIMES or self._of_words
+
+    @property
+    def _of_words(self) -> bool:
+        return self.spec.kind == "set" and self.spec.type in _WORDS
+
+    @property
+    def by_comma(self) -> bool:
+        """Whether commas separate the members of a set: where no cell separates them otherwise."""
+        return self.separators[","] > 0 and not self.separators[";"]
 
     @property
     def mark(self) -> DecimalMark | None:
@@ -77,12 +88,21 @@ class ColumnReading:
             parts.append(self.order)
         if self.spec.type == "datetime" and self.zone is not None:
             parts.append(f"zone {self.zone}")
+        if self.by_comma:
+            parts.append("several separated by commas")
         if self.units:
             parts.append(f"without its unit {', '.join(self.units)}")
         return "; ".join(parts)
 
     def look(self, cell: Cell) -> None:
         """Note what a cell shows of the format."""
+        if self._of_words:
+            if isinstance(cell, str) and not cell.lstrip().startswith("["):
+                if ";" in cell or _GOOGLE in cell:
+                    self.separators[";"] += 1
+                elif "," in cell:
+                    self.separators[","] += 1
+            return
         for text in self._texts(cell):
             if self.spec.type in _NUMBERS:
                 found = self._numbers(text)
@@ -171,6 +191,8 @@ class ColumnReading:
         if _GOOGLE in text:
             parts = [part.strip().removeprefix("* ") for part in text.split(_GOOGLE)]
             return [self._single(part) for part in parts if part]
+        if self.by_comma:
+            return [self._single(part) for part in _between_commas(text)]
         if self.spec.type in ("string", "json", "reference"):
             return text
         return [self._single(part.strip()) for part in text.split(";") if part.strip()]
@@ -280,6 +302,21 @@ class ColumnReading:
 
 
 _GOOGLE = " ::: "
+_QUOTED = re.compile(r'\s*"((?:[^"]|"")*)"\s*(?:,|\Z)')
+
+
+def _between_commas(text: str) -> list[str]:
+    """The parts of a cell; one in double quotes is whole, commas and all."""
+    parts, at = [], 0
+    while at < len(text):
+        if (quoted := _QUOTED.match(text, at)) is not None:
+            part, at = quoted[1].replace('""', '"'), quoted.end()
+        else:
+            end = text.find(",", at)
+            end = len(text) if end < 0 else end
+            part, at = text[at:end], end + 1
+        parts.append(part.strip())
+    return [part for part in parts if part]
 
 
 def _short(number: str) -> str:
