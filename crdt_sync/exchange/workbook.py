@@ -41,7 +41,7 @@ _ESCAPE = re.compile(r"_(?=x[0-9A-Fa-f]{4}_)|[\x00-\x08\x0b-\x1f\ufffe\uffff]")
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
 _FORMULA = re.compile(rb"<(\w{1,20}:)?f[\s/>]")
 _UTC_FORMAT = 'yyyy-mm-dd"T"hh:mm:ss"Z"'  # the zone is shown, and read again
-_HINT = "Install it with: pip install 'crdt-sync[excel]', or save the table as CSV."
+_HINT = "Install it with: pip install '.[excel]' where crdt-sync was cloned, or save the table as CSV."
 
 
 class WorkbookTable(Table):

@@ -190,4 +190,4 @@ def test_without_openpyxl_the_error_says_what_to_install(sheet, monkeypatch):
     monkeypatch.setattr(workbook.importlib, "import_module", absent)
     with pytest.raises(InvalidTable) as caught:
         sheet([["a"]])
-    assert "crdt-sync[excel]" in caught.value.hint
+    assert "'.[excel]'" in caught.value.hint
