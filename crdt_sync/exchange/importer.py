@@ -14,7 +14,7 @@ from crdt_sync.exchange.import_report import CellChange, ImportProgress, ImportR
 from crdt_sync.exchange.infer import infer_schema
 from crdt_sync.exchange.interpretation import Interpretation, Target
 from crdt_sync.exchange.known_records import KEY
-from crdt_sync.exchange.mapping import match_columns
+from crdt_sync.exchange.mapping import ColumnMapping, loose, match_columns
 from crdt_sync.exchange.own_rows import own_record_column, own_rows
 from crdt_sync.exchange.persons import name_of
 from crdt_sync.exchange.port import ReadableRecord, WritableReplica
@@ -25,6 +25,7 @@ from crdt_sync.exchange.three_way import Decision, Memory, decide
 from crdt_sync.ids import collection_of
 from crdt_sync.limits import ROWS_LOOKED_AHEAD_MAX, TABLE_CHANGES_KEPT_MAX, TABLE_FAILURES_KEPT_MAX
 from crdt_sync.records.sources import newest
+from crdt_sync.records.text_input import TRUE_WORDS
 from crdt_sync.records.versions import differing
 
 BATCH_ROWS = 500  # rows that become durable together: a commit's cost is spread thin, an interrupt loses little
@@ -109,6 +110,7 @@ def import_table(
         _check_list(table, keys, replica, name, given=bool(key_columns))
     refuse = conventions.bad_cells == "refuse"
     run = _Run(replica, name, keys, reading, written, table.typed, clear_empty, dry_run, refuse, on_error)
+    run.deletion = next((at for at, header in enumerate(table.columns) if _tells_deletion(header, matched)), None)
     rows = table.rows()
     while (first := next(rows, None)) is not None:
         with replica.batch():
@@ -130,6 +132,7 @@ class _Run:
     dry_run: bool
     refuse: bool
     on_error: Callable[[RowError], object] | None
+    deletion: int | None = None  # the column that tells which rows were deleted where the table comes from
     created: int = 0
     updated: int = 0
     unchanged: int = 0
@@ -161,6 +164,10 @@ class _Run:
         if all(cell is MISSING for cell in row.cells):
             self.empty += 1
             return None
+        if self.deletion is not None and str(row.cells[self.deletion]).strip().casefold() in TRUE_WORDS:
+            header = self.reading.column_forms()[self.deletion].header
+            why = f"the table says that this row was deleted; --map '{header}=' imports such rows, too"
+            return RowError(row.line, header, "deleted_in_source", why)
         record = self.keys.record_of(row)
         if isinstance(record, RowError):
             return record
@@ -369,6 +376,11 @@ def _present(replica: WritableReplica, record: str) -> ReadableRecord | None:
 def _keep(kept: list[CellChange], change: CellChange) -> None:
     if len(kept) < TABLE_CHANGES_KEPT_MAX:
         kept.append(change)
+
+
+def _tells_deletion(header: str, matched: ColumnMapping) -> bool:
+    """Whether this is Salesforce's column of deleted rows, and neither goes to a field nor was left out on purpose."""
+    return loose(header) == "isdeleted" and header in matched.unmapped
 
 
 def _is_about(error: UsageError, target: Target) -> bool:

@@ -290,3 +290,16 @@ def test_true_and_one_are_different_values(write, make_replica):
     for value in ("1", "true", "1.0"):
         table = write("a.jsonl", f'{{"id":"1","a":{value}}}')
         assert import_table(replica, table, "things", key_columns=["id"]).unchanged == 0
+
+
+@pytest.mark.parametrize("file", ["a.csv", "a.jsonl"])
+def test_rows_that_the_table_calls_deleted_are_left_out_and_said(write, make_replica, file):
+    content = {
+        "a.csv": "name,IsDeleted\nAnna,false\nBen,TRUE\nCem,\n",
+        "a.jsonl": '{"name": "Anna", "IsDeleted": false}\n{"name": "Ben", "IsDeleted": true}\n{"name": "Cem"}\n',
+    }[file]
+    table, schema = write(file, content), things(name=FieldSpec())
+    report = import_table(make_replica(schema), table, "things")
+    assert (report.created, report.failures) == (2, 1)
+    assert [(each.column, each.code) for each in report.failed] == [("IsDeleted", "deleted_in_source")]
+    assert import_table(make_replica(schema), table, "things", mapping={"IsDeleted": None}).created == 3
