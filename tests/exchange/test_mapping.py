@@ -1,7 +1,7 @@
 import pytest
 
 from crdt_sync.errors import InvalidTable, UnknownField
-from crdt_sync.exchange import infer_schema, match_columns
+from crdt_sync.exchange import import_table, infer_schema, match_columns
 from crdt_sync.records.schema import FieldSpec, Schema, bundled_schema
 
 
@@ -86,4 +86,17 @@ def test_northwind_fits_the_bundled_customers(shared_data, write):
         "Country": "country",
         "Phone": "phone",
         "Fax": "phones",
+    }
+
+
+def test_headers_and_words_that_people_and_salesforce_use(write, make_replica):
+    content = "First,Last,Seit,Besuche,Status\nAnna,Berg,2020-01-02,3,Open - Not Contacted\n"
+    replica = make_replica(bundled_schema("customers"))
+    assert import_table(replica, write("a.csv", content), "customers").unmapped == ()
+    (view,) = replica.records.values()
+    assert view.raw == {
+        "name": "Anna Berg",
+        "customer_since": "2020-01-02",
+        "visits": 3,
+        "stage": "lead",
     }
