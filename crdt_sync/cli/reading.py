@@ -116,7 +116,8 @@ def _show_record(output: Output, view: RecordView, schema: Schema | None, oppose
         if field in by_field:
             name = label(schema, field)
             both = _both(by_field[field], schema)
-            if by_field[field].kind in KINDS_OF_VERSIONS:  # people may have changed what the newest import said
+            told = any(entry.shown and entry.value == value for entry in by_field[field].entries)
+            if by_field[field].kind in KINDS_OF_VERSIONS and not told:  # people changed what the newest import said
                 both = Text(lines(shown(value)), style="bold").append("\n").append_text(both)
             rows.append((_marked(name) if by_field[field].open else name, both))
         elif value not in (None, [], ""):

@@ -10,10 +10,11 @@ Where the source itself said nothing of the field yet, anything that any source 
 field held before people changed it: the table may be an export of that time, which another device wrote. Nor is another
 spelling of what the field holds (an e-mail address, a phone number, a form of Unicode): what was typed stays.
 
-Where both changed, a value and a review field keep both values, a text, set and log take both sides' edits, and a
-counter counts the difference. A stage keeps what people wrote alone, and so do a text and a counter of which nobody
-knows what was there before, also a text that is too long to be remembered: the cell is not kept, but reported at each
-import until both agree.
+Where both changed, a value and a review field keep both values, a set and a log take both sides' edits, and a counter
+counts the difference. A text takes both sides' edits where they are of different places in it; else it keeps what
+people wrote whole, and the table's text beside it as a conflict. A stage keeps what people wrote alone, and so do a
+text and a counter of which nobody knows what was there before, also a text that is too long to be remembered: the cell
+is not kept, but reported at each import until both agree.
 """
 
 import json
@@ -27,7 +28,7 @@ from crdt_sync.exchange.changes import LogEntry, as_text, log_entries, members, 
 from crdt_sync.exchange.table import MISSING, Cell, Missing
 from crdt_sync.records.comparing import identity, same_form
 from crdt_sync.records.imported import ImportedChange
-from crdt_sync.records.merged_text import merged_text
+from crdt_sync.records.merged_text import cleanly_merged_text
 from crdt_sync.records.schema import FieldSpec
 from crdt_sync.records.sources import (
     counter_said,
@@ -184,6 +185,7 @@ def _text(field: str, spec: FieldSpec, text: str, now: object | Missing, memory:
     said = mark_text(text)
     told = [text_mark(each) for each in memory.told(field)]
     present = now if isinstance(now, str) else ""
+    apart = False
     if any(same(each, said) for each in told):
         return Decision("unchanged", wanted=text)
     if memory.base(field) is MISSING and present not in ("", text) and same_form(present) == same_form(text):
@@ -195,14 +197,19 @@ def _text(field: str, spec: FieldSpec, text: str, now: object | Missing, memory:
     elif not present and not told:
         merged = text
     elif (before := whole_text(memory.base(field))) is not None:
-        merged = merged_text(before, present, text)
+        clean = cleanly_merged_text(before, present, text)
+        apart = clean is None
+        merged = present if clean is None else clean
     else:
         return Decision("both_changed", wanted=text, new_to_us=not told)
-    remembered = text_said(text)
+    remembered = text_said(text, apart=apart)
     whole = whole_text(remembered)
+    if apart and whole is None:  # the table's text could not be shown later
+        return Decision("both_changed", wanted=text, new_to_us=not told)
     known = whole_text((memory.share or {}).get(field))
     changes = (ImportedChange("replace", field, merged, said=whole, said_before=known),)
-    return Decision("written" if merged != present else "unchanged", changes, remembered, text, not told)
+    outcome: Outcome = "both_changed" if apart else "written" if merged != present else "unchanged"
+    return Decision(outcome, changes, remembered, text, not told)
 
 
 def _counter(field: str, spec: FieldSpec, number: object, now: object | Missing, memory: Memory) -> Decision:

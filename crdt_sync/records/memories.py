@@ -7,7 +7,7 @@ from crdt_sync.clock import HybridClock
 from crdt_sync.records.document import Document
 from crdt_sync.records.entries import is_entry, well_formed
 from crdt_sync.records.sources import SEEN, SOURCES_ROOT, encode_said, newest, read_sources
-from crdt_sync.records.versions import NO_FIELDS, differing, is_of, without
+from crdt_sync.records.versions import NO_FIELDS, differing, is_of, joined, without
 
 ENTRIES_APART_MAX = 16  # of one source, before its next import says again what all of them say
 
@@ -40,7 +40,7 @@ def remember(document: Document, clock: HybridClock, actor: str, source: str, sa
 
 
 def settle(document: Document, field: str) -> None:
-    """Forget what older versions of a source say of a field: somebody decided."""
+    """Forget what older versions of a source say of a field, and that a text is apart: somebody decided."""
     with document.transaction() as transaction:
         array = document.array(transaction, SOURCES_ROOT)
         entries = json.loads(array.to_json(transaction)) if array.len(transaction) else []
@@ -48,8 +48,8 @@ def settle(document: Document, field: str) -> None:
         newest = {(source.name, source.stamp) for source in {each.name: each for each in reversed(sources)}.values()}
         for index in reversed(range(len(entries))):
             entry = entries[index]
-            if is_entry(entry) and len(entry) > 3 and (entry[3], entry[1]) not in newest:
-                again = without(entry, {field})
+            if is_entry(entry) and len(entry) > 3:
+                again = joined(entry, field) if (entry[3], entry[1]) in newest else without(entry, {field})
                 if again is not entry:
                     array.remove_range(transaction, index, 1)
                     if again is not None:

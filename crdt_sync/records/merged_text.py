@@ -1,16 +1,42 @@
-"""Merging a text that two sides have edited, as it merges between devices."""
+"""Merging a text that two sides have edited."""
 
+import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 from crdt_sync.records.text_diff import Comparing, Replacement, differences
 
+_WORD = re.compile(r"\w+")
+
 
 def merged_text(base: str, ours: str, theirs: str, comparing: Comparing | None = None) -> str:
-    """`ours` with what changed from `base` to `theirs`; what both changed alike is changed once.
+    """`ours` with what changed from `base` to `theirs`, as it merges between devices; what both changed alike is
+    changed once.
 
     `comparing` bounds the work, see `differences`: the result is coarse where it was used up.
     """
     return with_changes(base, differences(base, ours, comparing), differences(base, theirs, comparing))
+
+
+def cleanly_merged_text(base: str, ours: str, theirs: str) -> str | None:
+    """`ours` with what changed from `base` to `theirs`; None where the two changed the same place.
+
+    Two changes are of different places where a word that neither changed, or the end of a line, is between them; so is
+    what `ours` only adds, between a word that stays and what changed. Few words that stay between many that change are
+    of one place with these: a sentence that was written anew may have a word in common with the old one.
+    """
+    mine, wanted = differences(base, ours), differences(base, theirs)
+    rest = [change for change in wanted if change not in mine]
+    regions = [(change, 0) for change in _regions(base, mine)] + [(change, 1) for change in _regions(base, rest)]
+    regions.sort(key=lambda region: region[0][:2])
+    places = [(0, 0, ""), *(region for region, _ in regions), (len(base), len(base), "")]
+    for number, ((before, side), (after, other)) in enumerate(pairwise(regions), 1):
+        if side == other or _apart(base, before, after):
+            continue
+        stays = base[places[number - 1][1] : before[0]] if other else base[after[1] : places[number + 2][0]]
+        if not _added(before if other else after, after if other else before, stays):
+            return None
+    return with_changes(base, mine, wanted)
 
 
 def with_changes(base: str, ours: Sequence[Replacement], theirs: Sequence[Replacement]) -> str:
@@ -18,7 +44,8 @@ def with_changes(base: str, ours: Sequence[Replacement], theirs: Sequence[Replac
     wanted = [change for change in theirs if change not in ours]
     kept = bytearray(b"\x01") * len(base)
     inserted: dict[int, str] = {}
-    for start, stop, text in (*ours, *wanted):  # of two insertions at one place ours comes first
+    # What is inserted before a place comes before what replaces it; of two insertions at one place ours comes first.
+    for start, stop, text in sorted((*ours, *wanted), key=_place):
         kept[start:stop] = bytes(stop - start)
         inserted[start] = inserted.get(start, "") + text
     parts = []
@@ -26,3 +53,60 @@ def with_changes(base: str, ours: Sequence[Replacement], theirs: Sequence[Replac
         parts.append(inserted.get(index, ""))
         parts.append(base[index : index + 1] if index < len(base) and kept[index] else "")
     return "".join(parts)
+
+
+def _place(change: Replacement) -> tuple[int, int]:
+    return change[0], change[1]
+
+
+def _regions(base: str, changes: Sequence[Replacement]) -> list[Replacement]:
+    """The changes of one side in whole words, those joined between which no words stay, or fewer than were changed."""
+    regions: list[Replacement] = []
+    for change in changes:
+        start, stop, text = _in_whole_words(base, change)
+        if regions:
+            before = regions[-1]
+            between = base[before[1] : start]
+            stays = len(_WORD.findall(between))
+            if not stays or (
+                "\n" not in between and stays <= min(_size(base, before), _size(base, (start, stop, text)))
+            ):
+                start, text = before[0], before[2] + between + text
+                regions.pop()
+        regions.append((start, stop, text))
+    return regions
+
+
+def _size(base: str, change: Replacement) -> int:
+    """How many words it changes."""
+    start, stop, text = change
+    return max(len(_WORD.findall(base[start:stop])), len(_WORD.findall(text)))
+
+
+def _in_whole_words(base: str, change: Replacement) -> Replacement:
+    start, stop, text = change
+    while 0 < start < len(base) and _WORD.fullmatch(base[start - 1 : start + 1]):
+        start, text = start - 1, base[start - 1] + text
+    while 0 < stop < len(base) and _WORD.fullmatch(base[stop - 1 : stop + 1]):
+        stop, text = stop + 1, text + base[stop]
+    return start, stop, text
+
+
+def _apart(base: str, before: Replacement, after: Replacement) -> bool:
+    """Whether a word or the end of a line is between two changes, of which either may bring that end along."""
+    between = base[before[1] : after[0]]
+    if before[1] > after[0]:
+        return False
+    if _WORD.search(between) or "\n" in between:
+        return True
+    before_ends = before[2].endswith("\n") and not between
+    after_begins = after[2].startswith("\n") and not between
+    if before[0] == before[1] == after[0] == after[1]:  # whole lines at one place
+        return (before_ends and after[2].endswith("\n")) or (before[2].startswith("\n") and after_begins)
+    return before_ends if before[0] == before[1] == after[0] else after_begins
+
+
+def _added(mine: Replacement, theirs: Replacement, stays: str) -> bool:
+    """Whether `mine` adds words beside `theirs` and replaces none, with words that stay on its other side."""
+    adds = mine[0] == mine[1] and theirs[0] < theirs[1] and not theirs[0] < mine[0] < theirs[1]
+    return adds and bool(_WORD.search(stays))

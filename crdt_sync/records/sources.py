@@ -11,6 +11,8 @@ like those of a field. `said` is JSON text, field to what the source said of it:
 | text | `{"text": the text}` up to `SOURCE_TEXT_BYTES_MAX`, see `source_texts`; else its mark |
 | counter | `{"=": what the source said, "+": what of it is counted here}`; without "=" both are the same |
 
+A text that has `"apart": true` is not in the field, which holds what people wrote: a conflict, see `is_apart`.
+
 A *mark* is the value itself where it is short, else `#` and a hash of it; a text that begins like a mark is escaped
 by `=`. An import says what is new in an entry of its own, with the stamps of the entries of its source that it has
 seen (`"<"`): what those say of the same fields is superseded. What is left of one field in several entries are imports
@@ -79,9 +81,16 @@ def mark_text(text: str) -> object:
     return mark(text, SOURCE_TEXT_BYTES_MAX)
 
 
-def text_said(text: str) -> object:
-    """What a source is remembered to have said of a text."""
-    return {"text": text} if len(text.encode()) <= SOURCE_TEXT_BYTES_MAX else mark_text(text)
+def text_said(text: str, *, apart: bool = False) -> object:
+    """What a source is remembered to have said of a text; `apart` where the field does not take it, see `is_apart`."""
+    if len(text.encode()) > SOURCE_TEXT_BYTES_MAX:
+        return mark_text(text)
+    return {"text": text, "apart": True} if apart else {"text": text}
+
+
+def is_apart(said: object) -> bool:
+    """Whether a text that a source said waits beside what people wrote until somebody decides."""
+    return isinstance(said, Mapping) and said.get("apart") is True and isinstance(said.get("text"), str)
 
 
 def text_mark(said: object) -> object:

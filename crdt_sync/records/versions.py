@@ -15,10 +15,13 @@ from crdt_sync.records.sources import (
     Source,
     counter_said,
     encode_said,
+    is_apart,
     mark,
     mark_entry,
+    newest,
     parse_source,
     text_mark,
+    text_said,
     whole_text,
 )
 from crdt_sync.records.values import canonical
@@ -59,6 +62,16 @@ def without(entry: object, fields: Set[str]) -> object:
     return [encode_said(left), *entry[1:4]] if left.keys() - NO_FIELDS else None
 
 
+def joined(entry: object, field: str) -> object:
+    """An entry as it is, without saying that its text of `field` is apart from what the field holds."""
+    if not is_entry(entry) or len(entry) < 4 or not isinstance(entry[0], str):
+        return entry
+    version = parse_source(str(entry[3]), entry[1], entry[0])
+    if version is None or not is_apart(said := version.said.get(field)):
+        return entry
+    return [encode_said({**version.said, field: text_said(str(whole_text(said)))}), *entry[1:4]]
+
+
 def version_conflicts(
     contents: Mapping[str, object], schema: "Schema | None", sources: Sequence[Source]
 ) -> list[Conflict]:
@@ -72,6 +85,10 @@ def version_conflicts(
             kind = _kind(field, contents, schema, versions)
             if kind is not None:
                 found.setdefault(field, (kind, []))[1].extend(_entries(name, field, kind, versions, contents))
+    for source in newest(sources).values():
+        for field, said in source.said.items():
+            if is_apart(said) and field not in found and _kind(field, contents, schema, [source]) == "text":
+                found[field] = ("text", _beside(source, field, contents))
     return [
         Conflict(field, kind, _ordered(entries)) for field, (kind, entries) in sorted(found.items()) if len(entries) > 1
     ]
@@ -96,8 +113,15 @@ def _entries(
     return entries if len(entries) > 1 else []
 
 
+def _beside(source: Source, field: str, contents: Mapping[str, object]) -> list[ConflictEntry]:
+    """What people wrote, of which no time is known, and the text of the source that stands beside it."""
+    held = contents.get(f"{_ROOT_OF_KIND['text']}{field}", "")
+    here = ConflictEntry(held, source.stamp, "here", True)
+    return [here, ConflictEntry(whole_text(source.said[field]), source.stamp, f"import {source.name}", False)]
+
+
 def _ordered(entries: list[ConflictEntry]) -> tuple[ConflictEntry, ...]:
-    entries.sort(key=lambda entry: (entry.stamp, entry.actor, canonical(entry.value)), reverse=True)
+    entries.sort(key=lambda entry: (entry.shown, entry.stamp, entry.actor, canonical(entry.value)), reverse=True)
     return tuple(
         ConflictEntry(entry.value, entry.stamp, entry.actor, index == 0) for index, entry in enumerate(entries)
     )

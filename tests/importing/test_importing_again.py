@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.importing.conftest import FIELDS
+from tests.importing.conftest import FIELDS, meet
 
 ROW = ("1", "Anna", "Kiel", "1", "lead", "vip; new", "2", "met in May", '["called"]')
 
@@ -114,6 +114,56 @@ def test_a_text_that_both_edited_is_merged(anna):
         person.text("notes").replace("met in May. Likes tea.")
     anna.take(["notes"], ("1", "met in early May"))
     assert anna.shows("notes") == "met in early May. Likes tea."
+
+
+@pytest.mark.parametrize(
+    ("before", "typed", "table"),
+    [
+        ("alter Text komplett", "Mein eigener langer Satz", "Ganz anderer Inhalt"),
+        ("Ruft vor 10 Uhr an", "Nicht mehr anrufen, verzogen", "Ruft vor 11 Uhr an"),
+    ],
+)
+def test_a_text_that_both_wrote_anew_stays_whole_and_the_tables_is_a_conflict(devices, before, typed, table):
+    (anna,) = devices("anna")
+    anna.take(["notes"], ("1", before))
+    with anna.replica.edit(anna.record) as person:
+        person["notes"] = typed
+    report = anna.take(["notes"], ("1", table))
+    assert (report.updated, report.cells_both_changed) == (1, 1)
+    assert [(each.here, each.table) for each in report.conflicts] == [(typed, table)]
+    assert (anna.shows("notes"), anna.conflict("notes")) == (typed, [typed, table])
+    assert anna.replica.get(anna.record).conflicts == ("notes",)
+    head = anna.log_length()
+    assert (anna.take(["notes"], ("1", table)).unchanged, anna.log_length()) == (1, head)
+    with anna.replica.edit(anna.record) as person:
+        person.resolve("notes", table)
+    assert (anna.shows("notes"), anna.conflict("notes")) == (table, [])
+    assert anna.take(["notes"], ("1", table)).unchanged == 1
+    assert anna.take(["notes"], ("1", before)).cells_written == 1
+    assert anna.shows("notes") == before
+
+
+def test_a_line_that_a_person_added_stays_whole_where_the_table_changes_the_line_above(devices):
+    (anna,) = devices("anna")
+    anna.take(["notes"], ("1", "zahlt spät"))
+    with anna.replica.edit(anna.record) as person:
+        person["notes"] = "zahlt spät\nWichtig: immer anrufen!"
+    anna.take(["notes"], ("1", "zahlt pünktlich"))
+    assert (anna.shows("notes"), anna.conflict("notes")) == ("zahlt pünktlich\nWichtig: immer anrufen!", [])
+
+
+def test_a_text_beside_a_persons_is_no_conflict_any_more_where_the_table_comes_to_say_the_same(devices):
+    anna, bert = devices("anna", "bert")
+    anna.take(["notes"], ("1", "alter Text"))
+    with anna.replica.edit(anna.record) as person:
+        person["notes"] = "eigener Satz"
+    anna.take(["notes"], ("1", "anderer Inhalt"))
+    meet(anna, bert)
+    assert bert.conflict("notes") == ["eigener Satz", "anderer Inhalt"]
+    bert.take(["notes"], ("1", "eigener Satz"))
+    meet(anna, bert)
+    for device in (anna, bert):
+        assert (device.shows("notes"), device.conflict("notes")) == ("eigener Satz", [])
 
 
 def test_a_long_text_that_both_edited_is_reported_and_stays(devices):
