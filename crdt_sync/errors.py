@@ -378,7 +378,7 @@ class ForeignRelay(RemoteError):
             f"the relay at {url} has nothing to do with the one that this store syncs with ({whose}): "
             f"it would be given {many} from here",
             "Nothing was exchanged. Check the address; if that relay is to have them, say so once with "
-            "--new-relay, as in 'crdt-sync sync --new-relay', or Address(..., adopt=True).",
+            "--new-relay, as in 'crdt-sync sync --new-relay'.",
         )
         self.url = url
         self.known = tuple(known)

@@ -41,9 +41,9 @@ def tell_import(output: Output, report: ImportReport) -> None:
         f"{report.failures} failed",
     ]
     if report.cells_failed:
-        parts.append(f"{report.cells_failed} cells left out")
+        parts.append(f"{_counted(report.cells_failed, 'cell')} left out")
     into = "would go into" if report.dry_run else "into"
-    output.result(data, f"{report.rows} rows {into} {report.collection!r}: {', '.join(parts)}.")
+    output.result(data, f"{_counted(report.rows, 'row')} {into} {report.collection!r}: {', '.join(parts)}.")
     if report.deleted:
         output.note(
             f"{report.deleted} rows are of customers that were deleted here, and left out; 'crdt-sync list --deleted' "
@@ -60,7 +60,7 @@ def tell_import(output: Output, report: ImportReport) -> None:
         _list(output, "would change", report.changes, report.cells_written)
         output.note("Nothing was written; leave out --dry-run to import.")
     if report.cells_both_changed:
-        count = f"{report.cells_both_changed} cell" + "s" * (report.cells_both_changed != 1)
+        count = _counted(report.cells_both_changed, "cell")
         output.note(
             f"{count} changed in the table and here, too; what was written here stays. "
             "See 'crdt-sync conflicts', or correct the table:",
@@ -77,7 +77,7 @@ def tell_import(output: Output, report: ImportReport) -> None:
     if report.cells_settled:
         word = "would settle" if report.dry_run else "settled"
         output.note(
-            f"{report.cells_settled} cell" + "s" * (report.cells_settled != 1) + f" {word} what earlier imports of "
+            f"{_counted(report.cells_settled, 'cell')} {word} what earlier imports of "
             f"{report.source!r} disagreed about:",
             "yellow",
         )
@@ -98,9 +98,11 @@ def _tell_key(output: Output, report: ImportReport) -> None:
     if report.record_column is not None:
         output.note(f"Rows are identified by the record ids in {report.record_column!r}.")
     if report.recognised:
-        output.note(f"{report.recognised} rows were known from an export of this device.")
+        were = "was" if report.recognised == 1 else "were"
+        output.note(f"{_counted(report.recognised, 'row')} {were} known from an export of this device.")
     if report.matched:
-        output.note(f"{report.matched} rows belong to records that were here already with the same {columns}.")
+        were = "row belongs to a record that was" if report.matched == 1 else "rows belong to records that were"
+        output.note(f"{report.matched} {were} here already with the same {columns}.")
     for each in report.shared[:_CELLS_SHOWN]:
         output.note(
             f"  line {each.line}, column {each.column!r}: shares it with {each.other} ({each.name}), another name; "
@@ -110,14 +112,24 @@ def _tell_key(output: Output, report: ImportReport) -> None:
     if report.keys_shared > _CELLS_SHOWN:
         output.note(f"  and {report.keys_shared - _CELLS_SHOWN} more rows share an address or a phone; see --json.")
     if report.without_key:
-        output.note(f"{report.without_key} rows have no {columns}: edited, they will be new records.", "yellow")
-    if report.repeated:
-        named = " and ".join(map(repr, report.repeated))
+        have = "has" if report.without_key == 1 else "have"
         output.note(
-            f"No column identifies the rows ({named} holds values twice): an edited row will be a new record. "
-            "Name columns that do with --key.",
+            f"{_counted(report.without_key, 'row')} {have} no {columns}: edited, or in another table, they will be new "
+            "records.",
             "yellow",
         )
+    if report.repeated:
+        named = " and ".join(map(repr, report.repeated))
+        hold = "holds" if len(report.repeated) == 1 else "hold"
+        output.note(
+            f"No column identifies the rows ({named} {hold} values twice), so each row as a whole is a record: one "
+            "that is edited, or comes in another table, will be a new record. Name columns that do with --key.",
+            "yellow",
+        )
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" + "s" * (count != 1)
 
 
 def _list(output: Output, what: str, cells: tuple[CellChange, ...], count: int) -> None:

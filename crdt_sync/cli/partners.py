@@ -53,7 +53,7 @@ def save_token(store: Path, token: str) -> None:
         )
     if len(token) > TOKEN_LENGTH_MAX or not token.isascii() or not token.isprintable():
         raise UsageError("the token is too long, or not printable ASCII", "Make one with: crdt-sync token --new")
-    _write(store / TOKEN_FILE, f"{token}\n")
+    write(store / TOKEN_FILE, f"{token}\n")
 
 
 def new_token() -> str:
@@ -71,8 +71,8 @@ def save(store: Path, address: Address) -> None:
     if address.adopt:  # it says no more than that the relay at this address is known, as after a first session
         lines.append("new_relay = true")
     _keep_former(store, address)
-    _write(store / TOKEN_FILE, f"{address.token}\n" if address.token else "")
-    _write(store / RELAY_FILE, "\n".join(lines) + "\n")
+    write(store / TOKEN_FILE, f"{address.token}\n" if address.token else "")
+    write(store / RELAY_FILE, "\n".join(lines) + "\n")
 
 
 def former(store: Path) -> tuple[str, str] | None:
@@ -92,7 +92,7 @@ def _keep_former(store: Path, address: Address) -> None:
         with suppress(FileNotFoundError):
             (store / FORMER_FILE).unlink()
     elif (secret := token(store)) and url != address.url:
-        _write(store / FORMER_FILE, f"{url}\n{secret}\n")
+        write(store / FORMER_FILE, f"{url}\n{secret}\n")
 
 
 def open_to_others(store: Path) -> bool:
@@ -198,8 +198,8 @@ def _read(path: Path) -> str | None:
         raise StoreForbidden(f"{path} cannot be read: {error.strerror}", _FORBIDDEN_HINT) from error
 
 
-def _write(path: Path, text: str) -> None:
-    """Replace a file as a whole; nobody but its owner can read it at any time."""
+def write(path: Path, text: str) -> None:
+    """Replace a file as a whole; nobody but its owner can read it at any time. Raises `StoreForbidden`."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     try:
         with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w") as file:

@@ -19,7 +19,7 @@ from crdt_sync.cli.options import (
 )
 from crdt_sync.cli.output import Output, table
 from crdt_sync.cli.targets import known_collection
-from crdt_sync.errors import UsageError
+from crdt_sync.errors import InvalidSchema, StoreMissing, UsageError
 from crdt_sync.records import Schema, bundled_schema, load_schema
 from crdt_sync.replica import Replica
 from crdt_sync.runtime import Address
@@ -140,10 +140,13 @@ def schema_show(
     collection: Annotated[str | None, typer.Argument(metavar="COLLECTION")] = None,
     as_toml: Annotated[bool, typer.Option("--toml", help="Print the schema file.")] = False,
 ) -> None:
-    """Show the fields of a collection."""
+    """Show the fields of a collection; of a bundled one also where there is no store yet."""
     call = invocation(context)
-    with call.open() as replica:
-        schema = replica.schemas[known_collection(replica, collection)]
+    try:
+        with call.open() as replica:
+            schema = replica.schemas[known_collection(replica, collection)]
+    except StoreMissing as missing:
+        schema = _bundled(collection, missing)
     if as_toml:
         call.output.text(schema.to_toml().rstrip("\n"))
     elif call.output.as_json:
@@ -170,6 +173,14 @@ def _schema(given: str) -> Schema:
     if path.suffix or path.exists() or "/" in given:
         return load_schema(path)
     return bundled_schema(given)
+
+
+def _bundled(name: str | None, missing: StoreMissing) -> Schema:
+    """The bundled schema that is asked for where there is no store yet. Raises `missing` where it is none."""
+    try:
+        return bundled_schema(name or "")
+    except InvalidSchema:
+        raise missing from None
 
 
 def _summary(schema: Schema) -> dict[str, object]:

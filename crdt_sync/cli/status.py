@@ -8,7 +8,7 @@ import typer
 from rich.filesize import decimal
 from rich.text import Text
 
-from crdt_sync.cli import partners, waiting
+from crdt_sync.cli import last_failure, partners, waiting
 from crdt_sync.cli.invocation import Invocation, invocation
 from crdt_sync.cli.output import Output, table
 from crdt_sync.cli.schemaless import tell_schemaless
@@ -76,21 +76,29 @@ def _record_status(call: Invocation, replica: Replica, record: str) -> None:
 
 def _status(call: Invocation, replica: Replica) -> None:
     standing = replica.status()
-    conflicts = _conflicts(replica, standing.records)
+    conflicts, deleted = _conflicts_and_deleted(replica, standing.records)
     duplicates = None if conflicts is None else len(replica.duplicates())
     kept = partners.load(call.store)
+    failed = last_failure.load(call.store)
     if call.output.as_json:
         relay = kept.url if kept else None
         data = {"name": standing.name, "store": str(call.store), "replica": replica.id.hex(), "relay": relay}
-        counts = {"records": standing.records, "conflicts": conflicts, "duplicates": duplicates}
+        counts = {"records": standing.records, "deleted": deleted, "conflicts": conflicts, "duplicates": duplicates}
         seen = [_partner(standing, partner) for partner in standing.partners]
         met = [{**asdict(partner), "as_of": utc_time(partner.as_of)} for partner in standing.carried]
         calling = [{**asdict(caller), "last_seen": utc_time(caller.last_seen)} for caller in standing.callers]
         found = {"partners": seen, "by_bundle": met, "callers": calling, "unreadable": standing.unreadable}
+        told = None if failed is None else {**asdict(failed), "at": utc_time(failed.at)}
         unknown = [each._asdict() for each in standing.schemaless]
-        call.output.emit({**data, **counts, **found, "damaged": standing.damaged, "without_schema": unknown})
+        call.output.emit(
+            {**data, **counts, **found, "damaged": standing.damaged, "without_schema": unknown, "last_failure": told}
+        )
         return
     opposed = "" if conflicts is None else f", {conflicts} with open conflicts"
+    if deleted is None:
+        opposed = " (deleted ones counted)"
+    elif deleted:
+        opposed = f" ({deleted} of them deleted){opposed}"
     if duplicates:
         opposed += f", {duplicates} natural {'key' if duplicates == 1 else 'keys'} that several records show"
     call.output.text(
@@ -103,7 +111,11 @@ def _status(call: Invocation, replica: Replica) -> None:
             _tell_oldest(call.output, standing, partner)
     if standing.carried:
         rows = [
-            (_carried(partner), _at_most(partner.to_send, partner.to_send_bytes), local_time(partner.as_of))
+            (
+                _carried(partner, standing.name),
+                _at_most(partner.to_send, partner.to_send_bytes),
+                local_time(partner.as_of),
+            )
             for partner in standing.carried
         ]
         call.output.show(table(("By bundle", "Next bundle", "As of"), rows))
@@ -120,6 +132,8 @@ def _status(call: Invocation, replica: Replica) -> None:
             "Nothing has been synced yet; choose a relay with crdt-sync relay URL --token TOKEN, or let devices call "
             "with crdt-sync listen"
         )
+    if failed is not None:
+        call.output.text(f"The last sync with {failed.url} failed, {local_time(failed.at)}: {failed.message}")
     if standing.unreadable:
         reasons = _named(replica, standing.unreadable)
         call.output.text("Updates of these records came and were not taken here; whoever sent them has them:")
@@ -137,11 +151,12 @@ def _named(replica: Replica, found: Mapping[str, str]) -> list[tuple[str, str]]:
     return [(name, found[record]) for record, name in names.items()]
 
 
-def _conflicts(replica: Replica, records: int) -> int | None:
-    """How many records have open conflicts; None where looking for them would take long."""
+def _conflicts_and_deleted(replica: Replica, records: int) -> tuple[int | None, int | None]:
+    """How many records have open conflicts, and are deleted; None where looking for them would take long."""
     if records > _COUNTED_RECORDS_MAX:
-        return None
-    return sum(1 for view in replica.list(deleted=True) if view.conflicts)
+        return None, None
+    views = [(bool(view.conflicts), view.deleted) for view in replica.list(deleted=True)]
+    return sum(open_ for open_, _ in views), sum(deleted for _, deleted in views)
 
 
 def _partner(standing: Status, partner: PartnerStatus) -> dict[str, object]:
@@ -190,8 +205,11 @@ def _tell_oldest(output: Output, standing: Status, partner: PartnerStatus) -> No
         output.text(f"Waiting longest for {partners.called(partner)}: {oldest.record}{since}: {oldest.reason}")
 
 
-def _carried(partner: CarriedStatus) -> str:
-    return f"{partner.replica[:_ID_SHOWN]} (through {partner.through})" if partner.through else partner.name
+def _carried(partner: CarriedStatus, own: str) -> str:
+    short = partner.replica[:_ID_SHOWN]
+    if partner.through:
+        return f"{short} (through {partner.through})"
+    return f"{partner.name} ({short}, called as this device)" if partner.name == own else partner.name
 
 
 def _caller(caller: CallerStatus) -> str:

@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
-from crdt_sync.cli import damaged, devices, partners
+from crdt_sync.cli import damaged, devices, last_failure, partners
 from crdt_sync.cli.devices import Device
 from crdt_sync.cli.invocation import Invocation, invocation
+from crdt_sync.cli.last_failure import Failure
 from crdt_sync.cli.options import (
     AuthoritiesOption,
     NewRelayOption,
@@ -104,10 +105,12 @@ def _exchange(call: Invocation, replica: Replica, device: Device, chosen: list[D
     try:
         progress = _talk(call.output, replica, address)
     except (RemoteError, WorkerUnavailable) as error:
+        last_failure.note(call.store, Failure(address.url, replica.wall_clock(), error.message))
         if len(chosen) > 1:
             call.output.error(error)
             return error
         raise
+    last_failure.forget(call.store, address.url)
     devices.note_name(replica, device)
     standing = _partner(replica, address.url)
     conflicts = sum(1 for view in replica.list(deleted=True) if view.conflicts)

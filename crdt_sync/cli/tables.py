@@ -162,8 +162,17 @@ def import_file(
             tell_preview(call.output, preview_table(table, schema, columns, conventions))
             return
 
+        done = ImportProgress(0, 0, 0)
+
         def take(key_columns: Sequence[str] | None) -> ImportReport:
-            with _progress_bar(call.output, f"Importing {file.name}") as progress:
+            with _progress_bar(call.output, f"Importing {file.name}") as shown:
+
+                def progress(now: ImportProgress) -> None:
+                    nonlocal done
+                    done = now
+                    if shown is not None:
+                        shown(now)
+
                 return import_table(
                     replica,
                     table,
@@ -186,6 +195,10 @@ def import_file(
             report = take(None if no_key else key or ())
         except KeyNeeded as needed:
             report = take(ask_for_key(call.output, needed))
+        except KeyboardInterrupt:
+            if not dry_run:
+                call.output.note(f"{done.rows} rows are in. Import the file again, and the others follow.")
+            raise
     failures.finish()
     if dry_run:
         show_columns(call.output, report.form, report.columns)

@@ -17,6 +17,7 @@ from crdt_sync.limits import FIELDS_MAX, TABLE_CELL_LENGTH_MAX
 
 _CANDIDATES = (",", ";", "\t", "|")  # in order of preference
 _BY_SUFFIX = {".tsv": "\t", ".tab": "\t", ".psv": "|"}
+_WORKBOOKS = frozenset({".xls", ".xlsx", ".xlsm", ".ods"})
 _SAMPLE_LINES = 200
 _SAMPLE_CHARACTERS = 1 << 17
 _SEPARATOR_LINE = re.compile(r"sep=([^\r\n])[\r\n]*\Z", re.IGNORECASE)
@@ -53,6 +54,8 @@ class DelimitedTable(Table):
         csv.field_size_limit(max(csv.field_size_limit(), TABLE_CELL_LENGTH_MAX))
         self._header_line, self.columns = self._read_header()
         notes: tuple[str, ...] = ("its first line names the delimiter",) if separator else ()
+        if source.suffix in _WORKBOOKS:
+            notes += (f"its name ends in {source.suffix}, but it is a text table, and was read as one",)
         if self._header_line and options.header_row is None:
             notes += doubts(self.columns)
         self.form = TableForm(

@@ -185,5 +185,5 @@ def _check_used(table: Table, matched: ColumnMapping, schema: Schema) -> None:
     raise InvalidTable(
         f"no column of {table.name!r} has a field in {schema.collection!r}; its headers are {headers}",
         f"Map them with --map 'HEADER=FIELD' (fields: {', '.join(schema.fields)}), name the row of the headers with "
-        "--header-row, or import into a new collection with -c NAME.",
+        "--header-row, what stands between the cells with --delimiter, or import into a new collection with -c NAME.",
     )

@@ -7,7 +7,7 @@ from crdt_sync.errors import InvalidValue
 from crdt_sync.exchange.conventions import FOUND_OUT, Conventions
 from crdt_sync.exchange.interpretation import ColumnForm, Interpretation
 from crdt_sync.exchange.mapping import match_columns
-from crdt_sync.exchange.table import MISSING, Cell, RowError, Shown, Table, TableForm
+from crdt_sync.exchange.table import MISSING, BrokenCell, Cell, RowError, Shown, Table, TableForm
 from crdt_sync.exchange.three_way import Memory, decide
 from crdt_sync.records.schema import Schema
 
@@ -90,5 +90,7 @@ def _column(
 
 
 def _text(cell: Cell) -> str:
+    if isinstance(cell, BrokenCell):
+        return f"({cell.reason})"
     text = cell.text if isinstance(cell, Shown) else str(cell)
     return text if len(text) <= _SAMPLE_LENGTH else f"{text[: _SAMPLE_LENGTH - 1]}…"

@@ -26,6 +26,7 @@ _PHONE = re.compile(r"[+0(][0-9 ()./\-\u2010-\u2015]*\Z")
 _TRUNK = re.compile(r"(?<=\d)\s*\(0\)")  # +49 (0)30: dialled within the country only
 _NO_DIGIT = re.compile(r"\D+")
 _PHONE_DIGITS_MIN, _PHONE_DIGITS_MAX = 7, 15
+_UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue"})
 _WIDTHS = ("<wide>", "<narrow>")
 
 
@@ -64,12 +65,27 @@ def equal_when_folded(one: object, other: object) -> bool:
 
 
 def contains(text: str, sought: str) -> bool:
-    """Whether `text` contains the folded text `sought`; in a phone number, its digits in a row are enough."""
+    """Whether `text` contains the folded text `sought`; in a phone number, its digits in a row are enough.
+
+    Letters with accents are found by those without, and umlauts also as ae, oe, ue, and the other way round.
+    """
     found = folded(text)
     if sought in found:
         return True
+    if not (found.isascii() and sought.isascii()) and any(
+        form(sought) in form(found) for form in (_spelt_out, _without_accents)
+    ):
+        return True
     digits = _NO_DIGIT.sub("", sought)
     return bool(digits) and _is_phone(text.strip()) and not sought.strip("+0123456789 ()./-") and digits in found
+
+
+def _spelt_out(text: str) -> str:
+    return text.translate(_UMLAUTS)
+
+
+def _without_accents(text: str) -> str:
+    return "".join(each for each in unicodedata.normalize("NFD", text) if not unicodedata.combining(each))
 
 
 def _spaced_once(text: str) -> str:

@@ -315,8 +315,7 @@ class Editor:
             raise OpenConflict(
                 field,
                 f"{count} values of it wait for a decision",
-                f"See 'crdt-sync conflicts', then decide: crdt-sync resolve RECORD {field} VALUE, "
-                "or resolve(...) in Python.",
+                f"See 'crdt-sync conflicts', then decide: crdt-sync resolve RECORD {field} VALUE",
             )
 
     def _append_entry(self, root: str, carrier: Carrier, *, superseding: bool) -> None:

@@ -89,6 +89,10 @@ def restore_value(spec: "FieldSpec", carrier: object) -> object:
 def text_carrier(field: str, value: object, bytes_max: int = VALUE_BYTES_MAX) -> str:
     """Check that `value` is text that every replica can store. Raises `InvalidValue`."""
     if not isinstance(value, str):
+        if isinstance(value, (list, dict)):
+            raise InvalidValue(
+                field, "it holds one text, and there are several values", "Choose one; a set or a log takes several."
+            )
         raise InvalidValue(field, f"expected text, got {_kind_of(value)}", 'Write it as text, for example "42".')
     try:
         size = len(value.encode("utf-8"))

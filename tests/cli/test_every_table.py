@@ -23,7 +23,6 @@ class Expected(NamedTuple):
 
 NEW = ("-c", "things")  # a collection of its own, whose schema is made from the table
 DRY = ("--dry-run",)  # where there are thousands of rows, to save the time of writing them
-STATUS = {"Status": 11}  # 'Open - Not Contacted' is no stage here
 TABLES = {
     "findings/tables/active.xlsx": Expected(created=1),
     "findings/tables/dup.csv": Expected(created=2),
@@ -33,7 +32,7 @@ TABLES = {
     "findings/tables/inj.csv": Expected(created=2),
     "findings/tables/nocache.xlsx": Expected(created=1, cells={"Amount": 1}),
     "findings/tables/plz.xlsx": Expected(created=1),
-    "findings/tables/salesforce_contacts.csv": Expected(created=2),
+    "findings/tables/salesforce_contacts.csv": Expected(created=1, failures=1),
     "findings/tables/sep.csv": Expected(created=2),
     "findings/tables/shiftjis.csv": Expected(created=2),
     "findings/tables/sobject.json": Expected(created=1),
@@ -55,7 +54,7 @@ TABLES = {
     "tables/sfdc_easyspaces/Accounts.json": Expected(created=12),
     "tables/sfdc_easyspaces/Contact_Data.csv": Expected(created=12),
     "tables/sfdc_easyspaces/Contacts.json": Expected(created=12),
-    "tables/sfdc_easyspaces/Lead_Data.csv": Expected(created=11, cells=STATUS),
+    "tables/sfdc_easyspaces/Lead_Data.csv": Expected(created=11),
     "tables/sfdc_easyspaces/Leads.json": Expected(created=11),
     **{
         f"tables/csv-spectrum/csvs/{name}.csv": Expected(NEW, created=rows)

@@ -168,3 +168,17 @@ def test_whoever_sits_at_a_terminal_is_asked_before_an_export_replaces_a_file(
     result = run("export", target)
     assert (result.code, "Replace it?" in result.err) == (code, True)
     assert (target.read_text() == "mine") == (code != 0)
+
+
+@pytest.mark.parametrize("sought", ["müller", "mueller", "Muller", "MÜLLER"])
+@pytest.mark.parametrize("name", ["Müller", "Mueller"])
+def test_umlauts_are_found_as_people_spell_them(made, run, name, sought):
+    made(f"name={name} GmbH")
+    made("name=Miller")
+    found = [view["fields"]["name"] for view in run("find", sought, "--json").objects]
+    assert found == ([] if (name, sought) == ("Mueller", "Muller") else [f"{name} GmbH"])
+
+
+def test_letters_with_accents_are_found_without_them(made, run):
+    made("name=Zoé Dupré")
+    assert len(run("find", "dupre", "--json").objects) == 1

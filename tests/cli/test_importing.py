@@ -2,6 +2,9 @@
 
 import pytest
 
+from crdt_sync.cli import tables
+from crdt_sync.exchange import ImportProgress
+
 
 @pytest.fixture
 def table(tmp_path):
@@ -120,3 +123,51 @@ def test_a_new_collection_may_be_called_like_another_one_if_told(store, run, tab
     assert run("import", table("a.csv", "Name\nAnna\n"), "-c", "customer", "--infer").code == 0
     assert run("import", table("a.csv", "Name\nAnna\n"), "-c", "things").code == 0
     assert {each["collection"] for each in run("schema", "--json").objects} == {"customers", "customer", "things"}
+
+
+def test_a_row_that_was_deleted_where_it_comes_from_is_left_out_and_said(store, run, table):
+    file = table("a.csv", "Id,Name,IsDeleted\n1,Anna,false\n2,Bert,true\n3,Cara,\n")
+    result = run("import", file, "--key", "Id")
+    assert result.code == 7
+    assert "line 3, column 'IsDeleted': the table says that this row was deleted" in result.err
+    assert {view["fields"]["name"] for view in run("list", "--json").objects} == {"Anna", "Cara"}
+
+
+def test_headers_and_words_of_more_tables_are_known(store, run, table):
+    text = "first,last,Besuche,Kundin seit,Status\nAnna,Adler,3,2020-01-02,Open - Not Contacted\n"
+    assert run("import", table("a.csv", text)).code == 0
+    fields = run("get", run("list", "--json").object["record"], "--json").object["fields"]
+    found = [fields[name] for name in ("name", "visits", "customer_since", "stage")]
+    assert found == ["Anna Adler", 3, "2020-01-02", "lead"]
+
+
+def test_one_of_a_kind_is_spoken_of_as_one(store, run, table):
+    result = run("import", table("a.csv", "Name,Email,Birthday\nAnna,a@x.de,soon\n"))
+    assert "1 row into" in result.out
+    assert "1 cell left out" in result.out
+
+
+def test_a_text_table_that_is_named_as_a_workbook_is_said_to_be_one(store, run, table):
+    result = run("import", table("a.xls", "Name;City\nAnna;Ulm\n"))
+    assert (result.code, "it is a text table" in result.err) == (0, True)
+
+
+def test_no_field_found_names_the_delimiter_option(store, run, table):
+    result = run("import", table("a.csv", "x|y\n1|2\n"))
+    assert (result.code, "--delimiter" in result.err) == (2, True)
+
+
+def test_an_interrupted_import_says_how_many_rows_are_in(store, run, table, monkeypatch):
+    def interrupted(*arguments, progress, **options):
+        progress(ImportProgress(1000, 1, 2))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tables, "import_table", interrupted)
+    result = run("import", table("a.csv", "Name\nAnna\n"))
+    assert (result.code, "1000 rows are in" in result.err) == (130, True)
+
+
+def test_several_values_for_one_text_are_refused_in_plain_words(store, run, table):
+    result = run("import", table("a.json", '[{"name": "Anna", "city": ["Ulm", "Bonn"]}]'))
+    assert "several values" in result.err
+    assert "got list" not in result.err

@@ -79,8 +79,8 @@ def test_it_goes_in_completely(brought, name, customers):
 
 
 def test_salesforce_and_hubspot_go_in_with_names_from_their_parts(brought):
-    _, found = brought("salesforce_contacts.csv")
-    assert set(found) == {"Berta Testa", "Lina Probst"}
+    _, found = brought("salesforce_contacts.csv", code=7)  # one of its rows says that it was deleted
+    assert set(found) == {"Berta Testa"}
     assert found["Berta Testa"]["postal_code"] == "02110"
     assert found["Berta Testa"]["birthday"] == "1970-03-04"
 

@@ -164,3 +164,8 @@ def test_a_token_set_aside_is_for_its_owner_only(run, store):
     run("relay", "ws://right:8765")
     assert (store / "token.before").stat().st_mode & 0o077 == 0
     assert run("relay", "--keep-token", "--json").object["token"] is True
+
+
+def test_a_bundled_schema_is_shown_without_a_store(run):
+    assert "phone" in run("schema", "show", "customers").out
+    assert run("schema", "show", "nothing").code == 3

@@ -158,3 +158,21 @@ def test_at_a_terminal_somebody_is_asked(run, both, another, monkeypatch, answer
     result = run("sync", "--relay", another.url, "--token", TOKEN, "--store", anna)
     assert result.code == code
     assert "Careful" in result.err
+
+
+def test_status_tells_of_a_sync_that_failed_until_one_succeeds(store, run, relay):
+    url = relay.url
+    assert run("relay", url).code == 0
+    failed = run("sync")
+    assert "none was given" in failed.err
+    assert "none was given" in run("status").out
+    assert run("status", "--json").object["last_failure"]["url"] == url
+    assert run("sync", "--token", TOKEN).code == 0
+    assert run("status", "--json").object["last_failure"] is None
+
+
+def test_status_tells_how_many_records_are_deleted(made, run):
+    made("name=a")
+    run("delete", made("name=b"))
+    assert "2 records (1 of them deleted)" in run("status").out
+    assert run("status", "--json").object["deleted"] == 1

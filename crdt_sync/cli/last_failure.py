@@ -1,0 +1,41 @@
+"""The last sync that failed, kept beside the store until one with the same partner succeeds: `status` tells it."""
+
+import json
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from crdt_sync.cli import partners
+
+_FILE = "sync-failed.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """`at` is in microseconds since 1970 by this device's clock."""
+
+    url: str
+    at: int
+    message: str
+
+
+def note(store: Path, failure: Failure) -> None:
+    """Keep it in place of the one before. Raises `StoreForbidden`."""
+    partners.write(store / _FILE, json.dumps(asdict(failure)))
+
+
+def forget(store: Path, url: str) -> None:
+    """A sync with this partner succeeded."""
+    kept = load(store)
+    if kept is not None and kept.url == url:
+        with suppress(OSError):
+            (store / _FILE).unlink()
+
+
+def load(store: Path) -> Failure | None:
+    """What is kept, None where nothing is or it cannot be read."""
+    with suppress(OSError, ValueError, TypeError):
+        found = Failure(**json.loads((store / _FILE).read_text("utf-8")))
+        if isinstance(found.url, str) and isinstance(found.at, int) and isinstance(found.message, str):
+            return found
+    return None
