@@ -40,6 +40,7 @@ NESTING_MAX = 8  # containers inside one update; our own layout needs 1, hostile
 # --- protocol ------------------------------------------------------------------------------------------------
 FRAME_BYTES_MAX = 4 * MIB  # one record and its state vector always fit
 FRAME_BYTES_TARGET = 256 * KIB  # batches stop growing here, and earlier on a slow link: see `protocol.pace`
+HANDSHAKE_BYTES_MAX = 16 * KIB  # of the request for a connection: browsers and proxies send a few kB of headers
 HELLO_BYTES_MAX = 8 * KIB  # nothing larger is decoded before the token was checked
 TOKEN_LENGTH_MAX = 4096  # characters; a signed grant is about 1,000
 UPDATE_BYTES_MAX = RECORD_BYTES_MAX

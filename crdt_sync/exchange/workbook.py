@@ -119,13 +119,23 @@ class WorkbookTable(Table):
     def _rows(self) -> Iterator[tuple[int, list[Cell]]]:
         """Rows with their numbers. With formulas, the sheet is read a second time beside: only there they show."""
         with self._opened(data_only=True) as sheet:
-            rows = enumerate(sheet.iter_rows(), 1)
+            rows = enumerate(self._within_a_sheet(sheet.iter_rows()), 1)
             if not self._formulas:
                 yield from ((number, [_read(cell) for cell in cells]) for number, cells in rows)
                 return
             with self._opened(data_only=False) as written:
                 for (number, cells), sources in zip(rows, written.iter_rows(), strict=True):
                     yield number, [_calculated(*pair) for pair in zip(cells, sources, strict=True)]
+
+    def _within_a_sheet(self, rows: Iterator[Any]) -> Iterator[Any]:
+        """The rows; openpyxl makes empty ones up to whatever number a file gives to its next row."""
+        for number, row in enumerate(rows, 1):
+            if number > _ROWS_MAX:
+                raise InvalidTable(
+                    f"{self.name!r} has a row beyond the {_ROWS_MAX:,} that a sheet holds",
+                    "Save it as XLSX or CSV again.",
+                )
+            yield row
 
     @contextmanager
     def _opened(self, *, data_only: bool) -> Iterator[Any]:

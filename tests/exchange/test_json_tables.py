@@ -111,3 +111,22 @@ def test_a_byte_order_mark_is_not_part_of_the_json(write, cells):
 def test_parse_json_refuses_what_no_other_reader_would_take(text):
     with pytest.raises(ValueError, match=r"."):
         parse_json(text)
+
+
+@pytest.mark.parametrize("last", [0, 149_999])
+def test_a_key_that_stands_twice_among_very_many_is_found_in_one_pass(last):
+    keys = [f"k{number}" for number in (*range(150_000), last)]
+    with pytest.raises(ValueError, match=f"the key 'k{last}' stands twice"):
+        json_tables._object([(_Key(key), 1) for key in keys])
+    assert _Key.compared < 3 * len(keys)
+
+
+class _Key(str):
+    """A key that counts how often it is compared; one pass compares only what has the same hash."""
+
+    compared = 0
+    __hash__ = str.__hash__
+
+    def __eq__(self, other):
+        type(self).compared += 1
+        return str.__eq__(self, other)

@@ -191,3 +191,19 @@ def test_without_openpyxl_the_error_says_what_to_install(sheet, monkeypatch):
     with pytest.raises(InvalidTable) as caught:
         sheet([["a"]])
     assert "'.[excel]'" in caught.value.hint
+
+
+def test_a_row_beyond_what_a_sheet_holds_is_refused_and_not_waited_for(write, monkeypatch):
+    monkeypatch.setattr(workbook, "_ROWS_MAX", 1000)
+    book, stream = openpyxl.Workbook(), io.BytesIO()
+    book.active.append(["Name"])
+    book.active.append(["Eve"])
+    book.save(stream)
+    forged = io.BytesIO()
+    with zipfile.ZipFile(stream) as given, zipfile.ZipFile(forged, "w") as made:
+        for name in given.namelist():
+            content = given.read(name).replace(b'r="2"', b'r="100000000000"').replace(b'"A2"', b'"A100000000000"')
+            made.writestr(name, content)
+    rows = write("a.xlsx", forged.getvalue()).rows()
+    with pytest.raises(InvalidTable, match="beyond the 1,000"):
+        list(rows)

@@ -11,7 +11,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, NegotiationEr
 from websockets.typing import Origin
 
 from crdt_sync import limits
-from crdt_sync.protocol import codec
+from crdt_sync.protocol import SUBPROTOCOL, codec
 from crdt_sync.protocol.messages import Bye, Hello, Ping, Pong, VerdictCode, Welcome
 from relay.server import Relay
 
@@ -208,6 +208,44 @@ def test_bytes_that_are_no_http_are_survived(tmp_path: Path) -> None:
             writer.write_eof()
             await reader.read()
             writer.close()
+        await answers(relay)
+
+    serve(scenario, tmp_path)
+
+
+async def is_cut_off(relay: Relay, *parts: bytes) -> bool:
+    """Whether a connection that sends `parts` is ended without an answer, long before the time-out."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", relay.port)
+    try:
+        with suppress(ConnectionError):
+            for part in parts:
+                writer.write(part)
+                await writer.drain()
+                await asyncio.sleep(0)
+        async with asyncio.timeout(limits.HANDSHAKE_TIMEOUT_US / 2e6):
+            return not await reader.read()
+    except ConnectionError:
+        return True
+    finally:
+        writer.close()
+
+
+def test_a_flood_of_headers_is_cut_off_and_others_are_answered(tmp_path: Path) -> None:
+    request = b"GET / HTTP/1.1\r\nHost: x\r\n"
+    header = b"X: " + b"a" * 8000 + b"\r\n"
+    upgrade = (
+        b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: AOJ944zJ62HPY/XpYaneHg==\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: " + SUBPROTOCOL.encode() + b"\r\n\r\n"
+    )
+    fragments = b"\x02\x80\0\0\0\0" + b"\x00\x80\0\0\0\0" * 10_000
+
+    async def scenario(relay: Relay) -> None:
+        assert await is_cut_off(relay, request, *[header] * 127)
+        assert await is_cut_off(relay, request + header * 2 + b"X: ", *[b"a" * 100] * 10)
+        assert await is_cut_off(relay, request + upgrade + fragments)  # before anybody could have answered
+        async with await Device.open(relay.url, additional_headers={"Cookie": "a" * 8000}) as device:
+            await device.hello()
+            await device.expect(Welcome)
         await answers(relay)
 
     serve(scenario, tmp_path)

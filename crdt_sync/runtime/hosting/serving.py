@@ -14,7 +14,7 @@ from websockets.protocol import State
 from websockets.typing import Origin, Subprotocol
 
 from crdt_sync.errors import InvalidSettings
-from crdt_sync.limits import FRAME_BYTES_MAX, HANDSHAKE_TIMEOUT_US
+from crdt_sync.limits import FRAME_BYTES_MAX, HANDSHAKE_BYTES_MAX, HANDSHAKE_TIMEOUT_US
 from crdt_sync.protocol import SUBPROTOCOL
 from crdt_sync.protocol.acceptor import Authorise
 from crdt_sync.runtime.hosting.engine import Engine
@@ -132,6 +132,16 @@ class _Known(Websocket):
     """A connection that is known from its first byte on, so that it can be cut off before it says a word."""
 
     known: ClassVar[set[ServerConnection]]
+    _asked_bytes = 0
+
+    def data_received(self, data: bytes) -> None:
+        """See `asyncio.Protocol`. The library would keep a megabyte of headers of each connection for the time-out."""
+        if self.state is State.CONNECTING:
+            self._asked_bytes += len(data)
+            if self._asked_bytes > HANDSHAKE_BYTES_MAX:
+                self.transport.abort()
+                return
+        super().data_received(data)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.Protocol`."""
