@@ -3,21 +3,25 @@
 A partner that held all of a record at the last contact may hold it no more when it is met again. So the fields that an
 intact view showed otherwise than what a repair could save are kept in the store. Once such a partner was met and the
 operations did not come with it, those that nobody has changed since are written again, or named as lost.
+
+Sound updates that build on what is awaited are kept beside them, and taken up as soon as it has come.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from crdt_sync.errors import StoreCorrupt
+from crdt_sync.errors import StoreCorrupt, UpdateRefused
 from crdt_sync.ids import EPOCH_BYTES
 from crdt_sync.limits import DAMAGED_NAMED_MAX
-from crdt_sync.records import Document
+from crdt_sync.records import Document, Integrator
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.replica import unread
+from crdt_sync.replica.integration import changed, owed
 from crdt_sync.replica.rescue import Loss, Rewriting, View, differing, differs
 from crdt_sync.replica.views import encode_view
 from crdt_sync.storage.port import Batch, Change, OutboxEntry, Store
@@ -35,7 +39,8 @@ class Awaited:
 
     `shown` and `held` are carriers of the fields that differed when the store was mended: before it, and after.
     `seen`: its view was intact. `state_vector` (hex) is what the record had; empty where that is not known. `stamp` is
-    the time of its last sound update.
+    the time of its last sound update. `pending` are sound updates (base64) that build on what is awaited, as they came.
+    `edited`: partners lacked edits of ours, and no state vector tells of deletions: what was shown is to be so again.
     """
 
     urls: Sequence[str]
@@ -46,11 +51,15 @@ class Awaited:
     seen: bool
     state_vector: str
     stamp: int
+    pending: Sequence[str] = ()
+    edited: bool = False
 
     def has_come(self, state_vector: bytes, held: View) -> bool:
         """Whether a record of this state vector, which shows `held`, is again what it was, or has moved on from it."""
-        if self.state_vector:
-            return vectors.covers(state_vector, bytes.fromhex(self.state_vector))
+        if self.state_vector and not vectors.covers(state_vector, bytes.fromhex(self.state_vector)):
+            return False
+        if self.state_vector and not self.edited:
+            return True
         expected = self.expected(held)
         same = expected.deleted == held.deleted and len(expected.conflicts) == len(held.conflicts)
         return state_vector != vectors.EMPTY and same and not differing(expected, held)
@@ -66,7 +75,15 @@ class Awaited:
         return View(fields, [*held.conflicts, *conflicts], shown if held.deleted == saved else held.deleted)
 
 
-def kept(urls: Sequence[str], shown: View | None, held: View, state_vector: bytes, stamp: int) -> Awaited:
+def kept(
+    urls: Sequence[str],
+    shown: View | None,
+    held: View,
+    state_vector: bytes,
+    stamp: int,
+    pending: Sequence[bytes],
+    edited: bool,
+) -> Awaited:
     """What to keep of a record that showed `shown`, None where that is not known, and of which `held` was saved."""
     seen = shown is not None
     shown = shown or held
@@ -81,6 +98,8 @@ def kept(urls: Sequence[str], shown: View | None, held: View, state_vector: byte
         seen,
         state_vector.hex(),
         stamp,
+        [b64encode(update).decode("ascii") for update in pending],
+        edited,
     )
 
 
@@ -100,8 +119,49 @@ def awaited(store: Store) -> Iterator[tuple[str, Awaited]]:
     """Each record, and what is kept of it."""
     for key in store.meta_keys(_PREFIX):
         with suppress(StoreCorrupt):
-            fields = json.loads(store.meta(key) or b"{}")
-            yield key.removeprefix(_PREFIX), Awaited(**{**fields, "deleted": tuple(fields["deleted"])})
+            if (kept_of := _read(store, key)) is not None:
+                yield key.removeprefix(_PREFIX), kept_of
+
+
+def _read(store: Store, key: str) -> Awaited | None:
+    value = store.meta(key)
+    if value is None:
+        return None
+    fields = json.loads(value)
+    return Awaited(**{**fields, "deleted": tuple(fields["deleted"])})
+
+
+def pending(store: Store, record: str) -> list[bytes]:
+    """The sound updates that are kept of a record, in their order."""
+    with suppress(StoreCorrupt):
+        if (kept_of := _read(store, _PREFIX + record)) is not None:
+            return [b64decode(update) for update in kept_of.pending]
+    return []
+
+
+def take_up(replica: "Replica", records: Iterable[str]) -> list[str]:
+    """Apply what is kept of these records where what it builds on is here by now; returns those that it changed."""
+    noted = set(replica.store.meta_keys(_PREFIX))
+    return [record for record in records if _PREFIX + record in noted and _taken_up(replica, record)]
+
+
+def _taken_up(replica: "Replica", record: str) -> bool:
+    store = replica.store
+    waits = pending(store, record)
+    if not waits:
+        return False
+    integrator = Integrator(documents_max=1)
+    try:
+        stored = store.load(record)
+        result = integrator.integrate(record, stored.updates, waits, stamp_max=None, checked=False, snapshot=True)
+    except (StoreCorrupt, UpdateRefused):
+        return False  # damaged anew: the next repair keeps them on
+    fresh = [update for update, verdict in zip(waits, result.verdicts, strict=True) if verdict.new]
+    if fresh:
+        change = changed(replica, integrator, record, stored.head, fresh, result, replica.id)
+        change = change._replace(actor=replica.name)
+        store.commit([Batch(changes=(change,), outbox=tuple(owed(replica, record, stored.head, None)))])
+    return bool(fresh)
 
 
 def waiting(replica: "Replica") -> dict[str, str]:
@@ -133,6 +193,7 @@ def settle(replica: "Replica") -> Settled:
     losses: list[Loss] = []
     left: dict[str, Awaited] = {}
     come: dict[str, bytes | None] = {}
+    replica.announce("edited", take_up(replica, [record for record, _ in awaited(store)]))
     for record, kept_of in awaited(store):
         try:
             document = Document.load(store.load(record).updates, replica.new_writer())

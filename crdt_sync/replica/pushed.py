@@ -14,6 +14,7 @@ from crdt_sync import limits
 from crdt_sync.errors import StoreFailed
 from crdt_sync.records import Integrator
 from crdt_sync.records import state_vector as vectors
+from crdt_sync.replica.awaiting import take_up
 from crdt_sync.replica.integration import changed, owed, watch_writer
 from crdt_sync.storage.port import SEVERAL_ORIGINS, Batch, Change, Committed, OutboxEntry
 
@@ -42,7 +43,9 @@ class PushedUpdates:
             if completed != Batch() or others:
                 committed, *_ = self._store([completed, *others])
                 integration.number(committed)
+            taken_up = take_up(self._replica, [change.record for change in completed.changes])
         self._announce(completed)
+        self._replica.announce("edited", taken_up)
         return [Committed(tuple(integration.seqs(change) for change in batch.changes)) for batch in batches]
 
     def _store(self, batches: Sequence[Batch]) -> list[Committed]:

@@ -3,14 +3,16 @@
 Rules:
 
 1. What is sound is saved before anything is dropped, in one transaction per group of records: see `replica.rescue`.
-2. What is lost is named. What a partner held all of at the last contact is not lost, but awaited.
+2. What is lost is named. What a partner held all of at the last contact is not lost, but awaited, and what is sound and
+   builds on it is kept until then.
 3. Everything damaged is set aside, so that a second look finds nothing; see `storage.lmdb.aside`.
 4. The next session with each partner compares everything.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from crdt_sync.errors import StoreCorrupt, UpdateRefused
@@ -21,7 +23,7 @@ from crdt_sync.records import state_vector as vectors
 from crdt_sync.replica import awaiting, damage, heard
 from crdt_sync.replica.carried import forgotten_cursors
 from crdt_sync.replica.guessing import guessed
-from crdt_sync.replica.rescue import Loss, Rewriting, View, is_complete, rescued
+from crdt_sync.replica.rescue import Loss, Rewriting, View, is_complete, is_completed_by, rescued
 from crdt_sync.replica.views import encode_view
 from crdt_sync.storage.port import Batch, Change, OutboxEntry, Peer, Remains, Store
 
@@ -148,8 +150,8 @@ def _forget_cursors(store: Store) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """What partners hold of a record: the addresses of those that had all of it at the last contact, what others of
-    them acknowledged, and whether there is one of whom nothing is known.
+    """What partners hold of a record: the addresses of those that had all of it at the last contact, or all that is
+    lost here, what others of them acknowledged, and whether there is one of whom nothing is known.
     """
 
     whole_at: tuple[str, ...]
@@ -187,7 +189,10 @@ def _has_served(store: Store) -> bool:
     return True
 
 
-def _held(store: Store, record: str, partners: Sequence[Peer], served: bool) -> _Held:
+def _held(
+    store: Store, record: str, partners: Sequence[Peer], served: bool, completes: Callable[[bytes], bool]
+) -> _Held:
+    """`completes` tells whether a partner who acknowledged a state vector holds all operations that are lost here."""
     whole_at: list[str] = []
     acknowledged: list[bytes] = []
     unknown = served
@@ -199,6 +204,8 @@ def _held(store: Store, record: str, partners: Sequence[Peer], served: bool) -> 
             continue
         if entry is not None:
             acknowledged.append(entry.acknowledged)
+            if completes(entry.acknowledged):
+                whole_at.append(peer.url)
         elif peer.epoch == _NO_EPOCH:
             unknown = True
         else:
@@ -213,10 +220,11 @@ def _replace(replica: "Replica", records: Sequence[str], partners: Sequence[Peer
     outbox: list[tuple[bytes, OutboxEntry]] = []
     meta: dict[str, bytes | None] = {}
     for record, remains in store.remains(records).items():
-        held = _held(store, record, partners, served)
-        document, edited = _mended(replica, record, remains, held, work)
+        document, left = rescued(record, remains)
+        held = _held(store, record, partners, served, partial(_completes, remains, document, left))
+        document, edited = _mended(replica, record, remains, document, left, held, work)
         if record in work.awaited:
-            meta |= _kept(replica, record, remains, held, document)
+            meta |= _kept(replica, record, remains, held, document, left)
         if document.state_vector() == vectors.EMPTY:
             work.lost.append(record)
             continue
@@ -238,9 +246,24 @@ def store_entry(store: Store, peer: bytes, record: str) -> bytes:
     return vectors.EMPTY
 
 
-def _mended(replica: "Replica", record: str, remains: Remains, held: _Held, work: _Work) -> tuple[Document, bool]:
-    """The record as it can be had here, and whether anything was written anew; what is lost is noted."""
-    document, unapplied = rescued(record, remains)
+def _completes(remains: Remains, document: Document, left: Sequence[bytes], acknowledged: bytes) -> bool:
+    head = remains.head
+    return head is not None and is_completed_by(acknowledged, document, left, head.state_vector)
+
+
+def _mended(
+    replica: "Replica",
+    record: str,
+    remains: Remains,
+    document: Document,
+    left: Sequence[bytes],
+    held: _Held,
+    work: _Work,
+) -> tuple[Document, bool]:
+    """The record as it can be had here, and whether anything was written anew; what is lost is noted.
+
+    `document` is what its sound operations lead to, `left` are those that need others.
+    """
     if is_complete(document, remains):
         return document, False
     if held.whole_at:
@@ -253,7 +276,7 @@ def _mended(replica: "Replica", record: str, remains: Remains, held: _Held, work
         if document.state_vector() == vectors.EMPTY and not held.unknown and not held.acknowledged:
             work.losses.append(Loss(record, "", "record", f"nothing of it is left here, and no partner had it{known}"))
         else:
-            later = f"; {unapplied} later updates need them" if unapplied else ""
+            later = f"; {len(left)} later updates need them" if left else ""
             work.losses.append(Loss(record, "", "edits", f"edits whose values nothing here shows{later}{known}"))
         work.losses += told
         return document, False
@@ -271,12 +294,16 @@ def _mended(replica: "Replica", record: str, remains: Remains, held: _Held, work
 
 
 def _kept(
-    replica: "Replica", record: str, remains: Remains, held: _Held, document: Document
+    replica: "Replica", record: str, remains: Remains, held: _Held, document: Document, left: Sequence[bytes]
 ) -> dict[str, bytes | None]:
     """The meta that keeps what the record was until a partner was asked."""
     shown = View.stored(remains.view) if remains.view is not None else None
     now, vector = View.of(document.read(replica.schema_of(record))), remains.head.state_vector if remains.head else b""
-    return awaiting.note(record, awaiting.kept(held.whole_at, shown, now, vector, _last_sound(replica, remains)))
+    pending = [*awaiting.pending(replica.store, record), *left]  # a repair may have kept some before
+    kept = awaiting.kept(
+        held.whole_at, shown, now, vector, _last_sound(replica, remains), pending, bool(held.acknowledged)
+    )
+    return awaiting.note(record, kept)
 
 
 def _last_sound(replica: "Replica", remains: Remains) -> int:

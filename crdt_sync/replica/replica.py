@@ -715,10 +715,12 @@ class Replica:
                 gaps, received = integrate(
                     self, entries, origin, peers, owe_to, refused, whole, meta, peers_despite_gaps
                 )
+                taken_up = awaiting.take_up(self, received)
         except StoreFailed:  # it may be found whole, and then other sessions have to push it
             self.announce("received", list(dict.fromkeys(entry.record for entry in entries)), owed=owed)
             raise
         self.announce("received", received, owed=owed)
+        self.announce("edited", taken_up)
         return gaps
 
     def restamp(self, record: str) -> bool:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from crdt_sync.clock import HybridClock
 from crdt_sync.errors import CrdtSyncError, UpdateRefused
 from crdt_sync.ids import collection_of
-from crdt_sync.records import Document, Editor, Integrator, Schema, restore
+from crdt_sync.records import Document, Editor, Integrator, Schema, restore, scan
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.schema import FieldSpec
 from crdt_sync.records.sources import parse_source
@@ -68,8 +68,8 @@ class View:
         return cls(reading.values, [found.field for found in reading.conflicts], reading.deleted)
 
 
-def rescued(record: str, remains: Remains) -> tuple[Document, int]:
-    """The record from its sound operations, and how many sound updates need operations that are lost.
+def rescued(record: str, remains: Remains) -> tuple[Document, list[bytes]]:
+    """The record from its sound operations, and the sound updates that need operations that are lost, in their order.
 
     What was there before the history began anew is tried last: it is part of the record only where it adds something.
     """
@@ -86,7 +86,8 @@ def rescued(record: str, remains: Remains) -> tuple[Document, int]:
             continue
         left = [update for update, verdict in zip(waiting, result.verdicts, strict=True) if verdict.code != "accepted"]
         if len(left) == len(waiting):
-            return integrator.document(record), len(left)
+            current = {entry.update for entry in entries[start:]}
+            return integrator.document(record), [update for update in left if update in current]
         waiting, stored = left, None
 
 
@@ -98,6 +99,20 @@ def is_complete(document: Document, remains: Remains) -> bool:
         return document.digest() == remains.digest
     covered = remains.head is None or vectors.covers(document.state_vector(), remains.head.state_vector)
     return covered and not remains.broken
+
+
+def is_completed_by(held: bytes, document: Document, left: Sequence[bytes], whole: bytes) -> bool:
+    """Whether operations are lost, and somebody who holds the state vector `held` has all of them: those of `whole`, a
+    state vector, that neither the document nor `left` has.
+    """
+    if vectors.covers(document.state_vector(), whole):
+        return False  # deletions are
+    known = vectors.merged(vectors.decode(held), vectors.decode(document.state_vector()))
+    for update in left:
+        for writer, (first, end) in scan(update).clients.items():
+            if first <= known.get(writer, 0):
+                known[writer] = max(known.get(writer, 0), end)
+    return vectors.dominates(known, vectors.decode(whole))
 
 
 @dataclass(slots=True)

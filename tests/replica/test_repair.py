@@ -10,6 +10,9 @@ from crdt_sync import Replica, bundled_schema
 from crdt_sync.errors import StoreCorrupt
 from crdt_sync.ids import new_record
 from crdt_sync.protocol.messages import UpdatesEntry
+from crdt_sync.records import Document
+from crdt_sync.records import state_vector as vectors
+from crdt_sync.replica.pushed import PushedUpdates
 from crdt_sync.storage.port import Batch, Change, OutboxEntry, Peer
 from tests.damage import flip_bit
 
@@ -211,9 +214,19 @@ def test_what_a_partner_did_not_bring_and_nothing_shows_is_named(path, record):
         assert [(loss.record, loss.kind) for loss in anna.settle().losses] == [(record, "edits")]
 
 
+def after(replica: Replica, record: str, edits: int) -> Document:
+    """The record as it was after the first so many of its edits."""
+    return Document.load([entry.update for entry in replica.store.history(record)[:edits]])
+
+
+def a_part_of_the_third_edit(replica: Replica, record: str) -> bytes:
+    ((writer, clock),) = vectors.decode(after(replica, record, 2).state_vector()).items()
+    return vectors.encode({writer: clock + 1})
+
+
 def test_what_adds_up_is_named_and_not_doubled_where_a_partner_may_hold_a_part_of_it(path, record):
     with Replica.open(path) as anna:
-        half = anna.store.record_head(record).state_vector
+        half = a_part_of_the_third_edit(anna, record)
         entry = OutboxEntry(record, half, 1)
         anna.store.commit([Batch(peers=(Peer(RELAY, b"e" * 16, 1, 1, URL),), outbox=((RELAY, entry),))])
     flip_bit(path, b"log", seq(3))
@@ -238,6 +251,78 @@ def test_what_adds_up_is_not_doubled_where_a_partner_was_forgotten(path, record,
         mended = anna.repair()
         assert {loss.field for loss in mended.losses} == {"visits", "notes", "timeline"}
         assert anna.get(record)["city"] == "Berlin"
+
+
+def unsynced(path, record: str, synced: int, *damaged: int) -> tuple[dict[str, object], bytes]:
+    """The relay has the first edits, the later ones wait, and log entries are damaged: what was shown, what it has."""
+    with Replica.open(path) as anna:
+        before, theirs = dict(anna.get(record)), after(anna, record, synced)
+        entry = OutboxEntry(record, theirs.state_vector(), 1)
+        anna.store.commit([Batch(peers=(Peer(RELAY, b"e" * 16, 1, 1, URL),), outbox=((RELAY, entry),))])
+    for number in damaged:
+        flip_bit(path, b"log", seq(number))
+    return before, theirs.diff()
+
+
+@pytest.mark.parametrize("pushed", [False, True])
+@pytest.mark.parametrize(
+    ("synced", "damaged"), [(1, [1]), (2, [1]), (2, [2]), (2, [1, 2]), (3, [1]), (3, [2]), (3, [3]), (3, [1, 2, 3])]
+)
+def test_sound_edits_that_no_partner_has_come_back_when_a_partner_brings_what_they_build_on(
+    path, record, synced, damaged, pushed
+):
+    before, theirs = unsynced(path, record, synced, *damaged)
+    with Replica.open(path) as anna:
+        mended = anna.repair()
+        assert (mended.awaited, mended.losses, mended.rewritten) == ({record: (URL,)}, (), {})
+    with Replica.open(path) as anna:
+        if pushed:
+            state = Document.load([theirs]).state_vector()
+            PushedUpdates(anna).commit([Batch(changes=(Change(record, (theirs,), RELAY, "", 0, state),))])
+        else:
+            anna.integrate([UpdatesEntry(record, theirs, b"")], RELAY, (), None)
+        assert dict(anna.get(record)) == before
+        assert anna.store.outbox_entry(RELAY, record) is not None, "and go there"
+        assert anna.status().damaged == {}
+        met(anna)
+        settled = anna.settle()
+        assert (settled.losses, settled.rewritten, settled.awaited) == ((), {}, {})
+        assert dict(anna.get(record)) == before
+        assert anna.store.verify().findings == ()
+
+
+def test_a_second_repair_keeps_what_the_first_kept(path, record):
+    before, theirs = unsynced(path, record, 2, 2)
+    with Replica.open(path) as anna:
+        anna.repair()
+        seq_now = anna.store.record_head(record).seq
+    flip_bit(path, b"log", seq(seq_now))
+    with Replica.open(path) as anna:
+        anna.store.commit([Batch(peers=(Peer(RELAY, b"e" * 16, 1, 1, URL),))])
+        assert anna.repair().losses == ()
+        anna.integrate([UpdatesEntry(record, theirs, b"")], RELAY, (), None)
+        assert dict(anna.get(record)) == before
+
+
+def test_sound_edits_whose_base_does_not_come_are_written_again_or_named(path, record):
+    before, _ = unsynced(path, record, 2, 2)
+    with Replica.open(path) as anna:
+        anna.repair()
+        met(anna)
+        settled = anna.settle()
+        assert {"tags", "stage", "email"} <= set(settled.rewritten[record])
+        assert {loss.field for loss in settled.losses} == {"visits", "notes", "timeline"}
+        assert anna.get(record)["email"] == before["email"]
+
+
+def test_a_deletion_that_no_partner_has_is_made_again_at_once(path, record):
+    with Replica.open(path) as anna, anna.edit(record) as customer:
+        customer.remove("tags", "vip")
+    unsynced(path, record, 4, 5)
+    with Replica.open(path) as anna:
+        mended = anna.repair()
+        assert (mended.awaited, mended.losses) == ({}, ())
+        assert not anna.get(record).get("tags")
 
 
 def test_an_intact_snapshot_brings_a_record_back_whose_log_was_compacted(path, record):
