@@ -109,6 +109,7 @@ def test_whoever_is_killed_while_comparing_both_hold_everything_in_the_end(
     # Once more, both at once, at any moment.
     relay = launcher.launch("relay", data=str(data))
     device = launcher.launch("meeting", store=str(store), url=relay["url"])
+    # The drawn moment of the kill, not a wait for an outcome: what follows must hold whatever they came to.
     time.sleep(random.Random(f"{side} {moment} {number}").uniform(0.0, 0.4))
     os.kill(device["pid"], signal.SIGKILL)
     kill(relay["pid"])

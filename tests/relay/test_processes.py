@@ -176,7 +176,12 @@ def test_sigterm_stops_it_and_a_second_one_at_once(
     assert ready["pid"] == process.pid
     process.send_signal(signal.SIGTERM)
     assert process.wait(PATIENCE_S) == 0
-    process, ready = serve()
+    process, ready = serve("--log-level", "info")
+    assert process.stderr is not None
+    log = process.stderr
+
+    def told(event: bytes) -> None:
+        assert any(event in line for line in iter(log.readline, b"")), event
 
     async def stuck() -> None:
         host, port = ready["url"].removeprefix("ws://").split(":")
@@ -184,9 +189,10 @@ def test_sigterm_stops_it_and_a_second_one_at_once(
         device = await Device.join(ready["url"])
         device.websocket.transport.pause_reading()
         process.send_signal(signal.SIGTERM)
-        await asyncio.sleep(0.2)
+        await asyncio.to_thread(told, b"stopping")
         process.send_signal(signal.SIGTERM)
-        assert await asyncio.to_thread(process.wait, PATIENCE_S) in {0, 128 + signal.SIGTERM}
+        await asyncio.to_thread(told, b"stopped_at_once")
+        assert await asyncio.to_thread(process.wait, PATIENCE_S) == 128 + signal.SIGTERM
         await device.drop()
         writer.close()
 
