@@ -25,6 +25,7 @@ from crdt_sync.errors import Mismatch, StoreCorrupt, UsageError
 from crdt_sync.protocol.messages import Standing
 from crdt_sync.replica import Repair, Replica
 from crdt_sync.replica.disorder import disordered_records
+from crdt_sync.replica.repair import still_lost
 from crdt_sync.replica.rescue import Loss
 from crdt_sync.runtime import Address, Audit, Difference, Mended, audit_once, heal_once
 from crdt_sync.storage import Store
@@ -105,15 +106,22 @@ def verify(
             local_repair = replica.repair()
             if local_repair.findings:
                 call.output.note(repairing.summary(local_repair), "yellow")
+            try:
+                with spinner(call.output, f"Healing with {address.url}") as moved:
+                    mended = asyncio.run(heal_once(replica, address, content=deep, on_progress=moved))
+            except BaseException:
+                repairing.tell_losses(call.output, local_repair)
+                raise
+            # Not told before: what is lost here, or awaited, may have come from there.
+            local_repair = replace(local_repair, losses=still_lost(replica, local_repair.losses), awaited={}, shown={})
             repairing.tell_losses(call.output, local_repair)
-            with spinner(call.output, f"Healing with {address.url}") as moved:
-                mended = asyncio.run(heal_once(replica, address, content=deep, on_progress=moved))
             found = mended.after
             settled = replica.settle()
             lost = (*local_repair.losses, *settled.losses)
             if settled.rewritten or settled.losses:
                 call.output.note(f"{address.url} did not bring all that was awaited from it.", "yellow")
-                repairing.tell_losses(call.output, settled)
+            repairing.tell_losses(call.output, settled)
+            if settled.rewritten or settled.losses:
                 call.output.note("Now run 'crdt-sync sync', which sends what was written again.")
             returned = set_aside - set(replica.store.quarantined())  # which comparing brings, before the audit looks
             brought = sorted(returned | set(mended.healed))

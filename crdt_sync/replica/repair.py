@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from crdt_sync.errors import StoreCorrupt, UpdateRefused
+from crdt_sync.errors import StoreCorrupt, UnknownRecord, UpdateRefused
 from crdt_sync.ids import EPOCH_BYTES, is_record
 from crdt_sync.limits import REPAIR_RECORDS
 from crdt_sync.records import Document
@@ -105,6 +105,17 @@ def repair(replica: "Replica", settings: Sequence[str] = ()) -> Repair:
         store.commit([Batch(meta={**damage.forgotten(), **({_SERVED: b"1"} if served else {})})])
     _settle(replica, work)
     return work.result(findings)
+
+
+def still_lost(replica: "Replica", losses: Sequence[Loss]) -> tuple[Loss, ...]:
+    """The losses of a repair that no partner has brought back since: a field that shows again what it did is none."""
+    return tuple(loss for loss in losses if loss.shown is None or _shown(replica, loss) != loss.shown)
+
+
+def _shown(replica: "Replica", loss: Loss) -> object:
+    with suppress(UnknownRecord, StoreCorrupt):
+        return replica.get(loss.record).raw.get(loss.field)
+    return None
 
 
 def settle(replica: "Replica") -> Repair:

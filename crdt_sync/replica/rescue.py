@@ -35,13 +35,14 @@ class Loss:
 
     `field` is empty where it is not known, or all of the record is meant; `record` where it is a setting. `kind`:
     `record`, all of it; `edits` that nothing shows; `opposed`, the other value of a conflict; `field`, its value;
-    `setting`.
+    `setting`. `shown` is the carrier of a field that a partner may still bring; None where there is none.
     """
 
     record: str
     field: str
     kind: str
     detail: str
+    shown: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +157,7 @@ class Rewriting:
             return self._loss(field, "field", f"it showed {said(value)}, and no schema here tells how to write it")
         if self.shared and spec.kind in _ADDS_UP:
             why = "a partner may hold the difference: sync, compare, and set it right"
-            return self._loss(field, "field", f"it showed {said(value)} and is {said(held)} now; {why}")
+            return Loss(self.record, field, "field", f"it showed {said(value)} and is {said(held)} now; {why}", value)
         if imported and spec.kind in _ADDS_UP:  # whoever imported the same table holds it as the same operations
             why = "an import brought some of it: import its table again, compare, and set it right"
             return self._loss(field, "field", f"it showed {said(value)} and is {said(held)} now; {why}")

@@ -13,6 +13,7 @@ from crdt_sync.protocol.messages import UpdatesEntry
 from crdt_sync.records import Document
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.replica.pushed import PushedUpdates
+from crdt_sync.replica.repair import still_lost
 from crdt_sync.storage.port import Batch, Change, OutboxEntry, Peer
 from tests.damage import flip_bit
 
@@ -226,7 +227,7 @@ def a_part_of_the_third_edit(replica: Replica, record: str) -> bytes:
 
 def test_what_adds_up_is_named_and_not_doubled_where_a_partner_may_hold_a_part_of_it(path, record):
     with Replica.open(path) as anna:
-        half = a_part_of_the_third_edit(anna, record)
+        half, whole = a_part_of_the_third_edit(anna, record), anna.document(record).diff()
         entry = OutboxEntry(record, half, 1)
         anna.store.commit([Batch(peers=(Peer(RELAY, b"e" * 16, 1, 1, URL),), outbox=((RELAY, entry),))])
     flip_bit(path, b"log", seq(3))
@@ -236,6 +237,9 @@ def test_what_adds_up_is_named_and_not_doubled_where_a_partner_may_hold_a_part_o
         assert "it showed 3" in next(loss.detail for loss in mended.losses if loss.field == "visits")
         assert anna.get(record)["city"] == "Berlin"
         assert "visits" not in anna.get(record)
+        assert still_lost(anna, mended.losses) == mended.losses
+        anna.integrate([UpdatesEntry(record, whole, b"")], RELAY, (), None)
+        assert still_lost(anna, mended.losses) == (), "the partner had it"
 
 
 @pytest.mark.parametrize("how", ["damaged", "replaced"])
