@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,6 +15,8 @@ from crdt_sync.cli.targets import Assignment, apply, existing, meant_field, pars
 from crdt_sync.cli.typed_values import doubtful, read_text
 from crdt_sync.cli.values import DELETED_FIELD
 from crdt_sync.errors import InvalidRecordId, UnknownCollection, UnknownRecord, UsageError
+from crdt_sync.exchange.contacts import cannot_be, contact_of, holder_of, texts_of
+from crdt_sync.exchange.persons import name_of
 from crdt_sync.records import Schema
 from crdt_sync.records.text_input import parse_text
 from crdt_sync.replica import EditedRecord, Replica
@@ -68,14 +70,21 @@ def set_fields(
         elif not edited.changed:
             fields = []
         key = ", ".join(schema.natural_key)
+        contacts = _contacts(replica, edited.record, former or {}, fields)
     record = edited.record
-    data = {"record": record, "created": created, "changed": edited.changed, "fields": fields}
+    data: dict[str, Any] = {"record": record, "created": created, "changed": edited.changed, "fields": fields}
+    data.update((name, found) for name, found in contacts.items() if found)
     known = f"{record} has that {key} already. " if edited.merged is not None else ""
     if created:
         text = f"Created {record}"
     else:
         text = f"Changed {record}: {', '.join(fields)}" if fields else f"{record} says so already; nothing changed."
     call.output.result(data, known + text)
+    for text in contacts["odd"]:
+        call.output.note(f"{text}; it was taken all the same.", "yellow")
+    for each in contacts["shared"]:
+        who = f"{each['name'] or 'another customer'} ({each['record']})"
+        call.output.note(f"{each['field']}: {who} has the same {each['what']}.", "yellow")
     _tell_doubts(call.output, schema, [each for each in wanted if field_named(schema, each.field) in fields])
 
 
@@ -84,6 +93,30 @@ def _shown(replica: Replica, target: str) -> Mapping[str, object] | None:
     with suppress(UnknownRecord):
         return replica.get(target).raw if ids.is_record(target) else None
     return None
+
+
+def _contacts(replica: Replica, record: str, former: Mapping[str, object], fields: list[str]) -> dict[str, list[Any]]:
+    """What is to be said of the e-mail addresses and phones just written: what cannot be one, and who else has it."""
+    collection = ids.collection_of(record)
+    specs = replica.schemas[collection].fields
+    now = replica.get(record).raw
+    odd: list[str] = []
+    shared: list[dict[str, str]] = []
+    for field in fields:
+        if (contact := contact_of(field, specs[field])) is None:
+            continue
+        before = list(texts_of(former.get(field)))
+        for text in texts_of(now.get(field)):
+            if text in before:
+                continue
+            if cannot_be(contact, text):
+                odd.append(f"{field}: {text[:60]!r} is no {contact}")
+                continue
+            others = (view for view in replica.list(collection) if view.record != record)
+            if (holder := holder_of(text, contact, specs, others)) is not None:
+                name = name_of(holder.raw)
+                shared.append({"field": field, "what": contact, "record": holder.record, "name": name})
+    return {"odd": odd, "shared": shared}
 
 
 def _tell_doubts(output: Output, schema: Schema, written: list[Assignment]) -> None:

@@ -10,6 +10,7 @@ from crdt_sync.errors import KeyNeeded
 from crdt_sync.exchange import CellChange, ImportReport
 
 _CELLS_SHOWN = 20
+_ODD_SHOWN = 3
 
 
 def ask_for_key(output: Output, needed: KeyNeeded) -> list[str] | None:
@@ -67,6 +68,12 @@ def tell_import(output: Output, report: ImportReport) -> None:
             "yellow",
         )
         _list(output, "both changed", report.conflicts, report.cells_both_changed)
+    if report.cells_odd:
+        shown = "; ".join(map(str, report.odd[:_ODD_SHOWN]))
+        more = f"; and {report.cells_odd - _ODD_SHOWN} more" if report.cells_odd > _ODD_SHOWN else ""
+        cells = "1 cell looks" if report.cells_odd == 1 else f"{report.cells_odd} cells look"
+        word = "would be taken" if report.dry_run else "taken"
+        output.note(f"{cells} odd, {word} all the same: {shown}{more}.", "yellow")
     if report.renamed is not None:
         output.note(
             f"Most of those rows came from {report.renamed!r} before, and {report.source!r} is new to them. If this is "

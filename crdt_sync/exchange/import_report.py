@@ -40,8 +40,9 @@ class ImportReport:
     `cells_unchanged` were no news, and in `cells_both_changed` the table and somebody here changed the same: what
     people wrote stands. `cells_settled` of the others say something new where earlier imports disagreed, and close
     their conflict. `conflicts` and `settled` list the first of these, and `changes` in a dry run the first cells
-    that would change records which are here already, each up to `TABLE_CHANGES_KEPT_MAX`. `failed` lists the first
-    `TABLE_FAILURES_KEPT_MAX` failures; `failures` counts all. `unmapped` names the columns that no field took.
+    that would change records which are here already, each up to `TABLE_CHANGES_KEPT_MAX`. `cells_odd` were written
+    although they cannot be the e-mail address or phone that their field is for; `odd` lists as many. `failed` lists the
+    first `TABLE_FAILURES_KEPT_MAX` failures; `failures` counts all. `unmapped` names the columns that no field took.
     `inferred` tells that the collection had no schema and got one made from the table. `key` names the columns that
     identified the rows, `key_found` tells that nobody gave them, and `repeated` names those that would do if no
     value came twice; `record_column` holds record ids, given or found, and `recognised` rows were known as those of
@@ -70,6 +71,8 @@ class ImportReport:
     cells_unchanged: int
     cells_both_changed: int
     cells_settled: int
+    cells_odd: int
+    odd: tuple[RowError, ...]
     conflicts: tuple[CellChange, ...]
     settled: tuple[CellChange, ...]
     changes: tuple[CellChange, ...]

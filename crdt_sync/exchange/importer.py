@@ -8,6 +8,7 @@ from functools import cache, partial
 from itertools import chain, islice
 
 from crdt_sync.errors import AnotherList, InvalidValue, UnknownCollection, UnknownRecord, UsageError
+from crdt_sync.exchange.contacts import cannot_be, contact_of, texts_of
 from crdt_sync.exchange.conventions import FOUND_OUT, Conventions
 from crdt_sync.exchange.exports import Exports, Remembered
 from crdt_sync.exchange.import_report import CellChange, ImportProgress, ImportReport
@@ -146,6 +147,8 @@ class _Run:
     told_before: Counter[str] = field(default_factory=Counter)  # by other sources, of rows in which both changed a cell
     agreed: Counter[str] = field(default_factory=Counter)  # likewise, of rows that say what is here already
     cells_settled: int = 0
+    cells_odd: int = 0
+    odd: list[RowError] = field(default_factory=list)
     conflicts: list[CellChange] = field(default_factory=list)
     settled: list[CellChange] = field(default_factory=list)
     changes: list[CellChange] = field(default_factory=list)
@@ -271,6 +274,8 @@ class _Run:
                 self.agreed.update(names)
         for target, decision in decided.items():
             self.cells[decision.outcome] += 1
+            if decision.outcome == "written":
+                self._note_odd(row.line, target, decision.wanted)
             if present is None:
                 continue
             here = present.raw.get(target.field)
@@ -282,6 +287,16 @@ class _Run:
                 _keep(self.conflicts, change)
             elif decision.outcome == "written" and self.dry_run:
                 _keep(self.changes, change)
+
+    def _note_odd(self, line: int, target: Target, wanted: object) -> None:
+        contact = contact_of(target.field, target.spec)
+        for text in texts_of(wanted) if contact is not None else ():
+            if contact is not None and cannot_be(contact, text):
+                self.cells_odd += 1
+                if len(self.odd) < TABLE_CHANGES_KEPT_MAX:
+                    why = f"{text[:60]!r} is no {contact}"
+                    self.odd.append(RowError(line, target.header, "odd_contact", why))
+                return
 
     def _header_of(self, error: UsageError) -> str:
         name = error.field if isinstance(error, InvalidValue) else None
@@ -322,6 +337,8 @@ class _Run:
             cells_unchanged=self.cells["unchanged"],
             cells_both_changed=self.cells["both_changed"],
             cells_settled=self.cells_settled,
+            cells_odd=self.cells_odd,
+            odd=tuple(self.odd),
             conflicts=tuple(self.conflicts),
             settled=tuple(self.settled),
             changes=tuple(self.changes),

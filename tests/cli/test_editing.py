@@ -278,3 +278,50 @@ def test_a_name_instead_of_a_record_leads_to_find(store, run, command):
     result = run(command, "Anna Müller")
     assert result.code == 2
     assert "crdt-sync find 'Anna Müller'" in result.err
+
+
+@pytest.mark.parametrize(
+    ("assignment", "said"),
+    [
+        ("email=not-an-address", "email: 'not-an-address' is no e-mail address"),
+        ("email=a@b@c.de", "email: 'a@b@c.de' is no e-mail address"),
+        ("emails=a@b.de;none", "emails: 'none' is no e-mail address"),
+        ("phone=unbekannt", "phone: 'unbekannt' is no phone number"),
+    ],
+)
+def test_what_cannot_be_an_address_or_a_number_is_taken_and_said(made, run, assignment, said):
+    record = made("name=Anna")
+    result = run("set", record, assignment)
+    assert result.code == 0
+    assert f"{said}; it was taken all the same." in result.err
+    assert f"Changed {record}: {assignment.partition('=')[0]}" in result.out
+    assert run("set", record, assignment).err == ""
+    assert run("set", made("name=Bert"), assignment, "--json").object["odd"] == [said]
+
+
+@pytest.mark.parametrize(
+    "assignment",
+    ["email=a@b.de", "email=Änne@büro.de", "email=ａ＠ｂ.ｄｅ", "phone=112", "phone=1-800-FLOWERS", "phone=", "city=x"],
+)
+def test_what_can_be_one_is_taken_without_a_word(made, run, assignment):
+    result = run("set", made("name=Anna"), assignment)
+    assert (result.code, result.err) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("assignment", "field", "what"),
+    [
+        ("email=ANNA@x.de", "email", "e-mail address"),
+        ("emails+=anna@x.de", "emails", "e-mail address"),
+        ("phone=+49 30 5550100", "phone", "phone number"),
+    ],
+)
+def test_an_address_of_another_customer_is_taken_and_the_customer_named(made, run, assignment, field, what):
+    anna = made("name=Anna", "email=anna@x.de", "phone=+49305550100")
+    bert = made("name=Bert")
+    result = run("set", bert, assignment)
+    assert (result.code, result.err.strip()) == (0, f"{field}: Anna ({anna}) has the same {what}.")
+    assert run("set", bert, "city=Ulm").err == ""
+    assert run("delete", anna).code == 0
+    shared = run("set", made("name=Cem"), assignment, "--json").object["shared"]
+    assert [(each["record"], each["name"]) for each in shared] == [(bert, "Bert")]

@@ -171,3 +171,22 @@ def test_several_values_for_one_text_are_refused_in_plain_words(store, run, tabl
     result = run("import", table("a.json", '[{"name": "Anna", "city": ["Ulm", "Bonn"]}]'))
     assert "several values" in result.err
     assert "got list" not in result.err
+
+
+def test_odd_addresses_and_numbers_are_taken_counted_and_named(store, run, table):
+    rows = (
+        "Nr,Name,E-mail,Phone\n1,Anna,anna@x.de,030 1\n2,Bert,siehe Notiz,unbekannt\n3,Cem,c@,0171 2\n4,Dora,d,0171 3\n"
+    )
+    file = table("a.csv", rows)
+    result = run("import", file, "--key", "Nr", "--dry-run", "--json").object
+    assert result["cells_odd"] == 4
+    result = run("import", file, "--key", "Nr")
+    assert result.code == 0
+    assert (
+        "4 cells look odd, taken all the same: line 3, column 'E-mail': 'siehe Notiz' is no e-mail address; "
+        "line 3, column 'Phone': 'unbekannt' is no phone number; line 4, column 'E-mail': 'c@' is no e-mail address; "
+        "and 1 more."
+    ) in result.err
+    assert {each["fields"].get("email") for each in run("list", "--json").objects} >= {"siehe Notiz", "c@", "d"}
+    again = run("import", file, "--key", "Nr", "--json").object
+    assert (again["cells_odd"], again["odd"]) == (0, [])
