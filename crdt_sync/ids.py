@@ -17,6 +17,7 @@ WRITER_BITS = 53  # Yjs client ids are JavaScript numbers
 _NAME = r"[a-z][a-z0-9_-]{0,47}"
 _COLLECTION = re.compile(rf"\A{_NAME}\Z")
 _RECORD = re.compile(rf"\A{_NAME}/[A-Za-z0-9._~-]{{1,79}}\Z")
+_MADE = re.compile(r"[^/]+/[a-z2-7]{26}\Z")
 
 
 def new_replica(rng: random.Random) -> bytes:
@@ -65,6 +66,11 @@ def check_record(record: str) -> str:
 def is_record(record: str) -> bool:
     """Whether `record` is `collection/key` within the length limit."""
     return len(record) <= RECORD_LENGTH_MAX and _RECORD.match(record) is not None
+
+
+def is_made(record: str) -> bool:
+    """Whether the key of a record id is as programs make them, 16 bytes in base32, and nobody chooses it."""
+    return _MADE.match(record) is not None
 
 
 def is_collection(name: str) -> bool:

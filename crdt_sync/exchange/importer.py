@@ -23,7 +23,7 @@ from crdt_sync.exchange.record_key import RecordKeys, record_keys
 from crdt_sync.exchange.source_name import given_source, source_name
 from crdt_sync.exchange.table import MISSING, Row, RowError, Table, TableForm
 from crdt_sync.exchange.three_way import Decision, Memory, decide
-from crdt_sync.ids import collection_of
+from crdt_sync.ids import collection_of, is_made
 from crdt_sync.limits import ROWS_LOOKED_AHEAD_MAX, TABLE_CHANGES_KEPT_MAX, TABLE_FAILURES_KEPT_MAX
 from crdt_sync.records.sources import newest
 from crdt_sync.records.text_input import TRUE_WORDS
@@ -245,7 +245,8 @@ class _Run:
         others = [said for _, name, said in memories if name != self.source]
         formerly = cache(partial(self.replica.formerly, present.record))
         natural = frozenset(name for name, _ in self.keys.natural.values())
-        return Memory(own, others, None if last is None else last.said, formerly, natural)
+        exported = self.keys.record_column is not None and is_made(present.record)
+        return Memory(own, others, None if last is None else last.said, formerly, natural, exported)
 
     def _bring(self, record: str, present: ReadableRecord | None, decided: Mapping[Target, Decision]) -> None:
         changes = [change for target in sorted(decided, key=_by_field) for change in decided[target].changes]

@@ -10,6 +10,9 @@ Where the source itself said nothing of the field yet, anything that any source 
 field held before people changed it: the table may be an export of that time, which another device wrote. Nor is another
 spelling of what the field holds (an e-mail address, a phone number, a form of Unicode): what was typed stays.
 
+A table that names records by ids that nobody chooses began as an export: where a field of one value was never changed
+since it was first written, that is what the export said, and another value is an edit of the export.
+
 Where both changed, a value and a review field keep both values, a set and a log take both sides' edits, and a counter
 counts the difference. A text takes both sides' edits where they are of different places in it; else it keeps what
 people wrote whole, and the table's text beside it as a conflict. A stage keeps what people wrote alone, and so do a
@@ -37,6 +40,7 @@ from crdt_sync.records.sources import (
     mark_entry,
     mark_text,
     same,
+    share_is_unknown,
     text_mark,
     text_said,
     whole_text,
@@ -55,7 +59,8 @@ class Memory:
     """What was said before of one record: by the source itself, the newest first, and by other sources.
 
     `share` is what the record holds for the source now, of its counters. `formerly` finds out what fields held before,
-    but of the `natural` key: a key that somebody left is not theirs any more.
+    but of the `natural` key: a key that somebody left is not theirs any more. `exported` tells that the table names the
+    record by an id that nobody chooses, so that it began as an export.
     """
 
     own: Sequence[Said] = ()
@@ -63,6 +68,7 @@ class Memory:
     share: Said | None = None
     formerly: Callable[[], Former] = Former
     natural: frozenset[str] = frozenset()
+    exported: bool = False
 
     def told(self, field: str) -> list[object]:
         """What counts as said of the field: by the source itself, or if it said nothing, by any."""
@@ -75,6 +81,11 @@ class Memory:
         if field in self.natural or self.base(field) is not MISSING:
             return []
         return [said_of(spec, values[field]) for values in self.formerly().values if field in values]
+
+    def never_changed(self, field: str) -> bool:
+        """Whether any export said what the field holds now: then another value is an edit of the export."""
+        asked = self.exported and field not in self.natural and not self.told(field)
+        return asked and field in self.formerly().written_once
 
     def removed(self, field: str) -> set[str]:
         """The members that were in a set before and are not now, in canonical form, likewise."""
@@ -171,7 +182,7 @@ def _single(field: str, spec: FieldSpec, value: object, now: object | Missing, m
     alike = equal or (now is not MISSING and identity(now, spec) == identity(carrier, spec))
     if alike and not equal and memory.base(field) is MISSING:
         return Decision("unchanged", (), said, carrier, new_to_us)  # another spelling of what was typed
-    if free and not equal:
+    if not equal and (free or memory.never_changed(field)):
         return Decision("written", (ImportedChange("write", field, value),), said, carrier, new_to_us)
     if alike:
         agree = () if new_to_us or spec.kind == "stage" else (ImportedChange("agree", field, value),)
@@ -215,9 +226,15 @@ def _text(field: str, spec: FieldSpec, text: str, now: object | Missing, memory:
 def _counter(field: str, spec: FieldSpec, number: object, now: object | Missing, memory: Memory) -> Decision:
     told = [counter_said(each) for each in memory.told(field)]
     held: object = 0 if now is MISSING or now is None else now
-    if any(_equal(each, number) for each in told):
-        return Decision("unchanged", wanted=number)
+    unknown = share_is_unknown((memory.share or {}).get(field))
     before = counter_said(memory.base(field))
+    if unknown:  # an export of this device may know what the table was edited from
+        known = [
+            counter_said(said[field]) for said in memory.own if field in said and not share_is_unknown(said[field])
+        ]
+        before = known[0] if known else before
+    if any(_equal(each, number) for each in told) and not (unknown and known):
+        return Decision("unchanged", wanted=number)
     if before is not None:
         share = _plus(counter_share((memory.share or {}).get(field)), number, before)
     elif _equal(held, number):
@@ -230,7 +247,7 @@ def _counter(field: str, spec: FieldSpec, number: object, now: object | Missing,
         share = _plus(0, number, held)
     else:
         # What of the difference was counted here already is not known: nothing of it is, and what the source says next.
-        return Decision("both_changed", (), {"=": number, "+": 0}, number, not told)
+        return Decision("both_changed", (), {"=": number}, number, not told)
     counted = normalise(field, spec, share if spec.type == "decimal" else int(share))
     said = {"+": counted} if same(counted, number) else {"=": number, "+": counted}
     outcome: Outcome = "unchanged" if before is None and not share else "written"

@@ -288,6 +288,17 @@ class Document:
                 found.setdefault(item.root[2:], set()).add(member_of(item.key))
         return {field: left for field, gone in removed.items() if (left := gone - there.get(field, set()))}
 
+    def written_once(self) -> set[str]:
+        """The fields of one value that hold what was written into them first, and never held anything else."""
+        live: dict[str, int] = {}
+        changed: set[str] = set()
+        for item in scan(self.diff()).items:
+            if item.root is not None and item.root.startswith("c.") and not is_reserved(item.root):
+                live[item.root[2:]] = live.get(item.root[2:], 0) + 1
+                if item.deleted:
+                    changed.add(item.root[2:])
+        return {field for field, count in live.items() if count == 1} - changed
+
     def value(self, field: str, schema: "Schema") -> object:
         """The carrier that one field of the schema shows, as in `values`; None when it holds nothing."""
         root = PREFIX_OF_KIND[schema.fields[field].kind] + field

@@ -11,7 +11,9 @@ like those of a field. `said` is JSON text, field to what the source said of it:
 | text | `{"text": the text}` up to `SOURCE_TEXT_BYTES_MAX`, see `source_texts`; else its mark |
 | counter | `{"=": what the source said, "+": what of it is counted here}`; without "=" both are the same |
 
-A text that has `"apart": true` is not in the field, which holds what people wrote: a conflict, see `is_apart`.
+A counter without "+" is of an import that did not know how much was counted already: that follows from what another
+import of the source knew, see `newest`. A text that has `"apart": true` is not in the field, which holds what people
+wrote: a conflict, see `is_apart`.
 
 A *mark* is the value itself where it is short, else `#` and a hash of it; a text that begins like a mark is escaped
 by `=`. An import says what is new in an entry of its own, with the stamps of the entries of its source that it has
@@ -24,13 +26,14 @@ import json
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from math import isfinite
 from typing import Any
 
 from crdt_sync.errors import InvalidValue
 from crdt_sync.limits import ACTOR_LENGTH_MAX, MEMORIES_MAX, SOURCE_LENGTH_MAX, SOURCE_TEXT_BYTES_MAX
 from crdt_sync.records.entries import Entry, well_formed
-from crdt_sync.records.values import canonical, parse_decimal
+from crdt_sync.records.values import canonical, exact_sum, parse_decimal
 
 SEEN = "<"
 """Where an entry keeps the stamps of those that it has seen; no field has this name."""
@@ -177,9 +180,27 @@ def newest(sources: Sequence[Source]) -> dict[str, Source]:
     said: dict[str, dict[str, Any]] = {}
     last: dict[str, Source] = {}
     for source in reversed(sources):
-        said.setdefault(source.name, {}).update(source.said)
+        before = said.setdefault(source.name, {})
+        before.update({field: _counted_on(before.get(field), now) for field, now in source.said.items()})
         last[source.name] = source
     return {name: Source(name, source.stamp, said[name], source.text) for name, source in last.items()}
+
+
+def share_is_unknown(said: object) -> bool:
+    """Whether a source said a number of a counter of which nobody knew how much was counted already."""
+    return isinstance(said, Mapping) and "=" in said and "+" not in said
+
+
+def _counted_on(before: object, said: object) -> object:
+    """What a source said of a field; where its share of a counter was not known, it follows from what is known of
+    another import: that one's, and the difference."""
+    number, now = counter_said(before), counter_said(said)
+    if not share_is_unknown(said) or share_is_unknown(before) or number is None or now is None:
+        return said
+    parts = (counter_share(before), now, number)
+    counted, later, earlier = (Decimal(str(part)) for part in parts)
+    share = exact_sum([counted, later, earlier.copy_negate()])
+    return {"=": now, "+": int(share) if all(isinstance(part, int) for part in parts) else format(share, "f")}
 
 
 def shares(last: Mapping[str, Source]) -> dict[str, list[object]]:

@@ -14,26 +14,29 @@ STATES_MAX = 64  # of one record that are looked at, the newest of its log
 class Former:
     """Values that fields held, oldest first, as carriers by field; and the members that were taken out of sets.
 
-    The log tells the values, as long as nothing of the record was compacted; removed members stay in the record.
+    The log tells the values, as long as nothing of the record was compacted; removed members stay in the record, and
+    it tells which fields of one value were `written_once` and never changed.
     """
 
     values: Sequence[dict[str, object]] = ()
     removed: dict[str, set[str]] | None = None
+    written_once: frozenset[str] = frozenset()
 
 
 def former(store: Store, record: str, schema: Schema | None) -> Former:
     """What a record held; nothing where it is damaged."""
     try:
-        removed = Document.load(store.load(record).updates).removed_members()
+        held = Document.load(store.load(record).updates)
+        removed, once = held.removed_members(), frozenset(held.written_once())
         history = store.history(record)
     except StoreCorrupt:
         return Former()
     if not history or history[0].previous:
-        return Former((), removed)
+        return Former((), removed, once)
     document = Document()
     values: list[dict[str, object]] = []
     for number, entry in enumerate(history[:-1]):  # the last is what it holds now
         document.apply(entry.update)
         if len(history) - number <= STATES_MAX:
             values.append(document.values(schema))
-    return Former(values, removed)
+    return Former(values, removed, once)
