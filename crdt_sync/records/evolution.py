@@ -8,14 +8,19 @@ out of the schema, but for these changes, which every older device reads as befo
 - `value` to `review` and back: the same entries, with or without a question;
 - `enum` or `reference` to `string`: the same texts, unchecked;
 - `integer` to `decimal`, not in a set: every whole number is a decimal.
+
+The states of a stage keep their order, and none goes: of two that were written at once the higher is shown, and a state
+without a rank is below all others. New ones may come anywhere.
 """
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 from crdt_sync.errors import IncompatibleSchema
 from crdt_sync.records.schema import FieldSpec, Schema
 
 Form = tuple[str, str]  # kind and type of a field
+Ranks = Mapping[str, int]  # of the states of a stage
 
 _KINDS = frozenset({("value", "review"), ("review", "value")})
 _TYPES = frozenset({("enum", "string"), ("reference", "string"), ("integer", "decimal")})
@@ -24,6 +29,51 @@ _TYPES = frozenset({("enum", "string"), ("reference", "string"), ("integer", "de
 def forms(schema: Schema) -> dict[str, Form]:
     """Kind and type of each field."""
     return {name: (spec.kind, spec.type) for name, spec in schema.fields.items()}
+
+
+def ranks(schema: Schema) -> dict[str, dict[str, int]]:
+    """The rank of each state of each stage."""
+    return {
+        name: {state: spec.rank(state) for state in spec.states}
+        for name, spec in schema.fields.items()
+        if spec.kind == "stage"
+    }
+
+
+def check_ranks(known: Mapping[str, Ranks], schema: Schema) -> None:
+    """Raise `IncompatibleSchema` where a stage shows another of two states than with the `known` ranks."""
+    for name, new in ranks(schema).items():
+        old = known.get(name, {})
+        gone = [state for state in old if state not in new]
+        if gone:
+            raise _reordered(schema, name, f"has no state {gone[0]!r} any more", "Keep every state")
+        for a, b in pairwise(sorted(old, key=old.__getitem__)):
+            if (new[a] == new[b]) != (old[a] == old[b]) or new[a] > new[b]:
+                raise _reordered(
+                    schema, name, f"ranks {a!r} and {b!r} otherwise than before", "Keep the states in order"
+                )
+
+
+def check_same(known: Schema, schema: Schema) -> None:
+    """Raise `IncompatibleSchema` where two schemas of one version differ in more than how fields are called."""
+    if known.version == schema.version and _meaning(known) != _meaning(schema):
+        raise IncompatibleSchema(
+            f"version {schema.version} of {schema.collection!r} is here already with other fields",
+            f"Give the changed schema a higher version: 'version = {schema.version + 1}'.",
+        )
+
+
+def _meaning(schema: Schema) -> dict[str, object]:
+    called = {"label", "section", "aliases"}
+    return schema.model_dump(exclude={"label": True, "fields": {"__all__": called}})
+
+
+def _reordered(schema: Schema, name: str, what: str, keep: str) -> IncompatibleSchema:
+    return IncompatibleSchema(
+        f"the stage {name!r} of {schema.collection!r} {what}: devices with the old schema and with the new one would "
+        "show different values",
+        f"{keep}; new ones may come anywhere. Or give the new stage a field name of its own, say '{name}_2'.",
+    )
 
 
 def check_successor(known: Mapping[str, Form], schema: Schema) -> None:

@@ -40,7 +40,7 @@ from crdt_sync.protocol.messages import UpdatesEntry
 from crdt_sync.protocol.source import Diff
 from crdt_sync.records import Conflict, Document, Editor, Schema, parse_schema
 from crdt_sync.records.comparing import folded
-from crdt_sync.records.evolution import Form, check_successor, forms
+from crdt_sync.records.evolution import Form, check_ranks, check_same, check_successor, forms, ranks
 from crdt_sync.records.imported import ImportedChange
 from crdt_sync.records.values import normalise
 from crdt_sync.replica import awaiting, damage, unread
@@ -75,6 +75,7 @@ from crdt_sync.storage.port import Batch, Peer, Store
 _log = logging.getLogger(__name__)
 _SCHEMA = "schema/"
 _FORMS = "forms/"  # kind and type of every field that a schema of the collection ever had
+_RANKS = "ranks/"  # the same of the ranks of its stages' states
 REPAIR_HINT = "Run 'crdt-sync verify --repair': it saves what is intact, and names what is lost."
 _PAGE = 1000
 _Listener = TypeVar("_Listener")
@@ -228,7 +229,8 @@ class Replica:
 
     def add_schema(self, schema: Schema) -> None:
         """Add a collection, or a newer version of one. Raises `UsageError` for an older version, and
-        `IncompatibleSchema` for one that changes what a field means, see `crdt_sync.records.evolution`.
+        `IncompatibleSchema` for one that changes what a field means or shows, or has the number of another one, see
+        `crdt_sync.records.evolution`.
 
         Where the schema merges fields by other rules than before, the views of the records that are here already
         are made anew.
@@ -241,7 +243,12 @@ class Replica:
                     "Raise the version in the schema file.",
                 )
             kept = {**self._known_forms(schema.collection), **(forms(known) if known else {})}
+            stored = json.loads(self.store.meta(_RANKS + schema.collection) or b"{}")
+            ranked = {**stored, **(ranks(known) if known else {})}
             check_successor(kept, schema)
+            if known is not None:
+                check_same(known, schema)
+            check_ranks(ranked, schema)
             if known is None or rules(known) != rules(schema):
                 refresh_views(self.store, schema)
             names = sorted({*self.schemas, schema.collection})
@@ -249,6 +256,7 @@ class Replica:
                 "schemas": " ".join(names).encode(),
                 _SCHEMA + schema.collection: schema.to_toml().encode(),
                 _FORMS + schema.collection: json.dumps({**kept, **forms(schema)}).encode(),
+                _RANKS + schema.collection: json.dumps({**ranked, **ranks(schema)}).encode(),
             }
             self.store.commit([Batch(meta=meta)])
             self.schemas = {**self.schemas, schema.collection: schema}

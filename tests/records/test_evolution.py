@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from crdt_sync.errors import IncompatibleSchema
 from crdt_sync.records import FieldSpec, Schema
-from crdt_sync.records.evolution import check_successor, forms
+from crdt_sync.records.evolution import check_ranks, check_same, check_successor, forms, ranks
 
 SPECS = {
     "value": FieldSpec(),
@@ -78,3 +78,45 @@ def test_a_row_of_allowed_changes_goes_nowhere_that_its_first_step_could_not_go(
 
 def test_new_fields_and_fields_that_go_are_nobodys_business():
     check_successor({"gone": ("counter", "integer")}, schema(FieldSpec()))
+
+
+def stage(states: dict[str, int]) -> FieldSpec:
+    return FieldSpec(kind="stage", states=tuple(states), ranks=states)
+
+
+RANKS = st.dictionaries(st.sampled_from("abcd"), st.integers(0, 3), min_size=1)
+
+
+@given(RANKS, RANKS)
+def test_a_stage_is_refused_just_where_it_may_show_another_state(old, new):
+    """Of any two states that were written at once, the higher is shown, and of equal ones the later."""
+    before, after = schema(stage(old)), schema(stage(new), 2)
+
+    def higher(spec: FieldSpec, one: str, two: str) -> int:
+        return (spec.rank(one) > spec.rank(two)) - (spec.rank(one) < spec.rank(two))
+
+    pairs = [(one, two) for one in old for two in old]
+    same = all(higher(before.fields["f"], *pair) == higher(after.fields["f"], *pair) for pair in pairs)
+    if same and set(old) <= set(new):
+        check_ranks(ranks(before), after)
+    else:
+        with pytest.raises(IncompatibleSchema, match="'f'"):
+            check_ranks(ranks(before), after)
+
+
+def test_the_order_of_states_is_their_rank_where_none_is_given():
+    before = schema(FieldSpec(kind="stage", states=("open", "won")))
+    check_ranks(ranks(before), schema(FieldSpec(kind="stage", states=("new", "open", "tried", "won")), 2))
+    for states in (("won", "open"), ("open",)):
+        with pytest.raises(IncompatibleSchema):
+            check_ranks(ranks(before), schema(FieldSpec(kind="stage", states=states), 2))
+
+
+def test_one_version_has_one_content_but_for_how_fields_are_called():
+    known = schema(FieldSpec())
+    check_same(known, schema(FieldSpec(label="F", aliases=("Ef",), section="more")))
+    check_same(known, schema(FieldSpec(kind="review"), 2))
+    for other in (FieldSpec(kind="review"), FieldSpec(required=True)):
+        with pytest.raises(IncompatibleSchema, match="version 1 of 'people' is here already") as raised:
+            check_same(known, schema(other))
+        assert "version = 2" in raised.value.hint

@@ -99,6 +99,26 @@ def test_an_older_schema_is_refused(new, old_schema, new_schema):
     assert new.schemas["shops"] == new_schema
 
 
+def staged(version: int, *states: str):
+    fields = f'[fields.level]\nkind = "stage"\nstates = {list(states)}\n' if states else "[fields.x]\n"
+    return parse_schema(f'collection = "shops"\nversion = {version}\n{fields}', "staged")
+
+
+def test_a_stage_keeps_the_order_of_its_states_also_after_it_was_taken_out(make_replica):
+    replica = make_replica("one", staged(1, "open", "won"))
+    for refused in (staged(1, "won", "open"), staged(2, "won", "open"), staged(2, "won")):
+        with pytest.raises(IncompatibleSchema):
+            replica.add_schema(refused)
+    replica.add_schema(staged(2, "new", "open", "won"))
+    replica.add_schema(staged(3))
+    with pytest.raises(IncompatibleSchema):
+        replica.add_schema(staged(4, "won", "open", "new"))
+    again = type(replica).over(replica.store, replica.wall_clock)
+    with pytest.raises(IncompatibleSchema):
+        again.add_schema(staged(4, "won", "open", "new"))
+    again.add_schema(staged(4, "new", "open", "won"))
+
+
 def test_a_schema_stays_when_the_replica_is_opened_again(new, new_schema):
     again = type(new).over(new.store, new.wall_clock)
     assert again.schemas == {"shops": new_schema}
