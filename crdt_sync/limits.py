@@ -35,6 +35,7 @@ PLACING_STEPS_MAX = 1_000_000  # of finding where the items of one update stand:
 COMPARED_BYTES_MAX = 64 * KIB  # of our own that are read to compare contents with an update, and beside it
 COMPARED_BYTES_PER_BYTE_MAX = 4  # for each byte of the update: who sends much again may cost as much
 EDIT_WAIT_S = 60  # for the edit of another thread: longer than any edit or batch of an import takes
+EDIT_LOOK_S = 0.05  # how often it is looked whether that edit waits itself, and perhaps for us
 NESTING_MAX = 8  # containers inside one update; our own layout needs 1, hostile ones reach 26,000
 
 # --- protocol ------------------------------------------------------------------------------------------------

@@ -49,7 +49,10 @@ def set_fields(
         str, typer.Argument(metavar="RECORD|COLLECTION", help="Record to change, or a collection for a new record.")
     ],
     assignments: Annotated[
-        list[str], typer.Argument(metavar="FIELD=VALUE", help="Also += and -= for counters, sets, logs and notes.")
+        list[str],
+        typer.Argument(
+            metavar="FIELD=VALUE", help="Also += for counters, sets, logs and notes, and -= for counters and sets."
+        ),
     ],
     create: Annotated[bool, typer.Option("--create", help="Make the record with that id if it is not there.")] = False,
 ) -> None:

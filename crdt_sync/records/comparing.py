@@ -27,6 +27,8 @@ _TRUNK = re.compile(r"(?<=\d)\s*\(0\)")  # +49 (0)30: dialled within the country
 _NO_DIGIT = re.compile(r"\D+")
 _PHONE_DIGITS_MIN, _PHONE_DIGITS_MAX = 7, 15
 _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue"})
+_UNSEEN = frozenset({"Cc", "Cf", "Mn", "Zl", "Zp", "Zs"})  # alone; marks are seen upon a letter
+_FILLERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")  # letters and a symbol that are drawn as blanks
 _WIDTHS = ("<wide>", "<narrow>")
 
 
@@ -55,6 +57,13 @@ def identity(carrier: object, spec: "FieldSpec | None") -> str:
     if spec is not None and spec.type == "decimal" and type(carrier) is int:
         return canonical(str(carrier))  # written when the field was an integer
     return canonical(carrier)
+
+
+def filled(carrier: object) -> bool:
+    """Whether a carrier says anything; blanks, and characters that nobody sees, do not."""
+    if not isinstance(carrier, str):
+        return carrier is not None
+    return not all(unicodedata.category(character) in _UNSEEN or character in _FILLERS for character in carrier)
 
 
 def equal_when_folded(one: object, other: object) -> bool:

@@ -17,7 +17,7 @@ from crdt_sync.errors import (
 )
 from crdt_sync.limits import ACTOR_LENGTH_MAX, TEXT_BYTES_MAX
 from crdt_sync.records import state_vector as vectors
-from crdt_sync.records.comparing import identity
+from crdt_sync.records.comparing import filled, identity
 from crdt_sync.records.deletion import deletion_text
 from crdt_sync.records.document import Document
 from crdt_sync.records.entries import Conflict, Entry, ordered, well_formed
@@ -442,11 +442,6 @@ def check_actor(actor: str) -> str:
             "actor", f"a name has 1 to {ACTOR_LENGTH_MAX} printable characters", "Choose a shorter, plain name."
         )
     return actor
-
-
-def filled(value: object) -> bool:
-    """Whether a carrier says anything; blanks do not."""
-    return value is not None and not (isinstance(value, str) and not value.strip())
 
 
 def emptied(field: str) -> InvalidValue:

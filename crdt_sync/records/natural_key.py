@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from crdt_sync import ids
 from crdt_sync.errors import InvalidValue
-from crdt_sync.records.comparing import folded
+from crdt_sync.records.comparing import filled, folded
 from crdt_sync.records.values import canonical
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def record_as_typed(schema: "Schema", values: Mapping[str, object]) -> str:
 
 
 def _part(schema: "Schema", field: str, carrier: object) -> str:
-    if carrier is None:
+    if not filled(carrier):
         return ""
     if not isinstance(carrier, str):
         return canonical(carrier) if isinstance(carrier, (dict, list)) else str(carrier)

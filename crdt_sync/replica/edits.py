@@ -182,6 +182,14 @@ class Edits:
             if copies:
                 self._commit(copies)
 
+    def is_suspended(self) -> bool:
+        """Whether a block is open in an asyncio task that waits; to be asked from another thread, without the lock."""
+        task = self._caller[1] if self._blocks and self._caller is not None else None
+        asyncio = sys.modules.get("asyncio")
+        if asyncio is None or not isinstance(task, asyncio.Task):
+            return False
+        return asyncio.current_task(task.get_loop()) is not task
+
     @contextmanager
     def _alone(self) -> Iterator[None]:
         caller = _caller()

@@ -291,10 +291,17 @@ class Replica:
     @contextmanager
     def _writing(self) -> Iterator[None]:
         """Hold the lock for a block of the caller's. Waiting for one that waits for us would never end."""
-        if not self.lock.acquire(timeout=limits.EDIT_WAIT_S):
+        waited = 0.0
+        while not self.lock.acquire(timeout=limits.EDIT_LOOK_S):
+            waited += limits.EDIT_LOOK_S
+            if self._edits.is_suspended():
+                what = "another task has an edit or a batch of this replica open across an 'await'"
+            elif waited >= limits.EDIT_WAIT_S:
+                what = f"another thread has had an edit or a batch of this replica open for {limits.EDIT_WAIT_S} s"
+            else:
+                continue
             raise EditInProgress(
-                f"another thread has had an edit or a batch of this replica open for {limits.EDIT_WAIT_S} s",
-                "Do not wait for another thread inside 'with replica.edit' or 'with replica.batch'.",
+                what, "Do not wait for another thread inside 'with replica.edit' or 'with replica.batch'."
             )
         try:
             yield

@@ -325,3 +325,14 @@ def test_an_address_of_another_customer_is_taken_and_the_customer_named(made, ru
     assert run("delete", anna).code == 0
     shared = run("set", made("name=Cem"), assignment, "--json").object["shared"]
     assert [(each["record"], each["name"]) for each in shared] == [(bert, "Bert")]
+
+
+def test_a_name_that_nobody_sees_is_no_name(run, made):
+    refused = run("set", "customers", "name=\u200b\u2060")
+    assert (refused.code, "'name': is required" in refused.err) == (2, True)
+    record = made("name=A")
+    assert "cannot be emptied" in run("set", record, "name=\u200b").err
+
+
+def test_the_help_of_set_says_what_minus_is_for(run):
+    assert "-= for counters and sets" in " ".join(run("set", "--help").out.replace("│", " ").split())

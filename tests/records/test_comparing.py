@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from crdt_sync import ids
 from crdt_sync.records import FieldSpec
-from crdt_sync.records.comparing import contains, folded, identity, same_form
+from crdt_sync.records.comparing import contains, filled, folded, identity, same_form
 
 TEXT = st.text(max_size=20) | st.text("+0049 ()-./@ab \u00a0ａＡ０＋ﬁßｶﾞé\u0301İ", max_size=20)
 FORMS = [
@@ -99,3 +99,16 @@ def test_only_texts_have_forms():
     ):
         assert identity("Cafe\u0301", spec) != identity("Café", spec)
     assert identity(1, FieldSpec()) == identity(1, FieldSpec()) != identity("1", FieldSpec())
+
+
+@pytest.mark.parametrize(
+    "text", ["", " \t\n", "\u200b", "\u00a0\u2060", "\ufeff", "\u3164", "\u2800", "\ufe0f", "\u00ad\u202e"]
+)
+def test_what_nobody_sees_says_nothing(text):
+    assert not filled(text)
+    assert filled(f"{text}a{text}")
+
+
+def test_what_is_seen_says_something():
+    assert all(map(filled, ("0", "李", "é", "e\u0301", "नि", "👩\u200d🔬", "-", 0, False, [])))
+    assert not filled(None)

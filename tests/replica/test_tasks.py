@@ -201,6 +201,38 @@ def test_a_block_that_waits_for_an_edit_in_another_thread_does_not_wait_for_ever
     assert replica.get(us)["city"] == "Köln"
 
 
+@pytest.mark.parametrize("block", ["edit", "batch"])
+def test_a_block_that_awaits_a_thread_that_edits_is_refused_at_once(replica, us, block):
+    async def main():
+        with replica.edit(us) if block == "edit" else replica.batch():
+            await asyncio.wait_for(asyncio.to_thread(replica.delete, us), limits.EDIT_WAIT_S / 6)
+
+    with pytest.raises(EditInProgress, match="open across an 'await'"):
+        asyncio.run(main())
+    assert not replica.get(us).deleted
+
+
+def test_a_thread_waits_for_the_block_of_a_task_that_awaits_nothing(replica, us, monkeypatch):
+    monkeypatch.setattr(limits, "EDIT_LOOK_S", 0.001)
+    waiting = threading.Event()
+
+    def edits():
+        waiting.set()
+        replica.delete(us)
+
+    async def main():
+        with replica.batch():
+            other = threading.Thread(target=edits)
+            other.start()
+            waiting.wait()
+            other.join(0.02)  # it has looked several times
+            assert other.is_alive()
+        await asyncio.to_thread(other.join)
+
+    asyncio.run(main())
+    assert replica.get(us).deleted
+
+
 def test_a_block_that_ends_in_another_thread_says_so(replica, us):
     left = left_open(replica, us)
     other = threading.Thread(target=next, args=(left,))
