@@ -24,6 +24,7 @@ from crdt_sync.exchange.written import (
     in_zone,
     no_date,
     number_readings,
+    sheet_day,
     split_time,
 )
 from crdt_sync.records.schema import FieldSpec
@@ -33,6 +34,7 @@ _NUMBERS = frozenset({"integer", "decimal"})
 _TIMES = frozenset({"date", "datetime"})
 _WORDS = frozenset({"string", "enum", "reference"})  # of which a comma may separate several
 _GROUP = re.compile(r"[.,]\d{3}\D*\Z")
+_DAY_COUNT = re.compile(r"[0-9]{4,7}([.][0-9]{1,15})?")
 _EXPONENT = re.compile(r"[+-]?\d+(\.\d+)?[eE][+-]?\d{1,3}\Z")
 
 
@@ -132,6 +134,8 @@ class ColumnReading:
             return self._text(cell)
         if self.spec.type == "boolean" and cell.__class__ is int and cell in (0, 1):
             return cell == 1
+        if self.spec.type in _TIMES and isinstance(cell, (int, float)) and not isinstance(cell, bool):
+            raise self._no_time(str(cell), cell)
         return cell
 
     @property
@@ -267,9 +271,7 @@ class ColumnReading:
         readings = date_readings(day)
         days = set(readings.values())
         if not days:
-            raise InvalidValue(
-                self.field, f"{text[:60]!r} is not a date", "Write it as YYYY-MM-DD, with all digits of the year."
-            )
+            raise self._no_time(repr(text[:60]), float(text) if _DAY_COUNT.fullmatch(text.strip()) else None)
         given = self.conventions.dates
         if given is not None and given not in readings and "." not in day:
             raise InvalidValue(self.field, f"{text[:60]!r} is not a date in the order {given}", "")
@@ -281,6 +283,19 @@ class ColumnReading:
                 self.field, f"{text[:60]!r} could be {one} or {other}", "Say which, with --dates DMY or --dates MDY."
             )
         return readings[self.order]
+
+    def _no_time(self, shown: str, number: float | None) -> InvalidValue:
+        """The error for what is no date, with the day that a spreadsheet means by a `number`."""
+        day = None if number is None else sheet_day(number)
+        if day is None:
+            return InvalidValue(
+                self.field, f"{shown} is not a date", "Write it as YYYY-MM-DD, with all digits of the year."
+            )
+        return InvalidValue(
+            self.field,
+            f"{shown} is a number, perhaps a spreadsheet's day number for {day}",
+            "If so, format the column as a date in the spreadsheet and save the file again.",
+        )
 
     def _moment(self, text: str) -> Cell:
         found = split_time(text)

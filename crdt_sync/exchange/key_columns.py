@@ -11,7 +11,7 @@ from datetime import date
 
 from crdt_sync.errors import KeyNeeded
 from crdt_sync.exchange.mapping import ColumnMapping, loose
-from crdt_sync.exchange.table import MISSING, Cell, Row, Table
+from crdt_sync.exchange.table import MISSING, BrokenCell, Cell, Row, Table
 from crdt_sync.records.comparing import folded
 
 _ID_SHARE_MIN = 0.9  # of the rows: a number that identifies is rarely missing
@@ -53,7 +53,7 @@ def find_key(table: Table, mapping: ColumnMapping) -> FoundKey:
         return FoundKey(())
     rows = _count(table, counts)
     for tier, share in zip(tiers, (_ID_SHARE_MIN, _CONTACT_SHARE_MIN, _CONTACT_SHARE_MIN), strict=True):
-        usable = [position for position in tier if counts[position].identifies(rows, share)]
+        usable = [position for position in tier if counts[position].identifies(rows, share, unread=tier is tiers[0])]
         if len(usable) > 1 and tier is tiers[0]:
             usable = _plainest(columns, usable)
         if usable:
@@ -64,11 +64,14 @@ def find_key(table: Table, mapping: ColumnMapping) -> FoundKey:
 @dataclass(slots=True)
 class _Count:
     filled: int = 0
+    broken: int = 0  # cells whose value is there, but not in the file: of a formula without its result
     repeated: bool = False
     rows: dict[int, int] = field(default_factory=dict)  # hash of a value to that of its row
 
-    def identifies(self, rows: int, share: float) -> bool:
-        return self.filled > 0 and self.filled >= share * rows and not self.repeated
+    def identifies(self, rows: int, share: float, *, unread: bool) -> bool:
+        """Whether the column can be the key; with `unread`, cells that cannot be read count: their rows are refused."""
+        filled = self.filled + (self.broken if unread else 0)
+        return filled > 0 and filled >= share * rows and not self.repeated
 
 
 def _count(table: Table, counts: dict[int, _Count]) -> int:
@@ -77,6 +80,7 @@ def _count(table: Table, counts: dict[int, _Count]) -> int:
         rows += 1
         content: int | None = None
         for position, count in counts.items():
+            count.broken += isinstance(row.cells[position], BrokenCell)
             text = folded(_text(row.cells[position]))
             if not text:
                 continue

@@ -106,6 +106,8 @@ _TIME = re.compile(
     r"\s*(?P<half>[AaPp]\.?[Mm]\.?)?(?:\s*Uhr)?\s*(?P<zone>Z|UTC|GMT|[+-]\d{2}:?\d{2})?"
 )
 _HEADER_ZONE = re.compile(r"\((?:GMT|UTC)\s*(?:([+-]\d{1,2})(?::?(\d{2}))?)?\)", re.IGNORECASE)
+_SHEET_DAY_MIN = 1000  # in 1902; smaller numbers are years of age, months or mistakes
+_SHEET_DAY_MAX = 2_958_466  # the last one is 9999-12-31
 _TEXT_LENGTH_MAX = 64  # characters of a date and time
 _ORDERS: tuple[DateOrder, ...] = ("DMY", "MDY", "YMD")
 
@@ -113,6 +115,11 @@ _ORDERS: tuple[DateOrder, ...] = ("DMY", "MDY", "YMD")
 def no_date(text: str) -> bool:
     """Whether this is how programs write that there is no date: 0/0/00, 0000-00-00."""
     return _NO_DATE.fullmatch(text.strip()) is not None
+
+
+def sheet_day(number: float) -> date | None:
+    """The day that a spreadsheet shows for a count of days since 1900; None for a count that no table has."""
+    return date(1899, 12, 30) + timedelta(int(number)) if _SHEET_DAY_MIN <= number < _SHEET_DAY_MAX else None
 
 
 def date_readings(text: str) -> dict[DateOrder, date]:

@@ -207,3 +207,37 @@ def test_a_row_beyond_what_a_sheet_holds_is_refused_and_not_waited_for(write, mo
     rows = write("a.xlsx", forged.getvalue()).rows()
     with pytest.raises(InvalidTable, match="beyond the 1,000"):
         list(rows)
+
+
+@pytest.mark.parametrize("kind", ["date", "datetime"])
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        (29221, "29221 is a number, perhaps a spreadsheet's day number for 1980-01-01"),
+        ("29221", "'29221' is a number, perhaps a spreadsheet's day number for 1980-01-01"),
+        (45000.5, "45000.5 is a number, perhaps a spreadsheet's day number for 2023-03-15"),
+        (12, "12 is not a date"),
+        (-4, "-4 is not a date"),
+        (1700000000000, "1700000000000 is not a date"),
+    ],
+)
+def test_a_day_number_in_a_column_of_dates_is_said_to_be_one(sheet, replica, kind, cell, said):
+    replica.add_schema(
+        Schema(collection="people", version=1, fields={"name": FieldSpec(), "day": FieldSpec(type=kind)})
+    )
+    report = import_table(replica, sheet([["Name", "Day"], ["Anna", cell]]), "people", key_columns=["Name"])
+    (problem,) = report.failed
+    assert (problem.line, problem.column, report.created) == (2, "Day", 1)
+    assert said in problem.message
+    assert ("format the column as a date" in problem.message) == ("perhaps" in said)
+
+
+def test_a_formula_without_its_result_in_the_key_fails_its_row_with_the_reason(sheet, replica):
+    replica.add_schema(Schema(collection="people", version=1, fields={"name": FieldSpec()}))
+    some = import_table(replica, sheet([["Nr", "Name"], [1, "Anna"], ["=A2+1", "Bert"], [3, "Cem"]]), "people")
+    assert (some.key, some.created) == (("Nr",), 2)
+    (problem,) = some.failed
+    assert (problem.line, problem.column) == (3, "Nr")
+    assert "a formula without its result: open and save it in a spreadsheet program" in problem.message
+    every = import_table(replica, sheet([["Nr", "Name"], ["=1", "Dora"], ["=2", "Emil"]]), "people")
+    assert (every.created, [each.line for each in every.failed]) == (0, [2, 3])
