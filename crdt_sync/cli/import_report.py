@@ -63,8 +63,7 @@ def tell_import(output: Output, report: ImportReport) -> None:
     if report.cells_both_changed:
         count = _counted(report.cells_both_changed, "cell")
         output.note(
-            f"{count} changed in the table and here, too; what was written here stays. "
-            "See 'crdt-sync conflicts', or correct the table:",
+            f"{count} changed in the table and here, too; what was written here stays. {_where(report)}:",
             "yellow",
         )
         _list(output, "both changed", report.conflicts, report.cells_both_changed)
@@ -139,10 +138,19 @@ def _counted(count: int, what: str) -> str:
     return f"{count} {what}" + "s" * (count != 1)
 
 
+def _where(report: ImportReport) -> str:
+    """What to do about cells that both changed."""
+    kept = {cell.kept for cell in report.conflicts} - {""}
+    if report.dry_run or not kept:
+        return "Correct the table, or change it here"
+    return f"See 'crdt-sync conflicts{' --all' if 'beside' in kept else ''}', or correct the table"
+
+
 def _list(output: Output, what: str, cells: tuple[CellChange, ...], count: int) -> None:
     for cell in cells[:_CELLS_SHOWN]:
         output.note(
             f"  line {cell.line}, column {cell.column!r}, {what}: here {_short(cell.here)}, table {_short(cell.table)}"
+            + (f", then {_short(cell.result)}" if cell.result not in (None, cell.table) else "")
         )
     if len(cells) > _CELLS_SHOWN:
         output.note(f"  and {len(cells) - _CELLS_SHOWN} more; --json lists {len(cells)} of {count}.")

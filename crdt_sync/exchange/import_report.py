@@ -1,6 +1,7 @@
 """What an import says that it did."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from crdt_sync.exchange.interpretation import ColumnForm
 from crdt_sync.exchange.record_key import SharedKey
@@ -18,7 +19,11 @@ class ImportProgress:
 
 @dataclass(frozen=True, slots=True)
 class CellChange:
-    """A cell that is news: what its field held here, and what the table says, as carriers."""
+    """A cell that is news: what its field held here, and what the table says, as carriers.
+
+    `result` is what the field would show, of a dry run. `kept` tells where both changed whether the table's value is
+    kept here: "open" in an open conflict, "beside" the one that is shown, with no question asked, or "" not at all.
+    """
 
     line: int
     column: str
@@ -26,6 +31,8 @@ class CellChange:
     field: str
     here: object
     table: object
+    result: object = None
+    kept: Literal["open", "beside", ""] = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, partial
 from itertools import chain, islice
+from typing import Literal
 
 from crdt_sync.errors import AnotherList, InvalidValue, UnknownCollection, UnknownRecord, UsageError
 from crdt_sync.exchange.contacts import cannot_be, contact_of, texts_of
@@ -192,7 +193,7 @@ class _Run:
             return problems[0]  # nothing of the row is left
         while True:
             try:
-                self._bring(record, present, decided)
+                after = self._bring(record, decided)
                 break
             except UsageError as error:
                 problem = RowError(row.line, self._header_of(error), error.code, _message(error))
@@ -204,7 +205,7 @@ class _Run:
         for problem in problems:
             self.cells_failed += 1
             self._tell(problem)
-        self._count(row, record, present, decided)
+        self._count(row, record, present, decided, after)
         return None
 
     def _look_for_known(self, row: Row) -> None:
@@ -248,16 +249,24 @@ class _Run:
         exported = self.keys.record_column is not None and is_made(present.record)
         return Memory(own, others, None if last is None else last.said, formerly, natural, exported)
 
-    def _bring(self, record: str, present: ReadableRecord | None, decided: Mapping[Target, Decision]) -> None:
+    def _bring(self, record: str, decided: Mapping[Target, Decision]) -> Mapping[str, object]:
+        """Write it; what the record would show, of a dry run."""
         changes = [change for target in sorted(decided, key=_by_field) for change in decided[target].changes]
         said = {target.field: decision.said for target, decision in decided.items() if decision.said is not MISSING}
         if not (changes or said) or collection_of(record) not in self.replica.schemas:
-            return  # a dry run does not make the schema of a new collection
+            return {}  # a dry run does not make the schema of a new collection
         if said and self.keys.key and not self.keys.natural:
             said[KEY] = list(self.keys.key)
-        self.replica.bring(record, self.source, changes, said or None, dry_run=self.dry_run)
+        return self.replica.bring(record, self.source, changes, said or None, dry_run=self.dry_run)
 
-    def _count(self, row: Row, record: str, present: ReadableRecord | None, decided: Mapping[Target, Decision]) -> None:
+    def _count(
+        self,
+        row: Row,
+        record: str,
+        present: ReadableRecord | None,
+        decided: Mapping[Target, Decision],
+        after: Mapping[str, object],
+    ) -> None:
         outcomes = {decision.outcome for decision in decided.values()}
         if present is None:
             self.created += "written" in outcomes
@@ -280,7 +289,9 @@ class _Run:
             if present is None:
                 continue
             here = present.raw.get(target.field)
-            change = CellChange(row.line, target.header, record, target.field, here, decision.wanted)
+            kept = self._kept(target, decision) if decision.outcome == "both_changed" else ""
+            result = after.get(target.field) if self.dry_run else None
+            change = CellChange(row.line, target.header, record, target.field, here, decision.wanted, result, kept)
             if target.field in disputed and decision.said is not MISSING:
                 self.cells_settled += 1
                 _keep(self.settled, change)
@@ -288,6 +299,13 @@ class _Run:
                 _keep(self.conflicts, change)
             elif decision.outcome == "written" and self.dry_run:
                 _keep(self.changes, change)
+
+    def _kept(self, target: Target, decision: Decision) -> Literal["open", "beside", ""]:
+        """Where the table's value of a cell that both changed is kept, see `CellChange`."""
+        if not decision.changes:
+            return ""
+        key = {name for name, _ in self.keys.natural.values()}
+        return "beside" if target.spec.kind == "value" and target.field not in key else "open"
 
     def _note_odd(self, line: int, target: Target, wanted: object) -> None:
         contact = contact_of(target.field, target.spec)

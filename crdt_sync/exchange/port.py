@@ -70,7 +70,7 @@ class WritableReplica(Protocol):
         /,
         *,
         dry_run: bool = ...,
-    ) -> object:
+    ) -> Mapping[str, object]:
         """Write what a source says of a record and remember it; nothing is kept when it raises. See `Replica.bring`."""
 
     def key_standing(self, collection: str, values: Mapping[str, object], /) -> KeyStanding:

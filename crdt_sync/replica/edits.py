@@ -122,7 +122,7 @@ class Edits:
         changes: Sequence[ImportedChange],
         said: Mapping[str, object] | None,
         dry_run: bool,
-    ) -> None:
+    ) -> Mapping[str, object]:
         """See `Replica.bring`."""
         with self._alone():
             record, schema, _ = self._resolve(record)
@@ -137,12 +137,13 @@ class Edits:
             if copy.new:
                 editor = Editor(copy.document, schema, self._replica.clock, self._replica.name, schema.collection)
                 self._replica.check_required(editor, record)
-            if dry_run:
-                self._check(record, copy, may_add=False)
-                return
             if said is not None:
                 remember(copy.document, self._replica.clock, self._replica.name, source, said)
+            if dry_run:
+                self._check(record, copy, may_add=False)
+                return copy.document.values(schema)
             self._finish(record, copy, may_add=False)
+            return {}
 
     def restamp(self, record: str) -> bool:
         """See `Replica.restamp`."""

@@ -326,15 +326,15 @@ class Replica:
         said: Mapping[str, object] | None,
         *,
         dry_run: bool = False,
-    ) -> None:
+    ) -> Mapping[str, object]:
         """Write what the source of an import says of one record, which is made if it is not here yet.
 
         Equal content is equal operations on every device, see `crdt_sync.records.imported`. `said` is remembered, in
         the record, as what `source` says of these fields from now on. `dry_run` only finds out what
-        would be raised: what `edit` raises.
+        would be raised, what `edit` raises, and gives back what the record would show; else nothing is given back.
         """
         with self._writing():
-            self._edits.bring(record, source, changes, said, dry_run)
+            return self._edits.bring(record, source, changes, said, dry_run)
 
     @contextmanager
     def batch(self) -> Iterator[None]:

@@ -190,3 +190,36 @@ def test_odd_addresses_and_numbers_are_taken_counted_and_named(store, run, table
     assert {each["fields"].get("email") for each in run("list", "--json").objects} >= {"siehe Notiz", "c@", "d"}
     again = run("import", file, "--key", "Nr", "--json").object
     assert (again["cells_odd"], again["odd"]) == (0, [])
+
+
+def test_a_dry_run_shows_what_each_field_would_hold(store, run, table):
+    run("import", table("a.csv", "Nr,Name,Visits,Notes,Tags\n1,Anna,3,we met in May,vip\n"), "--key", "Nr")
+    record = run("list", "--json").object["record"]
+    run("set", record, "visits+=3", "notes=we met in May. Likes tea.", "tags+=mine")
+    file = table("a.csv", "Nr,Name,Visits,Notes,Tags\n1,Anna,5,we have met in May,gold\n")
+    changes = run("import", file, "--key", "Nr", "--dry-run", "--json").object["changes"]
+    assert {each["field"]: each["result"] for each in changes} == {
+        "visits": 8,
+        "notes": "we have met in May. Likes tea.",
+        "tags": ["gold", "mine"],
+    }
+    told = run("import", file, "--key", "Nr", "--dry-run").err
+    assert "column 'Visits', would change: here '6', table '5', then '8'" in told
+    run("import", file, "--key", "Nr")
+    assert run("get", record, "--json").object["fields"]["visits"] == 8
+
+
+@pytest.mark.parametrize(
+    ("field", "column", "command"),
+    [("phone", "Phone", "'crdt-sync conflicts'"), ("city", "City", "'crdt-sync conflicts --all'")],
+)
+def test_what_both_changed_names_the_command_that_lists_it(store, run, table, field, column, command):
+    run("import", table("a.csv", f"Nr,Name,{column}\n1,Anna,1\n"), "--key", "Nr")
+    record = run("list", "--json").object["record"]
+    run("set", record, f"{field}=999")
+    assert (
+        f"See {command}, or correct"
+        in run("import", table("a.csv", f"Nr,Name,{column}\n1,Anna,2\n"), "--key", "Nr").err
+    )
+    listed = run("conflicts", *command.strip("'").split()[2:], "--json").objects
+    assert [each["field"] for each in listed] == [field]
