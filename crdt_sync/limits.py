@@ -114,7 +114,8 @@ LIVES_MAX = 256  # a restart each day for most of a year; whoever was away longe
 # --- tables --------------------------------------------------------------------------------------------------
 TABLE_LINE_LENGTH_MAX = 2 * RECORD_BYTES_MAX  # characters of one line: a record with every quote doubled fits
 TABLE_CELL_LENGTH_MAX = TEXT_BYTES_MAX  # characters of one cell: the largest text field
-TABLE_JSON_BYTES_MAX = 256 * MIB  # one JSON document, read as a whole; about 2 GiB of memory at worst
+TABLE_JSON_BYTES_MAX = 64 * MIB  # one JSON document, read as a whole; up to 13 times that in memory: see decision 57
+TABLE_JSON_CONTAINERS_MAX = 1 << 20  # arrays and objects in it, which take 64 bytes and more each, empty ones too
 TABLE_SHEET_BYTES_MAX = 1024 * MIB  # one workbook unpacked, summed over its parts: a full sheet has about 400 MiB
 TABLE_FAILURES_KEPT_MAX = 10_000  # row errors listed in one report; the others are counted
 NUMBERING_SOURCES_MAX = 32  # sources among whose records the number of a new row is looked for: a read for each

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from crdt_sync.errors import InvalidSettings, StoreForbidden, UsageError
 from crdt_sync.limits import TOKEN_LENGTH_MAX
-from crdt_sync.replica import PartnerStatus
+from crdt_sync.replica import PartnerStatus, Replica
 from crdt_sync.runtime import Address
 
 RELAY_FILE = "relay.toml"
@@ -212,3 +212,9 @@ def write(path: Path, text: str) -> None:
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def standing(replica: Replica, url: str) -> PartnerStatus | None:
+    """How the partner at `url` stands to us; of several that were met there, the last."""
+    known = [partner for partner in replica.partners() if partner.url == url]
+    return max(known, key=lambda partner: partner.last_seen) if known else None

@@ -112,7 +112,7 @@ def _exchange(call: Invocation, replica: Replica, device: Device, chosen: list[D
         raise
     last_failure.forget(call.store, address.url)
     devices.note_name(replica, device)
-    standing = _partner(replica, address.url)
+    standing = partners.standing(replica, address.url)
     conflicts = sum(1 for view in replica.list(deleted=True) if view.conflicts)
     _tell_sync(call.output, address, progress, standing, conflicts)
     tell_schemaless(call.output, replica)
@@ -145,11 +145,6 @@ def _is_meant(output: Output, foreign: ForeignRelay) -> bool:
 def _refused(count: int) -> str:
     what = "1 record was" if count == 1 else f"{count} records were"
     return f"{what} refused there; 'crdt-sync status --waiting' says why"
-
-
-def _partner(replica: Replica, url: str) -> PartnerStatus | None:
-    known = [partner for partner in replica.partners() if partner.url == url]
-    return max(known, key=lambda partner: partner.last_seen) if known else None
 
 
 def _tell_sync(

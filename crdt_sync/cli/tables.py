@@ -34,6 +34,7 @@ from crdt_sync.cli.targets import known_collection
 from crdt_sync.errors import KeyNeeded, TableNotWritten, UnknownCollection, UsageError
 from crdt_sync.exchange import (
     ExportOptions,
+    ExportReport,
     Exports,
     ImportProgress,
     ImportReport,
@@ -375,5 +376,23 @@ def export_file(
         call.output.note(text)
     else:
         data = {"file": file, "collection": target, "rows": report.rows, "columns": list(report.columns)}
-        call.output.result({**data, "left_out": list(report.left_out)}, text)
+        counts = {"cells_failed": report.cells_failed, "unguarded": report.unguarded}
+        call.output.result({**data, "left_out": list(report.left_out), **counts}, text)
+    _tell_cells(call.output, report)
     damaged.complain_of(unshown, "could not be exported")
+    if report.cells_failed:
+        raise typer.Exit(SOME_ROWS_FAILED)
+
+
+def _tell_cells(output: Output, report: ExportReport) -> None:
+    if report.unguarded:
+        many = "1 cell begins" if report.unguarded == 1 else f"{report.unguarded} cells begin"
+        message = f"{many} like a formula, which a spreadsheet may run: export with --guard if one is to open this file"
+        output.warning({"error": "unguarded", "message": message}, message)
+    shown = report.too_long if output.as_json else report.too_long[:_ERRORS_SHOWN]
+    for record, field in shown:
+        message = f"the text is too long for a cell of a sheet, which stays empty: {field} of {record}"
+        output.warning({"error": "too_long", "record": record, "field": field, "message": message}, message)
+    if report.cells_failed:
+        rest = report.cells_failed - len(shown)
+        output.note(f"{f'and {rest} more; ' if rest else ''}CSV and JSON lines hold texts of any length.", "yellow")

@@ -125,14 +125,40 @@ def verify(
                 call.output.note("Now run 'crdt-sync sync', which sends what was written again.")
             returned = set_aside - set(replica.store.quarantined())  # which comparing brings, before the audit looks
             brought = sorted(returned | set(mended.healed))
-            _tell_repair(call.output, replica.store, address, repairing.both(local_repair, settled), mended, brought)
+            refused = _refused(replica, address)
+            _tell_repair(
+                call.output,
+                replica.store,
+                address,
+                repairing.both(local_repair, settled),
+                mended,
+                brought,
+                refused,
+            )
         else:
             with spinner(call.output, f"Comparing with {address.url}") as moved:
                 found = asyncio.run(audit_once(replica, address, content=deep, on_progress=moved))
-            _tell_audit(call.output, replica.store, address, found)
+            refused = _refused(replica, address)
+            _tell_audit(call.output, replica.store, address, found, refused)
     repairing.complain_of(lost)
+    _judge(found, address, refused, mended=mend)
+
+
+def _judge(found: Audit, address: Address, refused: int, *, mended: bool) -> None:
+    """Raises `Mismatch` where the two do not hold the same."""
     if not found.equal:
-        raise Mismatch(f"this device and {address.url} do not hold the same data", _hint(found, address, mended=mend))
+        raise Mismatch(f"this device and {address.url} do not hold the same data", _hint(found, address, mended=mended))
+    if refused:
+        raise Mismatch(
+            f"{address.url} refused edits of this device in {refused} {'record' if refused == 1 else 'records'}",
+            "'crdt-sync status --waiting' names them and says why.",
+        )
+
+
+def _refused(replica: Replica, address: Address) -> int:
+    """Records with edits that the other side refused: digests of their operations may be equal, contents are not."""
+    standing = partners.standing(replica, address.url)
+    return standing.refused if standing else 0
 
 
 def _hint(found: Audit, address: Address, *, mended: bool) -> str:
@@ -151,13 +177,16 @@ def _hint(found: Audit, address: Address, *, mended: bool) -> str:
     return "Others may be writing: repeat it; 'crdt-sync status --waiting' tells what is refused there."
 
 
-def _tell_audit(output: Output, store: Store, address: Address, found: Audit) -> None:
+def _tell_audit(output: Output, store: Store, address: Address, found: Audit, refused: int) -> None:
     if output.as_json:
-        output.emit(_as_json(address, found))
+        output.emit(_as_json(address, found, refused))
         return
     ours, theirs = found.comparison.ours, found.comparison.theirs
     rows = [("here", str(ours.count), ours.root.hex()), (address.url, str(theirs.count), theirs.root.hex())]
     output.show(table(("", "Records", "Root digest"), rows, wrap=True))
+    if found.equal and refused:
+        output.text("The same operations are known on both sides, but edits of this device were refused there.", "red")
+        return
     if found.equal:
         deep = ", in every operation and every value" if found.content else ""
         output.text(f"Equal: both hold the same data{deep}.", "green")
@@ -187,10 +216,11 @@ def _show_differences(output: Output, store: Store, found: Audit) -> None:
         output.text(f"{len(found.changing)} records are being changed and could not be compared.")
 
 
-def _as_json(address: Address, found: Audit) -> dict[str, object]:
+def _as_json(address: Address, found: Audit, refused: int) -> dict[str, object]:
     ours, theirs = found.comparison.ours, found.comparison.theirs
     return {
-        "equal": found.equal,
+        "equal": found.equal and not refused,
+        "refused": refused,
         "url": address.url,
         "deep": found.content,
         "here": {"records": ours.count, "root": ours.root.hex()},
@@ -214,11 +244,17 @@ def _differences(differences: Sequence[Difference]) -> list[dict[str, str]]:
 
 
 def _tell_repair(
-    output: Output, store: Store, address: Address, local: Repair, mended: Mended, healed: Sequence[str]
+    output: Output,
+    store: Store,
+    address: Address,
+    local: Repair,
+    mended: Mended,
+    healed: Sequence[str],
+    refused: int,
 ) -> None:
     if output.as_json:
         repair = {**repairing.as_json(local), "differed": _differences(mended.before.differences)}
-        output.emit({**_as_json(address, mended.after), "repair": {**repair, "healed": list(healed)}})
+        output.emit({**_as_json(address, mended.after, refused), "repair": {**repair, "healed": list(healed)}})
         return
     if mended.before.differences:
         _show_differences(output, store, mended.before)
@@ -228,7 +264,7 @@ def _tell_repair(
     elif not local.findings:
         output.text("Nothing had to be mended.")
     output.text("Compared again:")
-    _tell_audit(output, store, address, mended.after)
+    _tell_audit(output, store, address, mended.after, refused)
 
 
 def _verify_store(output: Output, replica: Replica, *, deep: bool) -> None:

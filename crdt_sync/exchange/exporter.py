@@ -12,12 +12,14 @@ from crdt_sync.errors import TableNotWritten, UnknownCollection, UnknownField
 from crdt_sync.exchange.atomic import atomic_file
 from crdt_sync.exchange.cells import json_value, text_cell
 from crdt_sync.exchange.exports import Exports, Note
+from crdt_sync.exchange.guard import is_formula
 from crdt_sync.exchange.mapping import header_of
 from crdt_sync.exchange.port import ReadableRecord, ReadableReplica
 from crdt_sync.exchange.source_name import source_name
 from crdt_sync.exchange.table import TableFormat
 from crdt_sync.exchange.three_way import said_of
 from crdt_sync.exchange.workbook import write_workbook
+from crdt_sync.limits import TABLE_FAILURES_KEPT_MAX
 from crdt_sync.records.schema import FieldSpec, Schema
 
 _BY_SUFFIX: dict[str, tuple[TableFormat, str]] = {
@@ -54,11 +56,18 @@ class ExportOptions:
 
 @dataclass(frozen=True, slots=True)
 class ExportReport:
-    """What an export wrote. `left_out` names fields that records have and the schema does not know."""
+    """What an export wrote. `left_out` names fields that records have and the schema does not know.
+
+    `too_long` are record and field of cells left empty, up to `TABLE_FAILURES_KEPT_MAX` of the `cells_failed`: no cell
+    of a sheet holds their text. `unguarded` counts cells of a text table that a spreadsheet might run as formulas.
+    """
 
     rows: int
     columns: tuple[str, ...]
     left_out: tuple[str, ...]
+    too_long: tuple[tuple[str, str], ...] = ()
+    cells_failed: int = 0
+    unguarded: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +114,11 @@ def export_table(
             walk.remember(layout, note)
             _write(stream, kind, delimiter, layout, walk, options)
     else:
+        walk.remember(layout, None)
         _write(destination, kind, delimiter, layout, walk, options)
-    return ExportReport(walk.rows, layout.headers, tuple(sorted(walk.left_out)))
+    return ExportReport(
+        walk.rows, layout.headers, tuple(sorted(walk.left_out)), tuple(walk.too_long), walk.cells_failed, walk.unguarded
+    )
 
 
 class _Walk:
@@ -120,6 +132,10 @@ class _Walk:
         self._progress = progress
         self.rows = 0
         self.left_out: set[str] = set()
+        self.too_long: list[tuple[str, str]] = []
+        self.cells_failed = 0
+        self.unguarded = 0
+        self._record = ""
         self._layout: Layout | None = None
         self._note: Note | None = None
 
@@ -127,11 +143,18 @@ class _Walk:
         """Take down what the table will say of each record."""
         self._layout, self._note = layout, note
 
+    def fails(self, place: int) -> None:
+        """Take down that a cell of the last record does not fit."""
+        self.cells_failed += 1
+        if self._layout is not None and len(self.too_long) < TABLE_FAILURES_KEPT_MAX:
+            self.too_long.append((self._record, self._layout.fields[place - self._layout.with_record][0]))
+
     def __iter__(self) -> Iterator[ReadableRecord]:
         for record in self._records:
             if record.deleted:
                 continue
             self.rows += 1
+            self._record = record.record
             self.left_out.update(record.raw.keys() - self._known)
             if self._progress is not None and self.rows % 1000 == 0:
                 self._progress(self.rows)
@@ -155,7 +178,8 @@ def _write(
             stream.write((",\n" if number else "\n").encode() + text.encode())
         stream.write(b"\n]\n")
     else:
-        write_workbook(stream, layout.collection, layout.headers if options.header else None, _sheet_rows(layout, walk))
+        headers = layout.headers if options.header else None
+        write_workbook(stream, layout.collection, headers, _sheet_rows(layout, walk), walk.fails)
 
 
 def _write_delimited(stream: BinaryIO, delimiter: str, layout: Layout, walk: _Walk, options: ExportOptions) -> None:
@@ -176,7 +200,10 @@ def _write_delimited(stream: BinaryIO, delimiter: str, layout: Layout, walk: _Wa
         for record in walk:
             raw = record.raw
             cells = [record.record] if layout.with_record else []
-            cells += [text_cell(spec, raw.get(name), guarded=options.guard_formulas) for name, spec in layout.fields]
+            texts = [text_cell(spec, raw.get(name), guarded=options.guard_formulas) for name, spec in layout.fields]
+            cells += texts
+            if not options.guard_formulas:
+                walk.unguarded += sum(is_formula(text) for text in texts)
             writer.writerow(cells)
         text.flush()
     except UnicodeEncodeError as error:

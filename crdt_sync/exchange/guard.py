@@ -4,7 +4,16 @@ Guarding changes what is in the file, phone numbers such as `+49 30 555` include
 exactly: every text that `guard` changes, and no other, `unguard` changes back.
 """
 
+import re
+
 _TRIGGERS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # the wide forms count in some locales
+_RUN = ("=", "@", "＝", "＠")
+_CALL = re.compile(r"[+\-＋－].*[A-Za-z(|!]", re.DOTALL)  # numbers and phone numbers start with a sign, too
+
+
+def is_formula(text: str) -> bool:
+    """Whether a spreadsheet might run more of `text` than the sign of a number."""
+    return text.startswith(_RUN) or _CALL.match(text) is not None
 
 
 def guard(text: str) -> str:

@@ -12,7 +12,7 @@ from crdt_sync.exchange.encodings import find_encoding
 from crdt_sync.exchange.source import Source
 from crdt_sync.exchange.table import HEADER_LENGTH_MAX, MISSING, Row, RowError, Table, TableForm, TableOptions
 from crdt_sync.exchange.text import Lines
-from crdt_sync.limits import FIELDS_MAX, TABLE_JSON_BYTES_MAX
+from crdt_sync.limits import FIELDS_MAX, TABLE_JSON_BYTES_MAX, TABLE_JSON_CONTAINERS_MAX
 
 _SCALAR_COLUMN = "value"
 _DIGITS_OF_A_FLOAT = 15  # that it always keeps
@@ -104,7 +104,14 @@ class JsonTable(_ObjectTable):
         encoding = found.codec
         content = source.read_whole(TABLE_JSON_BYTES_MAX)
         try:
-            document = parse_json(content.decode(encoding))
+            text = content.decode(encoding)
+            if text.count("[") + text.count("{") > TABLE_JSON_CONTAINERS_MAX:
+                raise InvalidTable(
+                    f"{self.name!r} has more than {TABLE_JSON_CONTAINERS_MAX:,} objects and lists, too many to be read "
+                    "as a whole",
+                    "Save it as CSV or as JSON lines: those are read row by row at any size.",
+                )
+            document = parse_json(text)
         except UnicodeDecodeError as error:
             raise InvalidTable(
                 f"{self.name!r} is not valid {encoding}: {error.reason}", "Choose its encoding."

@@ -15,12 +15,18 @@ KEY = ""
 
 
 def last_key(records: Iterable[ReadableRecord], source: str) -> tuple[str, ...]:
-    """The columns by which the rows of a source were identified before; none where that is not known."""
+    """The columns by which the rows of a source were identified before; none where that is not known.
+
+    Those of most of its records, by what each heard last: what one record says may come from anybody. Of equally many
+    the first by name.
+    """
+    counts: Counter[tuple[str, ...]] = Counter()
     for record in records:
-        for memory in record.sources:
-            if memory.name == source and isinstance(headers := memory.said.get(KEY), list) and headers:
-                return tuple(map(str, headers))
-    return ()
+        mine = (memory for memory in record.sources if memory.name == source and memory.said.get(KEY))
+        last = max(mine, key=lambda memory: memory.stamp, default=None)
+        if last is not None and isinstance(headers := last.said[KEY], list):
+            counts[tuple(map(str, headers))] += 1
+    return min(counts, key=lambda headers: (-counts[headers], headers), default=())
 
 
 def numbering_sources(records: Iterable[ReadableRecord]) -> tuple[str, ...]:

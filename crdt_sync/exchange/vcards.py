@@ -36,6 +36,7 @@ _COLUMNS = (
 _MANY = frozenset({"Phone", "E-mail", "Tags"})
 _UNTOLD = frozenset({"VERSION", "PRODID", "REV", "N", "KIND"})
 _LINES_MAX = 10_000  # of one card, unfolded; pictures have the most
+_LOGICAL_LENGTH_MAX = 8 * TABLE_CELL_LENGTH_MAX  # characters; more is too long for any cell, encoded ones included
 _PROPERTY = re.compile(r"(?:[\w-]+\.)?([\w-]+)((?:;(?:[^:;\"]|\"[^\"]*\")*)*):(.*)\Z", re.DOTALL)
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 
@@ -115,21 +116,35 @@ class VcardTable(Table):
 
 
 def _unfolded(lines: Lines) -> Iterator[tuple[int, str]]:
-    """Logical lines with the number of their first: folded ones are joined, also those of quoted-printable."""
-    number, held = 0, ""
+    """Logical lines with the number of their first: folded ones are joined, also those of quoted-printable.
+
+    Of a logical line about `_LOGICAL_LENGTH_MAX` characters are kept: what is longer is refused as a cell.
+    """
+    number, parts, length = 0, [""], 0
+    printable = named = False  # `named`: its name and parameters are read, up to the colon
     for line in lines:
         text = line.rstrip("\r\n")
-        soft = held.endswith("=") and "QUOTED-PRINTABLE" in held.partition(":")[0].upper()
-        if held and soft:
-            held = held[:-1] + text
-        elif held and text[:1] in (" ", "\t"):
-            held += text[1:] if len(held) <= 2 * TABLE_CELL_LENGTH_MAX else ""
+        if printable and parts[-1].endswith("="):
+            parts[-1] = parts[-1][:-1]
+        elif length and text[:1] in (" ", "\t"):
+            text = text[1:]
         else:
-            if held:
-                yield number, held
-            number, held = lines.number, text
-    if held:
-        yield number, held
+            if length:
+                yield number, "".join(parts)
+            number, parts, length = lines.number, [], 0
+            printable = named = False
+        if not named:
+            head, colon, _ = text.partition(":")
+            printable, named = printable or "QUOTED-PRINTABLE" in head.upper(), bool(colon)
+        if length <= _LOGICAL_LENGTH_MAX:
+            if parts and not parts[-1]:
+                parts.pop()
+            parts.append(text)
+            length += len(text)
+        else:
+            parts[-1] = text[-1:] if text.endswith("=") else ""  # whether the line goes on, and no more of it
+    if length:
+        yield number, "".join(parts)
 
 
 def _cells(card: list[_Property]) -> list[Cell]:

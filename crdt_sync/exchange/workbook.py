@@ -5,7 +5,7 @@ import io
 import re
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -175,16 +175,19 @@ def write_workbook(
     title: str,
     headers: Sequence[str] | None,
     rows: Iterable[Sequence[tuple[FieldSpec, object]]],
+    too_long: Callable[[int], object],
 ) -> None:
     """Write one sheet; every cell is a specification and a carrier. Texts stay texts, whatever they start with.
 
-    Raises `TableNotWritten` when openpyxl is not installed, and for cells and tables larger than a sheet allows.
+    A cell whose text does not fit stays empty; `too_long` is called with its place, from 0, in the row given last.
+
+    Raises `TableNotWritten` when openpyxl is not installed, and for tables larger than a sheet allows.
     """
     openpyxl = _openpyxl(TableNotWritten)
     book = openpyxl.Workbook(write_only=True)
     sheet = book.create_sheet(title[:31])
     try:
-        _fill(openpyxl, sheet, headers, rows)
+        _fill(openpyxl, sheet, headers, rows, too_long)
     except BaseException:
         book.save(io.BytesIO())  # lets openpyxl close and remove its temporary files
         raise
@@ -196,13 +199,25 @@ def _fill(
     sheet: Any,
     headers: Sequence[str] | None,
     rows: Iterable[Sequence[tuple[FieldSpec, object]]],
+    too_long: Callable[[int], object],
 ) -> None:
     if headers is not None:
         sheet.append([_text(openpyxl, sheet, header) for header in headers])
     for number, row in enumerate(rows, 1):
         if number + (headers is not None) > _ROWS_MAX:
             raise TableNotWritten(f"a sheet holds at most {_ROWS_MAX:,} rows", "Export as CSV.")
-        sheet.append([_written(openpyxl, sheet, spec, carrier) for spec, carrier in row])
+        cells = []
+        for place, (spec, carrier) in enumerate(row):
+            try:
+                cells.append(_written(openpyxl, sheet, spec, carrier))
+            except _TooLong:
+                too_long(place)
+                cells.append(None)
+        sheet.append(cells)
+
+
+class _TooLong(Exception):
+    """A text that no cell of a sheet holds."""
 
 
 def _written(openpyxl: Any, sheet: Any, spec: FieldSpec, carrier: object) -> Any:
@@ -229,10 +244,7 @@ def _written(openpyxl: Any, sheet: Any, spec: FieldSpec, carrier: object) -> Any
 
 def _text(openpyxl: Any, sheet: Any, text: str) -> Any:
     if len(text.encode("utf-16-le")) // 2 > _CELL_LENGTH_MAX:
-        raise TableNotWritten(
-            f"a cell of {len(text):,} characters does not fit a sheet, whose cells hold {_CELL_LENGTH_MAX:,}",
-            "Export as CSV or JSON lines, or leave that field out.",
-        )
+        raise _TooLong
     cell = openpyxl.cell.WriteOnlyCell(sheet, "")
     # Set past openpyxl's guessing, which makes formulas of "=1+1" and errors of "#N/A".
     cell._value = _ESCAPE.sub(lambda match: f"_x{ord(match[0]):04X}_", text)

@@ -103,3 +103,25 @@ def test_an_export_that_cannot_be_written_leaves_nothing(store, run, tmp_path):
     assert result.code == 2
     assert "table_not_written" in result.err
     assert not (tmp_path / "out.pdf").exists()
+
+
+def test_an_export_tells_of_cells_that_a_spreadsheet_may_run_and_how_to_guard_them(store, run, tmp_path):
+    assert run("set", "customers", "name==HYPERLINK(1)", "phone=+49 30 1234567").code == 0
+    plain = run("export", tmp_path / "a.csv", "--json")
+    assert (plain.code, plain.object["unguarded"]) == (0, 1)
+    assert "--guard" in json.loads(plain.err)["message"]
+    assert "--guard" in run("export", "-").err
+    guarded = run("export", tmp_path / "b.csv", "--guard", "--json")
+    assert (guarded.object["unguarded"], guarded.err) == (0, "")
+    assert run("export", tmp_path / "a.xlsx", "--json").object["unguarded"] == 0
+
+
+def test_a_text_that_no_sheet_holds_leaves_its_cell_empty_and_is_named(store, run, tmp_path):
+    record = run("set", "customers", "name=" + "x" * 40_000, "--json").object["record"]
+    result = run("export", tmp_path / "a.xlsx", "--json")
+    assert (result.code, result.object["rows"], result.object["cells_failed"]) == (7, 1, 1)
+    error = json.loads(result.err)
+    assert (error["error"], error["record"], error["field"]) == ("too_long", record, "name")
+    told = run("export", tmp_path / "b.xlsx")
+    assert (told.code, (tmp_path / "b.xlsx").exists()) == (7, True)
+    assert f"name of {record}" in told.err

@@ -5,6 +5,7 @@ import signal
 
 import pytest
 
+from crdt_sync.storage import Batch, OutboxEntry
 from crdt_sync.storage.lmdb import LmdbStore
 from tests.cli.conftest import TOKEN, spawn, start_relay
 from tests.damage import flip_bit
@@ -108,3 +109,21 @@ def test_a_local_check_in_depth_names_records_without_an_order_of_their_own(run,
     result = run("verify", "--local", "--deep", "--json")
     assert result.code == 0
     assert result.object["disordered"] == {}
+
+
+def test_nothing_is_called_equal_while_edits_of_this_device_are_refused(run, anna):
+    (record,) = make(run, anna, "Mueller")
+    assert run("verify", "--store", anna, "--json").object["equal"]
+
+    def refuse(store):
+        (peer,) = store.peers()
+        store.commit([Batch(outbox=((peer.replica, OutboxEntry(record, b"\0", 1, "malformed", "because")),))])
+
+    plant(anna, refuse)
+    told = run("verify", "--store", anna, "--json")
+    assert (told.code, told.object["equal"], told.object["differences"]) == (6, False, [])
+    assert told.object["refused"] == 1
+    assert "--waiting" in json.loads(told.err)["hint"]
+    told = run("verify", "--store", anna)
+    assert told.code == 6
+    assert "Equal" not in told.out

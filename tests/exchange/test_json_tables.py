@@ -93,6 +93,14 @@ def test_a_document_beyond_the_limit_is_refused(write, monkeypatch):
         write("a.json", '[{"a":10}]')
 
 
+def test_a_document_of_more_objects_and_lists_than_the_limit_is_refused_before_it_is_read(write, monkeypatch):
+    monkeypatch.setattr(json_tables, "TABLE_JSON_CONTAINERS_MAX", 3)
+    assert write("a.json", '[{"a":[]}]').columns == ("a",)
+    monkeypatch.setattr(json_tables, "_DECODER", None)
+    with pytest.raises(InvalidTable, match="more than 3 objects"):
+        write("a.json", '[{"a":[]},[]]')
+
+
 def test_more_keys_than_a_schema_holds_are_refused(write):
     def lines(count: int) -> str:
         return "\n".join(json.dumps({f"k{number}": 1}) for number in range(count))

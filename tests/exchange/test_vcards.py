@@ -1,7 +1,7 @@
 import pytest
 
 from crdt_sync.errors import InvalidTable
-from crdt_sync.exchange import MISSING, Row, RowError, import_table
+from crdt_sync.exchange import MISSING, Row, RowError, import_table, vcards
 from crdt_sync.records.schema import bundled_schema
 
 CARD = (
@@ -71,3 +71,21 @@ def test_a_broken_card_is_an_error_of_its_row_only(write):
 def test_a_file_without_a_card_is_refused(write):
     with pytest.raises(InvalidTable, match="no vCard"):
         write("a.vcf", "a,b\n")
+
+
+def test_a_name_of_a_property_that_is_folded_and_soft_breaks_behind_it(write):
+    card = "BEGIN:VCARD\nNOTE;CHARSET=UTF-8;\n ENCODING=QUOTED-PRINTABLE:a=\n=3D=\n=\n b=\n\nFN:A\nEND:VCARD\n"
+    cells = row_of(write("a.vcf", card))
+    assert (cells["Name"], cells["Notes"]) == ("A", "a= b")
+
+
+@pytest.mark.parametrize(
+    ("first", "line"),
+    [("NOTE;ENCODING=QUOTED-PRINTABLE:=", "aaaaaaa="), ("NOTE:a", " aaaaaaa"), ("NOTE:a", "\taaaaaaa")],
+)
+def test_a_logical_line_is_kept_up_to_a_limit_and_what_follows_it_is_read(write, monkeypatch, first, line):
+    monkeypatch.setattr(vcards, "_LOGICAL_LENGTH_MAX", 100)
+    lines = [first, *[line] * 1000, "FN:A" if "QUOTED" not in first else "\nFN:A"]
+    cells = row_of(write("a.vcf", "BEGIN:VCARD\n" + "\n".join(lines) + "\nEND:VCARD\n"))
+    assert cells["Name"] == "A"
+    assert 50 <= len(cells["Notes"]) <= 120

@@ -7,7 +7,16 @@ import openpyxl
 import pytest
 
 from crdt_sync.errors import InvalidTable, TableNotWritten
-from crdt_sync.exchange import MISSING, Row, RowError, import_table, infer_schema, workbook
+from crdt_sync.exchange import (
+    MISSING,
+    ExportOptions,
+    Row,
+    RowError,
+    export_table,
+    import_table,
+    infer_schema,
+    workbook,
+)
 from crdt_sync.exchange.conventions import Conventions
 from crdt_sync.records.schema import FieldSpec, Schema
 
@@ -136,16 +145,18 @@ def test_numbers_that_a_sheet_cannot_hold_exactly_are_text(make_replica, exporte
     assert cells(table) == [[10**15 - 1, 0.12345678901234], [str(10**15), "0.1234567890123456"]]
 
 
-def test_a_cell_at_the_limit_of_a_sheet_is_written_and_one_beyond_is_refused(make_replica, exported, write, cells):
-    replica = make_replica(Schema(collection="things", version=1, fields={"a": FieldSpec()}))
+def test_a_cell_at_the_limit_of_a_sheet_is_written_and_one_beyond_is_left_empty(make_replica, write, cells):
+    replica = make_replica(Schema(collection="things", version=1, fields={"a": FieldSpec(), "b": FieldSpec()}))
     for length, fits in ((32_767, True), (32_768, False)):
         with replica.edit("things/a", create=True) as record:
             record["a"] = "x" * length
-        if fits:
-            assert len(cells(write("b.xlsx", exported(replica, "a.xlsx").read_bytes()))[0][0]) == length
-        else:
-            with pytest.raises(TableNotWritten):
-                exported(replica, "a.xlsx")
+            record["b"] = "y"
+        stream = io.BytesIO()
+        report = export_table(replica, "things", stream, ExportOptions("xlsx", record_column="id"))
+        written = "x" * length if fits else MISSING
+        assert cells(write("b.xlsx", stream.getvalue())) == [["things/a", written, "y"]]
+        assert (report.rows, report.cells_failed) == (1, 0 if fits else 1)
+        assert report.too_long == (() if fits else (("things/a", "a"),))
 
 
 def test_a_table_longer_than_a_sheet_is_refused(make_replica, exported, monkeypatch):

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from crdt_sync.exchange.known_records import last_key
 from crdt_sync.records import Document
 from crdt_sync.records.sources import SOURCES_ROOT
 from tests.importing.conftest import FIELDS, Device
@@ -46,11 +47,24 @@ def test_a_memory_that_no_import_wrote(devices, said, tail):
     assert anna.log_length() == head
 
 
-def _spoil(device: Device, entry: list[object]) -> None:
+def _spoil(device: Device, entry: list[object], record: str = "") -> None:
     """Put an entry into the memory, as an update of somebody else."""
-    document = Document.load(device.store.load(device.record).updates, 77)
+    record = record or device.record
+    document = Document.load(device.store.load(record).updates, 77)
     with document.transaction() as transaction:
         array = document.array(transaction, SOURCES_ROOT)
         assert len(json.loads(array.to_json(transaction))) == 1
         array.insert(transaction, 0, entry)
-    device.give(device.record, document.diff(device.store.load(device.record).head.state_vector))
+    device.give(record, document.diff(device.store.load(record).head.state_vector))
+
+
+def test_what_one_record_says_of_the_key_decides_for_nobody(devices):
+    (anna,) = devices("anna")
+    anna.take(("name", "city"), ("1", "Ann", "Bonn"), ("2", "Ben", "Bonn"), ("3", "Cem", "Bonn"))
+    said = json.dumps({"": ["city"]})
+    _spoil(anna, [said, 1_800_000_000_000_000, "eve", "customers"], next(iter(anna.replica.list("people"))).record)
+    views = list(anna.replica.list("people", deleted=True))
+    assert any(memory.said.get("") == ["city"] for view in views for memory in view.sources)
+    for order in (views, views[::-1]):
+        assert last_key(order, "customers") == ("Nr",)
+    assert last_key(views, "other") == ()
