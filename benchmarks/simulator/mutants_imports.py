@@ -8,7 +8,7 @@ from crdt_sync.exchange import record_key, three_way
 from crdt_sync.exchange.importer import _Run
 from crdt_sync.exchange.record_key import RecordKeys
 from crdt_sync.exchange.three_way import Decision
-from crdt_sync.records import imported, sources
+from crdt_sync.records import imported, memory_index
 from crdt_sync.records.imported import ImportedChange
 from crdt_sync.records.sources import mark
 from crdt_sync.records.values import normalise
@@ -68,7 +68,7 @@ IMPORT_MUTANTS = (
     Mutant(
         "counts of one source add up",
         "of a source the newest count counts",
-        ((sources, "newest", _all_shares),),
+        ((memory_index, "newest", _all_shares),),
         {"partition": 0.2},
         imports=0.5,
     ),
