@@ -215,10 +215,10 @@ DEVICE_MUTANTS = (
         "one key for a set's member",
         "an add survives a removal that did not see it",
         ((editors, "member_key", _bare_member),),
-        {"partition": 0.2},
+        {"partition": 0.3},
         60,
-        steps=80,
-        records=2,
+        steps=120,
+        records=1,
     ),
     Mutant(
         "deletion beats edits",
