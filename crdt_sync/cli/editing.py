@@ -14,10 +14,12 @@ from crdt_sync.cli.output import Output
 from crdt_sync.cli.targets import Assignment, apply, existing, meant_field, parse_assignment
 from crdt_sync.cli.typed_values import doubtful, read_text
 from crdt_sync.cli.values import DELETED_FIELD
-from crdt_sync.errors import InvalidRecordId, UnknownCollection, UnknownRecord, UsageError
+from crdt_sync.errors import InvalidRecordId, KeyTaken, UnknownCollection, UnknownRecord, UsageError
 from crdt_sync.exchange.contacts import cannot_be, contact_of, holder_of, texts_of
 from crdt_sync.exchange.persons import name_of
 from crdt_sync.records import Schema
+from crdt_sync.records.comparing import filled
+from crdt_sync.records.natural_key import may_be_one, tells_apart
 from crdt_sync.records.text_input import parse_text
 from crdt_sync.replica import EditedRecord, Replica
 
@@ -63,6 +65,8 @@ def set_fields(
         before = replica.count()
         meant = _target(replica, target, create)
         former = _shown(replica, meant)
+        if meant in replica.schemas:
+            _check_same_customer(replica, replica.schemas[meant], wanted)
         edited = _edit(replica, meant, wanted, create)
         created = replica.count() > before
         schema = replica.schemas[ids.collection_of(edited.record)]
@@ -89,6 +93,30 @@ def set_fields(
         who = f"{each['name'] or 'another customer'} ({each['record']})"
         call.output.note(f"{each['field']}: {who} has the same {each['what']}.", "yellow")
     _tell_doubts(call.output, schema, [each for each in wanted if field_named(schema, each.field) in fields])
+
+
+def _check_same_customer(replica: Replica, schema: Schema, wanted: list[Assignment]) -> None:
+    """Raise `KeyTaken` where the natural key that is entered for a new record is somebody else's, by the name."""
+    given = {
+        field: read_text(field, schema.fields[field], each.text)
+        for each in wanted
+        if each.operator == "=" and (field := field_named(schema, each.field)) is not None
+        if field in schema.natural_key or tells_apart(schema, field)
+    }
+    if not all(filled(given.get(field)) for field in schema.natural_key) or not schema.natural_key:
+        return  # no natural key, or an incomplete one, of which the edit complains
+    standing = replica.key_standing(schema.collection, given)
+    for record in standing.shown_by[: min(standing.own, 1)]:  # who came to the key by a change is told by the edit
+        held = replica.get(record).raw
+        for field, value in given.items():
+            if field not in schema.natural_key and not may_be_one([value, held.get(field)]):
+                key = ", ".join(str(given[part]) for part in schema.natural_key)
+                raise KeyTaken(
+                    f"{key} is the {', '.join(schema.natural_key)} of {held[field]} ({record})",
+                    f"To change that one: crdt-sync set {record} {field}=... Else give another "
+                    f"{' or '.join(schema.natural_key)}.",
+                    record,
+                )
 
 
 def _shown(replica: Replica, target: str) -> Mapping[str, object] | None:

@@ -34,6 +34,7 @@ from crdt_sync.records.deletion import deletion_of
 from crdt_sync.records.entries import Conflict, conflict, ordered, well_formed
 from crdt_sync.records.halves import made_whole, mended
 from crdt_sync.records.memory_index import MemoryIndex
+from crdt_sync.records.natural_key import is_asked
 from crdt_sync.records.objects import in_order
 from crdt_sync.records.roots import (
     ARRAY_PREFIXES,
@@ -397,9 +398,10 @@ def _conflicts(contents: Contents, schema: "Schema | None", all_kinds: bool, mem
             continue
         spec = None if schema is None else schema.fields.get(root[2:])
         kind = "value" if spec is None else spec.kind
-        asked = kind in ("review", "stage") or (schema is not None and root[2:] in schema.natural_key)
+        present = well_formed(raw)
+        asked = is_asked(schema, root[2:], [entry[0] for entry in present])
         if all_kinds or asked:
-            entries = ordered(well_formed(raw), spec, partial(memories.age, field=root[2:]))
+            entries = ordered(present, spec, partial(memories.age, field=root[2:]))
             open_conflict = conflict(root[2:], kind, entries, spec, memories.shown_actor)
             if open_conflict is not None:
                 found.append(open_conflict if asked else replace(open_conflict, open=False))

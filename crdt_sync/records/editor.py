@@ -22,6 +22,7 @@ from crdt_sync.records.deletion import deletion_text
 from crdt_sync.records.document import Document
 from crdt_sync.records.entries import Conflict, Entry, ordered, well_formed
 from crdt_sync.records.memories import settle
+from crdt_sync.records.natural_key import is_asked
 from crdt_sync.records.roots import DELETED, DELETED_ROOT, member_key, member_of
 from crdt_sync.records.schema import KINDS_OF_ENTRIES, FieldSpec, Schema
 from crdt_sync.records.text_bringing import unmix
@@ -308,7 +309,7 @@ class Editor:
 
     def _check_decided(self, field: str, spec: FieldSpec) -> None:
         """Raise `OpenConflict` where a plain write would close a conflict that is to be decided."""
-        if spec.kind not in ("review", "stage") and field not in self._schema.natural_key:
+        if not is_asked(self._schema, field, [entry[0] for entry in self._entries(f"c.{field}")]):
             return
         count = self._disputed_values(field, spec)
         if count:

@@ -6,7 +6,9 @@ own: when the record of one life shows another key now, or is deleted, whoever e
 Devices that have seen the same derive the same id.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from crdt_sync import ids
@@ -16,6 +18,8 @@ from crdt_sync.records.values import canonical
 
 if TYPE_CHECKING:
     from crdt_sync.records.schema import Schema
+
+_WORDS = re.compile(r"\w+")
 
 Key = tuple[str, ...]  # one folded text for each field of the natural key
 
@@ -43,6 +47,30 @@ def record_of(collection: str, key: Key, life: int) -> str:
 def record_as_typed(schema: "Schema", values: Mapping[str, object]) -> str:
     """The id that earlier releases derived: from the key as it was typed, without case and outer blanks alone."""
     return ids.natural_record(schema.collection, [str(values.get(field)) for field in schema.natural_key])
+
+
+def tells_apart(schema: "Schema", field: str) -> bool:
+    """Whether a field says who a record is besides its natural key: a name, or what every record must have."""
+    spec = schema.fields.get(field)
+    if spec is None or not schema.natural_key or (spec.kind, spec.type) != ("value", "string"):
+        return False
+    return field not in schema.natural_key and (spec.required or "name" in field)
+
+
+def may_be_one(carriers: Iterable[object]) -> bool:
+    """Whether what such a field holds can be of one customer: of any two, one says a part of the other, or nothing."""
+    names = sorted((set(_WORDS.findall(folded(str(each)))) for each in carriers if filled(each)), key=len)
+    return all(one <= other for one, other in pairwise(names))
+
+
+def is_asked(schema: "Schema | None", field: str, carriers: Sequence[object]) -> bool:
+    """Whether concurrent values of a field wait for a decision."""
+    spec = None if schema is None else schema.fields.get(field)
+    if schema is None or spec is None:
+        return False
+    if spec.kind in ("review", "stage") or field in schema.natural_key:
+        return True
+    return tells_apart(schema, field) and not may_be_one(carriers)
 
 
 def _part(schema: "Schema", field: str, carrier: object) -> str:

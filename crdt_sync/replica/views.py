@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from crdt_sync.records import Document, Schema, restore
+from crdt_sync.records.natural_key import tells_apart
 from crdt_sync.records.sources import Source, parse_source, standing
 from crdt_sync.storage.port import Batch, Store
 
@@ -30,7 +31,7 @@ def rules(schema: Schema) -> dict[str, object]:
     return {
         field: (spec.kind, spec.states, spec.ranks)
         for field, spec in schema.fields.items()
-        if spec.kind != "value" or field in schema.natural_key
+        if spec.kind != "value" or field in schema.natural_key or tells_apart(schema, field)
     }
 
 

@@ -46,6 +46,30 @@ def test_entering_a_key_again_says_which_record_has_it(devices):
     assert devices(0, "set", "people", "email=ann@x.example", "phone=1", "--json").object["created"] is False
 
 
+def test_whoever_enters_the_key_of_somebody_with_another_name_is_told(devices):
+    anna = entered(devices, 0, "email=z@x.example", "name=Anna Berg")
+    refused = devices(0, "set", "people", "E-mail=Z@x.example", "name=Ben", "phone=2")
+    assert refused.code == 2
+    assert "key_taken" in refused.err
+    assert "of Anna Berg" in refused.err
+    assert f"crdt-sync set {anna} name=" in refused.err
+    assert devices(0, "get", anna, "name").out == "Anna Berg\n"
+    assert entered(devices, 0, "email=z@x.example", "name=berg", "phone=1") == anna, "a part of the name"
+    assert entered(devices, 0, "email=z@x.example", "phone=2") == anna
+    assert devices(0, "set", anna, "name=Ben").code == 0
+
+
+def test_two_people_who_were_entered_under_one_key_apart_are_an_open_conflict(devices, tmp_path):
+    anna = entered(devices, 0, "email=z@x.example", "name=Anna")
+    assert entered(devices, 1, "email=z@x.example", "name=Ben") == anna
+    carry(devices, tmp_path, 0, 1)
+    assert all(part in devices(1, "conflicts").out for part in ("Anna", "Ben", "Name"))
+    assert devices(1, "status", "--json").object["conflicts"] == 1
+    assert "open_conflict" in devices(1, "set", anna, "name=Carl").err
+    assert devices(1, "resolve", anna, "name", "Anna").code == 0
+    assert devices(1, "conflicts").out == "No open conflicts.\n"
+
+
 def test_a_taken_key_names_the_record_and_what_to_do(devices):
     ann = entered(devices, 0, "email=ann@x.example", "name=Ann")
     assert devices(0, "set", ann, "email=b@x.example").code == 0
