@@ -14,7 +14,6 @@ from typing import Any
 
 from crdt_sync.errors import (
     StoreCorrupt,
-    StoreError,
     StoreExists,
     StoreFailed,
     StoreFull,
@@ -28,6 +27,7 @@ from crdt_sync.limits import REPAIR_RECORDS
 from crdt_sync.records import EMPTY_STATE_VECTOR
 from crdt_sync.replica.rescue import is_complete, rescued
 from crdt_sync.storage.lmdb import LmdbStore
+from crdt_sync.storage.lmdb.directory import claimed
 from crdt_sync.storage.port import Batch, Change, Remains, Store
 from relay.control import NotRunning, ask
 
@@ -167,39 +167,33 @@ def restore(source: Path, data: Path, replace: bool) -> dict[str, Any]:
     """
     if not (source / _DATA_FILE).is_file():
         raise StoreMissing(f"there is no backup in {source}", "Name the directory that 'crdt-relay backup' made.")
-    occupied = LmdbStore.exists(data)
-    if occupied and not replace:
-        raise StoreExists(
-            f"there is a store in {data} already", "Keep it aside with --replace, or name another --data."
-        )
     partial = data.with_name(data.name + ".restoring")
     try:
-        if partial.exists():
-            shutil.rmtree(partial)  # left by a restore that was interrupted
-        partial.mkdir(mode=0o700, parents=True)
-        shutil.copyfile(source / _DATA_FILE, partial / _DATA_FILE)
-        os.chmod(partial / _DATA_FILE, 0o600)
-        with LmdbStore.open(partial) as store:
-            findings = store.verify().findings
-            if findings:
-                raise StoreFailed(
-                    f"the backup in {source} is damaged: {findings[0].problem} ({len(findings)} findings)",
-                    "Restore another backup; nothing was changed here.",
+        with claimed(partial):
+            occupied = LmdbStore.exists(data)
+            if occupied and not replace:
+                raise StoreExists(
+                    f"there is a store in {data} already", "Keep it aside with --replace, or name another --data."
                 )
-            store.renew_epoch()
-            records, head = store.count(), store.head()
-        kept = _put_aside(data) if occupied else None
-        if kept is None and data.is_dir():
-            data.rmdir()
-        partial.rename(data)
-        _sync(data.parent)
+            shutil.copyfile(source / _DATA_FILE, partial / _DATA_FILE)
+            os.chmod(partial / _DATA_FILE, 0o600)
+            with LmdbStore.open(partial) as store:
+                findings = store.verify().findings
+                if findings:
+                    raise StoreFailed(
+                        f"the backup in {source} is damaged: {findings[0].problem} ({len(findings)} findings)",
+                        "Restore another backup; nothing was changed here.",
+                    )
+                store.renew_epoch()
+                records, head = store.count(), store.head()
+            kept = _put_aside(data) if occupied else None
+            if kept is None and data.is_dir():
+                data.rmdir()
+            partial.rename(data)
+            _sync(data.parent)
     except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)
         kind = StoreFull if error.errno == 28 else StoreFailed
         raise kind(f"cannot restore into {data}: {error.strerror}", "Free space, or check the permissions.") from error
-    except StoreError:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
     return {"data": str(data), "records": records, "head": head, "previous": str(kept) if kept else None}
 
 

@@ -19,6 +19,7 @@ import structlog
 
 from crdt_sync.protocol.messages import VerdictCode
 from crdt_sync.storage.lmdb import LmdbStore
+from crdt_sync.storage.lmdb.directory import claimed
 from relay.cli import main
 from relay.maintenance import new_token
 
@@ -145,6 +146,37 @@ def test_a_restored_store_has_a_new_epoch_every_time_and_leaves_the_backup_as_it
         epochs.add(json.loads(run("status", "--data", tmp_path / name, "--json")[1])["epoch"])
     assert len(epochs) == 3
     assert (backup / "data.mdb").read_bytes() == before
+
+
+@pytest.mark.parametrize(("command", "partial"), [("restore", "restored.restoring"), ("backup", "restored.partial")])
+def test_a_restore_and_a_backup_leave_alone_what_another_one_writes_to_the_same_place(
+    run: Run, tmp_path: Path, command: str, partial: str
+) -> None:
+    backup, target = tmp_path / "backup", tmp_path / "restored"
+    LmdbStore.open(backup, create=True).close()
+    arguments = (backup, "--data", target) if command == "restore" else (target, "--data", backup)
+    with claimed(tmp_path / partial):
+        (tmp_path / partial / "data.mdb").write_bytes(b"half of it")
+        code, _, err = run(command, *arguments)
+        assert (code, "is being written by another process" in err) == (3, True)
+        assert (tmp_path / partial / "data.mdb").read_bytes() == b"half of it"
+    assert not target.exists()
+    assert run(command, *arguments)[0] == 0  # what an interrupted one left is no hindrance
+    assert not (tmp_path / partial).exists()
+    assert run("verify", "--data", target)[0] == 0
+
+
+def test_a_directory_that_was_renamed_while_it_was_claimed_can_be_claimed_again(tmp_path: Path) -> None:
+    partial = tmp_path / "a.partial"
+    with claimed(partial):
+        (partial / "x").touch()
+        partial.rename(tmp_path / "a")
+        with claimed(partial):
+            assert list(partial.iterdir()) == []
+    with pytest.raises(ZeroDivisionError), claimed(partial):
+        raise ZeroDivisionError
+    assert not partial.exists()
+    assert (tmp_path / "a" / "x").exists()
 
 
 def test_damage_is_found_and_a_damaged_backup_is_not_restored(run: Run, tmp_path: Path) -> None:

@@ -1,11 +1,14 @@
 """The directory of a store: finding it, making it, and copying it as a whole."""
 
+import fcntl
 import os
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from crdt_sync.errors import StoreExists, StoreMissing
+from crdt_sync.errors import StoreExists, StoreInUse, StoreMissing
 from crdt_sync.storage.lmdb.environment import DATA_NAME, Environment
 from crdt_sync.storage.lmdb.failures import translate
 from crdt_sync.storage.lmdb.identity import mark_copied
@@ -64,21 +67,54 @@ def make_durable(path: Path) -> None:
         raise translate(error, path) from error
 
 
+@contextmanager
+def claimed(partial: Path) -> Iterator[None]:
+    """Make `partial` an empty directory that nobody else fills meanwhile; what an interrupted process left in it goes.
+
+    The claim lasts for the block, also where the directory is renamed in it. What is left of it after an error goes.
+    Raises `StoreInUse` where another process has claimed it, and `OSError`.
+    """
+    partial.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle = os.open(partial, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not os.path.samestat(os.fstat(handle), partial.stat()):  # renamed since by whoever had it
+            raise FileNotFoundError
+        for left in partial.iterdir():
+            left.unlink()
+    except (BlockingIOError, FileNotFoundError) as error:
+        os.close(handle)
+        raise StoreInUse(f"{partial} is being written by another process", "Wait until it has ended.") from error
+    except OSError:
+        os.close(handle)
+        raise
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            if os.path.samestat(os.fstat(handle), partial.stat()):
+                shutil.rmtree(partial)
+        raise
+    finally:
+        os.close(handle)
+
+
 def copy(environment: Environment, path: Path) -> None:
-    """Copy into `path`, which appears only when it is complete, marked as a copy and on disk."""
+    """Copy into `path`, which appears only when it is complete, marked as a copy and on disk.
+
+    Raises `StoreExists`, `StoreInUse` while another copy to the same place is made, and any `StoreError`.
+    """
     if path.exists():
         raise StoreExists(f"{path} exists already", "Name a directory that does not exist yet.")
     partial = path.with_name(path.name + ".partial")
     try:
-        if partial.exists():
-            shutil.rmtree(partial)  # left by a copy that was interrupted
-        partial.mkdir(mode=0o700, parents=True)
-        environment.copy(partial)
-        os.chmod(partial / DATA_NAME, 0o600)
-        _mark(partial, environment.map_bytes)
-        make_durable(partial)
-        partial.rename(path)
-        make_durable(path)
+        with claimed(partial):
+            environment.copy(partial)
+            os.chmod(partial / DATA_NAME, 0o600)
+            _mark(partial, environment.map_bytes)
+            make_durable(partial)
+            partial.rename(path)
+            make_durable(path)
     except OSError as error:
         raise translate(error, path) from error
 
