@@ -51,7 +51,7 @@ from crdt_sync.replica import Replica
 
 SOME_ROWS_FAILED = 7
 _ERRORS_SHOWN = 20
-_CLOSE = 0.8  # so much alike are names of which one is a slip of the other
+_CLOSE = 0.75  # so much alike are names of which one is a slip of the other
 
 FormatOption = Annotated[
     Literal["csv", "tsv", "jsonl", "json", "xlsx"] | None,

@@ -111,7 +111,7 @@ def test_a_name_that_no_collection_can_have_is_refused(store, run, table, name, 
     assert run("list", "--json").out == ""
 
 
-@pytest.mark.parametrize("name", ["custmers", "customer", "Customers"])
+@pytest.mark.parametrize("name", ["custmers", "customer", "Customers", "costumers"])
 def test_a_slip_makes_no_new_collection_unless_told(store, run, table, name):
     file = table("a.csv", "Name\nAnna\n")
     result = run("import", file, "-c", name)
