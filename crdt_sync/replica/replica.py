@@ -574,6 +574,7 @@ class Replica:
         """
         with self.lock:
             mended = repair(self, self._mended)
+            self.abandon_writer()  # what it wrote may be lost here, and come back from a partner
             self.recent = RecentEdits()
             self._mended = ()
             self.damaged.clear()

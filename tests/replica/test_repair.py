@@ -295,6 +295,17 @@ def test_sound_edits_that_no_partner_has_come_back_when_a_partner_brings_what_th
         assert anna.store.verify().findings == ()
 
 
+def test_a_writer_whose_edits_may_be_lost_writes_no_more(path, record):
+    flip_bit(path, b"log", seq(3))
+    with Replica.open(path) as anna:
+        with anna.edit("customers") as customer:
+            customer["name"] = "New"
+        before = anna.current_writer
+        anna.repair()
+        assert before is not None
+        assert anna.writer() != before
+
+
 def test_a_second_repair_keeps_what_the_first_kept(path, record):
     before, theirs = unsynced(path, record, 2, 2)
     with Replica.open(path) as anna:
