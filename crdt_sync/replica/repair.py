@@ -231,11 +231,17 @@ def _replace(replica: "Replica", records: Sequence[str], partners: Sequence[Peer
     outbox: list[tuple[bytes, OutboxEntry]] = []
     meta: dict[str, bytes | None] = {}
     for record, remains in store.remains(records).items():
-        document, left = rescued(record, remains)
-        held = _held(store, record, partners, served, partial(_completes, remains, document, left))
-        document, edited = _mended(replica, record, remains, document, left, held, work)
-        if record in work.awaited:
-            meta |= _kept(replica, record, remains, held, document, left)
+        try:
+            document, left = rescued(record, remains)
+            held = _held(store, record, partners, served, partial(_completes, remains, document, left))
+            document, edited = _mended(replica, record, remains, document, left, held, work)
+            if record in work.awaited:
+                meta |= _kept(replica, record, remains, held, document, left)
+        except (UpdateRefused, ValueError) as error:  # one that nothing can be made of stops no other
+            work.awaited.pop(record, None)
+            work.lost.append(record)
+            work.losses.append(Loss(record, "", "record", f"what is left of it here cannot be read: {error}"))
+            continue
         if document.state_vector() == vectors.EMPTY:
             work.lost.append(record)
             continue

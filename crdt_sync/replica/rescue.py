@@ -17,6 +17,7 @@ from crdt_sync.errors import CrdtSyncError, UpdateRefused
 from crdt_sync.ids import collection_of
 from crdt_sync.records import Document, Editor, Integrator, Schema, restore, scan
 from crdt_sync.records import state_vector as vectors
+from crdt_sync.records.halves import made_whole
 from crdt_sync.records.schema import FieldSpec
 from crdt_sync.records.sources import parse_source
 from crdt_sync.records.values import restore_value
@@ -109,8 +110,12 @@ def is_completed_by(held: bytes, document: Document, left: Sequence[bytes], whol
     if vectors.covers(document.state_vector(), whole):
         return False  # deletions are
     known = vectors.merged(vectors.decode(held), vectors.decode(document.state_vector()))
-    for update in left:
-        for writer, (first, end) in scan(update).clients.items():
+    for update in made_whole(left):
+        try:
+            clients = scan(update).clients
+        except UpdateRefused:
+            continue  # nobody can read it: what it holds is lost
+        for writer, (first, end) in clients.items():
             if first <= known.get(writer, 0):
                 known[writer] = max(known.get(writer, 0), end)
     return vectors.dominates(known, vectors.decode(whole))
