@@ -33,17 +33,25 @@ _ROOT_OF_KIND = {"text": "t.", "set": "s.", "log": "l.", "counter": "n."}
 KINDS_OF_VERSIONS = frozenset(_ROOT_OF_KIND)
 """Kinds whose conflicts say what imports said; the field shows that of the newest with what people changed."""
 
+_Placed = tuple[int, object]  # a member or line, after its place among those that a root holds
 
 NO_FIELDS = frozenset({"", SEEN})  # "" has the columns by which a table was read
 
 
 def differing(versions: Sequence[Source]) -> set[str]:
     """The fields of which the versions of one source say different things."""
-    forms: dict[str, set[str]] = {}
+    return set(_disputed(versions))
+
+
+def _disputed(versions: Sequence[Source]) -> dict[str, list[Source]]:
+    """Field to the versions of one source that say different things of it: of each thing the first that says it."""
+    found: dict[str, dict[str, Source]] = {}
     for version in versions if len(versions) > 1 else ():
         for field, said in version.said.items():
-            forms.setdefault(field, set()).add(_form(said))
-    return {field for field, said in forms.items() if field not in NO_FIELDS and len(said) > 1}
+            found.setdefault(field, {}).setdefault(_form(said), version)
+    return {
+        field: list(saying.values()) for field, saying in found.items() if field not in NO_FIELDS and len(saying) > 1
+    }
 
 
 def is_of(source: str, entry: object) -> bool:
@@ -80,11 +88,16 @@ def version_conflicts(
     for source in sources:
         by_source.setdefault(source.name, []).append(source)
     found: dict[str, tuple[str, list[ConflictEntry]]] = {}
-    for name, versions in by_source.items():
-        for field in differing(versions):
-            kind = _kind(field, contents, schema, versions)
-            if kind is not None:
-                found.setdefault(field, (kind, []))[1].extend(_entries(name, field, kind, versions, contents))
+    held: dict[str, dict[str, _Placed]] = {}  # by root: many sources may dispute one field
+    for versions in by_source.values():
+        for field, saying in _disputed(versions).items():
+            kind = _kind(field, contents, schema, saying)
+            if kind is None:
+                continue
+            root = f"{_ROOT_OF_KIND[kind]}{field}"
+            if root not in held:
+                held[root] = _held(kind, contents.get(root))
+            found.setdefault(field, (kind, []))[1].extend(_entries(field, kind, saying, held[root]))
     for source in newest(sources).values():
         for field, said in source.said.items():
             if is_apart(said) and field not in found and _kind(field, contents, schema, [source]) == "text":
@@ -94,23 +107,17 @@ def version_conflicts(
     ]
 
 
-def _entries(
-    name: str, field: str, kind: str, versions: Sequence[Source], contents: Mapping[str, object]
-) -> list[ConflictEntry]:
-    seen: set[str] = set()
-    entries = []
-    newest: object = None
-    held = _held(field, kind, contents)
-    for version in versions:
-        if field not in version.said or (form := _form(version.said[field])) in seen:
-            continue
-        said = version.said[field]
-        if kind == "log" and seen and _lines(said) <= _lines(newest):
-            continue  # a log loses no lines: nothing is to be decided
-        newest = newest if seen else said
-        seen.add(form)
-        entries.append(ConflictEntry(_value(kind, said, held), version.stamp, f"import {name}", False))
-    return entries if len(entries) > 1 else []
+def _entries(field: str, kind: str, versions: Sequence[Source], held: Mapping[str, _Placed]) -> list[ConflictEntry]:
+    """One for each version, the newest first."""
+    if kind == "log":
+        last, *older = versions
+        lines = _lines(last.said[field])
+        # A log loses no lines: where the newest has them all, nothing is to be decided.
+        versions = [last, *(version for version in older if not _lines(version.said[field]) <= lines)]
+    return [
+        ConflictEntry(_value(kind, version.said[field], held), version.stamp, f"import {version.name}", False)
+        for version in (versions if len(versions) > 1 else ())
+    ]
 
 
 def _beside(source: Source, field: str, contents: Mapping[str, object]) -> list[ConflictEntry]:
@@ -121,7 +128,11 @@ def _beside(source: Source, field: str, contents: Mapping[str, object]) -> list[
 
 
 def _ordered(entries: list[ConflictEntry]) -> tuple[ConflictEntry, ...]:
-    entries.sort(key=lambda entry: (entry.shown, entry.stamp, entry.actor, canonical(entry.value)), reverse=True)
+    """The newest first; of one stamp and source they stay as they are, in the order of `read_sources`.
+
+    Values are not looked at: many versions may have a long line in common.
+    """
+    entries.sort(key=lambda entry: (entry.shown, entry.stamp, entry.actor), reverse=True)
     return tuple(
         ConflictEntry(entry.value, entry.stamp, entry.actor, index == 0) for index, entry in enumerate(entries)
     )
@@ -138,37 +149,28 @@ def _kind(
     return next((kind for kind, prefix in _ROOT_OF_KIND.items() if f"{prefix}{field}" in contents), None)
 
 
-def _value(kind: str, said: object, held: Mapping[str, Sequence[tuple[int, object]]]) -> object:
+def _value(kind: str, said: object, held: Mapping[str, _Placed]) -> object:
     """What a version said, as far as the record holds it; None for a text that is not remembered whole."""
     if kind == "text":
         return whole_text(said)
     if kind == "counter":
         return counter_said(said)
-    return [
-        value
-        for _, value in sorted(
-            {each[0]: each for line in _lines(said) for each in held.get(line, ())}.values(), key=_first
-        )
-    ]
+    placed = dict(held[each] for each in _lines(said) if each in held)
+    return [placed[place] for place in sorted(placed)]
 
 
-def _first(held: tuple[int, object]) -> int:
-    return held[0]
-
-
-def _held(field: str, kind: str, contents: Mapping[str, object]) -> dict[str, list[tuple[int, object]]]:
-    """The marks of the members or lines that a record holds, to these, each with its place among them."""
-    raw: Any = contents.get(f"{_ROOT_OF_KIND[kind]}{field}")
-    held: dict[str, list[tuple[int, object]]] = {}
+def _held(kind: str, raw: Any) -> dict[str, _Placed]:
+    """The marks of the members or lines that a root holds, to the first of each: said once, it is shown once."""
+    held: dict[str, _Placed] = {}
     if kind == "set" and isinstance(raw, dict):
         members = {canonical(raw[key]): raw[key] for key in sorted(raw)}
         for place, member in enumerate(members.values()):
-            held.setdefault(canonical(mark(member)), []).append((place, member))
+            held.setdefault(canonical(mark(member)), (place, member))
     elif kind == "log" and isinstance(raw, list):
         lines = {canonical(line[:3]): line for line in well_formed(raw)}
         for place, line in enumerate(lines.values()):
-            for each in {canonical(mark_entry(line[0])), canonical(mark_entry(*line[:3]))}:
-                held.setdefault(each, []).append((place, line[0]))
+            for each in (canonical(mark_entry(line[0])), canonical(mark_entry(*line[:3]))):
+                held.setdefault(each, (place, line[0]))
     return held
 
 
@@ -181,7 +183,8 @@ def disputed_lines(field: str, lines: Sequence[Entry], sources: Sequence[Source]
         if field in source.said:
             (older_said if source.name in seen else newest_said).update(_lines(source.said[field]))
             seen.add(source.name)
-    return [line for line in lines if canonical(_own_mark(line)) in older_said - newest_said]
+    disputed = older_said - newest_said
+    return [line for line in lines if canonical(_own_mark(line)) in disputed]
 
 
 def _own_mark(line: Entry) -> object:

@@ -7,7 +7,7 @@ import pytest
 
 from crdt_sync.limits import MEMORIES_MAX
 from crdt_sync.records import Document, bundled_schema
-from crdt_sync.records.sources import actor_of, encode_said, newest, read_sources
+from crdt_sync.records.sources import actor_of, encode_said, mark, newest, read_sources
 from tests.records.raw_updates import array, mapping, text, update
 
 SCHEMA = bundled_schema("customers")
@@ -35,6 +35,29 @@ SHAPES = {
         array("l.timeline", [[str(i), 0, "@"] for i in range(n)]),
         memories(n, lambda i: {"timeline": [str(i)]}, lambda i: "one"),
     ],
+    "one long version of a log and many short ones": lambda n: [
+        array("l.timeline", [["x", 0, "@"]]),
+        memories(n // 2 + 1, lambda i: {"timeline": [*range(20 * n)] if i == n // 2 else [-i]}, lambda i: "one"),
+    ],
+    "two versions each of many sources, of a log": lambda n: [
+        array("l.timeline", [[str(i), 0, "@"] for i in range(10 * n)]),
+        memories(n, lambda i: {"timeline": [str(i)]}, lambda i: str(i // 2)),
+    ],
+    "two versions each of many sources, of a set": lambda n: [
+        mapping("s.tags", {f'"{i}"\n{i}': str(i) for i in range(10 * n)}),
+        memories(n, lambda i: {"tags": [str(i)]}, lambda i: str(i // 2)),
+    ],
+    "many disputed fields and many versions": lambda n: [
+        memories(n, lambda i: {f"f{j}": i for j in range(10 * n)} if i < 2 else {}, lambda i: "one")
+    ],
+    "versions of a log with lines that say the same": lambda n: [
+        array("l.timeline", [["x", i, str(i)] for i in range(n)]),
+        memories(n, lambda i: {"timeline": ["x", str(i)]}, lambda i: "one"),
+    ],
+    "versions of a log with a long line": lambda n: [
+        array("l.timeline", [["x" * 1000 * n, 0, "@"], *([str(i), 0, "@"] for i in range(n))]),
+        memories(n, lambda i: {"timeline": [mark("x" * 1000 * n), str(i)]}, lambda i: "one"),
+    ],
     "members beside what their source says": lambda n: [
         mapping("s.tags", {f"{i}\n{i}\n{actor_of('one')}\nimport": i for i in range(n)}),
         memories(1, lambda i: {"tags": list(range(n, 2 * n))}, lambda i: "one"),
@@ -49,12 +72,14 @@ SHAPES = {
 
 
 def work(document, schema):
-    """Calls that reading makes, of Python and of C."""
+    """Calls that reading makes, of Python and of C, and the thousands of characters that they return."""
     calls = 0
 
     def count(frame, event, argument):
         nonlocal calls
         calls += event in ("call", "c_call")
+        if event == "return" and isinstance(argument, str):
+            calls += len(argument) // 1000
 
     sys.setprofile(count)
     try:
@@ -69,6 +94,15 @@ def work(document, schema):
 def test_reading_twice_as_much_takes_twice_the_work(shape, schema):
     few, many = (Document.load((update(SHAPES[shape](n)),)) for n in (120, 240))  # memories within their limit
     assert work(many, schema) <= 2.3 * work(few, schema)
+
+
+def test_versions_show_a_line_once_that_many_wrote_and_their_source_said_once():
+    lines = [["x", index, str(index)] for index in range(1, 4)]
+    said = [["x", "old"], ["x", "new"]]
+    raw = [array("l.timeline", [*lines, ["old", 0, "@"], ["new", 0, "@"]])]
+    raw.append(memories(2, lambda index: {"timeline": said[index]}, lambda index: "one"))
+    (conflict,) = Document.load((update(raw),)).conflicts(SCHEMA)
+    assert [entry.value for entry in conflict.entries] == [["x", "new"], ["x", "old"]]
 
 
 def test_what_sources_said_last_is_put_together_in_one_dict():
