@@ -56,7 +56,7 @@ class RecordKeys:
        key, and by what it holds, in this order; several that hold the key are an error of the row.
        An address or a phone that was found (`contact`) may be shared, see `_by_contact`.
        A number that was found as key (`found`) is that of its source: the id follows from both, and a record of
-       another source is meant only where a name, an e-mail address or a phone agrees.
+       another source is meant only where a name, an e-mail address or a phone agrees, and no name contradicts.
        A row that was edited since it was exported is the record it was, unless its key names another.
     3. The whole row together with how often an equal row came before: equal tables give equal ids. So are rows without
        a key named where the key columns were found and not given (`found`).
@@ -353,14 +353,15 @@ class RecordKeys:
         return [present for each in ids if (present := self.present(each)) is not None]
 
     def _named_alike(self, row: Row, candidates: list[ReadableRecord]) -> list[ReadableRecord]:
-        """Those of which the row says the same name, e-mail address or phone."""
+        """Those of which the row says the same name, e-mail address or phone, and no other name."""
         if not candidates:
             return []
         carriers = {name: each for name, each in self._carriers(row).items() if names_a_customer(name)}
         return [
             each
             for each in candidates
-            if any(same_value(carrier, each.raw.get(name)) for name, carrier in carriers.items())
+            if named_alike(carriers, each.raw) is not False
+            and any(same_value(carrier, each.raw.get(name)) for name, carrier in carriers.items())
         ]
 
     @staticmethod

@@ -82,6 +82,22 @@ def test_the_record_of_another_source_is_meant_where_it_is_named_alike(pair):
     assert take(anna, ("1", "Berta", "13", "5"), file="crm").created == 0, "it was said to be that one"
 
 
+@pytest.mark.parametrize("mapped", [False, True])
+def test_a_name_that_contradicts_outweighs_all_that_agrees(pair, mapped):
+    anna, _ = pair
+    take(anna, ("3", "Karla Dom", "0221 3333", "4"), file="nord", mapped=mapped)
+    report = take(anna, ("3", "Otto Rhein", "0221 3333", "7"), file="sued", mapped=mapped)
+    assert (report.created, people(anna)) == (1, [("Karla Dom", 4), ("Otto Rhein", 7)])
+    assert take(anna, ("3", "Otto Rhein", "0221 3333", "8"), file="sued", mapped=mapped).updated == 1
+    assert people(anna) == [("Karla Dom", 4), ("Otto Rhein", 8)]
+
+
+def test_a_part_of_the_name_does_not_contradict(pair):
+    anna, _ = pair
+    take(anna, ("3", "Karla Dom", "0221 3333", "4"), file="nord")
+    assert take(anna, ("3", "Dom, Karla M.", "0221 3333", "4"), file="sued").matched == 1
+
+
 def test_a_name_in_two_columns_counts(devices):
     (anna,) = devices("anna", schema=bundled_schema("customers"))
     for name, file in (("Ott", "shop"), ("Ahr", "other"), ("Ott", "crm")):
