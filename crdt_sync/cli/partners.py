@@ -36,7 +36,8 @@ def load(store: Path) -> Address | None:
     known = isinstance(url, str) and isinstance(authorities, str | None) and isinstance(adopt, bool)
     if not known or not isinstance(interval, int | float | None):
         raise InvalidSettings(f"{path} cannot be understood", "Write it anew with 'crdt-sync relay URL'.")
-    return Address(url, token(store), Path(authorities) if authorities else None, adopt=adopt, ping_interval_s=interval)
+    secret = token(store) or _set_aside_for(store, url)
+    return Address(url, secret, Path(authorities) if authorities else None, adopt=adopt, ping_interval_s=interval)
 
 
 def token(store: Path) -> str:
@@ -62,7 +63,11 @@ def new_token() -> str:
 
 
 def save(store: Path, address: Address) -> None:
-    """Store the relay. Raises `UsageError` for an address that cannot be kept, `StoreForbidden`."""
+    """Store the relay. Raises `UsageError` for an address that cannot be kept, `StoreForbidden`.
+
+    Whichever write fails, no token stands beside an address that it was not kept for: between two addresses there is
+    none, and the former one still finds its own, which is set aside.
+    """
     lines = [f"url = {_quoted(address.url)}"]
     if address.authorities is not None:
         lines.append(f"ca = {_quoted(str(address.authorities.absolute()))}")
@@ -70,28 +75,36 @@ def save(store: Path, address: Address) -> None:
         lines.append(f"ping_interval = {float(address.ping_interval_s)}")
     if address.adopt:  # it says no more than that the relay at this address is known, as after a first session
         lines.append("new_relay = true")
-    _keep_former(store, address)
-    write(store / TOKEN_FILE, f"{address.token}\n" if address.token else "")
-    write(store / RELAY_FILE, "\n".join(lines) + "\n")
-
-
-def former(store: Path) -> tuple[str, str] | None:
-    """The address and the token of the relay before, where a relay without a token took its place."""
-    url, _, token = (_read(store / FORMER_FILE) or "").partition("\n")
-    return (url, token.strip()) if token.strip() else None
-
-
-def _keep_former(store: Path, address: Address) -> None:
-    """Set a token aside that would not be kept: who mistyped an address gets it back with the right one."""
     try:
         kept = load(store)
     except UsageError:
         kept = None
-    url = kept.url if kept else ""  # none: devices call each other with it
-    if address.token:
-        with suppress(FileNotFoundError):
+    if kept is None or kept.url != address.url:
+        _set_aside(store, kept)
+        write(store / TOKEN_FILE, "")
+    write(store / RELAY_FILE, "\n".join(lines) + "\n")
+    write(store / TOKEN_FILE, f"{address.token}\n" if address.token else "")
+    if address.token or _set_aside_for(store, address.url):
+        with suppress(OSError):
             (store / FORMER_FILE).unlink()
-    elif (secret := token(store)) and url != address.url:
+
+
+def former(store: Path) -> tuple[str, str] | None:
+    """The address and the token of the relay before, where one without a token took its place, or is about to."""
+    url, _, token = (_read(store / FORMER_FILE) or "").partition("\n")
+    return (url, token.strip()) if token.strip() else None
+
+
+def _set_aside_for(store: Path, url: str) -> str:
+    """The token that was set aside for this very address, empty where none was."""
+    set_aside = former(store)
+    return set_aside[1] if set_aside is not None and set_aside[0] == url else ""
+
+
+def _set_aside(store: Path, kept: Address | None) -> None:
+    """Set the token of the former address aside: who mistyped an address gets it back with the right one."""
+    url, secret = (kept.url, kept.token) if kept else ("", token(store))  # no url: devices call each other with it
+    if secret:
         write(store / FORMER_FILE, f"{url}\n{secret}\n")
 
 
@@ -150,11 +163,11 @@ def _kept_token(store: Path, url: str, keep_token: bool) -> str:
 
     Raises `UsageError` where there is none to take along.
     """
-    set_aside = former(store)
-    if set_aside is not None and set_aside[0] == url:
-        return set_aside[1]
+    if secret := _set_aside_for(store, url):
+        return secret
     if not keep_token:
         return ""
+    set_aside = former(store)
     found = token(store) or (set_aside[1] if set_aside else "")
     if not found:
         raise UsageError("no token is kept here", "Give it with --token or --token-file.")

@@ -1,9 +1,12 @@
+import itertools
 import json
 import stat
+from contextlib import suppress
 
 import pytest
 
 from crdt_sync.cli import partners
+from crdt_sync.errors import StoreForbidden
 from crdt_sync.runtime import Address
 
 SCHEMA = """
@@ -157,6 +160,35 @@ def test_a_token_comes_back_with_its_address_and_goes_to_another_only_when_told(
 def test_a_token_that_is_not_there_cannot_be_kept(run, store):
     result = run("relay", "ws://right:8765", "--keep-token")
     assert (result.code, "no token is kept" in result.err) == (2, True)
+
+
+@pytest.mark.parametrize("new_token", ["", "the-token-of-the-new"])
+@pytest.mark.parametrize("old_token", ["", "the-token-of-the-old"])
+def test_no_failed_write_puts_a_token_beside_an_address_that_it_is_not_for(tmp_path, monkeypatch, old_token, new_token):
+    old, new = Address("ws://old", old_token), Address("ws://new", new_token)
+    whole_write = partners.write
+    for failing in itertools.count():
+        store = tmp_path / str(failing)
+        store.mkdir()
+        partners.save(store, old)
+        writes = itertools.count()
+
+        def write(path, text, writes=writes, failing=failing):
+            if next(writes) == failing:
+                raise StoreForbidden(f"{path} cannot be written: no space left on device", "Make room.")
+            whole_write(path, text)
+
+        with monkeypatch.context() as patched, suppress(StoreForbidden):
+            patched.setattr(partners, "write", write)
+            partners.save(store, new)
+        kept = partners.load(store)
+        assert kept in (old, new, Address("ws://new", ""))
+        if next(writes) <= failing:
+            assert kept == new
+            break
+        partners.save(store, partners.chosen(store, "ws://old", None, None))
+        assert partners.load(store) == old, "which comes back with its address"
+    assert failing >= 3
 
 
 def test_a_token_set_aside_is_for_its_owner_only(run, store):
