@@ -1,6 +1,7 @@
 """Which records the rows of an export are, found again by what the export wrote of them.
 
-A row that says what the export said of a record is that record, whichever columns could identify it. A row that was
+A row that says what the export said of a record is that record, unless a key names another, see `RecordKeys`. Where
+several records were exported alike, nothing tells which of them is meant by a row that says more. A row that was
 edited is the record at its place: as many rows were edited between two unedited ones as there are records between
 those, and at least half of what the row and the record say is the same.
 """
@@ -28,10 +29,12 @@ Content = dict[str, str]
 
 @dataclass(frozen=True, slots=True)
 class OwnRows:
-    """Line to record: of rows that are as they were exported, and of rows that were edited since."""
+    """Line to records: of rows that are as they were exported, several where each may be meant; line to record of rows
+    that were edited since. `fields` were compared."""
 
-    same: Mapping[int, str] = field(default_factory=dict)
+    same: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     edited: Mapping[int, str] = field(default_factory=dict)
+    fields: frozenset[str] = frozenset()
 
 
 def own_rows(table: Table, reading: Interpretation, remembered: Remembered, source: str) -> OwnRows:
@@ -79,7 +82,8 @@ def _aligned(table: Table, reading: Interpretation, export: Export, shared: Sequ
         content = _exported({name: said[name] for name in shared if name in said})
         records.append((record, content))
         places.setdefault(_key(content), deque()).append(place)
-    same: dict[int, str] = {}
+    same: dict[int, tuple[str, ...]] = {}
+    alike: dict[tuple[tuple[str, str], ...], _Alike] = {}
     edited: dict[int, str] = {}
     waiting: list[tuple[int, Content]] = []
     taken = {place: record for place, (record, _) in enumerate(records)}
@@ -87,13 +91,15 @@ def _aligned(table: Table, reading: Interpretation, export: Export, shared: Sequ
     gaps: list[tuple[int, int, list[tuple[int, Content]]]] = []
     for row in _rows(table):
         rows += 1
-        content = _said(row, reading, table.typed, shared)
-        free = places.get(_key(content)) if content else None
+        content, more = _said(row, reading, table.typed, shared)
+        free = places.get(key := _key(content)) if content else None
+        if free is not None and (key in alike or len(free) > 1):
+            alike.setdefault(key, _Alike(tuple(records[place][0] for place in free))).lines[row.line] = more
         if not free:
             waiting.append((row.line, content))
             continue
         place = free.popleft()
-        same[row.line] = taken.pop(place)
+        same[row.line] = (taken.pop(place),)
         gaps.append((before, place, waiting))
         before, waiting = place, []
     gaps.append((before, len(records), waiting))
@@ -109,7 +115,24 @@ def _aligned(table: Table, reading: Interpretation, export: Export, shared: Sequ
         ((line, content),), ((place, record),) = left, taken.items()
         if _alike(content, records[place][1]):
             edited[line] = record
-    return OwnRows(same, edited), rows
+    for each in alike.values():
+        if not each.told():
+            same.update(dict.fromkeys(each.lines, each.records))
+            edited = {line: record for line, record in edited.items() if line not in each.lines}
+    return OwnRows(same, edited, frozenset(shared)), rows
+
+
+@dataclass(slots=True)
+class _Alike:
+    """Records that were exported alike, and the rows that say the same: line to what else they say."""
+
+    records: tuple[str, ...]
+    lines: dict[int, str] = field(default_factory=dict)
+
+    def told(self) -> bool:
+        """Whether it makes no difference which row is which record."""
+        more = set(self.lines.values())
+        return more == {""} or (len(more) == 1 and len(self.lines) == len(self.records))
 
 
 def _alike(one: Content, other: Content) -> bool:
@@ -134,8 +157,8 @@ def _plain(said: object) -> object:
     return text_mark(said) if number is None else str(number)
 
 
-def _said(row: Row, reading: Interpretation, typed: bool, shared: Sequence[str]) -> Content:
-    """What a row says of these fields; nothing where a cell does not fit its field."""
+def _said(row: Row, reading: Interpretation, typed: bool, shared: Sequence[str]) -> tuple[Content, str]:
+    """What a row says of these fields, nothing where a cell does not fit its field; and of others, as a text."""
     cells, problems = reading.read(row, dict.fromkeys(shared, ""))
     specs: dict[str, FieldSpec] = {target.field: target.spec for target in reading.targets}
     said: dict[str, object] = {}
@@ -145,10 +168,11 @@ def _said(row: Row, reading: Interpretation, typed: bool, shared: Sequence[str])
         try:
             decision = decide(name, specs[name], cells[name], MISSING, Memory(), typed=typed, clear_empty=False)
         except InvalidValue:
-            return {}
+            return {}, ""
         if decision is not None:
             said[name] = decision.wanted if decision.said is MISSING else decision.said
-    return _exported(said)
+    others = {name: told for name, told in cells.items() if name not in shared and told != [MISSING]}
+    return _exported(said), repr(others) if others else ""
 
 
 def _rows(table: Table) -> Iterator[Row]:

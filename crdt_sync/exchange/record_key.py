@@ -48,7 +48,7 @@ class RecordKeys:
     """Names the record of each row, in this order of preference.
 
     1. The record column, if there is one and its cell is not empty: the id itself. Else the record that an export of
-       this device wrote into the row, if the row says the same still (`own`).
+       this device wrote into the row, key and all, if the row says the same still (`own`).
     2. The natural key of the schema, or the key columns: the same key, ignoring case and blanks around it, is the same
        record. An empty key is an error of its row, and so is a key that an earlier, different row had.
        With a natural key the record is the one that shows it, however either is written; with key columns
@@ -57,7 +57,9 @@ class RecordKeys:
        An address or a phone that was found (`contact`) may be shared, see `_by_contact`.
        A number that was found as key (`found`) is that of its source: the id follows from both, and a record of
        another source is meant only where a name, an e-mail address or a phone agrees, and no name contradicts.
-       A row that was edited since it was exported is the record it was, unless its key names another.
+       A row that was exported without the key, or was edited since, is the record it was, unless its key names
+       another; a key that is new is that of another where the record has one, and the key was not found.
+       Without a key, a row that says more of one of several records that were exported alike is an error.
     3. The whole row together with how often an equal row came before: equal tables give equal ids. So are rows without
        a key named where the key columns were found and not given (`found`).
     """
@@ -109,19 +111,52 @@ class RecordKeys:
         """The record id of a row; None for a row with the key and the cells of an earlier one."""
         if self.record_position is not None and (given := row.cells[self.record_position]) is not MISSING:
             return self._unique(row, self._given(row, given))
-        if (own := self.own.same.get(row.line)) is not None:
-            self.recognised += 1
+        own: str | RowError | None
+        if (own := self._exported_with_key(row)) is not None:
             return self._unique(row, own)
         if self.natural:
             return self._unique(row, self._by_natural_key(row))
         if not self.key_positions:
-            return self._edited(row) or self._by_content(row)
+            own = self._exported(row, {}) or self._edited(row)
+            return self._by_content(row) if own is None else self._unique(row, own)
         if self.found and not all(_text(row.cells[position]).strip() for position in self.key_positions):
-            if (own := self._edited(row)) is not None:
-                return own
+            if (own := self._exported(row, {}) or self._edited(row)) is not None:
+                return self._unique(row, own)
             self.without_key += 1
             return self._by_content(row)
         return self._unique(row, self._by_key(row))
+
+    def _key_fields(self) -> set[str]:
+        """The fields with the key; none where a column of it has no field."""
+        return {name for _, name, _ in self.key_fields} | {name for name, _ in self.natural.values()}
+
+    def _exported_with_key(self, row: Row) -> str | RowError | None:
+        """The record that an export wrote into a row together with its key."""
+        fields, own = self._key_fields(), self.own.same.get(row.line, ())
+        return self._exported(row, {}) if fields and fields <= self.own.fields and len(own) == 1 else None
+
+    def _exported(self, row: Row, key: Mapping[str, object]) -> str | RowError | None:
+        """The record that an export wrote into a row whose `key` is that of none; an error where it may be several.
+
+        None also where each of them has another key, unless that was found and may have changed.
+        """
+        own = self.own.same.get(row.line, ())
+        may_change = self.found and len(own) == 1
+        if not own or (not may_change and all(self._has_another(record, key) for record in own)):
+            return None
+        if len(own) > 1:
+            header = self.headers[self.key_positions[0]] if self.key_positions else ""
+            why = f"{len(own)} records were exported with what this row says, and nothing tells which it is"
+            hint = "add their record ids (--record-column), or a column that identifies them (--key)"
+            return RowError(row.line, header, "key_ambiguous", f"{why}; {hint}")
+        self.recognised += 1
+        return own[0]
+
+    def _has_another(self, record: str, key: Mapping[str, object]) -> bool:
+        held = present.raw if (present := self.present(record)) is not None else {}
+        return any(
+            held.get(name) not in (None, "") and not same_value(carrier, held[name]) for name, carrier in key.items()
+        )
 
     def _edited(self, row: Row) -> str | None:
         """The record that an edited row of an export is."""
@@ -154,7 +189,7 @@ class RecordKeys:
                 return RowError(row.line, header, "broken_cell", cell.reason)
             part = _text(cell)
             if not part.strip():
-                return RowError(row.line, header, "key_missing", "the key is empty")
+                return self._exported(row, {}) or RowError(row.line, header, "key_missing", "the key is empty")
             parts.append(part)
         return self._here(row, parts)
 
@@ -172,15 +207,21 @@ class RecordKeys:
             return RowError(row.line, header, error.code, error.message)
         key = key_of(self.schema, carriers)
         if key is None:
-            return RowError(row.line, header, "key_missing", "the key is empty")
+            return self._exported(row, {}) or RowError(row.line, header, "key_missing", "the key is empty")
         shown_by = self.shown_by(carriers)
         if len(shown_by) > 1:
-            return self._ambiguous(row, header)
+            return self._one_of(row, shown_by, header)
         if shown_by:
             return shown_by[0]
         record = record_of(self.collection, key, 0)
         present = self.present(record)
-        if present is None or present.deleted or self._said_here(present, carriers):
+        if present is not None and present.deleted:
+            present = None
+        if present is not None and self._said_here(present, carriers):
+            return record
+        if (own := self._exported(row, carriers)) is not None:
+            return own
+        if present is None:
             return record
         try:
             check_left(record, self.schema, present.raw, carriers)
@@ -205,8 +246,9 @@ class RecordKeys:
             ]
         except InvalidValue as error:
             return RowError(row.line, header, error.code, error.message)
+        key = {name: value for (_, name, _), value in zip(self.key_fields, values, strict=True)}
         if self.contact:
-            return self._by_contact(row, parts, values)
+            return self._by_contact(row, parts, key)
         if self.known is not None and (said := self.known.said(values)) is not None:
             return said
         record = natural_record(self.collection, parts)
@@ -223,13 +265,13 @@ class RecordKeys:
             candidates = self._named_alike(row, candidates)
         meant = ours or [each for each in candidates if not each.deleted] or candidates[:1]
         if len(meant) > 1:
-            return self._ambiguous(row, header)
+            return self._one_of(row, [each.record for each in meant], header)
         if not meant:
-            return (self._edited(row) if self.found else None) or first
+            return self._exported(row, key) or (self._edited(row) if self.found else None) or first
         self.matched += not ours and meant[0].record != record
         return meant[0].record
 
-    def _by_contact(self, row: Row, parts: list[str], values: list[object]) -> str | RowError:
+    def _by_contact(self, row: Row, parts: list[str], key: Mapping[str, object]) -> str | RowError:
         """The record of a row that is known by an address or a phone: several people may share one.
 
         A record of this source is meant unless it has another name and nothing else in common with the row; any other
@@ -238,6 +280,7 @@ class RecordKeys:
         header, carriers = self.headers[self.key_positions[0]], self._carriers(row)
         ids = [natural_record(self.collection, [*parts, *more]) for more in self._told_apart(carriers)]
         if self.known is not None:
+            values = list(key.values())
             said = self.known.said(values)
             ids += [*([said] if said is not None else []), *self.known.held(values)]
         found = [present for each in dict.fromkeys(ids) if (present := self.present(each)) is not None]
@@ -246,11 +289,11 @@ class RecordKeys:
         meant = ours or [each for each in found if not self._is_ours(each) and self._may_be(carriers, each)]
         meant = [each for each in meant if not each.deleted] or meant[:1]
         if len(meant) > 1:
-            return self._ambiguous(row, header)
+            return self._one_of(row, [each.record for each in meant], header)
         if meant:
             self.matched += not ours
             return meant[0].record
-        if (moved := self._moved(carriers) or self._edited(row)) is not None:
+        if (moved := self._exported(row, key) or self._moved(carriers) or self._edited(row)) is not None:
             return moved
         own, named = (natural_record(self.collection, [*parts, *more]) for more in self._told_apart(carriers)[1:3])
         record = own if self.present(own) is None else named
@@ -331,11 +374,7 @@ class RecordKeys:
 
     def _carriers(self, row: Row, *, with_key: bool = False) -> dict[str, object]:
         """What a row says in fields with one value, but the key, unless `with_key`."""
-        keys = (
-            set()
-            if with_key
-            else {name for _, name, _ in self.key_fields} | {name for name, _ in self.natural.values()}
-        )
+        keys = set() if with_key else self._key_fields()
         carriers: dict[str, object] = {}
         for name, (cell, *_) in self.read_row(row).items():
             if name not in keys and cell is not MISSING and self.fields[name].kind in SINGLE:
@@ -364,8 +403,12 @@ class RecordKeys:
             and any(same_value(carrier, each.raw.get(name)) for name, carrier in carriers.items())
         ]
 
-    @staticmethod
-    def _ambiguous(row: Row, header: str) -> RowError:
+    def _one_of(self, row: Row, records: Sequence[str], header: str) -> str | RowError:
+        """Of several with the key the one that was exported into the row, or an error."""
+        own = self.own.same.get(row.line, ())
+        if len(own) == 1 and own[0] in records:
+            self.recognised += 1
+            return own[0]
         hint = "delete all but one, or give the record ids with --record-column"
         return RowError(row.line, header, "key_ambiguous", f"several records have this {header!r}; {hint}")
 
