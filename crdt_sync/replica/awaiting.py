@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from crdt_sync.errors import StoreCorrupt, UpdateRefused
+from crdt_sync.errors import StoreCorrupt, StoreError, StoreFailed, UpdateRefused
 from crdt_sync.ids import EPOCH_BYTES
 from crdt_sync.limits import DAMAGED_NAMED_MAX
 from crdt_sync.records import Document, Integrator
@@ -140,9 +140,24 @@ def pending(store: Store, record: str) -> list[bytes]:
 
 
 def take_up(replica: "Replica", records: Iterable[str]) -> list[str]:
-    """Apply what is kept of these records where what it builds on is here by now; returns those that it changed."""
-    noted = set(replica.store.meta_keys(_PREFIX))
-    return [record for record in records if _PREFIX + record in noted and _taken_up(replica, record)]
+    """Apply what is kept of these records, of which something was stored, where what it builds on is here by now;
+    returns those that it changed.
+
+    Nothing that fails here fails what was stored: what cannot be stored now waits for the next call, or for `settle`.
+    """
+    taken_up = []
+    with suppress(StoreError):
+        noted = set(replica.store.meta_keys(_PREFIX))
+        for record in records:
+            if _PREFIX + record not in noted:
+                continue
+            try:
+                is_new = _taken_up(replica, record)
+            except StoreFailed:
+                is_new = True  # it may be found whole, and then our sessions have to push it
+            if is_new:
+                taken_up.append(record)
+    return taken_up
 
 
 def _taken_up(replica: "Replica", record: str) -> bool:
@@ -193,7 +208,7 @@ def settle(replica: "Replica") -> Settled:
     losses: list[Loss] = []
     left: dict[str, Awaited] = {}
     come: dict[str, bytes | None] = {}
-    replica.announce("edited", take_up(replica, [record for record, _ in awaited(store)]))
+    replica.announce("edited", [record for record, _ in awaited(store) if _taken_up(replica, record)])
     for record, kept_of in awaited(store):
         try:
             document = Document.load(store.load(record).updates, replica.new_writer())

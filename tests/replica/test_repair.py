@@ -7,7 +7,7 @@ import lmdb
 import pytest
 
 from crdt_sync import Replica, bundled_schema
-from crdt_sync.errors import StoreCorrupt, UpdateRefused
+from crdt_sync.errors import StoreCorrupt, StoreFailed, StoreFull, UpdateRefused
 from crdt_sync.ids import new_record
 from crdt_sync.protocol.messages import UpdatesEntry
 from crdt_sync.records import Document
@@ -270,23 +270,28 @@ def unsynced(path, record: str, synced: int, *damaged: int) -> tuple[dict[str, o
     return before, theirs.diff()
 
 
-@pytest.mark.parametrize("pushed", [False, True])
+def pushed(replica: Replica, record: str, update: bytes) -> None:
+    state = Document.load([update]).state_vector()
+    PushedUpdates(replica).commit([Batch(changes=(Change(record, (update,), RELAY, "", 0, state),))])
+
+
+def fetched(replica: Replica, record: str, update: bytes) -> None:
+    replica.integrate([UpdatesEntry(record, update, b"")], RELAY, (), None)
+
+
+@pytest.mark.parametrize("receive", [pushed, fetched])
 @pytest.mark.parametrize(
     ("synced", "damaged"), [(1, [1]), (2, [1]), (2, [2]), (2, [1, 2]), (3, [1]), (3, [2]), (3, [3]), (3, [1, 2, 3])]
 )
 def test_sound_edits_that_no_partner_has_come_back_when_a_partner_brings_what_they_build_on(
-    path, record, synced, damaged, pushed
+    path, record, synced, damaged, receive
 ):
     before, theirs = unsynced(path, record, synced, *damaged)
     with Replica.open(path) as anna:
         mended = anna.repair()
         assert (mended.awaited, mended.losses, mended.rewritten) == ({record: (URL,)}, (), {})
     with Replica.open(path) as anna:
-        if pushed:
-            state = Document.load([theirs]).state_vector()
-            PushedUpdates(anna).commit([Batch(changes=(Change(record, (theirs,), RELAY, "", 0, state),))])
-        else:
-            anna.integrate([UpdatesEntry(record, theirs, b"")], RELAY, (), None)
+        receive(anna, record, theirs)
         assert dict(anna.get(record)) == before
         assert anna.store.outbox_entry(RELAY, record) is not None, "and go there"
         assert anna.status().damaged == {}
@@ -355,6 +360,32 @@ def test_a_record_that_cannot_be_rescued_is_named_and_the_others_are_repaired(pa
         assert "this cannot be read" in mended.losses[0].detail
         assert anna.get(other)["name"] == "Schmidt"
         assert anna.store.verify().findings == ()
+
+
+@pytest.mark.parametrize("receive", [pushed, fetched])
+@pytest.mark.parametrize("error", [StoreFull, StoreFailed])
+def test_what_came_is_stored_and_told_though_what_builds_on_it_cannot_be(path, record, receive, error, monkeypatch):
+    before, theirs = unsynced(path, record, 2, 2)
+    with Replica.open(path) as anna:
+        anna.repair()
+        commit, commits, heard = anna.store.commit, [], []
+
+        def commit_once(batches):
+            if commits:
+                raise error("the disk is full")
+            commits.append(batches)
+            return commit(batches)
+
+        anna.subscribe(heard.extend)
+        with monkeypatch.context() as patched:
+            patched.setattr(anna.store, "commit", commit_once)
+            receive(anna, record, theirs)
+        assert [(event.kind, event.record) for event in heard][:1] == [("received", record)]
+        assert anna.get(record)["city"] == "Köln"
+        met(anna)
+        settled = anna.settle()
+        assert (settled.losses, settled.rewritten, settled.awaited) == ((), {}, {})
+        assert dict(anna.get(record)) == before
 
 
 def test_a_writer_whose_edits_may_be_lost_writes_no_more(path, record):
