@@ -307,11 +307,10 @@ class Document:
         try:
             roots = [root, SOURCES_ROOT]
             if root.startswith(TEXT_PREFIX):
-                roots += [
-                    each for each in self._doc.roots(transaction) if is_reserved(each) and each.endswith(f".{field}")
-                ]
+                own = f"{TEXT_PREFIX}_"  # of all fields, see `shown_texts`
+                roots += [each for each in self._doc.roots(transaction) if each.startswith(own)]
             contents = {each: self._content(transaction, each) for each in roots}
-            return field_values(contents, schema).get(field)
+            return field_values(contents, schema, only=field).get(field)
         finally:
             transaction.drop()
 

@@ -4,12 +4,12 @@ A record may hold as many entries of imports as its bytes allow, and as many mem
 wrote them, the work of reading must stay in proportion to the bytes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
 from crdt_sync.records.entries import Entry
-from crdt_sync.records.sources import IMPORTED, Source, actor_of, mark, newest
+from crdt_sync.records.sources import IMPORTED, Source, actor_of, mark, newest, whole_text
 
 _SCALARS = (str, int, float, bool, type(None))
 _Said = tuple[str, str, type, object]  # actor, field, and a mark with its class: True == 1 in Python
@@ -30,12 +30,31 @@ class MemoryIndex:
         """What each source said last, of those that said anything of a field."""
         return self._saying.get(field, ())
 
+    @property
+    def fields(self) -> Iterable[str]:
+        """The fields that any source said anything of."""
+        return self._saying.keys()
+
     @cached_property
     def _saying(self) -> dict[str, list[Source]]:
         found: dict[str, list[Source]] = {}
         for source in self.newest.values():
             for field in source.said:
                 found.setdefault(field, []).append(source)
+        return found
+
+    def texts(self, actor: str, field: str) -> list[str]:
+        """The texts of a field that the versions of one source say, the newest first."""
+        return list(self._texts.get((actor, field), ()))
+
+    @cached_property
+    def _texts(self) -> dict[tuple[str, str], dict[str, None]]:
+        found: dict[tuple[str, str], dict[str, None]] = {}
+        for source in self.sources:
+            actor = actor_of(source.name)
+            for field, said in source.said.items():
+                if text := whole_text(said):
+                    found.setdefault((actor, field), {})[text] = None
         return found
 
     @cached_property

@@ -26,7 +26,7 @@ from crdt_sync.errors import InvalidValue
 from crdt_sync.records.comparing import identity
 from crdt_sync.records.entries import ordered, timeline, well_formed
 from crdt_sync.records.memory_index import MemoryIndex
-from crdt_sync.records.source_texts import PAIRS_OF_RECORD_MAX, shown_text
+from crdt_sync.records.source_texts import shown_texts
 from crdt_sync.records.sources import (
     SOURCES_ROOT,
     Source,
@@ -35,7 +35,6 @@ from crdt_sync.records.sources import (
     read_sources,
     shares,
 )
-from crdt_sync.records.text_diff import Comparing
 from crdt_sync.records.values import decimal_carrier, exact_sum, integer_carrier, parse_decimal
 
 if TYPE_CHECKING:
@@ -66,10 +65,13 @@ def memories_of(contents: Contents) -> MemoryIndex:
     return MemoryIndex(read_sources(contents.get(SOURCES_ROOT)))
 
 
-def field_values(contents: Contents, schema: "Schema | None", memories: MemoryIndex | None = None) -> dict[str, object]:
+def field_values(
+    contents: Contents, schema: "Schema | None", memories: MemoryIndex | None = None, *, only: str | None = None
+) -> dict[str, object]:
     """Field to shown carrier, sorted by field; fields that hold nothing are left out.
 
-    `memories` are those of `contents`, where they were read already.
+    `memories` are those of `contents`, where they were read already. `only` is the one field that is asked for, where
+    not all are.
 
     A root whose content was all deleted vanishes when a record is reloaded, so an empty root and a missing
     one must read the same.
@@ -79,11 +81,11 @@ def field_values(contents: Contents, schema: "Schema | None", memories: MemoryIn
     if memories is None:
         memories = memories_of(contents)
     counted = shares(memories.newest)
-    comparing = Comparing(PAIRS_OF_RECORD_MAX)
+    shown_text = shown_texts(contents, memories)
     for root in sorted(contents.keys() | {f"n.{field}" for field in counted} | _texts_of(memories.sources)):
-        if is_reserved(root):
-            continue
         field = root[2:]
+        if is_reserved(root) or (only is not None and field != only):
+            continue
         spec = fields.get(field)
         if field in values and (spec is None or PREFIX_OF_KIND[spec.kind] != root[:2]):
             continue  # the field changed its kind; the schema decides which root is read
@@ -98,7 +100,7 @@ def field_values(contents: Contents, schema: "Schema | None", memories: MemoryIn
             case "s.":
                 value = _members(raw, spec, field, memories)
             case "t.":
-                value = shown_text(raw if isinstance(raw, str) else "", field, contents, memories, comparing) or ABSENT
+                value = shown_text(field) or ABSENT
             case _:
                 continue  # of a layout to come
         if value is not ABSENT:

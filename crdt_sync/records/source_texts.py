@@ -6,23 +6,29 @@ both alike, so that the two mix in the same way. Wherever the source's own text 
 field shows what the memory says with what people changed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import permutations
 
 from crdt_sync.limits import SOURCE_TEXT_BYTES_MAX
 from crdt_sync.records.memory_index import MemoryIndex
 from crdt_sync.records.merged_text import merged_text, with_changes
-from crdt_sync.records.sources import Source, actor_of, whole_text
+from crdt_sync.records.sources import actor_of
 from crdt_sync.records.text_diff import Comparing, Replacement, common_length, differences
 
 MIXED_LENGTH_MAX = 8 * SOURCE_TEXT_BYTES_MAX  # characters; beyond it a text is shown as it is
 VERSIONS_JOINED_MAX = 4  # first texts that stand one after the other and are told apart again
-PAIRS_OF_RECORD_MAX = 2_000_000  # see `text_diff`: some 0.2 s of reading one record, whoever wrote it
+PAIRS_OF_RECORD_MAX = (
+    2_000_000  # see `text_diff`: some 0.2 s of reading one record, shared by its texts, whoever wrote it
+)
 
 
 def source_text_root(source: str, field: str) -> str:
     """The root of a source's own text."""
-    return f"t._{actor_of(source)}.{field}"
+    return _root(actor_of(source), field)
+
+
+def _root(actor: str, field: str) -> str:
+    return f"t._{actor}.{field}"
 
 
 def said_texts(field: str, memories: MemoryIndex) -> dict[str, str]:
@@ -30,35 +36,47 @@ def said_texts(field: str, memories: MemoryIndex) -> dict[str, str]:
 
     Texts of earlier versions, and those that are too long, have no root of their own.
     """
+    return {_root(actor, field): text for actor, text in _said_by(field, memories).items()}
+
+
+def _said_by(field: str, memories: MemoryIndex) -> dict[str, str]:
     found = {}
     for memory in memories.saying(field):
         said = memory.said[field]
         if isinstance(said, Mapping) and isinstance(text := said.get("text"), str):
-            found[source_text_root(memory.name, field)] = text
+            found[actor_of(memory.name)] = text
     return found
 
 
-def shown_text(
-    text: str, field: str, contents: Mapping[str, object], memories: MemoryIndex, comparing: Comparing
-) -> str:
-    """What a text field shows; `text` is what its root holds."""
-    for root, said in said_texts(field, memories).items():
-        own = contents.get(root, "")
+def shown_texts(contents: Mapping[str, object], memories: MemoryIndex) -> Callable[[str], str]:
+    """Field to the text that it shows, see the module.
+
+    `contents` has at least the texts of these fields and all of the sources' own, so that whoever asks for one field
+    and whoever asks for all are told the same: the fields in which versions have mixed share the work evenly.
+    """
+    mixed = sum(
+        any(contents.get(root, "") != said for root, said in said_texts(field, memories).items())
+        for field in memories.fields
+    )
+    pairs = PAIRS_OF_RECORD_MAX // max(1, mixed)
+    return lambda field: _shown(field, contents, memories, Comparing(pairs))
+
+
+def _shown(field: str, contents: Mapping[str, object], memories: MemoryIndex, comparing: Comparing) -> str:
+    held = contents.get(f"t.{field}")
+    text = held if isinstance(held, str) else ""
+    for actor, said in _said_by(field, memories).items():
+        own = contents.get(_root(actor, field), "")
         if own == said or not isinstance(own, str):
             continue
         if text == own:
             text = said
         elif max(len(text), len(own)) <= MIXED_LENGTH_MAX and comparing.pairs_left >= 0:
-            versions = _versions(field, root, memories.sources)
+            comparing.pairs_left -= len(text) + len(own) + len(said)  # however little of them differs
+            versions = memories.texts(actor, field)
             merged = _unjoined(own, text, versions, comparing) or merged_text(own, text, said, comparing)
             text = merged if comparing.pairs_left >= 0 else text
     return text
-
-
-def _versions(field: str, root: str, sources: Sequence[Source]) -> list[str]:
-    """What the versions of one source say of the text, the newest first."""
-    found = (whole_text(source.said.get(field)) for source in sources if source_text_root(source.name, field) == root)
-    return list(dict.fromkeys(text for text in found if text))
 
 
 def _unjoined(own: str, text: str, versions: Sequence[str], comparing: Comparing) -> str | None:
