@@ -55,7 +55,8 @@ def test_the_work_of_all_texts_together_is_bounded():
     sources = [str(index) for index in range(MEMORIES_MAX)]
     said = {f"f{number}": {"text": "x"} for number in range(40)}
     entries = [[encode_said(said), NOW + index, "m", name] for index, name in enumerate(sources)]
-    document = Document.load((update([array("c._source", entries), *(text(f"t.{f}", "abcdefghijkl " * 1200) for f in said)]),))
+    texts = [text(f"t.{name}", "abcdefghijkl " * 1200) for name in said]
+    document = Document.load((update([array("c._source", entries), *texts]),))
     looked_at = 0
 
     def count(frame, event, argument):
