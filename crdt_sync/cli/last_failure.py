@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from crdt_sync.cli import partners
+from crdt_sync.errors import StoreForbidden
 
 _FILE = "sync-failed.json"
 
@@ -20,8 +21,9 @@ class Failure:
 
 
 def note(store: Path, failure: Failure) -> None:
-    """Keep it in place of the one before. Raises `StoreForbidden`."""
-    partners.write(store / _FILE, json.dumps(asdict(failure)))
+    """Keep it in place of the one before, where it can be written: the failure itself is what is to be told."""
+    with suppress(StoreForbidden):
+        partners.write(store / _FILE, json.dumps(asdict(failure)))
 
 
 def forget(store: Path, url: str) -> None:

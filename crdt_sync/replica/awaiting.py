@@ -145,18 +145,18 @@ def take_up(replica: "Replica", records: Iterable[str]) -> list[str]:
 
     Nothing that fails here fails what was stored: what cannot be stored now waits for the next call, or for `settle`.
     """
-    taken_up = []
+    noted: set[str] = set()
     with suppress(StoreError):
-        noted = set(replica.store.meta_keys(_PREFIX))
-        for record in records:
-            if _PREFIX + record not in noted:
-                continue
-            try:
-                is_new = _taken_up(replica, record)
-            except StoreFailed:
-                is_new = True  # it may be found whole, and then our sessions have to push it
-            if is_new:
+        noted.update(replica.store.meta_keys(_PREFIX))
+    taken_up = []
+    for record in records:
+        try:
+            if _PREFIX + record in noted and _taken_up(replica, record):
                 taken_up.append(record)
+        except StoreFailed:
+            taken_up.append(record)  # it may be found whole, and then our sessions have to push it
+        except StoreError:
+            continue
     return taken_up
 
 

@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from crdt_sync.cli import devices, sharing
-from crdt_sync.errors import InvalidSettings, Unreachable, UsageError
+from crdt_sync.cli import devices, partners, sharing
+from crdt_sync.errors import InvalidSettings, StoreForbidden, Unreachable, UsageError
 from crdt_sync.runtime.discovery import Nearby
 from tests.cli.conftest import COMMAND
 
@@ -121,6 +121,18 @@ def test_beside_others_a_partner_that_fails_is_told_and_the_others_are_served(ru
     assert result.code == 4
     assert json.loads(result.err.splitlines()[0])["error"] == "unreachable"
     assert result.object["relay"].endswith(listening.address)
+
+
+def test_a_failure_that_cannot_be_noted_is_told_and_the_others_are_served(run, stores, listening, monkeypatch):
+    def full(path, text):
+        raise StoreForbidden(f"{path} cannot be written: no space left on device")
+
+    monkeypatch.setattr(partners, "write", full)
+    result = run("sync", "127.0.0.1:9", listening.address, "--json", "--store", stores[1])
+    assert json.loads(result.err.splitlines()[0])["error"] == "unreachable"
+    assert result.object["relay"].endswith(listening.address)
+    alone = run("sync", "127.0.0.1:9", "--json", "--store", stores[1])
+    assert (alone.code, json.loads(alone.err)["error"]) == (4, "unreachable")
 
 
 @pytest.mark.parametrize("command", [["listen"], ["sync", "127.0.0.1:9"], ["sync", "--nearby"]])
