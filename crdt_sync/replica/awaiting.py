@@ -61,7 +61,7 @@ class Awaited:
         if self.state_vector and not self.edited:
             return True
         expected = self.expected(held)
-        same = expected.deleted == held.deleted and len(expected.conflicts) == len(held.conflicts)
+        same = expected.deleted == held.deleted and set(expected.conflicts) == set(held.conflicts)
         return state_vector != vectors.EMPTY and same and not differing(expected, held)
 
     def expected(self, held: View) -> View:
@@ -71,8 +71,8 @@ class Awaited:
             if not differs(held.fields.get(field), self.held.get(field)):
                 fields[field] = value
         shown, saved = self.deleted
-        conflicts = [field for field in self.conflicts if fields.get(field) == self.shown.get(field)]
-        return View(fields, [*held.conflicts, *conflicts], shown if held.deleted == saved else held.deleted)
+        same = {field for field in self.conflicts if fields.get(field) == self.shown.get(field)}
+        return View(fields, sorted({*held.conflicts, *same}), shown if held.deleted == saved else held.deleted)
 
 
 def kept(

@@ -13,9 +13,10 @@ from crdt_sync.protocol.messages import UpdatesEntry
 from crdt_sync.records import Document
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.varint import append_uint
+from crdt_sync.replica import awaiting as awaiting_notes
 from crdt_sync.replica.pushed import PushedUpdates
 from crdt_sync.replica.repair import still_lost
-from crdt_sync.replica.rescue import rescued
+from crdt_sync.replica.rescue import View, rescued
 from crdt_sync.storage.port import Batch, Change, OutboxEntry, Peer
 from tests.damage import flip_bit
 
@@ -386,6 +387,18 @@ def test_what_came_is_stored_and_told_though_what_builds_on_it_cannot_be(path, r
         settled = anna.settle()
         assert (settled.losses, settled.rewritten, settled.awaited) == ((), {}, {})
         assert dict(anna.get(record)) == before
+
+
+@pytest.mark.parametrize("known", [b"", vectors.encode({1: 2})], ids=["no state vector", "edits of ours were lacking"])
+def test_a_conflict_that_has_come_back_counts_once(known):
+    shown, saved = View({"stage": "won"}, ["stage"], False), View({"stage": "lead"}, [], False)
+    kept = awaiting_notes.kept([URL], shown, saved, known, 1, (), edited=True)
+    here = vectors.encode({1: 2, 3: 1})
+    assert not kept.has_come(here, saved)
+    assert not kept.has_come(here, View({"stage": "won"}, [], False)), "the other value is not back"
+    assert kept.has_come(here, shown)
+    assert kept.has_come(here, View({"stage": "won"}, ["stage", "owner"], False)), "with another one, that came later"
+    assert kept.expected(saved) == View({"stage": "won"}, ["stage"], False)
 
 
 def test_a_writer_whose_edits_may_be_lost_writes_no_more(path, record):
