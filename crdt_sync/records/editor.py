@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Set
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from crdt_sync.clock import HybridClock
@@ -20,8 +21,9 @@ from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.comparing import filled, identity
 from crdt_sync.records.deletion import deletion_text
 from crdt_sync.records.document import Document
-from crdt_sync.records.entries import Conflict, Entry, ordered, well_formed
+from crdt_sync.records.entries import Conflict, Entry, is_entry, ordered, well_formed
 from crdt_sync.records.memories import settle
+from crdt_sync.records.memory_index import MemoryIndex
 from crdt_sync.records.natural_key import is_asked
 from crdt_sync.records.roots import DELETED, DELETED_ROOT, member_key, member_of
 from crdt_sync.records.schema import KINDS_OF_ENTRIES, FieldSpec, Schema
@@ -200,16 +202,15 @@ class Editor:
         given = [] if value is None else value if isinstance(value, list) else [value]
         kept = {canonical(normalise(field, spec, line)) for line in given}
         lines = self._entries(f"l.{field}")
-        dropped = [
-            line for line in disputed_lines(field, lines, self._document.sources()) if canonical(line[0]) not in kept
-        ]
+        disputed = disputed_lines(field, lines, self._document.sources())
+        dropped = {canonical(line) for line in disputed if canonical(line[0]) not in kept}  # True == 1 in Python
         if kept - {canonical(line[0]) for line in lines}:
             raise InvalidValue(field, "one of these lines is not there", "Keep lines that 'crdt-sync conflicts' shows.")
         with self._document.transaction() as transaction:
             array = self._document.array(transaction, f"l.{field}")
             raw = json.loads(array.to_json(transaction)) if array.len(transaction) else []
             for index in reversed(range(len(raw))):
-                if raw[index] in dropped:
+                if is_entry(raw[index]) and canonical(raw[index]) in dropped:
                     array.remove_range(transaction, index, 1)
 
     def conflict(self, field: str) -> Conflict | None:
@@ -287,11 +288,13 @@ class Editor:
         if not resolving:
             self._check_decided(field, spec)
         root = f"c.{field}"
+        # A stage goes on from the one that is shown.
+        age = partial(MemoryIndex(self._document.sources()).age, field=field) if spec.kind == "stage" else None
         with self._document.transaction() as transaction:
             array = self._document.array(transaction, root)
             length = array.len(transaction)
             if length:
-                entries = ordered(well_formed(json.loads(array.to_json(transaction))), spec)
+                entries = ordered(well_formed(json.loads(array.to_json(transaction))), spec, age)
                 values = [entry[0] for entry in entries]
                 if len(values) == 1 and canonical(values[0]) == canonical(carrier) and not though_equal:
                     return

@@ -19,7 +19,7 @@ def remember(document: Document, clock: HybridClock, actor: str, source: str, sa
         entries = json.loads(array.to_json(transaction))
         for entry in well_formed(entries):
             clock.observe(entry[1])
-        versions = [version for version in read_sources(entries) if version.name == source]
+        versions = read_sources([entry for entry in entries if is_of(source, entry)], None)
         if len(versions) > ENTRIES_APART_MAX:  # so that what is read of a record stays bounded
             before = newest(versions)[source].said
             disputed = differing(versions)
@@ -44,7 +44,7 @@ def settle(document: Document, field: str) -> None:
     with document.transaction() as transaction:
         array = document.array(transaction, SOURCES_ROOT)
         entries = json.loads(array.to_json(transaction)) if array.len(transaction) else []
-        sources = [source for source in read_sources(entries) if field in source.said]
+        sources = [source for source in read_sources(entries, None) if field in source.said]
         newest = {(source.name, source.stamp) for source in {each.name: each for each in reversed(sources)}.values()}
         for index in reversed(range(len(entries))):
             entry = entries[index]

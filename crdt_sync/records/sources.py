@@ -134,10 +134,11 @@ def counter_share(said: object) -> object:
     return number if _is_number(number) else 0
 
 
-def read_sources(raw: object) -> list[Source]:
-    """The memories in a record, the newest first, up to `MEMORIES_MAX`, without what is superseded.
+def read_sources(raw: object, count_max: int | None = MEMORIES_MAX) -> list[Source]:
+    """The memories in a record, the newest first, up to `count_max`, without what is superseded.
 
-    What was not written by this program is left out.
+    What was not written by this program is left out. Whoever takes memories away reads all of them (None): what is not
+    read is not what nobody says.
     """
     entries = [
         entry
@@ -145,7 +146,7 @@ def read_sources(raw: object) -> list[Source]:
         if len(entry) > 3 and isinstance(entry[3], str) and isinstance(entry[0], str)
     ]
     entries.sort(key=_place, reverse=True)
-    parsed = (parse_source(entry[3], entry[1], entry[0]) for entry in entries[:MEMORIES_MAX])
+    parsed = (parse_source(entry[3], entry[1], entry[0]) for entry in entries[:count_max])
     return standing([source for source in parsed if source is not None])
 
 

@@ -335,3 +335,28 @@ def test_get_shows_what_a_person_typed_beside_what_the_imports_said(pair):
         "alpha two",
         "alpha one",
     ]
+
+
+def test_a_stage_that_a_person_decides_goes_on_from_the_one_that_is_shown(devices):
+    schema = parse_schema(
+        """
+        collection = "people"
+        version = 1
+        [fields.stage]
+        kind = "stage"
+        states = ["lead", "qualified", "lost", "won"]
+        [fields.stage.transitions]
+        lead = ["qualified", "won"]
+        qualified = ["lost"]
+        won = []
+        """,
+        "test",
+    )
+    anna, bert = started(devices("anna", "bert", schema=schema), "stage", "lead")
+    anna.take(["stage"], ("1", "won"))
+    bert.take(["stage"], ("1", "qualified"))
+    meet(anna, bert)
+    assert anna.shows("stage") == "qualified"
+    with anna.replica.edit(anna.record) as person:
+        person.resolve("stage", "lost")
+    assert anna.shows("stage") == "lost"

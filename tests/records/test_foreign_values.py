@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from crdt_sync.records import Document, Integrator
 from crdt_sync.records.objects import in_order
+from crdt_sync.records.sources import encode_said
 from crdt_sync.records.update import scan
+from tests.records.conftest import START
 from tests.records.raw_updates import INFINITY, NOT_A_NUMBER, array, mapping, update, value
 
 RECORD = "customers/a"
@@ -123,3 +125,12 @@ def test_deeply_nested_objects_are_put_in_order_in_time_in_proportion_to_their_b
     whole = update([array("c.company", [nested])])
     assert len(in_order(whole)) == len(whole)
     assert scan(in_order(whole)).foreign == [(8500, 0, "an object")]
+
+
+def test_lines_that_a_decision_drops_are_not_those_that_python_holds_equal(office):
+    said = [encode_said({"timeline": [1, "x"]}), encode_said({"timeline": [True, "x"]})]
+    memories = [[each, START + index, "m", "one"] for index, each in enumerate(said)]
+    lines = [[True, 0, "@x"], [1, 0, "@x"], ["x", 0, "@x"]]
+    person = office.person(7, (update([array("l.timeline", lines), array("c._source", memories)]),))
+    person.editor.resolve("timeline", [])
+    assert [repr(entry[0]) for entry in person.document.contents()["l.timeline"]] == ["True", "'x'"]
