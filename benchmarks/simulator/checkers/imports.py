@@ -83,8 +83,10 @@ def _check_once(record: str, view: RecordView, surviving: list[Edit], versions: 
     visits = view.get("visits")
     if visits not in allowed and not (mended and (visits or 0) <= max(allowed)):
         raise Failure("doubled", f"{record} shows {view.get('visits')} visits, not one of {sorted(allowed)}")
-    entries = Counter(str(entry["value"]) for entry in view["timeline"])
-    words = Counter(_TOKEN.findall(str(view["notes"])) if len(versions) == 1 else ())
+    if not mended and (lacking := {"timeline", "notes"} - view.keys()):
+        raise Failure("lost", f"{record} shows no {sorted(lacking)}")
+    entries = Counter(str(entry["value"]) for entry in view.get("timeline", ()))
+    words = Counter(_TOKEN.findall(str(view.get("notes", ""))) if len(versions) == 1 else ())
     for what, counts in (("timeline", entries), ("notes", words)):
         if counts and max(counts.values()) > 1:
             raise Failure("doubled", f"{record} shows {what} twice: {counts.most_common(1)}, {view[what]!r}")
