@@ -17,11 +17,11 @@ from crdt_sync.exchange.infer import infer_schema
 from crdt_sync.exchange.interpretation import Interpretation, Target
 from crdt_sync.exchange.known_records import KEY
 from crdt_sync.exchange.mapping import ColumnMapping, loose, match_columns
-from crdt_sync.exchange.own_rows import own_record_column, own_rows
+from crdt_sync.exchange.own_rows import OwnRows, own_record_column, own_rows
 from crdt_sync.exchange.persons import name_of
 from crdt_sync.exchange.port import ReadableRecord, WritableReplica
 from crdt_sync.exchange.record_key import RecordKeys, record_keys
-from crdt_sync.exchange.source_name import given_source, source_name
+from crdt_sync.exchange.source_name import export_source, given_source, source_name
 from crdt_sync.exchange.table import MISSING, Row, RowError, Table, TableForm
 from crdt_sync.exchange.three_way import Decision, Memory, decide
 from crdt_sync.ids import collection_of, is_made
@@ -61,7 +61,8 @@ def import_table(
 
     Only what is news is written: what differs from what `source` said before, by default the name of the file without
     dates and copy numbers. See `crdt_sync.exchange.three_way`. What `exports` wrote is known, too: an export that was
-    edited changes what was edited. An empty cell says nothing; with `clear_empty` it says that a value is empty. A
+    edited changes what was edited, under a source of its own where `source` said something of its records: it is no
+    version of that. An empty cell says nothing; with `clear_empty` it says that a value is empty. A
     `dry_run` writes nothing and reports everything.
 
     Cells are read as `conventions` and their columns say. A cell that does not fit its field is left out, and given to
@@ -106,12 +107,15 @@ def import_table(
     )
     keys.read, keys.read_row = reading.read_cell, lambda row: reading.read(row, {})[0]
     written = exports.of_collection(collection, name) if exports is not None else Remembered()
-    if record_column is None and not inferred:
-        keys.own = own_rows(table, reading, written, name)
+    own = OwnRows() if inferred else own_rows(table, reading, written, name, partial(_told, replica, name))
+    if record_column is None:
+        keys.own = own
     if not same_source:
         _check_list(table, keys, replica, name, given=bool(key_columns))
     refuse = conventions.bad_cells == "refuse"
-    run = _Run(replica, name, keys, reading, written, table.typed, clear_empty, dry_run, refuse, on_error)
+    said_by = export_source(own.export) if own.as_export and own.told and own.export is not None else name
+    run = _Run(replica, said_by, keys, reading, written, table.typed, clear_empty, dry_run, refuse, on_error)
+    run.own = own
     run.deletion = next((at for at, header in enumerate(table.columns) if _tells_deletion(header, matched)), None)
     rows = table.rows()
     while (first := next(rows, None)) is not None:
@@ -134,6 +138,7 @@ class _Run:
     dry_run: bool
     refuse: bool
     on_error: Callable[[RowError], object] | None
+    own: OwnRows = field(default_factory=OwnRows)  # of the export of this device that the table may be
     deletion: int | None = None  # the column that tells which rows were deleted where the table comes from
     created: int = 0
     updated: int = 0
@@ -240,10 +245,15 @@ class _Run:
             return Memory()
         last = newest(present.sources).get(self.source)
         memories = [(source.stamp, source.name, source.said) for source in present.sources]
-        memories.extend(self.exports.said(present.record))
+        names = {self.source, self.own.export if self.own.as_export else self.source}
+        # Of what the source itself said, no export that is called like it knows more, unless the table is that export.
+        known = {} if last is None or self.own.as_export else last.said
+        for stamp, name, said in self.exports.said(present.record):
+            news = {field: said[field] for field in said if name != self.source or field not in known}
+            memories.append((stamp, name, news))
         memories.sort(key=lambda memory: memory[:2], reverse=True)
-        own = [said for _, name, said in memories if name == self.source]
-        others = [said for _, name, said in memories if name != self.source]
+        own = [said for _, name, said in memories if name in names]
+        others = [said for _, name, said in memories if name not in names]
         formerly = cache(partial(self.replica.formerly, present.record))
         natural = frozenset(name for name, _ in self.keys.natural.values())
         exported = self.keys.record_column is not None and is_made(present.record)
@@ -334,7 +344,7 @@ class _Run:
     def _renamed(self) -> str | None:
         """The source that the table may be of: most of whose cells contradict, or that said most of its rows alike."""
         agreed = Counter({name: count for name, count in self.agreed.items() if count > 1 and 2 * count > self.rows})
-        told = self.told_before or agreed
+        told = Counter[str]() if self.own.export is not None else self.told_before or agreed
         return min(told, key=lambda name: (-told[name], name), default=None)
 
     def report(self, collection: str, unmapped: tuple[str, ...], inferred: bool, form: TableForm) -> ImportReport:
@@ -407,6 +417,13 @@ def _present(replica: WritableReplica, record: str) -> ReadableRecord | None:
     with suppress(UnknownRecord):
         return replica.get(record)
     return None
+
+
+def _told(replica: WritableReplica, source: str, record: str) -> Mapping[str, object]:
+    """What a source said of a record last."""
+    present = _present(replica, record)
+    last = None if present is None else newest(present.sources).get(source)
+    return {} if last is None else last.said
 
 
 def _keep(kept: list[CellChange], change: CellChange) -> None:

@@ -30,14 +30,32 @@ Content = dict[str, str]
 @dataclass(frozen=True, slots=True)
 class OwnRows:
     """Line to records: of rows that are as they were exported, several where each may be meant; line to record of rows
-    that were edited since. `fields` were compared."""
+    that were edited since. `fields` were compared.
+
+    `export` is the source of the export, None without one. `told` is whether the source of the table said anything of
+    these records; `for_export` counts the cells that say what the export and not what the source said, and `for_source`
+    the opposite.
+    """
 
     same: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     edited: Mapping[int, str] = field(default_factory=dict)
     fields: frozenset[str] = frozenset()
+    export: str | None = None
+    told: bool = False
+    for_export: int = 0
+    for_source: int = 0
+
+    @property
+    def as_export(self) -> bool:
+        """Whether the table is the export, and no version of its source that was not exported."""
+        return self.export is not None and (not self.told or self.for_export > self.for_source)
 
 
-def own_rows(table: Table, reading: Interpretation, remembered: Remembered, source: str) -> OwnRows:
+Told = Callable[[str], Mapping[str, object]]
+"""What the source of the table said of a record."""
+
+
+def own_rows(table: Table, reading: Interpretation, remembered: Remembered, source: str, told: Told) -> OwnRows:
     """Find the export that the table is, of those of `source` the one of which most rows are the same.
 
     Another name counts where more than half of the rows are the same, in two fields at least.
@@ -47,7 +65,7 @@ def own_rows(table: Table, reading: Interpretation, remembered: Remembered, sour
         shared = [target.field for target in reading.targets if target.field in _fields(export)]
         if not shared or (export.source != source and len(shared) < 2):
             continue
-        found, rows = _aligned(table, reading, export, shared)
+        found, rows = _aligned(table, reading, export, shared, told)
         if export.source != source and len(found.same) * 2 <= rows:
             continue
         if not (best.same or best.edited) or len(found.same) > len(best.same):
@@ -75,7 +93,9 @@ def _is_id(cell: Cell, collection: str) -> bool:
     return isinstance(cell, str) and "/" in cell and is_record(cell) and collection_of(cell) == collection
 
 
-def _aligned(table: Table, reading: Interpretation, export: Export, shared: Sequence[str]) -> tuple[OwnRows, int]:
+def _aligned(
+    table: Table, reading: Interpretation, export: Export, shared: Sequence[str], told: Told
+) -> tuple[OwnRows, int]:
     records: list[tuple[str, Content]] = []
     places: dict[tuple[tuple[str, str], ...], deque[int]] = {}
     for place, (record, said) in enumerate(export.said()):
@@ -87,6 +107,7 @@ def _aligned(table: Table, reading: Interpretation, export: Export, shared: Sequ
     edited: dict[int, str] = {}
     waiting: list[tuple[int, Content]] = []
     taken = {place: record for place, (record, _) in enumerate(records)}
+    found: list[tuple[Content, int]] = []  # what a row says, and the place of its record
     before, rows = -1, 0
     gaps: list[tuple[int, int, list[tuple[int, Content]]]] = []
     for row in _rows(table):
@@ -100,6 +121,7 @@ def _aligned(table: Table, reading: Interpretation, export: Export, shared: Sequ
             continue
         place = free.popleft()
         same[row.line] = (taken.pop(place),)
+        found.append((content, place))
         gaps.append((before, place, waiting))
         before, waiting = place, []
     gaps.append((before, len(records), waiting))
@@ -110,16 +132,27 @@ def _aligned(table: Table, reading: Interpretation, export: Export, shared: Sequ
         for place, (line, content) in zip(between, lines, strict=True):
             if place in taken and _alike(content, records[place][1]):
                 edited[line] = taken.pop(place)
+                found.append((content, place))
     left = [(line, content) for *_, lines in gaps for line, content in lines if line not in edited]
     if len(left) == len(taken) == 1:  # all others were found, wherever this one was moved to
         ((line, content),), ((place, record),) = left, taken.items()
         if _alike(content, records[place][1]):
             edited[line] = record
+            found.append((content, place))
     for each in alike.values():
         if not each.told():
             same.update(dict.fromkeys(each.lines, each.records))
             edited = {line: record for line, record in edited.items() if line not in each.lines}
-    return OwnRows(same, edited, frozenset(shared)), rows
+    any_told, for_export, for_source = False, 0, 0
+    for content, place in found:
+        record, exported = records[place]
+        said = told(record)
+        by_source = _exported({name: said[name] for name in shared if name in said})
+        any_told = any_told or bool(by_source)
+        for name in by_source.keys() & content.keys():
+            for_export += content[name] == exported.get(name) != by_source[name]
+            for_source += content[name] == by_source[name] != exported.get(name)
+    return OwnRows(same, edited, frozenset(shared), export.source, any_told, for_export, for_source), rows
 
 
 @dataclass(slots=True)
