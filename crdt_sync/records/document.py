@@ -142,9 +142,7 @@ class Document:
         Where it puts something inside what it deletes, what is here of that is deleted first: that may be a surrogate
         pair, and yrs, which deletes last, would cut text there and lose what follows. A pair of its own is mended.
         """
-        own = [update]
-        if made_whole(own) is not own:
-            own = [made_whole((update, self.deletions()))[0]]  # what is deleted here is no pair
+        own = list(made_whole([update], self.deletes))  # what is deleted here is no pair
         deletes = merged(found.deletes)
         if not deletes or not any(_inside(item, deletes) for item in found.items):
             return own

@@ -17,7 +17,7 @@ looked at, and only those with characters beyond 16 bits, or with what may be an
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from crdt_sync.errors import UpdateRefused
@@ -50,8 +50,11 @@ def mended(updates: Sequence[bytes]) -> Sequence[bytes]:
     return made_whole(updates) if any(_TEXT_ROOT.search(update) for update in updates) else updates
 
 
-def made_whole(updates: Sequence[bytes]) -> Sequence[bytes]:
-    """`mended` for updates that are only some of a record: the root that a text stands in need not be told."""
+def made_whole(updates: Sequence[bytes], elsewhere: Callable[[], Ranges] = dict) -> Sequence[bytes]:
+    """`mended` for updates that are only some of a record: the root that a text stands in need not be told.
+
+    `elsewhere` gives what the rest of the record deletes, and is asked only where a pair is cut.
+    """
     if not any(suspect.search(update) for update in updates for suspect in _SUSPECTS):
         return updates
     try:
@@ -62,20 +65,24 @@ def made_whole(updates: Sequence[bytes]) -> Sequence[bytes]:
     filled = [_without_empty_items(one) for one in read]
     halves = _halves(filled)
     widened = [_with_whole_deletions(one, halves) for one in filled]
-    deleted = merged(*(one.deletes for one in widened))
-    left = {
-        writer: [clock for clock in clocks if not range_covered(deleted.get(writer, []), clock - 1, 2)]
-        for writer, clocks in halves.items()
-    }
     cuts = _cuts(widened)
-    cut = {
-        writer: [clock for clock in clocks if (writer, clock) in cuts and not _among(left[writer], clock)]
-        for writer, clocks in halves.items()
-    }
-    whole = [_with_deleted_content(_with_whole_pairs(one, left), cut) for one in widened]
+    inside = {writer: [clock for clock in clocks if (writer, clock) in cuts] for writer, clocks in halves.items()}
+    whole = _with_cut_pairs(widened, inside, _Update({}, elsewhere())) if any(inside.values()) else widened
     if all(id(one) in known for one in whole):
         return updates
     return [update if id(one) in known else _written(one) for update, one in zip(updates, whole, strict=True)]
+
+
+def _with_cut_pairs(updates: Sequence["_Update"], inside: dict[int, list[int]], other: "_Update") -> list["_Update"]:
+    """Rules 2 and 3, for the pairs of these second halves, before which something is cut; `other` holds deletions."""
+    deleted = merged(*(one.deletes for one in updates), _with_whole_deletions(other, inside).deletes)
+    gone = {
+        writer: {clock for clock in clocks if range_covered(deleted.get(writer, []), clock - 1, 2)}
+        for writer, clocks in inside.items()
+    }
+    left = {writer: [clock for clock in clocks if clock not in gone[writer]] for writer, clocks in inside.items()}
+    cut = {writer: sorted(clocks) for writer, clocks in gone.items()}
+    return [_with_deleted_content(_with_whole_pairs(one, left), cut) for one in updates]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,17 @@ import pycrdt
 import pytest
 
 from crdt_sync.errors import UpdateRefused
-from crdt_sync.records import EMPTY_STATE_VECTOR, Document, Integrator, bytes_diff, content_digest_of, digest_of, scan
-from crdt_sync.records.halves import mended
+from crdt_sync.records import (
+    EMPTY_STATE_VECTOR,
+    Document,
+    Integrator,
+    bytes_diff,
+    content_digest_of,
+    digest_of,
+    halves,
+    scan,
+)
+from crdt_sync.records.halves import made_whole, mended
 
 RECORD = "customers/a"
 PAIR = bytes.fromhex("01010100040103742e6104f09f988000")  # "😀"
@@ -201,3 +210,25 @@ def test_an_update_that_deletes_its_own_character_and_names_no_root_stays_readab
     scan(document.diff())
     assert document.values() == {"a": "xaabcb"}
     assert document.content_digest() == content_digest_of((text, own))
+
+
+@pytest.mark.parametrize("here", [(), (AMONG,), (AMONG, GONE), (AMONG, GONE, INSIDE[0])], ids=len)
+@pytest.mark.parametrize(
+    "update",
+    [AMONG, TOGETHER, *INSIDE, pycrdt.merge_updates(AMONG, INSIDE[0]), pycrdt.merge_updates(AMONG, TOGETHER)],
+    ids=["text", "letter and deletion", "letter", "another letter", "text and letter", "all of it"],
+)
+def test_an_update_is_read_once_to_be_made_whole(here, update, monkeypatch):
+    """And comes to what it comes to among the deletions of the record."""
+    document, read, done = Document.load(here), halves._read, []
+    expected = made_whole((update, document.deletions()))[0]
+    monkeypatch.setattr(halves, "_read", lambda one: done.append(one) or read(one))
+    assert document.steps(update, scan(update))[-1] == expected
+    assert len(done) <= 1
+
+
+def test_what_the_rest_of_a_record_deletes_is_asked_for_only_where_a_pair_is_cut():
+    asked = []
+    for updates in ((AMONG,), (AMONG, GONE), (AMONG, INSIDE[0])):
+        made_whole(updates, lambda updates=updates: asked.append(updates) or {})
+    assert asked == [(AMONG, INSIDE[0])]
