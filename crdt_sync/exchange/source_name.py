@@ -3,23 +3,40 @@
 import hashlib
 import re
 import unicodedata
+from collections.abc import Iterable
 
 from crdt_sync.errors import UsageError
 from crdt_sync.exchange.written import MONTHS
 from crdt_sync.limits import SOURCE_LENGTH_MAX
 
 _DIGEST_LENGTH = 8
-_SHORT = frozenset(
-    {"jan", "feb", "mär", "mrz", "apr", "jun", "jul", "aug", "sep", "oct", "okt", "nov", "dec", "dez", "mai", "may"}
+_ABBREVIATED = frozenset(re.findall(r"\w+", "feb mär mrz apr jun jul aug sep sept oct okt nov dec dez"))
+# Also the names of people: which salesperson's list a file is matters more than of which month.
+_NAMES_TOO = frozenset(
+    re.findall(r"\w+", "jan mars april avril abril may mai mayo june juni junio july juli julio august")
 )
 _DATE = (
     r"(?<!\d)(?:(?:19|20)\d\d[-_. ]?(?:0[1-9]|1[0-2])(?:[-_. ]?[0-3]\d)?(?:[-_t ]+\d\d[-_.]?\d\d(?:[-_.]?\d\d)?)?"
     r"|[0-3]?\d[-_.][01]?\d[-_.](?:(?:19|20)\d\d|\d\d))(?!\d)"
 )
-_MONTH = "|".join(sorted((re.escape(month) for month in MONTHS if len(month) > 3 or month in _SHORT), key=len)[::-1])
-_WORD_DATE = (
-    rf"(?<![^\W_])(?:[0-3]?\d\.?[-_. ]+)?(?:{_MONTH})\.?(?:[-_. ]+[0-3]?\d,?(?!\d))?(?:[-_. ]*(?:19|20)\d\d)?(?![^\W_])"
-)
+_FULL = frozenset(month for month in MONTHS if len(month) > 3) - _ABBREVIATED - _NAMES_TOO
+_YEAR = r"(?:19|20)\d\d"
+_DAY_BEFORE, _DAY_AFTER = r"[0-3]?\d\.?[-_. ]+", r"\.?[-_. ]+[0-3]?\d,?(?!\d)"
+_START, _END = r"(?<![^\W_])", r"(?![^\W_])"
+
+
+def _any(months: Iterable[str]) -> str:
+    return "(?:" + "|".join(map(re.escape, sorted(months, key=lambda month: (-len(month), month)))) + ")"
+
+
+_EVERY = _any(_FULL | _ABBREVIATED | _NAMES_TOO)
+_WORD_DATES = [
+    rf"{_START}(?:{_DAY_BEFORE})?{_EVERY}(?:{_DAY_AFTER})?\.?[-_. ]*{_YEAR}{_END}",
+    rf"{_START}{_YEAR}[-_. ]*{_EVERY}(?:{_DAY_AFTER})?{_END}",
+    rf"{_START}(?:{_DAY_BEFORE})?{_any(_FULL)}(?:{_DAY_AFTER})?{_END}",
+    rf"{_START}{_any(_ABBREVIATED)}{_DAY_AFTER}{_END}",
+    rf"{_START}{_DAY_BEFORE}{_any(_ABBREVIATED)}{_END}",
+]
 _VERSION = (
     r"[\s_-]+\(?(?:finale?|neu|new|nuevo|nouveau|aktuell|current|stand|as of|kopie|copy|"
     r"(?:v|version|rev)[\s_.-]?\d+(?:\.\d+)*)\)?\Z"
@@ -32,14 +49,15 @@ _NOISE = [
     re.compile(r"[\s_-]*副本\Z"),
     re.compile(r"\A(?:copy of|kopie von|copie de|copia de)\s+"),
     re.compile(_DATE),
-    re.compile(_WORD_DATE),
+    *map(re.compile, _WORD_DATES),
 ]
 
 
 def source_name(name: str) -> str:
     """The name of the source that a file is a version of: no extension, copy number, version, date, month or case.
 
-    `Customers 2026-11-28 (1).csv` is `customers`. A name that holds nothing else is kept whole.
+    `Customers 2026-11-28 (1).csv` is `customers`. A month that is also a name, such as Jan or August, is one unless a
+    year stands beside it; an abbreviation needs a year or a day. A name that holds nothing else is kept whole.
     """
     plain = unicodedata.normalize("NFKC", name).casefold().strip()
     shortened = None

@@ -79,12 +79,39 @@ def test_a_list_that_another_source_said_names_it(anna):
     "name",
     [
         "Kunden", "Kunden November", "Kunden Dezember 2026", "Kunden_März_2026", "Kunden Stand 01.12.2026 final neu",
-        "Kunden 3. Dezember 2026", "kunden-dez-2026", "Kunden Mai", "Kunden (Kopie)", "Kunden v2", "Kunden final (2)",
-        "Kunden neu", "Kunden July 3, 2026", "2026 Kunden August", "Kunden Juni - Kopie",
+        "Kunden 3. Dezember 2026", "kunden-dez-2026", "Kunden Mai 2026", "Kunden (Kopie)", "Kunden v2",
+        "Kunden final (2)", "Kunden neu", "Kunden July 3, 2026", "2026 August Kunden", "Kunden Juni 2026 - Kopie",
+        "Kunden 3. Mai 2026",
+        "kunden_jan2026", "2026-Jan Kunden", "Kunden Nov. 3", "3 Dez Kunden", "Kunden Januar", "März-Kunden.csv",
+        "Kunden Oktober (1)", "Kunden Dec 3, 2026 v2",
     ],
 )  # fmt: skip
 def test_months_and_versions_are_no_part_of_a_name(name):
-    assert source_name(name.removeprefix("2026 ")) == "kunden"
+    assert source_name(name) == "kunden"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Kunden Jan.csv", "Kunden Mai.csv"), ("team august.csv", "team.csv"), ("Leads April", "Leads June"),
+        ("Kunden Juni", "Kunden Juli"), ("clientes julio", "clientes abril"), ("Avril leads", "May leads"),
+        ("Kunden Jan (1)", "Kunden"), ("Kunden Jan 2026-11", "Kunden Mai 2026-11"), ("Kunden Jan 2", "Kunden"),
+        ("Kunden Dez", "Kunden Okt"), ("Team August 28.11.2026", "Team Mai 28.11.2026"), ("Jan", "Mai"),
+    ],
+)  # fmt: skip
+def test_a_month_that_is_a_name_or_short_stays_without_its_year(one, other):
+    assert source_name(one) != source_name(other)
+
+
+@pytest.mark.parametrize(
+    ("later", "earlier"),
+    [
+        ("Kunden Jan 2026-12", "Kunden Jan 2026-11"), ("Kunden Jan Dezember 2026", "Kunden Jan November"),
+        ("Kunden Mai (1)", "Kunden Mai"), ("Team August Juni 2026", "team august"),
+    ],
+)  # fmt: skip
+def test_a_name_that_is_a_month_has_versions(later, earlier):
+    assert source_name(later) == source_name(earlier)
 
 
 @pytest.mark.parametrize("name", ["Maier", "Neukunden", "Finalisten", "Newsletter", "November", "Maiandacht"])
