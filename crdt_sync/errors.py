@@ -203,8 +203,8 @@ class AnotherList(UsageError):
 
     def __init__(self, source: str, rows: int, looked_at: int, example: str, hint: str) -> None:
         super().__init__(
-            f"this looks like another list than {source!r}: {rows} of {looked_at} rows have the key of somebody else, "
-            f"{example}",
+            f"this looks like another list than {source!r}: {rows} of {looked_at} rows have the key or place of "
+            f"somebody else, {example}",
             hint,
         )
         self.rows = rows

@@ -390,7 +390,7 @@ class _Run:
 
 def _check_list(table: Table, keys: RecordKeys, replica: WritableReplica, source: str, *, given: bool) -> None:
     """Raise `AnotherList`, see `import_table`. A single row tells nothing of a list."""
-    if not keys.key:
+    if not keys.key and not keys.own.edited:
         return
     ahead = keys.looking()
     looked_at = others = 0

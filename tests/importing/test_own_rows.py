@@ -2,8 +2,9 @@
 
 import pytest
 
+from crdt_sync.errors import AnotherList
 from crdt_sync.exchange import ExportOptions, Exports, export_table, import_table, open_table
-from tests.importing.conftest import meet
+from tests.importing.conftest import Lines, meet
 
 PERSONS = [
     {"name": "Otto", "city": "Ulm"}, {"name": "Ida", "phone": "1"}, {"name": "Ada", "phone": "1"},
@@ -108,3 +109,29 @@ def test_a_column_with_record_ids_is_known_by_them(anna, devices, tmp_path, wher
     report = sheet.bring(device)
     assert (report.created, report.updated, report.record_column) == (0, 1, "ID")
     assert device.replica.get("people/1").raw["name"] == "Uwe"
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_another_list_of_the_name_and_length_of_an_export_is_refused(devices, tmp_path, dry_run):
+    (anna,) = devices("anna")
+    for number, name in enumerate(["Erika Muster", "Karl Kern", "Ida Ohm"]):
+        with anna.replica.edit(f"people/{number}", create=True) as person:
+            person.update({"name": name, "stage": "lead"})
+    sheet = Round(anna, tmp_path, fields=["name", "stage"])
+    sheet.path.write_text("name,stage\nPetra Lang,lead\nJan Jost,lead\nUwe Fink,lead\n")
+    head = anna.log_length()
+    with pytest.raises(AnotherList) as raised:
+        sheet.bring(dry_run=dry_run)
+    assert "'Petra Lang' in line 2" in raised.value.message
+    assert anna.log_length() == head
+    assert sheet.bring(source="others").created == 3
+    assert names(anna) == ["Erika Muster", "Ida Ohm", "Jan Jost", "Karl Kern", "Petra Lang", "Uwe Fink"]
+
+
+def test_another_list_without_a_key_changes_nobody_of_the_earlier_one(devices):
+    (anna,) = devices("anna")
+    one, other = [("Erika", "Ulm"), ("Karl", "Bonn")], [("Petra", "Ulm"), ("Jan", "Bonn")]
+    for file, rows in (("people 2026-11", one), ("people 2026-12", other)):
+        report = import_table(anna.replica, Lines(("name", "city"), rows, file), "people")
+        assert (report.source, report.created, report.updated) == ("people", 2, 0)
+    assert names(anna) == ["Erika", "Jan", "Karl", "Petra"]
