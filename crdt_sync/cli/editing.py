@@ -58,7 +58,9 @@ def set_fields(
     ],
     create: Annotated[bool, typer.Option("--create", help="Make the record with that id if it is not there.")] = False,
 ) -> None:
-    """Change a record, or make a new one: set customers name="Müller GmbH" tags+=vip visits+=1."""
+    """Change a record, or make a new one: set customers name="Müller GmbH" tags+=vip visits+=1.
+
+    Members of a set are separated by semicolons, else by commas: tags="vip, new"; '["Kiel, north"]' is exactly one."""
     call = invocation(context)
     wanted = [parse_assignment(text) for text in assignments]
     with call.open() as replica:
@@ -218,7 +220,8 @@ def resolve(
         str,
         typer.Argument(
             metavar="VALUE",
-            help="What it shall be; for _deleted: delete or keep. Empty clears it. Of a log: the lines that stay.",
+            help="What it shall be; for _deleted: delete or keep. Empty clears it. Of a set: its members, as for "
+            "'set'. Of a log: the lines that stay.",
         ),
     ],
 ) -> None:

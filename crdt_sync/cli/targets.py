@@ -202,7 +202,7 @@ def _amount(field: str, spec: FieldSpec, text: str) -> int | Decimal:
 
 
 def _members(field: str, spec: FieldSpec, text: str) -> list[object]:
-    members = parse_text(field, spec, text)
+    members = read_text(field, spec, text)
     return members if isinstance(members, list) else []
 
 

@@ -1,8 +1,10 @@
 """Numbers and dates as people type them: in the form of the schema, or as a table may write them."""
 
 from crdt_sync.errors import InvalidValue
+from crdt_sync.exchange.changes import members
 from crdt_sync.exchange.column_reading import ColumnReading
 from crdt_sync.exchange.conventions import FOUND_OUT
+from crdt_sync.exchange.table import MISSING
 from crdt_sync.exchange.written import number_readings
 from crdt_sync.records.schema import FieldSpec
 from crdt_sync.records.text_input import parse_text
@@ -17,7 +19,10 @@ def read_text(field: str, spec: FieldSpec, text: str) -> object:
 
     `1500.50`, `1.500,50` and `12,5` are numbers, `1990-07-05` and `05.07.1990` dates. Raises `InvalidValue` for what
     is none, and with both readings for what could be two, such as `1,234` and `05/07/1990`.
+    The members of a set are separated as in a table: by semicolons, else by commas, or are a JSON array.
     """
+    if spec.kind == "set" and spec.type != "json":
+        return _members(field, spec, text)
     if spec.kind not in _KINDS or spec.type not in _READ or not text.strip():
         return parse_text(field, spec, text)
     try:
@@ -44,3 +49,10 @@ def doubtful(spec: FieldSpec, text: str) -> str | None:
     if len(set(found.values())) < 2:
         return None
     return format(found[","], "f")
+
+
+def _members(field: str, spec: FieldSpec, text: str) -> list[object]:
+    reading = ColumnReading(field, field, spec, FOUND_OUT, {})
+    reading.look(text)
+    cell = text if spec.type in _READ else reading.read(text)
+    return [] if cell is MISSING else members(field, spec, cell, typed=False)

@@ -1,5 +1,8 @@
 import pytest
 
+from crdt_sync.cli import editing
+from crdt_sync.records import bundled_schema
+
 
 @pytest.fixture
 def fields(run):
@@ -336,3 +339,28 @@ def test_a_name_that_nobody_sees_is_no_name(run, made):
 
 def test_the_help_of_set_says_what_minus_is_for(run):
     assert "-= for counters and sets" in " ".join(run("set", "--help").out.replace("│", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("text", "tags"),
+    [
+        ("vip, rabatt, gold", ["gold", "rabatt", "vip"]),
+        ("vip; a, b", ["a, b", "vip"]),
+        ('"a, b", vip', ["a, b", "vip"]),
+        ('["a, b", "c;d"]', ["a, b", "c;d"]),
+        ("[vip]", ["[vip]"]),
+        ("key account", ["key account"]),
+        ("", []),
+    ],
+)
+def test_members_of_a_set_are_separated_as_in_tables(made, fields, run, text, tags):
+    record = made("name=x", "tags=old")
+    assert run("set", record, f"tags={text}").code == 0
+    assert (fields(record).get("tags") or []) == tags
+    assert run("set", record, f"tags-={text}", "tags+=y, z").code == 0
+    assert fields(record)["tags"] == ["y", "z"]
+    assert sorted(editing._decision(bundled_schema("customers"), "tags", text)) == tags, "as 'resolve' takes it"
+
+
+def test_help_tells_how_members_are_separated(run):
+    assert "separated by semicolons, else by commas" in " ".join(run("set", "--help").out.split())
