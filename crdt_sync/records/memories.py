@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 from crdt_sync.clock import HybridClock
 from crdt_sync.records.document import Document
-from crdt_sync.records.entries import is_entry, well_formed
-from crdt_sync.records.sources import SEEN, SOURCES_ROOT, encode_said, newest, read_sources
+from crdt_sync.records.entries import well_formed
+from crdt_sync.records.sources import SEEN, SOURCES_ROOT, encode_said, is_memory, newest, read_sources
 from crdt_sync.records.versions import NO_FIELDS, differing, is_of, joined, without
 
 ENTRIES_APART_MAX = 16  # of one source, before its next import says again what all of them say
@@ -28,7 +28,7 @@ def remember(document: Document, clock: HybridClock, actor: str, source: str, sa
         seen = []
         for index in reversed(range(len(entries))):
             entry = entries[index]
-            if is_of(source, entry) and is_entry(entry) and (entry[1], entry[0]) in left:
+            if is_of(source, entry) and is_memory(entry) and (entry[1], entry[0]) in left:
                 seen.append(entry[1])
             elif is_of(source, entry):
                 array.remove_range(transaction, index, 1)
@@ -48,7 +48,7 @@ def settle(document: Document, field: str) -> None:
         newest = {(source.name, source.stamp) for source in {each.name: each for each in reversed(sources)}.values()}
         for index in reversed(range(len(entries))):
             entry = entries[index]
-            if is_entry(entry) and len(entry) > 3:
+            if is_memory(entry):
                 again = joined(entry, field) if (entry[3], entry[1]) in newest else without(entry, {field})
                 if again is not entry:
                     array.remove_range(transaction, index, 1)

@@ -28,11 +28,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from math import isfinite
-from typing import Any
+from typing import Any, TypeGuard
 
 from crdt_sync.errors import InvalidValue
 from crdt_sync.limits import ACTOR_LENGTH_MAX, MEMORIES_MAX, SOURCE_LENGTH_MAX, SOURCE_TEXT_BYTES_MAX
-from crdt_sync.records.entries import Entry, well_formed
+from crdt_sync.records.entries import Entry, is_entry
 from crdt_sync.records.values import canonical, exact_sum, parse_decimal
 
 SEEN = "<"
@@ -134,17 +134,18 @@ def counter_share(said: object) -> object:
     return number if _is_number(number) else 0
 
 
+def is_memory(entry: object) -> TypeGuard[Entry]:
+    """Whether `entry` has the form `[said, stamp, actor, source]`: anybody may have written something else."""
+    return is_entry(entry) and len(entry) > 3 and isinstance(entry[0], str) and isinstance(entry[3], str)
+
+
 def read_sources(raw: object, count_max: int | None = MEMORIES_MAX) -> list[Source]:
     """The memories in a record, the newest first, up to `count_max`, without what is superseded.
 
     What was not written by this program is left out. Whoever takes memories away reads all of them (None): what is not
     read is not what nobody says.
     """
-    entries = [
-        entry
-        for entry in (well_formed(raw) if isinstance(raw, list) else [])
-        if len(entry) > 3 and isinstance(entry[3], str) and isinstance(entry[0], str)
-    ]
+    entries = [entry for entry in raw if is_memory(entry)] if isinstance(raw, list) else []
     entries.sort(key=_place, reverse=True)
     parsed = (parse_source(entry[3], entry[1], entry[0]) for entry in entries[:count_max])
     return standing([source for source in parsed if source is not None])

@@ -8,7 +8,7 @@ something new of the field.
 from collections.abc import Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
-from crdt_sync.records.entries import Conflict, ConflictEntry, Entry, is_entry, well_formed
+from crdt_sync.records.entries import Conflict, ConflictEntry, Entry, well_formed
 from crdt_sync.records.sources import (
     IMPORTED,
     SEEN,
@@ -16,6 +16,7 @@ from crdt_sync.records.sources import (
     counter_said,
     encode_said,
     is_apart,
+    is_memory,
     mark,
     mark_entry,
     newest,
@@ -61,9 +62,9 @@ def is_of(source: str, entry: object) -> bool:
 
 def without(entry: object, fields: Set[str]) -> object:
     """An entry as it is without what it says of these fields: itself, or another, or None where nothing is left."""
-    if not is_entry(entry) or len(entry) < 4 or not isinstance(entry[0], str):
+    if not is_memory(entry):
         return entry
-    version = parse_source(str(entry[3]), entry[1], entry[0])
+    version = parse_source(entry[3], entry[1], entry[0])
     if version is None or not version.said.keys() & fields:
         return entry
     left = {name: said for name, said in version.said.items() if name not in fields}
@@ -72,9 +73,9 @@ def without(entry: object, fields: Set[str]) -> object:
 
 def joined(entry: object, field: str) -> object:
     """An entry as it is, without saying that its text of `field` is apart from what the field holds."""
-    if not is_entry(entry) or len(entry) < 4 or not isinstance(entry[0], str):
+    if not is_memory(entry):
         return entry
-    version = parse_source(str(entry[3]), entry[1], entry[0])
+    version = parse_source(entry[3], entry[1], entry[0])
     if version is None or not is_apart(said := version.said.get(field)):
         return entry
     return [encode_said({**version.said, field: text_said(str(whole_text(said)))}), *entry[1:4]]

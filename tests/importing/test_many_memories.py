@@ -51,3 +51,16 @@ def test_a_decision_forgets_only_what_is_older_of_a_source():
     settle(document, "notes")
     assert said_of(document, "one") == [{"notes": {"text": "new"}, "name": "Ann"}]
     assert said_of(document, "other7") == [{"city": "Ulm"}]
+
+
+@pytest.mark.parametrize("said", [["x"], {"x": 1}, None])
+@pytest.mark.parametrize("source", ["one", ["one"], {"one": 1}])
+def test_what_stands_in_the_place_of_a_memory_stops_no_import_and_no_decision(said, source):
+    document = Document.load(
+        (update([array(SOURCES_ROOT, [[said, NOW + 2, "m", source], entry(0, notes="old"), entry(1, notes="new")])]),),
+        77,
+    )
+    settle(document, "notes")
+    assert said_of(document, "one") == [{"notes": "new"}]
+    remember(document, HybridClock(lambda: NOW), "m", "one", {"city": "Kiel"})
+    assert [each.get("notes") for each in said_of(document, "one")] == ["new", None]
