@@ -385,6 +385,19 @@ class ForeignRelay(RemoteError):
         self.records = records
 
 
+class ForeignSpace(RemoteError):
+    """The partner's records belong to another space than ours; nothing was exchanged."""
+
+    code = "foreign_space"
+
+    def __init__(self, who: str) -> None:
+        super().__init__(
+            f"{who} holds the records of another space than this store: those of somebody else",
+            "Nothing was exchanged. Check the address; 'crdt-sync space move ADDRESS' gives all that this store holds "
+            "to the other space, and takes what is there.",
+        )
+
+
 class VersionMismatch(RemoteError):
     """The two sides have no protocol version in common."""
 

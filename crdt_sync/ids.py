@@ -6,11 +6,14 @@ import random
 import re
 import unicodedata
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from crdt_sync.errors import InvalidRecordId
 
 REPLICA_BYTES = 16
 EPOCH_BYTES = 16
+SPACE_BYTES = 16
+LOG_BYTES = 16
 RECORD_LENGTH_MAX = 128  # characters, all ASCII: fits an LMDB key (511 bytes) with a sequence number behind it
 WRITER_BITS = 53  # Yjs client ids are JavaScript numbers
 
@@ -18,6 +21,18 @@ _NAME = r"[a-z][a-z0-9_-]{0,47}"
 _COLLECTION = re.compile(rf"\A{_NAME}\Z")
 _RECORD = re.compile(rf"\A{_NAME}/[A-Za-z0-9._~-]{{1,79}}\Z")
 _MADE = re.compile(r"[^/]+/[a-z2-7]{26}\Z")
+
+
+class Space(NamedTuple):
+    """A set of records and all who share it: 16 random bytes. `joined` is false while one store alone knows them."""
+
+    id: bytes
+    joined: bool
+
+
+def own_space(replica: bytes) -> Space:
+    """The space of a store that has joined nobody's: it follows from the replica id, so that nothing need be kept."""
+    return Space(hashlib.blake2b(replica, digest_size=SPACE_BYTES, person=b"crdt-sync space").digest(), joined=False)
 
 
 def new_replica(rng: random.Random) -> bytes:

@@ -16,6 +16,7 @@ from crdt_sync import limits
 from crdt_sync.errors import InvalidSettings, StoreError, StoreMissing, UsageError
 from crdt_sync.protocol.acceptor import Authorise, Refusal
 from crdt_sync.protocol.messages import Hello, VerdictCode
+from crdt_sync.protocol.principal import Principal, everybody
 from crdt_sync.runtime.hosting.engine import Engine
 from crdt_sync.runtime.hosting.link import SEND_TIMEOUT_S
 from crdt_sync.runtime.hosting.serving import Port
@@ -212,10 +213,10 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
 def _authoriser(settings: Settings) -> Authorise:
     token = settings.token.get_secret_value().encode() if settings.token else b""
 
-    def authorise(hello: Hello) -> Refusal | None:
+    def authorise(hello: Hello) -> Principal | Refusal:
         if token and not hmac.compare_digest(hello.token.encode(), token):
             return Refusal("unauthorized", "the token is not valid here")
-        return None
+        return everybody(hello)
 
     return authorise
 

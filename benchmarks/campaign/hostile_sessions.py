@@ -7,13 +7,15 @@ from benchmarks.campaign import grammar
 from benchmarks.campaign.joined import JoinedRelay
 from benchmarks.campaign.mutation import corpus, mutate
 from crdt_sync import limits
-from crdt_sync.protocol import VERSIONS, codec
+from crdt_sync.ids import Space
+from crdt_sync.protocol import codec
 from crdt_sync.protocol import effects as asked
 from crdt_sync.protocol.dialer import Dialer
 from crdt_sync.protocol.messages import Hello
 from crdt_sync.protocol.reconcile import Index
 from crdt_sync.protocol.source import Diff, Outgoing
 from crdt_sync.protocol.states import State
+from crdt_sync.protocol.versions import GREETING
 from crdt_sync.storage import Batch, Change, MemoryStore
 
 _FRAMES_MAX = 24  # of one session
@@ -26,6 +28,7 @@ class _Source:
     """A device with two records, one of which it owes."""
 
     replica = b"d" * 16
+    space = Space(b"s" * 16, joined=False)
 
     def count(self) -> int:
         return len(_HELD)
@@ -53,7 +56,7 @@ def frames(rng: random.Random, kept: Sequence[bytes], greeting: bytes) -> list[b
     return drawn
 
 
-_HONEST = Hello(VERSIONS, b"h" * 16, "", 0, None, True, 0, "honest")
+_HONEST = Hello((GREETING,), b"h" * 16, "", 0, None, True, 0, "honest")
 
 
 def attack_hub(seed: int) -> int:

@@ -9,6 +9,7 @@ from crdt_sync.protocol import effects as asked
 from crdt_sync.protocol import hub
 from crdt_sync.protocol.dialer import Dialer
 from crdt_sync.protocol.hub import Hub, Integrated
+from crdt_sync.protocol.principal import everybody
 from crdt_sync.records import Integrator
 from crdt_sync.replica import Replica, StoreSource
 from crdt_sync.replica.audit import check, content_view
@@ -35,7 +36,7 @@ class JoinedRelay:
         self.store = store
         self._commits = commits or store
         self.now = now
-        self.hub = Hub(StoreSource(store, _corrupt), lambda _: None, lambda: self.now, lambda _: False)
+        self.hub = Hub(StoreSource(store, _corrupt), everybody, lambda: self.now, lambda _: False)
         self._integrator = Integrator(_DOCUMENTS_MAX)
         self.frames: dict[int, deque[bytes]] = {}
         self.hung_up: set[int] = set()
@@ -135,6 +136,8 @@ def sync(replica: Replica, relay: JoinedRelay, device: bytes | None = None) -> b
         agent="campaign",
         wall=replica.wall_clock(),
         now=relay.now,
+        direct=partner.is_direct,
+        moves=partner.moves,
     )
     session = relay.connect()
     upstream: deque[bytes] = deque()

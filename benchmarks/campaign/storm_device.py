@@ -6,7 +6,7 @@ import time
 
 from benchmarks.load.connection import Connection
 from crdt_sync import ids
-from crdt_sync.protocol import VERSIONS, codec
+from crdt_sync.protocol import codec
 from crdt_sync.protocol.backoff import Backoff
 from crdt_sync.protocol.messages import (
     Bye,
@@ -21,6 +21,7 @@ from crdt_sync.protocol.messages import (
     WantEntry,
     Welcome,
 )
+from crdt_sync.protocol.versions import GREETING
 
 
 class StormDevice:
@@ -67,7 +68,7 @@ class StormDevice:
 
     async def _catch_up(self, connection: Connection) -> None:
         now = time.time_ns() // 1000
-        connection.send(codec.encode(Hello(VERSIONS, self._replica, "", now, self._resume, True, 0, "crdt-bench")))
+        connection.send(codec.encode(Hello((GREETING,), self._replica, "", now, self._resume, True, 0, "crdt-bench")))
         while True:
             message = codec.decode(await connection.receive())
             if isinstance(message, Welcome):

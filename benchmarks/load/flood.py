@@ -10,8 +10,9 @@ import uvloop
 from benchmarks.child import hear, say
 from benchmarks.load.connection import Connection, client_frame
 from benchmarks.load.updates import Device
-from crdt_sync.protocol import VERSIONS, codec
+from crdt_sync.protocol import codec
 from crdt_sync.protocol.messages import Ack, Hello, Ping, Welcome
+from crdt_sync.protocol.versions import GREETING
 
 
 class UnexpectedAnswer(Exception):
@@ -106,7 +107,7 @@ class Acknowledged:
 async def greeted(port: int, replica: bytes, wall_clock: int, follow: bool = False) -> Connection:
     """A connection behind the handshake, which only pushes unless `follow` is given."""
     connection = await Connection.open(port)
-    connection.send(codec.encode(Hello(VERSIONS, replica, "", wall_clock, None, follow, 0, "crdt-bench")))
+    connection.send(codec.encode(Hello((GREETING,), replica, "", wall_clock, None, follow, 0, "crdt-bench")))
     answer = codec.decode(await connection.receive())
     if not isinstance(answer, Welcome):
         raise UnexpectedAnswer(str(answer)[:500])

@@ -10,8 +10,9 @@ import uvloop
 from benchmarks.child import hear, say
 from benchmarks.load.connection import Connection
 from crdt_sync import ids
-from crdt_sync.protocol import VERSIONS, codec
+from crdt_sync.protocol import codec
 from crdt_sync.protocol.messages import Changes, Hello, Ping, Pong, Resume, Welcome
+from crdt_sync.protocol.versions import GREETING
 
 
 def hold(port: int, devices: int, epoch: str, head: int) -> None:
@@ -31,7 +32,7 @@ async def _hold(port: int, devices: int, resume: Resume) -> None:
 async def _connect(port: int, replica: bytes, resume: Resume) -> Connection:
     connection = await Connection.open(port)
     now = time.time_ns() // 1000
-    connection.send(codec.encode(Hello(VERSIONS, replica, "", now, resume, True, 1, "crdt-bench")))
+    connection.send(codec.encode(Hello((GREETING,), replica, "", now, resume, True, 1, "crdt-bench")))
     while not isinstance(message := codec.decode(await connection.receive()), Changes):
         assert isinstance(message, Welcome), message
     assert not message.entries, "an idle device has nothing to fetch"

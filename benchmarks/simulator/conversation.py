@@ -90,6 +90,8 @@ class Conversation(Host):
             agent="simulator",
             wall=replica.wall_clock(),
             now=scheduler.now,
+            direct=self.partner.is_direct,
+            moves=self.partner.moves,
         )
         self._unsubscribe = replica.subscribe(self._heard_of)
         self._trust_clock = replica.watch_clock(lambda: scheduler.after(1, self, self._compare_clocks))

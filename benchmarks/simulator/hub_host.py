@@ -27,6 +27,7 @@ from crdt_sync.protocol.hub import (
     PinIndex,
     StoredUpdates,
 )
+from crdt_sync.protocol.principal import everybody
 from crdt_sync.replica import Event, Replica, StoreSource
 from crdt_sync.replica.index import UNKNOWN_TO_ACCEPTOR, StoreIndex
 from crdt_sync.replica.pushed import PushedUpdates
@@ -93,7 +94,7 @@ class HubHost(Host):
         self.source = StoreSource(disk, lambda _: None)
         self._tails = Tails(self._tail)
         self._index = StoreIndex(disk, UNKNOWN_TO_ACCEPTOR)
-        self.hub = Hub(self.source, lambda _: None, wall_clock, self._tails.snapshot_due)
+        self.hub = Hub(self.source, everybody, wall_clock, self._tails.snapshot_due)
         self.pool = Pool(scheduler, self._load, rng, documents_max, latency_max, kill)
         commits = PushedUpdates(replica) if replica is not None else disk
         self.writer = Writer(self, scheduler, commits, rng, latency_max)

@@ -38,6 +38,7 @@ _PARTS = {  # modules of this package, in the order of the help, and the command
     "reading": ("get", "list", "find", "conflicts"),
     "tables": ("import", "export"),
     "syncing": ("sync",),
+    "space": ("space",),
     "listening": ("listen", "peers", "token"),
     "bundles": ("bundle",),
     "status": ("status",),

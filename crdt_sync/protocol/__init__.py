@@ -5,4 +5,3 @@ call, output is a drained list of effects, and there is one `next_timer()`.
 """
 
 SUBPROTOCOL = "crdt-sync.v1"
-VERSIONS = (1,)

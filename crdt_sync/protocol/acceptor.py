@@ -26,7 +26,6 @@ from typing import ClassVar
 
 from crdt_sync import limits
 from crdt_sync.errors import ProtocolViolation, UpdateRefused
-from crdt_sync.protocol import VERSIONS
 from crdt_sync.protocol.auditing import AuditRun
 from crdt_sync.protocol.effects import Accept, CheckRecords, Compare, Greeted, Holds, PinDigests, ReadReceipt
 from crdt_sync.protocol.messages import (
@@ -44,11 +43,13 @@ from crdt_sync.protocol.messages import (
     CheckedEntry,
     Have,
     Hello,
+    Message,
     Push,
     Ranges,
     Receipt,
     ReceiptRequest,
     Resume,
+    Terms,
     Updates,
     UpdatesEntry,
     Verdict,
@@ -57,10 +58,13 @@ from crdt_sync.protocol.messages import (
     Welcome,
 )
 from crdt_sync.protocol.pace import Pace
+from crdt_sync.protocol.principal import Principal
 from crdt_sync.protocol.reconcile import Reconciler, View, decode, encode
 from crdt_sync.protocol.session import Awaited, Session
 from crdt_sync.protocol.source import AcceptorSource, Change
 from crdt_sync.protocol.states import ACCEPTOR_TABLE, State, Table
+from crdt_sync.protocol.terms import shared_features, terms_of
+from crdt_sync.protocol.versions import TERMS, VERSIONS
 
 _NOTHING = b"\x00"  # the state vector of a record that is not held
 
@@ -78,7 +82,8 @@ class Refusal:
     retry_after_us: int | None = None
 
 
-Authorise = Callable[[Hello], Refusal | None]
+Authorise = Callable[[Hello], Principal | Refusal]
+"""Who it is that says hello, or why nobody is let in with it."""
 
 
 @dataclass(slots=True)
@@ -119,7 +124,9 @@ class Acceptor(Session):
         self._authorise = authorise
         self._wall_clock = wall_clock
         self.partner = b""
+        self.principal: Principal | None = None  # once hello was accepted
         self.follow = False
+        self._agreed = True  # nothing is taken before the partner's terms, where its version has them
         self.cursor = 0  # everything up to here was sent, or is promised by pages in flight
         self._page = 0
         self._told = 0  # the cursor that the partner has
@@ -253,12 +260,14 @@ class Acceptor(Session):
         if not versions:
             self.close("version_mismatch", f"this side speaks versions {list(VERSIONS)}", now)
             return
-        refusal = self._authorise(hello)
-        if refusal is not None:
-            self.close(refusal.code, refusal.message, now, refusal.retry_after_us)
+        admitted = self._authorise(hello)
+        if isinstance(admitted, Refusal):
+            self.close(admitted.code, admitted.message, now, admitted.retry_after_us)
             return
+        self.principal = admitted
         self.partner = hello.replica
         self.follow = hello.follow
+        version = max(versions)
         head = self._source.head()
         resumable = hello.count == 0 if hello.resume is None else self._honours(hello.resume)
         mode = MODE_CHANGES if resumable or not hello.follow else MODE_RECONCILE
@@ -267,7 +276,7 @@ class Acceptor(Session):
         catching_up = hello.follow and mode == MODE_CHANGES
         self._send(
             Welcome(
-                max(versions),
+                version,
                 self._source.replica,
                 self._wall_clock(),
                 epoch,
@@ -277,6 +286,10 @@ class Acceptor(Session):
                 self._source.behind(cursor) if catching_up else None,
             )
         )
+        self.version = version
+        if version >= TERMS:
+            self._agreed = False
+            self._send(terms_of(self._source.space, self._source.replica))
         honoured = hello.resume is not None and self._honours(hello.resume)
         self._held = cursor if honoured else 0
         self._effects.append(Greeted(hello.replica, hello.agent, self._held))
@@ -291,6 +304,17 @@ class Acceptor(Session):
             self.cursor = self._told = cursor
             self.state = State.CATCHING_UP
             self._serve_changes()  # with the welcome, so that nothing changed costs one round trip
+
+    def _on_terms(self, terms: Terms, now: int) -> None:
+        if self._agreed:
+            raise ProtocolViolation("terms came twice")
+        if terms.joined and not self._source.space.joined:
+            self._source.join(terms.space)
+        self.features = shared_features(terms.features)
+        self._agreed = True
+
+    def _allowed(self, message: Message) -> bool:
+        return self._agreed or isinstance(message, Terms | Bye)
 
     def _honours(self, resume: Resume) -> bool:
         """Whether all that the partner knows of the log is in it. See the sixth rule."""

@@ -7,7 +7,7 @@ The checksum finds accidents; it is no defence against forgery, which is the bus
 """
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -38,6 +38,7 @@ from crdt_sync.protocol.messages import (
     ReceiptRequest,
     Resume,
     Standing,
+    Terms,
     Updates,
     UpdatesEntry,
     Verdict,
@@ -47,6 +48,7 @@ from crdt_sync.protocol.messages import (
     Welcome,
 )
 from crdt_sync.protocol.strict_cbor import dumps, loads
+from crdt_sync.protocol.versions import GREETING, VERSIONS, known
 
 CHECKSUM_BYTES = 4
 
@@ -58,23 +60,28 @@ class _Layout(NamedTuple):
 
     code: int
     name: str
-    message: Callable[..., Message]
+    message: type[Message]
     fields: Callable[[Any], tuple[object, ...]]
     arity: int
     readers: tuple[tuple[int, _Reader], ...] = ()
 
 
-def encode(message: Message) -> bytes:
-    """The frame of `message`. Raises `ValueError` if it is larger than `FRAME_BYTES_MAX`."""
+def encode(message: Message, version: int = GREETING) -> bytes:
+    """The frame of `message` for a partner that speaks `version`.
+
+    Raises `ValueError` if it is larger than `FRAME_BYTES_MAX`, or if that version has no such message.
+    """
     layout = _BY_CLASS[type(message)]
+    if layout.code not in _BY_CODE[version]:
+        raise ValueError(f"{layout.name}: version {version} of the protocol has no such message")
     body = dumps((layout.code, *layout.fields(message)))
     if len(body) > FRAME_BYTES_MAX - CHECKSUM_BYTES:
         raise ValueError(f"{layout.name}: the frame has more than {FRAME_BYTES_MAX} bytes")
     return zlib.crc32(body).to_bytes(CHECKSUM_BYTES, "big") + body
 
 
-def decode(frame: bytes, max_bytes: int = FRAME_BYTES_MAX) -> Message:
-    """The message in `frame`. Raises `ProtocolViolation`, and nothing else, whatever the bytes are."""
+def decode(frame: bytes, max_bytes: int = FRAME_BYTES_MAX, version: int = GREETING) -> Message:
+    """The message in `frame`, of `version`. Raises `ProtocolViolation`, and nothing else, whatever the bytes are."""
     if type(frame) is not bytes:
         raise ProtocolViolation(f"frame: {type(frame).__name__}, not bytes")
     if len(frame) > max_bytes:
@@ -85,7 +92,7 @@ def decode(frame: bytes, max_bytes: int = FRAME_BYTES_MAX) -> Message:
     if zlib.crc32(body) != int.from_bytes(frame[:CHECKSUM_BYTES], "big"):
         raise ProtocolViolation("frame: the checksum does not match", "It was damaged on its way; connect again.")
     try:
-        return _message(_loads(body))
+        return _message(_loads(body), _BY_CODE[version])
     except ValueError as error:  # it names the message and the field
         raise ProtocolViolation(str(error)) from None
 
@@ -97,10 +104,10 @@ def _loads(body: bytes) -> object:
         raise ValueError(f"frame: {error}") from None
 
 
-def _message(items: object) -> Message:
+def _message(items: object, layouts: Mapping[int, _Layout]) -> Message:
     if type(items) is not tuple or not items or type(items[0]) is not int:
         raise ValueError("frame: is not an array that begins with a message type")
-    layout = _BY_CODE.get(items[0])
+    layout = layouts.get(items[0])
     if layout is None:
         raise ValueError(f"frame: no message has type {items[0]}")
     if len(items) - 1 != layout.arity:
@@ -241,6 +248,16 @@ _LAYOUTS = (
     _Layout(16, "audit", Audit, _write_audit, 1),
     _Layout(17, "check", Check, attrgetter("number", "mend", "records"), 3, ((2, partial(_read_array, "records")),)),
     _Layout(18, "checked", Checked, attrgetter("number", "entries"), 2, ((1, _read_checked),)),
+    _Layout(
+        19,
+        "terms",
+        Terms,
+        attrgetter("space", "joined", "log", "features"),
+        4,
+        ((3, partial(_read_array, "features")),),
+    ),
 )
-_BY_CODE = {layout.code: layout for layout in _LAYOUTS}
+_BY_CODE = {
+    version: {layout.code: layout for layout in _LAYOUTS if known(layout.message, version)} for version in VERSIONS
+}
 _BY_CLASS = {layout.message: layout for layout in _LAYOUTS}

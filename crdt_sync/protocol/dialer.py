@@ -20,7 +20,7 @@ from typing import ClassVar
 
 from crdt_sync import limits
 from crdt_sync.errors import ProtocolViolation
-from crdt_sync.protocol import VERSIONS
+from crdt_sync.ids import Space
 from crdt_sync.protocol.auditing import AuditRun
 from crdt_sync.protocol.effects import (
     Acknowledge,
@@ -51,6 +51,7 @@ from crdt_sync.protocol.messages import (
     Receipt,
     ReceiptRequest,
     Resume,
+    Terms,
     Updates,
     UpdatesEntry,
     VerdictCode,
@@ -63,6 +64,8 @@ from crdt_sync.protocol.reconcile import Reconciler, View, decode, encode
 from crdt_sync.protocol.session import Awaited, Session
 from crdt_sync.protocol.source import DialerSource
 from crdt_sync.protocol.states import DIALER_TABLE, State, Table
+from crdt_sync.protocol.terms import Agreed, agreed_space, shared_features, terms_of
+from crdt_sync.protocol.versions import TERMS, VERSIONS
 
 _HAVE_EVERY_BYTES = limits.UNCONFIRMED_BYTES_MAX // 16
 _NOTHING = b"\x00"  # the state vector of a record that is not held
@@ -82,7 +85,11 @@ _RECEIPTS = "gave no receipt"
 
 
 class Dialer(Session):
-    """Our end of a session that we opened. See the module's rules; `Session` has the calls that both ends share."""
+    """Our end of a session that we opened. See the module's rules; `Session` has the calls that both ends share.
+
+    `direct`: the partner is a device that proved the space's token. `moves`: we leave our space for the partner's if it
+    is of another.
+    """
 
     table: ClassVar[Table] = DIALER_TABLE
 
@@ -97,9 +104,14 @@ class Dialer(Session):
         wall: int,
         now: int,
         ping_us: int | None = None,
+        direct: bool = False,
+        moves: bool = False,
     ) -> None:
         super().__init__(now, ping_us)
         self._source = source
+        self._direct = direct
+        self._moves = moves
+        self._welcome: tuple[Welcome, int] | None = None  # and by how much the clocks differ, until the terms come
         self._greeted_at = now
         self._wall_at_greeting = wall
         self.follow = follow
@@ -330,15 +342,44 @@ class Dialer(Session):
     def _on_welcome(self, welcome: Welcome, now: int) -> None:
         if welcome.version not in VERSIONS:
             raise ProtocolViolation(f"the partner chose version {welcome.version}, which was not offered")
+        self.version = welcome.version
         # The partner read its clock about half a round trip ago.
         offset = welcome.now - (self._wall_at_greeting + (now - self._greeted_at) // 2)
+        if self.version < TERMS:
+            self._begin(welcome, offset, None)
+        else:
+            self._welcome = (welcome, offset)
+            self.state = State.AGREEING
+
+    def _on_terms(self, terms: Terms, now: int) -> None:
+        assert self._welcome is not None, "terms are awaited after a welcome"
+        ours, theirs = self._source.space, Space(terms.space, terms.joined)
+        space = agreed_space(ours, theirs, direct=self._direct, moves=self._moves)
+        if space is None:
+            self.close("foreign_space", "this device belongs to another space", now)
+            return
+        self.features = shared_features(terms.features)
+        agreed = Agreed(space, ours.joined and ours == theirs, terms.log)
+        self._begin(*self._welcome, agreed)
+
+    def _begin(self, welcome: Welcome, offset: int, agreed: Agreed | None) -> None:
+        """The handshake is over. What the host hears of it comes before all that it lets us say."""
         comparing = welcome.mode == MODE_RECONCILE
         resumed = self._resumes and self.follow and not comparing
         self._effects.append(
             Welcomed(
-                welcome.replica, welcome.epoch, offset, comparing, resumed, head=welcome.head, behind=welcome.behind
+                welcome.replica,
+                welcome.epoch,
+                offset,
+                comparing,
+                resumed,
+                head=welcome.head,
+                behind=welcome.behind,
+                agreed=agreed,
             )
         )
+        if agreed is not None:
+            self._send(terms_of(agreed.space, self._source.replica))
         if not self.follow:
             self.state = State.LIVE
             self._effects.append(CaughtUp())

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from crdt_sync.protocol.auditing import Differences
 from crdt_sync.protocol.entries import Behind
 from crdt_sync.protocol.messages import Checked, PresenceEntry, PushEntry, Receipt, UpdatesEntry, Verdict
+from crdt_sync.protocol.terms import Agreed
 
 
 class Send(NamedTuple):
@@ -52,7 +53,7 @@ class Welcomed:
 
     `resumed`: the partner honours what we told it of our standing, which from now on is one of `epoch`. If it does not,
     that standing is to be forgotten before anything else is stored: it may be of a history that was lost, and may
-    come back.
+    come back. `agreed` is what the terms led to, None with a partner whose version has none.
     """
 
     replica: bytes
@@ -62,6 +63,7 @@ class Welcomed:
     resumed: bool
     head: int = 0  # the newest sequence number of the partner's feed
     behind: Behind | None = None  # how much the partner has for us, at most, where it knows
+    agreed: Agreed | None = None
 
 
 @dataclass(frozen=True, slots=True)

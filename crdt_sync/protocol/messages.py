@@ -14,11 +14,13 @@ turns that into `ProtocolViolation` for bytes from a partner, so each rule is wr
 import re
 from dataclasses import dataclass
 
-from crdt_sync.ids import EPOCH_BYTES, REPLICA_BYTES
+from crdt_sync.ids import EPOCH_BYTES, LOG_BYTES, REPLICA_BYTES, SPACE_BYTES
 from crdt_sync.limits import (
     ACTOR_LENGTH_MAX,
     AGENT_LENGTH_MAX,
     CHECK_RECORDS_MAX,
+    FEATURE_LENGTH_MAX,
+    FEATURES_MAX,
     HELLO_BYTES_MAX,
     PAGE_RECORDS_MAX,
     PRESENCE_ENTRIES_MAX,
@@ -65,6 +67,7 @@ MODE_CHANGES = 0  # catch up by the feed, from the cursor
 MODE_RECONCILE = 1  # catch up by comparing digests
 PAGE_COMPARED = 1  # in that mode: what the comparison found; pages of the feed come behind it
 _TOKEN = re.compile(r"\A[ -~]*\Z")
+_FEATURE = re.compile(r"\A[a-z][a-z0-9_]*\Z")
 _BYE_CODE = re.compile(r"\A[a-z][a-z0-9_]{0,47}\Z")
 
 
@@ -126,6 +129,30 @@ class Welcome:
         if self.behind is not None:
             check_integer("welcome.behind.records", self.behind.records)
             check_integer("welcome.behind.bytes", self.behind.bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """From version 2 on, each side's first frame after the welcome: whose records these are, and what it can do.
+
+    `space` is the 16-byte id of the set of records; `joined` is false where it is the sender's own and shared with
+    nobody yet. `log` names the log that the sender's cursors, epochs and heads are of, 16 bytes.
+    """
+
+    space: bytes
+    joined: bool
+    log: bytes
+    features: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        check_bytes("terms.space", self.space, SPACE_BYTES, SPACE_BYTES)
+        check_flag("terms.joined", self.joined)
+        check_bytes("terms.log", self.log, LOG_BYTES, LOG_BYTES)
+        check_length("terms.features", self.features, FEATURES_MAX)
+        for feature in self.features:
+            check_text("terms.features", feature, FEATURE_LENGTH_MAX, at_least=1)
+            if _FEATURE.match(feature) is None:
+                refuse("terms.features", "has a name that is not of lower-case letters, digits and underscores")
 
 
 @dataclass(frozen=True, slots=True)
@@ -376,6 +403,7 @@ class Checked:
 Message = (
     Hello
     | Welcome
+    | Terms
     | Changes
     | Want
     | Updates
@@ -421,6 +449,7 @@ __all__ = [
     "ReceiptRequest",
     "Resume",
     "Standing",
+    "Terms",
     "Updates",
     "UpdatesEntry",
     "Verdict",

@@ -18,6 +18,9 @@ from crdt_sync.protocol.effects import Closed, Effect, PresenceSeen, Send
 from crdt_sync.protocol.messages import Bye, Message, Ping, Pong, Presence, PresenceEntry
 from crdt_sync.protocol.patience import Wait
 from crdt_sync.protocol.states import State, Table
+from crdt_sync.protocol.versions import GREETING
+
+_GREETING = frozenset({State.GREETING, State.AGREEING})
 
 _LOOKS = 20  # at what is overdue, in the time of one ping: no byte that comes costs a look of its own
 
@@ -40,6 +43,8 @@ class Session:
     def __init__(self, now: int, ping_us: int | None = None) -> None:
         self.state = State.GREETING
         self._ping_us = limits.KEEPALIVE_US if ping_us is None else ping_us
+        self.version = GREETING
+        self.features: frozenset[str] = frozenset()  # what both sides can do beyond their version
         self._effects: list[Effect] = []
         self._heard_at = now
         self._pinged = 0
@@ -70,15 +75,17 @@ class Session:
         self._received += len(frame)
         self._arriving = 0
         self._silence.begin(now, self._received)
-        greeting = self.state is State.GREETING
+        greeting = self.state in _GREETING
         try:
-            message = codec.decode(frame, limits.HELLO_BYTES_MAX if greeting else limits.FRAME_BYTES_MAX)
+            message = codec.decode(frame, limits.HELLO_BYTES_MAX if greeting else limits.FRAME_BYTES_MAX, self.version)
             transition = self.table.get((self.state, type(message)))
             if transition is None:
                 raise ProtocolViolation(
                     f"{type(message).__name__} is not allowed while {self.state.value}",
                     "One side runs software that does not follow docs/protocol.md; update both.",
                 )
+            if not self._allowed(message):
+                raise ProtocolViolation(f"{type(message).__name__} came before the terms")
             getattr(self, "_on_" + transition.handler)(message, now)
         except ProtocolViolation as violation:
             self.close(violation.code, violation.message, now)
@@ -87,7 +94,7 @@ class Session:
         """When `timer` wants to be called, or None when the session is over."""
         if self.closed:
             return None
-        if self.state is State.GREETING:
+        if self.state in _GREETING:
             return self._deadline
         return min(self._ping_at, self._silence.since + limits.SILENCE_US_MAX, self._look_at)
 
@@ -99,7 +106,7 @@ class Session:
         """The time given by `next_timer` has come. Calling it early is harmless."""
         if self.closed:
             return
-        if self.state is State.GREETING:
+        if self.state in _GREETING:
             if now >= self._deadline:
                 self.close("timeout", "the handshake took too long", now, retry_after_us=0)
         elif now >= self._silence.look(now, self._received + self._arriving) + limits.SILENCE_US_MAX:
@@ -128,8 +135,12 @@ class Session:
 
     def present(self, entries: tuple[PresenceEntry, ...]) -> None:
         """Tell the partner who has which record open. Dropped while the session is not open."""
-        if self.state not in {State.GREETING, State.CLOSED}:
+        if self.state not in {*_GREETING, State.CLOSED}:
             self._send(Presence(entries[: limits.PRESENCE_ENTRIES_MAX]))
+
+    def _allowed(self, message: Message) -> bool:
+        """Whether the message may come now, beyond what the table says."""
+        return True
 
     @property
     def _ping_at(self) -> int:
@@ -165,7 +176,7 @@ class Session:
         self._effects.append(closed)
 
     def _send(self, message: Message) -> int:
-        frame = codec.encode(message)
+        frame = codec.encode(message, self.version)
         self._effects.append(Send(frame))
         return len(frame)
 

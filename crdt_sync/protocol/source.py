@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+from crdt_sync.ids import Space
 from crdt_sync.protocol.entries import Behind
 
 
@@ -45,6 +46,13 @@ class AcceptorSource(Protocol):
         """This replica's id, 16 bytes."""
 
     @property
+    def space(self) -> Space:
+        """The space that the records belong to."""
+
+    def join(self, space: bytes) -> None:
+        """A partner is of that space: so are we, durably, from now on. Called only where `space` is not joined."""
+
+    @property
     def epoch(self) -> bytes:
         """The epoch in which cursors are handed out, 16 bytes."""
 
@@ -79,6 +87,10 @@ class DialerSource(Protocol):
     @property
     def replica(self) -> bytes:
         """This replica's id, 16 bytes."""
+
+    @property
+    def space(self) -> Space:
+        """The space that the records belong to."""
 
     def count(self) -> int:
         """How many records are held."""

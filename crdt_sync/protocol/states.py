@@ -11,6 +11,9 @@ Rules:
 4. `Ranges` outside of comparing belong to an audit, and are a violation where none runs. An audit changes no state:
    each end may go back to catching up, and live again, while it runs.
 
+5. Where the version has terms, they are the dialer's first message after hello and come once. An acceptor has begun to
+   serve meanwhile, so that they cost no round trip.
+
 The tables in `docs/protocol.md` are printed from here, and a test compares them.
 """
 
@@ -34,6 +37,7 @@ from crdt_sync.protocol.messages import (
     Ranges,
     Receipt,
     ReceiptRequest,
+    Terms,
     Updates,
     Want,
     Welcome,
@@ -44,6 +48,7 @@ class State(Enum):
     """Where a session stands. The two roles share the names that mean the same."""
 
     GREETING = "greeting"  # hello or welcome is awaited
+    AGREEING = "agreeing"  # the dialer awaits the terms that come with the welcome
     COMPARING = "comparing"  # digests are reconciled: the partners share no epoch
     CATCHING_UP = "catching up"  # changes since the cursor are fetched
     LIVE = "live"  # everything known was exchanged; committed updates flow as they come
@@ -70,7 +75,7 @@ def _rows(states: tuple[State, ...], message: type[Message], handler: str, *lead
 
 
 _COMMON = [
-    *_rows((State.GREETING, *OPEN), Bye, "bye", State.CLOSED),
+    *_rows((State.GREETING, State.AGREEING, *OPEN), Bye, "bye", State.CLOSED),
     *_rows(OPEN, Ping, "ping"),
     *_rows(OPEN, Pong, "pong"),
     *_rows(OPEN, Presence, "presence"),
@@ -78,7 +83,8 @@ _COMMON = [
 
 DIALER = [
     *_COMMON,
-    *_rows((State.GREETING,), Welcome, "welcome", State.COMPARING, State.CATCHING_UP, State.LIVE),
+    *_rows((State.GREETING,), Welcome, "welcome", State.AGREEING, *OPEN),
+    *_rows((State.AGREEING,), Terms, "terms", *OPEN, State.CLOSED),
     *_rows((State.COMPARING,), Ranges, "ranges", State.COMPARING, State.CATCHING_UP),
     *_rows((State.CATCHING_UP, State.LIVE), Changes, "changes", State.CATCHING_UP),
     *_rows((State.COMPARING,), Updates, "updates", State.COMPARING, State.CATCHING_UP),
@@ -91,7 +97,8 @@ DIALER = [
 
 ACCEPTOR = [
     *_COMMON,
-    *_rows((State.GREETING,), Hello, "hello", State.COMPARING, State.CATCHING_UP, State.LIVE, State.CLOSED),
+    *_rows((State.GREETING,), Hello, "hello", *OPEN, State.CLOSED),
+    *_rows(OPEN, Terms, "terms"),
     *_rows((State.COMPARING,), Ranges, "ranges", State.COMPARING, State.CATCHING_UP),
     *_rows((State.COMPARING,), Want, "want", State.COMPARING, State.CATCHING_UP),
     *_rows((State.CATCHING_UP, State.LIVE), Want, "want"),

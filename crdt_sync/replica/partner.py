@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from crdt_sync import limits
 from crdt_sync.errors import StoreCorrupt, StoreFailed, StoreFull
-from crdt_sync.ids import EPOCH_BYTES
+from crdt_sync.ids import EPOCH_BYTES, Space
 from crdt_sync.protocol.effects import Acknowledge, Integrate, Owe, Pushed, Welcomed
 from crdt_sync.protocol.messages import Resume, VerdictCode
 from crdt_sync.protocol.reconcile import View
@@ -31,7 +31,7 @@ from crdt_sync.replica import unread
 from crdt_sync.replica.audit import content_view
 from crdt_sync.replica.index import UNKNOWN_TO_DIALER, StoreIndex
 from crdt_sync.replica.integration import readable
-from crdt_sync.replica.relays import check_relay, note_dialed
+from crdt_sync.replica.relays import answered_at, check_relay, is_trusted_address, note_dialed
 from crdt_sync.replica.status import Told, note_told, outbox_page, percentage, to_fetch, unfetched
 from crdt_sync.storage.port import Batch, OutboxEntry, Peer
 
@@ -58,6 +58,9 @@ class Partner:
         self._is_device = device is not None
         self._adopt = adopt or self._is_device
         self._peer = self._store.peer(device) if device else self._latest_at(url)
+        # Into the partner's space, where it differs from ours: a known relay may have lost its disk, and a first one is
+        # taken on trust, though devices may have told us of a space.
+        self.moves = adopt or self._peer is not None or is_trusted_address(self._store, url)
         self.id = self._peer.replica if self._peer else b""
         self._epoch = b""  # of this session
         self._head = 0  # of the partner's log: what came in this session is not behind it
@@ -75,6 +78,11 @@ class Partner:
     def replica(self) -> bytes:
         """Our replica id."""
         return self._store.replica
+
+    @property
+    def space(self) -> Space:
+        """The space that our records belong to."""
+        return self._store.space
 
     @property
     def resume(self) -> Resume | None:
@@ -158,8 +166,11 @@ class Partner:
 
         Raises `ForeignRelay`, with nothing done: the session is to end without a word of what is held.
         """
-        if not self._adopt:
+        agreed = effect.agreed
+        if not self._adopt and (agreed is None or not agreed.known):
             check_relay(self._store, effect.replica, self.url)
+        if agreed is not None and agreed.space.joined:
+            self._store.join(agreed.space.id, leave=self.moves)
         self.id = effect.replica
         self._epoch = effect.epoch
         self._comparing = effect.comparing
@@ -219,9 +230,18 @@ class Partner:
         self._peer = _forgotten(known)
         return (self._peer,) if known.epoch != _NO_EPOCH else ()
 
+    @property
+    def is_direct(self) -> bool:
+        """Whether the partner is a device that proved the space's token."""
+        return self._is_device
+
     def _latest_at(self, url: str) -> Peer | None:
+        """Who answers at `url`, as far as we know: an address only says where to ask, and a relay may have several."""
         known = [peer for peer in self._store.peers() if peer.url == url]
-        return max(known, key=lambda peer: peer.last_seen) if known else None
+        if known:
+            return max(known, key=lambda peer: peer.last_seen)
+        replica = answered_at(self._store, url)
+        return self._store.peer(replica) if replica else None
 
     def _replaced(self) -> list[Peer]:
         """Who was at this address before, unless it is a device, which goes elsewhere; and who was away too long."""

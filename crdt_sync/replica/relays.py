@@ -1,8 +1,8 @@
-"""Which relays a store was given to, so that no other gets its records for want of a question.
+"""Which relays a store was given to, and at which addresses, so that no other gets its records for want of a question.
 
-One row in `meta`: each partner that was ever dialed, where, and whether it proved to be a device. It is written at the
-welcome, before anything is exchanged, so it knows partners of which nothing was received yet. Partners that only an
-earlier version met, of which it tells nothing, count as relays.
+One row in `meta`: each address that was ever dialed, who answered there last, and whether that proved to be a device.
+It is written at the welcome, before anything is exchanged, so it knows partners of which nothing was received yet.
+Partners that only an earlier version met, of which it tells nothing, count as relays.
 """
 
 import json
@@ -16,7 +16,7 @@ _DIALED = "dialed"
 
 
 class _Dialed(NamedTuple):
-    url: str
+    replica: bytes
     is_device: bool
 
 
@@ -27,36 +27,48 @@ def check_relay(store: Store, replica: bytes, url: str) -> None:
     """
     count = store.count()
     known = _relays(store)
-    if not count or not known or replica in known or store.peer(replica) is not None or url in known.values():
+    if not count or not known or replica in known.values() or store.peer(replica) is not None or url in known:
         return
-    raise ForeignRelay(url, list(dict.fromkeys(reversed(known.values()))), count)
+    raise ForeignRelay(url, list(reversed(known)), count)
+
+
+def is_trusted_address(store: Store, url: str) -> bool:
+    """Whether the relay at `url` may be of another space: a relay was met there, or none anywhere."""
+    known = _relays(store)
+    return not known or url in known
+
+
+def answered_at(store: Store, url: str) -> bytes | None:
+    """The relay that answered last at `url`, which may have been reached at another address since."""
+    return _relays(store).get(url)
 
 
 def note_dialed(store: Store, replica: bytes, url: str, *, is_device: bool) -> dict[str, bytes | None]:
     """What to keep in `meta` of a partner that answered; nothing where that is known. The newest is at the end."""
     rows = _read(store)
-    row = _Dialed(url, is_device)
-    if rows.get(replica) == row:
+    row = _Dialed(replica, is_device)
+    if rows.get(url) == row:
         return {}
-    rows.pop(replica, None)
-    rows[replica] = row
+    rows = {at: known for at, known in rows.items() if at != url and not (is_device and known.replica == replica)}
+    rows[url] = row
     kept = list(rows.items())[-limits.PARTNERS_MAX :]
-    plain = [[replica.hex(), row.url, row.is_device] for replica, row in kept]
+    plain = [[row.replica.hex(), url, row.is_device] for url, row in kept]
     return {_DIALED: json.dumps(plain, separators=(",", ":")).encode()}
 
 
-def _relays(store: Store) -> dict[bytes, str]:
-    """The addresses of the known relays by replica id, the one met last at the end."""
+def _relays(store: Store) -> dict[str, bytes]:
+    """The known relays by address, the one met last at the end."""
     rows = _read(store)
+    noted = {row.replica for row in rows.values()}
     peers = sorted(store.peers(), key=lambda peer: peer.last_seen)
-    earlier = {peer.replica: peer.url for peer in peers if peer.url and peer.replica not in rows}
-    return earlier | {replica: row.url for replica, row in rows.items() if not row.is_device}
+    earlier = {peer.url: peer.replica for peer in peers if peer.url and peer.replica not in noted}
+    return earlier | {url: row.replica for url, row in rows.items() if not row.is_device}
 
 
-def _read(store: Store) -> dict[bytes, _Dialed]:
+def _read(store: Store) -> dict[str, _Dialed]:
     try:
         kept = store.meta(_DIALED)
     except StoreCorrupt:
         return {}  # the partners still tell
     rows: list[tuple[str, str, bool]] = json.loads(kept or b"[]")
-    return {bytes.fromhex(replica): _Dialed(url, is_device) for replica, url, is_device in rows}
+    return {url: _Dialed(bytes.fromhex(replica), is_device) for replica, url, is_device in rows}

@@ -1,8 +1,10 @@
 """What an accepting session reads from a store, without ever building a document."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
-from crdt_sync.errors import LogCompacted, StoreCorrupt
+from crdt_sync.errors import LogCompacted, StoreCorrupt, StoreFailed, StoreFull
+from crdt_sync.ids import Space
 from crdt_sync.protocol.entries import Behind
 from crdt_sync.protocol.source import Change, Diff, LogUpdate
 from crdt_sync.records import bytes_diff
@@ -21,6 +23,16 @@ class StoreSource:
     def replica(self) -> bytes:
         """This replica's id."""
         return self._store.replica
+
+    @property
+    def space(self) -> Space:
+        """The space that the records belong to."""
+        return self._store.space
+
+    def join(self, space: bytes) -> None:
+        """See `AcceptorSource.join`. Once in the life of a store, so it may wait for the disk where it is called."""
+        with suppress(StoreFull, StoreFailed):  # the next partner tells it, too
+            self._store.join(space)
 
     @property
     def epoch(self) -> bytes:

@@ -16,6 +16,7 @@ from websockets.exceptions import ConnectionClosed
 from crdt_sync.errors import (
     ConnectionLost,
     ForeignRelay,
+    ForeignSpace,
     ProtocolViolation,
     Rejected,
     RemoteError,
@@ -106,7 +107,7 @@ class Conversation:
         self._timer_at = 0
         self._state_changed = asyncio.Event()
         self._closed: Closed | None = None
-        self._foreign: ForeignRelay | None = None
+        self._foreign: ForeignRelay | ForeignSpace | None = None
         self._refusing_since: int | None = None  # since when the partner has answered every push with "not now"
         self._receipts: dict[int, asyncio.Future[Receipt]] = {}
         self._receipt_number = 0
@@ -229,6 +230,8 @@ class Conversation:
             wall=self._replica.wall_clock(),
             now=self._now(),
             ping_us=self._address.ping_us,
+            direct=self._partner.is_direct,
+            moves=self._partner.moves,
         )
         unsubscribe = self._replica.subscribe(self._heard_of)
         trust_clock = self._replica.watch_clock(self._clock_doubted) if self._lasting else None
@@ -388,7 +391,7 @@ class Conversation:
                 case Welcomed():
                     try:
                         self._partner.welcomed(effect)
-                    except ForeignRelay as foreign:
+                    except (ForeignRelay, ForeignSpace) as foreign:
                         self._part_from(foreign)
                         break  # what follows in the drain speaks of records
                     if self._presence is not None and self._presence.ours:
@@ -423,7 +426,7 @@ class Conversation:
         if self._on_progress is not None:
             self._on_progress(self.progress)
 
-    def _part_from(self, foreign: ForeignRelay) -> None:
+    def _part_from(self, foreign: ForeignRelay | ForeignSpace) -> None:
         """End the session with a relay that is to have nothing: what the session had to say to it is not said."""
         assert self._dialer is not None
         self._foreign = foreign
@@ -509,6 +512,8 @@ def as_error(closed: Closed, address: Address) -> RemoteError:
             ask = "Give both devices the same token" if address.direct else "Ask the relay's operator for the token"
             said = "refused the token" if address.token else "asks for a token, and none was given"
             return Unauthorized(f"{who} {said}", f"{ask}; pass it with --token, or --token-file.")
+        case "foreign_space":
+            return ForeignSpace(address.whom)
         case "version_mismatch":
             return VersionMismatch(f"{who} speaks another protocol version: {closed.message}", "Update the older side.")
         case "timeout":

@@ -19,6 +19,7 @@ from crdt_sync.limits import LISTENER_SESSIONS_MAX
 from crdt_sync.protocol import proof
 from crdt_sync.protocol.acceptor import Authorise, Refusal
 from crdt_sync.protocol.messages import Hello
+from crdt_sync.protocol.principal import Principal, everybody
 from crdt_sync.replica import Event, Replica
 from crdt_sync.replica.pushed import PushedUpdates
 from crdt_sync.runtime import certificate
@@ -133,9 +134,9 @@ class _Doorkeeper:
         response.headers[proof.REPLICA_HEADER] = self._replica.id.hex()
         expected = exchange.dialer(self._token)
 
-        def authorise(hello: Hello) -> Refusal | None:
+        def authorise(hello: Hello) -> Principal | Refusal:
             if proof.equal(hello.token, expected):
-                return None
+                return everybody(hello)
             return Refusal("unauthorized", "this device does not know the space's token")
 
         return authorise

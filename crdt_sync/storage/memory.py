@@ -13,6 +13,7 @@ from crdt_sync.errors import LogCompacted, StoreClosed, StoreError
 from crdt_sync.limits import BEHIND_COUNTED_MAX
 from crdt_sync.storage import lives
 from crdt_sync.storage.behind import reckon
+from crdt_sync.storage.joining import joining
 from crdt_sync.storage.keys import check_key
 from crdt_sync.storage.memory_state import MemoryState
 from crdt_sync.storage.port import (
@@ -47,6 +48,11 @@ class MemoryStore:
     def replica(self) -> bytes:
         """The 16-byte id of this replica."""
         return self._replica
+
+    @property
+    def space(self) -> ids.Space:
+        """The space that the records belong to."""
+        return self._content.space or ids.own_space(self._replica)
 
     @property
     def epoch(self) -> bytes:
@@ -320,6 +326,11 @@ class MemoryStore:
         """A new life; the last one ends where the log does now."""
         with self._lock:
             return self._live(lives.begun(self._lives, self.head(), ids.new_epoch(self._rng)))
+
+    def join(self, space: bytes, *, leave: bool = False) -> None:
+        """Belong to `space`."""
+        with self._lock:
+            self._state.space = joining(self.space, space, leave=leave)
 
     def renew_epoch(self) -> bytes:
         """A new life, the only one."""

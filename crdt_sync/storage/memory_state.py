@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 
 from crdt_sync.errors import UnknownRecord
+from crdt_sync.ids import Space
 from crdt_sync.storage.keys import ROOT_MODULUS, check_digest, check_key, check_meta_key, check_replica, leaf
 from crdt_sync.storage.lives import Lives
 from crdt_sync.storage.port import Batch, Change, Committed, Head, LogEntry, OutboxEntry, Peer
@@ -16,6 +17,7 @@ class MemoryState:
     """Everything that a disk would hold."""
 
     lives: Lives
+    space: Space | None = None  # the one that was joined
     seq: int = 0
     log: dict[int, LogEntry] = field(default_factory=dict)
     heads: dict[str, Head] = field(default_factory=dict)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
+from crdt_sync.ids import Space
 from crdt_sync.storage.lives import Lives
 
 SEVERAL_ORIGINS = bytes(16)  # the `origin` of updates that came together from several replicas
@@ -230,6 +231,10 @@ class Store(Protocol):
         """The 16-byte id of this replica."""
 
     @property
+    def space(self) -> Space:
+        """The space that the records belong to."""
+
+    @property
     def epoch(self) -> bytes:
         """16 bytes that name the life of this store in which cursors are handed out; see `lives`."""
 
@@ -368,6 +373,12 @@ class Store(Protocol):
 
         Without it they are handed out in the last life, and are honoured only up to its end, which costs comparisons.
         Raises as `commit` does.
+        """
+
+    def join(self, space: bytes, *, leave: bool = False) -> None:
+        """Belong to `space` from now on; joining it again changes nothing.
+
+        Raises `ForeignSpace` where another one was joined, unless `leave`, and as `commit` does.
         """
 
     def renew_epoch(self) -> bytes:

@@ -135,6 +135,34 @@ def test_each_command_that_gives_records_can_be_told_that_a_relay_is_meant(run, 
     assert run("verify", *([] if chosen else ["--new-relay"]), "--store", anna, "--json").object["equal"]
 
 
+def test_a_store_moves_to_another_space_on_purpose_only(run, both, relay, another):
+    anna, bob = both
+    assert run("space", "--store", anna, "--json").object == {"space": None}
+    assert "no space yet" in run("space", "--store", anna).out
+    run("set", "customers", "name=Müller", "--store", anna)
+    run("sync", "--store", anna)
+    ours = run("space", "--store", anna, "--json").object["space"]
+    run("relay", another.url, "--token", TOKEN, "--store", bob)
+    run("set", "customers", "name=Maier", "--store", bob)
+    run("sync", "--store", bob)
+    theirs = run("space", "--store", bob, "--json").object["space"]
+    assert theirs != ours
+
+    refused = run("sync", "--relay", another.url, "--token", TOKEN, "--store", anna, "--json")
+    assert refused.code == 4
+    assert json.loads(refused.err.splitlines()[-1])["error"] == "foreign_space"
+    move = ("space", "move", another.url, "--token", TOKEN, "--store", anna, "--json")
+    unasked = run(*move)
+    assert unasked.code == 2
+    assert "1 record" in run(*move[:-1]).err
+    assert run("space", "--store", anna, "--json").object["space"] == ours
+
+    moved = run(*move, "--yes").object
+    assert (moved["space"], moved["before"], moved["pushed"], moved["received"]) == (theirs, ours, 1, 1)
+    assert run("sync", "--store", anna, "--json").object["relay"] == another.url
+    assert run("sync", "--store", bob, "--json").object["received"] == 1
+
+
 def test_a_ping_interval_is_kept_with_the_relay(run, both):
     anna, _ = both
     assert run("relay", "--ping-interval", "5", "--store", anna).code == 0

@@ -35,6 +35,7 @@ resumes = st.none() | st.builds(m.Resume, sixteen, numbers, numbers)
 versions = st.lists(st.integers(1, 9), min_size=1, max_size=16).map(tuple)
 agents = st.text(st.characters(exclude_categories=["Cs"]), max_size=64)
 actors = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=64)
+features = st.from_regex(r"\A[a-z][a-z0-9_]{0,31}\Z")
 codes = st.from_regex(r"\A[a-z][a-z0-9_]{0,47}\Z")
 retries = st.none() | st.integers(0, RETRY_AFTER_MS_MAX)
 frame_bytes = st.integers(8192, INTEGER_EXACT_MAX)
@@ -42,6 +43,7 @@ frame_bytes = st.integers(8192, INTEGER_EXACT_MAX)
 STRATEGIES = {
     m.Hello: (versions, sixteen, tokens, numbers, resumes, flags, numbers, agents),
     m.Welcome: (st.integers(1, 9), sixteen, numbers, sixteen, numbers, st.integers(0, 1), frame_bytes),
+    m.Terms: (sixteen, flags, sixteen, st.lists(features, max_size=4).map(tuple)),
     m.Changes: (numbers, numbers, _rows(m.ChangesEntry, records, numbers, state_vectors)),
     m.Want: (numbers, _rows(m.WantEntry, records, state_vectors)),
     m.Updates: (

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 
+from crdt_sync.ids import Space
 from crdt_sync.protocol import codec
 from crdt_sync.protocol.acceptor import Acceptor
 from crdt_sync.protocol.dialer import Dialer
 from crdt_sync.protocol.effects import Effect, Send
 from crdt_sync.protocol.entries import Behind
 from crdt_sync.protocol.messages import Hello, Message, Ranges, Resume, Welcome
+from crdt_sync.protocol.principal import everybody
 from crdt_sync.protocol.reconcile import Index, Reconciler, View, decode, encode
 from crdt_sync.protocol.source import Change, Diff, LogUpdate, Outgoing
 
@@ -28,6 +30,10 @@ class ScriptedLog:
         self.replica = RELAY
         self.epoch = EPOCH
         self.reaches: dict[bytes, int] = {}  # of past epochs
+        self.space = Space(RELAY, joined=False)
+
+    def join(self, space: bytes) -> None:
+        self.space = Space(space, joined=True)
 
     def commit(self, record: str, update: bytes) -> int:
         self.updates.append((record, update))
@@ -79,6 +85,7 @@ class ScriptedOutbox:
         self.edits: dict[str, int] = {}
         self.refused: list[str] = []
         self.replica = DEVICE
+        self.space = Space(DEVICE, joined=False)
 
     def edit(self, record: str) -> None:
         self.edits[record] = self.edits.get(record, 0) + 1
@@ -126,12 +133,12 @@ def hello(
     return Hello(versions, DEVICE, "token", 1_000_000, resume, follow, count, "test")
 
 
-def welcome(mode: int = 0, head: int = 0, now: int = 1_000_000) -> Welcome:
-    return Welcome(1, RELAY, now, EPOCH, head, mode, 4 << 20)
+def welcome(mode: int = 0, head: int = 0, now: int = 1_000_000, version: int = 1) -> Welcome:
+    return Welcome(version, RELAY, now, EPOCH, head, mode, 4 << 20)
 
 
 def acceptor(source: ScriptedLog, refuse: object = None) -> Acceptor:
-    return Acceptor(source, lambda _: refuse, lambda: 5_000_000, now=0)  # type: ignore[arg-type, return-value]
+    return Acceptor(source, lambda hello: refuse or everybody(hello), lambda: 5_000_000, now=0)  # type: ignore[arg-type, return-value]
 
 
 def dialer(source: ScriptedOutbox, resume: Resume | None = None, *, follow: bool = True) -> Dialer:
@@ -143,7 +150,7 @@ def dialer(source: ScriptedOutbox, resume: Resume | None = None, *, follow: bool
 def drain(session: Acceptor | Dialer) -> tuple[list[Message], list[Effect]]:
     """What the session sent, decoded, and its other effects."""
     effects = session.drain()
-    sent = [codec.decode(effect.frame) for effect in effects if isinstance(effect, Send)]
+    sent = [codec.decode(effect.frame, version=session.version) for effect in effects if isinstance(effect, Send)]
     return sent, [effect for effect in effects if not isinstance(effect, Send)]
 
 
@@ -152,6 +159,6 @@ def say(
 ) -> tuple[list[Message], list[Effect]]:
     """Let the session hear messages and then fill its link; returns what it sent and its other effects."""
     for message in messages:
-        session.receive(codec.encode(message), now)
+        session.receive(codec.encode(message, session.version), now)
     session.fill(room, now)
     return drain(session)

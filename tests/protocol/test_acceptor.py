@@ -306,7 +306,7 @@ def test_a_refused_hello_gets_the_reason_and_nothing_else() -> None:
 
 
 def test_no_common_version_is_said_so() -> None:
-    sent, _ = say(acceptor(ScriptedLog()), hello(versions=(2, 3)))
+    sent, _ = say(acceptor(ScriptedLog()), hello(versions=(3, 4)))
     assert isinstance(sent[0], Bye)
     assert sent[0].code == "version_mismatch"
 

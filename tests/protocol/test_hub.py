@@ -3,6 +3,7 @@
 from crdt_sync.protocol import codec
 from crdt_sync.protocol.hub import Commit, Deliver, Forget, Hangup, Hub, Integrate, Integrated
 from crdt_sync.protocol.messages import Ack, Bye, Hello, Message, Push, PushEntry, Updates, Verdict, VerdictCode
+from crdt_sync.protocol.principal import everybody
 from tests.protocol.scripted import ScriptedLog
 
 A, B = "customers/a", "customers/b"
@@ -17,7 +18,7 @@ class Bench:
 
     def __init__(self) -> None:
         self.log = ScriptedLog()
-        self.hub = Hub(self.log, lambda _: None, lambda: 1_000, lambda _: False)
+        self.hub = Hub(self.log, everybody, lambda: 1_000, lambda _: False)
         self.sent: dict[int, list[Message]] = {}
         self.integrations: list[Integrate] = []
         self.commits: list[Commit] = []

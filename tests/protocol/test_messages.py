@@ -30,6 +30,7 @@ from crdt_sync.protocol.messages import (
     ReceiptRequest,
     Resume,
     Standing,
+    Terms,
     Updates,
     UpdatesEntry,
     Verdict,
@@ -62,6 +63,7 @@ PING, PONG = Ping(1), Pong(1)
 BYE = Bye("rejected", "why", None)
 AUDIT = Audit(content=True)
 CHECK = Check(1, mend=False, records=(RECORD,))
+TERMS = Terms(ID, joined=True, log=ID, features=("erasure",))
 CHECKED = Checked(1, (CheckedEntry(RECORD, ID, ID, Standing.AGREES),))
 SAMPLES = (
     HELLO,
@@ -82,6 +84,7 @@ SAMPLES = (
     AUDIT,
     CHECK,
     CHECKED,
+    TERMS,
 )
 
 NUMBERS = [0, TOP], [-1, TOP + 1, True, 1.0, "1", b"1", None]
@@ -125,6 +128,15 @@ FIELDS = [
         "behind",
         [None, Behind(0, 0), Behind(TOP, TOP)],
         [Behind(-1, 0), Behind(0, -1), Behind(TOP + 1, 0), Behind(0, TOP + 1), Behind(True, 0)],
+    ),
+    (TERMS, "space", *SIXTEEN),
+    (TERMS, "joined", *FLAGS),
+    (TERMS, "log", *SIXTEEN),
+    (
+        TERMS,
+        "features",
+        [(), ("a",) * 64, ("a_1" + "x" * 29,)],
+        [("a",) * 65, ("",), ("A",), ("1a",), ("a-b",), ("a\n",), ("x" * 33,), (b"a",), ["a"], None],
     ),
     (CHANGES, "page", *NUMBERS),
     (CHANGES, "cursor", *NUMBERS),

@@ -28,6 +28,7 @@ from crdt_sync.protocol.messages import (
     Receipt,
     ReceiptRequest,
     Standing,
+    Terms,
     Updates,
     Verdict,
     VerdictCode,
@@ -35,11 +36,13 @@ from crdt_sync.protocol.messages import (
     Welcome,
 )
 from crdt_sync.protocol.states import ACCEPTOR_TABLE, DIALER_TABLE, State
+from crdt_sync.protocol.versions import NEWEST
 from tests.protocol.scripted import ScriptedLog, ScriptedOutbox, acceptor, dialer, drain, hello, welcome
 
 SAMPLES: dict[type, Message] = {
     Hello: hello(),
     Welcome: welcome(),
+    Terms: Terms(b"s" * 16, joined=True, log=b"l" * 16, features=()),
     Changes: Changes(1, 0, ()),
     Want: Want(0, ()),
     Updates: Updates(0, 1, 1, True, ()),
@@ -68,8 +71,11 @@ def test_the_samples_cover_every_message() -> None:
 @pytest.mark.parametrize(("role", "state", "kind"), PAIRS, ids=lambda value: getattr(value, "__name__", str(value)))
 def test_a_message_is_handled_where_the_table_allows_it_and_ends_the_session_elsewhere(role, state, kind) -> None:
     session = dialer(ScriptedOutbox()) if role == "dialer" else acceptor(ScriptedLog())
+    if state is State.AGREEING and role == "dialer":
+        session.receive(codec.encode(welcome(version=NEWEST)), 0)
     session.state = state
-    session.receive(codec.encode(SAMPLES[kind]), 0)
+    session.version = NEWEST
+    session.receive(codec.encode(SAMPLES[kind], NEWEST), 0)
     sent, effects = drain(session)
     refused = any(isinstance(message, Bye) and "is not allowed while" in message.message for message in sent)
     allowed = ROLES[role].get((state, kind))

@@ -18,7 +18,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.typing import Subprotocol
 
-from crdt_sync.protocol import SUBPROTOCOL, VERSIONS, codec
+from crdt_sync.protocol import SUBPROTOCOL, codec
 from crdt_sync.protocol.messages import (
     Ack,
     Bye,
@@ -34,6 +34,7 @@ from crdt_sync.protocol.messages import (
     WantEntry,
     Welcome,
 )
+from crdt_sync.protocol.versions import GREETING
 from crdt_sync.records import Document
 from crdt_sync.storage.lmdb import LmdbStore
 from relay.server import Relay
@@ -119,7 +120,12 @@ class Device:
         return device
 
     async def hello(
-        self, *, token: str = "", follow: bool = True, resume: Resume | None = None, versions: Sequence[int] = VERSIONS
+        self,
+        *,
+        token: str = "",
+        follow: bool = True,
+        resume: Resume | None = None,
+        versions: Sequence[int] = (GREETING,),
     ) -> None:
         """Say hello."""
         await self.send(Hello(tuple(versions), self.replica, token, time.time_ns() // 1000, resume, follow, 0, "test"))

@@ -2,17 +2,21 @@
 
 from collections.abc import Sequence
 
+from crdt_sync.ids import Space
 from crdt_sync.limits import INTEGRATION_UPDATES_MAX
-from crdt_sync.protocol import VERSIONS, codec
+from crdt_sync.protocol import codec
 from crdt_sync.protocol.hub import Commit, Deliver, Forget, Hub, HubEffect, Integrate, Integrated
 from crdt_sync.protocol.messages import Ack, Hello, Push, PushEntry, VerdictCode
+from crdt_sync.protocol.principal import everybody
 from crdt_sync.protocol.source import Change, Diff, LogUpdate
+from crdt_sync.protocol.versions import GREETING
 
 ENOUGH = INTEGRATION_UPDATES_MAX // 2  # updates that are worth a batch beside the one under way
 
 
 class EmptySource:
     replica = b"r" * 16
+    space = Space(b"s" * 16, joined=True)
     epoch = b"e" * 16
 
     def head(self) -> int:
@@ -32,9 +36,9 @@ class Rig:
     """A hub with one session that only pushes; every update is of a record of its own."""
 
     def __init__(self) -> None:
-        self.hub = Hub(EmptySource(), lambda _: None, lambda: 0, lambda _: False)
+        self.hub = Hub(EmptySource(), everybody, lambda: 0, lambda _: False)
         self.session = self.hub.connect(0)
-        self.hub.receive(self.session, codec.encode(Hello(VERSIONS, b"d" * 16, "", 0, None, False, 0, "test")), 0)
+        self.hub.receive(self.session, codec.encode(Hello((GREETING,), b"d" * 16, "", 0, None, False, 0, "test")), 0)
         self.hub.drain()
         self.number = 0
 
@@ -144,5 +148,5 @@ def test_what_a_lost_session_had_waiting_no_longer_counts() -> None:
     other = Rig()
     other.hub = rig.hub
     other.session = rig.hub.connect(0)
-    rig.hub.receive(other.session, codec.encode(Hello(VERSIONS, b"f" * 16, "", 0, None, False, 0, "test")), 0)
+    rig.hub.receive(other.session, codec.encode(Hello((GREETING,), b"f" * 16, "", 0, None, False, 0, "test")), 0)
     assert not integrations(other.push(1))

@@ -227,7 +227,7 @@ def test_a_relay_that_is_started_again_costs_no_comparison(make_replica, relay):
         relay.restart()
         line = exchange(anna, relay)
         assert line.settled
-        assert line.frames == 3  # hello; welcome and changes
+        assert line.frames == 5  # hello; welcome, terms and changes; terms
     assert anna.partners()[0].cursor == 1
 
 
@@ -279,7 +279,7 @@ def test_an_update_newer_than_the_page_that_brought_it_comes_back_to_a_relay_tha
     write(bob, THEM, name="Them")
     exchange(bob, relay)
     line = Line(anna, relay)
-    line.run(4)  # hello; welcome and changes; want
+    line.run(6)  # hello; welcome, terms and changes; terms and want
     image = relay.store.clone()
     write(bob, THEM, city="Bonn")
     exchange(bob, relay)

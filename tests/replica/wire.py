@@ -25,6 +25,7 @@ from crdt_sync.protocol.effects import (
 )
 from crdt_sync.protocol.hub import Hub, Integrated
 from crdt_sync.protocol.messages import DONE, Checked, Receipt
+from crdt_sync.protocol.principal import everybody
 from crdt_sync.records import Integrator
 from crdt_sync.replica import Event, Replica, StoreSource
 from crdt_sync.replica.audit import check, content_view
@@ -70,7 +71,7 @@ class MemoryRelay:
         self.lines: dict[int, deque[bytes]] = {}
         self.store = store
         store.begin_life()
-        self.hub = Hub(StoreSource(store, _corrupt), lambda _: None, self._wall_clock, self._snapshot_due)
+        self.hub = Hub(StoreSource(store, _corrupt), everybody, self._wall_clock, self._snapshot_due)
         self._integrator = Integrator(_DOCUMENTS_MAX)
 
     def restart(self) -> None:
@@ -175,6 +176,8 @@ class Line:
             agent="test",
             wall=replica.wall_clock(),
             now=relay.time.now,
+            direct=self.partner.is_direct,
+            moves=self.partner.moves,
         )
         self._unsubscribe = replica.subscribe(self._heard_of)
 

@@ -13,8 +13,9 @@ from websockets.typing import Subprotocol
 
 from crdt_sync import Address, Replica, bundled_schema, compare_once, keep_syncing_forever, sync_once
 from crdt_sync.errors import Unauthorized, UsageError
-from crdt_sync.protocol import SUBPROTOCOL, VERSIONS, codec, dialer, proof
+from crdt_sync.protocol import SUBPROTOCOL, codec, dialer, proof
 from crdt_sync.protocol.messages import Bye, Hello
+from crdt_sync.protocol.versions import GREETING
 from crdt_sync.runtime import certificate
 from crdt_sync.runtime.listening import Listener, listening
 
@@ -279,7 +280,7 @@ def test_only_a_fresh_proof_of_the_dialer_opens_the_door(tmp_path: Path, said: s
             certificate_bytes = tls.getpeercert(binary_form=True) or b""
             binding = hashlib.sha256(certificate_bytes).digest()
             exchange = proof.Exchange(nonce or b"", theirs, binding)
-            await websocket.send(codec.encode(Hello(VERSIONS, bytes(16), say(exchange), 1, None, True, 0, "knocks")))
+            await websocket.send(codec.encode(Hello((GREETING,), bytes(16), say(exchange), 1, None, True, 0, "knocks")))
             frame = await websocket.recv()
             assert isinstance(frame, bytes)
             message = codec.decode(frame)

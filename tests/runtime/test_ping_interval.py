@@ -12,6 +12,7 @@ from crdt_sync.protocol import codec
 from crdt_sync.protocol.acceptor import Acceptor
 from crdt_sync.protocol.dialer import Dialer
 from crdt_sync.protocol.messages import Changes, Ping
+from crdt_sync.protocol.principal import everybody
 from crdt_sync.protocol.session import Session
 from relay import settings
 from tests.protocol.scripted import ScriptedLog, ScriptedOutbox, drain, hello, say, welcome
@@ -34,7 +35,7 @@ def asks_at(session: Session) -> int:
 
 @pytest.mark.parametrize("seconds", [1, 5, 20])
 def test_a_session_asks_after_the_interval_that_was_set(seconds: int) -> None:
-    relay = Acceptor(ScriptedLog(), lambda _: None, lambda: 0, 0, seconds * SECOND)
+    relay = Acceptor(ScriptedLog(), everybody, lambda: 0, 0, seconds * SECOND)
     say(relay, hello())
     assert asks_at(relay) == seconds
     source = ScriptedOutbox()
@@ -64,7 +65,7 @@ def test_a_device_asks_as_soon_as_its_address_says(tmp_path: Path, monkeypatch: 
     receive = Acceptor.receive
 
     def heard(acceptor: Acceptor, frame: bytes, now: int) -> None:
-        if acceptor.partner and isinstance(codec.decode(frame), Ping):
+        if acceptor.partner and isinstance(codec.decode(frame, version=acceptor.version), Ping):
             asked.set()
         receive(acceptor, frame, now)
 

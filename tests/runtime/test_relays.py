@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from crdt_sync import Address, Replica, bundled_schema, compare, keep_syncing, sync, sync_once
-from crdt_sync.errors import ForeignRelay
+from crdt_sync.errors import ForeignRelay, ForeignSpace
 from crdt_sync.protocol.acceptor import Acceptor
+from crdt_sync.protocol.messages import Hello
 from crdt_sync.replica.relays import check_relay, note_dialed
 from crdt_sync.runtime.listening import listening
 from crdt_sync.storage.memory import MemoryStore
@@ -135,3 +136,46 @@ def test_a_store_without_records_has_nothing_to_give_away():
     store = MemoryStore()
     store.commit([Batch(peers=(Peer(b"a" * 16, store.epoch, 3, 1, "ws://a"),))])
     check_relay(store, b"b" * 16, "ws://b")
+
+
+def test_a_relay_of_another_space_is_given_nothing_and_takes_all_once_it_is_meant(ann, start, tmp_path):
+    ours, theirs = start("ours"), start("theirs")
+    with Replica.create(tmp_path / "eve", "eve", [bundled_schema("customers")]) as eve:
+        with eve.edit("customers") as customer:
+            customer["name"] = "Somebody else's"
+        assert sync(eve, address(theirs)).pushed == 1
+    sync(ann, address(ours))
+    for attempt in (sync, compare):
+        with pytest.raises(ForeignSpace):
+            attempt(ann, address(theirs))
+    assert theirs.relay.store.count() == ann.store.count() == 1
+    assert sync(ann, address(theirs, adopt=True)).pushed == 1
+    assert theirs.relay.store.count() == ann.store.count() == 2
+    assert ann.store.space == theirs.relay.store.space
+    assert sync(ann, address(theirs)).pushed == 0
+
+
+def test_another_relay_of_our_space_is_nobody_strange(ann, start):
+    ours, second = start("ours"), start("second")
+    sync(ann, address(ours))
+    second.relay.store.join(ann.store.space.id)
+    assert sync(ann, address(second)).pushed == 1
+
+
+def test_a_relay_that_was_reached_elsewhere_meanwhile_is_asked_where_we_stopped(ann, start, monkeypatch):
+    relay = start("ours")
+    elsewhere = Address(relay.url.replace("127.0.0.1", "localhost"), TOKEN)
+    sync(ann, address(relay))
+    sync(ann, elsewhere)
+    resumes: list[object] = []
+    hello = Acceptor._on_hello
+
+    def heard(acceptor: Acceptor, message: Hello, now: int) -> None:
+        resumes.append(message.resume)
+        hello(acceptor, message, now)
+
+    monkeypatch.setattr(Acceptor, "_on_hello", heard)
+    for one in (address(relay), elsewhere, address(relay)):
+        sync(ann, one)
+    assert None not in resumes
+    assert len(ann.partners()) == 1

@@ -4,9 +4,10 @@ import hashlib
 
 import pytest
 
-from crdt_sync.errors import InvalidRecordId, LogCompacted, StoreClosed, UnknownRecord
+from crdt_sync.errors import ForeignSpace, InvalidRecordId, LogCompacted, StoreClosed, UnknownRecord
+from crdt_sync.ids import Space, own_space
 from crdt_sync.limits import BEHIND_SIZED_MAX
-from crdt_sync.storage import Batch, ChangedDigests, FeedEntry, Head, OutboxEntry, Peer, Root
+from crdt_sync.storage import Batch, ChangedDigests, FeedEntry, Head, LmdbStore, OutboxEntry, Peer, Root
 
 ANN, BOB, CID = "customers/ann", "customers/bob", "customers/cid"
 PARTNER, OTHER = b"p" * 16, b"q" * 16
@@ -377,3 +378,32 @@ def test_the_kept_index_goes_when_all_else_is_derived_anew(store, change, derive
     store.keep_index([b"page"])
     derive(store)
     assert store.kept_index() == []
+
+
+# --- the space -----------------------------------------------------------------------------------------------
+
+
+def test_a_store_has_a_space_of_its_own_until_it_joins_one_and_keeps_that(opened):
+    own = opened.store.space
+    assert own == own_space(opened.store.replica)
+    assert not own.joined
+    opened.store.join(PARTNER)
+    opened.store.join(PARTNER)
+    assert opened.store.space == Space(PARTNER, joined=True) == opened.reopen().space
+
+
+def test_a_store_leaves_its_space_only_on_purpose(opened):
+    opened.store.join(PARTNER)
+    with pytest.raises(ForeignSpace):
+        opened.store.join(OTHER)
+    assert opened.reopen().space == Space(PARTNER, joined=True)
+    opened.store.join(OTHER, leave=True)
+    assert opened.reopen().space == Space(OTHER, joined=True)
+
+
+def test_a_copy_of_a_store_is_of_its_space(opened, tmp_path):
+    opened.store.join(PARTNER)
+    if isinstance(opened.store, LmdbStore):
+        opened.store.copy(tmp_path / "copy")
+        with LmdbStore.open(tmp_path / "copy", map_bytes=1 << 26) as twin:
+            assert twin.space == Space(PARTNER, joined=True)

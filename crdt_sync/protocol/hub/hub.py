@@ -56,6 +56,7 @@ from crdt_sync.protocol.hub.effects import (
 )
 from crdt_sync.protocol.hub.presence import OpenRecords
 from crdt_sync.protocol.messages import CheckedEntry, Hello, Verdict, VerdictCode
+from crdt_sync.protocol.principal import Principal
 from crdt_sync.protocol.reconcile import View
 from crdt_sync.protocol.source import AcceptorSource
 
@@ -167,7 +168,7 @@ class Hub:
         self._last_session += 1
         session = self._last_session
 
-        def admit(hello: Hello) -> Refusal | None:
+        def admit(hello: Hello) -> Principal | Refusal:
             return self._unwelcome() or (authorise or self._authorise)(hello)
 
         self._clients[session] = _Client(Acceptor(self._source, admit, self._wall_clock, now, self._ping_us))

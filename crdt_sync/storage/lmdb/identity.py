@@ -23,6 +23,7 @@ NAME = b"crdt-sync store "
 FORMAT_KEY = b"format"
 REPLICA_KEY = b"replica"
 LIVES_KEY = b"lives"
+SPACE_KEY = b"space"
 STATE_KEY = b"state"
 COPIED_KEY = b"copied"
 
@@ -37,6 +38,7 @@ class Identity:
     replica: bytes
     lives: Lives
     begun: bool
+    space: ids.Space
 
 
 def check_format(environment: lmdb.Environment, path: Path) -> None:
@@ -82,7 +84,8 @@ def prepare(
     copied = transaction.pop(COPIED_KEY, db=tables.store) is not None
     known = None if new or copied else _read_lives(transaction, tables)
     lives = known or renew(transaction, tables, rng)
-    return Identity(_get(transaction, tables, REPLICA_KEY), lives, begun=known is None)
+    who = _get(transaction, tables, REPLICA_KEY)
+    return Identity(who, lives, begun=known is None, space=_read_space(transaction, tables, who))
 
 
 def renew(transaction: "Transaction", tables: "Tables", rng: random.Random) -> Lives:
@@ -98,6 +101,11 @@ def write_lives(transaction: "Transaction", tables: "Tables", lives: Lives) -> N
     _put(transaction, tables, LIVES_KEY, b"".join(ends))
 
 
+def write_space(transaction: "Transaction", tables: "Tables", space: bytes) -> None:
+    """Belong to that space."""
+    _put(transaction, tables, SPACE_KEY, space)
+
+
 def mark_copied(transaction: "Transaction", tables: "Tables") -> None:
     """Have the next opener renew the epoch: the original goes on without this copy."""
     _put(transaction, tables, COPIED_KEY, b"copied")
@@ -110,6 +118,14 @@ def _read_lives(transaction: "Transaction", tables: "Tables") -> Lives | None:
     except StoreCorrupt:
         return None
     return tuple(Life(life, None if end == _OPEN else end) for life, end in _LIFE.iter_unpack(body))
+
+
+def _read_space(transaction: "Transaction", tables: "Tables", replica: bytes) -> ids.Space:
+    """The space that was joined; the store's own where none was, or where that is damaged and must be learnt again."""
+    try:
+        return ids.Space(_get(transaction, tables, SPACE_KEY), joined=True)
+    except StoreCorrupt:
+        return ids.own_space(replica)
 
 
 def _put(transaction: "Transaction", tables: "Tables", key: bytes, body: bytes) -> None:

@@ -4,14 +4,16 @@ import contextlib
 import random
 import time
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Literal, Self, TypeVar
 
 from crdt_sync import limits
 from crdt_sync.errors import StoreCorrupt, StoreError
-from crdt_sync.ids import new_epoch
+from crdt_sync.ids import Space, new_epoch
 from crdt_sync.storage import lives
+from crdt_sync.storage.joining import joining
 from crdt_sync.storage.keys import check_key, check_replica
 from crdt_sync.storage.lmdb import aside, commit, compact, directory, identity, reads, rebuild, verify
 from crdt_sync.storage.lmdb.codec import State
@@ -54,6 +56,7 @@ class LmdbStore:
         self._environment = environment
         self._lock = lock
         self._identity, self._state = opened
+        self._space = self._identity.space
         # What a later process than the one that began it finds open has ended, though only the next commit writes it.
         stored = self._identity.lives
         self._lives = stored if self._identity.begun else lives.ended(stored, self._state.seq)
@@ -125,6 +128,11 @@ class LmdbStore:
     def known_lives(self) -> lives.Lives:
         """The lives that are remembered."""
         return self._lives
+
+    @property
+    def space(self) -> Space:
+        """The space that the records belong to."""
+        return self._space
 
     def reach(self, epoch: bytes) -> int | None:
         """How far the history of `epoch` is this one."""
@@ -331,6 +339,14 @@ class LmdbStore:
         with self._environment.writing:
             return self._live(lives.begun(self._lives, self.head(), new_epoch(self._rng)))
 
+    def join(self, space: bytes, *, leave: bool = False) -> None:
+        """Belong to `space`."""
+        with self._environment.writing:
+            joined = joining(self._space, space, leave=leave)
+            if joined != self._space:
+                self._environment.write(lambda txn, tables: identity.write_space(txn, tables, space))
+                self._space = joined
+
     def renew_epoch(self) -> bytes:
         """A new life, the only one."""
         return self._live(lives.first(new_epoch(self._rng)))
@@ -391,4 +407,4 @@ def _identify(
         return who, reads.read_state(transaction, tables)
     except StoreCorrupt:
         state = rebuild.derive(transaction, tables)  # what else is damaged stays in its place, for a repair to find
-        return identity.Identity(who.replica, identity.renew(transaction, tables, rng), begun=True), state
+        return replace(who, lives=identity.renew(transaction, tables, rng), begun=True), state

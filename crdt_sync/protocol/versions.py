@@ -1,0 +1,21 @@
+"""The versions of the protocol that this side speaks, and what each has.
+
+`hello`, `welcome` and a `bye` before it have the layouts of `GREETING`, as no version is chosen then. A message is
+never sent to a partner whose version does not have it: what came with a later version stands in `SINCE`.
+"""
+
+from crdt_sync.protocol.messages import Message, Terms
+
+GREETING = 1
+TERMS = 2  # from this version on, each side tells its terms before anything else
+NEWEST = TERMS
+VERSIONS = (2, 1)
+
+SINCE: dict[type[Message], int] = {Terms: TERMS}
+FEATURES: frozenset[str] = frozenset()
+"""What this side can do beyond its version; a partner is sent what belongs to a feature only if it named it, too."""
+
+
+def known(message: type[Message], version: int) -> bool:
+    """Whether partners that speak `version` know the message."""
+    return SINCE.get(message, GREETING) <= version
