@@ -7,6 +7,7 @@ from typing import Any
 
 from benchmarks.child import Child, hear, say
 from crdt_sync.protocol import codec
+from crdt_sync.protocol.versions import NEWEST
 
 TO_RELAY = "to relay"
 TO_DEVICE = "to device"
@@ -98,7 +99,7 @@ class Parser:
         payload = bytes(buffer[start : start + size])
         if masked:
             payload = _unmasked(payload, bytes(buffer[start - 4 : start]))
-        message = type(codec.decode(payload)).__name__ if buffer[0] & 0x0F in _DATA_OPCODES else ""
+        message = type(codec.decode(payload, version=NEWEST)).__name__ if buffer[0] & 0x0F in _DATA_OPCODES else ""
         del buffer[: start + size]
         return Frame(self._direction, message, start + size)
 
