@@ -164,13 +164,15 @@ class Partner:
         another version perhaps, whatever it refused. A standing that the partner does not honour is forgotten. What
         damage took is pending no more.
 
-        Raises `ForeignRelay`, with nothing done: the session is to end without a word of what is held.
+        Raises `ForeignRelay` or `ForeignSpace`, with nothing done: the session is to end without a word of what is
+        held.
         """
         agreed = effect.agreed
         if not self._adopt and (agreed is None or not agreed.known):
             check_relay(self._store, effect.replica, self.url)
         if agreed is not None and agreed.space.joined:
-            self._store.join(agreed.space.id, leave=self.moves)
+            with suppress(StoreFull, StoreFailed):  # a full disk keeps no edit here: the next session joins
+                self._store.join(agreed.space.id, leave=self.moves)
         self.id = effect.replica
         self._epoch = effect.epoch
         self._comparing = effect.comparing

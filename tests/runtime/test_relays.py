@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from crdt_sync import Address, Replica, bundled_schema, compare, keep_syncing, sync, sync_once
-from crdt_sync.errors import ForeignRelay, ForeignSpace
+from crdt_sync.errors import ForeignRelay, ForeignSpace, StoreFull
 from crdt_sync.protocol.acceptor import Acceptor
 from crdt_sync.protocol.messages import Hello
 from crdt_sync.replica.relays import check_relay, note_dialed
@@ -179,3 +179,18 @@ def test_a_relay_that_was_reached_elsewhere_meanwhile_is_asked_where_we_stopped(
         sync(ann, one)
     assert None not in resumes
     assert len(ann.partners()) == 1
+
+
+def test_a_device_whose_disk_is_full_gives_its_edits_away_and_joins_later(ann, start, monkeypatch):
+    relay = start("ours")
+
+    def full(space: bytes, *, leave: bool = False) -> None:
+        raise StoreFull("no space left", "Free some.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ann.store, "join", full)
+        assert sync(ann, address(relay)).pushed == 1
+        assert not ann.store.space.joined
+    sync(ann, address(relay))
+    assert ann.store.space == relay.relay.store.space
+    assert ann.store.space.joined
