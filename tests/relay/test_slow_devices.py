@@ -33,6 +33,14 @@ def shrink(relay: Relay) -> None:
         link.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
 
 
+async def slow_and_writer(relay: Relay) -> tuple[Device, Device]:
+    """A device that follows through small buffers, and one that only pushes."""
+    slow = await Device.join(relay.url, small_buffers=True)
+    await slow.expect(Changes)
+    shrink(relay)
+    return slow, await Device.join(relay.url, follow=False)
+
+
 def test_a_follower_that_never_reads_is_cut_off_and_nobody_else_waits(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path, send_timeout_s=0.3) as relay:
@@ -64,10 +72,7 @@ def test_what_a_slow_reader_says_is_taken_while_much_waits_for_it(tmp_path: Path
 
     async def scenario() -> None:
         async with running(tmp_path) as relay:
-            slow = await Device.join(relay.url, small_buffers=True)
-            await slow.expect(Changes)
-            shrink(relay)
-            writer = await Device.join(relay.url, follow=False)
+            slow, writer = await slow_and_writer(relay)
             number = 0
             while unsent(relay) <= BUFFER_BYTES:
                 await writer.store((f"customers/{number}", update(number, 20_000)))
@@ -157,10 +162,7 @@ def test_a_slow_but_steady_reader_is_never_cut_off(tmp_path: Path) -> None:
 def test_a_reader_far_behind_gets_the_feed_and_not_every_update(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path) as relay:
-            slow = await Device.join(relay.url, small_buffers=True)
-            await slow.expect(Changes)
-            shrink(relay)
-            writer = await Device.join(relay.url, follow=False)
+            slow, writer = await slow_and_writer(relay)
             markers = 3000
             for start in range(0, markers, 100):
                 pushed = [(f"customers/{number % 7}", update(number, 1500)) for number in range(start, start + 100)]
