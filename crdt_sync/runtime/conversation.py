@@ -53,6 +53,7 @@ from crdt_sync.runtime.address import Address
 from crdt_sync.runtime.link import Dialed, Link, open_link
 from crdt_sync.runtime.presence import PresenceBoard
 from crdt_sync.runtime.screening import Screening
+from crdt_sync.runtime.steady import steady_us
 
 _BYE_S = 1.0  # how long a partner may take to close the link after our bye
 _REFUSING_US_MAX = 8_000_000  # how long one exchange lets a partner say "not now": the dialer asks every 2 s
@@ -494,7 +495,7 @@ class Conversation:
             self._pump()
 
     def _now(self) -> int:
-        return int(self._loop.time() * 1e6)
+        return steady_us(self._loop)
 
 
 Until = Callable[[Conversation], Awaitable[None]]

@@ -52,6 +52,7 @@ from crdt_sync.runtime.hosting.meter import Counts, Meter
 from crdt_sync.runtime.hosting.rest import AtRest
 from crdt_sync.runtime.hosting.tails import Tails
 from crdt_sync.runtime.hosting.uncommitted import Uncommitted
+from crdt_sync.runtime.steady import steady_us
 from crdt_sync.runtime.worker.pool import IntegrationPool
 from crdt_sync.runtime.worker.process import WorkerUnavailable
 from crdt_sync.runtime.worker.values import Item, clocks_differ
@@ -517,7 +518,7 @@ class Engine:
             _log.error("task_failed", exc_info=task.exception())
 
     def _now(self) -> int:
-        return int(self.loop.time() * 1e6)
+        return steady_us(self.loop)
 
 
 def _release(seat: _Seat) -> None:

@@ -1,0 +1,299 @@
+"""An asyncio event loop on virtual time: one thread, and an order that is always the same.
+
+    with VirtualLoop(random.Random(7)) as loop:
+        report = loop.run_until_complete(work())      # an hour of sleep takes no time
+
+Rules:
+
+1. Time is a whole number of microseconds, and moves only when nothing is ready: to the next timer. A timer never wakes
+   early; those of one instant wake in the order in which they were set.
+2. `run_in_executor` calls the function on the loop itself, a drawn while later, and tells of it another while later.
+   What is given to one executor runs in order. What has begun when its future is cancelled is carried through, as a
+   thread would.
+3. Everything belongs to the `Process` that began it. When a process is killed nothing of it happens any more, no
+   `finally` either: what is left of it is what it had given to others.
+4. Tasks are numbered, and sets of them are ordered by their numbers: no address of an object decides anything.
+"""
+
+import asyncio
+import random
+from asyncio import events
+from collections import deque
+from collections.abc import Callable, Coroutine, Generator
+from concurrent.futures import Executor
+from contextlib import contextmanager, suppress
+from contextvars import Context, ContextVar, copy_context
+from heapq import heappop, heappush
+from typing import Any, Self, TypeVar, TypeVarTuple, Unpack
+from weakref import WeakKeyDictionary
+
+_T = TypeVar("_T")
+_Ts = TypeVarTuple("_Ts")
+_process: "ContextVar[Process]" = ContextVar("process")
+
+
+class Stalled(RuntimeError):
+    """Somebody waits for what will never come: nothing is ready, and no timer is set."""
+
+
+class Process:
+    """What can be killed at any moment. Start its work with `start` or `call`; what that starts belongs to it too."""
+
+    def __init__(self, name: str = "") -> None:
+        self.name = name
+        self.alive = True
+        self._context = copy_context()
+        self._context.run(_process.set, self)
+        self._tasks: list[_Task[Any]] = []
+
+    def start(self, loop: "VirtualLoop", work: Coroutine[Any, Any, _T]) -> "asyncio.Task[_T]":
+        """Begin a task of this process."""
+        return self._context.run(loop.create_task, work)
+
+    def call(self, callback: Callable[..., _T], *arguments: Any) -> _T:
+        """Call at once, as code of this process."""
+        return self._context.copy().run(callback, *arguments)
+
+    def kill(self) -> None:
+        """From now on nothing of it happens."""
+        self.alive = False
+
+    def began(self, task: "_Task[Any]") -> None:
+        """Hold a task until `bury`: one that is collected earlier would run its `finally` blocks."""
+        self._tasks.append(task)
+        if len(self._tasks) >= _TASKS_SWEPT:
+            self._tasks = [task for task in self._tasks if not task.done()]
+
+    def bury(self) -> None:
+        """Close what it has not finished. Call it when the run is over: `finally` blocks run here, and do no harm."""
+        self.kill()
+        for task in self._tasks:
+            work = task.get_coro()
+            for _ in range(_CLOSES_MAX):
+                if task.done() or work is None or isinstance(work, Generator):
+                    break
+                with suppress(Exception):  # a `finally` that awaits takes another round
+                    work.close()
+                    break
+        self._tasks.clear()
+
+
+_TASKS_SWEPT = 4096
+_CLOSES_MAX = 16
+
+
+class _Task(asyncio.Task[_T]):
+    """A task whose place in a set follows from its number."""
+
+    def __init__(self, coro: Any, loop: "VirtualLoop", context: Context | None) -> None:
+        self._number = loop.next_number()  # first: the base class puts the task into a set
+        super().__init__(coro, loop=loop, context=context)
+
+    def __hash__(self) -> int:
+        return self._number
+
+
+class VirtualLoop(asyncio.BaseEventLoop):
+    """See the module. `delay` draws how long an executor takes, and then how long until the loop hears of it, in
+    microseconds. Close it, or use it as a context manager.
+    """
+
+    def __init__(self, rng: random.Random | None = None, delay: Callable[[], tuple[int, int]] | None = None) -> None:
+        super().__init__()
+        drawn = rng or random.Random(0)
+        self.now_us = 0
+        self.callbacks = 0  # that were called
+        self._delay = delay or (lambda: (drawn.randint(20, 300), drawn.randint(1, 200)))
+        self._soon: deque[asyncio.Handle] = deque()
+        self._timers: list[tuple[int, int, asyncio.TimerHandle]] = []
+        self._number = 0
+        self._free_at: WeakKeyDictionary[Executor, int] = WeakKeyDictionary()
+        self._stop = False
+        self._failure: BaseException | None = None
+        self._processes: list[Process] = []
+        self.main = self.process("main")
+        self.set_task_factory(_make_task)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def process(self, name: str) -> Process:
+        """A new process; `close` buries it."""
+        process = Process(name)
+        self._processes.append(process)
+        return process
+
+    def next_number(self) -> int:
+        """A number that nothing here had before, larger than all of those."""
+        self._number += 1
+        return self._number
+
+    def fail(self, error: BaseException) -> None:
+        """Have `run_until` and `run_forever` raise this, whoever would catch it where it was found."""
+        if self._failure is None:
+            self._failure = error
+        self._stop = True
+
+    # --- time ------------------------------------------------------------------------------------------------
+
+    def time(self) -> float:
+        """Seconds since the loop was made."""
+        return self.now_us / 1e6
+
+    def run_until(self, until_us: int) -> None:
+        """Let everything happen up to that time, and at it. Raises what `fail` was given."""
+        with self._running():
+            while not self._stop:
+                if not self._soon and not self._wake(until_us):
+                    self.now_us = max(self.now_us, until_us)
+                    break
+                self._call_one()
+        self._raise_failure()
+
+    def run_forever(self) -> None:
+        """Run until `stop`. Raises `Stalled`, and what `fail` was given."""
+        with self._running():
+            while not self._stop:
+                if not self._soon and not self._wake(None):
+                    raise Stalled("nothing is ready, and no timer is set")
+                self._call_one()
+        self._raise_failure()
+
+    def stop(self) -> None:
+        """End `run_forever`."""
+        self._stop = True
+
+    def close(self) -> None:
+        """Forget what was to happen, and close what every process had not finished."""
+        if self.is_closed():
+            return
+        with self._running():
+            for process in self._processes:
+                process.bury()
+        self._soon.clear()
+        self._timers.clear()
+        super().close()
+
+    @contextmanager
+    def _running(self) -> Generator[None, None, None]:
+        self._check_closed()  # type: ignore[attr-defined]
+        before, self._stop = events._get_running_loop(), self._failure is not None
+        events._set_running_loop(self)
+        try:
+            yield
+        finally:
+            events._set_running_loop(before)
+
+    def _raise_failure(self) -> None:
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
+
+    def _wake(self, until_us: int | None) -> bool:
+        """Move on to the next timer, and to all of its instant; false where there is none up to `until_us`."""
+        timers = self._timers
+        while timers and timers[0][2]._cancelled:
+            heappop(timers)
+        if not timers or (until_us is not None and timers[0][0] > until_us):
+            return False
+        self.now_us = timers[0][0]
+        while timers and timers[0][0] == self.now_us:
+            self._soon.append(heappop(timers)[2])
+        return True
+
+    def _call_one(self) -> None:
+        handle = self._soon.popleft()
+        if handle._cancelled:
+            return
+        process = handle._context.get(_process)  # type: ignore[attr-defined]
+        if process is None or process.alive:
+            self.callbacks += 1
+            handle._run()
+
+    # --- what asyncio asks of a loop -------------------------------------------------------------------------
+
+    def call_soon(
+        self, callback: Callable[[Unpack[_Ts]], object], *args: *_Ts, context: Context | None = None
+    ) -> asyncio.Handle:
+        """See `asyncio.loop.call_soon`."""
+        handle = asyncio.Handle(callback, args, self, context)
+        self._soon.append(handle)
+        return handle
+
+    call_soon_threadsafe = call_soon
+
+    def call_at(
+        self, when: float, callback: Callable[[Unpack[_Ts]], object], *args: *_Ts, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """See `asyncio.loop.call_at`; times are rounded to microseconds."""
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        when_us = round(when * 1e6)
+        if when_us <= self.now_us:
+            self._soon.append(timer)
+        else:
+            heappush(self._timers, (when_us, self.next_number(), timer))
+        return timer
+
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[Unpack[_Ts]], _T], *args: *_Ts
+    ) -> "asyncio.Future[_T]":
+        """See the module."""
+        told: asyncio.Future[_T] = self.create_future()
+        begins = self.now_us
+        takes, notice = self._delay()
+        if executor is not None:
+            begins = max(begins, self._free_at.get(executor, 0))
+            self._free_at[executor] = begins + takes
+        if begins == self.now_us:
+            self._call_in(takes, self._carry_out, told, notice, func, args)
+        else:
+            self._call_in(begins - self.now_us, self._begin, told, takes, notice, func, args)
+        return told
+
+    def _begin(
+        self, told: "asyncio.Future[_T]", takes: int, notice: int, func: Callable[..., _T], args: tuple[Any, ...]
+    ) -> None:
+        if not told.cancelled():
+            self._call_in(takes, self._carry_out, told, notice, func, args)
+
+    def _carry_out(
+        self, told: "asyncio.Future[_T]", notice: int, func: Callable[..., _T], args: tuple[Any, ...]
+    ) -> None:
+        try:
+            answer = func(*args)
+        except Exception as error:
+            self._call_in(notice, _tell, told, None, error)
+        else:
+            self._call_in(notice, _tell, told, answer, None)
+
+    def _call_in(self, delay_us: int, callback: Callable[..., object], *args: Any) -> None:
+        self.call_at((self.now_us + delay_us) / 1e6, callback, *args)
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """A cancelled timer is passed over when its time has come."""
+
+    def _process_events(self, event_list: object) -> None:
+        """There are no sockets here."""
+
+    def _write_to_self(self) -> None:
+        """Nobody waits for another thread."""
+
+
+def _tell(told: "asyncio.Future[_T]", answer: Any, error: Exception | None) -> None:
+    if told.cancelled():
+        return
+    if error is not None:
+        told.set_exception(error)
+    else:
+        told.set_result(answer)
+
+
+def _make_task(loop: asyncio.AbstractEventLoop, coro: Any, context: Context | None = None) -> "asyncio.Task[Any]":
+    assert isinstance(loop, VirtualLoop)
+    task: _Task[Any] = _Task(coro, loop, context)
+    task._log_destroy_pending = False  # type: ignore[attr-defined]
+    (context or copy_context()).get(_process, loop.main).began(task)
+    return task
