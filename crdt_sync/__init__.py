@@ -4,10 +4,9 @@ The names here are the public API, with the errors of `crdt_sync.errors`, `crdt_
 everything else may change between minor versions.
 """
 
-from typing import TYPE_CHECKING
-
 from crdt_sync.lazy import importer
 
+TYPE_CHECKING = False  # as type checkers read it: `typing` takes longer to import than all of this
 if TYPE_CHECKING:
     from crdt_sync.errors import CrdtSyncError
     from crdt_sync.records import Schema, bundled_schema, load_schema

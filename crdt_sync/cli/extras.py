@@ -5,6 +5,7 @@ import sys
 
 from crdt_sync.cli.output import Output
 from crdt_sync.errors import CrdtSyncError
+from crdt_sync.starting import imported
 
 
 class ExtraMissing(CrdtSyncError):
@@ -29,4 +30,5 @@ def run(program: str, module: str, extra: str) -> int:
             raise
         Output(as_json="--json" in sys.argv).error(ExtraMissing(program, extra, package))
         return ExtraMissing.exit_code
+    imported()
     return command.main() or 0

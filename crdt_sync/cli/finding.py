@@ -8,12 +8,12 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from crdt_sync.cli.typed_values import read_text
 from crdt_sync.errors import InvalidValue, UnknownField
 from crdt_sync.ids import collection_of
 from crdt_sync.nearest import suggestion
 from crdt_sync.records.comparing import folded
 from crdt_sync.records.schema import FieldSpec, Schema
-from crdt_sync.records.text_input import parse_text
 from crdt_sync.records.values import normalise, restore_value
 from crdt_sync.replica import RecordView, Replica
 from crdt_sync.replica.finding import contains, holds
@@ -115,7 +115,7 @@ def _test(field: str, spec: FieldSpec, term: _Term) -> Callable[[RecordView], bo
         return lambda view: _holds(view, field, spec, carrier) is wanted
     if spec.type not in _ORDERED or spec.kind in ("set", "log", "text", "stage"):
         raise InvalidValue(field, f"{term.sign} compares numbers and dates, and this is neither", "Use = or !=.")
-    given, order = parse_text(field, spec, term.text), _ORDERS[term.sign]
+    given, order = read_text(field, spec, term.text), _ORDERS[term.sign]
     if given is None:
         raise InvalidValue(field, f"{term.sign} needs a value to compare with", f"Write {term.name}{term.sign}1.")
     limit = restore_value(spec, normalise(field, spec, given))
@@ -132,7 +132,7 @@ def _test(field: str, spec: FieldSpec, term: _Term) -> Callable[[RecordView], bo
 def _carrier(field: str, spec: FieldSpec, text: str) -> object:
     if not text or spec.kind in ("text", "log"):
         return text
-    value = parse_text(field, spec, text)
+    value = read_text(field, spec, text)
     if isinstance(value, list):
         return [normalise(field, spec, member) for member in value]
     return None if value is None else normalise(field, spec, value)

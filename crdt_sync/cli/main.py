@@ -21,8 +21,8 @@ from crdt_sync.cli.invocation import STORE_VARIABLE, Invocation, StoredEdits, de
 from crdt_sync.cli.output import Output, PipeClosed, check_streams, not_written, silence
 from crdt_sync.cli.plain_help import plain_help
 from crdt_sync.errors import CrdtSyncError, EditNotReported, OutputNotWritten, UsageError
+from crdt_sync.starting import INTERRUPTED, imported
 
-INTERRUPTED = 130
 PIPE_CLOSED = 141
 _FLAGS = frozenset({"--json", "--debug"})
 _ABOUT = "Customer records that converge: edit them offline on many devices, sync them through a relay or directly."
@@ -157,6 +157,7 @@ def _command(arguments: Sequence[str]) -> str | None:
 def _run(arguments: list[str], stored: StoredEdits, *, as_json: bool, debug: bool) -> int:
     try:
         command = plain_help(typer.main.get_command(application(_command(arguments))))
+        imported()
         found = command.main(arguments, prog_name="crdt-sync", standalone_mode=False, obj=stored)
         code = found if isinstance(found, int) else 0
         if code == INTERRUPTED:

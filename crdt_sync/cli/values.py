@@ -45,7 +45,14 @@ def _shown_list(value: list[object]) -> str:
             for entry in value
             if isinstance(entry, dict)
         )
-    return ", ".join(shown(member) for member in value)
+    return ", ".join(_member(member) for member in value)
+
+
+def _member(member: object) -> str:
+    """In double quotes where it would be taken for several, or for a quoted one, if somebody typed it again."""
+    text = shown(member)
+    quoted = isinstance(member, str) and ("," in text or ";" in text or text.startswith('"'))
+    return '"' + text.replace('"', '""') + '"' if quoted else text
 
 
 def plain(value: object) -> object:

@@ -100,9 +100,10 @@ class ColumnReading:
         """Note what a cell shows of the format."""
         if self._of_words:
             if isinstance(cell, str) and not cell.lstrip().startswith("["):
-                if ";" in cell or _GOOGLE in cell:
+                bare = _WHOLE.sub("", cell)
+                if ";" in bare or _GOOGLE in cell:
                     self.separators[";"] += 1
-                elif "," in cell:
+                elif "," in bare:
                     self.separators[","] += 1
             return
         for text in self._texts(cell):
@@ -196,8 +197,10 @@ class ColumnReading:
             parts = [part.strip().removeprefix("* ") for part in text.split(_GOOGLE)]
             return [self._single(part) for part in parts if part]
         if self.by_comma:
-            return [self._single(part) for part in _between_commas(text)]
-        if self.spec.type in ("string", "json", "reference"):
+            return [self._single(part) for part in _parts(text, ",")]
+        if self._of_words:
+            return [self._single(part) for part in _parts(text, ";")]
+        if self.spec.type == "json":
             return text
         return [self._single(part.strip()) for part in text.split(";") if part.strip()]
 
@@ -317,17 +320,18 @@ class ColumnReading:
 
 
 _GOOGLE = " ::: "
-_QUOTED = re.compile(r'\s*"((?:[^"]|"")*)"\s*(?:,|\Z)')
+_WHOLE = re.compile(r'(?:\A|(?<=[,;]))\s*"(?:[^"]|"")*"\s*(?=[,;]|\Z)')  # a part in double quotes
+_QUOTED = {mark: re.compile(rf'\s*"((?:[^"]|"")*)"\s*(?:{mark}|\Z)') for mark in (",", ";")}
 
 
-def _between_commas(text: str) -> list[str]:
-    """The parts of a cell; one in double quotes is whole, commas and all."""
+def _parts(text: str, mark: Literal[",", ";"]) -> list[str]:
+    """The parts of a cell between these marks; one in double quotes is whole, marks and all."""
     parts, at = [], 0
     while at < len(text):
-        if (quoted := _QUOTED.match(text, at)) is not None:
+        if (quoted := _QUOTED[mark].match(text, at)) is not None:
             part, at = quoted[1].replace('""', '"'), quoted.end()
         else:
-            end = text.find(",", at)
+            end = text.find(mark, at)
             end = len(text) if end < 0 else end
             part, at = text[at:end], end + 1
         parts.append(part.strip())

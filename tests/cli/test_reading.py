@@ -110,6 +110,34 @@ def test_finding_by_value_by_member_and_by_word(made, run):
     assert names("nobody") == []
 
 
+@pytest.mark.parametrize(
+    ("term", "found"),
+    [
+        ("tags=vip, new", ["A"]),
+        ("tags=new;vip", ["A"]),
+        ("tags!=vip, new", ["B"]),
+        ('tags="Kiel, north"; vip', ["B"]),
+        ('tags=["Kiel, north"]', ["B"]),
+        ("tags=Kiel, north", []),
+        ("amount=1.234,5", ["A"]),
+        ("amount>1.000,50", ["A"]),
+        ("birthday<06.07.1990", ["B"]),
+    ],
+)
+def test_finding_reads_values_as_set_and_import_do(made, run, term, found):
+    made("name=A", "tags=vip, new", "amount=1.234,50")
+    made("name=B", 'tags=vip; "Kiel, north"', "birthday=05.07.1990")
+    assert [each["fields"]["name"] for each in run("find", term, "--json").objects] == found
+
+
+def test_members_with_commas_are_shown_as_they_may_be_typed(made, run):
+    record = made("name=A", 'tags=["a, b", "c;d", "e", "\\"f\\" g"]')
+    shown = run("get", record, "tags").out.strip()
+    assert shown == '"""f"" g", "a, b", "c;d", e'
+    other = made("name=B", f"tags={shown}")
+    assert run("get", other, "tags").out.strip() == shown
+
+
 def test_finding_by_a_field_that_is_not_there_is_an_error(store, run):
     result = run("find", "citi=Kiel")
     assert result.code == 2

@@ -1,0 +1,69 @@
+"""Ctrl-C while a command is still being imported: one line and exit code 130, at whatever moment it comes."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+INTERRUPTS = """
+import os, signal, sys
+left = int(os.environ["INTERRUPT_AT_IMPORT"])
+begun = False
+
+def hook(event, arguments):
+    global left, begun
+    if event == "import":
+        begun = begun or arguments[0] == "crdt_sync.cli"
+        left -= begun
+        if begun and left == 0:
+            signal.raise_signal(signal.SIGINT)
+
+sys.addaudithook(hook)
+"""
+BEGIN = "import signal\nfrom crdt_sync.starting import imported, start\n"
+
+
+@pytest.mark.parametrize("module", ["crdt_sync", "relay", "benchmarks"])
+def test_an_interrupt_at_any_import_is_one_line(module, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPTS)
+    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-m", module, "--version"],
+            env={**os.environ, "PYTHONPATH": path, "INTERRUPT_AT_IMPORT": str(number)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in (1, 2, 40, 200)
+    ]
+    ended = [(*process.communicate(timeout=60), process.returncode) for process in running]
+    assert ended == [("", "Interrupted.\n", 130)] * 4
+
+
+def _ended(program):
+    done = subprocess.run([sys.executable, "-c", BEGIN + program], capture_output=True, text=True, check=False)
+    return done.stdout, done.stderr, done.returncode
+
+
+def test_an_import_that_swallows_exceptions_is_interrupted_too():
+    importing = "try: signal.raise_signal(signal.SIGINT)\n    except BaseException: return 0"
+    assert _ended(f"def command():\n    {importing}\nraise SystemExit(start(command))") == ("", "Interrupted.\n", 130)
+
+
+def test_a_command_that_runs_closes_what_it_opened():
+    command = "imported()\n    try: signal.raise_signal(signal.SIGINT)\n    finally: print('closed')"
+    found = _ended(f"def command():\n    {command}\nraise SystemExit(start(command))")
+    assert found == ("closed\n", "Interrupted.\n", 130)
+
+
+def test_an_interrupt_after_the_end_is_no_traceback_either():
+    program = "start(imported)\nsignal.raise_signal(signal.SIGINT)"
+    assert _ended(program) == ("", "Interrupted.\n", 130)
+
+
+def test_an_ignored_interrupt_stays_ignored():
+    program = "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+    program += "start(lambda: signal.raise_signal(signal.SIGINT) or 0)\nprint('went on')"
+    assert _ended(program) == ("went on\n", "", 0)
