@@ -47,7 +47,7 @@ def _end_at_interrupt() -> None:
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         return  # there already; or ignored by whoever started us, as a shell does for what runs in the background
 
-    def end(number: int, frame: object) -> None:
+    def end(_number: int, _frame: object) -> None:
         _say()
         os._exit(INTERRUPTED)
 

@@ -6,18 +6,24 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from crdt_sync.cli import partners
-from crdt_sync.errors import StoreForbidden
+from crdt_sync.errors import ForeignRelay, ForeignSpace, StoreForbidden
 
 _FILE = "sync-failed.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """`at` is in microseconds since 1970 by this device's clock."""
+    """`at` is in microseconds since 1970 by this device's clock; `code` is that of the error."""
 
     url: str
     at: int
     message: str
+    code: str = ""
+
+    @property
+    def foreign(self) -> bool:
+        """Whether nothing was given to that partner because it is nobody that this store knows."""
+        return self.code in (ForeignRelay.code, ForeignSpace.code)
 
 
 def note(store: Path, failure: Failure) -> None:
@@ -38,6 +44,7 @@ def load(store: Path) -> Failure | None:
     """What is kept, None where nothing is or it cannot be read."""
     with suppress(OSError, ValueError, TypeError):
         found = Failure(**json.loads((store / _FILE).read_text("utf-8")))
-        if isinstance(found.url, str) and isinstance(found.at, int) and isinstance(found.message, str):
+        texts = (found.url, found.message, found.code)
+        if isinstance(found.at, int) and all(isinstance(text, str) for text in texts):
             return found
     return None

@@ -2,6 +2,7 @@
 
 import getpass
 import platform
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -95,6 +96,9 @@ def relay(
         changes = new_relay or keep_token or any(value is not None for value in given)
         address = partners.chosen(call.store, *given, new_relay=new_relay, keep_token=keep_token, required=changes)
         dropped = address is not None and changes and not address.token and bool(partners.token(call.store))
+        before = None
+        with suppress(UsageError):  # what cannot be read named no relay
+            before = partners.load(call.store)
         if address is not None and changes:
             partners.save(call.store, address)
     if address is None:
@@ -104,10 +108,11 @@ def relay(
     secret = "with a token" if address.token else "without a token"
     call.output.result(data, f"{address.url}, {secret}")
     if dropped:
+        whose = "calls between devices" if before is None else before.url
         call.output.warning(
-            {"warning": "token_dropped", "message": "the token that was kept is for the former address only"},
-            "The token that was kept is for the former address, and is not sent to this one. If this is the same "
-            "relay, or devices are to call each other with that token: crdt-sync relay --keep-token",
+            {"warning": "token_dropped", "message": f"the token that was kept is for {whose}, and is set aside"},
+            f"The token that was kept is for {whose}: it is not sent to this relay, and is set aside. If it is this "
+            "relay's too, or devices are to call each other with it: crdt-sync relay --keep-token",
         )
     if partners.open_to_others(call.store):
         call.output.note(

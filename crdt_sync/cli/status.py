@@ -10,10 +10,12 @@ from rich.text import Text
 
 from crdt_sync.cli import last_failure, partners, waiting
 from crdt_sync.cli.invocation import Invocation, invocation
+from crdt_sync.cli.last_failure import Failure
 from crdt_sync.cli.output import Output, table
 from crdt_sync.cli.schemaless import tell_schemaless
 from crdt_sync.cli.targets import existing, shorts
 from crdt_sync.cli.values import local_time, many, utc_time
+from crdt_sync.errors import ForeignRelay
 from crdt_sync.replica import CallerStatus, CarriedStatus, PartnerStatus, Replica, Status
 
 _COUNTED_RECORDS_MAX = 10_000  # beyond them, conflicts are not counted: that reads every view
@@ -123,10 +125,7 @@ def _status(call: Invocation, replica: Replica) -> None:
         rows = [(_caller(caller), _waits(caller), local_time(caller.last_seen)) for caller in standing.callers]
         call.output.show(table(("Calls here", "Next call", "As of"), rows))
     if kept is not None and not any(partner.url == kept.url for partner in standing.partners):
-        call.output.text(
-            f"Nothing has been synced with {kept.url} yet: {many(standing.records)} to send, as far as is known; "
-            "crdt-sync sync sends them"
-        )
+        call.output.text(_never_synced(kept.url, standing.records, failed))
     elif not (standing.partners or standing.carried or standing.callers):
         call.output.text(
             "Nothing has been synced yet; choose a relay with crdt-sync relay URL --token TOKEN, or let devices call "
@@ -143,6 +142,23 @@ def _status(call: Invocation, replica: Replica) -> None:
         call.output.text("Stored values of these records are damaged. Save what is intact: crdt-sync verify --repair")
         damages = _named(replica, standing.damaged)
         call.output.show(table(("Record", "Damage"), damages, wrap=True))
+
+
+def _never_synced(url: str, records: int, failed: Failure | None) -> str:
+    """What is to be said of a relay that was chosen, and what takes to give it the records."""
+    if failed is None or failed.url != url or not failed.foreign:
+        return (
+            f"Nothing has been synced with {url} yet: {many(records)} to send, as far as is known; crdt-sync sync "
+            "sends them"
+        )
+    if failed.code == ForeignRelay.code:
+        gives = "crdt-sync sync --new-relay gives it what is here"
+    else:
+        gives = f"crdt-sync space move {url} goes over to its space"
+    return (
+        f"Nothing was given to {url}, and crdt-sync sync gives it nothing: see below. If the address is right, "
+        f"{gives}; else choose another with crdt-sync relay URL"
+    )
 
 
 def _named(replica: Replica, found: Mapping[str, str]) -> list[tuple[str, str]]:

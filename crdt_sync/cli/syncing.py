@@ -105,7 +105,7 @@ def _exchange(call: Invocation, replica: Replica, device: Device, chosen: list[D
     try:
         progress = _talk(call.output, replica, address)
     except (RemoteError, WorkerUnavailable) as error:
-        last_failure.note(call.store, Failure(address.url, replica.wall_clock(), error.message))
+        last_failure.note(call.store, Failure(address.url, replica.wall_clock(), error.message, error.code))
         if len(chosen) > 1:
             call.output.error(error)
             return error

@@ -137,7 +137,7 @@ def test_a_wrong_schema_file_is_named_with_what_is_wrong(run, tmp_path, text):
 def test_a_token_that_another_relay_makes_go_is_spoken_of(run, store):
     assert run("token", "--token", "a-token-of-enough-length").code == 0
     result = run("relay", "ws://127.0.0.1:9")
-    assert "not sent to this one" in result.err
+    assert "is not sent to this relay" in result.err
     assert run("token", "--json").object == {"kept": False}
     assert "not sent" not in run("relay", "ws://127.0.0.1:10").err
 
@@ -155,6 +155,15 @@ def test_a_token_comes_back_with_its_address_and_goes_to_another_only_when_told(
     run("relay", "ws://again:8765")
     assert run("relay", "--keep-token", "--json").object == {"relay": "ws://again:8765", "token": True, "ca": None}
     assert run("relay", "ws://moved:8765", "--json").object["token"] is False
+
+
+def test_whose_token_was_set_aside_is_said_as_it_was(run, store):
+    run("token", "--token", "a-token-of-enough-length")
+    told = run("relay", "ws://first:8765").err
+    assert "is for calls between devices" in told
+    assert "former" not in told
+    run("relay", "ws://first:8765", "--token", "another-token-of-length")
+    assert "is for ws://first:8765" in run("relay", "ws://second:8765").err
 
 
 def test_a_token_that_is_not_there_cannot_be_kept(run, store):
