@@ -68,9 +68,9 @@ class _Contents(Reader):
         self.scan()
         return self._runs
 
-    def _struct(self, position: int, writer: int, clock: int) -> tuple[int, int]:
+    def struct(self, position: int, writer: int, clock: int) -> tuple[int, int]:
         count = len(self.items)
-        length, position = super()._struct(position, writer, clock)
+        length, position = super().struct(position, writer, clock)
         if len(self.items) > count and not self.items[-1].deleted:
             self._runs.setdefault(writer, []).append(_Run(clock, length, self._content))
         return length, position

@@ -12,37 +12,21 @@ by one when the record is loaded from its own state, no later state of it can be
    it is left out; else it is the lost half, and deleted.
 
 What comes of a record depends on its bytes alone, so all replicas that hold it get the same. Only records with text are
-looked at, and only those with characters beyond 16 bits, or with what may be an empty item, are read.
+looked at, and only those in which a pair may be cut (`pairs`) are read in parts.
 """
 
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from crdt_sync.errors import UpdateRefused
-from crdt_sync.records.delete_set import Ranges, merge_ranges, merged, range_covered, read_delete_set
-from crdt_sync.records.update import HAS_LEFT, HAS_RIGHT, Item, Reader
-from crdt_sync.records.varint import append_uint, read_uint
+from crdt_sync.records.delete_set import Ranges, merge_ranges, merged, range_covered
+from crdt_sync.records.pairs import may_be_cut
+from crdt_sync.records.parts import Parts, Struct, as_deleted, read_parts, with_deleted_pairs, with_origins
+from crdt_sync.records.update import Item
 
 _TEXT_ROOT = re.compile(rb"\x01[\x03-\xff]t\.")
-# A constant first byte each: that is searched for ten times as fast as a set of them.
-_PAIRS = tuple(re.compile(bytes([first]) + rb"[\x80-\xbf]{3}") for first in range(0xF0, 0xF5))  # of four bytes
-_SUSPECTS = _PAIRS + tuple(
-    re.compile(pattern)
-    for pattern in (
-        rb"\x84(?:[\x80-\xff]{0,7}+[\x00-\x7f]){2}\x00",  # an empty text with a left origin
-        rb"\xc4(?:[\x80-\xff]{0,7}+[\x00-\x7f]){4}\x00",  # and with a right one
-    )
-)
-_KIND = 0x1F
-_DELETED = 1
-_TEXT = 4
-
-
-def has_pairs(update: bytes) -> bool:
-    """Whether an update may hold characters of two operations."""
-    return any(suspect.search(update) for suspect in _PAIRS)
 
 
 def mended(updates: Sequence[bytes]) -> Sequence[bytes]:
@@ -55,10 +39,13 @@ def made_whole(updates: Sequence[bytes], elsewhere: Callable[[], Ranges] = dict)
 
     `elsewhere` gives what the rest of the record deletes, and is asked only where a pair is cut.
     """
-    if not any(suspect.search(update) for update in updates for suspect in _SUSPECTS):
-        return updates
+    return healed(updates, elsewhere) if may_be_cut(updates) else updates
+
+
+def healed(updates: Sequence[bytes], elsewhere: Callable[[], Ranges] = dict) -> Sequence[bytes]:
+    """`made_whole` without looking first whether anything is cut."""
     try:
-        read = [_read(update) for update in updates]
+        read = [read_parts(update) for update in updates]
     except (UpdateRefused, IndexError, UnicodeDecodeError):
         return updates  # damaged in another way: whoever loads it will say so
     known = {id(one): one for one in read}
@@ -67,13 +54,13 @@ def made_whole(updates: Sequence[bytes], elsewhere: Callable[[], Ranges] = dict)
     widened = [_with_whole_deletions(one, halves) for one in filled]
     cuts = _cuts(widened)
     inside = {writer: [clock for clock in clocks if (writer, clock) in cuts] for writer, clocks in halves.items()}
-    whole = _with_cut_pairs(widened, inside, _Update({}, elsewhere())) if any(inside.values()) else widened
+    whole = _with_cut_pairs(widened, inside, Parts({}, elsewhere())) if any(inside.values()) else widened
     if all(id(one) in known for one in whole):
         return updates
-    return [update if id(one) in known else _written(one) for update, one in zip(updates, whole, strict=True)]
+    return [update if id(one) in known else one.written() for update, one in zip(updates, whole, strict=True)]
 
 
-def _with_cut_pairs(updates: Sequence["_Update"], inside: dict[int, list[int]], other: "_Update") -> list["_Update"]:
+def _with_cut_pairs(updates: Sequence[Parts], inside: dict[int, list[int]], other: Parts) -> list[Parts]:
     """Rules 2 and 3, for the pairs of these second halves, before which something is cut; `other` holds deletions."""
     deleted = merged(*(one.deletes for one in updates), _with_whole_deletions(other, inside).deletes)
     gone = {
@@ -85,105 +72,33 @@ def _with_cut_pairs(updates: Sequence["_Update"], inside: dict[int, list[int]], 
     return [_with_deleted_content(_with_whole_pairs(one, left), cut) for one in updates]
 
 
-@dataclass(frozen=True, slots=True)
-class _Struct:
-    data: bytes
-    length: int
-    item: Item | None  # None: a run of skipped operations
-
-
-@dataclass(frozen=True)
-class _Update:
-    """An update in parts: by writer the first clock and the structs, and the deletions."""
-
-    writers: dict[int, tuple[int, tuple[_Struct, ...]]]
-    deletes: Ranges
-
-
-class _Structs(Reader):
-    """Reads structs one by one, empty texts included."""
-
-    def struct(self, position: int, writer: int, clock: int) -> tuple[_Struct, int]:
-        count = len(self.items)
-        length, end = self._struct(position, writer, clock)
-        item = self.items[-1] if len(self.items) > count else None
-        return _Struct(self.data[position:end], length, item), end
-
-    def content(self) -> tuple[int, str]:
-        """Where the content of a text begins, which is all the data, and that text."""
-        info, position = self.data[0], 1
-        for bit in (HAS_LEFT, HAS_RIGHT):
-            if info & bit:
-                _, position = self._neighbour(position)
-        if not info & (HAS_LEFT | HAS_RIGHT):
-            _, _, position = self._parent(info, position)
-        text, _ = self._text(position)
-        return position, text
-
-    def _text_content(self, position: int) -> tuple[int, tuple[int, ...], int]:
-        return (0, (), position + 1) if self.data[position] == 0 else super()._text_content(position)
-
-
-def _read(update: bytes) -> _Update:
-    reader = _Structs(update)
-    writers: dict[int, tuple[int, tuple[_Struct, ...]]] = {}
-    count, position = read_uint(update, 0)
-    for _ in range(count):
-        structs, position = read_uint(update, position)
-        writer, position = read_uint(update, position)
-        clock, position = read_uint(update, position)
-        start, found = clock, []
-        for _ in range(structs):
-            struct, position = reader.struct(position, writer, clock)
-            found.append(struct)
-            clock += struct.length
-        writers[writer] = (start, tuple(found))
-    return _Update(writers, read_delete_set(update, position))
-
-
-def _written(update: _Update) -> bytes:
-    out = bytearray()
-    append_uint(out, len(update.writers))
-    for writer, (start, structs) in update.writers.items():
-        for number in (len(structs), writer, start):
-            append_uint(out, number)
-        out += b"".join(struct.data for struct in structs)
-    append_uint(out, len(update.deletes))
-    for writer, ranges in update.deletes.items():
-        append_uint(out, writer)
-        append_uint(out, len(ranges))
-        for clock, length in ranges:
-            append_uint(out, clock)
-            append_uint(out, length)
-    return bytes(out)
-
-
-def _without_empty_items(update: _Update) -> _Update:
+def _without_empty_items(update: Parts) -> Parts:
     """Rule 4."""
     if all(struct.length for _, structs in update.writers.values() for struct in structs):
         return update
-    writers: dict[int, tuple[int, tuple[_Struct, ...]]] = {}
+    writers: dict[int, tuple[int, tuple[Struct, ...]]] = {}
     deletes = {writer: list(ranges) for writer, ranges in update.deletes.items()}
     for writer, (start, structs) in update.writers.items():
-        kept: list[_Struct] = []
+        kept: list[Struct] = []
         clock = start
         for struct in structs:
-            if struct.length:
-                kept.append(struct if struct.item is None else _at(struct, struct.item, clock))
+            item = struct.item
+            if item is None or struct.length:
+                kept.append(struct if item is None else _at(struct, item, clock))
                 clock += struct.length
                 continue
             shifted = _shifted(kept, merge_ranges(update.deletes.get(writer, [])))
             if shifted is None:
-                kept.append(_deleted(struct, clock))
+                kept.append(as_deleted(struct, item, clock))
                 clock += 1
                 shifted = 1
             if shifted:
                 deletes.setdefault(writer, []).append((clock - shifted, shifted))
         writers[writer] = (start, tuple(kept))
-    return _Update(writers, {writer: merge_ranges(ranges) for writer, ranges in deletes.items()})
+    return Parts(writers, {writer: merge_ranges(ranges) for writer, ranges in deletes.items()})
 
 
-def _shifted(before: list[_Struct], deleted: list[tuple[int, int]]) -> int | None:
+def _shifted(before: list[Struct], deleted: list[tuple[int, int]]) -> int | None:
     """How many deleted operations stand between the pair that an empty item belongs to and that item; None: no pair.
 
     They are those whose clocks are not deleted: the pair is longer by one here than it was in the document.
@@ -201,19 +116,11 @@ def _shifted(before: list[_Struct], deleted: list[tuple[int, int]]) -> int | Non
     return None
 
 
-def _deleted(struct: _Struct, clock: int) -> _Struct:
-    """An empty text as one deleted operation."""
-    item = struct.item
-    assert item is not None
-    data = bytes([struct.data[0] & ~_KIND | _DELETED]) + struct.data[1:-1] + b"\x01"
-    return _Struct(data, 1, item._replace(clock=clock, length=1, text=False, deleted=True))
-
-
-def _at(struct: _Struct, item: Item, clock: int) -> _Struct:
+def _at(struct: Struct, item: Item, clock: int) -> Struct:
     return struct if item.clock == clock else replace(struct, item=item._replace(clock=clock))
 
 
-def _halves(updates: Sequence[_Update]) -> dict[int, list[int]]:
+def _halves(updates: Sequence[Parts]) -> dict[int, list[int]]:
     """By writer the clocks of second halves, ascending."""
     found: dict[int, set[int]] = {}
     for update in updates:
@@ -225,27 +132,27 @@ def _halves(updates: Sequence[_Update]) -> dict[int, list[int]]:
     return {writer: sorted(clocks) for writer, clocks in found.items()}
 
 
-def _with_whole_deletions(update: _Update, halves: dict[int, list[int]]) -> _Update:
+def _with_whole_deletions(update: Parts, halves: dict[int, list[int]]) -> Parts:
     """Rule 1."""
     deletes = dict(update.deletes)
     for writer, ranges in update.deletes.items():
         widened = [_widened(clock, length, halves.get(writer, [])) for clock, length in ranges]
         if widened != ranges:
             deletes[writer] = merge_ranges(widened)
-    return update if deletes == update.deletes else _Update(update.writers, deletes)
+    return update if deletes == update.deletes else Parts(update.writers, deletes)
 
 
-def _with_whole_pairs(update: _Update, halves: dict[int, list[int]]) -> _Update:
+def _with_whole_pairs(update: Parts, halves: dict[int, list[int]]) -> Parts:
     """Rule 2, for `halves` of pairs that are not deleted."""
     writers = dict(update.writers)
     for writer, (start, structs) in update.writers.items():
         moved = tuple(_with_whole_origins(struct, halves) for struct in structs)
         if moved != structs:
             writers[writer] = (start, moved)
-    return update if writers == update.writers else _Update(writers, update.deletes)
+    return update if writers == update.writers else Parts(writers, update.deletes)
 
 
-def _cuts(updates: Sequence[_Update]) -> set[tuple[int, int]]:
+def _cuts(updates: Sequence[Parts]) -> set[tuple[int, int]]:
     """The operations before which an item may be cut: one is, or an origin says so."""
     found: set[tuple[int, int]] = set()
     for update in updates:
@@ -261,63 +168,24 @@ def _cuts(updates: Sequence[_Update]) -> set[tuple[int, int]]:
     return found
 
 
-def _with_deleted_content(update: _Update, cut: dict[int, list[int]]) -> _Update:
+def _with_deleted_content(update: Parts, cut: dict[int, list[int]]) -> Parts:
     """Rule 3, for `cut` pairs that are deleted."""
     writers = dict(update.writers)
     deletes: Ranges = {}
     for writer, (start, structs) in update.writers.items():
         if not cut.get(writer):
             continue
-        parted: list[_Struct] = []
+        parted: list[Struct] = []
         for struct in structs:
             item = struct.item
             inside = [half for half in item.halves if _among(cut[writer], item.clock + half)] if item else []
             if item is None or not inside:
                 parted.append(struct)
                 continue
-            parted += _parts(struct, item, inside)
+            parted += with_deleted_pairs(struct, item, inside)
             deletes.setdefault(writer, []).extend((item.clock + half - 1, 2) for half in inside)
         writers[writer] = (start, tuple(parted))
-    return _Update(writers, merged(update.deletes, deletes)) if deletes else update
-
-
-def _parts(struct: _Struct, item: Item, halves: list[int]) -> Iterator[_Struct]:
-    """An item with the pairs of these second halves as deleted content: in parts, each after the one before."""
-    content, text = _Structs(struct.data).content()
-    units = text.encode("utf-16-le")
-    begin = 0
-    for half in halves:
-        yield from _part(struct.data[:content], item, begin, units[2 * begin : 2 * half - 2])
-        yield from _part(struct.data[:content], item, half - 1, None)
-        begin = half + 1
-    yield from _part(struct.data[:content], item, begin, units[2 * begin :])
-
-
-def _part(head: bytes, item: Item, begin: int, units: bytes | None) -> Iterator[_Struct]:
-    """The operations of an item from `begin` on, `units` of UTF-16; None: a deleted pair. Nothing where there are none.
-
-    `head` is what stands before the content of the whole item.
-    """
-    length = 2 if units is None else len(units) // 2
-    if not length:
-        return
-    out = bytearray(head)
-    left = item.left
-    if begin:
-        left = (item.writer, item.clock + begin - 1)
-        out = bytearray([HAS_LEFT | (HAS_RIGHT if item.right else 0)])
-        for origin in (left, item.right):
-            if origin is not None:
-                append_uint(out, origin[0])
-                append_uint(out, origin[1])
-    out[0] = out[0] & ~_KIND | (_DELETED if units is None else _TEXT)
-    if units is None:
-        append_uint(out, length)
-    else:
-        text = units.decode("utf-16-le").encode()
-        append_uint(out, len(text))
-        out += text
-    yield _Struct(bytes(out), length, item._replace(clock=item.clock + begin, length=length, left=left, halves=()))
+    return Parts(writers, merged(update.deletes, deletes)) if deletes else update
 
 
 def _widened(clock: int, length: int, halves: list[int]) -> tuple[int, int]:
@@ -328,7 +196,7 @@ def _widened(clock: int, length: int, halves: list[int]) -> tuple[int, int]:
     return first, (end + 1 if _among(halves, end) else end) - first
 
 
-def _with_whole_origins(struct: _Struct, halves: dict[int, list[int]]) -> _Struct:
+def _with_whole_origins(struct: Struct, halves: dict[int, list[int]]) -> Struct:
     item = struct.item
     if item is None:
         return struct
@@ -339,18 +207,7 @@ def _with_whole_origins(struct: _Struct, halves: dict[int, list[int]]) -> _Struc
         right = None if left is not None else (right[0], right[1] - 1)
     if (left, right) == (item.left, item.right):
         return struct
-    position = 1
-    for origin in (item.left, item.right):
-        if origin is not None:
-            _, position = read_uint(struct.data, position)
-            _, position = read_uint(struct.data, position)
-    out = bytearray([struct.data[0] & ~(HAS_LEFT | HAS_RIGHT)])
-    for bit, origin in ((HAS_LEFT, left), (HAS_RIGHT, right)):
-        if origin is not None:
-            out[0] |= bit
-            append_uint(out, origin[0])
-            append_uint(out, origin[1])
-    return replace(struct, data=bytes(out) + struct.data[position:], item=item._replace(left=left, right=right))
+    return with_origins(struct, item, left, right)
 
 
 def _among(clocks: list[int], clock: int) -> bool:

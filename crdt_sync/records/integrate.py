@@ -33,8 +33,9 @@ from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.contradictions import contradiction
 from crdt_sync.records.delete_set import covered, merged
 from crdt_sync.records.document import Document
-from crdt_sync.records.halves import has_pairs, mended
+from crdt_sync.records.halves import mended
 from crdt_sync.records.lists import Lists
+from crdt_sync.records.pairs import has_pairs
 from crdt_sync.records.roots import TEXT_PREFIX
 from crdt_sync.records.update import Item, Scan, scan
 from crdt_sync.records.well_placed import cuts_pair, misnamed, misplaced, need_lists, tangled

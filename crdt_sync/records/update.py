@@ -27,8 +27,8 @@ from crdt_sync.records.delete_set import Ranges, malformed, merge_ranges, range_
 from crdt_sync.records.state_vector import CLOCK_MAX
 from crdt_sync.records.varint import read_uint
 
-_DELETED = 1
-_TEXT = 4
+DELETED = 1
+TEXT = 4
 _ANY = 8
 _SKIPPED = 10
 HAS_LEFT = 0x80
@@ -124,7 +124,7 @@ class Reader:
                 raise malformed(f"an update announces {structs} operations in {self.size - position} bytes")
             clock = start
             for _ in range(structs):
-                length, position = self._struct(position, writer, clock)
+                length, position = self.struct(position, writer, clock)
                 clock += length
             if clock > CLOCK_MAX:
                 raise malformed("an update reaches beyond the last possible clock")
@@ -136,7 +136,7 @@ class Reader:
             clients, deletes, self.stamps, frozenset(self.roots), self.skips, self.compact, self.items, self.foreign
         )
 
-    def _struct(self, position: int, writer: int, clock: int) -> tuple[int, int]:
+    def struct(self, position: int, writer: int, clock: int) -> tuple[int, int]:
         """Read one struct; returns its length in operations and the position behind it."""
         data = self.data
         info = data[position]
@@ -145,7 +145,7 @@ class Reader:
         if content == _SKIPPED:
             self.skips = True
             return self._run(position)
-        if content not in (_ANY, _TEXT, _DELETED):
+        if content not in (_ANY, TEXT, DELETED):
             raise malformed(f"an operation has content of kind {content}, which records never hold")
         root = left = right = key = None
         halves: tuple[int, ...] = ()
@@ -160,13 +160,13 @@ class Reader:
             if self._foreign:
                 self.foreign.append((writer, clock, self._foreign))
                 self._foreign = ""
-        elif content == _TEXT:
+        elif content == TEXT:
             length, halves, position = self._text_content(position)
         else:
             length, position = self._run(position)
             self.compact += length
         self.items.append(
-            Item(writer, clock, length, content == _TEXT, content == _DELETED, root, left, right, key, halves)
+            Item(writer, clock, length, content == TEXT, content == DELETED, root, left, right, key, halves)
         )
         return length, position
 
@@ -194,7 +194,7 @@ class Reader:
         if text.isascii():
             return len(text), (), position
         length = len(text.encode("utf-16-le")) // 2  # Yjs counts UTF-16 units
-        return length, _second_halves(text) if length > len(text) else (), position
+        return length, second_halves(text) if length > len(text) else (), position
 
     def _check_deleted(self, deletes: Ranges) -> None:
         merged = {writer: merge_ranges(ranges) for writer, ranges in deletes.items()}
@@ -318,7 +318,7 @@ class Reader:
         return (-value if byte & 0x40 else value), position
 
 
-def _second_halves(text: str) -> tuple[int, ...]:
+def second_halves(text: str) -> tuple[int, ...]:
     """Where the second halves of surrogate pairs stand in `text`, in UTF-16 units."""
     found = []
     for pairs, match in enumerate(_BEYOND_16_BITS.finditer(text)):

@@ -220,9 +220,9 @@ def test_an_update_that_deletes_its_own_character_and_names_no_root_stays_readab
 )
 def test_an_update_is_read_once_to_be_made_whole(here, update, monkeypatch):
     """And comes to what it comes to among the deletions of the record."""
-    document, read, done = Document.load(here), halves._read, []
+    document, read, done = Document.load(here), halves.read_parts, []
     expected = made_whole((update, document.deletions()))[0]
-    monkeypatch.setattr(halves, "_read", lambda one: done.append(one) or read(one))
+    monkeypatch.setattr(halves, "read_parts", lambda one: done.append(one) or read(one))
     assert document.steps(update, scan(update))[-1] == expected
     assert len(done) <= 1
 
