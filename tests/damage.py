@@ -5,7 +5,7 @@ from pathlib import Path
 
 import lmdb
 
-from benchmarks.campaign.bit_flips import stored_values
+from crdt_bench.campaign.bit_flips import stored_values
 
 
 def flip_bit(store: Path, table: bytes, key: bytes, place: int | None = None) -> None:

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from crdt_relay import observability
+from crdt_relay.settings import Settings
 from crdt_sync import Schema, limits, load_schema
 from crdt_sync.protocol.messages import VerdictCode
 from crdt_sync.records import FieldSpec
 from crdt_sync.storage.lmdb.environment import Tables
-from relay import observability
-from relay.settings import Settings
 
 from .end_to_end.conftest import RelayThread
 

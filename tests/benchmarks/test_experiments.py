@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks.child import Child, ChildFailed
-from benchmarks.cli import app
-from benchmarks.contents import contents, make_relay_store
-from benchmarks.experiments import bundles, catching_up, latency, long_notes, residency, table_import, throughput
-from benchmarks.results import Measurement, Outcome, Skipped
+from crdt_bench.child import Child, ChildFailed
+from crdt_bench.cli import app
+from crdt_bench.contents import contents, make_relay_store
+from crdt_bench.experiments import bundles, catching_up, latency, long_notes, residency, table_import, throughput
+from crdt_bench.results import Measurement, Outcome, Skipped
 from crdt_sync.storage.lmdb import LmdbStore
 
 
@@ -98,7 +98,7 @@ def test_a_filled_store_holds_what_it_says(tmp_path: Path) -> None:
 
 
 def test_a_child_that_fails_is_an_error_and_not_a_silence(capfd: pytest.CaptureFixture[str]) -> None:
-    child = Child("benchmarks.experiments.table_import:once", path="missing.zip", member="none")
+    child = Child("crdt_bench.experiments.table_import:once", path="missing.zip", member="none")
     with child, pytest.raises(ChildFailed, match="ended with code 1"):
         child.hear(30)
     assert "missing.zip" in capfd.readouterr().err

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks.cli import app
-from benchmarks.experiments import reconciliation
-from benchmarks.experiments.comparing import METHODS, Exchange, by_list
-from benchmarks.experiments.reconciliation import NAME, Row, Study, compare
-from benchmarks.results import Measurement, Target
+from crdt_bench.cli import app
+from crdt_bench.experiments import reconciliation
+from crdt_bench.experiments.comparing import METHODS, Exchange, by_list
+from crdt_bench.experiments.reconciliation import NAME, Row, Study, compare
+from crdt_bench.results import Measurement, Target
 
 
 def test_the_command_writes_every_comparison_and_a_figure(tmp_path: Path) -> None:

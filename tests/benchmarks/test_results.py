@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from benchmarks.results import Measurement, Skipped, Target, machine, number, show, write
+from crdt_bench.results import Measurement, Skipped, Target, machine, number, show, write
 
 FAST = Measurement("speed", "one thing", "s", (3.0, 1.0, 2.0), Target("at most", 2.0))
 SLOW = Measurement("speed", "another", "", (0.1,), Target("at least", 0.25), "why")

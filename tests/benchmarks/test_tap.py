@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.load.connection import client_frame
-from benchmarks.tap import TO_DEVICE, TO_RELAY, Frame, Parser, Record
+from crdt_bench.load.connection import client_frame
+from crdt_bench.tap import TO_DEVICE, TO_RELAY, Frame, Parser, Record
 from crdt_sync.protocol import codec
 from crdt_sync.protocol.messages import Ping, Presence, PresenceEntry
 

@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 
-from benchmarks.campaign.nth_operations import Edit
+from crdt_bench.campaign.nth_operations import Edit
 from crdt_sync.errors import StoreError
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.campaign import bit_flips
+from crdt_bench.campaign import bit_flips
 from crdt_sync.storage.lmdb import aside
 from crdt_sync.storage.lmdb.codec import Seal
 

@@ -5,9 +5,9 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks.campaign import command
-from benchmarks.campaign.tally import Tally
-from benchmarks.cli import app
+from crdt_bench.campaign import command
+from crdt_bench.campaign.tally import Tally
+from crdt_bench.cli import app
 
 
 def invoke(*arguments):

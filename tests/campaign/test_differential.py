@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.campaign import differential
+from crdt_bench.campaign import differential
 from crdt_sync.records import Document
 
 _REASON = differential.missing()

@@ -2,8 +2,8 @@
 
 import pytest
 
-from benchmarks.campaign import guided
-from benchmarks.campaign.hostile_inputs import READERS
+from crdt_bench.campaign import guided
+from crdt_bench.campaign.hostile_inputs import READERS
 
 if guided.missing():
     pytest.skip(guided.missing(), allow_module_level=True)

@@ -4,20 +4,20 @@ import os
 
 import pytest
 
-from benchmarks.campaign import hostile, hostile_inputs
-from benchmarks.campaign.confined import confined
-from benchmarks.campaign.hostile_bundles import attack_bundle
-from benchmarks.campaign.hostile_inputs import TARGETS, Target
-from benchmarks.campaign.joined import JoinedRelay
-from benchmarks.campaign.mutation import corpus
-from benchmarks.campaign.tally import Tally
+from crdt_bench.campaign import hostile, hostile_inputs
+from crdt_bench.campaign.confined import confined
+from crdt_bench.campaign.hostile_bundles import attack_bundle
+from crdt_bench.campaign.hostile_inputs import TARGETS, Target
+from crdt_bench.campaign.joined import JoinedRelay
+from crdt_bench.campaign.mutation import corpus
+from crdt_bench.campaign.tally import Tally
+from crdt_relay import settings
 from crdt_sync.errors import InvalidSchema, InvalidSettings
 from crdt_sync.exchange.bundle.reader import BundleReader
 from crdt_sync.protocol import codec
 from crdt_sync.protocol.messages import Changes, Hello, Want, WantEntry
 from crdt_sync.records import parse_schema
 from crdt_sync.storage import Batch, Change, MemoryStore
-from relay import settings
 
 
 @pytest.mark.parametrize("seed", [0, 10_000])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.campaign import kills
+from crdt_bench.campaign import kills
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -1,6 +1,6 @@
 """Full disks and a frozen device: what was acknowledged stays, others do not wait, and all recovers by itself."""
 
-from benchmarks.campaign import machines
+from crdt_bench.campaign import machines
 
 
 def test_full_disks_and_a_frozen_device_lose_nothing():

@@ -5,11 +5,11 @@ from contextlib import suppress
 
 import pytest
 
-from benchmarks.campaign.joined import JoinedRelay, sync
-from benchmarks.campaign.nth_call import Hook, hooked
-from benchmarks.campaign.nth_calls import Fault, every, faults, run
-from benchmarks.campaign.nth_operations import Edit, GroupCommit, Import, Sync
-from benchmarks.campaign.tally import Tally
+from crdt_bench.campaign.joined import JoinedRelay, sync
+from crdt_bench.campaign.nth_call import Hook, hooked
+from crdt_bench.campaign.nth_calls import Fault, every, faults, run
+from crdt_bench.campaign.nth_operations import Edit, GroupCommit, Import, Sync
+from crdt_bench.campaign.tally import Tally
 from crdt_sync import Replica, bundled_schema
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.storage import MemoryStore

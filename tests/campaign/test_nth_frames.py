@@ -1,6 +1,6 @@
 """Whichever call on a device's websocket fails, the next sync makes up for it and nothing is counted twice."""
 
-from benchmarks.campaign import nth_frames
+from crdt_bench.campaign import nth_frames
 
 
 def test_every_call_on_the_websocket_may_fail():

@@ -4,10 +4,10 @@ import subprocess
 
 import pytest
 
-from benchmarks.campaign import nth_syscalls
-from benchmarks.campaign.nth_operations import Compact, Copy, Create, Edit, GroupCommit, Grow, Import, Open, Sync
-from benchmarks.campaign.nth_syscalls import Failure, every
-from benchmarks.campaign.tally import Tally
+from crdt_bench.campaign import nth_syscalls
+from crdt_bench.campaign.nth_operations import Compact, Copy, Create, Edit, GroupCommit, Grow, Import, Open, Sync
+from crdt_bench.campaign.nth_syscalls import Failure, every
+from crdt_bench.campaign.tally import Tally
 
 from . import planted
 

@@ -5,8 +5,8 @@ from collections import Counter
 
 import pytest
 
-from benchmarks.campaign import orders
-from benchmarks.campaign.confined import confined
+from crdt_bench.campaign import orders
+from crdt_bench.campaign.confined import confined
 from crdt_sync.records import Document, halves, integrate, well_placed
 
 _CASES = 2_000

@@ -4,9 +4,9 @@ import random
 
 import pytest
 
-from benchmarks.campaign import power_cuts
-from benchmarks.campaign.power_images import cut
-from benchmarks.campaign.power_recording import Acknowledged, Resize, Sync, Write, missing
+from crdt_bench.campaign import power_cuts
+from crdt_bench.campaign.power_images import cut
+from crdt_bench.campaign.power_recording import Acknowledged, Resize, Sync, Write, missing
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "strace is there")
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from benchmarks.campaign.nth_operations import Copy, Create, Edit, GroupCommit, Operation
-from benchmarks.campaign.short_writes import every
-from benchmarks.campaign.tally import Tally
+from crdt_bench.campaign.nth_operations import Copy, Create, Edit, GroupCommit, Operation
+from crdt_bench.campaign.short_writes import every
+from crdt_bench.campaign.tally import Tally
 
 from . import planted
 

@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from benchmarks.campaign import spoiled_links
-from benchmarks.campaign.proxy import FAULTS, Proxy
+from crdt_bench.campaign import spoiled_links
+from crdt_bench.campaign.proxy import FAULTS, Proxy
 from crdt_sync import Replica
 
 

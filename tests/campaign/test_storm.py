@@ -1,6 +1,6 @@
 """All devices lose the relay at one instant and come back: every one is served, and the relay does not grow."""
 
-from benchmarks.campaign import storm
+from crdt_bench.campaign import storm
 
 
 def test_a_hundred_devices_come_back_after_their_links_were_cut_and_the_relay_was_killed():

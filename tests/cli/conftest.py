@@ -138,7 +138,7 @@ def relay(tmp_path: Path) -> Iterator[RunningRelay]:
 def start_relay(data: Path, port: int) -> RunningRelay:
     """Start a relay and wait until it takes connections."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "relay", "serve", "--data", str(data), "--port", str(port)],
+        [sys.executable, "-m", "crdt_relay", "serve", "--data", str(data), "--port", str(port)],
         env={**os.environ, "CRDT_RELAY_TOKEN": TOKEN, "CRDT_RELAY_METRICS": "false"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.contents import make_device
+from crdt_bench.contents import make_device
 from crdt_sync.replica import Replica
 
 from .conftest import Run, finish, spawn, start

@@ -14,7 +14,7 @@ def test_a_missing_package_of_an_extra_is_said_with_what_to_install(
     for name in [name for name in sys.modules if name.partition(".")[0] == "relay"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setattr(sys, "argv", ["crdt-relay", "serve"])
-    assert extras.run("crdt-relay", "relay.cli", "relay") == 1
+    assert extras.run("crdt-relay", "crdt_relay.cli", "relay") == 1
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("Error (extra_missing): crdt-relay needs packages that a device does not, and structlog")
@@ -31,5 +31,5 @@ def test_the_command_runs_and_its_exit_code_is_returned(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["crdt-relay", "serve", "--port", "nothing"])
-    assert extras.run("crdt-relay", "relay.cli", "relay") == 2
+    assert extras.run("crdt-relay", "crdt_relay.cli", "relay") == 2
     assert "Error (usage)" in capsys.readouterr().err

@@ -10,13 +10,13 @@ import sys
 import pytest
 import typer
 
-import benchmarks.cli
-import relay.cli
+import crdt_bench.cli
+import crdt_relay.cli
 from crdt_sync.cli.main import application
 from crdt_sync.cli.plain_help import plain_help
 from crdt_sync.starting import INTERRUPTED, start
 
-PROGRAMS = {"crdt-sync": "crdt_sync", "crdt-relay": "relay", "crdt-bench": "benchmarks"}
+PROGRAMS = {"crdt-sync": "crdt_sync", "crdt-relay": "crdt_relay", "crdt-bench": "crdt_bench"}
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_a_wrong_call_is_one_typed_error_with_a_hint(run, made, arguments, error
     assert "Traceback" not in result.err
 
 
-@pytest.mark.parametrize("main", [relay.cli.main, benchmarks.cli.main])
+@pytest.mark.parametrize("main", [crdt_relay.cli.main, crdt_bench.cli.main])
 def test_other_programs_say_so_too(main, capsys):
     assert main(["nonsense"]) == 2
     said = capsys.readouterr().err
@@ -62,7 +62,7 @@ def commands(command, *path):
         yield from commands(below, *path, name)
 
 
-@pytest.mark.parametrize("app", [application(), relay.cli.app, benchmarks.cli.app])
+@pytest.mark.parametrize("app", [application(), crdt_relay.cli.app, crdt_bench.cli.app])
 def test_help_shows_no_types_of_the_programming_language(app, capsys):
     for path, command in commands(plain_help(typer.main.get_command(app))):
         command.main(["--help"], prog_name=" ".join(path) or "x", standalone_mode=False)

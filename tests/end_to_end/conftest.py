@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from crdt_relay.server import Relay
+from crdt_relay.settings import Settings
 from crdt_sync import Address, Replica
-from relay.server import Relay
-from relay.settings import Settings
 
 _PATIENCE_S = 30.0
 

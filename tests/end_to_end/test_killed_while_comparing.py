@@ -12,7 +12,7 @@ from pathlib import Path
 import pycrdt
 import pytest
 
-from benchmarks.contents import contents
+from crdt_bench.contents import contents
 from crdt_sync import Address, Replica, bundled_schema, compare, sync
 from crdt_sync.records import Document
 from crdt_sync.records import state_vector as vectors

@@ -1,6 +1,6 @@
 """A note that grew by tens of thousands of small edits: relays are restarted and wiped, and it stays editable."""
 
-from benchmarks.notes import note
+from crdt_bench.notes import note
 from crdt_sync import bundled_schema, compare, sync
 from crdt_sync.protocol.messages import UpdatesEntry
 from crdt_sync.records import Document

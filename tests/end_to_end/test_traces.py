@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from benchmarks.traces import Clock, InvalidTrace, Replay, hash_of, read_trace, schema_of, steps
+from crdt_bench.traces import Clock, InvalidTrace, Replay, hash_of, read_trace, schema_of, steps
 from crdt_sync import Replica, compare, sync
 from crdt_sync.storage.lmdb import LmdbStore
 from crdt_sync.storage.memory import MemoryStore

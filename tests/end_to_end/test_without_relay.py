@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from benchmarks.campaign.joined import meet
-from benchmarks.traces import Clock, Replay, read_trace, schema_of
+from crdt_bench.campaign.joined import meet
+from crdt_bench.traces import Clock, Replay, read_trace, schema_of
 from crdt_sync import Replica, bundled_schema
 from crdt_sync.replica.pushed import PushedUpdates
 from crdt_sync.storage.memory import MemoryStore

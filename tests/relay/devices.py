@@ -18,6 +18,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.typing import Subprotocol
 
+from crdt_relay.server import Relay
+from crdt_relay.settings import Settings
 from crdt_sync.protocol import SUBPROTOCOL, codec
 from crdt_sync.protocol.messages import (
     Ack,
@@ -37,8 +39,6 @@ from crdt_sync.protocol.messages import (
 from crdt_sync.protocol.versions import GREETING
 from crdt_sync.records import Document
 from crdt_sync.storage.lmdb import LmdbStore
-from relay.server import Relay
-from relay.settings import Settings
 
 M = TypeVar("M", bound=Message)
 PATIENCE_S = 20.0  # a busy machine; nothing waits this long when all is well

@@ -14,13 +14,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from crdt_relay import running
+from crdt_relay.server import Relay
+from crdt_relay.settings import Settings
 from crdt_sync import Address, Replica, keep_syncing
 from crdt_sync.protocol.reconcile import Ranges, Reconciler
 from crdt_sync.runtime.worker.process import WorkerProcess
 from crdt_sync.storage import Batch, Committed, LmdbStore, lives
-from relay import running
-from relay.server import Relay
-from relay.settings import Settings
 
 
 def say(**words: Any) -> None:

@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 import structlog
 
+from crdt_relay.cli import main
+from crdt_relay.maintenance import new_token
 from crdt_sync.protocol.messages import VerdictCode
 from crdt_sync.storage.lmdb import LmdbStore
 from crdt_sync.storage.lmdb.directory import claimed
-from relay.cli import main
-from relay.maintenance import new_token
 
 from .devices import PATIENCE_S, Device, make_certificate, stored_markers, update
 
@@ -52,8 +52,8 @@ def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
 def served(data: Path, *options: object) -> Iterator[dict[str, Any]]:
     """`crdt-relay serve` in a process of its own; its ready line. Stopped by SIGTERM, which must be graceful."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "relay", "serve", "--json", "--port", "0", "--metrics-port", "0", "--data", str(data),
-         *(str(option) for option in options)],
+        [sys.executable, "-m", "crdt_relay", "serve", "--json", "--port", "0", "--metrics-port", "0",
+         "--data", str(data), *(str(option) for option in options)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     assert process.stdout is not None
@@ -317,7 +317,7 @@ def test_mistakes_get_one_clear_message(run: Run, arguments: tuple[str, ...]) ->
 
 def test_logs_name_no_customer_data(run: Run, tmp_path: Path) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "relay", "serve", "--port", "0", "--no-metrics", "--json", "--log-format", "json",
+        [sys.executable, "-m", "crdt_relay", "serve", "--port", "0", "--no-metrics", "--json", "--log-format", "json",
          "--log-level", "debug", "--data", str(tmp_path / "data"), "--token", "a-secret-of-some-length"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip

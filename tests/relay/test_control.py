@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from crdt_relay.control import SOCKET_NAME, ControlFailed, ControlServer, NotRunning, ask
 from crdt_sync.errors import StoreFull
-from relay.control import SOCKET_NAME, ControlFailed, ControlServer, NotRunning, ask
 
 
 async def double(request: Mapping[str, Any]) -> dict[str, Any]:

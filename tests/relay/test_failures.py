@@ -13,6 +13,7 @@ from typing import Any
 import lmdb
 import pytest
 
+from crdt_relay.server import Relay
 from crdt_sync import Address, Replica, bundled_schema
 from crdt_sync.errors import Rejected, StoreCorrupt, StoreFailed, StoreFull
 from crdt_sync.protocol.messages import Receipt, ReceiptRequest, VerdictCode
@@ -22,7 +23,6 @@ from crdt_sync.runtime.worker.process import WorkerUnavailable
 from crdt_sync.storage import Batch, Committed, LmdbStore
 from crdt_sync.storage.lmdb import environment
 from crdt_sync.storage.memory import MemoryStore
-from relay.server import Relay
 
 from .devices import Device, eventually, running, seen, stored_markers, update
 

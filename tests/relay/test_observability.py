@@ -11,8 +11,8 @@ import pytest
 import structlog
 from prometheus_client.parser import text_string_to_metric_families
 
+from crdt_relay.observability import Metrics, ObservabilityServer, Readings, application, configure_logging
 from crdt_sync.errors import InvalidSettings
-from relay.observability import Metrics, ObservabilityServer, Readings, application, configure_logging
 
 Get = Callable[[str], Awaitable[tuple[int, str]]]
 

@@ -102,7 +102,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., tuple[subprocess.Popen[bytes
 
     def start(*options: str) -> tuple[subprocess.Popen[bytes], dict[str, Any]]:
         process = subprocess.Popen(
-            [sys.executable, "-m", "relay", "serve", "--port", "0", "--no-metrics", "--json",
+            [sys.executable, "-m", "crdt_relay", "serve", "--port", "0", "--no-metrics", "--json",
              "--data", str(tmp_path / "data"), "--log-level", "error", *options],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip

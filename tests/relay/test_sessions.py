@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from crdt_relay.server import Relay
 from crdt_sync import Address, Replica, bundled_schema
 from crdt_sync.protocol.messages import (
     Ack,
@@ -18,7 +19,6 @@ from crdt_sync.protocol.messages import (
     VerdictCode,
 )
 from crdt_sync.runtime import compare_once, sync_once
-from relay.server import Relay
 
 from .devices import Device, eventually, running, seen, update
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from crdt_relay.settings import Settings, load
 from crdt_sync.errors import InvalidSettings
 from crdt_sync.runtime.network import is_loopback
-from relay.settings import Settings, load
 
 TOKEN = "correct-horse-battery-staple"
 

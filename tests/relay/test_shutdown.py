@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from crdt_relay import server
 from crdt_sync.protocol.messages import Ack, Bye, Changes, Resume, Updates, VerdictCode, Welcome
 from crdt_sync.runtime.hosting import serving
 from crdt_sync.storage.lmdb import environment
-from relay import server
 
 from .devices import Device, Load, eventually, running, stored_markers, update
 

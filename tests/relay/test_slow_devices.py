@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from crdt_relay.server import Relay
 from crdt_sync.protocol.messages import Changes, Ping, Pong, Presence, PresenceEntry, Updates, VerdictCode
-from relay.server import Relay
 
 from .devices import Device, eventually, running, seen, update
 

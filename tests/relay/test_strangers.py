@@ -10,10 +10,10 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus, NegotiationError
 from websockets.typing import Origin
 
+from crdt_relay.server import Relay
 from crdt_sync import limits
 from crdt_sync.protocol import SUBPROTOCOL, codec
 from crdt_sync.protocol.messages import Bye, Hello, Ping, Pong, VerdictCode, Welcome
-from relay.server import Relay
 
 from .devices import Device, eventually, make_certificate, running, update
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from crdt_relay import maintenance
 from crdt_sync import Replica, bundled_schema
 from crdt_sync.replica import repair as repairs
 from crdt_sync.storage.lmdb import LmdbStore
-from relay import maintenance
 from tests.damage import copied, flip_bit, rows
 from tests.replica.wire import MemoryRelay, VirtualTime, exchange
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.notes import note
+from crdt_bench.notes import note
 from crdt_sync import limits
 from crdt_sync.protocol.effects import Acknowledge, Owe, Pushed, Welcomed
 from crdt_sync.protocol.messages import UpdatesEntry, Verdict, VerdictCode

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from crdt_relay import settings
 from crdt_sync import Address, Replica, bundled_schema, keep_syncing_forever, limits
 from crdt_sync.errors import InvalidSettings, UsageError
 from crdt_sync.protocol import codec
@@ -14,7 +15,6 @@ from crdt_sync.protocol.dialer import Dialer
 from crdt_sync.protocol.messages import Changes, Ping
 from crdt_sync.protocol.principal import everybody
 from crdt_sync.protocol.session import Session
-from relay import settings
 from tests.protocol.scripted import ScriptedLog, ScriptedOutbox, drain, hello, say, welcome
 from tests.relay.devices import Device, running
 

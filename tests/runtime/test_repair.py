@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from crdt_relay import maintenance
+from crdt_relay.cli import main as relay_command
 from crdt_sync import Address, Replica, bundled_schema, compare, sync
 from crdt_sync.errors import EditsLost, Rejected, StoreCorrupt, UnknownRecord
 from crdt_sync.storage import LmdbStore
-from relay import maintenance
-from relay.cli import main as relay_command
 from tests.damage import flip_bit
 from tests.runtime.test_syncing import TOKEN, RelayThread, add
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from crdt_relay.server import Relay
 from crdt_sync import Address, Replica, bundled_schema, limits, sync_once
 from crdt_sync.errors import Timeout
 from crdt_sync.runtime import conversation, link
-from relay.server import Relay
 from tests.relay.devices import eventually, running
 from tests.throttle import Throttle
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.simulator.virtual_loop import VirtualLoop
+from crdt_bench.simulator.virtual_loop import VirtualLoop
 from crdt_sync.runtime.steady import steady_us
 
 

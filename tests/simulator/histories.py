@@ -1,7 +1,7 @@
 """Histories under faults, in groups: every promise is kept in each of them."""
 
-from benchmarks.simulator.campaign import run_seed
-from benchmarks.simulator.scenario import draw
+from crdt_bench.simulator.campaign import run_seed
+from crdt_bench.simulator.scenario import draw
 
 GROUP = 100
 _LONG_STEPS = 60  # one history in six is longer, and they take two thirds of the time: most are cut short here

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.simulator.checkers import bounds
-from benchmarks.simulator.failure import Failure
-from benchmarks.simulator.scenario import draw
-from benchmarks.simulator.world import simulate
+from crdt_bench.simulator.checkers import bounds
+from crdt_bench.simulator.failure import Failure
+from crdt_bench.simulator.scenario import draw
+from crdt_bench.simulator.world import simulate
 from crdt_sync import limits
 from crdt_sync.protocol.acceptor import Acceptor
 

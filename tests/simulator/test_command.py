@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks.simulator.command import app
-from benchmarks.simulator.mutants_device import DEVICE_MUTANTS
-from benchmarks.simulator.scenario import Scenario, draw, pinned
+from crdt_bench.simulator.command import app
+from crdt_bench.simulator.mutants_device import DEVICE_MUTANTS
+from crdt_bench.simulator.scenario import Scenario, draw, pinned
 
 runner = CliRunner()
 

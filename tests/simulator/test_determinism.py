@@ -4,11 +4,11 @@ import os
 import subprocess
 import sys
 
-from benchmarks.simulator.scenario import draw
-from benchmarks.simulator.world import simulate
+from crdt_bench.simulator.scenario import draw
+from crdt_bench.simulator.world import simulate
 
 _SCRIPT = (
-    "from benchmarks.simulator.campaign import run_seed\nprint([run_seed(seed).trace for seed in (3, 4, 11, 12, 26)])\n"
+    "from crdt_bench.simulator.campaign import run_seed\nprint([run_seed(seed).trace for seed in (3, 4, 11, 12, 26)])\n"
 )
 
 

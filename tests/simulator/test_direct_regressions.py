@@ -2,8 +2,8 @@
 
 import pytest
 
-from benchmarks.simulator.scenario import Scenario
-from benchmarks.simulator.world import simulate
+from crdt_bench.simulator.scenario import Scenario
+from crdt_bench.simulator.world import simulate
 
 FOUND = {
     "what was pushed to a device waited there for its only partner": Scenario(

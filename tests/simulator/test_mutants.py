@@ -2,12 +2,12 @@
 
 import pytest
 
-from benchmarks.simulator.campaign import hunt
-from benchmarks.simulator.mutants import Mutant
-from benchmarks.simulator.mutants_device import DEVICE_MUTANTS
-from benchmarks.simulator.mutants_direct import DIRECT_MUTANTS
-from benchmarks.simulator.mutants_imports import IMPORT_MUTANTS
-from benchmarks.simulator.mutants_relay import RELAY_MUTANTS
+from crdt_bench.simulator.campaign import hunt
+from crdt_bench.simulator.mutants import Mutant
+from crdt_bench.simulator.mutants_device import DEVICE_MUTANTS
+from crdt_bench.simulator.mutants_direct import DIRECT_MUTANTS
+from crdt_bench.simulator.mutants_imports import IMPORT_MUTANTS
+from crdt_bench.simulator.mutants_relay import RELAY_MUTANTS
 
 MUTANTS = (*RELAY_MUTANTS, *DEVICE_MUTANTS, *DIRECT_MUTANTS, *IMPORT_MUTANTS)
 

@@ -2,9 +2,9 @@
 
 import random
 
-from benchmarks.simulator.network import TO_DIALER, TO_HOST, Link, Weather
-from benchmarks.simulator.scheduler import Scheduler
-from benchmarks.simulator.trace import Trace
+from crdt_bench.simulator.network import TO_DIALER, TO_HOST, Link, Weather
+from crdt_bench.simulator.scheduler import Scheduler
+from crdt_bench.simulator.trace import Trace
 
 SECOND = 1_000_000
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from benchmarks.simulator.scenario import Scenario
-from benchmarks.simulator.world import simulate
+from crdt_bench.simulator.scenario import Scenario
+from crdt_bench.simulator.world import simulate
 
 FOUND = {
     "a push on the beliefs of a relay's lost epoch was taken for the whole record": Scenario(

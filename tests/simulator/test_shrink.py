@@ -1,9 +1,9 @@
 """A failing scenario becomes smaller, and still fails by the same rule."""
 
-from benchmarks.simulator.mutants_device import DEVICE_MUTANTS
-from benchmarks.simulator.scenario import draw
-from benchmarks.simulator.shrink import shrink
-from benchmarks.simulator.world import simulate
+from crdt_bench.simulator.mutants_device import DEVICE_MUTANTS
+from crdt_bench.simulator.scenario import draw
+from crdt_bench.simulator.shrink import shrink
+from crdt_bench.simulator.world import simulate
 
 
 def test_shrinking_ends_at_what_the_failure_needs() -> None:

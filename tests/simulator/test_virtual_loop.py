@@ -11,7 +11,7 @@ from contextlib import suppress
 
 import pytest
 
-from benchmarks.simulator.virtual_loop import Stalled, VirtualLoop
+from crdt_bench.simulator.virtual_loop import Stalled, VirtualLoop
 
 
 @pytest.fixture
@@ -178,7 +178,7 @@ def test_a_failure_is_raised_though_others_catch_it(loop: VirtualLoop) -> None:
 
 _STORY = """
 import asyncio, random
-from benchmarks.simulator.virtual_loop import VirtualLoop
+from crdt_bench.simulator.virtual_loop import VirtualLoop
 
 seen = []
 

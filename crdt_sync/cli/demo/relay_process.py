@@ -14,7 +14,7 @@ from crdt_sync.runtime import Address
 
 _HOST = "127.0.0.1"
 _START_S = 30.0
-_NEEDED = ("relay", "pydantic_settings", "structlog")  # what only an installation with the relay has
+_NEEDED = ("crdt_relay", "pydantic_settings", "structlog")  # what only an installation with the relay has
 
 
 def check_relay_installed() -> None:
@@ -70,7 +70,7 @@ class RelayProcess:
             child.end(self._process, signal.SIGTERM)
 
     def _spawn(self) -> child.Process:
-        arguments = [sys.executable, "-m", "relay", "serve", "--data", str(self._data), "--port", str(self._port)]
+        arguments = [sys.executable, "-m", "crdt_relay", "serve", "--data", str(self._data), "--port", str(self._port)]
         # The token by environment: arguments can be seen by other users. No settings file of the user's is read.
         environment = {
             "CRDT_RELAY_TOKEN": self._token,

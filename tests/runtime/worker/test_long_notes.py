@@ -6,7 +6,7 @@ from typing import Any
 import pycrdt
 import pytest
 
-from benchmarks.notes import note
+from crdt_bench.notes import note
 from crdt_sync import limits
 from crdt_sync.records import Document
 from crdt_sync.runtime.worker.pool import IntegrationPool

@@ -1,0 +1,103 @@
+"""`crdt-bench campaign`: run parts of the fault campaign, chunk by chunk, and go on where it stopped."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from crdt_bench.campaign import (
+    bit_flips,
+    differential,
+    guided,
+    hostile,
+    kills,
+    machines,
+    nth_calls,
+    nth_frames,
+    nth_syscalls,
+    orders,
+    power_cuts,
+    short_writes,
+    spoiled_links,
+    storm,
+)
+from crdt_bench.campaign.progress import Progress
+from crdt_bench.campaign.tally import Tally
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part: `run(seed, count)` does a chunk of `chunk`; `goal` is how much the whole campaign asks for.
+
+    `stride` is how far a chunk moves the seed on.
+    """
+
+    run: Callable[[int, int], Tally]
+    chunk: int
+    goal: int
+    stride: int = 1
+
+
+PARTS: dict[str, Part] = {
+    "kills": Part(kills.run, 50, 5_000),
+    "power-cuts": Part(power_cuts.run, 300, 100_000),
+    "nth-calls": Part(nth_calls.run, 1, 7_008),
+    "nth-syscalls": Part(nth_syscalls.run, 1, 452),
+    "short-writes": Part(short_writes.run, 1, 900),
+    "nth-frames": Part(nth_frames.run, 1, 200),
+    "bit-flips": Part(bit_flips.run, 1_000, 100_000),
+    "bit-flips-repaired": Part(bit_flips.run_repaired, 200, 20_000),
+    "bit-flips-anywhere": Part(bit_flips.run_anywhere, 200, 20_000),
+    "hostile": Part(hostile.run, 20_000, 10_000_000, stride=20_000),
+    "guided": Part(guided.run, 90_000, 1_000_000),
+    "spoiled-links": Part(spoiled_links.run, 14, 10_000),
+    "orders": Part(orders.run, 10_000, 10_000_000, stride=10_000),
+    "differential": Part(differential.run, 500, 100_000, stride=500),
+    "storm": Part(storm.run, 1_000, 40_000),
+    "frozen": Part(machines.run_frozen, 1, 10),
+    "machines": Part(machines.run, 1, 300),
+}
+
+
+@app.command(name="campaign")
+def run(
+    parts: Annotated[list[str] | None, typer.Argument(metavar="[PART]...", help=f"Of {', '.join(PARTS)}.")] = None,
+    state: Annotated[Path, typer.Option(help="Where progress is kept.")] = Path("campaign.json"),
+    seconds: Annotated[float, typer.Option(min=0, help="Begin no further chunk of a part after this long.")] = 60.0,
+) -> None:
+    """Break files, calls, links, disks and bytes, and see that every promise holds. Exit code 1: one did not.
+
+    Each part runs until `--seconds` have passed or its goal is reached; run it again to go on.
+    """
+    console = Console(highlight=False)
+    chosen = parts or list(PARTS)
+    for name in chosen:
+        if name not in PARTS:
+            raise typer.BadParameter(f"no part is called {name!r}; choose of {', '.join(PARTS)}")
+    progress = Progress.load(state)
+    for name in chosen:
+        _run_part(name, PARTS[name], progress, seconds, console)
+    found = sum(len(known["findings"]) for known in progress.parts.values())
+    console.print(f"progress in {state}; {found} findings in all", markup=False)
+    raise typer.Exit(1 if found else 0)
+
+
+def _run_part(name: str, part: Part, progress: Progress, seconds: float, console: Console) -> None:
+    until = time.monotonic() + seconds
+    while progress.ran(name) < part.goal:
+        seed = progress.next_seed(name)
+        tally = part.run(seed, part.chunk)
+        for line in tally.lines():
+            console.print(line, markup=False)
+        if tally.skipped:
+            return
+        progress.add(name, tally, seed + part.stride)
+        if time.monotonic() >= until:
+            break
+    console.print(f"{name}: {progress.ran(name):,} of {part.goal:,} run so far", markup=False)

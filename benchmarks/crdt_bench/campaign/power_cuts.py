@@ -1,0 +1,93 @@
+"""Power cuts: rebuild the store's file as a disk may have left it, open it, and compare it with what was promised."""
+
+import random
+import tempfile
+from functools import partial
+from pathlib import Path
+
+from crdt_bench.campaign.confined import confined
+from crdt_bench.campaign.power_images import Image, cut
+from crdt_bench.campaign.power_recording import Event, Sync, Write, missing, record
+from crdt_bench.campaign.store_history import history, observe
+from crdt_bench.campaign.tally import Tally
+from crdt_sync.errors import CrdtSyncError
+from crdt_sync.storage import LmdbStore, MemoryStore
+
+_STEPS = 60
+_NOT_CREATED, _ACKNOWLEDGED, _UNDER_WAY = "not created yet", "as acknowledged", "with the commit under way"
+_SOUND = {_NOT_CREATED, _ACKNOWLEDGED, _UNDER_WAY}
+_MEMORY_DISK = Path("/dev/shm")  # images are read back at once: nothing is gained by writing them to a disk
+
+
+def run(seed: int, count: int, *, sync: bool = True, steps: int = _STEPS) -> Tally:
+    """Check `count` images of one recorded history; `sync` False plants the bug that must be found."""
+    tally = Tally("power cuts", "images", seed, skipped=missing())
+    if tally.skipped:
+        return tally
+    rng = random.Random(seed)
+    place = _MEMORY_DISK if _MEMORY_DISK.is_dir() else None
+    with tempfile.TemporaryDirectory(dir=place) as name:
+        events = record(Path(name), seed, steps, sync=sync)
+        expected = _states(seed, steps)
+        everywhere = range(len(events))
+        critical = [number for number in everywhere if isinstance(events[number], Sync) or _durable(events[number])]
+        critical = critical or list(everywhere)
+        for number in range(count):
+            image = cut(events, rng.choice(rng.choice((everywhere, critical))), rng)
+            tally.ran += 1
+            outcome = confined(partial(_check, Path(name) / f"image{number}", image, expected))
+            if outcome in _SOUND:
+                tally.outcomes[outcome] += 1
+            else:
+                tally.found(f"event {image.cut_at} of {len(events)}, {image.survival}: {outcome}")
+    return tally
+
+
+def _durable(event: Event) -> bool:
+    return isinstance(event, Write) and event.durable
+
+
+def _states(seed: int, steps: int) -> list[dict[str, object]]:
+    """What the store holds after each step, by the model."""
+    model = MemoryStore()
+    states = [observe(model)]
+    for step in history(seed, steps):
+        step(model)
+        states.append(observe(model))
+    return states
+
+
+def _check(directory: Path, image: Image, expected: list[dict[str, object]]) -> str:
+    """What became of the image."""
+    directory.mkdir()
+    (directory / "data.mdb").write_bytes(image.content)
+    done = image.acknowledged - 1  # the first acknowledgement is that of the creation
+    try:
+        store = LmdbStore.open(directory)
+    except CrdtSyncError as error:
+        return _created_again(directory) if done < 0 else f"it does not open: {error}"
+    try:
+        report = store.verify()
+        if report.findings:
+            return f"damage: {report.findings[0]}"
+        held = observe(store)
+        if held == expected[max(done, 0)]:
+            return _ACKNOWLEDGED
+        if done + 1 < len(expected) and held == expected[max(done + 1, 0)]:
+            return _UNDER_WAY
+        differing = [name for name, value in held.items() if value != expected[max(done, 0)][name]]
+        return f"{done} steps were acknowledged, and these readings differ: {', '.join(differing)}"
+    except CrdtSyncError as error:
+        return f"it does not read: {error}"
+    finally:
+        store.close()
+        (directory / "data.mdb").unlink()
+
+
+def _created_again(directory: Path) -> str:
+    """A creation that was cut short can be made up for."""
+    try:
+        LmdbStore.open(directory, create=True).close()
+    except CrdtSyncError as error:
+        return f"its creation was cut short, and trying again fails: {error}"
+    return _NOT_CREATED

@@ -1,0 +1,124 @@
+"""Floods a server from many connections, each with a bounded number of frames in flight."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine
+
+import uvloop
+
+from crdt_bench.child import hear, say
+from crdt_bench.load.connection import Connection, client_frame
+from crdt_bench.load.updates import Device
+from crdt_sync.protocol import codec
+from crdt_sync.protocol.messages import Ack, Hello, Ping, Welcome
+from crdt_sync.protocol.versions import GREETING
+
+
+class UnexpectedAnswer(Exception):
+    """The server answered something that makes the measurement void."""
+
+
+class Flow:
+    """One connection's share of a round: `frames` to send, `window` of them unanswered at most."""
+
+    def __init__(self, connection: Connection, window: int, answered: Callable[[bytes], int]) -> None:
+        self._connection = connection
+        self._window = window
+        self._answered = answered
+        self._frames: deque[bytes] = deque()
+        self._missing = 0
+        self._done: asyncio.Future[None]
+        connection.listen(self._receive)
+
+    async def run(self, frames: deque[bytes]) -> None:
+        """Send all frames; returns when every one was answered."""
+        self._frames, self._missing = frames, len(frames)
+        self._done = asyncio.get_running_loop().create_future()
+        self._send(self._window)
+        await self._done
+
+    def _send(self, room: int) -> None:
+        frames = self._frames
+        self._connection.transport.write(b"".join([frames.popleft() for _ in range(min(room, len(frames)))]))
+
+    def _receive(self, payload: bytes) -> None:
+        try:
+            answered = self._answered(payload)
+        except UnexpectedAnswer as error:
+            if not self._done.done():
+                self._done.set_exception(error)
+            return
+        self._missing -= answered
+        if self._frames:
+            self._send(answered)
+        if not self._missing and not self._done.done():
+            self._done.set_result(None)
+
+
+def forwarded(port: int, connections: int, frames: int, frame_bytes: int, window: int) -> None:
+    """Child: flood the forwarder of `crdt_bench.floor`; a round for each message of the parent."""
+    uvloop.run(_forwarded(port, connections, frames, frame_bytes, window))
+
+
+async def _forwarded(port: int, connections: int, frames: int, frame_bytes: int, window: int) -> None:
+    flows = [Flow(await Connection.open(port, f"/{n}"), window, lambda _: 1) for n in range(connections)]
+    frame = client_frame(bytes(frame_bytes))
+    await _rounds(lambda: [flow.run(deque([frame] * frames)) for flow in flows])
+
+
+def pushed(
+    port: int, connections: int, frames: int, updates: int, records: int, window: int, rounds: int, wall_clock: int
+) -> None:
+    """Child: flood a relay with pushes of `updates` updates each, made before the first round begins."""
+    uvloop.run(_pushed(port, connections, frames, updates, records, window, rounds, wall_clock))
+
+
+async def _pushed(
+    port: int, connections: int, frames: int, updates: int, records: int, window: int, rounds: int, wall_clock: int
+) -> None:
+    devices = [Device(updates * 1000 + number, records, wall_clock) for number in range(connections)]
+    prepared = iter(
+        [
+            [deque([client_frame(device.push(updates)) for _ in range(frames)]) for device in devices]
+            for _ in range(rounds)
+        ]
+    )
+    flows = [Flow(await greeted(port, device.replica, wall_clock), window, Acknowledged(updates)) for device in devices]
+    await _rounds(lambda: [flow.run(part) for flow, part in zip(flows, next(prepared), strict=True)])
+
+
+class Acknowledged:
+    """Counts the pushes that an acknowledgement answers, and insists that every update was stored; `seq` is where."""
+
+    def __init__(self, updates: int) -> None:
+        self._updates = updates
+
+    def __call__(self, payload: bytes) -> int:
+        """How many pushes `payload` acknowledges."""
+        message = codec.decode(payload)
+        if isinstance(message, Ping):
+            return 0  # the rounds are short enough for the server to wait for its answer
+        if not isinstance(message, Ack) or any(verdict.seq == 0 for verdict in message.verdicts):
+            raise UnexpectedAnswer(str(message)[:500])
+        return len(message.verdicts) // self._updates
+
+
+async def greeted(port: int, replica: bytes, wall_clock: int, follow: bool = False) -> Connection:
+    """A connection behind the handshake, which only pushes unless `follow` is given."""
+    connection = await Connection.open(port)
+    connection.send(codec.encode(Hello((GREETING,), replica, "", wall_clock, None, follow, 0, "crdt-bench")))
+    answer = codec.decode(await connection.receive())
+    if not isinstance(answer, Welcome):
+        raise UnexpectedAnswer(str(answer)[:500])
+    return connection
+
+
+async def _rounds(flows: Callable[[], list[Coroutine[None, None, None]]]) -> None:
+    """Run one round for each message of the parent and tell its seconds."""
+    loop = asyncio.get_running_loop()
+    say("ready")
+    while await loop.run_in_executor(None, hear) is not None:
+        started = time.perf_counter()
+        await asyncio.gather(*flows())
+        say(time.perf_counter() - started)

@@ -1,0 +1,71 @@
+"""The servers under measurement, each in a process of its own."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import uvloop
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+
+from crdt_bench.child import Child, hear, say
+from crdt_sync.limits import FRAME_BYTES_MAX
+
+if TYPE_CHECKING:
+    from crdt_relay.server import Relay
+
+
+def forwarder() -> None:
+    """Child: a bare websockets server that forwards every frame to the neighbour of its connection: the floor."""
+    uvloop.run(_forwarder())
+
+
+async def _forwarder() -> None:
+    connections: dict[int, ServerConnection] = {}
+
+    async def handle(websocket: ServerConnection) -> None:
+        assert websocket.request is not None
+        number = int(websocket.request.path.strip("/"))
+        connections[number] = websocket
+        neighbour = number ^ 1
+        with contextlib.suppress(ConnectionClosed):
+            async for frame in websocket:
+                await connections[neighbour].send(frame)
+
+    async with serve(handle, "127.0.0.1", 0, compression=None, ping_interval=None, max_size=FRAME_BYTES_MAX) as server:
+        say(next(iter(server.sockets)).getsockname()[1])
+        await asyncio.get_running_loop().run_in_executor(None, hear)
+
+
+def relay(data: str, port: int, sessions_max: int | None) -> None:
+    """Child: the relay as `crdt-relay serve` runs it, on a port of this machine; 0 takes a free one."""
+    from crdt_relay.running import run  # noqa: PLC0415 - the forwarder must not pay for importing it
+    from crdt_relay.settings import load  # noqa: PLC0415
+
+    def ready(running: "Relay") -> None:
+        say(running.port)
+        threading.Thread(target=_stop_with_parent, daemon=True).start()
+
+    flags = {"data": data, "port": port, "metrics": False, "log_level": "error", "sessions_max": sessions_max}
+    run(load(flags), ready)
+
+
+def _stop_with_parent() -> None:
+    hear()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def start_forwarder() -> tuple[Child, int]:
+    """The floor's process and its port."""
+    child = Child("crdt_bench.servers:forwarder")
+    return child, int(child.hear())
+
+
+def start_relay(data: Path, port: int = 0, sessions_max: int | None = None) -> tuple[Child, int]:
+    """A relay's process and its port."""
+    child = Child("crdt_bench.servers:relay", data=str(data), port=port, sessions_max=sessions_max)
+    return child, int(child.hear())

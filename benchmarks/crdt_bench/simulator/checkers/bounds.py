@@ -1,0 +1,25 @@
+"""What waits stays bounded, however slow the disk or the other side: nobody is sent more than it can take up."""
+
+from collections.abc import Iterable, Sequence
+
+from crdt_bench.simulator.failure import Failure
+from crdt_sync import limits
+from crdt_sync.protocol.effects import Effect, Integrate
+
+_OTHER_FRAMES_MAX = 64  # wants, confirmations, pings: none of which a session may pile up
+_SCREENED_FRAMES_MAX = 256  # ... where each run of updates is tried before it is stored, and confirmed by itself
+
+
+def check_device(name: str, work: Iterable[Effect]) -> None:
+    """`work` is what a device has received and not stored yet."""
+    sizes = [len(entry.update) for effect in work if isinstance(effect, Integrate) for entry in effect.entries]
+    allowed = limits.UNCONFIRMED_BYTES_MAX + limits.FRAME_BYTES_TARGET + max(sizes, default=0)
+    if sum(sizes) > allowed:
+        raise Failure("memory", f"{name} holds {sum(sizes)} bytes that it has not stored, of at most {allowed}")
+
+
+def check_host(name: str, held: Sequence[bytes], *, direct: bool) -> None:
+    """`held` are frames of one session that a host does not read yet. `direct`: the host is a device."""
+    allowed = limits.PUSHES_IN_FLIGHT_MAX + (_SCREENED_FRAMES_MAX if direct else _OTHER_FRAMES_MAX)
+    if len(held) > allowed:
+        raise Failure("memory", f"{len(held)} frames of {name} wait at the host, of at most {allowed}")

@@ -1,0 +1,20 @@
+"""Acknowledged means stored: when a device notes an acknowledgement, the relay's disk holds what was pushed."""
+
+from crdt_bench.simulator.disk import Disk
+from crdt_bench.simulator.failure import Failure
+from crdt_sync.protocol.effects import Acknowledge
+from crdt_sync.protocol.messages import VerdictCode
+from crdt_sync.records import state_vector as vectors
+
+
+def check(device: str, relay: Disk, epoch: bytes, effect: Acknowledge) -> None:
+    """Compare accepted pushes with the relay's disk, unless so much of the session's history is not on it any more."""
+    reach = relay.reach(epoch)
+    if reach is None or reach < effect.head:
+        return
+    for pushed in effect.verdicts:
+        if pushed.verdict.code is not VerdictCode.ACCEPTED:
+            continue
+        head = relay.true_head(pushed.record)
+        if head is None or not vectors.covers(head.state_vector, pushed.state_vector):
+            raise Failure("durability", f"{device}: {pushed.record} was acknowledged, but is not on the relay's disk")

@@ -1,0 +1,53 @@
+"""Planted bugs: each turns one promise off, and the simulator must notice within a stated number of seeds.
+
+A mutant that survives is a hole in the checkers or in the faults. `scenario` makes the faults that it needs likely.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from crdt_bench.simulator.scenario import Scenario, draw
+
+Patch = tuple[type[Any] | Any, str, Callable[[Any], Any]]  # where, name, from the original to the mutated
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """One planted bug. `patches` are made from the originals, so that a mutant follows the code that it mutates."""
+
+    name: str
+    promise: str
+    patches: tuple[Patch, ...]
+    faults: Mapping[str, float]
+    seeds_max: int = 20
+    steps: int = 40
+    records: int = 10  # at most
+    pace: int = 0  # mean microseconds between steps, instead of the drawn pace
+    imports: float = 0.0
+    neighbours: float = 0.0  # a second way hides what is wrong with the first
+
+    @contextmanager
+    def planted(self) -> Iterator[None]:
+        """The bug is there while the block runs."""
+        originals = [(where, name, where.__dict__[name]) for where, name, _ in self.patches]
+        try:
+            for (where, name, original), (_, _, mutate) in zip(originals, self.patches, strict=True):
+                setattr(where, name, mutate(original))
+            yield
+        finally:
+            for where, name, original in originals:
+                setattr(where, name, original)
+
+    def scenario(self, seed: int) -> Scenario:
+        """The scenario of a seed for this mutant: the drawn one, with the faults that it needs."""
+        drawn = draw(seed, steps=self.steps)
+        return replace(
+            drawn,
+            faults=dict(self.faults),
+            records=min(drawn.records, self.records),
+            pace=self.pace or drawn.pace,
+            neighbours=self.neighbours,
+            imports=self.imports,
+        )

@@ -1,0 +1,242 @@
+"""Mutants of the device's side: dialer, partner, replica, records, clock."""
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+from crdt_bench.simulator.mutants import Mutant
+from crdt_sync.clock import HybridClock
+from crdt_sync.protocol.backoff import Backoff
+from crdt_sync.protocol.dialer import Dialer
+from crdt_sync.protocol.messages import Have
+from crdt_sync.protocol.session import Session
+from crdt_sync.protocol.states import State
+from crdt_sync.records import document as documents
+from crdt_sync.records import editor as editors
+from crdt_sync.records import state_vector as vectors
+from crdt_sync.records.document import Document
+from crdt_sync.records.editor import Editor
+from crdt_sync.replica import replica as replicas
+from crdt_sync.replica.partner import Partner
+from crdt_sync.replica.replica import Replica
+from crdt_sync.storage.port import Batch
+
+Method = Callable[..., Any]
+
+
+def _returns(value: Any) -> Callable[[Any], Any]:
+    return lambda _: lambda *_arguments, **_named: value
+
+
+def _cursor_first(integrate: Method) -> Method:
+    def mutated(self: Any, entries: Any, origin: bytes, peers: Any, owe_to: Any) -> Any:
+        if peers:
+            self.store.commit([Batch(peers=peers)])
+        return integrate(self, entries, origin, peers=(), owe_to=owe_to)
+
+    return mutated
+
+
+def _no_order(_: Method) -> Method:
+    def mutated(self: Any) -> int:
+        self.last = self.now()
+        return int(self.last)
+
+    return mutated
+
+
+def _push_while_comparing(_: Any) -> Any:
+    def mutated(self: Any) -> bool:
+        return self.state not in {State.GREETING, State.CLOSED} and bool(self._ready or self._scan is not None)
+
+    return property(mutated)
+
+
+def _digest_of_vector(_: Method) -> Method:
+    return lambda self: hashlib.blake2b(self.state_vector(), digest_size=16).digest()
+
+
+def _want_by_vector(want: Method) -> Method:
+    """Deletions do not show in a state vector: a record changed by them alone is not fetched."""
+
+    def mutated(self: Any, changes: Any, now: int) -> None:
+        source = self._source
+        entries = tuple(
+            entry
+            for entry in changes.entries
+            if not vectors.covers(source.state_vector(entry.record), entry.state_vector)
+        )
+        wanted = [entry.record for entry in entries]
+        if changes.entries:
+            self.state = State.CATCHING_UP
+            self._ending = False
+            self._want(changes.page, wanted)
+        else:
+            want(self, changes, now)
+
+    return mutated
+
+
+def _one_writer(_: Method) -> Method:
+    def mutated(self: Any) -> int:
+        self._writer = int.from_bytes(self.id[:6], "big")
+        return int(self._writer)
+
+    return mutated
+
+
+def _one_counter_key(_: Method) -> Method:
+    def mutated(self: Any, field: str, _spec: Any, amount: Any) -> None:
+        present = sum(int(str(total)) for total in self._totals(field).values())
+        with self._document.transaction() as transaction:
+            self._document.map(transaction, f"n.{field}").insert(transaction, "0", int(present + amount))
+        self._changed = True
+
+    return mutated
+
+
+def _deaf_to_have(send: Method) -> Method:
+    return lambda self, message: 0 if isinstance(message, Have) else send(self, message)
+
+
+def _no_retries(timer: Method) -> Method:
+    def mutated(self: Any, now: int) -> None:
+        self._later_at = None
+        timer(self, now)
+
+    return mutated
+
+
+def _deletions_win(_: Method) -> Method:
+    def mutated(contents: Any, _vector: bytes, _whole: Any) -> Any:
+        raw = contents.get("c._deleted") or []
+        return any(isinstance(entry[0], str) for entry in raw), None
+
+    return mutated
+
+
+def _bare_member(_: Method) -> Method:
+    return lambda member, _writer: f"{member}\n0"
+
+
+DEVICE_MUTANTS = (
+    Mutant("cursor before data", "a cursor is stored with its data", ((Replica, "integrate", _cursor_first),), {}),
+    Mutant("stamps follow the wall clock", "stamps rise", ((HybridClock, "tick", _no_order),), {"device_clock": 0.2}),
+    Mutant(
+        "stamps are not observed",
+        "a write comes after what it supersedes",
+        ((HybridClock, "observe", _returns(None)),),
+        {"device_clock": 0.2},
+        60,
+    ),
+    Mutant(
+        "outbox forgets later edits", "what was edited meanwhile is pushed", ((Replica, "next_edit", _returns(1)),), {}
+    ),
+    Mutant("outbox is not written", "edits are noted for the partner", ((Replica, "peers_except", _returns(())),), {}),
+    Mutant(
+        "pushes while comparing",
+        "nothing is pushed on beliefs of another epoch",
+        ((Dialer, "wants_room", _push_while_comparing),),
+        {"relay_restored": 0.1},
+    ),
+    Mutant(
+        "edits before the first welcome",
+        "what was edited before the partner was known is pushed",
+        ((Partner, "_unseen", _returns([])),),
+        {"slow": 0.5, "late_device": 0.2},
+        60,
+        steps=16,
+        pace=500_000,
+    ),
+    Mutant(
+        "stamps refused for good",
+        "refused stamps are tried again",
+        ((Partner, "_offered_again", _returns([])),),
+        {"device_clock": 0.1},
+        60,
+    ),
+    Mutant(
+        "no restamp",
+        "a record stamped ahead is stamped again",
+        ((Replica, "restamp", _returns(False)),),
+        {"device_clock": 0.1},
+        60,
+    ),
+    Mutant(
+        "gone relay is kept",
+        "nothing is kept for a relay that is gone",
+        ((Replica, "part", _returns(None)),),
+        {"relay_wiped": 0.05},
+        60,
+    ),
+    Mutant(
+        "digest without deletions",
+        "a digest covers deletions",
+        ((Document, "digest", _digest_of_vector),),
+        {"relay_restored": 0.3, "cut": 0.1},
+        60,
+        steps=60,
+        records=2,
+        pace=500_000,
+    ),
+    Mutant(
+        "deletions are not fetched",
+        "catching up brings deletions",
+        ((Dialer, "_on_changes", _want_by_vector),),
+        {"device_crash": 0.3, "cut": 0.3},
+        40,
+        pace=500_000,
+    ),
+    Mutant(
+        "one writer for all lives",
+        "no two lives share a writer",
+        ((Replica, "writer", _one_writer),),
+        {"device_rolled_back": 0.1, "device_cloned": 0.05},
+    ),
+    Mutant(
+        "lost records stay pending",
+        "what damage took is no longer pending",
+        ((Partner, "_lost", _returns([])),),
+        {"device_rots": 0.5, "cut": 0.2},
+        60,
+        records=2,
+    ),
+    Mutant(
+        "views outlive their schema",
+        "a newer schema makes the views anew",
+        ((replicas, "refresh_views", _returns(None)),),
+        {"schema_upgraded": 0.1},
+        60,
+        steps=80,
+        records=2,
+    ),
+    Mutant("one key for a counter", "increments add up", ((Editor, "_count", _one_counter_key),), {}),
+    Mutant(
+        "one key for a set's member",
+        "an add survives a removal that did not see it",
+        ((editors, "member_key", _bare_member),),
+        {"partition": 0.3},
+        60,
+        steps=120,
+        records=1,
+    ),
+    Mutant(
+        "deletion beats edits",
+        "an edit beside a deletion keeps the record",
+        ((documents, "deletion_of", _deletions_win),),
+        {},
+        60,
+    ),
+    Mutant("nothing is confirmed", "a reader that confirms is served", ((Session, "_send", _deaf_to_have),), {}, 60),
+    Mutant(
+        "no retries",
+        "what the disk refused is sent again",
+        ((Dialer, "timer", _no_retries),),
+        {"relay_disk_fails": 0.2},
+        60,
+    ),
+    Mutant(
+        "silence is fine", "the silent are given up", ((Session, "next_timer", _returns(None)),), {"half_open": 0.1}
+    ),
+    Mutant("no back-off", "attempts are spread", ((Backoff, "delay_us", _returns(0)),), {"partition": 0.1}),
+)

@@ -1,0 +1,95 @@
+"""Mutants of devices that accept sessions: what partners push, what is edited beside it, and what is refused."""
+
+from collections.abc import Callable
+from typing import Any
+
+from crdt_bench.simulator.hub_host import HubHost
+from crdt_bench.simulator.mutants import Mutant
+from crdt_sync.replica import pushed, unread
+from crdt_sync.replica.partner import Partner
+from crdt_sync.replica.pushed import PushedUpdates
+
+Method = Callable[..., Any]
+_CHAINS = 0.3
+
+
+def _returns(value: Any) -> Callable[[Any], Any]:
+    return lambda _: lambda *_arguments, **_named: value
+
+
+def _only_edited(_: Method) -> Method:
+    return lambda _partner, events: [event.record for event in events if event.kind == "edited"]
+
+
+def _commits_alone(_: Method) -> Method:
+    return lambda self, batches: self._replica.store.commit(batches)
+
+
+def _forgets_refusals(note: Method) -> Method:
+    return lambda noted, partner, _refused, complete: note(noted, partner, {}, complete)
+
+
+def _forgets_when_anything_came(note: Method) -> Method:
+    def mutated(noted: Any, partner: bytes, refused: Any, complete: Any) -> Any:
+        return note(noted, partner, refused, [*complete, *(noted.keys() - refused.keys())])
+
+    return mutated
+
+
+DIRECT_MUTANTS = (
+    Mutant(
+        "pushes are not passed on",
+        "what one partner pushes is owed to the others",
+        ((pushed, "owed", _returns([])),),
+        {},
+        neighbours=_CHAINS,
+    ),
+    Mutant(
+        "only edits wake sessions",
+        "what one partner brings goes on to the others at once",
+        ((Partner, "pushable", _only_edited),),
+        {},
+        neighbours=_CHAINS,
+    ),
+    Mutant(
+        "a doubtful commit wakes nobody",
+        "what a failed commit stored all the same goes on to the others",
+        ((PushedUpdates, "_store", _commits_alone),),
+        {"device_disk_fails": 0.3},
+        60,
+        steps=15,
+        pace=500_000,
+        neighbours=0.6,
+    ),
+    Mutant(
+        "the worker's word stands",
+        "pushes are integrated on what is stored by then",
+        ((PushedUpdates, "commit", _commits_alone),),
+        {},
+        neighbours=_CHAINS,
+    ),
+    Mutant(
+        "edits beside are not told",
+        "those who listen to a device hear of its own edits",
+        ((HubHost, "_written_beside", _returns(None)),),
+        {},
+        steps=15,
+        neighbours=0.1,
+    ),
+    Mutant(
+        "refusals are not noted",
+        "a cursor passes only what is asked for again",
+        ((unread, "note", _forgets_refusals),),
+        {"device_clock": 0.2},
+        60,
+        neighbours=_CHAINS,
+    ),
+    Mutant(
+        "anything taken heals",
+        "a record lacks what was refused of it, whatever else came",
+        ((unread, "note", _forgets_when_anything_came),),
+        {"device_clock": 0.2},
+        60,
+        neighbours=_CHAINS,
+    ),
+)

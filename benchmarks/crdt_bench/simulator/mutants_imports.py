@@ -1,0 +1,96 @@
+"""Mutants of imports: what is written, under which writer, and into which record."""
+
+from collections.abc import Callable
+from typing import Any
+
+from crdt_bench.simulator.mutants import Mutant
+from crdt_sync.exchange import record_key, three_way
+from crdt_sync.exchange.importer import _Run
+from crdt_sync.exchange.record_key import RecordKeys
+from crdt_sync.exchange.three_way import Decision
+from crdt_sync.records import imported, memory_index
+from crdt_sync.records.imported import ImportedChange
+from crdt_sync.records.sources import mark
+from crdt_sync.records.values import normalise
+
+Function = Callable[..., Any]
+
+
+def _write_over(_: Function) -> Function:
+    def mutated(field: str, spec: Any, value: object, _now: object, _memory: Any) -> Decision:
+        carrier = normalise(field, spec, value)
+        return Decision("written", (ImportedChange("write", field, value),), mark(carrier), carrier)
+
+    return mutated
+
+
+def _as_itself(_: Function) -> Function:
+    return lambda document, write: write(document)
+
+
+def _all_shares(_: Function) -> Function:
+    return lambda sources: {f"{source.name} {number}": source for number, source in enumerate(sources)}
+
+
+def _number_alone(natural_record: Function) -> Function:
+    return lambda collection, key: natural_record(collection, key[:1])
+
+
+def _remember_again(bring: Function) -> Function:
+    def mutated(self: Any, record: str, present: Any, decided: Any) -> None:
+        bring(self, record, present, decided)
+        if present is not None and self._memory(present).share is not None:
+            self.replica.bring(record, self.source, (), self._memory(present).share)
+
+    return mutated
+
+
+def _whole_rows(_: Function) -> Function:
+    return lambda self, row: self._by_content(row)
+
+
+IMPORT_MUTANTS = (
+    Mutant(
+        "imports write over people",
+        "what a person wrote after an import is never lost",
+        ((three_way, "_single", _write_over),),
+        {},
+        imports=0.5,
+    ),
+    Mutant(
+        "each device imports as itself",
+        "the same table on two devices is there once",
+        ((imported, "write_once", _as_itself),),
+        {"partition": 0.2},
+        60,
+        imports=0.5,
+    ),
+    Mutant(
+        "counts of one source add up",
+        "of a source the newest count counts",
+        ((memory_index, "newest", _all_shares),),
+        {"partition": 0.2},
+        imports=0.5,
+    ),
+    Mutant(
+        "a number alone names a customer",
+        "two sources may number different people alike",
+        ((record_key, "natural_record", _number_alone),),
+        {"partition": 0.2},
+        imports=0.5,
+    ),
+    Mutant(
+        "each import remembers anew",
+        "a table imported twice writes once",
+        ((_Run, "_bring", _remember_again),),
+        {},
+        imports=0.5,
+    ),
+    Mutant(
+        "an edited row is a new customer",
+        "a row of a source is one record",
+        ((RecordKeys, "_by_key", _whole_rows),),
+        {},
+        imports=0.5,
+    ),
+)

@@ -1,0 +1,425 @@
+"""One relay, some devices, the network between them, and the run from the first step until all is quiet."""
+
+import gc
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from crdt_bench.simulator.checkers import convergence, cursors, durability
+from crdt_bench.simulator.conversation import RELAY, Conversation, url_of
+from crdt_bench.simulator.device_host import Clock, DeviceHost, Way
+from crdt_bench.simulator.disk import Crashed, Disk
+from crdt_bench.simulator.failure import Failure
+from crdt_bench.simulator.faults import Faults
+from crdt_bench.simulator.hub_host import HubHost
+from crdt_bench.simulator.imports import SCHEMAS, Imports
+from crdt_bench.simulator.ledger import Ledger
+from crdt_bench.simulator.network import Link
+from crdt_bench.simulator.scenario import Scenario, scaled
+from crdt_bench.simulator.scheduler import Scheduler
+from crdt_bench.simulator.schemas import FIRST
+from crdt_bench.simulator.trace import Trace
+from crdt_bench.simulator.workload import Workload
+from crdt_sync.errors import StoreError
+from crdt_sync.protocol.effects import Acknowledge, Closed
+from crdt_sync.replica import Event, unread
+from crdt_sync.storage.port import Batch
+
+WALL_BASE_US = 1_760_000_000_000_000  # some day in 2025, by the relay's clock
+_EVENTS_PER_STEP_MAX = 4_000  # a run that needs more is a storm
+_LATE_EDIT_US_MAX = 10_000_000
+_BYTES_PER_EDIT_MAX = 400_000  # per device
+_CONNECTS_WITHIN_US_MAX = 1_000_000
+_CONNECTS_WITHIN_STEPS = 5  # or all of a short run would be over before
+_GREETING_CHANCE = 0.3
+_ONLY_NEIGHBOURS = 0.3  # how often a device that has neighbours does not know the relay
+_COLLECTED_EVERY = 50_000  # objects
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a run. `failure` is None when every promise was kept."""
+
+    scenario: Scenario
+    failure: Failure | None
+    trace: str
+    events: int
+    edits: int
+    frames: int
+    bytes: int
+    virtual_us: int
+    lines: tuple[str, ...] = ()
+
+
+class World:
+    """See the module. Checkers look at everything here; the faults reach into it."""
+
+    def __init__(self, scenario: Scenario, trace: Trace) -> None:
+        self.scenario = scenario
+        self.trace = trace
+        self.scheduler = Scheduler()
+        self.seed = str(scenario.seed)
+        self.rng = random.Random(f"world/{self.seed}")
+        self.ledger = Ledger()
+        self.workload = Workload(random.Random(f"work/{self.seed}"), self.ledger, scenario.records)
+        self.imports = Imports(random.Random(f"imports/{self.seed}"))
+        self.links: list[Link] = []
+        self.frames = 0
+        self.bytes = 0
+        self.relay_lives = 0
+        self.neighbourly = random.Random(f"neighbours/{self.seed}")
+        self._editing = False
+        self.devices: list[DeviceHost] = []
+        self.faults = Faults(self)
+        self.cursors = cursors.Cursors()
+        self.relay = self.start_relay(self._disk("relay", "relay"))
+        for _ in range(scenario.devices):
+            self.add_fresh_device()
+
+    # --- parts -----------------------------------------------------------------------------------------------
+
+    def _disk(self, owner: str, name: str) -> Disk:
+        disk = Disk(None, random.Random(f"disk/{self.seed}/{owner}"))
+        meta: dict[str, bytes | None] = {
+            "name": name.encode(),
+            "schemas": " ".join(_SCHEMAS_TOML).encode(),
+            **{f"schema/{collection}": text for collection, text in _SCHEMAS_TOML.items()},
+        }
+        disk.commit([Batch(meta=meta)])
+        return disk
+
+    def fresh_relay_disk(self) -> Disk:
+        """An empty disk, as after a wipe."""
+        return self._disk(f"relay/{self.relay_lives}", "relay")
+
+    def start_relay(self, disk: Disk) -> HubHost:
+        """The relay starts over `disk`."""
+        self.relay_lives += 1
+        disk.fault = self.faults.relay_commit
+        self.relay = HubHost(
+            self.scheduler,
+            disk,
+            random.Random(f"relay/{self.seed}/{self.relay_lives}"),
+            lambda: WALL_BASE_US + self.scheduler.now,
+            documents_max=self.scenario.documents_max,
+            latency_max=self.scenario.latency_max,
+            kill=self.faults.kill_worker,
+        )
+        return self.relay
+
+    def stop_relay(self) -> Disk:
+        """The relay process ends; returns what it leaves on its disk."""
+        self.relay.die()
+        left = self.relay.disk.clone()
+        self.relay.disk.close()
+        return left
+
+    def assess(self) -> None:
+        """Something was lost: see what nobody holds any more."""
+        stores = [self.relay.disk, *(device.disk for device in self.devices)]
+        self.ledger.assess(stores)
+        self.imports.ledger.assess(stores)
+
+    def add_device(self, name: str, disk: Disk, original: DeviceHost | None = None) -> DeviceHost:
+        """A device starts over `disk`. That of a copy knows whom its original knew; nobody knows it."""
+        disk.fault = self.faults.device_commit
+        disk.durable = self._durable
+        device = DeviceHost(
+            name,
+            self.scheduler,
+            disk,
+            Clock(WALL_BASE_US),
+            self.seed,
+            self.scenario.latency_max,
+            min(_CONNECTS_WITHIN_US_MAX, _CONNECTS_WITHIN_STEPS * self.scenario.pace),
+            self._open_link,
+            self._listen if self.scenario.neighbours and original is None else None,
+            self._ended,
+            self._edited,
+            self._acknowledged,
+        )
+        if original is None:
+            self._acquaint(device)
+        else:
+            for partner in original.partners or [RELAY]:
+                device.befriend(partner)
+        self.devices.append(device)
+        return device
+
+    def _acquaint(self, device: DeviceHost) -> None:
+        """It dials the relay, or, as may be, another device or that one it. Beyond that, some dial each other."""
+        rng, likely = self.neighbourly, self.scenario.neighbours
+        pairs = [pair for other in self.devices for pair in ((device, other), (other, device)) if pair[1].listens]
+        sure = rng.choice(pairs) if pairs and rng.random() < _ONLY_NEIGHBOURS * bool(likely) else None
+        if sure is None:
+            device.befriend(RELAY)
+        for pair in pairs:
+            if pair == sure or rng.random() < likely:
+                pair[0].befriend(pair[1].name)
+
+    def add_fresh_device(self) -> DeviceHost:
+        """A new, empty device starts."""
+        number = len(self.devices)
+        return self.add_device(f"d{number}", self._disk(f"d{number}", f"device-{number}"))
+
+    def _listen(self, device: DeviceHost) -> HubHost:
+        """A device starts to accept sessions."""
+        return HubHost(
+            self.scheduler,
+            device.disk,
+            random.Random(f"host/{device.randomness}"),
+            device.replica.clock.now,
+            documents_max=self.scenario.documents_max,
+            latency_max=self.scenario.latency_max,
+            kill=self.faults.kill_worker,
+            replica=device.replica,
+        )
+
+    def _device(self, name: str) -> DeviceHost:
+        return next(device for device in self.devices if device.name == name)
+
+    def _open_link(self, device: DeviceHost, name: str) -> Way | None:
+        if not self.faults.reachable(device):
+            return None
+        if name == RELAY:
+            host: HubHost | None = self.relay
+        else:
+            partner = self._device(name)
+            host = partner.host if self.faults.reachable(partner) else None
+        if host is None or not host.alive:
+            return None
+        title = f"{device.name}-{name}" if name else device.name
+        link = Link(self.scheduler, self.trace, self.rng, lambda: device.weather, title)
+        link.ends[0] = host.connect(link)
+        self.links.append(link)
+        return link, None if name == RELAY else host.disk.replica
+
+    def disk_at(self, url: str) -> Disk:
+        """What the partner with that address stores."""
+        disks = {url_of(device.name): device.disk for device in self.devices}
+        return disks.get(url, self.relay.disk)
+
+    def tidy_links(self) -> None:
+        """Count and forget the links that are closed."""
+        for link in self.links:
+            if not link.open:
+                self.frames += link.frames
+                self.bytes += link.bytes
+        self.links = [link for link in self.links if link.open]
+
+    # --- what the checkers hear --------------------------------------------------------------------------------
+
+    def _ended(self, device: DeviceHost, reason: Closed | StoreError) -> None:
+        self.trace.note(self.scheduler.now, device.name, f"session over: {reason.code}: {reason}")
+        if isinstance(reason, Closed) and (
+            reason.code in {"protocol_violation", "gap", "poisoned"} or reason.retry_after_us is None
+        ):
+            raise Failure("session", f"{device.name}: a session between honest parties ended: {reason}")
+
+    def _edited(self, events: Sequence[Event]) -> None:
+        """An edit that the workload did not make stamps a record again."""
+        if not self._editing:
+            self.ledger.restamped.update(event.record for event in events if event.kind == "edited")
+
+    def _acknowledged(self, device: DeviceHost, conversation: Conversation, effect: Acknowledge) -> None:
+        durability.check(device.name, self.disk_at(conversation.partner.url), conversation.epoch, effect)
+
+    def _durable(self, disk: Disk, batches: Sequence[Batch]) -> None:
+        for batch in batches:
+            for peer in batch.peers:
+                self.cursors.check(disk, self.disk_at(peer.url), peer)
+
+    # --- the run ---------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """All steps, then healing, then quiet. Raises `Failure`."""
+        for _ in range(self.scenario.steps):
+            self._until(self.scheduler.now + self._gap())
+            self._step()
+            self.tidy_links()
+        self._heal()
+        convergence.check(self)
+
+    def _gap(self) -> int:
+        if self.rng.random() < 0.02:
+            return self.rng.randint(1, 60_000_000)
+        return int(self.rng.expovariate(1 / self.scenario.pace)) + 1
+
+    def _step(self) -> None:
+        try:
+            self.faults.step()
+        except Crashed as crash:
+            self.faults.crashed(crash.disk)
+        device = self._editor()
+        if device.running:
+            self._edit(device, self.workload.edit)
+        rng = self.imports.rng
+        if rng.random() < self.scenario.imports and (running := [each for each in self.devices if each.running]):
+            self._edit(rng.choice(running), self.imports.step)
+
+    def _editor(self) -> DeviceHost:
+        """Who edits now: more often than by chance, one whose session has just begun."""
+        greeting = [device for device in self.devices if device.greeting]
+        return self.rng.choice(greeting if greeting and self.rng.random() < _GREETING_CHANCE else self.devices)
+
+    def _edit(self, device: DeviceHost, edit: Callable[[DeviceHost], str]) -> None:
+        self._editing = True
+        try:
+            what = edit(device)
+        except StoreError as error:
+            what = f"edit refused: {error.code}"
+        except Crashed as crash:
+            self.faults.crashed(crash.disk)
+            what = "crashed in an edit"
+        finally:
+            self._editing = False
+        self.trace.note(self.scheduler.now, device.name, what)
+
+    def _until(self, time: int) -> None:
+        """Run the events up to `time`."""
+        self.scheduler.after(max(0, time - self.scheduler.now), None, self._nothing)
+        budget = _EVENTS_PER_STEP_MAX * (self.scenario.steps + 100)
+        while self.scheduler.now < time:
+            self._event()
+            if self.scheduler.events > budget:
+                raise Failure("storm", f"more than {budget} events for {self.scenario.steps} steps")
+
+    def _event(self) -> None:
+        try:
+            self.scheduler.step()
+        except Crashed as crash:
+            self.faults.crashed(crash.disk)
+
+    def _heal(self) -> None:
+        """Stop all faults, start everything, and wait until nothing is left to do."""
+        self.trace.note(self.scheduler.now, "world", "healing")
+        self.faults.stop()
+        for seconds in self._patience():
+            self._until(self.scheduler.now + seconds * 1_000_000)
+            self.tidy_links()
+            if self.quiet():
+                break
+        else:
+            raise Failure("liveness", self._unrest())
+        self._late_edit()
+        self._budget()
+
+    def _patience(self) -> Iterator[int]:
+        """For how long to wait for rest, in seconds at a time.
+
+        Where two devices whose clocks are ahead exchanged edits, only the one that made them can stamp them again, and
+        nobody refuses them to it: others take them from the second one when their time has come.
+        """
+        yield from [1] * 600
+        for minute in range(400 if self._clocks_are_exchanged else 0):
+            refused = any(
+                device.disk.outbox_count(peer.replica)[1] for device in self.devices for peer in device.disk.peers()
+            )
+            if not refused and not (minute and any(unread.reasons(device.disk) for device in self.devices)):
+                return
+            yield 60
+
+    @property
+    def _clocks_are_exchanged(self) -> bool:
+        """Whether devices whose clocks are set trade edits, and times, without the relay."""
+        return self.scenario.neighbours > 0 and "device_clock" in self.scenario.faults
+
+    def _late_edit(self) -> None:
+        """One more edit reaches everybody on the sessions that are open, before any keepalive."""
+        self._edit(self.devices[0], self.workload.edit)
+        # A clock that was set during the session shows when stamps are refused, and is corrected a minute later; where
+        # others took its time over, or theirs is told through it, some more minutes later.
+        patience = 9 if "device_clock" in self.scenario.faults else 1
+        limit = _LATE_EDIT_US_MAX * (36 if self._clocks_are_exchanged else patience)
+        self._until(self.scheduler.now + limit)
+        if not self.quiet():
+            raise Failure("liveness", f"a late edit has not spread in {limit} us: {self._unrest()}")
+
+    def quiet(self) -> bool:
+        """Whether everybody is connected, caught up and settled, over links that are well again."""
+        if any(link.ailing(self.scheduler.now) for link in self.links):
+            return False
+        hosts = [self.relay, *(device.host for device in self.devices if device.host is not None)]
+        return all(host.alive and host.hub.idle for host in hosts) and not self._unsettled()
+
+    def _unsettled(self) -> list[str]:
+        return [
+            f"{device.name} with {url_of(name)}"
+            for device in self.devices
+            for name in device.partners
+            if not any(talk.name == name and self._settled(device, talk) for talk in device.conversations)
+        ]
+
+    def _settled(self, device: DeviceHost, talk: Conversation) -> bool:
+        head = self.disk_at(talk.partner.url).head()
+        partner = talk.partner.id
+        waits = device.disk.outbox_count(partner) != (0, 0) or bool(unread.of(unread.known(device.disk), partner))
+        return talk.settled and talk.partner.cursor == head and not waits
+
+    def _unrest(self) -> str:
+        lines = [f"after healing there is no rest: {self._unsettled()}, relay idle: {self.relay.hub.idle}"]
+        for device in self.devices:
+            lines += [
+                f"{device.name} with {talk.partner.url}: {talk.dialer.state} "
+                f"cursor {talk.partner.cursor} of {self.disk_at(talk.partner.url).head()} "
+                f"settled {talk.settled} open {talk.link.open} pending {device.disk.outbox_count(talk.partner.id)}"
+                for talk in device.conversations
+            ]
+        return "\n".join(lines)
+
+    def _budget(self) -> None:
+        edits = max(self.ledger.count, 10)
+        total = self.bytes + sum(link.bytes for link in self.links)
+        if total > edits * len(self.devices) * _BYTES_PER_EDIT_MAX:
+            raise Failure("storm", f"{total} bytes for {edits} edits on {len(self.devices)} devices")
+
+    @staticmethod
+    def _nothing() -> None:
+        """Time passes."""
+
+
+_SCHEMAS_TOML = {schema.collection: schema.to_toml().encode() for schema in (FIRST, *SCHEMAS)}
+
+
+@contextmanager
+def _rare_collections() -> Iterator[None]:
+    """A run makes many small objects and little garbage in cycles: looking for it takes a tenth of the time."""
+    before = gc.get_threshold()
+    gc.set_threshold(_COLLECTED_EVERY, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
+def simulate(scenario: Scenario, keep_trace: bool = False) -> Outcome:
+    """Run one scenario to its end."""
+    trace = Trace(keep_trace)
+    trace.note(0, "world", scenario.describe())
+    failure: Failure | None = None
+    with scaled(scenario.scales), _rare_collections():
+        world = World(scenario, trace)
+        try:
+            world.run()
+        except Failure as found:
+            failure = found
+        except Exception as error:
+            failure = Failure("exception", f"{type(error).__name__}: {error}")
+            failure.__cause__ = error
+    if failure is not None:
+        trace.note(world.scheduler.now, "world", f"FAILURE {failure}")
+    world.tidy_links()
+    frames = world.frames + sum(link.frames for link in world.links)
+    total = world.bytes + sum(link.bytes for link in world.links)
+    return Outcome(
+        scenario,
+        failure,
+        trace.digest,
+        world.scheduler.events,
+        world.ledger.count,
+        frames,
+        total,
+        world.scheduler.now,
+        tuple(trace.lines or ()),
+    )

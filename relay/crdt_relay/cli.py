@@ -1,0 +1,385 @@
+"""The command `crdt-relay`: run a relay and look after its data.
+
+Exit codes: 0 done; 1 unexpected failure; 2 wrong usage or settings; 3 the store; 6 the store is damaged;
+130 interrupted; 141 the reader of the output has gone.
+"""
+
+import errno
+import os
+import socket
+import sys
+import traceback
+from collections.abc import Collection, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from crdt_relay import maintenance, running
+from crdt_relay.control import ControlFailed
+from crdt_relay.server import Relay
+from crdt_relay.settings import Settings, check_token, load
+from crdt_sync.cli import aside
+from crdt_sync.cli.output import Output, PipeClosed, check_streams, not_written, silence, table
+from crdt_sync.cli.plain_help import plain_help
+from crdt_sync.errors import CrdtSyncError, EditsLost, OutputNotWritten, UsageError
+
+DAMAGED = 6
+INTERRUPTED = 130
+PIPE_CLOSED = 141
+_NAMED_MAX = 20
+_MIB = 1024 * 1024
+
+app = typer.Typer(
+    name="crdt-relay",
+    help="The relay that devices sync through: 'crdt-relay serve' runs one, with no configuration at all.",
+    epilog="Exit codes: 0 done, 1 failure, 2 usage or settings, 3 store, 6 store damaged. See docs/operating.md.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="Settings file, TOML; see 'serve --show-config'.")
+]
+DataOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data", metavar="DIR", show_default="~/.local/share/crdt-relay", help="Data directory of the relay."
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    context: typer.Context,
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    if show_version:
+        sys.stdout.write(f"crdt-relay {version('crdt-sync')}\n")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        sys.stdout.write(context.get_help().rstrip("\n") + "\n")
+
+
+@app.command()
+def serve(
+    config: ConfigOption = None,
+    data: DataOption = None,
+    host: Annotated[str | None, typer.Option(show_default="127.0.0.1", help="Address to listen on.")] = None,
+    port: Annotated[
+        int | None, typer.Option(show_default="8765", help="Port to listen on; 0 takes a free one.")
+    ] = None,
+    token: Annotated[
+        str | None, typer.Option(help="What devices must present. Other users may see it here: prefer --token-file.")
+    ] = None,
+    token_file: Annotated[Path | None, typer.Option(metavar="FILE", help="File that holds the token.")] = None,
+    tls_certificate: Annotated[Path | None, typer.Option(metavar="FILE", help="Certificate chain, PEM.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(metavar="FILE", help="Private key of the certificate, PEM.")] = None,
+    sessions_max: Annotated[
+        int | None, typer.Option(show_default="10000", help="Devices connected at the same time.")
+    ] = None,
+    ping_interval: Annotated[
+        float | None,
+        typer.Option(
+            show_default="20",
+            metavar="SECONDS",
+            help="Silence after which a device is asked whether it lives, 1 to 20: for proxies with little patience.",
+        ),
+    ] = None,
+    metrics: Annotated[
+        bool | None, typer.Option("--metrics/--no-metrics", show_default="metrics", help="Serve metrics and probes.")
+    ] = None,
+    metrics_host: Annotated[str | None, typer.Option(show_default="127.0.0.1", help="Address of the metrics.")] = None,
+    metrics_port: Annotated[
+        int | None, typer.Option(show_default="8766", help="Port of the metrics; 0 takes a free one.")
+    ] = None,
+    log_format: Annotated[str | None, typer.Option(show_default="console", help="console or json.")] = None,
+    log_level: Annotated[str | None, typer.Option(show_default="info", help="debug, info, warning or error.")] = None,
+    show_config: Annotated[
+        bool, typer.Option("--show-config", help="Print every setting with where it came from, and exit.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the relay until SIGTERM or Ctrl-C. Without options: on this machine only, data in your home directory."""
+    settings = load(
+        {
+            "data": data,
+            "host": host,
+            "port": port,
+            "token": token,
+            "token_file": token_file,
+            "tls_certificate": tls_certificate,
+            "tls_key": tls_key,
+            "sessions_max": sessions_max,
+            "ping_interval": ping_interval,
+            "metrics": metrics,
+            "metrics_host": metrics_host,
+            "metrics_port": metrics_port,
+            "log_format": log_format,
+            "log_level": log_level,
+        },
+        config,
+    )
+    output = Output(as_json=as_json)
+    if show_config:
+        _show_settings(output, settings)
+        return
+    code = running.run(settings, lambda relay: _announce(output, relay))
+    raise typer.Exit(code)
+
+
+@app.command()
+def status(config: ConfigOption = None, data: DataOption = None, as_json: JsonOption = False) -> None:
+    """Show how the running relay is, or what a stopped one holds."""
+    found = maintenance.status(_data(config, data))
+    _facts(Output(as_json=as_json), found)
+
+
+@app.command()
+def verify(
+    config: ConfigOption = None,
+    data: DataOption = None,
+    mend: Annotated[
+        bool, typer.Option("--repair", help="Save what is intact, begin a new epoch: devices bring back the rest.")
+    ] = False,
+    set_aside: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="RECORD", help="With --repair: set this one aside too, as devices say that it is wrong here."
+        ),
+    ] = None,
+    show_aside: Annotated[
+        bool, typer.Option("--aside", help="Only list the damaged values that repairs have set aside.")
+    ] = False,
+    drop: Annotated[bool, typer.Option("--drop", help="With --aside: drop them for good.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Check every checksum and the chain of the log of a stopped store, or of a backup: --data BACKUP."""
+    output = Output(as_json=as_json)
+    if set_aside and not mend:
+        raise UsageError("nothing is set aside without --repair", "Give both, on a stopped relay with a backup.")
+    if drop and not show_aside:
+        raise UsageError("nothing is dropped without --aside", "Give both, on a stopped relay.")
+    if show_aside:
+        aside.tell(output, _data(config, data), drop=drop)
+        return
+    if mend:
+        mended = maintenance.repair(_data(config, data), set_aside or ())
+        _tell_repair(output, mended, set(set_aside or ()))
+        return
+    report = maintenance.verify(_data(config, data))
+    findings = report["findings"]
+    if findings and not as_json:
+        columns = ("where", "record", "problem")
+        output.show(table(columns, [[f["place"], f["record"] or "", f["problem"]] for f in findings], wrap=True))
+    text = f"{report['checked']:,} values checked in {report['data']}: "
+    text += f"{len(findings)} damaged." if findings else "all intact."
+    output.result(report, text + aside.told(report["set_aside"]))
+    if findings:
+        output.note(
+            "Keep a copy, then 'crdt-relay verify --repair' or 'crdt-relay restore'; devices bring back what it lacks.",
+            "yellow",
+        )
+        raise typer.Exit(DAMAGED)
+
+
+def _tell_repair(output: Output, mended: Mapping[str, Any], named: Collection[str]) -> None:
+    """Name what a repair could not save here. Raises `EditsLost` where there is anything."""
+    lacking = sorted({*mended["incomplete"], *mended["set_aside"]} - set(named))
+    text = (
+        f"{mended['findings']} damaged values, {len(mended['salvaged'])} records rebuilt, "
+        f"{len(mended['set_aside'])} set aside."
+    )
+    touched = mended["findings"] or mended["set_aside"]
+    output.result(mended, f"{text} Start the relay: devices bring back what it lacks." if touched else text)
+    for record in lacking[:_NAMED_MAX]:
+        what = "lacks edits" if record in mended["incomplete"] else "is not here"
+        output.note(f"{record} {what} until a device brings them", "yellow")
+    if lacking:
+        count = "1 record lacks" if len(lacking) == 1 else f"{len(lacking)} records lack"
+        raise EditsLost(
+            f"{count} edits that nothing here holds",
+            "Start the relay: it compares with every device. What none of them holds is lost; a backup may have it.",
+        )
+
+
+@app.command()
+def compact(config: ConfigOption = None, data: DataOption = None, as_json: JsonOption = False) -> None:
+    """Drop log entries that snapshots cover, while the relay runs or not; no device notices."""
+    done = maintenance.compact(_data(config, data))
+    text = f"{done['dropped']:,} log entries dropped ({_size(done['dropped_bytes'])}), {done['kept']:,} kept."
+    Output(as_json=as_json).result(done, f"{text} Their room is used again; the file itself does not shrink.")
+
+
+@app.command()
+def backup(
+    destination: Annotated[Path, typer.Argument(metavar="DEST", help="Directory to make.")],
+    config: ConfigOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a complete, compact copy of the store, while the relay runs or not."""
+    done = maintenance.backup(_data(config, data), destination)
+    text = f"{done['records']:,} records ({_size(done['bytes'])}) are in {done['backup']}."
+    Output(as_json=as_json).result(done, f"{text}\nCheck it with: crdt-relay verify --data {done['backup']}")
+
+
+@app.command()
+def restore(
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="Directory that 'crdt-relay backup' made.")],
+    config: ConfigOption = None,
+    data: DataOption = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Put the present store aside; it is kept.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a backup the store of a stopped relay, under a new epoch: devices bring back what it lacks."""
+    done = maintenance.restore(source, _data(config, data), replace)
+    lines = [f"{done['records']:,} records are restored into {done['data']}."]
+    if done["previous"]:
+        lines.append(f"The store that was there is kept in {done['previous']}.")
+    lines.append("Start the relay: devices compare what they hold with it, and bring back what it lacks.")
+    Output(as_json=as_json).result(done, "\n".join(lines))
+
+
+@app.command()
+def token(
+    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="File to write; else it is printed.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the token in FILE.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a strong token for devices, in a file that only you can read."""
+    output = Output(as_json=as_json)
+    if file is None:
+        made = maintenance.new_token()
+        check_token(made)
+        output.result({"token": made}, made)
+        return
+    maintenance.write_token(file, force)
+    output.result(
+        {"token_file": str(file)},
+        f"A new token is in {file}, readable by you alone.\n"
+        f"Serve with it:    crdt-relay serve --host 0.0.0.0 --token-file {file}\n"
+        f"Join a device:    crdt-sync init --relay ws://{socket.gethostname()}:8765 --token-file {file}",
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code and never raises. `arguments` without the program's name."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    as_json = "--json" in given
+    try:
+        check_streams()
+        output = Output(as_json=as_json)
+        code = _run(given, output)
+        output.flush()
+    except (PipeClosed, BrokenPipeError):
+        silence()
+        return PIPE_CLOSED
+    except OutputNotWritten as error:
+        silence()  # first: what is still buffered would fail again
+        Output(as_json=as_json).error(error)
+        return error.exit_code
+    return code
+
+
+def _run(arguments: list[str], output: Output) -> int:
+    try:
+        found = plain_help(typer.main.get_command(app)).main(arguments, prog_name="crdt-relay", standalone_mode=False)
+        return found if isinstance(found, int) else 0
+    except (typer.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except OutputNotWritten:
+        raise
+    except ControlFailed as error:
+        output.error(error)
+        return error.exit_code
+    except CrdtSyncError as error:
+        output.error(error)
+        return error.exit_code
+    except typer.TyperException as error:
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context is not None else "crdt-relay"
+        output.error(UsageError(error.format_message(), f"See '{command} --help'."))
+        return UsageError.exit_code
+    except (PipeClosed, BrokenPipeError):
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.filename is None and error.errno == errno.ENOSPC:
+            raise not_written(error) from None  # help is printed by the library below
+        if os.environ.get("CRDT_RELAY_DEBUG"):
+            traceback.print_exc()
+        what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        hint = "Run it again with CRDT_RELAY_DEBUG=1, and send what it prints to the maintainers."
+        output.error(CrdtSyncError(f"an unexpected failure: {what}", hint))
+        return CrdtSyncError.exit_code
+
+
+def _data(config: Path | None, data: Path | None) -> Path:
+    return load({"data": data}, config).data
+
+
+def _announce(output: Output, relay: Relay) -> None:
+    """Say that devices can connect, and how."""
+    url = relay.url
+    if relay.settings.host in {"0.0.0.0", "::"}:
+        url = url.replace("[::]", "0.0.0.0").replace("0.0.0.0", socket.gethostname())
+    secret = relay.settings.token_file
+    proof = f" --token-file {secret}" if secret else " --token TOKEN" if relay.settings.token else ""
+    data = {
+        "event": "ready",
+        "url": url,
+        "metrics_url": relay.metrics_url,
+        "data": str(relay.store.path),
+        "pid": os.getpid(),
+    }
+    lines = [f"Listening on {url}, data in {relay.store.path}"]
+    if relay.metrics_url:
+        lines.append(f"Metrics on {relay.metrics_url}/metrics, probes on /healthz and /readyz")
+    lines += [f"Join a device:  crdt-sync init --relay {url}{proof}", "Stop with Ctrl-C."]
+    output.result(data, "\n".join(lines))
+    output.flush()
+
+
+def _show_settings(output: Output, settings: Settings) -> None:
+    rows = settings.shown()
+    if output.as_json:
+        output.emit({name: {"value": value, "source": source} for name, value, source in rows})
+    else:
+        output.show(table(("setting", "value", "source"), rows, wrap=True))
+    for warning in settings.warnings():
+        output.note(warning, "yellow")
+
+
+def _facts(output: Output, found: Mapping[str, Any]) -> None:
+    if output.as_json:
+        output.emit(found)
+        return
+    rows = [[_label(name), _shown(name, value)] for name, value in found.items() if value not in (None, "")]
+    output.show(table(("relay", "running" if found["running"] else "stopped"), rows[1:], wrap=True))
+
+
+def _label(name: str) -> str:
+    return {"store_bytes": "store", "uptime_s": "up for", "metrics_url": "metrics"}.get(name, name.replace("_", " "))
+
+
+def _shown(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{count:,} {key}" for key, count in value.items() if count) or "none"
+    if name == "store_bytes":
+        return _size(value)
+    if name == "uptime_s":
+        return f"{value // 86_400} d {value // 3600 % 24:02}:{value // 60 % 60:02}:{value % 60:02}"
+    return f"{value:,}" if isinstance(value, int) and name != "pid" else str(value)
+
+
+def _size(count: int) -> str:
+    return f"{count / _MIB:,.1f} MiB"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,225 @@
+"""The running relay: opens the store, listens, serves, and shuts down without losing anything."""
+
+import asyncio
+import contextlib
+import hmac
+import os
+import ssl
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from crdt_relay.control import ControlServer
+from crdt_relay.observability import Metrics, ObservabilityServer, Readings, application
+from crdt_relay.settings import Settings
+from crdt_sync import limits
+from crdt_sync.errors import InvalidSettings, StoreError, StoreMissing, UsageError
+from crdt_sync.protocol.acceptor import Authorise, Refusal
+from crdt_sync.protocol.messages import Hello, VerdictCode
+from crdt_sync.protocol.principal import Principal, everybody
+from crdt_sync.runtime.hosting.engine import Engine
+from crdt_sync.runtime.hosting.link import SEND_TIMEOUT_S
+from crdt_sync.runtime.hosting.serving import Port
+from crdt_sync.storage.lmdb import LmdbStore
+
+_RESTART_RETRY_US = 2_000_000
+_GRACE_S = 4.0  # for the disk, at a shutdown; what is not stored by then is sent again by its device
+_log = structlog.get_logger("relay")
+
+
+class Relay:
+    """A running relay. Make it with `start`, end it with `stop`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: LmdbStore,
+        engine: Engine,
+        port: Port,
+        observed: ObservabilityServer | None,
+        metrics: Metrics,
+    ) -> None:
+        self.settings = settings
+        self.store = store
+        self.engine = engine
+        self._port = port
+        self._observed = observed
+        self._control: ControlServer | None = None
+        self._started_at = time.time()
+        self._readings = Readings()
+        metrics.read_with(self._read)
+
+    @classmethod
+    async def start(
+        cls, settings: Settings, *, store: LmdbStore | None = None, send_timeout_s: float = SEND_TIMEOUT_S
+    ) -> "Relay":
+        """Open the store (unless an open one is given) and listen.
+
+        Raises `StoreError`, `InvalidSettings`, `WorkerUnavailable`; everything is released then.
+        """
+        certificate = _tls(settings)
+        store = store or open_store(settings.data)
+        metrics = Metrics()
+        engine = Engine(
+            store,
+            _authoriser(settings),
+            _wall_clock,
+            settings.sessions_max,
+            metrics,
+            # The longest interval is what sessions keep to by themselves.
+            ping_us=int(settings.ping_interval * 1e6) if settings.ping_interval < limits.PING_S_MAX else None,
+        )
+        async with contextlib.AsyncExitStack() as started:
+            started.callback(store.close)
+            started.push_async_callback(engine.stop, 0, 0.0)
+            await engine.start()
+            observed = await _observe(settings, engine, metrics)
+            if observed is not None:
+                started.push_async_callback(observed.stop)
+            port = await Port.open(
+                engine,
+                settings.host,
+                settings.port,
+                certificate=certificate,
+                # Without a token, what keeps other people out is that they are not on this machine, but a web page
+                # that somebody opens here is. Browsers say where a page comes from; devices do not.
+                browsers=settings.token is not None,
+                sessions_max=settings.sessions_max,
+                send_timeout_s=send_timeout_s,
+            )
+            started.callback(port.close)
+            relay = cls(settings, store, engine, port, observed, metrics)
+            relay._control = await ControlServer.start(
+                store.path, {"status": relay._status, "backup": relay._backup, "compact": relay._compact}
+            )
+            started.pop_all()
+        return relay
+
+    @property
+    def port(self) -> int:
+        """The port that the relay listens on."""
+        return self._port.number
+
+    @property
+    def url(self) -> str:
+        """The address for devices on this machine, or, where it listens everywhere, with the host as it was given."""
+        host = f"[{self.settings.host}]" if ":" in self.settings.host else self.settings.host
+        return f"{'wss' if self.settings.tls_certificate else 'ws'}://{host}:{self.port}"
+
+    @property
+    def metrics_url(self) -> str | None:
+        """Where the metrics are, if they are served."""
+        host = self.settings.metrics_host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self._observed.port}" if self._observed else None
+
+    async def stop(self) -> None:
+        """Take no more, put everything taken on disk and acknowledge it, say bye, and release the store."""
+        self._port.close()
+        if self._control is not None:
+            await self._control.stop()
+        await self.engine.stop(_RESTART_RETRY_US, _GRACE_S)
+        await asyncio.to_thread(self.store.close)  # which waits for a backup under way
+        await self._port.wait_closed()
+        if self._observed is not None:
+            await self._observed.stop()
+
+    # --- what the operator sees ------------------------------------------------------------------------------
+
+    def _read(self) -> Readings:
+        engine, store = self.engine, self.store
+        with contextlib.suppress(StoreError):  # while the disk fails, the last numbers stand
+            self._readings = Readings(records=store.count(), feed_head=store.head(), store_bytes=store.size_bytes())
+        known = self._readings
+        return Readings(
+            sessions=len(engine.hub),
+            records=known.records,
+            feed_head=known.feed_head,
+            store_bytes=known.store_bytes,
+            worker_deaths=engine.pool.kills,
+            poisoned=engine.pool.poisoned,
+            unloadable=engine.pool.unloadable,
+            updates={code.name.lower(): engine.hub.verdicts[code] for code in VerdictCode},
+        )
+
+    async def _status(self, _: Mapping[str, Any]) -> dict[str, Any]:
+        readings, engine = self._read(), self.engine
+        return {
+            "running": True,
+            "pid": os.getpid(),
+            "url": self.url,
+            "metrics_url": self.metrics_url,
+            "data": str(self.store.path),
+            "epoch": self.store.epoch.hex(),
+            "uptime_s": round(time.time() - self._started_at),
+            "ready": engine.unready() is None,
+            "reason": engine.unready(),
+            "sessions": readings.sessions,
+            "records": readings.records,
+            "head": readings.feed_head,
+            "store_bytes": readings.store_bytes,
+            "updates": dict(readings.updates),
+            "commits": engine.writer.metrics.commits,
+            "worker_deaths": readings.worker_deaths,
+            "quarantined": len(self.store.quarantined()),
+        }
+
+    async def _backup(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        target = Path(str(request.get("to", "")))
+        if not target.is_absolute():
+            raise UsageError("a backup needs the absolute path of a directory", "Use 'crdt-relay backup DIRECTORY'.")
+        await asyncio.to_thread(self.store.copy, target)
+        _log.info("backup_written", to=str(target))
+        return {"records": self.store.count(), "bytes": (target / "data.mdb").stat().st_size}
+
+    async def _compact(self, _: Mapping[str, Any]) -> dict[str, Any]:
+        report = await asyncio.to_thread(self.store.compact)
+        _log.info("compacted", dropped=report.dropped, kept=report.kept)
+        return {"dropped": report.dropped, "dropped_bytes": report.dropped_bytes, "kept": report.kept}
+
+
+def open_store(data: Path) -> LmdbStore:
+    """Open the relay's store, making it on the first start. Raises `StoreError`."""
+    try:
+        return LmdbStore.open(data, create=False)
+    except StoreMissing:
+        return LmdbStore.open(data, create=True)
+
+
+async def _observe(settings: Settings, engine: Engine, metrics: Metrics) -> ObservabilityServer | None:
+    if not settings.metrics:
+        return None
+    app = application(metrics, engine.unready)
+    return await ObservabilityServer.start(settings.metrics_host, settings.metrics_port, app)
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    if settings.tls_certificate is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(settings.tls_certificate, settings.tls_key, password="")
+    except (OSError, ssl.SSLError, ValueError) as error:
+        raise InvalidSettings(
+            f"cannot use the certificate {settings.tls_certificate} with the key {settings.tls_key}: {error}",
+            "Give PEM files that belong together, the key without a password: --tls-certificate, --tls-key.",
+        ) from error
+    return context
+
+
+def _authoriser(settings: Settings) -> Authorise:
+    token = settings.token.get_secret_value().encode() if settings.token else b""
+
+    def authorise(hello: Hello) -> Principal | Refusal:
+        if token and not hmac.compare_digest(hello.token.encode(), token):
+            return Refusal("unauthorized", "the token is not valid here")
+        return everybody(hello)
+
+    return authorise
+
+
+def _wall_clock() -> int:
+    return time.time_ns() // 1000
