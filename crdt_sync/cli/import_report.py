@@ -140,17 +140,22 @@ def _counted(count: int, what: str) -> str:
 
 def _where(report: ImportReport) -> str:
     """What to do about cells that both changed."""
-    kept = {cell.kept for cell in report.conflicts} - {""}
-    if report.dry_run or not kept:
+    kept = {cell.kept for cell in report.conflicts}
+    if report.dry_run or not kept - {""}:
         return "Correct the table, or change it here"
-    return f"See 'crdt-sync conflicts{' --all' if 'beside' in kept else ''}', or correct the table"
+    listed = f"See 'crdt-sync conflicts{' --all' if 'beside' in kept else ''}'"
+    if "" in kept:
+        return f"{listed} where both are kept; else correct the table, or change it here"
+    return f"{listed}, or correct the table"
 
 
 def _list(output: Output, what: str, cells: tuple[CellChange, ...], count: int) -> None:
+    differ = len({bool(cell.kept) for cell in cells}) > 1
     for cell in cells[:_CELLS_SHOWN]:
         output.note(
             f"  line {cell.line}, column {cell.column!r}, {what}: here {_short(cell.here)}, table {_short(cell.table)}"
             + (f", then {_short(cell.result)}" if cell.result not in (None, cell.table) else "")
+            + (f"; {'both are kept' if cell.kept else 'only that here is kept'}" if differ else "")
         )
     if len(cells) > _CELLS_SHOWN:
         output.note(f"  and {len(cells) - _CELLS_SHOWN} more; --json lists {len(cells)} of {count}.")

@@ -35,7 +35,8 @@ _EXIT_CODES = (
 _PARTS = {  # modules of this package, in the order of the help, and the commands that each adds
     "setup": ("init", "relay", "schema"),
     "editing": ("set", "delete", "restore", "resolve"),
-    "reading": ("get", "list", "find", "conflicts"),
+    "reading": ("get", "list", "find"),
+    "conflicts": ("conflicts",),
     "tables": ("import", "export"),
     "syncing": ("sync",),
     "space": ("space",),

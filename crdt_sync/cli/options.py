@@ -45,3 +45,11 @@ CollectionOption = Annotated[
     typer.Option("--collection", "-c", metavar="NAME", help="Collection; not needed where there is only one."),
 ]
 RecordArgument = Annotated[str, typer.Argument(metavar="RECORD", help="Record id, or an unambiguous start of it.")]
+LIMIT = 50  # records that people are shown unless they ask for more
+LimitOption = Annotated[
+    int | None,
+    typer.Option("--limit", "-n", min=0, metavar="N", help=f"How many; 0 for all. [{LIMIT}, with --json all]"),
+]
+AllOption = Annotated[
+    bool, typer.Option("--all", help="Also values that were superseded by a later one that did not know of them.")
+]

@@ -1,9 +1,8 @@
-"""Commands that show records: `get`, `list`, `find`, `conflicts`."""
+"""Commands that show records: `get`, `list`, `find`."""
 
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from difflib import get_close_matches
 from typing import Annotated
 
@@ -13,32 +12,28 @@ from rich.table import Table
 from rich.text import Text
 
 from crdt_sync.cli import damaged
+from crdt_sync.cli.conflicts import every_value, marked
 from crdt_sync.cli.finding import Search
 from crdt_sync.cli.invocation import Invocation, invocation
-from crdt_sync.cli.options import CollectionOption, RecordArgument
+from crdt_sync.cli.options import LIMIT, AllOption, CollectionOption, LimitOption, RecordArgument
 from crdt_sync.cli.ordering import SORTED_RECORDS_MAX, ordered
 from crdt_sync.cli.output import Output, table
-from crdt_sync.cli.safe_text import lines, one_line
+from crdt_sync.cli.safe_text import one_line
 from crdt_sync.cli.schemaless import tell_schemaless
 from crdt_sync.cli.targets import existing, readable_collection, shorts
 from crdt_sync.cli.values import (
     DELETED_FIELD,
     conflict_object,
-    entry_time,
     label,
-    opposed_value,
     plain,
     record_object,
     shown,
-    title,
 )
 from crdt_sync.errors import UnknownField, UsageError
 from crdt_sync.ids import collection_of
 from crdt_sync.records import Conflict, Schema
-from crdt_sync.records.versions import KINDS_OF_VERSIONS
-from crdt_sync.replica import Duplicate, RecordView, Replica
+from crdt_sync.replica import RecordView, Replica
 
-_LIMIT = 50  # records that people are shown unless they ask for more
 _CELL_WIDTH_MAX = 26  # columns of the terminal that one cell takes in a list
 _STATE_WIDTH = 10  # of the last column, which says 'conflict' or 'deleted'
 _GAP_WIDTH = 3  # between two columns
@@ -47,12 +42,6 @@ _FILLED_MIN = 0.2  # share of the records that have a field, for it to be shown 
 _CLOSE = 0.75  # of a word to the name of a collection, as difflib counts
 _LONG_KINDS = frozenset({"text", "log"})
 
-LimitOption = Annotated[
-    int | None, typer.Option("--limit", "-n", min=0, metavar="N", help="How many; 0 for all. [50, with --json all]")
-]
-AllOption = Annotated[
-    bool, typer.Option("--all", help="Also values that were superseded by a later one that did not know of them.")
-]
 FieldsOption = Annotated[
     str | None,
     typer.Option("--fields", "-f", metavar="A,B,...", help="Which fields, in which order; 'all' for every one."),
@@ -72,7 +61,6 @@ def register(app: typer.Typer) -> None:
     app.command("get")(get)
     app.command("list")(list_records)
     app.command("find")(find)
-    app.command("conflicts")(conflicts)
 
 
 def get(
@@ -115,30 +103,13 @@ def _show_record(output: Output, view: RecordView, schema: Schema | None, oppose
     for field, value in view.items():
         if field in by_field:
             name = label(schema, field)
-            both = _both(by_field[field], schema)
-            told = any(entry.shown and entry.value == value for entry in by_field[field].entries)
-            if by_field[field].kind in KINDS_OF_VERSIONS and not told:  # people changed what the newest import said
-                both = Text(lines(shown(value)), style="bold").append("\n").append_text(both)
-            rows.append((_marked(name) if by_field[field].open else name, both))
+            both = every_value(by_field[field], schema, value)
+            rows.append((marked(name) if by_field[field].open else name, both))
         elif value not in (None, [], ""):
             rows.append((label(schema, field), shown(value)))
     if DELETED_FIELD in by_field:
-        rows.append((_marked("Deleted"), _both(by_field[DELETED_FIELD], schema)))
+        rows.append((marked("Deleted"), every_value(by_field[DELETED_FIELD], schema, None)))
     output.show(table(("Field", "Value"), rows, wrap=True))
-
-
-def _marked(text: str) -> Text:
-    return Text(lines(f"{text} ≠"), style="yellow")
-
-
-def _both(conflict: Conflict, schema: Schema | None) -> Text:
-    text = Text()
-    for number, entry in enumerate(conflict.entries):
-        value = opposed_value(conflict, entry, schema)
-        text.append("\n" if number else "")
-        text.append(lines(value), style="bold" if entry.shown and conflict.kind not in KINDS_OF_VERSIONS else "")
-        text.append(lines(f"  {entry.actor}, {entry_time(entry.stamp)}"), style="dim")
-    return text
 
 
 def list_records(
@@ -216,7 +187,7 @@ def _show_list(
                 data["fields"] = {name: plain(view[name]) for name in names if name in view}
             output.emit(data)
         return emitted
-    most = _LIMIT if limit is None else limit
+    most = LIMIT if limit is None else limit
     views = ordered(replica, views, _schemas(replica, collection), sort, most + 1 if most else 0)
     page = list(itertools.islice(views, most + 1 if most else None))
     more = bool(most) and len(page) > most
@@ -320,92 +291,3 @@ def _state(view: RecordView) -> Text:
     if view.deleted:
         return Text("deleted", style="red")
     return Text("conflict", style="yellow") if view.conflicts else Text("")
-
-
-def conflicts(
-    context: typer.Context,
-    collection: Annotated[str | None, typer.Argument(metavar="COLLECTION")] = None,
-    everything: AllOption = False,
-) -> None:
-    """List what was written without knowing of each other: every value, who wrote it and when.
-
-    Records that show one natural key are listed too.
-    """
-    call = invocation(context)
-    with call.open() as replica:
-        chosen = readable_collection(replica, collection) if collection else None
-        found = replica.conflicts(chosen, superseded=everything)
-        duplicates = replica.duplicates(chosen)
-        titles = {record: title(replica.get(record)) for record, _ in found}
-        names = {record: title(replica.get(record), twice.key) for twice in duplicates for record in twice.records}
-        schemas = replica.schemas
-        ids = shorts(replica.store, titles)
-    if call.output.as_json:
-        for record, conflict in found:
-            call.output.emit(conflict_object(record, conflict, schemas.get(collection_of(record))))
-        for twice in duplicates:
-            call.output.emit({"kind": "duplicate", **asdict(twice)})
-        damaged.tell(call.output, replica)
-        return
-    if duplicates:
-        _show_duplicates(call.output, duplicates, names, schemas)
-    if not found:
-        if not duplicates:
-            call.output.text("No open conflicts.")
-        damaged.tell(call.output, replica)
-        return
-    call.output.show(conflicts_table(found, ids, titles, schemas))
-    waiting = [each for each in found if each[1].open]
-    if not waiting:
-        call.output.note("None of them waits for a decision; the value in bold is shown.")
-        damaged.tell(call.output, replica)
-        return
-    record, conflict = waiting[0]
-    answer = "keep" if conflict.field == DELETED_FIELD else "VALUE"
-    call.output.note(
-        f"The value in bold is shown meanwhile. Decide: crdt-sync resolve {ids[record]} {conflict.field} {answer}"
-    )
-    damaged.tell(call.output, replica)
-
-
-def _show_duplicates(
-    output: Output, duplicates: Sequence[Duplicate], names: dict[str, str], schemas: "dict[str, Schema]"
-) -> None:
-    rows = []
-    for twice in duplicates:
-        schema = schemas[twice.collection]
-        key = ", ".join(f"{label(schema, field)} {shown(value)}" for field, value in twice.key.items())
-        rows += [(record, names[record], key if number == 0 else "") for number, record in enumerate(twice.records)]
-    output.show(table(("Records with one key", "Name", "Key"), rows, wrap=True))
-    record = duplicates[0].records[-1]
-    field = next(iter(duplicates[0].key))
-    output.note(
-        f"If they are two, give one another key: crdt-sync set {record} {field}=VALUE; if they are one, copy what is "
-        f"missing and delete the other: crdt-sync delete {record}"
-    )
-
-
-def conflicts_table(
-    found: Sequence[tuple[str, Conflict]],
-    names: Mapping[str, str],
-    titles: Mapping[str, str],
-    schemas: "dict[str, Schema]",
-) -> Table:
-    """Conflicts with every value, by whom and when."""
-    rows: list[list[str | Text]] = []
-    for record, conflict in found:
-        schema = schemas.get(collection_of(record))
-        for number, entry in enumerate(conflict.entries):
-            value = opposed_value(conflict, entry, schema)
-            first = number == 0
-            rows.append(
-                [
-                    names[record] if first else "",
-                    titles.get(record, "") if first else "",
-                    label(schema, conflict.field) if first else "",
-                    Text(lines(value), style="bold" if entry.shown else ""),
-                    entry.actor,
-                    entry_time(entry.stamp),
-                ]
-            )
-    return table(("Record", "Name", "Field", "Value", "By", "When"), rows, wrap=True)

@@ -46,7 +46,7 @@ def shorts(store: Store, records: Iterable[str]) -> dict[str, str]:
     """Each of these ids as `short` has it, but longer where several that are not in the store would look the same."""
     shown = {record: short(store, record) for record in records}
     for length in range(SHORT_KEY_LENGTH + 1, ids.RECORD_LENGTH_MAX):
-        alike = [text for text, count in Counter(shown.values()).items() if count > 1]
+        alike = {text for text, count in Counter(shown.values()).items() if count > 1}
         if not alike:
             break
         for record, text in shown.items():

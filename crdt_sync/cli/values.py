@@ -83,7 +83,7 @@ def record_object(view: RecordView) -> dict[str, object]:
 
 
 def conflict_object(record: str, conflict: Conflict, schema: Schema | None) -> dict[str, object]:
-    """A conflict for programs; the first entry is the one that is shown, meanwhile where the conflict is open."""
+    """A conflict for programs; the first entry is the one that is shown, if one is, see `Conflict`."""
     entries = [
         {
             "value": plain(entry_value(conflict, entry, schema)),
@@ -129,8 +129,9 @@ def many(count: int) -> str:
 
 def title(view: RecordView, but: Collection[str] = ()) -> str:
     """A few words by which a person knows the record: its first text of one line, but for some fields."""
+    opposed = frozenset(view.conflicts)
     for field, value in view.items():
-        if isinstance(value, str) and value.strip() and field not in view.conflicts and field not in but:
+        if isinstance(value, str) and value.strip() and field not in opposed and field not in but:
             return value
     return ""
 

@@ -21,10 +21,13 @@ Age = Callable[[Entry], int]  # of entries of one stamp, which imports write, th
 
 @dataclass(frozen=True, slots=True)
 class ConflictEntry:
-    """One of several values: its carrier, when (stamp, microseconds) and by whom it was written."""
+    """One of several values: its carrier, when (stamp, microseconds; None: not known) and by whom it was written.
+
+    `shown`: it is what the field shows.
+    """
 
     value: object
-    stamp: int
+    stamp: int | None
     actor: str
     shown: bool
 
@@ -32,6 +35,9 @@ class ConflictEntry:
 @dataclass(frozen=True, slots=True)
 class Conflict:
     """A field with concurrent values; the shown one comes first. `kind` is that of the field, or 'deleted'.
+
+    Where a counter, set, log or text has what imports said, the newest comes first, and none need be `shown`: the field
+    shows that one with what people changed since.
 
     `open`: it waits for a decision. Otherwise the latest value is shown and the others are kept beside it until
     somebody writes the field again.

@@ -34,6 +34,9 @@ _ROOT_OF_KIND = {"text": "t.", "set": "s.", "log": "l.", "counter": "n."}
 KINDS_OF_VERSIONS = frozenset(_ROOT_OF_KIND)
 """Kinds whose conflicts say what imports said; the field shows that of the newest with what people changed."""
 
+PEOPLE = "people"
+"""By whom the text is that all who edited it have made of it, beside one that an import said."""
+
 _Placed = tuple[int, object]  # a member or line, after its place among those that a root holds
 
 NO_FIELDS = frozenset({"", SEEN})  # "" has the columns by which a table was read
@@ -124,7 +127,7 @@ def _entries(field: str, kind: str, versions: Sequence[Source], held: Mapping[st
 def _beside(source: Source, field: str, contents: Mapping[str, object]) -> list[ConflictEntry]:
     """What people wrote, of which no time is known, and the text of the source that stands beside it."""
     held = contents.get(f"{_ROOT_OF_KIND['text']}{field}", "")
-    here = ConflictEntry(held, source.stamp, "here", True)
+    here = ConflictEntry(held, None, PEOPLE, True)
     return [here, ConflictEntry(whole_text(source.said[field]), source.stamp, f"import {source.name}", False)]
 
 
@@ -133,10 +136,8 @@ def _ordered(entries: list[ConflictEntry]) -> tuple[ConflictEntry, ...]:
 
     Values are not looked at: many versions may have a long line in common.
     """
-    entries.sort(key=lambda entry: (entry.shown, entry.stamp, entry.actor), reverse=True)
-    return tuple(
-        ConflictEntry(entry.value, entry.stamp, entry.actor, index == 0) for index, entry in enumerate(entries)
-    )
+    entries.sort(key=lambda entry: (entry.shown, entry.stamp or 0, entry.actor), reverse=True)
+    return tuple(entries)
 
 
 def _kind(

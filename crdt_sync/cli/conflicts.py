@@ -1,0 +1,198 @@
+"""The command `conflicts`: every value that was written without knowing of another, and records with one key.
+
+Records may come from anybody, and one may hold tens of thousands of values: people are shown the first of each field,
+of each record and of all; programs get everything, a record at a time.
+"""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Annotated, NamedTuple
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from crdt_sync.cli import damaged
+from crdt_sync.cli.invocation import Invocation, invocation
+from crdt_sync.cli.options import LIMIT, AllOption, LimitOption
+from crdt_sync.cli.output import Output, table
+from crdt_sync.cli.safe_text import lines
+from crdt_sync.cli.targets import readable_collection, shorts
+from crdt_sync.cli.values import (
+    DELETED_FIELD,
+    conflict_object,
+    entry_time,
+    label,
+    opposed_value,
+    shown,
+    title,
+)
+from crdt_sync.records import Conflict, Schema
+from crdt_sync.records.versions import KINDS_OF_VERSIONS
+from crdt_sync.replica import Duplicate, RecordView, Replica
+
+_VALUES_MAX = 6  # of one field that people are shown
+_FIELDS_MAX = 12  # of one record
+_ROWS_MAX = 300  # in all, unless somebody says how many records
+_LENGTH_MAX = 300  # characters of one value
+_LINES_MAX = 6  # of one value
+_SIDES = (
+    "Of counters, sets, notes and timelines stands what each import said: the field shows the newest of them with what "
+    "people changed since; in bold is what people made of a text."
+)
+
+
+class _Opposed(NamedTuple):
+    """A record with its conflicts."""
+
+    view: RecordView
+    conflicts: Sequence[Conflict]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("conflicts")(conflicts)
+
+
+def conflicts(
+    context: typer.Context,
+    collection: Annotated[str | None, typer.Argument(metavar="COLLECTION")] = None,
+    everything: AllOption = False,
+    limit: LimitOption = None,
+) -> None:
+    """List what was written without knowing of each other: every value, who wrote it and when.
+
+    Records that show one natural key are listed too.
+    """
+    call = invocation(context)
+    with call.open() as replica:
+        chosen = readable_collection(replica, collection) if collection else None
+        found = _opposed(replica, chosen, everything)
+        duplicates = replica.duplicates(chosen)
+        if call.output.as_json:
+            most = limit or None
+            for view, opposed in itertools.islice(found, most):
+                for conflict in opposed:
+                    call.output.emit(conflict_object(view.record, conflict, replica.schema_of(view.record)))
+            for twice in duplicates[:most]:
+                call.output.emit({"kind": "duplicate", **asdict(twice)})
+        else:
+            _show(call, replica, found, duplicates, limit)
+        damaged.tell(call.output, replica)
+
+
+def _opposed(replica: Replica, collection: str | None, everything: bool) -> Iterator[_Opposed]:
+    for view in replica.list(collection, deleted=True):
+        if everything or view.conflicts:
+            opposed = replica.conflicts_of(view.record, superseded=everything)
+            if opposed:
+                yield _Opposed(view, opposed)
+
+
+def _show(
+    call: Invocation, replica: Replica, found: Iterator[_Opposed], duplicates: Sequence[Duplicate], asked: int | None
+) -> None:
+    output = call.output
+    most = LIMIT if asked is None else asked or None
+    if duplicates:
+        _show_duplicates(output, replica, duplicates, most)
+    page = list(_page(found, most, _ROWS_MAX if asked is None else None))
+    more = next(found, None) is not None
+    if not page:
+        if not duplicates:
+            output.text("No open conflicts.")
+        return
+    names = shorts(replica.store, (view.record for view, _ in page))
+    output.show(_table(page, names, replica))
+    if more:
+        records = "record" if len(page) == 1 else f"{len(page)} records"
+        output.note(f"The first {records}; --limit 0 shows all, --json every value of them.")
+    every = [(view.record, conflict) for view, opposed in page for conflict in opposed]
+    if any(conflict.kind in KINDS_OF_VERSIONS for _, conflict in every):
+        output.note(_SIDES)
+    waiting = next(((record, conflict) for record, conflict in every if conflict.open), None)
+    bold = any(conflict.kind not in KINDS_OF_VERSIONS for _, conflict in every)
+    if waiting is None:
+        output.note("None of them waits for a decision; the value in bold is shown.")
+        return
+    record, conflict = waiting
+    answer = "keep" if conflict.field == DELETED_FIELD else "VALUE"
+    meanwhile = "The value in bold is shown meanwhile. " if bold else ""
+    output.note(f"{meanwhile}Decide: crdt-sync resolve {names[record]} {conflict.field} {answer}")
+
+
+def _page(found: Iterator[_Opposed], records: int | None, rows: int | None) -> Iterator[_Opposed]:
+    """As many as there may be records and rows, but one."""
+    shown_rows = 0
+    for each in itertools.islice(found, records):
+        yield each
+        shown_rows += sum(min(len(conflict.entries), _VALUES_MAX) for conflict in each.conflicts[:_FIELDS_MAX])
+        if rows is not None and shown_rows >= rows:
+            return
+
+
+def _table(page: Sequence[_Opposed], names: dict[str, str], replica: Replica) -> Table:
+    """Conflicts with their values, by whom and when."""
+    rows: list[list[str | Text]] = []
+    for view, opposed in page:
+        schema = replica.schema_of(view.record)
+        head = [names[view.record], _cut(title(view))]
+        for conflict in opposed[:_FIELDS_MAX]:
+            name = label(schema, conflict.field)
+            for value, by, when in _values(conflict, schema):
+                rows.append([*head, name, value, by, when])
+                head, name = ["", ""], ""
+        if len(opposed) > _FIELDS_MAX:
+            rows.append(["", "", "", Text(f"and {len(opposed) - _FIELDS_MAX} more fields; --json has all"), "", ""])
+    return table(("Record", "Name", "Field", "Value", "By", "When"), rows, wrap=True)
+
+
+def _values(conflict: Conflict, schema: Schema | None) -> Iterator[tuple[Text, str, str]]:
+    """The first values of a conflict, each with its author and time; then how many there are besides."""
+    for entry in conflict.entries[:_VALUES_MAX]:
+        text = Text(lines(_cut(opposed_value(conflict, entry, schema))), style="bold" if entry.shown else "")
+        yield text, entry.actor, entry_time(entry.stamp)
+    if len(conflict.entries) > _VALUES_MAX:
+        yield Text(f"and {len(conflict.entries) - _VALUES_MAX} more; --json has all"), "", ""
+
+
+def every_value(conflict: Conflict, schema: Schema | None, value: object) -> Text:
+    """The values of a conflict below each other; above them the one that the field shows, where it is none of them."""
+    text = Text()
+    if conflict.kind in KINDS_OF_VERSIONS and not any(entry.shown for entry in conflict.entries):
+        text.append(lines(shown(value)), style="bold").append("  shown", style="dim")
+    for each, by, when in _values(conflict, schema):
+        text.append("\n" if text else "").append_text(each)
+        text.append(lines(f"  {by}, {when}") if by else "", style="dim")
+    return text
+
+
+def marked(text: str) -> Text:
+    """The name of a field with an open conflict."""
+    return Text(lines(f"{text} ≠"), style="yellow")
+
+
+def _cut(text: str) -> str:
+    kept = "\n".join(text[: _LENGTH_MAX + 1].split("\n")[:_LINES_MAX])[:_LENGTH_MAX]
+    return text if len(kept) == len(text) else f"{kept}… ({len(text):,} characters)"
+
+
+def _show_duplicates(output: Output, replica: Replica, duplicates: Sequence[Duplicate], most: int | None) -> None:
+    rows: list[tuple[str, str, str]] = []
+    for twice in duplicates[:most]:
+        schema = replica.schemas[twice.collection]
+        key = _cut(", ".join(f"{label(schema, field)} {shown(value)}" for field, value in twice.key.items()))
+        for number, record in enumerate(twice.records[:_VALUES_MAX]):
+            rows.append((record, _cut(title(replica.get(record), twice.key)), key if number == 0 else ""))
+        if len(twice.records) > _VALUES_MAX:
+            rows.append(("", f"and {len(twice.records) - _VALUES_MAX} more; --json has all", ""))
+    output.show(table(("Records with one key", "Name", "Key"), rows, wrap=True))
+    if most is not None and len(duplicates) > most:
+        output.note(f"and {len(duplicates) - most} more keys; --limit 0 shows all.")
+    record = duplicates[0].records[-1]
+    field = next(iter(duplicates[0].key))
+    output.note(
+        f"If they are two, give one another key: crdt-sync set {record} {field}=VALUE; if they are one, copy what is "
+        f"missing and delete the other: crdt-sync delete {record}"
+    )
