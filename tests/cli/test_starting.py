@@ -24,7 +24,7 @@ sys.addaudithook(hook)
 BEGIN = "import signal\nfrom crdt_sync.starting import imported, start\n"
 
 
-@pytest.mark.parametrize("module", ["crdt_sync", "relay", "benchmarks"])
+@pytest.mark.parametrize("module", ["crdt_sync", "crdt_relay", "crdt_bench"])
 def test_an_interrupt_at_any_import_is_one_line(module, tmp_path):
     (tmp_path / "sitecustomize.py").write_text(INTERRUPTS)
     path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
