@@ -160,8 +160,9 @@ def _values(conflict: Conflict, schema: Schema | None) -> Iterator[tuple[Text, s
 def every_value(conflict: Conflict, schema: Schema | None, value: object) -> Text:
     """The values of a conflict below each other; above them the one that the field shows, where it is none of them."""
     text = Text()
-    if conflict.kind in KINDS_OF_VERSIONS and not any(entry.shown for entry in conflict.entries):
-        text.append(lines(shown(value)), style="bold").append("  shown", style="dim")
+    among = any(entry.shown for entry in conflict.entries) or conflict.entries[0].value == value
+    if conflict.kind in KINDS_OF_VERSIONS and not among:  # people changed what the newest import said
+        text.append(lines(shown(value)), style="bold")
     for each, by, when in _values(conflict, schema):
         text.append("\n" if text else "").append_text(each)
         text.append(lines(f"  {by}, {when}") if by else "", style="dim")
