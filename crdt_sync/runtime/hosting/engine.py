@@ -154,7 +154,7 @@ class Engine:
             self._acknowledged,
             self._ping_us,
         )
-        self.pool = IntegrationPool(self._load, self._worker_died, keep_spare)
+        self.pool = IntegrationPool(self._load, self._worker_died, keep_spare, fair=True)
         self.writer = GroupWriter(commits or store)
         self.health = Health(store, self.pool, wall_clock)
         self._wall_clock = wall_clock

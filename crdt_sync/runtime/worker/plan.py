@@ -11,6 +11,8 @@ Rules:
    `retry`: so the time that one sender costs the others is bounded.
 5. A death without a mark, or while the record's own stored state was loaded, condemns no update: after
    `_DEATHS_MAX` of them the item is answered `retry`, after `_UNEXPLAINED_MAX` the whole batch.
+7. Who used up its processor time while others wait is put off: what it sends for that record is answered `retry`, and
+   is tried alone when it comes again, see `Suspects`. So others wait for the first trial and not for the larger one.
 6. Neither does the death of a worker that was stuck: it used no processor, so the bytes did not keep it.
 """
 
@@ -24,6 +26,7 @@ from crdt_sync import limits
 from crdt_sync.runtime.worker.budget import Budget
 from crdt_sync.runtime.worker.pipe import UNREADABLE
 from crdt_sync.runtime.worker.progress import LOADING, Mark
+from crdt_sync.runtime.worker.suspects import Suspects
 from crdt_sync.runtime.worker.values import ACCEPTED, POISON, RETRY, Item, Result, Verdict
 
 _DEATHS_MAX: Final = 3
@@ -31,6 +34,7 @@ _UNEXPLAINED_MAX: Final = 6  # deaths without a mark in one batch: something els
 _SIZE_MAX: Final = 2 * limits.RECORD_BYTES_MAX  # of a record and what is sent for it, whatever was sent before
 _POISON = Verdict(POISON, "this update ends or hangs the process that integrates it")
 _STRUCK_OUT = Verdict(RETRY, "not examined: too many updates of this sender ended the process")
+_PUT_OFF = Verdict(RETRY, "it takes long: it is tried again after what others wait for")
 _UNEXPLAINED = Verdict(RETRY, "not examined: the process ended for another reason")
 _STUCK = Verdict(RETRY, "not examined: this machine is too busy")
 _UNLOADABLE = Verdict(RETRY, "the stored record cannot be loaded")
@@ -104,10 +108,22 @@ class Request:
 
 
 class Plan:
-    """The way of one batch through one or several workers."""
+    """The way of one batch through one or several workers.
 
-    def __init__(self, items: Iterable[Item], poisons: PoisonMemory) -> None:
+    `suspects` is None where nobody is put off; `others_wait` tells whether anybody but this sender waits for a later
+    batch.
+    """
+
+    def __init__(
+        self,
+        items: Iterable[Item],
+        poisons: PoisonMemory,
+        suspects: Suspects | None = None,
+        others_wait: Callable[[str], bool] = lambda _sender: False,
+    ) -> None:
         self._poisons = poisons
+        self._suspects = suspects
+        self._others_wait = others_wait
         self._works = [self._admit(item) for item in items]
         self._next = 0  # everything before it is done
         self.accepted: defaultdict[str, list[bytes]] = defaultdict(list)  # by record: new ones of this batch
@@ -115,6 +131,8 @@ class Plan:
         self._unexplained = 0
         self.poisoned = 0
         self.unloadable = 0
+        for work in self._works:
+            self._recognise(work)
 
     def next_request(self, held: Callable[[str], int | None], load: Load) -> Request | None:
         """The next items to ask for, or `None` when all have their verdicts.
@@ -162,6 +180,8 @@ class Plan:
                 continue
             for position, verdict in zip(work.remaining, result.verdicts, strict=True):
                 work.verdicts[position] = verdict
+                if self._suspects is not None and verdict.code != RETRY:
+                    self._suspects.passed(work.item.source(position), work.item.record)
                 if verdict.code == ACCEPTED and verdict.new:
                     self.accepted[work.item.record].append(work.item.updates[position])
             work.remaining = []
@@ -169,7 +189,7 @@ class Plan:
             work.snapshot = result.snapshot
             work.done = True
 
-    def died(self, request: Request, mark: Mark | None, *, stuck: bool = False) -> None:
+    def died(self, request: Request, mark: Mark | None, *, late: bool = False, stuck: bool = False) -> None:
         """The worker died over this request: find out whom to suspect, and condemn whoever was suspect already."""
         if mark is None or mark.item >= len(request.works):
             self._unexplained += 1
@@ -189,6 +209,9 @@ class Plan:
                 self._unload(work)
             return
         position = work.remaining[mark.update]
+        if late and not request.again and self._gives_way(work, work.item.source(position)):
+            work.alone = False
+            return
         if was_alone and work.suspect == position:
             work.suspect = None
             self._condemn(work, position)
@@ -215,12 +238,37 @@ class Plan:
         remaining = [position for position, verdict in enumerate(verdicts) if verdict is None]
         return Work(item, remaining, verdicts, done=bool(item.updates) and not remaining)
 
+    def _recognise(self, work: Work) -> None:
+        """Try alone what was put off before, or put it off once more."""
+        if self._suspects is None:
+            return
+        item = work.item
+        for sender in dict.fromkeys(map(item.source, work.remaining)):
+            if self._suspects.knows(sender, item.record) and not self._gives_way(work, sender):
+                work.alone = True
+                work.suspect = next(position for position in work.remaining if item.source(position) == sender)
+
+    def _gives_way(self, work: Work, sender: str) -> bool:
+        """Whether what the sender sent for that record is answered now, because others wait."""
+        item = work.item
+        if self._suspects is None or not self._suspects.gives_way(sender, item.record):
+            return False
+        if not self._others_wait(sender) and not any(
+            other.item.source(position) != sender for other in self._works for position in range(len(other.verdicts))
+        ):
+            return False
+        self._suspects.put_off(sender, item.record)
+        self._decide(work, [position for position in work.remaining if item.source(position) == sender], _PUT_OFF)
+        return True
+
     def _condemn(self, work: Work, position: int) -> None:
         item = work.item
         self.poisoned += 1
         self._poisons.add(item.record, item.updates[position])
         self._decide(work, [position], _POISON)
         source = item.source(position)
+        if self._suspects is not None:
+            self._suspects.condemned(source, item.record)
         self._strikes[source] += 1
         if self._strikes[source] >= limits.POISON_STRIKES_MAX:
             for other in self._works:

@@ -11,6 +11,7 @@ from crdt_sync.runtime.worker import pipe
 from crdt_sync.runtime.worker.budget import Budget
 from crdt_sync.runtime.worker.plan import STORED, Plan, PoisonMemory, Request
 from crdt_sync.runtime.worker.process import WorkerDied, WorkerProcess, WorkerUnavailable
+from crdt_sync.runtime.worker.suspects import Suspects
 from crdt_sync.runtime.worker.values import Item, RecordDigest, Result
 
 _STARTS_MAX = 3
@@ -41,6 +42,9 @@ class IntegrationPool:
     A worker is started when it is first needed, or by `start`. Without `keep_spare` there is no warm spare: half the
     memory, and a death costs the time that a start takes.
 
+    With `fair`, an update that used up its processor time is answered `retry` while other senders wait, and tried with
+    more when it comes again: only for callers whose senders send again what is answered so.
+
     Calls are served in order, one at a time; within a call, items are integrated in order. The worker begins with the
     next call before the results of the last are returned, so that it works while the caller does.
 
@@ -53,11 +57,13 @@ class IntegrationPool:
         load: Callable[[str], Sequence[bytes]],
         on_death: Callable[[str], None] | None = None,
         keep_spare: bool = True,
+        fair: bool = False,
     ) -> None:
         self._load = load
         self._on_death = on_death
         self._keep_spare = keep_spare
         self._poisons = PoisonMemory()
+        self._suspects = Suspects() if fair else None
         self._cached: dict[str, int] = {}  # records that the worker holds, with their size in bytes or more
         self._forgotten: set[str] = set()
         self._forgotten_all = False
@@ -65,7 +71,7 @@ class IntegrationPool:
         self._spare: asyncio.Task[WorkerProcess] | None = None
         self._graves: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()
-        self._waiting = 0  # calls of `integrate` that wait for their turn
+        self._waiting: list[Sequence[Item]] = []  # what calls of `integrate` ask for that wait for their turn
         self._handed_over: Mapping[str, Sequence[bytes]] = {}  # accepted, and not known to the caller yet
         self._number = 0
         self._closed = False
@@ -122,11 +128,11 @@ class IntegrationPool:
         Entries stamped later than `stamp_max` (microseconds) are refused `clock_ahead`. Raises
         `WorkerUnavailable` when no worker can be started; nothing of the batch is to be stored then.
         """
-        self._waiting += 1
+        self._waiting.append(items)
         try:
             await self._turn.acquire()
         finally:
-            self._waiting -= 1
+            self._waiting.remove(items)
         try:
             plan = await self._carry_out(items, stamp_max)
         finally:
@@ -140,12 +146,12 @@ class IntegrationPool:
 
     async def _carry_out(self, items: Sequence[Item], stamp_max: int | None) -> Plan:
         begun = time.perf_counter()
-        plan = Plan(items, self._poisons)
+        plan = Plan(items, self._poisons, self._suspects, self._others_wait)
         while (request := self._next_request(plan)) is not None:
             try:
                 results = await self._integrate(request, stamp_max)
             except WorkerDied as death:
-                plan.died(request, death.mark, stuck=death.stuck)
+                plan.died(request, death.mark, late=death.late, stuck=death.stuck)
             else:
                 plan.answered(request, results)
         self.batches += 1
@@ -154,6 +160,14 @@ class IntegrationPool:
         self.unloadable += plan.unloadable
         self.last_batch_seconds = time.perf_counter() - begun
         return plan
+
+    def _others_wait(self, sender: str) -> bool:
+        return any(
+            item.source(position) != sender
+            for items in self._waiting
+            for item in items
+            for position in range(len(item.updates))
+        )
 
     async def digests(
         self,

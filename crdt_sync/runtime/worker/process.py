@@ -33,13 +33,15 @@ class WorkerUnavailable(CrdtSyncError):
 class WorkerDied(Exception):
     """The worker ended or was killed before it answered; `mark` says where it was, if it was anywhere.
 
-    `stuck`: it used no processor, so that nothing can be said of what it was at.
+    `late`: it was killed because its processor time was used up. `stuck`: it used no processor, so that nothing can be
+    said of what it was at.
     """
 
-    def __init__(self, reason: str, mark: Mark | None, *, stuck: bool = False) -> None:
+    def __init__(self, reason: str, mark: Mark | None, *, late: bool = False, stuck: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
         self.mark = mark
+        self.late = late
         self.stuck = stuck
 
 
@@ -129,12 +131,12 @@ class WorkerProcess:
         self.fresh = False
         self._stdin.write(request)  # not in the task below: the worker may begin before that has its turn
         exchange = asyncio.ensure_future(self._answer())
-        stuck = False
+        late = stuck = False
         try:
             reason = await self._lateness(exchange, number, budget)
             if reason is None:
                 return exchange.result()
-            stuck = reason is _STUCK
+            late, stuck = reason is _LATE, reason is _STUCK
         except (EOFError, OSError):
             reason = "the process ended"
         except pipe.PipeCorrupt as error:
@@ -145,7 +147,7 @@ class WorkerProcess:
         finally:
             exchange.cancel()
         self.kill()
-        raise WorkerDied(reason, self._progress.read(number), stuck=stuck)
+        raise WorkerDied(reason, self._progress.read(number), late=late, stuck=stuck)
 
     def kill(self) -> None:
         """End the process at once."""
