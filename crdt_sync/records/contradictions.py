@@ -5,18 +5,20 @@ state vectors and digest A cannot tell. Where an update describes operations tha
 They are compared by clock, as items may be split or joined otherwise, and only where neither side has deleted them.
 Numbers are compared by value, since implementations write them differently.
 
-It costs a difference from the first such operation on, of each writer that has one; nothing is compared where that is
-large beside the update. The same content at another place is not noticed.
+It costs a difference from the first such operation on, of each writer that has one; what the update does not describe
+is stepped over in there. The same content at another place is not noticed.
 """
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from math import isnan
 from typing import NamedTuple
 
 from crdt_sync.errors import UpdateRefused
-from crdt_sync.limits import COMPARED_BYTES_MAX, COMPARED_BYTES_PER_BYTE_MAX
 from crdt_sync.records import state_vector as vectors
+from crdt_sync.records.delete_set import Ranges, merged
 from crdt_sync.records.document import Document
+from crdt_sync.records.stepping import step
 from crdt_sync.records.update import Reader, Scan
 from crdt_sync.records.varint import read_uint
 
@@ -26,18 +28,17 @@ _UNIT_BYTES = 2  # of UTF-16, in which operations of texts are counted
 
 def contradiction(found: Scan, update: bytes, document: Document, vector: Mapping[int, int]) -> str:
     """Which operation `document` holds with another content than `update`, whose scan is `found`; or nothing."""
-    first: dict[int, int] = {}
+    described: Ranges = {}
     for item in found.items:
         if not item.deleted and item.clock < vector.get(item.writer, 0):
-            first.setdefault(item.writer, item.clock)
-    if not first:
+            described.setdefault(item.writer, []).append((item.clock, item.length))
+    if not described:
         return ""
-    ours = document.diff(vectors.encode({**vector, **first}))
-    if len(ours) > COMPARED_BYTES_MAX + COMPARED_BYTES_PER_BYTE_MAX * len(update):
-        return ""
+    described = merged(described)
+    first = {writer: ranges[0][0] for writer, ranges in described.items()}
     try:
-        held = _Contents(ours).by_writer()
-        told = _Contents(update).by_writer()
+        held = _Contents(document.diff(vectors.encode({**vector, **first})), described).by_writer()
+        told = _Contents(update, described).by_writer()
     except (UpdateRefused, IndexError, UnicodeDecodeError):
         return ""  # of a state that cannot be read nothing can be told
     for writer in first:
@@ -56,10 +57,11 @@ class _Run(NamedTuple):
 
 
 class _Contents(Reader):
-    """Reads what operations hold."""
+    """Reads what operations hold, of these ranges of each writer; they are merged."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, wanted: Ranges) -> None:
         super().__init__(data)
+        self._wanted = wanted
         self._content: bytes | list[object] = []
         self._runs: dict[int, list[_Run]] = {}
 
@@ -69,11 +71,18 @@ class _Contents(Reader):
         return self._runs
 
     def struct(self, position: int, writer: int, clock: int) -> tuple[int, int]:
+        if (stepped := step(self.data, position)) is not None and not self._wants(writer, clock, stepped[0]):
+            return stepped[:2]
         count = len(self.items)
         length, position = super().struct(position, writer, clock)
         if len(self.items) > count and not self.items[-1].deleted:
             self._runs.setdefault(writer, []).append(_Run(clock, length, self._content))
         return length, position
+
+    def _wants(self, writer: int, clock: int, length: int) -> bool:
+        ranges = self._wanted.get(writer, [])
+        index = bisect_left(ranges, (clock + length, 0)) - 1
+        return index >= 0 and sum(ranges[index]) > clock
 
     def _text_content(self, position: int) -> tuple[int, tuple[int, ...], int]:
         text, _ = self._text(position)

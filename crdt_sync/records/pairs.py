@@ -1,8 +1,7 @@
 """Whether an update may hold surrogate pairs that are cut: told from the bytes, without reading what cannot matter.
 
 Nearly every note with a character beyond 16 bits has all of them whole. To see that, only the clocks of second halves
-are needed, and whether an operation, an origin or a deletion begins or ends there. One regular expression steps over
-texts and deleted runs that have neighbours, which most of a long note is; what else there is goes to `Reader`.
+are needed, and whether an operation, an origin or a deletion begins or ends there.
 """
 
 import re
@@ -11,20 +10,16 @@ from collections.abc import Iterable, Sequence
 
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.records.delete_set import Ranges, read_delete_set
-from crdt_sync.records.update import TEXT, Item, Reader, second_halves
+from crdt_sync.records.stepping import step
+from crdt_sync.records.update import Item, Reader, second_halves
 from crdt_sync.records.varint import append_uint, read_uint
 
 # A constant first byte each: that is searched for ten times as fast as a set of them.
 _PAIRS = tuple(re.compile(bytes([first]) + rb"[\x80-\xbf]{3}") for first in range(0xF0, 0xF5))  # of four bytes
+_FIRST_OF_FOUR = 0xF0
 _EMPTY_TEXTS = (
     re.compile(rb"\x84(?:[\x80-\xff]{0,7}+[\x00-\x7f]){2}\x00"),  # with a left origin
     re.compile(rb"\xc4(?:[\x80-\xff]{0,7}+[\x00-\x7f]){4}\x00"),  # and with a right one
-)
-_KIND = 0x1F
-_UINT = rb"(?:[\x80-\xff]{0,7}+[\x01-\x7f]|\x00)"  # in its shortest form, so that equal numbers are equal bytes
-_ORIGIN = rb"(" + _UINT * 2 + rb")"
-_HEAD = re.compile(  # of a text or a deleted run: the origins, as bytes, and the number of bytes or operations
-    rb"(?:[\x81\x84]%(o)b|[\x41\x44]%(o)b|[\xc1\xc4]%(o)b%(o)b)(%(n)b)" % {b"o": _ORIGIN, b"n": _UINT}
 )
 
 
@@ -79,34 +74,19 @@ class _Edges:
             starts = self._starts[writer]
             for _ in range(structs):
                 starts.append(clock)
-                head = _HEAD.match(update, position)
-                if head is None:
+                stepped = step(update, position)
+                if stepped is None:
                     length, position = reader.struct(position, writer, clock)
                     if reader.items:
                         self._take(reader.items.pop())
                 else:
-                    length, position = self._step(head, writer, clock)
+                    length, position, text, left, right = stepped
+                    self._lefts.add(left)
+                    self._rights.add(right)
+                    if length < len(text) and max(text) >= _FIRST_OF_FOUR:
+                        self._halves[writer].update([clock + half for half in second_halves(text.decode())])
                 clock += length
         self._deletes.append(read_delete_set(update, position))
-
-    def _step(self, head: re.Match[bytes], writer: int, clock: int) -> tuple[int, int]:
-        """The length of a text or a deleted run in operations, and where it ends."""
-        only_left, only_right, left, right, number = head.groups()
-        self._lefts.add(left or only_left)
-        self._rights.add(right or only_right)
-        length, begin = read_uint(number, 0)[0], head.end()
-        update = head.string
-        if update[head.start()] & _KIND != TEXT:
-            return length, begin
-        end = begin + length
-        text = update[begin:end]
-        if not text or end > len(update):
-            raise IndexError
-        if text.isascii():
-            return length, end
-        length, halves = _measured(text)
-        self._halves[writer].update([clock + half for half in halves])
-        return length, end
 
     def _take(self, item: Item) -> None:
         if item.left is not None:
@@ -114,13 +94,6 @@ class _Edges:
         if item.right is not None:
             self._rights.add(_encoded(item.right))
         self._halves[item.writer].update([item.clock + half for half in item.halves])
-
-
-def _measured(text: bytes) -> tuple[int, Iterable[int]]:
-    """The length in UTF-16 units, and where the second halves stand."""
-    characters = text.decode()
-    length = len(characters.encode("utf-16-le")) // 2
-    return length, second_halves(characters) if length > len(characters) else ()
 
 
 def _ends(ranges: Iterable[tuple[int, int]]) -> Iterable[int]:

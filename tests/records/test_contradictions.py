@@ -4,8 +4,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from crdt_sync.limits import COMPARED_BYTES_MAX
-from crdt_sync.records import Document, Integrator
+from crdt_bench.notes import note
+from crdt_sync.limits import KIB
+from crdt_sync.records import Document, Integrator, scan
+from crdt_sync.records.update import Reader
+from crdt_sync.records.varint import append_uint
 
 RECORD = "customers/a"
 SCRIPTS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 11), st.integers(0, 5)), max_size=30)
@@ -26,6 +29,12 @@ ALIKE = {
     "no value": ("7e", "7f"),
     "a map in another order": ("760201617d0101627d02", "760201627d0201617d01"),
 }
+
+
+def uint(value):
+    out = bytearray()
+    append_uint(out, value)
+    return bytes(out)
 
 
 def gate(*stored):
@@ -96,13 +105,34 @@ def test_what_is_deleted_on_one_side_contradicts_nothing(office):
     assert judge(gate(written), bob.document.diff()).code == "accepted"
 
 
-def test_a_small_update_costs_no_reading_of_a_large_record(office):
+def test_a_second_content_for_an_old_operation_of_a_large_record_is_refused(office):
     ann = office.person(1)
     first = ann.edit(lambda editor: editor.text("notes").insert(0, "a"))
     for _ in range(2):
-        ann.edit(lambda editor: editor.text("notes").insert(0, "x" * COMPARED_BYTES_MAX))
+        ann.edit(lambda editor: editor.text("notes").insert(0, "x" * (64 * KIB)))
     integrator = gate(ann.document.diff())
+    assert judge(integrator, first).code == "accepted"
     forged = first.replace(b"\x01a\x00", b"\x01b\x00")
     assert forged != first
-    assert judge(integrator, forged).code == "accepted"  # not compared: nothing of it is new, and nothing is taken
+    verdict = judge(integrator, forged)
+    assert (verdict.code, "operation 0 of writer 1 is here already" in verdict.reason) == ("malformed", True)
     assert integrator.document(RECORD).digest() == ann.document.digest()
+
+
+def test_of_a_large_record_only_what_is_described_again_is_read(monkeypatch):
+    """However much stands before, between and after it; a contradiction anywhere in there is found."""
+    whole = note(400, writers=2)
+    (integrator,) = [gate(whole)]
+    items = [item for item in scan(integrator.document(RECORD).diff()).items if not item.deleted]
+    writer = items[0].writer
+    mine = [item for item in items if item.writer == writer]
+    read = []
+    original = Reader.struct
+    monkeypatch.setattr(Reader, "struct", lambda *given: read.append(given[2:]) or original(*given))
+    for place in (0, len(mine) // 2, len(mine) - 1):
+        item = mine[place]
+        head = b"\x01\x01" + uint(writer) + uint(item.clock) + b"\x04\x01\x07t.notes" + uint(item.length)
+        read.clear()
+        verdict = judge(integrator, head + b"!" * item.length + b"\x00")
+        assert f"operation {item.clock} of writer {writer} is here already" in verdict.reason
+        assert len(read) <= 4  # the update twice, its like here, and the one that has no neighbours
