@@ -1,5 +1,6 @@
 """Hybrid logical clocks: stamps in microseconds that never go back (Kulkarni et al., 2014)."""
 
+import threading
 from collections.abc import Callable
 
 from crdt_sync.limits import STAMP_FOLLOWED_US_MAX, STAMP_MAX
@@ -16,6 +17,7 @@ class HybridClock:
         self._now = now
         self.last = last
         self.offset = offset
+        self._ticking = threading.Lock()  # edits of several threads get different stamps
 
     def now(self) -> int:
         """Corrected wall-clock time in microseconds; may repeat or go back."""
@@ -23,18 +25,21 @@ class HybridClock:
 
     def tick(self) -> int:
         """The next stamp: `max(now, last + 1)`, below 2**53."""
-        self.last = min(max(self.now(), self.last + 1), STAMP_MAX)
-        return self.last
+        with self._ticking:
+            self.last = min(max(self.now(), self.last + 1), STAMP_MAX)
+            return self.last
 
     def observe(self, stamp: int) -> None:
         """Take note of a stamp seen elsewhere, so that the next write comes after it.
 
         One far ahead of corrected time is a wrong clock's: following it would have our own writes refused.
         """
-        if self.last < stamp <= self.now() + STAMP_FOLLOWED_US_MAX:
-            self.last = min(stamp, STAMP_MAX - 1)
+        with self._ticking:
+            if self.last < stamp <= self.now() + STAMP_FOLLOWED_US_MAX:
+                self.last = min(stamp, STAMP_MAX - 1)
 
     def correct(self, offset: int) -> None:
         """Set the offset to a trusted clock and forget stamps that lie ahead of corrected time."""
-        self.offset = offset
-        self.last = min(self.last, self.now())
+        with self._ticking:
+            self.offset = offset
+            self.last = min(self.last, self.now())

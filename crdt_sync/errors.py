@@ -3,7 +3,7 @@
     CrdtSyncError
     ├── UsageError                    what the caller asked for is wrong (exit code 2)
     │   ├── InvalidSchema (IncompatibleSchema)  InvalidValue (InvalidTransition  OpenConflict  NoConflict)
-    │   ├── InvalidRecordId  KeyTaken  EditEnded  EditInProgress
+    │   ├── InvalidRecordId  KeyTaken  EditEnded  EditInProgress  EditOvertaken
     │   ├── UnknownCollection  UnknownField  UnknownRecord  RecordDeleted  RecordTooLarge
     │   ├── InvalidSettings
     │   ├── InvalidTable  KeyNeeded  TableNotWritten
@@ -113,12 +113,19 @@ class EditEnded(UsageError):
 
 
 class EditInProgress(UsageError):
-    """Another asyncio task has an edit or a batch open across an `await`; an edit now could be rolled back with it.
-
-    Or another thread has one open for so long that it may be waiting for this very edit.
-    """
+    """Too many edit blocks of one record are open at once."""
 
     code = "edit_in_progress"
+    retryable = True
+
+
+class EditOvertaken(UsageError):
+    """While an edit block was open, what it builds on was lost or written by somebody else under our name: not stored.
+
+    That takes a copy of this store, or a repair of it. Made again, the edit goes through.
+    """
+
+    code = "edit_overtaken"
     retryable = True
 
 

@@ -32,8 +32,7 @@ STATE_VECTOR_BYTES_MAX = CLIENTS_MAX * 16 + 3  # two varints of at most 8 bytes 
 GROWTH_OPERATIONS_MAX = 1 << 30  # deleted operations in one update, a quarter of all clocks: they take no bytes, so
 # length does not bound them; a note of 512 KiB that was rewritten 2,000 times has as many
 PLACING_STEPS_MAX = 1_000_000  # of finding where the items of one update stand: a second; honest ones need thousands
-EDIT_WAIT_S = 60  # for the edit of another thread: longer than any edit or batch of an import takes
-EDIT_LOOK_S = 0.05  # how often it is looked whether that edit waits itself, and perhaps for us
+OVERLAPPING_EDITS_MAX = 64  # edit blocks of one record that are open at once: each has a writer id of its own
 NESTING_MAX = 8  # containers inside one update; our own layout needs 1, hostile ones reach 26,000
 
 # --- protocol ------------------------------------------------------------------------------------------------

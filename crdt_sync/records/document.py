@@ -136,6 +136,11 @@ class Document:
         finally:
             transaction.drop()
 
+    def join(self, update: bytes) -> None:
+        """Integrate what another document that began as this one has beyond it; see `apply`."""
+        for step in self.steps(update, scan(update)):
+            self.apply(step)
+
     def steps(self, update: bytes, found: Scan) -> list[bytes]:
         """`update`, whose scan is `found`, as updates to be integrated one after the other.
 

@@ -1,45 +1,41 @@
 """Local edits: a private copy of the document is edited, and its difference is committed when the block ends.
 
-A copy needs no rollback: when the block raises, it is dropped. Inside a batch, edited copies are kept, so that a
-second edit of a record sees the first.
+Rules:
 
-The replica's lock keeps other threads out, but not other tasks of one event loop, which share their thread: while a
-block of one task waits, `_alone` refuses the edits of all others. What a session integrates meanwhile is not refused:
-a copy whose record has moved on in the store is brought up to it before it is committed.
+1. No lock is held while a block is open: other tasks and threads edit, read and sync meanwhile. The lock is taken for
+   the commit, in which a copy whose record has moved on in the store is brought up to it first.
+2. A block belongs to the task (or the thread) that opened it. What one stores or drops never takes with it what another
+   one wrote: blocks that edit one record at the same time have a writer id each, and merge like edits of two devices.
+3. Inside a batch, edited copies are kept, so that a second edit of a record sees the first; only the batch's task does.
 """
 
-import sys
-import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from crdt_sync import ids, limits
-from crdt_sync.errors import (
-    EditInProgress,
-    RecordTooLarge,
-    StoreFailed,
-    UnknownCollection,
-    UnknownRecord,
-    UsageError,
-)
+from crdt_sync.errors import RecordTooLarge, StoreFailed, UnknownCollection, UnknownRecord, UsageError
 from crdt_sync.nearest import suggestion
 from crdt_sync.records import Document, Editor, Schema
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.first_content import as_first_content
-from crdt_sync.records.halves import mended
 from crdt_sync.records.imported import ImportedChange, bring
 from crdt_sync.records.memories import remember
 from crdt_sync.records.natural_key import required_key
 from crdt_sync.records.replay import replay
 from crdt_sync.records.restamp import restamp
+from crdt_sync.replica import copies
+from crdt_sync.replica.blocks import Caller, caller
+from crdt_sync.replica.copies import Copy
 from crdt_sync.replica.keys import Duplicate, KeyIndex, KeyStanding, Pending, check_left, natural_values
 from crdt_sync.replica.views import encode_view
 from crdt_sync.storage.port import Batch, Change, OutboxEntry
 
 if TYPE_CHECKING:
     from crdt_sync.replica.replica import Replica
+
+_NOTHING = b"\x00\x00"  # an update without operations and deletions
 
 
 class EditedRecord(Editor):
@@ -59,61 +55,50 @@ class EditedRecord(Editor):
 
 
 @dataclass(slots=True)
-class _Copy:
-    """A document being edited: what it was, and what the store will be told."""
+class _Batch:
+    """What an open batch has edited."""
 
-    document: Document
-    before: bytes  # state vector in the store
-    seq: int  # of the record in the store, 0 where it is not there
-    tail: int
-    new: bool
-    deletions: bytes = b""  # in the store; empty where the edit is to say again what was deleted earlier
-    whole: bool = False  # its snapshot is made anew
+    head: int  # of the store when the natural keys of its records were first checked
+    leases: ExitStack  # of its writer ids
+    copies: dict[str, Copy] = field(default_factory=dict)
+    writers: dict[str, int] = field(default_factory=dict)
+    pending: Pending = field(default_factory=Pending)
 
 
 class Edits:
-    """The edits of one replica; its lock is held around every call."""
+    """The edits of one replica. Calls may come from any thread; `who` opened the block, see `blocks`."""
 
     def __init__(self, replica: "Replica") -> None:
         self._replica = replica
-        self._open: set[str] = set()
-        self._batch: dict[str, _Copy] | None = None
-        self._caller: tuple[int, object] | None = None  # who has blocks open, and how many
-        self._blocks = 0
+        self._open: set[tuple[Caller, str]] = set()
+        self._batches: dict[Caller, _Batch] = {}
         self._keys = KeyIndex(replica.store)
-        self._pending = Pending()
 
     @contextmanager
-    def edit(self, target: str, create: bool) -> Iterator[EditedRecord]:
+    def edit(self, who: Caller, target: str, create: bool) -> Iterator[EditedRecord]:
         """See `Replica.edit`."""
-        with self._alone(), self._edit(target, create) as editor:
-            yield editor
-
-    @contextmanager
-    def _edit(self, target: str, create: bool) -> Iterator[EditedRecord]:
         record, schema, fresh = self._resolve(target)
-        if record in self._open:
-            raise UsageError(f"{record} is being edited already", "Finish the first 'with' block before the second.")
-        copy = self._unnamed() if fresh and schema.natural_key else self._copy(record, create or fresh)
-        editor = EditedRecord(copy.document, schema, self._replica.clock, self._replica.name, ids.collection_of(record))
-        editor.record = record
-        self._open.add(record)
-        try:
+        unnamed = bool(fresh and schema.natural_key)
+        with ExitStack() as block:
+            block.enter_context(self._alone(who, record))
+            copy = self._unnamed() if unnamed else self._copy(who, record, create or fresh, block)
+            editor = EditedRecord(copy.document, schema, self._replica.clock, self._replica.name, schema.collection)
+            editor.record = record
+            block.callback(editor.end)
             yield editor
             editor.end()
             if not editor.changed:
                 return
             editor.check_not_emptied()
-            if fresh and schema.natural_key:
-                editor.record, copy = self._by_natural_key(schema, editor, copy)
-                if editor.merged is not None and not editor.merged.changed:
-                    return
-            elif copy.new:
-                self._replica.check_required(editor, record)
-        finally:
-            editor.end()
-            self._open.discard(record)
-        self._finish(editor.record, copy, may_add=editor.resolved)
+            with self._replica.lock:
+                if unnamed:
+                    editor.record, copy = self._by_natural_key(who, schema, editor, copy, block)
+                    if editor.merged is not None and not editor.merged.changed:
+                        return
+                elif copy.new:
+                    self._replica.check_required(editor, record)
+                copy.may_add |= editor.resolved
+                self._finish(who, editor.record, copy)
 
     def bring(
         self,
@@ -124,11 +109,11 @@ class Edits:
         dry_run: bool,
     ) -> Mapping[str, object]:
         """See `Replica.bring`."""
-        with self._alone():
-            record, schema, _ = self._resolve(record)
-            if record in self._open:
-                raise UsageError(f"{record} is being edited already", "Finish the 'with' block before the import.")
-            copy = self._copy(record, create=True)
+        who = caller()
+        record, schema, _ = self._resolve(record)
+        with ExitStack() as block:
+            block.enter_context(self._alone(who, record))
+            copy = self._copy(who, record, True, block)
             if schema.natural_key:
                 present = natural_values(schema, copy.document)
                 named = {change.field: change.value for change in changes if change.field in present}
@@ -139,72 +124,59 @@ class Edits:
                 self._replica.check_required(editor, record)
             if said is not None:
                 remember(copy.document, self._replica.clock, self._replica.name, source, said)
-            if dry_run:
-                self._check(record, copy, may_add=False)
-                return copy.document.values(schema)
-            self._finish(record, copy, may_add=False)
-            return {}
+            with self._replica.lock:
+                if not dry_run:
+                    self._finish(who, record, copy)
+                    return {}
+                self._check(record, copy, self._pending(who))
+            return copy.document.values(schema)
 
     def restamp(self, record: str) -> bool:
         """See `Replica.restamp`."""
-        apart = self._blocks > 0 and self._caller != _caller()  # a session, while a block of somebody else waits
-        # The block's copies have our writer id: two documents that go on under one id are not to be.
-        copy = self._stored(record, self._replica.new_writer()) if apart else self._copy(record, create=False)
-        clock = self._replica.clock
-        clock.correct(clock.offset)  # or the fresh stamps would follow those that were refused
-        if not restamp(copy.document, clock.now(), clock, self._replica.name):
-            return False
-        copy.whole = True  # who reads us by its bytes would find the stamps that were refused among them
-        if apart:
+        replica = self._replica
+        clock = replica.clock
+        with replica.lock, replica.writers.taken(record) as writer:
+            copy = copies.stored(replica.store, record, writer)
+            clock.correct(clock.offset)  # or the fresh stamps would follow those that were refused
+            if not restamp(copy.document, clock.now(), clock, replica.name):
+                return False
+            copy.whole = True  # who reads us by its bytes would find the stamps that were refused among them
+            copy.may_add = True
+            self._check(record, copy, Pending())
             self._commit({record: copy})
-        else:
-            self._finish(record, copy, may_add=True)
         return True
 
     def pending(self, record: str) -> Document | None:
-        """The record as an open batch has it, if it edited it; for whoever opened the batch alone."""
-        batch = self._batch
-        copy = batch.get(record) if batch is not None and self._caller == _caller() else None
+        """The record as the open batch of who asks has it, if that edited it."""
+        batch = self._batches.get(caller())
+        copy = batch.copies.get(record) if batch is not None else None
         return copy.document if copy else None
 
     @contextmanager
-    def batch(self) -> Iterator[None]:
+    def batch(self, who: Caller) -> Iterator[None]:
         """See `Replica.batch`."""
-        with self._alone():
-            if self._batch is not None:
-                raise UsageError("a batch is open already", "Finish it before the next.")
-            self._batch = {}
+        if who in self._batches:
+            raise UsageError("a batch is open already", "Finish it before the next.")
+        with ExitStack() as leases:
+            batch = self._batches[who] = _Batch(self._replica.store.head(), leases)
             try:
                 yield
-                copies = self._batch
             finally:
-                self._batch = None
-                self._pending = Pending()
-            if copies:
-                self._commit(copies)
-
-    def is_suspended(self) -> bool:
-        """Whether a block is open in an asyncio task that waits; to be asked from another thread, without the lock."""
-        task = self._caller[1] if self._blocks and self._caller is not None else None
-        asyncio = sys.modules.get("asyncio")
-        if asyncio is None or not isinstance(task, asyncio.Task):
-            return False
-        return asyncio.current_task(task.get_loop()) is not task
+                del self._batches[who]
+            if batch.copies:
+                with self._replica.lock:
+                    self._commit(batch.copies, batch)
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        caller = _caller()
-        if self._blocks and self._caller != caller:
-            raise EditInProgress(
-                "another task has an edit or a batch of this replica open across an 'await'",
-                "Do not await inside 'with replica.edit' or 'with replica.batch'; fetch first, then write.",
-            )
-        self._caller = caller
-        self._blocks += 1
+    def _alone(self, who: Caller, record: str) -> Iterator[None]:
+        """No second block of the same record in the same task: it would not see what the first has written."""
+        if (who, record) in self._open:
+            raise UsageError(f"{record} is being edited already", "Finish the first 'with' block before the second.")
+        self._open.add((who, record))
         try:
             yield
         finally:
-            self._blocks -= 1
+            self._open.discard((who, record))
 
     def _resolve(self, target: str) -> tuple[str, Schema, bool]:
         fresh = "/" not in target
@@ -219,50 +191,53 @@ class Edits:
             )
         return record, schema, fresh
 
-    def _copy(self, record: str, create: bool) -> _Copy:
-        """The record's document as the batch, or the store, has it."""
-        if self._batch is not None and record in self._batch:
-            kept = self._batch[record]
-            # A second copy: when this block raises, the batch keeps the first edit.
-            document = Document.load([kept.document.diff()], self._replica.writer())
-            return _Copy(document, kept.before, kept.seq, kept.tail, kept.new, kept.deletions, kept.whole)
-        copy = self._stored(record, self._replica.writer())
+    def _copy(self, who: Caller, record: str, create: bool, block: ExitStack) -> Copy:
+        """The record's document as the batch, or the store, has it; its writer id is given back at the block's end."""
+        batch = self._batches.get(who)
+        if batch is not None and record in batch.copies:
+            return batch.copies[record].again()
+        if batch is None:
+            writer = block.enter_context(self._replica.writers.taken(record))
+        elif record in batch.writers:
+            writer = batch.writers[record]
+        else:
+            writer = batch.writers[record] = batch.leases.enter_context(self._replica.writers.taken(record))
+        copy = copies.stored(self._replica.store, record, writer)
         if copy.new and not create:
             raise UnknownRecord(record)
         return copy
 
-    def _stored(self, record: str, writer: int) -> _Copy:
-        stored = self._replica.store.load(record)
-        whole = mended(stored.updates)
-        document = Document.load_whole(whole, writer)
-        if stored.head is None:
-            return _Copy(document, vectors.EMPTY, 0, 0, new=True)
-        deletions = document.deletions() if whole is stored.updates else b""
-        return _Copy(document, stored.head.state_vector, stored.head.seq, stored.head.tail, False, deletions)
-
-    def _unnamed(self) -> _Copy:
+    def _unnamed(self) -> Copy:
         """A new record whose id follows from what is entered.
 
         It gets a writer id of its own: ours may have written in a record of that id before damage took it.
         """
-        return _Copy(Document.load((), self._replica.new_writer()), vectors.EMPTY, 0, 0, new=True)
+        return Copy(Document.load((), self._replica.new_writer()), vectors.EMPTY, 0, 0, new=True)
 
-    def _finish(self, record: str, copy: _Copy, *, may_add: bool) -> None:
-        self._check(record, copy, may_add=may_add)
-        if self._batch is None:
+    def _pending(self, who: Caller) -> Pending:
+        batch = self._batches.get(who)
+        return Pending() if batch is None else batch.pending
+
+    def _finish(self, who: Caller, record: str, copy: Copy) -> None:
+        """The copy is edited; the lock is held."""
+        batch = self._batches.get(who)
+        if batch is None:
+            copy = self._current(record, copy)
+            self._check(record, copy, Pending())
             self._commit({record: copy})
             return
-        self._batch[record] = copy
+        self._check(record, copy, batch.pending)
+        batch.copies[record] = copy
         schema = self._replica.schema_of(record)
         if schema is not None and schema.natural_key:
-            self._pending.put(record, schema, copy.document)
+            batch.pending.put(record, schema, copy.document)
 
-    def _check(self, record: str, copy: _Copy, *, may_add: bool) -> None:
-        """Raise where a partner would not take it, or somebody has its key. `may_add`: decisions and new stamps."""
-        self._check_size(record, copy.document, may_add=may_add)
+    def _check(self, record: str, copy: Copy, pending: Pending) -> None:
+        """Raise where a partner would not take it, or somebody has its key."""
+        self._check_size(record, copy.document, may_add=copy.may_add)
         schema = self._replica.schema_of(record)
         if schema is not None and schema.natural_key:
-            self._keys.check(record, schema, copy.document, self._pending)
+            self._keys.check(record, schema, copy.document, pending)
 
     def _check_size(self, record: str, document: Document, *, may_add: bool) -> None:
         """Raise `RecordTooLarge` where a large record would hold more than it does in the store.
@@ -288,44 +263,67 @@ class Edits:
             )
 
     def standing(self, schema: Schema, values: Mapping[str, object]) -> KeyStanding:
-        """See `Replica.key_standing`; `values` are carriers."""
-        pending = self._pending if self._caller == _caller() else Pending()
-        return self._keys.standing(schema, required_key(schema, values), pending)
+        """See `Replica.key_standing`; `values` are carriers, and the lock is held."""
+        return self._standing(caller(), schema, values)
+
+    def _standing(self, who: Caller, schema: Schema, values: Mapping[str, object]) -> KeyStanding:
+        return self._keys.standing(schema, required_key(schema, values), self._pending(who))
 
     def duplicates(self, schema: Schema) -> Sequence[Duplicate]:
-        """See `Replica.duplicates`."""
+        """See `Replica.duplicates`; the lock is held."""
         return tuple(self._keys.duplicates(schema))
 
-    def _by_natural_key(self, schema: Schema, editor: EditedRecord, copy: _Copy) -> tuple[str, _Copy]:
+    def _by_natural_key(
+        self, who: Caller, schema: Schema, editor: EditedRecord, copy: Copy, block: ExitStack
+    ) -> tuple[str, Copy]:
         """The record that shows the natural key already, edited by what was entered; or else the new one and its id.
 
         Raises `KeyTaken` where a record came to the key by a change: whoever enters the key may mean somebody else.
         """
-        standing = self.standing(schema, copy.document.values(schema))
+        standing = self._standing(who, schema, copy.document.values(schema))
         if not standing.own:
             if not standing.shown_by:
                 self._replica.check_required(editor, standing.fresh)
             copy.document = as_first_content(copy.document)
             return standing.fresh, copy  # `_finish` refuses it where the key is taken
         record = standing.shown_by[0]
-        if record in self._open:
-            raise UsageError(f"{record} is being edited already", "Finish the first 'with' block before the second.")
-        existing = self._copy(record, create=False)
+        block.enter_context(self._alone(who, record))
+        existing = self._copy(who, record, False, block)
         editor.merged = Editor(existing.document, schema, self._replica.clock, self._replica.name, schema.collection)
         replay(copy.document, schema, editor.merged)
         editor.merged.check_not_emptied()
         return record, existing
 
-    def _commit(self, copies: dict[str, _Copy]) -> None:
+    def _current(self, record: str, copy: Copy) -> Copy:
+        store = self._replica.store
+        return copies.current(store, record, copy) if copies.moved(store, record, copy) else copy
+
+    def _brought_up(self, batch: _Batch) -> dict[str, Copy]:
+        """The copies of a batch as they are to be stored, checked again where the store has moved on."""
+        found = {record: self._current(record, copy) for record, copy in batch.copies.items()}
+        if self._replica.store.head() == batch.head:
+            return found
+        for record, copy in found.items():
+            if copy is not batch.copies[record]:
+                self._check_size(record, copy.document, may_add=copy.may_add)
+            schema = self._replica.schema_of(record)
+            if schema is not None and schema.natural_key:
+                self._keys.check_again(record, schema, copy.document, batch.pending)
+        return found
+
+    def _commit(self, edited: Mapping[str, Copy], batch: _Batch | None = None) -> None:
         """Store the differences, and note them in every partner's outbox, in one commit."""
         replica = self._replica
         now = replica.wall_clock()
-        copies = {record: self._current(record, copy) for record, copy in copies.items()}
+        if batch is not None:
+            edited = self._brought_up(batch)
         changes = []
         outbox = []
         lacking: list[tuple[bytes, str, int | None, int, bytes, bytes]] = []
-        for record, copy in copies.items():
+        for record, copy in edited.items():
             change = self._change(record, copy, now)
+            if change.updates[0] == _NOTHING and not copy.whole:
+                continue  # an import said meanwhile what this one says
             changes.append(change)
             edit = replica.next_edit()
             for peer in replica.peers_except(None):
@@ -334,28 +332,18 @@ class Edits:
                 outbox.append((peer, OutboxEntry(record, acknowledged, edit)))
                 before = known.edit if known else None
                 lacking.append((peer, record, before, edit, change.updates[0], change.state_vector))
+        records = [change.record for change in changes]
         clock = replica.clock.last.to_bytes(8, "big")
         try:
             replica.store.commit([Batch(changes=tuple(changes), outbox=tuple(outbox), meta={"clock": clock})])
         except StoreFailed:
-            replica.announce("edited", list(copies))  # it may be found whole, and then a session has to push it
+            replica.announce("edited", records)  # it may be found whole, and then a session has to push it
             raise
-        for edited in lacking:
-            replica.recent.edited(*edited)
-        replica.announce("edited", list(copies))
+        for edited_by in lacking:
+            replica.recent.edited(*edited_by)
+        replica.announce("edited", records)
 
-    def _current(self, record: str, copy: _Copy) -> _Copy:
-        """The copy, brought up to what the store holds by now: a session may have integrated while a block waited."""
-        head = self._replica.store.record_head(record)
-        if head is None or head.seq == copy.seq:
-            return copy
-        assert copy.document.writer is not None
-        current = self._stored(record, copy.document.writer)
-        current.document.apply(copy.document.diff(copy.before))
-        current.whole = copy.whole
-        return current
-
-    def _change(self, record: str, copy: _Copy, now: int) -> Change:
+    def _change(self, record: str, copy: Copy, now: int) -> Change:
         document = copy.document
         update = document.diff_of_edit(copy.before, copy.deletions)
         snapshot = None
@@ -373,13 +361,3 @@ class Edits:
             snapshot,
             encode_view(document, self._replica.schema_of(record)),
         )
-
-
-def _caller() -> tuple[int, object]:
-    """The thread, and the asyncio task in it, that runs this; tasks count only where asyncio is in use at all."""
-    asyncio = sys.modules.get("asyncio")
-    try:
-        task = asyncio.current_task() if asyncio is not None else None
-    except (RuntimeError, AttributeError):  # no loop runs in this thread; asyncio is just being imported
-        task = None
-    return threading.get_ident(), task

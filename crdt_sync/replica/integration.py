@@ -153,7 +153,9 @@ def readable(state_vector: bytes) -> bytes:
 
 
 def watch_writer(replica: "Replica", before: bytes, after: bytes) -> None:
-    """A partner that knows more of our writer id than we do proves a second life under it: take a new one."""
-    writer = replica.current_writer
-    if writer is not None and vectors.decode(after).get(writer, 0) > vectors.decode(before).get(writer, 0):
-        replica.abandon_writer()
+    """A partner that knows more of a writer id of ours than we do proves a second life under it: take new ones."""
+    ours = replica.writers.current
+    if ours:
+        known, told = vectors.decode(before), vectors.decode(after)
+        if any(told.get(writer, 0) > known.get(writer, 0) for writer in ours):
+            replica.abandon_writer()

@@ -127,13 +127,17 @@ class KeyIndex:
             return
         others = self.showing(schema, key, pending)
         if others and record not in others:
-            other = min(others)
-            shown = ", ".join(f"{field} {value!r}" for field, value in values.items())
-            raise KeyTaken(
-                f"{other} has the {shown} already",
-                f"If it is the same, edit {other}; else change or delete that one first, or give this one another.",
-                other,
-            )
+            raise _taken(min(others), values)
+
+    def check_again(self, record: str, schema: Schema, document: Document, pending: Pending) -> None:
+        """`check` for what `pending` has already: somebody else may have stored the key since."""
+        values = natural_values(schema, document)
+        key = None if document.deleted else key_of(schema, values)
+        if key is None or self._shown(schema, record) == key:
+            return
+        others = self.showing(schema, key, pending) - {record}
+        if others:
+            raise _taken(min(others), values)
 
     def showing(self, schema: Schema, key: Key, pending: Pending) -> set[str]:
         """The records that show a key and are not deleted."""
@@ -228,6 +232,15 @@ def check_left(record: str, schema: Schema, present: Mapping[str, object], named
             "record in a column.",
             record,
         )
+
+
+def _taken(other: str, values: Mapping[str, object]) -> KeyTaken:
+    shown = ", ".join(f"{field} {value!r}" for field, value in values.items())
+    return KeyTaken(
+        f"{other} has the {shown} already",
+        f"If it is the same, edit {other}; else change or delete that one first, or give this one another.",
+        other,
+    )
 
 
 def _view_key(schema: Schema, view: bytes) -> Key | None:

@@ -325,9 +325,10 @@ class Partner:
 
     def owe(self, effect: Owe) -> None:
         """Carry out `Owe`: the partner lacks these records altogether."""
-        edit = self._replica.next_edit()
-        entries = tuple((self.id, OutboxEntry(record, vectors.EMPTY, edit)) for record in effect.records)
-        self._store.commit([Batch(outbox=entries)])
+        with self._replica.lock:
+            edit = self._replica.next_edit()
+            entries = tuple((self.id, OutboxEntry(record, vectors.EMPTY, edit)) for record in effect.records)
+            self._store.commit([Batch(outbox=entries)])
 
     def acknowledge(self, effect: Acknowledge) -> list[str]:
         """Carry out `Acknowledge`; returns the records that still have something to push."""

@@ -13,10 +13,9 @@ Every method may be called from any thread. An edit is on disk when its block en
 import json
 import logging
 import random
-import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType, TracebackType
@@ -25,7 +24,6 @@ from typing import Any, Self, TypeVar
 from crdt_sync import ids, limits
 from crdt_sync.clock import HybridClock
 from crdt_sync.errors import (
-    EditInProgress,
     InvalidValue,
     StoreCorrupt,
     StoreExists,
@@ -44,6 +42,7 @@ from crdt_sync.records.evolution import Form, check_ranks, check_same, check_suc
 from crdt_sync.records.imported import ImportedChange
 from crdt_sync.records.values import normalise
 from crdt_sync.replica import awaiting, damage, unread
+from crdt_sync.replica.blocks import Block
 from crdt_sync.replica.callers import callers
 from crdt_sync.replica.carried import carried
 from crdt_sync.replica.collections import Schemaless, schemaless
@@ -68,7 +67,9 @@ from crdt_sync.replica.status import (
     partner_status,
     record_status,
 )
+from crdt_sync.replica.turns import Turns
 from crdt_sync.replica.views import RecordView, encode_view, refresh_views, rules
+from crdt_sync.replica.writers import Writers
 from crdt_sync.storage.lmdb import LmdbStore
 from crdt_sync.storage.port import Batch, Peer, Store
 
@@ -100,7 +101,7 @@ class Replica:
 
     def __init__(self, store: Store, *, wall_clock: Callable[[], int], rng: random.Random) -> None:
         self.store = store
-        self.lock = threading.RLock()
+        self.lock = Turns()
         self.wall_clock = wall_clock
         self._rng = rng
         self.name = (store.meta("name") or b"").decode()
@@ -113,7 +114,7 @@ class Replica:
             last=int.from_bytes(store.meta("clock") or b"", "big"),
             offset=int.from_bytes(store.meta("clock_offset") or b"", "big", signed=True),
         )
-        self._writer: int | None = None
+        self.writers = Writers(self.new_writer)
         self._last_edit = 0
         self.epochs: dict[bytes, bytes] = {}  # of each partner, the epoch in which sessions may store its standing
         self._met: set[bytes] = {peer.replica for peer in known_peers(store) if peer.url}
@@ -275,48 +276,18 @@ class Replica:
 
     # --- editing ---------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def edit(self, target: str, *, create: bool = False) -> Iterator[EditedRecord]:
-        """Edit one record in a `with` block; on disk when the block ends, unchanged when it raises.
+    def edit(self, target: str, *, create: bool = False) -> Block[EditedRecord]:
+        """Edit one record in a `with` block, or an `async with`; on disk when the block ends, unchanged when it raises.
 
         `target` is a record id, or the name of a collection for a new record. `create` allows a record id that
-        is not known yet. Do not `await` in the block: no other task could edit meanwhile (`EditInProgress`). It ends in
-        the thread that began it.
+        is not known yet. Nobody waits for an open block: what others write into the record meanwhile is merged with it
+        when it ends, as edits of two devices are. In a `with`, the thread waits for the disk at the end of the block;
+        in an `async with`, only its task does.
+
         Raises `UnknownRecord`, `UnknownCollection`, `InvalidRecordId`, what the editor raises, `KeyTaken` where
         another record shows the natural key that this one comes to, and `StoreError` when the disk refuses.
         """
-        with self._writing(), self._edits.edit(target, create) as editor:
-            yield editor
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """Hold the lock for a block of the caller's. Waiting for one that waits for us would never end."""
-        waited = 0.0
-        while not self.lock.acquire(timeout=limits.EDIT_LOOK_S):
-            waited += limits.EDIT_LOOK_S
-            if self._edits.is_suspended():
-                what = "another task has an edit or a batch of this replica open across an 'await'"
-            elif waited >= limits.EDIT_WAIT_S:
-                what = f"another thread has had an edit or a batch of this replica open for {limits.EDIT_WAIT_S} s"
-            else:
-                continue
-            raise EditInProgress(
-                what, "Do not wait for another thread inside 'with replica.edit' or 'with replica.batch'."
-            )
-        try:
-            yield
-        finally:
-            self._written()
-
-    def _written(self) -> None:
-        try:
-            self.lock.release()
-        except RuntimeError as error:
-            raise UsageError(
-                "an edit or a batch ended in another thread than it began in: what it wrote is stored unless it "
-                "raised, and nothing more can be written until the replica is opened again",
-                "Begin and end the block in one function; do not hand it to a thread pool.",
-            ) from error
+        return Block(lambda who: self._edits.edit(who, target, create))
 
     def bring(
         self,
@@ -333,17 +304,16 @@ class Replica:
         the record, as what `source` says of these fields from now on. `dry_run` only finds out what
         would be raised, what `edit` raises, and gives back what the record would show; else nothing is given back.
         """
-        with self._writing():
-            return self._edits.bring(record, source, changes, said, dry_run)
+        return self._edits.bring(record, source, changes, said, dry_run)
 
-    @contextmanager
-    def batch(self) -> Iterator[None]:
+    def batch(self) -> Block[None]:
         """All edits inside become durable together when the block ends; none of them when it raises.
 
-        Do not `await` in the block: no other task could edit meanwhile (`EditInProgress`).
+        For a `with` or an `async with`. They are the edits of the task, or the thread, that opened it: others read what
+        is on disk, and what they write has nothing to do with the batch. Raises `KeyTaken` at its end where somebody
+        else has stored a natural key meanwhile that the batch gives to another record.
         """
-        with self._writing(), self._edits.batch():
-            yield
+        return Block(self._edits.batch)
 
     def delete(self, record: str) -> bool:
         """Delete a record, unless it is deleted; whether that changed anything.
@@ -605,25 +575,26 @@ class Replica:
             listener()
 
     def announce(self, kind: str, records: Sequence[str], *, owed: bool = False) -> None:
-        """Tell the listeners; called by the parts of this package after a commit.
+        """Tell the listeners, once the lock is free; called by the parts of this package after a commit.
 
         What a listener raises is logged and goes no further: the commit stands, and so does the session.
         """
         if records:
             events = [Event(kind, record, owed) for record in records]
-            for listener in tuple(self._listeners):
-                try:
-                    listener(events)
-                except Exception:
-                    _log.exception("a listener of the replica failed")
+            self.lock.afterwards(lambda: self._tell(events))
+
+    def _tell(self, events: Sequence[Event]) -> None:
+        for listener in tuple(self._listeners):
+            try:
+                listener(events)
+            except Exception:
+                _log.exception("a listener of the replica failed")
 
     # --- for partners and edits, see those modules -----------------------------------------------------------
 
     def writer(self) -> int:
         """The writer id of this life of the replica, minted at its first write: no two lives share one."""
-        if self._writer is None:
-            self._writer = self.new_writer()
-        return self._writer
+        return self.writers.first()
 
     def new_writer(self) -> int:
         """A writer id that nobody has used."""
@@ -634,13 +605,13 @@ class Replica:
         return ids.new_record(collection, self._rng)
 
     def abandon_writer(self) -> None:
-        """Somebody else writes under our writer id (a copy of this store): never use it again."""
-        self._writer = None
+        """Somebody else writes under our writer ids (a copy of this store): never use them again."""
+        self.writers.abandon()
 
     @property
     def current_writer(self) -> int | None:
         """The writer id in use, None before the first write."""
-        return self._writer
+        return next(iter(self.writers.current), None)
 
     def peers_except(self, replica: bytes | None) -> Sequence[bytes]:
         """The partners, but for one: those whose outboxes a change belongs into."""
@@ -661,8 +632,9 @@ class Replica:
 
         Nothing compares numbers of two lives: a push and its answer belong to one session.
         """
-        self._last_edit = max(self._last_edit + 1, self.wall_clock())
-        return self._last_edit
+        with self.lock:
+            self._last_edit = max(self._last_edit + 1, self.wall_clock())
+            return self._last_edit
 
     def correct_clock(self, partner: bytes, offset_us: int, *, by_relay: bool) -> None:
         """Take over a partner's time where it differs by more than a network would explain.
@@ -681,7 +653,7 @@ class Replica:
                 return
             if not by_relay:
                 self._clocks_told[partner] = offset
-                offset = _middle([0, *self._clocks_told.values()])
+                offset = _middle([0, *tuple(self._clocks_told.values())])
             meta: dict[str, bytes | None] = {}
             if offset != self.clock.offset:
                 self.clock.correct(offset)
@@ -693,8 +665,7 @@ class Replica:
 
     def forget_clock(self, partner: bytes) -> None:
         """The session in which this partner told its time is over. What was taken over stays."""
-        with self.lock:
-            self._clocks_told.pop(partner, None)
+        self._clocks_told.pop(partner, None)
 
     def refresh_digests(self) -> None:
         """Make every digest valid."""
@@ -741,8 +712,7 @@ class Replica:
 
     def restamp(self, record: str) -> bool:
         """Give our entries that are stamped ahead of the corrected clock a fresh stamp; whether any were."""
-        with self.lock:
-            return self._edits.restamp(record)
+        return self._edits.restamp(record)
 
     def check_required(self, editor: Editor, record: str) -> None:
         """Raise `InvalidValue` where a new record lacks a required field."""

@@ -1,15 +1,19 @@
-"""Several asyncio tasks over one replica: what one rolls back is never what another was told is on disk."""
+"""Several tasks and threads over one replica: nobody waits for an open block, or loses anything to it."""
 
 import asyncio
+import gc
 import threading
+from contextlib import ExitStack
 
 import pytest
 
-from crdt_sync import limits
-from crdt_sync.errors import EditInProgress, UsageError
+from crdt_sync.errors import EditEnded, EditInProgress, EditOvertaken, KeyTaken, StoreFull
+from crdt_sync.records import state_vector as vectors
+from crdt_sync.storage.memory import MemoryStore
 from tests.replica.wire import exchange
 
 US = "customers/us"
+OTHER = "customers/other"
 
 
 @pytest.fixture
@@ -19,7 +23,7 @@ def us(replica):
     return US
 
 
-def during(replica, opened, act):
+def during(opened, act):
     """Run `act` in a task of its own while another task waits inside the block `opened`; the block then raises."""
     outcome = []
 
@@ -33,8 +37,6 @@ def during(replica, opened, act):
         await entered.wait()
         try:
             outcome.append(act())
-        except EditInProgress as error:
-            outcome.append(error)
         finally:
             done.set()
 
@@ -47,33 +49,62 @@ def during(replica, opened, act):
 
 
 @pytest.mark.parametrize("block", ["batch", "edit", "edit of another"])
-@pytest.mark.parametrize("attempt", ["edit", "batch", "delete", "restore", "resolve"])
-def test_an_edit_is_refused_while_a_block_of_another_task_waits(replica, us, block, attempt):
+@pytest.mark.parametrize("attempt", ["edit", "batch", "delete", "resolve"])
+def test_what_a_block_of_another_task_rolls_back_takes_no_finished_edit_with_it(replica, us, block, attempt):
     blocks = {
         "batch": replica.batch,
         "edit": lambda: replica.edit(us),
-        "edit of another": lambda: replica.edit("customers/other", create=True),
+        "edit of another": lambda: replica.edit(OTHER, create=True),
     }
+    if attempt == "resolve":
+        dispute(replica, us)
+
+    def opened():
+        return written(blocks[block](), replica, us)
 
     def act():
         if attempt == "edit":
             with replica.edit(us) as customer:
                 customer["phone"] = "222"
         elif attempt == "batch":
-            with replica.batch():
-                pass
+            with replica.batch(), replica.edit(us) as customer:
+                customer["phone"] = "222"
         elif attempt == "resolve":
             replica.resolve(us, "phone", "222")
         else:
-            getattr(replica, attempt)(us)
+            replica.delete(us)
 
-    error = during(replica, blocks[block], act)
-    assert isinstance(error, EditInProgress)
-    assert "await" in error.hint
-    assert dict(replica.get(us)) == {"name": "Us"}
-    with replica.edit(us) as customer:  # and all is well again afterwards
-        customer["phone"] = "222"
-    assert replica.get(us)["phone"] == "222"
+    during(opened, act)
+    shown = replica.get(us)
+    assert "city" not in shown
+    if attempt == "delete":
+        assert shown.deleted
+    else:
+        assert shown["phone"] == "222"
+    assert replica.count() == 1
+
+
+def written(block, replica, record):
+    """`block`, in which something is written that is to be rolled back."""
+    entered = ExitStack()
+    editor = entered.enter_context(block)
+    if editor is None:  # a batch
+        with replica.edit(record) as editor:
+            editor["city"] = "rolled back"
+    elif editor.record == record:
+        editor["city"] = "rolled back"
+    else:
+        editor["name"] = "rolled back"
+    return entered
+
+
+def dispute(replica, record):
+    """Two blocks that overlap write one field."""
+    with ExitStack() as both:
+        for number in range(2):
+            inner = replica.edit(record)._opened((number, None))
+            both.enter_context(inner)["phone"] = str(number)
+    assert replica.get(record).conflicts == ("phone",)
 
 
 def test_a_task_may_await_between_its_blocks_and_nest_its_own(replica, us):
@@ -92,21 +123,11 @@ def test_a_task_may_await_between_its_blocks_and_nest_its_own(replica, us):
 
 def test_what_a_batch_has_not_stored_is_read_by_its_own_task_alone(replica, us):
     def opened():
-        batch = replica.batch()
+        entered = written(replica.batch(), replica, us)
+        assert replica.get(us)["city"] == "rolled back"
+        return entered
 
-        class Block:
-            def __enter__(self):
-                batch.__enter__()
-                with replica.edit(us) as customer:
-                    customer["city"] = "Berlin"
-                assert replica.get(us)["city"] == "Berlin"
-
-            def __exit__(self, *raised):
-                return batch.__exit__(*raised)
-
-        return Block()
-
-    assert "city" not in during(replica, opened, lambda: replica.get(us))
+    assert "city" not in during(opened, lambda: replica.get(us))
 
 
 def test_a_task_that_is_cancelled_in_its_block_leaves_nothing_and_locks_nothing(replica, us):
@@ -136,7 +157,7 @@ def left_open(replica, record):
         yield customer
 
 
-def test_a_generator_that_is_left_open_in_a_block_refuses_other_edits_until_it_is_closed(replica, us):
+def test_a_generator_that_is_left_open_in_a_block_keeps_nobody_waiting(replica, us):
     left = left_open(replica, us)
 
     async def opens():
@@ -144,11 +165,9 @@ def test_a_generator_that_is_left_open_in_a_block_refuses_other_edits_until_it_i
 
     async def main():
         await asyncio.create_task(opens())
-        with pytest.raises(EditInProgress), replica.edit(us) as customer:
-            customer["city"] = "Köln"
-        left.close()
         with replica.edit(us) as customer:
             customer["city"] = "Köln"
+        left.close()
 
     asyncio.run(main())
     assert dict(replica.get(us)) == {"name": "Us", "city": "Köln"}
@@ -160,14 +179,14 @@ def test_a_child_task_is_another_task(replica, us):
             customer["city"] = "Köln"
 
     async def main():
-        with replica.batch():
-            with pytest.raises(EditInProgress):
-                await asyncio.create_task(edits())
+        with pytest.raises(ZeroDivisionError), replica.batch():  # noqa: PT012 - both in the one batch
             with replica.edit(us) as customer:
                 customer["phone"] = "1"
+            await asyncio.create_task(edits())
+            raise ZeroDivisionError
 
     asyncio.run(main())
-    assert dict(replica.get(us)) == {"name": "Us", "phone": "1"}
+    assert dict(replica.get(us)) == {"name": "Us", "city": "Köln"}
 
 
 def test_edits_of_many_threads_all_count(replica, us):
@@ -183,64 +202,276 @@ def test_edits_of_many_threads_all_count(replica, us):
 
 
 @pytest.mark.parametrize("block", ["edit", "batch"])
-def test_a_block_that_waits_for_an_edit_in_another_thread_does_not_wait_for_ever(replica, us, block, monkeypatch):
-    monkeypatch.setattr(limits, "EDIT_WAIT_S", 0.05)
-
+def test_a_block_may_wait_for_an_edit_in_another_thread(replica, us, block):
     def edits():
         with replica.batch(), replica.edit(us) as customer:
             customer["city"] = "Köln"
 
     async def main():
         with replica.edit(us) if block == "edit" else replica.batch():
-            with pytest.raises(EditInProgress) as refused:
-                await asyncio.to_thread(edits)
-            assert "another thread" in refused.value.hint
-        await asyncio.to_thread(edits)
+            await asyncio.to_thread(edits)
 
     asyncio.run(main())
     assert replica.get(us)["city"] == "Köln"
 
 
-@pytest.mark.parametrize("block", ["edit", "batch"])
-def test_a_block_that_awaits_a_thread_that_edits_is_refused_at_once(replica, us, block):
-    async def main():
-        with replica.edit(us) if block == "edit" else replica.batch():
-            await asyncio.wait_for(asyncio.to_thread(replica.delete, us), limits.EDIT_WAIT_S / 6)
-
-    with pytest.raises(EditInProgress, match="open across an 'await'"):
-        asyncio.run(main())
-    assert not replica.get(us).deleted
-
-
-def test_a_thread_waits_for_the_block_of_a_task_that_awaits_nothing(replica, us, monkeypatch):
-    monkeypatch.setattr(limits, "EDIT_LOOK_S", 0.001)
-    waiting = threading.Event()
-
-    def edits():
-        waiting.set()
-        replica.delete(us)
-
-    async def main():
-        with replica.batch():
-            other = threading.Thread(target=edits)
-            other.start()
-            waiting.wait()
-            other.join(0.02)  # it has looked several times
-            assert other.is_alive()
-        await asyncio.to_thread(other.join)
-
-    asyncio.run(main())
-    assert replica.get(us).deleted
-
-
-def test_a_block_that_ends_in_another_thread_says_so(replica, us):
+def test_a_block_may_end_in_another_thread_than_it_began_in(replica, us):
     left = left_open(replica, us)
-    other = threading.Thread(target=next, args=(left,))
+    next(left)
+    other = threading.Thread(target=lambda: next(left, None))
     other.start()
     other.join()
-    with pytest.raises(UsageError, match="ended in another thread"):
-        left.close()
-    replica.lock = threading.RLock()  # for the end of the test
+    assert replica.get(us)["phone"] == "1"
+    with replica.edit(us) as customer:
+        customer["city"] = "Köln"
+    assert dict(replica.get(us)) == {"name": "Us", "phone": "1", "city": "Köln"}
+
+
+def test_blocks_that_overlap_merge_like_edits_of_two_devices(replica, us):
+    with replica.edit(us) as customer:
+        customer["notes"] = "call 😀 first"
+        customer["visits"] = 10
+        customer["tags"] = ["old"]
+    with ExitStack() as one, ExitStack() as two:
+        first = one.enter_context(replica.edit(us)._opened((1, None)))
+        second = two.enter_context(replica.edit(us)._opened((2, None)))
+        first.text("notes").delete(5, 6)
+        second.text("notes").insert(5, "👍")
+        first.increment("visits", 2)
+        second.increment("visits", 3)
+        first.remove("tags", "old")
+        second.add("tags", "new")
+        first["phone"] = "1"
+        second["phone"] = "2"
+        first.append("timeline", "a")
+        second.append("timeline", "b")
+    shown = replica.get(us)
+    assert shown["visits"] == 15
+    assert shown["tags"] == ["new"]
+    assert shown["notes"] == "call 👍 first"
+    assert shown.conflicts == ("phone",)
+    assert [entry["value"] for entry in shown["timeline"]] == ["a", "b"]
+    assert replica.store.verify().findings == ()
+
+
+def test_overlapping_blocks_take_as_many_writers_as_were_ever_open_together(replica, us):
+    for _ in range(20):
+        with ExitStack() as open_blocks:
+            for number in range(3):
+                open_blocks.enter_context(replica.edit(us)._opened((number, None))).increment("visits")
+    for _ in range(20):
+        with replica.edit(us) as customer:
+            customer.increment("visits")
+    assert replica.get(us)["visits"] == 80
+    assert len(vectors.decode(replica.store.record_head(us).state_vector)) == 3
+    assert len(replica.writers.current) == 3
+
+
+def test_too_many_open_blocks_of_one_record_are_refused(replica, us, monkeypatch):
+    monkeypatch.setattr("crdt_sync.replica.writers.OVERLAPPING_EDITS_MAX", 2)
+    with ExitStack() as open_blocks:
+        for number in range(2):
+            open_blocks.enter_context(replica.edit(us)._opened((number, None)))
+        with pytest.raises(EditInProgress), replica.edit(us):
+            pass
+        with replica.edit(OTHER, create=True) as customer:
+            customer["name"] = "Other"
+    with replica.edit(us) as customer:
+        customer["city"] = "Köln"
+    assert replica.get(us)["city"] == "Köln"
+
+
+def test_the_lock_is_free_while_blocks_and_listeners_run(replica, us):
+    free = []
+
+    def look(*_):
+        def take():
+            with replica.lock:
+                free.append(True)
+
+        other = threading.Thread(target=take)
+        other.start()
+        other.join(10)
+
+    replica.subscribe(look)
+    with replica.batch(), replica.edit(us) as customer:
+        customer["city"] = "Köln"
+        look()
+    assert free == [True, True]
+
+
+def test_two_batches_that_give_one_natural_key_to_two_records(make_replica, keyed_schema):
+    replica = make_replica("anna", keyed_schema)
+    for name in ("a", "b"):
+        with replica.edit("guests") as guest:
+            guest.update({"email": f"{name}@x", "name": name})
+    one, two = (view.record for view in replica.list("guests"))
+    with pytest.raises(KeyTaken), replica.batch():  # noqa: PT012 - what happens in the batch is what is tested
+        with replica.edit(one) as guest:
+            guest["email"] = "c@x"
+        with replica._edits.batch((1, None)), replica._edits.edit((1, None), two, False) as guest:
+            guest["email"] = "c@x"
+    assert {view["email"] for view in replica.list("guests")} in ({"a@x", "c@x"}, {"b@x", "c@x"})
+    assert replica.duplicates() == ()
+
+
+def test_two_blocks_that_enter_one_new_natural_key_make_one_record(make_replica, keyed_schema):
+    replica = make_replica("anna", keyed_schema)
+    with ExitStack() as both:
+        for number in range(2):
+            guest = both.enter_context(replica.edit("guests")._opened((number, None)))
+            guest.update({"email": "a@x", "name": "A", "visits": 2})
+    assert replica.count() == 1
+    (view,) = replica.list("guests")
+    assert (view["email"], view["name"]) == ("a@x", "A")
+
+
+# --- async with ----------------------------------------------------------------------------------------------
+
+
+class SlowStore(MemoryStore):
+    """A store of which loads and commits wait until they may go on, and tell that they have begun."""
+
+    slow = False
+
+    def _wait(self):
+        if self.slow:
+            assert threading.current_thread() is not threading.main_thread(), "the event loop waits for the disk"
+            self.begun.set()
+            assert self.go.wait(10)
+
+    def load(self, record):
+        self._wait()
+        return super().load(record)
+
+    def commit(self, batches):
+        self._wait()
+        return super().commit(batches)
+
+
+@pytest.fixture
+def slow(make_replica):
+    store = SlowStore()
+    store.begun, store.go = threading.Event(), threading.Event()
+    replica = make_replica("anna", store=store)
+    with replica.edit(US, create=True) as customer:
+        customer["name"] = "Us"
+    return replica
+
+
+def test_an_async_block_leaves_the_event_loop_free_while_the_disk_works(slow):
+    async def edits():
+        async with slow.batch(), slow.edit(US) as customer:
+            customer["city"] = "Köln"
+
+    async def main():
+        slow.store.slow = True
+        task = asyncio.create_task(edits())
+        await asyncio.to_thread(slow.store.begun.wait, 10)
+        assert not task.done()  # and this task runs
+        slow.store.go.set()
+        await task
+
+    asyncio.run(main())
+    assert slow.get(US)["city"] == "Köln"
+
+
+def test_an_async_block_that_raises_changes_nothing_and_what_is_written_after_it_is_refused(replica, us):
+    async def main():
+        with pytest.raises(ZeroDivisionError):  # noqa: PT012 - the block is what is tested
+            async with replica.edit(us) as customer:
+                customer["city"] = "Köln"
+                raise ZeroDivisionError
+        with pytest.raises(EditEnded):
+            customer["city"] = "Bonn"
+        async with replica.edit(us) as customer:
+            customer["phone"] = "1"
+
+    asyncio.run(main())
+    assert dict(replica.get(us)) == {"name": "Us", "phone": "1"}
+
+
+@pytest.mark.parametrize("moment", ["opening", "committing"])
+def test_a_task_that_is_cancelled_while_the_disk_works_hears_of_it_afterwards(slow, moment):
+    async def edits():
+        async with slow.edit(US) as customer:
+            customer["city"] = "Köln"
+            slow.store.slow = True
+
+    async def main():
+        slow.store.slow = moment == "opening"
+        task = asyncio.create_task(edits())
+        await asyncio.to_thread(slow.store.begun.wait, 10)
+        task.cancel()
+        await asyncio.sleep(0)
+        slow.store.go.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    slow.store.slow = False
+    assert slow.get(US).get("city") == (None if moment == "opening" else "Köln")
+    with slow.edit(US) as customer:  # nothing is left open
+        customer["phone"] = "1"
+    assert len(vectors.decode(slow.store.record_head(US).state_vector)) == 1
+
+
+def test_tasks_that_overlap_in_async_blocks_all_count(replica, us):
+    async def edits():
+        async with replica.edit(us) as customer:
+            customer.increment("visits")
+
+    async def main():
+        await asyncio.gather(*(edits() for _ in range(40)))
+
+    asyncio.run(main())
+    assert replica.get(us)["visits"] == 40
+
+
+def test_an_edit_that_the_disk_refuses_says_so_in_an_async_block(replica, us, monkeypatch):
+    def full(batches):
+        raise StoreFull("the disk is full", "Make room.")
+
+    async def main():
+        with monkeypatch.context() as patched, pytest.raises(StoreFull):  # noqa: PT012
+            patched.setattr(replica.store, "commit", full)
+            async with replica.edit(us) as customer:
+                customer["city"] = "Köln"
+
+    asyncio.run(main())
+    assert dict(replica.get(us)) == {"name": "Us"}
+
+
+# --- sessions meanwhile --------------------------------------------------------------------------------------
+
+
+def test_an_edit_whose_writer_a_copy_of_the_store_used_meanwhile_is_not_stored(make_replica, relay):
+    """Nobody could tell its operations from those of the copy."""
+    anna = make_replica("anna")
+    with anna.edit(US, create=True) as customer:
+        customer["name"] = "Us"
+    exchange(anna, relay)
+    twin = make_replica("anna", store=anna.store.clone())
+    twin.writers._ids = list(anna.writers.current)
+    with twin.edit(US) as customer:
+        customer["city"] = "Bonn"
+    exchange(twin, relay)
+    with pytest.raises(EditOvertaken), anna.edit(US) as customer:  # noqa: PT012 - both happen in the block
+        customer["phone"] = "1"
+        exchange(anna, relay)
+    with anna.edit(US) as customer:
+        customer["phone"] = "1"
+    assert dict(anna.get(US)) == {"name": "Us", "city": "Bonn", "phone": "1"}
+
+
+def test_a_block_that_is_forgotten_gives_its_writer_back(replica, us):
+    block = replica.edit(us)
+    block.__enter__()
+    del block
+    gc.collect()
+    with replica.edit(us) as customer:
+        customer["city"] = "Köln"
+    assert len(replica.writers.current) == 1
 
 
 @pytest.mark.parametrize("new", [False, True])

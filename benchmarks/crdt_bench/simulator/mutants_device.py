@@ -79,8 +79,7 @@ def _want_by_vector(want: Method) -> Method:
 
 def _one_writer(_: Method) -> Method:
     def mutated(self: Any) -> int:
-        self._writer = int.from_bytes(self.id[:6], "big")
-        return int(self._writer)
+        return int.from_bytes(self.id[:6], "big") + len(self.writers.current)
 
     return mutated
 
@@ -190,7 +189,7 @@ DEVICE_MUTANTS = (
     Mutant(
         "one writer for all lives",
         "no two lives share a writer",
-        ((Replica, "writer", _one_writer),),
+        ((Replica, "new_writer", _one_writer),),
         {"device_rolled_back": 0.1, "device_cloned": 0.05},
     ),
     Mutant(

@@ -1,0 +1,64 @@
+"""A private copy of a record that is edited, and how it is brought up to what the store holds by now.
+
+A copy needs no rollback: when an edit raises, it is dropped.
+"""
+
+from dataclasses import dataclass
+
+from crdt_sync.errors import EditOvertaken
+from crdt_sync.records import Document
+from crdt_sync.records import state_vector as vectors
+from crdt_sync.records.halves import mended
+from crdt_sync.storage.port import Store
+
+
+@dataclass(slots=True)
+class Copy:
+    """A document being edited: what it was, and what the store will be told."""
+
+    document: Document
+    before: bytes  # state vector in the store
+    seq: int  # of the record in the store, 0 where it is not there
+    tail: int
+    new: bool
+    deletions: bytes = b""  # in the store; empty where the edit is to say again what was deleted earlier
+    whole: bool = False  # its snapshot is made anew
+    may_add: bool = False  # decisions and new stamps go through where a record is full
+
+    def again(self) -> "Copy":
+        """A copy of the copy: when the next edit of a batch raises, the batch keeps the one before."""
+        document = Document.load([self.document.diff()], self.document.writer)
+        return Copy(document, self.before, self.seq, self.tail, self.new, self.deletions, self.whole, self.may_add)
+
+
+def stored(store: Store, record: str, writer: int) -> Copy:
+    """The record as the store has it; empty and `new` where it has none."""
+    found = store.load(record)
+    whole = mended(found.updates)
+    document = Document.load_whole(whole, writer)
+    if found.head is None:
+        return Copy(document, vectors.EMPTY, 0, 0, new=True)
+    deletions = document.deletions() if whole is found.updates else b""
+    return Copy(document, found.head.state_vector, found.head.seq, found.head.tail, False, deletions)
+
+
+def moved(store: Store, record: str, copy: Copy) -> bool:
+    """Whether the store holds another state of the record than the one that `copy` was made of."""
+    head = store.record_head(record)
+    return (head.seq if head is not None else 0) != copy.seq
+
+
+def current(store: Store, record: str, copy: Copy) -> Copy:
+    """The edits of `copy` over what the store holds by now. Raises `EditOvertaken`."""
+    writer = copy.document.writer
+    assert writer is not None
+    renewed = stored(store, record, writer)
+    if vectors.decode(renewed.before).get(writer, 0) != vectors.decode(copy.before).get(writer, 0):
+        raise EditOvertaken(
+            f"while {record} was edited here, a repair lost what was here of it, or another copy of this store wrote "
+            "into it",
+            "Make the edit again.",
+        )
+    renewed.document.join(copy.document.diff(copy.before))
+    renewed.whole, renewed.may_add = copy.whole, copy.may_add
+    return renewed
