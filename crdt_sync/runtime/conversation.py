@@ -11,8 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
-from websockets.exceptions import ConnectionClosed
-
 from crdt_sync.errors import (
     ConnectionLost,
     ForeignRelay,
@@ -50,10 +48,11 @@ from crdt_sync.replica import Event, Replica
 from crdt_sync.replica.carrying_out import carry_out, take_work
 from crdt_sync.replica.partner import Partner
 from crdt_sync.runtime.address import Address
-from crdt_sync.runtime.link import Dialed, Link, open_link
+from crdt_sync.runtime.link import open_link
 from crdt_sync.runtime.presence import PresenceBoard
 from crdt_sync.runtime.screening import Screening
 from crdt_sync.runtime.steady import steady_us
+from crdt_sync.runtime.transports.channel import Channel, ChannelClosed, Opened, RulesBroken
 
 _BYE_S = 1.0  # how long a partner may take to close the link after our bye
 _REFUSING_US_MAX = 8_000_000  # how long one exchange lets a partner say "not now": the dialer asks every 2 s
@@ -121,18 +120,18 @@ class Conversation:
     # --- what the caller asks --------------------------------------------------------------------------------
 
     async def run(self, until: "Until") -> None:
-        """Open the link, talk, and carry out `until(self)`; say bye when it returns.
+        """Open a channel, talk, and carry out `until(self)`; say bye when it returns.
 
         Raises `RemoteError` when the link or the partner ends the session first, and what `until` raises.
         """
-        link = await open_link(self._address)
+        opened = await open_link(self._address)
         try:
             self._partner = Partner(
-                self._replica, self._address.url, link.replica, adopt=self._address.adopt or self._address.direct
+                self._replica, self._address.url, opened.replica, adopt=self._address.adopt or self._address.direct
             )
-            await self._converse(link, until)
+            await self._converse(opened, until)
         finally:
-            await link.connection.hang_up()
+            await opened.channel.close()
             if self._own_screening is not None:
                 await self._own_screening.close()
             self._executor.shutdown(wait=True)
@@ -221,11 +220,11 @@ class Conversation:
 
     # --- tasks -----------------------------------------------------------------------------------------------
 
-    async def _converse(self, link: Link, until: "Until") -> None:
+    async def _converse(self, opened: Opened, until: "Until") -> None:
         self._dialer = Dialer(
             self._partner,
             resume=self._partner.resume,
-            token=link.token,
+            token=opened.token,
             follow=True,
             agent=agent_of(self._replica.name),
             wall=self._replica.wall_clock(),
@@ -242,19 +241,19 @@ class Conversation:
         tasks = [
             asyncio.create_task(work, name=name)
             for name, work in (
-                ("reader", self._read(link.connection)),
-                ("sender", self._send(link.connection)),
+                ("reader", self._read(opened.channel)),
+                ("sender", self._send(opened.channel)),
                 ("worker", self._carry_out()),
-                ("timer", self._keep_time(link.connection)),
+                ("timer", self._keep_time(opened.channel)),
                 ("until", _awaited(until(self))),
             )
         ]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            first = tasks[-1] if tasks[-1] in done else next(iter(done))
+            first = next(task for task in reversed(tasks) if task in done)
             error = first.exception()
             if first is tasks[-1] and error is None:
-                await self._say_bye(link.connection)
+                await self._say_bye(opened.channel)
                 return
             if self._foreign is not None:
                 raise self._foreign
@@ -275,31 +274,29 @@ class Conversation:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _read(self, link: Dialed) -> None:
+    async def _read(self, channel: Channel) -> None:
         assert self._dialer is not None
-        try:
-            async for frame in link:
-                link.read_on()
-                if isinstance(frame, str):
-                    self._dialer.close("protocol_violation", "a text frame came", self._now())
-                else:
-                    self._dialer.receive(frame, self._now())
+        with suppress(ChannelClosed):
+            while True:
+                try:
+                    self._dialer.receive(await channel.receive(), self._now())
+                except RulesBroken as broken:
+                    self._dialer.close("protocol_violation", str(broken), self._now())
                 self._pump()
                 if self._closed is not None:
                     return
-        except ConnectionClosed:
-            pass
         self._dialer.lost()
         self._pump()
 
-    async def _send(self, link: Dialed) -> None:
+    async def _send(self, channel: Channel) -> None:
         """Send as the link takes it, however slowly: the session notices a partner that takes nothing."""
         assert self._dialer is not None
-        with suppress(ConnectionClosed):
+        with suppress(ChannelClosed):
             while True:
                 while self._outgoing:
                     frame = self._outgoing.popleft()
-                    await link.send(frame)
+                    channel.send(frame)
+                    await channel.room()
                     self.progress.sent_bytes += len(frame)
                 if self._dialer.wants_room:
                     self._dialer.fill(FRAME_BYTES_TARGET, self._now())
@@ -324,7 +321,7 @@ class Conversation:
             self._dialer.pinned(view, self._now())
             self._pump()
 
-    async def _keep_time(self, link: Dialed) -> None:
+    async def _keep_time(self, channel: Channel) -> None:
         assert self._dialer is not None
         while (timer := self._dialer.next_timer()) is not None:
             self._timer_at = timer
@@ -335,7 +332,7 @@ class Conversation:
                 continue  # a nearer time was set meanwhile
             if self._lasting:
                 self._dialer.watch_clock(self._replica.wall_clock(), self._now())
-            self._dialer.arriving(link.arriving)
+            self._dialer.arriving(channel.arriving_bytes)
             self._dialer.timer(self._now())
             self._pump()
         # The session is over. A partner that reads our bye closes the link; one that fell silent never does.
@@ -455,14 +452,15 @@ class Conversation:
                 elif VerdictCode.RETRY in codes and self._refusing_since is None:
                     self._refusing_since = self._now()
 
-    async def _say_bye(self, link: Dialed) -> None:
+    async def _say_bye(self, channel: Channel) -> None:
         assert self._dialer is not None
         self._dialer.close(DONE, "the work is done", self._now())
         for effect in self._dialer.drain():
             if isinstance(effect, Send):
-                with suppress(ConnectionClosed, TimeoutError):
+                channel.send(effect.frame)
+                with suppress(ChannelClosed, TimeoutError):
                     async with asyncio.timeout(_BYE_S):
-                        await link.send(effect.frame)
+                        await channel.room()
 
     def _heard_of(self, events: Sequence[Event]) -> None:
         """A commit of the replica, in whatever thread: wake the session if there is something to push."""

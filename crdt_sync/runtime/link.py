@@ -3,12 +3,10 @@
 A relay is trusted for its certificate, and told the token. A device is not told it: both prove that they know it.
 """
 
-import asyncio
 import hashlib
 import os
 import secrets
 import ssl
-from dataclasses import dataclass
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus, InvalidURI, NegotiationError, WebSocketException
@@ -19,22 +17,16 @@ from crdt_sync.limits import FRAME_BYTES_MAX
 from crdt_sync.protocol import SUBPROTOCOL, proof
 from crdt_sync.runtime import certificate
 from crdt_sync.runtime.address import Address
-from crdt_sync.runtime.arrivals import Arrivals
+from crdt_sync.runtime.transports import channel
+from crdt_sync.runtime.transports.arrivals import Arrivals
+from crdt_sync.runtime.transports.channel import Opened
+from crdt_sync.runtime.transports.websocket import WebsocketChannel
 
 _OPEN_TIMEOUT_S = 10.0
-_CLOSE_TIMEOUT_S = 2.0
 
 
 class Dialed(Arrivals, ClientConnection):
     """A connection that we opened."""
-
-    async def hang_up(self) -> None:
-        """Close, and cut the link off where the partner takes nothing any more: `close` would wait until it does."""
-        try:
-            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
-                await self.close()
-        except TimeoutError:
-            self.transport.abort()
 
 
 class _Dialing(connect):
@@ -44,28 +36,19 @@ class _Dialing(connect):
         return exc
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
-    """An open link: its connection, what to say as token, and the partner's replica id where it told it."""
-
-    connection: Dialed
-    token: str
-    replica: bytes | None = None
-
-
-async def open_link(address: Address) -> Link:
-    """Open a link. Raises `Unreachable`, `VersionMismatch`, `Unauthorized`, `UsageError`."""
+async def open_link(address: Address) -> Opened:
+    """Open a channel. Raises `Unreachable`, `VersionMismatch`, `Unauthorized`, `UsageError`."""
     nonce = secrets.token_bytes(proof.NONCE_BYTES)
     connection = await _connect(address, {proof.NONCE_HEADER: nonce.hex()} if address.direct else {})
     if connection.subprotocol != SUBPROTOCOL:  # a server that knows no subprotocols accepts without one
-        await connection.hang_up()
+        await WebsocketChannel(connection).close()
         raise _mismatch(address)
     if not address.direct:
-        return Link(connection, address.token)
+        return Opened(WebsocketChannel(connection), address.token)
     try:
         return _proved(connection, address, nonce)
     except Unauthorized:
-        await connection.hang_up()
+        await WebsocketChannel(connection).close()
         raise
 
 
@@ -82,7 +65,7 @@ async def _connect(address: Address, headers: dict[str, str]) -> Dialed:
             max_size=FRAME_BYTES_MAX,
             max_queue=16,
             open_timeout=_OPEN_TIMEOUT_S,
-            close_timeout=_CLOSE_TIMEOUT_S,
+            close_timeout=channel.CLOSE_TIMEOUT_S,
             ping_interval=None,
             user_agent_header=None,
             proxy=None,
@@ -134,8 +117,8 @@ def _answered(error: InvalidStatus) -> str:
     return f"it answered with HTTP {status}" + (f", to go to {target[0][:80]!r} instead" if target else "")
 
 
-def _proved(connection: Dialed, address: Address, nonce: bytes) -> Link:
-    """The link, once the device at its other end has proved that it knows the token. Raises `Unauthorized`."""
+def _proved(connection: Dialed, address: Address, nonce: bytes) -> Opened:
+    """The channel, once the device at its other end has proved that it knows the token. Raises `Unauthorized`."""
     told = connection.response.headers if connection.response is not None else {}
     theirs = proof.read_nonce(told.get(proof.NONCE_HEADER))
     exchange = proof.Exchange(nonce, theirs or b"", _binding(connection))
@@ -144,7 +127,8 @@ def _proved(connection: Dialed, address: Address, nonce: bytes) -> Link:
             f"the device at {address.url} does not know this space's token",
             "Nothing was sent to it. Give both devices the same token: crdt-sync token --token-file FILE.",
         )
-    return Link(connection, exchange.dialer(address.token), proof.read_replica(told.get(proof.REPLICA_HEADER)))
+    replica = proof.read_replica(told.get(proof.REPLICA_HEADER))
+    return Opened(WebsocketChannel(connection), exchange.dialer(address.token), replica)
 
 
 def _binding(connection: Dialed) -> bytes:

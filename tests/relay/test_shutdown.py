@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 
 from crdt_relay import server
 from crdt_sync.protocol.messages import Ack, Bye, Changes, Resume, Updates, VerdictCode, Welcome
-from crdt_sync.runtime.hosting import serving
+from crdt_sync.runtime.transports import channel
 from crdt_sync.storage.lmdb import environment
 
 from .devices import Device, Load, eventually, running, stored_markers, update
@@ -111,8 +111,7 @@ def test_under_load_nothing_acknowledged_is_lost_and_the_restart_resumes(tmp_pat
 
 
 def test_stuck_devices_do_not_hold_it_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("crdt_sync.runtime.hosting.link.CLOSE_TIMEOUT_S", 0.3)
-    monkeypatch.setattr(serving, "CLOSE_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(channel, "CLOSE_TIMEOUT_S", 0.3)
 
     async def scenario() -> None:
         async with running(tmp_path) as relay:

@@ -18,6 +18,7 @@ SLACK_BYTES = 1024 * 1024  # one frame of the batch size, its neighbours, and ro
 @pytest.fixture(autouse=True)
 def small_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("crdt_sync.runtime.hosting.link.BUFFER_BYTES", BUFFER_BYTES)
+    monkeypatch.setattr("crdt_sync.runtime.hosting.serving.BUFFER_BYTES", BUFFER_BYTES)
 
 
 def unsent(relay: Relay) -> int:

@@ -14,7 +14,8 @@ import pytest
 from crdt_relay.server import Relay
 from crdt_sync import Address, Replica, bundled_schema, limits, sync_once
 from crdt_sync.errors import Timeout
-from crdt_sync.runtime import conversation, link
+from crdt_sync.runtime import conversation
+from crdt_sync.runtime.transports import channel
 from tests.relay.devices import eventually, running
 from tests.throttle import Throttle
 
@@ -30,7 +31,7 @@ def scaled(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(limits, name, getattr(limits, name) // _SCALE)
     monkeypatch.setattr(limits, "LINK_BYTES_PER_S_MIN", limits.LINK_BYTES_PER_S_MIN * _SCALE)
     monkeypatch.setattr(conversation, "_BYE_S", 0.01)
-    monkeypatch.setattr(link, "_CLOSE_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(channel, "CLOSE_TIMEOUT_S", 0.01)
 
 
 @asynccontextmanager

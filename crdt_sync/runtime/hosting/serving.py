@@ -18,7 +18,10 @@ from crdt_sync.limits import FRAME_BYTES_MAX, HANDSHAKE_BYTES_MAX, HANDSHAKE_TIM
 from crdt_sync.protocol import SUBPROTOCOL
 from crdt_sync.protocol.acceptor import Authorise
 from crdt_sync.runtime.hosting.engine import Engine
-from crdt_sync.runtime.hosting.link import CLOSE_TIMEOUT_S, SEND_TIMEOUT_S, DeviceLink, Websocket
+from crdt_sync.runtime.hosting.link import BUFFER_BYTES, SEND_TIMEOUT_S, DeviceLink
+from crdt_sync.runtime.transports import channel
+from crdt_sync.runtime.transports.arrivals import Arrivals
+from crdt_sync.runtime.transports.websocket import WebsocketChannel
 
 _QUEUED_FRAMES = 4  # per device, read from the socket and not looked at yet
 _STRANGERS_MAX = 256  # connections beyond the devices allowed, so that those hear why they are turned away
@@ -64,7 +67,8 @@ class Port:
 
         async def handle(websocket: ServerConnection) -> None:
             assert isinstance(websocket, Known)
-            await DeviceLink(websocket, engine, send_timeout_s, admitted.pop(websocket, None)).read()
+            opened = WebsocketChannel(websocket, BUFFER_BYTES)
+            await DeviceLink(opened, engine, send_timeout_s, admitted.pop(websocket, None)).read()
 
         def turn_away(websocket: ServerConnection, _: Request) -> Response | None:
             if len(websockets) <= sessions_max + _STRANGERS_MAX:
@@ -96,7 +100,7 @@ class Port:
                 max_queue=_QUEUED_FRAMES,
                 open_timeout=HANDSHAKE_TIMEOUT_US / 1e6,
                 ping_interval=None,
-                close_timeout=CLOSE_TIMEOUT_S,
+                close_timeout=channel.CLOSE_TIMEOUT_S,
                 server_header=None,
                 logger=_quiet,
                 reuse_address=True,
@@ -116,7 +120,7 @@ class Port:
         """Wait until every device has taken its bye, then cut off those that have not."""
         self._cut_off(lambda websocket: websocket.state is State.CONNECTING)
         try:
-            async with asyncio.timeout(CLOSE_TIMEOUT_S + 0.5):
+            async with asyncio.timeout(channel.CLOSE_TIMEOUT_S + 0.5):
                 await self._server.wait_closed()
         except TimeoutError:
             self._cut_off(lambda _: True)
@@ -128,7 +132,7 @@ class Port:
                 websocket.transport.abort()
 
 
-class _Known(Websocket):
+class _Known(Arrivals, ServerConnection):
     """A connection that is known from its first byte on, so that it can be cut off before it says a word."""
 
     known: ClassVar[set[ServerConnection]]
