@@ -7,7 +7,6 @@ with keep_syncing(replica, Address("ws://relay:8765", token)) as syncing:
 """
 
 import asyncio
-import random
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,6 +16,7 @@ from crdt_sync.protocol.backoff import Backoff
 from crdt_sync.replica import Event, Replica
 from crdt_sync.runtime.address import Address
 from crdt_sync.runtime.conversation import Conversation, Progress
+from crdt_sync.runtime.outside import OUTSIDE, Outside
 from crdt_sync.runtime.plain import run_plain
 from crdt_sync.runtime.presence import PresenceBoard
 from crdt_sync.runtime.worker.process import WorkerUnavailable
@@ -37,13 +37,16 @@ async def keep_syncing_forever(
     on_progress: Callable[[Progress], None] | None = None,
     on_error: Callable[[CrdtSyncError, float], None] | None = None,
     presence: PresenceBoard | None = None,
+    outside: Outside = OUTSIDE,
+    converse: Callable[..., Conversation] = Conversation,
 ) -> None:
     """Stay in sync until cancelled, connecting again as often as needed, with growing, jittered delays.
 
+    `converse` makes each conversation, and `outside` is what it finds of the world.
     `on_error` hears why a session ended and the seconds until the next attempt. Raises the `RemoteError` of a
     refusal that trying again cannot change (wrong token, no common version, a foreign relay), and `StoreError`.
     """
-    backoff = Backoff(random.SystemRandom())
+    backoff = Backoff(outside.rng)
 
     def progressed(progress: Progress) -> None:
         if progress.caught_up:
@@ -52,7 +55,7 @@ async def keep_syncing_forever(
             on_progress(progress)
 
     while True:
-        conversation = Conversation(replica, address, progressed, presence, lasting=True)
+        conversation = converse(replica, address, progressed, presence, lasting=True, outside=outside)
         try:
             await conversation.run(_for_ever)
         except (RemoteError, WorkerUnavailable) as error:

@@ -48,7 +48,7 @@ from crdt_sync.replica import Event, Replica
 from crdt_sync.replica.carrying_out import carry_out, take_work
 from crdt_sync.replica.partner import Partner
 from crdt_sync.runtime.address import Address
-from crdt_sync.runtime.link import open_link
+from crdt_sync.runtime.outside import OUTSIDE, Outside
 from crdt_sync.runtime.presence import PresenceBoard
 from crdt_sync.runtime.screening import Screening
 from crdt_sync.runtime.steady import steady_us
@@ -86,9 +86,11 @@ class Conversation:
         screening: Screening | None = None,
         *,
         lasting: bool = False,
+        outside: Outside = OUTSIDE,
     ) -> None:
         self.progress = Progress()
-        self._own_screening = Screening(replica) if address.direct and screening is None else None
+        self._open_channel = outside.open_channel
+        self._own_screening = Screening(replica, outside.start_worker) if address.direct and screening is None else None
         self._screening = screening or self._own_screening
         self._presence = presence
         self._lasting = lasting  # it ends where a clock may be wrong, so that the next handshake compares them
@@ -124,7 +126,7 @@ class Conversation:
 
         Raises `RemoteError` when the link or the partner ends the session first, and what `until` raises.
         """
-        opened = await open_link(self._address)
+        opened = await self._open_channel(self._address)
         try:
             self._partner = Partner(
                 self._replica, self._address.url, opened.replica, adopt=self._address.adopt or self._address.direct

@@ -6,9 +6,8 @@ as its own edits are, and passed on to whoever it dials and whoever listens to i
 
 import asyncio
 import secrets
-import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from websockets.asyncio.server import ServerConnection
@@ -27,6 +26,8 @@ from crdt_sync.runtime.hosting.audits import ReplicaAudits
 from crdt_sync.runtime.hosting.engine import Engine
 from crdt_sync.runtime.hosting.serving import Port
 from crdt_sync.runtime.network import is_loopback
+from crdt_sync.runtime.outside import OUTSIDE, Outside
+from crdt_sync.runtime.steady import steady_us
 from crdt_sync.runtime.visits import NotedCallers
 
 _AWAY_RETRY_US = 1_000_000  # another command has the store for a moment
@@ -74,7 +75,34 @@ async def listening(
             "without a token everybody on the network could read these customers",
             "Give the space's token with --token or --token-file, or listen on 127.0.0.1.",
         )
+    context, binding = tls or (None, b"")
+    opened: Port | None = None
+    async with AsyncExitStack() as stack:
+        engine = await stack.enter_async_context(hosting(replica, ping_us))
+        try:
+            opened = await Port.open(
+                engine,
+                host,
+                port,
+                certificate=context,
+                browsers=False,
+                sessions_max=LISTENER_SESSIONS_MAX,
+                introduce=_Doorkeeper(replica, token, binding).introduce,
+            )
+            yield Listener(engine, host, opened.number, context is not None)
+        finally:
+            if opened is not None:
+                opened.close()
+            await stack.aclose()
+            if opened is not None:
+                await opened.wait_closed()
+
+
+@asynccontextmanager
+async def hosting(replica: Replica, ping_us: int | None = None, outside: Outside = OUTSIDE) -> AsyncIterator[Engine]:
+    """The engine of a device that listens, for as long as the block runs. It lets in whom a transport says to."""
     visits = NotedCallers(replica)
+    loop = asyncio.get_running_loop()
     engine = Engine(
         replica.store,
         lambda _: Refusal("unauthorized", "a device proves that it knows the token"),
@@ -82,36 +110,22 @@ async def listening(
         LISTENER_SESSIONS_MAX,
         commits=PushedUpdates(replica),
         digests=_Digests(replica),
-        audits=ReplicaAudits(replica, lambda: time.monotonic_ns() // 1000),
+        audits=ReplicaAudits(replica, lambda: steady_us(loop)),
         keep_spare=False,
         clock_doubted=replica.doubt_clock,
         visits=visits,
         ping_us=ping_us,
+        outside=outside,
     )
     noting = asyncio.create_task(visits.keep())
-    context, binding = tls or (None, b"")
-    opened: Port | None = None
     unsubscribe = replica.subscribe(_Changes(engine).heard)
     try:
-        opened = await Port.open(
-            engine,
-            host,
-            port,
-            certificate=context,
-            browsers=False,
-            sessions_max=LISTENER_SESSIONS_MAX,
-            introduce=_Doorkeeper(replica, token, binding).introduce,
-        )
-        yield Listener(engine, host, opened.number, context is not None)
+        yield engine
     finally:
         unsubscribe()
-        if opened is not None:
-            opened.close()
         await engine.stop(_AWAY_RETRY_US, _GRACE_S, "it listens no more, or gives way to another command")
         noting.cancel()
         visits.write()
-        if opened is not None:
-            await opened.wait_closed()
 
 
 class _Doorkeeper:

@@ -11,7 +11,8 @@ from crdt_sync import limits
 from crdt_sync.protocol.effects import Effect, Integrate
 from crdt_sync.protocol.messages import UpdatesEntry
 from crdt_sync.replica import Replica
-from crdt_sync.runtime.worker.pool import IntegrationPool
+from crdt_sync.runtime.worker.pool import IntegrationPool, StartWorker
+from crdt_sync.runtime.worker.process import WorkerProcess
 from crdt_sync.runtime.worker.values import Item, Result, clocks_differ
 
 _HARMLESS = frozenset({"accepted", "gap"})  # a gap is told to the partner, which closes it
@@ -68,9 +69,11 @@ class Trial:
 class Screening:
     """A worker that tries updates for one replica. Use it inside one event loop, and `close` it there."""
 
-    def __init__(self, replica: Replica) -> None:
+    def __init__(self, replica: Replica, start_worker: StartWorker = WorkerProcess.start) -> None:
         self._replica = replica
-        self._pool = IntegrationPool(lambda record: replica.store.load(record).updates, keep_spare=False)
+        self._pool = IntegrationPool(
+            lambda record: replica.store.load(record).updates, keep_spare=False, start_worker=start_worker
+        )
 
     async def screen(self, entries: Sequence[UpdatesEntry], sender: str) -> Screened:
         """Try the updates, in order, on what is stored. Raises `WorkerUnavailable`."""

@@ -28,7 +28,10 @@ class WriterMetrics:
     last_commit_seconds: float = 0.0
 
 
-_Waiting = tuple[Batch, "Future[Committed]", int | None]
+Waiting = tuple[Batch, "Future[Committed]", int | None]
+"""A batch, what is to become of it, and how many failed commits its maker knew of."""
+
+AfterCommit = Callable[[Sequence[Batch], Sequence[Committed]], None]
 
 
 class Committer(Protocol):
@@ -36,6 +39,67 @@ class Committer(Protocol):
 
     def commit(self, batches: Sequence[Batch]) -> list[Committed]:
         """See `Store.commit`."""
+
+
+class Writer(Protocol):
+    """Commits batches in the order in which they were submitted; see `GroupWriter`."""
+
+    metrics: WriterMetrics
+
+    def submit(self, batch: Batch, failures: int | None = None) -> "Future[Committed]":
+        """See `GroupWriter.submit`."""
+
+    def close(self) -> None:
+        """See `GroupWriter.close`."""
+
+
+class GroupCommit:
+    """Makes one commit of what waits, and says of each batch what became of it; see `GroupWriter`. Not thread-safe."""
+
+    def __init__(self, store: Committer, after_commit: AfterCommit | None = None) -> None:
+        self._store = store
+        self._after_commit = after_commit
+        self.metrics = WriterMetrics()
+
+    def commit(self, joined: Sequence[Waiting]) -> None:
+        """Commit these together, in order, and resolve their futures."""
+        joined = [item for item in joined if not self._outdated(item)]
+        if not joined:
+            return
+        batches = [batch for batch, _, _ in joined]
+        started = time.perf_counter()
+        try:
+            committed = self._store.commit(batches)
+        except BaseException as error:
+            if len(joined) > 1 and not isinstance(error, _STORE_WIDE):
+                # One batch is at fault; by themselves all others succeed.
+                for item in joined:
+                    self.commit([item])
+                return
+            self.metrics.failures += 1
+            self.metrics.refused += len(joined)
+            for _, future, _ in joined:
+                future.set_exception(error)
+            return
+        self.metrics.last_commit_seconds = time.perf_counter() - started
+        self.metrics.commits += 1
+        self.metrics.batches += len(joined)
+        if self._after_commit is not None:
+            try:
+                self._after_commit(batches, committed)
+            except Exception:
+                _LOGGER.exception("the listener of the store's writer failed; the commit stands")
+        for (_, future, _), result in zip(joined, committed, strict=True):
+            future.set_result(result)
+
+    def _outdated(self, item: Waiting) -> bool:
+        """Refuse a batch that may build on one that failed after it was made."""
+        _, future, failures = item
+        if failures is None or failures == self.metrics.failures:
+            return False
+        self.metrics.refused += 1
+        future.set_exception(StoreFailed("an earlier commit failed, and this one may build on it", "Try again."))
+        return True
 
 
 class GroupWriter:
@@ -52,15 +116,14 @@ class GroupWriter:
         *,
         batches_max: int = COMMIT_BATCHES_MAX,
         waiting_max: int = 2 * COMMIT_BATCHES_MAX,
-        after_commit: Callable[[Sequence[Batch], Sequence[Committed]], None] | None = None,
+        after_commit: AfterCommit | None = None,
     ) -> None:
-        self._store = store
+        self._group = GroupCommit(store, after_commit)
         self._batches_max = batches_max
-        self._after_commit = after_commit
-        self._waiting: queue.Queue[_Waiting | None] = queue.Queue(waiting_max)
+        self._waiting: queue.Queue[Waiting | None] = queue.Queue(waiting_max)
         self._closing = threading.Lock()
         self._closed = False
-        self.metrics = WriterMetrics()
+        self.metrics = self._group.metrics
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -99,9 +162,9 @@ class GroupWriter:
             # A cancelled future is left out; from here on none can be cancelled.
             joined = [item for item in joined if item[1].set_running_or_notify_cancel()]
             if joined:
-                self._commit(joined)
+                self._group.commit(joined)
 
-    def _gather(self) -> tuple[list[_Waiting], bool]:
+    def _gather(self) -> tuple[list[Waiting], bool]:
         """Wait for one batch and take all that are there with it; True when it was the last."""
         first = self._waiting.get()
         if first is None:
@@ -116,42 +179,3 @@ class GroupWriter:
                 return joined, True
             joined.append(item)
         return joined, False
-
-    def _commit(self, joined: Sequence[_Waiting]) -> None:
-        joined = [item for item in joined if not self._outdated(item)]
-        if not joined:
-            return
-        batches = [batch for batch, _, _ in joined]
-        started = time.perf_counter()
-        try:
-            committed = self._store.commit(batches)
-        except BaseException as error:
-            if len(joined) > 1 and not isinstance(error, _STORE_WIDE):
-                # One batch is at fault; by themselves all others succeed.
-                for item in joined:
-                    self._commit([item])
-                return
-            self.metrics.failures += 1
-            self.metrics.refused += len(joined)
-            for _, future, _ in joined:
-                future.set_exception(error)
-            return
-        self.metrics.last_commit_seconds = time.perf_counter() - started
-        self.metrics.commits += 1
-        self.metrics.batches += len(joined)
-        if self._after_commit is not None:
-            try:
-                self._after_commit(batches, committed)
-            except Exception:
-                _LOGGER.exception("the listener of the store's writer failed; the commit stands")
-        for (_, future, _), result in zip(joined, committed, strict=True):
-            future.set_result(result)
-
-    def _outdated(self, item: _Waiting) -> bool:
-        """Refuse a batch that may build on one that failed after it was made."""
-        _, future, failures = item
-        if failures is None or failures == self.metrics.failures:
-            return False
-        self.metrics.refused += 1
-        future.set_exception(StoreFailed("an earlier commit failed, and this one may build on it", "Try again."))
-        return True

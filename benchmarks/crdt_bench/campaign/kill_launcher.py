@@ -21,7 +21,8 @@ from crdt_relay.server import Relay
 from crdt_relay.settings import load
 from crdt_sync import Address, Replica, keep_syncing, limits
 from crdt_sync.replica import Event
-from crdt_sync.storage import Committed, GroupWriter
+from crdt_sync.storage import Committed
+from crdt_sync.storage.writer import GroupCommit
 
 _PROMISED_FOR_S = 0.5  # before it commits, when it acknowledges first
 
@@ -35,7 +36,7 @@ def relay(name: str, data: str, port: int, map_bytes: int, early: bool) -> None:
     """Serve until killed. With `early` it acknowledges before it commits: the bug that must be found."""
     limits.MAP_BYTES_FIRST = map_bytes
     if early:
-        GroupWriter._commit = _promise_first  # type: ignore[method-assign,assignment]
+        GroupCommit.commit = _promise_first  # type: ignore[method-assign,assignment]
 
     def ready(started: Relay) -> None:
         say(name, at_work=True, port=started.port)

@@ -17,6 +17,7 @@ Rules:
 
 import asyncio
 import random
+import sys
 from asyncio import events
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
@@ -34,6 +35,10 @@ _process: "ContextVar[Process]" = ContextVar("process")
 
 class Stalled(RuntimeError):
     """Somebody waits for what will never come: nothing is ready, and no timer is set."""
+
+
+class Storm(RuntimeError):
+    """More was called than `callbacks_max` allows: it goes round in circles."""
 
 
 class Process:
@@ -103,6 +108,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         drawn = rng or random.Random(0)
         self.now_us = 0
         self.callbacks = 0  # that were called
+        self.callbacks_max = sys.maxsize
         self._delay = delay or (lambda: (drawn.randint(20, 300), drawn.randint(1, 200)))
         self._soon: deque[asyncio.Handle] = deque()
         self._timers: list[tuple[int, int, asyncio.TimerHandle]] = []
@@ -145,7 +151,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def run_until(self, until_us: int) -> None:
         """Let everything happen up to that time, and at it. Raises what `fail` was given."""
-        with self._running():
+        self._stop = self._failure is not None
+        with self.running():
             while not self._stop:
                 if not self._soon and not self._wake(until_us):
                     self.now_us = max(self.now_us, until_us)
@@ -155,7 +162,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def run_forever(self) -> None:
         """Run until `stop`. Raises `Stalled`, and what `fail` was given."""
-        with self._running():
+        self._stop = self._failure is not None
+        with self.running():
             while not self._stop:
                 if not self._soon and not self._wake(None):
                     raise Stalled("nothing is ready, and no timer is set")
@@ -170,7 +178,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Forget what was to happen, and close what every process had not finished."""
         if self.is_closed():
             return
-        with self._running():
+        with self.running():
             for process in self._processes:
                 process.bury()
         self._soon.clear()
@@ -178,9 +186,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
         super().close()
 
     @contextmanager
-    def _running(self) -> Generator[None, None, None]:
+    def running(self) -> Generator[None, None, None]:
+        """It is the running loop while the block runs, so that tasks can be begun outside of its callbacks."""
         self._check_closed()  # type: ignore[attr-defined]
-        before, self._stop = events._get_running_loop(), self._failure is not None
+        before = events._get_running_loop()
         events._set_running_loop(self)
         try:
             yield
@@ -211,6 +220,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
         process = handle._context.get(_process)  # type: ignore[attr-defined]
         if process is None or process.alive:
             self.callbacks += 1
+            if self.callbacks > self.callbacks_max:
+                raise Storm(f"more than {self.callbacks_max} callbacks")
             handle._run()
 
     # --- what asyncio asks of a loop -------------------------------------------------------------------------
@@ -248,16 +259,16 @@ class VirtualLoop(asyncio.BaseEventLoop):
             begins = max(begins, self._free_at.get(executor, 0))
             self._free_at[executor] = begins + takes
         if begins == self.now_us:
-            self._call_in(takes, self._carry_out, told, notice, func, args)
+            self.call_in(takes, self._carry_out, told, notice, func, args)
         else:
-            self._call_in(begins - self.now_us, self._begin, told, takes, notice, func, args)
+            self.call_in(begins - self.now_us, self._begin, told, takes, notice, func, args)
         return told
 
     def _begin(
         self, told: "asyncio.Future[_T]", takes: int, notice: int, func: Callable[..., _T], args: tuple[Any, ...]
     ) -> None:
         if not told.cancelled():
-            self._call_in(takes, self._carry_out, told, notice, func, args)
+            self.call_in(takes, self._carry_out, told, notice, func, args)
 
     def _carry_out(
         self, told: "asyncio.Future[_T]", notice: int, func: Callable[..., _T], args: tuple[Any, ...]
@@ -265,12 +276,15 @@ class VirtualLoop(asyncio.BaseEventLoop):
         try:
             answer = func(*args)
         except Exception as error:
-            self._call_in(notice, _tell, told, None, error)
+            self.call_in(notice, _tell, told, None, error)
         else:
-            self._call_in(notice, _tell, told, answer, None)
+            self.call_in(notice, _tell, told, answer, None)
 
-    def _call_in(self, delay_us: int, callback: Callable[..., object], *args: Any) -> None:
-        self.call_at((self.now_us + delay_us) / 1e6, callback, *args)
+    def call_in(
+        self, delay_us: int, callback: Callable[[Unpack[_Ts]], object], *args: *_Ts, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Call in so many microseconds; 0: after what is ready now."""
+        return self.call_at((self.now_us + delay_us) / 1e6, callback, *args, context=context)
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
         """A cancelled timer is passed over when its time has come."""

@@ -20,7 +20,7 @@ from crdt_sync.runtime.hosting.rest import AtRest
 from crdt_sync.runtime.worker.pool import IntegrationPool
 from crdt_sync.runtime.worker.values import RecordDigest
 from crdt_sync.storage.port import Batch, Change, Head, Store
-from crdt_sync.storage.writer import GroupWriter
+from crdt_sync.storage.writer import Writer
 
 UNREADABLE_THERE = b"\xfd" * 16  # of a record that cannot be read: it must not seem equal to anything
 _PAGE = 256
@@ -100,7 +100,7 @@ class WorkerAudits:
     """Audits of a relay, whose records are built in its worker, a few per request."""
 
     def __init__(
-        self, store: Store, pool: IntegrationPool, writer: GroupWriter, rest: AtRest, clock: Callable[[], int]
+        self, store: Store, pool: IntegrationPool, writer: Writer, rest: AtRest, clock: Callable[[], int]
     ) -> None:
         self._store = store
         self._pool = pool

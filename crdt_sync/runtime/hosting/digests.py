@@ -6,7 +6,7 @@ from typing import Protocol
 from crdt_sync.runtime.hosting.rest import AtRest
 from crdt_sync.runtime.worker.pool import IntegrationPool
 from crdt_sync.storage.port import Batch, Store
-from crdt_sync.storage.writer import GroupWriter
+from crdt_sync.storage.writer import Writer
 
 _STALE_PER_COMMIT = 2048
 _ROUNDS_MAX = 64  # while others keep writing, a receipt is of a moment that never comes
@@ -22,7 +22,7 @@ class Digests(Protocol):
 class WorkerDigests:
     """See the module."""
 
-    def __init__(self, store: Store, pool: IntegrationPool, writer: GroupWriter, rest: AtRest) -> None:
+    def __init__(self, store: Store, pool: IntegrationPool, writer: Writer, rest: AtRest) -> None:
         self._store = store
         self._pool = pool
         self._writer = writer

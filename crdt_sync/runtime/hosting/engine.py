@@ -52,12 +52,13 @@ from crdt_sync.runtime.hosting.meter import Counts, Meter
 from crdt_sync.runtime.hosting.rest import AtRest
 from crdt_sync.runtime.hosting.tails import Tails
 from crdt_sync.runtime.hosting.uncommitted import Uncommitted
+from crdt_sync.runtime.outside import OUTSIDE, Outside
 from crdt_sync.runtime.steady import steady_us
 from crdt_sync.runtime.worker.pool import IntegrationPool
 from crdt_sync.runtime.worker.process import WorkerUnavailable
 from crdt_sync.runtime.worker.values import Item, clocks_differ
 from crdt_sync.storage.port import SEVERAL_ORIGINS, Batch, Change, Committed, Store
-from crdt_sync.storage.writer import Committer, GroupWriter
+from crdt_sync.storage.writer import Committer
 
 _PRESENCE_EVERY_S = 0.1
 _RETRY_US = 5_000_000
@@ -114,7 +115,7 @@ class Engine:
     engine commits, `digests` computes digests, `audits` looks at records, and `written_beside` is to be called after
     each of their commits. `clock_doubted` hears when a push was refused because its stamps lie ahead of our clock, and
     `visits` who comes and what it holds. `ping_us` is after how long a silence a device is asked whether it lives.
-    The store stays the caller's to close.
+    `outside` starts the workers and the writer. The store stays the caller's to close.
     """
 
     def __init__(
@@ -131,6 +132,7 @@ class Engine:
         clock_doubted: Callable[[], None] | None = None,
         visits: Visits | None = None,
         ping_us: int | None = None,
+        outside: Outside = OUTSIDE,
     ) -> None:
         self.store = store
         self._ping_us = limits.KEEPALIVE_US if ping_us is None else ping_us
@@ -154,8 +156,10 @@ class Engine:
             self._acknowledged,
             self._ping_us,
         )
-        self.pool = IntegrationPool(self._load, self._worker_died, keep_spare, fair=True)
-        self.writer = GroupWriter(commits or store)
+        self.pool = IntegrationPool(
+            self._load, self._worker_died, keep_spare, fair=True, start_worker=outside.start_worker
+        )
+        self.writer = outside.make_writer(commits or store)
         self.health = Health(store, self.pool, wall_clock)
         self._wall_clock = wall_clock
         self.loop = asyncio.get_running_loop()

@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, Protocol
 
 from crdt_sync import limits
 from crdt_sync.errors import StoreError
@@ -19,6 +20,30 @@ _TURNS_TO_SEND = 2  # of the event loop, until the next call has made its reques
 _TRIMMED_BYTES_MAX = limits.INTEGRATION_BYTES_MAX
 _Items = Sequence[tuple[str, Sequence[bytes]]]  # records, with their stored updates or one update and a state vector
 _DIGESTS_PER_REQUEST = 64  # few, so that an audit does not make live updates wait
+
+
+class Worker(Protocol):
+    """A worker that has said that it is ready; see `process.WorkerProcess`."""
+
+    fresh: bool
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether it has neither ended, as far as is known, nor been killed."""
+
+    async def ask(self, number: int, request: bytes, budget: Budget) -> bytes:
+        """The body of the answer to request `number`. Raises `WorkerDied`."""
+
+    async def close(self) -> None:
+        """Kill it and release what it held."""
+
+
+StartWorker = Callable[[], Coroutine[Any, Any, Worker]]
+"""Starts a worker. Raises `WorkerUnavailable`."""
 
 
 class _Unreadable(Exception):
@@ -39,8 +64,8 @@ class IntegrationPool:
     are given up after all (the commit failed), call `forget(record)`, and refuse results of that record that were in
     flight: they rest on them.
 
-    A worker is started when it is first needed, or by `start`. Without `keep_spare` there is no warm spare: half the
-    memory, and a death costs the time that a start takes.
+    A worker is started (by `start_worker`) when it is first needed, or by `start`. Without `keep_spare` there
+    is no warm spare: half the memory, and a death costs the time that a start takes.
 
     With `fair`, an update that used up its processor time is answered `retry` while other senders wait, and tried with
     more when it comes again: only for callers whose senders send again what is answered so.
@@ -58,8 +83,10 @@ class IntegrationPool:
         on_death: Callable[[str], None] | None = None,
         keep_spare: bool = True,
         fair: bool = False,
+        start_worker: StartWorker = WorkerProcess.start,
     ) -> None:
         self._load = load
+        self._start_worker = start_worker
         self._on_death = on_death
         self._keep_spare = keep_spare
         self._poisons = PoisonMemory()
@@ -67,8 +94,8 @@ class IntegrationPool:
         self._cached: dict[str, int] = {}  # records that the worker holds, with their size in bytes or more
         self._forgotten: set[str] = set()
         self._forgotten_all = False
-        self._active: WorkerProcess | None = None
-        self._spare: asyncio.Task[WorkerProcess] | None = None
+        self._active: Worker | None = None
+        self._spare: asyncio.Task[Worker] | None = None
         self._graves: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()
         self._waiting: list[Sequence[Item]] = []  # what calls of `integrate` ask for that wait for their turn
@@ -98,7 +125,7 @@ class IntegrationPool:
         if spare is not None:
             # Not cancelled: a start that is cut off half-way leaves its process to chance. It takes a moment.
             (outcome,) = await asyncio.gather(spare, return_exceptions=True)
-            if isinstance(outcome, WorkerProcess):
+            if not isinstance(outcome, BaseException):
                 await outcome.close()
         await asyncio.gather(*self._graves)
 
@@ -292,7 +319,7 @@ class IntegrationPool:
             return {}
         return {digest.record: digest for digest in digests}
 
-    async def _ask_about(self, kind: int, items: _Items, again: bool) -> tuple[WorkerProcess, int, bytes]:
+    async def _ask_about(self, kind: int, items: _Items, again: bool) -> tuple[Worker, int, bytes]:
         """The worker asked, the number of the request, and the body of the answer."""
         worker = await self._worker(fresh=again)
         number, frame = self._frame(kind, None, items)
@@ -303,14 +330,14 @@ class IntegrationPool:
         self._number += 1
         return self._number, pipe.encode_request(kind, self._number, stamp_max, items)
 
-    async def _ask(self, worker: WorkerProcess, number: int, frame: bytes, budget: Budget) -> bytes:
+    async def _ask(self, worker: Worker, number: int, frame: bytes, budget: Budget) -> bytes:
         try:
             return await worker.ask(number, frame, budget)
         except WorkerDied as death:
             self._bury(worker, death.reason)
             raise
 
-    async def _worker(self, fresh: bool = False) -> WorkerProcess:
+    async def _worker(self, fresh: bool = False) -> Worker:
         """The active worker; when it is dead, the spare, which a new one replaces in the background.
 
         `fresh`: one that was asked nothing yet, so that it holds no memory for other records.
@@ -323,7 +350,7 @@ class IntegrationPool:
         while self._active is None:
             if self._closed:
                 raise WorkerUnavailable("the integration pool is closed")
-            starting = self._spare or asyncio.create_task(WorkerProcess.start())
+            starting = self._spare or asyncio.create_task(self._start_worker())
             self._spare = starting
             try:
                 worker = await asyncio.shield(starting)
@@ -333,7 +360,7 @@ class IntegrationPool:
                 if attempts >= _STARTS_MAX:
                     raise
                 continue
-            self._spare = asyncio.create_task(WorkerProcess.start()) if self._keep_spare else None
+            self._spare = asyncio.create_task(self._start_worker()) if self._keep_spare else None
             if worker.alive:
                 self._cached.clear()
                 self._active = worker
@@ -341,7 +368,7 @@ class IntegrationPool:
                 self._bury(worker, "the spare process ended while it waited")
         return self._active
 
-    def _bury(self, worker: WorkerProcess, reason: str) -> WorkerDied:
+    def _bury(self, worker: Worker, reason: str) -> WorkerDied:
         self.kills += 1
         self.restarts += 1
         self._dismiss(worker)
@@ -349,7 +376,7 @@ class IntegrationPool:
             self._on_death(reason)
         return WorkerDied(reason, None)
 
-    def _dismiss(self, worker: WorkerProcess) -> None:
+    def _dismiss(self, worker: Worker) -> None:
         self._cached.clear()
         if self._active is worker:
             self._active = None
