@@ -1,14 +1,16 @@
 """Every customer table of the shared data: imported on one device, synced through the relay, exported on another."""
 
 import json
+import shutil
 from collections import Counter
-from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 
-from crdt_sync import Replica, compare, sync
+from crdt_sync import Address, Replica, compare, sync
 from crdt_sync.exchange import MISSING, ExportOptions, TableOptions, export_table, import_table, open_table
+from tests.end_to_end.conftest import RelayThread
 from tests.exchange.test_delimited import SPECTRUM_EXACT
 from tests.exchange.test_shared_tables import TABLES, as_multiset
 
@@ -29,15 +31,16 @@ COLLECTIONS = {name: f"table-{number}" for number, name in enumerate(ALL)}
 class Devices:
     first: Replica
     second: Replica
+    relay: Address
 
 
-@pytest.fixture(scope="module")
-def devices(shared_data, relay, tmp_path_factory):
-    """One device that has imported every table, and one that has heard of them from the relay only."""
-    folder = tmp_path_factory.mktemp("devices")
-    with ExitStack() as stack:
-        first = stack.enter_context(Replica.create(folder / "first", "first"))
-        second = stack.enter_context(Replica.create(folder / "second", "second"))
+def bring_round(shared_data, folder):
+    """One device imports every table, and another hears of them from the relay only; all are left closed."""
+    with (
+        RelayThread(folder / "relay") as relay,
+        Replica.create(folder / "first", "first") as first,
+        Replica.create(folder / "second", "second") as second,
+    ):
         for name, collection in COLLECTIONS.items():
             count, options = ALL[name]
             report = import_table(first, opened(shared_data, name, options), collection)
@@ -48,7 +51,19 @@ def devices(shared_data, relay, tmp_path_factory):
         for schema in first.schemas.values():
             second.add_schema(schema)
         assert sync(second, relay).received == first.count()
-        yield Devices(first, second)
+
+
+@pytest.fixture(scope="module")
+def devices(shared_data, made_once, tmp_path_factory):
+    """Two devices and a relay of which one imported every table; a copy, as each test process opens its own."""
+    folder = tmp_path_factory.mktemp("devices")
+    shutil.copytree(made_once("tables", partial(bring_round, shared_data)), folder, dirs_exist_ok=True)
+    with (
+        RelayThread(folder / "relay") as relay,
+        Replica.open(folder / "first") as first,
+        Replica.open(folder / "second") as second,
+    ):
+        yield Devices(first, second, relay)
 
 
 def opened(shared_data, name, options):
@@ -94,8 +109,8 @@ def test_importing_on_the_second_device_what_came_from_the_first_changes_nothing
         assert (report.unchanged, report.created, report.updated) == (count, 0, 0)
 
 
-def test_both_devices_and_the_relay_hold_the_same(devices, relay):
-    first, second = compare(devices.first, relay), compare(devices.second, relay)
+def test_both_devices_and_the_relay_hold_the_same(devices):
+    first, second = compare(devices.first, devices.relay), compare(devices.second, devices.relay)
     assert first.equal
     assert second.equal
     assert first.ours.root == second.ours.root
