@@ -5,7 +5,7 @@ import sys
 from dataclasses import asdict
 
 from crdt_sync.cli.output import Output
-from crdt_sync.cli.values import shown
+from crdt_sync.cli.values import local_time, shown
 from crdt_sync.errors import KeyNeeded
 from crdt_sync.exchange import CellChange, ImportReport
 
@@ -67,6 +67,14 @@ def tell_import(output: Output, report: ImportReport) -> None:
             "yellow",
         )
         _list(output, "both changed", report.conflicts, report.cells_both_changed)
+    if report.cells_older and report.newer_said is not None:
+        word = "would be left" if report.dry_run else "left"
+        output.note(
+            f"This is an older version of {report.source!r} than the one of {local_time(report.newer_said)}: "
+            f"{_counted(report.rows_older, 'row')} {word} as the newer says; --go-back goes back on purpose:",
+            "yellow",
+        )
+        _list(output, word, report.older, report.cells_older)
     if report.cells_odd:
         shown = "; ".join(map(str, report.odd[:_ODD_SHOWN]))
         more = f"; and {report.cells_odd - _ODD_SHOWN} more" if report.cells_odd > _ODD_SHOWN else ""

@@ -36,6 +36,7 @@ from crdt_sync.exchange import (
     ExportOptions,
     ExportReport,
     Exports,
+    ImportedTables,
     ImportProgress,
     ImportReport,
     RowError,
@@ -112,6 +113,9 @@ def import_file(
     same_source: Annotated[
         bool, typer.Option("--same-source", help="It is no other list, although its rows look like other people.")
     ] = False,
+    go_back: Annotated[
+        bool, typer.Option("--go-back", help="Take an old version that was imported before for the newest, on purpose.")
+    ] = False,
     header_row: Annotated[
         int | None, typer.Option("--header-row", metavar="N", min=1, help="Line that holds the headers, from 1.")
     ] = None,
@@ -183,6 +187,9 @@ def import_file(
                     record_column=record_column,
                     source=source,
                     exports=_exports(call),
+                    imported=ImportedTables(call.store.expanduser() / "imports"),
+                    now=replica.clock.tick(),
+                    go_back=go_back,
                     clear_empty=clear_empty,
                     dry_run=dry_run,
                     same_source=same_source,

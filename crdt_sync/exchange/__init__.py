@@ -4,6 +4,7 @@ from crdt_sync.exchange.demo import demo_table
 from crdt_sync.exchange.exporter import ExportOptions, ExportReport, export_table
 from crdt_sync.exchange.exports import Exports
 from crdt_sync.exchange.import_report import CellChange, ImportProgress, ImportReport
+from crdt_sync.exchange.imported_tables import ImportedTables
 from crdt_sync.exchange.importer import import_table
 from crdt_sync.exchange.infer import infer_schema
 from crdt_sync.exchange.mapping import ColumnMapping, match_columns
@@ -20,6 +21,7 @@ __all__ = [
     "Exports",
     "ImportProgress",
     "ImportReport",
+    "ImportedTables",
     "Row",
     "RowError",
     "Table",

@@ -46,8 +46,10 @@ class ImportReport:
     their field and were left out. Of the others with a value, `cells_written` changed their field,
     `cells_unchanged` were no news, and in `cells_both_changed` the table and somebody here changed the same: what
     people wrote stands. `cells_settled` of the others say something new where earlier imports disagreed, and close
-    their conflict. `conflicts` and `settled` list the first of these, and `changes` in a dry run the first cells
-    that would change records which are here already, each up to `TABLE_CHANGES_KEPT_MAX`. `cells_odd` were written
+    their conflict. `cells_older`, in `rows_older` rows, were left: this version of the table was imported here before,
+    and a newer one said something else, last at the stamp `newer_said` (microseconds). `older`, `conflicts` and
+    `settled` list the first of these, and `changes` in a dry run the first cells that would change records which are
+    here already, each up to `TABLE_CHANGES_KEPT_MAX`. `cells_odd` were written
     although they cannot be the e-mail address or phone that their field is for; `odd` lists as many. `failed` lists the
     first `TABLE_FAILURES_KEPT_MAX` failures; `failures` counts all. `unmapped` names the columns that no field took.
     `inferred` tells that the collection had no schema and got one made from the table. `key` names the columns that
@@ -78,6 +80,10 @@ class ImportReport:
     cells_unchanged: int
     cells_both_changed: int
     cells_settled: int
+    cells_older: int
+    rows_older: int
+    newer_said: int | None
+    older: tuple[CellChange, ...]
     cells_odd: int
     odd: tuple[RowError, ...]
     conflicts: tuple[CellChange, ...]

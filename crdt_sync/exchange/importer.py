@@ -13,6 +13,7 @@ from crdt_sync.exchange.contacts import cannot_be, contact_of, texts_of
 from crdt_sync.exchange.conventions import FOUND_OUT, Conventions
 from crdt_sync.exchange.exports import Exports, Remembered
 from crdt_sync.exchange.import_report import CellChange, ImportProgress, ImportReport
+from crdt_sync.exchange.imported_tables import ImportedTables, version_digest
 from crdt_sync.exchange.infer import infer_schema
 from crdt_sync.exchange.interpretation import Interpretation, Target
 from crdt_sync.exchange.known_records import KEY
@@ -23,7 +24,7 @@ from crdt_sync.exchange.port import ReadableRecord, WritableReplica
 from crdt_sync.exchange.record_key import RecordKeys, record_keys
 from crdt_sync.exchange.source_name import export_source, given_source, source_name
 from crdt_sync.exchange.table import MISSING, Row, RowError, Table, TableForm
-from crdt_sync.exchange.three_way import Decision, Memory, decide
+from crdt_sync.exchange.three_way import Decision, Memory, decide, said_since
 from crdt_sync.ids import collection_of, is_made
 from crdt_sync.limits import ROWS_LOOKED_AHEAD_MAX, TABLE_CHANGES_KEPT_MAX, TABLE_FAILURES_KEPT_MAX
 from crdt_sync.records.sources import newest
@@ -43,6 +44,9 @@ def import_table(
     record_column: str | None = None,
     source: str | None = None,
     exports: Exports | None = None,
+    imported: ImportedTables | None = None,
+    now: int = 0,
+    go_back: bool = False,
     clear_empty: bool = False,
     dry_run: bool = False,
     same_source: bool = False,
@@ -62,8 +66,10 @@ def import_table(
     Only what is news is written: what differs from what `source` said before, by default the name of the file without
     dates and copy numbers. See `crdt_sync.exchange.three_way`. What `exports` wrote is known, too: an export that was
     edited changes what was edited, under a source of its own where `source` said something of its records: it is no
-    version of that. An empty cell says nothing; with `clear_empty` it says that a value is empty. A
-    `dry_run` writes nothing and reports everything.
+    version of that. A version that is in the book of `imported` tables already writes nothing over what a newer one of
+    its source said meanwhile, on whatever device, unless `go_back` says so: it is the newest then. `now` is the stamp
+    (microseconds) at which this import begins. An empty cell says nothing; with `clear_empty` it says that a value is
+    empty. A `dry_run` writes nothing and reports everything.
 
     Cells are read as `conventions` and their columns say. A cell that does not fit its field is left out, and given to
     `on_error` and to the report; where `conventions` refuse such rows, and for what is wrong with a whole row, the row
@@ -116,6 +122,11 @@ def import_table(
     said_by = export_source(own.export) if own.as_export and own.told and own.export is not None else name
     run = _Run(replica, said_by, keys, reading, written, table.typed, clear_empty, dry_run, refuse, on_error)
     run.own = own
+    if imported is not None:
+        digest = version_digest(table)
+        run.first_import = None if go_back else imported.first_import(collection, said_by, digest)
+        if run.first_import is None and not dry_run:
+            imported.note(collection, said_by, digest, now)
     run.deletion = next((at for at, header in enumerate(table.columns) if _tells_deletion(header, matched)), None)
     rows = table.rows()
     while (first := next(rows, None)) is not None:
@@ -139,6 +150,10 @@ class _Run:
     refuse: bool
     on_error: Callable[[RowError], object] | None
     own: OwnRows = field(default_factory=OwnRows)  # of the export of this device that the table may be
+    first_import: int | None = None  # the stamp, of a version that this device has imported before
+    rows_older: int = 0
+    newer: int | None = None  # the stamp of the newest that a newer version said
+    older: list[CellChange] = field(default_factory=list)
     deletion: int | None = None  # the column that tells which rows were deleted where the table comes from
     created: int = 0
     updated: int = 0
@@ -237,8 +252,18 @@ class _Run:
                 problems.append(RowError(row.line, target.header, error.code, _message(error)))
                 continue
             if decision is not None:
-                decided[target] = decision
+                decided[target] = self._unless_older(target.field, decision, present)
         return decided, problems
+
+    def _unless_older(self, field: str, decision: Decision, present: ReadableRecord | None) -> Decision:
+        """The decision, or none where the table is an old version and a newer one said something else of the field."""
+        if self.first_import is None or present is None:
+            return decision
+        since = said_since(field, decision, self.source, present.sources, self.first_import)
+        if since is None:
+            return decision
+        self.newer = max(since, self.newer or 0)
+        return Decision("older", wanted=decision.wanted)
 
     def _memory(self, present: ReadableRecord | None) -> Memory:
         if present is None:
@@ -282,7 +307,8 @@ class _Run:
             self.created += "written" in outcomes
             self.empty += "written" not in outcomes
         else:
-            changed = bool(outcomes - {"unchanged"})
+            self.rows_older += "older" in outcomes
+            changed = bool(outcomes - {"unchanged", "older"})
             self.updated += changed
             self.unchanged += not changed
         disputed = differing([source for source in present.sources if source.name == self.source]) if present else set()
@@ -305,7 +331,9 @@ class _Run:
             if target.field in disputed and decision.said is not MISSING:
                 self.cells_settled += 1
                 _keep(self.settled, change)
-            if decision.outcome == "both_changed":
+            if decision.outcome == "older":
+                _keep(self.older, change)
+            elif decision.outcome == "both_changed":
                 _keep(self.conflicts, change)
             elif decision.outcome == "written" and self.dry_run:
                 _keep(self.changes, change)
@@ -366,6 +394,10 @@ class _Run:
             cells_unchanged=self.cells["unchanged"],
             cells_both_changed=self.cells["both_changed"],
             cells_settled=self.cells_settled,
+            cells_older=self.cells["older"],
+            rows_older=self.rows_older,
+            newer_said=self.newer,
+            older=tuple(self.older),
             cells_odd=self.cells_odd,
             odd=tuple(self.odd),
             conflicts=tuple(self.conflicts),

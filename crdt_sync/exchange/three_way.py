@@ -34,6 +34,7 @@ from crdt_sync.records.imported import ImportedChange
 from crdt_sync.records.merged_text import cleanly_merged_text
 from crdt_sync.records.schema import FieldSpec
 from crdt_sync.records.sources import (
+    Source,
     counter_said,
     counter_share,
     mark,
@@ -46,9 +47,10 @@ from crdt_sync.records.sources import (
     whole_text,
 )
 from crdt_sync.records.values import Carrier, canonical, exact_sum, normalise
+from crdt_sync.records.versions import says_same
 from crdt_sync.replica.former import Former
 
-Outcome = Literal["written", "unchanged", "both_changed"]
+Outcome = Literal["written", "unchanged", "both_changed", "older"]
 Said = Mapping[str, object]
 
 SINGLE = frozenset({"value", "review", "stage"})
@@ -100,7 +102,8 @@ class Memory:
 class Decision:
     """What to do about one cell. `said` is what to remember of it, MISSING to leave the memory as it is.
 
-    `wanted` is the carrier that the cell asks for; `new_to_us` that nothing was said of the field before.
+    `wanted` is the carrier that the cell asks for; `new_to_us` that nothing was said of the field before. The outcome
+    is "older" where the table is an old version of its source, and a newer one said something else, see `said_since`.
     """
 
     outcome: Outcome
@@ -148,6 +151,17 @@ def decide(
         case _:
             entries = [entry for cell in given for entry in log_entries(field, spec, cell, typed)]
             return _log(field, spec, entries, now, memory)
+
+
+def said_since(field: str, decision: Decision, source: str, sources: Sequence[Source], stamp: int) -> int | None:
+    """When `source` said something else of a field than a cell does, if that was after `stamp`; else None.
+
+    `sources` have the newest first.
+    """
+    last = next((each for each in sources if each.name == source and field in each.said), None)
+    if last is None or last.stamp <= stamp or not (decision.changes or decision.said is not MISSING):
+        return None
+    return None if decision.said is not MISSING and says_same(decision.said, last.said[field]) else last.stamp
 
 
 def said_of(spec: FieldSpec, carrier: object) -> object:

@@ -197,6 +197,11 @@ def _lines(said: object) -> set[str]:
     return set(map(canonical, said)) if isinstance(said, list) else set()
 
 
+def says_same(one: object, other: object) -> bool:
+    """Whether two memories of a field say the same of it, whatever is counted or kept for it here."""
+    return _form(one) == _form(other)
+
+
 def _form(said: object) -> str:
     number = counter_said(said)
     return canonical(text_mark(said) if number is None else [str(number)])

@@ -223,3 +223,18 @@ def test_what_both_changed_names_the_command_that_lists_it(store, run, table, fi
     )
     listed = run("conflicts", *command.strip("'").split()[2:], "--json").objects
     assert [each["field"] for each in listed] == [field]
+
+
+def test_an_older_version_again_is_left_and_named_and_one_can_go_back(store, run, table):
+    old, new = table("list.csv", "Nr,Phone,Name\n1,1,Anna\n"), table("list 2.csv", "Nr,Phone,Name\n1,2,Anna\n")
+    for file in (old, new):
+        assert run("import", file, "--source", "list", "--key", "Nr").code == 0
+    record = run("list", "--json").object["record"]
+    again = run("import", old, "--source", "list", "--key", "Nr")
+    assert again.code == 0
+    assert "an older version of 'list' than the one of 2" in again.err
+    assert "1 row left as the newer says; --go-back goes back on purpose" in again.err
+    assert "line 2, column 'Phone', left: here '2', table '1'" in again.err
+    assert run("get", record, "--json").object["fields"]["phone"] == "2"
+    assert run("import", old, "--source", "list", "--key", "Nr", "--go-back").code == 0
+    assert run("get", record, "--json").object["fields"]["phone"] == "1"
