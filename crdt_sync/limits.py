@@ -122,6 +122,8 @@ EXPORTS_KEPT_MAX = 32  # exports whose content is remembered, so that the cells 
 EXPORTS_OF_NAME_MAX = 4  # of them under one name
 EXPORTS_BYTES_MAX = 64 * MIB  # packed; a table of 40,000 rows takes about 3 MiB
 EXPORTS_READ_BYTES_MAX = 64 * MIB  # of them unpacked, held by one import: a table of 40,000 rows takes about 12 MiB
+BASE_LENGTH_MAX = 32_000  # characters of the cell that says what a row was exported from: fits a cell of a sheet
+BASE_BYTES_MAX = 512 * KIB  # of it unpacked: a row with some texts of the longest a cell of a sheet holds
 VERSIONS_OF_SOURCE_MAX = 1_000  # imported versions of one source that a device knows again: daily ones for years
 TABLE_CHANGES_KEPT_MAX = 1_000  # changed cells listed in one report; the others are counted
 

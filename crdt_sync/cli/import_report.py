@@ -113,7 +113,7 @@ def _tell_key(output: Output, report: ImportReport) -> None:
         output.note(f"Rows are identified by the record ids in {report.record_column!r}.")
     if report.recognised:
         were = "was" if report.recognised == 1 else "were"
-        output.note(f"{_counted(report.recognised, 'row')} {were} known from an export of this device.")
+        output.note(f"{_counted(report.recognised, 'row')} {were} known from an export.")
     if report.matched:
         were = "row belongs to a record that was" if report.matched == 1 else "rows belong to records that were"
         output.note(f"{report.matched} {were} here already with the same {columns}.")

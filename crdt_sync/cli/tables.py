@@ -190,6 +190,7 @@ def import_file(
                     imported=ImportedTables(call.store.expanduser() / "imports"),
                     now=replica.clock.tick(),
                     go_back=go_back,
+                    space=_space(replica),
                     clear_empty=clear_empty,
                     dry_run=dry_run,
                     same_source=same_source,
@@ -297,6 +298,12 @@ def _progress_bar(output: Output, what: str) -> Iterator[Callable[[ImportProgres
         yield lambda now: bar.update(task, completed=now.bytes_read, total=now.bytes_total or None, rows=now.rows)
 
 
+def _space(replica: Replica) -> str:
+    """The space of a store in hex, empty where it has joined none."""
+    space = replica.store.space
+    return space.id.hex() if space.joined else ""
+
+
 def _exports(call: Invocation) -> Exports:
     return Exports(call.store.expanduser() / "exports")
 
@@ -331,6 +338,14 @@ def export_file(
         bool,
         typer.Option("--guard", help="Keep spreadsheets from running cells as formulas; 'import --guarded' undoes it."),
     ] = False,
+    for_editing: Annotated[
+        bool,
+        typer.Option(
+            "--for-editing",
+            help="Add a last column that says what each row was exported from: then only what was edited in the file "
+            "changes, on whatever device it is imported.",
+        ),
+    ] = False,
     sort: Annotated[
         str | None,
         typer.Option("--sort", metavar="A,-B,...", help="By these fields or 'changed', '-' for falling. [by name]"),
@@ -351,6 +366,7 @@ def export_file(
         fields=[name.strip() for name in fields.split(",") if name.strip()] if fields else None,
         record_column=record_column,
         guard_formulas=guard,
+        for_editing=for_editing,
     )
     if not to_stdout and not force and Path(file).expanduser().exists() and not _is_replaced(call.output, file):
         raise TableNotWritten(f"{file} exists already", "Replace it with --force, or name another file.")
@@ -368,6 +384,7 @@ def export_file(
                 records=records,
                 exports=_exports(call),
                 now=replica.wall_clock(),
+                space=_space(replica),
             )
             if collection is None:
                 tell_schemaless(call.output, replica, left_out=True)

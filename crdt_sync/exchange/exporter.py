@@ -4,19 +4,20 @@ import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Literal
 
 from crdt_sync.errors import TableNotWritten, UnknownCollection, UnknownField
 from crdt_sync.exchange.atomic import atomic_file
+from crdt_sync.exchange.base import Base, base_said, encode_base
 from crdt_sync.exchange.cells import json_value, text_cell
 from crdt_sync.exchange.exports import Exports, Note
 from crdt_sync.exchange.guard import is_formula
 from crdt_sync.exchange.mapping import header_of
 from crdt_sync.exchange.port import ReadableRecord, ReadableReplica
 from crdt_sync.exchange.source_name import source_name
-from crdt_sync.exchange.table import TableFormat
+from crdt_sync.exchange.table import BASE_HEADER, TableFormat
 from crdt_sync.exchange.three_way import said_of
 from crdt_sync.exchange.workbook import write_workbook
 from crdt_sync.limits import TABLE_FAILURES_KEPT_MAX
@@ -40,7 +41,9 @@ class ExportOptions:
 
     `headers` labels (the original headers of an imported table) or field names. `fields` which ones, in which order;
     None for all. `record_column` the header of a first column with the record ids, with which an import finds every
-    record again; None for none. `guard_formulas` keeps spreadsheets from running cells of a text table; it changes
+    record again; None for none. `for_editing` adds a last column, hidden in a sheet, with what each row was
+    written from, see `base`: an edited row then changes what was edited, on whatever device it is imported.
+    `guard_formulas` keeps spreadsheets from running cells of a text table; it changes
     them, and `TableOptions.guarded` changes them back. `encoding` of text tables: utf-8-sig is what Excel expects.
     """
 
@@ -48,6 +51,7 @@ class ExportOptions:
     delimiter: str | None = None
     encoding: str = "utf-8"
     header: bool = True
+    for_editing: bool = False
     headers: Literal["label", "name"] = "label"
     fields: Sequence[str] | None = None
     record_column: str | None = None
@@ -78,6 +82,14 @@ class Layout:
     headers: tuple[str, ...]
     fields: tuple[tuple[str, FieldSpec], ...]
     with_record: bool
+    base: Base | None = None  # of a row without its record, if each has one
+
+    def base_cell(self, record: ReadableRecord) -> str:
+        """What the row of a record is written from."""
+        assert self.base is not None
+        raw = record.raw
+        said = {name: base_said(spec, raw.get(name)) for name, spec in self.fields}
+        return encode_base(replace(self.base, record=record.record, said=said))
 
 
 def export_table(
@@ -90,11 +102,13 @@ def export_table(
     progress: Callable[[int], object] | None = None,
     exports: Exports | None = None,
     now: int = 0,
+    space: str = "",
 ) -> ExportReport:
     """Write the records of `collection`, or those given, to a file or an open binary stream.
 
     A file appears whole or not at all. Deleted records are left out. `progress` is called with the number of rows
     after each thousand. `exports` remembers what a file says, `now` (microseconds since 1970), for when it is imported.
+    `space` is that of the store in hex, if it has joined one, for the rows of an export for editing.
     Raises `UnknownCollection`, `UnknownField` and `TableNotWritten`.
     """
     options = options or ExportOptions()
@@ -104,11 +118,12 @@ def export_table(
             f"there is no collection {collection!r}", f"Known: {', '.join(replica.schemas) or 'none'}."
         )
     kind, delimiter = _format(destination, options)
-    layout = _layout(schema, options)
+    name = source_name(destination.stem if isinstance(destination, Path) else collection)
+    layout = _layout(schema, options, Base("", now, name, space, {}) if options.for_editing else None)
     walk = _Walk(replica.list(collection) if records is None else records, schema, progress)
     if isinstance(destination, Path):
         with (
-            exports.writing(source_name(destination.stem), now) if exports else nullcontext() as note,
+            exports.writing(name, now) if exports else nullcontext() as note,
             atomic_file(destination) as stream,
         ):
             walk.remember(layout, note)
@@ -179,7 +194,8 @@ def _write(
         stream.write(b"\n]\n")
     else:
         headers = layout.headers if options.header else None
-        write_workbook(stream, layout.collection, headers, _sheet_rows(layout, walk), walk.fails)
+        hidden = len(layout.headers) if layout.base else None
+        write_workbook(stream, layout.collection, headers, _sheet_rows(layout, walk), walk.fails, hidden)
 
 
 def _write_delimited(stream: BinaryIO, delimiter: str, layout: Layout, walk: _Walk, options: ExportOptions) -> None:
@@ -204,6 +220,7 @@ def _write_delimited(stream: BinaryIO, delimiter: str, layout: Layout, walk: _Wa
             cells += texts
             if not options.guard_formulas:
                 walk.unguarded += sum(is_formula(text) for text in texts)
+            cells += [layout.base_cell(record)] if layout.base else []
             writer.writerow(cells)
         text.flush()
     except UnicodeEncodeError as error:
@@ -226,9 +243,10 @@ def _objects(layout: Layout, walk: _Walk) -> Iterator[str]:
         parts = [f"{keys[0]}: {json_value(FieldSpec(), record.record)}"] if layout.with_record else []
         parts += [
             f"{key}: {json_value(spec, raw[name])}"
-            for key, (name, spec) in zip(keys[layout.with_record :], layout.fields, strict=True)
+            for key, (name, spec) in zip(keys[layout.with_record :], layout.fields, strict=False)
             if name in raw
         ]
+        parts += [f"{keys[-1]}: {json_value(FieldSpec(), layout.base_cell(record))}"] if layout.base else []
         yield "{" + ", ".join(parts) + "}"
 
 
@@ -236,10 +254,11 @@ def _sheet_rows(layout: Layout, walk: _Walk) -> Iterator[list[tuple[FieldSpec, o
     for record in walk:
         raw = record.raw
         cells: list[tuple[FieldSpec, object]] = [(FieldSpec(), record.record)] if layout.with_record else []
-        yield cells + [(spec, raw.get(name)) for name, spec in layout.fields]
+        cells += [(spec, raw.get(name)) for name, spec in layout.fields]
+        yield cells + ([(FieldSpec(), layout.base_cell(record))] if layout.base else [])
 
 
-def _layout(schema: Schema, options: ExportOptions) -> Layout:
+def _layout(schema: Schema, options: ExportOptions, base: Base | None) -> Layout:
     names = list(schema.fields) if options.fields is None else list(options.fields)
     for name in names:
         if name not in schema.fields:
@@ -248,7 +267,9 @@ def _layout(schema: Schema, options: ExportOptions) -> Layout:
     headers = [name if options.headers == "name" else header_of(name, spec) for name, spec in fields]
     if options.record_column is not None:
         headers.insert(0, options.record_column)
-    return Layout(schema.collection, tuple(headers), fields, options.record_column is not None)
+    if base is not None:
+        headers.append(BASE_HEADER)
+    return Layout(schema.collection, tuple(headers), fields, options.record_column is not None, base)
 
 
 def _format(destination: Path | BinaryIO, options: ExportOptions) -> tuple[TableFormat, str]:

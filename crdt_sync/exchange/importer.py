@@ -9,6 +9,7 @@ from itertools import chain, islice
 from typing import Literal
 
 from crdt_sync.errors import AnotherList, InvalidValue, UnknownCollection, UnknownRecord, UsageError
+from crdt_sync.exchange.base import Bases
 from crdt_sync.exchange.contacts import cannot_be, contact_of, texts_of
 from crdt_sync.exchange.conventions import FOUND_OUT, Conventions
 from crdt_sync.exchange.exports import Exports, Remembered
@@ -23,7 +24,7 @@ from crdt_sync.exchange.persons import name_of
 from crdt_sync.exchange.port import ReadableRecord, WritableReplica
 from crdt_sync.exchange.record_key import RecordKeys, record_keys
 from crdt_sync.exchange.source_name import export_source, given_source, source_name
-from crdt_sync.exchange.table import MISSING, Row, RowError, Table, TableForm
+from crdt_sync.exchange.table import BASE_HEADER, MISSING, Row, RowError, Table, TableForm
 from crdt_sync.exchange.three_way import Decision, Memory, decide, said_since
 from crdt_sync.ids import collection_of, is_made
 from crdt_sync.limits import ROWS_LOOKED_AHEAD_MAX, TABLE_CHANGES_KEPT_MAX, TABLE_FAILURES_KEPT_MAX
@@ -47,6 +48,7 @@ def import_table(
     imported: ImportedTables | None = None,
     now: int = 0,
     go_back: bool = False,
+    space: str = "",
     clear_empty: bool = False,
     dry_run: bool = False,
     same_source: bool = False,
@@ -100,6 +102,7 @@ def import_table(
         )
         if record_column is not None:
             matched = match_columns(table.columns, schema, _with_record(mapping, record_column))
+    bases = Bases(table, collection, space, lambda record: _present(replica, record) is not None)
     keys = record_keys(
         table,
         matched,
@@ -110,18 +113,21 @@ def import_table(
         partial(_present, replica),
         lambda values: replica.key_standing(collection, values).shown_by,
         name,
+        bases,
     )
+    keys.carried = bases.record_of
     keys.read, keys.read_row = reading.read_cell, lambda row: reading.read(row, {})[0]
-    written = exports.of_collection(collection, name) if exports is not None else Remembered()
-    own = OwnRows() if inferred else own_rows(table, reading, written, name, partial(_told, replica, name))
+    written = exports.of_collection(collection, name) if exports is not None and not bases else Remembered()
+    own = OwnRows() if inferred or bases else own_rows(table, reading, written, name, partial(_told, replica, name))
     if record_column is None:
         keys.own = own
-    if not same_source:
+    if not same_source and not bases:
         _check_list(table, keys, replica, name, given=bool(key_columns))
     refuse = conventions.bad_cells == "refuse"
     said_by = export_source(own.export) if own.as_export and own.told and own.export is not None else name
+    said_by = bases.source or said_by
     run = _Run(replica, said_by, keys, reading, written, table.typed, clear_empty, dry_run, refuse, on_error)
-    run.own = own
+    run.own, run.bases = own, bases
     if imported is not None:
         digest = version_digest(table)
         run.first_import = None if go_back else imported.first_import(collection, said_by, digest)
@@ -149,6 +155,7 @@ class _Run:
     dry_run: bool
     refuse: bool
     on_error: Callable[[RowError], object] | None
+    bases: Bases | None = None  # what the rows say that they were edited from
     own: OwnRows = field(default_factory=OwnRows)  # of the export of this device that the table may be
     first_import: int | None = None  # the stamp, of a version that this device has imported before
     rows_older: int = 0
@@ -200,7 +207,7 @@ class _Run:
             return None
         present = _present(self.replica, record)
         if present is not None and present.deleted:
-            again = self.keys.entered_again(row)
+            again = self.keys.entered_again(row) if self._base(row) is None else None
             present = None if again is None else _present(self.replica, again)
             if again is None or present is None or present.deleted:
                 self.deleted += 1
@@ -236,7 +243,7 @@ class _Run:
 
     def _decide(self, row: Row, present: ReadableRecord | None) -> tuple[dict[Target, Decision], list[RowError]]:
         """What to do for each field, and the cells that do not fit theirs."""
-        memory = self._memory(present)
+        memory = self._memory(present, row)
         raw = present.raw if present is not None else {}
         found, problems = self.reading.read(row, raw)
         decided = {}
@@ -265,10 +272,16 @@ class _Run:
         self.newer = max(since, self.newer or 0)
         return Decision("older", wanted=decision.wanted)
 
-    def _memory(self, present: ReadableRecord | None) -> Memory:
+    def _base(self, row: Row) -> Mapping[str, object] | None:
+        return None if self.bases is None else self.bases.said(row)
+
+    def _memory(self, present: ReadableRecord | None, row: Row) -> Memory:
         if present is None:
             return Memory()
         last = newest(present.sources).get(self.source)
+        if (base := self._base(row)) is not None:
+            own = [*(memory.said for memory in present.sources if memory.name == self.source), base]
+            return Memory(own, (), None if last is None else last.said, edited=True)
         memories = [(source.stamp, source.name, source.said) for source in present.sources]
         names = {self.source, self.own.export if self.own.as_export else self.source}
         # Of what the source itself said, no export that is called like it knows more, unless the table is that export.
@@ -372,7 +385,7 @@ class _Run:
     def _renamed(self) -> str | None:
         """The source that the table may be of: most of whose cells contradict, or that said most of its rows alike."""
         agreed = Counter({name: count for name, count in self.agreed.items() if count > 1 and 2 * count > self.rows})
-        told = Counter[str]() if self.own.export is not None else self.told_before or agreed
+        told = Counter[str]() if self.own.export is not None or self.bases else self.told_before or agreed
         return min(told, key=lambda name: (-told[name], name), default=None)
 
     def report(self, collection: str, unmapped: tuple[str, ...], inferred: bool, form: TableForm) -> ImportReport:
@@ -408,7 +421,7 @@ class _Run:
             key=self.keys.key,
             key_found=self.keys.found,
             repeated=self.keys.repeated,
-            record_column=self.keys.record_column,
+            record_column=BASE_HEADER if self.bases else self.keys.record_column,
             recognised=self.keys.recognised,
             matched=self.keys.matched,
             keys_shared=len(self.keys.shared),

@@ -9,7 +9,7 @@ from typing import Literal
 
 from crdt_sync.errors import InvalidSchema, InvalidTable
 from crdt_sync.exchange.mapping import unnamed_field
-from crdt_sync.exchange.table import MISSING, BrokenCell, Cell, RowError, Shown, Table
+from crdt_sync.exchange.table import BASE_HEADER, MISSING, BrokenCell, Cell, RowError, Shown, Table
 from crdt_sync.ids import is_collection
 from crdt_sync.records.schema import FieldSpec, Schema, Type
 
@@ -35,7 +35,9 @@ def infer_schema(table: Table, collection: str, *, zoned: bool = False) -> Schem
     types: list[Type] = _column_types(table, zoned) if table.typed else ["string"] * len(table.columns)
     names = field_names(table.columns)
     fields = {
-        name: FieldSpec(type=kind, label=header) for name, kind, header in zip(names, types, table.columns, strict=True)
+        name: FieldSpec(type=kind, label=header)
+        for name, kind, header in zip(names, types, table.columns, strict=True)
+        if header != BASE_HEADER
     }
     return Schema(collection=collection, version=1, label=table.name[:200], fields=fields)
 

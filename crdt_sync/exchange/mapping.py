@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from crdt_sync.errors import InvalidTable, UnknownField
 from crdt_sync.exchange.known_headers import KnownHeaders, known_headers
+from crdt_sync.exchange.table import BASE_HEADER
 from crdt_sync.records.schema import FieldSpec, Schema
 
 _UNNAMED = re.compile(r"unnamed_\d+(_\d+)?\Z")
@@ -75,6 +76,8 @@ def match_columns(
             _check_override(header, wanted, schema, claimed)
             claimed.add(wanted)
         found[position] = wanted
+    if BASE_HEADER in columns:
+        found.setdefault(columns.index(BASE_HEADER), None)
     for names, spelling in _passes(schema):
         _claim(columns, names, spelling, found, claimed)
     known = known_headers(schema)

@@ -4,12 +4,13 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 
-from crdt_sync.errors import InvalidTable, InvalidValue, KeyTaken
+from crdt_sync.errors import InvalidTable, InvalidValue, KeyNeeded, KeyTaken
+from crdt_sync.exchange.base import Bases
 from crdt_sync.exchange.changes import single_value
 from crdt_sync.exchange.key_columns import FoundKey, find_key, is_contact, is_number, names_a_customer
 from crdt_sync.exchange.known_records import KnownRecords, last_key, numbering_sources, same_value
@@ -17,7 +18,7 @@ from crdt_sync.exchange.mapping import ColumnMapping, column_position
 from crdt_sync.exchange.own_rows import OwnRows
 from crdt_sync.exchange.persons import KnownPeople, is_another, is_name, is_telling, name_of, named_alike
 from crdt_sync.exchange.port import ReadableRecord
-from crdt_sync.exchange.table import MISSING, BrokenCell, Cell, Row, RowError, Shown, Table
+from crdt_sync.exchange.table import BASE_HEADER, MISSING, BrokenCell, Cell, Row, RowError, Shown, Table
 from crdt_sync.exchange.three_way import SINGLE
 from crdt_sync.ids import collection_of, is_record, natural_record, record_id
 from crdt_sync.records.comparing import folded
@@ -83,6 +84,7 @@ class RecordKeys:
     sources: Callable[[], Sequence[str]] = lambda: ()  # of the records that are here
     read: Callable[[int, Cell], Cell] = _as_written  # a cell of a column as its field takes it
     read_row: Callable[[Row], Mapping[str, Sequence[Cell]]] = lambda _: {}  # the cells of each field, in the same way
+    carried: Callable[[Row], str | RowError | None] = lambda _: None  # the record that a row says it was exported from
     own: OwnRows = field(default_factory=OwnRows)
     recognised: int = 0  # rows that were known as those of an export
     contact: bool = False  # the key is one column with addresses or phones, that was found
@@ -109,6 +111,9 @@ class RecordKeys:
 
     def record_of(self, row: Row) -> str | RowError | None:
         """The record id of a row; None for a row with the key and the cells of an earlier one."""
+        if (carried := self.carried(row)) is not None:
+            self.recognised += isinstance(carried, str)
+            return self._unique(row, carried, BASE_HEADER)
         if self.record_position is not None and (given := row.cells[self.record_position]) is not MISSING:
             return self._unique(row, self._given(row, given))
         own: str | RowError | None
@@ -415,7 +420,7 @@ class RecordKeys:
     def _carrier(self, cell: Cell, name: str, spec: FieldSpec) -> object:
         return normalise(name, spec, single_value(name, spec, cell, typed=self.typed))
 
-    def _unique(self, row: Row, record: str | RowError) -> str | RowError | None:
+    def _unique(self, row: Row, record: str | RowError, column: str = "") -> str | RowError | None:
         if isinstance(record, RowError):
             return record
         content = hash(repr(row.cells))
@@ -424,6 +429,9 @@ class RecordKeys:
             return record
         if earlier == content:
             return None
+        if column:
+            why = f"the row was copied from line {line} and edited; clear this cell in the one that was added"
+            return RowError(row.line, column, "duplicate_key", why)
         key = " / ".join(_text(row.cells[position]) for position in self.key_positions) or record
         header = self.headers[self.key_positions[0]] if self.key_positions else ""
         return RowError(row.line, header, "duplicate_key", f"the key {key[:80]!r} was in line {line}, with other cells")
@@ -452,6 +460,7 @@ def record_keys(
     present: Callable[[str], ReadableRecord | None],
     shown_by: Callable[[Mapping[str, object]], Sequence[str]],
     source: str,
+    bases: Bases,
 ) -> RecordKeys:
     """Choose how rows are named.
 
@@ -466,8 +475,10 @@ def record_keys(
             "Leave the key columns out; the schema decides.",
         )
     columns = table.columns
+    has_natural = not bases or set(schema.natural_key) <= set(mapping.fields)  # columns of an export may be deleted
     natural = {
-        _natural_position(columns, mapping, schema, name): (name, schema.fields[name]) for name in schema.natural_key
+        _natural_position(columns, mapping, schema, name): (name, schema.fields[name])
+        for name in (schema.natural_key if has_natural else ())
     }
     record = column_position(columns, (), record_column) if record_column is not None else None
     if natural:
@@ -478,7 +489,8 @@ def record_keys(
     chosen = tuple(column_position(columns, mapping.fields, column) for column in key_columns or ())
     found = FoundKey(())
     if key_columns is not None and not chosen and record is None:
-        found = _again(columns, last_key(records(), source)) or find_key(table, mapping)
+        with suppress(KeyNeeded) if bases else nullcontext():
+            found = _again(columns, last_key(records(), source)) or find_key(table, mapping)
     keys = RecordKeys(schema.collection, columns, chosen or found.positions, record, {}, table.typed)
     keys.by_row = key_columns is None
     keys.found, keys.repeated, keys.present = bool(found.positions), found.repeated, present

@@ -19,6 +19,9 @@ from typing import Any, Final, Literal, TypeAlias
 
 HEADER_LENGTH_MAX = 200  # characters: a header becomes the label of a field, and this is what a label may have
 
+BASE_HEADER = "crdt-sync base"
+"""Of the column that says what the rows of an export for editing were written from, see `base`; of no field."""
+
 TableFormat: TypeAlias = Literal["delimited", "jsonl", "json", "xlsx", "vcard"]
 
 

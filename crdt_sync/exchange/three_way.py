@@ -62,7 +62,8 @@ class Memory:
 
     `share` is what the record holds for the source now, of its counters. `formerly` finds out what fields held before,
     but of the `natural` key: a key that somebody left is not theirs any more. `exported` tells that the table names the
-    record by an id that nobody chooses, so that it began as an export.
+    record by an id that nobody chooses, so that it began as an export; `edited` that it says itself what it was edited
+    from, the last of `own`: then whoever removed a member of a set removed it, whoever had added it.
     """
 
     own: Sequence[Said] = ()
@@ -71,6 +72,7 @@ class Memory:
     formerly: Callable[[], Former] = Former
     natural: frozenset[str] = frozenset()
     exported: bool = False
+    edited: bool = False
 
     def told(self, field: str) -> list[object]:
         """What counts as said of the field: by the source itself, or if it said nothing, by any."""
@@ -285,7 +287,7 @@ def _set(field: str, spec: FieldSpec, wanted: list[object], now: object | Missin
     before = {_member_key(each, spec, keys): each for each in base} if isinstance(base, list) else {}
     removed = [present[key] for key in sorted((before.keys() - by_key.keys()) & present.keys())]
     changes = [ImportedChange("add", field, member) for member in added]
-    changes += [ImportedChange("remove", field, member) for member in removed]
+    changes += [ImportedChange("drop" if memory.edited else "remove", field, member) for member in removed]
     # What the record holds for the source goes by the form in which the source said it first.
     said = _sorted([before.get(key, mark(carrier)) for key, (_, carrier) in by_key.items()])
     if any(same(each, said) for each in told):

@@ -176,16 +176,20 @@ def write_workbook(
     headers: Sequence[str] | None,
     rows: Iterable[Sequence[tuple[FieldSpec, object]]],
     too_long: Callable[[int], object],
+    hidden: int | None = None,
 ) -> None:
     """Write one sheet; every cell is a specification and a carrier. Texts stay texts, whatever they start with.
 
     A cell whose text does not fit stays empty; `too_long` is called with its place, from 0, in the row given last.
+    The column `hidden`, counted from 1, is not shown.
 
     Raises `TableNotWritten` when openpyxl is not installed, and for tables larger than a sheet allows.
     """
     openpyxl = _openpyxl(TableNotWritten)
     book = openpyxl.Workbook(write_only=True)
     sheet = book.create_sheet(title[:31])
+    if hidden is not None:
+        sheet.column_dimensions[openpyxl.utils.get_column_letter(hidden)].hidden = True
     try:
         _fill(openpyxl, sheet, headers, rows, too_long)
     except BaseException:

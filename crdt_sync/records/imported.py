@@ -26,7 +26,7 @@ from crdt_sync.records.write_once import write_once
 if TYPE_CHECKING:
     from pycrdt._pycrdt import Transaction as YrsTransaction
 
-Operation = Literal["write", "beside", "agree", "replace", "add", "remove", "append"]
+Operation = Literal["write", "beside", "agree", "replace", "add", "remove", "drop", "append"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,7 @@ class ImportedChange:
     | agree | takes back a value that the source has said before, and nothing else |
     | replace | turns a text into the value by the words that differ, and the source's own text into `said` |
     | add, remove | of a set; what a person added, and what the source is remembered to say, is never removed |
+    | drop | of a set: the member, whoever added it, as a person removes it |
     | append | to a log; `at` (stamp) and `by` where the source says them, `count` of equal ones before it |
     """
 
@@ -115,11 +116,12 @@ def _write(document: Document, actor: str, changes: Sequence[_Checked]) -> None:
                 case "add":
                     key = member_key(canonical(carrier), document.writer, actor)
                     document.map(transaction, f"s.{field}").insert(transaction, key, carrier)
-                case "remove":
+                case "remove" | "drop":
                     members = document.map(transaction, f"s.{field}")
                     member = canonical(carrier)
                     for key in sorted(json.loads(members.to_json(transaction))):
-                        if member_of(key) == member and is_imported(key) and source_of(key) is None:
+                        ours = is_imported(key) and source_of(key) is None
+                        if member_of(key) == member and (ours or change.operation == "drop"):
                             members.remove(transaction, key)
 
 
@@ -148,7 +150,7 @@ _OPERATIONS: dict[str, frozenset[str]] = {
     "review": _SINGLE,
     "stage": _SINGLE,
     "text": frozenset({"replace"}),
-    "set": frozenset({"add", "remove"}),
+    "set": frozenset({"add", "remove", "drop"}),
     "log": frozenset({"append"}),
     "counter": frozenset(),  # what a source says of it is remembered and counted from there
 }

@@ -238,3 +238,18 @@ def test_an_older_version_again_is_left_and_named_and_one_can_go_back(store, run
     assert run("get", record, "--json").object["fields"]["phone"] == "2"
     assert run("import", old, "--source", "list", "--key", "Nr", "--go-back").code == 0
     assert run("get", record, "--json").object["fields"]["phone"] == "1"
+
+
+def test_an_export_for_editing_is_known_on_another_device(store, run, tmp_path):
+    assert run("set", "customers/1", "name=Anna", "visits+=2", "notes=hello", "--create").code == 0
+    file = tmp_path / "out.csv"
+    assert run("export", file, "--for-editing").code == 0
+    assert run("set", "customers/1", "visits+=5").code == 0
+    for each in (store / "exports").iterdir():
+        each.unlink()  # as on a device that did not write it
+    file.write_text(file.read_text().replace("hello", "oh hello").replace(",2,", ",3,", 1))
+    result = run("import", file)
+    assert result.code == 0
+    assert "Rows are identified by the record ids in 'crdt-sync base'" in result.err
+    fields = run("get", "customers/1", "--json").object["fields"]
+    assert (fields["visits"], fields["notes"]) == (8, "oh hello")
