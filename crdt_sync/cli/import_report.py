@@ -53,7 +53,7 @@ def tell_import(output: Output, report: ImportReport) -> None:
     if report.alike:
         output.note(
             f"{report.alike} of the new ones look like customers that were here: the same name and e-mail address or "
-            f"phone. Compare them: crdt-sync list {report.collection} --sort name",
+            f"phone. Compare them: crdt-sync duplicates {report.collection}",
             "yellow",
         )
     _tell_key(output, report)

@@ -37,6 +37,7 @@ _PARTS = {  # modules of this package, in the order of the help, and the command
     "editing": ("set", "delete", "restore", "resolve"),
     "reading": ("get", "list", "find"),
     "conflicts": ("conflicts",),
+    "duplicates": ("duplicates",),
     "tables": ("import", "export"),
     "syncing": ("sync",),
     "space": ("space",),

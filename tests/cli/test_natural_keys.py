@@ -99,5 +99,11 @@ def test_duplicates_are_listed_and_counted(devices, tmp_path):
         }
         assert "1 natural key that several records show" in devices(number, "status").out
         assert devices(number, "status", "--json").object["duplicates"] == 1
+        assert devices(number, "duplicates", "--json").object == {
+            "collection": "people",
+            "records": sorted((ann, berta)),
+            "why": {"natural key": "b@x.example"},
+            "names_agree": True,
+        }
     assert devices(0, "set", berta, "email=berta@x.example").code == 0
     assert devices(0, "conflicts").out == "No open conflicts.\n"

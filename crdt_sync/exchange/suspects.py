@@ -1,0 +1,98 @@
+"""Records that may be one customer: entered apart, or brought by tables that knew nothing of each other.
+
+Two records are suspected where an e-mail address or a phone is equal, or the name with the birthday or the postal
+code, compared as `find` compares. It is for a person to judge: colleagues share a phone, families a name and a code.
+One pass over the records; memory and time grow with what they hold.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from crdt_sync.exchange.contacts import cannot_be, contact_of, texts_of
+from crdt_sync.exchange.mapping import loose
+from crdt_sync.exchange.persons import name_of
+from crdt_sync.exchange.port import ReadableRecord
+from crdt_sync.records.comparing import folded
+from crdt_sync.records.natural_key import may_be_one
+from crdt_sync.records.schema import FieldSpec
+
+_PHONE_DIGITS_MIN = 5  # shorter ones are extensions, or a way to write that there is none
+_BIRTHDAY = re.compile(r"birth|geburt|naissance|nacimiento|生日|出生|誕生")
+_POSTAL_CODE = re.compile(r"postal|postcode|postleit|plz|zip|邮编|郵便")
+_WORDS = re.compile(r"\w+")
+
+
+@dataclass(frozen=True, slots=True)
+class Suspects:
+    """Records of which these things are equal: `why` has what each is, to the text in the first record.
+
+    `names_agree`: the name of each is a part of that of another, or missing.
+    """
+
+    collection: str
+    records: tuple[str, ...]
+    why: Mapping[str, str]
+    names_agree: bool
+
+
+def suspects(collection: str, fields: Mapping[str, FieldSpec], records: Iterable[ReadableRecord]) -> Sequence[Suspects]:
+    """The groups of records that may be one customer, those whose names agree first, then in the order of their ids.
+
+    Deleted records count for nothing. Records that share several things stand once for all that the same ones share.
+    """
+    traits = _Traits(fields)
+    having: dict[tuple[str, bytes], list[str]] = {}
+    told: dict[tuple[str, bytes], str] = {}
+    names: dict[str, str] = {}
+    for record in records:
+        if record.deleted:
+            continue
+        names[record.record] = name_of(record.raw)
+        for what, form, text in traits.of(record.raw):
+            key = (what, hashlib.blake2b(form.encode("utf-8", "surrogatepass"), digest_size=16).digest())
+            others = having.setdefault(key, [])
+            if not others:
+                told[key] = text
+            if not others or others[-1] != record.record:
+                others.append(record.record)
+    groups: dict[tuple[str, ...], dict[str, str]] = {}
+    for key, found in having.items():
+        if len(found) > 1:
+            groups.setdefault(tuple(sorted(found)), {}).setdefault(key[0], told[key])
+    made = [
+        Suspects(collection, group, why, may_be_one(names[record] for record in group)) for group, why in groups.items()
+    ]
+    return sorted(made, key=lambda each: (not each.names_agree, each.records))
+
+
+class _Traits:
+    """What of a record speaks for who it is, by the names of the fields."""
+
+    def __init__(self, fields: Mapping[str, FieldSpec]) -> None:
+        self._contacts = [(name, what) for name, spec in fields.items() if (what := contact_of(name, spec)) is not None]
+        values = [(name, loose(name)) for name, spec in fields.items() if spec.kind in ("value", "review")]
+        self._beside_name = [
+            (what, name)
+            for what, pattern in (("name and birthday", _BIRTHDAY), ("name and postal code", _POSTAL_CODE))
+            for name, plain in values
+            if pattern.search(plain)
+        ]
+
+    def of(self, raw: Mapping[str, object]) -> Iterator[tuple[str, str, str]]:
+        """What it is, the form in which it is compared, and what is shown of it."""
+        for field, what in self._contacts:
+            for text in texts_of(raw.get(field)):
+                if not cannot_be(what, text) and (what != "phone number" or _digits(text) >= _PHONE_DIGITS_MIN):
+                    yield what, folded(text), text
+        name = name_of(raw)
+        words = " ".join(sorted(set(_WORDS.findall(folded(name))))) if name else ""
+        for beside, field in self._beside_name if words else ():
+            value = raw.get(field)
+            if value not in (None, ""):
+                yield beside, f"{words}\n{folded(str(value))}", f"{name}, {value}"
+
+
+def _digits(text: str) -> int:
+    return sum(character.isdigit() for character in text)
