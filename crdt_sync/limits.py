@@ -161,7 +161,9 @@ WORKER_DOCUMENTS_MAX = 2048  # loaded records, about 11 kB each
 WORKER_START_US_MAX = 20 * 1_000_000  # importing on a small, busy machine
 WORKER_CACHE_BYTES_MAX = 16 * MIB  # encoded size of the loaded records; loaded, a record takes up to 20 times that
 POISONS_REMEMBERED_MAX = 4096  # hashes of updates that killed a worker, so that sending one again costs nothing
-SUSPECT_PUT_OFF_MAX = 3  # times that an update which used up its time waits for others: some seconds on a busy relay
+SUSPECT_PUT_OFF_MAX = (
+    1  # times that an update which used up its time waits for others: 2 s, of the 8 that a device bears
+)
 POISON_STRIKES_MAX = 3  # updates of one device that may kill a worker before its session ends
 BEHIND_COUNTED_MAX = 4096  # changes that a welcome counts: 1 ms; beyond them it tells a bound
 BEHIND_SIZED_MAX = 64  # records of them whose bytes it adds up: 0.5 ms; the others count as the average of these

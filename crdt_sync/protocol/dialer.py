@@ -196,6 +196,11 @@ class Dialer(Session):
             self.compare_clocks()
 
     @property
+    def unanswered(self) -> bool:
+        """Whether the partner is still at something that was pushed."""
+        return bool(self._pushes)
+
+    @property
     def wants_room(self) -> bool:
         """Whether `fill` may have something to push."""
         return (

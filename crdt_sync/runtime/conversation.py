@@ -147,7 +147,7 @@ class Conversation:
             if (
                 self._refusing_since is not None
                 and self._now() - self._refusing_since >= _REFUSING_US_MAX
-                and not (self._work or self._committing)
+                and not (self._work or self._committing or (self._dialer and self._dialer.unanswered))
             ):
                 raise Rejected(
                     f"{self._address.whom} stores nothing now; perhaps its disk is full",

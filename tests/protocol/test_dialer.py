@@ -164,7 +164,9 @@ def test_a_record_refused_for_now_is_pushed_again_later() -> None:
     source.edit(A)
     session.notify([A])
     say(session)
+    assert session.unanswered
     _, effects = say(session, Ack(1, None, 9, (Verdict(VerdictCode.RETRY, reason="full"),)), now=1_000_000)
+    assert not session.unanswered
     session.acknowledged(effects[0].number, [], now=1_000_000)
     assert say(session, now=1_000_000) == ([], [])
     timer = session.next_timer()
@@ -172,6 +174,7 @@ def test_a_record_refused_for_now_is_pushed_again_later() -> None:
     session.timer(timer)
     sent, _ = say(session, now=timer)
     assert [type(message) for message in sent] == [Push]
+    assert session.unanswered
 
 
 @pytest.mark.parametrize("verdicts", [(), (STORED, STORED)])

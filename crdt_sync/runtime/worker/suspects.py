@@ -8,7 +8,7 @@ _Key = tuple[str, str]  # sender and record
 
 
 class Suspects:
-    """What is remembered between batches. A sender in good standing is put off a few times, and tried then anyway.
+    """What is remembered between batches. A sender in good standing is put off once or so, and tried then anyway.
 
     After it was found to send poison, its next suspect waits until nobody else does. It is known by sender and record,
     as the same edit may come in other bytes.
