@@ -2,12 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from types import SimpleNamespace
 
 import pytest
 
 from crdt_sync import limits
-from crdt_sync.runtime.worker import pipe, pool
+from crdt_sync.runtime.worker import pipe
 from crdt_sync.runtime.worker.budget import Budget
 from crdt_sync.runtime.worker.pool import IntegrationPool
 from crdt_sync.runtime.worker.process import WorkerDied
@@ -62,7 +61,7 @@ Scenario = Callable[[IntegrationPool, Clock], Awaitable[None]]
 
 
 @pytest.fixture
-def play(monkeypatch: pytest.MonkeyPatch) -> Callable[[Scenario], None]:
+def play() -> Callable[[Scenario], None]:
     """Run a scenario with a pool of such workers."""
 
     def run(scenario: Scenario) -> None:
@@ -72,8 +71,7 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Callable[[Scenario], None]:
             return Worker(clock)
 
         async def whole() -> None:
-            monkeypatch.setattr(pool, "WorkerProcess", SimpleNamespace(start=start))
-            workers = IntegrationPool(lambda record: [], keep_spare=False, fair=True)
+            workers = IntegrationPool(lambda record: [], keep_spare=False, fair=True, start_worker=start)
             try:
                 await scenario(workers, clock)
             finally:
