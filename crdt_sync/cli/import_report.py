@@ -8,6 +8,7 @@ from crdt_sync.cli.output import Output
 from crdt_sync.cli.values import local_time, shown
 from crdt_sync.errors import KeyNeeded
 from crdt_sync.exchange import CellChange, ImportReport
+from crdt_sync.exchange.source_name import source_name, with_its_words
 
 _CELLS_SHOWN = 20
 _ODD_SHOWN = 3
@@ -28,6 +29,16 @@ def ask_for_key(output: Output, needed: KeyNeeded) -> list[str] | None:
         if answer.strip().isdecimal() and 0 <= (number := int(answer)) <= len(needed.candidates):
             return [needed.candidates[number - 1]] if number else None
         output.note(f"Type a number from 0 to {len(needed.candidates)}.")
+
+
+def tell_source(output: Output, name: str, report: ImportReport) -> None:
+    """Where words of a file's name were left out that may also tell lists apart, what it was taken for."""
+    whole = with_its_words(name)
+    if report.source == source_name(name) != whole:
+        output.note(
+            f"{whole!r} counts as a version of {report.source!r}: only what changed since that was imported last is "
+            f"news. If it is another list: --source {shlex.quote(whole)}"
+        )
 
 
 def tell_import(output: Output, report: ImportReport) -> None:

@@ -11,7 +11,7 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from crdt_sync.cli import damaged
-from crdt_sync.cli.import_report import ask_for_key, tell_import
+from crdt_sync.cli.import_report import ask_for_key, tell_import, tell_source
 from crdt_sync.cli.invocation import Invocation, invocation
 from crdt_sync.cli.options import CollectionOption
 from crdt_sync.cli.ordering import ordered
@@ -212,6 +212,8 @@ def import_file(
     if dry_run:
         show_columns(call.output, report.form, report.columns)
     tell_form(call.output, table.form, table.columns)
+    if source is None:
+        tell_source(call.output, table.name, report)
     tell_import(call.output, report)
     taken = report.created + report.updated + report.unchanged + report.deleted
     if not taken and not report.failures:

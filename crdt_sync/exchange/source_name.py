@@ -41,16 +41,15 @@ _VERSION = (
     r"[\s_-]+\(?(?:finale?|neu|new|nuevo|nouveau|aktuell|current|stand|as of|kopie|copy|"
     r"(?:v|version|rev)[\s_.-]?\d+(?:\.\d+)*)\)?\Z"
 )
-_NOISE = [
-    re.compile(_VERSION),
+_SIGNS = [  # of a file name, which nobody takes for the name of a list
     re.compile(r"\.(csv|tsv|tab|psv|txt|jsonl?|ndjson|xlsx?|zip|gz)\Z"),
     re.compile(r"[\s_-]*\(\d+\)\Z"),
     re.compile(r"[\s_-]*\b(copy|kopie|copie|copia)(?:[\s_-]*\d+)?\Z"),
     re.compile(r"[\s_-]*副本\Z"),
     re.compile(r"\A(?:copy of|kopie von|copie de|copia de)\s+"),
     re.compile(_DATE),
-    *map(re.compile, _WORD_DATES),
 ]
+_NOISE = [re.compile(_VERSION), *_SIGNS, *map(re.compile, _WORD_DATES)]
 
 
 def source_name(name: str) -> str:
@@ -59,12 +58,21 @@ def source_name(name: str) -> str:
     `Customers 2026-11-28 (1).csv` is `customers`. A month that is also a name, such as Jan or August, is one unless a
     year stands beside it; an abbreviation needs a year or a day. A name that holds nothing else is kept whole.
     """
+    return _without(_NOISE, name)
+
+
+def with_its_words(name: str) -> str:
+    """`source_name`, but with the words that may also tell lists apart: `neu`, `new`, `final`, `v2`, a month."""
+    return _without(_SIGNS, name)
+
+
+def _without(noises: list[re.Pattern[str]], name: str) -> str:
     plain = unicodedata.normalize("NFKC", name).casefold().strip()
     shortened = None
     text = plain
     while text != shortened:
         shortened = text
-        for noise in _NOISE:
+        for noise in noises:
             text = noise.sub("", text).strip(" _-.")
     return _fitting(text or plain) or "table"
 

@@ -253,3 +253,21 @@ def test_an_export_for_editing_is_known_on_another_device(store, run, tmp_path):
     assert "Rows are identified by the record ids in 'crdt-sync base'" in result.err
     fields = run("get", "customers/1", "--json").object["fields"]
     assert (fields["visits"], fields["notes"]) == (8, "oh hello")
+
+
+@pytest.mark.parametrize(
+    "name", ["Kunden neu.csv", "Kunden_New.csv", "Kunden final 2026-11.csv", "Kunden November.csv"]
+)
+def test_a_name_whose_words_were_left_out_is_said_and_can_be_kept(store, run, table, name):
+    rows = "Nr,Name\n1,Anna\n"
+    whole = name.removesuffix(".csv").casefold().replace(" 2026-11", "").replace(" ", "-").replace("_", "-")
+    told = run("import", table(name, rows), "--key", "Nr")
+    assert f"'{whole}' counts as a version of 'kunden'" in told.err
+    assert f"--source {whole}" in told.err
+    kept = run("import", table(name, rows), "--key", "Nr", "--source", whole, "--json")
+    assert kept.object["source"] == whole
+
+
+@pytest.mark.parametrize("name", ["Kunden.csv", "Kunden 2026-11 (2).csv", "Kunden - Kopie.csv", "kunden.de.csv"])
+def test_a_name_without_such_words_is_not_spoken_of(store, run, table, name):
+    assert "counts as a version" not in run("import", table(name, "Nr,Name\n1,Anna\n"), "--key", "Nr").err
