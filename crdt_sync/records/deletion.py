@@ -27,7 +27,7 @@ def deletion_of(contents: Contents, state_vector: bytes, whole: Callable[[], byt
     entries = [entry for entry in well_formed(raw) if isinstance(entry[0], str)] if isinstance(raw, list) else []
     if not entries:
         return False, None
-    seen = vectors.merged(*(_seen_by(str(entry[0])) for entry in entries))
+    seen = vectors.merged(*(seen_by(str(entry[0])) for entry in entries))
     if vectors.dominates(seen, vectors.decode(state_vector)):
         return True, None
     if contents.get(SOURCES_ROOT) and _only_remembered(whole(), seen):
@@ -41,7 +41,8 @@ def deletion_text(state_vector: bytes) -> str:
     return base64.urlsafe_b64encode(state_vector).decode("ascii").rstrip("=")
 
 
-def _seen_by(text: str) -> dict[int, int]:
+def seen_by(text: str) -> dict[int, int]:
+    """The state vector that a delete entry carries; nothing where this program did not write it."""
     try:
         return vectors.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
     except (ValueError, binascii.Error, UpdateRefused):

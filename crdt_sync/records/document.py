@@ -39,6 +39,7 @@ from crdt_sync.records.objects import in_order
 from crdt_sync.records.roots import (
     ARRAY_PREFIXES,
     DELETED_ROOT,
+    LINEAGE_ROOT,
     MAP_PREFIXES,
     PREFIX_OF_KIND,
     TEXT_PREFIX,
@@ -194,7 +195,28 @@ class Document:
             return whole
         now = self.deletions()
         structs = whole[: len(whole) - len(now) + 1]  # `now` is a zero, for no structs, and the same delete set
-        return structs + encode_delete_set(without(merged(read_deletes(now)), merged(read_deletes(deletions))))
+        fresh = without(merged(read_deletes(now)), merged(read_deletes(deletions)))
+        lineage = self.lineage_writer()
+        mark: Ranges = {lineage: [(0, 1)]} if lineage else {}  # each update of a lineage names it, see `lineage`
+        return structs + encode_delete_set(merged(fresh, mark))
+
+    def lineage_writer(self) -> int:
+        """Who wrote the first update of a record that was renewed, see `lineage`; 0 where it never was."""
+        with self.transaction() as transaction:
+            if LINEAGE_ROOT not in self.root_names(transaction):
+                return 0
+            array = self.array(transaction, LINEAGE_ROOT)
+            return self.first_of_item(array, transaction, 0)[0] if array.len(transaction) else 0
+
+    @staticmethod
+    def first_of_item(shared: Array | Text, transaction: YrsTransaction, index: int) -> tuple[int, int]:
+        """Writer and clock of the first operation of an item of a list, which must begin at `index`.
+
+        An index counts as yrs does: the values of an array, the bytes of a text in UTF-8.
+        """
+        here = shared.sticky_index(transaction, index, 0)  # type: ignore[union-attr]  # not in pycrdt's stubs
+        item = json.loads(here.to_json_string())["item"]
+        return item["client"], item["clock"]
 
     @property
     def size(self) -> int:

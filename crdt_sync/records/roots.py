@@ -54,6 +54,8 @@ MAP_PREFIXES = ("n.", "s.")
 TEXT_PREFIX = "t."
 DELETED = "_deleted"
 DELETED_ROOT = "c._deleted"
+LINEAGE_ROOT = "g.lineage"
+"""Where a renewed record says what it was made of, see `lineage`. No update may write there: the gate refuses it."""
 
 Contents = dict[str, object]
 ABSENT = object()

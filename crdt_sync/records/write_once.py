@@ -12,6 +12,7 @@ from collections.abc import Callable
 from crdt_sync.ids import WRITER_BITS
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.document import Document
+from crdt_sync.records.lineage import lineage_of
 
 _PLACEHOLDER = 1
 _ATTEMPTS_MAX = 1 << 20
@@ -23,7 +24,7 @@ def write_once(document: Document, write: Callable[[Document], object]) -> None:
     Whatever `write` raises leaves the document unchanged. What only deletes needs no id.
     """
     vector = document.state_vector()
-    known = vectors.decode(vector)
+    known = vectors.merged(vectors.decode(vector), lineage_of(document).cover)
     whole = (document.diff(),) if known else ()
     draft = Document.load(whole, _unused(known))
     write(draft)
