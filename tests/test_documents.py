@@ -15,6 +15,7 @@ from crdt_relay.settings import Settings
 from crdt_sync import Schema, limits, load_schema
 from crdt_sync.protocol.messages import VerdictCode
 from crdt_sync.records import FieldSpec
+from crdt_sync.records.kinds import KINDS
 from crdt_sync.storage.lmdb.environment import Tables
 
 from .end_to_end.conftest import RelayThread
@@ -239,3 +240,12 @@ def test_the_limits_are_those_of_the_code() -> None:
 def test_the_databases_are_those_of_the_store() -> None:
     told = {name for row in _rows("docs/storage.md", "Databases") for name in re.findall(r"`(\w+)`", row[0])}
     assert told == set(Tables.__dataclass_fields__)
+
+
+def test_the_kinds_of_fields_are_those_of_the_code() -> None:
+    text = (ROOT / "docs" / "schemas.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)`(?: \(default\))? \| (.*) \|$", text.split("| type |")[0], re.MULTILINE)
+    assert [name for name, _ in rows if name not in KINDS] == []
+    assert KINDS.keys() <= {name for name, _ in rows}
+    told = {name: does.partition(":")[0].replace("`", "") for name, does in rows}
+    assert {name: does for name, does in told.items() if not KINDS[name].merging.startswith(does)} == {}

@@ -19,6 +19,7 @@ from crdt_sync.exchange.contacts import cannot_be, contact_of, holder_of, texts_
 from crdt_sync.exchange.persons import name_of
 from crdt_sync.records import Schema
 from crdt_sync.records.comparing import filled
+from crdt_sync.records.kind import Layout
 from crdt_sync.records.natural_key import may_be_one, tells_apart
 from crdt_sync.records.text_input import parse_text
 from crdt_sync.replica import EditedRecord, Replica
@@ -246,6 +247,6 @@ def _decision(schema: Schema, field: str, text: str) -> object:
             raise UsageError(f"{text[:60]!r} does not decide whether to delete", "Write 'delete' or 'keep'.")
         return decision
     spec = schema.fields[field]
-    if spec.kind == "log":
+    if spec.rules.layout is Layout.LOG:
         return [parse_text(field, spec, line) for line in text.splitlines() if line.strip()]
     return read_text(field, spec, text)

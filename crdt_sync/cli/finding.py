@@ -113,7 +113,7 @@ def _test(field: str, spec: FieldSpec, term: _Term) -> Callable[[RecordView], bo
         carrier = _carrier(field, spec, term.text)
         wanted = term.sign == "="
         return lambda view: _holds(view, field, spec, carrier) is wanted
-    if spec.type not in _ORDERED or spec.kind in ("set", "log", "text", "stage"):
+    if spec.type not in _ORDERED or spec.rules.several:
         raise InvalidValue(field, f"{term.sign} compares numbers and dates, and this is neither", "Use = or !=.")
     given, order = read_text(field, spec, term.text), _ORDERS[term.sign]
     if given is None:
@@ -121,7 +121,7 @@ def _test(field: str, spec: FieldSpec, term: _Term) -> Callable[[RecordView], bo
     limit = restore_value(spec, normalise(field, spec, given))
 
     def compares(view: RecordView) -> bool:
-        value = view.get(field, 0 if spec.kind == "counter" else None)
+        value = view.get(field, spec.rules.empty)
         if isinstance(limit, int | Decimal):
             return isinstance(value, int | Decimal) and order(value, limit)
         return isinstance(value, date) and type(value) is type(limit) and order(value, limit)
@@ -130,7 +130,7 @@ def _test(field: str, spec: FieldSpec, term: _Term) -> Callable[[RecordView], bo
 
 
 def _carrier(field: str, spec: FieldSpec, text: str) -> object:
-    if not text or spec.kind in ("text", "log"):
+    if not text or spec.rules.long:
         return text
     value = read_text(field, spec, text)
     if isinstance(value, list):
@@ -141,8 +141,8 @@ def _carrier(field: str, spec: FieldSpec, text: str) -> object:
 def _holds(view: RecordView, field: str, spec: FieldSpec, wanted: object) -> bool:
     value: Any = view.raw.get(field)
     if wanted in ("", None):
-        return value in (None, "", [], 0) if spec.kind != "value" else value in (None, "")
-    if spec.kind in ("text", "log"):
+        return spec.rules.is_empty(value)
+    if spec.rules.long:
         return contains(value, folded(str(wanted)))
     return holds(field, spec, value, wanted)
 

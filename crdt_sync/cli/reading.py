@@ -40,7 +40,6 @@ _GAP_WIDTH = 3  # between two columns
 _FIELDS_MIN = 2  # shown however narrow the terminal
 _FILLED_MIN = 0.2  # share of the records that have a field, for it to be shown unasked
 _CLOSE = 0.75  # of a word to the name of a collection, as difflib counts
-_LONG_KINDS = frozenset({"text", "log"})
 
 FieldsOption = Annotated[
     str | None,
@@ -255,7 +254,7 @@ def _telling_fields(
     hidden: list[str] = []
     for name in schema.fields if schema else sorted(used):
         spec = schema.fields[name] if schema else None
-        if used[name] < _FILLED_MIN * len(page) or (spec is not None and spec.kind in _LONG_KINDS):
+        if used[name] < _FILLED_MIN * len(page) or (spec is not None and spec.rules.long):
             continue
         needed = max(cell_len(label(schema, name)), *(cell_len(one_line(_cell(view, name))) for view in page))
         needed = min(needed, _CELL_WIDTH_MAX) + _GAP_WIDTH

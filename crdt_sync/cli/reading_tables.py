@@ -12,6 +12,7 @@ from crdt_sync.exchange import TablePreview
 from crdt_sync.exchange.conventions import BadCells, Conventions, DateOrder, DecimalMark, zone_named
 from crdt_sync.exchange.interpretation import ColumnForm
 from crdt_sync.exchange.table import TableForm
+from crdt_sync.records.schema import FieldSpec
 
 LocaleOption = Annotated[
     str | None, typer.Option("--locale", metavar="NAME", help="How numbers and dates are written: de, en-US, ...")
@@ -112,6 +113,7 @@ def show_columns(output: Output, form: TableForm, columns: Sequence[ColumnForm])
 
 
 _HEADERS = ("Column", "Field", "Type", "Format")
+_UNSAID = frozenset({"", FieldSpec().kind})
 
 
 def _described(columns: Sequence[ColumnForm]) -> list[tuple[str, str, str, str]]:
@@ -119,7 +121,7 @@ def _described(columns: Sequence[ColumnForm]) -> list[tuple[str, str, str, str]]
         (
             column.header or f"#{number}",
             column.field or "-",
-            " ".join(filter(None, (column.type, f"({column.kind})" if column.kind not in ("", "value") else ""))),
+            " ".join(filter(None, (column.type, "" if column.kind in _UNSAID else f"({column.kind})"))),
             column.format,
         )
         for number, column in enumerate(columns, 1)

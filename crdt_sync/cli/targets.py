@@ -15,6 +15,7 @@ from crdt_sync.cli.typed_values import read_text
 from crdt_sync.errors import InvalidRecordId, InvalidValue, UnknownCollection, UnknownRecord, UsageError
 from crdt_sync.nearest import suggestion
 from crdt_sync.records import Schema
+from crdt_sync.records.kind import Layout
 from crdt_sync.records.schema import FieldSpec
 from crdt_sync.records.text_input import parse_text
 from crdt_sync.records.values import parse_decimal
@@ -156,7 +157,7 @@ def apply(editor: EditedRecord, schema: Schema, assignment: Assignment) -> None:
 
 
 def _write(editor: EditedRecord, field: str, spec: FieldSpec, text: str) -> None:
-    if spec.kind == "log":
+    if spec.rules.layout is Layout.LOG:
         raise InvalidValue(field, "a log only grows", f"Write {field}+=value to add an entry.")
     value = read_text(field, spec, text)
     if value is None:
@@ -166,26 +167,26 @@ def _write(editor: EditedRecord, field: str, spec: FieldSpec, text: str) -> None
 
 
 def _grow(editor: EditedRecord, field: str, spec: FieldSpec, text: str) -> None:
-    match spec.kind:
-        case "counter":
+    match spec.rules.layout:
+        case Layout.COUNTS:
             editor.increment(field, _amount(field, spec, text))
-        case "set":
+        case Layout.MEMBERS:
             for member in _members(field, spec, text):
                 editor.add(field, member)
-        case "log":
+        case Layout.LOG:
             editor.append(field, _entry(field, spec, text))
-        case "text":
+        case Layout.TEXT:
             notes = editor.text(field)
             notes.insert(len(notes), f"\n{text}" if len(notes) else text)
-        case _:
+        case Layout.ENTRIES:
             raise InvalidValue(field, "it holds one value, nothing can be added", f"Write {field}=value.")
 
 
 def _shrink(editor: EditedRecord, field: str, spec: FieldSpec, text: str) -> None:
-    match spec.kind:
-        case "counter":
+    match spec.rules.layout:
+        case Layout.COUNTS:
             editor.increment(field, -_amount(field, spec, text))
-        case "set":
+        case Layout.MEMBERS:
             for member in _members(field, spec, text):
                 editor.remove(field, member)
         case _:

@@ -6,12 +6,13 @@ from crdt_sync.exchange.column_reading import ColumnReading
 from crdt_sync.exchange.conventions import FOUND_OUT
 from crdt_sync.exchange.table import MISSING
 from crdt_sync.exchange.written import number_readings
+from crdt_sync.records.kind import Layout
 from crdt_sync.records.schema import FieldSpec
 from crdt_sync.records.text_input import parse_text
 from crdt_sync.records.values import normalise
 
 _READ = frozenset({"integer", "decimal", "date"})
-_KINDS = frozenset({"value", "review", "counter"})
+_LAYOUTS = frozenset({Layout.ENTRIES, Layout.COUNTS})
 
 
 def read_text(field: str, spec: FieldSpec, text: str) -> object:
@@ -21,9 +22,9 @@ def read_text(field: str, spec: FieldSpec, text: str) -> object:
     is none, and with both readings for what could be two, such as `1,234` and `05/07/1990`.
     The members of a set are separated as in a table: by semicolons, else by commas, or are a JSON array.
     """
-    if spec.kind == "set" and spec.type != "json":
+    if spec.rules.layout is Layout.MEMBERS and spec.type != "json":
         return _members(field, spec, text)
-    if spec.kind not in _KINDS or spec.type not in _READ or not text.strip():
+    if spec.rules.layout not in _LAYOUTS or spec.type not in _READ or not text.strip():
         return parse_text(field, spec, text)
     try:
         value = parse_text(field, spec, text)
@@ -43,7 +44,7 @@ def read_text(field: str, spec: FieldSpec, text: str) -> object:
 
 def doubtful(spec: FieldSpec, text: str) -> str | None:
     """What else a number could mean that was taken as it stands, such as 1234 for `1.234`; None where it is plain."""
-    if spec.kind not in _KINDS or spec.type != "decimal":
+    if spec.rules.layout not in _LAYOUTS or spec.type != "decimal":
         return None
     found = number_readings(text).by_mark
     if len(set(found.values())) < 2:

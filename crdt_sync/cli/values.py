@@ -8,6 +8,8 @@ from decimal import Decimal
 from crdt_sync.limits import KIB, SOURCE_TEXT_BYTES_MAX, STAMP_TIME_US_MIN
 from crdt_sync.records import Conflict, restore
 from crdt_sync.records.entries import ConflictEntry
+from crdt_sync.records.kind import Layout
+from crdt_sync.records.kinds import KINDS
 from crdt_sync.records.schema import FieldSpec, Schema
 from crdt_sync.records.sources import IMPORTED
 from crdt_sync.records.values import restore_value
@@ -111,7 +113,7 @@ def opposed_value(conflict: Conflict, entry: ConflictEntry, schema: Schema | Non
     """One side of a conflict as people read it."""
     if conflict.kind == "deleted":
         return "deleted, but edited elsewhere"
-    if conflict.kind == "text" and entry.value is None:
+    if entry.value is None and KINDS[conflict.kind].layout is Layout.TEXT:
         return f"a text over {SOURCE_TEXT_BYTES_MAX // KIB} KiB, which is not kept"
     return shown(entry_value(conflict, entry, schema))
 

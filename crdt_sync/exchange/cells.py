@@ -24,7 +24,7 @@ def text_cell(spec: FieldSpec, carrier: object, *, guarded: bool = False) -> str
     if carrier is None:
         return ""
     if isinstance(carrier, str):
-        if spec.type == "decimal" and spec.kind != "text" and _LIKE_THOUSANDS.fullmatch(carrier):
+        if spec.type == "decimal" and _LIKE_THOUSANDS.fullmatch(carrier):
             return f"{carrier}0"
         return guard(carrier) if guarded and spec.type in _TEXT_TYPES else carrier
     if isinstance(carrier, list) and not carrier:
@@ -37,7 +37,7 @@ def json_value(spec: FieldSpec, carrier: object) -> str:
     if isinstance(carrier, str):
         if spec.type in ("decimal", "integer") and _NUMBER.match(carrier):
             return carrier
-        if spec.type != "json" or spec.kind == "text":
+        if spec.type != "json":
             return _ENCODE(carrier)
     return _ENCODE(_with_exact_numbers(restore(spec, carrier)))
 

@@ -25,7 +25,7 @@ def single_value(field: str, spec: FieldSpec, cell: Cell, *, typed: bool) -> obj
     if isinstance(cell, str):
         if kind == "json":
             return cell if typed else _json_text(field, cell)
-        if kind == "string" and spec.kind != "stage":
+        if spec.is_free_text:
             return cell
         return parse_text(field, spec, cell)
     if kind == "json":

@@ -27,6 +27,7 @@ from crdt_sync.exchange.written import (
     sheet_day,
     split_time,
 )
+from crdt_sync.records.kind import Layout
 from crdt_sync.records.schema import FieldSpec
 from crdt_sync.records.text_input import FALSE_WORDS, TRUE_WORDS, choice_of
 
@@ -64,7 +65,11 @@ class ColumnReading:
 
     @property
     def _of_words(self) -> bool:
-        return self.spec.kind == "set" and self.spec.type in _WORDS
+        return self._of_members and self.spec.type in _WORDS
+
+    @property
+    def _of_members(self) -> bool:
+        return self.spec.rules.layout is Layout.MEMBERS
 
     @property
     def by_comma(self) -> bool:
@@ -141,7 +146,7 @@ class ColumnReading:
 
     @property
     def _keeps_texts(self) -> bool:
-        return self.spec.type in ("string", "enum", "reference") or self.spec.kind == "text"
+        return self.spec.type in ("string", "enum", "reference")
 
     def _exact(self, number: Decimal) -> Cell:
         if self._keeps_texts:
@@ -180,13 +185,13 @@ class ColumnReading:
 
     def _text(self, text: str) -> Cell:
         spec = self.spec
-        if spec.kind in ("log", "text"):
+        if spec.rules.layout in (Layout.LOG, Layout.TEXT):
             return text
-        if spec.type == "json" and self.in_sheet and spec.kind != "set":
+        if spec.type == "json" and self.in_sheet and not self._of_members:
             return read_sheet_text(text)
-        if spec.kind == "set":
+        if self._of_members:
             return self._members(text)
-        if not text.strip() and (spec.type not in ("string", "json") or spec.kind == "stage"):
+        if not text.strip() and not spec.is_free_text and spec.type != "json":
             return MISSING
         return self._single(text)
 
@@ -221,7 +226,7 @@ class ColumnReading:
     def _texts(self, cell: Cell) -> list[str]:
         if not isinstance(cell, str) or not cell.strip() or cell.lstrip().startswith("["):
             return []
-        return cell.split(";") if self.spec.kind == "set" else [cell]
+        return cell.split(";") if self._of_members else [cell]
 
     def _numbers(self, text: str) -> Numbers:
         found = number_readings(text)

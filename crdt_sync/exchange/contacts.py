@@ -11,6 +11,7 @@ from crdt_sync.exchange.known_records import same_value
 from crdt_sync.exchange.mapping import loose
 from crdt_sync.exchange.port import ReadableRecord
 from crdt_sync.records.comparing import folded
+from crdt_sync.records.kind import Layout
 from crdt_sync.records.schema import FieldSpec
 
 Contact: TypeAlias = Literal["e-mail address", "phone number"]
@@ -20,12 +21,12 @@ _PHONE_FIELD = re.compile(
     r"((phone|telefon|mobile?|mobil|handy|fax)(s|nos?|nr|numbers?|nummern?)?|电话|手机|電話|携帯)\d*\Z"
 )
 _ADDRESS = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)*\Z")
-_KINDS = frozenset({"value", "review", "set"})
+_LAYOUTS = frozenset({Layout.ENTRIES, Layout.MEMBERS})
 
 
 def contact_of(field: str, spec: FieldSpec) -> Contact | None:
     """What a field holds, by its name."""
-    if spec.type != "string" or spec.kind not in _KINDS:
+    if not spec.is_free_text or spec.rules.layout not in _LAYOUTS:
         return None
     plain = loose(field)
     if _EMAIL_FIELD.search(plain):

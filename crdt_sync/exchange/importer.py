@@ -356,7 +356,7 @@ class _Run:
         if not decision.changes:
             return ""
         key = {name for name, _ in self.keys.natural.values()}
-        return "beside" if target.spec.kind == "value" and target.field not in key else "open"
+        return "open" if target.spec.rules.asks or target.field in key else "beside"
 
     def _note_odd(self, line: int, target: Target, wanted: object) -> None:
         contact = contact_of(target.field, target.spec)

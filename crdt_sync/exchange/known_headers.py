@@ -7,6 +7,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from crdt_sync.records.kind import Layout
 from crdt_sync.records.schema import Schema
 
 
@@ -54,7 +55,7 @@ def known_headers(schema: Schema) -> KnownHeaders:
         {
             name: rest
             for name, rest in further.items()
-            if name in fields and rest in fields and fields[rest].kind == "set"
+            if name in fields and rest in fields and fields[rest].rules.layout is Layout.MEMBERS
         },
         {
             name: {word.casefold(): value for value, words in known.items() for word in words}

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from crdt_sync.errors import InvalidTable, UnknownField
 from crdt_sync.exchange.known_headers import KnownHeaders, known_headers
 from crdt_sync.exchange.table import BASE_HEADER
+from crdt_sync.records.kind import Layout
 from crdt_sync.records.schema import FieldSpec, Schema
 
 _UNNAMED = re.compile(r"unnamed_\d+(_\d+)?\Z")
 _ZONE = re.compile(r"\((GMT|UTC)[^()]*\)", re.IGNORECASE)  # of the times in a column
-_KINDS_OF_MANY = frozenset({"set", "log"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +146,9 @@ def _claim_known(
         field = others.get(spellings[position]) or own.get(spellings[position])
         if position in found or field is None:
             continue
-        if field in claimed and schema.fields[field].kind not in _KINDS_OF_MANY:
+        if field in claimed and not schema.fields[field].rules.several:
             field = known.further.get(field)
-        if field is not None and (field not in claimed or schema.fields[field].kind == "set"):
+        if field is not None and (field not in claimed or schema.fields[field].rules.layout is Layout.MEMBERS):
             found[position] = field
             claimed.add(field)
 
@@ -171,7 +171,7 @@ def _check_override(header: str, field: str, schema: Schema, claimed: set[str]) 
     if spec is None:
         known = ", ".join(schema.fields)
         raise UnknownField(f"{schema.collection!r} has no field {field!r} for column {header!r}", f"Fields: {known}.")
-    if field in claimed and spec.kind not in _KINDS_OF_MANY:
+    if field in claimed and not spec.rules.several:
         raise InvalidTable(
             f"two columns are mapped to the field {field!r}", "Only a set or a log takes several columns."
         )

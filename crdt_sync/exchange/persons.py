@@ -70,7 +70,7 @@ def is_contact_field(field: str) -> bool:
 
 def is_telling(spec: FieldSpec) -> bool:
     """Whether equal values in a field speak for one customer."""
-    return spec.kind in ("value", "review") and spec.type in _TELLING
+    return spec.rules.in_key and spec.type in _TELLING
 
 
 def _agrees(field: str, carrier: object, record: ReadableRecord) -> bool:

@@ -19,9 +19,9 @@ from crdt_sync.exchange.own_rows import OwnRows
 from crdt_sync.exchange.persons import KnownPeople, is_another, is_name, is_telling, name_of, named_alike
 from crdt_sync.exchange.port import ReadableRecord
 from crdt_sync.exchange.table import BASE_HEADER, MISSING, BrokenCell, Cell, Row, RowError, Shown, Table
-from crdt_sync.exchange.three_way import SINGLE
 from crdt_sync.ids import collection_of, is_record, natural_record, record_id
 from crdt_sync.records.comparing import folded
+from crdt_sync.records.kind import Layout
 from crdt_sync.records.natural_key import key_of, record_of
 from crdt_sync.records.schema import FieldSpec, Schema
 from crdt_sync.records.sources import mark, newest, same
@@ -382,7 +382,7 @@ class RecordKeys:
         keys = set() if with_key else self._key_fields()
         carriers: dict[str, object] = {}
         for name, (cell, *_) in self.read_row(row).items():
-            if name not in keys and cell is not MISSING and self.fields[name].kind in SINGLE:
+            if name not in keys and cell is not MISSING and self.fields[name].rules.layout is Layout.ENTRIES:
                 with suppress(InvalidValue):
                     carriers[name] = self._carrier(cell, name, self.fields[name])
         return carriers
@@ -506,7 +506,7 @@ def record_keys(
     keys.sources = lambda: numbering_sources(records())
     fields = [mapping.fields[position] for position in keys.key_positions]
     specs = [(name, schema.fields[name]) for name in fields if name is not None]
-    if specs and len(specs) == len(fields) and all(spec.kind in SINGLE for _, spec in specs):
+    if specs and len(specs) == len(fields) and all(spec.rules.layout is Layout.ENTRIES for _, spec in specs):
         keys.known = KnownRecords.of(records(), source, [name for name, _ in specs])
         keys.key_fields = tuple(
             (position, name, spec) for position, (name, spec) in zip(keys.key_positions, specs, strict=True)

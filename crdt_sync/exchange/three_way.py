@@ -31,6 +31,7 @@ from crdt_sync.exchange.changes import LogEntry, as_text, log_entries, members, 
 from crdt_sync.exchange.table import MISSING, Cell, Missing
 from crdt_sync.records.comparing import identity, same_form
 from crdt_sync.records.imported import ImportedChange
+from crdt_sync.records.kind import Layout
 from crdt_sync.records.merged_text import cleanly_merged_text
 from crdt_sync.records.schema import FieldSpec
 from crdt_sync.records.sources import (
@@ -52,8 +53,6 @@ from crdt_sync.replica.former import Former
 
 Outcome = Literal["written", "unchanged", "both_changed", "older"]
 Said = Mapping[str, object]
-
-SINGLE = frozenset({"value", "review", "stage"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,26 +130,27 @@ def decide(
     An empty cell says nothing, or with `clear_empty` that a value is empty; so does a JSON null. `typed` tells
     whether a text cell is a JSON text itself or stands for a JSON value. Raises `InvalidValue`.
     """
-    if spec.kind in SINGLE:
+    layout = spec.rules.layout
+    if layout is Layout.ENTRIES:
         (cell,) = cells
         if cell is MISSING and not (clear_empty and now is not MISSING):
             return None
         if cell is MISSING or cell is None:
-            return None if spec.required or spec.kind == "stage" else _single(field, spec, None, now, memory)
+            return None if spec.required or not spec.rules.emptiable else _single(field, spec, None, now, memory)
         return _single(field, spec, single_value(field, spec, cell, typed=typed), now, memory)
     given = [cell for cell in cells if cell is not MISSING and cell is not None]
     if not given:
         return None
-    match spec.kind:
-        case "text":
+    match layout:
+        case Layout.TEXT:
             return _text(field, spec, str(normalise(field, spec, as_text(given[0]))), now, memory)
-        case "counter":
+        case Layout.COUNTS:
             number = normalise(field, spec, single_value(field, spec, given[0], typed=True))
             return _counter(field, spec, number, now, memory)
-        case "set":
+        case Layout.MEMBERS:
             named = [member for cell in given for member in members(field, spec, cell, typed)]
             return _set(field, spec, named, now, memory)
-        case _:
+        case Layout.LOG:
             entries = [entry for cell in given for entry in log_entries(field, spec, cell, typed)]
             return _log(field, spec, entries, now, memory)
 
@@ -168,17 +168,17 @@ def said_since(field: str, decision: Decision, source: str, sources: Sequence[So
 
 def said_of(spec: FieldSpec, carrier: object) -> object:
     """What a table says in which the field is written as it is now, None where it holds nothing: an export's memory."""
-    match spec.kind:
-        case "text":
+    match spec.rules.layout:
+        case Layout.TEXT:
             return mark_text("" if carrier is None else str(carrier))
-        case "counter":
+        case Layout.COUNTS:
             return {"=": 0 if carrier is None else carrier, "+": 0}
-        case "set":
+        case Layout.MEMBERS:
             return _sorted([mark(member) for member in carrier]) if isinstance(carrier, list) else []
-        case "log":
+        case Layout.LOG:
             entries = carrier if isinstance(carrier, list) else []
             return _sorted([mark_entry(entry["value"], entry["at"], entry["by"]) for entry in entries])
-        case _:
+        case Layout.ENTRIES:
             return mark(carrier)
 
 
@@ -201,9 +201,9 @@ def _single(field: str, spec: FieldSpec, value: object, now: object | Missing, m
     if not equal and (free or memory.never_changed(field)):
         return Decision("written", (ImportedChange("write", field, value),), said, carrier, new_to_us)
     if alike:
-        agree = () if new_to_us or spec.kind == "stage" else (ImportedChange("agree", field, value),)
+        agree = () if new_to_us or spec.rules.restricted else (ImportedChange("agree", field, value),)
         return Decision("unchanged", agree, said, carrier, new_to_us)
-    if spec.kind == "stage":  # of two stages the higher would be shown, whoever wrote it
+    if spec.rules.restricted:
         return Decision("both_changed", wanted=carrier, new_to_us=new_to_us)
     return Decision("both_changed", (ImportedChange("beside", field, value),), said, carrier, new_to_us)
 

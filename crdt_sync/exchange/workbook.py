@@ -30,6 +30,7 @@ from crdt_sync.exchange.table import (
     TableOptions,
 )
 from crdt_sync.limits import FIELDS_MAX, TABLE_SHEET_BYTES_MAX
+from crdt_sync.records.kind import Layout
 from crdt_sync.records.schema import FieldSpec
 from crdt_sync.records.values import restore
 
@@ -231,7 +232,7 @@ def _written(openpyxl: Any, sheet: Any, spec: FieldSpec, carrier: object) -> Any
         return carrier
     if isinstance(carrier, int) and abs(carrier) < 10**_DIGITS_EXACT_MAX:
         return carrier
-    if spec.type == "json" and spec.kind in ("value", "review") and isinstance(carrier, str):
+    if spec.type == "json" and spec.rules.layout is Layout.ENTRIES and isinstance(carrier, str):
         held = sheet_value(carrier)
         return _text(openpyxl, sheet, held) if isinstance(held, str) else _written(openpyxl, sheet, FieldSpec(), held)
     value = restore(spec, carrier) if spec.type in ("decimal", "date", "datetime") else None

@@ -52,7 +52,7 @@ def same_form(text: str) -> str:
 
 def identity(carrier: object, spec: "FieldSpec | None") -> str:
     """One text for all carriers that say the same in a field; without its `spec`, for equal ones alone."""
-    if isinstance(carrier, str) and spec is not None and spec.type == "string" and spec.kind != "stage":
+    if isinstance(carrier, str) and spec is not None and spec.is_free_text:
         return canonical(same_form(carrier))
     if spec is not None and spec.type == "decimal" and type(carrier) is int:
         return canonical(str(carrier))  # written when the field was an integer

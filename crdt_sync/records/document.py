@@ -33,6 +33,8 @@ from crdt_sync.records.delete_set import (
 from crdt_sync.records.deletion import deletion_of
 from crdt_sync.records.entries import Conflict, conflict, ordered, well_formed
 from crdt_sync.records.halves import made_whole, mended
+from crdt_sync.records.kinds import PLAIN
+from crdt_sync.records.member_keys import member_of
 from crdt_sync.records.memory_index import MemoryIndex
 from crdt_sync.records.natural_key import is_asked
 from crdt_sync.records.objects import in_order
@@ -41,12 +43,10 @@ from crdt_sync.records.roots import (
     DELETED_ROOT,
     LINEAGE_ROOT,
     MAP_PREFIXES,
-    PREFIX_OF_KIND,
     TEXT_PREFIX,
     Contents,
     field_values,
     is_reserved,
-    member_of,
     memories_of,
 )
 from crdt_sync.records.sources import SOURCES_ROOT, Source, read_sources
@@ -327,7 +327,7 @@ class Document:
 
     def value(self, field: str, schema: "Schema") -> object:
         """The carrier that one field of the schema shows, as in `values`; None when it holds nothing."""
-        root = PREFIX_OF_KIND[schema.fields[field].kind] + field
+        root = f"{schema.fields[field].rules.layout}{field}"
         transaction = self._doc.create_transaction()
         try:
             roots = [root, SOURCES_ROOT]
@@ -421,7 +421,7 @@ def _conflicts(contents: Contents, schema: "Schema | None", all_kinds: bool, mem
         if root[:2] != "c." or is_reserved(root) or not isinstance(raw, list) or len(raw) < 2:
             continue
         spec = None if schema is None else schema.fields.get(root[2:])
-        kind = "value" if spec is None else spec.kind
+        kind = PLAIN[root[:2]].name if spec is None else spec.kind
         present = well_formed(raw)
         asked = is_asked(schema, root[2:], [entry[0] for entry in present])
         if all_kinds or asked:

@@ -65,27 +65,29 @@ def precedence(entry: Entry) -> tuple[object, object, str]:
 
 
 def ordered(entries: list[Entry], spec: "FieldSpec | None", age: Age | None = None) -> list[Entry]:
-    """Entries with the shown one first. Of concurrent stages the one of the highest rank is shown.
+    """Entries with the shown one first: the latest, where the kind of the field does not say otherwise.
 
     `age` says of entries that imports wrote when their source said them last.
     """
     if len(entries) < 2:
         return entries
+    if spec is not None:
+        return spec.rules.ordered(entries, spec, age)
+    return sorted(entries, key=lambda entry: by_time(entry, age), reverse=True)
 
-    def order(entry: Entry) -> tuple[object, ...]:
-        stamp, actor, text = precedence(entry)
-        return stamp, age(entry) if age else 0, actor, text
 
-    if spec is not None and spec.kind == "stage":
-        last: dict[str, int] = {}  # what an import says goes before what its source said earlier, whatever the rank
-        for entry in entries:
-            last[entry[2]] = max(last.get(entry[2], -1), age(entry) if age else -1)
+def by_time(entry: Entry, age: Age | None) -> tuple[Any, ...]:
+    """The order of entries by when they were written; of those of imports, without a time, by when they were said."""
+    stamp, actor, text = precedence(entry)
+    return stamp, age(entry) if age else 0, actor, text
 
-        def rank(entry: Entry) -> tuple[object, ...]:
-            return entry[1] != 0 or not age or age(entry) == last[entry[2]], spec.rank(entry[0]), *order(entry)
 
-        return sorted(entries, key=rank, reverse=True)
-    return sorted(entries, key=order, reverse=True)
+def last_said(entries: Sequence[Entry], age: Age | None) -> Callable[[Entry], bool]:
+    """Whether an entry is what its author says now: what an import says goes before what its source said earlier."""
+    last: dict[str, int] = {}
+    for entry in entries:
+        last[entry[2]] = max(last.get(entry[2], -1), age(entry) if age else -1)
+    return lambda entry: entry[1] != 0 or not age or age(entry) == last[entry[2]]
 
 
 def timeline(entries: list[Entry], name: Callable[[Entry], str]) -> list[dict[str, object]]:

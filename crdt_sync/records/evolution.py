@@ -17,12 +17,13 @@ from collections.abc import Mapping
 from itertools import pairwise
 
 from crdt_sync.errors import IncompatibleSchema
+from crdt_sync.records.kind import Layout
+from crdt_sync.records.kinds import KINDS
 from crdt_sync.records.schema import FieldSpec, Schema
 
 Form = tuple[str, str]  # kind and type of a field
 Ranks = Mapping[str, int]  # of the states of a stage
 
-_KINDS = frozenset({("value", "review"), ("review", "value")})
 _TYPES = frozenset({("enum", "string"), ("reference", "string"), ("integer", "decimal")})
 
 
@@ -33,11 +34,7 @@ def forms(schema: Schema) -> dict[str, Form]:
 
 def ranks(schema: Schema) -> dict[str, dict[str, int]]:
     """The rank of each state of each stage."""
-    return {
-        name: {state: spec.rank(state) for state in spec.states}
-        for name, spec in schema.fields.items()
-        if spec.kind == "stage"
-    }
+    return {name: found for name, spec in schema.fields.items() if (found := spec.rules.ranks(spec))}
 
 
 def check_ranks(known: Mapping[str, Ranks], schema: Schema) -> None:
@@ -80,14 +77,14 @@ def check_successor(known: Mapping[str, Form], schema: Schema) -> None:
     """Raise `IncompatibleSchema` where a field that is `known`, from whatever version, would change its meaning."""
     for name, spec in schema.fields.items():
         kind, kind_of_value = known.get(name, (spec.kind, spec.type))
-        if kind != spec.kind and (kind, spec.kind) not in _KINDS:
+        if kind != spec.kind and not (kind in KINDS and spec.kind in KINDS[kind].successors):
             raise _refused(schema, name, f"a {kind}", f"a {spec.kind}")
         if kind_of_value != spec.type and not _widened(kind_of_value, spec):
             raise _refused(schema, name, f"of type {kind_of_value}", f"of type {spec.type}")
 
 
 def _widened(before: str, spec: FieldSpec) -> bool:
-    return (before, spec.type) in _TYPES and not (spec.kind == "set" and spec.type == "decimal")
+    return (before, spec.type) in _TYPES and not (spec.type == "decimal" and spec.rules.layout is Layout.MEMBERS)
 
 
 def _refused(schema: Schema, name: str, before: str, after: str) -> IncompatibleSchema:

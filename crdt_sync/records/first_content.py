@@ -10,7 +10,9 @@ from typing import Any
 
 from crdt_sync.records.document import Document
 from crdt_sync.records.entries import FIRST, is_entry
-from crdt_sync.records.roots import ARRAY_PREFIXES, MAP_PREFIXES, TEXT_PREFIX, member_key, member_of
+from crdt_sync.records.kind import Layout
+from crdt_sync.records.member_keys import member_key, member_of
+from crdt_sync.records.roots import ARRAY_PREFIXES, MAP_PREFIXES, TEXT_PREFIX
 from crdt_sync.records.write_once import write_once
 
 
@@ -23,7 +25,7 @@ def as_first_content(document: Document) -> Document:
         if not content:
             continue
         if root[:2] in ARRAY_PREFIXES:
-            entries = _marked(content) if root.startswith("l.") else content
+            entries = _marked(content) if root.startswith(Layout.LOG) else content
             with shared.transaction() as transaction:
                 array = shared.array(transaction, root)
                 for entry in entries:
@@ -41,7 +43,11 @@ def _write(document: Document, root: str, content: Any) -> None:
         elif root[:2] in MAP_PREFIXES:
             fields = document.map(transaction, root)
             for key in sorted(content):
-                own = member_key(member_of(key), document.writer) if root.startswith("s.") else str(document.writer)
+                own = (
+                    member_key(member_of(key), document.writer)
+                    if root.startswith(Layout.MEMBERS)
+                    else str(document.writer)
+                )
                 fields.insert(transaction, own, content[key])
 
 

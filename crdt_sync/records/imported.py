@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Literal
 from crdt_sync.errors import InvalidValue, RecordDeleted, UnknownField
 from crdt_sync.limits import STAMP_MAX
 from crdt_sync.records.document import Document
-from crdt_sync.records.editor import check_actor, check_transition
+from crdt_sync.records.editor import check_actor
 from crdt_sync.records.entries import is_entry, ordered, well_formed
+from crdt_sync.records.kind import Layout
+from crdt_sync.records.member_keys import is_imported, member_key, member_of, source_of
 from crdt_sync.records.memory_index import MemoryIndex
-from crdt_sync.records.roots import is_imported, member_key, member_of, source_of
 from crdt_sync.records.schema import FieldSpec, Schema
 from crdt_sync.records.sources import IMPORTED, SOURCES_ROOT, actor_of, read_sources
 from crdt_sync.records.text_bringing import bring_text
@@ -87,7 +88,7 @@ def _checked(schema: Schema, change: ImportedChange) -> _Checked:
     spec = schema.fields.get(change.field)
     if spec is None:
         raise UnknownField(f"{schema.collection} has no field {change.field[:60]!r}")
-    if change.operation not in _OPERATIONS[spec.kind]:
+    if change.operation not in _OPERATIONS[spec.rules.layout]:
         raise InvalidValue(change.field, f"a {spec.kind} cannot be imported by {change.operation!r}")
     carrier = None if change.operation == "agree" else normalise(change.field, spec, change.value)
     entry: tuple[object, ...] = ()
@@ -135,8 +136,8 @@ def _write_entry(document: Document, transaction: "YrsTransaction", change: _Che
     shown = [entry[0] for entry in ordered(entries, change.spec, partial(memories.age, field=change.field))[:1]]
     # Of a stage an import's may be shown: what a person wrote is then something that the cell was not compared with.
     superseding = change.operation == "write" and people <= set(map(canonical, shown))
-    if superseding and change.spec.kind == "stage" and entries:
-        check_transition(change.field, change.spec, shown[0], change.carrier)
+    if superseding and entries:
+        change.spec.rules.check_move(change.field, change.spec, shown[0], change.carrier)
     for index in reversed(range(length)):
         if superseding or (is_entry(raw[index]) and raw[index][1:3] == own):
             array.remove_range(transaction, index, 1)
@@ -145,12 +146,10 @@ def _write_entry(document: Document, transaction: "YrsTransaction", change: _Che
 
 
 _SINGLE = frozenset({"write", "beside", "agree"})
-_OPERATIONS: dict[str, frozenset[str]] = {
-    "value": _SINGLE,
-    "review": _SINGLE,
-    "stage": _SINGLE,
-    "text": frozenset({"replace"}),
-    "set": frozenset({"add", "remove", "drop"}),
-    "log": frozenset({"append"}),
-    "counter": frozenset(),  # what a source says of it is remembered and counted from there
+_OPERATIONS: dict[Layout, frozenset[str]] = {
+    Layout.ENTRIES: _SINGLE,
+    Layout.TEXT: frozenset({"replace"}),
+    Layout.MEMBERS: frozenset({"add", "remove", "drop"}),
+    Layout.LOG: frozenset({"append"}),
+    Layout.COUNTS: frozenset(),  # what a source says of it is remembered and counted from there
 }

@@ -52,7 +52,7 @@ def record_as_typed(schema: "Schema", values: Mapping[str, object]) -> str:
 def tells_apart(schema: "Schema", field: str) -> bool:
     """Whether a field says who a record is besides its natural key: a name, or what every record must have."""
     spec = schema.fields.get(field)
-    if spec is None or not schema.natural_key or (spec.kind, spec.type) != ("value", "string"):
+    if spec is None or not schema.natural_key or spec.rules.asks or not (spec.rules.in_key and spec.is_free_text):
         return False
     return field not in schema.natural_key and (spec.required or "name" in field)
 
@@ -68,7 +68,7 @@ def is_asked(schema: "Schema | None", field: str, carriers: Sequence[object]) ->
     spec = None if schema is None else schema.fields.get(field)
     if schema is None or spec is None:
         return False
-    if spec.kind in ("review", "stage") or field in schema.natural_key:
+    if spec.rules.asks or field in schema.natural_key:
         return True
     return tells_apart(schema, field) and not may_be_one(carriers)
 

@@ -7,20 +7,29 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from crdt_sync.errors import InvalidSchema, UnknownField
 from crdt_sync.ids import is_collection
 from crdt_sync.limits import FIELDS_MAX
 from crdt_sync.nearest import suggestion
+from crdt_sync.records.kind import FieldKind
+from crdt_sync.records.kinds import KINDS
 
-Kind = Literal["value", "review", "stage", "counter", "set", "log", "text"]
 Type = Literal["string", "integer", "decimal", "boolean", "date", "datetime", "enum", "reference", "json"]
 
-KINDS_OF_ENTRIES: frozenset[str] = frozenset({"value", "review", "stage"})
 _SECTION = re.compile(r"\A[a-z][a-z0-9_-]{0,31}\Z")
 
 Label = Annotated[str, Field(max_length=200)]
+
+
+def _known_kind(kind: str) -> str:
+    if kind not in KINDS:
+        raise ValueError(f"no kind {kind[:60]!r}; the kinds are {', '.join(sorted(KINDS))}")
+    return kind
+
+
+Kind = Annotated[str, AfterValidator(_known_kind)]
 
 
 class FieldSpec(BaseModel):
@@ -48,9 +57,14 @@ class FieldSpec(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _counters_count(cls, data: object) -> object:
-        if isinstance(data, dict) and data.get("kind") == "counter" and "type" not in data:
-            return {**data, "type": "integer"}
+    def _typed(cls, data: object) -> object:
+        if (
+            isinstance(data, dict)
+            and "type" not in data
+            and isinstance(kind := data.get("kind"), str)
+            and kind in KINDS
+        ):
+            return {**data, "type": KINDS[kind].default_type}
         return data
 
     @model_validator(mode="after")
@@ -59,6 +73,16 @@ class FieldSpec(BaseModel):
         if problem:
             raise ValueError(problem)
         return self
+
+    @property
+    def rules(self) -> FieldKind:
+        """What the kind of the field says: how it merges, is shown, written, read and compared."""
+        return KINDS[self.kind]
+
+    @property
+    def is_free_text(self) -> bool:
+        """Whether each of its values may be any text, in whatever spelling."""
+        return self.type == "string" and not self.states
 
     def rank(self, state: object) -> int:
         """The rank of a state of a stage; -1 for a state that this version does not know."""
@@ -146,31 +170,17 @@ def bundled_schema(name: str) -> Schema:
 
 
 def _field_problem(spec: FieldSpec) -> str:
-    if spec.kind == "counter" and spec.type not in ("integer", "decimal"):
-        return "a counter has type 'integer' or 'decimal'"
-    if spec.kind in ("text", "stage") and spec.type != "string":
-        return f"a {spec.kind} field has type 'string'"
     if (spec.type == "enum") != bool(spec.choices):
         return "type 'enum' and 'choices' belong together: give both or neither"
     if spec.collection is not None and spec.type != "reference":
         return "'collection' belongs to type 'reference'"
     if spec.collection is not None and not is_collection(spec.collection):
         return f"'collection' is not the name of a collection: {spec.collection!r}"
-    if (spec.kind == "stage") != bool(spec.states):
-        return "kind 'stage' and 'states' belong together: give both or neither"
     if len(set(spec.states)) != len(spec.states) or len(set(spec.choices)) != len(spec.choices):
         return "a state or choice is named twice"
-    for origin, targets in spec.transitions.items():
-        for state in (origin, *targets):
-            if state not in spec.states:
-                return f"'transitions' names the unknown state {state!r}; the states are {', '.join(spec.states)}"
-    if spec.ranks and set(spec.ranks) != set(spec.states):
-        return "'ranks' must give every state of 'states' a rank, and no other"
     if spec.section is not None and not _SECTION.match(spec.section):
         return "'section' is lower case, starts with a letter and has at most 32 characters"
-    if spec.required and spec.kind in ("counter", "set", "log"):
-        return f"a {spec.kind} cannot be required: it starts empty"
-    return ""
+    return spec.rules.problem(spec)
 
 
 def _schema_problem(schema: Schema) -> str:
@@ -189,8 +199,9 @@ def _schema_problem(schema: Schema) -> str:
         spec = schema.fields.get(name)
         if spec is None:
             return f"'natural_key' names the unknown field {name!r}"
-        if spec.kind not in ("value", "review"):
-            return f"'natural_key' names {name!r} of kind {spec.kind!r}; it must be 'value' or 'review'"
+        if not spec.rules.in_key:
+            fit = " or ".join(repr(kind.name) for kind in KINDS.values() if kind.in_key)
+            return f"'natural_key' names {name!r} of kind {spec.kind!r}; it must be {fit}"
     owners: dict[str, str] = {}
     for name, spec in schema.fields.items():
         for alias in (name, *spec.aliases):

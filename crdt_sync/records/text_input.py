@@ -23,26 +23,21 @@ def parse_text(field: str, spec: "FieldSpec", text: str) -> object:
     An empty text is None. The members of a set are separated by semicolons. What the text says beyond its
     form (choices, states, lengths) is checked by `normalise`.
     """
-    if spec.kind == "text":
+    return spec.rules.parse(field, spec, text)
+
+
+def parse_one(field: str, spec: "FieldSpec", text: str) -> object:
+    """The one value that `text` means, by the type of the field alone. Raises `InvalidValue`."""
+    if spec.choices or spec.states:
+        return choice_of(spec.choices or spec.states, text)
+    if spec.type == "string":
         return text
-    if spec.kind == "set":
-        return [_parse_one(field, spec, part.strip()) for part in text.split(SET_SEPARATOR) if part.strip()]
-    if not text.strip():
-        return None
-    return _parse_one(field, spec, text)
-
-
-def _parse_one(field: str, spec: "FieldSpec", text: str) -> object:
     if spec.type == "integer":
         return _integer(field, text.strip())
     if spec.type == "boolean":
         return _boolean(field, text.strip())
     if spec.type == "json":
         return _json(field, text)
-    if spec.type == "string" and spec.kind != "stage":
-        return text
-    if spec.choices or spec.states:
-        return choice_of(spec.choices or spec.states, text)
     return text.strip()
 
 

@@ -23,13 +23,10 @@ from typing import TYPE_CHECKING
 
 from crdt_sync.errors import InvalidValue
 from crdt_sync.ids import collection_of, is_record
-from crdt_sync.limits import INTEGER_EXACT_MAX, JSON_DEPTH_MAX, TEXT_BYTES_MAX, VALUE_BYTES_MAX
-from crdt_sync.records.text_input import parse_text
+from crdt_sync.limits import INTEGER_EXACT_MAX, JSON_DEPTH_MAX, VALUE_BYTES_MAX
 
 if TYPE_CHECKING:
     from crdt_sync.records.schema import FieldSpec
-
-__all__ = ["Carrier", "canonical", "normalise", "parse_text", "restore", "restore_value"]
 
 Carrier = str | int | float | bool | None
 
@@ -50,12 +47,11 @@ def normalise(field: str, spec: "FieldSpec", value: object) -> Carrier:
 
     None clears a field that is not required. Raises `InvalidValue` that says what is expected; nothing else.
     """
-    if value is None:
-        if spec.required or spec.kind in ("set", "log", "counter", "text", "stage"):
-            raise InvalidValue(field, "a value is needed here", "Leave the field out instead of emptying it.")
-        return None
-    if spec.kind == "text":
-        return text_carrier(field, value, TEXT_BYTES_MAX)
+    return spec.rules.normalise(field, spec, value)
+
+
+def normalise_value(field: str, spec: "FieldSpec", value: object) -> Carrier:
+    """The carrier of one value that is not None, by the type of the field alone. Raises `InvalidValue`."""
     return _NORMALISE[spec.type](field, spec, value)
 
 
@@ -65,20 +61,13 @@ def restore(spec: "FieldSpec", carrier: object) -> object:
     A set becomes a list of members and a log a list of `{"value", "at", "by"}`. What does not fit the schema
     (a newer version wrote it, or its type was changed) is returned as it is.
     """
-    if spec.kind == "set" and isinstance(carrier, list):
-        return [restore_value(spec, member) for member in carrier]
-    if spec.kind == "log" and isinstance(carrier, list):
-        return [
-            {**entry, "value": restore_value(spec, entry.get("value"))} if isinstance(entry, dict) else entry
-            for entry in carrier
-        ]
-    return restore_value(spec, carrier)
+    return spec.rules.restore(spec, carrier)
 
 
 def restore_value(spec: "FieldSpec", carrier: object) -> object:
     """The Python value of one value, member or log entry; never raises."""
     reader = _RESTORE.get(spec.type)
-    if reader is None or spec.kind == "text":
+    if reader is None:
         return carrier
     try:
         return reader(carrier)
@@ -213,17 +202,6 @@ def _enum(field: str, spec: "FieldSpec", value: object) -> Carrier:
     return text
 
 
-def _state(field: str, spec: "FieldSpec", value: object) -> Carrier:
-    text = text_carrier(field, value)
-    if text not in spec.states:
-        raise InvalidValue(field, f"{_excerpt(text)} is not a state", f"One of: {', '.join(spec.states)}.")
-    return text
-
-
-def _string_or_state(field: str, spec: "FieldSpec", value: object) -> Carrier:
-    return _state(field, spec, value) if spec.kind == "stage" else _string(field, spec, value)
-
-
 def _reference(field: str, spec: "FieldSpec", value: object) -> Carrier:
     text = text_carrier(field, value)
     if not is_record(text):
@@ -322,7 +300,7 @@ def _excerpt(value: object) -> str:
 
 
 _NORMALISE: dict[str, Callable[[str, "FieldSpec", object], Carrier]] = {
-    "string": _string_or_state,
+    "string": _string,
     "integer": _integer,
     "decimal": _decimal,
     "boolean": _boolean,

@@ -8,9 +8,11 @@ something new of the field.
 from collections.abc import Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
-from crdt_sync.records.entries import Conflict, ConflictEntry, Entry, well_formed
+from crdt_sync.records.entries import Conflict, ConflictEntry, well_formed
+from crdt_sync.records.kind import FieldKind, Layout
+from crdt_sync.records.kinds import KINDS, PLAIN
+from crdt_sync.records.said_lines import said_lines
 from crdt_sync.records.sources import (
-    IMPORTED,
     SEEN,
     Source,
     counter_said,
@@ -30,14 +32,15 @@ from crdt_sync.records.values import canonical
 if TYPE_CHECKING:
     from crdt_sync.records.schema import Schema
 
-_ROOT_OF_KIND = {"text": "t.", "set": "s.", "log": "l.", "counter": "n."}
-KINDS_OF_VERSIONS = frozenset(_ROOT_OF_KIND)
-"""Kinds whose conflicts say what imports said; the field shows that of the newest with what people changed."""
+_LAYOUTS = (Layout.TEXT, Layout.MEMBERS, Layout.LOG, Layout.COUNTS)  # in the order in which one is looked for
 
 PEOPLE = "people"
 """By whom the text is that all who edited it have made of it, beside one that an import said."""
 
 _Placed = tuple[int, object]  # a member or line, after its place among those that a root holds
+
+KINDS_OF_VERSIONS = frozenset(kind.name for kind in KINDS.values() if kind.layout is not Layout.ENTRIES)
+"""Kinds whose conflicts say what imports said; the field shows that of the newest with what people changed."""
 
 NO_FIELDS = frozenset({"", SEEN})  # "" has the columns by which a table was read
 
@@ -98,35 +101,41 @@ def version_conflicts(
             kind = _kind(field, contents, schema, saying)
             if kind is None:
                 continue
-            root = f"{_ROOT_OF_KIND[kind]}{field}"
+            root = f"{kind.layout}{field}"
             if root not in held:
-                held[root] = _held(kind, contents.get(root))
-            found.setdefault(field, (kind, []))[1].extend(_entries(field, kind, saying, held[root]))
+                held[root] = _held(kind.layout, contents.get(root))
+            found.setdefault(field, (kind.name, []))[1].extend(_entries(field, kind.layout, saying, held[root]))
     for source in newest(sources).values():
         for field, said in source.said.items():
-            if is_apart(said) and field not in found and _kind(field, contents, schema, [source]) == "text":
-                found[field] = ("text", _beside(source, field, contents))
+            if is_apart(said) and field not in found and _is_text(_kind(field, contents, schema, [source])):
+                found[field] = (PLAIN[Layout.TEXT].name, _beside(source, field, contents))
     return [
         Conflict(field, kind, _ordered(entries)) for field, (kind, entries) in sorted(found.items()) if len(entries) > 1
     ]
 
 
-def _entries(field: str, kind: str, versions: Sequence[Source], held: Mapping[str, _Placed]) -> list[ConflictEntry]:
+def _is_text(kind: FieldKind | None) -> bool:
+    return kind is not None and kind.layout is Layout.TEXT
+
+
+def _entries(
+    field: str, layout: Layout, versions: Sequence[Source], held: Mapping[str, _Placed]
+) -> list[ConflictEntry]:
     """One for each version, the newest first."""
-    if kind == "log":
+    if layout is Layout.LOG:
         last, *older = versions
-        lines = _lines(last.said[field])
+        lines = said_lines(last.said[field])
         # A log loses no lines: where the newest has them all, nothing is to be decided.
-        versions = [last, *(version for version in older if not _lines(version.said[field]) <= lines)]
+        versions = [last, *(version for version in older if not said_lines(version.said[field]) <= lines)]
     return [
-        ConflictEntry(_value(kind, version.said[field], held), version.stamp, f"import {version.name}", False)
+        ConflictEntry(_value(layout, version.said[field], held), version.stamp, f"import {version.name}", False)
         for version in (versions if len(versions) > 1 else ())
     ]
 
 
 def _beside(source: Source, field: str, contents: Mapping[str, object]) -> list[ConflictEntry]:
     """What people wrote, of which no time is known, and the text of the source that stands beside it."""
-    held = contents.get(f"{_ROOT_OF_KIND['text']}{field}", "")
+    held = contents.get(f"{Layout.TEXT}{field}", "")
     here = ConflictEntry(held, None, PEOPLE, True)
     return [here, ConflictEntry(whole_text(source.said[field]), source.stamp, f"import {source.name}", False)]
 
@@ -142,59 +151,39 @@ def _ordered(entries: list[ConflictEntry]) -> tuple[ConflictEntry, ...]:
 
 def _kind(
     field: str, contents: Mapping[str, object], schema: "Schema | None", versions: Sequence[Source]
-) -> str | None:
+) -> FieldKind | None:
+    """The kind of a field of which versions may say different things; None where its entries stand side by side."""
     spec = schema.fields.get(field) if schema is not None else None
     if spec is not None:
-        return spec.kind if spec.kind in _ROOT_OF_KIND else None
+        return spec.rules if spec.rules.layout is not Layout.ENTRIES else None
     if any(counter_said(version.said.get(field)) is not None for version in versions):
-        return "counter"
-    return next((kind for kind, prefix in _ROOT_OF_KIND.items() if f"{prefix}{field}" in contents), None)
+        return PLAIN[Layout.COUNTS]
+    return next((PLAIN[layout] for layout in _LAYOUTS if f"{layout}{field}" in contents), None)
 
 
-def _value(kind: str, said: object, held: Mapping[str, _Placed]) -> object:
+def _value(layout: Layout, said: object, held: Mapping[str, _Placed]) -> object:
     """What a version said, as far as the record holds it; None for a text that is not remembered whole."""
-    if kind == "text":
+    if layout is Layout.TEXT:
         return whole_text(said)
-    if kind == "counter":
+    if layout is Layout.COUNTS:
         return counter_said(said)
-    placed = dict(held[each] for each in _lines(said) if each in held)
+    placed = dict(held[each] for each in said_lines(said) if each in held)
     return [placed[place] for place in sorted(placed)]
 
 
-def _held(kind: str, raw: Any) -> dict[str, _Placed]:
+def _held(layout: Layout, raw: Any) -> dict[str, _Placed]:
     """The marks of the members or lines that a root holds, to the first of each: said once, it is shown once."""
     held: dict[str, _Placed] = {}
-    if kind == "set" and isinstance(raw, dict):
+    if layout is Layout.MEMBERS and isinstance(raw, dict):
         members = {canonical(raw[key]): raw[key] for key in sorted(raw)}
         for place, member in enumerate(members.values()):
             held.setdefault(canonical(mark(member)), (place, member))
-    elif kind == "log" and isinstance(raw, list):
+    elif layout is Layout.LOG and isinstance(raw, list):
         lines = {canonical(line[:3]): line for line in well_formed(raw)}
         for place, line in enumerate(lines.values()):
             for each in (canonical(mark_entry(line[0])), canonical(mark_entry(*line[:3]))):
                 held.setdefault(each, (place, line[0]))
     return held
-
-
-def disputed_lines(field: str, lines: Sequence[Entry], sources: Sequence[Source]) -> list[Entry]:
-    """The entries of a log that only older versions of a source say, of those that imports wrote."""
-    newest_said: set[str] = set()
-    older_said: set[str] = set()
-    seen: set[str] = set()
-    for source in sources:  # the newest come first
-        if field in source.said:
-            (older_said if source.name in seen else newest_said).update(_lines(source.said[field]))
-            seen.add(source.name)
-    disputed = older_said - newest_said
-    return [line for line in lines if canonical(_own_mark(line)) in disputed]
-
-
-def _own_mark(line: Entry) -> object:
-    return mark_entry(line[0]) if line[1] == IMPORTED else mark_entry(*line[:3])
-
-
-def _lines(said: object) -> set[str]:
-    return set(map(canonical, said)) if isinstance(said, list) else set()
 
 
 def says_same(one: object, other: object) -> bool:

@@ -27,7 +27,7 @@ def holds(field: str, spec: "FieldSpec | None", raw: Any, wanted: object) -> boo
     A set has each of its members, and each of several that are asked for in a list, tuple or set; a log has the value
     of each entry. Texts are compared folded, see `crdt_sync.records.comparing`.
     """
-    if spec is not None and spec.kind in ("set", "log"):
+    if spec is not None and spec.rules.several:
         entries = raw if isinstance(raw, list) else []
         present = [entry.get("value") if isinstance(entry, Mapping) else entry for entry in entries]
         sought = list(wanted) if isinstance(wanted, (list, tuple, set, frozenset)) else [wanted]

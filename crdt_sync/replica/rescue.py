@@ -18,6 +18,7 @@ from crdt_sync.ids import collection_of
 from crdt_sync.records import Document, Editor, Integrator, Schema, restore, scan
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.halves import made_whole
+from crdt_sync.records.kind import Layout
 from crdt_sync.records.schema import FieldSpec
 from crdt_sync.records.sources import parse_source
 from crdt_sync.records.values import restore_value
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from crdt_sync.records.document import Reading
 
 DELETED = "_deleted"
-_ADDS_UP = frozenset({"counter", "text", "log"})  # written twice, these hold it twice
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,14 +160,14 @@ class Rewriting:
         spec = self.schema.fields.get(field) if self.schema else None
         if spec is None:
             return self._loss(field, "field", f"it showed {said(value)}, and no schema here tells how to write it")
-        if self.shared and spec.kind in _ADDS_UP:
+        if self.shared and spec.rules.adds_up:
             why = "a partner may hold the difference: sync, compare, and set it right"
             return Loss(self.record, field, "field", f"it showed {said(value)} and is {said(held)} now; {why}", value)
-        if imported and spec.kind in _ADDS_UP:  # whoever imported the same table holds it as the same operations
+        if imported and spec.rules.adds_up:  # whoever imported the same table holds it as the same operations
             why = "an import brought some of it: import its table again, compare, and set it right"
             return self._loss(field, "field", f"it showed {said(value)} and is {said(held)} now; {why}")
         try:
-            if spec.kind == "log":
+            if spec.rules.layout is Layout.LOG:
                 self._append(field, value, held)
             elif value is None:
                 self._editor().clear(field)

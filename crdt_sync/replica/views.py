@@ -27,11 +27,11 @@ def encode_view(document: Document, schema: Schema | None) -> bytes:
 
 
 def rules(schema: Schema) -> dict[str, object]:
-    """What a stored view depends on: how each field merges. One of kind `value` is read as an unknown one is."""
+    """What a stored view depends on: how each field merges, where it is not read as without a schema."""
     return {
-        field: (spec.kind, spec.states, spec.ranks)
+        field: (spec.kind, spec.rules.merges_by(spec))
         for field, spec in schema.fields.items()
-        if spec.kind != "value" or field in schema.natural_key or tells_apart(schema, field)
+        if spec.rules.merges_by(spec) or field in schema.natural_key or tells_apart(schema, field)
     }
 
 

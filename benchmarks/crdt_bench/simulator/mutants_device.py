@@ -12,10 +12,10 @@ from crdt_sync.protocol.messages import Have
 from crdt_sync.protocol.session import Session
 from crdt_sync.protocol.states import State
 from crdt_sync.records import document as documents
-from crdt_sync.records import editor as editors
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.document import Document
-from crdt_sync.records.editor import Editor
+from crdt_sync.records.kinds import members
+from crdt_sync.records.kinds.counter import Counter
 from crdt_sync.replica import replica as replicas
 from crdt_sync.replica.partner import Partner
 from crdt_sync.replica.replica import Replica
@@ -85,11 +85,11 @@ def _one_writer(_: Method) -> Method:
 
 
 def _one_counter_key(_: Method) -> Method:
-    def mutated(self: Any, field: str, _spec: Any, amount: Any) -> None:
-        present = sum(int(str(total)) for total in self._totals(field).values())
-        with self._document.transaction() as transaction:
-            self._document.map(transaction, f"n.{field}").insert(transaction, "0", int(present + amount))
-        self._changed = True
+    def mutated(_kind: Any, pen: Any, field: str, _spec: Any, amount: Any) -> None:
+        present = sum(int(str(total)) for total in pen.map(f"n.{field}").values())
+        with pen.document.transaction() as transaction:
+            pen.document.map(transaction, f"n.{field}").insert(transaction, "0", int(present + amount))
+        pen.changed = True
 
     return mutated
 
@@ -209,11 +209,11 @@ DEVICE_MUTANTS = (
         steps=80,
         records=2,
     ),
-    Mutant("one key for a counter", "increments add up", ((Editor, "_count", _one_counter_key),), {}),
+    Mutant("one key for a counter", "increments add up", ((Counter, "count", _one_counter_key),), {}),
     Mutant(
         "one key for a set's member",
         "an add survives a removal that did not see it",
-        ((editors, "member_key", _bare_member),),
+        ((members, "member_key", _bare_member),),
         {"partition": 0.3},
         60,
         steps=120,

@@ -1,0 +1,84 @@
+"""Counter: increments add up."""
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from crdt_sync.errors import InvalidValue
+from crdt_sync.records.kind import ABSENT, FieldKind, Held, Layout
+from crdt_sync.records.values import decimal_carrier, exact_sum, integer_carrier, parse_decimal
+
+if TYPE_CHECKING:
+    from crdt_sync.records.editor import Editor
+    from crdt_sync.records.pen import Pen
+    from crdt_sync.records.schema import FieldSpec
+
+
+class Counter(FieldKind):
+    """Each writer keeps a total of its own, and what is shown is their sum."""
+
+    name = "counter"
+    merging = "increments add up"
+    layout = Layout.COUNTS
+    plain = True
+    types = ("integer", "decimal")
+    default_type = "integer"
+    requirable = False
+    adds_up = True
+    empty = 0
+
+    def is_empty(self, carrier: object) -> bool:
+        """Zero is."""
+        return carrier in (None, "", 0, "0")
+
+    def shown(self, field: str, spec: "FieldSpec | None", held: Held) -> object:
+        """The sum of what was counted here and by imports."""
+        raw = held.contents.get(f"{self.layout}{field}")
+        counted = held.counted.get(field, [])
+        parts = [*raw.values(), *counted] if isinstance(raw, dict) else list(counted)
+        return total(parts) if parts else ABSENT
+
+    def write(self, pen: "Pen", field: str, spec: "FieldSpec", value: object) -> None:
+        """Count up or down to the value."""
+        target = parse_decimal(field, self.normalise(field, spec, 0 if value is None else value))
+        present = parse_decimal(field, pen.value(field) or 0)
+        if target != present:
+            self.count(pen, field, spec, exact_sum((target, -present)))
+
+    def increment(self, pen: "Pen", field: str, spec: "FieldSpec", amount: object) -> None:
+        """Add the amount to what this writer has counted."""
+        self.count(pen, field, spec, parse_decimal(field, self.normalise(field, spec, amount)))
+
+    def count(self, pen: "Pen", field: str, spec: "FieldSpec", amount: Decimal) -> None:
+        """The same of a number."""
+        key, root = str(pen.document.writer), f"{self.layout}{field}"
+        own = exact_sum((parse_decimal(field, pen.map(root).get(key, 0)), amount))
+        carrier = self.normalise(field, spec, own if spec.type == "decimal" else int(own))
+        with pen.document.transaction() as transaction:
+            pen.document.map(transaction, root).insert(transaction, key, carrier)
+        pen.changed = True
+
+    def replay(self, editor: "Editor", field: str, spec: "FieldSpec", carrier: object) -> None:
+        """Counted on."""
+        if carrier not in (0, "0"):
+            editor.increment(field, self.restore(spec, carrier))
+
+
+def total(parts: Iterable[object]) -> int | str:
+    """The sum of the writers' totals: a number, or decimal text as soon as one of them is text.
+
+    A part that is no number of bounded length counts nothing, so that one writer cannot spoil the sum.
+    """
+    parts = list(parts)
+    if all(type(part) is int for part in parts):
+        return integer_carrier(sum(part for part in parts if isinstance(part, int)))
+    numbers = []
+    for part in parts:
+        try:
+            numbers.append(parse_decimal("", part))
+        except InvalidValue:
+            continue
+    return decimal_carrier(exact_sum(numbers))
+
+
+KIND = Counter()

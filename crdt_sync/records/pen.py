@@ -1,0 +1,107 @@
+"""What a kind writes with: the document that is edited, a clock and who edits, and the steps that kinds share."""
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from crdt_sync.clock import HybridClock
+from crdt_sync.errors import NoConflict
+from crdt_sync.records.document import Document
+from crdt_sync.records.entries import Conflict, Entry, well_formed
+from crdt_sync.records.memories import settle
+from crdt_sync.records.memory_index import MemoryIndex
+from crdt_sync.records.text_bringing import unmix
+from crdt_sync.records.text_field import TextField
+from crdt_sync.records.values import Carrier
+
+if TYPE_CHECKING:
+    from crdt_sync.records.schema import Schema
+
+
+class Pen:
+    """Writes into one document. `check` is asked before a text that was handed out is edited, with its field."""
+
+    def __init__(
+        self, document: Document, schema: "Schema", clock: HybridClock, actor: str, check: Callable[[str], object]
+    ) -> None:
+        self.document = document
+        self.schema = schema
+        self.clock = clock
+        self.actor = actor
+        self.changed = False  # whether anything was written, but into texts
+        self.resolved = False  # whether a conflict was decided
+        self.texts: list[TextField] = []
+        self._check = check
+
+    def value(self, field: str) -> object:
+        """The carrier that a field shows; None where it holds nothing."""
+        return self.document.value(field, self.schema)
+
+    def entries(self, root: str) -> list[Entry]:
+        """What an array holds."""
+        with self.document.transaction() as transaction:
+            return well_formed(json.loads(self.document.array(transaction, root).to_json(transaction)))
+
+    def map(self, root: str) -> dict[str, object]:
+        """What a map holds."""
+        with self.document.transaction() as transaction:
+            held: dict[str, object] = json.loads(self.document.map(transaction, root).to_json(transaction))
+        return held
+
+    def age(self, field: str) -> Callable[[Entry], int]:
+        """When sources said what is in the entries of a field, see `MemoryIndex.age`."""
+        index: list[MemoryIndex] = []
+
+        def age(entry: Entry) -> int:
+            if not index:
+                index.append(MemoryIndex(self.document.sources()))
+            return index[0].age(entry, field)
+
+        return age
+
+    def observe(self, superseded: list[Entry]) -> None:
+        """A write comes after everything that it supersedes."""
+        for entry in superseded:
+            self.clock.observe(entry[1])
+
+    def append_entry(self, root: str, carrier: Carrier, *, superseding: bool) -> None:
+        """Write an entry at the end of an array, or in the place of all that are there."""
+        with self.document.transaction() as transaction:
+            array = self.document.array(transaction, root)
+            length = array.len(transaction)
+            if superseding and length:
+                array.remove_range(transaction, 0, length)
+                length = 0
+            array.insert(transaction, length, [carrier, self.clock.tick(), self.actor])
+        self.changed = True
+
+    def clear_array(self, root: str) -> None:
+        """Remove all that an array holds."""
+        with self.document.transaction() as transaction:
+            array = self.document.array(transaction, root)
+            length = array.len(transaction)
+            if length:
+                array.remove_range(transaction, 0, length)
+                self.changed = True
+
+    def open_text(self, field: str) -> TextField:
+        """The text of a field, to be edited in place."""
+        unmix(self.document, field, str(self.value(field) or ""))
+        text = TextField(self.document, field, lambda: self._check(field))
+        self.texts.append(text)
+        return text
+
+    def conflict(self, field: str) -> Conflict | None:
+        """What stands against each other in a field; see `Editor.conflict`."""
+        found = self.document.conflicts(self.schema, all_kinds=True)
+        return next((conflict for conflict in found if conflict.field == field), None)
+
+    def check_disputed(self, field: str) -> None:
+        """Raise `NoConflict` where no imports disagree about a field."""
+        if self.conflict(field) is None:
+            raise NoConflict(field, "nothing to decide: no imports disagree about it", "Write it as usual.")
+
+    def settle(self, field: str) -> None:
+        """What versions of imports say of a field was decided."""
+        settle(self.document, field)
+        self.resolved = self.changed = True
