@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import crdt_sync
 from crdt_sync.clock import HybridClock
 from crdt_sync.errors import IncompatibleSchema, InvalidSchema, InvalidValue
-from crdt_sync.exchange import ExportOptions, export_table, import_table, open_table
+from crdt_sync.exchange import export_table, import_table, open_table
 from crdt_sync.records import Document, Editor, FieldSpec, Schema, parse_schema
 from crdt_sync.records.evolution import check_successor, forms
 
@@ -104,7 +104,7 @@ def test_it_is_exported_and_imported_again(make_replica, tmp_path, name):
     source, target = make_replica(SCHEMA), make_replica(SCHEMA)
     with source.edit("people") as person:
         person.update({"name": "Ann", "stars": 4, "score": "1.234"})
-    export_table(source, tmp_path / name, "people", ExportOptions())
+    export_table(source, "people", tmp_path / name)
     import_table(target, open_table(tmp_path / name), "people")
     (view,) = target.list("people")
     assert (view["stars"], str(view["score"])) == (4, "1.234")
