@@ -23,6 +23,7 @@ from crdt_sync.exchange.table import BASE_HEADER, MISSING, Row, RowError, Table
 from crdt_sync.exchange.three_way import said_of
 from crdt_sync.ids import collection_of, is_record
 from crdt_sync.limits import BASE_BYTES_MAX, BASE_LENGTH_MAX, STAMP_MAX
+from crdt_sync.records.kind import Layout
 from crdt_sync.records.schema import FieldSpec
 from crdt_sync.records.sources import mark_text, parse_source, whole_text
 from crdt_sync.records.values import canonical
@@ -79,7 +80,9 @@ def decode_base(cell: object) -> Base | None:
 
 def base_said(spec: FieldSpec, carrier: object) -> object:
     """What a base says of a field; a text is whole, however long, so that both sides' edits of it can be merged."""
-    return {"text": carrier} if spec.kind == "text" and isinstance(carrier, str) else said_of(spec, carrier)
+    return (
+        {"text": carrier} if spec.rules.layout is Layout.TEXT and isinstance(carrier, str) else said_of(spec, carrier)
+    )
 
 
 class Bases:

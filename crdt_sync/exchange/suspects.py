@@ -72,7 +72,7 @@ class _Traits:
 
     def __init__(self, fields: Mapping[str, FieldSpec]) -> None:
         self._contacts = [(name, what) for name, spec in fields.items() if (what := contact_of(name, spec)) is not None]
-        values = [(name, loose(name)) for name, spec in fields.items() if spec.kind in ("value", "review")]
+        values = [(name, loose(name)) for name, spec in fields.items() if spec.rules.in_key]
         self._beside_name = [
             (what, name)
             for what, pattern in (("name and birthday", _BIRTHDAY), ("name and postal code", _POSTAL_CODE))
