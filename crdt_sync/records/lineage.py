@@ -45,6 +45,7 @@ from crdt_sync.records.document import Document
 from crdt_sync.records.dots import Dot, Dots, Piece, joined, settled
 from crdt_sync.records.entries import is_entry
 from crdt_sync.records.lists import Lists
+from crdt_sync.records.member_keys import member_of
 from crdt_sync.records.roots import (
     ARRAY_PREFIXES,
     DELETED_ROOT,
@@ -52,7 +53,6 @@ from crdt_sync.records.roots import (
     MAP_PREFIXES,
     TEXT_PREFIX,
     is_reserved,
-    member_of,
 )
 from crdt_sync.records.update import Item, Scan, scan
 from crdt_sync.records.values import canonical
