@@ -12,6 +12,7 @@ from crdt_sync.protocol.effects import Acknowledge, Compare, Effect, Integrate, 
 from crdt_sync.replica.partner import Partner
 
 _JOINED_MAX = 64  # effects that share one commit
+_JOINED_UPDATES_MAX = 512  # updates that do: a tenth of a second, for which edits wait
 
 Answer = Callable[[int], None]
 """Tells the session that something was carried out, at the time given."""
@@ -21,12 +22,14 @@ def take_work(work: deque[Effect]) -> list[Effect]:
     """Take the next effect, or a run of `Integrate` that can share a commit. `work` must not be empty."""
     first = work.popleft()
     effects = [first]
+    updates = len(first.entries) if isinstance(first, Integrate) else 0
     while (
         isinstance(first, Integrate)
         and work
         and len(effects) < _JOINED_MAX
         and isinstance(following := work[0], Integrate)
         and following.owe == first.owe
+        and (updates := updates + len(following.entries)) <= _JOINED_UPDATES_MAX
     ):
         effects.append(work.popleft())
     return effects

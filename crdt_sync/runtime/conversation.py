@@ -101,6 +101,8 @@ class Conversation:
         self._loop = asyncio.get_running_loop()
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="crdt-sync-commit")
         self._outgoing: deque[bytes] = deque()
+        self._effects: deque[Effect] = deque()  # drained, and waiting for the welcome to be stored
+        self._welcoming: asyncio.Task[None] | None = None
         self._work: deque[Effect] = deque()
         self._committing = False
         self._kick_sender = asyncio.Event()
@@ -143,7 +145,7 @@ class Conversation:
 
         Before it raises, what came of it is on disk: the status tells why a record waits.
         """
-        while not (self._dialer and self._dialer.settled and not self._work):
+        while not (self._dialer and self._dialer.settled and not self._work and self._welcoming is None):
             if (
                 self._refusing_since is not None
                 and self._now() - self._refusing_since >= _REFUSING_US_MAX
@@ -270,8 +272,7 @@ class Conversation:
             if self._presence is not None:
                 self._presence.listen(None)
                 self._presence.others = ()
-            if self._pinning is not None:
-                tasks.append(self._pinning)
+            tasks += [task for task in (self._pinning, self._welcoming) if task is not None]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -285,6 +286,8 @@ class Conversation:
                 except RulesBroken as broken:
                     self._dialer.close("protocol_violation", str(broken), self._now())
                 self._pump()
+                if self._welcoming is not None:  # nothing more is read before it is known who answers
+                    await self._welcoming
                 if self._closed is not None:
                     return
         self._dialer.lost()
@@ -300,7 +303,7 @@ class Conversation:
                     channel.send(frame)
                     await channel.room()
                     self.progress.sent_bytes += len(frame)
-                if self._dialer.wants_room:
+                if self._welcoming is None and self._dialer.wants_room:
                     self._dialer.fill(FRAME_BYTES_TARGET, self._now())
                     self._pump()
                     if self._outgoing:
@@ -381,7 +384,9 @@ class Conversation:
     def _pump(self) -> None:
         """Carry out what the session asks; what must touch the disk is queued for the commit thread."""
         assert self._dialer is not None
-        for effect in self._dialer.drain():
+        self._effects += self._dialer.drain()
+        while self._effects and self._welcoming is None:
+            effect = self._effects.popleft()
             match effect:
                 case Send(frame):
                     self._outgoing.append(frame)
@@ -389,13 +394,7 @@ class Conversation:
                     self._count(effect)
                     self._work.append(effect)
                 case Welcomed():
-                    try:
-                        self._partner.welcomed(effect)
-                    except (ForeignRelay, ForeignSpace) as foreign:
-                        self._part_from(foreign)
-                        break  # what follows in the drain speaks of records
-                    if self._presence is not None and self._presence.ours:
-                        self._dialer.present(self._presence.ours)
+                    self._welcoming = asyncio.create_task(self._welcomed(effect))
                 case CaughtUp():
                     self.progress.caught_up = True
                 case PresenceSeen(entries):
@@ -425,6 +424,20 @@ class Conversation:
         self._state_changed.set()
         if self._on_progress is not None:
             self._on_progress(self.progress)
+
+    async def _welcomed(self, effect: Welcomed) -> None:
+        """Store who answered, which takes a turn at the disk; what the session asks for meanwhile waits."""
+        assert self._dialer is not None
+        try:
+            await self._loop.run_in_executor(self._executor, self._partner.welcomed, effect)
+        except (ForeignRelay, ForeignSpace) as foreign:
+            self._effects.clear()  # it speaks of records
+            self._part_from(foreign)
+        else:
+            if self._presence is not None and self._presence.ours:
+                self._dialer.present(self._presence.ours)
+        self._welcoming = None
+        self._pump()
 
     def _part_from(self, foreign: ForeignRelay | ForeignSpace) -> None:
         """End the session with a relay that is to have nothing: what the session had to say to it is not said."""

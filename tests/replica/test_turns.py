@@ -1,0 +1,74 @@
+"""Turns at a store: in the order of asking, and what is told comes after them."""
+
+import threading
+from collections import deque
+
+import pytest
+
+from crdt_sync.protocol.effects import Integrate
+from crdt_sync.protocol.messages import UpdatesEntry
+from crdt_sync.replica.carrying_out import take_work
+from crdt_sync.replica.turns import Turns
+
+
+def waits(turns, count):
+    """Let so many threads wait for the turn, one after the other; returns them and the order in which they get it."""
+    got, threads = [], []
+    for number in range(count):
+
+        def take(number=number):
+            with turns:
+                got.append(number)
+
+        threads.append(threading.Thread(target=take))
+        threads[-1].start()
+        while len(turns._waiting) <= number:  # ends when the thread waits
+            pass
+    return threads, got
+
+
+def test_turns_are_given_in_the_order_of_asking():
+    turns = Turns()
+    with turns:
+        threads, got = waits(turns, 5)
+    with turns:  # who has just had one waits for all of them
+        assert got == [0, 1, 2, 3, 4]
+    for thread in threads:
+        thread.join()
+
+
+def test_a_turn_may_be_taken_again_and_is_given_on_at_its_outermost_end():
+    turns = Turns()
+    with turns:
+        threads, got = waits(turns, 1)
+        with turns:
+            pass
+        assert got == []
+        assert turns.is_ours
+    threads[0].join()
+    assert got == [0]
+    assert not turns.is_ours
+
+
+def test_what_is_told_is_told_once_the_turn_is_over_whatever_became_of_it():
+    turns, told = Turns(), []
+
+    def tell():
+        told.append(turns.is_ours)
+
+    with pytest.raises(ZeroDivisionError), turns:  # noqa: PT012 - the turn is what is tested
+        with turns:
+            turns.afterwards(tell)
+        assert told == []
+        raise ZeroDivisionError
+    assert told == [False]
+    turns.afterwards(tell)
+    assert told == [False, False]
+
+
+def test_a_catch_up_makes_many_commits_so_that_edits_get_their_turn():
+    def frame(number):
+        return Integrate(number, (UpdatesEntry("customers/a", b"", b""),) * 200, None, 0, False)
+
+    work = deque(frame(number) for number in range(5))
+    assert [len(take_work(work)) for _ in range(3)] == [2, 2, 1]
