@@ -37,6 +37,10 @@ class Block(Generic[T]):
         self._opened = opened
         self._inner: AbstractContextManager[T] | None = None
 
+    def opened_by(self, who: Caller) -> AbstractContextManager[T]:
+        """The block as somebody else's than who runs this; not for `async with`."""
+        return self._opened(who)
+
     def __enter__(self) -> T:
         return self._begin().__enter__()
 

@@ -102,7 +102,7 @@ def dispute(replica, record):
     """Two blocks that overlap write one field."""
     with ExitStack() as both:
         for number in range(2):
-            inner = replica.edit(record)._opened((number, None))
+            inner = replica.edit(record).opened_by((number, None))
             both.enter_context(inner)["phone"] = str(number)
     assert replica.get(record).conflicts == ("phone",)
 
@@ -233,8 +233,8 @@ def test_blocks_that_overlap_merge_like_edits_of_two_devices(replica, us):
         customer["visits"] = 10
         customer["tags"] = ["old"]
     with ExitStack() as one, ExitStack() as two:
-        first = one.enter_context(replica.edit(us)._opened((1, None)))
-        second = two.enter_context(replica.edit(us)._opened((2, None)))
+        first = one.enter_context(replica.edit(us).opened_by((1, None)))
+        second = two.enter_context(replica.edit(us).opened_by((2, None)))
         first.text("notes").delete(5, 6)
         second.text("notes").insert(5, "👍")
         first.increment("visits", 2)
@@ -258,7 +258,7 @@ def test_overlapping_blocks_take_as_many_writers_as_were_ever_open_together(repl
     for _ in range(20):
         with ExitStack() as open_blocks:
             for number in range(3):
-                open_blocks.enter_context(replica.edit(us)._opened((number, None))).increment("visits")
+                open_blocks.enter_context(replica.edit(us).opened_by((number, None))).increment("visits")
     for _ in range(20):
         with replica.edit(us) as customer:
             customer.increment("visits")
@@ -271,7 +271,7 @@ def test_too_many_open_blocks_of_one_record_are_refused(replica, us, monkeypatch
     monkeypatch.setattr("crdt_sync.replica.writers.OVERLAPPING_EDITS_MAX", 2)
     with ExitStack() as open_blocks:
         for number in range(2):
-            open_blocks.enter_context(replica.edit(us)._opened((number, None)))
+            open_blocks.enter_context(replica.edit(us).opened_by((number, None)))
         with pytest.raises(EditInProgress), replica.edit(us):
             pass
         with replica.edit(OTHER, create=True) as customer:
@@ -309,7 +309,7 @@ def test_two_batches_that_give_one_natural_key_to_two_records(make_replica, keye
     with pytest.raises(KeyTaken), replica.batch():  # noqa: PT012 - what happens in the batch is what is tested
         with replica.edit(one) as guest:
             guest["email"] = "c@x"
-        with replica._edits.batch((1, None)), replica._edits.edit((1, None), two, False) as guest:
+        with replica.batch().opened_by((1, None)), replica.edit(two).opened_by((1, None)) as guest:
             guest["email"] = "c@x"
     assert {view["email"] for view in replica.list("guests")} in ({"a@x", "c@x"}, {"b@x", "c@x"})
     assert replica.duplicates() == ()
@@ -319,7 +319,7 @@ def test_two_blocks_that_enter_one_new_natural_key_make_one_record(make_replica,
     replica = make_replica("anna", keyed_schema)
     with ExitStack() as both:
         for number in range(2):
-            guest = both.enter_context(replica.edit("guests")._opened((number, None)))
+            guest = both.enter_context(replica.edit("guests").opened_by((number, None)))
             guest.update({"email": "a@x", "name": "A", "visits": 2})
     assert replica.count() == 1
     (view,) = replica.list("guests")

@@ -26,6 +26,7 @@ class Mutant:
     records: int = 10  # at most
     pace: int = 0  # mean microseconds between steps, instead of the drawn pace
     imports: float = 0.0
+    open_blocks: float = 0.0
     neighbours: float = 0.0  # a second way hides what is wrong with the first
 
     @contextmanager
@@ -50,4 +51,5 @@ class Mutant:
             pace=self.pace or drawn.pace,
             neighbours=self.neighbours,
             imports=self.imports,
+            open_blocks=self.open_blocks,
         )

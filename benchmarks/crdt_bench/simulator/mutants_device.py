@@ -17,8 +17,10 @@ from crdt_sync.records.document import Document
 from crdt_sync.records.kinds import members
 from crdt_sync.records.kinds.counter import Counter
 from crdt_sync.replica import replica as replicas
+from crdt_sync.replica.edits import Edits
 from crdt_sync.replica.partner import Partner
 from crdt_sync.replica.replica import Replica
+from crdt_sync.replica.writers import Writers
 from crdt_sync.storage.port import Batch
 
 Method = Callable[..., Any]
@@ -82,6 +84,14 @@ def _one_writer(_: Method) -> Method:
         return int.from_bytes(self.id[:6], "big") + len(self.writers.current)
 
     return mutated
+
+
+def _shared_by_blocks(_: Method) -> Method:
+    return lambda self, _record: self.first()
+
+
+def _as_it_was(_: Method) -> Method:
+    return lambda self, _record, copy: copy
 
 
 def _one_counter_key(_: Method) -> Method:
@@ -191,6 +201,22 @@ DEVICE_MUTANTS = (
         "no two lives share a writer",
         ((Replica, "new_writer", _one_writer),),
         {"device_rolled_back": 0.1, "device_cloned": 0.05},
+    ),
+    Mutant(
+        "blocks share a writer",
+        "blocks that overlap write under an id each",
+        ((Writers, "take", _shared_by_blocks), (Writers, "give_back", _returns(None))),
+        {"partition": 0.05},
+        records=2,
+        open_blocks=0.8,
+    ),
+    Mutant(
+        "a block knows no other edit",
+        "a block is brought up to what the store holds when it ends",
+        ((Edits, "_current", _as_it_was),),
+        {},
+        records=2,
+        open_blocks=0.8,
     ),
     Mutant(
         "lost records stay pending",

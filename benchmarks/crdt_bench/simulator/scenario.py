@@ -59,6 +59,7 @@ _DENSITY_MAX = 4.0
 _NEIGHBOURS_CHANCE = 0.3
 _IMPORTS_CHANCE = 0.15
 _IMPORTS_MAX = 0.15
+_OPEN_BLOCKS_CHANCE = 0.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ class Scenario:
     """One run. `pace` is the mean time between two steps (microseconds).
 
     `neighbours` is how likely one device dials another, beside the relay; `imports` how likely, per step, somebody
-    imports a table or edits what was imported.
+    imports a table or edits what was imported, `open_blocks` how likely somebody opens an edit block, or ends one.
     """
 
     seed: int
@@ -80,6 +81,7 @@ class Scenario:
     scales: Mapping[str, int] = field(default_factory=dict)
     neighbours: float = 0.0
     imports: float = 0.0
+    open_blocks: float = 0.0
 
     def without(self, fault: str) -> "Scenario":
         """The same run with one fault less."""
@@ -92,7 +94,8 @@ class Scenario:
         return (
             f"seed={self.seed} devices={self.devices} records={self.records} steps={self.steps} pace={self.pace}us "
             f"latency={self.latency_max}us documents={self.documents_max} "
-            f"neighbours={self.neighbours:.2f} imports={self.imports:.2f} faults: {faults} scales: {scales}"
+            f"neighbours={self.neighbours:.2f} imports={self.imports:.2f} "
+            f"blocks={self.open_blocks:.2f} faults: {faults} scales: {scales}"
         )
 
 
@@ -126,6 +129,8 @@ def draw(seed: int, steps: int | None = None, devices: int | None = None) -> Sce
         scales,
         _draw_neighbours(random.Random(f"scenario/{seed}/neighbours")),
         _draw_imports(random.Random(f"scenario/{seed}/imports")),
+        # Where another device draws the same ids, only whoever makes one edit at a time can leave those records alone.
+        0.0 if "writer_collides" in faults else _draw_open_blocks(random.Random(f"scenario/{seed}/blocks")),
     )
 
 
@@ -136,6 +141,10 @@ def _draw_neighbours(rng: random.Random) -> float:
 
 def _draw_imports(rng: random.Random) -> float:
     return rng.random() * _IMPORTS_MAX if rng.random() < _IMPORTS_CHANCE else 0.0
+
+
+def _draw_open_blocks(rng: random.Random) -> float:
+    return rng.random() if rng.random() < _OPEN_BLOCKS_CHANCE else 0.0
 
 
 def pinned(title: str, scenario: Scenario) -> str:

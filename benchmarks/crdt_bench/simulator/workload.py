@@ -11,7 +11,7 @@ from crdt_bench.simulator.schemas import FIRST
 from crdt_sync import ids
 from crdt_sync.errors import StoreError, UsageError
 from crdt_sync.limits import STAMP_FOLLOWED_US_MAX
-from crdt_sync.records import Document
+from crdt_sync.records import Document, Schema
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.replica import EditedRecord
 
@@ -34,10 +34,10 @@ _MOVES = {
 class Workload:
     """Draws and makes edits. Records have known ids, so that devices meet in them; new ones come in too."""
 
-    def __init__(self, rng: random.Random, ledger: Ledger, records: int) -> None:
+    def __init__(self, rng: random.Random, ledger: Ledger, records: int, first_number: int = 0) -> None:
         self._rng = rng
         self._ledger = ledger
-        self._number = 0
+        self._number = first_number  # no value is written twice, by another workload either
         self._schema = FIRST
         self._states: dict[Sequence[bytes], State] = {}  # by the bytes that a record is stored as
         self.records = [ids.record_id("customers", f"r{number:04}") for number in range(records)]
@@ -73,7 +73,7 @@ class Workload:
 
     def _one(self, device: DeviceHost, record: str) -> str:
         self._schema = device.schema
-        before = self._state(device, record)
+        before = self.state(device, record)
         intent = Intent()
         action = self._rng.choices([action for _, action in self._actions], [weight for weight, _ in self._actions])[0]
         twice = self._rng.random() < 0.2
@@ -89,8 +89,18 @@ class Workload:
         except UsageError as error:
             raise Failure("usage", f"{device.name} {record} {action.__name__}: {error}") from error
         finally:
-            self._note_edit(device, record, before, intent)
+            self.note(device, record, before, intent)
         return f"edit {record} {action.__name__[1:]}"
+
+    def act(self, schema: Schema, editor: EditedRecord, intent: Intent, *, new: bool) -> None:
+        """Do something in an open block of a record, which was `new` on the device when it was opened."""
+        self._schema = schema
+        if new and not editor["name"]:
+            _put(editor, "name", self._unique("name"))
+        elif editor.deleted:
+            editor.restore()
+        action = self._rng.choices([action for _, action in self._actions], [weight for weight, _ in self._actions])[0]
+        action(editor, intent)
 
     def _import(self, device: DeviceHost) -> str:
         """Many records in one commit."""
@@ -99,7 +109,7 @@ class Workload:
         chosen = [record for record in chosen if not self._would_be_lost(device, record)]
         count = _MASS_RECORDS if many else 1
         fresh = [ids.new_record("customers", self._rng) for _ in range(count)] if len(self.records) < 200 else []
-        before = {record: self._state(device, record) for record in chosen + fresh}
+        before = {record: self.state(device, record) for record in chosen + fresh}
         try:
             with device.replica.batch():
                 for record in before:
@@ -110,11 +120,12 @@ class Workload:
                         _put(editor, "company", self._unique("company"))
         finally:
             for record, state in before.items():
-                self._note_edit(device, record, state, Intent())
+                self.note(device, record, state, Intent())
         self.records += fresh
         return f"import {len(before)} records"
 
-    def _state(self, device: DeviceHost, record: str) -> State:
+    def state(self, device: DeviceHost, record: str) -> State:
+        """What the device holds of a record."""
         stored = device.disk.load(record)
         if stored.head is None:
             return NOTHING
@@ -123,15 +134,21 @@ class Workload:
             known = self._states[stored.updates] = state_of(Document.load(stored.updates))
         return known
 
-    def _note_edit(self, device: DeviceHost, record: str, before: State, intent: Intent) -> None:
-        """Whatever the disk holds now was accepted, also where the app did not live to see it."""
-        after = self._state(device, record)
+    def note(self, device: DeviceHost, record: str, before: State, intent: Intent, seen: State | None = None) -> None:
+        """Whatever the disk holds now was accepted, also where the app did not live to see it.
+
+        `seen` is what the editor had seen, where that is not what the disk held right before the edit.
+        """
+        after = self.state(device, record)
         if after.same_as(before):
             return
         edit = self._ledger.add(device.name, record, before, after, intent)
+        if seen is not None:
+            edit.seen = vectors.decode(seen.vector)
+            return
         for root in edit.added:
-            seen = before.stamps.get(root, 0)
-            if root[:2] == "c." and after.stamps[root] < seen <= device.replica.clock.now() + STAMP_FOLLOWED_US_MAX:
+            latest = before.stamps.get(root, 0)
+            if root[:2] == "c." and after.stamps[root] < latest <= device.replica.clock.now() + STAMP_FOLLOWED_US_MAX:
                 raise Failure("stamps", f"{device.name} wrote {root} of {record} with a stamp before one it had seen")
 
     # --- actions ---------------------------------------------------------------------------------------------
@@ -160,6 +177,8 @@ class Workload:
     def _tag(self, editor: EditedRecord, intent: Intent) -> None:
         shared = self._rng.random() < 0.4
         tag = self._rng.choice(_TAGS) if shared else self._unique("tag")
+        if tag in intent.untagged:
+            return
         editor.add("tags", tag)
         intent.tagged.add(tag)
 
@@ -167,6 +186,8 @@ class Workload:
         tags = editor["tags"]
         if tags:
             tag = self._rng.choice(tags)
+            if tag in intent.tagged:
+                return  # what one edit adds and removes says nothing of others
             editor.remove("tags", tag)
             intent.untagged.add(tag)
 

@@ -16,6 +16,7 @@ from crdt_bench.simulator.hub_host import HubHost
 from crdt_bench.simulator.imports import SCHEMAS, Imports
 from crdt_bench.simulator.ledger import Ledger
 from crdt_bench.simulator.network import Link
+from crdt_bench.simulator.open_blocks import OpenBlocks
 from crdt_bench.simulator.scenario import Scenario, scaled
 from crdt_bench.simulator.scheduler import Scheduler
 from crdt_bench.simulator.schemas import FIRST
@@ -32,6 +33,7 @@ _LATE_EDIT_US_MAX = 10_000_000
 _BYTES_PER_EDIT_MAX = 400_000  # per device
 _CONNECTS_WITHIN_US_MAX = 1_000_000
 _CONNECTS_WITHIN_STEPS = 5  # or all of a short run would be over before
+_BLOCKS_NUMBER = 1_000_000_000  # the first in values that are written in open blocks
 _GREETING_CHANCE = 0.3
 _ONLY_NEIGHBOURS = 0.3  # how often a device that has neighbours does not know the relay
 _COLLECTED_EVERY = 50_000  # objects
@@ -63,6 +65,9 @@ class World:
         self.rng = random.Random(f"world/{self.seed}")
         self.ledger = Ledger()
         self.workload = Workload(random.Random(f"work/{self.seed}"), self.ledger, scenario.records)
+        blocks = Workload(random.Random(f"blocks/{self.seed}/work"), self.ledger, scenario.records, _BLOCKS_NUMBER)
+        self.open_blocks = OpenBlocks(random.Random(f"blocks/{self.seed}"), blocks)
+        self._blocks_rng = random.Random(f"blocks/{self.seed}/who")
         self.imports = Imports(random.Random(f"imports/{self.seed}"))
         self.links: list[Link] = []
         self.frames = 0
@@ -257,6 +262,9 @@ class World:
         rng = self.imports.rng
         if rng.random() < self.scenario.imports and (running := [each for each in self.devices if each.running]):
             self._edit(rng.choice(running), self.imports.step)
+        rng = self._blocks_rng
+        if rng.random() < self.scenario.open_blocks and (running := [each for each in self.devices if each.running]):
+            self._edit(rng.choice(running), self.open_blocks.step)
 
     def _editor(self) -> DeviceHost:
         """Who edits now: more often than by chance, one whose session has just begun."""
