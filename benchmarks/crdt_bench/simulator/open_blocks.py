@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from crdt_bench.simulator.contents import State
 from crdt_bench.simulator.device_host import DeviceHost, Life
+from crdt_bench.simulator.failure import Failure
 from crdt_bench.simulator.ledger import Intent
 from crdt_bench.simulator.workload import Workload
 from crdt_sync.errors import EditOvertaken
@@ -30,10 +31,14 @@ class _Open:
 
 
 class OpenBlocks:
-    """Opens blocks, and ends them some steps later. `workload` draws what is written in them."""
+    """Opens blocks, and ends them some steps later. `workload` draws what is written in them.
 
-    def __init__(self, rng: random.Random, workload: Workload) -> None:
+    `twins`: stores are copied, put back or repaired, which may overtake an edit.
+    """
+
+    def __init__(self, rng: random.Random, workload: Workload, *, twins: bool) -> None:
         self._rng = rng
+        self._twins = twins
         self._workload = workload
         self._open: list[_Open] = []
         self._number = 0
@@ -73,7 +78,9 @@ class OpenBlocks:
         before = self._workload.state(device, record)
         try:
             opened.block.__exit__(None, None, None)
-        except EditOvertaken:
+        except EditOvertaken as overtaken:
+            if not self._twins:
+                raise Failure("overtaken", f"{device.name} {record}: {overtaken}") from overtaken
             return f"is overtaken in {record}"
         finally:
             self._workload.note(device, record, before, opened.intent, opened.seen)

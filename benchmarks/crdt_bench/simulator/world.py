@@ -33,6 +33,7 @@ _LATE_EDIT_US_MAX = 10_000_000
 _BYTES_PER_EDIT_MAX = 400_000  # per device
 _CONNECTS_WITHIN_US_MAX = 1_000_000
 _CONNECTS_WITHIN_STEPS = 5  # or all of a short run would be over before
+_TWINS = frozenset({"device_cloned", "device_rolled_back", "device_rots"})  # faults that let a life go on twice
 _BLOCKS_NUMBER = 1_000_000_000  # the first in values that are written in open blocks
 _GREETING_CHANCE = 0.3
 _ONLY_NEIGHBOURS = 0.3  # how often a device that has neighbours does not know the relay
@@ -66,7 +67,8 @@ class World:
         self.ledger = Ledger()
         self.workload = Workload(random.Random(f"work/{self.seed}"), self.ledger, scenario.records)
         blocks = Workload(random.Random(f"blocks/{self.seed}/work"), self.ledger, scenario.records, _BLOCKS_NUMBER)
-        self.open_blocks = OpenBlocks(random.Random(f"blocks/{self.seed}"), blocks)
+        twins = not _TWINS.isdisjoint(scenario.faults)
+        self.open_blocks = OpenBlocks(random.Random(f"blocks/{self.seed}"), blocks, twins=twins)
         self._blocks_rng = random.Random(f"blocks/{self.seed}/who")
         self.imports = Imports(random.Random(f"imports/{self.seed}"))
         self.links: list[Link] = []
