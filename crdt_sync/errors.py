@@ -183,6 +183,12 @@ class InvalidSettings(UsageError):
     code = "invalid_settings"
 
 
+class NotOnThisSystem(UsageError):
+    """What was asked for needs what this operating system lacks."""
+
+    code = "not_on_this_system"
+
+
 class InvalidTable(UsageError):
     """A table to import cannot be read."""
 

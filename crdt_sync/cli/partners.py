@@ -1,6 +1,5 @@
 """The relay that a store syncs with unless told otherwise: kept beside the data, the token for its owner only."""
 
-import os
 import secrets
 import stat
 import tomllib
@@ -8,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from crdt_sync.errors import InvalidSettings, StoreForbidden, UsageError
+from crdt_sync.files import replaced
 from crdt_sync.limits import TOKEN_LENGTH_MAX
 from crdt_sync.replica import PartnerStatus, Replica
 from crdt_sync.runtime import Address
@@ -213,18 +213,11 @@ def _read(path: Path) -> str | None:
 
 def write(path: Path, text: str) -> None:
     """Replace a file as a whole; nobody but its owner can read it at any time. Raises `StoreForbidden`."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     try:
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        with replaced(path) as file:
+            file.write(text.encode("utf-8"))
     except OSError as error:
         raise StoreForbidden(f"{path} cannot be written: {error.strerror}", _FORBIDDEN_HINT) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
 
 
 def standing(replica: Replica, url: str) -> PartnerStatus | None:

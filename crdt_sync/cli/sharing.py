@@ -9,11 +9,12 @@ Rules:
 2. Who waits renews the note; one that has not been renewed for `_STALE_S` was left by a process that died.
 """
 
-import fcntl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from filelock import lock_descriptor
 
 from crdt_sync.errors import InvalidSettings, StoreForbidden, StoreInUse
 from crdt_sync.replica import Replica
@@ -22,6 +23,7 @@ from crdt_sync.storage.lmdb.directory import exists
 _WATCHER_NOTE = "watched"
 _REQUEST_NOTE = "wanted"
 _LISTENING_LOCK = "listening"  # holds the port; stays behind, as a lock that is removed could be held twice
+_PORT_AT = 1  # Windows locks the byte at 0, and lets nobody else read it
 _RETRY_S = 0.05
 _STALE_S = 1.0
 _PATIENCE_S = 1.0  # for another short command to end
@@ -77,17 +79,15 @@ def listening_alone(store: Path, port: int) -> Iterator[None]:
             f"{path} cannot be written: {error.strerror}", "Run as the user who owns the store, or give access."
         ) from error
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
+        if not lock_descriptor(file.fileno(), blocking=False):
+            file.seek(_PORT_AT)
             there = file.read(5).strip()
             raise InvalidSettings(
                 f"another command listens for this store already, with --port {there if there.isdecimal() else '?'}",
                 "Devices can call that one; to listen elsewhere, end it and start again with --port.",
-            ) from None
+            )
         file.truncate(0)
-        file.write(f"{port}\n")
+        file.write(f"\n{port}\n")
         file.flush()
         yield
 

@@ -55,6 +55,13 @@ def stay(store: Path, replica: Replica, lines: Sequence[Line], work: Work, outpu
         asyncio.run(_Stay(store, lines, work, output).run(replica))
 
 
+def _hear(number: signal.Signals, loop: asyncio.AbstractEventLoop, act: Callable[[], None]) -> None:
+    try:
+        loop.add_signal_handler(number, act)
+    except NotImplementedError:  # Windows
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(act))
+
+
 class _Lines:
     def __init__(self, lines: Sequence[Line]) -> None:
         self._lines = lines
@@ -74,8 +81,9 @@ class _Stay:
 
     async def run(self, replica: Replica | None) -> None:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, self._ended.set)
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            if hasattr(signal, name):
+                _hear(getattr(signal, name), loop, self._ended.set)
         while not self._ended.is_set():
             if replica is not None:
                 with replica:

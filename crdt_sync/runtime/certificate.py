@@ -4,9 +4,7 @@ Nobody vouches for it, and nobody need: who knows the token proves it over this 
 """
 
 import hashlib
-import os
 import ssl
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from crdt_sync.errors import StoreForbidden
+from crdt_sync.files import replaced
 
 Own = tuple[ssl.SSLContext, bytes]
 """A server's TLS context, and the SHA-256 of its certificate."""
@@ -72,18 +71,10 @@ def _write(path: Path) -> None:
         .not_valid_after(now + timedelta(days=365 * _YEARS))
         .sign(key, hashes.SHA256())
     )
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
-            file.write(
-                key.private_bytes(
-                    serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-                )
+    with replaced(path) as file:
+        file.write(
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
             )
-            file.write(certificate.public_bytes(serialization.Encoding.PEM))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
+        )
+        file.write(certificate.public_bytes(serialization.Encoding.PEM))

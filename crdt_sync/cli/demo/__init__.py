@@ -1,21 +1,12 @@
 """`crdt-sync demo`: a relay and three devices as real processes, which edit at once, die, come back and agree."""
 
-import shutil
 import signal
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
 
-from crdt_sync.cli.demo import child
-from crdt_sync.cli.demo.relay_process import check_relay_installed
-from crdt_sync.cli.demo.stage import Stage
-from crdt_sync.cli.demo.story import play
 from crdt_sync.cli.invocation import invocation
+from crdt_sync.errors import NotOnThisSystem
 
 
 def register(app: typer.Typer) -> None:
@@ -29,36 +20,8 @@ def demo(
 ) -> None:
     """See it work: a relay and three devices edit the same customers offline, get killed, and converge."""
     call = invocation(context)
-    check_relay_installed()
-    with _ended_by_signals(), _folder(keep) as folder:
-        outcome = play(folder, Stage(call.output))
-        kept = {"folder": str(folder)} if keep else {}
-        call.output.result({**outcome, **kept}, f"The stores are in {folder}" if keep else "")
+    if not hasattr(signal, "SIGHUP"):
+        raise NotOnThisSystem("the demo starts a relay, and relays run on Linux", "Use this device with a relay there.")
+    from crdt_sync.cli.demo import playing  # noqa: PLC0415 - it needs what only some systems have
 
-
-@contextmanager
-def _folder(keep: bool) -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="crdt-sync-demo-"))
-    try:
-        yield folder
-    finally:
-        child.end_all()
-        if not keep:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """These signals end the demo in order: with its processes ended and its folder removed."""
-    before = {number: signal.signal(number, _interrupt) for number in child.INTERRUPTIONS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    for number in child.INTERRUPTIONS:
-        signal.signal(number, signal.SIG_IGN)  # the end is on its way, and a second signal would cut it short
-    raise KeyboardInterrupt
+    playing.run(call.output, keep)

@@ -1,18 +1,18 @@
-"""The worker process: `python -m crdt_sync.runtime.worker PROGRESS_DESCRIPTOR`, started by `process.py` only."""
+"""The worker process: `python -m crdt_sync.runtime.worker PROGRESS`, started by `process.py` only."""
 
 import sys
 
 from crdt_sync import limits
 from crdt_sync.records.integrate import Integrator
 from crdt_sync.runtime.worker.confine import confine
-from crdt_sync.runtime.worker.progress import Progress
+from crdt_sync.runtime.worker.progress import progress_of
 from crdt_sync.runtime.worker.service import Service, run
 
 
 def main() -> None:
     """Serve requests from standard input until it ends."""
     confine()
-    run(Service(Integrator(limits.WORKER_DOCUMENTS_MAX), Progress(int(sys.argv[1]))))
+    run(Service(Integrator(limits.WORKER_DOCUMENTS_MAX), progress_of(sys.argv[1])))
 
 
 if __name__ == "__main__":

@@ -12,10 +12,9 @@ from crdt_sync import limits
 from crdt_sync.errors import CrdtSyncError
 from crdt_sync.runtime.worker import pipe
 from crdt_sync.runtime.worker.budget import Budget
-from crdt_sync.runtime.worker.progress import Mark, Progress, create_shared
+from crdt_sync.runtime.worker.processor import TICK_US, processor_us
+from crdt_sync.runtime.worker.progress import Mark, Progress, Shared
 
-_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
-_TICK_US = 1_000_000 // _TICKS_PER_SECOND
 _STREAM_BYTES_MAX = 1 << 20
 _REPORT_BYTES_MAX = 2000
 _LOOK_EVERY_US_MAX = 1_000_000  # whether the worker moves on
@@ -59,6 +58,7 @@ def worker_environment() -> dict[str, str]:
     inherited = os.environ.get("PYTHONPATH")
     return {
         "PYTHONPATH": os.pathsep.join([root, inherited]) if inherited else root,
+        **({"SYSTEMROOT": os.environ["SYSTEMROOT"]} if "SYSTEMROOT" in os.environ else {}),
         "PYTHONDONTWRITEBYTECODE": "1",  # the worker may write no files
         "MALLOC_ARENA_MAX": "1",  # one thread; more arenas would only spend the address space
     }
@@ -80,27 +80,27 @@ class WorkerProcess:
     @classmethod
     async def start(cls) -> Self:
         """Start a worker and wait until it is ready. Raises `WorkerUnavailable`."""
-        progress, descriptor = create_shared()
+        shared = Shared()
         try:
             process = await asyncio.create_subprocess_exec(
                 *worker_command(),
-                str(descriptor),
+                shared.name,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
                 limit=_STREAM_BYTES_MAX,
-                pass_fds=(descriptor,),
+                pass_fds=shared.inherited,
                 env=worker_environment(),
-                cwd="/",
+                cwd=os.path.abspath(os.sep),
             )
         except OSError as error:
-            progress.close()
+            shared.progress.close()
             raise WorkerUnavailable(
                 f"no integration worker can be started: {error}", "Free memory or processes."
             ) from error
         finally:
-            os.close(descriptor)
-        worker = cls(process, progress)
+            shared.close()
+        worker = cls(process, shared.progress)
         try:
             async with asyncio.timeout(limits.WORKER_START_US_MAX / 1e6):
                 pipe.decode_ready(await worker._read_frame())
@@ -171,7 +171,7 @@ class WorkerProcess:
         mark: Mark | None = None
         while True:
             left_us = min(budget.whole_us - (used - whole_begun), budget.step_us(mark) - (used - step_begun))
-            if left_us <= 2 * _TICK_US:
+            if left_us <= 2 * TICK_US:
                 return _LATE
             if time.monotonic_ns() - used_at > limits.INTEGRATION_STUCK_US_MAX * 1000:
                 return _STUCK
@@ -196,11 +196,7 @@ class WorkerProcess:
         return await self._stdout.readexactly(length)
 
     def _processor_us(self) -> int:
-        try:
-            fields = Path(f"/proc/{self.pid}/stat").read_bytes().rpartition(b") ")[2].split()
-        except OSError:
-            return 0
-        return (int(fields[11]) + int(fields[12])) * _TICK_US
+        return processor_us(self.pid)
 
     async def _bury_stillborn(self) -> str:
         self.kill()

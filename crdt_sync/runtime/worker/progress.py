@@ -8,10 +8,13 @@ the range of the numbers.
 import mmap
 import os
 import struct
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 PROGRESS_BYTES: Final = 16
+_NAME: Final = "crdt-worker-progress"
 LOADING: Final = 0xFFFF_FFFF  # in place of an update's index: the record's own stored state is being loaded
 _IDLE: Final = 0xFFFF_FFFF  # in place of an item's index
 _MARK = struct.Struct("<QII")  # number of the request, index of the item, index of the update
@@ -51,10 +54,36 @@ class Progress:
         self._memory.close()
 
 
-def create_shared() -> tuple[Progress, int]:
-    """A fresh mark and the file descriptor under which a child process may inherit it."""
-    descriptor = os.memfd_create("crdt-worker-progress", os.MFD_CLOEXEC)
-    os.ftruncate(descriptor, PROGRESS_BYTES)
-    progress = Progress(descriptor)
-    progress.rest()
-    return progress, descriptor
+class Shared:
+    """How a child process comes to the mark: by an inherited descriptor, or a file where memory has none."""
+
+    def __init__(self) -> None:
+        self._file: Path | None = None
+        self.inherited: tuple[int, ...] = ()
+        if hasattr(os, "memfd_create"):
+            self._descriptor = os.memfd_create(_NAME, os.MFD_CLOEXEC)
+            self.name = str(self._descriptor)
+            self.inherited = (self._descriptor,)
+        else:
+            import tempfile  # noqa: PLC0415 - a worker never needs it
+
+            self._descriptor, path = tempfile.mkstemp(prefix=_NAME)
+            self.name, self._file = path, Path(path)
+        os.write(self._descriptor, bytes(PROGRESS_BYTES))
+        self.progress = Progress(self._descriptor)
+        self.progress.rest()
+
+    def close(self) -> None:
+        """Nobody comes to the mark by its name any more; who has it mapped keeps it."""
+        os.close(self._descriptor)
+        if self._file is not None:
+            with suppress(OSError):  # Windows keeps what is mapped; its folder of temporary files is emptied some time
+                self._file.unlink()
+
+
+def progress_of(name: str) -> Progress:
+    """The child's end of the mark that its parent calls `name`. Raises `OSError`."""
+    if name.isdecimal():
+        return Progress(int(name))
+    with Path(name).open("r+b") as file:
+        return Progress(file.fileno())

@@ -1,6 +1,6 @@
 """The directory of a store: finding it, making it, and copying it as a whole."""
 
-import fcntl
+import mmap
 import os
 import shutil
 import sys
@@ -8,12 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from filelock import lock_descriptor
+
 from crdt_sync.errors import StoreExists, StoreInUse, StoreMissing
+from crdt_sync.files import sync_folder
 from crdt_sync.storage.lmdb.environment import DATA_NAME, Environment
 from crdt_sync.storage.lmdb.failures import translate
 from crdt_sync.storage.lmdb.identity import mark_copied
 
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")  # what LMDB makes its pages of
+_PAGE_BYTES = mmap.PAGESIZE  # what LMDB makes its pages of
 _UNFINISHED_BYTES_MAX = 8 * _PAGE_BYTES  # two headers and the first tables
 _UNFINISHED_NAME = DATA_NAME + ".unfinished"
 _SECTOR_BYTES = 512  # what a disk writes whole or not at all; LMDB's header of a file is shorter
@@ -58,11 +61,7 @@ def make_durable(path: Path) -> None:
     """Sync the directory and its parent: a file whose name is not on disk is lost with the power."""
     try:
         for directory in (path, path.parent):
-            handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
+            sync_folder(directory)
     except OSError as error:
         raise translate(error, path) from error
 
@@ -75,28 +74,32 @@ def claimed(partial: Path) -> Iterator[None]:
     Raises `StoreInUse` where another process has claimed it, and `OSError`.
     """
     partial.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle = os.open(partial, os.O_RDONLY | os.O_DIRECTORY)
+    handle = os.open(partial, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if not os.path.samestat(os.fstat(handle), partial.stat()):  # renamed since by whoever had it
-            raise FileNotFoundError
+        if not lock_descriptor(handle, blocking=False) or not _is_at(handle, partial):
+            raise StoreInUse(f"{partial} is being written by another process", "Wait until it has ended.")
         for left in partial.iterdir():
             left.unlink()
-    except (BlockingIOError, FileNotFoundError) as error:
-        os.close(handle)
-        raise StoreInUse(f"{partial} is being written by another process", "Wait until it has ended.") from error
-    except OSError:
+    except BaseException:
         os.close(handle)
         raise
     try:
         yield
     except BaseException:
         with suppress(OSError):
-            if os.path.samestat(os.fstat(handle), partial.stat()):
+            if _is_at(handle, partial):
                 shutil.rmtree(partial)
         raise
     finally:
         os.close(handle)
+
+
+def _is_at(handle: int, path: Path) -> bool:
+    """Whether the open directory is still the one at `path`: whoever had it may have renamed it."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def copy(environment: Environment, path: Path) -> None:

@@ -1,14 +1,16 @@
 """One process at a time: an advisory lock on a file in the store's directory that names its holder."""
 
-import fcntl
 import os
 import sys
 from contextlib import suppress
 from pathlib import Path
 
+from filelock import lock_descriptor
+
 from crdt_sync.errors import StoreFailed, StoreForbidden, StoreInUse
 
 LOCK_NAME = "lock"
+_NAME_AT = 1  # Windows locks the byte at 0, and lets nobody else read it
 
 
 class StoreLock:
@@ -20,7 +22,7 @@ class StoreLock:
     def __init__(self, directory: Path) -> None:
         path = directory / LOCK_NAME
         try:
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         except PermissionError as error:
             raise StoreForbidden(
                 f"no permission to open {path}", "Run as the user who owns the store, or give this user access."
@@ -28,21 +30,22 @@ class StoreLock:
         except OSError as error:
             raise StoreFailed(f"cannot open {path}: {error.strerror}", "Check the disk.") from error
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            holder = os.pread(self._file, 256, 0).decode("utf-8", "replace").strip() or "unknown"
-            os.close(self._file)
-            raise StoreInUse(
-                f"{directory} is in use by process {holder}", "Stop that program first, or wait until it has ended."
-            ) from error
+            alone = lock_descriptor(self._file, blocking=False)
         except OSError as error:
             os.close(self._file)
             raise StoreFailed(f"cannot lock {path}: {error.strerror}", "Use a file system with flock.") from error
+        if not alone:
+            os.lseek(self._file, _NAME_AT, os.SEEK_SET)
+            holder = os.read(self._file, 256).decode("utf-8", "replace").strip() or "unknown"
+            os.close(self._file)
+            raise StoreInUse(
+                f"{directory} is in use by process {holder}", "Stop that program first, or wait until it has ended."
+            )
         # Only the program's name: arguments may hold tokens.
         program = Path(sys.argv[0] or "python").name
         with suppress(OSError):  # the name is a courtesy: on a full disk the store can still be read
             os.ftruncate(self._file, 0)
-            os.pwrite(self._file, f"{os.getpid()} ({program})\n".encode("utf-8", "replace"), 0)
+            os.write(self._file, f"\n{os.getpid()} ({program})\n".encode("utf-8", "replace"))
 
     def release(self) -> None:
         """Let another process open the store; doing it twice is harmless."""

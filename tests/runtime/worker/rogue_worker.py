@@ -18,7 +18,7 @@ import pycrdt
 from crdt_sync.records.integrate import Integration, Integrator
 from crdt_sync.runtime.worker import pipe
 from crdt_sync.runtime.worker.confine import confine
-from crdt_sync.runtime.worker.progress import Progress
+from crdt_sync.runtime.worker.progress import progress_of
 from crdt_sync.runtime.worker.service import Service, run
 
 
@@ -101,4 +101,4 @@ def obey(update: bytes) -> None:
 
 if __name__ == "__main__":
     confine()
-    run(RogueService(RogueIntegrator(8), Progress(int(sys.argv[1]))))
+    run(RogueService(RogueIntegrator(8), progress_of(sys.argv[1])))

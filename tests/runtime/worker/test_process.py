@@ -13,7 +13,7 @@ import pytest
 from crdt_sync import limits
 from crdt_sync.runtime.worker import process
 from crdt_sync.runtime.worker.process import WorkerProcess
-from crdt_sync.runtime.worker.progress import LOADING, Mark, Progress, create_shared
+from crdt_sync.runtime.worker.progress import LOADING, Mark, Shared, progress_of
 
 
 def with_worker(scenario: Callable[[WorkerProcess], Awaitable[None]]) -> None:
@@ -100,10 +100,13 @@ def test_a_worker_that_was_killed_is_not_alive() -> None:
     with_worker(scenario)
 
 
-def test_a_mark_is_read_at_the_other_end_for_its_own_request_only() -> None:
-    near, descriptor = create_shared()
-    far = Progress(descriptor)
-    os.close(descriptor)
+@pytest.mark.parametrize("kept", ["in memory", "in a file"])
+def test_a_mark_is_read_at_the_other_end_for_its_own_request_only(kept: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if kept == "in a file":
+        monkeypatch.delattr(os, "memfd_create")
+    shared = Shared()
+    near, far = shared.progress, progress_of(shared.name)
+    shared.close()
     assert near.read(0) is None
     far.write(7, 3, 1)
     assert near.read(7) == Mark(3, 1)
