@@ -46,7 +46,7 @@ def test_two_devices_work_with_a_relay_and_by_bundle(tmp_path: Path) -> None:
             ["status", "--store", anna],
             ["list", "customers", "--json", "--store", anna],
         )
-    assert {"Ada", "Grace", "Linus"} == {json.loads(line)["name"] for line in said[-1].splitlines()}
+    assert {"Ada", "Grace", "Linus"} == {json.loads(line)["fields"]["name"] for line in said[-1].splitlines()}
     assert "New York" in (tmp_path / "out.csv").read_text(encoding="utf-8")
 
 

@@ -44,6 +44,10 @@ class WorkerDied(Exception):
         self.stuck = stuck
 
 
+def _unavailable(error: OSError) -> WorkerUnavailable:
+    return WorkerUnavailable(f"no integration worker can be started: {error}", "Free memory or processes.")
+
+
 def worker_command() -> list[str]:
     """The command line of a worker, without the descriptor of its progress mark.
 
@@ -80,7 +84,17 @@ class WorkerProcess:
     @classmethod
     async def start(cls) -> Self:
         """Start a worker and wait until it is ready. Raises `WorkerUnavailable`."""
-        shared = Shared()
+        try:
+            shared = Shared()
+        except OSError as error:
+            raise _unavailable(error) from error
+        try:
+            return await cls._started(shared)
+        finally:
+            shared.close()
+
+    @classmethod
+    async def _started(cls, shared: Shared) -> Self:
         try:
             process = await asyncio.create_subprocess_exec(
                 *worker_command(),
@@ -95,11 +109,7 @@ class WorkerProcess:
             )
         except OSError as error:
             shared.progress.close()
-            raise WorkerUnavailable(
-                f"no integration worker can be started: {error}", "Free memory or processes."
-            ) from error
-        finally:
-            shared.close()
+            raise _unavailable(error) from error
         worker = cls(process, shared.progress)
         try:
             async with asyncio.timeout(limits.WORKER_START_US_MAX / 1e6):
