@@ -8,7 +8,7 @@ import typer
 
 from crdt_sync.cli.output import Output, table
 from crdt_sync.errors import UsageError
-from crdt_sync.exchange import TablePreview
+from crdt_sync.exchange import RowError, TablePreview
 from crdt_sync.exchange.conventions import BadCells, Conventions, DateOrder, DecimalMark, zone_named
 from crdt_sync.exchange.interpretation import ColumnForm
 from crdt_sync.exchange.table import TableForm
@@ -102,7 +102,14 @@ def tell_preview(output: Output, preview: TablePreview) -> None:
     tell_form(output, preview.form, tuple(column.header for column in columns))
     for problem in (*preview.row_errors, *(each for column in columns for each in column.misfit_samples)):
         output.note(str(problem), "yellow")
+    tell_doubts(output, preview.doubts)
     output.note("Nothing was written; leave out --preview to import.")
+
+
+def tell_doubts(output: Output, doubts: Sequence[RowError]) -> None:
+    """Cells that are read otherwise than the others of their column."""
+    for doubt in doubts:
+        output.note(str(doubt), "yellow")
 
 
 def show_columns(output: Output, form: TableForm, columns: Sequence[ColumnForm]) -> None:

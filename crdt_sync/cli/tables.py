@@ -26,6 +26,7 @@ from crdt_sync.cli.reading_tables import (
     ZoneOption,
     chosen_conventions,
     show_columns,
+    tell_doubts,
     tell_form,
     tell_preview,
 )
@@ -214,6 +215,7 @@ def import_file(
     tell_form(call.output, table.form, table.columns)
     if source is None:
         tell_source(call.output, table.name, report)
+    tell_doubts(call.output, report.doubts)
     tell_import(call.output, report)
     taken = report.created + report.updated + report.unchanged + report.deleted
     if not taken and not report.failures:

@@ -16,7 +16,7 @@ from typing import Literal
 from crdt_sync.errors import InvalidValue
 from crdt_sync.exchange.cells import read_sheet_text
 from crdt_sync.exchange.conventions import Conventions, DateOrder, DecimalMark
-from crdt_sync.exchange.table import MISSING, BrokenCell, Cell, Shown
+from crdt_sync.exchange.table import MISSING, BrokenCell, Cell, RowError, Shown
 from crdt_sync.exchange.written import (
     Numbers,
     date_readings,
@@ -52,6 +52,7 @@ class ColumnReading:
     marks: Counter[DecimalMark] = _made(default_factory=Counter)
     orders: Counter[DateOrder] = _made(default_factory=Counter)
     units: Counter[str] = _made(default_factory=Counter)
+    _first: dict[Literal[";", ","], tuple[int, str]] = _made(default_factory=dict)  # line and cell
     separators: Counter[Literal[";", ","]] = _made(default_factory=Counter)  # between the members of a set
     zone: tzinfo | Literal["local"] | None = None
 
@@ -73,8 +74,21 @@ class ColumnReading:
 
     @property
     def by_comma(self) -> bool:
-        """Whether commas separate the members of a set: where no cell separates them otherwise."""
-        return self.separators[","] > 0 and not self.separators[";"]
+        """Whether commas separate the members of a set, in cells without a semicolon: where most cells have them so."""
+        return self.separators[","] > self.separators[";"]
+
+    def doubts(self) -> tuple[RowError, ...]:
+        """Where some cells of a set have commas and others semicolons: the first that is unlike the most."""
+        commas, semicolons = self.separators[","], self.separators[";"]
+        if not (commas and semicolons):
+            return ()
+        line, cell = self._first[";" if self.by_comma else ","]
+        if self.by_comma:
+            why = f"{cell[:60]!r} is split at its semicolons, {_counted(commas)} of the column at commas"
+        else:
+            why = f"{cell[:60]!r} is one value with its comma, since {_counted(semicolons)} of the column"
+            why += f" {'is' if semicolons == 1 else 'are'} split at semicolons"
+        return (RowError(line, self.header, "separators_mixed", f"{why}; write them alike, or in double quotes"),)
 
     @property
     def mark(self) -> DecimalMark | None:
@@ -96,20 +110,21 @@ class ColumnReading:
         if self.spec.type == "datetime" and self.zone is not None:
             parts.append(f"zone {self.zone}")
         if self.by_comma:
-            parts.append("several separated by commas")
+            more = ", or semicolons where a cell has them" if self.separators[";"] else ""
+            parts.append(f"several separated by commas{more}")
         if self.units:
             parts.append(f"without its unit {', '.join(self.units)}")
         return "; ".join(parts)
 
-    def look(self, cell: Cell) -> None:
+    def look(self, cell: Cell, line: int = 0) -> None:
         """Note what a cell shows of the format."""
         if self._of_words:
             if isinstance(cell, str) and not cell.lstrip().startswith("["):
                 bare = _WHOLE.sub("", cell)
-                if ";" in bare or _GOOGLE in cell:
-                    self.separators[";"] += 1
-                elif "," in bare:
-                    self.separators[","] += 1
+                mark = ";" if _GOOGLE in cell else _separator(bare)
+                if mark is not None:
+                    self.separators[mark] += 1
+                    self._first.setdefault(mark, (line, cell))
             return
         for text in self._texts(cell):
             if self.spec.type in _NUMBERS:
@@ -201,7 +216,7 @@ class ColumnReading:
         if _GOOGLE in text:
             parts = [part.strip().removeprefix("* ") for part in text.split(_GOOGLE)]
             return [self._single(part) for part in parts if part]
-        if self.by_comma:
+        if self.by_comma and _separator(_WHOLE.sub("", text)) != ";":
             return [self._single(part) for part in _parts(text, ",")]
         if self._of_words:
             return [self._single(part) for part in _parts(text, ";")]
@@ -322,6 +337,17 @@ class ColumnReading:
         raise InvalidValue(
             self.field, f"{text[:60]!r} is not yes or no", "Name the words of the table with --true and --false."
         )
+
+
+def _separator(bare: str) -> Literal[";", ","] | None:
+    """What separates the members in a cell, of which the parts in double quotes were taken away."""
+    if ";" in bare:
+        return ";"
+    return "," if "," in bare else None
+
+
+def _counted(cells: int) -> str:
+    return "1 other" if cells == 1 else f"{cells} others"
 
 
 _GOOGLE = " ::: "

@@ -60,6 +60,7 @@ class ImportReport:
     and `without_key` rows went by their whole content. `renamed` names another source that the table may be of,
     under another name: the one that knew most of the rows in which both changed a cell, or said what most rows say,
     and which this source did not know.
+    `doubts` has a cell of each set whose members are separated otherwise than in most of its column.
     `form` is what was found out about the file, and `columns` how each of its columns was read.
     """
 
@@ -86,6 +87,7 @@ class ImportReport:
     older: tuple[CellChange, ...]
     cells_odd: int
     odd: tuple[RowError, ...]
+    doubts: tuple[RowError, ...]
     conflicts: tuple[CellChange, ...]
     settled: tuple[CellChange, ...]
     changes: tuple[CellChange, ...]

@@ -413,6 +413,7 @@ class _Run:
             older=tuple(self.older),
             cells_odd=self.cells_odd,
             odd=tuple(self.odd),
+            doubts=self.reading.doubts(),
             conflicts=tuple(self.conflicts),
             settled=tuple(self.settled),
             changes=tuple(self.changes),

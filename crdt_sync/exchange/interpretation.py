@@ -60,7 +60,7 @@ class Interpretation:
             for row in table.rows():
                 if isinstance(row, Row):
                     for position, reading in dependent:
-                        reading.look(row.cells[position])
+                        reading.look(row.cells[position], row.line)
 
     def read(self, row: Row, present: Mapping[str, object]) -> tuple[dict[str, Cells], list[RowError]]:
         """The cells of each field, and the cells that cannot be read, whose fields are left out.
@@ -88,6 +88,10 @@ class Interpretation:
         """What the cell of a column means in its field, the first value of several. Raises `InvalidValue`."""
         reading = self._by_position.get(position)
         return cell if reading is None else reading.read(self._split(reading.field, cell)[0])
+
+    def doubts(self) -> tuple[RowError, ...]:
+        """Cells that are read otherwise than the others of their column: one of each column."""
+        return tuple(doubt for reading in self.readings for doubt in reading.doubts())
 
     def column_forms(self) -> tuple[ColumnForm, ...]:
         """How each column is read, in the order of the table."""

@@ -28,13 +28,15 @@ class ColumnPreview(ColumnForm):
 
 @dataclass(frozen=True, slots=True)
 class TablePreview:
-    """A table as an import would read it. `row_errors` are the first rows that cannot be read, `rows` all."""
+    """A table as an import would read it. `row_errors` are the first rows that cannot be read, `rows` all;
+    `doubts` are those of the import report."""
 
     name: str
     form: TableForm
     rows: int
     columns: tuple[ColumnPreview, ...]
     row_errors: tuple[RowError, ...]
+    doubts: tuple[RowError, ...] = ()
 
 
 def preview_table(
@@ -78,7 +80,7 @@ def preview_table(
     columns = tuple(
         _column(form, tuple(seen), counts, misfits) for form, seen in zip(reading.column_forms(), samples, strict=True)
     )
-    return TablePreview(table.name, table.form, rows, columns, tuple(errors))
+    return TablePreview(table.name, table.form, rows, columns, tuple(errors), reading.doubts())
 
 
 def _column(

@@ -271,3 +271,11 @@ def test_a_name_whose_words_were_left_out_is_said_and_can_be_kept(store, run, ta
 @pytest.mark.parametrize("name", ["Kunden.csv", "Kunden 2026-11 (2).csv", "Kunden - Kopie.csv", "kunden.de.csv"])
 def test_a_name_without_such_words_is_not_spoken_of(store, run, table, name):
     assert "counts as a version" not in run("import", table(name, "Nr,Name\n1,Anna\n"), "--key", "Nr").err
+
+
+def test_a_cell_that_is_separated_unlike_the_others_is_said(store, run, table):
+    file = table("a.csv", 'Name,Tags\nAnna,"vip, messe"\nZoe,"a, b"\nMax,old; new\n')
+    for arguments in (["--preview"], []):
+        result = run("import", file, *arguments)
+        assert result.code == 0
+        assert "line 4, column 'Tags': 'old; new' is split at its semicolons" in result.err

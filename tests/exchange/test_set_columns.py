@@ -38,6 +38,9 @@ SCHEMA = parse_schema(
         (['"a; b", vip'], [["a; b", "vip"]]),
         (["vip;", "a, b"], [["vip"], ["a, b"]]),
         (['["Müller, Anna", "vip"]', "vip, messe"], [["Müller, Anna", "vip"], ["messe", "vip"]]),
+        (["vip, messe", "a, b", "old; new, used"], [["messe", "vip"], ["a", "b"], ["new, used", "old"]]),
+        (["vip; messe", "a; b", "Müller, Anna"], [["messe", "vip"], ["a", "b"], ["Müller, Anna"]]),
+        (["vip, messe", "a, b", '"c; d", e'], [["messe", "vip"], ["a", "b"], ["c; d", "e"]]),
         (['["a; b"]', "vip, messe"], [["a; b"], ["messe", "vip"]]),
     ],
 )
@@ -62,3 +65,26 @@ def test_choices_are_split_and_json_remarks_are_not(write, make_replica):
 def test_the_preview_says_that_commas_separate(write):
     preview = preview_table(write("people.csv", 'name,tags\nA,"vip, messe"\n'), SCHEMA)
     assert [column.format for column in preview.columns] == ["", "several separated by commas"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "named"),
+    [
+        (["vip, messe", "a, b", "old; new"], "line 4, column 'tags': 'old; new' is split at its semicolons"),
+        (["vip; messe", "Müller, Anna", "a; b"], "line 3, column 'tags': 'Müller, Anna' is one value with its comma"),
+        (["a, b", "c; d"], "line 2, column 'tags': 'a, b' is one value with its comma, since 1 other"),
+    ],
+)
+def test_a_cell_that_is_separated_unlike_the_others_is_named(write, make_replica, cells, named):
+    table = write("people.csv", "\n".join(["name,tags", *(f'{at},"{cell}"' for at, cell in enumerate(cells))]))
+    (doubt,) = preview_table(table, SCHEMA).doubts
+    assert str(doubt).startswith(named)
+    report = import_table(make_replica(SCHEMA), table, "people", key_columns=["name"])
+    assert (report.doubts, report.cells_failed) == ((doubt,), 0)
+
+
+@pytest.mark.parametrize("cells", [["a, b", "c"], ["a; b", "c; d, e"], ['"a, b"', "c; d"], ['["a, b"]', "c; d"]])
+def test_columns_that_are_separated_alike_raise_no_doubt(write, cells):
+    quoted = [cell.replace('"', '""') for cell in cells]
+    table = write("people.csv", "\n".join(["name,tags", *(f'{at},"{cell}"' for at, cell in enumerate(quoted))]))
+    assert preview_table(table, SCHEMA).doubts == ()
