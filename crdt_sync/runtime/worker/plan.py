@@ -11,9 +11,10 @@ Rules:
    `retry`: so the time that one sender costs the others is bounded.
 5. A death without a mark, or while the record's own stored state was loaded, condemns no update: after
    `_DEATHS_MAX` of them the item is answered `retry`, after `_UNEXPLAINED_MAX` the whole batch.
-7. Who used up its processor time while others wait is put off: what it sends for that record is answered `retry`, and
-   is tried alone when it comes again, see `Suspects`. So others wait for the first trial and not for the larger one.
 6. Neither does the death of a worker that was stuck: it used no processor, so the bytes did not keep it.
+7. Who used up its processor time while others wait is put off: what it sends for that record is answered `retry`, and
+   is tried alone when it comes again, see `Suspects`; what else it sent is answered `retry` too. So others wait for one
+   first trial of a sender, and not for the larger one.
 """
 
 import hashlib
@@ -209,12 +210,16 @@ class Plan:
                 self._unload(work)
             return
         position = work.remaining[mark.update]
-        if late and not request.again and self._gives_way(work, work.item.source(position)):
+        sender = work.item.source(position)
+        if late and not request.again and self._gives_way(sender, work.item.record):
             work.alone = False
+            self._put_off(sender, self._works)
             return
         if was_alone and work.suspect == position:
             work.suspect = None
             self._condemn(work, position)
+            if late and self._suspects is not None and self._others(sender):
+                self._put_off(sender, self._works)
             return
         if was_alone and work.suspect is not None:
             self._excuse(work, _UNEXPLAINED)
@@ -244,22 +249,30 @@ class Plan:
             return
         item = work.item
         for sender in dict.fromkeys(map(item.source, work.remaining)):
-            if self._suspects.knows(sender, item.record) and not self._gives_way(work, sender):
+            known = self._suspects.knows(sender, item.record)
+            shunned = self._suspects.shunned(sender) and self._others(sender)
+            if shunned or (known and self._gives_way(sender, item.record)):
+                self._put_off(sender, (work,))
+            elif known:
                 work.alone = True
                 work.suspect = next(position for position in work.remaining if item.source(position) == sender)
 
-    def _gives_way(self, work: Work, sender: str) -> bool:
-        """Whether what the sender sent for that record is answered now, because others wait."""
-        item = work.item
-        if self._suspects is None or not self._suspects.gives_way(sender, item.record):
+    def _gives_way(self, sender: str, record: str) -> bool:
+        """Whether others go first this time, before more is spent on what the sender sent for that record."""
+        if self._suspects is None or not self._suspects.gives_way(sender, record) or not self._others(sender):
             return False
-        if not self._others_wait(sender) and not any(
-            other.item.source(position) != sender for other in self._works for position in range(len(other.verdicts))
-        ):
-            return False
-        self._suspects.put_off(sender, item.record)
-        self._decide(work, [position for position in work.remaining if item.source(position) == sender], _PUT_OFF)
+        self._suspects.put_off(sender, record)
         return True
+
+    def _others(self, sender: str) -> bool:
+        """Whether anybody else waits: all of a batch get their results together."""
+        return self._others_wait(sender) or any(
+            work.item.source(position) != sender for work in self._works for position in range(len(work.verdicts))
+        )
+
+    def _put_off(self, sender: str, works: Iterable[Work]) -> None:
+        for work in works:
+            self._decide(work, [place for place in work.remaining if work.item.source(place) == sender], _PUT_OFF)
 
     def _condemn(self, work: Work, position: int) -> None:
         item = work.item

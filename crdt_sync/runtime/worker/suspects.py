@@ -10,18 +10,23 @@ _Key = tuple[str, str]  # sender and record
 class Suspects:
     """What is remembered between batches. A sender in good standing is put off once or so, and tried then anyway.
 
-    After it was found to send poison, its next suspect waits until nobody else does. It is known by sender and record,
+    After it was found to send poison, its next suspect waits until nobody else does, and what else it sends waits with
+    it. A suspect is known by sender and record,
     as the same edit may come in other bytes.
     """
 
     def __init__(self, entries_max: int = limits.POISONS_REMEMBERED_MAX) -> None:
         self._entries_max = entries_max
         self._put_off: OrderedDict[_Key, int] = OrderedDict()
-        self._poisoners: OrderedDict[str, None] = OrderedDict()
+        self._poisoners: OrderedDict[str, bool] = OrderedDict()  # and whether there is a suspect of theirs again
 
     def knows(self, sender: str, record: str) -> bool:
         """Whether what this sender sends for the record is to be tried alone, and with more time."""
         return (sender, record) in self._put_off
+
+    def shunned(self, sender: str) -> bool:
+        """Whether all that it sends has to wait while others do."""
+        return self._poisoners.get(sender, False)
 
     def gives_way(self, sender: str, record: str) -> bool:
         """Whether it has to wait while others do."""
@@ -31,6 +36,8 @@ class Suspects:
         """It waits this time."""
         key = (sender, record)
         self._put_off[key] = self._put_off.get(key, 0) + 1
+        if sender in self._poisoners:
+            self._poisoners[sender] = True
         if len(self._put_off) > self._entries_max:
             self._put_off.popitem(last=False)
 
@@ -42,6 +49,6 @@ class Suspects:
     def condemned(self, sender: str, record: str) -> None:
         """It was."""
         self._put_off.pop((sender, record), None)
-        self._poisoners[sender] = None
+        self._poisoners[sender] = False
         if len(self._poisoners) > self._entries_max:
             self._poisoners.popitem(last=False)
