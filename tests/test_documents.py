@@ -2,17 +2,26 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
+from typer._click.exceptions import MissingParameter, NoArgsIsHelpError
 
+from crdt_bench import cli as bench_cli
+from crdt_relay import cli as relay_cli
 from crdt_relay import observability
 from crdt_relay.settings import Settings
-from crdt_sync import Schema, limits, load_schema
+from crdt_sync import Replica, Schema, limits, load_schema
+from crdt_sync.cli.main import application, hoisted
+from crdt_sync.cli.main import main as device
 from crdt_sync.protocol.messages import VerdictCode
 from crdt_sync.records import FieldSpec
 from crdt_sync.records.kinds import KINDS
@@ -28,6 +37,7 @@ SOURCES = [
     for path in (ROOT / folder).rglob("*")
 ]
 DEFAULT_RELAY = "ws://127.0.0.1:8765"
+_APPS = {"crdt-sync": application(), "crdt-relay": relay_cli.app, "crdt-bench": bench_cli.app}
 SHELL = "set -euo pipefail\n"
 
 
@@ -112,6 +122,95 @@ def test_the_commands_for_a_device_run(address: str, home: Path) -> None:
     assert "Müller GmbH" in output["find"]
     assert "221 sent" in output["sync"]
     assert "Equal" in output["verify"]
+
+
+def test_a_device_is_backed_up_and_restored_as_the_readme_says(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(home)
+    monkeypatch.setenv("CRDT_SYNC_STORE", str(home / "old"))
+    assert device(["init", "anna-phone"]) == 0
+    assert device(["set", "customers", "name=Müller"]) == 0
+    (block,) = (block for block in _blocks("README.md", "") if "backup.bundle" in block)
+    commands = [re.sub(r"\s+#.*$", "", line) for line in block.splitlines()]
+    assert len(commands) == 6
+    for command in commands:
+        capsys.readouterr()
+        typed, _, file = command.partition(" > ")
+        assert device(shlex.split(typed)[1:]) == 0, command + capsys.readouterr().err
+        if file:
+            (home / file).write_text(capsys.readouterr().out, encoding="utf-8")
+    assert "with a token" in capsys.readouterr().out
+    with Replica.open(home / "new") as replica:
+        assert [view["name"] for view in replica.list()] == ["Müller"]
+
+
+def test_the_example_for_devices_runs(home: Path) -> None:
+    (example,) = _blocks("docs/devices.md", "python")
+    assert _run([sys.executable, "-c", example], home).stdout == "Müller GmbH\n"
+
+
+def test_the_commands_for_tables_run(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(home)
+    monkeypatch.setenv("CRDT_SYNC_STORE", str(home / "anna"))
+    for name, visits in (("anna", "vip"), ("ben", "new")):
+        assert device(["--store", name, "init", name]) == 0
+        rows = f"Nr,Name,Tags,Timeline\n1,Anna,{visits},{visits} called\n"
+        (home / "customers.csv").write_text(rows, encoding="utf-8")
+        if name == "ben":
+            assert device(["--store", name, "import", "customers.csv", "--key", "Nr"]) == 0
+            assert device(["--store", name, "token", "--token", "the-token-of-the-space"]) == 0
+            assert device(["--store", name, "bundle", "create", "ben.bundle"]) == 0
+        elif name == "anna":
+            assert device(["import", "customers.csv", "--key", "Nr"]) == 0
+    with Replica.open(home / "anna") as replica:
+        (record,) = [view.record for view in replica.list()]
+    assert device(["token", "--token", "the-token-of-the-space"]) == 0
+    assert device(["bundle", "apply", "ben.bundle"]) == 0
+    for command in _commands("docs/importing.md", "sh", "crdt-sync"):
+        capsys.readouterr()
+        assert device(shlex.split(command.replace("RECORD", record))[1:]) == 0, command + capsys.readouterr().err
+    assert capsys.readouterr().out.startswith("Resolved timeline")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_command_that_is_named_takes_what_it_is_given(document: Path) -> None:
+    text = document.read_text(encoding="utf-8").replace("\\\n", " ")
+    blocks = "\n".join(re.findall(r"^```\w*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
+    prose = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    for line in re.findall(r"^crdt-(?:sync|relay|bench) .*$", blocks, re.MULTILINE):
+        for command in re.split(r"&&|>", re.sub(r"\s+#.*$|\s{3,}.*$", "", line)):
+            if command.strip().startswith("crdt-"):
+                _check_call(shlex.split(command))
+    for named in re.findall(r"`(crdt-(?:sync|relay|bench)\s[^`]+)`", prose):
+        words = re.sub(r"[\[\]]", "", named).split(maxsplit=1)
+        program: Any = typer.main.get_command(_APPS[words[0]])
+        if re.match(r"bundle (1|create/apply)", words[1]):  # the first bytes of a bundle; several commands at once
+            continue
+        if words[1].split()[0] in program.commands:  # also what a hash is salted with is called so
+            with suppress(MissingParameter, NoArgsIsHelpError):  # in a sentence it may stand for all that it takes
+                _check_call([words[0], *shlex.split(words[1])])
+
+
+def test_a_mistyped_example_is_noticed() -> None:
+    for wrong in ("crdt-sync import --prevew x", "crdt-relay sevre", "crdt-sync space move"):
+        with pytest.raises(typer.TyperException):
+            _check_call(wrong.split())
+
+
+def _check_call(words: list[str]) -> None:
+    """Raise what the command would raise for wrong options, without running it."""
+    command: Any = typer.main.get_command(_APPS[words[0]])
+    context, arguments = None, hoisted(words[1:]) if words[0] == "crdt-sync" else words[1:]
+    name: str | None = words[0]
+    while True:
+        context = command.make_context(name, list(arguments), parent=context)
+        rest = [*getattr(context, "_protected_args", []), *context.args]
+        if not hasattr(command, "resolve_command") or not rest:
+            return
+        name, command, arguments = command.resolve_command(context, rest)
 
 
 def _oppose(record: str, address: str, home: Path) -> None:
