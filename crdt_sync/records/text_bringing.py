@@ -33,7 +33,7 @@ def unmix(document: Document, field: str, shown: str) -> None:
 
 def _write(document: Document, field: str, text: str, texts: dict[str, str]) -> None:
     """One writer for all, so that they mix alike with what other devices write."""
-    TextField(document, field).replace(text)
+    TextField(document, field).replace(text, differences)
     _rewrite(document, texts)
 
 

@@ -1,7 +1,7 @@
 """What differs between two texts, word by word, in bounded work."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import Match, SequenceMatcher
 
@@ -48,6 +48,62 @@ def differences(old: str, new: str, comparing: Comparing | None = None) -> list[
         for tag, low, high, first, last in operations
         if tag != "equal"
     ]
+
+
+def edits(old: str, new: str) -> list[Replacement]:
+    """The replacements by which a text is written: whole words, so that what two devices write at one place at the same
+    time stands beside each other and joins no words.
+
+    A new word brings the blank that is beside it along, before the word or after it. Few words that stay between many
+    that change are replaced with these: else two texts that were written anew alternate word by word.
+    """
+    passages = _joined(old, differences(old, new), lambda stay, _: not stay)
+    changes = _joined(old, passages, lambda stay, change: stay < change)
+    ends = [0, *(stop for _, stop, _ in changes)]
+    starts = [*(start for start, _, _ in changes), len(old)]
+    return [_with_blank(old, change, ends[at], starts[at + 1]) for at, change in enumerate(changes)]
+
+
+def _joined(old: str, changes: list[Replacement], are_one: Callable[[int, int], bool]) -> list[Replacement]:
+    """The changes, those of one line as one where `are_one` says so of the words that stay between two, and of those
+    that the smaller of them changes."""
+    joined: list[Replacement] = []
+    for change in changes:
+        between = old[joined[-1][1] : change[0]] if joined else "\n"
+        if "\n" not in between and are_one(
+            len(_WORD.findall(between)), min(_words(old, joined[-1]), _words(old, change))
+        ):
+            start, _, text = joined.pop()
+            joined.append((start, change[1], text + between + change[2]))
+        else:
+            joined.append(change)
+    return joined
+
+
+def _words(old: str, change: Replacement) -> int:
+    """How many words a replacement takes away or brings."""
+    start, stop, text = change
+    return max(len(_WORD.findall(old[start:stop])), len(_WORD.findall(text)))
+
+
+def _with_blank(old: str, change: Replacement, first: int, last: int) -> Replacement:
+    """A replacement with a blank at its end or start that stands beside it between `first` and `last`."""
+    start, stop, text = change
+    if not text or not (text[0].isalnum() or text[-1].isalnum()):
+        return change
+    if start == stop:  # an insertion before a blank is one after it
+        moved = text[0] in _BLANKS and start < last and old[start] == text[0]
+        return (start + 1, stop + 1, text[1:] + text[0]) if moved else change
+    for blank in _BLANKS:
+        if stop < last and old[stop] == blank:
+            return start, stop + 1, text + blank
+        if first < start and old[start - 1] == blank:
+            return start - 1, stop, blank + text
+    return change
+
+
+_WORD = re.compile(r"\w+")
+_BLANKS = " \n"
 
 
 class _TooMany(Exception):

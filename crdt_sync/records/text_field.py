@@ -5,7 +5,7 @@ from collections.abc import Callable
 from crdt_sync.errors import InvalidValue
 from crdt_sync.limits import TEXT_BYTES_MAX
 from crdt_sync.records.document import Document
-from crdt_sync.records.text_diff import differences
+from crdt_sync.records.text_diff import Replacement, edits
 from crdt_sync.records.values import text_carrier
 
 
@@ -38,10 +38,13 @@ class TextField:
         """Delete the code points from `start` up to, not including, `stop`."""
         self._splice(str(self), [(start, stop, "")])
 
-    def replace(self, text: str) -> None:
-        """Make the text equal to `text` by the words that differ, so that edits made elsewhere survive."""
+    def replace(self, text: str, compare: Callable[[str, str], list[Replacement]] = edits) -> None:
+        """Make the text equal to `text` by the words that differ, so that edits made elsewhere survive.
+
+        `compare` finds them: imports write theirs as `differences`, which the merging of versions goes by.
+        """
         current = str(self)
-        self._splice(current, differences(current, text_carrier(self._field, text, TEXT_BYTES_MAX)))
+        self._splice(current, compare(current, text_carrier(self._field, text, TEXT_BYTES_MAX)))
 
     def _splice(self, current: str, changes: list[tuple[int, int, str]]) -> None:
         self._check()

@@ -122,3 +122,51 @@ def test_repeated_words_are_compared_up_to_a_number_of_pairs(monkeypatch):
     monkeypatch.setattr(text_diff, "PAIRS_COMPARED_MAX", 1000)
     ((start, stop, text),) = differences(old, new)
     assert old[:start] + text + old[stop:] == new
+
+
+@given(TEXTS, TEXTS)
+def test_the_edits_turn_one_text_into_the_other(old, new):
+    result, before = old, len(old)
+    for start, stop, text in reversed(text_diff.edits(old, new)):
+        assert start <= stop <= before
+        result, before = result[:start] + text + result[stop:], start
+    assert result == new
+
+
+@pytest.mark.parametrize(
+    ("start", "one", "other", "either"),
+    [
+        (
+            "spricht gut Deutsch",
+            "spricht jetzt auch Deutsch",
+            "spricht aber Deutsch",
+            {"spricht jetzt auch aber Deutsch", "spricht aber jetzt auch Deutsch"},
+        ),
+        (
+            "spricht Deutsch",
+            "spricht gut Deutsch",
+            "spricht nur Deutsch",
+            {"spricht gut nur Deutsch", "spricht nur gut Deutsch"},
+        ),
+        ("zahlt spät.", "zahlt bar.", "zahlt nie.", {"zahlt bar nie.", "zahlt nie bar."}),
+        (
+            "alter Satz der Firma",
+            "Mein langer neuer Satz hier",
+            "Ganz anderer Satz als vorher",
+            {
+                "Mein langer neuer Satz hierGanz anderer Satz als vorher",  # no blank is left of the old text
+                "Ganz anderer Satz als vorherMein langer neuer Satz hier",
+            },
+        ),
+    ],
+)
+@pytest.mark.parametrize("order", [(2, 3), (3, 2)])
+def test_what_two_people_write_at_one_place_joins_no_words(office, start, one, other, either, order):
+    base = office.person(1)
+    base.editor["notes"] = start
+    people = [office.person(writer, [base.document.diff()]) for writer in order]
+    for person, text in zip(people, (one, other), strict=True):
+        person.editor["notes"] = text
+    office.meet(*people)
+    assert {str(person.editor.text("notes")) for person in people} <= either
+    assert len({str(person.editor.text("notes")) for person in people}) == 1
