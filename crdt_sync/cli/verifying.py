@@ -37,6 +37,10 @@ _KINDS = {
     "content": "same operations, other content",
     "damaged": "damaged bytes",
 }
+_SCHEMAS = (
+    "Schemas are not compared: what a device shows of equal data follows its own; 'crdt-sync schema show --toml' "
+    "prints it."
+)
 _STANDINGS = {
     Standing.AGREES: "its log agrees",
     Standing.DISAGREES: "its log contradicts it",
@@ -190,6 +194,7 @@ def _tell_audit(output: Output, store: Store, address: Address, found: Audit, re
     if found.equal:
         deep = ", in every operation and every value" if found.content else ""
         output.text(f"Equal: both hold the same data{deep}.", "green")
+        output.note(_SCHEMAS)
         return
     output.text("Different.", "red")
     _show_differences(output, store, found)
@@ -223,6 +228,7 @@ def _as_json(address: Address, found: Audit, refused: int) -> dict[str, object]:
         "refused": refused,
         "url": address.url,
         "deep": found.content,
+        "schemas_compared": False,
         "here": {"records": ours.count, "root": ours.root.hex()},
         "relay": {"records": theirs.count, "root": theirs.root.hex()},
         "differences": _differences(found.differences),

@@ -22,6 +22,7 @@ from crdt_sync.exchange.written import (
     date_readings,
     header_zone,
     in_zone,
+    lacks_century,
     no_date,
     number_readings,
     sheet_day,
@@ -293,6 +294,12 @@ class ColumnReading:
     def _which(self, day: str, text: str) -> date:
         readings = date_readings(day)
         days = set(readings.values())
+        if not days and lacks_century(day):
+            raise InvalidValue(
+                self.field,
+                f"{text[:60]!r} does not say its century",
+                "Write years with four digits, or format the column so in the spreadsheet.",
+            )
         if not days:
             raise self._no_time(repr(text[:60]), float(text) if _DAY_COUNT.fullmatch(text.strip()) else None)
         given = self.conventions.dates

@@ -100,6 +100,9 @@ _DAY_MONTH = re.compile(
     r"(?:\w+,?\s+)?(\d{1,2})(?:\.|st|nd|rd|th)?[\s-]+(?:de\s+)?([^\W\d_]{3,})\.?,?[\s-]+(?:de\s+)?(\d{4})"
 )
 _MONTH_DAY = re.compile(r"([^\W\d_]{3,})\.?\s+(\d{1,2})(?:st|nd|rd|th)?,?\s+(\d{4})")
+_SHORT_YEAR = re.compile(
+    r"\d{1,2}[./-]\s?\d{1,2}[./-]\s?['\u2019]?\d{2}|(?:\d{1,2}\.?[\s-]+[^\W\d_]{3,}\.?|[^\W\d_]{3,}\.?\s+\d{1,2}),?[\s-]+['\u2019]?\d{2}"
+)
 _NO_DATE = re.compile(r"0{1,4}[./-]0{1,2}[./-]0{1,4}")
 _TIME = re.compile(
     r"(?P<day>.*?\S)(?:\s*T|,?\s+)(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:[.,](?P<part>\d{1,9}))?)?"
@@ -115,6 +118,12 @@ _ORDERS: tuple[DateOrder, ...] = ("DMY", "MDY", "YMD")
 def no_date(text: str) -> bool:
     """Whether this is how programs write that there is no date: 0/0/00, 0000-00-00."""
     return _NO_DATE.fullmatch(text.strip()) is not None
+
+
+def lacks_century(text: str) -> bool:
+    """Whether this is a date whose year has two digits: of the century nothing is guessed."""
+    plain = unicodedata.normalize("NFKC", text.strip())
+    return len(plain) <= _TEXT_LENGTH_MAX and _SHORT_YEAR.fullmatch(plain) is not None
 
 
 def sheet_day(number: float) -> date | None:

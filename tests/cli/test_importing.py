@@ -279,3 +279,13 @@ def test_a_cell_that_is_separated_unlike_the_others_is_said(store, run, table):
         result = run("import", file, *arguments)
         assert result.code == 0
         assert "line 4, column 'Tags': 'old; new' is split at its semicolons" in result.err
+
+
+def test_dates_without_a_century_are_left_out_and_say_so(store, run, table):
+    file = table("a.csv", "Nr,Name,Birthday\n1,Anna,05.07.90\n2,Bert,05.07.1990\n")
+    result = run("import", file, "--key", "Nr")
+    assert result.code == 7
+    assert "'05.07.90' does not say its century" in result.err
+    assert "does not say its century" in run("import", file, "--key", "Nr", "--preview").err
+    shown = {each["fields"]["name"]: each["fields"].get("birthday") for each in run("list", "--json").objects}
+    assert shown == {"Anna": None, "Bert": "1990-07-05"}

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crdt_sync.exchange.written import date_readings, header_zone, in_zone, number_readings, split_time
+from crdt_sync.exchange.written import (
+    date_readings,
+    header_zone,
+    in_zone,
+    lacks_century,
+    number_readings,
+    split_time,
+)
 
 
 @pytest.mark.parametrize(
@@ -124,3 +131,14 @@ def test_no_text_is_too_strange(text):
     date_readings(text)
     split_time(text)
     header_zone(text)
+
+
+@pytest.mark.parametrize("text", ["05.07.90", "7/5/90", "90-07-05", "5 May 80", "5-May-80", "May 5, '80", "24-05-06"])
+def test_of_a_year_of_two_digits_no_century_is_guessed(text):
+    assert date_readings(text) == {}
+    assert lacks_century(text)
+
+
+@pytest.mark.parametrize("text", ["05.07.1990", "1990-07-05", "soon", "5.7.", "12:30:45", "1980", "May 80", "1.234.56"])
+def test_what_has_a_century_or_is_no_date_lacks_none(text):
+    assert not lacks_century(text)
