@@ -9,7 +9,7 @@ from crdt_sync.errors import UnknownRecord
 from crdt_sync.ids import Space
 from crdt_sync.storage.keys import ROOT_MODULUS, check_digest, check_key, check_meta_key, check_replica, leaf
 from crdt_sync.storage.lives import Lives
-from crdt_sync.storage.port import Batch, Change, Committed, Head, LogEntry, OutboxEntry, Peer
+from crdt_sync.storage.port import Batch, Change, Committed, Head, LogEntry, OutboxEntry, Peer, lineage_after
 
 
 @dataclass(slots=True)
@@ -47,14 +47,16 @@ class MemoryState:
     def check(self, batches: Sequence[Batch]) -> None:
         """Raise what is wrong with any of the batches, before anything is changed."""
         known = self.heads.keys()
-        coming: set[str] = set()
+        coming: dict[str, int] = {}
         for change in (change for batch in batches for change in batch.changes):
             check_key(change.record)
             check_digest(change.digest)
             check_replica(change.origin)
             if not change.updates and change.record not in known and change.record not in coming:
                 raise UnknownRecord(change.record)
-            coming.add(change.record)
+            head = self.heads.get(change.record)
+            before = coming.get(change.record, head.lineage if head else None)
+            coming[change.record] = lineage_after(change, before)
         for batch in batches:
             for replica, entry in batch.outbox:
                 check_key(entry.record)
@@ -113,11 +115,12 @@ class MemoryState:
             self.feed_seqs.append(seqs[-1])
             self.seq = seqs[-1]
         last = self.seq if seqs else head.seq
+        lineage = lineage_after(change, head.lineage if head.seq else None)
         tail, tail_bytes = head.tail + len(seqs), head.tail_bytes + sum(map(len, change.updates))
         if change.snapshot is None:
-            self.heads[record] = Head(last, change.state_vector, head.snapshot_seq, tail, tail_bytes)
+            self.heads[record] = Head(last, change.state_vector, head.snapshot_seq, tail, tail_bytes, lineage)
         else:
-            self.heads[record] = Head(last, change.state_vector, last, 0, 0)
+            self.heads[record] = Head(last, change.state_vector, last, 0, 0, lineage)
             self.snapshots[record] = change.snapshot
             self.in_log.discard(record)
             if seqs and change.snapshot == change.updates[-1]:

@@ -9,6 +9,7 @@ Rules that every store keeps, checked by one conformance suite (tests/storage):
 3. The feed holds one entry per record, the newest. Compaction never touches it.
 4. The root aggregates equal what a walk over all records would give, after every commit.
 5. What is read is what was written, or `StoreCorrupt`.
+6. What a record loads is of one lineage: only a change that is `renewed` leads into another.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -32,7 +33,9 @@ class Change(NamedTuple):
     stale.
 
     `renewed` says that the updates are the whole record, in the place of what was stored: the record's history begins
-    with them, though what was there before stays in the log until compaction.
+    with them, though what was there before stays in the log until compaction. `lineage` is the one that the record is
+    in then (0: the first; see `crdt_sync/records/lineage.py`), None for the one that it was in: another one takes a
+    change that is `renewed` and brings a snapshot.
 
     Without updates the record's content stays as it is: `snapshot`, `state_vector`, `view` and a given
     `digest` are taken over, and the record must exist.
@@ -48,6 +51,19 @@ class Change(NamedTuple):
     view: bytes | None = None
     digest: bytes | None = None
     renewed: bool = False
+    lineage: int | None = None
+
+
+def lineage_after(change: Change, before: int | None) -> int:
+    """The lineage of a record after a change of it; `before` is None where the record is new.
+
+    Raises `ValueError` where it would load updates of two lineages.
+    """
+    if change.lineage is None:
+        return before or 0
+    if before not in (None, change.lineage) and not (change.renewed and change.updates and change.snapshot is not None):
+        raise ValueError(f"{change.record} goes into another lineage without being renewed")
+    return change.lineage
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +127,8 @@ class Committed:
 class Head:
     """Where a record stands: its last seq, state vector, and the updates (count, bytes) after its snapshot.
 
-    `snapshot_seq` is the last seq that the snapshot covers, 0 without a snapshot.
+    `snapshot_seq` is the last seq that the snapshot covers, 0 without a snapshot. `lineage` is the one that the
+    record is in, 0 for the first.
     """
 
     seq: int
@@ -119,6 +136,7 @@ class Head:
     snapshot_seq: int
     tail: int
     tail_bytes: int
+    lineage: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,7 +343,8 @@ class Store(Protocol):
         """Make all batches durable in one transaction, or none.
 
         Raises `StoreFull` or `StoreFailed` (try again later), `StoreCorrupt`, `InvalidRecordId`, or
-        `UnknownRecord` for a change without updates of a record that is not held.
+        `UnknownRecord` for a change without updates of a record that is not held; `ValueError` for one that breaks
+        rule 6.
         """
 
     def keep_index(self, pages: Sequence[bytes]) -> None:

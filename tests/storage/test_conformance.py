@@ -407,3 +407,45 @@ def test_a_copy_of_a_store_is_of_its_space(opened, tmp_path):
         opened.store.copy(tmp_path / "copy")
         with LmdbStore.open(tmp_path / "copy", map_bytes=1 << 26) as twin:
             assert twin.space == Space(PARTNER, joined=True)
+
+
+def test_a_renewed_record_is_of_its_lineage_and_loads_nothing_of_the_one_before(opened, change):
+    store = opened.store
+    put(store, change(ANN, b"1", snapshot=b"1"), change(ANN, b"2"), change(BOB, b"x"))
+    assert store.record_head(ANN).lineage == 0
+    fresh = change(ANN, b"whole", snapshot=b"whole")._replace(renewed=True, lineage=77)
+    put(store, fresh, digests={ANN: b"d" * 16})
+    put(store, change(ANN, b"3"))
+    for reopened in (False, True):
+        each = opened.reopen() if reopened else store
+        assert each.load(ANN).updates == (b"whole", b"3")
+        assert each.record_head(ANN) == Head(5, b"\x01\x07\x05", 4, 1, 1, lineage=77)
+        assert each.record_head(BOB).lineage == 0
+        assert [entry.update for entry in each.history(ANN)] == [b"whole", b"3"]
+        assert each.verify().findings == ()
+    store = opened.store
+    store.compact()
+    assert [entry.seq for entry in store.log(2, 9, 999)] == [3, 4, 5]
+    assert store.load(ANN).updates == (b"whole", b"3")
+    put(store, change(ANN, b"again", snapshot=b"again")._replace(renewed=True, lineage=78))
+    assert store.record_head(ANN).lineage == 78
+    store.rebuild()
+    assert store.record_head(ANN).lineage == 78
+
+
+def test_updates_of_two_lineages_are_never_loaded_together(store, change):
+    put(store, change(ANN, b"1"), change(BOB, b"2")._replace(lineage=5))
+    for wrong in (
+        change(ANN, b"3")._replace(lineage=77),
+        change(ANN, b"3", snapshot=b"3")._replace(lineage=77),
+        change(ANN, b"3")._replace(lineage=77, renewed=True),
+        change(BOB, b"3")._replace(lineage=0),
+    ):
+        with pytest.raises(ValueError, match="another lineage"):
+            put(store, change(CID, b"x"), wrong)
+        assert store.head() == 2
+    put(store, change(BOB, b"3")._replace(lineage=5), change(BOB, b"4"))
+    assert store.record_head(BOB).lineage == 5
+    store.quarantine(BOB)
+    put(store, change(BOB, b"5"))
+    assert store.record_head(BOB).lineage == 0

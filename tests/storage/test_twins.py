@@ -26,6 +26,9 @@ DIGESTS = st.one_of(st.none(), st.binary(min_size=16, max_size=16))
 def changes(draw):
     updates = tuple(draw(st.lists(SMALL, max_size=3)))
     snapshots = [st.none(), SMALL] + ([st.just(updates[-1])] if updates else [])
+    if updates and draw(st.integers(0, 5)) == 0:
+        renewed = Change(draw(RECORDS), updates, draw(REPLICAS), "anna", 0, draw(SMALL), updates[-1])
+        return renewed._replace(renewed=True, lineage=draw(st.sampled_from([0, 7, 8])))
     return Change(
         draw(RECORDS), updates, draw(REPLICAS), "anna", draw(st.integers(0, 9)), draw(SMALL),
         draw(st.one_of(snapshots)), draw(st.one_of(st.none(), SMALL)), draw(DIGESTS),

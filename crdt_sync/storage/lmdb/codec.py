@@ -24,8 +24,10 @@ _LOG = struct.Struct(">16sQq16sBH")  # link, previous seq of the record, receive
 _HEAD = struct.Struct(">QQIQB")
 _STATE = struct.Struct(">QQ16sQQ32s")
 _COUNTS = struct.Struct(">QQ")
+_LINEAGE = struct.Struct(">Q")
 _HAS_DIGEST = 1
 _SNAPSHOT_IN_LOG = 2
+_HAS_LINEAGE = 4
 
 
 class Seal:
@@ -168,16 +170,19 @@ class HeadRow:
     tail_bytes: int
     digest: bytes | None
     snapshot_in_log: bool
+    lineage: int = 0
 
     def head(self) -> Head:
         """What the port shows of it."""
-        return Head(self.seq, self.state_vector, self.snapshot_seq, self.tail, self.tail_bytes)
+        return Head(self.seq, self.state_vector, self.snapshot_seq, self.tail, self.tail_bytes, self.lineage)
 
     def value(self, key: bytes) -> bytes:
         """The sealed value."""
         flags = (_HAS_DIGEST if self.digest else 0) | (_SNAPSHOT_IN_LOG if self.snapshot_in_log else 0)
+        flags |= _HAS_LINEAGE if self.lineage else 0
         fixed = _HEAD.pack(self.seq, self.snapshot_seq, self.tail, self.tail_bytes, flags)
-        return HEADS.close(key, b"".join((fixed, self.digest or b"", self.state_vector)))
+        lineage = _LINEAGE.pack(self.lineage) if self.lineage else b""
+        return HEADS.close(key, b"".join((fixed, self.digest or b"", lineage, self.state_vector)))
 
 
 def head_row(key: bytes, value: bytes) -> HeadRow:
@@ -187,7 +192,11 @@ def head_row(key: bytes, value: bytes) -> HeadRow:
     start = _HEAD.size + (16 if flags & _HAS_DIGEST else 0)
     digest = body[_HEAD.size : start] or None
     in_log = bool(flags & _SNAPSHOT_IN_LOG)
-    return HeadRow(seq, body[start:], snapshot_seq, tail, tail_bytes, digest, in_log)
+    lineage = 0
+    if flags & _HAS_LINEAGE:
+        (lineage,) = _LINEAGE.unpack_from(body, start)
+        start += _LINEAGE.size
+    return HeadRow(seq, body[start:], snapshot_seq, tail, tail_bytes, digest, in_log, lineage)
 
 
 def head_digests(rows: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, bytes | None]]:

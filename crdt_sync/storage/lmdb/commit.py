@@ -9,10 +9,10 @@ from crdt_sync.storage.keys import ROOT_MODULUS, check_digest, check_key, check_
 from crdt_sync.storage.lmdb import codec
 from crdt_sync.storage.lmdb.codec import DOCS, FEED, INDEX, LOG, META, VIEWS, HeadRow, State, seq_key
 from crdt_sync.storage.lmdb.environment import Table, Tables, Transaction
-from crdt_sync.storage.lmdb.identity import STATE_KEY
+from crdt_sync.storage.lmdb.identity import STATE_KEY, know_lineages
 from crdt_sync.storage.lmdb.reads import read_state
 from crdt_sync.storage.lmdb.recent import Touched
-from crdt_sync.storage.port import Batch, Change, Committed, OutboxEntry, Root
+from crdt_sync.storage.port import Batch, Change, Committed, OutboxEntry, Root, lineage_after
 
 _SEQ = attrgetter("seq")
 
@@ -75,6 +75,8 @@ class Commit:
         self._put_all(tables.log, self._log, append=True)
         self._write_feed(touched)
         self._put_all(tables.heads, [(item.key, item.row.value(item.key)) for item in touched])
+        if any(item.row.lineage for item in touched):
+            know_lineages(self._transaction, tables)
         docs = [(item.key, DOCS.close(item.key, item.doc)) for item in touched if item.doc is not None]
         self._put_all(tables.docs, docs)
         for item in touched:
@@ -116,6 +118,7 @@ class Commit:
         touched = self._touched.get(record) or self._touch(record)
         row = touched.row
         check_digest(change.digest)
+        row.lineage = lineage_after(change, row.lineage if row.seq else None)
         if change.updates:
             self._touched[record] = touched
             seqs = self._append(change, touched.key, row)

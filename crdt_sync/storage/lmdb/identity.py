@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from crdt_sync.storage.lmdb.environment import Tables, Transaction
 
 FORMAT = 2
+NEWEST = 3  # from the first record on that was renewed: earlier releases would take it for an ordinary one
 NAME = b"crdt-sync store "
 
 # Keys of the database `store`. Every later format keeps the first of them, its seal and its text.
@@ -56,9 +57,9 @@ def check_format(environment: lmdb.Environment, path: Path) -> None:
         return
     text = STORE.open(FORMAT_KEY, value)
     found = int(text.removeprefix(NAME)) if text.removeprefix(NAME).isdigit() else -1
-    if found > FORMAT:
+    if found > NEWEST:
         raise StoreFormat(
-            f"{path} has store format {found}; this program knows format {FORMAT}",
+            f"{path} has store format {found}; this program knows format {NEWEST}",
             "Use the newer version of the program that wrote it.",
         )
     if found < FORMAT:
@@ -99,6 +100,12 @@ def write_lives(transaction: "Transaction", tables: "Tables", lives: Lives) -> N
     """Replace the lives."""
     ends = (_LIFE.pack(life.id, _OPEN if life.end is None else life.end) for life in lives)
     _put(transaction, tables, LIVES_KEY, b"".join(ends))
+
+
+def know_lineages(transaction: "Transaction", tables: "Tables") -> None:
+    """Have releases that know no lineages refuse the store from now on."""
+    if _get(transaction, tables, FORMAT_KEY) == NAME + str(FORMAT).encode("ascii"):
+        _put(transaction, tables, FORMAT_KEY, NAME + str(NEWEST).encode("ascii"))
 
 
 def write_space(transaction: "Transaction", tables: "Tables", space: bytes) -> None:

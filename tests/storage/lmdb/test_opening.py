@@ -21,6 +21,7 @@ from crdt_sync.errors import (
 from crdt_sync.storage import Batch, LmdbStore
 from crdt_sync.storage.lmdb import directory
 from crdt_sync.storage.lmdb.codec import STORE
+from crdt_sync.storage.lmdb.identity import FORMAT_KEY, NAME
 
 OPEN = (
     "import sys; from pathlib import Path; from crdt_sync.storage import LmdbStore; LmdbStore.open(Path(sys.argv[1]))"
@@ -136,7 +137,7 @@ def test_the_database_of_another_program_is_refused_and_left_as_it_is(tmp_path):
         assert list(transaction.cursor().iternext(values=False)) == [b"theirs"]
 
 
-@pytest.mark.parametrize(("version", "message"), [(b"3", "format 3; this program knows"), (b"1", "old store format 1")])
+@pytest.mark.parametrize(("version", "message"), [(b"4", "format 4; this program knows"), (b"1", "old store format 1")])
 def test_another_format_version_is_refused(lmdb_store, lmdb_path, version, message):
     lmdb_store.close()
     plant(lmdb_path, b"store", b"format", STORE.close(b"format", b"crdt-sync store " + version))
@@ -178,3 +179,20 @@ def test_a_damaged_replica_id_is_an_error(lmdb_store, lmdb_path):
         LmdbStore.open(lmdb_path)
     with pytest.raises(StoreCorrupt, match="replica"):  # and the lock was released
         LmdbStore.open(lmdb_path)
+
+
+def test_a_store_that_holds_a_renewed_record_is_refused_by_earlier_releases(lmdb_store, lmdb_path, change):
+    def formatted() -> bytes:
+        return lmdb_store._environment.read(
+            lambda transaction, tables: STORE.open(FORMAT_KEY, transaction.get(FORMAT_KEY, db=tables.store))
+        )
+
+    lmdb_store.commit([Batch(changes=(change("customers/ann", b"1"),))])
+    assert formatted() == NAME + b"2"
+    fresh = change("customers/ann", b"whole", snapshot=b"whole")._replace(renewed=True, lineage=77)
+    lmdb_store.commit([Batch(changes=(fresh,))])
+    assert formatted() == NAME + b"3"
+    lmdb_store.close()
+    again = LmdbStore.open(lmdb_path)
+    assert again.record_head("customers/ann").lineage == 77
+    again.close()
