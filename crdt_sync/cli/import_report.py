@@ -9,6 +9,7 @@ from crdt_sync.cli.values import local_time, shown
 from crdt_sync.errors import KeyNeeded
 from crdt_sync.exchange import CellChange, ImportReport
 from crdt_sync.exchange.source_name import source_name, with_its_words
+from crdt_sync.exchange.table import BASE_HEADER
 
 _CELLS_SHOWN = 20
 _ODD_SHOWN = 3
@@ -161,7 +162,9 @@ def _where(report: ImportReport) -> str:
     """What to do about cells that both changed."""
     kept = {cell.kept for cell in report.conflicts}
     if report.dry_run or not kept - {""}:
-        return "Correct the table, or change it here"
+        ids = report.record_column not in (None, BASE_HEADER)  # an export that does not say what it was edited from
+        more = "; an export made with 'export --for-editing' says what was edited in it" if ids else ""
+        return f"Correct the table, or change it here{more}"
     listed = f"See 'crdt-sync conflicts{' --all' if 'beside' in kept else ''}'"
     if "" in kept:
         return f"{listed} where both are kept; else correct the table, or change it here"

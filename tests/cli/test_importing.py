@@ -289,3 +289,15 @@ def test_dates_without_a_century_are_left_out_and_say_so(store, run, table):
     assert "does not say its century" in run("import", file, "--key", "Nr", "--preview").err
     shown = {each["fields"]["name"]: each["fields"].get("birthday") for each in run("list", "--json").objects}
     assert shown == {"Anna": None, "Bert": "1990-07-05"}
+
+
+def test_an_edited_export_without_its_base_is_told_how_it_would_be_known(store, run, tmp_path):
+    assert run("set", "customers/1", "name=Anna", "notes=hello", "visits+=2", "--create").code == 0
+    file = tmp_path / "out.csv"
+    assert run("export", file, "--record-column", "Id").code == 0
+    assert run("set", "customers/1", "visits+=5").code == 0
+    for each in (store / "exports").iterdir():
+        each.unlink()  # as on a device that did not write it
+    file.write_text(file.read_text().replace(",2,", ",3,", 1))
+    result = run("import", file, "--record-column", "Id")
+    assert "an export made with 'export --for-editing' says what was edited in it" in result.err
