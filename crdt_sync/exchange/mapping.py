@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from crdt_sync.errors import InvalidTable, UnknownField
 from crdt_sync.exchange.known_headers import KnownHeaders, known_headers
@@ -96,6 +97,7 @@ def column_position(columns: Sequence[str], fields: Sequence[str | None], wanted
     return _position(columns, wanted)
 
 
+@lru_cache(maxsize=1024)  # the names of fields and columns, asked for in every row
 def loose(text: str) -> str:
     """`text` without case, spaces, punctuation, accents and width: `E-Mail ` and `e_mail` are one."""
     plain = unicodedata.normalize("NFKD", text).casefold()

@@ -132,8 +132,10 @@ def _write_entry(document: Document, transaction: "YrsTransaction", change: _Che
     raw = json.loads(array.to_json(transaction)) if length else []
     entries = well_formed(raw)
     people = {canonical(entry[0]) for entry in entries if entry[1:3] != own}
-    memories = MemoryIndex(read_sources(json.loads(document.array(transaction, SOURCES_ROOT).to_json(transaction))))
-    shown = [entry[0] for entry in ordered(entries, change.spec, partial(memories.age, field=change.field))[:1]]
+    shown: list[object] = []
+    if entries:  # a new record has none, in none of its fields
+        memories = MemoryIndex(read_sources(json.loads(document.array(transaction, SOURCES_ROOT).to_json(transaction))))
+        shown = [entry[0] for entry in ordered(entries, change.spec, partial(memories.age, field=change.field))[:1]]
     # Of a stage an import's may be shown: what a person wrote is then something that the cell was not compared with.
     superseding = change.operation == "write" and people <= set(map(canonical, shown))
     if superseding and entries:

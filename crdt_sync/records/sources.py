@@ -196,8 +196,10 @@ def share_is_unknown(said: object) -> bool:
 def _counted_on(before: object, said: object) -> object:
     """What a source said of a field; where its share of a counter was not known, it follows from what is known of
     another import: that one's, and the difference."""
+    if not share_is_unknown(said) or share_is_unknown(before):
+        return said
     number, now = counter_said(before), counter_said(said)
-    if not share_is_unknown(said) or share_is_unknown(before) or number is None or now is None:
+    if number is None or now is None:
         return said
     parts = (counter_share(before), now, number)
     counted, later, earlier = (Decimal(str(part)) for part in parts)
