@@ -10,6 +10,8 @@ Rules:
 4. Its items stand where every replica finds the same place for them: see `well_placed`.
 5. What it says of operations that are here already is what is here: see `contradictions`.
 6. What is here already is not the sender's: where it cannot be read, no verdict is given.
+7. An update of another lineage is never integrated: where it holds all that it builds on, what both know becomes one
+   document, see `lineage`, which is to be stored in the place of what was stored; else it is a gap.
 
 Hostile bytes that pass `scan` may still hang or kill the process inside yrs, so a relay runs this in a worker.
 """
@@ -34,9 +36,10 @@ from crdt_sync.records.contradictions import contradiction
 from crdt_sync.records.delete_set import covered, merged
 from crdt_sync.records.document import Document
 from crdt_sync.records.halves import mended
+from crdt_sync.records.lineage import carried, current, is_foreign, lineage_of
 from crdt_sync.records.lists import Lists
 from crdt_sync.records.pairs import has_pairs
-from crdt_sync.records.roots import TEXT_PREFIX
+from crdt_sync.records.roots import LINEAGE_ROOT, TEXT_PREFIX
 from crdt_sync.records.update import Item, Scan, scan
 from crdt_sync.records.well_placed import cuts_pair, misnamed, misplaced, need_lists, tangled
 
@@ -58,8 +61,10 @@ class Verdict:
 class Integration:
     """The outcome for one record: a verdict per update, and the state after those that were accepted.
 
-    `snapshot` is the whole integrated state if it was asked for; `evicted` names records that left the cache,
-    whose stored bytes must be given next time.
+    `snapshot` is the whole integrated state if it was asked for, or `renewed`: then updates of another lineage were
+    carried over, and the snapshot is to be stored alone, in the place of what was stored and of these updates.
+    `lineage` is that of the record, 0 for the first. `evicted` names records that left the cache, whose stored bytes
+    must be given next time.
     """
 
     verdicts: tuple[Verdict, ...]
@@ -67,6 +72,8 @@ class Integration:
     snapshot: bytes | None
     changed: bool
     evicted: tuple[str, ...]
+    lineage: int = 0
+    renewed: bool = False
 
 
 class Integrator:
@@ -101,17 +108,21 @@ class Integrator:
             loaded = _load(record, stored)
             self._loaded[record] = loaded
         self._loaded.move_to_end(record)
+        lineage = loaded.lineage
         try:
             verdicts = tuple([loaded.judge(update, stamp_max, checked) for update in updates])
         except UpdateRefused as refusal:
             self.forget(record)
             raise _unreadable(record, refusal) from None
+        renewed = loaded.lineage != lineage
         return Integration(
             verdicts,
             loaded.state_vector,
-            loaded.document.diff() if snapshot else None,
+            loaded.document.diff() if snapshot or renewed else None,
             any(verdict.new for verdict in verdicts),
             self._evict(),
+            loaded.lineage,
+            renewed,
         )
 
     def document(self, record: str) -> Document:
@@ -138,6 +149,8 @@ class _Loaded:
     """A document together with the good bytes that it can be built from again."""
 
     __slots__ = (
+        "_begins",
+        "_cover",
         "_good",
         "_good_bytes",
         "_lists",
@@ -148,13 +161,19 @@ class _Loaded:
         "_texts",
         "_vector",
         "document",
+        "lineage",
     )
 
     document: Document
     _good_bytes: int
     _size_max: int  # of the integrated state: an upper bound
 
-    def __init__(self, good: Sequence[bytes]) -> None:
+    def __init__(self, good: Sequence[bytes], *, begins: bool = False) -> None:
+        """`begins`: the first update of a lineage may be integrated, into nothing."""
+        self._begins = begins
+        self._hold(current(good))
+
+    def _hold(self, good: Sequence[bytes]) -> None:
         whole = mended(good)
         self._good = list(whole)
         self._mended = whole is not good  # nobody has stored yet what was mended: the next update is news
@@ -164,6 +183,8 @@ class _Loaded:
         self._texts: bool | None = None  # whether there is text, once it was asked for
         self._rebuild()
         self._vector = vectors.decode(self.document.raw_state_vector())
+        self.lineage = self.document.lineage_writer()
+        self._cover: Mapping[int, int] | None = None  # of the lineage, once it was asked for
 
     @property
     def state_vector(self) -> bytes:
@@ -171,6 +192,8 @@ class _Loaded:
 
     def judge(self, update: bytes, stamp_max: int | None, checked: bool) -> Verdict:
         """Raises `UpdateRefused` where what is here already cannot be read."""
+        if not self._begins and is_foreign(self.lineage, update):
+            return self._carry(update, stamp_max, checked)
         if not checked:
             return self._trust(update)
         try:
@@ -198,6 +221,29 @@ class _Loaded:
                 vector[writer] = end
         self._texts = self._texts or any(root.startswith(TEXT_PREFIX) for root in found.roots)
         self._keep(steps)
+        return Verdict("accepted", new=True)
+
+    def _carry(self, update: bytes, stamp_max: int | None, checked: bool) -> Verdict:
+        """Take over what an update of another lineage tells, if it builds on nothing that it does not hold."""
+        other = _Loaded((), begins=True)
+        verdict = other.judge(update, stamp_max, checked)
+        if verdict.code != "accepted":
+            return verdict
+        try:
+            together = carried(self.document, other.document) if self._vector else other.document
+            whole = together.diff()
+            lineage_of(together)
+        except UpdateRefused as refusal:
+            return Verdict("malformed", refusal.message)
+        except (KeyboardInterrupt, SystemExit, MemoryError):
+            raise
+        except BaseException as error:  # pycrdt's PanicException is no Exception
+            return Verdict("malformed", str(error)[:REASON_LENGTH_MAX])
+        if together is self.document:
+            return self._known(whole)
+        if len(whole) > RECORD_BYTES_MAX:
+            return Verdict("too_large", f"the record would have {len(whole)} bytes; the limit is {RECORD_BYTES_MAX}")
+        self._hold((whole,))
         return Verdict("accepted", new=True)
 
     def _trust(self, update: bytes) -> Verdict:
@@ -257,7 +303,8 @@ class _Loaded:
 
     def _misplaced(self, fresh: list[Item], found: Scan) -> Verdict | None:
         """What is wrong with the places of new items. If nothing is, they are in `_lists`, where that is there."""
-        if problem := misnamed(fresh) or self._foreign(found):
+        named = [item for item in fresh if item.root != LINEAGE_ROOT] if self._begins else fresh
+        if problem := misnamed(named) or self._foreign(found) or self._covered(fresh):
             return Verdict("malformed", problem)
         if tangled(found.deletes):
             return Verdict("malformed", "its deletions are not in order")
@@ -285,6 +332,15 @@ class _Loaded:
             if clock >= self._vector.get(writer, 0):
                 return f"operation {clock} of writer {writer} holds {what}, which records never hold"
         return ""
+
+    def _covered(self, fresh: Sequence[Item]) -> str:
+        """Who wrote in an earlier lineage writes nothing here: its operations would have the names of others."""
+        if not self.lineage:
+            return ""
+        if self._cover is None:
+            self._cover = lineage_of(self.document).cover
+        writer = next((item.writer for item in fresh if item.writer in self._cover), None)
+        return "" if writer is None else f"writer {writer} wrote in a lineage before this one"
 
     def _steps(self, update: bytes, found: Scan | None) -> list[bytes]:
         """What to integrate for an update, see `Document.steps`; `found` is None where it was not scanned yet."""

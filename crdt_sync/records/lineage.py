@@ -65,6 +65,7 @@ if TYPE_CHECKING:
 _FORM = 1
 _PLACEHOLDER = 1  # the writer under which a first update is hashed
 _ATTEMPTS_MAX = 1 << 20
+_ROOT_BYTES = LINEAGE_ROOT.encode()
 _AMOUNT_MAX = 1 << 50  # of what one writer counted, so that twice of it is written exactly
 
 Run = tuple[int, int, int]
@@ -110,11 +111,41 @@ def lineage_of(document: Document) -> Lineage:
     return _parsed(written[0], writer, clock + 1)
 
 
-def is_of(lineage: Lineage, update: Scan) -> bool:
-    """Whether an update was made in this lineage; one of another must not be integrated into its documents."""
-    if not lineage.writer:
+def is_of(lineage: int, update: Scan) -> bool:
+    """Whether an update was made in the lineage of this writer, 0 for the first.
+
+    One of another must not be integrated into its documents.
+    """
+    if not lineage:
         return LINEAGE_ROOT not in update.roots
-    return any(clock == 0 and length > 0 for clock, length in update.deletes.get(lineage.writer, ()))
+    return any(clock == 0 and length > 0 for clock, length in update.deletes.get(lineage, ()))
+
+
+def current(updates: Sequence[bytes]) -> Sequence[bytes]:
+    """Those of a record's updates, in order, that it is made of: where it was renewed, what came before is in it."""
+    begun = [_begun(update) for update in updates]
+    last = next((writer for writer in reversed(begun) if writer), 0)
+    return updates[begun.index(last) :] if last else updates
+
+
+def _begun(update: bytes) -> int:
+    """The lineage whose first update is in this one; 0 where it has none."""
+    if _ROOT_BYTES not in update:
+        return 0
+    try:
+        return next((item.writer for item in scan(update).items if item.root == LINEAGE_ROOT), 0)
+    except UpdateRefused:
+        return 0
+
+
+def is_foreign(lineage: int, update: bytes) -> bool:
+    """`not is_of`, from the bytes, which most often tell at a glance; false where they cannot be read."""
+    if not lineage and _ROOT_BYTES not in update:
+        return False
+    try:
+        return not is_of(lineage, scan(update))
+    except UpdateRefused:
+        return False
 
 
 def renewed(document: Document, writer: int | None = None) -> Document:

@@ -346,11 +346,11 @@ def test_every_update_of_a_lineage_names_it() -> None:
     editor.increment("visits", 1)
     update = again.diff_of_edit(tags.state_vector(), tags.deletions())
     assert scan(update).deletes == {lineage_of(fresh).writer: [(0, 1)]}
-    assert is_of(lineage_of(fresh), scan(update))
-    assert is_of(lineage_of(fresh), scan(fresh.diff()))
-    assert not is_of(lineage_of(Document()), scan(fresh.diff()))
-    assert not is_of(lineage_of(fresh), scan(_grown(2).diff()))
-    assert not is_of(lineage_of(fresh), scan(renewed(fresh).diff()))
+    assert is_of(lineage_of(fresh).writer, scan(update))
+    assert is_of(lineage_of(fresh).writer, scan(fresh.diff()))
+    assert not is_of(0, scan(fresh.diff()))
+    assert not is_of(lineage_of(fresh).writer, scan(_grown(2).diff()))
+    assert not is_of(lineage_of(fresh).writer, scan(renewed(fresh).diff()))
 
 
 def test_a_late_edit_of_the_old_lineage_stands_where_it_was_made() -> None:
