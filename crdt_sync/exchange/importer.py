@@ -28,6 +28,7 @@ from crdt_sync.exchange.table import BASE_HEADER, MISSING, Row, RowError, Table,
 from crdt_sync.exchange.three_way import Decision, Memory, decide, said_since
 from crdt_sync.ids import collection_of, is_made
 from crdt_sync.limits import ROWS_LOOKED_AHEAD_MAX, TABLE_CHANGES_KEPT_MAX, TABLE_FAILURES_KEPT_MAX
+from crdt_sync.records.kind import Layout
 from crdt_sync.records.sources import newest
 from crdt_sync.records.text_input import TRUE_WORDS
 from crdt_sync.records.versions import differing
@@ -356,7 +357,9 @@ class _Run:
         if not decision.changes:
             return ""
         key = {name for name, _ in self.keys.natural.values()}
-        return "open" if target.spec.rules.asks or target.field in key else "beside"
+        rules = target.spec.rules
+        beside = rules.layout is Layout.ENTRIES and not rules.asks and target.field not in key
+        return "beside" if beside else "open"
 
     def _note_odd(self, line: int, target: Target, wanted: object) -> None:
         contact = contact_of(target.field, target.spec)
