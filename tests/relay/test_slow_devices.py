@@ -141,19 +141,22 @@ def test_presence_is_not_piled_up_for_a_device_that_does_not_read(
 
 def test_a_slow_but_steady_reader_is_never_cut_off(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with running(tmp_path, send_timeout_s=0.1) as relay:
+        async with running(tmp_path, send_timeout_s=0.5) as relay:
             writer = await Device.join(relay.url, follow=False)
             for number in range(40):
                 await writer.store((f"customers/{number}", update(number, 60_000)))
             slow = await Device.join(relay.url, small_buffers=True)
             fetching = asyncio.create_task(slow.catch_up())
             transport = slow.websocket.transport
+            loop = asyncio.get_running_loop()
+            began = loop.time()
             while not fetching.done():
-                await asyncio.sleep(0.02)  # less than the relay's patience, again and again
+                await asyncio.sleep(0.002)
                 transport.pause_reading()
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.1)  # less than the relay's patience, again and again
                 transport.resume_reading()
             assert len(await fetching) == 40
+            assert loop.time() - began > 2 * 0.5, "it was not slow: this tried nothing"
             await slow.close()
             await writer.close()
 
