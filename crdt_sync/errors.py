@@ -11,6 +11,7 @@
     ├── StoreError                    the data directory (exit code 3)
     │   ├── StoreMissing  StoreExists  StoreInUse  StoreFormat  StoreForbidden
     │   ├── StoreCorrupt  EditsLost  StoreFull  StoreFailed  StoreClosed  LogCompacted
+    │   └── OwnerGone (OwnerSilent)  NotServed
     ├── RemoteError                   the partner or the way to it (exit code 4)
     │   ├── Unreachable  ConnectionLost  Timeout
     │   ├── Unauthorized  ForeignRelay  VersionMismatch  ProtocolViolation  Rejected
@@ -332,6 +333,26 @@ class StoreClosed(StoreError):
     """The store was closed already."""
 
     code = "store_closed"
+
+
+class OwnerGone(StoreError):
+    """The program that owns the store ended, or said no more; what was asked of it was not done."""
+
+    code = "owner_gone"
+    retryable = True
+
+
+class OwnerSilent(OwnerGone):
+    """The program that owns the store has the edit and gave no answer: it may be stored or not."""
+
+    code = "owner_silent"
+    uncertain = True
+
+
+class NotServed(StoreError):
+    """The program that owns the store does not do that for others: it takes the store alone."""
+
+    code = "not_served"
 
 
 class LogCompacted(StoreError):

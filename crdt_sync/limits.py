@@ -190,3 +190,11 @@ assert BUNDLE_KNOWN_MAX * 64 + 1024 <= BUNDLE_HEADER_BYTES_MAX
 assert RECONCILE_FRAME_BYTES_MIN <= FRAME_BYTES_TARGET <= FRAME_BYTES_MAX
 
 ROWS_LOOKED_AHEAD_MAX = 500  # rows: whether a table is another list shows in its first rows
+
+# --- one owner per device ------------------------------------------------------------------------------------
+OWNER_FRAME_BYTES_MAX = 8 * MIB  # of one request of another program on this machine: one record always fits
+OWNER_FRAME_ITEMS_MAX = 40_000  # CBOR items of one request: a batch of an import, and more
+OWNER_BATCH_BYTES_MAX = 256 * MIB  # of all edits that are to become durable together
+OWNER_CLIENTS_MAX = 64  # programs that use the store of an owner at once
+OWNER_LEASES_MAX = 20_000  # records that one program edits at once: a batch of an import has 500
+OWNER_EVENTS_MAX = 10_000  # changes that a program has not read yet; beyond them it is sent away and asks again

@@ -52,13 +52,25 @@ def current(store: Store, record: str, copy: Copy) -> Copy:
     """The edits of `copy` over what the store holds by now. Raises `EditOvertaken`."""
     writer = copy.document.writer
     assert writer is not None
+    renewed = written_over(store, record, writer, copy.before, copy.document.diff(copy.before))
+    renewed.whole, renewed.may_add = copy.whole, copy.may_add
+    return renewed
+
+
+def written_over(store: Store, record: str, writer: int, before: bytes, update: bytes) -> Copy:
+    """What the store holds by now, with the `update` that `writer` made of the state `before`.
+
+    Raises `EditOvertaken`.
+    """
     renewed = stored(store, record, writer)
-    if vectors.decode(renewed.before).get(writer, 0) != vectors.decode(copy.before).get(writer, 0):
+    whole = vectors.decode(renewed.before).get(writer, 0) == vectors.decode(before).get(writer, 0)
+    if whole:
+        renewed.document.join(update)
+        whole = not renewed.document.is_missing(update)
+    if not whole:
         raise EditOvertaken(
             f"while {record} was edited here, a repair lost what was here of it, or another copy of this store wrote "
             "into it",
             "Make the edit again.",
         )
-    renewed.document.join(copy.document.diff(copy.before))
-    renewed.whole, renewed.may_add = copy.whole, copy.may_add
     return renewed

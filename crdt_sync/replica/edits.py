@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from crdt_sync import ids, limits
-from crdt_sync.errors import RecordTooLarge, StoreFailed, UnknownCollection, UnknownRecord, UsageError
+from crdt_sync.errors import CrdtSyncError, RecordTooLarge, StoreFailed, UnknownCollection, UnknownRecord, UsageError
 from crdt_sync.nearest import suggestion
 from crdt_sync.records import Document, Editor, Schema
 from crdt_sync.records import state_vector as vectors
@@ -29,8 +29,9 @@ from crdt_sync.replica import copies
 from crdt_sync.replica.blocks import Caller, caller
 from crdt_sync.replica.copies import Copy
 from crdt_sync.replica.keys import Duplicate, KeyIndex, KeyStanding, Pending, check_left, natural_values
+from crdt_sync.replica.owner.sent import SentEdit
 from crdt_sync.replica.views import encode_view
-from crdt_sync.storage.port import Batch, Change, OutboxEntry
+from crdt_sync.storage.port import Batch, Change, OutboxEntry, Store
 
 if TYPE_CHECKING:
     from crdt_sync.replica.replica import Replica
@@ -222,7 +223,7 @@ class Edits:
         """The copy is edited; the lock is held."""
         batch = self._batches.get(who)
         if batch is None:
-            copy = self._current(record, copy)
+            copy = self._current(record, copy) if self._replica.owner is None else copy  # else the owner does
             self._check(record, copy, Pending())
             self._commit({record: copy})
             return
@@ -261,6 +262,26 @@ class Edits:
                 "was deleted in many small pieces leaves traces",
                 "Delete longer passages at once, or continue in a new record.",
             )
+
+    def store(self, edits: Sequence[SentEdit]) -> None:
+        """Store what another program wrote into copies of its own, in one commit.
+
+        Raises what `Replica.edit` raises at the end of a block, and `UsageError` for what is no edit.
+        """
+        store, edited, pending = self._replica.store, dict[str, Copy](), Pending()
+        with self._replica.lock:
+            for edit in edits:
+                copy = edited[edit.record] = _joined(store, edit)
+                copy.may_add = edit.may_add
+                schema = self._replica.schema_of(edit.record)
+                if schema is not None and schema.natural_key:
+                    pending.put(edit.record, schema, copy.document)
+            for record, copy in edited.items():
+                self._check_size(record, copy.document, may_add=copy.may_add)
+                schema = self._replica.schema_of(record)
+                if schema is not None and schema.natural_key:
+                    self._keys.check_again(record, schema, copy.document, pending)
+            self._commit(edited)
 
     def standing(self, schema: Schema, values: Mapping[str, object]) -> KeyStanding:
         """See `Replica.key_standing`; `values` are carriers, and the lock is held."""
@@ -314,6 +335,11 @@ class Edits:
     def _commit(self, edited: Mapping[str, Copy], batch: _Batch | None = None) -> None:
         """Store the differences, and note them in every partner's outbox, in one commit."""
         replica = self._replica
+        if replica.owner is not None:
+            sent = [SentEdit.of(record, copy) for record, copy in edited.items()]
+            replica.owner.commit(replica.store, sent, replica.clock.last)
+            replica.announce("edited", list(edited))
+            return
         now = replica.wall_clock()
         if batch is not None:
             edited = self._brought_up(batch)
@@ -361,3 +387,16 @@ class Edits:
             snapshot,
             encode_view(document, self._replica.schema_of(record)),
         )
+
+
+def _joined(store: Store, edit: SentEdit) -> Copy:
+    try:
+        return copies.written_over(store, edit.record, edit.writer, edit.before, edit.update)
+    except CrdtSyncError:
+        raise
+    except (KeyboardInterrupt, SystemExit, MemoryError):
+        raise
+    except BaseException as error:  # pycrdt's PanicException is no Exception
+        raise UsageError(
+            f"what was written into {edit.record} is no edit: {str(error)[:100]}", "Write it again."
+        ) from None

@@ -19,15 +19,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from crdt_sync import ids, limits
 from crdt_sync.clock import HybridClock
 from crdt_sync.errors import (
     InvalidValue,
+    OwnerGone,
     StoreCorrupt,
     StoreExists,
     StoreFailed,
+    StoreInUse,
     StoreMissing,
     UnknownCollection,
     UnknownRecord,
@@ -73,6 +75,11 @@ from crdt_sync.replica.writers import Writers
 from crdt_sync.storage.lmdb import LmdbStore
 from crdt_sync.storage.port import Batch, Peer, Store
 
+if TYPE_CHECKING:
+    from crdt_sync.replica.owner.asking import Owner
+    from crdt_sync.replica.owner.sent import SentEdit
+    from crdt_sync.replica.owner.serving import Action
+
 _log = logging.getLogger(__name__)
 _SCHEMA = "schema/"
 _FORMS = "forms/"  # kind and type of every field that a schema of the collection ever had
@@ -99,22 +106,23 @@ class Event:
 class Replica:
     """See the module. Make one with `create` or `open`; `over` puts one on any store, for tests and simulations."""
 
-    def __init__(self, store: Store, *, wall_clock: Callable[[], int], rng: random.Random) -> None:
+    def __init__(
+        self, store: Store, *, wall_clock: Callable[[], int], rng: random.Random, owner: "Owner | None" = None
+    ) -> None:
         self.store = store
+        self.owner = owner  # the program that owns the store, where that is another one
+        self._stop_sharing: Callable[[], None] | None = None
         self.lock = Turns()
         self.wall_clock = wall_clock
         self._rng = rng
         self.name = (store.meta("name") or b"").decode()
-        self.schemas: dict[str, Schema] = {
-            name: parse_schema((store.meta(_SCHEMA + name) or b"").decode(), f"schema {name!r} of this replica")
-            for name in (store.meta("schemas") or b"").decode().split()
-        }
+        self.schemas = self._stored_schemas()
         self.clock = HybridClock(
             wall_clock,
             last=int.from_bytes(store.meta("clock") or b"", "big"),
             offset=int.from_bytes(store.meta("clock_offset") or b"", "big", signed=True),
         )
-        self.writers = Writers(self.new_writer)
+        self.writers = Writers(self.new_writer) if owner is None else owner.writers(self.new_writer)
         self._last_edit = 0
         self.epochs: dict[bytes, bytes] = {}  # of each partner, the epoch in which sessions may store its standing
         self._met: set[bytes] = {peer.replica for peer in known_peers(store) if peer.url}
@@ -127,13 +135,19 @@ class Replica:
         self._clock_listeners: list[Callable[[], None]] = []
         self._clocks_told: dict[bytes, int] = {}  # offsets told by the devices with which sessions are open
 
+    def _stored_schemas(self) -> dict[str, Schema]:
+        return {
+            name: parse_schema((self.store.meta(_SCHEMA + name) or b"").decode(), f"schema {name!r} of this replica")
+            for name in (self.store.meta("schemas") or b"").decode().split()
+        }
+
     # --- opening and closing ---------------------------------------------------------------------------------
 
     @classmethod
-    def create(cls, path: Path | str, name: str, schemas: Iterable[Schema] = ()) -> Self:
+    def create(cls, path: Path | str, name: str, schemas: Iterable[Schema] = (), *, share: bool = True) -> Self:
         """Make a new replica in the directory `path`, where `~` is the user's home.
 
-        `name` is who its edits are signed by, say `anna-phone`.
+        `name` is who its edits are signed by, say `anna-phone`. `share`: see `open`.
 
         Raises `StoreExists`, `StoreFailed`, `UsageError` for a name that is empty or too long.
         """
@@ -151,32 +165,81 @@ class Replica:
             store.close()
             raise
         replica.name = name
+        if share:
+            replica.share()
         return replica
 
     @classmethod
-    def open(cls, path: Path | str) -> Self:
-        """Open the replica in `path`. Raises `StoreMissing`, `StoreInUse`, `StoreFormat`, `StoreCorrupt`."""
-        store = LmdbStore.open(Path(path).expanduser(), create=False)
+    def open(cls, path: Path | str, *, share: bool = True) -> Self:
+        """Open the replica in `path`.
+
+        The first program that does owns the store, and serves other programs of the same user on this machine unless
+        `share` is False. What they open goes through it: they read beside it, and it commits what they edit; who owns
+        the store says `owner`. With `share`, they also hear of what others change.
+
+        Raises `StoreMissing`, `StoreInUse` where the owner serves nobody, `StoreFormat`, `StoreCorrupt`.
+        """
+        where = Path(path).expanduser()
         try:
-            return cls.over(store)
-        except BaseException:
-            store.close()
-            raise
+            store = LmdbStore.open(where, create=False)
+        except StoreInUse:
+            replica = cls._through_owner(where)
+            if replica is None:
+                raise
+        else:
+            try:
+                replica = cls.over(store)
+            except BaseException:
+                store.close()
+                raise
+        if share:
+            replica.share()
+        return replica
 
     @classmethod
-    def open_or_create(cls, path: Path | str, name: str, schemas: Iterable[Schema] = ()) -> Self:
+    def _through_owner(cls, path: Path) -> Self | None:
+        """The replica as another program serves it; None where none does."""
+        from crdt_sync.replica.owner import asking  # noqa: PLC0415 - most programs need none of it
+
+        owner = asking.find(path)
+        if owner is None:
+            return None
+        try:
+            return cls(asking.OwnedStore.of(owner), wall_clock=_wall_clock, rng=random.SystemRandom(), owner=owner)
+        except BaseException:
+            owner.close()
+            raise
+
+    def share(self, role: str = "a program", actions: "Mapping[str, Action]" = MappingProxyType({})) -> None:
+        """Serve other programs, which see `role` and may ask for `actions`; or hear of what they do, where another one
+        owns the store. Where the system gives no way, the store is used alone, which is logged.
+        """
+        if self._stop_sharing is not None or not isinstance(self.store, LmdbStore):
+            return
+        try:
+            if self.owner is not None:
+                self._stop_sharing = self.owner.follow(self.announce)
+            else:
+                from crdt_sync.replica.owner.serving import Server  # noqa: PLC0415
+
+                self._stop_sharing = Server.start(self, self.store.path, role, actions).close
+        except (OSError, OwnerGone) as error:
+            _log.warning("the store cannot be shared with other programs: %s", error)
+
+    @classmethod
+    def open_or_create(cls, path: Path | str, name: str, schemas: Iterable[Schema] = (), *, share: bool = True) -> Self:
         """The replica in `path`, made with `name` where there is none yet: what a program calls at its start.
 
         A replica that is there keeps its name, and takes those of the `schemas` that it does not know yet or knows in
         an older version. Raises what `create`, `open` and `add_schema` raise, but not `StoreExists`.
         """
         try:
-            replica = cls.open(path)
+            replica = cls.open(path, share=share)
         except StoreMissing:
-            return cls.create(path, name, schemas)
+            return cls.create(path, name, schemas, share=share)
         if not replica.name:  # a creation that was cut short
             replica.close()
-            return cls.create(path, name, schemas)
+            return cls.create(path, name, schemas, share=share)
         try:
             for schema in schemas:
                 known = replica.schemas.get(schema.collection)
@@ -209,7 +272,10 @@ class Replica:
         return cls(store, wall_clock=wall_clock or _wall_clock, rng=rng or random.SystemRandom())
 
     def close(self) -> None:
-        """Release the store. Closing twice is harmless."""
+        """Release the store, and serve it to nobody any more. Closing twice is harmless."""
+        if self._stop_sharing is not None:
+            self._stop_sharing()
+            self._stop_sharing = None
         with self.lock:
             self.store.close()
 
@@ -220,6 +286,11 @@ class Replica:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def alone(self, what: str) -> None:
+        """Raise `NotServed` where another program owns the store, and `what` takes the store alone."""
+        if self.owner is not None:
+            raise self.owner.refusal(what)
 
     @property
     def id(self) -> bytes:
@@ -236,6 +307,10 @@ class Replica:
         Where the schema merges fields by other rules than before, the views of the records that are here already
         are made anew.
         """
+        if self.owner is not None:
+            self.owner.ask("schema", schema.to_toml())
+            self.schemas = self._stored_schemas()
+            return
         with self.lock:
             known = self.schemas.get(schema.collection)
             if known is not None and known.version > schema.version:
@@ -305,6 +380,10 @@ class Replica:
         would be raised, what `edit` raises, and gives back what the record would show; else nothing is given back.
         """
         return self._edits.bring(record, source, changes, said, dry_run)
+
+    def store_edits(self, edits: "Sequence[SentEdit]") -> None:
+        """Store what another program wrote, in one commit. Raises what `edit` raises at the end of its block."""
+        self._edits.store(edits)
 
     def batch(self) -> Block[None]:
         """All edits inside become durable together when the block ends; none of them when it raises.
@@ -533,8 +612,8 @@ class Replica:
 
     def receipt(self) -> Holding:
         """Head, count and root digest of everything held here."""
+        self.refresh_digests()
         with self.lock:
-            refresh_digests(self.store)
             return holding(self.store)
 
     def repair(self) -> Repair:
@@ -542,6 +621,7 @@ class Replica:
 
         Close every session first. Raises `StoreCorrupt` where nothing can be mended: make a new store then.
         """
+        self.alone("repairing")
         with self.lock:
             mended = repair(self, self._mended)
             self.abandon_writer()  # what it wrote may be lost here, and come back from a partner
@@ -553,6 +633,7 @@ class Replica:
 
     def settle(self) -> Repair:
         """After a repair and a sync: write again, or name as lost, what was awaited and did not come."""
+        self.alone("repairing")
         with self.lock:
             return settle(self)
 
@@ -669,6 +750,9 @@ class Replica:
 
     def refresh_digests(self) -> None:
         """Make every digest valid."""
+        if self.owner is not None:
+            self.owner.ask("digests")
+            return
         with self.lock:
             refresh_digests(self.store)
 
@@ -696,6 +780,10 @@ class Replica:
         `whole` replace what is stored. `meta` becomes durable in that commit as well. `peers` are stored where there
         are no gaps; else `peers_despite_gaps`, with whatever is stored.
         """
+        if self.owner is not None:
+            if peers or owe_to or peers_despite_gaps:
+                self.alone("a session")
+            return self.owner.integrate(entries, origin, refused, whole, meta)
         owed = bool(self.peers_except(origin))
         try:
             with self.lock:

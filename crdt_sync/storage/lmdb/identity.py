@@ -89,6 +89,15 @@ def prepare(
     return Identity(who, lives, begun=known is None, space=_read_space(transaction, tables, who))
 
 
+def read(transaction: "Transaction", tables: "Tables") -> Identity:
+    """Who a store is that its owner has opened. Raises `StoreCorrupt`."""
+    lives = _read_lives(transaction, tables)
+    if lives is None:
+        raise StoreCorrupt("the lives of the store are damaged", "Open it by itself.")
+    who = _get(transaction, tables, REPLICA_KEY)
+    return Identity(who, lives, begun=True, space=_read_space(transaction, tables, who))
+
+
 def renew(transaction: "Transaction", tables: "Tables", rng: random.Random) -> Lives:
     """Begin a life and forget all others."""
     lives = first(ids.new_epoch(rng))

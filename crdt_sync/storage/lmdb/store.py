@@ -50,7 +50,7 @@ class LmdbStore:
     """A store in a directory, open in one process at a time. Build it with `LmdbStore.open`."""
 
     def __init__(
-        self, environment: Environment, lock: StoreLock, opened: "tuple[identity.Identity, State]",
+        self, environment: Environment, lock: StoreLock | None, opened: "tuple[identity.Identity, State]",
         now: Callable[[], int], rng: random.Random,
     ) -> None:  # fmt: skip
         self._environment = environment
@@ -354,7 +354,8 @@ class LmdbStore:
     def close(self) -> None:
         """Close the environment and release the lock."""
         self._environment.close()
-        self._lock.release()
+        if self._lock is not None:
+            self._lock.release()
 
     def __enter__(self) -> Self:
         return self

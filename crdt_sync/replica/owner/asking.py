@@ -1,0 +1,263 @@
+"""What a program does whose store another one owns: it reads beside the owner, and asks it to write."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from crdt_sync.errors import NotServed, OwnerGone, OwnerSilent, StoreInUse
+from crdt_sync.limits import OWNER_FRAME_BYTES_MAX
+from crdt_sync.protocol.messages import UpdatesEntry
+from crdt_sync.replica.owner import local
+from crdt_sync.replica.owner.failures import unpacked
+from crdt_sync.replica.owner.frames import VERSION, receive, send
+from crdt_sync.replica.owner.message import BadFrame, Message
+from crdt_sync.replica.owner.sent import SentEdit
+from crdt_sync.replica.writers import Writers
+from crdt_sync.storage.lmdb.lock import StoreLock
+from crdt_sync.storage.lmdb.shared import SharedStore
+from crdt_sync.storage.port import Batch, Committed, Store
+
+_GREETING_S = 5.0
+_STAGED_BYTES = OWNER_FRAME_BYTES_MAX // 2
+_ENDS_S = 5.0  # how long an owner that said no more may take to end
+_LOOK_S = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """Who owns a store: its process, what it is called, and what it does beside serving the store."""
+
+    process: int
+    program: str
+    role: str
+    since: int  # microseconds since 1970
+    number: int = 0  # of this link
+
+
+class Owner:
+    """A link to the owner of the store in `path`. Calls may come from any thread; each waits for its answer."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises `OSError` where nobody serves the store, and `OwnerGone`."""
+        self.path = path
+        self._asking = threading.Lock()
+        self._link = local.connect(path)
+        self._closed = False
+        try:
+            self.about = self._greet()
+        except BaseException:
+            self._link.close()
+            raise
+
+    def _greet(self) -> About:
+        match self._exchange(("hello", VERSION), _GREETING_S):
+            case (int(process), str(program), str(role), int(since), int(number)):
+                return About(process, program, role, since, number)
+        raise OwnerGone("the program that owns the store gave another answer", "Update both to the same version.")
+
+    def ask(self, *request: object) -> object:
+        """Have the owner do something. Raises what it raises there, and `OwnerGone` where it says no more."""
+        return self._exchange(request, None)
+
+    def tell(self, *request: object) -> None:
+        """Tell the owner something that it does not answer."""
+        with self._asking, suppress(OSError):
+            send(self._link, *request)
+
+    def commit(self, store: Store, edits: Sequence[SentEdit], clock: int) -> None:
+        """Have the edits stored, in one commit. Raises `OwnerGone` where nothing of them is, `OwnerSilent` where
+        that cannot be told, and what the owner raises.
+        """
+        try:
+            part: list[Message] = []
+            size = 0
+            for edit in edits:
+                if part and size + edit.size > _STAGED_BYTES:
+                    self.ask("stage", tuple(part))
+                    part, size = [], 0
+                part.append(edit.packed())
+                size += edit.size
+            self.ask("commit", clock, tuple(part))
+        except OwnerGone:
+            if not self._was_stored(store, edits):
+                raise
+
+    def integrate(
+        self,
+        entries: Sequence[UpdatesEntry],
+        origin: bytes,
+        refused: Mapping[str, str],
+        whole: Collection[str],
+        meta: Mapping[str, bytes | None],
+    ) -> list[tuple[str, bytes]]:
+        """See `Replica.integrate`."""
+        answer = self.ask(
+            "integrate",
+            tuple(tuple(entry) for entry in entries),
+            origin,
+            tuple(refused.items()),
+            tuple(whole),
+            tuple(meta.items()),
+        )
+        found = []
+        for gap in answer if isinstance(answer, tuple) else ():
+            match gap:
+                case (str(record), bytes(vector)):
+                    found.append((record, vector))
+        return found
+
+    def writers(self, mint: Callable[[], int]) -> Writers:
+        """The writer ids that the owner lends."""
+        return LentWriters(self, mint)
+
+    def refusal(self, what: str) -> NotServed:
+        """The error for what takes the store alone."""
+        return NotServed(
+            f"{what} takes the store alone, and process {self.about.process} ({self.about.role}) owns it",
+            "End that one first: 'crdt-sync down' where 'crdt-sync up' began it, else close that program.",
+        )
+
+    def follow(self, heard: Callable[[str, Sequence[str]], None]) -> Callable[[], None]:
+        """Call `heard`, in a thread of its own, with what others change. Returns the call that ends it."""
+        link = Owner(self.path)
+
+        def listen() -> None:
+            for kind, records in link.events(self.about.number):
+                heard("received" if kind == "edited" else kind, records)
+
+        threading.Thread(target=listen, name="store-events", daemon=True).start()
+        return link.close
+
+    def events(self, program: int) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """What others change than the program of that number: kinds and records, until the owner ends.
+
+        Nothing else can be asked over this link then.
+        """
+        with suppress(OSError, BadFrame):
+            send(self._link, "events", program)
+            while (message := receive(self._link)) is not None:
+                match message:
+                    case ("event", str(kind), tuple(records)):
+                        yield kind, tuple(record for record in records if isinstance(record, str))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the link; what was lent goes back. Closing twice is harmless."""
+        self._closed = True
+        with suppress(OSError):
+            self._link.shutdown(2)
+        self._link.close()
+
+    def _exchange(self, request: Sequence[object], timeout_s: float | None) -> object:
+        with self._asking:
+            try:
+                send(self._link, *request)
+                answer = receive(self._link, timeout_s)
+            except (OSError, BadFrame) as error:
+                raise self._gone() from error
+        match answer:
+            case (True, value):
+                return value
+            case (False, tuple(failure)):
+                raise unpacked(failure)
+        raise self._gone()
+
+    def _gone(self) -> OwnerGone:
+        self.close()
+        return OwnerGone(
+            f"the program that owns the store in {self.path} has ended, or says no more: nothing was stored",
+            "Do it again; the store can be opened now, or another program owns it.",
+        )
+
+    def _was_stored(self, store: Store, edits: Sequence[SentEdit]) -> bool:
+        """Whether the edits are in the store that an owner left, once it is sure that it writes no more."""
+        until = time.monotonic() + _ENDS_S
+        while True:
+            try:
+                StoreLock(self.path).release()
+            except StoreInUse:
+                if time.monotonic() > until:
+                    raise OwnerSilent(
+                        f"the program that owns the store in {self.path} gave no answer: the edit may be stored or not",
+                        "Look whether it is there before you make it again.",
+                    ) from None
+                time.sleep(_LOOK_S)
+                continue
+            break
+        return all(edit.is_in(store) for edit in edits)
+
+
+def find(path: Path) -> Owner | None:
+    """The owner of the store in `path`; None where nobody serves it, or this very process owns it."""
+    try:
+        owner = Owner(path)
+    except (OSError, OwnerGone, ValueError):
+        return None
+    if owner.about.process == os.getpid():  # its own objects are there to be used
+        owner.close()
+        return None
+    return owner
+
+
+class LentWriters(Writers):
+    """Writer ids that the owner lends, so that all programs write as one."""
+
+    def __init__(self, owner: Owner, mint: Callable[[], int]) -> None:
+        super().__init__(mint)
+        self._owner = owner
+        self._lent: dict[int, None] = {}
+
+    @property
+    def current(self) -> tuple[int, ...]:
+        """Those that were lent so far."""
+        return tuple(self._lent)
+
+    def take(self, record: str) -> int:
+        """See `Writers.take`."""
+        writer = self._owner.ask("take", record)
+        assert isinstance(writer, int)
+        self._lent[writer] = None
+        return writer
+
+    def give_back(self, record: str, writer: int) -> None:
+        """See `Writers.give_back`."""
+        self._owner.tell("give", record, writer)
+
+
+class OwnedStore(SharedStore):
+    """The store of an owner: read here, and what is noted in it, beside records, is written by the owner."""
+
+    owner: Owner
+
+    @classmethod
+    def of(cls, owner: Owner) -> "OwnedStore":
+        """The store that `owner` serves."""
+        store = cls.beside(owner.path)
+        assert isinstance(store, OwnedStore)
+        store.owner = owner
+        return store
+
+    def commit(self, batches: Sequence[Batch]) -> list[Committed]:
+        """Have notes written. Raises `NotServed` for anything else."""
+        for batch in batches:
+            if batch != Batch(meta=batch.meta):
+                raise self.owner.refusal("changing what is known of partners")
+        for batch in batches:
+            if batch.meta:
+                self.owner.ask("meta", tuple(batch.meta.items()))
+        return [Committed(()) for _ in batches]
+
+    def close(self) -> None:
+        """Close the store, and the link to the owner."""
+        self.owner.close()
+        super().close()

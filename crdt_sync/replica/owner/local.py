@@ -1,0 +1,169 @@
+"""How programs of one machine and one user reach each other: a Unix socket in the store's directory, which only that
+user may open; where there are none, a port of the loopback interface, and both sides prove that they can read a secret
+there.
+"""
+
+import hmac
+import os
+import secrets
+import socket
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from crdt_sync.files import replaced
+
+SOCKET_NAME = "owner"
+PORT_NAME = "owner.port"
+_GREETING_S = 5.0
+_SECRET_BYTES = 32
+_WAITING = 64  # connections that were not accepted yet
+_PATH_BYTES_MAX = 100  # of a Unix socket: 104 with its end on macOS, 108 on Linux
+_OURS, _THEIRS = b"owner", b"program"
+
+
+class Refused(OSError):
+    """The other side is another user's, or does not know the secret."""
+
+
+class Listener:
+    """Where other programs call. Make it with `listen`; the caller holds the store's lock."""
+
+    def __init__(self, link: socket.socket, path: Path, secret: bytes) -> None:
+        self._link = link
+        self._path = path
+        self._secret = secret
+
+    def accept(self) -> socket.socket:
+        """The next program that calls and is ours. Raises `Refused`, or another `OSError` once it was closed."""
+        link, _ = self._link.accept()
+        try:
+            if self._secret:
+                _prove(link, self._secret, _OURS, _THEIRS)
+            else:
+                _check_user(link)
+        except BaseException:
+            link.close()
+            raise
+        return link
+
+    def close(self) -> None:
+        """Accept no more. Who calls now finds nobody."""
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
+        with suppress(OSError):
+            self._link.shutdown(socket.SHUT_RDWR)  # or `accept` would go on in its thread
+        self._link.close()
+
+
+def listen(directory: Path, *, unix: bool | None = None) -> Listener:
+    """Begin to listen for the store in `directory`. `unix`: by what; None: by what the system has. Raises `OSError`."""
+    for name in (SOCKET_NAME, PORT_NAME):  # left by an owner that was killed
+        (directory / name).unlink(missing_ok=True)
+    if has_unix_sockets(directory) if unix is None else unix:
+        link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            os.fchmod(link.fileno(), 0o600)  # on Linux, what `bind` makes has this mode from its first moment
+            with _short(directory) as path:
+                link.bind(path)
+                os.chmod(path, 0o600)
+            link.listen(_WAITING)
+        except BaseException:
+            link.close()
+            raise
+        return Listener(link, directory / SOCKET_NAME, b"")
+    link = socket.create_server(("127.0.0.1", 0), backlog=_WAITING)
+    secret = secrets.token_bytes(_SECRET_BYTES)
+    try:
+        with replaced(directory / PORT_NAME) as file:
+            file.write(b"%d %s\n" % (link.getsockname()[1], secret.hex().encode("ascii")))
+    except BaseException:
+        link.close()
+        raise
+    return Listener(link, directory / PORT_NAME, secret)
+
+
+def connect(directory: Path) -> socket.socket:
+    """A link to who listens for the store in `directory`. Raises `OSError` where nobody does, or nobody of ours."""
+    port = directory / PORT_NAME
+    if port.exists():
+        number, _, secret = port.read_text("ascii").strip().partition(" ")
+        link = socket.create_connection(("127.0.0.1", int(number)), _GREETING_S)
+        try:
+            _prove(link, bytes.fromhex(secret), _THEIRS, _OURS)
+        except BaseException:
+            link.close()
+            raise
+        return link
+    if not has_unix_sockets(directory):
+        raise FileNotFoundError(f"nobody listens in {directory}")
+    link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        link.settimeout(_GREETING_S)
+        with _short(directory) as path:
+            link.connect(path)
+        _check_user(link)
+    except BaseException:
+        link.close()
+        raise
+    return link
+
+
+def has_unix_sockets(directory: Path) -> bool:
+    """Whether a Unix socket can be in the directory."""
+    if not hasattr(socket, "AF_UNIX"):
+        return False
+    return _has_proc() or len(os.fsencode(directory / SOCKET_NAME)) <= _PATH_BYTES_MAX
+
+
+def _has_proc() -> bool:
+    return Path("/proc/self/fd").exists()
+
+
+@contextmanager
+def _short(directory: Path) -> Iterator[str]:
+    """A name of the socket that is short enough, however deep the directory is."""
+    if not _has_proc():
+        yield str(directory / SOCKET_NAME)
+        return
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{handle}/{SOCKET_NAME}"
+    finally:
+        os.close(handle)
+
+
+def _check_user(link: socket.socket) -> None:
+    """Raise `Refused` where the other side belongs to another user; where no system call tells, the mode must do."""
+    option = getattr(socket, "SO_PEERCRED", None)
+    if option is None:
+        return
+    _, user, _ = struct.unpack("3i", link.getsockopt(socket.SOL_SOCKET, option, struct.calcsize("3i")))
+    if user not in {0, os.geteuid()}:
+        raise Refused(f"user {user} called")
+
+
+def _prove(link: socket.socket, secret: bytes, own: bytes, other: bytes) -> None:
+    """Prove that we know the secret, and have it proved; neither side tells it. Raises `Refused`."""
+    link.settimeout(_GREETING_S)
+    nonce = secrets.token_bytes(_SECRET_BYTES)
+    link.sendall(nonce)
+    theirs = _read(link)
+    link.sendall(_proof(secret, own, theirs, nonce))
+    if not hmac.compare_digest(_read(link), _proof(secret, other, nonce, theirs)):
+        raise Refused("the caller does not know the secret")
+
+
+def _proof(secret: bytes, who: bytes, challenge: bytes, own: bytes) -> bytes:
+    return hmac.digest(secret, who + challenge + own, "sha256")
+
+
+def _read(link: socket.socket) -> bytes:
+    found = b""
+    while len(found) < _SECRET_BYTES:
+        part = link.recv(_SECRET_BYTES - len(found))
+        if not part:
+            raise Refused("the other side ended the greeting")
+        found += part
+    return found

@@ -1,0 +1,113 @@
+"""A store that another process owns: it is read beside that process, and written by nobody here.
+
+LMDB lets any number of processes read while one writes: each read sees one committed state. The owner may enlarge the
+map at any time, which a reader takes over when it meets it.
+"""
+
+import contextlib
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import lmdb
+
+from crdt_sync.errors import StoreFailed
+from crdt_sync.ids import Space
+from crdt_sync.storage import lives
+from crdt_sync.storage.lmdb import directory, identity, reads
+from crdt_sync.storage.lmdb.codec import State
+from crdt_sync.storage.lmdb.environment import ASIDE_NAME, TABLE_NAMES, Environment, Tables, Work
+from crdt_sync.storage.lmdb.failures import translate
+from crdt_sync.storage.lmdb.store import LmdbStore, wall_clock
+from crdt_sync.storage.port import ChangedDigests
+
+T = TypeVar("T")
+_RESIZED_MAX = 8  # how often the map may be found enlarged in one read: each time it has doubled
+
+
+class SharedEnvironment(Environment):
+    """The environment of a store that another process writes to."""
+
+    def read(self, work: Work[T]) -> T:
+        """Run `work` in a read transaction."""
+        with self._reading:
+            for _ in range(_RESIZED_MAX):
+                environment, tables = self._usable()
+                try:
+                    with environment.begin(write=False, buffers=False) as transaction:
+                        return work(transaction, tables)
+                except lmdb.MapResizedError:
+                    environment.set_mapsize(0)
+                except lmdb.Error as error:
+                    raise translate(error, self.path) from error
+            raise StoreFailed(f"{self.path} grew again and again while it was read", "Try again.")
+
+    def survey(self, work: Work[T]) -> T:
+        """Run a long `work` in a read transaction."""
+        return self.read(work)
+
+    def write(self, work: Work[T]) -> T:
+        """Nothing is written here."""
+        raise StoreFailed(f"{self.path} is written by another process alone", "Ask that process.")
+
+    def _open(self) -> None:
+        try:
+            environment = lmdb.open(
+                str(self.path), map_size=0, subdir=True, readonly=True, create=False, max_readers=126,
+                max_dbs=2 * len(TABLE_NAMES), max_spare_txns=1, lock=True,
+            )  # fmt: skip
+        except (lmdb.Error, OSError) as error:
+            raise translate(error, self.path) from error
+        try:
+            identity.check_format(environment, self.path)
+            tables = [environment.open_db(name.encode("ascii"), create=False) for name in TABLE_NAMES]
+            with contextlib.suppress(lmdb.NotFoundError):
+                tables.append(environment.open_db(ASIDE_NAME.encode("ascii"), create=False))
+        except BaseException as error:
+            environment.close()
+            if isinstance(error, lmdb.Error | OSError):
+                raise translate(error, self.path) from error
+            raise
+        self._environment, self._tables = environment, Tables(*tables)
+
+
+class SharedStore(LmdbStore):
+    """The store of another process, to be read. Build it with `SharedStore.beside`."""
+
+    @classmethod
+    def beside(cls, path: Path) -> "SharedStore":
+        """The store in `path`, which another process has open. Raises as `LmdbStore.open` does."""
+        directory.prepare(path, create=False)
+        environment = SharedEnvironment(path, 0)
+        try:
+            who = environment.read(identity.read)
+            return cls(environment, None, (who, environment.read(reads.read_state)), wall_clock, random.SystemRandom())
+        except BaseException:
+            environment.close()
+            raise
+
+    @property
+    def _state(self) -> State:
+        return self._environment.read(reads.read_state)
+
+    @_state.setter
+    def _state(self, state: State) -> None:
+        """It is what is stored."""
+
+    @property
+    def _lives(self) -> lives.Lives:
+        return self._environment.read(identity.read).lives
+
+    @_lives.setter
+    def _lives(self, known: lives.Lives) -> None:
+        """They are what is stored."""
+
+    @property
+    def space(self) -> Space:
+        """The space that the records belong to."""
+        return self._environment.read(identity.read).space
+
+    def changed_digests(self, after: int, limit: int, also: Sequence[str]) -> ChangedDigests | None:
+        """Digests of what changed after `after`."""
+        return self._environment.read(lambda txn, tables: reads.changed_digests(txn, tables, after, limit, also))

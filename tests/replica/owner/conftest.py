@@ -1,0 +1,76 @@
+"""Programs of their own over one store."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+
+
+class Program:
+    """See `program`. `ask` waits for the answer, `begin_to` does not: `answer` does then."""
+
+    def __init__(self, store: Path, name: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.replica.owner.program", str(store), name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+        )
+
+    def ready(self) -> bool:
+        """Whether it owns the store, once it is there."""
+        word, owns = self.answer()
+        assert word == "ready"
+        return owns
+
+    def ask(self, do: str, *arguments: object, **fields: object) -> object:
+        self.begin_to(do, *arguments, **fields)
+        return self.answer()
+
+    def begin_to(self, do: str, *arguments: object, **fields: object) -> None:
+        self.process.stdin.write(json.dumps([do, arguments, fields]) + "\n")
+        self.process.stdin.flush()
+
+    def answer(self) -> object:
+        line = self.process.stdout.readline()
+        assert line, "the program ended"
+        return json.loads(line)
+
+    def end(self) -> None:
+        self.process.stdin.close()
+        self.process.wait(30)
+        self.process.stdout.close()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    return tmp_path / ("a directory of which the name is longer than what a socket may have " * 2) / "store"
+
+
+@pytest.fixture
+def start(store: Path) -> Iterator[Callable[[str], Program]]:
+    """start(name): another program over the store; the first one makes and owns it."""
+    programs = []
+
+    def one(name: str) -> Program:
+        programs.append(Program(store, name))
+        return programs[-1]
+
+    yield one
+    for program in programs:
+        program.process.kill()
+        program.end()
+
+
+@pytest.fixture
+def owner(start: Callable[[str], Program]) -> Program:
+    """The program that owns the store."""
+    program = start("owner")
+    assert program.ready()
+    return program

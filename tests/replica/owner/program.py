@@ -1,0 +1,86 @@
+"""A program of its own over one store: what it is told on its standard input, line by line, it does and answers.
+
+Run as `python -m tests.replica.owner.program STORE NAME`; it makes the store where there is none.
+"""
+
+import json
+import os
+import signal
+import sys
+from contextlib import ExitStack
+
+from crdt_sync import Replica, bundled_schema
+from crdt_sync.errors import CrdtSyncError
+from crdt_sync.replica import Event
+
+
+class Program:
+    def __init__(self, path: str, name: str) -> None:
+        self._replica = Replica.open_or_create(path, name, [bundled_schema("customers")])
+        self._open = ExitStack()
+        self._heard: list[Event] = []
+        self._replica.subscribe(self._heard.extend)
+
+    def owns(self) -> bool:
+        return self._replica.owner is None
+
+    def edit(self, record: str, **fields: object) -> str:
+        with self._replica.edit(record, create=True) as customer:
+            customer.update(fields)
+        return customer.record
+
+    def begin(self, record: str, **fields: object) -> None:
+        """Open a block that `end` ends."""
+        self._open.enter_context(self._replica.edit(record, create=True)).update(fields)
+
+    def end(self) -> None:
+        self._open.close()
+
+    def count(self, record: str, times: int) -> None:
+        for _ in range(times):
+            with self._replica.edit(record, create=True) as customer:
+                customer["name"] = customer["name"] or "counted"
+                customer.increment("visits")
+
+    def batches(self, prefix: str, batches: int, records: int) -> None:
+        for batch in range(batches):
+            with self._replica.batch():
+                for number in range(records):
+                    self.edit(f"customers/{prefix}-{batch}-{number}", name=prefix)
+
+    def get(self, record: str) -> dict[str, object]:
+        return dict(self._replica.get(record))
+
+    def heard(self) -> list[list[str]]:
+        return [[event.kind, event.record] for event in self._heard]
+
+    def die_at_commit(self, when: str) -> None:
+        """End like a process that is killed, before or after the next commit."""
+        commit = self._replica.store.commit
+
+        def deadly(batches):
+            if when == "after":
+                commit(batches)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        self._replica.store.commit = deadly
+
+    def close(self) -> None:
+        self._replica.close()
+
+
+def main() -> None:
+    program = Program(*sys.argv[1:])
+    print(json.dumps(["ready", program.owns()]), flush=True)
+    for line in sys.stdin:
+        do, arguments, fields = json.loads(line)
+        try:
+            answer = getattr(program, do)(*arguments, **fields)
+        except CrdtSyncError as error:
+            answer = error.as_dict()
+        print(json.dumps(answer, default=str), flush=True)
+    program.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,208 @@
+"""How programs of one machine reach the owner, and what bytes that are no message do to it: nothing."""
+
+import os
+import random
+import socket
+import threading
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crdt_sync import Replica, bundled_schema
+from crdt_sync.errors import CrdtSyncError, KeyTaken, NotServed, StoreFull, UnknownRecord
+from crdt_sync.protocol import strict_cbor
+from crdt_sync.replica.owner import local
+from crdt_sync.replica.owner.asking import Owner
+from crdt_sync.replica.owner.failures import packed, unpacked
+from crdt_sync.replica.owner.frames import VERSION, receive, send
+from crdt_sync.replica.owner.message import BadFrame
+from crdt_sync.replica.owner.serving import Server
+
+US = "customers/us"
+
+
+@pytest.fixture(params=["socket", "port"])
+def replica(request, tmp_path):
+    replica = Replica.create(tmp_path / "store", "anna", [bundled_schema("customers")], share=False)
+    with replica.edit(US, create=True) as customer:
+        customer["name"] = "Us"
+    server = Server.start(replica, replica.store.path, "a test", unix=request.param == "socket")
+    yield replica
+    server.close()
+    replica.close()
+
+
+def greeted(replica):
+    link = local.connect(replica.store.path)
+    send(link, "hello", VERSION)
+    assert receive(link, 5)[0] is True
+    return link
+
+
+def ended(link):
+    """Whether the owner ends this link, whatever it says before."""
+    try:
+        while receive(link, 10) is not None:
+            pass
+    except (ConnectionError, BadFrame):
+        pass
+    link.close()
+    return True
+
+
+def test_only_the_user_of_the_store_may_call(replica):
+    (name,) = {path.name for path in replica.store.path.iterdir()} & {"owner", "owner.port"}
+    assert (replica.store.path / name).stat().st_mode & 0o777 == 0o600
+
+
+def test_a_caller_of_another_user_is_refused(replica, monkeypatch):
+    if not hasattr(socket, "SO_PEERCRED") or not (replica.store.path / "owner").exists():
+        pytest.skip("proved by the secret")
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    if os.getuid() == 0:
+        monkeypatch.setattr(local.struct, "unpack", lambda *_: (1, 4242, 1))
+    with pytest.raises(OSError):  # noqa: PT011 - refused here, or by the other side
+        local.connect(replica.store.path)
+
+
+def test_a_caller_that_does_not_know_the_secret_is_refused(replica, tmp_path):
+    path = replica.store.path / "owner.port"
+    if not path.exists():
+        pytest.skip("the mode of the socket says who may call")
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "owner.port").write_text(f"{path.read_text().split()[0]} {'00' * 32}\n")
+    with pytest.raises(OSError):  # noqa: PT011 - refused, or reset
+        local.connect(other)
+    assert greeted(replica).close() is None
+
+
+def test_an_owner_of_another_version_is_not_spoken_to(replica):
+    link = local.connect(replica.store.path)
+    send(link, "hello", VERSION + 1)
+    assert ended(link)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"\xff\xff\xff\xff",
+        b"\x00\x00\x00\x01\xff",
+        b"\x00\x00\x00\x03\xa1\x01\x02",
+        b"\x00\x00\x00\x10short",
+        b"\x00\x00\x00\x01\x05",
+        (1 << 20).to_bytes(4, "big") + b"\x80" * (1 << 20),
+        (100_001).to_bytes(4, "big") + b"\x9a\x00\x01\x86\x9c" + b"\xf6" * 99_996,
+    ],
+)
+def test_bytes_that_are_no_message_end_the_link_and_nothing_else(replica, raw):
+    for link in (local.connect(replica.store.path), greeted(replica)):
+        link.sendall(raw)
+        link.shutdown(socket.SHUT_WR)
+        assert ended(link)
+    with Owner(replica.store.path) as owner:
+        assert owner.ask("digests") is None
+
+
+def test_whatever_is_asked_the_owner_goes_on(replica):
+    """Requests of every name with values of every kind, edits that are none among them."""
+    rng = random.Random(1)
+    values = (
+        None,
+        True,
+        0,
+        -1,
+        1 << 63,
+        "",
+        US,
+        "customers/\x00",
+        b"",
+        b"\x00" * 40,
+        (),
+        ((),),
+        ((US, b"", b"", 1, True),),
+    )
+    names = ("take", "give", "stage", "commit", "schema", "meta", "digests", "integrate", "events", "stop", "sync", "x")
+    threads = []
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(threading, "excepthook", threads.append)
+        for _ in range(300):
+            link = greeted(replica)
+            send(link, rng.choice(names), *rng.choices(values, k=rng.randrange(6)))
+            link.shutdown(socket.SHUT_WR)
+            assert ended(link)
+        for update in (b"", b"\xff", b"\x01\x01\x01\x00\x84\xff", rng.randbytes(60)):
+            link = greeted(replica)
+            send(link, "commit", 0, ((US, update, b"\x00", 77, True),))
+            assert ended(link) if (answer := receive(link, 10)) is None else answer[0] is False
+            link.close()
+    assert threads == []
+    assert dict(replica.get(US)) == {"name": "Us"}
+    assert replica.store.verify().findings == ()
+
+
+def test_settings_that_the_owner_has_in_its_memory_are_not_written_by_others(replica):
+    for key in ("name", "clock", "schemas", "schema/customers"):
+        link = greeted(replica)
+        send(link, "meta", ((key, b"x"),))
+        assert ended(link)
+    assert replica.store.meta("name") == b"anna"
+
+
+def test_what_was_lent_goes_back_with_the_link(replica):
+    with Owner(replica.store.path) as owner:
+        first = owner.ask("take", US)
+        second = owner.ask("take", US)
+        assert first != second
+        owner.tell("give", US, second)
+        assert owner.ask("take", US) == second
+    link = greeted(replica)  # which waits until the owner has seen the end of the other
+    for _ in range(1000):
+        send(link, "take", US)
+        _, writer = receive(link, 10)
+        if writer == first:
+            break
+        send(link, "give", US, writer)
+    assert writer == first
+    link.close()
+
+
+def test_what_nobody_offers_is_not_served(replica):
+    with Owner(replica.store.path) as owner, pytest.raises(NotServed, match="'dance'"):
+        owner.ask("dance")
+
+
+def test_a_server_that_is_closed_leaves_nothing_behind(replica):
+    owner = Owner(replica.store.path)
+    server = Server.start(replica, replica.store.path)
+    server.close()
+    server.close()
+    assert not {"owner", "owner.port"} & {path.name for path in replica.store.path.iterdir()}
+    with pytest.raises(OSError):  # noqa: PT011 - not there, or refused
+        Owner(replica.store.path)
+    owner.close()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyTaken("taken", "hint", "customers/x"),
+        UnknownRecord("customers/x"),
+        StoreFull("full", "make room"),
+        CrdtSyncError("some", ""),
+    ],
+)
+def test_errors_are_raised_again_as_they_were(error):
+    again = unpacked(strict_cbor.loads(strict_cbor.dumps(packed(error)), items_max=100, depth_max=6))
+    assert type(again) is type(error)
+    assert again.as_dict() == error.as_dict()
+    assert vars(again) == vars(error)
+
+
+@given(st.recursive(st.none() | st.integers() | st.text() | st.binary(), lambda inner: st.lists(inner).map(tuple)))
+def test_an_error_that_is_none_is_told_from_others(value):
+    message = value if isinstance(value, tuple) else (value,)
+    with suppress(BadFrame):
+        assert isinstance(unpacked(message), CrdtSyncError)

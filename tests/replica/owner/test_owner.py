@@ -1,0 +1,179 @@
+"""Several programs over one store: one owns it, the others read beside it and edit through it."""
+
+import threading
+
+import pytest
+
+from crdt_sync import Replica, bundled_schema
+from crdt_sync.errors import NotServed, OwnerGone, RecordDeleted, StoreInUse, UnknownRecord
+from crdt_sync.exchange import import_table, open_table
+from crdt_sync.records import parse_schema
+from crdt_sync.records import state_vector as vectors
+from crdt_sync.replica.owner import asking
+from crdt_sync.storage.port import Batch
+
+US = "customers/us"
+
+
+def writers(replica, record=US):
+    return vectors.decode(replica.store.record_head(record).state_vector)
+
+
+def test_a_second_program_reads_and_edits_through_the_owner(owner, store):
+    owner.ask("edit", US, name="Us", tags=["vip"])
+    with Replica.open(store) as replica:
+        assert replica.owner.about.process == owner.process.pid
+        assert dict(replica.get(US)) == {"name": "Us", "tags": ["vip"]}
+        with replica.edit(US) as customer:
+            customer["city"] = "Köln"
+            customer.remove("tags", "vip")
+        assert replica.get(US)["city"] == "Köln"
+        with replica.edit("customers") as customer:
+            customer["name"] = "New"
+        new = customer.record
+        assert {view["name"] for view in replica.find("customers")} == {"Us", "New"}
+        replica.delete(new)
+        with pytest.raises(RecordDeleted), replica.edit(new) as customer:
+            customer["name"] = "again"
+        with pytest.raises(UnknownRecord):
+            replica.get("customers/nobody")
+        assert replica.status().records == 2
+    assert owner.ask("get", US) == {"name": "Us", "city": "Köln"}
+
+
+def test_edits_through_an_owner_come_from_one_writer_whatever_number_of_programs_makes_them(owner, store):
+    owner.ask("edit", US, name="Us")
+    for number in range(20):
+        with Replica.open(store, share=False) as replica, replica.edit(US) as customer:
+            customer["phone"] = str(number)
+    with Replica.open(store, share=False) as replica:
+        assert len(writers(replica)) == 1
+        assert replica.get(US).conflicts == ()
+
+
+def test_a_block_of_another_program_and_one_of_the_owner_overlap(owner, store):
+    owner.ask("edit", US, name="Us", visits=1)
+    owner.ask("begin", US, visits=11, city="Köln")
+    with Replica.open(store, share=False) as replica:
+        with replica.edit(US) as customer:
+            customer.increment("visits", 5)
+            owner.ask("end")
+        assert replica.get(US)["visits"] == 16
+        assert replica.get(US)["city"] == "Köln"
+        assert len(writers(replica)) == 2
+        assert replica.store.verify().findings == ()
+
+
+def test_a_batch_of_another_program_is_stored_as_a_whole_or_not_at_all(owner, store):
+    with Replica.open(store, share=False) as replica:
+        with pytest.raises(ZeroDivisionError), replica.batch():  # noqa: PT012 - the batch is what is tested
+            with replica.edit(US, create=True) as customer:
+                customer["name"] = "Us"
+            assert replica.get(US)["name"] == "Us"
+            raise ZeroDivisionError
+        assert replica.count() == 0
+        before = replica.store.head()
+        with replica.batch():
+            for number in range(300):
+                with replica.edit(f"customers/{number}", create=True) as customer:
+                    customer["name"] = "x" * 30_000  # more than one message holds
+        assert replica.count() == 300
+        assert replica.store.head() == before + 300
+
+
+def test_an_import_and_a_new_collection_go_through_the_owner(owner, store, tmp_path):
+    file = tmp_path / "guests.csv"
+    file.write_text("Number;Name\n1;Ann\n2;Ben\n", "utf-8")
+    with Replica.open(store, share=False) as replica:
+        table = open_table(file)
+        report = import_table(replica, table, "guests", key_columns=["Number"])
+        assert report.created == 2
+        assert sorted(view["name"] for view in replica.find("guests")) == ["Ann", "Ben"]
+
+
+def test_a_natural_key_is_one_record_whichever_program_enters_it(start, store):
+    schema = parse_schema('collection = "guests"\nversion = 1\nnatural_key = ["email"]\n[fields.email]\n', "test")
+    first = start("owner")
+    assert first.ready()
+    with Replica.open(store, share=False) as replica:
+        replica.add_schema(schema)
+        for _ in range(2):
+            with replica.edit("guests") as guest:
+                guest["email"] = "a@x"
+        assert [view["email"] for view in replica.list("guests")] == ["a@x"]
+
+
+def test_each_program_hears_of_what_the_others_change(owner, store):
+    heard = threading.Event()
+    events = []
+    with Replica.open(store) as replica:
+        replica.subscribe(lambda news: (events.extend(news), heard.set()))
+        with replica.edit(US, create=True) as customer:
+            customer["name"] = "Us"
+        assert heard.wait(10)
+        heard.clear()
+        owner.ask("edit", "customers/them", name="Them")
+        assert heard.wait(10)
+    assert [(event.kind, event.record) for event in events] == [("edited", US), ("received", "customers/them")]
+    assert owner.ask("heard") == [["edited", US], ["edited", "customers/them"]]
+
+
+def test_what_takes_the_store_alone_says_who_has_it(owner, store):
+    with Replica.open(store, share=False) as replica:
+        with pytest.raises(NotServed, match=f"process {owner.process.pid}"):
+            replica.repair()
+        with pytest.raises(NotServed):
+            replica.store.commit([Batch(forget_outbox=(bytes(16),))])
+
+
+def test_a_program_that_does_not_share_keeps_its_store(tmp_path, monkeypatch):
+    with Replica.create(tmp_path / "anna", "anna", [bundled_schema("customers")], share=False):
+        assert asking.find(tmp_path / "anna") is None
+        with pytest.raises(StoreInUse):
+            Replica.open(tmp_path / "anna")
+    with Replica.open(tmp_path / "anna"), pytest.raises(StoreInUse):  # its own objects are there to be used
+        Replica.open(tmp_path / "anna")
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_owner_that_is_killed_in_an_edit_of_another_program(owner, store, when):
+    """What was acknowledged is stored, and what was not is told, or found to be there."""
+    owner.ask("edit", US, name="Us")
+    with Replica.open(store, share=False) as replica:
+        owner.ask("die_at_commit", when)
+        block = replica.edit(US)
+        customer = block.__enter__()
+        customer["city"] = "Köln"
+        if when == "after":
+            block.__exit__(None, None, None)
+            assert replica.get(US)["city"] == "Köln"
+        else:
+            with pytest.raises(OwnerGone, match="nothing was stored") as gone:
+                block.__exit__(None, None, None)
+            assert not gone.value.uncertain
+            assert dict(replica.get(US)) == {"name": "Us"}
+        with pytest.raises(OwnerGone), replica.edit(US) as customer:
+            pass
+    with Replica.open(store) as replica:
+        assert replica.owner is None
+        assert replica.get(US).get("city") == ("Köln" if when == "after" else None)
+        assert replica.store.verify().findings == ()
+
+
+@pytest.mark.parametrize("count", [2, 4, 8])
+def test_programs_under_load_write_as_few_and_lose_nothing(start, store, count):
+    first = start("owner")
+    assert first.ready()
+    others = [start(f"p{number}") for number in range(count - 1)]
+    assert not any(other.ready() for other in others)
+    for number, program in enumerate((first, *others)):
+        program.begin_to("count", US, 10)
+        program.begin_to("batches", f"p{number}", 2, 20)
+    for program in (first, *others):
+        assert [program.answer(), program.answer()] == [None, None]
+    with Replica.open(store, share=False) as replica:
+        assert replica.get(US)["visits"] == 10 * count
+        assert replica.receipt().count == replica.count()
+        assert replica.count() == 1 + 40 * count
+        assert len(writers(replica)) <= count
+        assert replica.store.verify().findings == ()
