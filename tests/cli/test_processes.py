@@ -62,8 +62,15 @@ def watching(run, tmp_path, relay):
     watcher.end(signal.SIGKILL)
 
 
+def test_a_command_edits_through_the_program_that_owns_the_store(store):
+    with Replica.open(store) as replica:
+        result = spawn("set", "customers", "name=x")
+        assert result.returncode == 0, result.stderr
+        assert [view["name"] for view in replica.list("customers")] == ["x"]
+
+
 def test_a_store_in_use_is_told_with_its_holder(store):
-    with Replica.open(store):
+    with Replica.open(store, share=False):
         result = spawn("set", "customers", "name=x")
     assert result.returncode == 3
     assert result.stderr.startswith("Error (store_in_use): ")
@@ -72,7 +79,7 @@ def test_a_store_in_use_is_told_with_its_holder(store):
 
 
 def test_a_store_that_is_free_in_a_moment_is_waited_for(store):
-    replica = Replica.open(store)
+    replica = Replica.open(store, share=False)
     timer = threading.Timer(0.5, replica.close)
     timer.start()
     with pytest.MonkeyPatch.context() as patch:
