@@ -65,7 +65,7 @@ def listen(
             tls = certificate.own(call.store)
             return [door.open(replica, tls), *(line.stay(replica, alone=False) for line in watched)]
 
-        stay(call.store, replica, [door, *watched], work, call.output)
+        stay(replica, [door, *watched], work, call.output, "crdt-sync listen")
     call.output.result({**door.data(), "state": "ended"}, "Ended.")
 
 
@@ -89,7 +89,7 @@ class _Door:
             self.listener = await opened.enter_async_context(
                 listening(replica, self.host, self.port, self.token, tls, self.ping_us)
             )
-            self.port = self.listener.port  # a free one stays the same while other commands have the store
+            self.port = self.listener.port
             hosts = own_addresses() if self.host in {"0.0.0.0", "::"} else [self.host]
             self.url = f"wss://{f'[{hosts[0]}]' if ':' in hosts[0] else hosts[0]}:{self.port}"
             if self.announce:
@@ -102,10 +102,6 @@ class _Door:
     def look(self, replica: Replica) -> None:
         """See `staying.Line`."""
         self.sessions = self.listener.sessions if self.listener is not None else 0
-
-    def interrupted(self, state: str) -> None:
-        """See `staying.Line`."""
-        self.state, self.listener, self.sessions = state, None, 0
 
     def data(self) -> dict[str, object]:
         """See `staying.Line`."""

@@ -1,20 +1,19 @@
-"""Commands that stay until they are ended: shown while they run, and giving the store to other commands meanwhile."""
+"""Commands that stay until they are ended: shown while they run, they own the store and serve it to other commands."""
 
 import asyncio
 import signal
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import Protocol
 
 from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
-from crdt_sync.cli import sharing
 from crdt_sync.cli.output import Output
 from crdt_sync.replica import Replica
 
+STOP = "stop"  # what others may ask of a command that stays
 _LOOK_S = 0.2  # between two looks at the counts: quick enough for people, nothing for the disk
 
 
@@ -23,9 +22,6 @@ class Line(Protocol):
 
     def look(self, replica: Replica) -> None:
         """Read what is shown from the replica."""
-
-    def interrupted(self, state: str) -> None:
-        """Nothing goes on now; `state` says why."""
 
     def data(self) -> dict[str, object]:
         """For programs."""
@@ -41,18 +37,19 @@ Work = Callable[[Replica], Sequence[Coroutine[object, object, None]]]
 """What runs on the open replica, until it is cancelled."""
 
 
-def stay(store: Path, replica: Replica, lines: Sequence[Line], work: Work, output: Output) -> None:
-    """Do `work` until a signal ends it. Closes and reopens the store when another command wants it.
+def stay(replica: Replica, lines: Sequence[Line], work: Work, output: Output, role: str) -> None:
+    """Do `work` until a signal, or `crdt-sync down`, ends it; meanwhile other programs are served, and see `role`.
 
-    `replica` is open and will be closed. Raises what the work raises.
+    `replica` is open and will be closed. Raises what the work raises, and `NotServed` where another program owns it.
     """
+    replica.alone(f"'{role}'")
     display: AbstractContextManager[object] = (
         Live(_Lines(lines), console=output.errors, refresh_per_second=4, transient=True)
         if output.animated
         else nullcontext()
     )
-    with display, sharing.watching(store):
-        asyncio.run(_Stay(store, lines, work, output).run(replica))
+    with display:
+        asyncio.run(_Stay(lines, work, output).run(replica, role))
 
 
 def _hear(number: signal.Signals, loop: asyncio.AbstractEventLoop, act: Callable[[], None]) -> None:
@@ -71,27 +68,28 @@ class _Lines:
 
 
 class _Stay:
-    def __init__(self, store: Path, lines: Sequence[Line], work: Work, output: Output) -> None:
-        self._store = store
+    def __init__(self, lines: Sequence[Line], work: Work, output: Output) -> None:
         self._lines = lines
         self._work = work
         self._output = output
         self._ended = asyncio.Event()
         self._told: dict[int, dict[str, object]] = {}
 
-    async def run(self, replica: Replica | None) -> None:
+    async def run(self, replica: Replica, role: str) -> None:
         loop = asyncio.get_running_loop()
         for name in ("SIGINT", "SIGTERM", "SIGHUP"):
             if hasattr(signal, name):
                 _hear(getattr(signal, name), loop, self._ended.set)
-        while not self._ended.is_set():
-            if replica is not None:
-                with replica:
-                    await self._session(replica)
-            replica = await self._open_again()
+
+        def stop(*_: object) -> None:
+            loop.call_soon_threadsafe(self._ended.set)
+
+        with replica:
+            replica.share(role, {STOP: stop})
+            await self._session(replica)
 
     async def _session(self, replica: Replica) -> None:
-        """Work until the end, or until another command wants the store."""
+        """Work until the end."""
         work = (*self._work(replica), self._look(replica), self._until_ended())
         tasks = [asyncio.create_task(part) for part in work]
         try:
@@ -105,21 +103,12 @@ class _Stay:
             for line in self._lines:
                 line.look(replica)
 
-    async def _open_again(self) -> Replica | None:
-        if self._ended.is_set():
-            return None
-        for line in self._lines:
-            line.interrupted("waiting for another command")
-        self._tell()
-        await asyncio.sleep(_LOOK_S)
-        return sharing.open_when_free(self._store)
-
     async def _until_ended(self) -> None:
         await self._ended.wait()
 
     async def _look(self, replica: Replica) -> None:
-        """Refresh what is shown; returns when another command wants the store."""
-        while not sharing.is_wanted(self._store):
+        """Refresh what is shown."""
+        while True:
             for line in self._lines:
                 line.look(replica)
             self._tell()

@@ -91,7 +91,8 @@ def _devices(call: Invocation, replica: Replica, given: list[str], token: str | 
 def _watch(call: Invocation, replica: Replica, addresses: list[Address]) -> None:
     alone = len(addresses) == 1
     lines = [Watched(address, beside_others=not alone) for address in addresses]
-    stay(call.store, replica, lines, lambda replica: [line.stay(replica, alone=alone) for line in lines], call.output)
+    role = "crdt-sync sync --watch"
+    stay(replica, lines, lambda replica: [line.stay(replica, alone=alone) for line in lines], call.output, role)
     for line in lines:
         line.state, line.problem = "ended", ""
         counts = f"{line.received} received, {line.pushed} sent, {line.waiting}"

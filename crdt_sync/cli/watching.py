@@ -52,10 +52,6 @@ class Watched:
             self.state, self.problem = "given up", f"{error.message}. {error.hint}"
             await asyncio.Event().wait()
 
-    def interrupted(self, state: str) -> None:
-        """There is no session now, for a reason of ours."""
-        self.state = state
-
     @property
     def received(self) -> int:
         """Updates that came."""

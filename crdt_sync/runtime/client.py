@@ -10,22 +10,34 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import astuple
 
 from crdt_sync.errors import CrdtSyncError, RemoteError, Timeout
 from crdt_sync.protocol.backoff import Backoff
 from crdt_sync.replica import Event, Replica
+from crdt_sync.replica.owner.message import Message
+from crdt_sync.replica.owner.serving import OFFERED
 from crdt_sync.runtime.address import Address
 from crdt_sync.runtime.conversation import Conversation, Progress
 from crdt_sync.runtime.outside import OUTSIDE, Outside
 from crdt_sync.runtime.plain import run_plain
 from crdt_sync.runtime.presence import PresenceBoard
+from crdt_sync.runtime.through_owner import SYNC, address_of, sync_through
 from crdt_sync.runtime.worker.process import WorkerUnavailable
 
 
 async def sync_once(
     replica: Replica, address: Address, on_progress: Callable[[Progress], None] | None = None
 ) -> Progress:
-    """Exchange everything with the partner once. Raises `RemoteError`, `StoreError`."""
+    """Exchange everything with the partner once. Raises `RemoteError`, `StoreError`.
+
+    Where another program owns the store, that one does it, and its progress is told at the end.
+    """
+    if replica.owner is not None:
+        progress = await sync_through(replica.owner, address)
+        if on_progress is not None:
+            on_progress(progress)
+        return progress
     conversation = Conversation(replica, address, on_progress)
     await conversation.run(Conversation.settled)
     return conversation.progress
@@ -66,6 +78,14 @@ async def keep_syncing_forever(
             if on_error is not None:
                 on_error(error, delay_s)
             await asyncio.sleep(delay_s)
+
+
+def _serve_sync(replica: Replica, request: Message) -> Message:
+    """`sync_once` for another program."""
+    return astuple(asyncio.run(sync_once(replica, address_of(request))))
+
+
+OFFERED[SYNC] = _serve_sync
 
 
 async def _for_ever(_: Conversation) -> None:

@@ -88,6 +88,7 @@ class Conversation:
         lasting: bool = False,
         outside: Outside = OUTSIDE,
     ) -> None:
+        replica.alone("a session")
         self.progress = Progress()
         self._open_channel = outside.open_channel
         self._own_screening = Screening(replica, outside.start_worker) if address.direct and screening is None else None

@@ -63,8 +63,7 @@ def listening(stores):
 
 def test_two_devices_sync_verify_and_take_commands_meanwhile(run, stores, listening):
     anna, ben = stores
-    assert run("set", "customers", "name=Müller", "--store", anna).code == 0  # the listener gives way
-    listening.until(state="listening")
+    assert run("set", "customers", "name=Müller", "--store", anna).code == 0  # through the listener
     assert run("set", "customers", "name=Schmidt", "--store", ben).code == 0
     synced = run("sync", listening.address, "--json", "--store", ben)
     assert (synced.code, synced.object["received"], synced.object["pushed"]) == (0, 1, 1)
@@ -72,6 +71,7 @@ def test_two_devices_sync_verify_and_take_commands_meanwhile(run, stores, listen
     assert (verified.code, verified.object["equal"]) == (0, True)
     code, states, err = listening.end()
     assert (code, states[-1]["state"], err) == (0, "ended", "")
+    assert {state["state"] for state in states} == {"listening", "ended"}  # it never gave the store away
     shown = [view["fields"]["name"] for view in run("list", "--json", "--store", anna).objects]
     assert sorted(shown) == ["Müller", "Schmidt"]
 

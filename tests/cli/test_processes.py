@@ -126,13 +126,25 @@ def test_watching_ends_cleanly(watching, number):
     assert err == ""
 
 
-def test_watching_lets_other_commands_edit_and_sends_their_edits(watching):
+def test_watching_lets_other_commands_edit_and_sends_their_edits(watching, tmp_path):
     store, watcher = watching
     watcher.until(state="in sync")
     assert spawn("set", "customers", "name=x", "--store", store).returncode == 0
     watcher.until(state="in sync", pushed=1, pending=0)
-    assert watcher.end(signal.SIGINT)[0] == 0
-    assert sorted(path.name for path in store.iterdir()) == ["data.mdb", "lock", "lock.mdb", "relay.toml", "token"]
+    table = tmp_path / "table.csv"
+    table.write_text("Number,Name\n1,Ann\n2,Ben\n", "utf-8")
+    assert spawn("import", table, "-c", "customers", "--key", "Name", "--store", store).returncode == 0
+    watcher.until(state="in sync", pushed=3, pending=0)
+    synced = spawn("sync", "--json", "--store", store)
+    assert json.loads(synced.stdout)["pending"] == 0, synced.stderr
+    second = spawn("sync", "--watch", "--store", store)
+    assert second.returncode == 3
+    assert str(watcher.process.pid) in second.stderr
+    code, states, _ = watcher.end(signal.SIGINT)
+    assert code == 0
+    assert "connecting" not in {state["state"] for state in states}  # no session was begun again
+    left = {path.name for path in store.iterdir()} - {"imports"}
+    assert left == {"data.mdb", "lock", "lock.mdb", "relay.toml", "token"}
 
 
 def test_watching_survives_the_relay(watching, relay):

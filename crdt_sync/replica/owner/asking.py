@@ -1,6 +1,7 @@
 """What a program does whose store another one owns: it reads beside the owner, and asks it to write."""
 
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -47,7 +48,7 @@ class Owner:
         self.path = path
         self._asking = threading.Lock()
         self._link = local.connect(path)
-        self._closed = False
+        self._lent: set[tuple[str, int]] = set()
         try:
             self.about = self._greet()
         except BaseException:
@@ -64,10 +65,20 @@ class Owner:
         """Have the owner do something. Raises what it raises there, and `OwnerGone` where it says no more."""
         return self._exchange(request, None)
 
-    def tell(self, *request: object) -> None:
-        """Tell the owner something that it does not answer."""
-        with self._asking, suppress(OSError):
-            send(self._link, *request)
+    def lend(self, record: str) -> int:
+        """A writer id for this record. Raises `EditInProgress`."""
+        writer = self.ask("take", record)
+        if not isinstance(writer, int):
+            raise self._gone()
+        self._lent.add((record, writer))
+        return writer
+
+    def give_back(self, record: str, writer: int) -> None:
+        """The writer id is not needed any more. A commit of the record gives it back by itself."""
+        if (record, writer) in self._lent:
+            self._lent.discard((record, writer))
+            with suppress(OwnerGone):
+                self.ask("give", record, writer)
 
     def commit(self, store: Store, edits: Sequence[SentEdit], clock: int) -> None:
         """Have the edits stored, in one commit. Raises `OwnerGone` where nothing of them is, `OwnerSilent` where
@@ -86,6 +97,7 @@ class Owner:
         except OwnerGone:
             if not self._was_stored(store, edits):
                 raise
+        self._lent.difference_update((edit.record, edit.writer) for edit in edits)
 
     def integrate(
         self,
@@ -153,9 +165,8 @@ class Owner:
 
     def close(self) -> None:
         """End the link; what was lent goes back. Closing twice is harmless."""
-        self._closed = True
         with suppress(OSError):
-            self._link.shutdown(2)
+            self._link.shutdown(socket.SHUT_RDWR)
         self._link.close()
 
     def _exchange(self, request: Sequence[object], timeout_s: float | None) -> object:
@@ -224,14 +235,13 @@ class LentWriters(Writers):
 
     def take(self, record: str) -> int:
         """See `Writers.take`."""
-        writer = self._owner.ask("take", record)
-        assert isinstance(writer, int)
+        writer = self._owner.lend(record)
         self._lent[writer] = None
         return writer
 
     def give_back(self, record: str, writer: int) -> None:
         """See `Writers.give_back`."""
-        self._owner.tell("give", record, writer)
+        self._owner.give_back(record, writer)
 
 
 class OwnedStore(SharedStore):

@@ -194,11 +194,6 @@ class _Program:
     def _answer(self, message: Message) -> None:
         try:
             match message:
-                case ("give", str(record), int(writer)):
-                    if (record, writer) in self._lent:
-                        del self._lent[record, writer]
-                        self._replica.writers.give_back(record, writer)
-                    return
                 case (str(name), *arguments):
                     value = self._do(name, tuple(arguments))
                 case _:
@@ -206,6 +201,12 @@ class _Program:
         except CrdtSyncError as error:
             self._staged, self._staged_bytes = [], 0
             send(self._link, False, packed(error))
+        except BadFrame:
+            raise
+        except Exception as error:
+            _log.exception("what another program asked for failed")
+            failed = CrdtSyncError(f"the program that owns the store failed: {error}", "See what it printed.")
+            send(self._link, False, packed(failed))
         else:
             send(self._link, True, value)
 
@@ -213,6 +214,8 @@ class _Program:
         match (name, *arguments):
             case ("take", str(record)):
                 return self._take(record)
+            case ("give", str(record), int(writer)):
+                self._give_back(record, writer)
             case ("stage", tuple(edits)):
                 self._stage(edits)
             case ("commit", int(clock), tuple(edits)):
@@ -241,6 +244,11 @@ class _Program:
         self._lent[record, writer] = None
         return writer
 
+    def _give_back(self, record: str, writer: int) -> None:
+        if (record, writer) in self._lent:
+            del self._lent[record, writer]
+            self._replica.writers.give_back(record, writer)
+
     def _stage(self, edits: Sequence[object]) -> None:
         found = [SentEdit.read(edit) for edit in edits]
         self._staged_bytes += sum(edit.size for edit in found)
@@ -255,6 +263,8 @@ class _Program:
         staged, self._staged, self._staged_bytes = self._staged, [], 0
         self._replica.clock.observe(clock)
         self._replica.store_edits(staged)
+        for edit in staged:  # before the answer: the next program is lent the same
+            self._give_back(edit.record, edit.writer)
 
     def _note(self, meta: Mapping[str, bytes | None]) -> None:
         if any(key == own or (own.endswith("/") and key.startswith(own)) for key in meta for own in _OWN_META):

@@ -156,7 +156,7 @@ def test_what_was_lent_goes_back_with_the_link(replica):
         first = owner.ask("take", US)
         second = owner.ask("take", US)
         assert first != second
-        owner.tell("give", US, second)
+        owner.ask("give", US, second)
         assert owner.ask("take", US) == second
     link = greeted(replica)  # which waits until the owner has seen the end of the other
     for _ in range(1000):
@@ -165,6 +165,7 @@ def test_what_was_lent_goes_back_with_the_link(replica):
         if writer == first:
             break
         send(link, "give", US, writer)
+        receive(link, 10)
     assert writer == first
     link.close()
 
