@@ -1,7 +1,7 @@
 """Commands for devices that talk to each other without a relay: `listen`, `peers`, `token`."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, replace
 from typing import Annotated
@@ -10,7 +10,7 @@ import typer
 from rich.text import Text
 
 from crdt_sync.cli import devices, partners, sharing
-from crdt_sync.cli.invocation import invocation
+from crdt_sync.cli.invocation import Invocation, invocation
 from crdt_sync.cli.options import PingIntervalOption, TokenFileOption, TokenOption
 from crdt_sync.cli.output import table
 from crdt_sync.cli.safe_text import one_line
@@ -51,11 +51,37 @@ def listen(
     """Let other devices of this space sync with this one, until Ctrl-C; the relay is kept in sync too."""
     call = invocation(context)
     secret = partners.token_from(given, token_file)
-    secret = partners.token(call.store) if is_loopback(host) and secret is None else devices.space_token(call, secret)
+    listen_here(
+        call,
+        host=host,
+        port=port,
+        announce=announce,
+        beside=beside or (),
+        ping_interval=ping_interval,
+        no_relay=no_relay,
+        given=secret,
+    )
+
+
+def listen_here(
+    call: Invocation,
+    *,
+    host: str = "0.0.0.0",
+    port: int = LISTENING_PORT,
+    announce: bool = False,
+    beside: Sequence[str] = (),
+    ping_interval: float | None = None,
+    no_relay: bool = False,
+    given: str | None = None,
+    role: str = "crdt-sync listen",
+    beside_it: Sequence[Callable[[], Coroutine[object, object, None]]] = (),
+) -> None:
+    """See `listen`; `given` is a token, other programs see `role`, and `beside_it` runs meanwhile."""
+    secret = partners.token(call.store) if is_loopback(host) and given is None else devices.space_token(call, given)
     with sharing.listening_alone(call.store, port), call.open() as replica:
         relay = None if no_relay else partners.load(call.store)
         addresses = [relay] if relay is not None else []
-        addresses += [devices.resolved(replica, peer, secret).address for peer in beside or ()]
+        addresses += [devices.resolved(replica, peer, secret).address for peer in beside]
         if ping_interval is not None:
             addresses = [replace(address, ping_interval_s=ping_interval) for address in addresses]
         door = _Door(host, port, secret, announce, ping_us(ping_interval))
@@ -63,9 +89,13 @@ def listen(
 
         def work(replica: Replica) -> Sequence[Coroutine[object, object, None]]:
             tls = certificate.own(call.store)
-            return [door.open(replica, tls), *(line.stay(replica, alone=False) for line in watched)]
+            return [
+                door.open(replica, tls),
+                *(line.stay(replica, alone=False) for line in watched),
+                *(each() for each in beside_it),
+            ]
 
-        stay(replica, [door, *watched], work, call.output, "crdt-sync listen")
+        stay(replica, [door, *watched], work, call.output, role)
     call.output.result({**door.data(), "state": "ended"}, "Ended.")
 
 

@@ -40,6 +40,7 @@ _PARTS = {  # modules of this package, in the order of the help, and the command
     "duplicates": ("duplicates",),
     "tables": ("import", "export"),
     "syncing": ("sync",),
+    "background": ("up", "down"),
     "space": ("space",),
     "listening": ("listen", "peers", "token"),
     "bundles": ("bundle",),

@@ -8,7 +8,7 @@ import typer
 from rich.filesize import decimal
 from rich.text import Text
 
-from crdt_sync.cli import last_failure, partners, waiting
+from crdt_sync.cli import background, last_failure, partners, waiting
 from crdt_sync.cli.invocation import Invocation, invocation
 from crdt_sync.cli.last_failure import Failure
 from crdt_sync.cli.output import Output, table
@@ -76,6 +76,23 @@ def _record_status(call: Invocation, replica: Replica, record: str) -> None:
         tell_schemaless(call.output, replica, record.partition("/")[0])
 
 
+def _emit(call: Invocation, replica: Replica, standing: Status, counted: Mapping[str, int | None]) -> None:
+    kept = partners.load(call.store)
+    failed = last_failure.load(call.store)
+    relay = kept.url if kept else None
+    data = {"name": standing.name, "store": str(call.store), "replica": replica.id.hex(), "relay": relay}
+    counts = {"records": standing.records, **counted}
+    seen = [_partner(standing, partner) for partner in standing.partners]
+    met = [{**asdict(partner), "as_of": utc_time(partner.as_of)} for partner in standing.carried]
+    calling = [{**asdict(caller), "last_seen": utc_time(caller.last_seen)} for caller in standing.callers]
+    found = {"partners": seen, "by_bundle": met, "callers": calling, "unreadable": standing.unreadable}
+    told = None if failed is None else {**asdict(failed), "at": utc_time(failed.at)}
+    unknown = [each._asdict() for each in standing.schemaless]
+    rest = {"damaged": standing.damaged, "without_schema": unknown, "last_failure": told}
+    owner = None if replica.owner is None else background.described(replica.owner.about)
+    call.output.emit({**data, **counts, **found, **rest, "owner": owner})
+
+
 def _status(call: Invocation, replica: Replica) -> None:
     standing = replica.status()
     conflicts, deleted = _conflicts_and_deleted(replica, standing.records)
@@ -83,18 +100,7 @@ def _status(call: Invocation, replica: Replica) -> None:
     kept = partners.load(call.store)
     failed = last_failure.load(call.store)
     if call.output.as_json:
-        relay = kept.url if kept else None
-        data = {"name": standing.name, "store": str(call.store), "replica": replica.id.hex(), "relay": relay}
-        counts = {"records": standing.records, "deleted": deleted, "conflicts": conflicts, "duplicates": duplicates}
-        seen = [_partner(standing, partner) for partner in standing.partners]
-        met = [{**asdict(partner), "as_of": utc_time(partner.as_of)} for partner in standing.carried]
-        calling = [{**asdict(caller), "last_seen": utc_time(caller.last_seen)} for caller in standing.callers]
-        found = {"partners": seen, "by_bundle": met, "callers": calling, "unreadable": standing.unreadable}
-        told = None if failed is None else {**asdict(failed), "at": utc_time(failed.at)}
-        unknown = [each._asdict() for each in standing.schemaless]
-        call.output.emit(
-            {**data, **counts, **found, "damaged": standing.damaged, "without_schema": unknown, "last_failure": told}
-        )
+        _emit(call, replica, standing, {"deleted": deleted, "conflicts": conflicts, "duplicates": duplicates})
         return
     opposed = "" if conflicts is None else f", {conflicts} with open conflicts"
     if deleted is None:
@@ -106,6 +112,8 @@ def _status(call: Invocation, replica: Replica) -> None:
     call.output.text(
         f"{standing.name} ({replica.id.hex()[:_ID_SHOWN]}): {many(standing.records)}{opposed}, in {call.store}"
     )
+    if replica.owner is not None:
+        call.output.text(background.sentence(replica.owner.about))
     if standing.partners:
         columns = ("Partner", "In sync", "To send", "To fetch", "Refused", "As of")
         call.output.show(table(columns, [_row(standing, partner) for partner in standing.partners]))

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Annotated
@@ -68,7 +69,7 @@ def sync(
             assert address is not None
             chosen = [devices.Device(address.url, address)]
         if watching:
-            _watch(call, replica, [device.address for device in chosen])
+            watch(call, replica, [device.address for device in chosen], "crdt-sync sync --watch")
             return
         failures = [failure for device in chosen if (failure := _exchange(call, replica, device, chosen)) is not None]
         met = replica.status().damaged
@@ -88,11 +89,21 @@ def _devices(call: Invocation, replica: Replica, given: list[str], token: str | 
     return chosen
 
 
-def _watch(call: Invocation, replica: Replica, addresses: list[Address]) -> None:
+def watch(
+    call: Invocation,
+    replica: Replica,
+    addresses: list[Address],
+    role: str,
+    beside_it: Sequence[Callable[[], Coroutine[object, object, None]]] = (),
+) -> None:
+    """Stay in sync until it is ended; other programs see `role`. `beside_it` runs meanwhile."""
     alone = len(addresses) == 1
     lines = [Watched(address, beside_others=not alone) for address in addresses]
-    role = "crdt-sync sync --watch"
-    stay(replica, lines, lambda replica: [line.stay(replica, alone=alone) for line in lines], call.output, role)
+
+    def work(replica: Replica) -> Sequence[Coroutine[object, object, None]]:
+        return [*(line.stay(replica, alone=alone) for line in lines), *(each() for each in beside_it)]
+
+    stay(replica, lines, work, call.output, role)
     for line in lines:
         line.state, line.problem = "ended", ""
         counts = f"{line.received} received, {line.pushed} sent, {line.waiting}"

@@ -1,0 +1,234 @@
+"""Commands that keep a device in sync in the background: `up` and `down`."""
+
+import asyncio
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from crdt_sync.cli import partners
+from crdt_sync.cli.invocation import Invocation, invocation
+from crdt_sync.cli.staying import STOP
+from crdt_sync.cli.values import local_time, utc_time
+from crdt_sync.errors import NotServed, OwnerGone, StoreFailed, StoreInUse, StoreMissing, UsageError
+from crdt_sync.files import replaced
+from crdt_sync.replica.owner.asking import About, find
+from crdt_sync.storage.lmdb.directory import exists
+from crdt_sync.storage.lmdb.lock import StoreLock
+
+ROLE = "crdt-sync up"
+LOG_NAME = "up.log"
+UNIT_NAME = "crdt-sync.service"
+_LOG_BYTES_MAX = 1 << 20
+_LOG_LOOKED_AT_S = 60.0
+_BEGINS_S = 30.0
+_ENDS_S = 30.0
+_LOOK_S = 0.02
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("up")(up)
+    app.command("down")(down)
+
+
+def up(
+    context: typer.Context,
+    listening: Annotated[bool, typer.Option("--listen", help="Let other devices call, too; see 'listen'.")] = False,
+    announce: Annotated[
+        bool, typer.Option("--announce", help="Let devices near find this one; with --listen.")
+    ] = False,
+    foreground: Annotated[bool, typer.Option("--foreground", help="Stay here, as service managers want it.")] = False,
+    unit: Annotated[bool, typer.Option("--unit", help="Print a systemd user unit that does it.")] = False,
+    write_unit: Annotated[
+        bool, typer.Option("--write-unit", help="Write that unit where systemd looks for it.")
+    ] = False,
+) -> None:
+    """Keep this device in sync in the background, until 'crdt-sync down'. Other commands go on as usual."""
+    call = invocation(context)
+    flags = [flag for flag, given in (("--listen", listening), ("--announce", announce)) if given]
+    if announce and not listening:
+        raise UsageError("--announce tells others where to call, but nobody listens", "Add --listen.")
+    if not exists(call.store):
+        raise StoreMissing(f"there is no store in {call.store}", "Make one with 'crdt-sync init'.")
+    if unit or write_unit:
+        _unit(call, flags, write=write_unit)
+    elif foreground:
+        _stay(call, listening=listening, announce=announce)
+    else:
+        _begin(call, flags, listening=listening)
+
+
+def _stay(call: Invocation, *, listening: bool, announce: bool) -> None:
+    if listening:
+        from crdt_sync.cli.listening import listen_here  # noqa: PLC0415 - `down` needs none of it
+
+        listen_here(call, announce=announce, role=ROLE, beside_it=(_keep_log_small,))
+        return
+    from crdt_sync.cli.syncing import watch  # noqa: PLC0415
+
+    address = partners.chosen(call.store, None, None, None)
+    assert address is not None
+    with call.open() as replica:
+        watch(call, replica, [address], ROLE, (_keep_log_small,))
+
+
+def _begin(call: Invocation, flags: Sequence[str], *, listening: bool) -> None:
+    owner = find(call.store)
+    if owner is not None:
+        with owner:
+            if owner.about.role != ROLE:
+                raise owner.refusal(f"'{ROLE}'")
+            _tell(call, owner.about, "Already up", [])
+            return
+    if not listening:
+        partners.chosen(call.store, None, None, None)  # which says what is missing
+    log = call.store / LOG_NAME
+    with suppress(OSError):
+        if log.stat().st_size > _LOG_BYTES_MAX:
+            log.replace(log.with_suffix(".log.before"))
+    with open(log, "ab", opener=lambda name, mode: os.open(name, mode, 0o600)) as output:
+        start = output.tell()
+        child = subprocess.Popen(
+            _command(call.store, flags),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            close_fds=True,
+        )
+    until = time.monotonic() + _BEGINS_S
+    while time.monotonic() < until:
+        owner = find(call.store)
+        if owner is not None:
+            with owner:
+                _tell(call, owner.about, "Up", flags)
+            child.returncode = 0  # it lives on by itself: nobody waits for it here
+            return
+        if child.poll() is not None:
+            raise StoreFailed(f"it ended at once: {_last_words(log, start)}", f"See {log}.")
+        time.sleep(_LOOK_S)
+    child.kill()
+    child.wait()
+    raise StoreFailed(f"it did not begin within {_BEGINS_S:g} s", f"See {log}.")
+
+
+def _command(store: Path, flags: Sequence[str]) -> list[str]:
+    return [sys.executable, "-m", "crdt_sync", "--store", str(store.absolute()), "up", "--foreground", *flags]
+
+
+def _last_words(log: Path, start: int) -> str:
+    with suppress(OSError), log.open("rb") as file:
+        file.seek(start)
+        lines = file.read(1 << 16).decode("utf-8", "replace").strip().splitlines()
+        return " ".join(lines[-2:]) or "it said nothing"
+    return "it said nothing"
+
+
+def _tell(call: Invocation, about: About, word: str, flags: Sequence[str]) -> None:
+    data = {"up": True, **described(about), "log": str(call.store / LOG_NAME)}
+    also = ", and listens" if "--listen" in flags else ""
+    call.output.result(
+        data, f"{word}: process {about.process} keeps this device in sync{also}. 'crdt-sync down' ends it."
+    )
+
+
+def described(about: About) -> dict[str, object]:
+    """Who owns a store, for programs."""
+    return {**{key: value for key, value in asdict(about).items() if key != "number"}, "since": utc_time(about.since)}
+
+
+def sentence(about: About) -> str:
+    """Who owns a store, for people."""
+    return f"Owned by process {about.process} ({about.role}) since {local_time(about.since)}; commands go through it."
+
+
+async def _keep_log_small() -> None:
+    """What is printed to a file goes on for months."""
+    while True:
+        with suppress(OSError, AttributeError, ValueError):
+            number = sys.stdout.fileno()
+            if os.fstat(number).st_size > _LOG_BYTES_MAX:
+                os.ftruncate(number, 0)
+        await asyncio.sleep(_LOG_LOOKED_AT_S)
+
+
+def down(context: typer.Context) -> None:
+    """End what 'crdt-sync up' began, or another command that stays, for this store."""
+    call = invocation(context)
+    owner = find(call.store) if exists(call.store) else None
+    if owner is None:
+        call.output.result({"up": False, "ended": False}, "Nothing runs in the background for this store.")
+        return
+    with owner:
+        about = owner.about
+        try:
+            owner.ask(STOP)
+        except NotServed:
+            raise NotServed(
+                f"process {about.process} ({about.program}) owns the store, and was not begun by this command",
+                "End that program itself.",
+            ) from None
+        except OwnerGone:
+            pass  # it ends
+    until = time.monotonic() + _ENDS_S
+    while time.monotonic() < until:
+        try:
+            StoreLock(call.store).release()
+        except StoreInUse:
+            time.sleep(_LOOK_S)
+        else:
+            call.output.result({"up": False, "ended": True, "process": about.process}, "Ended. Nothing is lost.")
+            return
+    raise StoreFailed(
+        f"process {about.process} did not end within {_ENDS_S:g} s", f"See {call.store / LOG_NAME}; end it yourself."
+    )
+
+
+def _unit(call: Invocation, flags: Sequence[str], *, write: bool) -> None:
+    text = unit_text(call.store.absolute(), flags)
+    if not write:
+        call.output.result({"unit": text}, text.rstrip("\n"))
+        return
+    home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    path = home / "systemd" / "user" / UNIT_NAME
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and path.read_text("utf-8") != text:
+            raise UsageError(f"{path} is there already, and says something else", "Look at it, and remove it first.")
+        with replaced(path, 0o644) as file:
+            file.write(text.encode())
+    except OSError as error:
+        raise StoreFailed(f"{path} cannot be written: {error.strerror}", "Print it with --unit instead.") from error
+    call.output.result(
+        {"unit": text, "file": str(path)},
+        f"{path} written. Start it with: systemctl --user daemon-reload && systemctl --user enable --now crdt-sync\n"
+        "To have it run while nobody is logged in: loginctl enable-linger",
+    )
+
+
+def unit_text(store: Path, flags: Sequence[str]) -> str:
+    """The systemd user unit for a store."""
+    words = [part.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%") for part in _command(store, flags)]
+    command = " ".join(f'"{word}"' if word != shlex.quote(word) or not word else word for word in words)
+    return f"""[Unit]
+Description=crdt-sync keeps this device in sync
+Wants=network-online.target
+After=network-online.target
+
+[Service]
+ExecStart={command}
+Restart=on-failure
+RestartSec=10
+
+[Install]
+WantedBy=default.target
+"""

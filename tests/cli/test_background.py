@@ -1,0 +1,91 @@
+"""`up` and `down`: a device that stays in sync by itself, and commands that go on meanwhile."""
+
+import os
+import shlex
+import signal
+
+import pytest
+
+from crdt_sync.cli.background import LOG_NAME, unit_text
+
+TOKEN = "a-token-for-the-tests"
+
+
+@pytest.fixture
+def down(run):
+    """What was begun is ended, whatever became of the test."""
+    stores = []
+    yield stores.append
+    for store in stores:
+        run("down", "--store", store)
+
+
+def test_a_device_is_kept_in_sync_until_it_is_ended(run, tmp_path, relay, down):
+    store, other = tmp_path / "anna", tmp_path / "ben"
+    down(store)
+    for name, path in (("anna", store), ("ben", other)):
+        assert run("init", name, "--store", path, "--relay", relay.url, "--token", TOKEN).code == 0
+    begun = run("up", "--json", "--store", store)
+    assert begun.code == 0, begun.err
+    process = begun.object["process"]
+    assert run("up", "--store", store).out.startswith(f"Already up: process {process}")
+    assert run("set", "customers", "name=x", "--json", "--store", store).code == 0
+    assert run("sync", "--store", store).code == 0  # with the session of the owner beside it
+    assert run("sync", "--json", "--store", other).object["received"] == 1
+    status = run("status", "--json", "--store", store).object
+    assert (status["owner"]["process"], status["owner"]["role"]) == (process, "crdt-sync up")
+    assert f"Owned by process {process} (crdt-sync up)" in run("status", "--store", store).out
+    refused = run("verify", "--repair", "--store", store)
+    assert refused.code == 3
+    assert "crdt-sync down" in refused.err
+    ended = run("down", "--json", "--store", store)
+    assert (ended.code, ended.object["process"], ended.object["ended"]) == (0, process, True)
+    assert run("status", "--json", "--store", store).object["owner"] is None
+    assert run("down", "--json", "--store", store).object == {"up": False, "ended": False}
+    assert (store / LOG_NAME).stat().st_mode & 0o777 == 0o600
+    assert "in sync" in (store / LOG_NAME).read_text()
+
+
+def test_it_goes_on_without_a_relay_and_is_found_again_after_a_kill(run, tmp_path, down):
+    store = tmp_path / "anna"
+    down(store)
+    assert run("init", "anna", "--store", store, "--relay", "ws://127.0.0.1:9", "--token", TOKEN).code == 0
+    first = run("up", "--json", "--store", store).object["process"]
+    os.kill(first, signal.SIGKILL)
+    second = run("up", "--json", "--store", store)
+    assert second.code == 0, second.err
+    assert second.object["process"] != first
+    assert run("set", "customers", "name=x", "--store", store).code == 0
+    assert run("down", "--store", store).out == "Ended. Nothing is lost.\n"
+
+
+def test_what_is_missing_is_told_at_once(run, tmp_path):
+    store = tmp_path / "anna"
+    assert run("up", "--store", store).code == 3
+    assert run("down", "--store", store).code == 0
+    assert run("init", "anna", "--store", store).code == 0
+    told = run("up", "--store", store)
+    assert told.code == 2
+    assert "no relay is known" in told.err
+    assert run("up", "--announce", "--store", store).code == 2
+    failed = run("up", "--listen", "--store", store)  # it needs a token
+    assert failed.code == 3
+    assert "token" in failed.err
+
+
+def test_a_unit_for_systemd(run, tmp_path, monkeypatch):
+    store = tmp_path / "anna's 100%"
+    assert run("init", "anna", "--store", store).code == 0
+    printed = run("up", "--listen", "--unit", "--store", store).out
+    assert printed.startswith("[Unit]\n")
+    assert "100%%" in printed
+    line = next(line for line in printed.splitlines() if line.startswith("ExecStart="))
+    words = shlex.split(line.removeprefix("ExecStart=").replace("%%", "%"))
+    assert words[1:] == ["-m", "crdt_sync", "--store", str(store), "up", "--foreground", "--listen"]
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    for _ in range(2):
+        assert run("up", "--write-unit", "--store", store).code == 0
+    written = tmp_path / "config" / "systemd" / "user" / "crdt-sync.service"
+    assert written.read_text("utf-8") == unit_text(store, [])
+    written.write_text("something else")
+    assert run("up", "--write-unit", "--store", store).code == 2
