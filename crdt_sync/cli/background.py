@@ -103,7 +103,7 @@ def _begin(call: Invocation, flags: Sequence[str], *, listening: bool) -> None:
             stdout=output,
             stderr=output,
             start_new_session=True,
-            close_fds=True,
+            creationflags=getattr(subprocess, "DETACHED_PROCESS", 0),  # Windows
         )
     until = time.monotonic() + _BEGINS_S
     while time.monotonic() < until:

@@ -56,7 +56,7 @@ def init(
     if token and not url:
         raise UsageError("a token without a relay", "Give --relay as well.")
     address = Address(url, token or "", authorities) if url else None
-    with Replica.create(call.store, name or _signature(), loaded) as replica:
+    with Replica.create(call.store, name or _signature(), loaded, share=False) as replica:
         if address is not None:
             partners.save(call.store, address)
         data = {

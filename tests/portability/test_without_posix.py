@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from crdt_sync import Replica
+from crdt_sync.replica.owner.serving import Server
 from tests.end_to_end.conftest import RelayThread
 
 PROGRAM = Path(__file__).with_name("without_posix.py")
@@ -55,6 +56,18 @@ def test_a_store_is_still_opened_by_one_process_at_a_time(tmp_path: Path) -> Non
     with Replica.open(tmp_path / "anna"):
         (said,) = run(["list", "customers", "--store", tmp_path / "anna"], code=3)
     assert "in use by process" in said
+
+
+def test_a_command_goes_through_the_program_that_owns_the_store(tmp_path: Path) -> None:
+    run(["init", "anna", "--store", tmp_path / "anna"])
+    with Replica.open(tmp_path / "anna", share=False) as replica:
+        server = Server.start(replica, tmp_path / "anna", unix=False)
+        run(
+            ["set", "customers/us", "name=Us", "--create", "--store", tmp_path / "anna"],
+            ["get", "customers/us", "--store", tmp_path / "anna"],
+        )
+        assert replica.get("customers/us")["name"] == "Us"
+        server.close()
 
 
 def test_what_needs_more_says_so(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import json
 import os
 import shutil  # noqa: F401
 import signal
+import socket
 import subprocess
 import sys
 import tempfile  # noqa: F401
@@ -59,6 +60,7 @@ def take_away() -> None:
         if hasattr(signal, name):
             delattr(signal, name)
     del asyncio.start_unix_server, asyncio.open_unix_connection
+    del socket.SO_PEERCRED
     opened, started = os.open, subprocess.Popen.__init__
 
     def open_file(path: Any, flags: int, mode: int = 0o777, **options: Any) -> int:

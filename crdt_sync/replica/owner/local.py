@@ -112,7 +112,7 @@ def connect(directory: Path) -> socket.socket:
 
 def has_unix_sockets(directory: Path) -> bool:
     """Whether a Unix socket can be in the directory."""
-    if not hasattr(socket, "AF_UNIX"):
+    if not hasattr(socket, "AF_UNIX") or not hasattr(os, "fchmod"):
         return False
     return _has_proc() or len(os.fsencode(directory / SOCKET_NAME)) <= _PATH_BYTES_MAX
 
