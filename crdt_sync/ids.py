@@ -17,6 +17,9 @@ LOG_BYTES = 16
 RECORD_LENGTH_MAX = 128  # characters, all ASCII: fits an LMDB key (511 bytes) with a sequence number behind it
 WRITER_BITS = 53  # Yjs client ids are JavaScript numbers
 
+SCHEMAS = "crdt-sync-schemas"
+"""The collection of definitions of collections: reserved, and its name one that every release takes for ordinary."""
+
 _NAME = r"[a-z][a-z0-9_-]{0,47}"
 _COLLECTION = re.compile(rf"\A{_NAME}\Z")
 _RECORD = re.compile(rf"\A{_NAME}/[A-Za-z0-9._~-]{{1,79}}\Z")
@@ -91,6 +94,17 @@ def is_made(record: str) -> bool:
 def is_collection(name: str) -> bool:
     """Whether `name` can name a collection or a field: lower case, starts with a letter, at most 48."""
     return _COLLECTION.match(name) is not None
+
+
+def schema_record(collection: str) -> str:
+    """The record that defines a collection."""
+    return record_id(SCHEMAS, collection)
+
+
+def defined_by(record: str) -> str | None:
+    """The collection that a record defines; None where it is no definition."""
+    collection, _, key = record.partition("/")
+    return key if collection == SCHEMAS and is_collection(key) else None
 
 
 def collection_of(record: str) -> str:

@@ -1,4 +1,4 @@
-"""What people are told of records whose schema is not here: that they are, and how to get it."""
+"""What people are told of records whose schema is not here, or in dispute: that they are, and what to do."""
 
 from crdt_sync.cli.output import Output
 from crdt_sync.cli.values import many
@@ -8,8 +8,8 @@ from crdt_sync.replica import Replica
 def advice(collection: str) -> str:
     """How to get the schema of a collection."""
     return (
-        f"On a device that has it: crdt-sync schema show {collection} --toml > {collection}.toml; "
-        f"here: crdt-sync schema add {collection}.toml"
+        f"It comes when a device that has it syncs. Or there: crdt-sync schema show {collection} --toml > "
+        f"{collection}.toml; and here: crdt-sync schema add {collection}.toml"
     )
 
 
@@ -23,4 +23,16 @@ def tell_schemaless(output: Output, replica: Replica, shown: str | None = None, 
         what = "left out" if left_out else "they can be read as they are stored, and not edited"
         text = f"{count} of {found.collection!r} without a schema: {what}. {advice(found.collection)}"
         data = {"warning": "schema_missing", **found._asdict(), "left_out": left_out, "hint": advice(found.collection)}
+        output.warning(data, text)
+    tell_disputed(output, replica, shown)
+
+
+def tell_disputed(output: Output, replica: Replica, shown: str | None = None) -> None:
+    """Say which collections were defined in ways that do not fit each other: `shown` alone, if it is given."""
+    for collection, found in replica.disputed_schemas().items():
+        if shown not in (None, collection):
+            continue
+        hint = f"See crdt-sync schema show {collection}, then crdt-sync schema resolve {collection} NUMBER"
+        text = f"{collection!r} was defined in {len(found)} ways that do not fit; the first is used everywhere. {hint}"
+        data = {"warning": "schema_disputed", "collection": collection, "definitions": len(found), "hint": hint}
         output.warning(data, text)

@@ -2,6 +2,7 @@
 
 import getpass
 import platform
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
@@ -120,7 +121,9 @@ def relay(
         )
 
 
-schemas = typer.Typer(help="Show the collections and their fields, or add a schema.", invoke_without_command=True)
+schemas = typer.Typer(
+    help="Show the collections and their fields, add a schema, or decide between two.", invoke_without_command=True
+)
 
 
 @schemas.callback()
@@ -147,17 +150,26 @@ def schema_show(
 ) -> None:
     """Show the fields of a collection; of a bundled one also where there is no store yet."""
     call = invocation(context)
+    found: Sequence[Schema] = ()
     try:
         with call.open() as replica:
             schema = replica.schemas[known_collection(replica, collection)]
+            found = replica.disputed_schemas().get(schema.collection, ())
     except StoreMissing as missing:
         schema = _bundled(collection, missing)
     if as_toml:
         call.output.text(schema.to_toml().rstrip("\n"))
     elif call.output.as_json:
-        call.output.emit({**_summary(schema), "fields": schema.model_dump(mode="json")["fields"]})
+        for each in found or (schema,):
+            call.output.emit({**_summary(each), "fields": each.model_dump(mode="json")["fields"]})
     else:
-        _show_fields(call.output, schema)
+        for number, each in enumerate(found or (schema,), 1):
+            if found:
+                used = "is used" if number == 1 else "was made elsewhere, and does not fit"
+                call.output.text(f"{number}. Version {each.version} {used}:")
+            _show_fields(call.output, each)
+    if found:
+        call.output.note(f"Decide for one: crdt-sync schema resolve {schema.collection} 1")
 
 
 @schemas.command("add")
@@ -165,12 +177,25 @@ def schema_add(
     context: typer.Context,
     source: Annotated[str, typer.Argument(metavar="FILE", help="Schema file, or the name of a bundled schema.")],
 ) -> None:
-    """Add a collection, or a newer version of one."""
+    """Add a collection, or a newer version of one, here and with the next syncs on every device."""
     call = invocation(context)
     schema = _schema(source)
     with call.open() as replica:
         replica.add_schema(schema)
     call.output.result(_summary(schema), f"{schema.collection}, version {schema.version}: {len(schema.fields)} fields.")
+
+
+@schemas.command("resolve")
+def schema_resolve(
+    context: typer.Context,
+    collection: Annotated[str, typer.Argument(metavar="COLLECTION")],
+    number: Annotated[int, typer.Argument(metavar="NUMBER", help="As 'crdt-sync schema show COLLECTION' counts them.")],
+) -> None:
+    """Decide between definitions of a collection that were made apart and do not fit each other."""
+    call = invocation(context)
+    with call.open() as replica:
+        schema = replica.resolve_schema(known_collection(replica, collection), number)
+    call.output.result(_summary(schema), f"{schema.collection} is used as number {number} says, on every device.")
 
 
 def _schema(given: str) -> Schema:

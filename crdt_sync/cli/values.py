@@ -113,6 +113,8 @@ def opposed_value(conflict: Conflict, entry: ConflictEntry, schema: Schema | Non
     """One side of a conflict as people read it."""
     if conflict.kind == "deleted":
         return "deleted, but edited elsewhere"
+    if (summary := KINDS[conflict.kind].summary(entry.value)) is not None:
+        return summary
     if entry.value is None and KINDS[conflict.kind].layout is Layout.TEXT:
         return f"a text over {SOURCE_TEXT_BYTES_MAX // KIB} KiB, which is not kept"
     return shown(entry_value(conflict, entry, schema))

@@ -5,7 +5,7 @@ program knows kinds by name. Whoever has a field asks `spec.rules`. A layout is 
 closed; how a field of one layout is compared, shown and imported depends on that, what its values mean on the kind.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -69,6 +69,8 @@ class FieldKind:
     layout: ClassVar[Layout]
     plain: ClassVar[bool] = False
     """Whether fields of its layout are read by it where no schema is here: one kind of each layout."""
+    internal: ClassVar[bool] = False
+    """Whether it is for the reserved collection of definitions alone."""
     types: ClassVar[tuple[str, ...] | None] = None
     """The types that a field of it may have; None for all."""
     default_type: ClassVar[str] = "string"
@@ -133,6 +135,14 @@ class FieldKind:
     def ordered(self, entries: list[Entry], spec: "FieldSpec", age: "Age | None") -> list[Entry]:
         """Concurrent entries with the shown one first: the latest. See `entries.ordered`."""
         return sorted(entries, key=lambda entry: by_time(entry, age), reverse=True)
+
+    def is_asked(self, carriers: Sequence[object]) -> bool:
+        """Whether these concurrent values wait for a decision."""
+        return self.asks
+
+    def summary(self, carrier: object) -> str | None:
+        """A value in one line for people, where it is not shown as it is."""
+        return None
 
     def merges_by(self, spec: "FieldSpec") -> object:
         """What the shown value depends on beside the content; None where it is read as without a schema."""

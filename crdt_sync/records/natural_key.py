@@ -68,7 +68,7 @@ def is_asked(schema: "Schema | None", field: str, carriers: Sequence[object]) ->
     spec = None if schema is None else schema.fields.get(field)
     if schema is None or spec is None:
         return False
-    if spec.rules.asks or field in schema.natural_key:
+    if spec.rules.is_asked(carriers) or field in schema.natural_key:
         return True
     return tells_apart(schema, field) and not may_be_one(carriers)
 

@@ -1,18 +1,20 @@
 """What a kind writes with: the document that is edited, a clock and who edits, and the steps that kinds share."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from functools import partial
 from typing import TYPE_CHECKING
 
 from crdt_sync.clock import HybridClock
 from crdt_sync.errors import NoConflict
 from crdt_sync.records.document import Document
-from crdt_sync.records.entries import Conflict, Entry, well_formed
+from crdt_sync.records.entries import Conflict, Entry, is_entry, well_formed
 from crdt_sync.records.memories import settle
 from crdt_sync.records.memory_index import MemoryIndex
 from crdt_sync.records.text_bringing import unmix
 from crdt_sync.records.text_field import TextField
 from crdt_sync.records.values import Carrier
+from crdt_sync.records.write_once import write_once
 
 if TYPE_CHECKING:
     from crdt_sync.records.schema import Schema
@@ -75,6 +77,11 @@ class Pen:
             array.insert(transaction, length, [carrier, self.clock.tick(), self.actor])
         self.changed = True
 
+    def write_shared(self, root: str, carrier: Carrier, replaced: Collection[object]) -> None:
+        """Write an entry, in the place of those with the values `replaced`, as the same operations on every device."""
+        write_once(self.document, partial(_put, root=root, carrier=carrier, replaced=replaced))
+        self.changed = True
+
     def clear_array(self, root: str) -> None:
         """Remove all that an array holds."""
         with self.document.transaction() as transaction:
@@ -105,3 +112,17 @@ class Pen:
         """What versions of imports say of a field was decided."""
         settle(self.document, field)
         self.resolved = self.changed = True
+
+
+_SHARED = [0, "schema"]
+"""Stamp and author of what every device writes alike: before whatever a person writes."""
+
+
+def _put(document: Document, root: str, carrier: Carrier, replaced: Collection[object]) -> None:
+    with document.transaction() as transaction:
+        array = document.array(transaction, root)
+        raw = json.loads(array.to_json(transaction)) if array.len(transaction) else []
+        for index in reversed(range(len(raw))):
+            if is_entry(raw[index]) and raw[index][0] in replaced:
+                array.remove_range(transaction, index, 1)
+        array.insert(transaction, array.len(transaction), [carrier, *_SHARED])

@@ -10,8 +10,8 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from crdt_sync.errors import InvalidSchema, UnknownField
-from crdt_sync.ids import is_collection
-from crdt_sync.limits import FIELDS_MAX
+from crdt_sync.ids import SCHEMAS, is_collection
+from crdt_sync.limits import FIELDS_MAX, SCHEMA_VERSION_MAX
 from crdt_sync.nearest import suggestion
 from crdt_sync.records.kind import FieldKind
 from crdt_sync.records.kinds import KINDS
@@ -23,9 +23,12 @@ _SECTION = re.compile(r"\A[a-z][a-z0-9_-]{0,31}\Z")
 Label = Annotated[str, Field(max_length=200)]
 
 
+_CHOSEN = tuple(name for name, kind in KINDS.items() if not kind.internal)
+
+
 def _known_kind(kind: str) -> str:
     if kind not in KINDS:
-        raise ValueError(f"no kind {kind[:60]!r}; the kinds are {', '.join(sorted(KINDS))}")
+        raise ValueError(f"no kind {kind[:60]!r}; the kinds are {', '.join(sorted(_CHOSEN))}")
     return kind
 
 
@@ -99,7 +102,7 @@ class Schema(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     collection: str
-    version: Annotated[int, Field(ge=1, le=1_000_000)]
+    version: Annotated[int, Field(ge=1, le=SCHEMA_VERSION_MAX)]
     label: Label = ""
     natural_key: tuple[str, ...] = ()
     fields: dict[str, FieldSpec]
@@ -186,6 +189,8 @@ def _field_problem(spec: FieldSpec) -> str:
 def _schema_problem(schema: Schema) -> str:
     if not is_collection(schema.collection):
         return f"'collection' must be lower case and start with a letter: {schema.collection!r}"
+    if schema.collection != SCHEMAS and any(spec.rules.internal for spec in schema.fields.values()):
+        return f"kind 'definition' is for definitions alone; the kinds are {', '.join(sorted(_CHOSEN))}"
     if not 1 <= len(schema.fields) <= FIELDS_MAX:
         return f"a schema has 1 to {FIELDS_MAX} fields, this one has {len(schema.fields)}"
     for name in schema.fields:

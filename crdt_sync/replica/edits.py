@@ -183,7 +183,7 @@ class Edits:
         fresh = "/" not in target
         record = self._replica.new_record(target) if fresh else ids.check_record(target)
         collection = ids.collection_of(record)
-        schema = self._replica.schemas.get(collection)
+        schema = self._replica.schema_of(record)
         if schema is None:
             raise UnknownCollection(
                 f"no schema for collection {collection!r} here",

@@ -53,6 +53,7 @@ class PushedUpdates:
             return self._replica.store.commit(batches)
         except StoreFailed:
             self._announce(batches[0])  # it may be found whole, and then our own sessions have to push it
+            self._replica.shared_schemas.doubt(change.record for change in batches[0].changes)
             raise
 
     def _announce(self, batch: Batch) -> None:

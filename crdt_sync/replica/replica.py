@@ -10,7 +10,6 @@
 Every method may be called from any thread. An edit is on disk when its block ends.
 """
 
-import json
 import logging
 import random
 import time
@@ -38,9 +37,9 @@ from crdt_sync.errors import (
 from crdt_sync.nearest import suggestion
 from crdt_sync.protocol.messages import UpdatesEntry
 from crdt_sync.protocol.source import Diff
-from crdt_sync.records import Conflict, Document, Editor, Schema, parse_schema
+from crdt_sync.records import Conflict, Document, Editor, Schema
 from crdt_sync.records.comparing import folded
-from crdt_sync.records.evolution import Form, check_ranks, check_same, check_successor, forms, ranks
+from crdt_sync.records.definition import DEFINITIONS
 from crdt_sync.records.imported import ImportedChange
 from crdt_sync.records.values import normalise
 from crdt_sync.replica import awaiting, damage, unread
@@ -58,6 +57,7 @@ from crdt_sync.replica.names import names
 from crdt_sync.replica.receipts import Holding, holding, refresh_digests
 from crdt_sync.replica.recent import RecentEdits
 from crdt_sync.replica.repair import Repair, known_peers, mend_settings, repair, settle
+from crdt_sync.replica.schemas import Schemas, known_schemas
 from crdt_sync.replica.status import (
     PartnerStatus,
     RecordStatus,
@@ -70,7 +70,7 @@ from crdt_sync.replica.status import (
     record_status,
 )
 from crdt_sync.replica.turns import Turns
-from crdt_sync.replica.views import RecordView, encode_view, refresh_views, rules
+from crdt_sync.replica.views import RecordView, encode_view
 from crdt_sync.replica.writers import Writers
 from crdt_sync.storage.lmdb import LmdbStore
 from crdt_sync.storage.port import Batch, Peer, Store
@@ -81,9 +81,6 @@ if TYPE_CHECKING:
     from crdt_sync.replica.owner.serving import Action
 
 _log = logging.getLogger(__name__)
-_SCHEMA = "schema/"
-_FORMS = "forms/"  # kind and type of every field that a schema of the collection ever had
-_RANKS = "ranks/"  # the same of the ranks of its stages' states
 REPAIR_HINT = "Run 'crdt-sync verify --repair': it saves what is intact, and names what is lost."
 _PAGE = 1000
 _Listener = TypeVar("_Listener")
@@ -116,7 +113,8 @@ class Replica:
         self.wall_clock = wall_clock
         self._rng = rng
         self.name = (store.meta("name") or b"").decode()
-        self.schemas = self._stored_schemas()
+        self.schemas = known_schemas(store)
+        self.shared_schemas = Schemas(self)
         self.clock = HybridClock(
             wall_clock,
             last=int.from_bytes(store.meta("clock") or b"", "big"),
@@ -134,12 +132,6 @@ class Replica:
         self._listeners: list[Callable[[Sequence[Event]], None]] = []
         self._clock_listeners: list[Callable[[], None]] = []
         self._clocks_told: dict[bytes, int] = {}  # offsets told by the devices with which sessions are open
-
-    def _stored_schemas(self) -> dict[str, Schema]:
-        return {
-            name: parse_schema((self.store.meta(_SCHEMA + name) or b"").decode(), f"schema {name!r} of this replica")
-            for name in (self.store.meta("schemas") or b"").decode().split()
-        }
 
     # --- opening and closing ---------------------------------------------------------------------------------
 
@@ -159,12 +151,13 @@ class Replica:
         try:
             replica = cls.over(store)
             for schema in schemas:
-                replica.add_schema(schema)
-            store.commit([Batch(meta={"name": name.encode()})])  # last: a replica without a name is not complete
+                replica.shared_schemas.add(schema, share=False)
+            store.commit([Batch(meta={"name": name.encode()})])  # a replica without a name is not complete
+            replica.name = name
+            replica.shared_schemas.open()
         except BaseException:
             store.close()
             raise
-        replica.name = name
         if share:
             replica.share()
         return replica
@@ -189,6 +182,7 @@ class Replica:
         else:
             try:
                 replica = cls.over(store)
+                replica.shared_schemas.open()
             except BaseException:
                 store.close()
                 raise
@@ -304,50 +298,42 @@ class Replica:
         `IncompatibleSchema` for one that changes what a field means or shows, or has the number of another one, see
         `crdt_sync.records.evolution`.
 
-        Where the schema merges fields by other rules than before, the views of the records that are here already
-        are made anew.
+        It travels to the other devices as a record, and is used there; see `crdt_sync.replica.schemas`. Where it merges
+        fields by other rules than before, the views of the records that are here already are made anew.
         """
         if self.owner is not None:
             self.owner.ask("schema", schema.to_toml())
-            self.schemas = self._stored_schemas()
+            self.schemas = known_schemas(self.store)
             return
-        with self.lock:
-            known = self.schemas.get(schema.collection)
-            if known is not None and known.version > schema.version:
-                raise UsageError(
-                    f"schema {schema.collection!r} is here in version {known.version}, newer than {schema.version}",
-                    "Raise the version in the schema file.",
-                )
-            kept = {**self._known_forms(schema.collection), **(forms(known) if known else {})}
-            stored = json.loads(self.store.meta(_RANKS + schema.collection) or b"{}")
-            ranked = {**stored, **(ranks(known) if known else {})}
-            check_successor(kept, schema)
-            if known is not None:
-                check_same(known, schema)
-            check_ranks(ranked, schema)
-            if known is None or rules(known) != rules(schema):
-                refresh_views(self.store, schema)
-            names = sorted({*self.schemas, schema.collection})
-            meta: dict[str, bytes | None] = {
-                "schemas": " ".join(names).encode(),
-                _SCHEMA + schema.collection: schema.to_toml().encode(),
-                _FORMS + schema.collection: json.dumps({**kept, **forms(schema)}).encode(),
-                _RANKS + schema.collection: json.dumps({**ranked, **ranks(schema)}).encode(),
-            }
-            self.store.commit([Batch(meta=meta)])
-            self.schemas = {**self.schemas, schema.collection: schema}
+        self.shared_schemas.add(schema)
 
-    def _known_forms(self, collection: str) -> dict[str, Form]:
-        stored = json.loads(self.store.meta(_FORMS + collection) or b"{}")
-        return {field: (kind, of_type) for field, (kind, of_type) in stored.items()}
+    def disputed_schemas(self) -> Mapping[str, Sequence[Schema]]:
+        """Collections that were defined in ways that do not fit each other: the schema that counts, and the others."""
+        return {name: [each.schema for each in found] for name, found in self.shared_schemas.disputed().items()}
+
+    def resolve_schema(self, collection: str, number: int) -> Schema:
+        """Decide for one of the schemas that `disputed_schemas` has, counted from 1; what it is called now is returned.
+
+        Raises `UsageError` where nothing is to be decided, or no schema has this number.
+        """
+        if self.owner is not None:
+            self.owner.ask("resolve schema", collection, number)
+            self.schemas = known_schemas(self.store)
+            return self.schemas[collection]
+        return self.shared_schemas.resolve(collection, number)
+
+    def edit_definition(self, collection: str) -> Block[EditedRecord]:
+        """The record that defines a collection, to be edited by `crdt_sync.replica.schemas`."""
+        return Block(lambda who: self._edits.edit(who, ids.schema_record(collection), create=True))
 
     def schema_of(self, record: str) -> Schema | None:
         """The schema of a record's collection, None where this replica does not know it."""
-        return self.schemas.get(ids.collection_of(record))
+        collection = ids.collection_of(record)
+        return DEFINITIONS if collection == ids.SCHEMAS else self.schemas.get(collection)
 
     def schemaless(self, collection: str | None = None) -> tuple[Schemaless, ...]:
         """Collections (or this one, if it is one) of which records are here, but no schema: to be read, not edited."""
-        return schemaless(self.store, self.schemas, collection)
+        return schemaless(self.store, {*self.schemas, ids.SCHEMAS}, collection)
 
     # --- editing ---------------------------------------------------------------------------------------------
 
@@ -362,6 +348,8 @@ class Replica:
         Raises `UnknownRecord`, `UnknownCollection`, `InvalidRecordId`, what the editor raises, `KeyTaken` where
         another record shows the natural key that this one comes to, and `StoreError` when the disk refuses.
         """
+        if ids.defined_by(target) is not None or target == ids.SCHEMAS:
+            raise UsageError(f"{target} defines a collection", "Change its schema: crdt-sync schema add FILE.")
         return Block(lambda who: self._edits.edit(who, target, create))
 
     def bring(
@@ -448,6 +436,8 @@ class Replica:
         after = ""
         while page := self._views(after, prefix):
             for record, stored in page:
+                if not prefix and ids.defined_by(record) is not None:
+                    continue
                 view = None if stored is None else RecordView(record, stored, self.schema_of(record))
                 if view is not None and (deleted or not view.deleted):
                     yield view
@@ -545,8 +535,8 @@ class Replica:
             return ()
 
     def count(self) -> int:
-        """How many records are held, deleted ones included."""
-        return self.store.count()
+        """How many records are held, deleted ones included, definitions of collections not."""
+        return self.store.count() - len(self.store.records("", limits.SCHEMAS_TAKEN_MAX, f"{ids.SCHEMAS}/"))
 
     def document(self, record: str) -> Document:
         """A private copy of the record's document. Raises `UnknownRecord`."""
@@ -629,13 +619,16 @@ class Replica:
             self._mended = ()
             self.damaged.clear()
             self.unshown.clear()
+            self.shared_schemas.open()
             return mended
 
     def settle(self) -> Repair:
         """After a repair and a sync: write again, or name as lost, what was awaited and did not come."""
         self.alone("repairing")
         with self.lock:
-            return settle(self)
+            settled = settle(self)
+            self.shared_schemas.received(())
+            return settled
 
     # --- hearing of changes ----------------------------------------------------------------------------------
 
@@ -661,6 +654,10 @@ class Replica:
         What a listener raises is logged and goes no further: the commit stands, and so does the session.
         """
         if records:
+            if self.owner is not None:
+                self.shared_schemas.reload(records)
+            elif kind == "received":
+                self.shared_schemas.received(records)
             events = [Event(kind, record, owed) for record in records]
             self.lock.afterwards(lambda: self._tell(events))
 
@@ -793,6 +790,7 @@ class Replica:
                 taken_up = awaiting.take_up(self, received)
         except StoreFailed:  # it may be found whole, and then other sessions have to push it
             self.announce("received", list(dict.fromkeys(entry.record for entry in entries)), owed=owed)
+            self.shared_schemas.doubt(entry.record for entry in entries)
             raise
         self.announce("received", received, owed=owed)
         self.announce("edited", taken_up)

@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
+from crdt_sync.errors import StoreCorrupt
 from crdt_sync.records import Document, Schema, restore
 from crdt_sync.records.natural_key import tells_apart
 from crdt_sync.records.sources import Source, parse_source, standing
@@ -36,10 +38,13 @@ def rules(schema: Schema) -> dict[str, object]:
 
 
 def refresh_views(store: Store, schema: Schema) -> None:
-    """Make the views of a collection anew, as `schema` reads its records."""
+    """Make the views of a collection anew, as `schema` reads its records; a damaged one waits until it is mended."""
     after = ""
     while page := store.records(after, _VIEWS_PER_COMMIT, f"{schema.collection}/"):
-        views = {record: encode_view(Document.load(store.load(record).updates), schema) for record in page}
+        views = {}
+        for record in page:
+            with suppress(StoreCorrupt):
+                views[record] = encode_view(Document.load(store.load(record).updates), schema)
         store.commit([Batch(views=views)])
         after = page[-1]
 

@@ -51,6 +51,34 @@ def test_its_values_are_shown_as_they_are_stored(run, north, command):
     assert "1 record of 'sites'" in result.err
 
 
+def test_the_schema_that_comes_later_is_used(run, store, north, tmp_path):
+    with Replica.open(store) as anna, Replica.open(tmp_path / "ben") as ben:
+        copy = ben.document("crdt-sync-schemas/sites")
+        anna.integrate([UpdatesEntry("crdt-sync-schemas/sites", copy.diff(), copy.state_vector())], ben.id, (), None)
+    assert run("set", north, "floors+=1").code == 2
+    assert run("set", north, "floors=4").code == 0
+    assert run("list").err == "2 records.\n"
+
+
+def test_two_definitions_are_told_of_and_decided(run, store, north, tmp_path):
+    other = SITES.replace('type = "integer"', 'kind = "text"')
+    (tmp_path / "other.toml").write_text(other)
+    assert run("schema", "add", tmp_path / "other.toml").code == 0
+    with Replica.open(store) as anna, Replica.open(tmp_path / "ben") as ben:
+        copy = ben.document("crdt-sync-schemas/sites")
+        anna.integrate([UpdatesEntry("crdt-sync-schemas/sites", copy.diff(), copy.state_vector())], ben.id, (), None)
+    told = json.loads(run("list", "sites", "--json").err)
+    assert (told["warning"], told["collection"], told["definitions"]) == ("schema_disputed", "sites", 2)
+    shown = run("schema", "show", "sites", "--json").objects
+    number = 1 + [each["fields"]["floors"]["kind"] for each in shown].index("value")
+    assert "schema resolve sites" in run("status").err
+    assert run("schema", "show", "sites").out.count("Version 1") == 2
+    assert run("schema", "resolve", "sites", number).code == 0
+    assert run("get", north, "--json").object["fields"]["floors"] == 3
+    assert "schema" not in run("status").err
+    assert run("schema", "resolve", "sites", 1).code == 2
+
+
 @pytest.mark.parametrize("command", [["list"], ["export", "-"]])
 def test_what_leaves_it_out_says_so(run, north, command):
     result = run(*command)

@@ -1,4 +1,4 @@
-"""Devices with different versions of a schema, through a real relay: nobody's fields are lost."""
+"""Devices with different versions of a schema, through a real relay: nobody's fields are lost, all get the newest."""
 
 from crdt_sync import compare, sync
 from crdt_sync.records import parse_schema
@@ -33,14 +33,15 @@ def test_two_versions_keep_each_others_fields(device, own_relay):
     with old.edit(record) as shop:
         shop["name"] = "B"
         shop.increment("visits")
-    assert old.get(record)["rating"] == "4.5"
+    assert old.schemas == new.schemas == {"shops": NEW}
+    assert str(old.get(record)["rating"]) == "4.5"
     with new.edit(record) as shop:
         shop.text("notes").insert(0, "Oh, ")
     all_sync([new, old], own_relay)
     for replica in (old, new):
         view = replica.get(record)
         assert (view["name"], view["visits"], view["notes"], view["tags"]) == ("B", 2, "Oh, hello", ["x"])
-        assert [entry["value"] for entry in view["timeline"]] in ([{"call": 1}], ['{"call":1}'])
+        assert [entry["value"] for entry in view["timeline"]] == [{"call": 1}]
     old.delete(record)
     all_sync([new, old], own_relay)
     assert new.get(record).deleted
@@ -67,9 +68,9 @@ def test_half_of_the_devices_are_upgraded_in_the_middle_of_the_work(device, own_
     for replica in devices:
         view = replica.get(record)
         assert (view["phone"], view["visits"], view["tags"]) == ("3", 4, ["device-0", "device-1"])
-        assert view.conflicts == (("phone",) if replica in devices[:2] else ())
+        assert view.conflicts == ("phone",)
     for replica in devices[2:]:
-        replica.add_schema(NEW)
+        assert replica.schemas == {"shops": NEW}
         ((where, conflict),) = replica.conflicts()
         assert (where, {entry.value for entry in conflict.entries}) == (record, {"0", "1", "2", "3"})
     devices[3].resolve(record, "phone", "1")

@@ -44,8 +44,9 @@ def make_replica(time: VirtualTime) -> MakeReplica:
 
 
 def add_schemas(replica: Replica, schemas: Iterable[Schema]) -> None:
+    """Known to this device alone, so that the records are those of the test; see test_shared_schemas.py for others."""
     for schema in schemas:
-        replica.add_schema(schema)
+        replica.shared_schemas.add(schema, share=False)
 
 
 @pytest.fixture

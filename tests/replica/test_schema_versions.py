@@ -1,4 +1,5 @@
-"""Devices whose schemas differ: nobody's fields are lost, and a new schema shows what was there before it."""
+"""Devices whose schemas differ, as those of releases that share none: nobody's fields are lost, and a new schema shows
+what was there before it."""
 
 import pytest
 
@@ -94,8 +95,8 @@ def test_a_device_without_the_schema_keeps_records_and_passes_them_on(make_repli
 
 def test_an_older_schema_is_refused(new, old_schema, new_schema):
     with pytest.raises(UsageError):
-        new.add_schema(old_schema)
-    new.add_schema(new_schema)
+        new.shared_schemas.add(old_schema, share=False)
+    new.shared_schemas.add(new_schema, share=False)
     assert new.schemas["shops"] == new_schema
 
 
@@ -108,15 +109,15 @@ def test_a_stage_keeps_the_order_of_its_states_also_after_it_was_taken_out(make_
     replica = make_replica("one", staged(1, "open", "won"))
     for refused in (staged(1, "won", "open"), staged(2, "won", "open"), staged(2, "won")):
         with pytest.raises(IncompatibleSchema):
-            replica.add_schema(refused)
-    replica.add_schema(staged(2, "new", "open", "won"))
-    replica.add_schema(staged(3))
+            replica.shared_schemas.add(refused, share=False)
+    replica.shared_schemas.add(staged(2, "new", "open", "won"), share=False)
+    replica.shared_schemas.add(staged(3), share=False)
     with pytest.raises(IncompatibleSchema):
-        replica.add_schema(staged(4, "won", "open", "new"))
+        replica.shared_schemas.add(staged(4, "won", "open", "new"), share=False)
     again = type(replica).over(replica.store, replica.wall_clock)
     with pytest.raises(IncompatibleSchema):
-        again.add_schema(staged(4, "won", "open", "new"))
-    again.add_schema(staged(4, "new", "open", "won"))
+        again.shared_schemas.add(staged(4, "won", "open", "new"), share=False)
+    again.shared_schemas.add(staged(4, "new", "open", "won"), share=False)
 
 
 def test_a_schema_stays_when_the_replica_is_opened_again(new, new_schema):
@@ -133,7 +134,7 @@ def test_a_new_schema_shows_the_conflicts_that_it_asks_about(make_replica, old_s
     for replica in (one, other, one):
         exchange(replica, relay)
     assert one.conflicts() == ()
-    one.add_schema(new_schema)
+    one.shared_schemas.add(new_schema, share=False)
     assert [(record, conflict.field) for record, conflict in one.conflicts()] == [(RECORD, "phone")]
     assert one.get(RECORD).conflicts == ("phone",)
 
@@ -149,7 +150,7 @@ def test_a_schema_that_comes_after_the_records_ranks_their_stages(make_replica, 
         exchange(replica, relay)
     exchange(late, relay)
     assert late.get(RECORD)["level"] == "open"  # the later stamp: without a schema nothing is known of ranks
-    late.add_schema(staged)
+    late.shared_schemas.add(staged, share=False)
     assert late.get(RECORD)["level"] == "won"
     assert late.get(RECORD).conflicts == ("level",)
 
@@ -159,7 +160,10 @@ def test_a_schema_that_reads_records_as_before_rewrites_nothing(new, monkeypatch
     commits = []
     commit = new.store.commit
     monkeypatch.setattr(new.store, "commit", lambda batches: commits.extend(batches) or commit(batches))
-    new.add_schema(parse_schema(NEW.replace("version = 2", "version = 3") + '[fields.city]\nlabel = "City"\n', "newer"))
+    new.shared_schemas.add(
+        parse_schema(NEW.replace("version = 2", "version = 3") + '[fields.city]\nlabel = "City"\n', "newer"),
+        share=False,
+    )
     assert [batch.views for batch in commits] == [Batch().views]
 
 
@@ -169,7 +173,7 @@ def test_half_of_the_devices_are_upgraded_while_all_write(make_replica, old_sche
         with device.edit(RECORD, create=True) as shop:
             shop.update({"name": f"A{number}", "phone": str(number)})
     for device in devices[:2]:
-        device.add_schema(new_schema)
+        device.shared_schemas.add(new_schema, share=False)
         with device.edit(RECORD) as shop:
             shop.increment("visits", 1)
             shop.add("tags", device.name)
@@ -200,13 +204,13 @@ def test_a_field_keeps_its_kind_also_after_it_was_taken_out(make_replica, kind, 
     replica = make_replica("anna", counted)
     with replica.edit(RECORD, create=True) as shop:
         shop.increment("visits", 4)
-    replica.add_schema(without)
+    replica.shared_schemas.add(without, share=False)
     again = type(replica).over(replica.store, replica.wall_clock)
     if kind == "counter":
-        again.add_schema(changed)
+        again.shared_schemas.add(changed, share=False)
     else:
         with pytest.raises(IncompatibleSchema, match="visits"):
-            again.add_schema(changed)
+            again.shared_schemas.add(changed, share=False)
         assert again.schemas["shops"] == without
     assert again.get(RECORD)["visits"] == 4
 
@@ -237,6 +241,6 @@ def test_a_whole_number_written_before_the_field_took_decimals_equals_one_writte
     for replica in (old, new, old):
         assert exchange(replica, relay).settled
     assert new.conflicts() == ()
-    old.add_schema(new.schemas["shops"])
+    old.shared_schemas.add(new.schemas["shops"], share=False)
     for replica in (old, new):
         assert [view.record for view in replica.find("shops", amount=5)] == [RECORD]

@@ -97,6 +97,7 @@ class DeviceHost:
         self.randomness = randomness or f"{self._seed}/{self.name}/{self.lives}"
         rng = random.Random(self.randomness)
         self.replica = Replica.over(self.disk, lambda: self.clock.read(self._scheduler.now), rng)
+        self.replica.shared_schemas.open()
         self.replica.subscribe(self._edited)
         if self.listens:
             self._scheduler.after(0, self.life, self._begin_to_listen)

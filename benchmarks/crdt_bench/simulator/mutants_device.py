@@ -16,10 +16,11 @@ from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.document import Document
 from crdt_sync.records.kinds import members
 from crdt_sync.records.kinds.counter import Counter
-from crdt_sync.replica import replica as replicas
+from crdt_sync.replica import schemas
 from crdt_sync.replica.edits import Edits
 from crdt_sync.replica.partner import Partner
 from crdt_sync.replica.replica import Replica
+from crdt_sync.replica.schemas import Schemas
 from crdt_sync.replica.writers import Writers
 from crdt_sync.storage.port import Batch
 
@@ -231,9 +232,18 @@ DEVICE_MUTANTS = (
         records=2,
     ),
     Mutant(
+        "schemas that come are not used",
+        "who receives records gets their schema",
+        ((Schemas, "received", _returns(None)),),
+        {"schema_upgraded": 0.1},
+        60,
+        steps=40,
+        records=2,
+    ),
+    Mutant(
         "views outlive their schema",
         "a newer schema makes the views anew",
-        ((replicas, "refresh_views", _returns(None)),),
+        ((schemas, "refresh_views", _returns(None)),),
         {"schema_upgraded": 0.1},
         60,
         steps=80,

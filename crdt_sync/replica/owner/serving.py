@@ -222,6 +222,8 @@ class _Program:
                 self._commit(clock, edits)
             case ("schema", str(text)):
                 self._replica.add_schema(parse_schema(text, "the schema of another program"))
+            case ("resolve schema", str(collection), int(number)):
+                self._replica.resolve_schema(collection, number)
             case ("digests",):
                 self._replica.refresh_digests()
             case ("meta", tuple(pairs)):

@@ -7,7 +7,8 @@ import pytest
 from crdt_sync import Replica, bundled_schema
 from crdt_sync.errors import NotServed, OwnerGone, RecordDeleted, StoreInUse, UnknownRecord
 from crdt_sync.exchange import import_table, open_table
-from crdt_sync.records import parse_schema
+from crdt_sync.protocol.messages import UpdatesEntry
+from crdt_sync.records import Schema, parse_schema
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.replica.owner import asking
 from crdt_sync.storage.port import Batch
@@ -177,3 +178,21 @@ def test_programs_under_load_write_as_few_and_lose_nothing(start, store, count):
         assert replica.count() == 1 + 40 * count
         assert len(writers(replica)) <= count
         assert replica.store.verify().findings == ()
+
+
+def test_a_schema_that_comes_to_the_owner_is_used_by_all_and_anybody_decides(owner, store, tmp_path):
+    def shops(version: int, kind: str) -> Schema:
+        return parse_schema(f'collection = "shops"\nversion = {version}\n[fields.a]\nkind = "{kind}"\n', "test")
+
+    record = "crdt-sync-schemas/shops"
+    with Replica.open(store) as replica, Replica.create(tmp_path / "ben", "ben", [shops(2, "set")]) as ben:
+        replica.add_schema(shops(1, "text"))
+        copy = ben.document(record)
+        replica.integrate([UpdatesEntry(record, copy.diff(), copy.state_vector())], ben.id, (), None)
+        with Replica.open(store, share=False) as another:
+            assert another.schemas["shops"] == shops(2, "set")
+            assert len(another.disputed_schemas()["shops"]) == 2
+            assert another.resolve_schema("shops", 2) == shops(3, "text")
+        with Replica.open(store, share=False) as another:
+            assert another.schemas["shops"] == shops(3, "text")
+            assert another.disputed_schemas() == {}

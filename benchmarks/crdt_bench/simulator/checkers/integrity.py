@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 from crdt_bench.simulator.disk import Disk
 from crdt_bench.simulator.failure import Failure
-from crdt_sync.ids import collection_of
+from crdt_sync.ids import collection_of, defined_by
 from crdt_sync.records import Document, Schema
+from crdt_sync.records.definition import DEFINITIONS
 from crdt_sync.replica.views import encode_view
 
 
@@ -19,6 +20,6 @@ def check(name: str, disk: Disk, schemas: Mapping[str, Schema]) -> None:
             raise Failure("integrity", f"{name}: the stored updates of {record} do not lead to its state vector")
         if disk.digest(record) != document.digest():
             raise Failure("integrity", f"{name}: the digest of {record} is of another state")
-        schema = schemas.get(collection_of(record))
+        schema = DEFINITIONS if defined_by(record) is not None and schemas else schemas.get(collection_of(record))
         if schema is not None and disk.view(record) != encode_view(document, schema):
             raise Failure("integrity", f"{name}: the view of {record} is of another state")

@@ -1,0 +1,239 @@
+"""The schemas of a replica: kept here, and shared with everybody as records, see `crdt_sync.records.definition`.
+
+Rules:
+
+1. What a collection's record defines is used, whatever was used here before, so that devices with equal records show
+   them alike. Where a definition comes that does not fit what is used here, ours is written beside it first: then
+   everybody sees both, and the one that counts is the same for all.
+2. A collection that has no definition and the name of a bundled schema has that one, in the release's first version,
+   which all releases have. So it need not travel as long as nobody changes it.
+3. The local copy, in `meta`, follows the records: at each integration, and at each opening.
+"""
+
+import json
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING
+
+from crdt_sync import ids
+from crdt_sync.errors import InvalidSchema, StoreError, UsageError
+from crdt_sync.limits import SCHEMA_BYTES_MAX, SCHEMA_VERSION_MAX, SCHEMAS_TAKEN_MAX
+from crdt_sync.records import Document, Schema, bundled_schema, parse_schema
+from crdt_sync.records.definition import FIELD, Definition, disputed, in_use, mark, written
+from crdt_sync.records.entries import well_formed
+from crdt_sync.records.evolution import Form, check_ranks, check_same, check_successor, forms, ranks
+from crdt_sync.replica.views import refresh_views, rules
+from crdt_sync.storage.port import Batch
+
+if TYPE_CHECKING:
+    from crdt_sync.replica.replica import Replica
+    from crdt_sync.storage.port import Store
+
+_log = logging.getLogger(__name__)
+_SCHEMA = "schema/"
+_FORMS = "forms/"  # kind and type of every field that a schema of the collection ever had
+_RANKS = "ranks/"  # the same of the ranks of its stages' states
+_LOOKED = "schemas_shared"  # there once this store was looked through for collections without a schema
+
+
+def known_schemas(store: "Store") -> dict[str, Schema]:
+    """The schemas that a store keeps."""
+    return {
+        name: parse_schema((store.meta(_SCHEMA + name) or b"").decode(), f"schema {name!r} of this replica")
+        for name in (store.meta("schemas") or b"").decode().split()
+    }
+
+
+class Schemas:
+    """What one replica does about schemas. The turn is taken where it is needed."""
+
+    def __init__(self, replica: "Replica") -> None:
+        self._replica = replica
+        self._store = replica.store
+        self._behind: set[str] = set()  # collections whose definition came and is not used yet
+
+    def add(self, schema: Schema, *, share: bool = True) -> None:
+        """See `Replica.add_schema`; without `share`, the next `open` shares it."""
+        if schema.collection == ids.SCHEMAS:
+            raise UsageError(f"the collection {ids.SCHEMAS!r} is reserved for schemas", "Choose another name.")
+        with self._replica.lock:
+            known = self._replica.schemas.get(schema.collection)
+            if known is not None and known.version > schema.version:
+                raise UsageError(
+                    f"schema {schema.collection!r} is here in version {known.version}, newer than {schema.version}",
+                    "Raise the version in the schema file.",
+                )
+            check_successor(self._forms(schema.collection), schema)
+            if known is not None:
+                check_same(known, schema)
+            check_ranks(self._ranks(schema.collection), schema)
+            kept, ranked = self._forms(schema.collection), self._ranks(schema.collection)
+            try:
+                if share:
+                    self._share(schema, kept, ranked)
+                self._keep(schema, kept, ranked)
+            except StoreError:  # it may be found whole, and then others come to use it
+                self.doubt((ids.schema_record(schema.collection),))
+                raise
+
+    def open(self) -> None:
+        """Follow what the records define, and share what only this store knows, when a store is opened.
+
+        A store from before schemas travelled writes its own beside those that came to it meanwhile.
+        """
+        try:
+            with self._replica.lock:
+                defined = self._defined()
+                for collection in defined:
+                    self._follow(collection)
+                for schema in list(self._replica.schemas.values()):
+                    if schema.collection not in defined:
+                        self._share(schema, self._forms(schema.collection), self._ranks(schema.collection))
+                if self._store.meta(_LOOKED) is None:
+                    self.follow_bundled(found.collection for found in self._replica.schemaless())
+                    self._store.commit([Batch(meta={_LOOKED: b"1"})])
+        except (StoreError, InvalidSchema) as error:  # a full disk, a damaged record: it can be read all the same
+            _log.info("schemas are not shared yet: %s", error.message)
+
+    def doubt(self, records: Iterable[str]) -> None:
+        """These may have been stored, or not: look at the next chance what they define."""
+        self._behind.update(collection for record in records if (collection := ids.defined_by(record)) is not None)
+
+    def received(self, records: Iterable[str]) -> None:
+        """Follow what a partner sent, and what could not be followed before, as when the disk was full."""
+        found = list(dict.fromkeys(records))
+        with self._replica.lock:
+            self.doubt(found)
+            try:
+                for collection in sorted(self._behind):
+                    self._follow(collection)
+                    self._behind.discard(collection)
+                self.follow_bundled(ids.collection_of(record) for record in found)
+            except StoreError as error:
+                _log.info("a schema that came is not used yet: %s", error.message)
+
+    def reload(self, records: Iterable[str]) -> None:
+        """Another program that owns the store has stored these: what it uses by now is used here."""
+        known = self._replica.schemas
+        if any(ids.defined_by(each) is not None or ids.collection_of(each) not in known for each in records):
+            self._replica.schemas = known_schemas(self._store)
+
+    def follow_bundled(self, collections: Iterable[str]) -> None:
+        """Take the bundled schema for collections that have none; see rule 2."""
+        for collection in dict.fromkeys(collections):
+            if collection not in self._replica.schemas and (bundled := _bundled(collection)) is not None:
+                self._keep(bundled, self._forms(collection), self._ranks(collection))
+
+    def definitions(self, collection: str) -> tuple[Definition, ...]:
+        """What the records define: the first counts, others did not know of it."""
+        stored = self._store.load(ids.schema_record(collection))
+        if stored.head is None:
+            return ()
+        raw = Document.load(stored.updates).contents().get(f"c.{FIELD}")
+        return in_use((entry[0] for entry in well_formed(raw)) if isinstance(raw, list) else (), collection)
+
+    def disputed(self) -> dict[str, tuple[Definition, ...]]:
+        """The collections with definitions that do not fit the one that counts."""
+        found = ((collection, self.definitions(collection)) for collection in self._defined())
+        return {collection: each for collection, each in found if len(each) > 1 and disputed(each)}
+
+    def resolve(self, collection: str, number: int) -> Schema:
+        """Use one of the definitions for good, counted from 1 in the order of `definitions`; see `Replica`."""
+        with self._replica.lock:
+            found = self.definitions(collection)
+            if len(found) < 2 or not disputed(found):
+                raise UsageError(
+                    f"nothing is to be decided about the schema of {collection!r}", "See 'crdt-sync schema'."
+                )
+            if not 1 <= number <= len(found):
+                raise UsageError(f"{collection!r} has {len(found)} definitions", f"Name one of 1 to {len(found)}.")
+            chosen = found[number - 1]
+            highest = found[0].schema.version
+            version = highest if number == 1 else min(highest + 1, SCHEMA_VERSION_MAX)
+            schema = chosen.schema.model_copy(update={"version": version})
+            settled = [each for definition in found for each in (*definition.settled, mark(definition.schema))]
+            self._share(schema, chosen.forms, chosen.ranks, settled=settled)
+            self._keep(schema, chosen.forms, chosen.ranks)
+            return schema
+
+    def _defined(self) -> list[str]:
+        records = self._store.records("", SCHEMAS_TAKEN_MAX, f"{ids.SCHEMAS}/")
+        return [collection for record in records if (collection := ids.defined_by(record)) is not None]
+
+    def _follow(self, collection: str) -> None:
+        """Use what the record of a collection defines, once ours stands beside it where the two do not fit."""
+        found = self.definitions(collection)
+        known = self._replica.schemas.get(collection)
+        if not found or (known is None and len(self._replica.schemas) >= SCHEMAS_TAKEN_MAX):
+            return
+        if known is not None and known not in [each.schema for each in found]:
+            own, first = Definition(known, self._forms(collection), self._ranks(collection)), found[0]
+            fits = known.version <= first.schema.version and own.fits(first.schema)
+            if not fits and mark(known) not in first.settled:
+                self._share(known, own.forms, own.ranks, beside=True)
+                found = self.definitions(collection)
+        first = found[0]
+        if first.schema != known:
+            self._keep(first.schema, first.forms, first.ranks)
+
+    def _share(
+        self,
+        schema: Schema,
+        known: Mapping[str, Form],
+        known_ranks: Mapping[str, Mapping[str, int]],
+        *,
+        beside: bool = False,
+        settled: Sequence[str] = (),
+    ) -> None:
+        """Write the definition of a collection, in the place of those that are here, or beside them."""
+        here = self.definitions(schema.collection)
+        if not here and schema == _bundled(schema.collection):
+            return
+        settled = settled or [each for definition in here for each in definition.settled]
+        text = written(schema, known, known_ranks, settled)
+        if len(text) > SCHEMA_BYTES_MAX:
+            raise InvalidSchema(
+                f"the schema of {schema.collection!r} has {len(text)} characters, and {SCHEMA_BYTES_MAX} can be shared",
+                "Shorten its labels, aliases and choices, or put some fields into a collection of their own.",
+            )
+        with self._replica.edit_definition(schema.collection) as editor:
+            if beside:
+                editor.add(FIELD, text)
+            else:
+                editor[FIELD] = text
+
+    def _keep(self, schema: Schema, known: Mapping[str, Form], known_ranks: Mapping[str, Mapping[str, int]]) -> None:
+        """Use a schema here. Views of records that are read by other rules than before are made anew."""
+        before = self._replica.schemas.get(schema.collection)
+        if before is None or rules(before) != rules(schema):
+            refresh_views(self._store, schema)
+        names = sorted({*self._replica.schemas, schema.collection})
+        meta: dict[str, bytes | None] = {
+            "schemas": " ".join(names).encode(),
+            _SCHEMA + schema.collection: schema.to_toml().encode(),
+            _FORMS + schema.collection: json.dumps({**known, **forms(schema)}).encode(),
+            _RANKS + schema.collection: json.dumps({**known_ranks, **ranks(schema)}).encode(),
+        }
+        self._store.commit([Batch(meta=meta)])
+        self._replica.schemas = {**self._replica.schemas, schema.collection: schema}
+
+    def _forms(self, collection: str) -> dict[str, Form]:
+        known = self._replica.schemas.get(collection)
+        stored = json.loads(self._store.meta(_FORMS + collection) or b"{}")
+        return {
+            **{name: (kind, of_type) for name, (kind, of_type) in stored.items()},
+            **(forms(known) if known else {}),
+        }
+
+    def _ranks(self, collection: str) -> dict[str, Mapping[str, int]]:
+        known = self._replica.schemas.get(collection)
+        return {**json.loads(self._store.meta(_RANKS + collection) or b"{}"), **(ranks(known) if known else {})}
+
+
+@cache
+def _bundled(collection: str) -> Schema | None:
+    try:
+        return bundled_schema(collection)
+    except InvalidSchema:
+        return None

@@ -1,0 +1,323 @@
+"""Schemas travel as records: the newest version is used everywhere, and those that do not fit are shown."""
+
+import random
+from itertools import permutations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crdt_sync.errors import IncompatibleSchema, StoreFull, UsageError
+from crdt_sync.ids import schema_record
+from crdt_sync.limits import SCHEMA_BYTES_MAX, SCHEMAS_TAKEN_MAX
+from crdt_sync.protocol.messages import UpdatesEntry
+from crdt_sync.records import Document, bundled_schema, parse_schema
+from crdt_sync.records.definition import FIELD, read
+from crdt_sync.replica import Replica
+from crdt_sync.storage.memory import MemoryStore
+from tests.replica.wire import MemoryRelay, exchange
+
+RECORD = "shops/a"
+DEFINITION = schema_record("shops")
+
+
+def shops(version, **fields):
+    """A schema of shops; each field is its kind, and type where that is not a string."""
+    lines = ['collection = "shops"', f"version = {version}", "[fields.name]"]
+    for name, settings_of in fields.items():
+        kind, _, of = settings_of.partition(" ")
+        lines += [f"[fields.{name}]", f'kind = "{kind}"', *([f'type = "{of}"'] if of else [])]
+    return parse_schema("\n".join(lines) + "\n", f"version {version}")
+
+
+COUNTED = shops(1, visits="counter integer")
+WIDER = shops(2, visits="counter integer", city="review")
+VALUE = shops(2, visits="value integer")
+
+
+@pytest.fixture
+def device(make_replica):
+    return make_replica
+
+
+def share(*replicas, relay):
+    for replica in (*replicas, *replicas, replicas[0]):
+        assert exchange(replica, relay).settled
+    assert len({replica.receipt().root for replica in replicas}) == 1
+
+
+def write(replica, **values):
+    with replica.edit(RECORD, create=True) as shop:
+        shop.update(values)
+
+
+def opened_again(replica):
+    again = Replica.over(replica.store, replica.wall_clock, random.Random(7))
+    again.shared_schemas.open()
+    return again
+
+
+def hostile(replica, text, record=DEFINITION):
+    """Somebody else's record of a definition, put into a relay's feed as an update of a stranger."""
+    document = Document(writer=random.Random(text).randrange(1 << 53))
+    with document.transaction() as transaction:
+        document.array(transaction, f"c.{FIELD}").insert(transaction, 0, [text, 1, "stranger"])
+    replica.integrate([UpdatesEntry(record, document.diff(), document.state_vector())], b"s" * 16, (), None)
+
+
+def test_who_receives_records_gets_their_schema(device, relay):
+    ann, bob = device("ann"), device("bob")
+    ann.add_schema(COUNTED)
+    write(ann, name="A", visits=4)
+    share(ann, bob, relay=relay)
+    assert bob.schemas["shops"] == COUNTED
+    assert bob.schemaless() == ()
+    with bob.edit(RECORD) as shop:
+        shop.increment("visits")
+    share(ann, bob, relay=relay)
+    assert ann.get(RECORD)["visits"] == bob.get(RECORD)["visits"] == 5
+    assert opened_again(bob).schemas["shops"] == COUNTED
+
+
+def test_a_newer_version_is_used_everywhere(device, relay):
+    ann, bob = device("ann"), device("bob")
+    ann.add_schema(COUNTED)
+    write(ann, name="A")
+    share(ann, bob, relay=relay)
+    bob.add_schema(WIDER)
+    write(bob, city="Bonn")
+    share(ann, bob, relay=relay)
+    assert ann.schemas["shops"] == WIDER
+    assert ann.get(RECORD)["city"] == "Bonn"
+    assert ann.disputed_schemas() == {}
+
+
+def test_a_change_of_kind_is_refused_on_every_device(device, relay):
+    """`kind_change.sh`: it made devices differ for ever. Bob never had the version in which `visits` was."""
+    ann, bob = device("ann"), device("bob")
+    ann.add_schema(COUNTED)
+    write(ann, name="A", visits=4)
+    ann.add_schema(shops(2))
+    share(ann, bob, relay=relay)
+    assert "visits" not in bob.schemas["shops"].fields
+    for replica in (ann, bob):
+        with pytest.raises(IncompatibleSchema, match="visits"):
+            replica.add_schema(shops(3, visits="value integer"))
+    bob.add_schema(shops(3, visits="counter integer"))
+    share(ann, bob, relay=relay)
+    assert ann.get(RECORD)["visits"] == bob.get(RECORD)["visits"] == 4
+
+
+def test_the_same_schema_added_on_two_devices_is_one_operation(device, relay):
+    ann, bob = device("ann"), device("bob")
+    for replica in (ann, bob):
+        replica.add_schema(COUNTED)
+    assert ann.document(DEFINITION).diff() == bob.document(DEFINITION).diff()
+    share(ann, bob, relay=relay)
+    assert len(ann.document(DEFINITION).contents()[f"c.{FIELD}"]) == 1
+    assert ann.conflicts() == ()
+
+
+def test_versions_that_fit_and_were_made_apart_ask_nothing(device, relay):
+    ann, bob = device("ann"), device("bob")
+    ann.add_schema(COUNTED)
+    bob.add_schema(WIDER)
+    share(ann, bob, relay=relay)
+    assert ann.schemas == bob.schemas
+    assert ann.schemas["shops"] == WIDER
+    assert ann.disputed_schemas() == {}
+
+
+def disputing(device, relay):
+    ann, bob = device("ann"), device("bob")
+    ann.add_schema(COUNTED)
+    bob.add_schema(VALUE)
+    write(ann, name="A", visits=4)
+    write(bob, name="A", visits=9)
+    share(ann, bob, relay=relay)
+    return ann, bob
+
+
+def test_two_definitions_that_do_not_fit_are_shown_and_read_alike(device, relay):
+    ann, bob = disputing(device, relay)
+    for replica in (ann, bob):
+        assert replica.schemas["shops"] == VALUE
+        assert replica.disputed_schemas() == {"shops": [VALUE, COUNTED]}
+        assert replica.get(RECORD)["visits"] == 9
+
+
+@pytest.mark.parametrize(("number", "shown"), [(1, 9), (2, 4)])
+def test_either_can_be_decided_for_on_any_device(device, relay, number, shown):
+    ann, bob = disputing(device, relay)
+    chosen = ann.resolve_schema("shops", number)
+    late = device("late")  # has the definition that was decided against, and never saw the other
+    late.add_schema(COUNTED if number == 1 else VALUE)
+    share(ann, bob, relay=relay)
+    for replica in (ann, bob):
+        assert replica.schemas["shops"] == chosen
+        assert replica.get(RECORD)["visits"] == shown
+        assert replica.disputed_schemas() == {}
+    with pytest.raises(UsageError, match="nothing is to be decided"):
+        bob.resolve_schema("shops", 1)
+    bob.add_schema(chosen.model_copy(update={"version": 9}))
+
+
+def test_three_devices_converge_in_whatever_order_they_meet(make_replica, time):
+    used = set()
+    for order in permutations(range(3)):
+        relay = MemoryRelay(time)
+        devices = [make_replica(f"d{number}") for number in range(3)]
+        for replica, schema in zip(devices, (COUNTED, VALUE, shops(2, visits="set integer")), strict=True):
+            replica.add_schema(schema)
+        for number in (*order, *order, *order):
+            exchange(devices[number], relay)
+        assert len({replica.receipt().root for replica in devices}) == 1
+        used |= {replica.schemas["shops"].to_toml() for replica in devices}
+        assert {len(replica.disputed_schemas()["shops"]) for replica in devices} == {3}
+    assert len(used) == 1
+
+
+def test_a_bundled_schema_need_not_travel(device, relay):
+    ann, bob = device("ann"), device("bob")
+    assert ann.store.records("", 9) == []
+    write_customer(ann)
+    share(ann, bob, relay=relay)
+    assert bob.store.records("", 9, "crdt-sync-schemas/") == []
+
+
+def write_customer(replica):
+    with replica.edit("customers") as customer:
+        customer["name"] = "Ann"
+
+
+def test_a_device_without_a_bundled_schema_takes_it_with_the_records(make_replica, relay):
+    ann, bob = make_replica("ann"), make_replica("bob", COUNTED)
+    write_customer(ann)
+    share(ann, bob, relay=relay)
+    assert bob.schemas["customers"] == bundled_schema("customers")
+
+
+def test_another_schema_by_the_name_of_a_bundled_one_is_disputed(make_replica, relay):
+    own = parse_schema('collection = "customers"\nversion = 1\n[fields.name]\nkind = "text"\n', "own")
+    ann, bob = make_replica("ann"), make_replica("bob", COUNTED)
+    bob.add_schema(own)
+    share(ann, bob, relay=relay)
+    assert ann.schemas["customers"] == bob.schemas["customers"]
+    assert len(ann.disputed_schemas()["customers"]) == len(bob.disputed_schemas()["customers"]) == 2
+
+
+def test_an_old_store_shares_its_schemas_when_it_is_opened(make_replica, relay):
+    """It overwrites nothing: another device has a newer version already."""
+    old, new = make_replica("old", COUNTED), make_replica("new")
+    new.add_schema(WIDER)
+    old = opened_again(old)
+    assert read(old.document(DEFINITION).values()[FIELD]).schema == COUNTED
+    share(old, new, relay=relay)
+    assert old.schemas["shops"] == new.schemas["shops"] == WIDER
+    assert old.disputed_schemas() == {}
+
+
+def test_opening_writes_nothing_twice(make_replica):
+    replica = opened_again(make_replica("old", COUNTED))
+    head = replica.store.head()
+    assert opened_again(replica).store.head() == head
+
+
+def test_what_was_cut_between_the_record_and_its_use_is_made_up_for_at_the_next_opening(device, relay, monkeypatch):
+    ann, bob = device("ann"), device("bob")
+    ann.add_schema(COUNTED)
+    monkeypatch.setattr(bob.shared_schemas, "received", lambda _records: None)
+    share(ann, bob, relay=relay)
+    assert "shops" not in bob.schemas
+    assert opened_again(bob).schemas["shops"] == COUNTED
+
+
+HOSTILE = [
+    "",
+    "{",
+    "[" * 10_000,
+    "null",
+    "x" * (SCHEMA_BYTES_MAX + 1),
+    '{"collection":"shops","version":1e400,"fields":[["a",{}]]}',
+    '{"collection":"shops","version":9,"fields":[["a",{"kind":"unknown"}]]}',
+    '{"collection":"shops","version":9,"fields":[["a",{}],["a",{"kind":"set"}]]}',
+    '{"collection":"shops","version":9,"fields":[["_a",{}]]}',
+    '{"collection":"shops","version":9,"fields":[]}',
+    '{"collection":"others","version":9,"fields":[["a",{}]]}',
+    '{"collection":"shops","version":9,"fields":[["a",{}]],"more":1}',
+    '{"collection":"shops","version":9,"fields":[["a",{}]],"settled":[' + ",".join(['"a"'] * 65) + "]}",
+    '{"collection":"crdt-sync-schemas","version":9,"fields":[["a",{}]]}',
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_what_is_no_definition_of_the_collection_changes_nothing(device, text):
+    ann = device("ann")
+    ann.add_schema(COUNTED)
+    hostile(ann, text)
+    hostile(ann, text, schema_record("others"))
+    assert ann.schemas["shops"] == COUNTED
+    assert ann.disputed_schemas() == {}
+    ann.add_schema(WIDER)  # leaves what it cannot read: a newer release may
+    assert ann.schemas["shops"] == WIDER
+    if read(text) is None:
+        assert text in [entry[0] for entry in ann.document(DEFINITION).contents()[f"c.{FIELD}"]]
+
+
+@given(st.text(max_size=40) | st.recursive(st.none() | st.integers() | st.text(max_size=5), st.lists).map(str))
+@settings(max_examples=50)
+def test_reading_any_text_raises_nothing(text):
+    read(text)
+
+
+def test_a_version_that_changes_a_kind_over_ours_is_shown_beside_it(device):
+    """No device writes that; whoever does cannot do it unseen."""
+    ann = device("ann")
+    ann.add_schema(COUNTED)
+    document = ann.document(DEFINITION)
+    hostile(ann, '{"collection":"shops","version":1000000,"fields":[["visits",{"type":"integer"}]]}')
+    assert ann.schemas["shops"].version == 1_000_000
+    assert [each.version for each in ann.disputed_schemas()["shops"]] == [1_000_000, 1]
+    assert ann.resolve_schema("shops", 2).fields == COUNTED.fields
+    assert ann.disputed_schemas() == {}
+    assert document.digest() != ann.document(DEFINITION).digest()
+
+
+def test_no_more_collections_are_taken_than_the_limit(device):
+    ann = device("ann")
+    for number in range(SCHEMAS_TAKEN_MAX + 5):
+        text = f'{{"collection":"c{number}","version":1,"fields":[["a",{{}}]]}}'
+        hostile(ann, text, schema_record(f"c{number}"))
+    assert len(ann.schemas) == SCHEMAS_TAKEN_MAX
+
+
+def test_definitions_are_no_records_of_people(device):
+    ann = device("ann")
+    ann.add_schema(COUNTED)
+    write(ann, name="A")
+    assert ann.count() == 1
+    assert [view.record for view in ann.list()] == [RECORD]
+    assert ann.schemaless() == ()
+    for target in (DEFINITION, "crdt-sync-schemas"):
+        with pytest.raises(UsageError, match="defines a collection"), ann.edit(target, create=True):
+            pass
+    with pytest.raises(UsageError, match="reserved"):
+        ann.add_schema(parse_schema('collection = "crdt-sync-schemas"\nversion = 1\n[fields.a]\n', "x"))
+
+
+def test_the_order_of_fields_and_all_settings_travel(device, relay):
+    rich = bundled_schema("customers").model_copy(update={"collection": "shops"})
+    ann, bob = device("ann"), device("bob")
+    ann.add_schema(rich)
+    share(ann, bob, relay=relay)
+    assert bob.schemas["shops"].to_toml() == rich.to_toml()
+
+
+def test_a_store_whose_disk_refuses_is_read_all_the_same(make_replica, monkeypatch):
+    old = make_replica("old", COUNTED)
+
+    def full(_batches):
+        raise StoreFull("no room", "")
+
+    monkeypatch.setattr(MemoryStore, "commit", lambda _self, batches: full(batches))
+    assert opened_again(old).schemas["shops"] == COUNTED
