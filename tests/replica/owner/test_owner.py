@@ -185,14 +185,15 @@ def test_a_schema_that_comes_to_the_owner_is_used_by_all_and_anybody_decides(own
         return parse_schema(f'collection = "shops"\nversion = {version}\n[fields.a]\nkind = "{kind}"\n', "test")
 
     record = "crdt-sync-schemas/shops"
-    with Replica.open(store) as replica, Replica.create(tmp_path / "ben", "ben", [shops(2, "set")]) as ben:
-        replica.add_schema(shops(1, "text"))
+    with Replica.create(tmp_path / "ben", "ben", [shops(2, "set")]) as ben:
         copy = ben.document(record)
-        replica.integrate([UpdatesEntry(record, copy.diff(), copy.state_vector())], ben.id, (), None)
-        with Replica.open(store, share=False) as another:
-            assert another.schemas["shops"] == shops(2, "set")
-            assert len(another.disputed_schemas()["shops"]) == 2
-            assert another.resolve_schema("shops", 2) == shops(3, "text")
-        with Replica.open(store, share=False) as another:
-            assert another.schemas["shops"] == shops(3, "text")
-            assert another.disputed_schemas() == {}
+    with Replica.open(store) as replica:
+        replica.add_schema(shops(1, "text"))
+        replica.integrate([UpdatesEntry(record, copy.diff(), copy.state_vector())], b"b" * 16, (), None)
+    with Replica.open(store, share=False) as another:
+        assert another.schemas["shops"] == shops(2, "set")
+        assert len(another.disputed_schemas()["shops"]) == 2
+        assert another.resolve_schema("shops", 2) == shops(3, "text")
+    with Replica.open(store, share=False) as another:
+        assert another.schemas["shops"] == shops(3, "text")
+        assert another.disputed_schemas() == {}
