@@ -175,6 +175,23 @@ BEHIND_SIZED_MAX = 64  # records of them whose bytes it adds up: 0.5 ms; the oth
 BEHIND_BYTES_MAX = 4 * MIB  # and no more of them than that: 4 ms
 FOLLOW_ENTRIES_MAX = 2048  # a follower further behind than this catches up by feed instead
 
+# --- channels over HTTP --------------------------------------------------------------------------------------
+HTTP_PART_BYTES_MAX = 256 * KIB  # of one request or answer: below the 1 MiB that proxies take by default
+HTTP_PART_BYTES_MIN = 4 * KIB  # 2 s at 2 kB/s
+HTTP_PART_BYTES_FIRST = 32 * KIB  # until it is known how quickly parts pass
+HTTP_QUEUED_BYTES = 64 * KIB  # that wait for a session to take them, beyond one frame
+HTTP_STREAM_S_MAX = 55.0  # of one streamed answer: many proxies allow a request a minute
+HTTP_WAIT_S_MAX = 25  # that an answer may be waited for where nothing is streamed
+HTTP_HOLD_S = 10.0  # that a part waits for room before the answer says that it was not taken
+HTTP_PROBE_S = 3.0  # in which what was sent must begin to arrive, or something on the way holds answers back
+HTTP_RESUME_S = 15.0  # for which a device makes a failed request again
+HTTP_LINGER_S = 20.0  # without a request of its own a channel has ended: longer than a device tries
+HTTP_IDLE_S = 60.0  # that a connection without a request stays open
+HTTP_BODY_GRACE_S = 20.0  # that the body of a request may take beyond its time at `LINK_BYTES_PER_S_MIN`
+HTTP_REQUESTS_MAX = 4  # of one channel at a time: two, and those that they take the place of
+HTTP_STRANGERS_MAX = 256  # channels whose first frame has not come, or that are ending: the oldest give way
+TRANSPORT_REMEMBERED_S = 3600.0  # how long HTTP is used at once where a websocket failed
+
 # --- repair --------------------------------------------------------------------------------------------------
 DAMAGED_BYTES_MAX = 16 * MIB  # of damaged values set aside for somebody to look at; ten records of the largest size
 DAMAGED_NAMED_MAX = 1000  # damaged records that a status names: as many as verification finds
@@ -186,6 +203,7 @@ assert 5 * CHECK_RECORDS_MAX + 4 <= FRAME_ITEMS_MAX
 assert HELLO_BYTES_MAX >= TOKEN_LENGTH_MAX + 4 * AGENT_LENGTH_MAX + 9 * VERSIONS_MAX + 256
 assert RECORD_GROWN_BYTES_MAX >= TEXT_BYTES_MAX + VALUE_BYTES_MAX
 assert SILENCE_US_MAX > 2 * KEEPALIVE_US
+assert HTTP_RESUME_S < HTTP_LINGER_S < SILENCE_US_MAX / 1e6
 assert WORKER_CACHE_BYTES_MAX * 20 < WORKER_MEMORY_BYTES_MAX // 2
 assert RECONCILE_FAN_OUT <= RECONCILE_PARTS_MAX < RECONCILE_OPEN_RANGES_MAX - RECONCILE_OPEN_RANGES_TARGET
 assert RECONCILE_FAN_OUT <= RECONCILE_LEAF_RECORDS

@@ -89,6 +89,7 @@ class Relay:
                 browsers=settings.token is not None,
                 sessions_max=settings.sessions_max,
                 send_timeout_s=send_timeout_s,
+                http_too=True,
             )
             started.callback(port.close)
             relay = cls(settings, store, engine, port, observed, metrics)

@@ -1,4 +1,5 @@
-"""The port that devices connect to: websockets, bounded from their first byte on, each handed to the engine."""
+"""The port that devices connect to: websockets, bounded from their first byte on, and HTTP for networks that break
+them; each channel is handed to the engine."""
 
 import asyncio
 import http
@@ -6,7 +7,7 @@ import logging
 import os
 import ssl
 from collections.abc import Callable
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
@@ -18,9 +19,12 @@ from crdt_sync.limits import FRAME_BYTES_MAX, HANDSHAKE_BYTES_MAX, HANDSHAKE_TIM
 from crdt_sync.protocol import SUBPROTOCOL
 from crdt_sync.protocol.acceptor import Authorise
 from crdt_sync.runtime.hosting.engine import Engine
+from crdt_sync.runtime.hosting.front import Front
 from crdt_sync.runtime.hosting.link import BUFFER_BYTES, SEND_TIMEOUT_S, DeviceLink
 from crdt_sync.runtime.transports import channel
 from crdt_sync.runtime.transports.arrivals import Arrivals
+from crdt_sync.runtime.transports.channel import Channel
+from crdt_sync.runtime.transports.http.door import Door
 from crdt_sync.runtime.transports.websocket import WebsocketChannel
 
 _QUEUED_FRAMES = 4  # per device, read from the socket and not looked at yet
@@ -37,9 +41,13 @@ Introduce = Callable[[ServerConnection, Response], Authorise | None]
 class Port:
     """A listening port. Make it with `open`; call `close`, then, once every session was told bye, `wait_closed`."""
 
-    def __init__(self, server: Server, websockets: set[ServerConnection]) -> None:
+    def __init__(
+        self, server: Server, websockets: set[ServerConnection], newcomers: set[asyncio.Transport], door: Door
+    ) -> None:
         self._server = server
         self._websockets = websockets
+        self._newcomers = newcomers
+        self._door = door
         self.number = int(next(iter(server.sockets)).getsockname()[1])
 
     @classmethod
@@ -54,13 +62,25 @@ class Port:
         sessions_max: int,
         send_timeout_s: float = SEND_TIMEOUT_S,
         introduce: Introduce | None = None,
+        http_too: bool = False,
     ) -> Self:
         """Listen. `browsers` admits web pages: they cannot be kept out of a port of this machine by the network.
+        `http_too` accepts channels over HTTP beside websockets.
 
         Raises `InvalidSettings` where the address cannot be listened on.
         """
         websockets: set[ServerConnection] = set()
         admitted: dict[ServerConnection, Authorise] = {}
+        newcomers: set[asyncio.Transport] = set()
+        channels_max = sessions_max + _STRANGERS_MAX
+
+        async def talk(opened: Channel) -> None:
+            await DeviceLink(opened, engine, send_timeout_s).read()
+
+        def crowded() -> bool:
+            return len(websockets) + len(door) > channels_max
+
+        door = Door(talk, BUFFER_BYTES, crowded, connections_max=2 * channels_max, browsers=browsers)
 
         class Known(_Known):
             known = websockets
@@ -71,7 +91,7 @@ class Port:
             await DeviceLink(opened, engine, send_timeout_s, admitted.pop(websocket, None)).read()
 
         def turn_away(websocket: ServerConnection, _: Request) -> Response | None:
-            if len(websockets) <= sessions_max + _STRANGERS_MAX:
+            if not crowded():
                 return None
             return websocket.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, "As many devices are here as may be.\n")
 
@@ -82,13 +102,17 @@ class Port:
                     admitted[websocket] = authorise
             return response
 
+        def connect(*args: Any, **settings: Any) -> Known | Front:
+            websocket = Known(*args, **settings)
+            return Front(websocket, door.take, newcomers, 2 * channels_max) if http_too else websocket
+
         origins: list[Origin | None] | None = None if browsers else [None]
         try:
             server = await serve(
                 handle,
                 host,
                 port,
-                create_connection=Known,
+                create_connection=cast(type[ServerConnection], connect),  # or what wraps one
                 origins=origins,
                 process_request=turn_away,
                 process_response=answer,
@@ -110,17 +134,24 @@ class Port:
                 f"cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}",
                 "Choose another address with --host or --port, or stop the program that uses this one.",
             ) from error
-        return cls(server, websockets)
+        return cls(server, websockets, newcomers, door)
 
     def close(self) -> None:
         """Let nobody in any more; those who are connected stay."""
         self._server.close(close_connections=False)
+        self._door.close()
 
     async def wait_closed(self) -> None:
         """Wait until every device has taken its bye, then cut off those that have not."""
         self._cut_off(lambda websocket: websocket.state is State.CONNECTING)
+        for newcomer in list(self._newcomers):
+            newcomer.abort()
+        patience_s = channel.CLOSE_TIMEOUT_S + 0.5
+        await asyncio.gather(self._door.wait_closed(patience_s), self._websockets_closed(patience_s))
+
+    async def _websockets_closed(self, patience_s: float) -> None:
         try:
-            async with asyncio.timeout(channel.CLOSE_TIMEOUT_S + 0.5):
+            async with asyncio.timeout(patience_s):
                 await self._server.wait_closed()
         except TimeoutError:
             self._cut_off(lambda _: True)

@@ -3,15 +3,19 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
 
 from crdt_sync.limits import FRAME_BYTES_MAX
+from crdt_sync.runtime.hosting.front import Front
 from crdt_sync.runtime.transports import channel
 from crdt_sync.runtime.transports.arrivals import Arrivals
 from crdt_sync.runtime.transports.channel import Channel, ChannelClosed, RulesBroken
+from crdt_sync.runtime.transports.http.dialed import open_channel
+from crdt_sync.runtime.transports.http.door import Door
 from crdt_sync.runtime.transports.memory import memory_pair
 from crdt_sync.runtime.transports.websocket import WebsocketChannel
 
@@ -67,7 +71,31 @@ async def websocket() -> AsyncIterator[tuple[Channel, Channel]]:
             over.set()
 
 
-TRANSPORTS = {"memory": memory, "websocket": websocket}
+@asynccontextmanager
+async def http(*, polls: bool = False) -> AsyncIterator[tuple[Channel, Channel]]:
+    accepted: asyncio.Future[Channel] = asyncio.get_running_loop().create_future()
+    over = asyncio.Event()
+
+    async def talk(opened: Channel) -> None:
+        accepted.set_result(opened)
+        await over.wait()
+
+    door = Door(talk, _BUFFER_BYTES, lambda: False, connections_max=10, browsers=False)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Front(asyncio.Protocol(), door.take, set(), 10), "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        here = await open_channel(f"ws://127.0.0.1:{port}", None, polls=polls, buffer_bytes=_BUFFER_BYTES)
+        ends = here, await accepted
+        yield ends
+        for end in ends:
+            end.abort()
+        await here.close()
+        over.set()
+        await door.wait_closed(1)
+
+
+TRANSPORTS = {"memory": memory, "websocket": websocket, "http": http, "polling": partial(http, polls=True)}
 _Story = Callable[[Channel, Channel], Awaitable[None]]
 
 

@@ -1,0 +1,58 @@
+"""One port for websockets and HTTP: the first line of what a newcomer says decides who goes on with it."""
+
+import asyncio
+from collections.abc import Callable
+from typing import cast
+
+from crdt_sync import limits
+from crdt_sync.runtime.transports.http.wire import is_ours
+
+_LINE_END = b"\r\n"
+
+Take = Callable[[asyncio.Transport, bytes], None]
+"""Goes on with a connection that is open, and on which something was said."""
+
+
+class Front(asyncio.Protocol):
+    """Holds a newcomer until the first line is here, for a bounded time; `known` has its transport until then, beside
+    `known_max` others at most."""
+
+    def __init__(self, websocket: asyncio.Protocol, http: Take, known: set[asyncio.Transport], known_max: int) -> None:
+        self._websocket = websocket
+        self._http = http
+        self._known = known
+        self._known_max = known_max
+        self._said = bytearray()
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See `asyncio.Protocol`."""
+        self._transport = cast(asyncio.Transport, transport)
+        if len(self._known) >= self._known_max:
+            self._transport.abort()
+            return
+        self._known.add(self._transport)
+        patience_s = limits.HANDSHAKE_TIMEOUT_US / 1e6
+        self._deadline = asyncio.get_running_loop().call_later(patience_s, self._transport.abort)
+
+    def data_received(self, data: bytes) -> None:
+        """See `asyncio.Protocol`."""
+        self._said += data
+        if _LINE_END not in self._said and len(self._said) <= limits.HANDSHAKE_BYTES_MAX:
+            return
+        self._leave()
+        if is_ours(bytes(self._said)):
+            self._http(self._transport, bytes(self._said))
+        else:
+            self._transport.set_protocol(self._websocket)
+            self._websocket.connection_made(self._transport)
+            self._websocket.data_received(bytes(self._said))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See `asyncio.Protocol`."""
+        self._leave()
+
+    def _leave(self) -> None:
+        self._known.discard(self._transport)
+        if self._deadline is not None:
+            self._deadline.cancel()

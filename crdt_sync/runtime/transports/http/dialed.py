@@ -1,0 +1,272 @@
+"""The opening end of a channel over HTTP."""
+
+import asyncio
+import math
+import secrets
+import ssl
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from crdt_sync import limits
+from crdt_sync.runtime.transports import channel
+from crdt_sync.runtime.transports.http.ends import End
+from crdt_sync.runtime.transports.http.pace import Pace
+from crdt_sync.runtime.transports.http.requests import Broken, Head, Requests
+from crdt_sync.runtime.transports.http.streams import FrameTooLarge, OffsetUnknown
+from crdt_sync.runtime.transports.http.wire import KEY_HEADER, OPEN, TOKEN_BYTES, Target, is_key
+
+_AGAIN_S = 0.1  # before a request is made again, and twice as long each time
+_AGAIN_S_MAX = 2.0
+_TOO_MANY = 429
+BUFFER_BYTES = 128 * 1024
+_goodbyes: set[asyncio.Task[None]] = set()
+
+
+class Refused(Exception):
+    """No channel was opened: `head` is what was answered."""
+
+    def __init__(self, head: Head) -> None:
+        super().__init__(f"HTTP {head.status}")
+        self.head = head
+
+
+async def open_channel(
+    url: str,
+    tls: ssl.SSLContext | None,
+    *,
+    polls: bool = False,
+    wait_s: float = limits.HTTP_WAIT_S_MAX,
+    buffer_bytes: int = BUFFER_BYTES,
+) -> "DialedChannel":
+    """Open a channel. With `polls` nothing is streamed; an answer may be waited for `wait_s` seconds then.
+
+    Raises `Broken`, `Refused`.
+    """
+    key = secrets.token_hex(TOKEN_BYTES)
+    up, down, last = (Requests(url, tls, [(KEY_HEADER, key)]) for _ in range(3))
+    head, name = await up.ask("POST", Target(OPEN).of(url))
+    if not head.ours or head.status != 200 or not is_key(named := name.decode("ascii", "replace")):
+        await up.close()
+        raise Refused(head)
+    return DialedChannel(url, named, (up, down, last), polls=polls, wait_s=wait_s, buffer_bytes=buffer_bytes)
+
+
+class DialedChannel(End):
+    """See `channel.Channel`. `polls` says whether something on the way holds streamed answers back."""
+
+    def __init__(
+        self,
+        url: str,
+        name: str,
+        requests: tuple[Requests, Requests, Requests],
+        *,
+        polls: bool,
+        wait_s: float,
+        buffer_bytes: int,
+    ) -> None:
+        super().__init__(None, buffer_bytes)
+        self.polls = polls
+        self._url = url
+        self._name = name
+        self._up, self._down, self._last = requests
+        self._wait_s = max(1, math.floor(min(wait_s, limits.HTTP_WAIT_S_MAX)))
+        self._up_pace, self._down_pace = Pace(), Pace()
+        self._loop = asyncio.get_running_loop()
+        self._goodbye: asyncio.Task[None] | None = None
+        self._tasks = [
+            asyncio.create_task(work)
+            for work in (self._kept(self._send_on, self._up), self._kept(self._fetch_on, self._down))
+        ]
+
+    @property
+    def unsent_bytes(self) -> int:
+        """See `Channel`. What is kept only for the case that it is lost on the way is not counted."""
+        return self.outgoing.waiting + self._up.unwritten_bytes
+
+    async def close(self) -> None:
+        """See `Channel`. Returns when every connection is gone."""
+        if not self.over:
+            self.closing = True
+            self.outgoing.end()
+            self.moved()
+            try:
+                async with asyncio.timeout(channel.CLOSE_TIMEOUT_S):
+                    await self.until(lambda: False)
+            except TimeoutError:
+                self.abort()
+        ending = [*self._tasks, *([self._goodbye] if self._goodbye is not None else [])]
+        await asyncio.wait(ending, timeout=channel.CLOSE_TIMEOUT_S)
+
+    def finish(self) -> None:
+        """See `End`."""
+        self._end(tell=True)
+
+    def abort(self) -> None:
+        """See `Channel`."""
+        self.closing = True
+        self._end(tell=True)
+
+    def _end(self, *, tell: bool) -> None:
+        if self.over:
+            return
+        self.over = True
+        self.moved()
+        for task in self._tasks:
+            if task is not asyncio.current_task():
+                task.cancel()
+        if tell:
+            self._goodbye = asyncio.create_task(self._abandon())
+            _goodbyes.add(self._goodbye)
+            self._goodbye.add_done_callback(_goodbyes.discard)
+
+    async def _abandon(self) -> None:
+        with suppress(Broken):
+            await self._last.ask("POST", Target(self._name).of(self._url), patience_s=channel.CLOSE_TIMEOUT_S)
+        await self._last.close()
+
+    async def _kept(self, work: Callable[[], Awaitable[None]], requests: Requests) -> None:
+        """Work until the channel is over; what the partner does wrong ends it."""
+        try:
+            await work()
+        except (OffsetUnknown, FrameTooLarge):
+            self.abort()
+        except Lost:
+            self._end(tell=False)
+        finally:
+            await requests.close()
+
+    async def _send_on(self) -> None:
+        """Send what there is to send, one part at a time."""
+        outgoing = self.outgoing
+        while True:
+            await self.until(lambda: outgoing.waiting > 0)
+            if self.over:
+                return
+            offset, began = outgoing.sent, self._loop.time()
+            part = outgoing.take(self._up_pace.bytes)
+            taken, sent = await self._post(offset, part)
+            self._up_pace.took(len(part), self._loop.time() - began)
+            outgoing.resume(taken)
+            self.moved()
+            if outgoing.ended and not outgoing.kept:
+                self._end(tell=False)
+                return
+            if sent > self.coming.came and not self.polls:
+                self._loop.call_later(limits.HTTP_PROBE_S, self._look, self.coming.came)
+            if taken == offset:  # the relay takes nothing now, and has had us wait before it said so
+                await asyncio.sleep(_AGAIN_S)
+
+    async def _post(self, offset: int, part: bytes) -> tuple[int, int]:
+        """Send a part, as often as it takes; how much the relay has taken and has sent by now. Raises `Lost`."""
+        trying = Trying()
+        patience_s = limits.HTTP_HOLD_S + limits.HTTP_BODY_GRACE_S + len(part) / limits.LINK_BYTES_PER_S_MIN
+        while True:
+            target = Target(self._name, offset, self.coming.came).of(self._url)
+            with suppress(Broken):
+                head, answer = await self._up.ask("POST", target, part, patience_s=patience_s)
+                if accepted(head):
+                    return numbers(answer)
+            await trying.again()
+
+    async def _fetch_on(self) -> None:
+        """Fetch what there is to fetch, and no more than the session takes."""
+        trying = Trying()
+        while not self.over:
+            await self.until(lambda: self.coming.has_room)
+            before = self.coming.came
+            try:
+                done = await (self._poll() if self.polls else self._stream())
+            except Broken:
+                done = self.coming.came > before
+            if done:
+                trying = Trying()
+            else:
+                await trying.again()
+
+    async def _poll(self) -> bool:
+        offset, most, began = self.coming.came, self._down_pace.bytes, self._loop.time()
+        target = Target(self._name, offset, most=most, wait=self._wait_s).of(self._url)
+        patience_s = self._wait_s + limits.HTTP_BODY_GRACE_S + most / limits.LINK_BYTES_PER_S_MIN
+        head, part = await self._down.ask("GET", target, most=most, patience_s=patience_s)
+        if not accepted(head):
+            return False
+        if len(part) == most:
+            self._down_pace.took(most, self._loop.time() - began)
+        self.came(part, offset)
+        return True
+
+    async def _stream(self) -> bool:
+        """Fetch by a streamed answer, to its end. From then on nothing is streamed where this does not come through."""
+        offset, most = self.coming.came, self._down_pace.bytes
+        target = Target(self._name, offset, most=most).of(self._url)
+        try:
+            await self._down.connect()
+        except OSError as error:
+            raise Broken(str(error)) from error
+        try:
+            async with asyncio.timeout(limits.HTTP_PROBE_S):
+                head = await self._down.begin("GET", target)
+                if not accepted(head):
+                    self.polls = True
+                    self._down.abort()
+                    return False
+                piece = await self._down.piece()
+        except TimeoutError:
+            self.polls = True
+            self._down.abort()
+            return True
+        began = self._loop.time()
+        piece = piece[1:] if piece else piece  # the probe
+        while piece is not None:
+            if self.coming.came + len(piece) > offset + most:
+                raise OffsetUnknown
+            self.came(piece, self.coming.came)
+            await self.until(lambda: self.coming.has_room)
+            piece = await self._down.piece()
+        if self.coming.came == offset + most:
+            self._down_pace.took(most, self._loop.time() - began)
+        return True
+
+    def _look(self, came: int) -> None:
+        """Whether anything came since the relay said that it had sent more; else it is held back on the way."""
+        if not self.over and not self.polls and self.coming.came == came and self.coming.has_room:
+            self.polls = True
+            self._down.abort()
+
+
+class Lost(Exception):
+    """The relay knows the channel no more, or has not been reached for too long."""
+
+
+class Trying:
+    """How long a request is made again, from its first failure on."""
+
+    def __init__(self) -> None:
+        self._until: float | None = None
+        self._pause_s = _AGAIN_S
+
+    async def again(self) -> None:
+        """Wait a moment. Raises `Lost`."""
+        now = asyncio.get_running_loop().time()
+        if self._until is None:
+            self._until = now + limits.HTTP_RESUME_S
+        if now + self._pause_s > self._until:
+            raise Lost
+        await asyncio.sleep(self._pause_s)
+        self._pause_s = min(2 * self._pause_s, _AGAIN_S_MAX)
+
+
+def accepted(head: Head) -> bool:
+    """Whether an answer is the relay's, and good; False where the request is to be made again. Raises `Lost`."""
+    if head.ours and head.status not in {200, _TOO_MANY}:
+        raise Lost
+    return head.ours and head.status == 200
+
+
+def numbers(answer: bytes) -> tuple[int, int]:
+    """What the answer to a part says. Raises `Lost` where it says nothing of that kind."""
+    try:
+        taken, sent = (int(number) for number in answer.split())
+    except ValueError:
+        raise Lost from None
+    return taken, sent

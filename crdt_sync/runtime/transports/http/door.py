@@ -1,0 +1,270 @@
+"""The accepting side of channels over HTTP: their table, and how each request is served.
+
+What strangers may cost is bounded: the connections, the channels, and among these the ones that nobody has proved
+himself in. Of a request without a channel no body is read.
+"""
+
+import asyncio
+import hmac
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import cast
+
+import h11
+
+from crdt_sync import limits
+from crdt_sync.protocol import SUBPROTOCOL
+from crdt_sync.runtime.transports.channel import Channel
+from crdt_sync.runtime.transports.http.accepted import AcceptedChannel
+from crdt_sync.runtime.transports.http.connection import Connection, Gone
+from crdt_sync.runtime.transports.http.streams import FrameTooLarge, OffsetUnknown
+from crdt_sync.runtime.transports.http.wire import KEY_HEADER, OPEN, PROTOCOL_HEADER, TOKEN_BYTES, Target, is_key
+
+_PIECE_BYTES = 16 * 1024
+_PROBE = b"\0"
+_BUFFERED_BYTES = 16 * 1024  # of an answer, in this process beyond the system's own buffers
+
+Welcome = Callable[[Channel], Awaitable[None]]
+"""Talks over a new channel until it ends."""
+
+
+class Door:
+    """See the module. `crowded` says whether no other channel may be opened; `browsers` admits web pages."""
+
+    def __init__(
+        self,
+        welcome: Welcome,
+        buffer_bytes: int,
+        crowded: Callable[[], bool],
+        *,
+        connections_max: int,
+        browsers: bool,
+    ) -> None:
+        self._welcome = welcome
+        self._buffer_bytes = buffer_bytes
+        self._crowded = crowded
+        self._connections_max = connections_max
+        self._browsers = browsers
+        self._channels: dict[str, AcceptedChannel] = {}
+        self._strangers: dict[str, AcceptedChannel] = {}  # and some of whom it is known by now who they are
+        self._talks: set[asyncio.Task[None]] = set()
+        self.connections: set[asyncio.Transport] = set()
+        self.serving: set[asyncio.Task[None]] = set()
+        self.open = True
+
+    def __len__(self) -> int:
+        """How many channels there are."""
+        return len(self._channels)
+
+    def take(self, transport: asyncio.Transport, said: bytes) -> None:
+        """A new connection begins with a request for us."""
+        if len(self.connections) >= self._connections_max:
+            transport.abort()
+            return
+        transport.set_write_buffer_limits(high=_BUFFERED_BYTES)
+        reader = asyncio.StreamReader(limit=_PIECE_BYTES)
+        protocol = _Caller(reader, self)
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        protocol.data_received(said)
+
+    async def serve(self, connection: Connection) -> None:
+        """Serve the requests of one connection until it ends."""
+        patience_s = limits.HANDSHAKE_TIMEOUT_US / 1e6
+        try:
+            while True:
+                await self._request(connection, await connection.request(patience_s))
+                patience_s = limits.HTTP_IDLE_S
+        except Gone:
+            pass
+        finally:
+            await connection.close()
+
+    def close(self) -> None:
+        """Open no more channels."""
+        self.open = False
+
+    async def wait_closed(self, patience_s: float) -> None:
+        """Wait until every channel has ended, then cut off those that have not, and every connection."""
+        if self._talks:
+            await asyncio.wait(self._talks, timeout=patience_s)
+        for channel in list(self._channels.values()):
+            channel.abort()
+        for connection in list(self.connections):
+            connection.abort()
+        if self.serving:
+            await asyncio.wait(self.serving)
+
+    async def _request(self, connection: Connection, request: h11.Request) -> None:
+        target = Target.read(request.target.decode("ascii", "replace"))
+        said = {name.decode("latin-1"): value.decode("latin-1") for name, value in request.headers}
+        key = said.get(KEY_HEADER.lower(), "")
+        posted = request.method == b"POST"
+        if target is None or not is_key(key) or not (posted or target.offset is not None):
+            await connection.answer(400)
+        elif "origin" in said and not self._browsers:
+            await connection.answer(403)
+        elif target.channel == OPEN:
+            await (self._opened(connection, key, said) if posted else connection.answer(405))
+        elif (channel := self._known(target.channel, key)) is None:
+            await connection.answer(404)
+        elif len(channel.connections) >= limits.HTTP_REQUESTS_MAX:
+            await connection.answer(429)
+        else:
+            channel.enter(connection.transport)
+            try:
+                if not posted:
+                    await self._down(connection, channel, target)
+                elif target.offset is None:
+                    channel.abort(connection.transport)
+                    await connection.answer(200)
+                else:
+                    await self._up(connection, channel, target, said.get("content-length"))
+            except (OffsetUnknown, FrameTooLarge) as broken:
+                channel.abort(connection.transport)
+                await connection.answer(413 if isinstance(broken, FrameTooLarge) else 409)
+            finally:
+                channel.leave(connection.transport)
+
+    async def _opened(self, connection: Connection, key: str, said: dict[str, str]) -> None:
+        if said.get(PROTOCOL_HEADER.lower()) != SUBPROTOCOL:
+            await connection.answer(400)
+        elif not self.open or self._crowded():
+            await connection.answer(503)
+        else:
+            self._make_way()
+            name = secrets.token_hex(TOKEN_BYTES)
+            address = connection.transport.get_extra_info("peername")
+            peer = str(address[0]) if address else None
+            channel = AcceptedChannel(key, peer, self._buffer_bytes, lambda: self._left(name))
+            self._channels[name] = self._strangers[name] = channel
+            talk = asyncio.create_task(self._talk(channel))
+            self._talks.add(talk)
+            talk.add_done_callback(self._talks.discard)
+            await connection.answer(200, name.encode())
+
+    async def _talk(self, channel: AcceptedChannel) -> None:
+        try:
+            await self._welcome(channel)
+        finally:
+            channel.abort()
+
+    def _make_way(self) -> None:
+        """Who has not proved himself, or is on his way out, waits no longer where too many do."""
+        waiting = {name: each for name, each in self._strangers.items() if not each.greeted or each.closing}
+        for name in list(waiting)[: len(waiting) - limits.HTTP_STRANGERS_MAX + 1]:
+            waiting.pop(name).abort()
+        self._strangers = waiting
+
+    def _left(self, name: str) -> None:
+        self._channels.pop(name, None)
+        self._strangers.pop(name, None)
+
+    def _known(self, name: str, key: str) -> AcceptedChannel | None:
+        channel = self._channels.get(name)
+        return channel if channel is not None and hmac.compare_digest(channel.key, key) else None
+
+    async def _up(self, connection: Connection, channel: AcceptedChannel, target: Target, length: str | None) -> None:
+        """Take a part of the device's stream, as far as there is room for it."""
+        if length is None or not length.isdigit():
+            await connection.answer(411)
+        elif len(length) > len(str(limits.HTTP_PART_BYTES_MAX)) or int(length) > limits.HTTP_PART_BYTES_MAX:
+            await connection.answer(413)
+        else:
+            channel.confirm(target.acknowledged)
+            offset = target.offset or 0
+            until = asyncio.get_running_loop().time() + limits.HTTP_BODY_GRACE_S
+            until += int(length) / limits.LINK_BYTES_PER_S_MIN
+            while await _room(channel) and (piece := await connection.piece(until)) is not None:
+                channel.came(piece, offset)
+                offset += len(piece)
+            await connection.answer(200, f"{channel.coming.came} {channel.outgoing.sent}".encode())
+
+    async def _down(self, connection: Connection, channel: AcceptedChannel, target: Target) -> None:
+        """Answer with our stream. A newer request takes the place of this one."""
+        former, channel.down = channel.down, connection.transport
+        if former is not None and former is not channel.down and former in channel.connections:
+            former.abort()
+        channel.outgoing.resume(target.offset or 0)
+        channel.confirm(target.offset or 0)
+        most = min(max(target.most, limits.HTTP_PART_BYTES_MIN), limits.HTTP_PART_BYTES_MAX)
+        try:
+            if target.wait is None:
+                await self._streamed(connection, channel, most)
+            else:
+                await _filled(channel, connection.transport, min(target.wait, limits.HTTP_WAIT_S_MAX))
+                await connection.answer(200, channel.outgoing.take(most))
+        finally:
+            if channel.down is connection.transport:
+                channel.down = None
+            channel.moved()
+
+    async def _streamed(self, connection: Connection, channel: AcceptedChannel, most: int) -> None:
+        await connection.begin(200, {})
+        await connection.write(_PROBE)
+        until = asyncio.get_running_loop().time() + limits.HTTP_STREAM_S_MAX
+        outgoing = channel.outgoing
+        while most > 0 and channel.down is connection.transport:
+            piece = outgoing.take(min(most, _PIECE_BYTES))
+            if piece:
+                most -= len(piece)
+                await connection.write(piece)
+                channel.moved()
+                continue
+            left_s = until - asyncio.get_running_loop().time()
+            if left_s <= 0 or channel.over or outgoing.ended:
+                break
+            await _filled(channel, connection.transport, left_s)
+        await connection.end()
+
+
+class _Caller(asyncio.StreamReaderProtocol):
+    """Serves a connection for as long as it lasts, and not a moment longer."""
+
+    def __init__(self, reader: asyncio.StreamReader, door: Door) -> None:
+        super().__init__(reader)
+        self._into = reader
+        self._door = door
+        self._serving: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See `asyncio.Protocol`."""
+        super().connection_made(transport)
+        self._link = cast(asyncio.Transport, transport)
+        self._door.connections.add(self._link)
+        loop = asyncio.get_running_loop()
+        writer = asyncio.StreamWriter(self._link, self, self._into, loop)
+        self._serving = loop.create_task(self._door.serve(Connection(self._into, writer)))
+        self._door.serving.add(self._serving)
+        self._serving.add_done_callback(self._door.serving.discard)
+
+    def eof_received(self) -> bool:
+        """See `asyncio.Protocol`. Nobody would read an answer any more."""
+        super().eof_received()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See `asyncio.Protocol`."""
+        super().connection_lost(exc)
+        self._door.connections.discard(self._link)
+        if self._serving is not None:
+            self._serving.cancel()
+
+
+async def _room(channel: AcceptedChannel) -> bool:
+    """Whether there is room for more of the device's stream, or will be soon."""
+    try:
+        async with asyncio.timeout(limits.HTTP_HOLD_S):
+            await channel.until(lambda: channel.coming.has_room)
+    except TimeoutError:
+        return False
+    return True
+
+
+async def _filled(channel: AcceptedChannel, connection: asyncio.Transport, patience_s: float) -> None:
+    """Wait until there is something to say, a newer request is to have it, or time is up."""
+    try:
+        async with asyncio.timeout(patience_s):
+            await channel.until(lambda: channel.outgoing.waiting > 0 or channel.down is not connection)
+    except TimeoutError:
+        pass
