@@ -36,7 +36,7 @@ from crdt_sync.records.contradictions import contradiction
 from crdt_sync.records.delete_set import covered, merged
 from crdt_sync.records.document import Document
 from crdt_sync.records.halves import mended
-from crdt_sync.records.lineage import carried, current, is_foreign, lineage_of
+from crdt_sync.records.lineage import carried, current, dots_of, is_foreign, lineage_of
 from crdt_sync.records.lists import Lists
 from crdt_sync.records.pairs import has_pairs
 from crdt_sync.records.roots import LINEAGE_ROOT, TEXT_PREFIX
@@ -232,7 +232,7 @@ class _Loaded:
         try:
             together = carried(self.document, other.document) if self._vector else other.document
             whole = together.diff()
-            lineage_of(together)
+            dots_of(together)
         except UpdateRefused as refusal:
             return Verdict("malformed", refusal.message)
         except (KeyboardInterrupt, SystemExit, MemoryError):

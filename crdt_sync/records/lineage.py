@@ -123,12 +123,12 @@ def is_of(lineage: int, update: Scan) -> bool:
 
 def current(updates: Sequence[bytes]) -> Sequence[bytes]:
     """Those of a record's updates, in order, that it is made of: where it was renewed, what came before is in it."""
-    begun = [_begun(update) for update in updates]
-    last = next((writer for writer in reversed(begun) if writer), 0)
-    return updates[begun.index(last) :] if last else updates
+    writers = [begun(update) for update in updates]
+    last = next((writer for writer in reversed(writers) if writer), 0)
+    return updates[writers.index(last) :] if last else updates
 
 
-def _begun(update: bytes) -> int:
+def begun(update: bytes) -> int:
     """The lineage whose first update is in this one; 0 where it has none."""
     if _ROOT_BYTES not in update:
         return 0
@@ -209,6 +209,8 @@ class _Reading:
                 live[root] = tuple(pieces)
         seen: dict[Dot, Mapping[int, int]] = {}
         known = {writer: clock for writer, clock in self._vector.items() if writer != self._lineage.writer}
+        if not known.keys().isdisjoint(self._lineage.cover):
+            raise UpdateRefused("malformed", "the record holds operations of two lineages")
         known = vectors.merged(known, self._lineage.cover)
         if DELETED_ROOT in live:
             live[DELETED_ROOT] = tuple(self._deletion(piece, seen) for piece in live[DELETED_ROOT])

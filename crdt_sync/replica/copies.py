@@ -3,12 +3,14 @@
 A copy needs no rollback: when an edit raises, it is dropped.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from crdt_sync.errors import EditOvertaken
 from crdt_sync.records import Document
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.halves import mended
+from crdt_sync.records.lineage import begun, carried, is_foreign, lineage_of
 from crdt_sync.storage.port import Store
 
 
@@ -24,22 +26,36 @@ class Copy:
     deletions: bytes = b""  # in the store; empty where the edit is to say again what was deleted earlier
     whole: bool = False  # its snapshot is made anew
     may_add: bool = False  # decisions and new stamps go through where a record is full
+    lineage: int = 0  # in the store
+
+    @property
+    def renewed(self) -> bool:
+        """Whether the document is of another lineage than what is stored, whose place it takes."""
+        return self.document.lineage_writer() != self.lineage
 
     def again(self) -> "Copy":
         """A copy of the copy: when the next edit of a batch raises, the batch keeps the one before."""
         document = Document.load([self.document.diff()], self.document.writer)
-        return Copy(document, self.before, self.seq, self.tail, self.new, self.deletions, self.whole, self.may_add)
+        copy = Copy(document, self.before, self.seq, self.tail, self.new, self.deletions, self.whole, self.may_add)
+        copy.lineage = self.lineage
+        return copy
 
 
-def stored(store: Store, record: str, writer: int) -> Copy:
-    """The record as the store has it; empty and `new` where it has none."""
+def stored(store: Store, record: str, writer: int, mint: Callable[[], int] | None = None) -> Copy:
+    """The record as the store has it; empty and `new` where it has none.
+
+    Where `writer` wrote in a lineage before that of the record, it must not write here: then `mint` gives another one.
+    """
     found = store.load(record)
     whole = mended(found.updates)
     document = Document.load_whole(whole, writer)
     if found.head is None:
         return Copy(document, vectors.EMPTY, 0, 0, new=True)
+    if mint is not None and found.head.lineage and writer in lineage_of(document).cover:
+        document = Document.load_whole(whole, mint())
     deletions = document.deletions() if whole is found.updates else b""
-    return Copy(document, found.head.state_vector, found.head.seq, found.head.tail, False, deletions)
+    head = found.head
+    return Copy(document, head.state_vector, head.seq, head.tail, False, deletions, lineage=head.lineage)
 
 
 def moved(store: Store, record: str, copy: Copy) -> bool:
@@ -48,12 +64,17 @@ def moved(store: Store, record: str, copy: Copy) -> bool:
     return (head.seq if head is not None else 0) != copy.seq
 
 
-def current(store: Store, record: str, copy: Copy) -> Copy:
+def current(store: Store, record: str, copy: Copy, mint: Callable[[], int]) -> Copy:
     """The edits of `copy` over what the store holds by now. Raises `EditOvertaken`."""
     writer = copy.document.writer
     assert writer is not None
-    renewed = written_over(store, record, writer, copy.before, copy.document.diff(copy.before))
-    renewed.whole, renewed.may_add = copy.whole, copy.may_add
+    renewed = stored(store, record, writer, mint)
+    if renewed.document.lineage_writer() != copy.document.lineage_writer():
+        renewed.document = carried(renewed.document, copy.document)
+    else:
+        renewed = written_over(store, record, writer, copy.before, copy.document.diff(copy.before))
+        renewed.whole = copy.whole
+    renewed.may_add = copy.may_add
     return renewed
 
 
@@ -63,10 +84,15 @@ def written_over(store: Store, record: str, writer: int, before: bytes, update: 
     Raises `EditOvertaken`.
     """
     renewed = stored(store, record, writer)
-    whole = vectors.decode(renewed.before).get(writer, 0) == vectors.decode(before).get(writer, 0)
-    if whole:
-        renewed.document.join(update)
-        whole = not renewed.document.is_missing(update)
+    if is_foreign(renewed.document.lineage_writer(), update):
+        whole = begun(update) != 0
+        if whole:
+            renewed.document = carried(renewed.document, Document.load((update,)))
+    else:
+        whole = vectors.decode(renewed.before).get(writer, 0) == vectors.decode(before).get(writer, 0)
+        if whole:
+            renewed.document.join(update)
+            whole = not renewed.document.is_missing(update)
     if not whole:
         raise EditOvertaken(
             f"while {record} was edited here, a repair lost what was here of it, or another copy of this store wrote "

@@ -15,12 +15,21 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from crdt_sync import ids, limits
-from crdt_sync.errors import CrdtSyncError, RecordTooLarge, StoreFailed, UnknownCollection, UnknownRecord, UsageError
+from crdt_sync.errors import (
+    CrdtSyncError,
+    RecordTooLarge,
+    StoreFailed,
+    UnknownCollection,
+    UnknownRecord,
+    UpdateRefused,
+    UsageError,
+)
 from crdt_sync.nearest import suggestion
 from crdt_sync.records import Document, Editor, Schema
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.first_content import as_first_content
 from crdt_sync.records.imported import ImportedChange, bring
+from crdt_sync.records.lineage import renewed
 from crdt_sync.records.memories import remember
 from crdt_sync.records.natural_key import required_key
 from crdt_sync.records.replay import replay
@@ -137,7 +146,7 @@ class Edits:
         replica = self._replica
         clock = replica.clock
         with replica.lock, replica.writers.taken(record) as writer:
-            copy = copies.stored(replica.store, record, writer)
+            copy = copies.stored(replica.store, record, writer, replica.new_writer)
             clock.correct(clock.offset)  # or the fresh stamps would follow those that were refused
             if not restamp(copy.document, clock.now(), clock, replica.name):
                 return False
@@ -145,6 +154,19 @@ class Edits:
             copy.may_add = True
             self._check(record, copy, Pending())
             self._commit({record: copy})
+        return True
+
+    def renew(self, record: str) -> bool:
+        """See `Replica.renew`; the lock is held."""
+        replica = self._replica
+        copy = copies.stored(replica.store, record, replica.new_writer(), replica.new_writer)
+        if copy.new:
+            raise UnknownRecord(record)
+        try:
+            copy.document = renewed(copy.document)
+        except UpdateRefused:
+            return False
+        self._commit({record: copy})
         return True
 
     def pending(self, record: str) -> Document | None:
@@ -203,7 +225,7 @@ class Edits:
             writer = batch.writers[record]
         else:
             writer = batch.writers[record] = batch.leases.enter_context(self._replica.writers.taken(record))
-        copy = copies.stored(self._replica.store, record, writer)
+        copy = copies.stored(self._replica.store, record, writer, self._replica.new_writer)
         if copy.new and not create:
             raise UnknownRecord(record)
         return copy
@@ -317,7 +339,9 @@ class Edits:
 
     def _current(self, record: str, copy: Copy) -> Copy:
         store = self._replica.store
-        return copies.current(store, record, copy) if copies.moved(store, record, copy) else copy
+        if not copies.moved(store, record, copy):
+            return copy
+        return copies.current(store, record, copy, self._replica.new_writer)
 
     def _brought_up(self, batch: _Batch) -> dict[str, Copy]:
         """The copies of a batch as they are to be stored, checked again where the store has moved on."""
@@ -356,6 +380,9 @@ class Edits:
                 known = replica.store.outbox_entry(peer, record)
                 acknowledged = known.acknowledged if known else copy.before
                 outbox.append((peer, OutboxEntry(record, acknowledged, edit)))
+                if change.renewed:  # what was edited in the lineage before is never sent together with it
+                    replica.recent.forget(peer, record)
+                    continue
                 before = known.edit if known else None
                 lacking.append((peer, record, before, edit, change.updates[0], change.state_vector))
         records = [change.record for change in changes]
@@ -371,9 +398,12 @@ class Edits:
 
     def _change(self, record: str, copy: Copy, now: int) -> Change:
         document = copy.document
-        update = document.diff_of_edit(copy.before, copy.deletions)
+        is_renewed = copy.renewed
+        update = document.diff() if is_renewed else document.diff_of_edit(copy.before, copy.deletions)
         snapshot = None
-        if copy.new:
+        if is_renewed:
+            self._replica.leave_writers(document)
+        if copy.new or is_renewed:
             snapshot = update
         elif copy.whole or copy.tail >= limits.TAIL_UPDATES_MAX:
             snapshot = document.diff()
@@ -386,6 +416,8 @@ class Edits:
             document.state_vector(),
             snapshot,
             encode_view(document, self._replica.schema_of(record)),
+            renewed=is_renewed,
+            lineage=document.lineage_writer() if is_renewed else None,
         )
 
 

@@ -71,7 +71,9 @@ def integrate(
                 fresh.append(update)
         if fresh:
             changes.append(changed(replica, integrator, record, head, fresh, result, origin))
-            outbox += owed(replica, record, head, origin)
+            # What was carried over is news to the partner too, unless it is what the partner sent.
+            joined = result.renewed and readable(result.state_vector) != theirs.get(record)
+            outbox += owed(replica, record, head, None if joined else origin)
             watch_writer(replica, head.state_vector if head else vectors.EMPTY, result.state_vector)
         if record in theirs and vectors.covers(result.state_vector, theirs[record]):
             complete.add(record)
@@ -108,7 +110,8 @@ def _renewed(
     if head is None or not vectors.covers(result.state_vector, head.state_vector) or result.snapshot is None:
         return None
     kept = (result.snapshot,)
-    return changed(replica, integrator, record, head, kept, result, origin)._replace(renewed=True)
+    change = changed(replica, integrator, record, head, kept, result, origin)
+    return change._replace(renewed=True, lineage=result.lineage)
 
 
 def changed(
@@ -120,8 +123,14 @@ def changed(
     result: Integration,
     origin: bytes,
 ) -> Change:
-    """What to store of a record that took `fresh` updates; `head` is where it stood before."""
+    """What to store of a record that took `fresh` updates; `head` is where it stood before.
+
+    Where some were of another lineage, that is the whole record, in the place of what was stored.
+    """
     document = integrator.document(record)
+    if result.renewed and result.snapshot is not None:
+        fresh = (result.snapshot,)  # everything is in it
+        replica.leave_writers(document)
     return Change(
         record,
         tuple(fresh),
@@ -131,6 +140,8 @@ def changed(
         result.state_vector,
         fresh[0] if head is None and len(fresh) == 1 else result.snapshot,
         encode_view(document, replica.schema_of(record)),
+        renewed=result.renewed,
+        lineage=result.lineage if result.renewed else None,
     )
 
 

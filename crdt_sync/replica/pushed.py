@@ -92,7 +92,8 @@ class _Integration:
         """Take the log's numbers for the batch."""
         for (record, new), seqs in zip(self._new.items(), committed.seqs, strict=True):
             numbers = self._numbers[record]
-            for position, seq in zip(new, seqs, strict=True):
+            each = seqs if len(seqs) == len(new) else seqs * len(new)  # one for all, where the record was renewed
+            for position, seq in zip(new, each, strict=True):
                 numbers[position] = seq
 
     def seqs(self, change: Change) -> tuple[int, ...]:

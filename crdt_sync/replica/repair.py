@@ -331,7 +331,10 @@ def _last_sound(replica: "Replica", remains: Remains) -> int:
 def _whole(replica: "Replica", record: str, document: Document) -> Change:
     whole, view = document.diff(), encode_view(document, replica.schema_of(record))
     now = replica.wall_clock()
-    return Change(record, (whole,), replica.id, replica.name, now, document.state_vector(), whole, view)
+    lineage = document.lineage_writer()
+    return Change(
+        record, (whole,), replica.id, replica.name, now, document.state_vector(), whole, view, None, True, lineage
+    )
 
 
 def _make_views(replica: "Replica") -> None:

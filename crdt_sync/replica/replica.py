@@ -41,6 +41,7 @@ from crdt_sync.records import Conflict, Document, Editor, Schema
 from crdt_sync.records.comparing import folded
 from crdt_sync.records.definition import DEFINITIONS
 from crdt_sync.records.imported import ImportedChange
+from crdt_sync.records.lineage import lineage_of
 from crdt_sync.records.values import normalise
 from crdt_sync.replica import awaiting, damage, unread
 from crdt_sync.replica.blocks import Block
@@ -799,6 +800,21 @@ class Replica:
     def restamp(self, record: str) -> bool:
         """Give our entries that are stamped ahead of the corrected clock a fresh stamp; whether any were."""
         return self._edits.restamp(record)
+
+    def renew(self, record: str) -> bool:
+        """Write what a record shows into a fresh document, without the traces of what it was; whether that can be done.
+
+        Whatever others edit in the old one is carried over when it comes. Every partner must know lineages, see
+        docs/decisions/0068-a-record-is-renewed-by-what-it-shows.md. Raises `UnknownRecord` and what a commit raises.
+        """
+        with self.lock:
+            return self._edits.renew(record)
+
+    def leave_writers(self, document: Document) -> None:
+        """Take new writer ids, where the lineage of this document covers one of ours."""
+        if not self.writers.current or set(self.writers.current).isdisjoint(lineage_of(document).cover):
+            return
+        self.writers.abandon()
 
     def check_required(self, editor: Editor, record: str) -> None:
         """Raise `InvalidValue` where a new record lacks a required field."""

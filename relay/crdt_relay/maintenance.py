@@ -106,7 +106,8 @@ def _salvaged(store: Store, record: str, remains: Remains, mended: Mended) -> Ch
         return None
     mended.salvaged.append(record)
     whole = document.diff()
-    return Change(record, (whole,), store.replica, "", time.time_ns() // 1000, vector, whole)
+    now, lineage = time.time_ns() // 1000, document.lineage_writer()
+    return Change(record, (whole,), store.replica, "", now, vector, whole, renewed=True, lineage=lineage)
 
 
 def _is_held(store: Store, record: str) -> bool:

@@ -13,7 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from crdt_sync import Replica
 from crdt_sync.errors import RecordDeleted
 from crdt_sync.protocol.acceptor import Acceptor
-from crdt_sync.records import decode_state_vector, entries
+from crdt_sync.records import Document, decode_state_vector, entries
+from crdt_sync.records.lineage import dots_of
 from crdt_sync.replica.partner import Partner
 from crdt_sync.replica.receipts import holding, refresh_digests
 from crdt_sync.storage.lmdb import LmdbStore
@@ -38,7 +39,10 @@ class Device:
         self.taken: set[int] = set()
 
     def vector(self, record: str) -> dict[int, int]:
+        """What it knows of a record, by the names that operations had when they were made."""
         head = self.replica.store.record_head(record)
+        if head is not None and head.lineage:
+            return dict(dots_of(Document.load(self.replica.store.load(record).updates)).known)
         return decode_state_vector(head.state_vector) if head else {}
 
     def cut(self) -> None:

@@ -143,7 +143,7 @@ class MemoryRelay:
         stored = None if known else self.store.load(item.record).updates
         done = self._integrator.integrate(item.record, stored, item.updates, stamp_max, True, item.snapshot)
         verdicts = tuple((verdict.code, verdict.reason, verdict.new) for verdict in done.verdicts)
-        return Integrated(verdicts, done.state_vector, done.snapshot)
+        return Integrated(verdicts, done.state_vector, done.snapshot, done.lineage if done.renewed else None)
 
     def _snapshot_due(self, record: str) -> bool:
         head = self.store.record_head(record)
@@ -274,7 +274,17 @@ def exchange(replica: Replica, relay: MemoryRelay, frames: int | None = None) ->
 
 
 def _change(change: effects.StoredUpdates, now: int) -> Change:
-    return Change(change.record, change.updates, change.origins[0], "", now, change.state_vector, change.snapshot)
+    return Change(
+        change.record,
+        change.updates,
+        change.origins[0],
+        "",
+        now,
+        change.state_vector,
+        change.snapshot,
+        renewed=change.lineage is not None,
+        lineage=change.lineage,
+    )
 
 
 def _corrupt(corrupt: StoreCorrupt) -> None:

@@ -100,7 +100,17 @@ class JoinedRelay:
 
     def _commit(self, number: int, changes: Sequence[hub.StoredUpdates]) -> None:
         stored = tuple(
-            Change(change.record, change.updates, change.origins[0], "", self.now, change.state_vector, change.snapshot)
+            Change(
+                change.record,
+                change.updates,
+                change.origins[0],
+                "",
+                self.now,
+                change.state_vector,
+                change.snapshot,
+                renewed=change.lineage is not None,
+                lineage=change.lineage,
+            )
             for change in changes
         )
         try:
@@ -115,7 +125,7 @@ class JoinedRelay:
         stored = None if known else self.store.load(item.record).updates
         done = self._integrator.integrate(item.record, stored, item.updates, stamp_max, True, item.snapshot)
         verdicts = tuple((verdict.code, verdict.reason, verdict.new) for verdict in done.verdicts)
-        return Integrated(verdicts, done.state_vector, done.snapshot)
+        return Integrated(verdicts, done.state_vector, done.snapshot, done.lineage if done.renewed else None)
 
 
 def meet(dialer: Replica, acceptor: Replica, now: int) -> bool:

@@ -215,7 +215,9 @@ class HubHost(Host):
     def _integrate(self, effect: Integrate) -> Process:
         items = [Item(item.record, item.updates, item.snapshot, item.senders) for item in effect.items]
         results = yield from self.pool.integrate(items, effect.stamp_max)
-        answers = [Integrated(result.verdicts, result.state_vector, result.snapshot) for result in results]
+        answers = [
+            Integrated(result.verdicts, result.state_vector, result.snapshot, result.lineage) for result in results
+        ]
         self.hub.integrated(answers, self._now())
         if self._replica is not None and clocks_differ(results):
             self._replica.doubt_clock()
@@ -345,4 +347,14 @@ class HubHost(Host):
 
 
 def _change(change: StoredUpdates, now: int) -> Change:
-    return Change(change.record, change.updates, change.origins[0], "", now, change.state_vector, change.snapshot)
+    return Change(
+        change.record,
+        change.updates,
+        change.origins[0],
+        "",
+        now,
+        change.state_vector,
+        change.snapshot,
+        renewed=change.lineage is not None,
+        lineage=change.lineage,
+    )

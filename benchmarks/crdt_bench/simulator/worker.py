@@ -161,7 +161,8 @@ class Pool:
             return UNREADABLE
         evicted.update(done.evicted)
         verdicts = tuple(Verdict(verdict.code, verdict.reason, verdict.new) for verdict in done.verdicts)
-        return Result(verdicts, done.state_vector, done.snapshot)
+        lineage = done.lineage if done.renewed else None
+        return Result(verdicts, done.state_vector, done.snapshot, lineage)
 
     def _die(self, mark: Mark) -> None:
         self.kills += 1

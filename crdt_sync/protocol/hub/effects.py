@@ -43,13 +43,18 @@ class Integrate:
 
 
 class StoredUpdates(NamedTuple):
-    """Accepted updates of one record, to be appended to the log."""
+    """Accepted updates of one record, to be appended to the log.
+
+    `lineage` is not None where the record is in another one now: the update is its snapshot, and nothing of what was
+    stored counts any more.
+    """
 
     record: str
     updates: tuple[bytes, ...]
     origins: tuple[bytes, ...]  # per update, the replica that pushed it
     state_vector: bytes
     snapshot: bytes | None
+    lineage: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +130,12 @@ HubEffect = (
 
 
 class Integrated(NamedTuple):
-    """What the worker says of one item: a verdict per update, and the record's state vector after them."""
+    """What the worker says of one item: a verdict per update, and the record's state vector after them.
+
+    `lineage` is not None where the record is in another one now; then the snapshot is there.
+    """
 
     verdicts: Sequence[tuple[str, str, bool]]  # (code, reason, whether it brought anything new)
     state_vector: bytes
     snapshot: bytes | None
+    lineage: int | None = None

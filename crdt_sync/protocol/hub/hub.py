@@ -70,6 +70,7 @@ VERDICTS = {
     "retry": VerdictCode.RETRY,
 }
 _INTEGRATIONS_MAX = 2  # one that the worker is at, and one that waits for it
+_NOBODY = bytes(16)  # the origin of what no session sent
 _RETRY = Verdict(VerdictCode.RETRY, reason="it could not be stored now; it will be sent again")
 
 
@@ -458,15 +459,23 @@ class Hub:
                 touched[part.session] = None
                 if code == "poison":
                     self._strike(part.session, now)
+            if kept and result.lineage is not None and result.snapshot is not None:
+                # One update is stored for all, and goes to everybody: nobody sent it as it is.
+                riders += [(part, Verdict(VerdictCode.ACCEPTED)) for part, _ in kept[1:]]
+                kept = [(kept[0][0], result.snapshot)]
+                origins: tuple[bytes, ...] = (_NOBODY,)
+            else:
+                origins = tuple(self._origin(part.session) for part, _ in kept)
             if kept:
                 stored.append(tuple(part for part, _ in kept))
                 changes.append(
                     StoredUpdates(
                         item.record,
                         tuple(update for _, update in kept),
-                        tuple(self._origin(part.session) for part, _ in kept),
+                        origins,
                         result.state_vector,
                         result.snapshot,
+                        result.lineage,
                     )
                 )
         if changes:

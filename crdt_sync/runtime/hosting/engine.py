@@ -363,7 +363,9 @@ class Engine:
         else:
             self.health.integration_succeeded()
             self.metrics.integration_seconds.observe(time.perf_counter() - begun)
-            answers = [Integrated(result.verdicts, result.state_vector, result.snapshot) for result in results]
+            answers = [
+                Integrated(result.verdicts, result.state_vector, result.snapshot, result.lineage) for result in results
+            ]
             self.hub.integrated(answers, self._now())
             if self._clock_doubted is not None and clocks_differ(results):
                 self._clock_doubted()
@@ -537,4 +539,14 @@ def _size(change: StoredUpdates) -> int:
 
 def _change(change: StoredUpdates, now: int) -> Change:
     origin = change.origins[0] if len(set(change.origins)) == 1 else SEVERAL_ORIGINS
-    return Change(change.record, change.updates, origin, "", now, change.state_vector, change.snapshot)
+    return Change(
+        change.record,
+        change.updates,
+        origin,
+        "",
+        now,
+        change.state_vector,
+        change.snapshot,
+        renewed=change.lineage is not None,
+        lineage=change.lineage,
+    )

@@ -25,7 +25,7 @@ import cbor2
 from crdt_sync import limits
 from crdt_sync.runtime.worker.values import ACCEPTED_KNOWN, ACCEPTED_NEW, RecordDigest, Result, Verdict
 
-VERSION: Final = 1
+VERSION: Final = 2
 INTEGRATE: Final = 0
 DIGEST: Final = 1
 CONTENT: Final = 2
@@ -148,14 +148,16 @@ def _result(value: object, count: int) -> Result | None:
         return None
     if type(value) is int and value == UNLOADABLE:
         return UNREADABLE
-    verdicts, state_vector, snapshot = _array(value, 3)
+    verdicts, state_vector, snapshot, lineage = _array(value, 4)
     if snapshot is not None and len(_typed(snapshot, bytes)) > limits.RECORD_BYTES_MAX:
         raise PipeCorrupt("a snapshot that is too large")
     if count == 1:
         judged: tuple[Verdict, ...] = (_verdict(_array(verdicts, 1)[0]),)
     else:
         judged = tuple(map(_verdict, _array(verdicts, count)))
-    return Result(judged, _state_vector(state_vector), snapshot)
+    if lineage is not None and (_typed(lineage, int) < 0 or snapshot is None):
+        raise PipeCorrupt("a lineage without its record")
+    return Result(judged, _state_vector(state_vector), snapshot, lineage)
 
 
 def _verdict(value: object) -> Verdict:

@@ -76,6 +76,7 @@ class Work:
     verdicts: list[Verdict | None]
     state_vector: bytes = b""
     snapshot: bytes | None = None
+    lineage: int | None = None
     alone: bool = False
     suspect: int | None = None  # position of the update that the worker died of last
     deaths: int = 0  # deaths that condemn no update
@@ -185,9 +186,12 @@ class Plan:
                     self._suspects.passed(work.item.source(position), work.item.record)
                 if verdict.code == ACCEPTED and verdict.new:
                     self.accepted[work.item.record].append(work.item.updates[position])
+            if result.lineage is not None and result.snapshot is not None:
+                self.accepted[work.item.record].append(result.snapshot)  # what came before is in it
             work.remaining = []
             work.state_vector = result.state_vector
             work.snapshot = result.snapshot
+            work.lineage = result.lineage
             work.done = True
 
     def died(self, request: Request, mark: Mark | None, *, late: bool = False, stuck: bool = False) -> None:
@@ -322,7 +326,7 @@ class Plan:
         assert work.done
         verdicts = tuple(verdict for verdict in work.verdicts if verdict is not None)
         assert len(verdicts) == len(work.item.updates)
-        return Result(verdicts, work.state_vector, work.snapshot)
+        return Result(verdicts, work.state_vector, work.snapshot, work.lineage)
 
 
 def _hash(record: str, update: bytes) -> bytes:

@@ -61,29 +61,28 @@ class Service:
                     results.append(pipe.UNLOADABLE)
                     continue
             try:
-                verdicts, state_vector, snapshot = self._update(
-                    (number, index), record, updates, stamp_max, want_snapshot
-                )
+                result = self._update((number, index), record, updates, stamp_max, want_snapshot)
             except UpdateRefused:  # what is stored cannot be read, which no sender is to blame for
                 self._integrator.forget(record)
                 self._drop((record,))
                 results.append(pipe.UNLOADABLE)
                 continue
+            _, state_vector, snapshot, _ = result
             answered += len(state_vector) + (len(snapshot) if snapshot is not None else 0)
-            results.append((verdicts, state_vector, snapshot))
+            results.append(result)
         return results
 
     def _update(
         self, place: tuple[int, int], record: str, updates: Sequence[bytes], stamp_max: int | None, want_snapshot: bool
-    ) -> tuple[list[object], bytes, bytes | None]:
+    ) -> tuple[list[object], bytes, bytes | None, int | None]:
         """Integrate one by one, so that the mark names the update that this process may die of."""
         if not updates:
             self._progress.write(*place, 0)
             done = self._integrator.integrate(record, None, (), stamp_max, True, want_snapshot)
-            return [], done.state_vector, done.snapshot
+            return [], done.state_vector, done.snapshot, None
         verdicts: list[object] = []
         last = len(updates) - 1
-        state_vector, snapshot = b"", None
+        state_vector, snapshot, lineage = b"", None, None
         for position, update in enumerate(updates):
             self._progress.write(*place, position)
             done = self._integrator.integrate(
@@ -91,13 +90,16 @@ class Service:
             )
             verdicts.append(_encoded(done.verdicts[0]))
             state_vector, snapshot = done.state_vector, done.snapshot
+            lineage = done.lineage if done.renewed else lineage
             if done.changed:
                 self._grow(record, len(update))
             if done.evicted:
                 self._drop(done.evicted)
         self._sizes.move_to_end(record)
         self._make_room(record)
-        return verdicts, state_vector, snapshot
+        if lineage is not None and snapshot is None:
+            snapshot = self._integrator.integrate(record, None, (), stamp_max, True, True).snapshot
+        return verdicts, state_vector, snapshot, lineage
 
     def _digest(self, number: int, kind: int, items: Sequence[Any]) -> list[object]:
         results: list[object] = []

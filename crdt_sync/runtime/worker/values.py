@@ -51,12 +51,14 @@ class Result(NamedTuple):
     """The answer to one `Item`: a verdict for each update, in order.
 
     `state_vector` is the record's after the item, or empty when the record was not examined (then no verdict is
-    `accepted`). `snapshot` is its whole state where one was wanted and the answer had room for it.
+    `accepted`). `snapshot` is its whole state where one was wanted and the answer had room for it, or where `lineage`
+    is not None: the record is in that lineage now, and its snapshot is to be stored in the place of all else.
     """
 
     verdicts: tuple[Verdict, ...]
     state_vector: bytes
     snapshot: bytes | None = None
+    lineage: int | None = None
 
 
 def clocks_differ(results: Iterable[Result]) -> bool:

@@ -31,15 +31,19 @@ def test_a_request_arrives_as_it_was_sent() -> None:
 
 
 def test_results_are_decoded_with_their_verdicts() -> None:
-    answer = [7, [[[1, 0, ["gap", "operations 3 to 5 are missing"]], VECTOR, b"snapshot"], None, 0], ["customers/old"]]
+    answer = [
+        7,
+        [[[1, 0, ["gap", "operations 3 to 5 are missing"]], VECTOR, b"snapshot", 5], None, 0],
+        ["customers/old"],
+    ]
     results, evicted = pipe.decode_results(body(answer), 7, [3, 1, 1])
     gap = Verdict("gap", "operations 3 to 5 are missing")
-    assert results == [Result((ACCEPTED_NEW, ACCEPTED_KNOWN, gap), VECTOR, b"snapshot"), None, pipe.UNREADABLE]
+    assert results == [Result((ACCEPTED_NEW, ACCEPTED_KNOWN, gap), VECTOR, b"snapshot", 5), None, pipe.UNREADABLE]
     assert evicted == ["customers/old"]
 
 
 def test_a_reason_is_cut_to_what_the_wire_allows() -> None:
-    answer = [1, [[[["gap", "x" * 1000]], VECTOR, None]], []]
+    answer = [1, [[[["gap", "x" * 1000]], VECTOR, None, None]], []]
     ((result, *_), _) = pipe.decode_results(body(answer), 1, [1])
     assert result is not None
     assert len(result.verdicts[0].reason) == limits.REASON_LENGTH_MAX
@@ -50,27 +54,29 @@ def test_a_reason_is_cut_to_what_the_wire_allows() -> None:
     [
         8,
         [],
-        [2, [[[1], VECTOR, None]], []],  # another request's number
+        [2, [[[1], VECTOR, None, None]], []],  # another request's number
         [1, [], []],  # a result is missing
-        [1, [[[1], VECTOR, None]] * 2, []],  # one too many
-        [1, [[[], VECTOR, None]], []],  # a verdict is missing
-        [1, [[[1, 1], VECTOR, None]], []],
-        [1, [[[2], VECTOR, None]], []],
-        [1, [[[True], VECTOR, None]], []],
-        [1, [[[["poison", ""]], VECTOR, None]], []],  # only the parent says so
-        [1, [[[["gap", 5]], VECTOR, None]], []],
+        [1, [[[1], VECTOR, None, None]] * 2, []],  # one too many
+        [1, [[[], VECTOR, None, None]], []],  # a verdict is missing
+        [1, [[[1, 1], VECTOR, None, None]], []],
+        [1, [[[2], VECTOR, None, None]], []],
+        [1, [[[1], VECTOR, None, 5]], []],  # a lineage without its record
+        [1, [[[1], VECTOR, b"s", -1]], []],
+        [1, [[[True], VECTOR, None, None]], []],
+        [1, [[[["poison", ""]], VECTOR, None, None]], []],  # only the parent says so
+        [1, [[[["gap", 5]], VECTOR, None, None]], []],
         [1, [[[1], b"", None]], []],
         [1, [[[1], "text", None]], []],
         [1, [[[1], b"x" * (limits.STATE_VECTOR_BYTES_MAX + 1), None]], []],
         [1, [[[1], VECTOR, b"x" * (limits.RECORD_BYTES_MAX + 1)]], []],
         [1, [[[1], VECTOR, "text"]], []],
-        [1, [[[1], VECTOR, None]], [5]],
-        [1, [[[1], VECTOR, None]], "evicted"],
+        [1, [[[1], VECTOR, None, None]], [5]],
+        [1, [[[1], VECTOR, None, None]], "evicted"],
         [1, 1, []],
         [1, [1], []],
         {1: 2},
         cbor2.CBORTag(35, "(a+)+$"),
-        [1, [[[1], VECTOR, None]], [cbor2.CBORTag(4, [10**9, 1])]],
+        [1, [[[1], VECTOR, None, None]], [cbor2.CBORTag(4, [10**9, 1])]],
         [[[[[[1]]]]]],
     ],
 )

@@ -1,0 +1,101 @@
+"""Devices and a relay as in `test_machine`, where records are renewed now and then, by any of them at any time."""
+
+import random
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import rule, run_state_machine_as_test
+
+from crdt_sync.errors import CrdtSyncError
+from crdt_sync.records import integrate
+from crdt_sync.records.lineage import FIRST, lineage_of
+from crdt_sync.replica import Replica, copies
+from tests.replica.test_machine import RECORDS, DurableMachine, Machine, devices, records
+
+
+class RenewingMachine(Machine):
+    """In memory."""
+
+    @rule(at=devices, record=records)
+    def renew(self, at: int, record: str) -> None:
+        device = self.devices[at]
+        if device.replica.store.record_head(record) is None:
+            return
+        assert device.replica.renew(record)
+        self.check(device, record)
+
+    @rule(at=devices, record=records, tag=st.sampled_from("xyz"))
+    def renew_during_an_edit(self, at: int, record: str, tag: str) -> None:
+        device = self.devices[at]
+        known = self.model.known(record, device.vector(record))
+        if not known or device.vector(record) == {}:
+            return
+        self.add(at=at, record=record, tag=tag)
+        self.renew(at=at, record=record)
+        self.count(at=at, record=record, amount=1)
+
+
+class DurableRenewingMachine(RenewingMachine, DurableMachine):
+    """On disk."""
+
+
+def test_renewed_records_agree_with_the_model():
+    run_state_machine_as_test(
+        RenewingMachine, settings=settings(max_examples=100, stateful_step_count=30, deadline=None)
+    )
+
+
+def test_renewed_records_on_disk_agree_with_the_model():
+    run_state_machine_as_test(
+        DurableRenewingMachine, settings=settings(max_examples=5, stateful_step_count=30, deadline=None)
+    )
+
+
+def wander(seed: int, steps: int = 60) -> None:
+    """A history drawn without Hypothesis: the same for a seed."""
+    rng = random.Random(seed)
+    machine = RenewingMachine()
+    machine.begin(seed=seed)
+    moves = [
+        lambda at, record: machine.write(at, record, rng.choice(["city", "phone"]), rng.choice(["open", "won"])),
+        lambda at, record: machine.count(at, record, 1),
+        lambda at, record: machine.add(at, record, rng.choice("xy")),
+        lambda at, record: machine.remove(at, record, rng.choice("xy")),
+        lambda at, record: machine.insert(at, record, rng.random()),
+        lambda at, record: machine.edit_while_syncing(at, record, rng.randint(1, 4), rng.choice("xy")),
+        lambda at, record: machine.sync(at),
+        lambda at, record: machine.sync(at),
+        lambda at, record: machine.cut(at),
+        machine.renew,
+        lambda at, record: machine.restart(at),
+        lambda at, record: machine.restart_relay(),
+    ]
+    for _ in range(steps):
+        rng.choice(moves)(rng.randrange(3), RECORDS[rng.random() < 0.1])
+    machine.teardown()
+
+
+def _carries_nothing(monkeypatch):
+    monkeypatch.setattr(
+        integrate, "carried", lambda one, other: max(one, other, key=lambda each: lineage_of(each).rank)
+    )
+
+
+def _takes_any_lineage(monkeypatch):
+    monkeypatch.setattr(integrate, "is_foreign", lambda lineage, update: False)
+
+
+def _writes_on_under_one_id(monkeypatch):
+    monkeypatch.setattr(Replica, "leave_writers", lambda self, document: None)
+    monkeypatch.setattr(copies, "lineage_of", lambda document: FIRST)
+
+
+@pytest.mark.parametrize("plant", [_carries_nothing, _takes_any_lineage, _writes_on_under_one_id])
+def test_a_planted_bug_is_found(monkeypatch, plant):
+    for seed in range(3):
+        wander(seed)
+    plant(monkeypatch)
+    with pytest.raises((AssertionError, CrdtSyncError, ValueError)):  # noqa: PT012 - any of the histories
+        for seed in range(60):
+            wander(seed)
