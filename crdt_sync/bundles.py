@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from crdt_sync.exchange import bundle
-from crdt_sync.exchange.bundle import Applied, Created, Inspection, Verdict
+from crdt_sync.exchange.bundle import Applied, Created, Inspection
 from crdt_sync.replica import Replica
 from crdt_sync.runtime.vetting import Vetting, vetting
 from crdt_sync.runtime.worker.values import Item
+from crdt_sync.verdicts import Verdict
 
 
 def create_bundle(

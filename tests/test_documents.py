@@ -304,7 +304,7 @@ def test_the_settings_and_metrics_of_the_relay_are_those_of_the_code() -> None:
 
 def test_the_verdicts_are_those_of_the_code() -> None:
     told = [(int(row[0]), row[1]) for row in _rows("docs/protocol.md", "Verdicts")]
-    assert told == [(code.value, code.name.lower()) for code in VerdictCode]
+    assert told == [(number, code.value) for number, code in enumerate(VerdictCode)]
 
 
 def test_every_code_of_bye_is_listed() -> None:

@@ -4,7 +4,8 @@ from typing import NoReturn
 
 from crdt_sync.ids import is_record
 from crdt_sync.limits import INTEGER_EXACT_MAX, REASON_LENGTH_MAX, STATE_VECTOR_BYTES_MAX
-from crdt_sync.protocol.entries import CheckedEntry, Standing, Verdict, VerdictCode
+from crdt_sync.protocol.entries import CheckedEntry, Standing
+from crdt_sync.verdicts import Verdict, VerdictCode
 
 DIGEST_BYTES = 16
 

@@ -171,7 +171,7 @@ def _read_verdicts(name: str, raw: object) -> tuple[Verdict, ...]:
 def _read_verdict(row: object) -> Verdict:
     """`[0, seq]` for an accepted update, `[code, state_vector, reason]` for a refused one."""
     if type(row) is tuple and row and type(row[0]) is int:
-        if len(row) == 2 and row[0] == VerdictCode.ACCEPTED:
+        if len(row) == 2 and row[0] == _NUMBERS[VerdictCode.ACCEPTED]:
             return Verdict(VerdictCode.ACCEPTED, row[1])
         if len(row) == 3 and row[0] in _REFUSALS:
             return Verdict(_REFUSALS[row[0]], 0, row[1], row[2])
@@ -184,8 +184,8 @@ def _write_ack(ack: Ack) -> tuple[object, ...]:
 
 def _write_verdict(verdict: Verdict) -> tuple[object, ...]:
     if verdict.code is VerdictCode.ACCEPTED:
-        return 0, verdict.seq
-    return int(verdict.code), verdict.state_vector, verdict.reason
+        return _NUMBERS[verdict.code], verdict.seq
+    return _NUMBERS[verdict.code], verdict.state_vector, verdict.reason
 
 
 def _write_number(message: ReceiptRequest | Ping | Pong) -> tuple[object, ...]:
@@ -204,7 +204,8 @@ def _entries(index: int, entry: type[tuple[object, ...]], arity: int) -> tuple[t
     return ((index, partial(_read_entries, entry, arity)),)
 
 
-_REFUSALS = {int(code): code for code in VerdictCode if code is not VerdictCode.ACCEPTED}
+_NUMBERS = {code: number for number, code in enumerate(VerdictCode)}
+_REFUSALS = {number: code for code, number in _NUMBERS.items() if code is not VerdictCode.ACCEPTED}
 _STANDINGS = {int(standing): standing for standing in Standing}
 _LAYOUTS = (
     _Layout(

@@ -4,20 +4,6 @@ from enum import IntEnum
 from typing import NamedTuple
 
 
-class VerdictCode(IntEnum):
-    """What became of one pushed update. Everything but `ACCEPTED` was not stored."""
-
-    ACCEPTED = 0
-    GAP = 1  # it builds on something that is missing; the verdict carries the state vector to diff against
-    MALFORMED = 2
-    TOO_LARGE = 3
-    CLOCK_AHEAD = 4  # stamped too far in the future: stamp again and push again
-    POISON = 5  # integrating it killed a worker
-    QUOTA = 6
-    FORBIDDEN = 7
-    RETRY = 8  # not stored now (full disk, failure); the same push may succeed later
-
-
 class Behind(NamedTuple):
     """What changed behind a place in the feed: so many records, with so many bytes of updates since, at most.
 
@@ -63,19 +49,6 @@ class PresenceEntry(NamedTuple):
 
     record: str
     actor: str
-
-
-class Verdict(NamedTuple):
-    """The answer to one pushed update.
-
-    `seq` is where it was stored (0: it brought nothing new, or was refused); `state_vector` is there exactly
-    for `GAP`; `reason` is text for people, and only a refusal has one.
-    """
-
-    code: VerdictCode
-    seq: int = 0
-    state_vector: bytes = b""
-    reason: str = ""
 
 
 class Standing(IntEnum):

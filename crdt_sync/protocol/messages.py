@@ -56,10 +56,9 @@ from crdt_sync.protocol.entries import (
     Resume,
     Standing,
     UpdatesEntry,
-    Verdict,
-    VerdictCode,
     WantEntry,
 )
+from crdt_sync.verdicts import Verdict, VerdictCode
 
 ROOT_BYTES = 32
 DONE = "done"  # the code of a bye: all that its sender was told is on its disk, and all that it pushed was answered
@@ -263,6 +262,8 @@ class Ack:
         check_length("ack.verdicts", self.verdicts, PUSH_RECORDS_MAX, at_least=1)
         for verdict in self.verdicts:
             check_integer("ack.verdicts.seq", verdict.seq)
+            if verdict.new is not False:
+                refuse("ack.verdicts.new", "is for one's own side")
             if verdict.code is not VerdictCode.ACCEPTED or verdict.state_vector or verdict.reason:
                 check_refusal(verdict)
 

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from crdt_sync.protocol.messages import Hello
+from crdt_sync.verdicts import Verdict, VerdictCode, refused
 
-Grant = Literal["everything"]
-"""What a principal may see and do. There is one: all who are let in may do everything."""
+Grant = Literal["everything", "read"]
+"""What a principal may do: see and write everything, as all who share one token may, or see it and write nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,12 @@ class Principal:
     space: bytes = b""
     user: str = ""
     grant: Grant = "everything"
+
+    def write_refused(self, record: str) -> Verdict | None:
+        """Why the principal may not write into a record; None where it may."""
+        if self.grant == "everything":
+            return None
+        return refused(VerdictCode.FORBIDDEN, f"this device may read, and not write into {record}")
 
 
 def everybody(hello: Hello) -> Principal:

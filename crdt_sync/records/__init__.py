@@ -6,7 +6,7 @@ from crdt_sync.lazy import importer
 from crdt_sync.records import bytes_diff
 from crdt_sync.records.document import Document, Reading
 from crdt_sync.records.entries import Conflict, ConflictEntry
-from crdt_sync.records.integrate import Integration, Integrator, Verdict, content_digest_of, digest_of
+from crdt_sync.records.integrate import Integration, Integrator, content_digest_of, digest_of
 from crdt_sync.records.state_vector import EMPTY as EMPTY_STATE_VECTOR
 from crdt_sync.records.state_vector import covers as covers_state_vector
 from crdt_sync.records.state_vector import decode as decode_state_vector
@@ -43,7 +43,6 @@ __all__ = [
     "Scan",
     "Schema",
     "TextField",
-    "Verdict",
     "bundled_schema",
     "bytes_diff",
     "canonical",

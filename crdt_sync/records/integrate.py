@@ -19,7 +19,6 @@ Hostile bytes that pass `scan` may still hang or kill the process inside yrs, so
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import pycrdt
 
@@ -42,19 +41,9 @@ from crdt_sync.records.pairs import has_pairs
 from crdt_sync.records.roots import LINEAGE_ROOT, TEXT_PREFIX
 from crdt_sync.records.update import Item, Scan, scan
 from crdt_sync.records.well_placed import cuts_pair, misnamed, misplaced, need_lists, tangled
+from crdt_sync.verdicts import Verdict, VerdictCode, refused
 
 _SPREAD_MAX = 32  # times that an update may take more bytes once integrated: a deletion cuts an item in three
-
-Code = Literal["accepted", "gap", "malformed", "too_large", "clock_ahead"]
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What became of one update. `new` is false when it changed nothing, so that nothing need be stored."""
-
-    code: Code
-    reason: str = ""
-    new: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,10 +188,11 @@ class _Loaded:
         try:
             found = scan(update)
         except UpdateRefused as refusal:
-            return Verdict("too_large" if refusal.reason == "too_large" else "malformed", refusal.message)
+            code = VerdictCode.TOO_LARGE if refusal.reason == "too_large" else VerdictCode.MALFORMED
+            return refused(code, refusal.message)
         vector = self._vector
         if other := contradiction(found, update, self.document, vector):
-            return Verdict("malformed", other)
+            return refused(VerdictCode.MALFORMED, other)
         rises = any(end > vector.get(writer, 0) for writer, (_, end) in found.clients.items())
         if not rises and (not found.deletes or covered(found.deletes, self.document.deletes())):
             return self._known(update)
@@ -221,30 +211,30 @@ class _Loaded:
                 vector[writer] = end
         self._texts = self._texts or any(root.startswith(TEXT_PREFIX) for root in found.roots)
         self._keep(steps)
-        return Verdict("accepted", new=True)
+        return Verdict(VerdictCode.ACCEPTED, new=True)
 
     def _carry(self, update: bytes, stamp_max: int | None, checked: bool) -> Verdict:
         """Take over what an update of another lineage tells, if it builds on nothing that it does not hold."""
         other = _Loaded((), begins=True)
         verdict = other.judge(update, stamp_max, checked)
-        if verdict.code != "accepted":
+        if verdict.code is not VerdictCode.ACCEPTED:
             return verdict
         try:
             together = carried(self.document, other.document) if self._vector else other.document
             whole = together.diff()
             dots_of(together)
         except UpdateRefused as refusal:
-            return Verdict("malformed", refusal.message)
+            return refused(VerdictCode.MALFORMED, refusal.message)
         except (KeyboardInterrupt, SystemExit, MemoryError):
             raise
         except BaseException as error:  # pycrdt's PanicException is no Exception
-            return Verdict("malformed", str(error)[:REASON_LENGTH_MAX])
+            return refused(VerdictCode.MALFORMED, str(error)[:REASON_LENGTH_MAX])
         if together is self.document:
             return self._known(whole)
         if len(whole) > RECORD_BYTES_MAX:
-            return Verdict("too_large", f"the record would have {len(whole)} bytes; the limit is {RECORD_BYTES_MAX}")
+            return _too_large(len(whole))
         self._hold((whole,))
-        return Verdict("accepted", new=True)
+        return Verdict(VerdictCode.ACCEPTED, new=True)
 
     def _trust(self, update: bytes) -> Verdict:
         """Integrate an update without reading it first."""
@@ -257,14 +247,14 @@ class _Loaded:
         self._vector = vectors.decode(self.document.raw_state_vector())
         self._lists = self._texts = None
         self._keep(steps)
-        return Verdict("accepted", new=True)
+        return Verdict(VerdictCode.ACCEPTED, new=True)
 
     def _known(self, update: bytes) -> Verdict:
         """The verdict on what is here already. It may be what a partner made of a record that was mended here too."""
         if not self._mended:
-            return Verdict("accepted")
+            return Verdict(VerdictCode.ACCEPTED)
         self._keep([update])
-        return Verdict("accepted", new=True)
+        return Verdict(VerdictCode.ACCEPTED, new=True)
 
     def _holds(self, update: bytes) -> bool:
         try:
@@ -277,23 +267,26 @@ class _Loaded:
     def _refusal(self, found: Scan, stamp_max: int | None) -> Verdict | None:
         """What can be told before the update is applied, so that the document need not be built again."""
         if stamp_max is not None and found.stamps > stamp_max:
-            return Verdict("clock_ahead", f"an entry is stamped {found.stamps - stamp_max} µs beyond the limit")
+            return refused(
+                VerdictCode.CLOCK_AHEAD, f"an entry is stamped {found.stamps - stamp_max} µs beyond the limit"
+            )
         if found.compact > GROWTH_OPERATIONS_MAX:
-            return Verdict("malformed", f"{found.compact} operations without content")
+            return refused(VerdictCode.MALFORMED, f"{found.compact} operations without content")
         if found.skips:
-            return Verdict("gap", "the update has gaps of its own")
+            return refused(VerdictCode.GAP, "the update has gaps of its own")
         vector = self._vector
         for writer, (start, _) in found.clients.items():
             if start > vector.get(writer, 0):
-                return Verdict("gap", f"operations {vector.get(writer, 0)} to {start} of writer {writer} are missing")
+                lacking = f"operations {vector.get(writer, 0)} to {start} of writer {writer} are missing"
+                return refused(VerdictCode.GAP, lacking)
         if _cuts(found, vector):
-            return Verdict("gap", "it begins in the middle of operations that are here already")
+            return refused(VerdictCode.GAP, "it begins in the middle of operations that are here already")
         if not _neighbours_known(found, vector):
-            return Verdict("gap", "it builds on operations that are missing")
+            return refused(VerdictCode.GAP, "it builds on operations that are missing")
         for writer, ranges in found.deletes.items():
             known = max(vector.get(writer, 0), found.clients.get(writer, (0, 0))[1])
             if any(clock + length > known for clock, length in ranges):
-                return Verdict("gap", f"it deletes operations of writer {writer} that are missing")
+                return refused(VerdictCode.GAP, f"it deletes operations of writer {writer} that are missing")
         return None
 
     def _fresh(self, found: Scan) -> list[Item]:
@@ -305,9 +298,9 @@ class _Loaded:
         """What is wrong with the places of new items. If nothing is, they are in `_lists`, where that is there."""
         named = [item for item in fresh if item.root != LINEAGE_ROOT] if self._begins else fresh
         if problem := misnamed(named) or self._foreign(found) or self._covered(fresh):
-            return Verdict("malformed", problem)
+            return refused(VerdictCode.MALFORMED, problem)
         if tangled(found.deletes):
-            return Verdict("malformed", "its deletions are not in order")
+            return refused(VerdictCode.MALFORMED, "its deletions are not in order")
         if self._texts is None:
             self._texts = self.document.has_text()
         if not self._texts and not need_lists(fresh):
@@ -324,7 +317,7 @@ class _Loaded:
         if not problem:
             return None
         self._lists.take_back(fresh)
-        return Verdict("malformed", problem)
+        return refused(VerdictCode.MALFORMED, problem)
 
     def _foreign(self, found: Scan) -> str:
         """What new values there are that our layout never writes; those that are here already are passed on."""
@@ -364,17 +357,17 @@ class _Loaded:
         except ValueError as error:
             if len(steps) > 1:
                 self._rebuild()
-            return Verdict("malformed", str(error)[:REASON_LENGTH_MAX])
+            return refused(VerdictCode.MALFORMED, str(error)[:REASON_LENGTH_MAX])
         except (KeyboardInterrupt, SystemExit, MemoryError):
             self._rebuild()
             self._lists = None
             raise
         except BaseException as error:  # pycrdt's PanicException is no Exception
             self._rebuild()
-            return Verdict("malformed", str(error)[:REASON_LENGTH_MAX])
+            return refused(VerdictCode.MALFORMED, str(error)[:REASON_LENGTH_MAX])
         if missing:
             self._rebuild()
-            return Verdict("gap", "it builds on operations that are missing")
+            return refused(VerdictCode.GAP, "it builds on operations that are missing")
         return None
 
     def _outgrown(self, update: bytes, roots: frozenset[str]) -> Verdict | None:
@@ -385,13 +378,13 @@ class _Loaded:
             if self._roots > ROOTS_MAX:
                 self._roots = -1
                 self._rebuild()
-                return Verdict("too_large", f"the record would have more than {ROOTS_MAX} fields")
+                return refused(VerdictCode.TOO_LARGE, f"the record would have more than {ROOTS_MAX} fields")
         self._size_max += _SPREAD_MAX * len(update)
         if self._size_max > RECORD_BYTES_MAX:
             self._size_max = size = self.document.size
             if size > RECORD_BYTES_MAX:
                 self._rebuild()
-                return Verdict("too_large", f"the record would have {size} bytes; the limit is {RECORD_BYTES_MAX}")
+                return _too_large(size)
         return None
 
     def _keep(self, steps: Sequence[bytes]) -> None:
@@ -453,3 +446,7 @@ def digest_of(updates: Sequence[bytes]) -> tuple[bytes, bytes]:
 def content_digest_of(updates: Sequence[bytes]) -> bytes:
     """Digest B of a record, from its verified bytes."""
     return Document.load(updates).content_digest()
+
+
+def _too_large(size: int) -> Verdict:
+    return refused(VerdictCode.TOO_LARGE, f"the record would have {size} bytes; the limit is {RECORD_BYTES_MAX}")

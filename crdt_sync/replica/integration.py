@@ -12,6 +12,7 @@ from crdt_sync.records import state_vector as vectors
 from crdt_sync.replica import unread
 from crdt_sync.replica.views import encode_view
 from crdt_sync.storage.port import Batch, Change, Head, OutboxEntry, Peer, Stored
+from crdt_sync.verdicts import VerdictCode
 
 if TYPE_CHECKING:
     from crdt_sync.replica.replica import Replica
@@ -62,11 +63,11 @@ def integrate(
         result = integrator.integrate(record, stored.updates, updates, stamp_max=None, checked=False, snapshot=due)
         fresh: list[bytes] = []
         for update, verdict in zip(updates, result.verdicts, strict=True):
-            if verdict.code == "gap":
+            if verdict.code is VerdictCode.GAP:
                 if record not in lacking:
                     gaps[record] = result.state_vector
-            elif verdict.code != "accepted":
-                refused[record] = f"{verdict.code}: {verdict.reason}"
+            elif verdict.code is not VerdictCode.ACCEPTED:
+                refused[record] = verdict.told
             elif verdict.new:
                 fresh.append(update)
         if fresh:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from crdt_sync.replica.replica import Event, Replica
 
 _NO_EPOCH = bytes(EPOCH_BYTES)  # no life has this id
-_CLOCK_AHEAD = VerdictCode.CLOCK_AHEAD.name.lower()
+_CLOCK_AHEAD = VerdictCode.CLOCK_AHEAD.value
 _RESTAMPS_MAX = 3  # a record is stamped again this often before its refusal is final
 
 
@@ -387,7 +387,7 @@ class Partner:
                     return None
         if entry.edit != pushed.edit:
             return entry  # what was refused is not what the record is now
-        return OutboxEntry(entry.record, entry.acknowledged, entry.edit, verdict.code.name.lower(), verdict.reason)
+        return OutboxEntry(entry.record, entry.acknowledged, entry.edit, verdict.code.value, verdict.reason)
 
     def _standing(self, cursor: int | None, head: int) -> tuple[Peer, ...]:
         """The partner's entry, for the same commit as what came with this head and stands for this cursor, if any.

@@ -17,6 +17,7 @@ from crdt_sync.records import state_vector as vectors
 from crdt_sync.replica.awaiting import take_up
 from crdt_sync.replica.integration import changed, owed, watch_writer
 from crdt_sync.storage.port import SEVERAL_ORIGINS, Batch, Change, Committed, OutboxEntry
+from crdt_sync.verdicts import VerdictCode
 
 if TYPE_CHECKING:
     from crdt_sync.replica.replica import Replica
@@ -109,7 +110,7 @@ class _Integration:
         due = head is not None and head.tail + len(updates) > limits.TAIL_UPDATES_MAX
         result = integrator.integrate(record, stored.updates, updates, stamp_max=None, checked=False, snapshot=due)
         for verdict in result.verdicts:
-            if verdict.code != "accepted":
+            if verdict.code is not VerdictCode.ACCEPTED:
                 raise StoreFailed(f"an update of {record} cannot be stored: {verdict.reason}", "Send it again.")
         new = [position for position, verdict in enumerate(result.verdicts) if verdict.new]
         self._numbers[record] = [0] * len(updates)

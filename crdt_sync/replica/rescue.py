@@ -23,6 +23,7 @@ from crdt_sync.records.schema import FieldSpec
 from crdt_sync.records.sources import parse_source
 from crdt_sync.records.values import restore_value
 from crdt_sync.storage.port import Remains
+from crdt_sync.verdicts import VerdictCode
 
 if TYPE_CHECKING:
     from crdt_sync.records.document import Reading
@@ -86,7 +87,11 @@ def rescued(record: str, remains: Remains) -> tuple[Document, list[bytes]]:
         except UpdateRefused:
             stored = ()  # the snapshot is sealed, and no record all the same
             continue
-        left = [update for update, verdict in zip(waiting, result.verdicts, strict=True) if verdict.code != "accepted"]
+        left = [
+            update
+            for update, verdict in zip(waiting, result.verdicts, strict=True)
+            if verdict.code is not VerdictCode.ACCEPTED
+        ]
         if len(left) == len(waiting):
             current = {entry.update for entry in entries[start:]}
             return integrator.document(record), [update for update in left if update in current]

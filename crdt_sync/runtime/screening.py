@@ -60,7 +60,7 @@ class Trial:
                 if verdict.code in _HARMLESS:
                     kept.add(place)
                 else:
-                    refused[record] = f"{verdict.code}: {verdict.reason}"
+                    refused[record] = verdict.told
         return Screened(
             tuple(entry for place, entry in enumerate(self._entries) if place in kept), refused, clocks_differ(results)
         )

@@ -14,7 +14,7 @@ columns = st.binary(max_size=60)
 updates = st.binary(min_size=1, max_size=300)
 reasons = st.text(st.characters(exclude_categories=["Cs"]), max_size=REASON_LENGTH_MAX)
 tokens = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=200)
-refusals = st.sampled_from([code for code in m.VerdictCode if code > m.VerdictCode.GAP])
+refusals = st.sampled_from([code for code in m.VerdictCode if code not in (m.VerdictCode.ACCEPTED, m.VerdictCode.GAP)])
 
 
 def _rows(entry, *columns, least=0):
@@ -22,9 +22,9 @@ def _rows(entry, *columns, least=0):
 
 
 verdicts = (
-    st.builds(m.Verdict, st.just(m.VerdictCode.ACCEPTED), numbers, st.just(b""), st.just(""))
-    | st.builds(m.Verdict, st.just(m.VerdictCode.GAP), st.just(0), state_vectors, reasons)
-    | st.builds(m.Verdict, refusals, st.just(0), st.just(b""), reasons)
+    st.builds(m.Verdict, st.just(m.VerdictCode.ACCEPTED), numbers, st.just(b""), st.just(""), st.just(False))
+    | st.builds(m.Verdict, st.just(m.VerdictCode.GAP), st.just(0), state_vectors, reasons, st.just(False))
+    | st.builds(m.Verdict, refusals, st.just(0), st.just(b""), reasons, st.just(False))
 )
 readable = st.sampled_from([standing for standing in m.Standing if standing < m.Standing.CHANGING])
 unreadable = st.sampled_from([standing for standing in m.Standing if standing >= m.Standing.CHANGING])

@@ -18,6 +18,7 @@ from crdt_sync.protocol.codec import decode, encode
 from crdt_sync.protocol.messages import Message, Ping, Presence, Push, PushEntry, Updates, UpdatesEntry
 from crdt_sync.protocol.strict_cbor import UNCOUNTED_BYTES_MAX
 from crdt_sync.protocol.versions import NEWEST, VERSIONS
+from crdt_sync.verdicts import Verdict
 
 VECTORS = json.loads(Path(__file__).with_name("vectors.json").read_text("utf-8"))
 PUSH = Push(1, (PushEntry("customers/a", b"u"),))
@@ -58,7 +59,8 @@ def readable(value: object) -> object:
         named = {field.name: readable(getattr(value, field.name)) for field in fields(value)}
         return {"type": type(value).__name__, **named}
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        return {name: readable(part) for name, part in value._asdict().items()}
+        local = {"new"} if isinstance(value, Verdict) else set()  # what a verdict says on its own side alone
+        return {name: readable(part) for name, part in value._asdict().items() if name not in local}
     if isinstance(value, tuple):
         return [readable(part) for part in value]
     if isinstance(value, IntEnum):

@@ -3,14 +3,15 @@
 from crdt_sync.protocol import codec
 from crdt_sync.protocol.hub import Commit, Deliver, Forget, Hangup, Hub, Integrate, Integrated
 from crdt_sync.protocol.messages import Ack, Bye, Hello, Message, Push, PushEntry, Updates, Verdict, VerdictCode
-from crdt_sync.protocol.principal import everybody
+from crdt_sync.protocol.principal import Principal, everybody
+from crdt_sync.verdicts import refused
 from tests.protocol.scripted import ScriptedLog
 
 A, B = "customers/a", "customers/b"
 VECTOR = b"\x01\x05\x07"
-NEW = ("accepted", "", True)
-KNOWN = ("accepted", "", False)
-GAP = ("gap", "operations are missing", False)
+NEW = Verdict(VerdictCode.ACCEPTED, new=True)
+KNOWN = Verdict(VerdictCode.ACCEPTED)
+GAP = refused(VerdictCode.GAP, "operations are missing")
 
 
 class Bench:
@@ -41,7 +42,7 @@ class Bench:
     def push(self, session: int, number: int, *records: str) -> None:
         self.hear(session, Push(number, tuple(PushEntry(record, b"u%d" % session) for record in records)))
 
-    def integrated(self, *verdicts: tuple[str, str, bool]) -> None:
+    def integrated(self, *verdicts: Verdict) -> None:
         """The worker's answer to the oldest batch: the same verdict for every update of an item, item by item."""
         batch = self.integrations.pop(0)
         results = [
@@ -165,7 +166,7 @@ def test_poison_names_its_sender_and_ends_its_session_at_the_third_strike() -> N
     hostile, honest = bench.join(), bench.join()
     for number in (1, 2, 3):
         bench.push(hostile, number, A)
-        bench.integrated(("poison", "it killed the worker", False))
+        bench.integrated(refused(VerdictCode.POISON, "it killed the worker"))
     assert [type(message) for message in bench.sent[hostile]][-1] is Bye
     assert [effect.session for effect in bench.others if isinstance(effect, Hangup)] == [hostile]
     bench.push(honest, 1, A)
@@ -194,3 +195,26 @@ def test_a_worker_that_cannot_be_asked_leaves_everything_to_be_sent_again() -> N
     bench.hub.integration_failed(0)
     bench.drain()
     assert codes(bench.verdicts(pusher)) == [VerdictCode.RETRY, VerdictCode.RETRY]
+
+
+def test_a_principal_that_may_only_read_is_served_and_its_pushes_are_forbidden() -> None:
+    bench = Bench()
+    reader = bench.hub.connect(0, lambda hello: Principal(hello.replica, grant="read"))
+    bench.hear(reader, Hello((1,), b"r" * 16, "", 1, None, True, 0, "test"))
+    writer = bench.join()
+    bench.push(reader, 1, A, B)
+    (ack,) = [message for message in bench.sent[reader] if isinstance(message, Ack)]
+    assert [(verdict.code, A in verdict.reason) for verdict in ack.verdicts] == [
+        (VerdictCode.FORBIDDEN, True),
+        (VerdictCode.FORBIDDEN, False),
+    ]
+    assert bench.integrations == []
+    bench.push(writer, 1, A)
+    (batch,) = bench.integrations
+    assert [principal.grant for item in batch.items for principal in item.principals] == ["everything"]
+    bench.integrated(NEW)
+    bench.committed()
+    bench.hub.fill(reader, 1 << 20, 0)
+    bench.drain()
+    assert [entry.record for each in bench.sent[reader] if isinstance(each, Updates) for entry in each.entries] == [A]
+    assert bench.hub.verdicts == {VerdictCode.FORBIDDEN: 2, VerdictCode.ACCEPTED: 1}

@@ -6,10 +6,11 @@ from crdt_sync.ids import Space
 from crdt_sync.limits import INTEGRATION_UPDATES_MAX
 from crdt_sync.protocol import codec
 from crdt_sync.protocol.hub import Commit, Deliver, Forget, Hub, HubEffect, Integrate, Integrated
-from crdt_sync.protocol.messages import Ack, Hello, Push, PushEntry, VerdictCode
+from crdt_sync.protocol.messages import Ack, Hello, Push, PushEntry
 from crdt_sync.protocol.principal import everybody
 from crdt_sync.protocol.source import Change, Diff, LogUpdate
 from crdt_sync.protocol.versions import GREETING
+from crdt_sync.verdicts import Verdict, VerdictCode
 
 ENOUGH = INTEGRATION_UPDATES_MAX // 2  # updates that are worth a batch beside the one under way
 
@@ -50,7 +51,10 @@ class Rig:
 
     def accept(self, batch: Integrate) -> list[HubEffect]:
         """The worker accepts everything of the oldest batch, which is `batch`."""
-        results = [Integrated([("accepted", "", True)] * len(item.updates), b"\x00", None) for item in batch.items]
+        results = [
+            Integrated([Verdict(VerdictCode.ACCEPTED, new=True)] * len(item.updates), b"\x00", None)
+            for item in batch.items
+        ]
         self.hub.integrated(results, 0)
         return self.hub.drain()
 

@@ -18,6 +18,7 @@ from crdt_sync.replica import status as status_module
 from crdt_sync.replica.status import Told, percentage, unfetched
 from crdt_sync.storage.memory import MemoryStore
 from crdt_sync.storage.port import Batch, Change, OutboxEntry, Peer, Store
+from crdt_sync.verdicts import VerdictCode, refused
 from tests.replica.wire import URL, Line, MemoryRelay, VirtualTime
 
 RECORDS = [f"customers/c{number}" for number in range(6)]
@@ -32,9 +33,9 @@ class MoodyRelay(MemoryRelay):
         super().__init__(time, rng=rng)
 
     def _integrate(self, item: effects.IntegrationItem, stamp_max: int) -> Integrated:
-        code = "malformed" if item.record in self.refuses else "retry" if item.record in self.postpones else ""
-        if code:
-            return Integrated(tuple((code, "because", False) for _ in item.updates), b"\0", None)
+        for code, records in ((VerdictCode.MALFORMED, self.refuses), (VerdictCode.RETRY, self.postpones)):
+            if item.record in records:
+                return Integrated([refused(code, "because")] * len(item.updates), b"\0", None)
         return super()._integrate(item, stamp_max)
 
 

@@ -142,8 +142,8 @@ class MemoryRelay:
         known = item.record in self._integrator.known
         stored = None if known else self.store.load(item.record).updates
         done = self._integrator.integrate(item.record, stored, item.updates, stamp_max, True, item.snapshot)
-        verdicts = tuple((verdict.code, verdict.reason, verdict.new) for verdict in done.verdicts)
-        return Integrated(verdicts, done.state_vector, done.snapshot, done.lineage if done.renewed else None)
+        lineage = done.lineage if done.renewed else None
+        return Integrated(done.verdicts, done.state_vector, done.snapshot, lineage)
 
     def _snapshot_due(self, record: str) -> bool:
         head = self.store.record_head(record)

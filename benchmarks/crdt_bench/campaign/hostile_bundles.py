@@ -16,8 +16,9 @@ from crdt_sync.exchange.bundle.chunk import Entry, pack, unpack
 from crdt_sync.exchange.bundle.frames import FrameReader, FrameWriter, Kind
 from crdt_sync.exchange.bundle.header import End, decode_header
 from crdt_sync.exchange.bundle.protection import TAG_BYTES, Key
-from crdt_sync.records import Integrator, Schema, Verdict, bytes_diff, parse_schema, scan
+from crdt_sync.records import Integrator, Schema, bytes_diff, parse_schema, scan
 from crdt_sync.storage import Batch, Committed, MemoryStore
+from crdt_sync.verdicts import Verdict
 
 TOKEN = "a token of the space"  # of the protected ones in the corpus
 _NOW = 1_700_000_000_000_000

@@ -14,7 +14,7 @@ from crdt_sync.records.integrate import Integrator
 from crdt_sync.runtime.worker.pipe import UNREADABLE
 from crdt_sync.runtime.worker.plan import STORED, Plan, PoisonMemory, Request
 from crdt_sync.runtime.worker.progress import Mark
-from crdt_sync.runtime.worker.values import Item, RecordDigest, Result, Verdict
+from crdt_sync.runtime.worker.values import Item, RecordDigest, Result
 
 Work = Generator["int | Turn", None, list[Result]]
 Digesting = Generator["int | Turn", None, list[RecordDigest | None]]
@@ -160,9 +160,8 @@ class Pool:
         except UpdateRefused:
             return UNREADABLE
         evicted.update(done.evicted)
-        verdicts = tuple(Verdict(verdict.code, verdict.reason, verdict.new) for verdict in done.verdicts)
         lineage = done.lineage if done.renewed else None
-        return Result(verdicts, done.state_vector, done.snapshot, lineage)
+        return Result(done.verdicts, done.state_vector, done.snapshot, lineage)
 
     def _die(self, mark: Mark) -> None:
         self.kills += 1

@@ -17,14 +17,13 @@ from crdt_sync.exchange.bundle.applying import Applied, apply
 from crdt_sync.exchange.bundle.creating import Created, create
 from crdt_sync.exchange.bundle.header import Header
 from crdt_sync.exchange.bundle.inspecting import Inspection, inspect, list_records
-from crdt_sync.exchange.bundle.port import Verdict, Vetting
+from crdt_sync.exchange.bundle.port import Vetting
 
 __all__ = [
     "Applied",
     "Created",
     "Header",
     "Inspection",
-    "Verdict",
     "Vetting",
     "apply",
     "create",

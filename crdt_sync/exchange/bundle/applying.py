@@ -29,12 +29,10 @@ from crdt_sync.replica import Carried, LeftOut, Replica
 from crdt_sync.replica.carried import Arrival, arrival, arrived, arriving, carried, remembered
 from crdt_sync.replica.heard import heard, listened
 from crdt_sync.storage.port import Batch
+from crdt_sync.verdicts import VerdictCode
 
-_ACCEPTED = "accepted"
-_GAP = "gap"
 _POISON = "poison"
-_RETRY = "retry"
-_WAITING = frozenset({_GAP, _RETRY, "clock_ahead"})  # what may be taken up another time
+_WAITING = frozenset({VerdictCode.GAP, VerdictCode.RETRY, VerdictCode.CLOCK_AHEAD})  # what may be taken up another time
 
 Meta = Mapping[str, bytes | None]
 # Why a bundle is not all that was missing: updates wait; it was made for another device, or for this one before it
@@ -146,7 +144,7 @@ class _Run:
             trimmed = self._trimmed(gaps)
             accepted, gaps = self._judge(trimmed, tally)
         for record, _ in gaps:
-            tally.leave_out(record, _GAP, "it builds on edits that are not here")
+            tally.leave_out(record, VerdictCode.GAP, "it builds on edits that are not here")
         self.reached = replace(tally.arrival(), chunks=self.reached.chunks + 1)
         self._integrate(accepted, tally, arriving(self._store, self._digest, self.reached))
         if self.reached.poisons > BUNDLE_POISONS_MAX:
@@ -206,11 +204,11 @@ class _Run:
             judged = self._vetting.judge(updates, self._stamp_max)
             for (record, group), verdicts in zip(updates, judged, strict=True):
                 for update, verdict in zip(group, verdicts, strict=True):
-                    if verdict.code == _GAP:
+                    if verdict.code is VerdictCode.GAP:
                         gaps.append((record, update))
-                    elif verdict.code == _RETRY:
+                    elif verdict.code is VerdictCode.RETRY:
                         put_off.append((record, update, verdict.reason))
-                    elif verdict.code != _ACCEPTED:
+                    elif verdict.code is not VerdictCode.ACCEPTED:
                         tally.leave_out(record, verdict.code, verdict.reason)
                     elif verdict.new:
                         tally.received += 1
@@ -221,7 +219,7 @@ class _Run:
                 updates = [(record, (update,)) for record, update, _ in put_off]
                 continue
             for record, _, reason in put_off:
-                tally.leave_out(record, _RETRY, reason)
+                tally.leave_out(record, VerdictCode.RETRY, reason)
             break
         return accepted, gaps
 

@@ -3,21 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-
-class Verdict(Protocol):
-    """What became of one update: `accepted`, or a code of the gate; `new` is false where it changed nothing."""
-
-    @property
-    def code(self) -> str:
-        """The code."""
-
-    @property
-    def reason(self) -> str:
-        """Why it was refused."""
-
-    @property
-    def new(self) -> bool:
-        """Whether it changed anything."""
+from crdt_sync.verdicts import Verdict
 
 
 class Vetting(Protocol):

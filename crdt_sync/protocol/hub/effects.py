@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from crdt_sync.protocol.effects import Closed
+from crdt_sync.protocol.principal import Principal
+from crdt_sync.verdicts import Verdict
 
 # --- effects -------------------------------------------------------------------------------------------------
 
@@ -30,6 +32,7 @@ class IntegrationItem(NamedTuple):
     record: str
     updates: tuple[bytes, ...]
     senders: tuple[str, ...]  # per update, whose session it came from: what one may cost the others is counted by it
+    principals: tuple[Principal, ...]  # per update, for whom it was let in
     snapshot: bool  # a new snapshot is due
 
 
@@ -135,7 +138,7 @@ class Integrated(NamedTuple):
     `lineage` is not None where the record is in another one now; then the snapshot is there.
     """
 
-    verdicts: Sequence[tuple[str, str, bool]]  # (code, reason, whether it brought anything new)
+    verdicts: Sequence[Verdict]
     state_vector: bytes
     snapshot: bytes | None
     lineage: int | None = None

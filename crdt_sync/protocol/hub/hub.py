@@ -55,20 +55,11 @@ from crdt_sync.protocol.hub.effects import (
     StoredUpdates,
 )
 from crdt_sync.protocol.hub.presence import OpenRecords
-from crdt_sync.protocol.messages import CheckedEntry, Hello, Verdict, VerdictCode
+from crdt_sync.protocol.messages import CheckedEntry, Hello, PushEntry, Verdict, VerdictCode
 from crdt_sync.protocol.principal import Principal
 from crdt_sync.protocol.reconcile import View
 from crdt_sync.protocol.source import AcceptorSource
 
-VERDICTS = {
-    "accepted": VerdictCode.ACCEPTED,
-    "gap": VerdictCode.GAP,
-    "malformed": VerdictCode.MALFORMED,
-    "too_large": VerdictCode.TOO_LARGE,
-    "clock_ahead": VerdictCode.CLOCK_AHEAD,
-    "poison": VerdictCode.POISON,
-    "retry": VerdictCode.RETRY,
-}
 _INTEGRATIONS_MAX = 2  # one that the worker is at, and one that waits for it
 _NOBODY = bytes(16)  # the origin of what no session sent
 _RETRY = Verdict(VerdictCode.RETRY, reason="it could not be stored now; it will be sent again")
@@ -94,14 +85,27 @@ class _Push:
     taken_at: int = 0
 
 
+class _Waiting(NamedTuple):
+    """What of a push waits for its turn: each update with its position in the push."""
+
+    number: int
+    entries: tuple[tuple[int, PushEntry], ...]
+
+
 @dataclass(slots=True)
 class _Client:
     """A session and what the hub keeps beside it."""
 
     acceptor: Acceptor
-    waiting: deque[Accept] = field(default_factory=deque)
+    waiting: deque[_Waiting] = field(default_factory=deque)
     pushes: deque[_Push] = field(default_factory=deque)  # in order; answered from the left
     strikes: int = 0
+
+    @property
+    def principal(self) -> Principal:
+        """Whose session it is, once its hello was accepted."""
+        assert self.acceptor.principal is not None
+        return self.acceptor.principal
 
 
 @dataclass(slots=True)
@@ -382,7 +386,7 @@ class Hub:
     def _forget(self, session: int, client: _Client) -> None:
         self._presence.left(session, self._informed())
         del self._clients[session]
-        self._waiting -= sum(len(accept.entries) for accept in client.waiting)
+        self._waiting -= sum(len(push.entries) for push in client.waiting)
 
     def _informed(self) -> Iterator[int]:
         """The sessions that hear what others have open."""
@@ -391,8 +395,18 @@ class Hub:
     def _queue(self, session: int, client: _Client, accept: Accept, now: int) -> None:
         count = len(accept.entries)
         client.pushes.append(_Push(session, accept.number, [None] * count, missing=count, taken_at=now))
-        client.waiting.append(accept)
-        self._waiting += count
+        allowed = []
+        for position, entry in enumerate(accept.entries):
+            denied = client.principal.write_refused(entry.record)
+            if denied is None:
+                allowed.append((position, entry))
+            else:
+                self._decide(_Part(session, accept.number, position), denied, None)
+        if not allowed:
+            self._answer({session: None}, now)
+            return
+        client.waiting.append(_Waiting(accept.number, tuple(allowed)))
+        self._waiting += len(allowed)
         if len(client.waiting) == 1:
             self._turn.append(session)
 
@@ -417,21 +431,25 @@ class Hub:
             if count and count + len(client.waiting[0].entries) > limits.INTEGRATION_UPDATES_MAX:
                 break  # a few updates beyond the limit would cost another request to the worker
             self._turn.popleft()
-            accept = client.waiting.popleft()
+            push = client.waiting.popleft()
             if client.waiting:
                 self._turn.append(session)
-            for position, entry in enumerate(accept.entries):
+            for position, entry in push.entries:
                 updates, parts = grouped.setdefault(entry.record, ([], []))
                 updates.append(entry.update)
-                parts.append(_Part(session, accept.number, position))
+                parts.append(_Part(session, push.number, position))
                 size += len(entry.update)
-            count += len(accept.entries)
-            self._waiting -= len(accept.entries)
+            count += len(push.entries)
+            self._waiting -= len(push.entries)
         if not grouped:
             return
         items = tuple(
             IntegrationItem(
-                record, tuple(updates), tuple(str(part.session) for part in parts), self._snapshot_due(record)
+                record,
+                tuple(updates),
+                tuple(str(part.session) for part in parts),
+                tuple(self._clients[part.session].principal for part in parts),
+                self._snapshot_due(record),
             )
             for record, (updates, parts) in grouped.items()
         )
@@ -447,17 +465,17 @@ class Hub:
         touched: dict[int, None] = {}
         for item, parts, result in zip(batch.items, batch.parts, results, strict=True):
             kept: list[tuple[_Part, bytes]] = []
-            for part, update, (code, reason, new) in zip(parts, item.updates, result.verdicts, strict=True):
-                if code == "accepted" and new:
+            for part, update, judged in zip(parts, item.updates, result.verdicts, strict=True):
+                if judged.code is VerdictCode.ACCEPTED and judged.new:
                     kept.append((part, update))
                     continue
-                verdict = self._verdict(code, reason, result.state_vector)
+                verdict = _told(judged, result.state_vector)
                 if verdict.code in {VerdictCode.ACCEPTED, VerdictCode.GAP}:
                     riders.append((part, verdict))
                     continue
                 self._decide(part, verdict, None)
                 touched[part.session] = None
-                if code == "poison":
+                if verdict.code is VerdictCode.POISON:
                     self._strike(part.session, now)
             if kept and result.lineage is not None and result.snapshot is not None:
                 # One update is stored for all, and goes to everybody: nobody sent it as it is.
@@ -489,15 +507,6 @@ class Hub:
                 self._decide(part, verdict, None)
                 touched[part.session] = None
         self._answer(touched, now)
-
-    @staticmethod
-    def _verdict(code: str, reason: str, state_vector: bytes) -> Verdict:
-        verdict = VERDICTS[code]
-        if verdict is VerdictCode.ACCEPTED:
-            return Verdict(verdict)
-        if verdict is VerdictCode.GAP:
-            return Verdict(verdict, state_vector=state_vector)
-        return Verdict(verdict, reason=reason[: limits.REASON_LENGTH_MAX])
 
     def _origin(self, session: int) -> bytes:
         client = self._clients.get(session)
@@ -547,3 +556,10 @@ class Hub:
                 client.acceptor.accepted(push.number, verdicts, push.seqs, now)
             client.acceptor.acknowledge(now)
             self._collect(session, client, now)
+
+
+def _told(judged: Verdict, state_vector: bytes) -> Verdict:
+    """What the sender is told of a verdict of the worker; a gap comes with what to diff against."""
+    if judged.code is VerdictCode.GAP:
+        return Verdict(judged.code, state_vector=state_vector)
+    return Verdict(judged.code, reason=judged.reason[: limits.REASON_LENGTH_MAX])

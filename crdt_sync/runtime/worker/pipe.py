@@ -23,7 +23,8 @@ from typing import Any, Final, cast
 import cbor2
 
 from crdt_sync import limits
-from crdt_sync.runtime.worker.values import ACCEPTED_KNOWN, ACCEPTED_NEW, RecordDigest, Result, Verdict
+from crdt_sync.runtime.worker.values import ACCEPTED_KNOWN, ACCEPTED_NEW, RecordDigest, Result
+from crdt_sync.verdicts import Verdict, VerdictCode, refused
 
 VERSION: Final = 2
 INTEGRATE: Final = 0
@@ -36,7 +37,10 @@ UNLOADABLE: Final = 0
 # The worker stops taking items once its answer is larger than a full request; one record may still follow.
 ANSWER_BYTES_FULL: Final = limits.INTEGRATION_BYTES_MAX
 ANSWER_BYTES_MAX: Final = ANSWER_BYTES_FULL + limits.RECORD_BYTES_MAX + limits.STATE_VECTOR_BYTES_MAX + limits.MIB
-REFUSALS: Final = frozenset({"gap", "malformed", "too_large", "clock_ahead"})
+REFUSALS: Final = {
+    code.value: code
+    for code in (VerdictCode.GAP, VerdictCode.MALFORMED, VerdictCode.TOO_LARGE, VerdictCode.CLOCK_AHEAD)
+}
 _DEPTH_MAX: Final = 5
 
 
@@ -170,7 +174,7 @@ def _verdict(value: object) -> Verdict:
     code, reason = _array(value, 2)
     if _typed(code, str) not in REFUSALS:
         raise PipeCorrupt("an unknown refusal")
-    return Verdict(code, _typed(reason, str)[: limits.REASON_LENGTH_MAX])
+    return refused(REFUSALS[code], _typed(reason, str)[: limits.REASON_LENGTH_MAX])
 
 
 def _state_vector(value: object) -> bytes:

@@ -28,17 +28,18 @@ from crdt_sync.runtime.worker.budget import Budget
 from crdt_sync.runtime.worker.pipe import UNREADABLE
 from crdt_sync.runtime.worker.progress import LOADING, Mark
 from crdt_sync.runtime.worker.suspects import Suspects
-from crdt_sync.runtime.worker.values import ACCEPTED, POISON, RETRY, Item, Result, Verdict
+from crdt_sync.runtime.worker.values import Item, Result
+from crdt_sync.verdicts import Verdict, VerdictCode, refused
 
 _DEATHS_MAX: Final = 3
 _UNEXPLAINED_MAX: Final = 6  # deaths without a mark in one batch: something else is wrong, and everything left waits
 _SIZE_MAX: Final = 2 * limits.RECORD_BYTES_MAX  # of a record and what is sent for it, whatever was sent before
-_POISON = Verdict(POISON, "this update ends or hangs the process that integrates it")
-_STRUCK_OUT = Verdict(RETRY, "not examined: too many updates of this sender ended the process")
-_PUT_OFF = Verdict(RETRY, "it takes long: it is tried again after what others wait for")
-_UNEXPLAINED = Verdict(RETRY, "not examined: the process ended for another reason")
-_STUCK = Verdict(RETRY, "not examined: this machine is too busy")
-_UNLOADABLE = Verdict(RETRY, "the stored record cannot be loaded")
+_POISON = refused(VerdictCode.POISON, "this update ends or hangs the process that integrates it")
+_STRUCK_OUT = refused(VerdictCode.RETRY, "not examined: too many updates of this sender ended the process")
+_PUT_OFF = refused(VerdictCode.RETRY, "it takes long: it is tried again after what others wait for")
+_UNEXPLAINED = refused(VerdictCode.RETRY, "not examined: the process ended for another reason")
+_STUCK = refused(VerdictCode.RETRY, "not examined: this machine is too busy")
+_UNLOADABLE = refused(VerdictCode.RETRY, "the stored record cannot be loaded")
 
 STORED: Final = b""  # in the poison memory, in place of an update: the record's own stored state
 
@@ -182,9 +183,9 @@ class Plan:
                 continue
             for position, verdict in zip(work.remaining, result.verdicts, strict=True):
                 work.verdicts[position] = verdict
-                if self._suspects is not None and verdict.code != RETRY:
+                if self._suspects is not None and verdict.code is not VerdictCode.RETRY:
                     self._suspects.passed(work.item.source(position), work.item.record)
-                if verdict.code == ACCEPTED and verdict.new:
+                if verdict.code is VerdictCode.ACCEPTED and verdict.new:
                     self.accepted[work.item.record].append(work.item.updates[position])
             if result.lineage is not None and result.snapshot is not None:
                 self.accepted[work.item.record].append(result.snapshot)  # what came before is in it
@@ -233,7 +234,7 @@ class Plan:
         """Answer `retry` to everything left of a record that cannot be read from the store."""
         for work in self._works:
             if not work.done and work.item.record == record:
-                self._refuse(work, Verdict(RETRY, reason[: limits.REASON_LENGTH_MAX]))
+                self._refuse(work, refused(VerdictCode.RETRY, reason[: limits.REASON_LENGTH_MAX]))
 
     def results(self) -> list[Result]:
         """One result for each item, in order; every request must have been answered."""

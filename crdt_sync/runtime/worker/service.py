@@ -11,12 +11,12 @@ from crdt_sync import limits
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.records import bytes_diff
 from crdt_sync.records.document import Document
-from crdt_sync.records.integrate import Integrator, Verdict
+from crdt_sync.records.integrate import Integrator
 from crdt_sync.records.update import scan
 from crdt_sync.runtime.worker import pipe
 from crdt_sync.runtime.worker.progress import LOADING, Progress
+from crdt_sync.verdicts import Verdict, VerdictCode
 
-_ACCEPTED: Final = "accepted"
 _COLLECT_EVERY: Final = 50_000  # allocations
 
 
@@ -175,6 +175,6 @@ def _write(sink: io.FileIO, frame: bytes) -> None:
 
 
 def _encoded(verdict: Verdict) -> object:
-    if verdict.code == _ACCEPTED:
+    if verdict.code is VerdictCode.ACCEPTED:
         return 1 if verdict.new else 0
-    return (verdict.code, verdict.reason[: limits.REASON_LENGTH_MAX])
+    return (verdict.code.value, verdict.reason[: limits.REASON_LENGTH_MAX])

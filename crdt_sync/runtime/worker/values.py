@@ -4,9 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-ACCEPTED: Final = "accepted"
-POISON: Final = "poison"
-RETRY: Final = "retry"
+from crdt_sync.verdicts import Verdict, VerdictCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,25 +28,14 @@ class Item:
         return self.sources[position] if self.sources else ""
 
 
-class Verdict(NamedTuple):
-    """What became of one update.
-
-    `code` is `accepted`, one of the gate's refusals (`gap`, `malformed`, `too_large`, `clock_ahead`), `poison`
-    (it killed the worker twice, the second time alone in a fresh one) or `retry` (it was not examined and may be sent
-    again later). `new` is false when the update changed nothing, so that nothing need be stored.
-    """
-
-    code: str
-    reason: str = ""
-    new: bool = False
-
-
-ACCEPTED_NEW: Final = Verdict(ACCEPTED, "", True)
-ACCEPTED_KNOWN: Final = Verdict(ACCEPTED, "", False)
+ACCEPTED_NEW: Final = Verdict(VerdictCode.ACCEPTED, new=True)
+ACCEPTED_KNOWN: Final = Verdict(VerdictCode.ACCEPTED)
 
 
 class Result(NamedTuple):
     """The answer to one `Item`: a verdict for each update, in order.
+
+    Beside what the gate says, one may be `poison`, or `retry` where it was not examined.
 
     `state_vector` is the record's after the item, or empty when the record was not examined (then no verdict is
     `accepted`). `snapshot` is its whole state where one was wanted and the answer had room for it, or where `lineage`
@@ -63,7 +50,7 @@ class Result(NamedTuple):
 
 def clocks_differ(results: Iterable[Result]) -> bool:
     """Whether an update was refused because it is stamped ahead of the clock here."""
-    return any(verdict.code == "clock_ahead" for result in results for verdict in result.verdicts)
+    return any(verdict.code is VerdictCode.CLOCK_AHEAD for result in results for verdict in result.verdicts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ import pytest
 from crdt_sync import limits
 from crdt_sync.errors import InvalidBundle, StoreFull
 from crdt_sync.exchange.bundle import apply
-from crdt_sync.records import Verdict
 from crdt_sync.replica.carried import Arrival, LeftOut, arrival, arriving, carried
 from crdt_sync.storage.port import Batch
+from crdt_sync.verdicts import Verdict, VerdictCode, refused
 from tests.replica.wire import VirtualTime
 
 from .conftest import Device, InProcess, MakeDevice
@@ -44,11 +44,11 @@ class Poisonous(InProcess):
         deaths = 0
         for record, group in updates:
             if deaths >= limits.POISON_STRIKES_MAX:
-                verdicts.append([Verdict("retry", "not examined")] * len(group))  # type: ignore[arg-type]
+                verdicts.append([refused(VerdictCode.RETRY, "not examined")] * len(group))
             elif any(b"poison" in update for update in group):
                 deaths += 1
                 self.deaths += 1
-                verdicts.append([Verdict("poison", "it kills")])  # type: ignore[arg-type]
+                verdicts.append([refused(VerdictCode.POISON, "it kills")])
             else:
                 verdicts += super().judge([(record, group)], stamp_max)
         return verdicts

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from crdt_sync import limits
 from crdt_sync.runtime.worker import pipe
-from crdt_sync.runtime.worker.values import ACCEPTED_KNOWN, ACCEPTED_NEW, Result, Verdict
+from crdt_sync.runtime.worker.values import ACCEPTED_KNOWN, ACCEPTED_NEW, Result
+from crdt_sync.verdicts import VerdictCode, refused
 
 VECTOR = b"\x01\x01\x05"
 
@@ -37,7 +38,7 @@ def test_results_are_decoded_with_their_verdicts() -> None:
         ["customers/old"],
     ]
     results, evicted = pipe.decode_results(body(answer), 7, [3, 1, 1])
-    gap = Verdict("gap", "operations 3 to 5 are missing")
+    gap = refused(VerdictCode.GAP, "operations 3 to 5 are missing")
     assert results == [Result((ACCEPTED_NEW, ACCEPTED_KNOWN, gap), VECTOR, b"snapshot", 5), None, pipe.UNREADABLE]
     assert evicted == ["customers/old"]
 

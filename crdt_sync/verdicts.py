@@ -1,0 +1,46 @@
+"""What became of an update of somebody else: one form from the gate, through the worker and the hub, to the sender."""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class VerdictCode(StrEnum):
+    """What became of one update. Everything but `ACCEPTED` was not stored.
+
+    The order is that of their numbers on the wire, from 0: new ones are added at the end.
+    """
+
+    ACCEPTED = "accepted"
+    GAP = "gap"  # it builds on something that is missing; the verdict carries the state vector to diff against
+    MALFORMED = "malformed"
+    TOO_LARGE = "too_large"
+    CLOCK_AHEAD = "clock_ahead"  # stamped too far in the future: stamp again and push again
+    POISON = "poison"  # integrating it killed a worker twice, the second time alone in a fresh one
+    QUOTA = "quota"
+    FORBIDDEN = "forbidden"  # the sender may not write that
+    RETRY = "retry"  # not examined or not stored now (full disk, failure); the same push may succeed later
+
+
+class Verdict(NamedTuple):
+    """What became of one update.
+
+    `seq` is where it was stored (0: it brought nothing new, was refused, or is not stored yet); `state_vector` is what
+    a sender is to diff against after a `GAP`; `reason` is text for people, and only a refusal has one. `new` is false
+    where nothing changed, so that nothing need be stored; it does not travel.
+    """
+
+    code: VerdictCode
+    seq: int = 0
+    state_vector: bytes = b""
+    reason: str = ""
+    new: bool = False
+
+    @property
+    def told(self) -> str:
+        """The refusal in one line, as it is kept and shown."""
+        return f"{self.code}: {self.reason}"
+
+
+def refused(code: VerdictCode, reason: str = "") -> Verdict:
+    """A refusal."""
+    return Verdict(code, reason=reason)
