@@ -7,7 +7,6 @@ keepalive; what queues up meanwhile shares the next commit.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -100,7 +99,7 @@ class Conversation:
         self._on_progress = on_progress
         self._partner = Partner(replica, address.url)
         self._loop = asyncio.get_running_loop()
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="crdt-sync-commit")
+        self._executor = outside.make_thread()
         self._outgoing: deque[bytes] = deque()
         self._effects: deque[Effect] = deque()  # drained, and waiting for the welcome to be stored
         self._welcoming: asyncio.Task[None] | None = None

@@ -5,6 +5,7 @@ Everything else that touches the world goes through the loop itself: time, and w
 
 import random
 from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from crdt_sync.runtime.link import open_link
@@ -14,13 +15,21 @@ from crdt_sync.runtime.worker.process import WorkerProcess
 from crdt_sync.storage.writer import Committer, GroupWriter, Writer
 
 
+def _commit_thread() -> Executor:
+    return ThreadPoolExecutor(1, thread_name_prefix="crdt-sync-commit")
+
+
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """How channels are opened, workers started and commits made, and the chance by which attempts are spread."""
+    """How channels are opened, workers started and commits made, and the chance by which attempts are spread.
+
+    `make_thread` makes what a session's commits run in, one at a time: an executor for `loop.run_in_executor`.
+    """
 
     open_channel: Open = open_link
     start_worker: StartWorker = WorkerProcess.start
     make_writer: Callable[[Committer], Writer] = GroupWriter
+    make_thread: Callable[[], Executor] = _commit_thread
     rng: random.Random = field(default_factory=random.SystemRandom)
 
 

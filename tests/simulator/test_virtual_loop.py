@@ -6,12 +6,11 @@ import random
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
 
-from crdt_bench.simulator.virtual_loop import Stalled, VirtualLoop
+from crdt_bench.simulator.virtual_loop import LoopExecutor, Stalled, VirtualLoop
 
 
 @pytest.fixture
@@ -84,7 +83,8 @@ def test_waiting_for_what_never_comes_is_an_error(loop: VirtualLoop) -> None:
 def test_an_executor_answers_later_and_in_order() -> None:
     takes = iter([(500, 50), (10, 50), (10, 50)])
     seen: list[tuple[str, int]] = []
-    with VirtualLoop(delay=lambda: next(takes)) as loop, ThreadPoolExecutor(1) as executor:
+    with VirtualLoop(delay=lambda: next(takes)) as loop:
+        executor = LoopExecutor(loop)
 
         async def work() -> list[str]:
             asked = [
@@ -106,15 +106,29 @@ def test_what_has_begun_is_carried_through_and_what_waits_is_not(loop: VirtualLo
     seen: list[str] = []
 
     async def work() -> None:
-        with ThreadPoolExecutor(1) as executor:
-            begun = loop.run_in_executor(executor, seen.append, "begun")
-            waiting = loop.run_in_executor(executor, seen.append, "waiting")
-            begun.cancel()
-            waiting.cancel()
-            await asyncio.sleep(1)
+        executor = LoopExecutor(loop)
+        begun = loop.run_in_executor(executor, seen.append, "begun")
+        waiting = loop.run_in_executor(executor, seen.append, "waiting")
+        begun.cancel()
+        waiting.cancel()
+        await asyncio.sleep(1)
 
     loop.run_until_complete(work())
     assert seen == ["begun"]
+
+
+def test_shutting_an_executor_down_waits_for_what_it_was_given(loop: VirtualLoop) -> None:
+    seen: list[str] = []
+    executor = LoopExecutor(loop)
+    begun, cancelled, _ = [
+        loop.run_in_executor(executor, seen.append, name) for name in ("begun", "cancelled", "waiting")
+    ]
+    begun.cancel()
+    cancelled.cancel()
+    executor.shutdown(wait=True)
+    assert seen == ["begun", "waiting"]
+    loop.run_until(1_000_000)
+    assert seen == ["begun", "waiting"]
 
 
 # --- processes ---------------------------------------------------------------------------------------------------

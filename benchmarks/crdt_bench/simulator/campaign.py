@@ -65,13 +65,16 @@ def run_on(state: Path, first: int, count: int, outcomes: Callable[[int, int], I
 def hunt(mutant: Mutant) -> Outcome | None:
     """The first outcome in which the mutant is noticed, and only because of it; None when it survives.
 
-    A scenario that fails without the mutant as well proves nothing about it, and is an error of its own.
+    A scenario that fails without the mutant as well proves nothing about it, and is an error of its own; so is a
+    mutant that calls what it replaces in a wrong way.
     """
     for seed in range(mutant.seeds_max):
         scenario = mutant.scenario(seed)
         with mutant.planted():
             outcome = simulate(scenario)
         if outcome.failure is not None:
+            if "TypeError" in str(outcome.failure):  # it does not fit the code that it mutates any more
+                raise outcome.failure
             healthy = simulate(scenario)
             if healthy.failure is not None:
                 raise healthy.failure

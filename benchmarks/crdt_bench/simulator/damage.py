@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from crdt_bench.simulator.checkers.survival import COUNTERS
 from crdt_bench.simulator.contents import state_of
-from crdt_bench.simulator.device_host import DeviceHost
+from crdt_bench.simulator.devices import Device
 from crdt_bench.simulator.imports import COLLECTIONS
 from crdt_bench.simulator.ledger import Intent
 from crdt_relay.maintenance import mend
@@ -31,18 +31,18 @@ class Damage:
         self._over = False
         self._relay_struck = False
 
-    def strike_device(self, device: DeviceHost) -> None:
+    def strike_device(self, device: Device) -> None:
         """A stored value of a device rots."""
         what = device.disk.decay(self._rng)
         self._note(device.name, f"rots: {what}")
-        self._world.scheduler.after(self._rng.randint(1, _NOTICED_US_MAX), None, self._notice, device)
+        self._world.after(self._rng.randint(1, _NOTICED_US_MAX), self._notice, device)
 
     def strike_relay(self) -> None:
         """A stored value of the relay rots."""
         self._relay_struck = True
         what = self._world.relay.disk.decay(self._rng)
         self._note("relay", f"rots: {what}")
-        self._world.scheduler.after(self._rng.randint(1, _NOTICED_US_MAX), None, self._notice, None)
+        self._world.after(self._rng.randint(1, _NOTICED_US_MAX), self._notice, None)
 
     def mend_all(self) -> None:
         """Everybody mends what is damaged; nobody looks again afterwards."""
@@ -53,7 +53,7 @@ class Damage:
         for device in list(self._world.devices):
             self._mend_device(device)
 
-    def _notice(self, device: DeviceHost | None) -> None:
+    def _notice(self, device: Device | None) -> None:
         if self._over:
             return
         if device is None:
@@ -61,7 +61,7 @@ class Damage:
         else:
             self._mend_device(device)
 
-    def _mend_device(self, device: DeviceHost) -> None:
+    def _mend_device(self, device: Device) -> None:
         """Stop the app, `crdt-sync verify --repair`, and start it again."""
         if not device.disk.rot:
             return
@@ -71,10 +71,10 @@ class Damage:
         remains = disk.remains(disk.damaged())
         awaiting = {name: Document.load(disk.load(name).updates) for name, _ in awaited(disk) if name not in remains}
         try:
-            mended = device.replica.repair()
+            mended = device.act(device.replica.repair)
         except StoreError as error:
             self._note(device.name, f"could not be mended: {error.code}")
-            self._world.scheduler.after(_AGAIN_US, None, self._notice, device)
+            self._world.after(_AGAIN_US, self._notice, device)
             return
         finally:
             self._world.cursors.forget(device.disk)
@@ -84,7 +84,7 @@ class Damage:
             self._note_rewritten(device, record, before)
         self._note(device.name, f"mended: salvaged {mended.salvaged}, lost {mended.lost}")
 
-    def _note_rewritten(self, device: DeviceHost, record: str, before: Document) -> None:
+    def _note_rewritten(self, device: Device, record: str, before: Document) -> None:
         """What a repair wrote again is an edit like others."""
         if collection_of(record) in COLLECTIONS:
             self._world.imports.rewritten.add(record)
@@ -107,14 +107,14 @@ class Damage:
             mended = mend(disk)
         except StoreError as error:
             self._note("relay", f"could not be mended: {error.code}")
-            world.scheduler.after(_AGAIN_US, None, self._notice, None)
+            world.after(_AGAIN_US, self._notice, None)
         else:
             self._note("relay", f"mended: salvaged {mended.salvaged}, set aside {mended.set_aside}")
         world.start_relay(disk)
         world.assess()
 
     def _note(self, who: str, what: str) -> None:
-        self._world.trace.note(self._world.scheduler.now, who, what)
+        self._world.trace.note(self._world.loop.now_us, who, what)
 
 
 def _list(value: object) -> list[str]:

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Collection, Sequence
+from typing import NoReturn
 
 from crdt_bench.simulator.rot import Rot
 from crdt_sync.errors import StoreCorrupt, StoreFailed, StoreFull
@@ -39,13 +40,14 @@ class Disk(MemoryStore):
         super().__init__(replica, rng)
         self.fault: Fault | None = None
         self.durable: Callable[[Disk, Sequence[Batch]], None] | None = None
+        self.crashed: Callable[[Disk], None] | None = None  # the process that uses it dies of a commit
         self.rot = Rot()
 
     def clone(self) -> "Disk":
         """What a restart finds."""
         twin = Disk(self._replica, self._rng)
         twin._take(self._content.clone())
-        twin.fault, twin.durable = self.fault, self.durable
+        twin.fault, twin.durable, twin.crashed = self.fault, self.durable, self.crashed
         twin.rot = self.rot.clone()
         return twin
 
@@ -159,15 +161,20 @@ class Disk(MemoryStore):
         if fault == "failed":
             raise StoreFailed("the virtual disk failed")
         if fault == "crash before":
-            raise Crashed(self)
+            self._crash()
         committed = work()
         if self.durable is not None:
             self.durable(self, batches)
         if fault == "crash after":
-            raise Crashed(self)
+            self._crash()
         if fault == "found":
             raise StoreFailed("the virtual disk failed, and wrote everything")
         return committed
+
+    def _crash(self) -> NoReturn:
+        if self.crashed is not None:
+            self.crashed(self)
+        raise Crashed(self)
 
     def compact(self, before: int | None = None) -> CompactReport:
         """See `Store.compact`."""

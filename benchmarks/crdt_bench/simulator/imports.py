@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from crdt_bench.simulator.contents import NOTHING, State, state_of
-from crdt_bench.simulator.device_host import DeviceHost
+from crdt_bench.simulator.devices import Device
 from crdt_bench.simulator.disk import Disk
 from crdt_bench.simulator.failure import Failure
 from crdt_bench.simulator.ledger import Intent, Ledger
@@ -103,7 +103,7 @@ class Imports:
     rewritten: set[str] = field(default_factory=set)
     _number: int = 0
 
-    def step(self, device: DeviceHost) -> str:
+    def step(self, device: Device) -> str:
         """An import, or an edit of what was imported. Raises `StoreError` when the disk refuses."""
         if device.collides:
             return "imports nothing"  # what two write under one writer id cannot be told apart
@@ -112,7 +112,7 @@ class Imports:
             return self._edit(device, self.rng.choice(here))
         return self._import(device)
 
-    def _import(self, device: DeviceHost) -> str:
+    def _import(self, device: Device) -> str:
         source = self.rng.choice(sorted(SOURCES))
         versions = [self.rng.randrange(_VERSIONS) for _ in range(_ROWS)]
         again = self.rng.random() < _AGAIN
@@ -126,7 +126,7 @@ class Imports:
                 raise Failure("import", f"{device.name}: the same table, imported twice from {source}, writes twice")
         return f"imports {source} {versions}"
 
-    def _bring(self, device: DeviceHost, source: str, versions: Sequence[int]) -> ImportReport:
+    def _bring(self, device: Device, source: str, versions: Sequence[int]) -> ImportReport:
         schema = SOURCES[source]
         table = _Version(source, versions)
         report = import_table(device.replica, table, schema.collection, batch_rows=_BATCH_ROWS)
@@ -135,7 +135,7 @@ class Imports:
             raise Failure("import", f"{device.name}: {source} {versions}: {problems[0]}")
         return report
 
-    def _edit(self, device: DeviceHost, record: str) -> str:
+    def _edit(self, device: Device, record: str) -> str:
         before = _state(device.disk, record)
         intent = Intent()
         self._number += 1

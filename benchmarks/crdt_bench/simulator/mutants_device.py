@@ -32,10 +32,11 @@ def _returns(value: Any) -> Callable[[Any], Any]:
 
 
 def _cursor_first(integrate: Method) -> Method:
-    def mutated(self: Any, entries: Any, origin: bytes, peers: Any, owe_to: Any) -> Any:
-        if peers:
-            self.store.commit([Batch(peers=peers)])
-        return integrate(self, entries, origin, peers=(), owe_to=owe_to)
+    def mutated(self: Any, entries: Any, origin: bytes, peers: Any, owe_to: Any, *rest: Any, **named: Any) -> Any:
+        early = (*peers, *named.pop("peers_despite_gaps", ()))
+        if early:
+            self.store.commit([Batch(peers=early)])
+        return integrate(self, entries, origin, (), owe_to, *rest, **named)
 
     return mutated
 

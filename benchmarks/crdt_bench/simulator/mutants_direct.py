@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
-from crdt_bench.simulator.hub_host import HubHost
 from crdt_bench.simulator.mutants import Mutant
 from crdt_sync.replica import pushed, unread
 from crdt_sync.replica.partner import Partner
 from crdt_sync.replica.pushed import PushedUpdates
+from crdt_sync.runtime.hosting.engine import Engine
 
 Method = Callable[..., Any]
 _CHAINS = 0.3
@@ -71,7 +71,7 @@ DIRECT_MUTANTS = (
     Mutant(
         "edits beside are not told",
         "those who listen to a device hear of its own edits",
-        ((HubHost, "_written_beside", _returns(None)),),
+        ((Engine, "written_beside", _returns(None)),),
         {},
         steps=15,
         neighbours=0.1,

@@ -1,6 +1,7 @@
 """Mutants of imports: what is written, under which writer, and into which record."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from crdt_bench.simulator.mutants import Mutant
@@ -37,10 +38,8 @@ def _number_alone(natural_record: Function) -> Function:
 
 
 def _remember_again(bring: Function) -> Function:
-    def mutated(self: Any, record: str, present: Any, decided: Any) -> None:
-        bring(self, record, present, decided)
-        if present is not None and self._memory(present).share is not None:
-            self.replica.bring(record, self.source, (), self._memory(present).share)
+    def mutated(self: Any, record: str, decided: Mapping[Any, Decision]) -> Any:
+        return bring(self, record, {target: replace(each, said=each.wanted) for target, each in decided.items()})
 
     return mutated
 

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 from crdt_bench.simulator.mutants import Mutant
-from crdt_bench.simulator.worker import Pool
 from crdt_sync.errors import LogCompacted
 from crdt_sync.protocol.acceptor import Acceptor
 from crdt_sync.protocol.hub import Forget, Hub
@@ -14,6 +13,7 @@ from crdt_sync.protocol.states import State
 from crdt_sync.replica.index import StoreIndex
 from crdt_sync.replica.source import StoreSource
 from crdt_sync.runtime.hosting.uncommitted import Uncommitted
+from crdt_sync.runtime.worker.pool import IntegrationPool
 from crdt_sync.storage import lives
 from crdt_sync.storage.memory import MemoryStore
 
@@ -225,7 +225,12 @@ RELAY_MUTANTS = (
         _DISK,
         60,
     ),
-    Mutant("worker never forgets", "the worker forgets what was not stored", ((Pool, "forget_all", _nothing),), _DISK),
+    Mutant(
+        "worker never forgets",
+        "the worker forgets what was not stored",
+        ((IntegrationPool, "forget_all", _nothing),),
+        _DISK,
+    ),
     Mutant(
         "worker forgets once",
         "the worker forgets what was discarded",

@@ -8,14 +8,17 @@ import random
 import zlib
 from collections import deque
 from collections.abc import Callable
+from contextvars import Context
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from crdt_bench.simulator.scheduler import Scheduler
 from crdt_bench.simulator.trace import Trace
+from crdt_bench.simulator.virtual_loop import VirtualLoop
 
 TO_HOST = 0
 TO_DIALER = 1
+
+_NETWORK = Context()  # what is under way belongs to no process
 
 
 @dataclass(slots=True)
@@ -54,9 +57,9 @@ class Link:
     """One connection. Close it from either end with `close`; `cut` is the network's doing."""
 
     def __init__(
-        self, scheduler: Scheduler, trace: Trace, rng: random.Random, weather: Callable[[], Weather], name: str
+        self, loop: VirtualLoop, trace: Trace, rng: random.Random, weather: Callable[[], Weather], name: str
     ) -> None:
-        self._scheduler = scheduler
+        self._loop = loop
         self._trace = trace
         self._rng = rng
         self._weather = weather
@@ -68,6 +71,7 @@ class Link:
         self._under_way = [0, 0]
         self._coming: tuple[deque[_Coming], deque[_Coming]] = (deque(), deque())
         self._wanting = [False, False]
+        self.gone: list[Callable[[], None]] = []  # told when the link is no more, closed or cut
         self.frames = 0
         self.bytes = 0
 
@@ -79,13 +83,17 @@ class Link:
         """Whether the sender of this direction may send more."""
         return self._under_way[direction] < self._weather().window
 
+    def unsent(self, direction: int) -> int:
+        """How many bytes were sent in this direction and have not arrived."""
+        return self._under_way[direction]
+
     def arriving(self, direction: int) -> int:
         """How many bytes of the next frame of this direction have come."""
         coming = self._coming[direction]
-        if self.dead[direction] or not coming or self._scheduler.now <= coming[0].begins:
+        if self.dead[direction] or not coming or self._loop.now_us <= coming[0].begins:
             return 0
         begins, ends, size = coming[0]
-        return size * (self._scheduler.now - begins) // max(1, ends - begins)
+        return size * (self._loop.now_us - begins) // max(1, ends - begins)
 
     def call_when_room(self, direction: int) -> None:
         """Tell the sender of this direction once there is room."""
@@ -101,7 +109,7 @@ class Link:
         if self.dead[direction]:
             return
         weather = self._weather()
-        now = self._scheduler.now
+        now = self._loop.now_us
         at = max(now + self._rng.randint(weather.delay_min, weather.delay_max), weather.blocked_until[direction])
         rate = weather.rate[direction]
         at = begins = max(at, self._last[direction])
@@ -109,7 +117,7 @@ class Link:
             at += len(frame) * 1000 // rate
         self._last[direction] = at
         self._coming[direction].append(_Coming(begins, at, len(frame)))
-        self._scheduler.after(at - now, None, self._deliver, direction, frame)
+        self._loop.call_in(at - now, self._deliver, direction, frame, context=_NETWORK)
 
     def _deliver(self, direction: int, frame: bytes) -> None:
         if not self.open or self.dead[direction]:
@@ -117,7 +125,7 @@ class Link:
         self._under_way[direction] -= len(frame)
         self._coming[direction].popleft()
         arrow = "->" if direction == TO_HOST else "<-"
-        self._trace.note(self._scheduler.now, self.name, f"{arrow} {len(frame)} {zlib.crc32(frame):08x}")
+        self._trace.note(self._loop.now_us, self.name, f"{arrow} {len(frame)} {zlib.crc32(frame):08x}")
         end = self.ends[direction]
         if end is not None:
             end.arrived(frame)
@@ -133,18 +141,36 @@ class Link:
             return
         self.ends[1 - direction] = None  # who closes listens no more
         if self.ends == [None, None]:
-            self.open = False
+            self._end()
         if self.dead[direction]:
             return
-        now = self._scheduler.now
+        now = self._loop.now_us
         at = max(now, self._last[direction], self._weather().blocked_until[direction])
-        self._scheduler.after(at - now + 1, None, self.cut)
+        self._loop.call_in(at - now + 1, self.cut, context=_NETWORK)
+
+    def abort(self, direction: int) -> None:
+        """Close from the side that sends in `direction`, at once; the other side hears of it if it can."""
+        if not self.open:
+            return
+        self.ends[1 - direction] = None
+        if self.ends == [None, None]:
+            self._end()
+        if not self.dead[direction]:
+            at = max(self._loop.now_us + self._weather().delay_min, self._weather().blocked_until[direction])
+            self._loop.call_in(at - self._loop.now_us, self.cut, context=_NETWORK)
 
     def cut(self) -> None:
         """The connection is gone; whoever still listens hears it, and nothing under way arrives."""
         if not self.open:
             return
-        self.open = False
-        for end in self.ends:
+        ends = list(self.ends)
+        self._end()
+        for end in ends:
             if end is not None:
                 end.hung_up()
+
+    def _end(self) -> None:
+        self.open = False
+        for told in self.gone:
+            told()
+        self.gone.clear()

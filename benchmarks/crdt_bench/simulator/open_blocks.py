@@ -5,9 +5,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from crdt_bench.simulator.contents import State
-from crdt_bench.simulator.device_host import DeviceHost, Life
+from crdt_bench.simulator.devices import Device
 from crdt_bench.simulator.failure import Failure
 from crdt_bench.simulator.ledger import Intent
+from crdt_bench.simulator.virtual_loop import Process
 from crdt_bench.simulator.workload import Workload
 from crdt_sync.errors import EditOvertaken
 from crdt_sync.records import Schema
@@ -20,8 +21,8 @@ _ROLLED_BACK = 0.2
 
 @dataclass(slots=True)
 class _Open:
-    life: Life
-    device: DeviceHost
+    life: Process
+    device: Device
     record: str
     block: AbstractContextManager[EditedRecord]
     editor: EditedRecord
@@ -43,7 +44,7 @@ class OpenBlocks:
         self._open: list[_Open] = []
         self._number = 0
 
-    def step(self, device: DeviceHost) -> str:
+    def step(self, device: Device) -> str:
         """Open a block on this device, or end one. Raises `StoreError` when the disk refuses."""
         self._open = [each for each in self._open if each.life.alive]  # those of a crashed app are gone with it
         own = [each for each in self._open if each.device is device]
@@ -53,7 +54,7 @@ class OpenBlocks:
             return self._end(ended)
         return self._begin(device)
 
-    def _begin(self, device: DeviceHost) -> str:
+    def _begin(self, device: Device) -> str:
         record = self._rng.choice(self._workload.records)
         seen = self._workload.state(device, record)
         self._number += 1

@@ -8,8 +8,8 @@ Rules:
 1. Time is a whole number of microseconds, and moves only when nothing is ready: to the next timer. A timer never wakes
    early; those of one instant wake in the order in which they were set.
 2. `run_in_executor` calls the function on the loop itself, a drawn while later, and tells of it another while later.
-   What is given to one executor runs in order. What has begun when its future is cancelled is carried through, as a
-   thread would.
+   What is given to one `LoopExecutor` runs in order. What has begun when its future is cancelled is carried through,
+   as a thread would.
 3. Everything belongs to the `Process` that began it. When a process is killed nothing of it happens any more, no
    `finally` either: what is left of it is what it had given to others.
 4. Tasks are numbered, and sets of them are ordered by their numbers: no address of an object decides anything.
@@ -25,8 +25,7 @@ from concurrent.futures import Executor
 from contextlib import contextmanager, suppress
 from contextvars import Context, ContextVar, copy_context
 from heapq import heappop, heappush
-from typing import Any, Self, TypeVar, TypeVarTuple, Unpack
-from weakref import WeakKeyDictionary
+from typing import Any, Generic, Self, TypeVar, TypeVarTuple, Unpack
 
 _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
@@ -47,6 +46,7 @@ class Process:
     def __init__(self, name: str = "") -> None:
         self.name = name
         self.alive = True
+        self._buried = False
         self._context = copy_context()
         self._context.run(_process.set, self)
         self._tasks: list[_Task[Any]] = []
@@ -65,6 +65,9 @@ class Process:
 
     def began(self, task: "_Task[Any]") -> None:
         """Hold a task until `bury`: one that is collected earlier would run its `finally` blocks."""
+        if self._buried:
+            _close(task)
+            return
         self._tasks.append(task)
         if len(self._tasks) >= _TASKS_SWEPT:
             self._tasks = [task for task in self._tasks if not task.done()]
@@ -72,19 +75,25 @@ class Process:
     def bury(self) -> None:
         """Close what it has not finished. Call it when the run is over: `finally` blocks run here, and do no harm."""
         self.kill()
+        self._buried = True
         for task in self._tasks:
-            work = task.get_coro()
-            for _ in range(_CLOSES_MAX):
-                if task.done() or work is None or isinstance(work, Generator):
-                    break
-                with suppress(Exception):  # a `finally` that awaits takes another round
-                    work.close()
-                    break
+            _close(task)
         self._tasks.clear()
+
+
+def _close(task: "_Task[Any]") -> None:
+    work = task.get_coro()
+    for _ in range(_CLOSES_MAX):
+        if task.done() or work is None or isinstance(work, Generator):
+            return
+        with suppress(Exception):  # a `finally` that awaits takes another round
+            work.close()
+            return
 
 
 _TASKS_SWEPT = 4096
 _CLOSES_MAX = 16
+_JOBS_MAX = 64  # that an executor has not done yet
 
 
 class _Task(asyncio.Task[_T]):
@@ -96,6 +105,50 @@ class _Task(asyncio.Task[_T]):
 
     def __hash__(self) -> int:
         return self._number
+
+
+class _Job(Generic[_T]):
+    """What an executor is to do, once."""
+
+    def __init__(self, told: "asyncio.Future[_T]", work: Callable[[], _T], notice_us: int) -> None:
+        self.told = told
+        self.begun = self.done = False
+        self._work = work
+        self._notice_us = notice_us
+
+    def carry_out(self, loop: "VirtualLoop") -> None:
+        if self.done:
+            return
+        self.done = True
+        try:
+            answer = self._work()
+        except Exception as error:
+            loop.call_in(self._notice_us, self._fail, error)
+        else:
+            loop.call_in(self._notice_us, self._tell, answer)
+
+    def _tell(self, answer: _T) -> None:
+        if not self.told.cancelled():
+            self.told.set_result(answer)
+
+    def _fail(self, error: Exception) -> None:
+        if not self.told.cancelled():
+            self.told.set_exception(error)
+
+
+class LoopExecutor(Executor):
+    """One thread, in place of a `ThreadPoolExecutor(1)`: what it is given runs in order, on the loop that gives it."""
+
+    def __init__(self, loop: "VirtualLoop") -> None:
+        self.free_at = 0
+        self.jobs: deque[_Job[Any]] = deque(maxlen=_JOBS_MAX)
+        self._loop = loop
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """See `Executor.shutdown`: all that was given and not cancelled is done when it returns."""
+        for job in self.jobs:
+            if job.begun or not job.told.cancelled():
+                job.carry_out(self._loop)
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
@@ -113,7 +166,6 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._soon: deque[asyncio.Handle] = deque()
         self._timers: list[tuple[int, int, asyncio.TimerHandle]] = []
         self._number = 0
-        self._free_at: WeakKeyDictionary[Executor, int] = WeakKeyDictionary()
         self._stop = False
         self._failure: BaseException | None = None
         self._processes: list[Process] = []
@@ -252,33 +304,23 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self, executor: Executor | None, func: Callable[[Unpack[_Ts]], _T], *args: *_Ts
     ) -> "asyncio.Future[_T]":
         """See the module."""
-        told: asyncio.Future[_T] = self.create_future()
-        begins = self.now_us
         takes, notice = self._delay()
-        if executor is not None:
-            begins = max(begins, self._free_at.get(executor, 0))
-            self._free_at[executor] = begins + takes
+        job: _Job[_T] = _Job(self.create_future(), lambda: func(*args), notice)
+        begins = self.now_us
+        if isinstance(executor, LoopExecutor):
+            begins = max(begins, executor.free_at)
+            executor.free_at = begins + takes
+            executor.jobs.append(job)
         if begins == self.now_us:
-            self.call_in(takes, self._carry_out, told, notice, func, args)
+            self._begin(job, takes)
         else:
-            self.call_in(begins - self.now_us, self._begin, told, takes, notice, func, args)
-        return told
+            self.call_in(begins - self.now_us, self._begin, job, takes)
+        return job.told
 
-    def _begin(
-        self, told: "asyncio.Future[_T]", takes: int, notice: int, func: Callable[..., _T], args: tuple[Any, ...]
-    ) -> None:
-        if not told.cancelled():
-            self.call_in(takes, self._carry_out, told, notice, func, args)
-
-    def _carry_out(
-        self, told: "asyncio.Future[_T]", notice: int, func: Callable[..., _T], args: tuple[Any, ...]
-    ) -> None:
-        try:
-            answer = func(*args)
-        except Exception as error:
-            self.call_in(notice, _tell, told, None, error)
-        else:
-            self.call_in(notice, _tell, told, answer, None)
+    def _begin(self, job: "_Job[Any]", takes: int) -> None:
+        if not job.told.cancelled():
+            job.begun = True
+            self.call_in(takes, job.carry_out, self)
 
     def call_in(
         self, delay_us: int, callback: Callable[[Unpack[_Ts]], object], *args: *_Ts, context: Context | None = None
@@ -294,15 +336,6 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def _write_to_self(self) -> None:
         """Nobody waits for another thread."""
-
-
-def _tell(told: "asyncio.Future[_T]", answer: Any, error: Exception | None) -> None:
-    if told.cancelled():
-        return
-    if error is not None:
-        told.set_exception(error)
-    else:
-        told.set_result(answer)
 
 
 def _make_task(loop: asyncio.AbstractEventLoop, coro: Any, context: Context | None = None) -> "asyncio.Task[Any]":

@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable, Sequence
 
 from crdt_bench.simulator.contents import NOTHING, State, state_of
-from crdt_bench.simulator.device_host import DeviceHost
+from crdt_bench.simulator.devices import Device
 from crdt_bench.simulator.failure import Failure
 from crdt_bench.simulator.ledger import Intent, Ledger
 from crdt_bench.simulator.schemas import FIRST
@@ -54,7 +54,7 @@ class Workload:
             (4, self._delete),
         ]
 
-    def edit(self, device: DeviceHost) -> str:
+    def edit(self, device: Device) -> str:
         """One edit of one record, or a batch; returns what it was. Raises `StoreError` when the disk refuses."""
         if self._rng.random() < 0.04:
             return self._import(device)
@@ -64,14 +64,14 @@ class Workload:
             return f"leaves {record} alone"
         return self._one(device, record)
 
-    def _would_be_lost(self, device: DeviceHost, record: str) -> bool:
+    def _would_be_lost(self, device: Device, record: str) -> bool:
         """Whether another device wrote into the record under the writer id of this one.
 
         No replica can tell such edits apart, so none may be made; in other records the ids do no harm.
         """
         return device.collides and self._ledger.shares_writer(record, device.name, device.replica.writer())
 
-    def _one(self, device: DeviceHost, record: str) -> str:
+    def _one(self, device: Device, record: str) -> str:
         self._schema = device.schema
         before = self.state(device, record)
         intent = Intent()
@@ -102,7 +102,7 @@ class Workload:
         action = self._rng.choices([action for _, action in self._actions], [weight for weight, _ in self._actions])[0]
         action(editor, intent)
 
-    def _import(self, device: DeviceHost) -> str:
+    def _import(self, device: Device) -> str:
         """Many records in one commit."""
         many = self._rng.random() < _MASS_CHANCE
         chosen = self._rng.sample(self.records, min(len(self.records), 8))
@@ -124,7 +124,7 @@ class Workload:
         self.records += fresh
         return f"import {len(before)} records"
 
-    def state(self, device: DeviceHost, record: str) -> State:
+    def state(self, device: Device, record: str) -> State:
         """What the device holds of a record."""
         stored = device.disk.load(record)
         if stored.head is None:
@@ -134,7 +134,7 @@ class Workload:
             known = self._states[stored.updates] = state_of(Document.load(stored.updates))
         return known
 
-    def note(self, device: DeviceHost, record: str, before: State, intent: Intent, seen: State | None = None) -> None:
+    def note(self, device: Device, record: str, before: State, intent: Intent, seen: State | None = None) -> None:
         """Whatever the disk holds now was accepted, also where the app did not live to see it.
 
         `seen` is what the editor had seen, where that is not what the disk held right before the edit.

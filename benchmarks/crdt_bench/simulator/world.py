@@ -1,34 +1,38 @@
 """One relay, some devices, the network between them, and the run from the first step until all is quiet."""
 
+import asyncio
 import gc
 import random
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import Context
 from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import structlog
 
 from crdt_bench.simulator.checkers import convergence, cursors, durability
-from crdt_bench.simulator.conversation import RELAY, Conversation, url_of
-from crdt_bench.simulator.device_host import Clock, DeviceHost, Way
+from crdt_bench.simulator.devices import RELAY, Around, Clock, Device, Watched, Way, url_of
 from crdt_bench.simulator.disk import Crashed, Disk
 from crdt_bench.simulator.failure import Failure
 from crdt_bench.simulator.faults import Faults
-from crdt_bench.simulator.hub_host import HubHost
+from crdt_bench.simulator.hosts import Host, Machine, start_relay
 from crdt_bench.simulator.imports import SCHEMAS, Imports
 from crdt_bench.simulator.ledger import Ledger
 from crdt_bench.simulator.network import Link
 from crdt_bench.simulator.open_blocks import OpenBlocks
 from crdt_bench.simulator.scenario import Scenario, scaled
-from crdt_bench.simulator.scheduler import Scheduler
 from crdt_bench.simulator.schemas import FIRST
 from crdt_bench.simulator.trace import Trace
+from crdt_bench.simulator.virtual_loop import Storm, VirtualLoop
 from crdt_bench.simulator.workload import Workload
-from crdt_sync.errors import StoreError
+from crdt_sync.errors import CrdtSyncError, StoreError
 from crdt_sync.protocol.effects import Acknowledge, Closed
 from crdt_sync.replica import Event, unread
 from crdt_sync.storage.port import Batch
 
 WALL_BASE_US = 1_760_000_000_000_000  # some day in 2025, by the relay's clock
-_EVENTS_PER_STEP_MAX = 4_000  # a run that needs more is a storm
+_EVENTS_PER_STEP_MAX = 2_000  # a run that needs more is a storm
 _LATE_EDIT_US_MAX = 10_000_000
 _BYTES_PER_EDIT_MAX = 400_000  # per device
 _CONNECTS_WITHIN_US_MAX = 1_000_000
@@ -38,6 +42,7 @@ _BLOCKS_NUMBER = 1_000_000_000  # the first in values that are written in open b
 _GREETING_CHANCE = 0.3
 _ONLY_NEIGHBOURS = 0.3  # how often a device that has neighbours does not know the relay
 _COLLECTED_EVERY = 50_000  # objects
+_OWN_FAILURES = frozenset({"task_failed", "session_failed", "integration_failed"})  # which only a bug causes
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +66,11 @@ class World:
     def __init__(self, scenario: Scenario, trace: Trace) -> None:
         self.scenario = scenario
         self.trace = trace
-        self.scheduler = Scheduler()
         self.seed = str(scenario.seed)
+        self.loop = VirtualLoop(delay=self._executor_delay)
+        self._context = Context()
+        self.loop.set_exception_handler(self._unhandled)
+        self._pauses = random.Random(f"executor/{self.seed}")
         self.rng = random.Random(f"world/{self.seed}")
         self.ledger = Ledger()
         self.workload = Workload(random.Random(f"work/{self.seed}"), self.ledger, scenario.records)
@@ -77,7 +85,7 @@ class World:
         self.relay_lives = 0
         self.neighbourly = random.Random(f"neighbours/{self.seed}")
         self._editing = False
-        self.devices: list[DeviceHost] = []
+        self.devices: list[Device] = []
         self.faults = Faults(self)
         self.cursors = cursors.Cursors()
         self.relay = self.start_relay(self._disk("relay", "relay"))
@@ -100,20 +108,23 @@ class World:
         """An empty disk, as after a wipe."""
         return self._disk(f"relay/{self.relay_lives}", "relay")
 
-    def start_relay(self, disk: Disk) -> HubHost:
+    def start_relay(self, disk: Disk) -> Host:
         """The relay starts over `disk`."""
         self.relay_lives += 1
         disk.fault = self.faults.relay_commit
-        self.relay = HubHost(
-            self.scheduler,
-            disk,
-            random.Random(f"relay/{self.seed}/{self.relay_lives}"),
-            lambda: WALL_BASE_US + self.scheduler.now,
-            documents_max=self.scenario.documents_max,
-            latency_max=self.scenario.latency_max,
-            kill=self.faults.kill_worker,
-        )
+        machine = self._machine(random.Random(f"relay/{self.seed}/{self.relay_lives}"), self.faults.kill_worker)
+        self.relay = start_relay(self.loop, disk, lambda: WALL_BASE_US + self.loop.now_us, machine)
         return self.relay
+
+    def _machine(self, rng: random.Random, kill: Callable[[], bool]) -> Machine:
+        return Machine(self.loop, rng, self.scenario.documents_max, self.scenario.latency_max, kill)
+
+    def _executor_delay(self) -> tuple[int, int]:
+        return self._pauses.randint(20, self.scenario.latency_max), self._pauses.randint(1, 200)
+
+    def after(self, delay_us: int, action: Callable[..., None], *arguments: Any) -> None:
+        """Do something later, whatever dies meanwhile."""
+        self.loop.call_in(delay_us, lambda: action(*arguments), context=self._context)
 
     def stop_relay(self) -> Disk:
         """The relay process ends; returns what it leaves on its disk."""
@@ -128,23 +139,21 @@ class World:
         self.ledger.assess(stores)
         self.imports.ledger.assess(stores)
 
-    def add_device(self, name: str, disk: Disk, original: DeviceHost | None = None) -> DeviceHost:
+    def add_device(self, name: str, disk: Disk, original: Device | None = None) -> Device:
         """A device starts over `disk`. That of a copy knows whom its original knew; nobody knows it."""
         disk.fault = self.faults.device_commit
         disk.durable = self._durable
-        device = DeviceHost(
+        disk.crashed = self.faults.crashed
+        device = Device(
             name,
-            self.scheduler,
+            self.loop,
             disk,
             Clock(WALL_BASE_US),
             self.seed,
-            self.scenario.latency_max,
+            self._machine(random.Random(f"machine/{self.seed}/{name}"), self.faults.kill_worker),
             min(_CONNECTS_WITHIN_US_MAX, _CONNECTS_WITHIN_STEPS * self.scenario.pace),
-            self._open_link,
-            self._listen if self.scenario.neighbours and original is None else None,
-            self._ended,
-            self._edited,
-            self._acknowledged,
+            Around(self._open_link, self._ended, self._edited, self._acknowledged, self._failed),
+            listens=bool(self.scenario.neighbours) and original is None,
         )
         if original is None:
             self._acquaint(device)
@@ -154,7 +163,7 @@ class World:
         self.devices.append(device)
         return device
 
-    def _acquaint(self, device: DeviceHost) -> None:
+    def _acquaint(self, device: Device) -> None:
         """It dials the relay, or, as may be, another device or that one it. Beyond that, some dial each other."""
         rng, likely = self.neighbourly, self.scenario.neighbours
         pairs = [pair for other in self.devices for pair in ((device, other), (other, device)) if pair[1].listens]
@@ -165,40 +174,27 @@ class World:
             if pair == sure or rng.random() < likely:
                 pair[0].befriend(pair[1].name)
 
-    def add_fresh_device(self) -> DeviceHost:
+    def add_fresh_device(self) -> Device:
         """A new, empty device starts."""
         number = len(self.devices)
         return self.add_device(f"d{number}", self._disk(f"d{number}", f"device-{number}"))
 
-    def _listen(self, device: DeviceHost) -> HubHost:
-        """A device starts to accept sessions."""
-        return HubHost(
-            self.scheduler,
-            device.disk,
-            random.Random(f"host/{device.randomness}"),
-            device.replica.clock.now,
-            documents_max=self.scenario.documents_max,
-            latency_max=self.scenario.latency_max,
-            kill=self.faults.kill_worker,
-            replica=device.replica,
-        )
-
-    def _device(self, name: str) -> DeviceHost:
+    def _device(self, name: str) -> Device:
         return next(device for device in self.devices if device.name == name)
 
-    def _open_link(self, device: DeviceHost, name: str) -> Way | None:
+    def _open_link(self, device: Device, name: str) -> Way | None:
         if not self.faults.reachable(device):
             return None
         if name == RELAY:
-            host: HubHost | None = self.relay
+            host: Host | None = self.relay
         else:
             partner = self._device(name)
             host = partner.host if self.faults.reachable(partner) else None
         if host is None or not host.alive:
             return None
         title = f"{device.name}-{name}" if name else device.name
-        link = Link(self.scheduler, self.trace, self.rng, lambda: device.weather, title)
-        link.ends[0] = host.connect(link)
+        link = Link(self.loop, self.trace, self.rng, lambda: device.weather, title)
+        host.accept(link)
         self.links.append(link)
         return link, None if name == RELAY else host.disk.replica
 
@@ -217,8 +213,8 @@ class World:
 
     # --- what the checkers hear --------------------------------------------------------------------------------
 
-    def _ended(self, device: DeviceHost, reason: Closed | StoreError) -> None:
-        self.trace.note(self.scheduler.now, device.name, f"session over: {reason.code}: {reason}")
+    def _ended(self, device: Device, reason: Closed | CrdtSyncError) -> None:
+        self.trace.note(self.loop.now_us, device.name, f"session over: {reason.code}: {reason}")
         if isinstance(reason, Closed) and (
             reason.code in {"protocol_violation", "gap", "poisoned"} or reason.retry_after_us is None
         ):
@@ -229,8 +225,8 @@ class World:
         if not self._editing:
             self.ledger.restamped.update(event.record for event in events if event.kind == "edited")
 
-    def _acknowledged(self, device: DeviceHost, conversation: Conversation, effect: Acknowledge) -> None:
-        durability.check(device.name, self.disk_at(conversation.partner.url), conversation.epoch, effect)
+    def _acknowledged(self, device: Device, talk: Watched, effect: Acknowledge) -> None:
+        durability.check(device.name, self.disk_at(url_of(talk.name)), talk.epoch, effect)
 
     def _durable(self, disk: Disk, batches: Sequence[Batch]) -> None:
         for batch in batches:
@@ -242,7 +238,7 @@ class World:
     def run(self) -> None:
         """All steps, then healing, then quiet. Raises `Failure`."""
         for _ in range(self.scenario.steps):
-            self._until(self.scheduler.now + self._gap())
+            self._until(self.loop.now_us + self._gap())
             self._step()
             self.tidy_links()
         self._heal()
@@ -254,10 +250,8 @@ class World:
         return int(self.rng.expovariate(1 / self.scenario.pace)) + 1
 
     def _step(self) -> None:
-        try:
+        with suppress(Crashed):
             self.faults.step()
-        except Crashed as crash:
-            self.faults.crashed(crash.disk)
         device = self._editor()
         if device.running:
             self._edit(device, self.workload.edit)
@@ -268,45 +262,53 @@ class World:
         if rng.random() < self.scenario.open_blocks and (running := [each for each in self.devices if each.running]):
             self._edit(rng.choice(running), self.open_blocks.step)
 
-    def _editor(self) -> DeviceHost:
+    def _editor(self) -> Device:
         """Who edits now: more often than by chance, one whose session has just begun."""
         greeting = [device for device in self.devices if device.greeting]
         return self.rng.choice(greeting if greeting and self.rng.random() < _GREETING_CHANCE else self.devices)
 
-    def _edit(self, device: DeviceHost, edit: Callable[[DeviceHost], str]) -> None:
+    def _edit(self, device: Device, edit: Callable[[Device], str]) -> None:
         self._editing = True
         try:
-            what = edit(device)
+            what = device.act(lambda: edit(device))
         except StoreError as error:
             what = f"edit refused: {error.code}"
-        except Crashed as crash:
-            self.faults.crashed(crash.disk)
+        except Crashed:
             what = "crashed in an edit"
         finally:
             self._editing = False
-        self.trace.note(self.scheduler.now, device.name, what)
+        self.trace.note(self.loop.now_us, device.name, what)
 
     def _until(self, time: int) -> None:
-        """Run the events up to `time`."""
-        self.scheduler.after(max(0, time - self.scheduler.now), None, self._nothing)
+        """Let everything happen up to `time`."""
         budget = _EVENTS_PER_STEP_MAX * (self.scenario.steps + 100)
-        while self.scheduler.now < time:
-            self._event()
-            if self.scheduler.events > budget:
-                raise Failure("storm", f"more than {budget} events for {self.scenario.steps} steps")
-
-    def _event(self) -> None:
+        self.loop.callbacks_max = budget
         try:
-            self.scheduler.step()
-        except Crashed as crash:
-            self.faults.crashed(crash.disk)
+            self.loop.run_until(time)
+        except Storm:
+            raise Failure("storm", f"more than {budget} events for {self.scenario.steps} steps") from None
+
+    def fail(self, failure: Failure) -> None:
+        """End the run, whoever would catch it."""
+        self.loop.fail(failure)
+
+    def _failed(self, error: Exception) -> None:
+        """Something ended that is to go on for ever, or was not handled by anybody."""
+        failure = error if isinstance(error, Failure) else Failure("exception", f"{type(error).__name__}: {error}")
+        if failure is not error:
+            failure.__cause__ = error
+        self.fail(failure)
+
+    def _unhandled(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if not isinstance(context.get("exception"), Crashed):  # whoever died has been buried
+            self._failed(context.get("exception") or RuntimeError(context["message"]))
 
     def _heal(self) -> None:
         """Stop all faults, start everything, and wait until nothing is left to do."""
-        self.trace.note(self.scheduler.now, "world", "healing")
+        self.trace.note(self.loop.now_us, "world", "healing")
         self.faults.stop()
         for seconds in self._patience():
-            self._until(self.scheduler.now + seconds * 1_000_000)
+            self._until(self.loop.now_us + seconds * 1_000_000)
             self.tidy_links()
             if self.quiet():
                 break
@@ -342,13 +344,13 @@ class World:
         # others took its time over, or theirs is told through it, some more minutes later.
         patience = 9 if "device_clock" in self.scenario.faults else 1
         limit = _LATE_EDIT_US_MAX * (36 if self._clocks_are_exchanged else patience)
-        self._until(self.scheduler.now + limit)
+        self._until(self.loop.now_us + limit)
         if not self.quiet():
             raise Failure("liveness", f"a late edit has not spread in {limit} us: {self._unrest()}")
 
     def quiet(self) -> bool:
         """Whether everybody is connected, caught up and settled, over links that are well again."""
-        if any(link.ailing(self.scheduler.now) for link in self.links):
+        if any(link.ailing(self.loop.now_us) for link in self.links):
             return False
         hosts = [self.relay, *(device.host for device in self.devices if device.host is not None)]
         return all(host.alive and host.hub.idle for host in hosts) and not self._unsettled()
@@ -361,19 +363,20 @@ class World:
             if not any(talk.name == name and self._settled(device, talk) for talk in device.conversations)
         ]
 
-    def _settled(self, device: DeviceHost, talk: Conversation) -> bool:
-        head = self.disk_at(talk.partner.url).head()
-        partner = talk.partner.id
+    def _settled(self, device: Device, talk: Watched) -> bool:
+        head = self.disk_at(url_of(talk.name)).head()
+        partner = talk.partner
         waits = device.disk.outbox_count(partner) != (0, 0) or bool(unread.of(unread.known(device.disk), partner))
-        return talk.settled and talk.partner.cursor == head and not waits
+        return talk.is_settled and talk.cursor == head and not waits
 
     def _unrest(self) -> str:
         lines = [f"after healing there is no rest: {self._unsettled()}, relay idle: {self.relay.hub.idle}"]
         for device in self.devices:
             lines += [
-                f"{device.name} with {talk.partner.url}: {talk.dialer.state} "
-                f"cursor {talk.partner.cursor} of {self.disk_at(talk.partner.url).head()} "
-                f"settled {talk.settled} open {talk.link.open} pending {device.disk.outbox_count(talk.partner.id)}"
+                f"{device.name} with {url_of(talk.name)}: {talk.state} "
+                f"cursor {talk.cursor} of {self.disk_at(url_of(talk.name)).head()} "
+                f"settled {talk.is_settled} open {talk.link is not None and talk.link.open} "
+                f"pending {device.disk.outbox_count(talk.partner)}"
                 for talk in device.conversations
             ]
         return "\n".join(lines)
@@ -383,10 +386,6 @@ class World:
         total = self.bytes + sum(link.bytes for link in self.links)
         if total > edits * len(self.devices) * _BYTES_PER_EDIT_MAX:
             raise Failure("storm", f"{total} bytes for {edits} edits on {len(self.devices)} devices")
-
-    @staticmethod
-    def _nothing() -> None:
-        """Time passes."""
 
 
 _SCHEMAS_TOML = {schema.collection: schema.to_toml().encode() for schema in (FIRST, *SCHEMAS)}
@@ -403,6 +402,23 @@ def _rare_collections() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
+@contextmanager
+def _heard_logs(failed: Callable[[str], None]) -> Iterator[None]:
+    """Nothing is logged while the block runs; what the shipped code says of its own failures is told."""
+
+    def hear(_: Any, __: str, event: MutableMapping[str, Any]) -> NoReturn:
+        if event["event"] in _OWN_FAILURES:
+            failed(f"{event['event']}: {event.get('exc_info')!r}")
+        raise structlog.DropEvent
+
+    before = structlog.get_config()
+    structlog.configure(processors=[hear], cache_logger_on_first_use=False)
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
+
+
 def simulate(scenario: Scenario, keep_trace: bool = False) -> Outcome:
     """Run one scenario to its end."""
     trace = Trace(keep_trace)
@@ -411,25 +427,27 @@ def simulate(scenario: Scenario, keep_trace: bool = False) -> Outcome:
     with scaled(scenario.scales), _rare_collections():
         world = World(scenario, trace)
         try:
-            world.run()
+            with _heard_logs(lambda what: world.fail(Failure("exception", what))):
+                world.run()
         except Failure as found:
             failure = found
         except Exception as error:
             failure = Failure("exception", f"{type(error).__name__}: {error}")
             failure.__cause__ = error
     if failure is not None:
-        trace.note(world.scheduler.now, "world", f"FAILURE {failure}")
+        trace.note(world.loop.now_us, "world", f"FAILURE {failure}")
     world.tidy_links()
     frames = world.frames + sum(link.frames for link in world.links)
     total = world.bytes + sum(link.bytes for link in world.links)
+    world.loop.close()
     return Outcome(
         scenario,
         failure,
         trace.digest,
-        world.scheduler.events,
+        world.loop.callbacks,
         world.ledger.count,
         frames,
         total,
-        world.scheduler.now,
+        world.loop.now_us,
         tuple(trace.lines or ()),
     )

@@ -70,8 +70,8 @@ class IntegrationPool:
     With `fair`, an update that used up its processor time is answered `retry` while other senders wait, and tried with
     more when it comes again: only for callers whose senders send again what is answered so.
 
-    Calls are served in order, one at a time; within a call, items are integrated in order. The worker begins with the
-    next call before the results of the last are returned, so that it works while the caller does.
+    Calls are served one at a time, and answered in order; within a call, items are integrated in order. The worker
+    begins with the next call before the results of the last are returned, so that it works while the caller does.
 
     Counters: `batches`, `updates`, `kills` (workers that died or were killed), `poisoned`,
     `unloadable` (items of records whose stored state kills the worker), `restarts`, `last_batch_seconds`.
@@ -99,6 +99,8 @@ class IntegrationPool:
         self._graves: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()
         self._waiting: list[Sequence[Item]] = []  # what calls of `integrate` ask for that wait for their turn
+        self._answered = asyncio.Event()  # the caller of the last call has its results
+        self._answered.set()
         self._handed_over: Mapping[str, Sequence[bytes]] = {}  # accepted, and not known to the caller yet
         self._number = 0
         self._closed = False
@@ -161,14 +163,22 @@ class IntegrationPool:
         finally:
             self._waiting.remove(items)
         try:
-            plan = await self._carry_out(items, stamp_max)
+            try:
+                plan = await self._carry_out(items, stamp_max)
+            finally:
+                # A call that asks the worker nothing is done at once, and would be answered before the last one.
+                await self._answered.wait()
         finally:
             self._turn.release()
         if self._waiting:
+            self._answered.clear()
             self._handed_over = plan.accepted
-            for _ in range(_TURNS_TO_SEND):
-                await asyncio.sleep(0)
-            self._handed_over = {}
+            try:
+                for _ in range(_TURNS_TO_SEND):
+                    await asyncio.sleep(0)
+            finally:
+                self._handed_over = {}
+                self._answered.set()
         return plan.results()
 
     async def _carry_out(self, items: Sequence[Item], stamp_max: int | None) -> Plan:

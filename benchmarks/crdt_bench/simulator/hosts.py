@@ -1,0 +1,94 @@
+"""A relay, or a device that listens, as a process on the virtual loop: the shipped engine over a virtual disk."""
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from crdt_bench.simulator.channels import LinkChannel
+from crdt_bench.simulator.checkers import bounds
+from crdt_bench.simulator.disk import Disk
+from crdt_bench.simulator.network import TO_DIALER, Link
+from crdt_bench.simulator.virtual_loop import LoopExecutor, Process, VirtualLoop
+from crdt_bench.simulator.workers import LoopWorker
+from crdt_bench.simulator.writers import LoopWriter
+from crdt_sync.protocol.hub import Hub
+from crdt_sync.protocol.principal import everybody
+from crdt_sync.runtime.hosting.engine import Engine
+from crdt_sync.runtime.hosting.link import DeviceLink
+from crdt_sync.runtime.outside import Outside
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What a process runs on: chance, how much its worker holds, how slow its disk and worker are, and how it dies."""
+
+    loop: VirtualLoop
+    rng: random.Random
+    documents_max: int
+    latency_max: int
+    kill: Callable[[], bool]
+
+    def outside(self) -> Outside:
+        """The world as the shipped code asks for it; channels are opened elsewhere."""
+        return Outside(
+            start_worker=self.start_worker,
+            make_writer=lambda commits: LoopWriter(commits, self.rng, self.latency_max),
+            make_thread=lambda: LoopExecutor(self.loop),
+            rng=self.rng,
+        )
+
+    async def start_worker(self) -> LoopWorker:
+        """A worker that is ready."""
+        await asyncio.sleep(self.rng.randint(20, self.latency_max) / 1e6)
+        return LoopWorker(self.rng, self.documents_max, self.latency_max, self.kill)
+
+
+class Host:
+    """One life of an engine. `direct`: it is a device's, which stops with the device."""
+
+    def __init__(self, loop: VirtualLoop, process: Process, engine: Engine, disk: Disk, *, direct: bool) -> None:
+        self._loop = loop
+        self._process = process
+        self._engine = engine
+        self._direct = direct
+        self._links: list[Link] = []
+        self.disk = disk
+
+    @property
+    def hub(self) -> Hub:
+        """The sessions."""
+        return self._engine.hub
+
+    @property
+    def alive(self) -> bool:
+        """Whether its process runs."""
+        return self._process.alive
+
+    def accept(self, link: Link) -> None:
+        """Somebody has connected."""
+
+        def held(frames: Sequence[bytes]) -> None:
+            bounds.check_host(link.name, frames, direct=self._direct)
+
+        self._links = [known for known in self._links if known.open] + [link]
+        channel = LinkChannel(link, TO_DIALER, held)
+        self._process.start(self._loop, self._serve(channel))
+
+    async def _serve(self, channel: LinkChannel) -> None:
+        await DeviceLink(channel, self._engine, authorise=everybody).read()
+
+    def die(self) -> None:
+        """The process is gone, with everything that is not on disk."""
+        self._process.kill()
+        for link in self._links:
+            link.ends[0] = None
+            link.cut()
+
+
+def start_relay(loop: VirtualLoop, disk: Disk, wall_clock: Callable[[], int], machine: Machine) -> Host:
+    """A relay starts over what the disk holds."""
+    process = loop.process("relay")
+    with loop.running():
+        engine = process.call(lambda: Engine(disk, everybody, wall_clock, outside=machine.outside()))
+    return Host(loop, process, engine, disk, direct=False)
