@@ -64,7 +64,7 @@ from crdt_sync.protocol.session import Awaited, Session
 from crdt_sync.protocol.source import AcceptorSource, Change
 from crdt_sync.protocol.states import ACCEPTOR_TABLE, State, Table
 from crdt_sync.protocol.terms import shared_features, terms_of
-from crdt_sync.protocol.versions import TERMS, VERSIONS
+from crdt_sync.protocol.versions import LINEAGE, TERMS, VERSIONS
 
 _NOTHING = b"\x00"  # the state vector of a record that is not held
 
@@ -164,7 +164,7 @@ class Acceptor(Session):
         if self._answers:
             return True
         if self.state is State.LIVE:
-            return self.follow and self.cursor < self._source.followed()
+            return self._agreed and self.follow and self.cursor < self._source.followed()
         if self.state is State.CATCHING_UP:
             # The end is told only behind the answers to all pages before it.
             behind = self.cursor < self._source.head()
@@ -480,7 +480,8 @@ class Acceptor(Session):
         size, newest = 0, self._source.head()
         while answer.entries and size < self._pace.frame:
             wanted = answer.entries[0]
-            diff = self._source.diff(wanted.record, wanted.state_vector)
+            withheld = self._withholds(wanted.record)
+            diff = None if withheld else self._source.diff(wanted.record, wanted.state_vector)
             if diff is not None:
                 addition = len(diff.update) + len(diff.state_vector)
                 if entries and size + addition > limits.FRAME_BYTES_MAX // 2:
@@ -513,11 +514,17 @@ class Acceptor(Session):
             self.cursor = entry.seq
             if entry.seq in own:
                 own.discard(entry.seq)
+            elif self._withholds(entry.record):
+                self._passed_over = True
             else:
                 entries.append(UpdatesEntry(entry.record, entry.update, b""))
         if not entries:
             return 0
         return self._send_updates(Updates(0, self._true(self.cursor), self.cursor, True, tuple(entries)), now)
+
+    def _withholds(self, record: str) -> bool:
+        """Whether the partner would take a renewed record for more of the old one, and show all of it twice."""
+        return LINEAGE not in self.features and self._source.is_renewed(record)
 
     def _true(self, cursor: int) -> int:
         """`cursor`, now told, or the last one that was, where a record was passed over since."""

@@ -364,7 +364,7 @@ class Dialer(Session):
             self.close("foreign_space", "this device belongs to another space", now)
             return
         self.features = shared_features(terms.features)
-        agreed = Agreed(space, ours.joined and ours == theirs, terms.log)
+        agreed = Agreed(space, ours.joined and ours == theirs, terms.log, self.features)
         self._begin(*self._welcome, agreed)
 
     def _begin(self, welcome: Welcome, offset: int, agreed: Agreed | None) -> None:

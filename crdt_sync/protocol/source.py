@@ -74,6 +74,9 @@ class AcceptorSource(Protocol):
     def log(self, after: int, limit: int, bytes_max: int) -> Sequence[LogUpdate] | None:
         """Updates after `after` up to `followed`, without a hole; None where compaction removed some of them."""
 
+    def is_renewed(self, record: str) -> bool:
+        """Whether a record is of a lineage that only partners with that feature know."""
+
     def diff(self, record: str, state_vector: bytes) -> Diff | None:
         """What somebody with `state_vector` lacks; None for a record that is not held or cannot be read.
 

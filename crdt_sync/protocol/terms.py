@@ -21,11 +21,15 @@ from crdt_sync.protocol.versions import FEATURES
 
 @dataclass(frozen=True, slots=True)
 class Agreed:
-    """What the terms led to: the dialer's space from now on, whether both were of it before, and the partner's log."""
+    """What the terms led to: the dialer's space from now on, whether both were of it before, and the partner's log.
+
+    `features` are those that both sides have.
+    """
 
     space: Space
     known: bool
     log: bytes
+    features: frozenset[str] = frozenset()
 
 
 def agreed_space(ours: Space, theirs: Space, *, direct: bool, moves: bool) -> Space | None:

@@ -12,7 +12,8 @@ NEWEST = TERMS
 VERSIONS = (2, 1)
 
 SINCE: dict[type[Message], int] = {Terms: TERMS}
-FEATURES: frozenset[str] = frozenset()
+LINEAGE = "lineage"  # knows records that were renewed, see docs/decisions/0068-a-record-is-renewed-by-what-it-shows.md
+FEATURES = frozenset({LINEAGE})
 """What this side can do beyond its version; a partner is sent what belongs to a feature only if it named it, too."""
 
 

@@ -26,6 +26,7 @@ from crdt_sync.protocol.effects import Acknowledge, Integrate, Owe, Pushed, Welc
 from crdt_sync.protocol.messages import Resume, VerdictCode
 from crdt_sync.protocol.reconcile import View
 from crdt_sync.protocol.source import Diff, Outgoing
+from crdt_sync.protocol.versions import LINEAGE
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.replica import unread
 from crdt_sync.replica.audit import content_view
@@ -66,6 +67,7 @@ class Partner:
         self._head = 0  # of the partner's log: what came in this session is not behind it
         self._told: Told | None = None
         self._comparing = False
+        self._knows_lineages = False
         self._restamped: dict[str, int] = {}
         self._gapped: set[str] = set()  # records of which updates came that could not be integrated yet
         self.replacing: set[str] = set()  # records that are taken as the partner has them when they next come
@@ -130,6 +132,9 @@ class Partner:
         if entry is None or entry.refusal is not None:
             return None
         try:
+            head = self._store.record_head(record)
+            if head is not None and head.lineage and not self._knows_lineages:
+                return None  # it waits in the outbox until the partner was updated
             recent = self._replica.recent.diff(self.id, record, entry.edit)
             diff = recent or self._replica.diff(record, entry.acknowledged)
         except StoreCorrupt as corrupt:
@@ -176,6 +181,7 @@ class Partner:
         self.id = effect.replica
         self._epoch = effect.epoch
         self._comparing = effect.comparing
+        self._knows_lineages = agreed is not None and LINEAGE in agreed.features
         with self._replica.lock:
             unseen = self._peer is None and not effect.comparing
             gone = self._replaced()

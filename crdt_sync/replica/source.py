@@ -76,6 +76,14 @@ class StoreSource:
         followed = self.followed()
         return [LogUpdate(entry.seq, entry.record, entry.update) for entry in entries if entry.seq <= followed]
 
+    def is_renewed(self, record: str) -> bool:
+        """See `AcceptorSource.is_renewed`. Of what cannot be read nothing is sent anyway."""
+        try:
+            head = self._store.record_head(record)
+        except StoreCorrupt:
+            return False
+        return head is not None and head.lineage != 0
+
     def diff(self, record: str, state_vector: bytes) -> Diff | None:
         """See `AcceptorSource.diff`."""
         try:

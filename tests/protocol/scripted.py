@@ -26,6 +26,7 @@ class ScriptedLog:
         self.updates = list(updates)
         self.compacted = 0
         self.unreadable: set[str] = set()  # records whose stored bytes are damaged
+        self.renewed: set[str] = set()  # records of a lineage that not every partner knows
         self.set_aside: set[str] = set()  # records that a repair has taken out of the feed
         self.replica = RELAY
         self.epoch = EPOCH
@@ -56,6 +57,9 @@ class ScriptedLog:
             if seq > after and record not in self.set_aside
         )
         return changes[:limit]
+
+    def is_renewed(self, record: str) -> bool:
+        return record in self.renewed
 
     def behind(self, after: int) -> Behind:
         return Behind(
