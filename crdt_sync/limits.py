@@ -191,6 +191,8 @@ HTTP_BODY_GRACE_S = 20.0  # that the body of a request may take beyond its time 
 HTTP_REQUESTS_MAX = 4  # of one channel at a time: two, and those that they take the place of
 HTTP_STRANGERS_MAX = 256  # channels whose first frame has not come, or that are ending: the oldest give way
 TRANSPORT_REMEMBERED_S = 3600.0  # how long HTTP is used at once where a websocket failed
+WEBSOCKET_TRUSTED_S = 600.0  # how long a websocket that carried frames is not tried out again, for a round trip
+WAYS_KEPT_MAX = 16  # addresses of which a device remembers that; 120 bytes each
 
 # --- repair --------------------------------------------------------------------------------------------------
 DAMAGED_BYTES_MAX = 16 * MIB  # of damaged values set aside for somebody to look at; ten records of the largest size

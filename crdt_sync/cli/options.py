@@ -36,6 +36,16 @@ PingIntervalOption = Annotated[
         show_default="20",
     ),
 ]
+TransportOption = Annotated[
+    str | None,
+    typer.Option(
+        "--transport",
+        envvar="CRDT_SYNC_TRANSPORT",
+        metavar="auto|websocket|http",
+        help="How to reach the relay: http for networks that break websockets, auto finds out.",
+        show_default="auto",
+    ),
+]
 NewRelayOption = Annotated[
     bool,
     typer.Option("--new-relay", help="Give a relay that has nothing to do with the former one all records; said once."),

@@ -13,6 +13,7 @@ from crdt_sync.replica import PartnerStatus, Replica
 from crdt_sync.runtime import Address
 
 RELAY_FILE = "relay.toml"
+WAYS_FILE = "transport.json"  # which transport passes to which address
 TOKEN_FILE = "token"
 FORMER_FILE = "token.before"  # the token that another address took the place of, and the address it is for
 _TOKEN_LENGTH_MIN = 16  # as a relay asks; a proof of a shorter one could be tried out
@@ -28,16 +29,24 @@ def load(store: Path) -> Address | None:
     try:
         kept = tomllib.loads(text)
         url, authorities, interval = kept["url"], kept.get("ca"), kept.get("ping_interval")
-        adopt = kept.get("new_relay", False)
+        adopt, transport = kept.get("new_relay", False), kept.get("transport", "auto")
     except (tomllib.TOMLDecodeError, KeyError, RecursionError) as error:
         raise InvalidSettings(
             f"{path} cannot be understood: {error}", "Write it anew with 'crdt-sync relay URL'."
         ) from None
     known = isinstance(url, str) and isinstance(authorities, str | None) and isinstance(adopt, bool)
-    if not known or not isinstance(interval, int | float | None):
+    if not known or not isinstance(interval, int | float | None) or not isinstance(transport, str):
         raise InvalidSettings(f"{path} cannot be understood", "Write it anew with 'crdt-sync relay URL'.")
     secret = token(store) or _set_aside_for(store, url)
-    return Address(url, secret, Path(authorities) if authorities else None, adopt=adopt, ping_interval_s=interval)
+    return Address(
+        url,
+        secret,
+        Path(authorities) if authorities else None,
+        adopt=adopt,
+        ping_interval_s=interval,
+        transport=transport,
+        memory=store / WAYS_FILE,
+    )
 
 
 def token(store: Path) -> str:
@@ -73,6 +82,8 @@ def save(store: Path, address: Address) -> None:
         lines.append(f"ca = {_quoted(str(address.authorities.absolute()))}")
     if address.ping_interval_s is not None:
         lines.append(f"ping_interval = {float(address.ping_interval_s)}")
+    if address.transport != "auto":
+        lines.append(f"transport = {_quoted(address.transport)}")
     if address.adopt:  # it says no more than that the relay at this address is known, as after a first session
         lines.append("new_relay = true")
     try:
@@ -122,6 +133,7 @@ def chosen(
     authorities: Path | None,
     ping_interval_s: float | None = None,
     *,
+    transport: str | None = None,
     new_relay: bool = False,
     keep_token: bool = False,
     required: bool = True,
@@ -152,10 +164,20 @@ def chosen(
             authorities or kept.authorities,
             adopt=new_relay or kept.adopt,
             ping_interval_s=kept.ping_interval_s if ping_interval_s is None else ping_interval_s,
+            transport=transport or kept.transport,
+            memory=store / WAYS_FILE,
         )
     if token is None:
         token = _kept_token(store, url, keep_token)
-    return Address(url, token, authorities, adopt=new_relay, ping_interval_s=ping_interval_s)
+    return Address(
+        url,
+        token,
+        authorities,
+        adopt=new_relay,
+        ping_interval_s=ping_interval_s,
+        transport=transport or "auto",
+        memory=store / WAYS_FILE,
+    )
 
 
 def _kept_token(store: Path, url: str, keep_token: bool) -> str:

@@ -18,6 +18,7 @@ from crdt_sync.cli.options import (
     RelayOption,
     TokenFileOption,
     TokenOption,
+    TransportOption,
 )
 from crdt_sync.cli.output import Output, table
 from crdt_sync.cli.targets import known_collection
@@ -84,6 +85,7 @@ def relay(
     token_file: TokenFileOption = None,
     authorities: AuthoritiesOption = None,
     ping_interval: PingIntervalOption = None,
+    transport: TransportOption = None,
     new_relay: NewRelayOption = False,
     keep_token: Annotated[
         bool, typer.Option("--keep-token", help="Give the token of the former address to this one, too.")
@@ -94,8 +96,10 @@ def relay(
     with call.open():
         token = partners.token_from(token, token_file)
         given = (url, token, authorities, ping_interval)
-        changes = new_relay or keep_token or any(value is not None for value in given)
-        address = partners.chosen(call.store, *given, new_relay=new_relay, keep_token=keep_token, required=changes)
+        changes = new_relay or keep_token or any(value is not None for value in (*given, transport))
+        address = partners.chosen(
+            call.store, *given, transport=transport, new_relay=new_relay, keep_token=keep_token, required=changes
+        )
         dropped = address is not None and changes and not address.token and bool(partners.token(call.store))
         before = None
         with suppress(UsageError):  # what cannot be read named no relay
@@ -105,9 +109,11 @@ def relay(
     if address is None:
         call.output.result({"relay": None}, "No relay is chosen yet: crdt-sync relay ws://HOST:8765 --token TOKEN")
         return
-    data = {"relay": address.url, "token": bool(address.token), "ca": str(address.authorities or "") or None}
+    authority = str(address.authorities or "") or None
+    data = {"relay": address.url, "token": bool(address.token), "ca": authority, "transport": address.transport}
     secret = "with a token" if address.token else "without a token"
-    call.output.result(data, f"{address.url}, {secret}")
+    how = "" if address.transport == "auto" else f", by {address.transport} only"
+    call.output.result(data, f"{address.url}, {secret}{how}")
     if dropped:
         whose = "calls between devices" if before is None else before.url
         call.output.warning(

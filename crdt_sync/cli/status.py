@@ -8,7 +8,7 @@ import typer
 from rich.filesize import decimal
 from rich.text import Text
 
-from crdt_sync.cli import background, last_failure, partners, waiting
+from crdt_sync.cli import background, last_failure, partners, transports, waiting
 from crdt_sync.cli.invocation import Invocation, invocation
 from crdt_sync.cli.last_failure import Failure
 from crdt_sync.cli.output import Output, table
@@ -89,6 +89,7 @@ def _emit(call: Invocation, replica: Replica, standing: Status, counted: Mapping
     told = None if failed is None else {**asdict(failed), "at": utc_time(failed.at)}
     unknown = [each._asdict() for each in standing.schemaless]
     rest = {"damaged": standing.damaged, "without_schema": unknown, "last_failure": told}
+    rest["transport"] = transports.described(kept)
     owner = None if replica.owner is None else background.described(replica.owner.about)
     call.output.emit({**data, **counts, **found, **rest, "owner": owner})
 
@@ -139,6 +140,8 @@ def _status(call: Invocation, replica: Replica) -> None:
             "Nothing has been synced yet; choose a relay with crdt-sync relay URL --token TOKEN, or let devices call "
             "with crdt-sync listen"
         )
+    if how := transports.sentence(kept):
+        call.output.text(how)
     if failed is not None:
         call.output.text(f"The last sync with {failed.url} failed, {local_time(failed.at)}: {failed.message}")
     if standing.unreadable:

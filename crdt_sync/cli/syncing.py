@@ -20,6 +20,7 @@ from crdt_sync.cli.options import (
     RelayOption,
     TokenFileOption,
     TokenOption,
+    TransportOption,
 )
 from crdt_sync.cli.output import Output
 from crdt_sync.cli.progress import spinner
@@ -54,6 +55,7 @@ def sync(
     token_file: TokenFileOption = None,
     authorities: AuthoritiesOption = None,
     ping_interval: PingIntervalOption = None,
+    transport: TransportOption = None,
 ) -> None:
     """Exchange everything with the relay, or directly with other devices: once, or for as long as you like."""
     call = invocation(context)
@@ -62,10 +64,16 @@ def sync(
         if peers or nearby:
             found = _devices(call, replica, peers or [], given, nearby)
             chosen = [
-                replace(device, address=replace(device.address, ping_interval_s=ping_interval)) for device in found
+                replace(
+                    device,
+                    address=replace(device.address, ping_interval_s=ping_interval, transport=transport or "auto"),
+                )
+                for device in found
             ]
         else:
-            address = partners.chosen(call.store, url, given, authorities, ping_interval, new_relay=new_relay)
+            address = partners.chosen(
+                call.store, url, given, authorities, ping_interval, transport=transport, new_relay=new_relay
+            )
             assert address is not None
             chosen = [devices.Device(address.url, address)]
         if watching:

@@ -16,6 +16,7 @@ from crdt_sync.cli.options import (
     RelayOption,
     TokenFileOption,
     TokenOption,
+    TransportOption,
 )
 from crdt_sync.cli.output import Output, table
 from crdt_sync.cli.progress import spinner
@@ -82,6 +83,7 @@ def verify(
     token_file: TokenFileOption = None,
     authorities: AuthoritiesOption = None,
     ping_interval: PingIntervalOption = None,
+    transport: TransportOption = None,
     new_relay: NewRelayOption = False,
 ) -> None:
     """Exchange everything with the relay or a device, compare what both hold then, and name the records that differ."""
@@ -97,10 +99,17 @@ def verify(
         address = None
         if peer is not None and not local:
             resolved = devices.resolved(replica, peer, devices.space_token(call, given)).address
-            address = replace(resolved, ping_interval_s=ping_interval)
+            address = replace(resolved, ping_interval_s=ping_interval, transport=transport or "auto")
         elif not local:
             address = partners.chosen(
-                call.store, url, given, authorities, ping_interval, new_relay=new_relay, required=not mend
+                call.store,
+                url,
+                given,
+                authorities,
+                ping_interval,
+                transport=transport,
+                new_relay=new_relay,
+                required=not mend,
             )
         if address is None:
             repairing.repair_store(call.output, replica) if mend else _verify_store(call.output, replica, deep=deep)

@@ -1,11 +1,13 @@
 """Where a partner is, by itself: to know it takes no network code."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from crdt_sync.errors import UsageError
 from crdt_sync.limits import PING_S_MAX, PING_S_MIN
+
+TRANSPORTS = ("auto", "websocket", "http")
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +18,9 @@ class Address:
     that a relay which shares no history with those known to the store is to have its records all the same.
     `ping_interval_s` is after how many seconds of silence to ask whether the partner lives, `PING_S_MIN` to
     `PING_S_MAX`; None: the longest. Shorter ones keep a proxy from cutting the link that cuts silent ones sooner.
-    Raises `UsageError` for what cannot be an address, a token, or an interval.
+    `transport` is "websocket", "http" for networks that break those, or "auto", which finds out; devices speak
+    websockets only. What was found out is kept in the file `memory`; None: while the process runs.
+    Raises `UsageError` for what cannot be an address, a token, an interval or a transport.
     """
 
     url: str
@@ -25,6 +29,8 @@ class Address:
     direct: bool = False
     adopt: bool = False
     ping_interval_s: float | None = None
+    transport: str = "auto"
+    memory: Path | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         fault = _fault(self.url)
@@ -37,6 +43,10 @@ class Address:
             raise UsageError("the token is not printable ASCII", "Copy it again from where it was made.")
 
         ping_us(self.ping_interval_s)
+        if self.transport not in TRANSPORTS:
+            raise UsageError(f"{self.transport[:40]!r} is no transport", f"Take one of: {', '.join(TRANSPORTS)}.")
+        if self.direct and self.transport == "http":
+            raise UsageError("devices that listen speak websockets only", "Leave out --transport.")
 
     @property
     def ping_us(self) -> int | None:

@@ -3,6 +3,7 @@
 A relay is trusted for its certificate, and told the token. A device is not told it: both prove that they know it.
 """
 
+import asyncio
 import hashlib
 import os
 import secrets
@@ -36,13 +37,18 @@ class _Dialing(connect):
         return exc
 
 
-async def open_link(address: Address) -> Opened:
-    """Open a channel. Raises `Unreachable`, `VersionMismatch`, `Unauthorized`, `UsageError`."""
+async def open_link(address: Address, *, try_out: bool = False) -> Opened:
+    """Open a channel. With `try_out` frames have gone to and fro on it: some proxies let the upgrade pass, but no more.
+
+    Raises `Unreachable`, `VersionMismatch`, `Unauthorized`, `UsageError`.
+    """
     nonce = secrets.token_bytes(proof.NONCE_BYTES)
     connection = await _connect(address, {proof.NONCE_HEADER: nonce.hex()} if address.direct else {})
     if connection.subprotocol != SUBPROTOCOL:  # a server that knows no subprotocols accepts without one
         await WebsocketChannel(connection).close()
-        raise _mismatch(address)
+        raise mismatch(address)
+    if try_out:
+        await _try_out(connection, address)
     if not address.direct:
         return Opened(WebsocketChannel(connection), address.token)
     try:
@@ -60,7 +66,7 @@ async def _connect(address: Address, headers: dict[str, str]) -> Dialed:
             create_connection=Dialed,
             subprotocols=[Subprotocol(SUBPROTOCOL)],
             additional_headers=headers,
-            ssl=_context(address),
+            ssl=security(address),
             compression=None,
             max_size=FRAME_BYTES_MAX,
             max_queue=16,
@@ -73,10 +79,19 @@ async def _connect(address: Address, headers: dict[str, str]) -> Dialed:
         assert isinstance(connection, Dialed)
         return connection
     except (OSError, EOFError, ValueError, WebSocketException) as error:
-        raise _failure(address, error) from error
+        raise failure(address, error) from error
 
 
-def _failure(address: Address, error: Exception) -> CrdtSyncError:
+async def _try_out(connection: Dialed, address: Address) -> None:
+    try:
+        async with asyncio.timeout(_OPEN_TIMEOUT_S):
+            await (await connection.ping())
+    except (TimeoutError, WebSocketException) as error:
+        connection.transport.abort()
+        raise failure(address, error) from error
+
+
+def failure(address: Address, error: Exception) -> CrdtSyncError:
     """What a failure to connect is called. Whatever the way to the partner may cause passes, and is retryable.
 
     Only an address that is none, and a partner that speaks another protocol, take somebody to change something.
@@ -85,7 +100,7 @@ def _failure(address: Address, error: Exception) -> CrdtSyncError:
         case InvalidURI():
             return UsageError(f"{address.url!r} is not a valid address", "It looks like ws://host:8765.")
         case NegotiationError():
-            return _mismatch(address)
+            return mismatch(address)
         case ssl.SSLError():
             return Unreachable(
                 f"no secure connection to {address.url}: {getattr(error, 'reason', None) or error}",
@@ -145,13 +160,15 @@ def _reason(error: Exception) -> str:
     return str(error) or "the connection was closed before anything was said"
 
 
-def _mismatch(address: Address) -> VersionMismatch:
+def mismatch(address: Address) -> VersionMismatch:
+    """Somebody answers who speaks another protocol."""
     return VersionMismatch(
         f"{address.url} does not speak {SUBPROTOCOL}", "Update the older side, and check the address."
     )
 
 
-def _context(address: Address) -> ssl.SSLContext | None:
+def security(address: Address) -> ssl.SSLContext | None:
+    """What makes a link secure; None for one that is not. Raises `UsageError`."""
     if not address.url.startswith("wss://"):
         return None
     if address.direct:

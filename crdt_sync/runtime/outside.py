@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from crdt_sync.runtime.link import open_link
+from crdt_sync.runtime.opening import open_channel
 from crdt_sync.runtime.transports.channel import Open
 from crdt_sync.runtime.worker.pool import StartWorker
 from crdt_sync.runtime.worker.process import WorkerProcess
@@ -26,7 +26,7 @@ class Outside:
     `make_thread` makes what a session's commits run in, one at a time: an executor for `loop.run_in_executor`.
     """
 
-    open_channel: Open = open_link
+    open_channel: Open = open_channel
     start_worker: StartWorker = WorkerProcess.start
     make_writer: Callable[[Committer], Writer] = GroupWriter
     make_thread: Callable[[], Executor] = _commit_thread

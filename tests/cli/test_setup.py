@@ -153,7 +153,12 @@ def test_a_token_comes_back_with_its_address_and_goes_to_another_only_when_told(
     assert run("relay", "ws://moved:8765", "--keep-token").code == 0
     assert run(*shown).object == {"token": "a-token-of-enough-length"}
     run("relay", "ws://again:8765")
-    assert run("relay", "--keep-token", "--json").object == {"relay": "ws://again:8765", "token": True, "ca": None}
+    assert run("relay", "--keep-token", "--json").object == {
+        "relay": "ws://again:8765",
+        "token": True,
+        "ca": None,
+        "transport": "auto",
+    }
     assert run("relay", "ws://moved:8765", "--json").object["token"] is False
 
 

@@ -106,13 +106,13 @@ def test_whatever_answers_on_the_way_is_unreachable_and_tried_again(case: str) -
     ids=repr,
 )
 def test_whatever_happens_on_the_way_is_tried_again(error: Exception) -> None:
-    failure = link._failure(Address("wss://relay.test"), error)
+    failure = link.failure(Address("wss://relay.test"), error)
     assert failure.retryable
     assert failure.hint
 
 
 def test_another_protocol_is_not_tried_again() -> None:
-    failure = link._failure(Address("ws://relay.test"), NegotiationError("unsupported subprotocol: x"))
+    failure = link.failure(Address("ws://relay.test"), NegotiationError("unsupported subprotocol: x"))
     assert isinstance(failure, VersionMismatch)
     assert not failure.retryable
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from crdt_sync.limits import HTTP_LINGER_S
+from crdt_sync import limits
 from crdt_sync.runtime.transports import channel
 from crdt_sync.runtime.transports.http.ends import End
 
@@ -68,7 +68,7 @@ class AcceptedChannel(End):
         self._end()
 
     def _linger(self) -> None:
-        self._lingering = asyncio.get_running_loop().call_later(HTTP_LINGER_S, self.abort)
+        self._lingering = asyncio.get_running_loop().call_later(limits.HTTP_LINGER_S, self.abort)
 
     def _end(self) -> None:
         if not self.over:

@@ -37,8 +37,11 @@ async def open_channel(
     polls: bool = False,
     wait_s: float = limits.HTTP_WAIT_S_MAX,
     buffer_bytes: int = BUFFER_BYTES,
+    held_back: Callable[[], None] = lambda: None,
 ) -> "DialedChannel":
     """Open a channel. With `polls` nothing is streamed; an answer may be waited for `wait_s` seconds then.
+
+    `held_back` hears when it is found that what is streamed does not come through.
 
     Raises `Broken`, `Refused`.
     """
@@ -48,7 +51,9 @@ async def open_channel(
     if not head.ours or head.status != 200 or not is_key(named := name.decode("ascii", "replace")):
         await up.close()
         raise Refused(head)
-    return DialedChannel(url, named, (up, down, last), polls=polls, wait_s=wait_s, buffer_bytes=buffer_bytes)
+    channel = DialedChannel(url, named, (up, down, last), polls=polls, wait_s=wait_s, buffer_bytes=buffer_bytes)
+    channel.held_back = held_back
+    return channel
 
 
 class DialedChannel(End):
@@ -66,9 +71,12 @@ class DialedChannel(End):
     ) -> None:
         super().__init__(None, buffer_bytes)
         self.polls = polls
+        self.held_back: Callable[[], None] = lambda: None
         self._url = url
         self._name = name
         self._up, self._down, self._last = requests
+        self._asks = False  # a part is sent though it is empty: its answer tells what the relay has sent
+        self._relay_sent = 0
         self._wait_s = max(1, math.floor(min(wait_s, limits.HTTP_WAIT_S_MAX)))
         self._up_pace, self._down_pace = Pace(), Pace()
         self._loop = asyncio.get_running_loop()
@@ -139,21 +147,22 @@ class DialedChannel(End):
         """Send what there is to send, one part at a time."""
         outgoing = self.outgoing
         while True:
-            await self.until(lambda: outgoing.waiting > 0)
+            await self.until(lambda: outgoing.waiting > 0 or self._asks)
             if self.over:
                 return
+            self._asks = False
             offset, began = outgoing.sent, self._loop.time()
             part = outgoing.take(self._up_pace.bytes)
-            taken, sent = await self._post(offset, part)
+            taken, self._relay_sent = await self._post(offset, part)
             self._up_pace.took(len(part), self._loop.time() - began)
             outgoing.resume(taken)
             self.moved()
             if outgoing.ended and not outgoing.kept:
                 self._end(tell=False)
                 return
-            if sent > self.coming.came and not self.polls:
-                self._loop.call_later(limits.HTTP_PROBE_S, self._look, self.coming.came)
-            if taken == offset:  # the relay takes nothing now, and has had us wait before it said so
+            if not self.polls:
+                self._loop.call_later(limits.HTTP_PROBE_S, self._look, self.coming.came, not part)
+            if part and taken == offset:  # the relay takes nothing now, and has had us wait before it said so
                 await asyncio.sleep(_AGAIN_S)
 
     async def _post(self, offset: int, part: bytes) -> tuple[int, int]:
@@ -207,13 +216,12 @@ class DialedChannel(End):
             async with asyncio.timeout(limits.HTTP_PROBE_S):
                 head = await self._down.begin("GET", target)
                 if not accepted(head):
-                    self.polls = True
-                    self._down.abort()
+                    if not head.ours:  # perhaps it takes no answers in chunks
+                        self._poll_from_now_on()
                     return False
                 piece = await self._down.piece()
         except TimeoutError:
-            self.polls = True
-            self._down.abort()
+            self._poll_from_now_on()
             return True
         began = self._loop.time()
         piece = piece[1:] if piece else piece  # the probe
@@ -227,11 +235,21 @@ class DialedChannel(End):
             self._down_pace.took(most, self._loop.time() - began)
         return True
 
-    def _look(self, came: int) -> None:
-        """Whether anything came since the relay said that it had sent more; else it is held back on the way."""
-        if not self.over and not self.polls and self.coming.came == came and self.coming.has_room:
-            self.polls = True
-            self._down.abort()
+    def _look(self, came: int, asked: bool) -> None:
+        """Look whether anything came since we sent something; else ask what the relay has sent, and then look again."""
+        if self.over or self.polls or self.coming.came != came or not self.coming.has_room:
+            return
+        if self._relay_sent > came:
+            self._poll_from_now_on()
+        elif not asked:
+            self._asks = True
+            self.moved()
+
+    def _poll_from_now_on(self) -> None:
+        """Something on the way holds back what is streamed."""
+        self.polls = True
+        self._down.abort()
+        self.held_back()
 
 
 class Lost(Exception):

@@ -2,13 +2,15 @@
 
 import re
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 FIELD = "crdt-sync"  # of the query: "open", or the id of a channel
 OPEN = "open"
 PROTOCOL_HEADER = "Crdt-Sync-Protocol"  # of every request and every answer of a relay, whatever else answers on the way
 KEY_HEADER = "Crdt-Sync-Key"
 TOKEN_BYTES = 16  # of ids and keys, which are written in hexadecimal
+_PATH_SAFE = "/%:@!$&'()*+,;=~"
+_QUERY_SAFE = _PATH_SAFE + "?"
 _NUMBER_DIGITS_MAX = 18
 _ID = re.compile(r"[0-9a-f]{32}\Z")
 _OURS = re.compile(rb"(?:GET|POST) [^ \r\n]*[?&]crdt-sync=")
@@ -33,7 +35,8 @@ class Target:
         parts = urlsplit(url)
         said = {"from": self.offset, "ack": self.acknowledged or None, "most": self.most or None, "wait": self.wait}
         query = "&".join((f"{FIELD}={self.channel}", *(f"{k}={v}" for k, v in said.items() if v is not None)))
-        return f"{parts.path or '/'}?{parts.query + '&' if parts.query else ''}{query}"
+        before = f"{quote(parts.query, safe=_QUERY_SAFE)}&" if parts.query else ""
+        return f"{quote(parts.path or '/', safe=_PATH_SAFE)}?{before}{query}"
 
     @classmethod
     def read(cls, target: str) -> "Target | None":
