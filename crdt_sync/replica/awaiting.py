@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 from crdt_sync.errors import StoreCorrupt, StoreError, StoreFailed, UpdateRefused
 from crdt_sync.ids import EPOCH_BYTES
 from crdt_sync.limits import DAMAGED_NAMED_MAX
-from crdt_sync.records import Document, Integrator
+from crdt_sync.records import Document
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.replica import unread
-from crdt_sync.replica.integration import changed, owed
+from crdt_sync.replica.intake import Intake, Origin
 from crdt_sync.replica.rescue import Loss, Rewriting, View, differing, differs
 from crdt_sync.replica.views import encode_view
 from crdt_sync.storage.port import Batch, Change, OutboxEntry, Store
@@ -165,18 +165,14 @@ def _taken_up(replica: "Replica", record: str) -> bool:
     waits = pending(store, record)
     if not waits:
         return False
-    integrator = Integrator(documents_max=1)
+    intake = Intake(replica)
     try:
-        stored = store.load(record)
-        result = integrator.integrate(record, stored.updates, waits, stamp_max=None, checked=False, snapshot=True)
+        intake.take(record, waits, Origin.of("kept", replica.id), actor=replica.name)
     except (StoreCorrupt, UpdateRefused):
         return False  # damaged anew: the next repair keeps them on
-    fresh = [update for update, verdict in zip(waits, result.verdicts, strict=True) if verdict.new]
-    if fresh:
-        change = changed(replica, integrator, record, stored.head, fresh, result, replica.id)
-        change = change._replace(actor=replica.name)
-        store.commit([Batch(changes=(change,), outbox=tuple(owed(replica, record, stored.head, None)))])
-    return bool(fresh)
+    if intake.changes:
+        store.commit([intake.batch()])
+    return bool(intake.changes)
 
 
 def waiting(replica: "Replica") -> dict[str, str]:

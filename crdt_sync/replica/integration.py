@@ -1,17 +1,16 @@
 """Updates of a partner: through the gate, into the store, with the cursor, in one commit."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from crdt_sync import limits
-from crdt_sync.errors import StoreCorrupt, UpdateRefused
+from crdt_sync.errors import StoreCorrupt
 from crdt_sync.protocol.messages import UpdatesEntry
-from crdt_sync.records import Integration, Integrator
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.replica import unread
-from crdt_sync.replica.views import encode_view
-from crdt_sync.storage.port import Batch, Change, Head, OutboxEntry, Peer, Stored
+from crdt_sync.replica.intake import Intake, Origin, readable
+from crdt_sync.storage.port import OutboxEntry, Peer
 from crdt_sync.verdicts import VerdictCode
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 def integrate(
     replica: "Replica",
     entries: Sequence[UpdatesEntry],
-    origin: bytes,
+    origin: Origin,
     peers: tuple[Peer, ...],
     owe_to: bytes | None,
     refused_before: Mapping[str, str],
@@ -37,137 +36,44 @@ def integrate(
     anything more. `meta` belongs into the same commit, whatever comes of the entries.
     """
     store = replica.store
-    integrator = Integrator(documents_max=1)  # every record is loaded once per call: nothing to keep
+    intake = Intake(replica)
     grouped: dict[str, list[bytes]] = {}
     for entry in entries:
         grouped.setdefault(entry.record, []).append(entry.update)
     theirs = {entry.record: readable(entry.state_vector) for entry in entries if entry.state_vector}
     complete: set[str] = set()
     gaps: dict[str, bytes] = {}
-    changes: list[Change] = []
-    outbox: list[tuple[bytes, OutboxEntry]] = []
     refused = dict(refused_before)
     # What builds on what was refused is asked for together with it, and not as often as something comes.
     noted_before = unread.known(store)
-    lacking = {*unread.of(noted_before, origin), *refused}
+    lacking = {*unread.of(noted_before, origin.replica), *refused}
     for record, updates in grouped.items():
-        if record in whole and (renewed := _renewed(replica, integrator, record, updates, origin)):
-            changes.append(renewed)
+        if record in whole and intake.replace(record, updates, origin):
             complete.add(record)
             continue
-        stored = _stored(replica, record, refused)
-        if stored is None:
+        try:
+            taken = intake.take(record, updates, origin, theirs.get(record))
+        except StoreCorrupt as corrupt:  # its updates are asked for again, once it is mended
+            replica.note_damage(record, corrupt.message)
+            refused[record] = f"damaged here: {corrupt.message}"
             continue
-        head = stored.head
-        due = head is not None and head.tail + len(updates) > limits.TAIL_UPDATES_MAX
-        result = integrator.integrate(record, stored.updates, updates, stamp_max=None, checked=False, snapshot=due)
-        fresh: list[bytes] = []
-        for update, verdict in zip(updates, result.verdicts, strict=True):
+        for verdict in taken.verdicts:
             if verdict.code is VerdictCode.GAP:
                 if record not in lacking:
-                    gaps[record] = result.state_vector
+                    gaps[record] = taken.state_vector
             elif verdict.code is not VerdictCode.ACCEPTED:
                 refused[record] = verdict.told
-            elif verdict.new:
-                fresh.append(update)
-        if fresh:
-            changes.append(changed(replica, integrator, record, head, fresh, result, origin))
-            # What was carried over is news to the partner too, unless it is what the partner sent.
-            joined = result.renewed and readable(result.state_vector) != theirs.get(record)
-            outbox += owed(replica, record, head, None if joined else origin)
-            watch_writer(replica, head.state_vector if head else vectors.EMPTY, result.state_vector)
-        if record in theirs and vectors.covers(result.state_vector, theirs[record]):
+        if record in theirs and vectors.covers(taken.state_vector, theirs[record]):
             complete.add(record)
-        if owe_to and head is not None:
-            outbox.append((owe_to, OutboxEntry(record, theirs.get(record, vectors.EMPTY), replica.next_edit())))
+        if owe_to and taken.head is not None:
+            entry_of_theirs = OutboxEntry(record, theirs.get(record, vectors.EMPTY), replica.next_edit())
+            intake.outbox.append((owe_to, entry_of_theirs))
     if owe_to:  # what of theirs never came here tells nothing of what they hold
         nothing = [record for record in refused_before if record not in grouped and store.record_head(record)]
-        outbox += [(owe_to, OutboxEntry(record, vectors.EMPTY, replica.next_edit())) for record in nothing]
+        intake.outbox += [(owe_to, OutboxEntry(record, vectors.EMPTY, replica.next_edit())) for record in nothing]
     if gaps:
         peers = ()
-    noted = {**meta, **unread.note(noted_before, origin, refused, complete)}
-    if changes or peers or outbox or noted:
-        peers = peers or peers_despite_gaps
-        store.commit([Batch(changes=tuple(changes), peers=peers, outbox=tuple(outbox), meta=noted)])
-    return list(gaps.items()), [change.record for change in changes]
-
-
-def _stored(replica: "Replica", record: str, refused: dict[str, str]) -> Stored | None:
-    """The stored bytes of a record; None where they are damaged: then its updates are asked for again, once mended."""
-    try:
-        return replica.store.load(record)
-    except StoreCorrupt as corrupt:
-        replica.note_damage(record, corrupt.message)
-        refused[record] = f"damaged here: {corrupt.message}"
-        return None
-
-
-def _renewed(
-    replica: "Replica", integrator: Integrator, record: str, updates: Sequence[bytes], origin: bytes
-) -> Change | None:
-    """The record as a partner has it, in the place of ours; None where ours holds operations beyond it."""
-    head = replica.store.record_head(record)
-    result = integrator.integrate(record, (), updates, stamp_max=None, checked=False, snapshot=True)
-    if head is None or not vectors.covers(result.state_vector, head.state_vector) or result.snapshot is None:
-        return None
-    kept = (result.snapshot,)
-    change = changed(replica, integrator, record, head, kept, result, origin)
-    return change._replace(renewed=True, lineage=result.lineage)
-
-
-def changed(
-    replica: "Replica",
-    integrator: Integrator,
-    record: str,
-    head: Head | None,
-    fresh: Sequence[bytes],
-    result: Integration,
-    origin: bytes,
-) -> Change:
-    """What to store of a record that took `fresh` updates; `head` is where it stood before.
-
-    Where some were of another lineage, that is the whole record, in the place of what was stored.
-    """
-    document = integrator.document(record)
-    if result.renewed and result.snapshot is not None:
-        fresh = (result.snapshot,)  # everything is in it
-        replica.leave_writers(document)
-    return Change(
-        record,
-        tuple(fresh),
-        origin,
-        "",
-        replica.wall_clock(),
-        result.state_vector,
-        fresh[0] if head is None and len(fresh) == 1 else result.snapshot,
-        encode_view(document, replica.schema_of(record)),
-        renewed=result.renewed,
-        lineage=result.lineage if result.renewed else None,
-    )
-
-
-def owed(replica: "Replica", record: str, head: Head | None, but: bytes | None) -> list[tuple[bytes, OutboxEntry]]:
-    """The outbox entries for a change of a record: for every partner but one."""
-    entries = []
-    for peer in replica.peers_except(but):
-        known = replica.store.outbox_entry(peer, record)
-        acknowledged = known.acknowledged if known else (head.state_vector if head else vectors.EMPTY)
-        entries.append((peer, OutboxEntry(record, acknowledged, replica.next_edit())))
-    return entries
-
-
-def readable(state_vector: bytes) -> bytes:
-    """What a partner says that it holds; nothing where that cannot be read, so that it is sent everything."""
-    try:
-        return vectors.normalise(state_vector)
-    except UpdateRefused:
-        return vectors.EMPTY
-
-
-def watch_writer(replica: "Replica", before: bytes, after: bytes) -> None:
-    """A partner that knows more of a writer id of ours than we do proves a second life under it: take new ones."""
-    ours = replica.writers.current
-    if ours:
-        known, told = vectors.decode(before), vectors.decode(after)
-        if any(told.get(writer, 0) > known.get(writer, 0) for writer in ours):
-            replica.abandon_writer()
+    noted = {**meta, **unread.note(noted_before, origin.replica, refused, complete)}
+    if intake.changes or peers or intake.outbox or noted:
+        store.commit([replace(intake.batch(), peers=peers or peers_despite_gaps, meta=noted)])
+    return list(gaps.items()), [change.record for change in intake.changes]

@@ -31,7 +31,7 @@ from crdt_sync.records import state_vector as vectors
 from crdt_sync.replica import unread
 from crdt_sync.replica.audit import content_view
 from crdt_sync.replica.index import UNKNOWN_TO_DIALER, StoreIndex
-from crdt_sync.replica.integration import readable
+from crdt_sync.replica.intake import readable
 from crdt_sync.replica.relays import answered_at, check_relay, is_trusted_address, note_dialed
 from crdt_sync.replica.status import Told, note_told, outbox_page, percentage, to_fetch, unfetched
 from crdt_sync.storage.port import Batch, OutboxEntry, Peer

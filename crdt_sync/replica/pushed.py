@@ -10,13 +10,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from crdt_sync import limits
 from crdt_sync.errors import StoreFailed
-from crdt_sync.records import Integrator
-from crdt_sync.records import state_vector as vectors
 from crdt_sync.replica.awaiting import take_up
-from crdt_sync.replica.integration import changed, owed, watch_writer
-from crdt_sync.storage.port import SEVERAL_ORIGINS, Batch, Change, Committed, OutboxEntry
+from crdt_sync.replica.intake import Intake, Origin
+from crdt_sync.storage.port import SEVERAL_ORIGINS, Batch, Change, Committed
 from crdt_sync.verdicts import VerdictCode
 
 if TYPE_CHECKING:
@@ -80,14 +77,10 @@ class _Integration:
 
     def batch(self) -> Batch:
         """What to commit."""
-        integrator = Integrator(documents_max=1)
-        changes: list[Change] = []
-        outbox: list[tuple[bytes, OutboxEntry]] = []
+        intake = Intake(self._replica)
         for record, updates in self._updates.items():
-            change, entries = self._integrate(integrator, record, updates)
-            changes += change
-            outbox += entries
-        return Batch(changes=tuple(changes), outbox=tuple(outbox))
+            self._integrate(intake, record, updates)
+        return intake.batch()
 
     def number(self, committed: Committed) -> None:
         """Take the log's numbers for the batch."""
@@ -101,25 +94,14 @@ class _Integration:
         """The numbers of one change's updates."""
         return tuple(self._numbers[change.record][position] for position in self._places[id(change)])
 
-    def _integrate(
-        self, integrator: Integrator, record: str, updates: list[bytes]
-    ) -> tuple[list[Change], list[tuple[bytes, OutboxEntry]]]:
-        replica = self._replica
-        stored = replica.store.load(record)
-        head = stored.head
-        due = head is not None and head.tail + len(updates) > limits.TAIL_UPDATES_MAX
-        result = integrator.integrate(record, stored.updates, updates, stamp_max=None, checked=False, snapshot=due)
-        for verdict in result.verdicts:
-            if verdict.code is not VerdictCode.ACCEPTED:
-                raise StoreFailed(f"an update of {record} cannot be stored: {verdict.reason}", "Send it again.")
-        new = [position for position, verdict in enumerate(result.verdicts) if verdict.new]
-        self._numbers[record] = [0] * len(updates)
-        if not new:
-            return [], []
-        self._new[record] = new
+    def _integrate(self, intake: Intake, record: str, updates: list[bytes]) -> None:
         origins = self._origins[record]
         origin = next(iter(origins)) if len(origins) == 1 else SEVERAL_ORIGINS
-        change = changed(replica, integrator, record, head, [updates[place] for place in new], result, origin)
-        before = head.state_vector if head else vectors.EMPTY
-        watch_writer(replica, before, result.state_vector)
-        return [change], owed(replica, record, head, None)
+        taken = intake.take(record, updates, Origin.of("push", origin))
+        for verdict in taken.verdicts:
+            if verdict.code is not VerdictCode.ACCEPTED:
+                raise StoreFailed(f"an update of {record} cannot be stored: {verdict.reason}", "Send it again.")
+        new = [position for position, verdict in enumerate(taken.verdicts) if verdict.new]
+        self._numbers[record] = [0] * len(updates)
+        if new:
+            self._new[record] = new

@@ -52,6 +52,7 @@ from crdt_sync.replica.edits import EditedRecord, Edits
 from crdt_sync.replica.finding import contains, holds
 from crdt_sync.replica.former import Former, former
 from crdt_sync.replica.heard import heard
+from crdt_sync.replica.intake import Origin
 from crdt_sync.replica.integration import integrate
 from crdt_sync.replica.keys import Duplicate, KeyStanding
 from crdt_sync.replica.names import names
@@ -764,7 +765,7 @@ class Replica:
     def integrate(
         self,
         entries: Sequence[UpdatesEntry],
-        origin: bytes,
+        origin: Origin | bytes,
         peers: tuple[Peer, ...],
         owe_to: bytes | None,
         refused: Mapping[str, str] = MappingProxyType({}),
@@ -774,15 +775,17 @@ class Replica:
     ) -> Sequence[tuple[str, bytes]]:
         """Integrate and store updates of a partner in one commit; returns the gaps as (record, our state vector).
 
-        `refused` names records with updates that were refused before they came here, and why; the updates of those in
-        `whole` replace what is stored. `meta` becomes durable in that commit as well. `peers` are stored where there
-        are no gaps; else `peers_despite_gaps`, with whatever is stored.
+        `origin` is who brought them; the id of a replica stands for a session with it. `refused` names records with
+        updates that were refused before they came here, and why; the updates of those in `whole` replace what is
+        stored. `meta` becomes durable in that commit as well. `peers` are stored where there are no gaps; else
+        `peers_despite_gaps`, with whatever is stored.
         """
+        origin = Origin.of("session", origin) if isinstance(origin, bytes) else origin
         if self.owner is not None:
             if peers or owe_to or peers_despite_gaps:
                 self.alone("a session")
-            return self.owner.integrate(entries, origin, refused, whole, meta)
-        owed = bool(self.peers_except(origin))
+            return self.owner.integrate(entries, origin.replica, refused, whole, meta)
+        owed = bool(self.peers_except(origin.replica))
         try:
             with self.lock:
                 gaps, received = integrate(

@@ -28,6 +28,7 @@ from crdt_sync.records import EMPTY_STATE_VECTOR
 from crdt_sync.replica import Carried, LeftOut, Replica
 from crdt_sync.replica.carried import Arrival, arrival, arrived, arriving, carried, remembered
 from crdt_sync.replica.heard import heard, listened
+from crdt_sync.replica.intake import Origin
 from crdt_sync.storage.port import Batch
 from crdt_sync.verdicts import VerdictCode
 
@@ -235,7 +236,7 @@ class _Run:
         return [(record, (less or update,)) for (record, update), less in zip(gaps, cut, strict=True)]
 
     def _integrate(self, accepted: Sequence[UpdatesEntry], tally: "_Tally", meta: Meta) -> None:
-        self._replica.integrate(accepted, self._origin, (), None, tally.refusals, meta=meta)
+        self._replica.integrate(accepted, Origin.of("bundle", self._origin), (), None, tally.refusals, meta=meta)
 
 
 class _Tally:
