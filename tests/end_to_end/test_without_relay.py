@@ -115,7 +115,7 @@ def test_devices_that_meet_along_any_shape_converge_after_a_partition(
 
 def test_a_device_whose_pushes_are_not_passed_on_keeps_others_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     """Planted: what was pushed to a device is stored there, but not owed to the partners that it calls."""
-    monkeypatch.setattr("crdt_sync.replica.pushed.owed", lambda *_: [])
+    monkeypatch.setattr("crdt_sync.replica.intake.owed", lambda *_: [])
     warehouse = Warehouse(3, seed=1)
     ann, bob, carl = warehouse.devices
     for dialer, acceptor in itertools.product((ann, carl), (bob,)):

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from crdt_bench.simulator.mutants import Mutant
-from crdt_sync.replica import pushed, unread
+from crdt_sync.replica import intake, unread
 from crdt_sync.replica.partner import Partner
 from crdt_sync.replica.pushed import PushedUpdates
 from crdt_sync.runtime.hosting.engine import Engine
@@ -15,6 +15,11 @@ _CHAINS = 0.3
 
 def _returns(value: Any) -> Callable[[Any], Any]:
     return lambda _: lambda *_arguments, **_named: value
+
+
+def _not_what_was_pushed(owed: Method) -> Method:
+    """What is pushed is owed to all, so it names nobody to be left out."""
+    return lambda replica, record, head, but: [] if but is None else owed(replica, record, head, but)
 
 
 def _only_edited(_: Method) -> Method:
@@ -40,7 +45,7 @@ DIRECT_MUTANTS = (
     Mutant(
         "pushes are not passed on",
         "what one partner pushes is owed to the others",
-        ((pushed, "owed", _returns([])),),
+        ((intake, "owed", _not_what_was_pushed),),
         {},
         neighbours=_CHAINS,
     ),
