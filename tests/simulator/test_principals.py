@@ -2,7 +2,7 @@
 
 import pytest
 
-from crdt_bench.simulator import hub_host
+from crdt_bench.simulator import hosts
 from crdt_bench.simulator.failure import Failure
 from crdt_bench.simulator.scenario import Scenario, scaled
 from crdt_bench.simulator.trace import Trace
@@ -12,7 +12,7 @@ from crdt_sync.verdicts import VerdictCode
 
 
 def test_where_all_may_only_read_nothing_is_stored_which_is_noticed(monkeypatch):
-    monkeypatch.setattr(hub_host, "everybody", lambda hello: Principal(hello.replica, grant="read"))
+    monkeypatch.setattr(hosts, "everybody", lambda hello: Principal(hello.replica, grant="read"))
     scenario = Scenario(
         seed=7, devices=2, records=2, steps=8, pace=500_000, latency_max=300, documents_max=4, faults={}, scales={}
     )

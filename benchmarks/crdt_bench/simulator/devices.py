@@ -181,7 +181,8 @@ class Device:
         self.randomness = randomness or f"{self._seed}/{self.name}/{self.lives}"
         rng = random.Random(self.randomness)
         self.replica = Replica.over(self.disk, lambda: self.clock.read(self._loop.now_us), rng)
-        self.replica.shared_schemas.open()
+        if self.lives > 1:  # as a store of a release that shared no schemas; a new one meets its first partner empty
+            self.replica.shared_schemas.open()
         self.replica.subscribe(self._around.edited)
         if self.listens:
             self._begin(self._host, random.Random(f"host/{self.randomness}"))
