@@ -87,28 +87,46 @@ class Mended:
         return tuple(known.record for known in self.before.differences if known.record not in left)
 
 
-async def compare_once(replica: Replica, address: Address) -> Comparison:
+Converse = Callable[..., Conversation]
+"""Makes a conversation from a replica, an address, and who hears of its progress."""
+
+
+async def compare_once(replica: Replica, address: Address, converse: Converse = Conversation) -> Comparison:
     """Exchange everything, then compare receipts. Raises `RemoteError`, `StoreError`.
 
     While others keep writing, receipts are of different moments; then both sides exchange and compare again.
     """
-    return await _talk(replica, address, lambda conversation: _Auditor(replica, conversation).compare(), None)
+    return await _talk(replica, address, lambda conversation: _Auditor(replica, conversation).compare(), None, converse)
 
 
 async def audit_once(
-    replica: Replica, address: Address, *, content: bool, on_progress: Callable[[Progress], None] | None = None
+    replica: Replica,
+    address: Address,
+    *,
+    content: bool,
+    on_progress: Callable[[Progress], None] | None = None,
+    converse: Converse = Conversation,
 ) -> Audit:
     """Exchange everything, compare receipts, and name what differs; with `content`, compare all contents as well.
 
     Raises `RemoteError`, `StoreError`.
     """
     return await _talk(
-        replica, address, lambda conversation: _Auditor(replica, conversation).audit(content=content), on_progress
+        replica,
+        address,
+        lambda conversation: _Auditor(replica, conversation).audit(content=content),
+        on_progress,
+        converse,
     )
 
 
 async def heal_once(
-    replica: Replica, address: Address, *, content: bool, on_progress: Callable[[Progress], None] | None = None
+    replica: Replica,
+    address: Address,
+    *,
+    content: bool,
+    on_progress: Callable[[Progress], None] | None = None,
+    converse: Converse = Conversation,
 ) -> Mended:
     """Audit, heal with the partner what differs, and audit again. Raises `RemoteError`, `StoreError`.
 
@@ -122,7 +140,7 @@ async def heal_once(
         after = await auditor.audit(content=content) if before.differences or before.more else before
         return Mended(before, after)
 
-    return await _talk(replica, address, work, on_progress)
+    return await _talk(replica, address, work, on_progress, converse)
 
 
 async def _talk(
@@ -130,13 +148,14 @@ async def _talk(
     address: Address,
     work: Callable[[Conversation], Awaitable[_T]],
     on_progress: Callable[[Progress], None] | None,
+    converse: Converse,
 ) -> _T:
     found: list[_T] = []
 
     async def until(conversation: Conversation) -> None:
         found.append(await work(conversation))
 
-    await Conversation(replica, address, on_progress).run(until)
+    await converse(replica, address, on_progress).run(until)
     return found[0]
 
 

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from crdt_bench.simulator.campaign import hunt, run_on, run_seeds
 from crdt_bench.simulator.mutants_device import DEVICE_MUTANTS
 from crdt_bench.simulator.mutants_direct import DIRECT_MUTANTS
+from crdt_bench.simulator.mutants_hosts import HOST_MUTANTS
 from crdt_bench.simulator.mutants_imports import IMPORT_MUTANTS
 from crdt_bench.simulator.mutants_relay import RELAY_MUTANTS
 from crdt_bench.simulator.scenario import Scenario, draw, pinned
@@ -127,7 +128,7 @@ def _write(path: Path, outcome: Outcome) -> None:
 
 def _hunt_all(console: Console) -> int:
     survivors = 0
-    for mutant in (*RELAY_MUTANTS, *DEVICE_MUTANTS, *DIRECT_MUTANTS, *IMPORT_MUTANTS):
+    for mutant in (*RELAY_MUTANTS, *DEVICE_MUTANTS, *DIRECT_MUTANTS, *HOST_MUTANTS, *IMPORT_MUTANTS):
         with console.status(mutant.name):
             outcome = hunt(mutant)
         if outcome is None:

@@ -25,10 +25,12 @@ from crdt_sync.records import Schema
 from crdt_sync.replica import Event, Replica
 from crdt_sync.replica.partner import Partner
 from crdt_sync.runtime.address import Address
+from crdt_sync.runtime.auditing import Audit, audit_once, heal_once
 from crdt_sync.runtime.client import keep_syncing_forever
 from crdt_sync.runtime.conversation import Conversation, Until
 from crdt_sync.runtime.listening import hosting
 from crdt_sync.runtime.outside import Outside
+from crdt_sync.runtime.presence import PresenceBoard
 from crdt_sync.runtime.transports.channel import Opened
 
 RELAY = ""
@@ -116,6 +118,9 @@ class Watched(Conversation):
             if self in self._device.conversations:
                 self._device.over(self, self._closed or error)
             raise
+        finally:
+            if self in self._device.conversations:
+                self._device.conversations.remove(self)
 
     async def _open(self, address: Address) -> Opened:
         way = self._device.way_to(self.name)
@@ -184,6 +189,7 @@ class Device:
         if self.lives > 1:  # as a store of a release that shared no schemas; a new one meets its first partner empty
             self.replica.shared_schemas.open()
         self.replica.subscribe(self._around.edited)
+        self.presence = PresenceBoard(self.name)
         if self.listens:
             self._begin(self._host, random.Random(f"host/{self.randomness}"))
         for name in self.partners:
@@ -271,6 +277,7 @@ class Device:
                 await keep_syncing_forever(
                     self.replica,
                     self._address(name),
+                    presence=self.presence if name == RELAY else None,
                     outside=self._machine.outside(),
                     converse=lambda *given, **named: Watched(self, name, *given, **named),
                 )
@@ -281,6 +288,23 @@ class Device:
         talk = Watched(self, name, self.replica, self._address(name), lasting=True, outside=self._machine.outside())
         with suppress(CrdtSyncError):  # the world has heard of it
             await talk.run(_for_ever)
+
+    def audit(self, *, content: bool, heals: bool, audited: Callable[[Audit | CrdtSyncError], None]) -> None:
+        """Begin an audit with the relay, in a session of its own; `audited` hears what it found, or why it ended."""
+        self._begin(self._audit, content, heals, audited)
+
+    async def _audit(self, content: bool, heals: bool, audited: Callable[[Audit | CrdtSyncError], None]) -> None:
+        def converse(*given: Any) -> Watched:
+            return Watched(self, RELAY, *given, outside=self._machine.outside())
+
+        try:
+            if heals:
+                mended = await heal_once(self.replica, self._address(RELAY), content=content, converse=converse)
+                audited(mended.after)
+            else:
+                audited(await audit_once(self.replica, self._address(RELAY), content=content, converse=converse))
+        except CrdtSyncError as error:
+            audited(error)
 
     @staticmethod
     def _address(name: str) -> Address:

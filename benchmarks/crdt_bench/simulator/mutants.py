@@ -5,7 +5,7 @@ A mutant that survives is a hole in the checkers or in the faults. `scenario` ma
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from crdt_bench.simulator.scenario import Scenario, draw
@@ -27,6 +27,9 @@ class Mutant:
     pace: int = 0  # mean microseconds between steps, instead of the drawn pace
     imports: float = 0.0
     open_blocks: float = 0.0
+    beside: float = 0.0
+    documents_max: int = 0  # that the worker holds, instead of the drawn number
+    scales: Mapping[str, int] = field(default_factory=dict)  # beside those that are drawn
     neighbours: float = 0.0  # a second way hides what is wrong with the first
 
     @contextmanager
@@ -52,4 +55,7 @@ class Mutant:
             neighbours=self.neighbours,
             imports=self.imports,
             open_blocks=self.open_blocks,
+            beside=self.beside,
+            documents_max=self.documents_max or drawn.documents_max,
+            scales={**drawn.scales, **self.scales},
         )

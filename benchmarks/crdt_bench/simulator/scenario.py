@@ -57,6 +57,8 @@ _STEPS_MAX = 250
 _STEPS_DENSE = 80  # in a run of fewer steps, each fault is likelier in each of them
 _DENSITY_MAX = 4.0
 _NEIGHBOURS_CHANCE = 0.3
+_BESIDE_CHANCE = 0.2
+_BESIDE_MAX = 0.2
 _IMPORTS_CHANCE = 0.15
 _IMPORTS_MAX = 0.15
 _OPEN_BLOCKS_CHANCE = 0.15
@@ -67,7 +69,8 @@ class Scenario:
     """One run. `pace` is the mean time between two steps (microseconds).
 
     `neighbours` is how likely one device dials another, beside the relay; `imports` how likely, per step, somebody
-    imports a table or edits what was imported, `open_blocks` how likely somebody opens an edit block, or ends one.
+    imports a table or edits what was imported, `open_blocks` how likely somebody opens an edit block, or ends one,
+    `beside` how likely somebody shows what is open, audits, or takes a bundle.
     """
 
     seed: int
@@ -82,6 +85,7 @@ class Scenario:
     neighbours: float = 0.0
     imports: float = 0.0
     open_blocks: float = 0.0
+    beside: float = 0.0
 
     def without(self, fault: str) -> "Scenario":
         """The same run with one fault less."""
@@ -95,7 +99,7 @@ class Scenario:
             f"seed={self.seed} devices={self.devices} records={self.records} steps={self.steps} pace={self.pace}us "
             f"latency={self.latency_max}us documents={self.documents_max} "
             f"neighbours={self.neighbours:.2f} imports={self.imports:.2f} "
-            f"blocks={self.open_blocks:.2f} faults: {faults} scales: {scales}"
+            f"blocks={self.open_blocks:.2f} beside={self.beside:.2f} faults: {faults} scales: {scales}"
         )
 
 
@@ -131,12 +135,17 @@ def draw(seed: int, steps: int | None = None, devices: int | None = None) -> Sce
         _draw_imports(random.Random(f"scenario/{seed}/imports")),
         # Where another device draws the same ids, only whoever makes one edit at a time can leave those records alone.
         0.0 if "writer_collides" in faults else _draw_open_blocks(random.Random(f"scenario/{seed}/blocks")),
+        _draw_beside(random.Random(f"scenario/{seed}/beside")),
     )
 
 
 def _draw_neighbours(rng: random.Random) -> float:
     """In most runs all go through the relay alone, and in most of the others few know each other."""
     return rng.random() ** 2 if rng.random() < _NEIGHBOURS_CHANCE else 0.0
+
+
+def _draw_beside(rng: random.Random) -> float:
+    return rng.random() * _BESIDE_MAX if rng.random() < _BESIDE_CHANCE else 0.0
 
 
 def _draw_imports(rng: random.Random) -> float:

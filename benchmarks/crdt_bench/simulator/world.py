@@ -11,7 +11,8 @@ from typing import Any, NoReturn
 
 import structlog
 
-from crdt_bench.simulator.checkers import convergence, cursors, durability
+from crdt_bench.simulator.beside import Beside
+from crdt_bench.simulator.checkers import afterwards, convergence, cursors, durability
 from crdt_bench.simulator.devices import RELAY, Around, Clock, Device, Watched, Way, url_of
 from crdt_bench.simulator.disk import Crashed, Disk
 from crdt_bench.simulator.failure import Failure
@@ -79,6 +80,7 @@ class World:
         self.open_blocks = OpenBlocks(random.Random(f"blocks/{self.seed}"), blocks, twins=twins)
         self._blocks_rng = random.Random(f"blocks/{self.seed}/who")
         self.imports = Imports(random.Random(f"imports/{self.seed}"))
+        self.beside = Beside(self, random.Random(f"beside/{self.seed}"))
         self.links: list[Link] = []
         self.frames = 0
         self.bytes = 0
@@ -238,10 +240,12 @@ class World:
     def run(self) -> None:
         """All steps, then healing, then quiet. Raises `Failure`."""
         for _ in range(self.scenario.steps):
-            self._until(self.loop.now_us + self._gap())
+            self.until(self.loop.now_us + self._gap())
             self._step()
             self.tidy_links()
         self._heal()
+        if self.scenario.beside:
+            afterwards.check(self)
         convergence.check(self)
 
     def _gap(self) -> int:
@@ -261,6 +265,9 @@ class World:
         rng = self._blocks_rng
         if rng.random() < self.scenario.open_blocks and (running := [each for each in self.devices if each.running]):
             self._edit(rng.choice(running), self.open_blocks.step)
+        rng = self.beside.rng
+        if rng.random() < self.scenario.beside and (running := [each for each in self.devices if each.running]):
+            self._edit(rng.choice(running), self.beside.step)
 
     def _editor(self) -> Device:
         """Who edits now: more often than by chance, one whose session has just begun."""
@@ -279,7 +286,7 @@ class World:
             self._editing = False
         self.trace.note(self.loop.now_us, device.name, what)
 
-    def _until(self, time: int) -> None:
+    def until(self, time: int) -> None:
         """Let everything happen up to `time`."""
         budget = _EVENTS_PER_STEP_MAX * (self.scenario.steps + 100)
         self.loop.callbacks_max = budget
@@ -308,7 +315,7 @@ class World:
         self.trace.note(self.loop.now_us, "world", "healing")
         self.faults.stop()
         for seconds in self._patience():
-            self._until(self.loop.now_us + seconds * 1_000_000)
+            self.until(self.loop.now_us + seconds * 1_000_000)
             self.tidy_links()
             if self.quiet():
                 break
@@ -344,7 +351,7 @@ class World:
         # others took its time over, or theirs is told through it, some more minutes later.
         patience = 9 if "device_clock" in self.scenario.faults else 1
         limit = _LATE_EDIT_US_MAX * (36 if self._clocks_are_exchanged else patience)
-        self._until(self.loop.now_us + limit)
+        self.until(self.loop.now_us + limit)
         if not self.quiet():
             raise Failure("liveness", f"a late edit has not spread in {limit} us: {self._unrest()}")
 
@@ -440,6 +447,7 @@ def simulate(scenario: Scenario, keep_trace: bool = False) -> Outcome:
     frames = world.frames + sum(link.frames for link in world.links)
     total = world.bytes + sum(link.bytes for link in world.links)
     world.loop.close()
+    world.beside.close()
     return Outcome(
         scenario,
         failure,
