@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from crdt_bench.experiments import (
     bundles,
     catching_up,
+    grown_records,
     latency,
     long_notes,
     reconciliation,
@@ -97,6 +98,7 @@ _IMPORT = (table_import.run, table_import.Sizes(), table_import.SMALL)
 _BUNDLES = (bundles.run, bundles.Sizes(), bundles.SMALL)
 _RECONCILE = (Study().run, reconciliation.Sizes(), reconciliation.SMALL)
 _NOTES = (long_notes.run, long_notes.Sizes(), long_notes.SMALL)
+_GROWN = (grown_records.run, grown_records.Sizes(), grown_records.SMALL)
 _MEMORY = (residency.run, residency.Sizes(), residency.SMALL)
 
 
@@ -142,6 +144,12 @@ def _notes(rounds: Rounds = None, small: Small = False, out: Out = None) -> None
     _measure([_NOTES], rounds, small, out)
 
 
+@app.command("grown")
+def _grown(rounds: Rounds = None, small: Small = False, out: Out = None) -> None:
+    """A record that 200 device lives edit 100,000 times, and that is renewed as it grows: bytes over what it shows."""
+    _measure([_GROWN], rounds, small, out)
+
+
 @app.command("memory")
 def _memory(rounds: Rounds = None, small: Small = False, out: Out = None) -> None:
     """Resident memory and opening time with 100,000 records, on a device and on a relay with 1,000 devices."""
@@ -158,7 +166,10 @@ def _reconcile(rounds: Rounds = None, small: Small = False, out: Out = None) -> 
 def _all(rounds: Rounds = None, small: Small = False, out: Out = None) -> None:
     """Every experiment, one after the other."""
     _measure(
-        [_THROUGHPUT, _LATENCY, _COLD, _RECONNECT, _IMPORT, _BUNDLES, _NOTES, _RECONCILE, _MEMORY], rounds, small, out
+        [_THROUGHPUT, _LATENCY, _COLD, _RECONNECT, _IMPORT, _BUNDLES, _NOTES, _GROWN, _RECONCILE, _MEMORY],
+        rounds,
+        small,
+        out,
     )
 
 

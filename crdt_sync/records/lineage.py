@@ -38,7 +38,7 @@ from typing import TYPE_CHECKING
 
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.ids import WRITER_BITS
-from crdt_sync.limits import INTEGER_EXACT_MAX
+from crdt_sync.limits import INTEGER_EXACT_MAX, RENEWED_BYTES_MIN, RENEWED_CONTENT_FACTOR, RENEWED_WRITER_BYTES
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.deletion import deletion_text, seen_by
 from crdt_sync.records.document import Document
@@ -46,6 +46,7 @@ from crdt_sync.records.dots import Dot, Dots, Piece, joined, settled
 from crdt_sync.records.entries import is_entry
 from crdt_sync.records.lists import Lists
 from crdt_sync.records.member_keys import member_of
+from crdt_sync.records.parts import read_parts, with_marks
 from crdt_sync.records.roots import (
     ARRAY_PREFIXES,
     DELETED_ROOT,
@@ -59,13 +60,14 @@ from crdt_sync.records.values import canonical
 from crdt_sync.records.varint import append_uint, read_uint
 
 if TYPE_CHECKING:
-    from pycrdt._pycrdt import Array, Text
     from pycrdt._pycrdt import Transaction as YrsTransaction
 
 _FORM = 1
 _PLACEHOLDER = 1  # the writer under which a first update is hashed
 _ATTEMPTS_MAX = 1 << 20
 _ROOT_BYTES = LINEAGE_ROOT.encode()
+_ZERO = 0x4E00  # letters of one UTF-16 unit that nothing normalises
+_DIGITS = 20_000  # of them
 _AMOUNT_MAX = 1 << 50  # of what one writer counted, so that twice of it is written exactly
 
 Run = tuple[int, int, int]
@@ -148,6 +150,15 @@ def is_foreign(lineage: int, update: bytes) -> bool:
         return False
 
 
+def is_grown(document: Document) -> bool:
+    """Whether a record takes so much more than what it shows that it is worth a renewal, which makes it smaller."""
+    size = document.size
+    if size < RENEWED_BYTES_MIN or size < RENEWED_CONTENT_FACTOR * document.content_bytes():
+        return False
+    writers = len(lineage_of(document).cover) + len(vectors.decode(document.raw_state_vector()))
+    return size > RENEWED_CONTENT_FACTOR * document.content_bytes() + RENEWED_WRITER_BYTES * writers
+
+
 def renewed(document: Document, writer: int | None = None) -> Document:
     """A fresh document that shows the same, of the next generation; `writer` is for edits of it.
 
@@ -187,11 +198,11 @@ class _Reading:
         self._document = document
         self._lineage = lineage_of(document)
         self._vector = vectors.decode(document.raw_state_vector())
-        found = scan(document.diff())
+        whole = document.diff()
+        found = scan(whole)
         if found.foreign:
             raise UpdateRefused("malformed", "the record holds values of a kind that records never hold")
         self._lists = Lists(found.items)
-        self._items: dict[Dot, Item] = {}  # live ones by their first operation
         self._by_root: dict[str, list[Item]] = {}
         for item in found.items:
             root = self._lists.name((item.writer, item.clock)).root
@@ -200,6 +211,7 @@ class _Reading:
             self._by_root.setdefault(root, []).append(item)
         self._by_root.pop(LINEAGE_ROOT, None)
         self._starts = _starts(self._lineage)
+        self._ordered = _ordered(whole) if found.items else {}
 
     def dots(self) -> Dots:
         live = {}
@@ -219,38 +231,25 @@ class _Reading:
         return settled(Dots(known, live, frozenset(self._gone()), seen))
 
     def _list(self, root: str) -> Iterator[Piece]:
-        live = {(item.writer, item.clock): item for item in self._by_root[root] if not item.deleted}
-        if not live:
-            return
+        items = self._ordered.get(root, ())
         document = self._document
         with document.transaction() as transaction:
             if root.startswith(TEXT_PREFIX):
-                shared: Array | Text = document.text(transaction, root)
-                units = document.text(transaction, root).get_string(transaction).encode("utf-16-le", "surrogatepass")
-                values: list[object] = []
-                total = len(units) // 2
+                text = document.text(transaction, root).get_string(transaction)
+                units, values = text.encode("utf-16-le", "surrogatepass"), []
             else:
-                shared = document.array(transaction, root)
-                values = json.loads(shared.to_json(transaction))
-                total = len(values)
-            index = place = 0  # in values or UTF-16 units, and as yrs counts: letters in bytes of UTF-8
-            while index < total:
-                dot = document.first_of_item(shared, transaction, place)
-                first = self._lists.first(dot)
-                length = live[first].length - (dot[1] - first[1])
-                if not values:
-                    text = units[2 * index : 2 * (index + length)].decode("utf-16-le", "surrogatepass")
-                    place += len(text.encode("utf-8", "surrogatepass"))
-                    whole = Piece(*dot, length, text)
-                    yield from (
-                        whole.part(*part)._replace(writer=run[0], clock=run[1]) for part, run in self._runs(whole)
-                    )
-                else:
-                    place += length
-                    for offset in range(length):
-                        writer, clock, _ = self._dot(dot[0], dot[1] + offset)
-                        yield Piece(writer, clock, 1, values[index + offset])
-                index += length
+                units, values = b"", json.loads(document.array(transaction, root).to_json(transaction))
+        place = 0
+        for item in items:
+            if units:
+                content = units[2 * place : 2 * (place + item.length)].decode("utf-16-le", "surrogatepass")
+                whole = Piece(item.writer, item.clock, item.length, content)
+                yield from (whole.part(*part)._replace(writer=run[0], clock=run[1]) for part, run in self._runs(whole))
+            else:
+                for offset in range(item.length):
+                    writer, clock, _ = self._dot(item.writer, item.clock + offset)
+                    yield Piece(writer, clock, 1, values[place + offset])
+            place += item.length
 
     def _map(self, root: str) -> Iterator[Piece]:
         with self._document.transaction() as transaction:
@@ -319,6 +318,37 @@ class _Reading:
             stop = min(end, start + run[2])
             yield (start, stop), run
             start = stop
+
+
+def _ordered(whole: bytes) -> dict[str, list[Item]]:
+    """The live items of each list of a record, given as one update of its whole state, in the order of the list.
+
+    Nobody but yrs knows that order, and it tells it by content alone: so it is asked about a record in which the
+    content of each item is its number, in two digits. That takes time in proportion to the bytes.
+    """
+    parts = read_parts(whole)
+    items = [struct.item for _, structs in parts.writers.values() for struct in structs]
+    lows, highs = (
+        Document.load_whole((with_marks(parts, mark),)).contents()
+        for mark in (lambda number: _digit(number % _DIGITS), lambda number: _digit(number // _DIGITS))
+    )
+    found: dict[str, list[Item]] = {}
+    for root, low in lows.items():
+        high = highs[root]
+        if not isinstance(low, (str, list)) or not isinstance(high, (str, list)):
+            continue
+        place = 0
+        while place < len(low):
+            item = items[ord(low[place]) - _ZERO + _DIGITS * (ord(high[place]) - _ZERO)]
+            if item is None or not item.length:
+                raise _unreadable()
+            found.setdefault(root, []).append(item)
+            place += item.length
+    return found
+
+
+def _digit(value: int) -> str:
+    return chr(_ZERO + value)
 
 
 def _starts(lineage: Lineage) -> list[int]:

@@ -1,5 +1,6 @@
 """An update in parts that can be changed and written again: structs, and deletions."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from crdt_sync.records.delete_set import Ranges, encode_delete_set
@@ -7,6 +8,7 @@ from crdt_sync.records.update import DELETED, HAS_LEFT, HAS_RIGHT, TEXT, Item, R
 from crdt_sync.records.varint import append_uint, read_uint
 
 _KIND = 0x1F
+_STRING = 119  # the kind of a value that is text
 _Origin = tuple[int, int] | None
 
 
@@ -75,6 +77,35 @@ def with_deleted_pairs(struct: Struct, item: Item, halves: list[int]) -> list[St
     return parts + _text_part(head, item, begin, units[2 * begin :])
 
 
+def with_marks(parts: Parts, mark: Callable[[int], str]) -> bytes:
+    """The update with other content of the same length: of each struct that is not deleted, `mark` of its number.
+
+    Structs are numbered as they stand, from 0. A letter becomes a mark of one letter, a value a mark as text.
+    """
+    writers: dict[int, tuple[int, tuple[Struct, ...]]] = {}
+    number = 0
+    for writer, (start, structs) in parts.writers.items():
+        written = []
+        for struct in structs:
+            live = struct.item is not None and not struct.item.deleted
+            data = _marked(struct, mark(number)) if live else struct.data
+            written.append(Struct(data, struct.length, struct.item))
+            number += 1
+        writers[writer] = (start, tuple(written))
+    return Parts(writers, parts.deletes).written()
+
+
+def _marked(struct: Struct, mark: str) -> bytes:
+    assert struct.item is not None
+    encoded = mark.encode()
+    content = bytearray(struct.data[: _Structs(struct.data).content_of_struct()])
+    if struct.item.text:
+        append_uint(content, len(encoded) * struct.length)
+        return bytes(content) + encoded * struct.length
+    append_uint(content, struct.length)
+    return bytes(content) + (bytes([_STRING, len(encoded)]) + encoded) * struct.length
+
+
 def _text_part(head: bytes, item: Item, begin: int, units: bytes) -> list[Struct]:
     if not units:
         return []
@@ -130,14 +161,19 @@ class _Structs(Reader):
 
     def text_of_struct(self) -> tuple[int, str]:
         """Where the content of a text begins, which is all the data, and that text."""
+        position = self.content_of_struct()
+        text, _ = self._text(position)
+        return position, text
+
+    def content_of_struct(self) -> int:
+        """Where the content of an item begins, which is all the data."""
         info, position = self.data[0], 1
         for bit in (HAS_LEFT, HAS_RIGHT):
             if info & bit:
                 _, position = self._neighbour(position)
         if not info & (HAS_LEFT | HAS_RIGHT):
             _, _, position = self._parent(info, position)
-        text, _ = self._text(position)
-        return position, text
+        return position
 
     def _text_content(self, position: int) -> tuple[int, tuple[int, ...], int]:
         return (0, (), position + 1) if self.data[position] == 0 else super()._text_content(position)

@@ -9,8 +9,8 @@ Rules:
 3. Inside a batch, edited copies are kept, so that a second edit of a record sees the first; only the batch's task does.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -29,7 +29,7 @@ from crdt_sync.records import Document, Editor, Schema
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.first_content import as_first_content
 from crdt_sync.records.imported import ImportedChange, bring
-from crdt_sync.records.lineage import renewed
+from crdt_sync.records.lineage import is_grown, renewed
 from crdt_sync.records.memories import remember
 from crdt_sync.records.natural_key import required_key
 from crdt_sync.records.replay import replay
@@ -244,6 +244,8 @@ class Edits:
     def _finish(self, who: Caller, record: str, copy: Copy) -> None:
         """The copy is edited; the lock is held."""
         batch = self._batches.get(who)
+        if self._replica.renews and self._replica.owner is None:
+            _renew_grown(copy, self._replica.new_writer)
         if batch is None:
             copy = self._current(record, copy) if self._replica.owner is None else copy  # else the owner does
             self._check(record, copy, Pending())
@@ -419,6 +421,14 @@ class Edits:
             renewed=is_renewed,
             lineage=document.lineage_writer() if is_renewed else None,
         )
+
+
+def _renew_grown(copy: Copy, mint: Callable[[], int]) -> None:
+    """Where a snapshot is due, or the record is full, write it anew if it consists of traces for the most part."""
+    due = copy.tail >= limits.TAIL_UPDATES_MAX or copy.document.size > limits.RECORD_GROWN_BYTES_MAX
+    if due and not copy.new and is_grown(copy.document):
+        with suppress(UpdateRefused):
+            copy.document = renewed(copy.document, mint())
 
 
 def _joined(store: Store, edit: SentEdit) -> Copy:

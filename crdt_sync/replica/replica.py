@@ -131,6 +131,7 @@ class Replica:
         self._mended: tuple[str, ...] = ()  # settings that were set aside when this was opened to be repaired
         self.recent = RecentEdits()
         self._edits = Edits(self)
+        self.renews = False  # whether records that have grown are renewed at their edits
         self._listeners: list[Callable[[Sequence[Event]], None]] = []
         self._clock_listeners: list[Callable[[], None]] = []
         self._clocks_told: dict[bytes, int] = {}  # offsets told by the devices with which sessions are open

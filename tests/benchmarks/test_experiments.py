@@ -9,7 +9,16 @@ from typer.testing import CliRunner
 from crdt_bench.child import Child, ChildFailed
 from crdt_bench.cli import app
 from crdt_bench.contents import contents, make_relay_store
-from crdt_bench.experiments import bundles, catching_up, latency, long_notes, residency, table_import, throughput
+from crdt_bench.experiments import (
+    bundles,
+    catching_up,
+    grown_records,
+    latency,
+    long_notes,
+    residency,
+    table_import,
+    throughput,
+)
 from crdt_bench.results import Measurement, Outcome, Skipped
 from crdt_sync.storage.lmdb import LmdbStore
 
@@ -62,6 +71,13 @@ def test_long_notes_are_judged_whole_and_edited(shared_data: Path, monkeypatch: 
     found = measured(long_notes.run(long_notes.SMALL))
     assert found["500 edits by 3 writers: size"].value > 10
     assert found["500 recorded edits: size"].value > 0.5
+
+
+def test_a_record_that_many_lives_edit_stays_small() -> None:
+    found = measured(grown_records.run(grown_records.Sizes(edits=400, lives=5)))
+    assert found["400 edits by 5 lives: size over what it shows"].value < 10
+    assert found["400 edits by 5 lives: times renewed"].value >= 1
+    assert found["400 edits by 5 lives: largest update of an edit"].value < 1_000
 
 
 def test_the_import_takes_every_row(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,10 +7,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import rule, run_state_machine_as_test
 
+from crdt_sync import limits
 from crdt_sync.errors import CrdtSyncError
-from crdt_sync.records import integrate
-from crdt_sync.records.lineage import FIRST, lineage_of
+from crdt_sync.records import Document, integrate
+from crdt_sync.records.lineage import FIRST, carried, lineage_of
 from crdt_sync.replica import Replica, copies
+from crdt_sync.storage.port import Batch, Change
 from tests.replica.test_machine import RECORDS, DurableMachine, Machine, devices, records
 
 
@@ -99,3 +101,62 @@ def test_a_planted_bug_is_found(monkeypatch, plant):
     with pytest.raises((AssertionError, CrdtSyncError, ValueError)):  # noqa: PT012 - any of the histories
         for seed in range(60):
             wander(seed)
+
+
+FULL = "customers/full"
+
+
+@pytest.fixture
+def full(replica, monkeypatch):
+    """A record that consists of traces, at its limit: every other letter of a long text was deleted."""
+    monkeypatch.setattr(limits, "RECORD_GROWN_BYTES_MAX", 20 * limits.KIB)
+    document = Document(7)
+    with document.transaction() as transaction:
+        document.array(transaction, "c.name").insert(transaction, 0, ["Müller", 1, "ben"])
+        document.text(transaction, "t.notes").insert(transaction, 0, "ab" * 3_000)
+    with document.transaction() as transaction:
+        text = document.text(transaction, "t.notes")
+        for place in range(3_000):
+            text.remove_range(transaction, place, 1)
+    whole, vector = document.diff(), document.state_vector()
+    assert len(whole) > limits.RECORD_GROWN_BYTES_MAX > 6 * document.content_bytes()
+    replica.store.commit([Batch(changes=(Change(FULL, (whole,), b"t" * 16, "", 1, vector, whole),))])
+    return document
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda customer: customer.update({"notes": ""}),
+        lambda customer: customer.text("notes").delete(5, 6),
+        lambda customer: customer.delete(),
+        lambda customer: customer.update({"city": "Berlin"}),
+    ],
+)
+def test_a_full_record_of_traces_can_always_be_edited(replica, full, act):
+    replica.renews = True
+    with replica.edit(FULL) as customer:
+        act(customer)
+    document = replica.document(FULL)
+    assert replica.store.record_head(FULL).lineage or document.size < 1_000  # without any letter there are no traces
+    assert document.size < limits.RECORD_GROWN_BYTES_MAX < full.size
+    view = replica.get(FULL)
+    assert view["name"] == "Müller"
+    if document.lineage_writer():
+        assert carried(full, document).digest() == document.digest()
+    with replica.edit(FULL) as customer:  # under an id that the cover does not name
+        if customer.deleted:
+            customer.restore()
+        customer["city"] = "Bonn"
+    assert replica.get(FULL)["city"] == "Bonn"
+
+
+def test_a_record_that_shows_most_of_what_it_takes_is_left_as_it_is(replica):
+    replica.renews = True
+    with replica.edit("customers") as customer:
+        customer["name"] = "Müller"
+        customer["notes"] = "word " * 2_000
+    for number in range(40):
+        with replica.edit(customer.record) as again:
+            again["city"] = f"city {number}"
+    assert replica.store.record_head(customer.record).lineage == 0
