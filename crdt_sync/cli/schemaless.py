@@ -28,7 +28,14 @@ def tell_schemaless(output: Output, replica: Replica, shown: str | None = None, 
 
 
 def tell_disputed(output: Output, replica: Replica, shown: str | None = None) -> None:
-    """Say which collections were defined in ways that do not fit each other: `shown` alone, if it is given."""
+    """Say which collections were defined in ways that do not fit each other, or have a definition that is not used here
+    yet: `shown` alone, if it is given.
+    """
+    for collection in replica.shared_schemas.behind:
+        if shown in (None, collection):
+            hint = "Make room on the disk, or run 'crdt-sync verify --local --repair'."
+            text = f"the schema of {collection!r} that came is not used here yet: the store refused. {hint}"
+            output.warning({"warning": "schema_not_used", "collection": collection, "hint": hint}, text)
     for collection, found in replica.disputed_schemas().items():
         if shown not in (None, collection):
             continue

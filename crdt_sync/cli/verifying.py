@@ -21,6 +21,7 @@ from crdt_sync.cli.options import (
 from crdt_sync.cli.output import Output, table
 from crdt_sync.cli.progress import spinner
 from crdt_sync.cli.repairing import SHOWN_MAX
+from crdt_sync.cli.schemaless import tell_disputed
 from crdt_sync.cli.targets import shorts
 from crdt_sync.errors import Mismatch, StoreCorrupt, UsageError
 from crdt_sync.protocol.messages import Standing
@@ -95,6 +96,7 @@ def verify(
         return
     lost: Sequence[Loss] = ()
     with call.open_to_repair() if mend else call.open() as replica:
+        tell_disputed(call.output, replica)
         given = partners.token_from(token, token_file)
         address = None
         if peer is not None and not local:

@@ -12,12 +12,13 @@ Rules:
 
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import TYPE_CHECKING
 
 from crdt_sync import ids
-from crdt_sync.errors import InvalidSchema, StoreError, UsageError
+from crdt_sync.errors import InvalidSchema, StoreCorrupt, StoreError, UsageError
 from crdt_sync.limits import SCHEMA_BYTES_MAX, SCHEMA_VERSION_MAX, SCHEMAS_TAKEN_MAX
 from crdt_sync.records import Document, Schema, bundled_schema, parse_schema
 from crdt_sync.records.definition import FIELD, Definition, disputed, in_use, mark, written
@@ -82,19 +83,30 @@ class Schemas:
 
         A store from before schemas travelled writes its own beside those that came to it meanwhile.
         """
-        try:
-            with self._replica.lock:
-                defined = self._defined()
-                for collection in defined:
-                    self._follow(collection)
-                for schema in list(self._replica.schemas.values()):
-                    if schema.collection not in defined:
+        with self._replica.lock, self._excused("schemas are not shared yet"):
+            defined = self._defined()
+            self._behind.update(defined)
+            self.received(())
+            for schema in list(self._replica.schemas.values()):
+                if schema.collection not in defined:
+                    with self._excused(f"the schema of {schema.collection!r} is not shared yet"):
                         self._share(schema, self._forms(schema.collection), self._ranks(schema.collection))
-                if self._store.meta(_LOOKED) is None:
-                    self.follow_bundled(found.collection for found in self._replica.schemaless())
-                    self._store.commit([Batch(meta={_LOOKED: b"1"})])
-        except (StoreError, InvalidSchema) as error:  # a full disk, a damaged record: it can be read all the same
-            _log.info("schemas are not shared yet: %s", error.message)
+            if self._store.meta(_LOOKED) is None:
+                self.follow_bundled(found.collection for found in self._replica.schemaless())
+                self._store.commit([Batch(meta={_LOOKED: b"1"})])
+
+    @property
+    def behind(self) -> tuple[str, ...]:
+        """The collections whose definition came and could not be used yet, because the disk refused."""
+        return tuple(sorted(self._behind))
+
+    @contextmanager
+    def _excused(self, what: str) -> Iterator[None]:
+        """A full disk or a damaged record is told by whoever meets it: what is here can be read all the same."""
+        try:
+            yield
+        except (StoreError, InvalidSchema) as error:
+            _log.info("%s: %s", what, error.message)
 
     def doubt(self, records: Iterable[str]) -> None:
         """These may have been stored, or not: look at the next chance what they define."""
@@ -105,13 +117,12 @@ class Schemas:
         found = list(dict.fromkeys(records))
         with self._replica.lock:
             self.doubt(found)
-            try:
-                for collection in sorted(self._behind):
+            for collection in sorted(self._behind):
+                with self._excused(f"the schema of {collection!r} that came is not used yet"):
                     self._follow(collection)
                     self._behind.discard(collection)
+            with self._excused("a bundled schema is not used yet"):
                 self.follow_bundled(ids.collection_of(record) for record in found)
-            except StoreError as error:
-                _log.info("a schema that came is not used yet: %s", error.message)
 
     def reload(self, records: Iterable[str]) -> None:
         """Another program that owns the store has stored these: what it uses by now is used here."""
@@ -134,9 +145,13 @@ class Schemas:
         return in_use((entry[0] for entry in well_formed(raw)) if isinstance(raw, list) else (), collection)
 
     def disputed(self) -> dict[str, tuple[Definition, ...]]:
-        """The collections with definitions that do not fit the one that counts."""
-        found = ((collection, self.definitions(collection)) for collection in self._defined())
-        return {collection: each for collection, each in found if len(each) > 1 and disputed(each)}
+        """The collections with definitions that do not fit the one that counts; what is damaged is told by others."""
+        found: dict[str, tuple[Definition, ...]] = {}
+        with suppress(StoreCorrupt):
+            for collection in self._defined():
+                with suppress(StoreCorrupt):
+                    found[collection] = self.definitions(collection)
+        return {collection: each for collection, each in found.items() if len(each) > 1 and disputed(each)}
 
     def resolve(self, collection: str, number: int) -> Schema:
         """Use one of the definitions for good, counted from 1 in the order of `definitions`; see `Replica`."""

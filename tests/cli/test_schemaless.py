@@ -72,6 +72,7 @@ def test_two_definitions_are_told_of_and_decided(run, store, north, tmp_path):
     shown = run("schema", "show", "sites", "--json").objects
     number = 1 + [each["fields"]["floors"]["kind"] for each in shown].index("value")
     assert "schema resolve sites" in run("status").err
+    assert "schema resolve sites" in run("verify", "--local").err
     assert run("schema", "show", "sites").out.count("Version 1") == 2
     assert run("schema", "resolve", "sites", number).code == 0
     assert run("get", north, "--json").object["fields"]["floors"] == 3

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crdt_sync.errors import IncompatibleSchema, StoreFull, UsageError
+from crdt_sync.errors import IncompatibleSchema, StoreCorrupt, StoreFull, UsageError
 from crdt_sync.ids import schema_record
 from crdt_sync.limits import SCHEMA_BYTES_MAX, SCHEMAS_TAKEN_MAX
 from crdt_sync.protocol.messages import UpdatesEntry
@@ -321,3 +321,37 @@ def test_a_store_whose_disk_refuses_is_read_all_the_same(make_replica, monkeypat
 
     monkeypatch.setattr(MemoryStore, "commit", lambda _self, batches: full(batches))
     assert opened_again(old).schemas["shops"] == COUNTED
+
+
+def test_a_definition_that_the_disk_refuses_to_use_is_named_and_used_later(make_replica, monkeypatch):
+    ann, bob = make_replica("ann"), make_replica("bob")
+    ann.add_schema(COUNTED)
+    copy = ann.document(DEFINITION)
+    keep = bob.shared_schemas._keep
+
+    def full(*_arguments):
+        raise StoreFull("no room", "")
+
+    monkeypatch.setattr(bob.shared_schemas, "_keep", full)
+    bob.integrate([UpdatesEntry(DEFINITION, copy.diff(), copy.state_vector())], ann.id, (), None)
+    assert ("shops" in bob.schemas, bob.shared_schemas.behind) == (False, ("shops",))
+    monkeypatch.setattr(bob.shared_schemas, "_keep", keep)
+    write_customer(ann)
+    other = ann.document(next(iter(ann.list("customers"))).record)
+    bob.integrate([UpdatesEntry("customers/x", other.diff(), other.state_vector())], ann.id, (), None)
+    assert (bob.schemas["shops"], bob.shared_schemas.behind) == (COUNTED, ())
+
+
+def test_a_damaged_definition_stops_no_reading(device, monkeypatch):
+    ann = device("ann")
+    ann.add_schema(COUNTED)
+    load = ann.store.load
+
+    def damaged(record):
+        if record == DEFINITION:
+            raise StoreCorrupt("it fails its checksum", "")
+        return load(record)
+
+    monkeypatch.setattr(ann.store, "load", damaged)
+    assert ann.disputed_schemas() == {}
+    assert opened_again(ann).schemas["shops"] == COUNTED
