@@ -119,10 +119,18 @@ def tell_import(output: Output, report: ImportReport) -> None:
 
 def _tell_key(output: Output, report: ImportReport) -> None:
     columns = " and ".join(map(repr, report.key))
-    if report.key_found:
-        output.note(f"Rows are identified by {columns}; choose another column with --key.")
+    added = ""
     if report.record_column is not None:
         output.note(f"Rows are identified by the record ids in {report.record_column!r}.")
+        added = " that were added"
+    if report.key_found and (not added or report.rows > report.recognised):
+        output.note(f"Rows{added} are identified by {columns}; choose another column with --key.")
+        for over in report.passed_over:
+            output.note(
+                f"{over.column!r} was passed over, as its values repeat ({over}). If it is what tells customers apart: "
+                f"--key {shlex.quote(over.column)}; then the rows that repeat one are errors.",
+                "yellow",
+            )
     if report.recognised:
         were = "was" if report.recognised == 1 else "were"
         output.note(f"{_counted(report.recognised, 'row')} {were} known from an export.")
@@ -137,19 +145,20 @@ def _tell_key(output: Output, report: ImportReport) -> None:
         )
     if report.keys_shared > _CELLS_SHOWN:
         output.note(f"  and {report.keys_shared - _CELLS_SHOWN} more rows share an address or a phone; see --json.")
-    if report.without_key:
+    if report.without_key and report.key:
         have = "has" if report.without_key == 1 else "have"
         output.note(
             f"{_counted(report.without_key, 'row')} {have} no {columns}: edited, or in another table, they will be new "
             "records.",
             "yellow",
         )
-    if report.repeated:
-        named = " and ".join(map(repr, report.repeated))
-        hold = "holds" if len(report.repeated) == 1 else "hold"
+    if report.passed_over and not report.key and report.without_key:
+        named = " and ".join(repr(each.column) for each in report.passed_over)
+        hold = "holds" if len(report.passed_over) == 1 else "hold"
         output.note(
-            f"No column identifies the rows ({named} {hold} values twice), so each row as a whole is a record: one "
-            "that is edited, or comes in another table, will be a new record. Name columns that do with --key.",
+            f"No column identifies the rows{added} ({named} {hold} values twice, as {report.passed_over[0]}), so each "
+            "row as a whole is a record: one that is edited, or comes in another table, will be a new record. Name "
+            "columns that do with --key.",
             "yellow",
         )
 

@@ -53,12 +53,12 @@ class ImportReport:
     although they cannot be the e-mail address or phone that their field is for; `odd` lists as many. `failed` lists the
     first `TABLE_FAILURES_KEPT_MAX` failures; `failures` counts all. `unmapped` names the columns that no field took.
     `inferred` tells that the collection had no schema and got one made from the table. `key` names the columns that
-    identified the rows, `key_found` tells that nobody gave them, and `repeated` names those that would do if no
-    value came twice; `record_column` holds record ids, given or found, and `recognised` rows were known as those of
-    an export of this device; `matched` rows found a record of the same key that was made otherwise, `keys_shared`
-    rows are new records beside one of another name with the same address or phone, the first of them in `shared`,
-    and `without_key` rows went by their whole content. `renamed` names another source that the table may be of,
-    under another name: the one that knew most of the rows in which both changed a cell, or said what most rows say,
+    identified the rows, `key_found` tells that nobody gave them, and `passed_over` has a value of each of those that
+    would do rather if no value came twice; `record_column` holds record ids, given or found, and `recognised` rows were
+    known as those of an export of this device; `matched` rows found a record of the same key that was made otherwise,
+    `keys_shared` rows are new records beside one of another name with the same address or phone, the first of them in
+    `shared`, and `without_key` rows went by their whole content. `renamed` names another source that the table may be
+    of, under another name: the one that knew most of the rows in which both changed a cell, or said what most rows say,
     and which this source did not know.
     `doubts` has a cell of each set whose members are separated otherwise than in most of its column.
     `form` is what was found out about the file, and `columns` how each of its columns was read.
@@ -95,7 +95,7 @@ class ImportReport:
     inferred: bool
     key: tuple[str, ...]
     key_found: bool
-    repeated: tuple[str, ...]
+    passed_over: tuple[RowError, ...]
     record_column: str | None
     recognised: int
     matched: int

@@ -424,7 +424,7 @@ class _Run:
             inferred=inferred,
             key=self.keys.key,
             key_found=self.keys.found,
-            repeated=self.keys.repeated,
+            passed_over=self.keys.passed_over,
             record_column=BASE_HEADER if self.bases else self.keys.record_column,
             recognised=self.keys.recognised,
             matched=self.keys.matched,

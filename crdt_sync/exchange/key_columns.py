@@ -1,7 +1,8 @@
 """Which columns identify a row, found in the table itself: a number or id, else the e-mail address, else the phone.
 
-Such a column counts when most rows have it and no two different rows have the same. Without one, a row that was edited
-in the table cannot be told from a new one.
+Such a column counts when most rows have it and no two different rows have the same. A number counts, too, where a few
+rows repeat it by mistake: those are errors, as with a key that was given, while another column would make everybody
+anew once it is edited. Without a key, a row that was edited in the table cannot be told from a new one.
 """
 
 import re
@@ -11,11 +12,14 @@ from datetime import date
 
 from crdt_sync.errors import KeyNeeded
 from crdt_sync.exchange.mapping import ColumnMapping, loose
-from crdt_sync.exchange.table import MISSING, BrokenCell, Cell, Row, Table
+from crdt_sync.exchange.table import MISSING, BrokenCell, Cell, Row, RowError, Table
 from crdt_sync.records.comparing import folded
 
 _ID_SHARE_MIN = 0.9  # of the rows: a number that identifies is rarely missing
 _CONTACT_SHARE_MIN = 0.5
+_REPEATED_SHARE_MAX = 0.05  # of the rows, but always one: doubled by mistake; more belong to something else
+_ROWS_MIN = 3  # of which one may be doubled by mistake: of two with one number nothing tells what it numbers
+_VALUE_LENGTH = 40  # characters that are shown
 
 _ID_WORDS = frozenset({"id", "uuid", "guid", "nr", "no", "nummer", "number", "num", "key"})
 _OTHER_NUMBERS = re.compile(
@@ -34,10 +38,13 @@ _WORD = re.compile(r"[A-Z]?[^\W\d_A-Z]+|[A-Z]+(?![a-z])|\d+")
 
 @dataclass(frozen=True, slots=True)
 class FoundKey:
-    """The columns that identify rows; none where no column does. `repeated` would, but has values more than once."""
+    """The columns that identify rows; none where no column does.
+
+    `passed_over` has the first repeated value of each column that would do rather, if no value came twice.
+    """
 
     positions: tuple[int, ...]
-    repeated: tuple[str, ...] = ()
+    passed_over: tuple[RowError, ...] = ()
 
 
 def find_key(table: Table, mapping: ColumnMapping) -> FoundKey:
@@ -52,26 +59,42 @@ def find_key(table: Table, mapping: ColumnMapping) -> FoundKey:
     if not counts:
         return FoundKey(())
     rows = _count(table, counts)
+    passed_over: list[RowError] = []
     for tier, share in zip(tiers, (_ID_SHARE_MIN, _CONTACT_SHARE_MIN, _CONTACT_SHARE_MIN), strict=True):
         usable = [position for position in tier if counts[position].identifies(rows, share, unread=tier is tiers[0])]
-        if len(usable) > 1 and tier is tiers[0]:
-            usable = _plainest(columns, usable)
+        repeated = [counts[position].first_repeated(columns[position]) for position in tier if counts[position].repeats]
+        if tier is tiers[0]:
+            if not usable:
+                usable = [position for position in tier if counts[position].nearly_identifies(rows, share)]
+            usable = _plainest(columns, usable) if len(usable) > 1 else usable
+            passed_over += [each for each in repeated if not usable or each.column != columns[usable[0]]]
         if usable:
-            return FoundKey((usable[0],))
-    return FoundKey((), tuple(columns[position] for position in counts if counts[position].repeated))
+            return FoundKey((usable[0],), tuple(passed_over))
+        passed_over += repeated if tier is not tiers[0] else ()
+    return FoundKey((), tuple(passed_over))
 
 
 @dataclass(slots=True)
 class _Count:
     filled: int = 0
     broken: int = 0  # cells whose value is there, but not in the file: of a formula without its result
-    repeated: bool = False
+    repeats: int = 0  # rows with the value of an earlier one, and other cells
+    first: tuple[int, str] = (0, "")  # of them: its line and the value
     rows: dict[int, int] = field(default_factory=dict)  # hash of a value to that of its row
 
     def identifies(self, rows: int, share: float, *, unread: bool) -> bool:
         """Whether the column can be the key; with `unread`, cells that cannot be read count: their rows are refused."""
         filled = self.filled + (self.broken if unread else 0)
-        return filled > 0 and filled >= share * rows and not self.repeated
+        return filled > 0 and filled >= share * rows and not self.repeats
+
+    def nearly_identifies(self, rows: int, share: float) -> bool:
+        """Whether it could be the key but for a few rows, which then are errors."""
+        few = rows >= _ROWS_MIN and self.repeats <= max(1, _REPEATED_SHARE_MAX * rows)
+        return self.filled > 0 and self.filled + self.broken >= share * rows and few
+
+    def first_repeated(self, column: str) -> RowError:
+        line, value = self.first
+        return RowError(line, column, "repeated", f"{value[:_VALUE_LENGTH]!r} was in an earlier row, with other cells")
 
 
 def _count(table: Table, counts: dict[int, _Count]) -> int:
@@ -85,10 +108,10 @@ def _count(table: Table, counts: dict[int, _Count]) -> int:
             if not text:
                 continue
             count.filled += 1
-            if count.repeated:
-                continue
             content = hash(repr(row.cells)) if content is None else content
-            count.repeated = count.rows.setdefault(hash(text), content) != content
+            if count.rows.setdefault(hash(text), content) != content:
+                count.first = count.first if count.repeats else (row.line, text)
+                count.repeats += 1
     return rows
 
 

@@ -73,7 +73,7 @@ class RecordKeys:
     typed: bool
     found: bool = False
     by_row: bool = False  # somebody asked for rows as a whole: an edited one is another record
-    repeated: tuple[str, ...] = ()  # columns that would identify rows, had they no value twice
+    passed_over: tuple[RowError, ...] = ()  # columns that would identify rows rather, had they no value twice
     known: KnownRecords | None = None
     present: Callable[[str], ReadableRecord | None] = lambda _: None
     schema: Schema | None = None  # with a natural key, and then also which records show one
@@ -122,8 +122,10 @@ class RecordKeys:
         if self.natural:
             return self._unique(row, self._by_natural_key(row))
         if not self.key_positions:
-            own = self._exported(row, {}) or self._edited(row)
-            return self._by_content(row) if own is None else self._unique(row, own)
+            if (own := self._exported(row, {}) or self._edited(row)) is not None:
+                return self._unique(row, own)
+            self.without_key += 1
+            return self._by_content(row)
         if self.found and not all(_text(row.cells[position]).strip() for position in self.key_positions):
             if (own := self._exported(row, {}) or self._edited(row)) is not None:
                 return self._unique(row, own)
@@ -434,7 +436,9 @@ class RecordKeys:
             return RowError(row.line, column, "duplicate_key", why)
         key = " / ".join(_text(row.cells[position]) for position in self.key_positions) or record
         header = self.headers[self.key_positions[0]] if self.key_positions else ""
-        return RowError(row.line, header, "duplicate_key", f"the key {key[:80]!r} was in line {line}, with other cells")
+        why = f"the key {key[:80]!r} was in line {line}, with other cells"
+        hint = "; correct one of the two, or choose another column with --key" if self.found else ""
+        return RowError(row.line, header, "duplicate_key", why + hint)
 
     def _by_content(self, row: Row) -> str:
         # Sorted and without the empty ones: neither moved nor added empty columns make a row another one.
@@ -493,7 +497,7 @@ def record_keys(
             found = _again(columns, last_key(records(), source)) or find_key(table, mapping)
     keys = RecordKeys(schema.collection, columns, chosen or found.positions, record, {}, table.typed)
     keys.by_row = key_columns is None
-    keys.found, keys.repeated, keys.present = bool(found.positions), found.repeated, present
+    keys.found, keys.passed_over, keys.present = bool(found.positions), found.passed_over, present
     keys.source, keys.fields = source, schema.fields
     keys.numbered = len(keys.key) == 1 and is_number(keys.key[0])
     keys.contact = (

@@ -68,6 +68,27 @@ def test_the_key_that_was_found_is_said(store, run, table):
     assert len(run("list", "--json").objects) == 1
 
 
+def test_a_column_that_was_passed_over_is_said(store, run, table):
+    result = run("import", table("a.csv", "Kundennummer;Name;Telefon\n1;Anna;11\n1;Ben;22\n1;Cara;33\n"))
+    assert result.code == 0
+    assert "Rows are identified by 'Telefon'" in result.err
+    assert "'Kundennummer' was passed over" in result.err
+    assert "line 3, column 'Kundennummer': '1' was in an earlier row" in result.err
+    assert "--key Kundennummer" in result.err
+
+
+def test_only_rows_that_were_added_to_an_export_for_editing_lack_a_key(store, run, tmp_path):
+    for number, name in enumerate(("Anna", "Ben"), 1):
+        run("set", f"customers/{number}", f"name={name}", "email=info@x.example", "phone=030 1", "--create")
+    file = tmp_path / "out.csv"
+    assert run("export", file, "-f", "name,email,phone", "--for-editing").code == 0
+    assert "No column identifies" not in run("import", file).err
+    file.write_text(file.read_text() + "Cara,info@x.example,030 1,\n")
+    added = run("import", file)
+    assert (added.code, "1 new" in added.out) == (0, True)
+    assert "No column identifies the rows that were added" in added.err
+
+
 def test_a_choice_of_keys_is_demanded_where_nobody_can_be_asked(store, run, table):
     file = table("a.csv", "Name,Ledger Id,Branch Id\nAnna,1,2\n")
     result = run("import", file)
@@ -251,6 +272,7 @@ def test_an_export_for_editing_is_known_on_another_device(store, run, tmp_path):
     result = run("import", file)
     assert result.code == 0
     assert "Rows are identified by the record ids in 'crdt-sync base'" in result.err
+    assert result.err.count("identif") == 1
     fields = run("get", "customers/1", "--json").object["fields"]
     assert (fields["visits"], fields["notes"]) == (8, "oh hello")
 

@@ -104,7 +104,35 @@ def test_rows_without_a_key_go_by_their_content_and_are_counted(anna):
 
 def test_repeated_values_are_no_key_and_named(anna):
     report = take(anna, ("Name", "E-mail"), ("Anna", "info@x"), ("Bert", "info@x"))
-    assert (report.created, report.key, report.repeated) == (2, (), ("E-mail",))
+    assert (report.created, report.key, [each.column for each in report.passed_over]) == (2, (), ["E-mail"])
+
+
+def test_a_number_that_a_few_rows_repeat_by_mistake_is_the_key(anna):
+    columns = ("Id", "Name", "Phone")
+    rows = [("7", "Anna", "1"), ("8", "Bert", "2"), ("9", "Cleo", "3"), ("9", "Dora", "4")]
+    report = take(anna, columns, *rows)
+    assert (report.key, report.created) == (("Id",), 3)
+    ((line, column, code),) = [(each.line, each.column, each.code) for each in report.failed]
+    assert (line, column, code) == (5, "Id", "duplicate_key")
+    assert "correct one of the two" in report.failed[0].message
+    again = take(anna, columns, ("7", "Anna", "11"), *rows[1:3], ("10", "Dora", "4"))
+    assert (again.created, again.updated, again.failures) == (1, 1, 0)
+    assert people(anna) == [("Anna", "11"), ("Bert", "2"), ("Cleo", "3"), ("Dora", "4")]
+
+
+@pytest.mark.parametrize(("rows", "doubled", "is_key"), [(40, 2, True), (40, 3, False), (2, 1, False)])
+def test_how_many_rows_may_repeat_a_number(anna, rows, doubled, is_key):
+    last = rows - doubled
+    table = [(str(min(number, last - 1)), f"Name {number}", f"0{number}") for number in range(rows)]
+    report = take(anna, ("Id", "Name", "Phone"), *table)
+    assert (report.key, report.failures) == ((("Id",), doubled) if is_key else (("Phone",), 0))
+    assert [(each.line, each.column) for each in report.passed_over] == ([] if is_key else [(last + 2, "Id")])
+
+
+def test_a_number_that_is_unique_goes_before_one_that_repeats(anna):
+    rows = [("1", "a", "A"), ("2", "b", "B"), ("3", "b", "C"), ("4", "d", "D")]
+    report = take(anna, ("Ledger Id", "Id", "Name"), *rows)
+    assert (report.key, [each.line for each in report.passed_over]) == (("Ledger Id",), [4])
 
 
 def test_several_numbers_that_could_be_meant_demand_a_choice(anna):
