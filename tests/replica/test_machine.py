@@ -348,9 +348,9 @@ def _acknowledges_too_much(monkeypatch):
 
 
 def _removes_what_it_never_saw(monkeypatch):
-    from crdt_sync.records import editor  # noqa: PLC0415
+    from crdt_sync.records.kinds import members  # noqa: PLC0415
 
-    monkeypatch.setattr(editor, "member_key", lambda member, writer: f"{member}\n1")
+    monkeypatch.setattr(members, "member_key", lambda member, writer: f"{member}\n1")
 
 
 def wander(seed: int, steps: int = 60) -> None:

@@ -48,7 +48,7 @@ def _fuzz(reader: Reader, seed: int, count: int, module: str, tally: Tally) -> N
                 *(f"-timeout={_INPUT_SECONDS_MAX}", f"-rss_limit_mb={_MEMORY_MIB_MAX}"),
                 *("-print_final_stats=1", f"-artifact_prefix={folder}/", str(inputs)),
             ],
-            cwd=Path(__file__).parents[2],
+            cwd=Path(__file__).parents[3],
             capture_output=True,
             check=False,
         )

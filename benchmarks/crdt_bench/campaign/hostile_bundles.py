@@ -154,6 +154,7 @@ def _schema() -> Schema:
 
 def _device() -> tuple[Replica, _CountedStore]:
     store = _CountedStore(b"r" * 16, random.Random(0))
+    store.commit([Batch(meta={"name": b"fuzz"})])
     replica = Replica.over(store, lambda: _NOW, random.Random(0))
     replica.add_schema(_schema())
     store.commits = 0

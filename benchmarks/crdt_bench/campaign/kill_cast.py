@@ -26,7 +26,7 @@ class Cast:
             [sys.executable, "-m", "crdt_bench.campaign.kill_launcher"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            cwd=Path(__file__).parents[2],
+            cwd=Path(__file__).parents[3],
         )
         assert self._process.stdout is not None
         self._lines: queue.Queue[dict[str, Any]] = queue.Queue()

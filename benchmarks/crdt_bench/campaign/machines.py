@@ -146,7 +146,7 @@ async def _frozen(directory: Path, frozen_s: float, tally: Tally) -> None:
         *(sys.executable, "-m", "crdt_bench.campaign.frozen_device", str(directory / "frozen"), relay.url),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
     )
     assert child.stdin is not None
     assert child.stdout is not None

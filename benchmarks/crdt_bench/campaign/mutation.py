@@ -10,7 +10,7 @@ _LENGTH_MAX = 1 << 16
 
 def corpus(kind: str) -> list[bytes]:
     """The kept inputs of one kind, empty where the tests are not beside us."""
-    folder = Path(__file__).parents[2] / "tests" / "campaign" / "corpus" / kind
+    folder = Path(__file__).parents[3] / "tests" / "campaign" / "corpus" / kind
     return [path.read_bytes() for path in sorted(folder.glob("*")) if path.is_file()]
 
 

@@ -99,7 +99,7 @@ def _tracer(failure: Failure) -> Iterator[tuple[IO[str], IO[str]]]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
     )
     assert process.stdin is not None
     assert process.stdout is not None

@@ -60,7 +60,7 @@ def record(directory: Path, seed: int, steps: int, *, sync: bool = True) -> list
         check=True,
         timeout=_SECONDS_MAX,
         stdout=subprocess.DEVNULL,
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
     )
     with log.open(encoding="ascii") as lines:
         return list(_events(lines, store / "data.mdb"))
