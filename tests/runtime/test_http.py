@@ -12,7 +12,7 @@ import pytest
 
 from crdt_relay.server import Relay
 from crdt_sync import Address, Replica, bundled_schema, keep_syncing_forever, limits, sync_once
-from crdt_sync.errors import Unauthorized, Unreachable, UsageError
+from crdt_sync.errors import CrdtSyncError, Unauthorized, Unreachable, UsageError
 from crdt_sync.runtime import link
 from crdt_sync.runtime.transports import ways
 from crdt_sync.runtime.transports.http import dialed
@@ -247,5 +247,28 @@ def test_it_goes_over_tls(tmp_path: Path) -> None:
                 assert names(bob) == {"Muster AG"}
                 with pytest.raises(Unreachable, match="no secure connection"):
                     await sync_once(ann, Address(url, transport="http"))
+
+    run(story)
+
+
+def test_a_relay_that_stops_says_bye_and_waits_for_nobody(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with behind(tmp_path) as (relay, _), devices(tmp_path) as (ann, _):
+            heard: list[CrdtSyncError] = []
+            up = asyncio.Event()
+            way = address(relay.port, "http")
+            staying = asyncio.create_task(
+                keep_syncing_forever(
+                    ann, way, lambda progress: progress.caught_up and up.set(), lambda e, _: heard.append(e)
+                )
+            )
+            await up.wait()
+            begun = time.monotonic()
+            await relay.stop()
+            assert time.monotonic() - begun < 1.5
+            await eventually("it was told", lambda: bool(heard))
+            assert "going_away" in heard[0].message
+            staying.cancel()
+            await asyncio.gather(staying, return_exceptions=True)
 
     run(story)

@@ -54,10 +54,10 @@ def add(replica: Replica, note: str) -> None:
         customer.text("notes").insert(0, note)
 
 
-async def took(replica: Replica, throttle: Throttle) -> float:
+async def took(replica: Replica, throttle: Throttle, transport: str = "auto") -> float:
     """The seconds that a sync over the slow link needs."""
     begun = time.monotonic()
-    await sync_once(replica, Address(f"ws://127.0.0.1:{throttle.port}"))
+    await sync_once(replica, Address(f"ws://127.0.0.1:{throttle.port}", transport=transport))
     return time.monotonic() - begun
 
 
@@ -118,5 +118,31 @@ def test_a_link_on_which_nothing_moves_any_more_is_given_up_by_both(tmp_path: Pa
                     await syncing
                 await eventually("the relay's end", lambda: len(relay.engine.hub) == 0)
                 assert time.monotonic() - begun < 4 * _SILENCE_S
+
+    asyncio.run(scenario())
+
+
+def test_over_http_a_frame_that_takes_longer_than_the_patience_comes_and_goes(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        with device(tmp_path, "ann", _NOTE) as ann, device(tmp_path, "bob") as bob:
+            async with slow(tmp_path, _RATE) as (relay, throttle):
+                assert await took(ann, throttle, "http") > _SILENCE_S
+                assert relay.store.count() == 1
+                assert await took(bob, throttle, "http") > _SILENCE_S
+                assert bob.count() == 1
+
+    asyncio.run(scenario())
+
+
+def test_over_http_a_link_that_stands_still_is_given_up(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        with device(tmp_path, "ann", _NOTE) as ann:
+            async with slow(tmp_path, _RATE) as (relay, throttle):
+                sync = asyncio.create_task(took(ann, throttle, "http"))
+                await eventually("some of it has gone", lambda: throttle.up > 100_000)
+                throttle.rate = 0
+                with pytest.raises(Timeout):
+                    await sync
+                await eventually("the relay has given up too", lambda: len(relay.engine.hub) == 0)
 
     asyncio.run(scenario())
