@@ -224,6 +224,20 @@ class AnotherList(UsageError):
         self.rows = rows
 
 
+class AlreadyHere(UsageError):
+    """Most rows of a table would be new records, and look like customers that are here: `rows` of those looked at."""
+
+    code = "already_here"
+
+    def __init__(self, rows: int, looked_at: int, example: str, hint: str) -> None:
+        super().__init__(
+            f"nothing was imported: {rows} of {looked_at} rows would be new records, but have the name and the e-mail "
+            f"address or phone of customers that are here already, {example}",
+            hint,
+        )
+        self.rows = rows
+
+
 class TableNotWritten(UsageError):
     """A table cannot be exported as asked; what was in its place before is still there."""
 

@@ -93,7 +93,13 @@ def tell_import(output: Output, report: ImportReport) -> None:
         cells = "1 cell looks" if report.cells_odd == 1 else f"{report.cells_odd} cells look"
         word = "would be taken" if report.dry_run else "taken"
         output.note(f"{cells} odd, {word} all the same: {shown}{more}.", "yellow")
-    if report.renamed is not None:
+    if report.renamed is not None and report.looks_exported:
+        output.note(
+            "This looks like an export of this collection, which does not say what was edited in it. Edit a file from "
+            "'crdt-sync export FILE --for-editing': then only what changed in it counts, on any device.",
+            "yellow",
+        )
+    elif report.renamed is not None:
         output.note(
             f"Most of those rows came from {report.renamed!r} before, and {report.source!r} is new to them. If this is "
             f"the same file under another name, import it with --source {shlex.quote(report.renamed)}: then only what "

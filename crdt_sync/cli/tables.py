@@ -114,6 +114,9 @@ def import_file(
     same_source: Annotated[
         bool, typer.Option("--same-source", help="It is no other list, although its rows look like other people.")
     ] = False,
+    as_new: Annotated[
+        bool, typer.Option("--as-new", help="Its rows are new customers, although most look like ones that are here.")
+    ] = False,
     go_back: Annotated[
         bool, typer.Option("--go-back", help="Take an old version that was imported before for the newest, on purpose.")
     ] = False,
@@ -195,6 +198,7 @@ def import_file(
                     clear_empty=clear_empty,
                     dry_run=dry_run,
                     same_source=same_source,
+                    as_new=as_new,
                     infer=infer is not False,
                     conventions=conventions,
                     progress=progress,

@@ -60,6 +60,7 @@ class ImportReport:
     `shared`, and `without_key` rows went by their whole content. `renamed` names another source that the table may be
     of, under another name: the one that knew most of the rows in which both changed a cell, or said what most rows say,
     and which this source did not know.
+    `looks_exported` tells that its headers are exactly those of an export of the collection.
     `doubts` has a cell of each set whose members are separated otherwise than in most of its column.
     `form` is what was found out about the file, and `columns` how each of its columns was read.
     """
@@ -103,5 +104,6 @@ class ImportReport:
     shared: tuple[SharedKey, ...]
     without_key: int
     renamed: str | None
+    looks_exported: bool
     form: TableForm
     columns: tuple[ColumnForm, ...]

@@ -8,7 +8,7 @@ from functools import cache, partial
 from itertools import chain, islice
 from typing import Literal
 
-from crdt_sync.errors import AnotherList, InvalidValue, UnknownCollection, UnknownRecord, UsageError
+from crdt_sync.errors import InvalidValue, UnknownCollection, UnknownRecord, UsageError
 from crdt_sync.exchange.base import Bases
 from crdt_sync.exchange.contacts import cannot_be, contact_of, texts_of
 from crdt_sync.exchange.conventions import FOUND_OUT, Conventions
@@ -18,16 +18,16 @@ from crdt_sync.exchange.imported_tables import ImportedTables, version_digest
 from crdt_sync.exchange.infer import infer_schema
 from crdt_sync.exchange.interpretation import Interpretation, Target
 from crdt_sync.exchange.known_records import KEY
+from crdt_sync.exchange.look_ahead import check_list, check_new, looks_exported
 from crdt_sync.exchange.mapping import ColumnMapping, loose, match_columns
 from crdt_sync.exchange.own_rows import OwnRows, own_record_column, own_rows
-from crdt_sync.exchange.persons import name_of
 from crdt_sync.exchange.port import ReadableRecord, WritableReplica
 from crdt_sync.exchange.record_key import RecordKeys, record_keys
 from crdt_sync.exchange.source_name import export_source, given_source, source_name
 from crdt_sync.exchange.table import BASE_HEADER, MISSING, Row, RowError, Table, TableForm
 from crdt_sync.exchange.three_way import Decision, Memory, decide, said_since
 from crdt_sync.ids import collection_of, is_made
-from crdt_sync.limits import ROWS_LOOKED_AHEAD_MAX, TABLE_CHANGES_KEPT_MAX, TABLE_FAILURES_KEPT_MAX
+from crdt_sync.limits import TABLE_CHANGES_KEPT_MAX, TABLE_FAILURES_KEPT_MAX
 from crdt_sync.records.kind import Layout
 from crdt_sync.records.sources import newest
 from crdt_sync.records.text_input import TRUE_WORDS
@@ -53,6 +53,7 @@ def import_table(
     clear_empty: bool = False,
     dry_run: bool = False,
     same_source: bool = False,
+    as_new: bool = False,
     infer: bool = True,
     conventions: Conventions = FOUND_OUT,
     batch_rows: int = BATCH_ROWS,
@@ -80,10 +81,12 @@ def import_table(
     is called; an import that was interrupted is resumed by running it again.
 
     Where most rows say another name of the records that they name, and agree with nothing else known of them, the table
-    is another list: it is refused, unless `same_source` says that it is not.
+    is another list: it is refused, unless `same_source` says that it is not. So is a table of which most rows would
+    become new records although they have the name and an e-mail address or phone of one that is here, unless `as_new`
+    says that they are new, or whole rows were asked for.
 
-    Raises `AnotherList`, `InvalidTable`, `KeyNeeded`, `UnknownField` and `UnknownCollection` before anything is
-    written, and any `StoreError`.
+    Raises `AlreadyHere`, `AnotherList`, `InvalidTable`, `KeyNeeded`, `UnknownField` and `UnknownCollection` before
+    anything is written, and any `StoreError`.
     """
     inferred = collection not in replica.schemas
     if inferred:
@@ -123,12 +126,15 @@ def import_table(
     if record_column is None:
         keys.own = own
     if not same_source and not bases:
-        _check_list(table, keys, replica, name, given=bool(key_columns))
+        check_list(table, keys, partial(_present, replica), name, given=bool(key_columns))
+    if not as_new:
+        check_new(table, keys, partial(_present, replica), schema)
     refuse = conventions.bad_cells == "refuse"
     said_by = export_source(own.export) if own.as_export and own.told and own.export is not None else name
     said_by = bases.source or said_by
     run = _Run(replica, said_by, keys, reading, written, table.typed, clear_empty, dry_run, refuse, on_error)
     run.own, run.bases = own, bases
+    run.exported = looks_exported(table, schema)
     if imported is not None:
         digest = version_digest(table)
         run.first_import = None if go_back else imported.first_import(collection, said_by, digest)
@@ -158,6 +164,7 @@ class _Run:
     on_error: Callable[[RowError], object] | None
     bases: Bases | None = None  # what the rows say that they were edited from
     own: OwnRows = field(default_factory=OwnRows)  # of the export of this device that the table may be
+    exported: bool = False  # the headers are those of an export
     first_import: int | None = None  # the stamp, of a version that this device has imported before
     rows_older: int = 0
     newer: int | None = None  # the stamp of the newest that a newer version said
@@ -432,34 +439,10 @@ class _Run:
             shared=tuple(self.keys.shared[:TABLE_CHANGES_KEPT_MAX]),
             without_key=self.keys.without_key,
             renamed=self._renamed(),
+            looks_exported=self.exported,
             form=form,
             columns=self.reading.column_forms(),
         )
-
-
-def _check_list(table: Table, keys: RecordKeys, replica: WritableReplica, source: str, *, given: bool) -> None:
-    """Raise `AnotherList`, see `import_table`. A single row tells nothing of a list."""
-    if not keys.key and not keys.own.edited:
-        return
-    ahead = keys.looking()
-    looked_at = others = 0
-    example = ""
-    for row in islice(table.rows(), ROWS_LOOKED_AHEAD_MAX):
-        record = ahead.record_of(row) if isinstance(row, Row) else None
-        present = _present(replica, record) if isinstance(record, str) else None
-        if present is None or present.deleted or not isinstance(row, Row):
-            continue
-        looked_at += 1
-        if ahead.is_another(row, present):
-            others += 1
-            example = example or f"as {ahead.name_in(row)!r} in line {row.line} has that of {name_of(present.raw)!r}"
-    if others > 1 and others * 2 > looked_at:
-        if keys.natural:
-            hint = f"Rows are known by {', '.join(keys.key)}, which the schema says; to write over them, --same-source."
-        else:
-            other = "--source NAME, without --key" if given else "--source NAME"
-            hint = f"If it is, import it with {other}; if it is the same list, with --same-source."
-        raise AnotherList(source, others, looked_at, example, hint)
 
 
 def _present(replica: WritableReplica, record: str) -> ReadableRecord | None:

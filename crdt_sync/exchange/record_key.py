@@ -97,7 +97,7 @@ class RecordKeys:
     _row_order: tuple[int, ...] = ()
     _others: Sequence[str] | None = None  # other sources, once they were needed
     _ours_by_name: dict[str, list[str]] | None = None
-    _people: KnownPeople | None = None
+    _people: list[KnownPeople] = field(default_factory=list)  # at most one, once needed; shared with a look ahead
     _claimed: set[str] | None = None
     _occurrences: Counter[str] = field(default_factory=Counter)
     _seen: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -364,9 +364,9 @@ class RecordKeys:
 
     def known_like(self, row: Row) -> list[tuple[str, frozenset[str]]]:
         """The records of before the import with the name of a row and an equal address or phone, and their sources."""
-        if self._people is None:
-            self._people = KnownPeople(self.records())
-        return self._people.like(self._carriers(row, with_key=True))
+        if not self._people:
+            self._people.append(KnownPeople(self.records()))
+        return self._people[0].like(self._carriers(row, with_key=True))
 
     def entered_again(self, row: Row) -> str | None:
         """The one record that looks like the customer of a row whose own record was deleted; no other row's."""

@@ -89,6 +89,23 @@ def test_only_rows_that_were_added_to_an_export_for_editing_lack_a_key(store, ru
     assert "No column identifies the rows that were added" in added.err
 
 
+@pytest.mark.parametrize("dry_run", [[], ["--dry-run"]])
+def test_a_plain_export_that_was_edited_elsewhere_doubles_nobody(store, run, tmp_path, dry_run):
+    people = [("Anna Ärger", "info@x.example"), ("Ben Öl", "info@x.example"), ("Cara Übel", "c@x.example")]
+    for number, (name, email) in enumerate(people):
+        run("set", f"customers/{number}", f"name={name}", f"email={email}", "phone=030 1", "--create")
+    file = tmp_path / "plain.csv"
+    assert run("export", file, "--delimiter", ";", "--encoding", "cp1252", "--guard").code == 0
+    for each in (store / "exports").iterdir():
+        each.unlink()  # as on a device that did not write it
+    header, *rows = file.read_text("cp1252").splitlines()
+    rows = [row.replace("Cara", "Carla").replace(";;", ";Ulm;", 1) for row in reversed(rows)]
+    file.write_text("\n".join([header, *rows, ""]), "cp1252")
+    result = run("import", file, "--guarded", "--delimiter", ";", *dry_run)
+    assert (result.code, "2 of 3 rows" in result.err, "--for-editing" in result.err) == (2, True, True)
+    assert len(run("list", "--json").objects) == 3
+
+
 def test_a_choice_of_keys_is_demanded_where_nobody_can_be_asked(store, run, table):
     file = table("a.csv", "Name,Ledger Id,Branch Id\nAnna,1,2\n")
     result = run("import", file)

@@ -155,7 +155,7 @@ def carry_out(steps):
             continue
         which, source, persons, phone, mapped = details
         rows = [(NUMBERS[source][p], f"p{p}", f"{p}{phone}", str(p + 1)) for p in sorted(persons)]
-        take(devices[which], *rows, file=source, mapped=mapped)
+        take(devices[which], *rows, file=source, mapped=mapped, as_new=True)
         check(devices[which], alone=all(step[1:2] != (1 - which,) for step in steps))
     meet(*devices)
     assert devices[0].values() == devices[1].values()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from crdt_sync.errors import AnotherList
+from crdt_sync.errors import AlreadyHere, AnotherList
 from crdt_sync.exchange import import_table
 from crdt_sync.exchange.persons import named_alike
 from crdt_sync.records import parse_schema
@@ -152,3 +152,35 @@ def test_a_new_address_is_a_new_customer_where_that_is_not_certain(pair, rows):
     anna, _ = pair
     take(anna, BY_MAIL, ("Anna", "a@x", "1"), ("Bert", "b@x", "2"))
     assert take(anna, BY_MAIL, *rows).created == 1
+
+
+WITH_EMAIL = ("Name", "Phone", "E-mail", "City")
+CROWD = [("Anna", "1", "a@x", "Ulm"), ("Bert", "2", "b@x", "Kiel"), ("Cleo", "2", "b@x", "Bonn")]
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_table_that_would_double_most_customers_is_refused(pair, dry_run):
+    anna, _ = pair
+    take(anna, WITH_EMAIL, *CROWD)
+    moved = [(*person[:3], "Trier") for person in reversed(CROWD)]
+    with pytest.raises(AlreadyHere, match=r"3 of 3 rows.*'Cleo' in line 2 is people/") as raised:
+        take(anna, WITH_EMAIL, *moved, file="other", dry_run=dry_run)
+    assert (raised.value.rows, len(people(anna))) == (3, 3)
+    assert "--key" in raised.value.hint
+    assert "--as-new" in raised.value.hint
+    assert take(anna, WITH_EMAIL, *moved, file="other", dry_run=dry_run, as_new=True).created == 3
+
+
+def test_a_few_namesakes_among_new_rows_are_not_refused(pair):
+    anna, _ = pair
+    take(anna, WITH_EMAIL, *CROWD)
+    moved = (*CROWD[0][:3], "Trier")
+    report = take(anna, WITH_EMAIL, moved, ("Dora", "2", "b@x", "Rom"), ("Emil", "2", "b@x", "Rom"), file="other")
+    assert (report.created, report.alike) == (3, 1)
+
+
+def test_an_import_that_is_run_again_is_not_refused(pair):
+    anna, _ = pair
+    for _ in range(2):
+        report = take(anna, WITH_EMAIL, *CROWD)
+    assert (report.created, report.unchanged) == (0, 3)
