@@ -313,14 +313,19 @@ class Partner:
             self._gapped.update(record for record, _ in gaps)
             if gaps and effect.cursor is not None:
                 self._peer, self._held = before, effect.cursor
-            if refused:
-                self._void -= {*refused, unread.MORE}
+            if self._void and (left := self._left_out(effect, refused)):
+                self._void -= {*left, unread.MORE}
             if self._held is not None and not self._gapped:
                 cursor, self._held = self._held, None
                 self._store.commit([Batch(peers=self._standing(cursor, cursor))])
             elif effect.cursor is not None and not self._gapped:
                 self._note_compared()
         return gaps
+
+    def _left_out(self, effect: Integrate, refused: Mapping[str, str]) -> set[str]:
+        """The records of these updates of which something was refused, before it came here or as it is damaged here."""
+        came = {entry.record for entry in effect.entries}
+        return {*refused, *came.intersection(unread.of(unread.known(self._store), self.id))}
 
     def _note_compared(self) -> None:
         """The first cursor behind a comparison is stored: what was to be asked for again came with it."""
