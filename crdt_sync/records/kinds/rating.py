@@ -1,10 +1,10 @@
-"""Rating: a number; of those that were written at once the highest wins."""
+"""Rating: a number; of those that people wrote at once the highest wins, before what a table says."""
 
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from crdt_sync.errors import InvalidValue
-from crdt_sync.records.entries import Entry, by_time, last_said
+from crdt_sync.records.entries import Entry, by_time
 from crdt_sync.records.kind import FieldKind
 from crdt_sync.records.kinds.value import Value
 from crdt_sync.records.values import parse_decimal
@@ -20,7 +20,7 @@ class Rating(Value):
     """Nobody is asked: whoever wrote the higher number had a reason, and whoever sees it may write a lower one."""
 
     name = "rating"
-    merging = "the highest number is shown; the others are kept until somebody writes again"
+    merging = "the highest number that people wrote is shown; the others are kept until somebody writes again"
     plain = False
     types = ("integer", "decimal")
     default_type = "integer"
@@ -32,11 +32,16 @@ class Rating(Value):
         return FieldKind.merges_by(self, spec)
 
     def ordered(self, entries: list[Entry], spec: "FieldSpec", age: "Age | None") -> list[Entry]:
-        """The highest number first; what is no number, which only other programs write, comes last."""
-        current = last_said(entries, age)
-        return sorted(
-            entries, key=lambda entry: (current(entry), _number(entry[0]), *by_time(entry, age)), reverse=True
-        )
+        """The highest number that a person wrote first, then what imports said, the newest first.
+
+        What is no number, which only other programs write, comes after all others of people.
+        """
+
+        def place(entry: Entry) -> tuple[object, ...]:
+            typed = entry[1] != 0
+            return typed, _number(entry[0]) if typed else 0, *by_time(entry, age)
+
+        return sorted(entries, key=place, reverse=True)
 
 
 def _number(carrier: object) -> Decimal:

@@ -14,6 +14,7 @@ from crdt_sync.errors import IncompatibleSchema, InvalidSchema, InvalidValue
 from crdt_sync.exchange import export_table, import_table, open_table
 from crdt_sync.records import Document, Editor, FieldSpec, Schema, parse_schema
 from crdt_sync.records.evolution import check_successor, forms
+from crdt_sync.records.kinds.rating import KIND
 
 SCHEMA = Schema(
     collection="people",
@@ -110,7 +111,7 @@ def test_it_is_exported_and_imported_again(make_replica, tmp_path, name):
     assert (view["stars"], str(view["score"])) == (4, "1.234")
 
 
-def test_a_table_and_a_person_who_both_changed_it_leave_the_higher_one(make_replica, tmp_path):
+def test_what_a_person_wrote_stays_beside_a_higher_number_of_a_table(make_replica, tmp_path):
     replica, path = make_replica(SCHEMA), tmp_path / "a.csv"
 
     def imported(stars):
@@ -118,14 +119,26 @@ def test_a_table_and_a_person_who_both_changed_it_leave_the_higher_one(make_repl
         import_table(replica, open_table(path), "people")
         return next(iter(replica.list("people")))
 
+    assert imported(3)["stars"] == 3
+    assert imported(1)["stars"] == 1  # the newest that the table says, not the highest
     record = imported(3).record
     with replica.edit(record) as person:
         person["stars"] = 2
     assert imported(3)["stars"] == 2  # said before: no news
-    assert imported(5)["stars"] == 5
-    with replica.edit(record) as person:
-        person["stars"] = 4
-    assert imported(1)["stars"] == 4
+    view = imported(5)
+    assert view["stars"] == 2
+    (kept,) = replica.conflicts_of(record, superseded=True)
+    assert [entry.value for entry in kept.entries] == [2, 5]
+
+
+@given(st.permutations([1, 5, 3]), st.permutations(range(4)))
+def test_of_people_the_highest_then_of_tables_the_newest(said, order):
+    """Imports write without a time; the age of what they say is its place in `said`."""
+    entries = [[number, 0, "a list"] for number in said] + [[2, START, "ann"]]
+    age = {number: place for place, number in enumerate(said)}
+    mixed = [entries[place] for place in order]
+    shown = KIND.ordered(mixed, SCHEMA.fields["stars"], lambda entry: age.get(entry[0], 0))
+    assert [entry[0] for entry in shown] == [2, *reversed(said)]
 
 
 def test_no_other_file_of_the_program_knows_of_it():
