@@ -2,11 +2,13 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 # Control characters of both ranges, line separators, bidirectional overrides, lone surrogates.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _UNSAFE_IN_JSON = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_NAME_LENGTH_MAX = 60
+_NAMES_MAX = 12
 _NAMED = {"\n": "⏎", "\t": " "}
 
 
@@ -18,6 +20,18 @@ def one_line(text: str) -> str:
 def lines(text: str) -> str:
     """`text` for a place of its own: line breaks stay, everything else as in `one_line`."""
     return "\n".join(one_line(line) for line in text.replace("\r\n", "\n").split("\n"))
+
+
+def name(text: str) -> str:
+    """A name that nobody here gave, as that of a field without a schema: in one line, and never longer than a cell."""
+    shown = one_line(text[: _NAME_LENGTH_MAX + 1])
+    return shown if len(text) <= _NAME_LENGTH_MAX else f"{shown[:_NAME_LENGTH_MAX]}…"
+
+
+def names(texts: Sequence[str]) -> str:
+    """Several of them, and how many there are beside."""
+    rest = len(texts) - _NAMES_MAX
+    return ", ".join(map(name, texts[:_NAMES_MAX])) + (f" and {rest} more" if rest > 0 else "")
 
 
 def json_line(data: Mapping[str, object]) -> str:

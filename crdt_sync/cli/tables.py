@@ -10,7 +10,7 @@ from typing import Annotated, Literal, cast
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from crdt_sync.cli import damaged
+from crdt_sync.cli import damaged, safe_text
 from crdt_sync.cli.import_report import ask_for_key, tell_import, tell_source
 from crdt_sync.cli.invocation import Invocation, invocation
 from crdt_sync.cli.options import CollectionOption
@@ -400,7 +400,9 @@ def export_file(
             raise PipeClosed from None
         unshown = {record: replica.damaged[record] for record in sorted(replica.unshown)}
     left_out = (
-        f" Fields that the schema does not know were left out: {', '.join(report.left_out)}." if report.left_out else ""
+        f" Fields that the schema does not know were left out: {safe_text.names(report.left_out)}."
+        if report.left_out
+        else ""
     )
     many = "1 record" if report.rows == 1 else f"{report.rows} records"
     text = f"{many} of {target!r} written to {'standard output' if to_stdout else file}.{left_out}"

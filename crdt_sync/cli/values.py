@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
+from crdt_sync.cli import safe_text
 from crdt_sync.limits import KIB, SOURCE_TEXT_BYTES_MAX, STAMP_TIME_US_MIN
 from crdt_sync.records import Conflict, restore
 from crdt_sync.records.entries import ConflictEntry
@@ -123,7 +124,7 @@ def opposed_value(conflict: Conflict, entry: ConflictEntry, schema: Schema | Non
 def label(schema: Schema | None, field: str) -> str:
     """What a field is called."""
     spec = schema.fields.get(field) if schema else None
-    return (spec.label if spec else "") or field
+    return (spec.label or field) if spec else safe_text.name(field)
 
 
 def many(count: int) -> str:

@@ -4,7 +4,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crdt_sync.cli.safe_text import json_line, lines, one_line
+from crdt_sync.cli.safe_text import json_line, lines, name, names, one_line
 
 _BIDIRECTIONAL = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
@@ -42,3 +42,10 @@ def test_json_is_one_safe_line_that_says_the_same(text):
     line = json_line({"value": text})
     assert not _dangerous(line)
     assert json.loads(line) == {"value": text}
+
+
+def test_a_name_that_nobody_here_gave_forges_no_line_and_fills_no_screen():
+    assert name("c\n\x1b[31m\u202e") == "c⏎\\x1b[31m\\u202e"
+    assert name("f" * 100_000) == "f" * 60 + "…"
+    assert names(["a", "b"]) == "a, b"
+    assert names([str(number) for number in range(300)]).endswith("10, 11 and 288 more")
