@@ -10,6 +10,8 @@ from crdt_sync.exchange.port import ReadableRecord
 from crdt_sync.exchange.record_key import RecordKeys
 from crdt_sync.exchange.table import MISSING, Row, Table
 from crdt_sync.limits import ROWS_LOOKED_AHEAD_MAX
+from crdt_sync.records.kind import Layout
+from crdt_sync.records.kinds import PLAIN
 from crdt_sync.records.schema import Schema
 
 Present = Callable[[str], ReadableRecord | None]
@@ -68,7 +70,7 @@ def looks_exported(table: Table, schema: Schema) -> bool:
 
     Where the schema was made from a table, they are those of that table, too, and tell nothing.
     """
-    made = all(spec.kind == "value" for spec in schema.fields.values())
+    made = all(spec.rules is PLAIN[Layout.ENTRIES] for spec in schema.fields.values())
     return not made and list(table.columns) == [header_of(name, spec) for name, spec in schema.fields.items()]
 
 
