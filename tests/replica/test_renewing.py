@@ -7,11 +7,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import rule, run_state_machine_as_test
 
-from crdt_sync import limits
+from crdt_sync import bundled_schema, limits
 from crdt_sync.errors import CrdtSyncError
 from crdt_sync.records import Document, integrate
-from crdt_sync.records.lineage import FIRST, carried, lineage_of
+from crdt_sync.records.lineage import FIRST, carried, lineage_of, renewed
 from crdt_sync.replica import Replica, copies
+from crdt_sync.replica.pushed import PushedUpdates
+from crdt_sync.replica.rescue import rescued
 from crdt_sync.storage.port import Batch, Change
 from tests.replica.test_machine import RECORDS, DurableMachine, Machine, devices, records
 
@@ -160,3 +162,50 @@ def test_a_record_that_shows_most_of_what_it_takes_is_left_as_it_is(replica):
         with replica.edit(customer.record) as again:
             again["city"] = f"city {number}"
     assert replica.store.record_head(customer.record).lineage == 0
+
+
+def test_a_device_that_accepts_sessions_carries_over_what_is_pushed(make_replica):
+    """What its worker took is integrated once more, as the store may have moved on."""
+    ann, ben = make_replica("ann"), make_replica("ben")
+    with ben.edit("customers") as customer:
+        customer["name"] = "Müller"
+    record = customer.record
+    old = ben.document(record)
+    pushed = PushedUpdates(ann)
+
+    def push(*updates: bytes) -> tuple[int, ...]:
+        change = Change(record, updates, ben.id, "", 1, b"\x00")
+        return pushed.commit([Batch(changes=(change,))])[0].seqs[0]
+
+    assert push(old.diff()) == (1,)
+    with ben.edit(record) as customer:
+        customer["visits"] += 2
+    late = ben.document(record)
+    assert ann.renew(record)
+    with ann.edit(record) as customer:
+        customer["city"] = "Bonn"
+    before = ann.store.head()
+    first, second, third = push(late.diff(), old.diff(), renewed(late).diff())
+    assert first == before + 1
+    assert second == 0
+    assert third in (0, first)
+    shown = dict(ann.get(record))
+    assert (shown["name"], shown["city"], shown["visits"]) == ("Müller", "Bonn", 2)
+    assert ann.store.record_head(record).lineage == ann.document(record).lineage_writer() != 0
+    assert ann.store.verify().findings == ()
+
+
+def test_a_damaged_renewed_record_is_repaired_as_what_it_was(tmp_path):
+    with Replica.create(tmp_path / "ann", "ann", [bundled_schema("customers")]) as ann:
+        with ann.edit("customers") as customer:
+            customer["name"] = "Müller"
+        record = customer.record
+        assert ann.renew(record)
+        for number in range(3):
+            with ann.edit(record) as customer:
+                customer["city"] = f"city {number}"
+        lineage, digest = ann.store.record_head(record).lineage, ann.document(record).digest()
+        remains = ann.store.remains([record])[record]
+        document, left = rescued(record, remains)
+    assert left == []
+    assert (document.lineage_writer(), document.digest()) == (lineage, digest)
