@@ -15,7 +15,8 @@ that writers counted, under the key `0`.
 
 The provenance is, in base64url without padding, variable-length integers:
 
-    1, generation, count, (writer, clock) * count         the cover
+    1, generation, count, (writer less the one before, clock) * count
+                                                           the cover
     count, (number of a writer in the cover, clock, length) * count
                                                            the dots of what is live, in the order of its clocks
     count, (clock, count, (number, clock, amount) * count) * count
@@ -33,7 +34,7 @@ import json
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
 from crdt_sync.errors import UpdateRefused
@@ -153,10 +154,17 @@ def is_foreign(lineage: int, update: bytes) -> bool:
 def is_grown(document: Document) -> bool:
     """Whether a record takes so much more than what it shows that it is worth a renewal, which makes it smaller."""
     size = document.size
-    if size < RENEWED_BYTES_MIN or size < RENEWED_CONTENT_FACTOR * document.content_bytes():
+    if size < RENEWED_BYTES_MIN:
         return False
-    writers = len(lineage_of(document).cover) + len(vectors.decode(document.raw_state_vector()))
-    return size > RENEWED_CONTENT_FACTOR * document.content_bytes() + RENEWED_WRITER_BYTES * writers
+    content = document.content_bytes()
+    if size < RENEWED_CONTENT_FACTOR * content:
+        return False
+    with document.transaction() as transaction:
+        if LINEAGE_ROOT in document.root_names(transaction):
+            told = len(document.array(transaction, LINEAGE_ROOT).to_json(transaction))
+        else:
+            told = RENEWED_WRITER_BYTES * len(vectors.decode(document.raw_state_vector(transaction)))
+    return 2 * size > 3 * (content + told)  # a fresh document has both again
 
 
 def renewed(document: Document, writer: int | None = None) -> Document:
@@ -472,7 +480,11 @@ def _provenance(dots: Dots, generation: int, begin: int, packed: Sequence[_Packe
         for number in several:
             append_uint(out, number)
 
-    append(_FORM, generation, len(cover), *(each for pair in cover for each in pair))
+    append(_FORM, generation, len(cover))
+    before = 0
+    for writer, clock in cover:
+        append(writer - before, clock)
+        before = writer
     runs = _coalesced([(piece.writer, piece.clock, piece.length) for piece, _ in packed])
     append(len(runs))
     for writer, clock, length in runs:
@@ -509,7 +521,7 @@ def _parsed(text: str, writer: int, begin: int) -> Lineage:
             raise _unreadable()
         pairs, position = _rows(data, position, 2)
         triples, position = _rows(data, position, 3)
-        writers = [pair[0] for pair in pairs]
+        writers = list(accumulate(pair[0] for pair in pairs))
         runs = tuple((writers[number], clock, length) for number, clock, length in triples)
         shared = {}
         several, position = read_uint(data, position)
@@ -524,7 +536,7 @@ def _parsed(text: str, writer: int, begin: int) -> Lineage:
             raise _unreadable()
     except (ValueError, IndexError, binascii.Error):
         raise _unreadable() from None
-    cover = {pair[0]: pair[1] for pair in pairs}
+    cover = {writer: pair[1] for writer, pair in zip(writers, pairs, strict=True)}
     dots = [*runs, *((each, clock, 1) for parts in shared.values() for each, clock, _ in parts)]
     if any(one >= other for one, other in pairwise(writers)) or any(
         clock + length > cover[each] or not length for each, clock, length in dots

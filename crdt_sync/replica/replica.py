@@ -818,7 +818,7 @@ class Replica:
         """Take new writer ids, where the lineage of this document covers one of ours."""
         if not self.writers.current or set(self.writers.current).isdisjoint(lineage_of(document).cover):
             return
-        self.writers.abandon()
+        self.writers.go_on()
 
     def check_required(self, editor: Editor, record: str) -> None:
         """Raise `InvalidValue` where a new record lacks a required field."""

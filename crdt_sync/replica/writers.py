@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from crdt_sync.errors import EditInProgress
+from crdt_sync.ids import WRITER_BITS
 from crdt_sync.limits import OVERLAPPING_EDITS_MAX
 
 
@@ -67,6 +68,15 @@ class Writers:
         """Somebody else writes under one of our ids (a copy of this store): none of them is taken again."""
         with self._lock:
             self._ids = []
+
+    def go_on(self) -> None:
+        """None of our ids is taken again, as a renewed record names them, but the next ones are.
+
+        As they follow each other, such a record tells of them in a few bytes; whoever drew one of ours by chance has as
+        good as drawn the next one, too.
+        """
+        with self._lock:
+            self._ids = [writer + 1 for writer in self._ids if writer + 1 < 1 << WRITER_BITS]
 
     def _id(self, number: int) -> int:
         while len(self._ids) <= number:
