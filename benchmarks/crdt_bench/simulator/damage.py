@@ -4,10 +4,10 @@ import random
 from typing import TYPE_CHECKING
 
 from crdt_bench.simulator.checkers.survival import COUNTERS
-from crdt_bench.simulator.contents import state_of
+from crdt_bench.simulator.contents import Contents, state_of
 from crdt_bench.simulator.devices import Device
 from crdt_bench.simulator.imports import COLLECTIONS
-from crdt_bench.simulator.ledger import Intent
+from crdt_bench.simulator.ledger import Edit, Intent
 from crdt_relay.maintenance import mend
 from crdt_sync.errors import StoreError
 from crdt_sync.ids import collection_of
@@ -95,7 +95,18 @@ class Damage:
         tags, tagged = set(_list(then.get("tags"))), set(_list(now.get("tags")))
         counted = {field: _number(now.get(field)) - _number(then.get(field)) for field in COUNTERS}
         intent = Intent(counted, tagged - tags, tags - tagged)
-        self._world.ledger.add(device.name, record, state_of(before), state_of(after), intent)
+        state = state_of(after)
+        self._repeat(self._world.ledger.add(device.name, record, state_of(before), state, intent), state.contents)
+
+    def _repeat(self, edit: Edit, contents: Contents) -> None:
+        """What is written again in place of a lost edit has removed what that one had, if its deletions were saved."""
+        removed = dict(edit.removed)
+        for root, names in edit.added.items():
+            for lost in self._world.ledger.edits[edit.record]:
+                if lost.at_risk and not names.isdisjoint(lost.added.get(root, ())):
+                    gone = lost.removed.get(root, frozenset()) - contents.get(root, frozenset())
+                    removed[root] = removed.get(root, frozenset()) | gone
+        edit.removed = removed
 
     def _mend_relay(self) -> None:
         """Stop the relay, `crdt-relay verify --repair`, and start it again."""
