@@ -123,6 +123,7 @@ TABLE_LINE_LENGTH_MAX = 2 * RECORD_BYTES_MAX  # characters of one line: a record
 TABLE_CELL_LENGTH_MAX = TEXT_BYTES_MAX  # characters of one cell: the largest text field
 TABLE_JSON_BYTES_MAX = 64 * MIB  # one JSON document, read as a whole; up to 13 times that in memory: see decision 57
 TABLE_JSON_CONTAINERS_MAX = 1 << 20  # arrays and objects in it, which take 64 bytes and more each, empty ones too
+SHEET_MARKUP_BYTES_MAX = 1 * MIB  # of a workbook from one ">" to the next: a cell holds 32,767 characters
 TABLE_SHEET_BYTES_MAX = 1024 * MIB  # one workbook unpacked, summed over its parts: a full sheet has about 400 MiB
 TABLE_FAILURES_KEPT_MAX = 10_000  # row errors listed in one report; the others are counted
 NUMBERING_SOURCES_MAX = 32  # sources among whose records the number of a new row is looked for: a read for each

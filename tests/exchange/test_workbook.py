@@ -204,6 +204,26 @@ def test_without_openpyxl_the_error_says_what_to_install(sheet, monkeypatch):
     assert "'.[excel]'" in caught.value.hint
 
 
+@pytest.mark.parametrize("part", ["xl/worksheets/sheet1.xml", "xl/styles.xml", "xl/_rels/workbook.xml.rels"])
+def test_a_long_piece_of_xml_is_refused_before_the_parser_takes_it(write, part):
+    honest = io.BytesIO()
+    book = openpyxl.Workbook()
+    book.active.append(["Name"])
+    book.active.append(["x" * 32_767])
+    book.save(honest)
+    with zipfile.ZipFile(honest) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    assert len(list(write("honest.xlsx", honest.getvalue()).rows())) == 1
+    head, end = parts[part].rsplit(b"</", 1)
+    parts[part] = head + b"<!--" + b"x" * (3 << 20) + b"--></" + end
+    forged = io.BytesIO()
+    with zipfile.ZipFile(forged, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    with pytest.raises(InvalidTable, match="piece of XML"):
+        write("a.xlsx", forged.getvalue())
+
+
 def test_a_row_beyond_what_a_sheet_holds_is_refused_and_not_waited_for(write, monkeypatch):
     monkeypatch.setattr(workbook, "_ROWS_MAX", 1000)
     book, stream = openpyxl.Workbook(), io.BytesIO()
