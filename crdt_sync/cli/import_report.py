@@ -118,6 +118,12 @@ def tell_import(output: Output, report: ImportReport) -> None:
         output.note(
             f"A schema for {report.collection!r} was made from the table: crdt-sync schema show {report.collection}"
         )
+    if report.remembered:
+        went = ", ".join(
+            f"{header!r} {f'goes to {field}' if field else 'is left out'}"
+            for header, field in report.remembered.items()
+        )
+        output.note(f"{went}, as last time; --map says otherwise.")
     if report.unmapped:
         columns = ", ".join(repr(column) if column else "one without a header" for column in report.unmapped)
         output.note(f"Columns without a field: {columns}. Map them with --map 'HEADER=FIELD'.", "yellow")

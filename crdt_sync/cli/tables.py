@@ -47,6 +47,7 @@ from crdt_sync.exchange import (
     infer_schema,
     open_table,
     preview_table,
+    remembered_mapping,
 )
 from crdt_sync.exchange.table import TableFormat
 from crdt_sync.replica import Replica
@@ -168,6 +169,7 @@ def import_file(
         if preview:
             schema = replica.schemas.get(target) or infer_schema(table, target, zoned=conventions.zone is not None)
             columns = {**mapping, **({record_column: None} if record_column is not None else {})}
+            columns = {**remembered_mapping(replica, table, target, columns, source), **columns}
             tell_preview(call.output, preview_table(table, schema, columns, conventions))
             return
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from crdt_sync.exchange.exports import Exports
     from crdt_sync.exchange.import_report import CellChange, ImportProgress, ImportReport
     from crdt_sync.exchange.imported_tables import ImportedTables
-    from crdt_sync.exchange.importer import import_table
+    from crdt_sync.exchange.importer import import_table, remembered_mapping
     from crdt_sync.exchange.infer import infer_schema
     from crdt_sync.exchange.mapping import ColumnMapping, match_columns
     from crdt_sync.exchange.preview import TablePreview, preview_table
@@ -33,7 +33,7 @@ else:
                 "ImportReport",
             ),
             "crdt_sync.exchange.imported_tables": ("ImportedTables",),
-            "crdt_sync.exchange.importer": ("import_table",),
+            "crdt_sync.exchange.importer": ("import_table", "remembered_mapping"),
             "crdt_sync.exchange.infer": ("infer_schema",),
             "crdt_sync.exchange.mapping": (
                 "ColumnMapping",
@@ -76,4 +76,5 @@ __all__ = [
     "match_columns",
     "open_table",
     "preview_table",
+    "remembered_mapping",
 ]

@@ -1,5 +1,6 @@
 """What an import says that it did."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -52,6 +53,7 @@ class ImportReport:
     here already, each up to `TABLE_CHANGES_KEPT_MAX`. `cells_odd` were written
     although they cannot be the e-mail address or phone that their field is for; `odd` lists as many. `failed` lists the
     first `TABLE_FAILURES_KEPT_MAX` failures; `failures` counts all. `unmapped` names the columns that no field took.
+    `remembered` has the columns that went where they were mapped last time.
     `inferred` tells that the collection had no schema and got one made from the table. `key` names the columns that
     identified the rows, `key_found` tells that nobody gave them, and `passed_over` has a value of each of those that
     would do rather if no value came twice; `record_column` holds record ids, given or found, and `recognised` rows were
@@ -93,6 +95,7 @@ class ImportReport:
     settled: tuple[CellChange, ...]
     changes: tuple[CellChange, ...]
     unmapped: tuple[str, ...]
+    remembered: Mapping[str, str | None]
     inferred: bool
     key: tuple[str, ...]
     key_found: bool

@@ -17,9 +17,9 @@ from crdt_sync.exchange.import_report import CellChange, ImportProgress, ImportR
 from crdt_sync.exchange.imported_tables import ImportedTables, version_digest
 from crdt_sync.exchange.infer import infer_schema
 from crdt_sync.exchange.interpretation import Interpretation, Target
-from crdt_sync.exchange.known_records import KEY
+from crdt_sync.exchange.known_records import COLUMNS, LastColumns, last_columns
 from crdt_sync.exchange.look_ahead import check_list, check_new, looks_exported
-from crdt_sync.exchange.mapping import ColumnMapping, loose, match_columns
+from crdt_sync.exchange.mapping import ColumnMapping, by_header, loose, match_columns, still_mapped
 from crdt_sync.exchange.own_rows import OwnRows, own_record_column, own_rows
 from crdt_sync.exchange.port import ReadableRecord, WritableReplica
 from crdt_sync.exchange.record_key import RecordKeys, record_keys
@@ -29,6 +29,7 @@ from crdt_sync.exchange.three_way import Decision, Memory, decide, said_since
 from crdt_sync.ids import collection_of, is_made
 from crdt_sync.limits import TABLE_CHANGES_KEPT_MAX, TABLE_FAILURES_KEPT_MAX
 from crdt_sync.records.kind import Layout
+from crdt_sync.records.schema import Schema
 from crdt_sync.records.sources import newest
 from crdt_sync.records.text_input import TRUE_WORDS
 from crdt_sync.records.versions import differing
@@ -62,10 +63,11 @@ def import_table(
 ) -> ImportReport:
     """Bring every row of `table` into `collection`.
 
-    `mapping` gives columns to fields, or to None to leave them out; the other columns are matched by
-    `match_columns`. Rows are named as `RecordKeys` says, by `record_column`, the natural key or `key_columns`; without
-    any the columns are found, see `find_key`, unless `key_columns` is None: then each row as a whole is a record.
-    Without a schema for `collection` one is inferred from the table, unless `infer` is False.
+    `mapping` gives columns to fields, or to None to leave them out; what it does not say is as in the last import of
+    `source`, see `still_mapped`; the other columns are matched by `match_columns`. Rows are named as `RecordKeys` says,
+    by `record_column`, the natural key or `key_columns`; without any the columns are found, see `find_key`, unless
+    `key_columns` is None: then each row as a whole is a record. Without a schema for `collection` one is inferred from
+    the table, unless `infer` is False.
 
     Only what is news is written: what differs from what `source` said before, by default the name of the file without
     dates and copy numbers. See `crdt_sync.exchange.three_way`. What `exports` wrote is known, too: an export that was
@@ -88,18 +90,13 @@ def import_table(
     Raises `AlreadyHere`, `AnotherList`, `InvalidTable`, `KeyNeeded`, `UnknownField` and `UnknownCollection` before
     anything is written, and any `StoreError`.
     """
-    inferred = collection not in replica.schemas
-    if inferred:
-        if not infer:
-            raise UnknownCollection(f"there is no schema for {collection!r}", "Add one, or let it be inferred.")
-        schema = infer_schema(table, collection, zoned=conventions.zone is not None)
-        if not dry_run:
-            replica.add_schema(schema)
-    else:
-        schema = replica.schemas[collection]
+    schema, inferred = _schema(replica, table, collection, conventions, infer=infer, dry_run=dry_run)
+    name = source_name(table.name) if source is None else given_source(source)
+    last = last_columns(replica.list(collection, deleted=True), name) if not inferred else LastColumns()
+    remembered = still_mapped(table.columns, schema, _with_record(mapping, record_column), last.mapping)
+    mapping = {**remembered, **(mapping or {})}
     matched = match_columns(table.columns, schema, _with_record(mapping, record_column))
     reading = Interpretation(table, matched, schema, conventions)
-    name = source_name(table.name) if source is None else given_source(source)
     if record_column is None and not key_columns and key_columns is not None and not inferred:
         record_column = own_record_column(
             table, matched.fields, collection, lambda record: _present(replica, record) is not None
@@ -113,6 +110,7 @@ def import_table(
         schema,
         key_columns,
         record_column,
+        last.key,
         lambda: replica.list(collection, deleted=True) if collection in replica.schemas else (),
         partial(_present, replica),
         lambda values: replica.key_standing(collection, values).shown_by,
@@ -134,6 +132,8 @@ def import_table(
     said_by = bases.source or said_by
     run = _Run(replica, said_by, keys, reading, written, table.typed, clear_empty, dry_run, refuse, on_error)
     run.own, run.bases = own, bases
+    run.columns = LastColumns(() if keys.natural else keys.key, by_header(table.columns, mapping))
+    run.remembered = remembered
     run.exported = looks_exported(table, schema)
     if imported is not None:
         digest = version_digest(table)
@@ -150,6 +150,35 @@ def import_table(
     return run.report(collection, matched.unmapped, inferred, table.form)
 
 
+def _schema(
+    replica: WritableReplica, table: Table, collection: str, conventions: Conventions, *, infer: bool, dry_run: bool
+) -> tuple[Schema, bool]:
+    """The schema of the collection, and whether it was inferred from the table."""
+    if (known := replica.schemas.get(collection)) is not None:
+        return known, False
+    if not infer:
+        raise UnknownCollection(f"there is no schema for {collection!r}", "Add one, or let it be inferred.")
+    schema = infer_schema(table, collection, zoned=conventions.zone is not None)
+    if not dry_run:
+        replica.add_schema(schema)
+    return schema, True
+
+
+def remembered_mapping(
+    replica: WritableReplica,
+    table: Table,
+    collection: str,
+    mapping: Mapping[str, str | None],
+    source: str | None = None,
+) -> dict[str, str | None]:
+    """What `import_table` would add to `mapping`, as in the last import of the source. Raises `InvalidTable`."""
+    if collection not in replica.schemas:
+        return {}
+    name = source_name(table.name) if source is None else given_source(source)
+    last = last_columns(replica.list(collection, deleted=True), name)
+    return still_mapped(table.columns, replica.schemas[collection], mapping, last.mapping)
+
+
 @dataclass(slots=True)
 class _Run:
     replica: WritableReplica
@@ -164,6 +193,8 @@ class _Run:
     on_error: Callable[[RowError], object] | None
     bases: Bases | None = None  # what the rows say that they were edited from
     own: OwnRows = field(default_factory=OwnRows)  # of the export of this device that the table may be
+    columns: LastColumns = field(default_factory=LastColumns)  # how the table is read, to be remembered
+    remembered: Mapping[str, str | None] = field(default_factory=dict)  # what of it is as last time
     exported: bool = False  # the headers are those of an export
     first_import: int | None = None  # the stamp, of a version that this device has imported before
     rows_older: int = 0
@@ -311,8 +342,8 @@ class _Run:
         said = {target.field: decision.said for target, decision in decided.items() if decision.said is not MISSING}
         if not (changes or said) or collection_of(record) not in self.replica.schemas:
             return {}  # a dry run does not make the schema of a new collection
-        if said and self.keys.key and not self.keys.natural:
-            said[KEY] = list(self.keys.key)
+        if said and (columns := self.columns.said()):
+            said[COLUMNS] = columns
         return self.replica.bring(record, self.source, changes, said or None, dry_run=self.dry_run)
 
     def _count(
@@ -428,6 +459,7 @@ class _Run:
             settled=tuple(self.settled),
             changes=tuple(self.changes),
             unmapped=unmapped,
+            remembered=dict(self.remembered),
             inferred=inferred,
             key=self.keys.key,
             key_found=self.keys.found,

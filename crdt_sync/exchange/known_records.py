@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from crdt_sync.exchange.port import ReadableRecord
 from crdt_sync.limits import NUMBERING_SOURCES_MAX
@@ -10,23 +11,54 @@ from crdt_sync.records.comparing import folded
 from crdt_sync.records.sources import mark, newest
 from crdt_sync.records.values import canonical
 
-KEY = ""
-"""Where the memory of a source keeps the headers by which its rows were identified; no field has this name."""
+COLUMNS = ""
+"""Where the memory of a source keeps how its table was read; no field has this name. A list: the headers by which rows
+were identified, and where headers were mapped by somebody, None and then each header and its field, or None."""
 
 
-def last_key(records: Iterable[ReadableRecord], source: str) -> tuple[str, ...]:
-    """The columns by which the rows of a source were identified before; none where that is not known.
+@dataclass(frozen=True, slots=True)
+class LastColumns:
+    """How the last import of a source read its table: the headers that identified rows, and the headers that somebody
+    mapped to a field, or to None to leave them out."""
 
-    Those of most of its records, by what each heard last: what one record says may come from anybody. Of equally many
-    the first by name.
+    key: tuple[str, ...] = ()
+    mapping: Mapping[str, str | None] = field(default_factory=dict)
+
+    def said(self) -> list[str | None]:
+        """The form that is remembered."""
+        mapped = [each for header in sorted(self.mapping) for each in (header, self.mapping[header])]
+        return [*self.key, *([None, *mapped] if mapped else [])]
+
+
+def last_columns(records: Iterable[ReadableRecord], source: str) -> LastColumns:
+    """How the table of a source was read before; nothing where that is not known.
+
+    The key is that of most of its records, by what each heard last: what one record says may come from anybody. Of
+    equally many the first by name. The mapping is the newest that more than one record tells, if any does: cells that
+    are no news do not tell of it.
     """
-    counts: Counter[tuple[str, ...]] = Counter()
+    keys: Counter[tuple[str, ...]] = Counter()
+    mappings: dict[tuple[tuple[str, str | None], ...], list[int]] = {}
     for record in records:
-        mine = (memory for memory in record.sources if memory.name == source and memory.said.get(KEY))
+        mine = (memory for memory in record.sources if memory.name == source and memory.said.get(COLUMNS))
         last = max(mine, key=lambda memory: memory.stamp, default=None)
-        if last is not None and isinstance(headers := last.said[KEY], list):
-            counts[tuple(map(str, headers))] += 1
-    return min(counts, key=lambda headers: (-counts[headers], headers), default=())
+        if last is None or not isinstance(said := last.said[COLUMNS], list):
+            continue
+        key, mapping = _read(said)
+        keys[key] += bool(key)
+        if mapping:
+            mappings.setdefault(mapping, []).append(last.stamp)
+    key = min(keys, key=lambda headers: (-keys[headers], headers), default=())
+    told = max(mappings, key=lambda each: (sorted(mappings[each])[:-1][-1:], repr(each)), default=())
+    return LastColumns(key, dict(told))
+
+
+def _read(said: list[Any]) -> tuple[tuple[str, ...], tuple[tuple[str, str | None], ...]]:
+    at = said.index(None) if None in said else len(said)
+    headers, fields = said[at + 1 :: 2], said[at + 2 :: 2]
+    sound = len(headers) == len(fields) and all(isinstance(header, str) for header in headers)
+    sound = sound and all(field is None or isinstance(field, str) for field in fields)
+    return tuple(map(str, said[:at])), tuple(zip(headers, fields, strict=True)) if sound else ()
 
 
 def numbering_sources(records: Iterable[ReadableRecord]) -> tuple[str, ...]:

@@ -90,6 +90,33 @@ def match_columns(
     return ColumnMapping(fields, unmapped, joined)
 
 
+def still_mapped(
+    columns: Sequence[str], schema: Schema, overrides: Mapping[str, str | None], last: Mapping[str, str | None]
+) -> dict[str, str | None]:
+    """What of the overrides of the last import of a table goes on, beside those of this one.
+
+    Raises `InvalidTable` for an override of a column that is not there.
+    """
+    taken = {_position(columns, header) for header in overrides}
+    claimed = {field for field in overrides.values() if field is not None}
+    kept: dict[str, str | None] = {}
+    for header, field in last.items():
+        if columns.count(header) != 1 or columns.index(header) in taken:
+            continue
+        if field is not None:
+            if field not in schema.fields or (field in claimed and not schema.fields[field].rules.several):
+                continue
+            claimed.add(field)
+        kept[header] = field
+    return kept
+
+
+def by_header(columns: Sequence[str], overrides: Mapping[str, str | None]) -> dict[str, str | None]:
+    """The overrides of columns that next month's table can be asked for: those whose header is theirs alone."""
+    named = ((columns[_position(columns, header)], field) for header, field in overrides.items())
+    return {header: field for header, field in named if header and columns.count(header) == 1}
+
+
 def column_position(columns: Sequence[str], fields: Sequence[str | None], wanted: str) -> int:
     """The position of the column with that header, or that goes to that field. Raises `InvalidTable`."""
     if wanted not in columns and wanted in fields:

@@ -13,7 +13,7 @@ from crdt_sync.errors import InvalidTable, InvalidValue, KeyNeeded, KeyTaken
 from crdt_sync.exchange.base import Bases
 from crdt_sync.exchange.changes import single_value
 from crdt_sync.exchange.key_columns import FoundKey, find_key, is_contact, is_number, names_a_customer
-from crdt_sync.exchange.known_records import KnownRecords, last_key, numbering_sources, same_value
+from crdt_sync.exchange.known_records import KnownRecords, numbering_sources, same_value
 from crdt_sync.exchange.mapping import ColumnMapping, column_position
 from crdt_sync.exchange.own_rows import OwnRows
 from crdt_sync.exchange.persons import KnownPeople, is_another, is_name, is_telling, name_of, named_alike
@@ -460,6 +460,7 @@ def record_keys(
     schema: Schema,
     key_columns: Sequence[str] | None,
     record_column: str | None,
+    last_key: Sequence[str],
     records: Callable[[], Iterable[ReadableRecord]],
     present: Callable[[str], ReadableRecord | None],
     shown_by: Callable[[Mapping[str, object]], Sequence[str]],
@@ -468,7 +469,8 @@ def record_keys(
 ) -> RecordKeys:
     """Choose how rows are named.
 
-    Without `key_columns` they are those of the last import of `source`, or are found; None stands for whole rows.
+    Without `key_columns` they are those of the last import of `source` (`last_key`), or are found; None stands for
+    whole rows.
     `records` gives those of the collection, deleted ones too, `present` gives the one of an id, and
     `shown_by` those that show a natural key.
     Raises `InvalidTable` for columns that are not there or that contradict the schema, and `KeyNeeded`.
@@ -494,7 +496,7 @@ def record_keys(
     found = FoundKey(())
     if key_columns is not None and not chosen and record is None:
         with suppress(KeyNeeded) if bases else nullcontext():
-            found = _again(columns, last_key(records(), source)) or find_key(table, mapping)
+            found = _again(columns, last_key) or find_key(table, mapping)
     keys = RecordKeys(schema.collection, columns, chosen or found.positions, record, {}, table.typed)
     keys.by_row = key_columns is None
     keys.found, keys.passed_over, keys.present = bool(found.positions), found.passed_over, present

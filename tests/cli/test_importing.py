@@ -68,6 +68,16 @@ def test_the_key_that_was_found_is_said(store, run, table):
     assert len(run("list", "--json").objects) == 1
 
 
+def test_where_a_column_went_last_time_is_said(store, run, table):
+    rows = "Nr;Name;Art\n1;Anna;vip\n2;Ben;neu\n"
+    assert run("import", table("kunden.csv", rows), "--map", "Art=tags").code == 0
+    news = table("kunden.csv", rows.replace("vip", "vip, alt"))
+    assert "'Art' goes to tags, as last time; --map says otherwise" in run("import", news, "--dry-run").err
+    (art,) = [each for each in run("import", news, "--preview", "--json").object["columns"] if each["header"] == "Art"]
+    assert art["field"] == "tags"
+    assert run("import", news, "--json").object["remembered"] == {"Art": "tags"}
+
+
 def test_a_column_that_was_passed_over_is_said(store, run, table):
     result = run("import", table("a.csv", "Kundennummer;Name;Telefon\n1;Anna;11\n1;Ben;22\n1;Cara;33\n"))
     assert result.code == 0

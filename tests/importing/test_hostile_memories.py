@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from crdt_sync.exchange.known_records import last_key
+from crdt_sync.exchange.known_records import last_columns
 from crdt_sync.records import Document
 from crdt_sync.records.sources import SOURCES_ROOT
 from tests.importing.conftest import FIELDS, Device
@@ -66,5 +66,5 @@ def test_what_one_record_says_of_the_key_decides_for_nobody(devices):
     views = list(anna.replica.list("people", deleted=True))
     assert any(memory.said.get("") == ["city"] for view in views for memory in view.sources)
     for order in (views, views[::-1]):
-        assert last_key(order, "customers") == ("Nr",)
-    assert last_key(views, "other") == ()
+        assert last_columns(order, "customers").key == ("Nr",)
+    assert last_columns(views, "other").key == ()

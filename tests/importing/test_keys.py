@@ -4,7 +4,9 @@ import pytest
 
 from crdt_sync.errors import KeyNeeded
 from crdt_sync.exchange import import_table
+from crdt_sync.exchange.known_records import COLUMNS, last_columns
 from crdt_sync.records import parse_schema
+from crdt_sync.records.imported import ImportedChange
 from tests.importing.conftest import Device, Lines
 
 PEOPLE = parse_schema(
@@ -155,3 +157,43 @@ def test_a_number_that_another_source_gave_to_somebody_else_is_another_customer(
     assert (report.created, report.updated, report.unchanged) == (0, 1, 1)
     assert take(anna, columns, ("1", "Anna B", "11"), file="shop").updated == 1
     assert people(anna) == [("Anna B", "11"), ("Bert", "23"), ("Cleo", "34")]
+
+
+MAPPED = ("Id", "Name", "Where")
+
+
+def test_what_was_mapped_last_time_is_mapped_again(anna):
+    take(anna, MAPPED, ("1", "Anna", "Kiel"), ("2", "Bert", "Bonn"), file="list", mapping={"Where": "city"})
+    report = take(anna, MAPPED, ("1", "Anna", "Ulm"), ("2", "Bert", "Rom"), file="list (2)")
+    assert (dict(report.remembered), report.updated, report.unmapped) == ({"Where": "city"}, 2, ("Id",))
+    assert sorted(view.raw["city"] for view in anna.replica.list("people")) == ["Rom", "Ulm"]
+    assert take(anna, MAPPED, ("3", "Cleo", "Rom"), file="another").remembered == {}
+
+
+def test_another_mapping_goes_before_that_of_last_time_and_is_remembered(anna):
+    rows = ("1", "Anna", "030 1"), ("2", "Bert", "030 2"), ("3", "Cleo", "030 3")
+    take(anna, MAPPED, *rows, mapping={"Where": "city"})
+    report = take(anna, MAPPED, *rows, mapping={"#3": "phone"})
+    assert (report.remembered, report.updated) == ({}, 3)
+    assert take(anna, MAPPED, *rows).remembered == {"Where": "phone"}
+    assert take(anna, MAPPED, ("1", "Anna", "8"), mapping={"Where": None}).updated == 0
+    assert take(anna, ("Id", "Where", "Phone"), ("1", "Ulm", "9"), mapping={"Phone": "phone"}).remembered == {}
+
+
+def test_a_mapping_that_one_record_tells_decides_for_nobody(anna):
+    rows = [(str(number), f"P{number}", "Kiel") for number in range(3)]
+    take(anna, MAPPED, *rows, mapping={"Where": "city"})
+    take(anna, MAPPED, ("0", "P0", "Ulm"), mapping={"Where": "phone"})
+    assert take(anna, MAPPED, *rows[1:]).remembered == {"Where": "city"}
+
+
+@pytest.mark.parametrize(
+    "told", [["Id", None, "Where"], ["Id", None, 1, "city"], ["Id", None, "Where", 7], [None], [None, None]]
+)
+def test_what_no_import_remembers_maps_nothing(anna, told):
+    with anna.replica.batch():
+        for number in range(2):
+            said = {"name": f"P{number}", COLUMNS: told}
+            anna.replica.bring(f"people/{number}", "list", [ImportedChange("write", "name", f"P{number}")], said)
+    found = last_columns(anna.replica.list("people", deleted=True), "list")
+    assert (found.key, dict(found.mapping)) == (tuple(each for each in told[:1] if each), {})
