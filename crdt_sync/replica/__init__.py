@@ -2,11 +2,12 @@
 
 from crdt_sync.replica.carried import Carried, LeftOut
 from crdt_sync.replica.collections import Schemaless
+from crdt_sync.replica.context import Event
 from crdt_sync.replica.edits import EditedRecord
 from crdt_sync.replica.keys import Duplicate, KeyStanding
 from crdt_sync.replica.receipts import Holding
 from crdt_sync.replica.repair import Repair
-from crdt_sync.replica.replica import Event, Replica
+from crdt_sync.replica.replica import Replica
 from crdt_sync.replica.source import StoreSource
 from crdt_sync.replica.status import Backlog, CallerStatus, CarriedStatus, PartnerStatus, RecordStatus, Status, Waiting
 from crdt_sync.replica.views import RecordView

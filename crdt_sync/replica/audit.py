@@ -6,18 +6,16 @@ and leads to another content, what is stored is wrong, and the log mends it.
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from crdt_sync.errors import StoreCorrupt, StoreError, StoreFailed, StoreFull
 from crdt_sync.protocol.entries import CheckedEntry, Standing
 from crdt_sync.protocol.reconcile import Index, Pinned
 from crdt_sync.records import Document
 from crdt_sync.records import state_vector as vectors
+from crdt_sync.replica.context import Context
 from crdt_sync.replica.views import encode_view
 from crdt_sync.storage.port import Batch, Change, Head, Store
-
-if TYPE_CHECKING:
-    from crdt_sync.replica.replica import Replica
 
 UNREADABLE_HERE = b"\xfe" * 16  # no content digest: a record whose bytes are damaged must not seem equal to anything
 _PAGE = 256
@@ -54,14 +52,14 @@ def content_digest(store: Store, record: str) -> bytes | None:
     return loaded.content if loaded else None
 
 
-def check(replica: "Replica", record: str, *, mend: bool) -> CheckedEntry:
+def check(context: Context, record: str, *, mend: bool) -> CheckedEntry:
     """How one record is stored. A stored digest that the bytes contradict is dropped, to be computed anew.
 
     With `mend`, a record that its own complete log contradicts, or that cannot be read, is made anew from the log.
     Raises `StoreError`.
     """
-    store = replica.store
-    with replica.lock:
+    store = context.store
+    with context.lock:
         try:
             head = store.record_head(record)
         except StoreCorrupt:
@@ -72,7 +70,7 @@ def check(replica: "Replica", record: str, *, mend: bool) -> CheckedEntry:
         log = _loaded(lambda: [entry.update for entry in store.history(record)])
         found = _standing(head, stored, log)
         if mend and log is not None and found in {Standing.DISAGREES, Standing.UNREADABLE} and log.covers(head):
-            _take_from_log(replica, record, log.document)
+            _take_from_log(context, record, log.document)
             stored, found = log, Standing.AGREES
         if stored is None:
             return CheckedEntry(record, b"", b"", found)
@@ -115,11 +113,11 @@ def _standing(head: Head, stored: _Loaded | None, log: _Loaded | None) -> Standi
     return standing(head, stored.content, log.document.state_vector(), log.content)
 
 
-def _take_from_log(replica: "Replica", record: str, log: Document) -> None:
-    view = encode_view(log, replica.schema_of(record))
+def _take_from_log(context: Context, record: str, log: Document) -> None:
+    view = encode_view(log, context.schema_of(record))
     whole, digest = log.diff(), log.digest()
-    change = Change(record, (), replica.id, "", replica.wall_clock(), log.state_vector(), whole, view, digest)
-    replica.store.commit([Batch(changes=(change,))])
+    change = Change(record, (), context.id, "", context.wall_clock(), log.state_vector(), whole, view, digest)
+    context.store.commit([Batch(changes=(change,))])
 
 
 def seqs(store: Store, records: Sequence[str]) -> dict[str, int]:

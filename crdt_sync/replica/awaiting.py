@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from crdt_sync.errors import StoreCorrupt, StoreError, StoreFailed, UpdateRefused
 from crdt_sync.ids import EPOCH_BYTES
@@ -21,13 +21,11 @@ from crdt_sync.limits import DAMAGED_NAMED_MAX
 from crdt_sync.records import Document
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.replica import unread
+from crdt_sync.replica.context import Context
 from crdt_sync.replica.intake import Intake, Origin
 from crdt_sync.replica.rescue import Loss, Rewriting, View, differing, differs
 from crdt_sync.replica.views import encode_view
 from crdt_sync.storage.port import Batch, Change, OutboxEntry, Store
-
-if TYPE_CHECKING:
-    from crdt_sync.replica.replica import Replica
 
 _PREFIX = "awaited/"  # meta
 _NO_EPOCH = bytes(EPOCH_BYTES)
@@ -139,7 +137,7 @@ def pending(store: Store, record: str) -> list[bytes]:
     return []
 
 
-def take_up(replica: "Replica", records: Iterable[str]) -> list[str]:
+def take_up(context: Context, records: Iterable[str]) -> list[str]:
     """Apply what is kept of these records, of which something was stored, where what it builds on is here by now;
     returns those that it changed.
 
@@ -147,11 +145,11 @@ def take_up(replica: "Replica", records: Iterable[str]) -> list[str]:
     """
     noted: set[str] = set()
     with suppress(StoreError):
-        noted.update(replica.store.meta_keys(_PREFIX))
+        noted.update(context.store.meta_keys(_PREFIX))
     taken_up = []
     for record in records:
         try:
-            if _PREFIX + record in noted and _taken_up(replica, record):
+            if _PREFIX + record in noted and _taken_up(context, record):
                 taken_up.append(record)
         except StoreFailed:
             taken_up.append(record)  # it may be found whole, and then our sessions have to push it
@@ -160,14 +158,14 @@ def take_up(replica: "Replica", records: Iterable[str]) -> list[str]:
     return taken_up
 
 
-def _taken_up(replica: "Replica", record: str) -> bool:
-    store = replica.store
+def _taken_up(context: Context, record: str) -> bool:
+    store = context.store
     waits = pending(store, record)
     if not waits:
         return False
-    intake = Intake(replica)
+    intake = Intake(context)
     try:
-        intake.take(record, waits, Origin.of("kept", replica.id), actor=replica.name)
+        intake.take(record, waits, Origin.of("kept", context.id), actor=context.name)
     except (StoreCorrupt, UpdateRefused):
         return False  # damaged anew: the next repair keeps them on
     if intake.changes:
@@ -175,13 +173,13 @@ def _taken_up(replica: "Replica", record: str) -> bool:
     return bool(intake.changes)
 
 
-def waiting(replica: "Replica") -> dict[str, str]:
+def waiting(context: Context) -> dict[str, str]:
     """Records that lack what they showed before the store was mended, and what to do, for the status; the first."""
     told = {}
-    for record, kept_of in islice(awaited(replica.store), DAMAGED_NAMED_MAX):
+    for record, kept_of in islice(awaited(context.store), DAMAGED_NAMED_MAX):
         with suppress(StoreCorrupt):
-            document = Document.load(replica.store.load(record).updates)
-            if not kept_of.has_come(document.state_vector(), View.of(document.read(replica.schema_of(record)))):
+            document = Document.load(context.store.load(record).updates)
+            if not kept_of.has_come(document.state_vector(), View.of(document.read(context.schema_of(record)))):
                 lacking = ", ".join(sorted(kept_of.shown)) or "edits"
                 urls = " or ".join(kept_of.urls)
                 told[record] = f"since a repair it lacks {lacking}: sync with {urls}, then repair once more"
@@ -197,21 +195,21 @@ class Settled:
     waiting: Mapping[str, Awaited]
 
 
-def settle(replica: "Replica") -> Settled:
+def settle(context: Context) -> Settled:
     """Write again, or name as lost, what partners did not bring who were met since the store was mended."""
-    store = replica.store
+    store = context.store
     rewritten: dict[str, Sequence[str]] = {}
     losses: list[Loss] = []
     left: dict[str, Awaited] = {}
     come: dict[str, bytes | None] = {}
-    replica.announce("edited", [record for record, _ in awaited(store) if _taken_up(replica, record)])
+    context.announce("edited", [record for record, _ in awaited(store) if _taken_up(context, record)])
     for record, kept_of in awaited(store):
         try:
-            document = Document.load(store.load(record).updates, replica.new_writer())
+            document = Document.load(store.load(record).updates, context.new_writer())
         except StoreCorrupt:
             left[record] = kept_of
             continue
-        before, schema = document.state_vector(), replica.schema_of(record)
+        before, schema = document.state_vector(), context.schema_of(record)
         held = View.of(document.read(schema))
         forgotten: dict[str, bytes | None] = {_PREFIX + record: None}
         if kept_of.has_come(before, held):
@@ -220,13 +218,13 @@ def settle(replica: "Replica") -> Settled:
             left[record] = kept_of
         else:
             # Whoever had it from the partner that has it no more may hold what is lost: what adds up is not written.
-            rewriting = Rewriting(record, document, schema, replica.name, kept_of.stamp, shared=True)
+            rewriting = Rewriting(record, document, schema, context.name, kept_of.stamp, shared=True)
             written, lost = rewriting.run(kept_of.expected(held), held.conflicts)
             losses += lost if kept_of.seen else [_unseen(record, kept_of)]
             if written:
                 rewritten[record] = written
-            store.commit([_edit(replica, record, document, before, forgotten) if written else Batch(meta=forgotten)])
-            replica.announce("edited", [record] if written else [])
+            store.commit([_edit(context, record, document, before, forgotten) if written else Batch(meta=forgotten)])
+            context.announce("edited", [record] if written else [])
     if come:
         store.commit([Batch(meta=come)])
     return Settled(rewritten, losses, left)
@@ -246,16 +244,14 @@ def _is_unmet(store: Store, kept_of: Awaited, record: str) -> bool:
     )
 
 
-def _edit(
-    replica: "Replica", record: str, document: Document, before: bytes, meta: Mapping[str, bytes | None]
-) -> Batch:
+def _edit(context: Context, record: str, document: Document, before: bytes, meta: Mapping[str, bytes | None]) -> Batch:
     """What was written, as one edit that every partner is to get."""
-    store = replica.store
-    view = encode_view(document, replica.schema_of(record))
-    update, whole, now = document.diff(before), document.diff(), replica.wall_clock()
-    change = Change(record, (update,), replica.id, replica.name, now, document.state_vector(), whole, view)
-    edit, outbox = replica.next_edit(), []
-    for peer in replica.peers_except(None):
+    store = context.store
+    view = encode_view(document, context.schema_of(record))
+    update, whole, now = document.diff(before), document.diff(), context.wall_clock()
+    change = Change(record, (update,), context.id, context.name, now, document.state_vector(), whole, view)
+    edit, outbox = context.next_edit(), []
+    for peer in context.peers_except(None):
         known = store.outbox_entry(peer, record)
         outbox.append((peer, OutboxEntry(record, known.acknowledged if known else before, edit)))
     return Batch(changes=(change,), outbox=tuple(outbox), meta=meta)

@@ -12,7 +12,6 @@ Rules:
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from crdt_sync import ids, limits
 from crdt_sync.errors import (
@@ -35,15 +34,13 @@ from crdt_sync.records.natural_key import required_key
 from crdt_sync.records.replay import replay
 from crdt_sync.records.restamp import restamp
 from crdt_sync.replica import copies
-from crdt_sync.replica.blocks import Caller, caller
+from crdt_sync.replica.blocks import Block, Caller, caller
+from crdt_sync.replica.context import Context
 from crdt_sync.replica.copies import Copy
 from crdt_sync.replica.keys import Duplicate, KeyIndex, KeyStanding, Pending, check_left, natural_values
 from crdt_sync.replica.owner.sent import SentEdit
 from crdt_sync.replica.views import encode_view
 from crdt_sync.storage.port import Batch, Change, OutboxEntry, Store
-
-if TYPE_CHECKING:
-    from crdt_sync.replica.replica import Replica
 
 _NOTHING = b"\x00\x00"  # an update without operations and deletions
 
@@ -78,11 +75,15 @@ class _Batch:
 class Edits:
     """The edits of one replica. Calls may come from any thread; `who` opened the block, see `blocks`."""
 
-    def __init__(self, replica: "Replica") -> None:
-        self._replica = replica
+    def __init__(self, context: Context) -> None:
+        self._context = context
         self._open: set[tuple[Caller, str]] = set()
         self._batches: dict[Caller, _Batch] = {}
-        self._keys = KeyIndex(replica.store)
+        self._keys = KeyIndex(context.store)
+
+    def definition(self, collection: str) -> Block[EditedRecord]:
+        """The record that defines a collection, to be edited by `crdt_sync.replica.schemas`."""
+        return Block(lambda who: self.edit(who, ids.schema_record(collection), create=True))
 
     @contextmanager
     def edit(self, who: Caller, target: str, create: bool) -> Iterator[EditedRecord]:
@@ -92,7 +93,7 @@ class Edits:
         with ExitStack() as block:
             block.enter_context(self._alone(who, record))
             copy = self._unnamed() if unnamed else self._copy(who, record, create or fresh, block)
-            editor = EditedRecord(copy.document, schema, self._replica.clock, self._replica.name, schema.collection)
+            editor = EditedRecord(copy.document, schema, self._context.clock, self._context.name, schema.collection)
             editor.record = record
             block.callback(editor.end)
             yield editor
@@ -100,13 +101,13 @@ class Edits:
             if not editor.changed:
                 return
             editor.check_not_emptied()
-            with self._replica.lock:
+            with self._context.lock:
                 if unnamed:
                     editor.record, copy = self._by_natural_key(who, schema, editor, copy, block)
                     if editor.merged is not None and not editor.merged.changed:
                         return
                 elif copy.new:
-                    self._replica.check_required(editor, record)
+                    self._context.check_required(editor, record)
                 copy.may_add |= editor.resolved
                 self._finish(who, editor.record, copy)
 
@@ -130,11 +131,11 @@ class Edits:
                 check_left(record, schema, present, {**present, **named})
             bring(copy.document, schema, source, changes)
             if copy.new:
-                editor = Editor(copy.document, schema, self._replica.clock, self._replica.name, schema.collection)
-                self._replica.check_required(editor, record)
+                editor = Editor(copy.document, schema, self._context.clock, self._context.name, schema.collection)
+                self._context.check_required(editor, record)
             if said is not None:
-                remember(copy.document, self._replica.clock, self._replica.name, source, said)
-            with self._replica.lock:
+                remember(copy.document, self._context.clock, self._context.name, source, said)
+            with self._context.lock:
                 if not dry_run:
                     self._finish(who, record, copy)
                     return {}
@@ -143,12 +144,12 @@ class Edits:
 
     def restamp(self, record: str) -> bool:
         """See `Replica.restamp`."""
-        replica = self._replica
-        clock = replica.clock
-        with replica.lock, replica.writers.taken(record) as writer:
-            copy = copies.stored(replica.store, record, writer, replica.new_writer)
+        context = self._context
+        clock = context.clock
+        with context.lock, context.writers.taken(record) as writer:
+            copy = copies.stored(context.store, record, writer, context.new_writer)
             clock.correct(clock.offset)  # or the fresh stamps would follow those that were refused
-            if not restamp(copy.document, clock.now(), clock, replica.name):
+            if not restamp(copy.document, clock.now(), clock, context.name):
                 return False
             copy.whole = True  # who reads us by its bytes would find the stamps that were refused among them
             copy.may_add = True
@@ -158,8 +159,8 @@ class Edits:
 
     def renew(self, record: str) -> bool:
         """See `Replica.renew`; the lock is held."""
-        replica = self._replica
-        copy = copies.stored(replica.store, record, replica.new_writer(), replica.new_writer)
+        context = self._context
+        copy = copies.stored(context.store, record, context.new_writer(), context.new_writer)
         if copy.new:
             raise UnknownRecord(record)
         try:
@@ -181,13 +182,13 @@ class Edits:
         if who in self._batches:
             raise UsageError("a batch is open already", "Finish it before the next.")
         with ExitStack() as leases:
-            batch = self._batches[who] = _Batch(self._replica.store.head(), leases)
+            batch = self._batches[who] = _Batch(self._context.store.head(), leases)
             try:
                 yield
             finally:
                 del self._batches[who]
             if batch.copies:
-                with self._replica.lock:
+                with self._context.lock:
                     self._commit(batch.copies, batch)
 
     @contextmanager
@@ -203,13 +204,13 @@ class Edits:
 
     def _resolve(self, target: str) -> tuple[str, Schema, bool]:
         fresh = "/" not in target
-        record = self._replica.new_record(target) if fresh else ids.check_record(target)
+        record = self._context.new_record(target) if fresh else ids.check_record(target)
         collection = ids.collection_of(record)
-        schema = self._replica.schema_of(record)
+        schema = self._context.schema_of(record)
         if schema is None:
             raise UnknownCollection(
                 f"no schema for collection {collection!r} here",
-                f"{suggestion(collection, self._replica.schemas, 'collections')} "
+                f"{suggestion(collection, self._context.schemas, 'collections')} "
                 "A new one is added with 'crdt-sync schema add'.",
             )
         return record, schema, fresh
@@ -220,12 +221,12 @@ class Edits:
         if batch is not None and record in batch.copies:
             return batch.copies[record].again()
         if batch is None:
-            writer = block.enter_context(self._replica.writers.taken(record))
+            writer = block.enter_context(self._context.writers.taken(record))
         elif record in batch.writers:
             writer = batch.writers[record]
         else:
-            writer = batch.writers[record] = batch.leases.enter_context(self._replica.writers.taken(record))
-        copy = copies.stored(self._replica.store, record, writer, self._replica.new_writer)
+            writer = batch.writers[record] = batch.leases.enter_context(self._context.writers.taken(record))
+        copy = copies.stored(self._context.store, record, writer, self._context.new_writer)
         if copy.new and not create:
             raise UnknownRecord(record)
         return copy
@@ -235,7 +236,7 @@ class Edits:
 
         It gets a writer id of its own: ours may have written in a record of that id before damage took it.
         """
-        return Copy(Document.load((), self._replica.new_writer()), vectors.EMPTY, 0, 0, new=True)
+        return Copy(Document.load((), self._context.new_writer()), vectors.EMPTY, 0, 0, new=True)
 
     def _pending(self, who: Caller) -> Pending:
         batch = self._batches.get(who)
@@ -244,23 +245,23 @@ class Edits:
     def _finish(self, who: Caller, record: str, copy: Copy) -> None:
         """The copy is edited; the lock is held."""
         batch = self._batches.get(who)
-        if self._replica.renews and self._replica.owner is None:
-            _renew_grown(copy, self._replica.new_writer)
+        if self._context.renews and self._context.owner is None:
+            _renew_grown(copy, self._context.new_writer)
         if batch is None:
-            copy = self._current(record, copy) if self._replica.owner is None else copy  # else the owner does
+            copy = self._current(record, copy) if self._context.owner is None else copy  # else the owner does
             self._check(record, copy, Pending())
             self._commit({record: copy})
             return
         self._check(record, copy, batch.pending)
         batch.copies[record] = copy
-        schema = self._replica.schema_of(record)
+        schema = self._context.schema_of(record)
         if schema is not None and schema.natural_key:
             batch.pending.put(record, schema, copy.document)
 
     def _check(self, record: str, copy: Copy, pending: Pending) -> None:
         """Raise where a partner would not take it, or somebody has its key."""
         self._check_size(record, copy.document, may_add=copy.may_add)
-        schema = self._replica.schema_of(record)
+        schema = self._context.schema_of(record)
         if schema is not None and schema.natural_key:
             self._keys.check(record, schema, copy.document, pending)
 
@@ -273,7 +274,7 @@ class Edits:
         size = document.size
         if size <= limits.RECORD_GROWN_BYTES_MAX:
             return
-        before = Document.load(self._replica.store.load(record).updates)
+        before = Document.load(self._context.store.load(record).updates)
         if not may_add and document.content_bytes() > before.content_bytes():
             raise RecordTooLarge(
                 f"{record} is full: with this it would have {size} bytes, and beyond {limits.RECORD_GROWN_BYTES_MAX} "
@@ -292,17 +293,17 @@ class Edits:
 
         Raises what `Replica.edit` raises at the end of a block, and `UsageError` for what is no edit.
         """
-        store, edited, pending = self._replica.store, dict[str, Copy](), Pending()
-        with self._replica.lock:
+        store, edited, pending = self._context.store, dict[str, Copy](), Pending()
+        with self._context.lock:
             for edit in edits:
                 copy = edited[edit.record] = _joined(store, edit)
                 copy.may_add = edit.may_add
-                schema = self._replica.schema_of(edit.record)
+                schema = self._context.schema_of(edit.record)
                 if schema is not None and schema.natural_key:
                     pending.put(edit.record, schema, copy.document)
             for record, copy in edited.items():
                 self._check_size(record, copy.document, may_add=copy.may_add)
-                schema = self._replica.schema_of(record)
+                schema = self._context.schema_of(record)
                 if schema is not None and schema.natural_key:
                     self._keys.check_again(record, schema, copy.document, pending)
             self._commit(edited)
@@ -328,45 +329,45 @@ class Edits:
         standing = self._standing(who, schema, copy.document.values(schema))
         if not standing.own:
             if not standing.shown_by:
-                self._replica.check_required(editor, standing.fresh)
+                self._context.check_required(editor, standing.fresh)
             copy.document = as_first_content(copy.document)
             return standing.fresh, copy  # `_finish` refuses it where the key is taken
         record = standing.shown_by[0]
         block.enter_context(self._alone(who, record))
         existing = self._copy(who, record, False, block)
-        editor.merged = Editor(existing.document, schema, self._replica.clock, self._replica.name, schema.collection)
+        editor.merged = Editor(existing.document, schema, self._context.clock, self._context.name, schema.collection)
         replay(copy.document, schema, editor.merged)
         editor.merged.check_not_emptied()
         return record, existing
 
     def _current(self, record: str, copy: Copy) -> Copy:
-        store = self._replica.store
+        store = self._context.store
         if not copies.moved(store, record, copy):
             return copy
-        return copies.current(store, record, copy, self._replica.new_writer)
+        return copies.current(store, record, copy, self._context.new_writer)
 
     def _brought_up(self, batch: _Batch) -> dict[str, Copy]:
         """The copies of a batch as they are to be stored, checked again where the store has moved on."""
         found = {record: self._current(record, copy) for record, copy in batch.copies.items()}
-        if self._replica.store.head() == batch.head:
+        if self._context.store.head() == batch.head:
             return found
         for record, copy in found.items():
             if copy is not batch.copies[record]:
                 self._check_size(record, copy.document, may_add=copy.may_add)
-            schema = self._replica.schema_of(record)
+            schema = self._context.schema_of(record)
             if schema is not None and schema.natural_key:
                 self._keys.check_again(record, schema, copy.document, batch.pending)
         return found
 
     def _commit(self, edited: Mapping[str, Copy], batch: _Batch | None = None) -> None:
         """Store the differences, and note them in every partner's outbox, in one commit."""
-        replica = self._replica
-        if replica.owner is not None:
+        context = self._context
+        if context.owner is not None:
             sent = [SentEdit.of(record, copy) for record, copy in edited.items()]
-            replica.owner.commit(replica.store, sent, replica.clock.last)
-            replica.announce("edited", list(edited))
+            context.owner.commit(context.store, sent, context.clock.last)
+            context.announce("edited", list(edited))
             return
-        now = replica.wall_clock()
+        now = context.wall_clock()
         if batch is not None:
             edited = self._brought_up(batch)
         changes = []
@@ -377,26 +378,26 @@ class Edits:
             if change.updates[0] == _NOTHING and not copy.whole:
                 continue  # an import said meanwhile what this one says
             changes.append(change)
-            edit = replica.next_edit()
-            for peer in replica.peers_except(None):
-                known = replica.store.outbox_entry(peer, record)
+            edit = context.next_edit()
+            for peer in context.peers_except(None):
+                known = context.store.outbox_entry(peer, record)
                 acknowledged = known.acknowledged if known else copy.before
                 outbox.append((peer, OutboxEntry(record, acknowledged, edit)))
                 if change.renewed:  # what was edited in the lineage before is never sent together with it
-                    replica.recent.forget(peer, record)
+                    context.recent.forget(peer, record)
                     continue
                 before = known.edit if known else None
                 lacking.append((peer, record, before, edit, change.updates[0], change.state_vector))
         records = [change.record for change in changes]
-        clock = replica.clock.last.to_bytes(8, "big")
+        clock = context.clock.last.to_bytes(8, "big")
         try:
-            replica.store.commit([Batch(changes=tuple(changes), outbox=tuple(outbox), meta={"clock": clock})])
+            context.store.commit([Batch(changes=tuple(changes), outbox=tuple(outbox), meta={"clock": clock})])
         except StoreFailed:
-            replica.announce("edited", records)  # it may be found whole, and then a session has to push it
+            context.announce("edited", records)  # it may be found whole, and then a session has to push it
             raise
         for edited_by in lacking:
-            replica.recent.edited(*edited_by)
-        replica.announce("edited", records)
+            context.recent.edited(*edited_by)
+        context.announce("edited", records)
 
     def _change(self, record: str, copy: Copy, now: int) -> Change:
         document = copy.document
@@ -404,7 +405,7 @@ class Edits:
         update = document.diff() if is_renewed else document.diff_of_edit(copy.before, copy.deletions)
         snapshot = None
         if is_renewed:
-            self._replica.leave_writers(document)
+            self._context.leave_writers(document)
         if copy.new or is_renewed:
             snapshot = update
         elif copy.whole or copy.tail >= limits.TAIL_UPDATES_MAX:
@@ -412,12 +413,12 @@ class Edits:
         return Change(
             record,
             (update,),
-            self._replica.id,
-            self._replica.name,
+            self._context.id,
+            self._context.name,
             now,
             document.state_vector(),
             snapshot,
-            encode_view(document, self._replica.schema_of(record)),
+            encode_view(document, self._context.schema_of(record)),
             renewed=is_renewed,
             lineage=document.lineage_writer() if is_renewed else None,
         )

@@ -1,4 +1,4 @@
-"""The one door by which updates of others come into a replica, whatever way they came.
+"""The one door by which updates of others come into a context, whatever way they came.
 
 Who brings some says where they come from (`Origin`). Each update gets a verdict, and what is new becomes changes and
 entries of outboxes, for a commit of the caller's: sessions add their cursors to it, bundles their book, and a device
@@ -7,19 +7,17 @@ that was pushed to the numbers that it answers with.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from crdt_sync import limits
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.protocol.principal import Principal
 from crdt_sync.records import Integration, Integrator
 from crdt_sync.records import state_vector as vectors
+from crdt_sync.replica.context import Context
 from crdt_sync.replica.views import encode_view
 from crdt_sync.storage.port import Batch, Change, Head, OutboxEntry
 from crdt_sync.verdicts import Verdict
-
-if TYPE_CHECKING:
-    from crdt_sync.replica.replica import Replica
 
 Way = Literal["session", "push", "bundle", "kept"]
 """How updates come: asked for in a session of ours, pushed in one of theirs, carried in a file, or kept here until what
@@ -64,7 +62,7 @@ class Taken(NamedTuple):
 class Intake:
     """What one commit takes in. The replica's turn is held around its use, until the commit."""
 
-    replica: "Replica"
+    context: Context
     changes: list[Change] = field(default_factory=list)
     outbox: list[tuple[bytes, OutboxEntry]] = field(default_factory=list)
     _integrator: Integrator = field(default_factory=lambda: Integrator(documents_max=1))  # each record is loaded once
@@ -77,8 +75,8 @@ class Intake:
         `theirs` is the whole state vector of the record that came with them, if any did. Raises `StoreCorrupt` where
         what is stored of the record is damaged, and `UpdateRefused` where it cannot be read.
         """
-        replica = self.replica
-        stored = replica.store.load(record)
+        context = self.context
+        stored = context.store.load(record)
         head = stored.head
         before = head.state_vector if head else vectors.EMPTY
         denied = origin.principal.write_refused(record)
@@ -90,26 +88,26 @@ class Intake:
         )
         fresh = [update for update, verdict in zip(updates, result.verdicts, strict=True) if verdict.new]
         if fresh:
-            change = _changed(replica, self._integrator, record, head, fresh, result, origin.replica)
+            change = _changed(context, self._integrator, record, head, fresh, result, origin.replica)
             self.changes.append(change._replace(actor=actor))
             # What was carried over is news to the partner too, unless it is what the partner sent.
             joined = result.renewed and readable(result.state_vector) != theirs
             to_all = joined or origin.way in ("push", "kept")  # see `pushed`: a store that was put back would not tell
-            self.outbox += owed(replica, record, head, None if to_all else origin.replica)
+            self.outbox += owed(context, record, head, None if to_all else origin.replica)
             if origin.way != "kept":
-                _watch_writers(replica, before, result.state_vector)
+                _watch_writers(context, before, result.state_vector)
         return Taken(result.verdicts, head, result.state_vector)
 
     def replace(self, record: str, updates: Sequence[bytes], origin: Origin) -> bool:
         """Take the record as a partner has it, in the place of ours; False where ours holds operations beyond it."""
-        head = self.replica.store.record_head(record)
+        head = self.context.store.record_head(record)
         if head is None or origin.principal.write_refused(record) is not None:
             return False
         result = self._integrator.integrate(record, (), updates, stamp_max=None, checked=False, snapshot=True)
         if not vectors.covers(result.state_vector, head.state_vector) or result.snapshot is None:
             return False
         kept = (result.snapshot,)
-        change = _changed(self.replica, self._integrator, record, head, kept, result, origin.replica)
+        change = _changed(self.context, self._integrator, record, head, kept, result, origin.replica)
         self.changes.append(change._replace(renewed=True, lineage=result.lineage))
         return True
 
@@ -119,7 +117,7 @@ class Intake:
 
 
 def _changed(
-    replica: "Replica",
+    context: Context,
     integrator: Integrator,
     record: str,
     head: Head | None,
@@ -134,28 +132,28 @@ def _changed(
     document = integrator.document(record)
     if result.renewed and result.snapshot is not None:
         fresh = (result.snapshot,)  # everything is in it
-        replica.leave_writers(document)
+        context.leave_writers(document)
     return Change(
         record,
         tuple(fresh),
         origin,
         "",
-        replica.wall_clock(),
+        context.wall_clock(),
         result.state_vector,
         fresh[0] if head is None and len(fresh) == 1 else result.snapshot,
-        encode_view(document, replica.schema_of(record)),
+        encode_view(document, context.schema_of(record)),
         renewed=result.renewed,
         lineage=result.lineage if result.renewed else None,
     )
 
 
-def owed(replica: "Replica", record: str, head: Head | None, but: bytes | None) -> list[tuple[bytes, OutboxEntry]]:
+def owed(context: Context, record: str, head: Head | None, but: bytes | None) -> list[tuple[bytes, OutboxEntry]]:
     """The outbox entries for a change of a record: for every partner but one."""
     entries = []
-    for peer in replica.peers_except(but):
-        known = replica.store.outbox_entry(peer, record)
+    for peer in context.peers_except(but):
+        known = context.store.outbox_entry(peer, record)
         acknowledged = known.acknowledged if known else (head.state_vector if head else vectors.EMPTY)
-        entries.append((peer, OutboxEntry(record, acknowledged, replica.next_edit())))
+        entries.append((peer, OutboxEntry(record, acknowledged, context.next_edit())))
     return entries
 
 
@@ -167,10 +165,10 @@ def readable(state_vector: bytes) -> bytes:
         return vectors.EMPTY
 
 
-def _watch_writers(replica: "Replica", before: bytes, after: bytes) -> None:
+def _watch_writers(context: Context, before: bytes, after: bytes) -> None:
     """A partner that knows more of a writer id of ours than we do proves a second life under it: take new ones."""
-    ours = replica.writers.current
+    ours = context.writers.current
     if ours:
         known, told = vectors.decode(before), vectors.decode(after)
         if any(told.get(writer, 0) > known.get(writer, 0) for writer in ours):
-            replica.abandon_writer()
+            context.abandon_writer()

@@ -3,22 +3,19 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from crdt_sync.errors import StoreCorrupt
 from crdt_sync.protocol.messages import UpdatesEntry
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.replica import unread
+from crdt_sync.replica.context import Context
 from crdt_sync.replica.intake import Intake, Origin, readable
 from crdt_sync.storage.port import OutboxEntry, Peer
 from crdt_sync.verdicts import VerdictCode
 
-if TYPE_CHECKING:
-    from crdt_sync.replica.replica import Replica
-
 
 def integrate(
-    replica: "Replica",
+    context: Context,
     entries: Sequence[UpdatesEntry],
     origin: Origin,
     peers: tuple[Peer, ...],
@@ -35,8 +32,8 @@ def integrate(
     here, and why. Of the records in `whole` the updates are taken in the place of what is stored, unless that holds
     anything more. `meta` belongs into the same commit, whatever comes of the entries.
     """
-    store = replica.store
-    intake = Intake(replica)
+    store = context.store
+    intake = Intake(context)
     grouped: dict[str, list[bytes]] = {}
     for entry in entries:
         grouped.setdefault(entry.record, []).append(entry.update)
@@ -54,7 +51,7 @@ def integrate(
         try:
             taken = intake.take(record, updates, origin, theirs.get(record))
         except StoreCorrupt as corrupt:  # its updates are asked for again, once it is mended
-            replica.note_damage(record, corrupt.message)
+            context.note_damage(record, corrupt.message)
             refused[record] = f"damaged here: {corrupt.message}"
             continue
         for verdict in taken.verdicts:
@@ -66,11 +63,11 @@ def integrate(
         if record in theirs and vectors.covers(taken.state_vector, theirs[record]):
             complete.add(record)
         if owe_to and taken.head is not None:
-            entry_of_theirs = OutboxEntry(record, theirs.get(record, vectors.EMPTY), replica.next_edit())
+            entry_of_theirs = OutboxEntry(record, theirs.get(record, vectors.EMPTY), context.next_edit())
             intake.outbox.append((owe_to, entry_of_theirs))
     if owe_to:  # what of theirs never came here tells nothing of what they hold
         nothing = [record for record in refused_before if record not in grouped and store.record_head(record)]
-        intake.outbox += [(owe_to, OutboxEntry(record, vectors.EMPTY, replica.next_edit())) for record in nothing]
+        intake.outbox += [(owe_to, OutboxEntry(record, vectors.EMPTY, context.next_edit())) for record in nothing]
     if gaps:
         peers = ()
     noted = {**meta, **unread.note(noted_before, origin.replica, refused, complete)}

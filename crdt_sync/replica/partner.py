@@ -13,35 +13,57 @@ Invariants:
    is no standing at all: the next session compares.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from crdt_sync import limits
 from crdt_sync.errors import StoreCorrupt, StoreFailed, StoreFull
 from crdt_sync.ids import EPOCH_BYTES, Space
 from crdt_sync.protocol.effects import Acknowledge, Integrate, Owe, Pushed, Welcomed
-from crdt_sync.protocol.messages import Resume, VerdictCode
+from crdt_sync.protocol.messages import Resume, UpdatesEntry, VerdictCode
 from crdt_sync.protocol.reconcile import View
 from crdt_sync.protocol.source import Diff, Outgoing
 from crdt_sync.protocol.versions import LINEAGE
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.replica import unread
 from crdt_sync.replica.audit import content_view
+from crdt_sync.replica.context import Context, Event
 from crdt_sync.replica.index import UNKNOWN_TO_DIALER, StoreIndex
 from crdt_sync.replica.intake import readable
 from crdt_sync.replica.relays import answered_at, check_relay, is_trusted_address, note_dialed
 from crdt_sync.replica.status import Told, note_told, outbox_page, percentage, to_fetch, unfetched
 from crdt_sync.storage.port import Batch, OutboxEntry, Peer
 
-if TYPE_CHECKING:
-    from crdt_sync.replica.replica import Event, Replica
-
 _NO_EPOCH = bytes(EPOCH_BYTES)  # no life has this id
 _CLOCK_AHEAD = VerdictCode.CLOCK_AHEAD.value
 _RESTAMPS_MAX = 3  # a record is stamped again this often before its refusal is final
+
+
+class SyncedReplica(Protocol):
+    """What sessions need of a replica."""
+
+    @property
+    def context(self) -> Context:
+        """What its parts share."""
+
+    def integrate(
+        self,
+        entries: Sequence[UpdatesEntry],
+        origin: bytes,
+        peers: tuple[Peer, ...],
+        owe_to: bytes | None,
+        refused: Mapping[str, str] = ...,
+        whole: Collection[str] = ...,
+        meta: Mapping[str, bytes | None] = ...,
+        peers_despite_gaps: tuple[Peer, ...] = ...,
+    ) -> Sequence[tuple[str, bytes]]:
+        """See `Replica.integrate`."""
+
+    def restamp(self, record: str) -> bool:
+        """See `Replica.restamp`."""
 
 
 class Partner:
@@ -52,9 +74,10 @@ class Partner:
     it may have all records.
     """
 
-    def __init__(self, replica: "Replica", url: str, device: bytes | None = None, *, adopt: bool = False) -> None:
+    def __init__(self, replica: SyncedReplica, url: str, device: bytes | None = None, *, adopt: bool = False) -> None:
         self._replica = replica
-        self._store = replica.store
+        self._context = replica.context
+        self._store = replica.context.store
         self.url = url
         self._is_device = device is not None
         self._adopt = adopt or self._is_device
@@ -107,7 +130,7 @@ class Partner:
         try:
             head = self._store.record_head(record)
         except StoreCorrupt as corrupt:
-            self._replica.note_damage(record, corrupt.message)
+            self._context.note_damage(record, corrupt.message)
             return vectors.EMPTY
         return head.state_vector if head else vectors.EMPTY
 
@@ -135,10 +158,10 @@ class Partner:
             head = self._store.record_head(record)
             if head is not None and head.lineage and not self._knows_lineages:
                 return None  # it waits in the outbox until the partner was updated
-            recent = self._replica.recent.diff(self.id, record, entry.edit)
-            diff = recent or self._replica.diff(record, entry.acknowledged)
+            recent = self._context.recent.diff(self.id, record, entry.edit)
+            diff = recent or self._context.diff(record, entry.acknowledged)
         except StoreCorrupt as corrupt:
-            self._replica.note_damage(record, corrupt.message)
+            self._context.note_damage(record, corrupt.message)
             return None
         return (Outgoing(record, entry.edit), diff) if diff else None
 
@@ -153,7 +176,7 @@ class Partner:
         percent = percentage(self._store.count(), entries, behind, unreadable=bool(unread.reasons(self._store)))
         return entries - refused, behind, percent
 
-    def pushable(self, events: Sequence["Event"]) -> list[str]:
+    def pushable(self, events: Sequence[Event]) -> list[str]:
         """The records of which these commits may have left something to push: see `Dialer.notify`."""
         return [event.record for event in events if event.kind == "edited" or event.owed]
 
@@ -182,14 +205,14 @@ class Partner:
         self._epoch = effect.epoch
         self._comparing = effect.comparing
         self._knows_lineages = agreed is not None and LINEAGE in agreed.features
-        with self._replica.lock:
+        with self._context.lock:
             unseen = self._peer is None and not effect.comparing
             gone = self._replaced()
-            self._replica.meet(self.id)
-            self._replica.correct_clock(self.id, effect.clock_offset_us, by_relay=not self._is_device)
+            self._context.meet(self.id)
+            self._context.correct_clock(self.id, effect.clock_offset_us, by_relay=not self._is_device)
             outbox = [*(self._unseen() if unseen else ()), *self._offered_again(effect.epoch)]
             lost = self._lost()
-            self._told = Told(effect.epoch, effect.head, self._replica.wall_clock(), self.cursor, effect.behind)
+            self._told = Told(effect.epoch, effect.head, self._context.wall_clock(), self.cursor, effect.behind)
             news = self._peer is None or self._peer.epoch != effect.epoch or self._peer.cursor < effect.head
             standing = self._standing_at_welcome(effect)
             dialed = note_dialed(self._store, self.id, self.url, is_device=self._is_device)
@@ -214,13 +237,13 @@ class Partner:
                 )
             finally:  # a commit that raised may be found whole
                 kept = {peer.replica for peer in self._store.peers() if peer.url}
-                self._replica.part(peer.replica for peer in gone if peer.replica not in kept)
+                self._context.part(peer.replica for peer in gone if peer.replica not in kept)
 
     def _standing_at_welcome(self, effect: Welcomed) -> tuple[Peer, ...]:
         """The partner's entry, if it changes: it becomes one of this session's epoch where the partner honours it as it
         is, and is forgotten where it does not.
         """
-        known, sent, epochs = self._store.peer(self.id), self._peer, self._replica.epochs
+        known, sent, epochs = self._store.peer(self.id), self._peer, self._context.epochs
         epochs[self.id] = effect.epoch
         if known is None:
             return ()
@@ -263,7 +286,7 @@ class Partner:
 
     def _unseen(self) -> list[OutboxEntry]:
         records = self._store.records("", self._store.count())
-        return [OutboxEntry(record, vectors.EMPTY, self._replica.next_edit()) for record in records]
+        return [OutboxEntry(record, vectors.EMPTY, self._context.next_edit()) for record in records]
 
     def _offered_again(self, epoch: bytes) -> list[OutboxEntry]:
         total, refused = self._store.outbox_count(self.id)
@@ -285,7 +308,7 @@ class Partner:
     def compare(self) -> View:
         """Carry out `Compare`; returns the view for `Dialer.compare`. It is not held: devices compare rarely."""
         with suppress(StoreFull, StoreFailed):  # a digest that is missing makes its record be exchanged, no worse
-            self._replica.refresh_digests()
+            self._context.refresh_digests()
         return StoreIndex(self._store, UNKNOWN_TO_DIALER).pin()
 
     def audit_view(self, *, content: bool) -> View:
@@ -296,7 +319,7 @@ class Partner:
         self, effect: Integrate, refused: Mapping[str, str] = MappingProxyType({})
     ) -> Sequence[tuple[str, bytes]]:
         """Carry out `Integrate`; returns the gaps for `Dialer.integrated`. `refused`: see `Replica.integrate`."""
-        with self._replica.lock:
+        with self._context.lock:
             without_cursor = self._standing(None, effect.head)
             before = self._peer
             gaps = self._replica.integrate(
@@ -336,8 +359,8 @@ class Partner:
 
     def owe(self, effect: Owe) -> None:
         """Carry out `Owe`: the partner lacks these records altogether."""
-        with self._replica.lock:
-            edit = self._replica.next_edit()
+        with self._context.lock:
+            edit = self._context.next_edit()
             entries = tuple((self.id, OutboxEntry(record, vectors.EMPTY, edit)) for record in effect.records)
             self._store.commit([Batch(outbox=entries)])
 
@@ -347,12 +370,12 @@ class Partner:
         done: list[tuple[bytes, str, int]] = []
         changed: list[tuple[bytes, OutboxEntry]] = []
         stored: list[Pushed] = []
-        with self._replica.lock:
+        with self._context.lock:
             for pushed in effect.verdicts:
                 if pushed.verdict.code is VerdictCode.ACCEPTED:
                     stored.append(pushed)
                 elif pushed.verdict.code is not VerdictCode.RETRY:
-                    self._replica.recent.forget(self.id, pushed.record)
+                    self._context.recent.forget(self.id, pushed.record)
                 entry = self._store.outbox_entry(self.id, pushed.record)
                 if entry is None:
                     continue
@@ -370,15 +393,15 @@ class Partner:
             if done or changed or effect.cursor is not None:
                 self._store.commit([Batch(peers=peers, outbox=tuple(changed), outbox_done=tuple(done))])
             for pushed in stored:
-                self._replica.recent.stored(self.id, pushed.record, pushed.edit)
-        self._replica.announce("stored", [record for _, record, _ in done])
+                self._context.recent.stored(self.id, pushed.record, pushed.edit)
+        self._context.announce("stored", [record for _, record, _ in done])
         if any(pushed.verdict.code is VerdictCode.CLOCK_AHEAD for pushed in effect.verdicts):
-            self._replica.doubt_clock()  # others may know better than the partner that refused
+            self._context.doubt_clock()  # others may know better than the partner that refused
         return again
 
     def ended(self) -> None:
         """The session is over."""
-        self._replica.forget_clock(self.id)
+        self._context.forget_clock(self.id)
 
     def _after(self, pushed: Pushed, entry: OutboxEntry) -> OutboxEntry | None:
         """The outbox entry after a verdict that did not settle it; None where the record was stamped again."""
@@ -408,9 +431,9 @@ class Partner:
         if cursor is not None and self._gapped:
             self._held, cursor = cursor, None
         self._head = max(self._head, head)
-        now = self._replica.wall_clock()
-        if self._replica.epochs.get(self.id) != self._epoch:
-            self._replica.epochs[self.id] = _NO_EPOCH
+        now = self._context.wall_clock()
+        if self._context.epochs.get(self.id) != self._epoch:
+            self._context.epochs[self.id] = _NO_EPOCH
             self._peer = Peer(self.id, _NO_EPOCH, 0, now, self.url)
             return (self._peer,)
         known = self._store.peer(self.id)

@@ -8,31 +8,43 @@ sessions with it: should its store be put back, nothing else would tell that it 
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from crdt_sync.errors import StoreFailed
 from crdt_sync.replica.awaiting import take_up
+from crdt_sync.replica.context import Context
 from crdt_sync.replica.intake import Intake, Origin
+from crdt_sync.replica.schemas import Schemas
 from crdt_sync.storage.port import SEVERAL_ORIGINS, Batch, Change, Committed
 from crdt_sync.verdicts import VerdictCode
 
-if TYPE_CHECKING:
-    from crdt_sync.replica.replica import Replica
+
+class HostedReplica(Protocol):
+    """What hosting needs of a replica."""
+
+    @property
+    def context(self) -> Context:
+        """What its parts share."""
+
+    @property
+    def shared_schemas(self) -> Schemas:
+        """Its schemas."""
 
 
 class PushedUpdates:
     """A `Committer` over a replica, for the group writer of whoever hosts sessions."""
 
-    def __init__(self, replica: "Replica") -> None:
-        self._replica = replica
+    def __init__(self, replica: HostedReplica) -> None:
+        self._context = replica.context
+        self._schemas = replica.shared_schemas
 
     def commit(self, batches: Sequence[Batch]) -> list[Committed]:
         """Store the batches in one transaction; an update that brings nothing new any more has the number 0.
 
         Raises what `Store.commit` raises; `StoreFailed` also where an update cannot be integrated any more.
         """
-        with self._replica.lock:
-            integration = _Integration(self._replica)
+        with self._context.lock:
+            integration = _Integration(self._context)
             for batch in batches:
                 for change in batch.changes:
                     integration.add(change)
@@ -41,28 +53,28 @@ class PushedUpdates:
             if completed != Batch() or others:
                 committed, *_ = self._store([completed, *others])
                 integration.number(committed)
-            taken_up = take_up(self._replica, [change.record for change in completed.changes])
+            taken_up = take_up(self._context, [change.record for change in completed.changes])
         self._announce(completed)
-        self._replica.announce("edited", taken_up)
+        self._context.announce("edited", taken_up)
         return [Committed(tuple(integration.seqs(change) for change in batch.changes)) for batch in batches]
 
     def _store(self, batches: Sequence[Batch]) -> list[Committed]:
         try:
-            return self._replica.store.commit(batches)
+            return self._context.store.commit(batches)
         except StoreFailed:
             self._announce(batches[0])  # it may be found whole, and then our own sessions have to push it
-            self._replica.shared_schemas.doubt(change.record for change in batches[0].changes)
+            self._schemas.doubt(change.record for change in batches[0].changes)
             raise
 
     def _announce(self, batch: Batch) -> None:
-        self._replica.announce("received", [change.record for change in batch.changes], owed=bool(batch.outbox))
+        self._context.announce("received", [change.record for change in batch.changes], owed=bool(batch.outbox))
 
 
 class _Integration:
     """The updates of one commit, by record, and what becomes of them."""
 
-    def __init__(self, replica: "Replica") -> None:
-        self._replica = replica
+    def __init__(self, context: Context) -> None:
+        self._context = context
         self._updates: dict[str, list[bytes]] = {}
         self._origins: dict[str, set[bytes]] = {}
         self._places: dict[int, range] = {}  # by the identity of a change: where in its record's updates it stands
@@ -77,7 +89,7 @@ class _Integration:
 
     def batch(self) -> Batch:
         """What to commit."""
-        intake = Intake(self._replica)
+        intake = Intake(self._context)
         for record, updates in self._updates.items():
             self._integrate(intake, record, updates)
         return intake.batch()

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from crdt_sync.errors import StoreCorrupt, UnknownRecord, UpdateRefused
 from crdt_sync.ids import EPOCH_BYTES, is_record
@@ -22,18 +22,16 @@ from crdt_sync.records import Document
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.replica import awaiting, damage, heard
 from crdt_sync.replica.carried import forgotten_cursors
+from crdt_sync.replica.context import Context
 from crdt_sync.replica.guessing import guessed
+from crdt_sync.replica.peers import SERVED
 from crdt_sync.replica.rescue import Loss, Rewriting, View, is_complete, is_completed_by, rescued
-from crdt_sync.replica.views import encode_view
+from crdt_sync.replica.views import RecordView, encode_view
 from crdt_sync.storage.port import Batch, Change, OutboxEntry, Peer, Remains, Store
-
-if TYPE_CHECKING:
-    from crdt_sync.replica.replica import Replica
 
 _PAGE = 1000
 _NO_EPOCH = bytes(EPOCH_BYTES)
 _SCHEMA = "schema/"
-_SERVED = "served"  # meta: there once partners, or lives in which others may have read this replica, were forgotten
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +78,12 @@ class _Work:
         )
 
 
-def repair(replica: "Replica", settings: Sequence[str] = ()) -> Repair:
+def repair(context: Context, settings: Sequence[str] = ()) -> Repair:
     """Mend what can be mended here, and have the next session with each partner compare everything.
 
     `settings` are damaged values of `meta` that were set aside already.
     """
-    store = replica.store
+    store = context.store
     findings = len(store.verify().findings) + len(settings)
     work = _Work()
     missing = findings > 0 or bool(store.quarantined())
@@ -98,35 +96,42 @@ def repair(replica: "Replica", settings: Sequence[str] = ()) -> Repair:
         with suppress(StoreCorrupt):  # and now: a disk that is full later must not leave cursors that lie
             _forget_cursors(store)
         for start in range(0, len(damaged), REPAIR_RECORDS):
-            _replace(replica, damaged[start : start + REPAIR_RECORDS], partners, served, work)
+            _replace(context, damaged[start : start + REPAIR_RECORDS], partners, served, work)
         work.lost += [record for record in store.rebuild() if record not in work.lost]
-        _make_views(replica)
+        _make_views(context)
         _forget_cursors(store)  # once more: they may not have been readable before
-        store.commit([Batch(meta={**damage.forgotten(), **({_SERVED: b"1"} if served else {})})])
-    _settle(replica, work)
+        store.commit([Batch(meta={**damage.forgotten(), **({SERVED: b"1"} if served else {})})])
+    _settle(context, work)
     return work.result(findings)
 
 
-def still_lost(replica: "Replica", losses: Sequence[Loss]) -> tuple[Loss, ...]:
+class Shown(Protocol):
+    """What shows records."""
+
+    def get(self, record: str) -> RecordView:
+        """See `Replica.get`."""
+
+
+def still_lost(replica: Shown, losses: Sequence[Loss]) -> tuple[Loss, ...]:
     """The losses of a repair that no partner has brought back since: a field that shows again what it did is none."""
     return tuple(loss for loss in losses if loss.shown is None or _shown(replica, loss) != loss.shown)
 
 
-def _shown(replica: "Replica", loss: Loss) -> object:
+def _shown(replica: Shown, loss: Loss) -> object:
     with suppress(UnknownRecord, StoreCorrupt):
         return replica.get(loss.record).raw.get(loss.field)
     return None
 
 
-def settle(replica: "Replica") -> Repair:
+def settle(context: Context) -> Repair:
     """After a sync: of what was awaited and did not come, write again or name as lost what was shown."""
     work = _Work()
-    _settle(replica, work)
+    _settle(context, work)
     return work.result(0)
 
 
-def _settle(replica: "Replica", work: _Work) -> None:
-    settled = awaiting.settle(replica)
+def _settle(context: Context, work: _Work) -> None:
+    settled = awaiting.settle(context)
     for record, fields in settled.rewritten.items():
         work.rewritten[record] = sorted({*work.rewritten.get(record, ()), *fields})
     work.losses += settled.losses
@@ -196,7 +201,7 @@ def _has_served(store: Store) -> bool:
     """
     with suppress(StoreCorrupt):
         replaced = any(not peer.url for peer in store.peers())
-        return replaced or len(store.known_lives) > 1 or store.meta(_SERVED) is not None
+        return replaced or len(store.known_lives) > 1 or store.meta(SERVED) is not None
     return True
 
 
@@ -224,9 +229,9 @@ def _held(
     return _Held(tuple(whole_at), tuple(acknowledged), unknown)
 
 
-def _replace(replica: "Replica", records: Sequence[str], partners: Sequence[Peer], served: bool, work: _Work) -> None:
+def _replace(context: Context, records: Sequence[str], partners: Sequence[Peer], served: bool, work: _Work) -> None:
     """Put what is left of these records in their places, in one transaction."""
-    store = replica.store
+    store = context.store
     changes: list[Change] = []
     outbox: list[tuple[bytes, OutboxEntry]] = []
     meta: dict[str, bytes | None] = {}
@@ -234,9 +239,9 @@ def _replace(replica: "Replica", records: Sequence[str], partners: Sequence[Peer
         try:
             document, left = rescued(record, remains)
             held = _held(store, record, partners, served, partial(_completes, remains, document, left))
-            document, edited = _mended(replica, record, remains, document, left, held, work)
+            document, edited = _mended(context, record, remains, document, left, held, work)
             if record in work.awaited:
-                meta |= _kept(replica, record, remains, held, document, left)
+                meta |= _kept(context, record, remains, held, document, left)
         except (UpdateRefused, ValueError) as error:  # one that nothing can be made of stops no other
             work.awaited.pop(record, None)
             work.lost.append(record)
@@ -246,11 +251,11 @@ def _replace(replica: "Replica", records: Sequence[str], partners: Sequence[Peer
             work.lost.append(record)
             continue
         work.salvaged.append(record)
-        changes.append(_whole(replica, record, document))
+        changes.append(_whole(context, record, document))
         if edited:
             known = {peer.replica: store_entry(store, peer.replica, record) for peer in partners}
             outbox += [
-                (peer, OutboxEntry(record, acknowledged, replica.next_edit())) for peer, acknowledged in known.items()
+                (peer, OutboxEntry(record, acknowledged, context.next_edit())) for peer, acknowledged in known.items()
             ]
     store.replace(records, Batch(changes=tuple(changes), outbox=tuple(outbox), meta=meta))
 
@@ -269,7 +274,7 @@ def _completes(remains: Remains, document: Document, left: Sequence[bytes], ackn
 
 
 def _mended(
-    replica: "Replica",
+    context: Context,
     record: str,
     remains: Remains,
     document: Document,
@@ -286,7 +291,7 @@ def _mended(
     if held.whole_at:
         work.awaited[record] = held.whole_at
         return document, False
-    schema = replica.schema_of(record)
+    schema = context.schema_of(record)
     if remains.view is None:
         told = guessed(record, schema, View.of(document.read(schema)), remains)
         known = "" if told else ", and what it held is not known"
@@ -301,9 +306,9 @@ def _mended(
     head = remains.head.state_vector if remains.head else None
     shared = held.may_have(document, head)
     opposed = View.of(document.read(schema)).conflicts
-    copy = Document.load([document.diff()], replica.new_writer())
-    stamp = _last_sound(replica, remains)
-    written, losses = Rewriting(record, copy, schema, replica.name, stamp, shared).run(shown, opposed)
+    copy = Document.load([document.diff()], context.new_writer())
+    stamp = _last_sound(context, remains)
+    written, losses = Rewriting(record, copy, schema, context.name, stamp, shared).run(shown, opposed)
     work.losses += losses
     if written:
         work.rewritten[record] = written
@@ -311,38 +316,38 @@ def _mended(
 
 
 def _kept(
-    replica: "Replica", record: str, remains: Remains, held: _Held, document: Document, left: Sequence[bytes]
+    context: Context, record: str, remains: Remains, held: _Held, document: Document, left: Sequence[bytes]
 ) -> dict[str, bytes | None]:
     """The meta that keeps what the record was until a partner was asked."""
     shown = View.stored(remains.view) if remains.view is not None else None
-    now, vector = View.of(document.read(replica.schema_of(record))), remains.head.state_vector if remains.head else b""
-    pending = [*awaiting.pending(replica.store, record), *left]  # a repair may have kept some before
+    now, vector = View.of(document.read(context.schema_of(record))), remains.head.state_vector if remains.head else b""
+    pending = [*awaiting.pending(context.store, record), *left]  # a repair may have kept some before
     kept = awaiting.kept(
-        held.whole_at, shown, now, vector, _last_sound(replica, remains), pending, bool(held.acknowledged)
+        held.whole_at, shown, now, vector, _last_sound(context, remains), pending, bool(held.acknowledged)
     )
     return awaiting.note(record, kept)
 
 
-def _last_sound(replica: "Replica", remains: Remains) -> int:
+def _last_sound(context: Context, remains: Remains) -> int:
     """When the last sound update was made, as a stamp."""
-    return max((entry.received_at for entry in remains.entries), default=replica.wall_clock()) + replica.clock.offset
+    return max((entry.received_at for entry in remains.entries), default=context.wall_clock()) + context.clock.offset
 
 
-def _whole(replica: "Replica", record: str, document: Document) -> Change:
-    whole, view = document.diff(), encode_view(document, replica.schema_of(record))
-    now = replica.wall_clock()
+def _whole(context: Context, record: str, document: Document) -> Change:
+    whole, view = document.diff(), encode_view(document, context.schema_of(record))
+    now = context.wall_clock()
     lineage = document.lineage_writer()
     return Change(
-        record, (whole,), replica.id, replica.name, now, document.state_vector(), whole, view, None, True, lineage
+        record, (whole,), context.id, context.name, now, document.state_vector(), whole, view, None, True, lineage
     )
 
 
-def _make_views(replica: "Replica") -> None:
-    store = replica.store
+def _make_views(context: Context) -> None:
+    store = context.store
     for record in _records(store):
         if store.view(record) is None:
             document = Document.load(store.load(record).updates)
-            store.commit([Batch(views={record: encode_view(document, replica.schema_of(record))})])
+            store.commit([Batch(views={record: encode_view(document, context.schema_of(record))})])
 
 
 def _records(store: Store) -> Iterator[str]:
@@ -353,24 +358,6 @@ def _records(store: Store) -> Iterator[str]:
 
 
 # --- settings ------------------------------------------------------------------------------------------------
-
-
-def known_peers(store: Store) -> list[Peer]:
-    """All partners. One whose entry is damaged is forgotten, and compared with when it is met; damaged outboxes are
-    mended.
-    """
-    try:
-        peers = store.peers()
-    except StoreCorrupt:
-        store.mend("peers")
-        store.commit([Batch(meta={_SERVED: b"1"})])
-        peers = store.peers()
-    try:
-        for peer in peers:
-            store.outbox_count(peer.replica)
-    except StoreCorrupt:
-        store.mend("outbox")
-    return peers
 
 
 def mend_settings(store: Store) -> tuple[str, ...]:

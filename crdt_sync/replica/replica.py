@@ -14,8 +14,6 @@ import logging
 import random
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -23,7 +21,6 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from crdt_sync import ids, limits
 from crdt_sync.clock import HybridClock
 from crdt_sync.errors import (
-    InvalidValue,
     OwnerGone,
     StoreCorrupt,
     StoreExists,
@@ -36,18 +33,16 @@ from crdt_sync.errors import (
 )
 from crdt_sync.nearest import suggestion
 from crdt_sync.protocol.messages import UpdatesEntry
-from crdt_sync.protocol.source import Diff
-from crdt_sync.records import Conflict, Document, Editor, Schema
+from crdt_sync.records import Conflict, Document, Schema
 from crdt_sync.records.comparing import folded
-from crdt_sync.records.definition import DEFINITIONS
 from crdt_sync.records.imported import ImportedChange
-from crdt_sync.records.lineage import lineage_of
 from crdt_sync.records.values import normalise
 from crdt_sync.replica import awaiting, damage, unread
 from crdt_sync.replica.blocks import Block
 from crdt_sync.replica.callers import callers
 from crdt_sync.replica.carried import carried
 from crdt_sync.replica.collections import Schemaless, schemaless
+from crdt_sync.replica.context import Context, Event
 from crdt_sync.replica.edits import EditedRecord, Edits
 from crdt_sync.replica.finding import contains, holds
 from crdt_sync.replica.former import Former, former
@@ -56,9 +51,9 @@ from crdt_sync.replica.intake import Origin
 from crdt_sync.replica.integration import integrate
 from crdt_sync.replica.keys import Duplicate, KeyStanding
 from crdt_sync.replica.names import names
-from crdt_sync.replica.receipts import Holding, holding, refresh_digests
+from crdt_sync.replica.receipts import Holding, holding
 from crdt_sync.replica.recent import RecentEdits
-from crdt_sync.replica.repair import Repair, known_peers, mend_settings, repair, settle
+from crdt_sync.replica.repair import Repair, mend_settings, repair, settle
 from crdt_sync.replica.schemas import Schemas, known_schemas
 from crdt_sync.replica.status import (
     PartnerStatus,
@@ -90,51 +85,81 @@ _CLOCK_OF_RELAY = "clock_of_relay"  # meta: there once a relay has told its time
 _CLOCK_OFFSET_US_MIN = 1_000_000  # smaller differences are the network's, not the clock's
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something that happened to a record: `edited` here, `received`, or `stored` by a partner.
-
-    What was edited is owed to all partners. `owed`: what was received is, too, but to whom it came from.
-    """
-
-    kind: str
-    record: str
-    owed: bool = False
-
-
 class Replica:
     """See the module. Make one with `create` or `open`; `over` puts one on any store, for tests and simulations."""
 
     def __init__(
         self, store: Store, *, wall_clock: Callable[[], int], rng: random.Random, owner: "Owner | None" = None
     ) -> None:
-        self.store = store
-        self.owner = owner  # the program that owns the store, where that is another one
-        self._stop_sharing: Callable[[], None] | None = None
-        self.lock = Turns()
-        self.wall_clock = wall_clock
-        self._rng = rng
-        self.name = (store.meta("name") or b"").decode()
-        self.schemas = known_schemas(store)
-        self.shared_schemas = Schemas(self)
-        self.clock = HybridClock(
-            wall_clock,
-            last=int.from_bytes(store.meta("clock") or b"", "big"),
-            offset=int.from_bytes(store.meta("clock_offset") or b"", "big", signed=True),
-        )
-        self.writers = Writers(self.new_writer) if owner is None else owner.writers(self.new_writer)
-        self._last_edit = 0
-        self.epochs: dict[bytes, bytes] = {}  # of each partner, the epoch in which sessions may store its standing
-        self._met: set[bytes] = {peer.replica for peer in known_peers(store) if peer.url}
-        self.damaged: dict[str, str] = {}  # records that were met damaged in this life, and what is wrong with each
-        self.unshown: set[str] = set()  # those of them that no reading could show
+        self.context = Context(store, known_schemas(store), wall_clock=wall_clock, rng=rng, owner=owner)
+        self._edits = Edits(self.context)
+        self.shared_schemas = Schemas(self.context, self._edits)
+        self.context.stored = self.shared_schemas.stored
         self._mended: tuple[str, ...] = ()  # settings that were set aside when this was opened to be repaired
-        self.recent = RecentEdits()
-        self._edits = Edits(self)
-        self.renews = False  # whether records that have grown are renewed at their edits
-        self._listeners: list[Callable[[Sequence[Event]], None]] = []
-        self._clock_listeners: list[Callable[[], None]] = []
-        self._clocks_told: dict[bytes, int] = {}  # offsets told by the devices with which sessions are open
+        self._stop_sharing: Callable[[], None] | None = None
+
+    @property
+    def store(self) -> Store:
+        """Where the records are."""
+        return self.context.store
+
+    @property
+    def owner(self) -> "Owner | None":
+        """The program that owns the store, where that is another one."""
+        return self.context.owner
+
+    @property
+    def lock(self) -> Turns:
+        """The turn at changing the store."""
+        return self.context.lock
+
+    @property
+    def name(self) -> str:
+        """Who edits here are signed by."""
+        return self.context.name
+
+    @name.setter
+    def name(self, name: str) -> None:
+        self.context.name = name
+
+    @property
+    def schemas(self) -> Mapping[str, Schema]:
+        """The schemas that are known here, by collection."""
+        return self.context.schemas
+
+    @property
+    def clock(self) -> HybridClock:
+        """What edits are stamped by."""
+        return self.context.clock
+
+    @property
+    def wall_clock(self) -> Callable[[], int]:
+        """Microseconds since 1970, as this device has them."""
+        return self.context.wall_clock
+
+    @property
+    def writers(self) -> Writers:
+        """The writer ids of this life."""
+        return self.context.writers
+
+    @property
+    def damaged(self) -> dict[str, str]:
+        """Records that were met damaged in this life, and what is wrong with each."""
+        return self.context.damaged
+
+    @property
+    def renews(self) -> bool:
+        """Whether records that have grown are renewed at their edits."""
+        return self.context.renews
+
+    @renews.setter
+    def renews(self, renews: bool) -> None:
+        self.context.renews = renews
+
+    @property
+    def unshown(self) -> set[str]:
+        """Those of the damaged records that no reading could show."""
+        return self.context.unshown
 
     # --- opening and closing ---------------------------------------------------------------------------------
 
@@ -215,7 +240,7 @@ class Replica:
             return
         try:
             if self.owner is not None:
-                self._stop_sharing = self.owner.follow(self.announce)
+                self._stop_sharing = self.owner.follow(self.context.announce)
             else:
                 from crdt_sync.replica.owner.serving import Server  # noqa: PLC0415
 
@@ -284,15 +309,14 @@ class Replica:
     ) -> None:
         self.close()
 
-    def alone(self, what: str) -> None:
-        """Raise `NotServed` where another program owns the store, and `what` takes the store alone."""
-        if self.owner is not None:
-            raise self.owner.refusal(what)
-
     @property
     def id(self) -> bytes:
         """The replica's 16-byte id."""
         return self.store.replica
+
+    def alone(self, what: str) -> None:
+        """Raise `NotServed` where another program owns the store, and `what` takes the store alone."""
+        self.context.alone(what)
 
     # --- schemas ---------------------------------------------------------------------------------------------
 
@@ -306,7 +330,7 @@ class Replica:
         """
         if self.owner is not None:
             self.owner.ask("schema", schema.to_toml())
-            self.schemas = known_schemas(self.store)
+            self.context.schemas = known_schemas(self.store)
             return
         self.shared_schemas.add(schema)
 
@@ -321,18 +345,13 @@ class Replica:
         """
         if self.owner is not None:
             self.owner.ask("resolve schema", collection, number)
-            self.schemas = known_schemas(self.store)
+            self.context.schemas = known_schemas(self.store)
             return self.schemas[collection]
         return self.shared_schemas.resolve(collection, number)
 
-    def edit_definition(self, collection: str) -> Block[EditedRecord]:
-        """The record that defines a collection, to be edited by `crdt_sync.replica.schemas`."""
-        return Block(lambda who: self._edits.edit(who, ids.schema_record(collection), create=True))
-
     def schema_of(self, record: str) -> Schema | None:
         """The schema of a record's collection, None where this replica does not know it."""
-        collection = ids.collection_of(record)
-        return DEFINITIONS if collection == ids.SCHEMAS else self.schemas.get(collection)
+        return self.context.schema_of(record)
 
     def schemaless(self, collection: str | None = None) -> tuple[Schemaless, ...]:
         """Collections (or this one, if it is one) of which records are here, but no schema: to be read, not edited."""
@@ -458,18 +477,12 @@ class Replica:
         try:
             return self.store.view(record)
         except StoreCorrupt as corrupt:
-            self.note_damage(record, corrupt.message)
+            self.context.note_damage(record, corrupt.message)
         try:
             return encode_view(Document.load(self.store.load(record).updates), self.schema_of(record))
         except StoreCorrupt:
             self.unshown.add(record)
             return None
-
-    def note_damage(self, record: str, what: str) -> None:
-        """A record was met damaged: the status names it until the store is mended."""
-        if record not in self.damaged:
-            self.damaged[record] = what
-            damage.note(self.store, self.damaged)
 
     def find(self, collection: str | None = None, text: str = "", **equals: Any) -> Iterator[RecordView]:
         """Records whose fields have the given values, and that contain `text` in any field.
@@ -533,7 +546,7 @@ class Replica:
         try:
             return tuple(self.document(record).conflicts(self.schema_of(record), all_kinds=superseded))
         except StoreCorrupt as corrupt:
-            self.note_damage(record, corrupt.message)
+            self.context.note_damage(record, corrupt.message)
             self.unshown.add(record)
             return ()
 
@@ -561,7 +574,7 @@ class Replica:
         The cost is bounded, see `crdt_sync.replica.status`.
         """
         partners = self.partners()
-        backlogs = {known.replica: backlog(self, bytes.fromhex(known.replica)) for known in partners}
+        backlogs = {known.replica: backlog(self.context, bytes.fromhex(known.replica)) for known in partners}
         calling = [known for known in callers(self.store).values() if known.replica.hex() not in backlogs]
         called = {known.replica for known in calling}
         by_bundle = [known for known in carried(self.store).values() if known.replica.hex() not in backlogs]
@@ -579,7 +592,7 @@ class Replica:
             (*sorted(met, key=lambda known: known.name), *through_others),
             tuple(caller_status(self.store, known) for known in sorted(calling, key=lambda known: known.name)),
             self.schemaless(),
-            {**awaiting.waiting(self), **damage.known(self.store), **self.damaged},
+            {**awaiting.waiting(self.context), **damage.known(self.store), **self.damaged},
         )
 
     def partners(self) -> Sequence[PartnerStatus]:
@@ -597,7 +610,7 @@ class Replica:
         try:
             head = self.store.record_head(ids.check_record(record))
         except StoreCorrupt as corrupt:
-            self.note_damage(record, corrupt.message)
+            self.context.note_damage(record, corrupt.message)
             return RecordStatus("damaged", (), corrupt.message)
         if head is None:
             raise UnknownRecord(record)
@@ -616,9 +629,9 @@ class Replica:
         """
         self.alone("repairing")
         with self.lock:
-            mended = repair(self, self._mended)
-            self.abandon_writer()  # what it wrote may be lost here, and come back from a partner
-            self.recent = RecentEdits()
+            mended = repair(self.context, self._mended)
+            self.context.abandon_writer()  # what it wrote may be lost here, and come back from a partner
+            self.context.recent = RecentEdits()
             self._mended = ()
             self.damaged.clear()
             self.unshown.clear()
@@ -629,7 +642,7 @@ class Replica:
         """After a repair and a sync: write again, or name as lost, what was awaited and did not come."""
         self.alone("repairing")
         with self.lock:
-            settled = settle(self)
+            settled = settle(self.context)
             self.shared_schemas.received(())
             return settled
 
@@ -637,131 +650,21 @@ class Replica:
 
     def subscribe(self, listener: Callable[[Sequence[Event]], None]) -> Callable[[], None]:
         """Call `listener` after each commit, in the thread that made it. Returns the call that ends it."""
-        return _listen(self._listeners, listener)
+        return self.context.subscribe(listener)
 
     def watch_clock(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call `listener`, in whatever thread, when our clock may be wrong. Returns the call that ends it."""
-        return _listen(self._clock_listeners, listener)
+        return self.context.watch_clock(listener)
 
     def doubt_clock(self) -> None:
-        """A device's stamps were refused here for lying ahead. Whose clock is wrong, ours or its, is for others to say.
+        """A device's stamps were refused here for lying ahead: see `Context.doubt_clock`."""
+        self.context.doubt_clock()
 
-        So our own sessions compare ours with their partners' again, as its sessions do where its pushes are refused.
-        """
-        for listener in tuple(self._clock_listeners):
-            listener()
-
-    def announce(self, kind: str, records: Sequence[str], *, owed: bool = False) -> None:
-        """Tell the listeners, once the lock is free; called by the parts of this package after a commit.
-
-        What a listener raises is logged and goes no further: the commit stands, and so does the session.
-        """
-        if records:
-            if self.owner is not None:
-                self.shared_schemas.reload(records)
-            elif kind == "received":
-                self.shared_schemas.received(records)
-            events = [Event(kind, record, owed) for record in records]
-            self.lock.afterwards(lambda: self._tell(events))
-
-    def _tell(self, events: Sequence[Event]) -> None:
-        for listener in tuple(self._listeners):
-            try:
-                listener(events)
-            except Exception:
-                _log.exception("a listener of the replica failed")
-
-    # --- for partners and edits, see those modules -----------------------------------------------------------
-
-    def writer(self) -> int:
-        """The writer id of this life of the replica, minted at its first write: no two lives share one."""
-        return self.writers.first()
-
-    def new_writer(self) -> int:
-        """A writer id that nobody has used."""
-        return ids.new_writer(self._rng)
-
-    def new_record(self, collection: str) -> str:
-        """A fresh record id."""
-        return ids.new_record(collection, self._rng)
-
-    def abandon_writer(self) -> None:
-        """Somebody else writes under our writer ids (a copy of this store): never use them again."""
-        self.writers.abandon()
-
-    @property
-    def current_writer(self) -> int | None:
-        """The writer id in use, None before the first write."""
-        return next(iter(self.writers.current), None)
-
-    def peers_except(self, replica: bytes | None) -> Sequence[bytes]:
-        """The partners, but for one: those whose outboxes a change belongs into."""
-        return sorted(self._met - {replica}) if replica else sorted(self._met)
-
-    def meet(self, replica: bytes) -> None:
-        """From now on, changes are noted in this partner's outbox."""
-        with self.lock:
-            self._met.add(replica)
-
-    def part(self, replicas: Iterable[bytes]) -> None:
-        """From now on, nothing is noted for these partners: should they come back, all is compared."""
-        with self.lock:
-            self._met.difference_update(replicas)
-
-    def next_edit(self) -> int:
-        """A number for the outbox that rises with each change, whatever the clock does, as long as this object lives.
-
-        Nothing compares numbers of two lives: a push and its answer belong to one session.
-        """
-        with self.lock:
-            self._last_edit = max(self._last_edit + 1, self.wall_clock())
-            return self._last_edit
-
-    def correct_clock(self, partner: bytes, offset_us: int, *, by_relay: bool) -> None:
-        """Take over a partner's time where it differs by more than a network would explain.
-
-        Other devices' count as long as no relay has told its own. Of several that sessions are open with, and our own
-        clock, the middle one is taken: two devices that take over each other's time would keep a wrong one for ever.
-        A device whose clock was never set tells nothing to one whose clock was.
-        """
-        ours = self.wall_clock()
-        if not by_relay and ours + offset_us < limits.STAMP_TIME_US_MIN <= ours:
-            return
-        offset = offset_us if abs(offset_us) >= _CLOCK_OFFSET_US_MIN else 0
-        with self.lock:
-            known = self.store.meta(_CLOCK_OF_RELAY) is not None
-            if known and not by_relay:
-                return
-            if not by_relay:
-                self._clocks_told[partner] = offset
-                offset = _middle([0, *tuple(self._clocks_told.values())])
-            meta: dict[str, bytes | None] = {}
-            if offset != self.clock.offset:
-                self.clock.correct(offset)
-                meta["clock_offset"] = offset.to_bytes(8, "big", signed=True)
-            if by_relay and not known:
-                meta[_CLOCK_OF_RELAY] = b"1"
-            if meta:
-                self.store.commit([Batch(meta=meta)])
-
-    def forget_clock(self, partner: bytes) -> None:
-        """The session in which this partner told its time is over. What was taken over stays."""
-        self._clocks_told.pop(partner, None)
+    # --- for partners ----------------------------------------------------------------------------------------
 
     def refresh_digests(self) -> None:
         """Make every digest valid."""
-        if self.owner is not None:
-            self.owner.ask("digests")
-            return
-        with self.lock:
-            refresh_digests(self.store)
-
-    def diff(self, record: str, state_vector: bytes) -> Diff | None:
-        """What somebody with `state_vector` lacks of the record, with overwritten content left out."""
-        stored = self.store.load(record)
-        if stored.head is None:
-            return None
-        return Diff(Document.load(stored.updates).diff(state_vector), stored.head.state_vector)
+        self.context.refresh_digests()
 
     def integrate(
         self,
@@ -786,19 +689,19 @@ class Replica:
             if peers or owe_to or peers_despite_gaps:
                 self.alone("a session")
             return self.owner.integrate(entries, origin.replica, refused, whole, meta)
-        owed = bool(self.peers_except(origin.replica))
+        owed = bool(self.context.peers_except(origin.replica))
         try:
             with self.lock:
                 gaps, received = integrate(
-                    self, entries, origin, peers, owe_to, refused, whole, meta, peers_despite_gaps
+                    self.context, entries, origin, peers, owe_to, refused, whole, meta, peers_despite_gaps
                 )
-                taken_up = awaiting.take_up(self, received)
+                taken_up = awaiting.take_up(self.context, received)
         except StoreFailed:  # it may be found whole, and then other sessions have to push it
-            self.announce("received", list(dict.fromkeys(entry.record for entry in entries)), owed=owed)
+            self.context.announce("received", list(dict.fromkeys(entry.record for entry in entries)), owed=owed)
             self.shared_schemas.doubt(entry.record for entry in entries)
             raise
-        self.announce("received", received, owed=owed)
-        self.announce("edited", taken_up)
+        self.context.announce("received", received, owed=owed)
+        self.context.announce("edited", taken_up)
         return gaps
 
     def restamp(self, record: str) -> bool:
@@ -813,20 +716,6 @@ class Replica:
         """
         with self.lock:
             return self._edits.renew(record)
-
-    def leave_writers(self, document: Document) -> None:
-        """Take new writer ids, where the lineage of this document covers one of ours."""
-        if not self.writers.current or set(self.writers.current).isdisjoint(lineage_of(document).cover):
-            return
-        self.writers.go_on()
-
-    def check_required(self, editor: Editor, record: str) -> None:
-        """Raise `InvalidValue` where a new record lacks a required field."""
-        missing = editor.missing_required()
-        if missing:
-            raise InvalidValue(
-                missing[0], "is required", f"A new record in {ids.collection_of(record)!r} needs {', '.join(missing)}."
-            )
 
 
 def _new_store(path: Path) -> Store:
@@ -846,23 +735,5 @@ def _new_store(path: Path) -> Store:
         return store
 
 
-def _middle(offsets: Sequence[int]) -> int:
-    """The median; where two are in the middle, the one further from our own clock's."""
-    ordered = sorted(offsets)
-    half = len(ordered) // 2
-    return max(ordered[(len(ordered) - 1) // 2], ordered[half], key=abs)
-
-
 def _wall_clock() -> int:
     return time.time_ns() // 1000
-
-
-def _listen(listeners: list[_Listener], listener: _Listener) -> Callable[[], None]:
-    """Add a listener, from whatever thread; returns the call that takes it away again, which may be repeated."""
-    listeners.append(listener)
-
-    def unsubscribe() -> None:
-        with suppress(ValueError):
-            listeners.remove(listener)
-
-    return unsubscribe

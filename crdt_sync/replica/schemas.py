@@ -24,11 +24,13 @@ from crdt_sync.records import Document, Schema, bundled_schema, parse_schema
 from crdt_sync.records.definition import FIELD, Definition, disputed, in_use, mark, written
 from crdt_sync.records.entries import well_formed
 from crdt_sync.records.evolution import Form, check_ranks, check_same, check_successor, forms, ranks
+from crdt_sync.replica.collections import schemaless
+from crdt_sync.replica.context import Context
+from crdt_sync.replica.edits import Edits
 from crdt_sync.replica.views import refresh_views, rules
 from crdt_sync.storage.port import Batch
 
 if TYPE_CHECKING:
-    from crdt_sync.replica.replica import Replica
     from crdt_sync.storage.port import Store
 
 _log = logging.getLogger(__name__)
@@ -49,17 +51,18 @@ def known_schemas(store: "Store") -> dict[str, Schema]:
 class Schemas:
     """What one replica does about schemas. The turn is taken where it is needed."""
 
-    def __init__(self, replica: "Replica") -> None:
-        self._replica = replica
-        self._store = replica.store
+    def __init__(self, context: Context, edits: Edits) -> None:
+        self._context = context
+        self._edits = edits
+        self._store = context.store
         self._behind: set[str] = set()  # collections whose definition came and is not used yet
 
     def add(self, schema: Schema, *, share: bool = True) -> None:
         """See `Replica.add_schema`; without `share`, the next `open` shares it."""
         if schema.collection == ids.SCHEMAS:
             raise UsageError(f"the collection {ids.SCHEMAS!r} is reserved for schemas", "Choose another name.")
-        with self._replica.lock:
-            known = self._replica.schemas.get(schema.collection)
+        with self._context.lock:
+            known = self._context.schemas.get(schema.collection)
             if known is not None and known.version > schema.version:
                 raise UsageError(
                     f"schema {schema.collection!r} is here in version {known.version}, newer than {schema.version}",
@@ -83,16 +86,17 @@ class Schemas:
 
         A store from before schemas travelled writes its own beside those that came to it meanwhile.
         """
-        with self._replica.lock, self._excused("schemas are not shared yet"):
+        with self._context.lock, self._excused("schemas are not shared yet"):
             defined = self._defined()
             self._behind.update(defined)
             self.received(())
-            for schema in list(self._replica.schemas.values()):
+            for schema in list(self._context.schemas.values()):
                 if schema.collection not in defined:
                     with self._excused(f"the schema of {schema.collection!r} is not shared yet"):
                         self._share(schema, self._forms(schema.collection), self._ranks(schema.collection))
             if self._store.meta(_LOOKED) is None:
-                self.follow_bundled(found.collection for found in self._replica.schemaless())
+                unknown = schemaless(self._store, {*self._context.schemas, ids.SCHEMAS}, None)
+                self.follow_bundled(found.collection for found in unknown)
                 self._store.commit([Batch(meta={_LOOKED: b"1"})])
 
     @property
@@ -115,7 +119,7 @@ class Schemas:
     def received(self, records: Iterable[str]) -> None:
         """Follow what a partner sent, and what could not be followed before, as when the disk was full."""
         found = list(dict.fromkeys(records))
-        with self._replica.lock:
+        with self._context.lock:
             self.doubt(found)
             for collection in sorted(self._behind):
                 with self._excused(f"the schema of {collection!r} that came is not used yet"):
@@ -124,16 +128,23 @@ class Schemas:
             with self._excused("a bundled schema is not used yet"):
                 self.follow_bundled(ids.collection_of(record) for record in found)
 
+    def stored(self, kind: str, records: Sequence[str]) -> None:
+        """These were stored, `kind` as in `Event`: what they define is used from now on."""
+        if self._context.owner is not None:
+            self.reload(records)
+        elif kind == "received":
+            self.received(records)
+
     def reload(self, records: Iterable[str]) -> None:
         """Another program that owns the store has stored these: what it uses by now is used here."""
-        known = self._replica.schemas
+        known = self._context.schemas
         if any(ids.defined_by(each) is not None or ids.collection_of(each) not in known for each in records):
-            self._replica.schemas = known_schemas(self._store)
+            self._context.schemas = known_schemas(self._store)
 
     def follow_bundled(self, collections: Iterable[str]) -> None:
         """Take the bundled schema for collections that have none; see rule 2."""
         for collection in dict.fromkeys(collections):
-            if collection not in self._replica.schemas and (bundled := _bundled(collection)) is not None:
+            if collection not in self._context.schemas and (bundled := _bundled(collection)) is not None:
                 self._keep(bundled, self._forms(collection), self._ranks(collection))
 
     def definitions(self, collection: str) -> tuple[Definition, ...]:
@@ -155,7 +166,7 @@ class Schemas:
 
     def resolve(self, collection: str, number: int) -> Schema:
         """Use one of the definitions for good, counted from 1 in the order of `definitions`; see `Replica`."""
-        with self._replica.lock:
+        with self._context.lock:
             found = self.definitions(collection)
             if len(found) < 2 or not disputed(found):
                 raise UsageError(
@@ -179,8 +190,8 @@ class Schemas:
     def _follow(self, collection: str) -> None:
         """Use what the record of a collection defines, once ours stands beside it where the two do not fit."""
         found = self.definitions(collection)
-        known = self._replica.schemas.get(collection)
-        if not found or (known is None and len(self._replica.schemas) >= SCHEMAS_TAKEN_MAX):
+        known = self._context.schemas.get(collection)
+        if not found or (known is None and len(self._context.schemas) >= SCHEMAS_TAKEN_MAX):
             return
         if known is not None and known not in [each.schema for each in found]:
             own, first = Definition(known, self._forms(collection), self._ranks(collection)), found[0]
@@ -212,7 +223,7 @@ class Schemas:
                 f"the schema of {schema.collection!r} has {len(text)} characters, and {SCHEMA_BYTES_MAX} can be shared",
                 "Shorten its labels, aliases and choices, or put some fields into a collection of their own.",
             )
-        with self._replica.edit_definition(schema.collection) as editor:
+        with self._edits.definition(schema.collection) as editor:
             if beside:
                 editor.add(FIELD, text)
             else:
@@ -220,10 +231,10 @@ class Schemas:
 
     def _keep(self, schema: Schema, known: Mapping[str, Form], known_ranks: Mapping[str, Mapping[str, int]]) -> None:
         """Use a schema here. Views of records that are read by other rules than before are made anew."""
-        before = self._replica.schemas.get(schema.collection)
+        before = self._context.schemas.get(schema.collection)
         if before is None or rules(before) != rules(schema):
             refresh_views(self._store, schema)
-        names = sorted({*self._replica.schemas, schema.collection})
+        names = sorted({*self._context.schemas, schema.collection})
         meta: dict[str, bytes | None] = {
             "schemas": " ".join(names).encode(),
             _SCHEMA + schema.collection: schema.to_toml().encode(),
@@ -231,10 +242,10 @@ class Schemas:
             _RANKS + schema.collection: json.dumps({**known_ranks, **ranks(schema)}).encode(),
         }
         self._store.commit([Batch(meta=meta)])
-        self._replica.schemas = {**self._replica.schemas, schema.collection: schema}
+        self._context.schemas = {**self._context.schemas, schema.collection: schema}
 
     def _forms(self, collection: str) -> dict[str, Form]:
-        known = self._replica.schemas.get(collection)
+        known = self._context.schemas.get(collection)
         stored = json.loads(self._store.meta(_FORMS + collection) or b"{}")
         return {
             **{name: (kind, of_type) for name, (kind, of_type) in stored.items()},
@@ -242,7 +253,7 @@ class Schemas:
         }
 
     def _ranks(self, collection: str) -> dict[str, Mapping[str, int]]:
-        known = self._replica.schemas.get(collection)
+        known = self._context.schemas.get(collection)
         return {**json.loads(self._store.meta(_RANKS + collection) or b"{}"), **(ranks(known) if known else {})}
 
 

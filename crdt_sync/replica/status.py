@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import ceil
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from crdt_sync.errors import StoreCorrupt
 from crdt_sync.ids import EPOCH_BYTES
@@ -25,12 +25,10 @@ from crdt_sync.records import state_vector as vectors
 from crdt_sync.replica.callers import Caller, callers
 from crdt_sync.replica.carried import Carried, carried
 from crdt_sync.replica.collections import Schemaless
+from crdt_sync.replica.context import Context
 from crdt_sync.replica.heard import Heard, guessed_place
 from crdt_sync.replica.readers import count_lacking, lacks
 from crdt_sync.storage.port import OutboxEntry, Peer, Store
-
-if TYPE_CHECKING:
-    from crdt_sync.replica.replica import Replica
 
 _TOLD = "told/"  # meta, by replica id in hexadecimal: the head that a partner told last, in which epoch, and when
 _PAGE = 512
@@ -261,18 +259,18 @@ def caller_status(store: Store, caller: Caller) -> CallerStatus:
     return CallerStatus(caller.name, caller.replica.hex(), waiting, caller.at)
 
 
-def backlog(replica: "Replica", peer: bytes) -> Backlog:
+def backlog(context: Context, peer: bytes) -> Backlog:
     """What waits for one partner, looked at up to the limits of `crdt_sync.limits`."""
     size = sized = 0
     oldest: OutboxEntry | None = None
-    for entry in _outbox(replica.store, peer):
+    for entry in _outbox(context.store, peer):
         if oldest is None or entry.edit < oldest.edit:
             oldest = entry
         if entry.refusal is None and sized < STATUS_SIZED_MAX and size < STATUS_BYTES_MAX:
             try:
-                diff = replica.diff(entry.record, entry.acknowledged)
+                diff = context.diff(entry.record, entry.acknowledged)
             except StoreCorrupt as corrupt:
-                replica.note_damage(entry.record, corrupt.message)
+                context.note_damage(entry.record, corrupt.message)
                 continue
             size += len(diff.update) if diff else 0
             sized += 1

@@ -249,7 +249,7 @@ class _Auditor:
         return moving
 
     async def _check_here(self, records: Sequence[str], *, mend: bool) -> list[CheckedEntry]:
-        return await asyncio.to_thread(lambda: [check(self._replica, record, mend=mend) for record in records])
+        return await asyncio.to_thread(lambda: [check(self._replica.context, record, mend=mend) for record in records])
 
     def _pending(self, record: str) -> bool:
         entry = self._replica.store.outbox_entry(self._conversation.partner, record)

@@ -41,7 +41,7 @@ def met(url: str, epoch: bytes = LIFE, told: bytes = LIFE, head: int = 0) -> Sit
     def meet(replica: Replica) -> None:
         noted = note_told(RELAY, Told(told, head, 1))
         replica.store.commit([Batch(peers=(Peer(RELAY, epoch, 0, 1, url),), meta=noted)])
-        replica.meet(RELAY)
+        replica.context.meet(RELAY)
 
     return meet
 
@@ -91,7 +91,7 @@ def meet_him(replica: Replica) -> None:
     """ben, who is called here too, but was not since the last edit."""
     ben = Peer(DEVICE, LIFE, 0, 1, OTHER)
     replica.store.commit([Batch(peers=(ben,), meta=note_told(DEVICE, Told(LIFE, 0, 1)))])
-    replica.meet(DEVICE)
+    replica.context.meet(DEVICE)
 
 
 def from_him(replica: Replica) -> None:

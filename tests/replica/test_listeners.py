@@ -34,7 +34,7 @@ def integrate(replica: Replica, record: str, update: bytes, vector: bytes = b"",
 def test_an_update_that_cannot_be_read_is_named_until_the_record_takes_what_comes(replica) -> None:
     with replica.edit("customers") as customer:
         customer["name"] = "Müller"
-    good = replica.diff(customer.record, b"\x00")
+    good = replica.context.diff(customer.record, b"\x00")
     assert good is not None
     integrate(replica, "customers/a", b"\xff\xff\xff")
     assert list(replica.status().unreadable) == ["customers/a"]
@@ -102,7 +102,7 @@ def an_update(name: str) -> tuple[bytes, bytes]:
     other.add_schema(bundled_schema("customers"))
     with other.edit("customers") as customer:
         customer["name"] = name
-    diff = other.diff(customer.record, b"\x00")
+    diff = other.context.diff(customer.record, b"\x00")
     assert diff is not None
     return diff.update, diff.state_vector
 
@@ -110,7 +110,7 @@ def an_update(name: str) -> tuple[bytes, bytes]:
 @pytest.mark.parametrize(("origin", "owed"), [(RELAY, False), (b"sombody-elses-id", True)])
 def test_what_comes_from_elsewhere_is_pushed_to_the_only_partner_at_once(replica, origin, owed) -> None:
     """As when a bundle is applied while a session with a relay is open."""
-    replica.meet(RELAY)
+    replica.context.meet(RELAY)
     heard: list[Event] = []
     replica.subscribe(heard.extend)
     update, vector = an_update("Müller")
@@ -131,7 +131,7 @@ def fetched(replica: Replica, update: bytes, vector: bytes) -> None:
 
 @pytest.mark.parametrize("receive", [pushed, fetched])
 def test_sessions_hear_of_what_came_in_a_commit_that_failed_and_is_found_whole(replica, receive, monkeypatch) -> None:
-    replica.meet(RELAY)
+    replica.context.meet(RELAY)
     commit = replica.store.commit
 
     def commit_and_fail(batches: Any) -> None:

@@ -127,7 +127,7 @@ def test_one_character_of_an_old_note_is_pushed_and_logged_in_few_bytes(replica,
 
 
 def test_what_is_typed_while_a_push_is_under_way_is_pushed_in_few_bytes_too(replica, relay):
-    replica.recent.forget(RELAY, NOTE)
+    replica.context.recent.forget(RELAY, NOTE)
     typed(replica)
     relay.push()
     for at in range(3):
@@ -215,7 +215,7 @@ def play(replica, history, seed):
             relay.compared()
             compared = True
         elif step == "restart":
-            replica.recent = recent.RecentEdits()
+            replica.context.recent = recent.RecentEdits()
     relay.settle()
     if not compared:
         relay.compared()

@@ -11,7 +11,8 @@ from crdt_sync import bundled_schema, limits
 from crdt_sync.errors import CrdtSyncError
 from crdt_sync.records import Document, integrate
 from crdt_sync.records.lineage import FIRST, carried, lineage_of, renewed
-from crdt_sync.replica import Replica, copies
+from crdt_sync.replica import copies
+from crdt_sync.replica.context import Context
 from crdt_sync.replica.pushed import PushedUpdates
 from crdt_sync.replica.rescue import rescued
 from crdt_sync.storage.port import Batch, Change
@@ -91,7 +92,7 @@ def _takes_any_lineage(monkeypatch):
 
 
 def _writes_on_under_one_id(monkeypatch):
-    monkeypatch.setattr(Replica, "leave_writers", lambda self, document: None)
+    monkeypatch.setattr(Context, "leave_writers", lambda self, document: None)
     monkeypatch.setattr(copies, "lineage_of", lambda document: FIRST)
 
 

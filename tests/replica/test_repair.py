@@ -406,10 +406,10 @@ def test_a_writer_whose_edits_may_be_lost_writes_no_more(path, record):
     with Replica.open(path) as anna:
         with anna.edit("customers") as customer:
             customer["name"] = "New"
-        before = anna.current_writer
+        before = anna.context.current_writer
         anna.repair()
         assert before is not None
-        assert anna.writer() != before
+        assert anna.writers.first() != before
 
 
 def test_a_second_repair_keeps_what_the_first_kept(path, record):

@@ -127,7 +127,7 @@ class History:
             assert entries == []
             assert all(holds(self.truth, self.anna.store, record) for record in self.anna.store.records("", 99))
         waiting = self.anna.status().backlogs[partner.replica]
-        diffs = [self.anna.diff(e.record, e.acknowledged) for e in entries if e.refusal is None]
+        diffs = [self.anna.context.diff(e.record, e.acknowledged) for e in entries if e.refusal is None]
         assert waiting.bytes == sum(len(diff.update) for diff in diffs if diff)
         assert waiting.sized == partner.pending
         assert (waiting.oldest is None) == (not entries)
@@ -323,7 +323,7 @@ def test_bytes_that_the_partner_did_not_tell_are_not_known() -> None:
 def write(replica: Replica, *records: str) -> None:
     for record in records:
         with replica.edit(record, create=True) as customer:
-            customer["name"] = f"Name {replica.next_edit()}"
+            customer["name"] = f"Name {replica.context.next_edit()}"
 
 
 def test_what_an_earlier_version_has_noted_of_a_partner_is_no_failure(make_replica) -> None:

@@ -32,7 +32,7 @@ def test_each_life_of_a_replica_writes_under_a_new_id(make_replica, time):
     write(first, US, city="Bonn")
     assert writers(first, US) == {first.current_writer}
     second = Replica.over(first.store.clone(), time.clock(), random.Random(99))
-    assert second.current_writer is None
+    assert second.context.current_writer is None
     write(second, US, city="Berlin")
     assert len(writers(second, US)) == 2
 
@@ -43,9 +43,9 @@ def test_a_partner_that_knows_more_of_our_writer_makes_us_take_another(make_repl
     twin = Document.load(replica.store.load(US).updates, writer)
     Editor(twin, bundled_schema("customers"), replica.clock, "twin", "customers")["city"] = "Berlin"
     partner.integrate(Integrate(1, (UpdatesEntry(US, twin.diff(), b""),), 6, 6, False))
-    assert replica.current_writer is None
+    assert replica.context.current_writer is None
     write(replica, US, region="West")
-    assert replica.current_writer != writer
+    assert replica.context.current_writer != writer
     assert dict(replica.get(US)) == {"name": US, "city": "Berlin", "region": "West"}
 
 
@@ -148,35 +148,35 @@ def test_the_difference_of_clocks_is_remembered(make_replica, relay, time):
 
 
 def test_of_several_devices_times_and_our_own_the_middle_one_is_taken(replica):
-    replica.correct_clock(b"a", -HOUR_US, by_relay=False)
+    replica.context.correct_clock(b"a", -HOUR_US, by_relay=False)
     assert replica.clock.offset == -HOUR_US  # one against one: who dials gives way
-    replica.correct_clock(b"b", 0, by_relay=False)
+    replica.context.correct_clock(b"b", 0, by_relay=False)
     assert replica.clock.offset == 0
-    replica.correct_clock(b"a", -2 * HOUR_US, by_relay=False)
+    replica.context.correct_clock(b"a", -2 * HOUR_US, by_relay=False)
     assert replica.clock.offset == 0
 
 
 def test_a_clock_that_was_never_set_corrects_none_that_was(make_replica, time):
     years_us = time.now - HOUR_US  # the other device started in 1970, an hour ago
     anna, unset = make_replica("anna"), make_replica("unset", skew_us=-years_us)
-    anna.correct_clock(b"unset", -years_us, by_relay=False)
+    anna.context.correct_clock(b"unset", -years_us, by_relay=False)
     assert anna.clock.offset == 0
     unset.correct_clock(b"anna", years_us, by_relay=False)
     assert unset.clock.offset == years_us
 
 
 def test_the_time_of_a_session_that_is_over_counts_no_more(replica):
-    replica.correct_clock(b"a", 0, by_relay=False)
-    replica.forget_clock(b"a")
-    replica.correct_clock(b"b", -HOUR_US, by_relay=False)
+    replica.context.correct_clock(b"a", 0, by_relay=False)
+    replica.context.forget_clock(b"a")
+    replica.context.correct_clock(b"b", -HOUR_US, by_relay=False)
     assert replica.clock.offset == -HOUR_US
 
 
 def test_a_relays_time_counts_more_than_that_of_all_devices(replica):
     for device in (b"a", b"b", b"c"):
-        replica.correct_clock(device, HOUR_US, by_relay=False)
-    replica.correct_clock(b"relay", -HOUR_US, by_relay=True)
-    replica.correct_clock(b"a", HOUR_US, by_relay=False)
+        replica.context.correct_clock(device, HOUR_US, by_relay=False)
+    replica.context.correct_clock(b"relay", -HOUR_US, by_relay=True)
+    replica.context.correct_clock(b"a", HOUR_US, by_relay=False)
     assert replica.clock.offset == -HOUR_US
 
 

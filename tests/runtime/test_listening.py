@@ -163,7 +163,7 @@ def test_where_stamps_are_refused_the_sessions_compare_their_clocks_again(tmp_pa
 
     with devices(tmp_path, "early", "late") as (early, late):
         for replica in (early, late):  # who knows a relay's time takes no other device's
-            replica.correct_clock(b"", 0, by_relay=True)
+            replica.context.correct_clock(b"", 0, by_relay=True)
         asyncio.run(scenario(early, late))
 
 
@@ -180,7 +180,7 @@ def test_a_single_sync_goes_on_where_the_clocks_differ(tmp_path: Path, monkeypat
 
     with devices(tmp_path, "early", "late") as (early, late):
         for replica in (early, late):
-            replica.correct_clock(b"", 0, by_relay=True)
+            replica.context.correct_clock(b"", 0, by_relay=True)
         asyncio.run(scenario(early, late))
 
 

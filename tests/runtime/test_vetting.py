@@ -58,12 +58,12 @@ def test_edits_made_here_meanwhile_are_seen(replica: Replica) -> None:
         customer["name"] = "Müller"
     record = customer.record
     with vetting(replica) as vetted:
-        whole = replica.diff(record, b"\x00")
+        whole = replica.context.diff(record, b"\x00")
         assert whole is not None
         assert not vetted.vet([Item(record, (whole.update,))], None)[0].verdicts[0].new
         with replica.edit(record) as customer:
             customer["phone"] = "1"
-        whole = replica.diff(record, b"\x00")
+        whole = replica.context.diff(record, b"\x00")
         assert whole is not None
         assert not vetted.vet([Item(record, (whole.update,))], None)[0].verdicts[0].new
 

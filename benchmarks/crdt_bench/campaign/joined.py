@@ -95,7 +95,7 @@ class JoinedRelay:
                 self.hub.audit_pinned(session, view, self.now)
             case hub.MakeCheck(session, number, records, mend):
                 replica = Replica.over(self.store, lambda: self.now)
-                entries = [check(replica, record, mend=mend) for record in records]
+                entries = [check(replica.context, record, mend=mend) for record in records]
                 self.hub.checked(session, number, self.store.head(), entries, self.now)
 
     def _commit(self, number: int, changes: Sequence[hub.StoredUpdates]) -> None:

@@ -17,6 +17,7 @@ from crdt_sync.records.document import Document
 from crdt_sync.records.kinds import members
 from crdt_sync.records.kinds.counter import Counter
 from crdt_sync.replica import schemas
+from crdt_sync.replica.context import Context
 from crdt_sync.replica.edits import Edits
 from crdt_sync.replica.partner import Partner
 from crdt_sync.replica.replica import Replica
@@ -145,9 +146,9 @@ DEVICE_MUTANTS = (
         60,
     ),
     Mutant(
-        "outbox forgets later edits", "what was edited meanwhile is pushed", ((Replica, "next_edit", _returns(1)),), {}
+        "outbox forgets later edits", "what was edited meanwhile is pushed", ((Context, "next_edit", _returns(1)),), {}
     ),
-    Mutant("outbox is not written", "edits are noted for the partner", ((Replica, "peers_except", _returns(())),), {}),
+    Mutant("outbox is not written", "edits are noted for the partner", ((Context, "peers_except", _returns(())),), {}),
     Mutant(
         "pushes while comparing",
         "nothing is pushed on beliefs of another epoch",
@@ -180,7 +181,7 @@ DEVICE_MUTANTS = (
     Mutant(
         "gone relay is kept",
         "nothing is kept for a relay that is gone",
-        ((Replica, "part", _returns(None)),),
+        ((Context, "part", _returns(None)),),
         {"relay_wiped": 0.05},
         60,
     ),
@@ -205,7 +206,7 @@ DEVICE_MUTANTS = (
     Mutant(
         "one writer for all lives",
         "no two lives share a writer",
-        ((Replica, "new_writer", _one_writer),),
+        ((Context, "new_writer", _one_writer),),
         {"device_rolled_back": 0.1, "device_cloned": 0.05},
     ),
     Mutant(

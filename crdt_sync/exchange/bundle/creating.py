@@ -67,7 +67,7 @@ def create(
         for number, (record, known) in enumerate(contents.records):
             if progress is not None and number % _PROGRESS_EVERY == 0:
                 progress(number, contents.records_max)
-            diff = replica.diff(record, known)
+            diff = replica.context.diff(record, known)
             if diff is not None:
                 writer.add(record, diff.update)
         end = writer.finish()

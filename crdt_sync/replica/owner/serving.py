@@ -13,11 +13,11 @@ import queue
 import socket
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from crdt_sync import ids
 from crdt_sync.errors import CrdtSyncError, EditInProgress, NotServed, RecordTooLarge
@@ -28,22 +28,20 @@ from crdt_sync.limits import (
     OWNER_LEASES_MAX,
 )
 from crdt_sync.protocol.messages import UpdatesEntry
-from crdt_sync.records import parse_schema
+from crdt_sync.records import Schema, parse_schema
+from crdt_sync.replica.context import Context, Event
 from crdt_sync.replica.owner import local
 from crdt_sync.replica.owner.failures import packed
 from crdt_sync.replica.owner.frames import VERSION, receive, send
 from crdt_sync.replica.owner.message import BadFrame, Message
 from crdt_sync.replica.owner.sent import SentEdit
-from crdt_sync.storage.port import Batch
-
-if TYPE_CHECKING:
-    from crdt_sync.replica.replica import Event, Replica
+from crdt_sync.storage.port import Batch, Peer
 
 _log = logging.getLogger(__name__)
 _GREETING_S = 5.0
 _ENDS_S = 2.0  # for the threads to end when the owner does
 
-Action = Callable[["Replica", Message], object]
+Action = Callable[[Any, Message], object]
 
 OFFERED: dict[str, Action] = {}
 """What higher layers do for other programs, by name: they put it here when they are imported."""
@@ -51,15 +49,46 @@ OFFERED: dict[str, Action] = {}
 _OWN_META = ("name", "clock", "clock_offset", "clock_of_relay", "schemas", "schema/", "forms/", "ranks/")
 
 
+class ServedReplica(Protocol):
+    """What other programs have an owner do."""
+
+    @property
+    def context(self) -> Context:
+        """What the parts of the replica share."""
+
+    def store_edits(self, edits: Sequence[SentEdit]) -> None:
+        """See `Replica.store_edits`."""
+
+    def add_schema(self, schema: Schema) -> None:
+        """See `Replica.add_schema`."""
+
+    def resolve_schema(self, collection: str, number: int) -> Schema:
+        """See `Replica.resolve_schema`."""
+
+    def integrate(
+        self,
+        entries: Sequence[UpdatesEntry],
+        origin: bytes,
+        peers: tuple[Peer, ...],
+        owe_to: bytes | None,
+        refused: Mapping[str, str] = ...,
+        whole: Collection[str] = ...,
+        meta: Mapping[str, bytes | None] = ...,
+    ) -> Sequence[tuple[str, bytes]]:
+        """See `Replica.integrate`."""
+
+
 class Server:
     """Serves a replica. Make it with `start`, and `close` it before the replica's store."""
 
-    def __init__(self, replica: "Replica", listener: local.Listener, role: str, actions: Mapping[str, Action]) -> None:
+    def __init__(
+        self, replica: ServedReplica, listener: local.Listener, role: str, actions: Mapping[str, Action]
+    ) -> None:
         self._replica = replica
         self._listener = listener
         self._role = role
         self._actions = actions
-        self._since = replica.wall_clock()
+        self._since = replica.context.wall_clock()
         self._programs: dict[_Program, threading.Thread] = {}
         self._number = 0
         self._numbers: dict[int, _Program] = {}
@@ -71,7 +100,7 @@ class Server:
     @classmethod
     def start(
         cls,
-        replica: "Replica",
+        replica: ServedReplica,
         path: Path,
         role: str = "a program",
         actions: Mapping[str, Action] = MappingProxyType({}),
@@ -145,7 +174,7 @@ class _Program:
 
     def __init__(
         self,
-        replica: "Replica",
+        replica: ServedReplica,
         link: socket.socket,
         greeting: Message,
         actions: Mapping[str, Action],
@@ -188,7 +217,7 @@ class _Program:
             _log.info("the link of another program ended: %s", error)
         finally:
             for record, writer in self._lent:
-                self._replica.writers.give_back(record, writer)
+                self._replica.context.writers.give_back(record, writer)
             self._link.close()
 
     def _answer(self, message: Message) -> None:
@@ -225,7 +254,7 @@ class _Program:
             case ("resolve schema", str(collection), int(number)):
                 self._replica.resolve_schema(collection, number)
             case ("digests",):
-                self._replica.refresh_digests()
+                self._replica.context.refresh_digests()
             case ("meta", tuple(pairs)):
                 self._note(_pairs(pairs))
             case ("integrate", tuple(entries), bytes(origin), tuple(refused), tuple(whole), tuple(meta)):
@@ -242,14 +271,14 @@ class _Program:
     def _take(self, record: str) -> int:
         if len(self._lent) >= OWNER_LEASES_MAX:
             raise EditInProgress(f"{OWNER_LEASES_MAX} records are edited at once", "Write them in smaller batches.")
-        writer = self._replica.writers.take(ids.check_record(record))
+        writer = self._replica.context.writers.take(ids.check_record(record))
         self._lent[record, writer] = None
         return writer
 
     def _give_back(self, record: str, writer: int) -> None:
         if (record, writer) in self._lent:
             del self._lent[record, writer]
-            self._replica.writers.give_back(record, writer)
+            self._replica.context.writers.give_back(record, writer)
 
     def _stage(self, edits: Sequence[object]) -> None:
         found = [SentEdit.read(edit) for edit in edits]
@@ -263,7 +292,7 @@ class _Program:
     def _commit(self, clock: int, edits: Sequence[object]) -> None:
         self._stage(edits)
         staged, self._staged, self._staged_bytes = self._staged, [], 0
-        self._replica.clock.observe(clock)
+        self._replica.context.clock.observe(clock)
         self._replica.store_edits(staged)
         for edit in staged:  # before the answer: the next program is lent the same
             self._give_back(edit.record, edit.writer)
@@ -271,7 +300,7 @@ class _Program:
     def _note(self, meta: Mapping[str, bytes | None]) -> None:
         if any(key == own or (own.endswith("/") and key.startswith(own)) for key in meta for own in _OWN_META):
             raise BadFrame("what the owner keeps in its memory was to be written")
-        self._replica.store.commit([Batch(meta=meta)])
+        self._replica.context.store.commit([Batch(meta=meta)])
 
     def _integrate(
         self,
@@ -301,14 +330,14 @@ class _Program:
         """
         waiting: queue.Queue[Sequence[Event] | None] = queue.Queue(OWNER_EVENTS_MAX)
 
-        def heard(events: "Sequence[Event]") -> None:
+        def heard(events: Sequence[Event]) -> None:
             if threading.get_ident() != own:
                 try:
                     waiting.put_nowait(events)
                 except queue.Full:
                     self.end()
 
-        unsubscribe = self._replica.subscribe(heard)
+        unsubscribe = self._replica.context.subscribe(heard)
         try:
             threading.Thread(target=self._until_ended, args=(waiting,), name="store-program", daemon=True).start()
             while (events := waiting.get()) is not None:

@@ -89,7 +89,7 @@ class ReplicaAudits:
 
     async def check(self, records: Sequence[str], *, mend: bool) -> Sequence[CheckedEntry]:
         """See `Audits`."""
-        return await asyncio.to_thread(lambda: [check(self._replica, record, mend=mend) for record in records])
+        return await asyncio.to_thread(lambda: [check(self._replica.context, record, mend=mend) for record in records])
 
     async def _compute(self, records: Sequence[str]) -> Sequence[bytes | None]:
         store = self._replica.store

@@ -1,0 +1,261 @@
+"""What the parts of a replica share: its store, its turn, its clock, its writers, its partners and who listens.
+
+`Replica` is what programs see; the modules of this package work on the context below it, and know nothing of `Replica`.
+"""
+
+import logging
+import random
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from crdt_sync import ids, limits
+from crdt_sync.clock import HybridClock
+from crdt_sync.errors import InvalidValue
+from crdt_sync.protocol.source import Diff
+from crdt_sync.records import Document, Schema
+from crdt_sync.records.definition import DEFINITIONS
+from crdt_sync.records.lineage import lineage_of
+from crdt_sync.replica import damage
+from crdt_sync.replica.peers import known_peers
+from crdt_sync.replica.receipts import refresh_digests
+from crdt_sync.replica.recent import RecentEdits
+from crdt_sync.replica.turns import Turns
+from crdt_sync.replica.writers import Writers
+from crdt_sync.storage.port import Batch, Store
+
+if TYPE_CHECKING:
+    from crdt_sync.records import Editor
+    from crdt_sync.replica.owner.asking import Owner
+
+_log = logging.getLogger(__name__)
+_Listener = TypeVar("_Listener")
+_CLOCK_OF_RELAY = "clock_of_relay"  # meta: there once a relay has told its time
+_CLOCK_OFFSET_US_MIN = 1_000_000  # smaller differences are the network's, not the clock's
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a record: `edited` here, `received`, or `stored` by a partner.
+
+    What was edited is owed to all partners. `owed`: what was received is, too, but to whom it came from.
+    """
+
+    kind: str
+    record: str
+    owed: bool = False
+
+
+class Context:
+    """See the module. Calls may come from any thread. `schemas` are those that `store` keeps."""
+
+    def __init__(
+        self,
+        store: Store,
+        schemas: dict[str, Schema],
+        *,
+        wall_clock: Callable[[], int],
+        rng: random.Random,
+        owner: "Owner | None" = None,
+    ) -> None:
+        self.store = store
+        self.owner = owner  # the program that owns the store, where that is another one
+        self.lock = Turns()
+        self.wall_clock = wall_clock
+        self._rng = rng
+        self.name = (store.meta("name") or b"").decode()
+        self.schemas = schemas
+        self.clock = HybridClock(
+            wall_clock,
+            last=int.from_bytes(store.meta("clock") or b"", "big"),
+            offset=int.from_bytes(store.meta("clock_offset") or b"", "big", signed=True),
+        )
+        self.writers = Writers(self.new_writer) if owner is None else owner.writers(self.new_writer)
+        self._last_edit = 0
+        self.epochs: dict[bytes, bytes] = {}  # of each partner, the epoch in which sessions may store its standing
+        self._met: set[bytes] = {peer.replica for peer in known_peers(store) if peer.url}
+        self.damaged: dict[str, str] = {}  # records that were met damaged in this life, and what is wrong with each
+        self.unshown: set[str] = set()  # those of them that no reading could show
+        self.recent = RecentEdits()
+        self.renews = False  # whether records that have grown are renewed at their edits
+        self.stored: Callable[[str, Sequence[str]], None] = lambda _kind, _records: None  # before anybody is told
+        self._listeners: list[Callable[[Sequence[Event]], None]] = []
+        self._clock_listeners: list[Callable[[], None]] = []
+        self._clocks_told: dict[bytes, int] = {}  # offsets told by the devices with which sessions are open
+
+    def alone(self, what: str) -> None:
+        """Raise `NotServed` where another program owns the store, and `what` takes the store alone."""
+        if self.owner is not None:
+            raise self.owner.refusal(what)
+
+    @property
+    def id(self) -> bytes:
+        """The replica's 16-byte id."""
+        return self.store.replica
+
+    def schema_of(self, record: str) -> Schema | None:
+        """The schema of a record's collection, None where this replica does not know it."""
+        collection = ids.collection_of(record)
+        return DEFINITIONS if collection == ids.SCHEMAS else self.schemas.get(collection)
+
+    def note_damage(self, record: str, what: str) -> None:
+        """A record was met damaged: the status names it until the store is mended."""
+        if record not in self.damaged:
+            self.damaged[record] = what
+            damage.note(self.store, self.damaged)
+
+    # --- hearing of changes ----------------------------------------------------------------------------------
+
+    def subscribe(self, listener: Callable[[Sequence[Event]], None]) -> Callable[[], None]:
+        """Call `listener` after each commit, in the thread that made it. Returns the call that ends it."""
+        return _listen(self._listeners, listener)
+
+    def watch_clock(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call `listener`, in whatever thread, when our clock may be wrong. Returns the call that ends it."""
+        return _listen(self._clock_listeners, listener)
+
+    def doubt_clock(self) -> None:
+        """A device's stamps were refused here for lying ahead. Whose clock is wrong, ours or its, is for others to say.
+
+        So our own sessions compare ours with their partners' again, as its sessions do where its pushes are refused.
+        """
+        for listener in tuple(self._clock_listeners):
+            listener()
+
+    def announce(self, kind: str, records: Sequence[str], *, owed: bool = False) -> None:
+        """Tell the listeners, once the lock is free; called by the parts of this package after a commit.
+
+        What a listener raises is logged and goes no further: the commit stands, and so does the session.
+        """
+        if records:
+            self.stored(kind, records)
+            events = [Event(kind, record, owed) for record in records]
+            self.lock.afterwards(lambda: self._tell(events))
+
+    def _tell(self, events: Sequence[Event]) -> None:
+        for listener in tuple(self._listeners):
+            try:
+                listener(events)
+            except Exception:
+                _log.exception("a listener of the replica failed")
+
+    # --- writers, partners and numbers -----------------------------------------------------------
+
+    def new_writer(self) -> int:
+        """A writer id that nobody has used."""
+        return ids.new_writer(self._rng)
+
+    def new_record(self, collection: str) -> str:
+        """A fresh record id."""
+        return ids.new_record(collection, self._rng)
+
+    def abandon_writer(self) -> None:
+        """Somebody else writes under our writer ids (a copy of this store): never use them again."""
+        self.writers.abandon()
+
+    @property
+    def current_writer(self) -> int | None:
+        """The writer id in use, None before the first write."""
+        return next(iter(self.writers.current), None)
+
+    def peers_except(self, replica: bytes | None) -> Sequence[bytes]:
+        """The partners, but for one: those whose outboxes a change belongs into."""
+        return sorted(self._met - {replica}) if replica else sorted(self._met)
+
+    def meet(self, replica: bytes) -> None:
+        """From now on, changes are noted in this partner's outbox."""
+        with self.lock:
+            self._met.add(replica)
+
+    def part(self, replicas: Iterable[bytes]) -> None:
+        """From now on, nothing is noted for these partners: should they come back, all is compared."""
+        with self.lock:
+            self._met.difference_update(replicas)
+
+    def next_edit(self) -> int:
+        """A number for the outbox that rises with each change, whatever the clock does, as long as this object lives.
+
+        Nothing compares numbers of two lives: a push and its answer belong to one session.
+        """
+        with self.lock:
+            self._last_edit = max(self._last_edit + 1, self.wall_clock())
+            return self._last_edit
+
+    def correct_clock(self, partner: bytes, offset_us: int, *, by_relay: bool) -> None:
+        """Take over a partner's time where it differs by more than a network would explain.
+
+        Other devices' count as long as no relay has told its own. Of several that sessions are open with, and our own
+        clock, the middle one is taken: two devices that take over each other's time would keep a wrong one for ever.
+        A device whose clock was never set tells nothing to one whose clock was.
+        """
+        ours = self.wall_clock()
+        if not by_relay and ours + offset_us < limits.STAMP_TIME_US_MIN <= ours:
+            return
+        offset = offset_us if abs(offset_us) >= _CLOCK_OFFSET_US_MIN else 0
+        with self.lock:
+            known = self.store.meta(_CLOCK_OF_RELAY) is not None
+            if known and not by_relay:
+                return
+            if not by_relay:
+                self._clocks_told[partner] = offset
+                offset = _middle([0, *tuple(self._clocks_told.values())])
+            meta: dict[str, bytes | None] = {}
+            if offset != self.clock.offset:
+                self.clock.correct(offset)
+                meta["clock_offset"] = offset.to_bytes(8, "big", signed=True)
+            if by_relay and not known:
+                meta[_CLOCK_OF_RELAY] = b"1"
+            if meta:
+                self.store.commit([Batch(meta=meta)])
+
+    def forget_clock(self, partner: bytes) -> None:
+        """The session in which this partner told its time is over. What was taken over stays."""
+        self._clocks_told.pop(partner, None)
+
+    def refresh_digests(self) -> None:
+        """Make every digest valid."""
+        if self.owner is not None:
+            self.owner.ask("digests")
+            return
+        with self.lock:
+            refresh_digests(self.store)
+
+    def diff(self, record: str, state_vector: bytes) -> Diff | None:
+        """What somebody with `state_vector` lacks of the record, with overwritten content left out."""
+        stored = self.store.load(record)
+        if stored.head is None:
+            return None
+        return Diff(Document.load(stored.updates).diff(state_vector), stored.head.state_vector)
+
+    def leave_writers(self, document: Document) -> None:
+        """Take new writer ids, where the lineage of this document covers one of ours."""
+        if not self.writers.current or set(self.writers.current).isdisjoint(lineage_of(document).cover):
+            return
+        self.writers.go_on()
+
+    def check_required(self, editor: "Editor", record: str) -> None:
+        """Raise `InvalidValue` where a new record lacks a required field."""
+        missing = editor.missing_required()
+        if missing:
+            raise InvalidValue(
+                missing[0], "is required", f"A new record in {ids.collection_of(record)!r} needs {', '.join(missing)}."
+            )
+
+
+def _middle(offsets: Sequence[int]) -> int:
+    """The median; where two are in the middle, the one further from our own clock's."""
+    ordered = sorted(offsets)
+    half = len(ordered) // 2
+    return max(ordered[(len(ordered) - 1) // 2], ordered[half], key=abs)
+
+
+def _listen(listeners: list[_Listener], listener: _Listener) -> Callable[[], None]:
+    """Add a listener, from whatever thread; returns the call that takes it away again, which may be repeated."""
+    listeners.append(listener)
+
+    def unsubscribe() -> None:
+        with suppress(ValueError):
+            listeners.remove(listener)
+
+    return unsubscribe

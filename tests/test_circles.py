@@ -1,0 +1,35 @@
+"""No file of a package imports, at run time or for types alone, what imports it."""
+
+import grimp
+import pytest
+
+
+def circles(graph: grimp.ImportGraph, package: str) -> list[tuple[str, ...]]:
+    """Each module of the package that reaches itself, with the way back."""
+    names = sorted(graph.find_descendants(package))
+    found = []
+    for name in names:
+        for imported in sorted(graph.find_modules_directly_imported_by(name)):
+            if imported in names and (back := graph.find_shortest_chain(imported, name)):
+                found.append((name, *back))
+    return found
+
+
+@pytest.fixture(scope="module")
+def graph() -> grimp.ImportGraph:
+    return grimp.build_graph("crdt_sync", exclude_type_checking_imports=False, cache_dir=None)
+
+
+def test_the_replica_has_no_circles_types_included(graph: grimp.ImportGraph) -> None:
+    assert circles(graph, "crdt_sync.replica") == []
+
+
+def test_a_planted_circle_is_found(graph: grimp.ImportGraph) -> None:
+    planted = {"importer": "crdt_sync.replica.context", "imported": "crdt_sync.replica.replica"}
+    graph.add_import(**planted)
+    try:
+        assert ("crdt_sync.replica.context", "crdt_sync.replica.replica", "crdt_sync.replica.context") in circles(
+            graph, "crdt_sync.replica"
+        )
+    finally:
+        graph.remove_import(**planted)
