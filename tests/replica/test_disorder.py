@@ -39,7 +39,7 @@ def test_written_anew_it_is_the_same_on_replicas_that_showed_it_differently(diso
         text = editor.text("notes")
         text.delete(0, len(text))
         text.insert(0, "becd")
-    update = disordered.diff(US, first.state_vector()).update
+    update = disordered.context.diff(US, first.state_vector()).update
     for stored in ((NOTES, BROKEN), (first.diff(),), (BROKEN, NOTES)):
         gate = Integrator(1)
         gate.integrate(US, stored, (), None, True, False)

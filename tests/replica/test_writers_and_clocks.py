@@ -30,7 +30,7 @@ def test_each_life_of_a_replica_writes_under_a_new_id(make_replica, time):
     first = make_replica("anna")
     write(first, US, name="Us")
     write(first, US, city="Bonn")
-    assert writers(first, US) == {first.current_writer}
+    assert writers(first, US) == {first.context.current_writer}
     second = Replica.over(first.store.clone(), time.clock(), random.Random(99))
     assert second.context.current_writer is None
     write(second, US, city="Berlin")
@@ -39,7 +39,7 @@ def test_each_life_of_a_replica_writes_under_a_new_id(make_replica, time):
 
 def test_a_partner_that_knows_more_of_our_writer_makes_us_take_another(make_replica, replica, partner):
     write(replica, US, city="Bonn")
-    writer = replica.current_writer
+    writer = replica.context.current_writer
     twin = Document.load(replica.store.load(US).updates, writer)
     Editor(twin, bundled_schema("customers"), replica.clock, "twin", "customers")["city"] = "Berlin"
     partner.integrate(Integrate(1, (UpdatesEntry(US, twin.diff(), b""),), 6, 6, False))
@@ -161,7 +161,7 @@ def test_a_clock_that_was_never_set_corrects_none_that_was(make_replica, time):
     anna, unset = make_replica("anna"), make_replica("unset", skew_us=-years_us)
     anna.context.correct_clock(b"unset", -years_us, by_relay=False)
     assert anna.clock.offset == 0
-    unset.correct_clock(b"anna", years_us, by_relay=False)
+    unset.context.correct_clock(b"anna", years_us, by_relay=False)
     assert unset.clock.offset == years_us
 
 
