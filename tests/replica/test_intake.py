@@ -23,7 +23,7 @@ def written(value="x", writer=5, updates=()):
 
 
 def taken(replica, origin, *updates):
-    intake = Intake(replica)
+    intake = Intake(replica.context)
     result = intake.take(RECORD, updates, origin)
     return intake.batch(), [verdict.code for verdict in result.verdicts]
 
@@ -31,7 +31,7 @@ def taken(replica, origin, *updates):
 @pytest.fixture
 def partners(replica):
     for peer in (THEM, OTHER):
-        replica.meet(peer)
+        replica.context.meet(peer)
     return replica
 
 
@@ -67,7 +67,7 @@ def test_who_may_only_read_brings_nothing_in(partners, way):
     reader = Origin(way, Principal(THEM, grant="read"))
     update = written()
     assert taken(partners, reader, update, update) == (Batch(), [VerdictCode.FORBIDDEN] * 2)
-    assert not Intake(partners).replace(RECORD, (update,), reader)
+    assert not Intake(partners.context).replace(RECORD, (update,), reader)
 
 
 def test_a_session_of_one_who_may_only_read_stores_nothing_and_says_why(partners):

@@ -11,7 +11,7 @@ from crdt_sync import bundled_schema, limits
 from crdt_sync.errors import CrdtSyncError
 from crdt_sync.records import Document, integrate
 from crdt_sync.records.lineage import FIRST, carried, lineage_of, renewed
-from crdt_sync.replica import copies
+from crdt_sync.replica import Replica, copies
 from crdt_sync.replica.context import Context
 from crdt_sync.replica.pushed import PushedUpdates
 from crdt_sync.replica.rescue import rescued
