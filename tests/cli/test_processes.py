@@ -144,7 +144,7 @@ def test_watching_lets_other_commands_edit_and_sends_their_edits(watching, tmp_p
     assert code == 0
     assert "connecting" not in {state["state"] for state in states}  # no session was begun again
     left = {path.name for path in store.iterdir()} - {"imports"}
-    assert left == {"data.mdb", "lock", "lock.mdb", "relay.toml", "token"}
+    assert left == {"data.mdb", "lock", "lock.mdb", "relay.toml", "token", "transport.json"}
 
 
 def test_watching_survives_the_relay(watching, relay):
