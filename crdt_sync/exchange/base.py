@@ -85,6 +85,15 @@ def base_said(spec: FieldSpec, carrier: object) -> object:
     )
 
 
+def edited_collection(table: Table) -> str | None:
+    """The collection that the rows of an export for editing are of, as the first one tells; None of other tables."""
+    if BASE_HEADER not in table.columns:
+        return None
+    position = table.columns.index(BASE_HEADER)
+    bases = (decode_base(row.cells[position]) for row in table.rows() if isinstance(row, Row))
+    return next((collection_of(base.record) for base in bases if base is not None), None)
+
+
 class Bases:
     """The bases of one table, found by the header of their column; without one, no row has any."""
 

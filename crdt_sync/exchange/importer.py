@@ -8,8 +8,8 @@ from functools import cache, partial
 from itertools import chain, islice
 from typing import Literal
 
-from crdt_sync.errors import InvalidValue, UnknownCollection, UnknownRecord, UsageError
-from crdt_sync.exchange.base import Bases
+from crdt_sync.errors import InvalidTable, InvalidValue, UnknownCollection, UnknownRecord, UsageError
+from crdt_sync.exchange.base import Bases, edited_collection
 from crdt_sync.exchange.contacts import cannot_be, contact_of, texts_of
 from crdt_sync.exchange.conventions import FOUND_OUT, Conventions
 from crdt_sync.exchange.exports import Exports, Remembered
@@ -90,7 +90,7 @@ def import_table(
     Raises `AlreadyHere`, `AnotherList`, `InvalidTable`, `KeyNeeded`, `UnknownField` and `UnknownCollection` before
     anything is written, and any `StoreError`.
     """
-    schema, inferred = _schema(replica, table, collection, conventions, infer=infer, dry_run=dry_run)
+    schema, inferred = _schema(replica, table, collection, conventions, infer=infer)
     name = source_name(table.name) if source is None else given_source(source)
     last = last_columns(replica.list(collection, deleted=True), name) if not inferred else LastColumns()
     remembered = still_mapped(table.columns, schema, _with_record(mapping, record_column), last.mapping)
@@ -147,21 +147,24 @@ def import_table(
             run.take(chain((first,), islice(rows, batch_rows - 1)))
         if progress is not None:
             progress(ImportProgress(run.rows, table.bytes_read, table.bytes_total))
-    return run.report(collection, matched.unmapped, inferred, table.form)
+    made = inferred and (dry_run or collection in replica.schemas)
+    return run.report(collection, matched.unmapped, made, table.form)
 
 
 def _schema(
-    replica: WritableReplica, table: Table, collection: str, conventions: Conventions, *, infer: bool, dry_run: bool
+    replica: WritableReplica, table: Table, collection: str, conventions: Conventions, *, infer: bool
 ) -> tuple[Schema, bool]:
-    """The schema of the collection, and whether it was inferred from the table."""
+    """The schema of the collection, and whether it was inferred from the table: the first row that goes in adds it."""
     if (known := replica.schemas.get(collection)) is not None:
         return known, False
     if not infer:
         raise UnknownCollection(f"there is no schema for {collection!r}", "Add one, or let it be inferred.")
-    schema = infer_schema(table, collection, zoned=conventions.zone is not None)
-    if not dry_run:
-        replica.add_schema(schema)
-    return schema, True
+    if (edited := edited_collection(table)) not in (None, collection):
+        raise InvalidTable(
+            f"the rows of {table.name!r} were exported from {edited!r}, for editing; there is no {collection!r} yet",
+            f"Import with -c {edited}; as a table of its own, without the column {BASE_HEADER!r}.",
+        )
+    return infer_schema(table, collection, zoned=conventions.zone is not None), True
 
 
 def remembered_mapping(
@@ -340,8 +343,12 @@ class _Run:
         """Write it; what the record would show, of a dry run."""
         changes = [change for target in sorted(decided, key=_by_field) for change in decided[target].changes]
         said = {target.field: decision.said for target, decision in decided.items() if decision.said is not MISSING}
-        if not (changes or said) or collection_of(record) not in self.replica.schemas:
-            return {}  # a dry run does not make the schema of a new collection
+        if not (changes or said):
+            return {}
+        if collection_of(record) not in self.replica.schemas:
+            if self.dry_run:
+                return {}
+            self.replica.add_schema(self.reading.schema)
         if said and (columns := self.columns.said()):
             said[COLUMNS] = columns
         return self.replica.bring(record, self.source, changes, said or None, dry_run=self.dry_run)

@@ -49,7 +49,7 @@ class Interpretation:
         _check_used(table, matched, schema)
         known = known_headers(schema)
         self._known = known
-        self._schema = schema
+        self.schema = schema
         self._headers = table.columns
         self._parts = matched.parts
         self.targets = _targets(table, matched, schema, known, conventions)
@@ -105,7 +105,7 @@ class Interpretation:
             field, words = parts.field, f"part {parts.positions.index(position) + 1} of {len(parts.positions)}"
         else:
             return ColumnForm(header, None)
-        spec = self._schema.fields[field]
+        spec = self.schema.fields[field]
         return ColumnForm(header, field, spec.kind, spec.type, words)
 
     def _split(self, field: str, cell: Cell) -> list[Cell]:

@@ -61,6 +61,44 @@ def test_a_dry_run_into_a_new_collection_makes_no_schema(store, run, table):
     assert [each["collection"] for each in run("schema", "--json").objects] == ["customers"]
 
 
+def collections(run):
+    return [each["collection"] for each in run("schema", "--json").objects]
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "code"),
+    [
+        ("a,b\n", (), 7),
+        ("a,b\n,\n,\n", (), 7),
+        ("a,b\n1,2,3\n4,5,6\n", (), 7),
+        ("a,b\n,2\n,3\n", ("--key", "a"), 7),
+        ("a,b\ncustomers/1,2\n", ("--record-column", "a"), 7),
+        ("a,b\n1,2\n", ("--map", "a=nothing"), 2),
+        ("a,b\n1,2\n", ("--key", "c"), 2),
+    ],
+)
+def test_an_import_of_nothing_leaves_no_collection(store, run, table, text, options, code):
+    assert run("import", table("a.csv", text), "-c", "things", *options).code == code
+    assert collections(run) == ["customers"]
+
+
+def test_an_export_for_editing_makes_no_other_collection(store, run, tmp_path):
+    assert run("set", "customers/1", "name=Anna", "phone=1", "--create").code == 0
+    file = tmp_path / "out.csv"
+    assert run("export", file, "--for-editing").code == 0
+    for options in ((), ("--infer",), ("--dry-run",)):
+        result = run("import", file, "-c", "kunden", *options)
+        assert (result.code, "exported from 'customers'" in result.err, "-c customers" in result.err) == (2, True, True)
+    assert collections(run) == ["customers"]
+
+
+def test_the_first_row_that_goes_in_makes_the_collection(store, run, table):
+    result = run("import", table("a.csv", "a,b\n1,2,3\n4,5\n"), "-c", "things")
+    assert (result.code, "1 new" in result.out, "A schema for 'things' was made" in result.err) == (7, True, True)
+    assert collections(run) == ["customers", "things"]
+    assert run("list", "things", "--json").object["fields"] == {"a": "4", "b": "5"}
+
+
 def test_the_key_that_was_found_is_said(store, run, table):
     assert "identified by 'E-mail'" in run("import", table("b1.csv", "Name,Phone,E-mail\nAnna,1,a@x.example\n")).err
     again = run("import", table("b2.csv", "Name,Phone,E-mail\nAnna,11,a@x.example\n"), "--json").object
