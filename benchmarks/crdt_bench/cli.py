@@ -23,6 +23,7 @@ from crdt_bench.experiments import (
     residency,
     table_import,
     throughput,
+    transports,
 )
 from crdt_bench.experiments.reconciliation import Study
 from crdt_bench.results import Outcome, machine, show, write
@@ -99,6 +100,7 @@ _BUNDLES = (bundles.run, bundles.Sizes(), bundles.SMALL)
 _RECONCILE = (Study().run, reconciliation.Sizes(), reconciliation.SMALL)
 _NOTES = (long_notes.run, long_notes.Sizes(), long_notes.SMALL)
 _GROWN = (grown_records.run, grown_records.Sizes(), grown_records.SMALL)
+_TRANSPORTS = (transports.run, transports.Sizes(), transports.SMALL)
 _MEMORY = (residency.run, residency.Sizes(), residency.SMALL)
 
 
@@ -112,6 +114,12 @@ def _throughput(rounds: Rounds = None, small: Small = False, out: Out = None) ->
 def _latency(rounds: Rounds = None, small: Small = False, out: Out = None) -> None:
     """From an edit to its delivery on another device, beside one disk sync."""
     _measure([_LATENCY], rounds, small, out)
+
+
+@app.command("transports")
+def _transports(rounds: Rounds = None, small: Small = False, out: Out = None) -> None:
+    """The same over HTTP as over websockets: from edit to delivery, and many records up and down."""
+    _measure([_TRANSPORTS], rounds, small, out)
 
 
 @app.command("cold-sync")

@@ -19,6 +19,7 @@ def serve(path: str) -> None:
     """Child: open the replica in `path` and obey.
 
     ["sync", url]                exchange everything once: seconds until all was stored on both sides, and in all
+                                 (here and below a transport may follow)
     ["edit", records, value]     change one field of that many records
     ["scan"]                     read every record: seconds
     ["usage"]                    resident and private bytes of this process
@@ -38,11 +39,11 @@ def open_device(path: Path) -> tuple[Child, float]:
     return child, float(child.hear())
 
 
-def _sync(replica: Replica, url: str) -> dict[str, float]:
-    return asyncio.run(_sync_once(replica, url))
+def _sync(replica: Replica, url: str, transport: str = "auto") -> dict[str, float]:
+    return asyncio.run(_sync_once(replica, Address(url, transport=transport)))
 
 
-async def _sync_once(replica: Replica, url: str) -> dict[str, float]:
+async def _sync_once(replica: Replica, address: Address) -> dict[str, float]:
     started = time.perf_counter()
     settled = 0.0
 
@@ -51,7 +52,7 @@ async def _sync_once(replica: Replica, url: str) -> dict[str, float]:
         await conversation.settled()
         settled = time.perf_counter() - started
 
-    conversation = Conversation(replica, Address(url))
+    conversation = Conversation(replica, address)
     await conversation.run(until)
     return {
         "settled_s": settled,
@@ -84,9 +85,9 @@ def _usage(_: Replica) -> list[int]:
     return [usage.resident_bytes, usage.private_bytes]
 
 
-def _write(replica: Replica, url: str, rate: float, edits: int) -> dict[str, float]:
+def _write(replica: Replica, url: str, rate: float, edits: int, transport: str = "auto") -> dict[str, float]:
     begun: dict[str, float] = {}
-    with keep_syncing(replica, Address(url)) as syncing:
+    with keep_syncing(replica, Address(url, transport=transport)) as syncing:
         syncing.wait_caught_up(60)
         started = time.perf_counter()
         for number in range(edits):
@@ -100,7 +101,7 @@ def _write(replica: Replica, url: str, rate: float, edits: int) -> dict[str, flo
     return begun
 
 
-def _watch(replica: Replica, url: str, edits: int) -> dict[str, float]:
+def _watch(replica: Replica, url: str, edits: int, transport: str = "auto") -> dict[str, float]:
     arrived: dict[str, float] = {}
     complete = threading.Event()
 
@@ -114,7 +115,7 @@ def _watch(replica: Replica, url: str, edits: int) -> dict[str, float]:
             complete.set()
 
     replica.subscribe(heard)
-    with keep_syncing(replica, Address(url)) as syncing:
+    with keep_syncing(replica, Address(url, transport=transport)) as syncing:
         syncing.wait_caught_up(60)
         say("watching")
         complete.wait(120)

@@ -18,6 +18,7 @@ from crdt_bench.experiments import (
     residency,
     table_import,
     throughput,
+    transports,
 )
 from crdt_bench.results import Measurement, Outcome, Skipped
 from crdt_sync.storage.lmdb import LmdbStore
@@ -46,6 +47,13 @@ def test_latency_is_ordered_and_beside_the_cost_of_a_sync() -> None:
     assert 0 < p50.value <= p99.value
     assert p99.target is not None
     assert p99.target.bound == pytest.approx(10 + found["one disk sync, p50"].value)
+
+
+def test_transports_take_turns_at_the_same_work() -> None:
+    found = measured(transports.run(transports.SMALL))
+    assert len(found) == 12
+    sent = [found[f"20 records sent: {side}"].value for side in ("websocket", "http")]
+    assert found["20 records sent: http over websocket"].value == pytest.approx(sent[1] / sent[0])
 
 
 def test_cold_sync_counts_every_byte_on_the_wire() -> None:
