@@ -714,6 +714,7 @@ class Replica:
         Whatever others edit in the old one is carried over when it comes. Every partner must know lineages, see
         docs/decisions/0068-a-record-is-renewed-by-what-it-shows.md. Raises `UnknownRecord` and what a commit raises.
         """
+        self.alone("renewing a record")
         with self.lock:
             return self._edits.renew(record)
 

@@ -123,6 +123,9 @@ def test_what_takes_the_store_alone_says_who_has_it(owner, store):
     with Replica.open(store, share=False) as replica:
         with pytest.raises(NotServed, match=f"process {owner.process.pid}"):
             replica.repair()
+        owner.ask("edit", US, name="Us")
+        with pytest.raises(NotServed):
+            replica.renew(US)
         with pytest.raises(NotServed):
             replica.store.commit([Batch(forget_outbox=(bytes(16),))])
 
