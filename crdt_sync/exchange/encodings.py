@@ -77,6 +77,15 @@ def find_encoding(stream: IO[bytes], wanted: str | None, name: str = "the file")
     )
 
 
+def read_as_western(line: bytes) -> str | None:
+    """What a line that is not UTF-8 reads in cp1252, if that may be text: no two letters with an accent in a row."""
+    try:
+        text = line.decode("cp1252").strip()
+    except UnicodeDecodeError:
+        return None
+    return text if _WESTERN_LINE.fullmatch(text) else None
+
+
 def _wide(start: bytes) -> str | None:
     """UTF-16 without a mark: of text that is ASCII in part, every second byte is NUL."""
     even, odd = start[0::2], start[1::2]
@@ -155,14 +164,19 @@ def _double_byte(codec: str, common: re.Pattern[bytes]) -> Callable[[bytes, str]
 
 _WESTERN = "äöüÄÖÜßàâáãåæçèéêëìíîïñòóôõøœùúûýÿÀÂÁÃÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕØŒÙÚÛÝšžŠŽ"
 _CENTRAL = "ąćęłńóśźżĄĆĘŁŃÓŚŹŻáčďéěíňřšťúůýžÁČĎÉĚÍŇŘŠŤÚŮÝŽäöüÄÖÜßőűŐŰâăîșțşţĂÂÎŞŢđĐ"
+_ALONE = "äöüÄÖÜßåÅæÆøØñÑàÀéÉ"  # of these, what people write as a word, an initial or a mark; 'ÿ' is a byte of anything
 _SIGNS = "€£¥§°©®™«»„“”‚‘’–—…·´¿¡½²³\xa0"
 
 
+_WESTERN_LINE = re.compile(rf"(?:[\x00-\x7f]|[{_WESTERN}](?![{_WESTERN}])|[{_SIGNS}])*")
 _TURKISH = "çğıöşüÇĞİÖŞÜâîûÂÎÛ"
 
 
-def _latin(letters: str, *, strict: bool = False) -> Callable[[bytes, str], bool]:
-    """Whether the foreign characters are those `letters` or signs; where `strict`, no signs alone or in words."""
+def _latin(letters: str, *, strict: bool = False, alone: str = "") -> Callable[[bytes, str], bool]:
+    """Whether the foreign characters are those `letters` or signs; where `strict`, no signs alone or in words.
+
+    Some stand in a word with Latin letters, or all of them are one of `alone` that stands by itself.
+    """
 
     def plausible(_: bytes, text: str) -> bool:
         foreign = [character for character in text if not character.isascii()]
@@ -176,6 +190,8 @@ def _latin(letters: str, *, strict: bool = False) -> Callable[[bytes, str], bool
         odd = sum(not word.isupper() and _ACCENTED_CAPITAL.search(word, 1) is not None for word in words)
         if odd > _ODD * len(words):  # 'cafÈ' and 'MÅller' are no words
             return False
+        if all(word in alone for word in words):
+            return True
         # A word has Latin letters around its accents; in text of another encoding accents follow each other.
         accents = [sum(not character.isascii() for character in word) for word in words]
         return all(count <= 3 or 2 * count <= len(word) for count, word in zip(accents, words, strict=True)) and any(
@@ -225,7 +241,7 @@ _TRIALS: tuple[tuple[str, Callable[[bytes, str], bool]], ...] = (
         _double_byte("euc_jp", re.compile(rb"[\xb0-\xcf][\xa1-\xfe]|[\xa1\xa3-\xa5][\xa1-\xfe]|\x8e[\xa1-\xdf]")),
     ),
     ("euc_kr", _double_byte("euc_kr", re.compile(rb"[\xb0-\xc8][\xa1-\xfe]|[\xa1\xa3][\xa1-\xfe]"))),
-    ("cp1252", _latin(_WESTERN)),
+    ("cp1252", _latin(_WESTERN, alone=_ALONE)),
     ("cp1251", _alphabet(_CYRILLIC)),
     ("cp1250", _latin(_CENTRAL)),
     ("cp1254", _latin(_TURKISH)),

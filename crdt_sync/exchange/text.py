@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import IO
 
 from crdt_sync.errors import InvalidTable
+from crdt_sync.exchange.encodings import read_as_western
 from crdt_sync.limits import TABLE_LINE_LENGTH_MAX
 
 
@@ -40,7 +41,7 @@ class Lines:
             if "\x00" in line:
                 self.bad[self.number] = "the line holds a NUL character; if the file is UTF-16, say so"
             elif not line.isascii() and not _encodable(line):
-                self.bad[self.number] = f"the line is not valid {self._encoding}; name the file's own with --encoding"
+                self.bad[self.number] = self._not_valid(line)
             yield line
 
     def _guarded(self, readline: Callable[[int], str], limit: int) -> str:
@@ -51,6 +52,13 @@ class Lines:
                 f"the text cannot be read as {self._encoding} after line {self.number}: {error}",
                 "Name its encoding, for example --encoding utf-16.",
             ) from error
+
+    def _not_valid(self, line: str) -> str:
+        why = f"the line is not valid {self._encoding}; name the file's own with --encoding"
+        if self._encoding not in ("utf-8", "utf-8-sig"):
+            return why
+        western = read_as_western(line.encode("utf-8", "surrogateescape"))
+        return why if western is None else f"{why}, likely --encoding cp1252: then it reads {western[:60]!r}"
 
     def _skip_rest(self) -> None:
         while (rest := self._text.readline(TABLE_LINE_LENGTH_MAX)) and rest[-1] not in "\r\n":

@@ -6,6 +6,7 @@ import pytest
 
 from crdt_sync.errors import InvalidTable
 from crdt_sync.exchange.encodings import find_encoding
+from crdt_sync.exchange.text import Lines
 
 
 def found(content: bytes):
@@ -71,6 +72,25 @@ def test_an_encoding_that_is_not_known_here_is_not_taken_for_another(text, encod
 def test_utf_8_needs_no_guess_and_one_broken_line_does_not_change_that():
     assert found("王,ü\n".encode()).how == "utf-8"
     assert found("Müller\n".encode() + b"M\xfcller\n").how == "utf-8"
+
+
+@pytest.mark.parametrize("text", ["Name;Notiz\nAnna;Notiz ä 1\nÄ;x\n", "Name\nÄ\n", "Straße;Nr\nA;7 à\nB;É.\n"])
+def test_a_letter_that_stands_alone_is_one_of_windows(text):
+    assert found(text.encode("cp1252")).codec == "cp1252"
+
+
+@pytest.mark.parametrize(
+    ("line", "advice"),
+    [
+        ("Müller;ÿ\n".encode("cp1252"), "likely --encoding cp1252: then it reads 'Müller;ÿ'"),
+        ("Иван;Петров\n".encode("koi8_r"), "--encoding"),
+        ("Müller\n".encode("cp850"), "--encoding"),
+    ],
+)
+def test_a_line_that_is_not_utf_8_names_what_is_likely(line, advice):
+    lines = Lines(io.BytesIO(line), "utf-8")
+    list(lines)
+    assert lines.bad[1].endswith(advice)
 
 
 def test_an_encoding_that_cannot_be_told_is_refused_with_what_each_would_give():
