@@ -20,6 +20,12 @@ WRITER_BITS = 53  # Yjs client ids are JavaScript numbers
 SCHEMAS = "crdt-sync-schemas"
 """The collection of definitions of collections: reserved, and its name one that every release takes for ordinary."""
 
+IMPORTS = "crdt-sync-imports"
+"""The collection of books of imported tables, reserved likewise: a record for each source of a collection."""
+
+RESERVED = frozenset({SCHEMAS, IMPORTS})
+"""Collections of this library's own: their records travel as all do, and nobody means them by "all records"."""
+
 _NAME = r"[a-z][a-z0-9_-]{0,47}"
 _COLLECTION = re.compile(rf"\A{_NAME}\Z")
 _RECORD = re.compile(rf"\A{_NAME}/[A-Za-z0-9._~-]{{1,79}}\Z")
@@ -102,9 +108,20 @@ def schema_record(collection: str) -> str:
 
 
 def defined_by(record: str) -> str | None:
-    """The collection that a record defines; None where it is no definition."""
+    """The collection that a record defines; None where it is no definition, or of a reserved collection."""
     collection, _, key = record.partition("/")
-    return key if collection == SCHEMAS and is_collection(key) else None
+    return key if collection == SCHEMAS and is_collection(key) and key not in RESERVED else None
+
+
+def import_book(collection: str, source: str) -> str:
+    """The record that tells which versions of a source were imported into a collection."""
+    material = f"{collection}/{source}".encode("utf-8", "surrogatepass")
+    return record_id(IMPORTS, _base32(hashlib.blake2b(material, digest_size=16).digest()))
+
+
+def is_reserved(target: str) -> bool:
+    """Whether a collection, or that of a record, is one of `RESERVED`."""
+    return collection_of(target) in RESERVED
 
 
 def collection_of(record: str) -> str:

@@ -22,6 +22,7 @@ SCHEMA_BYTES_MAX = 256 * KIB  # one definition of a collection: 512 fields with 
 FIELDS_FORMER_MAX = 4 * FIELDS_MAX  # fields of older versions that a definition remembers
 SCHEMA_VERSION_MAX = 1_000_000
 SCHEMAS_SETTLED_MAX = 64  # definitions that were decided against, of which a definition remembers that
+RESERVED_COUNTED_MAX = 1_000  # records of one reserved collection that no count of records has: a page of names
 SCHEMAS_TAKEN_MAX = 256  # collections whose definitions of others are taken over: whoever writes may define any number
 ROOTS_MAX = 2 * FIELDS_MAX + 64  # roots of one record: every field, what a source says of each text, and some more
 JSON_DEPTH_MAX = 32  # nesting of one JSON value
@@ -133,7 +134,7 @@ EXPORTS_BYTES_MAX = 64 * MIB  # packed; a table of 40,000 rows takes about 3 MiB
 EXPORTS_READ_BYTES_MAX = 64 * MIB  # of them unpacked, held by one import: a table of 40,000 rows takes about 12 MiB
 BASE_LENGTH_MAX = 32_000  # characters of the cell that says what a row was exported from: fits a cell of a sheet
 BASE_BYTES_MAX = 512 * KIB  # of it unpacked: a row with some texts of the longest a cell of a sheet holds
-VERSIONS_OF_SOURCE_MAX = 1_000  # imported versions of one source that a device knows again: daily ones for years
+VERSIONS_OF_SOURCE_MAX = 256  # imported versions of one source that are known again: 20 kB; daily ones for months
 TABLE_CHANGES_KEPT_MAX = 1_000  # changed cells listed in one report; the others are counted
 
 # --- device to device ----------------------------------------------------------------------------------------

@@ -1,18 +1,22 @@
-"""Which tables this device has imported, so that an old version that is imported again takes nothing back.
+"""Which tables were imported on any device of the space, so that an old version takes nothing back wherever it comes.
 
 A version of a source is known by a digest of its cells, whatever the order of its rows. For each there is the stamp at
 which its first import began: what the source was heard to say later, here or elsewhere, is of a newer version. The book
-is kept beside the store, one file for each source; without it, an old version counts as news.
+of a source travels as a record, see `crdt_sync.records.import_book`; without it, an old version counts as news.
 """
 
 import hashlib
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from crdt_sync.exchange.atomic import atomic_file
+from crdt_sync import ids
+from crdt_sync.errors import UnknownRecord
 from crdt_sync.exchange.table import Row, Table
-from crdt_sync.limits import VERSIONS_OF_SOURCE_MAX
+from crdt_sync.limits import STAMP_AHEAD_US_MAX, STAMP_MAX
+from crdt_sync.records.import_book import SOURCE, VERSIONS, member, newest_versions, outdated, read_versions
+from crdt_sync.replica import Replica
 
 _DIGEST_BYTES = 16
 _MODULUS = 1 << (8 * _DIGEST_BYTES)
@@ -30,31 +34,67 @@ def version_digest(table: Table) -> str:
 
 
 class ImportedTables:
-    """The versions that were imported, in `folder`, which is made at the first."""
+    """The versions that were imported into the space of `replica`.
 
-    def __init__(self, folder: Path) -> None:
+    `folder` has the books of a store from before they travelled, one file for each source: what they know is written
+    into the record at the next import of the source.
+    """
+
+    def __init__(self, replica: Replica, folder: Path | None = None) -> None:
+        self._replica = replica
         self._folder = folder
 
     def first_import(self, collection: str, source: str, digest: str) -> int | None:
         """The stamp (microseconds) at which a version was imported first, None for one that never was."""
-        return self._read(collection, source).get(digest)
+        members = self._members(collection, source)
+        return self._known(collection, source, members, self._until()).get(digest)
 
-    def note(self, collection: str, source: str, digest: str, stamp: int) -> None:
-        """Take down that a version is imported now. Raises `TableNotWritten`."""
-        versions = {**self._read(collection, source), digest: stamp}
-        kept = sorted(versions.items(), key=lambda version: version[1])[-VERSIONS_OF_SOURCE_MAX:]
-        with suppress(FileExistsError):
-            self._folder.mkdir(mode=0o700)
-        with atomic_file(self._path(collection, source)) as stream:
-            stream.write(json.dumps(dict(kept)).encode())
+    def note(self, collection: str, source: str, digest: str, *, go_back: bool = False) -> None:
+        """A version is imported now: the first time it is taken down, with `go_back` as the newest.
 
-    def _path(self, collection: str, source: str) -> Path:
-        name = hashlib.blake2b(f"{collection}/{source}".encode(), digest_size=8).hexdigest()
-        return self._folder / f"{name}.json"
+        It is never older than a version that is known here already, whatever the clocks say. Raises `StoreError`.
+        """
+        members, until = self._members(collection, source), self._until()
+        known = self._known(collection, source, members, until)
+        newest = max(known.values(), default=0)
+        self._replica.clock.observe(newest)
+        if go_back or digest not in known:
+            known[digest] = min(max(self._replica.clock.tick(), newest + 1), STAMP_MAX)
+        kept = newest_versions(known)
+        if read_versions(members, until) != kept:
+            with self._replica.edit_reserved(ids.import_book(collection, source)) as book:
+                if members is None:
+                    book[SOURCE] = f"{collection}: {source}"
+                for old in outdated(members, kept, until):
+                    book.remove(VERSIONS, old)
+                for each in {member(*version) for version in kept.items()}.difference(members or ()):
+                    book.add(VERSIONS, each)
+        if self._folder is not None:
+            self._path(self._folder, collection, source).unlink(missing_ok=True)
 
-    def _read(self, collection: str, source: str) -> dict[str, int]:
+    def _until(self) -> int:
+        return min(self._replica.clock.now() + STAMP_AHEAD_US_MAX, STAMP_MAX)
+
+    def _known(self, collection: str, source: str, members: object, until: int) -> dict[str, int]:
+        shared, own = read_versions(members, until), self._of_before(collection, source)
+        return {digest: min(stamp, shared.get(digest, stamp)) for digest, stamp in {**shared, **own}.items()}
+
+    def _members(self, collection: str, source: str) -> Sequence[str] | None:
+        with suppress(UnknownRecord):
+            found = self._replica.get(ids.import_book(collection, source)).raw.get(VERSIONS)
+            return [each for each in found if isinstance(each, str)] if isinstance(found, list) else []
+        return None
+
+    def _of_before(self, collection: str, source: str) -> dict[str, int]:
+        if self._folder is None:
+            return {}
         with suppress(OSError, ValueError):
-            found = json.loads(self._path(collection, source).read_bytes())
+            found = json.loads(self._path(self._folder, collection, source).read_bytes())
             if isinstance(found, dict):
-                return {digest: stamp for digest, stamp in found.items() if type(stamp) is int}
+                return read_versions([member(digest, stamp) for digest, stamp in found.items() if type(stamp) is int])
         return {}
+
+    @staticmethod
+    def _path(folder: Path, collection: str, source: str) -> Path:
+        name = hashlib.blake2b(f"{collection}/{source}".encode(), digest_size=8).hexdigest()
+        return folder / f"{name}.json"

@@ -48,7 +48,6 @@ def import_table(
     source: str | None = None,
     exports: Exports | None = None,
     imported: ImportedTables | None = None,
-    now: int = 0,
     go_back: bool = False,
     space: str = "",
     clear_empty: bool = False,
@@ -73,9 +72,8 @@ def import_table(
     dates and copy numbers. See `crdt_sync.exchange.three_way`. What `exports` wrote is known, too: an export that was
     edited changes what was edited, under a source of its own where `source` said something of its records: it is no
     version of that. A version that is in the book of `imported` tables already writes nothing over what a newer one of
-    its source said meanwhile, on whatever device, unless `go_back` says so: it is the newest then. `now` is the stamp
-    (microseconds) at which this import begins. An empty cell says nothing; with `clear_empty` it says that a value is
-    empty. A `dry_run` writes nothing and reports everything.
+    its source said meanwhile, on whatever device, unless `go_back` says so: it is the newest then. An empty cell
+    says nothing; with `clear_empty` it says that a value is empty. A `dry_run` writes nothing and reports everything.
 
     Cells are read as `conventions` and their columns say. A cell that does not fit its field is left out, and given to
     `on_error` and to the report; where `conventions` refuse such rows, and for what is wrong with a whole row, the row
@@ -138,8 +136,8 @@ def import_table(
     if imported is not None:
         digest = version_digest(table)
         run.first_import = None if go_back else imported.first_import(collection, said_by, digest)
-        if run.first_import is None and not dry_run:
-            imported.note(collection, said_by, digest, now)
+        if not dry_run:
+            imported.note(collection, said_by, digest, go_back=go_back)
     run.deletion = next((at for at, header in enumerate(table.columns) if _tells_deletion(header, matched)), None)
     rows = table.rows()
     while (first := next(rows, None)) is not None:
@@ -199,7 +197,7 @@ class _Run:
     columns: LastColumns = field(default_factory=LastColumns)  # how the table is read, to be remembered
     remembered: Mapping[str, str | None] = field(default_factory=dict)  # what of it is as last time
     exported: bool = False  # the headers are those of an export
-    first_import: int | None = None  # the stamp, of a version that this device has imported before
+    first_import: int | None = None  # of a version that was imported before, the stamp
     rows_older: int = 0
     newer: int | None = None  # the stamp of the newest that a newer version said
     older: list[CellChange] = field(default_factory=list)

@@ -16,6 +16,7 @@ from crdt_sync.errors import InvalidValue
 from crdt_sync.protocol.source import Diff
 from crdt_sync.records import Document, Schema
 from crdt_sync.records.definition import DEFINITIONS
+from crdt_sync.records.import_book import IMPORT_BOOKS
 from crdt_sync.records.lineage import lineage_of
 from crdt_sync.replica import damage
 from crdt_sync.replica.peers import known_peers
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _Listener = TypeVar("_Listener")
+_OWN = {schema.collection: schema for schema in (DEFINITIONS, IMPORT_BOOKS)}
 _CLOCK_OF_RELAY = "clock_of_relay"  # meta: there once a relay has told its time
 _CLOCK_OFFSET_US_MIN = 1_000_000  # smaller differences are the network's, not the clock's
 
@@ -97,7 +99,7 @@ class Context:
     def schema_of(self, record: str) -> Schema | None:
         """The schema of a record's collection, None where this replica does not know it."""
         collection = ids.collection_of(record)
-        return DEFINITIONS if collection == ids.SCHEMAS else self.schemas.get(collection)
+        return _OWN.get(collection) or self.schemas.get(collection)
 
     def note_damage(self, record: str, what: str) -> None:
         """A record was met damaged: the status names it until the store is mended."""

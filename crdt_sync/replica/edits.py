@@ -81,9 +81,9 @@ class Edits:
         self._batches: dict[Caller, _Batch] = {}
         self._keys = KeyIndex(context.store)
 
-    def definition(self, collection: str) -> Block[EditedRecord]:
-        """The record that defines a collection, to be edited by `crdt_sync.replica.schemas`."""
-        return Block(lambda who: self.edit(who, ids.schema_record(collection), create=True))
+    def reserved(self, record: str) -> Block[EditedRecord]:
+        """See `Replica.edit_reserved`."""
+        return Block(lambda who: self.edit(who, record, create=True))
 
     @contextmanager
     def edit(self, who: Caller, target: str, create: bool) -> Iterator[EditedRecord]:

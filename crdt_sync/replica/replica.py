@@ -349,13 +349,17 @@ class Replica:
             return self.schemas[collection]
         return self.shared_schemas.resolve(collection, number)
 
+    def edit_reserved(self, record: str) -> Block[EditedRecord]:
+        """A record of a reserved collection, to be edited by the part of this library that it is for."""
+        return self._edits.reserved(record)
+
     def schema_of(self, record: str) -> Schema | None:
         """The schema of a record's collection, None where this replica does not know it."""
         return self.context.schema_of(record)
 
     def schemaless(self, collection: str | None = None) -> tuple[Schemaless, ...]:
         """Collections (or this one, if it is one) of which records are here, but no schema: to be read, not edited."""
-        return schemaless(self.store, {*self.schemas, ids.SCHEMAS}, collection)
+        return schemaless(self.store, {*self.schemas, *ids.RESERVED}, collection)
 
     # --- editing ---------------------------------------------------------------------------------------------
 
@@ -370,8 +374,10 @@ class Replica:
         Raises `UnknownRecord`, `UnknownCollection`, `InvalidRecordId`, what the editor raises, `KeyTaken` where
         another record shows the natural key that this one comes to, and `StoreError` when the disk refuses.
         """
-        if ids.defined_by(target) is not None or target == ids.SCHEMAS:
-            raise UsageError(f"{target} defines a collection", "Change its schema: crdt-sync schema add FILE.")
+        if ids.is_reserved(target):
+            if ids.collection_of(target) == ids.SCHEMAS:
+                raise UsageError(f"{target} defines a collection", "Change its schema: crdt-sync schema add FILE.")
+            raise UsageError(f"{target} tells which tables were imported", "Only an import writes it.")
         return Block(lambda who: self._edits.edit(who, target, create))
 
     def bring(
@@ -458,7 +464,7 @@ class Replica:
         after = ""
         while page := self._views(after, prefix):
             for record, stored in page:
-                if not prefix and ids.defined_by(record) is not None:
+                if not prefix and ids.is_reserved(record):
                     continue
                 view = None if stored is None else RecordView(record, stored, self.schema_of(record))
                 if view is not None and (deleted or not view.deleted):
@@ -551,8 +557,9 @@ class Replica:
             return ()
 
     def count(self) -> int:
-        """How many records are held, deleted ones included, definitions of collections not."""
-        return self.store.count() - len(self.store.records("", limits.SCHEMAS_TAKEN_MAX, f"{ids.SCHEMAS}/"))
+        """How many records are held, deleted ones included, those of reserved collections not."""
+        reserved = (self.store.records("", limits.RESERVED_COUNTED_MAX, f"{each}/") for each in sorted(ids.RESERVED))
+        return self.store.count() - sum(map(len, reserved))
 
     def document(self, record: str) -> Document:
         """A private copy of the record's document. Raises `UnknownRecord`."""

@@ -59,8 +59,8 @@ class Schemas:
 
     def add(self, schema: Schema, *, share: bool = True) -> None:
         """See `Replica.add_schema`; without `share`, the next `open` shares it."""
-        if schema.collection == ids.SCHEMAS:
-            raise UsageError(f"the collection {ids.SCHEMAS!r} is reserved for schemas", "Choose another name.")
+        if ids.is_reserved(schema.collection):
+            raise UsageError(f"the collection {schema.collection!r} is reserved", "Choose another name.")
         with self._context.lock:
             known = self._context.schemas.get(schema.collection)
             if known is not None and known.version > schema.version:
@@ -95,7 +95,7 @@ class Schemas:
                     with self._excused(f"the schema of {schema.collection!r} is not shared yet"):
                         self._share(schema, self._forms(schema.collection), self._ranks(schema.collection))
             if self._store.meta(_LOOKED) is None:
-                unknown = schemaless(self._store, {*self._context.schemas, ids.SCHEMAS}, None)
+                unknown = schemaless(self._store, {*self._context.schemas, *ids.RESERVED}, None)
                 self.follow_bundled(found.collection for found in unknown)
                 self._store.commit([Batch(meta={_LOOKED: b"1"})])
 
@@ -223,7 +223,7 @@ class Schemas:
                 f"the schema of {schema.collection!r} has {len(text)} characters, and {SCHEMA_BYTES_MAX} can be shared",
                 "Shorten its labels, aliases and choices, or put some fields into a collection of their own.",
             )
-        with self._edits.definition(schema.collection) as editor:
+        with self._edits.reserved(ids.schema_record(schema.collection)) as editor:
             if beside:
                 editor.add(FIELD, text)
             else:

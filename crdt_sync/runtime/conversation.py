@@ -22,6 +22,7 @@ from crdt_sync.errors import (
     Unauthorized,
     VersionMismatch,
 )
+from crdt_sync.ids import is_reserved
 from crdt_sync.limits import CHECK_RECORDS_MAX, FRAME_BYTES_TARGET
 from crdt_sync.protocol.agent import agent_of
 from crdt_sync.protocol.auditing import Differences
@@ -455,12 +456,15 @@ class Conversation:
         progress = self.progress
         match effect:
             case Integrate(entries=entries):
-                progress.received += len(entries)
+                progress.received += sum(not is_reserved(entry.record) for entry in entries)
                 progress.received_bytes += sum(len(entry.update) for entry in entries)
             case Acknowledge(verdicts=verdicts):
                 codes = [pushed.verdict.code for pushed in verdicts]
                 accepted = codes.count(VerdictCode.ACCEPTED)
-                progress.pushed += accepted
+                own = sum(
+                    pushed.verdict.code is VerdictCode.ACCEPTED and is_reserved(pushed.record) for pushed in verdicts
+                )
+                progress.pushed += accepted - own  # what people call records
                 progress.refused += sum(1 for code in codes if code not in _PUSHED_AGAIN) - accepted
                 if accepted:
                     self._refusing_since = None

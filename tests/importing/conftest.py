@@ -113,7 +113,7 @@ class Device:
         assert [verdict.code for verdict in judged.verdicts] == ["accepted"], judged.verdicts
         if judged.changed:
             document = gate.document(record)
-            view = encode_view(document, self.schema)
+            view = encode_view(document, self.replica.schema_of(record))
             change = Change(record, (update,), origin, "", 0, judged.state_vector, document.diff(), view)
             self.store.commit([Batch(changes=(change,))])
 
@@ -121,10 +121,10 @@ class Device:
 def meet(*devices: Device) -> None:
     """All devices get everything that the others hold, each update judged as a relay judges it."""
     for source in devices:
-        for view in list(source.replica.list(deleted=True)):
+        for record in list(source.store.records("", 1 << 30)):
             for target in devices:
                 if target is not source:
-                    _give(source, target, view.record)
+                    _give(source, target, record)
 
 
 def _give(source: Device, target: Device, record: str) -> None:

@@ -1,12 +1,18 @@
 """An old version of a file that is imported again takes nothing back that a newer one said, wherever that was."""
 
+import json
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crdt_sync.errors import UsageError
 from crdt_sync.exchange import ImportedTables
 from crdt_sync.exchange import importer as importer_module
 from crdt_sync.exchange.imported_tables import version_digest
+from crdt_sync.limits import VERSIONS_OF_SOURCE_MAX
+from crdt_sync.records import parse_schema
+from crdt_sync.records.import_book import read_versions
 from tests.importing.conftest import FIELDS, Device, Lines, meet
 from tests.importing.test_properties import row, words, write
 
@@ -15,21 +21,19 @@ NEW = ("1", "Anna", "Ulm", "2", "qualified", "vip; new", "7", "met in June", '["
 
 
 class Importing:
-    """A device with its book of imported tables."""
+    """A device that looks at the book of imported tables; `folder` has those of before they travelled."""
 
-    def __init__(self, device: Device, folder) -> None:
-        self.device = device
-        folder.mkdir(exist_ok=True)
-        self.book = ImportedTables(folder / device.name)
+    def __init__(self, device: Device, folder=None) -> None:
+        self.device, self.folder = device, folder
 
     def take(self, *rows, **options):
-        now = self.device.replica.clock.tick()
-        return self.device.take(FIELDS, *rows, imported=self.book, now=now, **options)
+        book = ImportedTables(self.device.replica, self.folder)
+        return self.device.take(FIELDS, *rows, imported=book, **options)
 
 
 @pytest.fixture
-def pair(devices, tmp_path):
-    return [Importing(device, tmp_path) for device in devices("anna", "bert")]
+def pair(devices):
+    return [Importing(device) for device in devices("anna", "bert")]
 
 
 def after_a_newer_one(pair):
@@ -118,67 +122,189 @@ def test_a_version_is_known_by_its_cells_in_any_order_of_its_rows():
     assert len({version_digest(each) for each in (one, *others)}) == 5
 
 
-def test_a_book_that_cannot_be_read_is_as_none(pair):
-    anna, _ = after_a_newer_one(pair)
-    for path in anna.book._folder.iterdir():
-        path.write_text("[")
-    assert anna.take(OLD).cells_written == 6
+ELSEWHERE = [
+    "N:0 meet D:0 meet N:1",
+    "N:0 D:0 meet N:1",
+    "N:0 D:0 meet D:1 N:1",
+    "N:0 meet D:0 N:1 meet N:1",
+    "N:0 meet D:0 N:1 meet D:1 N:1",
+    "N:0 meet N:1 D:1 meet N:0",
+]
 
 
-def test_the_book_of_a_source_keeps_the_newest_versions(tmp_path, monkeypatch):
-    monkeypatch.setattr("crdt_sync.exchange.imported_tables.VERSIONS_OF_SOURCE_MAX", 2)
-    book = ImportedTables(tmp_path / "book")
-    for stamp, digest in enumerate("abc"):
-        book.note("people", "customers", digest, stamp)
-    assert [book.first_import("people", "customers", digest) for digest in "abc"] == [None, 1, 2]
-    assert book.first_import("people", "others", "c") is None
+@pytest.mark.parametrize("steps", ELSEWHERE)
+def test_on_a_device_that_never_imported_it_or_wrote_nothing_by_it(devices, steps):
+    pair = [Importing(device) for device in devices("anna", "bert")]
+    report = None
+    for what, _, which in (step.partition(":") for step in steps.split()):
+        if what == "meet":
+            meet(*(each.device for each in pair))
+        else:
+            report = pair[int(which)].take({"N": OLD, "D": NEW}[what])
+    assert (report.cells_older, report.cells_written, report.cells_both_changed) == (7, 0, 0)
+    meet(*(each.device for each in pair))
+    for each in pair:
+        assert [each.device.shows(field) for field in ("city", "visits", "tags")] == ["Ulm", 7, ["new", "vip"]]
+        assert len(each.device.store.records("", 9, "crdt-sync-imports/")) == 1
 
 
+def test_a_version_is_never_older_than_one_that_was_known_whatever_the_clocks_say():
+    fast, slow = Importing(Device("anna", [1_700_000_100_000_000])), Importing(Device("bert", [1_700_000_000_000_000]))
+    fast.take(OLD)
+    meet(fast.device, slow.device)
+    slow.take(NEW)
+    meet(fast.device, slow.device)
+    for each in (fast, slow):
+        assert (each.take(OLD).cells_older, each.take(NEW).cells_unchanged) == (7, 8)
+
+
+def test_what_was_imported_first_on_devices_that_had_not_met_is_as_old_as_the_first(devices):
+    anna, bert = (Importing(device) for device in devices("anna", "bert"))
+    anna.take(OLD)
+    anna.take(NEW)
+    bert.take(OLD)
+    meet(anna.device, bert.device)
+    assert bert.take(OLD).cells_written == 0
+    assert [len(book(each)) for each in (anna, bert)] == [3, 3]
+    bert.take((*NEW[:2], "Bonn", *NEW[3:]))  # the next new version leaves one member for each
+    assert len(book(bert)) == 3
+
+
+def test_a_book_of_before_they_travelled_is_known_and_goes_to_the_others_at_the_next_import(devices, tmp_path):
+    anna, bert = Importing(devices("anna")[0], tmp_path), Importing(devices("bert")[0], tmp_path / "none")
+    digests = [version_digest(Lines(("Nr", *FIELDS), [row])) for row in (OLD, NEW)]
+    path = ImportedTables(anna.device.replica, tmp_path)._path(tmp_path, "people", "customers")
+    path.write_text(json.dumps({digests[0]: 1_600_000_000_000_000, "nonsense": "x", "more": 1}))
+    anna.device.take(FIELDS, OLD)
+    anna.device.take(FIELDS, NEW)
+    assert anna.take(OLD, dry_run=True).cells_older == 7
+    assert path.exists()
+    assert anna.take(OLD).cells_older == 7
+    assert not path.exists()
+    meet(anna.device, bert.device)
+    assert bert.take(OLD).cells_older == 7
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("[")
+    assert anna.take(NEW).cells_unchanged == 8
+
+
+def book(of):
+    (record,) = of.device.store.records("", 9, "crdt-sync-imports/")
+    return of.device.replica.get(record).raw["versions"]
+
+
+AHEAD = "f" * 32 + " 9007199254740991"
+HOSTILE = ["", "x" * 5000, "f" * 32, f"{'f' * 32} -1", f"{'f' * 32} 99999999999999999", f"{'F' * 32} 1", AHEAD]
+
+
+def test_what_anybody_wrote_into_a_book_neither_stops_an_import_nor_makes_old_versions_new(pair):
+    anna, bert = pair
+    anna.take(OLD)
+    meet(anna.device, bert.device)
+    (record,) = anna.device.store.records("", 9, "crdt-sync-imports/")
+    with bert.device.replica.edit_reserved(record) as hostile:
+        for text in HOSTILE:
+            hostile.add("versions", text)
+        hostile["source"] = "x" * 9
+    meet(anna.device, bert.device)
+    anna.take(NEW)
+    assert anna.take(OLD).cells_older == 7
+    assert set(HOSTILE) < set(book(anna))
+
+
+@given(st.recursive(st.none() | st.integers() | st.text("0f 9", max_size=50), st.lists))
+def test_reading_any_book_raises_nothing_and_stays_bounded(members):
+    assert len(read_versions(members)) <= VERSIONS_OF_SOURCE_MAX
+
+
+def test_the_book_of_a_source_keeps_the_newest_versions(devices, monkeypatch):
+    monkeypatch.setattr("crdt_sync.records.import_book.VERSIONS_OF_SOURCE_MAX", 2)
+    tables = ImportedTables(devices("anna")[0].replica)
+    digests = [letter * 32 for letter in "abc"]
+    for digest in digests:
+        tables.note("people", "customers", digest)
+    known = [tables.first_import("people", "customers", digest) for digest in digests]
+    assert known[0] is None
+    assert known[1] < known[2]
+    assert tables.first_import("people", "others", digests[2]) is None
+
+
+def test_a_book_is_no_record_of_people(pair):
+    anna, _ = pair
+    anna.take(OLD)
+    replica = anna.device.replica
+    (record,) = anna.device.store.records("", 9, "crdt-sync-imports/")
+    assert (replica.count(), len(list(replica.list())), list(replica.find(text="people: customers"))) == (1, 1, [])
+    assert (replica.schemaless(), replica.status().records, list(replica.schemas)) == ((), 1, ["people"])
+    for target in (record, "crdt-sync-imports"):
+        with pytest.raises(UsageError, match="imported"), replica.edit(target, create=True):
+            pass
+    with pytest.raises(UsageError, match="reserved"):
+        replica.add_schema(parse_schema('collection = "crdt-sync-imports"\nversion = 1\n[fields.a]\n', "x"))
+
+
+which = st.integers(0, 2)
 step = st.one_of(
-    st.tuples(st.just("new"), st.integers(0, 1), row),
-    st.tuples(st.just("again"), st.integers(0, 1), st.integers(0, 5)),
-    st.tuples(st.just("edit"), st.integers(0, 1), st.tuples(st.just("city"), words)),
-    st.tuples(st.just("edit"), st.integers(0, 1), st.tuples(st.just("visits"), st.integers(-3, 3))),
-    st.tuples(st.just("meet"), st.just(0), st.none()),
+    st.tuples(st.just("new"), which, row),
+    st.tuples(st.just("again"), which, st.integers(0, 5)),
+    st.tuples(st.just("edit"), which, st.tuples(st.just("city"), words)),
+    st.tuples(st.just("edit"), which, st.tuples(st.just("visits"), st.integers(-3, 3))),
+    st.tuples(st.just("meet"), which, st.none()),  # all but that one
 )
 
 
-def history(steps, folder, *, again: bool):
-    """What two devices show: each version is first imported with all others known, and some `again` at any time."""
+def history(steps, *, again: bool):
+    """What three devices show: each version is first imported with all others known, and some `again` at any time,
+
+    by whichever device has imported it, or met one that had.
+    """
     now = [1_700_000_000_000_000]
-    pair = [Importing(Device(name, now), folder) for name in ("anna", "bert")]
-    devices = [each.device for each in pair]
-    pair[0].take(OLD)
-    versions = [[OLD], []]
-    meet(*devices)
+    three = [Importing(Device(name, now)) for name in ("anna", "bert", "cleo")]
+    devices = [each.device for each in three]
+    known = [[OLD], [], []]
+    three[0].take(OLD)
+
+    def met(*those):
+        meet(*(devices[each] for each in those))
+        seen = list(dict.fromkeys(version for each in those for version in known[each]))
+        for each in those:
+            known[each] = list(seen)
+
     for what, which, detail in steps:
         if what == "new":
-            meet(*devices)
-            if all(("1", *detail) not in each for each in versions):
-                versions[which].append(("1", *detail))
-                pair[which].take(("1", *detail))
-        elif what == "again" and versions[which]:
+            met(0, 1, 2)
+            if ("1", *detail) not in known[0]:
+                known[which].append(("1", *detail))
+                three[which].take(("1", *detail))
+        elif what == "again" and known[which]:
             if again:
-                pair[which].take(versions[which][detail % len(versions[which])])
-        elif what == "edit":
+                three[which].take(known[which][detail % len(known[which])])
+        elif what == "edit" and known[which]:
             write(devices[which], *detail, token="")
         elif what == "meet":
-            meet(*devices)
-    meet(*devices)
-    assert devices[0].values() == devices[1].values()
+            met(*{0, 1, 2} - {which})
+    met(0, 1, 2)
+    assert devices[0].values() == devices[1].values() == devices[2].values()
     return {record: (raw, set(conflicts)) for record, (raw, conflicts) in devices[0].values().items()}
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(step, min_size=2, max_size=10))
-def test_old_versions_again_on_any_device_at_any_time_change_nothing(tmp_path_factory, steps):
-    folder = tmp_path_factory.mktemp("books")
-    assert history(steps, folder / "one", again=True) == history(steps, folder / "other", again=False)
+def test_old_versions_again_on_any_device_at_any_time_change_nothing(steps):
+    assert history(steps, again=True) == history(steps, again=False)
 
 
-def test_an_import_that_does_not_look_at_its_book_is_noticed(tmp_path, monkeypatch):
-    steps = [("new", 1, NEW[1:]), ("meet", 0, None), ("again", 0, 0)]
-    expected = history(steps, tmp_path / "one", again=False)
-    assert history(steps, tmp_path / "other", again=True) == expected
+@pytest.mark.parametrize("device", [0, 1, 2])
+def test_an_import_that_does_not_look_at_its_book_is_noticed(monkeypatch, device):
+    steps = [("new", 1, NEW[1:]), ("meet", 0, None), ("meet", 1, None), ("again", device, 0)]
+    expected = history(steps, again=False)
+    assert history(steps, again=True) == expected
     monkeypatch.setattr(importer_module, "said_since", lambda *_: None)
-    assert history(steps, tmp_path / "planted", again=True) != expected
+    assert history(steps, again=True) != expected
+
+
+def test_a_book_that_does_not_travel_is_noticed(monkeypatch):
+    steps = [("new", 0, NEW[1:]), ("meet", 2, None), ("again", 1, 0)]
+    expected = history(steps, again=False)
+    monkeypatch.setattr(ImportedTables, "_members", lambda *_: None)
+    assert history(steps, again=True) != expected
