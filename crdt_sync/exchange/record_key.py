@@ -99,6 +99,7 @@ class RecordKeys:
     _ours_by_name: dict[str, list[str]] | None = None
     _people: list[KnownPeople] = field(default_factory=list)  # at most one, once needed; shared with a look ahead
     _claimed: set[str] | None = None
+    _named: set[str] | None = None
     _occurrences: Counter[str] = field(default_factory=Counter)
     _seen: dict[str, tuple[int, int]] = field(default_factory=dict)
 
@@ -369,12 +370,23 @@ class RecordKeys:
         return self._people[0].like(self._carriers(row, with_key=True))
 
     def entered_again(self, row: Row) -> str | None:
-        """The one record that looks like the customer of a row whose own record was deleted; no other row's."""
-        alike = [record for record, _ in self.known_like(row)]
-        if len(alike) != 1 or alike[0] in self._seen:
+        """The one record that looks like the customer of a row whose own record was deleted; no other row's.
+
+        Nor is it one that another source brought: that was no answer to the deletion.
+        """
+        alike = [record for record, sources in self.known_like(row) if not sources or self.source in sources]
+        if len(alike) != 1 or alike[0] in self._seen or alike[0] in self._named_by_rows():
             return None
         self._seen[alike[0]] = (row.line, hash(repr(row.cells)))
         return alike[0]
+
+    def _named_by_rows(self) -> set[str]:
+        """The records that the rows of the table are by their keys."""
+        if self._named is None:
+            ahead = self.looking()
+            found = (ahead.record_of(row) for row in self.rows() if isinstance(row, Row))
+            self._named = {record for record in found if isinstance(record, str)}
+        return self._named
 
     def _telling(self, carriers: Mapping[str, object]) -> list[str]:
         return [name for name in carriers if not is_name(name) and is_telling(self.fields[name])]
@@ -490,7 +502,7 @@ def record_keys(
     if natural:
         keys = RecordKeys(schema.collection, columns, tuple(natural), record, natural, table.typed)
         keys.schema, keys.shown_by, keys.present, keys.source = schema, shown_by, present, source
-        keys.fields, keys.records = schema.fields, records
+        keys.fields, keys.records, keys.rows = schema.fields, records, table.rows
         return keys
     chosen = tuple(column_position(columns, mapping.fields, column) for column in key_columns or ())
     found = FoundKey(())

@@ -62,6 +62,28 @@ def test_nor_is_it_anybody_else(deleted, again):
     assert (take(deleted, ROW, OTHER).deleted, deleted.log_length()) == (1, head)
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_nor_is_it_a_double_that_the_table_has_a_row_for(anna, first):
+    twins = (ROW[1:3], ROW[1:3], ("Bert", "b@x.example"))
+    columns = ("Name", "E-mail")
+    take(anna, *twins, columns=columns, key_columns=None)
+    one, other = sorted(view.record for view in anna.replica.list("people") if view.raw["name"] == "Anna Ott")
+    gone, left = (one, other) if first else (other, one)
+    anna.replica.delete(gone)
+    take(anna, (left, "+49 30 1"), columns=("Record", "Phone"), record_column="Record", file="phones")
+    before, head = anna.values(), anna.log_length()
+    report = take(anna, *twins, columns=columns, key_columns=None)
+    assert (report.deleted, report.unchanged, report.updated) == (1, 2, 0)
+    assert (anna.values(), anna.log_length()) == (before, head)
+
+
+def test_nor_is_it_one_that_another_list_brought(deleted):
+    take(deleted, ("7", *ROW[1:3], "Ulm"), file="leads")
+    before = deleted.values()
+    assert take(deleted, ROW, OTHER).deleted == 1
+    assert deleted.values() == before
+
+
 def test_new_customers_who_look_like_ones_that_are_here_are_counted(anna):
     take(anna, ROW, OTHER)
     report = take(anna, ROW, ("2", "Bert", "c@x.example", "Ulm"), file="leads", key_columns=None)
