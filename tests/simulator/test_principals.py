@@ -22,3 +22,5 @@ def test_where_all_may_only_read_nothing_is_stored_which_is_noticed(monkeypatch)
             world.run()
     assert world.relay.disk.head() == 0
     assert set(world.relay.hub.verdicts) == {VerdictCode.FORBIDDEN}
+    world.loop.close()
+    world.beside.close()
