@@ -79,6 +79,18 @@ def test_one_goes_back_on_purpose_and_then_the_other_is_the_older(pair):
     assert anna.device.values() == back
 
 
+def test_who_goes_back_does_so_for_all_devices(pair):
+    anna, bert = after_a_newer_one(pair)
+    assert bert.take(OLD, go_back=True).cells_written == 6
+    meet(anna.device, bert.device)
+    back = anna.device.values()
+    for each in (anna, bert):
+        assert (each.take(NEW).cells_older, each.take(OLD).cells_unchanged) == (7, 8)
+    meet(anna.device, bert.device)
+    assert anna.device.values() == bert.device.values() == back
+    assert len(book(anna)) == 2
+
+
 def test_a_dry_run_tells_what_would_be_left_and_is_no_import(pair):
     anna, _ = pair
     anna.take(NEW, dry_run=True)
