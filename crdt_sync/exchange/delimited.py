@@ -4,12 +4,14 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import chain, islice
 
 from crdt_sync.errors import InvalidTable
 from crdt_sync.exchange.encodings import find_encoding
 from crdt_sync.exchange.guard import unguard
 from crdt_sync.exchange.header_row import ROWS_LOOKED_AT, doubts, find_header
+from crdt_sync.exchange.mapping import usual_headers
 from crdt_sync.exchange.source import Source
 from crdt_sync.exchange.table import HEADER_LENGTH_MAX, MISSING, Cell, Row, RowError, Table, TableForm, TableOptions
 from crdt_sync.exchange.text import Lines
@@ -21,6 +23,7 @@ _WORKBOOKS = frozenset({".xls", ".xlsx", ".xlsm", ".ods"})
 _SAMPLE_LINES = 200
 _SAMPLE_CHARACTERS = 1 << 17
 _SEPARATOR_LINE = re.compile(r"sep=([^\r\n])[\r\n]*\Z", re.IGNORECASE)
+_HEADERS_KNOWN_MIN = 2  # of a first line that is no title
 _CONSISTENT = 0.95  # share of sample rows that must be as wide as the first one
 
 
@@ -80,7 +83,11 @@ class DelimitedTable(Table):
             elif len(cells) > width and not any(cells[width:]):
                 yield Row(line, self._cells(cells[:width]))
             else:
-                wrong = f"{len(cells)} cells where there are {width} columns; a quote or delimiter may be missing"
+                wrong = (
+                    f"{len(cells)} cells between {self.delimiter!r} where the header in line {self._header_line} has "
+                    f"{width}; a quote or a delimiter is missing or too much, or name the right ones with --delimiter "
+                    "and --header-row"
+                )
                 yield RowError(line, "", "ragged", wrong)
 
     def _cells(self, cells: list[str]) -> Sequence[Cell]:
@@ -135,7 +142,7 @@ class DelimitedTable(Table):
                 except StopIteration:
                     return
                 except csv.Error as error:
-                    wrong = lines.take_bad(start, lines.number) or str(error)
+                    wrong = lines.take_bad(start, lines.number) or _explained(error, start, lines.number)
                     yield start, wrong
                     continue
                 if lines.bad and (wrong := lines.take_bad(start, lines.number)):
@@ -157,13 +164,26 @@ class DelimitedTable(Table):
         return sample
 
 
+def _explained(error: csv.Error, first: int, last: int) -> str:
+    if "unexpected end" not in str(error):
+        return str(error)
+    return f"a quote that opens in the row of line {first} is never closed: all up to line {last} is taken for one cell"
+
+
 def detect_delimiter(lines: Sequence[str]) -> str:
     """The delimiter that cuts these lines into the most columns of even width; a comma when none does.
 
+    First goes the one that alone makes a header of the first line that it cuts, with at least two
+    columns that are known. Empty cells
+    beyond the width of the first row do not count.
     One that leaves fewer rows malformed goes first: around a wrong one quotes are out of place. Exact ties go to the
     more usual one: comma, semicolon, tab, bar. Only where none fits from the first row on, rows of one cell are passed
     over: titles stand above a header.
     """
+    usual = {candidate: usual_headers(_first_cut(lines, candidate)) for candidate in _CANDIDATES}
+    known = [candidate for candidate, count in usual.items() if count >= _HEADERS_KNOWN_MIN]
+    if len(known) == 1:
+        return known[0]
     read = {
         candidate: (found, _malformed(lines, candidate))
         for candidate in _CANDIDATES
@@ -185,11 +205,20 @@ def detect_delimiter(lines: Sequence[str]) -> str:
     return ","
 
 
+def _first_cut(lines: Sequence[str], delimiter: str) -> list[str]:
+    with suppress(csv.Error):
+        rows = islice(csv.reader(iter(lines), delimiter=delimiter), ROWS_LOOKED_AT)
+        return next((cells for cells in rows if len(cells) > 1), [])
+    return []
+
+
 def _widths(lines: Sequence[str], delimiter: str) -> list[int]:
     try:
-        return [len(cells) for cells in csv.reader(iter(lines), delimiter=delimiter) if cells]
+        rows = [cells for cells in csv.reader(iter(lines), delimiter=delimiter) if cells]
     except csv.Error:
         return []
+    width = len(rows[0]) if rows else 0
+    return [width if len(cells) > width > 1 and not any(cells[width:]) else len(cells) for cells in rows]
 
 
 def _malformed(lines: Sequence[str], delimiter: str) -> int:

@@ -182,12 +182,20 @@ def _header(columns: Sequence[str], parts: JoinedColumns) -> str:
     return " + ".join(columns[position] for position in parts.positions)
 
 
+def _taken_from(table: Table) -> str:
+    form = table.form
+    if form.delimiter is None or not form.header_line:
+        return ""
+    return f" (line {form.header_line}, cut at {form.delimiter!r})"
+
+
 def _check_used(table: Table, matched: ColumnMapping, schema: Schema) -> None:
     if matched.used:
         return
     headers = ", ".join(repr(header) for header in table.columns)
     raise InvalidTable(
-        f"no column of {table.name!r} has a field in {schema.collection!r}; its headers are {headers}",
+        f"no column of {table.name!r} has a field in {schema.collection!r}; its headers{_taken_from(table)} are "
+        f"{headers}",
         f"Map them with --map 'HEADER=FIELD' (fields: {', '.join(schema.fields)}), name the row of the headers with "
         "--header-row, what stands between the cells with --delimiter, or import into a new collection with -c NAME.",
     )

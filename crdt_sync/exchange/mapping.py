@@ -4,13 +4,14 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
+from itertools import chain
 
 from crdt_sync.errors import InvalidTable, UnknownField
 from crdt_sync.exchange.known_headers import KnownHeaders, known_headers
 from crdt_sync.exchange.table import BASE_HEADER
 from crdt_sync.records.kind import Layout
-from crdt_sync.records.schema import FieldSpec, Schema
+from crdt_sync.records.schema import FieldSpec, Schema, bundled_schema
 
 _UNNAMED = re.compile(r"unnamed_\d+(_\d+)?\Z")
 _ZONE = re.compile(r"\((GMT|UTC)[^()]*\)", re.IGNORECASE)  # of the times in a column
@@ -88,6 +89,21 @@ def match_columns(
     fields = tuple(found.get(position) for position in range(len(columns)))
     unmapped = tuple(header for position, header in enumerate(columns) if position not in used)
     return ColumnMapping(fields, unmapped, joined)
+
+
+@cache
+def _usual_headers() -> frozenset[str]:
+    schema = bundled_schema("customers")
+    known = known_headers(schema)
+    own = (name for names, _ in _passes(schema) for name, _ in names)
+    others = (header for headers in known.aliases.values() for header in headers)
+    parts = (header for each in known.parts for headers in each.headers for header in headers)
+    return frozenset(map(loose, chain(own, others, parts)))
+
+
+def usual_headers(cells: Sequence[str]) -> int:
+    """How many of these cells, which may be headers, customers are known to have a field for."""
+    return len({spelling for cell in cells if cell.strip() and (spelling := loose(cell)) in _usual_headers()})
 
 
 def still_mapped(

@@ -63,6 +63,12 @@ def test_csv_spectrum_coordinates_keep_quotes_inside_an_unquoted_cell(shared_dat
         ('"a","b\t"\n"","\t"\n', ","),
         ('"a","\t\t\t"\n', ","),
         ('"a";"b"\n"Ann" Smith;2\n', ";"),
+        ("Name;Telefon\nAnna;030 123456\nBen;030 99;\nCara;030 5555;Notiz, lang\n", ";"),
+        ('Name;Tags\nAnna;"Müller, Anna";\nBen;b\n', ";"),
+        ("Vorname;Nachname\nAnna;a, b\nBen, c;d, e\nCara;f;g, h\n", ";"),
+        ("Name,Phone\nAnna;x,1\nBen,2;y;z,3\n", ","),
+        ("Meine Kunden, Stand Mai\nName;Telefon\nAnna;1\nBen;2\n", ";"),
+        ("x;y\n1;2;\n3;4\n", ";"),
         ('"a";"b|||"\n"1";"two\nlines', ";"),
     ],
 )
@@ -158,6 +164,20 @@ def test_utf_16_without_a_mark_is_read_and_said(write, cells, encoding):
     table = write("a.csv", "a,b\n1,2\nMüller,王\n".encode(encoding))
     assert (table.form.encoding, table.form.encoding_guessed) == (encoding, True)
     assert cells(table) == [["1", "2"], ["Müller", "王"]]
+
+
+def test_an_error_of_a_row_says_how_the_table_was_read(write):
+    rows = list(write("a.csv", "Kunden\nName;Telefon\nAnna;1;x\nBen;2\n").rows())
+    assert [isinstance(row, RowError) for row in rows] == [True, False]
+    assert "3 cells between ';' where the header in line 2 has 2" in rows[0].message
+
+
+def test_a_quote_that_is_never_closed_is_named_with_its_line(write):
+    rows = list(write("a.csv", 'a,b\n1,2\n3,"4\n5,6\n7,8\n').rows())
+    assert (rows[1].line, rows[1].message) == (
+        3,
+        "a quote that opens in the row of line 3 is never closed: all up to line 5 is taken for one cell",
+    )
 
 
 def test_text_after_a_closing_quote_is_an_error_and_not_swallowed(write):
