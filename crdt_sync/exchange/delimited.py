@@ -173,12 +173,10 @@ def _explained(error: csv.Error, first: int, last: int) -> str:
 def detect_delimiter(lines: Sequence[str]) -> str:
     """The delimiter that cuts these lines into the most columns of even width; a comma when none does.
 
-    First goes the one that alone makes a header of the first line that it cuts, with at least two
-    columns that are known. Empty cells
-    beyond the width of the first row do not count.
-    One that leaves fewer rows malformed goes first: around a wrong one quotes are out of place. Exact ties go to the
-    more usual one: comma, semicolon, tab, bar. Only where none fits from the first row on, rows of one cell are passed
-    over: titles stand above a header.
+    First goes the one that alone makes a header of the first line that it cuts, with at least two columns that are
+    known. Else one that leaves fewer rows malformed goes first: around a wrong one quotes are out of place. Exact ties
+    go to the more usual one: comma, semicolon, tab, bar. Only where none fits from the first row on, rows of one cell
+    are passed over: titles stand above a header. Empty cells beyond the width of the first row do not count.
     """
     usual = {candidate: usual_headers(_first_cut(lines, candidate)) for candidate in _CANDIDATES}
     known = [candidate for candidate, count in usual.items() if count >= _HEADERS_KNOWN_MIN]

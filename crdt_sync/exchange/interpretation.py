@@ -194,8 +194,8 @@ def _check_used(table: Table, matched: ColumnMapping, schema: Schema) -> None:
         return
     headers = ", ".join(repr(header) for header in table.columns)
     raise InvalidTable(
-        f"no column of {table.name!r} has a field in {schema.collection!r}; its headers{_taken_from(table)} are "
-        f"{headers}",
+        f"no column of {table.name!r} has a field in {schema.collection!r}; its headers are {headers}"
+        f"{_taken_from(table)}",
         f"Map them with --map 'HEADER=FIELD' (fields: {', '.join(schema.fields)}), name the row of the headers with "
         "--header-row, what stands between the cells with --delimiter, or import into a new collection with -c NAME.",
     )
