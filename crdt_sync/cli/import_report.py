@@ -12,6 +12,7 @@ from crdt_sync.exchange.source_name import source_name, with_its_words
 from crdt_sync.exchange.table import BASE_HEADER
 
 _CELLS_SHOWN = 20
+_CHANGED_SHOWN = 5  # enough to see that a column is not what it was taken for
 _ODD_SHOWN = 3
 
 
@@ -72,6 +73,8 @@ def tell_import(output: Output, report: ImportReport) -> None:
     if report.dry_run:
         _list(output, "would change", report.changes, report.cells_written)
         output.note("Nothing was written; leave out --dry-run to import.")
+    else:
+        _list(output, "changed", report.changes, report.cells_written, _CHANGED_SHOWN)
     if report.cells_both_changed:
         count = _counted(report.cells_both_changed, "cell")
         output.note(
@@ -192,16 +195,16 @@ def _where(report: ImportReport) -> str:
     return f"{listed}, or correct the table"
 
 
-def _list(output: Output, what: str, cells: tuple[CellChange, ...], count: int) -> None:
+def _list(output: Output, what: str, cells: tuple[CellChange, ...], count: int, most: int = _CELLS_SHOWN) -> None:
     differ = len({bool(cell.kept) for cell in cells}) > 1
-    for cell in cells[:_CELLS_SHOWN]:
+    for cell in cells[:most]:
         output.note(
             f"  line {cell.line}, column {cell.column!r}, {what}: here {_short(cell.here)}, table {_short(cell.table)}"
             + (f", then {_short(cell.result)}" if cell.result not in (None, cell.table) else "")
             + (f"; {'both are kept' if cell.kept else 'only that here is kept'}" if differ else "")
         )
-    if len(cells) > _CELLS_SHOWN:
-        output.note(f"  and {len(cells) - _CELLS_SHOWN} more; --json lists {len(cells)} of {count}.")
+    if len(cells) > most:
+        output.note(f"  and {len(cells) - most} more; --json lists {len(cells)} of {count}.")
 
 
 def _short(value: object) -> str:

@@ -49,7 +49,7 @@ class ImportReport:
     people wrote stands. `cells_settled` of the others say something new where earlier imports disagreed, and close
     their conflict. `cells_older`, in `rows_older` rows, were left: this version of the table was imported here before,
     and a newer one said something else, last at the stamp `newer_said` (microseconds). `older`, `conflicts` and
-    `settled` list the first of these, and `changes` in a dry run the first cells that would change records which are
+    `settled` list the first of these, and `changes` the first cells that changed, or would change, records which were
     here already, each up to `TABLE_CHANGES_KEPT_MAX`. `cells_odd` were written
     although they cannot be the e-mail address or phone that their field is for; `odd` lists as many. `failed` lists the
     first `TABLE_FAILURES_KEPT_MAX` failures; `failures` counts all. `unmapped` names the columns that no field took.

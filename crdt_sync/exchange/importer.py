@@ -392,7 +392,7 @@ class _Run:
                 _keep(self.older, change)
             elif decision.outcome == "both_changed":
                 _keep(self.conflicts, change)
-            elif decision.outcome == "written" and self.dry_run:
+            elif decision.outcome == "written":
                 _keep(self.changes, change)
 
     def _kept(self, target: Target, decision: Decision) -> Literal["open", "beside", ""]:

@@ -55,6 +55,17 @@ def test_a_dry_run_shows_what_would_change(store, run, table):
     assert run("list", "--json").out == before
 
 
+def test_an_import_shows_the_first_cells_that_it_changed(store, run, table):
+    rows = [f"{number},{number},P{number}" for number in range(8)]
+    assert "changed:" not in run("import", table("a.csv", "\n".join(["Nr,Phone,Name", *rows])), "--key", "Nr").err
+    news = [row.replace(",P", "0,P") for row in rows]
+    result = run("import", table("a.csv", "\n".join(["Nr,Phone,Name", *news])), "--key", "Nr")
+    assert "line 3, column 'Phone', changed: here '1', table '10'" in result.err
+    assert (result.err.count("changed: here"), "and 3 more; --json lists 8" in result.err) == (5, True)
+    back = run("import", table("a.csv", "\n".join(["Nr,Phone,Name", *rows])), "--key", "Nr", "--go-back", "--json")
+    assert [(each["here"], each["table"]) for each in back.object["changes"]][:2] == [("00", "0"), ("10", "1")]
+
+
 def test_a_dry_run_into_a_new_collection_makes_no_schema(store, run, table):
     result = run("import", table("a.csv", "a,b\n1,2\n"), "-c", "things", "--dry-run", "--json")
     assert (result.code, result.object["created"]) == (0, 1)
