@@ -37,9 +37,10 @@ _FIELDS_MAX = 12  # of one record
 _ROWS_MAX = 300  # in all, unless somebody says how many records
 _LENGTH_MAX = 300  # characters of one value
 _LINES_MAX = 6  # of one value
+_SHOWN = "* "  # before the value that is shown: bold alone is lost where the output is no terminal
 _SIDES = (
     "Of counters, sets, notes and timelines stands what each import said: the field shows the newest of them with what "
-    "people changed since; in bold is what people made of a text."
+    f"people changed since; {_SHOWN.strip()} stands before what people made of a text."
 )
 
 
@@ -112,13 +113,13 @@ def _show(
     if any(conflict.kind in KINDS_OF_VERSIONS for _, conflict in every):
         output.note(_SIDES)
     waiting = next(((record, conflict) for record, conflict in every if conflict.open), None)
-    bold = any(conflict.kind not in KINDS_OF_VERSIONS for _, conflict in every)
+    marked_one = any(conflict.kind not in KINDS_OF_VERSIONS for _, conflict in every)
     if waiting is None:
-        output.note("None of them waits for a decision; the value in bold is shown.")
+        output.note("None of them waits for a decision; the value after * is shown.")
         return
     record, conflict = waiting
     answer = "keep" if conflict.field == DELETED_FIELD else "VALUE"
-    meanwhile = "The value in bold is shown meanwhile. " if bold else ""
+    meanwhile = "The value after * is shown meanwhile. " if marked_one else ""
     output.note(f"{meanwhile}Decide: crdt-sync resolve {names[record]} {conflict.field} {answer}")
 
 
@@ -151,7 +152,8 @@ def _table(page: Sequence[_Opposed], names: dict[str, str], replica: Replica) ->
 def _values(conflict: Conflict, schema: Schema | None) -> Iterator[tuple[Text, str, str]]:
     """The first values of a conflict, each with its author and time; then how many there are besides."""
     for entry in conflict.entries[:_VALUES_MAX]:
-        text = Text(lines(_cut(opposed_value(conflict, entry, schema))), style="bold" if entry.shown else "")
+        value = lines(_cut(opposed_value(conflict, entry, schema)))
+        text = Text(_SHOWN + value, style="bold") if entry.shown else Text(value)
         yield text, entry.actor, entry_time(entry.stamp)
     if len(conflict.entries) > _VALUES_MAX:
         yield Text(f"and {len(conflict.entries) - _VALUES_MAX} more; --json has all"), "", ""
@@ -162,7 +164,7 @@ def every_value(conflict: Conflict, schema: Schema | None, value: object) -> Tex
     text = Text()
     among = any(entry.shown for entry in conflict.entries) or conflict.entries[0].value == value
     if conflict.kind in KINDS_OF_VERSIONS and not among:  # people changed what the newest import said
-        text.append(lines(shown(value)), style="bold")
+        text.append(_SHOWN + lines(shown(value)), style="bold")
     for each, by, when in _values(conflict, schema):
         text.append("\n" if text else "").append_text(each)
         text.append(lines(f"  {by}, {when}") if by else "", style="dim")

@@ -62,7 +62,8 @@ class Search:
             for place, term in enumerate(self._terms):
                 if not any(fields[place] for fields in known.values()):
                     names = [name for schema in schemas.values() for name in (*schema.fields, *_labels(schema))]
-                    hint = suggestion(term.name, dict.fromkeys(names), "fields")
+                    listed = [name for schema in schemas.values() for name in schema.fields]
+                    hint = suggestion(term.name, dict.fromkeys(names), "fields", listed)
                     raise UnknownField(f"no field {term.name[:60]!r} here", f"{hint} {_AS_TEXT}")
         self._tests: dict[str, list[Callable[[RecordView], bool]]] = {
             name: [_test(str(field), schemas[name].fields[str(field)], term)

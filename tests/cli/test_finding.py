@@ -182,3 +182,13 @@ def test_umlauts_are_found_as_people_spell_them(made, run, name, sought):
 def test_letters_with_accents_are_found_without_them(made, run):
     made("name=Zoé Dupré")
     assert len(run("find", "dupre", "--json").objects) == 1
+
+
+def test_known_fields_are_listed_by_name_and_the_nearest_first(store, run):
+    err = run("find", "xamounts_in_euro>1000").err
+    listed = err.partition("Known fields: ")[2].partition(".")[0]
+    names = listed.partition(" and ")[0].split(", ")
+    assert names[0] == "amount"
+    assert len(names) == 20
+    assert all(name == name.lower() for name in names)
+    assert "more" in listed

@@ -39,7 +39,10 @@ def test_a_cell_that_both_changed_is_named_and_a_conflict(store, run, table):
         ("999", "anna", False),
         ("2", "import a", True),
     ]
-    assert "imported" in run("conflicts").out
+    told = run("conflicts")
+    assert "imported" in told.out
+    assert ("* 999" in told.out, "* 2" in told.out) == (True, False)
+    assert "The value after * is shown meanwhile" in told.err
     data = run("import", table("a.csv", "Nr,Phone,Name\n1,3,Anna\n"), "--key", "Nr", "--json", "--dry-run").object
     (conflict,) = data["conflicts"]
     assert (conflict["line"], conflict["column"], conflict["here"], conflict["table"]) == (2, "Phone", "999", "3")
