@@ -331,7 +331,7 @@ def test_get_shows_what_a_person_typed_beside_what_the_imports_said(pair):
     reading._show_record(SimpleNamespace(show=shown.append), view, anna.schema, anna.replica.conflicts_of(anna.record))
     (cell,) = (str(each) for each in shown[0].columns[1].cells)
     assert [line.partition("  import")[0] for line in cell.splitlines()] == [
-        "alpha two, typed",
+        "* alpha two, typed",
         "alpha two",
         "alpha one",
     ]
