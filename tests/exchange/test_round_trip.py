@@ -54,6 +54,9 @@ def test_text_tables(make_replica, guarded, table, delimiter, header):
         opened = open_table(first, options)
         report = import_table(replica, opened, "things", key_columns=None)
         assert report.failures == 0
+        if "things" not in replica.schemas:  # nothing went in, and so made no collection
+            assert not any(map(any, rows if header else [headers, *rows]))
+            return
         export_table(replica, "things", second, writing)
         again = open_table(second, options)
         assert opened.columns == (tuple(headers) if header else again.columns)
@@ -79,6 +82,9 @@ def test_json_tables(make_replica, name, objects):
             return
         replica = make_replica()
         assert import_table(replica, table, "things", key_columns=None).failures == 0
+        if "things" not in replica.schemas:
+            assert not any(objects)
+            return
         export_table(replica, "things", path)
         content = path.read_text()
         found = [json.loads(line) for line in content.split("\n")[:-1]] if name == "a.jsonl" else json.loads(content)
@@ -98,6 +104,9 @@ def test_workbooks(make_replica, table):
         write_reference(source, [headers, *rows], ",", False)
         replica = make_replica()
         import_table(replica, open_table(source), "things", key_columns=None)
+        if "things" not in replica.schemas:
+            assert not any(map(any, rows))
+            return
         export_table(replica, "things", path)
         again = open_table(path)
         assert again.columns == tuple(headers)
