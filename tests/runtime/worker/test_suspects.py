@@ -53,7 +53,7 @@ class Worker:
                 if needed > allowed:
                     self.alive = False
                     raise WorkerDied("no answer in time", Mark(index, position), late=True)
-            results.append(([1] * len(updates), b"\x00", None))
+            results.append(([1] * len(updates), b"\x00", None, None))
         return pipe.frame((number, results, []))[pipe.LENGTH.size :]
 
 
