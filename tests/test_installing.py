@@ -63,7 +63,7 @@ def test_an_editable_installation_hides_no_foreign_package(tmp_path: Path) -> No
     code = (
         f"import sys; sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / 'relay')!r}, {str(ROOT / 'benchmarks')!r}]\n"
         f"sys.path.append({str(tmp_path)!r})\n"
-        "import crdt_relay, benchmarks, crdt_relay, crdt_bench\n"
+        "import relay, benchmarks, crdt_relay, crdt_bench\n"
         "assert relay.OWNER == benchmarks.OWNER == 'somebody else'\n"
     )
     ran = subprocess.run([sys.executable, "-c", code], check=False, cwd=tmp_path, capture_output=True, text=True)

@@ -10,6 +10,7 @@ import typer
 from crdt_sync.cli.output import Output
 from crdt_sync.cli.sharing import open_replica
 from crdt_sync.errors import StoreCorrupt, StoreMissing
+from crdt_sync.ids import is_reserved
 from crdt_sync.replica import Event, Replica
 
 STORE_VARIABLE = "CRDT_SYNC_STORE"
@@ -23,7 +24,8 @@ class StoredEdits:
 
     def note(self, events: Sequence[Event]) -> None:
         """To be called after each commit."""
-        self.records.update(dict.fromkeys(event.record for event in events if event.kind == "edited"))
+        edited = (event.record for event in events if event.kind == "edited")
+        self.records.update(dict.fromkeys(record for record in edited if not is_reserved(record)))
 
     def advice(self) -> str:
         """What not to do; empty where nothing was edited."""

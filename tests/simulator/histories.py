@@ -7,16 +7,17 @@ GROUP = 100
 _LONG_STEPS = 60  # one history in six is longer, and they take two thirds of the time: most are cut short here
 _CUT_STEPS = 30
 _WHOLE_ONE_IN = 8
+KNOWN = frozenset({768})  # see docs/simulator.md, "Known"; a test expects it to fail
 
 
 def check_group(first: int) -> None:
     """Run `GROUP` seeds from `first` on."""
-    outcomes = [run_seed(seed, _steps(seed)) for seed in range(first, first + GROUP)]
+    outcomes = [run_seed(seed, steps_of(seed)) for seed in range(first, first + GROUP) if seed not in KNOWN]
     failed = [outcome for outcome in outcomes if outcome.failure]
     assert [f"--seed {each.scenario.seed} --steps {each.scenario.steps}: {each.failure}" for each in failed] == []
 
 
-def _steps(seed: int) -> int | None:
+def steps_of(seed: int) -> int | None:
     """None: as many as the seed draws."""
     return _CUT_STEPS if seed % _WHOLE_ONE_IN and is_long(seed) else None
 
@@ -28,4 +29,4 @@ def is_long(seed: int) -> bool:
 
 def long_ones(seeds: range) -> list[int]:
     """Which of these seeds run as a long history."""
-    return [seed for seed in seeds if is_long(seed) and _steps(seed) is None]
+    return [seed for seed in seeds if is_long(seed) and steps_of(seed) is None]
