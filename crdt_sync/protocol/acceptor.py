@@ -2,8 +2,8 @@
 
 Rules and invariants:
 
-1. A cursor is sent only behind everything that it stands for: behind the answer to every want of its page, and
-   behind every update up to it; where digests are compared, behind the answers for all that differs. So whatever
+1. A cursor is sent only after everything that it stands for: after the answer to every want of its page, and
+   after every update up to it; where digests are compared, after the answers for all that differs. So whatever
    cursor the partner stored, nothing at or below it is missing there. Where a record cannot be read, the rest is
    served without it, and the cursor stays where it was: the partner asks for all of it again in another session.
 2. There is no queue of live updates. A session is a cursor over the log and reads on when its link has room; a
@@ -11,12 +11,12 @@ Rules and invariants:
 3. Updates are not sent back to the session that pushed them. Sessions, not replicas: two copies of one device
    share a replica id and must still hear each other.
 4. Acknowledgements leave only through `accepted`, which the host calls after the disk sync.
-5. The answer to a check leaves behind every update up to the state that it speaks of, so that the partner compares
+5. The answer to a check is sent after every update up to the state that it speaks of, so that the partner compares
    it with a state of its own that lacks nothing of it.
-6. Whatever tells the partner something of what is held here names a head of the log that it is not behind: each answer,
-   each acknowledgement, and each cursor, which comes after what was compared. A partner that comes back is believed
-   only if the log that was served then is the one that is here now, up to the highest head that it was told. Else,
-   what it has, and what it believes that is here, may come from a history that was lost.
+6. Whatever tells the partner something of what is held here names a head of the log after which it is not: each
+   answer, each acknowledgement, and each cursor, which comes after what was compared. A partner that comes back is
+   believed only if the log that was served then is the one that is here now, up to the highest head that it was told.
+   Else, what it has, and what it believes that is here, may come from a history that was lost.
 """
 
 from collections import deque
@@ -166,7 +166,7 @@ class Acceptor(Session):
         if self.state is State.LIVE:
             return self._agreed and self.follow and self.cursor < self._source.followed()
         if self.state is State.CATCHING_UP:
-            # The end is told only behind the answers to all pages before it.
+            # The end is told only after the answers to all pages before it.
             behind = self.cursor < self._source.head()
             return len(self._pages) < limits.PAGES_IN_FLIGHT_MAX if behind else not self._pages
         return False

@@ -11,7 +11,7 @@ Rules and invariants:
 5. While digests are compared, nothing is pushed: what the outbox believes that the partner holds is of another
    epoch, until each record that differs was noted in it anew.
 6. The partner's next ranges are taken only when all that its last ones showed was asked for, or noted in the outbox.
-   So what waits is bounded, however much differs. The last ones are taken at once, as the partner goes on behind them.
+   So what waits is bounded, however much differs. The last ones are taken at once, as the partner goes on after them.
 """
 
 from collections import deque
@@ -136,7 +136,7 @@ class Dialer(Session):
         self._audit: AuditRun | None = None
         self._checking: dict[int, tuple[str, ...]] = {}  # the records of checks that were not answered
         self._ending = False  # the partner has told the end of its feed
-        self._scan: str | None = None  # the outbox is read on behind this record
+        self._scan: str | None = None  # the outbox is read on after this record
         self._ready: dict[str, None] = {}  # records to push next, oldest first
         self._pushing: dict[str, tuple[int, bytes]] = {}  # record -> (edit, state vector that the push leads to)
         self._pushes: deque[tuple[int, tuple[str, ...], int]] = deque()

@@ -70,7 +70,7 @@ class Welcomed:
 class Integrate:
     """Integrate and store these updates, head, and the cursor if given, in one commit. Answer: `Dialer.integrated`.
 
-    `head` and `cursor` are in the partner's log: nothing that is stored lies behind the first.
+    `head` and `cursor` are in the partner's log: nothing that is stored lies after the first.
     """
 
     number: int

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 
 class Behind(NamedTuple):
-    """What changed behind a place in the feed: so many records, with so many bytes of updates since, at most.
+    """What changed after a place in the feed: so many records, with so many bytes of updates since, at most.
 
     Where there are many, both are reckoned from the first of them.
     """

@@ -64,7 +64,7 @@ ROOT_BYTES = 32
 DONE = "done"  # the code of a bye: all that its sender was told is on its disk, and all that it pushed was answered
 MODE_CHANGES = 0  # catch up by the feed, from the cursor
 MODE_RECONCILE = 1  # catch up by comparing digests
-PAGE_COMPARED = 1  # in that mode: what the comparison found; pages of the feed come behind it
+PAGE_COMPARED = 1  # in that mode: what the comparison found; pages of the feed come after it
 _TOKEN = re.compile(r"\A[ -~]*\Z")
 _FEATURE = re.compile(r"\A[a-z][a-z0-9_]*\Z")
 _BYE_CODE = re.compile(r"\A[a-z][a-z0-9_]{0,47}\Z")
@@ -191,7 +191,7 @@ class Want:
 class Updates:
     """Updates, in commit order. A cursor means that the reader may stand there once they are stored.
 
-    Nothing in them, and nothing that was compared before, is behind `head` in the sender's log. `last` says that the
+    Nothing in them, and nothing that was compared before, is after `head` in the sender's log. `last` says that the
     answer to a want ends here; it is true on live updates.
     """
 
@@ -388,7 +388,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """How the records of a `Check` are stored. It comes behind every update up to the state that it speaks of."""
+    """How the records of a `Check` are stored. It comes after every update up to the state that it speaks of."""
 
     number: int
     entries: tuple[CheckedEntry, ...]

@@ -63,7 +63,7 @@ class AcceptorSource(Protocol):
         """The newest sequence number, 0 in an empty store."""
 
     def followed(self) -> int:
-        """How far followers may read: behind it, updates are on disk, but who pushed them was not told yet."""
+        """How far followers may read: after it, updates are on disk, but who pushed them was not told yet."""
 
     def feed(self, after: int, limit: int) -> Sequence[Change]:
         """The newest change of each record changed after `after`, ascending by sequence number."""

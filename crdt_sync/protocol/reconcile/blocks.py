@@ -25,7 +25,7 @@ Untrue = Callable[[], Exception]
 
 @dataclass(slots=True)
 class Block:
-    """`digests` are one behind the other; `total` is the sum of all leaves, not reduced."""
+    """`digests` are one after the other; `total` is the sum of all leaves, not reduced."""
 
     owner: object
     records: list[str]
@@ -89,7 +89,7 @@ class Block:
 
 
 class PackedBlock:
-    """A block that was kept: `records` joined by line feeds, `digests` one behind the other. Never changes."""
+    """A block that was kept: `records` joined by line feeds, `digests` one after the other. Never changes."""
 
     __slots__ = ("_count", "_opened", "_untrue", "after", "digests", "last", "records", "total")
 

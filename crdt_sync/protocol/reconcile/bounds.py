@@ -1,7 +1,7 @@
 """Where one range ends and the next begins.
 
 A range holds the records after its lower bound, up to and including its upper one. A bound is any text of
-printable ASCII or DEL, not only a record id; DEL sorts behind everything that a record id may hold.
+printable ASCII or DEL, not only a record id; DEL sorts after everything that a record id may hold.
 """
 
 import re

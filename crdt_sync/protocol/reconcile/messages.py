@@ -66,7 +66,7 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """All that the sender holds in the next range, or only up to `through`; then the sender goes on behind that."""
+    """All that the sender holds in the next range, or only up to `through`; then the sender goes on after that."""
 
     through: str | None
     items: tuple[Item, ...]
@@ -114,7 +114,7 @@ Answer = Equal | Split | Listing | Reply
 
 @dataclass(frozen=True, slots=True)
 class Ranges:
-    """One message: answers, and how many ranges are open behind them, on both sides together; 0 is the end."""
+    """One message: answers, and how many ranges are open after them, on both sides together; 0 is the end."""
 
     answers: tuple[Answer, ...]
     open: int

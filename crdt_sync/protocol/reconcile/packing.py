@@ -4,7 +4,7 @@ By column, so that a message of thousands of ranges has four CBOR items and each
 
 * `shape`: for each answer its kind and its numbers, all unsigned LEB128;
 * `names`: every text in the order of the answers, front coded: the length shared with the name before, the length of
-  the rest, the rest; the first name stands behind an empty one;
+  the rest, the rest; the first name stands after an empty one;
 * `hashes`: every fingerprint and digest, 16 bytes each.
 """
 

@@ -30,7 +30,7 @@ _OPEN_RANGES_MAX = RECONCILE_OPEN_RANGES_MAX - RECONCILE_FAN_OUT  # so that the 
 class Reconciler:
     """Finds out in which records this side and a partner differ; both learn it.
 
-    `view` must not change during the run: pin it together with the head of the feed, and let the feed behind that
+    `view` must not change during the run: pin it together with the head of the feed, and let the feed after that
     head bring what is committed meanwhile. `frame_bytes` bounds each message sent, CBOR included.
     """
 
@@ -93,7 +93,7 @@ class Reconciler:
 
     def _admit(self, message: Ranges) -> None:
         if self.done:
-            raise ProtocolViolation("ranges: a message behind the end")
+            raise ProtocolViolation("ranges: a message after the end")
         if not self._run.open:
             raise ProtocolViolation("ranges: a message before the first")
         if not message.answers and self._passed:

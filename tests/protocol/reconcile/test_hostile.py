@@ -133,7 +133,7 @@ def test_the_order_of_the_turns():
     refused(reconciler, [Equal(1)], 0, "before the first")
     reconciler.start()
     say(reconciler, [Equal(16)], 0)
-    refused(reconciler, [Equal(1)], 0, "behind the end")
+    refused(reconciler, [Equal(1)], 0, "after the end")
 
 
 # --- partners that never end, or make work ----------------------------------------------------------------------
