@@ -4,13 +4,12 @@ Rules and invariants:
 
 1. A cursor is stored in the same commit as, or after, everything that it stands for. While an update could not
    be integrated for want of an earlier one (a gap), no cursor is stored until the repair has arrived.
-2. A record has at most one push under way. What was edited meanwhile is pushed after its answer.
-3. Whatever the partner sends is handed to the host in order; the host commits in order.
-4. Nothing is waited for without a bound: the partner's silence ends the session, and so does an answer that does not
+2. Whatever the partner sends is handed to the host in order; the host commits in order.
+3. Nothing is waited for without a bound: the partner's silence ends the session, and so does an answer that does not
    come, whatever else it says (see `Session.timer` and `_awaited`).
-5. While digests are compared, nothing is pushed: what the outbox believes that the partner holds is of another
+4. While digests are compared, nothing is pushed: what the outbox believes that the partner holds is of another
    epoch, until each record that differs was noted in it anew.
-6. The partner's next ranges are taken only when all that its last ones showed was asked for, or noted in the outbox.
+5. The partner's next ranges are taken only when all that its last ones showed was asked for, or noted in the outbox.
    So what waits is bounded, however much differs. The last ones are taken at once, as the partner goes on after them.
 """
 
@@ -31,7 +30,6 @@ from crdt_sync.protocol.effects import (
     Integrate,
     Owe,
     PinDigests,
-    Pushed,
     ReceiptArrived,
     Welcomed,
 )
@@ -45,8 +43,6 @@ from crdt_sync.protocol.messages import (
     Checked,
     Have,
     Hello,
-    Push,
-    PushEntry,
     Ranges,
     Receipt,
     ReceiptRequest,
@@ -59,7 +55,7 @@ from crdt_sync.protocol.messages import (
     WantEntry,
     Welcome,
 )
-from crdt_sync.protocol.pace import Pace
+from crdt_sync.protocol.pushing import Pushing
 from crdt_sync.protocol.reconcile import Reconciler, View, decode, encode
 from crdt_sync.protocol.session import Awaited, Session
 from crdt_sync.protocol.source import DialerSource
@@ -72,7 +68,6 @@ _NOTHING = b"\x00"  # the state vector of a record that is not held
 _GAPS_MAX = 3  # a diff by state vector closes a gap at once, unless new gaps keep arriving meanwhile
 _CLOCKS_COMPARED_US = 60_000_000  # a clock may be wrong: they are compared again, but no more often than this
 _CLOCK_SET_US = 1_000_000  # a wall clock that ran on by that much more or less than time itself was set
-_RETRY_AFTER_US = 2_000_000  # a partner whose disk is full is asked again this much later
 _PING_SPREAD = 4  # pings of many devices are spread over a part of their interval
 
 _STORES = "stored nothing of what was sent"
@@ -136,18 +131,9 @@ class Dialer(Session):
         self._audit: AuditRun | None = None
         self._checking: dict[int, tuple[str, ...]] = {}  # the records of checks that were not answered
         self._ending = False  # the partner has told the end of its feed
-        self._scan: str | None = None  # the outbox is read on after this record
-        self._ready: dict[str, None] = {}  # records to push next, oldest first
-        self._pushing: dict[str, tuple[int, bytes]] = {}  # record -> (edit, state vector that the push leads to)
-        self._pushes: deque[tuple[int, tuple[str, ...], int]] = deque()
-        self._push_bytes = 0
-        self._pace = Pace()  # of the pushes
-        self._receipts = 0  # asked for and not come
-        self._push_number = 0
-        self._acknowledging = 0
+        self._pushing = Pushing(source)
         self._acknowledge_number = 0
-        self._later: dict[str, None] = {}  # refused for now
-        self._later_at: int | None = None
+        self._receipts = 0  # asked for and not come
         self._clocks_at: int | None = None  # when to end the session, so that the next handshake compares the clocks
         self._send(
             Hello(
@@ -171,20 +157,13 @@ class Dialer(Session):
             self.state is State.LIVE
             and not self._integrating
             and not self._owing
-            and not self._pushing
-            and not self._acknowledging
-            and not self._ready
-            and not self._later
-            and self._scan is None
+            and self._pushing.settled
             and not self._repairs
         )
 
     def notify(self, records: Sequence[str] = ()) -> None:
         """The outbox has new entries: these, or, without names, any."""
-        if records and len(self._ready) + len(records) <= limits.FOLLOW_ENTRIES_MAX:
-            self._ready.update(dict.fromkeys(records))
-        else:
-            self._scan = ""
+        self._pushing.notify(records)
 
     def compare_clocks(self) -> None:
         """Our clock may be wrong: end the session, not before it has lasted a minute, so that the next one compares."""
@@ -198,7 +177,7 @@ class Dialer(Session):
     @property
     def unanswered(self) -> bool:
         """Whether the partner is still at something that was pushed."""
-        return bool(self._pushes)
+        return self._pushing.unanswered
 
     @property
     def wants_room(self) -> bool:
@@ -207,18 +186,16 @@ class Dialer(Session):
             self.state in {State.CATCHING_UP, State.LIVE}
             and not self._unstored
             and not self._owing
-            and bool(self._ready or self._scan is not None)
-            and len(self._pushes) < limits.PUSHES_IN_FLIGHT_MAX
-            and self._push_bytes < min(limits.PUSH_BYTES_IN_FLIGHT_MAX, self._pace.window)
+            and self._pushing.wants_room
         )
 
     def fill(self, room: int, now: int) -> None:
         """Push what the partner lacks, at most about `room` bytes. Call it when the link has room."""
         while room > 0 and self.wants_room:
-            sent = self._push_next(now)
-            if not sent:
+            push = self._pushing.next_push(now)
+            if push is None:
                 return
-            room -= sent
+            room -= self._send(push)
 
     def request_receipt(self, number: int) -> None:
         """Ask the partner for a receipt; it comes as `ReceiptArrived`."""
@@ -248,13 +225,12 @@ class Dialer(Session):
         timer = super().next_timer()
         if timer is None:
             return None
-        return min(time for time in (timer, self._later_at, self._clocks_at) if time is not None)
+        return min(time for time in (timer, self._pushing.again_at, self._clocks_at) if time is not None)
 
     def timer(self, now: int) -> None:
         """See `Session.timer`."""
-        if self._later_at is not None and now >= self._later_at:
-            self._ready.update(self._later)
-            self._later, self._later_at = {}, None
+        if self._pushing.again_at is not None and now >= self._pushing.again_at:
+            self._pushing.push_again()
         if self._clocks_at is not None and now >= self._clocks_at:
             self.close("clock_changed", "a clock may be wrong: they are compared again", now, retry_after_us=0)
         super().timer(now)
@@ -266,8 +242,8 @@ class Dialer(Session):
 
     def _awaited(self) -> Iterator[Awaited]:
         """See `Session._awaited`. What waits for our own disk is not owed."""
-        if self._pushes:
-            yield Awaited(_STORES, limits.ANSWER_US_MAX + self._pace.time_us(self._push_bytes))
+        if self._pushing.unanswered:
+            yield Awaited(_STORES, self._pushing.answer_us)
         if self._repairs:
             yield Awaited(_ANSWERS, limits.ANSWER_US_MAX)
         elif self.state is State.CATCHING_UP and not self._ending and not self._integrating:
@@ -295,7 +271,7 @@ class Dialer(Session):
             self._compared.discard(number)
             self._unstored -= 1
         if owe:
-            self._scan = ""
+            self._pushing.notify()
         self._stored += size
         self._cursor_stored = self._cursor_stored if cursor is None else cursor
         for record in self._repairing.pop(number, ()):
@@ -322,7 +298,7 @@ class Dialer(Session):
         if self.closed:
             return
         self._owing -= 1
-        self._scan = ""
+        self._pushing.notify()
         try:
             self._go_on_comparing()
         except ProtocolViolation as violation:
@@ -330,10 +306,8 @@ class Dialer(Session):
 
     def acknowledged(self, number: int, again: Sequence[str], now: int) -> None:
         """`Acknowledge` is on disk; `again` are records of it that still have something to push."""
-        if self.closed:
-            return
-        self._acknowledging -= 1
-        self._ready.update(dict.fromkeys(again))
+        if not self.closed:
+            self._pushing.noted(again)
 
     def pinned(self, view: View, now: int) -> None:
         """The answer to `PinDigests`."""
@@ -395,7 +369,7 @@ class Dialer(Session):
         else:
             self.state = State.CATCHING_UP
             self._ask_again(self._source.unread())
-        self._scan = ""
+        self._pushing.notify()
 
     def _on_changes(self, changes: Changes, now: int) -> None:
         self._came(_TELLS)
@@ -441,30 +415,12 @@ class Dialer(Session):
             self._go_on_comparing()
 
     def _on_ack(self, ack: Ack, now: int) -> None:
-        verdicts = list(reversed(ack.verdicts))
-        pushed: list[Pushed] = []
-        while self._pushes and self._pushes[0][0] <= ack.number:
-            _, records, size = self._pushes.popleft()
-            self._push_bytes -= size
-            self._pace.answered(size, now)
-            for record in records:
-                if not verdicts:
-                    raise ProtocolViolation("an acknowledgement lacks verdicts")
-                edit, state_vector = self._pushing.pop(record)
-                pushed.append(Pushed(record, edit, state_vector, verdicts.pop()))
-        if verdicts or not pushed:
-            raise ProtocolViolation("an acknowledgement answers what was not pushed")
+        pushed = self._pushing.answered(ack, now)
         self._came(_STORES)
-        for answer in pushed:
-            if answer.verdict.code is VerdictCode.CLOCK_AHEAD:
-                self.compare_clocks()
-            if answer.verdict.code is VerdictCode.RETRY:
-                self._later[answer.record] = None
-                self._later_at = now + _RETRY_AFTER_US
+        if any(answer.verdict.code is VerdictCode.CLOCK_AHEAD for answer in pushed):
+            self.compare_clocks()
         self._acknowledge_number += 1
-        self._acknowledging += 1
-        cursor = self._held_back(ack.cursor)
-        self._effects.append(Acknowledge(self._acknowledge_number, tuple(pushed), cursor, ack.head))
+        self._effects.append(Acknowledge(self._acknowledge_number, pushed, self._held_back(ack.cursor), ack.head))
 
     def _on_audit_ranges(self, ranges: Ranges, now: int) -> None:
         if self._audit is None:
@@ -538,7 +494,7 @@ class Dialer(Session):
             self._effects.append(CaughtUp())
 
     def _go_on_comparing(self) -> None:
-        """Take the partner's ranges if rule 6 allows. Wants follow the ranges from which the partner knows of them."""
+        """Take the partner's ranges if rule 5 allows. Wants follow the ranges from which the partner knows of them."""
         if self._run is None:
             return
         self._ask()
@@ -573,44 +529,3 @@ class Dialer(Session):
         if ours:
             self._owing += 1
             self._effects.append(Owe(ours))
-
-    def _push_next(self, now: int) -> int:
-        """Send one push of ready records; 0 when none had anything to push."""
-        entries: list[PushEntry] = []
-        size = 0
-        while size < self._pace.frame and len(entries) < limits.PUSH_RECORDS_MAX:
-            if not self._ready and not self._read_outbox():
-                break
-            record = next(iter(self._ready))
-            del self._ready[record]
-            if record in self._pushing:
-                continue  # pushed again when its answer is noted, see `acknowledged`
-            owed = self._source.outgoing(record)
-            if owed is None:
-                continue
-            outgoing, diff = owed
-            if entries and size + len(diff.update) > limits.FRAME_BYTES_MAX // 2:
-                self._ready[record] = None
-                break
-            self._pushing[record] = (outgoing.edit, diff.state_vector)
-            entries.append(PushEntry(record, diff.update))
-            size += len(diff.update)
-        if not entries:
-            return 0
-        self._push_number += 1
-        self._pushes.append((self._push_number, tuple(entry.record for entry in entries), size))
-        self._push_bytes += size
-        self._pace.sent(size, now)
-        return self._send(Push(self._push_number, tuple(entries)))
-
-    def _read_outbox(self) -> bool:
-        """Read on in the outbox; whether anything became ready."""
-        while self._scan is not None:
-            page = self._source.outbox(self._scan, limits.PUSH_RECORDS_MAX)
-            self._scan = page[-1].record if len(page) == limits.PUSH_RECORDS_MAX else None
-            for outgoing in page:
-                if outgoing.record not in self._pushing and outgoing.record not in self._later:
-                    self._ready[outgoing.record] = None
-            if self._ready:
-                return True
-        return False

@@ -189,7 +189,7 @@ def test_a_disk_that_fails_now_and_then_loses_nothing_that_was_acknowledged(
 def test_a_replica_whose_relay_has_a_full_disk_keeps_its_edits_and_delivers_them_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("crdt_sync.protocol.dialer._RETRY_AFTER_US", 50_000)
+    monkeypatch.setattr("crdt_sync.protocol.pushing._RETRY_AFTER_US", 50_000)
 
     async def scenario(relay: Relay) -> None:
         replica = Replica.create(tmp_path / "anna", "anna", [bundled_schema("customers")])

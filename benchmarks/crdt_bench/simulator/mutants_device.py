@@ -52,7 +52,7 @@ def _no_order(_: Method) -> Method:
 
 def _push_while_comparing(_: Any) -> Any:
     def mutated(self: Any) -> bool:
-        return self.state not in {State.GREETING, State.CLOSED} and bool(self._ready or self._scan is not None)
+        return self.state not in {State.GREETING, State.CLOSED} and bool(self._pushing.waits)
 
     return property(mutated)
 
@@ -117,7 +117,7 @@ def _deaf_to_have(send: Method) -> Method:
 
 def _no_retries(timer: Method) -> Method:
     def mutated(self: Any, now: int) -> None:
-        self._later_at = None
+        self._pushing.again_at = None
         timer(self, now)
 
     return mutated

@@ -1,0 +1,146 @@
+"""What a dialing session pushes: what is ready, what is under way, and what was refused for now.
+
+Rules:
+
+1. A record has at most one push under way. What was edited meanwhile is pushed once the answer was noted.
+2. What is under way is bounded, in pushes and in bytes: what waits, waits in the outbox.
+3. What is refused for now is pushed again a little later, and by no scan of the outbox before.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+
+from crdt_sync import limits
+from crdt_sync.errors import ProtocolViolation
+from crdt_sync.protocol.effects import Pushed
+from crdt_sync.protocol.messages import Ack, Push, PushEntry, VerdictCode
+from crdt_sync.protocol.pace import Pace
+from crdt_sync.protocol.source import DialerSource
+
+_RETRY_AFTER_US = 2_000_000  # a partner whose disk is full is asked again this much later
+
+
+class Pushing:
+    """See the module. `again_at` is when to call `push_again`, None where nothing was refused for now."""
+
+    def __init__(self, source: DialerSource) -> None:
+        self._source = source
+        self._scan: str | None = None  # the outbox is read on after this record
+        self._ready: dict[str, None] = {}  # records to push next, oldest first
+        self._pushed: dict[str, tuple[int, bytes]] = {}  # record -> (edit, state vector that the push leads to)
+        self._under_way: deque[tuple[int, tuple[str, ...], int]] = deque()  # number, records and bytes of each push
+        self._bytes = 0
+        self._pace = Pace()
+        self._number = 0
+        self._noting = 0  # answers that are not on disk yet
+        self._later: dict[str, None] = {}  # refused for now
+        self.again_at: int | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether there may be something to push now."""
+        return bool(self._ready) or self._scan is not None
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether the partner is still at something that was pushed."""
+        return bool(self._under_way)
+
+    @property
+    def settled(self) -> bool:
+        """Whether everything was pushed and answered, and the answers are on disk."""
+        return not (self.waits or self._under_way or self._noting or self._later)
+
+    @property
+    def wants_room(self) -> bool:
+        """Whether there may be something to push now, and more may be under way."""
+        return (
+            self.waits
+            and len(self._under_way) < limits.PUSHES_IN_FLIGHT_MAX
+            and self._bytes < min(limits.PUSH_BYTES_IN_FLIGHT_MAX, self._pace.window)
+        )
+
+    @property
+    def answer_us(self) -> int:
+        """How long the partner may take until it answers what is under way."""
+        return limits.ANSWER_US_MAX + self._pace.time_us(self._bytes)
+
+    def notify(self, records: Sequence[str] = ()) -> None:
+        """The outbox has new entries: these, or, without names, any."""
+        if records and len(self._ready) + len(records) <= limits.FOLLOW_ENTRIES_MAX:
+            self._ready.update(dict.fromkeys(records))
+        else:
+            self._scan = ""
+
+    def next_push(self, now: int) -> Push | None:
+        """A push of ready records, now under way; None when none had anything to push."""
+        entries: list[PushEntry] = []
+        size = 0
+        while size < self._pace.frame and len(entries) < limits.PUSH_RECORDS_MAX:
+            if not self._ready and not self._read_outbox():
+                break
+            record = next(iter(self._ready))
+            del self._ready[record]
+            if record in self._pushed:
+                continue  # pushed again when its answer is noted, see `noted`
+            owed = self._source.outgoing(record)
+            if owed is None:
+                continue
+            outgoing, diff = owed
+            if entries and size + len(diff.update) > limits.FRAME_BYTES_MAX // 2:
+                self._ready[record] = None
+                break
+            self._pushed[record] = (outgoing.edit, diff.state_vector)
+            entries.append(PushEntry(record, diff.update))
+            size += len(diff.update)
+        if not entries:
+            return None
+        self._number += 1
+        self._under_way.append((self._number, tuple(entry.record for entry in entries), size))
+        self._bytes += size
+        self._pace.sent(size, now)
+        return Push(self._number, tuple(entries))
+
+    def answered(self, ack: Ack, now: int) -> tuple[Pushed, ...]:
+        """What became of each update that the partner answers; `noted` is to follow. Raises `ProtocolViolation`."""
+        verdicts = list(reversed(ack.verdicts))
+        answers: list[Pushed] = []
+        while self._under_way and self._under_way[0][0] <= ack.number:
+            _, records, size = self._under_way.popleft()
+            self._bytes -= size
+            self._pace.answered(size, now)
+            for record in records:
+                if not verdicts:
+                    raise ProtocolViolation("an acknowledgement lacks verdicts")
+                edit, state_vector = self._pushed.pop(record)
+                answers.append(Pushed(record, edit, state_vector, verdicts.pop()))
+        if verdicts or not answers:
+            raise ProtocolViolation("an acknowledgement answers what was not pushed")
+        for answer in answers:
+            if answer.verdict.code is VerdictCode.RETRY:
+                self._later[answer.record] = None
+                self.again_at = now + _RETRY_AFTER_US
+        self._noting += 1
+        return tuple(answers)
+
+    def noted(self, again: Sequence[str]) -> None:
+        """The answers to one acknowledgement are on disk; `again` are records that still have something to push."""
+        self._noting -= 1
+        self._ready.update(dict.fromkeys(again))
+
+    def push_again(self) -> None:
+        """The time has come for what was refused for now."""
+        self._ready.update(self._later)
+        self._later, self.again_at = {}, None
+
+    def _read_outbox(self) -> bool:
+        """Read on in the outbox; whether anything became ready."""
+        while self._scan is not None:
+            page = self._source.outbox(self._scan, limits.PUSH_RECORDS_MAX)
+            self._scan = page[-1].record if len(page) == limits.PUSH_RECORDS_MAX else None
+            for outgoing in page:
+                if outgoing.record not in self._pushed and outgoing.record not in self._later:
+                    self._ready[outgoing.record] = None
+            if self._ready:
+                return True
+        return False
