@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Self
+from dataclasses import dataclass
 
 import h11
+
+from crdt_bench.local_server import LocalServer, Reader, Writer
 
 _READ_BYTES = 64 * 1024
 _HEAD_ONLY = {"connection", "keep-alive", "upgrade", "transfer-encoding"}  # of one hop: RFC 9110, 7.6.1
@@ -28,35 +28,16 @@ class Habits:
     cut: Callable[[h11.Request], str] = lambda _: ""
 
 
-@dataclass
-class Proxy:
+class Proxy(LocalServer):
     """Listens on a free `port` and passes requests on to `onward`. `seen` has what was asked, in order."""
 
-    onward: int
-    habits: Habits = field(default_factory=Habits)
-    port: int = 0
-    seen: list[str] = field(default_factory=list)
-    _links: set["asyncio.Task[None]"] = field(default_factory=set)
-    _server: asyncio.Server | None = None
+    def __init__(self, onward: int, habits: Habits) -> None:
+        super().__init__()
+        self.onward = onward
+        self.habits = habits
+        self.seen: list[str] = []
 
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._link, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        assert self._server is not None
-        self._server.close()
-        for link in self._links:
-            link.cancel()
-        await asyncio.gather(*self._links, return_exceptions=True)
-
-    async def _link(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._links.add(task)
+    async def serve(self, reader: Reader, writer: Writer) -> None:
         try:
             http = h11.Connection(h11.SERVER)
             while True:
@@ -68,17 +49,16 @@ class Proxy:
                 if http.our_state is not h11.DONE or http.their_state is not h11.DONE:
                     return
                 http.start_next_cycle()
-        except (OSError, h11.ProtocolError, asyncio.CancelledError):
+        except h11.ProtocolError:
             pass
         finally:
             writer.transport.abort()
-            self._links.discard(task)
 
     async def _pass_on(
         self,
         http: h11.Connection,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
+        reader: Reader,
+        writer: Writer,
         request: h11.Request,
         body: bytes,
     ) -> None:
@@ -108,9 +88,9 @@ class Proxy:
     async def _answer(
         self,
         http: h11.Connection,
-        writer: asyncio.StreamWriter,
+        writer: Writer,
         onward: h11.Connection,
-        reader: asyncio.StreamReader,
+        reader: Reader,
         cut: str,
     ) -> None:
         head = await _event(onward, reader)
@@ -138,9 +118,7 @@ class Proxy:
         writer.write(http.send(h11.EndOfMessage()) or b"")
         await writer.drain()
 
-    async def _upgrade(
-        self, http: h11.Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: h11.Request
-    ) -> None:
+    async def _upgrade(self, http: h11.Connection, reader: Reader, writer: Writer, request: h11.Request) -> None:
         habit = self.habits.upgrades
         if habit == "hang":
             await asyncio.Event().wait()
@@ -161,19 +139,19 @@ class Proxy:
             _say(http, writer, h11.Response(status_code=habit, headers=[("Content-Length", "6")]), b"Sorry.")
 
 
-def _say(http: h11.Connection, writer: asyncio.StreamWriter, head: h11.Response, body: bytes) -> None:
+def _say(http: h11.Connection, writer: Writer, head: h11.Response, body: bytes) -> None:
     writer.write(http.send(head) or b"")
     writer.write(http.send(h11.Data(data=body)) or b"")
     writer.write(http.send(h11.EndOfMessage()) or b"")
 
 
-async def _event(http: h11.Connection, reader: asyncio.StreamReader) -> object:
+async def _event(http: h11.Connection, reader: Reader) -> object:
     while (event := http.next_event()) is h11.NEED_DATA:
         http.receive_data(await reader.read(_READ_BYTES))
     return event
 
 
-async def _message(http: h11.Connection, reader: asyncio.StreamReader) -> tuple[object, bytes]:
+async def _message(http: h11.Connection, reader: Reader) -> tuple[object, bytes]:
     """A request and all of its body: this is how request buffering looks."""
     head = await _event(http, reader)
     body = b""

@@ -5,8 +5,8 @@ import random
 import socket
 import struct
 from contextlib import suppress
-from types import TracebackType
-from typing import Self
+
+from crdt_bench.local_server import LocalServer, Reader, Writer
 
 FAULTS = ("none", "delay", "trickle", "cut", "reset", "half open", "one way")
 _CHUNK_BYTES = 4096
@@ -14,11 +14,8 @@ _DELAY_S = 0.005
 _TRICKLED_BYTES = 400  # one byte at a time, then freely: slow enough to tear every header and frame
 _RESET = struct.pack("ii", 1, 0)  # linger for no time: the kernel answers with RST
 
-Reader = asyncio.StreamReader
-Writer = asyncio.StreamWriter
 
-
-class Proxy:
+class Proxy(LocalServer):
     """Listens on a free `port`, forwards to the relay's, and spoils each link after `bytes_before` bytes.
 
     `delay` holds every chunk back, `trickle` sends single bytes, `cut` closes both ways, `reset` sends RST in
@@ -26,48 +23,29 @@ class Proxy:
     """
 
     def __init__(self, relay_port: int, fault: str, rng: random.Random, bytes_before: int) -> None:
+        super().__init__()
         self._relay_port = relay_port
         self._fault = fault
         self._rng = rng
         self._left = bytes_before
-        self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-        self.port = 0
         self.forwarded = 0
 
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._link, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        assert self._server is not None
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _link(self, reader: Reader, writer: Writer) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        with suppress(OSError, asyncio.CancelledError):
-            onward_reader, onward_writer = await asyncio.open_connection("127.0.0.1", self._relay_port)
-            writers = (writer, onward_writer)
-            pumps = [
-                asyncio.create_task(self._pump(reader, onward_writer, writers, upstream=True)),
-                asyncio.create_task(self._pump(onward_reader, writer, writers, upstream=False)),
-            ]
-            try:
-                await asyncio.gather(*pumps, return_exceptions=True)
-            finally:
-                for pump in pumps:
-                    pump.cancel()
-                for each in writers:
-                    each.close()
-                await asyncio.gather(*(each.wait_closed() for each in writers), return_exceptions=True)
+    async def serve(self, reader: Reader, writer: Writer) -> None:
+        """See `LocalServer`."""
+        onward_reader, onward_writer = await asyncio.open_connection("127.0.0.1", self._relay_port)
+        writers = (writer, onward_writer)
+        pumps = [
+            asyncio.create_task(self._pump(reader, onward_writer, writers, upstream=True)),
+            asyncio.create_task(self._pump(onward_reader, writer, writers, upstream=False)),
+        ]
+        try:
+            await asyncio.gather(*pumps, return_exceptions=True)
+        finally:
+            for pump in pumps:
+                pump.cancel()
+            for each in writers:
+                each.close()
+            await asyncio.gather(*(each.wait_closed() for each in writers), return_exceptions=True)
 
     async def _pump(self, reader: Reader, writer: Writer, both: tuple[Writer, Writer], *, upstream: bool) -> None:
         while data := await reader.read(_CHUNK_BYTES):
