@@ -14,6 +14,11 @@ PRIVATE = 0o600
 _FOLDERS_ARE_FILES = hasattr(os, "O_DIRECTORY")  # Windows cannot open a folder, and keeps names without being told
 
 
+def created(path: Path, mode: int = PRIVATE) -> BinaryIO:
+    """A new file to write. Raises `FileExistsError` and other `OSError`."""
+    return open(path, "xb", opener=lambda name, flags: os.open(name, flags, mode))
+
+
 @contextmanager
 def replaced(path: Path, mode: int = PRIVATE) -> Iterator[BinaryIO]:
     """A file to write that takes the place of `path` when the block ends well; else `path` stays as it was.
@@ -23,7 +28,7 @@ def replaced(path: Path, mode: int = PRIVATE) -> Iterator[BinaryIO]:
     """
     temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(6)}.tmp")
     try:
-        with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as stream:
+        with created(temporary, mode) as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())

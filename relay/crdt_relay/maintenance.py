@@ -23,6 +23,7 @@ from crdt_sync.errors import (
     UnknownRecord,
     UsageError,
 )
+from crdt_sync.files import created, replaced, sync_folder
 from crdt_sync.ids import is_record
 from crdt_sync.limits import REPAIR_RECORDS
 from crdt_sync.records import EMPTY_STATE_VECTOR
@@ -191,7 +192,7 @@ def restore(source: Path, data: Path, replace: bool) -> dict[str, Any]:
             if kept is None and data.is_dir():
                 data.rmdir()
             partial.rename(data)
-            _sync(data.parent)
+            sync_folder(data.parent)
     except OSError as error:
         kind = StoreFull if error.errno == 28 else StoreFailed
         raise kind(f"cannot restore into {data}: {error.strerror}", "Free space, or check the permissions.") from error
@@ -201,11 +202,8 @@ def restore(source: Path, data: Path, replace: bool) -> dict[str, Any]:
 def write_token(file: Path, force: bool) -> None:
     """Write a new strong token to `file`, readable by its owner alone. Raises `UsageError`."""
     try:
-        if force:
-            file.unlink(missing_ok=True)
-        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(handle, "w") as stream:
-            stream.write(new_token() + "\n")
+        with replaced(file) if force else created(file) as stream:
+            stream.write(f"{new_token()}\n".encode())
     except FileExistsError:
         raise UsageError(f"{file} exists already", "Replace the token in it with --force.") from None
     except OSError as error:
@@ -227,11 +225,3 @@ def _put_aside(data: Path) -> Path:
             data.rename(aside)
             return aside
     raise StoreExists(f"{name} and those after it exist already", "Wait a second, and restore again.")
-
-
-def _sync(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -1,12 +1,12 @@
 """What of the campaign has been run, kept in a file, so that it can go on where it stopped."""
 
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from crdt_bench.campaign.tally import Tally
+from crdt_sync.files import replaced
 
 
 @dataclass(slots=True)
@@ -38,6 +38,5 @@ class Progress:
         known["findings"] += [f"seed {tally.seed}: {finding}" for finding in tally.findings]
         for name, count in tally.outcomes.items():
             known["outcomes"][name] = known["outcomes"].get(name, 0) + count
-        partial = self.path.with_name(self.path.name + ".partial")
-        partial.write_text(json.dumps(self.parts, indent=1, sort_keys=True) + "\n", "utf-8")
-        os.replace(partial, self.path)
+        with replaced(self.path) as file:
+            file.write(f"{json.dumps(self.parts, indent=1, sort_keys=True)}\n".encode())
