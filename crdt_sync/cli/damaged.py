@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from crdt_sync.cli.output import Output
 from crdt_sync.errors import StoreCorrupt
 from crdt_sync.replica import Replica
-from crdt_sync.replica.replica import REPAIR_HINT
+from crdt_sync.replica.reading import REPAIR_HINT
 
 _NAMED_MAX = 5
 

@@ -107,6 +107,13 @@ class Context:
             self.damaged[record] = what
             damage.note(self.store, self.damaged)
 
+    def mended(self) -> None:
+        """The store was mended: what this life made of it before counts no more."""
+        self.abandon_writer()  # what it wrote may be lost here, and come back from a partner
+        self.recent = RecentEdits()
+        self.damaged.clear()
+        self.unshown.clear()
+
     # --- hearing of changes ----------------------------------------------------------------------------------
 
     def subscribe(self, listener: Callable[[Sequence[Event]], None]) -> Callable[[], None]:

@@ -33,12 +33,14 @@ from crdt_sync.records.memories import remember
 from crdt_sync.records.natural_key import required_key
 from crdt_sync.records.replay import replay
 from crdt_sync.records.restamp import restamp
+from crdt_sync.records.values import normalise
 from crdt_sync.replica import copies
 from crdt_sync.replica.blocks import Block, Caller, caller
 from crdt_sync.replica.context import Context
 from crdt_sync.replica.copies import Copy
 from crdt_sync.replica.keys import Duplicate, KeyIndex, KeyStanding, Pending, check_left, natural_values
 from crdt_sync.replica.owner.sent import SentEdit
+from crdt_sync.replica.reading import check_collection
 from crdt_sync.replica.views import encode_view
 from crdt_sync.storage.port import Batch, Change, OutboxEntry, Store
 
@@ -308,16 +310,24 @@ class Edits:
                     self._keys.check_again(record, schema, copy.document, pending)
             self._commit(edited)
 
-    def standing(self, schema: Schema, values: Mapping[str, object]) -> KeyStanding:
-        """See `Replica.key_standing`; `values` are carriers, and the lock is held."""
-        return self._standing(caller(), schema, values)
+    def standing(self, collection: str, values: Mapping[str, object]) -> KeyStanding:
+        """See `Replica.key_standing`."""
+        schema = self._context.schemas.get(collection)
+        if schema is None or not schema.natural_key:
+            raise UnknownCollection(f"no collection {collection[:60]!r} with a natural key here", "See its schema.")
+        carriers = {field: normalise(field, schema.fields[field], values.get(field)) for field in schema.natural_key}
+        with self._context.lock:
+            return self._standing(caller(), schema, carriers)
 
     def _standing(self, who: Caller, schema: Schema, values: Mapping[str, object]) -> KeyStanding:
         return self._keys.standing(schema, required_key(schema, values), self._pending(who))
 
-    def duplicates(self, schema: Schema) -> Sequence[Duplicate]:
-        """See `Replica.duplicates`; the lock is held."""
-        return tuple(self._keys.duplicates(schema))
+    def duplicates(self, collection: str | None) -> tuple[Duplicate, ...]:
+        """See `Replica.duplicates`."""
+        check_collection(self._context, collection)
+        chosen = [schema for name, schema in sorted(self._context.schemas.items()) if collection in (None, name)]
+        with self._context.lock:
+            return tuple(found for schema in chosen if schema.natural_key for found in self._keys.duplicates(schema))
 
     def _by_natural_key(
         self, who: Caller, schema: Schema, editor: EditedRecord, copy: Copy, block: ExitStack

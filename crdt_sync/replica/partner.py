@@ -34,7 +34,8 @@ from crdt_sync.replica.context import Context, Event
 from crdt_sync.replica.index import UNKNOWN_TO_DIALER, StoreIndex
 from crdt_sync.replica.intake import readable
 from crdt_sync.replica.relays import answered_at, check_relay, is_trusted_address, note_dialed
-from crdt_sync.replica.status import Told, note_told, outbox_page, percentage, to_fetch, unfetched
+from crdt_sync.replica.status import outbox_page, percentage
+from crdt_sync.replica.told import Told, note_told, to_fetch, unfetched
 from crdt_sync.storage.port import Batch, OutboxEntry, Peer
 
 _NO_EPOCH = bytes(EPOCH_BYTES)  # no life has this id

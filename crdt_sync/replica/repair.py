@@ -102,6 +102,7 @@ def repair(context: Context, settings: Sequence[str] = ()) -> Repair:
         _forget_cursors(store)  # once more: they may not have been readable before
         store.commit([Batch(meta={**damage.forgotten(), **({SERVED: b"1"} if served else {})})])
     _settle(context, work)
+    context.mended()
     return work.result(findings)
 
 

@@ -10,79 +10,38 @@
 Every method may be called from any thread. An edit is on disk when its block ends.
 """
 
-import logging
 import random
-import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
-from crdt_sync import ids, limits
+from crdt_sync import ids
 from crdt_sync.clock import HybridClock
-from crdt_sync.errors import (
-    OwnerGone,
-    StoreCorrupt,
-    StoreExists,
-    StoreFailed,
-    StoreInUse,
-    StoreMissing,
-    UnknownCollection,
-    UnknownRecord,
-    UsageError,
-)
-from crdt_sync.nearest import suggestion
+from crdt_sync.errors import StoreCorrupt, StoreFailed, StoreMissing, UsageError
 from crdt_sync.protocol.messages import UpdatesEntry
 from crdt_sync.records import Conflict, Document, Schema
-from crdt_sync.records.comparing import folded
 from crdt_sync.records.imported import ImportedChange
-from crdt_sync.records.values import normalise
-from crdt_sync.replica import awaiting, damage, unread
+from crdt_sync.replica import awaiting, opening, reading, status
 from crdt_sync.replica.blocks import Block
-from crdt_sync.replica.callers import callers
-from crdt_sync.replica.carried import carried
-from crdt_sync.replica.collections import Schemaless, schemaless
+from crdt_sync.replica.collections import Schemaless
 from crdt_sync.replica.context import Context, Event
 from crdt_sync.replica.edits import EditedRecord, Edits
-from crdt_sync.replica.finding import contains, holds
 from crdt_sync.replica.former import Former, former
-from crdt_sync.replica.heard import heard
 from crdt_sync.replica.intake import Origin
 from crdt_sync.replica.integration import integrate
 from crdt_sync.replica.keys import Duplicate, KeyStanding
-from crdt_sync.replica.names import names
 from crdt_sync.replica.receipts import Holding, holding
-from crdt_sync.replica.recent import RecentEdits
 from crdt_sync.replica.repair import Repair, mend_settings, repair, settle
 from crdt_sync.replica.schemas import Schemas, known_schemas
-from crdt_sync.replica.status import (
-    PartnerStatus,
-    RecordStatus,
-    Status,
-    backlog,
-    caller_status,
-    carried_status,
-    heard_status,
-    partner_status,
-    record_status,
-)
-from crdt_sync.replica.turns import Turns
-from crdt_sync.replica.views import RecordView, encode_view
-from crdt_sync.replica.writers import Writers
-from crdt_sync.storage.lmdb import LmdbStore
+from crdt_sync.replica.status import PartnerStatus, RecordStatus, Status
+from crdt_sync.replica.views import RecordView
 from crdt_sync.storage.port import Batch, Peer, Store
 
 if TYPE_CHECKING:
     from crdt_sync.replica.owner.asking import Owner
     from crdt_sync.replica.owner.sent import SentEdit
     from crdt_sync.replica.owner.serving import Action
-
-_log = logging.getLogger(__name__)
-REPAIR_HINT = "Run 'crdt-sync verify --repair': it saves what is intact, and names what is lost."
-_PAGE = 1000
-_Listener = TypeVar("_Listener")
-_CLOCK_OF_RELAY = "clock_of_relay"  # meta: there once a relay has told its time
-_CLOCK_OFFSET_US_MIN = 1_000_000  # smaller differences are the network's, not the clock's
 
 
 class Replica:
@@ -109,11 +68,6 @@ class Replica:
         return self.context.owner
 
     @property
-    def lock(self) -> Turns:
-        """The turn at changing the store."""
-        return self.context.lock
-
-    @property
     def name(self) -> str:
         """Who edits here are signed by."""
         return self.context.name
@@ -138,23 +92,9 @@ class Replica:
         return self.context.wall_clock
 
     @property
-    def writers(self) -> Writers:
-        """The writer ids of this life."""
-        return self.context.writers
-
-    @property
     def damaged(self) -> dict[str, str]:
         """Records that were met damaged in this life, and what is wrong with each."""
         return self.context.damaged
-
-    @property
-    def renews(self) -> bool:
-        """Whether records that have grown are renewed at their edits."""
-        return self.context.renews
-
-    @renews.setter
-    def renews(self, renews: bool) -> None:
-        self.context.renews = renews
 
     @property
     def unshown(self) -> set[str]:
@@ -171,21 +111,14 @@ class Replica:
 
         Raises `StoreExists`, `StoreFailed`, `UsageError` for a name that is empty or too long.
         """
-        if not name.strip() or len(name) > limits.ACTOR_LENGTH_MAX or not name.isprintable():
-            raise UsageError(
-                f"{name!r} cannot name a replica", f"Use 1 to {limits.ACTOR_LENGTH_MAX} printable characters."
-            )
-        store = _new_store(Path(path).expanduser())
-        try:
+        store = opening.new_store(path, name)
+        with opening.closed_on_failure(store):
             replica = cls.over(store)
             for schema in schemas:
                 replica.shared_schemas.add(schema, share=False)
             store.commit([Batch(meta={"name": name.encode()})])  # a replica without a name is not complete
             replica.name = name
             replica.shared_schemas.open()
-        except BaseException:
-            store.close()
-            raise
         if share:
             replica.share()
         return replica
@@ -200,53 +133,21 @@ class Replica:
 
         Raises `StoreMissing`, `StoreInUse` where the owner serves nobody, `StoreFormat`, `StoreCorrupt`.
         """
-        where = Path(path).expanduser()
-        try:
-            store = LmdbStore.open(where, create=False)
-        except StoreInUse:
-            replica = cls._through_owner(where)
-            if replica is None:
-                raise
-        else:
-            try:
-                replica = cls.over(store)
+        store, owner = opening.open_store(path)
+        with opening.closed_on_failure(store):
+            replica = cls(store, wall_clock=opening.wall_clock, rng=random.SystemRandom(), owner=owner)
+            if owner is None:
                 replica.shared_schemas.open()
-            except BaseException:
-                store.close()
-                raise
         if share:
             replica.share()
         return replica
-
-    @classmethod
-    def _through_owner(cls, path: Path) -> Self | None:
-        """The replica as another program serves it; None where none does."""
-        from crdt_sync.replica.owner import asking  # noqa: PLC0415 - most programs need none of it
-
-        owner = asking.find(path)
-        if owner is None:
-            return None
-        try:
-            return cls(asking.OwnedStore.of(owner), wall_clock=_wall_clock, rng=random.SystemRandom(), owner=owner)
-        except BaseException:
-            owner.close()
-            raise
 
     def share(self, role: str = "a program", actions: "Mapping[str, Action]" = MappingProxyType({})) -> None:
         """Serve other programs, which see `role` and may ask for `actions`; or hear of what they do, where another one
         owns the store. Where the system gives no way, the store is used alone, which is logged.
         """
-        if self._stop_sharing is not None or not isinstance(self.store, LmdbStore):
-            return
-        try:
-            if self.owner is not None:
-                self._stop_sharing = self.owner.follow(self.context.announce)
-            else:
-                from crdt_sync.replica.owner.serving import Server  # noqa: PLC0415
-
-                self._stop_sharing = Server.start(self, self.store.path, role, actions).close
-        except (OSError, OwnerGone) as error:
-            _log.warning("the store cannot be shared with other programs: %s", error)
+        if self._stop_sharing is None:
+            self._stop_sharing = opening.shared(self, role, actions)
 
     @classmethod
     def open_or_create(cls, path: Path | str, name: str, schemas: Iterable[Schema] = (), *, share: bool = True) -> Self:
@@ -262,21 +163,18 @@ class Replica:
         if not replica.name:  # a creation that was cut short
             replica.close()
             return cls.create(path, name, schemas, share=share)
-        try:
+        with opening.closed_on_failure(replica):
             for schema in schemas:
                 known = replica.schemas.get(schema.collection)
                 if known is None or known.version < schema.version:
                     replica.add_schema(schema)
-        except BaseException:
-            replica.close()
-            raise
         return replica
 
     @classmethod
     def open_to_repair(cls, path: Path | str) -> Self:
         """`open`, and where settings of the replica are damaged, without those: to be followed by `repair`."""
-        store = LmdbStore.open(Path(path).expanduser(), create=False)
-        try:
+        store = opening.open_alone(path)
+        with opening.closed_on_failure(store):
             try:
                 return cls.over(store)
             except StoreCorrupt:
@@ -284,21 +182,18 @@ class Replica:
                 replica = cls.over(store)
                 replica._mended = mended
                 return replica
-        except BaseException:
-            store.close()
-            raise
 
     @classmethod
     def over(cls, store: Store, wall_clock: Callable[[], int] | None = None, rng: random.Random | None = None) -> Self:
         """A replica on an open store, which it will close."""
-        return cls(store, wall_clock=wall_clock or _wall_clock, rng=rng or random.SystemRandom())
+        return cls(store, wall_clock=wall_clock or opening.wall_clock, rng=rng or random.SystemRandom())
 
     def close(self) -> None:
         """Release the store, and serve it to nobody any more. Closing twice is harmless."""
         if self._stop_sharing is not None:
             self._stop_sharing()
             self._stop_sharing = None
-        with self.lock:
+        with self.context.lock:
             self.store.close()
 
     def __enter__(self) -> Self:
@@ -328,10 +223,6 @@ class Replica:
         It travels to the other devices as a record, and is used there; see `crdt_sync.replica.schemas`. Where it merges
         fields by other rules than before, the views of the records that are here already are made anew.
         """
-        if self.owner is not None:
-            self.owner.ask("schema", schema.to_toml())
-            self.context.schemas = known_schemas(self.store)
-            return
         self.shared_schemas.add(schema)
 
     def disputed_schemas(self) -> Mapping[str, Sequence[Schema]]:
@@ -343,10 +234,6 @@ class Replica:
 
         Raises `UsageError` where nothing is to be decided, or no schema has this number.
         """
-        if self.owner is not None:
-            self.owner.ask("resolve schema", collection, number)
-            self.context.schemas = known_schemas(self.store)
-            return self.schemas[collection]
         return self.shared_schemas.resolve(collection, number)
 
     def edit_reserved(self, record: str) -> Block[EditedRecord]:
@@ -359,7 +246,7 @@ class Replica:
 
     def schemaless(self, collection: str | None = None) -> tuple[Schemaless, ...]:
         """Collections (or this one, if it is one) of which records are here, but no schema: to be read, not edited."""
-        return schemaless(self.store, {*self.schemas, *ids.RESERVED}, collection)
+        return reading.schemaless(self.context, collection)
 
     # --- editing ---------------------------------------------------------------------------------------------
 
@@ -434,13 +321,7 @@ class Replica:
 
     def get(self, record: str) -> RecordView:
         """The record as it is shown, a deleted one too. Raises `UnknownRecord`, `InvalidRecordId`."""
-        pending = self._edits.pending(ids.check_record(record))
-        view = encode_view(pending, self.schema_of(record)) if pending else self._view(record)
-        if view is None:
-            if record in self.unshown:
-                raise StoreCorrupt(f"{record} is damaged: {self.damaged[record]}", REPAIR_HINT, record)
-            raise UnknownRecord(record)
-        return RecordView(record, view, self.schema_of(record))
+        return reading.get(self.context, record, self._edits.pending(ids.check_record(record)))
 
     def list(self, collection: str | None = None, *, deleted: bool = False) -> Iterator[RecordView]:
         """All records of a collection (None: of all) that are not deleted, or with `deleted` those too.
@@ -449,46 +330,7 @@ class Replica:
 
         Raises `UnknownCollection` at once where nobody here knows the collection, neither a schema nor a record.
         """
-        if collection is not None and collection not in self.schemas:
-            self._check_collection(collection)
-        return self._list(collection, deleted)
-
-    def _check_collection(self, collection: str) -> None:
-        if not ids.is_collection(collection) or not self.store.records("", 1, f"{collection}/"):
-            raise UnknownCollection(
-                f"no collection {collection[:60]!r} here", suggestion(collection, self.schemas, "collections")
-            )
-
-    def _list(self, collection: str | None, deleted: bool) -> Iterator[RecordView]:
-        prefix = f"{collection}/" if collection else ""
-        after = ""
-        while page := self._views(after, prefix):
-            for record, stored in page:
-                if not prefix and ids.is_reserved(record):
-                    continue
-                view = None if stored is None else RecordView(record, stored, self.schema_of(record))
-                if view is not None and (deleted or not view.deleted):
-                    yield view
-            after = page[-1][0]
-
-    def _views(self, after: str, prefix: str) -> Sequence[tuple[str, bytes | None]]:
-        """A page of views, one by one where one of them is damaged; None for a record that cannot be shown."""
-        try:
-            return self.store.views(after, _PAGE, prefix)
-        except StoreCorrupt:
-            return [(record, self._view(record)) for record in self.store.records(after, _PAGE, prefix)]
-
-    def _view(self, record: str) -> bytes | None:
-        """The view of a record; where that is damaged, made from its document."""
-        try:
-            return self.store.view(record)
-        except StoreCorrupt as corrupt:
-            self.context.note_damage(record, corrupt.message)
-        try:
-            return encode_view(Document.load(self.store.load(record).updates), self.schema_of(record))
-        except StoreCorrupt:
-            self.unshown.add(record)
-            return None
+        return reading.listed(self.context, collection, deleted=deleted)
 
     def find(self, collection: str | None = None, text: str = "", **equals: Any) -> Iterator[RecordView]:
         """Records whose fields have the given values, and that contain `text` in any field.
@@ -496,20 +338,7 @@ class Replica:
         A set has each of its members: `find(tags="vip")`. Texts are compared without case, blanks and the like, see
         `crdt_sync.records.comparing`. Raises `UnknownCollection` and `UnknownField` at once.
         """
-        schemas = [self.schemas.get(collection)] if collection is not None else list(self.schemas.values())
-        for field in equals:
-            if schemas and not any(schema is None or field in schema.fields for schema in schemas):
-                for schema in filter(None, schemas):
-                    schema.field(field)
-        return self._find(self.list(collection), folded(text), equals)
-
-    def _find(self, views: Iterable[RecordView], sought: str, equals: Mapping[str, object]) -> Iterator[RecordView]:
-        for view in views:
-            if sought and not contains(view.raw, sought):
-                continue
-            specs = getattr(self.schema_of(view.record), "fields", {})
-            if all(holds(name, specs.get(name), view.raw.get(name), value) for name, value in equals.items()):
-                yield view
+        return reading.found(self.context, collection, text, equals)
 
     def conflicts(self, collection: str | None = None, *, superseded: bool = False) -> Sequence[tuple[str, Conflict]]:
         """The open conflicts: values written without knowing each other, where the schema asks for a decision.
@@ -517,60 +346,40 @@ class Replica:
         With `superseded` also those of the other fields (`Conflict.open` is False), of which the latest value is shown
         and no question asked; every record is read for them.
         """
-        views = self.list(collection, deleted=True)
-        chosen = (view.record for view in views if superseded or view.conflicts)
-        return tuple((record, found) for record in chosen for found in self.conflicts_of(record, superseded=superseded))
+        return reading.conflicts(self.context, collection, superseded=superseded)
 
     def duplicates(self, collection: str | None = None) -> Sequence[Duplicate]:
         """Records that show one natural key, because they were entered or changed on devices that did not know it.
 
         To settle one, change the key of all records but one, or delete them. Raises `UnknownCollection`.
         """
-        if collection is not None and collection not in self.schemas:
-            self._check_collection(collection)
-        chosen = [schema for name, schema in sorted(self.schemas.items()) if collection in (None, name)]
-        with self.lock:
-            return tuple(found for schema in chosen if schema.natural_key for found in self._edits.duplicates(schema))
+        return self._edits.duplicates(collection)
 
     def key_standing(self, collection: str, values: Mapping[str, object]) -> KeyStanding:
         """Which records show a natural key, and which id a new one would get. `values` has the fields of the key.
 
         Raises `UnknownCollection`, and `InvalidValue` for a key that is not complete.
         """
-        schema = self.schemas.get(collection)
-        if schema is None or not schema.natural_key:
-            raise UnknownCollection(f"no collection {collection[:60]!r} with a natural key here", "See its schema.")
-        carriers = {field: normalise(field, schema.fields[field], values.get(field)) for field in schema.natural_key}
-        with self.lock:
-            return self._edits.standing(schema, carriers)
+        return self._edits.standing(collection, values)
 
     def conflicts_of(self, record: str, *, superseded: bool = False) -> Sequence[Conflict]:
         """The open conflicts of one record, or all as in `conflicts`.
 
         None where it is damaged, which `damaged` and `unshown` tell then. Raises `UnknownRecord`.
         """
-        try:
-            return tuple(self.document(record).conflicts(self.schema_of(record), all_kinds=superseded))
-        except StoreCorrupt as corrupt:
-            self.context.note_damage(record, corrupt.message)
-            self.unshown.add(record)
-            return ()
+        return reading.conflicts_of(self.context, record, superseded=superseded)
 
     def count(self) -> int:
         """How many records are held, deleted ones included, those of reserved collections not."""
-        reserved = (self.store.records("", limits.RESERVED_COUNTED_MAX, f"{each}/") for each in sorted(ids.RESERVED))
-        return self.store.count() - sum(map(len, reserved))
+        return reading.count(self.store)
 
     def document(self, record: str) -> Document:
         """A private copy of the record's document. Raises `UnknownRecord`."""
-        stored = self.store.load(ids.check_record(record))
-        if stored.head is None:
-            raise UnknownRecord(record)
-        return Document.load(stored.updates)
+        return reading.document(self.store, record)
 
     def formerly(self, record: str) -> Former:
         """What the fields of a record held before, as far as it is known here."""
-        with self.lock:
+        with self.context.lock:
             return former(self.store, record, self.schema_of(record))
 
     # --- what partners hold ----------------------------------------------------------------------------------
@@ -580,53 +389,20 @@ class Replica:
 
         The cost is bounded, see `crdt_sync.replica.status`.
         """
-        partners = self.partners()
-        backlogs = {known.replica: backlog(self.context, bytes.fromhex(known.replica)) for known in partners}
-        calling = [known for known in callers(self.store).values() if known.replica.hex() not in backlogs]
-        called = {known.replica for known in calling}
-        by_bundle = [known for known in carried(self.store).values() if known.replica.hex() not in backlogs]
-        met = [carried_status(self.store, known) for known in by_bundle if known.replica not in called]
-        known = {*called, *(known.replica for known in by_bundle), *map(bytes.fromhex, backlogs)}
-        told = {row.replica: row for row in heard(self.store) if row.replica not in known}
-        newest = sorted(told.values(), key=lambda row: row.at, reverse=True)[: limits.BUNDLE_HEARD_SHOWN_MAX]
-        through_others = [heard_status(self.store, row, names(self.store)) for row in newest]
-        return Status(
-            self.name,
-            self.count(),
-            tuple(partners),
-            unread.reasons(self.store),
-            backlogs,
-            (*sorted(met, key=lambda known: known.name), *through_others),
-            tuple(caller_status(self.store, known) for known in sorted(calling, key=lambda known: known.name)),
-            self.schemaless(),
-            {**awaiting.waiting(self.context), **damage.known(self.store), **self.damaged},
-        )
+        return status.status(self.context)
 
     def partners(self) -> Sequence[PartnerStatus]:
         """Every partner that this replica has synced with; a few reads for each."""
-        missing = bool(unread.reasons(self.store))
-        told = names(self.store)
-        return tuple(
-            partner_status(self.store, peer, told.get(peer.replica, ""), unreadable=missing)
-            for peer in self.store.peers()
-            if peer.url
-        )
+        return status.partners(self.store)
 
     def record_status(self, record: str) -> RecordStatus:
         """Where the record is known to be stored, pending or refused. Raises `UnknownRecord`."""
-        try:
-            head = self.store.record_head(ids.check_record(record))
-        except StoreCorrupt as corrupt:
-            self.context.note_damage(record, corrupt.message)
-            return RecordStatus("damaged", (), corrupt.message)
-        if head is None:
-            raise UnknownRecord(record)
-        return record_status(self.store, record)
+        return status.record_status(self.context, record)
 
     def receipt(self) -> Holding:
         """Head, count and root digest of everything held here."""
         self.refresh_digests()
-        with self.lock:
+        with self.context.lock:
             return holding(self.store)
 
     def repair(self) -> Repair:
@@ -635,20 +411,16 @@ class Replica:
         Close every session first. Raises `StoreCorrupt` where nothing can be mended: make a new store then.
         """
         self.alone("repairing")
-        with self.lock:
+        with self.context.lock:
             mended = repair(self.context, self._mended)
-            self.context.abandon_writer()  # what it wrote may be lost here, and come back from a partner
-            self.context.recent = RecentEdits()
             self._mended = ()
-            self.damaged.clear()
-            self.unshown.clear()
             self.shared_schemas.open()
             return mended
 
     def settle(self) -> Repair:
         """After a repair and a sync: write again, or name as lost, what was awaited and did not come."""
         self.alone("repairing")
-        with self.lock:
+        with self.context.lock:
             settled = settle(self.context)
             self.shared_schemas.received(())
             return settled
@@ -698,7 +470,7 @@ class Replica:
             return self.owner.integrate(entries, origin.replica, refused, whole, meta)
         owed = bool(self.context.peers_except(origin.replica))
         try:
-            with self.lock:
+            with self.context.lock:
                 gaps, received = integrate(
                     self.context, entries, origin, peers, owe_to, refused, whole, meta, peers_despite_gaps
                 )
@@ -722,26 +494,5 @@ class Replica:
         docs/decisions/0068-a-record-is-renewed-by-what-it-shows.md. Raises `UnknownRecord` and what a commit raises.
         """
         self.alone("renewing a record")
-        with self.lock:
+        with self.context.lock:
             return self._edits.renew(record)
-
-
-def _new_store(path: Path) -> Store:
-    """A new store, or one left by a creation that was cut short. Raises `StoreExists`."""
-    try:
-        return LmdbStore.open(path, create=True)
-    except StoreExists:
-        store = LmdbStore.open(path)
-        try:
-            finished = store.meta("name") is not None or store.count() or store.peers()
-        except BaseException:
-            store.close()
-            raise
-        if finished:
-            store.close()
-            raise
-        return store
-
-
-def _wall_clock() -> int:
-    return time.time_ns() // 1000

@@ -24,9 +24,9 @@ from crdt_sync.records import Document, Schema, bundled_schema, parse_schema
 from crdt_sync.records.definition import FIELD, Definition, disputed, in_use, mark, written
 from crdt_sync.records.entries import well_formed
 from crdt_sync.records.evolution import Form, check_ranks, check_same, check_successor, forms, ranks
-from crdt_sync.replica.collections import schemaless
 from crdt_sync.replica.context import Context
 from crdt_sync.replica.edits import Edits
+from crdt_sync.replica.reading import schemaless
 from crdt_sync.replica.views import refresh_views, rules
 from crdt_sync.storage.port import Batch
 
@@ -59,6 +59,8 @@ class Schemas:
 
     def add(self, schema: Schema, *, share: bool = True) -> None:
         """See `Replica.add_schema`; without `share`, the next `open` shares it."""
+        if self._done_by_owner("schema", schema.to_toml()):
+            return
         if ids.is_reserved(schema.collection):
             raise UsageError(f"the collection {schema.collection!r} is reserved", "Choose another name.")
         with self._context.lock:
@@ -95,8 +97,7 @@ class Schemas:
                     with self._excused(f"the schema of {schema.collection!r} is not shared yet"):
                         self._share(schema, self._forms(schema.collection), self._ranks(schema.collection))
             if self._store.meta(_LOOKED) is None:
-                unknown = schemaless(self._store, {*self._context.schemas, *ids.RESERVED}, None)
-                self.follow_bundled(found.collection for found in unknown)
+                self.follow_bundled(found.collection for found in schemaless(self._context))
                 self._store.commit([Batch(meta={_LOOKED: b"1"})])
 
     @property
@@ -166,6 +167,8 @@ class Schemas:
 
     def resolve(self, collection: str, number: int) -> Schema:
         """Use one of the definitions for good, counted from 1 in the order of `definitions`; see `Replica`."""
+        if self._done_by_owner("resolve schema", collection, number):
+            return self._context.schemas[collection]
         with self._context.lock:
             found = self.definitions(collection)
             if len(found) < 2 or not disputed(found):
@@ -182,6 +185,14 @@ class Schemas:
             self._share(schema, chosen.forms, chosen.ranks, settled=settled)
             self._keep(schema, chosen.forms, chosen.ranks)
             return schema
+
+    def _done_by_owner(self, *request: object) -> bool:
+        """Where another program owns the store, have it done there, and use what came of it."""
+        if self._context.owner is None:
+            return False
+        self._context.owner.ask(*request)
+        self._context.schemas = known_schemas(self._store)
+        return True
 
     def _defined(self) -> list[str]:
         records = self._store.records("", SCHEMAS_TAKEN_MAX, f"{ids.SCHEMAS}/")

@@ -10,41 +10,26 @@ Rules:
 4. Looking costs what waits, up to a limit, and never what is held. Beyond the limit a figure is a least one.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from fractions import Fraction
-from math import ceil
 from typing import NamedTuple
 
-from crdt_sync.errors import StoreCorrupt
-from crdt_sync.ids import EPOCH_BYTES
-from crdt_sync.limits import STATUS_BYTES_MAX, STATUS_ENTRIES_MAX, STATUS_SIZED_MAX
-from crdt_sync.protocol.entries import Behind
+from crdt_sync import ids
+from crdt_sync.errors import StoreCorrupt, UnknownRecord
+from crdt_sync.limits import BUNDLE_HEARD_SHOWN_MAX, STATUS_BYTES_MAX, STATUS_ENTRIES_MAX, STATUS_SIZED_MAX
 from crdt_sync.records import state_vector as vectors
+from crdt_sync.replica import awaiting, damage, reading, unread
 from crdt_sync.replica.callers import Caller, callers
 from crdt_sync.replica.carried import Carried, carried
 from crdt_sync.replica.collections import Schemaless
 from crdt_sync.replica.context import Context
-from crdt_sync.replica.heard import Heard, guessed_place
+from crdt_sync.replica.heard import Heard, guessed_place, heard
+from crdt_sync.replica.names import names
 from crdt_sync.replica.readers import count_lacking, lacks
+from crdt_sync.replica.told import read_told, to_fetch
 from crdt_sync.storage.port import OutboxEntry, Peer, Store
 
-_TOLD = "told/"  # meta, by replica id in hexadecimal: the head that a partner told last, in which epoch, and when
 _PAGE = 512
-
-
-class Told(NamedTuple):
-    """What a partner said of its feed: its epoch, its head, and when (microseconds since 1970, by our clock).
-
-    `behind` is how much lay behind `cursor` then, where it said so.
-    """
-
-    epoch: bytes
-    head: int
-    at: int
-    cursor: int = 0
-    behind: Behind | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,49 +161,47 @@ def percentage(records: int, to_send: int, to_fetch: int | None, *, unreadable: 
     return min(99, 100 * (whole - left) // whole)
 
 
-def note_told(replica: bytes, told: Told) -> dict[str, bytes | None]:
-    """What to keep in `meta` of what a partner told."""
-    kept = [told.epoch.hex(), told.head, told.at, told.cursor, told.behind]
-    return {_TOLD + replica.hex(): json.dumps(kept).encode()}
+def status(context: Context) -> Status:
+    """See `Replica.status`."""
+    store = context.store
+    met = partners(store)
+    backlogs = {known.replica: _backlog(context, bytes.fromhex(known.replica)) for known in met}
+    calling = [known for known in callers(store).values() if known.replica.hex() not in backlogs]
+    called = {known.replica for known in calling}
+    by_bundle = [known for known in carried(store).values() if known.replica.hex() not in backlogs]
+    carriers = [_carried_status(store, known) for known in by_bundle if known.replica not in called]
+    known = {*called, *(known.replica for known in by_bundle), *map(bytes.fromhex, backlogs)}
+    told = {row.replica: row for row in heard(store) if row.replica not in known}
+    newest = sorted(told.values(), key=lambda row: row.at, reverse=True)[:BUNDLE_HEARD_SHOWN_MAX]
+    called_so = names(store) if newest else {}
+    return Status(
+        context.name,
+        reading.count(store),
+        met,
+        unread.reasons(store),
+        backlogs,
+        (
+            *sorted(carriers, key=lambda known: known.name),
+            *(_heard_status(store, row, called_so) for row in newest),
+        ),
+        tuple(_caller_status(store, known) for known in sorted(calling, key=lambda known: known.name)),
+        reading.schemaless(context),
+        {**awaiting.waiting(context), **damage.known(store), **context.damaged},
+    )
 
 
-def read_told(store: Store, replica: bytes) -> Told | None:
-    """What the partner told last, where that was noted."""
-    try:
-        kept = store.meta(_TOLD + replica.hex())
-    except StoreCorrupt:
-        return Told(b"", 0, 0)  # of no epoch that the partner can be in: nothing is known
-    if kept is None:
-        return None
-    row = json.loads(kept)
-    if len(row) != len(Told._fields):
-        return None  # of an earlier version: the next welcome tells it anew
-    epoch, head, at, cursor, behind = row
-    return Told(bytes.fromhex(epoch), head, at, cursor, None if behind is None else Behind(*behind))
+def partners(store: Store) -> tuple[PartnerStatus, ...]:
+    """See `Replica.partners`."""
+    missing = bool(unread.reasons(store))
+    told = names(store)
+    return tuple(
+        _partner_status(store, peer, told.get(peer.replica, ""), unreadable=missing)
+        for peer in store.peers()
+        if peer.url
+    )
 
 
-def to_fetch(peer: Peer, told: Told | None) -> tuple[int | None, int | None]:
-    """How much of the partner's feed was not read as of the last contact: records, at most, and bytes, about.
-
-    None where that is not known.
-    """
-    if peer.epoch == bytes(EPOCH_BYTES) or (told is not None and told.epoch != peer.epoch):
-        return None, None
-    return (0, 0) if told is None else unfetched(told, peer.cursor)
-
-
-def unfetched(told: Told, cursor: int) -> tuple[int, int | None]:
-    """What was told and lies behind `cursor`, as `to_fetch`: a share of the updates has that share of the bytes."""
-    updates = max(0, told.head - cursor)
-    if not updates:
-        return 0, 0
-    if told.behind is None:
-        return updates, None
-    share = min(Fraction(updates, max(1, told.head - told.cursor)), Fraction(1))
-    return min(told.behind.records, updates), ceil(told.behind.bytes * share)
-
-
-def partner_status(store: Store, peer: Peer, name: str = "", *, unreadable: bool) -> PartnerStatus:
+def _partner_status(store: Store, peer: Peer, name: str, *, unreadable: bool) -> PartnerStatus:
     """The standing of one partner, at the cost of a few reads."""
     entries, refused = store.outbox_count(peer.replica)
     told = read_told(store, peer.replica)
@@ -237,7 +220,7 @@ def partner_status(store: Store, peer: Peer, name: str = "", *, unreadable: bool
     )
 
 
-def carried_status(store: Store, partner: Carried) -> CarriedStatus:
+def _carried_status(store: Store, partner: Carried) -> CarriedStatus:
     """The standing of a partner that is met by bundle, at the cost of `count_lacking`."""
     reader = partner.reader(store)
     _, size = store.behind(reader.place)
@@ -246,20 +229,20 @@ def carried_status(store: Store, partner: Carried) -> CarriedStatus:
     return CarriedStatus(partner.name, partner.replica.hex(), records, size, partner.created)
 
 
-def heard_status(store: Store, row: Heard, called: Mapping[bytes, str]) -> CarriedStatus:
+def _heard_status(store: Store, row: Heard, called: Mapping[bytes, str]) -> CarriedStatus:
     """The standing of a replica that others told of. `called` is what replicas are called."""
     records, size = store.behind(guessed_place(store, row))
     through = called.get(row.via, row.via.hex()[:8])
     return CarriedStatus("", row.replica.hex(), records, size, row.at, through)
 
 
-def caller_status(store: Store, caller: Caller) -> CallerStatus:
+def _caller_status(store: Store, caller: Caller) -> CallerStatus:
     """The standing of a caller, at the cost of `count_lacking`."""
     waiting = count_lacking(store, caller.reader(store))
     return CallerStatus(caller.name, caller.replica.hex(), waiting, caller.at)
 
 
-def backlog(context: Context, peer: bytes) -> Backlog:
+def _backlog(context: Context, peer: bytes) -> Backlog:
     """What waits for one partner, looked at up to the limits of `crdt_sync.limits`."""
     size = sized = 0
     oldest: OutboxEntry | None = None
@@ -286,7 +269,19 @@ def why(entry: OutboxEntry) -> str:
     return "not known to be stored there" if entry.acknowledged == vectors.EMPTY else "edited since it was stored there"
 
 
-def record_status(store: Store, record: str) -> RecordStatus:
+def record_status(context: Context, record: str) -> RecordStatus:
+    """See `Replica.record_status`."""
+    try:
+        head = context.store.record_head(ids.check_record(record))
+    except StoreCorrupt as corrupt:
+        context.note_damage(record, corrupt.message)
+        return RecordStatus("damaged", (), corrupt.message)
+    if head is None:
+        raise UnknownRecord(record)
+    return _record_status(context.store, record)
+
+
+def _record_status(store: Store, record: str) -> RecordStatus:
     """The standing of one record with all partners."""
     stored: list[str] = []
     unknown: list[str] = []

@@ -12,8 +12,7 @@ import pytest
 from websockets.asyncio.server import serve
 
 from crdt_sync.errors import StoreFailed, StoreFull, VersionMismatch
-from crdt_sync.replica import Replica
-from crdt_sync.replica import replica as replica_module
+from crdt_sync.replica import Replica, opening
 from crdt_sync.storage.lmdb import LmdbStore
 from crdt_sync.storage.lmdb.codec import STORE
 from crdt_sync.storage.lmdb.identity import FORMAT_KEY, NAME
@@ -123,8 +122,8 @@ def test_another_protocol(run, store):
 
 def test_a_device_clock_that_is_far_off_is_corrected_and_nothing_lost(run, store, relay, monkeypatch):
     day = 24 * 3_600_000_000
-    real = replica_module._wall_clock
-    monkeypatch.setattr(replica_module, "_wall_clock", lambda: real() + day)
+    real = opening.wall_clock
+    monkeypatch.setattr(opening, "wall_clock", lambda: real() + day)
     assert run("relay", relay.url, "--token", "a-token-for-the-tests").code == 0
     record = run("set", "customers", "name=x", "phone=1", "--json").object["record"]
     for _ in range(2):
@@ -137,9 +136,9 @@ def test_a_device_clock_that_is_far_off_is_corrected_and_nothing_lost(run, store
 
 
 def test_what_was_written_under_a_clock_never_set_has_no_time(run, store, relay, monkeypatch):
-    real = replica_module._wall_clock
+    real = opening.wall_clock
     began = real()
-    monkeypatch.setattr(replica_module, "_wall_clock", lambda: real() - began)  # 1970, as where no battery keeps time
+    monkeypatch.setattr(opening, "wall_clock", lambda: real() - began)  # 1970, as where no battery keeps time
     assert run("relay", relay.url, "--token", "a-token-for-the-tests").code == 0
     record = run("set", "customers", "name=x", "timeline+=early", "--json").object["record"]
     assert run("sync").code == 0  # from here on it has the relay's time

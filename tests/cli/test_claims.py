@@ -13,7 +13,7 @@ from crdt_sync.replica import callers as callers_module
 from crdt_sync.replica.callers import Caller
 from crdt_sync.replica.carried import Carried, remembered
 from crdt_sync.replica.heard import listened
-from crdt_sync.replica.status import Told, note_told
+from crdt_sync.replica.told import Told, note_told
 from crdt_sync.runtime import Address
 from crdt_sync.storage.port import Batch, OutboxEntry, Peer
 

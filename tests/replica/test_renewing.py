@@ -152,7 +152,7 @@ def full(replica, monkeypatch):
     ],
 )
 def test_a_full_record_of_traces_can_always_be_edited(replica, full, act):
-    replica.renews = True
+    replica.context.renews = True
     with replica.edit(FULL) as customer:
         act(customer)
     document = replica.document(FULL)
@@ -170,7 +170,7 @@ def test_a_full_record_of_traces_can_always_be_edited(replica, full, act):
 
 
 def test_a_record_that_shows_most_of_what_it_takes_is_left_as_it_is(replica):
-    replica.renews = True
+    replica.context.renews = True
     with replica.edit("customers") as customer:
         customer["name"] = "Müller"
         customer["notes"] = "word " * 2_000

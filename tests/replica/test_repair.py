@@ -409,7 +409,7 @@ def test_a_writer_whose_edits_may_be_lost_writes_no_more(path, record):
         before = anna.context.current_writer
         anna.repair()
         assert before is not None
-        assert anna.writers.first() != before
+        assert anna.context.writers.first() != before
 
 
 def test_a_second_repair_keeps_what_the_first_kept(path, record):

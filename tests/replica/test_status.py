@@ -15,7 +15,8 @@ from crdt_sync.records import Document
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.delete_set import range_covered
 from crdt_sync.replica import status as status_module
-from crdt_sync.replica.status import Told, percentage, unfetched
+from crdt_sync.replica.status import percentage
+from crdt_sync.replica.told import Told, unfetched
 from crdt_sync.storage.memory import MemoryStore
 from crdt_sync.storage.port import Batch, Change, OutboxEntry, Peer, Store
 from crdt_sync.verdicts import VerdictCode, refused

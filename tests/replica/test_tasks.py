@@ -264,7 +264,7 @@ def test_overlapping_blocks_take_as_many_writers_as_were_ever_open_together(repl
             customer.increment("visits")
     assert replica.get(us)["visits"] == 80
     assert len(vectors.decode(replica.store.record_head(us).state_vector)) == 3
-    assert len(replica.writers.current) == 3
+    assert len(replica.context.writers.current) == 3
 
 
 def test_too_many_open_blocks_of_one_record_are_refused(replica, us, monkeypatch):
@@ -286,7 +286,7 @@ def test_the_lock_is_free_while_blocks_and_listeners_run(replica, us):
 
     def look(*_):
         def take():
-            with replica.lock:
+            with replica.context.lock:
                 free.append(True)
 
         other = threading.Thread(target=take)
@@ -452,7 +452,7 @@ def test_an_edit_whose_writer_a_copy_of_the_store_used_meanwhile_is_not_stored(m
         customer["name"] = "Us"
     exchange(anna, relay)
     twin = make_replica("anna", store=anna.store.clone())
-    twin.writers._ids = list(anna.writers.current)
+    twin.context.writers._ids = list(anna.context.writers.current)
     with twin.edit(US) as customer:
         customer["city"] = "Bonn"
     exchange(twin, relay)
@@ -471,7 +471,7 @@ def test_a_block_that_is_forgotten_gives_its_writer_back(replica, us):
     gc.collect()
     with replica.edit(us) as customer:
         customer["city"] = "Köln"
-    assert len(replica.writers.current) == 1
+    assert len(replica.context.writers.current) == 1
 
 
 @pytest.mark.parametrize("new", [False, True])

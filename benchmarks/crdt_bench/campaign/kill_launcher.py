@@ -71,7 +71,7 @@ def device(name: str, store: str, url: str, operation: str, life: int, map_bytes
 def _tell_stored(living: Living, events: Sequence[Event]) -> None:
     """Under the lock, "stored" means that the relay has every edit of the record made here so far."""
     for event in events:
-        with living.replica.lock:
+        with living.replica.context.lock:
             if event.kind == "stored" and living.replica.record_status(event.record).state == "stored":
                 living.say(stored=[event.record, sorted(living.tags.get(event.record, ()))])
 

@@ -43,7 +43,7 @@ class Living:
         tag = f"{self.name} {self.life} {self.edits}"
         record = f"customers/{self.life // _LIVES_PER_RECORD}-{self.edits // _TAGS_PER_RECORD}"
         self.edits += 1
-        with self.replica.lock:
+        with self.replica.context.lock:
             with self.replica.edit(record, create=True) as editor:
                 editor["name"] = tag
                 editor.add("tags", tag)

@@ -51,7 +51,7 @@ def _grown(sizes: Sizes, words: int) -> list[Outcome]:
     begun = time.process_time()
     for life in range(sizes.lives):
         replica = Replica.over(store, rng=rng)
-        replica.renews = True
+        replica.context.renews = True
         if not life:
             replica.add_schema(bundled_schema("customers"))
         for number in range(sizes.edits // sizes.lives):

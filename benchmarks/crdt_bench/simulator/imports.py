@@ -152,7 +152,7 @@ class Imports:
         finally:
             after = _state(device.disk, record)
             if not after.same_as(before):
-                self.ledger.add(device.name, record, before, after, intent, device.replica.writers.first())
+                self.ledger.add(device.name, record, before, after, intent, device.replica.context.writers.first())
         return f"edits {record}, which was imported"
 
     def _write(self, editor: EditedRecord, intent: Intent) -> None:

@@ -69,7 +69,9 @@ class Workload:
 
         No replica can tell such edits apart, so none may be made; in other records the ids do no harm.
         """
-        return device.collides and self._ledger.shares_writer(record, device.name, device.replica.writers.first())
+        return device.collides and self._ledger.shares_writer(
+            record, device.name, device.replica.context.writers.first()
+        )
 
     def _one(self, device: Device, record: str) -> str:
         self._schema = device.schema

@@ -121,7 +121,7 @@ class _Run:
         self.reached = arrival(self._store, digest)
         self._resumed = self.reached.chunks
         self._stamp_max = replica.clock.now() + STAMP_AHEAD_US_MAX
-        with replica.lock:
+        with replica.context.lock:
             self._source = known_source(replica, header)
             if self._source is not None:
                 self._store.commit([Batch(meta=remembered(self._store, self._source))])
@@ -158,7 +158,7 @@ class _Run:
     def finish(self, updates: int) -> Applied:
         """The bundle was read to its end: our place in the source's feed moves, if nothing is missing."""
         reached, header = self.reached, self._header
-        with self._replica.lock:
+        with self._replica.context.lock:
             obstacle = "waiting" if reached.waiting else self._obstacle()
             meta = dict(arrived(self._store, self._digest))
             known = carried(self._store).get(header.source)

@@ -1,0 +1,98 @@
+"""How the store of a replica is opened: made new, alone, or through the program that owns it; and served to others."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from crdt_sync import limits
+from crdt_sync.errors import OwnerGone, StoreExists, StoreInUse, UsageError
+from crdt_sync.storage.lmdb import LmdbStore
+from crdt_sync.storage.port import Store
+
+if TYPE_CHECKING:
+    from crdt_sync.replica.owner.asking import Owner
+    from crdt_sync.replica.owner.serving import Action, ServedReplica
+
+_log = logging.getLogger(__name__)
+
+
+class Closable(Protocol):
+    """What is to be closed where its opening fails."""
+
+    def close(self) -> None:
+        """Release it."""
+
+
+def wall_clock() -> int:
+    """Microseconds since 1970."""
+    return time.time_ns() // 1000
+
+
+@contextmanager
+def closed_on_failure(opened: Closable) -> Iterator[None]:
+    """Close it where the block raises."""
+    try:
+        yield
+    except BaseException:
+        opened.close()
+        raise
+
+
+def new_store(path: Path | str, name: str) -> Store:
+    """A new store for a replica of this name, or one left by a creation that was cut short.
+
+    Raises what `Replica.create` raises.
+    """
+    if not name.strip() or len(name) > limits.ACTOR_LENGTH_MAX or not name.isprintable():
+        raise UsageError(f"{name!r} cannot name a replica", f"Use 1 to {limits.ACTOR_LENGTH_MAX} printable characters.")
+    where = _expanded(path)
+    try:
+        return LmdbStore.open(where, create=True)
+    except StoreExists:
+        store = LmdbStore.open(where)
+        with closed_on_failure(store):
+            if store.meta("name") is not None or store.count() or store.peers():
+                raise
+        return store
+
+
+def open_alone(path: Path | str) -> Store:
+    """The store in `path`, for this program alone. Raises what `Replica.open` raises, and `StoreInUse`."""
+    return LmdbStore.open(_expanded(path), create=False)
+
+
+def open_store(path: Path | str) -> "tuple[Store, Owner | None]":
+    """The store in `path`, and the program that owns it where that is another one. Raises what `Replica.open` does."""
+    try:
+        return open_alone(path), None
+    except StoreInUse:
+        from crdt_sync.replica.owner import asking  # noqa: PLC0415 - most programs need none of it
+
+        owner = asking.find(_expanded(path))
+        if owner is None:
+            raise
+    with closed_on_failure(owner):
+        return asking.OwnedStore.of(owner), owner
+
+
+def shared(replica: "ServedReplica", role: str, actions: "Mapping[str, Action]") -> Callable[[], None] | None:
+    """See `Replica.share`. Returns the call that ends it; None where nothing was begun."""
+    context = replica.context
+    if not isinstance(context.store, LmdbStore):
+        return None
+    try:
+        if context.owner is not None:
+            return context.owner.follow(context.announce)
+        from crdt_sync.replica.owner.serving import Server  # noqa: PLC0415 - most programs need none of it
+
+        return Server.start(replica, context.store.path, role, actions).close
+    except (OSError, OwnerGone) as error:
+        _log.warning("the store cannot be shared with other programs: %s", error)
+        return None
+
+
+def _expanded(path: Path | str) -> Path:
+    return Path(path).expanduser()

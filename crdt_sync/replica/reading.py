@@ -1,0 +1,140 @@
+"""What a replica shows: its records, one by one, listed or found, and their conflicts.
+
+A view that is damaged is made anew from its document. A record of which that is damaged too is shown by nothing, and
+named in `Context.unshown`.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from crdt_sync import ids, limits
+from crdt_sync.errors import StoreCorrupt, UnknownCollection, UnknownRecord
+from crdt_sync.nearest import suggestion
+from crdt_sync.records import Conflict, Document
+from crdt_sync.records.comparing import folded
+from crdt_sync.replica import collections
+from crdt_sync.replica.collections import Schemaless
+from crdt_sync.replica.context import Context
+from crdt_sync.replica.finding import contains, holds
+from crdt_sync.replica.views import RecordView, encode_view
+from crdt_sync.storage.port import Store
+
+REPAIR_HINT = "Run 'crdt-sync verify --repair': it saves what is intact, and names what is lost."
+_PAGE = 1000
+
+
+def get(context: Context, record: str, pending: Document | None) -> RecordView:
+    """See `Replica.get`. `pending` is the record as an open batch has it, if one does."""
+    schema = context.schema_of(record)
+    view = encode_view(pending, schema) if pending else _view(context, record)
+    if view is None:
+        if record in context.unshown:
+            raise StoreCorrupt(f"{record} is damaged: {context.damaged[record]}", REPAIR_HINT, record)
+        raise UnknownRecord(record)
+    return RecordView(record, view, schema)
+
+
+def document(store: Store, record: str) -> Document:
+    """See `Replica.document`."""
+    stored = store.load(ids.check_record(record))
+    if stored.head is None:
+        raise UnknownRecord(record)
+    return Document.load(stored.updates)
+
+
+def count(store: Store) -> int:
+    """See `Replica.count`."""
+    reserved = (store.records("", limits.RESERVED_COUNTED_MAX, f"{each}/") for each in sorted(ids.RESERVED))
+    return store.count() - sum(map(len, reserved))
+
+
+def schemaless(context: Context, collection: str | None = None) -> tuple[Schemaless, ...]:
+    """See `Replica.schemaless`."""
+    return collections.schemaless(context.store, {*context.schemas, *ids.RESERVED}, collection)
+
+
+def check_collection(context: Context, collection: str | None) -> None:
+    """Raise `UnknownCollection` where nobody here knows a collection, neither a schema nor a record; None is any."""
+    if collection is None or collection in context.schemas:
+        return
+    if not ids.is_collection(collection) or not context.store.records("", 1, f"{collection}/"):
+        raise UnknownCollection(
+            f"no collection {collection[:60]!r} here", suggestion(collection, context.schemas, "collections")
+        )
+
+
+def listed(context: Context, collection: str | None, *, deleted: bool) -> Iterator[RecordView]:
+    """See `Replica.list`."""
+    check_collection(context, collection)
+    return _listed(context, f"{collection}/" if collection else "", deleted)
+
+
+def _listed(context: Context, prefix: str, deleted: bool) -> Iterator[RecordView]:
+    after = ""
+    while page := _views(context, after, prefix):
+        for record, stored in page:
+            if not prefix and ids.is_reserved(record):
+                continue
+            view = None if stored is None else RecordView(record, stored, context.schema_of(record))
+            if view is not None and (deleted or not view.deleted):
+                yield view
+        after = page[-1][0]
+
+
+def _views(context: Context, after: str, prefix: str) -> Sequence[tuple[str, bytes | None]]:
+    """A page of views, one by one where one of them is damaged; None for a record that cannot be shown."""
+    try:
+        return context.store.views(after, _PAGE, prefix)
+    except StoreCorrupt:
+        return [(record, _view(context, record)) for record in context.store.records(after, _PAGE, prefix)]
+
+
+def _view(context: Context, record: str) -> bytes | None:
+    try:
+        return context.store.view(record)
+    except StoreCorrupt as corrupt:
+        context.note_damage(record, corrupt.message)
+    try:
+        return encode_view(Document.load(context.store.load(record).updates), context.schema_of(record))
+    except StoreCorrupt:
+        context.unshown.add(record)
+        return None
+
+
+def found(context: Context, collection: str | None, text: str, equals: Mapping[str, object]) -> Iterator[RecordView]:
+    """See `Replica.find`."""
+    schemas = [context.schemas.get(collection)] if collection is not None else list(context.schemas.values())
+    for field in equals:
+        if schemas and not any(schema is None or field in schema.fields for schema in schemas):
+            for schema in filter(None, schemas):
+                schema.field(field)
+    return _found(context, listed(context, collection, deleted=False), folded(text), equals)
+
+
+def _found(
+    context: Context, views: Iterable[RecordView], sought: str, equals: Mapping[str, object]
+) -> Iterator[RecordView]:
+    for view in views:
+        if sought and not contains(view.raw, sought):
+            continue
+        specs = getattr(context.schema_of(view.record), "fields", {})
+        if all(holds(name, specs.get(name), view.raw.get(name), value) for name, value in equals.items()):
+            yield view
+
+
+def conflicts(context: Context, collection: str | None, *, superseded: bool) -> tuple[tuple[str, Conflict], ...]:
+    """See `Replica.conflicts`."""
+    views = listed(context, collection, deleted=True)
+    chosen = (view.record for view in views if superseded or view.conflicts)
+    return tuple(
+        (record, conflict) for record in chosen for conflict in conflicts_of(context, record, superseded=superseded)
+    )
+
+
+def conflicts_of(context: Context, record: str, *, superseded: bool) -> tuple[Conflict, ...]:
+    """See `Replica.conflicts_of`."""
+    try:
+        return tuple(document(context.store, record).conflicts(context.schema_of(record), all_kinds=superseded))
+    except StoreCorrupt as corrupt:
+        context.note_damage(record, corrupt.message)
+        context.unshown.add(record)
+        return ()
