@@ -134,7 +134,7 @@ class MemoryRelay:
             case effects.MakeCheck(session, number, records, mend):
                 for record in records if mend else ():
                     self._integrator.forget(record)
-                own = Replica.over(self.store, self._wall_clock, self._rng)
+                own = Replica.over(self.store, self._wall_clock, self._rng).context
                 entries = [check(own, record, mend=mend) for record in records]
                 self.hub.checked(session, number, self.store.head(), entries, now)
 

@@ -80,7 +80,7 @@ class Scene:
         return {
             record
             for record in {*self.anna.store.records("", 99), *there.store.records("", 99)}
-            if check(self.anna, record, mend=False)[1:3] != check(there, record, mend=False)[1:3]
+            if check(self.anna.context, record, mend=False)[1:3] != check(there.context, record, mend=False)[1:3]
         }
 
     def relay_replica(self) -> Replica:
