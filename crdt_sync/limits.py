@@ -34,6 +34,7 @@ KEY_LIVES_MAX = 1000  # records made under one natural key, one after the other 
 RECORD_GROWN_BYTES_MAX = MIB  # a record that has more takes no local edit that adds content
 RECORD_BYTES_MAX = 2 * RECORD_GROWN_BYTES_MAX + 256 * KIB  # integrated: two devices that filled it, and room to delete
 RENEWED_BYTES_MIN = 4 * KIB  # a smaller record is not worth a renewal: it costs everybody a whole record
+GENERATIONS_MAX = 1 << 32  # lineages of one record, each later than the last: whoever writes may claim any number
 RENEWED_CONTENT_FACTOR = 7  # a record is grown that takes more than so many times its content
 RENEWED_WRITER_BYTES = 14  # of each writer that ever wrote in a record: what a fresh document says of it
 CLIENTS_MAX = 20_000  # writers in one record: 9 bytes each in a state vector, 180 kB

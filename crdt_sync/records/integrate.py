@@ -35,7 +35,7 @@ from crdt_sync.records.contradictions import contradiction
 from crdt_sync.records.delete_set import covered, merged
 from crdt_sync.records.document import Document
 from crdt_sync.records.halves import mended
-from crdt_sync.records.lineage import carried, current, dots_of, is_foreign, lineage_of
+from crdt_sync.records.lineage import Lineage, carried, current, dots_of, is_foreign, lineage_of
 from crdt_sync.records.lists import Lists
 from crdt_sync.records.pairs import has_pairs
 from crdt_sync.records.roots import LINEAGE_ROOT, TEXT_PREFIX
@@ -139,10 +139,10 @@ class _Loaded:
 
     __slots__ = (
         "_begins",
-        "_cover",
         "_good",
         "_good_bytes",
         "_lists",
+        "_made_of",
         "_mended",
         "_pairs",
         "_roots",
@@ -173,7 +173,7 @@ class _Loaded:
         self._rebuild()
         self._vector = vectors.decode(self.document.raw_state_vector())
         self.lineage = self.document.lineage_writer()
-        self._cover: Mapping[int, int] | None = None  # of the lineage, once it was asked for
+        self._made_of: Lineage | None = None  # once it was asked for
 
     @property
     def state_vector(self) -> bytes:
@@ -297,7 +297,7 @@ class _Loaded:
     def _misplaced(self, fresh: list[Item], found: Scan) -> Verdict | None:
         """What is wrong with the places of new items. If nothing is, they are in `_lists`, where that is there."""
         named = [item for item in fresh if item.root != LINEAGE_ROOT] if self._begins else fresh
-        if problem := misnamed(named) or self._foreign(found) or self._covered(fresh):
+        if problem := misnamed(named) or self._foreign(found) or self._untrue(fresh, found):
             return refused(VerdictCode.MALFORMED, problem)
         if tangled(found.deletes):
             return refused(VerdictCode.MALFORMED, "its deletions are not in order")
@@ -326,14 +326,30 @@ class _Loaded:
                 return f"operation {clock} of writer {writer} holds {what}, which records never hold"
         return ""
 
-    def _covered(self, fresh: Sequence[Item]) -> str:
-        """Who wrote in an earlier lineage writes nothing here: its operations would have the names of others."""
+    def _untrue(self, fresh: Sequence[Item], found: Scan) -> str:
+        """What an update of a lineage would make untrue that the lineage tells of itself.
+
+        Who wrote in an earlier lineage writes nothing here, and nobody goes on as the writer of the first update: their
+        operations would have the names of others. What the record was made of is neither deleted nor added to, or
+        nobody could carry anything over any more.
+        """
         if not self.lineage:
             return ""
-        if self._cover is None:
-            self._cover = lineage_of(self.document).cover
-        writer = next((item.writer for item in fresh if item.writer in self._cover), None)
-        return "" if writer is None else f"writer {writer} wrote in a lineage before this one"
+        if self._made_of is None:
+            self._made_of = lineage_of(self.document)
+        made_of = self._made_of
+        writer = next((item.writer for item in fresh if item.writer in made_of.cover), None)
+        if writer is not None:
+            return f"writer {writer} wrote in a lineage before this one"
+        if any(item.writer == made_of.writer for item in fresh):
+            return "it goes on as the writer who renewed the record"
+        own = made_of.own
+        if any(item.left in own or item.right in own for item in fresh):
+            return "it adds to what the record was made of"
+        told = made_of.begin - 1
+        if any(clock <= told < clock + length for clock, length in found.deletes.get(made_of.writer, ())):
+            return "it deletes what the record was made of"
+        return ""
 
     def _steps(self, update: bytes, found: Scan | None) -> list[bytes]:
         """What to integrate for an update, see `Document.steps`; `found` is None where it was not scanned yet."""

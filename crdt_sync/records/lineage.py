@@ -39,7 +39,13 @@ from typing import TYPE_CHECKING
 
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.ids import WRITER_BITS
-from crdt_sync.limits import INTEGER_EXACT_MAX, RENEWED_BYTES_MIN, RENEWED_CONTENT_FACTOR, RENEWED_WRITER_BYTES
+from crdt_sync.limits import (
+    GENERATIONS_MAX,
+    INTEGER_EXACT_MAX,
+    RENEWED_BYTES_MIN,
+    RENEWED_CONTENT_FACTOR,
+    RENEWED_WRITER_BYTES,
+)
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.deletion import deletion_text, seen_by
 from crdt_sync.records.document import Document
@@ -97,6 +103,15 @@ class Lineage:
         """Of two lineages of a record the one of the higher rank is the later."""
         return self.generation, self.writer
 
+    @property
+    def own(self) -> tuple[Dot, Dot]:
+        """The operations in `g.lineage`: the mark and the provenance."""
+        return (self.writer, 0), (self.writer, self.begin - 1)
+
+    def is_written_by(self, writer: int) -> bool:
+        """Whether operations of `writer` are told of here, so that it writes nothing natively."""
+        return bool(self.generation) and (writer == self.writer or writer in self.cover)
+
 
 FIRST = Lineage()
 
@@ -121,6 +136,8 @@ def is_of(lineage: int, update: Scan) -> bool:
     """
     if not lineage:
         return LINEAGE_ROOT not in update.roots
+    if lineage in update.clients and LINEAGE_ROOT not in update.roots:
+        return False  # an earlier document of somebody whose id the lineage was given
     return any(clock == 0 and length > 0 for clock, length in update.deletes.get(lineage, ()))
 
 
@@ -171,9 +188,12 @@ def renewed(document: Document, writer: int | None = None) -> Document:
     """A fresh document that shows the same, of the next generation; `writer` is for edits of it.
 
     Raises `UpdateRefused` where the document holds what cannot be written again as it is: of a layout to come, or what
-    earlier versions let pass. It is to be left as it is then.
+    earlier versions let pass, or where no later lineage can be. It is to be left as it is then.
     """
-    return Document.load_whole((_first_update(dots_of(document), lineage_of(document).generation + 1),), writer)
+    generation = lineage_of(document).generation
+    if generation >= GENERATIONS_MAX:
+        raise UpdateRefused("malformed", f"the record was renewed {generation} times, as somebody wrote")
+    return Document.load_whole((_first_update(dots_of(document), generation + 1),), writer)
 
 
 def carried(one: Document, other: Document, writer: int | None = None) -> Document:
@@ -190,7 +210,8 @@ def carried(one: Document, other: Document, writer: int | None = None) -> Docume
     together = joined(known, dots_of(earlier))
     if known.holds(together):
         return later
-    return Document.load_whole((_first_update(together, max(ranks)[0] + 1),), writer)
+    generation = min(max(ranks)[0] + 1, GENERATIONS_MAX)  # of equal ones the writers' ids decide
+    return Document.load_whole((_first_update(together, generation),), writer)
 
 
 # --- from a document ---------------------------------------------------------------------------------------------
@@ -517,7 +538,7 @@ def _parsed(text: str, writer: int, begin: int) -> Lineage:
         data = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
         form, position = read_uint(data, 0)
         generation, position = read_uint(data, position)
-        if form != _FORM or not generation:
+        if form != _FORM or not 0 < generation <= GENERATIONS_MAX:
             raise _unreadable()
         pairs, position = _rows(data, position, 2)
         triples, position = _rows(data, position, 3)
@@ -538,8 +559,13 @@ def _parsed(text: str, writer: int, begin: int) -> Lineage:
         raise _unreadable() from None
     cover = {writer: pair[1] for writer, pair in zip(writers, pairs, strict=True)}
     dots = [*runs, *((each, clock, 1) for parts in shared.values() for each, clock, _ in parts)]
-    if any(one >= other for one, other in pairwise(writers)) or any(
-        clock + length > cover[each] or not length for each, clock, length in dots
+    if (
+        writer <= _PLACEHOLDER
+        or writer in cover
+        or any(one >= other for one, other in pairwise(writers))
+        or any(each >> WRITER_BITS for each in writers[-1:])
+        or any(clock > vectors.CLOCK_MAX for clock in cover.values())
+        or any(clock + length > cover[each] or not length for each, clock, length in dots)
     ):
         raise _unreadable()
     return Lineage(generation, writer, begin, cover, runs, shared)

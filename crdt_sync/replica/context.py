@@ -239,9 +239,8 @@ class Context:
 
     def leave_writers(self, document: Document) -> None:
         """Take new writer ids, where the lineage of this document covers one of ours."""
-        if not self.writers.current or set(self.writers.current).isdisjoint(lineage_of(document).cover):
-            return
-        self.writers.go_on()
+        if self.writers.current and any(map(lineage_of(document).is_written_by, self.writers.current)):
+            self.writers.go_on()
 
     def check_required(self, editor: "Editor", record: str) -> None:
         """Raise `InvalidValue` where a new record lacks a required field."""

@@ -44,14 +44,15 @@ class Copy:
 def stored(store: Store, record: str, writer: int, mint: Callable[[], int] | None = None) -> Copy:
     """The record as the store has it; empty and `new` where it has none.
 
-    Where `writer` wrote in a lineage before that of the record, it must not write here: then `mint` gives another one.
+    Where `writer` wrote in a lineage before that of the record, or its id was taken for that, it must not write here:
+    then `mint` gives another one.
     """
     found = store.load(record)
     whole = mended(found.updates)
     document = Document.load_whole(whole, writer)
     if found.head is None:
         return Copy(document, vectors.EMPTY, 0, 0, new=True)
-    if mint is not None and found.head.lineage and writer in lineage_of(document).cover:
+    if mint is not None and found.head.lineage and lineage_of(document).is_written_by(writer):
         document = Document.load_whole(whole, mint())
     deletions = document.deletions() if whole is found.updates else b""
     head = found.head
