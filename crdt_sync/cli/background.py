@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -18,10 +19,10 @@ from crdt_sync.cli import partners
 from crdt_sync.cli.invocation import Invocation, invocation
 from crdt_sync.cli.staying import STOP
 from crdt_sync.cli.values import local_time, utc_time
-from crdt_sync.errors import NotServed, OwnerGone, StoreFailed, StoreInUse, StoreMissing, UsageError
+from crdt_sync.errors import CrdtSyncError, NotServed, OwnerGone, StoreFailed, StoreInUse, UsageError
 from crdt_sync.files import replaced
 from crdt_sync.replica.owner.asking import About, find
-from crdt_sync.storage.lmdb.directory import exists
+from crdt_sync.replica.owner.failures import unpacked
 from crdt_sync.storage.lmdb.lock import StoreLock
 
 ROLE = "crdt-sync up"
@@ -57,8 +58,7 @@ def up(
     flags = [flag for flag, given in (("--listen", listening), ("--announce", announce)) if given]
     if announce and not listening:
         raise UsageError("--announce tells others where to call, but nobody listens", "Add --listen.")
-    if not exists(call.store):
-        raise StoreMissing(f"there is no store in {call.store}", "Make one with 'crdt-sync init'.")
+    call.must_exist()
     if unit or write_unit:
         _unit(call, flags, write=write_unit)
     elif foreground:
@@ -114,7 +114,7 @@ def _begin(call: Invocation, flags: Sequence[str], *, listening: bool) -> None:
             child.returncode = 0  # it lives on by itself: nobody waits for it here
             return
         if child.poll() is not None:
-            raise StoreFailed(f"it ended at once: {_last_words(log, start)}", f"See {log}.")
+            raise _last_words(log, start)
         time.sleep(_LOOK_S)
     child.kill()
     child.wait()
@@ -125,12 +125,16 @@ def _command(store: Path, flags: Sequence[str]) -> list[str]:
     return [sys.executable, "-m", "crdt_sync", "--store", str(store.absolute()), "up", "--foreground", *flags]
 
 
-def _last_words(log: Path, start: int) -> str:
+def _last_words(log: Path, start: int) -> CrdtSyncError:
+    """Why the process ended, as it told its log from `start` on."""
+    told = ""
     with suppress(OSError), log.open("rb") as file:
         file.seek(start)
-        lines = file.read(1 << 16).decode("utf-8", "replace").strip().splitlines()
-        return " ".join(lines[-2:]) or "it said nothing"
-    return "it said nothing"
+        told = file.read(1 << 16).decode("utf-8", "replace").strip()
+    error = re.search(r"^Error \((\w+)\): (.*)((?:\n  .*)*)\Z", told, re.MULTILINE)
+    if error is None:
+        return StoreFailed(f"it ended at once: {' '.join(told.splitlines()[-2:]) or 'it said nothing'}", f"See {log}.")
+    return unpacked((error[1], error[2], "\n".join(map(str.strip, error[3].strip().split("\n"))), ()))
 
 
 def _tell(call: Invocation, about: About, word: str, flags: Sequence[str]) -> None:
@@ -164,7 +168,8 @@ async def _keep_log_small() -> None:
 def down(context: typer.Context) -> None:
     """End what 'crdt-sync up' began, or another command that stays, for this store."""
     call = invocation(context)
-    owner = find(call.store) if exists(call.store) else None
+    call.must_exist()
+    owner = find(call.store)
     if owner is None:
         call.output.result({"up": False, "ended": False}, "Nothing runs in the background for this store.")
         return

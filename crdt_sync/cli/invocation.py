@@ -12,6 +12,7 @@ from crdt_sync.cli.sharing import open_replica
 from crdt_sync.errors import StoreCorrupt, StoreMissing
 from crdt_sync.ids import is_reserved
 from crdt_sync.replica import Event, Replica
+from crdt_sync.storage.lmdb.directory import exists
 
 STORE_VARIABLE = "CRDT_SYNC_STORE"
 
@@ -37,6 +38,9 @@ class StoredEdits:
         return f"The edit is stored; do not repeat it. See 'crdt-sync get {first}'."
 
 
+_MAKE_ONE = "Make one with 'crdt-sync init', or name another directory with --store."
+
+
 @dataclass(frozen=True, slots=True)
 class Invocation:
     """What the global options said, and what became of the run so far."""
@@ -50,11 +54,14 @@ class Invocation:
         try:
             replica = open_replica(self.store)
         except StoreMissing as error:
-            raise StoreMissing(
-                error.message, "Make one with 'crdt-sync init', or name another directory with --store."
-            ) from error
+            raise StoreMissing(error.message, _MAKE_ONE) from error
         replica.subscribe(self.stored.note)
         return replica
+
+    def must_exist(self) -> None:
+        """Raise `StoreMissing` where there is no store, for commands that do something else before they open it."""
+        if not exists(self.store):
+            raise StoreMissing(f"there is no store in {self.store}", _MAKE_ONE)
 
     def open_to_repair(self) -> Replica:
         """`open`, also where settings of the replica are damaged; to be followed by `Replica.repair`."""

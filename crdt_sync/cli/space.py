@@ -71,11 +71,12 @@ def move(
 
 
 def _tell(output: Output, replica: Replica, url: str) -> None:
-    count = replica.store.count()
+    count = replica.count()
     many = "1 record" if count == 1 else f"{count} records"
     output.note(
-        f"All that this store holds, {many}, deleted ones included, goes to the relay at {url} and everybody who syncs "
-        "there; all that is there comes here. What the relay of before holds stays there; nothing takes this back."
+        f"All that this store holds, {many}, deleted ones included, and its schemas, goes to the relay at {url} and "
+        "everybody who syncs there; all that is there comes here. What the relay of before holds stays there; nothing "
+        "takes this back."
     )
 
 

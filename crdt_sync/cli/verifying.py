@@ -40,8 +40,8 @@ _KINDS = {
     "damaged": "damaged bytes",
 }
 _SCHEMAS = (
-    "Schemas are not compared: what a device shows of equal data follows its own; 'crdt-sync schema show --toml' "
-    "prints it."
+    "Schemas that were added, and the book of imports, are records here, too. Schemas that come with the program are "
+    "not compared: 'crdt-sync schema show --toml' prints what is used."
 )
 _STANDINGS = {
     Standing.AGREES: "its log agrees",

@@ -1,5 +1,6 @@
 """`up` and `down`: a device that stays in sync by itself, and commands that go on meanwhile."""
 
+import json
 import os
 import shlex
 import signal
@@ -7,7 +8,8 @@ import time
 
 import pytest
 
-from crdt_sync.cli.background import LOG_NAME, unit_text
+from crdt_sync.cli.background import LOG_NAME, _last_words, unit_text
+from crdt_sync.errors import Unauthorized
 
 TOKEN = "a-token-for-the-tests"
 
@@ -64,15 +66,32 @@ def test_it_goes_on_without_a_relay_and_is_found_again_after_a_kill(run, tmp_pat
 def test_what_is_missing_is_told_at_once(run, tmp_path):
     store = tmp_path / "anna"
     assert run("up", "--store", store).code == 3
-    assert run("down", "--store", store).code == 0
+    assert json.loads(run("down", "--json", "--store", store).err)["error"] == "store_missing"
     assert run("init", "anna", "--store", store).code == 0
     told = run("up", "--store", store)
     assert told.code == 2
     assert "no relay is known" in told.err
     assert run("up", "--announce", "--store", store).code == 2
-    failed = run("up", "--listen", "--store", store)  # it needs a token
-    assert failed.code == 3
-    assert "token" in failed.err
+    failed = run("up", "--listen", "--json", "--store", store)  # it needs a token
+    told = json.loads(failed.err)
+    assert failed.code == 2
+    assert (told["error"], "no token is known" in told["message"]) == ("usage", True)
+    assert "crdt-sync token" in told["hint"]
+
+
+def test_why_it_ended_is_read_from_its_log(tmp_path):
+    log = tmp_path / LOG_NAME
+    log.write_text("before\nError (usage): old.\n")
+    start = log.stat().st_size
+    assert _last_words(log, start).message == "it ended at once: it said nothing"
+    with log.open("a") as file:
+        file.write("connecting\nError (unauthorized): the relay refused the token.\n  Ask for it;\n  pass it on.\n")
+    error = _last_words(log, start)
+    assert (type(error), error.message) == (Unauthorized, "the relay refused the token.")
+    assert error.hint == "Ask for it;\npass it on."
+    with log.open("a") as file:
+        file.write("Segmentation fault\n")
+    assert _last_words(log, start).message.endswith("pass it on. Segmentation fault")
 
 
 def test_a_unit_for_systemd(run, tmp_path, monkeypatch):
