@@ -2,15 +2,8 @@
 
 import pytest
 
-from crdt_bench.simulator.campaign import hunt
+from crdt_bench.simulator.campaign import MUTANTS, hunt
 from crdt_bench.simulator.mutants import Mutant
-from crdt_bench.simulator.mutants_device import DEVICE_MUTANTS
-from crdt_bench.simulator.mutants_direct import DIRECT_MUTANTS
-from crdt_bench.simulator.mutants_hosts import HOST_MUTANTS
-from crdt_bench.simulator.mutants_imports import IMPORT_MUTANTS
-from crdt_bench.simulator.mutants_relay import RELAY_MUTANTS
-
-MUTANTS = (*RELAY_MUTANTS, *DEVICE_MUTANTS, *DIRECT_MUTANTS, *HOST_MUTANTS, *IMPORT_MUTANTS)
 
 
 def test_there_are_at_least_twenty_five_mutants() -> None:

@@ -10,6 +10,11 @@ from pathlib import Path
 from crdt_bench.campaign.progress import Progress
 from crdt_bench.campaign.tally import Tally
 from crdt_bench.simulator.mutants import Mutant
+from crdt_bench.simulator.mutants_device import DEVICE_MUTANTS
+from crdt_bench.simulator.mutants_direct import DIRECT_MUTANTS
+from crdt_bench.simulator.mutants_hosts import HOST_MUTANTS
+from crdt_bench.simulator.mutants_imports import IMPORT_MUTANTS
+from crdt_bench.simulator.mutants_relay import RELAY_MUTANTS
 from crdt_bench.simulator.scenario import draw
 from crdt_bench.simulator.world import Outcome, simulate
 
@@ -17,6 +22,9 @@ _CHUNK = 8
 _WINDOW = 4096
 _NOTED_EVERY = 256
 _PART = "simulated histories"
+
+MUTANTS = (*RELAY_MUTANTS, *DEVICE_MUTANTS, *DIRECT_MUTANTS, *HOST_MUTANTS, *IMPORT_MUTANTS)
+"""Every planted bug."""
 
 
 def run_seed(seed: int, steps: int | None = None, devices: int | None = None) -> Outcome:
@@ -68,7 +76,7 @@ def hunt(mutant: Mutant) -> Outcome | None:
     A scenario that fails without the mutant as well proves nothing about it, and is an error of its own; so is a
     mutant that calls what it replaces in a wrong way.
     """
-    for seed in range(mutant.seeds_max):
+    for seed in range(mutant.seeds_from, mutant.seeds_max):
         scenario = mutant.scenario(seed)
         with mutant.planted():
             outcome = simulate(scenario)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -9,12 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from crdt_bench.simulator.campaign import hunt, run_on, run_seeds
-from crdt_bench.simulator.mutants_device import DEVICE_MUTANTS
-from crdt_bench.simulator.mutants_direct import DIRECT_MUTANTS
-from crdt_bench.simulator.mutants_hosts import HOST_MUTANTS
-from crdt_bench.simulator.mutants_imports import IMPORT_MUTANTS
-from crdt_bench.simulator.mutants_relay import RELAY_MUTANTS
+from crdt_bench.simulator.campaign import MUTANTS, hunt, run_on, run_seeds
 from crdt_bench.simulator.scenario import Scenario, draw, pinned
 from crdt_bench.simulator.shrink import shrink
 from crdt_bench.simulator.world import Outcome, simulate
@@ -128,9 +124,9 @@ def _write(path: Path, outcome: Outcome) -> None:
 
 def _hunt_all(console: Console) -> int:
     survivors = 0
-    for mutant in (*RELAY_MUTANTS, *DEVICE_MUTANTS, *DIRECT_MUTANTS, *HOST_MUTANTS, *IMPORT_MUTANTS):
+    for mutant in MUTANTS:
         with console.status(mutant.name):
-            outcome = hunt(mutant)
+            outcome = hunt(replace(mutant, seeds_from=0))
         if outcome is None:
             survivors += 1
             console.print(f"SURVIVED {mutant.seeds_max} seeds: {mutant.name}", style="red", highlight=False)

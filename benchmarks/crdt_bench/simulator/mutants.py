@@ -10,7 +10,8 @@ from typing import Any
 
 from crdt_bench.simulator.scenario import Scenario, draw
 
-Patch = tuple[type[Any] | Any, str, Callable[[Any], Any]]  # where, name, from the original to the mutated
+Method = Callable[..., Any]
+Patch = tuple[type[Any] | Any, str, Callable[[Method], Any]]  # where, name, from the original to the mutated
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class Mutant:
     patches: tuple[Patch, ...]
     faults: Mapping[str, float]
     seeds_max: int = 20
+    seeds_from: int = 0  # where the ordinary run begins: a seed that notices it
     steps: int = 40
     records: int = 10  # at most
     pace: int = 0  # mean microseconds between steps, instead of the drawn pace
@@ -59,3 +61,8 @@ class Mutant:
             documents_max=self.documents_max or drawn.documents_max,
             scales={**drawn.scales, **self.scales},
         )
+
+
+def returns(value: Any) -> Callable[[Method], Method]:
+    """A patch that always gives `value`, whatever was asked."""
+    return lambda _: lambda *_arguments, **_named: value

@@ -1,10 +1,9 @@
 """Mutants of the device's side: dialer, partner, replica, records, clock."""
 
 import hashlib
-from collections.abc import Callable
 from typing import Any
 
-from crdt_bench.simulator.mutants import Mutant
+from crdt_bench.simulator.mutants import Method, Mutant, returns
 from crdt_sync.clock import HybridClock
 from crdt_sync.protocol.backoff import Backoff
 from crdt_sync.protocol.dialer import Dialer
@@ -24,12 +23,6 @@ from crdt_sync.replica.replica import Replica
 from crdt_sync.replica.schemas import Schemas
 from crdt_sync.replica.writers import Writers
 from crdt_sync.storage.port import Batch
-
-Method = Callable[..., Any]
-
-
-def _returns(value: Any) -> Callable[[Any], Any]:
-    return lambda _: lambda *_arguments, **_named: value
 
 
 def _cursor_first(integrate: Method) -> Method:
@@ -141,14 +134,14 @@ DEVICE_MUTANTS = (
     Mutant(
         "stamps are not observed",
         "a write comes after what it supersedes",
-        ((HybridClock, "observe", _returns(None)),),
+        ((HybridClock, "observe", returns(None)),),
         {"device_clock": 0.2},
         60,
     ),
     Mutant(
-        "outbox forgets later edits", "what was edited meanwhile is pushed", ((Context, "next_edit", _returns(1)),), {}
+        "outbox forgets later edits", "what was edited meanwhile is pushed", ((Context, "next_edit", returns(1)),), {}
     ),
-    Mutant("outbox is not written", "edits are noted for the partner", ((Context, "peers_except", _returns(())),), {}),
+    Mutant("outbox is not written", "edits are noted for the partner", ((Context, "peers_except", returns(())),), {}),
     Mutant(
         "pushes while comparing",
         "nothing is pushed on beliefs of another epoch",
@@ -158,7 +151,7 @@ DEVICE_MUTANTS = (
     Mutant(
         "edits before the first welcome",
         "what was edited before the partner was known is pushed",
-        ((Partner, "_unseen", _returns([])),),
+        ((Partner, "_unseen", returns([])),),
         {"slow": 0.5, "late_device": 0.2},
         60,
         steps=16,
@@ -167,21 +160,23 @@ DEVICE_MUTANTS = (
     Mutant(
         "stamps refused for good",
         "refused stamps are tried again",
-        ((Partner, "_offered_again", _returns([])),),
+        ((Partner, "_offered_again", returns([])),),
         {"device_clock": 0.1},
         60,
+        seeds_from=9,
     ),
     Mutant(
         "no restamp",
         "a record stamped ahead is stamped again",
-        ((Replica, "restamp", _returns(False)),),
+        ((Replica, "restamp", returns(False)),),
         {"device_clock": 0.1},
         60,
+        seeds_from=9,
     ),
     Mutant(
         "gone relay is kept",
         "nothing is kept for a relay that is gone",
-        ((Context, "part", _returns(None)),),
+        ((Context, "part", returns(None)),),
         {"relay_wiped": 0.05},
         60,
     ),
@@ -194,6 +189,7 @@ DEVICE_MUTANTS = (
         steps=60,
         records=2,
         pace=500_000,
+        seeds_from=25,
     ),
     Mutant(
         "deletions are not fetched",
@@ -202,6 +198,7 @@ DEVICE_MUTANTS = (
         {"device_crash": 0.3, "cut": 0.3},
         40,
         pace=500_000,
+        seeds_from=6,
     ),
     Mutant(
         "one writer for all lives",
@@ -228,15 +225,16 @@ DEVICE_MUTANTS = (
     Mutant(
         "lost records stay pending",
         "what damage took is no longer pending",
-        ((Partner, "_lost", _returns([])),),
+        ((Partner, "_lost", returns([])),),
         {"device_rots": 0.5, "cut": 0.2},
         60,
         records=2,
+        seeds_from=12,
     ),
     Mutant(
         "schemas that come are not used",
         "who receives records gets their schema",
-        ((Schemas, "received", _returns(None)),),
+        ((Schemas, "received", returns(None)),),
         {"schema_upgraded": 0.1},
         60,
         steps=40,
@@ -245,7 +243,7 @@ DEVICE_MUTANTS = (
     Mutant(
         "views outlive their schema",
         "a newer schema makes the views anew",
-        ((schemas, "refresh_views", _returns(None)),),
+        ((schemas, "refresh_views", returns(None)),),
         {"schema_upgraded": 0.1},
         60,
         steps=80,
@@ -260,6 +258,7 @@ DEVICE_MUTANTS = (
         60,
         steps=120,
         records=1,
+        seeds_from=38,
     ),
     Mutant(
         "deletion beats edits",
@@ -267,6 +266,7 @@ DEVICE_MUTANTS = (
         ((documents, "deletion_of", _deletions_win),),
         {},
         60,
+        seeds_from=12,
     ),
     Mutant("nothing is confirmed", "a reader that confirms is served", ((Session, "_send", _deaf_to_have),), {}, 60),
     Mutant(
@@ -277,7 +277,11 @@ DEVICE_MUTANTS = (
         60,
     ),
     Mutant(
-        "silence is fine", "the silent are given up", ((Session, "next_timer", _returns(None)),), {"half_open": 0.1}
+        "silence is fine",
+        "the silent are given up",
+        ((Session, "next_timer", returns(None)),),
+        {"half_open": 0.1},
+        seeds_from=11,
     ),
-    Mutant("no back-off", "attempts are spread", ((Backoff, "delay_us", _returns(0)),), {"partition": 0.1}),
+    Mutant("no back-off", "attempts are spread", ((Backoff, "delay_us", returns(0)),), {"partition": 0.1}, steps=5),
 )

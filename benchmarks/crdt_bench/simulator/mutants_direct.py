@@ -1,20 +1,14 @@
 """Mutants of devices that accept sessions: what partners push, what is edited beside it, and what is refused."""
 
-from collections.abc import Callable
 from typing import Any
 
-from crdt_bench.simulator.mutants import Mutant
+from crdt_bench.simulator.mutants import Method, Mutant, returns
 from crdt_sync.replica import intake, unread
 from crdt_sync.replica.partner import Partner
 from crdt_sync.replica.pushed import PushedUpdates
 from crdt_sync.runtime.hosting.engine import Engine
 
-Method = Callable[..., Any]
 _CHAINS = 0.3
-
-
-def _returns(value: Any) -> Callable[[Any], Any]:
-    return lambda _: lambda *_arguments, **_named: value
 
 
 def _not_what_was_pushed(owed: Method) -> Method:
@@ -48,6 +42,7 @@ DIRECT_MUTANTS = (
         ((intake, "owed", _not_what_was_pushed),),
         {},
         neighbours=_CHAINS,
+        seeds_from=4,
     ),
     Mutant(
         "only edits wake sessions",
@@ -65,6 +60,7 @@ DIRECT_MUTANTS = (
         steps=15,
         pace=500_000,
         neighbours=0.6,
+        seeds_from=20,
     ),
     Mutant(
         "the worker's word stands",
@@ -72,11 +68,12 @@ DIRECT_MUTANTS = (
         ((PushedUpdates, "commit", _commits_alone),),
         {},
         neighbours=_CHAINS,
+        seeds_from=4,
     ),
     Mutant(
         "edits beside are not told",
         "those who listen to a device hear of its own edits",
-        ((Engine, "written_beside", _returns(None)),),
+        ((Engine, "written_beside", returns(None)),),
         {},
         steps=15,
         neighbours=0.1,

@@ -1,13 +1,13 @@
 """Mutants of the code that hosts sessions, of the loops that keep them, and of the relay's repair."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
 from crdt_bench.simulator import damage, devices
-from crdt_bench.simulator.mutants import Mutant
+from crdt_bench.simulator.mutants import Method, Mutant, returns
 from crdt_sync.runtime.conversation import Conversation
 from crdt_sync.runtime.hosting.digests import WorkerDigests
 from crdt_sync.runtime.hosting.engine import Engine
@@ -17,12 +17,7 @@ from crdt_sync.runtime.worker.pool import IntegrationPool
 from crdt_sync.storage.port import Committed
 from crdt_sync.storage.writer import GroupCommit
 
-Method = Callable[..., Any]
 _DISK = {"relay_disk_fails": 0.2, "cut": 0.05}
-
-
-def _nothing(_: Method) -> Method:
-    return lambda *_arguments, **_named: None
 
 
 async def _never(*_arguments: Any) -> None:
@@ -143,6 +138,7 @@ HOST_MUTANTS = (
         {"relay_rots": 0.3, "device_crash": 0.1},
         60,
         records=4,
+        seeds_from=11,
     ),
     Mutant(
         "outdated batches are committed",
@@ -150,6 +146,7 @@ HOST_MUTANTS = (
         ((GroupCommit, "_outdated", _commits_outdated),),
         {"relay_disk_fails": 0.3, "second_session": 0.1},
         60,
+        seeds_from=11,
     ),
     Mutant(
         "a link that waits is never read again",
@@ -157,16 +154,17 @@ HOST_MUTANTS = (
         ((Engine, "readable", lambda _: _never),),
         {"slow": 0.1},
         60,
+        seeds_from=20,
     ),
     Mutant(
         "a host's timers stand still",
         "a host gives up sessions that fell silent",
-        ((Engine, "_arm", _nothing),),
+        ((Engine, "_arm", returns(None)),),
         {"half_open": 0.1},
         60,
         beside=0.05,
     ),
-    Mutant("an edit wakes no session", "edits spread while connected", ((Conversation, "_edited", _nothing),), {}),
+    Mutant("an edit wakes no session", "edits spread while connected", ((Conversation, "_edited", returns(None)),), {}),
     Mutant(
         "a device's timers stand still",
         "a device gives up a relay that fell silent",
@@ -191,14 +189,14 @@ HOST_MUTANTS = (
     Mutant(
         "presence is not shown",
         "everybody sees what others have open",
-        ((Engine, "_show_presence", _nothing),),
+        ((Engine, "_show_presence", returns(None)),),
         {},
         beside=0.2,
     ),
     Mutant(
         "presence is said once",
         "what is opened during a session is told",
-        ((PresenceBoard, "listen", _nothing),),
+        ((PresenceBoard, "listen", returns(None)),),
         {},
         beside=0.2,
     ),

@@ -1,10 +1,10 @@
 """Mutants of imports: what is written, under which writer, and into which record."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from crdt_bench.simulator.mutants import Mutant
+from crdt_bench.simulator.mutants import Method, Mutant
 from crdt_sync.exchange import record_key, three_way
 from crdt_sync.exchange.importer import _Run
 from crdt_sync.exchange.record_key import RecordKeys
@@ -14,10 +14,8 @@ from crdt_sync.records.imported import ImportedChange
 from crdt_sync.records.sources import mark
 from crdt_sync.records.values import normalise
 
-Function = Callable[..., Any]
 
-
-def _write_over(_: Function) -> Function:
+def _write_over(_: Method) -> Method:
     def mutated(field: str, spec: Any, value: object, _now: object, _memory: Any) -> Decision:
         carrier = normalise(field, spec, value)
         return Decision("written", (ImportedChange("write", field, value),), mark(carrier), carrier)
@@ -25,26 +23,26 @@ def _write_over(_: Function) -> Function:
     return mutated
 
 
-def _as_itself(_: Function) -> Function:
+def _as_itself(_: Method) -> Method:
     return lambda document, write: write(document)
 
 
-def _all_shares(_: Function) -> Function:
+def _all_shares(_: Method) -> Method:
     return lambda sources: {f"{source.name} {number}": source for number, source in enumerate(sources)}
 
 
-def _number_alone(natural_record: Function) -> Function:
+def _number_alone(natural_record: Method) -> Method:
     return lambda collection, key: natural_record(collection, key[:1])
 
 
-def _remember_again(bring: Function) -> Function:
+def _remember_again(bring: Method) -> Method:
     def mutated(self: Any, record: str, decided: Mapping[Any, Decision]) -> Any:
         return bring(self, record, {target: replace(each, said=each.wanted) for target, each in decided.items()})
 
     return mutated
 
 
-def _whole_rows(_: Function) -> Function:
+def _whole_rows(_: Method) -> Method:
     return lambda self, row: self._by_content(row)
 
 
@@ -63,6 +61,7 @@ IMPORT_MUTANTS = (
         {"partition": 0.2},
         60,
         imports=0.5,
+        seeds_from=29,
     ),
     Mutant(
         "counts of one source add up",

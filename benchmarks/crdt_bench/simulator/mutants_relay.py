@@ -1,9 +1,8 @@
 """Mutants of the relay's side: hub, acceptor, overlay, worker, feed."""
 
-from collections.abc import Callable
 from typing import Any
 
-from crdt_bench.simulator.mutants import Mutant
+from crdt_bench.simulator.mutants import Method, Mutant, returns
 from crdt_sync.errors import LogCompacted
 from crdt_sync.protocol.acceptor import Acceptor
 from crdt_sync.protocol.hub import Forget, Hub
@@ -17,7 +16,6 @@ from crdt_sync.runtime.worker.pool import IntegrationPool
 from crdt_sync.storage import lives
 from crdt_sync.storage.memory import MemoryStore
 
-Method = Callable[..., Any]
 _DISK = {"relay_disk_fails": 0.2, "cut": 0.05}
 _PUT_BACK = {"relay_rolled_back": 0.1, "cut": 0.1, "device_rolled_back": 0.02, "second_session": 0.05}
 
@@ -159,14 +157,6 @@ def _skip_compacted(_: Method) -> Method:
     return mutated
 
 
-def _nothing(_: Method) -> Method:
-    return lambda *_arguments, **_named: None
-
-
-def _nobody(_: Method) -> Method:
-    return lambda *_arguments, **_named: []
-
-
 def _as_it_is(_: Method) -> Method:
     return lambda _acceptor, cursor: cursor
 
@@ -228,7 +218,7 @@ RELAY_MUTANTS = (
     Mutant(
         "worker never forgets",
         "the worker forgets what was not stored",
-        ((IntegrationPool, "forget_all", _nothing),),
+        ((IntegrationPool, "forget_all", returns(None)),),
         _DISK,
     ),
     Mutant(
@@ -237,6 +227,7 @@ RELAY_MUTANTS = (
         ((Hub, "integrated", _forget_once),),
         {"relay_disk_fails": 0.3},
         60,
+        seeds_from=13,
     ),
     Mutant(
         "overlay keeps what failed",
@@ -277,8 +268,9 @@ RELAY_MUTANTS = (
         {"compaction": 0.4, "partition": 0.1, "slow": 0.1},
         60,
         steps=80,
+        seeds_from=19,
     ),
-    Mutant("followers are not woken", "edits spread while connected", ((Hub, "followers", _nobody),), {}),
+    Mutant("followers are not woken", "edits spread while connected", ((Hub, "followers", returns([])),), {}),
     Mutant(
         "one life for all processes",
         "a relay that was put back begins a life",
@@ -292,6 +284,7 @@ RELAY_MUTANTS = (
         ((lives, "ended", _never_ended),),
         _PUT_BACK,
         60,
+        seeds_from=6,
     ),
     Mutant(
         "only cursors are compared",
@@ -300,6 +293,7 @@ RELAY_MUTANTS = (
         {"relay_rolled_back": 0.2, "cut": 0.3, "slow": 0.1, "device_crash": 0.1},
         300,
         pace=500_000,
+        seeds_from=20,
     ),
     Mutant(
         "one epoch for all",
