@@ -61,12 +61,10 @@ from crdt_sync.protocol.pace import Pace
 from crdt_sync.protocol.principal import Principal
 from crdt_sync.protocol.reconcile import Reconciler, View, decode, encode
 from crdt_sync.protocol.session import Awaited, Session
-from crdt_sync.protocol.source import AcceptorSource, Change
+from crdt_sync.protocol.source import NOT_HELD, AcceptorSource, Change
 from crdt_sync.protocol.states import ACCEPTOR_TABLE, State, Table
 from crdt_sync.protocol.terms import shared_features, terms_of
 from crdt_sync.protocol.versions import LINEAGE, TERMS, VERSIONS
-
-_NOTHING = b"\x00"  # the state vector of a record that is not held
 
 _STORES = "stored nothing of what was sent"
 _ASKS = "asked for nothing of what was told"
@@ -215,7 +213,7 @@ class Acceptor(Session):
                 size += len(verdict.state_vector)
                 # A gap whose vector outgrows the frame asks for the whole record instead.
                 fits = size < limits.FRAME_BYTES_MAX // 2 or not verdict.state_vector
-                joined.append(verdict if fits else verdict._replace(state_vector=_NOTHING))
+                joined.append(verdict if fits else verdict._replace(state_vector=NOT_HELD))
             last = position + 1 == len(answered)
             if last or len(joined) + len(answered[position + 1][1]) > limits.PUSH_RECORDS_MAX:
                 self._send(Ack(number, cursor if last else None, self._source.head(), tuple(joined)))

@@ -7,20 +7,19 @@ Rules and invariants:
 2. Whatever the partner sends is handed to the host in order; the host commits in order.
 3. Nothing is waited for without a bound: the partner's silence ends the session, and so does an answer that does not
    come, whatever else it says (see `Session.timer` and `_awaited`).
-4. While digests are compared, nothing is pushed: what the outbox believes that the partner holds is of another
-   epoch, until each record that differs was noted in it anew.
-5. The partner's next ranges are taken only when all that its last ones showed was asked for, or noted in the outbox.
-   So what waits is bounded, however much differs. The last ones are taken at once, as the partner goes on after them.
+
+What is pushed, and how digests are compared, have rules of their own: see `pushing` and `comparing`.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from crdt_sync import limits
 from crdt_sync.errors import ProtocolViolation
 from crdt_sync.ids import Space
 from crdt_sync.protocol.auditing import AuditRun
+from crdt_sync.protocol.comparing import Comparing, Step
 from crdt_sync.protocol.effects import (
     Acknowledge,
     Audited,
@@ -56,15 +55,15 @@ from crdt_sync.protocol.messages import (
     Welcome,
 )
 from crdt_sync.protocol.pushing import Pushing
-from crdt_sync.protocol.reconcile import Reconciler, View, decode, encode
+from crdt_sync.protocol.reconcile import View
 from crdt_sync.protocol.session import Awaited, Session
-from crdt_sync.protocol.source import DialerSource
+from crdt_sync.protocol.source import NOT_HELD, DialerSource
 from crdt_sync.protocol.states import DIALER_TABLE, State, Table
 from crdt_sync.protocol.terms import Agreed, agreed_space, shared_features, terms_of
 from crdt_sync.protocol.versions import TERMS, VERSIONS
+from crdt_sync.protocol.wants import want
 
 _HAVE_EVERY_BYTES = limits.UNCONFIRMED_BYTES_MAX // 16
-_NOTHING = b"\x00"  # the state vector of a record that is not held
 _GAPS_MAX = 3  # a diff by state vector closes a gap at once, unless new gaps keep arriving meanwhile
 _CLOCKS_COMPARED_US = 60_000_000  # a clock may be wrong: they are compared again, but no more often than this
 _CLOCK_SET_US = 1_000_000  # a wall clock that ran on by that much more or less than time itself was set
@@ -120,14 +119,7 @@ class Dialer(Session):
         self._integrating: dict[int, tuple[int, int | None, bool]] = {}  # size, cursor, whether something is owed
         self._had = 0
         self._stored = 0
-        self._compares = False  # page 1 is of the comparison
-        self._run: Reconciler | None = None  # while digests are compared
-        self._heard: Ranges | None = None  # the partner's ranges, not taken yet
-        self._wanted: deque[str] = deque()  # found by comparing, not asked for yet
-        self._asked: deque[dict[str, None]] = deque()  # records of each want of the comparison, until they come
-        self._unstored = 0  # ... or whose answer is not on disk
-        self._compared: set[int] = set()  # Integrate effects that end such an answer
-        self._owing = 0  # Owe effects under way
+        self._comparing: Comparing | None = None  # where the partners share no epoch
         self._audit: AuditRun | None = None
         self._checking: dict[int, tuple[str, ...]] = {}  # the records of checks that were not answered
         self._ending = False  # the partner has told the end of its feed
@@ -156,7 +148,7 @@ class Dialer(Session):
         return (
             self.state is State.LIVE
             and not self._integrating
-            and not self._owing
+            and not (self._comparing and self._comparing.owing)
             and self._pushing.settled
             and not self._repairs
         )
@@ -184,8 +176,7 @@ class Dialer(Session):
         """Whether `fill` may have something to push."""
         return (
             self.state in {State.CATCHING_UP, State.LIVE}
-            and not self._unstored
-            and not self._owing
+            and not (self._comparing and self._comparing.unstored)
             and self._pushing.wants_room
         )
 
@@ -218,7 +209,7 @@ class Dialer(Session):
     def fetch(self, records: Sequence[str]) -> None:
         """Ask for these records as a whole, `WANT_RECORDS_MAX` at most; not `settled` before they are on disk."""
         self._repairs.append(frozenset(records))
-        self._send(Want(0, tuple(WantEntry(record, _NOTHING) for record in records)))
+        self._send(Want(0, tuple(WantEntry(record, NOT_HELD) for record in records)))
 
     def next_timer(self) -> int | None:
         """See `Session.next_timer`."""
@@ -248,10 +239,10 @@ class Dialer(Session):
             yield Awaited(_ANSWERS, limits.ANSWER_US_MAX)
         elif self.state is State.CATCHING_UP and not self._ending and not self._integrating:
             yield Awaited(_TELLS, limits.ANSWER_US_MAX)
-        elif self.state is State.COMPARING and self._run is not None and not self._integrating:
-            if self._asked:
+        elif self.state is State.COMPARING and self._comparing is not None and not self._integrating:
+            if self._comparing.unanswered:
                 yield Awaited(_ANSWERS, limits.ANSWER_US_MAX)
-            elif self._heard is None:
+            elif self._comparing.listens:
                 yield Awaited(_COMPARES, limits.WORK_US_MAX)
         if self._audit is not None:
             yield Awaited(_AUDITS, limits.WORK_US_MAX)
@@ -267,9 +258,8 @@ class Dialer(Session):
         if self.closed:
             return
         size, cursor, owe = self._integrating.pop(number)
-        if number in self._compared:
-            self._compared.discard(number)
-            self._unstored -= 1
+        if self._comparing is not None:
+            self._comparing.stored(number)
         if owe:
             self._pushing.notify()
         self._stored += size
@@ -289,18 +279,16 @@ class Dialer(Session):
 
     def compare(self, view: View, now: int) -> None:
         """The answer to `Compare`."""
-        if not self.closed:
-            self._run = Reconciler(view, initiator=True)
-            self._send(Ranges(*encode(self._run.start())))
+        if not self.closed and self._comparing is not None:
+            self._send(self._comparing.begin(view))
 
     def owed(self, now: int) -> None:
         """`Owe` is on disk: the outbox has new entries."""
-        if self.closed:
+        if self.closed or self._comparing is None:
             return
-        self._owing -= 1
         self._pushing.notify()
         try:
-            self._go_on_comparing()
+            self._take(self._comparing.owed())
         except ProtocolViolation as violation:
             self.close(violation.code, violation.message, now)
 
@@ -364,7 +352,7 @@ class Dialer(Session):
             self._effects.append(CaughtUp())
         elif comparing:
             self.state = State.COMPARING
-            self._compares = True
+            self._comparing = Comparing(self._source)
             self._effects.append(Compare())
         else:
             self.state = State.CATCHING_UP
@@ -379,40 +367,31 @@ class Dialer(Session):
             self._integrate((), changes.cursor, changes.cursor)
             return
         self._ending = False
-        self._want(changes.page, [entry.record for entry in changes.entries])
+        self._send(want(self._source, changes.page, [entry.record for entry in changes.entries]))
 
     def _on_ranges(self, ranges: Ranges, now: int) -> None:
-        if self._run is None or self._heard is not None:
+        if self._comparing is None or not self._comparing.listens:
             raise ProtocolViolation("ranges came out of turn")
         self._came(_COMPARES)
-        self._heard = ranges
-        self._go_on_comparing()
+        self._take(self._comparing.receive(ranges))
 
     def _on_updates(self, updates: Updates, now: int) -> None:
         repair = updates.page == 0 and updates.cursor is None
-        compared = self._compares and updates.page == PAGE_COMPARED
-        if repair or compared:
+        comparing = self._comparing if updates.page == PAGE_COMPARED else None
+        if repair or comparing:
             self._came(_ANSWERS)
         if not repair:
             self._came(_TELLS)
         self._came(_COMPARES)
         if repair and not self._repairs:
             raise ProtocolViolation("an answer came to a want that was not sent")
-        if compared and (not self._asked or updates.cursor is not None):
+        if comparing and (not comparing.unanswered or updates.cursor is not None):
             raise ProtocolViolation("what the comparison found comes unasked, or with a cursor")
-        self._integrate(updates.entries, updates.cursor, updates.head, owe=compared)
-        if compared:
-            self._on_compared(updates)
+        self._integrate(updates.entries, updates.cursor, updates.head, owe=comparing is not None)
+        if comparing:
+            self._take(comparing.answered(updates, self._number))
         if repair and updates.last:
             self._repairing[self._number] = self._repairs.popleft()
-
-    def _on_compared(self, updates: Updates) -> None:
-        for entry in updates.entries:
-            self._asked[0].pop(entry.record, None)
-        if updates.last:
-            self._owe_what_did_not_come(self._asked.popleft())
-            self._compared.add(self._number)
-            self._go_on_comparing()
 
     def _on_ack(self, ack: Ack, now: int) -> None:
         pushed = self._pushing.answered(ack, now)
@@ -458,16 +437,6 @@ class Dialer(Session):
             self._cursor, cursor = cursor, None
         return cursor
 
-    def _want(self, page: int, records: Sequence[str]) -> None:
-        """Ask for what we lack of these records. Where the vectors outgrow a frame, ask for whole records."""
-        entries: list[WantEntry] = []
-        size = 0
-        for record in records:
-            state_vector = self._source.state_vector(record)
-            size += len(state_vector)
-            entries.append(WantEntry(record, state_vector if size < limits.FRAME_BYTES_MAX // 2 else _NOTHING))
-        self._send(Want(page, tuple(entries)))
-
     def _repair(self, gaps: Sequence[tuple[str, bytes]], now: int) -> None:
         """Ask, by state vector, for what the gaps lack. A partner that cannot close one is given up."""
         for record, _ in gaps:
@@ -485,7 +454,7 @@ class Dialer(Session):
         for start in range(0, len(records), limits.WANT_RECORDS_MAX):
             part = records[start : start + limits.WANT_RECORDS_MAX]
             self._repairs.append(frozenset(part))
-            self._want(0, part)
+            self._send(want(self._source, 0, part))
 
     def _finish_catching_up(self) -> None:
         if self._ending and self.state is State.CATCHING_UP and not self._integrating and not self._repairs:
@@ -493,39 +462,12 @@ class Dialer(Session):
             self.state = State.LIVE
             self._effects.append(CaughtUp())
 
-    def _go_on_comparing(self) -> None:
-        """Take the partner's ranges if rule 5 allows. Wants follow the ranges from which the partner knows of them."""
-        if self._run is None:
-            return
-        self._ask()
-        if self._heard is not None and not self._wanted and not (self._owing and self._heard.open):
-            heard, self._heard = self._heard, None
-            answer = self._run.receive(decode((heard.open, heard.shape, heard.names, heard.hashes)))
-            if answer is not None:
-                self._send(Ranges(*encode(answer)))
-            want, owe = self._run.take()
-            self._wanted.extend(wanted.record for wanted in want)
-            lacking = tuple(owed.record for owed in owe if owed.theirs is None)
-            if lacking:  # what differs comes with the partner's state vector, and is owed then
-                self._owing += 1
-                self._effects.append(Owe(lacking))
-            self._ask()
-        if self._run.done and not self._wanted:
-            self._run = None
+    def _take(self, step: Step) -> None:
+        """Carry out what the comparison comes to. Raises `ProtocolViolation`."""
+        for each in step:
+            if isinstance(each, Owe):
+                self._effects.append(each)
+            else:
+                self._send(each)
+        if self.state is State.COMPARING and self._comparing is not None and self._comparing.done:
             self.state = State.CATCHING_UP
-
-    def _ask(self) -> None:
-        """Want what the comparison found, a few pages ahead of their answers."""
-        while self._wanted and len(self._asked) < limits.PAGES_IN_FLIGHT_MAX:
-            count = min(len(self._wanted), limits.PAGE_RECORDS_MAX)
-            records = [self._wanted.popleft() for _ in range(count)]
-            self._asked.append(dict.fromkeys(records))
-            self._unstored += 1
-            self._want(PAGE_COMPARED, records)
-
-    def _owe_what_did_not_come(self, records: Iterable[str]) -> None:
-        """Records that differ and that the partner passed over, as it cannot read them: it may lack all of ours."""
-        ours = tuple(record for record in records if self._source.state_vector(record) != _NOTHING)
-        if ours:
-            self._owing += 1
-            self._effects.append(Owe(ours))

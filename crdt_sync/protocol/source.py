@@ -6,6 +6,9 @@ from typing import NamedTuple, Protocol
 from crdt_sync.ids import Space
 from crdt_sync.protocol.entries import Behind
 
+NOT_HELD = b"\x00"
+"""The state vector of a record that is not held."""
+
 
 class Change(NamedTuple):
     """The newest change of one record: its place in the feed and the record's state vector."""

@@ -10,6 +10,7 @@ from crdt_sync.protocol.dialer import Dialer
 from crdt_sync.protocol.messages import Have
 from crdt_sync.protocol.session import Session
 from crdt_sync.protocol.states import State
+from crdt_sync.protocol.wants import want
 from crdt_sync.records import document as documents
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.document import Document
@@ -54,7 +55,7 @@ def _digest_of_vector(_: Method) -> Method:
     return lambda self: hashlib.blake2b(self.state_vector(), digest_size=16).digest()
 
 
-def _want_by_vector(want: Method) -> Method:
+def _want_by_vector(on_changes: Method) -> Method:
     """Deletions do not show in a state vector: a record changed by them alone is not fetched."""
 
     def mutated(self: Any, changes: Any, now: int) -> None:
@@ -68,9 +69,9 @@ def _want_by_vector(want: Method) -> Method:
         if changes.entries:
             self.state = State.CATCHING_UP
             self._ending = False
-            self._want(changes.page, wanted)
+            self._send(want(source, changes.page, wanted))
         else:
-            want(self, changes, now)
+            on_changes(self, changes, now)
 
     return mutated
 

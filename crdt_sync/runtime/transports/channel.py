@@ -14,7 +14,8 @@ Rules of every channel; `tests/runtime/transports/test_channels.py` holds each t
 6. Who closes goes on receiving until `ChannelClosed`, if it has received before: what is under way must not stand
    in the way of the end.
 7. A frame larger than `take_up_to` allows ends the channel, and is not kept in memory.
-8. `arriving` rises while a frame comes in parts, and is 0 where it comes at once: a session lives by bytes that move.
+8. `arriving_bytes` rises while a frame comes in parts, and is 0 where it comes at once: a session lives by bytes that
+   move.
 
 All calls are made on the event loop on which the channel was opened.
 

@@ -1,0 +1,18 @@
+"""Asking a partner for what we lack of records."""
+
+from collections.abc import Sequence
+
+from crdt_sync import limits
+from crdt_sync.protocol.messages import Want, WantEntry
+from crdt_sync.protocol.source import NOT_HELD, DialerSource
+
+
+def want(source: DialerSource, page: int, records: Sequence[str]) -> Want:
+    """What we lack of these records. Where the state vectors outgrow a frame, it asks for whole records."""
+    entries: list[WantEntry] = []
+    size = 0
+    for record in records:
+        state_vector = source.state_vector(record)
+        size += len(state_vector)
+        entries.append(WantEntry(record, state_vector if size < limits.FRAME_BYTES_MAX // 2 else NOT_HELD))
+    return Want(page, tuple(entries))
