@@ -12,7 +12,7 @@ def flip_bit(store: Path, table: bytes, key: bytes, place: int | None = None) ->
     """Flip one bit of a stored value: of the byte at `place`, or in its middle."""
     with lmdb.open(str(store), max_dbs=32) as environment, environment.begin(write=True) as transaction:
         handle = environment.open_db(table, txn=transaction)
-        value = bytearray(transaction.get(key, db=handle))
+        value = bytearray(transaction.get(key, db=handle) or b"")
         value[len(value) // 2 if place is None else place] ^= 1
         transaction.put(key, bytes(value), db=handle)
 

@@ -25,11 +25,11 @@ def test_the_replica_has_no_circles_types_included(graph: grimp.ImportGraph) -> 
 
 
 def test_a_planted_circle_is_found(graph: grimp.ImportGraph) -> None:
-    planted = {"importer": "crdt_sync.replica.context", "imported": "crdt_sync.replica.replica"}
-    graph.add_import(**planted)
+    importer, imported = "crdt_sync.replica.context", "crdt_sync.replica.replica"
+    graph.add_import(importer=importer, imported=imported)
     try:
         assert ("crdt_sync.replica.context", "crdt_sync.replica.replica", "crdt_sync.replica.context") in circles(
             graph, "crdt_sync.replica"
         )
     finally:
-        graph.remove_import(**planted)
+        graph.remove_import(importer=importer, imported=imported)

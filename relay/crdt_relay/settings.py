@@ -45,29 +45,31 @@ class Settings(BaseSettings):
         env_prefix=ENVIRONMENT_PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True, validate_default=False
     )
 
-    host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
-    port: Port = Field(8765, description="port to listen on; 0 takes a free one")
+    host: str = Field(default="127.0.0.1", min_length=1, description="address to listen on")
+    port: Port = Field(default=8765, description="port to listen on; 0 takes a free one")
     data: Path = Field(
         default_factory=lambda: _user_folder("XDG_DATA_HOME", ".local/share"), description="data directory"
     )
-    token: SecretStr | None = Field(None, description="what devices must present; at least 16 characters")
-    token_file: Path | None = Field(None, description="file that holds the token")
-    tls_certificate: Path | None = Field(None, description="certificate chain, PEM")
-    tls_key: Path | None = Field(None, description="private key of the certificate, PEM")
+    token: SecretStr | None = Field(default=None, description="what devices must present; at least 16 characters")
+    token_file: Path | None = Field(default=None, description="file that holds the token")
+    tls_certificate: Path | None = Field(default=None, description="certificate chain, PEM")
+    tls_key: Path | None = Field(default=None, description="private key of the certificate, PEM")
     sessions_max: int = Field(
-        limits.SESSIONS_MAX, ge=1, le=limits.SESSIONS_MAX, description="devices connected at once"
+        default=limits.SESSIONS_MAX, ge=1, le=limits.SESSIONS_MAX, description="devices connected at once"
     )
     ping_interval: float = Field(
-        limits.PING_S_MAX,
+        default=limits.PING_S_MAX,
         ge=limits.PING_S_MIN,
         le=limits.PING_S_MAX,
         description="seconds of silence after which a device is asked whether it lives",
     )
-    metrics: bool = Field(True, description="serve /metrics, /healthz and /readyz")
-    metrics_host: str = Field("127.0.0.1", min_length=1, description="address of the metrics")
-    metrics_port: Port = Field(8766, description="port of the metrics; 0 takes a free one")
-    log_format: Literal["console", "json"] = Field("console", description="form of the log lines")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe level logged")
+    metrics: bool = Field(default=True, description="serve /metrics, /healthz and /readyz")
+    metrics_host: str = Field(default="127.0.0.1", min_length=1, description="address of the metrics")
+    metrics_port: Port = Field(default=8766, description="port of the metrics; 0 takes a free one")
+    log_format: Literal["console", "json"] = Field(default="console", description="form of the log lines")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="least severe level logged"
+    )
 
     _sources: dict[str, str] = PrivateAttr(default_factory=dict)
 

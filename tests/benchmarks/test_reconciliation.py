@@ -34,7 +34,7 @@ def test_bytes_follow_what_differs_by_ranges_and_what_is_held_by_the_others() ->
 
 
 def test_a_method_that_overlooks_a_record_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    def careless(here, there) -> Exchange:  # type: ignore[no-untyped-def]
+    def careless(here, there) -> Exchange:
         exchange = by_list(here, there)
         exchange.found[0].pop()
         return exchange

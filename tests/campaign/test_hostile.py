@@ -18,6 +18,7 @@ from crdt_sync.protocol import codec
 from crdt_sync.protocol.messages import Changes, Hello, Want, WantEntry
 from crdt_sync.records import parse_schema
 from crdt_sync.storage import Batch, Change, MemoryStore
+from crdt_sync.storage.lmdb.codec import Seal
 
 
 @pytest.mark.parametrize("seed", [0, 10_000])
@@ -51,7 +52,7 @@ def test_work_that_hangs_is_ended():
 
 
 def test_a_seal_that_is_not_checked_is_noticed(monkeypatch):
-    monkeypatch.setattr(hostile_inputs.codec.Seal, "open", lambda seal, key, value, record=None: value[16:])
+    monkeypatch.setattr(Seal, "open", lambda seal, key, value, record=None: value[16:])
     tally = Tally("hostile bytes", "inputs", 0)
     hostile._batch(Target("stored value", hostile_inputs._stored_value), range(40), tally)
     assert tally.findings

@@ -1,5 +1,6 @@
 """Whichever system call fails below the libraries: a typed error, nothing acknowledged lost, and a retry succeeds."""
 
+import shutil
 import subprocess
 
 import pytest
@@ -45,9 +46,9 @@ def test_an_edit_that_is_acknowledged_and_not_on_disk_is_noticed():
 
 
 def test_what_prevents_it_is_told(monkeypatch):
-    monkeypatch.setattr(nth_syscalls.shutil, "which", lambda _: None)
+    monkeypatch.setattr(shutil, "which", lambda _: None)
     assert nth_syscalls.run(0, 1).skipped == "strace is not installed"
-    monkeypatch.setattr(nth_syscalls.shutil, "which", lambda _: "strace")
+    monkeypatch.setattr(shutil, "which", lambda _: "strace")
     forbidden = subprocess.CompletedProcess([], 1)
-    monkeypatch.setattr(nth_syscalls.subprocess, "run", lambda *_, **__: forbidden)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: forbidden)
     assert "ptrace is forbidden" in nth_syscalls.run(0, 1).skipped

@@ -6,7 +6,7 @@ import pytest
 
 from crdt_bench.campaign import power_cuts
 from crdt_bench.campaign.power_images import cut
-from crdt_bench.campaign.power_recording import Acknowledged, Resize, Sync, Write, missing
+from crdt_bench.campaign.power_recording import Acknowledged, Event, Resize, Sync, Write, missing
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "strace is there")
 
@@ -24,7 +24,8 @@ def test_a_store_that_does_not_sync_is_noticed():
 
 
 def test_what_was_synced_always_survives_and_what_was_not_may():
-    events = [Write(0, b"a" * 1024, False), Sync(), Acknowledged(), Write(0, b"b" * 1024, False), Acknowledged()]
+    synced: list[Event] = [Write(0, b"a" * 1024, False), Sync(), Acknowledged()]
+    events = [*synced, Write(0, b"b" * 1024, False), Acknowledged()]
     contents = {cut(events, 4, random.Random(seed)).content for seed in range(60)}
     sectors = {(content[:512], content[512:]) for content in contents}
     assert sectors == {(first * 512, second * 512) for first in (b"a", b"b") for second in (b"a", b"b")}
@@ -32,7 +33,7 @@ def test_what_was_synced_always_survives_and_what_was_not_may():
 
 
 def test_a_length_that_was_not_synced_may_be_lost():
-    events = [Write(0, b"a" * 512, True), Resize(4096), Acknowledged()]
+    events: list[Event] = [Write(0, b"a" * 512, True), Resize(4096), Acknowledged()]
     assert {len(cut(events, 2, random.Random(seed)).content) for seed in range(40)} == {512, 4096}
 
 

@@ -4,9 +4,11 @@ import json
 import signal
 import subprocess
 import threading
+from typing import cast
 
 import pytest
 
+from crdt_sync import Replica
 from crdt_sync.cli import devices, partners, sharing
 from crdt_sync.errors import InvalidSettings, StoreForbidden, Unreachable, UsageError
 from crdt_sync.runtime.discovery import Nearby
@@ -190,7 +192,7 @@ class _NoPartners:
 def test_devices_are_named_by_address_name_or_id(monkeypatch, given, url):
     near = Nearby("anna-phone", b"\x0a" * 16, bytes(8), "10.0.0.9", 8767)
     monkeypatch.setattr(devices, "look_around", lambda *_: [near])
-    found = devices.resolved(_NoPartners(), given, TOKEN)
+    found = devices.resolved(cast(Replica, _NoPartners()), given, TOKEN)
     assert (found.address.url, found.address.direct, found.address.token) == (url, True, TOKEN)
 
 
@@ -198,9 +200,9 @@ def test_a_name_that_nobody_or_several_have_is_refused(monkeypatch):
     near = [Nearby("till", bytes([number]) * 16, bytes(8), "10.0.0.9", 8767) for number in (1, 2)]
     monkeypatch.setattr(devices, "look_around", lambda *_: near)
     with pytest.raises(UsageError, match="2 devices"):
-        devices.resolved(_NoPartners(), "till", TOKEN)
+        devices.resolved(cast(Replica, _NoPartners()), "till", TOKEN)
     with pytest.raises(Unreachable, match="no device 'phone'"):
-        devices.resolved(_NoPartners(), "phone", TOKEN)
+        devices.resolved(cast(Replica, _NoPartners()), "phone", TOKEN)
 
 
 def test_a_listening_device_knows_who_calls_and_what_waits_for_them(run, stores, listening):

@@ -115,17 +115,22 @@ def test_an_error_cannot_reach_the_terminal_with_escapes(run, store):
     assert "\x1b" not in result.err
 
 
+def commands(app: typer.Typer) -> tuple[str, ...]:
+    group = typer.main.get_command(app)
+    assert isinstance(group, typer.core.TyperGroup)
+    return tuple(group.commands)
+
+
 @pytest.mark.parametrize("part", main._PARTS)
 def test_a_command_is_found_in_the_part_that_is_imported_for_it(part):
     for command in main._PARTS[part]:
-        group = typer.main.get_command(application(command))
-        assert tuple(group.commands) == main._PARTS[part]
+        assert commands(application(command)) == main._PARTS[part]
 
 
 def test_without_a_command_all_are_there():
     everything = {command for commands in main._PARTS.values() for command in commands}
-    assert set(typer.main.get_command(application()).commands) == everything
-    assert set(typer.main.get_command(application("nonsense")).commands) == everything
+    assert set(commands(application())) == everything
+    assert set(commands(application("nonsense"))) == everything
 
 
 @pytest.mark.parametrize(

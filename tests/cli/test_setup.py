@@ -200,7 +200,9 @@ def test_no_failed_write_puts_a_token_beside_an_address_that_it_is_not_for(tmp_p
         if next(writes) <= failing:
             assert kept == new
             break
-        partners.save(store, partners.chosen(store, "ws://old", None, None))
+        back = partners.chosen(store, "ws://old", None, None)
+        assert back is not None
+        partners.save(store, back)
         assert partners.load(store) == old, "which comes back with its address"
     assert failing >= 3
 

@@ -234,7 +234,7 @@ def test_a_copied_and_a_rolled_back_device_keep_the_edits_of_all_lives(
 ) -> None:
     with serving(launcher, tmp_path / "relay") as relay:
         anna, bob = devices("anna"), devices("bob")
-        home = anna.replica.store.path
+        home = tmp_path / "anna"
         for device in (anna, bob):
             device.edit(SHARED)
             sync(device.replica, relay.address)
@@ -266,7 +266,7 @@ def test_a_listening_device_that_was_rolled_back_honours_no_cursor_of_the_lost_h
     tmp_path: Path, devices: Callable[[str], Device]
 ) -> None:
     anna, bob = devices("anna"), devices("bob")
-    home = anna.replica.store.path
+    home = tmp_path / "anna"
 
     async def meet() -> None:
         async with listening(anna.replica, "127.0.0.1", 0, TOKEN, None) as listener:

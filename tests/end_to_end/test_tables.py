@@ -5,6 +5,7 @@ import shutil
 from collections import Counter
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ SPECTRUM = {f"csv-spectrum/csvs/{name}.csv": name for name in SPECTRUM_EXACT}
 # whole in tests/exchange and measured in benchmarks/. Three more go no further than tests/exchange, as smaller ones
 # that are made as they are go the whole way.
 ELSEWHERE = {"febrl_dataset3.csv", "telco_customer_churn.csv", "datenanfragen_companies.jsonl"}
-ALL = {
+ALL: dict[str, tuple[int | None, dict[str, Any]]] = {
     **{name: how for name, how in TABLES.items() if name not in ELSEWHERE},
     **{name: (None, {}) for name in SPECTRUM},
     "csv-spectrum/csvs/location_coordinates.csv": (None, {}),

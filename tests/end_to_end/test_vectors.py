@@ -2,6 +2,7 @@
 
 import base64
 import json
+from typing import Any
 
 import pycrdt
 import pytest
@@ -72,7 +73,7 @@ def test_payloads_of_yjs_read_as_in_yjs(vectors):
             assert decode_state_vector(payload) == {int(writer): clock for writer, clock in case["expected"].items()}
         elif case["encoding"] == "v1" and "expected" in case:
             ((root, expected),) = case["expected"].items()
-            kind = {str: pycrdt.Text, dict: pycrdt.Map, list: pycrdt.Array}[type(expected)]
+            kind: Any = {str: pycrdt.Text, dict: pycrdt.Map, list: pycrdt.Array}[type(expected)]  # type: ignore[index]
             doc = pycrdt.Doc()
             shared = doc.get(root, type=kind)
             doc.apply_update(payload)
@@ -118,4 +119,4 @@ def test_the_paper_in_a_text_field_is_accepted_whole(b4):
     assert scan(renamed).roots == {"t.text"}
     verdict = judged(renamed)
     assert (verdict.code, verdict.new) == ("accepted", True)
-    assert len(Document.load((renamed,)).values()["text"]) == 104_852
+    assert len(str(Document.load((renamed,)).values()["text"])) == 104_852

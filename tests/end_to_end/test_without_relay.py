@@ -172,7 +172,7 @@ def test_updates_pushed_together_keep_the_numbers_of_their_changes() -> None:
     first = ann.store.history(warehouse.record)[0].update
     warehouse.edit(ann)
     second = ann.store.history(warehouse.record)[1].update
-    vector = ann.store.record_head(warehouse.record).state_vector  # type: ignore[union-attr]
+    vector = ann.store.record_head(warehouse.record).state_vector
     changes = [_pushed(warehouse.record, updates, ann.id, vector) for updates in ((first,), (first, second))]
     one, two = PushedUpdates(bob).commit([Batch(changes=(change,)) for change in changes])
     assert (one.seqs, two.seqs) == (((1,),), ((0, 2),))

@@ -1,8 +1,7 @@
 """A replica in memory, and helpers around it."""
 
 import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 from crdt_sync import Replica
 from crdt_sync.exchange import ExportOptions, Row, RowError, Table, TableOptions, export_table, open_table
 from crdt_sync.records.schema import Schema
+from crdt_sync.replica.blocks import Block
 from crdt_sync.replica.views import RecordView
 from crdt_sync.storage.memory import MemoryStore
 from crdt_sync.storage.port import Batch
@@ -27,15 +27,14 @@ class CountingReplica(Replica):
         """All records, deleted ones too."""
         return {view.record: view for view in self.list(deleted=True)}
 
-    def bring(self, *arguments: Any, dry_run: bool = False) -> None:
-        super().bring(*arguments, dry_run=dry_run)
+    def bring(self, *arguments: Any, dry_run: bool = False) -> Any:
+        said = super().bring(*arguments, dry_run=dry_run)
         self.edits += not dry_run
+        return said
 
-    @contextmanager
-    def batch(self) -> Iterator[None]:
+    def batch(self) -> Block[None]:
         self.batches += 1
-        with super().batch():
-            yield
+        return super().batch()
 
 
 def replica_with(*schemas: Schema, name: str = "fake", seed: int = 1) -> CountingReplica:

@@ -196,7 +196,7 @@ def test_a_cell_at_the_limit_is_read_and_one_beyond_is_an_error(write):
     limit = limits.TABLE_CELL_LENGTH_MAX
     rows = list(write("a.csv", f"a,b\n{'x' * limit},1\n{'x' * (limit + 1)},2\n3,4\n").rows())
     assert isinstance(rows[0], Row)
-    assert len(rows[0].cells[0]) == limit
+    assert len(str(rows[0].cells[0])) == limit
     assert [(row.line, row.code) for row in rows[1:2]] == [(3, "malformed")]
     assert rows[2] == Row(4, ["3", "4"])
 

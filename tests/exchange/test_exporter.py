@@ -137,7 +137,7 @@ def test_deleted_records_are_left_out_and_unknown_fields_are_told(filled, tmp_pa
 def test_a_stream_gets_the_same_bytes_as_a_file_and_stays_open(filled, exported):
     for kind, name in (("delimited", "a.csv"), ("jsonl", "a.jsonl"), ("json", "a.json")):
         stream = io.BytesIO()
-        export_table(filled, "customers", stream, ExportOptions(format=kind))
+        export_table(filled, "customers", stream, ExportOptions(format=kind))  # type: ignore[arg-type]
         assert stream.getvalue() == exported(filled, name).read_bytes()
 
 

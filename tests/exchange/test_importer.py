@@ -1,8 +1,8 @@
 import pytest
 
+import crdt_sync.exchange.importer as importer_module
 from crdt_sync.errors import InvalidTable, UnknownCollection
 from crdt_sync.exchange import import_table
-from crdt_sync.exchange import importer as importer_module
 from crdt_sync.exchange.conventions import Conventions
 from crdt_sync.ids import natural_record
 from crdt_sync.records.imported import ImportedChange

@@ -2,13 +2,14 @@
 
 import json
 from collections import Counter
+from typing import Any
 
 import pytest
 
 from crdt_sync.exchange import MISSING, TableOptions, import_table, open_table
 from crdt_sync.records.schema import bundled_schema
 
-TABLES = {
+TABLES: dict[str, tuple[int, dict[str, Any]]] = {
     "northwind_customers.csv": (91, {}),
     "northwind_suppliers.csv": (29, {}),
     "telco_customer_churn.csv": (7043, {}),

@@ -1,3 +1,4 @@
+import importlib
 import io
 import zipfile
 from datetime import date, datetime, timedelta
@@ -198,7 +199,7 @@ def test_without_openpyxl_the_error_says_what_to_install(sheet, monkeypatch):
     def absent(name):
         raise ModuleNotFoundError(name)
 
-    monkeypatch.setattr(workbook.importlib, "import_module", absent)
+    monkeypatch.setattr(importlib, "import_module", absent)
     with pytest.raises(InvalidTable) as caught:
         sheet([["a"]])
     assert "'.[excel]'" in caught.value.hint

@@ -3,16 +3,18 @@
 import csv
 import json
 import random
+import zlib
+from base64 import urlsafe_b64encode
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crdt_sync.exchange import ExportOptions, export_table, import_table, open_table
-from crdt_sync.exchange import base as base_module
-from crdt_sync.exchange.base import Base, decode_base, encode_base
+from crdt_sync.exchange.base import Base, Bases, decode_base, encode_base
 from crdt_sync.exchange.table import BASE_HEADER
-from crdt_sync.limits import BASE_LENGTH_MAX, SOURCE_TEXT_BYTES_MAX
+from crdt_sync.limits import BASE_BYTES_MAX, BASE_LENGTH_MAX, SOURCE_TEXT_BYTES_MAX
+from crdt_sync.records.sources import mark_text
 from tests.importing.conftest import Device, meet
 
 SPACE = "5a" * 16
@@ -216,7 +218,7 @@ def test_a_base_comes_back_and_keeps_what_fits():
     large = Base(base.record, 0, "customers", "", {"notes": {"text": noise}, "city": "Kiel"})
     found = decode_base(encode_base(large))
     assert found is not None
-    assert found.said == {"notes": base_module.mark_text(noise), "city": "Kiel"}
+    assert found.said == {"notes": mark_text(noise), "city": "Kiel"}
 
 
 @pytest.mark.parametrize(
@@ -232,11 +234,11 @@ def test_a_base_comes_back_and_keeps_what_fits():
         json.dumps(["people/1", 1, "a", None, "{}"]),
         json.dumps(["people/1", 1, "a", "", {}]),
         "[" * 100_000,
-        " " * (base_module.BASE_BYTES_MAX + 1) + "[]",
+        " " * (BASE_BYTES_MAX + 1) + "[]",
     ],
 )
 def test_hostile_bases_are_none(content):
-    packed = base_module.urlsafe_b64encode(base_module.zlib.compress(content.encode())).decode()
+    packed = urlsafe_b64encode(zlib.compress(content.encode())).decode()
     assert decode_base("b1." + packed) is None
 
 
@@ -291,6 +293,6 @@ def test_an_import_that_does_not_use_the_base_is_noticed(pair, tmp_path, monkeyp
     sheet = Sheet(anna, tmp_path / "people.csv")
     colleague(bert)
     sheet.row("Anna").update(visits="12")
-    monkeypatch.setattr(base_module.Bases, "said", lambda *_: None)
+    monkeypatch.setattr(Bases, "said", lambda *_: None)
     sheet.bring(bert)
     assert bert.replica.get("people/1").raw["visits"] != 17

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -55,7 +56,8 @@ def put(person, field: str, value) -> None:
         person.resolve(field, value)
 
 
-def write(device: Device, field: str, value, token: str) -> None:
+def write(device: Device, change: tuple[str, Any], token: str) -> None:
+    field, value = change
     with device.replica.edit(device.record) as person:
         if field in SINGLES:
             put(person, field, value)
@@ -116,7 +118,7 @@ def test_what_people_wrote_is_never_lost_and_a_second_import_writes_nothing(step
             assert device.log_length() == head
         elif what == "edit":
             tokens.append(f"<{number}>")
-            write(device, *detail, token=tokens[-1])
+            write(device, detail, tokens[-1])
         elif what == "meet":
             meet(*devices)
         else:
@@ -136,11 +138,11 @@ def test_two_devices_that_import_the_same_offline_are_as_one(history, table, edi
         if what == "import":
             devices[which].take(FIELDS, ("1", *detail))
         elif what == "edit":
-            write(devices[which], *detail, token=f"<{number}>")
+            write(devices[which], detail, f"<{number}>")
     meet(anna, bert)
     anna.take(FIELDS, ("1", *table))
     for number, detail in enumerate(edits):
-        write(anna, *detail, token=f"<later {number}>")
+        write(anna, detail, f"<later {number}>")
     alone = anna.values()
     if restart:
         bert.restart()
@@ -153,7 +155,7 @@ def test_two_devices_that_import_the_same_offline_are_as_one(history, table, edi
 
 def test_an_import_that_forgets_what_was_said_is_noticed(monkeypatch):
     anna, _ = pair()
-    write(anna, "city", "mine", "")
+    write(anna, ("city", "mine"), "")
     before, shown = contents(anna), dict(anna.replica.get(anna.record).raw)
     monkeypatch.setattr(Memory, "told", lambda memory, field: [mark(shown["city"])])
     anna.take(["city"], ("1", "Ulm"))
@@ -166,7 +168,7 @@ def test_an_import_that_forgets_what_was_said_is_noticed(monkeypatch):
 def test_counts_of_one_source_never_add_up(counts, visits, order):
     devices = [*pair(), Device("cleo", [1_700_000_000_900_000])]
     meet(*devices)
-    write(devices[1], "visits", visits, "")
+    write(devices[1], ("visits", visits), "")
     for device, count in zip(devices, counts, strict=True):
         device.take(["visits"], ("1", str(count)))
     for which in order:
@@ -186,7 +188,7 @@ def test_different_versions_end_as_the_newer_with_a_conflict_and_stay(older, new
     for device, edits in ((anna, first_edits), (bert, later_edits)):
         for detail in edits:
             tokens += [chr(0xE000 + len(tokens))] if detail[0] == "notes" else []
-            write(device, *detail, token=tokens[-1] if tokens else "")
+            write(device, detail, tokens[-1] if tokens else "")
     anna.take(FIELDS, ("1", *older))
     bert.take(FIELDS, ("1", *newer))
     meet(anna, bert)

@@ -1,10 +1,12 @@
 """Different versions of one table on devices that know nothing of each other: the newer one, and a conflict."""
 
 from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from crdt_sync.cli import reading
+from crdt_sync.cli.output import Output
 from crdt_sync.errors import InvalidValue, NoConflict
 from crdt_sync.limits import FIELDS_MAX, ROOTS_MAX
 from crdt_sync.records import parse_schema
@@ -328,7 +330,8 @@ def test_get_shows_what_a_person_typed_beside_what_the_imports_said(pair):
         person["notes"] = "alpha two, typed"
     shown = []
     view = anna.replica.get(anna.record)
-    reading._show_record(SimpleNamespace(show=shown.append), view, anna.schema, anna.replica.conflicts_of(anna.record))
+    output = cast(Output, SimpleNamespace(show=shown.append))
+    reading._show_record(output, view, anna.schema, anna.replica.conflicts_of(anna.record))
     (cell,) = (str(each) for each in shown[0].columns[1].cells)
     assert [line.partition("  import")[0] for line in cell.splitlines()] == [
         "* alpha two, typed",

@@ -6,13 +6,15 @@ relay of that version does.
 
 import zlib
 from contextlib import asynccontextmanager
+from typing import Any
 
 import cbor2
 import pycrdt
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
+from websockets.typing import Subprotocol
 
-SUBPROTOCOL = "crdt-sync.v1"
+SUBPROTOCOL = Subprotocol("crdt-sync.v1")
 HELLO, WELCOME, CHANGES, WANT, UPDATES, HAVE, PUSH, ACK = range(1, 9)
 RECEIPT_REQUEST, RECEIPT, PRESENCE, PING, PONG, BYE = range(10, 16)
 KNOWN = {*range(HELLO, ACK + 1), 9, *range(RECEIPT_REQUEST, BYE + 1), 16, 17, 18}
@@ -114,7 +116,7 @@ class OldDevice:
     def __init__(self, name):
         self.replica = name.encode().ljust(16, b"-")
         self.documents = {}
-        self.resume = None
+        self.resume: Any = None
         self._outbox = []
 
     def write(self, record, field, value):

@@ -76,8 +76,8 @@ def take_away() -> None:
     def no_handler(self: object, *_: object) -> None:
         raise NotImplementedError
 
-    os.open = open_file  # type: ignore[assignment]
-    subprocess.Popen.__init__ = start  # type: ignore[method-assign,assignment]
+    os.open = open_file
+    subprocess.Popen.__init__ = start  # type: ignore[method-assign]
     asyncio.SelectorEventLoop.add_signal_handler = no_handler  # type: ignore[method-assign,assignment]
 
 

@@ -1,4 +1,4 @@
-"""Hypothesis strategies for every message: `st.from_type(Push)`, `st.from_type(Message)`."""
+"""Hypothesis strategies for every message: `st.from_type(Push)`; `messages` gives any of them."""
 
 from hypothesis import strategies as st
 
@@ -69,3 +69,5 @@ STRATEGIES = {
 }
 for message, parts in STRATEGIES.items():
     st.register_type_strategy(message, st.builds(message, *parts))
+
+messages: st.SearchStrategy[m.Message] = st.one_of([st.from_type(message) for message in STRATEGIES])

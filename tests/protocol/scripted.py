@@ -11,6 +11,7 @@ from crdt_sync.protocol.entries import Behind
 from crdt_sync.protocol.messages import Hello, Message, Ranges, Resume, Welcome
 from crdt_sync.protocol.principal import everybody
 from crdt_sync.protocol.reconcile import Index, Reconciler, View, decode, encode
+from crdt_sync.protocol.session import Session
 from crdt_sync.protocol.source import Change, Diff, LogUpdate, Outgoing
 
 US = "customers/us"
@@ -151,7 +152,7 @@ def dialer(source: ScriptedOutbox, resume: Resume | None = None, *, follow: bool
     return made
 
 
-def drain(session: Acceptor | Dialer) -> tuple[list[Message], list[Effect]]:
+def drain(session: Session) -> tuple[list[Message], list[Effect]]:
     """What the session sent, decoded, and its other effects."""
     effects = session.drain()
     sent = [codec.decode(effect.frame, version=session.version) for effect in effects if isinstance(effect, Send)]

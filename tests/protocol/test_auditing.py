@@ -33,7 +33,7 @@ ABSENT = CheckedEntry(A, b"", b"", Standing.ABSENT)
 def live_dialer() -> Dialer:
     session = dialer(ScriptedOutbox())
     _, effects = say(session, welcome(), Changes(1, 0, ()))
-    session.integrated(effects[-1].number, (), 0)  # type: ignore[union-attr]
+    session.integrated(effects[-1].number, (), 0)
     drain(session)
     assert session.state is State.LIVE
     return session
@@ -173,11 +173,11 @@ def test_what_is_fetched_whole_is_wanted_by_an_empty_state_vector_and_not_settle
     assert session.settled
     session.fetch([A, B])
     (want,), _ = drain(session)
-    assert [(entry.record, entry.state_vector) for entry in want.entries] == [(A, b"\0"), (B, b"\0")]  # type: ignore[union-attr]
+    assert [(entry.record, entry.state_vector) for entry in want.entries] == [(A, b"\0"), (B, b"\0")]
     assert not session.settled
     _, (integrate,) = say(session, Updates(0, None, 1, True, ()))
     assert not session.settled
-    session.integrated(integrate.number, (), 0)  # type: ignore[union-attr]
+    session.integrated(integrate.number, (), 0)
     assert session.settled
 
 
@@ -187,8 +187,8 @@ def test_what_a_partner_claims_beyond_the_limit_is_counted_and_not_kept(monkeypa
     partner = Side({f"customers/{number:04}": THEIRS for number in range(300)}, initiator=False)
     turn = run.pinned(view({}))
     while turn is not None:
-        (answer,) = partner.answer(turn) or [None]
-        turn = None if answer is None else run.receive(answer)
+        answers = partner.answer(turn)
+        turn = run.receive(*answers) if answers else None
     assert run.done
     assert len(run.differences.named) == 10
     assert run.differences.more == 290

@@ -9,13 +9,13 @@ import cbor2
 import cddl_verifier
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from crdt_sync import limits
 from crdt_sync.errors import ProtocolViolation
 from crdt_sync.protocol.codec import decode, encode
 from crdt_sync.protocol.messages import Message
 from crdt_sync.protocol.versions import NEWEST
+from tests.protocol.conftest import messages
 
 GRAMMAR = Path(__file__).resolve().parents[2] / "docs" / "protocol.cddl"
 VECTORS = json.loads(Path(__file__).with_name("vectors.json").read_text("utf-8"))["accepted"]
@@ -78,7 +78,7 @@ def test_a_message_is_a_choice_of_the_rules_by_type() -> None:
 
 def test_real_frames_fit_the_grammar(grammar) -> None:
     @settings(max_examples=300)
-    @given(st.from_type(Message))
+    @given(messages)
     def fits(message: Message) -> None:
         result = grammar.validate(encode(message, NEWEST)[4:])
         assert result, result.errors

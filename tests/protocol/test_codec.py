@@ -19,6 +19,7 @@ from crdt_sync.protocol.messages import Message, Ping, Presence, Push, PushEntry
 from crdt_sync.protocol.strict_cbor import UNCOUNTED_BYTES_MAX
 from crdt_sync.protocol.versions import NEWEST, VERSIONS
 from crdt_sync.verdicts import Verdict
+from tests.protocol.conftest import messages
 
 VECTORS = json.loads(Path(__file__).with_name("vectors.json").read_text("utf-8"))
 PUSH = Push(1, (PushEntry("customers/a", b"u"),))
@@ -125,14 +126,14 @@ def test_lengths_and_integers_may_be_longer_than_needed() -> None:
 # --- damage ------------------------------------------------------------------------------------------------
 
 
-@given(st.from_type(Message), st.data())
+@given(messages, st.data())
 def test_any_flipped_bit_is_found_by_the_checksum(message, data) -> None:
     frame = bytearray(encode(message, NEWEST))
     frame[data.draw(st.integers(0, len(frame) - 1))] ^= 1 << data.draw(st.integers(0, 7))
     assert refusal(bytes(frame)) == "frame: the checksum does not match"
 
 
-@given(st.from_type(Message), st.data())
+@given(messages, st.data())
 def test_bytes_changed_under_a_right_checksum_give_a_valid_message_or_a_refusal(message, data) -> None:
     body = bytearray(encode(message, NEWEST)[4:])
     for _ in range(data.draw(st.integers(1, 4))):
@@ -141,13 +142,13 @@ def test_bytes_changed_under_a_right_checksum_give_a_valid_message_or_a_refusal(
     decode_or_refuse(seal(bytes(body)))
 
 
-@given(st.from_type(Message), st.data())
+@given(messages, st.data())
 def test_a_frame_cut_short_is_refused(message, data) -> None:
     body = encode(message, NEWEST)[4:]
     refusal(seal(body[: data.draw(st.integers(0, len(body) - 1))]))
 
 
-@given(st.from_type(Message), st.binary(min_size=1, max_size=8))
+@given(messages, st.binary(min_size=1, max_size=8))
 def test_bytes_after_the_message_are_refused(message, tail) -> None:
     assert refusal(seal(encode(message, NEWEST)[4:] + tail)) == f"frame: {len(tail)} bytes follow the message"
 

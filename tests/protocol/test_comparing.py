@@ -1,13 +1,13 @@
 """Comparing inside a session: who says what when, what is asked for, and what waits."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
 from crdt_sync import limits
 from crdt_sync.protocol.acceptor import Acceptor
 from crdt_sync.protocol.dialer import Dialer
-from crdt_sync.protocol.effects import Compare, Integrate, Owe
+from crdt_sync.protocol.effects import Compare, Effect, Integrate, Owe
 from crdt_sync.protocol.messages import (
     MODE_RECONCILE,
     PAGE_COMPARED,
@@ -58,8 +58,8 @@ def compared_with(held: dict[str, bytes], log: ScriptedLog | None = None) -> Acc
     return session
 
 
-def of_kind(messages: list[Message], kind: type) -> list:
-    return [message for message in messages if isinstance(message, kind)]
+def of_kind(said: Sequence[Message | Effect], kind: type) -> list:
+    return [each for each in said if isinstance(each, kind)]
 
 
 # --- the dialing end -----------------------------------------------------------------------------------------
@@ -128,7 +128,7 @@ def test_while_the_outbox_is_slow_the_partners_ranges_wait() -> None:
     sent, effects = say(session, *turn)
     assert of_kind(effects, Owe)
     (ranges,) = of_kind(sent, Ranges)
-    turn = partner.answer(ranges)
+    turn = list(partner.answer(ranges))
     assert turn, "not all fits one message"
     assert say(session, *turn) == ([], [])
     session.owed(0)
@@ -215,10 +215,10 @@ def test_two_turns_at_once_end_the_session_while_the_first_waits() -> None:
     session, partner, turn = comparing(MORE, {})
     sent, _ = say(session, *turn)
     (ranges,) = of_kind(sent, Ranges)
-    (turn,) = partner.answer(ranges)
-    say(session, turn)
+    (answer,) = partner.answer(ranges)
+    say(session, answer)
     assert not session.closed
-    say(session, turn)
+    say(session, answer)
     assert session.closed
 
 

@@ -50,7 +50,7 @@ def test_a_wall_clock_that_was_set_in_mid_session_is_compared_again(jump: int) -
     say(session, Ping(1), now=50 * SECOND)
     session.watch_clock(WALL + 51 * SECOND, 50 * SECOND)  # it runs a little fast, as clocks do
     session.timer(50 * SECOND)
-    assert session.next_timer() > 60 * SECOND
+    assert (session.next_timer() or 0) > 60 * SECOND
     session.watch_clock(WALL + 50 * SECOND + jump, 50 * SECOND)
     session.timer(60 * SECOND)
     _, effects = drain(session)

@@ -4,6 +4,7 @@ import json
 import re
 import zlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,7 +47,7 @@ def vectors(shared_data: Path) -> dict[str, list[tuple[str, str]]]:
     return {name: read_vectors(folder, name) for name in FILES}
 
 
-def read_at(place: str, encoded: str) -> object:
+def read_at(place: str, encoded: str) -> Any:
     """The message with `encoded` in that place, or None if it is refused."""
     body = bytes.fromhex(PLACES[place].format(encoded))
     try:

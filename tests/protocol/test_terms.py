@@ -52,7 +52,7 @@ def shake_hands(
 def test_a_dialer_offers_all_versions_and_says_hello_as_the_first_did() -> None:
     session = Dialer(ScriptedOutbox(), resume=None, token="", follow=True, agent="test", wall=1, now=0)
     (effect,) = session.drain()
-    greeting = codec.decode(effect.frame, version=GREETING)  # type: ignore[union-attr]
+    greeting = codec.decode(effect.frame, version=GREETING)
     assert isinstance(greeting, Hello)
     assert greeting.versions == (2, 1)
 

@@ -119,7 +119,7 @@ def test_other_content_has_another_digest():
 
 
 def test_deeply_nested_objects_are_put_in_order_in_time_in_proportion_to_their_bytes():
-    nested = {"a": 1, "b": 2}
+    nested: dict[str, object] = {"a": 1, "b": 2}
     for _ in range(6):
         nested = {"x": nested, "y": nested}
     whole = update([array("c.company", [nested])])

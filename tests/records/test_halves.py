@@ -15,6 +15,7 @@ from crdt_sync.records import (
     scan,
 )
 from crdt_sync.records.halves import made_whole, mended
+from crdt_sync.records.parts import read_parts
 
 RECORD = "customers/a"
 PAIR = bytes.fromhex("01010100040103742e6104f09f988000")  # "😀"
@@ -220,7 +221,7 @@ def test_an_update_that_deletes_its_own_character_and_names_no_root_stays_readab
 )
 def test_an_update_is_read_once_to_be_made_whole(here, update, monkeypatch):
     """And comes to what it comes to among the deletions of the record."""
-    document, read, done = Document.load(here), halves.read_parts, []
+    document, read, done = Document.load(here), read_parts, []
     expected = made_whole((update, document.deletions()))[0]
     monkeypatch.setattr(halves, "read_parts", lambda one: done.append(one) or read(one))
     assert document.steps(update, scan(update))[-1] == expected
@@ -230,5 +231,5 @@ def test_an_update_is_read_once_to_be_made_whole(here, update, monkeypatch):
 def test_what_the_rest_of_a_record_deletes_is_asked_for_only_where_a_pair_is_cut():
     asked = []
     for updates in ((AMONG,), (AMONG, GONE), (AMONG, INSIDE[0])):
-        made_whole(updates, lambda updates=updates: asked.append(updates) or {})
+        made_whole(updates, lambda updates=updates: asked.append(updates) or {})  # type: ignore[misc]
     assert asked == [(AMONG, INSIDE[0])]

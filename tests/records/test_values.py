@@ -87,7 +87,7 @@ def test_a_moment_is_carried_in_utc():
 
 
 def nested(depth):
-    value = 1
+    value: object = 1
     for _ in range(depth):
         value = [value]
     return value

@@ -54,7 +54,7 @@ def update(marker: object, padding: int = 0) -> bytes:
 
 def seen(updates: Sequence[bytes]) -> set[object]:
     """The markers of the updates that a record holds."""
-    entries = Document.load(updates).values(None).get("seen", [])
+    entries: Any = Document.load(updates).values(None).get("seen", [])
     return {entry["value"][0] for entry in entries}
 
 

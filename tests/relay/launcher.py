@@ -10,7 +10,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,7 @@ def relay(data: str, port: int = 0, one_life: bool = False, moment: str = "", nu
     die(moment, number)
     if one_life:
         LmdbStore.begin_life = lambda self: self.epoch  # type: ignore[method-assign]
-        lives.ended = lambda known, head: known
+        lives.ended = lambda lives, head: lives
     start, started = WorkerProcess.start, itertools.count()
 
     async def start_one() -> WorkerProcess:
@@ -74,7 +74,7 @@ def relay(data: str, port: int = 0, one_life: bool = False, moment: str = "", nu
             await asyncio.Event().wait()
         return await start()
 
-    WorkerProcess.start = start_one  # type: ignore[method-assign,assignment]
+    WorkerProcess.start = start_one  # type: ignore[method-assign]
 
     def ready(started: Relay) -> None:
         say(pid=os.getpid(), url=started.url)
@@ -100,6 +100,9 @@ def meeting(store: str, url: str, moment: str = "", number: int = 0) -> None:
         signal.pause()
 
 
+KINDS: dict[str, Callable[..., None]] = {"relay": relay, "device": device, "meeting": meeting}
+
+
 def main() -> None:
     """Fork what each line says."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the children
@@ -111,7 +114,7 @@ def main() -> None:
         os.close(0)
         os.open(os.devnull, os.O_RDONLY)
         try:
-            {"relay": relay, "device": device, "meeting": meeting}[wanted.pop("what")](**wanted)
+            KINDS[wanted.pop("what")](**wanted)
         finally:
             os._exit(1)
 

@@ -2,42 +2,23 @@
 
 from collections.abc import Sequence
 
-from crdt_sync.ids import Space
 from crdt_sync.limits import INTEGRATION_UPDATES_MAX
 from crdt_sync.protocol import codec
 from crdt_sync.protocol.hub import Commit, Deliver, Forget, Hub, HubEffect, Integrate, Integrated
 from crdt_sync.protocol.messages import Ack, Hello, Push, PushEntry
 from crdt_sync.protocol.principal import everybody
-from crdt_sync.protocol.source import Change, Diff, LogUpdate
 from crdt_sync.protocol.versions import GREETING
 from crdt_sync.verdicts import Verdict, VerdictCode
+from tests.protocol.scripted import ScriptedLog
 
 ENOUGH = INTEGRATION_UPDATES_MAX // 2  # updates that are worth a batch beside the one under way
-
-
-class EmptySource:
-    replica = b"r" * 16
-    space = Space(b"s" * 16, joined=True)
-    epoch = b"e" * 16
-
-    def head(self) -> int:
-        return 0
-
-    def feed(self, after: int, limit: int) -> Sequence[Change]:
-        return ()
-
-    def log(self, after: int, limit: int, bytes_max: int) -> Sequence[LogUpdate] | None:
-        return ()
-
-    def diff(self, record: str, state_vector: bytes) -> Diff | None:
-        return None
 
 
 class Rig:
     """A hub with one session that only pushes; every update is of a record of its own."""
 
     def __init__(self) -> None:
-        self.hub = Hub(EmptySource(), everybody, lambda: 0, lambda _: False)
+        self.hub = Hub(ScriptedLog(), everybody, lambda: 0, lambda _: False)
         self.session = self.hub.connect(0)
         self.hub.receive(self.session, codec.encode(Hello((GREETING,), b"d" * 16, "", 0, None, False, 0, "test")), 0)
         self.hub.drain()

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ def _no_long_goodbyes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(channel, "CLOSE_TIMEOUT_S", 0.1)
 
 
-def serve(story: Story, data: Path, **settings: object) -> None:
+def serve(story: Story, data: Path, **settings: Any) -> None:
     async def whole() -> None:
         async with asyncio.timeout(20), running(data / "relay", **settings) as relay:
             await story(relay)

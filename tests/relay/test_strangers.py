@@ -5,6 +5,7 @@ import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus, NegotiationError
@@ -21,7 +22,7 @@ TOKEN = "a-token-that-nobody-guesses"
 Misbehave = Callable[[Device], Awaitable[None]]
 
 
-def serve(scenario: Callable[[Relay], Awaitable[None]], data: Path, **settings: object) -> None:
+def serve(scenario: Callable[[Relay], Awaitable[None]], data: Path, **settings: Any) -> None:
     async def whole() -> None:
         async with running(data, **settings) as relay:
             await scenario(relay)

@@ -46,6 +46,11 @@ class Listening(MemoryRelay):
         return self.replica
 
 
+def _clone(replica: Replica) -> MemoryStore:
+    assert isinstance(replica.store, MemoryStore)
+    return replica.store.clone()
+
+
 class History:
     """Two devices call a third; what each held when it was heard is the truth. Stores are put back."""
 
@@ -55,7 +60,7 @@ class History:
         self.here = Listening(self.time, rng=self.rng)
         self.devices = [self.device(name) for name in ("anna", "ben")]
         self.truth: dict[tuple[bytes, int], MemoryStore] = {}  # by caller and when it was heard
-        self.backups = [replica.store.clone() for replica in self.devices]
+        self.backups = [_clone(replica) for replica in self.devices]
         self.backup = self.here.store.clone()
 
     def device(self, name: str, store: MemoryStore | None = None) -> Replica:
@@ -87,13 +92,13 @@ class History:
         self.here.noted.left(line.session)
         known = callers(self.here.standing().store).get(replica.id)
         if known is not None:
-            self.truth.setdefault((replica.id, known.at), replica.store.clone())
+            self.truth.setdefault((replica.id, known.at), _clone(replica))
 
     def cut(self) -> None:
         self.call(self.rng.randrange(10))
 
     def back_up(self) -> None:
-        self.backups = [replica.store.clone() for replica in self.devices]
+        self.backups = [_clone(replica) for replica in self.devices]
         self.backup = self.here.store.clone()
 
     def put_back(self) -> None:

@@ -9,7 +9,7 @@ import pytest
 from crdt_sync import Replica, bundled_schema
 from crdt_sync.errors import StoreCorrupt
 from crdt_sync.ids import new_record
-from crdt_sync.replica import repair as repairs
+from crdt_sync.replica.rescue import Rewriting
 from crdt_sync.storage.lmdb import LmdbStore
 from crdt_sync.storage.port import Batch, Change, OutboxEntry, Peer
 from tests.damage import flipped, rows
@@ -76,8 +76,8 @@ def test_after_a_repair_nothing_intact_is_lost_and_a_second_look_is_clean(whole,
 
 
 def test_a_repair_that_forgets_views_is_noticed(whole, tmp_path, monkeypatch):
-    rescued = repairs.Rewriting.run
-    monkeypatch.setattr(repairs.Rewriting, "run", lambda self, shown, opposed: ([], rescued(self, shown, opposed)[1]))
+    rescued = Rewriting.run
+    monkeypatch.setattr(Rewriting, "run", lambda self, shown, opposed: ([], rescued(self, shown, opposed)[1]))
     assert problems(whole, tmp_path, b"log")
 
 

@@ -3,6 +3,7 @@ both sides, or was named.
 """
 
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -10,6 +11,7 @@ from crdt_relay import maintenance
 from crdt_sync import Replica, bundled_schema
 from crdt_sync.replica import repair as repairs
 from crdt_sync.storage.lmdb import LmdbStore
+from crdt_sync.storage.memory import MemoryStore
 from tests.damage import copied, flip_bit, rows
 from tests.replica.wire import MemoryRelay, VirtualTime, exchange
 
@@ -30,7 +32,7 @@ def stores(tmp_path_factory) -> tuple[Path, Path]:
                 customer["city"] = "Köln"
         with LmdbStore.open(path / "relay", create=True) as store:
             for _ in range(2):
-                exchange(anna, MemoryRelay(VirtualTime(anna.wall_clock()), store))
+                exchange(anna, MemoryRelay(VirtualTime(anna.wall_clock()), cast(MemoryStore, store)))
             for record in (AHEAD, NEW):
                 with anna.edit(record, create=True) as customer:
                     customer.update({"name": record[-5:], "city": "Berlin"})
@@ -78,7 +80,7 @@ def problems(stores: tuple[Path, Path], tmp_path: Path, side: int, damages: list
                 found += [f"{where}: the relay has more to repair"] if maintenance.mend(store).findings else []
             with Replica.open_to_repair(paths[0]) as anna:
                 losses = [] if side == 1 else list(anna.repair().losses)
-                relay = MemoryRelay(VirtualTime(anna.wall_clock()), store)
+                relay = MemoryRelay(VirtualTime(anna.wall_clock()), cast(MemoryStore, store))
                 for _ in range(3):
                     line = exchange(anna, relay)
                 settled = anna.settle()

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crdt_sync.errors import StoreFailed, StoreFull
-from crdt_sync.protocol.reconcile import Index, Reconciler, blocks, leaf
+from crdt_sync.protocol.reconcile import Index, Ranges, Reconciler, blocks, leaf
 from crdt_sync.replica import index as module
 from crdt_sync.replica.index import UNKNOWN_TO_ACCEPTOR, UNKNOWN_TO_DIALER, StoreIndex
 from crdt_sync.storage.memory import MemoryStore
@@ -258,19 +258,21 @@ def make_it_lie(store: MemoryStore, partner_digest: bytes) -> None:
 def differences(ours, theirs) -> set[str]:
     """What the initiator learns from a run over two views."""
     sides, turn = (Reconciler(ours, True), Reconciler(theirs, False)), 1
-    message, found = sides[0].start(), set()
+    message: Ranges | None = sides[0].start()
+    found: set[str] = set()
     while message is not None:
         message = sides[turn].receive(message)
         for number, side in enumerate(sides):
             want, owe = side.take()
             if number == 0:
-                found |= {entry.record for entry in (*want, *owe)}
+                found |= {entry.record for portion in (want, owe) for entry in portion}
         turn = 1 - turn
     return found
 
 
 def partner_of(store: MemoryStore, record: str, digest: bytes):
-    return Index(sorted((dict(everything(store)) | {record: digest}).items())).pin()
+    held: dict[str, bytes] = {each: known or b"" for each, known in everything(store)} | {record: digest}
+    return Index(sorted(held.items())).pin()
 
 
 def test_a_lie_that_adds_up_ends_the_comparison_and_the_next_one_does_without(kept, monkeypatch) -> None:

@@ -12,6 +12,7 @@ from crdt_sync import Replica
 from crdt_sync.errors import KeyTaken, OpenConflict
 from crdt_sync.records import parse_schema
 from crdt_sync.records.comparing import folded
+from crdt_sync.records.natural_key import record_of
 from crdt_sync.replica import keys
 from crdt_sync.storage.memory import MemoryStore
 from crdt_sync.storage.port import Batch
@@ -172,14 +173,14 @@ def test_edits_on_one_device_never_conflict_with_each_other(steps):
     world = World(devices=1)
     world.carry_out(steps)
     (replica,) = world.devices
-    assert replica.conflicts() == replica.duplicates() == ()
+    assert (replica.conflicts(), replica.duplicates()) == ((), ())
     for record, (_, values) in everything(replica).items():
         assert not replica.document(record).conflicts(SCHEMA, all_kinds=True)
         assert values
 
 
 def _takes_the_first_life(monkeypatch):
-    monkeypatch.setattr(keys, "record_of", lambda collection, key, life: keys_record_of(collection, key, 0))
+    monkeypatch.setattr(keys, "record_of", lambda collection, key, life: record_of(collection, key, 0))
     monkeypatch.setattr(keys.KeyIndex, "standing", lambda self, schema, key, pending: _first(schema, key, self))
 
 
@@ -195,11 +196,8 @@ def _does_not_see_the_batch(monkeypatch):
     monkeypatch.setattr(keys.Pending, "put", lambda *_: None)
 
 
-keys_record_of = keys.record_of
-
-
 def _first(schema, key, index):
-    record = keys_record_of(schema.collection, key, 0)
+    record = record_of(schema.collection, key, 0)
     held = index._store.record_head(record) is not None
     return keys.KeyStanding((record,) if held else (), int(held), (), record)
 

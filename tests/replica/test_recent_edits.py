@@ -43,6 +43,7 @@ class Relay:
     def take(self, update):
         done = Integrator(1).integrate(NOTE, tuple(self.kept), (update,), None, True, snapshot=True)
         if done.verdicts[0].code == "accepted":
+            assert done.snapshot is not None
             self.kept.append(done.snapshot)
         return done
 

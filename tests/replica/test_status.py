@@ -249,7 +249,7 @@ def test_a_status_reads_what_waits_and_not_what_is_held(make_replica) -> None:
     waiting = tuple((peer.replica, OutboxEntry(f"customers/k{number:06}", b"\0", number + 1)) for number in range(3))
     anna.store.commit([Batch(changes=tuple(changes), peers=(peer,), outbox=waiting)])
     counting = CountingStore(anna.store)
-    anna.context.store = counting  # type: ignore[assignment]
+    anna.context.store = counting
     (partner,) = anna.status().partners
     assert (partner.pending, partner.percent) == (3, 99)
     assert anna.record_status("customers/k000001").state == "pending"
@@ -266,7 +266,7 @@ def test_a_status_of_much_that_waits_stops_at_its_limits(make_replica, monkeypat
     changes = tuple(status_change(name, b"\0\0") for name in names)
     anna.store.commit([Batch(changes=changes, peers=(peer,), outbox=waiting)])
     counting = CountingStore(anna.store)
-    anna.context.store = counting  # type: ignore[assignment]
+    anna.context.store = counting
     waits = anna.status().backlogs[peer.replica.hex()]
     assert (waits.sized, waits.bytes) == (20, 40)
     assert waits.oldest is not None

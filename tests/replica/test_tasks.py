@@ -334,6 +334,10 @@ class SlowStore(MemoryStore):
 
     slow = False
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.go = threading.Event(), threading.Event()
+
     def _wait(self):
         if self.slow:
             assert threading.current_thread() is not threading.main_thread(), "the event loop waits for the disk"
@@ -352,7 +356,6 @@ class SlowStore(MemoryStore):
 @pytest.fixture
 def slow(make_replica):
     store = SlowStore()
-    store.begun, store.go = threading.Event(), threading.Event()
     replica = make_replica("anna", store=store)
     with replica.edit(US, create=True) as customer:
         customer["name"] = "Us"

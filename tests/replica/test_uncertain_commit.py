@@ -1,6 +1,7 @@
 """A commit that fails may nevertheless be found whole; what it holds must reach the partners all the same."""
 
 import random
+from collections.abc import Sequence
 
 import pytest
 
@@ -16,7 +17,7 @@ from crdt_sync.storage.port import Batch, Committed
 class DoubtfulStore(MemoryStore):
     doubtful = False
 
-    def commit(self, batches: list[Batch]) -> list[Committed]:  # type: ignore[override]
+    def commit(self, batches: Sequence[Batch]) -> list[Committed]:
         committed = super().commit(batches)
         if self.doubtful:
             raise StoreFailed("the disk failed after all was written")

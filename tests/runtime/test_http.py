@@ -259,7 +259,7 @@ def test_a_relay_that_stops_says_bye_and_waits_for_nobody(tmp_path: Path) -> Non
             way = address(relay.port, "http")
             staying = asyncio.create_task(
                 keep_syncing_forever(
-                    ann, way, lambda progress: progress.caught_up and up.set(), lambda e, _: heard.append(e)
+                    ann, way, lambda progress: up.set() if progress.caught_up else None, lambda e, _: heard.append(e)
                 )
             )
             await up.wait()

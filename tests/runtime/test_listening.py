@@ -200,7 +200,7 @@ def test_edits_made_while_pushes_are_stored_are_not_lost(tmp_path: Path) -> None
 
             await asyncio.gather(asyncio.to_thread(edit, ann), asyncio.to_thread(edit, bob))
             for replica in (ann, bob):
-                await eventually("all counted", lambda replica=replica: replica.get(record)["visits"] == 80)
+                await eventually("all counted", lambda replica=replica: replica.get(record)["visits"] == 80)  # type: ignore[misc]
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
         assert same([ann, bob])

@@ -29,7 +29,7 @@ def asks_at(session: Session) -> int:
         assert timer is not None
         now = max(now + 1, timer)
         session.timer(now)
-        if any(isinstance(message, Ping) for message in drain(session)[0]):  # type: ignore[arg-type]
+        if any(isinstance(message, Ping) for message in drain(session)[0]):
             return now // SECOND
 
 

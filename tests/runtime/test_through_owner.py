@@ -35,7 +35,7 @@ def test_the_owner_is_told_all_of_the_address(address: Address) -> None:
     assert progress.received == 3
     ((what, *request),) = asked
     assert what == SYNC
-    there = address_of(tuple(request))  # type: ignore[arg-type]
+    there = address_of(tuple(request))
     assert there == address
     assert there.memory == address.memory
 

@@ -31,7 +31,7 @@ def test_no_timer_wakes_before_its_time(loop: VirtualLoop) -> None:
     for _ in range(2000):
         wanted = loop.now_us + rng.randint(1, 10_000_000)
         woken: list[int] = []
-        loop.call_at(wanted / 1e6, lambda seen=woken: seen.append(round(loop.time() * 1e6)))
+        loop.call_at(wanted / 1e6, lambda seen=woken: seen.append(round(loop.time() * 1e6)))  # type: ignore[misc]
         loop.run_until(wanted)
         assert woken == [wanted]
 
@@ -88,7 +88,7 @@ def test_an_executor_answers_later_and_in_order() -> None:
 
         async def work() -> list[str]:
             asked = [
-                loop.run_in_executor(executor, lambda name=name: seen.append((name, loop.now_us)) or name)
+                loop.run_in_executor(executor, lambda name=name: seen.append((name, loop.now_us)) or name)  # type: ignore[misc]
                 for name in ("slow", "quick")
             ]
             return [*await asyncio.gather(*asked), await asyncio.to_thread(str.upper, "beside")]

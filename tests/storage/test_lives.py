@@ -2,6 +2,7 @@
 
 import shutil
 
+import lmdb
 import pytest
 
 from crdt_sync.errors import StoreFailed
@@ -148,7 +149,7 @@ def test_a_first_commit_that_fails_and_is_found_whole_has_ended_the_life(lmdb_st
 
     def fails_late(transaction):
         commit(transaction)
-        raise environment.lmdb.Error("mdb_txn_commit: Input/output error")
+        raise lmdb.Error("mdb_txn_commit: Input/output error")
 
     with LmdbStore.open(lmdb_path) as store:
         monkeypatch.setattr(environment, "commit", fails_late)

@@ -40,7 +40,7 @@ class Poisonous(InProcess):
     def judge(
         self, updates: Sequence[tuple[str, Sequence[bytes]]], stamp_max: int | None
     ) -> Sequence[Sequence[Verdict]]:
-        verdicts = []
+        verdicts: list[Sequence[Verdict]] = []
         deaths = 0
         for record, group in updates:
             if deaths >= limits.POISON_STRIKES_MAX:

@@ -105,7 +105,7 @@ _steps = st.lists(
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(steps=_steps)
 def test_devices_that_meet_by_bundle_only_converge(
-    lines: str, steps: list[tuple[object, ...]], tmp_path_factory: pytest.TempPathFactory
+    lines: str, steps: list[tuple[Any, ...]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     time = VirtualTime()
     folder = tmp_path_factory.mktemp("bundles")

@@ -60,7 +60,7 @@ def reconcile(ours, theirs, frame_bytes=FRAME_BYTES_TARGET) -> Outcome:
     """Run to the end over two views."""
     sides = Side(Reconciler(ours, True, frame_bytes)), Side(Reconciler(theirs, False, frame_bytes))
     outcome = Outcome(*sides, [], [])
-    message = sides[0].reconciler.start()
+    message: Ranges | None = sides[0].reconciler.start()
     while message is not None:
         arrived, size = wire(message, frame_bytes)
         outcome.sizes.append(size)

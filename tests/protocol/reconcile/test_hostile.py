@@ -171,7 +171,8 @@ def test_too_many_messages_are_refused_and_not_one_less():
     say(reconciler, [Equal(15)], 1)
     for _ in range(FREE + len(ALL) // limits.RECONCILE_RECORDS_PER_MESSAGE_MIN - 1):
         say(reconciler, *stalling(reconciler))
-    refused(reconciler, *stalling(reconciler), "too many messages")
+    answers, open_ranges = stalling(reconciler)
+    refused(reconciler, answers, open_ranges, "too many messages")
 
 
 class Splitter:
@@ -182,7 +183,8 @@ class Splitter:
 
     def answer(self, victim):
         asked, todo = victim._run.asked, victim._run.todo
-        answers, open_ranges = [], len(todo) + len(asked)
+        answers: list[Equal | Split] = []
+        open_ranges = len(todo) + len(asked)
         for entry in asked:
             if entry.kind is not AskedKind.PRINT:
                 answers.append(Equal(1))
@@ -331,11 +333,12 @@ def test_damaged_messages_are_refused_or_taken_and_nothing_else(seed, difference
             packed[column] = bytes(content)
             packed[0] += data.draw(st.sampled_from([0, 0, 1, -1]))
         try:
-            message = sides[turn].receive(decode(tuple(packed)))
+            answer = sides[turn].receive(decode(tuple(packed)))
         except ProtocolViolation:
             return
         sides[turn].take()
         turn = 1 - turn
-        if message is None:
+        if answer is None:
             return
+        message = answer
     pytest.fail("the run does not end")

@@ -105,7 +105,7 @@ BAD = [
     lambda: Equal(0),
     lambda: Equal(OPEN + 1),
     lambda: Equal(True),
-    lambda: Equal(1.0),
+    lambda: Equal(1.0),  # type: ignore[arg-type]
     lambda: Split((), ()),
     lambda: Split((), (Print(RECORDS + 1, ID),)),
     lambda: Split((), (Print(-1, ID),)),
@@ -120,7 +120,7 @@ BAD = [
     lambda: Split(("é",), (Print(1, ID),) * 2),
     lambda: Split(("x" * 129,), (Print(1, ID),) * 2),
     lambda: Split(tuple(f"{number:03}" for number in range(PARTS)), (Print(0, b""),) * (PARTS + 1)),
-    lambda: Split(["a"], (Print(1, ID),) * 2),
+    lambda: Split(["a"], (Print(1, ID),) * 2),  # type: ignore[arg-type]
     lambda: Listing(None, items(LISTED + 1)),
     lambda: Listing(None, tuple(reversed(items(2)))),
     lambda: Listing(None, items(1) * 2),
@@ -139,8 +139,8 @@ BAD = [
     lambda: Reply(None, (), tuple(item.record for item in items(LISTED + 1))),
     lambda: Ranges((), -1),
     lambda: Ranges((), OPEN + 1),
-    lambda: Ranges([], 0),
-    lambda: Ranges((Print(1, ID),), 1),
+    lambda: Ranges([], 0),  # type: ignore[arg-type]
+    lambda: Ranges((Print(1, ID),), 1),  # type: ignore[arg-type]
     lambda: Ranges((Equal(1),) * (OPEN + 1), 1),
 ]
 

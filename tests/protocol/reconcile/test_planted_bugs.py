@@ -5,6 +5,7 @@ import pytest
 from crdt_sync.errors import ProtocolViolation
 from crdt_sync.limits import RECONCILE_FRAME_BYTES_MIN
 from crdt_sync.protocol.reconcile import Index, answering, blocks, fingerprint, index, reading
+from crdt_sync.protocol.reconcile.fingerprint import leaves
 from crdt_sync.protocol.reconcile.messages import Reply, Split
 from tests.protocol.reconcile.runs import check, records
 
@@ -30,7 +31,7 @@ def test_without_a_bug_nothing_is_found():
 
 def test_a_fingerprint_that_ignores_the_count(monkeypatch):
     # Only a record that adds nothing to the sum shows it; somebody may have searched for such records.
-    heavy = blocks.leaves
+    heavy = leaves
     monkeypatch.setattr(
         blocks,
         "leaves",

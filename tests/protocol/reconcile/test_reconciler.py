@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from crdt_sync import limits
 from crdt_sync.limits import FRAME_BYTES_TARGET, RECONCILE_FRAME_BYTES_MIN, RECONCILE_LEAF_RECORDS
-from crdt_sync.protocol.reconcile import Index, Owed, Reconciler, answering, reconciler
+from crdt_sync.protocol.reconcile import Index, Owed, Ranges, Reconciler, answering, reconciler
 from tests.protocol.reconcile.runs import assert_learnt, check, reconcile, records, view
 
 ALL = records(6000)
@@ -136,7 +136,8 @@ def test_half_different_costs_no_more_than_a_plain_exchange_of_lists():
 def test_differences_come_in_portions():
     ours = Index(records(60_000)).pin()
     first, second = Reconciler(ours, True), Reconciler(Index().pin(), False)
-    message, largest = first.start(), 0
+    message: Ranges | None = first.start()
+    largest = 0
     while message is not None:
         for side in (second, first):
             message = side.receive(message) if message else None
@@ -147,10 +148,15 @@ def test_differences_come_in_portions():
 
 def test_a_host_that_lets_differences_pile_up_is_told():
     first, second = Reconciler(view(ALL), True, RECONCILE_FRAME_BYTES_MIN), Reconciler(view([]), False)
-    answer = first.receive(second.receive(first.start()))
+    shown = second.receive(first.start())
+    assert shown is not None
+    answer = first.receive(shown)
+    assert answer is not None
+    differing = second.receive(answer)
+    assert differing is not None
     assert first.owe[0] == Owed(ALL[0][0], None)
     with pytest.raises(AssertionError, match="take the differences first"):
-        first.receive(second.receive(answer))
+        first.receive(differing)
 
 
 def test_changes_during_the_run_do_not_disturb_it_and_are_left_to_the_feed():
@@ -167,7 +173,8 @@ def test_changes_during_the_run_do_not_disturb_it_and_are_left_to_the_feed():
 
     first, second = Reconciler(indexes[0].pin(), True), Reconciler(indexes[1].pin(), False)
     learnt = [], []
-    message, turn = first.start(), 1
+    message: Ranges | None = first.start()
+    turn = 1
     while message is not None:
         for _ in range(50):
             commit(rng.randrange(2))
@@ -177,10 +184,10 @@ def test_changes_during_the_run_do_not_disturb_it_and_are_left_to_the_feed():
         learnt[turn].append((want, owe))
         turn = 1 - turn
     for number, (held, partner) in enumerate(((ours, theirs), (theirs, ours))):
-        want = {entry.record: entry.theirs for portion, _ in learnt[number] for entry in portion}
-        assert want == {record: digest for record, digest in partner.items() if held.get(record) != digest}
+        wanted = {entry.record: entry.theirs for portion, _ in learnt[number] for entry in portion}
+        assert wanted == {record: digest for record, digest in partner.items() if held.get(record) != digest}
         # The difference as pinned, then the partner's feed behind its pinned head: all that the partner holds now.
-        caught_up = {**held, **want, **dict(feeds[1 - number])}
+        caught_up = {**held, **wanted, **dict(feeds[1 - number])}
         index = indexes[1 - number].pin()
         assert caught_up.items() >= set(index.items("", None, len(index)))
 
@@ -197,7 +204,8 @@ def test_a_million_records_on_each_side():
     base = Index((f"customers/{number:07}", number.to_bytes(16, "big")) for number in range(1_000_000))
     other = base.copy()
     rng = random.Random(7)
-    want, owe = {}, {}
+    want: dict[str, bytes | None] = {}
+    owe: dict[str, bytes | None] = {}
     for number in rng.sample(range(1_000_000), 900):
         record, digest = f"customers/{number:07}", number.to_bytes(16, "big")
         if number % 3 == 0:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,7 @@ class Program:
         assert word == "ready"
         return owns
 
-    def ask(self, do: str, *arguments: object, **fields: object) -> object:
+    def ask(self, do: str, *arguments: object, **fields: object) -> Any:
         self.begin_to(do, *arguments, **fields)
         return self.answer()
 
@@ -37,7 +38,7 @@ class Program:
         self.process.stdin.write(json.dumps([do, arguments, fields]) + "\n")
         self.process.stdin.flush()
 
-    def answer(self) -> object:
+    def answer(self) -> Any:
         line = self.process.stdout.readline()
         assert line, "the program ended"
         return json.loads(line)

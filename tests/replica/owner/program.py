@@ -63,7 +63,7 @@ class Program:
                 commit(batches)
             os.kill(os.getpid(), signal.SIGKILL)
 
-        self._replica.store.commit = deadly
+        self._replica.store.commit = deadly  # type: ignore[method-assign]
 
     def close(self) -> None:
         self._replica.close()

@@ -95,7 +95,12 @@ async def http(*, polls: bool = False) -> AsyncIterator[tuple[Channel, Channel]]
         await door.wait_closed(1)
 
 
-TRANSPORTS = {"memory": memory, "websocket": websocket, "http": http, "polling": partial(http, polls=True)}
+TRANSPORTS: dict[str, Callable[[], Pair]] = {
+    "memory": memory,
+    "websocket": websocket,
+    "http": http,
+    "polling": partial(http, polls=True),
+}
 _Story = Callable[[Channel, Channel], Awaitable[None]]
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from crdt_sync import limits
 from crdt_sync.limits import HTTP_PART_BYTES_FIRST
 from crdt_sync.protocol import SUBPROTOCOL
 from crdt_sync.runtime.transports.channel import ChannelClosed
@@ -72,7 +73,7 @@ def test_a_relay_that_breaks_the_rules_ends_the_channel(
     answer: Answer, polls: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dialed, "_AGAIN_S", 0.01)
-    monkeypatch.setattr(dialed.limits, "HTTP_RESUME_S", 0.1)
+    monkeypatch.setattr(limits, "HTTP_RESUME_S", 0.1)
     asyncio.run(_talk(answer, polls=polls))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from crdt_sync import limits
+from crdt_sync.protocol.messages import VerdictCode
 from crdt_sync.runtime.worker.pool import IntegrationPool
 from crdt_sync.runtime.worker.process import WorkerUnavailable
 from crdt_sync.runtime.worker.values import Item
@@ -283,7 +284,7 @@ def test_hostile_updates_that_get_past_the_gate_are_survived_too(
             results = await pool.integrate([neighbours[0], Item(record, (update,)), neighbours[1]], None)
             assert codes(results)[0] == codes(results)[2] == ["accepted"]
             outcomes.append(results[1].verdicts[0].code)
-        assert outcomes.count("poison") == pool.poisoned >= 6
+        assert outcomes.count(VerdictCode.POISON) == pool.poisoned >= 6
         assert pool.kills >= 2 * pool.poisoned
         await answers_within_a_second(pool)
 

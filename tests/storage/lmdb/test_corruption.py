@@ -233,10 +233,10 @@ def test_a_database_that_was_renamed_is_found(filled):
 
 
 def test_rows_that_are_hidden_are_missed(filled, monkeypatch):
-    walk = reads.walk
-    monkeypatch.setattr(reads, "walk", lambda *where: (row for row in walk(*where) if row[1] != hidden))
+    walk, hidden = reads.walk, []
+    monkeypatch.setattr(reads, "walk", lambda *where: (row for row in walk(*where) if row[1] != hidden[0]))
     with LmdbStore.open(filled) as store:
-        hidden = store._environment.read(lambda txn, tables: txn.get(ANN.encode(), db=tables.views))
+        hidden.append(store._environment.read(lambda txn, tables: txn.get(ANN.encode(), db=tables.views)))
         assert [(found.database, found.problem) for found in store.verify().findings] == [
             ("views", "has 0 entries that can be read, of 1")
         ]
