@@ -23,6 +23,7 @@ FIELDS_FORMER_MAX = 4 * FIELDS_MAX  # fields of older versions that a definition
 SCHEMA_VERSION_MAX = 1_000_000
 SCHEMAS_SETTLED_MAX = 64  # definitions that were decided against, of which a definition remembers that
 RESERVED_COUNTED_MAX = 1_000  # records of one reserved collection that no count of records has: a page of names
+SCHEMAS_TAKEN_BYTES_MAX = 2 * MIB  # of their schemas together, all of which each command reads: 0.3 s
 SCHEMAS_TAKEN_MAX = 256  # collections whose definitions of others are taken over: whoever writes may define any number
 ROOTS_MAX = 2 * FIELDS_MAX + 64  # roots of one record: every field, what a source says of each text, and some more
 JSON_DEPTH_MAX = 32  # nesting of one JSON value

@@ -7,17 +7,19 @@ of a source travels as a record, see `crdt_sync.records.import_book`; without it
 
 import hashlib
 import json
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from crdt_sync import ids
-from crdt_sync.errors import UnknownRecord
+from crdt_sync.errors import RecordTooLarge, UnknownRecord
 from crdt_sync.exchange.table import Row, Table
 from crdt_sync.limits import STAMP_AHEAD_US_MAX, STAMP_MAX
 from crdt_sync.records.import_book import SOURCE, VERSIONS, member, newest_versions, outdated, read_versions
 from crdt_sync.replica import Replica
 
+_log = logging.getLogger(__name__)
 _DIGEST_BYTES = 16
 _MODULUS = 1 << (8 * _DIGEST_BYTES)
 
@@ -62,15 +64,22 @@ class ImportedTables:
             known[digest] = min(max(self._replica.clock.tick(), newest + 1), STAMP_MAX)
         kept = newest_versions(known)
         if read_versions(members, until) != kept:
-            with self._replica.edit_reserved(ids.import_book(collection, source)) as book:
-                if members is None:
-                    book[SOURCE] = f"{collection}: {source}"
-                for old in outdated(members, kept, until):
-                    book.remove(VERSIONS, old)
-                for each in {member(*version) for version in kept.items()}.difference(members or ()):
-                    book.add(VERSIONS, each)
+            try:
+                self._write(collection, source, kept, until, new=members is None)
+            except RecordTooLarge as full:  # of what somebody else wrote there: it must not keep the table out
+                _log.warning("that this version of %r was imported is not noted: %s", source, full.message)
         if self._folder is not None:
             self._path(self._folder, collection, source).unlink(missing_ok=True)
+
+    def _write(self, collection: str, source: str, kept: Mapping[str, int], until: int, *, new: bool) -> None:
+        with self._replica.edit_reserved(ids.import_book(collection, source)) as book:
+            if new:
+                book[SOURCE] = f"{collection}: {source}"
+            held = [each for each in book[VERSIONS] if isinstance(each, str)]  # none, where there was no room
+            for old in outdated(held, kept, until):
+                book.remove(VERSIONS, old)
+            for each in {member(*version) for version in kept.items()}.difference(held):
+                book.add(VERSIONS, each)
 
     def _until(self) -> int:
         return min(self._replica.clock.now() + STAMP_AHEAD_US_MAX, STAMP_MAX)

@@ -11,15 +11,17 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from crdt_sync import ids
 from crdt_sync.errors import IncompatibleSchema
 from crdt_sync.limits import FIELDS_FORMER_MAX, SCHEMA_BYTES_MAX, SCHEMAS_SETTLED_MAX
+from crdt_sync.records.entries import is_entry
 from crdt_sync.records.evolution import Form, check_ranks, check_same, check_successor, forms, ranks
-from crdt_sync.records.schema import FieldSpec, Schema
+from crdt_sync.records.kinds import KINDS
+from crdt_sync.records.schema import FieldSpec, Schema, Type
 from crdt_sync.records.values import canonical
 
 FIELD = "definition"
@@ -75,6 +77,10 @@ class _Written(BaseModel):
     settled: list[str] = Field(default=[], max_length=SCHEMAS_SETTLED_MAX)
 
 
+READABLE = repr([sorted(KINDS), *map(sorted, (FieldSpec.model_fields, Schema.model_fields)), get_args(Type)])
+"""What a definition may say to be read here: a later release reads more."""
+
+
 def mark(schema: Schema) -> str:
     """What a schema is known by among those that were decided against."""
     return hashlib.blake2b(canonical(_data(schema)).encode(), digest_size=8).hexdigest()
@@ -112,13 +118,17 @@ def _data(schema: Schema) -> dict[str, Any]:
 _compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode  # in the order of the file
 
 
-@lru_cache(maxsize=64)
-def read(text: object) -> Definition | None:
+def read(carrier: object) -> Definition | None:
     """The definition that a carrier holds; None for what is none here: too long, of a newer release, or no schema."""
-    if not isinstance(text, str) or len(text) > SCHEMA_BYTES_MAX:
-        return None
+    return _read(carrier) if isinstance(carrier, str) and len(carrier) <= SCHEMA_BYTES_MAX else None
+
+
+@lru_cache(maxsize=64)
+def _read(text: str) -> Definition | None:
     try:
-        found = _Written.model_validate(json.loads(text))
+        data = json.loads(text)
+        _compact(data).encode()  # half a character, written as an escape, could be kept nowhere
+        found = _Written.model_validate(data)
         fields = dict(found.fields)
         if len(fields) != len(found.fields):
             return None
@@ -132,6 +142,11 @@ def read(text: object) -> Definition | None:
     except (ValueError, RecursionError, ValidationError):
         return None
     return Definition(schema, found.former, found.former_ranks, found.settled)
+
+
+def is_kept(root: str, value: object) -> bool:
+    """Whether a value in the record of a definition stays where there is no room for everything."""
+    return root == f"c.{FIELD}" and is_entry(value) and read(value[0]) is not None
 
 
 def order(carrier: object) -> tuple[Any, ...]:

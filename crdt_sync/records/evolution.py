@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 
 from crdt_sync.errors import IncompatibleSchema
+from crdt_sync.limits import SCHEMA_VERSION_MAX
 from crdt_sync.records.kind import Layout
 from crdt_sync.records.kinds import KINDS
 from crdt_sync.records.schema import FieldSpec, Schema
@@ -52,8 +53,11 @@ def check_ranks(known: Mapping[str, Ranks], schema: Schema) -> None:
 
 
 def check_same(known: Schema, schema: Schema) -> None:
-    """Raise `IncompatibleSchema` where two schemas of one version differ in more than how fields are called."""
-    if known.version == schema.version and _meaning(known) != _meaning(schema):
+    """Raise `IncompatibleSchema` where two schemas of one version differ in more than how fields are called.
+
+    Not of the last version: there is none to give a changed schema, and whoever writes may use it up.
+    """
+    if known.version == schema.version < SCHEMA_VERSION_MAX and _meaning(known) != _meaning(schema):
         raise IncompatibleSchema(
             f"version {schema.version} of {schema.collection!r} is here already with other fields",
             f"Give the changed schema a higher version: 'version = {schema.version + 1}'.",

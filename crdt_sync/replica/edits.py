@@ -24,8 +24,9 @@ from crdt_sync.errors import (
     UsageError,
 )
 from crdt_sync.nearest import suggestion
-from crdt_sync.records import Document, Editor, Schema
+from crdt_sync.records import Document, Editor, Schema, definition, import_book
 from crdt_sync.records import state_vector as vectors
+from crdt_sync.records.clearing import Kept, clear
 from crdt_sync.records.first_content import as_first_content
 from crdt_sync.records.imported import ImportedChange, bring
 from crdt_sync.records.lineage import is_grown, renewed
@@ -44,6 +45,7 @@ from crdt_sync.replica.reading import check_collection
 from crdt_sync.replica.views import encode_view
 from crdt_sync.storage.port import Batch, Change, OutboxEntry, Store
 
+_KEPT: Mapping[str, Kept] = {ids.SCHEMAS: definition.is_kept, ids.IMPORTS: import_book.is_kept}
 _NOTHING = b"\x00\x00"  # an update without operations and deletions
 
 
@@ -56,6 +58,13 @@ class EditedRecord(Editor):
 
     record: str
     merged: Editor | None = None  # of the record that has the natural key already, which got what was written here
+
+    def make_room(self, kept: Kept) -> None:
+        """In a record that nobody edits by hand: who deletes it, or fills it up, keeps nobody from writing there."""
+        self.restore()
+        if self._document.size > limits.RECORD_GROWN_BYTES_MAX // 2:
+            clear(self._document, kept)
+            self._pen.resolved = True  # what was taken out leaves traces, and must keep nobody from adding
 
     @property
     def changed(self) -> bool:
@@ -85,7 +94,13 @@ class Edits:
 
     def reserved(self, record: str) -> Block[EditedRecord]:
         """See `Replica.edit_reserved`."""
-        return Block(lambda who: self.edit(who, record, create=True))
+        return Block(lambda who: self._edit_reserved(who, record))
+
+    @contextmanager
+    def _edit_reserved(self, who: Caller, record: str) -> Iterator[EditedRecord]:
+        with self.edit(who, record, create=True) as editor:
+            editor.make_room(_KEPT[ids.collection_of(record)])
+            yield editor
 
     @contextmanager
     def edit(self, who: Caller, target: str, create: bool) -> Iterator[EditedRecord]:

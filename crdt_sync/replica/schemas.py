@@ -10,6 +10,7 @@ Rules:
 3. The local copy, in `meta`, follows the records: at each integration, and at each opening.
 """
 
+import hashlib
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,10 +19,10 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from crdt_sync import ids
-from crdt_sync.errors import InvalidSchema, StoreCorrupt, StoreError, UsageError
-from crdt_sync.limits import SCHEMA_BYTES_MAX, SCHEMA_VERSION_MAX, SCHEMAS_TAKEN_MAX
+from crdt_sync.errors import CrdtSyncError, InvalidSchema, StoreCorrupt, StoreError, UsageError
+from crdt_sync.limits import SCHEMA_BYTES_MAX, SCHEMA_VERSION_MAX, SCHEMAS_TAKEN_BYTES_MAX, SCHEMAS_TAKEN_MAX
 from crdt_sync.records import Document, Schema, bundled_schema, parse_schema
-from crdt_sync.records.definition import FIELD, Definition, disputed, in_use, mark, written
+from crdt_sync.records.definition import FIELD, READABLE, Definition, disputed, in_use, mark, written
 from crdt_sync.records.entries import well_formed
 from crdt_sync.records.evolution import Form, check_ranks, check_same, check_successor, forms, ranks
 from crdt_sync.replica.context import Context
@@ -37,6 +38,7 @@ _log = logging.getLogger(__name__)
 _SCHEMA = "schema/"
 _FORMS = "forms/"  # kind and type of every field that a schema of the collection ever had
 _RANKS = "ranks/"  # the same of the ranks of its stages' states
+_FOLLOWED = "followed/"  # how the record of a definition stood when it was last looked at
 _LOOKED = "schemas_shared"  # there once this store was looked through for collections without a schema
 
 
@@ -90,7 +92,7 @@ class Schemas:
         """
         with self._context.lock, self._excused("schemas are not shared yet"):
             defined = self._defined()
-            self._behind.update(defined)
+            self._behind.update(each for each in defined if self._mark(each) != self._store.meta(_FOLLOWED + each))
             self.received(())
             for schema in list(self._context.schemas.values()):
                 if schema.collection not in defined:
@@ -107,10 +109,13 @@ class Schemas:
 
     @contextmanager
     def _excused(self, what: str) -> Iterator[None]:
-        """A full disk or a damaged record is told by whoever meets it: what is here can be read all the same."""
+        """What is here can be read and synced all the same.
+
+        Whoever meets a full disk or a damaged record tells of it; `behind` has a record that has no room for ours.
+        """
         try:
             yield
-        except (StoreError, InvalidSchema) as error:
+        except CrdtSyncError as error:
             _log.info("%s: %s", what, error.message)
 
     def doubt(self, records: Iterable[str]) -> None:
@@ -125,6 +130,7 @@ class Schemas:
             for collection in sorted(self._behind):
                 with self._excused(f"the schema of {collection!r} that came is not used yet"):
                     self._follow(collection)
+                    self._note_followed(collection)
                     self._behind.discard(collection)
             with self._excused("a bundled schema is not used yet"):
                 self.follow_bundled(ids.collection_of(record) for record in found)
@@ -159,9 +165,15 @@ class Schemas:
     def disputed(self) -> dict[str, tuple[Definition, ...]]:
         """The collections with definitions that do not fit the one that counts; what is damaged is told by others."""
         found: dict[str, tuple[Definition, ...]] = {}
+        read = 0
         with suppress(StoreCorrupt):
             for collection in self._defined():
+                if collection not in self._context.schemas:
+                    continue
+                if read > SCHEMAS_TAKEN_BYTES_MAX:
+                    break  # this is asked by each command: it tells of a part
                 with suppress(StoreCorrupt):
+                    read += sum(map(len, self._store.load(ids.schema_record(collection)).updates))
                     found[collection] = self.definitions(collection)
         return {collection: each for collection, each in found.items() if len(each) > 1 and disputed(each)}
 
@@ -200,9 +212,11 @@ class Schemas:
 
     def _follow(self, collection: str) -> None:
         """Use what the record of a collection defines, once ours stands beside it where the two do not fit."""
-        found = self.definitions(collection)
         known = self._context.schemas.get(collection)
-        if not found or (known is None and len(self._context.schemas) >= SCHEMAS_TAKEN_MAX):
+        if known is None and len(self._context.schemas) >= SCHEMAS_TAKEN_MAX:
+            return
+        found = self.definitions(collection)
+        if not found:
             return
         if known is not None and known not in [each.schema for each in found]:
             own, first = Definition(known, self._forms(collection), self._ranks(collection)), found[0]
@@ -211,8 +225,28 @@ class Schemas:
                 self._share(known, own.forms, own.ranks, beside=True)
                 found = self.definitions(collection)
         first = found[0]
-        if first.schema != known:
+        if first.schema != known and self._has_room(first.schema):
             self._keep(first.schema, first.forms, first.ranks)
+
+    def _mark(self, collection: str) -> bytes:
+        """What changes where the record of a definition does, or what this release can read in it."""
+        head = self._store.record_head(ids.schema_record(collection))
+        told = b"" if head is None else head.seq.to_bytes(8, "big") + head.state_vector
+        return hashlib.blake2b(READABLE.encode() + told, digest_size=16).digest()
+
+    def _note_followed(self, collection: str) -> None:
+        """So that opening reads no definition again that was read: whoever writes may define much."""
+        mark_of, meta = self._mark(collection), _FOLLOWED + collection
+        if self._store.meta(meta) != mark_of:
+            self._store.commit([Batch(meta={meta: mark_of})])
+
+    def _has_room(self, schema: Schema) -> bool:
+        """Whether a schema that came can be used here: all that are used are read by each program that begins."""
+        others = (name for name in self._context.schemas if name != schema.collection)
+        size = len(schema.to_toml()) + sum(len(self._store.meta(_SCHEMA + name) or b"") for name in others)
+        if size > SCHEMAS_TAKEN_BYTES_MAX:
+            _log.info("the schema of %r that came is not used: all would have %d bytes", schema.collection, size)
+        return size <= SCHEMAS_TAKEN_BYTES_MAX
 
     def _share(
         self,

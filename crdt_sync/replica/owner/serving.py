@@ -46,7 +46,7 @@ Action = Callable[[Any, Message], object]
 OFFERED: dict[str, Action] = {}
 """What higher layers do for other programs, by name: they put it here when they are imported."""
 
-_OWN_META = ("name", "clock", "clock_offset", "clock_of_relay", "schemas", "schema/", "forms/", "ranks/")
+_OWN_META = ("name", "clock", "clock_offset", "clock_of_relay", "schemas", "schema/", "forms/", "ranks/", "followed/")
 
 
 class ServedReplica(Protocol):
