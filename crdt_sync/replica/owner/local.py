@@ -8,6 +8,7 @@ import os
 import secrets
 import socket
 import struct
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,7 +17,8 @@ from crdt_sync.files import replaced
 
 SOCKET_NAME = "owner"
 PORT_NAME = "owner.port"
-_GREETING_S = 5.0
+_GREETING_S = 5.0  # for both sides to prove who they are, and to be accepted
+_AGAIN_S = 0.01
 _SECRET_BYTES = 32
 _WAITING = 64  # connections that were not accepted yet
 _PATH_BYTES_MAX = 100  # of a Unix socket: 104 with its end on macOS, 108 on Linux
@@ -36,17 +38,15 @@ class Listener:
         self._secret = secret
 
     def accept(self) -> socket.socket:
-        """The next program that calls and is ours. Raises `Refused`, or another `OSError` once it was closed."""
-        link, _ = self._link.accept()
-        try:
-            if self._secret:
-                _prove(link, self._secret, _OURS, _THEIRS)
-            else:
-                _check_user(link)
-        except BaseException:
-            link.close()
-            raise
-        return link
+        """The next one that calls: let `check` say whether it is ours. Raises `OSError`, as once it was closed."""
+        return self._link.accept()[0]
+
+    def check(self, link: socket.socket) -> None:
+        """Raise `Refused`, or another `OSError`, where the caller is none of ours. It may take its time."""
+        if self._secret:
+            _prove(link, self._secret, _OURS, _THEIRS)
+        else:
+            _check_user(link)
 
     def close(self) -> None:
         """Accept no more. Who calls now finds nobody."""
@@ -88,10 +88,10 @@ def connect(directory: Path) -> socket.socket:
     """A link to who listens for the store in `directory`. Raises `OSError` where nobody does, or nobody of ours."""
     port = directory / PORT_NAME
     if port.exists():
-        number, _, secret = port.read_text("ascii").strip().partition(" ")
-        link = socket.create_connection(("127.0.0.1", int(number)), _GREETING_S)
+        number, secret = _read_port(port)
+        link = socket.create_connection(("127.0.0.1", number), _GREETING_S)
         try:
-            _prove(link, bytes.fromhex(secret), _THEIRS, _OURS)
+            _prove(link, secret, _THEIRS, _OURS)
         except BaseException:
             link.close()
             raise
@@ -102,7 +102,7 @@ def connect(directory: Path) -> socket.socket:
     try:
         link.settimeout(_GREETING_S)
         with _short(directory) as path:
-            link.connect(path)
+            _connect(link, path)
         _check_user(link)
     except BaseException:
         link.close()
@@ -115,6 +115,30 @@ def has_unix_sockets(directory: Path) -> bool:
     if not hasattr(socket, "AF_UNIX") or not hasattr(os, "fchmod"):
         return False
     return _has_proc() or len(os.fsencode(directory / SOCKET_NAME)) <= _PATH_BYTES_MAX
+
+
+def _connect(link: socket.socket, path: str) -> None:
+    until = time.monotonic() + _GREETING_S
+    while True:
+        try:
+            link.connect(path)
+        except BlockingIOError:  # as many others as may be are waiting to be accepted
+            if time.monotonic() > until:
+                raise
+            time.sleep(_AGAIN_S)
+        else:
+            return
+
+
+def _read_port(path: Path) -> tuple[int, bytes]:
+    try:
+        number, _, secret = path.read_text("ascii").strip().partition(" ")
+        found = int(number), bytes.fromhex(secret)
+    except ValueError:
+        found = 0, b""
+    if not 0 < found[0] < 1 << 16 or len(found[1]) != _SECRET_BYTES:
+        raise FileNotFoundError(f"{path} names nobody")
+    return found
 
 
 def _has_proc() -> bool:
@@ -146,12 +170,13 @@ def _check_user(link: socket.socket) -> None:
 
 def _prove(link: socket.socket, secret: bytes, own: bytes, other: bytes) -> None:
     """Prove that we know the secret, and have it proved; neither side tells it. Raises `Refused`."""
+    until = time.monotonic() + _GREETING_S
     link.settimeout(_GREETING_S)
     nonce = secrets.token_bytes(_SECRET_BYTES)
     link.sendall(nonce)
-    theirs = _read(link)
+    theirs = _read(link, until)
     link.sendall(_proof(secret, own, theirs, nonce))
-    if not hmac.compare_digest(_read(link), _proof(secret, other, nonce, theirs)):
+    if not hmac.compare_digest(_read(link, until), _proof(secret, other, nonce, theirs)):
         raise Refused("the caller does not know the secret")
 
 
@@ -159,9 +184,12 @@ def _proof(secret: bytes, who: bytes, challenge: bytes, own: bytes) -> bytes:
     return hmac.digest(secret, who + challenge + own, "sha256")
 
 
-def _read(link: socket.socket) -> bytes:
+def _read(link: socket.socket, until: float) -> bytes:
     found = b""
     while len(found) < _SECRET_BYTES:
+        if (left_s := until - time.monotonic()) <= 0:
+            raise TimeoutError("the other side took too long over the greeting")
+        link.settimeout(left_s)
         part = link.recv(_SECRET_BYTES - len(found))
         if not part:
             raise Refused("the other side ended the greeting")

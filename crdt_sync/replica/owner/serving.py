@@ -13,6 +13,7 @@ import queue
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -39,6 +40,7 @@ from crdt_sync.storage.port import Batch, Peer
 
 _log = logging.getLogger(__name__)
 _GREETING_S = 5.0
+_AGAIN_S = 0.05
 _ENDS_S = 2.0  # for the threads to end when the owner does
 
 Action = Callable[[Any, Message], object]
@@ -133,22 +135,36 @@ class Server:
         while True:
             try:
                 link = self._listener.accept()
-            except local.Refused:
-                continue
             except OSError:
-                return  # it was closed
+                if self._closed:
+                    return
+                time.sleep(_AGAIN_S)  # the caller has gone again, or too many files are open
+                continue
             with self._guard:
+                self._make_way()
                 if self._closed or len(self._programs) >= OWNER_CLIENTS_MAX:
                     link.close()
                     continue
                 self._number += 1
                 greeting = (*self._greeting(), self._number)
                 actions = {**OFFERED, **self._actions}
-                program = _Program(self._replica, link, greeting, actions, self._thread_of)
+                program = _Program(self._replica, link, greeting, actions, self._listener.check, self._thread_of)
                 self._numbers[self._number] = program
                 thread = threading.Thread(target=self._serve, args=(program,), name="store-program", daemon=True)
                 self._programs[program] = thread
             thread.start()
+
+    def _make_way(self) -> None:
+        """Who has not proved itself waits no longer where too many do: where there is only a port, anybody may call."""
+        if len(self._programs) >= OWNER_CLIENTS_MAX:
+            stranger = next((program for program in self._programs if not program.greeted), None)
+            if stranger is not None:
+                stranger.end()
+                self._forget(stranger)
+
+    def _forget(self, program: "_Program") -> None:
+        self._programs.pop(program, None)
+        self._numbers.pop(program.number, None)
 
     def _greeting(self) -> Message:
         return (os.getpid(), Path(sys.argv[0] or "python").name, self._role, self._since)
@@ -160,8 +176,7 @@ class Server:
             _log.exception("serving another program failed")
         finally:
             with self._guard:
-                self._programs.pop(program, None)
-                self._numbers.pop(program.number, None)
+                self._forget(program)
 
     def _thread_of(self, number: int) -> int:
         """The thread that serves the program of this number, 0 where there is none."""
@@ -178,9 +193,12 @@ class _Program:
         link: socket.socket,
         greeting: Message,
         actions: Mapping[str, Action],
+        check: Callable[[socket.socket], None],
         thread_of: Callable[[int], int],
     ) -> None:
         self._replica = replica
+        self._check = check
+        self.greeted = False
         self._link = link
         self._greeting = greeting
         self._actions = actions
@@ -204,8 +222,10 @@ class _Program:
         """Answer until the link ends."""
         self.thread = threading.get_ident()
         try:
+            self._check(self._link)
             if receive(self._link, _GREETING_S) != ("hello", VERSION):
                 return
+            self.greeted = True
             send(self._link, True, self._greeting)
             while (message := receive(self._link)) is not None:
                 match message:

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crdt_sync import Replica, bundled_schema
-from crdt_sync.errors import CrdtSyncError, KeyTaken, NotServed, StoreFull, UnknownRecord
+from crdt_sync.errors import CrdtSyncError, KeyTaken, NotServed, OwnerGone, StoreFull, UnknownRecord
 from crdt_sync.protocol import strict_cbor
-from crdt_sync.replica.owner import local
-from crdt_sync.replica.owner.asking import Owner
+from crdt_sync.replica.owner import local, serving
+from crdt_sync.replica.owner.asking import Owner, find
 from crdt_sync.replica.owner.failures import packed, unpacked
 from crdt_sync.replica.owner.frames import VERSION, receive, send
 from crdt_sync.replica.owner.message import BadFrame
@@ -79,6 +79,74 @@ def test_a_caller_that_does_not_know_the_secret_is_refused(replica, tmp_path):
     with pytest.raises(OSError):  # noqa: PT011 - refused, or reset
         local.connect(other)
     assert greeted(replica).close() is None
+
+
+def called(replica):
+    """A caller that proves nothing, and says nothing yet."""
+    path = replica.store.path
+    if (path / "owner").exists():
+        link = socket.socket(socket.AF_UNIX)
+        link.connect(str(path / "owner"))
+        return link
+    return socket.create_connection(("127.0.0.1", int((path / "owner.port").read_text().split()[0])), 5)
+
+
+def served(replica):
+    with Owner(replica.store.path) as owner:
+        return owner.ask("digests") is None
+
+
+def test_callers_that_say_nothing_or_vanish_keep_nobody_waiting(replica, monkeypatch):
+    for module in (local, serving):
+        monkeypatch.setattr(module, "_GREETING_S", 0.5)
+    silent = called(replica)
+    gone = called(replica)
+    gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    gone.sendall(b"x")
+    gone.close()
+    assert served(replica)
+    assert ended(silent)
+    assert served(replica)
+
+
+def test_more_silent_callers_than_may_be_give_way_to_a_program(replica, monkeypatch):
+    monkeypatch.setattr(serving, "OWNER_CLIENTS_MAX", 4)
+    silent = [called(replica) for _ in range(40)]
+    with Owner(replica.store.path) as first:
+        silent += [called(replica) for _ in range(40)]
+        assert served(replica)
+        assert first.ask("digests") is None
+    for link in silent:
+        link.close()
+
+
+def test_a_call_that_fails_ends_no_listening(replica, monkeypatch):
+    """As where too many files are open."""
+    accept = local.Listener.accept
+    failures = iter([OSError(24, "Too many open files"), ConnectionAbortedError()])
+
+    def failing(listener):
+        link = accept(listener)
+        if (failure := next(failures, None)) is not None:
+            link.close()
+            raise failure
+        return link
+
+    monkeypatch.setattr(local.Listener, "accept", failing)
+    for _ in range(3):
+        with suppress(OSError, OwnerGone):
+            Owner(replica.store.path).close()
+    assert served(replica)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x", "0 " + "00" * 32, "70000 " + "00" * 32, "80", "80 zz", "-1 " + "00" * 32, "\xff"]
+)
+def test_a_file_that_names_no_port_names_nobody(tmp_path, text):
+    (tmp_path / "owner.port").write_text(text, "utf-8")
+    assert find(tmp_path) is None
+    with pytest.raises(OSError, match="nobody"):
+        local.connect(tmp_path)
 
 
 def test_an_owner_of_another_version_is_not_spoken_to(replica):
