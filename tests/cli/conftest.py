@@ -1,20 +1,23 @@
 """Running the command: in this process for speed, in one of its own where that matters."""
 
 import json
+import logging
 import os
-import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from crdt_sync.cli.main import main
+from tests.end_to_end.conftest import RelayThread, free_port
 
 TOKEN = "a-token-for-the-tests"
 COMMAND = [sys.executable, "-m", "crdt_sync.cli.main"]
@@ -113,51 +116,80 @@ def spawn(*arguments: object, **options: Any) -> Result:
     return finish(start(*arguments, **options))
 
 
-@dataclass
 class RunningRelay:
-    """A relay in a process of its own."""
+    """A relay that asks for `TOKEN`, in this process; it may be stopped, and started again where it was."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self._port = 0
+        self._running: ExitStack | None = None
+        self.start()
+
+    def start(self) -> None:
+        self._running = ExitStack()
+        self.url = self._running.enter_context(RelayThread(self.data, self._port, TOKEN)).url
+        self._port = int(self.url.rpartition(":")[2])
+
+    def stop(self) -> None:
+        if self._running is not None:
+            self._running.close()
+        self._running = None
+
+
+@pytest.fixture
+def relays(tmp_path: Path) -> Iterator[Callable[[str], RunningRelay]]:
+    """relays("another"): a relay of its own, stopped in the end. None of them logs."""
+    made: list[RunningRelay] = []
+
+    def make(name: str) -> RunningRelay:
+        made.append(RunningRelay(tmp_path / name))
+        return made[-1]
+
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    try:
+        yield make
+    finally:
+        for relay in made:
+            relay.stop()
+        structlog.reset_defaults()
+
+
+@pytest.fixture
+def relay(relays: Callable[[str], RunningRelay]) -> RunningRelay:
+    return relays("relay")
+
+
+@dataclass
+class RelayProcess:
+    """A relay in a process of its own, which can be killed."""
 
     url: str
-    data: Path
     process: "subprocess.Popen[bytes]"
 
-    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
-        self.process.send_signal(number)
+    def kill(self) -> None:
+        self.process.kill()
         self.process.wait(20)
 
 
 @pytest.fixture
-def relay(tmp_path: Path) -> Iterator[RunningRelay]:
-    """A relay that asks for `TOKEN`."""
-    running = start_relay(tmp_path / "relay", free_port())
-    yield running
-    if running.process.poll() is None:
-        running.stop(signal.SIGKILL)
-
-
-def start_relay(data: Path, port: int) -> RunningRelay:
-    """Start a relay and wait until it takes connections."""
+def relay_process(tmp_path: Path) -> Iterator[RelayProcess]:
+    port = free_port()
     process = subprocess.Popen(
-        [sys.executable, "-m", "crdt_relay", "serve", "--data", str(data), "--port", str(port)],
+        [sys.executable, "-m", "crdt_relay", "serve", "--data", str(tmp_path / "relay"), "--port", str(port)],
         env={**os.environ, "CRDT_RELAY_TOKEN": TOKEN, "CRDT_RELAY_METRICS": "false"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
+    running = RelayProcess(f"ws://127.0.0.1:{port}", process)
     until = time.monotonic() + 30
     while True:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            break
         except OSError:
             assert process.poll() is None, "the relay ended"
             assert time.monotonic() < until, "the relay does not listen"
             time.sleep(0.02)
-        else:
-            return RunningRelay(f"ws://127.0.0.1:{port}", data, process)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    yield running
+    running.kill()

@@ -2,12 +2,11 @@
 
 import base64
 import json
-import signal
 
 import pytest
 
 from crdt_sync.storage.lmdb import LmdbStore
-from tests.cli.conftest import TOKEN, start_relay
+from tests.cli.conftest import TOKEN
 from tests.damage import flip_bit
 from tests.runtime import planted
 
@@ -91,20 +90,17 @@ def test_what_the_relay_turns_out_to_have_no_more_is_written_again_or_named_in_t
     assert mended.code == 0
     assert "is to bring the rest (city showed 'Berlin', visits showed 2)" in " ".join(mended.err.split())
 
-    relay.stop(signal.SIGTERM)
+    relay.stop()
     with LmdbStore.open(relay.data) as store:
         planted.missing(store, made)
-    again = start_relay(relay.data, int(relay.url.rpartition(":")[2]))
-    try:
-        settled = run("verify", "--repair", "--store", anna, "--json")
-        assert settled.code == 3, settled.err
-        assert settled.object["repair"]["rewritten"] == {made: ["city"]}
-        assert [(loss["field"], loss["kind"]) for loss in settled.object["repair"]["losses"]] == [("visits", "field")]
-        assert run("sync", "--store", anna).code == 0
-        assert run("verify", "--store", anna).code == 0
-        assert run("get", made, "city", "--store", anna).out == "Berlin\n"
-    finally:
-        again.stop(signal.SIGKILL)
+    relay.start()
+    settled = run("verify", "--repair", "--store", anna, "--json")
+    assert settled.code == 3, settled.err
+    assert settled.object["repair"]["rewritten"] == {made: ["city"]}
+    assert [(loss["field"], loss["kind"]) for loss in settled.object["repair"]["losses"]] == [("visits", "field")]
+    assert run("sync", "--store", anna).code == 0
+    assert run("verify", "--store", anna).code == 0
+    assert run("get", made, "city", "--store", anna).out == "Berlin\n"
 
 
 def test_what_was_set_aside_is_listed_with_all_its_bytes_and_dropped(run, anna, records):

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 
 import pytest
 
@@ -52,14 +53,20 @@ class Watching:
         return self.process.returncode, [json.loads(line) for line in out.splitlines()], err
 
 
+@contextmanager
+def watched(run, store, relay):
+    assert run("init", "anna", "--store", store, "--relay", relay.url, "--token", TOKEN).code == 0
+    watcher = Watching(store)
+    yield watcher
+    watcher.process.kill()
+    watcher.end(signal.SIGKILL)
+
+
 @pytest.fixture
 def watching(run, tmp_path, relay):
     store = tmp_path / "anna"
-    assert run("init", "anna", "--store", store, "--relay", relay.url, "--token", TOKEN).code == 0
-    watcher = Watching(store)
-    yield store, watcher
-    watcher.process.kill()
-    watcher.end(signal.SIGKILL)
+    with watched(run, store, relay) as watcher:
+        yield store, watcher
 
 
 def test_a_command_edits_through_the_program_that_owns_the_store(store):
@@ -147,12 +154,12 @@ def test_watching_lets_other_commands_edit_and_sends_their_edits(watching, tmp_p
     assert left == {"data.mdb", "lock", "lock.mdb", "relay.toml", "token", "transport.json"}
 
 
-def test_watching_survives_the_relay(watching, relay):
-    _, watcher = watching
-    watcher.until(state="in sync")
-    relay.stop(signal.SIGKILL)
-    assert "ws://" in watcher.until(state="offline")["problem"]
-    assert watcher.end(signal.SIGINT)[0] == 0
+def test_watching_survives_the_relay(run, tmp_path, relay_process):
+    with watched(run, tmp_path / "anna", relay_process) as watcher:
+        watcher.until(state="in sync")
+        relay_process.kill()
+        assert "ws://" in watcher.until(state="offline")["problem"]
+        assert watcher.end(signal.SIGINT)[0] == 0
 
 
 def test_watching_with_a_wrong_token_ends_with_the_reason(run, tmp_path, relay):

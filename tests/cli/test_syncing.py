@@ -1,12 +1,10 @@
 import json
-import signal
 import sys
 
 import pytest
 from rich.console import Console
 
 from crdt_sync.cli import partners
-from tests.cli.conftest import free_port, start_relay
 
 TOKEN = "a-token-for-the-tests"
 
@@ -76,7 +74,7 @@ def test_a_wrong_token_is_refused_with_the_next_step(run, both, relay):
 
 
 def test_a_relay_that_is_down_is_told_and_nothing_is_lost(run, both, relay):
-    relay.stop(signal.SIGKILL)
+    relay.stop()
     record = run("set", "customers", "name=x", "--store", both[0], "--json").object["record"]
     for command in (["sync"], ["verify"]):
         result = run(*command, "--store", both[0], "--json")
@@ -100,11 +98,9 @@ def test_a_device_that_never_synced_says_so(run, made):
 
 
 @pytest.fixture
-def another(tmp_path):
+def another(relays):
     """The relay of another company, which takes the same token."""
-    running = start_relay(tmp_path / "another", free_port())
-    yield running
-    running.stop(signal.SIGKILL)
+    return relays("another")
 
 
 def test_a_relay_of_others_is_given_nothing_until_somebody_says_so(run, both, relay, another):

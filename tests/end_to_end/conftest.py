@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from crdt_relay.server import Relay
 from crdt_relay.settings import Settings
@@ -17,11 +18,12 @@ _PATIENCE_S = 30.0
 
 
 class RelayThread:
-    """A relay that runs while the block does, at a free port or the one given."""
+    """A relay that runs while the block does, at a free port or the one given, and logs nothing."""
 
-    def __init__(self, data: Path, port: int = 0) -> None:
-        self._data = data
-        self._port = port
+    def __init__(self, data: Path, port: int = 0, token: str | None = None) -> None:
+        self._settings = Settings(
+            data=data, port=port, token=None if token is None else SecretStr(token), metrics=False
+        )
         self._stop: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._started: Future[str] = Future()
@@ -40,7 +42,7 @@ class RelayThread:
     async def _run(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         try:
-            relay = await Relay.start(Settings(data=self._data, port=self._port, metrics=False))
+            relay = await Relay.start(self._settings)
         except BaseException as error:
             self._started.set_exception(error)
             raise

@@ -16,10 +16,13 @@ from tests.exchange.test_delimited import SPECTRUM_EXACT
 from tests.exchange.test_shared_tables import TABLES, as_multiset
 
 SPECTRUM = {f"csv-spectrum/csvs/{name}.csv": name for name in SPECTRUM_EXACT}
-# Of the two tables in the archive the small one: the other is the same table with ten times the rows, and is read
-# whole in tests/exchange and measured in benchmarks/. Three more go no further than tests/exchange, as smaller ones
-# that are made as they are go the whole way.
-ELSEWHERE = {"febrl_dataset3.csv", "telco_customer_churn.csv", "datenanfragen_companies.jsonl"}
+# Four go no further than tests/exchange, as smaller ones that are made as they are go the whole way.
+ELSEWHERE = {
+    "febrl_dataset3.csv",
+    "telco_customer_churn.csv",
+    "datenanfragen_companies.jsonl",
+    "uci_bank-additional.zip",
+}
 ALL: dict[str, tuple[int | None, dict[str, Any]]] = {
     **{name: how for name, how in TABLES.items() if name not in ELSEWHERE},
     **{name: (None, {}) for name in SPECTRUM},

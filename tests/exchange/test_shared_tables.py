@@ -1,5 +1,6 @@
 """Every customer table of the shared data: read, imported without a schema, imported again, exported, compared."""
 
+import itertools
 import json
 from collections import Counter
 from typing import Any
@@ -30,6 +31,8 @@ TABLES: dict[str, tuple[int, dict[str, Any]]] = {
     "blns.json": (515, {}),
 }
 
+LONG, PART = 2_000, 4  # of a longer table every fourth row goes in: the others are of the same kind
+
 
 def as_multiset(table):
     """Rows without their empty cells, as texts that tell 1 from 1.0, null from missing."""
@@ -48,6 +51,10 @@ def as_multiset(table):
 def test_it_comes_out_as_it_went_in(shared_data, replica, exported, name):
     count, options = TABLES[name]
     table = open_table(shared_data / "tables" / name.rstrip("#"), TableOptions(**options))
+    assert sum(1 for _ in table.rows()) == count
+    if count > LONG:
+        rows, count = table.rows, -(-count // PART)
+        table.rows = lambda: itertools.islice(rows(), 0, None, PART)  # type: ignore[method-assign]
     report = import_table(replica, table, "things")
     assert (report.rows, report.failed, report.unmapped, report.inferred) == (count, (), (), True)
     assert report.created == count == len(replica.records)

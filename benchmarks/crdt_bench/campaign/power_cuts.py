@@ -5,7 +5,7 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from crdt_bench.campaign.confined import confined
+from crdt_bench.campaign.confined import confined, each_confined
 from crdt_bench.campaign.power_images import Image, cut
 from crdt_bench.campaign.power_recording import Event, Sync, Write, missing, record
 from crdt_bench.campaign.store_history import history, observe
@@ -14,6 +14,7 @@ from crdt_sync.errors import CrdtSyncError
 from crdt_sync.storage import LmdbStore, MemoryStore
 
 _STEPS = 60
+_TOGETHER = 50  # images in memory, and checked by one process
 _NOT_CREATED, _ACKNOWLEDGED, _UNDER_WAY = "not created yet", "as acknowledged", "with the commit under way"
 _SOUND = {_NOT_CREATED, _ACKNOWLEDGED, _UNDER_WAY}
 _MEMORY_DISK = Path("/dev/shm")  # images are read back at once: nothing is gained by writing them to a disk
@@ -32,14 +33,20 @@ def run(seed: int, count: int, *, sync: bool = True, steps: int = _STEPS) -> Tal
         everywhere = range(len(events))
         critical = [number for number in everywhere if isinstance(events[number], Sync) or _durable(events[number])]
         critical = critical or list(everywhere)
-        for number in range(count):
-            image = cut(events, rng.choice(rng.choice((everywhere, critical))), rng)
-            tally.ran += 1
-            outcome = confined(partial(_check, Path(name) / f"image{number}", image, expected))
-            if outcome in _SOUND:
-                tally.outcomes[outcome] += 1
-            else:
-                tally.found(f"event {image.cut_at} of {len(events)}, {image.survival}: {outcome}")
+        for first in range(0, count, _TOGETHER):
+            numbers = range(first, min(first + _TOGETHER, count))
+            images = [cut(events, rng.choice(rng.choice((everywhere, critical))), rng) for _ in numbers]
+            checks = [
+                partial(_check, Path(name) / f"image{number}", image, expected)
+                for number, image in zip(numbers, images, strict=True)
+            ]
+            for image, check, together in zip(images, checks, each_confined(checks), strict=True):
+                outcome = together if together in _SOUND else confined(check)  # in a process that saw no other image
+                tally.ran += 1
+                if outcome in _SOUND:
+                    tally.outcomes[outcome] += 1
+                else:
+                    tally.found(f"event {image.cut_at} of {len(events)}, {image.survival}: {outcome}")
     return tally
 
 
@@ -59,7 +66,7 @@ def _states(seed: int, steps: int) -> list[dict[str, object]]:
 
 def _check(directory: Path, image: Image, expected: list[dict[str, object]]) -> str:
     """What became of the image."""
-    directory.mkdir()
+    directory.mkdir(exist_ok=True)
     (directory / "data.mdb").write_bytes(image.content)
     done = image.acknowledged - 1  # the first acknowledgement is that of the creation
     try:

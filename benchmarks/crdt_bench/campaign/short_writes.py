@@ -9,7 +9,7 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from crdt_bench.campaign.confined import confined
+from crdt_bench.campaign.confined import confined, each_confined
 from crdt_bench.campaign.nth_calls import aftermath
 from crdt_bench.campaign.nth_operations import OPERATIONS, Operation
 from crdt_bench.campaign.tally import Tally
@@ -31,8 +31,10 @@ def run(seed: int, count: int) -> Tally:
 def every(kind: type[Operation], tally: Tally, stride: int = 1) -> None:
     """Carry the operation out under each `stride`-th limit, and judge."""
     written = int(confined(lambda: str(_written(kind)), _SECONDS_MAX))
-    for limit in range(_FIRST_BYTE, written, stride * _STEP_BYTES):
-        outcome, _, problem = confined(partial(_trial, kind, limit), _SECONDS_MAX).partition(": ")
+    limits = range(_FIRST_BYTE, written, stride * _STEP_BYTES)
+    trials = [partial(_trial, kind, limit) for limit in limits]
+    for limit, told in zip(limits, each_confined(trials, _SECONDS_MAX), strict=True):
+        outcome, _, problem = told.partition(": ")
         tally.ran += 1
         tally.outcomes[f"{kind.name}: {outcome}"] += 1
         if problem or outcome.startswith(("killed", "ended")):
