@@ -65,7 +65,7 @@ from crdt_sync.protocol.wants import want
 
 _HAVE_EVERY_BYTES = limits.UNCONFIRMED_BYTES_MAX // 16
 _GAPS_MAX = 3  # a diff by state vector closes a gap at once, unless new gaps keep arriving meanwhile
-_CLOCKS_COMPARED_US = 60_000_000  # a clock may be wrong: they are compared again, but no more often than this
+_ANEW_US = 60_000_000  # a session that is to begin anew for something that only a handshake mends lasts this long
 _CLOCK_SET_US = 1_000_000  # a wall clock that ran on by that much more or less than time itself was set
 _PING_SPREAD = 4  # pings of many devices are spread over a part of their interval
 
@@ -126,7 +126,8 @@ class Dialer(Session):
         self._pushing = Pushing(source)
         self._acknowledge_number = 0
         self._receipts = 0  # asked for and not come
-        self._clocks_at: int | None = None  # when to end the session, so that the next handshake compares the clocks
+        self._anew_at: int | None = None  # when to end the session for what only the next handshake mends
+        self._anew = ("", "")  # the code and message of that end
         self._send(
             Hello(
                 VERSIONS,
@@ -159,7 +160,14 @@ class Dialer(Session):
 
     def compare_clocks(self) -> None:
         """Our clock may be wrong: end the session, not before it has lasted a minute, so that the next one compares."""
-        self._clocks_at = self._greeted_at + _CLOCKS_COMPARED_US
+        self._begin_anew("clock_changed", "a clock may be wrong: they are compared again")
+
+    def resume_anew(self) -> None:
+        """No cursor of this session can be stored: end it, not before it has lasted a minute; the next one can."""
+        self._begin_anew("standing_lost", "how far it has read cannot be noted: the next session begins anew")
+
+    def _begin_anew(self, code: str, message: str) -> None:
+        self._anew_at, self._anew = self._greeted_at + _ANEW_US, (code, message)
 
     def watch_clock(self, wall: int, now: int) -> None:
         """See whether our wall clock, which tells `wall` now, was set since hello. Hosts call it before `timer`."""
@@ -216,14 +224,14 @@ class Dialer(Session):
         timer = super().next_timer()
         if timer is None:
             return None
-        return min(time for time in (timer, self._pushing.again_at, self._clocks_at) if time is not None)
+        return min(time for time in (timer, self._pushing.again_at, self._anew_at) if time is not None)
 
     def timer(self, now: int) -> None:
         """See `Session.timer`."""
         if self._pushing.again_at is not None and now >= self._pushing.again_at:
             self._pushing.push_again()
-        if self._clocks_at is not None and now >= self._clocks_at:
-            self.close("clock_changed", "a clock may be wrong: they are compared again", now, retry_after_us=0)
+        if self._anew_at is not None and now >= self._anew_at:
+            self.close(*self._anew, now, retry_after_us=0)
         super().timer(now)
 
     @property

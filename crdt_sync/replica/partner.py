@@ -306,6 +306,15 @@ class Partner:
         entries = [self._store.outbox_entry(self.id, record) for record in self._store.quarantined()]
         return [entry for entry in entries if entry is not None]
 
+    @property
+    def stands(self) -> bool:
+        """Whether this session's standing can be stored: none of another epoch has stored any, nor was it overtaken.
+
+        Where it cannot, all that comes is stored as ever, but no cursor, until a session begins anew. Do not ask while
+        `welcomed` is under way.
+        """
+        return not self._epoch or self._context.epochs.get(self.id) == self._epoch
+
     def compare(self) -> View:
         """Carry out `Compare`; returns the view for `Dialer.compare`. It is not held: devices compare rarely."""
         with suppress(StoreFull, StoreFailed):  # a digest that is missing makes its record be exchanged, no worse

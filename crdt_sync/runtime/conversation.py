@@ -94,7 +94,7 @@ class Conversation:
         self._own_screening = Screening(replica, outside.start_worker) if address.direct and screening is None else None
         self._screening = screening or self._own_screening
         self._presence = presence
-        self._lasting = lasting  # it ends where a clock may be wrong, so that the next handshake compares them
+        self._lasting = lasting  # it ends for what only the next handshake mends: a wrong clock, a lost standing
         self._replica = replica
         self._address = address
         self._on_progress = on_progress
@@ -338,6 +338,8 @@ class Conversation:
                 continue  # a nearer time was set meanwhile
             if self._lasting:
                 self._dialer.watch_clock(self._replica.wall_clock(), self._now())
+                if self._welcoming is None and not self._partner.stands:
+                    self._dialer.resume_anew()
             self._dialer.arriving(channel.arriving_bytes)
             self._dialer.timer(self._now())
             self._pump()

@@ -43,6 +43,18 @@ def test_refused_stamps_end_the_session_so_that_the_clocks_are_compared_again_bu
     assert (closed.code, closed.retry_after_us) == ("clock_changed", 0)
 
 
+def test_a_session_whose_cursor_cannot_be_stored_begins_anew_but_once_a_minute() -> None:
+    session = dialer(ScriptedOutbox({}))
+    say(session, welcome(), Changes(1, 0, ()))
+    say(session, Ping(1), now=50 * SECOND)
+    session.resume_anew()
+    session.timer(59 * SECOND)
+    assert (session.closed, session.next_timer()) == (False, 60 * SECOND)
+    session.timer(60 * SECOND)
+    (closed,) = [effect for effect in drain(session)[1] if isinstance(effect, Closed)]
+    assert (closed.code, closed.retry_after_us) == ("standing_lost", 0)
+
+
 @pytest.mark.parametrize("jump", [-2 * SECOND, 2 * SECOND])
 def test_a_wall_clock_that_was_set_in_mid_session_is_compared_again(jump: int) -> None:
     session = dialer(ScriptedOutbox({}))

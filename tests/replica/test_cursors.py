@@ -55,6 +55,22 @@ def test_a_standing_that_changed_between_hello_and_welcome_was_not_honoured(repl
     assert Partner(replica, URL).resume == Resume(NONE, 0, 0)
     again.integrate(Integrate(1, (), 7, 7, False))
     assert Partner(replica, URL).resume == Resume(NONE, 0, 0)
+    assert not again.stands
+
+
+def test_sessions_that_overtook_each_other_stand_again_once_they_begin_anew(replica, partner):
+    """After the relay was started again: one says hello, another stores more, and each has lost its standing."""
+    early = Partner(replica, URL)
+    partner.acknowledge(Acknowledge(1, (pushed(partner, US, ACCEPTED),), None, 9))
+    late = Partner(replica, URL)
+    assert early.stands, "nobody has answered yet"
+    for session in (early, late):
+        session.welcomed(Welcomed(RELAY, LATER, 0, False, True))
+    assert [each.stands for each in (partner, early, late)] == [False, False, False]
+    anew = Partner(replica, URL)
+    anew.welcomed(Welcomed(RELAY, LATER, 0, True, False))
+    anew.integrate(Integrate(1, (), 9, 9, False))
+    assert (anew.stands, Partner(replica, URL).resume) == (True, Resume(LATER, 9, 9))
 
 
 def test_two_sessions_in_one_life_keep_the_higher_head(replica, partner):
@@ -68,7 +84,9 @@ def test_two_sessions_in_one_life_keep_the_higher_head(replica, partner):
 def test_what_a_session_of_an_older_life_stores_leaves_no_standing(replica, partner):
     again = Partner(replica, URL)
     again.welcomed(Welcomed(RELAY, LATER, 0, True, False))
+    assert (partner.stands, again.stands) == (False, True)
     partner.acknowledge(Acknowledge(1, (pushed(partner, US, ACCEPTED),), None, 9))
+    assert not again.stands, "of two epochs, nothing is known to be of the history that goes on"
     again.integrate(Integrate(1, (), 7, 7, False))
     assert Partner(replica, URL).resume == Resume(NONE, 0, 0)
 

@@ -7,12 +7,11 @@ GROUP = 100
 _LONG_STEPS = 60  # one history in six is longer, and they take two thirds of the time: most are cut short here
 _CUT_STEPS = 30
 _WHOLE_ONE_IN = 8
-KNOWN = frozenset({768})  # see docs/simulator.md, "Known"; a test expects it to fail
 
 
 def check_group(first: int) -> None:
     """Run `GROUP` seeds from `first` on."""
-    outcomes = [run_seed(seed, steps_of(seed)) for seed in range(first, first + GROUP) if seed not in KNOWN]
+    outcomes = [run_seed(seed, steps_of(seed)) for seed in range(first, first + GROUP)]
     failed = [outcome for outcome in outcomes if outcome.failure]
     assert [f"--seed {each.scenario.seed} --steps {each.scenario.steps}: {each.failure}" for each in failed] == []
 
