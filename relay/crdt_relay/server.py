@@ -54,9 +54,14 @@ class Relay:
 
     @classmethod
     async def start(
-        cls, settings: Settings, *, store: LmdbStore | None = None, send_timeout_s: float = SEND_TIMEOUT_S
+        cls,
+        settings: Settings,
+        *,
+        store: LmdbStore | None = None,
+        send_timeout_s: float = SEND_TIMEOUT_S,
+        keep_spare: bool = True,
     ) -> "Relay":
-        """Open the store (unless an open one is given) and listen.
+        """Open the store (unless an open one is given) and listen; `keep_spare` is that of `IntegrationPool`.
 
         Raises `StoreError`, `InvalidSettings`, `WorkerUnavailable`; everything is released then.
         """
@@ -71,6 +76,7 @@ class Relay:
             metrics,
             # The longest interval is what sessions keep to by themselves.
             ping_us=int(settings.ping_interval * 1e6) if settings.ping_interval < limits.PING_S_MAX else None,
+            keep_spare=keep_spare,
         )
         async with contextlib.AsyncExitStack() as started:
             started.callback(store.close)

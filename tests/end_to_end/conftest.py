@@ -42,7 +42,7 @@ class RelayThread:
     async def _run(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         try:
-            relay = await Relay.start(self._settings)
+            relay = await Relay.start(self._settings, keep_spare=False)
         except BaseException as error:
             self._started.set_exception(error)
             raise

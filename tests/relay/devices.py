@@ -65,10 +65,12 @@ def stored_markers(data: Path) -> dict[str, set[object]]:
 
 
 @asynccontextmanager
-async def running(data: Path, *, send_timeout_s: float = 60.0, **settings: Any) -> AsyncIterator[Relay]:
-    """A relay in this event loop, stopped at the end."""
+async def running(
+    data: Path, *, send_timeout_s: float = 60.0, keep_spare: bool = False, **settings: Any
+) -> AsyncIterator[Relay]:
+    """A relay in this event loop, stopped at the end. Its worker has no spare: most tests never need another."""
     chosen = Settings(**{"data": data, "port": 0, "metrics": False, **settings})
-    relay = await Relay.start(chosen, send_timeout_s=send_timeout_s)
+    relay = await Relay.start(chosen, send_timeout_s=send_timeout_s, keep_spare=keep_spare)
     try:
         yield relay
     finally:

@@ -33,7 +33,7 @@ class RelayThread:
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         flags = {"data": str(self._data), "port": self._wanted_port, "token": TOKEN, "metrics": False}
-        self.relay = self._loop.run_until_complete(Relay.start(settings.load(flags, None)))
+        self.relay = self._loop.run_until_complete(Relay.start(settings.load(flags, None), keep_spare=False))
         self.port = self.relay.port
         self._ready.set()
         self._loop.run_forever()
