@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from crdt_sync.cli import partners
@@ -13,7 +14,7 @@ from crdt_sync.replica.names import note_announced
 from crdt_sync.runtime import Address, discovery
 
 SEARCH_S = 3.0
-_NAMED = r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+|[A-Za-z0-9-]+(?=:\d)"  # a bare word is a host only with a port behind it
+_NAMED = r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+|[A-Za-z0-9-]+(?=:\d)"  # a bare word is a host only with a port after it
 _HOST = re.compile(rf"\A(\[[0-9a-fA-F:%.]+\]|localhost|{_NAMED})(?::(\d{{1,5}}))?\Z")
 _ID_LENGTH_MIN = 4  # characters of a replica id: fewer may mean anybody
 
@@ -29,11 +30,8 @@ class Device:
 
 def resolved(replica: Replica, given: str, token: str) -> Device:
     """The device that somebody means by `given`. Raises `UsageError`, `Unreachable` where it cannot be found."""
-    if given.startswith(("ws://", "wss://")):
-        return Device(given, Address(given, token, direct=True))
-    host = _HOST.match(given)
-    if host is not None:
-        return Device(given, Address(f"wss://{host[1]}:{host[2] or LISTENING_PORT}", token, direct=True))
+    if (address := _addressed(given, token)) is not None:
+        return Device(given, address)
     found = [device for device in look_around(replica, token) if _is(device, given)]
     if len(found) > 1:
         raise UsageError(f"{len(found)} devices near are called {given!r}", "Name it by its id: crdt-sync peers.")
@@ -68,8 +66,12 @@ def look_around(replica: Replica, token: str) -> list[discovery.Nearby]:
     return [device for device in found if device.replica != replica.id]
 
 
-def space_token(call: Invocation, token: str | None) -> str:
-    """The token that devices of this space know. Raises `UsageError` where none is known."""
+def space_token(call: Invocation, token: str | None, peers: Sequence[str] = ()) -> str:
+    """The token that devices of this space know. Raises `UsageError` where none is known, and first for an address
+    among `peers` that is none.
+    """
+    for peer in peers:
+        _addressed(peer, "")
     known = partners.token(call.store) if token is None else token
     if not known:
         raise UsageError(
@@ -77,6 +79,14 @@ def space_token(call: Invocation, token: str | None) -> str:
             "Keep the relay's with 'crdt-sync relay URL --token TOKEN', or one without a relay with 'crdt-sync token'.",
         )
     return known
+
+
+def _addressed(given: str, token: str) -> Address | None:
+    """The address that is given; None for a name or an id. Raises `UsageError`."""
+    if given.startswith(("ws://", "wss://")):
+        return Address(given, token, direct=True)
+    host = _HOST.match(given)
+    return None if host is None else Address(f"wss://{host[1]}:{host[2] or LISTENING_PORT}", token, direct=True)
 
 
 def _is(device: discovery.Nearby, given: str) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 from crdt_sync.cli.typed_values import read_text
 from crdt_sync.errors import InvalidValue, UnknownField
+from crdt_sync.exchange.known_headers import known_headers
 from crdt_sync.ids import collection_of
 from crdt_sync.nearest import suggestion
 from crdt_sync.records.comparing import folded
@@ -57,7 +58,10 @@ class Search:
         self._words = [folded(word) for word in (*texts, *(word for word in parsed if isinstance(word, str)))]
         self._terms = [term for term in parsed if isinstance(term, _Term)]
         schemas = {name: schema for name, schema in replica.schemas.items() if collection in (None, name)}
-        known = {name: [field_named(schema, term.name) for term in self._terms] for name, schema in schemas.items()}
+        known = {
+            name: [field_named(schema, term.name) or _headed(schema, term.name) for term in self._terms]
+            for name, schema in schemas.items()
+        }
         if not replica.schemaless(collection):
             for place, term in enumerate(self._terms):
                 if not any(fields[place] for fields in known.values()):
@@ -89,12 +93,22 @@ class Search:
 
 
 def field_named(schema: Schema, name: str) -> str | None:
-    """The field that is called so: its name, or its label, ignoring case."""
+    """The field that is called so: its name, or its label or an alias, ignoring case."""
     if name in schema.fields:
         return name
     sought = name.casefold()
-    found = [field for field, spec in schema.fields.items() if sought in (field, spec.label.casefold())]
-    return found[0] if found else None
+    for field, spec in schema.fields.items():
+        if sought in (field, *(called.casefold() for called in (spec.label, *spec.aliases))):
+            return field
+    return None
+
+
+def _headed(schema: Schema, name: str) -> str | None:
+    """The field that other programs call so, in the headers of their tables."""
+    sought = name.casefold()
+    headers = known_headers(schema).aliases
+    found = (field for field, known in headers.items() if sought in (header.casefold() for header in known))
+    return next(found, None)
 
 
 def _labels(schema: Schema) -> list[str]:

@@ -148,7 +148,9 @@ def _tell_key(output: Output, report: ImportReport) -> None:
             )
     if report.recognised:
         were = "was" if report.recognised == 1 else "were"
-        output.note(f"{_counted(report.recognised, 'row')} {were} known from an export.")
+        output.note(
+            f"{_counted(report.recognised, 'row')} {were} known: what an export wrote, or a table with the same cells."
+        )
     if report.matched:
         were = "row belongs to a record that was" if report.matched == 1 else "rows belong to records that were"
         output.note(f"{report.matched} {were} here already with the same {columns}.")

@@ -78,7 +78,9 @@ def listen_here(
 ) -> None:
     """See `listen`; `given` is a token, other programs see `role`, and `beside_it` runs meanwhile."""
     call.must_exist()
-    secret = partners.token(call.store) if is_loopback(host) and given is None else devices.space_token(call, given)
+    secret = (
+        partners.token(call.store) if is_loopback(host) and given is None else devices.space_token(call, given, beside)
+    )
     with sharing.listening_alone(call.store, port), call.open() as replica:
         relay = None if no_relay else partners.load(call.store)
         addresses = [relay] if relay is not None else []

@@ -45,7 +45,7 @@ def sync(
     context: typer.Context,
     peers: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[PEER]...", help="Other devices instead of the relay: HOST[:PORT], a name or an id."),
+        typer.Argument(metavar="PEER", help="Other devices instead of the relay: HOST[:PORT], a name or an id."),
     ] = None,
     nearby: Annotated[bool, typer.Option("--nearby", help="With all devices near that announce themselves.")] = False,
     watching: Annotated[bool, typer.Option("--watch", "-w", help="Stay connected until Ctrl-C.")] = False,
@@ -87,7 +87,7 @@ def sync(
 
 
 def _devices(call: Invocation, replica: Replica, given: list[str], token: str | None, nearby: bool) -> list[Device]:
-    secret = devices.space_token(call, token)
+    secret = devices.space_token(call, token, given)
     chosen = [devices.resolved(replica, peer, secret) for peer in given]
     if nearby:
         found = devices.look_around(replica, secret)

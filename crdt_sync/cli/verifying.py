@@ -62,7 +62,7 @@ def verify(
     context: typer.Context,
     peer: Annotated[
         str | None,
-        typer.Argument(metavar="[PEER]", help="Another device instead of the relay: HOST[:PORT], a name or an id."),
+        typer.Argument(metavar="PEER", help="Another device instead of the relay: HOST[:PORT], a name or an id."),
     ] = None,
     deep: Annotated[
         bool,
@@ -100,7 +100,7 @@ def verify(
         given = partners.token_from(token, token_file)
         address = None
         if peer is not None and not local:
-            resolved = devices.resolved(replica, peer, devices.space_token(call, given)).address
+            resolved = devices.resolved(replica, peer, devices.space_token(call, given, [peer])).address
             address = replace(resolved, ping_interval_s=ping_interval, transport=transport or "auto")
         elif not local:
             address = partners.chosen(

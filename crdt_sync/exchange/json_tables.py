@@ -15,6 +15,7 @@ from crdt_sync.exchange.text import Lines
 from crdt_sync.limits import FIELDS_MAX, TABLE_JSON_BYTES_MAX, TABLE_JSON_CONTAINERS_MAX
 
 _SCALAR_COLUMN = "value"
+_DIGITS_MAX = 4_000  # of an integer: what Python reads from text ends at 4,300
 _DIGITS_OF_A_FLOAT = 15  # that it always keeps
 
 
@@ -180,7 +181,14 @@ def _number(text: str) -> float | Decimal:
     return number if Decimal(repr(number)) == exact else exact
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_float=_number)
+def _integer(text: str) -> int | str:
+    """A number; its text where it has more digits than any field takes, to be refused as one cell."""
+    return int(text) if len(text) <= _DIGITS_MAX else text
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_object, parse_constant=_constant, parse_float=_number, parse_int=_integer
+)
 
 
 def _choose_array(document: Any, select: str | None, name: str) -> tuple[list[Any], tuple[str, ...]]:

@@ -37,6 +37,8 @@ def found(run, *arguments):
         (["--text", "visits>1"], []),
         (["--text", "köln"], ["Cid"]),
         (["Name = Cid"], ["Cid"]),
+        (["wohnort=Berlin"], ["Bob"]),
+        (["Mailing City=berlin"], ["Bob"]),
     ],
 )
 def test_fields_are_compared_and_called_by_name_or_label(run, three, terms, names):

@@ -74,7 +74,15 @@ def test_a_wrong_address_makes_no_store(run, tmp_path, url):
 
 
 @pytest.mark.parametrize(
-    "command", [["relay"], ["sync", "--relay"], ["sync", "--watch", "--relay"], ["sync", "--token", "x" * 16]]
+    "command",
+    [
+        ["relay"],
+        ["sync", "--relay"],
+        ["sync", "--watch", "--relay"],
+        ["sync", "--token", "x" * 16],
+        ["sync"],
+        ["verify"],
+    ],
 )
 @pytest.mark.parametrize("url", ["ws://host:99999", "ws://ann:secret@host", "ws://ho st", "ws://", "ws://[::1"])
 def test_what_is_no_address_is_refused_with_what_one_looks_like(run, store, command, url):

@@ -21,7 +21,7 @@ def test_integers_floats_and_booleans_stay_what_they_are(write, cells):
 
 @pytest.mark.parametrize(
     "line",
-    ['{"a":1', '{"a":NaN}', '{"a":1e999}', '{"a":1,"a":2}', "[" * 100_000, '{"a":' + "1" * 5000 + "}", '{"a":"\x00"}'],
+    ['{"a":1', '{"a":NaN}', '{"a":1e999}', '{"a":1,"a":2}', "[" * 100_000, '{"a":"\x00"}'],
 )
 def test_a_line_that_is_not_json_is_an_error_of_its_row(write, line):
     rows = list(write("a.jsonl", f'{line}\n{{"a":2}}\n').rows())
@@ -84,6 +84,13 @@ def test_a_document_that_is_not_json_is_refused_with_a_hint(write, content):
     with pytest.raises(InvalidTable) as caught:
         write("a.json", content)
     assert caught.value.hint
+
+
+def test_a_number_of_more_digits_than_are_read_is_a_cell_that_is_its_text(write):
+    digits = "9" * 10_000
+    line = f'{{"name": "Ann", "visits": {digits}}}'
+    for table in (write("a.json", f"[{line}]"), write("a.jsonl", line)):
+        assert [row.cells for row in table.rows()] == [["Ann", digits]]
 
 
 def test_a_document_beyond_the_limit_is_refused(write, monkeypatch):

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import lmdb
 
 from crdt_sync.errors import StoreClosed, StoreFailed
-from crdt_sync.storage.lmdb.failures import behind, translate
+from crdt_sync.storage.lmdb.failures import cause_of, translate
 from crdt_sync.storage.lmdb.identity import check_format
 
 if TYPE_CHECKING:  # the binding is written in C: its classes cannot be subscripted at run time
@@ -219,7 +219,7 @@ class Environment:
         """
         with self._copying, self._reading:
             self._shut()
-            cause = behind(error, self.path / DATA_NAME)
+            cause = cause_of(error, self.path / DATA_NAME)
             with contextlib.suppress(Exception):
                 self._open()
             return cause

@@ -13,7 +13,7 @@ _DAMAGED = (lmdb.CorruptedError, lmdb.PageNotFoundError)
 _FOREIGN = (lmdb.InvalidError, lmdb.VersionMismatchError, lmdb.IncompatibleError)
 
 
-def behind(error: lmdb.Error, data: Path) -> lmdb.Error | OSError:
+def cause_of(error: lmdb.Error, data: Path) -> lmdb.Error | OSError:
     """What made a commit fail: LMDB calls it an I/O error when the disk took only a part of a write.
 
     The file must not be in use. It is asked to grow by `PROBE_BYTES`; an error of that is the answer.
@@ -38,6 +38,12 @@ def translate(error: lmdb.Error | OSError, path: Path) -> StoreError:
     if any(sign in text for sign in _FULL):
         return StoreFull(
             f"no room to write to {path}: {text}", "Free some space on the disk; nothing stored so far is lost."
+        )
+    if "Cannot allocate memory" in text:
+        return StoreFailed(
+            f"no memory to map {path}: {text}",
+            "Allow this process more address space ('ulimit -v', or the limit of its container or service): a store "
+            "is mapped as a whole, which uses addresses rather than memory. Nothing stored so far is lost.",
         )
     if "Permission denied" in text or "Read-only file system" in text or isinstance(error, lmdb.ReadonlyError):
         return StoreForbidden(

@@ -188,6 +188,7 @@ def test_a_store_that_cannot_be_opened_again_says_so_until_it_can(lmdb_store, ch
         (lmdb.Error("x: No space left on device"), StoreFull),
         (OSError(122, "Disk quota exceeded"), StoreFull),
         (OSError(30, "Read-only file system"), StoreForbidden),
+        (lmdb.MemoryError("x: Cannot allocate memory"), StoreFailed),
         (lmdb.CorruptedError("x"), StoreCorrupt),
         (lmdb.VersionMismatchError("x"), StoreFormat),
         (lmdb.PanicError("x"), StoreFailed),
@@ -197,6 +198,7 @@ def test_each_failure_has_its_error_with_a_next_step(tmp_path, error, expected):
     translated = translate(error, tmp_path)
     assert type(translated) is expected
     assert translated.hint
+    assert ("disk" in translated.hint) <= ("memory" not in str(error))
 
 
 ACKNOWLEDGE_EARLY = (
