@@ -91,8 +91,10 @@ def test_a_flood_of_channels_leaves_room_for_who_is_known(tmp_path: Path, monkey
             known = await open_channel(relay.url, None)
             first = await Stranger.come(relay.port)
             name = await first.opened()
-            for _ in range(30):
-                await first.opened()
+            others = [await Stranger.come(relay.port) for _ in range(30)]
+            for other in others:
+                await other.opened()
+                other.close()
             assert channels(relay) <= 6
             await eventually("those who gave way left the hub", lambda: len(relay.engine.hub) <= 6)
             assert (await first.ask("POST", f"{name}&from=0", b"")) == (404, b"")
@@ -123,6 +125,56 @@ def test_wrong_numbers_and_names_are_refused(tmp_path: Path) -> None:
             assert await stranger.ask("POST", asked, b"x") == (status, b""), query
             assert (name in relay._port._door._channels) == (status != 409), query
             stranger.close()
+
+    serve(story, tmp_path)
+
+
+def test_what_is_refused_ends_the_connection(tmp_path: Path) -> None:
+    """Thousands of requests that are sent at once would keep everybody else waiting."""
+
+    async def story(relay: Relay) -> None:
+        for query, more, status in (
+            ("no-name&from=0", "", 400),
+            ("0" * 32 + "&from=0", "", 404),
+            ("open", "Origin: http://evil.test\r\n", 403),
+        ):
+            stranger = await Stranger.come(relay.port)
+            assert await stranger.ask("POST", query, b"", more) == (status, b"")
+            assert await stranger.answer() == (0, b"")
+            stranger.close()
+        stranger = await Stranger.come(relay.port)
+        first = await stranger.opened()
+        assert await stranger.ask("GET", f"{first}&from=0&most=9&wait=0") == (200, b"")
+        assert await stranger.opened() != first  # as by a proxy that has one connection for two devices
+        assert await stranger.answer() == (0, b"")
+        stranger.close()
+
+    serve(story, tmp_path)
+
+
+def test_who_sends_many_requests_at_once_lets_others_in_between(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = 0
+    request = Door._request
+
+    async def counted(door: Door, *arguments: Any) -> None:
+        nonlocal served
+        served += 1
+        await request(door, *arguments)
+
+    monkeypatch.setattr(Door, "_request", counted)
+
+    async def story(relay: Relay) -> None:
+        many, other = await Stranger.come(relay.port), await Stranger.come(relay.port)
+        name, theirs = await many.opened(), await other.opened()
+        one = f"GET /?crdt-sync={name}&from=0&most=9&wait=0 HTTP/1.1\r\n{HEADERS}Crdt-Sync-Key: {KEY}\r\n\r\n"
+        many.say(one * 2000)
+        await many.answer()
+        assert await other.ask("GET", f"{theirs}&from=0&most=9&wait=0") == (200, b"")
+        assert served < 50
+        many.close()
+        other.close()
 
     serve(story, tmp_path)
 
@@ -225,6 +277,8 @@ def test_without_a_token_no_web_page_comes_in(tmp_path: Path) -> None:
     async def story(relay: Relay) -> None:
         stranger = await Stranger.come(relay.port)
         assert await stranger.ask("POST", "open", b"", "Origin: http://evil.test\r\n") == (403, b"")
+        stranger.close()
+        stranger = await Stranger.come(relay.port)
         assert await stranger.ask("GET", "open&from=0", None) == (405, b"")
         stranger.close()
 

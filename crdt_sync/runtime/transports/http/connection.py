@@ -32,6 +32,7 @@ class Connection:
         self._reader = reader
         self._writer = writer
         self._unread = False
+        self.opened = False  # a channel was opened by it
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=HANDSHAKE_BYTES_MAX)
         self.transport = cast(asyncio.Transport, writer.transport)  # one that reads, too
 
@@ -63,9 +64,9 @@ class Connection:
             return None
         raise Gone
 
-    async def answer(self, status: int, body: bytes = b"") -> None:
-        """Answer a request as a whole. Where its body was not read, the connection is of no use after it."""
-        await self.begin(status, {"Content-Length": str(len(body))})
+    async def answer(self, status: int, body: bytes = b"", *, last: bool = False) -> None:
+        """Answer a request as a whole. Where its body was not read, or with `last`, the connection ends with it."""
+        await self.begin(status, {"Content-Length": str(len(body)), **({"Connection": "close"} if last else {})})
         if body:
             await self.write(body)
         await self.end()

@@ -1,7 +1,8 @@
 """The accepting side of channels over HTTP: their table, and how each request is served.
 
 What strangers may cost is bounded: the connections, the channels, and among these the ones that nobody has proved
-himself in. Of a request without a channel no body is read.
+himself in. Of a request without a channel no body is read, and its connection ends with the answer; so it does where a
+second channel is opened by one, as a proxy may do that has one for several devices.
 """
 
 import asyncio
@@ -74,6 +75,7 @@ class Door:
         try:
             while True:
                 await self._request(connection, await connection.request(patience_s))
+                await asyncio.sleep(0)  # who sends many requests at once has others wait no longer than who sends one
                 patience_s = limits.HTTP_IDLE_S
         except Gone:
             pass
@@ -101,13 +103,13 @@ class Door:
         key = said.get(KEY_HEADER.lower(), "")
         posted = request.method == b"POST"
         if target is None or not is_key(key) or not (posted or target.offset is not None):
-            await connection.answer(400)
+            await connection.answer(400, last=True)
         elif "origin" in said and not self._browsers:
-            await connection.answer(403)
+            await connection.answer(403, last=True)
         elif target.channel == OPEN:
-            await (self._opened(connection, key, said) if posted else connection.answer(405))
+            await (self._opened(connection, key, said) if posted else connection.answer(405, last=True))
         elif (channel := self._known(target.channel, key)) is None:
-            await connection.answer(404)
+            await connection.answer(404, last=True)
         elif len(channel.connections) >= limits.HTTP_REQUESTS_MAX:
             await connection.answer(429)
         else:
@@ -128,9 +130,9 @@ class Door:
 
     async def _opened(self, connection: Connection, key: str, said: dict[str, str]) -> None:
         if said.get(PROTOCOL_HEADER.lower()) != SUBPROTOCOL:
-            await connection.answer(400)
+            await connection.answer(400, last=True)
         elif not self.open or self._crowded():
-            await connection.answer(503)
+            await connection.answer(503, last=True)
         else:
             self._make_way()
             name = secrets.token_hex(TOKEN_BYTES)
@@ -141,7 +143,8 @@ class Door:
             talk = asyncio.create_task(self._talk(channel))
             self._talks.add(talk)
             talk.add_done_callback(self._talks.discard)
-            await connection.answer(200, name.encode())
+            again, connection.opened = connection.opened, True
+            await connection.answer(200, name.encode(), last=again)
 
     async def _talk(self, channel: AcceptedChannel) -> None:
         try:
