@@ -152,6 +152,21 @@ def test_what_is_refused_ends_the_connection(tmp_path: Path) -> None:
     serve(story, tmp_path)
 
 
+def test_an_answer_to_what_was_not_read_says_that_the_connection_ends(tmp_path: Path) -> None:
+    """A proxy that did not know would make the next request of somebody else on it."""
+
+    async def story(relay: Relay) -> None:
+        for body in ("Content-Length: 5\r\n\r\n12", "Transfer-Encoding: chunked\r\n\r\nzz\r\nno chunks"):
+            stranger = await Stranger.come(relay.port)
+            stranger.say(f"POST /?crdt-sync=open HTTP/1.1\r\n{HEADERS}Crdt-Sync-Key: {KEY}\r\n{body}")
+            head = await stranger.reader.readuntil(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200 ")
+            assert b"\r\nConnection: close\r\n" in head
+            stranger.close()
+
+    serve(story, tmp_path)
+
+
 def test_who_sends_many_requests_at_once_lets_others_in_between(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -65,8 +65,12 @@ class Connection:
         raise Gone
 
     async def answer(self, status: int, body: bytes = b"", *, last: bool = False) -> None:
-        """Answer a request as a whole. Where its body was not read, or with `last`, the connection ends with it."""
-        await self.begin(status, {"Content-Length": str(len(body)), **({"Connection": "close"} if last else {})})
+        """Answer a request as a whole. Where its body was not read, or with `last`, the connection ends with it.
+
+        The answer says so: a proxy would make the next request on it, of somebody else.
+        """
+        closing = {"Connection": "close"} if last or self._is_unread() else {}
+        await self.begin(status, {"Content-Length": str(len(body)), **closing})
         if body:
             await self.write(body)
         await self.end()
@@ -88,11 +92,19 @@ class Connection:
         """End an answer. Raises `Gone` where there can be no other request on this connection."""
         self._write(self._http.send(h11.EndOfMessage()))
         await self._drained()
-        if self._http.their_state is h11.SEND_BODY and not isinstance(self._http.next_event(), h11.EndOfMessage):
-            self._unread = True
+        if self._is_unread():
             raise Gone
         if self._http.their_state is not h11.DONE or self._http.our_state is not h11.DONE:
             raise Gone
+
+    def _is_unread(self) -> bool:
+        """Whether something of the request's body is still to come, or to be read."""
+        if not self._unread and self._http.their_state is h11.SEND_BODY:
+            try:
+                self._unread = not isinstance(self._http.next_event(), h11.EndOfMessage)
+            except h11.RemoteProtocolError:
+                self._unread = True
+        return self._unread
 
     async def close(self) -> None:
         """Close it after what was written. What is still on the way to us would destroy an answer on its way back."""
