@@ -157,6 +157,17 @@ def test_one_device_more_than_allowed_is_asked_to_come_later(tmp_path: Path) -> 
     serve(scenario, tmp_path, sessions_max=2)
 
 
+def test_strangers_take_no_place_of_a_device(tmp_path: Path) -> None:
+    async def scenario(relay: Relay) -> None:
+        strangers = [await Device.open(relay.url) for _ in range(5)]
+        await eventually("they are here", lambda: len(relay.engine.hub) == 5)
+        await answers(relay)
+        for stranger in strangers:
+            await stranger.close()
+
+    serve(scenario, tmp_path, sessions_max=2)
+
+
 def test_far_more_connections_than_allowed_are_turned_away_before_the_handshake(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

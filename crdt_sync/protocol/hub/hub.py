@@ -145,6 +145,7 @@ class Hub:
         self._snapshot_due = snapshot_due
         self._sessions_max = sessions_max
         self._clients: dict[int, _Client] = {}
+        self._welcome: set[int] = set()  # whose hello was accepted: strangers take no device's place
         self._last_session = 0
         self._effects: list[HubEffect] = []
         self._turn: deque[int] = deque()  # sessions with waiting pushes, in order of their turn
@@ -174,7 +175,10 @@ class Hub:
         session = self._last_session
 
         def admit(hello: Hello) -> Principal | Refusal:
-            return self._unwelcome() or (authorise or self._authorise)(hello)
+            found = self._unwelcome() or (authorise or self._authorise)(hello)
+            if isinstance(found, Principal):
+                self._welcome.add(session)
+            return found
 
         self._clients[session] = _Client(Acceptor(self._source, admit, self._wall_clock, now, self._ping_us))
         return session
@@ -350,7 +354,7 @@ class Hub:
         """Why nobody at all can be let in now."""
         if self._closing is not None:
             return Refusal(*self._closing)
-        if len(self._clients) > self._sessions_max:
+        if len(self._welcome) >= self._sessions_max:
             return Refusal("too_many_sessions", "as many devices are served as may be; try later", 30_000_000)
         return None
 
@@ -386,6 +390,7 @@ class Hub:
     def _forget(self, session: int, client: _Client) -> None:
         self._presence.left(session, self._informed())
         del self._clients[session]
+        self._welcome.discard(session)
         self._waiting -= sum(len(push.entries) for push in client.waiting)
 
     def _informed(self) -> Iterator[int]:
