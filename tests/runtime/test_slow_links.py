@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from crdt_bench.campaign.throttle import Throttle
 from crdt_relay.server import Relay
 from crdt_sync import Address, Replica, bundled_schema, limits, sync_once
 from crdt_sync.errors import Timeout
 from crdt_sync.runtime import conversation
 from crdt_sync.runtime.transports import channel
 from tests.relay.devices import eventually, running
-from tests.throttle import Throttle
 
 _SCALE = 50
 _SILENCE_S = limits.SILENCE_US_MAX / 1e6 / _SCALE

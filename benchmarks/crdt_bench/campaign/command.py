@@ -22,6 +22,7 @@ from crdt_bench.campaign import (
     orders,
     power_cuts,
     short_writes,
+    slow_links,
     spoiled_links,
     storm,
 )
@@ -57,6 +58,7 @@ PARTS: dict[str, Part] = {
     "hostile": Part(hostile.run, 20_000, 10_000_000, stride=20_000),
     "guided": Part(guided.run, 90_000, 1_000_000),
     "spoiled-links": Part(spoiled_links.run, 14, 10_000),
+    "slow-links": Part(slow_links.run, slow_links.COUNT, slow_links.COUNT),
     "orders": Part(orders.run, 10_000, 10_000_000, stride=10_000),
     "differential": Part(differential.run, 500, 100_000, stride=500),
     "storm": Part(storm.run, 1_000, 40_000),

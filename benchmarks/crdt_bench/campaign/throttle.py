@@ -23,7 +23,13 @@ class Throttle(LocalServer):
         self.down = 0
         self._onward = onward
 
+    def cut(self) -> None:
+        """End all links; new ones are accepted."""
+        for link in self._links:
+            link.cancel()
+
     async def serve(self, reader: Reader, writer: Writer) -> None:
+        """See `LocalServer`."""
         handle = socket.socket()
         handle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
         handle.setblocking(False)
