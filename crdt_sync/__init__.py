@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from crdt_sync.replica import Replica
     from crdt_sync.runtime import Address, compare, compare_once, keep_syncing, keep_syncing_forever, sync, sync_once
 else:
-    __getattr__ = importer(
+    __getattr__, __dir__ = importer(
         __name__,
         {
             "crdt_sync.errors": ("CrdtSyncError",),

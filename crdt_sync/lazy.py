@@ -1,12 +1,16 @@
-"""Packages that import what they offer when it is asked for: a worker process needs little of the library, and soon."""
+"""Packages that import what they offer when it is asked for: a worker process, or a short command, needs little of the
+library, and soon.
+"""
 
 import importlib
 import sys
 from collections.abc import Callable, Mapping
 
 
-def importer(package: str, origins: Mapping[str, tuple[str, ...]]) -> Callable[[str], object]:
-    """The `__getattr__` of a package (PEP 562); `origins` has the names that it offers, by their modules."""
+def importer(
+    package: str, origins: Mapping[str, tuple[str, ...]]
+) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
+    """The `__getattr__` and the `__dir__` of a package (PEP 562); `origins`: its names, by module."""
     modules = {name: module for module, names in origins.items() for name in names}
 
     def resolve(name: str) -> object:
@@ -16,4 +20,7 @@ def importer(package: str, origins: Mapping[str, tuple[str, ...]]) -> Callable[[
         setattr(sys.modules[package], name, value)
         return value
 
-    return resolve
+    def offered() -> list[str]:
+        return sorted({*vars(sys.modules[package]), *modules})
+
+    return resolve, offered

@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -17,8 +16,8 @@ import typer
 
 from crdt_sync.cli import partners
 from crdt_sync.cli.invocation import Invocation, invocation
+from crdt_sync.cli.owners import described
 from crdt_sync.cli.staying import STOP
-from crdt_sync.cli.values import local_time, utc_time
 from crdt_sync.errors import CrdtSyncError, NotServed, OwnerGone, StoreFailed, StoreInUse, UsageError
 from crdt_sync.files import replaced
 from crdt_sync.replica.owner.asking import About, find
@@ -143,16 +142,6 @@ def _tell(call: Invocation, about: About, word: str, flags: Sequence[str]) -> No
     call.output.result(
         data, f"{word}: process {about.process} keeps this device in sync{also}. 'crdt-sync down' ends it."
     )
-
-
-def described(about: About) -> dict[str, object]:
-    """Who owns a store, for programs."""
-    return {**{key: value for key, value in asdict(about).items() if key != "number"}, "since": utc_time(about.since)}
-
-
-def sentence(about: About) -> str:
-    """Who owns a store, for people."""
-    return f"Owned by process {about.process} ({about.role}) since {local_time(about.since)}; commands go through it."
 
 
 async def _keep_log_small() -> None:

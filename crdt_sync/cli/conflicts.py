@@ -10,10 +10,8 @@ from dataclasses import asdict
 from typing import Annotated, NamedTuple
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
-from crdt_sync.cli import damaged
+from crdt_sync.cli import damaged, drawing
 from crdt_sync.cli.invocation import Invocation, invocation
 from crdt_sync.cli.options import LIMIT, AllOption, LimitOption
 from crdt_sync.cli.output import Output, table
@@ -133,9 +131,9 @@ def _page(found: Iterator[_Opposed], records: int | None, rows: int | None) -> I
             return
 
 
-def _table(page: Sequence[_Opposed], names: dict[str, str], replica: Replica) -> Table:
+def _table(page: Sequence[_Opposed], names: dict[str, str], replica: Replica) -> "drawing.Table":
     """Conflicts with their values, by whom and when."""
-    rows: list[list[str | Text]] = []
+    rows: list[list[str | drawing.Text]] = []
     for view, opposed in page:
         schema = replica.schema_of(view.record)
         head = [names[view.record], _cut(title(view))]
@@ -145,23 +143,25 @@ def _table(page: Sequence[_Opposed], names: dict[str, str], replica: Replica) ->
                 rows.append([*head, name, value, by, when])
                 head, name = ["", ""], ""
         if len(opposed) > _FIELDS_MAX:
-            rows.append(["", "", "", Text(f"and {len(opposed) - _FIELDS_MAX} more fields; --json has all"), "", ""])
+            rows.append(
+                ["", "", "", drawing.Text(f"and {len(opposed) - _FIELDS_MAX} more fields; --json has all"), "", ""]
+            )
     return table(("Record", "Name", "Field", "Value", "By", "When"), rows, wrap=True)
 
 
-def _values(conflict: Conflict, schema: Schema | None) -> Iterator[tuple[Text, str, str]]:
+def _values(conflict: Conflict, schema: Schema | None) -> "Iterator[tuple[drawing.Text, str, str]]":
     """The first values of a conflict, each with its author and time; then how many there are besides."""
     for entry in conflict.entries[:_VALUES_MAX]:
         value = lines(_cut(opposed_value(conflict, entry, schema)))
-        text = Text(_SHOWN + value, style="bold") if entry.shown else Text(value)
+        text = drawing.Text(_SHOWN + value, style="bold") if entry.shown else drawing.Text(value)
         yield text, entry.actor, entry_time(entry.stamp)
     if len(conflict.entries) > _VALUES_MAX:
-        yield Text(f"and {len(conflict.entries) - _VALUES_MAX} more; --json has all"), "", ""
+        yield drawing.Text(f"and {len(conflict.entries) - _VALUES_MAX} more; --json has all"), "", ""
 
 
-def every_value(conflict: Conflict, schema: Schema | None, value: object) -> Text:
+def every_value(conflict: Conflict, schema: Schema | None, value: object) -> "drawing.Text":
     """The values of a conflict below each other; above them the one that the field shows, where it is none of them."""
-    text = Text()
+    text = drawing.Text()
     among = any(entry.shown for entry in conflict.entries) or conflict.entries[0].value == value
     if conflict.kind in KINDS_OF_VERSIONS and not among:  # people changed what the newest import said
         text.append(_SHOWN + lines(shown(value)), style="bold")
@@ -171,9 +171,9 @@ def every_value(conflict: Conflict, schema: Schema | None, value: object) -> Tex
     return text
 
 
-def marked(text: str) -> Text:
+def marked(text: str) -> "drawing.Text":
     """The name of a field with an open conflict."""
-    return Text(lines(f"{text} ≠"), style="yellow")
+    return drawing.Text(lines(f"{text} ≠"), style="yellow")
 
 
 def _cut(text: str) -> str:

@@ -11,7 +11,6 @@ import itertools
 import sys
 import traceback
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -92,6 +91,8 @@ def _options(
     output = Output(as_json=as_json)
     context.obj = Invocation((store or default_store()).expanduser(), output, context.obj or StoredEdits())
     if show_version:
+        from importlib.metadata import version  # noqa: PLC0415 - no other command needs it
+
         number = version("crdt-sync")
         output.result({"version": number}, f"crdt-sync {number}")
         raise typer.Exit

@@ -10,27 +10,19 @@ Rules:
 import errno
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import IO
 
-from rich import box
-from rich.console import Console, RenderableType
-from rich.table import Table
-from rich.text import Text
-
-from crdt_sync.cli import safe_text
+from crdt_sync.cli import drawing, safe_text
 from crdt_sync.errors import CrdtSyncError, OutputNotWritten
 
+_FORCE = {"FORCE_COLOR", "TTY_COMPATIBLE"}  # environment variables that Rich takes for a terminal
 _PIPE_WIDTH = 160  # columns of a table in a pipe or a file, where nobody says how wide it may be
 
 
 class PipeClosed(Exception):
     """Whoever reads our output has gone."""
-
-
-class _Console(Console):
-    def on_broken_pipe(self) -> None:
-        raise PipeClosed
 
 
 class Output:
@@ -40,13 +32,21 @@ class Output:
         self.as_json = as_json
         for stream in (sys.stdout, sys.stderr):
             _never_fail_to_encode(stream)
-        self.console = _console(stderr=False)
-        self.errors = _console(stderr=True)
+
+    @cached_property
+    def console(self) -> "drawing.Console":
+        """Draws on standard output."""
+        return _console(stderr=False)
+
+    @cached_property
+    def errors(self) -> "drawing.Console":
+        """Draws on standard error."""
+        return _console(stderr=True)
 
     @property
     def animated(self) -> bool:
         """Whether progress may be drawn and redrawn."""
-        return not self.as_json and self.errors.is_terminal and os.environ.get("TERM") != "dumb"
+        return not self.as_json and os.environ.get("TERM") != "dumb" and self._drawn(errors=True)
 
     @property
     def can_ask(self) -> bool:
@@ -62,41 +62,37 @@ class Output:
 
     def emit(self, data: Mapping[str, object]) -> None:
         """One JSON object on standard output."""
-        self._print(self.console, Text(safe_text.json_line(data)), soft_wrap=True)
+        self._say(safe_text.json_line(data))
 
     def text(self, text: str, style: str = "") -> None:
         """A sentence, or text of several lines, on standard output."""
-        self._print(self.console, Text(safe_text.lines(text), style=style), soft_wrap=True)
+        self._say(safe_text.lines(text), style)
 
-    def show(self, renderable: RenderableType) -> None:
+    def show(self, renderable: "drawing.RenderableType") -> None:
         """A table or something like it on standard output; texts in it are the caller's to make safe."""
-        self._print(self.console, renderable)
+        self._write(lambda: self.console.print(renderable))
 
     def note(self, text: str, style: str = "dim") -> None:
         """Something that people may want to know; programs are not told."""
         if not self.as_json:
-            self._print(self.errors, Text(safe_text.lines(text), style=style), soft_wrap=True)
+            self._say(safe_text.lines(text), style, errors=True)
 
     def warning(self, data: Mapping[str, object], text: str) -> None:
         """Something that went wrong without stopping the command."""
         if self.as_json:
-            self._print(self.errors, Text(safe_text.json_line(data)), soft_wrap=True)
+            self._say(safe_text.json_line(data), errors=True)
         else:
             self.note(text, "yellow")
 
     def error(self, error: CrdtSyncError) -> None:
         """An error with its code and the next step, on standard error."""
         if self.as_json:
-            self._print(self.errors, Text(safe_text.json_line(error.as_dict())), soft_wrap=True)
+            self._say(safe_text.json_line(error.as_dict()), errors=True)
             return
         message = error.message if error.message.endswith((".", "!", "?")) else f"{error.message}."
-        self._print(
-            self.errors,
-            Text.assemble(("Error", "bold red"), f" ({error.code}): ", safe_text.lines(message)),
-            soft_wrap=True,
-        )
+        self._say("Error", "bold red", f" ({error.code}): {safe_text.lines(message)}", errors=True)
         for line in safe_text.lines(error.hint).split("\n") if error.hint else ():
-            self._print(self.errors, Text(f"  {line}"), soft_wrap=True)
+            self._say(f"  {line}", errors=True)
 
     def flush(self) -> None:
         """Write out what is buffered. Raises `PipeClosed`, `OutputNotWritten`."""
@@ -107,12 +103,35 @@ class Output:
         except OSError as error:
             raise not_written(error) from None
 
-    def _print(self, console: Console, what: RenderableType, *, soft_wrap: bool = False) -> None:
-        """Print; where standard error cannot be written to, nothing can be said."""
+    def _drawn(self, *, errors: bool) -> bool:
+        """Whether somebody looks at the stream, who sees colours."""
+        stream = sys.stderr if errors else sys.stdout
+        if not stream.isatty() and not os.environ.keys() & _FORCE:
+            return False
+        return (self.errors if errors else self.console).is_terminal
+
+    def _say(self, text: str, style: str = "", rest: str = "", *, errors: bool = False) -> None:
+        """Lines: `text` in this style, and `rest` in none."""
+        if style and self._drawn(errors=errors):
+            console = self.errors if errors else self.console
+            self._write(
+                lambda: console.print(drawing.Text.assemble((text, style), rest), soft_wrap=True), errors=errors
+            )
+            return
+        stream = sys.stderr if errors else sys.stdout
+        self._write(lambda: print(text + rest, file=stream, flush=True), errors=errors)
+
+    def _write(self, write: Callable[[], None], *, errors: bool = False) -> None:
+        """Print; where standard error cannot be written to, nothing can be said.
+
+        Raises `PipeClosed`, `OutputNotWritten`.
+        """
         try:
-            console.print(what, soft_wrap=soft_wrap)
+            write()
+        except BrokenPipeError:
+            raise PipeClosed from None
         except OSError as error:
-            if console is self.console:
+            if not errors:
                 raise not_written(error) from None
 
 
@@ -140,13 +159,17 @@ def not_written(error: OSError) -> OutputNotWritten:
 
 
 def table(
-    columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *, wrap: bool = False, width_max: int | None = None
-) -> Table:
+    columns: Sequence[str],
+    rows: "Iterable[Sequence[str | drawing.Text]]",
+    *,
+    wrap: bool = False,
+    width_max: int | None = None,
+) -> "drawing.Table":
     """A table of texts, each made safe; cells are cut to fit unless `wrap`. The first column is never cut."""
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
+    made = drawing.Table(box=drawing.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
     filled = [[cell(value, wrap=wrap) for value in row] for row in rows]
     for number, column in enumerate(columns):
-        header = Text(safe_text.one_line(column))
+        header = drawing.Text(safe_text.one_line(column))
         if number:
             made.add_column(header, no_wrap=not wrap, overflow="fold" if wrap else "ellipsis", max_width=width_max)
         else:
@@ -156,17 +179,17 @@ def table(
     return made
 
 
-def cell(value: str | Text, *, wrap: bool = False) -> Text:
+def cell(value: "str | drawing.Text", *, wrap: bool = False) -> "drawing.Text":
     """A safe cell."""
-    if isinstance(value, Text):
+    if isinstance(value, drawing.Text):
         return value
-    return Text(safe_text.lines(value) if wrap else safe_text.one_line(value))
+    return drawing.Text(safe_text.lines(value) if wrap else safe_text.one_line(value))
 
 
-def _console(*, stderr: bool) -> Console:
+def _console(*, stderr: bool) -> "drawing.Console":
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() or "COLUMNS" in os.environ else _PIPE_WIDTH
-    return _Console(stderr=stderr, width=width, highlight=False, markup=False, emoji=False)
+    return drawing.Console(stderr=stderr, width=width, highlight=False, markup=False, emoji=False)
 
 
 def _never_fail_to_encode(stream: IO[str]) -> None:

@@ -7,11 +7,8 @@ from difflib import get_close_matches
 from typing import Annotated
 
 import typer
-from rich.cells import cell_len
-from rich.table import Table
-from rich.text import Text
 
-from crdt_sync.cli import damaged
+from crdt_sync.cli import damaged, drawing
 from crdt_sync.cli.conflicts import every_value, marked
 from crdt_sync.cli.finding import Search
 from crdt_sync.cli.invocation import Invocation, invocation
@@ -97,7 +94,7 @@ def get(
 
 
 def _show_record(output: Output, view: RecordView, schema: Schema | None, opposed: Sequence[Conflict]) -> None:
-    rows: list[tuple[str | Text, str | Text]] = []
+    rows: list[tuple[str | drawing.Text, str | drawing.Text]] = []
     by_field = {conflict.field: conflict for conflict in opposed}
     for field, value in view.items():
         if field in by_field:
@@ -249,14 +246,16 @@ def _telling_fields(
     those that do not.
     """
     used = Counter(name for view in page for name, value in view.items() if value not in (None, [], ""))
-    left = width - max(map(cell_len, names.values())) - _STATE_WIDTH
+    left = width - max(map(drawing.cell_len, names.values())) - _STATE_WIDTH
     fitting: list[str] = []
     hidden: list[str] = []
     for name in schema.fields if schema else sorted(used):
         spec = schema.fields[name] if schema else None
         if used[name] < _FILLED_MIN * len(page) or (spec is not None and spec.rules.long):
             continue
-        needed = max(cell_len(label(schema, name)), *(cell_len(one_line(_cell(view, name))) for view in page))
+        needed = max(
+            drawing.cell_len(label(schema, name)), *(drawing.cell_len(one_line(_cell(view, name))) for view in page)
+        )
         needed = min(needed, _CELL_WIDTH_MAX) + _GAP_WIDTH
         if needed <= left or len(fitting) < _FIELDS_MIN:
             fitting.append(name)
@@ -268,12 +267,12 @@ def _telling_fields(
 
 def _records_table(
     page: Sequence[RecordView], names: Mapping[str, str], columns: Sequence[str], schema: Schema | None, *, cut: bool
-) -> Table:
+) -> "drawing.Table":
     stated = any(view.deleted or view.conflicts for view in page)
     headers = ["Record", *(label(schema, name) for name in columns), *(["State"] if stated else [])]
-    rows: list[list[str | Text]] = []
+    rows: list[list[str | drawing.Text]] = []
     for view in page:
-        cells: list[str | Text] = [names[view.record]]
+        cells: list[str | drawing.Text] = [names[view.record]]
         cells += [_cell(view, name) for name in columns]
         if stated:
             cells.append(_state(view))
@@ -286,7 +285,7 @@ def _cell(view: RecordView, name: str) -> str:
     return "" if value is None else shown(value)
 
 
-def _state(view: RecordView) -> Text:
+def _state(view: RecordView) -> "drawing.Text":
     if view.deleted:
-        return Text("deleted", style="red")
-    return Text("conflict", style="yellow") if view.conflicts else Text("")
+        return drawing.Text("deleted", style="red")
+    return drawing.Text("conflict", style="yellow") if view.conflicts else drawing.Text("")

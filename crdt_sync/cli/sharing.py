@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import lock_descriptor
-
 from crdt_sync.errors import InvalidSettings, StoreForbidden, StoreInUse
 from crdt_sync.replica import Replica
 from crdt_sync.storage.lmdb.directory import exists
@@ -38,6 +36,8 @@ def listening_alone(store: Path, port: int) -> Iterator[None]:
 
     Raises `InvalidSettings` where one does, `StoreForbidden`.
     """
+    from filelock import lock_descriptor  # noqa: PLC0415 - most commands do not listen
+
     path = store / _LISTENING_LOCK
     if not exists(store):  # opening it says so; nothing is to be written into another directory
         yield

@@ -5,10 +5,8 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.filesize import decimal
-from rich.text import Text
 
-from crdt_sync.cli import background, last_failure, partners, transports, waiting
+from crdt_sync.cli import drawing, last_failure, owners, partners, transports, waiting
 from crdt_sync.cli.invocation import Invocation, invocation
 from crdt_sync.cli.last_failure import Failure
 from crdt_sync.cli.output import Output, table
@@ -90,7 +88,7 @@ def _emit(call: Invocation, replica: Replica, standing: Status, counted: Mapping
     unknown = [each._asdict() for each in standing.schemaless]
     rest = {"damaged": standing.damaged, "without_schema": unknown, "last_failure": told}
     rest["transport"] = transports.described(kept)
-    owner = None if replica.owner is None else background.described(replica.owner.about)
+    owner = None if replica.owner is None else owners.described(replica.owner.about)
     call.output.emit({**data, **counts, **found, **rest, "owner": owner})
 
 
@@ -114,7 +112,7 @@ def _status(call: Invocation, replica: Replica) -> None:
         f"{standing.name} ({replica.id.hex()[:_ID_SHOWN]}): {many(standing.records)}{opposed}, in {call.store}"
     )
     if replica.owner is not None:
-        call.output.text(background.sentence(replica.owner.about))
+        call.output.text(owners.sentence(replica.owner.about))
     if standing.partners:
         columns = ("Partner", "In sync", "To send", "To fetch", "Refused", "As of")
         call.output.show(table(columns, [_row(standing, partner) for partner in standing.partners]))
@@ -198,17 +196,17 @@ def _partner(standing: Status, partner: PartnerStatus) -> dict[str, object]:
     }
 
 
-def _row(standing: Status, partner: PartnerStatus) -> Sequence[str | Text]:
+def _row(standing: Status, partner: PartnerStatus) -> "Sequence[str | drawing.Text]":
     waiting = standing.backlogs[partner.replica]
     least = "" if waiting.sized == partner.pending else "at least "
-    sent = f"{partner.pending} ({least}{decimal(waiting.bytes)})" if partner.pending else "0"
+    sent = f"{partner.pending} ({least}{drawing.decimal(waiting.bytes)})" if partner.pending else "0"
     done = "unknown" if partner.percent is None else f"{partner.percent} %"
     return (
         partners.called(partner),
-        Text(done, style="green" if partner.percent == 100 else ""),
+        drawing.Text(done, style="green" if partner.percent == 100 else ""),
         sent,
         _fetched(partner),
-        Text(str(partner.refused), style="red" if partner.refused else ""),
+        drawing.Text(str(partner.refused), style="red" if partner.refused else ""),
         local_time(partner.last_seen),
     )
 
@@ -222,7 +220,7 @@ def _fetched(partner: PartnerStatus) -> str:
 def _at_most(records: int, size: int | None) -> str:
     if not records:
         return "0"
-    return f"at most {records}" if size is None else f"at most {records} (about {decimal(size)})"
+    return f"at most {records}" if size is None else f"at most {records} (about {drawing.decimal(size)})"
 
 
 def _tell_oldest(output: Output, standing: Status, partner: PartnerStatus) -> None:

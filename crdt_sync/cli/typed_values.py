@@ -1,15 +1,15 @@
 """Numbers and dates as people type them: in the form of the schema, or as a table may write them."""
 
+from typing import TYPE_CHECKING
+
 from crdt_sync.errors import InvalidValue
-from crdt_sync.exchange.changes import members
-from crdt_sync.exchange.column_reading import ColumnReading
-from crdt_sync.exchange.conventions import FOUND_OUT
-from crdt_sync.exchange.table import MISSING
-from crdt_sync.exchange.written import number_readings
 from crdt_sync.records.kind import Layout
 from crdt_sync.records.schema import FieldSpec
 from crdt_sync.records.text_input import parse_text
 from crdt_sync.records.values import normalise
+
+if TYPE_CHECKING:
+    from crdt_sync.exchange.column_reading import ColumnReading
 
 _READ = frozenset({"integer", "decimal", "date"})
 _LAYOUTS = frozenset({Layout.ENTRIES, Layout.COUNTS})
@@ -30,8 +30,7 @@ def read_text(field: str, spec: FieldSpec, text: str) -> object:
         value = parse_text(field, spec, text)
         normalise(field, spec, value)
     except InvalidValue as unread:
-        reading = ColumnReading(field, field, spec, FOUND_OUT, {})
-        reading.look(text)
+        reading = _as_column(field, spec, text)
         try:
             return reading.read(text)
         except InvalidValue as error:
@@ -46,6 +45,8 @@ def doubtful(spec: FieldSpec, text: str) -> str | None:
     """What else a number could mean that was taken as it stands, such as 1234 for `1.234`; None where it is plain."""
     if spec.rules.layout not in _LAYOUTS or spec.type != "decimal":
         return None
+    from crdt_sync.exchange.written import number_readings  # noqa: PLC0415 - few values need it
+
     found = number_readings(text).by_mark
     if len(set(found.values())) < 2:
         return None
@@ -53,7 +54,19 @@ def doubtful(spec: FieldSpec, text: str) -> str | None:
 
 
 def _members(field: str, spec: FieldSpec, text: str) -> list[object]:
-    reading = ColumnReading(field, field, spec, FOUND_OUT, {})
-    reading.look(text)
+    from crdt_sync.exchange.changes import members  # noqa: PLC0415 - few values need it
+    from crdt_sync.exchange.table import MISSING  # noqa: PLC0415
+
+    reading = _as_column(field, spec, text)
     cell = text if spec.type in _READ else reading.read(text)
     return [] if cell is MISSING else members(field, spec, cell, typed=False)
+
+
+def _as_column(field: str, spec: FieldSpec, text: str) -> "ColumnReading":
+    """How a column of a table that holds this text alone is read."""
+    from crdt_sync.exchange.column_reading import ColumnReading  # noqa: PLC0415 - few values need it
+    from crdt_sync.exchange.conventions import FOUND_OUT  # noqa: PLC0415
+
+    reading = ColumnReading(field, field, spec, FOUND_OUT, {})
+    reading.look(text)
+    return reading

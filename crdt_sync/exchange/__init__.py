@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from crdt_sync.exchange.reading import open_table
     from crdt_sync.exchange.table import MISSING, Row, RowError, Table, TableOptions
 else:
-    __getattr__ = importer(
+    __getattr__, __dir__ = importer(
         __name__,
         {
             "crdt_sync.exchange.demo": ("demo_table",),

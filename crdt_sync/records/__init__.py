@@ -3,29 +3,35 @@
 from typing import TYPE_CHECKING
 
 from crdt_sync.lazy import importer
-from crdt_sync.records import bytes_diff
-from crdt_sync.records.document import Document, Reading
-from crdt_sync.records.entries import Conflict, ConflictEntry
-from crdt_sync.records.integrate import Integration, Integrator, content_digest_of, digest_of
 from crdt_sync.records.state_vector import EMPTY as EMPTY_STATE_VECTOR
 from crdt_sync.records.state_vector import covers as covers_state_vector
 from crdt_sync.records.state_vector import decode as decode_state_vector
 from crdt_sync.records.state_vector import encode as encode_state_vector
 from crdt_sync.records.state_vector import merge as merge_state_vectors
-from crdt_sync.records.text_field import TextField
-from crdt_sync.records.text_input import parse_text
-from crdt_sync.records.update import Scan, scan
-from crdt_sync.records.values import Carrier, canonical, normalise, restore
 
 if TYPE_CHECKING:
+    from crdt_sync.records.document import Document, Reading
     from crdt_sync.records.editor import Editor, check_actor
+    from crdt_sync.records.entries import Conflict, ConflictEntry
+    from crdt_sync.records.integrate import Integration, Integrator, content_digest_of, digest_of
     from crdt_sync.records.schema import FieldSpec, Schema, bundled_schema, load_schema, parse_schema
+    from crdt_sync.records.text_field import TextField
+    from crdt_sync.records.text_input import parse_text
+    from crdt_sync.records.update import Scan, scan
+    from crdt_sync.records.values import Carrier, canonical, normalise, restore
 else:
-    __getattr__ = importer(
+    __getattr__, __dir__ = importer(
         __name__,
         {
+            "crdt_sync.records.document": ("Document", "Reading"),
             "crdt_sync.records.editor": ("Editor", "check_actor"),
+            "crdt_sync.records.entries": ("Conflict", "ConflictEntry"),
+            "crdt_sync.records.integrate": ("Integration", "Integrator", "content_digest_of", "digest_of"),
             "crdt_sync.records.schema": ("FieldSpec", "Schema", "bundled_schema", "load_schema", "parse_schema"),
+            "crdt_sync.records.text_field": ("TextField",),
+            "crdt_sync.records.text_input": ("parse_text",),
+            "crdt_sync.records.update": ("Scan", "scan"),
+            "crdt_sync.records.values": ("Carrier", "canonical", "normalise", "restore"),
         },
     )
 
@@ -44,7 +50,6 @@ __all__ = [
     "Schema",
     "TextField",
     "bundled_schema",
-    "bytes_diff",
     "canonical",
     "check_actor",
     "content_digest_of",

@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-import pycrdt
-
 from crdt_sync.records import state_vector as vectors
+from crdt_sync.records import yrs
 from crdt_sync.records.halves import mended
 
 NOTHING = b"\x00\x00"  # the update without operations and without deletions
@@ -12,7 +11,7 @@ NOTHING = b"\x00\x00"  # the update without operations and without deletions
 
 def joined(updates: Sequence[bytes]) -> bytes:
     """One update with everything that is in these, of which there is one at least."""
-    return updates[0] if len(updates) == 1 else pycrdt.merge_updates(*updates)
+    return updates[0] if len(updates) == 1 else yrs.merge_updates(*updates)
 
 
 def diff(updates: Sequence[bytes], state_vector: bytes) -> bytes:
@@ -27,4 +26,4 @@ def diff(updates: Sequence[bytes], state_vector: bytes) -> bytes:
     if state_vector == vectors.EMPTY:
         return merged
     vectors.decode(state_vector)
-    return pycrdt.get_update(merged, state_vector)
+    return yrs.get_update(merged, state_vector)

@@ -15,12 +15,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
-import pycrdt
-from pycrdt._pycrdt import Array, Map, Text
-from pycrdt._pycrdt import Doc as YrsDoc
-from pycrdt._pycrdt import Transaction as YrsTransaction
-
 from crdt_sync.records import state_vector as vectors
+from crdt_sync.records import yrs
 from crdt_sync.records.delete_set import (
     Ranges,
     covered,
@@ -56,6 +52,8 @@ from crdt_sync.records.versions import version_conflicts
 
 if TYPE_CHECKING:
     from crdt_sync.records.schema import Schema
+    from crdt_sync.records.yrs import Array, Map, Text
+    from crdt_sync.records.yrs import Transaction as YrsTransaction
 
 DIGEST_BYTES = 16
 DIGEST_VERSION = b"\x01"  # mixed into every digest: a change of the rule is a new version, never a silent mismatch
@@ -87,7 +85,7 @@ class Document:
 
     def __init__(self, writer: int | None = None) -> None:
         self.writer = writer
-        self._doc = YrsDoc(writer or 0, None, _GUID)
+        self._doc = yrs.Doc(writer or 0, None, _GUID)
 
     @classmethod
     def load(cls, updates: Iterable[bytes], writer: int | None = None) -> Self:
@@ -103,7 +101,7 @@ class Document:
         return document
 
     @contextmanager
-    def transaction(self) -> Iterator[YrsTransaction]:
+    def transaction(self) -> "Iterator[YrsTransaction]":
         """A transaction of the document below, for the modules of this package. It cannot be nested or rolled back."""
         transaction = self._doc.create_transaction()
         try:
@@ -112,15 +110,15 @@ class Document:
             transaction.commit()
             transaction.drop()
 
-    def array(self, transaction: YrsTransaction, root: str) -> Array:
+    def array(self, transaction: "YrsTransaction", root: str) -> "Array":
         """The root array of that name, within a transaction."""
         return self._doc.get_or_insert_array(transaction, root)
 
-    def map(self, transaction: YrsTransaction, root: str) -> Map:
+    def map(self, transaction: "YrsTransaction", root: str) -> "Map":
         """The root map of that name, within a transaction."""
         return self._doc.get_or_insert_map(transaction, root)
 
-    def text(self, transaction: YrsTransaction, root: str) -> Text:
+    def text(self, transaction: "YrsTransaction", root: str) -> "Text":
         """The root text of that name, within a transaction."""
         return self._doc.get_or_insert_text(transaction, root)
 
@@ -209,7 +207,7 @@ class Document:
             return self.first_of_item(array, transaction, 0)[0] if array.len(transaction) else 0
 
     @staticmethod
-    def first_of_item(shared: Array | Text, transaction: YrsTransaction, index: int) -> tuple[int, int]:
+    def first_of_item(shared: "Array | Text", transaction: "YrsTransaction", index: int) -> tuple[int, int]:
         """Writer and clock of the first operation of an item of a list, which must begin at `index`.
 
         An index counts as yrs does: the values of an array, the bytes of a text in UTF-8.
@@ -257,7 +255,7 @@ class Document:
     def is_missing(self, update: bytes) -> bool:
         """Whether part of an applied update waits for operations that are not here. yrs says nothing by itself."""
         raw = self.raw_state_vector()
-        rest = pycrdt.get_update(update, raw)
+        rest = yrs.get_update(update, raw)
         if rest[0] != 0:
             return True
         if len(rest) == 2:
@@ -271,7 +269,7 @@ class Document:
 
     def lacks(self, update: bytes) -> bool:
         """Whether an update holds an operation or a deletion that is not here. Raises what `apply` raises."""
-        rest = pycrdt.get_update(update, self.raw_state_vector())
+        rest = yrs.get_update(update, self.raw_state_vector())
         if rest[0] != 0:
             return True
         return len(rest) > 2 and not covered(read_deletes(rest), self.deletes())
@@ -367,11 +365,11 @@ class Document:
         with self.transaction() as transaction:
             return any(root.startswith(TEXT_PREFIX) for root in self._doc.roots(transaction))
 
-    def root_names(self, transaction: YrsTransaction) -> list[str]:
+    def root_names(self, transaction: "YrsTransaction") -> list[str]:
         """The names of the root types, in no order."""
         return list(self._doc.roots(transaction))
 
-    def raw_state_vector(self, within: YrsTransaction | None = None) -> bytes:
+    def raw_state_vector(self, within: "YrsTransaction | None" = None) -> bytes:
         """The state vector in the arbitrary order that yrs writes it in: to be decoded, never compared."""
         if within is not None:
             return self._doc.get_state(within)
@@ -395,7 +393,7 @@ class Document:
         finally:
             transaction.drop()
 
-    def _content(self, transaction: YrsTransaction, root: str) -> object:
+    def _content(self, transaction: "YrsTransaction", root: str) -> object:
         prefix = root[:2]
         if prefix in ARRAY_PREFIXES:
             return _parsed(self._doc.get_or_insert_array(transaction, root).to_json(transaction))[0]

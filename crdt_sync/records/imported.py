@@ -25,7 +25,7 @@ from crdt_sync.records.values import Carrier, canonical, normalise
 from crdt_sync.records.write_once import write_once
 
 if TYPE_CHECKING:
-    from pycrdt._pycrdt import Transaction as YrsTransaction
+    from crdt_sync.records.yrs import Transaction as YrsTransaction
 
 Operation = Literal["write", "beside", "agree", "replace", "add", "remove", "drop", "append"]
 

@@ -20,8 +20,6 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import pycrdt
-
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.limits import (
     GROWTH_OPERATIONS_MAX,
@@ -31,6 +29,7 @@ from crdt_sync.limits import (
     TAIL_UPDATES_MAX,
 )
 from crdt_sync.records import state_vector as vectors
+from crdt_sync.records import yrs
 from crdt_sync.records.contradictions import contradiction
 from crdt_sync.records.delete_set import covered, merged
 from crdt_sync.records.document import Document
@@ -358,7 +357,7 @@ class _Loaded:
             return [update]
         if found is None:
             try:
-                found = scan(pycrdt.get_update(update, vectors.encode(self._vector)))
+                found = scan(yrs.get_update(update, vectors.encode(self._vector)))
             except (UpdateRefused, ValueError):
                 return [update]  # applying it says why
         return self.document.steps(update, found)

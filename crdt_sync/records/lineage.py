@@ -67,7 +67,7 @@ from crdt_sync.records.values import canonical
 from crdt_sync.records.varint import append_uint, read_uint
 
 if TYPE_CHECKING:
-    from pycrdt._pycrdt import Transaction as YrsTransaction
+    from crdt_sync.records.yrs import Transaction as YrsTransaction
 
 _FORM = 1
 _PLACEHOLDER = 1  # the writer under which a first update is hashed

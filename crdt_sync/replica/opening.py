@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from crdt_sync import limits
 from crdt_sync.errors import OwnerGone, StoreExists, StoreInUse, UsageError
+from crdt_sync.replica.owner import local
 from crdt_sync.storage.lmdb import LmdbStore
 from crdt_sync.storage.port import Store
 
@@ -66,14 +67,25 @@ def open_alone(path: Path | str) -> Store:
 
 def open_store(path: Path | str) -> "tuple[Store, Owner | None]":
     """The store in `path`, and the program that owns it where that is another one. Raises what `Replica.open` does."""
+    where = _expanded(path)
+    found = _beside_owner(where) if local.is_named(where) else None  # locking, which is imported late, is tried after
+    if found is not None:
+        return found
     try:
-        return open_alone(path), None
+        return open_alone(where), None
     except StoreInUse:
-        from crdt_sync.replica.owner import asking  # noqa: PLC0415 - most programs need none of it
-
-        owner = asking.find(_expanded(path))
-        if owner is None:
+        found = _beside_owner(where)
+        if found is None:
             raise
+        return found
+
+
+def _beside_owner(path: Path) -> "tuple[Store, Owner] | None":
+    from crdt_sync.replica.owner import asking  # noqa: PLC0415 - most programs need none of it
+
+    owner = asking.find(path)
+    if owner is None:
+        return None
     with closed_on_failure(owner):
         return asking.OwnedStore.of(owner), owner
 

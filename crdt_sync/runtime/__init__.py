@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from crdt_sync.runtime.client import Syncing, keep_syncing, keep_syncing_forever, sync, sync_once
     from crdt_sync.runtime.conversation import Progress
 else:
-    __getattr__ = importer(
+    __getattr__, __dir__ = importer(
         __name__,
         {
             "crdt_sync.runtime.address": ("Address",),

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from crdt_sync import Replica, bundled_schema
+
 INTERRUPTS = """
 import os, signal, sys
 left = int(os.environ["INTERRUPT_AT_IMPORT"])
@@ -67,3 +69,40 @@ def test_an_ignored_interrupt_stays_ignored():
     program = "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
     program += "start(lambda: signal.raise_signal(signal.SIGINT) or 0)\nprint('went on')"
     assert _ended(program) == ("went on\n", "", 0)
+
+
+HEAVY = {
+    "anyio",
+    "asyncio",
+    "cryptography",
+    "crdt_sync.exchange",
+    "crdt_sync.runtime.client",
+    "filelock",
+    "pycrdt",
+    "rich",
+    "structlog",
+    "websockets",
+    "zeroconf",
+}
+LOADED = "import sys; from crdt_sync.cli.main import main; code = main(); print(*sys.modules); sys.exit(code)"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "needed"),
+    [
+        (["get", "customers/us"], {"rich"}),  # which draws a table
+        (["get", "customers/us", "--json"], set()),
+        (["list", "--json"], set()),
+        (["find", "Us", "--json"], set()),
+        (["status", "--json"], set()),
+        (["set", "customers/us", "visits+=1"], {"pycrdt", "anyio", "crdt_sync.exchange"}),
+    ],
+)
+def test_a_command_beside_an_owner_imports_what_it_needs_and_no_more(arguments, needed, tmp_path):
+    with Replica.create(tmp_path, "anna", [bundled_schema("customers")]) as replica:
+        with replica.edit("customers/us", create=True) as customer:
+            customer["name"] = "Us"
+        command = [sys.executable, "-c", LOADED, "--store", str(tmp_path), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert HEAVY & set(done.stdout.split()) == needed

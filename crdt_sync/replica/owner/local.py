@@ -84,6 +84,11 @@ def listen(directory: Path, *, unix: bool | None = None) -> Listener:
     return Listener(link, directory / PORT_NAME, secret)
 
 
+def is_named(directory: Path) -> bool:
+    """Whether somebody may listen for the store in `directory`: who was killed leaves a name there, too."""
+    return any((directory / name).exists() for name in (SOCKET_NAME, PORT_NAME))
+
+
 def connect(directory: Path) -> socket.socket:
     """A link to who listens for the store in `directory`. Raises `OSError` where nobody does, or nobody of ours."""
     port = directory / PORT_NAME

@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import lock_descriptor
-
 from crdt_sync.errors import StoreExists, StoreInUse, StoreMissing
 from crdt_sync.files import sync_folder
 from crdt_sync.storage.lmdb.environment import DATA_NAME, Environment
@@ -76,6 +74,8 @@ def claimed(partial: Path) -> Iterator[None]:
     partial.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle = os.open(partial, os.O_RDONLY)
     try:
+        from filelock import lock_descriptor  # noqa: PLC0415 - only who makes a store needs it
+
         if not lock_descriptor(handle, blocking=False) or not _is_at(handle, partial):
             raise StoreInUse(f"{partial} is being written by another process", "Wait until it has ended.")
         for left in partial.iterdir():

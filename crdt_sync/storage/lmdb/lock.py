@@ -5,8 +5,6 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from filelock import lock_descriptor
-
 from crdt_sync.errors import StoreFailed, StoreForbidden, StoreInUse
 
 LOCK_NAME = "lock"
@@ -20,6 +18,8 @@ class StoreLock:
     """
 
     def __init__(self, directory: Path) -> None:
+        from filelock import lock_descriptor  # noqa: PLC0415 - not needed beside an owner
+
         path = directory / LOCK_NAME
         try:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
