@@ -21,6 +21,7 @@ from crdt_bench.experiments import (
     long_notes,
     reconciliation,
     residency,
+    start_up,
     table_import,
     throughput,
     transports,
@@ -101,6 +102,7 @@ _RECONCILE = (Study().run, reconciliation.Sizes(), reconciliation.SMALL)
 _NOTES = (long_notes.run, long_notes.Sizes(), long_notes.SMALL)
 _GROWN = (grown_records.run, grown_records.Sizes(), grown_records.SMALL)
 _TRANSPORTS = (transports.run, transports.Sizes(), transports.SMALL)
+_START_UP = (start_up.run, start_up.Sizes(), start_up.SMALL)
 _MEMORY = (residency.run, residency.Sizes(), residency.SMALL)
 
 
@@ -156,6 +158,12 @@ def _notes(rounds: Rounds = None, small: Small = False, out: Out = None) -> None
 def _grown(rounds: Rounds = None, small: Small = False, out: Out = None) -> None:
     """A record that 200 device lives edit 100,000 times, and that is renewed as it grows: bytes over what it shows."""
     _measure([_GROWN], rounds, small, out)
+
+
+@app.command("startup")
+def _start_up(rounds: Rounds = None, small: Small = False, out: Out = None) -> None:
+    """Processor time of commands that do little, beside a program that owns the store and alone."""
+    _measure([_START_UP], rounds, small, out)
 
 
 @app.command("memory")

@@ -16,6 +16,7 @@ from crdt_bench.experiments import (
     latency,
     long_notes,
     residency,
+    start_up,
     table_import,
     throughput,
     transports,
@@ -72,6 +73,12 @@ def test_bundles_are_smaller_than_what_they_carry() -> None:
     found = measured(bundles.run(bundles.SMALL))
     assert 0 < found["bytes of the file, over the bytes of the documents"].value < 1
     assert found["3 changed: bytes of the file"].value < 3000
+
+
+def test_the_start_of_a_command_is_told_from_that_of_the_interpreter() -> None:
+    found = measured(start_up.run(start_up.SMALL))
+    assert set(found) == {"a bare interpreter", "get, alone", "get, beside an owner"}
+    assert found["get, beside an owner"].value > found["a bare interpreter"].value > 0
 
 
 def test_long_notes_are_judged_whole_and_edited(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

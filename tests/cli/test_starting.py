@@ -75,7 +75,7 @@ HEAVY = {
     "anyio",
     "asyncio",
     "cryptography",
-    "crdt_sync.exchange",
+    "crdt_sync.exchange.column_reading",
     "crdt_sync.runtime.client",
     "filelock",
     "pycrdt",
@@ -95,7 +95,7 @@ LOADED = "import sys; from crdt_sync.cli.main import main; code = main(); print(
         (["list", "--json"], set()),
         (["find", "Us", "--json"], set()),
         (["status", "--json"], set()),
-        (["set", "customers/us", "visits+=1"], {"pycrdt", "anyio", "crdt_sync.exchange"}),
+        (["set", "customers/us", "visits+=1"], {"pycrdt", "anyio"}),
     ],
 )
 def test_a_command_beside_an_owner_imports_what_it_needs_and_no_more(arguments, needed, tmp_path):
