@@ -69,6 +69,11 @@ PUSHES_IN_FLIGHT_MAX = 64  # pushes not yet acknowledged, per session
 WINDOW_BYTES_MAX = 8 * MIB  # of updates under way in one direction
 PUSH_BYTES_IN_FLIGHT_MAX = WINDOW_BYTES_MAX
 UNCONFIRMED_BYTES_MAX = WINDOW_BYTES_MAX  # updates sent that the partner has not yet confirmed as stored
+UNSTORED_BYTES_MAX = 4 * UNCONFIRMED_BYTES_MAX  # updates that came and wait for the disk: beyond them nothing is read
+UNSTORED_PARTS_MAX = 4096  # likewise: what is to be stored together, be it as small as may be
+UNSENT_BYTES_MAX = (
+    2 * FRAME_BYTES_MAX
+)  # that a device has to say to a partner that takes nothing, before it hears no more
 PRESENCE_ENTRIES_MAX = 64
 REASON_LENGTH_MAX = 256  # characters of a human-readable reason on the wire
 HANDSHAKE_TIMEOUT_US = 10 * 1_000_000

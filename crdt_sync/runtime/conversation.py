@@ -23,7 +23,13 @@ from crdt_sync.errors import (
     VersionMismatch,
 )
 from crdt_sync.ids import is_reserved
-from crdt_sync.limits import CHECK_RECORDS_MAX, FRAME_BYTES_TARGET
+from crdt_sync.limits import (
+    CHECK_RECORDS_MAX,
+    FRAME_BYTES_TARGET,
+    UNSENT_BYTES_MAX,
+    UNSTORED_BYTES_MAX,
+    UNSTORED_PARTS_MAX,
+)
 from crdt_sync.protocol.agent import agent_of
 from crdt_sync.protocol.auditing import Differences
 from crdt_sync.protocol.dialer import Dialer
@@ -106,6 +112,9 @@ class Conversation:
         self._welcoming: asyncio.Task[None] | None = None
         self._work: deque[Effect] = deque()
         self._committing = False
+        self._unstored = 0  # bytes of updates that wait for the disk
+        self._unsent = 0  # bytes of `_outgoing`
+        self._eased = asyncio.Event()  # some of that went
         self._kick_sender = asyncio.Event()
         self._kick_worker = asyncio.Event()
         self._kick_timer = asyncio.Event()
@@ -291,8 +300,19 @@ class Conversation:
                     await self._welcoming
                 if self._closed is not None:
                     return
+                await self._ease()
         self._dialer.lost()
         self._pump()
+
+    async def _ease(self) -> None:
+        """Read no more while much waits for the disk, or for the link: an honest partner has less under way."""
+        while (
+            self._unstored > UNSTORED_BYTES_MAX
+            or len(self._work) > UNSTORED_PARTS_MAX
+            or self._unsent > UNSENT_BYTES_MAX
+        ):
+            self._eased.clear()
+            await self._eased.wait()
 
     async def _send(self, channel: Channel) -> None:
         """Send as the link takes it, however slowly: the session notices a partner that takes nothing."""
@@ -301,6 +321,8 @@ class Conversation:
             while True:
                 while self._outgoing:
                     frame = self._outgoing.popleft()
+                    self._unsent -= len(frame)
+                    self._eased.set()
                     channel.send(frame)
                     await channel.room()
                     self.progress.sent_bytes += len(frame)
@@ -352,12 +374,15 @@ class Conversation:
         while True:
             self._committing = True
             while self._work:
-                effects, refused = await self._screened(take_work(self._work))
+                work = take_work(self._work)
+                effects, refused = await self._screened(work)
                 answers = await self._loop.run_in_executor(
                     self._executor, carry_out, self._partner, self._dialer, effects, refused
                 )
                 for answer in answers:
                     answer(self._now())
+                self._unstored -= sum(map(_bytes, work))
+                self._eased.set()
                 self._measure()
                 self._pump()
             self._committing = False
@@ -392,9 +417,10 @@ class Conversation:
             effect = self._effects.popleft()
             match effect:
                 case Send(frame):
-                    self._outgoing.append(frame)
+                    self._say(frame)
                 case Compare() | Integrate() | Owe() | Acknowledge():
                     self._count(effect)
+                    self._unstored += _bytes(effect)
                     self._work.append(effect)
                 case Welcomed():
                     self._welcoming = asyncio.create_task(self._welcomed(effect))
@@ -450,9 +476,13 @@ class Conversation:
         for effect in self._dialer.drain():
             match effect:
                 case Send(frame):
-                    self._outgoing.append(frame)
+                    self._say(frame)
                 case Closed():
                     self._closed = effect
+
+    def _say(self, frame: bytes) -> None:
+        self._outgoing.append(frame)
+        self._unsent += len(frame)
 
     def _count(self, effect: Compare | Integrate | Owe | Acknowledge) -> None:
         progress = self.progress
@@ -518,6 +548,10 @@ class Conversation:
 
 
 Until = Callable[[Conversation], Awaitable[None]]
+
+
+def _bytes(effect: Effect) -> int:
+    return sum(len(entry.update) for entry in effect.entries) if isinstance(effect, Integrate) else 0
 
 
 async def _awaited(awaitable: Awaitable[None]) -> None:
