@@ -6,9 +6,11 @@ from contextlib import suppress
 from crdt_sync.errors import LogCompacted, StoreCorrupt, StoreFailed, StoreFull
 from crdt_sync.ids import Space
 from crdt_sync.protocol.entries import Behind
+from crdt_sync.protocol.hub import StoredUpdates
 from crdt_sync.protocol.source import Change, Diff, LogUpdate
 from crdt_sync.records import bytes_diff
-from crdt_sync.storage.port import Store
+from crdt_sync.storage import port
+from crdt_sync.storage.port import SEVERAL_ORIGINS, Store
 
 
 class StoreSource:
@@ -94,3 +96,19 @@ class StoreSource:
         if stored.head is None:
             return None
         return Diff(bytes_diff.diff(stored.updates, state_vector), stored.head.state_vector, stored.head.seq)
+
+
+def change_of(stored: StoredUpdates, now: int) -> port.Change:
+    """What the hub asks to be stored, as a change of the store. `now`: microseconds of the wall clock."""
+    origin = stored.origins[0] if len(set(stored.origins)) == 1 else SEVERAL_ORIGINS
+    return port.Change(
+        stored.record,
+        stored.updates,
+        origin,
+        "",
+        now,
+        stored.state_vector,
+        stored.snapshot,
+        renewed=stored.lineage is not None,
+        lineage=stored.lineage,
+    )

@@ -9,9 +9,9 @@ from crdt_bench.campaign import hostile, hostile_inputs
 from crdt_bench.campaign.confined import confined, each_confined
 from crdt_bench.campaign.hostile_bundles import attack_bundle
 from crdt_bench.campaign.hostile_inputs import TARGETS, Target
-from crdt_bench.campaign.joined import JoinedRelay
 from crdt_bench.campaign.mutation import corpus
 from crdt_bench.campaign.tally import Tally
+from crdt_bench.minimal.host import MinimalHost
 from crdt_relay import settings
 from crdt_sync.errors import InvalidSchema, InvalidSettings
 from crdt_sync.exchange.bundle.reader import BundleReader
@@ -20,6 +20,8 @@ from crdt_sync.protocol.messages import Changes, Hello, Want, WantEntry
 from crdt_sync.records import parse_schema
 from crdt_sync.storage import Batch, Change, MemoryStore
 from crdt_sync.storage.lmdb.codec import Seal
+
+NOW = 1_700_000_000_000_000
 
 
 def test_ten_thousand_hostile_inputs_break_nothing():
@@ -66,9 +68,9 @@ def test_a_state_vector_that_is_none_ends_the_session_that_sent_it():
     update = corpus("updates")[0]
     change = Change("customers/a", (update,), b"d" * 16, "", 1, b"\x00")
     store.commit([Batch(changes=(change,))])
-    relay = JoinedRelay(store)
+    relay = MinimalHost(store, lambda: NOW)
     session = relay.connect()
-    relay.receive(session, codec.encode(Hello((1,), b"d" * 16, "", relay.now, None, True, 0, "test")))
+    relay.receive(session, codec.encode(Hello((1,), b"d" * 16, "", NOW, None, True, 0, "test")))
     relay.fill(session)
     page = codec.decode(relay.frames[session][-1])
     assert isinstance(page, Changes)

@@ -5,11 +5,12 @@ from contextlib import suppress
 
 import pytest
 
-from crdt_bench.campaign.joined import JoinedRelay, sync
 from crdt_bench.campaign.nth_call import Hook, hooked
 from crdt_bench.campaign.nth_calls import Fault, every, faults, run
 from crdt_bench.campaign.nth_operations import Edit, GroupCommit, Import, Sync
 from crdt_bench.campaign.tally import Tally
+from crdt_bench.minimal.host import MinimalHost
+from crdt_bench.minimal.line import exchange
 from crdt_sync import Replica, bundled_schema
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.storage import MemoryStore
@@ -49,7 +50,7 @@ def test_a_commit_that_raised_after_it_was_durable_is_not_made_twice():
 
 
 def test_an_update_that_could_not_be_integrated_for_a_passing_reason_arrives_with_the_next_session():
-    relay = JoinedRelay(MemoryStore())
+    relay = MinimalHost(MemoryStore(), lambda: 1_700_000_000_000_000)
     names = ("anna", "bob")
     anna, bob = (Replica.over(MemoryStore(rng=random.Random(name))) for name in names)
     for replica, name in zip((anna, bob), names, strict=True):
@@ -57,16 +58,16 @@ def test_an_update_that_could_not_be_integrated_for_a_passing_reason_arrives_wit
         replica.add_schema(bundled_schema("customers"))
     with anna.edit("customers/a", create=True) as customer:
         customer["name"] = "Anna"
-    assert sync(anna, relay)
+    assert exchange(anna, relay).settled
     for number in range(1, 50):
         with (
             hooked(Hook("pycrdt", number, lambda: RuntimeError("planted"), False)),
             suppress(RuntimeError, UpdateRefused),
         ):
-            sync(bob, relay)
+            exchange(bob, relay)
         if bob.status().unreadable:
             break
     assert list(bob.status().unreadable) == ["customers/a"]
-    assert sync(bob, relay)
+    assert exchange(bob, relay).settled
     assert bob.status().unreadable == {}
     assert bob.get("customers/a")["name"] == "Anna"

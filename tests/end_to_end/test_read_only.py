@@ -6,14 +6,15 @@ import itertools
 import pytest
 
 import crdt_relay.server
-from crdt_bench.campaign import joined
+from crdt_bench.minimal import host as minimal_host
+from crdt_bench.minimal import line
 from crdt_sync import Address, bundled_schema, sync, sync_once
 from crdt_sync.protocol.messages import Hello
 from crdt_sync.protocol.principal import Principal
 from crdt_sync.runtime import listening
 
 TOKEN = "a-token-of-the-space"
-HOSTS = (crdt_relay.server, listening, joined)
+HOSTS = (crdt_relay.server, listening, minimal_host)
 
 
 @pytest.fixture
@@ -70,5 +71,5 @@ def test_between_hosts_of_the_core(reader, writer):
     theirs, own = add(writer, "theirs"), add(reader, "own")
     times = itertools.count(1_900_000_000_000_000, 1000)
     for _ in range(3):
-        assert joined.meet(reader, writer, next(times))
+        assert line.meet(reader, writer, next(times))
     check(reader, writer, theirs, own)

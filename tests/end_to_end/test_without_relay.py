@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from crdt_bench.campaign.joined import meet
+from crdt_bench.minimal.line import meet
 from crdt_bench.traces import Clock, Replay, read_trace, schema_of
 from crdt_sync import Replica, bundled_schema
 from crdt_sync.replica.pushed import PushedUpdates

@@ -15,7 +15,7 @@ GAP = refused(VerdictCode.GAP, "operations are missing")
 
 
 class Bench:
-    """A hub over a scripted log, with every effect sorted by kind."""
+    """A hub over a scripted log. No host: each test answers for the worker and the disk, when and as it likes."""
 
     def __init__(self) -> None:
         self.log = ScriptedLog()

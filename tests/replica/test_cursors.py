@@ -274,7 +274,7 @@ def test_a_lost_push_is_noticed_though_the_cursor_lies_before_the_loss(make_repl
     image = relay.store.clone()
     write(anna, US, name="Us")
     while anna.record_status(US).state != "stored":
-        assert line._carry_out() or line._upstream or line._downstream or line.dialer.wants_room
+        assert line.carry_out() or line.upstream or line.downstream or line.dialer.wants_room
         _push_only(line)
     assert anna.partners()[0].cursor == 0
     line.cut()
@@ -302,7 +302,7 @@ def test_an_update_newer_than_the_page_that_brought_it_comes_back_to_a_relay_tha
     write(bob, THEM, city="Bonn")
     exchange(bob, relay)
     line.run(1)
-    line._carry_out()
+    line.carry_out()
     line.cut()
     assert anna.partners()[0].cursor == image.head()
     assert anna.get(THEM)["city"] == "Bonn"
@@ -316,11 +316,11 @@ def test_an_update_newer_than_the_page_that_brought_it_comes_back_to_a_relay_tha
 def _push_only(line):
     """One step of a line on which the relay sends acknowledgements only."""
     if line.dialer.wants_room:
-        line.dialer.fill(1 << 20, line.relay.time.now)
-    elif line._upstream:
-        line.relay.receive(line.session, line._upstream.popleft())
-    elif line._downstream:
-        line.dialer.receive(line._downstream.popleft(), line.relay.time.now)
+        line.dialer.fill(1 << 20, line.host.steady())
+    elif line.upstream:
+        line.host.receive(line.session, line.upstream.popleft())
+    elif line.downstream:
+        line.dialer.receive(line.downstream.popleft(), line.host.steady())
 
 
 def test_a_history_that_is_put_back_after_a_rollback_gets_what_was_stored_beside_it(make_replica, relay):

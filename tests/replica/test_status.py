@@ -33,11 +33,11 @@ class MoodyRelay(MemoryRelay):
         self.postpones: set[str] = set()
         super().__init__(time, rng=rng)
 
-    def _integrate(self, item: effects.IntegrationItem, stamp_max: int) -> Integrated:
+    def integrate(self, item: effects.IntegrationItem, stamp_max: int) -> Integrated:
         for code, records in ((VerdictCode.MALFORMED, self.refuses), (VerdictCode.RETRY, self.postpones)):
             if item.record in records:
                 return Integrated([refused(code, "because")] * len(item.updates), b"\0", None)
-        return super()._integrate(item, stamp_max)
+        return super().integrate(item, stamp_max)
 
 
 class History:

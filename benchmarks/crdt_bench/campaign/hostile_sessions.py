@@ -4,8 +4,8 @@ import random
 from collections.abc import Sequence
 
 from crdt_bench.campaign import grammar
-from crdt_bench.campaign.joined import JoinedRelay
 from crdt_bench.campaign.mutation import corpus, mutate
+from crdt_bench.minimal.host import MinimalHost
 from crdt_sync import limits
 from crdt_sync.ids import Space
 from crdt_sync.protocol import codec
@@ -62,7 +62,7 @@ _HONEST = Hello((GREETING,), b"h" * 16, "", 0, None, True, 0, "honest")
 def attack_hub(seed: int) -> int:
     """One hostile session beside an honest one; returns how many frames were sent. Raises what is wrong."""
     rng = random.Random(seed)
-    relay = JoinedRelay(_held())
+    relay = MinimalHost(_held(), lambda: _NOW)
     honest, hostile = relay.connect(), relay.connect()
     relay.receive(honest, codec.encode(_HONEST))
     sent = frames(rng, corpus("frames"), codec.encode(grammar.hello(rng)))

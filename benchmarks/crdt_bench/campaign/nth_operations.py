@@ -7,18 +7,21 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar
 
-from crdt_bench.campaign.joined import JoinedRelay, sync
+from crdt_bench.minimal.host import MinimalHost
+from crdt_bench.minimal.line import exchange
 from crdt_sync import Replica, bundled_schema
 from crdt_sync.errors import StoreExists
 from crdt_sync.exchange import import_table, open_table
 from crdt_sync.limits import TAIL_UPDATES_MAX
 from crdt_sync.replica.receipts import refresh_digests
 from crdt_sync.storage import Batch, Change, GroupWriter, LmdbStore
+from crdt_sync.storage.port import Store
 
 _HELD = "customers/held"
 _SCHEMA = bundled_schema("customers")
 _ROWS = 6
 _SMALL_MAP_BYTES = 1 << 17
+_NOW = 1_700_000_000_000_000
 
 
 class Operation(ABC):
@@ -244,9 +247,9 @@ class Sync(_OnReplica):
         """See `Operation`."""
         super().prepare()
         self.other = Replica.create(self.directory / "bob", "bob", [_SCHEMA])
-        self.relay = JoinedRelay(LmdbStore.open(self.directory / "relay", create=True))
+        self.relay = _hosted(LmdbStore.open(self.directory / "relay", create=True))
         for replica in (self.replica, self.other):
-            assert sync(replica, self.relay)
+            assert exchange(replica, self.relay).settled
         for replica in (self.replica, self.other):
             with replica.edit(_HELD) as editor:
                 editor["phone"] = replica.name
@@ -265,9 +268,9 @@ class Sync(_OnReplica):
         try:
             for _ in range(2):
                 for replica in (self.replica, self.other):
-                    sync(replica, self.relay)
+                    exchange(replica, self.relay)
         except BaseException:
-            self.relay = JoinedRelay(self.relay.store)  # what fails outside a commit ends the relay's process
+            self.relay = _hosted(self.relay.store)  # what fails outside a commit ends the relay's process
             raise
 
     def _heal(self) -> None:
@@ -314,7 +317,6 @@ class Sync(_OnReplica):
     def _digested(self) -> list[LmdbStore]:
         for replica in (self.replica, self.other):
             replica.refresh_digests()
-        self.relay.hub.drain()
         refresh_digests(self.relay.store)
         return self.stores()
 
@@ -324,7 +326,11 @@ class Sync(_OnReplica):
         self.other.close()
         self.relay.store.close()
         self.other = Replica.open(self.directory / "bob")
-        self.relay = JoinedRelay(LmdbStore.open(self.directory / "relay"))
+        self.relay = _hosted(LmdbStore.open(self.directory / "relay"))
+
+
+def _hosted(store: Store) -> MinimalHost:
+    return MinimalHost(store, lambda: _NOW)
 
 
 class GroupCommit(Operation):

@@ -44,6 +44,7 @@ from crdt_sync.protocol.hub import (
 from crdt_sync.protocol.reconcile import View
 from crdt_sync.replica import StoreSource
 from crdt_sync.replica.index import UNKNOWN_TO_ACCEPTOR, StoreIndex
+from crdt_sync.replica.source import change_of
 from crdt_sync.runtime.hosting.audits import Audits, WorkerAudits
 from crdt_sync.runtime.hosting.digests import Digests, WorkerDigests
 from crdt_sync.runtime.hosting.following import Following
@@ -57,7 +58,7 @@ from crdt_sync.runtime.steady import steady_us
 from crdt_sync.runtime.worker.pool import IntegrationPool
 from crdt_sync.runtime.worker.process import WorkerUnavailable
 from crdt_sync.runtime.worker.values import Item, clocks_differ
-from crdt_sync.storage.port import SEVERAL_ORIGINS, Batch, Change, Committed, Store
+from crdt_sync.storage.port import Batch, Committed, Store
 from crdt_sync.storage.writer import Committer
 
 _PRESENCE_EVERY_S = 0.1
@@ -376,7 +377,7 @@ class Engine:
         self._following.begin()
         self._uncommitted.begin(effect.number, effect.changes)
         self._tails.grow(effect.changes)
-        batch = Batch(changes=tuple(_change(change, now) for change in effect.changes))
+        batch = Batch(changes=tuple(change_of(change, now) for change in effect.changes))
         begun = time.perf_counter()
         future = self.writer.submit(batch, failures=self._failures_known)
         future.add_done_callback(lambda done: self.loop.call_soon_threadsafe(self._committed, effect, begun, done))
@@ -535,18 +536,3 @@ def _release(seat: _Seat) -> None:
 
 def _size(change: StoredUpdates) -> int:
     return sum(map(len, change.updates)) + len(change.snapshot or b"")
-
-
-def _change(change: StoredUpdates, now: int) -> Change:
-    origin = change.origins[0] if len(set(change.origins)) == 1 else SEVERAL_ORIGINS
-    return Change(
-        change.record,
-        change.updates,
-        origin,
-        "",
-        now,
-        change.state_vector,
-        change.snapshot,
-        renewed=change.lineage is not None,
-        lineage=change.lineage,
-    )
