@@ -43,12 +43,18 @@ def _in_one_process(works: Sequence[Work], seconds_max: int, memory_bytes_max: i
     return [*answers, f"ended with {os.waitstatus_to_exitcode(status)} and no answer"]
 
 
+def _mapped_bytes() -> int:
+    with open("/proc/self/statm", encoding="ascii") as counts:
+        return int(counts.read().split()[0]) * resource.getpagesize()
+
+
 def _work_and_exit(works: Sequence[Work], writing: int, seconds_max: int, memory_bytes_max: int | None) -> None:
     try:
         faulthandler.disable()
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         if memory_bytes_max is not None:
-            resource.setrlimit(resource.RLIMIT_AS, (memory_bytes_max, memory_bytes_max))
+            limit = _mapped_bytes() + memory_bytes_max  # a store that the parent has open maps gigabytes
+            resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         with os.fdopen(writing, "wb", buffering=0) as telling:
