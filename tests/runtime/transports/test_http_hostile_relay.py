@@ -77,6 +77,23 @@ def test_a_relay_that_breaks_the_rules_ends_the_channel(
     asyncio.run(_talk(answer, polls=polls))
 
 
+@pytest.mark.parametrize("polls", [False, True])
+def test_a_relay_whose_answers_do_not_wait_is_not_asked_without_a_pause(
+    polls: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dialed, "_AGAIN_S", 0.05)
+    asked = {"GET": 0, "POST": 0}
+
+    def answer(head: str) -> bytes:
+        asked[head.split(maxsplit=1)[0]] += 1
+        if asked["POST"] > 4:
+            return whole(b"the end")
+        return whole(b"0 0" if head.startswith("POST") else b"" if polls else b"\0")
+
+    asyncio.run(_talk(answer, polls=polls))
+    assert asked["GET"] <= 3 * asked["POST"]
+
+
 @pytest.mark.parametrize("said", [b"", b"\xff\x00 what?\r\n\r\n", b"HTTP/1.1 200 OK\r\n" + b"x" * 100_000])
 def test_what_is_no_answer_opens_nothing(said: bytes) -> None:
     async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -182,13 +182,15 @@ class DialedChannel(End):
         trying = Trying()
         while not self.over:
             await self.until(lambda: self.coming.has_room)
-            before = self.coming.came
+            before, began = self.coming.came, self._loop.time()
             try:
                 done = await (self._poll() if self.polls else self._stream())
             except Broken:
                 done = self.coming.came > before
             if done:
                 trying = Trying()
+                if self.coming.came == before and self._loop.time() - began < _AGAIN_S:
+                    await asyncio.sleep(_AGAIN_S)  # an answer that was to wait did not: no relay of ours gave it
             else:
                 await trying.again()
 
