@@ -15,9 +15,6 @@ from dataclasses import dataclass, field
 
 from crdt_sync import ids, limits
 from crdt_sync.errors import (
-    CrdtSyncError,
-    RecordTooLarge,
-    StoreFailed,
     UnknownCollection,
     UnknownRecord,
     UpdateRefused,
@@ -37,16 +34,14 @@ from crdt_sync.records.restamp import restamp
 from crdt_sync.records.values import normalise
 from crdt_sync.replica import copies
 from crdt_sync.replica.blocks import Block, Caller, caller
+from crdt_sync.replica.commits import Commits
 from crdt_sync.replica.context import Context
 from crdt_sync.replica.copies import Copy
-from crdt_sync.replica.keys import Duplicate, KeyIndex, KeyStanding, Pending, check_left, natural_values
+from crdt_sync.replica.keys import Duplicate, KeyStanding, Pending, check_left, natural_values
 from crdt_sync.replica.owner.sent import SentEdit
 from crdt_sync.replica.reading import check_collection
-from crdt_sync.replica.views import encode_view
-from crdt_sync.storage.port import Batch, Change, OutboxEntry, Store
 
 _KEPT: Mapping[str, Kept] = {ids.SCHEMAS: definition.is_kept, ids.IMPORTS: import_book.is_kept}
-_NOTHING = b"\x00\x00"  # an update without operations and deletions
 
 
 class EditedRecord(Editor):
@@ -90,7 +85,7 @@ class Edits:
         self._context = context
         self._open: set[tuple[Caller, str]] = set()
         self._batches: dict[Caller, _Batch] = {}
-        self._keys = KeyIndex(context.store)
+        self._commits = Commits(context)
 
     def reserved(self, record: str) -> Block[EditedRecord]:
         """See `Replica.edit_reserved`."""
@@ -156,7 +151,7 @@ class Edits:
                 if not dry_run:
                     self._finish(who, record, copy)
                     return {}
-                self._check(record, copy, self._pending(who))
+                self._commits.check(record, copy, self._pending(who))
             return copy.document.values(schema)
 
     def restamp(self, record: str) -> bool:
@@ -170,8 +165,8 @@ class Edits:
                 return False
             copy.whole = True  # who reads us by its bytes would find the stamps that were refused among them
             copy.may_add = True
-            self._check(record, copy, Pending())
-            self._commit({record: copy})
+            self._commits.check(record, copy, Pending())
+            self._commits.commit({record: copy})
         return True
 
     def renew(self, record: str) -> bool:
@@ -184,7 +179,7 @@ class Edits:
             copy.document = renewed(copy.document)
         except UpdateRefused:
             return False
-        self._commit({record: copy})
+        self._commits.commit({record: copy})
         return True
 
     def pending(self, record: str) -> Document | None:
@@ -192,6 +187,10 @@ class Edits:
         batch = self._batches.get(caller())
         copy = batch.copies.get(record) if batch is not None else None
         return copy.document if copy else None
+
+    def store(self, edits: Sequence[SentEdit]) -> None:
+        """See `Replica.store_edits`."""
+        self._commits.store_sent(edits)
 
     @contextmanager
     def batch(self, who: Caller) -> Iterator[None]:
@@ -206,7 +205,7 @@ class Edits:
                 del self._batches[who]
             if batch.copies:
                 with self._context.lock:
-                    self._commit(batch.copies, batch)
+                    self._commits.commit_batch(batch.copies, batch.pending, batch.head)
 
     @contextmanager
     def _alone(self, who: Caller, record: str) -> Iterator[None]:
@@ -265,65 +264,11 @@ class Edits:
         if self._context.renews and self._context.owner is None:
             _renew_grown(copy, self._context.new_writer)
         if batch is None:
-            copy = self._current(record, copy) if self._context.owner is None else copy  # else the owner does
-            self._check(record, copy, Pending())
-            self._commit({record: copy})
+            self._commits.commit_one(record, copy)
             return
-        self._check(record, copy, batch.pending)
+        self._commits.check(record, copy, batch.pending)
         batch.copies[record] = copy
-        schema = self._context.schema_of(record)
-        if schema is not None and schema.natural_key:
-            batch.pending.put(record, schema, copy.document)
-
-    def _check(self, record: str, copy: Copy, pending: Pending) -> None:
-        """Raise where a partner would not take it, or somebody has its key."""
-        self._check_size(record, copy.document, may_add=copy.may_add)
-        schema = self._context.schema_of(record)
-        if schema is not None and schema.natural_key:
-            self._keys.check(record, schema, copy.document, pending)
-
-    def _check_size(self, record: str, document: Document, *, may_add: bool) -> None:
-        """Raise `RecordTooLarge` where a large record would hold more than it does in the store.
-
-        What takes content away goes through, although it leaves traces itself, and so does a decision: partners have
-        room for it. Where that room is used up too, only what makes the whole smaller helps.
-        """
-        size = document.size
-        if size <= limits.RECORD_GROWN_BYTES_MAX:
-            return
-        before = Document.load(self._context.store.load(record).updates)
-        if not may_add and document.content_bytes() > before.content_bytes():
-            raise RecordTooLarge(
-                f"{record} is full: with this it would have {size} bytes, and beyond {limits.RECORD_GROWN_BYTES_MAX} "
-                "nothing can be added",
-                "Shorten its texts or remove something first, which goes through; or continue in a new record.",
-            )
-        if size > max(limits.RECORD_BYTES_MAX, before.size):
-            raise RecordTooLarge(
-                f"{record} would have {size} bytes, more than the {limits.RECORD_BYTES_MAX} that a partner takes: what "
-                "was deleted in many small pieces leaves traces",
-                "Delete longer passages at once, or continue in a new record.",
-            )
-
-    def store(self, edits: Sequence[SentEdit]) -> None:
-        """Store what another program wrote into copies of its own, in one commit.
-
-        Raises what `Replica.edit` raises at the end of a block, and `UsageError` for what is no edit.
-        """
-        store, edited, pending = self._context.store, dict[str, Copy](), Pending()
-        with self._context.lock:
-            for edit in edits:
-                copy = edited[edit.record] = _joined(store, edit)
-                copy.may_add = edit.may_add
-                schema = self._context.schema_of(edit.record)
-                if schema is not None and schema.natural_key:
-                    pending.put(edit.record, schema, copy.document)
-            for record, copy in edited.items():
-                self._check_size(record, copy.document, may_add=copy.may_add)
-                schema = self._context.schema_of(record)
-                if schema is not None and schema.natural_key:
-                    self._keys.check_again(record, schema, copy.document, pending)
-            self._commit(edited)
+        self._commits.note_key(record, copy, batch.pending)
 
     def standing(self, collection: str, values: Mapping[str, object]) -> KeyStanding:
         """See `Replica.key_standing`."""
@@ -335,14 +280,16 @@ class Edits:
             return self._standing(caller(), schema, carriers)
 
     def _standing(self, who: Caller, schema: Schema, values: Mapping[str, object]) -> KeyStanding:
-        return self._keys.standing(schema, required_key(schema, values), self._pending(who))
+        return self._commits.keys.standing(schema, required_key(schema, values), self._pending(who))
 
     def duplicates(self, collection: str | None) -> tuple[Duplicate, ...]:
         """See `Replica.duplicates`."""
         check_collection(self._context, collection)
         chosen = [schema for name, schema in sorted(self._context.schemas.items()) if collection in (None, name)]
         with self._context.lock:
-            return tuple(found for schema in chosen if schema.natural_key for found in self._keys.duplicates(schema))
+            return tuple(
+                found for schema in chosen if schema.natural_key for found in self._commits.keys.duplicates(schema)
+            )
 
     def _by_natural_key(
         self, who: Caller, schema: Schema, editor: EditedRecord, copy: Copy, block: ExitStack
@@ -365,89 +312,6 @@ class Edits:
         editor.merged.check_not_emptied()
         return record, existing
 
-    def _current(self, record: str, copy: Copy) -> Copy:
-        store = self._context.store
-        if not copies.moved(store, record, copy):
-            return copy
-        return copies.current(store, record, copy, self._context.new_writer)
-
-    def _brought_up(self, batch: _Batch) -> dict[str, Copy]:
-        """The copies of a batch as they are to be stored, checked again where the store has moved on."""
-        found = {record: self._current(record, copy) for record, copy in batch.copies.items()}
-        if self._context.store.head() == batch.head:
-            return found
-        for record, copy in found.items():
-            if copy is not batch.copies[record]:
-                self._check_size(record, copy.document, may_add=copy.may_add)
-            schema = self._context.schema_of(record)
-            if schema is not None and schema.natural_key:
-                self._keys.check_again(record, schema, copy.document, batch.pending)
-        return found
-
-    def _commit(self, edited: Mapping[str, Copy], batch: _Batch | None = None) -> None:
-        """Store the differences, and note them in every partner's outbox, in one commit."""
-        context = self._context
-        if context.owner is not None:
-            sent = [SentEdit.of(record, copy) for record, copy in edited.items()]
-            context.owner.commit(context.store, sent, context.clock.last)
-            context.announce("edited", list(edited))
-            return
-        now = context.wall_clock()
-        if batch is not None:
-            edited = self._brought_up(batch)
-        changes = []
-        outbox = []
-        lacking: list[tuple[bytes, str, int | None, int, bytes, bytes]] = []
-        for record, copy in edited.items():
-            change = self._change(record, copy, now)
-            if change.updates[0] == _NOTHING and not copy.whole:
-                continue  # an import said meanwhile what this one says
-            changes.append(change)
-            edit = context.next_edit()
-            for peer in context.peers_except(None):
-                known = context.store.outbox_entry(peer, record)
-                acknowledged = known.acknowledged if known else copy.before
-                outbox.append((peer, OutboxEntry(record, acknowledged, edit)))
-                if change.renewed:  # what was edited in the lineage before is never sent together with it
-                    context.recent.forget(peer, record)
-                    continue
-                before = known.edit if known else None
-                lacking.append((peer, record, before, edit, change.updates[0], change.state_vector))
-        records = [change.record for change in changes]
-        clock = context.clock.last.to_bytes(8, "big")
-        try:
-            context.store.commit([Batch(changes=tuple(changes), outbox=tuple(outbox), meta={"clock": clock})])
-        except StoreFailed:
-            context.announce("edited", records)  # it may be found whole, and then a session has to push it
-            raise
-        for edited_by in lacking:
-            context.recent.edited(*edited_by)
-        context.announce("edited", records)
-
-    def _change(self, record: str, copy: Copy, now: int) -> Change:
-        document = copy.document
-        is_renewed = copy.renewed
-        update = document.diff() if is_renewed else document.diff_of_edit(copy.before, copy.deletions)
-        snapshot = None
-        if is_renewed:
-            self._context.leave_writers(document)
-        if copy.new or is_renewed:
-            snapshot = update
-        elif copy.whole or copy.tail >= limits.TAIL_UPDATES_MAX:
-            snapshot = document.diff()
-        return Change(
-            record,
-            (update,),
-            self._context.id,
-            self._context.name,
-            now,
-            document.state_vector(),
-            snapshot,
-            encode_view(document, self._context.schema_of(record)),
-            renewed=is_renewed,
-            lineage=document.lineage_writer() if is_renewed else None,
-        )
-
 
 def _renew_grown(copy: Copy, mint: Callable[[], int]) -> None:
     """Where a snapshot is due, or the record is full, write it anew if it consists of traces for the most part."""
@@ -455,16 +319,3 @@ def _renew_grown(copy: Copy, mint: Callable[[], int]) -> None:
     if due and not copy.new and is_grown(copy.document):
         with suppress(UpdateRefused):
             copy.document = renewed(copy.document, mint())
-
-
-def _joined(store: Store, edit: SentEdit) -> Copy:
-    try:
-        return copies.written_over(store, edit.record, edit.writer, edit.before, edit.update)
-    except CrdtSyncError:
-        raise
-    except (KeyboardInterrupt, SystemExit, MemoryError):
-        raise
-    except BaseException as error:  # pycrdt's PanicException is no Exception
-        raise UsageError(
-            f"what was written into {edit.record} is no edit: {str(error)[:100]}", "Write it again."
-        ) from None

@@ -17,8 +17,8 @@ from crdt_sync.records.document import Document
 from crdt_sync.records.kinds import members
 from crdt_sync.records.kinds.counter import Counter
 from crdt_sync.replica import schemas
+from crdt_sync.replica.commits import Commits
 from crdt_sync.replica.context import Context
-from crdt_sync.replica.edits import Edits
 from crdt_sync.replica.partner import Partner
 from crdt_sync.replica.replica import Replica
 from crdt_sync.replica.schemas import Schemas
@@ -92,7 +92,7 @@ def _shared_by_blocks(take: Method) -> Method:
 
 
 def _as_it_was(_: Method) -> Method:
-    return lambda _edits, _record, copy: copy
+    return lambda _commits, _record, copy: copy
 
 
 def _one_counter_key(_: Method) -> Method:
@@ -218,7 +218,7 @@ DEVICE_MUTANTS = (
     Mutant(
         "a block knows no other edit",
         "a block is brought up to what the store holds when it ends",
-        ((Edits, "_current", _as_it_was),),
+        ((Commits, "_current", _as_it_was),),
         {},
         records=2,
         open_blocks=0.8,

@@ -1,0 +1,186 @@
+"""What was edited here is checked, brought up to what the store holds by now, and stored; the lock is held for it.
+
+Where another program owns the store, it does that with what it is sent.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from crdt_sync import limits
+from crdt_sync.errors import CrdtSyncError, RecordTooLarge, StoreFailed, UsageError
+from crdt_sync.records import Document, Schema
+from crdt_sync.replica import copies
+from crdt_sync.replica.context import Context
+from crdt_sync.replica.copies import Copy
+from crdt_sync.replica.keys import KeyIndex, Pending
+from crdt_sync.replica.owner.sent import SentEdit
+from crdt_sync.replica.views import encode_view
+from crdt_sync.storage.port import Batch, Change, OutboxEntry, Store
+
+_NOTHING = b"\x00\x00"  # an update without operations and deletions
+
+
+class Commits:
+    """The commits of one replica's edits. Only `store_sent` takes the lock by itself."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self.keys = KeyIndex(context.store)
+
+    def check(self, record: str, copy: Copy, pending: Pending) -> None:
+        """Raise where a partner would not take it, or somebody has its key."""
+        self._check_size(record, copy.document, may_add=copy.may_add)
+        if (schema := self._keyed(record)) is not None:
+            self.keys.check(record, schema, copy.document, pending)
+
+    def note_key(self, record: str, copy: Copy, pending: Pending) -> None:
+        """What a batch has edited shows its natural key from now on, if it has one."""
+        if (schema := self._keyed(record)) is not None:
+            pending.put(record, schema, copy.document)
+
+    def commit_one(self, record: str, copy: Copy) -> None:
+        """Check the copy as it is to be stored, and store it."""
+        if self._context.owner is None:  # else the owner brings it up
+            copy = self._current(record, copy)
+        self.check(record, copy, Pending())
+        self.commit({record: copy})
+
+    def commit_batch(self, edited: Mapping[str, Copy], pending: Pending, head: int) -> None:
+        """Store the copies of a batch, checked again where the store has moved on from `head`."""
+        if self._context.owner is None:
+            current = {record: self._current(record, copy) for record, copy in edited.items()}
+            if self._context.store.head() != head:
+                for record, copy in current.items():
+                    self._check_again(record, copy, pending, resized=copy is not edited[record])
+            edited = current
+        self.commit(edited)
+
+    def store_sent(self, edits: Sequence[SentEdit]) -> None:
+        """Store what another program wrote into copies of its own, in one commit.
+
+        Raises what `Replica.edit` raises at the end of a block, and `UsageError` for what is no edit.
+        """
+        edited, pending = dict[str, Copy](), Pending()
+        with self._context.lock:
+            for edit in edits:
+                copy = edited[edit.record] = _joined(self._context.store, edit)
+                copy.may_add = edit.may_add
+                self.note_key(edit.record, copy, pending)
+            for record, copy in edited.items():
+                self._check_again(record, copy, pending, resized=True)
+            self.commit(edited)
+
+    def commit(self, edited: Mapping[str, Copy]) -> None:
+        """Store the differences, and note them in every partner's outbox, in one commit."""
+        context = self._context
+        if context.owner is not None:
+            sent = [SentEdit.of(record, copy) for record, copy in edited.items()]
+            context.owner.commit(context.store, sent, context.clock.last)
+            context.announce("edited", list(edited))
+            return
+        now = context.wall_clock()
+        changes = []
+        outbox = []
+        lacking: list[tuple[bytes, str, int | None, int, bytes, bytes]] = []
+        for record, copy in edited.items():
+            change = self._change(record, copy, now)
+            if change.updates[0] == _NOTHING and not copy.whole:
+                continue  # an import said meanwhile what this one says
+            changes.append(change)
+            edit = context.next_edit()
+            for peer in context.peers_except(None):
+                known = context.store.outbox_entry(peer, record)
+                acknowledged = known.acknowledged if known else copy.before
+                outbox.append((peer, OutboxEntry(record, acknowledged, edit)))
+                if change.renewed:  # what was edited in the lineage before is never sent together with it
+                    context.recent.forget(peer, record)
+                    continue
+                before = known.edit if known else None
+                lacking.append((peer, record, before, edit, change.updates[0], change.state_vector))
+        records = [change.record for change in changes]
+        clock = context.clock.last.to_bytes(8, "big")
+        try:
+            context.store.commit([Batch(changes=tuple(changes), outbox=tuple(outbox), meta={"clock": clock})])
+        except StoreFailed:
+            context.announce("edited", records)  # it may be found whole, and then a session has to push it
+            raise
+        for edited_by in lacking:
+            context.recent.edited(*edited_by)
+        context.announce("edited", records)
+
+    def _keyed(self, record: str) -> Schema | None:
+        """The schema of the record, where that has a natural key."""
+        schema = self._context.schema_of(record)
+        return schema if schema is not None and schema.natural_key else None
+
+    def _check_again(self, record: str, copy: Copy, pending: Pending, *, resized: bool) -> None:
+        """`check` for what others may have written beside: into the record, or into one that shows its key now."""
+        if resized:
+            self._check_size(record, copy.document, may_add=copy.may_add)
+        if (schema := self._keyed(record)) is not None:
+            self.keys.check_again(record, schema, copy.document, pending)
+
+    def _check_size(self, record: str, document: Document, *, may_add: bool) -> None:
+        """Raise `RecordTooLarge` where a large record would hold more than it does in the store.
+
+        What takes content away goes through, although it leaves traces itself, and so does a decision: partners have
+        room for it. Where that room is used up too, only what makes the whole smaller helps.
+        """
+        size = document.size
+        if size <= limits.RECORD_GROWN_BYTES_MAX:
+            return
+        before = Document.load(self._context.store.load(record).updates)
+        if not may_add and document.content_bytes() > before.content_bytes():
+            raise RecordTooLarge(
+                f"{record} is full: with this it would have {size} bytes, and beyond {limits.RECORD_GROWN_BYTES_MAX} "
+                "nothing can be added",
+                "Shorten its texts or remove something first, which goes through; or continue in a new record.",
+            )
+        if size > max(limits.RECORD_BYTES_MAX, before.size):
+            raise RecordTooLarge(
+                f"{record} would have {size} bytes, more than the {limits.RECORD_BYTES_MAX} that a partner takes: what "
+                "was deleted in many small pieces leaves traces",
+                "Delete longer passages at once, or continue in a new record.",
+            )
+
+    def _current(self, record: str, copy: Copy) -> Copy:
+        store = self._context.store
+        if not copies.moved(store, record, copy):
+            return copy
+        return copies.current(store, record, copy, self._context.new_writer)
+
+    def _change(self, record: str, copy: Copy, now: int) -> Change:
+        document = copy.document
+        is_renewed = copy.renewed
+        update = document.diff() if is_renewed else document.diff_of_edit(copy.before, copy.deletions)
+        snapshot = None
+        if is_renewed:
+            self._context.leave_writers(document)
+        if copy.new or is_renewed:
+            snapshot = update
+        elif copy.whole or copy.tail >= limits.TAIL_UPDATES_MAX:
+            snapshot = document.diff()
+        return Change(
+            record,
+            (update,),
+            self._context.id,
+            self._context.name,
+            now,
+            document.state_vector(),
+            snapshot,
+            encode_view(document, self._context.schema_of(record)),
+            renewed=is_renewed,
+            lineage=document.lineage_writer() if is_renewed else None,
+        )
+
+
+def _joined(store: Store, edit: SentEdit) -> Copy:
+    try:
+        return copies.written_over(store, edit.record, edit.writer, edit.before, edit.update)
+    except CrdtSyncError:
+        raise
+    except (KeyboardInterrupt, SystemExit, MemoryError):
+        raise
+    except BaseException as error:  # pycrdt's PanicException is no Exception
+        raise UsageError(
+            f"what was written into {edit.record} is no edit: {str(error)[:100]}", "Write it again."
+        ) from None
