@@ -106,15 +106,15 @@ def joined(later: Dots, earlier: Dots) -> Dots:
 
 
 def settled(dots: Dots) -> Dots:
-    """The same state; a deletion that nothing but what sources said stands beside deletes all that is known."""
+    """The same state; a deletion beside which nothing is known but what sources say deletes all that is known."""
     if not dots.seen:
         return dots
     seen = vectors.merged(*dots.seen.values())
-    if all(
-        piece.clock + piece.length <= seen.get(piece.writer, 0) for root, piece in dots.pieces() if root != SOURCES_ROOT
-    ):
-        return replace(dots, seen=dict.fromkeys(dots.seen, vectors.merged(seen, dots.known)))
-    return dots
+    said = {SOURCES_ROOT: dots.live.get(SOURCES_ROOT, ())}
+    unseen = {writer: [(seen.get(writer, 0), clock - seen.get(writer, 0))] for writer, clock in dots.known.items() if clock > seen.get(writer, 0)}
+    if without(unseen, Dots({}, said).live_ranges()):
+        return dots
+    return replace(dots, seen=dict.fromkeys(dots.seen, vectors.merged(seen, dots.known)))
 
 
 def _counted(vector: Mapping[int, int]) -> dict[int, int]:

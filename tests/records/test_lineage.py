@@ -73,7 +73,7 @@ class Device:
             return copy
         source = f"source{self.number} {self.company.time}"
         if what == "remember":  # which is no edit
-            remember(copy, clock, name, source, {"company": letter})
+            remember(copy, clock, name, f"source{self.number}" if detail % 2 else source, {"company": letter})
             return copy
         if copy.deleted:
             editor.restore()
@@ -211,7 +211,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(STEPS)
 def test_devices_that_renew_come_to_show_what_they_would_have_without(script: list[tuple[int, str, int]]) -> None:
     company = Company()

@@ -53,7 +53,6 @@ def test_renewed_records_agree_with_the_model():
     )
 
 
-@pytest.mark.xfail(strict=True, reason="a deletion beside what was written and taken back in a renewed record")
 def test_a_deletion_that_had_not_seen_what_was_written_and_taken_back_is_a_conflict():
     """Without the renewal it is one. Nothing is lost either way: what was written is gone by its writer's own hand."""
     machine = RenewingMachine()
