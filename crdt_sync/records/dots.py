@@ -8,13 +8,12 @@ for the order of a list, where `later` decides. Nothing here knows how documents
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.delete_set import Ranges, merged, without
 from crdt_sync.records.roots import DELETED_ROOT, MAP_PREFIXES
-from crdt_sync.records.sources import SOURCES_ROOT
 
 Dot = tuple[int, int]
 """Writer and clock."""
@@ -50,13 +49,15 @@ class Dots:
 
     `known` is a state vector of dots. `live` maps each root to its pieces in order, those of a map by key. `gone` names
     what was there once, as an import must know: `(root, "")` for a field that was changed, `(root, member)` for a
-    member that was taken from a set, be it back by now. `seen` maps each entry of a deletion to the state vector of
-    dots that it deletes.
+    member that was taken from a set, be it back by now. `edited` is the part of `known` up to the last dot of each
+    writer that was an edit, and not what an import remembered. `seen` maps each entry of a deletion to the state vector
+    of dots that it deletes: the record is deleted where all of them together hold `edited`.
     """
 
     known: Mapping[int, int]
     live: Mapping[str, tuple[Piece, ...]]
     gone: frozenset[tuple[str, str]] = frozenset()
+    edited: Mapping[int, int] = field(default_factory=dict)
     seen: Mapping[Dot, Mapping[int, int]] = field(default_factory=dict)
 
     def pieces(self) -> Iterator[tuple[str, Piece]]:
@@ -80,6 +81,7 @@ class Dots:
         """Whether `other`, a join that this took part in, has nothing that is not here: the same state."""
         return (
             _counted(self.known) == _counted(other.known)
+            and _counted(self.edited) == _counted(other.edited)
             and self.live_ranges() == other.live_ranges()
             and self.gone == other.gone
             and self.seen == other.seen
@@ -102,19 +104,8 @@ def joined(later: Dots, earlier: Dots) -> Dots:
         dot: vectors.merged(*(side.seen[dot] for side in (later, earlier) if dot in side.seen))
         for dot in standing & (later.seen.keys() | earlier.seen.keys())
     }
-    return settled(Dots(known, live, later.gone | earlier.gone, seen))
-
-
-def settled(dots: Dots) -> Dots:
-    """The same state; a deletion beside which nothing is known but what sources say deletes all that is known."""
-    if not dots.seen:
-        return dots
-    seen = vectors.merged(*dots.seen.values())
-    said = {SOURCES_ROOT: dots.live.get(SOURCES_ROOT, ())}
-    unseen = {writer: [(seen.get(writer, 0), clock - seen.get(writer, 0))] for writer, clock in dots.known.items() if clock > seen.get(writer, 0)}
-    if without(unseen, Dots({}, said).live_ranges()):
-        return dots
-    return replace(dots, seen=dict.fromkeys(dots.seen, vectors.merged(seen, dots.known)))
+    edited = vectors.merged(later.edited, earlier.edited)
+    return Dots(known, live, later.gone | earlier.gone, edited, seen)
 
 
 def _counted(vector: Mapping[int, int]) -> dict[int, int]:

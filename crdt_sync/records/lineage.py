@@ -15,13 +15,17 @@ that writers counted, under the key `0`.
 
 The provenance is, in base64url without padding, variable-length integers:
 
-    1, generation, count, (writer less the one before, clock) * count
+    2, generation, count, (writer less the one before, clock) * count
                                                            the cover
     count, (number of a writer in the cover, clock, length) * count
                                                            the dots of what is live, in the order of its clocks
     count, (clock, count, (number, clock, amount) * count) * count
                                                            all dots of what is written once, and what each counted, as
                                                            twice the amount, or one less than twice what it lacks to 0
+    count, (number, clock less that of the last edit) * count
+                                                           writers whose last dots are no edits but memories of imports
+
+Form 1 had not the last row: there all dots count as edits.
 
 Each update of a lineage deletes the mark again, so bytes tell their own lineage. Documents of different lineages must
 never be merged by Yjs; `carried` makes one document of two. A writer that the cover names writes nothing natively.
@@ -49,7 +53,7 @@ from crdt_sync.limits import (
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.deletion import deletion_text, seen_by
 from crdt_sync.records.document import Document
-from crdt_sync.records.dots import Dot, Dots, Piece, joined, settled
+from crdt_sync.records.dots import Dot, Dots, Piece, joined
 from crdt_sync.records.entries import is_entry
 from crdt_sync.records.lists import Lists
 from crdt_sync.records.member_keys import member_of
@@ -62,6 +66,7 @@ from crdt_sync.records.roots import (
     TEXT_PREFIX,
     is_reserved,
 )
+from crdt_sync.records.sources import SOURCES_ROOT
 from crdt_sync.records.update import Item, Scan, scan
 from crdt_sync.records.values import canonical
 from crdt_sync.records.varint import append_uint, read_uint
@@ -69,7 +74,8 @@ from crdt_sync.records.varint import append_uint, read_uint
 if TYPE_CHECKING:
     from crdt_sync.records.yrs import Transaction as YrsTransaction
 
-_FORM = 1
+_FORM = 2
+_FORM_WITHOUT_MEMORIES = 1
 _PLACEHOLDER = 1  # the writer under which a first update is hashed
 _ATTEMPTS_MAX = 1 << 20
 _ROOT_BYTES = LINEAGE_ROOT.encode()
@@ -89,6 +95,7 @@ class Lineage:
 
     `writer` wrote the first update, and `begin` is the clock of its first live operation; `runs` are the dots of these.
     `shared` maps the clocks of operations that stand for several to those, each with the amount that it counted.
+    `edited` is the part of the cover up to each writer's last edit, see `Dots`.
     """
 
     generation: int = 0
@@ -97,6 +104,7 @@ class Lineage:
     cover: Mapping[int, int] = field(default_factory=dict)
     runs: tuple[Run, ...] = ()
     shared: Mapping[int, tuple[Run, ...]] = field(default_factory=dict)
+    edited: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def rank(self) -> tuple[int, int]:
@@ -253,11 +261,14 @@ class _Reading:
         if not known.keys().isdisjoint(self._lineage.cover):
             raise UpdateRefused("malformed", "the record holds operations of two lineages")
         known = vectors.merged(known, self._lineage.cover)
+        edited = dict(self._lineage.edited)
+        for root, items in self._by_root.items():
+            for item in items if root != SOURCES_ROOT else ():
+                if item.writer != self._lineage.writer:
+                    edited[item.writer] = max(edited.get(item.writer, 0), item.clock + item.length)
         if DELETED_ROOT in live:
             live[DELETED_ROOT] = tuple(self._deletion(piece, seen) for piece in live[DELETED_ROOT])
-        if seen and self._document.deleted:
-            seen = {dot: vectors.merged(vector, known) for dot, vector in seen.items()}
-        return settled(Dots(known, live, frozenset(self._gone()), seen))
+        return Dots(known, live, frozenset(self._gone()), edited, seen)
 
     def _list(self, root: str) -> Iterator[Piece]:
         items = self._ordered.get(root, ())
@@ -322,7 +333,8 @@ class _Reading:
             return piece
         vector = dict(seen_by(entry[0]))
         lineage = self._lineage
-        if lineage.writer and vector.pop(lineage.writer, 0) >= lineage.begin + sum(run[2] for run in lineage.runs):
+        everything = lineage.begin + sum(run[2] for run in lineage.runs)
+        if lineage.writer and vector.pop(lineage.writer, 0) >= everything and lineage.cover.keys().isdisjoint(vector):
             vector = vectors.merged(vector, lineage.cover)
         seen[piece.writer, piece.clock] = vector
         return piece._replace(content=["", *entry[1:]])
@@ -483,12 +495,18 @@ def _without_halves(units: bytes) -> str:
 
 
 def _with_vector(dots: Dots, piece: Piece, writer: int, count: int) -> Piece:
-    """An entry of a deletion with its vector; all that is known is named by the `count` operations of `writer`."""
+    """An entry of a deletion with its vector.
+
+    The `count` operations of `writer` stand for all that is known. They are named, too, beside dots, by each of several
+    deletions that delete all edits together and not alone.
+    """
     vector = dots.seen.get((piece.writer, piece.clock))
     if vector is None or not isinstance(piece.content, list):
         return piece
-    if vectors.dominates(vector, dots.known):
+    if all(vector.get(each, 0) == clock for each, clock in dots.known.items()):
         vector = {**{each: clock for each, clock in vector.items() if each not in dots.known}, writer: count}
+    elif vectors.dominates(vectors.merged(*dots.seen.values()), dots.edited):
+        vector = {**vector, writer: count}
     return piece._replace(content=[deletion_text(vectors.encode(vector)), *piece.content[1:]])
 
 
@@ -518,6 +536,11 @@ def _provenance(dots: Dots, generation: int, begin: int, packed: Sequence[_Packe
             for writer, clock, amount in parts:
                 append(numbers[writer], clock, 2 * amount if amount >= 0 else -2 * amount - 1)
         at += piece.length
+    remembered = [(number, clock - dots.edited.get(writer, 0)) for number, (writer, clock) in enumerate(cover)]
+    remembered = [row for row in remembered if row[1] > 0]
+    append(len(remembered))
+    for row in remembered:
+        append(*row)
     return base64.urlsafe_b64encode(out).decode("ascii").rstrip("=")
 
 
@@ -538,7 +561,7 @@ def _parsed(text: str, writer: int, begin: int) -> Lineage:
         data = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
         form, position = read_uint(data, 0)
         generation, position = read_uint(data, position)
-        if form != _FORM or not 0 < generation <= GENERATIONS_MAX:
+        if form not in (_FORM, _FORM_WITHOUT_MEMORIES) or not 0 < generation <= GENERATIONS_MAX:
             raise _unreadable()
         pairs, position = _rows(data, position, 2)
         triples, position = _rows(data, position, 3)
@@ -553,6 +576,10 @@ def _parsed(text: str, writer: int, begin: int) -> Lineage:
                 (writers[number], clock, twice // 2 if twice % 2 == 0 else -(twice + 1) // 2)
                 for number, clock, twice in triples
             )
+        remembered: list[tuple[int, ...]] = []
+        if form == _FORM:
+            remembered, position = _rows(data, position, 2)
+        memories = {writers[number]: length for number, length in remembered}
         if position != len(data):
             raise _unreadable()
     except (ValueError, IndexError, binascii.Error):
@@ -568,7 +595,8 @@ def _parsed(text: str, writer: int, begin: int) -> Lineage:
         or any(clock + length > cover[each] or not length for each, clock, length in dots)
     ):
         raise _unreadable()
-    return Lineage(generation, writer, begin, cover, runs, shared)
+    edited = {each: max(0, clock - memories.get(each, 0)) for each, clock in cover.items()}
+    return Lineage(generation, writer, begin, cover, runs, shared, edited)
 
 
 def _rows(data: bytes, position: int, width: int) -> tuple[list[tuple[int, ...]], int]:
