@@ -124,7 +124,7 @@ def opposed_value(conflict: Conflict, entry: ConflictEntry, schema: Schema | Non
 def label(schema: Schema | None, field: str) -> str:
     """What a field is called."""
     spec = schema.fields.get(field) if schema else None
-    return (spec.label or field) if spec else safe_text.name(field)
+    return safe_text.one_line(spec.label or field) if spec else safe_text.name(field)
 
 
 def many(count: int) -> str:

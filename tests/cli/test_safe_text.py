@@ -5,6 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crdt_sync.cli.safe_text import json_line, lines, name, names, one_line
+from crdt_sync.cli.values import label
+from crdt_sync.records import parse_schema
 
 _BIDIRECTIONAL = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
@@ -49,3 +51,8 @@ def test_a_name_that_nobody_here_gave_forges_no_line_and_fills_no_screen():
     assert name("f" * 100_000) == "f" * 60 + "…"
     assert names(["a", "b"]) == "a, b"
     assert names([str(number) for number in range(300)]).endswith("10, 11 and 288 more")
+
+
+def test_a_label_of_a_schema_that_came_begins_no_line() -> None:
+    schema = parse_schema('collection = "shops"\nversion = 1\n[fields.a]\nlabel = "A\\n\\u001b[2JB"\n', "x")
+    assert label(schema, "a") == "A⏎\\x1b[2JB"
