@@ -57,9 +57,9 @@ class Block(Generic[T]):
         try:
             return await asyncio.shield(begin)
         except asyncio.CancelledError as cancelled:
-            await _over(begin)
+            await over(begin)
             if not begin.cancelled() and begin.exception() is None:  # it was opened, and nobody will close it
-                await _over(asyncio.ensure_future(asyncio.to_thread(self.__exit__, type(cancelled), cancelled, None)))
+                await over(asyncio.ensure_future(asyncio.to_thread(self.__exit__, type(cancelled), cancelled, None)))
             raise
 
     async def __aexit__(
@@ -71,7 +71,7 @@ class Block(Generic[T]):
         try:
             return await asyncio.shield(end)
         except asyncio.CancelledError:
-            await _over(end)
+            await over(end)
             if not end.cancelled():
                 end.exception()  # the task is told of its end, not of this
             raise
@@ -81,7 +81,7 @@ class Block(Generic[T]):
         return self._inner
 
 
-async def _over(work: "asyncio.Future[Any]") -> None:
+async def over(work: "asyncio.Future[Any]") -> None:
     """Wait until `work` is over, however often this task is cancelled meanwhile."""
     import asyncio  # noqa: PLC0415
 

@@ -51,6 +51,7 @@ from crdt_sync.protocol.effects import (
 )
 from crdt_sync.protocol.messages import DONE, CheckedEntry, Receipt, VerdictCode
 from crdt_sync.replica import Event, Replica
+from crdt_sync.replica.blocks import over
 from crdt_sync.replica.carrying_out import carry_out, take_work
 from crdt_sync.replica.partner import Partner
 from crdt_sync.runtime.address import Address
@@ -145,10 +146,12 @@ class Conversation:
             )
             await self._converse(opened, until)
         finally:
-            await opened.channel.close()
-            if self._own_screening is not None:
-                await self._own_screening.close()
-            self._executor.shutdown(wait=True)
+            try:
+                await opened.channel.close()
+                if self._own_screening is not None:
+                    await self._own_screening.close()
+            finally:
+                await self._end_commits()
 
     async def settled(self) -> None:
         """Wait until everything known on both sides was exchanged. Raises `Rejected` if the partner cannot store it.
@@ -286,6 +289,15 @@ class Conversation:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _end_commits(self) -> None:
+        """Return when nothing is being committed any more, however often we are cancelled; the loop runs meanwhile."""
+        ended = asyncio.ensure_future(asyncio.to_thread(self._executor.shutdown))
+        try:
+            await asyncio.shield(ended)
+        except asyncio.CancelledError:
+            await over(ended)
+            raise
 
     async def _read(self, channel: Channel) -> None:
         assert self._dialer is not None

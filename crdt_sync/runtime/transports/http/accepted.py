@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable
 
 from crdt_sync import limits
-from crdt_sync.runtime.transports import channel
 from crdt_sync.runtime.transports.http.ends import End
 
 
@@ -44,17 +43,6 @@ class AcceptedChannel(End):
         if self.outgoing.ended and not self.outgoing.kept:
             self.finish()
         self.moved()
-
-    async def close(self) -> None:
-        """See `Channel`."""
-        self.closing = True
-        self.outgoing.end()
-        self.moved()
-        try:
-            async with asyncio.timeout(channel.CLOSE_TIMEOUT_S):
-                await self.until(lambda: False)
-        except TimeoutError:
-            self.abort()
 
     def finish(self) -> None:
         """See `End`."""

@@ -93,15 +93,7 @@ class DialedChannel(End):
 
     async def close(self) -> None:
         """See `Channel`. Returns when every connection is gone."""
-        if not self.over:
-            self.closing = True
-            self.outgoing.end()
-            self.moved()
-            try:
-                async with asyncio.timeout(channel.CLOSE_TIMEOUT_S):
-                    await self.until(lambda: False)
-            except TimeoutError:
-                self.abort()
+        await super().close()
         ending = [*self._tasks, *([self._goodbye] if self._goodbye is not None else [])]
         await asyncio.wait(ending, timeout=channel.CLOSE_TIMEOUT_S)
 

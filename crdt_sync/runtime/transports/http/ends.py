@@ -4,6 +4,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
+from crdt_sync.runtime.transports import channel
 from crdt_sync.runtime.transports.channel import ChannelClosed
 from crdt_sync.runtime.transports.http.streams import FrameTooLarge, Incoming, Outgoing
 
@@ -97,6 +98,17 @@ class End(ABC):
         while not reached() and not self.over:
             self._moved.clear()
             await self._moved.wait()
+
+    async def close(self) -> None:
+        """See `Channel`."""
+        self.closing = True
+        self.outgoing.end()
+        self.moved()
+        try:
+            async with asyncio.timeout(channel.CLOSE_TIMEOUT_S):
+                await self.until(lambda: False)
+        except TimeoutError:
+            self.abort()
 
     @abstractmethod
     def finish(self) -> None:
