@@ -4,11 +4,13 @@ import fcntl
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from crdt_bench.simulator.checkers import transitions
 
 settings.register_profile("ordinary", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.load_profile("ordinary")
@@ -22,6 +24,13 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """One more than there are processors: many tests wait for other processes."""
     return (os.cpu_count() or 1) + 1
+
+
+@pytest.fixture(scope="session", autouse=True)
+def state_table() -> Iterator[None]:
+    """Every session of a test changes its state only as `crdt_sync.protocol.states` says."""
+    with transitions.enforced():
+        yield
 
 
 @pytest.fixture(scope="session")

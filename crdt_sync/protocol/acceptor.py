@@ -62,7 +62,7 @@ from crdt_sync.protocol.principal import Principal
 from crdt_sync.protocol.reconcile import Reconciler, View, decode, encode
 from crdt_sync.protocol.session import Awaited, Session
 from crdt_sync.protocol.source import NOT_HELD, AcceptorSource, Change
-from crdt_sync.protocol.states import ACCEPTOR_TABLE, State, Table
+from crdt_sync.protocol.states import ACCEPTOR_MOVES, ACCEPTOR_TABLE, Move, State, Table
 from crdt_sync.protocol.terms import shared_features, terms_of
 from crdt_sync.protocol.versions import LINEAGE, TERMS, VERSIONS
 
@@ -108,6 +108,7 @@ class Acceptor(Session):
     """One partner that called us. See the module's rules; `Session` has the calls that both ends share."""
 
     table: ClassVar[Table] = ACCEPTOR_TABLE
+    moves: ClassVar[tuple[Move, ...]] = ACCEPTOR_MOVES
 
     def __init__(
         self,

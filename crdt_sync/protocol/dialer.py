@@ -58,7 +58,7 @@ from crdt_sync.protocol.pushing import Pushing
 from crdt_sync.protocol.reconcile import View
 from crdt_sync.protocol.session import Awaited, Session
 from crdt_sync.protocol.source import NOT_HELD, DialerSource
-from crdt_sync.protocol.states import DIALER_TABLE, State, Table
+from crdt_sync.protocol.states import DIALER_MOVES, DIALER_TABLE, Move, State, Table
 from crdt_sync.protocol.terms import Agreed, agreed_space, shared_features, terms_of
 from crdt_sync.protocol.versions import TERMS, VERSIONS
 from crdt_sync.protocol.wants import want
@@ -86,6 +86,7 @@ class Dialer(Session):
     """
 
     table: ClassVar[Table] = DIALER_TABLE
+    moves: ClassVar[tuple[Move, ...]] = DIALER_MOVES
 
     def __init__(
         self,

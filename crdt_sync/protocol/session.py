@@ -17,7 +17,7 @@ from crdt_sync.protocol import codec
 from crdt_sync.protocol.effects import Closed, Effect, PresenceSeen, Send
 from crdt_sync.protocol.messages import Bye, Message, Ping, Pong, Presence, PresenceEntry
 from crdt_sync.protocol.patience import Wait
-from crdt_sync.protocol.states import State, Table
+from crdt_sync.protocol.states import Move, State, Table, Transition
 from crdt_sync.protocol.versions import GREETING
 
 _GREETING = frozenset({State.GREETING, State.AGREEING})
@@ -39,6 +39,7 @@ class Session:
     """
 
     table: ClassVar[Table]
+    moves: ClassVar[tuple[Move, ...]]
 
     def __init__(self, now: int, ping_us: int | None = None) -> None:
         self.state = State.GREETING
@@ -86,7 +87,7 @@ class Session:
                 )
             if not self._allowed(message):
                 raise ProtocolViolation(f"{type(message).__name__} came before the terms")
-            getattr(self, "_on_" + transition.handler)(message, now)
+            self._handle(transition, message, now)
         except ProtocolViolation as violation:
             self.close(violation.code, violation.message, now)
 
@@ -137,6 +138,9 @@ class Session:
         """Tell the partner who has which record open. Dropped while the session is not open."""
         if self.state not in {*_GREETING, State.CLOSED}:
             self._send(Presence(entries[: limits.PRESENCE_ENTRIES_MAX]))
+
+    def _handle(self, row: Transition, message: Message, now: int) -> None:
+        getattr(self, "_on_" + row.handler)(message, now)
 
     def _allowed(self, message: Message) -> bool:
         """Whether the message may come now, beyond what the table says."""

@@ -4,10 +4,9 @@ Rules:
 
 1. A pair (state, message) that is not in the table is a protocol violation: the session says bye and ends.
 2. `Bye`, `Ping` and `Pong` are allowed in every open state of both roles.
-3. A handler moves the session only to the states that its row names. Beside the table, a dialer that is catching up
-   goes live when the end of the feed was told and everything before it is stored, and an acceptor goes live when it
-   tells that end, back to catching up when the partner falls too far behind the log, and from comparing to catching up
-   when it has been asked for everything that differs.
+3. A handler moves the session only to the states that its row names, or ends it with a protocol violation. Without a
+   message a session moves only as `DIALER_MOVES` and `ACCEPTOR_MOVES` say, or closes. Tests and the simulator check
+   every change of a session's state against both.
 4. `Ranges` outside of comparing belong to an audit, and are a violation where none runs. An audit changes no state:
    each end may go back to catching up, and live again, while it runs.
 
@@ -17,6 +16,7 @@ Rules:
 The tables in `docs/protocol.md` are printed from here, and a test compares them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -67,6 +67,15 @@ class Transition:
     leads_to: tuple[State, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Move:
+    """How a session comes from one state to another without a message: by the host's answers, or when it has room."""
+
+    state: State
+    leads_to: State
+    when: str
+
+
 OPEN = (State.COMPARING, State.CATCHING_UP, State.LIVE)
 
 
@@ -110,6 +119,17 @@ ACCEPTOR = [
     *_rows(OPEN, ReceiptRequest, "receipt_request"),
 ]
 
+DIALER_MOVES = (
+    Move(State.COMPARING, State.CATCHING_UP, "all that differs was asked for or is in the outbox"),
+    Move(State.CATCHING_UP, State.LIVE, "the end of the feed has come, and everything before it is stored"),
+)
+
+ACCEPTOR_MOVES = (
+    Move(State.COMPARING, State.CATCHING_UP, "nothing differs, which the partner's first ranges show"),
+    Move(State.CATCHING_UP, State.LIVE, "it tells the end of the feed"),
+    Move(State.LIVE, State.CATCHING_UP, "the partner is too far back in the log, or before a compaction"),
+)
+
 Table = dict[tuple[State, type[Message]], Transition]
 
 
@@ -131,4 +151,11 @@ def as_markdown(rows: list[Transition]) -> str:
     for row in ordered:
         targets = ", ".join(state.value for state in row.leads_to)
         lines.append(f"| {row.state.value} | `{row.message.__name__}` | {targets} |")
+    return "\n".join(lines) + "\n"
+
+
+def moves_as_markdown(moves: Sequence[Move]) -> str:
+    """The moves without a message as they stand in `docs/protocol.md`."""
+    lines = ["| state | leads to | when |", "|---|---|---|"]
+    lines += [f"| {move.state.value} | {move.leads_to.value} | {move.when} |" for move in moves]
     return "\n".join(lines) + "\n"

@@ -6,6 +6,7 @@ from typing import get_args
 
 import pytest
 
+from crdt_bench.simulator.checkers import transitions
 from crdt_sync.protocol import codec, states
 from crdt_sync.protocol.effects import Closed
 from crdt_sync.protocol.messages import (
@@ -73,7 +74,7 @@ def test_a_message_is_handled_where_the_table_allows_it_and_ends_the_session_els
     session = dialer(ScriptedOutbox()) if role == "dialer" else acceptor(ScriptedLog())
     if state is State.AGREEING and role == "dialer":
         session.receive(codec.encode(welcome(version=NEWEST)), 0)
-    session.state = state
+    transitions.put(session, state)
     session.version = NEWEST
     session.receive(codec.encode(SAMPLES[kind], NEWEST), 0)
     sent, effects = drain(session)
@@ -91,6 +92,8 @@ def test_the_documents_show_the_tables_of_the_code() -> None:
     text = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text("utf-8")
     assert states.as_markdown(states.DIALER) in text
     assert states.as_markdown(states.ACCEPTOR) in text
+    assert states.moves_as_markdown(states.DIALER_MOVES) in text
+    assert states.moves_as_markdown(states.ACCEPTOR_MOVES) in text
 
 
 def test_a_row_that_stands_twice_is_a_mistake_in_the_table() -> None:

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import structlog
 
 from crdt_bench.simulator.beside import Beside
-from crdt_bench.simulator.checkers import afterwards, convergence, cursors, durability
+from crdt_bench.simulator.checkers import afterwards, convergence, cursors, durability, transitions
 from crdt_bench.simulator.devices import RELAY, Around, Clock, Device, Watched, Way, url_of
 from crdt_bench.simulator.disk import Crashed, Disk
 from crdt_bench.simulator.failure import Failure
@@ -431,7 +431,7 @@ def simulate(scenario: Scenario, keep_trace: bool = False) -> Outcome:
     trace = Trace(keep_trace)
     trace.note(0, "world", scenario.describe())
     failure: Failure | None = None
-    with scaled(scenario.scales), _rare_collections():
+    with scaled(scenario.scales), _rare_collections(), transitions.enforced():
         world = World(scenario, trace)
         try:
             with _heard_logs(lambda what: world.fail(Failure("exception", what))):

@@ -1,0 +1,67 @@
+"""Sessions change their state only as the table says: by a message that has a row, or by a move of their own.
+
+What is checked is every assignment to the state of every session in this process, while `enforced` runs.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from crdt_bench.simulator.failure import Failure
+from crdt_sync.protocol.messages import Message
+from crdt_sync.protocol.session import Session
+from crdt_sync.protocol.states import State, Transition
+
+_ROW = "_row of the message that is handled"
+_STATE = "state"  # where the attribute itself would be
+
+
+@contextmanager
+def enforced() -> Iterator[None]:
+    """A move that the table does not know raises `Failure` where it is made. May be entered while it runs already."""
+    if _STATE in vars(Session):
+        yield
+        return
+    handle = Session._handle
+
+    def handled(session: Session, row: Transition, message: Message, now: int) -> None:
+        vars(session)[_ROW] = row
+        try:
+            handle(session, row, message, now)
+        finally:
+            del vars(session)[_ROW]
+        _check(session, row, row.state, session.state)
+
+    patched: Any = Session
+    patched._handle = handled
+    patched.state = property(lambda session: vars(session)[_STATE], _move)
+    try:
+        yield
+    finally:
+        del patched.state
+        patched._handle = handle
+
+
+def put(session: Session, state: State) -> None:
+    """Put a session into a state, whatever the table says: where a test begins."""
+    vars(session)[_STATE] = state
+
+
+def _move(session: Session, after: State) -> None:
+    before = vars(session).get(_STATE)
+    if before is not after:
+        _check(session, vars(session).get(_ROW), before, after)
+    vars(session)[_STATE] = after
+
+
+def _check(session: Session, row: Transition | None, before: State | None, after: State) -> None:
+    if row is not None:
+        allowed = after in row.leads_to
+    elif before is None:
+        allowed = after is State.GREETING
+    else:
+        own = any((move.state, move.leads_to) == (before, after) for move in session.moves)
+        allowed = before is not State.CLOSED and (own or after is State.CLOSED)
+    if not allowed:
+        by = f"{row.message.__name__} in {row.state.value}" if row else f"no message in {before and before.value}"
+        raise Failure("states", f"{type(session).__name__}: {by} leads to {after.value}, which the table does not say")
