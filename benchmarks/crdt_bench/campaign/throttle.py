@@ -44,9 +44,9 @@ class Throttle(LocalServer):
         finally:
             for pump in pumps:
                 pump.cancel()
-            await asyncio.gather(*pumps, return_exceptions=True)
-            for each in (writer, far_writer):
+            for each in (writer, far_writer):  # before anything is waited for: this task may be cancelled once more
                 each.close()
+            await asyncio.gather(*pumps, return_exceptions=True)
 
     async def _pump(self, reader: Reader, writer: Writer, *, upward: bool) -> None:
         loop = asyncio.get_running_loop()

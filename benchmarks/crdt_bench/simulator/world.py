@@ -431,7 +431,7 @@ def simulate(scenario: Scenario, keep_trace: bool = False) -> Outcome:
     trace = Trace(keep_trace)
     trace.note(0, "world", scenario.describe())
     failure: Failure | None = None
-    with scaled(scenario.scales), _rare_collections(), transitions.enforced():
+    with scaled(scenario.scales), _rare_collections(), transitions.enforced() as moves:
         world = World(scenario, trace)
         try:
             with _heard_logs(lambda what: world.fail(Failure("exception", what))):
@@ -441,6 +441,7 @@ def simulate(scenario: Scenario, keep_trace: bool = False) -> Outcome:
         except Exception as error:
             failure = Failure("exception", f"{type(error).__name__}: {error}")
             failure.__cause__ = error
+    failure = moves[0] if moves else failure
     if failure is not None:
         trace.note(world.loop.now_us, "world", f"FAILURE {failure}")
     world.tidy_links()

@@ -4,7 +4,7 @@ What is checked is every assignment to the state of every session in this proces
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from crdt_bench.simulator.failure import Failure
@@ -14,14 +14,26 @@ from crdt_sync.protocol.states import State, Transition
 
 _ROW = "_row of the message that is handled"
 _STATE = "state"  # where the attribute itself would be
+_listening: list[list[Failure]] = []
 
 
 @contextmanager
-def enforced() -> Iterator[None]:
-    """A move that the table does not know raises `Failure` where it is made. May be entered while it runs already."""
-    if _STATE in vars(Session):
-        yield
-        return
+def enforced() -> Iterator[list[Failure]]:
+    """A move that the table does not know raises `Failure` where it is made, and is listed, as a host may log it only.
+
+    May be entered while it runs already.
+    """
+    found: list[Failure] = []
+    _listening.append(found)
+    try:
+        with nullcontext() if _STATE in vars(Session) else _patched():
+            yield found
+    finally:
+        _listening[:] = [other for other in _listening if other is not found]
+
+
+@contextmanager
+def _patched() -> Iterator[None]:
     handle = Session._handle
 
     def handled(session: Session, row: Transition, message: Message, now: int) -> None:
@@ -64,4 +76,8 @@ def _check(session: Session, row: Transition | None, before: State | None, after
         allowed = before is not State.CLOSED and (own or after is State.CLOSED)
     if not allowed:
         by = f"{row.message.__name__} in {row.state.value}" if row else f"no message in {before and before.value}"
-        raise Failure("states", f"{type(session).__name__}: {by} leads to {after.value}, which the table does not say")
+        what = f"{type(session).__name__}: {by} leads to {after.value}, which the table does not say"
+        failure = Failure("states", what)
+        for found in _listening:
+            found.append(failure)
+        raise failure
