@@ -15,7 +15,7 @@ import hashlib
 import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,16 @@ class Trace:
                 elif operation[0] == "set":
                     found.add(operation[2][0])
         return tuple(sorted(found))
+
+
+def beginning(trace: Trace, count: int) -> Trace:
+    """The first `count` transactions or a few more, up to one in which all branches are joined."""
+    heads: set[int] = set()
+    for step in steps(trace):
+        heads = (heads - set(step.transaction.parents)) | {step.transaction.number}
+        if step.transaction.number + 1 >= count and len(heads) == 1:
+            return replace(trace, transactions=trace.transactions[: step.transaction.number + 1], end=step.after)
+    return trace
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from crdt_bench.traces import Clock, InvalidTrace, Replay, hash_of, read_trace, schema_of, steps
+from crdt_bench.traces import Clock, InvalidTrace, Replay, beginning, hash_of, read_trace, schema_of, steps
 from crdt_sync import Replica, compare, sync
 from crdt_sync.storage.lmdb import LmdbStore
 from crdt_sync.storage.memory import MemoryStore
@@ -57,6 +57,14 @@ def test_a_trace_leads_through_all_its_recorded_states(trace, name):
     assert hash_of(trace.end) == last.transaction.state_hash
 
 
+@pytest.mark.parametrize("trace", ["communities"], indirect=True)
+def test_the_beginning_of_a_trace_is_a_trace(trace):
+    first = beginning(trace, 300)
+    assert 300 <= len(first.transactions) < 500
+    assert [step.transaction for step in steps(first)] == list(trace.transactions[: len(first.transactions)])
+    assert beginning(trace, 10_000) is trace
+
+
 @pytest.mark.parametrize("trace", ["brigades"], indirect=True)
 def test_a_changed_trace_is_found_out(trace):
     transactions = list(trace.transactions)
@@ -69,6 +77,7 @@ def test_a_changed_trace_is_found_out(trace):
 
 @pytest.mark.parametrize("trace", ["companies"], indirect=True)  # communities: test_without_relay.py
 def test_devices_that_replay_a_trace_through_the_hub_end_in_its_end_state(trace):
+    trace = beginning(trace, 1_600)  # of 2,789; it ends with most of its branches
     clock = Clock()
     relay = MemoryRelay(TraceTime(clock))
 

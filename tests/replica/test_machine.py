@@ -311,7 +311,7 @@ class DurableMachine(Machine):
 
 
 def test_devices_and_relay_agree_with_the_model():
-    run_state_machine_as_test(Machine, settings=settings(max_examples=300, stateful_step_count=40, deadline=None))
+    run_state_machine_as_test(Machine, settings=settings(max_examples=150, stateful_step_count=40, deadline=None))
 
 
 def test_devices_on_disk_agree_with_the_model():

@@ -5,8 +5,8 @@ from crdt_bench.simulator.scenario import draw
 
 GROUP = 100
 _LONG_STEPS = 60  # one history in six is longer, and they take two thirds of the time: most are cut short here
-_CUT_STEPS = 30
-_WHOLE_ONE_IN = 8
+_CUT_STEPS = 24
+_WHOLE_ONE_IN = 12
 
 
 def check_group(first: int) -> None:
