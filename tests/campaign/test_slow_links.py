@@ -9,7 +9,7 @@ from crdt_bench.campaign.tally import Tally
 from crdt_sync import limits
 from crdt_sync.replica.partner import Partner
 
-SMALL = slow_links.Sizes(note_bytes=20_000, records=800)
+SMALL = slow_links.Sizes(text_bytes=10_000, records=800)
 RATE = 80_000
 
 
