@@ -26,7 +26,7 @@ from crdt_sync.cli.main import main as device
 from crdt_sync.protocol.messages import VerdictCode
 from crdt_sync.records import FieldSpec
 from crdt_sync.records.kinds import KINDS
-from crdt_sync.storage.lmdb.environment import Tables
+from crdt_sync.storage.lmdb.tables import Tables
 
 from .end_to_end.conftest import RelayThread
 

@@ -7,8 +7,8 @@ from crdt_sync.lazy import importer
 if TYPE_CHECKING:
     from crdt_sync.replica.carried import Carried, LeftOut
     from crdt_sync.replica.collections import Schemaless
-    from crdt_sync.replica.context import Event
     from crdt_sync.replica.edits import EditedRecord
+    from crdt_sync.replica.events import Event
     from crdt_sync.replica.keys import Duplicate, KeyStanding
     from crdt_sync.replica.receipts import Holding
     from crdt_sync.replica.repair import Repair
@@ -33,7 +33,7 @@ else:
                 "LeftOut",
             ),
             "crdt_sync.replica.collections": ("Schemaless",),
-            "crdt_sync.replica.context": ("Event",),
+            "crdt_sync.replica.events": ("Event",),
             "crdt_sync.replica.edits": ("EditedRecord",),
             "crdt_sync.replica.keys": (
                 "Duplicate",

@@ -7,7 +7,6 @@ import logging
 import random
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from crdt_sync import ids, limits
@@ -19,6 +18,7 @@ from crdt_sync.records.definition import DEFINITIONS
 from crdt_sync.records.import_book import IMPORT_BOOKS
 from crdt_sync.records.lineage import lineage_of
 from crdt_sync.replica import damage
+from crdt_sync.replica.events import Event
 from crdt_sync.replica.peers import known_peers
 from crdt_sync.replica.receipts import refresh_digests
 from crdt_sync.replica.recent import RecentEdits
@@ -35,18 +35,6 @@ _Listener = TypeVar("_Listener")
 _OWN = {schema.collection: schema for schema in (DEFINITIONS, IMPORT_BOOKS)}
 _CLOCK_OF_RELAY = "clock_of_relay"  # meta: there once a relay has told its time
 _CLOCK_OFFSET_US_MIN = 1_000_000  # smaller differences are the network's, not the clock's
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something that happened to a record: `edited` here, `received`, or `stored` by a partner.
-
-    What was edited is owed to all partners. `owed`: what was received is, too, but to whom it came from.
-    """
-
-    kind: str
-    record: str
-    owed: bool = False
 
 
 class Context:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from crdt_sync import limits
 from crdt_sync.errors import OwnerGone, StoreExists, StoreInUse, UsageError
+from crdt_sync.replica.context import Context
 from crdt_sync.replica.owner import local
 from crdt_sync.storage.lmdb import LmdbStore
 from crdt_sync.storage.port import Store
@@ -90,9 +91,10 @@ def _beside_owner(path: Path) -> "tuple[Store, Owner] | None":
         return asking.OwnedStore.of(owner), owner
 
 
-def shared(replica: "ServedReplica", role: str, actions: "Mapping[str, Action]") -> Callable[[], None] | None:
+def shared(
+    replica: "ServedReplica", context: Context, role: str, actions: "Mapping[str, Action]"
+) -> Callable[[], None] | None:
     """See `Replica.share`. Returns the call that ends it; None where nothing was begun."""
-    context = replica.context
     if not isinstance(context.store, LmdbStore):
         return None
     try:

@@ -13,7 +13,7 @@ Invariants:
    is no standing at all: the next session compares.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from types import MappingProxyType
@@ -23,16 +23,18 @@ from crdt_sync import limits
 from crdt_sync.errors import StoreCorrupt, StoreFailed, StoreFull
 from crdt_sync.ids import EPOCH_BYTES, Space
 from crdt_sync.protocol.effects import Acknowledge, Integrate, Owe, Pushed, Welcomed
-from crdt_sync.protocol.messages import Resume, UpdatesEntry, VerdictCode
+from crdt_sync.protocol.messages import Resume, VerdictCode
 from crdt_sync.protocol.reconcile import View
 from crdt_sync.protocol.source import Diff, Outgoing
 from crdt_sync.protocol.versions import LINEAGE
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.replica import unread
 from crdt_sync.replica.audit import content_view
-from crdt_sync.replica.context import Context, Event
+from crdt_sync.replica.context import Context
+from crdt_sync.replica.events import Event
 from crdt_sync.replica.index import UNKNOWN_TO_DIALER, StoreIndex
 from crdt_sync.replica.intake import readable
+from crdt_sync.replica.receiving import Receiving
 from crdt_sync.replica.relays import answered_at, check_relay, is_trusted_address, note_dialed
 from crdt_sync.replica.status import outbox_page, percentage
 from crdt_sync.replica.told import Told, note_told, to_fetch, unfetched
@@ -43,25 +45,12 @@ _CLOCK_AHEAD = VerdictCode.CLOCK_AHEAD.value
 _RESTAMPS_MAX = 3  # a record is stamped again this often before its refusal is final
 
 
-class SyncedReplica(Protocol):
+class SyncedReplica(Receiving, Protocol):
     """What sessions need of a replica."""
 
     @property
     def context(self) -> Context:
         """What its parts share."""
-
-    def integrate(
-        self,
-        entries: Sequence[UpdatesEntry],
-        origin: bytes,
-        peers: tuple[Peer, ...],
-        owe_to: bytes | None,
-        refused: Mapping[str, str] = ...,
-        whole: Collection[str] = ...,
-        meta: Mapping[str, bytes | None] = ...,
-        peers_despite_gaps: tuple[Peer, ...] = ...,
-    ) -> Sequence[tuple[str, bytes]]:
-        """See `Replica.integrate`."""
 
     def restamp(self, record: str) -> bool:
         """See `Replica.restamp`."""

@@ -25,8 +25,9 @@ from crdt_sync.records.imported import ImportedChange
 from crdt_sync.replica import awaiting, opening, reading, status
 from crdt_sync.replica.blocks import Block
 from crdt_sync.replica.collections import Schemaless
-from crdt_sync.replica.context import Context, Event
+from crdt_sync.replica.context import Context
 from crdt_sync.replica.edits import EditedRecord, Edits
+from crdt_sync.replica.events import Event
 from crdt_sync.replica.former import Former, former
 from crdt_sync.replica.intake import Origin
 from crdt_sync.replica.integration import integrate
@@ -147,7 +148,7 @@ class Replica:
         owns the store. Where the system gives no way, the store is used alone, which is logged.
         """
         if self._stop_sharing is None:
-            self._stop_sharing = opening.shared(self, role, actions)
+            self._stop_sharing = opening.shared(self, self.context, role, actions)
 
     @classmethod
     def open_or_create(cls, path: Path | str, name: str, schemas: Iterable[Schema] = (), *, share: bool = True) -> Self:

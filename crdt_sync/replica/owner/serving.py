@@ -14,13 +14,14 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
 
 from crdt_sync import ids
+from crdt_sync.clock import HybridClock
 from crdt_sync.errors import CrdtSyncError, EditInProgress, NotServed, RecordTooLarge
 from crdt_sync.limits import (
     OWNER_BATCH_BYTES_MAX,
@@ -30,13 +31,15 @@ from crdt_sync.limits import (
 )
 from crdt_sync.protocol.messages import UpdatesEntry
 from crdt_sync.records import Schema, parse_schema
-from crdt_sync.replica.context import Context, Event
+from crdt_sync.replica.events import Event
 from crdt_sync.replica.owner import local
 from crdt_sync.replica.owner.failures import packed
 from crdt_sync.replica.owner.frames import VERSION, receive, send
 from crdt_sync.replica.owner.message import BadFrame, Message
 from crdt_sync.replica.owner.sent import SentEdit
-from crdt_sync.storage.port import Batch, Peer
+from crdt_sync.replica.receiving import Receiving
+from crdt_sync.replica.writers import Writers
+from crdt_sync.storage.port import Batch, Store
 
 _log = logging.getLogger(__name__)
 _GREETING_S = 5.0
@@ -51,11 +54,37 @@ OFFERED: dict[str, Action] = {}
 _OWN_META = ("name", "clock", "clock_offset", "clock_of_relay", "schemas", "schema/", "forms/", "ranks/", "followed/")
 
 
-class ServedReplica(Protocol):
+class Served(Protocol):
+    """What an owner needs of what the parts of its replica share."""
+
+    @property
+    def store(self) -> Store:
+        """Where the records are."""
+
+    @property
+    def writers(self) -> Writers:
+        """The writer ids that are lent."""
+
+    @property
+    def clock(self) -> HybridClock:
+        """What edits are stamped by."""
+
+    @property
+    def wall_clock(self) -> Callable[[], int]:
+        """Microseconds since 1970."""
+
+    def refresh_digests(self) -> None:
+        """Make every digest valid."""
+
+    def subscribe(self, listener: Callable[[Sequence[Event]], None]) -> Callable[[], None]:
+        """See `Replica.subscribe`."""
+
+
+class ServedReplica(Receiving, Protocol):
     """What other programs have an owner do."""
 
     @property
-    def context(self) -> Context:
+    def context(self) -> Served:
         """What the parts of the replica share."""
 
     def store_edits(self, edits: Sequence[SentEdit]) -> None:
@@ -66,18 +95,6 @@ class ServedReplica(Protocol):
 
     def resolve_schema(self, collection: str, number: int) -> Schema:
         """See `Replica.resolve_schema`."""
-
-    def integrate(
-        self,
-        entries: Sequence[UpdatesEntry],
-        origin: bytes,
-        peers: tuple[Peer, ...],
-        owe_to: bytes | None,
-        refused: Mapping[str, str] = ...,
-        whole: Collection[str] = ...,
-        meta: Mapping[str, bytes | None] = ...,
-    ) -> Sequence[tuple[str, bytes]]:
-        """See `Replica.integrate`."""
 
 
 class Server:

@@ -15,11 +15,11 @@ from crdt_sync.limits import DAMAGED_BYTES_MAX
 from crdt_sync.storage.keys import KEY_BYTES_MAX
 from crdt_sync.storage.lmdb import codec, reads
 from crdt_sync.storage.lmdb.codec import CHECKSUM_BYTES, DAMAGED, State, key_text, seq_key
-from crdt_sync.storage.lmdb.environment import Table, Tables, Transaction
 from crdt_sync.storage.lmdb.identity import STATE_KEY
 from crdt_sync.storage.lmdb.rebuild import derive, mend_outboxes
 from crdt_sync.storage.lmdb.rebuild import forget as forget_record
 from crdt_sync.storage.lmdb.rebuild import rebuild as rebuild_derived
+from crdt_sync.storage.lmdb.tables import Table, Tables, Transaction
 
 _TIME = struct.Struct(">q")
 

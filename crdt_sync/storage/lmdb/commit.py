@@ -8,10 +8,10 @@ from crdt_sync.errors import StoreCorrupt, UnknownRecord
 from crdt_sync.storage.keys import ROOT_MODULUS, check_digest, check_key, check_meta_key, check_replica, leaf
 from crdt_sync.storage.lmdb import codec
 from crdt_sync.storage.lmdb.codec import DOCS, FEED, INDEX, LOG, META, VIEWS, HeadRow, State, seq_key
-from crdt_sync.storage.lmdb.environment import Table, Tables, Transaction
 from crdt_sync.storage.lmdb.identity import STATE_KEY, know_lineages
 from crdt_sync.storage.lmdb.reads import read_state
 from crdt_sync.storage.lmdb.recent import Touched
+from crdt_sync.storage.lmdb.tables import Table, Tables, Transaction
 from crdt_sync.storage.port import Batch, Change, Committed, OutboxEntry, Root, lineage_after
 
 _SEQ = attrgetter("seq")

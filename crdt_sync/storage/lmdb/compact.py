@@ -6,9 +6,9 @@ from itertools import islice
 from crdt_sync.errors import StoreCorrupt
 from crdt_sync.storage.lmdb import codec, reads
 from crdt_sync.storage.lmdb.codec import LOG, HeadRow, State, seq_key
-from crdt_sync.storage.lmdb.environment import Tables, Transaction
 from crdt_sync.storage.lmdb.identity import STATE_KEY
 from crdt_sync.storage.lmdb.reads import read_state
+from crdt_sync.storage.lmdb.tables import Tables, Transaction
 
 ENTRIES_MAX = 2000  # looked at in one transaction: a few milliseconds during which nobody else can commit
 

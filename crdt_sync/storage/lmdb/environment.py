@@ -15,49 +15,20 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TypeVar
 
 import lmdb
 
 from crdt_sync.errors import StoreClosed, StoreFailed
 from crdt_sync.storage.lmdb.failures import cause_of, translate
 from crdt_sync.storage.lmdb.identity import check_format
-
-if TYPE_CHECKING:  # the binding is written in C: its classes cannot be subscripted at run time
-    Transaction: TypeAlias = lmdb.Transaction[bytes]
-    Table: TypeAlias = lmdb._Database
-else:
-    Transaction = Table = Any
+from crdt_sync.storage.lmdb.tables import TABLE_NAMES, Tables, Transaction
 
 T = TypeVar("T")
 DATA_NAME = "data.mdb"
-TABLE_NAMES = (
-    "log", "heads", "docs", "feed", "stale", "views", "peers",
-    "outbox", "outbox_counts", "quarantine", "index", "meta", "store",
-)  # fmt: skip
 ASIDE_NAME = "damaged"  # made once something is set aside: releases that do not know it take it for damage
-
-
-@dataclass(frozen=True, slots=True)
-class Tables:
-    """Handles of the databases; `damaged` is None where nothing was ever set aside."""
-
-    log: Table
-    heads: Table
-    docs: Table
-    feed: Table
-    stale: Table
-    views: Table
-    peers: Table
-    outbox: Table
-    outbox_counts: Table
-    quarantine: Table
-    index: Table
-    meta: Table
-    store: Table
-    damaged: Table | None = None
 
 
 Work = Callable[[Transaction, Tables], T]

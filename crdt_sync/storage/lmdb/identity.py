@@ -4,7 +4,6 @@ import random
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import lmdb
 
@@ -12,9 +11,7 @@ from crdt_sync import ids
 from crdt_sync.errors import StoreCorrupt, StoreExists, StoreFormat, StoreMissing
 from crdt_sync.storage.lives import Life, Lives, first
 from crdt_sync.storage.lmdb.codec import STORE, State
-
-if TYPE_CHECKING:
-    from crdt_sync.storage.lmdb.environment import Tables, Transaction
+from crdt_sync.storage.lmdb.tables import Tables, Transaction
 
 FORMAT = 2
 NEWEST = 3  # from the first record on that was renewed: earlier releases would take it for an ordinary one
@@ -70,7 +67,7 @@ def check_format(environment: lmdb.Environment, path: Path) -> None:
 
 
 def prepare(
-    transaction: "Transaction", tables: "Tables", path: Path, create: bool, replica: bytes | None, rng: random.Random
+    transaction: Transaction, tables: Tables, path: Path, create: bool, replica: bytes | None, rng: random.Random
 ) -> Identity:
     """Read who the store is, or write it when the store is new; a copy that is opened first gets a new epoch."""
     new = transaction.get(FORMAT_KEY, db=tables.store) is None
@@ -89,7 +86,7 @@ def prepare(
     return Identity(who, lives, begun=known is None, space=_read_space(transaction, tables, who))
 
 
-def read(transaction: "Transaction", tables: "Tables") -> Identity:
+def read(transaction: Transaction, tables: Tables) -> Identity:
     """Who a store is that its owner has opened. Raises `StoreCorrupt`."""
     lives = _read_lives(transaction, tables)
     if lives is None:
@@ -98,36 +95,36 @@ def read(transaction: "Transaction", tables: "Tables") -> Identity:
     return Identity(who, lives, begun=True, space=_read_space(transaction, tables, who))
 
 
-def renew(transaction: "Transaction", tables: "Tables", rng: random.Random) -> Lives:
+def renew(transaction: Transaction, tables: Tables, rng: random.Random) -> Lives:
     """Begin a life and forget all others."""
     lives = first(ids.new_epoch(rng))
     write_lives(transaction, tables, lives)
     return lives
 
 
-def write_lives(transaction: "Transaction", tables: "Tables", lives: Lives) -> None:
+def write_lives(transaction: Transaction, tables: Tables, lives: Lives) -> None:
     """Replace the lives."""
     ends = (_LIFE.pack(life.id, _OPEN if life.end is None else life.end) for life in lives)
     _put(transaction, tables, LIVES_KEY, b"".join(ends))
 
 
-def know_lineages(transaction: "Transaction", tables: "Tables") -> None:
+def know_lineages(transaction: Transaction, tables: Tables) -> None:
     """Have releases that know no lineages refuse the store from now on."""
     if _get(transaction, tables, FORMAT_KEY) == NAME + str(FORMAT).encode("ascii"):
         _put(transaction, tables, FORMAT_KEY, NAME + str(NEWEST).encode("ascii"))
 
 
-def write_space(transaction: "Transaction", tables: "Tables", space: bytes) -> None:
+def write_space(transaction: Transaction, tables: Tables, space: bytes) -> None:
     """Belong to that space."""
     _put(transaction, tables, SPACE_KEY, space)
 
 
-def mark_copied(transaction: "Transaction", tables: "Tables") -> None:
+def mark_copied(transaction: Transaction, tables: Tables) -> None:
     """Have the next opener renew the epoch: the original goes on without this copy."""
     _put(transaction, tables, COPIED_KEY, b"copied")
 
 
-def _read_lives(transaction: "Transaction", tables: "Tables") -> Lives | None:
+def _read_lives(transaction: Transaction, tables: Tables) -> Lives | None:
     """The lives as they were stored; None where that is damaged."""
     try:
         body = _get(transaction, tables, LIVES_KEY)
@@ -136,7 +133,7 @@ def _read_lives(transaction: "Transaction", tables: "Tables") -> Lives | None:
     return tuple(Life(life, None if end == _OPEN else end) for life, end in _LIFE.iter_unpack(body))
 
 
-def _read_space(transaction: "Transaction", tables: "Tables", replica: bytes) -> ids.Space:
+def _read_space(transaction: Transaction, tables: Tables, replica: bytes) -> ids.Space:
     """The space that was joined; the store's own where none was, or where that is damaged and must be learnt again."""
     try:
         return ids.Space(_get(transaction, tables, SPACE_KEY), joined=True)
@@ -144,9 +141,9 @@ def _read_space(transaction: "Transaction", tables: "Tables", replica: bytes) ->
         return ids.own_space(replica)
 
 
-def _put(transaction: "Transaction", tables: "Tables", key: bytes, body: bytes) -> None:
+def _put(transaction: Transaction, tables: Tables, key: bytes, body: bytes) -> None:
     transaction.put(key, STORE.close(key, body), db=tables.store)
 
 
-def _get(transaction: "Transaction", tables: "Tables", key: bytes) -> bytes:
+def _get(transaction: Transaction, tables: Tables, key: bytes) -> bytes:
     return STORE.open(key, transaction.get(key, b"", db=tables.store))

@@ -5,9 +5,9 @@ from crdt_sync.ids import RECORD_LENGTH_MAX
 from crdt_sync.storage.keys import ROOT_MODULUS, leaf
 from crdt_sync.storage.lmdb import codec
 from crdt_sync.storage.lmdb.codec import CHECKSUM_BYTES, FEED, HeadRow, State, seq_key
-from crdt_sync.storage.lmdb.environment import Table, Tables, Transaction
 from crdt_sync.storage.lmdb.identity import STATE_KEY
 from crdt_sync.storage.lmdb.reads import read_state, walk
+from crdt_sync.storage.lmdb.tables import Table, Tables, Transaction
 from crdt_sync.storage.port import OutboxEntry, Root
 
 UNKNOWN_STATE_VECTOR = b"\x00"  # an empty state vector: the partner is sent everything

@@ -17,9 +17,10 @@ from crdt_sync.ids import Space
 from crdt_sync.storage import lives
 from crdt_sync.storage.lmdb import directory, identity, reads
 from crdt_sync.storage.lmdb.codec import State
-from crdt_sync.storage.lmdb.environment import ASIDE_NAME, TABLE_NAMES, Environment, Tables, Work
+from crdt_sync.storage.lmdb.environment import ASIDE_NAME, Environment, Work
 from crdt_sync.storage.lmdb.failures import translate
 from crdt_sync.storage.lmdb.store import LmdbStore, wall_clock
+from crdt_sync.storage.lmdb.tables import TABLE_NAMES, Tables
 from crdt_sync.storage.port import ChangedDigests
 
 T = TypeVar("T")

@@ -18,9 +18,10 @@ from crdt_sync.storage.keys import check_key, check_replica
 from crdt_sync.storage.lmdb import aside, commit, compact, directory, identity, reads, rebuild, verify
 from crdt_sync.storage.lmdb.codec import State
 from crdt_sync.storage.lmdb.commit import Done
-from crdt_sync.storage.lmdb.environment import Environment, Tables, Transaction
+from crdt_sync.storage.lmdb.environment import Environment
 from crdt_sync.storage.lmdb.lock import StoreLock
 from crdt_sync.storage.lmdb.recent import RecentDigests
+from crdt_sync.storage.lmdb.tables import Tables, Transaction
 from crdt_sync.storage.port import (
     Batch,
     ChangedDigests,

@@ -11,9 +11,10 @@ from crdt_sync.errors import StoreCorrupt
 from crdt_sync.storage.keys import FINDINGS_MAX, ROOT_MODULUS, leaf
 from crdt_sync.storage.lmdb import codec, reads
 from crdt_sync.storage.lmdb.codec import CHECKSUM_BYTES, FEED, LOG, Seal, State, key_text
-from crdt_sync.storage.lmdb.environment import Table, Tables, Transaction, strangers
+from crdt_sync.storage.lmdb.environment import strangers
 from crdt_sync.storage.lmdb.identity import FORMAT_KEY, LIVES_KEY, REPLICA_KEY, STATE_KEY
 from crdt_sync.storage.lmdb.reads import read_state
+from crdt_sync.storage.lmdb.tables import Table, Tables, Transaction
 from crdt_sync.storage.port import Finding, Root, VerifyReport
 
 
