@@ -4,7 +4,8 @@ Rules:
 
 1. A record has at most one push under way. What was edited meanwhile is pushed once the answer was noted.
 2. What is under way is bounded, in pushes and in bytes: what waits, waits in the outbox.
-3. What is refused for now is pushed again a little later, and by no scan of the outbox before.
+3. What is refused for now is pushed again a little later, and by no scan of the outbox before. So is a record in which
+   the partner finds one gap after the other: the whole of it closes any, so that partner is wrong, or lies.
 """
 
 from collections import deque
@@ -17,6 +18,7 @@ from crdt_sync.protocol.messages import Ack, Push, PushEntry, VerdictCode
 from crdt_sync.protocol.pace import Pace
 from crdt_sync.protocol.source import DialerSource
 
+_GAPS_MAX = 3  # one after the other of one record: a push by the partner's state vector has none, unless it changes
 _RETRY_AFTER_US = 2_000_000  # a partner whose disk is full is asked again this much later
 
 
@@ -33,6 +35,7 @@ class Pushing:
         self._pace = Pace()
         self._number = 0
         self._noting = 0  # answers that are not on disk yet
+        self._gaps: dict[str, int] = {}  # how many of a record came one after the other
         self._later: dict[str, None] = {}  # refused for now
         self.again_at: int | None = None
 
@@ -117,7 +120,12 @@ class Pushing:
         if verdicts or not answers:
             raise ProtocolViolation("an acknowledgement answers what was not pushed")
         for answer in answers:
-            if answer.verdict.code is VerdictCode.RETRY:
+            gaps = self._gaps.pop(answer.record, 0) + 1
+            if answer.verdict.code is VerdictCode.GAP:
+                self._gaps[answer.record] = gaps
+            else:
+                gaps = 0
+            if answer.verdict.code is VerdictCode.RETRY or gaps > _GAPS_MAX:
                 self._later[answer.record] = None
                 self.again_at = now + _RETRY_AFTER_US
         self._noting += 1
@@ -126,7 +134,7 @@ class Pushing:
     def noted(self, again: Sequence[str]) -> None:
         """The answers to one acknowledgement are on disk; `again` are records that still have something to push."""
         self._noting -= 1
-        self._ready.update(dict.fromkeys(again))
+        self._ready.update(dict.fromkeys(record for record in again if record not in self._later))
 
     def push_again(self) -> None:
         """The time has come for what was refused for now."""

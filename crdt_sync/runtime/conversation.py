@@ -512,7 +512,7 @@ class Conversation:
                 progress.refused += sum(1 for code in codes if code not in _PUSHED_AGAIN) - accepted
                 if accepted:
                     self._refusing_since = None
-                elif VerdictCode.RETRY in codes and self._refusing_since is None:
+                elif not {VerdictCode.RETRY, VerdictCode.GAP}.isdisjoint(codes) and self._refusing_since is None:
                     self._refusing_since = self._now()
 
     async def _say_bye(self, channel: Channel) -> None:

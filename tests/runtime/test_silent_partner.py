@@ -7,11 +7,22 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
 from crdt_sync import Address, Replica, limits
-from crdt_sync.errors import Timeout
-from crdt_sync.protocol import SUBPROTOCOL, codec
-from crdt_sync.protocol.messages import MODE_CHANGES, Changes, Hello, Ping, Pong, Welcome
+from crdt_sync.errors import Rejected, Timeout
+from crdt_sync.protocol import SUBPROTOCOL, codec, pushing
+from crdt_sync.protocol.messages import (
+    MODE_CHANGES,
+    Ack,
+    Changes,
+    Hello,
+    Ping,
+    Pong,
+    Push,
+    Verdict,
+    VerdictCode,
+    Welcome,
+)
 from crdt_sync.records import bundled_schema
-from crdt_sync.runtime import sync_once
+from crdt_sync.runtime import conversation, sync_once
 from crdt_sync.storage.memory import MemoryStore
 
 
@@ -65,5 +76,41 @@ def test_a_sync_with_a_relay_that_answers_pings_and_stores_nothing_ends(monkeypa
             with pytest.raises(Timeout, match="answers, but stored nothing of what was sent"):
                 await asyncio.wait_for(sync_once(replica, Address(f"ws://127.0.0.1:{port}")), 10)
             assert pings
+
+    asyncio.run(talk())
+
+
+def test_a_sync_with_a_relay_that_finds_gaps_in_whatever_is_sent_pauses_and_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(conversation, "_REFUSING_US_MAX", 100_000)
+    monkeypatch.setattr(pushing, "_RETRY_AFTER_US", 30_000)
+    rng = random.Random(1)
+    pushes = []
+
+    async def lack_something(connection: ServerConnection) -> None:
+        async for frame in connection:
+            assert isinstance(frame, bytes)
+            match codec.decode(frame):
+                case Hello():
+                    welcome = Welcome(1, bytes(15) + b"r", 1, bytes(15) + b"e", 0, MODE_CHANGES, 1 << 22, None)
+                    await connection.send(codec.encode(welcome))
+                    await connection.send(codec.encode(Changes(1, 0, ())))
+                case Push(number):
+                    pushes.append(number)
+                    gap = Verdict(VerdictCode.GAP, state_vector=b"\0")
+                    await connection.send(codec.encode(Ack(number, None, 0, (gap,))))
+
+    async def talk() -> None:
+        async with serve(lack_something, "127.0.0.1", 0, subprotocols=[SUBPROTOCOL], close_timeout=0.1) as server:  # type: ignore[list-item]
+            port = next(iter(server.sockets)).getsockname()[1]
+            replica = Replica.over(MemoryStore(rng=rng), rng=rng)
+            replica.name = "ann"
+            replica.add_schema(bundled_schema("customers"))
+            with replica.edit("customers") as customer:
+                customer["name"] = "Müller GmbH"
+            with pytest.raises(Rejected):
+                await asyncio.wait_for(sync_once(replica, Address(f"ws://127.0.0.1:{port}")), 10)
+            assert 4 <= len(pushes) < 20
 
     asyncio.run(talk())
