@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from crdt_bench import people
 from crdt_sync import Replica
 from crdt_sync.exchange import ImportReport, Row, Table, import_table
 from crdt_sync.exchange.table import MISSING, RowError
@@ -14,33 +15,16 @@ from crdt_sync.replica.views import encode_view
 from crdt_sync.storage.memory import MemoryStore
 from crdt_sync.storage.port import Batch, Change
 
-PEOPLE = parse_schema(
-    """
-    collection = "people"
-    version = 1
-    [fields.name]
-    [fields.city]
-    [fields.phone]
-    kind = "review"
-    [fields.stage]
-    kind = "stage"
-    states = ["lead", "qualified", "won"]
-    [fields.stage.transitions]
-    lead = ["qualified", "won"]
-    qualified = ["won", "lead"]
-    won = ["lead", "qualified"]
-    [fields.tags]
-    kind = "set"
-    [fields.visits]
-    kind = "counter"
-    type = "integer"
-    [fields.notes]
-    kind = "text"
-    [fields.timeline]
-    kind = "log"
-    """,
-    "test",
-)
+STAGE = """
+[fields.stage]
+kind = "stage"
+states = ["lead", "qualified", "won"]
+[fields.stage.transitions]
+lead = ["qualified", "won"]
+qualified = ["won", "lead"]
+won = ["lead", "qualified"]
+"""
+PEOPLE = parse_schema(f'collection = "people"\nversion = 1\n{people.FIELDS}{STAGE}', "test")
 FIELDS = ("name", "city", "phone", "stage", "tags", "visits", "notes", "timeline")
 
 

@@ -2,31 +2,10 @@
 
 import pytest
 
+from crdt_bench.people import GUESTS
 from crdt_sync.exchange import import_table
 from crdt_sync.records import parse_schema
 from tests.importing.conftest import Lines, meet
-
-GUESTS = parse_schema(
-    """
-    collection = "guests"
-    version = 1
-    natural_key = ["email"]
-    [fields.email]
-    [fields.name]
-    [fields.phone]
-    kind = "review"
-    [fields.visits]
-    kind = "counter"
-    [fields.tags]
-    kind = "set"
-    [fields.notes]
-    kind = "text"
-    [fields.timeline]
-    kind = "log"
-    """,
-    "test",
-)
-
 
 BY_PHONE = parse_schema(
     'collection = "guests"\nversion = 1\nnatural_key = ["phone"]\n[fields.phone]\n[fields.name]\n[fields.visits]\n'

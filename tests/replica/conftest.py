@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
+from crdt_bench.people import GUESTS
 from crdt_sync import Replica, bundled_schema
 from crdt_sync.protocol.effects import Welcomed
-from crdt_sync.records import Schema, parse_schema
+from crdt_sync.records import Schema
 from crdt_sync.replica.partner import Partner
 from crdt_sync.storage.memory import MemoryStore
 from crdt_sync.storage.port import Batch
@@ -57,24 +58,7 @@ def replica(make_replica: MakeReplica) -> Replica:
 @pytest.fixture
 def keyed_schema() -> Schema:
     """Guests are told apart by their e-mail address."""
-    return parse_schema(
-        """
-        collection = "guests"
-        version = 1
-        natural_key = ["email"]
-        [fields.email]
-        [fields.name]
-        [fields.phone]
-        kind = "review"
-        [fields.visits]
-        kind = "counter"
-        [fields.tags]
-        kind = "set"
-        [fields.notes]
-        kind = "text"
-        """,
-        "test",
-    )
+    return GUESTS
 
 
 @pytest.fixture

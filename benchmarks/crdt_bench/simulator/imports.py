@@ -8,6 +8,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from crdt_bench.people import GUESTS, PEOPLE
 from crdt_bench.simulator.contents import NOTHING, State, state_of
 from crdt_bench.simulator.devices import Device
 from crdt_bench.simulator.disk import Disk
@@ -16,28 +17,9 @@ from crdt_bench.simulator.ledger import Intent, Ledger
 from crdt_sync.errors import UsageError
 from crdt_sync.exchange import ImportReport, Row, Table, import_table
 from crdt_sync.ids import collection_of
-from crdt_sync.records import Document, Schema, parse_schema
+from crdt_sync.records import Document, Schema
 from crdt_sync.replica import EditedRecord
 
-_FIELDS = """
-[fields.name]
-[fields.city]
-[fields.phone]
-kind = "review"
-[fields.tags]
-kind = "set"
-[fields.visits]
-kind = "counter"
-type = "integer"
-[fields.notes]
-kind = "text"
-[fields.timeline]
-kind = "log"
-"""
-PEOPLE = parse_schema(f'collection = "people"\nversion = 1\n{_FIELDS}', "simulator")
-GUESTS = parse_schema(
-    f'collection = "guests"\nversion = 1\nnatural_key = ["email"]\n[fields.email]\n{_FIELDS}', "simulator"
-)
 SCHEMAS: tuple[Schema, ...] = (PEOPLE, GUESTS)
 COLLECTIONS = frozenset(schema.collection for schema in SCHEMAS)
 SOURCES = {"crm": PEOPLE, "shop": PEOPLE, "list": GUESTS}  # two of them number their people alike
