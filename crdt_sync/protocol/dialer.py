@@ -2,16 +2,14 @@
 
 Rules and invariants:
 
-1. A cursor is stored in the same commit as, or after, everything that it stands for. While an update could not
-   be integrated for want of an earlier one (a gap), no cursor is stored until the repair has arrived.
-2. Whatever the partner sends is handed to the host in order; the host commits in order.
-3. Nothing is waited for without a bound: the partner's silence ends the session, and so does an answer that does not
+1. Nothing is waited for without a bound: the partner's silence ends the session, and so does an answer that does not
    come, whatever else it says (see `Session.timer` and `_awaited`).
+2. After a bye nothing is sent.
 
-What is pushed, and how digests are compared, have rules of their own: see `pushing` and `comparing`.
+What is fetched, what is pushed, and how digests are compared, are objects with rules of their own: see `fetching`,
+`pushing`, `comparing` and `auditing`.
 """
 
-from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
@@ -32,6 +30,7 @@ from crdt_sync.protocol.effects import (
     ReceiptArrived,
     Welcomed,
 )
+from crdt_sync.protocol.fetching import Fetching
 from crdt_sync.protocol.messages import (
     MODE_RECONCILE,
     PAGE_COMPARED,
@@ -40,7 +39,6 @@ from crdt_sync.protocol.messages import (
     Changes,
     Check,
     Checked,
-    Have,
     Hello,
     Ranges,
     Receipt,
@@ -63,8 +61,6 @@ from crdt_sync.protocol.terms import Agreed, agreed_space, shared_features, term
 from crdt_sync.protocol.versions import TERMS, VERSIONS
 from crdt_sync.protocol.wants import want
 
-_HAVE_EVERY_BYTES = limits.UNCONFIRMED_BYTES_MAX // 16
-_GAPS_MAX = 3  # a diff by state vector closes a gap at once, unless new gaps keep arriving meanwhile
 _ANEW_US = 60_000_000  # a session that is to begin anew for something that only a handshake mends lasts this long
 _CLOCK_SET_US = 1_000_000  # a wall clock that ran on by that much more or less than time itself was set
 _PING_SPREAD = 4  # pings of many devices are spread over a part of their interval
@@ -111,19 +107,10 @@ class Dialer(Session):
         self._wall_at_greeting = wall
         self.follow = follow
         self._resumes = resume is not None
-        self._cursor: int | None = None  # the newest cursor not stored yet because a repair is under way
-        self._cursor_stored = resume.cursor if resume else 0
-        self._repairs: deque[frozenset[str]] = deque()  # records of each want that a gap made necessary
-        self._gaps: dict[str, int] = {}  # how often each record under repair had a gap
-        self._repairing: dict[int, frozenset[str]] = {}  # Integrate effects that end a repair
-        self._number = 0  # of Integrate effects
-        self._integrating: dict[int, tuple[int, int | None, bool]] = {}  # size, cursor, whether something is owed
-        self._had = 0
-        self._stored = 0
+        self._fetching = Fetching(resume.cursor if resume else 0)
         self._comparing: Comparing | None = None  # where the partners share no epoch
         self._audit: AuditRun | None = None
         self._checking: dict[int, tuple[str, ...]] = {}  # the records of checks that were not answered
-        self._ending = False  # the partner has told the end of its feed
         self._pushing = Pushing(source)
         self._acknowledge_number = 0
         self._receipts = 0  # asked for and not come
@@ -149,10 +136,9 @@ class Dialer(Session):
         """Whether everything known here was exchanged: all fetched and stored, all pushed and answered."""
         return (
             self.state is State.LIVE
-            and not self._integrating
+            and self._fetching.idle
             and not (self._comparing and self._comparing.owing)
             and self._pushing.settled
-            and not self._repairs
         )
 
     def notify(self, records: Sequence[str] = ()) -> None:
@@ -217,8 +203,7 @@ class Dialer(Session):
 
     def fetch(self, records: Sequence[str]) -> None:
         """Ask for these records as a whole, `WANT_RECORDS_MAX` at most; not `settled` before they are on disk."""
-        self._repairs.append(frozenset(records))
-        self._send(Want(0, tuple(WantEntry(record, NOT_HELD) for record in records)))
+        self._send(self._fetching.ask(Want(0, tuple(WantEntry(record, NOT_HELD) for record in records))))
 
     def next_timer(self) -> int | None:
         """See `Session.next_timer`."""
@@ -244,11 +229,11 @@ class Dialer(Session):
         """See `Session._awaited`. What waits for our own disk is not owed."""
         if self._pushing.unanswered:
             yield Awaited(_STORES, self._pushing.answer_us)
-        if self._repairs:
+        if self._fetching.unanswered:
             yield Awaited(_ANSWERS, limits.ANSWER_US_MAX)
-        elif self.state is State.CATCHING_UP and not self._ending and not self._integrating:
+        elif self.state is State.CATCHING_UP and not self._fetching.ending and not self._fetching.storing:
             yield Awaited(_TELLS, limits.ANSWER_US_MAX)
-        elif self.state is State.COMPARING and self._comparing is not None and not self._integrating:
+        elif self.state is State.COMPARING and self._comparing is not None and not self._fetching.storing:
             if self._comparing.unanswered:
                 yield Awaited(_ANSWERS, limits.ANSWER_US_MAX)
             elif self._comparing.listens:
@@ -266,24 +251,19 @@ class Dialer(Session):
         """`Integrate` is on disk, but for `gaps`: records whose updates need earlier ones, with our vectors."""
         if self.closed:
             return
-        size, cursor, owe = self._integrating.pop(number)
         if self._comparing is not None:
             self._comparing.stored(number)
-        if owe:
+        if self._fetching.stored(number, gaps):
             self._pushing.notify()
-        self._stored += size
-        self._cursor_stored = self._cursor_stored if cursor is None else cursor
-        for record in self._repairing.pop(number, ()):
-            if record not in dict(gaps):
-                self._gaps.pop(record, None)
-        if gaps:
-            self._repair(gaps, now)
-        elif not self._repairs and not self._repairing and self._cursor is not None:
-            cursor, self._cursor = self._cursor, None
-            self._integrate((), cursor, cursor)
-        if self._stored - self._had >= _HAVE_EVERY_BYTES or (not self._integrating and self._stored > self._had):
-            self._had = self._stored
-            self._send(Have(self._cursor_stored, self._stored))
+        unclosed = self._fetching.never_closed(gaps)
+        if unclosed is not None:
+            self.close("gap", f"the diff of {unclosed} does not close its gap", now, retry_after_us=0)
+            return
+        for each in self._fetching.go_on(gaps):
+            if isinstance(each, Integrate):
+                self._effects.append(each)
+            else:
+                self._send(each)
         self._finish_catching_up()
 
     def compare(self, view: View, now: int) -> None:
@@ -372,10 +352,10 @@ class Dialer(Session):
         self._came(_TELLS)
         self.state = State.CATCHING_UP
         if not changes.entries:
-            self._ending = True
+            self._fetching.ending = True
             self._integrate((), changes.cursor, changes.cursor)
             return
-        self._ending = False
+        self._fetching.ending = False
         self._send(want(self._source, changes.page, [entry.record for entry in changes.entries]))
 
     def _on_ranges(self, ranges: Ranges, now: int) -> None:
@@ -392,15 +372,15 @@ class Dialer(Session):
         if not repair:
             self._came(_TELLS)
         self._came(_COMPARES)
-        if repair and not self._repairs:
-            raise ProtocolViolation("an answer came to a want that was not sent")
+        if repair:
+            self._fetching.check_asked()
         if comparing and (not comparing.unanswered or updates.cursor is not None):
             raise ProtocolViolation("what the comparison found comes unasked, or with a cursor")
         self._integrate(updates.entries, updates.cursor, updates.head, owe=comparing is not None)
         if comparing:
-            self._take(comparing.answered(updates, self._number))
-        if repair and updates.last:
-            self._repairing[self._number] = self._repairs.popleft()
+            self._take(comparing.answered(updates, self._fetching.number))
+        if repair:
+            self._fetching.answered(updates)
 
     def _on_ack(self, ack: Ack, now: int) -> None:
         pushed = self._pushing.answered(ack, now)
@@ -408,7 +388,9 @@ class Dialer(Session):
         if any(answer.verdict.code is VerdictCode.CLOCK_AHEAD for answer in pushed):
             self.compare_clocks()
         self._acknowledge_number += 1
-        self._effects.append(Acknowledge(self._acknowledge_number, pushed, self._held_back(ack.cursor), ack.head))
+        self._effects.append(
+            Acknowledge(self._acknowledge_number, pushed, self._fetching.held_back(ack.cursor), ack.head)
+        )
 
     def _on_audit_ranges(self, ranges: Ranges, now: int) -> None:
         if self._audit is None:
@@ -435,39 +417,17 @@ class Dialer(Session):
     # --- parts -----------------------------------------------------------------------------------------------
 
     def _integrate(self, entries: tuple[UpdatesEntry, ...], cursor: int | None, head: int, owe: bool = False) -> None:
-        self._number += 1
-        cursor = self._held_back(cursor)
-        self._integrating[self._number] = (sum(len(entry.update) for entry in entries), cursor, owe)
-        self._effects.append(Integrate(self._number, entries, cursor, head, owe))
-
-    def _held_back(self, cursor: int | None) -> int | None:
-        """The cursor that may be stored now: none while a repair is under way, with which it will be."""
-        if cursor is not None and (self._repairs or self._repairing):
-            self._cursor, cursor = cursor, None
-        return cursor
-
-    def _repair(self, gaps: Sequence[tuple[str, bytes]], now: int) -> None:
-        """Ask, by state vector, for what the gaps lack. A partner that cannot close one is given up."""
-        for record, _ in gaps:
-            self._gaps[record] = self._gaps.get(record, 0) + 1
-            if self._gaps[record] > _GAPS_MAX:
-                self.close("gap", f"the diff of {record} does not close its gap", now, retry_after_us=0)
-                return
-        for start in range(0, len(gaps), limits.WANT_RECORDS_MAX):
-            part = gaps[start : start + limits.WANT_RECORDS_MAX]
-            self._repairs.append(frozenset(record for record, _ in part))
-            self._send(Want(0, tuple(WantEntry(*gap) for gap in part)))
+        self._effects.append(self._fetching.integrate(entries, cursor, head, owe))
 
     def _ask_again(self, records: Sequence[str]) -> None:
         """Ask for what could not be integrated when it came. Where digests are compared, it differs by them."""
         for start in range(0, len(records), limits.WANT_RECORDS_MAX):
             part = records[start : start + limits.WANT_RECORDS_MAX]
-            self._repairs.append(frozenset(part))
-            self._send(want(self._source, 0, part))
+            self._send(self._fetching.ask(want(self._source, 0, part)))
 
     def _finish_catching_up(self) -> None:
-        if self._ending and self.state is State.CATCHING_UP and not self._integrating and not self._repairs:
-            self._ending = False
+        if self._fetching.ending and self.state is State.CATCHING_UP and self._fetching.idle:
+            self._fetching.ending = False
             self.state = State.LIVE
             self._effects.append(CaughtUp())
 

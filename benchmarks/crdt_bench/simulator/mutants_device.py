@@ -68,7 +68,7 @@ def _want_by_vector(on_changes: Method) -> Method:
         wanted = [entry.record for entry in entries]
         if changes.entries:
             self.state = State.CATCHING_UP
-            self._ending = False
+            self._fetching.ending = False
             self._send(want(source, changes.page, wanted))
         else:
             on_changes(self, changes, now)

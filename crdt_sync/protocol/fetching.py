@@ -1,0 +1,111 @@
+"""What a dialing session fetches: what is being stored, what is asked for again, and which cursor may be stored.
+
+Rules:
+
+1. A cursor is stored in the same commit as, or after, everything that it stands for. While an update could not
+   be integrated for want of an earlier one (a gap), no cursor is stored until the repair has arrived.
+2. Whatever the partner sends is handed to the host in order; the host commits in order.
+3. A gap is asked for by state vector, which closes it at once, unless new gaps keep arriving meanwhile. A partner that
+   cannot close one is given up.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+
+from crdt_sync import limits
+from crdt_sync.errors import ProtocolViolation
+from crdt_sync.protocol.effects import Integrate
+from crdt_sync.protocol.messages import Have, Updates, UpdatesEntry, Want, WantEntry
+
+_HAVE_EVERY_BYTES = limits.UNCONFIRMED_BYTES_MAX // 16
+_GAPS_MAX = 3  # of one record, one after the other
+
+
+class Fetching:
+    """See the module. `cursor_stored` is the newest cursor that is on disk."""
+
+    def __init__(self, cursor: int) -> None:
+        self.cursor_stored = cursor
+        self.ending = False  # the partner has told the end of its feed
+        self.number = 0  # of the last Integrate effect
+        self._cursor: int | None = None  # the newest cursor not stored yet because a repair is under way
+        self._repairs: deque[frozenset[str]] = deque()  # records of each want that a gap made necessary
+        self._repairing: dict[int, frozenset[str]] = {}  # Integrate effects that end a repair
+        self._gaps: dict[str, int] = {}  # how often each record under repair had a gap
+        self._integrating: dict[int, tuple[int, int | None, bool]] = {}  # size, cursor, whether something is owed
+        self._stored = 0  # bytes of updates
+        self._had = 0  # of which the partner knows
+
+    @property
+    def storing(self) -> bool:
+        """Whether anything that came is not on disk."""
+        return bool(self._integrating)
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether the partner is still at something that was asked for again."""
+        return bool(self._repairs)
+
+    @property
+    def idle(self) -> bool:
+        """Whether all that came is on disk, and nothing was asked for again that has not come."""
+        return not self._integrating and not self._repairs
+
+    def integrate(self, entries: tuple[UpdatesEntry, ...], cursor: int | None, head: int, owe: bool) -> Integrate:
+        """These came; `stored` is to follow."""
+        self.number += 1
+        cursor = self.held_back(cursor)
+        self._integrating[self.number] = (sum(len(entry.update) for entry in entries), cursor, owe)
+        return Integrate(self.number, entries, cursor, head, owe)
+
+    def held_back(self, cursor: int | None) -> int | None:
+        """The cursor that may be stored now: none while a repair is under way, with which it will be."""
+        if cursor is not None and (self._repairs or self._repairing):
+            self._cursor, cursor = cursor, None
+        return cursor
+
+    def ask(self, want: Want) -> Want:
+        """Records are asked for again; all of it is `unanswered` from now on."""
+        self._repairs.append(frozenset(entry.record for entry in want.entries))
+        return want
+
+    def check_asked(self) -> None:
+        """An answer came to something that was asked for again. Raises `ProtocolViolation` where nothing was."""
+        if not self._repairs:
+            raise ProtocolViolation("an answer came to a want that was not sent")
+
+    def answered(self, updates: Updates) -> None:
+        """That answer is being stored by the last Integrate effect."""
+        if updates.last:
+            self._repairing[self.number] = self._repairs.popleft()
+
+    def stored(self, number: int, gaps: Sequence[tuple[str, bytes]]) -> bool:
+        """An Integrate effect is on disk, but for `gaps`; whether something is owed to the partner for it."""
+        size, cursor, owe = self._integrating.pop(number)
+        self._stored += size
+        self.cursor_stored = self.cursor_stored if cursor is None else cursor
+        for record in self._repairing.pop(number, ()):
+            if record not in dict(gaps):
+                self._gaps.pop(record, None)
+        return owe
+
+    def never_closed(self, gaps: Sequence[tuple[str, bytes]]) -> str | None:
+        """Count these gaps; a record whose gap the partner cannot close, if there is one. See the third rule."""
+        for record, _ in gaps:
+            self._gaps[record] = self._gaps.get(record, 0) + 1
+            if self._gaps[record] > _GAPS_MAX:
+                return record
+        return None
+
+    def go_on(self, gaps: Sequence[tuple[str, bytes]]) -> Iterator[Want | Integrate | Have]:
+        """What follows once something was stored: ask for what the gaps lack, or store the cursor; and confirm."""
+        if gaps:
+            for start in range(0, len(gaps), limits.WANT_RECORDS_MAX):
+                part = gaps[start : start + limits.WANT_RECORDS_MAX]
+                yield self.ask(Want(0, tuple(WantEntry(*gap) for gap in part)))
+        elif not self._repairs and not self._repairing and self._cursor is not None:
+            cursor, self._cursor = self._cursor, None
+            yield self.integrate((), cursor, cursor, owe=False)
+        if self._stored - self._had >= _HAVE_EVERY_BYTES or (not self._integrating and self._stored > self._had):
+            self._had = self._stored
+            yield Have(self.cursor_stored, self._stored)
