@@ -172,7 +172,7 @@ def test_a_device_that_pushes_without_waiting_is_slowed_down_and_loses_nothing(t
         most = 0
         for number in range(10):
             assert await modest.store(("customers/b", update(number))) == [VerdictCode.ACCEPTED]
-            most = max(most, *(len(client.pushes) for client in relay.engine.hub._clients.values()))
+            most = max(most, *(len(sender.pushes) for sender in relay.engine.hub._pipeline._senders.values()))
         await pouring
         assert await reading == [VerdictCode.ACCEPTED] * count
         assert 0 < most <= 64

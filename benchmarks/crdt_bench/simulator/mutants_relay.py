@@ -6,6 +6,7 @@ from crdt_bench.simulator.mutants import Method, Mutant, returns
 from crdt_sync.errors import LogCompacted
 from crdt_sync.protocol.acceptor import Acceptor
 from crdt_sync.protocol.hub import Forget, Hub
+from crdt_sync.protocol.hub.pipeline import Pipeline
 from crdt_sync.protocol.messages import PAGE_COMPARED, Verdict, VerdictCode
 from crdt_sync.protocol.source import LogUpdate
 from crdt_sync.protocol.states import State
@@ -42,7 +43,7 @@ def _commit_without_answers(_: Method) -> Method:
         for part, verdict in riders:
             self._decide(part, verdict, None)
         self._answer({part.session: None for part, _ in riders}, now)
-        self._next_batch()
+        self.next_batch()
 
     return mutated
 
@@ -131,14 +132,13 @@ def _first_view(followed: Method) -> Method:
     return mutated
 
 
-def _own_by_replica(decide: Method) -> Method:
-    def mutated(self: Any, part: Any, verdict: Any, seq: int | None) -> None:
-        decide(self, part, verdict, seq)
-        client = self._clients.get(part.session)
-        if client is not None and seq is not None:
-            for other in self._clients.values():
-                if other.acceptor.partner == client.acceptor.partner:
-                    other.acceptor._pushes.own.add(seq)
+def _own_by_replica(answered: Method) -> Method:
+    def mutated(self: Any, session: int, answers: Any, now: int) -> None:
+        pusher = self._sessions.get(session)
+        for other in self._sessions.values():
+            if pusher is not None and other.partner == pusher.partner:
+                other._pushes.own.update(seq for answer in answers for seq in answer.seqs)
+        answered(self, session, answers, now)
 
     return mutated
 
@@ -199,19 +199,19 @@ RELAY_MUTANTS = (
     Mutant(
         "ack before commit",
         "acknowledged means synced",
-        ((Hub, "_store", _acknowledge_early), (Hub, "committed", _commit_without_answers)),
+        ((Pipeline, "_store", _acknowledge_early), (Pipeline, "committed", _commit_without_answers)),
         _DISK,
     ),
     Mutant(
         "riders early",
         "a repeat is acknowledged with what it repeats",
-        ((Hub, "_store", _riders_early),),
+        ((Pipeline, "_store", _riders_early),),
         {"relay_disk_fails": 0.3, "second_session": 0.2, "cut": 0.2},
     ),
     Mutant(
         "integration survives a failed commit",
         "nothing is stored without what it builds on",
-        ((Hub, "commit_failed", _keep_integrating),),
+        ((Pipeline, "commit_failed", _keep_integrating),),
         _DISK,
         60,
     ),
@@ -224,7 +224,7 @@ RELAY_MUTANTS = (
     Mutant(
         "worker forgets once",
         "the worker forgets what was discarded",
-        ((Hub, "integrated", _forget_once),),
+        ((Pipeline, "integrated", _forget_once),),
         {"relay_disk_fails": 0.3},
         60,
         seeds_from=13,
@@ -258,7 +258,7 @@ RELAY_MUTANTS = (
     Mutant(
         "own updates by replica id",
         "two copies of a device hear each other",
-        ((Hub, "_decide", _own_by_replica),),
+        ((Hub, "answered", _own_by_replica),),
         {"device_cloned": 0.05},
     ),
     Mutant(

@@ -2,7 +2,8 @@
 
 effects   what the hub asks of its host, and the answers
 presence  who has which record open, and who is to be told
-hub       the way of a push, and everything else
+pipeline  the way of a push
+hub       the sessions
 """
 
 from crdt_sync.protocol.hub.effects import (

@@ -1,0 +1,373 @@
+"""The way of a push, from the session that took it to its answer. Pure, like the hub.
+
+    Accept (session) -> queue -> Integrate -> integrated() -> Commit -> committed() -> Ack, and followers read on
+
+1. Batches are integrated one after the other, while earlier ones commit; the next is asked for while one is under
+   way, so that the worker need not wait. Order per record is order of integration, and the log is written in the
+   same order.
+2. Nothing is acknowledged, and nothing is shown to a follower, before `committed`.
+3. When a commit fails, everything integrated after it may build on what was not stored. All of it is answered
+   "retry", and the worker forgets the records; no update is ever stored without what it builds on.
+4. Batches are filled round robin, one push of each session at a time, so a greedy session delays only itself.
+5. An update that brought nothing new is acknowledged like any other: what it repeats may still be on its way to the
+   disk, so its answer rides on the newest commit. So does a gap, whose state vector speaks of the same.
+6. A session whose bytes killed workers too often is closed; everybody else notices nothing.
+7. While the disk is slow, commits under way are bounded, and pushes gather in their sessions, which are bounded too.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from crdt_sync import limits
+from crdt_sync.protocol.effects import Accept
+from crdt_sync.protocol.hub.effects import (
+    Commit,
+    Forget,
+    HubEffect,
+    Integrate,
+    Integrated,
+    IntegrationItem,
+    StoredUpdates,
+)
+from crdt_sync.protocol.messages import PushEntry, Verdict, VerdictCode
+from crdt_sync.protocol.principal import Principal
+
+_INTEGRATIONS_MAX = 2  # one that the worker is at, and one that waits for it
+_NOBODY = bytes(16)  # the origin of what no session sent
+_RETRY = Verdict(VerdictCode.RETRY, reason="it could not be stored now; it will be sent again")
+
+
+class Answer(NamedTuple):
+    """What became of a push: a verdict per update, and the log's numbers of what was stored."""
+
+    number: int
+    verdicts: Sequence[Verdict]
+    seqs: Sequence[int]
+
+
+class Sessions(Protocol):
+    """What the pipeline asks of the hub's sessions."""
+
+    def answered(self, session: int, answers: Sequence[Answer], now: int) -> None:
+        """These pushes are complete, in order, or none: acknowledge them together."""
+
+    def poisoned(self, session: int, now: int) -> None:
+        """Its updates have killed workers too often: end it."""
+
+
+class _Part(NamedTuple):
+    """One update of a batch: whose push it is of."""
+
+    session: int
+    number: int
+    position: int
+
+
+@dataclass(slots=True)
+class _Push:
+    """A push on its way, filling with verdicts."""
+
+    session: int
+    number: int
+    verdicts: list[Verdict | None]
+    seqs: list[int] = field(default_factory=list)
+    missing: int = 0
+    taken_at: int = 0
+
+
+class _Waiting(NamedTuple):
+    """What of a push waits for its turn: each update with its position in the push."""
+
+    number: int
+    entries: tuple[tuple[int, PushEntry], ...]
+
+
+@dataclass(slots=True)
+class _Batch:
+    """An integration or a commit under way."""
+
+    number: int
+    items: tuple[IntegrationItem, ...]
+    parts: tuple[tuple[_Part, ...], ...]  # per item, per update
+    stored: tuple[tuple[_Part, ...], ...] = ()  # per change, per update
+    riders: list[tuple[_Part, Verdict]] = field(default_factory=list)  # answers that speak of what is not on disk yet
+
+
+@dataclass(slots=True)
+class _Sender:
+    """A session that has pushed."""
+
+    principal: Principal
+    origin: bytes  # its replica
+    waiting: deque[_Waiting] = field(default_factory=deque)
+    pushes: deque[_Push] = field(default_factory=deque)  # in order; answered from the left
+    strikes: int = 0
+
+
+class Pipeline:
+    """See the module. What it asks of the host it appends to `effects`; the other arguments are those of `Hub`.
+
+    Call `next_batch` after pushes were taken.
+    """
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        effects: list[HubEffect],
+        wall_clock: Callable[[], int],
+        snapshot_due: Callable[[str], bool],
+        acknowledged_after: Callable[[int], object],
+    ) -> None:
+        self._sessions = sessions
+        self._effects = effects
+        self._wall_clock = wall_clock
+        self._snapshot_due = snapshot_due
+        self._acknowledged_after = acknowledged_after
+        self._senders: dict[int, _Sender] = {}
+        self._turn: deque[int] = deque()  # sessions with waiting pushes, in order of their turn
+        self._number = 0
+        self._waiting = 0  # updates in pushes that wait for their turn
+        self._integrating: deque[_Batch] = deque()
+        self._discard = 0  # that many of the batches being integrated build on a failed commit
+        self._committing: dict[int, _Batch] = {}
+        self.verdicts: Counter[VerdictCode] = Counter()
+
+    @property
+    def idle(self) -> bool:
+        """Whether no push is on its way."""
+        return not self._integrating and not self._committing and not self._turn
+
+    def take(self, session: int, principal: Principal, origin: bytes, accept: Accept, now: int) -> None:
+        """A push came, of that principal and replica."""
+        sender = self._senders.setdefault(session, _Sender(principal, origin))
+        count = len(accept.entries)
+        sender.pushes.append(_Push(session, accept.number, [None] * count, missing=count, taken_at=now))
+        allowed = []
+        for position, entry in enumerate(accept.entries):
+            denied = principal.write_refused(entry.record)
+            if denied is None:
+                allowed.append((position, entry))
+            else:
+                self._decide(_Part(session, accept.number, position), denied, None)
+        if not allowed:
+            self._answer({session: None}, now)
+            return
+        sender.waiting.append(_Waiting(accept.number, tuple(allowed)))
+        self._waiting += len(allowed)
+        if len(sender.waiting) == 1:
+            self._turn.append(session)
+
+    def leave(self, session: int) -> None:
+        """The session is over: what waits is dropped, what is under way becomes durable."""
+        sender = self._senders.pop(session, None)
+        if sender is not None:
+            self._waiting -= sum(len(push.entries) for push in sender.waiting)
+
+    def next_batch(self) -> None:
+        """Ask for the next integration, if pushes wait and the worker has less to do than it may.
+
+        Beside a batch under way only a full one is worth asking for: until then more pushes may join it.
+        """
+        under_way = len(self._integrating)
+        if not self._turn or self._discard or len(self._committing) + under_way >= limits.COMMITS_IN_FLIGHT_MAX:
+            return
+        if under_way and (under_way >= _INTEGRATIONS_MAX or self._waiting < limits.INTEGRATION_UPDATES_MAX // 2):
+            return
+        grouped: dict[str, tuple[list[bytes], list[_Part]]] = {}
+        count = size = 0
+        while self._turn and size < limits.INTEGRATION_BYTES_MAX:
+            session = self._turn[0]
+            sender = self._senders.get(session)
+            if sender is None:
+                self._turn.popleft()
+                continue
+            if count and count + len(sender.waiting[0].entries) > limits.INTEGRATION_UPDATES_MAX:
+                break  # a few updates beyond the limit would cost another request to the worker
+            self._turn.popleft()
+            push = sender.waiting.popleft()
+            if sender.waiting:
+                self._turn.append(session)
+            for position, entry in push.entries:
+                updates, parts = grouped.setdefault(entry.record, ([], []))
+                updates.append(entry.update)
+                parts.append(_Part(session, push.number, position))
+                size += len(entry.update)
+            count += len(push.entries)
+            self._waiting -= len(push.entries)
+        if not grouped:
+            return
+        items = tuple(
+            IntegrationItem(
+                record,
+                tuple(updates),
+                tuple(str(part.session) for part in parts),
+                tuple(self._senders[part.session].principal for part in parts),
+                self._snapshot_due(record),
+            )
+            for record, (updates, parts) in grouped.items()
+        )
+        self._number += 1
+        self._integrating.append(_Batch(self._number, items, tuple(tuple(parts) for _, parts in grouped.values())))
+        self._effects.append(Integrate(self._number, items, self._wall_clock() + limits.STAMP_AHEAD_US_MAX))
+
+    # --- answers of the host ---------------------------------------------------------------------------------
+
+    def integrated(self, results: Sequence[Integrated], now: int) -> None:
+        """The worker's answer to the oldest batch that is being integrated, one result per item."""
+        batch = self._integrating.popleft()
+        assert len(results) == len(batch.items)
+        if self._discard:
+            self._discard -= 1
+            self._effects.append(Forget())  # a batch of several requests has loaded records since the first one
+            self._refuse(batch.parts, now)
+        else:
+            self._store(batch, results, now)
+        self.next_batch()
+
+    def integration_failed(self, now: int) -> None:
+        """The worker could not be asked at all: everything of the oldest batch is to be sent again."""
+        batch = self._integrating.popleft()
+        self._discard = max(0, self._discard - 1)
+        self._refuse(batch.parts, now)
+        self.next_batch()
+
+    def committed(self, number: int, seqs: Sequence[Sequence[int]], now: int) -> None:
+        """The commit is on disk; `seqs` are the log's numbers per change and update."""
+        batch = self._committing.pop(number, None)
+        if batch is None:
+            return  # given up when an earlier commit failed; what was said to be sent again is known then
+        touched: dict[int, None] = {}
+        for parts, numbers in zip(batch.stored, seqs, strict=True):
+            for part, seq in zip(parts, numbers, strict=True):
+                self._decide(part, Verdict(VerdictCode.ACCEPTED, seq), seq)
+                touched[part.session] = None
+        for part, verdict in batch.riders:
+            self._decide(part, verdict, None)
+            touched[part.session] = None
+        self._answer(touched, now)
+        self.next_batch()
+
+    def commit_failed(self, number: int, now: int) -> bool:
+        """The commit was refused by the disk; see the third invariant.
+
+        Returns whether it was given up now, with all that came after it: false where that was done when an earlier one
+        failed. What was handed over since then may still be refused.
+        """
+        if number not in self._committing:
+            return False
+        failed = [self._committing.pop(number)]
+        failed += [self._committing.pop(later) for later in sorted(self._committing) if later > number]
+        self._discard = len(self._integrating)
+        self._effects.append(Forget())
+        for batch in failed:
+            self._refuse((*batch.stored, [part for part, _ in batch.riders]), now)
+        self.next_batch()
+        return True
+
+    # --- parts -----------------------------------------------------------------------------------------------
+
+    def _store(self, batch: _Batch, results: Sequence[Integrated], now: int) -> None:
+        """Decide what the worker decided, and commit what it accepted."""
+        changes: list[StoredUpdates] = []
+        stored: list[tuple[_Part, ...]] = []
+        riders: list[tuple[_Part, Verdict]] = []
+        touched: dict[int, None] = {}
+        for item, parts, result in zip(batch.items, batch.parts, results, strict=True):
+            kept: list[tuple[_Part, bytes]] = []
+            for part, update, judged in zip(parts, item.updates, result.verdicts, strict=True):
+                if judged.code is VerdictCode.ACCEPTED and judged.new:
+                    kept.append((part, update))
+                    continue
+                verdict = _told(judged, result.state_vector)
+                if verdict.code in {VerdictCode.ACCEPTED, VerdictCode.GAP}:
+                    riders.append((part, verdict))
+                    continue
+                self._decide(part, verdict, None)
+                touched[part.session] = None
+                if verdict.code is VerdictCode.POISON:
+                    self._strike(part.session, now)
+            if kept and result.lineage is not None and result.snapshot is not None:
+                # One update is stored for all, and goes to everybody: nobody sent it as it is.
+                riders += [(part, Verdict(VerdictCode.ACCEPTED)) for part, _ in kept[1:]]
+                kept = [(kept[0][0], result.snapshot)]
+                origins: tuple[bytes, ...] = (_NOBODY,)
+            else:
+                origins = tuple(self._origin(part.session) for part, _ in kept)
+            if kept:
+                stored.append(tuple(part for part, _ in kept))
+                changes.append(
+                    StoredUpdates(
+                        item.record,
+                        tuple(update for _, update in kept),
+                        origins,
+                        result.state_vector,
+                        result.snapshot,
+                        result.lineage,
+                    )
+                )
+        if changes:
+            self._committing[batch.number] = _Batch(batch.number, batch.items, batch.parts, tuple(stored))
+            self._effects.append(Commit(batch.number, tuple(changes)))
+        if self._committing:
+            newest = self._committing[max(self._committing)]
+            newest.riders.extend(riders)
+        else:
+            for part, verdict in riders:
+                self._decide(part, verdict, None)
+                touched[part.session] = None
+        self._answer(touched, now)
+
+    def _origin(self, session: int) -> bytes:
+        sender = self._senders.get(session)
+        return sender.origin if sender else _NOBODY
+
+    def _strike(self, session: int, now: int) -> None:
+        sender = self._senders.get(session)
+        if sender is None:
+            return
+        sender.strikes += 1
+        if sender.strikes >= limits.POISON_STRIKES_MAX:
+            self._sessions.poisoned(session, now)
+
+    def _refuse(self, parts: Sequence[Sequence[_Part]], now: int) -> None:
+        touched: dict[int, None] = {}
+        for group in parts:
+            for part in group:
+                self._decide(part, _RETRY, None)
+                touched[part.session] = None
+        self._answer(touched, now)
+
+    def _decide(self, part: _Part, verdict: Verdict, seq: int | None) -> None:
+        self.verdicts[verdict.code] += 1
+        sender = self._senders.get(part.session)
+        if sender is None:
+            return
+        push = sender.pushes[part.number - sender.pushes[0].number]
+        push.verdicts[part.position] = verdict
+        push.missing -= 1
+        if seq is not None:
+            push.seqs.append(seq)
+
+    def _answer(self, sessions: dict[int, None], now: int) -> None:
+        """Hand every push that is complete to its session, in order."""
+        for session in sessions:
+            sender = self._senders.get(session)
+            if sender is None:
+                continue
+            if sender.pushes and not sender.pushes[0].missing:
+                self._acknowledged_after(now - sender.pushes[0].taken_at)
+            answers = []
+            while sender.pushes and not sender.pushes[0].missing:
+                push = sender.pushes.popleft()
+                verdicts = [verdict for verdict in push.verdicts if verdict is not None]
+                answers.append(Answer(push.number, verdicts, push.seqs))
+            self._sessions.answered(session, answers, now)
+
+
+def _told(judged: Verdict, state_vector: bytes) -> Verdict:
+    """What the sender is told of a verdict of the worker; a gap comes with what to diff against."""
+    if judged.code is VerdictCode.GAP:
+        return Verdict(judged.code, state_vector=state_vector)
+    return Verdict(judged.code, reason=judged.reason[: limits.REASON_LENGTH_MAX])
