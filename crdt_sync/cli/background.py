@@ -18,11 +18,11 @@ from crdt_sync.cli import partners
 from crdt_sync.cli.invocation import Invocation, invocation
 from crdt_sync.cli.owners import described
 from crdt_sync.cli.staying import STOP
-from crdt_sync.errors import CrdtSyncError, NotServed, OwnerGone, StoreFailed, StoreInUse, UsageError
+from crdt_sync.errors import CrdtSyncError, NotServed, OwnerGone, StoreFailed, UsageError
 from crdt_sync.files import replaced
 from crdt_sync.replica.owner.asking import About, find
 from crdt_sync.replica.owner.failures import unpacked
-from crdt_sync.storage.lmdb.lock import StoreLock
+from crdt_sync.storage.lmdb.lock import let_go
 
 ROLE = "crdt-sync up"
 LOG_NAME = "up.log"
@@ -175,13 +175,10 @@ def down(context: typer.Context) -> None:
             pass  # it ends
     until = time.monotonic() + _ENDS_S
     while time.monotonic() < until:
-        try:
-            StoreLock(call.store).release()
-        except StoreInUse:
-            time.sleep(_LOOK_S)
-        else:
+        if let_go(call.store, about.process):  # another program may own it at once
             call.output.result({"up": False, "ended": True, "process": about.process}, "Ended. Nothing is lost.")
             return
+        time.sleep(_LOOK_S)
     raise StoreFailed(
         f"process {about.process} did not end within {_ENDS_S:g} s", f"See {call.store / LOG_NAME}; end it yourself."
     )

@@ -6,7 +6,7 @@ Where another program owns the store, it does that with what it is sent.
 from collections.abc import Mapping, Sequence
 
 from crdt_sync import limits
-from crdt_sync.errors import CrdtSyncError, RecordTooLarge, StoreFailed, UsageError
+from crdt_sync.errors import CrdtSyncError, OwnerGone, OwnerSilent, RecordTooLarge, StoreFailed, UsageError
 from crdt_sync.records import Document, Schema
 from crdt_sync.replica import copies
 from crdt_sync.replica.context import Context
@@ -39,14 +39,14 @@ class Commits:
 
     def commit_one(self, record: str, copy: Copy) -> None:
         """Check the copy as it is to be stored, and store it."""
-        if self._context.owner is None:  # else the owner brings it up
+        if self._context.known_owner is None:  # else the owner brings it up
             copy = self._current(record, copy)
         self.check(record, copy, Pending())
         self.commit({record: copy})
 
     def commit_batch(self, edited: Mapping[str, Copy], pending: Pending, head: int) -> None:
         """Store the copies of a batch, checked again where the store has moved on from `head`."""
-        if self._context.owner is None:
+        if self._context.known_owner is None:
             current = {record: self._current(record, copy) for record, copy in edited.items()}
             if self._context.store.head() != head:
                 for record, copy in current.items():
@@ -72,10 +72,8 @@ class Commits:
     def commit(self, edited: Mapping[str, Copy]) -> None:
         """Store the differences, and note them in every partner's outbox, in one commit."""
         context = self._context
-        if context.owner is not None:
-            sent = [SentEdit.of(record, copy) for record, copy in edited.items()]
-            context.owner.commit(context.store, sent, context.clock.last)
-            context.announce("edited", list(edited))
+        if context.known_owner is not None:
+            self._send([SentEdit.of(record, copy) for record, copy in edited.items()])
             return
         now = context.wall_clock()
         changes = []
@@ -106,6 +104,24 @@ class Commits:
         for edited_by in lacking:
             context.recent.edited(*edited_by)
         context.announce("edited", records)
+
+    def _send(self, edits: Sequence[SentEdit]) -> None:
+        """Have the owner of the store commit. Where it ends without having done so, we do, or who owns the store then.
+
+        Nothing is written twice: the operations of an edit have ids of their own, whoever stores them.
+        """
+        context = self._context
+        while (owner := context.known_owner) is not None:
+            try:
+                owner.commit(context.store, edits, context.clock.last)
+            except OwnerSilent:
+                raise
+            except OwnerGone:
+                context.succeed(owner)
+            else:
+                context.announce("edited", [edit.record for edit in edits])
+                return
+        self.store_sent(edits)
 
     def _keyed(self, record: str) -> Schema | None:
         """The schema of the record, where that has a natural key."""

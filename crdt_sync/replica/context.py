@@ -5,13 +5,13 @@
 
 import logging
 import random
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
 from crdt_sync import ids, limits
 from crdt_sync.clock import HybridClock
-from crdt_sync.errors import InvalidValue
+from crdt_sync.errors import InvalidValue, OwnerGone
 from crdt_sync.protocol.source import Diff
 from crdt_sync.records import Document, Schema
 from crdt_sync.records.definition import DEFINITIONS
@@ -37,6 +37,14 @@ _CLOCK_OF_RELAY = "clock_of_relay"  # meta: there once a relay has told its time
 _CLOCK_OFFSET_US_MIN = 1_000_000  # smaller differences are the network's, not the clock's
 
 
+@runtime_checkable
+class Succeeding(Protocol):
+    """A store whose owner is another program, and may end."""
+
+    def succeed(self) -> "Owner | None":
+        """See `OwnedStore.succeed`."""
+
+
 class Context:
     """See the module. Calls may come from any thread. `schemas` are those that `store` keeps."""
 
@@ -50,7 +58,8 @@ class Context:
         owner: "Owner | None" = None,
     ) -> None:
         self.store = store
-        self.owner = owner  # the program that owns the store, where that is another one
+        self._owner = owner
+        self.succeeded: Callable[[], None] = lambda: None  # called once the owner is another one
         self.lock = Turns()
         self.wall_clock = wall_clock
         self._rng = rng
@@ -74,10 +83,52 @@ class Context:
         self._clock_listeners: list[Callable[[], None]] = []
         self._clocks_told: dict[bytes, int] = {}  # offsets told by the devices with which sessions are open
 
+    @property
+    def owner(self) -> "Owner | None":
+        """The program that owns the store, where that is another one.
+
+        Where it has ended, the store is ours from here on, or that of the program which was quicker. Raises what
+        opening the store raises.
+        """
+        if self._owner is not None and self._owner.has_ended:
+            self.succeed(self._owner)
+        return self._owner
+
+    @property
+    def known_owner(self) -> "Owner | None":
+        """The same as it was when last looked: while the lock is held, it is one and the same."""
+        return self._owner
+
+    def succeed(self, gone: "Owner") -> None:
+        """Go on without an owner that has ended, see `owner`."""
+        with self.lock:
+            store = self.store
+            if self._owner is not gone or not isinstance(store, Succeeding):
+                return  # another thread has done it
+            gone.close()
+            self._owner = store.succeed()
+            self._met = {peer.replica for peer in known_peers(store) if peer.url}
+            self.clock.observe(int.from_bytes(store.meta("clock") or b"", "big"))
+            self.writers = Writers(self.new_writer) if self._owner is None else self._owner.writers(self.new_writer)
+            self.lock.afterwards(self.succeeded)
+
+    @contextmanager
+    def writer(self, record: str) -> Iterator[int]:
+        """A writer id for this record while the block runs. Raises `EditInProgress`."""
+        with ExitStack() as taken:
+            try:
+                writer = taken.enter_context(self.writers.taken(record))
+            except OwnerGone:
+                if (owner := self._owner) is None:
+                    raise
+                self.succeed(owner)
+                writer = taken.enter_context(self.writers.taken(record))
+            yield writer
+
     def alone(self, what: str) -> None:
         """Raise `NotServed` where another program owns the store, and `what` takes the store alone."""
-        if self.owner is not None:
-            raise self.owner.refusal(what)
+        if (owner := self.owner) is not None:
+            raise owner.refusal(what)
 
     @property
     def id(self) -> bytes:
@@ -212,8 +263,8 @@ class Context:
 
     def refresh_digests(self) -> None:
         """Make every digest valid."""
-        if self.owner is not None:
-            self.owner.ask("digests")
+        if (owner := self.owner) is not None:
+            owner.ask("digests")
             return
         with self.lock:
             refresh_digests(self.store)

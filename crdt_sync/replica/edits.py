@@ -158,7 +158,7 @@ class Edits:
         """See `Replica.restamp`."""
         context = self._context
         clock = context.clock
-        with context.lock, context.writers.taken(record) as writer:
+        with context.lock, context.writer(record) as writer:
             copy = copies.stored(context.store, record, writer, context.new_writer)
             clock.correct(clock.offset)  # or the fresh stamps would follow those that were refused
             if not restamp(copy.document, clock.now(), clock, context.name):
@@ -237,11 +237,11 @@ class Edits:
         if batch is not None and record in batch.copies:
             return batch.copies[record].again()
         if batch is None:
-            writer = block.enter_context(self._context.writers.taken(record))
+            writer = block.enter_context(self._context.writer(record))
         elif record in batch.writers:
             writer = batch.writers[record]
         else:
-            writer = batch.writers[record] = batch.leases.enter_context(self._context.writers.taken(record))
+            writer = batch.writers[record] = batch.leases.enter_context(self._context.writer(record))
         copy = copies.stored(self._context.store, record, writer, self._context.new_writer)
         if copy.new and not create:
             raise UnknownRecord(record)
@@ -261,7 +261,7 @@ class Edits:
     def _finish(self, who: Caller, record: str, copy: Copy) -> None:
         """The copy is edited; the lock is held."""
         batch = self._batches.get(who)
-        if self._context.renews and self._context.owner is None:
+        if self._context.renews and self._context.known_owner is None:
             _renew_grown(copy, self._context.new_writer)
         if batch is None:
             self._commits.commit_one(record, copy)

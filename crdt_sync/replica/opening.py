@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from crdt_sync import limits
-from crdt_sync.errors import OwnerGone, StoreExists, StoreInUse, UsageError
+from crdt_sync.errors import CrdtSyncError, OwnerGone, StoreExists, StoreInUse, UsageError
 from crdt_sync.replica.context import Context
 from crdt_sync.replica.owner import local
 from crdt_sync.storage.lmdb import LmdbStore
 from crdt_sync.storage.port import Store
 
 if TYPE_CHECKING:
+    from crdt_sync.replica.context import Context
     from crdt_sync.replica.owner.asking import Owner
     from crdt_sync.replica.owner.serving import Action, ServedReplica
 
@@ -98,14 +99,21 @@ def shared(
     if not isinstance(context.store, LmdbStore):
         return None
     try:
-        if context.owner is not None:
-            return context.owner.follow(context.announce)
+        if (owner := context.owner) is not None:
+            return owner.follow(context.announce, lambda: _succeed(context, owner))
         from crdt_sync.replica.owner.serving import Server  # noqa: PLC0415 - most programs need none of it
 
         return Server.start(replica, context.store.path, role, actions).close
     except (OSError, OwnerGone) as error:
         _log.warning("the store cannot be shared with other programs: %s", error)
         return None
+
+
+def _succeed(context: "Context", gone: "Owner") -> None:
+    try:
+        context.succeed(gone)
+    except CrdtSyncError as error:  # told to whoever uses the replica next
+        _log.warning("the program that owned the store has ended: %s", error.message)
 
 
 def _expanded(path: Path | str) -> Path:

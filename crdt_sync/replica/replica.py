@@ -57,6 +57,8 @@ class Replica:
         self.context.stored = self.shared_schemas.stored
         self._mended: tuple[str, ...] = ()  # settings that were set aside when this was opened to be repaired
         self._stop_sharing: Callable[[], None] | None = None
+        self._shared: tuple[str, Mapping[str, Action]] | None = None  # as what, once it is to be shared
+        self.context.succeeded = self._succeeded
 
     @property
     def store(self) -> Store:
@@ -130,7 +132,8 @@ class Replica:
 
         The first program that does owns the store, and serves other programs of the same user on this machine unless
         `share` is False. What they open goes through it: they read beside it, and it commits what they edit; who owns
-        the store says `owner`. With `share`, they also hear of what others change.
+        the store says `owner`. With `share`, they also hear of what others change. Where the owner ends, or is killed,
+        one of them takes its place, and the others go on with that one.
 
         Raises `StoreMissing`, `StoreInUse` where the owner serves nobody, `StoreFormat`, `StoreCorrupt`.
         """
@@ -148,7 +151,22 @@ class Replica:
         owns the store. Where the system gives no way, the store is used alone, which is logged.
         """
         if self._stop_sharing is None:
+            self._shared = role, actions
             self._stop_sharing = opening.shared(self, self.context, role, actions)
+
+    def _succeeded(self) -> None:
+        """The program that owned the store has ended; this one owns it now, or another one does."""
+        self.shared_schemas.reload()
+        if self.context.owner is None:
+            self.shared_schemas.open()
+        if self._shared is not None:
+            self._end_sharing()
+            self.share(*self._shared)
+
+    def _end_sharing(self) -> None:
+        if self._stop_sharing is not None:
+            self._stop_sharing()
+            self._stop_sharing = None
 
     @classmethod
     def open_or_create(cls, path: Path | str, name: str, schemas: Iterable[Schema] = (), *, share: bool = True) -> Self:
@@ -191,9 +209,8 @@ class Replica:
 
     def close(self) -> None:
         """Release the store, and serve it to nobody any more. Closing twice is harmless."""
-        if self._stop_sharing is not None:
-            self._stop_sharing()
-            self._stop_sharing = None
+        self._shared = None
+        self._end_sharing()
         with self.context.lock:
             self.store.close()
 
@@ -465,10 +482,10 @@ class Replica:
         `peers_despite_gaps`, with whatever is stored.
         """
         origin = Origin.of("session", origin) if isinstance(origin, bytes) else origin
-        if self.owner is not None:
+        if (owner := self.owner) is not None:
             if peers or owe_to or peers_despite_gaps:
                 self.alone("a session")
-            return self.owner.integrate(entries, origin.replica, refused, whole, meta)
+            return owner.integrate(entries, origin.replica, refused, whole, meta)
         owed = bool(self.context.peers_except(origin.replica))
         try:
             with self.context.lock:

@@ -142,10 +142,10 @@ class Schemas:
         elif kind == "received":
             self.received(records)
 
-    def reload(self, records: Iterable[str]) -> None:
-        """Another program that owns the store has stored these: what it uses by now is used here."""
+    def reload(self, records: Iterable[str] | None = None) -> None:
+        """Another program that owns the store has stored these, or any: what it uses by now is used here."""
         known = self._context.schemas
-        if any(ids.defined_by(each) is not None or ids.collection_of(each) not in known for each in records):
+        if records is None or any(ids.defined_by(each) or ids.collection_of(each) not in known for each in records):
             self._context.schemas = known_schemas(self._store)
 
     def follow_bundled(self, collections: Iterable[str]) -> None:
@@ -200,9 +200,9 @@ class Schemas:
 
     def _done_by_owner(self, *request: object) -> bool:
         """Where another program owns the store, have it done there, and use what came of it."""
-        if self._context.owner is None:
+        if (owner := self._context.owner) is None:
             return False
-        self._context.owner.ask(*request)
+        owner.ask(*request)
         self._context.schemas = known_schemas(self._store)
         return True
 

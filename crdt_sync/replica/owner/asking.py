@@ -19,7 +19,7 @@ from crdt_sync.replica.owner.frames import VERSION, receive, send
 from crdt_sync.replica.owner.message import BadFrame, Message
 from crdt_sync.replica.owner.sent import SentEdit
 from crdt_sync.replica.writers import Writers
-from crdt_sync.storage.lmdb.lock import StoreLock
+from crdt_sync.storage.lmdb.lock import let_go
 from crdt_sync.storage.lmdb.shared import SharedStore
 from crdt_sync.storage.port import Batch, Committed, Store
 
@@ -27,6 +27,8 @@ _GREETING_S = 5.0
 _STAGED_BYTES = OWNER_FRAME_BYTES_MAX // 2
 _ENDS_S = 5.0  # how long an owner that said no more may take to end
 _LOOK_S = 0.01
+_SUCCEEDS_S = 5.0  # for another program to begin to serve, or to end
+_HARMLESS = frozenset({"take", "give", "stage", "digests"})  # what leaves nothing in the store that anybody sees
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,37 @@ class Owner:
         raise OwnerGone("the program that owns the store gave another answer", "Update both to the same version.")
 
     def ask(self, *request: object) -> object:
-        """Have the owner do something. Raises what it raises there, and `OwnerGone` where it says no more."""
-        return self._exchange(request, None)
+        """Have the owner do something. Raises what it raises there.
+
+        Where it ends meanwhile: `OwnerGone`, and `OwnerSilent` for what may have been done all the same.
+        """
+        try:
+            return self._exchange(request, None)
+        except OwnerGone as gone:
+            if request[0] in _HARMLESS:
+                raise
+            raise OwnerSilent(
+                f"the program that owns the store in {self.path} ended meanwhile: {request[0]} may be done or not",
+                "Look whether it is before you ask for it again.",
+            ) from gone
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the owner is known to have ended this link; not while something is asked."""
+        if not self._asking.acquire(blocking=False):
+            return False
+        try:
+            self._link.settimeout(0)
+            ended = self._link.recv(1, socket.MSG_PEEK) == b""
+            self._link.settimeout(None)
+        except (BlockingIOError, InterruptedError):
+            self._link.settimeout(None)
+            return False
+        except OSError:
+            return True
+        finally:
+            self._asking.release()
+        return ended
 
     def lend(self, record: str) -> int:
         """A writer id for this record. Raises `EditInProgress`."""
@@ -93,7 +124,7 @@ class Owner:
                     part, size = [], 0
                 part.append(edit.packed())
                 size += edit.size
-            self.ask("commit", clock, tuple(part))
+            self._exchange(("commit", clock, tuple(part)), None)
         except OwnerGone:
             if not self._was_stored(store, edits):
                 raise
@@ -134,16 +165,26 @@ class Owner:
             "End that one first: 'crdt-sync down' where 'crdt-sync up' began it, else close that program.",
         )
 
-    def follow(self, heard: Callable[[str, Sequence[str]], None]) -> Callable[[], None]:
-        """Call `heard`, in a thread of its own, with what others change. Returns the call that ends it."""
+    def follow(self, heard: Callable[[str, Sequence[str]], None], ended: Callable[[], None]) -> Callable[[], None]:
+        """Call `heard`, in a thread of its own, with what others change, and `ended` when the owner ends.
+
+        Returns the call that ends it.
+        """
         link = Owner(self.path)
+        closed = threading.Event()
 
         def listen() -> None:
             for kind, records in link.events(self.about.number):
                 heard("received" if kind == "edited" else kind, records)
+            if not closed.is_set():
+                ended()
+
+        def close() -> None:
+            closed.set()
+            link.close()
 
         threading.Thread(target=listen, name="store-events", daemon=True).start()
-        return link.close
+        return close
 
     def events(self, program: int) -> Iterator[tuple[str, tuple[str, ...]]]:
         """What others change than the program of that number: kinds and records, until the owner ends.
@@ -193,18 +234,13 @@ class Owner:
     def _was_stored(self, store: Store, edits: Sequence[SentEdit]) -> bool:
         """Whether the edits are in the store that an owner left, once it is sure that it writes no more."""
         until = time.monotonic() + _ENDS_S
-        while True:
-            try:
-                StoreLock(self.path).release()
-            except StoreInUse:
-                if time.monotonic() > until:
-                    raise OwnerSilent(
-                        f"the program that owns the store in {self.path} gave no answer: the edit may be stored or not",
-                        "Look whether it is there before you make it again.",
-                    ) from None
-                time.sleep(_LOOK_S)
-                continue
-            break
+        while not let_go(self.path, self.about.process):
+            if time.monotonic() > until:
+                raise OwnerSilent(
+                    f"the program that owns the store in {self.path} gave no answer: the edit may be stored or not",
+                    "Look whether it is there before you make it again.",
+                )
+            time.sleep(_LOOK_S)
         return all(edit.is_in(store) for edit in edits)
 
 
@@ -247,7 +283,7 @@ class LentWriters(Writers):
 class OwnedStore(SharedStore):
     """The store of an owner: read here, and what is noted in it, beside records, is written by the owner."""
 
-    owner: Owner
+    owner: Owner | None
 
     @classmethod
     def of(cls, owner: Owner) -> "OwnedStore":
@@ -259,6 +295,8 @@ class OwnedStore(SharedStore):
 
     def commit(self, batches: Sequence[Batch]) -> list[Committed]:
         """Have notes written. Raises `NotServed` for anything else."""
+        if self.owner is None:
+            return super().commit(batches)
         for batch in batches:
             if batch != Batch(meta=batch.meta):
                 raise self.owner.refusal("changing what is known of partners")
@@ -269,5 +307,26 @@ class OwnedStore(SharedStore):
 
     def close(self) -> None:
         """Close the store, and the link to the owner."""
-        self.owner.close()
+        if self.owner is not None:
+            self.owner.close()
         super().close()
+
+    def succeed(self) -> Owner | None:
+        """Own the store from now on, as its owner has ended; or the program that does by now.
+
+        Raises `StoreInUse` where one has it that serves nobody, and what opening it raises.
+        """
+        until = time.monotonic() + _SUCCEEDS_S
+        while True:
+            try:
+                self.own()
+            except StoreInUse:
+                self.owner = find(self.path)
+                if self.owner is None and time.monotonic() < until:  # who has it may be about to serve
+                    time.sleep(_LOOK_S)
+                    continue
+                if self.owner is None:
+                    raise
+            else:
+                self.owner = None
+            return self.owner

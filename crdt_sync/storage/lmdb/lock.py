@@ -11,6 +11,24 @@ LOCK_NAME = "lock"
 _NAME_AT = 1  # Windows locks the byte at 0, and lets nobody else read it
 
 
+def holder(directory: Path) -> int | None:
+    """The process that holds the lock of a store, or was the last to hold it; None where that cannot be told."""
+    try:
+        found = (directory / LOCK_NAME).read_bytes()[_NAME_AT:256].split()
+        return int(found[0])
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def let_go(directory: Path, process: int) -> bool:
+    """Whether a process that held the lock of a store does so no more: it is free, or another one's."""
+    try:
+        StoreLock(directory).release()
+    except StoreInUse:
+        return holder(directory) not in {process, None}
+    return True
+
+
 class StoreLock:
     """Held from construction to `release()`; the operating system releases it when the process dies.
 

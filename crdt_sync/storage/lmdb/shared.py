@@ -1,4 +1,4 @@
-"""A store that another process owns: it is read beside that process, and written by nobody here.
+"""A store that another process owns: it is read beside that process, and written by nobody here, until it is owned.
 
 LMDB lets any number of processes read while one writes: each read sees one committed state. The owner may enlarge the
 map at any time, which a reader takes over when it meets it.
@@ -19,6 +19,7 @@ from crdt_sync.storage.lmdb import directory, identity, reads
 from crdt_sync.storage.lmdb.codec import State
 from crdt_sync.storage.lmdb.environment import ASIDE_NAME, Environment, Work
 from crdt_sync.storage.lmdb.failures import translate
+from crdt_sync.storage.lmdb.lock import StoreLock
 from crdt_sync.storage.lmdb.store import LmdbStore, wall_clock
 from crdt_sync.storage.lmdb.tables import TABLE_NAMES, Tables
 from crdt_sync.storage.port import ChangedDigests
@@ -28,11 +29,23 @@ _RESIZED_MAX = 8  # how often the map may be found enlarged in one read: each ti
 
 
 class SharedEnvironment(Environment):
-    """The environment of a store that another process writes to."""
+    """The environment of a store that another process writes to, until `own`."""
+
+    owned = False
+
+    def own(self) -> None:
+        """Nobody else writes to it any more: open it to be written. Reads wait meanwhile."""
+        with self.writing, self._copying, self._reading:
+            self._usable()
+            self._shut()
+            self.owned = True
+            self._open()
 
     def read(self, work: Work[T]) -> T:
         """Run `work` in a read transaction."""
         with self._reading:
+            if self.owned:
+                return super().read(work)
             for _ in range(_RESIZED_MAX):
                 environment, tables = self._usable()
                 try:
@@ -46,13 +59,18 @@ class SharedEnvironment(Environment):
 
     def survey(self, work: Work[T]) -> T:
         """Run a long `work` in a read transaction."""
-        return self.read(work)
+        return super().survey(work) if self.owned else self.read(work)
 
     def write(self, work: Work[T]) -> T:
-        """Nothing is written here."""
+        """Nothing is written here, until it is owned."""
+        if self.owned:
+            return super().write(work)
         raise StoreFailed(f"{self.path} is written by another process alone", "Ask that process.")
 
     def _open(self) -> None:
+        if self.owned:
+            super()._open()
+            return
         try:
             environment = lmdb.open(
                 str(self.path), map_size=0, subdir=True, readonly=True, create=False, max_readers=126,
@@ -74,7 +92,11 @@ class SharedEnvironment(Environment):
 
 
 class SharedStore(LmdbStore):
-    """The store of another process, to be read. Build it with `SharedStore.beside`."""
+    """The store of another process, to be read, until `own`. Build it with `SharedStore.beside`."""
+
+    _environment: SharedEnvironment
+    _known_state: State
+    _known_lives: lives.Lives
 
     @classmethod
     def beside(cls, path: Path) -> "SharedStore":
@@ -88,27 +110,42 @@ class SharedStore(LmdbStore):
             environment.close()
             raise
 
+    def own(self) -> None:
+        """Take the store over from a process that has ended: from now on it is written here, as one that `open` gave.
+
+        Raises `StoreInUse` where that one, or another, has it, and what `LmdbStore.open` raises.
+        """
+        lock = StoreLock(self.path)
+        try:
+            self._environment.own()
+            self._begin(lock)
+        except BaseException:
+            lock.release()
+            raise
+
     @property
     def _state(self) -> State:
-        return self._environment.read(reads.read_state)
+        return self._known_state if self._environment.owned else self._environment.read(reads.read_state)
 
     @_state.setter
     def _state(self, state: State) -> None:
-        """It is what is stored."""
+        self._known_state = state  # else it is what is stored
 
     @property
     def _lives(self) -> lives.Lives:
-        return self._environment.read(identity.read).lives
+        return self._known_lives if self._environment.owned else self._environment.read(identity.read).lives
 
     @_lives.setter
     def _lives(self, known: lives.Lives) -> None:
-        """They are what is stored."""
+        self._known_lives = known  # else they are what is stored
 
     @property
     def space(self) -> Space:
         """The space that the records belong to."""
-        return self._environment.read(identity.read).space
+        return super().space if self._environment.owned else self._environment.read(identity.read).space
 
     def changed_digests(self, after: int, limit: int, also: Sequence[str]) -> ChangedDigests | None:
         """Digests of what changed after `after`."""
+        if self._environment.owned:
+            return super().changed_digests(after, limit, also)
         return self._environment.read(lambda txn, tables: reads.changed_digests(txn, tables, after, limit, also))

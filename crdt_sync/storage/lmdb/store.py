@@ -105,6 +105,11 @@ class LmdbStore:
             raise
         return cls(environment, lock, opened, now, rng)
 
+    def _begin(self, lock: StoreLock) -> None:
+        """Go on as the one that was just opened with this lock."""
+        opened = self._environment.write(lambda txn, tables: _identify(txn, tables, self.path, False, None, self._rng))
+        LmdbStore.__init__(self, self._environment, lock, opened, self._now, self._rng)
+
     @staticmethod
     def exists(path: Path) -> bool:
         """Whether there is a store's data file in `path`; opening may still fail."""

@@ -39,6 +39,16 @@ class Program:
         self.process.stdin.flush()
 
     def answer(self) -> Any:
+        while (said := self._line()) == "tick":
+            pass
+        return said
+
+    def await_ticks(self, count: int) -> None:
+        """Wait until it has told of so many edits."""
+        for _ in range(count):
+            assert self._line() == "tick"
+
+    def _line(self) -> object:
         line = self.process.stdout.readline()
         assert line, "the program ended"
         return json.loads(line)

@@ -42,6 +42,14 @@ class Program:
                 customer["name"] = customer["name"] or "counted"
                 customer.increment("visits")
 
+    def tick(self, record: str, times: int, own: str) -> int:
+        """Count in both records, and tell of each time as soon as it is stored."""
+        for _ in range(times):
+            self.count(own, 1)
+            self.count(record, 1)
+            print(json.dumps("tick"), flush=True)
+        return int(self._replica.get(own)["visits"])
+
     def batches(self, prefix: str, batches: int, records: int) -> None:
         for batch in range(batches):
             with self._replica.batch():

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from crdt_sync import Replica, bundled_schema
-from crdt_sync.errors import NotServed, OwnerGone, RecordDeleted, StoreInUse, UnknownRecord
+from crdt_sync.errors import NotServed, RecordDeleted, StoreInUse, UnknownRecord
 from crdt_sync.exchange import import_table, open_table
 from crdt_sync.protocol.messages import UpdatesEntry
 from crdt_sync.records import Schema, parse_schema
@@ -137,31 +137,6 @@ def test_a_program_that_does_not_share_keeps_its_store(tmp_path, monkeypatch):
             Replica.open(tmp_path / "anna")
     with Replica.open(tmp_path / "anna"), pytest.raises(StoreInUse):  # its own objects are there to be used
         Replica.open(tmp_path / "anna")
-
-
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_an_owner_that_is_killed_in_an_edit_of_another_program(owner, store, when):
-    """What was acknowledged is stored, and what was not is told, or found to be there."""
-    owner.ask("edit", US, name="Us")
-    with Replica.open(store, share=False) as replica:
-        owner.ask("die_at_commit", when)
-        block = replica.edit(US)
-        customer = block.__enter__()
-        customer["city"] = "Köln"
-        if when == "after":
-            block.__exit__(None, None, None)
-            assert replica.get(US)["city"] == "Köln"
-        else:
-            with pytest.raises(OwnerGone, match="nothing was stored") as gone:
-                block.__exit__(None, None, None)
-            assert not gone.value.uncertain
-            assert dict(replica.get(US)) == {"name": "Us"}
-        with pytest.raises(OwnerGone), replica.edit(US) as customer:
-            pass
-    with Replica.open(store) as replica:
-        assert replica.owner is None
-        assert replica.get(US).get("city") == ("Köln" if when == "after" else None)
-        assert replica.store.verify().findings == ()
 
 
 @pytest.mark.parametrize("count", [2, 4, 8])

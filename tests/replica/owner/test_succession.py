@@ -1,0 +1,116 @@
+"""An owner that is killed: who was served by it goes on, as the owner or with the next one, and no edit is lost or made
+twice.
+"""
+
+import os
+import signal
+
+import pytest
+
+from crdt_sync import Replica
+from crdt_sync.errors import OwnerSilent
+from crdt_sync.replica.owner.asking import OwnedStore, find
+
+US = "customers/us"
+
+
+def kill(program):
+    os.kill(program.process.pid, signal.SIGKILL)
+    program.process.wait(30)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_owner_that_is_killed_in_an_edit_of_another_program(owner, store, when):
+    """Whether it stored the edit or not: it is there, and counted once."""
+    owner.ask("edit", US, name="Us", visits=1)
+    with Replica.open(store) as replica:
+        owner.ask("die_at_commit", when)
+        with replica.edit(US) as customer:
+            customer["city"] = "Köln"
+            customer.increment("visits", 10)
+        assert (replica.get(US)["city"], replica.get(US)["visits"]) == ("Köln", 11)
+        assert replica.owner is None
+        with replica.edit(US) as customer:
+            customer.increment("visits", 100)
+        with replica.batch(), replica.edit("customers") as customer:
+            customer["name"] = "New"
+        assert replica.store.verify().findings == ()
+    with Replica.open(store, share=False) as replica:
+        assert replica.owner is None
+        assert replica.get(US)["visits"] == 111
+        assert replica.count() == 2
+
+
+def test_a_block_that_was_begun_with_one_owner_ends_without_it(owner, store):
+    owner.ask("edit", US, name="Us", visits=1)
+    with Replica.open(store, share=False) as replica:
+        with replica.edit(US) as customer:
+            customer.increment("visits", 10)
+            kill(owner)
+        with replica.batch():
+            for number in range(3):
+                with replica.edit(f"customers/{number}", create=True) as customer:
+                    customer["name"] = str(number)
+        assert replica.get(US)["visits"] == 11
+        assert replica.count() == 4
+        assert replica.owner is None
+
+
+def test_what_takes_the_store_alone_can_be_done_once_the_owner_has_ended(owner, store):
+    owner.ask("edit", US, name="Us")
+    with Replica.open(store, share=False) as replica:
+        kill(owner)
+        assert replica.repair().findings == 0
+        assert replica.renew(US)
+        assert dict(replica.get(US)) == {"name": "Us"}
+
+
+def test_a_program_that_only_listens_takes_the_place_of_the_owner_and_serves(owner, start, store):
+    """Nothing is asked of it: it hears that the owner has ended."""
+    owner.ask("edit", US, name="Us")
+    listener = start("listener")
+    assert not listener.ready()
+    kill(owner)
+    while (found := find(store)) is None:
+        pass
+    with found:
+        assert found.about.process == listener.process.pid
+    listener.ask("edit", US, city="Köln")
+    assert listener.ask("get", US) == {"name": "Us", "city": "Köln"}
+
+
+def test_a_request_whose_outcome_is_not_known_says_so(owner, store):
+    with Replica.open(store, share=False) as replica:
+        owner.ask("die_at_commit", "before")
+        assert isinstance(replica.store, OwnedStore)
+        with pytest.raises(OwnerSilent, match="may be done or not") as silent:
+            replica.store.owner.ask("meta", (("some", b"note"),))
+        assert silent.value.uncertain
+
+
+@pytest.mark.parametrize("clients", [2, 4])
+def test_owners_that_are_killed_while_others_edit_lose_nothing_that_was_acknowledged(start, store, clients):
+    """Each owner in turn is killed amid the edits of the rest, who race for its place: all of their edits are there."""
+    owner = start("owner")
+    assert owner.ready()
+    owner.ask("edit", US, name="Us", visits=0)
+    programs = [start(f"p{number}") for number in range(clients)]
+    assert not any(program.ready() for program in programs)
+    for number, program in enumerate(programs):
+        program.begin_to("tick", US, 15, f"customers/p{number}")
+    owner.begin_to("tick", US, 1000, "customers/owner")
+    for program in programs:
+        program.await_ticks(3)
+    kill(owner)
+    assert [program.answer() for program in programs] == [15] * clients
+    owns = [program.ask("owns") for program in programs]
+    assert owns.count(True) == 1
+    first = programs[owns.index(True)]
+    kill(first)
+    others = [program for program in programs if program is not first]
+    assert [other.ask("count", US, 5) for other in others] == [None] * len(others)
+    with Replica.open(store, share=False) as replica:
+        for number in range(clients):
+            assert replica.get(f"customers/p{number}")["visits"] == 15
+        assert replica.get(US)["visits"] >= 15 * clients + 5 * len(others)
+        assert replica.store.verify().findings == ()
