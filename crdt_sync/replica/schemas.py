@@ -137,7 +137,7 @@ class Schemas:
 
     def stored(self, kind: str, records: Sequence[str]) -> None:
         """These were stored, `kind` as in `Event`: what they define is used from now on."""
-        if self._context.owner is not None:
+        if self._context.known_owner is not None:
             self.reload(records)
         elif kind == "received":
             self.received(records)
