@@ -15,7 +15,6 @@ from crdt_sync.storage.lmdb import LmdbStore
 from crdt_sync.storage.port import Store
 
 if TYPE_CHECKING:
-    from crdt_sync.replica.context import Context
     from crdt_sync.replica.owner.asking import Owner
     from crdt_sync.replica.owner.serving import Action, ServedReplica
 
