@@ -227,3 +227,12 @@ def test_one_seed_is_one_run_whatever_the_hash_seed() -> None:
     }
     assert len(told) == 1
     assert len(told.pop()) > 1000
+
+
+def test_no_timer_wakes_in_the_microsecond_before_its_time() -> None:
+    """Else whoever waits for what is left of a timeout would wait for ever, at once, without time going on."""
+    with VirtualLoop() as loop:
+        woken: list[int] = []
+        loop.call_later(3e-7, lambda: woken.append(loop.now_us))
+        loop.run_until(10)
+    assert woken == [1]

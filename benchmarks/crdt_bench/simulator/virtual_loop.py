@@ -20,7 +20,7 @@ import random
 import sys
 from asyncio import events
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from concurrent.futures import Executor
 from contextlib import contextmanager, suppress
 from contextvars import Context, ContextVar, copy_context
@@ -29,6 +29,7 @@ from typing import Any, Generic, Self, TypeVar, TypeVarTuple, Unpack
 
 _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
+Dial = Callable[[Callable[[], asyncio.Protocol]], Awaitable[tuple[asyncio.Transport, asyncio.Protocol]]]
 _process: "ContextVar[Process]" = ContextVar("process")
 
 
@@ -169,6 +170,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._stop = False
         self._failure: BaseException | None = None
         self._processes: list[Process] = []
+        self.dial: Dial | None = None  # how connections are made here, if any can be
         self.main = self.process("main")
         self.set_task_factory(_make_task)
 
@@ -276,6 +278,14 @@ class VirtualLoop(asyncio.BaseEventLoop):
                 raise Storm(f"more than {self.callbacks_max} callbacks")
             handle._run()
 
+    async def create_connection(  # type: ignore[override]  # of its many forms, the one that streams use
+        self, protocol_factory: Callable[[], asyncio.Protocol], *_: object, **__: object
+    ) -> tuple[asyncio.Transport, asyncio.Protocol]:
+        """See `asyncio.loop.create_connection`: whatever the address, `dial` answers."""
+        if self.dial is None:
+            raise ConnectionRefusedError("there is no network here")
+        return await self.dial(protocol_factory)
+
     # --- what asyncio asks of a loop -------------------------------------------------------------------------
 
     def call_soon(
@@ -291,9 +301,11 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def call_at(
         self, when: float, callback: Callable[[Unpack[_Ts]], object], *args: *_Ts, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        """See `asyncio.loop.call_at`; times are rounded to microseconds."""
+        """See `asyncio.loop.call_at`; times are rounded to microseconds, a part of one that is left to a whole one."""
         timer = asyncio.TimerHandle(when, callback, args, self, context)
         when_us = round(when * 1e6)
+        if when_us == self.now_us and when > self.time():
+            when_us += 1
         if when_us <= self.now_us:
             self._soon.append(timer)
         else:

@@ -25,4 +25,5 @@ Rules:
 6. Parts grow while they pass quickly and shrink where they take seconds, so that the other end goes on hearing bytes
    also where a proxy collects whole parts.
 7. A channel without any request for some seconds has ended. A lost request is made again for a shorter time than that.
+   A device whose session takes nothing for a while asks for nothing; it sends an empty part then, now and again.
 """

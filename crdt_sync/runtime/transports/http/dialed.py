@@ -76,6 +76,7 @@ class DialedChannel(End):
         self._name = name
         self._up, self._down, self._last = requests
         self._asks = False  # a part is sent though it is empty: its answer tells what the relay has sent
+        self._paused = False  # nothing was fetched for a while
         self._relay_sent = 0
         self._wait_s = max(1, math.floor(min(wait_s, limits.HTTP_WAIT_S_MAX)))
         self._up_pace, self._down_pace = Pace(), Pace()
@@ -139,10 +140,14 @@ class DialedChannel(End):
         """Send what there is to send, one part at a time."""
         outgoing = self.outgoing
         while True:
-            await self.until(lambda: outgoing.waiting > 0 or self._asks)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(limits.HTTP_RESUME_S):
+                    await self.until(lambda: outgoing.waiting > 0 or self._asks)
             if self.over:
                 return
-            self._asks = False
+            if not (outgoing.waiting or self._asks or self._paused) and self.coming.has_room:
+                continue  # what is fetched tells the relay that the channel goes on; else an empty part does
+            self._asks = self._paused = False
             offset, began = outgoing.sent, self._loop.time()
             part = outgoing.take(self._up_pace.bytes)
             taken, self._relay_sent = await self._post(offset, part)
@@ -173,7 +178,7 @@ class DialedChannel(End):
         """Fetch what there is to fetch, and no more than the session takes."""
         trying = Trying()
         while not self.over:
-            await self.until(lambda: self.coming.has_room)
+            await self._has_room()
             before, began = self.coming.came, self._loop.time()
             try:
                 done = await (self._poll() if self.polls else self._stream())
@@ -185,6 +190,12 @@ class DialedChannel(End):
                     await asyncio.sleep(_AGAIN_S)  # an answer that was to wait did not: no relay of ours gave it
             else:
                 await trying.again()
+
+    async def _has_room(self) -> None:
+        """Wait until more may come. Meanwhile nothing is asked for."""
+        if not self.coming.has_room:
+            await self.until(lambda: self.coming.has_room)
+            self._paused = True
 
     async def _poll(self) -> bool:
         offset, most, began = self.coming.came, self._down_pace.bytes, self._loop.time()
@@ -223,7 +234,7 @@ class DialedChannel(End):
             if self.coming.came + len(piece) > offset + most:
                 raise OffsetUnknown
             self.came(piece, self.coming.came)
-            await self.until(lambda: self.coming.has_room)
+            await self._has_room()
             piece = await self._down.piece()
         if self.coming.came == offset + most:
             self._down_pace.took(most, self._loop.time() - began)
