@@ -12,13 +12,14 @@ from crdt_sync.errors import CrdtSyncError, OwnerGone, StoreExists, StoreInUse, 
 from crdt_sync.replica.context import Context
 from crdt_sync.replica.owner import local
 from crdt_sync.storage.lmdb import LmdbStore
-from crdt_sync.storage.port import Store
+from crdt_sync.storage.port import Store, Stores
 
 if TYPE_CHECKING:
     from crdt_sync.replica.owner.asking import Owner
     from crdt_sync.replica.owner.serving import Action, ServedReplica
 
 _log = logging.getLogger(__name__)
+_STORES: Stores = LmdbStore  # where the stores of devices are
 
 
 class Closable(Protocol):
@@ -52,9 +53,9 @@ def new_store(path: Path | str, name: str) -> Store:
         raise UsageError(f"{name!r} cannot name a replica", f"Use 1 to {limits.ACTOR_LENGTH_MAX} printable characters.")
     where = _expanded(path)
     try:
-        return LmdbStore.open(where, create=True)
+        return _STORES.open(where, create=True)
     except StoreExists:
-        store = LmdbStore.open(where)
+        store = _STORES.open(where)
         with closed_on_failure(store):
             if store.meta("name") is not None or store.count() or store.peers():
                 raise
@@ -63,7 +64,7 @@ def new_store(path: Path | str, name: str) -> Store:
 
 def open_alone(path: Path | str) -> Store:
     """The store in `path`, for this program alone. Raises what `Replica.open` raises, and `StoreInUse`."""
-    return LmdbStore.open(_expanded(path), create=False)
+    return _STORES.open(_expanded(path))
 
 
 def open_store(path: Path | str) -> "tuple[Store, Owner | None]":

@@ -12,7 +12,8 @@ from crdt_sync.runtime.opening import open_channel
 from crdt_sync.runtime.transports.channel import Open
 from crdt_sync.runtime.worker.pool import StartWorker
 from crdt_sync.runtime.worker.process import WorkerProcess
-from crdt_sync.storage.writer import Committer, GroupWriter, Writer
+from crdt_sync.storage.port import Committer
+from crdt_sync.storage.writer import GroupWriter, Writer
 
 
 def _commit_thread() -> Executor:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from crdt_sync import ids
-from crdt_sync.errors import LogCompacted, StoreClosed, StoreError
+from crdt_sync.errors import LogCompacted, StoreClosed, StoreError, StoreExists, StoreInUse, StoreMissing
 from crdt_sync.limits import BEHIND_COUNTED_MAX
 from crdt_sync.storage import lives
 from crdt_sync.storage.behind import reckon
@@ -43,6 +43,11 @@ class MemoryStore:
         self._content = MemoryState(self._lives)
         self._lock = threading.RLock()
         self._closed = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether it refuses calls."""
+        return self._closed
 
     @property
     def replica(self) -> bytes:
@@ -364,3 +369,27 @@ class MemoryStore:
     def close(self) -> None:
         """Refuse further calls."""
         self._closed = True
+
+
+class MemoryStores:
+    """The `Stores` port in memory: what was committed is there as long as this object is."""
+
+    def __init__(self, rng: random.Random | None = None) -> None:
+        self._rng = rng
+        self._kept: dict[Path, MemoryStore] = {}
+
+    def open(self, path: Path, *, create: bool = False) -> MemoryStore:
+        """The store of that path, as a restart finds it. Raises `StoreMissing`, `StoreExists`, `StoreInUse`."""
+        before = self._kept.get(path)
+        if before is not None and not before.closed:
+            raise StoreInUse(f"{path} is in use", "Close it first.")
+        if create and before is not None:
+            raise StoreExists(f"there is a store in {path} already", "Open it, or name another directory.")
+        if before is None and not create:
+            raise StoreMissing(f"there is no store in {path}", "Create one first, or name another directory.")
+        self._kept[path] = opened = MemoryStore(rng=self._rng) if before is None else before.clone()
+        return opened
+
+    def exists(self, path: Path) -> bool:
+        """Whether a store was made there."""
+        return path in self._kept

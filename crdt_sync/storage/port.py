@@ -1,6 +1,10 @@
-"""What a store holds and does: the values that cross its boundary and the `Store` protocol.
+"""What a store does, as a few small ports; `Store` is all of them. Whoever needs one asks for that one.
 
-Rules that every store keeps, checked by one conformance suite (tests/storage):
+Thread-safe; every read sees one consistent state. Reads raise `StoreCorrupt` (with the record, where known),
+`StoreClosed` or `StoreFailed`. Record ids are ASCII, at most `RECORD_LENGTH_MAX` characters; pages are sorted by record
+id and exclude `after`. The values that cross the boundary are in `crdt_sync.storage.values`.
+
+Rules that every store keeps, checked by one conformance suite a port (tests/storage/ports):
 
 1. `commit` is all or nothing and durable when it returns. One that raised changed nothing, except that after
    `StoreFailed` it may nevertheless be found whole: the disk failed while it was written.
@@ -12,237 +16,65 @@ Rules that every store keeps, checked by one conformance suite (tests/storage):
 6. What a record loads is of one lineage: only a change that is `renewed` leads into another.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, Protocol
 
 from crdt_sync.ids import Space
 from crdt_sync.storage.lives import Lives
+from crdt_sync.storage.values import (
+    SEVERAL_ORIGINS,
+    Batch,
+    Change,
+    ChangedDigests,
+    Committed,
+    CompactReport,
+    FeedEntry,
+    Finding,
+    Head,
+    LogEntry,
+    OutboxEntry,
+    Peer,
+    Remains,
+    Root,
+    Stored,
+    VerifyReport,
+    lineage_after,
+)
 
-SEVERAL_ORIGINS = bytes(16)  # the `origin` of updates that came together from several replicas
-
-
-class Change(NamedTuple):
-    """Updates of one record that were integrated together, and what the record is after them.
-
-    `origin` is the 16-byte id of the replica that the updates came from, or `SEVERAL_ORIGINS`; `received_at` is in
-    microseconds since 1970 and `state_vector` describes the record after these updates. `snapshot` is the whole state
-    after them: it replaces the stored snapshot and covers everything up to the last of these updates, so the
-    tail is empty. `view` replaces the stored view; None keeps it. `digest` None marks the record's digest as
-    stale.
-
-    `renewed` says that the updates are the whole record, in the place of what was stored: the record's history begins
-    with them, though what was there before stays in the log until compaction. `lineage` is the one that the record is
-    in then (0: the first; see `crdt_sync/records/lineage.py`), None for the one that it was in: another one takes a
-    change that is `renewed` and brings a snapshot.
-
-    Without updates the record's content stays as it is: `snapshot`, `state_vector`, `view` and a given
-    `digest` are taken over, and the record must exist.
-    """
-
-    record: str
-    updates: tuple[bytes, ...]
-    origin: bytes
-    actor: str
-    received_at: int
-    state_vector: bytes
-    snapshot: bytes | None = None
-    view: bytes | None = None
-    digest: bytes | None = None
-    renewed: bool = False
-    lineage: int | None = None
-
-
-def lineage_after(change: Change, before: int | None) -> int:
-    """The lineage of a record after a change of it; `before` is None where the record is new.
-
-    Raises `ValueError` where it would load updates of two lineages.
-    """
-    if change.lineage is None:
-        return before or 0
-    if before not in (None, change.lineage) and not (change.renewed and change.updates and change.snapshot is not None):
-        raise ValueError(f"{change.record} goes into another lineage without being renewed")
-    return change.lineage
-
-
-@dataclass(frozen=True, slots=True)
-class OutboxEntry:
-    """A record that a partner does not hold completely yet.
-
-    `acknowledged` is the state vector that the partner is known to have, `edit` rises with each local change
-    and `refusal` is the code with which the partner refused the record, with its human-readable `reason`.
-    """
-
-    record: str
-    acknowledged: bytes
-    edit: int
-    refusal: str | None = None
-    reason: str = ""
+__all__ = [
+    "SEVERAL_ORIGINS",
+    "Batch",
+    "Change",
+    "ChangedDigests",
+    "Committed",
+    "Committer",
+    "CompactReport",
+    "Digests",
+    "FeedEntry",
+    "Finding",
+    "Head",
+    "Identity",
+    "Log",
+    "LogEntry",
+    "Maintenance",
+    "Outbox",
+    "OutboxEntry",
+    "Peer",
+    "Records",
+    "Remains",
+    "Root",
+    "Settings",
+    "Store",
+    "Stored",
+    "Stores",
+    "VerifyReport",
+    "lineage_after",
+]
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """A partner: its replica id and epoch, our cursor into its feed, when (µs) and where it was last seen.
-
-    `head` is the highest sequence number of its log that anything rests on which we received from it, or believe that
-    it holds. It is at least the cursor.
-    """
-
-    replica: bytes
-    epoch: bytes
-    cursor: int
-    last_seen: int
-    url: str = ""
-    head: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What one caller wants to become durable together; applied in the order of the fields below.
-
-    `views` and `digests` of records that are not held are ignored. In `meta` and `digests` None removes.
-    """
-
-    changes: tuple[Change, ...] = ()
-    views: Mapping[str, bytes] = field(default_factory=dict)
-    digests: Mapping[str, bytes | None] = field(default_factory=dict)
-    peers: tuple[Peer, ...] = ()
-    forget_outbox: tuple[bytes, ...] = ()  # peers whose whole outbox is dropped
-    outbox: tuple[tuple[bytes, OutboxEntry], ...] = ()  # (peer, entry) to put
-    outbox_done: tuple[
-        tuple[bytes, str, int], ...
-    ] = ()  # (peer, record, edit): removed if `edit` is still the stored one
-    meta: Mapping[str, bytes | None] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Committed:
-    """The sequence numbers given to a batch: for each change, one for each of its updates."""
-
-    seqs: tuple[tuple[int, ...], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """Where a record stands: its last seq, state vector, and the updates (count, bytes) after its snapshot.
-
-    `snapshot_seq` is the last seq that the snapshot covers, 0 without a snapshot. `lineage` is the one that the
-    record is in, 0 for the first.
-    """
-
-    seq: int
-    state_vector: bytes
-    snapshot_seq: int
-    tail: int
-    tail_bytes: int
-    lineage: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """All bytes of one record: the snapshot if there is one, then the tail in order; nothing if unknown."""
-
-    head: Head | None
-    updates: tuple[bytes, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class FeedEntry:
-    """The newest change of one record."""
-
-    seq: int
-    record: str
-    state_vector: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class LogEntry:
-    """One update as it was received; `previous` is the seq of the record's update before it, 0 for its first."""
-
-    seq: int
-    record: str
-    update: bytes
-    origin: bytes
-    actor: str
-    received_at: int
-    previous: int
-
-
-@dataclass(frozen=True, slots=True)
-class Remains:
-    """What can be trusted of the stored bytes of a damaged record; None: there is none, or it is damaged.
-
-    `snapshot` is there where it is kept outside the log, `entries` are the record's updates in the log, oldest first.
-    `broken`: a value is damaged that held operations of this record, or may have. `damaged` are its damaged values as
-    they are: not to be trusted, and good for telling what may be lost. So is `damaged_view`.
-    """
-
-    head: Head | None
-    digest: bytes | None
-    snapshot: bytes | None
-    view: bytes | None
-    entries: tuple[LogEntry, ...]
-    broken: bool = False
-    damaged: tuple[bytes, ...] = ()
-    damaged_view: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Root:
-    """All records in one: `count` valid digests, `sum` of their leaves mod 2**256, `stale` without one."""
-
-    count: int
-    sum: int
-    stale: int
-
-
-@dataclass(frozen=True, slots=True)
-class ChangedDigests:
-    """Digests by record, None for a stale one, as they were when the last seq was `head` and the aggregate `root`."""
-
-    head: int
-    root: Root
-    digests: dict[str, bytes | None]
-
-
-@dataclass(frozen=True, slots=True)
-class CompactReport:
-    """What a compaction did: log entries dropped, their bytes, and the entries that remain."""
-
-    dropped: int
-    dropped_bytes: int
-    kept: int
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that verification found wrong; `record` is the record to quarantine, where it is known."""
-
-    database: str
-    key: str
-    problem: str
-    record: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class VerifyReport:
-    """How many values were checked and what was wrong with them, at most `keys.FINDINGS_MAX` of it.
-
-    `set_aside` is how many damaged values repairs have set aside, which are no findings.
-    """
-
-    checked: int
-    findings: tuple[Finding, ...]
-    set_aside: int = 0
-
-
-class Store(Protocol):
-    """The durable set of records of one replica. Thread-safe; every read sees one consistent state.
-
-    Reads raise `StoreCorrupt` (with the record, where known), `StoreClosed` or `StoreFailed`. Record ids are
-    ASCII, at most `RECORD_LENGTH_MAX` characters; pages are sorted by record id and exclude `after`.
-    """
+class Identity(Protocol):
+    """Who keeps the records, and the space that they belong to."""
 
     @property
     def replica(self) -> bytes:
@@ -252,6 +84,16 @@ class Store(Protocol):
     def space(self) -> Space:
         """The space that the records belong to."""
 
+    def join(self, space: bytes, *, leave: bool = False) -> None:
+        """Belong to `space` from now on; joining it again changes nothing.
+
+        Raises `ForeignSpace` where another one was joined, unless `leave`, and as `commit` does.
+        """
+
+
+class Log(Protocol):
+    """The updates in the order in which they were stored, and the lives in which places in it are handed out."""
+
     @property
     def epoch(self) -> bytes:
         """16 bytes that name the life of this store in which cursors are handed out; see `lives`."""
@@ -260,17 +102,21 @@ class Store(Protocol):
     def known_lives(self) -> Lives:
         """The lives of this store that are remembered, that of `epoch` last."""
 
+    def reach(self, epoch: bytes) -> int | None:
+        """Up to which sequence number the history of `epoch` is the one that is here; None where it is not known."""
+
+    def begin_life(self) -> bytes:
+        """Begin a life, whose id is returned: to be called, once in a process, before cursors are handed out.
+
+        Without it they are handed out in the last life, and are honoured only up to its end, which costs comparisons.
+        Raises as `commit` does.
+        """
+
+    def renew_epoch(self) -> bytes:
+        """Begin a life and forget all others: history may have been lost, so cursors of them mean nothing."""
+
     def head(self) -> int:
         """The last sequence number, 0 when nothing was ever written."""
-
-    def count(self) -> int:
-        """How many records are held."""
-
-    def record_head(self, record: str) -> Head | None:
-        """Where a record stands, or None."""
-
-    def load(self, record: str) -> Stored:
-        """Everything needed to rebuild a record."""
 
     def feed(self, after: int, limit: int) -> list[FeedEntry]:
         """Records changed after seq `after`, ascending, the newest entry of each only."""
@@ -288,14 +134,31 @@ class Store(Protocol):
     def history(self, record: str) -> list[LogEntry]:
         """The newest updates of one record, as many as compaction has left without a hole, oldest first."""
 
+
+class Records(Protocol):
+    """The records: where they stand, their bytes, and what is shown of them."""
+
+    def count(self) -> int:
+        """How many records are held."""
+
     def records(self, after: str, limit: int, prefix: str = "") -> list[str]:
         """A page of record ids."""
+
+    def record_head(self, record: str) -> Head | None:
+        """Where a record stands, or None."""
+
+    def load(self, record: str) -> Stored:
+        """Everything needed to rebuild a record."""
 
     def view(self, record: str) -> bytes | None:
         """The stored view of a record, or None."""
 
     def views(self, after: str, limit: int, prefix: str = "") -> list[tuple[str, bytes]]:
         """A page of (record, view), of records that have one."""
+
+
+class Digests(Protocol):
+    """What each record contains, in 16 bytes, and all records in one sum."""
 
     def digest(self, record: str) -> bytes | None:
         """The record's valid digest, or None if it is stale or the record unknown."""
@@ -309,14 +172,21 @@ class Store(Protocol):
         None where more than `limit` changed.
         """
 
+    def stale(self, limit: int) -> list[str]:
+        """Records without a valid digest."""
+
     def root(self) -> Root:
         """The aggregate over all digests, at no cost."""
 
     def kept_index(self) -> list[bytes]:
         """What `keep_index` kept; nothing if it was dropped or any of it is damaged, as it can be made anew."""
 
-    def stale(self, limit: int) -> list[str]:
-        """Records without a valid digest."""
+    def keep_index(self, pages: Sequence[bytes]) -> None:
+        """Keep these pages of the caller's index instead of those before. Their meaning is the caller's affair."""
+
+
+class Outbox(Protocol):
+    """The partners, and what each of them does not hold yet."""
 
     def peer(self, replica: bytes) -> Peer | None:
         """What is known of a partner."""
@@ -333,11 +203,19 @@ class Store(Protocol):
     def outbox_count(self, peer: bytes) -> tuple[int, int]:
         """(all entries, those refused) of the outbox of `peer`, at no cost."""
 
+
+class Settings(Protocol):
+    """Values that the caller keeps with the store."""
+
     def meta(self, key: str) -> bytes | None:
         """A value that the caller keeps with the store."""
 
     def meta_keys(self, prefix: str) -> list[str]:
         """The keys of `meta` that begin with `prefix`, sorted, those of damaged values too."""
+
+
+class Committer(Protocol):
+    """What takes in batches: a store, or whoever completes them before they go there."""
 
     def commit(self, batches: Sequence[Batch]) -> list[Committed]:
         """Make all batches durable in one transaction, or none.
@@ -347,8 +225,9 @@ class Store(Protocol):
         rule 6.
         """
 
-    def keep_index(self, pages: Sequence[bytes]) -> None:
-        """Keep these pages of the caller's index instead of those before. Their meaning is the caller's affair."""
+
+class Maintenance(Protocol):
+    """What keeps a store small and sound; calls may walk all of it."""
 
     def compact(self, before: int | None = None) -> CompactReport:
         """Drop log entries below seq `before` (None: any) that a snapshot covers. No cursor notices."""
@@ -384,30 +263,28 @@ class Store(Protocol):
         Returns the records that had to be quarantined. Records that `damaged` names are to be replaced before.
         """
 
-    def reach(self, epoch: bytes) -> int | None:
-        """Up to which sequence number the history of `epoch` is the one that is here; None where it is not known."""
-
-    def begin_life(self) -> bytes:
-        """Begin a life, whose id is returned: to be called, once in a process, before cursors are handed out.
-
-        Without it they are handed out in the last life, and are honoured only up to its end, which costs comparisons.
-        Raises as `commit` does.
-        """
-
-    def join(self, space: bytes, *, leave: bool = False) -> None:
-        """Belong to `space` from now on; joining it again changes nothing.
-
-        Raises `ForeignSpace` where another one was joined, unless `leave`, and as `commit` does.
-        """
-
-    def renew_epoch(self) -> bytes:
-        """Begin a life and forget all others: history may have been lost, so cursors of them mean nothing."""
-
     def quarantine(self, record: str) -> None:
         """Forget a corrupt record until a change of it, with its whole state from a partner, heals it."""
 
     def quarantined(self) -> list[str]:
         """Records quarantined and not healed yet, sorted."""
 
+
+class Store(Identity, Log, Records, Digests, Outbox, Settings, Committer, Maintenance, Protocol):
+    """The durable set of records of one replica: all ports, over one state."""
+
     def close(self) -> None:
         """Release the store; closing twice is harmless."""
+
+
+class Stores(Protocol):
+    """Makes and opens stores by their paths: the one place where their kind is chosen."""
+
+    def open(self, path: Path, *, create: bool = False) -> Store:
+        """The store in `path`, which is open once at a time; with `create` a new one.
+
+        Raises `StoreMissing`, `StoreExists`, `StoreInUse` and what the kind of store may raise beside.
+        """
+
+    def exists(self, path: Path) -> bool:
+        """Whether there is a store in `path`; opening may still fail."""

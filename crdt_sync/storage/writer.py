@@ -11,7 +11,7 @@ from typing import Protocol
 
 from crdt_sync.errors import StoreClosed, StoreFailed, StoreFull
 from crdt_sync.limits import COMMIT_BATCHES_MAX
-from crdt_sync.storage.port import Batch, Committed
+from crdt_sync.storage.port import Batch, Committed, Committer
 
 _LOGGER = logging.getLogger(__name__)
 _STORE_WIDE = (StoreFull, StoreFailed, StoreClosed)
@@ -32,13 +32,6 @@ Waiting = tuple[Batch, "Future[Committed]", int | None]
 """A batch, what is to become of it, and how many failed commits its maker knew of."""
 
 AfterCommit = Callable[[Sequence[Batch], Sequence[Committed]], None]
-
-
-class Committer(Protocol):
-    """What a group writer commits to: a store, or whoever completes the batches before they go there."""
-
-    def commit(self, batches: Sequence[Batch]) -> list[Committed]:
-        """See `Store.commit`."""
 
 
 class Writer(Protocol):

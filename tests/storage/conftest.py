@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from crdt_sync.storage import Change, LmdbStore, MemoryStore, Store
+from crdt_sync.storage import Change, LmdbStore, MemoryStores, Store, Stores
 
 ORIGIN = b"o" * 16
 Reopen = Callable[[], Store]
@@ -28,31 +28,38 @@ def change() -> Callable[..., Change]:
     return make_change
 
 
+class DirectoryStores:
+    """The `Stores` of a device, with a small map."""
+
+    def open(self, path: Path, *, create: bool = False) -> LmdbStore:
+        return LmdbStore.open(path, create=create, rng=random.Random(1), map_bytes=1 << 26)
+
+    def exists(self, path: Path) -> bool:
+        return LmdbStore.exists(path)
+
+
 class Opened:
     """One store under test, which can be opened again as after a restart."""
 
-    def __init__(self, kind: str, path: Path) -> None:
-        self.kind = kind
+    def __init__(self, stores: Stores, path: Path) -> None:
+        self.stores = stores
         self.path = path
-        self.store: Store = (
-            MemoryStore(rng=random.Random(1))
-            if kind == "memory"
-            else LmdbStore.open(path, create=True, rng=random.Random(1), map_bytes=1 << 26)
-        )
+        self.store = stores.open(path, create=True)
 
     def reopen(self) -> Store:
-        if isinstance(self.store, MemoryStore):
-            self.store, before = self.store.clone(), self.store
-            before.close()
-        else:
-            self.store.close()
-            self.store = LmdbStore.open(self.path, map_bytes=1 << 26)
+        self.store.close()
+        self.store = self.stores.open(self.path)
         return self.store
 
 
 @pytest.fixture(params=["memory", "lmdb"])
-def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opened]:
-    kept = Opened(request.param, tmp_path / "store")
+def stores(request: pytest.FixtureRequest) -> Stores:
+    return MemoryStores(random.Random(1)) if request.param == "memory" else DirectoryStores()
+
+
+@pytest.fixture
+def opened(stores: Stores, tmp_path: Path) -> Iterator[Opened]:
+    kept = Opened(stores, tmp_path / "store")
     yield kept
     kept.store.close()
 

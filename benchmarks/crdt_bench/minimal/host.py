@@ -18,8 +18,7 @@ from crdt_sync.replica.audit import check, content_view
 from crdt_sync.replica.index import UNKNOWN_TO_ACCEPTOR, StoreIndex
 from crdt_sync.replica.receipts import refresh_digests
 from crdt_sync.replica.source import change_of
-from crdt_sync.storage.port import Batch, Store
-from crdt_sync.storage.writer import Committer
+from crdt_sync.storage.port import Batch, Committer, Store
 
 _DOCUMENTS_MAX = 256
 _RETRY_US = 5_000_000

@@ -7,8 +7,8 @@ from concurrent.futures import Future
 
 from crdt_sync.errors import StoreClosed
 from crdt_sync.limits import COMMIT_BATCHES_MAX
-from crdt_sync.storage.port import Batch, Committed
-from crdt_sync.storage.writer import Committer, GroupCommit, Waiting
+from crdt_sync.storage.port import Batch, Committed, Committer
+from crdt_sync.storage.writer import GroupCommit, Waiting
 
 _NOTICE_S = 20e-6
 _STALLS = 0.1  # how often the disk takes ten times as long, so that more commits are on their way

@@ -58,8 +58,7 @@ from crdt_sync.runtime.steady import steady_us
 from crdt_sync.runtime.worker.pool import IntegrationPool
 from crdt_sync.runtime.worker.process import WorkerUnavailable
 from crdt_sync.runtime.worker.values import Item, clocks_differ
-from crdt_sync.storage.port import Batch, Committed, Store
-from crdt_sync.storage.writer import Committer
+from crdt_sync.storage.port import Batch, Committed, Committer, Store
 
 _PRESENCE_EVERY_S = 0.1
 _RETRY_US = 5_000_000
