@@ -104,9 +104,10 @@ def test_a_second_opener_in_another_process_is_refused_until_the_first_closes(lm
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_a_user_without_permission_is_told_so(lmdb_store, lmdb_path, tmp_path):
     lmdb_store.close()
+    imported = "import filelock, pathlib\nfrom crdt_sync.storage import LmdbStore\n"
     script = "import os\nos.setuid(65534)\n"
     result = subprocess.run(
-        [sys.executable, "-c", f"import crdt_sync.storage\n{script}{OPEN}", str(lmdb_path)],
+        [sys.executable, "-c", f"{imported}{script}{OPEN}", str(lmdb_path)],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert "StoreForbidden: no permission" in result.stderr
