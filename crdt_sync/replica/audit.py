@@ -15,7 +15,7 @@ from crdt_sync.records import Document
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.replica.context import Context
 from crdt_sync.replica.views import encode_view
-from crdt_sync.storage.port import Batch, Change, Head, Store
+from crdt_sync.storage.port import Batch, Change, Head, Records
 
 UNREADABLE_HERE = b"\xfe" * 16  # no content digest: a record whose bytes are damaged must not seem equal to anything
 _PAGE = 256
@@ -30,7 +30,7 @@ def standing(head: Head, content: bytes, log_vector: bytes, log_content: bytes) 
     return Standing.DISAGREES
 
 
-def content_view(store: Store, progress: Callable[[int], None] | None = None) -> Pinned:
+def content_view(store: Records, progress: Callable[[int], None] | None = None) -> Pinned:
     """A view of the content digests of all records, computed from their bytes: about a quarter of a millisecond each.
 
     `progress` hears how many are done. Raises `StoreError`, but not for a record that is damaged.
@@ -46,7 +46,7 @@ def content_view(store: Store, progress: Callable[[int], None] | None = None) ->
     return index.pin()
 
 
-def content_digest(store: Store, record: str) -> bytes | None:
+def content_digest(store: Records, record: str) -> bytes | None:
     """Digest B of a record's stored bytes, None where they cannot be read."""
     loaded = _loaded(lambda: store.load(record).updates)
     return loaded.content if loaded else None
@@ -120,7 +120,7 @@ def _take_from_log(context: Context, record: str, log: Document) -> None:
     context.store.commit([Batch(changes=(change,))])
 
 
-def seqs(store: Store, records: Sequence[str]) -> dict[str, int]:
+def seqs(store: Records, records: Sequence[str]) -> dict[str, int]:
     """The sequence number of each record's last update, 0 of those that are not held or cannot be read."""
     found: dict[str, int] = {}
     for record in records:

@@ -25,7 +25,7 @@ from crdt_sync.replica.context import Context
 from crdt_sync.replica.intake import Intake, Origin
 from crdt_sync.replica.rescue import Loss, Rewriting, View, differing, differs
 from crdt_sync.replica.views import encode_view
-from crdt_sync.storage.port import Batch, Change, OutboxEntry, Store
+from crdt_sync.storage.port import Batch, Change, OutboxEntry, Settings, Store
 
 _PREFIX = "awaited/"  # meta
 _NO_EPOCH = bytes(EPOCH_BYTES)
@@ -113,7 +113,7 @@ def lost_note(key: str) -> Loss | None:
     return Loss(key.removeprefix(_PREFIX), "", "edits", "what it showed before an earlier repair; sync may bring it")
 
 
-def awaited(store: Store) -> Iterator[tuple[str, Awaited]]:
+def awaited(store: Settings) -> Iterator[tuple[str, Awaited]]:
     """Each record, and what is kept of it."""
     for key in store.meta_keys(_PREFIX):
         with suppress(StoreCorrupt):
@@ -121,7 +121,7 @@ def awaited(store: Store) -> Iterator[tuple[str, Awaited]]:
                 yield key.removeprefix(_PREFIX), kept_of
 
 
-def _read(store: Store, key: str) -> Awaited | None:
+def _read(store: Settings, key: str) -> Awaited | None:
     value = store.meta(key)
     if value is None:
         return None
@@ -129,7 +129,7 @@ def _read(store: Store, key: str) -> Awaited | None:
     return Awaited(**{**fields, "deleted": tuple(fields["deleted"])})
 
 
-def pending(store: Store, record: str) -> list[bytes]:
+def pending(store: Settings, record: str) -> list[bytes]:
     """The sound updates that are kept of a record, in their order."""
     with suppress(StoreCorrupt):
         if (kept_of := _read(store, _PREFIX + record)) is not None:

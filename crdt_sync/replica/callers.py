@@ -19,7 +19,7 @@ from typing import Any
 from crdt_sync.limits import PARTNERS_MAX
 from crdt_sync.replica.carried import honoured
 from crdt_sync.replica.readers import Reader
-from crdt_sync.storage.port import Store
+from crdt_sync.storage.port import Settings, Store
 
 _CALLERS = "callers"
 
@@ -42,7 +42,7 @@ class Caller:
         return Reader(self.replica, self.name, place, self.floor if known else store.head())
 
 
-def callers(store: Store) -> dict[bytes, Caller]:
+def callers(store: Settings) -> dict[bytes, Caller]:
     """The callers that are remembered, by replica id."""
     rows: dict[str, list[Any]] = json.loads(store.meta(_CALLERS) or b"{}")
     return {

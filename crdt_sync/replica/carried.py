@@ -19,7 +19,7 @@ from typing import Any
 
 from crdt_sync.limits import BUNDLE_ARRIVALS_MAX, BUNDLE_LEFT_OUT_KEPT_MAX, BUNDLE_PARTNERS_MAX
 from crdt_sync.replica.readers import Reader
-from crdt_sync.storage.port import Store
+from crdt_sync.storage.port import Log, Settings, Store
 
 _PARTNERS = "bundle_partners"
 _ARRIVALS = "bundle_arrivals"
@@ -81,7 +81,7 @@ class Arrival:
     left_out: tuple[LeftOut, ...] = ()
 
 
-def carried(store: Store) -> dict[bytes, Carried]:
+def carried(store: Settings) -> dict[bytes, Carried]:
     """The partners that are met by bundle, by replica id."""
     # One of an earlier version is forgotten: the next bundle is whole.
     rows = {replica: row for replica, row in _read(store, _PARTNERS).items() if len(row) == _PARTNER_FIELDS}
@@ -102,13 +102,13 @@ def carried(store: Store) -> dict[bytes, Carried]:
     }
 
 
-def honoured(store: Store, life: bytes, place: int) -> int:
+def honoured(store: Log, life: bytes, place: int) -> int:
     """A place in our feed that was told in that life of ours; 0 where it is not one of the history that is here."""
     reach = store.reach(life)
     return place if reach is not None and place <= reach else 0
 
 
-def remembered(store: Store, partner: Carried) -> Meta:
+def remembered(store: Settings, partner: Carried) -> Meta:
     """What to commit so that `partner` is known; those of which nothing was heard for longest make room."""
     known = {**carried(store), partner.replica: partner}
     kept = sorted(known.values(), key=lambda entry: (entry.replica == partner.replica, entry.created))
@@ -122,7 +122,7 @@ def forgotten_cursors(store: Store) -> Meta:
     return {**_partners(unread), _ARRIVALS: None} if unread or store.meta(_ARRIVALS) else {}
 
 
-def arrival(store: Store, digest: bytes) -> Arrival:
+def arrival(store: Settings, digest: bytes) -> Arrival:
     """How far the bundle with that digest was applied."""
     row = _read(store, _ARRIVALS).get(digest.hex())
     if row is None:
@@ -132,7 +132,7 @@ def arrival(store: Store, digest: bytes) -> Arrival:
     return Arrival(chunks, received, known, refused, waiting, poisons, named)
 
 
-def arriving(store: Store, digest: bytes, reached: Arrival) -> Meta:
+def arriving(store: Settings, digest: bytes, reached: Arrival) -> Meta:
     """What to commit together with the chunks that `reached` counts."""
     rows = _read(store, _ARRIVALS)
     rows.pop(digest.hex(), None)
@@ -142,7 +142,7 @@ def arriving(store: Store, digest: bytes, reached: Arrival) -> Meta:
     return {_ARRIVALS: _bytes(dict(list(newest.items())[-BUNDLE_ARRIVALS_MAX:]))}
 
 
-def arrived(store: Store, digest: bytes) -> Meta:
+def arrived(store: Settings, digest: bytes) -> Meta:
     """What to commit when the bundle was read to its end."""
     rows = _read(store, _ARRIVALS)
     if rows.pop(digest.hex(), None) is None:
@@ -168,7 +168,7 @@ def _partners(entries: list[Carried]) -> Meta:
     return {_PARTNERS: _bytes(rows) if rows else None}
 
 
-def _read(store: Store, key: str) -> dict[str, Any]:
+def _read(store: Settings, key: str) -> dict[str, Any]:
     rows: dict[str, Any] = json.loads(store.meta(key) or b"{}")
     return rows
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from crdt_sync import ids
 from crdt_sync.limits import SCHEMALESS_NAMED_MAX, STATUS_ENTRIES_MAX
-from crdt_sync.storage.port import Store
+from crdt_sync.storage.port import Records
 
 _LAST = "\x7f"  # sorts after every character of a record id
 _PAGE = 512
@@ -19,7 +19,7 @@ class Schemaless(NamedTuple):
     exact: bool
 
 
-def schemaless(store: Store, known: Collection[str], only: str | None = None) -> tuple[Schemaless, ...]:
+def schemaless(store: Records, known: Collection[str], only: str | None = None) -> tuple[Schemaless, ...]:
     """The collections that have records here and are not `known`, by name; at most `SCHEMALESS_NAMED_MAX` of them.
 
     With `only`, that collection, if it is one of them. Costs a read for each known collection, and looks at
@@ -38,7 +38,7 @@ def schemaless(store: Store, known: Collection[str], only: str | None = None) ->
     return tuple(found)
 
 
-def _collections(store: Store, known: Collection[str]) -> Iterator[str]:
+def _collections(store: Records, known: Collection[str]) -> Iterator[str]:
     after = ""
     while page := store.records(after, 1):
         collection = ids.collection_of(page[0])
@@ -47,7 +47,7 @@ def _collections(store: Store, known: Collection[str]) -> Iterator[str]:
         after = f"{collection}/{_LAST}"
 
 
-def _count(store: Store, prefix: str, most: int) -> tuple[int, bool]:
+def _count(store: Records, prefix: str, most: int) -> tuple[int, bool]:
     """How many records begin so, up to `most`, and whether there are more."""
     count, after = 0, ""
     while page := store.records(after, min(_PAGE, most + 1 - count), prefix):

@@ -14,7 +14,7 @@ from crdt_sync.replica.copies import Copy
 from crdt_sync.replica.keys import KeyIndex, Pending
 from crdt_sync.replica.owner.sent import SentEdit
 from crdt_sync.replica.views import encode_view
-from crdt_sync.storage.port import Batch, Change, OutboxEntry, Store
+from crdt_sync.storage.port import Batch, Change, OutboxEntry, Records
 
 _NOTHING = b"\x00\x00"  # an update without operations and deletions
 
@@ -189,7 +189,7 @@ class Commits:
         )
 
 
-def _joined(store: Store, edit: SentEdit) -> Copy:
+def _joined(store: Records, edit: SentEdit) -> Copy:
     try:
         return copies.written_over(store, edit.record, edit.writer, edit.before, edit.update)
     except CrdtSyncError:

@@ -11,7 +11,7 @@ from crdt_sync.records import Document
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.halves import mended
 from crdt_sync.records.lineage import begun, carried, is_foreign, lineage_of
-from crdt_sync.storage.port import Store
+from crdt_sync.storage.port import Records
 
 
 @dataclass(slots=True)
@@ -41,7 +41,7 @@ class Copy:
         return copy
 
 
-def stored(store: Store, record: str, writer: int, mint: Callable[[], int] | None = None) -> Copy:
+def stored(store: Records, record: str, writer: int, mint: Callable[[], int] | None = None) -> Copy:
     """The record as the store has it; empty and `new` where it has none.
 
     Where `writer` wrote in a lineage before that of the record, or its id was taken for that, it must not write here:
@@ -59,13 +59,13 @@ def stored(store: Store, record: str, writer: int, mint: Callable[[], int] | Non
     return Copy(document, head.state_vector, head.seq, head.tail, False, deletions, lineage=head.lineage)
 
 
-def moved(store: Store, record: str, copy: Copy) -> bool:
+def moved(store: Records, record: str, copy: Copy) -> bool:
     """Whether the store holds another state of the record than the one that `copy` was made of."""
     head = store.record_head(record)
     return (head.seq if head is not None else 0) != copy.seq
 
 
-def current(store: Store, record: str, copy: Copy, mint: Callable[[], int]) -> Copy:
+def current(store: Records, record: str, copy: Copy, mint: Callable[[], int]) -> Copy:
     """The edits of `copy` over what the store holds by now. Raises `EditOvertaken`."""
     writer = copy.document.writer
     assert writer is not None
@@ -79,7 +79,7 @@ def current(store: Store, record: str, copy: Copy, mint: Callable[[], int]) -> C
     return renewed
 
 
-def written_over(store: Store, record: str, writer: int, before: bytes, update: bytes) -> Copy:
+def written_over(store: Records, record: str, writer: int, before: bytes, update: bytes) -> Copy:
     """What the store holds by now, with the `update` that `writer` made of the state `before`.
 
     Raises `EditOvertaken`.

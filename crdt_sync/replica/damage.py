@@ -9,12 +9,12 @@ from contextlib import suppress
 
 from crdt_sync.errors import StoreCorrupt, StoreError
 from crdt_sync.limits import DAMAGED_NAMED_MAX
-from crdt_sync.storage.port import Batch, Store
+from crdt_sync.storage.port import Batch, Settings, Store
 
 _META = "damaged"
 
 
-def known(store: Store) -> dict[str, str]:
+def known(store: Settings) -> dict[str, str]:
     """The records that were met, and what is wrong with each."""
     with suppress(StoreCorrupt):
         found: dict[str, str] = json.loads(store.meta(_META) or b"{}")

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from crdt_sync.errors import StoreCorrupt, UpdateRefused
 from crdt_sync.records import Document
 from crdt_sync.records.well_placed import disordered
-from crdt_sync.storage.port import Store
+from crdt_sync.storage.port import Records
 
 _PAGE = 1000
 
 
-def disordered_records(store: Store) -> Iterator[tuple[str, list[str]]]:
+def disordered_records(store: Records) -> Iterator[tuple[str, list[str]]]:
     """Such records of a store and the roots concerned, in order. What cannot be read is left to `Store.verify`."""
     after = ""
     while page := store.records(after, _PAGE):

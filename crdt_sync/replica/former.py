@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from crdt_sync.errors import StoreCorrupt
 from crdt_sync.records import Document, Schema
-from crdt_sync.storage.port import Store
+from crdt_sync.storage.port import Records
 
 STATES_MAX = 64  # of one record that are looked at, the newest of its log
 
@@ -23,7 +23,7 @@ class Former:
     written_once: frozenset[str] = frozenset()
 
 
-def former(store: Store, record: str, schema: Schema | None) -> Former:
+def former(store: Records, record: str, schema: Schema | None) -> Former:
     """What a record held; nothing where it is damaged."""
     try:
         held = Document.load(store.load(record).updates)

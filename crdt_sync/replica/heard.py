@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from crdt_sync.limits import BUNDLE_KNOWN_MAX
 from crdt_sync.replica.carried import carried
-from crdt_sync.storage.port import Store
+from crdt_sync.storage.port import Settings, Store
 
 _HEARD = "bundle_heard"
 _LIVES_KEPT_MAX = 2
@@ -33,7 +33,7 @@ class Heard(NamedTuple):
     at: int
 
 
-def heard(store: Store) -> list[Heard]:
+def heard(store: Settings) -> list[Heard]:
     """What is known, what was said last at the end."""
     rows: list[tuple[str, str, int, str, int]] = json.loads(store.meta(_HEARD) or b"[]")
     return [
@@ -69,7 +69,7 @@ def guessed_place(store: Store, row: Heard) -> int:
     return informant.told_now(store) if informant is not None else 0
 
 
-def forgotten(store: Store) -> dict[str, bytes | None]:
+def forgotten(store: Settings) -> dict[str, bytes | None]:
     """What to commit after damage."""
     return {_HEARD: None} if store.meta(_HEARD) is not None else {}
 

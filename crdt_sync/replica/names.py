@@ -8,12 +8,12 @@ import json
 from crdt_sync.limits import PARTNERS_MAX
 from crdt_sync.replica.callers import callers
 from crdt_sync.replica.carried import carried
-from crdt_sync.storage.port import Batch, Store
+from crdt_sync.storage.port import Batch, Settings, Store
 
 _ANNOUNCED = "announced_names"
 
 
-def names(store: Store) -> dict[bytes, str]:
+def names(store: Settings) -> dict[bytes, str]:
     """The names that are known, by replica id."""
     announced: dict[str, str] = json.loads(store.meta(_ANNOUNCED) or b"{}")
     by_bundle = {known.replica: known.name for known in carried(store).values()}

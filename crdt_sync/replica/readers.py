@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from crdt_sync.errors import StoreCorrupt
 from crdt_sync.limits import STATUS_ENTRIES_MAX, STATUS_EXAMINED_MAX
-from crdt_sync.storage.port import LogEntry, Store
+from crdt_sync.storage.port import LogEntry, Records, Store
 
 _PAGE = 512
 
@@ -29,7 +29,7 @@ class Reader:
         return self.name or self.replica.hex()[:8]
 
 
-def since(store: Store, record: str, place: int) -> list[LogEntry] | None:
+def since(store: Records, record: str, place: int) -> list[LogEntry] | None:
     """The updates of a record after `place`; None where compaction leaves that unknown. Raises `StoreCorrupt`."""
     after = [update for update in store.history(record) if update.seq > place]
     return after if after and after[0].previous <= place else None
@@ -40,7 +40,7 @@ def of_others(updates: list[LogEntry], reader: bytes, floor: int) -> list[LogEnt
     return [update for update in updates if update.origin != reader or update.seq <= floor]
 
 
-def lacks(store: Store, reader: Reader, record: str) -> bool:
+def lacks(store: Records, reader: Reader, record: str) -> bool:
     """Whether the reader is not known to hold the record as it is here, which must be held."""
     try:
         head = store.record_head(record)

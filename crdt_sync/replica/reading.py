@@ -16,7 +16,7 @@ from crdt_sync.replica.collections import Schemaless
 from crdt_sync.replica.context import Context
 from crdt_sync.replica.finding import contains, holds
 from crdt_sync.replica.views import RecordView, encode_view
-from crdt_sync.storage.port import Store
+from crdt_sync.storage.port import Records
 
 REPAIR_HINT = "Run 'crdt-sync verify --repair': it saves what is intact, and names what is lost."
 _PAGE = 1000
@@ -33,7 +33,7 @@ def get(context: Context, record: str, pending: Document | None) -> RecordView:
     return RecordView(record, view, schema)
 
 
-def document(store: Store, record: str) -> Document:
+def document(store: Records, record: str) -> Document:
     """See `Replica.document`."""
     stored = store.load(ids.check_record(record))
     if stored.head is None:
@@ -41,7 +41,7 @@ def document(store: Store, record: str) -> Document:
     return Document.load(stored.updates)
 
 
-def count(store: Store) -> int:
+def count(store: Records) -> int:
     """See `Replica.count`."""
     reserved = (store.records("", limits.RESERVED_COUNTED_MAX, f"{each}/") for each in sorted(ids.RESERVED))
     return store.count() - sum(map(len, reserved))

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from crdt_sync import limits
 from crdt_sync.errors import ForeignRelay, StoreCorrupt
-from crdt_sync.storage.port import Store
+from crdt_sync.storage.port import Settings, Store
 
 _DIALED = "dialed"
 
@@ -43,7 +43,7 @@ def answered_at(store: Store, url: str) -> bytes | None:
     return _relays(store).get(url)
 
 
-def note_dialed(store: Store, replica: bytes, url: str, *, is_device: bool) -> dict[str, bytes | None]:
+def note_dialed(store: Settings, replica: bytes, url: str, *, is_device: bool) -> dict[str, bytes | None]:
     """What to keep in `meta` of a partner that answered; nothing where that is known. The newest is at the end."""
     rows = _read(store)
     row = _Dialed(replica, is_device)
@@ -65,7 +65,7 @@ def _relays(store: Store) -> dict[str, bytes]:
     return earlier | {url: row.replica for url, row in rows.items() if not row.is_device}
 
 
-def _read(store: Store) -> dict[str, _Dialed]:
+def _read(store: Settings) -> dict[str, _Dialed]:
     try:
         kept = store.meta(_DIALED)
     except StoreCorrupt:

@@ -27,7 +27,7 @@ from crdt_sync.replica.guessing import guessed
 from crdt_sync.replica.peers import SERVED
 from crdt_sync.replica.rescue import Loss, Rewriting, View, is_complete, is_completed_by, rescued
 from crdt_sync.replica.views import RecordView, encode_view
-from crdt_sync.storage.port import Batch, Change, OutboxEntry, Peer, Remains, Store
+from crdt_sync.storage.port import Batch, Change, Outbox, OutboxEntry, Peer, Records, Remains, Store
 
 _PAGE = 1000
 _NO_EPOCH = bytes(EPOCH_BYTES)
@@ -146,7 +146,7 @@ def _unreadable(store: Store) -> list[str]:
     return sorted({record for record in store.damaged() if is_record(record)} | set(_without_sense(store)))
 
 
-def _without_sense(store: Store) -> list[str]:
+def _without_sense(store: Records) -> list[str]:
     """Records whose bytes are sound, and none that a document could be built from."""
     found = []
     for record in _records(store):
@@ -189,7 +189,7 @@ def _common(a: bytes, b: bytes) -> bytes:
     return vectors.encode({writer: min(clock, theirs.get(writer, 0)) for writer, clock in ours.items()})
 
 
-def _partners(store: Store) -> list[Peer]:
+def _partners(store: Outbox) -> list[Peer]:
     """The partners as they were known before this repair; none where that cannot be read."""
     with suppress(StoreCorrupt):
         return [peer for peer in store.peers() if peer.url]
@@ -207,7 +207,7 @@ def _has_served(store: Store) -> bool:
 
 
 def _held(
-    store: Store, record: str, partners: Sequence[Peer], served: bool, completes: Callable[[bytes], bool]
+    store: Outbox, record: str, partners: Sequence[Peer], served: bool, completes: Callable[[bytes], bool]
 ) -> _Held:
     """`completes` tells whether a partner who acknowledged a state vector holds all operations that are lost here."""
     whole_at: list[str] = []
@@ -261,7 +261,7 @@ def _replace(context: Context, records: Sequence[str], partners: Sequence[Peer],
     store.replace(records, Batch(changes=tuple(changes), outbox=tuple(outbox), meta=meta))
 
 
-def store_entry(store: Store, peer: bytes, record: str) -> bytes:
+def store_entry(store: Outbox, peer: bytes, record: str) -> bytes:
     """What a partner acknowledged of a record; nothing where that is not known."""
     with suppress(StoreCorrupt):
         if entry := store.outbox_entry(peer, record):
@@ -351,7 +351,7 @@ def _make_views(context: Context) -> None:
             store.commit([Batch(views={record: encode_view(document, context.schema_of(record))})])
 
 
-def _records(store: Store) -> Iterator[str]:
+def _records(store: Records) -> Iterator[str]:
     after = ""
     while page := store.records(after, _PAGE):
         yield from page

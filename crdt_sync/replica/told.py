@@ -8,7 +8,7 @@ from typing import NamedTuple
 from crdt_sync.errors import StoreCorrupt
 from crdt_sync.ids import EPOCH_BYTES
 from crdt_sync.protocol.entries import Behind
-from crdt_sync.storage.port import Peer, Store
+from crdt_sync.storage.port import Peer, Settings
 
 _TOLD = "told/"  # meta, by replica id in hexadecimal: the head that a partner told last, in which epoch, and when
 
@@ -32,7 +32,7 @@ def note_told(replica: bytes, told: Told) -> dict[str, bytes | None]:
     return {_TOLD + replica.hex(): json.dumps(kept).encode()}
 
 
-def read_told(store: Store, replica: bytes) -> Told | None:
+def read_told(store: Settings, replica: bytes) -> Told | None:
     """What the partner told last, where that was noted."""
     try:
         kept = store.meta(_TOLD + replica.hex())

@@ -10,7 +10,7 @@ import json
 from collections.abc import Collection, Mapping
 
 from crdt_sync.errors import StoreCorrupt
-from crdt_sync.storage.port import Store
+from crdt_sync.storage.port import Settings
 
 _META = "unreadable"
 _RECORDS_MAX = 1000  # there is none as long as relays check what they accept
@@ -21,7 +21,7 @@ Known = Mapping[str, Mapping[str, str]]
 """By record and partner (its id in hex), why something of it was not taken."""
 
 
-def known(store: Store) -> Known:
+def known(store: Settings) -> Known:
     """What is noted."""
     try:
         noted: dict[str, dict[str, str] | str] = json.loads(store.meta(_META) or b"{}")
@@ -30,7 +30,7 @@ def known(store: Store) -> Known:
     return {record: {_ANYBODY: why} if isinstance(why, str) else why for record, why in noted.items()}
 
 
-def reasons(store: Store) -> dict[str, str]:
+def reasons(store: Settings) -> dict[str, str]:
     """The records, and why."""
     return {record: next(iter(why.values())) for record, why in known(store).items() if record != MORE}
 

@@ -131,12 +131,9 @@ class Log(Protocol):
     def log(self, after: int, limit: int, bytes_max: int) -> list[LogEntry]:
         """Updates from `after + 1` on without a gap, at least one if any. Raises `LogCompacted`."""
 
-    def history(self, record: str) -> list[LogEntry]:
-        """The newest updates of one record, as many as compaction has left without a hole, oldest first."""
-
 
 class Records(Protocol):
-    """The records: where they stand, their bytes, and what is shown of them."""
+    """The records: where they stand, their bytes and updates, and what is shown of them."""
 
     def count(self) -> int:
         """How many records are held."""
@@ -149,6 +146,9 @@ class Records(Protocol):
 
     def load(self, record: str) -> Stored:
         """Everything needed to rebuild a record."""
+
+    def history(self, record: str) -> list[LogEntry]:
+        """The newest updates of one record, as many as compaction has left without a hole, oldest first."""
 
     def view(self, record: str) -> bytes | None:
         """The stored view of a record, or None."""

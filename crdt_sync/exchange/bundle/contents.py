@@ -16,7 +16,7 @@ from crdt_sync.exchange.bundle.partner import Partner
 from crdt_sync.records import EMPTY_STATE_VECTOR, decode_state_vector, encode_state_vector, scan
 from crdt_sync.replica.heard import guessed_place
 from crdt_sync.replica.readers import of_others, since
-from crdt_sync.storage.port import FeedEntry, LogEntry, OutboxEntry, Store
+from crdt_sync.storage.port import FeedEntry, Log, LogEntry, Outbox, OutboxEntry, Store
 
 _PAGE = 512
 
@@ -93,14 +93,14 @@ def _before(entry: FeedEntry, updates: list[LogEntry]) -> bytes:
     return encode_state_vector(vector)
 
 
-def _feed(store: Store, after: int) -> Iterator[FeedEntry]:
+def _feed(store: Log, after: int) -> Iterator[FeedEntry]:
     """The feed to its very end: a record that changes meanwhile moves there and must not be missed."""
     while page := store.feed(after, _PAGE):
         yield from page
         after = page[-1].seq
 
 
-def _outbox(store: Store, partner: bytes) -> Iterator[OutboxEntry]:
+def _outbox(store: Outbox, partner: bytes) -> Iterator[OutboxEntry]:
     after = ""
     while page := store.outbox(partner, after, _PAGE):
         yield from page

@@ -63,13 +63,6 @@ def test_the_log_is_read_without_gaps_and_within_limits(store, change):
     assert (entry.origin, entry.received_at) == (b"o" * 16, 1_700_000_000_000_000)
 
 
-def test_history_lists_every_update_of_a_record(store, change):
-    put(store, change(ANN, b"1"), change(BOB, b"2"), change(ANN, b"3", snapshot=b"whole"), change(ANN, b"4"))
-    assert [(entry.seq, entry.update) for entry in store.history(ANN)] == [(1, b"1"), (3, b"3"), (4, b"4")]
-    assert [entry.previous for entry in store.history(ANN)] == [0, 1, 3]
-    assert store.history("customers/nobody") == []
-
-
 def test_a_renewed_epoch_lasts(opened):
     before = opened.store.epoch
     after = opened.store.renew_epoch()

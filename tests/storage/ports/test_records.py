@@ -112,3 +112,10 @@ def test_updates_of_two_lineages_are_never_loaded_together(store, change):
     store.quarantine(BOB)
     put(store, change(BOB, b"5"))
     assert store.record_head(BOB).lineage == 0
+
+
+def test_history_lists_every_update_of_a_record(store, change):
+    put(store, change(ANN, b"1"), change(BOB, b"2"), change(ANN, b"3", snapshot=b"whole"), change(ANN, b"4"))
+    assert [(entry.seq, entry.update) for entry in store.history(ANN)] == [(1, b"1"), (3, b"3"), (4, b"4")]
+    assert [entry.previous for entry in store.history(ANN)] == [0, 1, 3]
+    assert store.history("customers/nobody") == []
