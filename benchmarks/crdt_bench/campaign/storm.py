@@ -92,11 +92,16 @@ class _Relay:
             os.kill(child.pid, how)
             child.__exit__()
 
+    def look(self) -> int:
+        """The most memory it held by now, this moment included."""
+        child = self._child
+        if child is not None:
+            self.bytes_most = max(self.bytes_most, usage_of(child.pid).private_bytes)
+        return self.bytes_most
+
     def _sample(self) -> None:
         while not self._ended.wait(_SAMPLE_S):
-            child = self._child
-            if child is not None:
-                self.bytes_most = max(self.bytes_most, usage_of(child.pid).private_bytes)
+            self.look()
 
 
 async def _storms(
@@ -108,7 +113,7 @@ async def _storms(
     try:
         if not await storm.all_live("first connection", time.monotonic()):
             return
-        first = relay.bytes_most
+        first = await loop.run_in_executor(None, relay.look)
         for device in storm.devices:
             device.cut()
         await storm.back("links cut", time.monotonic())
