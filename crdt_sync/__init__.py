@@ -10,6 +10,7 @@ TYPE_CHECKING = False  # as type checkers read it: `typing` takes longer to impo
 if TYPE_CHECKING:
     from crdt_sync.errors import CrdtSyncError
     from crdt_sync.records import Schema, bundled_schema, load_schema
+    from crdt_sync.records.classes import merged, schema_for
     from crdt_sync.replica import Replica
     from crdt_sync.runtime import Address, compare, compare_once, keep_syncing, keep_syncing_forever, sync, sync_once
 else:
@@ -18,6 +19,7 @@ else:
         {
             "crdt_sync.errors": ("CrdtSyncError",),
             "crdt_sync.records": ("Schema", "bundled_schema", "load_schema"),
+            "crdt_sync.records.classes": ("merged", "schema_for"),
             "crdt_sync.replica": ("Replica",),
             "crdt_sync.runtime": (
                 "Address",
@@ -42,6 +44,8 @@ __all__ = [
     "keep_syncing",
     "keep_syncing_forever",
     "load_schema",
+    "merged",
+    "schema_for",
     "sync",
     "sync_once",
 ]

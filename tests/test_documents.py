@@ -128,6 +128,14 @@ def test_the_python_example_runs(address: str, home: Path) -> None:
         assert done.stdout == "Müller GmbH\n"
 
 
+def test_the_example_of_typed_records_runs_and_its_types_are_right(home: Path) -> None:
+    (example,) = _blocks("docs/python.md", "python")
+    (home / "example.py").write_text(example)
+    assert _run([sys.executable, "example.py"], home).stdout == "Harbour 1 ()\n"
+    settings = ["--config-file", str(ROOT / "pyproject.toml"), "--cache-dir", str(ROOT / ".mypy_cache")]
+    _run([sys.executable, "-m", "mypy", *settings, "example.py"], home)
+
+
 def test_the_commands_for_a_device_run(address: str, home: Path, typed: Callable[[str], str]) -> None:
     commands = _commands("README.md", "sh", "crdt-sync")
     assert len(commands) == 9

@@ -147,7 +147,7 @@ def parse_schema(text: str, source: str) -> Schema:
     try:
         return Schema.model_validate(data)
     except ValidationError as error:
-        raise InvalidSchema(f"{source}: {_first_problem(error)}", "Correct the schema file and try again.") from None
+        raise InvalidSchema(f"{source}: {first_problem(error)}", "Correct the schema file and try again.") from None
 
 
 def load_schema(path: Path) -> Schema:
@@ -216,7 +216,8 @@ def _schema_problem(schema: Schema) -> str:
     return ""
 
 
-def _first_problem(error: ValidationError) -> str:
+def first_problem(error: ValidationError) -> str:
+    """The first of what Pydantic found wrong with a schema, in one line that names the field."""
     first = error.errors(include_url=False)[0]
     message = first["msg"].removeprefix("Value error, ")
     parts = [str(part) for part in first["loc"]]

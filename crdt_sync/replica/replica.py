@@ -11,10 +11,10 @@ Every method may be called from any thread. An edit is on disk when its block en
 """
 
 import random
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from crdt_sync import ids
 from crdt_sync.clock import HybridClock
@@ -34,6 +34,7 @@ from crdt_sync.replica.integration import integrate
 from crdt_sync.replica.keys import Duplicate, KeyStanding
 from crdt_sync.replica.receipts import Holding, holding
 from crdt_sync.replica.repair import Repair, mend_settings, repair, settle
+from crdt_sync.replica.results import Results
 from crdt_sync.replica.schemas import Schemas, known_schemas
 from crdt_sync.replica.status import PartnerStatus, RecordStatus, Status
 from crdt_sync.replica.views import RecordView
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
     from crdt_sync.replica.owner.asking import Owner
     from crdt_sync.replica.owner.sent import SentEdit
     from crdt_sync.replica.owner.serving import Action
+    from crdt_sync.replica.typed import TypedCollection
+
+T = TypeVar("T")
 
 
 class Replica:
@@ -341,22 +345,24 @@ class Replica:
         """The record as it is shown, a deleted one too. Raises `UnknownRecord`, `InvalidRecordId`."""
         return reading.get(self.context, record, self._edits.pending(ids.check_record(record)))
 
-    def list(self, collection: str | None = None, *, deleted: bool = False) -> Iterator[RecordView]:
+    def list(self, collection: str | None = None, *, deleted: bool = False) -> Results[RecordView]:
         """All records of a collection (None: of all) that are not deleted, or with `deleted` those too.
+
+        For a `for` or an `async for`.
 
         A record that is damaged beyond being shown is left out, and named in `unshown`.
 
         Raises `UnknownCollection` at once where nobody here knows the collection, neither a schema nor a record.
         """
-        return reading.listed(self.context, collection, deleted=deleted)
+        return Results(reading.listed(self.context, collection, deleted=deleted))
 
-    def find(self, collection: str | None = None, text: str = "", **equals: Any) -> Iterator[RecordView]:
-        """Records whose fields have the given values, and that contain `text` in any field.
+    def find(self, collection: str | None = None, text: str = "", **equals: Any) -> Results[RecordView]:
+        """Records whose fields have the given values, and that contain `text` in any field; as `list` gives them.
 
         A set has each of its members: `find(tags="vip")`. Texts are compared without case, blanks and the like, see
         `crdt_sync.records.comparing`. Raises `UnknownCollection` and `UnknownField` at once.
         """
-        return reading.found(self.context, collection, text, equals)
+        return Results(reading.found(self.context, collection, text, equals))
 
     def conflicts(self, collection: str | None = None, *, superseded: bool = False) -> Sequence[tuple[str, Conflict]]:
         """The open conflicts: values written without knowing each other, where the schema asks for a decision.
@@ -399,6 +405,16 @@ class Replica:
         """What the fields of a record held before, as far as it is known here."""
         with self.context.lock:
             return former(self.store, record, self.schema_of(record))
+
+    def typed(self, of: type[T], collection: str) -> "TypedCollection[T]":
+        """The records of a collection as instances of a class, a dataclass or a Pydantic model; see docs/python.md.
+
+        Raises `UnknownCollection` where its schema is not here, `InvalidSchema` where the class does not fit that, and
+        `UnknownField` for an attribute that is no field.
+        """
+        from crdt_sync.replica.typed import TypedCollection  # noqa: PLC0415 - most commands need none of it
+
+        return TypedCollection(self, of, collection)
 
     # --- what partners hold ----------------------------------------------------------------------------------
 
