@@ -114,6 +114,7 @@ CONTENT_DIGESTS_AGE_US_MAX = 10 * 60 * 1_000_000  # used again for so long: 100,
 
 # --- storage -------------------------------------------------------------------------------------------------
 MAP_BYTES_FIRST = 1 << 36  # 64 GiB of address space, sparse: growth is the exception
+UPGRADE_ROOM_BYTES = 64 * MIB  # that stay free on the disk beside the copy before an upgrade: for some days of edits
 TAIL_UPDATES_MAX = 32  # updates after a record's snapshot before a new snapshot is due
 COMMIT_BATCHES_MAX = 4096  # batches joined in one group commit
 RECENT_EDITS_MAX = 16  # edits of one record that are kept as they were made: beyond, their difference is smaller

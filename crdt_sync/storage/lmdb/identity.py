@@ -52,18 +52,29 @@ def check_format(environment: lmdb.Environment, path: Path) -> None:
         value = transaction.get(FORMAT_KEY, db=table)
     if value is None:
         return
-    text = STORE.open(FORMAT_KEY, value)
-    found = int(text.removeprefix(NAME)) if text.removeprefix(NAME).isdigit() else -1
+    found = _format(value)
     if found > NEWEST:
+        copies = ", ".join(str(each) for each in sorted(path.glob("format-*-*")) if each.suffix != ".partial")
         raise StoreFormat(
             f"{path} has store format {found}; this program knows format {NEWEST}",
-            "Use the newer version of the program that wrote it.",
+            "Use the newer version of the program that wrote it."
+            + (f" As the store was before its upgrade, it is in {copies}." if copies else ""),
         )
     if found < FORMAT:
         raise StoreFormat(
             f"{path} has the old store format {found}; this program needs format {FORMAT}",
             "Export it with the version that wrote it and import it here, or fetch it again from a partner.",
         )
+
+
+def _format(value: bytes) -> int:
+    text = STORE.open(FORMAT_KEY, value).removeprefix(NAME)
+    return int(text) if text.isdigit() else -1
+
+
+def read_format(transaction: "Transaction", tables: "Tables") -> int:
+    """The format of a store."""
+    return _format(transaction.get(FORMAT_KEY, b"", db=tables.store))
 
 
 def prepare(

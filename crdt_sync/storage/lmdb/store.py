@@ -15,7 +15,7 @@ from crdt_sync.ids import Space, new_epoch
 from crdt_sync.storage import lives
 from crdt_sync.storage.joining import joining
 from crdt_sync.storage.keys import check_key, check_replica
-from crdt_sync.storage.lmdb import aside, commit, compact, directory, identity, reads, rebuild, verify
+from crdt_sync.storage.lmdb import aside, commit, compact, directory, identity, reads, rebuild, upgrade, verify
 from crdt_sync.storage.lmdb.codec import State
 from crdt_sync.storage.lmdb.commit import Done
 from crdt_sync.storage.lmdb.environment import Environment
@@ -270,6 +270,7 @@ class LmdbStore:
     def commit(self, batches: Sequence[Batch]) -> list[Committed]:
         """Make all batches durable in one transaction, or none."""
         with self._environment.writing:
+            self._copy_before_upgrade(batches)
             done = self._write(lambda txn, tables: self._commit(txn, tables, batches))
             self._lives_written = True
             self._recent.take(self._state, done.touched)
@@ -317,6 +318,7 @@ class LmdbStore:
         """Forget records and apply a batch."""
         with self._environment.writing:
             self._environment.make_aside()
+            self._copy_before_upgrade([batch])
             self._remake(lambda txn, tables: self._replace(txn, tables, records, batch))
             self._lives_written = True
 
@@ -379,6 +381,10 @@ class LmdbStore:
         if not self._lives_written:
             identity.write_lives(transaction, tables, self._lives)
         return commit.run(transaction, tables, batches)
+
+    def _copy_before_upgrade(self, batches: Sequence[Batch]) -> None:
+        if any(change.lineage for batch in batches for change in batch.changes) and self._state.seq:
+            upgrade.before_lineages(self._environment, self._now())
 
     def _known(self) -> State:
         self._environment.check_open()

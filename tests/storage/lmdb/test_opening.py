@@ -19,7 +19,7 @@ from crdt_sync.errors import (
     StoreMissing,
 )
 from crdt_sync.storage import Batch, LmdbStore
-from crdt_sync.storage.lmdb import directory
+from crdt_sync.storage.lmdb import directory, identity, upgrade
 from crdt_sync.storage.lmdb.codec import STORE
 from crdt_sync.storage.lmdb.identity import FORMAT_KEY, NAME
 
@@ -197,3 +197,72 @@ def test_a_store_that_holds_a_renewed_record_is_refused_by_earlier_releases(lmdb
     again = LmdbStore.open(lmdb_path)
     assert again.record_head("customers/ann").lineage == 77
     again.close()
+
+
+@pytest.fixture
+def renewed(change):
+    return Batch(changes=(change("customers/ann", b"whole", snapshot=b"whole")._replace(renewed=True, lineage=77),))
+
+
+def copies(path):
+    return sorted(each.name for each in path.iterdir() if each.name.startswith("format-"))
+
+
+def test_a_store_is_copied_before_its_format_is_raised(lmdb_store, lmdb_path, change, renewed, monkeypatch, caplog):
+    lmdb_store._now = lambda: 1_700_000_000_000_000
+    lmdb_store.commit([Batch(changes=(change("customers/ann", b"1", snapshot=b"1"),))])
+    lmdb_store.commit([renewed])
+    lmdb_store.commit([renewed])
+    assert copies(lmdb_path) == ["format-2-2023-11-14"]
+    assert str(lmdb_path / "format-2-2023-11-14") in caplog.text
+    monkeypatch.setattr(identity, "NEWEST", 2)  # an earlier release
+    lmdb_store.close()
+    with pytest.raises(StoreFormat, match="format 3") as refused:
+        LmdbStore.open(lmdb_path)
+    assert "format-2-2023-11-14" in refused.value.hint
+    with LmdbStore.open(lmdb_path / "format-2-2023-11-14") as before:
+        assert before.load("customers/ann").updates == (b"1",)
+        assert (before.replica, before.verify().findings) == (lmdb_store.replica, ())
+        assert before.epoch != lmdb_store.epoch
+
+
+def test_a_new_store_is_not_copied(lmdb_store, lmdb_path, renewed):
+    lmdb_store.commit([renewed])
+    assert copies(lmdb_path) == []
+
+
+def test_a_copy_of_an_upgrade_that_failed_is_made_anew(lmdb_store, lmdb_path, change, renewed, monkeypatch):
+    lmdb_store._now = lambda: 1_700_000_000_000_000
+    lmdb_store.commit([Batch(changes=(change("customers/ann", b"1", snapshot=b"1"),))])
+    with monkeypatch.context() as patched:
+        patched.setattr(identity, "_put", _refuse)
+        with pytest.raises(OSError, match="power"):
+            lmdb_store.commit([renewed])
+    lmdb_store.commit([Batch(changes=(change("customers/ann", b"2", snapshot=b"2"),))])
+    lmdb_store.commit([renewed])
+    assert copies(lmdb_path) == ["format-2-2023-11-14"]
+    with LmdbStore.open(lmdb_path / "format-2-2023-11-14") as before:
+        assert before.load("customers/ann").updates == (b"2",)
+
+
+def _refuse(*_arguments):
+    raise OSError("the power went")
+
+
+@pytest.mark.parametrize("left", ["cut off", "no room", "refused"])
+def test_without_room_for_a_copy_the_store_goes_on_and_says_so(
+    lmdb_store, lmdb_path, change, renewed, monkeypatch, caplog, left
+):
+    lmdb_store._now = lambda: 1_700_000_000_000_000
+    lmdb_store.commit([Batch(changes=(change("customers/ann", b"1", snapshot=b"1"),))])
+    if left == "cut off":  # a copy that was being made when the power went: it is made anew
+        (lmdb_path / "format-2-2023-11-14.partial").mkdir()
+        (lmdb_path / "format-2-2023-11-14.partial" / "data.mdb").write_bytes(b"the first half")
+    elif left == "no room":
+        monkeypatch.setattr(upgrade, "UPGRADE_ROOM_BYTES", 1 << 60)
+    else:
+        monkeypatch.setattr(directory, "claimed", _refuse)
+    lmdb_store.commit([renewed])
+    assert copies(lmdb_path) == (["format-2-2023-11-14"] if left == "cut off" else [])
+    assert ("without a copy" in caplog.text) == (left != "cut off")
+    assert lmdb_store.record_head("customers/ann").lineage == 77
