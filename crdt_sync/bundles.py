@@ -41,18 +41,22 @@ def apply_bundle(
     *,
     token: str | None = None,
     plain: bool = False,
+    other_space: bool = False,
     progress: Callable[[str, int, int], object] | None = None,
 ) -> Applied:
     """Verify a bundle, then take up what it holds; twice, or out of order, does no harm.
 
-    Whoever has a `token` takes bundles without protection only if `plain` says so. Updates are examined in a worker
+    Whoever has a `token` takes bundles without protection only if `plain` says so, and whoever has joined a space takes
+    those of another only if `other_space` says so. Updates are examined in a worker
     process first. `progress` hears of a step, `verifying` (bytes) or `applying` (updates), what of it is done, and all
     there is. One that was interrupted is resumed by calling this again.
 
     Raises `InvalidBundle` before anything is stored, `StoreError`, `WorkerUnavailable`.
     """
     with vetting(replica) as vetted:
-        return bundle.apply(replica, Path(path), _Examiner(vetted), token=token, plain=plain, progress=progress)
+        return bundle.apply(
+            replica, Path(path), _Examiner(vetted), token=token, plain=plain, other_space=other_space, progress=progress
+        )
 
 
 def inspect_bundle(

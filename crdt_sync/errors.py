@@ -250,6 +250,19 @@ class InvalidBundle(UsageError):
     code = "invalid_bundle"
 
 
+class ForeignBundle(InvalidBundle):
+    """A bundle holds records of another space than the store; nothing of it was taken up."""
+
+    code = "foreign_bundle"
+
+    def __init__(self, file: str, maker: str) -> None:
+        super().__init__(
+            f"{file}, made by {maker!r:.80}, holds records of another space than this store: those of somebody else",
+            "Nothing was taken up. Check the file, and --store. If both are of one company, as after a relay was made "
+            "anew: sync both devices with one relay, or apply it with --other-space, which mixes the two for good.",
+        )
+
+
 class BundleLocked(InvalidBundle):
     """A bundle is protected by a token that was not given, or by another one."""
 

@@ -102,13 +102,18 @@ def apply(
     token: TokenOption = None,
     token_file: TokenFileOption = None,
     plain: Annotated[bool, typer.Option("--plain", help="Take it although it is not protected.")] = False,
+    other_space: Annotated[
+        bool, typer.Option("--other-space", help="Take it although it is of another space.")
+    ] = False,
 ) -> None:
     """Take up what a bundle holds. Safe to run again, also when it was interrupted."""
     call = invocation(context)
     with call.open() as replica:
         secret = _token(call, token, token_file)
         with _bar(call.output, file.name) as moved:
-            done = apply_bundle(replica, file.expanduser(), token=secret, plain=plain, progress=moved)
+            done = apply_bundle(
+                replica, file.expanduser(), token=secret, plain=plain, other_space=other_space, progress=moved
+            )
         _tell_applied(call.output, file, done)
         tell_schemaless(call.output, replica)
     if done.refused:
@@ -200,6 +205,7 @@ def _show(output: Output, file: Path, found: Inspection) -> None:
         ("Holds", f"{many(found.end.updates)}: {what}, up to change {header.head}"),
         ("Size", f"{found.size} bytes, {found.end.size} unpacked"),
         ("Protected", "by a token" if header.protection else "no"),
+        ("Space", header.space.hex() if header.space else "not named: applying asks nothing about it"),
         ("State", f"sound: {checked}"),
     ]
     output.show(table(("", file.name), rows, wrap=True))
@@ -215,6 +221,7 @@ def _told(header: Header) -> dict[str, object]:
         "base": header.base,
         "head": header.head,
         "protected": header.protection is not None,
+        "space": header.space.hex() if header.space else None,
     }
 
 

@@ -77,7 +77,7 @@ def _rewritten(data: bytes, rng: random.Random) -> bytes:
     frames = FrameReader(io.BytesIO(data), "kept")
     _, header = frames.read(Kind.HEADER)
     pinned = frames.place.checksum
-    protection = decode_header(header).protection
+    protection = decode_header(header, frames.version).protection
     key = Key(TOKEN, protection.salt) if protection else None
     chunks: list[bytes] = []
     while True:
@@ -95,7 +95,7 @@ def _rewritten(data: bytes, rng: random.Random) -> bytes:
             place = rng.randrange(len(chunks))
             chunks[place] = _damaged_chunk(chunks[place], rng)
             end = _end_of(chunks) or end
-    return _sealed(header, chunks, end, key)
+    return _sealed(frames.version, header, chunks, end, key)
 
 
 def _damaged_chunk(chunk: bytes, rng: random.Random) -> bytes:
@@ -124,9 +124,9 @@ def _end_of(chunks: Sequence[bytes]) -> bytes | None:
     return End(len(chunks), len(entries), sum(len(entry.update) for entry in entries)).encode()
 
 
-def _sealed(header: bytes, chunks: Sequence[bytes], end: bytes, key: Key | None) -> bytes:
+def _sealed(version: int, header: bytes, chunks: Sequence[bytes], end: bytes, key: Key | None) -> bytes:
     stream = io.BytesIO()
-    writer = FrameWriter(stream)
+    writer = FrameWriter(stream, version)
     writer.write(Kind.HEADER, header)
     pinned = writer.checksum
     for number, chunk in enumerate(chunks):

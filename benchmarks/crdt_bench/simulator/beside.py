@@ -84,7 +84,7 @@ class Beside:
         except UsageError:  # not known there: everything
             other.act(lambda: bundle.create(other.replica, path, force=True))
         examiner = _Examiner(device)
-        applied = device.act(lambda: bundle.apply(device.replica, path, examiner))
+        applied = device.act(lambda: bundle.apply(device.replica, path, examiner, other_space=True))
         self.bundles += 1
         return f"takes a bundle of {other.name}: {applied.received} new, {applied.waiting} wait"
 

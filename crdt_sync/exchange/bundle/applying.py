@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from crdt_sync.errors import InvalidBundle
+from crdt_sync.errors import ForeignBundle, InvalidBundle
 from crdt_sync.exchange.bundle.chunk import Entry
 from crdt_sync.exchange.bundle.header import Header
 from crdt_sync.exchange.bundle.port import Vetting
@@ -68,14 +68,17 @@ def apply(
     *,
     token: str | None = None,
     plain: bool = False,
+    other_space: bool = False,
     progress: Callable[[str, int, int], object] | None = None,
 ) -> Applied:
     """Verify the bundle in `path`, then take up what it holds. Doing it again is harmless.
 
-    Whoever has a `token` takes bundles without protection only if `plain` says so. `progress` hears of a step, how much
-    of it was done and how much there is: bytes while `verifying`, updates while `applying`.
+    Whoever has a `token` takes bundles without protection only if `plain` says so. Whoever has joined a space takes
+    bundles of others only if `other_space` says so; one of format 1 names none, and is taken. `progress` hears of a
+    step, how much of it was done and how much there is: bytes while `verifying`, updates while `applying`.
 
-    Raises `InvalidBundle` before anything is stored, or where too much of it kills workers; `StoreError`.
+    Raises `InvalidBundle` and `ForeignBundle` before anything is stored, `InvalidBundle` also where too much of it
+    kills workers; `StoreError`.
     """
     with opened(path) as stream:
         reader = BundleReader(stream, path.name, token)
@@ -87,6 +90,9 @@ def apply(
         size = path.stat().st_size
         end = reader.verify(None if progress is None else lambda read: progress("verifying", read, size))
         reader.check_open()
+        ours, theirs = replica.store.space, reader.header.space
+        if ours.joined and theirs not in (None, ours.id) and not other_space:
+            raise ForeignBundle(path.name, reader.header.name)
         run = _Run(replica, vetting, reader.header, reader.digest, path.name)
         for entries in reader.chunks(run.reached.chunks):
             run.take(entries)

@@ -88,6 +88,7 @@ def _header(replica: Replica, contents: Contents, key: Key | None) -> Header:
         partner=contents.partner,
         known=_known(replica, contents),
         protection=key.protection if key else None,
+        space=replica.store.space.id if replica.store.space.joined else None,
     )
 
 

@@ -16,9 +16,9 @@ from crdt_sync.errors import InvalidBundle
 from crdt_sync.limits import BUNDLE_CHUNK_BYTES_MAX, BUNDLE_HEADER_BYTES_MAX, KIB
 
 MAGIC = b"crdt-sync bundle"
-VERSION = 1
+VERSIONS = (1, 2)
+"""2 where the header names a space, so that releases from before spaces refuse the bundle instead of mixing them."""
 CHECKSUM_BYTES = 32
-_PRELUDE = MAGIC + bytes([VERSION])
 _HEAD_BYTES = 5
 _END_BYTES_MAX = 64
 
@@ -48,10 +48,10 @@ class Place(NamedTuple):
 class FrameWriter:
     """Writes frames; `checksum` is that of the last one."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO, version: int = VERSIONS[0]) -> None:
         self._stream = stream
-        stream.write(_PRELUDE)
-        self.checksum = _PRELUDE
+        self.checksum = MAGIC + bytes([version])
+        stream.write(self.checksum)
 
     def write(self, kind: Kind, body: bytes) -> None:
         """Append one frame."""
@@ -65,18 +65,26 @@ class FrameWriter:
 class FrameReader:
     """Reads frames and checks each before its body is given away. Raises `InvalidBundle`.
 
-    `place` is where the next frame begins; one that was passed before may be set again.
+    `place` is where the next frame begins; one that was passed before may be set again. `version` is the file's.
     """
 
     def __init__(self, stream: BinaryIO, name: str) -> None:
         self._stream = stream
         self._name = name
-        prelude = self._read(len(_PRELUDE))
+        prelude = self._read(len(MAGIC) + 1)
         if not prelude.startswith(MAGIC):
             raise InvalidBundle(f"{name} is no bundle", "A bundle is made by 'crdt-sync bundle create'.")
-        if prelude != _PRELUDE:
-            raise self.damaged(f"it has the unknown format {prelude[len(MAGIC) :].hex() or 'none'}")
-        self._place = Place(len(_PRELUDE), _PRELUDE)
+        if len(prelude) == len(MAGIC):
+            raise self.damaged("it ends before its format")
+        self.version = prelude[-1]
+        if self.version > VERSIONS[-1]:
+            raise InvalidBundle(
+                f"{name} has bundle format {self.version}; this program knows format {VERSIONS[-1]}",
+                "Install the newer version of this program, then apply it again; or sync, which both versions can.",
+            )
+        if self.version not in VERSIONS:
+            raise self.damaged(f"it has the unknown format {self.version}")
+        self._place = Place(len(prelude), prelude)
 
     @property
     def place(self) -> Place:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from crdt_sync.ids import EPOCH_BYTES, REPLICA_BYTES
+from crdt_sync.ids import EPOCH_BYTES, REPLICA_BYTES, SPACE_BYTES
 from crdt_sync.limits import ACTOR_LENGTH_MAX, BUNDLE_CHUNKS_MAX, BUNDLE_KNOWN_MAX, LIVES_MAX
 from crdt_sync.protocol.checks import check_bytes, check_integer, check_length, check_text
 from crdt_sync.protocol.strict_cbor import dumps, loads
@@ -52,7 +52,8 @@ class Header:
 
     The bundle holds everything of the source's feed from `base` to `head`, in its life `epoch`, which followed on
     `lives`, oldest first; where a `partner` is named, without what that partner is known to have. `created` is in
-    microseconds since 1970, by the source's corrected clock; `known` is what the source has read of others' feeds.
+    microseconds since 1970, by the source's corrected clock; `known` is what the source has read of others' feeds;
+    `space` is the one that the source had joined, None where it had joined none, or in a bundle of format 1.
     """
 
     bundle: bytes
@@ -66,6 +67,7 @@ class Header:
     partner: Addressee | None
     known: tuple[Reading, ...]
     protection: Protection | None
+    space: bytes | None = None
 
     def __post_init__(self) -> None:
         check_bytes("header.bundle", self.bundle, ID_BYTES, ID_BYTES)
@@ -91,6 +93,13 @@ class Header:
         if self.protection is not None:
             check_bytes("header.protection.salt", self.protection.salt, SALT_BYTES, SALT_BYTES)
             check_bytes("header.protection.check", self.protection.check, CHECK_BYTES, CHECK_BYTES)
+        if self.space is not None:
+            check_bytes("header.space", self.space, SPACE_BYTES, SPACE_BYTES)
+
+    @property
+    def version(self) -> int:
+        """The format of a bundle with this header."""
+        return 1 if self.space is None else 2
 
     def encode(self) -> bytes:
         """The body of the header frame."""
@@ -107,6 +116,7 @@ class Header:
                 self.partner,
                 self.known,
                 self.protection,
+                *(() if self.space is None else (self.space,)),
             )
         )
 
@@ -129,10 +139,11 @@ class End:
         return dumps((self.chunks, self.updates, self.size))
 
 
-def decode_header(body: bytes) -> Header:
-    """The header in the body of its frame. Raises `ValueError`."""
+def decode_header(body: bytes, version: int) -> Header:
+    """The header in the body of its frame, in that format of bundles. Raises `ValueError`."""
     items = loads(body, items_max=_HEADER_ITEMS_MAX, depth_max=_DEPTH_MAX)
-    bundle, source, name, epoch, lives, created, base, head, partner, known, protection = _array("header", items, 11)
+    fields = _array("header", items, 11 if version == 1 else 12)
+    bundle, source, name, epoch, lives, created, base, head, partner, known, protection, *space = fields
     return Header(
         bundle,
         source,
@@ -145,6 +156,7 @@ def decode_header(body: bytes) -> Header:
         None if partner is None else Addressee(*_array("header.partner", partner, 3)),
         tuple(Reading(*_array("header.known", row, 3)) for row in _array("header.known", known)),
         None if protection is None else Protection(*_array("header.protection", protection, 2)),
+        *space,
     )
 
 

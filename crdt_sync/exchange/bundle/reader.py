@@ -28,7 +28,7 @@ class BundleReader:
         self._frames = FrameReader(stream, name)
         self._name = name
         _, body = self._frames.read(Kind.HEADER)
-        self.header: Header = self._checked(decode_header, body)
+        self.header: Header = self._checked(lambda body: decode_header(body, self._frames.version), body)
         self._pinned = self._frames.place.checksum
         self._key = self._key_for(token)
         self._places = [self._frames.place]

@@ -14,7 +14,7 @@ class BundleWriter:
     """Give it every update, then `finish`. With a `key`, whose protection the header names, chunks are sealed."""
 
     def __init__(self, stream: BinaryIO, header: Header, key: Key | None) -> None:
-        self._frames = FrameWriter(stream)
+        self._frames = FrameWriter(stream, header.version)
         self._frames.write(Kind.HEADER, header.encode())
         self._pinned = self._frames.checksum
         self._key = key

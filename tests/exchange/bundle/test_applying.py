@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from crdt_sync import limits
-from crdt_sync.errors import InvalidBundle, StoreFull
+from crdt_sync.errors import ForeignBundle, InvalidBundle, StoreFull
 from crdt_sync.exchange.bundle import apply
 from crdt_sync.replica.carried import Arrival, LeftOut, arrival, arriving, carried
 from crdt_sync.storage.port import Batch
@@ -173,3 +173,32 @@ def test_progress_is_told_in_bytes_and_in_updates(device: MakeDevice) -> None:
     assert steps == sorted(steps, key=lambda entry: (entry[0] != "verifying", entry[1]))
     assert told[-1] == ("applying", 700, 700)
     assert {total for step, _, total in told if step == "verifying"} == {path.stat().st_size}
+
+
+def test_a_bundle_of_another_space_is_refused_whole(device, monkeypatch):
+    anna, ben = device("anna"), device("ben")
+    record = anna.new(name="Ann")
+    anna.store.join(b"A" * 16)
+    bundle = anna.write()
+    assert (anna.made.header.space, anna.made.header.version) == (b"A" * 16, 2)
+    ben.store.join(b"B" * 16)
+    before = ben.store.head()
+    with pytest.raises(ForeignBundle, match="made by 'anna'") as refused:
+        ben.read(bundle)
+    assert ("--other-space" in refused.value.hint, ben.store.head()) == (True, before)
+    done = apply(ben.replica, bundle, InProcess(ben.replica), other_space=True)
+    assert (done.obstacle, ben.replica.get(record)["name"]) == (None, "Ann")
+    assert ben.store.space.id == b"B" * 16
+
+
+@pytest.mark.parametrize(("theirs", "ours"), [(None, b"B"), (b"A", None), (b"A", b"A"), (None, None)])
+def test_bundles_of_the_own_space_or_without_one_are_taken(device, theirs, ours):
+    anna, ben = device("anna"), device("ben")
+    record = anna.new(name="Ann")
+    for who, space in ((anna, theirs), (ben, ours)):
+        if space is not None:
+            who.store.join(space * 16)
+    before = ben.store.space
+    ben.read(anna.write())
+    assert (ben.replica.get(record)["name"], ben.store.space) == ("Ann", before)
+    assert anna.made.header.version == (1 if theirs is None else 2)  # a bundle without a space is as it was before

@@ -190,7 +190,7 @@ def test_a_protected_bundle_cannot_be_put_together_anew_without_its_token() -> N
         return stream.getvalue()
 
     assert read(sewn("HabcE"), TOKEN) == ENTRIES
-    known = decode_header(parts[0][1])
+    known = decode_header(parts[0][1], frames.version)
     forged = header(protection=known.protection, created=1).encode()
     shorter = End(2, 600, 420_000).encode() + parts[4][1][-16:]
     for bad in (sewn("HbacE"), sewn("HabE"), sewn("HaabcE"), sewn("HabE", E=shorter), sewn("HabcE", H=forged)):
@@ -234,12 +234,13 @@ def test_both_sides_of_the_limits_of_a_header() -> None:
     for good in (
         header(),
         header(partner=None, known=(), base=7),
+        header(space=b"x" * 16),
         header(known=(Reading(ID, ID, limits.INTEGER_EXACT_MAX),) * limits.BUNDLE_KNOWN_MAX),
         header(name="x" * limits.ACTOR_LENGTH_MAX, protection=Protection(ID, ID)),
     ):
         body = good.encode()
         assert len(body) <= limits.BUNDLE_HEADER_BYTES_MAX
-        assert decode_header(body) == good
+        assert decode_header(body, good.version) == good
     for bad in (
         {"base": 8},
         {"head": limits.INTEGER_EXACT_MAX + 1},
@@ -289,8 +290,10 @@ def test_too_many_chunks_are_neither_written_nor_read(monkeypatch: pytest.Monkey
 def test_files_of_other_kinds_and_versions_are_told_apart(tmp_path: Path) -> None:
     with pytest.raises(InvalidBundle, match="no bundle"):
         read(b"PK\x03\x04 and so on, a zip file")
-    with pytest.raises(InvalidBundle, match="unknown format 02"):
-        read(MAGIC + b"\x02" + bytes(50))
+    for version, told in ((3, "format 3; this program knows format 2"), (0, "unknown format 0")):
+        with pytest.raises(InvalidBundle, match=told) as refused:
+            read(MAGIC + bytes([version]) + bytes(50))
+        assert ("newer version" in refused.value.hint) == (version == 3)
     for missing in (tmp_path / "missing", tmp_path):
         with pytest.raises(InvalidBundle, match="cannot be read"):
             inspect(missing)
