@@ -1,10 +1,10 @@
 """A collection whose records are instances of a class of the program, see `crdt_sync.records.classes`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from crdt_sync import ids
 from crdt_sync.errors import UnknownCollection, UsageError
@@ -15,10 +15,27 @@ from crdt_sync.replica.edits import EditedRecord
 from crdt_sync.replica.results import Results
 from crdt_sync.replica.views import RecordView
 
-if TYPE_CHECKING:
-    from crdt_sync.replica.replica import Replica
-
 T = TypeVar("T")
+
+
+class Untyped(Protocol):
+    """What is used of a `Replica`, see there."""
+
+    @property
+    def schemas(self) -> Mapping[str, Schema]:
+        """The schemas, by collection."""
+
+    def edit(self, target: str) -> Block[EditedRecord]:
+        """A block that edits a record."""
+
+    def get(self, record: str) -> RecordView:
+        """A record."""
+
+    def find(self, collection: str | None = None, text: str = "", **equals: Any) -> Results[RecordView]:
+        """Records that hold something."""
+
+    def list(self, collection: str | None = None, *, deleted: bool = False) -> Results[RecordView]:
+        """All records."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +78,7 @@ class TypedCollection(Generic[T]):
     Reading and editing are those of `Replica`, and usable from where those are; only values that differ are written.
     """
 
-    def __init__(self, replica: "Replica", of: type[T], name: str) -> None:
+    def __init__(self, replica: Untyped, of: type[T], name: str) -> None:
         self._replica = replica
         self._shape = Shape(of)
         self.name = name
