@@ -1,11 +1,12 @@
-"""The command `conflicts`: every value that was written without knowing of another, and records with one key.
+"""The command `conflicts`: values that were written without knowing of another, records with one key, and collections
+that were defined in ways that do not fit.
 
 Records may come from anybody, and one may hold tens of thousands of values: people are shown the first of each field,
 of each record and of all; programs get everything, a record at a time.
 """
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Annotated, NamedTuple
 
@@ -62,13 +63,14 @@ def conflicts(
 ) -> None:
     """List what was written without knowing of each other: every value, who wrote it and when.
 
-    Records that show one natural key are listed too.
+    Records that show one natural key are listed too, and collections that were defined in ways that do not fit.
     """
     call = invocation(context)
     with call.open() as replica:
         chosen = readable_collection(replica, collection) if collection else None
         found = _opposed(replica, chosen, everything)
         duplicates = replica.duplicates(chosen)
+        disputed = {name: each for name, each in replica.disputed_schemas().items() if chosen in (None, name)}
         if call.output.as_json:
             most = limit or None
             for view, opposed in itertools.islice(found, most):
@@ -76,8 +78,12 @@ def conflicts(
                     call.output.emit(conflict_object(view.record, conflict, replica.schema_of(view.record)))
             for twice in duplicates[:most]:
                 call.output.emit({"kind": "duplicate", **asdict(twice)})
+            for name, definitions in disputed.items():
+                call.output.emit({"kind": "schema", "collection": name, "definitions": _definitions(definitions)})
         else:
-            _show(call, replica, found, duplicates, limit)
+            if disputed:
+                _show_disputed(call.output, disputed)
+            _show(call, replica, found, duplicates, limit, others=bool(disputed))
         damaged.tell(call.output, replica)
 
 
@@ -90,7 +96,13 @@ def _opposed(replica: Replica, collection: str | None, everything: bool) -> Iter
 
 
 def _show(
-    call: Invocation, replica: Replica, found: Iterator[_Opposed], duplicates: Sequence[Duplicate], asked: int | None
+    call: Invocation,
+    replica: Replica,
+    found: Iterator[_Opposed],
+    duplicates: Sequence[Duplicate],
+    asked: int | None,
+    *,
+    others: bool,
 ) -> None:
     output = call.output
     most = LIMIT if asked is None else asked or None
@@ -99,7 +111,7 @@ def _show(
     page = list(_page(found, most, _ROWS_MAX if asked is None else None))
     more = next(found, None) is not None
     if not page:
-        if not duplicates:
+        if not duplicates and not others:
             output.text("No open conflicts.")
         return
     names = shorts(replica.store, (view.record for view, _ in page))
@@ -179,6 +191,46 @@ def marked(text: str) -> "drawing.Text":
 def _cut(text: str) -> str:
     kept = "\n".join(text[: _LENGTH_MAX + 1].split("\n")[:_LINES_MAX])[:_LENGTH_MAX]
     return text if len(kept) == len(text) else f"{kept}… ({len(text):,} characters)"
+
+
+def _definitions(definitions: Sequence[Schema]) -> list[dict[str, object]]:
+    """What concurrent definitions of a collection say, the one in use first, as `schema resolve` numbers them."""
+    return [
+        {
+            "number": number,
+            "used": number == 1,
+            "version": each.version,
+            "fields": each.model_dump(mode="json")["fields"],
+        }
+        for number, each in enumerate(definitions, 1)
+    ]
+
+
+def _show_disputed(output: Output, disputed: Mapping[str, Sequence[Schema]]) -> None:
+    rows: list[tuple[str, str, str]] = []
+    for collection, definitions in disputed.items():
+        for number, each in enumerate(definitions[:_VALUES_MAX], 1):
+            text = ", ".join(_field(each, name) for name in _own(each, definitions)) or "no field of its own"
+            rows.append((collection if number == 1 else "", f"{_SHOWN if number == 1 else ''}{number}", _cut(text)))
+        if len(definitions) > _VALUES_MAX:
+            rows.append(("", f"and {len(definitions) - _VALUES_MAX} more; --json has all", ""))
+    output.show(table(("Collection defined twice", "Definition", "Its own fields"), rows, wrap=True))
+    name = next(iter(disputed))
+    output.note(
+        f"The definition after {_SHOWN.strip()} is used everywhere meanwhile; all that was written is kept. Decide: "
+        f"crdt-sync schema resolve {name} NUMBER"
+    )
+
+
+def _own(definition: Schema, among: Sequence[Schema]) -> list[str]:
+    """The fields that not all definitions have alike."""
+    return [name for name, spec in definition.fields.items() if any(each.fields.get(name) != spec for each in among)]
+
+
+def _field(schema: Schema, name: str) -> str:
+    spec = schema.fields[name]
+    order = ": " + ", ".join(sorted(spec.states, key=spec.rank)) if spec.states else ""
+    return lines(f"{name} ({spec.kind} {spec.type}{order})")
 
 
 def _show_duplicates(output: Output, replica: Replica, duplicates: Sequence[Duplicate], most: int | None) -> None:

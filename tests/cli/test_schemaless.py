@@ -73,10 +73,21 @@ def test_two_definitions_are_told_of_and_decided(run, store, north, tmp_path):
     number = 1 + [each["fields"]["floors"]["kind"] for each in shown].index("value")
     assert "schema resolve sites" in run("status").err
     assert "schema resolve sites" in run("verify", "--local").err
+    (listed,) = run("conflicts", "--json").objects
+    assert (listed["kind"], listed["collection"]) == ("schema", "sites")
+    assert [(each["number"], each["used"]) for each in listed["definitions"]] == [(1, True), (2, False)]
+    kinds = [each["fields"]["floors"]["kind"] for each in listed["definitions"]]
+    assert kinds == [each["fields"]["floors"]["kind"] for each in shown]
+    told = run("conflicts")
+    assert "* 1" in told.out
+    assert all(f"floors ({kind} " in told.out for kind in kinds)
+    assert ("schema resolve sites" in told.err, "No open" in told.out) == (True, False)
+    assert run("conflicts", "customers", "--json").objects == []
     assert run("schema", "show", "sites").out.count("Version 1") == 2
     assert run("schema", "resolve", "sites", number).code == 0
     assert run("get", north, "--json").object["fields"]["floors"] == 3
     assert "schema" not in run("status").err
+    assert "No open conflicts" in run("conflicts").out
     assert run("schema", "resolve", "sites", 1).code == 2
 
 
