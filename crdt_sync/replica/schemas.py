@@ -127,11 +127,15 @@ class Schemas:
         found = list(dict.fromkeys(records))
         with self._context.lock:
             self.doubt(found)
+            noted: dict[str, bytes | None] = {}
             for collection in sorted(self._behind):
                 with self._excused(f"the schema of {collection!r} that came is not used yet"):
-                    self._follow(collection)
-                    self._note_followed(collection)
+                    if self._follow(collection):
+                        noted |= self._followed(collection)
                     self._behind.discard(collection)
+            if noted:
+                with self._excused("that definitions were looked at is not noted"):
+                    self._store.commit([Batch(meta=noted)])
             with self._excused("a bundled schema is not used yet"):
                 self.follow_bundled(ids.collection_of(record) for record in found)
 
@@ -210,14 +214,17 @@ class Schemas:
         records = self._store.records("", SCHEMAS_TAKEN_MAX, f"{ids.SCHEMAS}/")
         return [collection for record in records if (collection := ids.defined_by(record)) is not None]
 
-    def _follow(self, collection: str) -> None:
-        """Use what the record of a collection defines, once ours stands beside it where the two do not fit."""
+    def _follow(self, collection: str) -> bool:
+        """Use what the record of a collection defines, once ours stands beside it where the two do not fit.
+
+        Returns whether the record was looked at: not where no other collection can be used here.
+        """
         known = self._context.schemas.get(collection)
         if known is None and len(self._context.schemas) >= SCHEMAS_TAKEN_MAX:
-            return
+            return False
         found = self.definitions(collection)
         if not found:
-            return
+            return True
         if known is not None and known not in [each.schema for each in found]:
             own, first = Definition(known, self._forms(collection), self._ranks(collection)), found[0]
             fits = known.version <= first.schema.version and own.fits(first.schema)
@@ -227,6 +234,7 @@ class Schemas:
         first = found[0]
         if first.schema != known and self._has_room(first.schema):
             self._keep(first.schema, first.forms, first.ranks)
+        return True
 
     def _mark(self, collection: str) -> bytes:
         """What changes where the record of a definition does, or what this release can read in it."""
@@ -234,11 +242,10 @@ class Schemas:
         told = b"" if head is None else head.seq.to_bytes(8, "big") + head.state_vector
         return hashlib.blake2b(READABLE.encode() + told, digest_size=16).digest()
 
-    def _note_followed(self, collection: str) -> None:
-        """So that opening reads no definition again that was read: whoever writes may define much."""
+    def _followed(self, collection: str) -> dict[str, bytes | None]:
+        """What is to be noted, so that opening reads no definition again that was read: there may be many."""
         mark_of, meta = self._mark(collection), _FOLLOWED + collection
-        if self._store.meta(meta) != mark_of:
-            self._store.commit([Batch(meta={meta: mark_of})])
+        return {} if self._store.meta(meta) == mark_of else {meta: mark_of}
 
     def _has_room(self, schema: Schema) -> bool:
         """Whether a schema that came can be used here: all that are used are read by each program that begins."""

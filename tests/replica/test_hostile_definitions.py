@@ -158,8 +158,22 @@ def test_schemas_that_came_take_bounded_memory_and_opening_reads_them_once(make_
     assert asked == []
 
 
-def test_small_definitions_leave_room_for_as_many_as_may_be(make_replica):
+def test_small_definitions_leave_room_for_as_many_as_may_be(make_replica, monkeypatch):
     ann = make_replica("ann")
-    for number in range(SCHEMAS_TAKEN_MAX + 5):
+    for number in range(SCHEMAS_TAKEN_MAX):
         write(ann, schema_record(f"c{number}"), definition(f"c{number}", 1))
     assert len(ann.schemas) == SCHEMAS_TAKEN_MAX
+    commits = []
+    monkeypatch.setattr(
+        ann.store, "commit", lambda batches, commit=ann.store.commit: commits.append(1) or commit(batches)
+    )
+    entries = []
+    for number in range(100):
+        document = Document(writer=7)
+        with document.transaction() as transaction:
+            entry = [definition(f"d{number}", 1), 1, "stranger"]
+            document.array(transaction, f"c.{FIELD}").insert(transaction, 0, entry)
+        entries.append(UpdatesEntry(schema_record(f"d{number}"), document.diff(), document.state_vector()))
+    ann.integrate(entries, b"s" * 16, (), None)
+    assert len(ann.schemas) == SCHEMAS_TAKEN_MAX
+    assert len(commits) == 1  # more would take a second each time that many come
