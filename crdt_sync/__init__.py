@@ -1,50 +1,195 @@
 """crdt-sync: customer records that converge, on devices that work offline.
 
-The names here are the public API, with the errors of `crdt_sync.errors`, `crdt_sync.bundles`, and what docs/ imports;
-everything else may change between minor versions.
+The names here are the public API: the replica and the types that it gives, the errors, syncing and its progress,
+listening and certificates, bundles. Everything else is internal and may change between minor versions;
+docs/driving-the-core.md tells what of it a program needs that hosts the protocol itself.
 """
 
 from crdt_sync.lazy import importer
 
 TYPE_CHECKING = False  # as type checkers read it: `typing` takes longer to import than all of this
 if TYPE_CHECKING:
+    from crdt_sync import errors
+    from crdt_sync.bundles import apply_bundle, create_bundle, inspect_bundle
     from crdt_sync.errors import CrdtSyncError
-    from crdt_sync.records import Schema, bundled_schema, load_schema
+    from crdt_sync.exchange.bundle import Applied, Created, Inspection
+    from crdt_sync.records import (
+        Conflict,
+        ConflictEntry,
+        FieldSpec,
+        Schema,
+        TextField,
+        bundled_schema,
+        load_schema,
+        parse_schema,
+    )
     from crdt_sync.records.classes import merged, schema_for
-    from crdt_sync.replica import Replica
-    from crdt_sync.runtime import Address, compare, compare_once, keep_syncing, keep_syncing_forever, sync, sync_once
+    from crdt_sync.replica import (
+        Backlog,
+        CallerStatus,
+        Carried,
+        CarriedStatus,
+        Duplicate,
+        EditedRecord,
+        Event,
+        Holding,
+        KeyStanding,
+        LeftOut,
+        PartnerStatus,
+        RecordStatus,
+        RecordView,
+        Repair,
+        Replica,
+        Schemaless,
+        Status,
+        Waiting,
+    )
+    from crdt_sync.replica.typed import TypedCollection, TypedRecord
+    from crdt_sync.runtime import (
+        Address,
+        Audit,
+        Comparison,
+        Difference,
+        Mended,
+        Progress,
+        Syncing,
+        audit_once,
+        certificate,
+        compare,
+        compare_once,
+        heal_once,
+        keep_syncing,
+        keep_syncing_forever,
+        sync,
+        sync_once,
+    )
+    from crdt_sync.runtime.listening import Listener, listening
 else:
     __getattr__, __dir__ = importer(
         __name__,
         {
+            "crdt_sync.bundles": (
+                "apply_bundle",
+                "create_bundle",
+                "inspect_bundle",
+            ),
             "crdt_sync.errors": ("CrdtSyncError",),
-            "crdt_sync.records": ("Schema", "bundled_schema", "load_schema"),
+            "crdt_sync.exchange.bundle": (
+                "Applied",
+                "Created",
+                "Inspection",
+            ),
+            "crdt_sync.records": (
+                "Conflict",
+                "ConflictEntry",
+                "FieldSpec",
+                "Schema",
+                "TextField",
+                "bundled_schema",
+                "load_schema",
+                "parse_schema",
+            ),
             "crdt_sync.records.classes": ("merged", "schema_for"),
-            "crdt_sync.replica": ("Replica",),
+            "crdt_sync.replica": (
+                "Backlog",
+                "CallerStatus",
+                "Carried",
+                "CarriedStatus",
+                "Duplicate",
+                "EditedRecord",
+                "Event",
+                "Holding",
+                "KeyStanding",
+                "LeftOut",
+                "PartnerStatus",
+                "RecordStatus",
+                "RecordView",
+                "Repair",
+                "Replica",
+                "Schemaless",
+                "Status",
+                "Waiting",
+            ),
+            "crdt_sync.replica.typed": ("TypedCollection", "TypedRecord"),
             "crdt_sync.runtime": (
                 "Address",
+                "Audit",
+                "Comparison",
+                "Difference",
+                "Mended",
+                "Progress",
+                "Syncing",
+                "audit_once",
                 "compare",
                 "compare_once",
+                "heal_once",
                 "keep_syncing",
                 "keep_syncing_forever",
                 "sync",
                 "sync_once",
             ),
+            "crdt_sync.runtime.listening": (
+                "Listener",
+                "listening",
+            ),
         },
+        whole=("crdt_sync.errors", "crdt_sync.runtime.certificate"),
     )
 
 __all__ = [
     "Address",
+    "Applied",
+    "Audit",
+    "Backlog",
+    "CallerStatus",
+    "Carried",
+    "CarriedStatus",
+    "Comparison",
+    "Conflict",
+    "ConflictEntry",
     "CrdtSyncError",
+    "Created",
+    "Difference",
+    "Duplicate",
+    "EditedRecord",
+    "Event",
+    "FieldSpec",
+    "Holding",
+    "Inspection",
+    "KeyStanding",
+    "LeftOut",
+    "Listener",
+    "Mended",
+    "PartnerStatus",
+    "Progress",
+    "RecordStatus",
+    "RecordView",
+    "Repair",
     "Replica",
     "Schema",
+    "Schemaless",
+    "Status",
+    "Syncing",
+    "TextField",
+    "TypedCollection",
+    "TypedRecord",
+    "Waiting",
+    "apply_bundle",
+    "audit_once",
     "bundled_schema",
+    "certificate",
     "compare",
     "compare_once",
+    "create_bundle",
+    "errors",
+    "heal_once",
+    "inspect_bundle",
     "keep_syncing",
     "keep_syncing_forever",
+    "listening",
     "load_schema",
     "merged",
+    "parse_schema",
     "schema_for",
     "sync",
     "sync_once",
