@@ -17,16 +17,19 @@ Rules and invariants:
    answer, each acknowledgement, and each cursor, which comes after what was compared. A partner that comes back is
    believed only if the log that was served then is the one that is here now, up to the highest head that it was told.
    Else, what it has, and what it believes that is here, may come from a history that was lost.
+
+What is taken, and the comparison, are objects with rules of their own: see `taking`, `compared` and `auditing`.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 from crdt_sync import limits
 from crdt_sync.errors import ProtocolViolation, UpdateRefused
 from crdt_sync.protocol.auditing import AuditRun
+from crdt_sync.protocol.compared import Compared
 from crdt_sync.protocol.effects import Accept, CheckRecords, Compare, Greeted, Holds, PinDigests, ReadReceipt
 from crdt_sync.protocol.messages import (
     DONE,
@@ -59,10 +62,11 @@ from crdt_sync.protocol.messages import (
 )
 from crdt_sync.protocol.pace import Pace
 from crdt_sync.protocol.principal import Principal
-from crdt_sync.protocol.reconcile import Reconciler, View, decode, encode
+from crdt_sync.protocol.reconcile import View
 from crdt_sync.protocol.session import Awaited, Session
-from crdt_sync.protocol.source import NOT_HELD, AcceptorSource, Change
+from crdt_sync.protocol.source import AcceptorSource, Change
 from crdt_sync.protocol.states import ACCEPTOR_MOVES, ACCEPTOR_TABLE, Move, State, Table
+from crdt_sync.protocol.taking import Taking
 from crdt_sync.protocol.terms import shared_features, terms_of
 from crdt_sync.protocol.versions import LINEAGE, TERMS, VERSIONS
 
@@ -91,17 +95,6 @@ class _Answer:
     page: int
     cursor: int | None
     entries: deque[WantEntry]
-
-
-@dataclass(slots=True)
-class _Pushes:
-    """Pushes taken and not yet acknowledged."""
-
-    sizes: deque[tuple[int, int]] = field(default_factory=deque)  # (number, bytes)
-    bytes: int = 0
-    last: int = 0
-    answered: list[tuple[int, Sequence[Verdict]]] = field(default_factory=list)  # by push, not yet acknowledged
-    own: set[int] = field(default_factory=set)  # sequence numbers that this session's pushes were given
 
 
 class Acceptor(Session):
@@ -134,13 +127,11 @@ class Acceptor(Session):
         self._passed_over = False  # something could not be read: no later cursor would be true
         self._pages: dict[int, int] = {}  # page number -> cursor that its answer ends with
         self._answers: deque[_Answer] = deque()
-        self._pushes = _Pushes()
+        self._taking = Taking()
         self._sent = 0
         self._confirmed = 0
         self._pace = Pace()  # of updates: how large their frames may be; what may be unconfirmed is fixed
-        self._run: Reconciler | None = None  # while digests are compared, from the answer to `Compare` on
-        self._heard: Ranges | None = None  # ranges that came before that answer
-        self._due = 0  # records that the comparison found and the partner has not asked for yet
+        self._compared = Compared()
         self._audit: AuditRun | None = None
         self._checks = 0  # that the host was asked for, or that wait in `_checked`
         self._checked: deque[tuple[int, Checked]] = deque()  # with the head that must be told before
@@ -150,10 +141,7 @@ class Acceptor(Session):
     @property
     def congested(self) -> bool:
         """Whether the host must stop reading from the partner until pushes were answered."""
-        return (
-            len(self._pushes.sizes) >= limits.PUSHES_IN_FLIGHT_MAX
-            or self._pushes.bytes >= limits.PUSH_BYTES_IN_FLIGHT_MAX
-        )
+        return self._taking.congested
 
     @property
     def wants_room(self) -> bool:
@@ -193,44 +181,28 @@ class Acceptor(Session):
         """
         if self.closed:
             return
-        expected, size = self._pushes.sizes.popleft()
-        assert expected == number, "pushes are answered in order"
-        self._pushes.bytes -= size
-        self._pushes.answered.append((number, verdicts))
-        self._pushes.own.update(seq for seq in seqs if seq > self.cursor)
+        self._taking.answered(number, verdicts)
+        self._taking.own.update(seq for seq in seqs if seq > self.cursor)
 
     def acknowledge(self, now: int) -> None:
         """Acknowledge all pushes answered since the last time, in as few frames as they fit."""
-        answered, self._pushes.answered = self._pushes.answered, []
-        if self.closed or not answered:
+        answers = list(self._taking.acknowledgements())
+        if self.closed or not answers:
             return
         self._skip_own()
         self._release_checked()
         cursor = self._true(self.cursor) if self.state is State.LIVE and self.follow else None
-        joined: list[Verdict] = []
-        size = 0
-        for position, (number, verdicts) in enumerate(answered):
-            for verdict in verdicts:
-                size += len(verdict.state_vector)
-                # A gap whose vector outgrows the frame asks for the whole record instead.
-                fits = size < limits.FRAME_BYTES_MAX // 2 or not verdict.state_vector
-                joined.append(verdict if fits else verdict._replace(state_vector=NOT_HELD))
-            last = position + 1 == len(answered)
-            if last or len(joined) + len(answered[position + 1][1]) > limits.PUSH_RECORDS_MAX:
-                self._send(Ack(number, cursor if last else None, self._source.head(), tuple(joined)))
-                joined, size = [], 0
+        for number, verdicts, last in answers:
+            self._send(Ack(number, cursor if last else None, self._source.head(), verdicts))
 
     def compare(self, view: View, now: int) -> None:
         """The answer to `Compare`."""
         if self.closed:
             return
-        self._run = Reconciler(view, initiator=False)
-        heard, self._heard = self._heard, None
-        if heard is not None:
-            try:
-                self._answer_ranges(self._run, heard)
-            except ProtocolViolation as violation:
-                self.close(violation.code, violation.message, now)
+        try:
+            self._go_on_comparing(self._compared.begin(view))
+        except ProtocolViolation as violation:
+            self.close(violation.code, violation.message, now)
 
     def receipt(self, number: int, head: int, count: int, root: bytes, now: int) -> None:
         """The answer to `ReadReceipt`."""
@@ -336,13 +308,8 @@ class Acceptor(Session):
         self._answers.append(_Answer(want.page, self._pages.pop(want.page), deque(want.entries)))
 
     def _on_ranges(self, ranges: Ranges, now: int) -> None:
-        if self._heard is not None:
-            raise ProtocolViolation("ranges came out of turn")
         self._came(_COMPARES)
-        if self._run is None:
-            self._heard = ranges
-        else:
-            self._answer_ranges(self._run, ranges)
+        self._go_on_comparing(self._compared.receive(ranges))
 
     def _on_have(self, have: Have, now: int) -> None:
         if not self._confirmed <= have.received <= self._sent:
@@ -365,16 +332,7 @@ class Acceptor(Session):
             self._effects.append(Holds(cursor))
 
     def _on_push(self, push: Push, now: int) -> None:
-        pushes = self._pushes
-        if push.number != pushes.last + 1:
-            raise ProtocolViolation(f"push {push.number} came after push {pushes.last}")
-        # The host stops reading at the limit, but frames that were under way still arrive: twice the limit.
-        if len(pushes.sizes) >= 2 * limits.PUSHES_IN_FLIGHT_MAX:
-            raise ProtocolViolation("too many pushes without waiting for acknowledgements")
-        size = sum(len(entry.update) for entry in push.entries)
-        pushes.last = push.number
-        pushes.sizes.append((push.number, size))
-        pushes.bytes += size
+        self._taking.take(push)
         self._effects.append(Accept(push.number, push.entries))
 
     def _on_receipt_request(self, request: ReceiptRequest, now: int) -> None:
@@ -405,7 +363,7 @@ class Acceptor(Session):
             yield Awaited(_STORES, limits.WORK_US_MAX + self._pace.time_us(self._sent - self._confirmed))
         if self._pages:
             yield Awaited(_ASKS, limits.WORK_US_MAX)
-        if self.state is State.COMPARING and self._run is not None:
+        if self.state is State.COMPARING and self._compared.begun:
             yield Awaited(_COMPARES, limits.WORK_US_MAX)
 
     # --- auditing --------------------------------------------------------------------------------------------
@@ -425,26 +383,21 @@ class Acceptor(Session):
 
     # --- comparing -------------------------------------------------------------------------------------------
 
-    def _answer_ranges(self, run: Reconciler, ranges: Ranges) -> None:
-        """Take the partner's turn and make ours. What differs, each side knows: the partner asks for its part of it."""
-        answer = run.receive(decode((ranges.open, ranges.shape, ranges.names, ranges.hashes)))
-        _, owe = run.take()
-        self._due += len(owe)
-        if answer is not None:
-            self._send(Ranges(*encode(answer)))
+    def _go_on_comparing(self, turn: Ranges | None) -> None:
+        """Make our turn, if there is one."""
+        if turn is not None:
+            self._send(turn)
         self._finish_comparing()
 
     def _want_compared(self, want: Want) -> None:
         waiting = sum(answer.page == PAGE_COMPARED for answer in self._answers)
-        if len(want.entries) > self._due or waiting >= limits.PAGES_IN_FLIGHT_MAX:
-            raise ProtocolViolation("more is wanted of the comparison than differs, or without waiting for answers")
-        self._due -= len(want.entries)
+        self._compared.wanted(len(want.entries), waiting)
         self._answers.append(_Answer(PAGE_COMPARED, None, deque(want.entries)))
         self._finish_comparing()
 
     def _finish_comparing(self) -> None:
-        if self._run is not None and self._run.done and not self._due:
-            self._run = None
+        if self._compared.done:
+            self._compared = Compared()  # and let the view go
             self.state = State.CATCHING_UP
 
     # --- serving ---------------------------------------------------------------------------------------------
@@ -463,7 +416,7 @@ class Acceptor(Session):
         if entries:
             self._pages[self._page] = self.cursor
         else:
-            self._pushes.own = {seq for seq in self._pushes.own if seq > self.cursor}
+            self._taking.own = {seq for seq in self._taking.own if seq > self.cursor}
             self.state = State.LIVE
         listed = tuple(ChangesEntry(entry.record, entry.seq, entry.state_vector) for entry in entries)
         if listed:
@@ -507,7 +460,7 @@ class Acceptor(Session):
         if not updates:
             self.state = State.CATCHING_UP
             return 0
-        own = self._pushes.own
+        own = self._taking.own
         entries = []
         for entry in updates:
             self.cursor = entry.seq
@@ -539,7 +492,7 @@ class Acceptor(Session):
 
     def _skip_own(self) -> None:
         """Let the cursor pass what this session pushed itself, so that its acknowledgement can carry it on."""
-        own = self._pushes.own
+        own = self._taking.own
         if self.state is not State.LIVE:
             return
         while self.cursor + 1 in own:

@@ -118,7 +118,7 @@ def _without_waiting(serve_changes: Method) -> Method:
 
 def _end_before_wants(_: Method) -> Method:
     def mutated(self: Any) -> None:
-        if self._run is not None and self._run.done:
+        if self._compared.told:
             self.state = State.CATCHING_UP
             self._pages[PAGE_COMPARED] = None
 
@@ -137,7 +137,7 @@ def _own_by_replica(answered: Method) -> Method:
         pusher = self._sessions.get(session)
         for other in self._sessions.values():
             if pusher is not None and other.partner == pusher.partner:
-                other._pushes.own.update(seq for answer in answers for seq in answer.seqs)
+                other._taking.own.update(seq for answer in answers for seq in answer.seqs)
         answered(self, session, answers, now)
 
     return mutated
