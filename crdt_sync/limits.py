@@ -235,4 +235,5 @@ OWNER_FRAME_ITEMS_MAX = 40_000  # CBOR items of one request: a batch of an impor
 OWNER_BATCH_BYTES_MAX = 256 * MIB  # of all edits that are to become durable together
 OWNER_CLIENTS_MAX = 64  # programs that use the store of an owner at once
 OWNER_LEASES_MAX = 20_000  # records that one program edits at once: a batch of an import has 500
+OWNER_DIFFERENCES_MAX = 1000  # records that an audit made by the owner names: two audits fit into one answer
 OWNER_EVENTS_MAX = 10_000  # changes that a program has not read yet; beyond them it is sent away and asks again

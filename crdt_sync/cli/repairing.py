@@ -10,6 +10,7 @@ from crdt_sync.replica import Repair, Replica
 from crdt_sync.replica.rescue import Loss, said
 
 SHOWN_MAX = 20  # of each list; --json has all of them
+NOTHING = Repair(0, (), ())
 
 
 def both(first: Repair, settled: Repair) -> Repair:
@@ -68,9 +69,26 @@ def complain_of(losses: Sequence[Loss]) -> None:
         )
 
 
+def repaired(replica: Replica) -> Repair:
+    """Mend what can be mended here. That takes the store alone: beside a program that owns it nothing may be damaged.
+
+    Raises `NotServed`.
+    """
+    if (owner := replica.owner) is None:
+        return replica.repair()
+    if replica.store.verify().findings:
+        raise owner.refusal("mending what is damaged here")
+    return NOTHING
+
+
+def settled(replica: Replica) -> Repair:
+    """What was awaited of partners, and did not come, after `repaired`."""
+    return replica.settle() if replica.owner is None else NOTHING
+
+
 def repair_store(output: Output, replica: Replica) -> None:
     """Mend what can be mended here, and tell. Raises `EditsLost`."""
-    mended = replica.repair()
+    mended = repaired(replica)
     output.result(as_json(mended), summary(mended) if mended.findings else "Nothing is damaged.")
     tell_losses(output, mended)
     if mended.findings or mended.awaited or mended.rewritten:

@@ -118,7 +118,7 @@ def verify(
             return
         if mend:
             set_aside = set(replica.store.quarantined())
-            local_repair = replica.repair()
+            local_repair = repairing.repaired(replica)
             if local_repair.findings:
                 call.output.note(repairing.summary(local_repair), "yellow")
             try:
@@ -131,7 +131,7 @@ def verify(
             local_repair = replace(local_repair, losses=still_lost(replica, local_repair.losses), awaited={}, shown={})
             repairing.tell_losses(call.output, local_repair)
             found = mended.after
-            settled = replica.settle()
+            settled = repairing.settled(replica)
             lost = (*local_repair.losses, *settled.losses)
             if settled.rewritten or settled.losses:
                 call.output.note(f"{address.url} did not bring all that was awaited from it.", "yellow")

@@ -6,16 +6,8 @@ from crdt_sync.lazy import importer
 
 if TYPE_CHECKING:
     from crdt_sync.runtime.address import Address
-    from crdt_sync.runtime.auditing import (
-        Audit,
-        Comparison,
-        Difference,
-        Mended,
-        audit_once,
-        compare,
-        compare_once,
-        heal_once,
-    )
+    from crdt_sync.runtime.auditing import audit_once, compare, compare_once, heal_once
+    from crdt_sync.runtime.audits import Audit, Comparison, Difference, Mended
     from crdt_sync.runtime.client import Syncing, keep_syncing, keep_syncing_forever, sync, sync_once
     from crdt_sync.runtime.conversation import Progress
 else:
@@ -23,16 +15,8 @@ else:
         __name__,
         {
             "crdt_sync.runtime.address": ("Address",),
-            "crdt_sync.runtime.auditing": (
-                "Audit",
-                "Comparison",
-                "Difference",
-                "Mended",
-                "audit_once",
-                "compare",
-                "compare_once",
-                "heal_once",
-            ),
+            "crdt_sync.runtime.auditing": ("audit_once", "compare", "compare_once", "heal_once"),
+            "crdt_sync.runtime.audits": ("Audit", "Comparison", "Difference", "Mended"),
             "crdt_sync.runtime.client": ("Syncing", "keep_syncing", "keep_syncing_forever", "sync", "sync_once"),
             "crdt_sync.runtime.conversation": ("Progress",),
         },

@@ -16,75 +16,19 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from crdt_sync.limits import CHECK_RECORDS_MAX
-from crdt_sync.protocol.messages import CheckedEntry, Receipt, Standing
-from crdt_sync.replica import Holding, Replica
+from crdt_sync.protocol.entries import CheckedEntry, Standing
+from crdt_sync.replica import Replica
 from crdt_sync.replica.audit import check, seqs
+from crdt_sync.replica.owner.message import Message
 from crdt_sync.runtime.address import Address
+from crdt_sync.runtime.audits import Audit, Comparison, Difference, Mended
 from crdt_sync.runtime.conversation import Conversation, Progress
 from crdt_sync.runtime.plain import run_plain
+from crdt_sync.runtime.through_owner import address_of, audit_through, packed
 
+_COMPARE, _AUDIT, _CONTENT, _HEAL, _HEAL_CONTENT = "compare", "audit", "content", "heal", "heal content"
 _ROUNDS_MAX = 5  # while others keep writing: exchange and look again
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """Two receipts taken when neither side had anything left to exchange."""
-
-    ours: Holding
-    theirs: Receipt
-    equal: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One record that differs, and what each side's own log says of what that side has stored."""
-
-    record: str
-    here: CheckedEntry
-    there: CheckedEntry
-
-    @property
-    def kind(self) -> str:
-        """`here` or `there` only, `damaged` bytes, other operations (`state`), or the same with another `content`."""
-        standings = {self.here.standing, self.there.standing}
-        if Standing.UNREADABLE in standings:
-            return "damaged"
-        if self.there.standing is Standing.ABSENT:
-            return "here"
-        if self.here.standing is Standing.ABSENT:
-            return "there"
-        return "content" if self.here.state == self.there.state else "state"
-
-
-@dataclass(frozen=True, slots=True)
-class Audit:
-    """What an audit found. `more` differ beyond those that are named; `changing` never came to rest."""
-
-    comparison: Comparison
-    content: bool
-    differences: tuple[Difference, ...] = ()
-    changing: tuple[str, ...] = ()
-    more: int = 0
-
-    @property
-    def equal(self) -> bool:
-        """Whether both hold the same, as far as the audit looked."""
-        return self.comparison.equal and not self.differences and not self.more
-
-
-@dataclass(frozen=True, slots=True)
-class Mended:
-    """What healing did: what differed before, and what the audit after it found."""
-
-    before: Audit
-    after: Audit
-
-    @property
-    def healed(self) -> tuple[str, ...]:
-        """The records that differed and do not any more."""
-        left = {difference.record for difference in self.after.differences} | set(self.after.changing)
-        return tuple(known.record for known in self.before.differences if known.record not in left)
 
 
 Converse = Callable[..., Conversation]
@@ -95,7 +39,10 @@ async def compare_once(replica: Replica, address: Address, converse: Converse = 
     """Exchange everything, then compare receipts. Raises `RemoteError`, `StoreError`.
 
     While others keep writing, receipts are of different moments; then both sides exchange and compare again.
+    Where another program owns the store, that one does it, and so with all audits.
     """
+    if (owner := replica.owner) is not None:
+        return (await audit_through(owner, address, _COMPARE)).after.comparison
     return await _talk(replica, address, lambda conversation: _Auditor(replica, conversation).compare(), None, converse)
 
 
@@ -111,6 +58,8 @@ async def audit_once(
 
     Raises `RemoteError`, `StoreError`.
     """
+    if (owner := replica.owner) is not None:
+        return (await audit_through(owner, address, _CONTENT if content else _AUDIT)).after
     return await _talk(
         replica,
         address,
@@ -132,6 +81,8 @@ async def heal_once(
 
     Values that are damaged here (their checksum says so) are a matter of `Replica.repair`, which comes first.
     """
+    if (owner := replica.owner) is not None:
+        return await audit_through(owner, address, _HEAL_CONTENT if content else _HEAL)
 
     async def work(conversation: Conversation) -> Mended:
         auditor = _Auditor(replica, conversation)
@@ -276,3 +227,17 @@ def _parts(records: Sequence[str]) -> list[Sequence[str]]:
 def compare(replica: Replica, address: Address) -> Comparison:
     """`compare_once` for plain code. Raises as that does, and `UsageError` inside a running event loop."""
     return run_plain(lambda: compare_once(replica, address), "compare_once(replica, address)")
+
+
+def serve(replica: Replica, request: Message) -> Message:
+    """What another program asks for: an audit of some kind."""
+    what, *whom = request
+    address = address_of(tuple(whom))
+    if what == _COMPARE:
+        found = Audit(asyncio.run(compare_once(replica, address)), content=False)
+        return packed(Mended(found, found))
+    content = what in {_CONTENT, _HEAL_CONTENT}
+    if what in {_HEAL, _HEAL_CONTENT}:
+        return packed(asyncio.run(heal_once(replica, address, content=content)))
+    found = asyncio.run(audit_once(replica, address, content=content))
+    return packed(Mended(found, found))

@@ -17,12 +17,13 @@ from crdt_sync.protocol.backoff import Backoff
 from crdt_sync.replica import Event, Replica
 from crdt_sync.replica.owner.message import Message
 from crdt_sync.replica.owner.serving import OFFERED
+from crdt_sync.runtime import auditing
 from crdt_sync.runtime.address import Address
 from crdt_sync.runtime.conversation import Conversation, Progress
 from crdt_sync.runtime.outside import OUTSIDE, Outside
 from crdt_sync.runtime.plain import run_plain
 from crdt_sync.runtime.presence import PresenceBoard
-from crdt_sync.runtime.through_owner import SYNC, address_of, sync_through
+from crdt_sync.runtime.through_owner import AUDIT, SYNC, address_of, sync_through
 from crdt_sync.runtime.worker.process import WorkerUnavailable
 
 
@@ -86,6 +87,7 @@ def _serve_sync(replica: Replica, request: Message) -> Message:
 
 
 OFFERED[SYNC] = _serve_sync
+OFFERED[AUDIT] = auditing.serve
 
 
 async def _for_ever(_: Conversation) -> None:

@@ -52,6 +52,38 @@ def test_a_record_that_differs_is_named_and_healed_in_one_command(run, anna):
     assert run("get", records[0], "name", "--store", anna).out == "Mueller\n"
 
 
+def test_beside_an_owner_the_same_is_named_and_healed(run, anna):
+    records = make(run, anna, "Mueller", "Schmidt")
+    plant(anna, lambda store: planted.missing(store, records[0]))
+    alone = run("verify", "--store", anna, "--json")
+    assert run("up", "--store", anna).code == 0
+    try:
+        for deep in ((), ("--deep",)):
+            beside = run("verify", "--store", anna, "--json", *deep)
+            assert (beside.code, json.loads(beside.err)) == (6, json.loads(alone.err))
+            assert beside.object["differences"] == alone.object["differences"]
+        assert "only there" in run("verify", "--store", anna).out
+        healed = run("verify", "--repair", "--store", anna, "--json")
+        assert (healed.code, healed.object["repair"]["healed"]) == (0, [records[0]])
+        assert run("get", records[0], "name", "--store", anna).out == "Mueller\n"
+        assert run("verify", "--local", "--repair", "--store", anna).out == "Nothing is damaged.\n"
+    finally:
+        run("down", "--store", anna)
+
+
+def test_mending_what_is_damaged_takes_the_store_alone(run, anna):
+    make(run, anna, "Mueller")
+    flip_bit(anna, b"log", (1).to_bytes(8, "big"))
+    assert run("up", "--store", anna).code == 0
+    try:
+        refused = run("verify", "--repair", "--store", anna)
+        assert refused.code == 3
+        assert "crdt-sync down" in refused.err
+    finally:
+        run("down", "--store", anna)
+    assert run("verify", "--repair", "--store", anna).code == 0
+
+
 def test_silent_corruption_at_the_relay_is_found_by_content_and_mended_from_its_log(run, anna, relay):
     (record,) = make(run, anna, "Mueller")
     relay.stop()

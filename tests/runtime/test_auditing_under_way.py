@@ -17,7 +17,8 @@ from crdt_sync.protocol.auditing import Differences
 from crdt_sync.protocol.effects import Owe
 from crdt_sync.protocol.messages import CheckedEntry, Receipt
 from crdt_sync.replica.audit import check
-from crdt_sync.runtime.auditing import Audit, _Auditor
+from crdt_sync.runtime.auditing import _Auditor
+from crdt_sync.runtime.audits import Audit
 from crdt_sync.storage.memory import MemoryStore
 from crdt_sync.storage.port import Batch
 from tests.replica.wire import Line, MemoryRelay, VirtualTime, exchange

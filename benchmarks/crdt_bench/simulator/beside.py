@@ -12,7 +12,7 @@ from crdt_bench.simulator.failure import Failure
 from crdt_sync.errors import CrdtSyncError, StoreError, UsageError
 from crdt_sync.exchange import bundle
 from crdt_sync.records import Integrator, bytes_diff
-from crdt_sync.runtime.auditing import Audit
+from crdt_sync.runtime.audits import Audit
 from crdt_sync.verdicts import Verdict, VerdictCode, refused
 
 if TYPE_CHECKING:

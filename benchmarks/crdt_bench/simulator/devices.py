@@ -25,7 +25,8 @@ from crdt_sync.records import Schema
 from crdt_sync.replica import Event, Replica
 from crdt_sync.replica.partner import Partner
 from crdt_sync.runtime.address import Address
-from crdt_sync.runtime.auditing import Audit, audit_once, heal_once
+from crdt_sync.runtime.auditing import audit_once, heal_once
+from crdt_sync.runtime.audits import Audit
 from crdt_sync.runtime.client import keep_syncing_forever
 from crdt_sync.runtime.conversation import Conversation, Until
 from crdt_sync.runtime.listening import hosting

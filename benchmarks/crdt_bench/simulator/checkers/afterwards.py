@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from crdt_bench.simulator.devices import RELAY, Device
 from crdt_bench.simulator.failure import Failure
 from crdt_sync.errors import CrdtSyncError
-from crdt_sync.runtime.auditing import Audit
+from crdt_sync.runtime.audits import Audit
 
 if TYPE_CHECKING:
     from crdt_bench.simulator.world import World
