@@ -1,20 +1,33 @@
 """Records at their limit: nothing can be added, and whatever takes away goes through, here and at every partner."""
 
+import random
+
 import pytest
 
-from crdt_sync import limits
+from crdt_sync import Replica, bundled_schema, limits
 from crdt_sync.errors import RecordTooLarge
 from crdt_sync.protocol.messages import UpdatesEntry
 from crdt_sync.records import Document, Integrator
 from crdt_sync.records.imported import ImportedChange
+from crdt_sync.storage.memory import MemoryStore
+from crdt_sync.storage.port import Batch
+from tests.replica.conftest import add_schemas
+from tests.replica.wire import VirtualTime
 
 FULL = "customers/full"
 THEM = b"t" * 16
 
 
-@pytest.fixture
-def full(replica):
-    """A record of which every field holds something, so full that not one more tag fits; its phone is in conflict."""
+@pytest.fixture(scope="module")
+def filled():
+    """A store with one record of which every field holds something, so full that not one more tag fits.
+
+    Its phone is in conflict.
+    """
+    store = MemoryStore(rng=random.Random(1))
+    store.commit([Batch(meta={"name": b"anna"})])
+    replica = Replica.over(store, VirtualTime().clock(), random.Random(1))
+    add_schemas(replica, [bundled_schema("customers")])
     with replica.edit(FULL, create=True) as customer:
         customer.update({"name": "Müller", "city": "Berlin", "phone": "+49 30 1", "tags": ["vip", "new"]})
         customer["notes"] = "word " * 100_000
@@ -27,6 +40,17 @@ def full(replica):
                     customer.append("timeline", "x" * size)
         except RecordTooLarge:
             continue
+    return store
+
+
+@pytest.fixture
+def replica(filled, make_replica):
+    """A device with a copy of it."""
+    return make_replica("anna", store=filled.clone())
+
+
+@pytest.fixture
+def full(replica):
     return replica.document(FULL)
 
 
