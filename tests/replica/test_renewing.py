@@ -121,22 +121,28 @@ def test_a_planted_bug_is_found(monkeypatch, plant):
 FULL = "customers/full"
 
 
-@pytest.fixture
-def full(replica, monkeypatch):
-    """A record that consists of traces, at its limit: every other letter of a long text was deleted."""
-    monkeypatch.setattr(limits, "RECORD_GROWN_BYTES_MAX", 20 * limits.KIB)
+@pytest.fixture(scope="module")
+def traces():
+    """A record that consists of traces: every other letter of a long text was deleted."""
     document = Document(7)
     with document.transaction() as transaction:
         document.array(transaction, "c.name").insert(transaction, 0, ["Müller", 1, "ben"])
-        document.text(transaction, "t.notes").insert(transaction, 0, "ab" * 3_000)
+        document.text(transaction, "t.notes").insert(transaction, 0, "ab" * 1_500)
     with document.transaction() as transaction:
         text = document.text(transaction, "t.notes")
-        for place in range(3_000):
+        for place in range(1_500):
             text.remove_range(transaction, place, 1)
-    whole, vector = document.diff(), document.state_vector()
-    assert len(whole) > limits.RECORD_GROWN_BYTES_MAX > 6 * document.content_bytes()
-    replica.store.commit([Batch(changes=(Change(FULL, (whole,), b"t" * 16, "", 1, vector, whole),))])
     return document
+
+
+@pytest.fixture
+def full(replica, traces, monkeypatch):
+    """It is at its limit."""
+    monkeypatch.setattr(limits, "RECORD_GROWN_BYTES_MAX", 10 * limits.KIB)
+    whole, vector = traces.diff(), traces.state_vector()
+    assert len(whole) > limits.RECORD_GROWN_BYTES_MAX > 6 * traces.content_bytes()
+    replica.store.commit([Batch(changes=(Change(FULL, (whole,), b"t" * 16, "", 1, vector, whole),))])
+    return Document.load([whole])
 
 
 @pytest.mark.parametrize(
