@@ -202,11 +202,6 @@ class Context:
         """Somebody else writes under our writer ids (a copy of this store): never use them again."""
         self.writers.abandon()
 
-    @property
-    def current_writer(self) -> int | None:
-        """The writer id in use, None before the first write."""
-        return next(iter(self.writers.current), None)
-
     def peers_except(self, replica: bytes | None) -> Sequence[bytes]:
         """The partners, but for one: those whose outboxes a change belongs into."""
         return sorted(self._met - {replica}) if replica else sorted(self._met)

@@ -465,14 +465,6 @@ class Replica:
         """Call `listener` after each commit, in the thread that made it. Returns the call that ends it."""
         return self.context.subscribe(listener)
 
-    def watch_clock(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Call `listener`, in whatever thread, when our clock may be wrong. Returns the call that ends it."""
-        return self.context.watch_clock(listener)
-
-    def doubt_clock(self) -> None:
-        """A device's stamps were refused here for lying ahead: see `Context.doubt_clock`."""
-        self.context.doubt_clock()
-
     # --- for partners ----------------------------------------------------------------------------------------
 
     def refresh_digests(self) -> None:

@@ -251,7 +251,7 @@ class Conversation:
             moves=self._partner.moves,
         )
         unsubscribe = self._replica.subscribe(self._heard_of)
-        trust_clock = self._replica.watch_clock(self._clock_doubted) if self._lasting else None
+        trust_clock = self._replica.context.watch_clock(self._clock_doubted) if self._lasting else None
         if self._presence is not None:
             self._presence.listen(self._presence_changed)
         self._pump()
@@ -416,7 +416,7 @@ class Conversation:
         entries = [entry for effect in run for entry in effect.entries]
         screened = await self._screening.screen(entries, self._address.url)
         if screened.clocks_differ:
-            self._replica.doubt_clock()
+            self._replica.context.doubt_clock()
         return screened.only(run), screened.refused
 
     # --- effects ---------------------------------------------------------------------------------------------

@@ -30,22 +30,22 @@ def test_each_life_of_a_replica_writes_under_a_new_id(make_replica, time):
     first = make_replica("anna")
     write(first, US, name="Us")
     write(first, US, city="Bonn")
-    assert writers(first, US) == {first.context.current_writer}
+    assert writers(first, US) == {next(iter(first.context.writers.current), None)}
     second = Replica.over(first.store.clone(), time.clock(), random.Random(99))
-    assert second.context.current_writer is None
+    assert next(iter(second.context.writers.current), None) is None
     write(second, US, city="Berlin")
     assert len(writers(second, US)) == 2
 
 
 def test_a_partner_that_knows_more_of_our_writer_makes_us_take_another(make_replica, replica, partner):
     write(replica, US, city="Bonn")
-    writer = replica.context.current_writer
+    writer = next(iter(replica.context.writers.current), None)
     twin = Document.load(replica.store.load(US).updates, writer)
     Editor(twin, bundled_schema("customers"), replica.clock, "twin", "customers")["city"] = "Berlin"
     partner.integrate(Integrate(1, (UpdatesEntry(US, twin.diff(), b""),), 6, 6, False))
-    assert replica.context.current_writer is None
+    assert next(iter(replica.context.writers.current), None) is None
     write(replica, US, region="West")
-    assert replica.context.current_writer != writer
+    assert next(iter(replica.context.writers.current), None) != writer
     assert dict(replica.get(US)) == {"name": US, "city": "Berlin", "region": "West"}
 
 
@@ -182,7 +182,7 @@ def test_a_relays_time_counts_more_than_that_of_all_devices(replica):
 
 def test_a_refusal_of_our_stamps_makes_all_sessions_compare_the_clocks(replica, partner):
     doubts = []
-    replica.watch_clock(lambda: doubts.append(1))
+    replica.context.watch_clock(lambda: doubts.append(1))
     write(replica, US, city="Bonn")
     partner.acknowledge(answer(partner, US, refusal(VerdictCode.CLOCK_AHEAD)))
     assert doubts == [1]

@@ -143,8 +143,8 @@ def test_where_stamps_are_refused_the_sessions_compare_their_clocks_again(tmp_pa
 
     async def scenario(early: Replica, late: Replica) -> None:
         doubted = []
-        early.watch_clock(lambda: doubted.append("early"))
-        late.watch_clock(lambda: doubted.append("late"))
+        early.context.watch_clock(lambda: doubted.append("early"))
+        late.context.watch_clock(lambda: doubted.append("late"))
         add(early, "first")
         async with listens(early, tmp_path) as at_early, listens(late, tmp_path) as at_late:
             who, at = (late, at_early) if pushed else (early, at_late)

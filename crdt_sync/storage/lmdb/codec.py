@@ -111,10 +111,6 @@ INDEX = Seal("index")
 DAMAGED = Seal("damaged")
 META = Seal("meta")
 STORE = Seal("store")
-SEALS = {
-    seal.database: seal
-    for seal in (LOG, HEADS, DOCS, FEED, VIEWS, PEERS, OUTBOX, OUTBOX_COUNTS, INDEX, DAMAGED, META, STORE)
-}
 
 
 def log_body(
