@@ -169,7 +169,7 @@ def test_where_stamps_are_refused_the_sessions_compare_their_clocks_again(tmp_pa
 
 def test_a_single_sync_goes_on_where_the_clocks_differ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next one compares them anyway."""
-    monkeypatch.setattr(dialer, "_CLOCKS_COMPARED_US", 0)
+    monkeypatch.setattr(dialer, "_ANEW_US", 0)
 
     async def scenario(early: Replica, late: Replica) -> None:
         late.clock.correct(7_200_000_000)
