@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 from crdt_sync import limits
 from crdt_sync.errors import UpdateRefused
-from crdt_sync.protocol.principal import Principal
+from crdt_sync.principal import Principal
 from crdt_sync.records import Integration, Integrator
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.replica.context import Context

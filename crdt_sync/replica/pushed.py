@@ -4,6 +4,8 @@ The worker has found that each may be integrated, on what it had loaded. Meanwhi
 and another partner may have sent updates of it. So each is integrated once more, under the replica's lock, on what is
 stored now; that also gives the view, and what partners lack. Who pushed an update is among those, where we also open
 sessions with it: should its store be put back, nothing else would tell that it lost the update.
+
+The principals for whom the updates were let in come with them, and are asked once more, as by every other way in.
 """
 
 from collections.abc import Sequence
@@ -11,6 +13,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from crdt_sync.errors import StoreFailed
+from crdt_sync.principal import Principal
 from crdt_sync.replica.awaiting import take_up
 from crdt_sync.replica.context import Context
 from crdt_sync.replica.intake import Intake, Origin
@@ -77,6 +80,7 @@ class _Integration:
         self._context = context
         self._updates: dict[str, list[bytes]] = {}
         self._origins: dict[str, set[bytes]] = {}
+        self._principals: dict[str, set[Principal]] = {}
         self._places: dict[int, range] = {}  # by the identity of a change: where in its record's updates it stands
         self._numbers: dict[str, list[int]] = {}
         self._new: dict[str, list[int]] = {}  # positions of the updates that bring anything new
@@ -86,6 +90,7 @@ class _Integration:
         self._places[id(change)] = range(len(updates), len(updates) + len(change.updates))
         updates += change.updates
         self._origins.setdefault(change.record, set()).add(change.origin)
+        self._principals.setdefault(change.record, set()).update(change.principals)
 
     def batch(self) -> Batch:
         """What to commit."""
@@ -109,8 +114,11 @@ class _Integration:
     def _integrate(self, intake: Intake, record: str, updates: list[bytes]) -> None:
         origins = self._origins[record]
         origin = next(iter(origins)) if len(origins) == 1 else SEVERAL_ORIGINS
-        taken = intake.take(record, updates, Origin.of("push", origin))
-        for verdict in taken.verdicts:
+        principals = self._principals[record]
+        denied = [each.write_refused(record) for each in principals]
+        who = next(iter(principals)) if len(principals) == 1 else Principal(origin)
+        taken = intake.take(record, updates, Origin("push", replace(who, device=origin)))
+        for verdict in (*filter(None, denied), *taken.verdicts):
             if verdict.code is not VerdictCode.ACCEPTED:
                 raise StoreFailed(f"an update of {record} cannot be stored: {verdict.reason}", "Send it again.")
         new = [position for position, verdict in enumerate(taken.verdicts) if verdict.new]

@@ -111,4 +111,5 @@ def change_of(stored: StoredUpdates, now: int) -> port.Change:
         stored.snapshot,
         renewed=stored.lineage is not None,
         lineage=stored.lineage,
+        principals=stored.principals,
     )

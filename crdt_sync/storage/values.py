@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from crdt_sync.principal import Principal
+
 SEVERAL_ORIGINS = bytes(16)  # the `origin` of updates that came together from several replicas
 
 
@@ -19,7 +21,8 @@ class Change(NamedTuple):
     `renewed` says that the updates are the whole record, in the place of what was stored: the record's history begins
     with them, though what was there before stays in the log until compaction. `lineage` is the one that the record is
     in then (0: the first; see `crdt_sync/records/lineage.py`), None for the one that it was in: another one takes a
-    change that is `renewed` and brings a snapshot.
+    change that is `renewed` and brings a snapshot. `principals` are those for whom pushed updates were let in, each
+    once, for whoever completes the change; a store keeps nothing of them.
 
     Without updates the record's content stays as it is: `snapshot`, `state_vector`, `view` and a given
     `digest` are taken over, and the record must exist.
@@ -36,6 +39,7 @@ class Change(NamedTuple):
     digest: bytes | None = None
     renewed: bool = False
     lineage: int | None = None
+    principals: tuple[Principal, ...] = ()
 
 
 def lineage_after(change: Change, before: int | None) -> int:

@@ -213,6 +213,7 @@ def test_a_principal_that_may_only_read_is_served_and_its_pushes_are_forbidden()
     (batch,) = bench.integrations
     assert [principal.grant for item in batch.items for principal in item.principals] == ["everything"]
     bench.integrated(NEW)
+    assert [[each.grant for each in change.principals] for change in bench.commits[-1].changes] == [["everything"]]
     bench.committed()
     bench.hub.fill(reader, 1 << 20, 0)
     bench.drain()

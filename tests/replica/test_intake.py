@@ -2,10 +2,14 @@
 
 import pytest
 
+from crdt_sync.errors import StoreFailed
+from crdt_sync.principal import Principal
+from crdt_sync.protocol.hub import StoredUpdates
 from crdt_sync.protocol.messages import UpdatesEntry
-from crdt_sync.protocol.principal import Principal
 from crdt_sync.records import Document
 from crdt_sync.replica.intake import Intake, Origin
+from crdt_sync.replica.pushed import PushedUpdates
+from crdt_sync.replica.source import change_of
 from crdt_sync.storage.port import Batch
 from crdt_sync.verdicts import VerdictCode
 
@@ -86,3 +90,38 @@ def test_bytes_that_nobody_has_examined_are_read_strictly_first(partners):
     assert taken(partners, Origin.of("session", THEM), update)[1] == [VerdictCode.ACCEPTED]
     strict = Origin("session", Principal(THEM), examined=False)
     assert taken(partners, strict, update)[1] == [VerdictCode.MALFORMED]
+
+
+READER, WRITER, CLERK = Principal(THEM, grant="read"), Principal(OTHER), Principal(THEM, user="clerk")
+
+
+@pytest.mark.parametrize(
+    ("principals", "stored"), [((WRITER,), 1), ((WRITER, CLERK), 1), ((READER,), 0), ((WRITER, READER), 0), ((), 1)]
+)
+def test_what_was_pushed_is_asked_about_for_each_of_those_who_pushed_it(partners, principals, stored):
+    update = written()
+    vector = Document.load([update]).state_vector()
+    asked = StoredUpdates(RECORD, (update,), (OTHER,), vector, None, None, principals)
+    batch = Batch(changes=(change_of(asked, 0),))
+    if stored:
+        assert PushedUpdates(partners).commit([batch])[0].seqs == ((1,),)
+    else:
+        with pytest.raises(StoreFailed, match="may read"):
+            PushedUpdates(partners).commit([batch])
+    assert partners.count() == stored
+
+
+def test_the_intake_of_a_push_has_the_principal(partners, monkeypatch):
+    seen = []
+    take = Intake.take
+
+    def noted(intake, record, updates, origin, *more):
+        seen.append(origin)
+        return take(intake, record, updates, origin, *more)
+
+    monkeypatch.setattr(Intake, "take", noted)
+    update = written()
+    vector = Document.load([update]).state_vector()
+    asked = StoredUpdates(RECORD, (update,), (THEM,), vector, None, None, (CLERK,))
+    PushedUpdates(partners).commit([Batch(changes=(change_of(asked, 0),))])
+    assert seen == [Origin("push", CLERK)]

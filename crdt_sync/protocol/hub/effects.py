@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from crdt_sync.principal import Principal
 from crdt_sync.protocol.effects import Closed
-from crdt_sync.protocol.principal import Principal
 from crdt_sync.verdicts import Verdict
 
 # --- effects -------------------------------------------------------------------------------------------------
@@ -58,6 +58,7 @@ class StoredUpdates(NamedTuple):
     state_vector: bytes
     snapshot: bytes | None
     lineage: int | None = None
+    principals: tuple[Principal, ...] = ()  # for whom these were let in, each once
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from crdt_sync import limits
+from crdt_sync.principal import Principal
 from crdt_sync.protocol.effects import Accept
 from crdt_sync.protocol.hub.effects import (
     Commit,
@@ -32,7 +33,6 @@ from crdt_sync.protocol.hub.effects import (
     StoredUpdates,
 )
 from crdt_sync.protocol.messages import PushEntry, Verdict, VerdictCode
-from crdt_sync.protocol.principal import Principal
 
 _INTEGRATIONS_MAX = 2  # one that the worker is at, and one that waits for it
 _NOBODY = bytes(16)  # the origin of what no session sent
@@ -276,9 +276,12 @@ class Pipeline:
         touched: dict[int, None] = {}
         for item, parts, result in zip(batch.items, batch.parts, results, strict=True):
             kept: list[tuple[_Part, bytes]] = []
-            for part, update, judged in zip(parts, item.updates, result.verdicts, strict=True):
+            let_in: dict[Principal, None] = {}
+            asked = zip(parts, item.updates, item.principals, result.verdicts, strict=True)
+            for part, update, principal, judged in asked:
                 if judged.code is VerdictCode.ACCEPTED and judged.new:
                     kept.append((part, update))
+                    let_in[principal] = None
                     continue
                 verdict = _told(judged, result.state_vector)
                 if verdict.code in {VerdictCode.ACCEPTED, VerdictCode.GAP}:
@@ -305,6 +308,7 @@ class Pipeline:
                         result.state_vector,
                         result.snapshot,
                         result.lineage,
+                        tuple(let_in),
                     )
                 )
         if changes:
