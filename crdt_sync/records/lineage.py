@@ -41,15 +41,10 @@ from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
+from crdt_sync import limits
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.ids import WRITER_BITS
-from crdt_sync.limits import (
-    GENERATIONS_MAX,
-    INTEGER_EXACT_MAX,
-    RENEWED_BYTES_MIN,
-    RENEWED_CONTENT_FACTOR,
-    RENEWED_WRITER_BYTES,
-)
+from crdt_sync.limits import GENERATIONS_MAX, INTEGER_EXACT_MAX, RENEWED_WRITER_BYTES
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.deletion import deletion_text, seen_by
 from crdt_sync.records.document import Document
@@ -179,10 +174,10 @@ def is_foreign(lineage: int, update: bytes) -> bool:
 def is_grown(document: Document) -> bool:
     """Whether a record takes so much more than what it shows that it is worth a renewal, which makes it smaller."""
     size = document.size
-    if size < RENEWED_BYTES_MIN:
+    if size < limits.RENEWED_BYTES_MIN:
         return False
     content = document.content_bytes()
-    if size < RENEWED_CONTENT_FACTOR * content:
+    if size < limits.RENEWED_CONTENT_FACTOR * content:
         return False
     with document.transaction() as transaction:
         if LINEAGE_ROOT in document.root_names(transaction):

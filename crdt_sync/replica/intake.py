@@ -65,6 +65,7 @@ class Intake:
     context: Context
     changes: list[Change] = field(default_factory=list)
     outbox: list[tuple[bytes, OutboxEntry]] = field(default_factory=list)
+    carried: bool = False  # whether a record was joined with one of another lineage, which is owed to its sender too
     _integrator: Integrator = field(default_factory=lambda: Integrator(documents_max=1))  # each record is loaded once
 
     def take(
@@ -92,6 +93,7 @@ class Intake:
             self.changes.append(change._replace(actor=actor))
             # What was carried over is news to the partner too, unless it is what the partner sent.
             joined = result.renewed and readable(result.state_vector) != theirs
+            self.carried = self.carried or joined
             to_all = joined or origin.way in ("push", "kept")  # see `pushed`: a store that was put back would not tell
             self.outbox += owed(context, record, head, None if to_all else origin.replica)
             if origin.way != "kept":

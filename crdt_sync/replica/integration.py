@@ -24,8 +24,10 @@ def integrate(
     whole: Collection[str] = (),
     meta: Mapping[str, bytes | None] = MappingProxyType({}),
     peers_despite_gaps: tuple[Peer, ...] = (),
-) -> tuple[list[tuple[str, bytes]], list[str]]:
-    """Integrate `entries` and store what is new. Returns the gaps (record, our state vector) and what changed.
+) -> tuple[list[tuple[str, bytes]], list[str], bool]:
+    """Integrate `entries` and store what is new.
+
+    Returns the gaps (record, our state vector), what changed, and whether any of it is news to who sent it, too.
 
     `peers` are cursors, which are not stored where there are gaps; without them, `peers_despite_gaps` go with whatever
     is stored. `refused_before` names records of which the same partner sent updates that were refused before they came
@@ -73,4 +75,4 @@ def integrate(
     noted = {**meta, **unread.note(noted_before, origin.replica, refused, complete)}
     if intake.changes or peers or intake.outbox or noted:
         store.commit([replace(intake.batch(), peers=peers or peers_despite_gaps, meta=noted)])
-    return list(gaps.items()), [change.record for change in intake.changes]
+    return list(gaps.items()), [change.record for change in intake.changes], intake.carried

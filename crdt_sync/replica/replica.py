@@ -497,7 +497,7 @@ class Replica:
         owed = bool(self.context.peers_except(origin.replica))
         try:
             with self.context.lock:
-                gaps, received = integrate(
+                gaps, received, carried = integrate(
                     self.context, entries, origin, peers, owe_to, refused, whole, meta, peers_despite_gaps
                 )
                 taken_up = awaiting.take_up(self.context, received)
@@ -505,7 +505,7 @@ class Replica:
             self.context.announce("received", list(dict.fromkeys(entry.record for entry in entries)), owed=owed)
             self.shared_schemas.doubt(entry.record for entry in entries)
             raise
-        self.context.announce("received", received, owed=owed)
+        self.context.announce("received", received, owed=owed or carried)
         self.context.announce("edited", taken_up)
         return gaps
 

@@ -8,6 +8,7 @@ import json
 import re
 from dataclasses import dataclass, field
 
+from crdt_bench.simulator.lineages import dots
 from crdt_sync.records import Document
 from crdt_sync.records import state_vector as vectors
 
@@ -19,7 +20,7 @@ Contents = dict[str, frozenset[Name]]
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """One record at one moment. `stamps`: root name to the highest stamp in it."""
+    """One record at one moment. `vector` counts dots; `stamps`: root name to the highest stamp in it."""
 
     vector: bytes = vectors.EMPTY
     contents: Contents = field(default_factory=dict)
@@ -49,4 +50,4 @@ def state_of(document: Document) -> State:
                 contents[root] = frozenset(_parsed(document.map(transaction, root).to_json(transaction))[0])
             elif prefix == "t.":
                 contents[root] = frozenset(_WORD.findall(document.text(transaction, root).get_string(transaction)))
-    return State(document.state_vector(), contents, stamps)
+    return State(vectors.encode(dots(document.state_vector())), contents, stamps)

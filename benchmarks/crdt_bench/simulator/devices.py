@@ -144,7 +144,10 @@ class Watched(Conversation):
 
 
 class Device:
-    """One device. It connects within `connects_within` microseconds of each start. `listens`: others may dial it."""
+    """One device. It connects within `connects_within` microseconds of each start. `listens`: others may dial it.
+
+    `renews`: it renews what has grown by itself.
+    """
 
     def __init__(
         self,
@@ -158,11 +161,13 @@ class Device:
         around: Around,
         *,
         listens: bool,
+        renews: bool,
     ) -> None:
         self.name = name
         self.disk = disk
         self.clock = clock
         self.listens = listens
+        self._renews = renews
         self.weather = Weather()
         self.conversations: list[Watched] = []
         self.host: Host | None = None
@@ -187,6 +192,7 @@ class Device:
         self.randomness = randomness or f"{self._seed}/{self.name}/{self.lives}"
         rng = random.Random(self.randomness)
         self.replica = Replica.over(self.disk, lambda: self.clock.read(self._loop.now_us), rng)
+        self.replica.context.renews = self._renews
         if self.lives > 1:  # as a store of a release that shared no schemas; a new one meets its first partner empty
             self.replica.shared_schemas.open()
         self.replica.subscribe(self._around.edited)

@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable, Collection, Sequence
 from typing import NoReturn
 
+from crdt_bench.simulator import lineages
 from crdt_bench.simulator.rot import Rot
 from crdt_sync.errors import StoreCorrupt, StoreFailed, StoreFull
 from crdt_sync.storage.memory import MemoryStore
@@ -137,6 +138,7 @@ class Disk(MemoryStore):
         return self._durably(lambda: self._committed(batches), batches)
 
     def _committed(self, batches: Sequence[Batch]) -> list[Committed]:
+        lineages.note(batches)
         if self.rot:
             self.rot.check_commit(batches)
         committed = super().commit(batches)

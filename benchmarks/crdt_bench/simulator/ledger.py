@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from crdt_bench.simulator.contents import Contents, Name, State
 from crdt_bench.simulator.disk import Disk
+from crdt_bench.simulator.lineages import dots
 from crdt_sync.records import state_vector as vectors
 
 
@@ -98,7 +99,7 @@ class Ledger:
         stores = list(stores)
         for record, edits in self.edits.items():
             heads = [store.true_head(record) for store in stores]
-            held = [vectors.decode(head.state_vector) for head in heads if head is not None]
+            held = [dots(head.state_vector) for head in heads if head is not None]
             for edit in edits:
                 if not edit.at_risk:
                     edit.at_risk = edit.writer == 0 or not any(edit.held_by(vector) for vector in held)

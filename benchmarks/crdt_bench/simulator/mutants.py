@@ -30,6 +30,7 @@ class Mutant:
     imports: float = 0.0
     open_blocks: float = 0.0
     beside: float = 0.0
+    renewals: float = 0.0
     documents_max: int = 0  # that the worker holds, instead of the drawn number
     scales: Mapping[str, int] = field(default_factory=dict)  # beside those that are drawn
     neighbours: float = 0.0  # a second way hides what is wrong with the first
@@ -58,6 +59,8 @@ class Mutant:
             imports=self.imports,
             open_blocks=self.open_blocks,
             beside=self.beside,
+            renewals=self.renewals,
+            renews=False,
             documents_max=self.documents_max or drawn.documents_max,
             scales={**drawn.scales, **self.scales},
         )

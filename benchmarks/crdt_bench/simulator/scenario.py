@@ -50,6 +50,8 @@ SCALES: Mapping[str, tuple[int, ...]] = {
     "COMMITS_IN_FLIGHT_MAX": (1, 2, limits.COMMITS_IN_FLIGHT_MAX),
     "RECONCILE_LEAF_RECORDS": (16, 32),
     "RECONCILE_FAN_OUT": (2, 16),
+    "RENEWED_BYTES_MIN": (200, 600, limits.RENEWED_BYTES_MIN),
+    "RENEWED_CONTENT_FACTOR": (2, limits.RENEWED_CONTENT_FACTOR),
 }
 
 _STEPS_MIN = 8
@@ -62,6 +64,8 @@ _BESIDE_MAX = 0.2
 _IMPORTS_CHANCE = 0.15
 _IMPORTS_MAX = 0.15
 _OPEN_BLOCKS_CHANCE = 0.15
+_RENEWALS_CHANCE = 0.25
+_RENEWALS_MAX = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,8 @@ class Scenario:
 
     `neighbours` is how likely one device dials another, beside the relay; `imports` how likely, per step, somebody
     imports a table or edits what was imported, `open_blocks` how likely somebody opens an edit block, or ends one,
-    `beside` how likely somebody shows what is open, audits, or takes a bundle.
+    `beside` how likely somebody shows what is open, audits, or takes a bundle, `renewals` how likely a record is
+    renewed. `renews`: devices renew what has grown by themselves.
     """
 
     seed: int
@@ -86,6 +91,8 @@ class Scenario:
     imports: float = 0.0
     open_blocks: float = 0.0
     beside: float = 0.0
+    renewals: float = 0.0
+    renews: bool = False
 
     def without(self, fault: str) -> "Scenario":
         """The same run with one fault less."""
@@ -99,7 +106,8 @@ class Scenario:
             f"seed={self.seed} devices={self.devices} records={self.records} steps={self.steps} pace={self.pace}us "
             f"latency={self.latency_max}us documents={self.documents_max} "
             f"neighbours={self.neighbours:.2f} imports={self.imports:.2f} "
-            f"blocks={self.open_blocks:.2f} beside={self.beside:.2f} faults: {faults} scales: {scales}"
+            f"blocks={self.open_blocks:.2f} beside={self.beside:.2f} "
+            f"renewals={self.renewals:.2f} renews={self.renews} faults: {faults} scales: {scales}"
         )
 
 
@@ -136,6 +144,7 @@ def draw(seed: int, steps: int | None = None, devices: int | None = None) -> Sce
         # Where another device draws the same ids, only whoever makes one edit at a time can leave those records alone.
         0.0 if "writer_collides" in faults else _draw_open_blocks(random.Random(f"scenario/{seed}/blocks")),
         _draw_beside(random.Random(f"scenario/{seed}/beside")),
+        *_draw_renewals(random.Random(f"scenario/{seed}/renewals"), collides="writer_collides" in faults),
     )
 
 
@@ -146,6 +155,12 @@ def _draw_neighbours(rng: random.Random) -> float:
 
 def _draw_beside(rng: random.Random) -> float:
     return rng.random() * _BESIDE_MAX if rng.random() < _BESIDE_CHANCE else 0.0
+
+
+def _draw_renewals(rng: random.Random, *, collides: bool) -> tuple[float, bool]:
+    """Nothing where another device draws the same ids: a renewed record takes a new one, unseen."""
+    renewals = rng.random() * _RENEWALS_MAX if rng.random() < _RENEWALS_CHANCE else 0.0
+    return (0.0, False) if collides or not renewals else (renewals, rng.random() < 0.5)
 
 
 def _draw_imports(rng: random.Random) -> float:

@@ -17,6 +17,8 @@ def candidates(scenario: Scenario) -> Iterator[Scenario]:
             yield replace(scenario, steps=steps)
     if scenario.neighbours:
         yield replace(scenario, neighbours=0.0)
+    if scenario.renews:
+        yield replace(scenario, renews=False)
     for fault in scenario.faults:
         yield scenario.without(fault)
     for devices in range(2, scenario.devices):

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import structlog
 
+from crdt_bench.simulator import lineages
 from crdt_bench.simulator.beside import Beside
 from crdt_bench.simulator.checkers import afterwards, convergence, cursors, durability, transitions
 from crdt_bench.simulator.devices import RELAY, Around, Clock, Device, Watched, Way, url_of
@@ -22,6 +23,7 @@ from crdt_bench.simulator.imports import SCHEMAS, Imports
 from crdt_bench.simulator.ledger import Ledger
 from crdt_bench.simulator.network import Link
 from crdt_bench.simulator.open_blocks import OpenBlocks
+from crdt_bench.simulator.renewals import Renewals
 from crdt_bench.simulator.scenario import Scenario, scaled
 from crdt_bench.simulator.schemas import FIRST
 from crdt_bench.simulator.trace import Trace
@@ -73,6 +75,7 @@ class World:
         self.loop.set_exception_handler(self._unhandled)
         self._pauses = random.Random(f"executor/{self.seed}")
         self.rng = random.Random(f"world/{self.seed}")
+        lineages.forget()
         self.ledger = Ledger()
         self.workload = Workload(random.Random(f"work/{self.seed}"), self.ledger, scenario.records)
         blocks = Workload(random.Random(f"blocks/{self.seed}/work"), self.ledger, scenario.records, _BLOCKS_NUMBER)
@@ -81,6 +84,7 @@ class World:
         self._blocks_rng = random.Random(f"blocks/{self.seed}/who")
         self.imports = Imports(random.Random(f"imports/{self.seed}"))
         self.beside = Beside(self, random.Random(f"beside/{self.seed}"))
+        self.renewals = Renewals(random.Random(f"renewals/{self.seed}"))
         self.links: list[Link] = []
         self.frames = 0
         self.bytes = 0
@@ -156,6 +160,7 @@ class World:
             min(_CONNECTS_WITHIN_US_MAX, _CONNECTS_WITHIN_STEPS * self.scenario.pace),
             Around(self._open_link, self._ended, self._edited, self._acknowledged, self._failed),
             listens=bool(self.scenario.neighbours) and original is None,
+            renews=self.scenario.renews,
         )
         if original is None:
             self._acquaint(device)
@@ -268,6 +273,9 @@ class World:
         rng = self.beside.rng
         if rng.random() < self.scenario.beside and (running := [each for each in self.devices if each.running]):
             self._edit(rng.choice(running), self.beside.step)
+        rng = self.renewals.rng
+        if rng.random() < self.scenario.renewals and (running := [each for each in self.devices if each.running]):
+            self._edit(rng.choice(running), self.renewals.step)
 
     def _editor(self) -> Device:
         """Who edits now: more often than by chance, one whose session has just begun."""

@@ -92,6 +92,7 @@ class _Batch:
     items: tuple[IntegrationItem, ...]
     parts: tuple[tuple[_Part, ...], ...]  # per item, per update
     stored: tuple[tuple[_Part, ...], ...] = ()  # per change, per update
+    carried: tuple[bool, ...] = ()  # per change: whether what is stored is not what was sent
     riders: list[tuple[_Part, Verdict]] = field(default_factory=list)  # answers that speak of what is not on disk yet
 
 
@@ -239,9 +240,10 @@ class Pipeline:
         if batch is None:
             return  # given up when an earlier commit failed; what was said to be sent again is known then
         touched: dict[int, None] = {}
-        for parts, numbers in zip(batch.stored, seqs, strict=True):
+        for parts, numbers, carried in zip(batch.stored, seqs, batch.carried, strict=True):
             for part, seq in zip(parts, numbers, strict=True):
-                self._decide(part, Verdict(VerdictCode.ACCEPTED, seq), seq)
+                # Who sent it reads what it became in the feed, as everybody does: its cursor must not pass that.
+                self._decide(part, Verdict(VerdictCode.ACCEPTED, seq), None if carried else seq)
                 touched[part.session] = None
         for part, verdict in batch.riders:
             self._decide(part, verdict, None)
@@ -312,7 +314,8 @@ class Pipeline:
                     )
                 )
         if changes:
-            self._committing[batch.number] = _Batch(batch.number, batch.items, batch.parts, tuple(stored))
+            carried = tuple(change.lineage is not None for change in changes)
+            self._committing[batch.number] = _Batch(batch.number, batch.items, batch.parts, tuple(stored), carried)
             self._effects.append(Commit(batch.number, tuple(changes)))
         if self._committing:
             newest = self._committing[max(self._committing)]

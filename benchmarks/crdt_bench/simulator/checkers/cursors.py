@@ -3,9 +3,9 @@
 But for what it refused and has noted as such, which it asks for again.
 """
 
+from crdt_bench.simulator import lineages
 from crdt_bench.simulator.disk import Disk
 from crdt_bench.simulator.failure import Failure
-from crdt_sync.records import state_vector as vectors
 from crdt_sync.replica import unread
 from crdt_sync.storage.port import Peer
 
@@ -39,7 +39,7 @@ class Cursors:
                 if entry.seq > peer.cursor:
                     break
                 head = device.true_head(entry.record)
-                held = head is not None and vectors.covers(head.state_vector, entry.state_vector)
+                held = head is not None and lineages.covers(head.state_vector, entry.state_vector)
                 if not held and entry.record not in unread.of(unread.known(device), peer.replica):
                     raise Failure(
                         "cursor", f"a device stored cursor {peer.cursor} but lacks {entry.record} at {entry.seq}"

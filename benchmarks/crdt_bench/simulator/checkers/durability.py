@@ -1,10 +1,10 @@
 """Acknowledged means stored: when a device notes an acknowledgement, the relay's disk holds what was pushed."""
 
+from crdt_bench.simulator import lineages
 from crdt_bench.simulator.disk import Disk
 from crdt_bench.simulator.failure import Failure
 from crdt_sync.protocol.effects import Acknowledge
 from crdt_sync.protocol.messages import VerdictCode
-from crdt_sync.records import state_vector as vectors
 
 
 def check(device: str, relay: Disk, epoch: bytes, effect: Acknowledge) -> None:
@@ -16,5 +16,5 @@ def check(device: str, relay: Disk, epoch: bytes, effect: Acknowledge) -> None:
         if pushed.verdict.code is not VerdictCode.ACCEPTED:
             continue
         head = relay.true_head(pushed.record)
-        if head is None or not vectors.covers(head.state_vector, pushed.state_vector):
+        if head is None or not lineages.covers(head.state_vector, pushed.state_vector):
             raise Failure("durability", f"{device}: {pushed.record} was acknowledged, but is not on the relay's disk")

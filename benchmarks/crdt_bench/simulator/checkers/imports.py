@@ -7,8 +7,8 @@ from crdt_bench.simulator.contents import state_of
 from crdt_bench.simulator.failure import Failure
 from crdt_bench.simulator.imports import Imports, visits_of
 from crdt_bench.simulator.ledger import Edit
+from crdt_bench.simulator.lineages import dots
 from crdt_sync.records import Document
-from crdt_sync.records import state_vector as vectors
 from crdt_sync.replica import RecordView
 
 _TOKEN = re.compile(r"i([0-9]+)z")  # the word of a version in the notes of an import
@@ -16,7 +16,7 @@ _TOKEN = re.compile(r"i([0-9]+)z")  # the word of a version in the notes of an i
 
 def check(record: str, document: Document, view: RecordView, imports: Imports) -> None:
     """Compare the final state of a record with what was imported, and with what people wrote."""
-    vector = vectors.decode(document.state_vector())
+    vector = dots(document.state_vector())
     surviving = []
     for edit in imports.ledger.edits.get(record, []):
         if edit.writer and edit.held_by(vector):

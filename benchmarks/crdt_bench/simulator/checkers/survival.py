@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from crdt_bench.simulator.contents import Contents, Name, state_of
 from crdt_bench.simulator.failure import Failure
 from crdt_bench.simulator.ledger import Edit, Ledger
+from crdt_bench.simulator.lineages import dots
 from crdt_sync.records import Document
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.replica import RecordView
@@ -59,7 +60,7 @@ def _deleted(contents: Contents, vector: dict[int, int]) -> bool:
     seen: dict[int, int] = {}
     for text in contents.get("c._deleted", ()):
         if isinstance(text, str):
-            known = vectors.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+            known = dots(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
             seen = {writer: max(seen.get(writer, 0), known.get(writer, 0)) for writer in seen.keys() | known.keys()}
     return bool(seen) and all(seen.get(writer, 0) >= clock for writer, clock in vector.items())
 
