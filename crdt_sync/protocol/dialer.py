@@ -255,6 +255,7 @@ class Dialer(Session):
             self._comparing.stored(number)
         if self._fetching.stored(number, gaps):
             self._pushing.notify()
+        gaps = self._fetching.unasked(number, gaps)
         unclosed = self._fetching.never_closed(gaps)
         if unclosed is not None:
             self.close("gap", f"the diff of {unclosed} does not close its gap", now, retry_after_us=0)

@@ -6,7 +6,8 @@ Rules:
    be integrated for want of an earlier one (a gap), no cursor is stored until the repair has arrived.
 2. Whatever the partner sends is handed to the host in order; the host commits in order.
 3. A gap is asked for by state vector, which closes it at once, unless new gaps keep arriving meanwhile. A partner that
-   cannot close one is given up.
+   cannot close one is given up. What came before an answer that is on its way, or waits to be stored, is in that
+   answer: it is not asked for once more.
 """
 
 from collections import deque
@@ -88,6 +89,11 @@ class Fetching:
             if record not in dict(gaps):
                 self._gaps.pop(record, None)
         return owe
+
+    def unasked(self, number: int, gaps: Sequence[tuple[str, bytes]]) -> Sequence[tuple[str, bytes]]:
+        """Those of the gaps that this Integrate effect left which no answer closes that is still to come."""
+        asked = {*self._repairs, *(part for later, part in self._repairing.items() if later > number)}
+        return [gap for gap in gaps if not any(gap[0] in part for part in asked)]
 
     def never_closed(self, gaps: Sequence[tuple[str, bytes]]) -> str | None:
         """Count these gaps; a record whose gap the partner cannot close, if there is one. See the third rule."""

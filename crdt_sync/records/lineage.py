@@ -171,6 +171,17 @@ def is_foreign(lineage: int, update: bytes) -> bool:
         return False
 
 
+def is_whole(update: bytes, state_vector: bytes) -> bool:
+    """Whether an update has by itself all operations of this state vector, from the first of each writer on."""
+    try:
+        clients = scan(update).clients
+    except UpdateRefused:
+        return False
+    wanted = vectors.decode(state_vector)
+    parts = {writer: clients.get(writer, (1, 0)) for writer, clock in wanted.items() if clock}
+    return all(start == 0 and end >= wanted[writer] for writer, (start, end) in parts.items())
+
+
 def is_grown(document: Document) -> bool:
     """Whether a record takes so much more than what it shows that it is worth a renewal, which makes it smaller."""
     size = document.size

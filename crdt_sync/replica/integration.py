@@ -7,9 +7,10 @@ from types import MappingProxyType
 from crdt_sync.errors import StoreCorrupt
 from crdt_sync.protocol.messages import UpdatesEntry
 from crdt_sync.records import state_vector as vectors
+from crdt_sync.records.lineage import is_whole
 from crdt_sync.replica import unread
 from crdt_sync.replica.context import Context
-from crdt_sync.replica.intake import Intake, Origin, readable
+from crdt_sync.replica.intake import Intake, Origin, Taken, readable
 from crdt_sync.storage.port import OutboxEntry, Peer
 from crdt_sync.verdicts import VerdictCode
 
@@ -62,7 +63,10 @@ def integrate(
                     gaps[record] = taken.state_vector
             elif verdict.code is not VerdictCode.ACCEPTED:
                 refused[record] = verdict.told
-        if record in theirs and vectors.covers(taken.state_vector, theirs[record]):
+        if record in theirs and (
+            vectors.covers(taken.state_vector, theirs[record])
+            or _brought_whole(record, updates, taken, theirs, lacking)
+        ):
             complete.add(record)
         if owe_to and taken.head is not None:
             entry_of_theirs = OutboxEntry(record, theirs.get(record, vectors.EMPTY), context.next_edit())
@@ -76,3 +80,16 @@ def integrate(
     if intake.changes or peers or intake.outbox or noted:
         store.commit([replace(intake.batch(), peers=peers or peers_despite_gaps, meta=noted)])
     return list(gaps.items()), [change.record for change in intake.changes], intake.carried
+
+
+def _brought_whole(
+    record: str, updates: Sequence[bytes], taken: Taken, theirs: Mapping[str, bytes], lacking: Collection[str]
+) -> bool:
+    """Whether something that was taken is all of what the partner holds of a record that lacked something.
+
+    It may have been of another lineage than ours, and then our state vector does not tell.
+    """
+    return record in lacking and any(
+        verdict.code is VerdictCode.ACCEPTED and is_whole(update, theirs[record])
+        for update, verdict in zip(updates, taken.verdicts, strict=True)
+    )

@@ -331,7 +331,9 @@ class Partner:
                 peers_despite_gaps=without_cursor,
             )
             self.replacing.difference_update(entry.record for entry in effect.entries)
-            self._gapped.difference_update((entry.record for entry in effect.entries), refused)
+            # An edit that builds on nothing is taken beside a gap; what closes one comes with the partner's state vector.
+            closed = [entry.record for entry in effect.entries if entry.state_vector]
+            self._gapped.difference_update(closed, refused)
             self._gapped.update(record for record, _ in gaps)
             if gaps and effect.cursor is not None:
                 self._peer, self._held = before, effect.cursor
