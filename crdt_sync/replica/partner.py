@@ -331,7 +331,7 @@ class Partner:
                 peers_despite_gaps=without_cursor,
             )
             self.replacing.difference_update(entry.record for entry in effect.entries)
-            # An edit that builds on nothing is taken beside a gap; what closes one comes with the partner's state vector.
+            # An edit that builds on nothing is taken beside a gap; what closes one comes with a state vector.
             closed = [entry.record for entry in effect.entries if entry.state_vector]
             self._gapped.difference_update(closed, refused)
             self._gapped.update(record for record, _ in gaps)

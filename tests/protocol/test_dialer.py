@@ -111,6 +111,27 @@ def test_a_gap_is_repaired_by_state_vector_and_no_cursor_is_stored_meanwhile() -
     assert (after.entries, after.cursor) == ((), 8)
 
 
+def test_what_comes_before_the_answer_to_a_gap_is_in_that_answer() -> None:
+    """A partner that goes on editing an earlier lineage meanwhile is asked once, and not given up."""
+    session = live(ScriptedOutbox())
+    for number in range(2, 9):
+        say(session, Updates(0, number, number, True, (UpdatesEntry(A, b"gapped", b""),)))
+    wants = []
+    for number in range(2, 6):
+        session.integrated(number, [(A, VECTOR)], now=0)
+        wants += drain(session)[0]
+    assert [each for each in wants if isinstance(each, Want)] == [Want(0, (WantEntry(A, VECTOR),))]
+    say(session, Updates(0, None, 9, True, (UpdatesEntry(A, b"repair", VECTOR),)))
+    for number in range(6, 9):
+        session.integrated(number, [(A, VECTOR)], now=0)
+    assert not any(isinstance(each, Want) for each in drain(session)[0])
+    session.integrated(9, [], now=0)
+    say(session, Updates(0, 10, 10, True, (UpdatesEntry(A, b"gapped", b""),)))
+    session.integrated(10, [(A, VECTOR)], now=0)
+    assert Want(0, (WantEntry(A, VECTOR),)) in drain(session)[0]
+    assert not session.closed
+
+
 def test_a_gap_that_cannot_be_closed_ends_the_session() -> None:
     session = live(ScriptedOutbox())
     say(session, Updates(0, 1, 1, True, (UpdatesEntry(A, b"gapped", b""),)))

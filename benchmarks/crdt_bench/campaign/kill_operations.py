@@ -17,7 +17,7 @@ _TAGS_PER_RECORD = 20
 _LIVES_PER_RECORD = 6  # so that both devices edit the same records
 _REST_S = 0.1
 _ROWS = 20
-_EDITS_PER_IMPORT = 5
+_EDITS_BETWEEN = 5
 _PAUSE_S = 0.002
 _EDITS_MAX = 200  # of one life: where the machine is slow and the kill late, the others must be able to follow
 _NOTES_CHARACTERS = 30_000
@@ -77,7 +77,7 @@ def importing(living: Living) -> None:
         report = import_table(living.replica, open_table(table), "customers", key_columns=("key",))
         assert not report.failed, report
         living.say(imported=[city, _ROWS])
-        for _ in range(_EDITS_PER_IMPORT):
+        for _ in range(_EDITS_BETWEEN):
             living.edit()
 
 
@@ -119,6 +119,15 @@ def taking_up(living: Living) -> None:
             living.edit()
 
 
+def renewing(living: Living) -> None:
+    """Renew what was edited in this life, which the other device goes on editing as it was, between edits."""
+    while True:
+        for _ in range(_EDITS_BETWEEN):
+            living.edit()
+        for record in living.tags:
+            assert living.replica.renew(record), record
+
+
 OPERATIONS: dict[str, Callable[[Living], None]] = {
     "editing": editing,
     "growing its map": growing,
@@ -126,4 +135,5 @@ OPERATIONS: dict[str, Callable[[Living], None]] = {
     "compacting": compacting,
     "copying": copying,
     "taking up bundles": taking_up,
+    "renewing": renewing,
 }

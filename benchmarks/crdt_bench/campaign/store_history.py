@@ -8,6 +8,7 @@ from crdt_sync.storage import Batch, Change, OutboxEntry, Peer, Store
 
 RECORDS = tuple(f"customers/{number}" for number in range(12))
 _PEERS = (b"p" * 16, b"q" * 16)
+_RENEWED = 1 / 8
 _LARGE = 20_000  # bytes that LMDB keeps on pages of their own
 Step = Callable[[Store], object]
 
@@ -40,6 +41,15 @@ def _batch(rng: random.Random, held: set[str]) -> Batch:
 
 
 def _change(rng: random.Random, record: str) -> Change:
+    """One in eight is a renewal: the whole record, in the place of what was stored."""
+    change = _edit(rng, record)
+    if rng.random() >= _RENEWED:
+        return change
+    whole = change.updates[-1]
+    return change._replace(updates=(whole,), snapshot=whole, renewed=True, lineage=rng.randrange(1, 1 << 53))
+
+
+def _edit(rng: random.Random, record: str) -> Change:
     updates = tuple(rng.randbytes(_size(rng)) for _ in range(rng.choice((1, 1, 3))))
     return Change(
         record=record,
