@@ -9,8 +9,8 @@ Rules:
 3. Inside a batch, edited copies are kept, so that a second edit of a record sees the first; only the batch's task does.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from crdt_sync import ids, limits
@@ -26,7 +26,7 @@ from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.clearing import Kept, clear
 from crdt_sync.records.first_content import as_first_content
 from crdt_sync.records.imported import ImportedChange, bring
-from crdt_sync.records.lineage import is_grown, renewed
+from crdt_sync.records.lineage import renewed
 from crdt_sync.records.memories import remember
 from crdt_sync.records.natural_key import required_key
 from crdt_sync.records.replay import replay
@@ -40,6 +40,7 @@ from crdt_sync.replica.copies import Copy
 from crdt_sync.replica.keys import Duplicate, KeyStanding, Pending, check_left, natural_values
 from crdt_sync.replica.owner.sent import SentEdit
 from crdt_sync.replica.reading import check_collection
+from crdt_sync.replica.renewing import renew_grown
 
 _KEPT: Mapping[str, Kept] = {ids.SCHEMAS: definition.is_kept, ids.IMPORTS: import_book.is_kept}
 
@@ -261,8 +262,9 @@ class Edits:
     def _finish(self, who: Caller, record: str, copy: Copy) -> None:
         """The copy is edited; the lock is held."""
         batch = self._batches.get(who)
-        if self._context.renews and self._context.known_owner is None:
-            _renew_grown(copy, self._context.new_writer)
+        context = self._context
+        if context.renews and context.known_owner is None:
+            renew_grown(copy, context.store, context.peers_except(None), context.new_writer)
         if batch is None:
             self._commits.commit_one(record, copy)
             return
@@ -311,11 +313,3 @@ class Edits:
         replay(copy.document, schema, editor.merged)
         editor.merged.check_not_emptied()
         return record, existing
-
-
-def _renew_grown(copy: Copy, mint: Callable[[], int]) -> None:
-    """Where a snapshot is due, or the record is full, write it anew if it consists of traces for the most part."""
-    due = copy.tail >= limits.TAIL_UPDATES_MAX or copy.document.size > limits.RECORD_GROWN_BYTES_MAX
-    if due and not copy.new and is_grown(copy.document):
-        with suppress(UpdateRefused):
-            copy.document = renewed(copy.document, mint())

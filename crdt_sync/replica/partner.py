@@ -36,6 +36,7 @@ from crdt_sync.replica.index import UNKNOWN_TO_DIALER, StoreIndex
 from crdt_sync.replica.intake import readable
 from crdt_sync.replica.receiving import Receiving
 from crdt_sync.replica.relays import answered_at, check_relay, is_trusted_address, note_dialed
+from crdt_sync.replica.renewing import note_knowing
 from crdt_sync.replica.status import outbox_page, percentage
 from crdt_sync.replica.told import Told, note_told, to_fetch, unfetched
 from crdt_sync.storage.port import Batch, OutboxEntry, Peer
@@ -207,6 +208,7 @@ class Partner:
             standing = self._standing_at_welcome(effect)
             dialed = note_dialed(self._store, self.id, self.url, is_device=self._is_device)
             meta = dialed | (note_told(self.id, self._told) if news else {})
+            meta |= note_knowing(self._store, self.id, knows=self._knows_lineages)
             if effect.comparing:
                 self._void = unread.void_once_compared(unread.known(self._store), self.id)
             if not outbox and not gone and not standing and not lost and not dialed:

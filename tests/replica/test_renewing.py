@@ -9,11 +9,15 @@ from hypothesis.stateful import rule, run_state_machine_as_test
 
 from crdt_sync import bundled_schema, limits
 from crdt_sync.errors import CrdtSyncError
+from crdt_sync.protocol.effects import Welcomed
+from crdt_sync.protocol.terms import Agreed
 from crdt_sync.records import Document, integrate
 from crdt_sync.records.lineage import FIRST, carried, lineage_of, renewed
 from crdt_sync.replica import Replica, copies
 from crdt_sync.replica.context import Context
+from crdt_sync.replica.partner import Partner
 from crdt_sync.replica.pushed import PushedUpdates
+from crdt_sync.replica.renewing import may_renew
 from crdt_sync.replica.rescue import rescued
 from crdt_sync.storage.port import Batch, Change
 from tests.replica.test_machine import RECORDS, DurableMachine, Machine, devices, records
@@ -170,6 +174,31 @@ def test_a_full_record_of_traces_can_always_be_edited(replica, full, act):
             customer.restore()
         customer["city"] = "Bonn"
     assert replica.get(FULL)["city"] == "Bonn"
+
+
+RELAY, EPOCH = b"r" * 16, b"e" * 16
+
+
+@pytest.mark.parametrize("features", [{"lineage"}, set()])
+def test_only_where_every_known_partner_knows_lineages_a_record_is_renewed_by_itself(replica, full, features):
+    replica.context.renews = True
+    agreed = Agreed(replica.store.space, True, b"l" * 16, frozenset(features))
+    Partner(replica, "ws://relay").welcomed(Welcomed(RELAY, EPOCH, 0, False, True, agreed=agreed))
+    assert may_renew(replica.store, [RELAY]) is bool(features)
+    assert not may_renew(replica.store, [RELAY, b"q" * 16])  # nobody has met that one
+    again = Replica.over(replica.store)  # another life, before it meets anybody
+    again.context.meet(RELAY)
+    again.context.renews = True
+    with again.edit(FULL) as customer:
+        customer.delete()
+    assert bool(replica.store.record_head(FULL).lineage) is bool(features)
+
+
+def test_a_partner_that_went_back_to_an_earlier_version_is_known_as_such(replica):
+    for features in ({"lineage"}, set(), {"lineage"}):
+        agreed = Agreed(replica.store.space, True, b"l" * 16, frozenset(features))
+        Partner(replica, "ws://relay").welcomed(Welcomed(RELAY, EPOCH, 0, False, True, agreed=agreed))
+        assert may_renew(replica.store, [RELAY]) is bool(features)
 
 
 def test_a_record_that_shows_most_of_what_it_takes_is_left_as_it_is(replica):

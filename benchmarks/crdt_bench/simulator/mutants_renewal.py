@@ -3,7 +3,7 @@
 from typing import Any
 
 from crdt_bench.simulator.mutants import Method, Mutant, returns
-from crdt_sync.protocol.hub import hub
+from crdt_sync.protocol.hub import pipeline
 from crdt_sync.records import dots, integrate, lineage
 from crdt_sync.records.dots import Dots
 from crdt_sync.records.lineage import lineage_of
@@ -69,7 +69,7 @@ RENEWAL_MUTANTS = (
     Mutant(
         "the sender's cursor passes what its push became",
         "a cursor stands after what the device holds",
-        ((hub, "_Batch", _passed_by_its_sender),),
+        ((pipeline, "_Batch", _passed_by_its_sender),),
         {},
         renewals=0.4,
     ),

@@ -1,0 +1,45 @@
+"""When a record is renewed by itself: see docs/decisions/0068-a-record-is-renewed-by-what-it-shows.md.
+
+Who edits it renews it, at an edit at which a snapshot is due or the record is full, if it takes several times what it
+shows, and if every partner that is known here has told that it knows lineages. Others join at once what comes, so two
+who do it at the same time cost one more join.
+"""
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+from crdt_sync import limits
+from crdt_sync.errors import UpdateRefused
+from crdt_sync.ids import REPLICA_BYTES
+from crdt_sync.records.lineage import is_grown, renewed
+from crdt_sync.replica.copies import Copy
+from crdt_sync.storage.port import Store
+
+_KEY = "lineages"
+
+
+def note_knowing(store: Store, partner: bytes, *, knows: bool) -> dict[str, bytes | None]:
+    """What to keep in `meta` of a partner that told whether it knows lineages; nothing where that is known."""
+    before = _knowing(store)
+    if (partner in before) is knows:
+        return {}
+    known = {peer.replica for peer in store.peers()} & before - {partner}
+    return {_KEY: b"".join(sorted(known | {partner} if knows else known))}
+
+
+def may_renew(store: Store, partners: Iterable[bytes]) -> bool:
+    """Whether all of these partners would read a renewed record."""
+    return _knowing(store).issuperset(partners)
+
+
+def renew_grown(copy: Copy, store: Store, partners: Iterable[bytes], mint: Callable[[], int]) -> None:
+    """Where a snapshot is due, or the record is full, write it anew if it consists of traces for the most part."""
+    due = copy.tail >= limits.TAIL_UPDATES_MAX or copy.document.size > limits.RECORD_GROWN_BYTES_MAX
+    if due and not copy.new and may_renew(store, partners) and is_grown(copy.document):
+        with suppress(UpdateRefused):
+            copy.document = renewed(copy.document, mint())
+
+
+def _knowing(store: Store) -> set[bytes]:
+    held = store.meta(_KEY) or b""
+    return {held[place : place + REPLICA_BYTES] for place in range(0, len(held), REPLICA_BYTES)}
