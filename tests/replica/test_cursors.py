@@ -111,8 +111,13 @@ def test_no_cursor_is_stored_past_a_gap(replica, partner):
     partner.integrate(Integrate(2, (), 10, 10, False))
     partner.acknowledge(Acknowledge(1, (), 11, 11))
     assert Partner(replica, URL).cursor == 5
-    partner.integrate(Integrate(3, (UpdatesEntry(THEM + "2", remote.diff(), b""),), None, 11, False))
-    partner.integrate(Integrate(4, (), 12, 12, False))
+    beside = Document.load((), 4242)
+    Editor(beside, replica.schemas["customers"], replica.clock, "Eve", "customers").add("tags", "vip")
+    partner.integrate(Integrate(3, (UpdatesEntry(THEM + "2", beside.diff(), b""),), 12, 12, False))
+    assert Partner(replica, URL).cursor == 5, "what builds on nothing closes no gap"
+    answer = UpdatesEntry(THEM + "2", remote.diff(), remote.state_vector())
+    partner.integrate(Integrate(4, (answer,), None, 12, False))
+    partner.integrate(Integrate(5, (), 12, 12, False))
     assert Partner(replica, URL).cursor == 12
     assert replica.get(THEM + "2")["city"] == "Bonn"
 
