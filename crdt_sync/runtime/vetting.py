@@ -7,7 +7,7 @@ with vetting(replica) as vetted:
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 from crdt_sync.replica import Event, Replica
@@ -39,8 +39,9 @@ class Vetting:
 
     def forget(self, records: Sequence[str]) -> None:
         """These records were changed by others: they are loaded again before they are used."""
-        for record in records:
-            self._loop.call_soon_threadsafe(self._pool.forget, record)
+        with suppress(RuntimeError):  # the loop was closed a moment ago, by who vetted: others still tell of commits
+            for record in records:
+                self._loop.call_soon_threadsafe(self._pool.forget, record)
 
     def start(self) -> None:
         """Start thread and workers; `close` is due whether this raises or not."""

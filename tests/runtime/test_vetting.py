@@ -191,3 +191,9 @@ def test_known_hostile_updates_in_a_valid_bundle_harm_nobody(
     assert all(replica.store.record_head(f"customers/honest-{number}") for number in range(len(cases)))
     assert not replica.store.verify().findings
     replica.receipt()  # every record that was stored can be read
+
+
+def test_who_tells_of_a_commit_a_moment_after_the_end_is_not_hurt(replica: Replica) -> None:
+    with vetting(replica) as vetted:
+        pass
+    vetted.forget([ANNA])

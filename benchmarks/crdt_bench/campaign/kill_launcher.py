@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,10 +21,12 @@ from crdt_relay import running
 from crdt_relay.server import Relay
 from crdt_relay.settings import load
 from crdt_sync import Address, Replica, keep_syncing, limits
+from crdt_sync.errors import CrdtSyncError
 from crdt_sync.replica import Event
 from crdt_sync.storage import Committed
 from crdt_sync.storage.writer import GroupCommit
 
+_OPEN_AGAIN_S = 0.01
 _PROMISED_FOR_S = 0.5  # before it commits, when it acknowledges first
 
 
@@ -57,11 +60,17 @@ def _promise_first(writer: Any, joined: Sequence[Any]) -> None:
     writer._store.commit([batch for batch, _, _ in joined])
 
 
-def device(name: str, store: str, url: str, operation: str, life: int, map_bytes: int) -> None:
-    """Do `operation` again and again, in sync with the relay, until killed."""
+def device(name: str, store: str, url: str, operation: str, life: int, map_bytes: int, early: bool) -> None:
+    """Do `operation` again and again, in sync with the relay, until killed. `early`: see `relay`; here for clients."""
     limits.MAP_BYTES_FIRST = map_bytes
+    if early:
+        store_edits = Replica.store_edits
+        Replica.store_edits = lambda *given: threading.Timer(  # type: ignore[method-assign]
+            _PROMISED_FOR_S, store_edits, given
+        ).start()
     say(name, pid=os.getpid())
     with Replica.open(store) as replica:
+        say(name, opened=True)
         living = Living(replica, name, life, Path(store).parent, lambda **words: say(name, **words))
         replica.subscribe(lambda events: _tell_stored(living, events))
         with keep_syncing(replica, Address(url)):
@@ -76,7 +85,26 @@ def _tell_stored(living: Living, events: Sequence[Event]) -> None:
                 living.say(stored=[event.record, sorted(living.tags.get(event.record, ()))])
 
 
-_ROLES: dict[str, Callable[..., None]] = {"relay": relay, "device": device}
+def client(name: str, store: str, device: str, life: int) -> None:
+    """Edit a device's store through the program that owns it, and what `device` says of its edits is said for this one.
+
+    Where the owner is gone, the store is opened anew.
+    """
+    say(name, pid=os.getpid())
+    living: Living | None = None
+    while True:
+        with contextlib.suppress(CrdtSyncError), Replica.open(store) as replica:
+            if living is None:
+                living = Living(replica, name, life, Path(store).parent, lambda **words: say(device, **words))
+            living.replica = replica
+            if replica.owner is not None:
+                say(name, served=True)
+            while True:
+                living.edit()
+        time.sleep(_OPEN_AGAIN_S)
+
+
+_ROLES: dict[str, Callable[..., None]] = {"relay": relay, "device": device, "client": client}
 
 
 def main() -> None:

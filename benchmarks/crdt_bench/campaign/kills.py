@@ -1,6 +1,7 @@
 """SIGKILL at any moment, of relay, integration worker and devices, under load; what was acknowledged is there after.
 
-After each kill of a relay or device its store is opened and verified, everything that it acknowledged is looked for,
+One device's store is edited by a second program, through the first one, which owns it: either is killed. After each
+kill of a relay, device or owner its store is opened and verified, everything that it acknowledged is looked for,
 and it is started again; the others go on meanwhile. At the end all agree, and nothing is missing or counted twice.
 """
 
@@ -26,19 +27,21 @@ from crdt_sync.storage import LmdbStore
 from crdt_sync.storage.lmdb.lock import StoreLock
 
 _DEVICES = ("anna", "bob")
-VICTIMS = ("relay", "worker", *_DEVICES, *_DEVICES)
+_SHARED = "carl"  # a device whose store is edited by a client of its owner, too
+_CLIENT = "carl's client"
+VICTIMS = ("relay", "worker", *_DEVICES, *_DEVICES, "owner", "client")
 _RELAY_ACTIONS = ("serving", "compacting", "backing up", "starting")
 _MAP_BYTES_FIRST = 1 << 18  # small, so that every life sees it grow
 _DELAY_S_MAX = 0.08
 
 
 def run(seed: int, count: int, *, victims: Sequence[str] = VICTIMS, early: bool = False) -> Tally:
-    """`count` kills; with `early` the relay acknowledges before it commits, which must be found."""
+    """`count` kills; with `early` relay and owners acknowledge before they commit, which must be found."""
     tally = Tally("kill -9", "kills", seed)
     with tempfile.TemporaryDirectory() as name:
         stage = _Stage(Path(name), random.Random(seed), tally, early)
         try:
-            stage.begin()
+            stage.begin(shared=not {"owner", "client"}.isdisjoint(victims))
             for number in range(count):
                 stage.kill_one(number, victims)
             stage.converge()
@@ -62,28 +65,38 @@ class _Stage:
         self._port = 0
         self._doing: dict[str, str] = {}
         self._lives = 0
+        self._next: list[str] = []
 
     @property
     def _url(self) -> str:
         return f"ws://127.0.0.1:{self._port}"
 
-    def begin(self) -> None:
-        """Make the replicas and start everybody."""
-        for name in _DEVICES:
+    def begin(self, *, shared: bool) -> None:
+        """Make the replicas and start everybody; `shared`: also the device whose store two programs edit."""
+        self._names = (*_DEVICES, _SHARED) if shared else _DEVICES
+        for name in self._names:
             Replica.create(self.directory / name, name, [bundled_schema("customers")]).close()
         self._start_relay()
         self._port = self.cast.wait("relay", "port")
         for name in _DEVICES:
             self._start_device(name)
             self.cast.wait(name, "stored")
+        if shared:
+            self._start_shared()
 
     def kill_one(self, number: int, victims: Sequence[str]) -> None:
         """Kill one of `victims` at some moment, look at what is left, and start it again."""
-        victim = self._rng.choice(victims)
+        if not self._next:  # each comes in its turn, in an order that is drawn
+            self._next = self._rng.sample(victims, len(victims))
+        victim = self._next.pop()
         if victim == "relay":
             doing = self._kill_relay(number)
         elif victim == "worker":
             doing = self._kill_worker()
+        elif victim == "owner":
+            doing = self._kill_owner()
+        elif victim == "client":
+            doing = self._kill_client()
         else:
             doing = self._kill_device(victim)
             victim = "device"
@@ -170,8 +183,42 @@ class _Stage:
         self._lives += 1
         self.cast.launch(
             "device", name, store=str(self.directory / name), url=self._url, operation=self._doing[name],
-            life=self._lives, map_bytes=_MAP_BYTES_FIRST,
+            life=self._lives, map_bytes=_MAP_BYTES_FIRST, early=self._early,
         )  # fmt: skip
+
+    # --- the store that two programs edit --------------------------------------------------------------------
+
+    def _kill_owner(self) -> str:
+        """The client's edits are cut off too. What it does then, alone perhaps, is seen for a moment."""
+        doing = self._doing[_SHARED]
+        self._kill_soon(_SHARED)
+        self._kill_soon(_CLIENT)
+        self._ledger.hear(self.cast.take())
+        self._released(_SHARED)
+        with Replica.open(self.directory / _SHARED) as replica:
+            self._ledger.check_device(replica)
+        for copy in self._ledger.copies(_SHARED):
+            self._look_at_copy(copy, _SHARED)
+        self._start_shared()
+        return f"while a client edits, {doing}"
+
+    def _kill_client(self) -> str:
+        """The owner goes on, and serves the next one."""
+        self._kill_soon(_CLIENT)
+        self._start_client()
+        return "of an owner"
+
+    def _start_shared(self) -> None:
+        self._start_device(_SHARED)
+        self.cast.wait(_SHARED, "opened")
+        self._start_client()
+
+    def _start_client(self) -> None:
+        self._lives += 1
+        store = str(self.directory / _SHARED)
+        self.cast.launch("client", _CLIENT, store=store, device=_SHARED, life=self._lives)
+        self.cast.wait(_CLIENT, "served")
+        self.cast.wait(_SHARED, "edited", "at_rest")
 
     def _released(self, name: str) -> None:
         """A worker on its way into its program holds what the relay had open until it is there."""
@@ -206,10 +253,10 @@ class _Stage:
 
     def converge(self) -> None:
         """No more edits: everybody syncs, and all hold the same."""
-        for name in _DEVICES:
+        for name in [name for name in self.cast.pids if name != "relay"]:
             self.cast.kill(name)
         self._ledger.hear(self.cast.take())
-        devices = [Replica.open(self.directory / name) for name in _DEVICES]
+        devices = [Replica.open(self.directory / name) for name in self._names]
         try:
             asyncio.run(self._sync(devices))
             self._ledger.check_converged(devices)
