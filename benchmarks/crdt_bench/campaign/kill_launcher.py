@@ -97,8 +97,6 @@ def client(name: str, store: str, device: str, life: int) -> None:
             if living is None:
                 living = Living(replica, name, life, Path(store).parent, lambda **words: say(device, **words))
             living.replica = replica
-            if replica.owner is not None:
-                say(name, served=True)
             while True:
                 living.edit()
         time.sleep(_OPEN_AGAIN_S)
