@@ -7,7 +7,7 @@ Rules:
 2. Whatever the partner sends is handed to the host in order; the host commits in order.
 3. A gap is asked for by state vector, which closes it at once, unless new gaps keep arriving meanwhile. A partner that
    cannot close one is given up. What came before an answer that is on its way, or waits to be stored, is in that
-   answer: it is not asked for once more.
+   answer: it is not asked for once more. No more is asked for at once than a partner answers.
 """
 
 from collections import deque
@@ -31,6 +31,7 @@ class Fetching:
         self.number = 0  # of the last Integrate effect
         self._cursor: int | None = None  # the newest cursor not stored yet because a repair is under way
         self._repairs: deque[frozenset[str]] = deque()  # records of each want that a gap made necessary
+        self._waiting: dict[str, bytes] = {}  # gaps that are asked for once the partner has answered others
         self._repairing: dict[int, frozenset[str]] = {}  # Integrate effects that end a repair
         self._gaps: dict[str, int] = {}  # how often each record under repair had a gap
         self._integrating: dict[int, tuple[int, int | None, bool]] = {}  # size, cursor, whether something is owed
@@ -50,7 +51,7 @@ class Fetching:
     @property
     def idle(self) -> bool:
         """Whether all that came is on disk, and nothing was asked for again that has not come."""
-        return not self._integrating and not self._repairs
+        return not self._integrating and not self._repairs and not self._waiting
 
     def integrate(self, entries: tuple[UpdatesEntry, ...], cursor: int | None, head: int, owe: bool) -> Integrate:
         """These came; `stored` is to follow."""
@@ -61,7 +62,7 @@ class Fetching:
 
     def held_back(self, cursor: int | None) -> int | None:
         """The cursor that may be stored now: none while a repair is under way, with which it will be."""
-        if cursor is not None and (self._repairs or self._repairing):
+        if cursor is not None and (self._repairs or self._repairing or self._waiting):
             self._cursor, cursor = cursor, None
         return cursor
 
@@ -93,7 +94,7 @@ class Fetching:
     def unasked(self, number: int, gaps: Sequence[tuple[str, bytes]]) -> Sequence[tuple[str, bytes]]:
         """Those of the gaps that this Integrate effect left which no answer closes that is still to come."""
         asked = {*self._repairs, *(part for later, part in self._repairing.items() if later > number)}
-        return [gap for gap in gaps if not any(gap[0] in part for part in asked)]
+        return [gap for gap in gaps if gap[0] not in self._waiting and not any(gap[0] in part for part in asked)]
 
     def never_closed(self, gaps: Sequence[tuple[str, bytes]]) -> str | None:
         """Count these gaps; a record whose gap the partner cannot close, if there is one. See the third rule."""
@@ -105,11 +106,13 @@ class Fetching:
 
     def go_on(self, gaps: Sequence[tuple[str, bytes]]) -> Iterator[Want | Integrate | Have]:
         """What follows once something was stored: ask for what the gaps lack, or store the cursor; and confirm."""
-        if gaps:
-            for start in range(0, len(gaps), limits.WANT_RECORDS_MAX):
-                part = gaps[start : start + limits.WANT_RECORDS_MAX]
-                yield self.ask(Want(0, tuple(WantEntry(*gap) for gap in part)))
-        elif not self._repairs and not self._repairing and self._cursor is not None:
+        self._waiting.update(gaps)
+        while self._waiting and len(self._repairs) < limits.PUSHES_IN_FLIGHT_MAX:
+            part = list(self._waiting.items())[: limits.WANT_RECORDS_MAX]
+            for record, _ in part:
+                del self._waiting[record]
+            yield self.ask(Want(0, tuple(WantEntry(*gap) for gap in part)))
+        if not self._waiting and not self._repairs and not self._repairing and self._cursor is not None:
             cursor, self._cursor = self._cursor, None
             yield self.integrate((), cursor, cursor, owe=False)
         if self._stored - self._had >= _HAVE_EVERY_BYTES or (not self._integrating and self._stored > self._had):

@@ -132,6 +132,22 @@ def test_what_comes_before_the_answer_to_a_gap_is_in_that_answer() -> None:
     assert not session.closed
 
 
+def test_no_more_gaps_are_asked_for_than_the_partner_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "PUSHES_IN_FLIGHT_MAX", 2)
+    session = live(ScriptedOutbox())
+    records = [f"customers/{number}" for number in range(4)]
+    wants: list[Want] = []
+    for number, record in enumerate(records, 2):
+        say(session, Updates(0, number, number, True, (UpdatesEntry(record, b"gapped", b""),)))
+        session.integrated(number, [(record, VECTOR)], now=0)
+        wants += [each for each in drain(session)[0] if isinstance(each, Want)]
+    assert wants == [Want(0, (WantEntry(record, VECTOR),)) for record in records[:2]]
+    say(session, Updates(0, None, 9, True, (UpdatesEntry(records[0], b"repair", VECTOR),)))
+    session.integrated(6, [], now=0)
+    assert Want(0, tuple(WantEntry(record, VECTOR) for record in records[2:])) in drain(session)[0]
+    assert not session.settled
+
+
 def test_a_gap_that_cannot_be_closed_ends_the_session() -> None:
     session = live(ScriptedOutbox())
     say(session, Updates(0, 1, 1, True, (UpdatesEntry(A, b"gapped", b""),)))
