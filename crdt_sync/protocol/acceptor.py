@@ -296,7 +296,7 @@ class Acceptor(Session):
         self._came(_ASKS)
         self._came(_COMPARES)
         if want.page == 0:
-            if len(self._answers) >= limits.PUSHES_IN_FLIGHT_MAX:
+            if sum(answer.page == 0 for answer in self._answers) >= limits.PUSHES_IN_FLIGHT_MAX:
                 raise ProtocolViolation("too many wants without a page", "Wait for the answers.")
             self._answers.append(_Answer(0, None, deque(want.entries)))
             return

@@ -107,7 +107,7 @@ class Fetching:
     def go_on(self, gaps: Sequence[tuple[str, bytes]]) -> Iterator[Want | Integrate | Have]:
         """What follows once something was stored: ask for what the gaps lack, or store the cursor; and confirm."""
         self._waiting.update(gaps)
-        while self._waiting and len(self._repairs) < limits.PUSHES_IN_FLIGHT_MAX:
+        while self._waiting and len(self._repairs) < limits.PUSHES_IN_FLIGHT_MAX // 2:  # others count pages too
             part = list(self._waiting.items())[: limits.WANT_RECORDS_MAX]
             for record, _ in part:
                 del self._waiting[record]

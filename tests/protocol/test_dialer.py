@@ -133,7 +133,7 @@ def test_what_comes_before_the_answer_to_a_gap_is_in_that_answer() -> None:
 
 
 def test_no_more_gaps_are_asked_for_than_the_partner_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "PUSHES_IN_FLIGHT_MAX", 2)
+    monkeypatch.setattr(limits, "PUSHES_IN_FLIGHT_MAX", 4)
     session = live(ScriptedOutbox())
     records = [f"customers/{number}" for number in range(4)]
     wants: list[Want] = []
