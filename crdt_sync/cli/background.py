@@ -22,7 +22,7 @@ from crdt_sync.errors import CrdtSyncError, NotServed, OwnerGone, StoreFailed, U
 from crdt_sync.files import replaced
 from crdt_sync.replica.owner.asking import About, find
 from crdt_sync.replica.owner.failures import unpacked
-from crdt_sync.storage.lmdb.lock import let_go
+from crdt_sync.storage.lmdb.lock import StoreLock, let_go
 
 ROLE = "crdt-sync up"
 LOG_NAME = "up.log"
@@ -160,6 +160,7 @@ def down(context: typer.Context) -> None:
     call.must_exist()
     owner = find(call.store)
     if owner is None:
+        StoreLock(call.store).release()  # or an error that names who has the store, and answers nobody
         call.output.result({"up": False, "ended": False}, "Nothing runs in the background for this store.")
         return
     with owner:

@@ -8,8 +8,9 @@ import time
 
 import pytest
 
+from crdt_sync import Replica
 from crdt_sync.cli.background import LOG_NAME, _last_words, unit_text
-from crdt_sync.errors import Unauthorized
+from crdt_sync.errors import StoreInUse, Unauthorized
 
 TOKEN = "a-token-for-the-tests"
 
@@ -75,6 +76,15 @@ def test_what_is_missing_is_told_at_once(run, tmp_path):
     assert failed.code == 2
     assert (told["error"], "no token is known" in told["message"]) == ("usage", True)
     assert "crdt-sync token" in told["hint"]
+
+
+def test_a_program_that_has_the_store_and_does_not_answer_is_not_denied(run, tmp_path):
+    """As one that is stopped: nothing is known of it but that it is there."""
+    assert run("init", "anna", "--store", tmp_path / "anna").code == 0
+    with Replica.open(tmp_path / "anna", share=False):
+        told = run("down", "--json", "--store", tmp_path / "anna")
+    assert (told.code, "store_in_use" in told.err) == (StoreInUse.exit_code, True)
+    assert f"process {os.getpid()}" in told.err
 
 
 def test_why_it_ended_is_read_from_its_log(tmp_path):

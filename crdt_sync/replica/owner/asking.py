@@ -1,5 +1,6 @@
 """What a program does whose store another one owns: it reads beside the owner, and asks it to write."""
 
+import math
 import os
 import socket
 import threading
@@ -24,10 +25,15 @@ from crdt_sync.storage.lmdb.shared import SharedStore
 from crdt_sync.storage.port import Batch, Committed, Store
 
 _GREETING_S = 5.0
+_SILENCE_S = 10.0  # of an owner, before it is tried whether it still greets others
+_DONE_S = 120.0  # for what takes long nowhere: its disk may hang although it greets
+_MESSAGE_S = 30.0  # for a message to go over, once it is begun
+_LONG = frozenset({"sync", "audit", "digests", "schema", "resolve schema"})  # for these, while it lives
 _STAGED_BYTES = OWNER_FRAME_BYTES_MAX // 2
 _ENDS_S = 5.0  # how long an owner that said no more may take to end
 _LOOK_S = 0.01
 _SUCCEEDS_S = 5.0  # for another program to begin to serve, or to end
+_GO_ON = "It is stopped, or hangs: let it go on, or end it. "
 _HARMLESS = frozenset({"take", "give", "stage", "digests"})  # what leaves nothing in the store that anybody sees
 
 
@@ -58,7 +64,7 @@ class Owner:
             raise
 
     def _greet(self) -> About:
-        match self._exchange(("hello", VERSION), _GREETING_S):
+        match self._exchange(("hello", VERSION), _GREETING_S, greeting=True):
             case (int(process), str(program), str(role), int(since), int(number)):
                 return About(process, program, role, since, number)
         raise OwnerGone("the program that owns the store gave another answer", "Update both to the same version.")
@@ -66,16 +72,19 @@ class Owner:
     def ask(self, *request: object) -> object:
         """Have the owner do something. Raises what it raises there.
 
-        Where it ends meanwhile: `OwnerGone`, and `OwnerSilent` for what may have been done all the same.
+        Where it ends meanwhile, or is silent and greets nobody else either, as when it is stopped: `OwnerGone`, and
+        `OwnerSilent` for what may have been done all the same.
         """
         try:
-            return self._exchange(request, None)
+            return self._exchange(request, math.inf if request[0] in _LONG else _DONE_S)
         except OwnerGone as gone:
             if request[0] in _HARMLESS:
                 raise
+            what = "gives no answer" if _is_silent(gone) else "ended meanwhile"
             raise OwnerSilent(
-                f"the program that owns the store in {self.path} ended meanwhile: {request[0]} may be done or not",
-                "Look whether it is before you ask for it again.",
+                f"process {self.about.process}, which owns the store in {self.path}, {what}: {request[0]} may be done "
+                "or not",
+                f"{_GO_ON if _is_silent(gone) else ''}Look whether it is before you ask for it again.",
             ) from gone
 
     @property
@@ -124,7 +133,7 @@ class Owner:
                     part, size = [], 0
                 part.append(edit.packed())
                 size += edit.size
-            self._exchange(("commit", clock, tuple(part)), None)
+            self._exchange(("commit", clock, tuple(part)), _DONE_S)
         except OwnerGone:
             if not self._was_stored(store, edits):
                 raise
@@ -210,11 +219,20 @@ class Owner:
             self._link.shutdown(socket.SHUT_RDWR)
         self._link.close()
 
-    def _exchange(self, request: Sequence[object], timeout_s: float | None) -> object:
+    def _exchange(self, request: Sequence[object], within_s: float, *, greeting: bool = False) -> object:
         with self._asking:
             try:
+                self._link.settimeout(_MESSAGE_S)
                 send(self._link, *request)
-                answer = receive(self._link, timeout_s)
+                if not greeting:
+                    self._await_answer(time.monotonic() + within_s)
+                answer = receive(self._link, within_s if greeting else _MESSAGE_S)
+            except TimeoutError as error:
+                self.close()
+                raise OwnerGone(
+                    f"the program that owns the store in {self.path} gives no answer: nothing was stored",
+                    f"{_GO_ON}Then do it again.",
+                ) from error
             except (OSError, BadFrame) as error:
                 raise self._gone() from error
         match answer:
@@ -223,6 +241,28 @@ class Owner:
             case (False, tuple(failure)):
                 raise unpacked(failure)
         raise self._gone()
+
+    def _await_answer(self, until: float) -> None:
+        """Wait for its first byte, for as long as the owner lives. Raises `TimeoutError`, and other `OSError`."""
+        while True:
+            self._link.settimeout(max(min(_SILENCE_S, until - time.monotonic()), _LOOK_S))
+            try:
+                self._link.recv(1, socket.MSG_PEEK)
+            except TimeoutError:
+                if time.monotonic() >= until or not self._lives():
+                    raise
+            else:
+                return
+
+    def _lives(self) -> bool:
+        """Whether the owner greets, or turns away, who else calls."""
+        try:
+            Owner(self.path).close()
+        except OwnerGone as refused:
+            return not _is_silent(refused)
+        except OSError:
+            return False
+        return True
 
     def _gone(self) -> OwnerGone:
         self.close()
@@ -237,11 +277,16 @@ class Owner:
         while not let_go(self.path, self.about.process):
             if time.monotonic() > until:
                 raise OwnerSilent(
-                    f"the program that owns the store in {self.path} gave no answer: the edit may be stored or not",
-                    "Look whether it is there before you make it again.",
+                    f"process {self.about.process}, which owns the store in {self.path}, gave no answer: the edit may "
+                    "be stored or not, also later",
+                    f"{_GO_ON}Look whether it is there before you make it again.",
                 )
             time.sleep(_LOOK_S)
         return all(edit.is_in(store) for edit in edits)
+
+
+def _is_silent(gone: OwnerGone) -> bool:
+    return isinstance(gone.__cause__, TimeoutError)
 
 
 def find(path: Path) -> Owner | None:

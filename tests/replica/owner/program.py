@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import time
 from contextlib import ExitStack
 
 from crdt_sync import Replica, bundled_schema
@@ -72,6 +73,20 @@ class Program:
             os.kill(os.getpid(), signal.SIGKILL)
 
         self._replica.store.commit = deadly  # type: ignore[method-assign]
+
+    def stop_at_commit(self, seconds: float = 0) -> None:
+        """Stop in the middle of the next commit, or take so long for it."""
+        commit = self._replica.store.commit
+
+        def stopping(batches):
+            self._replica.store.commit = commit  # type: ignore[method-assign]
+            if seconds:
+                time.sleep(seconds)
+            else:
+                os.kill(os.getpid(), signal.SIGSTOP)
+            return commit(batches)
+
+        self._replica.store.commit = stopping  # type: ignore[method-assign]
 
     def close(self) -> None:
         self._replica.close()
