@@ -317,7 +317,7 @@ def test_a_channel_that_nobody_asks_for_ends(tmp_path: Path, monkeypatch: pytest
 def test_connections_are_bounded() -> None:
     async def story() -> None:
         door = Door(lambda _: asyncio.sleep(0), 1, lambda: False, connections_max=2, browsers=True)
-        known: set[asyncio.Transport] = set()
+        known: dict[asyncio.Transport, None] = {}
         loop = asyncio.get_running_loop()
         server = await loop.create_server(lambda: Front(asyncio.Protocol(), door.take, known, 3), "127.0.0.1", 0)
         async with server:
@@ -330,7 +330,8 @@ def test_connections_are_bounded() -> None:
             silent = [await Stranger.come(port) for _ in range(3)]
             await eventually("they are known", lambda: len(known) == 3)
             fourth = await Stranger.come(port)
-            assert await fourth.answer() == (0, b"")
+            assert await silent[0].answer() == (0, b"")  # the oldest gives way
+            assert len(known) == 3
             for each in (*callers, third, *silent, fourth):
                 each.close()
             await door.wait_closed(1)
@@ -343,7 +344,7 @@ def test_a_relay_that_is_full_says_so_before_anything_is_opened(tmp_path: Path) 
     async def story() -> None:
         door = Door(lambda _: asyncio.sleep(0), 1, lambda: True, connections_max=2, browsers=True)
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: Front(asyncio.Protocol(), door.take, set(), 3), "127.0.0.1", 0)
+        server = await loop.create_server(lambda: Front(asyncio.Protocol(), door.take, {}, 3), "127.0.0.1", 0)
         async with server:
             stranger = await Stranger.come(server.sockets[0].getsockname()[1])
             assert await stranger.ask("POST", "open", b"") == (503, b"")

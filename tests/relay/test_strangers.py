@@ -15,6 +15,7 @@ from crdt_relay.server import Relay
 from crdt_sync import limits
 from crdt_sync.protocol import SUBPROTOCOL, codec
 from crdt_sync.protocol.messages import Bye, Hello, Ping, Pong, VerdictCode, Welcome
+from crdt_sync.runtime.transports.http.dialed import open_channel
 
 from .devices import Device, eventually, make_certificate, running, update
 
@@ -168,18 +169,53 @@ def test_strangers_take_no_place_of_a_device(tmp_path: Path) -> None:
     serve(scenario, tmp_path, sessions_max=2)
 
 
-def test_far_more_connections_than_allowed_are_turned_away_before_the_handshake(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_silent_websockets_give_way_to_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest first; who has said hello stays, whoever comes."""
     monkeypatch.setattr("crdt_sync.runtime.hosting.serving._STRANGERS_MAX", 2)
 
     async def scenario(relay: Relay) -> None:
-        idle = [await Device.open(relay.url) for _ in range(3)]
+        async with await Device.join(relay.url) as known:
+            silent = [await Device.open(relay.url) for _ in range(9)]
+            await answers(relay)
+            assert len(relay.engine.hub) <= 4
+            assert await known.store(("customers/b", update(2))) == [VerdictCode.ACCEPTED]
+            with pytest.raises(ConnectionClosed):
+                await silent[0].receive()
+            await silent[-1].hello()
+            await silent[-1].expect(Welcome)
+            for device in silent:
+                await device.close()
+
+    serve(scenario, tmp_path, sessions_max=2)
+
+
+def test_connections_without_a_word_give_way_to_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crdt_sync.runtime.hosting.serving._STRANGERS_MAX", 1)
+
+    async def scenario(relay: Relay) -> None:
+        silent = [await asyncio.open_connection("127.0.0.1", relay.port) for _ in range(9)]
+        for _, writer in silent[5:]:
+            writer.write(b"GET / HTTP/1.1\r\nHost: ")  # a request of which the end does not come
+        await answers(relay)
+        for _, writer in silent:
+            writer.close()
+
+    serve(scenario, tmp_path, sessions_max=1)
+
+
+def test_where_nobody_can_give_way_a_newcomer_is_told_so_before_the_handshake(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("crdt_sync.runtime.hosting.serving._STRANGERS_MAX", 1)
+
+    async def scenario(relay: Relay) -> None:
+        channels = [await open_channel(relay.url, None) for _ in range(2)]  # over HTTP, where they are counted apart
         with pytest.raises(InvalidStatus) as refusal:
             await Device.open(relay.url)
         assert refusal.value.response.status_code == 503
-        for device in idle:
-            await device.close()
+        for each in channels:
+            await each.close()
+        await answers(relay)
 
     serve(scenario, tmp_path, sessions_max=1)
 

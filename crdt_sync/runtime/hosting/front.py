@@ -14,10 +14,12 @@ Take = Callable[[asyncio.Transport, bytes], None]
 
 
 class Front(asyncio.Protocol):
-    """Holds a newcomer until the first line is here, for a bounded time; `known` has its transport until then, beside
-    `known_max` others at most."""
+    """Holds a newcomer until the first line is here, for a bounded time; `known` has its transport until then, among
+    `known_max` at most: the oldest gives way."""
 
-    def __init__(self, websocket: asyncio.Protocol, http: Take, known: set[asyncio.Transport], known_max: int) -> None:
+    def __init__(
+        self, websocket: asyncio.Protocol, http: Take, known: dict[asyncio.Transport, None], known_max: int
+    ) -> None:
         self._websocket = websocket
         self._http = http
         self._known = known
@@ -29,9 +31,10 @@ class Front(asyncio.Protocol):
         """See `asyncio.Protocol`."""
         self._transport = cast(asyncio.Transport, transport)
         if len(self._known) >= self._known_max:
-            self._transport.abort()
-            return
-        self._known.add(self._transport)
+            oldest = next(iter(self._known))
+            del self._known[oldest]
+            oldest.abort()
+        self._known[self._transport] = None
         patience_s = limits.HANDSHAKE_TIMEOUT_US / 1e6
         self._deadline = asyncio.get_running_loop().call_later(patience_s, self._transport.abort)
 
@@ -53,6 +56,6 @@ class Front(asyncio.Protocol):
         self._leave()
 
     def _leave(self) -> None:
-        self._known.discard(self._transport)
+        self._known.pop(self._transport, None)
         if self._deadline is not None:
             self._deadline.cancel()

@@ -21,6 +21,7 @@ from crdt_sync.protocol.acceptor import Authorise
 from crdt_sync.runtime.hosting.engine import Engine
 from crdt_sync.runtime.hosting.front import Front
 from crdt_sync.runtime.hosting.link import BUFFER_BYTES, SEND_TIMEOUT_S, DeviceLink
+from crdt_sync.runtime.hosting.places import Places
 from crdt_sync.runtime.transports import channel
 from crdt_sync.runtime.transports.arrivals import Arrivals
 from crdt_sync.runtime.transports.channel import Channel
@@ -42,10 +43,10 @@ class Port:
     """A listening port. Make it with `open`; call `close`, then, once every session was told bye, `wait_closed`."""
 
     def __init__(
-        self, server: Server, websockets: set[ServerConnection], newcomers: set[asyncio.Transport], door: Door
+        self, server: Server, places: "Places[_Known]", newcomers: dict[asyncio.Transport, None], door: Door
     ) -> None:
         self._server = server
-        self._websockets = websockets
+        self._places = places
         self._newcomers = newcomers
         self._door = door
         self.number = int(next(iter(server.sockets)).getsockname()[1])
@@ -69,21 +70,18 @@ class Port:
 
         Raises `InvalidSettings` where the address cannot be listened on.
         """
-        websockets: set[ServerConnection] = set()
         admitted: dict[ServerConnection, Authorise] = {}
-        newcomers: set[asyncio.Transport] = set()
+        newcomers: dict[asyncio.Transport, None] = {}
         channels_max = sessions_max + _STRANGERS_MAX
 
         async def talk(opened: Channel) -> None:
             await DeviceLink(opened, engine, send_timeout_s).read()
 
-        def crowded() -> bool:
-            return len(websockets) + len(door) > channels_max
-
-        door = Door(talk, BUFFER_BYTES, crowded, connections_max=2 * channels_max, browsers=browsers)
+        room: Places[_Known] = Places(channels_max, lambda: len(door))
+        door = Door(talk, BUFFER_BYTES, room.make_way, connections_max=2 * channels_max, browsers=browsers)
 
         class Known(_Known):
-            known = websockets
+            places = room
 
         async def handle(websocket: ServerConnection) -> None:
             assert isinstance(websocket, Known)
@@ -91,7 +89,7 @@ class Port:
             await DeviceLink(opened, engine, send_timeout_s, admitted.pop(websocket, None)).read()
 
         def turn_away(websocket: ServerConnection, _: Request) -> Response | None:
-            if not crowded():
+            if not room.full:
                 return None
             return websocket.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, "As many devices are here as may be.\n")
 
@@ -134,7 +132,7 @@ class Port:
                 f"cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}",
                 "Choose another address with --host or --port, or stop the program that uses this one.",
             ) from error
-        return cls(server, websockets, newcomers, door)
+        return cls(server, room, newcomers, door)
 
     def close(self) -> None:
         """Let nobody in any more; those who are connected stay."""
@@ -158,16 +156,31 @@ class Port:
             await self._server.wait_closed()
 
     def _cut_off(self, chosen: Callable[[ServerConnection], bool]) -> None:
-        for websocket in list(self._websockets):
+        for websocket in list(self._places.taken):
             if chosen(websocket):
-                websocket.transport.abort()
+                websocket.cut_off()
 
 
 class _Known(Arrivals, ServerConnection):
     """A connection that is known from its first byte on, so that it can be cut off before it says a word."""
 
-    known: ClassVar[set[ServerConnection]]
+    places: ClassVar[Places["_Known"]]
     _asked_bytes = 0
+    _greeted = False
+
+    @property
+    def is_stranger(self) -> bool:
+        """See `Guest`."""
+        return not self._greeted or self.state is not State.OPEN
+
+    def cut_off(self) -> None:
+        """See `Guest`."""
+        self.transport.abort()
+
+    def read_on(self) -> None:
+        """See `Arrivals`."""
+        self._greeted = True
+        super().read_on()
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`. The library would keep a megabyte of headers of each connection for the time-out."""
@@ -180,10 +193,10 @@ class _Known(Arrivals, ServerConnection):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.Protocol`."""
-        self.known.add(self)
         super().connection_made(transport)
+        self.places.come(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See `asyncio.Protocol`."""
-        self.known.discard(self)
+        self.places.leave(self)
         super().connection_lost(exc)

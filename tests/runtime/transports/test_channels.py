@@ -82,7 +82,7 @@ async def http(*, polls: bool = False) -> AsyncIterator[tuple[Channel, Channel]]
 
     door = Door(talk, _BUFFER_BYTES, lambda: False, connections_max=10, browsers=False)
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Front(asyncio.Protocol(), door.take, set(), 10), "127.0.0.1", 0)
+    server = await loop.create_server(lambda: Front(asyncio.Protocol(), door.take, {}, 10), "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
         here = await open_channel(f"ws://127.0.0.1:{port}", None, polls=polls, buffer_bytes=_BUFFER_BYTES)
