@@ -200,6 +200,7 @@ def _definitions(definitions: Sequence[Schema]) -> list[dict[str, object]]:
             "number": number,
             "used": number == 1,
             "version": each.version,
+            "natural_key": each.natural_key,
             "fields": each.model_dump(mode="json")["fields"],
         }
         for number, each in enumerate(definitions, 1)
@@ -210,11 +211,14 @@ def _show_disputed(output: Output, disputed: Mapping[str, Sequence[Schema]]) -> 
     rows: list[tuple[str, str, str]] = []
     for collection, definitions in disputed.items():
         for number, each in enumerate(definitions[:_VALUES_MAX], 1):
-            text = ", ".join(_field(each, name) for name in _own(each, definitions)) or "no field of its own"
+            own = [_field(each, name) for name in _own(each, definitions)]
+            if any(other.natural_key != each.natural_key for other in definitions):
+                own.append(lines(f"natural key: {', '.join(each.natural_key) or 'none'}"))
+            text = ", ".join(own) or "no field of its own"
             rows.append((collection if number == 1 else "", f"{_SHOWN if number == 1 else ''}{number}", _cut(text)))
         if len(definitions) > _VALUES_MAX:
             rows.append(("", f"and {len(definitions) - _VALUES_MAX} more; --json has all", ""))
-    output.show(table(("Collection defined twice", "Definition", "Its own fields"), rows, wrap=True))
+    output.show(table(("Collection defined twice", "Definition", "What is its own"), rows, wrap=True))
     name = next(iter(disputed))
     output.note(
         f"The definition after {_SHOWN.strip()} is used everywhere meanwhile; all that was written is kept. Decide: "
@@ -229,8 +233,9 @@ def _own(definition: Schema, among: Sequence[Schema]) -> list[str]:
 
 def _field(schema: Schema, name: str) -> str:
     spec = schema.fields[name]
-    order = ": " + ", ".join(sorted(spec.states, key=spec.rank)) if spec.states else ""
-    return lines(f"{name} ({spec.kind} {spec.type}{order})")
+    required = ", required" if spec.required else ""
+    order = sorted(spec.states, key=spec.rank) or spec.choices
+    return lines(f"{name} ({spec.kind} {spec.type}{required}{': ' + ', '.join(order) if order else ''})")
 
 
 def _show_duplicates(output: Output, replica: Replica, duplicates: Sequence[Duplicate], most: int | None) -> None:

@@ -182,12 +182,15 @@ def schema_show(
 def schema_add(
     context: typer.Context,
     source: Annotated[str, typer.Argument(metavar="FILE", help="Schema file, or the name of a bundled schema.")],
+    stricter: Annotated[
+        bool, typer.Option("--stricter", help="Let it refuse records that can be made so far, on every device.")
+    ] = False,
 ) -> None:
     """Add a collection, or a newer version of one, here and with the next syncs on every device."""
     call = invocation(context)
     schema = _schema(source)
     with call.open() as replica:
-        replica.add_schema(schema)
+        replica.add_schema(schema, stricter=stricter)
     call.output.result(_summary(schema), f"{schema.collection}, version {schema.version}: {len(schema.fields)} fields.")
 
 

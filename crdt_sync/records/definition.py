@@ -19,7 +19,7 @@ from crdt_sync import ids
 from crdt_sync.errors import IncompatibleSchema
 from crdt_sync.limits import FIELDS_FORMER_MAX, SCHEMA_BYTES_MAX, SCHEMAS_SETTLED_MAX
 from crdt_sync.records.entries import is_entry
-from crdt_sync.records.evolution import Form, check_ranks, check_same, check_successor, forms, ranks
+from crdt_sync.records.evolution import Form, check_admits, check_ranks, check_same, check_successor, forms, ranks
 from crdt_sync.records.kinds import KINDS
 from crdt_sync.records.schema import FieldSpec, Schema, Type
 from crdt_sync.records.values import canonical
@@ -52,11 +52,12 @@ class Definition:
         return {**self.former_ranks, **ranks(self.schema)}
 
     def fits(self, schema: Schema) -> bool:
-        """Whether `schema` shows what was written under this one as before."""
+        """Whether `schema` shows what was written under this one as before, and takes what this one takes."""
         try:
             check_successor(self.forms, schema)
             check_ranks(self.ranks, schema)
             check_same(self.schema, schema)
+            check_admits(self.schema, schema)
         except IncompatibleSchema:
             return False
         return True
@@ -163,6 +164,6 @@ def in_use(carriers: Iterable[object], collection: str) -> tuple[Definition, ...
 
 
 def disputed(definitions: Iterable[Definition]) -> bool:
-    """Whether some of them read records otherwise than the first, which counts."""
+    """Whether the first, which counts, reads records otherwise than some of them, or refuses what those take."""
     first, *others = definitions
     return not all(other.fits(first.schema) for other in others)

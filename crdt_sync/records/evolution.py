@@ -11,6 +11,9 @@ out of the schema, but for these changes, which every older device reads as befo
 
 The states of a stage keep their order, and none goes: of two that were written at once the higher is shown, and a state
 without a rank is below all others. New ones may come anywhere.
+
+A newer schema takes whatever the older one takes, see `stricter`: else programs and people on every device, who go by
+the older one, make no records any more. It may do so where somebody asks for just that.
 """
 
 from collections.abc import Mapping
@@ -62,6 +65,43 @@ def check_same(known: Schema, schema: Schema) -> None:
             f"version {schema.version} of {schema.collection!r} is here already with other fields",
             f"Give the changed schema a higher version: 'version = {schema.version + 1}'.",
         )
+
+
+def check_admits(known: Schema, schema: Schema) -> None:
+    """Raise `IncompatibleSchema` where a schema refuses what `known` takes."""
+    if what := stricter(known, schema):
+        raise IncompatibleSchema(
+            f"version {schema.version} of {schema.collection!r} {what}: records that could be made with version "
+            f"{known.version} would be refused on every device",
+            "If that is meant, say so: crdt-sync schema add FILE --stricter, or add_schema(schema, stricter=True).",
+        )
+
+
+def stricter(known: Schema, schema: Schema) -> str:
+    """What a schema refuses that `known` takes, fields that were taken out aside; empty where there is nothing."""
+    if schema.natural_key not in {(), known.natural_key}:
+        return f"has the natural key {', '.join(schema.natural_key)}"
+    for name, spec in schema.fields.items():
+        before = known.fields.get(name)
+        if spec.required and not (before is not None and before.required):
+            return f"requires {name!r}"
+        if before is not None and (what := _narrower(before, spec)):
+            return f"{what} in {name!r}"
+    return ""
+
+
+def _narrower(before: FieldSpec, spec: FieldSpec) -> str:
+    if spec.type == "enum" and (gone := [choice for choice in before.choices if choice not in spec.choices]):
+        return f"takes no {gone[0]!r} any more"
+    if spec.type == "reference" and spec.collection not in {None, before.collection}:
+        return f"takes references to {spec.collection!r} alone"
+    if spec.transitions:
+        for state in before.states:
+            possible = before.transitions.get(state, ()) if before.transitions else before.states
+            gone = [each for each in possible if each != state and each not in spec.transitions.get(state, ())]
+            if gone:
+                return f"lets nothing go from {state!r} to {gone[0]!r} any more"
+    return ""
 
 
 def _meaning(schema: Schema) -> dict[str, object]:

@@ -237,15 +237,16 @@ class Replica:
 
     # --- schemas ---------------------------------------------------------------------------------------------
 
-    def add_schema(self, schema: Schema) -> None:
+    def add_schema(self, schema: Schema, *, stricter: bool = False) -> None:
         """Add a collection, or a newer version of one. Raises `UsageError` for an older version, and
         `IncompatibleSchema` for one that changes what a field means or shows, or has the number of another one, see
-        `crdt_sync.records.evolution`.
+        `crdt_sync.records.evolution`; so, too, for one that refuses what the present one takes, unless it may be
+        `stricter`.
 
         It travels to the other devices as a record, and is used there; see `crdt_sync.replica.schemas`. Where it merges
         fields by other rules than before, the views of the records that are here already are made anew.
         """
-        self.shared_schemas.add(schema)
+        self.shared_schemas.add(schema, stricter=stricter)
 
     def disputed_schemas(self) -> Mapping[str, Sequence[Schema]]:
         """Collections that were defined in ways that do not fit each other: the schema that counts, and the others."""

@@ -24,7 +24,7 @@ from crdt_sync.limits import SCHEMA_BYTES_MAX, SCHEMA_VERSION_MAX, SCHEMAS_TAKEN
 from crdt_sync.records import Document, Schema, bundled_schema, parse_schema
 from crdt_sync.records.definition import FIELD, READABLE, Definition, disputed, in_use, mark, written
 from crdt_sync.records.entries import well_formed
-from crdt_sync.records.evolution import Form, check_ranks, check_same, check_successor, forms, ranks
+from crdt_sync.records.evolution import Form, check_admits, check_ranks, check_same, check_successor, forms, ranks
 from crdt_sync.replica.context import Context
 from crdt_sync.replica.edits import Edits
 from crdt_sync.replica.reading import schemaless
@@ -59,9 +59,9 @@ class Schemas:
         self._store = context.store
         self._behind: set[str] = set()  # collections whose definition came and is not used yet
 
-    def add(self, schema: Schema, *, share: bool = True) -> None:
+    def add(self, schema: Schema, *, share: bool = True, stricter: bool = False) -> None:
         """See `Replica.add_schema`; without `share`, the next `open` shares it."""
-        if self._done_by_owner("schema", schema.to_toml()):
+        if self._done_by_owner("stricter schema" if stricter else "schema", schema.to_toml()):
             return
         if ids.is_reserved(schema.collection):
             raise UsageError(f"the collection {schema.collection!r} is reserved", "Choose another name.")
@@ -75,11 +75,14 @@ class Schemas:
             check_successor(self._forms(schema.collection), schema)
             if known is not None:
                 check_same(known, schema)
+                if not stricter:
+                    check_admits(known, schema)
             check_ranks(self._ranks(schema.collection), schema)
             kept, ranked = self._forms(schema.collection), self._ranks(schema.collection)
             try:
                 if share:
-                    self._share(schema, kept, ranked)
+                    marks = [mark(known)] if known is not None and stricter else []
+                    self._share(schema, kept, ranked, settled=marks)
                 self._keep(schema, kept, ranked)
             except StoreError:  # it may be found whole, and then others come to use it
                 self.doubt((ids.schema_record(schema.collection),))
@@ -197,7 +200,7 @@ class Schemas:
             highest = found[0].schema.version
             version = highest if number == 1 else min(highest + 1, SCHEMA_VERSION_MAX)
             schema = chosen.schema.model_copy(update={"version": version})
-            settled = [each for definition in found for each in (*definition.settled, mark(definition.schema))]
+            settled = [mark(definition.schema) for definition in found]
             self._share(schema, chosen.forms, chosen.ranks, settled=settled)
             self._keep(schema, chosen.forms, chosen.ranks)
             return schema
@@ -268,7 +271,7 @@ class Schemas:
         here = self.definitions(schema.collection)
         if not here and schema == _bundled(schema.collection):
             return
-        settled = settled or [each for definition in here for each in definition.settled]
+        settled = [*(each for definition in here for each in definition.settled), *settled]
         text = written(schema, known, known_ranks, settled)
         if len(text) > SCHEMA_BYTES_MAX:
             raise InvalidSchema(

@@ -91,6 +91,33 @@ def test_two_definitions_are_told_of_and_decided(run, store, north, tmp_path):
     assert run("schema", "resolve", "sites", 1).code == 2
 
 
+def test_a_definition_that_only_takes_less_is_told_of_and_decided(run, store, north, tmp_path):
+    """One that requires a field, and has a natural key: nobody could make a site any more."""
+    file = tmp_path / "sites.toml"
+    file.write_text(SITES)
+    assert run("schema", "add", file).code == 0
+    strict = SITES.replace("version = 1", 'version = 2\nnatural_key = ["name"]').replace(
+        '"integer"', '"integer"\nrequired = true'
+    )
+    file.write_text(strict)
+    refused = run("schema", "add", file)
+    assert (refused.code, "--stricter" in refused.err) == (2, True)
+    assert run("schema", "add", file, "--stricter").code == 0
+    assert "No open conflicts" in run("conflicts").out  # it was meant
+    with Replica.open(store) as anna, Replica.create(tmp_path / "eve", "eve", [parse_schema(SITES, "sites")]) as eve:
+        hers = parse_schema(strict.replace("version = 2", "version = 7") + "[fields.tax]\nrequired = true\n", "hers")
+        eve.add_schema(hers, stricter=True)
+        copy = eve.document("crdt-sync-schemas/sites")
+        anna.integrate([UpdatesEntry("crdt-sync-schemas/sites", copy.diff(), copy.state_vector())], eve.id, (), None)
+    told = run("conflicts")
+    assert "tax (value string, required)" in told.out
+    assert "schema resolve sites" in told.err
+    (listed,) = run("conflicts", "--json").objects
+    assert [each["natural_key"] for each in listed["definitions"]] == [["name"], ["name"]]
+    assert run("schema", "resolve", "sites", 2).code == 0
+    assert "No open conflicts" in run("conflicts").out
+
+
 @pytest.mark.parametrize("command", [["list"], ["export", "-"]])
 def test_what_leaves_it_out_says_so(run, north, command):
     result = run(*command)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from crdt_sync.errors import IncompatibleSchema
 from crdt_sync.records import FieldSpec, Schema
-from crdt_sync.records.evolution import check_ranks, check_same, check_successor, forms, ranks
+from crdt_sync.records.evolution import check_admits, check_ranks, check_same, check_successor, forms, ranks, stricter
 
 SPECS = {
     "value": FieldSpec(),
@@ -120,3 +120,53 @@ def test_one_version_has_one_content_but_for_how_fields_are_called():
         with pytest.raises(IncompatibleSchema, match="version 1 of 'people' is here already") as raised:
             check_same(known, schema(other))
         assert "version = 2" in raised.value.hint
+
+
+MOVES = {"a": ("b",), "b": ("a", "c"), "c": ()}
+FREE = FieldSpec(kind="stage", states=("a", "b", "c"))
+BOUND = FREE.model_copy(update={"transitions": MOVES})
+CHOICES = FieldSpec(type="enum", choices=("a", "b"))
+FEWER = FieldSpec(type="enum", choices=("a",))
+STRICTER = {
+    "requires 'f'": (FieldSpec(), FieldSpec(required=True)),
+    "takes no 'b' any more in 'f'": (CHOICES, FEWER),
+    "takes references to 'shops' alone in 'f'": (FieldSpec(type="reference"), SPECS["reference to shops"]),
+    "lets nothing go from 'a' to 'c' any more in 'f'": (FREE, BOUND),
+    "lets nothing go from 'b' to 'c' any more in 'f'": (
+        BOUND,
+        FREE.model_copy(update={"transitions": {**MOVES, "b": ("a",)}}),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", STRICTER)
+def test_what_refuses_what_was_taken_is_named_and_the_way_back_is_free(what):
+    before, after = map(schema, STRICTER[what])
+    assert (stricter(before, after), stricter(after, before)) == (what, "")
+    with pytest.raises(IncompatibleSchema, match="refused on every device") as raised:
+        check_admits(before, after)
+    assert "--stricter" in raised.value.hint
+
+
+def test_a_field_that_is_new_and_required_refuses_what_was_taken():
+    assert stricter(Schema(collection="people", version=1, fields={"name": FieldSpec()}), schema(FieldSpec())) == ""
+    newer = schema(FieldSpec(required=True))
+    assert stricter(Schema(collection="people", version=1, fields={"name": FieldSpec()}), newer) == "requires 'f'"
+
+
+@pytest.mark.parametrize(("before", "after"), [((), ("f",)), (("f",), ("name",)), (("f",), ("f", "name"))])
+def test_another_natural_key_refuses_what_was_taken(before, after):
+    old, new = (schema(FieldSpec()).model_copy(update={"natural_key": key}) for key in (before, after))
+    assert stricter(old, new) == f"has the natural key {', '.join(after)}"
+    assert stricter(old, old) == stricter(old, schema(FieldSpec())) == ""
+
+
+SUBSETS = st.lists(st.sampled_from("abc"), unique=True, min_size=1).map(tuple)
+
+
+@given(st.lists(st.tuples(st.booleans(), SUBSETS), min_size=2, max_size=5))
+def test_a_row_of_versions_that_take_all_refuses_nothing_that_the_first_took(row):
+    versions = [schema(FieldSpec(type="enum", required=required, choices=choices)) for required, choices in row]
+    if not any(stricter(old, new) for old, new in pairwise(versions)):
+        assert stricter(versions[0], versions[-1]) == ""
+        assert set(row[0][1]) <= set(row[-1][1])

@@ -12,7 +12,7 @@ from crdt_sync.ids import schema_record
 from crdt_sync.limits import SCHEMA_BYTES_MAX, SCHEMAS_TAKEN_MAX
 from crdt_sync.protocol.messages import UpdatesEntry
 from crdt_sync.records import Document, bundled_schema, parse_schema
-from crdt_sync.records.definition import FIELD, read
+from crdt_sync.records.definition import FIELD, read, written
 from crdt_sync.replica import Replica
 from crdt_sync.storage.memory import MemoryStore
 from tests.replica.wire import MemoryRelay, exchange
@@ -160,6 +160,35 @@ def test_either_can_be_decided_for_on_any_device(device, relay, number, shown):
     with pytest.raises(UsageError, match="nothing is to be decided"):
         bob.resolve_schema("shops", 1)
     bob.add_schema(chosen.model_copy(update={"version": 9}))
+
+
+TAX = COUNTED.fields["name"].model_copy(update={"required": True})
+STRICT = {
+    "required": COUNTED.model_copy(update={"version": 2, "fields": {**COUNTED.fields, "tax": TAX}}),
+    "key": COUNTED.model_copy(update={"version": 2, "natural_key": ("name",)}),
+}
+
+
+@pytest.mark.parametrize("strict", STRICT.values(), ids=STRICT)
+def test_a_version_that_takes_less_is_refused_or_shown_unless_it_is_meant(device, relay, strict):
+    ann, bob = device("ann"), device("bob")
+    ann.add_schema(COUNTED)
+    share(ann, bob, relay=relay)
+    with pytest.raises(IncompatibleSchema, match="refused on every device"):
+        ann.add_schema(strict)
+    hostile(bob, written(strict, {}, {}))
+    share(ann, bob, relay=relay)
+    for replica in (ann, bob):
+        assert replica.disputed_schemas() == {"shops": [strict, COUNTED]}
+    open_again = ann.resolve_schema("shops", 2)
+    share(ann, bob, relay=relay)
+    write(bob, visits=1)
+    assert bob.schemas["shops"] == open_again
+    bob.add_schema(strict.model_copy(update={"version": 9}), stricter=True)
+    share(ann, bob, relay=relay)
+    for replica in (ann, bob):
+        assert replica.schemas["shops"].version == 9
+        assert replica.disputed_schemas() == {}
 
 
 def test_three_devices_converge_in_whatever_order_they_meet(make_replica, time):

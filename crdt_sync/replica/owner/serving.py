@@ -90,7 +90,7 @@ class ServedReplica(Receiving, Protocol):
     def store_edits(self, edits: Sequence[SentEdit]) -> None:
         """See `Replica.store_edits`."""
 
-    def add_schema(self, schema: Schema) -> None:
+    def add_schema(self, schema: Schema, *, stricter: bool = False) -> None:
         """See `Replica.add_schema`."""
 
     def resolve_schema(self, collection: str, number: int) -> Schema:
@@ -286,8 +286,9 @@ class _Program:
                 self._stage(edits)
             case ("commit", int(clock), tuple(edits)):
                 self._commit(clock, edits)
-            case ("schema", str(text)):
-                self._replica.add_schema(parse_schema(text, "the schema of another program"))
+            case ("schema" | "stricter schema", str(text)):
+                schema = parse_schema(text, "the schema of another program")
+                self._replica.add_schema(schema, stricter=name == "stricter schema")
             case ("resolve schema", str(collection), int(number)):
                 self._replica.resolve_schema(collection, number)
             case ("digests",):

@@ -5,10 +5,10 @@ import threading
 import pytest
 
 from crdt_sync import Replica, bundled_schema
-from crdt_sync.errors import NotServed, RecordDeleted, StoreInUse, UnknownRecord
+from crdt_sync.errors import IncompatibleSchema, NotServed, RecordDeleted, StoreInUse, UnknownRecord
 from crdt_sync.exchange import import_table, open_table
 from crdt_sync.protocol.messages import UpdatesEntry
-from crdt_sync.records import Schema, parse_schema
+from crdt_sync.records import FieldSpec, Schema, parse_schema
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.replica.owner import asking
 from crdt_sync.storage.port import Batch
@@ -175,3 +175,9 @@ def test_a_schema_that_comes_to_the_owner_is_used_by_all_and_anybody_decides(own
     with Replica.open(store, share=False) as another:
         assert another.schemas["shops"] == shops(3, "text")
         assert another.disputed_schemas() == {}
+        loose = shops(4, "text")
+        strict = loose.model_copy(update={"fields": {**loose.fields, "b": FieldSpec(required=True)}})
+        with pytest.raises(IncompatibleSchema):
+            another.add_schema(strict)
+        another.add_schema(strict, stricter=True)
+        assert another.schemas["shops"] == strict
