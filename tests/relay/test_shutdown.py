@@ -50,8 +50,8 @@ def test_what_was_taken_is_stored_and_acknowledged_before_the_bye(
             async with await Device.join(relay.url, follow=False) as device:
                 for number in range(10):
                     await device.push(("customers/a", update(number)))
-                senders = relay.engine.hub._pipeline._senders
-                await eventually("taken", lambda: [len(sender.pushes) for sender in senders.values()] == [10])
+                await eventually("hello and pushes taken", lambda: relay.engine.metrics.frames_received == 11)
+                assert not relay.engine.hub.verdicts
                 stopping = asyncio.create_task(relay.stop())
                 await eventually("stopping", lambda: relay.engine.stopping)
                 slow_disk.set()
