@@ -1,5 +1,6 @@
 """The command `status`: what partners have, lack and refuse, in counts or record by record."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Annotated
@@ -15,6 +16,7 @@ from crdt_sync.cli.targets import existing, shorts
 from crdt_sync.cli.values import local_time, many, utc_time
 from crdt_sync.errors import ForeignRelay
 from crdt_sync.replica import CallerStatus, CarriedStatus, PartnerStatus, Replica, Status
+from crdt_sync.storage.lmdb import copies
 
 _COUNTED_RECORDS_MAX = 10_000  # beyond them, conflicts are not counted: that reads every view
 _ID_SHOWN = 8  # characters of a replica id
@@ -89,7 +91,8 @@ def _emit(call: Invocation, replica: Replica, standing: Status, counted: Mapping
     rest = {"damaged": standing.damaged, "without_schema": unknown, "last_failure": told}
     rest["transport"] = transports.described(kept)
     owner = None if replica.owner is None else owners.described(replica.owner.about)
-    call.output.emit({**data, **counts, **found, **rest, "owner": owner})
+    kept_copies = [str(each) for each in copies.found(call.store)]
+    call.output.emit({**data, **counts, **found, **rest, "owner": owner, "copies": kept_copies})
 
 
 def _status(call: Invocation, replica: Replica) -> None:
@@ -140,6 +143,11 @@ def _status(call: Invocation, replica: Replica) -> None:
         )
     if how := transports.sentence(kept):
         call.output.text(how)
+    for copy in copies.found(call.store):
+        call.output.text(
+            f"As it was before its upgrade, the store is in {copy}. When no earlier release is needed any more: "
+            f"rm -r {shlex.quote(str(copy))}"
+        )
     if failed is not None:
         call.output.text(f"The last sync with {failed.url} failed, {local_time(failed.at)}: {failed.message}")
     if standing.unreadable:

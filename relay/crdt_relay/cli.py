@@ -6,6 +6,7 @@ Exit codes: 0 done; 1 unexpected failure; 2 wrong usage or settings; 3 the store
 
 import errno
 import os
+import shlex
 import socket
 import sys
 import traceback
@@ -357,17 +358,22 @@ def _facts(output: Output, found: Mapping[str, Any]) -> None:
     if output.as_json:
         output.emit(found)
         return
-    rows = [[_label(name), _shown(name, value)] for name, value in found.items() if value not in (None, "")]
+    rows = [[_label(name), _shown(name, value)] for name, value in found.items() if value not in (None, "", [])]
     output.show(table(("relay", "running" if found["running"] else "stopped"), rows[1:], wrap=True))
 
 
 def _label(name: str) -> str:
-    return {"store_bytes": "store", "uptime_s": "up for", "metrics_url": "metrics"}.get(name, name.replace("_", " "))
+    return {"store_bytes": "store", "copies": "before its upgrade", "uptime_s": "up for", "metrics_url": "metrics"}.get(
+        name, name.replace("_", " ")
+    )
 
 
 def _shown(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if name == "copies":
+        removed = " ".join(shlex.quote(each) for each in value)
+        return f"{', '.join(value)}; when no earlier release is needed any more: rm -r {removed}"
     if isinstance(value, Mapping):
         return ", ".join(f"{count:,} {key}" for key, count in value.items() if count) or "none"
     if name == "store_bytes":

@@ -28,7 +28,7 @@ from crdt_sync.ids import is_record
 from crdt_sync.limits import REPAIR_RECORDS
 from crdt_sync.records import EMPTY_STATE_VECTOR
 from crdt_sync.replica.rescue import is_complete, rescued
-from crdt_sync.storage.lmdb import LmdbStore
+from crdt_sync.storage.lmdb import LmdbStore, copies
 from crdt_sync.storage.lmdb.directory import claimed
 from crdt_sync.storage.port import Batch, Change, Remains, Store
 
@@ -51,6 +51,7 @@ def status(data: Path) -> dict[str, Any]:
                 "head": store.head(),
                 "store_bytes": store.size_bytes(),
                 "quarantined": len(store.quarantined()),
+                "copies": [str(each) for each in copies.found(data)],
             }
 
 

@@ -23,7 +23,7 @@ from crdt_sync.protocol.principal import Principal, everybody
 from crdt_sync.runtime.hosting.engine import Engine
 from crdt_sync.runtime.hosting.link import SEND_TIMEOUT_S
 from crdt_sync.runtime.hosting.serving import Port
-from crdt_sync.storage.lmdb import LmdbStore
+from crdt_sync.storage.lmdb import LmdbStore, copies
 
 _RESTART_RETRY_US = 2_000_000
 _GRACE_S = 4.0  # for the disk, at a shutdown; what is not stored by then is sent again by its device
@@ -171,6 +171,7 @@ class Relay:
             "commits": engine.writer.metrics.commits,
             "worker_deaths": readings.worker_deaths,
             "quarantined": len(self.store.quarantined()),
+            "copies": [str(each) for each in copies.found(self.store.path)],
         }
 
     async def _backup(self, request: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """`crdt-sync bundle`: what people and programs are told, and a device that is killed while it applies one."""
 
 import itertools
+import json
 import random
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ import pytest
 
 from crdt_bench.contents import make_device
 from crdt_sync.replica import Replica
+from crdt_sync.storage import LmdbStore
 
 from .conftest import Run, finish, spawn, start
 
@@ -50,6 +52,26 @@ def test_a_bundle_goes_there_and_back(run: Run, made: Made, other: Path, tmp_pat
     data = run("bundle", "apply", tmp_path / "c.bundle", "--store", other, "--json").object
     assert (data["received"], data["obstacle"], data["replica"]) == (1, None, data["replica"])
     assert run("get", record, "--store", other).code == 0
+
+
+def test_a_bundle_of_another_space_is_taken_only_where_that_is_said(
+    run: Run, made: Made, store: Path, other: Path, tmp_path: Path
+) -> None:
+    record, bundle = made("name=Müller"), tmp_path / "a.bundle"
+    spaces = {store: b"A" * 16, other: b"B" * 16}
+    for path, space in spaces.items():
+        with LmdbStore.open(path) as opened:
+            opened.join(space)
+    assert run("bundle", "create", bundle).code == 0
+    refused = run("bundle", "apply", bundle, "--store", other, "--json")
+    assert refused.code == 2
+    told = json.loads(refused.err.splitlines()[-1])
+    assert (told["error"], "--other-space" in told["hint"]) == ("foreign_bundle", True)
+    assert run("list", "--store", other, "--json").objects == []
+    taken = run("bundle", "apply", bundle, "--other-space", "--store", other)
+    assert (taken.code, taken.out) == (0, "1 record from anna: 1 new, 0 here already.\n")
+    assert run("get", record, "--store", other).code == 0
+    assert run("space", "--store", other, "--json").object == {"space": spaces[other].hex()}  # it has not moved
 
 
 def test_a_status_tells_what_the_next_bundle_would_hold(run: Run, made: Made, other: Path, tmp_path: Path) -> None:

@@ -340,3 +340,12 @@ def test_logs_name_no_customer_data(run: Run, tmp_path: Path) -> None:
     assert "session_closed" in {line["event"] for line in lines}
     assert "Private" not in logged.decode()
     assert "a-secret" not in logged.decode()
+
+
+def test_a_copy_from_before_an_upgrade_is_named(tmp_path: Path, run: Run) -> None:
+    copy = tmp_path / "data" / "format-2-2023-11-14"
+    LmdbStore.open(tmp_path / "data", create=True).close()
+    assert "before its upgrade" not in run("status", "--data", tmp_path / "data")[1]
+    copy.mkdir()
+    assert json.loads(run("status", "--data", tmp_path / "data", "--json")[1])["copies"] == [str(copy)]
+    assert "rm -r" in run("status", "--data", tmp_path / "data")[1]

@@ -10,6 +10,7 @@ import lmdb
 from crdt_sync import ids
 from crdt_sync.errors import StoreCorrupt, StoreExists, StoreFormat, StoreMissing
 from crdt_sync.storage.lives import Life, Lives, first
+from crdt_sync.storage.lmdb import copies
 from crdt_sync.storage.lmdb.codec import STORE, State
 from crdt_sync.storage.lmdb.tables import Tables, Transaction
 
@@ -54,11 +55,11 @@ def check_format(environment: lmdb.Environment, path: Path) -> None:
         return
     found = _format(value)
     if found > NEWEST:
-        copies = ", ".join(str(each) for each in sorted(path.glob("format-*-*")) if each.suffix != ".partial")
+        kept = ", ".join(map(str, copies.found(path)))
         raise StoreFormat(
             f"{path} has store format {found}; this program knows format {NEWEST}",
             "Use the newer version of the program that wrote it."
-            + (f" As the store was before its upgrade, it is in {copies}." if copies else ""),
+            + (f" As the store was before its upgrade, it is in {kept}." if kept else ""),
         )
     if found < FORMAT:
         raise StoreFormat(

@@ -7,12 +7,11 @@ somebody deletes it.
 
 import logging
 import shutil
-from datetime import UTC, datetime
 from pathlib import Path
 
 from crdt_sync.errors import StoreError, StoreExists
 from crdt_sync.limits import UPGRADE_ROOM_BYTES
-from crdt_sync.storage.lmdb import directory, identity
+from crdt_sync.storage.lmdb import copies, directory, identity
 from crdt_sync.storage.lmdb.environment import Environment
 
 _log = logging.getLogger(__name__)
@@ -27,7 +26,7 @@ def before_lineages(environment: Environment, now: int) -> None:
     found = environment.read(identity.read_format)
     if found >= identity.NEWEST:
         return
-    path = environment.path / f"format-{found}-{datetime.fromtimestamp(now // 1_000_000, UTC):%Y-%m-%d}"
+    path = copies.path_of(environment.path, found, now)
     free = shutil.disk_usage(environment.path).free
     if free < environment.size_bytes() + UPGRADE_ROOM_BYTES:
         _log.warning(

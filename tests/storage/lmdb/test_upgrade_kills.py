@@ -1,4 +1,4 @@
-"""A process that is killed while the format of its store is raised: the store opens, and holds what was acknowledged."""
+"""A process that is killed while the format of its store is raised: what was acknowledged is there all the same."""
 
 import os
 import random
@@ -18,7 +18,7 @@ KILLS = 12
 
 @pytest.fixture
 def write(change):
-    """write(path, said): commit everything to a new store, and say the number of each commit when it is acknowledged."""
+    """write(path, said): commit everything to a new store, and say the number of each commit that is acknowledged."""
 
     def written(path, said):
         with LmdbStore.open(path, create=True, map_bytes=1 << 26) as store:
@@ -107,5 +107,5 @@ def test_kills_show_an_upgrade_that_raises_the_format_before_the_copy(write, tmp
         copying(environment, now)
 
     monkeypatch.setattr(upgrade, "before_lineages", early)
-    with pytest.raises(AssertionError, match="without a copy|another moment"):
+    with pytest.raises(AssertionError, match=r"without a copy|another moment"):
         run_kills(write, tmp_path, random.Random(8), KILLS)
