@@ -73,7 +73,7 @@ class ImportedTables:
 
     def _write(self, collection: str, source: str, kept: Mapping[str, int], until: int, *, new: bool) -> None:
         with self._replica.edit_reserved(ids.import_book(collection, source)) as book:
-            if new:
+            if new or book[SOURCE] is None:  # it may have been cleared with what filled the book
                 book[SOURCE] = f"{collection}: {source}"
             held = [each for each in book[VERSIONS] if isinstance(each, str)]  # none, where there was no room
             for old in outdated(held, kept, until):

@@ -8,7 +8,7 @@ know of each other stand side by side, and `in_use` says which one counts, from 
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, get_args
@@ -145,9 +145,23 @@ def _read(text: str) -> Definition | None:
     return Definition(schema, found.former, found.former_ranks, found.settled)
 
 
-def is_kept(root: str, value: object) -> bool:
-    """Whether a value in the record of a definition stays where there is no room for everything."""
-    return root == f"c.{FIELD}" and is_entry(value) and read(value[0]) is not None
+def kept(root: str, values: Sequence[object]) -> Set[int]:
+    """Which values in the record of a definition stay where there is no room for everything, by their places.
+
+    All that can be read here; and of the rest, which a newer release may read, the smallest, as much as one definition
+    may take: what fills a record is large.
+    """
+    if root != f"c.{FIELD}":
+        return frozenset()
+    texts = {place: each[0] for place, each in enumerate(values) if is_entry(each) and isinstance(each[0], str)}
+    staying = {place for place, text in texts.items() if read(text) is not None}
+    room = SCHEMA_BYTES_MAX
+    for place in sorted(texts.keys() - staying, key=lambda place: (len(texts[place]), texts[place])):
+        room -= len(texts[place].encode("utf-8", "surrogatepass"))
+        if room < 0:
+            break
+        staying.add(place)
+    return staying
 
 
 def order(carrier: object) -> tuple[Any, ...]:

@@ -7,7 +7,7 @@ met. Whoever writes into a space can write anything here: what is no such text s
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from itertools import islice
 
 from crdt_sync import ids
@@ -27,9 +27,13 @@ IMPORT_BOOKS = Schema(
 _MEMBER = re.compile(r"([0-9a-f]{32}) ([0-9]{1,16})")
 
 
-def is_kept(_root: str, _value: object) -> bool:
-    """Whether a value in a book stays where there is no room for everything: who imports knows what is to be there."""
-    return False
+def kept(root: str, values: Sequence[object]) -> Set[int]:
+    """Which values in a book stay where there is no room for everything, by their places: the newest versions."""
+    if root != f"s.{VERSIONS}":
+        return frozenset()
+    places = {each: place for place, each in enumerate(values) if isinstance(each, str)}
+    members = sorted(_well_formed(list(places), STAMP_MAX), key=lambda found: (found[2], found[1]))
+    return {places[text] for text, _, _ in members[-VERSIONS_OF_SOURCE_MAX:]}
 
 
 def member(digest: str, stamp: int) -> str:

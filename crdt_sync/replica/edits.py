@@ -23,7 +23,7 @@ from crdt_sync.errors import (
 from crdt_sync.nearest import suggestion
 from crdt_sync.records import Document, Editor, Schema, definition, import_book
 from crdt_sync.records import state_vector as vectors
-from crdt_sync.records.clearing import Kept, clear
+from crdt_sync.records.clearing import Kept, clear, live_bytes
 from crdt_sync.records.first_content import as_first_content
 from crdt_sync.records.imported import ImportedChange, bring
 from crdt_sync.records.lineage import renewed
@@ -42,7 +42,7 @@ from crdt_sync.replica.owner.sent import SentEdit
 from crdt_sync.replica.reading import check_collection
 from crdt_sync.replica.renewing import renew_grown
 
-_KEPT: Mapping[str, Kept] = {ids.SCHEMAS: definition.is_kept, ids.IMPORTS: import_book.is_kept}
+_KEPT: Mapping[str, Kept] = {ids.SCHEMAS: definition.kept, ids.IMPORTS: import_book.kept}
 
 
 class EditedRecord(Editor):
@@ -59,8 +59,9 @@ class EditedRecord(Editor):
         """In a record that nobody edits by hand: who deletes it, or fills it up, keeps nobody from writing there."""
         self.restore()
         if self._document.size > limits.RECORD_GROWN_BYTES_MAX // 2:
-            clear(self._document, kept)
             self._pen.resolved = True  # what was taken out leaves traces, and must keep nobody from adding
+            if live_bytes(self._document) > limits.RECORD_GROWN_BYTES_MAX // 2:
+                clear(self._document, kept)
 
     @property
     def changed(self) -> bool:

@@ -100,3 +100,35 @@ def test_a_book_without_room_keeps_no_table_out(replica, monkeypatch, caplog):
     monkeypatch.setattr(replica, "edit_reserved", full)
     ImportedTables(replica).note(*LIST, NEW)
     assert "not noted: the book is full" in caplog.text
+
+
+def test_a_book_whose_deletions_have_grown_keeps_what_it_holds(replica):
+    tables = ImportedTables(replica)
+    for number in range(20):
+        tables.note(*LIST, f"{number:032x}")
+    # as thousands of imports leave it: versions were added, and taken out again when they were old
+    versions = [f"{number:032x} {number}\n99" for number in range(10_000)]
+    document = Document(writer=99)
+    with document.transaction() as transaction:
+        for version in versions:
+            document.map(transaction, "s.versions").insert(transaction, version, version)
+    with document.transaction() as transaction:
+        for version in versions:
+            document.map(transaction, "s.versions").remove(transaction, version)
+    replica.integrate([UpdatesEntry(BOOK, document.diff(), document.state_vector())], b"s" * 16, (), None)
+    size = replica.document(BOOK).size
+    assert size > RECORD_GROWN_BYTES_MAX // 2
+    for number in range(5):
+        tables.note(*LIST, f"{100 + number:032x}")
+    assert replica.document(BOOK).size < size + 5 * 200
+    assert replica.get(BOOK).raw["source"] == "customers: list"
+    assert len(replica.get(BOOK).raw["versions"]) == 25
+
+
+def test_what_takes_too_much_room_takes_no_honest_version_with_it(replica):
+    tables = ImportedTables(replica)
+    tables.note(*LIST, OLD)
+    honest = set(replica.get(BOOK).raw["versions"])
+    written(replica, HOSTILE["junk"])
+    with replica.edit_reserved(BOOK) as book:
+        assert set(book["versions"]) == honest

@@ -177,3 +177,16 @@ def test_small_definitions_leave_room_for_as_many_as_may_be(make_replica, monkey
     ann.integrate(entries, b"s" * 16, (), None)
     assert len(ann.schemas) == SCHEMAS_TAKEN_MAX
     assert len(commits) == 1  # more would take a second each time that many come
+
+
+def test_what_a_newer_release_defined_outlives_what_somebody_filled_its_record_with(make_replica):
+    ann = make_replica("ann")
+    newer = definition(version=2, name="value").replace("{", '{"color":"red",', 1)
+    assert read(newer) is None
+    write(ann, DEFINITION, JUNK, newer, *[f"{JUNK}{number}" for number in range(8)])
+    with ann.edit_reserved(DEFINITION) as editor:
+        editor.add(FIELD, definition(version=3, name="value"))
+    document = ann.document(DEFINITION)
+    texts = [entry[0] for entry in document.contents()[f"c.{FIELD}"]]
+    assert newer in texts
+    assert document.size < RECORD_GROWN_BYTES_MAX // 2
