@@ -9,7 +9,9 @@ import pytest
 
 from crdt_relay.server import Relay
 from crdt_sync import Address, Replica, bundled_schema, limits, sync_once
-from crdt_sync.protocol import SUBPROTOCOL
+from crdt_sync.protocol import SUBPROTOCOL, codec
+from crdt_sync.protocol.messages import Hello
+from crdt_sync.protocol.versions import GREETING
 from crdt_sync.runtime.hosting.front import Front
 from crdt_sync.runtime.transports import channel
 from crdt_sync.runtime.transports.http.dialed import open_channel
@@ -326,7 +328,9 @@ def test_connections_are_bounded() -> None:
             for caller in callers:
                 await caller.opened()
             third = await Stranger.come(port)
-            assert (await third.ask("POST", "open", b""))[0] == 0
+            assert (await third.ask("POST", "open", b""))[0] == 200
+            assert await callers[0].answer() == (0, b"")  # the oldest gives way
+            assert len(door.connections) == 2
             silent = [await Stranger.come(port) for _ in range(3)]
             await eventually("they are known", lambda: len(known) == 3)
             fourth = await Stranger.come(port)
@@ -338,6 +342,48 @@ def test_connections_are_bounded() -> None:
             await eventually("none is left", lambda: not known)
 
     asyncio.run(story())
+
+
+def test_connections_that_ask_for_nothing_give_way_to_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crdt_sync.runtime.hosting.serving._STRANGERS_MAX", 1)
+
+    async def story(relay: Relay) -> None:
+        strangers = [await Stranger.come(relay.port) for _ in range(9)]
+        for stranger in strangers:
+            stranger.say("POST /?crdt-sync=open HTTP/1.1\r\nHost: ")
+        door = relay._port._door
+        await eventually("as many as may be are here", lambda: len(door.connections) == 4)
+        with Replica.create(tmp_path / "other", "other", [bundled_schema("customers")]) as other:
+            await sync_once(other, Address(relay.url, transport="http"))
+        for stranger in strangers:
+            stranger.close()
+
+    serve(story, tmp_path, sessions_max=1)
+
+
+def test_who_is_known_keeps_its_connections_whoever_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crdt_sync.runtime.hosting.serving._STRANGERS_MAX", 1)
+
+    async def story(relay: Relay) -> None:
+        door, known = relay._port._door, await Stranger.come(relay.port)
+        name = await known.opened()
+        hello = codec.encode(Hello((GREETING,), bytes(16), "", 0, None, True, 0, "test"))
+        said = len(hello).to_bytes(4, "big") + hello
+        assert (await known.ask("POST", f"{name}&from=0", said))[0] == 200
+        await eventually("it is known", lambda: door._channels[name].greeted)
+        assert (await known.ask("GET", f"{name}&from=0&most=9&wait=0"))[0] == 200
+        strangers = []
+        for _ in range(9):
+            strangers.append(await Stranger.come(relay.port))
+            strangers[-1].say("POST /?crdt-sync=open HTTP/1.1\r\nHost: ")
+            before = len(door.connections)
+            await eventually("it was taken", lambda count=before: len(door.connections) in {count + 1, 4})
+        assert await strangers[0].answer() == (0, b"")
+        assert (await known.ask("POST", name, b""))[0] == 200
+        for each in (known, *strangers):
+            each.close()
+
+    serve(story, tmp_path, sessions_max=1)
 
 
 def test_a_relay_that_is_full_says_so_before_anything_is_opened(tmp_path: Path) -> None:

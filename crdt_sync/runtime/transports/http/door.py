@@ -1,8 +1,9 @@
 """The accepting side of channels over HTTP: their table, and how each request is served.
 
 What strangers may cost is bounded: the connections, the channels, and among these the ones that nobody has proved
-himself in. Of a request without a channel no body is read, and its connection ends with the answer; so it does where a
-second channel is opened by one, as a proxy may do that has one for several devices.
+himself in; the oldest connection that served nobody who has gives way to a new one. Of a request without a channel no
+body is read, and its connection ends with the answer; so it does where a second channel is opened by one, as a proxy
+may do that has one for several devices.
 """
 
 import asyncio
@@ -50,6 +51,7 @@ class Door:
         self._strangers: dict[str, AcceptedChannel] = {}  # and some of whom it is known by now who they are
         self._talks: set[asyncio.Task[None]] = set()
         self.connections: set[asyncio.Transport] = set()
+        self._unknown: dict[asyncio.Transport, None] = {}  # of them, those that served no session, the oldest first
         self.serving: set[asyncio.Task[None]] = set()
         self.open = True
 
@@ -60,14 +62,27 @@ class Door:
     def take(self, transport: asyncio.Transport, said: bytes) -> None:
         """A new connection begins with a request for us."""
         if len(self.connections) >= self._connections_max:
-            transport.abort()
-            return
+            oldest = next(iter(self._unknown), transport)
+            self.left(oldest)
+            oldest.abort()
+            if oldest is transport:
+                return
         transport.set_write_buffer_limits(high=_BUFFERED_BYTES)
         reader = asyncio.StreamReader(limit=_PIECE_BYTES)
         protocol = _Caller(reader, self)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         protocol.data_received(said)
+
+    def came(self, connection: asyncio.Transport) -> None:
+        """Requests come by this connection from now on."""
+        self.connections.add(connection)
+        self._unknown[connection] = None
+
+    def left(self, connection: asyncio.Transport) -> None:
+        """None does any more."""
+        self.connections.discard(connection)
+        self._unknown.pop(connection, None)
 
     async def serve(self, connection: Connection) -> None:
         """Serve the requests of one connection until it ends."""
@@ -114,6 +129,8 @@ class Door:
             await connection.answer(429)
         else:
             channel.enter(connection.transport)
+            if channel.greeted:
+                self._unknown.pop(connection.transport, None)
             try:
                 if not posted:
                     await self._down(connection, channel, target)
@@ -127,6 +144,8 @@ class Door:
                 await connection.answer(413 if isinstance(broken, FrameTooLarge) else 409)
             finally:
                 channel.leave(connection.transport)
+                if channel.greeted:
+                    self._unknown.pop(connection.transport, None)
 
     async def _opened(self, connection: Connection, key: str, said: dict[str, str]) -> None:
         if said.get(PROTOCOL_HEADER.lower()) != SUBPROTOCOL:
@@ -234,7 +253,7 @@ class _Caller(asyncio.StreamReaderProtocol):
         """See `asyncio.Protocol`."""
         super().connection_made(transport)
         self._link = cast(asyncio.Transport, transport)
-        self._door.connections.add(self._link)
+        self._door.came(self._link)
         loop = asyncio.get_running_loop()
         writer = asyncio.StreamWriter(self._link, self, self._into, loop)
         self._serving = loop.create_task(self._door.serve(Connection(self._into, writer)))
@@ -249,7 +268,7 @@ class _Caller(asyncio.StreamReaderProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """See `asyncio.Protocol`."""
         super().connection_lost(exc)
-        self._door.connections.discard(self._link)
+        self._door.left(self._link)
         if self._serving is not None:
             self._serving.cancel()
 
