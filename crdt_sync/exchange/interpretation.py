@@ -1,5 +1,7 @@
 """A table seen through a schema: for each row, the cells of each field, as values that the field takes."""
 
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -8,11 +10,13 @@ from crdt_sync.errors import InvalidTable, InvalidValue
 from crdt_sync.exchange.column_reading import ColumnReading
 from crdt_sync.exchange.conventions import FOUND_OUT, Conventions
 from crdt_sync.exchange.known_headers import KnownHeaders, known_headers
-from crdt_sync.exchange.mapping import ColumnMapping, JoinedColumns
+from crdt_sync.exchange.mapping import ColumnMapping, JoinedColumns, loose
 from crdt_sync.exchange.table import MISSING, Cell, Row, RowError, Shown, Table
 from crdt_sync.records.schema import FieldSpec, Schema
 
 _SEVERAL = " ::: "  # between several values of a cell, as Google Contacts writes them
+_WORD = re.compile(r"\w+")
+_UNPARTED = re.compile(r"[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff]")  # Chinese, Japanese and Korean
 
 Cells: TypeAlias = list[Cell]
 
@@ -101,8 +105,12 @@ class Interpretation:
         parts = next((each for each in self._parts if position in each.positions), None)
         if (reading := self._by_position.get(position)) is not None:
             field, words = reading.field, reading.described()
+            beside = next((each for each in self._parts if each.field == field and each.beside is not None), None)
+            if beside is not None:
+                words = _part(beside, beside.beside or 0)
         elif parts is not None:
-            field, words = parts.field, f"part {parts.positions.index(position) + 1} of {len(parts.positions)}"
+            at = parts.positions.index(position)
+            field, words = parts.field, _part(parts, at + (parts.beside is not None and at >= parts.beside))
         else:
             return ColumnForm(header, None)
         spec = self.schema.fields[field]
@@ -121,8 +129,12 @@ class Interpretation:
 
     def _join(self, row: Row, found: dict[str, Cells]) -> None:
         for each in self._parts:
-            if _said(found[each.field]) is None and (text := _joined(row, each)):
-                found[each.field] = [text]
+            whole = _said(found[each.field])
+            texts = _texts(row, each)
+            if isinstance(whole, str) and texts:
+                texts = _with_whole(texts, whole.strip(), each)
+            if texts:
+                found[each.field] = [each.separator.join(texts)]
 
     def _stand_in(self, found: dict[str, Cells], present: Mapping[str, object]) -> None:
         """What a record without a name is called after; one that has a name keeps it."""
@@ -138,10 +150,38 @@ def _said(cells: Cells | None) -> Cell:
     return next((cell for cell in cells or () if isinstance(cell, str) and cell.strip()), None)
 
 
-def _joined(row: Row, parts: JoinedColumns) -> str:
+def _texts(row: Row, parts: JoinedColumns) -> list[str]:
     cells = (row.cells[position] for position in parts.positions)
     texts = (cell.text if isinstance(cell, Shown) else cell for cell in cells)
-    return parts.separator.join(text.strip() for text in texts if isinstance(text, str) and text.strip())
+    return [text.strip() for text in texts if isinstance(text, str) and text.strip()]
+
+
+def _with_whole(texts: list[str], whole: str, parts: JoinedColumns) -> list[str]:
+    """The parts of a row that has a text in the field's own column, too; none where that says all that counts."""
+    if all(_stands_in(text, whole) for text in texts):
+        return []
+    if parts.beside is None:
+        # `Name` may hold the last name only, where both parts are there as well.
+        return texts if _stands_in(whole, parts.separator.join(texts)) else []
+    if _stands_in(whole, parts.separator.join(texts)):
+        return texts
+    missing = [text for text in texts if not _stands_in(text, whole)]
+    return [whole, *missing] if parts.beside == 0 else [*missing, whole]
+
+
+def _stands_in(text: str, whole: str) -> bool:
+    """Whether the words of a text are among those of the whole, or in it where nothing parts words."""
+    if _UNPARTED.search(whole):
+        return loose(text) in loose(whole)
+    return not _words(text) - _words(whole)
+
+
+def _words(text: str) -> Counter[str]:
+    return Counter(loose(word) for word in _WORD.findall(text))
+
+
+def _part(parts: JoinedColumns, at: int) -> str:
+    return f"part {at + 1} of {len(parts.positions) + (parts.beside is not None)}"
 
 
 def _targets(

@@ -24,6 +24,7 @@ class JoinedColumns:
     field: str
     positions: tuple[int, ...]
     separator: str
+    beside: int | None = None  # where the text of the field's own column belongs among them, when it is a part itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ def match_columns(
         _claim(columns, names, spelling, found, claimed)
     known = known_headers(schema)
     _claim_known(columns, schema, known, found, claimed)
-    joined = _joined(columns, known, found)
+    joined = _joined(columns, known, found, claimed)
     used = found.keys() | {position for each in joined for position in each.positions}
     fields = tuple(found.get(position) for position in range(len(columns)))
     unmapped = tuple(header for position, header in enumerate(columns) if position not in used)
@@ -198,16 +199,24 @@ def _claim_known(
             claimed.add(field)
 
 
-def _joined(columns: Sequence[str], known: KnownHeaders, found: Mapping[int, str | None]) -> tuple[JoinedColumns, ...]:
+def _joined(
+    columns: Sequence[str], known: KnownHeaders, found: Mapping[int, str | None], claimed: set[str]
+) -> tuple[JoinedColumns, ...]:
     joined = []
     free = {loose(header): position for position, header in reversed(list(enumerate(columns))) if position not in found}
     for parts in known.parts:
-        positions = []
-        for headers in parts.headers:
-            position = next((free.pop(loose(header)) for header in headers if loose(header) in free), None)
-            positions += [position] if position is not None else []
+        slots = [
+            next((free.pop(loose(header)) for header in headers if loose(header) in free), None)
+            for headers in parts.headers
+        ]
+        positions = tuple(position for position in slots if position is not None)
+        first, last = slots[0] is not None, slots[-1] is not None
+        if positions and parts.field in claimed and not (first or last):
+            continue  # nobody knows where a middle name belongs in a whole one
         if positions:
-            joined.append(JoinedColumns(parts.field, tuple(positions), parts.separator))
+            # `Nom` beside `Prénom` is the last name, `Name` beside `Surname` the first.
+            beside = None if first == last or parts.field not in claimed else len(positions) if first else 0
+            joined.append(JoinedColumns(parts.field, positions, parts.separator, beside))
     return tuple(joined)
 
 

@@ -100,3 +100,49 @@ def test_headers_and_words_that_people_and_salesforce_use(write, make_replica):
         "visits": 3,
         "stage": "lead",
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("Prénom;Nom\nÉlise;Roy\n", "Élise Roy"),
+        ("Nom;Prénom\nRoy;Élise\n", "Élise Roy"),
+        ("Nombre;Apellidos\nElisa;Ruiz Gil\n", "Elisa Ruiz Gil"),
+        ("Nome;Cognome\nElisa;Rossi\n", "Elisa Rossi"),
+        ("Cognome;Nome\nRossi;Elisa\n", "Elisa Rossi"),
+        ("Nome;Sobrenome\nElisa;Reis\n", "Elisa Reis"),
+        ("Voornaam;Naam\nElise;van der Berg\n", "Elise van der Berg"),
+        ("Name;Vorname\nMaier;Elise\n", "Elise Maier"),
+        ("Name,Surname\nElise,Roy\n", "Elise Roy"),
+        ("Name,Surname\nElise Roy,Roy\n", "Elise Roy"),
+        ("Name,First Name\nÉlise Roy,Elise\n", "Élise Roy"),
+        ("Name,First Name\nAlvarez,Al\n", "Al Alvarez"),
+        ('Name,First Name\n"Roy, Elise",Elise\n', "Roy, Elise"),
+        ("Name,First Name\n,Elise\n", "Elise"),
+        ("Name,First Name\nMuster GmbH,\n", "Muster GmbH"),
+        ("Name,First Name,Middle Name\nRoy,Elise,Marie\n", "Elise Marie Roy"),
+        ("Name,First Name,Last Name\nRoy,Elise,Roy\n", "Elise Roy"),
+        ("Name,First Name,Last Name\nBob Roy,Robert,Roy\n", "Bob Roy"),
+        ("联系人,姓\n明,王\n", "王明"),
+        ("联系人,姓\n王明,王\n", "王明"),
+    ],
+)
+def test_a_part_of_a_name_beside_a_column_called_name_is_not_lost(write, make_replica, text, name):
+    replica = make_replica(bundled_schema("customers"))
+    report = import_table(replica, write("a.csv", text), "customers")
+    assert [record.raw["name"] for record in replica.records.values()] == [name]
+    assert report.unmapped == ()
+
+
+def test_how_the_parts_of_a_name_are_taken_is_told(write, make_replica):
+    report = import_table(
+        make_replica(bundled_schema("customers")), write("a.csv", "Nom;Prénom\nRoy;Élise\n"), "customers", dry_run=True
+    )
+    assert [(each.field, each.format) for each in report.columns] == [("name", "part 2 of 2"), ("name", "part 1 of 2")]
+
+
+def test_a_middle_name_alone_beside_a_whole_one_is_named_as_left_out(write, make_replica):
+    report = import_table(
+        make_replica(bundled_schema("customers")), write("a.csv", "Name,Middle Name\nElise Roy,Marie\n"), "customers"
+    )
+    assert report.unmapped == ("Middle Name",)
