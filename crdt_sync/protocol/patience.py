@@ -25,6 +25,12 @@ class Wait:
         self._left = limits.FRAME_BYTES_MAX
         self._ahead = 0  # time that was bought and has not passed yet
 
+    def skip(self, start: int, now: int) -> None:
+        """The time from `start` to `now` is not waited."""
+        passed = now - max(start, self._looked_at)
+        self.since += passed
+        self._looked_at += passed
+
     def look(self, now: int, came: int) -> int:
         """Take note of what has come; returns `since`, from which the time that was waited counts."""
         counted = min(max(0, came - self._came), self._left)

@@ -5,7 +5,7 @@ asks `next_timer`. What the partner sends never raises out of a session: it ends
 
 Nothing is waited for without a bound. A partner is silent when no frame comes for `SILENCE_US_MAX`; one that only
 answers pings is found out by what it owes: `_awaited`. In both cases the bytes that arrive stop the clock, see
-`patience`.
+`patience`; and so does a host that does not read: see `pause`.
 """
 
 from collections.abc import Iterable
@@ -56,6 +56,7 @@ class Session:
         self._silence = Wait(now, 0)
         self._owed: dict[str, Wait] = {}
         self._look_at = now + limits.KEEPALIVE_US  # when to see again what is owed and overdue
+        self._paused_at: int | None = None  # since when the host does not read
 
     def drain(self) -> list[Effect]:
         """The effects since the last call, in the order in which they must be carried out."""
@@ -97,7 +98,23 @@ class Session:
             return None
         if self.state in _GREETING:
             return self._deadline
+        if self._paused_at is not None:
+            return self._ping_at
         return min(self._ping_at, self._silence.since + limits.SILENCE_US_MAX, self._look_at)
+
+    def pause(self, now: int) -> None:
+        """The host does not read for a while, for reasons of its own: what the partner says waits unread, and nothing
+        is expected of it before `resume`. It still hears pings.
+        """
+        if self._paused_at is None:
+            self._paused_at = now
+
+    def resume(self, now: int) -> None:
+        """The host reads on, if it did not."""
+        if self._paused_at is not None:
+            for wait in (self._silence, *self._owed.values()):
+                wait.skip(self._paused_at, now)
+            self._paused_at = None
 
     def arriving(self, size: int) -> None:
         """So many bytes of the partner's next frame have come. Hosts tell it before they call `timer`."""
@@ -110,11 +127,8 @@ class Session:
         if self.state in _GREETING:
             if now >= self._deadline:
                 self.close("timeout", "the handshake took too long", now, retry_after_us=0)
-        elif now >= self._silence.look(now, self._received + self._arriving) + limits.SILENCE_US_MAX:
-            self.close("timeout", "the partner fell silent", now, retry_after_us=0)
-        elif (overdue := self._look_at_the_owed(now)) is not None:
-            waited = (now - self._owed[overdue].begun) // 1_000_000
-            self.close("timeout", f"the partner answers, but {overdue} for {waited} s", now, retry_after_us=0)
+        elif self._paused_at is None and (failed := self._failed(now)) is not None:
+            self.close("timeout", f"the partner {failed}", now, retry_after_us=0)
         elif now >= self._ping_at:
             # Again and again: a partner that is slow to send us a large frame lives by the pings that it hears.
             self._pinged += 1
@@ -161,6 +175,14 @@ class Session:
     def _came(self, what: str) -> None:
         """The partner has done some of what it owes: from now on it has as long as before for the next of it."""
         self._owed.pop(what, None)
+
+    def _failed(self, now: int) -> str | None:
+        """Why the partner is given up, as a predicate, if it is."""
+        if now >= self._silence.look(now, self._received + self._arriving) + limits.SILENCE_US_MAX:
+            return "fell silent"
+        if (overdue := self._look_at_the_owed(now)) is not None:
+            return f"answers, but {overdue} for {(now - self._owed[overdue].begun) // 1_000_000} s"
+        return None
 
     def _look_at_the_owed(self, now: int) -> str | None:
         """What is overdue, if anything. Seen from timer to timer, so that no frame pays for it."""

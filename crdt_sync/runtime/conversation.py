@@ -309,6 +309,7 @@ class Conversation:
                     self._dialer.close("protocol_violation", str(broken), self._now())
                 self._pump()
                 if self._welcoming is not None:  # nothing more is read before it is known who answers
+                    self._dialer.pause(self._now())
                     await self._welcoming
                 if self._closed is not None:
                     return
@@ -317,14 +318,21 @@ class Conversation:
         self._pump()
 
     async def _ease(self) -> None:
-        """Read no more while much waits for the disk, or for the link: an honest partner has less under way."""
+        """Read no more while much waits for the disk, or for the link: an honest partner has less under way.
+
+        That the disk is slow is no fault of the partner; that the link takes nothing may be.
+        """
+        assert self._dialer is not None
         while (
-            self._unstored > UNSTORED_BYTES_MAX
-            or len(self._work) > UNSTORED_PARTS_MAX
-            or self._unsent > UNSENT_BYTES_MAX
-        ):
+            storing := self._unstored > UNSTORED_BYTES_MAX or len(self._work) > UNSTORED_PARTS_MAX
+        ) or self._unsent > UNSENT_BYTES_MAX:
+            if storing:
+                self._dialer.pause(self._now())
+            else:
+                self._dialer.resume(self._now())
             self._eased.clear()
             await self._eased.wait()
+        self._dialer.resume(self._now())
 
     async def _send(self, channel: Channel) -> None:
         """Send as the link takes it, however slowly: the session notices a partner that takes nothing."""

@@ -39,6 +39,16 @@ def test_what_comes_in_bursts_comes_steadily() -> None:
     assert (300 * SECOND - wait.since) / SECOND <= 15
 
 
+def test_what_is_skipped_is_not_waited() -> None:
+    wait = Wait(0, 0)
+    wait.look(10, 0)
+    wait.skip(20, 100)
+    assert wait.look(110, 0) == 80  # 30 were waited
+    wait.begin(150, 0)
+    wait.skip(140, 200)
+    assert wait.look(200, 0) == 200
+
+
 def test_more_than_a_frame_is_not_on_its_way_before_anything() -> None:
     rate = 5_000
     line_s = limits.FRAME_BYTES_MAX // rate

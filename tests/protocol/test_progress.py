@@ -36,7 +36,7 @@ SECOND = 1_000_000
 STORED = Verdict(VerdictCode.ACCEPTED, 1)
 
 
-def pushing():
+def pushing() -> Dialer:
     """A dialer whose push is not answered yet."""
     source = ScriptedOutbox({A: bytes(16)})
     session = dialer(source)
@@ -211,6 +211,33 @@ def test_a_partner_whose_frame_stands_still_is_silent_however_fast_it_began() ->
         session.arriving(2_000_000)
         session.timer(now)
     assert now <= limits.SILENCE_US_MAX + limits.KEEPALIVE_US + limits.BURST_US_MAX
+
+
+def given_up_after(session: Dialer, begin: int, *, answering: bool) -> int:
+    """How long the session lasts from `begin`, where nothing comes any more but, if so, answers to pings."""
+    now = begin
+    while not session.closed:
+        now = max(now, session.next_timer() or now)
+        session.timer(now)
+        if answering:
+            say(session, *[Pong(each.number) for each in drain(session)[0] if isinstance(each, Ping)], now=now)
+    return now - begin
+
+
+@pytest.mark.parametrize("answering", [False, True])
+def test_a_host_that_does_not_read_blames_its_partner_for_nothing(answering: bool) -> None:
+    usual = given_up_after(pushing(), 0, answering=answering)
+    session = pushing()
+    paused = 10 * usual
+    session.pause(0)
+    pings = 0
+    while (now := session.next_timer() or paused) < paused:
+        session.timer(now)
+        pings += sum(isinstance(message, Ping) for message in drain(session)[0])
+    assert not session.closed
+    assert pings >= paused // limits.KEEPALIVE_US - 1  # so the partner knows that we live
+    session.resume(paused)
+    assert abs(given_up_after(session, paused, answering=answering) - usual) <= limits.KEEPALIVE_US
 
 
 def flooded(session: Session, bytes_per_s: int, until: int) -> int:

@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from crdt_sync import Address, Replica
+from crdt_sync import Address, Replica, limits
 from crdt_sync.protocol import codec
+from crdt_sync.protocol.dialer import Dialer
 from crdt_sync.protocol.messages import MODE_CHANGES, Changes, Ping, Updates, UpdatesEntry, Welcome
 from crdt_sync.records import Document, bundled_schema
 from crdt_sync.runtime import conversation
@@ -125,3 +126,64 @@ def test_a_device_reads_no_more_than_it_can_store_and_say(flood: str, monkeypatc
         return read
 
     assert 5 <= asyncio.run(talk()) < 60
+
+
+class TalkingChannel(RogueChannel):
+    """It takes what is sent."""
+
+    async def room(self) -> None:
+        pass
+
+
+class StuckAtOnce(StuckStore):
+    """The welcome too has to wait."""
+
+    def commit(self, batches: Sequence[Batch]) -> list[Committed]:
+        if self.stuck is not None:
+            self.stuck.wait(20)
+        return super().commit(batches)
+
+
+@pytest.mark.parametrize("stuck", [StuckStore, StuckAtOnce])
+def test_a_device_whose_own_disk_is_busy_does_not_say_that_its_partner_fell_silent(
+    stuck: type[StuckStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "KEEPALIVE_US", 4_000)
+    monkeypatch.setattr(limits, "SILENCE_US_MAX", 20_000)
+    monkeypatch.setattr(conversation, "UNSTORED_PARTS_MAX", 2)
+
+    looked: list[bool] = []
+    timer = Dialer.timer
+
+    def look(dialer: Dialer, now: int) -> None:
+        timer(dialer, now)
+        looked.append(dialer.closed)
+
+    monkeypatch.setattr(Dialer, "timer", look)
+
+    async def talk() -> None:
+        rng = random.Random(1)
+        store = stuck(rng=rng)
+        replica = Replica.over(store, rng=rng)
+        replica.name = "ann"
+        replica.add_schema(bundled_schema("customers"))
+        store.stuck = threading.Event()
+        channel = TalkingChannel(FLOODS["updates"])
+
+        async def opened(_address: Address) -> Opened:
+            return Opened(channel, "")
+
+        talking = Conversation(replica, Address("ws://rogue"), outside=replace(OUTSIDE, open_channel=opened))
+        session = asyncio.create_task(talking.run(Conversation.settled))
+        while len(looked) < 15 and not any(looked):  # one each 4 ms: three times as long as a silence lasts
+            await asyncio.sleep(0.001)
+        assert not any(looked)
+        read = channel.read
+        store.stuck.set()
+        while channel.read < read + 10 and not session.done():
+            await asyncio.sleep(0.001)
+        assert not session.done()
+        session.cancel()
+        await asyncio.gather(session, return_exceptions=True)
+
+    asyncio.run(talk())

@@ -126,6 +126,18 @@ class Hub:
             acceptor.lost()
             self._collect(session, acceptor, now)
 
+    def pause(self, session: int, now: int) -> None:
+        """The host does not read from the session's link for a while, see `Session.pause`."""
+        acceptor = self._sessions.get(session)
+        if acceptor is not None:
+            acceptor.pause(now)
+
+    def resume(self, session: int, now: int) -> None:
+        """The host reads on."""
+        acceptor = self._sessions.get(session)
+        if acceptor is not None:
+            acceptor.resume(now)
+
     def timer(self, session: int, now: int, arriving: int = 0) -> None:
         """The time given by `next_timer` for this session has come; `arriving`: see `Session.arriving`."""
         acceptor = self._sessions.get(session)

@@ -271,7 +271,9 @@ class Engine:
         if seat is not None and not self.may_read(session):
             seat.reading = self.loop.create_future()
             self._held[session] = seat
+            self.hub.pause(session, self._now())
             await seat.reading
+            self.hub.resume(session, self._now())
 
     def refuse(self, session: int, code: str, message: str) -> None:
         """The device breaks the rules of the link itself: say why and end its session."""
