@@ -18,7 +18,7 @@ from crdt_sync.replica.owner import local
 from crdt_sync.replica.owner.failures import unpacked
 from crdt_sync.replica.owner.frames import VERSION, receive, send
 from crdt_sync.replica.owner.message import BadFrame, Message
-from crdt_sync.replica.owner.sent import SentEdit
+from crdt_sync.replica.owner.sent import SentEdit, committed
 from crdt_sync.replica.writers import Writers
 from crdt_sync.storage.lmdb.lock import let_go
 from crdt_sync.storage.lmdb.shared import SharedStore
@@ -282,7 +282,13 @@ class Owner:
                     f"{_GO_ON}Look whether it is there before you make it again.",
                 )
             time.sleep(_LOOK_S)
-        return all(edit.is_in(store) for edit in edits)
+        if (stored := committed(store, edits)) is None:
+            raise OwnerSilent(
+                f"process {self.about.process}, which owned the store in {self.path}, ended amid the edit, and "
+                "the record was renewed since: the edit may be stored or not",
+                "Look whether it is there before you make it again.",
+            )
+        return stored
 
 
 def _is_silent(gone: OwnerGone) -> bool:

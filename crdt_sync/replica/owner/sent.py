@@ -1,10 +1,13 @@
 """An edited copy on its way to the owner of the store."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from crdt_sync import ids
+from crdt_sync.errors import UpdateRefused
 from crdt_sync.records import Document
 from crdt_sync.records import state_vector as vectors
+from crdt_sync.records.lineage import is_foreign, lineage_of
 from crdt_sync.replica.copies import Copy
 from crdt_sync.replica.owner.message import BadFrame, Message
 from crdt_sync.storage.port import Store
@@ -48,11 +51,35 @@ class SentEdit:
         """The edit as a message."""
         return (self.record, self.update, self.before, self.writer, self.may_add)
 
-    def is_in(self, store: Store) -> bool:
-        """Whether the store holds the edit. What only deletes cannot be told, and counts as not there."""
-        head = store.record_head(self.record)
-        return head is not None and bool(self.after) and _clock(head.state_vector, self.writer) >= self.after
+    def is_in(self, store: Store) -> bool | None:
+        """Whether the store holds the edit; None where that cannot be told, as once a renewal took in what it deletes.
+
+        Without an operation of its own, others may have made the same.
+        """
+        found = store.load(self.record)
+        if found.head is None:
+            return False
+        if self.after and vectors.decode(found.head.state_vector).get(self.writer, 0) >= self.after:
+            return True
+        document = Document.load(found.updates)
+        if self.after:
+            try:
+                return lineage_of(document).cover.get(self.writer, 0) >= self.after
+            except UpdateRefused:
+                return None
+        return None if is_foreign(document.lineage_writer(), self.update) else not document.lacks(self.update)
 
 
-def _clock(vector: bytes, writer: int) -> int:
-    return vectors.decode(vector).get(writer, 0)
+def committed(store: Store, edits: Sequence[SentEdit]) -> bool | None:
+    """Whether the store holds edits that were sent for one commit; None where that cannot be told.
+
+    A commit is one transaction, so one operation that nobody else can have made proves all of it. Where there is none,
+    as in edits that only delete, each has to be there: then it does not matter who stored it.
+    """
+    own = [edit for edit in edits if edit.after]
+    found = [edit.is_in(store) for edit in own or edits]
+    if own and True in found:
+        return True
+    if False in found:
+        return False
+    return None if None in found else True

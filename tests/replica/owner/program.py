@@ -30,6 +30,13 @@ class Program:
             customer.update(fields)
         return customer.record
 
+    def remove(self, record: str, field: str, member: str) -> None:
+        with self._replica.edit(record) as customer:
+            customer.remove(field, member)
+
+    def renew(self, record: str) -> bool:
+        return self._replica.renew(record)
+
     def begin(self, record: str, **fields: object) -> None:
         """Open a block that `end` ends."""
         self._open.enter_context(self._replica.edit(record, create=True)).update(fields)

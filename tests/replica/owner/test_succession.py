@@ -10,8 +10,10 @@ import pytest
 from crdt_sync import Replica
 from crdt_sync.errors import OwnerSilent
 from crdt_sync.replica.owner.asking import OwnedStore, find
+from crdt_sync.storage.lmdb.lock import let_go
 
 US = "customers/us"
+THEM = "customers/them"
 
 
 def kill(program):
@@ -39,6 +41,85 @@ def test_an_owner_that_is_killed_in_an_edit_of_another_program(owner, store, whe
         assert replica.owner is None
         assert replica.get(US)["visits"] == 111
         assert replica.count() == 2
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_owner_that_is_killed_in_a_batch_of_which_an_edit_only_deletes(owner, store, when):
+    """An edit without an operation of its own leaves no trace under its writer; the rest of the batch has one."""
+    owner.ask("edit", US, name="Us", visits=1)
+    owner.ask("edit", THEM, name="Them", tags=["a", "b"])
+    with Replica.open(store, share=False) as replica:
+        owner.ask("die_at_commit", when)
+        with replica.batch():
+            with replica.edit(US) as customer:
+                customer.increment("visits", 10)
+            with replica.edit(THEM) as customer:
+                customer.remove("tags", "a")
+        assert replica.get(US)["visits"] == 11
+        assert replica.get(THEM)["tags"] == ["b"]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_owner_that_is_killed_in_an_edit_that_only_deletes(owner, store, when):
+    owner.ask("edit", THEM, name="Them", tags=["a", "b"])
+    with Replica.open(store, share=False) as replica:
+        owner.ask("die_at_commit", when)
+        with replica.edit(THEM) as customer:
+            customer.remove("tags", "a")
+        assert replica.get(THEM)["tags"] == ["b"]
+
+
+def test_what_somebody_else_deleted_too_does_not_prove_a_batch(owner, store):
+    owner.ask("edit", US, name="Us", visits=1)
+    owner.ask("edit", THEM, name="Them", tags=["a", "b"])
+    with Replica.open(store, share=False) as replica:
+        with replica.batch():
+            with replica.edit(US) as customer:
+                customer.increment("visits", 10)
+            with replica.edit(THEM) as customer:
+                customer.remove("tags", "a")
+            owner.ask("remove", THEM, "tags", "a")
+            owner.ask("die_at_commit", "before")
+        assert replica.get(US)["visits"] == 11
+
+
+@pytest.fixture
+def renewed_by_another(start, monkeypatch):
+    """renewed_by_another(record): once the owner has ended, another program is quicker, renews the record, and ends."""
+
+    def of(record):
+        def ended(path, process):
+            if not let_go(path, process):
+                return False
+            other = start("other")
+            assert other.ready()
+            assert other.ask("renew", record)
+            kill(other)
+            return True
+
+        monkeypatch.setattr("crdt_sync.replica.owner.asking.let_go", ended)
+
+    return of
+
+
+def test_an_edit_is_found_although_the_record_was_renewed_since(owner, store, renewed_by_another):
+    owner.ask("edit", US, name="Us", visits=1)
+    with Replica.open(store, share=False) as replica:
+        owner.ask("die_at_commit", "after")
+        renewed_by_another(US)
+        with replica.edit(US) as customer:
+            customer.increment("visits", 10)
+        assert replica.get(US)["visits"] == 11
+
+
+def test_of_a_deletion_nothing_can_be_told_once_the_record_was_renewed(owner, store, renewed_by_another):
+    owner.ask("edit", THEM, name="Them", tags=["a", "b"])
+    with Replica.open(store, share=False) as replica:
+        owner.ask("die_at_commit", "after")
+        renewed_by_another(THEM)
+        with pytest.raises(OwnerSilent, match="may be stored or not"), replica.edit(THEM) as customer:
+            customer.remove("tags", "a")
+        assert replica.get(THEM)["tags"] == ["b"]
 
 
 def test_a_block_that_was_begun_with_one_owner_ends_without_it(owner, store):
