@@ -21,7 +21,8 @@ from decimal import Decimal
 from types import NoneType, UnionType
 from typing import Annotated, Any, Generic, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, ValidationError
+from pydantic import AliasChoices, ValidationError
+from pydantic.fields import FieldInfo
 
 from crdt_sync.errors import InvalidSchema, InvalidValue
 from crdt_sync.records.editor import Editor
@@ -62,10 +63,12 @@ def merged(kind: str | None = None, **settings: object) -> Merged:
 class Attribute:
     """One attribute of a class. `of` is the type that its values, members or entries have in a schema.
 
-    `required`: the class has no default for it; `optional`: it may be None.
+    `argument` is what the class calls it when an instance is made, as Pydantic has aliases. `required`: the class has
+    no default for it; `optional`: it may be None.
     """
 
     name: str
+    argument: str
     of: str
     container: Callable[..., object] | None
     choices: tuple[str, ...]
@@ -112,14 +115,18 @@ class Attribute:
         if shown is None:
             if self.required and not self.optional:
                 raise InvalidValue(self.name, "it holds nothing, and the class needs a value", _SEE)
-            return None if self.optional and self.required else ABSENT
+            return None if self.optional else ABSENT  # never its default: whoever writes None would read that
         if self.container is None:
             return deepcopy(self._checked(shown))
         if not isinstance(shown, list):
             raise InvalidValue(self.name, f"it holds {shown!r:.60}, which is no list", _SEE)
         log = _CONTAINERS[self.container][1] is Layout.LOG
         values = [line["value"] if log and isinstance(line, dict) else line for line in shown]
-        return self.container(self._checked(value) for value in values)
+        try:
+            return self.container(self._checked(value) for value in values)
+        except TypeError:  # of JSON
+            problem = "it holds an object or a list, which no set of Python holds"
+            raise InvalidValue(self.name, problem, _SEE) from None
 
     def write(self, editor: Editor, before: object, after: object) -> None:
         """Write what was changed. Raises what the editor raises."""
@@ -172,12 +179,16 @@ class Shape(Generic[T]):
     def read(self, schema: Schema, shown: Callable[[str], object]) -> T:
         """An instance, of what is shown of each field. Raises `InvalidValue`."""
         values = {name: each.read(schema.field(name), shown(name)) for name, each in self.attributes.items()}
+        arguments = {self.attributes[name].argument: value for name, value in values.items() if value is not ABSENT}
         try:
-            return self.of(**{name: value for name, value in values.items() if value is not ABSENT})
+            return self.of(**arguments)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
-            field = str(first["loc"][0]) if first["loc"] else "record"
+            place = str(first["loc"][0]) if first["loc"] else "record"
+            field = next((each.name for each in self.attributes.values() if each.argument == place), place)
             raise InvalidValue(field, f"{self.of.__name__} does not take it: {first['msg']}", _SEE) from error
+        except (ValueError, TypeError, AssertionError) as error:  # of its own code, say of `__post_init__`
+            raise InvalidValue("record", f"{self.of.__name__} does not take it: {error}", _SEE) from error
 
     def values(self, instance: T) -> dict[str, object]:
         """What an instance holds, as a copy."""
@@ -213,22 +224,38 @@ def schema_for(
 
 
 def _attributes(of: type[object]) -> list[Attribute]:
-    if isinstance(of, type) and issubclass(of, BaseModel):
-        required = {name: each.is_required() for name, each in of.model_fields.items()}
+    fields = getattr(of, "__pydantic_fields__", None) if isinstance(of, type) else None
+    if fields is not None:
+        taken = {name: (_argument(of, name, each), each.is_required()) for name, each in fields.items()}
     elif isinstance(of, type) and dataclasses.is_dataclass(of):
         missing = dataclasses.MISSING
-        required = {
-            each.name: each.default is missing and each.default_factory is missing
+        taken = {
+            each.name: (each.name, each.default is missing and each.default_factory is missing)
             for each in dataclasses.fields(of)
             if each.init
         }
     else:
         raise InvalidSchema(f"{of!r:.60} is neither a dataclass nor a Pydantic model", "Make it one: @dataclass.")
-    hints = get_type_hints(of, include_extras=True)
-    return [_attribute(of, name, hints[name], needed) for name, needed in required.items()]
+    try:
+        hints = get_type_hints(of, include_extras=True)
+    except NameError as error:
+        raise InvalidSchema(f"{of.__name__}: {error}", "Define or import what its annotations name.") from None
+    return [_attribute(of, name, argument, hints[name], needed) for name, (argument, needed) in taken.items()]
 
 
-def _attribute(of: type[object], name: str, hint: object, required: bool) -> Attribute:
+def _argument(of: type[object], name: str, info: FieldInfo) -> str:
+    """What a Pydantic model, or dataclass, calls a field when an instance is made."""
+    config = getattr(of, "model_config", None) or getattr(of, "__pydantic_config__", {})
+    alias = info.validation_alias
+    if alias is None or config.get("populate_by_name") or config.get("validate_by_name"):
+        return name
+    for each in alias.choices if isinstance(alias, AliasChoices) else (alias,):
+        if isinstance(each, str):
+            return each
+    raise _unfit(of, name, "no record is read by a path: give it an alias that is a name, or none")
+
+
+def _attribute(of: type[object], name: str, argument: str, hint: object, required: bool) -> Attribute:
     settings: dict[str, object] = {}
     optional, container, choices = False, None, ()
     while True:
@@ -242,7 +269,7 @@ def _attribute(of: type[object], name: str, hint: object, required: bool) -> Att
         else:
             break
     if settings.get("type") == "json" and settings.get("kind") not in ("set", "log"):
-        return Attribute(name, "json", None, (), optional, required, settings)
+        return Attribute(name, argument, "json", None, (), optional, required, settings)
     if origin in _CONTAINERS:
         container, hint = origin, given[0]
         origin, given = get_origin(hint), get_args(hint)
@@ -254,7 +281,7 @@ def _attribute(of: type[object], name: str, hint: object, required: bool) -> Att
         raise _unfit(of, name, f"no field holds {hint!r:.80}")
     if container is not None and optional:
         raise _unfit(of, name, "it is empty where nothing is there, never None")
-    return Attribute(name, found, container, choices, optional, required, settings)
+    return Attribute(name, argument, found, container, choices, optional, required, settings)
 
 
 def _members(field: str, value: object) -> list[object]:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import AliasChoices, AliasPath, BaseModel, Field
+from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from crdt_sync import Replica, bundled_schema, merged, schema_for
 from crdt_sync.errors import InvalidSchema, InvalidValue, OpenConflict, UnknownCollection, UnknownField, UsageError
@@ -186,6 +187,103 @@ def test_a_class_that_does_not_fit_is_refused_at_once(replica, of, told):
     exec(of, names)
     with pytest.raises((InvalidSchema, UnknownField), match=told):
         replica.typed(dataclass(names["X"]), "customers")
+
+
+ALIASED: dict[str, tuple[Any, Any]] = {
+    "alias": (Field(default=None, alias="tel"), {}),
+    "validation alias": (Field(default=None, validation_alias="tel"), {}),
+    "choices": (Field(default=None, validation_alias=AliasChoices(AliasPath("tel", 0), "tel", "mobile")), {}),
+    "also by name": (Field(default=None, alias="tel"), {"populate_by_name": True}),
+    "by name alone": (Field(default=None, alias="tel"), {"validate_by_name": True, "validate_by_alias": False}),
+    "generated": (Field(default=None), {"alias_generator": str.upper}),
+    "serialization alias": (Field(default=None, serialization_alias="tel"), {}),
+}
+
+
+@pytest.mark.parametrize("aliased", ALIASED)
+@pytest.mark.parametrize("kind", ["model", "dataclass"])
+def test_fields_are_read_and_written_whatever_pydantic_calls_them(replica, aliased, kind):
+    default, config = ALIASED[aliased]
+    names = {"__annotations__": {"phone": str | None}, "phone": default}
+    if kind == "model":
+        made: Any = type("Aliased", (BaseModel,), {**names, "__module__": __name__, "model_config": config})
+    else:
+        made = pydantic_dataclass(config=config)(type("Aliased", (), names))
+    with replica.edit("customers") as editor:
+        editor["name"], editor["phone"] = "Ann", "123"
+    people = replica.typed(made, "customers")
+    assert people.get(editor.record).value.phone == "123"
+    with people.edit(editor.record) as person:
+        person.phone = None
+    assert replica.get(editor.record).get("phone") is None
+
+
+def test_what_an_alias_refuses_is_told_by_the_name_of_the_field(replica):
+    class Visitor(BaseModel):
+        visits: int = Field(default=0, ge=0, alias="calls")
+
+    with replica.edit("customers") as editor:
+        editor["name"] = "Ann"
+        editor.increment("visits", -1)
+    with pytest.raises(InvalidValue, match="visits"):
+        _ = replica.typed(Visitor, "customers").get(editor.record).value
+
+
+def test_an_alias_that_is_a_path_is_refused_at_once(replica):
+    class Nested(BaseModel):
+        phone: str | None = Field(default=None, validation_alias=AliasPath("tel", 0))
+
+    with pytest.raises(InvalidSchema, match="path"):
+        replica.typed(Nested, "customers")
+
+
+def test_none_is_none_whatever_the_default(replica):
+    @dataclass
+    class Reached:
+        name: str
+        phone: str | None = "unknown"
+
+    people = replica.typed(Reached, "customers")
+    record = people.add(Reached("Ann"))
+    assert replica.get(record).get("phone") == "unknown"
+    with people.edit(record) as person:
+        person.phone = None
+    assert people.get(record).value == Reached("Ann", None)
+    with people.edit(record) as person:
+        person.phone = "unknown"
+    assert replica.get(record).get("phone") == "unknown"
+
+
+def test_what_a_class_cannot_hold_is_told_as_such(make_replica):
+    @dataclass
+    class Strict:
+        name: str
+        things: set[Any] = field(default_factory=set)
+
+        def __post_init__(self) -> None:
+            if self.name == "bad":
+                raise ValueError("no such name")
+
+    replica = make_replica("ben", schema_for(Strict, "stricts"))
+    people = replica.typed(Strict, "stricts")
+    named, held = people.add(Strict("x", {1, "a"})), people.add(Strict("y"))
+    assert people.get(named).value == Strict("x", {1, "a"})
+    with replica.edit(named) as editor:
+        editor["name"] = "bad"
+    with replica.edit(held) as editor:
+        editor.add("things", {"k": 1})
+    for record, told in ((named, "no such name"), (held, "no set of Python")):
+        with pytest.raises(InvalidValue, match=told):
+            _ = people.get(record).value
+        with pytest.raises(InvalidValue, match=told), people.edit(record):
+            pass
+
+    @dataclass
+    class Unknown:
+        name: "Nowhere"  # type: ignore[name-defined]  # noqa: F821
+
+    with pytest.raises(InvalidSchema, match="Nowhere"):
+        schema_for(Unknown, "unknowns")
 
 
 def test_other_mistakes_are_told(people, replica):
