@@ -177,23 +177,44 @@ class Owner:
     def follow(self, heard: Callable[[str, Sequence[str]], None], ended: Callable[[], None]) -> Callable[[], None]:
         """Call `heard`, in a thread of its own, with what others change, and `ended` when the owner ends.
 
+        Who reads too slowly is sent away, and follows again; what others changed meanwhile it does not hear.
         Returns the call that ends it.
         """
-        link = Owner(self.path)
+        link: Owner | None = Owner(self.path)
         closed = threading.Event()
 
         def listen() -> None:
-            for kind, records in link.events(self.about.number):
-                heard("received" if kind == "edited" else kind, records)
+            nonlocal link
+            while link is not None:
+                for kind, records in () if closed.is_set() else link.events(self.about.number):
+                    heard("received" if kind == "edited" else kind, records)
+                link.close()
+                link = self._again(closed)
             if not closed.is_set():
                 ended()
 
         def close() -> None:
             closed.set()
-            link.close()
+            if (last := link) is not None:
+                last.close()
 
         threading.Thread(target=listen, name="store-events", daemon=True).start()
         return close
+
+    def _again(self, closed: threading.Event) -> "Owner | None":
+        """Another link to this owner; None once it has ended this one, or nobody follows any more."""
+        while not closed.is_set() and not self.has_ended:
+            with suppress(OSError, OwnerGone):
+                link = Owner(self.path)
+                if (
+                    not closed.is_set()
+                    and link.about.since == self.about.since
+                    and link.about.process == self.about.process
+                ):
+                    return link
+                link.close()
+            closed.wait(_LOOK_S)
+        return None
 
     def events(self, program: int) -> Iterator[tuple[str, tuple[str, ...]]]:
         """What others change than the program of that number: kinds and records, until the owner ends.

@@ -37,6 +37,11 @@ class Program:
     def renew(self, record: str) -> bool:
         return self._replica.renew(record)
 
+    def send_away(self, number: int) -> None:
+        """End a link like that of a program which reads too slowly."""
+        server = self._replica._stop_sharing.__self__
+        server._numbers[number].end()
+
     def begin(self, record: str, **fields: object) -> None:
         """Open a block that `end` ends."""
         self._open.enter_context(self._replica.edit(record, create=True)).update(fields)

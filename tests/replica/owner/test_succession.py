@@ -4,6 +4,7 @@ twice.
 
 import os
 import signal
+import threading
 
 import pytest
 
@@ -158,6 +159,24 @@ def test_a_program_that_only_listens_takes_the_place_of_the_owner_and_serves(own
         assert found.about.process == listener.process.pid
     listener.ask("edit", US, city="Köln")
     assert listener.ask("get", US) == {"name": "Us", "city": "Köln"}
+
+
+def test_who_reads_events_too_slowly_is_sent_away_and_no_writer_is_lent_twice(owner, store):
+    """The owner lives: an open block keeps its writer id, and later events are heard."""
+    owner.ask("edit", US, name="Us", visits=1)
+    heard = threading.Event()
+    with Replica.open(store) as replica:
+        link = replica.owner
+        replica.subscribe(lambda events: heard.set() if {event.record for event in events} == {THEM} else None)
+        with replica.edit(US) as customer:
+            customer.increment("visits", 10)
+            owner.ask("send_away", link.about.number + 1)
+            while not heard.is_set():
+                owner.ask("edit", THEM, name="Them")
+                owner.ask("edit", THEM, name="They")
+            owner.ask("count", US, 1)
+        assert replica.owner is link
+        assert replica.get(US)["visits"] == 12
 
 
 def test_a_request_whose_outcome_is_not_known_says_so(owner, store):
