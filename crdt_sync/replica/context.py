@@ -106,11 +106,18 @@ class Context:
             if self._owner is not gone or not isinstance(store, Succeeding):
                 return  # another thread has done it
             gone.close()
-            self._owner = store.succeed()
-            self._met = {peer.replica for peer in known_peers(store) if peer.url}
+            owner = store.succeed()
+            met = {peer.replica for peer in known_peers(store) if peer.url}
             self.clock.observe(int.from_bytes(store.meta("clock") or b"", "big"))
-            self.writers = Writers(self.new_writer) if self._owner is None else self._owner.writers(self.new_writer)
-            self.lock.afterwards(self.succeeded)
+            self._owner, self._met = owner, met  # all of it or nothing: after an error, the next use tries again
+            self.writers = Writers(self.new_writer) if owner is None else owner.writers(self.new_writer)
+            self.lock.afterwards(self._tell_succeeded)
+
+    def _tell_succeeded(self) -> None:
+        try:
+            self.succeeded()
+        except Exception:  # what was stored in this turn stands
+            _log.exception("the store has another owner, and what follows from that failed")
 
     @contextmanager
     def writer(self, record: str) -> Iterator[int]:

@@ -160,12 +160,14 @@ class Replica:
 
     def _succeeded(self) -> None:
         """The program that owned the store has ended; this one owns it now, or another one does."""
-        self.shared_schemas.reload()
-        if self.context.owner is None:
-            self.shared_schemas.open()
-        if self._shared is not None:
-            self._end_sharing()
-            self.share(*self._shared)
+        try:
+            self.shared_schemas.reload()
+            if self.context.owner is None:
+                self.shared_schemas.open()
+        finally:  # the other programs go on with this one all the same
+            if self._shared is not None:
+                self._end_sharing()
+                self.share(*self._shared)
 
     def _end_sharing(self) -> None:
         if self._stop_sharing is not None:

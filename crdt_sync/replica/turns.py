@@ -10,6 +10,7 @@ Rules:
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import ExitStack
 from types import TracebackType
 
 
@@ -72,8 +73,9 @@ class Turns:
         with self._guard:
             self._holder = None
             self._give()
-        for tell in told:
-            tell()
+        with ExitStack() as afterwards:  # each is called, whatever another one raises
+            for tell in reversed(told):
+                afterwards.callback(tell)
 
     def _begin(self) -> None:
         self._holder = threading.get_ident()

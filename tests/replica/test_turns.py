@@ -66,6 +66,20 @@ def test_what_is_told_is_told_once_the_turn_is_over_whatever_became_of_it():
     assert told == [False, False]
 
 
+def test_everybody_is_told_whatever_another_one_raises():
+    turns, told = Turns(), []
+
+    def fail():
+        told.append("failing")
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), turns:  # noqa: PT012 - the turn is what is tested
+        turns.afterwards(fail)
+        turns.afterwards(lambda: told.append("second"))
+    assert told == ["failing", "second"]
+    assert not turns.is_ours
+
+
 def test_a_catch_up_makes_many_commits_so_that_edits_get_their_turn():
     def frame(number):
         return Integrate(number, (UpdatesEntry("customers/a", b"", b""),) * 200, None, 0, False)

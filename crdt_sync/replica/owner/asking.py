@@ -386,19 +386,20 @@ class OwnedStore(SharedStore):
     def succeed(self) -> Owner | None:
         """Own the store from now on, as its owner has ended; or the program that does by now.
 
-        Raises `StoreInUse` where one has it that serves nobody, and what opening it raises.
+        Raises `StoreInUse` where one has it that serves nobody, and what opening it raises: nothing is written then.
         """
         until = time.monotonic() + _SUCCEEDS_S
         while True:
             try:
                 self.own()
             except StoreInUse:
-                self.owner = find(self.path)
-                if self.owner is None and time.monotonic() < until:  # who has it may be about to serve
+                successor = find(self.path)
+                if successor is None and time.monotonic() < until:  # who has it may be about to serve
                     time.sleep(_LOOK_S)
                     continue
-                if self.owner is None:
+                if successor is None:
                     raise
+                self.owner = successor
             else:
                 self.owner = None
             return self.owner

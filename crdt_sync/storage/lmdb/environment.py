@@ -169,13 +169,16 @@ class Environment:
             self._shut()
 
     def _usable(self) -> tuple[lmdb.Environment, Tables]:
-        if self._closed:
-            raise StoreClosed(f"the store {self.path} was closed", "Open it again.")
+        self._check_ours()
         if self._environment is None or self._tables is None:
             raise StoreFailed(f"the store {self.path} failed and could not be opened again", "Check the disk.")
+        return self._environment, self._tables
+
+    def _check_ours(self) -> None:
+        if self._closed:
+            raise StoreClosed(f"the store {self.path} was closed", "Open it again.")
         if os.getpid() != self._process:
             raise StoreFailed(f"the store {self.path} was opened by another process", "Open it after the fork.")
-        return self._environment, self._tables
 
     def _grow(self) -> None:
         with self._copying, self._reading:

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import lmdb
 
-from crdt_sync.errors import StoreFailed
+from crdt_sync.errors import StoreError, StoreFailed
 from crdt_sync.ids import Space
 from crdt_sync.storage import lives
 from crdt_sync.storage.lmdb import directory, identity, reads
@@ -34,18 +34,37 @@ class SharedEnvironment(Environment):
     owned = False
 
     def own(self) -> None:
-        """Nobody else writes to it any more: open it to be written. Reads wait meanwhile."""
+        """Nobody else writes to it any more: open it to be written. Reads wait meanwhile.
+
+        The caller holds the lock of the store, and calls `disown` before it lets go of it.
+        """
         with self.writing, self._copying, self._reading:
-            self._usable()
+            self._check_ours()
             self._shut()
             self.owned = True
             self._open()
+
+    def disown(self) -> None:
+        """Others may write to it from now on: it is only read here. Where it cannot be opened, the next use tries."""
+        with self.writing, self._copying, self._reading:
+            self._shut()
+            self.owned = False
+            if not self._closed:
+                with contextlib.suppress(StoreError):
+                    self._open()
+
+    def check_open(self) -> None:
+        """Raise `StoreClosed` or `StoreFailed` unless it can be used."""
+        with self._reading:
+            self._open_again()
+            super().check_open()
 
     def read(self, work: Work[T]) -> T:
         """Run `work` in a read transaction."""
         with self._reading:
             if self.owned:
                 return super().read(work)
+            self._open_again()
             for _ in range(_RESIZED_MAX):
                 environment, tables = self._usable()
                 try:
@@ -66,6 +85,11 @@ class SharedEnvironment(Environment):
         if self.owned:
             return super().write(work)
         raise StoreFailed(f"{self.path} is written by another process alone", "Ask that process.")
+
+    def _open_again(self) -> None:
+        if self._environment is None and not self.owned:
+            self._check_ours()
+            self._open()
 
     def _open(self) -> None:
         if self.owned:
@@ -113,15 +137,22 @@ class SharedStore(LmdbStore):
     def own(self) -> None:
         """Take the store over from a process that has ended: from now on it is written here, as one that `open` gave.
 
-        Raises `StoreInUse` where that one, or another, has it, and what `LmdbStore.open` raises.
+        Raises `StoreInUse` where that one, or another, has it, and what `LmdbStore.open` raises: it is read as before
+        then, and can be taken over later. Doing it again is harmless.
         """
-        lock = StoreLock(self.path)
-        try:
-            self._environment.own()
-            self._begin(lock)
-        except BaseException:
-            lock.release()
-            raise
+        with self._environment.writing:  # whoever closes the store meanwhile waits, and releases the lock
+            if self._environment.owned:
+                return
+            lock = StoreLock(self.path)
+            try:
+                self._environment.own()
+                self._begin(lock)
+            except BaseException:
+                try:
+                    self._environment.disown()
+                finally:
+                    lock.release()
+                raise
 
     @property
     def _state(self) -> State:

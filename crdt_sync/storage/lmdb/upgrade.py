@@ -27,17 +27,17 @@ def before_lineages(environment: Environment, now: int) -> None:
     if found >= identity.NEWEST:
         return
     path = copies.path_of(environment.path, found, now)
-    free = shutil.disk_usage(environment.path).free
-    if free < environment.size_bytes() + UPGRADE_ROOM_BYTES:
-        _log.warning(
-            "%s is upgraded to store format %d without a copy: there are %d MiB free, and it takes %d",
-            environment.path,
-            identity.NEWEST,
-            free >> 20,
-            (environment.size_bytes() + UPGRADE_ROOM_BYTES) >> 20,
-        )
-        return
     try:
+        free, needed = shutil.disk_usage(environment.path).free, environment.size_bytes() + UPGRADE_ROOM_BYTES
+        if free < needed:
+            _log.warning(
+                "%s is upgraded to store format %d without a copy: there are %d MiB free, and it takes %d",
+                environment.path,
+                identity.NEWEST,
+                free >> 20,
+                needed >> 20,
+            )
+            return
         _copy(environment, path)
     except (OSError, StoreError) as error:
         _log.warning("%s is upgraded to store format %d without a copy: %s", environment.path, identity.NEWEST, error)

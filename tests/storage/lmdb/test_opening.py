@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ from crdt_sync.errors import (
 from crdt_sync.storage import Batch, LmdbStore
 from crdt_sync.storage.lmdb import directory, identity, upgrade
 from crdt_sync.storage.lmdb.codec import STORE
+from crdt_sync.storage.lmdb.environment import Environment
 from crdt_sync.storage.lmdb.identity import FORMAT_KEY, NAME
 
 OPEN = (
@@ -249,7 +251,7 @@ def _refuse(*_arguments):
     raise OSError("the power went")
 
 
-@pytest.mark.parametrize("left", ["cut off", "no room", "refused"])
+@pytest.mark.parametrize("left", ["cut off", "no room", "refused", "free space not told", "size not told"])
 def test_without_room_for_a_copy_the_store_goes_on_and_says_so(
     lmdb_store, lmdb_path, change, renewed, monkeypatch, caplog, left
 ):
@@ -260,6 +262,10 @@ def test_without_room_for_a_copy_the_store_goes_on_and_says_so(
         (lmdb_path / "format-2-2023-11-14.partial" / "data.mdb").write_bytes(b"the first half")
     elif left == "no room":
         monkeypatch.setattr(upgrade, "UPGRADE_ROOM_BYTES", 1 << 60)
+    elif left == "free space not told":
+        monkeypatch.setattr(shutil, "disk_usage", _refuse)
+    elif left == "size not told":
+        monkeypatch.setattr(Environment, "size_bytes", _refuse)
     else:
         monkeypatch.setattr(directory, "claimed", _refuse)
     lmdb_store.commit([renewed])
