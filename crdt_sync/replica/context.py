@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _Listener = TypeVar("_Listener")
 _OWN = {schema.collection: schema for schema in (DEFINITIONS, IMPORT_BOOKS)}
+_OWNERS_ASKED_MAX = 4  # one after the other, for a writer id
 _CLOCK_OF_RELAY = "clock_of_relay"  # meta: there once a relay has told its time
 _CLOCK_OFFSET_US_MIN = 1_000_000  # smaller differences are the network's, not the clock's
 
@@ -109,8 +110,9 @@ class Context:
             owner = store.succeed()
             met = {peer.replica for peer in known_peers(store) if peer.url}
             self.clock.observe(int.from_bytes(store.meta("clock") or b"", "big"))
-            self._owner, self._met = owner, met  # all of it or nothing: after an error, the next use tries again
+            self._met = met
             self.writers = Writers(self.new_writer) if owner is None else owner.writers(self.new_writer)
+            self._owner = owner  # last: after an error, and in other threads until then, the one that is gone counts
             self.lock.afterwards(self._tell_succeeded)
 
     def _tell_succeeded(self) -> None:
@@ -123,13 +125,14 @@ class Context:
     def writer(self, record: str) -> Iterator[int]:
         """A writer id for this record while the block runs. Raises `EditInProgress`."""
         with ExitStack() as taken:
-            try:
-                writer = taken.enter_context(self.writers.taken(record))
-            except OwnerGone:
-                if (owner := self._owner) is None:
-                    raise
-                self.succeed(owner)
-                writer = taken.enter_context(self.writers.taken(record))
+            for left in reversed(range(_OWNERS_ASKED_MAX)):
+                try:
+                    writer = taken.enter_context(self.writers.taken(record))
+                    break
+                except OwnerGone:  # the next one may end as well, or begin to serve anew
+                    if (owner := self._owner) is None or not left:
+                        raise
+                    self.succeed(owner)
             yield writer
 
     def alone(self, what: str) -> None:

@@ -128,3 +128,21 @@ def test_an_edit_that_is_stored_is_told_whatever_fails_after_a_takeover(owner, s
         other = start("other")
         assert not other.ready()
         assert other.ask("get", US)["city"] == "Köln"
+
+
+def test_an_edit_outlives_owners_that_end_one_after_the_other(owner, store, monkeypatch):
+    """What it asks of the second one, too, finds that one gone."""
+    owner.ask("edit", US, name="Us")
+    lend, ended = asking.Owner.lend, []
+
+    def ending(self, record):
+        if len(ended) < 2:
+            ended.append(self)
+            self.close()
+        return lend(self, record)
+
+    with Replica.open(store, share=False) as replica:
+        monkeypatch.setattr(asking.Owner, "lend", ending)
+        edit(replica, "Köln")
+        assert len(set(map(id, ended))) == 2
+        assert owner.ask("get", US)["city"] == "Köln"
