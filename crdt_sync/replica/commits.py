@@ -73,7 +73,7 @@ class Commits:
         """Store the differences, and note them in every partner's outbox, in one commit."""
         context = self._context
         if context.known_owner is not None:
-            self._send([SentEdit.of(record, copy) for record, copy in edited.items()])
+            self._send([self._sent(record, copy) for record, copy in edited.items()])
             return
         now = context.wall_clock()
         changes = []
@@ -104,6 +104,10 @@ class Commits:
         for edited_by in lacking:
             context.recent.edited(*edited_by)
         context.announce("edited", records)
+
+    def _sent(self, record: str, copy: Copy) -> SentEdit:
+        head = self._context.store.record_head(record)
+        return SentEdit.of(record, copy, whole=head is not None and head.lineage != copy.lineage)
 
     def _send(self, edits: Sequence[SentEdit]) -> None:
         """Have the owner of the store commit. Where it ends without having done so, we do, or who owns the store then.

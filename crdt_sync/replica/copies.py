@@ -10,7 +10,7 @@ from crdt_sync.errors import EditOvertaken
 from crdt_sync.records import Document
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.halves import mended
-from crdt_sync.records.lineage import begun, carried, is_foreign, lineage_of
+from crdt_sync.records.lineage import begun, carried, is_foreign, is_whole, lineage_of
 from crdt_sync.storage.port import Records
 
 
@@ -82,13 +82,14 @@ def current(store: Records, record: str, copy: Copy, mint: Callable[[], int]) ->
 def written_over(store: Records, record: str, writer: int, before: bytes, update: bytes) -> Copy:
     """What the store holds by now, with the `update` that `writer` made of the state `before`.
 
-    Raises `EditOvertaken`.
+    An update of another lineage than that of the record has to be whole. Raises `EditOvertaken`.
     """
     renewed = stored(store, record, writer)
     if is_foreign(renewed.document.lineage_writer(), update):
-        whole = begun(update) != 0
-        if whole:
-            renewed.document = carried(renewed.document, Document.load((update,)))
+        if not begun(update) and not is_whole(update, before):
+            raise EditOvertaken(f"while {record} was edited here, it was renewed", "Make the edit again.")
+        renewed.document = carried(renewed.document, Document.load((update,)))
+        whole = True
     else:
         whole = vectors.decode(renewed.before).get(writer, 0) == vectors.decode(before).get(writer, 0)
         if whole:

@@ -25,13 +25,13 @@ class SentEdit:
     after: int = 0  # the clock of `writer` with the update; 0 where it made no operation of its own
 
     @classmethod
-    def of(cls, record: str, copy: Copy) -> "SentEdit":
-        """The difference that a copy makes."""
+    def of(cls, record: str, copy: Copy, *, whole: bool = False) -> "SentEdit":
+        """The difference that a copy makes; all of the copy where the record was renewed since."""
         document: Document = copy.document
         assert document.writer is not None
         after = vectors.decode(document.state_vector()).get(document.writer, 0)
         grown = after > vectors.decode(copy.before).get(document.writer, 0)
-        update = document.diff_of_edit(copy.before, copy.deletions)
+        update = document.diff() if whole else document.diff_of_edit(copy.before, copy.deletions)
         return cls(record, update, copy.before, document.writer, copy.may_add, after if grown else 0)
 
     @classmethod

@@ -104,6 +104,29 @@ def test_a_natural_key_is_one_record_whichever_program_enters_it(start, store):
         assert [view["email"] for view in replica.list("guests")] == ["a@x"]
 
 
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_record_that_is_renewed_while_another_program_edits_it_has_both(owner, store, times):
+    them = "customers/them"
+    owner.ask("edit", US, name="Us", visits=1)
+    owner.ask("edit", them, name="Them", tags=["a", "b"])
+    with Replica.open(store, share=False) as replica:
+        with replica.batch():
+            with replica.edit(US) as customer:
+                customer.increment("visits", 10)
+            with replica.edit(them) as customer:
+                customer.remove("tags", "a")
+            for record in (US, them) * times:
+                assert owner.ask("renew", record)
+                owner.ask("edit", record, city="Köln")
+        with replica.edit(US) as customer:
+            owner.ask("renew", US)
+            customer.increment("visits", 100)
+        with replica.edit(US) as customer:
+            customer.increment("visits", 1000)
+        assert (replica.get(US)["visits"], replica.get(US)["city"]) == (1111, "Köln")
+        assert (replica.get(them)["tags"], replica.get(them)["city"]) == (["b"], "Köln")
+
+
 def test_each_program_hears_of_what_the_others_change(owner, store):
     heard = threading.Event()
     events = []
