@@ -8,9 +8,9 @@ import typer
 
 from crdt_sync.cli import damaged
 from crdt_sync.cli.invocation import invocation
-from crdt_sync.cli.options import LIMIT, LimitOption
+from crdt_sync.cli.options import LIMIT, CollectionOption, LimitOption
 from crdt_sync.cli.output import Output, table
-from crdt_sync.cli.targets import known_collection
+from crdt_sync.cli.targets import known_collection, named_once
 from crdt_sync.cli.values import shown, title
 from crdt_sync.exchange.suspects import Suspects, suspects
 from crdt_sync.replica import Replica
@@ -27,11 +27,13 @@ def register(app: typer.Typer) -> None:
 def duplicates(
     context: typer.Context,
     collection: Annotated[str | None, typer.Argument(metavar="COLLECTION")] = None,
+    chosen_collection: CollectionOption = None,
     limit: LimitOption = None,
 ) -> None:
     """List records that may be one customer: an equal e-mail address, phone or natural key, or name with birthday or
     postal code, however they are written."""
     call = invocation(context)
+    collection = named_once(collection, chosen_collection)
     with call.open() as replica:
         chosen = [known_collection(replica, collection)] if collection else list(replica.schemas)
         found = [group for name in chosen for group in _of(replica, name)]

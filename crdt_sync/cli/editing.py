@@ -11,6 +11,7 @@ from crdt_sync.cli.finding import field_named
 from crdt_sync.cli.invocation import invocation
 from crdt_sync.cli.options import RecordArgument
 from crdt_sync.cli.output import Output
+from crdt_sync.cli.references import missing, whole_ids, with_whole_ids
 from crdt_sync.cli.targets import Assignment, apply, existing, meant_field, parse_assignment
 from crdt_sync.cli.typed_values import doubtful, read_text
 from crdt_sync.cli.values import DELETED_FIELD
@@ -79,9 +80,12 @@ def set_fields(
             fields = []
         key = ", ".join(schema.natural_key)
         contacts = _contacts(replica, edited.record, former or {}, fields)
+        absent = missing(replica, schema, edited.record, fields)
     record = edited.record
     data: dict[str, Any] = {"record": record, "created": created, "changed": edited.changed, "fields": fields}
     data.update((name, found) for name, found in contacts.items() if found)
+    if absent:
+        data["missing"] = absent
     known = f"{record} has that {key} already. " if edited.merged is not None else ""
     if created:
         text = f"Created {record}"
@@ -93,6 +97,9 @@ def set_fields(
     for each in contacts["shared"]:
         who = f"{each['name'] or 'another customer'} ({each['record']})"
         call.output.note(f"{each['field']}: {who} has the same {each['what']}.", "yellow")
+    for each in absent:
+        text = f"{each['field']}: there is no record {each['record']} here"
+        call.output.note(f"{text}, which may be on another device, or a slip.", "yellow")
     _tell_doubts(call.output, schema, [each for each in wanted if field_named(schema, each.field) in fields])
 
 
@@ -179,6 +186,9 @@ def _target(replica: Replica, text: str, create: bool) -> str:
 
 
 def _edit(replica: Replica, target: str, wanted: list[Assignment], create: bool) -> EditedRecord:
+    known = replica.schemas.get(target if target in replica.schemas else ids.collection_of(target))
+    if known is not None:
+        wanted = [with_whole_ids(replica, known, assignment) for assignment in wanted]
     with replica.edit(target, create=create) as editor:
         schema = replica.schemas[ids.collection_of(editor.record)]
         for assignment in wanted:
@@ -234,6 +244,8 @@ def resolve(
         with replica.edit(found) as editor:
             schema = replica.schemas[ids.collection_of(editor.record)]
             field = field if field == DELETED_FIELD else meant_field(editor, schema, field)
+            if field != DELETED_FIELD:
+                value = whole_ids(replica, field, schema.fields[field], value)
             editor.resolve(field, _decision(schema, field, value))
         left = list(replica.get(found).conflicts)
     data = {"record": found, "field": field, "open": left}

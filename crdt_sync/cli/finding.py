@@ -3,7 +3,7 @@
 import operator
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -41,6 +41,7 @@ class Search:
     """Terms such as `field=value` (for a set: one of its members; an empty value: nothing there), `field>value` for
     numbers and dates, and words; all must match. A term in quotes of its own is text.
 
+    `whole_ids` makes whole ids of the short ones in the text for a field that is a reference.
     `words` are the terms that are looked for as text without being in quotes.
 
     Records whose schema is not here are looked through as well: their values as they are stored, ignoring case.
@@ -49,9 +50,15 @@ class Search:
     """
 
     def __init__(
-        self, replica: Replica, terms: Sequence[str], collection: str | None, texts: Sequence[str] = ()
+        self,
+        replica: Replica,
+        terms: Sequence[str],
+        collection: str | None,
+        texts: Sequence[str] = (),
+        whole_ids: Callable[[str, FieldSpec, str], str] = lambda _field, _spec, text: text,
     ) -> None:
         self._replica = replica
+        self._whole_ids = whole_ids
         self._collection = collection
         parsed = [_parsed(term) for term in terms]
         self.words = [word for word in terms if word in parsed]
@@ -70,10 +77,15 @@ class Search:
                     hint = suggestion(term.name, dict.fromkeys(names), "fields", listed)
                     raise UnknownField(f"no field {term.name[:60]!r} here", f"{hint} {_AS_TEXT}")
         self._tests: dict[str, list[Callable[[RecordView], bool]]] = {
-            name: [_test(str(field), schemas[name].fields[str(field)], term)
+            name: [self._test(str(field), schemas[name].fields[str(field)], term)
                    for field, term in zip(fields, self._terms, strict=True)]
             for name, fields in known.items() if all(fields)
         }  # fmt: skip
+
+    def _test(self, field: str, spec: FieldSpec, term: _Term) -> Callable[[RecordView], bool]:
+        if spec.type == "reference" and term.sign not in _ORDERS:
+            term = replace(term, text=self._whole_ids(field, spec, term.text))
+        return _test(field, spec, term)
 
     def matches(self) -> Iterator[RecordView]:
         """The records that match, in the order of their ids."""

@@ -147,10 +147,12 @@ def _tell_key(output: Output, report: ImportReport) -> None:
                 "yellow",
             )
     if report.recognised:
-        were = "was" if report.recognised == 1 else "were"
-        output.note(
-            f"{_counted(report.recognised, 'row')} {were} known: what an export wrote, or a table with the same cells."
+        belong = (
+            "row belongs to the record that it was"
+            if report.recognised == 1
+            else "rows belong to records that they were"
         )
+        output.note(f"{report.recognised} {belong} exported from, or imported into, before.")
     if report.matched:
         were = "row belongs to a record that was" if report.matched == 1 else "rows belong to records that were"
         output.note(f"{report.matched} {were} here already with the same {columns}.")

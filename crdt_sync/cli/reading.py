@@ -4,6 +4,7 @@ import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -15,9 +16,10 @@ from crdt_sync.cli.invocation import Invocation, invocation
 from crdt_sync.cli.options import LIMIT, AllOption, CollectionOption, LimitOption, RecordArgument
 from crdt_sync.cli.ordering import SORTED_RECORDS_MAX, ordered
 from crdt_sync.cli.output import Output, table
+from crdt_sync.cli.references import whole_ids
 from crdt_sync.cli.safe_text import one_line
 from crdt_sync.cli.schemaless import tell_schemaless
-from crdt_sync.cli.targets import existing, readable_collection, shorts
+from crdt_sync.cli.targets import existing, named_once, readable_collection, shorts
 from crdt_sync.cli.values import (
     DELETED_FIELD,
     conflict_object,
@@ -111,6 +113,7 @@ def _show_record(output: Output, view: RecordView, schema: Schema | None, oppose
 def list_records(
     context: typer.Context,
     collection: Annotated[str | None, typer.Argument(metavar="COLLECTION")] = None,
+    chosen_collection: CollectionOption = None,
     limit: LimitOption = None,
     fields: FieldsOption = None,
     sort: SortOption = None,
@@ -118,6 +121,7 @@ def list_records(
 ) -> None:
     """List records as a table."""
     call = invocation(context)
+    collection = named_once(collection, chosen_collection)
     with call.open() as replica:
         if collection:
             chosen: str | None = readable_collection(replica, collection)
@@ -154,7 +158,7 @@ def find(
             chosen = next(iter(replica.schemas))
         if not terms and not texts:
             raise UsageError("what is to be found?", "Write field=value, field>value or a word; 'list' shows all.")
-        search = Search(replica, terms or (), chosen, texts or ())
+        search = Search(replica, terms or (), chosen, texts or (), partial(whole_ids, replica))
         if not _show_list(call, replica, search.matches(), chosen, limit, fields, sort):
             _tell_mistyped(call.output, replica, search.words)
         tell_schemaless(call.output, replica, chosen)

@@ -159,7 +159,7 @@ def schema_show(
     found: Sequence[Schema] = ()
     try:
         with call.open() as replica:
-            schema = replica.schemas[known_collection(replica, collection)]
+            schema = replica.schemas[known_collection(replica, collection, "")]
             found = replica.disputed_schemas().get(schema.collection, ())
     except StoreMissing as missing:
         schema = _bundled(collection, missing)

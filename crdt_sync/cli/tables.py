@@ -49,6 +49,7 @@ from crdt_sync.exchange import (
     preview_table,
     remembered_mapping,
 )
+from crdt_sync.exchange.base import edited_collection
 from crdt_sync.exchange.table import TableFormat
 from crdt_sync.replica import Replica
 
@@ -107,7 +108,9 @@ def import_file(
         str | None, typer.Option("--select", metavar="NAME", help="Sheet of a workbook, or key in a JSON object.")
     ] = None,
     no_header: Annotated[bool, typer.Option("--no-header", help="The first row is data already.")] = False,
-    guarded: Annotated[bool, typer.Option("--guarded", help="Undo what 'export --guard' did.")] = False,
+    guarded: Annotated[
+        bool, typer.Option("--guarded", help="Undo what 'export --guard' did, also where it is not found out.")
+    ] = False,
     source: Annotated[
         str | None,
         typer.Option("--source", metavar="NAME", help="What the table is a version of; else the file's name says."),
@@ -164,8 +167,10 @@ def import_file(
     mapping = _mapping(mapped or ())
     failures = _Failures(call.output)
     with call.open() as replica:
-        target = _collection(replica, collection, made=infer)
         table = open_table(file.expanduser(), options)
+        if collection is None and (edited := edited_collection(table)) in replica.schemas:
+            collection = edited
+        target = _collection(replica, collection, made=infer)
         if preview:
             schema = replica.schemas.get(target) or infer_schema(table, target, zoned=conventions.zone is not None)
             columns = {**mapping, **({record_column: None} if record_column is not None else {})}
@@ -217,7 +222,7 @@ def import_file(
     failures.finish()
     if dry_run:
         show_columns(call.output, report.form, report.columns)
-    tell_form(call.output, table.form, table.columns)
+    tell_form(call.output, report.form, table.columns)
     if source is None:
         tell_source(call.output, table.name, report)
     tell_doubts(call.output, report.doubts)
@@ -407,6 +412,8 @@ def export_file(
     )
     many = "1 record" if report.rows == 1 else f"{report.rows} records"
     text = f"{many} of {target!r} written to {'standard output' if to_stdout else file}.{left_out}"
+    if not (to_stdout or for_editing):
+        text += " To edit it by hand and import it again, anywhere: export with --for-editing."
     if to_stdout:
         call.output.note(text)
     else:

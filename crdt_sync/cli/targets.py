@@ -93,15 +93,21 @@ def _collections(replica: Replica) -> list[str]:
     return [*replica.schemas, *(found.collection for found in replica.schemaless())]
 
 
-def known_collection(replica: Replica, given: str | None) -> str:
+def known_collection(replica: Replica, given: str | None, how: str = " with -c") -> str:
     """The collection that is meant; without `given` the only one with a schema.
+
+    `how` a command has it named.
 
     Raises `UnknownCollection`, `UsageError`.
     """
     if given is None:
         if len(replica.schemas) == 1:
             return next(iter(replica.schemas))
-        raise UsageError("which collection?", f"Name one of: {', '.join(replica.schemas) or 'none is known here'}.")
+        if not replica.schemas:
+            raise UsageError(
+                "which collection?", "None is known here; an import makes one: crdt-sync import FILE -c NAME."
+            )
+        raise UsageError("which collection?", f"Name it{how}, one of: {', '.join(replica.schemas)}.")
     if given not in replica.schemas:
         if ids.is_collection(given) and replica.schemaless(given):
             raise UnknownCollection(f"records of {given!r} are here, but not its schema", schemaless.advice(given))
@@ -110,6 +116,13 @@ def known_collection(replica: Replica, given: str | None) -> str:
             f"{suggestion(given, _collections(replica), 'collections')} See 'crdt-sync schema'.",
         )
     return given
+
+
+def named_once(argument: str | None, option: str | None) -> str | None:
+    """The collection of a command that takes it as an argument and with -c. Raises `UsageError` for two."""
+    if None not in (argument, option) and argument != option:
+        raise UsageError(f"{argument!r} and {option!r} are two collections", "Name one of them.")
+    return option if argument is None else argument
 
 
 def readable_collection(replica: Replica, given: str) -> str:

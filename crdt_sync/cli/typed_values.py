@@ -34,6 +34,8 @@ def read_text(field: str, spec: FieldSpec, text: str) -> object:
         try:
             return reading.read(text)
         except InvalidValue as error:
+            if "there is no day" in error.message:
+                raise
             if "could be" not in error.message:
                 raise unread from None
             plain = "as YYYY-MM-DD" if spec.type == "date" else "with a point before its fraction, and no other mark"

@@ -1,9 +1,9 @@
 """What an export for editing was written from, in a last column of its own: any device finds out what was edited.
 
-Each cell of that column is `b1.` and then, in base64 and deflated, the JSON array `[record, stamp, source, space,
-said]`: the record of the row, when (microseconds since 1970) and under which name it was exported, the space of the
-store in hex or an empty text, and as JSON text what the row says of its fields, in the form of a memory of a source,
-with texts whole.
+Each cell of that column is `b1.`, or `b1g.` in a row whose cells were guarded, and then, in base64 and deflated, the
+JSON array `[record, stamp, source, space, said]`: the record of the row, when (microseconds since 1970) and under which
+name it was exported, the space of the store in hex or an empty text, and as JSON text what the row says of its fields,
+in the form of a memory of a source, with texts whole.
 
 A row keeps its base wherever it is sorted to. A base that cannot be used makes an error of its row: nobody guesses
 which record an edited row is. A row without one was added, and is named as in any other table.
@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from crdt_sync.errors import UsageError
+from crdt_sync.exchange.guarded_tables import GUARDED_BASE
 from crdt_sync.exchange.source_name import edited_source, given_source
 from crdt_sync.exchange.table import BASE_HEADER, MISSING, Row, RowError, Table
 from crdt_sync.exchange.three_way import said_of
@@ -33,13 +34,17 @@ _VERSION = "b1."
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """What the row of an export said of `record`, and which export that was."""
+    """What the row of an export said of `record`, and which export that was.
+
+    `guarded` tells that the cells have the apostrophes of `guard`.
+    """
 
     record: str
     stamp: int
     source: str
     space: str
     said: Mapping[str, Any]
+    guarded: bool = False
 
 
 def encode_base(base: Base) -> str:
@@ -57,16 +62,19 @@ def encode_base(base: Base) -> str:
 
 def _packed(base: Base, said: Mapping[str, Any]) -> str:
     content = json.dumps([base.record, base.stamp, base.source, base.space, canonical(dict(said))], ensure_ascii=False)
-    return _VERSION + urlsafe_b64encode(zlib.compress(content.encode("utf-8", "surrogatepass"))).decode("ascii")
+    return (GUARDED_BASE if base.guarded else _VERSION) + urlsafe_b64encode(
+        zlib.compress(content.encode("utf-8", "surrogatepass"))
+    ).decode("ascii")
 
 
 def decode_base(cell: object) -> Base | None:
     """The base in a cell, which anybody may have written; None for what is none."""
-    if not isinstance(cell, str) or not cell.startswith(_VERSION) or len(cell) > BASE_LENGTH_MAX:
+    if not isinstance(cell, str) or not cell.startswith((_VERSION, GUARDED_BASE)) or len(cell) > BASE_LENGTH_MAX:
         return None
+    guarded = cell.startswith(GUARDED_BASE)
     try:
         unpacking = zlib.decompressobj()
-        content = unpacking.decompress(urlsafe_b64decode(cell.removeprefix(_VERSION)), BASE_BYTES_MAX)
+        content = unpacking.decompress(urlsafe_b64decode(cell.partition(".")[2]), BASE_BYTES_MAX)
         if not unpacking.eof:
             return None
         record, stamp, source, space, said = json.loads(content)
@@ -75,7 +83,7 @@ def decode_base(cell: object) -> Base | None:
         memory = parse_source(given_source(source), stamp, said)
     except (ValueError, TypeError, RecursionError, AttributeError, zlib.error, UsageError):
         return None
-    return None if memory is None else Base(record, stamp, memory.name, space, memory.said)
+    return None if memory is None else Base(record, stamp, memory.name, space, memory.said, guarded)
 
 
 def base_said(spec: FieldSpec, carrier: object) -> object:

@@ -24,6 +24,7 @@ from crdt_sync.exchange.written import (
     in_zone,
     lacks_century,
     no_date,
+    no_such_day,
     number_readings,
     sheet_day,
     split_time,
@@ -300,6 +301,8 @@ class ColumnReading:
                 f"{text[:60]!r} does not say its century",
                 "Write years with four digits, or format the column so in the spreadsheet.",
             )
+        if not days and no_such_day(day):
+            raise InvalidValue(self.field, f"there is no day {text[:60]!r}", "Correct its day, month or year.")
         if not days:
             raise self._no_time(repr(text[:60]), float(text) if _DAY_COUNT.fullmatch(text.strip()) else None)
         given = self.conventions.dates

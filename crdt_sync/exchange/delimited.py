@@ -9,7 +9,6 @@ from itertools import chain, islice
 
 from crdt_sync.errors import InvalidTable
 from crdt_sync.exchange.encodings import find_encoding
-from crdt_sync.exchange.guard import unguard
 from crdt_sync.exchange.header_row import ROWS_LOOKED_AT, doubts, find_header
 from crdt_sync.exchange.mapping import usual_headers
 from crdt_sync.exchange.source import Source
@@ -91,8 +90,6 @@ class DelimitedTable(Table):
                 yield RowError(line, "", "ragged", wrong)
 
     def _cells(self, cells: list[str]) -> Sequence[Cell]:
-        if self._options.guarded:
-            cells = [unguard(cell) for cell in cells]
         return [cell or MISSING for cell in cells]
 
     def _read_header(self) -> tuple[int, tuple[str, ...]]:
@@ -109,7 +106,7 @@ class DelimitedTable(Table):
                 f"{self.name!r}: a cell of line {line} is longer than {HEADER_LENGTH_MAX} characters",
                 "If the first row is data already, say that there is no header.",
             )
-        return line, tuple(map(unguard, cells) if self._options.guarded else cells)
+        return line, tuple(cells)
 
     def _header(self) -> tuple[int, list[str] | str]:
         parsed = self._parse()

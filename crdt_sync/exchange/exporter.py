@@ -43,8 +43,8 @@ class ExportOptions:
     None for all. `record_column` the header of a first column with the record ids, with which an import finds every
     record again; None for none. `for_editing` adds a last column, hidden in a sheet, with what each row was
     written from, see `base`: an edited row then changes what was edited, on whatever device it is imported.
-    `guard_formulas` keeps spreadsheets from running cells of a text table; it changes
-    them, and `TableOptions.guarded` changes them back. `encoding` of text tables: utf-8-sig is what Excel expects.
+    `guard_formulas` keeps spreadsheets from running cells of a text table; it changes them, and an import changes them
+    back, see `guarded_tables`. `encoding` of text tables: utf-8-sig is what Excel expects.
     """
 
     format: TableFormat | None = None
@@ -119,7 +119,8 @@ def export_table(
         )
     kind, delimiter = _format(destination, options)
     name = source_name(destination.stem if isinstance(destination, Path) else collection)
-    layout = _layout(schema, options, Base("", now, name, space, {}) if options.for_editing else None)
+    guarded = options.guard_formulas and kind == "delimited"
+    layout = _layout(schema, options, Base("", now, name, space, {}, guarded) if options.for_editing else None)
     walk = _Walk(replica.list(collection) if records is None else records, schema, progress)
     if isinstance(destination, Path):
         with (

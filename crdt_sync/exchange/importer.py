@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from itertools import chain, islice
 from typing import Literal
@@ -13,6 +13,8 @@ from crdt_sync.exchange.base import Bases, edited_collection
 from crdt_sync.exchange.contacts import cannot_be, contact_of, texts_of
 from crdt_sync.exchange.conventions import FOUND_OUT, Conventions
 from crdt_sync.exchange.exports import Exports, Remembered
+from crdt_sync.exchange.guard import guard
+from crdt_sync.exchange.guarded_tables import unguarded_by_records
 from crdt_sync.exchange.import_report import CellChange, ImportProgress, ImportReport
 from crdt_sync.exchange.imported_tables import ImportedTables, version_digest
 from crdt_sync.exchange.infer import infer_schema
@@ -24,13 +26,13 @@ from crdt_sync.exchange.own_rows import OwnRows, own_record_column, own_rows
 from crdt_sync.exchange.port import ReadableRecord, WritableReplica
 from crdt_sync.exchange.record_key import RecordKeys, record_keys
 from crdt_sync.exchange.source_name import export_source, given_source, source_name
-from crdt_sync.exchange.table import BASE_HEADER, MISSING, Row, RowError, Table, TableForm
-from crdt_sync.exchange.three_way import Decision, Memory, decide, said_since
+from crdt_sync.exchange.table import BASE_HEADER, MISSING, Cell, Row, RowError, Table, TableForm
+from crdt_sync.exchange.three_way import Decision, Memory, decide, said_of, said_since
 from crdt_sync.ids import collection_of, is_made
 from crdt_sync.limits import TABLE_CHANGES_KEPT_MAX, TABLE_FAILURES_KEPT_MAX
 from crdt_sync.records.kind import Layout
 from crdt_sync.records.schema import Schema
-from crdt_sync.records.sources import newest
+from crdt_sync.records.sources import newest, same, text_mark
 from crdt_sync.records.text_input import TRUE_WORDS
 from crdt_sync.records.versions import differing
 
@@ -88,6 +90,8 @@ def import_table(
     Raises `AlreadyHere`, `AnotherList`, `InvalidTable`, `KeyNeeded`, `UnknownField` and `UnknownCollection` before
     anything is written, and any `StoreError`.
     """
+    if collection in replica.schemas:
+        table = unguarded_by_records(table, replica.list(collection))
     schema, inferred = _schema(replica, table, collection, conventions, infer=infer)
     name = source_name(table.name) if source is None else given_source(source)
     last = last_columns(replica.list(collection, deleted=True), name) if not inferred else LastColumns()
@@ -293,7 +297,13 @@ class _Run:
             now = raw.get(target.field, MISSING)
             try:
                 decision = decide(
-                    target.field, target.spec, cells, now, memory, typed=self.typed, clear_empty=self.clear_empty
+                    target.field,
+                    target.spec,
+                    cells,
+                    now,
+                    self._unless_guarded(memory, target, cells, now, present),
+                    typed=self.typed,
+                    clear_empty=self.clear_empty,
                 )
             except InvalidValue as error:
                 problems.append(RowError(row.line, target.header, error.code, _message(error)))
@@ -301,6 +311,19 @@ class _Run:
             if decision is not None:
                 decided[target] = self._unless_older(target.field, decision, present)
         return decided, problems
+
+    def _unless_guarded(
+        self, memory: Memory, target: Target, cells: Sequence[Cell], now: object, present: ReadableRecord | None
+    ) -> Memory:
+        """The memory; of the table alone that brought the field a cell with the guard's apostrophe, where one did."""
+        cell = cells[0] if len(cells) == 1 else MISSING
+        if present is None or not isinstance(cell, str) or not cell != guard(cell) == now:
+            return memory
+        shown = said_of(target.spec, now)
+        for source in newest(present.sources).values():
+            if target.field in source.said and same(text_mark(source.said[target.field]), shown):
+                return replace(memory, own=(source.said,), others=())
+        return memory
 
     def _unless_older(self, field: str, decision: Decision, present: ReadableRecord | None) -> Decision:
         """The decision, or none where the table is an old version and a newer one said something else of the field."""

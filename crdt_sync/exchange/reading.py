@@ -5,6 +5,7 @@ from pathlib import Path
 from crdt_sync.errors import InvalidTable
 from crdt_sync.exchange.delimited import DelimitedTable
 from crdt_sync.exchange.file_kinds import is_archive, is_json, is_vcards, refuse_others
+from crdt_sync.exchange.guarded_tables import unguarded
 from crdt_sync.exchange.json_tables import JsonLinesTable, JsonTable
 from crdt_sync.exchange.source import Source
 from crdt_sync.exchange.table import Table, TableFormat, TableOptions
@@ -28,9 +29,14 @@ def open_table(path: Path, options: TableOptions | None = None) -> Table:
 
     Delimited text is read when nothing else is said; delimiter, encoding and header row are found out, and told in
     `Table.form`. A file packed with gzip is unpacked, and a ZIP archive with one table in it is read as that table.
+    Cells that an export guarded are read as they were before, if `options` or the rows of the file say so.
     Raises `InvalidTable`, which names what the file is if it is no table.
     """
     options = options or TableOptions()
+    return unguarded(_opened(path, options), given=options.guarded)
+
+
+def _opened(path: Path, options: TableOptions) -> Table:
     source = Source(path, options.member)
     if source.is_blank:
         raise InvalidTable(f"{source.name!r} is empty", "A table needs at least a row of headers.")

@@ -126,6 +126,13 @@ def lacks_century(text: str) -> bool:
     return len(plain) <= _TEXT_LENGTH_MAX and _SHORT_YEAR.fullmatch(plain) is not None
 
 
+def no_such_day(text: str) -> bool:
+    """Whether this has the form of a date of which the calendar has no day: 31.02.1990, 2001-02-29."""
+    plain = unicodedata.normalize("NFKC", text.strip())
+    formed = len(plain) <= _TEXT_LENGTH_MAX and (_YEAR_FIRST.fullmatch(plain) or _YEAR_LAST.fullmatch(plain))
+    return bool(formed) and re.fullmatch(r"\d+", plain) is None and not date_readings(text)
+
+
 def sheet_day(number: float) -> date | None:
     """The day that a spreadsheet shows for a count of days since 1900; None for a count that no table has."""
     return date(1899, 12, 30) + timedelta(int(number)) if _SHEET_DAY_MIN <= number < _SHEET_DAY_MAX else None

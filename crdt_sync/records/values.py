@@ -15,6 +15,7 @@ Yjs numbers are JavaScript numbers and pycrdt panics on some inputs, so nothing 
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime
 from decimal import Context, Decimal, InvalidOperation
@@ -34,6 +35,7 @@ DECIMAL_DIGITS_MAX = 100  # before and behind the point together: any currency, 
 INTEGER_BITS_MAX = 1024  # far beyond any identifier, and quick to print
 _EXACT = Context(prec=4 * DECIMAL_DIGITS_MAX)  # sums of numbers within DECIMAL_DIGITS_MAX are exact
 
+_ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _ENCODE = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
 
@@ -172,6 +174,10 @@ def _date(field: str, _spec: "FieldSpec", value: object) -> Carrier:
         try:
             value = date.fromisoformat(value.strip())
         except ValueError:
+            if _ISO_DATE.fullmatch(str(value).strip()):
+                raise InvalidValue(
+                    field, f"there is no day {_excerpt(value)}", "Correct its day, month or year."
+                ) from None
             raise InvalidValue(field, f"{_excerpt(value)} is not a date", "Write it as YYYY-MM-DD.") from None
     if isinstance(value, datetime) or not isinstance(value, date):
         raise InvalidValue(field, f"expected a date, got {_kind_of(value)}", "Write it as YYYY-MM-DD.")
@@ -296,7 +302,7 @@ def _kind_of(value: object) -> str:
 
 
 def _excerpt(value: object) -> str:
-    return ascii(str(value)[:60])
+    return repr(str(value)[:60])
 
 
 _NORMALISE: dict[str, Callable[[str, "FieldSpec", object], Carrier]] = {

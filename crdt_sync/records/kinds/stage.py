@@ -41,7 +41,7 @@ class Stage(Review):
         """One of the states."""
         state = super().normalise(field, spec, value)
         if state not in spec.states:
-            shown = ascii(str(state)[:60])
+            shown = repr(str(state)[:60])
             raise InvalidValue(field, f"{shown} is not a state", f"One of: {', '.join(spec.states)}.")
         return state
 
