@@ -171,13 +171,25 @@ def _tell_key(output: Output, report: ImportReport) -> None:
             "records.",
             "yellow",
         )
-    if report.passed_over and not report.key and report.without_key:
-        named = " and ".join(repr(each.column) for each in report.passed_over)
-        hold = "holds" if len(report.passed_over) == 1 else "hold"
+    if not report.key and report.without_key and (report.created or report.passed_over):
+        why = ""
+        if report.passed_over:
+            named = " and ".join(repr(each.column) for each in report.passed_over)
+            hold = "holds" if len(report.passed_over) == 1 else "hold"
+            why = f" ({named} {hold} values twice, as {report.passed_over[0]})"
         output.note(
-            f"No column identifies the rows{added} ({named} {hold} values twice, as {report.passed_over[0]}), so each "
-            "row as a whole is a record: one that is edited, or comes in another table, will be a new record. Name "
-            "columns that do with --key.",
+            f"No column identifies the rows{added}{why}, so each row as a whole is a record: one that is edited, or "
+            "comes in another table, will be a new record. Name columns that do with --key.",
+            "yellow",
+        )
+    if report.created and report.rows_gone:
+        new = "row would be" if report.created == 1 else "rows would be"
+        if not report.dry_run:
+            new = "row is" if report.created == 1 else "rows are"
+        gone = "is" if report.rows_gone == 1 else "are"
+        output.note(
+            f"{report.created} {new} new, and {report.rows_gone} of before {gone} in this table no more: were they "
+            f"edited? Then both are customers now; 'crdt-sync duplicates {report.collection}' lists those alike.",
             "yellow",
         )
 

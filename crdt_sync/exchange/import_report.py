@@ -59,7 +59,8 @@ class ImportReport:
     would do rather if no value came twice; `record_column` holds record ids, given or found, and `recognised` rows were
     known as those of an export of this device; `matched` rows found a record of the same key that was made otherwise,
     `keys_shared` rows are new records beside one of another name with the same address or phone, the first of them in
-    `shared`, and `without_key` rows went by their whole content. `renamed` names another source that the table may be
+    `shared`, and `without_key` rows went by their whole content: where all do, `rows_gone` records that this source
+    told of are in no row, as when it was edited. `renamed` names another source that the table may be
     of, under another name: the one that knew most of the rows in which both changed a cell, or said what most rows say,
     and which this source did not know.
     `looks_exported` tells that its headers are exactly those of an export of the collection.
@@ -106,6 +107,7 @@ class ImportReport:
     keys_shared: int
     shared: tuple[SharedKey, ...]
     without_key: int
+    rows_gone: int
     renamed: str | None
     looks_exported: bool
     form: TableForm

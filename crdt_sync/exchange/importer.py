@@ -142,6 +142,9 @@ def import_table(
         run.first_import = None if go_back else imported.first_import(collection, said_by, digest)
         if not dry_run:
             imported.note(collection, said_by, digest, go_back=go_back)
+    if not (keys.key or bases or inferred or keys.record_column):
+        mine = (each for each in replica.list(collection) if any(told.name == said_by for told in each.sources))
+        run.gone = {each.record for each in mine}
     run.deletion = next((at for at, header in enumerate(table.columns) if _tells_deletion(header, matched)), None)
     rows = table.rows()
     while (first := next(rows, None)) is not None:
@@ -206,6 +209,7 @@ class _Run:
     newer: int | None = None  # the stamp of the newest that a newer version said
     older: list[CellChange] = field(default_factory=list)
     deletion: int | None = None  # the column that tells which rows were deleted where the table comes from
+    gone: set[str] = field(default_factory=set)  # of the records of this source, those that no row was yet, without key
     created: int = 0
     updated: int = 0
     unchanged: int = 0
@@ -249,6 +253,7 @@ class _Run:
         if record is None:
             self.unchanged += 1
             return None
+        self.gone.discard(record)
         present = _present(self.replica, record)
         if present is not None and present.deleted:
             again = self.keys.entered_again(row) if self._base(row) is None else None
@@ -498,6 +503,7 @@ class _Run:
             keys_shared=len(self.keys.shared),
             shared=tuple(self.keys.shared[:TABLE_CHANGES_KEPT_MAX]),
             without_key=self.keys.without_key,
+            rows_gone=len(self.gone),
             renamed=self._renamed(),
             looks_exported=self.exported,
             form=form,

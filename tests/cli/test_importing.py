@@ -151,6 +151,31 @@ def test_only_rows_that_were_added_to_an_export_for_editing_lack_a_key(store, ru
     assert "No column identifies the rows that were added" in added.err
 
 
+@pytest.mark.parametrize("options", [[], ["--no-key"]])
+def test_rows_known_as_wholes_are_said_and_edited_ones_suspected(store, run, table, options):
+    rows = "Name,City\nAnna,Ulm\nBen,Kiel\n"
+    first = run("import", table("a.csv", rows), *options).err
+    assert "each row as a whole is a record: one that is edited" in first
+    assert "--key" in first
+    assert "of before" not in first
+    assert "as a whole" not in run("import", table("a.csv", rows), *options).err
+    assert "of before" not in run("import", table("a.csv", rows + "Cara,Bonn\n"), *options).err
+    edited = table("a.csv", rows.replace("Ulm", "Köln").replace("Kiel", "Jena"))
+    shown = run("import", edited, "--dry-run", *options)
+    assert "2 rows would be new, and 3 of before are in this table no more: were they edited?" in shown.err
+    result = run("import", edited, "--json", *options)
+    assert (result.object["created"], result.object["rows_gone"]) == (2, 3)
+    elsewhere = run("import", table("b.csv", "Name,City\nDora,Trier\n"), *options)
+    assert "of before" not in elsewhere.err
+
+
+def test_rows_with_a_key_are_not_suspected(store, run, table):
+    assert run("import", table("a.csv", "Nr,Name\n1,Anna\n2,Ben\n")).code == 0
+    result = run("import", table("a.csv", "Nr,Name\n1,Anna B\n3,Cara\n"), "--json")
+    assert (result.object["created"], result.object["rows_gone"]) == (1, 0)
+    assert "of before" not in result.err
+
+
 @pytest.mark.parametrize("dry_run", [[], ["--dry-run"]])
 def test_a_plain_export_that_was_edited_elsewhere_doubles_nobody(store, run, tmp_path, dry_run):
     people = [("Anna Ärger", "info@x.example"), ("Ben Öl", "info@x.example"), ("Cara Übel", "c@x.example")]
