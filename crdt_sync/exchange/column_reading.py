@@ -16,6 +16,7 @@ from typing import Literal
 from crdt_sync.errors import InvalidValue
 from crdt_sync.exchange.cells import read_sheet_text
 from crdt_sync.exchange.conventions import Conventions, DateOrder, DecimalMark
+from crdt_sync.exchange.damaged import check_whole, holds_digits
 from crdt_sync.exchange.table import MISSING, BrokenCell, Cell, RowError, Shown
 from crdt_sync.exchange.written import (
     Numbers,
@@ -58,7 +59,10 @@ class ColumnReading:
     separators: Counter[Literal[";", ","]] = _made(default_factory=Counter)  # between the members of a set
     zone: tzinfo | Literal["local"] | None = None
 
+    _of_digits: bool = False  # phones, postal codes and ids, which are no amounts
+
     def __post_init__(self) -> None:
+        self._of_digits = holds_digits(self.field, self.spec, self.header)
         self.zone = header_zone(self.header) or self.conventions.zone
 
     @property
@@ -206,6 +210,8 @@ class ColumnReading:
             return text
         if spec.type == "json" and self.in_sheet and not self._of_members:
             return read_sheet_text(text)
+        if self._of_digits:
+            check_whole(self.field, text)  # before its comma parts it
         if self._of_members:
             return self._members(text)
         if not text.strip() and not spec.is_free_text and spec.type != "json":

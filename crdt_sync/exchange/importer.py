@@ -12,6 +12,7 @@ from crdt_sync.errors import InvalidTable, InvalidValue, UnknownCollection, Unkn
 from crdt_sync.exchange.base import Bases, edited_collection
 from crdt_sync.exchange.contacts import cannot_be, contact_of, texts_of
 from crdt_sync.exchange.conventions import FOUND_OUT, Conventions
+from crdt_sync.exchange.damaged import only_lost_digits
 from crdt_sync.exchange.exports import Exports, Remembered
 from crdt_sync.exchange.guard import guard
 from crdt_sync.exchange.guarded_tables import unguarded_by_records
@@ -313,6 +314,12 @@ class _Run:
             except InvalidValue as error:
                 problems.append(RowError(row.line, target.header, error.code, _message(error)))
                 continue
+            written = decision is not None and decision.outcome in ("written", "both_changed")
+            if decision is not None and written and only_lost_digits(target.field, target.spec, now, decision.wanted):
+                why = f"{decision.wanted!r} is {now!r}, which is here, without its first characters"
+                hint = "format the column as text in the spreadsheet, or change it here"
+                problems.append(RowError(row.line, target.header, "digits_lost", f"{why}; {hint}"))
+                continue
             if decision is not None:
                 decided[target] = self._unless_older(target.field, decision, present)
         return decided, problems
@@ -375,7 +382,7 @@ class _Run:
             if self.dry_run:
                 return {}
             self.replica.add_schema(self.reading.schema)
-        if said and (columns := self.columns.said()):
+        if said and record not in self.keys.whole and (columns := self.columns.said()):
             said[COLUMNS] = columns
         return self.replica.bring(record, self.source, changes, said or None, dry_run=self.dry_run)
 

@@ -12,6 +12,7 @@ from datetime import date
 
 from crdt_sync.errors import KeyNeeded
 from crdt_sync.exchange.mapping import ColumnMapping, loose
+from crdt_sync.exchange.rounded import is_rounded
 from crdt_sync.exchange.table import MISSING, BrokenCell, Cell, Row, RowError, Table
 from crdt_sync.records.comparing import folded
 
@@ -21,7 +22,7 @@ _REPEATED_SHARE_MAX = 0.05  # of the rows, but always one: doubled by mistake; m
 _ROWS_MIN = 3  # of which one may be doubled by mistake: of two with one number nothing tells what it numbers
 _VALUE_LENGTH = 40  # characters that are shown
 
-_ID_WORDS = frozenset({"id", "uuid", "guid", "nr", "no", "nummer", "number", "num", "key"})
+_ID_WORDS = frozenset({"id", "uid", "uuid", "guid", "nr", "no", "nummer", "number", "num", "key"})
 _OTHER_NUMBERS = re.compile(
     r"(tele)?phone|telefon|tel|mobile?|mobil|handy|cell|fax|house|haus|street|postal|zip|plz|order|bestell\w*|invoice"
     r"|rechnungs?\w*|vat|tax|ust|steuer\w*|iban|bank|parent|owner|associated|company|account|line|row|zeile|of|employees"
@@ -103,9 +104,10 @@ def _count(table: Table, counts: dict[int, _Count]) -> int:
         rows += 1
         content: int | None = None
         for position, count in counts.items():
-            count.broken += isinstance(row.cells[position], BrokenCell)
             text = folded(_text(row.cells[position]))
-            if not text:
+            rounded = is_rounded(text)
+            count.broken += rounded or isinstance(row.cells[position], BrokenCell)
+            if not text or rounded:
                 continue
             count.filled += 1
             content = hash(repr(row.cells)) if content is None else content
@@ -157,4 +159,6 @@ def _is(pattern: re.Pattern[str], header: str, field: str | None) -> bool:
 
 
 def _text(cell: Cell) -> str:
+    if isinstance(cell, list) and cell and isinstance(cell[0], str):
+        return cell[0]  # of several addresses the first is the customer's
     return str(cell) if isinstance(cell, (str, int, float, date)) else ""

@@ -13,11 +13,12 @@ from crdt_sync.errors import InvalidTable, InvalidValue, KeyNeeded, KeyTaken
 from crdt_sync.exchange.base import Bases
 from crdt_sync.exchange.changes import single_value
 from crdt_sync.exchange.key_columns import FoundKey, find_key, is_contact, is_number, names_a_customer
-from crdt_sync.exchange.known_records import KnownRecords, numbering_sources, same_value
+from crdt_sync.exchange.known_records import COLUMNS, KnownRecords, numbering_sources, same_value
 from crdt_sync.exchange.mapping import ColumnMapping, column_position
 from crdt_sync.exchange.own_rows import OwnRows
 from crdt_sync.exchange.persons import KnownPeople, is_another, is_name, is_telling, name_of, named_alike
 from crdt_sync.exchange.port import ReadableRecord
+from crdt_sync.exchange.rounded import is_rounded
 from crdt_sync.exchange.table import BASE_HEADER, MISSING, BrokenCell, Cell, Row, RowError, Shown, Table
 from crdt_sync.ids import collection_of, is_record, natural_record, record_id
 from crdt_sync.records.comparing import folded
@@ -93,6 +94,7 @@ class RecordKeys:
     shared: list["SharedKey"] = field(default_factory=list)
     matched: int = 0  # rows whose record was found by what it holds
     without_key: int = 0
+    whole: set[str] = field(default_factory=set)  # records of rows with a key that were made of the row as a whole
     key_fields: tuple[tuple[int, str, FieldSpec], ...] = ()  # of `known`: column, field
     _row_order: tuple[int, ...] = ()
     _others: Sequence[str] | None = None  # other sources, once they were needed
@@ -127,7 +129,7 @@ class RecordKeys:
                 return self._unique(row, own)
             self.without_key += 1
             return self._by_content(row)
-        if self.found and not all(_text(row.cells[position]).strip() for position in self.key_positions):
+        if self.found and not all(self._key_text(row.cells[position]).strip() for position in self.key_positions):
             if (own := self._exported(row, {}) or self._edited(row)) is not None:
                 return self._unique(row, own)
             self.without_key += 1
@@ -195,9 +197,12 @@ class RecordKeys:
             header, cell = self.headers[position], row.cells[position]
             if isinstance(cell, BrokenCell):
                 return RowError(row.line, header, "broken_cell", cell.reason)
-            part = _text(cell)
+            part = self._key_text(cell)
             if not part.strip():
                 return self._exported(row, {}) or RowError(row.line, header, "key_missing", "the key is empty")
+            if is_rounded(part):
+                why = f"{part.strip()[:60]!r} is a number in short, as a spreadsheet shows long ones"
+                return RowError(row.line, header, "invalid_value", f"{why}: it identifies nobody; enter it as text")
             parts.append(part)
         return self._here(row, parts)
 
@@ -275,7 +280,8 @@ class RecordKeys:
         if len(meant) > 1:
             return self._one_of(row, [each.record for each in meant], header)
         if not meant:
-            return self._exported(row, key) or (self._edited(row) if self.found else None) or first
+            own_row = self._exported(row, key) or (self._edited(row) if self.found else None)
+            return own_row or self._whole_before(row) or first
         self.matched += not ours and meant[0].record != record
         return meant[0].record
 
@@ -331,8 +337,28 @@ class RecordKeys:
             for name in told
         )
 
-    def _moved(self, carriers: Mapping[str, object]) -> str | None:
-        """The one record of this source with the same name and another equal address or phone, whose key no row has."""
+    def _whole_before(self, row: Row) -> str | None:
+        """The record that this source made of a row as a whole, before a key was found in a column without a field."""
+        if not self.found or self.key_fields:
+            return None
+        record: str | None = self._by_content(row)
+        present = self.present(record) if record is not None else None
+        if present is None or not self._is_ours(present):
+            record = self._moved(self._carriers(row), whole=True)
+        if record is not None:
+            self.whole.add(record)
+        return record
+
+    def _key_text(self, cell: Cell) -> str:
+        """The text of a key; of several addresses of one customer, whose field takes one, the first."""
+        first = bool(self.key_fields) and isinstance(cell, list) and len(cell) > 0 and isinstance(cell[0], str)
+        return _text(cell[0] if first and isinstance(cell, list) else cell)
+
+    def _moved(self, carriers: Mapping[str, object], *, whole: bool = False) -> str | None:
+        """The one record of this source with the same name and another equal address or phone, whose key no row has.
+
+        With `whole` of those records alone that were made of rows as wholes.
+        """
         contacts = [name for name in carriers if names_a_customer(name) and not is_name(name)]
         if not contacts or not (name := folded(name_of(carriers))):
             return None
@@ -343,6 +369,9 @@ class RecordKeys:
                     self._ours_by_name.setdefault(folded(name_of(view.raw)), []).append(view.record)
         found = [present for each in self._ours_by_name.get(name, ()) if (present := self.present(each)) is not None]
         found = [each for each in found if any(same_value(carriers[at], each.raw.get(at)) for at in contacts)]
+        if whole:
+            last = [newest(each.sources)[self.source] for each in found]
+            found = [each for each, told in zip(found, last, strict=True) if not told.said.get(COLUMNS)]
         if len(found) != 1 or any(self._is_claimed(found[0].raw.get(field)) for _, field, _ in self.key_fields):
             return None
         return found[0].record
@@ -351,7 +380,7 @@ class RecordKeys:
         """Whether some row of the table has this key."""
         if self._claimed is None:
             (position,) = self.key_positions
-            self._claimed = {folded(_text(row.cells[position])) for row in self.rows() if isinstance(row, Row)}
+            self._claimed = {folded(self._key_text(row.cells[position])) for row in self.rows() if isinstance(row, Row)}
         return folded(str(value)) in self._claimed
 
     def is_another(self, row: Row, present: ReadableRecord) -> bool:

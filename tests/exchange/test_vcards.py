@@ -89,3 +89,45 @@ def test_a_logical_line_is_kept_up_to_a_limit_and_what_follows_it_is_read(write,
     cells = row_of(write("a.vcf", "BEGIN:VCARD\n" + "\n".join(lines) + "\nEND:VCARD\n"))
     assert cells["Name"] == "A"
     assert 50 <= len(cells["Notes"]) <= 120
+
+
+def cards(*people: dict[str, str]) -> str:
+    return "".join(
+        "BEGIN:VCARD\nVERSION:4.0\n" + "".join(f"{name}:{value}\n" for name, value in each.items()) + "END:VCARD\n"
+        for each in people
+    )
+
+
+def test_an_edited_card_is_the_customer_it_was_by_its_uid_else_its_address_else_its_phone(write, make_replica):
+    known = {
+        "UID": ({"UID": "urn:uuid:1", "EMAIL": "a@x.example"}, {"UID": "urn:uuid:2", "EMAIL": "b@x.example"}),
+        "E-mail": ({"EMAIL": "a@x.example", "TEL": "030 1"}, {"EMAIL": "b@x.example", "TEL": "030 1"}),
+        "Phone": ({"TEL": "tel:+49301"}, {"TEL": "tel:+49302"}),
+    }
+    for column, (anna, ben) in known.items():
+        replica = make_replica(bundled_schema("customers"))
+        first = import_table(replica, write("a.vcf", cards({"FN": "Anna", **anna}, {"FN": "Ben", **ben})), "customers")
+        assert (first.created, first.key, first.key_found) == (2, (column,), True)
+        edited = write("a.vcf", cards({"FN": "Anna Berg", **anna, "NOTE": "new"}, {"FN": "Ben", **ben}))
+        report = import_table(replica, edited, "customers")
+        assert (report.created, report.updated, report.unchanged, report.failures) == (0, 1, 1, 0)
+        assert sorted(record.raw["name"] for record in replica.list("customers")) == ["Anna Berg", "Ben"]
+
+
+def test_a_further_address_of_a_card_does_not_make_it_another(write, make_replica):
+    replica = make_replica(bundled_schema("customers"))
+    people = cards({"FN": "Anna", "EMAIL": "a@x.example"}, {"FN": "Ben", "EMAIL": "b@x.example"})
+    import_table(replica, write("a.vcf", people), "customers")
+    more = people.replace("a@x.example\n", "a@x.example\nEMAIL:a2@x.example\n")
+    report = import_table(replica, write("a.vcf", more), "customers")
+    assert (report.created, report.updated, report.unchanged) == (0, 1, 1)
+
+
+def test_cards_that_were_imported_as_wholes_are_known_once_their_uid_is_the_key(write, make_replica):
+    replica = make_replica(bundled_schema("customers"))
+    anna = {"FN": "Anna", "UID": "urn:uuid:1", "EMAIL": "a@x.example"}
+    ben = {"FN": "Ben", "UID": "urn:uuid:2"}
+    import_table(replica, write("a.vcf", cards(anna, ben)), "customers", key_columns=None)
+    for note in ("one", "two"):
+        report = import_table(replica, write("a.vcf", cards({**anna, "NOTE": note}, ben)), "customers")
+        assert (report.key, report.created, report.updated, report.unchanged) == (("UID",), 0, 1, 1)

@@ -1,0 +1,87 @@
+"""Phones, postal codes and ids that a spreadsheet damaged are named, and never written over what is here."""
+
+import pytest
+
+from crdt_sync.exchange import import_table
+from crdt_sync.exchange.damaged import only_lost_digits
+from crdt_sync.exchange.rounded import is_rounded
+from crdt_sync.records.schema import bundled_schema
+from tests.importing.conftest import Lines
+
+SCHEMA = bundled_schema("customers")
+
+
+@pytest.fixture
+def replica(devices):
+    (anna,) = devices("anna", schema=SCHEMA)
+    return anna.replica
+
+
+def take(replica, columns, *rows, **options):
+    return import_table(replica, Lines(columns, rows), "customers", **options)
+
+
+@pytest.mark.parametrize("text", ["3,01E+08", "4.93E+10", "1E+05", " 4,93e+10 ", "-3,01E+08"])
+def test_a_number_in_short_is_refused_and_what_is_here_stays(replica, text):
+    columns = ("Nr", "Name", "Phone", "Postal code", "Mobile")
+    take(replica, columns, ("1", "Anna", "+4930123456", "01067", "0171 1"))
+    report = take(replica, columns, ("1", "Anna B", text, text, text))
+    assert [(each.column, each.code) for each in report.failed] == [
+        ("Phone", "invalid_value"),
+        ("Postal code", "invalid_value"),
+        ("Mobile", "invalid_value"),
+    ]
+    assert "its last digits are lost. Format the column as text" in report.failed[0].message
+    (record,) = replica.list("customers")
+    held = [record.raw[name] for name in ("name", "phone", "postal_code", "phones")]
+    assert held == ["Anna B", "+4930123456", "01067", ["0171 1"]]
+
+
+def test_notes_and_codes_of_products_may_look_so(replica):
+    assert not is_rounded("E+08")
+    assert not is_rounded("12E4")
+    assert take(replica, ("Nr", "Name", "Notes"), ("1", "3,01E+08", "1E+05")).failures == 0
+
+
+def test_numbers_in_short_identify_nobody(replica):
+    columns = ("Nr", "Name", "E-mail")
+    rows = (("4,93E+10", "Anna", "a@x"), ("4,93E+10", "Anna", "a@x"), ("7", "Ben", "b@x"), ("8", "Cara", "c@x"))
+    report = take(replica, columns, *rows, key_columns=["Nr"])
+    assert ([each.line for each in report.failed], report.created) == ([2, 3], 2)
+    assert {each.column for each in report.failed} == {"Nr"}
+
+
+def test_a_column_of_numbers_in_short_is_no_key(replica):
+    report = take(replica, ("Name", "Phone"), ("Anna", "3,01E+08"), ("Ben", "4,93E+10"))
+    assert (report.key, report.created, report.cells_failed) == ((), 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("here", "table", "lost"),
+    [
+        ("01067", "1067", True),
+        ("+49 30 123", "4930123", True),
+        ("+49 30 123", "49 30 123", False),
+        ("030 123", "30123", True),
+        ("0049 30 1", "49301", True),
+        ("01067", "1068", False),
+        ("1067", "01067", False),
+        ("10670", "1067", False),
+        ("30123", "30123", False),
+        (None, "1067", False),
+    ],
+)
+def test_what_counts_as_digits_lost(here, table, lost):
+    assert only_lost_digits("phone", SCHEMA.fields["phone"], here, table) is lost
+    assert only_lost_digits("postal_code", SCHEMA.fields["postal_code"], here, table) is lost
+    assert not only_lost_digits("name", SCHEMA.fields["name"], here, table)
+
+
+def test_a_postal_code_without_its_zero_is_named_and_not_written(replica):
+    columns = ("Nr", "Name", "Postal code", "Phone")
+    take(replica, columns, ("1", "Anna", "01067", "030 123"))
+    report = take(replica, columns, ("1", "Anna", "1067", "30123"))
+    assert [each.code for each in report.failed] == ["digits_lost", "digits_lost"]
+    (record,) = replica.list("customers")
+    assert (record.raw["postal_code"], record.raw["phone"]) == ("01067", "030 123")
+    assert take(replica, columns, ("1", "Anna", "01069", "031 123")).updated == 1
