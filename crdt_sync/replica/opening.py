@@ -1,6 +1,7 @@
 """How the store of a replica is opened: made new, alone, or through the program that owns it; and served to others."""
 
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from crdt_sync.errors import CrdtSyncError, OwnerGone, StoreExists, StoreInUse, 
 from crdt_sync.replica.context import Context
 from crdt_sync.replica.owner import local
 from crdt_sync.storage.lmdb import LmdbStore
+from crdt_sync.storage.lmdb.lock import holder
 from crdt_sync.storage.port import Store, Stores
 
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from crdt_sync.replica.owner.serving import Action, ServedReplica
 
 _log = logging.getLogger(__name__)
+_SERVES_S = 5.0  # for another program that has just taken the store to serve it, or that ends to let go of it
+_LOOK_S = 0.01
 _STORES: Stores = LmdbStore  # where the stores of devices are
 
 
@@ -68,18 +72,25 @@ def open_alone(path: Path | str) -> Store:
 
 
 def open_store(path: Path | str) -> "tuple[Store, Owner | None]":
-    """The store in `path`, and the program that owns it where that is another one. Raises what `Replica.open` does."""
+    """The store in `path`, and the program that owns it where that is another one. Raises what `Replica.open` does.
+
+    It waits a little for another process that has the store, and serves nobody, to begin to serve, or to end.
+    """
     where = _expanded(path)
     found = _beside_owner(where) if local.is_named(where) else None  # locking, which is imported late, is tried after
     if found is not None:
         return found
-    try:
-        return open_alone(where), None
-    except StoreInUse:
-        found = _beside_owner(where)
-        if found is None:
-            raise
-        return found
+    until = time.monotonic() + _SERVES_S
+    while True:
+        try:
+            return open_alone(where), None
+        except StoreInUse:
+            found = _beside_owner(where)
+            if found is not None:
+                return found
+            if holder(where) == os.getpid() or time.monotonic() > until:
+                raise
+        time.sleep(_LOOK_S)
 
 
 def _beside_owner(path: Path) -> "tuple[Store, Owner] | None":

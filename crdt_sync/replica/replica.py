@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from crdt_sync import ids
 from crdt_sync.clock import HybridClock
-from crdt_sync.errors import StoreCorrupt, StoreFailed, StoreMissing, UsageError
+from crdt_sync.errors import StoreCorrupt, StoreExists, StoreFailed, StoreInUse, StoreMissing, UsageError
 from crdt_sync.protocol.messages import UpdatesEntry
 from crdt_sync.records import Conflict, Document, Schema
 from crdt_sync.records.imported import ImportedChange
@@ -184,7 +184,10 @@ class Replica:
         try:
             replica = cls.open(path, share=share)
         except StoreMissing:
-            return cls.create(path, name, schemas, share=share)
+            try:
+                return cls.create(path, name, schemas, share=share)
+            except (StoreExists, StoreInUse):  # another program makes it at the same time
+                replica = cls.open(path, share=share)
         if not replica.name:  # a creation that was cut short
             replica.close()
             return cls.create(path, name, schemas, share=share)
