@@ -111,13 +111,24 @@ def shared(
         return None
     try:
         if (owner := context.owner) is not None:
-            return owner.follow(context.announce, lambda: _succeed(context, owner))
+            since = context.store.head()
+            return owner.follow(context.announce, lambda: _announce(context, since), lambda: _succeed(context, owner))
         from crdt_sync.replica.owner.serving import Server  # noqa: PLC0415 - most programs need none of it
 
         return Server.start(replica, context.store.path, role, actions).close
     except (OSError, OwnerGone) as error:
         _log.warning("the store cannot be shared with other programs: %s", error)
         return None
+
+
+def _announce(context: "Context", since: int) -> None:
+    """Tell of all that changed after this number: what of it was told before is not known."""
+    try:
+        while entries := context.store.feed(since, limits.OWNER_EVENTS_MAX):
+            context.announce("received", [entry.record for entry in entries])
+            since = entries[-1].seq
+    except CrdtSyncError as error:
+        _log.warning("what other programs changed cannot be read: %s", error.message)
 
 
 def _succeed(context: "Context", gone: "Owner") -> None:

@@ -174,22 +174,26 @@ class Owner:
             "End that one first: 'crdt-sync down' where 'crdt-sync up' began it, else close that program.",
         )
 
-    def follow(self, heard: Callable[[str, Sequence[str]], None], ended: Callable[[], None]) -> Callable[[], None]:
+    def follow(
+        self, heard: Callable[[str, Sequence[str]], None], missed: Callable[[], None], ended: Callable[[], None]
+    ) -> Callable[[], None]:
         """Call `heard`, in a thread of its own, with what others change, and `ended` when the owner ends.
 
-        Who reads too slowly is sent away, and follows again; what others changed meanwhile it does not hear.
-        Returns the call that ends it.
+        Who reads too slowly is sent away, and follows again: `missed` is called then. Returns the call that
+        ends it.
         """
         link: Owner | None = Owner(self.path)
         closed = threading.Event()
 
         def listen() -> None:
             nonlocal link
+            begun: Callable[[], None] | None = None
             while link is not None:
-                for kind, records in () if closed.is_set() else link.events(self.about.number):
+                for kind, records in () if closed.is_set() else link.events(self.about.number, begun):
                     heard("received" if kind == "edited" else kind, records)
                 link.close()
                 link = self._again(closed)
+                begun = missed
             if not closed.is_set():
                 ended()
 
@@ -216,13 +220,15 @@ class Owner:
             closed.wait(_LOOK_S)
         return None
 
-    def events(self, program: int) -> Iterator[tuple[str, tuple[str, ...]]]:
+    def events(self, program: int, begun: Callable[[], None] | None = None) -> Iterator[tuple[str, tuple[str, ...]]]:
         """What others change than the program of that number: kinds and records, until the owner ends.
 
-        Nothing else can be asked over this link then.
+        Nothing else can be asked over this link then. `begun` is called once the owner is asked for them.
         """
         with suppress(OSError, BadFrame):
             send(self._link, "events", program)
+            if begun is not None:
+                begun()
             while (message := receive(self._link)) is not None:
                 match message:
                     case ("event", str(kind), tuple(records)):
