@@ -64,7 +64,8 @@ def unguarded_by_records(table: Table, records: Iterable["ReadableRecord"]) -> T
     cells = set(islice(_guarded_cells(table), _CELLS_LOOKED_AT))
     if not cells:
         return table
-    held = {text for record in records for text in _texts(record.raw)}
+    sought = cells.union(map(unguard, cells))
+    held = {text for record in records for text in _texts(record.raw) if text in sought}
     before, now = sum(unguard(cell) in held for cell in cells), sum(cell in held for cell in cells)
     return UnguardedTable(table, every=True) if before > now else table
 

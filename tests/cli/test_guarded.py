@@ -106,3 +106,19 @@ def test_a_guarded_header_is_read_as_it_was(run, store, tmp_path):
     assert "'=Sum" in file.read_text()
     file.write_text(file.read_text().replace(",x,", ",z,"))
     assert "1 changed" in run("import", file, "-c", "things").out
+
+
+def test_what_of_a_guarded_table_was_imported_as_it_stood_is_not_taken_for_guarded(run, customer, tmp_path):
+    run("set", customer, f"phone='{PHONE}", "notes=x")
+    file = tmp_path / "crm.csv"
+    file.write_text(f"E-mail,Phone\na@x.example,'{PHONE}\n")
+    assert "apostrophes" not in run("import", file).err
+    assert run("get", customer, "--json").object["fields"]["phone"] == f"'{PHONE}"
+
+
+def test_rows_without_a_key_are_known_in_a_guarded_export(run, customer, tmp_path):
+    for name in ("+Ben", "=Cara"):
+        assert run("set", "customers", f"name={name}").code == 0
+    file = tmp_path / "g.csv"
+    assert run("export", file, "--guard").code == 0
+    assert "0 new, 0 changed, 3 unchanged" in run("import", file).out
