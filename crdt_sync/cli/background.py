@@ -9,18 +9,19 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from crdt_sync.cli import partners
+from crdt_sync.cli import last_failure, partners
 from crdt_sync.cli.invocation import Invocation, invocation
 from crdt_sync.cli.owners import described
-from crdt_sync.cli.staying import STOP
+from crdt_sync.cli.staying import STANDING, STOP
 from crdt_sync.errors import CrdtSyncError, NotServed, OwnerGone, StoreFailed, UsageError
 from crdt_sync.files import replaced
-from crdt_sync.replica.owner.asking import About, find
+from crdt_sync.replica.owner.asking import About, Owner, find
 from crdt_sync.replica.owner.failures import unpacked
 from crdt_sync.storage.lmdb.lock import StoreLock, let_go
 
@@ -31,6 +32,8 @@ _LOG_BYTES_MAX = 1 << 20
 _LOG_LOOKED_AT_S = 60.0
 _BEGINS_S = 30.0
 _ENDS_S = 30.0
+_CONNECTS_S = 5.0  # what a terminal waits for the first connection, or why there is none
+_UNDER_WAY = frozenset({"starting", "connecting", "exchanging"})
 _LOOK_S = 0.02
 
 
@@ -61,34 +64,36 @@ def up(
     if unit or write_unit:
         _unit(call, flags, write=write_unit)
     elif foreground:
-        _stay(call, listening=listening, announce=announce)
+        _stay(call, flags)
     else:
-        _begin(call, flags, listening=listening)
+        _begin(call, flags)
 
 
-def _stay(call: Invocation, *, listening: bool, announce: bool) -> None:
-    if listening:
+def _stay(call: Invocation, flags: Sequence[str]) -> None:
+    role = " ".join((ROLE, *flags))  # so that others see what it does
+    if "--listen" in flags:
         from crdt_sync.cli.listening import listen_here  # noqa: PLC0415 - `down` needs none of it
 
-        listen_here(call, announce=announce, role=ROLE, beside_it=(_keep_log_small,))
+        listen_here(call, announce="--announce" in flags, role=role, beside_it=(_keep_log_small,))
         return
     from crdt_sync.cli.syncing import watch  # noqa: PLC0415
 
     address = partners.chosen(call.store, None, None, None)
     assert address is not None
     with call.open() as replica:
-        watch(call, replica, [address], ROLE, (_keep_log_small,))
+        watch(call, replica, [address], role, (_keep_log_small,))
 
 
-def _begin(call: Invocation, flags: Sequence[str], *, listening: bool) -> None:
+def _begin(call: Invocation, flags: Sequence[str]) -> None:
     owner = find(call.store)
     if owner is not None:
         with owner:
-            if owner.about.role != ROLE:
+            if not owner.about.role.startswith(ROLE):
                 raise owner.refusal(f"'{ROLE}'")
-            _tell(call, owner.about, "Already up", [])
+            _check_does(owner.about, flags)
+            _tell(call, owner.about, "Already up", _connected(owner))
             return
-    if not listening:
+    if "--listen" not in flags:
         partners.chosen(call.store, None, None, None)  # which says what is missing
     log = call.store / LOG_NAME
     with suppress(OSError):
@@ -108,10 +113,11 @@ def _begin(call: Invocation, flags: Sequence[str], *, listening: bool) -> None:
     while time.monotonic() < until:
         owner = find(call.store)
         if owner is not None:
-            with owner:
-                _tell(call, owner.about, "Up", flags)
-            child.returncode = 0  # it lives on by itself: nobody waits for it here
-            return
+            with suppress(OwnerGone), owner:  # it ends: its log says why
+                standing = _connected(owner)
+                child.returncode = 0  # it lives on by itself: nobody waits for it here
+                _tell(call, owner.about, "Up", standing)
+                return
         if child.poll() is not None:
             raise _last_words(log, start)
         time.sleep(_LOOK_S)
@@ -136,9 +142,62 @@ def _last_words(log: Path, start: int) -> CrdtSyncError:
     return unpacked((error[1], error[2], "\n".join(map(str.strip, error[3].strip().split("\n"))), ()))
 
 
-def _tell(call: Invocation, about: About, word: str, flags: Sequence[str]) -> None:
-    data = {"up": True, **described(about), "log": str(call.store / LOG_NAME)}
-    also = ", and listens" if "--listen" in flags else ""
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """How a command that stays gets on with one partner, or with listening."""
+
+    url: str
+    state: str
+    problem: str
+
+    @property
+    def trouble(self) -> str:
+        """Why it is not connected; empty where it is."""
+        if self.state == "offline":
+            return f"not connected yet: {self.problem.rstrip('.')}; it tries on"
+        if self.state == "exchanging":  # or the partner has not said yet whether it will
+            return f"not in sync yet with {self.url}; it goes on"
+        if self.state == "starting":
+            return "not listening yet"
+        if self.state == "connecting":
+            return f"not connected yet: no answer of {self.url} so far; it tries on"
+        return f"given up with {self.url}: {self.problem.rstrip('.')}" if self.state == "given up" else ""
+
+
+def _connected(owner: Owner) -> list[_Standing]:
+    """Wait for the first connections, a little; then tell how they stand. Raises `OwnerGone` where it ends."""
+    until = time.monotonic() + _CONNECTS_S
+    while True:
+        try:
+            answer = owner.ask(STANDING)
+        except NotServed:  # by an earlier release
+            return []
+        rows = [row for row in answer if isinstance(row, tuple)] if isinstance(answer, tuple) else []
+        standing = [_Standing(*map(str, row)) for row in rows if len(row) == len(fields(_Standing))]
+        if not any(each.state in _UNDER_WAY for each in standing) or time.monotonic() > until:
+            return standing
+        time.sleep(_LOOK_S)
+
+
+def _check_does(about: About, flags: Sequence[str]) -> None:
+    """Raise `UsageError` where what runs does not do all that is asked for."""
+    missing = [flag for flag in flags if flag not in about.role.split()]
+    if missing:
+        raise UsageError(
+            f"process {about.process} keeps this device in sync already, without {' and '.join(missing)}",
+            f"End it, and begin again: crdt-sync down, then crdt-sync up {' '.join(flags)}",
+        )
+
+
+def _tell(call: Invocation, about: About, word: str, standing: Sequence[_Standing]) -> None:
+    data = {"up": True, **described(about), "log": str(call.store / LOG_NAME), "standing": list(map(asdict, standing))}
+    listens = "--listen" in about.role.split()
+    troubles = [each.trouble for each in standing if each.trouble]
+    if troubles:
+        what = f"{'; '.join(troubles)}. Process {about.process} {'listens' if listens else 'runs'}"
+        call.output.result(data, f"{word}, {what}; 'crdt-sync down' ends it.")
+        return
+    also = ", and listens" if listens else ""
     call.output.result(
         data, f"{word}: process {about.process} keeps this device in sync{also}. 'crdt-sync down' ends it."
     )
@@ -161,7 +220,11 @@ def down(context: typer.Context) -> None:
     owner = find(call.store)
     if owner is None:
         StoreLock(call.store).release()  # or an error that names who has the store, and answers nobody
-        call.output.result({"up": False, "ended": False}, "Nothing runs in the background for this store.")
+        failed = last_failure.load(call.store)
+        told = {} if failed is None else {"last_failure": failed.data()}
+        why = "" if failed is None else f"\n{failed.sentence()}"
+        nothing = f"Nothing runs in the background for this store.{why}"
+        call.output.result({"up": False, "ended": False, **told}, nothing)
         return
     with owner:
         about = owner.about
@@ -169,7 +232,7 @@ def down(context: typer.Context) -> None:
             owner.ask(STOP)
         except NotServed:
             raise NotServed(
-                f"process {about.process} ({about.program}) owns the store, and was not begun by this command",
+                f"process {about.process} ({about.called}) owns the store, and was not begun by this command",
                 "End that program itself.",
             ) from None
         except OwnerGone:

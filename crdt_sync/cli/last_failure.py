@@ -1,4 +1,4 @@
-"""The last sync that failed, kept beside the store until one with the same partner succeeds: `status` tells it."""
+"""The last sync or session that failed, kept beside the store until one with the same partner succeeds."""
 
 import json
 from contextlib import suppress
@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from crdt_sync.cli import partners
+from crdt_sync.cli.values import local_time, utc_time
 from crdt_sync.errors import ForeignRelay, ForeignSpace, StoreForbidden
 
 _FILE = "sync-failed.json"
@@ -24,6 +25,14 @@ class Failure:
     def foreign(self) -> bool:
         """Whether nothing was given to that partner because it is nobody that this store knows."""
         return self.code in (ForeignRelay.code, ForeignSpace.code)
+
+    def data(self) -> dict[str, object]:
+        """For programs."""
+        return {**asdict(self), "at": utc_time(self.at)}
+
+    def sentence(self) -> str:
+        """For people."""
+        return f"The last sync with {self.url} failed, {local_time(self.at)}: {self.message}"
 
 
 def note(store: Path, failure: Failure) -> None:

@@ -88,7 +88,7 @@ def listen_here(
         if ping_interval is not None:
             addresses = [replace(address, ping_interval_s=ping_interval) for address in addresses]
         door = _Door(host, port, secret, announce, ping_us(ping_interval))
-        watched = [Watched(address, beside_others=True) for address in addresses]
+        watched = [Watched(address, beside_others=True, store=call.store) for address in addresses]
 
         def work(replica: Replica) -> Sequence[Coroutine[object, object, None]]:
             tls = certificate.own(call.store)
@@ -135,6 +135,11 @@ class _Door:
     def look(self, replica: Replica) -> None:
         """See `staying.Line`."""
         self.sessions = self.listener.sessions if self.listener is not None else 0
+
+    @property
+    def standing(self) -> tuple[str, str, str]:
+        """See `staying.Line`."""
+        return self.url, self.state, ""
 
     def data(self) -> dict[str, object]:
         """See `staying.Line`."""

@@ -13,4 +13,4 @@ def described(about: About) -> dict[str, object]:
 
 def sentence(about: About) -> str:
     """Who owns a store, for people."""
-    return f"Owned by process {about.process} ({about.role}) since {local_time(about.since)}; commands go through it."
+    return f"Owned by process {about.process} ({about.called}) since {local_time(about.since)}; commands go through it."

@@ -86,7 +86,7 @@ def _emit(call: Invocation, replica: Replica, standing: Status, counted: Mapping
     met = [{**asdict(partner), "as_of": utc_time(partner.as_of)} for partner in standing.carried]
     calling = [{**asdict(caller), "last_seen": utc_time(caller.last_seen)} for caller in standing.callers]
     found = {"partners": seen, "by_bundle": met, "callers": calling, "unreadable": standing.unreadable}
-    told = None if failed is None else {**asdict(failed), "at": utc_time(failed.at)}
+    told = None if failed is None else failed.data()
     unknown = [each._asdict() for each in standing.schemaless]
     rest = {"damaged": standing.damaged, "without_schema": unknown, "last_failure": told}
     rest["transport"] = transports.described(kept)
@@ -149,7 +149,7 @@ def _status(call: Invocation, replica: Replica) -> None:
             f"rm -r {shlex.quote(str(copy))}"
         )
     if failed is not None:
-        call.output.text(f"The last sync with {failed.url} failed, {local_time(failed.at)}: {failed.message}")
+        call.output.text(failed.sentence())
     if standing.unreadable:
         reasons = _named(replica, standing.unreadable)
         call.output.text("Updates of these records came and were not taken here; whoever sent them has them:")

@@ -14,11 +14,16 @@ from crdt_sync.cli.output import Output
 from crdt_sync.replica import Replica
 
 STOP = "stop"  # what others may ask of a command that stays
+STANDING = "standing"  # the other one: see `Line.standing`, of each
 _LOOK_S = 0.2  # between two looks at the counts: quick enough for people, nothing for the disk
 
 
 class Line(Protocol):
     """One thing that is shown."""
+
+    @property
+    def standing(self) -> tuple[str, str, str]:
+        """What it is with, its state, and what is wrong with it."""
 
     def look(self, replica: Replica) -> None:
         """Read what is shown from the replica."""
@@ -84,8 +89,11 @@ class _Stay:
         def stop(*_: object) -> None:
             loop.call_soon_threadsafe(self._ended.set)
 
+        def standing(*_: object) -> tuple[tuple[str, str, str], ...]:
+            return tuple(line.standing for line in self._lines)
+
         with replica:
-            replica.share(role, {STOP: stop})
+            replica.share(role, {STOP: stop, STANDING: standing})
             await self._session(replica)
 
     async def _session(self, replica: Replica) -> None:

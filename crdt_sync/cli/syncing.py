@@ -106,7 +106,7 @@ def watch(
 ) -> None:
     """Stay in sync until it is ended; other programs see `role`. `beside_it` runs meanwhile."""
     alone = len(addresses) == 1
-    lines = [Watched(address, beside_others=not alone) for address in addresses]
+    lines = [Watched(address, beside_others=not alone, store=call.store) for address in addresses]
 
     def work(replica: Replica) -> Sequence[Coroutine[object, object, None]]:
         return [*(line.stay(replica, alone=alone) for line in lines), *(each() for each in beside_it)]

@@ -3,13 +3,17 @@
 import asyncio
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from rich.text import Text
 
+from crdt_sync.cli import last_failure
+from crdt_sync.cli.last_failure import Failure
 from crdt_sync.cli.safe_text import one_line
 from crdt_sync.errors import CrdtSyncError, RemoteError
 from crdt_sync.replica import Replica
 from crdt_sync.runtime import Address, Progress, keep_syncing_forever
+from crdt_sync.runtime.worker.process import WorkerUnavailable
 
 _STYLES = {"in sync": "bold green", "exchanging": "bold cyan", "offline": "bold red", "given up": "bold red"}
 
@@ -29,8 +33,10 @@ class Watched:
     refused: int = 0
     met: bool = False
     beside_others: bool = False  # so that what is said of it must name it
+    store: Path | None = None  # whose last failure is kept
     _before: tuple[int, int] = (0, 0)
     _progress: Progress = field(default_factory=Progress)
+    _succeeded: bool = False  # and no failure is kept since
 
     @property
     def url(self) -> str:
@@ -44,10 +50,16 @@ class Watched:
         others, it is shown and the others go on.
         """
         self.state = "connecting"
+
+        def failed(error: CrdtSyncError, delay_s: float) -> None:
+            self.failed(error, delay_s)
+            self._note(replica, error)
+
         try:
-            await keep_syncing_forever(replica, self.address, self.progressed, self.failed)
-        except RemoteError as error:
-            if alone:
+            await keep_syncing_forever(replica, self.address, self.progressed, failed)
+        except (RemoteError, WorkerUnavailable) as error:
+            self._note(replica, error)
+            if alone or not isinstance(error, RemoteError):
                 raise
             self.state, self.problem = "given up", f"{error.message}. {error.hint}"
             await asyncio.Event().wait()
@@ -70,10 +82,18 @@ class Watched:
         self.state = "in sync" if progress.caught_up and not self.pending else "exchanging"
         if progress.caught_up:
             self.problem = ""
+            if self.store is not None and not self._succeeded:
+                last_failure.forget(self.store, self.url)
+            self._succeeded = True
 
     def failed(self, error: CrdtSyncError, delay_s: float) -> None:
         """A session ended; the next attempt follows."""
         self.state, self.problem, self.retry_at = "offline", error.message, time.monotonic() + delay_s
+
+    def _note(self, replica: Replica, error: CrdtSyncError) -> None:
+        self._succeeded = False
+        if self.store is not None:
+            last_failure.note(self.store, Failure(self.url, replica.wall_clock(), error.message, error.code))
 
     def look(self, replica: Replica) -> None:
         """Read the counts of what waits here."""
@@ -88,6 +108,11 @@ class Watched:
     def waiting(self) -> str:
         """How many records the partner may lack, in words."""
         return f"{self.pending} pending" if self.met or not self.pending else f"{self.pending} pending at most"
+
+    @property
+    def standing(self) -> tuple[str, str, str]:
+        """See `staying.Line`."""
+        return self.url, self.state, self.problem
 
     def data(self) -> dict[str, object]:
         """For programs."""

@@ -578,6 +578,9 @@ async def _awaited(awaitable: Awaitable[None]) -> None:
     await awaitable
 
 
+_GIVEN = "pass it with --token, or --token-file, or keep it for good: crdt-sync token --token-file FILE."
+
+
 def as_error(closed: Closed, address: Address) -> RemoteError:
     """The exception for a session that ended before its work was done."""
     who = address.whom if closed.by_partner else f"the session with {address.url}"
@@ -585,7 +588,7 @@ def as_error(closed: Closed, address: Address) -> RemoteError:
         case "unauthorized":
             ask = "Give both devices the same token" if address.direct else "Ask the relay's operator for the token"
             said = "refused the token" if address.token else "asks for a token, and none was given"
-            return Unauthorized(f"{who} {said}", f"{ask}; pass it with --token, or --token-file.")
+            return Unauthorized(f"{who} {said}", f"{ask}; {_GIVEN}")
         case "foreign_space":
             return ForeignSpace(address.whom)
         case "version_mismatch":

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import fields
 from pathlib import Path
 
-from crdt_sync.errors import OwnerGone, UsageError
+from crdt_sync.errors import NotServed, OwnerGone, UsageError
 from crdt_sync.limits import OWNER_DIFFERENCES_MAX
 from crdt_sync.protocol.entries import CheckedEntry, Standing
 from crdt_sync.protocol.messages import Receipt
@@ -21,7 +21,7 @@ AUDIT = "audit"
 
 async def sync_through(owner: Owner, address: Address) -> Progress:
     """Have the owner exchange everything with a partner once. Raises what it raises there."""
-    answer = await asyncio.to_thread(owner.ask, SYNC, *_message(address))
+    answer = await _asked(owner, SYNC, *_message(address))
     if not isinstance(answer, tuple) or len(answer) != len(fields(Progress)):
         raise _another_answer()
     return Progress(*answer)
@@ -29,10 +29,22 @@ async def sync_through(owner: Owner, address: Address) -> Progress:
 
 async def audit_through(owner: Owner, address: Address, what: str) -> Mended:
     """Have the owner audit with a partner; before and after are one where nothing is healed. Raises what it raises."""
-    match await asyncio.to_thread(owner.ask, AUDIT, what, *_message(address)):
+    match await _asked(owner, AUDIT, what, *_message(address)):
         case (tuple(before), tuple(after)):
             return Mended(_audit(before), _audit(after))
     raise _another_answer()
+
+
+async def _asked(owner: Owner, *request: object) -> object:
+    """Raises what the owner raises, `NotServed` where it does not sync itself: it has not the means at hand."""
+    try:
+        return await asyncio.to_thread(owner.ask, *request)
+    except NotServed:
+        about = owner.about
+        raise NotServed(
+            f"process {about.process} ({about.called}) owns the store, and does not sync",
+            "End that program first, or have it call sync(replica, ...) itself.",
+        ) from None
 
 
 def packed(found: Mended) -> Message:

@@ -11,6 +11,7 @@ import pytest
 from crdt_sync import Replica
 from crdt_sync.cli.background import LOG_NAME, _last_words, unit_text
 from crdt_sync.errors import StoreInUse, Unauthorized
+from tests.replica.owner.conftest import Program
 
 TOKEN = "a-token-for-the-tests"
 
@@ -118,3 +119,81 @@ def test_a_unit_for_systemd(run, tmp_path, monkeypatch):
     assert written.read_text("utf-8") == unit_text(store, [])
     written.write_text("something else")
     assert run("up", "--write-unit", "--store", store).code == 2
+
+
+def test_up_ends_with_what_trying_again_cannot_mend_and_status_and_down_say_it(run, tmp_path, relay, down):
+    store = tmp_path / "anna"
+    down(store)
+    assert run("init", "anna", "--store", store, "--relay", relay.url, "--token", "wrong").code == 0
+    failed = run("up", "--store", store)
+    assert (failed.code, failed.out) == (4, "")
+    assert "Error (unauthorized)" in failed.err
+    assert "crdt-sync token --token-file FILE" in failed.err
+    assert run("status", "--json", "--store", store).object["last_failure"]["code"] == "unauthorized"
+    assert f"The last sync with {relay.url} failed" in run("status", "--store", store).out
+    ended = run("down", "--store", store).out
+    assert ended.startswith("Nothing runs in the background")
+    assert "refused the token" in ended
+    assert run("down", "--json", "--store", store).object["last_failure"]["code"] == "unauthorized"
+
+
+def test_up_says_that_it_is_not_connected_yet_and_the_failure_is_cleared_at_success(run, tmp_path, relay, down):
+    store = tmp_path / "anna"
+    down(store)
+    assert run("init", "anna", "--store", store, "--relay", relay.url, "--token", TOKEN).code == 0
+    relay.stop()
+    begun = run("up", "--store", store)
+    assert begun.code == 0
+    assert begun.out.startswith("Up, not connected yet: ")
+    assert "it tries on" in begun.out
+    again = run("up", "--json", "--store", store).object
+    assert [each["state"] for each in again["standing"]] == ["offline"]
+    assert run("status", "--json", "--store", store).object["last_failure"]["url"] == relay.url
+    relay.start()
+    while run("status", "--json", "--store", store).object["last_failure"] is not None:
+        time.sleep(0.05)
+    assert run("up", "--store", store).out.startswith("Already up: process")
+
+
+def test_up_that_listens_says_where_it_gave_the_relay_up(run, tmp_path, relay, down):
+    store = tmp_path / "anna"
+    down(store)
+    assert run("init", "anna", "--store", store, "--relay", relay.url, "--token", "wrong").code == 0
+    begun = run("up", "--listen", "--store", store)
+    assert begun.code == 0, begun.err
+    assert f"given up with {relay.url}" in begun.out
+    assert "listens" in begun.out
+    assert run("status", "--json", "--store", store).object["last_failure"]["code"] == "unauthorized"
+    assert run("up", "--listen", "--store", store).out.startswith("Already up, given up")
+
+
+def test_flags_that_what_runs_does_not_have_are_not_ignored(run, tmp_path, relay, down):
+    store = tmp_path / "anna"
+    down(store)
+    assert run("init", "anna", "--store", store, "--relay", relay.url, "--token", TOKEN).code == 0
+    assert run("up", "--store", store).code == 0
+    other = run("up", "--listen", "--store", store)
+    assert other.code == 2
+    assert "without --listen" in other.err
+    assert "crdt-sync down, then crdt-sync up --listen" in other.err
+
+
+def test_a_program_that_owns_the_store_and_does_not_sync_is_named_alike_everywhere(tmp_path, relay, run):
+    store = tmp_path / "anna"
+    assert run("init", "anna", "--store", store, "--relay", relay.url, "--token", TOKEN).code == 0
+    program = Program(store, "prog2")
+    try:
+        assert program.ready()
+        told = [run(*command, "--store", store) for command in (["sync"], ["verify"], ["up"], ["down"])]
+        status = run("status", "--json", "--store", store).object["owner"]
+        shown = run("status", "--store", store).out
+    finally:
+        program.end()
+    name = f"process {status['process']} ({status['program']})"
+    for result in told:
+        assert result.code == 3
+        assert name in result.err
+    assert name in shown
+    for result in told[:2]:
+        assert "does not sync" in result.err
+        assert "sync(replica, ...)" in result.err

@@ -150,3 +150,15 @@ def test_what_was_written_under_a_clock_never_set_has_no_time(run, store, relay,
     shown = run("get", record).out
     assert "unknown time" in shown
     assert "1970" not in shown
+
+
+@pytest.mark.parametrize("below", ["", "sub"])
+def test_a_store_that_would_be_a_file_is_named_as_one(run, tmp_path, below):
+    (tmp_path / "file").write_text("x")
+    result = run("init", "anna", "--json", "--store", tmp_path / "file" / below)
+    error = json.loads(result.err)
+    assert (result.code, error["error"]) == (3, "store_format")
+    assert "a file" in error["message"]
+    assert "directory" in error["hint"]
+    assert "restart" not in error["hint"]
+    assert (tmp_path / "file").read_text() == "x"

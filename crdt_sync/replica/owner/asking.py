@@ -16,7 +16,7 @@ from crdt_sync.limits import OWNER_FRAME_BYTES_MAX
 from crdt_sync.protocol.messages import UpdatesEntry
 from crdt_sync.replica.owner import local
 from crdt_sync.replica.owner.failures import unpacked
-from crdt_sync.replica.owner.frames import VERSION, receive, send
+from crdt_sync.replica.owner.frames import NO_ROLE, VERSION, receive, send
 from crdt_sync.replica.owner.message import BadFrame, Message
 from crdt_sync.replica.owner.sent import SentEdit, committed
 from crdt_sync.replica.writers import Writers
@@ -46,6 +46,11 @@ class About:
     role: str
     since: int  # microseconds since 1970
     number: int = 0  # of this link
+
+    @property
+    def called(self) -> str:
+        """What people know it by: its role, or its program where it has none."""
+        return self.program if self.role == NO_ROLE else self.role
 
 
 class Owner:
@@ -170,7 +175,7 @@ class Owner:
     def refusal(self, what: str) -> NotServed:
         """The error for what takes the store alone."""
         return NotServed(
-            f"{what} takes the store alone, and process {self.about.process} ({self.about.role}) owns it",
+            f"{what} takes the store alone, and process {self.about.process} ({self.about.called}) owns it",
             "End that one first: 'crdt-sync down' where 'crdt-sync up' began it, else close that program.",
         )
 

@@ -34,7 +34,7 @@ from crdt_sync.records import Schema, parse_schema
 from crdt_sync.replica.events import Event
 from crdt_sync.replica.owner import local
 from crdt_sync.replica.owner.failures import packed
-from crdt_sync.replica.owner.frames import VERSION, receive, send
+from crdt_sync.replica.owner.frames import NO_ROLE, VERSION, receive, send
 from crdt_sync.replica.owner.message import BadFrame, Message
 from crdt_sync.replica.owner.sent import SentEdit
 from crdt_sync.replica.receiving import Receiving
@@ -121,7 +121,7 @@ class Server:
         cls,
         replica: ServedReplica,
         path: Path,
-        role: str = "a program",
+        role: str = NO_ROLE,
         actions: Mapping[str, Action] = MappingProxyType({}),
         *,
         unix: bool | None = None,
