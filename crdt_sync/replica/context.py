@@ -91,8 +91,9 @@ class Context:
         Where it has ended, the store is ours from here on, or that of the program which was quicker. Raises what
         opening the store raises.
         """
-        if self._owner is not None and self._owner.has_ended:
-            self.succeed(self._owner)
+        owner = self._owner  # read once: another thread may succeed it meanwhile
+        if owner is not None and owner.has_ended:
+            self.succeed(owner)
         return self._owner
 
     @property
