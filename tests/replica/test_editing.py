@@ -311,7 +311,7 @@ def test_a_field_that_became_required_later_hinders_no_other_edit(make_replica):
     replica = make_replica("anna", parse_schema(REQUIRED.replace("required = true", ""), "test"))
     with replica.edit("people/a", create=True) as person:
         person["name"] = "A"
-    replica.add_schema(parse_schema(REQUIRED.replace("version = 1", "version = 2"), "test"))
+    replica.add_schema(parse_schema(REQUIRED.replace("version = 1", "version = 2"), "test"), stricter=True)
     with replica.edit("people/a") as person:
         person["name"] = "B"
     assert dict(replica.get("people/a")) == {"name": "B"}
