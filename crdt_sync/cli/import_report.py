@@ -60,13 +60,14 @@ def tell_import(output: Output, report: ImportReport) -> None:
     output.result(data, f"{_counted(report.rows, 'row')} {into} {report.collection!r}: {', '.join(parts)}.")
     if report.deleted:
         output.note(
-            f"{report.deleted} rows are of customers that were deleted here, and left out; 'crdt-sync list --deleted' "
-            "shows them, 'crdt-sync restore RECORD' brings one back.",
+            f"{_counted(report.deleted, 'row')} {'is' if report.deleted == 1 else 'are'} of customers that were "
+            "deleted here, and left out; 'crdt-sync list --deleted' shows them, 'crdt-sync restore RECORD' brings one "
+            "back.",
         )
     if report.alike:
         output.note(
-            f"{report.alike} of the new ones look like customers that were here: the same name and e-mail address or "
-            f"phone. Compare them: crdt-sync duplicates {report.collection}",
+            f"{report.alike} of the new ones {'looks' if report.alike == 1 else 'look'} like customers that were here: "
+            f"the same name and e-mail address or phone. Compare them: crdt-sync duplicates {report.collection}",
             "yellow",
         )
     _tell_key(output, report)

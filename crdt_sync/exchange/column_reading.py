@@ -17,6 +17,7 @@ from crdt_sync.errors import InvalidValue
 from crdt_sync.exchange.cells import read_sheet_text
 from crdt_sync.exchange.conventions import Conventions, DateOrder, DecimalMark
 from crdt_sync.exchange.damaged import check_whole, holds_digits
+from crdt_sync.exchange.rounded import is_rounded
 from crdt_sync.exchange.table import MISSING, BrokenCell, Cell, RowError, Shown
 from crdt_sync.exchange.written import (
     Numbers,
@@ -152,7 +153,8 @@ class ColumnReading:
         if cell is MISSING or cell is None:
             return cell
         if isinstance(cell, Shown):
-            cell = cell.text if self._keeps_texts else cell.value
+            shortened = self._of_digits and is_rounded(cell.text)
+            cell = cell.text if self._keeps_texts and not shortened else cell.value
         if isinstance(cell, Decimal):
             return self._exact(cell)
         if isinstance(cell, (datetime, date)):
@@ -221,7 +223,7 @@ class ColumnReading:
     def _members(self, text: str) -> Cell:
         if text.lstrip().startswith("["):
             return text  # as an export writes it
-        if _GOOGLE in text:
+        if _GOOGLE in text or (self._of_words and text.lstrip().startswith("* ")):
             parts = [part.strip().removeprefix("* ") for part in text.split(_GOOGLE)]
             return [self._single(part) for part in parts if part]
         if self.by_comma and _separator(_WHOLE.sub("", text)) != ";":

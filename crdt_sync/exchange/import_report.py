@@ -64,7 +64,8 @@ class ImportReport:
     of, under another name: the one that knew most of the rows in which both changed a cell, or said what most rows say,
     and which this source did not know.
     `looks_exported` tells that its headers are exactly those of an export of the collection.
-    `doubts` has a cell of each set whose members are separated otherwise than in most of its column.
+    `doubts` has a cell of each set whose members are separated otherwise than in most of its column, and the first part
+    of a name that is left out beside another whole name.
     `form` is what was found out about the file, and `columns` how each of its columns was read.
     """
 

@@ -56,6 +56,7 @@ class Interpretation:
         self.schema = schema
         self._headers = table.columns
         self._parts = matched.parts
+        self._unlike: RowError | None = None
         self.targets = _targets(table, matched, schema, known, conventions)
         self.readings = tuple(reading for target in self.targets for _, reading in target.columns)
         self._by_position = dict(pair for target in self.targets for pair in target.columns)
@@ -94,8 +95,10 @@ class Interpretation:
         return cell if reading is None else reading.read(self._split(reading.field, cell)[0])
 
     def doubts(self) -> tuple[RowError, ...]:
-        """Cells that are read otherwise than the others of their column: one of each column."""
-        return tuple(doubt for reading in self.readings for doubt in reading.doubts())
+        """Cells that are read otherwise than the others of their column, one of each column, and the first part of a
+        name that is left out beside a whole one."""
+        unlike = () if self._unlike is None else (self._unlike,)
+        return (*(doubt for reading in self.readings for doubt in reading.doubts()), *unlike)
 
     def column_forms(self) -> tuple[ColumnForm, ...]:
         """How each column is read, in the order of the table."""
@@ -132,9 +135,18 @@ class Interpretation:
             whole = _said(found[each.field])
             texts = _texts(row, each)
             if isinstance(whole, str) and texts:
-                texts = _with_whole(texts, whole.strip(), each)
+                texts = self._with_whole(row, texts, whole.strip(), each)
             if texts:
                 found[each.field] = [each.separator.join(texts)]
+
+    def _with_whole(self, row: Row, texts: list[str], whole: str, parts: JoinedColumns) -> list[str]:
+        """See the function; notes the first text of a part that the name does not say."""
+        kept = _with_whole(texts, whole, parts)
+        lost = [] if kept else [text for text in texts if not _stands_in(text, whole)]
+        if lost and self._unlike is None:
+            why = f"{', '.join(map(repr, lost))} is left out, as the row has another whole name: {whole[:60]!r}"
+            self._unlike = RowError(row.line, _header(self._headers, parts), "name_unlike_parts", why)
+        return kept
 
     def _stand_in(self, found: dict[str, Cells], present: Mapping[str, object]) -> None:
         """What a record without a name is called after; one that has a name keeps it."""

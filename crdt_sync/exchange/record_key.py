@@ -582,7 +582,7 @@ def _text(cell: Cell) -> str:
     if cell is MISSING or cell is None:
         return ""
     if isinstance(cell, Shown):
-        return cell.text
+        return _ENCODE(cell.value) if is_rounded(cell.text) else cell.text  # the sheet has the whole number
     return cell if isinstance(cell, str) else _ENCODE(cell)
 
 

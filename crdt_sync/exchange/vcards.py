@@ -38,6 +38,8 @@ _UNTOLD = frozenset({"VERSION", "PRODID", "REV", "N", "KIND"})
 _LINES_MAX = 10_000  # of one card, unfolded; pictures have the most
 _LOGICAL_LENGTH_MAX = 8 * TABLE_CELL_LENGTH_MAX  # characters; more is too long for any cell, encoded ones included
 _PROPERTY = re.compile(r"(?:[\w-]+\.)?([\w-]+)((?:;(?:[^:;\"]|\"[^\"]*\")*)*):(.*)\Z", re.DOTALL)
+_PREFERENCE = re.compile(r"\bPREF\b(?:=\"?(\d{1,3}))?")
+_PREFERENCE_NONE = 1000  # after all that have one
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 
 
@@ -149,7 +151,7 @@ def _unfolded(lines: Lines) -> Iterator[tuple[int, str]]:
 
 def _cells(card: list[_Property]) -> list[Cell]:
     cells: dict[str, list[str]] = {}
-    for each in card:
+    for each in sorted(card, key=_preference):
         if (read := _READ.get(each.name)) is not None:
             for column, value in zip(read, _values(each, len(read)), strict=False):
                 if value.strip():
@@ -175,7 +177,7 @@ def _cell(column: str, values: list[str] | None) -> Cell:
 def _values(each: _Property, count: int) -> list[str]:
     text = _decoded(each)
     if each.name == "TEL":
-        return [text.removeprefix("tel:")]
+        return [_phone(text)]
     if each.name == "CATEGORIES":
         return [text]  # split at its commas by the caller, who sees all of them
     if each.name == "ADR":
@@ -190,6 +192,21 @@ def _values(each: _Property, count: int) -> list[str]:
     if each.name == "ORG":
         return [", ".join(part for part in _split(text, ";") if part.strip())]
     return [_plain(text)][:count]
+
+
+def _preference(each: _Property) -> int:
+    """What comes first of several: `PREF=1` up to 100 in version 4.0, `TYPE=PREF` or `PREF` in the earlier ones."""
+    found = _PREFERENCE.search(each.parameters)
+    return int(found[1] or 1) if found is not None else _PREFERENCE_NONE
+
+
+def _phone(text: str) -> str:
+    """A number, also of a URI (RFC 3966), of which the extension is kept and other parameters are not."""
+    if text[:4].lower() != "tel:":
+        return text
+    number, *parameters = text[4:].split(";")
+    extension = next((each[4:] for each in parameters if each[:4].lower() == "ext="), "")
+    return f"{number} ext. {extension}" if extension else number
 
 
 _READ: dict[str, tuple[str, ...]] = {

@@ -146,3 +146,10 @@ def test_a_middle_name_alone_beside_a_whole_one_is_named_as_left_out(write, make
         make_replica(bundled_schema("customers")), write("a.csv", "Name,Middle Name\nElise Roy,Marie\n"), "customers"
     )
     assert report.unmapped == ("Middle Name",)
+
+
+def test_a_part_that_a_whole_name_does_not_say_is_named(write, make_replica):
+    rows = "Name,First Name,Last Name\nAnna Berg,Anna,Berg\nBob Roy,Robert,Roy\n"
+    report = import_table(make_replica(bundled_schema("customers")), write("a.csv", rows), "customers")
+    assert [(each.line, each.column) for each in report.doubts] == [(3, "First Name + Last Name")]
+    assert "'Robert' is left out" in report.doubts[0].message

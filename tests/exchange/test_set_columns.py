@@ -4,7 +4,7 @@ import pytest
 
 from crdt_sync.exchange import import_table
 from crdt_sync.exchange.preview import preview_table
-from crdt_sync.records.schema import parse_schema
+from crdt_sync.records.schema import bundled_schema, parse_schema
 
 SCHEMA = parse_schema(
     """
@@ -88,3 +88,12 @@ def test_columns_that_are_separated_alike_raise_no_doubt(write, cells):
     quoted = [cell.replace('"', '""') for cell in cells]
     table = write("people.csv", "\n".join(["name,tags", *(f'{at},"{cell}"' for at, cell in enumerate(quoted))]))
     assert preview_table(table, SCHEMA).doubts == ()
+
+
+@pytest.mark.parametrize("header", ["Labels", "Group Membership"])
+def test_the_star_of_a_label_of_google_is_no_part_of_it(write, make_replica, header):
+    replica = make_replica(bundled_schema("customers"))
+    table = write("a.csv", f"Nr,Name,{header}\n1,Anna,* myContacts\n2,Ben,Friends ::: * myContacts\n")
+    import_table(replica, table, "customers")
+    tags = {record.raw["name"]: sorted(record.raw["tags"]) for record in replica.list("customers")}
+    assert tags == {"Anna": ["myContacts"], "Ben": ["Friends", "myContacts"]}

@@ -131,3 +131,21 @@ def test_cards_that_were_imported_as_wholes_are_known_once_their_uid_is_the_key(
     for note in ("one", "two"):
         report = import_table(replica, write("a.vcf", cards({**anna, "NOTE": note}, ben)), "customers")
         assert (report.key, report.created, report.updated, report.unchanged) == (("UID",), 0, 1, 1)
+
+
+@pytest.mark.parametrize(
+    "preferred", ["EMAIL;PREF=1", 'EMAIL;PREF="1"', "EMAIL;TYPE=INTERNET,PREF", "EMAIL;PREF", "EMAIL;TYPE=pref"]
+)
+def test_the_preferred_address_is_the_first(write, preferred):
+    card = f"BEGIN:VCARD\nVERSION:4.0\nFN:A\nEMAIL:c@x\nEMAIL;PREF=50:b@x\n{preferred}:a@x\nEMAIL:d@x\nEND:VCARD\n"
+    assert row_of(write("a.vcf", card))["E-mail"] == ["a@x", "b@x", "c@x", "d@x"]
+
+
+def test_a_phone_of_a_uri_is_one_with_its_extension(write, make_replica):
+    lines = {"FN": "Anna", "TEL": "tel:+33-1-24;ext=5;phone-context=x"}
+    more = "TEL;VALUE=uri:TEL:+33-2;ext=6\nTEL:+33 3\nEND:VCARD"
+    replica = make_replica(bundled_schema("customers"))
+    import_table(replica, write("a.vcf", cards(lines).replace("END:VCARD", more)), "customers")
+    (record,) = replica.list("customers")
+    assert record.raw["phone"] == "+33-1-24 ext. 5"
+    assert sorted(record.raw["phones"]) == ["+33 3", "+33-2 ext. 6"]

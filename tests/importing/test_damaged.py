@@ -1,8 +1,9 @@
 """Phones, postal codes and ids that a spreadsheet damaged are named, and never written over what is here."""
 
+import openpyxl
 import pytest
 
-from crdt_sync.exchange import import_table
+from crdt_sync.exchange import import_table, open_table
 from crdt_sync.exchange.damaged import only_lost_digits
 from crdt_sync.exchange.rounded import is_rounded
 from crdt_sync.records.schema import bundled_schema
@@ -85,3 +86,17 @@ def test_a_postal_code_without_its_zero_is_named_and_not_written(replica):
     (record,) = replica.list("customers")
     assert (record.raw["postal_code"], record.raw["phone"]) == ("01067", "030 123")
     assert take(replica, columns, ("1", "Anna", "01069", "031 123")).updated == 1
+
+
+def test_a_sheet_that_shows_a_number_in_short_has_it_whole(replica, tmp_path):
+    workbook = openpyxl.Workbook()
+    sheet = workbook.active
+    sheet.append(["Nr", "Name", "Phone"])
+    sheet.append([4930123456, "Anna", 301234567])
+    sheet.append([4930123457, "Ben", 301234568])
+    for row in (2, 3):
+        sheet.cell(row, 1).number_format = sheet.cell(row, 3).number_format = "0.00E+00"
+    workbook.save(tmp_path / "a.xlsx")
+    report = import_table(replica, open_table(tmp_path / "a.xlsx"), "customers")
+    assert (report.key, report.created, report.failures, report.cells_failed) == (("Nr",), 2, 0, 0)
+    assert {record.raw["phone"] for record in replica.list("customers")} == {"301234567", "301234568"}
