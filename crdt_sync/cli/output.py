@@ -19,6 +19,8 @@ from crdt_sync.errors import CrdtSyncError, OutputNotWritten
 
 _FORCE = {"FORCE_COLOR", "TTY_COMPATIBLE"}  # environment variables that Rich takes for a terminal
 _PIPE_WIDTH = 160  # columns of a table in a pipe or a file, where nobody says how wide it may be
+_NARROW = 60  # columns, under which a table of many is squeezed to letters
+_WIDE = 10_000  # columns, to measure what a table would take
 
 
 class PipeClosed(Exception):
@@ -70,6 +72,8 @@ class Output:
 
     def show(self, renderable: "drawing.RenderableType") -> None:
         """A table or something like it on standard output; texts in it are the caller's to make safe."""
+        if isinstance(renderable, drawing.Table) and _is_squeezed(renderable, self.console):
+            renderable = _one_below_another(renderable)
         self._write(lambda: self.console.print(renderable))
 
     def note(self, text: str, style: str = "dim") -> None:
@@ -177,6 +181,25 @@ def table(
     for row in filled:
         made.add_row(*row)
     return made
+
+
+def _is_squeezed(table: "drawing.Table", console: "drawing.Console") -> bool:
+    """Whether the longest words of its columns have no room beside one another; of two columns, one has."""
+    if console.width >= _NARROW or len(table.columns) < 3:
+        return False
+    wide = console.options.update_width(_WIDE)  # a measure is never more than what there is
+    return console.measure(table, options=wide).minimum > console.width
+
+
+def _one_below_another(table: "drawing.Table") -> "drawing.Text":
+    """The table for a terminal in which its words have no room beside one another: a line a cell, a block a row."""
+    headers = [str(column.header) for column in table.columns]
+    blocks = []
+    for row in zip(*(column.cells for column in table.columns), strict=True):
+        named = [(header, each) for header, each in zip(headers, row, strict=True) if str(each)]
+        lines = [drawing.Text.assemble((f"{header}: " if header else "", "bold"), each) for header, each in named]
+        blocks.append(drawing.Text("\n").join(lines))
+    return drawing.Text("\n\n").join(blocks)
 
 
 def cell(value: "str | drawing.Text", *, wrap: bool = False) -> "drawing.Text":

@@ -213,3 +213,14 @@ def test_status_tells_how_many_records_are_deleted(made, run):
     run("delete", made("name=b"))
     assert "2 records (1 of them deleted)" in run("status").out
     assert run("status", "--json").object["deleted"] == 1
+
+
+def test_in_a_narrow_terminal_no_column_is_squeezed(both, run, relay, monkeypatch):
+    anna, _ = both
+    assert run("sync", "--store", anna).code == 0
+    monkeypatch.setenv("COLUMNS", "40")
+    shown = run("status", "--store", anna).out
+    assert "In sync: 100 %" in shown.splitlines()
+    assert "To fetch: 0" in shown.splitlines()
+    monkeypatch.setenv("COLUMNS", "160")
+    assert "In sync: 100 %" not in run("status", "--store", anna).out
