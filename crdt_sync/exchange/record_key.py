@@ -12,6 +12,7 @@ from decimal import Decimal
 from crdt_sync.errors import InvalidTable, InvalidValue, KeyNeeded, KeyTaken
 from crdt_sync.exchange.base import Bases
 from crdt_sync.exchange.changes import single_value
+from crdt_sync.exchange.damaged import only_lost_digits
 from crdt_sync.exchange.key_columns import FoundKey, find_key, is_contact, is_number, names_a_customer
 from crdt_sync.exchange.known_records import COLUMNS, KnownRecords, numbering_sources, same_value
 from crdt_sync.exchange.mapping import ColumnMapping, column_position
@@ -307,7 +308,7 @@ class RecordKeys:
         if meant:
             self.matched += not ours
             return meant[0].record
-        if (moved := self._exported(row, key) or self._moved(carriers) or self._edited(row)) is not None:
+        if (moved := self._exported(row, key) or self._moved(carriers, key) or self._edited(row)) is not None:
             return moved
         own, named = (natural_record(self.collection, [*parts, *more]) for more in self._told_apart(carriers)[1:3])
         record = own if self.present(own) is None else named
@@ -354,13 +355,17 @@ class RecordKeys:
         first = bool(self.key_fields) and isinstance(cell, list) and len(cell) > 0 and isinstance(cell[0], str)
         return _text(cell[0] if first and isinstance(cell, list) else cell)
 
-    def _moved(self, carriers: Mapping[str, object], *, whole: bool = False) -> str | None:
+    def _moved(
+        self, carriers: Mapping[str, object], key: Mapping[str, object] | None = None, *, whole: bool = False
+    ) -> str | None:
         """The one record of this source with the same name and another equal address or phone, whose key no row has.
 
-        With `whole` of those records alone that were made of rows as wholes.
+        Or whose `key` the row says without leading zeros. With `whole` of those records alone that were made of rows as
+        wholes.
         """
         contacts = [name for name in carriers if names_a_customer(name) and not is_name(name)]
-        if not contacts or not (name := folded(name_of(carriers))):
+        key = key or {}
+        if not (contacts or key) or not (name := folded(name_of(carriers))):
             return None
         if self._ours_by_name is None:
             self._ours_by_name = {}
@@ -368,7 +373,12 @@ class RecordKeys:
                 if not view.deleted and self._is_ours(view):
                     self._ours_by_name.setdefault(folded(name_of(view.raw)), []).append(view.record)
         found = [present for each in self._ours_by_name.get(name, ()) if (present := self.present(each)) is not None]
-        found = [each for each in found if any(same_value(carriers[at], each.raw.get(at)) for at in contacts)]
+        found = [
+            each
+            for each in found
+            if any(same_value(carriers[at], each.raw.get(at)) for at in contacts)
+            or any(only_lost_digits(at, self.fields[at], each.raw.get(at), said) for at, said in key.items())
+        ]
         if whole:
             last = [newest(each.sources)[self.source] for each in found]
             found = [each for each, told in zip(found, last, strict=True) if not told.said.get(COLUMNS)]

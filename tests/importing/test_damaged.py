@@ -100,3 +100,12 @@ def test_a_sheet_that_shows_a_number_in_short_has_it_whole(replica, tmp_path):
     report = import_table(replica, open_table(tmp_path / "a.xlsx"), "customers")
     assert (report.key, report.created, report.failures, report.cells_failed) == (("Nr",), 2, 0, 0)
     assert {record.raw["phone"] for record in replica.list("customers")} == {"301234567", "301234568"}
+
+
+def test_a_phone_that_identifies_a_row_and_lost_its_zero_makes_nobody_new(replica):
+    columns = ("Name", "City", "Phone")
+    take(replica, columns, ("Anna", "Ulm", "0301"), ("Ben", "Ulm", "0302"))
+    report = take(replica, columns, ("Anna", "Bonn", "301"), ("Ben", "Ulm", "302"), ("Cara", "Ulm", "301"))
+    assert (report.key, report.created, report.updated) == (("Phone",), 1, 1)
+    assert [(each.line, each.code) for each in report.failed] == [(2, "digits_lost"), (3, "digits_lost")]
+    assert sorted(record.raw["phone"] for record in replica.list("customers")) == ["0301", "0302", "301"]
