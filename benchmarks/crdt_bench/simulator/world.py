@@ -361,7 +361,7 @@ class World:
         patience = 9 if "device_clock" in self.scenario.faults else 1
         limit = _LATE_EDIT_US_MAX * (36 if self._clocks_are_exchanged else patience)
         self.until(self.loop.now_us + limit)
-        if not self.quiet() and not self._unsettled(cursors=False):  # a session that can store none begins anew
+        if not self.quiet() and not self._unsettled(standing=False):  # a session that can store no cursor begins anew
             self.until(self.loop.now_us + _BEGINS_ANEW_US)
         if not self.quiet():
             raise Failure("liveness", f"a late edit has not spread in {limit} us: {self._unrest()}")
@@ -373,20 +373,20 @@ class World:
         hosts = [self.relay, *(device.host for device in self.devices if device.host is not None)]
         return all(host.alive and host.hub.idle for host in hosts) and not self._unsettled()
 
-    def _unsettled(self, *, cursors: bool = True) -> list[str]:
-        """Who is not settled with whom; without `cursors`, however far what was read is noted."""
+    def _unsettled(self, *, standing: bool = True) -> list[str]:
+        """Who is not settled with whom; without `standing`, sessions that can store no cursor need not have any."""
         return [
             f"{device.name} with {url_of(name)}"
             for device in self.devices
             for name in device.partners
-            if not any(talk.name == name and self._settled(device, talk, cursors) for talk in device.conversations)
+            if not any(talk.name == name and self._settled(device, talk, standing) for talk in device.conversations)
         ]
 
-    def _settled(self, device: Device, talk: Watched, cursors: bool) -> bool:
+    def _settled(self, device: Device, talk: Watched, standing: bool) -> bool:
         head = self.disk_at(url_of(talk.name)).head()
         partner = talk.partner
         waits = device.disk.outbox_count(partner) != (0, 0) or bool(unread.of(unread.known(device.disk), partner))
-        return talk.is_settled and not waits and (talk.cursor == head or not cursors)
+        return talk.is_settled and not waits and (talk.cursor == head or not (standing or talk.partner_seen.stands))
 
     def _unrest(self) -> str:
         lines = [f"after healing there is no rest: {self._unsettled()}, relay idle: {self.relay.hub.idle}"]

@@ -33,8 +33,10 @@ def write(change):
     return written
 
 
-def killed(write, path, rng, upgrade_s):
-    """Kill whoever writes at some moment of the commit that raises the format; returns the last number acknowledged."""
+def killed(write, path, rng, upgrade_s, after=BEFORE):
+    """Kill whoever writes at some moment of the commit that follows `after` acknowledged ones, the one that raises the
+    format if not told; returns the last number acknowledged.
+    """
     hears, said = os.pipe()
     child = os.fork()
     if child == 0:
@@ -44,7 +46,7 @@ def killed(write, path, rng, upgrade_s):
             os._exit(0)
     os.close(said)
     heard = b""
-    while len(heard) < BEFORE:
+    while len(heard) < after:
         heard += os.read(hears, 1)
     select.select([hears], [], [], rng.random() * upgrade_s)
     os.kill(child, signal.SIGKILL)
@@ -87,7 +89,8 @@ def run_kills(write, tmp_path, rng, times):
     found = []
     for number in range(times):
         path = tmp_path / str(number)
-        found.append(examine(path, killed(write, path, rng, duration_s)))
+        after = BEFORE if number else BEFORE + 1  # the first one once the format is raised
+        found.append(examine(path, killed(write, path, rng, duration_s, after)))
     return found
 
 
