@@ -10,7 +10,8 @@ from crdt_sync.errors import EditOvertaken
 from crdt_sync.records import Document
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.halves import mended
-from crdt_sync.records.lineage import begun, carried, is_foreign, is_whole, lineage_of
+from crdt_sync.records.lineage import begun, is_foreign, is_whole, lineage_of
+from crdt_sync.records.renewal import carried
 from crdt_sync.storage.port import Records
 
 

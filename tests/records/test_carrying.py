@@ -10,7 +10,8 @@ from crdt_sync.clock import HybridClock
 from crdt_sync.limits import STAMP_AHEAD_US_MAX
 from crdt_sync.records import Document, Editor, Integrator, bundled_schema
 from crdt_sync.records.integrate import Integration
-from crdt_sync.records.lineage import current, lineage_of, renewed
+from crdt_sync.records.lineage import current, lineage_of
+from crdt_sync.records.renewal import renewed
 
 SCHEMA = bundled_schema("customers")
 START = 1_700_000_000_000_000

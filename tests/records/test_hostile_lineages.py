@@ -11,8 +11,11 @@ from hypothesis import strategies as st
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.limits import GENERATIONS_MAX
 from crdt_sync.records import Document
+from crdt_sync.records.document_dots import dots_of
 from crdt_sync.records.dots import Dots, Piece
-from crdt_sync.records.lineage import _first_update, _written, dots_of, lineage_of, renewed
+from crdt_sync.records.first_update import first_update, written
+from crdt_sync.records.lineage import lineage_of
+from crdt_sync.records.renewal import renewed
 from crdt_sync.records.state_vector import CLOCK_MAX
 
 from .test_carrying import SCHEMA, START, Store, codes, edited
@@ -78,11 +81,11 @@ def test_nobody_goes_on_as_who_renewed_the_record(whole: bool) -> None:
 @pytest.mark.parametrize(
     "claim",
     [
-        lambda: _first_update(STATE, GENERATIONS_MAX + 1),
-        lambda: _first_update(STATE, (1 << 53) - 1),
-        lambda: _written(STATE, 5, 21),  # the id of somebody whom it covers
-        lambda: _written(STATE, 5, 1),
-        lambda: _first_update(replace(STATE, known={**STATE.known, 30: CLOCK_MAX + 1}), 5),
+        lambda: first_update(STATE, GENERATIONS_MAX + 1),
+        lambda: first_update(STATE, (1 << 53) - 1),
+        lambda: written(STATE, 5, 21),  # the id of somebody whom it covers
+        lambda: written(STATE, 5, 1),
+        lambda: first_update(replace(STATE, known={**STATE.known, 30: CLOCK_MAX + 1}), 5),
     ],
 )
 def test_claims_that_nobody_could_carry_on_are_refused(claim: Callable[[], bytes]) -> None:
@@ -95,7 +98,7 @@ def test_claims_that_nobody_could_carry_on_are_refused(claim: Callable[[], bytes
 
 
 def test_the_last_generation_holds_nobody_up() -> None:
-    last = _first_update(STATE, GENERATIONS_MAX)
+    last = first_update(STATE, GENERATIONS_MAX)
     stores = [Store(), Store(), Store()]
     for store, first in zip(stores, (last, OLD.diff(), FRESH.diff()), strict=True):
         store.receive(first)
@@ -107,7 +110,7 @@ def test_the_last_generation_holds_nobody_up() -> None:
 
 def test_a_lineage_with_the_id_of_somebody_else_holds_nobody_up() -> None:
     theirs = edited(edited(Document(), 33, START, "One"), 33, START + 5, "Two")  # deletes what it wrote first
-    evil = _written(replace(STATE, known={21: STATE.known[21]}), 5, 33)
+    evil = written(replace(STATE, known={21: STATE.known[21]}), 5, 33)
     here, there = Store(), Store()
     here.receive(evil)
     there.receive(theirs.diff())
@@ -173,5 +176,5 @@ def test_replicas_that_meet_any_claims_come_to_hold_the_same(
             root, found = piece(*each)
             if found.clock + found.length <= known.get(found.writer, 0):
                 live[root] = (*live.get(root, ()), found)
-        stores[number].receive(_first_update(Dots(known, live), generation))
+        stores[number].receive(first_update(Dots(known, live), generation))
     converge(stores)

@@ -15,12 +15,15 @@ from hypothesis import strategies as st
 
 from crdt_sync.clock import HybridClock
 from crdt_sync.errors import CrdtSyncError, UpdateRefused
-from crdt_sync.records import Document, Editor, bundled_schema, dots, lineage
+from crdt_sync.records import Document, Editor, bundled_schema, document_dots, dots, first_update, renewal
 from crdt_sync.records import state_vector as vectors
+from crdt_sync.records.document_dots import dots_of
 from crdt_sync.records.dots import Dots, Piece
 from crdt_sync.records.imported import ImportedChange, bring
-from crdt_sync.records.lineage import carried, dots_of, is_of, lineage_of, renewed
+from crdt_sync.records.lineage import is_of, lineage_of
 from crdt_sync.records.memories import remember
+from crdt_sync.records.provenance import Lineage, parsed
+from crdt_sync.records.renewal import carried, renewed
 from crdt_sync.records.text_field import TextField
 from crdt_sync.records.update import scan
 
@@ -254,19 +257,23 @@ def _latest_by_place(one: Document, other: Document) -> Document:
 
 
 _JOINED = dots.joined
-_STARTS = lineage._starts
+_STARTS: property = vars(Lineage)["starts"]
 
 PLANTED = {
     "what was deleted in one comes back": (Dots, "dead_ranges", _nothing_is_dead),
     "what both have is written twice": (dots, "_placed", _everything_again),
     "what only the earlier has is dropped": (dots, "_placed", _nothing_carried),
     "members and counters of the earlier are dropped": (dots, "_by_key", lambda pieces: list(pieces)[:1]),
-    "who has nothing left is no longer covered": (lineage, "joined", _cover_of_what_is_live),
-    "a deletion forgets what it saw": (lineage, "_with_vector", _vector_as_it_was),
-    "dots are shifted by one": (lineage, "_starts", lambda found: [start + 1 for start in _STARTS(found)]),
+    "who has nothing left is no longer covered": (renewal, "joined", _cover_of_what_is_live),
+    "a deletion forgets what it saw": (first_update, "_with_vector", _vector_as_it_was),
+    "dots are shifted by one": (
+        Lineage,
+        "starts",
+        property(lambda self: [start + 1 for start in _STARTS.__get__(self)]),
+    ),
     "the later wins and nothing is joined": (dots.Dots, "holds", lambda self, other: True),
-    "one of two is taken": (lineage, "carried", _latest_by_place),
-    "a memory is an edit": (lineage, "SOURCES_ROOT", "c._nothing"),
+    "one of two is taken": (renewal, "carried", _latest_by_place),
+    "a memory is an edit": (document_dots, "SOURCES_ROOT", "c._nothing"),
 }
 
 
@@ -292,7 +299,7 @@ def _is_found() -> bool:
 @pytest.mark.parametrize("bug", PLANTED)
 def test_planted_bugs_are_found(bug: str) -> None:
     owner, name, planted = PLANTED[bug]
-    with patch.object(owner, name, planted), patch(f"{__name__}.carried", lineage.carried):
+    with patch.object(owner, name, planted), patch(f"{__name__}.carried", renewal.carried):
         assert _is_found()
 
 
@@ -472,7 +479,7 @@ def test_a_provenance_without_memories_is_read() -> None:
     """Form 1, of records renewed by an earlier build: all of its dots count as edits."""
     (cover, clock), (run, *_) = (7, 3), [(0, 0, 1)]
     data = bytes([1, 1, 1, cover, clock, 1, *run, 0])
-    told = lineage._parsed(base64.urlsafe_b64encode(data).decode().rstrip("="), 99, 2)
+    told = parsed(base64.urlsafe_b64encode(data).decode().rstrip("="), 99, 2)
     assert told.edited == told.cover == {7: 3}
 
 

@@ -12,7 +12,9 @@ from crdt_sync.errors import CrdtSyncError
 from crdt_sync.protocol.effects import Welcomed
 from crdt_sync.protocol.terms import Agreed
 from crdt_sync.records import Document, integrate
-from crdt_sync.records.lineage import FIRST, carried, lineage_of, renewed
+from crdt_sync.records.lineage import lineage_of
+from crdt_sync.records.provenance import FIRST
+from crdt_sync.records.renewal import carried, renewed
 from crdt_sync.replica import Replica, copies
 from crdt_sync.replica.context import Context
 from crdt_sync.replica.partner import Partner

@@ -4,9 +4,10 @@ from typing import Any
 
 from crdt_bench.simulator.mutants import Method, Mutant, returns
 from crdt_sync.protocol.hub import pipeline
-from crdt_sync.records import dots, integrate, lineage
+from crdt_sync.records import dots, integrate
 from crdt_sync.records.dots import Dots
 from crdt_sync.records.lineage import lineage_of
+from crdt_sync.records.provenance import FIRST
 from crdt_sync.replica import copies
 from crdt_sync.replica.context import Context
 from crdt_sync.replica.intake import Intake
@@ -76,7 +77,7 @@ RENEWAL_MUTANTS = (
     Mutant(
         "people go on under an id that the cover names",
         "who wrote in an earlier lineage writes nothing natively",
-        ((Context, "leave_writers", returns(None)), (copies, "lineage_of", returns(lineage.FIRST))),
+        ((Context, "leave_writers", returns(None)), (copies, "lineage_of", returns(FIRST))),
         {},
         renewals=0.4,
     ),
