@@ -11,7 +11,8 @@ from crdt_sync.clock import HybridClock
 from crdt_sync.records import Document, Editor
 from crdt_sync.replica.views import encode_view
 from crdt_sync.storage.lmdb import LmdbStore
-from crdt_sync.storage.port import Batch, Change, Store
+from crdt_sync.storage.port import Store
+from crdt_sync.storage.values import Batch, Change
 
 COLLECTION = "customers"
 _PER_COMMIT = 2000

@@ -15,7 +15,8 @@ from crdt_sync.records import Document
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.replica.context import Context
 from crdt_sync.replica.views import encode_view
-from crdt_sync.storage.port import Batch, Change, Head, Records
+from crdt_sync.storage.port import Records
+from crdt_sync.storage.values import Batch, Change, Head
 
 UNREADABLE_HERE = b"\xfe" * 16  # no content digest: a record whose bytes are damaged must not seem equal to anything
 _PAGE = 256

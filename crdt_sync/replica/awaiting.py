@@ -25,7 +25,8 @@ from crdt_sync.replica.context import Context
 from crdt_sync.replica.intake import Intake, Origin
 from crdt_sync.replica.rescue import Loss, Rewriting, View, differing, differs
 from crdt_sync.replica.views import encode_view
-from crdt_sync.storage.port import Batch, Change, OutboxEntry, Settings, Store
+from crdt_sync.storage.port import Settings, Store
+from crdt_sync.storage.values import Batch, Change, OutboxEntry
 
 _PREFIX = "awaited/"  # meta
 _NO_EPOCH = bytes(EPOCH_BYTES)

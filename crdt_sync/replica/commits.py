@@ -14,7 +14,8 @@ from crdt_sync.replica.copies import Copy
 from crdt_sync.replica.keys import KeyIndex, Pending
 from crdt_sync.replica.owner.sent import SentEdit
 from crdt_sync.replica.views import encode_view
-from crdt_sync.storage.port import Batch, Change, OutboxEntry, Records
+from crdt_sync.storage.port import Records
+from crdt_sync.storage.values import Batch, Change, OutboxEntry
 
 _NOTHING = b"\x00\x00"  # an update without operations and deletions
 

@@ -24,7 +24,8 @@ from crdt_sync.replica.receipts import refresh_digests
 from crdt_sync.replica.recent import RecentEdits
 from crdt_sync.replica.turns import Turns
 from crdt_sync.replica.writers import Writers
-from crdt_sync.storage.port import Batch, Store
+from crdt_sync.storage.port import Store
+from crdt_sync.storage.values import Batch
 
 if TYPE_CHECKING:
     from crdt_sync.records import Editor

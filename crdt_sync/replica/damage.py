@@ -9,7 +9,8 @@ from contextlib import suppress
 
 from crdt_sync.errors import StoreCorrupt, StoreError
 from crdt_sync.limits import DAMAGED_NAMED_MAX
-from crdt_sync.storage.port import Batch, Settings, Store
+from crdt_sync.storage.port import Settings, Store
+from crdt_sync.storage.values import Batch
 
 _META = "damaged"
 

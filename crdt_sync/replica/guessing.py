@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from crdt_sync.records import Schema
 from crdt_sync.replica.rescue import Loss, View, differs, said
-from crdt_sync.storage.port import Remains
+from crdt_sync.storage.values import Remains
 
 _NAMED = re.compile(rb'"([a-z][a-z0-9_]{0,63})":')
 _FRAME = {"fields", "conflicts", "deleted", "sources", "value", "at", "by"}  # of a view, and of entries in it

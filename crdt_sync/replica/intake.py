@@ -16,7 +16,7 @@ from crdt_sync.records import Integration, Integrator
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.replica.context import Context
 from crdt_sync.replica.views import encode_view
-from crdt_sync.storage.port import Batch, Change, Head, OutboxEntry
+from crdt_sync.storage.values import Batch, Change, Head, OutboxEntry
 from crdt_sync.verdicts import Verdict
 
 Way = Literal["session", "push", "bundle", "kept"]

@@ -11,7 +11,7 @@ from crdt_sync.records.lineage import is_whole
 from crdt_sync.replica import unread
 from crdt_sync.replica.context import Context
 from crdt_sync.replica.intake import Intake, Origin, Taken, readable
-from crdt_sync.storage.port import OutboxEntry, Peer
+from crdt_sync.storage.values import OutboxEntry, Peer
 from crdt_sync.verdicts import VerdictCode
 
 

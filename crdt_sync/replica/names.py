@@ -8,7 +8,8 @@ import json
 from crdt_sync.limits import PARTNERS_MAX
 from crdt_sync.replica.callers import callers
 from crdt_sync.replica.carried import carried
-from crdt_sync.storage.port import Batch, Settings, Store
+from crdt_sync.storage.port import Settings, Store
+from crdt_sync.storage.values import Batch
 
 _ANNOUNCED = "announced_names"
 

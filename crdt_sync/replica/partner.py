@@ -39,7 +39,7 @@ from crdt_sync.replica.relays import answered_at, check_relay, is_trusted_addres
 from crdt_sync.replica.renewing import note_knowing
 from crdt_sync.replica.status import outbox_page, percentage
 from crdt_sync.replica.told import Told, note_told, to_fetch, unfetched
-from crdt_sync.storage.port import Batch, OutboxEntry, Peer
+from crdt_sync.storage.values import Batch, OutboxEntry, Peer
 
 _NO_EPOCH = bytes(EPOCH_BYTES)  # no life has this id
 _CLOCK_AHEAD = VerdictCode.CLOCK_AHEAD.value

@@ -1,7 +1,8 @@
 """The partners that a store knows, also where what it says of them is damaged."""
 
 from crdt_sync.errors import StoreCorrupt
-from crdt_sync.storage.port import Batch, Peer, Store
+from crdt_sync.storage.port import Store
+from crdt_sync.storage.values import Batch, Peer
 
 SERVED = "served"  # meta: there once partners, or lives in which others may have read this replica, were forgotten
 

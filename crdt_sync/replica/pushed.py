@@ -18,7 +18,7 @@ from crdt_sync.replica.awaiting import take_up
 from crdt_sync.replica.context import Context
 from crdt_sync.replica.intake import Intake, Origin
 from crdt_sync.replica.schemas import Schemas
-from crdt_sync.storage.port import SEVERAL_ORIGINS, Batch, Change, Committed
+from crdt_sync.storage.values import SEVERAL_ORIGINS, Batch, Change, Committed
 from crdt_sync.verdicts import VerdictCode
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from crdt_sync.errors import StoreCorrupt
 from crdt_sync.limits import STATUS_ENTRIES_MAX, STATUS_EXAMINED_MAX
-from crdt_sync.storage.port import LogEntry, Records, Store
+from crdt_sync.storage.port import Records, Store
+from crdt_sync.storage.values import LogEntry
 
 _PAGE = 512
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from crdt_sync.errors import StoreCorrupt
 from crdt_sync.records import digest_of
-from crdt_sync.storage.port import Batch, Store
+from crdt_sync.storage.port import Store
+from crdt_sync.storage.values import Batch
 
 _DIGESTS_PER_COMMIT = 2048
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from crdt_sync.protocol.messages import UpdatesEntry
-from crdt_sync.storage.port import Peer
+from crdt_sync.storage.values import Peer
 
 
 class Receiving(Protocol):

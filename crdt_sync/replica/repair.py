@@ -27,7 +27,8 @@ from crdt_sync.replica.guessing import guessed
 from crdt_sync.replica.peers import SERVED
 from crdt_sync.replica.rescue import Loss, Rewriting, View, is_complete, is_completed_by, rescued
 from crdt_sync.replica.views import RecordView, encode_view
-from crdt_sync.storage.port import Batch, Change, Outbox, OutboxEntry, Peer, Records, Remains, Store
+from crdt_sync.storage.port import Outbox, Records, Store
+from crdt_sync.storage.values import Batch, Change, OutboxEntry, Peer, Remains
 
 _PAGE = 1000
 _NO_EPOCH = bytes(EPOCH_BYTES)

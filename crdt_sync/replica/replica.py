@@ -38,7 +38,8 @@ from crdt_sync.replica.results import Results
 from crdt_sync.replica.schemas import Schemas, known_schemas
 from crdt_sync.replica.status import PartnerStatus, RecordStatus, Status
 from crdt_sync.replica.views import RecordView
-from crdt_sync.storage.port import Batch, Peer, Store
+from crdt_sync.storage.port import Store
+from crdt_sync.storage.values import Batch, Peer
 
 if TYPE_CHECKING:
     from crdt_sync.replica.owner.asking import Owner

@@ -22,7 +22,7 @@ from crdt_sync.records.kind import Layout
 from crdt_sync.records.schema import FieldSpec
 from crdt_sync.records.sources import parse_source
 from crdt_sync.records.values import restore_value
-from crdt_sync.storage.port import Remains
+from crdt_sync.storage.values import Remains
 from crdt_sync.verdicts import VerdictCode
 
 if TYPE_CHECKING:

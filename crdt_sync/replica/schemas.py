@@ -29,7 +29,7 @@ from crdt_sync.replica.context import Context
 from crdt_sync.replica.edits import Edits
 from crdt_sync.replica.reading import schemaless
 from crdt_sync.replica.views import refresh_views, rules
-from crdt_sync.storage.port import Batch
+from crdt_sync.storage.values import Batch
 
 if TYPE_CHECKING:
     from crdt_sync.storage.port import Store

@@ -9,8 +9,9 @@ from crdt_sync.protocol.entries import Behind
 from crdt_sync.protocol.hub import StoredUpdates
 from crdt_sync.protocol.source import Change, Diff, LogUpdate
 from crdt_sync.records import bytes_diff
-from crdt_sync.storage import port
-from crdt_sync.storage.port import SEVERAL_ORIGINS, Store
+from crdt_sync.storage import values
+from crdt_sync.storage.port import Store
+from crdt_sync.storage.values import SEVERAL_ORIGINS
 
 
 class StoreSource:
@@ -98,10 +99,10 @@ class StoreSource:
         return Diff(bytes_diff.diff(stored.updates, state_vector), stored.head.state_vector, stored.head.seq)
 
 
-def change_of(stored: StoredUpdates, now: int) -> port.Change:
+def change_of(stored: StoredUpdates, now: int) -> values.Change:
     """What the hub asks to be stored, as a change of the store. `now`: microseconds of the wall clock."""
     origin = stored.origins[0] if len(set(stored.origins)) == 1 else SEVERAL_ORIGINS
-    return port.Change(
+    return values.Change(
         stored.record,
         stored.updates,
         origin,

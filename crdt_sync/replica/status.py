@@ -27,7 +27,8 @@ from crdt_sync.replica.heard import Heard, guessed_place, heard
 from crdt_sync.replica.names import names
 from crdt_sync.replica.readers import count_lacking, lacks
 from crdt_sync.replica.told import read_told, to_fetch
-from crdt_sync.storage.port import OutboxEntry, Peer, Store
+from crdt_sync.storage.port import Store
+from crdt_sync.storage.values import OutboxEntry, Peer
 
 _PAGE = 512
 

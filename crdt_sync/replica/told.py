@@ -8,7 +8,8 @@ from typing import NamedTuple
 from crdt_sync.errors import StoreCorrupt
 from crdt_sync.ids import EPOCH_BYTES
 from crdt_sync.protocol.entries import Behind
-from crdt_sync.storage.port import Peer, Settings
+from crdt_sync.storage.port import Settings
+from crdt_sync.storage.values import Peer
 
 _TOLD = "told/"  # meta, by replica id in hexadecimal: the head that a partner told last, in which epoch, and when
 

@@ -9,7 +9,8 @@ from crdt_sync.errors import StoreCorrupt
 from crdt_sync.records import Document, Schema, restore
 from crdt_sync.records.natural_key import tells_apart
 from crdt_sync.records.sources import Source, parse_source, standing
-from crdt_sync.storage.port import Batch, Store
+from crdt_sync.storage.port import Store
+from crdt_sync.storage.values import Batch
 
 _VIEWS_PER_COMMIT = 1000
 _compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))

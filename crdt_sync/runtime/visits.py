@@ -19,7 +19,7 @@ from crdt_sync.protocol.agent import name_in
 from crdt_sync.protocol.hub import Arrived, Stored
 from crdt_sync.replica import Replica
 from crdt_sync.replica.callers import Caller, callers, remembered
-from crdt_sync.storage.port import Batch
+from crdt_sync.storage.values import Batch
 
 _EVERY_S = 1.0
 

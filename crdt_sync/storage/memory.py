@@ -16,7 +16,7 @@ from crdt_sync.storage.behind import reckon
 from crdt_sync.storage.joining import joining
 from crdt_sync.storage.keys import check_key
 from crdt_sync.storage.memory_state import MemoryState
-from crdt_sync.storage.port import (
+from crdt_sync.storage.values import (
     Batch,
     ChangedDigests,
     Committed,

@@ -9,7 +9,7 @@ from crdt_sync.errors import UnknownRecord
 from crdt_sync.ids import Space
 from crdt_sync.storage.keys import ROOT_MODULUS, check_digest, check_key, check_meta_key, check_replica, leaf
 from crdt_sync.storage.lives import Lives
-from crdt_sync.storage.port import Batch, Change, Committed, Head, LogEntry, OutboxEntry, Peer, lineage_after
+from crdt_sync.storage.values import Batch, Change, Committed, Head, LogEntry, OutboxEntry, Peer, lineage_after
 
 
 @dataclass(slots=True)

@@ -23,14 +23,11 @@ from typing import Literal, Protocol
 from crdt_sync.ids import Space
 from crdt_sync.storage.lives import Lives
 from crdt_sync.storage.values import (
-    SEVERAL_ORIGINS,
     Batch,
-    Change,
     ChangedDigests,
     Committed,
     CompactReport,
     FeedEntry,
-    Finding,
     Head,
     LogEntry,
     OutboxEntry,
@@ -39,38 +36,7 @@ from crdt_sync.storage.values import (
     Root,
     Stored,
     VerifyReport,
-    lineage_after,
 )
-
-__all__ = [
-    "SEVERAL_ORIGINS",
-    "Batch",
-    "Change",
-    "ChangedDigests",
-    "Committed",
-    "Committer",
-    "CompactReport",
-    "Digests",
-    "FeedEntry",
-    "Finding",
-    "Head",
-    "Identity",
-    "Log",
-    "LogEntry",
-    "Maintenance",
-    "Outbox",
-    "OutboxEntry",
-    "Peer",
-    "Records",
-    "Remains",
-    "Root",
-    "Settings",
-    "Store",
-    "Stored",
-    "Stores",
-    "VerifyReport",
-    "lineage_after",
-]
 
 
 class Identity(Protocol):

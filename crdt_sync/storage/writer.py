@@ -11,7 +11,8 @@ from typing import Protocol
 
 from crdt_sync.errors import StoreClosed, StoreFailed, StoreFull
 from crdt_sync.limits import COMMIT_BATCHES_MAX
-from crdt_sync.storage.port import Batch, Committed, Committer
+from crdt_sync.storage.port import Committer
+from crdt_sync.storage.values import Batch, Committed
 
 _LOGGER = logging.getLogger(__name__)
 _STORE_WIDE = (StoreFull, StoreFailed, StoreClosed)

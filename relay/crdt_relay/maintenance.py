@@ -30,7 +30,8 @@ from crdt_sync.records import EMPTY_STATE_VECTOR
 from crdt_sync.replica.rescue import is_complete, rescued
 from crdt_sync.storage.lmdb import LmdbStore, copies
 from crdt_sync.storage.lmdb.directory import claimed
-from crdt_sync.storage.port import Batch, Change, Remains, Store
+from crdt_sync.storage.port import Store
+from crdt_sync.storage.values import Batch, Change, Remains
 
 _DATA_FILE = "data.mdb"
 _ASIDE_MAX = 1000  # stores that are put aside within one second

@@ -15,7 +15,7 @@ from crdt_sync.replica.carried import Carried, remembered
 from crdt_sync.replica.heard import listened
 from crdt_sync.replica.told import Told, note_told
 from crdt_sync.runtime import Address
-from crdt_sync.storage.port import Batch, OutboxEntry, Peer
+from crdt_sync.storage.values import Batch, OutboxEntry, Peer
 
 CHOSEN = "ws://chosen:8765"
 OTHER = "ws://other:8765"

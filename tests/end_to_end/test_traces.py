@@ -10,7 +10,7 @@ from crdt_bench.traces import Clock, InvalidTrace, Replay, beginning, hash_of, r
 from crdt_sync import Replica, compare, sync
 from crdt_sync.storage.lmdb import LmdbStore
 from crdt_sync.storage.memory import MemoryStore
-from crdt_sync.storage.port import Batch
+from crdt_sync.storage.values import Batch
 from tests.replica.wire import MemoryRelay, VirtualTime, exchange
 
 FILES = {

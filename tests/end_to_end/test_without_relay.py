@@ -11,7 +11,7 @@ from crdt_bench.traces import Clock, Replay, beginning, read_trace, schema_of
 from crdt_sync import Replica, bundled_schema
 from crdt_sync.replica.pushed import PushedUpdates
 from crdt_sync.storage.memory import MemoryStore
-from crdt_sync.storage.port import Batch, Change
+from crdt_sync.storage.values import Batch, Change
 
 Edge = tuple[int, int]
 NOW = 1_700_000_000_000_000

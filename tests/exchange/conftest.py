@@ -13,7 +13,7 @@ from crdt_sync.records.schema import Schema
 from crdt_sync.replica.blocks import Block
 from crdt_sync.replica.views import RecordView
 from crdt_sync.storage.memory import MemoryStore
-from crdt_sync.storage.port import Batch
+from crdt_sync.storage.values import Batch
 
 
 class CountingReplica(Replica):

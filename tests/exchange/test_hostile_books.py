@@ -11,7 +11,7 @@ from crdt_sync.limits import RECORD_GROWN_BYTES_MAX
 from crdt_sync.protocol.messages import UpdatesEntry
 from crdt_sync.records import Document
 from crdt_sync.storage.memory import MemoryStore
-from crdt_sync.storage.port import Batch
+from crdt_sync.storage.values import Batch
 
 BOOK = ids.import_book("customers", "list")
 NEW, OLD = "a" * 32, "b" * 32

@@ -13,7 +13,7 @@ from crdt_sync.exchange.table import MISSING, RowError
 from crdt_sync.records import EMPTY_STATE_VECTOR, Integrator, Schema, parse_schema
 from crdt_sync.replica.views import encode_view
 from crdt_sync.storage.memory import MemoryStore
-from crdt_sync.storage.port import Batch, Change
+from crdt_sync.storage.values import Batch, Change
 
 STAGE = """
 [fields.stage]

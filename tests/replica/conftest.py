@@ -11,7 +11,7 @@ from crdt_sync.protocol.effects import Welcomed
 from crdt_sync.records import Schema
 from crdt_sync.replica.partner import Partner
 from crdt_sync.storage.memory import MemoryStore
-from crdt_sync.storage.port import Batch
+from crdt_sync.storage.values import Batch
 from tests.replica.partners import ACCEPTED, EPOCH, RELAY, THEM, US, answer, write
 from tests.replica.wire import URL, MemoryRelay, VirtualTime
 

@@ -17,7 +17,7 @@ from crdt_sync.replica.callers import callers
 from crdt_sync.replica.readers import Reader, count_lacking, lacking, lacks
 from crdt_sync.runtime.visits import NotedCallers
 from crdt_sync.storage.memory import MemoryStore
-from crdt_sync.storage.port import Batch
+from crdt_sync.storage.values import Batch
 from tests.replica.test_status import holds
 from tests.replica.wire import Line, MemoryRelay, VirtualTime
 

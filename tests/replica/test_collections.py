@@ -3,7 +3,7 @@
 from crdt_sync.replica import collections
 from crdt_sync.replica.collections import Schemaless, schemaless
 from crdt_sync.storage.memory import MemoryStore
-from crdt_sync.storage.port import Batch, Change
+from crdt_sync.storage.values import Batch, Change
 
 
 def store_of(*records: str) -> MemoryStore:

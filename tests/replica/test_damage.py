@@ -6,7 +6,7 @@ from crdt_sync.errors import StoreFull
 from crdt_sync.protocol.effects import Welcomed
 from crdt_sync.replica.partner import Partner
 from crdt_sync.storage.memory import MemoryStore
-from crdt_sync.storage.port import Finding, VerifyReport
+from crdt_sync.storage.values import Finding, VerifyReport
 from tests.replica.partners import EPOCH, RELAY, US, outbox, write
 from tests.replica.wire import URL
 

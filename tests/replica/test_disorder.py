@@ -5,7 +5,7 @@ import pytest
 from crdt_sync.records import Document, Integrator
 from crdt_sync.replica.disorder import disordered_records
 from crdt_sync.replica.views import encode_view
-from crdt_sync.storage.port import Batch, Change
+from crdt_sync.storage.values import Batch, Change
 from tests.replica.partners import US, write
 
 NOTES = bytes.fromhex("01010200040107742e6e6f7465730362636400")  # t.notes is "bcd"

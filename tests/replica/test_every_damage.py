@@ -11,7 +11,7 @@ from crdt_sync.errors import StoreCorrupt
 from crdt_sync.ids import new_record
 from crdt_sync.replica.rescue import Rewriting
 from crdt_sync.storage.lmdb import LmdbStore
-from crdt_sync.storage.port import Batch, Change, OutboxEntry, Peer
+from crdt_sync.storage.values import Batch, Change, OutboxEntry, Peer
 from tests.damage import flipped, rows
 
 RELAY, URL = b"r" * 16, "ws://relay"

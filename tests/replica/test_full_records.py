@@ -10,7 +10,7 @@ from crdt_sync.protocol.messages import UpdatesEntry
 from crdt_sync.records import Document, Integrator
 from crdt_sync.records.imported import ImportedChange
 from crdt_sync.storage.memory import MemoryStore
-from crdt_sync.storage.port import Batch
+from crdt_sync.storage.values import Batch
 from tests.replica.conftest import add_schemas
 from tests.replica.wire import VirtualTime
 

@@ -12,7 +12,7 @@ from crdt_sync.protocol.reconcile import Index, Ranges, Reconciler, blocks, leaf
 from crdt_sync.replica import index as module
 from crdt_sync.replica.index import UNKNOWN_TO_ACCEPTOR, UNKNOWN_TO_DIALER, StoreIndex
 from crdt_sync.storage.memory import MemoryStore
-from crdt_sync.storage.port import Batch, Change
+from crdt_sync.storage.values import Batch, Change
 
 A, B, C = "customers/a", "customers/b", "customers/c"
 

@@ -10,7 +10,7 @@ from crdt_sync.records import Document
 from crdt_sync.replica.intake import Intake, Origin
 from crdt_sync.replica.pushed import PushedUpdates
 from crdt_sync.replica.source import change_of
-from crdt_sync.storage.port import Batch
+from crdt_sync.storage.values import Batch
 from crdt_sync.verdicts import VerdictCode
 
 THEM = b"t" * 16

@@ -15,7 +15,7 @@ from crdt_sync.records.comparing import folded
 from crdt_sync.records.natural_key import record_of
 from crdt_sync.replica import keys
 from crdt_sync.storage.memory import MemoryStore
-from crdt_sync.storage.port import Batch
+from crdt_sync.storage.values import Batch
 from tests.replica.wire import MemoryRelay, VirtualTime, exchange
 
 SCHEMA = parse_schema(

@@ -13,7 +13,7 @@ from crdt_sync.replica import Event, Replica, unread
 from crdt_sync.replica.partner import Partner
 from crdt_sync.replica.pushed import PushedUpdates
 from crdt_sync.storage.memory import MemoryStore
-from crdt_sync.storage.port import Batch, Change
+from crdt_sync.storage.values import Batch, Change
 
 RELAY = b"relay-relay-rela"
 

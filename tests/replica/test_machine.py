@@ -19,7 +19,8 @@ from crdt_sync.replica.partner import Partner
 from crdt_sync.replica.receipts import holding, refresh_digests
 from crdt_sync.storage.lmdb import LmdbStore
 from crdt_sync.storage.memory import MemoryStore
-from crdt_sync.storage.port import Batch, Store
+from crdt_sync.storage.port import Store
+from crdt_sync.storage.values import Batch
 from tests.replica.model import ASKED, DELETED, ENTRIES, MARK, SCHEMA, Event, Model, check, is_deleted, live
 from tests.replica.wire import Line, MemoryRelay, VirtualTime
 

@@ -4,7 +4,7 @@ from crdt_sync.limits import PARTNERS_MAX
 from crdt_sync.replica.callers import Caller, remembered
 from crdt_sync.replica.names import names, note_announced
 from crdt_sync.storage.memory import MemoryStore
-from crdt_sync.storage.port import Batch
+from crdt_sync.storage.values import Batch
 
 BEN = b"b" * 16
 

@@ -21,7 +21,7 @@ from crdt_sync.replica.partner import Partner
 from crdt_sync.replica.pushed import PushedUpdates
 from crdt_sync.replica.renewing import may_renew
 from crdt_sync.replica.rescue import rescued
-from crdt_sync.storage.port import Batch, Change
+from crdt_sync.storage.values import Batch, Change
 from tests.replica.test_machine import RECORDS, DurableMachine, Machine, devices, records
 
 

@@ -17,7 +17,7 @@ from crdt_sync.replica import awaiting as awaiting_notes
 from crdt_sync.replica.pushed import PushedUpdates
 from crdt_sync.replica.repair import still_lost
 from crdt_sync.replica.rescue import View, rescued
-from crdt_sync.storage.port import Batch, Change, OutboxEntry, Peer
+from crdt_sync.storage.values import Batch, Change, OutboxEntry, Peer
 from tests.damage import flip_bit
 
 RELAY, URL = b"r" * 16, "ws://relay"

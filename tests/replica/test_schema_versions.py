@@ -5,7 +5,7 @@ import pytest
 
 from crdt_sync.errors import IncompatibleSchema, UnknownCollection, UsageError
 from crdt_sync.records import parse_schema
-from crdt_sync.storage.port import Batch
+from crdt_sync.storage.values import Batch
 from tests.replica.wire import exchange
 
 HEAD = 'collection = "shops"\nversion = {version}\n'

@@ -6,7 +6,7 @@ import pytest
 
 from crdt_sync.replica import StoreSource
 from crdt_sync.storage.memory import MemoryStore
-from crdt_sync.storage.port import Batch, Change
+from crdt_sync.storage.values import Batch, Change
 
 
 @pytest.fixture

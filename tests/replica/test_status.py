@@ -18,7 +18,8 @@ from crdt_sync.replica import status as status_module
 from crdt_sync.replica.status import percentage
 from crdt_sync.replica.told import Told, unfetched
 from crdt_sync.storage.memory import MemoryStore
-from crdt_sync.storage.port import Batch, Change, OutboxEntry, Peer, Store
+from crdt_sync.storage.port import Store
+from crdt_sync.storage.values import Batch, Change, OutboxEntry, Peer
 from crdt_sync.verdicts import VerdictCode, refused
 from tests.replica.wire import URL, Line, MemoryRelay, VirtualTime
 

@@ -11,7 +11,7 @@ from crdt_sync.protocol.effects import Integrate, Welcomed
 from crdt_sync.replica import Event
 from crdt_sync.replica.partner import Partner
 from crdt_sync.storage.memory import MemoryStore
-from crdt_sync.storage.port import Batch, Committed
+from crdt_sync.storage.values import Batch, Committed
 
 
 class DoubtfulStore(MemoryStore):

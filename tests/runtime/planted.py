@@ -3,7 +3,8 @@
 from crdt_sync.records import Document
 from crdt_sync.records.state_vector import decode
 from crdt_sync.records.varint import append_uint
-from crdt_sync.storage.port import Batch, Change, Store
+from crdt_sync.storage.port import Store
+from crdt_sync.storage.values import Batch, Change
 
 
 def other_content(store: Store, record: str, old: bytes, new: bytes) -> None:

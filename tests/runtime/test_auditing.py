@@ -13,7 +13,8 @@ from crdt_sync.records import Document
 from crdt_sync.runtime import Audit, Mended, audit_once, certificate, heal_once
 from crdt_sync.runtime.listening import listening
 from crdt_sync.storage.lmdb import LmdbStore
-from crdt_sync.storage.port import Batch, Store
+from crdt_sync.storage.port import Store
+from crdt_sync.storage.values import Batch
 from tests.runtime import planted
 from tests.runtime.test_syncing import TOKEN, RelayThread, add
 

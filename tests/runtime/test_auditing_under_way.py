@@ -20,7 +20,7 @@ from crdt_sync.replica.audit import check
 from crdt_sync.runtime.auditing import _Auditor
 from crdt_sync.runtime.audits import Audit
 from crdt_sync.storage.memory import MemoryStore
-from crdt_sync.storage.port import Batch
+from crdt_sync.storage.values import Batch
 from tests.replica.wire import Line, MemoryRelay, VirtualTime, exchange
 from tests.runtime import planted
 

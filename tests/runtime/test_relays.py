@@ -14,7 +14,7 @@ from crdt_sync.protocol.messages import Hello
 from crdt_sync.replica.relays import check_relay, note_dialed
 from crdt_sync.runtime.listening import listening
 from crdt_sync.storage.memory import MemoryStore
-from crdt_sync.storage.port import Batch, Change, Peer
+from crdt_sync.storage.values import Batch, Change, Peer
 from tests.runtime.test_syncing import TOKEN, RelayThread
 
 

@@ -18,7 +18,7 @@ from crdt_sync.runtime.conversation import Conversation
 from crdt_sync.runtime.outside import OUTSIDE
 from crdt_sync.runtime.transports.channel import ChannelClosed, Opened
 from crdt_sync.storage.memory import MemoryStore
-from crdt_sync.storage.port import Batch, Committed
+from crdt_sync.storage.values import Batch, Committed
 
 TURNS = 500  # of the event loop, in each of which a frame could be read
 DOCUMENT = Document(writer=5)

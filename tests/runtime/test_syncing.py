@@ -12,7 +12,7 @@ from crdt_relay.server import Relay
 from crdt_sync import Address, Replica, bundled_schema, compare, keep_syncing, sync
 from crdt_sync.errors import StoreClosed, Timeout, Unauthorized, Unreachable, UsageError
 from crdt_sync.replica.told import Told, note_told
-from crdt_sync.storage.port import Batch, Peer
+from crdt_sync.storage.values import Batch, Peer
 
 TOKEN = "a-token-of-enough-length"
 

@@ -11,7 +11,7 @@ from crdt_sync.records import Document, Editor
 from crdt_sync.records.lineage import lineage_of
 from crdt_sync.records.renewal import carried
 from crdt_sync.storage.memory import MemoryStore
-from crdt_sync.storage.port import Batch
+from crdt_sync.storage.values import Batch
 
 NAME = "grown"
 _RECORD = "customers/grown"

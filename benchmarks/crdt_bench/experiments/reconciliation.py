@@ -18,7 +18,7 @@ from crdt_bench.results import Measurement, Outcome, Target
 from crdt_sync import ids
 from crdt_sync.replica.index import UNKNOWN_TO_ACCEPTOR, StoreIndex
 from crdt_sync.storage.lmdb import LmdbStore
-from crdt_sync.storage.port import Batch, Change
+from crdt_sync.storage.values import Batch, Change
 
 NAME = "reconciliation"
 _TARGETS = {  # by differences among 100,000: round trips, bytes, ms of processor time of the busier side

@@ -18,7 +18,8 @@ from crdt_sync.replica.audit import check, content_view
 from crdt_sync.replica.index import UNKNOWN_TO_ACCEPTOR, StoreIndex
 from crdt_sync.replica.receipts import refresh_digests
 from crdt_sync.replica.source import change_of
-from crdt_sync.storage.port import Batch, Committer, Store
+from crdt_sync.storage.port import Committer, Store
+from crdt_sync.storage.values import Batch
 
 _DOCUMENTS_MAX = 256
 _RETRY_US = 5_000_000

@@ -8,7 +8,7 @@ from crdt_bench.simulator import lineages
 from crdt_bench.simulator.rot import Rot
 from crdt_sync.errors import StoreCorrupt, StoreFailed, StoreFull
 from crdt_sync.storage.memory import MemoryStore
-from crdt_sync.storage.port import (
+from crdt_sync.storage.values import (
     Batch,
     Committed,
     CompactReport,

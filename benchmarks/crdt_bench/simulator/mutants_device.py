@@ -23,7 +23,7 @@ from crdt_sync.replica.partner import Partner
 from crdt_sync.replica.replica import Replica
 from crdt_sync.replica.schemas import Schemas
 from crdt_sync.replica.writers import Writers
-from crdt_sync.storage.port import Batch
+from crdt_sync.storage.values import Batch
 
 
 def _cursor_first(integrate: Method) -> Method:

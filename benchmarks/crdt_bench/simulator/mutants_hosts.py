@@ -14,7 +14,7 @@ from crdt_sync.runtime.hosting.engine import Engine
 from crdt_sync.runtime.presence import PresenceBoard
 from crdt_sync.runtime.screening import Trial
 from crdt_sync.runtime.worker.pool import IntegrationPool
-from crdt_sync.storage.port import Committed
+from crdt_sync.storage.values import Committed
 from crdt_sync.storage.writer import GroupCommit
 
 _DISK = {"relay_disk_fails": 0.2, "cut": 0.05}

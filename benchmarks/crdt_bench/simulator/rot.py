@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from crdt_sync.errors import StoreCorrupt
 from crdt_sync.storage.memory_state import MemoryState
-from crdt_sync.storage.port import Batch, Head, Remains
+from crdt_sync.storage.values import Batch, Head, Remains
 
 Value = tuple[str, str | int]
 

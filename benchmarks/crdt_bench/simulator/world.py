@@ -32,7 +32,7 @@ from crdt_bench.simulator.workload import Workload
 from crdt_sync.errors import CrdtSyncError, StoreError
 from crdt_sync.protocol.effects import Acknowledge, Closed
 from crdt_sync.replica import Event, unread
-from crdt_sync.storage.port import Batch
+from crdt_sync.storage.values import Batch
 
 WALL_BASE_US = 1_760_000_000_000_000  # some day in 2025, by the relay's clock
 _EVENTS_PER_STEP_MAX = 2_000  # a run that needs more is a storm

@@ -7,7 +7,8 @@ from concurrent.futures import Future
 
 from crdt_sync.errors import StoreClosed
 from crdt_sync.limits import COMMIT_BATCHES_MAX
-from crdt_sync.storage.port import Batch, Committed, Committer
+from crdt_sync.storage.port import Committer
+from crdt_sync.storage.values import Batch, Committed
 from crdt_sync.storage.writer import GroupCommit, Waiting
 
 _NOTICE_S = 20e-6

@@ -16,7 +16,8 @@ from crdt_sync.exchange.bundle.partner import Partner
 from crdt_sync.records import EMPTY_STATE_VECTOR, decode_state_vector, encode_state_vector, scan
 from crdt_sync.replica.heard import guessed_place
 from crdt_sync.replica.readers import of_others, since
-from crdt_sync.storage.port import FeedEntry, Log, LogEntry, Outbox, OutboxEntry, Store
+from crdt_sync.storage.port import Log, Outbox, Store
+from crdt_sync.storage.values import FeedEntry, LogEntry, OutboxEntry
 
 _PAGE = 512
 

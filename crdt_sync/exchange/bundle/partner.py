@@ -8,7 +8,8 @@ from crdt_sync.replica import Carried
 from crdt_sync.replica.carried import carried
 from crdt_sync.replica.heard import Heard, heard
 from crdt_sync.replica.names import names
-from crdt_sync.storage.port import Peer, Store
+from crdt_sync.storage.port import Store
+from crdt_sync.storage.values import Peer
 
 _PREFIX_LENGTH_MIN = 4  # characters of a replica id: 16 bits, enough to tell a handful of partners apart
 _ID_SHOWN = 12

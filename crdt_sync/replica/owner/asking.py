@@ -22,7 +22,8 @@ from crdt_sync.replica.owner.sent import SentEdit, committed
 from crdt_sync.replica.writers import Writers
 from crdt_sync.storage.lmdb.lock import let_go
 from crdt_sync.storage.lmdb.shared import SharedStore
-from crdt_sync.storage.port import Batch, Committed, Store
+from crdt_sync.storage.port import Store
+from crdt_sync.storage.values import Batch, Committed
 
 _GREETING_S = 5.0
 _SILENCE_S = 10.0  # of an owner, before it is tried whether it still greets others

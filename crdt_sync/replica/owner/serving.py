@@ -39,7 +39,8 @@ from crdt_sync.replica.owner.message import BadFrame, Message
 from crdt_sync.replica.owner.sent import SentEdit
 from crdt_sync.replica.receiving import Receiving
 from crdt_sync.replica.writers import Writers
-from crdt_sync.storage.port import Batch, Store
+from crdt_sync.storage.port import Store
+from crdt_sync.storage.values import Batch
 
 _log = logging.getLogger(__name__)
 _GREETING_S = 5.0

@@ -19,7 +19,8 @@ from crdt_sync.replica.audit import check, content_digest, standing
 from crdt_sync.runtime.hosting.rest import AtRest
 from crdt_sync.runtime.worker.pool import IntegrationPool
 from crdt_sync.runtime.worker.values import RecordDigest
-from crdt_sync.storage.port import Batch, Change, Head, Store
+from crdt_sync.storage.port import Store
+from crdt_sync.storage.values import Batch, Change, Head
 from crdt_sync.storage.writer import Writer
 
 UNREADABLE_THERE = b"\xfd" * 16  # of a record that cannot be read: it must not seem equal to anything

@@ -5,7 +5,8 @@ from typing import Protocol
 
 from crdt_sync.runtime.hosting.rest import AtRest
 from crdt_sync.runtime.worker.pool import IntegrationPool
-from crdt_sync.storage.port import Batch, Store
+from crdt_sync.storage.port import Store
+from crdt_sync.storage.values import Batch
 from crdt_sync.storage.writer import Writer
 
 _STALE_PER_COMMIT = 2048

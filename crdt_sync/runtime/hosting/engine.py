@@ -58,7 +58,8 @@ from crdt_sync.runtime.steady import steady_us
 from crdt_sync.runtime.worker.pool import IntegrationPool
 from crdt_sync.runtime.worker.process import WorkerUnavailable
 from crdt_sync.runtime.worker.values import Item, clocks_differ
-from crdt_sync.storage.port import Batch, Committed, Committer, Store
+from crdt_sync.storage.port import Committer, Store
+from crdt_sync.storage.values import Batch, Committed
 
 _PRESENCE_EVERY_S = 0.1
 _RETRY_US = 5_000_000

@@ -13,7 +13,8 @@ from crdt_sync.errors import CrdtSyncError, StoreCorrupt, StoreError, StoreFaile
 from crdt_sync.runtime.worker.pool import IntegrationPool
 from crdt_sync.runtime.worker.process import WorkerUnavailable
 from crdt_sync.runtime.worker.values import Item
-from crdt_sync.storage.port import Batch, Store
+from crdt_sync.storage.port import Store
+from crdt_sync.storage.values import Batch
 
 _PROBE_EVERY_S = 1.0
 _PROBE = [Item("probe/probe", (b"\x00\x00",))]  # an empty update of a record that is never stored

@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from crdt_sync.errors import StoreCorrupt
-from crdt_sync.storage.port import Head, Store
+from crdt_sync.storage.port import Store
+from crdt_sync.storage.values import Head
 
 FoundHead = Head | Literal["damaged"] | None
 """Where a record stands; None for one that is not held."""

@@ -14,7 +14,7 @@ import cbor2
 
 from crdt_sync.errors import StoreCorrupt
 from crdt_sync.storage.keys import ROOT_MODULUS
-from crdt_sync.storage.port import Head, LogEntry, OutboxEntry, Peer, Root
+from crdt_sync.storage.values import Head, LogEntry, OutboxEntry, Peer, Root
 
 CHECKSUM_BYTES = 16
 ROOT_EMPTY = Root(0, 0, 0)

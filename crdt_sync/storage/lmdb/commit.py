@@ -12,7 +12,7 @@ from crdt_sync.storage.lmdb.identity import STATE_KEY, know_lineages
 from crdt_sync.storage.lmdb.reads import read_state
 from crdt_sync.storage.lmdb.recent import Touched
 from crdt_sync.storage.lmdb.tables import Table, Tables, Transaction
-from crdt_sync.storage.port import Batch, Change, Committed, OutboxEntry, Root, lineage_after
+from crdt_sync.storage.values import Batch, Change, Committed, OutboxEntry, Root, lineage_after
 
 _SEQ = attrgetter("seq")
 

@@ -13,7 +13,7 @@ from crdt_sync.storage.lmdb import codec
 from crdt_sync.storage.lmdb.codec import CHECKSUM_BYTES, DOCS, FEED, INDEX, LOG, META, VIEWS, HeadRow, State, seq_key
 from crdt_sync.storage.lmdb.identity import STATE_KEY
 from crdt_sync.storage.lmdb.tables import Table, Tables, Transaction
-from crdt_sync.storage.port import ChangedDigests, FeedEntry, LogEntry, OutboxEntry, Peer, Remains, Stored
+from crdt_sync.storage.values import ChangedDigests, FeedEntry, LogEntry, OutboxEntry, Peer, Remains, Stored
 
 
 def read_state(transaction: Transaction, tables: Tables) -> State:

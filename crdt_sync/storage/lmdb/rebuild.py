@@ -8,7 +8,7 @@ from crdt_sync.storage.lmdb.codec import CHECKSUM_BYTES, FEED, HeadRow, State, s
 from crdt_sync.storage.lmdb.identity import STATE_KEY
 from crdt_sync.storage.lmdb.reads import read_state, walk
 from crdt_sync.storage.lmdb.tables import Table, Tables, Transaction
-from crdt_sync.storage.port import OutboxEntry, Root
+from crdt_sync.storage.values import OutboxEntry, Root
 
 UNKNOWN_STATE_VECTOR = b"\x00"  # an empty state vector: the partner is sent everything
 

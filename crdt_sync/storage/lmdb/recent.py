@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from crdt_sync.storage.lmdb.codec import State
-from crdt_sync.storage.port import ChangedDigests
+from crdt_sync.storage.values import ChangedDigests
 
 RECORDS_MAX = 4096  # 1 MB
 

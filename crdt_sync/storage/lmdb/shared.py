@@ -22,7 +22,7 @@ from crdt_sync.storage.lmdb.failures import translate
 from crdt_sync.storage.lmdb.lock import StoreLock
 from crdt_sync.storage.lmdb.store import LmdbStore, wall_clock
 from crdt_sync.storage.lmdb.tables import TABLE_NAMES, Tables
-from crdt_sync.storage.port import ChangedDigests
+from crdt_sync.storage.values import ChangedDigests
 
 T = TypeVar("T")
 _RESIZED_MAX = 8  # how often the map may be found enlarged in one read: each time it has doubled

@@ -22,7 +22,7 @@ from crdt_sync.storage.lmdb.environment import Environment
 from crdt_sync.storage.lmdb.lock import StoreLock
 from crdt_sync.storage.lmdb.recent import RecentDigests
 from crdt_sync.storage.lmdb.tables import Tables, Transaction
-from crdt_sync.storage.port import (
+from crdt_sync.storage.values import (
     Batch,
     ChangedDigests,
     Committed,

@@ -15,7 +15,7 @@ from crdt_sync.storage.lmdb.environment import strangers
 from crdt_sync.storage.lmdb.identity import FORMAT_KEY, LIVES_KEY, REPLICA_KEY, STATE_KEY
 from crdt_sync.storage.lmdb.reads import read_state
 from crdt_sync.storage.lmdb.tables import Table, Tables, Transaction
-from crdt_sync.storage.port import Finding, Root, VerifyReport
+from crdt_sync.storage.values import Finding, Root, VerifyReport
 
 
 class Verification:

@@ -12,7 +12,7 @@ from crdt_sync.errors import UpdateRefused
 from crdt_sync.exchange.bundle import Applied, Created, apply, create
 from crdt_sync.records import Integrator, bytes_diff, scan
 from crdt_sync.storage.memory import MemoryStore
-from crdt_sync.storage.port import Batch
+from crdt_sync.storage.values import Batch
 from crdt_sync.verdicts import Verdict
 from tests.replica.wire import VirtualTime
 

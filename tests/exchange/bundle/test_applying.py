@@ -9,7 +9,7 @@ from crdt_sync import limits
 from crdt_sync.errors import ForeignBundle, InvalidBundle, StoreFull
 from crdt_sync.exchange.bundle import apply
 from crdt_sync.replica.carried import Arrival, LeftOut, arrival, arriving, carried
-from crdt_sync.storage.port import Batch
+from crdt_sync.storage.values import Batch
 from crdt_sync.verdicts import Verdict, VerdictCode, refused
 from tests.replica.wire import VirtualTime
 

@@ -6,7 +6,7 @@ from crdt_sync.errors import UsageError
 from crdt_sync.exchange.bundle.partner import find_partner
 from crdt_sync.replica.carried import carried
 from crdt_sync.storage.memory import MemoryStore
-from crdt_sync.storage.port import Batch, Peer
+from crdt_sync.storage.values import Batch, Peer
 from tests.replica.wire import VirtualTime
 
 from .conftest import InProcess, MakeDevice

@@ -13,7 +13,7 @@ from crdt_sync.limits import BUNDLE_KNOWN_MAX
 from crdt_sync.replica import heard as heard_module
 from crdt_sync.replica.heard import heard, listened
 from crdt_sync.storage.memory import MemoryStore
-from crdt_sync.storage.port import Batch
+from crdt_sync.storage.values import Batch
 from tests.replica.wire import VirtualTime
 
 from .conftest import Device, MakeDevice

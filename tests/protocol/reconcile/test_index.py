@@ -13,7 +13,7 @@ from crdt_sync.protocol.reconcile import Index, leaf
 from crdt_sync.protocol.reconcile.index import BLOCK_RECORDS, CHANGES_WAITING_MAX
 from crdt_sync.storage import MemoryStore
 from crdt_sync.storage.keys import leaf as store_leaf
-from crdt_sync.storage.port import Batch, Change
+from crdt_sync.storage.values import Batch, Change
 from tests.protocol.reconcile.runs import records
 
 MODULUS = 1 << 256

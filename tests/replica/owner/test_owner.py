@@ -11,7 +11,7 @@ from crdt_sync.protocol.messages import UpdatesEntry
 from crdt_sync.records import FieldSpec, Schema, parse_schema
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.replica.owner import asking
-from crdt_sync.storage.port import Batch
+from crdt_sync.storage.values import Batch
 
 US = "customers/us"
 

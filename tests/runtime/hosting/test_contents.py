@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from crdt_sync import limits
 from crdt_sync.runtime.hosting.audits import UNREADABLE_THERE, Contents
 from crdt_sync.storage.memory import MemoryStore
-from crdt_sync.storage.port import Batch, Change
+from crdt_sync.storage.values import Batch, Change
 
 DIGEST = b"d" * 16
 

@@ -7,17 +7,7 @@ import pytest
 
 from crdt_sync.storage import MemoryStore, MemoryStores
 from crdt_sync.storage.memory_state import MemoryState
-from crdt_sync.storage.port import (
-    Committer,
-    Digests,
-    Identity,
-    Log,
-    Maintenance,
-    Outbox,
-    Records,
-    Settings,
-    Store,
-)
+from crdt_sync.storage.port import Committer, Digests, Identity, Log, Maintenance, Outbox, Records, Settings, Store
 from tests.storage.conftest import Opened, make_change
 from tests.storage.ports import (
     test_commits,

@@ -7,7 +7,7 @@ from crdt_bench.simulator import lineages
 from crdt_bench.simulator.disk import Disk
 from crdt_bench.simulator.failure import Failure
 from crdt_sync.replica import unread
-from crdt_sync.storage.port import Peer
+from crdt_sync.storage.values import Peer
 
 _PAGE = 512
 
