@@ -169,14 +169,18 @@ class _Stage:
         if self._rng.random() < 0.75:
             self.cast.wait(name, "edited", "at_rest")
         self._kill_soon(name)
+        self._look_at_device(name)
+        self._start_device(name)
+        return doing
+
+    def _look_at_device(self, name: str) -> None:
+        """What the store of a killed device holds, and the copies of it."""
         self._ledger.hear(self.cast.take())
         self._released(name)
         with Replica.open(self.directory / name) as replica:
             self._ledger.check_device(replica)
         for copy in self._ledger.copies(name):
             self._look_at_copy(copy, name)
-        self._start_device(name)
-        return doing
 
     def _start_device(self, name: str) -> None:
         self._doing[name] = self._rng.choice(tuple(OPERATIONS))
@@ -193,12 +197,7 @@ class _Stage:
         doing = self._doing[_SHARED]
         self._kill_soon(_SHARED)
         self._kill_soon(_CLIENT)
-        self._ledger.hear(self.cast.take())
-        self._released(_SHARED)
-        with Replica.open(self.directory / _SHARED) as replica:
-            self._ledger.check_device(replica)
-        for copy in self._ledger.copies(_SHARED):
-            self._look_at_copy(copy, _SHARED)
+        self._look_at_device(_SHARED)
         self._start_shared()
         return f"while a client edits, {doing}"
 
