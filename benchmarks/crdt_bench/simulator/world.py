@@ -37,6 +37,7 @@ from crdt_sync.storage.values import Batch
 WALL_BASE_US = 1_760_000_000_000_000  # some day in 2025, by the relay's clock
 _EVENTS_PER_STEP_MAX = 2_000  # a run that needs more is a storm
 _LATE_EDIT_US_MAX = 10_000_000
+_RECONNECT_S = 3
 _BEGINS_ANEW_US = 130_000_000  # a session whose cursor cannot be stored ends after a minute, and so may the next
 _BYTES_PER_EDIT_MAX = 400_000  # per device
 _CONNECTS_WITHIN_US_MAX = 1_000_000
@@ -361,6 +362,10 @@ class World:
         patience = 9 if "device_clock" in self.scenario.faults else 1
         limit = _LATE_EDIT_US_MAX * (36 if self._clocks_are_exchanged else patience)
         self.until(self.loop.now_us + limit)
+        if "device_clock" in self.scenario.faults:  # a session may be beginning anew at this very moment
+            for _ in range(_RECONNECT_S):
+                if not self.quiet():
+                    self.until(self.loop.now_us + 1_000_000)
         if not self.quiet() and not self._unsettled(standing=False):  # a session that can store no cursor begins anew
             self.until(self.loop.now_us + _BEGINS_ANEW_US)
         if not self.quiet():
