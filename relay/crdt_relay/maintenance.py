@@ -43,7 +43,7 @@ def status(data: Path) -> dict[str, Any]:
     try:
         return ask(data, "status")
     except NotRunning:
-        with LmdbStore.open(data) as store:
+        with _opened(data) as store:
             return {
                 "running": False,
                 "data": str(data),
@@ -64,7 +64,7 @@ def repair(data: Path, named: Sequence[str] = ()) -> dict[str, Any]:
 
     Raises `UnknownRecord` for one that is not held, `StoreInUse` while the relay runs, `StoreError`.
     """
-    with LmdbStore.open(data) as store:
+    with _opened(data) as store:
         for record in named:
             if not _is_held(store, record):
                 raise UnknownRecord(record)
@@ -123,7 +123,7 @@ def _is_held(store: Store, record: str) -> bool:
 def verify(data: Path) -> dict[str, Any]:
     """Check every checksum and the chain of the log. Raises `StoreInUse` while the relay runs, `StoreError`."""
     try:
-        store = LmdbStore.open(data)
+        store = _opened(data)
     except StoreInUse as error:
         raise StoreInUse(
             error.message, "Stop the relay first, or make a backup, which needs no stop, and verify that with --data."
@@ -146,7 +146,7 @@ def compact(data: Path) -> dict[str, Any]:
     try:
         return ask(data, "compact")
     except NotRunning:
-        with LmdbStore.open(data) as store:
+        with _opened(data) as store:
             report = store.compact()
             return {"dropped": report.dropped, "dropped_bytes": report.dropped_bytes, "kept": report.kept}
 
@@ -157,7 +157,7 @@ def backup(data: Path, target: Path) -> dict[str, Any]:
     try:
         done = ask(data, "backup", to=str(target))
     except NotRunning:
-        with LmdbStore.open(data) as store:
+        with _opened(data) as store:
             store.copy(target)
             done = {"records": store.count(), "bytes": (target / _DATA_FILE).stat().st_size}
     return {"backup": str(target), **done}
@@ -215,6 +215,16 @@ def write_token(file: Path, force: bool) -> None:
 def new_token() -> str:
     """A token that nobody guesses: 43 characters."""
     return secrets.token_urlsafe(_TOKEN_BYTES)
+
+
+def _opened(data: Path) -> LmdbStore:
+    """The store of a stopped relay. Raises `StoreError`."""
+    try:
+        return LmdbStore.open(data)
+    except StoreMissing as error:
+        raise StoreMissing(
+            error.message, "Name the relay's directory with --data; 'crdt-relay serve' makes it at its first start."
+        ) from error
 
 
 def _put_aside(data: Path) -> Path:

@@ -271,6 +271,13 @@ def test_a_directory_in_use_is_said_with_who_uses_it(run: Run, tmp_path: Path) -
         assert json.loads(run("status", "--data", tmp_path / "data", "--json")[1])["running"]
 
 
+@pytest.mark.parametrize("command", [["status"], ["verify"], ["compact"], ["backup", "copy"]])
+def test_a_directory_without_a_store_is_told_with_what_makes_one(run: Run, tmp_path: Path, command: list[str]) -> None:
+    code, _, said = run(*command, "--data", tmp_path / "none")
+    assert code
+    assert "crdt-relay serve" in said
+
+
 def test_a_certificate_that_is_none_is_said(run: Run, tmp_path: Path) -> None:
     certificate, key = make_certificate(tmp_path)
     bad = tmp_path / "bad.pem"
