@@ -20,12 +20,13 @@ from crdt_sync.exchange.import_report import CellChange, ImportProgress, ImportR
 from crdt_sync.exchange.imported_tables import ImportedTables, version_digest
 from crdt_sync.exchange.infer import infer_schema
 from crdt_sync.exchange.interpretation import Interpretation, Target
+from crdt_sync.exchange.key_choice import record_keys
 from crdt_sync.exchange.known_records import COLUMNS, LastColumns, last_columns
 from crdt_sync.exchange.look_ahead import check_list, check_new, looks_exported
 from crdt_sync.exchange.mapping import ColumnMapping, by_header, loose, match_columns, still_mapped
 from crdt_sync.exchange.own_rows import OwnRows, own_record_column, own_rows
 from crdt_sync.exchange.port import ReadableRecord, WritableReplica
-from crdt_sync.exchange.record_key import RecordKeys, record_keys
+from crdt_sync.exchange.record_key import RecordKeys
 from crdt_sync.exchange.source_name import export_source, given_source, source_name
 from crdt_sync.exchange.table import BASE_HEADER, MISSING, Cell, Row, RowError, Table, TableForm
 from crdt_sync.exchange.three_way import Decision, Memory, decide, said_of, said_since

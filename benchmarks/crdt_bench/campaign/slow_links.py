@@ -143,9 +143,13 @@ async def after_a_cut(trial: Trial) -> str:
     with suppress(RemoteError):
         await syncing
         return "the link was cut, and the device noticed nothing"
+    waiting, _ = ann.store.outbox_count(trial.relay.store.replica)
     await trial.sync(ann)
     left, sent = content * (1 - stored / ann.count()), trial.link.up - sent
-    if sent > _OVERHEAD_MAX * left + _SESSION_BYTES_MAX:
+    # What was stored when the link was cut, and not answered yet, is sent again; no more than that was under way.
+    unanswered = max(0.0, content * waiting / ann.count() - left)
+    window = _OVERHEAD_MAX * trial.rate * limits.ANSWER_US_TARGET / 1_000_000
+    if unanswered > window or sent > _OVERHEAD_MAX * (left + unanswered) + _SESSION_BYTES_MAX:
         return f"{sent:,} bytes were sent for the {left:,.0f} that were left: what was stored is sent again"
     return _lacking(trial, ann)
 
