@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from crdt_sync.runtime.auditing import audit_once, compare, compare_once, heal_once
     from crdt_sync.runtime.audits import Audit, Comparison, Difference, Mended
     from crdt_sync.runtime.client import Syncing, keep_syncing, keep_syncing_forever, sync, sync_once
-    from crdt_sync.runtime.conversation import Progress
+    from crdt_sync.runtime.progress import Progress
 else:
     __getattr__, __dir__ = importer(
         __name__,
@@ -18,7 +18,7 @@ else:
             "crdt_sync.runtime.auditing": ("audit_once", "compare", "compare_once", "heal_once"),
             "crdt_sync.runtime.audits": ("Audit", "Comparison", "Difference", "Mended"),
             "crdt_sync.runtime.client": ("Syncing", "keep_syncing", "keep_syncing_forever", "sync", "sync_once"),
-            "crdt_sync.runtime.conversation": ("Progress",),
+            "crdt_sync.runtime.progress": ("Progress",),
         },
     )
 

@@ -22,8 +22,9 @@ from crdt_sync.replica.audit import check, seqs
 from crdt_sync.replica.owner.message import Message
 from crdt_sync.runtime.address import Address
 from crdt_sync.runtime.audits import Audit, Comparison, Difference, Mended
-from crdt_sync.runtime.conversation import Conversation, Progress
+from crdt_sync.runtime.conversation import Conversation
 from crdt_sync.runtime.plain import run_plain
+from crdt_sync.runtime.progress import Progress
 from crdt_sync.runtime.through_owner import address_of, audit_through, packed
 
 _COMPARE, _AUDIT, _CONTENT, _HEAL, _HEAL_CONTENT = "compare", "audit", "content", "heal", "heal content"

@@ -19,10 +19,11 @@ from crdt_sync.replica.owner.message import Message
 from crdt_sync.replica.owner.serving import OFFERED
 from crdt_sync.runtime import auditing
 from crdt_sync.runtime.address import Address
-from crdt_sync.runtime.conversation import Conversation, Progress
+from crdt_sync.runtime.conversation import Conversation
 from crdt_sync.runtime.outside import OUTSIDE, Outside
 from crdt_sync.runtime.plain import run_plain
 from crdt_sync.runtime.presence import PresenceBoard
+from crdt_sync.runtime.progress import Progress
 from crdt_sync.runtime.through_owner import AUDIT, SYNC, address_of, sync_through
 from crdt_sync.runtime.worker.process import WorkerUnavailable
 

@@ -8,21 +8,14 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 from crdt_sync.errors import (
     ConnectionLost,
     ForeignRelay,
     ForeignSpace,
-    ProtocolViolation,
     Rejected,
-    RemoteError,
     StoreError,
-    Timeout,
-    Unauthorized,
-    VersionMismatch,
 )
-from crdt_sync.ids import is_reserved
 from crdt_sync.limits import (
     CHECK_RECORDS_MAX,
     FRAME_BYTES_TARGET,
@@ -55,30 +48,17 @@ from crdt_sync.replica.blocks import over
 from crdt_sync.replica.carrying_out import carry_out, take_work
 from crdt_sync.replica.partner import Partner
 from crdt_sync.runtime.address import Address
+from crdt_sync.runtime.asked import Asked
+from crdt_sync.runtime.endings import as_error
 from crdt_sync.runtime.outside import OUTSIDE, Outside
 from crdt_sync.runtime.presence import PresenceBoard
+from crdt_sync.runtime.progress import Progress
 from crdt_sync.runtime.screening import Screening
 from crdt_sync.runtime.steady import steady_us
 from crdt_sync.runtime.transports.channel import Channel, ChannelClosed, Opened, RulesBroken
 
 _BYE_S = 1.0  # how long a partner may take to close the link after our bye
 _REFUSING_US_MAX = 8_000_000  # how long one exchange lets a partner say "not now": the dialer asks every 2 s
-_PUSHED_AGAIN = frozenset({VerdictCode.GAP, VerdictCode.CLOCK_AHEAD, VerdictCode.RETRY})
-
-
-@dataclass(slots=True)
-class Progress:
-    """How far a session has come. Counts are records, but for the bytes, and `to_fetch`: see `PartnerStatus`."""
-
-    received: int = 0
-    received_bytes: int = 0
-    pushed: int = 0
-    refused: int = 0
-    sent_bytes: int = 0
-    caught_up: bool = False
-    to_send: int = 0
-    to_fetch: int | None = None
-    percent: int | None = None
 
 
 class Conversation:
@@ -124,11 +104,9 @@ class Conversation:
         self._closed: Closed | None = None
         self._foreign: ForeignRelay | ForeignSpace | None = None
         self._refusing_since: int | None = None  # since when the partner has answered every push with "not now"
-        self._receipts: dict[int, asyncio.Future[Receipt]] = {}
-        self._receipt_number = 0
+        self._receipts = Asked[Receipt]()
         self._audit: asyncio.Future[Differences] | None = None
-        self._checks: dict[int, asyncio.Future[tuple[CheckedEntry, ...]]] = {}
-        self._check_number = 0
+        self._checks = Asked[tuple[CheckedEntry, ...]]()
         self._pinning: asyncio.Task[None] | None = None
         self._dialer: Dialer | None = None
 
@@ -174,12 +152,10 @@ class Conversation:
     async def receipt(self) -> Receipt:
         """The partner's receipt."""
         assert self._dialer is not None
-        self._receipt_number += 1
-        future: asyncio.Future[Receipt] = self._loop.create_future()
-        self._receipts[self._receipt_number] = future
-        self._dialer.request_receipt(self._receipt_number)
+        number, answer = self._receipts.ask()
+        self._dialer.request_receipt(number)
         self._pump()
-        return await future
+        return await answer
 
     async def audit(self, *, content: bool) -> Differences:
         """Compare everything with the partner, by state digests or by digests of the content. One at a time.
@@ -195,12 +171,10 @@ class Conversation:
     async def check(self, records: Sequence[str], *, mend: bool = False) -> tuple[CheckedEntry, ...]:
         """How the partner stores these records, `CHECK_RECORDS_MAX` at most; `mend`: see `protocol.messages.Check`."""
         assert self._dialer is not None
-        self._check_number += 1
-        future: asyncio.Future[tuple[CheckedEntry, ...]] = self._loop.create_future()
-        self._checks[self._check_number] = future
-        self._dialer.check(self._check_number, records, mend=mend)
+        number, answer = self._checks.ask()
+        self._dialer.check(number, records, mend=mend)
         self._pump()
-        return await future
+        return await answer
 
     async def exchange_whole(self, records: Sequence[str], *, replace: bool = False) -> None:
         """Fetch these records as a whole, and send ours, whatever each side is believed to hold; then settle.
@@ -439,7 +413,9 @@ class Conversation:
                 case Send(frame):
                     self._say(frame)
                 case Compare() | Integrate() | Owe() | Acknowledge():
-                    self._count(effect)
+                    self.progress.count(effect)
+                    if isinstance(effect, Acknowledge):
+                        self._heed(effect)
                     self._unstored += _bytes(effect)
                     self._work.append(effect)
                 case Welcomed():
@@ -450,18 +426,14 @@ class Conversation:
                     if self._presence is not None:
                         self._presence.others = entries
                 case ReceiptArrived(receipt):
-                    future = self._receipts.pop(receipt.number, None)
-                    if future is not None and not future.done():
-                        future.set_result(receipt)
+                    self._receipts.answered(receipt.number, receipt)
                 case PinDigests(content):
                     self._pinning = asyncio.create_task(self._pin(content=content))
                 case Audited(differences):
                     if self._audit is not None and not self._audit.done():
                         self._audit.set_result(differences)
                 case CheckArrived(checked):
-                    answered = self._checks.pop(checked.number, None)
-                    if answered is not None and not answered.done():
-                        answered.set_result(checked.entries)
+                    self._checks.answered(checked.number, checked.entries)
                 case Closed():
                     self._closed = effect
         self._kick_sender.set()
@@ -504,24 +476,13 @@ class Conversation:
         self._outgoing.append(frame)
         self._unsent += len(frame)
 
-    def _count(self, effect: Compare | Integrate | Owe | Acknowledge) -> None:
-        progress = self.progress
-        match effect:
-            case Integrate(entries=entries):
-                progress.received += sum(not is_reserved(entry.record) for entry in entries)
-                progress.received_bytes += sum(len(entry.update) for entry in entries)
-            case Acknowledge(verdicts=verdicts):
-                codes = [pushed.verdict.code for pushed in verdicts]
-                accepted = codes.count(VerdictCode.ACCEPTED)
-                own = sum(
-                    pushed.verdict.code is VerdictCode.ACCEPTED and is_reserved(pushed.record) for pushed in verdicts
-                )
-                progress.pushed += accepted - own  # what people call records
-                progress.refused += sum(1 for code in codes if code not in _PUSHED_AGAIN) - accepted
-                if accepted:
-                    self._refusing_since = None
-                elif not {VerdictCode.RETRY, VerdictCode.GAP}.isdisjoint(codes) and self._refusing_since is None:
-                    self._refusing_since = self._now()
+    def _heed(self, answer: Acknowledge) -> None:
+        """Note since when the partner has answered every push with "not now"."""
+        codes = {pushed.verdict.code for pushed in answer.verdicts}
+        if VerdictCode.ACCEPTED in codes:
+            self._refusing_since = None
+        elif not {VerdictCode.RETRY, VerdictCode.GAP}.isdisjoint(codes) and self._refusing_since is None:
+            self._refusing_since = self._now()
 
     async def _say_bye(self, channel: Channel) -> None:
         assert self._dialer is not None
@@ -576,27 +537,3 @@ def _bytes(effect: Effect) -> int:
 
 async def _awaited(awaitable: Awaitable[None]) -> None:
     await awaitable
-
-
-_GIVEN = "pass it with --token, or --token-file, or keep it for good: crdt-sync token --token-file FILE."
-
-
-def as_error(closed: Closed, address: Address) -> RemoteError:
-    """The exception for a session that ended before its work was done."""
-    who = address.whom if closed.by_partner else f"the session with {address.url}"
-    match closed.code:
-        case "unauthorized":
-            ask = "Give both devices the same token" if address.direct else "Ask the relay's operator for the token"
-            said = "refused the token" if address.token else "asks for a token, and none was given"
-            return Unauthorized(f"{who} {said}", f"{ask}; {_GIVEN}")
-        case "foreign_space":
-            return ForeignSpace(address.whom)
-        case "version_mismatch":
-            return VersionMismatch(f"{who} speaks another protocol version: {closed.message}", "Update the older side.")
-        case "timeout":
-            return Timeout(f"{who}: {closed.message}", "Check the network; your edits stay safe here.")
-        case "protocol_violation":
-            return ProtocolViolation(f"{who}: {closed.message}", "Update both sides to the same version.")
-        case "connection_lost":
-            return ConnectionLost(f"{who}: {closed.message}", "Run the command again; it goes on where it stopped.")
-    return Rejected(f"{who} ended the session ({closed.code}): {closed.message}", "Try again later.")

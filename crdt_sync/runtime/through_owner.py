@@ -13,7 +13,7 @@ from crdt_sync.replica.owner.asking import Owner
 from crdt_sync.replica.owner.message import Message
 from crdt_sync.runtime.address import Address
 from crdt_sync.runtime.audits import Audit, Comparison, Difference, Mended
-from crdt_sync.runtime.conversation import Progress
+from crdt_sync.runtime.progress import Progress
 
 SYNC = "sync"
 AUDIT = "audit"

@@ -5,7 +5,7 @@ import pytest
 from crdt_sync import Address
 from crdt_sync.errors import UsageError
 from crdt_sync.protocol.effects import Closed
-from crdt_sync.runtime.conversation import as_error
+from crdt_sync.runtime.endings import as_error
 
 URL = "wss://192.0.2.1:8767"
 CODES = ["unauthorized", "version_mismatch", "timeout", "protocol_violation", "connection_lost", "unavailable", "done"]

@@ -16,7 +16,7 @@ from crdt_sync.protocol.messages import Receipt
 from crdt_sync.replica import Holding
 from crdt_sync.replica.owner.asking import Owner
 from crdt_sync.runtime.audits import Audit, Comparison, Difference, Mended
-from crdt_sync.runtime.conversation import Progress
+from crdt_sync.runtime.progress import Progress
 from crdt_sync.runtime.through_owner import SYNC, address_of, audit_through, packed, sync_through
 
 
