@@ -8,7 +8,6 @@ from pathlib import Path
 import typer
 
 from crdt_sync.cli.output import Output
-from crdt_sync.cli.sharing import open_replica
 from crdt_sync.errors import StoreCorrupt, StoreMissing
 from crdt_sync.ids import is_reserved
 from crdt_sync.replica import Event, Replica
@@ -52,7 +51,7 @@ class Invocation:
     def open(self) -> Replica:
         """The replica, to be used in a `with`; waits a little where another command has it. Raises `StoreError`."""
         try:
-            replica = open_replica(self.store)
+            replica = Replica.open(self.store, share=False)
         except StoreMissing as error:
             raise StoreMissing(error.message, _MAKE_ONE) from error
         replica.subscribe(self.stored.note)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from crdt_sync.cli import devices, partners, sharing
+from crdt_sync.cli import devices, listening_lock, partners
 from crdt_sync.cli.invocation import Invocation, invocation
 from crdt_sync.cli.options import PingIntervalOption, TokenFileOption, TokenOption
 from crdt_sync.cli.output import table
@@ -81,7 +81,7 @@ def listen_here(
     secret = (
         partners.token(call.store) if is_loopback(host) and given is None else devices.space_token(call, given, beside)
     )
-    with sharing.listening_alone(call.store, port), call.open() as replica:
+    with listening_lock.listening_alone(call.store, port), call.open() as replica:
         relay = None if no_relay else partners.load(call.store)
         addresses = [relay] if relay is not None else []
         addresses += [devices.resolved(replica, peer, secret).address for peer in beside]

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from crdt_sync.replica.owner.serving import Action, ServedReplica
 
 _log = logging.getLogger(__name__)
-_SERVES_S = 5.0  # for another program that has just taken the store to serve it, or that ends to let go of it
 _LOOK_S = 0.01
 _STORES: Stores = LmdbStore  # where the stores of devices are
 
@@ -80,7 +79,7 @@ def open_store(path: Path | str) -> "tuple[Store, Owner | None]":
     found = _beside_owner(where) if local.is_named(where) else None  # locking, which is imported late, is tried after
     if found is not None:
         return found
-    until = time.monotonic() + _SERVES_S
+    until = time.monotonic() + local.SERVES_S
     while True:
         try:
             return open_alone(where), None

@@ -3,9 +3,11 @@
 import json
 import logging
 import os
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -114,6 +116,44 @@ def finish(process: "subprocess.Popen[str]", timeout_s: float = 60) -> Result:
 def spawn(*arguments: object, **options: Any) -> Result:
     """Run the command in a process of its own."""
     return finish(start(*arguments, **options))
+
+
+class Lasting:
+    """A command that goes on until it is told to end, in a process of its own; it reports its states as JSON lines."""
+
+    def __init__(self, *arguments: object, limit_s: float = 60) -> None:
+        self.process = start(*arguments, "--json")
+        self._guard = threading.Timer(limit_s, self.process.kill)
+        self._guard.start()
+
+    def until(self, **wanted: object) -> dict[str, Any]:
+        """The next state that says so."""
+        assert self.process.stdout is not None
+        assert self.process.stderr is not None
+        for line in self.process.stdout:
+            state: dict[str, Any] = json.loads(line)
+            if all(state.get(key) == value for key, value in wanted.items()):
+                return state
+        raise AssertionError(f"it ended before {wanted}: {self.process.stderr.read()}")
+
+    def end(self, number: int = signal.SIGTERM) -> tuple[int, list[dict[str, Any]], str]:
+        """The exit code, the states since `until` and what else was said.
+
+        Read from the same streams as `until` does: `communicate` would miss what these have read ahead.
+        """
+        assert self.process.stdout is not None
+        assert self.process.stderr is not None
+        self.process.send_signal(number)
+        with self.process, self.process.stdout, self.process.stderr:
+            states = [json.loads(line) for line in self.process.stdout]
+            said = self.process.stderr.read()
+        self._guard.cancel()
+        return self.process.returncode, states, said
+
+    def kill(self) -> None:
+        """End it at once, where it has not ended."""
+        if self.process.returncode is None:
+            self.end(signal.SIGKILL)
 
 
 class RunningRelay:

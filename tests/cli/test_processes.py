@@ -12,8 +12,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from crdt_sync.cli import sharing
 from crdt_sync.replica import Replica
+from tests.cli.conftest import Lasting
 
 TOKEN = "a-token-for-the-tests"
 COMMAND = [sys.executable, "-m", "crdt_sync.cli.main"]
@@ -25,41 +25,13 @@ def spawn(*arguments, **options):
     )
 
 
-class Watching:
-    """`sync --watch --json` in a process of its own."""
-
-    def __init__(self, store):
-        self.process = subprocess.Popen(
-            [*COMMAND, "sync", "--watch", "--json", "--store", str(store)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self._guard = threading.Timer(60, self.process.kill)
-        self._guard.start()
-
-    def until(self, **wanted):
-        for line in self.process.stdout:
-            state = json.loads(line)
-            if all(state[key] == value for key, value in wanted.items()):
-                return state
-        raise AssertionError(f"it ended before {wanted}: {self.process.stderr.read()}")
-
-    def end(self, number):
-        self.process.send_signal(number)
-        out, err = self.process.communicate(timeout=30)
-        self._guard.cancel()
-        return self.process.returncode, [json.loads(line) for line in out.splitlines()], err
-
-
 @contextmanager
 def watched(run, store, relay):
     assert run("init", "anna", "--store", store, "--relay", relay.url, "--token", TOKEN).code == 0
-    watcher = Watching(store)
+    watcher = Lasting("sync", "--watch", "--store", store)
     yield watcher
-    watcher.process.kill()
-    watcher.end(signal.SIGKILL)
+    watcher.kill()
+    watcher.kill()
 
 
 @pytest.fixture
@@ -89,9 +61,7 @@ def test_a_store_that_is_free_in_a_moment_is_waited_for(store):
     replica = Replica.open(store, share=False)
     timer = threading.Timer(0.5, replica.close)
     timer.start()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sharing, "_PATIENCE_S", 30.0)
-        sharing.open_replica(store).close()
+    assert spawn("set", "customers", "name=x").returncode == 0
     timer.join()
 
 

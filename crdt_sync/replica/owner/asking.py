@@ -33,7 +33,6 @@ _LONG = frozenset({"sync", "audit", "digests", "schema", "stricter schema", "res
 _STAGED_BYTES = OWNER_FRAME_BYTES_MAX // 2
 _ENDS_S = 5.0  # how long an owner that said no more may take to end
 _LOOK_S = 0.01
-_SUCCEEDS_S = 5.0  # for another program to begin to serve, or to end
 _GO_ON = "It is stopped, or hangs: let it go on, or end it. "
 _HARMLESS = frozenset({"take", "give", "stage", "digests"})  # what leaves nothing in the store that anybody sees
 
@@ -400,7 +399,7 @@ class OwnedStore(SharedStore):
 
         Raises `StoreInUse` where one has it that serves nobody, and what opening it raises: nothing is written then.
         """
-        until = time.monotonic() + _SUCCEEDS_S
+        until = time.monotonic() + local.SERVES_S
         while True:
             try:
                 self.own()

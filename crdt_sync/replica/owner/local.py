@@ -17,6 +17,7 @@ from crdt_sync.files import replaced
 
 SOCKET_NAME = "owner"
 PORT_NAME = "owner.port"
+SERVES_S = 5.0  # for another program that has just taken the store to serve it, or that ends to let go of it
 _GREETING_S = 5.0  # for both sides to prove who they are, and to be accepted
 _AGAIN_S = 0.01
 _SECRET_BYTES = 32

@@ -10,7 +10,7 @@ import pytest
 from crdt_sync import Replica
 from crdt_sync.errors import CrdtSyncError, StoreFailed, StoreFull, StoreInUse
 from crdt_sync.replica import context as contexts
-from crdt_sync.replica.owner import asking
+from crdt_sync.replica.owner import asking, local
 from crdt_sync.storage import Batch
 from crdt_sync.storage.lmdb import LmdbStore
 from crdt_sync.storage.lmdb.environment import Environment
@@ -23,7 +23,7 @@ US = "customers/us"
 @pytest.fixture
 def replica(owner, store, monkeypatch):
     """A replica whose owner was killed."""
-    monkeypatch.setattr(asking, "_SUCCEEDS_S", 0.05)
+    monkeypatch.setattr(local, "SERVES_S", 0.05)
     monkeypatch.setattr(asking, "_ENDS_S", 0.05)
     owner.ask("edit", US, name="Us")
     with Replica.open(store, share=False) as replica:

@@ -8,7 +8,7 @@ import pytest
 
 from crdt_sync import Replica
 from crdt_sync.errors import OwnerGone, OwnerSilent, StoreInUse
-from crdt_sync.replica.owner import asking
+from crdt_sync.replica.owner import asking, local
 
 US = "customers/us"
 
@@ -16,8 +16,9 @@ US = "customers/us"
 @pytest.fixture(autouse=True)
 def brief(monkeypatch):
     """Waits are short."""
-    for name, seconds in (("_SILENCE_S", 0.1), ("_ENDS_S", 0.1), ("_SUCCEEDS_S", 0.1), ("_GREETING_S", 0.5)):
+    for name, seconds in (("_SILENCE_S", 0.1), ("_ENDS_S", 0.1), ("_GREETING_S", 0.5)):
         monkeypatch.setattr(asking, name, seconds)
+    monkeypatch.setattr(local, "SERVES_S", 0.1)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import pytest
 from crdt_sync import Replica
 from crdt_sync.errors import StoreInUse, StoreMissing
 from crdt_sync.replica import opening
+from crdt_sync.replica.owner import local
 
 US = "customers/us"
 
@@ -42,14 +43,14 @@ def test_who_has_the_store_ends_without_serving_it(owner, store, serves_late):
 
 
 def test_the_wait_for_one_that_serves_nobody_is_bounded(owner, store, monkeypatch):
-    monkeypatch.setattr(opening, "_SERVES_S", 0.05)
+    monkeypatch.setattr(local, "SERVES_S", 0.05)
     monkeypatch.setattr(opening, "_beside_owner", lambda _path: None)
     with pytest.raises(StoreInUse, match=f"process {owner.process.pid}"):
         Replica.open(store)
 
 
 def test_nobody_waits_for_objects_of_the_same_process(tmp_path, monkeypatch):
-    monkeypatch.setattr(opening, "_SERVES_S", math.inf)
+    monkeypatch.setattr(local, "SERVES_S", math.inf)
     with Replica.create(tmp_path / "anna", "anna", share=False), pytest.raises(StoreInUse):
         Replica.open(tmp_path / "anna")
 

@@ -1,33 +1,14 @@
-"""How commands share a store: through the program that owns it, where there is one, else one after the other."""
+"""How commands that listen share a store and a port: one at a time."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from crdt_sync.errors import InvalidSettings, StoreForbidden, StoreInUse
-from crdt_sync.replica import Replica
+from crdt_sync.errors import InvalidSettings, StoreForbidden
 from crdt_sync.storage.lmdb.directory import exists
 
 _LISTENING_LOCK = "listening"  # holds the port; stays behind, as a lock that is removed could be held twice
 _PORT_AT = 1  # Windows locks the byte at 0, and lets nobody else read it
-_RETRY_S = 0.02
-_PATIENCE_S = 2.0  # for another short command to end, or for an owner to begin to serve
-
-
-def open_replica(store: Path) -> Replica:
-    """The replica, through its owner where there is one; else it waits a little for whoever has it.
-
-    Raises `StoreError`, `StoreInUse` after the wait.
-    """
-    until = time.monotonic() + _PATIENCE_S
-    while True:
-        try:
-            return Replica.open(store, share=False)
-        except StoreInUse:
-            if time.monotonic() > until:
-                raise
-        time.sleep(_RETRY_S)
 
 
 @contextmanager
