@@ -6,7 +6,15 @@ Where another program owns the store, it does that with what it is sent.
 from collections.abc import Mapping, Sequence
 
 from crdt_sync import limits
-from crdt_sync.errors import CrdtSyncError, OwnerGone, OwnerSilent, RecordTooLarge, StoreFailed, UsageError
+from crdt_sync.errors import (
+    CrdtSyncError,
+    EditOvertaken,
+    OwnerGone,
+    OwnerSilent,
+    RecordTooLarge,
+    StoreFailed,
+    UsageError,
+)
 from crdt_sync.records import Document, Schema
 from crdt_sync.replica import copies
 from crdt_sync.replica.context import Context
@@ -74,7 +82,7 @@ class Commits:
         """Store the differences, and note them in every partner's outbox, in one commit."""
         context = self._context
         if context.known_owner is not None:
-            self._send([self._sent(record, copy) for record, copy in edited.items()])
+            self._send(edited)
             return
         now = context.wall_clock()
         changes = []
@@ -106,16 +114,21 @@ class Commits:
             context.recent.edited(*edited_by)
         context.announce("edited", records)
 
-    def _sent(self, record: str, copy: Copy) -> SentEdit:
-        head = self._context.store.record_head(record)
-        return SentEdit.of(record, copy, whole=head is not None and head.lineage != copy.lineage)
+    def _sent(self, edited: Mapping[str, Copy]) -> list[SentEdit]:
+        """The edits as what the store holds by now takes them: whole, of records that were renewed since they began."""
+        heads = {record: self._context.store.record_head(record) for record in edited}
+        return [
+            SentEdit.of(record, copy, whole=(head := heads[record]) is not None and head.lineage != copy.lineage)
+            for record, copy in edited.items()
+        ]
 
-    def _send(self, edits: Sequence[SentEdit]) -> None:
+    def _send(self, edited: Mapping[str, Copy]) -> None:
         """Have the owner of the store commit. Where it ends without having done so, we do, or who owns the store then.
 
         Nothing is written twice: the operations of an edit have ids of their own, whoever stores them.
         """
         context = self._context
+        edits = self._sent(edited)
         while (owner := context.known_owner) is not None:
             try:
                 owner.commit(context.store, edits, context.clock.last)
@@ -123,6 +136,11 @@ class Commits:
                 raise
             except OwnerGone:
                 context.succeed(owner)
+                edits = self._sent(edited)
+            except EditOvertaken:  # a record may have been renewed since we looked; nothing is stored
+                before, edits = edits, self._sent(edited)
+                if edits == before:
+                    raise
             else:
                 context.announce("edited", [edit.record for edit in edits])
                 return

@@ -11,6 +11,7 @@ from crdt_sync.protocol.messages import UpdatesEntry
 from crdt_sync.records import FieldSpec, Schema, parse_schema
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.replica.owner import asking
+from crdt_sync.replica.owner.asking import Owner
 from crdt_sync.storage.values import Batch
 
 US = "customers/us"
@@ -125,6 +126,33 @@ def test_a_record_that_is_renewed_while_another_program_edits_it_has_both(owner,
             customer.increment("visits", 1000)
         assert (replica.get(US)["visits"], replica.get(US)["city"]) == (1111, "Köln")
         assert (replica.get(them)["tags"], replica.get(them)["city"]) == (["b"], "Köln")
+
+
+def test_a_record_that_is_renewed_between_a_look_and_the_commit_has_both(owner, store, monkeypatch):
+    """The store was looked at, and the edit of the record as it was is on its way, when the owner renews it."""
+    them, commit = "customers/them", Owner.commit
+    owner.ask("edit", US, name="Us", visits=1)
+    owner.ask("edit", them, name="Them", tags=["a", "b"])
+    late = [them, US]
+
+    def overtaken(link, found, edits, clock):
+        if late:
+            assert owner.ask("renew", late.pop())
+        commit(link, found, edits, clock)
+
+    monkeypatch.setattr(Owner, "commit", overtaken)
+    with Replica.open(store, share=False) as replica:
+        with replica.batch():
+            with replica.edit(US) as customer:
+                customer.increment("visits", 10)
+            with replica.edit(them) as customer:
+                customer.remove("tags", "a")
+        assert not late
+        assert (replica.get(US)["visits"], replica.get(them)["tags"]) == (11, ["b"])
+        late.append(US)
+        with replica.edit(US) as customer:
+            customer["visits"] -= 1
+        assert replica.get(US)["visits"] == 10
 
 
 def test_each_program_hears_of_what_the_others_change(owner, store):

@@ -123,6 +123,18 @@ def test_of_a_deletion_nothing_can_be_told_once_the_record_was_renewed(owner, st
         assert replica.get(THEM)["tags"] == ["b"]
 
 
+def test_an_edit_that_was_not_stored_is_carried_over_where_the_record_was_renewed_since(
+    owner, store, renewed_by_another
+):
+    owner.ask("edit", US, name="Us", visits=1)
+    with Replica.open(store, share=False) as replica:
+        owner.ask("die_at_commit", "before")
+        renewed_by_another(US)
+        with replica.edit(US) as customer:
+            customer.increment("visits", 10)
+        assert replica.get(US)["visits"] == 11
+
+
 def test_a_block_that_was_begun_with_one_owner_ends_without_it(owner, store):
     owner.ask("edit", US, name="Us", visits=1)
     with Replica.open(store, share=False) as replica:
