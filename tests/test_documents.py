@@ -369,6 +369,9 @@ def test_the_limits_are_those_of_the_code() -> None:
     assert told["entries of `presence`"] == str(limits.PRESENCE_ENTRIES_MAX)
     assert told["token"] == f"{limits.TOKEN_LENGTH_MAX:,} characters"
     assert told["writers of one record"] == f"{limits.CLIENTS_MAX:,}"
+    assert told["roots of one record"] == f"{limits.ROOTS_MAX:,}"
+    assert told["lists inside lists of one value"] == str(limits.NESTING_MAX)
+    assert told["operations without content in one update"] == f"2^{limits.GROWTH_OPERATIONS_MAX.bit_length() - 1}"
 
 
 def test_the_databases_are_those_of_the_store() -> None:

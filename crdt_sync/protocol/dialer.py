@@ -125,7 +125,7 @@ class Dialer(Session):
                 resume,
                 follow,
                 source.count(),
-                agent[: limits.ACTOR_LENGTH_MAX],
+                agent[: limits.AGENT_LENGTH_MAX],
             )
         )
 

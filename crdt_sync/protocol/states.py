@@ -84,7 +84,7 @@ def _rows(states: tuple[State, ...], message: type[Message], handler: str, *lead
 
 
 _COMMON = [
-    *_rows((State.GREETING, State.AGREEING, *OPEN), Bye, "bye", State.CLOSED),
+    *_rows((State.GREETING, *OPEN), Bye, "bye", State.CLOSED),
     *_rows(OPEN, Ping, "ping"),
     *_rows(OPEN, Pong, "pong"),
     *_rows(OPEN, Presence, "presence"),
@@ -93,6 +93,7 @@ _COMMON = [
 DIALER = [
     *_COMMON,
     *_rows((State.GREETING,), Welcome, "welcome", State.AGREEING, *OPEN),
+    *_rows((State.AGREEING,), Bye, "bye", State.CLOSED),
     *_rows((State.AGREEING,), Terms, "terms", *OPEN, State.CLOSED),
     *_rows((State.COMPARING,), Ranges, "ranges", State.COMPARING, State.CATCHING_UP),
     *_rows((State.CATCHING_UP, State.LIVE), Changes, "changes", State.CATCHING_UP),

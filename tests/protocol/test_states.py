@@ -96,6 +96,17 @@ def test_the_documents_show_the_tables_of_the_code() -> None:
     assert states.moves_as_markdown(states.ACCEPTOR_MOVES) in text
 
 
+@pytest.mark.parametrize(
+    ("table", "moves"), [(DIALER_TABLE, states.DIALER_MOVES), (ACCEPTOR_TABLE, states.ACCEPTOR_MOVES)]
+)
+def test_a_table_has_no_state_that_its_role_never_comes_to(table, moves) -> None:
+    reached = {State.GREETING}
+    for _ in State:
+        reached |= {to for row in table.values() if row.state in reached for to in row.leads_to}
+        reached |= {move.leads_to for move in moves if move.state in reached}
+    assert {row.state for row in table.values()} <= reached
+
+
 def test_a_row_that_stands_twice_is_a_mistake_in_the_table() -> None:
     with pytest.raises(AssertionError):
         states.index([*states.DIALER, states.DIALER[0]])
