@@ -36,7 +36,7 @@ def former(store: Records, record: str, schema: Schema | None) -> Former:
     document = Document()
     values: list[dict[str, object]] = []
     for number, entry in enumerate(history[:-1]):  # the last is what it holds now
-        document.apply(entry.update)
+        document.join(entry.update)
         if len(history) - number <= STATES_MAX:
             values.append(document.values(schema))
     return Former(values, removed, once)

@@ -49,7 +49,7 @@ def drawn(rng: random.Random, crafted_share: float) -> History:
         else:
             maker = rng.choice(makers)
             if history.updates and rng.random() < 0.6:
-                maker.apply(gate.document(RECORD).diff(maker.state_vector()))
+                maker.join(gate.document(RECORD).diff(maker.state_vector()))
             before = maker.raw_state_vector()
             with maker.transaction() as transaction:
                 for _ in range(rng.choice((1, 1, 2, 3))):
