@@ -3,6 +3,15 @@
 import grimp
 import pytest
 
+PACKAGES = ("cli", "exchange", "protocol", "records", "replica", "runtime", "storage")
+TANGLED = {
+    "crdt_sync.records": """
+        deletion document dots editor field_values kind kinds kinds.value lineage memories natural_key pen provenance
+        roots schema text_bringing text_field versions write_once
+    """
+}
+"""Modules of a package that are in circles still."""
+
 
 def circles(graph: grimp.ImportGraph, package: str) -> list[tuple[str, ...]]:
     """Each module of the package that reaches itself, with the way back."""
@@ -20,8 +29,11 @@ def graph() -> grimp.ImportGraph:
     return grimp.build_graph("crdt_sync", exclude_type_checking_imports=False, cache_dir=None)
 
 
-def test_the_replica_has_no_circles_types_included(graph: grimp.ImportGraph) -> None:
-    assert circles(graph, "crdt_sync.replica") == []
+@pytest.mark.parametrize("package", [f"crdt_sync.{each}" for each in PACKAGES])
+def test_a_package_has_no_circles_types_included(graph: grimp.ImportGraph, package: str) -> None:
+    found = circles(graph, package)
+    tangled = {f"{package}.{each}" for each in TANGLED.get(package, "").split()}
+    assert {each[0] for each in found} == tangled, found
 
 
 def test_a_planted_circle_is_found(graph: grimp.ImportGraph) -> None:

@@ -18,9 +18,9 @@ from crdt_sync.cli.values import DELETED_FIELD
 from crdt_sync.errors import InvalidRecordId, KeyTaken, UnknownCollection, UnknownRecord, UsageError
 from crdt_sync.records import Schema
 from crdt_sync.records.comparing import filled
+from crdt_sync.records.field_values import parse_text
 from crdt_sync.records.kind import Layout
 from crdt_sync.records.natural_key import may_be_one, tells_apart
-from crdt_sync.records.text_input import parse_text
 from crdt_sync.replica import EditedRecord, Replica
 
 RecordsArgument = Annotated[

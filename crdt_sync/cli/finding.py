@@ -14,8 +14,9 @@ from crdt_sync.exchange.known_headers import known_headers
 from crdt_sync.ids import collection_of
 from crdt_sync.nearest import suggestion
 from crdt_sync.records.comparing import folded
+from crdt_sync.records.field_values import normalise
 from crdt_sync.records.schema import FieldSpec, Schema
-from crdt_sync.records.values import normalise, restore_value
+from crdt_sync.records.values import restore_value
 from crdt_sync.replica import RecordView, Replica
 from crdt_sync.replica.finding import contains, holds
 

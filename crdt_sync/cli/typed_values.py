@@ -3,10 +3,9 @@
 from typing import TYPE_CHECKING
 
 from crdt_sync.errors import InvalidValue
+from crdt_sync.records.field_values import normalise, parse_text
 from crdt_sync.records.kind import Layout
 from crdt_sync.records.schema import FieldSpec
-from crdt_sync.records.text_input import parse_text
-from crdt_sync.records.values import normalise
 
 if TYPE_CHECKING:
     from crdt_sync.exchange.column_reading import ColumnReading

@@ -7,8 +7,9 @@ from decimal import Decimal
 
 from crdt_sync.exchange.guard import guard
 from crdt_sync.exchange.json_tables import parse_json
+from crdt_sync.records.field_values import restore
 from crdt_sync.records.schema import FieldSpec
-from crdt_sync.records.values import parse_json_carrier, restore
+from crdt_sync.records.values import parse_json_carrier
 
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?\Z")
 _LIKE_THOUSANDS = re.compile(r"-?[1-9][0-9]{0,2}\.[0-9]{3}")  # 1.234 is 1234 to some readers, 1.2340 to none

@@ -8,8 +8,8 @@ from crdt_sync.errors import InvalidValue
 from crdt_sync.exchange.json_tables import parse_json
 from crdt_sync.exchange.table import Cell
 from crdt_sync.limits import STAMP_MAX
+from crdt_sync.records.field_values import parse_text
 from crdt_sync.records.schema import FieldSpec
-from crdt_sync.records.text_input import parse_text
 
 LogEntry = tuple[object, int | None, str | None]
 """A value, and when (stamp) and by whom it was entered, where the table says so."""

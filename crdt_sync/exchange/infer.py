@@ -11,7 +11,8 @@ from crdt_sync.errors import InvalidSchema, InvalidTable
 from crdt_sync.exchange.mapping import unnamed_field
 from crdt_sync.exchange.table import BASE_HEADER, MISSING, BrokenCell, Cell, RowError, Shown, Table
 from crdt_sync.ids import is_collection
-from crdt_sync.records.schema import FieldSpec, Schema, Type
+from crdt_sync.records.field_settings import Type
+from crdt_sync.records.schema import FieldSpec, Schema
 
 _FIELD_LENGTH_MAX = 48  # characters: what ids.is_collection allows
 _FLOAT_PLAIN_MIN, _FLOAT_PLAIN_MAX = 1e-15, 1e15  # decimals without an exponent stay short between these

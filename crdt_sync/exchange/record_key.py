@@ -21,11 +21,11 @@ from crdt_sync.exchange.rounded import is_rounded
 from crdt_sync.exchange.table import BASE_HEADER, MISSING, BrokenCell, Cell, Row, RowError, Shown
 from crdt_sync.ids import collection_of, is_record, natural_record, record_id
 from crdt_sync.records.comparing import folded
+from crdt_sync.records.field_values import normalise
 from crdt_sync.records.kind import Layout
 from crdt_sync.records.natural_key import key_of, record_of
 from crdt_sync.records.schema import FieldSpec, Schema
 from crdt_sync.records.sources import mark, newest, same
-from crdt_sync.records.values import normalise
 from crdt_sync.replica.keys import check_left
 
 

@@ -30,6 +30,7 @@ from typing import Literal
 from crdt_sync.exchange.changes import LogEntry, as_text, log_entries, members, single_value
 from crdt_sync.exchange.table import MISSING, Cell, Missing
 from crdt_sync.records.comparing import identity, same_form
+from crdt_sync.records.field_values import normalise
 from crdt_sync.records.imported import ImportedChange
 from crdt_sync.records.kind import Layout
 from crdt_sync.records.merged_text import cleanly_merged_text
@@ -47,7 +48,7 @@ from crdt_sync.records.sources import (
     text_said,
     whole_text,
 )
-from crdt_sync.records.values import Carrier, canonical, exact_sum, normalise
+from crdt_sync.records.values import Carrier, canonical, exact_sum
 from crdt_sync.records.versions import says_same
 from crdt_sync.replica.former import Former
 

@@ -30,9 +30,9 @@ from crdt_sync.exchange.table import (
     TableOptions,
 )
 from crdt_sync.limits import FIELDS_MAX, SHEET_MARKUP_BYTES_MAX, TABLE_SHEET_BYTES_MAX
+from crdt_sync.records.field_values import restore
 from crdt_sync.records.kind import Layout
 from crdt_sync.records.schema import FieldSpec
-from crdt_sync.records.values import restore
 
 _ROWS_MAX = 1_048_576  # of a sheet, its header included
 _CELL_LENGTH_MAX = 32_767  # UTF-16 units of a cell; openpyxl would cut the rest off silently

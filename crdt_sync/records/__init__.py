@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from crdt_sync.records.document import Document, Reading
     from crdt_sync.records.editor import Editor, check_actor
     from crdt_sync.records.entries import Conflict, ConflictEntry
+    from crdt_sync.records.field_values import normalise, parse_text, restore
     from crdt_sync.records.integrate import Integration, Integrator, content_digest_of, digest_of
     from crdt_sync.records.schema import FieldSpec, Schema, bundled_schema, load_schema, parse_schema
     from crdt_sync.records.text_field import TextField
-    from crdt_sync.records.text_input import parse_text
     from crdt_sync.records.update import Scan, scan
-    from crdt_sync.records.values import Carrier, canonical, normalise, restore
+    from crdt_sync.records.values import Carrier, canonical
 else:
     __getattr__, __dir__ = importer(
         __name__,
@@ -26,12 +26,12 @@ else:
             "crdt_sync.records.document": ("Document", "Reading"),
             "crdt_sync.records.editor": ("Editor", "check_actor"),
             "crdt_sync.records.entries": ("Conflict", "ConflictEntry"),
+            "crdt_sync.records.field_values": ("normalise", "parse_text", "restore"),
             "crdt_sync.records.integrate": ("Integration", "Integrator", "content_digest_of", "digest_of"),
             "crdt_sync.records.schema": ("FieldSpec", "Schema", "bundled_schema", "load_schema", "parse_schema"),
             "crdt_sync.records.text_field": ("TextField",),
-            "crdt_sync.records.text_input": ("parse_text",),
             "crdt_sync.records.update": ("Scan", "scan"),
-            "crdt_sync.records.values": ("Carrier", "canonical", "normalise", "restore"),
+            "crdt_sync.records.values": ("Carrier", "canonical"),
         },
     )
 

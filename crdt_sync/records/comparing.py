@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from crdt_sync.records.values import canonical
 
 if TYPE_CHECKING:
-    from crdt_sync.records.schema import FieldSpec
+    from crdt_sync.records.field_settings import FieldSettings
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\Z")
 _PHONE = re.compile(r"[+0(][0-9 ()./\-\u2010-\u2015]*\Z")
@@ -50,7 +50,7 @@ def same_form(text: str) -> str:
     return _contact(_spaced_once(text))
 
 
-def identity(carrier: object, spec: "FieldSpec | None") -> str:
+def identity(carrier: object, spec: "FieldSettings | None") -> str:
     """One text for all carriers that say the same in a field; without its `spec`, for equal ones alone."""
     if isinstance(carrier, str) and spec is not None and spec.is_free_text:
         return canonical(same_form(carrier))

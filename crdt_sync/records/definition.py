@@ -20,8 +20,9 @@ from crdt_sync.errors import IncompatibleSchema
 from crdt_sync.limits import FIELDS_FORMER_MAX, SCHEMA_BYTES_MAX, SCHEMAS_SETTLED_MAX
 from crdt_sync.records.entries import is_entry
 from crdt_sync.records.evolution import Form, check_admits, check_ranks, check_same, check_successor, forms, ranks
+from crdt_sync.records.field_settings import Type
 from crdt_sync.records.kinds import KINDS
-from crdt_sync.records.schema import FieldSpec, Schema, Type
+from crdt_sync.records.schema import FieldSpec, Schema
 from crdt_sync.records.values import canonical
 
 FIELD = "definition"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.records import state_vector as vectors
-from crdt_sync.records.entries import Conflict, ConflictEntry, ordered, well_formed
+from crdt_sync.records.entries import Conflict, ConflictEntry, latest_first, well_formed
 from crdt_sync.records.lists import Lists
 from crdt_sync.records.roots import DELETED, DELETED_ROOT, Contents
 from crdt_sync.records.sources import SOURCES_ROOT
@@ -32,7 +32,7 @@ def deletion_of(contents: Contents, state_vector: bytes, whole: Callable[[], byt
         return True, None
     if contents.get(SOURCES_ROOT) and _only_remembered(whole(), seen):
         return True, None
-    deleters = tuple(ConflictEntry(True, entry[1], entry[2], False) for entry in ordered(entries, None))
+    deleters = tuple(ConflictEntry(True, entry[1], entry[2], False) for entry in latest_first(entries))
     return False, Conflict(DELETED, "deleted", deleters)
 
 

@@ -27,7 +27,7 @@ from crdt_sync.records.delete_set import (
     without,
 )
 from crdt_sync.records.deletion import deletion_of
-from crdt_sync.records.entries import Conflict, conflict, ordered, well_formed
+from crdt_sync.records.entries import Conflict, conflict, latest_first, well_formed
 from crdt_sync.records.halves import made_whole, mended
 from crdt_sync.records.kinds import PLAIN
 from crdt_sync.records.member_keys import member_of
@@ -423,7 +423,8 @@ def _conflicts(contents: Contents, schema: "Schema | None", all_kinds: bool, mem
         present = well_formed(raw)
         asked = is_asked(schema, root[2:], [entry[0] for entry in present])
         if all_kinds or asked:
-            entries = ordered(present, spec, partial(memories.age, field=root[2:]))
+            age = partial(memories.age, field=root[2:])
+            entries = latest_first(present, age) if spec is None else spec.rules.ordered(present, spec, age)
             open_conflict = conflict(root[2:], kind, entries, spec, memories.shown_actor)
             if open_conflict is not None:
                 found.append(open_conflict if asked else replace(open_conflict, open=False))

@@ -12,12 +12,12 @@ from crdt_sync.records.comparing import filled
 from crdt_sync.records.deletion import deletion_text
 from crdt_sync.records.document import Document
 from crdt_sync.records.entries import Conflict
+from crdt_sync.records.field_values import restore
 from crdt_sync.records.kinds.value import emptied
 from crdt_sync.records.pen import Pen
 from crdt_sync.records.roots import DELETED, DELETED_ROOT
 from crdt_sync.records.schema import FieldSpec, Schema
 from crdt_sync.records.text_field import TextField
-from crdt_sync.records.values import restore
 
 
 class Editor:

@@ -12,7 +12,7 @@ from crdt_sync.records.comparing import identity
 from crdt_sync.records.values import canonical
 
 if TYPE_CHECKING:
-    from crdt_sync.records.schema import FieldSpec
+    from crdt_sync.records.field_settings import FieldSettings
 
 Entry = list[Any]  # [value, stamp, actor, ...]: what newer versions may append is kept
 FIRST = "first"  # fourth in a log entry that was the first content of a record: equal ones are one
@@ -64,15 +64,11 @@ def precedence(entry: Entry) -> tuple[object, object, str]:
     return entry[1], entry[2], canonical(entry[0])
 
 
-def ordered(entries: list[Entry], spec: "FieldSpec | None", age: Age | None = None) -> list[Entry]:
-    """Entries with the shown one first: the latest, where the kind of the field does not say otherwise.
+def latest_first(entries: list[Entry], age: Age | None = None) -> list[Entry]:
+    """Entries in the order in which they are shown, where the kind of the field does not say otherwise.
 
     `age` says of entries that imports wrote when their source said them last.
     """
-    if len(entries) < 2:
-        return entries
-    if spec is not None:
-        return spec.rules.ordered(entries, spec, age)
     return sorted(entries, key=lambda entry: by_time(entry, age), reverse=True)
 
 
@@ -109,7 +105,7 @@ def _time(entry: Entry) -> tuple[object, ...]:
 
 
 def conflict(
-    field: str, kind: str, entries: list[Entry], spec: "FieldSpec | None", name: Callable[[Entry], str]
+    field: str, kind: str, entries: list[Entry], spec: "FieldSettings | None", name: Callable[[Entry], str]
 ) -> Conflict | None:
     """The conflict that ordered entries make, or None when they say the same, see `comparing`.
 

@@ -14,14 +14,15 @@ from crdt_sync.errors import InvalidValue, RecordDeleted, UnknownField
 from crdt_sync.limits import STAMP_MAX
 from crdt_sync.records.document import Document
 from crdt_sync.records.editor import check_actor
-from crdt_sync.records.entries import is_entry, ordered, well_formed
+from crdt_sync.records.entries import is_entry, well_formed
+from crdt_sync.records.field_values import normalise
 from crdt_sync.records.kind import Layout
 from crdt_sync.records.member_keys import is_imported, member_key, member_of, source_of
 from crdt_sync.records.memory_index import MemoryIndex
 from crdt_sync.records.schema import FieldSpec, Schema
 from crdt_sync.records.sources import IMPORTED, SOURCES_ROOT, actor_of, read_sources
 from crdt_sync.records.text_bringing import bring_text
-from crdt_sync.records.values import Carrier, canonical, normalise
+from crdt_sync.records.values import Carrier, canonical
 from crdt_sync.records.write_once import write_once
 
 if TYPE_CHECKING:
@@ -135,7 +136,8 @@ def _write_entry(document: Document, transaction: "YrsTransaction", change: _Che
     shown: list[object] = []
     if entries:  # a new record has none, in none of its fields
         memories = MemoryIndex(read_sources(json.loads(document.array(transaction, SOURCES_ROOT).to_json(transaction))))
-        shown = [entry[0] for entry in ordered(entries, change.spec, partial(memories.age, field=change.field))[:1]]
+        age = partial(memories.age, field=change.field)
+        shown = [change.spec.rules.ordered(entries, change.spec, age)[0][0]]
     # Of a stage an import's may be shown: what a person wrote is then something that the cell was not compared with.
     superseding = change.operation == "write" and people <= set(map(canonical, shown))
     if superseding and entries:

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 from crdt_sync.errors import InvalidValue
-from crdt_sync.records.entries import Entry, by_time
+from crdt_sync.records.entries import Entry, latest_first
 from crdt_sync.records.memory_index import MemoryIndex
 from crdt_sync.records.source_texts import shown_texts
 from crdt_sync.records.sources import shares
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from crdt_sync.records.editor import Editor
     from crdt_sync.records.entries import Age
+    from crdt_sync.records.field_settings import FieldSettings
     from crdt_sync.records.pen import Pen
-    from crdt_sync.records.schema import FieldSpec
     from crdt_sync.records.text_field import TextField
 
 ABSENT = object()
@@ -94,7 +94,7 @@ class FieldKind:
     empty: ClassVar[object] = None
     """What is read where nothing was written."""
 
-    def problem(self, spec: "FieldSpec") -> str:
+    def problem(self, spec: "FieldSettings") -> str:
         """What is wrong with the other settings of a field of this kind; empty where they fit."""
         if self.types is not None and spec.type not in self.types:
             return f"a {self.name} has type {' or '.join(map(repr, self.types))}"
@@ -106,7 +106,7 @@ class FieldKind:
 
     # --- values ----------------------------------------------------------------------------------------------
 
-    def normalise(self, field: str, spec: "FieldSpec", value: object) -> Carrier:
+    def normalise(self, field: str, spec: "FieldSettings", value: object) -> Carrier:
         """The carrier of one value, member, entry or amount. Raises `InvalidValue`."""
         if value is None:
             if spec.required or not self.emptiable:
@@ -114,11 +114,11 @@ class FieldKind:
             return None
         return normalise_value(field, spec, value)
 
-    def restore(self, spec: "FieldSpec", carrier: object) -> object:
+    def restore(self, spec: "FieldSettings", carrier: object) -> object:
         """The Python value of the whole field; never raises."""
         return restore_value(spec, carrier)
 
-    def parse(self, field: str, spec: "FieldSpec", text: str) -> object:
+    def parse(self, field: str, spec: "FieldSettings", text: str) -> object:
         """What a typed text, or a cell of a table, means; None where it is blank. Raises `InvalidValue`."""
         return parse_one(field, spec, text) if text.strip() else None
 
@@ -128,13 +128,13 @@ class FieldKind:
 
     # --- merging and showing ---------------------------------------------------------------------------------
 
-    def shown(self, field: str, spec: "FieldSpec | None", held: Held) -> object:
+    def shown(self, field: str, spec: "FieldSettings | None", held: Held) -> object:
         """The carrier that is shown, or `ABSENT`; `spec` is None where no schema is here."""
         raise NotImplementedError
 
-    def ordered(self, entries: list[Entry], spec: "FieldSpec", age: "Age | None") -> list[Entry]:
-        """Concurrent entries with the shown one first: the latest. See `entries.ordered`."""
-        return sorted(entries, key=lambda entry: by_time(entry, age), reverse=True)
+    def ordered(self, entries: list[Entry], spec: "FieldSettings", age: "Age | None") -> list[Entry]:
+        """Concurrent entries with the shown one first; `age` says when sources said what imports wrote."""
+        return latest_first(entries, age)
 
     def is_asked(self, carriers: Sequence[object]) -> bool:
         """Whether these concurrent values wait for a decision."""
@@ -144,62 +144,62 @@ class FieldKind:
         """A value in one line for people, where it is not shown as it is."""
         return None
 
-    def merges_by(self, spec: "FieldSpec") -> object:
+    def merges_by(self, spec: "FieldSettings") -> object:
         """What the shown value depends on beside the content; None where it is read as without a schema."""
         return self.name, spec.states, spec.ranks
 
-    def ranks(self, spec: "FieldSpec") -> dict[str, int]:
+    def ranks(self, spec: "FieldSettings") -> dict[str, int]:
         """The ranks of the values by which concurrent ones are decided: they keep their order in newer schemas."""
         return {}
 
-    def check_move(self, field: str, spec: "FieldSpec", present: object, target: object) -> None:
+    def check_move(self, field: str, spec: "FieldSettings", present: object, target: object) -> None:
         """Raise `InvalidTransition` where the field may not go from one value to another."""
 
     # --- writing ---------------------------------------------------------------------------------------------
 
-    def write(self, pen: "Pen", field: str, spec: "FieldSpec", value: object) -> None:
+    def write(self, pen: "Pen", field: str, spec: "FieldSettings", value: object) -> None:
         """Make the field hold `value`. Raises `InvalidValue`, `OpenConflict`."""
         raise NotImplementedError
 
-    def affirm(self, pen: "Pen", field: str, spec: "FieldSpec", value: object) -> None:
+    def affirm(self, pen: "Pen", field: str, spec: "FieldSettings", value: object) -> None:
         """Write a single value even where it is shown already."""
         raise self._not_a(field, "single value")
 
-    def clear(self, pen: "Pen", field: str, spec: "FieldSpec") -> None:
+    def clear(self, pen: "Pen", field: str, spec: "FieldSettings") -> None:
         """Empty the field."""
         if pen.value(field) is not None or spec.required:
             self.write(pen, field, spec, None)
 
-    def resolve(self, pen: "Pen", field: str, spec: "FieldSpec", value: object) -> None:
+    def resolve(self, pen: "Pen", field: str, spec: "FieldSettings", value: object) -> None:
         """Decide what versions of an import say differently. Raises `NoConflict`."""
         pen.check_disputed(field)
         self.decide(pen, field, spec, value)
         pen.settle(field)
 
-    def decide(self, pen: "Pen", field: str, spec: "FieldSpec", value: object) -> None:
+    def decide(self, pen: "Pen", field: str, spec: "FieldSettings", value: object) -> None:
         """Write what was decided of versions of an import."""
         self.write(pen, field, spec, value)
 
-    def replay(self, editor: "Editor", field: str, spec: "FieldSpec", carrier: object) -> None:
+    def replay(self, editor: "Editor", field: str, spec: "FieldSettings", carrier: object) -> None:
         """Write what another document shows, next to what is here; see `replay`."""
         if carrier is None:
             editor.clear(field)
         else:
             editor[field] = self.restore(spec, carrier)
 
-    def add(self, pen: "Pen", field: str, spec: "FieldSpec", member: object) -> None:
+    def add(self, pen: "Pen", field: str, spec: "FieldSettings", member: object) -> None:
         """Put a member into a set."""
         raise self._not_a(field, "set")
 
-    def remove(self, pen: "Pen", field: str, spec: "FieldSpec", member: object) -> None:
+    def remove(self, pen: "Pen", field: str, spec: "FieldSettings", member: object) -> None:
         """Take a member out of a set."""
         raise self._not_a(field, "set")
 
-    def increment(self, pen: "Pen", field: str, spec: "FieldSpec", amount: object) -> None:
+    def increment(self, pen: "Pen", field: str, spec: "FieldSettings", amount: object) -> None:
         """Count."""
         raise self._not_a(field, "counter")
 
-    def append(self, pen: "Pen", field: str, spec: "FieldSpec", value: object) -> None:
+    def append(self, pen: "Pen", field: str, spec: "FieldSettings", value: object) -> None:
         """Add an entry to a log."""
         raise self._not_a(field, "log")
 

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from crdt_sync.records.document import Document
-from crdt_sync.records.values import restore
+from crdt_sync.records.field_values import restore
 
 if TYPE_CHECKING:
     from crdt_sync.records.editor import Editor

@@ -5,7 +5,7 @@ import tomllib
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -13,15 +13,11 @@ from crdt_sync.errors import InvalidSchema, UnknownField
 from crdt_sync.ids import SCHEMAS, is_collection
 from crdt_sync.limits import FIELDS_MAX, SCHEMA_VERSION_MAX
 from crdt_sync.nearest import suggestion
+from crdt_sync.records.field_settings import FieldSettings, Label
 from crdt_sync.records.kind import FieldKind
 from crdt_sync.records.kinds import KINDS
 
-Type = Literal["string", "integer", "decimal", "boolean", "date", "datetime", "enum", "reference", "json"]
-
 _SECTION = re.compile(r"\A[a-z][a-z0-9_-]{0,31}\Z")
-
-Label = Annotated[str, Field(max_length=200)]
-
 
 _CHOSEN = tuple(name for name, kind in KINDS.items() if not kind.internal)
 
@@ -35,28 +31,10 @@ def _known_kind(kind: str) -> str:
 Kind = Annotated[str, AfterValidator(_known_kind)]
 
 
-class FieldSpec(BaseModel):
-    """One field: how concurrent edits of it merge (`kind`) and what it holds (`type`).
-
-    `type` is that of one member for a set, one entry for a log, and the total for a counter. `aliases` are
-    other names that table headers use. `ranks` decides concurrent stages; without it their order in `states` does.
-    `section` names a group of fields; it is kept with the schema, and hides nothing from anybody.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class FieldSpec(FieldSettings):
+    """The same of a kind that is known here, and whose settings fit each other."""
 
     kind: Kind = "value"
-    type: Type = "string"
-    label: Label = ""
-    required: bool = False
-    deprecated: bool = False
-    section: str | None = None
-    choices: tuple[str, ...] = ()
-    collection: str | None = None
-    states: tuple[str, ...] = ()
-    transitions: dict[str, tuple[str, ...]] = {}
-    ranks: dict[str, int] = {}
-    aliases: tuple[str, ...] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -81,19 +59,6 @@ class FieldSpec(BaseModel):
     def rules(self) -> FieldKind:
         """What the kind of the field says: how it merges, is shown, written, read and compared."""
         return KINDS[self.kind]
-
-    @property
-    def is_free_text(self) -> bool:
-        """Whether each of its values may be any text, in whatever spelling."""
-        return self.type == "string" and not self.states
-
-    def rank(self, state: object) -> int:
-        """The rank of a state of a stage; -1 for a state that this version does not know."""
-        if not isinstance(state, str):
-            return -1
-        if self.ranks:
-            return self.ranks.get(state, -1)
-        return self.states.index(state) if state in self.states else -1
 
 
 class Schema(BaseModel):

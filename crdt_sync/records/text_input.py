@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from crdt_sync.errors import InvalidValue
 
 if TYPE_CHECKING:
-    from crdt_sync.records.schema import FieldSpec
+    from crdt_sync.records.field_settings import FieldSettings
 
 TRUE_WORDS = frozenset(
     {"true", "yes", "y", "1", "on", "ja", "j", "wahr", "oui", "vrai", "sí", "si", "sì", "sim", "是", "有", "はい"}
@@ -17,16 +17,7 @@ FALSE_WORDS = frozenset(
 SET_SEPARATOR = ";"
 
 
-def parse_text(field: str, spec: "FieldSpec", text: str) -> object:
-    """The value that `text` means in `field`, ready for the editor. Raises `InvalidValue`.
-
-    An empty text is None. The members of a set are separated by semicolons. What the text says beyond its
-    form (choices, states, lengths) is checked by `normalise`.
-    """
-    return spec.rules.parse(field, spec, text)
-
-
-def parse_one(field: str, spec: "FieldSpec", text: str) -> object:
+def parse_one(field: str, spec: "FieldSettings", text: str) -> object:
     """The one value that `text` means, by the type of the field alone. Raises `InvalidValue`."""
     if spec.choices or spec.states:
         return choice_of(spec.choices or spec.states, text)

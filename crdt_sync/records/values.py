@@ -27,7 +27,7 @@ from crdt_sync.ids import collection_of, is_record
 from crdt_sync.limits import INTEGER_EXACT_MAX, JSON_DEPTH_MAX, VALUE_BYTES_MAX
 
 if TYPE_CHECKING:
-    from crdt_sync.records.schema import FieldSpec
+    from crdt_sync.records.field_settings import FieldSettings
 
 Carrier = str | int | float | bool | None
 
@@ -44,29 +44,12 @@ def canonical(carrier: object) -> str:
     return _ENCODE(carrier)
 
 
-def normalise(field: str, spec: "FieldSpec", value: object) -> Carrier:
-    """The carrier of one value, set member, log entry or counter amount of `field`.
-
-    None clears a field that is not required. Raises `InvalidValue` that says what is expected; nothing else.
-    """
-    return spec.rules.normalise(field, spec, value)
-
-
-def normalise_value(field: str, spec: "FieldSpec", value: object) -> Carrier:
+def normalise_value(field: str, spec: "FieldSettings", value: object) -> Carrier:
     """The carrier of one value that is not None, by the type of the field alone. Raises `InvalidValue`."""
     return _NORMALISE[spec.type](field, spec, value)
 
 
-def restore(spec: "FieldSpec", carrier: object) -> object:
-    """The Python value of a whole field as `Document.values` gives it; never raises.
-
-    A set becomes a list of members and a log a list of `{"value", "at", "by"}`. What does not fit the schema
-    (a newer version wrote it, or its type was changed) is returned as it is.
-    """
-    return spec.rules.restore(spec, carrier)
-
-
-def restore_value(spec: "FieldSpec", carrier: object) -> object:
+def restore_value(spec: "FieldSettings", carrier: object) -> object:
     """The Python value of one value, member or log entry; never raises."""
     reader = _RESTORE.get(spec.type)
     if reader is None:
@@ -141,11 +124,11 @@ def parse_decimal(field: str, value: object) -> Decimal:
     return number
 
 
-def _string(field: str, _spec: "FieldSpec", value: object) -> Carrier:
+def _string(field: str, _spec: "FieldSettings", value: object) -> Carrier:
     return text_carrier(field, value)
 
 
-def _integer(field: str, _spec: "FieldSpec", value: object) -> Carrier:
+def _integer(field: str, _spec: "FieldSettings", value: object) -> Carrier:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
@@ -159,17 +142,17 @@ def _bounded(field: str, value: int) -> int:
     return value
 
 
-def _decimal(field: str, _spec: "FieldSpec", value: object) -> Carrier:
+def _decimal(field: str, _spec: "FieldSettings", value: object) -> Carrier:
     return decimal_carrier(parse_decimal(field, value))
 
 
-def _boolean(field: str, _spec: "FieldSpec", value: object) -> Carrier:
+def _boolean(field: str, _spec: "FieldSettings", value: object) -> Carrier:
     if not isinstance(value, bool):
         raise InvalidValue(field, f"expected true or false, got {_kind_of(value)}", "Use True or False.")
     return value
 
 
-def _date(field: str, _spec: "FieldSpec", value: object) -> Carrier:
+def _date(field: str, _spec: "FieldSettings", value: object) -> Carrier:
     if isinstance(value, str):
         try:
             value = date.fromisoformat(value.strip())
@@ -184,7 +167,7 @@ def _date(field: str, _spec: "FieldSpec", value: object) -> Carrier:
     return value.isoformat()
 
 
-def _datetime(field: str, _spec: "FieldSpec", value: object) -> Carrier:
+def _datetime(field: str, _spec: "FieldSettings", value: object) -> Carrier:
     hint = "Write it with its zone, for example 2026-03-01T09:30:00+01:00."
     if isinstance(value, str):
         try:
@@ -201,14 +184,14 @@ def _datetime(field: str, _spec: "FieldSpec", value: object) -> Carrier:
         raise InvalidValue(field, "the date and time is out of range in UTC", hint) from None
 
 
-def _enum(field: str, spec: "FieldSpec", value: object) -> Carrier:
+def _enum(field: str, spec: "FieldSettings", value: object) -> Carrier:
     text = text_carrier(field, value)
     if text not in spec.choices:
         raise InvalidValue(field, f"{_excerpt(text)} is not a choice", f"One of: {', '.join(spec.choices)}.")
     return text
 
 
-def _reference(field: str, spec: "FieldSpec", value: object) -> Carrier:
+def _reference(field: str, spec: "FieldSettings", value: object) -> Carrier:
     text = text_carrier(field, value)
     if not is_record(text):
         raise InvalidValue(field, f"{_excerpt(text)} is not a record id", "A record id is 'collection/key'.")
@@ -217,7 +200,7 @@ def _reference(field: str, spec: "FieldSpec", value: object) -> Carrier:
     return text
 
 
-def _json(field: str, _spec: "FieldSpec", value: object) -> Carrier:
+def _json(field: str, _spec: "FieldSettings", value: object) -> Carrier:
     check_json(field, value, 0)
     try:
         return text_carrier(field, canonical(value))
@@ -305,7 +288,7 @@ def _excerpt(value: object) -> str:
     return repr(str(value)[:60])
 
 
-_NORMALISE: dict[str, Callable[[str, "FieldSpec", object], Carrier]] = {
+_NORMALISE: dict[str, Callable[[str, "FieldSettings", object], Carrier]] = {
     "string": _string,
     "integer": _integer,
     "decimal": _decimal,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from crdt_sync.errors import InvalidValue
 from crdt_sync.records.comparing import contains as text_contains
 from crdt_sync.records.comparing import equal_when_folded, identity
-from crdt_sync.records.values import normalise
+from crdt_sync.records.field_values import normalise
 
 if TYPE_CHECKING:
     from crdt_sync.records.schema import FieldSpec

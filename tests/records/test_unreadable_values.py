@@ -10,8 +10,8 @@ from crdt_sync.cli.values import plain, shown
 from crdt_sync.errors import InvalidValue
 from crdt_sync.exchange.cells import json_value, sheet_value, text_cell
 from crdt_sync.limits import JSON_DEPTH_MAX
+from crdt_sync.records.field_values import normalise, restore
 from crdt_sync.records.schema import FieldSpec
-from crdt_sync.records.values import normalise, restore
 
 JSON = FieldSpec(type="json")
 LOG = FieldSpec(kind="log", type="json")

@@ -10,8 +10,8 @@ from crdt_sync.records.values import decimal_carrier, exact_sum, integer_carrier
 
 if TYPE_CHECKING:
     from crdt_sync.records.editor import Editor
+    from crdt_sync.records.field_settings import FieldSettings
     from crdt_sync.records.pen import Pen
-    from crdt_sync.records.schema import FieldSpec
 
 
 class Counter(FieldKind):
@@ -31,25 +31,25 @@ class Counter(FieldKind):
         """Zero is."""
         return carrier in (None, "", 0, "0")
 
-    def shown(self, field: str, spec: "FieldSpec | None", held: Held) -> object:
+    def shown(self, field: str, spec: "FieldSettings | None", held: Held) -> object:
         """The sum of what was counted here and by imports."""
         raw = held.contents.get(f"{self.layout}{field}")
         counted = held.counted.get(field, [])
         parts = [*raw.values(), *counted] if isinstance(raw, dict) else list(counted)
         return total(parts) if parts else ABSENT
 
-    def write(self, pen: "Pen", field: str, spec: "FieldSpec", value: object) -> None:
+    def write(self, pen: "Pen", field: str, spec: "FieldSettings", value: object) -> None:
         """Count up or down to the value."""
         target = parse_decimal(field, self.normalise(field, spec, 0 if value is None else value))
         present = parse_decimal(field, pen.value(field) or 0)
         if target != present:
             self.count(pen, field, spec, exact_sum((target, -present)))
 
-    def increment(self, pen: "Pen", field: str, spec: "FieldSpec", amount: object) -> None:
+    def increment(self, pen: "Pen", field: str, spec: "FieldSettings", amount: object) -> None:
         """Add the amount to what this writer has counted."""
         self.count(pen, field, spec, parse_decimal(field, self.normalise(field, spec, amount)))
 
-    def count(self, pen: "Pen", field: str, spec: "FieldSpec", amount: Decimal) -> None:
+    def count(self, pen: "Pen", field: str, spec: "FieldSettings", amount: Decimal) -> None:
         """The same of a number."""
         key, root = str(pen.document.writer), f"{self.layout}{field}"
         own = exact_sum((parse_decimal(field, pen.map(root).get(key, 0)), amount))
@@ -58,7 +58,7 @@ class Counter(FieldKind):
             pen.document.map(transaction, root).insert(transaction, key, carrier)
         pen.changed = True
 
-    def replay(self, editor: "Editor", field: str, spec: "FieldSpec", carrier: object) -> None:
+    def replay(self, editor: "Editor", field: str, spec: "FieldSettings", carrier: object) -> None:
         """Counted on."""
         if carrier not in (0, "0"):
             editor.increment(field, self.restore(spec, carrier))

@@ -12,8 +12,8 @@ from crdt_sync.records.values import Carrier, text_carrier
 
 if TYPE_CHECKING:
     from crdt_sync.records.entries import Age
+    from crdt_sync.records.field_settings import FieldSettings
     from crdt_sync.records.pen import Pen
-    from crdt_sync.records.schema import FieldSpec
 
 
 class DefinitionKind(Value):
@@ -29,18 +29,18 @@ class DefinitionKind(Value):
     in_key = False
     asks = True
 
-    def merges_by(self, spec: "FieldSpec") -> object:
+    def merges_by(self, spec: "FieldSettings") -> object:
         """By its rule."""
         return FieldKind.merges_by(self, spec)
 
-    def normalise(self, field: str, spec: "FieldSpec", value: object) -> Carrier:
+    def normalise(self, field: str, spec: "FieldSettings", value: object) -> Carrier:
         """The text of a definition."""
         text = text_carrier(field, value, SCHEMA_BYTES_MAX)
         if _definitions().read(text) is None:
             raise InvalidValue(field, "it is no definition of a collection", "Use 'crdt-sync schema add'.")
         return text
 
-    def ordered(self, entries: list[Entry], spec: "FieldSpec", age: "Age | None") -> list[Entry]:
+    def ordered(self, entries: list[Entry], spec: "FieldSettings", age: "Age | None") -> list[Entry]:
         """The newest version first."""
         order = _definitions().order
         return sorted(entries, key=lambda entry: order(entry[0]), reverse=True)
@@ -63,7 +63,7 @@ class DefinitionKind(Value):
         )
         return f"version {found.schema.version}: {fields}"
 
-    def write(self, pen: "Pen", field: str, spec: "FieldSpec", value: object) -> None:
+    def write(self, pen: "Pen", field: str, spec: "FieldSettings", value: object) -> None:
         """In the place of those that are here and can be read."""
         text = self.normalise(field, spec, value)
         read = _definitions().read
@@ -71,12 +71,12 @@ class DefinitionKind(Value):
         if replaced != [text]:
             pen.write_shared(f"{self.layout}{field}", text, replaced)
 
-    def resolve(self, pen: "Pen", field: str, spec: "FieldSpec", value: object) -> None:
+    def resolve(self, pen: "Pen", field: str, spec: "FieldSettings", value: object) -> None:
         """Write the one that was decided for."""
         self.write(pen, field, spec, value)
         pen.resolved = True
 
-    def add(self, pen: "Pen", field: str, spec: "FieldSpec", member: object) -> None:
+    def add(self, pen: "Pen", field: str, spec: "FieldSettings", member: object) -> None:
         """Beside those that are here."""
         text = self.normalise(field, spec, member)
         if text not in [entry[0] for entry in pen.entries(f"{self.layout}{field}")]:

@@ -11,8 +11,8 @@ from crdt_sync.records.values import canonical, restore_value
 
 if TYPE_CHECKING:
     from crdt_sync.records.editor import Editor
+    from crdt_sync.records.field_settings import FieldSettings
     from crdt_sync.records.pen import Pen
-    from crdt_sync.records.schema import FieldSpec
 
 
 class Log(FieldKind):
@@ -28,7 +28,7 @@ class Log(FieldKind):
     long = True
     empty: ClassVar[object] = []
 
-    def restore(self, spec: "FieldSpec", carrier: object) -> object:
+    def restore(self, spec: "FieldSettings", carrier: object) -> object:
         """A list of entries with their values."""
         if not isinstance(carrier, list):
             return carrier
@@ -41,25 +41,25 @@ class Log(FieldKind):
         """Without entries."""
         return not carrier
 
-    def shown(self, field: str, spec: "FieldSpec | None", held: Held) -> object:
+    def shown(self, field: str, spec: "FieldSettings | None", held: Held) -> object:
         """The timeline."""
         raw = held.contents.get(f"{self.layout}{field}")
         entries = well_formed(raw) if isinstance(raw, list) else []
         return timeline(entries, held.memories.shown_actor) if entries else ABSENT
 
-    def write(self, pen: "Pen", field: str, spec: "FieldSpec", value: object) -> None:
+    def write(self, pen: "Pen", field: str, spec: "FieldSettings", value: object) -> None:
         """Refused."""
         raise InvalidValue(field, "a log only grows", "Use append.")
 
-    def clear(self, pen: "Pen", field: str, spec: "FieldSpec") -> None:
+    def clear(self, pen: "Pen", field: str, spec: "FieldSettings") -> None:
         """Remove all entries that are here."""
         pen.clear_array(f"{self.layout}{field}")
 
-    def append(self, pen: "Pen", field: str, spec: "FieldSpec", value: object) -> None:
+    def append(self, pen: "Pen", field: str, spec: "FieldSettings", value: object) -> None:
         """Add an entry at the end."""
         pen.append_entry(f"{self.layout}{field}", self.normalise(field, spec, value), superseding=False)
 
-    def decide(self, pen: "Pen", field: str, spec: "FieldSpec", value: object) -> None:
+    def decide(self, pen: "Pen", field: str, spec: "FieldSettings", value: object) -> None:
         """`value` has the lines to keep of those that only older imports have."""
         root = f"{self.layout}{field}"
         given = [] if value is None else value if isinstance(value, list) else [value]
@@ -76,7 +76,7 @@ class Log(FieldKind):
                 if is_entry(raw[index]) and canonical(raw[index]) in dropped:
                     array.remove_range(transaction, index, 1)
 
-    def replay(self, editor: "Editor", field: str, spec: "FieldSpec", carrier: object) -> None:
+    def replay(self, editor: "Editor", field: str, spec: "FieldSettings", carrier: object) -> None:
         """Joined to those that are there."""
         for entry in carrier if isinstance(carrier, list) else ():
             editor.append(field, restore_value(spec, entry["value"]))

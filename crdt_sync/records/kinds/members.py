@@ -13,8 +13,8 @@ from crdt_sync.records.values import Carrier, canonical, restore_value
 
 if TYPE_CHECKING:
     from crdt_sync.records.editor import Editor
+    from crdt_sync.records.field_settings import FieldSettings
     from crdt_sync.records.pen import Pen
-    from crdt_sync.records.schema import FieldSpec
 
 
 class Members(FieldKind):
@@ -28,11 +28,11 @@ class Members(FieldKind):
     several = True
     empty: ClassVar[object] = []
 
-    def restore(self, spec: "FieldSpec", carrier: object) -> object:
+    def restore(self, spec: "FieldSettings", carrier: object) -> object:
         """A list of members."""
         return [restore_value(spec, member) for member in carrier] if isinstance(carrier, list) else carrier
 
-    def parse(self, field: str, spec: "FieldSpec", text: str) -> object:
+    def parse(self, field: str, spec: "FieldSettings", text: str) -> object:
         """Members are separated by semicolons."""
         return [parse_one(field, spec, part.strip()) for part in text.split(SET_SEPARATOR) if part.strip()]
 
@@ -40,7 +40,7 @@ class Members(FieldKind):
         """Without members."""
         return not carrier
 
-    def shown(self, field: str, spec: "FieldSpec | None", held: Held) -> object:
+    def shown(self, field: str, spec: "FieldSettings | None", held: Held) -> object:
         """The members in canonical order; of those that say the same, see `comparing`, the first."""
         raw = held.contents.get(f"{self.layout}{field}")
         if not isinstance(raw, dict) or not raw:
@@ -57,7 +57,7 @@ class Members(FieldKind):
             return members
         return list({identity(member, spec): member for member in reversed(members)}.values())[::-1]
 
-    def write(self, pen: "Pen", field: str, spec: "FieldSpec", value: object) -> None:
+    def write(self, pen: "Pen", field: str, spec: "FieldSettings", value: object) -> None:
         """Make the members these."""
         if value is not None and (isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable)):
             raise InvalidValue(field, "expected the members of the set as a list", "Use add for a single member.")
@@ -72,20 +72,20 @@ class Members(FieldKind):
             self._put(pen, field, spec, wanted[member])
         self._drop(pen, field, spec, present - wanted.keys())
 
-    def add(self, pen: "Pen", field: str, spec: "FieldSpec", member: object) -> None:
+    def add(self, pen: "Pen", field: str, spec: "FieldSettings", member: object) -> None:
         """Always writes, so that it survives a concurrent removal."""
         self._put(pen, field, spec, self.normalise(field, spec, member))
 
-    def remove(self, pen: "Pen", field: str, spec: "FieldSpec", member: object) -> None:
+    def remove(self, pen: "Pen", field: str, spec: "FieldSettings", member: object) -> None:
         """Under all its keys."""
         self._drop(pen, field, spec, {identity(self.normalise(field, spec, member), spec)})
 
-    def replay(self, editor: "Editor", field: str, spec: "FieldSpec", carrier: object) -> None:
+    def replay(self, editor: "Editor", field: str, spec: "FieldSettings", carrier: object) -> None:
         """Joined to those that are there."""
         for member in carrier if isinstance(carrier, list) else ():
             editor.add(field, restore_value(spec, member))
 
-    def _put(self, pen: "Pen", field: str, spec: "FieldSpec", carrier: Carrier) -> None:
+    def _put(self, pen: "Pen", field: str, spec: "FieldSettings", carrier: Carrier) -> None:
         document, root = pen.document, f"{self.layout}{field}"
         assert document.writer is not None
         said = identity(carrier, spec)
@@ -101,7 +101,7 @@ class Members(FieldKind):
             document.map(transaction, root).insert(transaction, key, carrier)
         pen.changed = True
 
-    def _drop(self, pen: "Pen", field: str, spec: "FieldSpec", dropped: Set[str]) -> None:
+    def _drop(self, pen: "Pen", field: str, spec: "FieldSettings", dropped: Set[str]) -> None:
         document, root = pen.document, f"{self.layout}{field}"
         present = pen.map(root)
         with document.transaction() as transaction:

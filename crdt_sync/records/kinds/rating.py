@@ -11,7 +11,7 @@ from crdt_sync.records.values import parse_decimal
 
 if TYPE_CHECKING:
     from crdt_sync.records.entries import Age
-    from crdt_sync.records.schema import FieldSpec
+    from crdt_sync.records.field_settings import FieldSettings
 
 _NO_NUMBER = Decimal("-Infinity")
 
@@ -27,11 +27,11 @@ class Rating(Value):
     successors = frozenset()
     in_key = False
 
-    def merges_by(self, spec: "FieldSpec") -> object:
+    def merges_by(self, spec: "FieldSettings") -> object:
         """By its rule."""
         return FieldKind.merges_by(self, spec)
 
-    def ordered(self, entries: list[Entry], spec: "FieldSpec", age: "Age | None") -> list[Entry]:
+    def ordered(self, entries: list[Entry], spec: "FieldSettings", age: "Age | None") -> list[Entry]:
         """The highest number that a person wrote first, then what imports said, the newest first.
 
         What is no number, which only other programs write, comes after all others of people.

@@ -6,7 +6,7 @@ from crdt_sync.records.kind import FieldKind
 from crdt_sync.records.kinds.value import Value
 
 if TYPE_CHECKING:
-    from crdt_sync.records.schema import FieldSpec
+    from crdt_sync.records.field_settings import FieldSettings
 
 
 class Review(Value):
@@ -18,7 +18,7 @@ class Review(Value):
     successors = frozenset({"value"})
     asks = True
 
-    def merges_by(self, spec: "FieldSpec") -> object:
+    def merges_by(self, spec: "FieldSettings") -> object:
         """Conflicts of it are open."""
         return FieldKind.merges_by(self, spec)
 

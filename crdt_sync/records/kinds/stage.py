@@ -9,7 +9,7 @@ from crdt_sync.records.values import Carrier
 
 if TYPE_CHECKING:
     from crdt_sync.records.entries import Age
-    from crdt_sync.records.schema import FieldSpec
+    from crdt_sync.records.field_settings import FieldSettings
 
 
 class Stage(Review):
@@ -23,7 +23,7 @@ class Stage(Review):
     in_key = False
     restricted = True
 
-    def problem(self, spec: "FieldSpec") -> str:
+    def problem(self, spec: "FieldSettings") -> str:
         """States are needed, and all else speaks of them."""
         if spec.type != "string":
             return "a stage field has type 'string'"
@@ -37,7 +37,7 @@ class Stage(Review):
             return "'ranks' must give every state of 'states' a rank, and no other"
         return ""
 
-    def normalise(self, field: str, spec: "FieldSpec", value: object) -> Carrier:
+    def normalise(self, field: str, spec: "FieldSettings", value: object) -> Carrier:
         """One of the states."""
         state = super().normalise(field, spec, value)
         if state not in spec.states:
@@ -45,18 +45,18 @@ class Stage(Review):
             raise InvalidValue(field, f"{shown} is not a state", f"One of: {', '.join(spec.states)}.")
         return state
 
-    def ordered(self, entries: list[Entry], spec: "FieldSpec", age: "Age | None") -> list[Entry]:
+    def ordered(self, entries: list[Entry], spec: "FieldSettings", age: "Age | None") -> list[Entry]:
         """The highest rank first."""
         current = last_said(entries, age)
         return sorted(
             entries, key=lambda entry: (current(entry), spec.rank(entry[0]), *by_time(entry, age)), reverse=True
         )
 
-    def ranks(self, spec: "FieldSpec") -> dict[str, int]:
+    def ranks(self, spec: "FieldSettings") -> dict[str, int]:
         """Of each state."""
         return {state: spec.rank(state) for state in spec.states}
 
-    def check_move(self, field: str, spec: "FieldSpec", present: object, target: object) -> None:
+    def check_move(self, field: str, spec: "FieldSettings", present: object, target: object) -> None:
         """By the transitions; a state of a newer schema may become any: its rules are not known here."""
         if not spec.transitions or present == target or present not in spec.states:
             return

@@ -11,8 +11,8 @@ from crdt_sync.records.values import Carrier, text_carrier
 
 if TYPE_CHECKING:
     from crdt_sync.records.editor import Editor
+    from crdt_sync.records.field_settings import FieldSettings
     from crdt_sync.records.pen import Pen
-    from crdt_sync.records.schema import FieldSpec
     from crdt_sync.records.text_field import TextField
 
 
@@ -28,25 +28,25 @@ class Text(FieldKind):
     long = True
     empty = ""
 
-    def normalise(self, field: str, spec: "FieldSpec", value: object) -> Carrier:
+    def normalise(self, field: str, spec: "FieldSettings", value: object) -> Carrier:
         """A text may be longer than a value."""
         if value is None:
             raise InvalidValue(field, "a value is needed here", "Leave the field out instead of emptying it.")
         return text_carrier(field, value, TEXT_BYTES_MAX)
 
-    def restore(self, spec: "FieldSpec", carrier: object) -> object:
+    def restore(self, spec: "FieldSettings", carrier: object) -> object:
         """As it is."""
         return carrier
 
-    def parse(self, field: str, spec: "FieldSpec", text: str) -> object:
+    def parse(self, field: str, spec: "FieldSettings", text: str) -> object:
         """As it is, blanks too."""
         return text
 
-    def shown(self, field: str, spec: "FieldSpec | None", held: Held) -> object:
+    def shown(self, field: str, spec: "FieldSettings | None", held: Held) -> object:
         """See `source_texts`."""
         return held.text(field) or ABSENT
 
-    def write(self, pen: "Pen", field: str, spec: "FieldSpec", value: object) -> None:
+    def write(self, pen: "Pen", field: str, spec: "FieldSettings", value: object) -> None:
         """Rewrite what differs."""
         text = text_carrier(field, "" if value is None else value, TEXT_BYTES_MAX)
         if spec.required and not filled(text):
@@ -57,7 +57,7 @@ class Text(FieldKind):
         """The text itself."""
         return pen.open_text(field)
 
-    def replay(self, editor: "Editor", field: str, spec: "FieldSpec", carrier: object) -> None:
+    def replay(self, editor: "Editor", field: str, spec: "FieldSettings", carrier: object) -> None:
         """Put after the text that is there, unless that says so already."""
         entered, text = str(carrier), editor.text(field)
         present = str(text)

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 
 from crdt_sync.errors import InvalidValue, NoConflict, OpenConflict
 from crdt_sync.records.comparing import filled, identity
-from crdt_sync.records.entries import ordered, well_formed
+from crdt_sync.records.entries import latest_first, well_formed
 from crdt_sync.records.kind import ABSENT, FieldKind, Held, Layout
 from crdt_sync.records.natural_key import is_asked
 from crdt_sync.records.values import canonical
 
 if TYPE_CHECKING:
+    from crdt_sync.records.field_settings import FieldSettings
     from crdt_sync.records.pen import Pen
-    from crdt_sync.records.schema import FieldSpec
 
 
 class Value(FieldKind):
@@ -26,25 +26,28 @@ class Value(FieldKind):
     emptiable = True
     in_key = True
 
-    def shown(self, field: str, spec: "FieldSpec | None", held: Held) -> object:
+    def shown(self, field: str, spec: "FieldSettings | None", held: Held) -> object:
         """The first of the entries."""
         raw = held.contents.get(f"{self.layout}{field}")
         entries = well_formed(raw) if isinstance(raw, list) else []
-        return ordered(entries, spec, partial(held.memories.age, field=field))[0][0] if entries else ABSENT
+        if len(entries) < 2:
+            return entries[0][0] if entries else ABSENT
+        age = partial(held.memories.age, field=field)
+        return (latest_first(entries, age) if spec is None else self.ordered(entries, spec, age))[0][0]
 
-    def merges_by(self, spec: "FieldSpec") -> object:
+    def merges_by(self, spec: "FieldSettings") -> object:
         """By nothing that a schema says."""
         return None
 
-    def write(self, pen: "Pen", field: str, spec: "FieldSpec", value: object) -> None:
+    def write(self, pen: "Pen", field: str, spec: "FieldSettings", value: object) -> None:
         """Put the value in the place of all that are here."""
         self.put(pen, field, spec, value)
 
-    def affirm(self, pen: "Pen", field: str, spec: "FieldSpec", value: object) -> None:
+    def affirm(self, pen: "Pen", field: str, spec: "FieldSettings", value: object) -> None:
         """Write it again, so that a change of it made elsewhere conflicts."""
         self.put(pen, field, spec, value, again=True)
 
-    def resolve(self, pen: "Pen", field: str, spec: "FieldSpec", value: object) -> None:
+    def resolve(self, pen: "Pen", field: str, spec: "FieldSettings", value: object) -> None:
         """The value supersedes every value that is here. Raises `NoConflict`."""
         if not _differing(pen, field, spec):
             shown = self.restore(spec, pen.value(field))
@@ -53,7 +56,14 @@ class Value(FieldKind):
         self.put(pen, field, spec, value, resolving=True)
 
     def put(
-        self, pen: "Pen", field: str, spec: "FieldSpec", value: object, *, resolving: bool = False, again: bool = False
+        self,
+        pen: "Pen",
+        field: str,
+        spec: "FieldSettings",
+        value: object,
+        *,
+        resolving: bool = False,
+        again: bool = False,
     ) -> None:
         """Write the value; `resolving` decides for it, `again` writes it where it is shown already, too."""
         carrier = self.normalise(field, spec, value)
@@ -63,7 +73,7 @@ class Value(FieldKind):
             self._check_decided(pen, field, spec)
         root = f"{self.layout}{field}"
         raw = pen.entries(root)
-        entries = ordered(raw, spec, pen.age(field))  # a stage goes on from the one that is shown
+        entries = self.ordered(raw, spec, pen.age(field))  # a stage goes on from the one that is shown
         values = [entry[0] for entry in entries]
         if len(values) == 1 and canonical(values[0]) == canonical(carrier) and not again:
             return
@@ -72,7 +82,7 @@ class Value(FieldKind):
         pen.observe(entries)
         pen.append_entry(root, carrier, superseding=True)
 
-    def _check_decided(self, pen: "Pen", field: str, spec: "FieldSpec") -> None:
+    def _check_decided(self, pen: "Pen", field: str, spec: "FieldSettings") -> None:
         """Raise `OpenConflict` where a plain write would close a conflict that is to be decided."""
         if not is_asked(pen.schema, field, [entry[0] for entry in pen.entries(f"{self.layout}{field}")]):
             return
@@ -90,7 +100,7 @@ def emptied(field: str) -> InvalidValue:
     return InvalidValue(field, "is required and cannot be emptied", "Write another value instead.")
 
 
-def _differing(pen: "Pen", field: str, spec: "FieldSpec") -> int:
+def _differing(pen: "Pen", field: str, spec: "FieldSettings") -> int:
     """How many different values stand beside each other; 0 for one or none."""
     count = len({identity(entry[0], spec) for entry in pen.entries(f"{Layout.ENTRIES}{field}")})
     return count if count > 1 else 0

@@ -1,0 +1,46 @@
+"""What a schema says of one field. What follows from the kind of it is in `kinds`, which know these settings."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Type = Literal["string", "integer", "decimal", "boolean", "date", "datetime", "enum", "reference", "json"]
+
+Label = Annotated[str, Field(max_length=200)]
+
+
+class FieldSettings(BaseModel):
+    """One field: how concurrent edits of it merge (`kind`) and what it holds (`type`).
+
+    `type` is that of one member for a set, one entry for a log, and the total for a counter. `aliases` are
+    other names that table headers use. `ranks` decides concurrent stages; without it their order in `states` does.
+    `section` names a group of fields; it is kept with the schema, and hides nothing from anybody.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str = "value"
+    type: Type = "string"
+    label: Label = ""
+    required: bool = False
+    deprecated: bool = False
+    section: str | None = None
+    choices: tuple[str, ...] = ()
+    collection: str | None = None
+    states: tuple[str, ...] = ()
+    transitions: dict[str, tuple[str, ...]] = {}
+    ranks: dict[str, int] = {}
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def is_free_text(self) -> bool:
+        """Whether each of its values may be any text, in whatever spelling."""
+        return self.type == "string" and not self.states
+
+    def rank(self, state: object) -> int:
+        """The rank of a state of a stage; -1 for a state that this version does not know."""
+        if not isinstance(state, str):
+            return -1
+        if self.ranks:
+            return self.ranks.get(state, -1)
+        return self.states.index(state) if state in self.states else -1
