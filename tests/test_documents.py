@@ -16,6 +16,7 @@ import typer
 from typer._click.exceptions import MissingParameter, NoArgsIsHelpError
 from typer.testing import CliRunner
 
+import crdt_sync
 from crdt_bench import cli as bench_cli
 from crdt_relay import cli as relay_cli
 from crdt_relay import observability
@@ -60,6 +61,12 @@ def _rows(document: str, heading: str) -> list[list[str]]:
     table = re.search(r"(?:^\|.*\n)+", text, re.MULTILINE)
     assert table is not None
     return [[cell.strip() for cell in row.strip("|").split("|")] for row in table[0].splitlines()[2:]]
+
+
+def _anchors(document: Path) -> list[str]:
+    """What links to the headings of a document end with."""
+    headings = re.findall(r"^#+ (.*)$", document.read_text(encoding="utf-8"), re.MULTILINE)
+    return [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings]
 
 
 @pytest.fixture
@@ -114,7 +121,9 @@ def test_links_lead_somewhere_and_named_files_exist(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
         if "://" not in target:
-            assert (document.parent / target.partition("#")[0]).exists(), target
+            file, _, anchor = target.partition("#")
+            assert (document.parent / file).exists(), target
+            assert not anchor or anchor in _anchors(document.parent / file if file else document), target
     prose = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
     for name in re.findall(r"`([\w./-]+\.(?:py|md|cddl))`", prose):
         assert any(f"/{source}".endswith(f"/{name}") for source in SOURCES), name
@@ -128,10 +137,12 @@ def test_the_python_example_runs(address: str, home: Path) -> None:
         assert done.stdout == "Müller GmbH\n"
 
 
-def test_the_example_of_typed_records_runs_and_its_types_are_right(home: Path) -> None:
-    (example,) = _blocks("docs/python.md", "python")
-    (home / "example.py").write_text(example)
-    assert _run([sys.executable, "example.py"], home).stdout == "Harbour 1 ()\n"
+def test_the_examples_of_typed_records_run_and_their_types_are_right(home: Path) -> None:
+    example, in_a_loop = _blocks("docs/python.md", "python")
+    loop = ["import asyncio", "async def main() -> None:", *(f"    {line}" for line in in_a_loop.splitlines())]
+    inside = "".join(f"    {line}\n" for line in [*loop, "asyncio.run(main())"])  # of the block that opens the replica
+    (home / "example.py").write_text(example + inside)
+    assert _run([sys.executable, "example.py"], home).stdout == "Harbour 1 ()\nHarbour\n"
     settings = ["--config-file", str(ROOT / "pyproject.toml"), "--cache-dir", str(ROOT / ".mypy_cache")]
     _run([sys.executable, "-m", "mypy", *settings, "example.py"], home)
 
@@ -177,6 +188,17 @@ def test_a_device_is_backed_up_and_restored_as_the_readme_says(
     assert "with a token" in capsys.readouterr().out
     with Replica.open(home / "new") as replica:
         assert [view["name"] for view in replica.list()] == ["Müller"]
+
+
+def test_the_calls_that_are_named_for_programs_exist() -> None:
+    rows = re.findall(
+        r"^\| .* \| (`.*) \|$", (ROOT / "docs" / "python.md").read_text("utf-8").split("\n## ")[0], re.MULTILINE
+    )
+    named = [name for row in rows for name in re.findall(r"`([\w.]+)`", row)]
+    assert len(named) > 20
+    for name in named:
+        owner, _, attribute = name.rpartition(".")
+        assert hasattr(Replica, attribute) if owner else name in crdt_sync.__all__, name
 
 
 def test_the_example_for_devices_runs(home: Path) -> None:
