@@ -305,6 +305,12 @@ def test_the_limits_of_bundles_are_those_of_the_code() -> None:
     assert told["updates that kill a worker before the rest is refused"] == str(limits.BUNDLE_POISONS_MAX)
 
 
+def test_the_limits_of_devices_are_those_of_the_code() -> None:
+    told = [int(row[1]) for row in _rows("docs/devices.md", "Limits")]
+    partners = limits.PARTNERS_MAX
+    assert told == [limits.LISTENER_SESSIONS_MAX, partners, partners, limits.NEARBY_DEVICES_MAX]
+
+
 def test_the_commands_for_a_relay_run(home: Path, typed: Callable[[str], str], monkeypatch: pytest.MonkeyPatch) -> None:
     assert _commands("README.md", "sh", "crdt-relay") == ["crdt-relay serve"]
     commands = _commands("docs/operating.md", "", "crdt-relay")

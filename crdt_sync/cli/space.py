@@ -36,7 +36,9 @@ def show(context: typer.Context) -> None:
     with call.open() as replica:
         space = replica.store.space
     text = (
-        f"Space {space.id.hex()}" if space.joined else "This store has joined no space yet; its first sync joins one."
+        f"Space {space.id.hex()}"
+        if space.joined
+        else "This store has joined no space yet; its first sync with a relay joins one."
     )
     call.output.result({"space": space.id.hex() if space.joined else None}, text)
 
