@@ -4,6 +4,7 @@ Where another program owns the store, it does that with what it is sent.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from crdt_sync import limits
 from crdt_sync.errors import (
@@ -24,6 +25,9 @@ from crdt_sync.replica.owner.sent import SentEdit
 from crdt_sync.replica.views import encode_view
 from crdt_sync.storage.port import Records
 from crdt_sync.storage.values import Batch, Change, OutboxEntry
+
+if TYPE_CHECKING:
+    from crdt_sync.replica.owner.asking import Owner
 
 _NOTHING = b"\x00\x00"  # an update without operations and deletions
 
@@ -131,7 +135,7 @@ class Commits:
         edits = self._sent(edited)
         while (owner := context.known_owner) is not None:
             try:
-                owner.commit(context.store, edits, context.clock.last)
+                stored = owner.commit(edits, context.clock.last) or self._found(owner, edits)
             except OwnerSilent:
                 raise
             except OwnerGone:
@@ -142,9 +146,20 @@ class Commits:
                 if edits == before:
                     raise
             else:
-                context.announce("edited", [edit.record for edit in edits])
-                return
+                if stored:
+                    context.announce("edited", [edit.record for edit in edits])
+                    return
         self.store_sent(edits)
+
+    def _found(self, gone: "Owner", edits: Sequence[SentEdit]) -> bool:
+        """Whether an owner that ended amid the commit of these edits has stored them. Raises `OwnerSilent`."""
+        try:
+            self._context.succeed(gone)
+            return gone.found(self._context.store, edits)
+        except OwnerSilent:
+            raise
+        except CrdtSyncError as error:
+            raise gone.uncertain(f"the store cannot be read now ({error.message})") from error
 
     def _keyed(self, record: str) -> Schema | None:
         """The schema of the record, where that has a natural key."""

@@ -125,24 +125,46 @@ class Owner:
             with suppress(OwnerGone):
                 self.ask("give", record, writer)
 
-    def commit(self, store: Store, edits: Sequence[SentEdit], clock: int) -> None:
-        """Have the edits stored, in one commit. Raises `OwnerGone` where nothing of them is, `OwnerSilent` where
-        that cannot be told, and what the owner raises.
+    def commit(self, edits: Sequence[SentEdit], clock: int) -> bool:
+        """Have the edits stored, in one commit. False where the owner ended amid it: whether they are stored can be
+        seen once another one owns the store, see `found`.
+
+        Raises `OwnerGone` where nothing of them is, `OwnerSilent` where the owner still has them and gives no answer,
+        and what it raises.
         """
+        part: list[Message] = []
+        size = 0
+        for edit in edits:
+            if part and size + edit.size > _STAGED_BYTES:
+                self.ask("stage", tuple(part))
+                part, size = [], 0
+            part.append(edit.packed())
+            size += edit.size
         try:
-            part: list[Message] = []
-            size = 0
-            for edit in edits:
-                if part and size + edit.size > _STAGED_BYTES:
-                    self.ask("stage", tuple(part))
-                    part, size = [], 0
-                part.append(edit.packed())
-                size += edit.size
             self._exchange(("commit", clock, tuple(part)), _DONE_S)
         except OwnerGone:
-            if not self._was_stored(store, edits):
-                raise
+            self._await_end()
+            return False
         self._lent.difference_update((edit.record, edit.writer) for edit in edits)
+        return True
+
+    def found(self, store: Store, edits: Sequence[SentEdit]) -> bool:
+        """Whether this owner, which ended amid their commit, has stored the edits. `store` is what was opened to be
+        written since: what a process that is killed leaves on disk, readers see only then.
+
+        Raises `OwnerSilent` where it cannot be told.
+        """
+        if (stored := committed(store, edits)) is None:
+            raise self.uncertain("the record was renewed since")
+        return stored
+
+    def uncertain(self, why: str) -> OwnerSilent:
+        """The error for edits that it may have stored before it ended."""
+        return OwnerSilent(
+            f"process {self.about.process}, which owned the store in {self.path}, ended amid the edit, and {why}: the "
+            "edit may be stored or not",
+            "Look whether it is there before you make it again.",
+        )
 
     def integrate(
         self,
@@ -303,8 +325,8 @@ class Owner:
             "Do it again; the store can be opened now, or another program owns it.",
         )
 
-    def _was_stored(self, store: Store, edits: Sequence[SentEdit]) -> bool:
-        """Whether the edits are in the store that an owner left, once it is sure that it writes no more."""
+    def _await_end(self) -> None:
+        """Wait until it is sure that the owner writes no more. Raises `OwnerSilent`."""
         until = time.monotonic() + _ENDS_S
         while not let_go(self.path, self.about.process):
             if time.monotonic() > until:
@@ -314,13 +336,6 @@ class Owner:
                     f"{_GO_ON}Look whether it is there before you make it again.",
                 )
             time.sleep(_LOOK_S)
-        if (stored := committed(store, edits)) is None:
-            raise OwnerSilent(
-                f"process {self.about.process}, which owned the store in {self.path}, ended amid the edit, and "
-                "the record was renewed since: the edit may be stored or not",
-                "Look whether it is there before you make it again.",
-            )
-        return stored
 
 
 def _is_silent(gone: OwnerGone) -> bool:

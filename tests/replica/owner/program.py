@@ -4,6 +4,7 @@ Run as `python -m tests.replica.owner.program STORE NAME`; it makes the store wh
 """
 
 import json
+import mmap
 import os
 import signal
 import sys
@@ -13,6 +14,8 @@ from contextlib import ExitStack
 from crdt_sync import Replica, bundled_schema
 from crdt_sync.errors import CrdtSyncError
 from crdt_sync.replica import Event
+
+_SHOWN = slice(48, 56)  # of LMDB's lock file: the transaction that readers see
 
 
 class Program:
@@ -76,15 +79,28 @@ class Program:
         return [[event.kind, event.record] for event in self._heard]
 
     def die_at_commit(self, when: str) -> None:
-        """End like a process that is killed, before or after the next commit."""
+        """End like a process that is killed: before the next commit, after it, or in it, when it is on disk already."""
         commit = self._replica.store.commit
 
         def deadly(batches):
             if when == "after":
                 commit(batches)
+            elif when == "in":
+                self._unshown(lambda: commit(batches))
             os.kill(os.getpid(), signal.SIGKILL)
 
         self._replica.store.commit = deadly  # type: ignore[method-assign]
+
+    def _unshown(self, commit) -> None:
+        """Commit, but for the last step: other processes read by a number in memory, which follows the disk."""
+        store = self._replica.store
+        shared = (store.path / "lock.mdb").open("r+b")
+        memory = mmap.mmap(shared.fileno(), 0)
+        before = memory[_SHOWN]
+        commit()
+        self._writing = store._environment._usable()[0].begin(write=True)  # as who commits does
+        assert memory[_SHOWN] != before
+        memory[_SHOWN] = before
 
     def stop_at_commit(self, seconds: float = 0) -> None:
         """Stop in the middle of the next commit, or take so long for it."""

@@ -22,7 +22,7 @@ def kill(program):
     program.process.wait(30)
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("when", ["before", "in", "after"])
 def test_an_owner_that_is_killed_in_an_edit_of_another_program(owner, store, when):
     """Whether it stored the edit or not: it is there, and counted once."""
     owner.ask("edit", US, name="Us", visits=1)
@@ -44,7 +44,7 @@ def test_an_owner_that_is_killed_in_an_edit_of_another_program(owner, store, whe
         assert replica.count() == 2
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("when", ["before", "in", "after"])
 def test_an_owner_that_is_killed_in_a_batch_of_which_an_edit_only_deletes(owner, store, when):
     """An edit without an operation of its own leaves no trace under its writer; the rest of the batch has one."""
     owner.ask("edit", US, name="Us", visits=1)
@@ -60,7 +60,7 @@ def test_an_owner_that_is_killed_in_a_batch_of_which_an_edit_only_deletes(owner,
         assert replica.get(THEM)["tags"] == ["b"]
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("when", ["before", "in", "after"])
 def test_an_owner_that_is_killed_in_an_edit_that_only_deletes(owner, store, when):
     owner.ask("edit", THEM, name="Them", tags=["a", "b"])
     with Replica.open(store, share=False) as replica:
