@@ -149,6 +149,7 @@ class Commits:
                 if stored:
                     context.announce("edited", [edit.record for edit in edits])
                     return
+                edits = self._sent(edited)
         self.store_sent(edits)
 
     def _found(self, gone: "Owner", edits: Sequence[SentEdit]) -> bool:

@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from crdt_sync import Replica, bundled_schema
 from crdt_sync.errors import CrdtSyncError
 from crdt_sync.replica import Event
+from crdt_sync.storage import LmdbStore
 
 _SHOWN = slice(48, 56)  # of LMDB's lock file: the transaction that readers see
 
@@ -94,6 +95,7 @@ class Program:
     def _unshown(self, commit) -> None:
         """Commit, but for the last step: other processes read by a number in memory, which follows the disk."""
         store = self._replica.store
+        assert isinstance(store, LmdbStore)
         shared = (store.path / "lock.mdb").open("r+b")
         memory = mmap.mmap(shared.fileno(), 0)
         before = memory[_SHOWN]

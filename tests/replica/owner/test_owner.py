@@ -135,10 +135,10 @@ def test_a_record_that_is_renewed_between_a_look_and_the_commit_has_both(owner, 
     owner.ask("edit", them, name="Them", tags=["a", "b"])
     late = [them, US]
 
-    def overtaken(link, found, edits, clock):
+    def overtaken(link, edits, clock):
         if late:
             assert owner.ask("renew", late.pop())
-        commit(link, found, edits, clock)
+        return commit(link, edits, clock)
 
     monkeypatch.setattr(Owner, "commit", overtaken)
     with Replica.open(store, share=False) as replica:
