@@ -57,10 +57,16 @@ def is_of(lineage: int, update: Scan) -> bool:
 
 
 def current(updates: Sequence[bytes]) -> Sequence[bytes]:
-    """Those of a record's updates, in order, that it is made of: where it was renewed, what came before is in it."""
+    """Those of a record's updates, in order, that it is made of: where it was renewed, what came before is in it.
+
+    What of another lineage was accepted meanwhile, and is not stored yet, is carried over once it is.
+    """
     writers = [begun(update) for update in updates]
     last = next((writer for writer in reversed(writers) if writer), 0)
-    return updates[writers.index(last) :] if last else updates
+    if not last:
+        return updates
+    first, *later = updates[writers.index(last) :]
+    return [first, *(update for update in later if not is_foreign(last, update))]
 
 
 def begun(update: bytes) -> int:

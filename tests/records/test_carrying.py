@@ -139,11 +139,27 @@ def test_of_updates_in_order_those_count_that_follow_the_last_renewal() -> None:
     fresh = renewed(old)
     later = edited(fresh, 2, START + 1000, "Bob")
     edit = later.diff(fresh.state_vector())
-    assert current((old.diff(), fresh.diff(), edit)) == (fresh.diff(), edit)
-    assert current((old.diff(), fresh.diff(), edit, fresh.diff())) == (fresh.diff(), edit, fresh.diff())
+    assert current((old.diff(), fresh.diff(), edit)) == [fresh.diff(), edit]
+    assert current((old.diff(), fresh.diff(), edit, fresh.diff())) == [fresh.diff(), edit, fresh.diff()]
     assert current((old.diff(),)) == (old.diff(),)
     again = renewed(later)
-    assert current((fresh.diff(), edit, again.diff())) == (again.diff(),)
+    assert current((fresh.diff(), edit, again.diff())) == [again.diff()]
+
+
+def test_what_was_accepted_of_another_lineage_before_it_is_stored_is_not_merged_into_the_record() -> None:
+    """A device renewed the record while an edit of the old one, which its gate had accepted, waited for the disk."""
+    old = edited(Document(), 1, START, "Ann")
+    fresh = renewed(old)
+    late = edited(old, 1, START + 1000, "Bob")
+    waiting = late.diff(old.state_vector())
+    own = edited(fresh, 2, START + 2000, "Eve").diff(fresh.state_vector())
+    assert current((fresh.diff(), waiting, own)) == [fresh.diff(), own]
+    store = Store()
+    store.updates = (fresh.diff(), waiting)
+    assert codes(store.receive(own)) == ["accepted"]
+    store.updates = (fresh.diff(), waiting)
+    assert codes(store.receive(late.diff())) == ["accepted"]
+    assert store.document.values(SCHEMA)["visits"] == 2
 
 
 STEPS = st.lists(
