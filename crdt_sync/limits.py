@@ -31,6 +31,7 @@ ACTOR_LENGTH_MAX = 64  # characters
 SOURCE_LENGTH_MAX = 48  # characters of the name of what is imported; an actor with "import " before it
 MEMORIES_MAX = 256  # entries of what sources said that are read of one record, the newest: honest ones are a few
 SOURCE_TEXT_BYTES_MAX = 4 * KIB  # texts up to here are remembered whole, so that edits on both sides can be merged
+BEGINNINGS_MAX = 64  # devices that began one record apart, of which first texts and counts are compared: the first ones
 KEY_LIVES_MAX = 1000  # records made under one natural key, one after the other was deleted or left it
 RECORD_GROWN_BYTES_MAX = MIB  # a record that has more takes no local edit that adds content
 RECORD_BYTES_MAX = 2 * RECORD_GROWN_BYTES_MAX + 256 * KIB  # integrated: two devices that filled it, and room to delete

@@ -41,6 +41,10 @@ _SIDES = (
     "Of counters, sets, notes and timelines stands what each import said: the field shows the newest of them with what "
     f"people changed since; {_SHOWN.strip()} stands before what people made of a text."
 )
+_BEGUN = (
+    "Of notes and counters that were begun apart stands what each began with: the field holds all of it together, "
+    "until somebody decides."
+)
 
 
 class _Opposed(NamedTuple):
@@ -120,8 +124,10 @@ def _show(
         records = "record" if len(page) == 1 else f"{len(page)} records"
         output.note(f"The first {records}; --limit 0 shows all, --json every value of them.")
     every = [(view.record, conflict) for view, opposed in page for conflict in opposed]
-    if any(conflict.kind in KINDS_OF_VERSIONS for _, conflict in every):
+    if any(conflict.kind in KINDS_OF_VERSIONS and not conflict.begun for _, conflict in every):
         output.note(_SIDES)
+    if any(conflict.begun for _, conflict in every):
+        output.note(_BEGUN)
     waiting = next(((record, conflict) for record, conflict in every if conflict.open), None)
     marked_one = any(conflict.kind not in KINDS_OF_VERSIONS for _, conflict in every)
     if waiting is None:

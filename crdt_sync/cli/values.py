@@ -97,7 +97,7 @@ def conflict_object(record: str, conflict: Conflict, schema: Schema | None) -> d
         for entry in conflict.entries
     ]
     found = {"record": record, "field": conflict.field, "kind": conflict.kind, "open": conflict.open}
-    return {**found, "entries": entries}
+    return {**found, **({"begun": True} if conflict.begun else {}), "entries": entries}
 
 
 def entry_value(conflict: Conflict, entry: ConflictEntry, schema: Schema | None) -> object:
@@ -117,7 +117,8 @@ def opposed_value(conflict: Conflict, entry: ConflictEntry, schema: Schema | Non
     if (summary := KINDS[conflict.kind].summary(entry.value)) is not None:
         return summary
     if entry.value is None and KINDS[conflict.kind].layout is Layout.TEXT:
-        return f"a text over {SOURCE_TEXT_BYTES_MAX // KIB} KiB, which is not kept"
+        kept = "is in the field" if conflict.begun else "is not kept"
+        return f"a text over {SOURCE_TEXT_BYTES_MAX // KIB} KiB, which {kept}"
     return shown(entry_value(conflict, entry, schema))
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Self
 
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.records import yrs
+from crdt_sync.records.beginnings import conflicts_of_beginnings
 from crdt_sync.records.delete_set import (
     Ranges,
     covered,
@@ -428,7 +429,10 @@ def _conflicts(contents: Contents, schema: "Schema | None", all_kinds: bool, mem
             open_conflict = conflict(root[2:], kind, entries, spec, memories.shown_actor)
             if open_conflict is not None:
                 found.append(open_conflict if asked else replace(open_conflict, open=False))
-    return found + version_conflicts(contents, schema, memories.sources)
+    found += version_conflicts(contents, schema, memories.sources)
+    versions = {each.field for each in found}
+    begun = conflicts_of_beginnings(contents, schema, memories.sources)
+    return found + [each for each in begun if each.field not in versions]
 
 
 def _content_bytes(root: str, raw: object) -> int:

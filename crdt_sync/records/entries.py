@@ -41,12 +41,16 @@ class Conflict:
 
     `open`: it waits for a decision. Otherwise the latest value is shown and the others are kept beside it until
     somebody writes the field again.
+
+    `begun`: the entries are what people who knew nothing of each other began the field with. It shows all of them
+    together, with what was changed since, see `beginnings`; none is `shown`.
     """
 
     field: str
     kind: str
     entries: tuple[ConflictEntry, ...]
     open: bool = True
+    begun: bool = False
 
 
 def well_formed(raw: Sequence[object]) -> list[Entry]:

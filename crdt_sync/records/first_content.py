@@ -2,12 +2,14 @@
 
 What accumulates must not double then: five visits entered on two devices are five. So each counter, set and text is
 written by a writer that writes once, whose id follows from what it writes, and log entries are marked as first content,
-of which equal ones are shown once. Whose values and which entries these are stays as it was.
+of which equal ones are shown once. Whose values and which entries these are stays as it was. What was begun with
+different content is told by `beginnings`.
 """
 
 from functools import partial
 from typing import Any
 
+from crdt_sync.records.beginnings import BEGUN_ROOT, begun
 from crdt_sync.records.document import Document
 from crdt_sync.records.entries import FIRST, is_entry
 from crdt_sync.records.kind import Layout
@@ -16,8 +18,11 @@ from crdt_sync.records.roots import ARRAY_PREFIXES, MAP_PREFIXES, TEXT_PREFIX
 from crdt_sync.records.write_once import write_once
 
 
-def as_first_content(document: Document) -> Document:
-    """The same content as that of `document`, of a single writer and new, in the form that other devices share."""
+def as_first_content(document: Document, stamp: int, actor: str) -> Document:
+    """The same content as that of `document`, of a single writer and new, in the form that other devices share.
+
+    `stamp` and `actor` say when and by whom, where something is to be compared with what others begin it with.
+    """
     shared = Document(document.writer)
     contents = document.contents()
     for root in sorted(contents):
@@ -32,6 +37,9 @@ def as_first_content(document: Document) -> Document:
                     array.insert(transaction, array.len(transaction), entry)
         else:
             write_once(shared, partial(_write, root=root, content=content))
+    if said := begun(contents):
+        with shared.transaction() as transaction:
+            shared.array(transaction, BEGUN_ROOT).insert(transaction, 0, [said, stamp, actor])
     return shared
 
 

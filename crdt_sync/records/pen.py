@@ -104,12 +104,12 @@ class Pen:
         return next((conflict for conflict in found if conflict.field == field), None)
 
     def check_disputed(self, field: str) -> None:
-        """Raise `NoConflict` where no imports disagree about a field."""
+        """Raise `NoConflict` where nothing stands against each other in a field."""
         if self.conflict(field) is None:
-            raise NoConflict(field, "nothing to decide: no imports disagree about it", "Write it as usual.")
+            raise NoConflict(field, "nothing to decide: nobody disagrees about it", "Write it as usual.")
 
     def settle(self, field: str) -> None:
-        """What versions of imports say of a field was decided."""
+        """What versions of imports say of a field, or what people began it with, was decided."""
         settle(self.document, field)
         self.resolved = self.changed = True
 

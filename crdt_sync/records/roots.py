@@ -8,8 +8,9 @@
 | `s.` | Map | set | canonical member, newline, writer: to the member; more after it says that an import added it |
 | `t.` | Text | text | text |
 
-What begins with an underscore is no field: `c._deleted` holds deletions, `c._source` what imports were told, and
-`t._@...` what a source says of a text, see `source_texts`.
+What begins with an underscore is no field: `c._deleted` holds deletions, `c._source` what imports were told, `c._begun`
+what people began texts and counters with, see `beginnings`, and `t._@...` what a source says of a text, see
+`source_texts`.
 
 Each writer adds a member under a key of its own. Under one key for all, of two concurrent adds only one stays in a Yjs
 map, and whoever removes that one would remove the other, never seen, with it.

@@ -27,7 +27,7 @@ from crdt_sync.records.clearing import Kept, clear, live_bytes
 from crdt_sync.records.field_values import normalise
 from crdt_sync.records.first_content import as_first_content
 from crdt_sync.records.imported import ImportedChange, bring
-from crdt_sync.records.memories import remember
+from crdt_sync.records.memories import meet_beginnings, remember
 from crdt_sync.records.natural_key import required_key
 from crdt_sync.records.renewal import renewed
 from crdt_sync.records.replay import replay
@@ -148,6 +148,7 @@ class Edits:
                 editor = Editor(copy.document, schema, self._context.clock, self._context.name, schema.collection)
                 self._context.check_required(editor, record)
             if said is not None:
+                meet_beginnings(copy.document, said.keys())
                 remember(copy.document, self._context.clock, self._context.name, source, said)
             with self._context.lock:
                 if not dry_run:
@@ -305,7 +306,7 @@ class Edits:
         if not standing.own:
             if not standing.shown_by:
                 self._context.check_required(editor, standing.fresh)
-            copy.document = as_first_content(copy.document)
+            copy.document = as_first_content(copy.document, self._context.clock.tick(), self._context.name)
             return standing.fresh, copy  # `_finish` refuses it where the key is taken
         record = standing.shown_by[0]
         block.enter_context(self._alone(who, record))

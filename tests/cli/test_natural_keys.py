@@ -11,6 +11,8 @@ label = "E-mail"
 [fields.name]
 [fields.phone]
 kind = "review"
+[fields.notes]
+kind = "text"
 """
 
 
@@ -107,3 +109,21 @@ def test_duplicates_are_listed_and_counted(devices, tmp_path):
         }
     assert devices(0, "set", berta, "email=berta@x.example").code == 0
     assert devices(0, "conflicts").out == "No open conflicts.\n"
+
+
+def test_notes_that_two_people_began_apart_are_listed_until_somebody_decides(devices, tmp_path):
+    ann = entered(devices, 0, "email=z@x.example", "name=Anna", "notes=Likes tea.")
+    assert entered(devices, 1, "email=z@x.example", "name=Anna", "notes=Owes 300.") == ann
+    carry(devices, tmp_path, 1, 0)
+    listed = devices(0, "conflicts")
+    assert "Likes tea." in listed.out
+    assert "Owes 300." in listed.out
+    assert "the field holds all of it together" in listed.err
+    assert "imports" not in listed.err
+    assert f"crdt-sync resolve {ann[:15]}" in listed.err
+    (found,) = devices(0, "conflicts", "--json").objects
+    assert (found["field"], found["begun"], found["open"]) == ("notes", True, True)
+    assert {(entry["by"], entry["value"]) for entry in found["entries"]} == {("d0", "Likes tea."), ("d1", "Owes 300.")}
+    assert devices(0, "resolve", ann, "notes", "Likes tea. Owes 300.").code == 0
+    assert devices(0, "conflicts").out == "No open conflicts.\n"
+    assert devices(0, "get", ann, "notes").out == "Likes tea. Owes 300.\n"

@@ -36,8 +36,9 @@ def test_two_devices_that_enter_one_customer_offline_end_with_one_record(anna, b
     assert anna.count() == bob.count() == 1
     assert anna.get(one) == bob.get(one)
     assert (anna.get(one)["name"], anna.get(one)["visits"]) == ("Ann B.", 3)
-    ((record, conflict),) = anna.conflicts()
+    (record, conflict), (_, counted) = anna.conflicts()
     assert (record, conflict.field) == (one, "phone")
+    assert (counted.field, {entry.value for entry in counted.entries}) == ("visits", {1, 2})
     assert {(entry.value, entry.actor) for entry in conflict.entries} == {("1", "anna"), ("2", "bob")}
     assert anna.receipt().root == bob.receipt().root
 
