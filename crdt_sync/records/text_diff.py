@@ -59,9 +59,12 @@ def edits(old: str, new: str) -> list[Replacement]:
     """
     passages = _joined(old, differences(old, new), lambda stay, _: not stay)
     changes = _joined(old, passages, lambda stay, change: stay < change)
-    ends = [0, *(stop for _, stop, _ in changes)]
     starts = [*(start for start, _, _ in changes), len(old)]
-    return [_with_blank(old, change, ends[at], starts[at + 1]) for at, change in enumerate(changes)]
+    widened: list[Replacement] = []
+    for at, change in enumerate(changes):
+        before = widened[-1][1] if widened else 0  # a blank between two goes along with one of them
+        widened.append(_with_blank(old, change, before, starts[at + 1]))
+    return widened
 
 
 def _joined(old: str, changes: list[Replacement], are_one: Callable[[int, int], bool]) -> list[Replacement]:

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from crdt_sync.errors import InvalidValue
@@ -124,6 +124,7 @@ def test_repeated_words_are_compared_up_to_a_number_of_pairs(monkeypatch):
     assert old[:start] + text + old[stop:] == new
 
 
+@example("0\n0", "1\n1")
 @given(TEXTS, TEXTS)
 def test_the_edits_turn_one_text_into_the_other(old, new):
     result, before = old, len(old)
