@@ -1,5 +1,6 @@
 """What README.md and docs/ say is so: examples run, links lead somewhere, and tables agree with the code."""
 
+import json
 import os
 import re
 import shlex
@@ -9,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import typer
@@ -26,6 +27,7 @@ from crdt_sync.cli.main import application, hoisted
 from crdt_sync.cli.main import main as device
 from crdt_sync.protocol.messages import VerdictCode
 from crdt_sync.records import FieldSpec
+from crdt_sync.records.field_settings import Type
 from crdt_sync.records.kinds import KINDS
 from crdt_sync.storage.lmdb.tables import Tables
 
@@ -53,6 +55,11 @@ def _commands(document: str, language: str, program: str) -> list[str]:
     """Each command of the document's blocks that runs `program`, with continued lines joined, without remarks."""
     lines = "\n".join(_blocks(document, language)).replace("\\\n", " ").splitlines()
     return [re.sub(r"\s+#.*$", "", line) for line in lines if line.startswith(f"{program} ")]
+
+
+def _code(cells: list[str]) -> list[str]:
+    """What the first cell of a row has in code."""
+    return re.findall(r"`(\w+)`", cells[1]) if len(cells) > 1 else []
 
 
 def _rows(document: str, heading: str) -> list[list[str]]:
@@ -340,10 +347,11 @@ def test_the_schema_example_is_a_schema_and_its_commands_run(home: Path, typed: 
     (example,) = _blocks("docs/schemas.md", "toml")
     (home / "example.toml").write_text(example, encoding="utf-8")
     schema = load_schema(home / "example.toml")
-    assert schema.collection == "customers"
     assert {spec.kind for spec in schema.fields.values()} >= {"value", "review", "stage", "counter", "set", "text"}
-    typed("crdt-sync init --schema example.toml")
-    assert "review" in typed("crdt-sync schema show customers")
+    typed("crdt-sync init")
+    typed("crdt-sync schema add example.toml")
+    assert "review" in typed(f"crdt-sync schema show {schema.collection}")
+    typed("crdt-sync schema show customers --toml")
     (home / "table.csv").write_text("Name,Town\nx,y\n", encoding="utf-8")
     typed("crdt-sync import --collection towns table.csv")
 
@@ -405,6 +413,23 @@ def test_the_limits_are_those_of_the_code() -> None:
 def test_the_databases_are_those_of_the_store() -> None:
     told = {name for row in _rows("docs/storage.md", "Databases") for name in re.findall(r"`(\w+)`", row[0])}
     assert told == set(Tables.__dataclass_fields__)
+
+
+def test_the_types_of_values_are_shown_as_the_document_says(home: Path, typed: Callable[[str], str]) -> None:
+    table = (ROOT / "docs" / "schemas.md").read_text(encoding="utf-8").split("| type |")[1].split("\n\n")[0]
+    told = {
+        name: row.split("|")[3].split(";")[0].strip() for row in table.splitlines() for name in _code(row.split("|"))
+    }
+    assert set(told) >= set(get_args(Type))
+    given = {"string": "x", "integer": "9007199254740993", "decimal": "1.5", "boolean": "yes", "date": "2026-01-02"}
+    given |= {"datetime": "2026-01-02T03:04Z", "json": '{"a": 1}'}
+    fields = "".join(f'[fields.{name}]\ntype = "{name}"\n' for name in given)
+    (home / "every.toml").write_text(f'collection = "every"\nversion = 1\n{fields}', encoding="utf-8")
+    typed("crdt-sync init --schema every.toml")
+    typed(f"crdt-sync set every {' '.join(shlex.quote(f'{name}={value}') for name, value in given.items())}")
+    shown = json.loads(typed("crdt-sync list every --json"))["fields"]
+    kinds = {"text": str, "number": int, "boolean": bool, "ISO 8601 text": str, "that value": dict}
+    assert {name: type(shown[name]) for name in given} == {name: kinds[told[name]] for name in given}
 
 
 def test_the_kinds_of_fields_are_those_of_the_code() -> None:
