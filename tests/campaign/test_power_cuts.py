@@ -6,7 +6,7 @@ import pytest
 
 from crdt_bench.campaign import power_cuts
 from crdt_bench.campaign.power_images import cut
-from crdt_bench.campaign.power_recording import Acknowledged, Event, Resize, Sync, Write, missing
+from crdt_bench.campaign.power_recording import Event, Resize, Said, Sync, Write, missing
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "strace is there")
 
@@ -24,16 +24,16 @@ def test_a_store_that_does_not_sync_is_noticed():
 
 
 def test_what_was_synced_always_survives_and_what_was_not_may():
-    synced: list[Event] = [Write(0, b"a" * 1024, False), Sync(), Acknowledged()]
-    events = [*synced, Write(0, b"b" * 1024, False), Acknowledged()]
+    synced: list[Event] = [Write(0, b"a" * 1024, False), Sync(), Said("stored")]
+    events = [*synced, Write(0, b"b" * 1024, False), Said("stored")]
     contents = {cut(events, 4, random.Random(seed)).content for seed in range(60)}
     sectors = {(content[:512], content[512:]) for content in contents}
     assert sectors == {(first * 512, second * 512) for first in (b"a", b"b") for second in (b"a", b"b")}
-    assert {cut(events, 3, random.Random(seed)).acknowledged for seed in range(9)} == {1}
+    assert {cut(events, 3, random.Random(seed)).said for seed in range(9)} == {("stored",)}
 
 
 def test_a_length_that_was_not_synced_may_be_lost():
-    events: list[Event] = [Write(0, b"a" * 512, True), Resize(4096), Acknowledged()]
+    events: list[Event] = [Write(0, b"a" * 512, True), Resize(4096), Said("stored")]
     assert {len(cut(events, 2, random.Random(seed)).content) for seed in range(40)} == {512, 4096}
 
 

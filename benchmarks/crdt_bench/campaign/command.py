@@ -21,6 +21,7 @@ from crdt_bench.campaign import (
     nth_syscalls,
     orders,
     power_cuts,
+    power_owner_cuts,
     short_writes,
     slow_links,
     spoiled_links,
@@ -48,6 +49,7 @@ class Part:
 PARTS: dict[str, Part] = {
     "kills": Part(kills.run, 50, 5_000),
     "power-cuts": Part(power_cuts.run, 300, 100_000),
+    "power-cuts-owner": Part(power_owner_cuts.run, 200, 20_000),
     "nth-calls": Part(nth_calls.run, 1, 7_008),
     "nth-syscalls": Part(nth_syscalls.run, 1, 452),
     "short-writes": Part(short_writes.run, 1, 900),

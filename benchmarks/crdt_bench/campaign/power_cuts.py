@@ -2,6 +2,7 @@
 
 import random
 import tempfile
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -15,9 +16,9 @@ from crdt_sync.storage import LmdbStore, MemoryStore
 
 _STEPS = 60
 _TOGETHER = 50  # images in memory, and checked by one process
-_NOT_CREATED, _ACKNOWLEDGED, _UNDER_WAY = "not created yet", "as acknowledged", "with the commit under way"
-_SOUND = {_NOT_CREATED, _ACKNOWLEDGED, _UNDER_WAY}
-_MEMORY_DISK = Path("/dev/shm")  # images are read back at once: nothing is gained by writing them to a disk
+NOT_CREATED, ACKNOWLEDGED, UNDER_WAY = "not created yet", "as acknowledged", "with the commit under way"
+SOUND = {NOT_CREATED, ACKNOWLEDGED, UNDER_WAY}
+_MEMORY_DISK = Path("/dev/shm")
 
 
 def run(seed: int, count: int, *, sync: bool = True, steps: int = _STEPS) -> Tally:
@@ -25,29 +26,50 @@ def run(seed: int, count: int, *, sync: bool = True, steps: int = _STEPS) -> Tal
     tally = Tally("power cuts", "images", seed, skipped=missing())
     if tally.skipped:
         return tally
-    rng = random.Random(seed)
-    place = _MEMORY_DISK if _MEMORY_DISK.is_dir() else None
-    with tempfile.TemporaryDirectory(dir=place) as name:
-        events = record(Path(name), seed, steps, sync=sync)
+    with tempfile.TemporaryDirectory(dir=memory_disk()) as name:
+        directory = Path(name)
+        given = (str(seed), str(steps), *(() if sync else ("--no-sync",)))
+        events = record(directory, "crdt_bench.campaign.power_writer", *given)
         expected = _states(seed, steps)
-        everywhere = range(len(events))
-        critical = [number for number in everywhere if isinstance(events[number], Sync) or _durable(events[number])]
-        critical = critical or list(everywhere)
-        for first in range(0, count, _TOGETHER):
-            numbers = range(first, min(first + _TOGETHER, count))
-            images = [cut(events, rng.choice(rng.choice((everywhere, critical))), rng) for _ in numbers]
-            checks = [
-                partial(_check, Path(name) / f"image{number}", image, expected)
-                for number, image in zip(numbers, images, strict=True)
-            ]
-            for image, check, together in zip(images, checks, each_confined(checks), strict=True):
-                outcome = together if together in _SOUND else confined(check)  # in a process that saw no other image
-                tally.ran += 1
-                if outcome in _SOUND:
-                    tally.outcomes[outcome] += 1
-                else:
-                    tally.found(f"event {image.cut_at} of {len(events)}, {image.survival}: {outcome}")
+        examine(tally, directory, events, count, lambda image, path: _check(path, image, expected))
     return tally
+
+
+def memory_disk() -> Path | None:
+    """Where images are written: they are read back at once, and nothing is gained by a disk."""
+    return _MEMORY_DISK if _MEMORY_DISK.is_dir() else None
+
+
+def examine(
+    tally: Tally,
+    directory: Path,
+    events: Sequence[Event],
+    count: int,
+    check: Callable[[Image, Path], str],
+    *,
+    first: int = 0,
+) -> None:
+    """Have `check` say what became of `count` images, each of a cut at the event `first` or later.
+
+    `check` gets the image and a directory of its own to put it into; it runs in a process that may die.
+    """
+    rng = random.Random(tally.seed)
+    everywhere = range(first, len(events))
+    critical = [number for number in everywhere if isinstance(events[number], Sync) or _durable(events[number])]
+    critical = critical or list(everywhere)
+    for begin in range(0, count, _TOGETHER):
+        numbers = range(begin, min(begin + _TOGETHER, count))
+        images = [cut(events, rng.choice(rng.choice((everywhere, critical))), rng) for _ in numbers]
+        checks = [
+            partial(check, image, directory / f"image{number}") for number, image in zip(numbers, images, strict=True)
+        ]
+        for image, each, together in zip(images, checks, each_confined(checks), strict=True):
+            outcome = together if together in SOUND else confined(each)  # in a process that saw no other image
+            tally.ran += 1
+            if outcome in SOUND:
+                tally.outcomes[outcome] += 1
+            else:
+                tally.found(f"event {image.cut_at} of {len(events)}, {image.survival}: {outcome}")
 
 
 def _durable(event: Event) -> bool:
@@ -68,7 +90,7 @@ def _check(directory: Path, image: Image, expected: list[dict[str, object]]) -> 
     """What became of the image."""
     directory.mkdir(exist_ok=True)
     (directory / "data.mdb").write_bytes(image.content)
-    done = image.acknowledged - 1  # the first acknowledgement is that of the creation
+    done = len(image.said) - 1  # the first thing said is that it was created
     try:
         store = LmdbStore.open(directory)
     except CrdtSyncError as error:
@@ -79,9 +101,9 @@ def _check(directory: Path, image: Image, expected: list[dict[str, object]]) -> 
             return f"damage: {report.findings[0]}"
         held = observe(store)
         if held == expected[max(done, 0)]:
-            return _ACKNOWLEDGED
+            return ACKNOWLEDGED
         if done + 1 < len(expected) and held == expected[max(done + 1, 0)]:
-            return _UNDER_WAY
+            return UNDER_WAY
         differing = [name for name, value in held.items() if value != expected[max(done, 0)][name]]
         return f"{done} steps were acknowledged, and these readings differ: {', '.join(differing)}"
     except CrdtSyncError as error:
@@ -97,4 +119,4 @@ def _created_again(directory: Path) -> str:
         LmdbStore.open(directory, create=True).close()
     except CrdtSyncError as error:
         return f"its creation was cut short, and trying again fails: {error}"
-    return _NOT_CREATED
+    return NOT_CREATED

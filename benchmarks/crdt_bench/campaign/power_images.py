@@ -4,17 +4,17 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from crdt_bench.campaign.power_recording import Acknowledged, Event, Resize, Sync, Write
+from crdt_bench.campaign.power_recording import Event, Resize, Said, Sync, Write
 
 SECTOR_BYTES = 512  # what a disk writes whole or not at all
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """The content of the data file, and how many steps were acknowledged before the power failed."""
+    """The content of the data file, and what was said before the power failed."""
 
     content: bytes
-    acknowledged: int
+    said: tuple[str, ...]
     cut_at: int  # the event during which the power failed
     survival: str  # how the writes that were not synced fared
 
@@ -23,11 +23,11 @@ def cut(events: Sequence[Event], position: int, rng: random.Random) -> Image:
     """The power fails during event `position`: a call under way may have had any part of its effect."""
     disk = bytearray()
     pending: list[Write | Resize] = []
-    acknowledged = 0
+    said: list[str] = []
     for event in events[: position + 1]:
         match event:
-            case Acknowledged():
-                acknowledged += event is not events[position]
+            case Said(words) if event is not events[position]:
+                said.append(words)
             case Sync():
                 if event is not events[position]:
                     _apply_all(disk, pending)
@@ -38,7 +38,7 @@ def cut(events: Sequence[Event], position: int, rng: random.Random) -> Image:
                 pending.append(event)
     survival = rng.choice(("none", "all", "pages", "sectors", "sectors", "one lost", "one kept"))
     _survive(disk, pending, survival, rng)
-    return Image(bytes(disk), acknowledged, position, survival)
+    return Image(bytes(disk), tuple(said), position, survival)
 
 
 def _survive(disk: bytearray, pending: list[Write | Resize], survival: str, rng: random.Random) -> None:

@@ -1,4 +1,7 @@
-"""Every write and sync that a store makes to its data file, as strace saw them, in order."""
+"""Every write and sync that programs make to a store's data file, and what they say, as strace saw them, in order.
+
+One program writes the file at a time; a call of a thread that others interrupt counts from its end.
+"""
 
 import re
 import shutil
@@ -10,6 +13,8 @@ from pathlib import Path
 
 _CALLS = "openat,lseek,write,writev,pwrite64,pwritev,ftruncate,truncate,fdatasync,fsync,msync"
 _LINE = re.compile(r"^(?:\d+ +)?(\w+)\((.*)\) += (-?\w+)")
+_BEGUN = re.compile(r"^(\d+) +(.*) <unfinished \.\.\.>$")
+_ENDED = re.compile(r"^(\d+) +<\.\.\. \w+ resumed>(.*)$")
 _BYTES = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
 _SECONDS_MAX = 120
 
@@ -36,11 +41,13 @@ class Sync:
 
 
 @dataclass(frozen=True, slots=True)
-class Acknowledged:
-    """The writer was told that its next step is durable."""
+class Said:
+    """A program has said this on its standard output, or is about to."""
+
+    words: str
 
 
-Event = Write | Resize | Sync | Acknowledged
+Event = Write | Resize | Sync | Said
 
 
 def missing() -> str:
@@ -48,14 +55,16 @@ def missing() -> str:
     return "" if shutil.which("strace") else "strace is not installed"
 
 
-def record(directory: Path, seed: int, steps: int, *, sync: bool = True) -> list[Event]:
-    """Run the writer in `directory` and return what it did to its data file."""
+def record(directory: Path, module: str, *arguments: str) -> list[Event]:
+    """Run `python -m module STORE *arguments`, with its store in `directory`, and return what became of its data file.
+
+    Raises `CalledProcessError` where the program fails.
+    """
     store, log = directory / "store", directory / "calls"
     subprocess.run(
         [
-            *("strace", "-f", "-y", "-xx", "-s", str(1 << 24), "-e", f"trace={_CALLS}", "-o", str(log)),
-            *(sys.executable, "-m", "crdt_bench.campaign.power_writer", str(store), str(seed), str(steps)),
-            *(() if sync else ("--no-sync",)),
+            *("strace", "-f", "--seccomp-bpf", "-y", "-xx", "-s", str(1 << 24), "-e", f"trace={_CALLS}"),
+            *("-o", str(log), sys.executable, "-m", module, str(store), *arguments),
         ],
         check=True,
         timeout=_SECONDS_MAX,
@@ -63,7 +72,27 @@ def record(directory: Path, seed: int, steps: int, *, sync: bool = True) -> list
         cwd=Path(__file__).parents[3],
     )
     with log.open(encoding="ascii") as lines:
-        return list(_events(lines, store / "data.mdb"))
+        return list(_events(_whole(lines), store / "data.mdb"))
+
+
+def _whole(lines: Iterator[str]) -> Iterator[str]:
+    """Each call on a line of its own, where it ended; what is said, where it began: it may be heard from then on."""
+    begun: dict[str, str] = {}
+    for line in lines:
+        if (found := _BEGUN.match(line)) is not None:
+            if _says(call := found[2]):
+                yield f"{call}) = 0"
+            else:
+                begun[found[1]] = call
+        elif (found := _ENDED.match(line)) is not None:
+            if found[1] in begun:
+                yield begun.pop(found[1]) + found[2]
+        else:
+            yield line
+
+
+def _says(call: str) -> bool:
+    return call.startswith("write(1<")
 
 
 def _events(lines: Iterator[str], data: Path) -> Iterator[Event]:
@@ -75,12 +104,14 @@ def _events(lines: Iterator[str], data: Path) -> Iterator[Event]:
         if matched is None or matched[3].startswith("-"):
             continue
         call, arguments, result = matched[1], matched[2], matched[3]
-        if call == "write" and arguments.startswith("1<"):
-            yield Acknowledged()
+        if _says(f"{call}({arguments}"):
+            yield Said(_bytes(arguments).decode("utf-8").strip())
             continue
         if f"{path}" not in line:
             continue
         if call in {"openat", "truncate"}:
+            if "O_RDONLY" in arguments:
+                continue  # a reader's: its number is no writer's
             if call == "truncate":
                 yield Resize(int(arguments.rpartition(",")[2]))
             else:
@@ -95,9 +126,13 @@ def _events(lines: Iterator[str], data: Path) -> Iterator[Event]:
         elif call in {"fdatasync", "fsync", "msync"}:
             yield Sync()
         else:
-            written = b"".join(bytes.fromhex(part.replace("\\x", "")) for part in _BYTES.findall(arguments))
+            written = _bytes(arguments)
             length = int(result, 0)
             offset = int(arguments.rpartition(",")[2], 0) if call.startswith("p") else positions[handle]
             if not call.startswith("p"):
                 positions[handle] = offset + length
             yield Write(offset, written[:length], handle in durable)
+
+
+def _bytes(arguments: str) -> bytes:
+    return b"".join(bytes.fromhex(part.replace("\\x", "")) for part in _BYTES.findall(arguments))

@@ -17,7 +17,7 @@ def main() -> None:
     """Run it. With `--no-sync` the store does not sync: the bug that the campaign must be able to see."""
     path, seed, steps = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     if "--no-sync" in sys.argv:
-        _forget_to_sync()
+        forget_to_sync()
     store = LmdbStore.open(path, create=True)
     os.write(1, b"created\n")
     for step in history(seed, steps):
@@ -26,7 +26,8 @@ def main() -> None:
     store.close()
 
 
-def _forget_to_sync() -> None:
+def forget_to_sync() -> None:
+    """From now on no store of this process syncs."""
     lmdb: Any = environment.lmdb  # type: ignore[attr-defined]
     opened = lmdb.open
 
