@@ -1,6 +1,6 @@
 """Commands that change records: `set`, `delete`, `restore`, `resolve`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Annotated, Any
 
@@ -16,6 +16,7 @@ from crdt_sync.cli.targets import Assignment, apply, existing, meant_field, pars
 from crdt_sync.cli.typed_values import doubtful, read_text
 from crdt_sync.cli.values import DELETED_FIELD
 from crdt_sync.errors import InvalidRecordId, KeyTaken, UnknownCollection, UnknownRecord, UsageError
+from crdt_sync.exchange.suspects import records_like
 from crdt_sync.records import Schema
 from crdt_sync.records.comparing import filled
 from crdt_sync.records.field_values import parse_text
@@ -202,8 +203,15 @@ def delete(context: typer.Context, records: RecordsArgument) -> None:
 
 
 def restore(context: typer.Context, records: RecordsArgument) -> None:
-    """Take deletions back."""
-    _each(context, records, Replica.restore, "restored", "Restored {}", "{} is not deleted; nothing to restore.")
+    """Take deletions back, and say which other records may be the same customer, entered again meanwhile."""
+    _each(
+        context, records, Replica.restore, "restored", "Restored {}", "{} is not deleted; nothing to restore.", _alike
+    )
+
+
+def _alike(replica: Replica, record: str) -> Sequence[str]:
+    collection = ids.collection_of(record)
+    return records_like(replica.get(record), replica.schemas[collection].fields, replica.list(collection))
 
 
 def _each(
@@ -213,15 +221,27 @@ def _each(
     word: str,
     done: str,
     nothing: str,
+    alike: Callable[[Replica, str], Sequence[str]] = lambda *_: (),
 ) -> None:
     call = invocation(context)
     with call.open() as replica:
         records = list(dict.fromkeys(existing(replica, text) for text in given))
         with replica.batch():
             changed = {record: change(replica, record) for record in records}
+        others = {record: alike(replica, record) for record in records if changed[record]}
     for record in records:
         text = done if changed[record] else nothing
-        call.output.result({"record": record, word: changed[record]}, text.format(record))
+        found = {"alike": list(others[record])} if others.get(record) else {}
+        call.output.result({"record": record, word: changed[record], **found}, text.format(record))
+        if found:
+            other, collection = others[record][0], ids.collection_of(record)
+            more = f" and {len(others[record]) - 1} more" if len(others[record]) > 1 else ""
+            call.output.note(
+                f"It looks like {other}{more}. If they are one customer, compare them (crdt-sync duplicates "
+                f"{collection}, crdt-sync get {other}), set what is missing in the one that stays, and delete the "
+                f"other: crdt-sync delete {record}",
+                "yellow",
+            )
 
 
 def resolve(

@@ -213,7 +213,7 @@ def _where(report: ImportReport) -> str:
 
 
 def _list(output: Output, what: str, cells: tuple[CellChange, ...], count: int, most: int = _CELLS_SHOWN) -> None:
-    differ = len({bool(cell.kept) for cell in cells}) > 1
+    differ = what == "both changed" and len({bool(cell.kept) for cell in cells}) > 1
     for cell in cells[:most]:
         output.note(
             f"  line {cell.line}, column {cell.column!r}, {what}: here {_short(cell.here)}, table {_short(cell.table)}"

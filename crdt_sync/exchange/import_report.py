@@ -22,8 +22,9 @@ class ImportProgress:
 class CellChange:
     """A cell that is news: what its field held here, and what the table says, as carriers.
 
-    `result` is what the field would show, of a dry run. `kept` tells where both changed whether the table's value is
-    kept here: "open" in an open conflict, "beside" the one that is shown, with no question asked, or "" not at all.
+    `result` is what the field would show, of a dry run, and what a counter shows that counts on. `kept` tells where
+    both changed whether the table's value is kept here: "open" in an open conflict, "beside" the one that is shown,
+    with no question asked, or "" not at all.
     """
 
     line: int

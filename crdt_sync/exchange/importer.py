@@ -419,9 +419,13 @@ class _Run:
                 continue
             here = present.raw.get(target.field)
             kept = self._kept(target, decision) if decision.outcome == "both_changed" else ""
-            result = after.get(target.field) if self.dry_run else None
+            settles = target.field in disputed and decision.said is not MISSING and decision.outcome != "both_changed"
+            counts = target.spec.rules.layout is Layout.COUNTS and (settles or decision.outcome == "written")
+            if counts and not after and len(self.changes) < TABLE_CHANGES_KEPT_MAX:
+                after = self.replica.get(record).raw  # what was counted here is counted on
+            result = after.get(target.field) if self.dry_run or counts else None
             change = CellChange(row.line, target.header, record, target.field, here, decision.wanted, result, kept)
-            if target.field in disputed and decision.said is not MISSING:
+            if settles:
                 self.cells_settled += 1
                 _keep(self.settled, change)
             if decision.outcome == "older":

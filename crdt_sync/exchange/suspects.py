@@ -67,6 +67,23 @@ def suspects(collection: str, fields: Mapping[str, FieldSpec], records: Iterable
     return sorted(made, key=lambda each: (not each.names_agree, each.records))
 
 
+def records_like(
+    one: ReadableRecord, fields: Mapping[str, FieldSpec], records: Iterable[ReadableRecord]
+) -> Sequence[str]:
+    """The others that may be the same customer as `one`; an equal name alone counts here, as `one` is all that is asked
+    about."""
+    traits = _Traits(fields)
+    wanted = _compared(traits, one)
+    others = (each for each in records if each.record != one.record and not each.deleted)
+    return sorted(each.record for each in others if not wanted.isdisjoint(_compared(traits, each)))
+
+
+def _compared(traits: "_Traits", record: ReadableRecord) -> set[tuple[str, str]]:
+    compared = {(what, form) for what, form, _ in traits.of(record.raw)}
+    name = _name_form(record.raw)
+    return compared | ({("name", name)} if name else set())
+
+
 class _Traits:
     """What of a record speaks for who it is, by the names of the fields."""
 
@@ -86,12 +103,16 @@ class _Traits:
             for text in texts_of(raw.get(field)):
                 if not cannot_be(what, text) and (what != "phone number" or _digits(text) >= _PHONE_DIGITS_MIN):
                     yield what, folded(text), text
-        name = name_of(raw)
-        words = " ".join(sorted(set(_WORDS.findall(folded(name))))) if name else ""
+        name, words = name_of(raw), _name_form(raw)
         for beside, field in self._beside_name if words else ():
             value = raw.get(field)
             if value not in (None, ""):
                 yield beside, f"{words}\n{folded(str(value))}", f"{name}, {value}"
+
+
+def _name_form(raw: Mapping[str, object]) -> str:
+    """The words of a name in no order; empty where there is none."""
+    return " ".join(sorted(set(_WORDS.findall(folded(name_of(raw))))))
 
 
 def _digits(text: str) -> int:

@@ -145,6 +145,22 @@ def test_deleted_records_leave_the_list_and_come_back(made, run):
     assert run("list", "--json").object["record"] == record
 
 
+@pytest.mark.parametrize(
+    "again", [("name=ann  BERG",), ("name=A", "email=ann@x.example"), ("name=A", "phone=+49 (0)30 901820")]
+)
+def test_who_restores_what_was_entered_again_meanwhile_is_told(made, run, again):
+    first = made("name=Ann Berg", "email=ann@x.example", "phone=+49 30 901820")
+    assert run("delete", first).code == 0
+    second, _ = made(*again), made("name=Ben", "email=ben@x.example")
+    result = run("restore", first)
+    assert result.code == 0
+    assert f"It looks like {second}. If they are one customer" in result.err
+    assert f"crdt-sync delete {first}" in result.err
+    assert run("delete", first).code == 0
+    assert run("restore", first, "--json").object == {"record": first, "restored": True, "alike": [second]}
+    assert "alike" not in run("restore", second, "--json").object
+
+
 def test_several_records_are_deleted_together_or_not_at_all(made, run):
     first, second = made("name=x"), made("name=y")
     assert run("delete", first, "customers/unknown").code == 2

@@ -201,6 +201,31 @@ def test_a_third_version_settles_the_conflict_and_says_so(pair, field, older, ne
     assert bert.take([field], ("1", third)).settled == ()
 
 
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_what_settles_and_counts_on_says_what_comes_of_it(pair, dry_run):
+    anna, bert = pair
+    anna.take(["visits"], ("1", "5"))
+    bert.take(["visits"], ("1", "6"))
+    meet(anna, bert)
+    with bert.replica.edit(bert.record) as person:
+        person.increment("visits", 2)
+    (settled,) = bert.take(["visits"], ("1", "7"), dry_run=dry_run).settled
+    assert (settled.here, settled.table, settled.result) == (8, 7, 9)
+    assert bert.shows("visits") == (8 if dry_run else 9)
+
+
+def test_what_is_in_conflict_with_people_instead_is_not_settled(pair):
+    anna, bert = pair
+    anna.take(["notes"], ("1", "tea"))
+    bert.take(["notes"], ("1", "coffee"))
+    meet(anna, bert)
+    with bert.replica.edit(bert.record) as person:
+        person["notes"] = "coffee and cake"
+    report = bert.take(["notes"], ("1", "juice"))
+    assert (report.settled, report.cells_settled, report.cells_both_changed) == ((), 0, 1)
+    assert bert.conflict("notes") == ["coffee and cake", "juice"]
+
+
 def test_an_import_of_other_fields_settles_nothing(pair):
     anna, bert = pair
     columns = ["visits", "notes", "tags"]
