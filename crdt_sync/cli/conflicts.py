@@ -28,7 +28,7 @@ from crdt_sync.cli.values import (
     title,
 )
 from crdt_sync.records import Conflict, Schema
-from crdt_sync.records.versions import KINDS_OF_VERSIONS
+from crdt_sync.records.version_conflicts import KINDS_OF_VERSIONS
 from crdt_sync.replica import Duplicate, RecordView, Replica
 
 _VALUES_MAX = 6  # of one field that people are shown

@@ -20,8 +20,8 @@ from crdt_sync.exchange.suspects import records_like
 from crdt_sync.records import Schema
 from crdt_sync.records.comparing import filled
 from crdt_sync.records.field_values import parse_text
-from crdt_sync.records.kind import Layout
 from crdt_sync.records.natural_key import may_be_one, tells_apart
+from crdt_sync.records.roots import Layout
 from crdt_sync.replica import EditedRecord, Replica
 
 RecordsArgument = Annotated[

@@ -8,7 +8,7 @@ from crdt_sync.cli.targets import Assignment, existing
 from crdt_sync.cli.typed_values import read_text
 from crdt_sync.errors import InvalidRecordId, InvalidValue, UnknownRecord
 from crdt_sync.records import Schema
-from crdt_sync.records.kind import Layout
+from crdt_sync.records.roots import Layout
 from crdt_sync.records.schema import FieldSpec
 from crdt_sync.replica import Replica
 

@@ -16,7 +16,7 @@ from crdt_sync.errors import InvalidRecordId, InvalidValue, UnknownCollection, U
 from crdt_sync.nearest import suggestion
 from crdt_sync.records import Schema
 from crdt_sync.records.field_values import parse_text
-from crdt_sync.records.kind import Layout
+from crdt_sync.records.roots import Layout
 from crdt_sync.records.schema import FieldSpec
 from crdt_sync.records.values import parse_decimal
 from crdt_sync.replica import EditedRecord, Replica

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from crdt_sync.errors import InvalidValue
 from crdt_sync.records.field_values import normalise, parse_text
-from crdt_sync.records.kind import Layout
+from crdt_sync.records.roots import Layout
 from crdt_sync.records.schema import FieldSpec
 
 if TYPE_CHECKING:

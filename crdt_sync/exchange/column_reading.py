@@ -31,7 +31,7 @@ from crdt_sync.exchange.written import (
     sheet_day,
     split_time,
 )
-from crdt_sync.records.kind import Layout
+from crdt_sync.records.roots import Layout
 from crdt_sync.records.schema import FieldSpec
 from crdt_sync.records.text_input import FALSE_WORDS, TRUE_WORDS, choice_of
 

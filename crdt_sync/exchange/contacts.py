@@ -11,7 +11,7 @@ from crdt_sync.exchange.known_records import same_value
 from crdt_sync.exchange.mapping import loose
 from crdt_sync.exchange.port import ReadableRecord
 from crdt_sync.records.comparing import folded
-from crdt_sync.records.kind import Layout
+from crdt_sync.records.roots import Layout
 from crdt_sync.records.schema import FieldSpec
 
 Contact: TypeAlias = Literal["e-mail address", "phone number"]

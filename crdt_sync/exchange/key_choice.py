@@ -11,7 +11,7 @@ from crdt_sync.exchange.mapping import ColumnMapping, column_position
 from crdt_sync.exchange.port import ReadableRecord
 from crdt_sync.exchange.record_key import RecordKeys
 from crdt_sync.exchange.table import Table
-from crdt_sync.records.kind import Layout
+from crdt_sync.records.roots import Layout
 from crdt_sync.records.schema import Schema
 
 

@@ -7,7 +7,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from crdt_sync.records.kind import Layout
+from crdt_sync.records.roots import Layout
 from crdt_sync.records.schema import Schema
 
 

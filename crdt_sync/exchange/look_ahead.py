@@ -10,8 +10,8 @@ from crdt_sync.exchange.port import ReadableRecord
 from crdt_sync.exchange.record_key import RecordKeys
 from crdt_sync.exchange.table import MISSING, Row, Table
 from crdt_sync.limits import ROWS_LOOKED_AHEAD_MAX
-from crdt_sync.records.kind import Layout
 from crdt_sync.records.kinds import PLAIN
+from crdt_sync.records.roots import Layout
 from crdt_sync.records.schema import Schema
 
 Present = Callable[[str], ReadableRecord | None]

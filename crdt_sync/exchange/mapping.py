@@ -10,7 +10,7 @@ from itertools import chain
 from crdt_sync.errors import InvalidTable, UnknownField
 from crdt_sync.exchange.known_headers import KnownHeaders, known_headers
 from crdt_sync.exchange.table import BASE_HEADER
-from crdt_sync.records.kind import Layout
+from crdt_sync.records.roots import Layout
 from crdt_sync.records.schema import FieldSpec, Schema, bundled_schema
 
 _UNNAMED = re.compile(r"unnamed_\d+(_\d+)?\Z")

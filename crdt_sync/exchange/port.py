@@ -24,7 +24,7 @@ class ReadableRecord(Protocol):
 
     @property
     def raw(self) -> Mapping[str, object]:
-        """Field to carrier, as `Document.values` gives it; fields never written are absent."""
+        """Field to carrier, as `values_of` of a record gives it; fields never written are absent."""
 
     @property
     def sources(self) -> Sequence[Source]:

@@ -32,8 +32,8 @@ from crdt_sync.exchange.table import MISSING, Cell, Missing
 from crdt_sync.records.comparing import identity, same_form
 from crdt_sync.records.field_values import normalise
 from crdt_sync.records.imported import ImportedChange
-from crdt_sync.records.kind import Layout
 from crdt_sync.records.merged_text import cleanly_merged_text
+from crdt_sync.records.roots import Layout
 from crdt_sync.records.schema import FieldSpec
 from crdt_sync.records.sources import (
     Source,

@@ -31,7 +31,7 @@ from crdt_sync.exchange.table import (
 )
 from crdt_sync.limits import FIELDS_MAX, SHEET_MARKUP_BYTES_MAX, TABLE_SHEET_BYTES_MAX
 from crdt_sync.records.field_values import restore
-from crdt_sync.records.kind import Layout
+from crdt_sync.records.roots import Layout
 from crdt_sync.records.schema import FieldSpec
 
 _ROWS_MAX = 1_048_576  # of a sheet, its header included

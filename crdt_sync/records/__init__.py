@@ -10,11 +10,12 @@ from crdt_sync.records.state_vector import encode as encode_state_vector
 from crdt_sync.records.state_vector import merge as merge_state_vectors
 
 if TYPE_CHECKING:
-    from crdt_sync.records.document import Document, Reading
+    from crdt_sync.records.document import Document
     from crdt_sync.records.editor import Editor, check_actor
     from crdt_sync.records.entries import Conflict, ConflictEntry
     from crdt_sync.records.field_values import normalise, parse_text, restore
     from crdt_sync.records.integrate import Integration, Integrator, content_digest_of, digest_of
+    from crdt_sync.records.reading import Reading, conflicts_of, reading_of, value_of, values_of
     from crdt_sync.records.schema import FieldSpec, Schema, bundled_schema, load_schema, parse_schema
     from crdt_sync.records.text_field import TextField
     from crdt_sync.records.update import Scan, scan
@@ -23,11 +24,12 @@ else:
     __getattr__, __dir__ = importer(
         __name__,
         {
-            "crdt_sync.records.document": ("Document", "Reading"),
+            "crdt_sync.records.document": ("Document",),
             "crdt_sync.records.editor": ("Editor", "check_actor"),
             "crdt_sync.records.entries": ("Conflict", "ConflictEntry"),
             "crdt_sync.records.field_values": ("normalise", "parse_text", "restore"),
             "crdt_sync.records.integrate": ("Integration", "Integrator", "content_digest_of", "digest_of"),
+            "crdt_sync.records.reading": ("Reading", "conflicts_of", "reading_of", "value_of", "values_of"),
             "crdt_sync.records.schema": ("FieldSpec", "Schema", "bundled_schema", "load_schema", "parse_schema"),
             "crdt_sync.records.text_field": ("TextField",),
             "crdt_sync.records.update": ("Scan", "scan"),
@@ -52,6 +54,7 @@ __all__ = [
     "bundled_schema",
     "canonical",
     "check_actor",
+    "conflicts_of",
     "content_digest_of",
     "covers_state_vector",
     "decode_state_vector",
@@ -62,6 +65,9 @@ __all__ = [
     "normalise",
     "parse_schema",
     "parse_text",
+    "reading_of",
     "restore",
     "scan",
+    "value_of",
+    "values_of",
 ]

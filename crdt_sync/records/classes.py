@@ -26,7 +26,7 @@ from pydantic.fields import FieldInfo
 
 from crdt_sync.errors import InvalidSchema, InvalidValue
 from crdt_sync.records.editor import Editor
-from crdt_sync.records.kind import Layout
+from crdt_sync.records.roots import Layout
 from crdt_sync.records.schema import FieldSpec, Schema, first_problem
 
 T = TypeVar("T")

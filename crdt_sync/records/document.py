@@ -11,13 +11,10 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.records import yrs
-from crdt_sync.records.beginnings import conflicts_of_beginnings
 from crdt_sync.records.delete_set import (
     Ranges,
     covered,
@@ -28,12 +25,8 @@ from crdt_sync.records.delete_set import (
     without,
 )
 from crdt_sync.records.deletion import deletion_of
-from crdt_sync.records.entries import Conflict, conflict, latest_first, well_formed
 from crdt_sync.records.halves import made_whole, mended
-from crdt_sync.records.kinds import PLAIN
 from crdt_sync.records.member_keys import member_of
-from crdt_sync.records.memory_index import MemoryIndex
-from crdt_sync.records.natural_key import is_asked
 from crdt_sync.records.objects import in_order
 from crdt_sync.records.roots import (
     ARRAY_PREFIXES,
@@ -42,17 +35,13 @@ from crdt_sync.records.roots import (
     MAP_PREFIXES,
     TEXT_PREFIX,
     Contents,
-    field_values,
     is_reserved,
-    memories_of,
 )
 from crdt_sync.records.sources import SOURCES_ROOT, Source, read_sources
 from crdt_sync.records.update import Item, Scan, scan
 from crdt_sync.records.varint import append_uint
-from crdt_sync.records.versions import version_conflicts
 
 if TYPE_CHECKING:
-    from crdt_sync.records.schema import Schema
     from crdt_sync.records.yrs import Array, Map, Text
     from crdt_sync.records.yrs import Transaction as YrsTransaction
 
@@ -63,20 +52,6 @@ _GUID = ""  # pycrdt would draw a random one for each document
 _parsed = json.JSONDecoder(
     object_pairs_hook=lambda members: dict(sorted(members))  # yrs gives them in no order
 ).raw_decode  # half the time of `json.loads`; yrs puts no space around its JSON
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """Everything that one record shows: carriers by field, open conflicts, and whether it is deleted.
-
-    `sources` is what sources of imports said last, the newest first: several of one are imports that did not know
-    of each other.
-    """
-
-    values: dict[str, object]
-    conflicts: tuple[Conflict, ...]
-    deleted: bool
-    sources: tuple[Source, ...] = ()
 
 
 class Document:
@@ -224,7 +199,7 @@ class Document:
 
     def content_bytes(self) -> int:
         """Bytes of the values, texts, set members and timelines that it holds, whatever else that takes to store."""
-        contents, _ = self._contents()
+        contents = self.contents()
         return sum(_content_bytes(root, raw) for root, raw in contents.items() if not is_reserved(root))
 
     def digest(self) -> bytes:
@@ -275,33 +250,10 @@ class Document:
             return True
         return len(rest) > 2 and not covered(read_deletes(rest), self.deletes())
 
-    def read(self, schema: "Schema | None" = None, *, all_kinds: bool = False) -> Reading:
-        """Values, open conflicts and deletion in one pass."""
-        contents, state_vector = self._contents()
-        deleted, standing = deletion_of(contents, state_vector, self.diff)
-        memories = memories_of(contents)
-        conflicts = _conflicts(contents, schema, all_kinds, memories)
-        if standing is not None:
-            conflicts.append(standing)
-        return Reading(
-            field_values(contents, schema, memories),
-            tuple(conflicts),
-            deleted,
-            memories.sources,
-        )
-
-    def values(self, schema: "Schema | None" = None) -> dict[str, object]:
-        """Field to the carrier that is shown, unknown fields included; see `read`.
-
-        A field holds text, a number, a boolean or None; a set is a list of its members in canonical order; a
-        log is a list of `{"value", "at", "by"}`, oldest first. `schema` adds the ranks of stages.
-        """
-        return field_values(self.contents(), schema)
-
     def sources(self) -> list[Source]:
         """What sources of imports said last, the newest first; see `Reading`."""
         with self.transaction() as transaction:
-            return read_sources(self._content(transaction, SOURCES_ROOT))
+            return read_sources(self.content(transaction, SOURCES_ROOT))
 
     def removed_members(self) -> dict[str, set[str]]:
         """Set field to the members that were in it once and are not now, in canonical form."""
@@ -324,36 +276,13 @@ class Document:
                     changed.add(item.root[2:])
         return {field for field, count in live.items() if count == 1} - changed
 
-    def value(self, field: str, schema: "Schema") -> object:
-        """The carrier that one field of the schema shows, as in `values`; None when it holds nothing."""
-        root = f"{schema.fields[field].rules.layout}{field}"
-        transaction = self._doc.create_transaction()
-        try:
-            roots = [root, SOURCES_ROOT]
-            if root.startswith(TEXT_PREFIX):
-                own = f"{TEXT_PREFIX}_"  # of all fields, see `shown_texts`
-                roots += [each for each in self._doc.roots(transaction) if each.startswith(own)]
-            contents = {each: self._content(transaction, each) for each in roots}
-            return field_values(contents, schema, only=field).get(field)
-        finally:
-            transaction.drop()
-
-    def conflicts(self, schema: "Schema | None" = None, *, all_kinds: bool = False) -> list[Conflict]:
-        """Open conflicts: review and stage fields with different concurrent values, and a delete beside an edit;
-        texts, counters, sets and logs of which imports that did not know of each other say different things.
-
-        Fields of the natural key are asked about whatever their kind: two keys are two customers in one record.
-        `all_kinds` adds fields of kind 'value' and those that the schema does not know.
-        """
-        return list(self.read(schema, all_kinds=all_kinds).conflicts)
-
     @property
     def deleted(self) -> bool:
         """Whether the record is deleted: no edit lies outside what its deleters had seen."""
         with self.transaction() as transaction:
             if not self.array(transaction, DELETED_ROOT).len(transaction):
                 return False
-            contents = {root: self._content(transaction, root) for root in (DELETED_ROOT, SOURCES_ROOT)}
+            contents = {root: self.content(transaction, root) for root in (DELETED_ROOT, SOURCES_ROOT)}
         return deletion_of(contents, self.raw_state_vector(), self.diff)[0]
 
     def roots_count(self) -> int:
@@ -382,19 +311,21 @@ class Document:
 
     def contents(self) -> Contents:
         """Root name to its content as JSON has it, or its text."""
-        return self._contents()[0]
+        return self.contents_at()[0]
 
-    def _contents(self) -> tuple[Contents, bytes]:
+    def contents_at(self) -> tuple[Contents, bytes]:
+        """The same, and the state vector that it is of, see `raw_state_vector`."""
         contents: Contents = {}
         transaction = self._doc.create_transaction()
         try:
             for root in self._doc.roots(transaction):
-                contents[root] = self._content(transaction, root)
+                contents[root] = self.content(transaction, root)
             return contents, self._doc.get_state(transaction)
         finally:
             transaction.drop()
 
-    def _content(self, transaction: "YrsTransaction", root: str) -> object:
+    def content(self, transaction: "YrsTransaction", root: str) -> object:
+        """What one root holds as JSON has it, or its text."""
         prefix = root[:2]
         if prefix in ARRAY_PREFIXES:
             return _parsed(self._doc.get_or_insert_array(transaction, root).to_json(transaction))[0]
@@ -411,28 +342,6 @@ def _inside(item: Item, deletes: Ranges) -> bool:
     return (left is not None and range_covered(deletes.get(left[0], []), left[1], 2)) or (
         right is not None and right[1] > 0 and range_covered(deletes.get(right[0], []), right[1] - 1, 2)
     )
-
-
-def _conflicts(contents: Contents, schema: "Schema | None", all_kinds: bool, memories: MemoryIndex) -> list[Conflict]:
-    found: list[Conflict] = []
-    for root in sorted(contents):
-        raw = contents[root]
-        if root[:2] != "c." or is_reserved(root) or not isinstance(raw, list) or len(raw) < 2:
-            continue
-        spec = None if schema is None else schema.fields.get(root[2:])
-        kind = PLAIN[root[:2]].name if spec is None else spec.kind
-        present = well_formed(raw)
-        asked = is_asked(schema, root[2:], [entry[0] for entry in present])
-        if all_kinds or asked:
-            age = partial(memories.age, field=root[2:])
-            entries = latest_first(present, age) if spec is None else spec.rules.ordered(present, spec, age)
-            open_conflict = conflict(root[2:], kind, entries, spec, memories.shown_actor)
-            if open_conflict is not None:
-                found.append(open_conflict if asked else replace(open_conflict, open=False))
-    found += version_conflicts(contents, schema, memories.sources)
-    versions = {each.field for each in found}
-    begun = conflicts_of_beginnings(contents, schema, memories.sources)
-    return found + [each for each in begun if each.field not in versions]
 
 
 def _content_bytes(root: str, raw: object) -> int:

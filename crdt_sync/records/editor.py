@@ -15,6 +15,7 @@ from crdt_sync.records.entries import Conflict
 from crdt_sync.records.field_values import restore
 from crdt_sync.records.kinds.value import emptied
 from crdt_sync.records.pen import Pen
+from crdt_sync.records.reading import value_of
 from crdt_sync.records.roots import DELETED, DELETED_ROOT
 from crdt_sync.records.schema import FieldSpec, Schema
 from crdt_sync.records.text_field import TextField
@@ -68,7 +69,7 @@ class Editor:
     def __getitem__(self, field: str) -> Any:
         """The typed value that is shown; None, an empty list or empty text when there is none."""
         spec = self._schema.field(field)
-        value = self._document.value(field, self._schema)
+        value = value_of(self._document, field, self._schema)
         return copy(spec.rules.empty) if value is None else restore(spec, value)
 
     def __setitem__(self, field: str, value: object) -> None:
@@ -164,13 +165,13 @@ class Editor:
         return [
             field
             for field, spec in self._schema.fields.items()
-            if spec.required and not filled(self._document.value(field, self._schema))
+            if spec.required and not filled(value_of(self._document, field, self._schema))
         ]
 
     def check_not_emptied(self) -> None:
         """Raise `InvalidValue` where a required field held something before these edits and holds nothing now."""
         for field, before in self._filled_before.items():
-            if before and not filled(self._document.value(field, self._schema)):
+            if before and not filled(value_of(self._document, field, self._schema)):
                 raise emptied(field)
 
     def end(self) -> None:
@@ -190,7 +191,7 @@ class Editor:
         if self._document.deleted:
             raise RecordDeleted("the record is deleted", "Restore it first if it is still needed.")
         if spec.required and field not in self._filled_before:
-            self._filled_before[field] = filled(self._document.value(field, self._schema))
+            self._filled_before[field] = filled(value_of(self._document, field, self._schema))
         return spec
 
     def _write_deletion(self) -> None:

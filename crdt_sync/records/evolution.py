@@ -21,8 +21,8 @@ from itertools import pairwise
 
 from crdt_sync.errors import IncompatibleSchema
 from crdt_sync.limits import SCHEMA_VERSION_MAX
-from crdt_sync.records.kind import Layout
 from crdt_sync.records.kinds import KINDS
+from crdt_sync.records.roots import Layout
 from crdt_sync.records.schema import FieldSpec, Schema
 
 Form = tuple[str, str]  # kind and type of a field

@@ -17,7 +17,7 @@ def normalise(field: str, spec: "FieldSpec", value: object) -> Carrier:
 
 
 def restore(spec: "FieldSpec", carrier: object) -> object:
-    """The Python value of a whole field as `Document.values` gives it; never raises.
+    """The Python value of a whole field as `values_of` gives it; never raises.
 
     A set becomes a list of members and a log a list of `{"value", "at", "by"}`. What does not fit the schema
     (a newer version wrote it, or its type was changed) is returned as it is.

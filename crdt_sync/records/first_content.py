@@ -12,9 +12,8 @@ from typing import Any
 from crdt_sync.records.beginnings import BEGUN_ROOT, begun
 from crdt_sync.records.document import Document
 from crdt_sync.records.entries import FIRST, is_entry
-from crdt_sync.records.kind import Layout
 from crdt_sync.records.member_keys import member_key, member_of
-from crdt_sync.records.roots import ARRAY_PREFIXES, MAP_PREFIXES, TEXT_PREFIX
+from crdt_sync.records.roots import ARRAY_PREFIXES, MAP_PREFIXES, TEXT_PREFIX, Layout
 from crdt_sync.records.write_once import write_once
 
 

@@ -5,20 +5,23 @@ the same import is the same operations on every device.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from crdt_sync.errors import InvalidValue, RecordDeleted, UnknownField
 from crdt_sync.limits import STAMP_MAX
+from crdt_sync.records.beginnings import BEGUN_ROOT, met
 from crdt_sync.records.document import Document
 from crdt_sync.records.editor import check_actor
 from crdt_sync.records.entries import is_entry, well_formed
 from crdt_sync.records.field_values import normalise
-from crdt_sync.records.kind import Layout
 from crdt_sync.records.member_keys import is_imported, member_key, member_of, source_of
+from crdt_sync.records.memories import rewrite_beginnings
 from crdt_sync.records.memory_index import MemoryIndex
+from crdt_sync.records.reading import reading_of
+from crdt_sync.records.roots import Layout
 from crdt_sync.records.schema import FieldSpec, Schema
 from crdt_sync.records.sources import IMPORTED, SOURCES_ROOT, actor_of, read_sources
 from crdt_sync.records.text_bringing import bring_text
@@ -147,6 +150,15 @@ def _write_entry(document: Document, transaction: "YrsTransaction", change: _Che
             array.remove_range(transaction, index, 1)
     if change.operation != "agree":
         array.insert(transaction, array.len(transaction), [change.carrier, *own])
+
+
+def meet_beginnings(document: Document, fields: Set[str]) -> None:
+    """An import that knows what the record holds says something of these fields: it has seen what people began."""
+    with document.transaction() as transaction:
+        if BEGUN_ROOT not in document.root_names(transaction):
+            return
+    disputed = {conflict.field for conflict in reading_of(document).conflicts}
+    rewrite_beginnings(document, lambda entry: met(entry, fields - disputed))
 
 
 _SINGLE = frozenset({"write", "beside", "agree"})

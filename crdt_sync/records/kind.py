@@ -7,13 +7,13 @@ closed; how a field of one layout is compared, shown and imported depends on tha
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 from crdt_sync.errors import InvalidValue
 from crdt_sync.records.entries import Entry, latest_first
 from crdt_sync.records.memory_index import MemoryIndex
+from crdt_sync.records.roots import Layout
 from crdt_sync.records.source_texts import shown_texts
 from crdt_sync.records.sources import shares
 from crdt_sync.records.text_input import parse_one
@@ -30,16 +30,6 @@ if TYPE_CHECKING:
 
 ABSENT = object()
 """Shown by a field that holds nothing."""
-
-
-class Layout(StrEnum):
-    """How a field is laid out in the CRDT: the prefix of its root."""
-
-    ENTRIES = "c."  # an array of `[value, stamp, actor]`: a write deletes those that it has seen
-    LOG = "l."  # an array of the same, of which none is superseded
-    COUNTS = "n."  # a map of writer to what it counted
-    MEMBERS = "s."  # a map of `member_keys` to members
-    TEXT = "t."  # a text
 
 
 @dataclass(frozen=True)

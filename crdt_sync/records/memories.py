@@ -1,10 +1,10 @@
 """Writing the memory of what sources said, see `sources`."""
 
 import json
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping
 
 from crdt_sync.clock import HybridClock
-from crdt_sync.records.beginnings import BEGUN_ROOT, met, without_field
+from crdt_sync.records.beginnings import BEGUN_ROOT, without_field
 from crdt_sync.records.document import Document
 from crdt_sync.records.entries import well_formed
 from crdt_sync.records.sources import SEEN, SOURCES_ROOT, encode_said, is_memory, newest, read_sources
@@ -43,7 +43,7 @@ def remember(document: Document, clock: HybridClock, actor: str, source: str, sa
 def settle(document: Document, field: str) -> None:
     """Forget what older versions of a source say of a field, that a text is apart, and how it was begun: somebody
     decided."""
-    _rewrite_beginnings(document, lambda entry: without_field(entry, field))
+    rewrite_beginnings(document, lambda entry: without_field(entry, field))
     with document.transaction() as transaction:
         array = document.array(transaction, SOURCES_ROOT)
         entries = json.loads(array.to_json(transaction)) if array.len(transaction) else []
@@ -59,16 +59,8 @@ def settle(document: Document, field: str) -> None:
                         array.insert(transaction, array.len(transaction), again)
 
 
-def meet_beginnings(document: Document, fields: Set[str]) -> None:
-    """An import that knows what the record holds says something of these fields: it has seen what people began."""
-    with document.transaction() as transaction:
-        if BEGUN_ROOT not in document.root_names(transaction):
-            return
-    disputed = {conflict.field for conflict in document.conflicts()}
-    _rewrite_beginnings(document, lambda entry: met(entry, fields - disputed))
-
-
-def _rewrite_beginnings(document: Document, again: Callable[[object], object]) -> None:
+def rewrite_beginnings(document: Document, again: Callable[[object], object]) -> None:
+    """Put what `again` makes of each entry of `BEGUN_ROOT` in its place; nothing for None."""
     with document.transaction() as transaction:
         if BEGUN_ROOT not in document.root_names(transaction):
             return

@@ -4,12 +4,21 @@ A record may hold as many entries of imports as its bytes allow, and as many mem
 wrote them, the work of reading must stay in proportion to the bytes.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 from crdt_sync.records.entries import Entry
-from crdt_sync.records.sources import IMPORTED, Source, actor_of, mark, newest, whole_text
+from crdt_sync.records.sources import (
+    IMPORTED,
+    SOURCES_ROOT,
+    Source,
+    actor_of,
+    mark,
+    newest,
+    read_sources,
+    whole_text,
+)
 
 _SCALARS = (str, int, float, bool, type(None))
 _Said = tuple[str, str, type, object]  # actor, field, and a mark with its class: True == 1 in Python
@@ -85,3 +94,8 @@ class MemoryIndex:
             return -1
         said: Any = mark(entry[0])
         return self._stamps.get((entry[2], field, said.__class__, said), -1)
+
+
+def memories_of(contents: Mapping[str, object]) -> MemoryIndex:
+    """What sources said, as the contents of a record, by root, hold it."""
+    return MemoryIndex(read_sources(contents.get(SOURCES_ROOT)))

@@ -11,6 +11,7 @@ from crdt_sync.records.document import Document
 from crdt_sync.records.entries import Conflict, Entry, is_entry, well_formed
 from crdt_sync.records.memories import settle
 from crdt_sync.records.memory_index import MemoryIndex
+from crdt_sync.records.reading import conflicts_of, value_of
 from crdt_sync.records.text_bringing import unmix
 from crdt_sync.records.text_field import TextField
 from crdt_sync.records.values import Carrier
@@ -37,7 +38,7 @@ class Pen:
 
     def value(self, field: str) -> object:
         """The carrier that a field shows; None where it holds nothing."""
-        return self.document.value(field, self.schema)
+        return value_of(self.document, field, self.schema)
 
     def entries(self, root: str) -> list[Entry]:
         """What an array holds."""
@@ -100,7 +101,7 @@ class Pen:
 
     def conflict(self, field: str) -> Conflict | None:
         """What stands against each other in a field; see `Editor.conflict`."""
-        found = self.document.conflicts(self.schema, all_kinds=True)
+        found = conflicts_of(self.document, self.schema, all_kinds=True)
         return next((conflict for conflict in found if conflict.field == field), None)
 
     def check_disputed(self, field: str) -> None:

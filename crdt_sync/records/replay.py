@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from crdt_sync.records.document import Document
 from crdt_sync.records.field_values import restore
+from crdt_sync.records.reading import values_of
 
 if TYPE_CHECKING:
     from crdt_sync.records.editor import Editor
@@ -16,7 +17,7 @@ def replay(document: Document, schema: "Schema", editor: "Editor") -> None:
     Single values take the place of those that are there; counters are added, members and entries joined, and a text is
     put after the one that is there, unless that says so already. Raises what the editor raises.
     """
-    values = document.values(schema)
+    values = values_of(document, schema)
     entered = {field: restore(schema.fields[field], values[field]) for field in schema.natural_key if field in values}
     same_key = {field: value for field, value in entered.items() if editor[field] == value}
     for field, spec in schema.fields.items():

@@ -19,16 +19,18 @@ A member that an import added is shown as long as its source says it: no import 
 says. Keys of earlier versions do not name their source; these imports remove.
 """
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from enum import StrEnum
 
-from crdt_sync.records.kind import ABSENT, Held, Layout
-from crdt_sync.records.kinds import PLAIN
-from crdt_sync.records.memory_index import MemoryIndex
-from crdt_sync.records.sources import SOURCES_ROOT, Source, read_sources
 
-if TYPE_CHECKING:
-    from crdt_sync.records.schema import Schema
+class Layout(StrEnum):
+    """How a field is laid out in the CRDT: the prefix of its root."""
+
+    ENTRIES = "c."  # an array of `[value, stamp, actor]`: a write deletes those that it has seen
+    LOG = "l."  # an array of the same, of which none is superseded
+    COUNTS = "n."  # a map of writer to what it counted
+    MEMBERS = "s."  # a map of `member_keys` to members
+    TEXT = "t."  # a text
+
 
 ARRAY_PREFIXES: tuple[str, ...] = (Layout.ENTRIES, Layout.LOG)
 MAP_PREFIXES: tuple[str, ...] = (Layout.COUNTS, Layout.MEMBERS)
@@ -41,56 +43,6 @@ LINEAGE_ROOT = "g.lineage"
 Contents = dict[str, object]
 
 
-def memories_of(contents: Contents) -> MemoryIndex:
-    """What sources said, as `contents` hold it."""
-    return MemoryIndex(read_sources(contents.get(SOURCES_ROOT)))
-
-
-def field_values(
-    contents: Contents, schema: "Schema | None", memories: MemoryIndex | None = None, *, only: str | None = None
-) -> dict[str, object]:
-    """Field to shown carrier, sorted by field; fields that hold nothing are left out.
-
-    `memories` are those of `contents`, where they were read already. `only` is the one field that is asked for, where
-    not all are.
-
-    A root whose content was all deleted vanishes when a record is reloaded, so an empty root and a missing
-    one must read the same.
-    """
-    values: dict[str, object] = {}
-    fields = {} if schema is None else schema.fields
-    if memories is None:
-        memories = memories_of(contents)
-    held = Held(contents, memories)
-    for root in sorted(contents.keys() | {f"n.{field}" for field in held.counted} | _texts_of(memories.sources)):
-        field = root[2:]
-        if is_reserved(root) or (only is not None and field != only):
-            continue
-        spec = fields.get(field)
-        if field in values and (spec is None or spec.rules.layout != root[:2]):
-            continue  # the field changed its kind; the schema decides which root is read
-        if spec is not None and spec.rules.layout == root[:2]:
-            kind = spec.rules
-        elif root[:2] in PLAIN:
-            kind = PLAIN[root[:2]]
-        else:
-            continue  # of a layout to come
-        value = kind.shown(field, spec, held)
-        if value is not ABSENT:
-            values[field] = value
-    return dict(sorted(values.items()))
-
-
 def is_reserved(root: str) -> bool:
     """Whether a root holds no field."""
     return root.startswith("_", 2)
-
-
-def _texts_of(sources: Sequence[Source]) -> set[str]:
-    """The roots of texts that sources say: those may hold nothing and vanish although the source says something."""
-    return {
-        f"t.{field}"
-        for source in sources
-        for field, said in source.said.items()
-        if isinstance(said, dict) and said.get("text")
-    }

@@ -18,7 +18,7 @@ from typing import Any
 from crdt_sync.errors import StoreCorrupt, StoreError, StoreFailed, UpdateRefused
 from crdt_sync.ids import EPOCH_BYTES
 from crdt_sync.limits import DAMAGED_NAMED_MAX
-from crdt_sync.records import Document
+from crdt_sync.records import Document, reading_of
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.replica import unread
 from crdt_sync.replica.context import Context
@@ -180,7 +180,7 @@ def waiting(context: Context) -> dict[str, str]:
     for record, kept_of in islice(awaited(context.store), DAMAGED_NAMED_MAX):
         with suppress(StoreCorrupt):
             document = Document.load(context.store.load(record).updates)
-            if not kept_of.has_come(document.state_vector(), View.of(document.read(context.schema_of(record)))):
+            if not kept_of.has_come(document.state_vector(), View.of(reading_of(document, context.schema_of(record)))):
                 lacking = ", ".join(sorted(kept_of.shown)) or "edits"
                 urls = " or ".join(kept_of.urls)
                 told[record] = f"since a repair it lacks {lacking}: sync with {urls}, then repair once more"
@@ -211,7 +211,7 @@ def settle(context: Context) -> Settled:
             left[record] = kept_of
             continue
         before, schema = document.state_vector(), context.schema_of(record)
-        held = View.of(document.read(schema))
+        held = View.of(reading_of(document, schema))
         forgotten: dict[str, bytes | None] = {_PREFIX + record: None}
         if kept_of.has_come(before, held):
             come |= forgotten

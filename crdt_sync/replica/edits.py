@@ -21,13 +21,13 @@ from crdt_sync.errors import (
     UsageError,
 )
 from crdt_sync.nearest import suggestion
-from crdt_sync.records import Document, Editor, Schema, definition, import_book
+from crdt_sync.records import Document, Editor, Schema, definition, import_book, values_of
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.clearing import Kept, clear, live_bytes
 from crdt_sync.records.field_values import normalise
 from crdt_sync.records.first_content import as_first_content
-from crdt_sync.records.imported import ImportedChange, bring
-from crdt_sync.records.memories import meet_beginnings, remember
+from crdt_sync.records.imported import ImportedChange, bring, meet_beginnings
+from crdt_sync.records.memories import remember
 from crdt_sync.records.natural_key import required_key
 from crdt_sync.records.renewal import renewed
 from crdt_sync.records.replay import replay
@@ -155,7 +155,7 @@ class Edits:
                     self._finish(who, record, copy)
                     return {}
                 self._commits.check(record, copy, self._pending(who))
-            return copy.document.values(schema)
+            return values_of(copy.document, schema)
 
     def restamp(self, record: str) -> bool:
         """See `Replica.restamp`."""
@@ -302,7 +302,7 @@ class Edits:
 
         Raises `KeyTaken` where a record came to the key by a change: whoever enters the key may mean somebody else.
         """
-        standing = self._standing(who, schema, copy.document.values(schema))
+        standing = self._standing(who, schema, values_of(copy.document, schema))
         if not standing.own:
             if not standing.shown_by:
                 self._context.check_required(editor, standing.fresh)

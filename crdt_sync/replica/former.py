@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from crdt_sync.errors import StoreCorrupt
-from crdt_sync.records import Document, Schema
+from crdt_sync.records import Document, Schema, values_of
 from crdt_sync.storage.port import Records
 
 STATES_MAX = 64  # of one record that are looked at, the newest of its log
@@ -38,5 +38,5 @@ def former(store: Records, record: str, schema: Schema | None) -> Former:
     for number, entry in enumerate(history[:-1]):  # the last is what it holds now
         document.join(entry.update)
         if len(history) - number <= STATES_MAX:
-            values.append(document.values(schema))
+            values.append(values_of(document, schema))
     return Former(values, removed, once)

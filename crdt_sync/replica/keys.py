@@ -13,7 +13,7 @@ from typing import Any
 from crdt_sync import limits
 from crdt_sync.errors import KeyTaken, UsageError
 from crdt_sync.ids import collection_of
-from crdt_sync.records import Document, Schema
+from crdt_sync.records import Document, Schema, value_of
 from crdt_sync.records.natural_key import Key, key_of, record_as_typed, record_of
 from crdt_sync.storage.port import Store
 
@@ -217,7 +217,7 @@ class _Index:
 
 def natural_values(schema: Schema, document: Document) -> dict[str, object]:
     """The carriers of the fields of the natural key; none without one."""
-    return {field: document.value(field, schema) for field in schema.natural_key}
+    return {field: value_of(document, field, schema) for field in schema.natural_key}
 
 
 def check_left(record: str, schema: Schema, present: Mapping[str, object], named: Mapping[str, object]) -> None:

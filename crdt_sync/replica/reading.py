@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from crdt_sync import ids, limits
 from crdt_sync.errors import StoreCorrupt, UnknownCollection, UnknownRecord
 from crdt_sync.nearest import suggestion
-from crdt_sync.records import Conflict, Document
+from crdt_sync.records import Conflict, Document, reading_of
 from crdt_sync.records.comparing import folded
 from crdt_sync.replica import collections
 from crdt_sync.replica.collections import Schemaless
@@ -133,7 +133,7 @@ def conflicts(context: Context, collection: str | None, *, superseded: bool) -> 
 def conflicts_of(context: Context, record: str, *, superseded: bool) -> tuple[Conflict, ...]:
     """See `Replica.conflicts_of`."""
     try:
-        return tuple(document(context.store, record).conflicts(context.schema_of(record), all_kinds=superseded))
+        return reading_of(document(context.store, record), context.schema_of(record), all_kinds=superseded).conflicts
     except StoreCorrupt as corrupt:
         context.note_damage(record, corrupt.message)
         context.unshown.add(record)

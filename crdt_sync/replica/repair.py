@@ -18,7 +18,7 @@ from typing import Protocol
 from crdt_sync.errors import StoreCorrupt, UnknownRecord, UpdateRefused
 from crdt_sync.ids import EPOCH_BYTES, is_record
 from crdt_sync.limits import REPAIR_RECORDS
-from crdt_sync.records import Document
+from crdt_sync.records import Document, reading_of
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.replica import awaiting, damage, heard
 from crdt_sync.replica.carried import forgotten_cursors
@@ -295,7 +295,7 @@ def _mended(
         return document, False
     schema = context.schema_of(record)
     if remains.view is None:
-        told = guessed(record, schema, View.of(document.read(schema)), remains)
+        told = guessed(record, schema, View.of(reading_of(document, schema)), remains)
         known = "" if told else ", and what it held is not known"
         if document.state_vector() == vectors.EMPTY and not held.unknown and not held.acknowledged:
             work.losses.append(Loss(record, "", "record", f"nothing of it is left here, and no partner had it{known}"))
@@ -307,7 +307,7 @@ def _mended(
     shown = View.stored(remains.view)
     head = remains.head.state_vector if remains.head else None
     shared = held.may_have(document, head)
-    opposed = View.of(document.read(schema)).conflicts
+    opposed = View.of(reading_of(document, schema)).conflicts
     copy = Document.load([document.diff()], context.new_writer())
     stamp = _last_sound(context, remains)
     written, losses = Rewriting(record, copy, schema, context.name, stamp, shared).run(shown, opposed)
@@ -322,7 +322,10 @@ def _kept(
 ) -> dict[str, bytes | None]:
     """The meta that keeps what the record was until a partner was asked."""
     shown = View.stored(remains.view) if remains.view is not None else None
-    now, vector = View.of(document.read(context.schema_of(record))), remains.head.state_vector if remains.head else b""
+    now, vector = (
+        View.of(reading_of(document, context.schema_of(record))),
+        remains.head.state_vector if remains.head else b"",
+    )
     pending = [*awaiting.pending(context.store, record), *left]  # a repair may have kept some before
     kept = awaiting.kept(
         held.whole_at, shown, now, vector, _last_sound(context, remains), pending, bool(held.acknowledged)

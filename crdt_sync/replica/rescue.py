@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 from crdt_sync.clock import HybridClock
 from crdt_sync.errors import CrdtSyncError, UpdateRefused
 from crdt_sync.ids import collection_of
-from crdt_sync.records import Document, Editor, Integrator, Schema, restore, scan
+from crdt_sync.records import Document, Editor, Integrator, Schema, reading_of, restore, scan
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.halves import made_whole
-from crdt_sync.records.kind import Layout
+from crdt_sync.records.roots import Layout
 from crdt_sync.records.schema import FieldSpec
 from crdt_sync.records.sources import parse_source
 from crdt_sync.records.values import restore_value
@@ -26,7 +26,7 @@ from crdt_sync.storage.values import Remains
 from crdt_sync.verdicts import VerdictCode
 
 if TYPE_CHECKING:
-    from crdt_sync.records.document import Reading
+    from crdt_sync.records import Reading
 
 DELETED = "_deleted"
 
@@ -142,7 +142,7 @@ class Rewriting:
 
     def run(self, shown: View, opposed: Collection[str]) -> tuple[list[str], list[Loss]]:
         """The fields that were written again, and what is lost; `opposed` have conflicts in the document."""
-        held = View.of(self.document.read(self.schema))
+        held = View.of(reading_of(self.document, self.schema))
         missing = differing(shown, held)
         losses = [self._loss(field, "opposed", "the other value of its conflict") for field in shown.conflicts
                   if field not in opposed and field != DELETED]  # fmt: skip

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from crdt_sync.errors import StoreCorrupt
-from crdt_sync.records import Document, Schema, restore
+from crdt_sync.records import Document, Schema, reading_of, restore
 from crdt_sync.records.natural_key import tells_apart
 from crdt_sync.records.sources import Source, parse_source, standing
 from crdt_sync.storage.port import Store
@@ -18,7 +18,7 @@ _compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 def encode_view(document: Document, schema: Schema | None) -> bytes:
     """The stored form: compact JSON of the shown values, the open conflicts, the delete flag and what sources said."""
-    reading = document.read(schema)
+    reading = reading_of(document, schema)
     view: dict[str, object] = {
         "fields": reading.values,
         "conflicts": sorted(conflict.field for conflict in reading.conflicts),

@@ -7,6 +7,7 @@ import lmdb
 import pytest
 
 from crdt_sync import Replica, bundled_schema
+from crdt_sync.records import values_of
 from crdt_sync.storage import LmdbStore
 
 WRITTEN = Path(__file__).parents[1] / "storage" / "lmdb" / "stores" / "format-2.mdb.xz"
@@ -45,7 +46,7 @@ def test_a_store_of_the_first_release_is_read_edited_and_found_sound(earlier):
             "visits": 2,
             "notes": "Called",
         }
-        assert anna.document(RECORD).values(anna.schema_of(RECORD)) == anna.get(RECORD).raw
+        assert values_of(anna.document(RECORD), anna.schema_of(RECORD)) == anna.get(RECORD).raw
         assert [(partner.url, partner.pending) for partner in anna.status().partners] == [(URL, 1)]
         with anna.edit(RECORD) as customer:
             customer.increment("visits")

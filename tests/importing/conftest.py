@@ -10,7 +10,7 @@ from crdt_bench import people
 from crdt_sync import Replica
 from crdt_sync.exchange import ImportReport, Row, Table, import_table
 from crdt_sync.exchange.table import MISSING, RowError
-from crdt_sync.records import EMPTY_STATE_VECTOR, Integrator, Schema, parse_schema
+from crdt_sync.records import EMPTY_STATE_VECTOR, Integrator, Schema, conflicts_of, parse_schema
 from crdt_sync.replica.views import encode_view
 from crdt_sync.storage.memory import MemoryStore
 from crdt_sync.storage.values import Batch, Change
@@ -84,7 +84,7 @@ class Device:
 
     def conflict(self, field: str) -> list[Any]:
         """The concurrent values of a field, the shown one first."""
-        conflicts = self.replica.document(self.record).conflicts(self.schema, all_kinds=True)
+        conflicts = conflicts_of(self.replica.document(self.record), self.schema, all_kinds=True)
         return next(([entry.value for entry in each.entries] for each in conflicts if each.field == field), [])
 
     def log_length(self) -> int:

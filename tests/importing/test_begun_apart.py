@@ -8,7 +8,7 @@ from crdt_bench.people import GUESTS
 from crdt_sync.errors import NoConflict
 from crdt_sync.exchange import import_table
 from crdt_sync.limits import BEGINNINGS_MAX, SOURCE_TEXT_BYTES_MAX
-from crdt_sync.records import Document, beginnings
+from crdt_sync.records import Document, beginnings, conflicts_of
 from crdt_sync.records.beginnings import BEGUN_ROOT
 from crdt_sync.records.renewal import renewed
 from tests.importing.conftest import Device, Lines, meet
@@ -145,7 +145,7 @@ def test_it_stays_after_a_renewal(pair):
     enter(bert, notes="coffee")
     meet(*pair)
     document = anna.replica.document(anna.record)
-    assert renewed(document).conflicts(GUESTS) == document.conflicts(GUESTS) != []
+    assert conflicts_of(renewed(document), GUESTS) == conflicts_of(document, GUESTS) != []
 
 
 # --- one imports, the other types ----------------------------------------------------------------------------
@@ -222,16 +222,16 @@ def hostile(*entries):
 )
 def test_what_anybody_wrote_there_does_not_harm(entry):
     document = hostile(entry, ['{"notes":{"text":"one"}}', 5, "anna"])
-    assert document.conflicts(GUESTS) == []
+    assert conflicts_of(document, GUESTS) == []
     with document.transaction() as transaction:
         document.array(transaction, BEGUN_ROOT).insert(transaction, 0, ['{"notes":{"text":"two"}}', 6, "bert"])
-    (conflict,) = document.conflicts(GUESTS)
+    (conflict,) = conflicts_of(document, GUESTS)
     assert [entry.value for entry in conflict.entries] == ["two", "one"]
 
 
 def test_many_beginnings_are_read_up_to_a_limit():
     many = [[f'{{"notes":{{"text":"{number}"}}}}', number, "anna"] for number in range(3 * BEGINNINGS_MAX)]
-    (conflict,) = hostile(*many).conflicts(GUESTS)
+    (conflict,) = conflicts_of(hostile(*many), GUESTS)
     assert len(conflict.entries) == BEGINNINGS_MAX
 
 

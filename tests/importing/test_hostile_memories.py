@@ -5,7 +5,7 @@ import json
 import pytest
 
 from crdt_sync.exchange.known_records import last_columns
-from crdt_sync.records import Document
+from crdt_sync.records import Document, conflicts_of
 from crdt_sync.records.sources import SOURCES_ROOT
 from tests.importing.conftest import FIELDS, Device
 from tests.importing.test_importing_again import ROW
@@ -38,7 +38,7 @@ def test_a_memory_that_no_import_wrote(devices, said, tail):
         person["city"] = "Bonn"
         person.text("notes").insert(0, "So: ")
     assert anna.shows("city") == "Bonn"
-    anna.replica.document(anna.record).conflicts(anna.schema, all_kinds=True)
+    conflicts_of(anna.replica.document(anna.record), anna.schema, all_kinds=True)
     report = anna.take(FIELDS, ROW)
     assert report.failures == 0
     assert anna.shows("city") == "Bonn"

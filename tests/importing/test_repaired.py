@@ -2,7 +2,7 @@
 
 import pytest
 
-from crdt_sync.records import Document
+from crdt_sync.records import Document, values_of
 from crdt_sync.replica.rescue import Rewriting, View
 from tests.importing.conftest import FIELDS, PEOPLE
 
@@ -29,7 +29,7 @@ def test_what_adds_up_and_was_imported_is_named(rewritten):
     assert set(lost) == {"visits", "notes", "timeline"}
     assert all("import its table again" in detail for detail in lost.values())
     assert written == {"name", "city", "phone", "stage", "tags"}
-    assert document.values(PEOPLE)["city"] == "Kiel"
+    assert values_of(document, PEOPLE)["city"] == "Kiel"
 
 
 def test_what_nobody_imported_is_written_again(rewritten):
@@ -41,4 +41,4 @@ def test_what_nobody_imported_is_written_again(rewritten):
 
     written, lost, document = rewritten(make)
     assert (written, lost) == ({"name", "visits", "notes"}, {})
-    assert document.values(PEOPLE)["visits"] == 12
+    assert values_of(document, PEOPLE)["visits"] == 12

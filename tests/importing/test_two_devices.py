@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 
+from crdt_sync.records import conflicts_of
 from tests.importing.conftest import FIELDS, meet
 from tests.importing.test_importing_again import ROW
 
@@ -29,7 +30,7 @@ def test_the_same_file_offline_is_one_import(pair):
     meet(anna, bert)
     same(anna, bert)
     assert anna.values() == alone
-    assert anna.replica.document(anna.record).conflicts(anna.schema, all_kinds=True) == []
+    assert conflicts_of(anna.replica.document(anna.record), anna.schema, all_kinds=True) == []
     head = bert.log_length()
     bert.restart()
     assert bert.take(FIELDS, ROW).unchanged == 1

@@ -11,7 +11,7 @@ import resource
 import signal
 import sys
 
-from crdt_sync.records import Document, Integrator
+from crdt_sync.records import Document, Integrator, reading_of
 
 MEMORY_BYTES_MAX = 600 * 1024 * 1024
 SECONDS_MAX = 2
@@ -21,7 +21,7 @@ def outcome(base: bytes, update: bytes, guarded: bool) -> str:
     """Integrate, then do everything that is ever done with a record."""
     if not guarded:
         document = Document.load([base, update] if base else [update])
-        document.read(all_kinds=True)
+        reading_of(document, all_kinds=True)
         document.content_digest()
         with document.transaction() as transaction:
             document.text(transaction, "t").get_string(transaction)
@@ -34,7 +34,7 @@ def outcome(base: bytes, update: bytes, guarded: bool) -> str:
     digest = gate.document("customers/a").digest()
     after = gate.integrate("customers/a", None, [update], None, True, True)
     document = gate.document("customers/a")
-    document.read(all_kinds=True)
+    reading_of(document, all_kinds=True)
     document.content_digest()
     assert after.snapshot is not None
     verdict = after.verdicts[0]

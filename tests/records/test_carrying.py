@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from crdt_sync.clock import HybridClock
 from crdt_sync.limits import STAMP_AHEAD_US_MAX
-from crdt_sync.records import Document, Editor, Integrator, bundled_schema
+from crdt_sync.records import Document, Editor, Integrator, bundled_schema, values_of
 from crdt_sync.records.integrate import Integration
 from crdt_sync.records.lineage import current, lineage_of
 from crdt_sync.records.renewal import renewed
@@ -78,7 +78,7 @@ def test_the_difference_to_another_lineage_is_a_gap_that_the_whole_record_closes
     assert codes(store.receive(late.diff(old.state_vector()), checked=checked)) == ["gap"]
     done = store.receive(late.diff(done_vector(store)), checked=checked)
     assert (codes(done), done.renewed) == (["accepted"], True)
-    values = store.document.values(SCHEMA)
+    values = values_of(store.document, SCHEMA)
     assert (values["company"], values["visits"], values["notes"]) == ("Bob", 2, "Ann Bob ")
     assert not store.receive(late.diff(), fresh.diff(), checked=checked).changed
 
@@ -107,7 +107,7 @@ def test_several_updates_of_one_batch_go_through_a_renewal_between_them() -> Non
     store.receive(old.diff())
     done = store.receive(before.diff(old.state_vector()), after.diff())
     assert codes(done) == ["accepted", "accepted"]
-    values = store.document.values(SCHEMA)
+    values = values_of(store.document, SCHEMA)
     assert (values["visits"], sorted(str(values["notes"]).split())) == (3, ["Ann", "Bob", "Cid"])
 
 
@@ -159,7 +159,7 @@ def test_what_was_accepted_of_another_lineage_before_it_is_stored_is_not_merged_
     assert codes(store.receive(own)) == ["accepted"]
     store.updates = (fresh.diff(), waiting)
     assert codes(store.receive(late.diff())) == ["accepted"]
-    assert store.document.values(SCHEMA)["visits"] == 2
+    assert values_of(store.document, SCHEMA)["visits"] == 2
 
 
 STEPS = st.lists(
@@ -194,7 +194,7 @@ def test_replicas_that_send_differences_as_sessions_do_come_to_hold_the_same(
             for other in range(3):
                 _send(stores, who, other, told.get((who, other), b"\x00"), told)
     assert len({store.document.digest() for store in stores}) == 1
-    values = stores[0].document.values(SCHEMA)
+    values = values_of(stores[0].document, SCHEMA)
     assert values.get("visits", 0) == visits
     assert len(str(values.get("notes", "")).split()) == visits
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.limits import GENERATIONS_MAX
-from crdt_sync.records import Document
+from crdt_sync.records import Document, values_of
 from crdt_sync.records.document_dots import dots_of
 from crdt_sync.records.dots import Dots, Piece
 from crdt_sync.records.first_update import first_update, written
@@ -45,7 +45,7 @@ def everybody_goes_on(store: Store) -> None:
     here = edited(store.document, 77, START + 5000, "Here")
     assert codes(store.receive(here.diff(store.document.state_vector()))) == ["accepted"]
     assert codes(store.receive(late.diff())) == ["accepted"]
-    assert {"Here", "Old"} <= set(str(store.document.values(SCHEMA)["notes"]).split())
+    assert {"Here", "Old"} <= set(str(values_of(store.document, SCHEMA)["notes"]).split())
     dots_of(store.document)
 
 
@@ -117,7 +117,7 @@ def test_a_lineage_with_the_id_of_somebody_else_holds_nobody_up() -> None:
     assert codes(here.receive(theirs.diff())) == ["accepted"]
     assert codes(there.receive(evil)) == ["accepted"]
     converge([here, there])
-    assert {"One", "Two", "Ann"} <= set(str(here.document.values(SCHEMA)["notes"]).split())
+    assert {"One", "Two", "Ann"} <= set(str(values_of(here.document, SCHEMA)["notes"]).split())
 
 
 def converge(stores: list[Store]) -> None:

@@ -15,7 +15,18 @@ from hypothesis import strategies as st
 
 from crdt_sync.clock import HybridClock
 from crdt_sync.errors import CrdtSyncError, UpdateRefused
-from crdt_sync.records import Document, Editor, bundled_schema, document_dots, dots, first_update, renewal
+from crdt_sync.records import (
+    Document,
+    Editor,
+    bundled_schema,
+    conflicts_of,
+    document_dots,
+    dots,
+    first_update,
+    reading_of,
+    renewal,
+    values_of,
+)
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.document_dots import dots_of
 from crdt_sync.records.dots import Dots, Piece
@@ -98,9 +109,9 @@ class Device:
         self.check()
 
     def renew(self) -> None:
-        before = self.document.read(SCHEMA)
+        before = reading_of(self.document, SCHEMA)
         self.document = renewed(self.document)
-        assert self.document.read(SCHEMA) == before
+        assert reading_of(self.document, SCHEMA) == before
         assert self.writer == 0 or self.writer not in vectors.decode(self.document.state_vector())
         self.check()
 
@@ -150,7 +161,7 @@ class Company:
         digests = {device.document.digest() for device in self.devices}
         assert len(digests) == 1, "devices that hold the same differ"
         assert len({device.document.content_digest() for device in self.devices}) == 1
-        assert len({str(device.document.read(SCHEMA)) for device in self.devices}) == 1
+        assert len({str(reading_of(device.document, SCHEMA)) for device in self.devices}) == 1
 
 
 def merged(one: Document, other: Document) -> Document:
@@ -164,7 +175,7 @@ def merged(one: Document, other: Document) -> Document:
 
 def shown(document: Document) -> tuple[object, ...]:
     """What a record shows, texts as their letters."""
-    reading = document.read(SCHEMA, all_kinds=True)
+    reading = reading_of(document, SCHEMA, all_kinds=True)
     values = dict(reading.values)
     letters = sorted(str(values.pop("notes", "")))
     return values, letters, reading.conflicts, reading.deleted, reading.sources
@@ -334,7 +345,7 @@ def test_equal_states_make_equal_bytes_and_different_ones_do_not() -> None:
 def test_a_record_of_many_lives_is_small_once_it_is_renewed() -> None:
     document = _grown(200)
     fresh = renewed(document)
-    assert fresh.read(SCHEMA) == document.read(SCHEMA)
+    assert reading_of(fresh, SCHEMA) == reading_of(document, SCHEMA)
     assert fresh.size < 10 * fresh.content_bytes() < document.size
     assert (
         fresh.size - renewed(_grown(1)).size < 24 * 200
@@ -369,7 +380,7 @@ def test_a_late_edit_of_the_old_lineage_stands_where_it_was_made() -> None:
     late, editor = _person(start, 3, START + 2000)
     editor["notes"] = "Call Ann and Bob on Monday about the new offer."
     both = carried(fresh, late)
-    assert both.values(SCHEMA)["notes"] == "Call Ann and Bob on Tuesday about the new offer."
+    assert values_of(both, SCHEMA)["notes"] == "Call Ann and Bob on Tuesday about the new offer."
     assert carried(late, fresh).diff() == both.diff()
     assert carried(both, late) is both
     assert carried(both, fresh) is both
@@ -386,8 +397,8 @@ def test_counters_conflicts_and_deletions_are_those_of_both() -> None:
     editor.increment("visits", 5)
     editor["phone"] = "2"
     both = carried(one, renewed(other))
-    assert both.values(SCHEMA)["visits"] == 10
-    assert [entry.value for entry in both.conflicts(SCHEMA)[0].entries] == ["2", "1"]
+    assert values_of(both, SCHEMA)["visits"] == 10
+    assert [entry.value for entry in conflicts_of(both, SCHEMA)[0].entries] == ["2", "1"]
     gone, editor = _person(both, 4, START + 3000)
     editor.delete()
     assert renewed(gone).deleted
@@ -396,7 +407,7 @@ def test_counters_conflicts_and_deletions_are_those_of_both() -> None:
     editor.increment("visits", 1)
     beside = carried(renewed(gone), edited)
     assert not beside.deleted
-    assert [conflict.field for conflict in beside.conflicts(SCHEMA)] == ["phone", "_deleted"]
+    assert [conflict.field for conflict in conflicts_of(beside, SCHEMA)] == ["phone", "_deleted"]
 
 
 def test_what_imports_have_to_know_survives() -> None:
@@ -413,7 +424,7 @@ def test_what_imports_have_to_know_survives() -> None:
         assert document.sources() == changed.sources()
         assert document.written_once() == changed.written_once()
         assert document.removed_members() == changed.removed_members() == {"tags": {'"b"'}}
-        assert document.values(SCHEMA) == changed.values(SCHEMA)
+        assert values_of(document, SCHEMA) == values_of(changed, SCHEMA)
 
 
 def test_what_is_written_once_takes_no_id_that_the_cover_names() -> None:
@@ -454,7 +465,7 @@ def test_what_was_written_and_taken_back_is_an_edit_that_a_deletion_had_not_seen
     editor.add("tags", "a")
     editor.remove("tags", "a")
     for both in (carried(renewed(gone), edited), carried(gone, renewed(edited)), renewed(merged(gone, edited))):
-        assert [conflict.field for conflict in renewed(both).conflicts(SCHEMA)] == ["_deleted"]
+        assert [conflict.field for conflict in conflicts_of(renewed(both), SCHEMA)] == ["_deleted"]
 
 
 def test_two_deletions_delete_together_what_neither_had_seen_alone() -> None:

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from crdt_sync.limits import MEMORIES_MAX
-from crdt_sync.records import Document, bundled_schema
+from crdt_sync.records import Document, bundled_schema, conflicts_of, reading_of
 from crdt_sync.records.sources import actor_of, encode_said, mark, newest, read_sources
 from tests.records.raw_updates import array, mapping, text, update
 
@@ -83,7 +83,7 @@ def work(document, schema):
 
     sys.setprofile(count)
     try:
-        document.read(schema, all_kinds=True)
+        reading_of(document, schema, all_kinds=True)
     finally:
         sys.setprofile(None)
     return calls
@@ -101,7 +101,7 @@ def test_versions_show_a_line_once_that_many_wrote_and_their_source_said_once():
     said = [["x", "old"], ["x", "new"]]
     raw = [array("l.timeline", [*lines, ["old", 0, "@"], ["new", 0, "@"]])]
     raw.append(memories(2, lambda index: {"timeline": said[index]}, lambda index: "one"))
-    (conflict,) = Document.load((update(raw),)).conflicts(SCHEMA)
+    (conflict,) = conflicts_of(Document.load((update(raw),)), SCHEMA)
     assert [entry.value for entry in conflict.entries] == [["x", "new"], ["x", "old"]]
 
 

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from crdt_sync.limits import MEMORIES_MAX
-from crdt_sync.records import Document, FieldSpec, Schema
+from crdt_sync.records import Document, FieldSpec, Schema, reading_of, value_of, values_of
 from crdt_sync.records.source_texts import source_text_root
 from crdt_sync.records.sources import encode_said
 from tests.records.raw_updates import array, text, update
@@ -36,9 +36,9 @@ def record(*fields):
 @pytest.mark.parametrize(("long", "said"), [(LONG, OTHER), (REPEATED, "b a " * 700)], ids=["long", "repeated"])
 def test_a_long_difference_of_one_text_leaves_the_others_as_they_are(schema, long, said):
     document = record(("about", long, f"{long} {said}", said), ("notes", "one two", "one two three", "ONE two"))
-    values = document.read(schema).values
+    values = reading_of(document, schema).values
     assert values["notes"] == "ONE two three"
-    assert {name: document.value(name, SCHEMA) for name in values} == values == document.values(schema)
+    assert {name: value_of(document, name, SCHEMA) for name in values} == values == values_of(document, schema)
 
 
 @pytest.mark.parametrize("held", [3, 200])
@@ -46,8 +46,8 @@ def test_one_field_shows_what_all_together_show_however_many_share_the_work(held
     own = " ".join(f"w{index} a" for index in range(held))
     fields = [(name, own, f"{own} b", own.replace("w1 ", "W ")) for name in NAMES]
     document = record(*fields)
-    values = document.read(SCHEMA).values
-    assert {name: document.value(name, SCHEMA) for name in NAMES} == values
+    values = reading_of(document, SCHEMA).values
+    assert {name: value_of(document, name, SCHEMA) for name in NAMES} == values
     assert values["about"] == f"{fields[0][3]} b"
 
 
@@ -66,7 +66,7 @@ def test_the_work_of_all_texts_together_is_bounded():
 
     sys.setprofile(count)
     try:
-        document.read()
+        reading_of(document)
     finally:
         sys.setprofile(None)
     assert 0 < looked_at < 10_000_000  # characters

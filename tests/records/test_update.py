@@ -2,6 +2,7 @@ import base64
 import itertools
 import json
 import struct
+from typing import Any
 
 import pycrdt
 import pytest
@@ -11,7 +12,7 @@ from pycrdt import Array, Doc, Map, Text
 
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.limits import NESTING_MAX, STAMP_MAX, UPDATE_BYTES_MAX
-from crdt_sync.records import Document, scan, state_vector
+from crdt_sync.records import Document, scan, state_vector, values_of
 from crdt_sync.records.delete_set import merge_ranges
 
 SCRIPTS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 11), st.integers(0, 5)), max_size=30)
@@ -45,7 +46,8 @@ def test_what_a_scan_says_of_a_record_is_what_yrs_says(office, script):
         assert {writer: start for writer, (start, _) in found.clients.items()} == dict.fromkeys(ends, 0)
         assert {writer: merge_ranges(ranges) for writer, ranges in found.deletes.items()} == document.deletes()
         assert not found.skips
-        stamps = [entry["at"] for entry in document.values().get("timeline", [])]
+        timeline: Any = values_of(document).get("timeline", [])
+        stamps = [entry["at"] for entry in timeline]
         assert found.stamps >= max(stamps, default=0)
         with document.transaction() as transaction:
             assert found.roots <= set(document.root_names(transaction))

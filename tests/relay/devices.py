@@ -37,7 +37,7 @@ from crdt_sync.protocol.messages import (
     Welcome,
 )
 from crdt_sync.protocol.versions import GREETING
-from crdt_sync.records import Document
+from crdt_sync.records import Document, values_of
 from crdt_sync.storage.lmdb import LmdbStore
 
 M = TypeVar("M", bound=Message)
@@ -54,7 +54,7 @@ def update(marker: object, padding: int = 0) -> bytes:
 
 def seen(updates: Sequence[bytes]) -> set[object]:
     """The markers of the updates that a record holds."""
-    entries: Any = Document.load(updates).values(None).get("seen", [])
+    entries: Any = values_of(Document.load(updates), None).get("seen", [])
     return {entry["value"][0] for entry in entries}
 
 

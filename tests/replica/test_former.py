@@ -2,7 +2,7 @@
 
 import pytest
 
-from crdt_sync.records import Document
+from crdt_sync.records import Document, values_of
 from crdt_sync.replica.former import former
 from crdt_sync.storage.memory import MemoryStore
 from crdt_sync.storage.values import Batch, Change
@@ -29,5 +29,5 @@ def stored(updates):
 @pytest.mark.parametrize("count", [2, 3])
 def test_former_values_are_what_the_record_showed(count):
     updates = PUT_INTO_A_DELETED_CHARACTER[:count]
-    shown = [Document.load(updates[: number + 1]).values(None) for number in range(count - 1)]
+    shown = [values_of(Document.load(updates[: number + 1]), None) for number in range(count - 1)]
     assert former(stored(updates), RECORD, None).values == shown

@@ -10,7 +10,7 @@ from crdt_sync import Replica, bundled_schema
 from crdt_sync.errors import StoreCorrupt, StoreFailed, StoreFull, UpdateRefused
 from crdt_sync.ids import new_record
 from crdt_sync.protocol.messages import UpdatesEntry
-from crdt_sync.records import Document
+from crdt_sync.records import Document, values_of
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.varint import append_uint
 from crdt_sync.replica import awaiting as awaiting_notes
@@ -59,7 +59,7 @@ def test_a_damaged_log_entry_takes_no_edit_away_that_the_view_still_shows(path, 
         assert anna.store.verify().findings
         mended = anna.repair()
         assert dict(anna.get(record)) == before
-        assert anna.document(record).values(anna.schema_of(record)) == anna.get(record).raw
+        assert values_of(anna.document(record), anna.schema_of(record)) == anna.get(record).raw
         assert mended.salvaged == (record,)
         assert (mended.lost, mended.losses) == ((), ())
         assert {"city", "visits", "notes", "tags", "stage", "email"} <= set(mended.rewritten[record])

@@ -11,7 +11,7 @@ from crdt_sync.errors import IncompatibleSchema, StoreCorrupt, StoreFull, UsageE
 from crdt_sync.ids import schema_record
 from crdt_sync.limits import SCHEMA_BYTES_MAX, SCHEMAS_TAKEN_MAX
 from crdt_sync.protocol.messages import UpdatesEntry
-from crdt_sync.records import Document, bundled_schema, parse_schema
+from crdt_sync.records import Document, bundled_schema, parse_schema, values_of
 from crdt_sync.records.definition import FIELD, read, written
 from crdt_sync.replica import Replica
 from crdt_sync.storage.memory import MemoryStore
@@ -240,7 +240,7 @@ def test_an_old_store_shares_its_schemas_when_it_is_opened(make_replica, relay):
     old, new = make_replica("old", COUNTED), make_replica("new")
     new.add_schema(WIDER)
     old = opened_again(old)
-    assert read(old.document(DEFINITION).values()[FIELD]).schema == COUNTED
+    assert read(values_of(old.document(DEFINITION))[FIELD]).schema == COUNTED
     share(old, new, relay=relay)
     assert old.schemas["shops"] == new.schemas["shops"] == WIDER
     assert old.disputed_schemas() == {}

@@ -9,7 +9,7 @@ import pytest
 
 from crdt_sync import Address, Replica, bundled_schema, keep_syncing, sync, sync_once
 from crdt_sync.protocol.messages import Standing
-from crdt_sync.records import Document
+from crdt_sync.records import Document, values_of
 from crdt_sync.runtime import Audit, Mended, audit_once, certificate, heal_once
 from crdt_sync.runtime.listening import listening
 from crdt_sync.storage.lmdb import LmdbStore
@@ -108,7 +108,7 @@ def test_other_content_is_found_by_content_only_and_made_anew_from_the_log(pair,
     assert mended.healed == (record,)
     assert mended.after.equal
     assert pair.ann.get(record)["name"] == "Customer 3"
-    assert pair.ann.document(record).values()["name"] == "Customer 3"
+    assert values_of(pair.ann.document(record))["name"] == "Customer 3"
     assert pair.audit(content=True).equal
 
 
@@ -121,7 +121,7 @@ def test_bytes_that_are_no_record_are_made_anew_from_the_log(pair, side) -> None
     mended = asyncio.run(heal_once(pair.ann, pair.address, content=True))
     assert mended.healed == (record,)
     assert mended.after.equal
-    assert pair.ann.document(record).values()["name"] == "Customer 3"
+    assert values_of(pair.ann.document(record))["name"] == "Customer 3"
 
 
 def test_bytes_that_are_no_record_and_have_no_log_come_back_from_the_partner(pair) -> None:
@@ -135,7 +135,7 @@ def test_bytes_that_are_no_record_and_have_no_log_come_back_from_the_partner(pai
     assert named(pair.audit(content=True)) == [(record, "damaged")]
     mended = asyncio.run(heal_once(pair.ann, pair.address, content=True))
     assert mended.healed == (record,)
-    assert pair.ann.document(record).values()["city"] == "Town 69"
+    assert values_of(pair.ann.document(record))["city"] == "Town 69"
 
 
 @pytest.mark.parametrize("side", ["here", "there"])
@@ -147,7 +147,7 @@ def test_other_deletions_are_found_and_do_not_spread(pair, side, plant, shallow)
     assert named(pair.audit(content=True)) == [(record, "state")]
     assert pair.repair(content=not shallow).after.equal
     assert pair.audit(content=True).equal
-    assert pair.ann.document(record).values()["name"] == "Customer 3"
+    assert values_of(pair.ann.document(record))["name"] == "Customer 3"
 
 
 def test_a_record_that_is_missing_here_or_there_is_named_and_brought_back(pair) -> None:
@@ -239,7 +239,7 @@ def test_two_devices_audit_and_heal_each_other(tmp_path: Path) -> None:
             mended = await heal_once(bob, address, content=True)
         assert sorted(mended.healed) == sorted([records[1], records[3]])
         assert mended.after.equal
-        assert ann.document(records[3]).values()["name"] == bob.get(records[3])["name"] == "Customer 3"
+        assert values_of(ann.document(records[3]))["name"] == bob.get(records[3])["name"] == "Customer 3"
 
     schema = bundled_schema("customers")
     with (

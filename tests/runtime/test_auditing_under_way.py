@@ -16,6 +16,7 @@ from crdt_sync.protocol.acceptor import Acceptor
 from crdt_sync.protocol.auditing import Differences
 from crdt_sync.protocol.effects import Owe
 from crdt_sync.protocol.messages import CheckedEntry, Receipt
+from crdt_sync.records import values_of
 from crdt_sync.replica.audit import check
 from crdt_sync.runtime.auditing import _Auditor
 from crdt_sync.runtime.audits import Audit
@@ -193,7 +194,7 @@ def test_healing_leaves_nothing_different_and_loses_no_edit(seed: int, busy: flo
     scene.busy = 0.0
     assert scene.really_different() == set()
     for record in RECORDS:
-        assert scene.anna.document(record).values()["name"] == f"{record}: first"
+        assert values_of(scene.anna.document(record))["name"] == f"{record}: first"
 
 
 def test_an_answer_that_overtakes_updates_would_name_what_does_not_differ(monkeypatch: pytest.MonkeyPatch) -> None:

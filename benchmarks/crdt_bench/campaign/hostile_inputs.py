@@ -22,7 +22,7 @@ from crdt_sync.errors import (
 )
 from crdt_sync.exchange import open_table
 from crdt_sync.protocol import codec as frames
-from crdt_sync.records import Integrator, parse_schema
+from crdt_sync.records import Integrator, parse_schema, reading_of
 from crdt_sync.records import state_vector as vectors
 from crdt_sync.runtime import Address
 from crdt_sync.storage import OutboxEntry, Peer
@@ -69,7 +69,7 @@ def _update(data: bytes, rng: random.Random) -> None:
     verdict = result.verdicts[0]
     assert verdict.code in _CODES
     document = gate.document("customers/a")
-    document.read(all_kinds=True)
+    reading_of(document, all_kinds=True)
     if verdict.code != "accepted":
         assert result.state_vector == before.state_vector, "a refusal left a trace"
         assert result.snapshot == before.snapshot, "a refusal left a trace"

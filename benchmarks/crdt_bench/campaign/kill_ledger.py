@@ -7,7 +7,7 @@ from typing import Any
 
 from crdt_bench.campaign.tally import Tally
 from crdt_sync import Replica, bundled_schema
-from crdt_sync.records import Document
+from crdt_sync.records import Document, values_of
 from crdt_sync.storage import Store
 
 Tags = defaultdict[str, set[str]]
@@ -69,7 +69,7 @@ class Ledger:
         lacking: dict[str, set[str]] = {}
         for record, tags in self._stored.items():
             updates = store.load(record).updates
-            values: dict[str, Any] = Document.load(updates).values(self._schema) if updates else {}
+            values: dict[str, Any] = values_of(Document.load(updates), self._schema) if updates else {}
             lacking[record] = tags - set(values.get("tags", ()))
         self._lacking("the relay", lacking)
         self._stored.clear()

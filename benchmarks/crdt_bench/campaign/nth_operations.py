@@ -13,6 +13,7 @@ from crdt_sync import Replica, bundled_schema
 from crdt_sync.errors import StoreExists
 from crdt_sync.exchange import import_table, open_table
 from crdt_sync.limits import TAIL_UPDATES_MAX
+from crdt_sync.records import values_of
 from crdt_sync.replica.receipts import refresh_digests
 from crdt_sync.storage import Batch, Change, GroupWriter, LmdbStore
 from crdt_sync.storage.port import Store
@@ -106,7 +107,7 @@ class Edit(_OnReplica):
         assert 1 + complete <= visits <= 1 + self.tries, f"{visits} visits after {self.tries} tries"
         assert (view.raw.get("city") == "Berlin") == (visits > 1)
         document = self.replica.document(_HELD)
-        assert document.values(_SCHEMA)["visits"] == visits
+        assert values_of(document, _SCHEMA)["visits"] == visits
 
 
 class Open(_OnReplica):
@@ -128,7 +129,7 @@ class Open(_OnReplica):
         if not complete:
             self.reopen()
         assert self.replica.get(_HELD)["visits"] == 1
-        assert self.replica.document(_HELD).values(_SCHEMA)["name"] == "Held"
+        assert values_of(self.replica.document(_HELD), _SCHEMA)["name"] == "Held"
 
 
 class Create(_OnReplica):
@@ -186,7 +187,7 @@ class Compact(_OnReplica):
         """See `Operation`."""
         visits = 1 + 2 * TAIL_UPDATES_MAX
         assert self.replica.get(_HELD)["visits"] == visits
-        assert self.replica.document(_HELD).values(_SCHEMA)["visits"] == visits
+        assert values_of(self.replica.document(_HELD), _SCHEMA)["visits"] == visits
         if complete:
             assert self.replica.store.compact().dropped == 0
 

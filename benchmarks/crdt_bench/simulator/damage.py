@@ -11,7 +11,7 @@ from crdt_bench.simulator.ledger import Edit, Intent
 from crdt_relay.maintenance import mend
 from crdt_sync.errors import StoreError
 from crdt_sync.ids import collection_of
-from crdt_sync.records import Document
+from crdt_sync.records import Document, values_of
 from crdt_sync.replica.awaiting import awaited
 from crdt_sync.replica.rescue import rescued
 
@@ -91,7 +91,7 @@ class Damage:
             return
         replica = device.replica
         after = replica.document(record)
-        then, now = before.values(device.schema), after.values(device.schema)
+        then, now = values_of(before, device.schema), values_of(after, device.schema)
         tags, tagged = set(_list(then.get("tags"))), set(_list(now.get("tags")))
         counted = {field: _number(now.get(field)) - _number(then.get(field)) for field in COUNTERS}
         intent = Intent(counted, tagged - tags, tags - tagged)

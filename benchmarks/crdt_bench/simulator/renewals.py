@@ -5,6 +5,7 @@ import random
 from crdt_bench.simulator.devices import Device
 from crdt_bench.simulator.failure import Failure
 from crdt_sync.ids import defined_by
+from crdt_sync.records import reading_of
 
 
 class Renewals:
@@ -20,10 +21,10 @@ class Renewals:
         if not here or device.collides:  # what two write under one writer id cannot be told apart
             return "renews nothing"
         record = self.rng.choice(here)
-        before = device.replica.document(record).read(all_kinds=True)
+        before = reading_of(device.replica.document(record), all_kinds=True)
         if not device.replica.renew(record):
             raise Failure("renewal", f"{device.name}: {record} cannot be renewed")
-        if device.replica.document(record).read(all_kinds=True) != before:
+        if reading_of(device.replica.document(record), all_kinds=True) != before:
             raise Failure("renewal", f"{device.name}: {record} shows something else once it is renewed")
         self.count += 1
         return f"renews {record}"

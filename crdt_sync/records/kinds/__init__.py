@@ -3,7 +3,8 @@
 from importlib import import_module
 from pkgutil import iter_modules
 
-from crdt_sync.records.kind import FieldKind, Layout
+from crdt_sync.records.kind import FieldKind
+from crdt_sync.records.roots import Layout
 
 
 def _found() -> dict[str, FieldKind]:

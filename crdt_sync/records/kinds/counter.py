@@ -5,7 +5,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from crdt_sync.errors import InvalidValue
-from crdt_sync.records.kind import ABSENT, FieldKind, Held, Layout
+from crdt_sync.records.kind import ABSENT, FieldKind, Held
+from crdt_sync.records.roots import Layout
 from crdt_sync.records.values import decimal_carrier, exact_sum, integer_carrier, parse_decimal
 
 if TYPE_CHECKING:

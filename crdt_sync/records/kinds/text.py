@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 from crdt_sync.errors import InvalidValue
 from crdt_sync.limits import TEXT_BYTES_MAX
 from crdt_sync.records.comparing import filled
-from crdt_sync.records.kind import ABSENT, FieldKind, Held, Layout
+from crdt_sync.records.kind import ABSENT, FieldKind, Held
 from crdt_sync.records.kinds.value import emptied
+from crdt_sync.records.roots import Layout
 from crdt_sync.records.values import Carrier, text_carrier
 
 if TYPE_CHECKING:

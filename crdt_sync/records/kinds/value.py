@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 from crdt_sync.errors import InvalidValue, NoConflict, OpenConflict
 from crdt_sync.records.comparing import filled, identity
 from crdt_sync.records.entries import latest_first, well_formed
-from crdt_sync.records.kind import ABSENT, FieldKind, Held, Layout
+from crdt_sync.records.kind import ABSENT, FieldKind, Held
 from crdt_sync.records.natural_key import is_asked
+from crdt_sync.records.roots import Layout
 from crdt_sync.records.values import canonical
 
 if TYPE_CHECKING:

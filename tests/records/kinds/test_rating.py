@@ -12,7 +12,7 @@ import crdt_sync
 from crdt_sync.clock import HybridClock
 from crdt_sync.errors import IncompatibleSchema, InvalidSchema, InvalidValue
 from crdt_sync.exchange import export_table, import_table, open_table
-from crdt_sync.records import Document, Editor, FieldSpec, Schema, parse_schema
+from crdt_sync.records import Document, Editor, FieldSpec, Schema, conflicts_of, parse_schema, value_of
 from crdt_sync.records.evolution import check_successor, forms
 from crdt_sync.records.kinds.rating import KIND
 
@@ -46,26 +46,26 @@ def merged(*documents):
 def test_the_highest_of_concurrent_ratings_is_shown_in_whatever_order_they_come(numbers):
     written = [document(writer, ("stars", number)) for writer, number in enumerate(numbers, 1)]
     for order in permutations(written):
-        shown = merged(*order).value("stars", SCHEMA)
+        shown = value_of(merged(*order), "stars", SCHEMA)
         assert int(str(shown)) == max(numbers)
 
 
 @given(st.lists(st.decimals(-(10**9), 10**9, allow_nan=False), min_size=1, max_size=4))
 def test_decimals_are_compared_as_numbers(numbers):
     written = [document(writer, ("score", number)) for writer, number in enumerate(numbers, 1)]
-    assert float(str(merged(*written).value("score", SCHEMA))) == float(max(numbers))
+    assert float(str(value_of(merged(*written), "score", SCHEMA))) == float(max(numbers))
 
 
 def test_who_saw_a_rating_may_lower_it():
     first = document(1, ("stars", 5))
     second = document(2, ("stars", 2), updates=[first.diff()])
-    assert merged(first, second).value("stars", SCHEMA) == 2
+    assert value_of(merged(first, second), "stars", SCHEMA) == 2
 
 
 def test_nobody_is_asked_and_what_is_not_shown_is_kept():
     both = merged(document(1, ("stars", 3)), document(2, ("stars", 4)))
-    assert both.conflicts(SCHEMA) == []
-    (kept,) = both.conflicts(SCHEMA, all_kinds=True)
+    assert conflicts_of(both, SCHEMA) == []
+    (kept,) = conflicts_of(both, SCHEMA, all_kinds=True)
     assert (kept.kind, kept.open, [entry.value for entry in kept.entries]) == ("rating", False, [4, 3])
 
 
@@ -73,7 +73,7 @@ def test_what_is_no_number_is_below_all():
     foreign = document(3)
     with foreign.transaction() as transaction:
         foreign.array(transaction, "c.stars").insert(transaction, 0, ["zzz", START * 2, "other"])
-    assert merged(foreign, document(1, ("stars", -7))).value("stars", SCHEMA) == -7
+    assert value_of(merged(foreign, document(1, ("stars", -7))), "stars", SCHEMA) == -7
 
 
 @pytest.mark.parametrize("value", [True, "five", 1.5, [5]])

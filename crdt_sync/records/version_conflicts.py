@@ -1,0 +1,129 @@
+"""Conflicts between versions of a source that were imported without knowing of each other.
+
+Fields whose entries do not stand beside each other (counter, set, log, text) show a conflict as long as the record
+remembers several versions of them: until a person decides, or an import says something new of the field.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from crdt_sync.records.entries import Conflict, ConflictEntry, well_formed
+from crdt_sync.records.kind import FieldKind
+from crdt_sync.records.kinds import KINDS, PLAIN
+from crdt_sync.records.roots import Layout
+from crdt_sync.records.said_lines import said_lines
+from crdt_sync.records.sources import Source, counter_said, is_apart, mark, mark_entry, newest, whole_text
+from crdt_sync.records.values import canonical
+from crdt_sync.records.versions import disputed
+
+if TYPE_CHECKING:
+    from crdt_sync.records.schema import Schema
+
+_LAYOUTS = (Layout.TEXT, Layout.MEMBERS, Layout.LOG, Layout.COUNTS)  # in the order in which one is looked for
+
+PEOPLE = "people"
+"""By whom the text is that all who edited it have made of it, beside one that an import said."""
+
+_Placed = tuple[int, object]  # a member or line, after its place among those that a root holds
+
+KINDS_OF_VERSIONS = frozenset(kind.name for kind in KINDS.values() if kind.layout is not Layout.ENTRIES)
+"""Kinds whose conflicts say what imports said; the field shows that of the newest with what people changed."""
+
+
+def version_conflicts(
+    contents: Mapping[str, object], schema: "Schema | None", sources: Sequence[Source]
+) -> list[Conflict]:
+    """Conflicts between versions, of the kinds that show one value; the newest comes first."""
+    by_source: dict[str, list[Source]] = {}
+    for source in sources:
+        by_source.setdefault(source.name, []).append(source)
+    found: dict[str, tuple[str, list[ConflictEntry]]] = {}
+    held: dict[str, dict[str, _Placed]] = {}  # by root: many sources may dispute one field
+    for versions in by_source.values():
+        for field, saying in disputed(versions).items():
+            kind = _kind(field, contents, schema, saying)
+            if kind is None:
+                continue
+            root = f"{kind.layout}{field}"
+            if root not in held:
+                held[root] = _held(kind.layout, contents.get(root))
+            found.setdefault(field, (kind.name, []))[1].extend(_entries(field, kind.layout, saying, held[root]))
+    for source in newest(sources).values():
+        for field, said in source.said.items():
+            if is_apart(said) and field not in found and _is_text(_kind(field, contents, schema, [source])):
+                found[field] = (PLAIN[Layout.TEXT].name, _beside(source, field, contents))
+    return [
+        Conflict(field, kind, _ordered(entries)) for field, (kind, entries) in sorted(found.items()) if len(entries) > 1
+    ]
+
+
+def _is_text(kind: FieldKind | None) -> bool:
+    return kind is not None and kind.layout is Layout.TEXT
+
+
+def _entries(
+    field: str, layout: Layout, versions: Sequence[Source], held: Mapping[str, _Placed]
+) -> list[ConflictEntry]:
+    """One for each version, the newest first."""
+    if layout is Layout.LOG:
+        last, *older = versions
+        lines = said_lines(last.said[field])
+        # A log loses no lines: where the newest has them all, nothing is to be decided.
+        versions = [last, *(version for version in older if not said_lines(version.said[field]) <= lines)]
+    return [
+        ConflictEntry(_value(layout, version.said[field], held), version.stamp, f"import {version.name}", False)
+        for version in (versions if len(versions) > 1 else ())
+    ]
+
+
+def _beside(source: Source, field: str, contents: Mapping[str, object]) -> list[ConflictEntry]:
+    """What people wrote, of which no time is known, and the text of the source that stands beside it."""
+    held = contents.get(f"{Layout.TEXT}{field}", "")
+    here = ConflictEntry(held, None, PEOPLE, True)
+    return [here, ConflictEntry(whole_text(source.said[field]), source.stamp, f"import {source.name}", False)]
+
+
+def _ordered(entries: list[ConflictEntry]) -> tuple[ConflictEntry, ...]:
+    """The newest first; of one stamp and source they stay as they are, in the order of `read_sources`.
+
+    Values are not looked at: many versions may have a long line in common.
+    """
+    entries.sort(key=lambda entry: (entry.shown, entry.stamp or 0, entry.actor), reverse=True)
+    return tuple(entries)
+
+
+def _kind(
+    field: str, contents: Mapping[str, object], schema: "Schema | None", versions: Sequence[Source]
+) -> FieldKind | None:
+    """The kind of a field of which versions may say different things; None where its entries stand side by side."""
+    spec = schema.fields.get(field) if schema is not None else None
+    if spec is not None:
+        return spec.rules if spec.rules.layout is not Layout.ENTRIES else None
+    if any(counter_said(version.said.get(field)) is not None for version in versions):
+        return PLAIN[Layout.COUNTS]
+    return next((PLAIN[layout] for layout in _LAYOUTS if f"{layout}{field}" in contents), None)
+
+
+def _value(layout: Layout, said: object, held: Mapping[str, _Placed]) -> object:
+    """What a version said, as far as the record holds it; None for a text that is not remembered whole."""
+    if layout is Layout.TEXT:
+        return whole_text(said)
+    if layout is Layout.COUNTS:
+        return counter_said(said)
+    placed = dict(held[each] for each in said_lines(said) if each in held)
+    return [placed[place] for place in sorted(placed)]
+
+
+def _held(layout: Layout, raw: Any) -> dict[str, _Placed]:
+    """The marks of the members or lines that a root holds, to the first of each: said once, it is shown once."""
+    held: dict[str, _Placed] = {}
+    if layout is Layout.MEMBERS and isinstance(raw, dict):
+        members = {canonical(raw[key]): raw[key] for key in sorted(raw)}
+        for place, member in enumerate(members.values()):
+            held.setdefault(canonical(mark(member)), (place, member))
+    elif layout is Layout.LOG and isinstance(raw, list):
+        lines = {canonical(line[:3]): line for line in well_formed(raw)}
+        for place, line in enumerate(lines.values()):
+            for each in (canonical(mark_entry(line[0])), canonical(mark_entry(*line[:3]))):
+                held.setdefault(each, (place, line[0]))
+    return held
