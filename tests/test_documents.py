@@ -20,15 +20,19 @@ from typer.testing import CliRunner
 import crdt_sync
 from crdt_bench import cli as bench_cli
 from crdt_relay import cli as relay_cli
-from crdt_relay import observability
+from crdt_relay import control, observability
 from crdt_relay.settings import Settings
 from crdt_sync import Replica, Schema, limits, load_schema
+from crdt_sync.cli import partners
+from crdt_sync.cli.background import LOG_NAME
 from crdt_sync.cli.main import application, hoisted
 from crdt_sync.cli.main import main as device
 from crdt_sync.protocol.messages import VerdictCode
 from crdt_sync.records import FieldSpec
 from crdt_sync.records.field_settings import Type
 from crdt_sync.records.kinds import KINDS
+from crdt_sync.replica.owner import local
+from crdt_sync.runtime.certificate import CERTIFICATE_FILE
 from crdt_sync.storage.lmdb.tables import Tables
 
 from .end_to_end.conftest import RelayThread
@@ -408,6 +412,18 @@ def test_the_limits_are_those_of_the_code() -> None:
     assert told["roots of one record"] == f"{limits.ROOTS_MAX:,}"
     assert told["lists inside lists of one value"] == str(limits.NESTING_MAX)
     assert told["operations without content in one update"] == f"2^{limits.GROWTH_OPERATIONS_MAX.bit_length() - 1}"
+
+
+def test_the_files_of_a_store_are_told(home: Path, typed: Callable[[str], str], address: str) -> None:
+    cells = [row[0] for row in _rows("docs/storage.md", "Files")]
+    told = {name.rstrip("/") for cell in cells for name in re.findall(r"`([\w./-]+)`", cell)}
+    kept = {partners.RELAY_FILE, partners.WAYS_FILE, partners.TOKEN_FILE, partners.FORMER_FILE, CERTIFICATE_FILE}
+    assert told >= kept | {local.SOCKET_NAME, local.PORT_NAME, control.SOCKET_NAME, LOG_NAME}
+    typed(f"crdt-sync init --store device --relay {address}")
+    typed("crdt-sync sync --store device")
+    typed("crdt-sync set customers name=x --store device")
+    typed("crdt-sync export x.csv --store device")
+    assert {path.name for path in (home / "device").iterdir()} <= told
 
 
 def test_the_databases_are_those_of_the_store() -> None:
