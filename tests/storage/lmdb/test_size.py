@@ -21,7 +21,7 @@ def test_records_that_arrive_whole_take_little_more_than_their_bytes(tmp_path, r
             changes.append(
                 Change(record, (update,), bytes(16), "anna", 1, _VECTOR, snapshot=update, digest=rng.randbytes(16))
             )
-        store.commit([Batch(changes=changes)])
+        store.commit([Batch(changes=tuple(changes))])
         store.copy(tmp_path / "copy")
         used = store.size_bytes() / (500 * record_bytes)
     with LmdbStore.open(tmp_path / "copy") as copy:
