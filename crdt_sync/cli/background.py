@@ -11,12 +11,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
 from crdt_sync.cli import last_failure, partners
-from crdt_sync.cli.invocation import Invocation, invocation
+from crdt_sync.cli.invocation import Invocation
 from crdt_sync.cli.owners import described
 from crdt_sync.cli.staying import STANDING, STOP
 from crdt_sync.errors import CrdtSyncError, NotServed, OwnerGone, StoreFailed, UsageError
@@ -37,26 +36,15 @@ _UNDER_WAY = frozenset({"starting", "connecting", "exchanging"})
 _LOOK_S = 0.02
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.command("up")(up)
-    app.command("down")(down)
-
-
-def up(
-    context: typer.Context,
-    listening: Annotated[bool, typer.Option("--listen", help="Let other devices call, too; see 'listen'.")] = False,
-    announce: Annotated[
-        bool, typer.Option("--announce", help="Let devices near find this one; with --listen.")
-    ] = False,
-    foreground: Annotated[bool, typer.Option("--foreground", help="Stay here, as service managers want it.")] = False,
-    unit: Annotated[bool, typer.Option("--unit", help="Print a systemd user unit that does it.")] = False,
-    write_unit: Annotated[
-        bool, typer.Option("--write-unit", help="Write that unit where systemd looks for it.")
-    ] = False,
-) -> None:
+@click.command("up")
+@click.option("--listen", "listening", is_flag=True, help="Let other devices call, too; see 'listen'.")
+@click.option("--announce", is_flag=True, help="Let devices near find this one; with --listen.")
+@click.option("--foreground", is_flag=True, help="Stay here, as service managers want it.")
+@click.option("--unit", is_flag=True, help="Print a systemd user unit that does it.")
+@click.option("--write-unit", is_flag=True, help="Write that unit where systemd looks for it.")
+@click.pass_obj
+def up(call: Invocation, listening: bool, announce: bool, foreground: bool, unit: bool, write_unit: bool) -> None:
     """Keep this device in sync in the background, until 'crdt-sync down'. Other commands go on as usual."""
-    call = invocation(context)
     flags = [flag for flag, given in (("--listen", listening), ("--announce", announce)) if given]
     if announce and not listening:
         raise UsageError("--announce tells others where to call, but nobody listens", "Add --listen.")
@@ -213,9 +201,10 @@ async def _keep_log_small() -> None:
         await asyncio.sleep(_LOG_LOOKED_AT_S)
 
 
-def down(context: typer.Context) -> None:
+@click.command("down")
+@click.pass_obj
+def down(call: Invocation) -> None:
     """End what 'crdt-sync up' began, or another command that stays, for this store."""
-    call = invocation(context)
     call.must_exist()
     owner = find(call.store)
     if owner is None:

@@ -4,15 +4,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from crdt_sync.bundles import apply_bundle, create_bundle, inspect_bundle
 from crdt_sync.cli import partners
-from crdt_sync.cli.invocation import Invocation, invocation
-from crdt_sync.cli.options import TokenFileOption, TokenOption
+from crdt_sync.cli.commands import Commands
+from crdt_sync.cli.invocation import Invocation
+from crdt_sync.cli.options import PATH, token_file_option, token_option
 from crdt_sync.cli.output import Output, table
 from crdt_sync.cli.schemaless import tell_schemaless
 from crdt_sync.cli.values import local_time, many, utc_time
@@ -36,32 +36,33 @@ _OBSTACLES = {
     "one again, or ask for one with everything.",
 }
 
-FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The bundle.")]
-PlainOption = Annotated[bool, typer.Option("--plain", help="Without protection: anybody may read or make it.")]
-
-bundles = typer.Typer(help="Carry records to another device in a file, by USB stick or mail.", no_args_is_help=True)
+file_argument = click.argument("file", type=PATH, help="The bundle.")
+plain_option = click.option("--plain", is_flag=True, help="Without protection: anybody may read or make it.")
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.add_typer(bundles, name="bundle")
+@click.group("bundle", cls=Commands)
+def bundles() -> None:
+    """Carry records to another device in a file, by USB stick or mail."""
 
 
 @bundles.command("create")
+@file_argument
+@click.option("--for", "partner", metavar="PARTNER", help="Only what this one lacks: its name, replica id or address.")
+@token_option
+@token_file_option
+@plain_option
+@click.option("--force", is_flag=True, help="Replace a file that is there.")
+@click.pass_obj
 def create(
-    context: typer.Context,
-    file: FileArgument,
-    partner: Annotated[
-        str | None,
-        typer.Option("--for", metavar="PARTNER", help="Only what this one lacks: its name, replica id or address."),
-    ] = None,
-    token: TokenOption = None,
-    token_file: TokenFileOption = None,
-    plain: PlainOption = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    call: Invocation,
+    file: Path,
+    partner: str | None,
+    token: str | None,
+    token_file: Path | None,
+    plain: bool,
+    force: bool,
 ) -> None:
     """Write a bundle: of everything, or of what a partner is not known to have."""
-    call = invocation(context)
     with call.open() as replica:
         secret = _token(call, token, token_file)
         if plain and token is None and token_file is None:
@@ -96,18 +97,16 @@ def create(
 
 
 @bundles.command("apply")
+@file_argument
+@token_option
+@token_file_option
+@click.option("--plain", is_flag=True, help="Take it although it is not protected.")
+@click.option("--other-space", is_flag=True, help="Take it although it is of another space.")
+@click.pass_obj
 def apply(
-    context: typer.Context,
-    file: FileArgument,
-    token: TokenOption = None,
-    token_file: TokenFileOption = None,
-    plain: Annotated[bool, typer.Option("--plain", help="Take it although it is not protected.")] = False,
-    other_space: Annotated[
-        bool, typer.Option("--other-space", help="Take it although it is of another space.")
-    ] = False,
+    call: Invocation, file: Path, token: str | None, token_file: Path | None, plain: bool, other_space: bool
 ) -> None:
     """Take up what a bundle holds. Safe to run again, also when it was interrupted."""
-    call = invocation(context)
     with call.open() as replica:
         secret = _token(call, token, token_file)
         with _bar(call.output, file.name) as moved:
@@ -119,19 +118,17 @@ def apply(
     if done.refused:
         raise UpdateRefused("refused", f"{many(done.refused)} of {file.name} refused: see above")
     if done.obstacle is not None:
-        raise typer.Exit(SOME_LEFT_OUT)
+        raise click.exceptions.Exit(SOME_LEFT_OUT)
 
 
 @bundles.command("inspect")
-def inspect(
-    context: typer.Context,
-    file: FileArgument,
-    token: TokenOption = None,
-    token_file: TokenFileOption = None,
-    records: Annotated[bool, typer.Option("--records", help="List the records that it holds.")] = False,
-) -> None:
+@file_argument
+@token_option
+@token_file_option
+@click.option("--records", is_flag=True, help="List the records that it holds.")
+@click.pass_obj
+def inspect(call: Invocation, file: Path, token: str | None, token_file: Path | None, records: bool) -> None:
     """Check a bundle, and show who made it, when, and of what. Changes nothing and needs no store."""
-    call = invocation(context)
     secret = _token(call, token, token_file)
     path = file.expanduser()
     with _bar(call.output, f"Checking {file.name}") as moved:

@@ -8,13 +8,13 @@ of each record and of all; programs get everything, a record at a time.
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
-import typer
+import click
 
 from crdt_sync.cli import damaged, drawing
-from crdt_sync.cli.invocation import Invocation, invocation
-from crdt_sync.cli.options import LIMIT, AllOption, LimitOption
+from crdt_sync.cli.invocation import Invocation
+from crdt_sync.cli.options import LIMIT, all_option, limit_option
 from crdt_sync.cli.output import Output, table
 from crdt_sync.cli.safe_text import lines
 from crdt_sync.cli.targets import readable_collection, shorts
@@ -54,22 +54,16 @@ class _Opposed(NamedTuple):
     conflicts: Sequence[Conflict]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("conflicts")(conflicts)
-
-
-def conflicts(
-    context: typer.Context,
-    collection: Annotated[str | None, typer.Argument(metavar="COLLECTION")] = None,
-    everything: AllOption = False,
-    limit: LimitOption = None,
-) -> None:
+@click.command("conflicts")
+@click.argument("collection", required=False)
+@all_option
+@limit_option
+@click.pass_obj
+def conflicts(call: Invocation, collection: str | None, everything: bool, limit: int | None) -> None:
     """List what was written without knowing of each other: every value, who wrote it and when.
 
     Records that show one natural key are listed too, and collections that were defined in ways that do not fit.
     """
-    call = invocation(context)
     with call.open() as replica:
         chosen = readable_collection(replica, collection) if collection else None
         found = _opposed(replica, chosen, everything)

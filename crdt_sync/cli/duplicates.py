@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import Annotated
 
-import typer
+import click
 
 from crdt_sync.cli import damaged
-from crdt_sync.cli.invocation import invocation
-from crdt_sync.cli.options import LIMIT, CollectionOption, LimitOption
+from crdt_sync.cli.invocation import Invocation
+from crdt_sync.cli.options import LIMIT, collection_option, limit_option
 from crdt_sync.cli.output import Output, table
 from crdt_sync.cli.targets import known_collection, named_once
 from crdt_sync.cli.values import shown, title
@@ -19,21 +18,15 @@ _RECORDS_MAX = 6  # of one group that people are shown
 _LENGTH_MAX = 120  # characters of a name or of what is equal
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("duplicates")(duplicates)
-
-
-def duplicates(
-    context: typer.Context,
-    collection: Annotated[str | None, typer.Argument(metavar="COLLECTION")] = None,
-    chosen_collection: CollectionOption = None,
-    limit: LimitOption = None,
-) -> None:
+@click.command("duplicates")
+@click.argument("named", required=False, metavar="[COLLECTION]")
+@collection_option
+@limit_option
+@click.pass_obj
+def duplicates(call: Invocation, named: str | None, collection: str | None, limit: int | None) -> None:
     """List records that may be one customer: an equal e-mail address, phone or natural key, or name with birthday or
     postal code, however they are written."""
-    call = invocation(context)
-    collection = named_once(collection, chosen_collection)
+    collection = named_once(named, collection)
     with call.open() as replica:
         chosen = [known_collection(replica, collection)] if collection else list(replica.schemas)
         found = [group for name in chosen for group in _of(replica, name)]

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Annotated, Any
+from typing import Any
 
-import typer
+import click
 
 from crdt_sync import ids
 from crdt_sync.cli.finding import field_named
-from crdt_sync.cli.invocation import invocation
-from crdt_sync.cli.options import RecordArgument
+from crdt_sync.cli.invocation import Invocation
+from crdt_sync.cli.options import record_argument
 from crdt_sync.cli.output import Output
 from crdt_sync.cli.references import missing, whole_ids, with_whole_ids
 from crdt_sync.cli.targets import Assignment, apply, existing, meant_field, parse_assignment
@@ -24,9 +24,9 @@ from crdt_sync.records.natural_key import may_be_one, tells_apart
 from crdt_sync.records.roots import Layout
 from crdt_sync.replica import EditedRecord, Replica
 
-RecordsArgument = Annotated[
-    list[str], typer.Argument(metavar="RECORD", help="Record ids, or unambiguous starts of them.")
-]
+records_argument = click.argument(
+    "records", nargs=-1, required=True, metavar="RECORD...", help="Record ids, or unambiguous starts of them."
+)
 _DELETED_WORDS = {
     "delete": True,
     "deleted": True,
@@ -38,31 +38,21 @@ _DELETED_WORDS = {
 }
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.command("set", context_settings={"ignore_unknown_options": True})(set_fields)
-    app.command("delete")(delete)
-    app.command("restore")(restore)
-    app.command("resolve", context_settings={"ignore_unknown_options": True})(resolve)
-
-
-def set_fields(
-    context: typer.Context,
-    target: Annotated[
-        str, typer.Argument(metavar="RECORD|COLLECTION", help="Record to change, or a collection for a new record.")
-    ],
-    assignments: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="FIELD=VALUE", help="Also += for counters, sets, logs and notes, and -= for counters and sets."
-        ),
-    ],
-    create: Annotated[bool, typer.Option("--create", help="Make the record with that id if it is not there.")] = False,
-) -> None:
+@click.command("set")
+@click.argument("target", metavar="RECORD|COLLECTION", help="Record to change, or a collection for a new record.")
+@click.argument(
+    "assignments",
+    nargs=-1,
+    required=True,
+    metavar="FIELD=VALUE...",
+    help="Also += for counters, sets, logs and notes, and -= for counters and sets.",
+)
+@click.option("--create", is_flag=True, help="Make the record with that id if it is not there.")
+@click.pass_obj
+def set_fields(call: Invocation, target: str, assignments: Sequence[str], create: bool) -> None:
     """Change a record, or make a new one: set customers name="Müller GmbH" tags+=vip visits+=1.
 
     Members of a set are separated by semicolons, else by commas: tags="vip, new"; '["Kiel, north"]' is exactly one."""
-    call = invocation(context)
     wanted = [parse_assignment(text) for text in assignments]
     with call.open() as replica:
         before = replica.count()
@@ -197,16 +187,20 @@ def _edit(replica: Replica, target: str, wanted: list[Assignment], create: bool)
     return editor
 
 
-def delete(context: typer.Context, records: RecordsArgument) -> None:
+@click.command("delete")
+@records_argument
+@click.pass_obj
+def delete(call: Invocation, records: Sequence[str]) -> None:
     """Delete records. An edit made elsewhere at the same time wins and is listed as a conflict."""
-    _each(context, records, Replica.delete, "deleted", "Deleted {}", "{} is deleted already.")
+    _each(call, records, Replica.delete, "deleted", "Deleted {}", "{} is deleted already.")
 
 
-def restore(context: typer.Context, records: RecordsArgument) -> None:
+@click.command("restore")
+@records_argument
+@click.pass_obj
+def restore(call: Invocation, records: Sequence[str]) -> None:
     """Take deletions back, and say which other records may be the same customer, entered again meanwhile."""
-    _each(
-        context, records, Replica.restore, "restored", "Restored {}", "{} is not deleted; nothing to restore.", _alike
-    )
+    _each(call, records, Replica.restore, "restored", "Restored {}", "{} is not deleted; nothing to restore.", _alike)
 
 
 def _alike(replica: Replica, record: str) -> Sequence[str]:
@@ -215,15 +209,14 @@ def _alike(replica: Replica, record: str) -> Sequence[str]:
 
 
 def _each(
-    context: typer.Context,
-    given: list[str],
+    call: Invocation,
+    given: Sequence[str],
     change: Callable[[Replica, str], bool],
     word: str,
     done: str,
     nothing: str,
     alike: Callable[[Replica, str], Sequence[str]] = lambda *_: (),
 ) -> None:
-    call = invocation(context)
     with call.open() as replica:
         records = list(dict.fromkeys(existing(replica, text) for text in given))
         with replica.batch():
@@ -244,21 +237,17 @@ def _each(
             )
 
 
-def resolve(
-    context: typer.Context,
-    record: RecordArgument,
-    field: Annotated[str, typer.Argument(metavar="FIELD", help="Field that 'crdt-sync conflicts' lists.")],
-    value: Annotated[
-        str,
-        typer.Argument(
-            metavar="VALUE",
-            help="What it shall be; for _deleted: delete or keep. Empty clears it. Of a set: its members, as for "
-            "'set'. Of a log: the lines that stay.",
-        ),
-    ],
-) -> None:
+@click.command("resolve")
+@record_argument
+@click.argument("field", help="Field that 'crdt-sync conflicts' lists.")
+@click.argument(
+    "value",
+    help="What it shall be; for _deleted: delete or keep. Empty clears it. Of a set: its members, as for 'set'. "
+    "Of a log: the lines that stay.",
+)
+@click.pass_obj
+def resolve(call: Invocation, record: str, field: str, value: str) -> None:
     """Decide a conflict: VALUE takes the place of every value that is known here."""
-    call = invocation(context)
     with call.open() as replica:
         found = existing(replica, record)
         with replica.edit(found) as editor:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import typer
+import click
 
 from crdt_sync.cli.output import Output
 from crdt_sync.errors import StoreCorrupt, StoreMissing
@@ -72,7 +72,7 @@ class Invocation:
             return replica
 
 
-def invocation(context: typer.Context) -> Invocation:
+def invocation(context: click.Context) -> Invocation:
     """The invocation that a command belongs to."""
     found = context.obj
     assert isinstance(found, Invocation)

@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, replace
-from typing import Annotated
+from pathlib import Path
 
-import typer
+import click
 from rich.text import Text
 
 from crdt_sync.cli import devices, listening_lock, partners
-from crdt_sync.cli.invocation import Invocation, invocation
-from crdt_sync.cli.options import PingIntervalOption, TokenFileOption, TokenOption
+from crdt_sync.cli.invocation import Invocation
+from crdt_sync.cli.options import ping_interval_option, token_file_option, token_option
 from crdt_sync.cli.output import table
 from crdt_sync.cli.safe_text import one_line
 from crdt_sync.cli.staying import stay
@@ -26,37 +26,41 @@ from crdt_sync.runtime.listening import Listener, listening
 from crdt_sync.runtime.network import is_loopback, own_addresses
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.command("listen")(listen)
-    app.command("peers")(peers)
-    app.command("token")(token)
-
-
+@click.command("listen")
+@click.option("--host", default="0.0.0.0", metavar="ADDRESS", help="Address to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(min=0, max=65535),
+    default=LISTENING_PORT,
+    metavar="N",
+    help="Port; 0 takes a free one.",
+)
+@click.option("--announce", is_flag=True, help="Let devices near find this one: tells its name, nothing of customers.")
+@click.option("--with", "beside", multiple=True, metavar="PEER", help="Stay in sync with this device too.")
+@ping_interval_option
+@click.option("--no-relay", is_flag=True, help="Do not stay in sync with the relay.")
+@token_option
+@token_file_option
+@click.pass_obj
 def listen(
-    context: typer.Context,
-    host: Annotated[str, typer.Option("--host", metavar="ADDRESS", help="Address to listen on.")] = "0.0.0.0",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port; 0 takes a free one.")] = LISTENING_PORT,
-    announce: Annotated[
-        bool, typer.Option("--announce", help="Let devices near find this one: tells its name, nothing of customers.")
-    ] = False,
-    beside: Annotated[
-        list[str] | None, typer.Option("--with", metavar="PEER", help="Stay in sync with this device too.")
-    ] = None,
-    ping_interval: PingIntervalOption = None,
-    no_relay: Annotated[bool, typer.Option("--no-relay", help="Do not stay in sync with the relay.")] = False,
-    given: TokenOption = None,
-    token_file: TokenFileOption = None,
+    call: Invocation,
+    host: str,
+    port: int,
+    announce: bool,
+    beside: Sequence[str],
+    ping_interval: float | None,
+    no_relay: bool,
+    token: str | None,
+    token_file: Path | None,
 ) -> None:
     """Let other devices of this space sync with this one, until Ctrl-C; the relay is kept in sync too."""
-    call = invocation(context)
-    secret = partners.token_from(given, token_file)
+    secret = partners.token_from(token, token_file)
     listen_here(
         call,
         host=host,
         port=port,
         announce=announce,
-        beside=beside or (),
+        beside=beside,
         ping_interval=ping_interval,
         no_relay=no_relay,
         given=secret,
@@ -156,17 +160,20 @@ class _Door:
         return Text.assemble(("● ", style), (self.state, style), f"  {one_line(self.url)}  {_devices(self.sessions)}")
 
 
-def peers(
-    context: typer.Context,
-    seconds: Annotated[
-        float, typer.Option("--seconds", min=0, max=60, help="How long to look; 0: only those known.")
-    ] = devices.SEARCH_S,
-    given: TokenOption = None,
-    token_file: TokenFileOption = None,
-) -> None:
+@click.command("peers")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0, max=60),
+    default=devices.SEARCH_S,
+    metavar="N",
+    help="How long to look; 0: only those known.",
+)
+@token_option
+@token_file_option
+@click.pass_obj
+def peers(call: Invocation, seconds: float, token: str | None, token_file: Path | None) -> None:
     """List the devices of this space that are near, and those known from before: called, or calling here."""
-    call = invocation(context)
-    secret = partners.token_from(given, token_file) or partners.token(call.store)
+    secret = partners.token_from(token, token_file) or partners.token(call.store)
     with call.open() as replica:
         standing = replica.status()
         own = replica.id
@@ -209,16 +216,15 @@ class _Row:
     near: bool
 
 
-def token(
-    context: typer.Context,
-    new: Annotated[bool, typer.Option("--new", help="Make a token, for a space without a relay.")] = False,
-    show: Annotated[bool, typer.Option("--show", help="Print it, to give it to another device.")] = False,
-    given: TokenOption = None,
-    token_file: TokenFileOption = None,
-) -> None:
+@click.command("token")
+@click.option("--new", is_flag=True, help="Make a token, for a space without a relay.")
+@click.option("--show", is_flag=True, help="Print it, to give it to another device.")
+@token_option
+@token_file_option
+@click.pass_obj
+def token(call: Invocation, new: bool, show: bool, token: str | None, token_file: Path | None) -> None:
     """Keep the token by which the devices of a space know each other, or make one."""
-    call = invocation(context)
-    chosen = partners.token_from(given, token_file)
+    chosen = partners.token_from(token, token_file)
     if new and chosen is not None:
         raise UsageError("both --new and a token were given", "Keep one of them.")
     with call.open():

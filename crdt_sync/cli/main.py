@@ -6,46 +6,55 @@ Exit codes: 0 done; 1 unexpected failure; 2 wrong usage or value; 3 the store; 4
 """
 
 import errno
-import importlib
 import itertools
 import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
+from crdt_sync.cli.commands import HELP, Commands
 from crdt_sync.cli.invocation import STORE_VARIABLE, Invocation, StoredEdits, default_store
+from crdt_sync.cli.options import PATH
 from crdt_sync.cli.output import Output, PipeClosed, check_streams, not_written, silence
-from crdt_sync.cli.plain_help import plain_help
 from crdt_sync.errors import CrdtSyncError, EditNotReported, OutputNotWritten, UsageError
-from crdt_sync.starting import INTERRUPTED, imported
+from crdt_sync.starting import INTERRUPTED
 
 PIPE_CLOSED = 141
 _FLAGS = frozenset({"--json", "--debug"})
-_ABOUT = "Customer records that converge: edit them offline on many devices, sync them through a relay or directly."
 _EXIT_CODES = (
     "Exit codes: 0 done, 1 failure, 2 usage, 3 store, 4 relay or device, 5 refused, 6 replicas differ, "
     "7 something left out. --json, --store and --debug may stand anywhere on the line."
 )
 
 
-_PARTS = {  # modules of this package, in the order of the help, and the commands that each adds
-    "setup": ("init", "relay", "schema"),
-    "editing": ("set", "delete", "restore", "resolve"),
-    "reading": ("get", "list", "find"),
-    "conflicts": ("conflicts",),
-    "duplicates": ("duplicates",),
-    "tables": ("import", "export"),
-    "syncing": ("sync",),
-    "background": ("up", "down"),
-    "space": ("space",),
-    "listening": ("listen", "peers", "token"),
-    "bundles": ("bundle",),
-    "status": ("status",),
-    "verifying": ("verify",),
-    "demo": ("demo",),
+_COMMANDS = {  # in the order of the help: modules of this package, and what they call the command
+    "init": "setup:init",
+    "relay": "setup:relay",
+    "schema": "setup:schemas",
+    "set": "editing:set_fields",
+    "delete": "editing:delete",
+    "restore": "editing:restore",
+    "resolve": "editing:resolve",
+    "get": "reading:get",
+    "list": "reading:list_records",
+    "find": "reading:find",
+    "conflicts": "conflicts:conflicts",
+    "duplicates": "duplicates:duplicates",
+    "import": "tables:import_file",
+    "export": "tables:export_file",
+    "sync": "syncing:sync",
+    "up": "background:up",
+    "down": "background:down",
+    "space": "space:spaces",
+    "listen": "listening:listen",
+    "peers": "listening:peers",
+    "token": "listening:token",
+    "bundle": "bundles:bundles",
+    "status": "status:status",
+    "verify": "verifying:verify",
+    "demo": "demo:demo",
 }
 
 
@@ -55,39 +64,34 @@ class Unexpected(CrdtSyncError):
     code = "unexpected"
 
 
-def application(command: str | None = None) -> typer.Typer:
-    """The program with this command, or with all: what one command needs is imported in half the time."""
-    app = typer.Typer(
-        name="crdt-sync",
-        help=_ABOUT,
-        epilog=_EXIT_CODES,
-        add_completion=False,
-        pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
-    )
-    app.callback(invoke_without_command=True)(_options)
-    for part in [part for part, commands in _PARTS.items() if command in commands] or _PARTS:
-        importlib.import_module(f"crdt_sync.cli.{part}").register(app)
-    return app
-
-
-def _options(
-    context: typer.Context,
-    store: Annotated[
-        Path | None,
-        typer.Option(
-            envvar=STORE_VARIABLE,
-            show_default="~/.local/share/crdt-sync",
-            help="Directory of the store.",
-            metavar="DIR",
-        ),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a line, for programs.")] = False,
-    debug: Annotated[  # noqa: ARG001 - read by `main`, which prints errors
-        bool, typer.Option("--debug", help="Show where in the program an unexpected error came from.")
-    ] = False,
-    show_version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+@click.group(
+    cls=Commands,
+    later={name: f"crdt_sync.cli.{place}" for name, place in _COMMANDS.items()},
+    invoke_without_command=True,
+    epilog=_EXIT_CODES,
+    context_settings=HELP,
+)
+@click.option(
+    "--store",
+    type=PATH,
+    envvar=STORE_VARIABLE,
+    show_envvar=True,
+    show_default="~/.local/share/crdt-sync",
+    metavar="DIR",
+    help="Directory of the store.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line, for programs.")
+@click.option("--debug", is_flag=True, help="Show where in the program an unexpected error came from.")
+@click.option("--version", "show_version", is_flag=True, help="Print the version and exit.")
+@click.pass_context
+def application(
+    context: click.Context,
+    store: Path | None,
+    as_json: bool,
+    debug: bool,  # noqa: ARG001 - read by `main`, which prints errors
+    show_version: bool,
 ) -> None:
+    """Customer records that converge: edit them offline on many devices, sync them through a relay or directly."""
     output = Output(as_json=as_json)
     context.obj = Invocation((store or default_store()).expanduser(), output, context.obj or StoredEdits())
     if show_version:
@@ -95,7 +99,7 @@ def _options(
 
         number = version("crdt-sync")
         output.result({"version": number}, f"crdt-sync {number}")
-        raise typer.Exit
+        raise click.exceptions.Exit
     if context.invoked_subcommand is None:
         sys.stdout.write(context.get_help().rstrip("\n") + "\n")
 
@@ -147,27 +151,14 @@ def hoisted(arguments: Sequence[str]) -> list[str]:
     return [*flags, *options, *rest]
 
 
-def _command(arguments: Sequence[str]) -> str | None:
-    """The command of `hoisted` arguments, if the first behind the global options can be one."""
-    waiting = iter(arguments)
-    for argument in waiting:
-        if argument == "--store":
-            next(waiting, None)
-        elif argument not in _FLAGS and not argument.startswith("--store="):
-            return argument
-    return None
-
-
 def _run(arguments: list[str], stored: StoredEdits, *, as_json: bool, debug: bool) -> int:
     try:
-        command = plain_help(typer.main.get_command(application(_command(arguments))))
-        imported()
-        found = command.main(arguments, prog_name="crdt-sync", standalone_mode=False, obj=stored)
+        found = application.main(arguments, prog_name="crdt-sync", standalone_mode=False, obj=stored)
         code = found if isinstance(found, int) else 0
         if code == INTERRUPTED:
             Output(as_json=as_json).note("Interrupted. What was stored so far is kept.")
         return code
-    except (typer.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt):
         Output(as_json=as_json).note("Interrupted. What was stored so far is kept.")
         return INTERRUPTED
     except OutputNotWritten:
@@ -177,11 +168,10 @@ def _run(arguments: list[str], stored: StoredEdits, *, as_json: bool, debug: boo
             traceback.print_exc()
         Output(as_json=as_json).error(error)
         return error.exit_code
-    except typer.TyperException as error:
+    except click.ClickException as error:
         context = getattr(error, "ctx", None)
         path = context.command_path if context is not None else "crdt-sync"
-        if message := error.format_message():  # none: nothing was asked for, and the help was shown
-            Output(as_json=as_json).error(UsageError(message, f"See '{path} --help'."))
+        Output(as_json=as_json).error(UsageError(error.format_message(), f"See '{path} --help'."))
         return UsageError.exit_code
     except SystemExit as end:
         if isinstance(end.__context__, BrokenPipeError):  # so the library below ends where the reader of help has gone

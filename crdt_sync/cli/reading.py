@@ -5,15 +5,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import partial
-from typing import Annotated
 
-import typer
+import click
 
 from crdt_sync.cli import damaged, drawing
 from crdt_sync.cli.conflicts import every_value, marked
 from crdt_sync.cli.finding import Search
-from crdt_sync.cli.invocation import Invocation, invocation
-from crdt_sync.cli.options import LIMIT, AllOption, CollectionOption, LimitOption, RecordArgument
+from crdt_sync.cli.invocation import Invocation
+from crdt_sync.cli.options import LIMIT, all_option, collection_option, limit_option, record_argument
 from crdt_sync.cli.ordering import SORTED_RECORDS_MAX, ordered
 from crdt_sync.cli.output import Output, table
 from crdt_sync.cli.references import whole_ids
@@ -40,35 +39,23 @@ _FIELDS_MIN = 2  # shown however narrow the terminal
 _FILLED_MIN = 0.2  # share of the records that have a field, for it to be shown unasked
 _CLOSE = 0.75  # of a word to the name of a collection, as difflib counts
 
-FieldsOption = Annotated[
-    str | None,
-    typer.Option("--fields", "-f", metavar="A,B,...", help="Which fields, in which order; 'all' for every one."),
-]
-SortOption = Annotated[
-    str | None,
-    typer.Option(
-        "--sort",
-        metavar="A,-B,...",
-        help="By these fields, or 'changed' for when each changed here; '-' for falling. [by name; with --json by id]",
-    ),
-]
+fields_option = click.option(
+    "--fields", "-f", metavar="A,B,...", help="Which fields, in which order; 'all' for every one."
+)
+sort_option = click.option(
+    "--sort",
+    metavar="A,-B,...",
+    help="By these fields, or 'changed' for when each changed here; '-' for falling. [by name; with --json by id]",
+)
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.command("get")(get)
-    app.command("list")(list_records)
-    app.command("find")(find)
-
-
-def get(
-    context: typer.Context,
-    record: RecordArgument,
-    field: Annotated[str | None, typer.Argument(metavar="FIELD", help="Print the value of this field alone.")] = None,
-    everything: AllOption = False,
-) -> None:
+@click.command("get")
+@record_argument
+@click.argument("field", required=False, help="Print the value of this field alone.")
+@all_option
+@click.pass_obj
+def get(call: Invocation, record: str, field: str | None, everything: bool) -> None:
     """Show one record, with every value of its conflicts."""
-    call = invocation(context)
     with call.open() as replica:
         found = existing(replica, record)
         view = replica.get(found)
@@ -110,18 +97,25 @@ def _show_record(output: Output, view: RecordView, schema: Schema | None, oppose
     output.show(table(("Field", "Value"), rows, wrap=True))
 
 
+@click.command("list")
+@click.argument("named", required=False, metavar="[COLLECTION]")
+@collection_option
+@limit_option
+@fields_option
+@sort_option
+@click.option("--deleted", is_flag=True, help="Deleted records too.")
+@click.pass_obj
 def list_records(
-    context: typer.Context,
-    collection: Annotated[str | None, typer.Argument(metavar="COLLECTION")] = None,
-    chosen_collection: CollectionOption = None,
-    limit: LimitOption = None,
-    fields: FieldsOption = None,
-    sort: SortOption = None,
-    deleted: Annotated[bool, typer.Option("--deleted", help="Deleted records too.")] = False,
+    call: Invocation,
+    named: str | None,
+    collection: str | None,
+    limit: int | None,
+    fields: str | None,
+    sort: str | None,
+    deleted: bool,
 ) -> None:
     """List records as a table."""
-    call = invocation(context)
-    collection = named_once(collection, chosen_collection)
+    collection = named_once(named, collection)
     with call.open() as replica:
         if collection:
             chosen: str | None = readable_collection(replica, collection)
@@ -133,32 +127,36 @@ def list_records(
         damaged.tell(call.output, replica)
 
 
+@click.command("find")
+@click.argument(
+    "terms",
+    nargs=-1,
+    metavar="[FIELD=VALUE|TEXT]...",
+    help="What fields hold (= and !=, and > >= < <= for numbers and dates), and words anywhere.",
+)
+@collection_option
+@limit_option
+@fields_option
+@sort_option
+@click.option("--text", "texts", multiple=True, metavar="TEXT", help="A word anywhere, whatever signs it has in it.")
+@click.pass_obj
 def find(
-    context: typer.Context,
-    terms: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[FIELD=VALUE|TEXT]...",
-            help="What fields hold (= and !=, and > >= < <= for numbers and dates), and words anywhere.",
-        ),
-    ] = None,
-    collection: CollectionOption = None,
-    limit: LimitOption = None,
-    fields: FieldsOption = None,
-    sort: SortOption = None,
-    texts: Annotated[
-        list[str] | None, typer.Option("--text", metavar="TEXT", help="A word anywhere, whatever signs it has in it.")
-    ] = None,
+    call: Invocation,
+    terms: Sequence[str],
+    collection: str | None,
+    limit: int | None,
+    fields: str | None,
+    sort: str | None,
+    texts: Sequence[str],
 ) -> None:
     """Find records: find stage=lead 'visits>1' tags=vip müller."""
-    call = invocation(context)
     with call.open() as replica:
         chosen = readable_collection(replica, collection) if collection else None
         if chosen is None and len(replica.schemas) == 1 and not replica.schemaless():
             chosen = next(iter(replica.schemas))
         if not terms and not texts:
             raise UsageError("what is to be found?", "Write field=value, field>value or a word; 'list' shows all.")
-        search = Search(replica, terms or (), chosen, texts or (), partial(whole_ids, replica))
+        search = Search(replica, terms, chosen, texts, partial(whole_ids, replica))
         if not _show_list(call, replica, search.matches(), chosen, limit, fields, sort):
             _tell_mistyped(call.output, replica, search.words)
         tell_schemaless(call.output, replica, chosen)

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated, cast
+from typing import cast
 
-import typer
+import click
 
 from crdt_sync.cli.output import Output, table
 from crdt_sync.errors import UsageError
@@ -14,29 +14,19 @@ from crdt_sync.exchange.interpretation import ColumnForm
 from crdt_sync.exchange.table import TableForm
 from crdt_sync.records.schema import FieldSpec
 
-LocaleOption = Annotated[
-    str | None, typer.Option("--locale", metavar="NAME", help="How numbers and dates are written: de, en-US, ...")
-]
-DatesOption = Annotated[
-    str | None, typer.Option("--dates", metavar="DMY|MDY|YMD", help="Order of day, month and year; else found out.")
-]
-DecimalOption = Annotated[
-    str | None, typer.Option("--decimal", metavar="MARK", help="',' or '.' before a fraction; else found out.")
-]
-ZoneOption = Annotated[
-    str | None,
-    typer.Option("--zone", metavar="NAME", help="Of times without one: Europe/Berlin, UTC, +02:00, local."),
-]
-TrueOption = Annotated[
-    list[str] | None, typer.Option("--true", metavar="WORD", help="A word that means yes. Repeatable.")
-]
-FalseOption = Annotated[
-    list[str] | None, typer.Option("--false", metavar="WORD", help="A word that means no. Repeatable.")
-]
-BadCellsOption = Annotated[
-    str,
-    typer.Option("--bad-cells", metavar="skip|refuse", help="Leave out a cell that does not fit, or its whole row."),
-]
+locale_option = click.option("--locale", metavar="NAME", help="How numbers and dates are written: de, en-US, ...")
+dates_option = click.option("--dates", metavar="DMY|MDY|YMD", help="Order of day, month and year; else found out.")
+decimal_option = click.option("--decimal", metavar="MARK", help="',' or '.' before a fraction; else found out.")
+zone_option = click.option("--zone", metavar="NAME", help="Of times without one: Europe/Berlin, UTC, +02:00, local.")
+true_option = click.option(
+    "--true", "true_words", multiple=True, metavar="WORD", help="A word that means yes. Repeatable."
+)
+false_option = click.option(
+    "--false", "false_words", multiple=True, metavar="WORD", help="A word that means no. Repeatable."
+)
+bad_cells_option = click.option(
+    "--bad-cells", default="skip", metavar="skip|refuse", help="Leave out a cell that does not fit, or its whole row."
+)
 
 
 def chosen_conventions(
@@ -44,8 +34,8 @@ def chosen_conventions(
     dates: str | None,
     decimal: str | None,
     zone: str | None,
-    true_words: list[str] | None,
-    false_words: list[str] | None,
+    true_words: Sequence[str],
+    false_words: Sequence[str],
     bad_cells: str,
 ) -> Conventions:
     """What the options say. Raises `UsageError` that names the possibilities."""
@@ -56,8 +46,8 @@ def chosen_conventions(
         cast("DateOrder | None", order),
         cast("DecimalMark | None", mark),
         zone_named(zone) if zone else None,
-        frozenset(word.strip().casefold() for word in true_words or ()),
-        frozenset(word.strip().casefold() for word in false_words or ()),
+        frozenset(word.strip().casefold() for word in true_words),
+        frozenset(word.strip().casefold() for word in false_words),
         cast("BadCells", policy),
     )
     return chosen.in_locale(locale) if locale else chosen

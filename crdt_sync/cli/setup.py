@@ -5,20 +5,20 @@ import platform
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
 from crdt_sync.cli import partners
-from crdt_sync.cli.invocation import invocation
+from crdt_sync.cli.commands import Commands
+from crdt_sync.cli.invocation import Invocation, invocation
 from crdt_sync.cli.options import (
-    AuthoritiesOption,
-    NewRelayOption,
-    PingIntervalOption,
-    RelayOption,
-    TokenFileOption,
-    TokenOption,
-    TransportOption,
+    authorities_option,
+    new_relay_option,
+    ping_interval_option,
+    relay_option,
+    token_file_option,
+    token_option,
+    transport_option,
 )
 from crdt_sync.cli.output import Output, table
 from crdt_sync.cli.targets import known_collection
@@ -28,31 +28,30 @@ from crdt_sync.replica import Replica
 from crdt_sync.runtime import Address
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.command("init")(init)
-    app.command("relay")(relay)
-    app.add_typer(schemas, name="schema")
-
-
+@click.command("init")
+@click.argument("name", required=False, help="Who edits made here are signed by; else user-machine.")
+@click.option(
+    "--schema",
+    multiple=True,
+    metavar="FILE",
+    show_default="customers",
+    help="Schema file, or the name of a bundled schema.",
+)
+@relay_option
+@token_option
+@token_file_option
+@authorities_option
+@click.pass_obj
 def init(
-    context: typer.Context,
-    name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="Who edits made here are signed by; else user-machine.")
-    ] = None,
-    schema: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--schema", metavar="FILE", help="Schema file, or the name of a bundled schema.", show_default="customers"
-        ),
-    ] = None,
-    url: RelayOption = None,
-    token: TokenOption = None,
-    token_file: TokenFileOption = None,
-    authorities: AuthoritiesOption = None,
+    call: Invocation,
+    name: str | None,
+    schema: Sequence[str],
+    url: str | None,
+    token: str | None,
+    token_file: Path | None,
+    authorities: Path | None,
 ) -> None:
     """Make a store for this device."""
-    call = invocation(context)
     loaded = [_schema(given) for given in schema or ["customers"]]
     token = partners.token_from(token, token_file)
     if token and not url:
@@ -78,21 +77,28 @@ def init(
     )
 
 
+@click.command("relay")
+@click.argument("url", required=False, help="Address, ws:// or wss://.")
+@token_option
+@token_file_option
+@authorities_option
+@ping_interval_option
+@transport_option
+@new_relay_option
+@click.option("--keep-token", is_flag=True, help="Give the token of the former address to this one, too.")
+@click.pass_obj
 def relay(
-    context: typer.Context,
-    url: Annotated[str | None, typer.Argument(metavar="URL", help="Address, ws:// or wss://.")] = None,
-    token: TokenOption = None,
-    token_file: TokenFileOption = None,
-    authorities: AuthoritiesOption = None,
-    ping_interval: PingIntervalOption = None,
-    transport: TransportOption = None,
-    new_relay: NewRelayOption = False,
-    keep_token: Annotated[
-        bool, typer.Option("--keep-token", help="Give the token of the former address to this one, too.")
-    ] = False,
+    call: Invocation,
+    url: str | None,
+    token: str | None,
+    token_file: Path | None,
+    authorities: Path | None,
+    ping_interval: float | None,
+    transport: str | None,
+    new_relay: bool,
+    keep_token: bool,
 ) -> None:
     """Show the relay that this store syncs with, or choose another."""
-    call = invocation(context)
     with call.open():
         token = partners.token_from(token, token_file)
         given = (url, token, authorities, ping_interval)
@@ -127,14 +133,10 @@ def relay(
         )
 
 
-schemas = typer.Typer(
-    help="Show the collections and their fields, add a schema, or decide between two.", invoke_without_command=True
-)
-
-
-@schemas.callback()
-def schema_list(context: typer.Context) -> None:
-    """Show the collections and their fields, or add a schema."""
+@click.group("schema", cls=Commands, invoke_without_command=True)
+@click.pass_context
+def schemas(context: click.Context) -> None:
+    """Show the collections and their fields, add a schema, or decide between two."""
     if context.invoked_subcommand is not None:
         return
     call = invocation(context)
@@ -149,13 +151,11 @@ def schema_list(context: typer.Context) -> None:
 
 
 @schemas.command("show")
-def schema_show(
-    context: typer.Context,
-    collection: Annotated[str | None, typer.Argument(metavar="COLLECTION")] = None,
-    as_toml: Annotated[bool, typer.Option("--toml", help="Print the schema file.")] = False,
-) -> None:
+@click.argument("collection", required=False)
+@click.option("--toml", "as_toml", is_flag=True, help="Print the schema file.")
+@click.pass_obj
+def schema_show(call: Invocation, collection: str | None, as_toml: bool) -> None:
     """Show the fields of a collection; of a bundled one also where there is no store yet."""
-    call = invocation(context)
     found: Sequence[Schema] = ()
     try:
         with call.open() as replica:
@@ -179,15 +179,11 @@ def schema_show(
 
 
 @schemas.command("add")
-def schema_add(
-    context: typer.Context,
-    source: Annotated[str, typer.Argument(metavar="FILE", help="Schema file, or the name of a bundled schema.")],
-    stricter: Annotated[
-        bool, typer.Option("--stricter", help="Let it refuse records that can be made so far, on every device.")
-    ] = False,
-) -> None:
+@click.argument("source", metavar="FILE", help="Schema file, or the name of a bundled schema.")
+@click.option("--stricter", is_flag=True, help="Let it refuse records that can be made so far, on every device.")
+@click.pass_obj
+def schema_add(call: Invocation, source: str, stricter: bool) -> None:
     """Add a collection, or a newer version of one, here and with the next syncs on every device."""
-    call = invocation(context)
     schema = _schema(source)
     with call.open() as replica:
         replica.add_schema(schema, stricter=stricter)
@@ -195,13 +191,11 @@ def schema_add(
 
 
 @schemas.command("resolve")
-def schema_resolve(
-    context: typer.Context,
-    collection: Annotated[str, typer.Argument(metavar="COLLECTION")],
-    number: Annotated[int, typer.Argument(metavar="NUMBER", help="As 'crdt-sync schema show COLLECTION' counts them.")],
-) -> None:
+@click.argument("collection")
+@click.argument("number", type=int, help="As 'crdt-sync schema show COLLECTION' counts them.")
+@click.pass_obj
+def schema_resolve(call: Invocation, collection: str, number: int) -> None:
     """Decide between definitions of a collection that were made apart and do not fit each other."""
-    call = invocation(context)
     with call.open() as replica:
         schema = replica.resolve_schema(known_collection(replica, collection), number)
     call.output.result(_summary(schema), f"{schema.collection} is used as number {number} says, on every device.")

@@ -2,29 +2,24 @@
 
 import asyncio
 import sys
-from typing import Annotated
+from pathlib import Path
 
-import typer
+import click
 
 from crdt_sync.cli import partners
-from crdt_sync.cli.invocation import invocation
-from crdt_sync.cli.options import AuthoritiesOption, TokenFileOption, TokenOption
+from crdt_sync.cli.commands import Commands
+from crdt_sync.cli.invocation import Invocation, invocation
+from crdt_sync.cli.options import authorities_option, token_file_option, token_option
 from crdt_sync.cli.output import Output
 from crdt_sync.cli.progress import spinner
 from crdt_sync.errors import UsageError
 from crdt_sync.replica import Replica
 from crdt_sync.runtime import sync_once
 
-spaces = typer.Typer(help="Show the space that this store belongs to, or move to another.", invoke_without_command=True)
 
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.add_typer(spaces, name="space")
-
-
-@spaces.callback()
-def show(context: typer.Context) -> None:
+@click.group("space", cls=Commands, invoke_without_command=True)
+@click.pass_context
+def spaces(context: click.Context) -> None:
     """Show the space that this store belongs to, or move to another.
 
     A space is a set of records and all who share it. A store joins that of the first relay that it syncs with, and
@@ -44,16 +39,16 @@ def show(context: typer.Context) -> None:
 
 
 @spaces.command("move")
+@click.argument("url", help="A relay of the other space, ws:// or wss://.")
+@token_option
+@token_file_option
+@authorities_option
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
 def move(
-    context: typer.Context,
-    url: Annotated[str, typer.Argument(metavar="URL", help="A relay of the other space, ws:// or wss://.")],
-    token: TokenOption = None,
-    token_file: TokenFileOption = None,
-    authorities: AuthoritiesOption = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    call: Invocation, url: str, token: str | None, token_file: Path | None, authorities: Path | None, yes: bool
 ) -> None:
     """Give all that this store holds to another space, take what is there, and sync with that relay from now on."""
-    call = invocation(context)
     with call.open() as replica:
         address = partners.chosen(call.store, url, partners.token_from(token, token_file), authorities, new_relay=True)
         assert address is not None, "it was named"

@@ -3,12 +3,11 @@
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Annotated
 
-import typer
+import click
 
 from crdt_sync.cli import drawing, last_failure, owners, partners, transports, waiting
-from crdt_sync.cli.invocation import Invocation, invocation
+from crdt_sync.cli.invocation import Invocation
 from crdt_sync.cli.last_failure import Failure
 from crdt_sync.cli.output import Output, table
 from crdt_sync.cli.schemaless import tell_schemaless
@@ -24,20 +23,17 @@ _BY = {"call": "as of its last call", "bundle": "by bundle"}
 _NEXT = {"call": "the next call of", "bundle": "the next bundle for"}
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("status")(status)
-
-
-def status(
-    context: typer.Context,
-    record: Annotated[str | None, typer.Argument(metavar="RECORD", help="Where this record stands.")] = None,
-    list_waiting: Annotated[
-        bool, typer.Option("--waiting", help="List the records that a relay or a device does not have yet, and why.")
-    ] = False,
-) -> None:
+@click.command("status")
+@click.argument("record", required=False, help="Where this record stands.")
+@click.option(
+    "--waiting",
+    "list_waiting",
+    is_flag=True,
+    help="List the records that a relay or a device does not have yet, and why.",
+)
+@click.pass_obj
+def status(call: Invocation, record: str | None, list_waiting: bool) -> None:
     """Show what is to be sent and fetched, per partner; or where one record is stored, pending or refused."""
-    call = invocation(context)
     with call.open() as replica:
         if record is not None:
             _record_status(call, replica, existing(replica, record))

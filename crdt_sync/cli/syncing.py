@@ -5,22 +5,22 @@ import sys
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import asdict, replace
 from datetime import timedelta
-from typing import Annotated
+from pathlib import Path
 
-import typer
+import click
 
 from crdt_sync.cli import damaged, devices, last_failure, partners
 from crdt_sync.cli.devices import Device
-from crdt_sync.cli.invocation import Invocation, invocation
+from crdt_sync.cli.invocation import Invocation
 from crdt_sync.cli.last_failure import Failure
 from crdt_sync.cli.options import (
-    AuthoritiesOption,
-    NewRelayOption,
-    PingIntervalOption,
-    RelayOption,
-    TokenFileOption,
-    TokenOption,
-    TransportOption,
+    authorities_option,
+    new_relay_option,
+    ping_interval_option,
+    relay_option,
+    token_file_option,
+    token_option,
+    transport_option,
 )
 from crdt_sync.cli.output import Output
 from crdt_sync.cli.progress import spinner
@@ -36,33 +36,38 @@ from crdt_sync.runtime.worker.process import WorkerUnavailable
 _PAGE = 1000
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("sync")(sync)
-
-
+@click.command("sync")
+@click.argument(
+    "peers", nargs=-1, metavar="[PEER]...", help="Other devices instead of the relay: HOST[:PORT], a name or an id."
+)
+@click.option("--nearby", is_flag=True, help="With all devices near that announce themselves.")
+@click.option("--watch", "-w", "watching", is_flag=True, help="Stay connected until Ctrl-C.")
+@new_relay_option
+@relay_option
+@token_option
+@token_file_option
+@authorities_option
+@ping_interval_option
+@transport_option
+@click.pass_obj
 def sync(
-    context: typer.Context,
-    peers: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="PEER", help="Other devices instead of the relay: HOST[:PORT], a name or an id."),
-    ] = None,
-    nearby: Annotated[bool, typer.Option("--nearby", help="With all devices near that announce themselves.")] = False,
-    watching: Annotated[bool, typer.Option("--watch", "-w", help="Stay connected until Ctrl-C.")] = False,
-    new_relay: NewRelayOption = False,
-    url: RelayOption = None,
-    token: TokenOption = None,
-    token_file: TokenFileOption = None,
-    authorities: AuthoritiesOption = None,
-    ping_interval: PingIntervalOption = None,
-    transport: TransportOption = None,
+    call: Invocation,
+    peers: Sequence[str],
+    nearby: bool,
+    watching: bool,
+    new_relay: bool,
+    url: str | None,
+    token: str | None,
+    token_file: Path | None,
+    authorities: Path | None,
+    ping_interval: float | None,
+    transport: str | None,
 ) -> None:
     """Exchange everything with the relay, or directly with other devices: once, or for as long as you like."""
-    call = invocation(context)
     given = partners.token_from(token, token_file)
     with call.open() as replica:
         if peers or nearby:
-            found = _devices(call, replica, peers or [], given, nearby)
+            found = _devices(call, replica, peers, given, nearby)
             chosen = [
                 replace(
                     device,
@@ -86,7 +91,7 @@ def sync(
     damaged.complain_of(met, "could not be synced; all others were")
 
 
-def _devices(call: Invocation, replica: Replica, given: list[str], token: str | None, nearby: bool) -> list[Device]:
+def _devices(call: Invocation, replica: Replica, given: Sequence[str], token: str | None, nearby: bool) -> list[Device]:
     secret = devices.space_token(call, token, given)
     chosen = [devices.resolved(replica, peer, secret) for peer in given]
     if nearby:

@@ -5,30 +5,30 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Literal, cast
 
-import typer
+import click
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from crdt_sync.cli import damaged, safe_text
 from crdt_sync.cli.import_report import ask_for_key, tell_import, tell_source
-from crdt_sync.cli.invocation import Invocation, invocation
-from crdt_sync.cli.options import CollectionOption
+from crdt_sync.cli.invocation import Invocation
+from crdt_sync.cli.options import PATH, collection_option
 from crdt_sync.cli.ordering import ordered
 from crdt_sync.cli.output import Output, PipeClosed
 from crdt_sync.cli.reading_tables import (
-    BadCellsOption,
-    DatesOption,
-    DecimalOption,
-    FalseOption,
-    LocaleOption,
-    TrueOption,
-    ZoneOption,
+    bad_cells_option,
     chosen_conventions,
+    dates_option,
+    decimal_option,
+    false_option,
+    locale_option,
     show_columns,
     tell_doubts,
     tell_form,
     tell_preview,
+    true_option,
+    zone_option,
 )
 from crdt_sync.cli.schemaless import tell_schemaless
 from crdt_sync.cli.targets import known_collection
@@ -57,100 +57,97 @@ SOME_ROWS_FAILED = 7
 _ERRORS_SHOWN = 20
 _CLOSE = 0.75  # so much alike are names of which one is a slip of the other
 
-FormatOption = Annotated[
-    Literal["csv", "tsv", "jsonl", "json", "xlsx"] | None,
-    typer.Option("--format", help="As the file's name says, if not given."),
-]
-DelimiterOption = Annotated[
-    str | None,
-    typer.Option("--delimiter", metavar="CHARACTER", help="Between the cells of a text table, such as ';' or 'tab'."),
-]
-EncodingOption = Annotated[
-    str | None, typer.Option("--encoding", metavar="NAME", help="Such as utf-8, latin-1, gb18030.")
-]
+format_option = click.option(
+    "--format",
+    "table_format",
+    type=click.Choice(["csv", "tsv", "jsonl", "json", "xlsx"]),
+    help="As the file's name says, if not given.",
+)
+delimiter_option = click.option(
+    "--delimiter", metavar="CHARACTER", help="Between the cells of a text table, such as ';' or 'tab'."
+)
+encoding_option = click.option("--encoding", metavar="NAME", help="Such as utf-8, latin-1, gb18030.")
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.command("import")(import_file)
-    app.command("export")(export_file)
-
-
+@click.command("import")
+@click.argument("file", type=PATH, help="CSV, TSV, JSON, JSON lines, XLSX, vCards, or one in a ZIP or gzip.")
+@collection_option
+@click.option(
+    "--map",
+    "mapped",
+    multiple=True,
+    metavar="HEADER=FIELD",
+    help="Column to field; 'Header=' leaves a column out. Repeatable.",
+)
+@click.option(
+    "--key", multiple=True, metavar="COLUMN", help="Column that identifies a customer, such as a number. Repeatable."
+)
+@click.option("--no-key", is_flag=True, help="Each row as a whole is a customer; an edited row is a new one.")
+@click.option("--record-column", metavar="COLUMN", help="Column that holds record ids.")
+@format_option
+@delimiter_option
+@encoding_option
+@click.option("--member", metavar="NAME", help="File inside a ZIP archive.")
+@click.option("--select", metavar="NAME", help="Sheet of a workbook, or key in a JSON object.")
+@click.option("--no-header", is_flag=True, help="The first row is data already.")
+@click.option("--guarded", is_flag=True, help="Undo what 'export --guard' did, also where it is not found out.")
+@click.option("--source", metavar="NAME", help="What the table is a version of; else the file's name says.")
+@click.option("--same-source", is_flag=True, help="It is no other list, although its rows look like other people.")
+@click.option("--as-new", is_flag=True, help="Its rows are new customers, although most look like ones that are here.")
+@click.option(
+    "--go-back", is_flag=True, help="Take an old version that was imported before for the newest, on purpose."
+)
+@click.option("--header-row", type=click.IntRange(min=1), metavar="N", help="Line that holds the headers, from 1.")
+@locale_option
+@dates_option
+@decimal_option
+@zone_option
+@true_option
+@false_option
+@bad_cells_option
+@click.option("--clear-empty", is_flag=True, help="Cells that became empty clear their field.")
+@click.option("--preview", is_flag=True, help="Show how the table would be read, column by column, and write nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would change, and write nothing.")
+@click.option(
+    "--infer/--no-infer",
+    default=None,
+    help="Make a schema for a new collection, also for one that is called like another.",
+)
+@click.pass_obj
 def import_file(
-    context: typer.Context,
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="CSV, TSV, JSON, JSON lines, XLSX, vCards, or one in a ZIP or gzip.")
-    ],
-    collection: CollectionOption = None,
-    mapped: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--map", metavar="HEADER=FIELD", help="Column to field; 'Header=' leaves a column out. Repeatable."
-        ),
-    ] = None,
-    key: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--key", metavar="COLUMN", help="Column that identifies a customer, such as a number. Repeatable."
-        ),
-    ] = None,
-    no_key: Annotated[
-        bool, typer.Option("--no-key", help="Each row as a whole is a customer; an edited row is a new one.")
-    ] = False,
-    record_column: Annotated[
-        str | None, typer.Option("--record-column", metavar="COLUMN", help="Column that holds record ids.")
-    ] = None,
-    table_format: FormatOption = None,
-    delimiter: DelimiterOption = None,
-    encoding: EncodingOption = None,
-    member: Annotated[str | None, typer.Option("--member", metavar="NAME", help="File inside a ZIP archive.")] = None,
-    select: Annotated[
-        str | None, typer.Option("--select", metavar="NAME", help="Sheet of a workbook, or key in a JSON object.")
-    ] = None,
-    no_header: Annotated[bool, typer.Option("--no-header", help="The first row is data already.")] = False,
-    guarded: Annotated[
-        bool, typer.Option("--guarded", help="Undo what 'export --guard' did, also where it is not found out.")
-    ] = False,
-    source: Annotated[
-        str | None,
-        typer.Option("--source", metavar="NAME", help="What the table is a version of; else the file's name says."),
-    ] = None,
-    same_source: Annotated[
-        bool, typer.Option("--same-source", help="It is no other list, although its rows look like other people.")
-    ] = False,
-    as_new: Annotated[
-        bool, typer.Option("--as-new", help="Its rows are new customers, although most look like ones that are here.")
-    ] = False,
-    go_back: Annotated[
-        bool, typer.Option("--go-back", help="Take an old version that was imported before for the newest, on purpose.")
-    ] = False,
-    header_row: Annotated[
-        int | None, typer.Option("--header-row", metavar="N", min=1, help="Line that holds the headers, from 1.")
-    ] = None,
-    locale: LocaleOption = None,
-    dates: DatesOption = None,
-    decimal: DecimalOption = None,
-    zone: ZoneOption = None,
-    true_words: TrueOption = None,
-    false_words: FalseOption = None,
-    bad_cells: BadCellsOption = "skip",
-    clear_empty: Annotated[
-        bool, typer.Option("--clear-empty", help="Cells that became empty clear their field.")
-    ] = False,
-    preview: Annotated[
-        bool, typer.Option("--preview", help="Show how the table would be read, column by column, and write nothing.")
-    ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and write nothing.")] = False,
-    infer: Annotated[
-        bool | None,
-        typer.Option(
-            "--infer/--no-infer", help="Make a schema for a new collection, also for one that is called like another."
-        ),
-    ] = None,
+    call: Invocation,
+    file: Path,
+    collection: str | None,
+    mapped: Sequence[str],
+    key: Sequence[str],
+    no_key: bool,
+    record_column: str | None,
+    table_format: str | None,
+    delimiter: str | None,
+    encoding: str | None,
+    member: str | None,
+    select: str | None,
+    no_header: bool,
+    guarded: bool,
+    source: str | None,
+    same_source: bool,
+    as_new: bool,
+    go_back: bool,
+    header_row: int | None,
+    locale: str | None,
+    dates: str | None,
+    decimal: str | None,
+    zone: str | None,
+    true_words: Sequence[str],
+    false_words: Sequence[str],
+    bad_cells: str,
+    clear_empty: bool,
+    preview: bool,
+    dry_run: bool,
+    infer: bool | None,
 ) -> None:
     """Import a table. Safe to run again: only cells that changed since its last import are written, and what people
     wrote here stays; where both changed, both are kept and shown."""
-    call = invocation(context)
     if key and no_key:
         raise UsageError("--key and --no-key contradict each other", "Give one of them.")
     options = TableOptions(
@@ -164,7 +161,7 @@ def import_file(
         header_row,
     )
     conventions = chosen_conventions(locale, dates, decimal, zone, true_words, false_words, bad_cells)
-    mapping = _mapping(mapped or ())
+    mapping = _mapping(mapped)
     failures = _Failures(call.output)
     with call.open() as replica:
         table = open_table(file.expanduser(), options)
@@ -212,7 +209,7 @@ def import_file(
                 )
 
         try:
-            report = take(None if no_key else key or ())
+            report = take(None if no_key else key)
         except KeyNeeded as needed:
             report = take(ask_for_key(call.output, needed))
         except KeyboardInterrupt:
@@ -232,7 +229,7 @@ def import_file(
         what = f"all {report.rows} rows are empty" if report.rows else "there are no rows below its header"
         call.output.warning({"error": "nothing_imported", "message": what}, f"Nothing was imported: {what}.")
     if report.failures or report.cells_failed or not taken:
-        raise typer.Exit(SOME_ROWS_FAILED)
+        raise click.exceptions.Exit(SOME_ROWS_FAILED)
 
 
 class _Failures:
@@ -330,44 +327,48 @@ def _is_replaced(output: Output, file: str) -> bool:
     return sys.stdin.readline().strip().lower() == "yes"
 
 
+@click.command("export")
+@click.argument("file", help="Where to; its name tells the format. '-' is standard output.")
+@collection_option
+@format_option
+@click.option("--fields", "-f", metavar="A,B,...", help="Which fields, in which order.")
+@delimiter_option
+@encoding_option
+@click.option(
+    "--headers",
+    type=click.Choice(["label", "name"]),
+    default="label",
+    help="Column headers: labels, or names of the fields.",
+)
+@click.option("--record-column", metavar="HEADER", help="Add a first column with the record ids.")
+@click.option(
+    "--guard", is_flag=True, help="Keep spreadsheets from running cells as formulas; 'import --guarded' undoes it."
+)
+@click.option(
+    "--for-editing",
+    is_flag=True,
+    help="Add a last column that says what each row was exported from: then only what was edited in the file "
+    "changes, on whatever device it is imported.",
+)
+@click.option("--sort", metavar="A,-B,...", help="By these fields or 'changed', '-' for falling. [by name]")
+@click.option("--force", is_flag=True, help="Replace a file that is there.")
+@click.pass_obj
 def export_file(
-    context: typer.Context,
-    file: Annotated[
-        str, typer.Argument(metavar="FILE", help="Where to; its name tells the format. '-' is standard output.")
-    ],
-    collection: CollectionOption = None,
-    table_format: FormatOption = None,
-    fields: Annotated[
-        str | None, typer.Option("--fields", "-f", metavar="A,B,...", help="Which fields, in which order.")
-    ] = None,
-    delimiter: DelimiterOption = None,
-    encoding: EncodingOption = None,
-    headers: Annotated[
-        Literal["label", "name"], typer.Option("--headers", help="Column headers: labels, or names of the fields.")
-    ] = "label",
-    record_column: Annotated[
-        str | None, typer.Option("--record-column", metavar="HEADER", help="Add a first column with the record ids.")
-    ] = None,
-    guard: Annotated[
-        bool,
-        typer.Option("--guard", help="Keep spreadsheets from running cells as formulas; 'import --guarded' undoes it."),
-    ] = False,
-    for_editing: Annotated[
-        bool,
-        typer.Option(
-            "--for-editing",
-            help="Add a last column that says what each row was exported from: then only what was edited in the file "
-            "changes, on whatever device it is imported.",
-        ),
-    ] = False,
-    sort: Annotated[
-        str | None,
-        typer.Option("--sort", metavar="A,-B,...", help="By these fields or 'changed', '-' for falling. [by name]"),
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    call: Invocation,
+    file: str,
+    collection: str | None,
+    table_format: str | None,
+    fields: str | None,
+    delimiter: str | None,
+    encoding: str | None,
+    headers: Literal["label", "name"],
+    record_column: str | None,
+    guard: bool,
+    for_editing: bool,
+    sort: str | None,
+    force: bool,
 ) -> None:
     """Export a collection. A file appears whole or not at all; deleted records are left out."""
-    call = invocation(context)
     to_stdout = file == "-"
     chosen = table_format or ("csv" if to_stdout else None)
     if to_stdout and chosen == "xlsx" and sys.stdout.isatty():
@@ -423,7 +424,7 @@ def export_file(
     _tell_cells(call.output, report)
     damaged.complain_of(unshown, "could not be exported")
     if report.cells_failed:
-        raise typer.Exit(SOME_ROWS_FAILED)
+        raise click.exceptions.Exit(SOME_ROWS_FAILED)
 
 
 def _tell_cells(output: Output, report: ExportReport) -> None:

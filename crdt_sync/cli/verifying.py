@@ -3,20 +3,20 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated
+from pathlib import Path
 
-import typer
+import click
 
 from crdt_sync.cli import aside, devices, partners, repairing
-from crdt_sync.cli.invocation import invocation
+from crdt_sync.cli.invocation import Invocation
 from crdt_sync.cli.options import (
-    AuthoritiesOption,
-    NewRelayOption,
-    PingIntervalOption,
-    RelayOption,
-    TokenFileOption,
-    TokenOption,
-    TransportOption,
+    authorities_option,
+    new_relay_option,
+    ping_interval_option,
+    relay_option,
+    token_file_option,
+    token_option,
+    transport_option,
 )
 from crdt_sync.cli.output import Output, table
 from crdt_sync.cli.progress import spinner
@@ -53,42 +53,46 @@ _STANDINGS = {
 }
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("verify")(verify)
-
-
+@click.command("verify")
+@click.argument("peer", required=False, help="Another device instead of the relay: HOST[:PORT], a name or an id.")
+@click.option(
+    "--deep",
+    is_flag=True,
+    help="Compare the content of every record too, read from both disks; with --local, check its order.",
+)
+@click.option("--local", is_flag=True, help="Check every stored value here; needs no relay.")
+@click.option(
+    "--repair", "mend", is_flag=True, help="Mend what is damaged here, and heal with the other side what differs."
+)
+@click.option(
+    "--aside", "show_aside", is_flag=True, help="Only list the damaged values that repairs have set aside here."
+)
+@click.option("--drop", is_flag=True, help="With --aside: drop them for good.")
+@relay_option
+@token_option
+@token_file_option
+@authorities_option
+@ping_interval_option
+@transport_option
+@new_relay_option
+@click.pass_obj
 def verify(
-    context: typer.Context,
-    peer: Annotated[
-        str | None,
-        typer.Argument(metavar="PEER", help="Another device instead of the relay: HOST[:PORT], a name or an id."),
-    ] = None,
-    deep: Annotated[
-        bool,
-        typer.Option(
-            "--deep",
-            help="Compare the content of every record too, read from both disks; with --local, check its order.",
-        ),
-    ] = False,
-    local: Annotated[bool, typer.Option("--local", help="Check every stored value here; needs no relay.")] = False,
-    mend: Annotated[
-        bool, typer.Option("--repair", help="Mend what is damaged here, and heal with the other side what differs.")
-    ] = False,
-    show_aside: Annotated[
-        bool, typer.Option("--aside", help="Only list the damaged values that repairs have set aside here.")
-    ] = False,
-    drop: Annotated[bool, typer.Option("--drop", help="With --aside: drop them for good.")] = False,
-    url: RelayOption = None,
-    token: TokenOption = None,
-    token_file: TokenFileOption = None,
-    authorities: AuthoritiesOption = None,
-    ping_interval: PingIntervalOption = None,
-    transport: TransportOption = None,
-    new_relay: NewRelayOption = False,
+    call: Invocation,
+    peer: str | None,
+    deep: bool,
+    local: bool,
+    mend: bool,
+    show_aside: bool,
+    drop: bool,
+    url: str | None,
+    token: str | None,
+    token_file: Path | None,
+    authorities: Path | None,
+    ping_interval: float | None,
+    transport: str | None,
+    new_relay: bool,
 ) -> None:
     """Exchange everything with the relay or a device, compare what both hold then, and name the records that differ."""
-    call = invocation(context)
     if drop and not show_aside:
         raise UsageError("nothing is dropped without --aside", "Give both.")
     if show_aside:

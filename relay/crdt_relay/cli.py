@@ -13,17 +13,18 @@ import traceback
 from collections.abc import Collection, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
+import click
 
 from crdt_relay import maintenance, running
 from crdt_relay.control import ControlFailed
 from crdt_relay.server import Relay
 from crdt_relay.settings import Settings, check_token, load
 from crdt_sync.cli import aside
+from crdt_sync.cli.commands import HELP, Commands
+from crdt_sync.cli.options import PATH
 from crdt_sync.cli.output import Output, PipeClosed, check_streams, not_written, silence, table
-from crdt_sync.cli.plain_help import plain_help
 from crdt_sync.errors import CrdtSyncError, EditsLost, OutputNotWritten, UsageError
 
 DAMAGED = 6
@@ -32,77 +33,78 @@ PIPE_CLOSED = 141
 _NAMED_MAX = 20
 _MIB = 1024 * 1024
 
-app = typer.Typer(
-    name="crdt-relay",
-    help="The relay that devices sync through: 'crdt-relay serve' runs one, with no configuration at all.",
-    epilog="Exit codes: 0 done, 1 failure, 2 usage or settings, 3 store, 6 store damaged. See docs/operating.md.",
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+config_option = click.option(
+    "--config", type=PATH, metavar="FILE", help="Settings file, TOML; see 'serve --show-config'."
 )
-
-ConfigOption = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE", help="Settings file, TOML; see 'serve --show-config'.")
-]
-DataOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--data", metavar="DIR", show_default="~/.local/share/crdt-relay", help="Data directory of the relay."
-    ),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+data_option = click.option(
+    "--data", type=PATH, metavar="DIR", show_default="~/.local/share/crdt-relay", help="Data directory of the relay."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 
-@app.callback(invoke_without_command=True)
-def _options(
-    context: typer.Context,
-    show_version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
-) -> None:
+@click.group(
+    cls=Commands,
+    invoke_without_command=True,
+    epilog="Exit codes: 0 done, 1 failure, 2 usage or settings, 3 store, 6 store damaged. See docs/operating.md.",
+    context_settings=HELP,
+)
+@click.option("--version", "show_version", is_flag=True, help="Print the version and exit.")
+@click.pass_context
+def app(context: click.Context, show_version: bool) -> None:
+    """The relay that devices sync through: 'crdt-relay serve' runs one, with no configuration at all."""
     if show_version:
         sys.stdout.write(f"crdt-relay {version('crdt-sync')}\n")
-        raise typer.Exit
+        raise click.exceptions.Exit
     if context.invoked_subcommand is None:
         sys.stdout.write(context.get_help().rstrip("\n") + "\n")
 
 
-@app.command()
+@app.command("serve")
+@config_option
+@data_option
+@click.option("--host", metavar="ADDRESS", show_default="127.0.0.1", help="Address to listen on.")
+@click.option("--port", type=int, metavar="N", show_default="8765", help="Port to listen on; 0 takes a free one.")
+@click.option(
+    "--token", metavar="TOKEN", help="What devices must present. Other users may see it here: prefer --token-file."
+)
+@click.option("--token-file", type=PATH, metavar="FILE", help="File that holds the token.")
+@click.option("--tls-certificate", type=PATH, metavar="FILE", help="Certificate chain, PEM.")
+@click.option("--tls-key", type=PATH, metavar="FILE", help="Private key of the certificate, PEM.")
+@click.option("--sessions-max", type=int, metavar="N", show_default="10000", help="Devices connected at the same time.")
+@click.option(
+    "--ping-interval",
+    type=float,
+    metavar="SECONDS",
+    show_default="20",
+    help="Silence after which a device is asked whether it lives, 1 to 20: for proxies with little patience.",
+)
+@click.option("--metrics/--no-metrics", default=None, show_default="metrics", help="Serve metrics and probes.")
+@click.option("--metrics-host", metavar="ADDRESS", show_default="127.0.0.1", help="Address of the metrics.")
+@click.option(
+    "--metrics-port", type=int, metavar="N", show_default="8766", help="Port of the metrics; 0 takes a free one."
+)
+@click.option("--log-format", metavar="console|json", show_default="console", help="console or json.")
+@click.option("--log-level", metavar="LEVEL", show_default="info", help="debug, info, warning or error.")
+@click.option("--show-config", is_flag=True, help="Print every setting with where it came from, and exit.")
+@json_option
 def serve(
-    config: ConfigOption = None,
-    data: DataOption = None,
-    host: Annotated[str | None, typer.Option(show_default="127.0.0.1", help="Address to listen on.")] = None,
-    port: Annotated[
-        int | None, typer.Option(show_default="8765", help="Port to listen on; 0 takes a free one.")
-    ] = None,
-    token: Annotated[
-        str | None, typer.Option(help="What devices must present. Other users may see it here: prefer --token-file.")
-    ] = None,
-    token_file: Annotated[Path | None, typer.Option(metavar="FILE", help="File that holds the token.")] = None,
-    tls_certificate: Annotated[Path | None, typer.Option(metavar="FILE", help="Certificate chain, PEM.")] = None,
-    tls_key: Annotated[Path | None, typer.Option(metavar="FILE", help="Private key of the certificate, PEM.")] = None,
-    sessions_max: Annotated[
-        int | None, typer.Option(show_default="10000", help="Devices connected at the same time.")
-    ] = None,
-    ping_interval: Annotated[
-        float | None,
-        typer.Option(
-            show_default="20",
-            metavar="SECONDS",
-            help="Silence after which a device is asked whether it lives, 1 to 20: for proxies with little patience.",
-        ),
-    ] = None,
-    metrics: Annotated[
-        bool | None, typer.Option("--metrics/--no-metrics", show_default="metrics", help="Serve metrics and probes.")
-    ] = None,
-    metrics_host: Annotated[str | None, typer.Option(show_default="127.0.0.1", help="Address of the metrics.")] = None,
-    metrics_port: Annotated[
-        int | None, typer.Option(show_default="8766", help="Port of the metrics; 0 takes a free one.")
-    ] = None,
-    log_format: Annotated[str | None, typer.Option(show_default="console", help="console or json.")] = None,
-    log_level: Annotated[str | None, typer.Option(show_default="info", help="debug, info, warning or error.")] = None,
-    show_config: Annotated[
-        bool, typer.Option("--show-config", help="Print every setting with where it came from, and exit.")
-    ] = False,
-    as_json: JsonOption = False,
+    config: Path | None,
+    data: Path | None,
+    host: str | None,
+    port: int | None,
+    token: str | None,
+    token_file: Path | None,
+    tls_certificate: Path | None,
+    tls_key: Path | None,
+    sessions_max: int | None,
+    ping_interval: float | None,
+    metrics: bool | None,
+    metrics_host: str | None,
+    metrics_port: int | None,
+    log_format: str | None,
+    log_level: str | None,
+    show_config: bool,
+    as_json: bool,
 ) -> None:
     """Run the relay until SIGTERM or Ctrl-C. Without options: on this machine only, data in your home directory."""
     settings = load(
@@ -129,34 +131,42 @@ def serve(
         _show_settings(output, settings)
         return
     code = running.run(settings, lambda relay: _announce(output, relay))
-    raise typer.Exit(code)
+    raise click.exceptions.Exit(code)
 
 
-@app.command()
-def status(config: ConfigOption = None, data: DataOption = None, as_json: JsonOption = False) -> None:
+@app.command("status")
+@config_option
+@data_option
+@json_option
+def status(config: Path | None, data: Path | None, as_json: bool) -> None:
     """Show how the running relay is, or what a stopped one holds."""
     found = maintenance.status(_data(config, data))
     _facts(Output(as_json=as_json), found)
 
 
-@app.command()
+@app.command("verify")
+@config_option
+@data_option
+@click.option(
+    "--repair", "mend", is_flag=True, help="Save what is intact, begin a new epoch: devices bring back the rest."
+)
+@click.option(
+    "--set-aside",
+    multiple=True,
+    metavar="RECORD",
+    help="With --repair: set this one aside too, as devices say that it is wrong here.",
+)
+@click.option("--aside", "show_aside", is_flag=True, help="Only list the damaged values that repairs have set aside.")
+@click.option("--drop", is_flag=True, help="With --aside: drop them for good.")
+@json_option
 def verify(
-    config: ConfigOption = None,
-    data: DataOption = None,
-    mend: Annotated[
-        bool, typer.Option("--repair", help="Save what is intact, begin a new epoch: devices bring back the rest.")
-    ] = False,
-    set_aside: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="RECORD", help="With --repair: set this one aside too, as devices say that it is wrong here."
-        ),
-    ] = None,
-    show_aside: Annotated[
-        bool, typer.Option("--aside", help="Only list the damaged values that repairs have set aside.")
-    ] = False,
-    drop: Annotated[bool, typer.Option("--drop", help="With --aside: drop them for good.")] = False,
-    as_json: JsonOption = False,
+    config: Path | None,
+    data: Path | None,
+    mend: bool,
+    set_aside: Sequence[str],
+    show_aside: bool,
+    drop: bool,
+    as_json: bool,
 ) -> None:
     """Check every checksum and the chain of the log of a stopped store, or of a backup: --data BACKUP."""
     output = Output(as_json=as_json)
@@ -168,8 +178,8 @@ def verify(
         aside.tell(output, _data(config, data), drop=drop)
         return
     if mend:
-        mended = maintenance.repair(_data(config, data), set_aside or ())
-        _tell_repair(output, mended, set(set_aside or ()))
+        mended = maintenance.repair(_data(config, data), set_aside)
+        _tell_repair(output, mended, set(set_aside))
         return
     report = maintenance.verify(_data(config, data))
     findings = report["findings"]
@@ -184,7 +194,7 @@ def verify(
             "Keep a copy, then 'crdt-relay verify --repair' or 'crdt-relay restore'; devices bring back what it lacks.",
             "yellow",
         )
-        raise typer.Exit(DAMAGED)
+        raise click.exceptions.Exit(DAMAGED)
 
 
 def _tell_repair(output: Output, mended: Mapping[str, Any], named: Collection[str]) -> None:
@@ -207,35 +217,36 @@ def _tell_repair(output: Output, mended: Mapping[str, Any], named: Collection[st
         )
 
 
-@app.command()
-def compact(config: ConfigOption = None, data: DataOption = None, as_json: JsonOption = False) -> None:
+@app.command("compact")
+@config_option
+@data_option
+@json_option
+def compact(config: Path | None, data: Path | None, as_json: bool) -> None:
     """Drop log entries that snapshots cover, while the relay runs or not; no device notices."""
     done = maintenance.compact(_data(config, data))
     text = f"{done['dropped']:,} log entries dropped ({_size(done['dropped_bytes'])}), {done['kept']:,} kept."
     Output(as_json=as_json).result(done, f"{text} Their room is used again; the file itself does not shrink.")
 
 
-@app.command()
-def backup(
-    destination: Annotated[Path, typer.Argument(metavar="DEST", help="Directory to make.")],
-    config: ConfigOption = None,
-    data: DataOption = None,
-    as_json: JsonOption = False,
-) -> None:
+@app.command("backup")
+@click.argument("destination", type=PATH, metavar="DEST", help="Directory to make.")
+@config_option
+@data_option
+@json_option
+def backup(destination: Path, config: Path | None, data: Path | None, as_json: bool) -> None:
     """Write a complete, compact copy of the store, while the relay runs or not."""
     done = maintenance.backup(_data(config, data), destination)
     text = f"{done['records']:,} records ({_size(done['bytes'])}) are in {done['backup']}."
     Output(as_json=as_json).result(done, f"{text}\nCheck it with: crdt-relay verify --data {done['backup']}")
 
 
-@app.command()
-def restore(
-    source: Annotated[Path, typer.Argument(metavar="SRC", help="Directory that 'crdt-relay backup' made.")],
-    config: ConfigOption = None,
-    data: DataOption = None,
-    replace: Annotated[bool, typer.Option("--replace", help="Put the present store aside; it is kept.")] = False,
-    as_json: JsonOption = False,
-) -> None:
+@app.command("restore")
+@click.argument("source", type=PATH, metavar="SRC", help="Directory that 'crdt-relay backup' made.")
+@config_option
+@data_option
+@click.option("--replace", is_flag=True, help="Put the present store aside; it is kept.")
+@json_option
+def restore(source: Path, config: Path | None, data: Path | None, replace: bool, as_json: bool) -> None:
     """Make a backup the store of a stopped relay, under a new epoch: devices bring back what it lacks."""
     done = maintenance.restore(source, _data(config, data), replace)
     lines = [f"{done['records']:,} records are restored into {done['data']}."]
@@ -245,12 +256,11 @@ def restore(
     Output(as_json=as_json).result(done, "\n".join(lines))
 
 
-@app.command()
-def token(
-    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="File to write; else it is printed.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the token in FILE.")] = False,
-    as_json: JsonOption = False,
-) -> None:
+@app.command("token")
+@click.argument("file", type=PATH, required=False, help="File to write; else it is printed.")
+@click.option("--force", is_flag=True, help="Replace the token in FILE.")
+@json_option
+def token(file: Path | None, force: bool, as_json: bool) -> None:
     """Make a strong token for devices, in a file that only you can read."""
     output = Output(as_json=as_json)
     if file is None:
@@ -288,9 +298,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: list[str], output: Output) -> int:
     try:
-        found = plain_help(typer.main.get_command(app)).main(arguments, prog_name="crdt-relay", standalone_mode=False)
+        found = app.main(arguments, prog_name="crdt-relay", standalone_mode=False)
         return found if isinstance(found, int) else 0
-    except (typer.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except OutputNotWritten:
         raise
@@ -300,7 +310,7 @@ def _run(arguments: list[str], output: Output) -> int:
     except CrdtSyncError as error:
         output.error(error)
         return error.exit_code
-    except typer.TyperException as error:
+    except click.ClickException as error:
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "crdt-relay"
         output.error(UsageError(error.format_message(), f"See '{command} --help'."))

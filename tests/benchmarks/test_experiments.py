@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from crdt_bench.child import Child, ChildFailed
 from crdt_bench.cli import app

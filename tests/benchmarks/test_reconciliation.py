@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from crdt_bench.cli import app
 from crdt_bench.experiments import reconciliation

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from crdt_bench.campaign import command
 from crdt_bench.campaign.tally import Tally

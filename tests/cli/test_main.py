@@ -1,8 +1,13 @@
+import inspect
 import json
+import subprocess
+import sys
 
+import click
 import pytest
-import typer
 
+from crdt_bench.cli import app as bench_app
+from crdt_relay.cli import app as relay_app
 from crdt_sync import errors
 from crdt_sync.cli import main
 from crdt_sync.cli.main import application, hoisted
@@ -115,33 +120,88 @@ def test_an_error_cannot_reach_the_terminal_with_escapes(run, store):
     assert "\x1b" not in result.err
 
 
-def commands(app: typer.Typer) -> tuple[str, ...]:
-    group = typer.main.get_command(app)
-    assert isinstance(group, typer.core.TyperGroup)
-    return tuple(group.commands)
+def test_every_command_is_where_the_program_looks_for_it():
+    context = click.Context(application)
+    names = application.list_commands(context)
+    assert names == list(main._COMMANDS)
+    assert [application.get_command(context, name).name for name in names] == names
 
 
-@pytest.mark.parametrize("part", main._PARTS)
-def test_a_command_is_found_in_the_part_that_is_imported_for_it(part):
-    for command in main._PARTS[part]:
-        assert commands(application(command)) == main._PARTS[part]
-
-
-def test_without_a_command_all_are_there():
-    everything = {command for commands in main._PARTS.values() for command in commands}
-    assert set(commands(application())) == everything
-    assert set(commands(application("nonsense"))) == everything
+def test_a_command_alone_imports_nothing_of_the_others():
+    loaded = "import sys; from crdt_sync.cli.main import main; main(['token', '--help']); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
+    assert "crdt_sync.cli.listening" in done.stdout.split()
+    assert "crdt_sync.cli.tables" not in done.stdout.split()
 
 
 @pytest.mark.parametrize(
-    ("arguments", "command"),
+    ("arguments", "meant"),
+    [(["verfy"], "'verify'"), (["bundle", "crate"], "'create'"), (["list", "--lmit", "3"], "'--limit'")],
+)
+def test_a_slip_is_told_with_what_is_near(run, arguments, meant):
+    assert f"Did you mean {meant}" in run(*arguments).err
+
+
+def test_the_help_of_a_group_tells_the_whole_first_paragraph_of_each_command(run):
+    told = " ".join(run("--help").out.split())
+    assert "what people wrote here stays; where both changed, both are kept and shown." in told
+
+
+def test_a_group_that_needs_a_command_shows_its_help(run):
+    result = run("bundle")
+    assert (result.code, result.err) == (2, "")
+    assert "inspect" in result.out
+
+
+@pytest.mark.parametrize(("program", "app"), [("sync", application), ("relay", relay_app), ("bench", bench_app)])
+def test_every_command_takes_what_its_options_give(program, app):
+    for path, command in every_command(app, program):
+        given = {parameter.name: parameter for parameter in command.params}
+        taken = inspect.signature(command.callback).parameters
+        assert [name for name in taken if name not in {"call", "context"}] == list(given), path
+        for name, parameter in given.items():
+            assert fits(parameter, str(taken[name].annotation)), (path, name)
+
+
+def every_command(command, *path):
+    yield path, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            yield from every_command(command.get_command(context, name), *path, name)
+
+
+def fits(parameter, annotation):
+    """Whether a parameter of a function takes what its option gives: None where nothing has to be given."""
+    if parameter.nargs == -1 or getattr(parameter, "multiple", False):
+        return annotation == "collections.abc.Sequence[str]"
+    optional = not parameter.required and parameter.to_info_dict()["default"] is None
+    return ("None" in annotation) == optional and (getattr(parameter, "is_flag", False) == ("bool" in annotation))
+
+
+def test_a_function_that_does_not_take_what_its_options_give_is_noticed():
+    @click.command()
+    @click.option("--limit", type=int)
+    @click.option("--all", is_flag=True)
+    def wrong(limit: int, all: bool | None) -> None: ...  # noqa: A002
+
+    taken = inspect.signature(wrong.callback).parameters  # type: ignore[arg-type]
+    assert not any(fits(each, str(taken[each.name].annotation)) for each in wrong.params)
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
     [
-        ([], None),
-        (["--store", "list"], None),
-        (["--store", "list", "status"], "status"),
-        (["--store=list", "--json", "sync", "list"], "sync"),
-        (["--help"], "--help"),
+        ("crdt-sync li", {"plain,list", "plain,listen"}),
+        ("crdt-sync bundle ", {"plain,create", "plain,apply", "plain,inspect"}),
+        ("crdt-sync list --li", {"plain,--limit"}),
+        ("crdt-sync export --headers ", {"plain,label", "plain,name"}),
     ],
 )
-def test_the_command_of_a_line_is_the_first_word_behind_the_global_options(arguments, command):
-    assert main._command(hoisted(arguments)) == command
+def test_shells_complete_commands_options_and_choices(line, expected, monkeypatch, capsys):
+    monkeypatch.setenv("_CRDT_SYNC_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", line)
+    monkeypatch.setenv("COMP_CWORD", str(len(line.split(" ")) - 1))
+    with pytest.raises(SystemExit) as end:
+        main.main([])
+    assert (end.value.code, set(capsys.readouterr().out.split())) == (0, expected)

@@ -1,12 +1,11 @@
 """`crdt-bench campaign`: run parts of the fault campaign, chunk by chunk, and go on where it stopped."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 from rich.console import Console
 
 from crdt_bench.campaign import (
@@ -29,8 +28,7 @@ from crdt_bench.campaign import (
 )
 from crdt_bench.campaign.progress import Progress
 from crdt_bench.campaign.tally import Tally
-
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+from crdt_sync.cli.options import PATH
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +67,17 @@ PARTS: dict[str, Part] = {
 }
 
 
-@app.command(name="campaign")
-def run(
-    parts: Annotated[list[str] | None, typer.Argument(metavar="[PART]...", help=f"Of {', '.join(PARTS)}.")] = None,
-    state: Annotated[Path, typer.Option(help="Where progress is kept.")] = Path("campaign.json"),
-    seconds: Annotated[float, typer.Option(min=0, help="Begin no further chunk of a part after this long.")] = 60.0,
-) -> None:
+@click.command("campaign")
+@click.argument("parts", nargs=-1, metavar="[PART]...", help=f"Of {', '.join(PARTS)}.")
+@click.option("--state", type=PATH, default=Path("campaign.json"), metavar="FILE", help="Where progress is kept.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0),
+    default=60.0,
+    metavar="SECONDS",
+    help="Begin no further chunk of a part after this long.",
+)
+def run(parts: Sequence[str], state: Path, seconds: float) -> None:
     """Break files, calls, links, disks and bytes, and see that every promise holds. Exit code 1: one did not.
 
     Each part runs until `--seconds` have passed or its goal is reached; run it again to go on.
@@ -83,13 +86,13 @@ def run(
     chosen = parts or list(PARTS)
     for name in chosen:
         if name not in PARTS:
-            raise typer.BadParameter(f"no part is called {name!r}; choose of {', '.join(PARTS)}")
+            raise click.BadParameter(f"no part is called {name!r}; choose of {', '.join(PARTS)}")
     progress = Progress.load(state)
     for name in chosen:
         _run_part(name, PARTS[name], progress, seconds, console)
     found = sum(len(known["findings"]) for known in progress.parts.values())
     console.print(f"progress in {state}; {found} findings in all", markup=False)
-    raise typer.Exit(1 if found else 0)
+    raise click.exceptions.Exit(1 if found else 0)
 
 
 def _run_part(name: str, part: Part, progress: Progress, seconds: float, console: Console) -> None:

@@ -4,9 +4,8 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -14,25 +13,35 @@ from crdt_bench.simulator.campaign import MUTANTS, hunt, run_on, run_seeds
 from crdt_bench.simulator.scenario import Scenario, draw, pinned
 from crdt_bench.simulator.shrink import shrink
 from crdt_bench.simulator.world import Outcome, simulate
-
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+from crdt_sync.cli.options import PATH
 
 _FAILURES_SHOWN_MAX = 20
 
 
-@app.command(name="simulate")
+@click.command("simulate")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, metavar="N", help="The seed to run, or the first of several."
+)
+@click.option("--seeds", type=click.IntRange(min=1), default=1, metavar="N", help="How many seeds.")
+@click.option("--jobs", type=click.IntRange(min=1), default=1, metavar="N", help="Processes to run them in.")
+@click.option("--steps", type=click.IntRange(min=1), metavar="N", help="Steps of each run, instead of a drawn number.")
+@click.option(
+    "--devices", type=click.IntRange(min=1), metavar="N", help="Devices of each run, instead of a drawn number."
+)
+@click.option("--trace", type=PATH, metavar="FILE", help="Write the trace of one seed, or of a failure, here.")
+@click.option("--shrink/--no-shrink", "minimise", default=True, help="Make the first failure smaller.")
+@click.option("--state", type=PATH, metavar="FILE", help="Keep in this file what was run, and go on where it stopped.")
+@click.option("--mutants", is_flag=True, help="Instead, plant each known bug and see that it is noticed.")
 def run(
-    seed: Annotated[int, typer.Option(min=0, help="The seed to run, or the first of several.")] = 0,
-    seeds: Annotated[int, typer.Option(min=1, help="How many seeds.")] = 1,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes to run them in.")] = 1,
-    steps: Annotated[int | None, typer.Option(min=1, help="Steps of each run, instead of a drawn number.")] = None,
-    devices: Annotated[int | None, typer.Option(min=1, help="Devices of each run, instead of a drawn number.")] = None,
-    trace: Annotated[Path | None, typer.Option(help="Write the trace of one seed, or of a failure, here.")] = None,
-    minimise: Annotated[bool, typer.Option("--shrink/--no-shrink", help="Make the first failure smaller.")] = True,
-    state: Annotated[
-        Path | None, typer.Option(help="Keep in this file what was run, and go on where it stopped.")
-    ] = None,
-    mutants: Annotated[bool, typer.Option(help="Instead, plant each known bug and see that it is noticed.")] = False,
+    seed: int,
+    seeds: int,
+    jobs: int,
+    steps: int | None,
+    devices: int | None,
+    trace: Path | None,
+    minimise: bool,
+    state: Path | None,
+    mutants: bool,
 ) -> None:
     """Run the real core on a virtual clock, network and disk, under faults drawn from a seed.
 
@@ -40,9 +49,9 @@ def run(
     """
     console = Console()
     if mutants:
-        raise typer.Exit(_hunt_all(console))
+        raise click.exceptions.Exit(_hunt_all(console))
     if seeds == 1 and state is None:
-        raise typer.Exit(_run_one(console, draw(seed, steps, devices), trace, minimise))
+        raise click.exceptions.Exit(_run_one(console, draw(seed, steps, devices), trace, minimise))
     failures = _run_many(
         console, seed, seeds, state, lambda first, count: run_seeds(first, count, jobs, steps, devices)
     )
@@ -50,7 +59,7 @@ def run(
         console.print(f"seed {outcome.scenario.seed}: {outcome.failure}", style="red", markup=False, highlight=False)
     if failures:
         _explain(console, failures[0].scenario, trace, minimise)
-        raise typer.Exit(1)
+        raise click.exceptions.Exit(1)
 
 
 def _run_one(console: Console, scenario: Scenario, trace: Path | None, minimise: bool) -> int:

@@ -1,0 +1,66 @@
+"""Groups of commands: those that are imported when they are asked for, and help that leaves nothing out."""
+
+import importlib
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from crdt_sync.errors import UsageError
+from crdt_sync.starting import imported
+
+HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 120, "show_default": True}
+"""What every program's help is to be like: settings of its context."""
+
+
+class Commands(click.Group):
+    """A group of commands. `later` says in which module those are, as "module:attribute", that are imported when they
+    are asked for: one command needs little of what all need.
+    """
+
+    def __init__(self, *args: Any, later: Mapping[str, str] | None = None, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self._later = later or {}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Their names, in the order of the program text."""
+        return [*self.commands, *self._later]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name."""
+        if cmd_name not in self._later:
+            return super().get_command(ctx, cmd_name)
+        module, _, attribute = self._later[cmd_name].partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is asked for. Raises `click.NoSuchCommand` that names those alike."""
+        try:
+            found = super().resolve_command(ctx, args)
+        except click.NoSuchCommand as error:
+            raise click.NoSuchCommand(error.command_name, possibilities=self.list_commands(ctx), ctx=ctx) from None
+        imported()  # whatever the command is to be run with
+        return found
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Shows the help where nothing is asked for; a wrong call, but nothing has to be said about it."""
+        if not args and self.no_args_is_help and not ctx.resilient_parsing:
+            click.echo(ctx.get_help())
+            ctx.exit(UsageError.exit_code)
+        return super().parse_args(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Each command with the whole first paragraph of its help."""
+        found = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        rows = [(name, _first_paragraph(command.help or "")) for name, command in found.items() if command is not None]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+def _first_paragraph(text: str) -> str:
+    return " ".join(inspect.cleandoc(text).partition("\n\n")[0].split())
