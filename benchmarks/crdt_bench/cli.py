@@ -25,7 +25,7 @@ from crdt_bench.experiments import (
 )
 from crdt_bench.experiments.reconciliation import Study
 from crdt_bench.results import Outcome, machine, show, write
-from crdt_sync.cli.commands import HELP, Commands
+from crdt_sync.cli.commands import HELP, Commands, run
 from crdt_sync.cli.options import PATH
 from crdt_sync.cli.output import Output, check_streams, not_written, silence
 from crdt_sync.errors import CrdtSyncError, OutputNotWritten, UsageError
@@ -41,17 +41,17 @@ def _measure(experiments: Sequence[Experiment], rounds: int | None, small: bool,
     console = Console()
     facts = machine()
     outcomes: list[Outcome] = []
-    for run, sizes, tiny in experiments:
+    for measure, sizes, tiny in experiments:
         chosen = tiny if small else sizes
         if rounds is not None:
             chosen = replace(chosen, rounds=rounds)
-        with console.status(f"{run.__module__.rpartition('.')[2].replace('_', ' ')} …"):
-            outcomes += run(chosen)
+        with console.status(f"{measure.__module__.rpartition('.')[2].replace('_', ' ')} …"):
+            outcomes += measure(chosen)
     show(outcomes, facts, console)
     if out is not None:
         write(outcomes, facts, out)
-        for run, _, _ in experiments:
-            if isinstance(study := getattr(run, "__self__", None), Study):
+        for measure, _, _ in experiments:
+            if isinstance(study := getattr(measure, "__self__", None), Study):
                 study.write(out)
         console.print(f"written to {out}", highlight=False)
 
@@ -131,9 +131,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         check_streams()
-        found = app.main(given, prog_name="crdt-bench", standalone_mode=False)
+        code = run(app, "crdt-bench", given)
         sys.stdout.flush()
-    except (click.Abort, KeyboardInterrupt):
+    except KeyboardInterrupt:
         return INTERRUPTED
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
@@ -154,4 +154,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
         silence()  # first: what is still buffered would fail again
         Output(as_json=False).error(not_written(error))
         return UsageError.exit_code
-    return found if isinstance(found, int) else 0
+    return code

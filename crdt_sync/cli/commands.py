@@ -1,8 +1,9 @@
-"""Groups of commands: those that are imported when they are asked for, and help that leaves nothing out."""
+"""Running a command line. Groups of commands: imported when they are asked for, with help that leaves nothing out."""
 
 import importlib
 import inspect
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -60,6 +61,24 @@ class Commands(click.Group):
         rows = [(name, _first_paragraph(command.help or "")) for name, command in found.items() if command is not None]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
+
+
+def run(program: click.Group, name: str, arguments: Sequence[str], obj: object = None) -> int:
+    """Run what the arguments ask for, or tell a shell how to complete them; returns the exit code of a command that
+    raises `click.exceptions.Exit`, else 0. All other exceptions are the caller's: `main` of the group would end the
+    process at some of them.
+    """
+    variable = f"_{name.replace('-', '_').upper()}_COMPLETE"
+    if instruction := os.environ.get(variable):
+        from click.shell_completion import shell_complete  # noqa: PLC0415 - no command needs it
+
+        return shell_complete(program, {}, name, variable, instruction)
+    try:
+        with program.make_context(name, list(arguments), obj=obj) as context:
+            program.invoke(context)
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    return 0
 
 
 def _first_paragraph(text: str) -> str:

@@ -27,6 +27,7 @@ from crdt_sync.replica import EditedRecord, Replica
 records_argument = click.argument(
     "records", nargs=-1, required=True, metavar="RECORD...", help="Record ids, or unambiguous starts of them."
 )
+_NUMBERS = {"ignore_unknown_options": True}  # a negative number is a value
 _DELETED_WORDS = {
     "delete": True,
     "deleted": True,
@@ -38,7 +39,7 @@ _DELETED_WORDS = {
 }
 
 
-@click.command("set")
+@click.command("set", context_settings=_NUMBERS)
 @click.argument("target", metavar="RECORD|COLLECTION", help="Record to change, or a collection for a new record.")
 @click.argument(
     "assignments",
@@ -237,7 +238,7 @@ def _each(
             )
 
 
-@click.command("resolve")
+@click.command("resolve", context_settings=_NUMBERS)
 @record_argument
 @click.argument("field", help="Field that 'crdt-sync conflicts' lists.")
 @click.argument(

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from crdt_sync.cli.commands import HELP, Commands
+from crdt_sync.cli.commands import HELP, Commands, run
 from crdt_sync.cli.invocation import STORE_VARIABLE, Invocation, StoredEdits, default_store
 from crdt_sync.cli.options import PATH
 from crdt_sync.cli.output import Output, PipeClosed, check_streams, not_written, silence
@@ -153,12 +153,11 @@ def hoisted(arguments: Sequence[str]) -> list[str]:
 
 def _run(arguments: list[str], stored: StoredEdits, *, as_json: bool, debug: bool) -> int:
     try:
-        found = application.main(arguments, prog_name="crdt-sync", standalone_mode=False, obj=stored)
-        code = found if isinstance(found, int) else 0
+        code = run(application, "crdt-sync", arguments, stored)
         if code == INTERRUPTED:
             Output(as_json=as_json).note("Interrupted. What was stored so far is kept.")
         return code
-    except (click.Abort, KeyboardInterrupt):
+    except KeyboardInterrupt:
         Output(as_json=as_json).note("Interrupted. What was stored so far is kept.")
         return INTERRUPTED
     except OutputNotWritten:
@@ -173,10 +172,6 @@ def _run(arguments: list[str], stored: StoredEdits, *, as_json: bool, debug: boo
         path = context.command_path if context is not None else "crdt-sync"
         Output(as_json=as_json).error(UsageError(error.format_message(), f"See '{path} --help'."))
         return UsageError.exit_code
-    except SystemExit as end:
-        if isinstance(end.__context__, BrokenPipeError):  # so the library below ends where the reader of help has gone
-            raise PipeClosed from None
-        raise
     except (PipeClosed, BrokenPipeError, GeneratorExit):
         raise
     except OSError as error:

@@ -22,7 +22,7 @@ from crdt_relay.control import ControlFailed
 from crdt_relay.server import Relay
 from crdt_relay.settings import Settings, check_token, load
 from crdt_sync.cli import aside
-from crdt_sync.cli.commands import HELP, Commands
+from crdt_sync.cli.commands import HELP, Commands, run
 from crdt_sync.cli.options import PATH
 from crdt_sync.cli.output import Output, PipeClosed, check_streams, not_written, silence, table
 from crdt_sync.errors import CrdtSyncError, EditsLost, OutputNotWritten, UsageError
@@ -298,9 +298,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: list[str], output: Output) -> int:
     try:
-        found = app.main(arguments, prog_name="crdt-relay", standalone_mode=False)
-        return found if isinstance(found, int) else 0
-    except (click.Abort, KeyboardInterrupt):
+        return run(app, "crdt-relay", arguments)
+    except KeyboardInterrupt:
         return INTERRUPTED
     except OutputNotWritten:
         raise
