@@ -18,6 +18,8 @@ from click.testing import CliRunner
 
 import crdt_sync
 from crdt_bench import cli as bench_cli
+from crdt_bench.campaign.command import PARTS
+from crdt_bench.simulator.scenario import FAULTS
 from crdt_relay import cli as relay_cli
 from crdt_relay import control, observability
 from crdt_relay.settings import Settings
@@ -348,6 +350,24 @@ def test_the_commands_for_the_simulator_run(typed: Callable[[str], str]) -> None
         smaller = re.sub(r"--seeds \d+", "--seeds 3", re.sub(r"\s{2,}.*$", "", command))
         if "--mutants" not in smaller:  # which take minutes; tests/simulator runs them
             typed(smaller)
+
+
+def test_the_parts_of_the_campaign_are_those_of_the_code() -> None:
+    explained = re.findall(r"^\| `([\w-]+)` \|", (ROOT / "docs" / "reliability.md").read_text("utf-8"), re.MULTILINE)
+    figures = {row[0].strip("`"): row[2] for row in _rows("docs/reliability.md", "Figures")[1:]}
+    assert sorted(explained) == sorted([*PARTS, *figures])
+    assert set(figures) == set(PARTS)
+    for name, goal in figures.items():
+        if goal.replace(",", "").isdigit() and name not in {"frozen", "machines"}:
+            assert int(goal.replace(",", "")) == PARTS[name].goal, name
+
+
+def test_the_faults_and_checkers_of_the_simulator_are_those_of_the_code() -> None:
+    told = {name.strip() for row in _rows("docs/simulator.md", "Faults") for name in row[0].split(",")}
+    assert told == set(FAULTS)
+    checkers = {name for row in _rows("docs/simulator.md", "Checkers") for name in re.findall(r"`(\w+\.py)`", row[0])}
+    folder = ROOT / "benchmarks" / "crdt_bench" / "simulator" / "checkers"
+    assert {path.name for path in folder.glob("[a-z]*.py")} <= checkers
 
 
 def test_the_schema_example_is_a_schema_and_its_commands_run(home: Path, typed: Callable[[str], str]) -> None:
