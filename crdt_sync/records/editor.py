@@ -1,6 +1,6 @@
 """Editing one record through its schema."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from typing import Any
 
@@ -14,8 +14,9 @@ from crdt_sync.records.document import Document
 from crdt_sync.records.entries import Conflict
 from crdt_sync.records.field_values import restore
 from crdt_sync.records.kinds.value import emptied
+from crdt_sync.records.natural_key import is_asked
 from crdt_sync.records.pen import Pen
-from crdt_sync.records.reading import value_of
+from crdt_sync.records.reading import conflicts_of, value_of
 from crdt_sync.records.roots import DELETED, DELETED_ROOT
 from crdt_sync.records.schema import FieldSpec, Schema
 from crdt_sync.records.text_field import TextField
@@ -45,7 +46,7 @@ class Editor:
             )
         if document.writer is None:
             raise ValueError("the document was loaded without a writer id")
-        self._pen = Pen(document, schema, clock, check_actor(actor), self._writable)
+        self._pen = _SchemaPen(document, schema, clock, check_actor(actor), self._writable)
         self._document = document
         self._schema = schema
         self._ended = False
@@ -146,6 +147,11 @@ class Editor:
         spec = self._writable(field)
         spec.rules.affirm(self._pen, field, spec, value)
 
+    def replay(self, field: str, carrier: object) -> None:
+        """Write what another document shows in a field next to what is here; see `replay`."""
+        spec = self._writable(field)
+        spec.rules.replay(self._pen, field, spec, carrier)
+
     def delete(self) -> None:
         """Delete the record. An edit made elsewhere at the same time brings it back, as a conflict."""
         self._check_open()
@@ -199,6 +205,26 @@ class Editor:
         pen.observe(pen.entries(DELETED_ROOT))
         write_deletion(pen.document, pen.clock.tick(), pen.actor)
         pen.changed = True
+
+
+class _SchemaPen(Pen):
+    """A pen that knows what the record shows by its schema."""
+
+    def __init__(
+        self, document: Document, schema: Schema, clock: HybridClock, actor: str, check: Callable[[str], object]
+    ) -> None:
+        super().__init__(document, clock, actor, check)
+        self._schema = schema
+
+    def value(self, field: str) -> object:
+        return value_of(self.document, field, self._schema)
+
+    def conflict(self, field: str) -> Conflict | None:
+        found = conflicts_of(self.document, self._schema, all_kinds=True)
+        return next((conflict for conflict in found if conflict.field == field), None)
+
+    def is_asked(self, field: str, carriers: Sequence[object]) -> bool:
+        return is_asked(self._schema, field, carriers)
 
 
 def write_deletion(document: Document, stamp: int, actor: str) -> None:

@@ -22,7 +22,6 @@ from crdt_sync.records.values import Carrier, normalise_value, restore_value
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from crdt_sync.records.editor import Editor
     from crdt_sync.records.entries import Age
     from crdt_sync.records.field_settings import FieldSettings
     from crdt_sync.records.pen import Pen
@@ -170,12 +169,12 @@ class FieldKind:
         """Write what was decided of versions of an import."""
         self.write(pen, field, spec, value)
 
-    def replay(self, editor: "Editor", field: str, spec: "FieldSettings", carrier: object) -> None:
+    def replay(self, pen: "Pen", field: str, spec: "FieldSettings", carrier: object) -> None:
         """Write what another document shows, next to what is here; see `replay`."""
         if carrier is None:
-            editor.clear(field)
+            self.clear(pen, field, spec)
         else:
-            editor[field] = self.restore(spec, carrier)
+            self.write(pen, field, spec, self.restore(spec, carrier))
 
     def add(self, pen: "Pen", field: str, spec: "FieldSettings", member: object) -> None:
         """Put a member into a set."""

@@ -1,9 +1,12 @@
-"""What a kind writes with: the document that is edited, a clock and who edits, and the steps that kinds share."""
+"""What a kind writes with: the document that is edited, a clock and who edits, and the steps that kinds share.
+
+What the record shows depends on its schema, which knows the kinds: whoever has one says so, see `Editor`.
+"""
 
 import json
-from collections.abc import Callable, Collection
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 from crdt_sync.clock import HybridClock
 from crdt_sync.errors import NoConflict
@@ -11,24 +14,17 @@ from crdt_sync.records.document import Document
 from crdt_sync.records.entries import Conflict, Entry, is_entry, well_formed
 from crdt_sync.records.memories import settle
 from crdt_sync.records.memory_index import MemoryIndex
-from crdt_sync.records.reading import conflicts_of, value_of
 from crdt_sync.records.text_bringing import unmix
 from crdt_sync.records.text_field import TextField
 from crdt_sync.records.values import Carrier
 from crdt_sync.records.write_once import write_once
 
-if TYPE_CHECKING:
-    from crdt_sync.records.schema import Schema
 
-
-class Pen:
+class Pen(ABC):
     """Writes into one document. `check` is asked before a text that was handed out is edited, with its field."""
 
-    def __init__(
-        self, document: Document, schema: "Schema", clock: HybridClock, actor: str, check: Callable[[str], object]
-    ) -> None:
+    def __init__(self, document: Document, clock: HybridClock, actor: str, check: Callable[[str], object]) -> None:
         self.document = document
-        self.schema = schema
         self.clock = clock
         self.actor = actor
         self.changed = False  # whether anything was written, but into texts
@@ -36,9 +32,17 @@ class Pen:
         self.texts: list[TextField] = []
         self._check = check
 
+    @abstractmethod
     def value(self, field: str) -> object:
         """The carrier that a field shows; None where it holds nothing."""
-        return value_of(self.document, field, self.schema)
+
+    @abstractmethod
+    def conflict(self, field: str) -> Conflict | None:
+        """What stands against each other in a field; see `Editor.conflict`."""
+
+    @abstractmethod
+    def is_asked(self, field: str, carriers: Sequence[object]) -> bool:
+        """Whether concurrent values of a field wait for a decision."""
 
     def entries(self, root: str) -> list[Entry]:
         """What an array holds."""
@@ -98,11 +102,6 @@ class Pen:
         text = TextField(self.document, field, lambda: self._check(field))
         self.texts.append(text)
         return text
-
-    def conflict(self, field: str) -> Conflict | None:
-        """What stands against each other in a field; see `Editor.conflict`."""
-        found = conflicts_of(self.document, self.schema, all_kinds=True)
-        return next((conflict for conflict in found if conflict.field == field), None)
 
     def check_disputed(self, field: str) -> None:
         """Raise `NoConflict` where nothing stands against each other in a field."""

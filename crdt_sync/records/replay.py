@@ -20,9 +20,9 @@ def replay(document: Document, schema: "Schema", editor: "Editor") -> None:
     values = values_of(document, schema)
     entered = {field: restore(schema.fields[field], values[field]) for field in schema.natural_key if field in values}
     same_key = {field: value for field, value in entered.items() if editor[field] == value}
-    for field, spec in schema.fields.items():
+    for field in schema.fields:
         if field in values:
-            spec.rules.replay(editor, field, spec, values[field])
+            editor.replay(field, values[field])
     if document.deleted:
         editor.delete()
     elif editor.changed:  # whoever gives the record another key meanwhile, elsewhere, has somebody else in it then

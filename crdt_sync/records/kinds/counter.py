@@ -10,7 +10,6 @@ from crdt_sync.records.roots import Layout
 from crdt_sync.records.values import decimal_carrier, exact_sum, integer_carrier, parse_decimal
 
 if TYPE_CHECKING:
-    from crdt_sync.records.editor import Editor
     from crdt_sync.records.field_settings import FieldSettings
     from crdt_sync.records.pen import Pen
 
@@ -59,10 +58,10 @@ class Counter(FieldKind):
             pen.document.map(transaction, root).insert(transaction, key, carrier)
         pen.changed = True
 
-    def replay(self, editor: "Editor", field: str, spec: "FieldSettings", carrier: object) -> None:
+    def replay(self, pen: "Pen", field: str, spec: "FieldSettings", carrier: object) -> None:
         """Counted on."""
         if carrier not in (0, "0"):
-            editor.increment(field, self.restore(spec, carrier))
+            self.increment(pen, field, spec, self.restore(spec, carrier))
 
 
 def total(parts: Iterable[object]) -> int | str:

@@ -11,7 +11,6 @@ from crdt_sync.records.said_lines import disputed_lines
 from crdt_sync.records.values import canonical, restore_value
 
 if TYPE_CHECKING:
-    from crdt_sync.records.editor import Editor
     from crdt_sync.records.field_settings import FieldSettings
     from crdt_sync.records.pen import Pen
 
@@ -77,10 +76,10 @@ class Log(FieldKind):
                 if is_entry(raw[index]) and canonical(raw[index]) in dropped:
                     array.remove_range(transaction, index, 1)
 
-    def replay(self, editor: "Editor", field: str, spec: "FieldSettings", carrier: object) -> None:
+    def replay(self, pen: "Pen", field: str, spec: "FieldSettings", carrier: object) -> None:
         """Joined to those that are there."""
         for entry in carrier if isinstance(carrier, list) else ():
-            editor.append(field, restore_value(spec, entry["value"]))
+            self.append(pen, field, spec, restore_value(spec, entry["value"]))
 
 
 KIND = Log()

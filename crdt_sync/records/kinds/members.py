@@ -13,7 +13,6 @@ from crdt_sync.records.text_input import SET_SEPARATOR, parse_one
 from crdt_sync.records.values import Carrier, canonical, restore_value
 
 if TYPE_CHECKING:
-    from crdt_sync.records.editor import Editor
     from crdt_sync.records.field_settings import FieldSettings
     from crdt_sync.records.pen import Pen
 
@@ -81,10 +80,10 @@ class Members(FieldKind):
         """Under all its keys."""
         self._drop(pen, field, spec, {identity(self.normalise(field, spec, member), spec)})
 
-    def replay(self, editor: "Editor", field: str, spec: "FieldSettings", carrier: object) -> None:
+    def replay(self, pen: "Pen", field: str, spec: "FieldSettings", carrier: object) -> None:
         """Joined to those that are there."""
         for member in carrier if isinstance(carrier, list) else ():
-            editor.add(field, restore_value(spec, member))
+            self.add(pen, field, spec, restore_value(spec, member))
 
     def _put(self, pen: "Pen", field: str, spec: "FieldSettings", carrier: Carrier) -> None:
         document, root = pen.document, f"{self.layout}{field}"

@@ -11,7 +11,6 @@ from crdt_sync.records.roots import Layout
 from crdt_sync.records.values import Carrier, text_carrier
 
 if TYPE_CHECKING:
-    from crdt_sync.records.editor import Editor
     from crdt_sync.records.field_settings import FieldSettings
     from crdt_sync.records.pen import Pen
     from crdt_sync.records.text_field import TextField
@@ -58,9 +57,9 @@ class Text(FieldKind):
         """The text itself."""
         return pen.open_text(field)
 
-    def replay(self, editor: "Editor", field: str, spec: "FieldSettings", carrier: object) -> None:
+    def replay(self, pen: "Pen", field: str, spec: "FieldSettings", carrier: object) -> None:
         """Put after the text that is there, unless that says so already."""
-        entered, text = str(carrier), editor.text(field)
+        entered, text = str(carrier), self.text(pen, field)
         present = str(text)
         if entered not in present:
             text.insert(len(text), f"\n{entered}" if present else entered)

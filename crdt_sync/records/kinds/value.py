@@ -7,7 +7,6 @@ from crdt_sync.errors import InvalidValue, NoConflict, OpenConflict
 from crdt_sync.records.comparing import filled, identity
 from crdt_sync.records.entries import latest_first, well_formed
 from crdt_sync.records.kind import ABSENT, FieldKind, Held
-from crdt_sync.records.natural_key import is_asked
 from crdt_sync.records.roots import Layout
 from crdt_sync.records.values import canonical
 
@@ -85,7 +84,7 @@ class Value(FieldKind):
 
     def _check_decided(self, pen: "Pen", field: str, spec: "FieldSettings") -> None:
         """Raise `OpenConflict` where a plain write would close a conflict that is to be decided."""
-        if not is_asked(pen.schema, field, [entry[0] for entry in pen.entries(f"{self.layout}{field}")]):
+        if not pen.is_asked(field, [entry[0] for entry in pen.entries(f"{self.layout}{field}")]):
             return
         count = _differing(pen, field, spec)
         if count:
