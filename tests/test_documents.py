@@ -449,6 +449,22 @@ def test_the_files_of_a_store_are_told(home: Path, typed: Callable[[str], str], 
     assert {path.name for path in (home / "device").iterdir()} <= told
 
 
+def test_the_limits_of_a_comparison_are_those_of_the_code() -> None:
+    told = {row[0]: row[1] for row in _rows("docs/reconciliation.md", "Limits")}
+    assert (
+        told["open ranges, as a message leaves them"]
+        == f"{limits.RECONCILE_OPEN_RANGES_MAX - limits.RECONCILE_FAN_OUT:,}"
+    )
+    assert told["records listed and not replied to, of one side"] == f"{limits.RECONCILE_LISTED_RECORDS_MAX:,}"
+    assert told["records listed by one side in a run"] == f"{limits.RECONCILE_RECORDS_MAX:,}"
+    every = limits.RECONCILE_RECORDS_PER_MESSAGE_MIN
+    messages = (
+        f"{limits.RECONCILE_MESSAGES_FREE}, and one more for each {every} records that the other side holds or was sent"
+    )
+    assert told["messages of one side"] == messages
+    assert told["a message"] == f"{limits.FRAME_BYTES_TARGET:,} bytes with its CBOR"
+
+
 def test_the_databases_are_those_of_the_store() -> None:
     told = {name for row in _rows("docs/storage.md", "Databases") for name in re.findall(r"`(\w+)`", row[0])}
     assert told == set(Tables.__dataclass_fields__)
