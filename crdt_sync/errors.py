@@ -225,15 +225,23 @@ class AnotherList(UsageError):
 
 
 class AlreadyHere(UsageError):
-    """Most rows of a table would be new records, and look like customers that are here: `rows` of those looked at."""
+    """Most rows of a table would be new records, and look like customers that are here: `rows` of those looked at.
+
+    Of an export that another device wrote, any row that may be edited and whose record is not clear.
+    """
 
     code = "already_here"
 
-    def __init__(self, rows: int, looked_at: int, example: str, hint: str) -> None:
+    def __init__(
+        self,
+        rows: int,
+        looked_at: int,
+        example: str,
+        hint: str,
+        alike: str = "have the name and the e-mail address or phone of customers that are here already",
+    ) -> None:
         super().__init__(
-            f"nothing was imported: {rows} of {looked_at} rows would be new records, but have the name and the e-mail "
-            f"address or phone of customers that are here already, {example}",
-            hint,
+            f"nothing was imported: {rows} of {looked_at} rows would be new records, but {alike}, {example}", hint
         )
         self.rows = rows
 

@@ -97,7 +97,7 @@ def tell_import(output: Output, report: ImportReport) -> None:
         cells = "1 cell looks" if report.cells_odd == 1 else f"{report.cells_odd} cells look"
         word = "would be taken" if report.dry_run else "taken"
         output.note(f"{cells} odd, {word} all the same: {shown}{more}.", "yellow")
-    if report.renamed is not None and report.looks_exported:
+    if report.looks_exported and (report.renamed is not None or (report.created and report.without_key)):
         output.note(
             "This looks like an export of this collection, which does not say what was edited in it. Edit a file from "
             "'crdt-sync export FILE --for-editing': then only what changed in it counts, on any device.",

@@ -46,6 +46,13 @@ class ImportedTables:
         self._replica = replica
         self._folder = folder
 
+    def begin(self, collection: str, source: str, digest: str, *, go_back: bool, dry_run: bool) -> int | None:
+        """An import of a version begins: its `first_import`, or None to `go_back`; a `dry_run` takes down nothing."""
+        first = None if go_back else self.first_import(collection, source, digest)
+        if not dry_run:
+            self.note(collection, source, digest, go_back=go_back)
+        return first
+
     def first_import(self, collection: str, source: str, digest: str) -> int | None:
         """The stamp (microseconds) at which a version was imported first, None for one that never was."""
         members = self._members(collection, source)

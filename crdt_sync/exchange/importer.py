@@ -24,7 +24,7 @@ from crdt_sync.exchange.key_choice import record_keys
 from crdt_sync.exchange.known_records import COLUMNS, LastColumns, last_columns
 from crdt_sync.exchange.look_ahead import check_list, check_new, looks_exported
 from crdt_sync.exchange.mapping import ColumnMapping, by_header, loose, match_columns, still_mapped
-from crdt_sync.exchange.own_rows import OwnRows, own_record_column, own_rows
+from crdt_sync.exchange.own_rows import OwnRows, own_record_column, own_rows, rows_of_shown
 from crdt_sync.exchange.port import ReadableRecord, WritableReplica
 from crdt_sync.exchange.record_key import RecordKeys
 from crdt_sync.exchange.source_name import export_source, given_source, source_name
@@ -124,9 +124,11 @@ def import_table(
     keys.carried = bases.record_of
     keys.read, keys.read_row = reading.read_cell, lambda row: reading.read(row, {})[0]
     written = exports.of_collection(collection, name) if exports is not None and not bases else Remembered()
-    own = OwnRows() if inferred or bases else own_rows(table, reading, written, name, partial(_told, replica, name))
-    if record_column is None:
-        keys.own = own
+    exported = looks_exported(table, schema)
+    by_shown = exported and record_column is None and not keys.natural
+    known = inferred or bool(bases)  # nothing of it was exported, or each row says what it was
+    own = OwnRows() if known else _own_rows(replica, table, collection, reading, written, name, by_shown=by_shown)
+    keys.own = own if record_column is None else keys.own
     if not same_source and not bases:
         check_list(table, keys, partial(_present, replica), name, given=bool(key_columns))
     if not as_new:
@@ -138,12 +140,9 @@ def import_table(
     run.own, run.bases = own, bases
     run.columns = LastColumns(() if keys.natural else keys.key, by_header(table.columns, mapping))
     run.remembered = remembered
-    run.exported = looks_exported(table, schema)
+    run.exported = exported
     if imported is not None:
-        digest = version_digest(table)
-        run.first_import = None if go_back else imported.first_import(collection, said_by, digest)
-        if not dry_run:
-            imported.note(collection, said_by, digest, go_back=go_back)
+        run.first_import = imported.begin(collection, said_by, version_digest(table), go_back=go_back, dry_run=dry_run)
     if not (keys.key or bases or inferred or keys.record_column):
         mine = (each for each in replica.list(collection) if any(told.name == said_by for told in each.sources))
         run.gone = {each.record for each in mine}
@@ -156,6 +155,24 @@ def import_table(
             progress(ImportProgress(run.rows, table.bytes_read, table.bytes_total))
     made = inferred and (dry_run or collection in replica.schemas)
     return run.report(collection, matched.unmapped, made, table.form)
+
+
+def _own_rows(
+    replica: WritableReplica,
+    table: Table,
+    collection: str,
+    reading: Interpretation,
+    written: Remembered,
+    name: str,
+    *,
+    by_shown: bool,
+) -> OwnRows:
+    """The records that the rows were exported from, on this device or, where asked, on another."""
+    told = partial(_told, replica, name)
+    own = own_rows(table, reading, written, name, told)
+    if by_shown and not own.same and not own.edited:
+        return rows_of_shown(table, reading, replica.list(collection), name, told)
+    return own
 
 
 def _schema(
@@ -370,7 +387,7 @@ class _Run:
         others = [said for _, name, said in memories if name not in names]
         formerly = cache(partial(self.replica.formerly, present.record))
         natural = frozenset(name for name, _ in self.keys.natural.values())
-        exported = self.keys.record_column is not None and is_made(present.record)
+        exported = (self.keys.record_column is not None or self.own.elsewhere) and is_made(present.record)
         return Memory(own, others, None if last is None else last.said, formerly, natural, exported)
 
     def _bring(self, record: str, decided: Mapping[Target, Decision]) -> Mapping[str, object]:

@@ -1,6 +1,6 @@
 """Looking at the first rows of a table before anything is written: an import cannot be undone as a whole."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 from crdt_sync.errors import AlreadyHere, AnotherList
@@ -13,6 +13,8 @@ from crdt_sync.limits import ROWS_LOOKED_AHEAD_MAX
 from crdt_sync.records.kinds import PLAIN
 from crdt_sync.records.roots import Layout
 from crdt_sync.records.schema import Schema
+
+_HEADERS_MIN = 5  # of an export that has more
 
 Present = Callable[[str], ReadableRecord | None]
 """The record of an id, if it is here."""
@@ -63,15 +65,40 @@ def check_new(table: Table, keys: RecordKeys, present: Present, schema: Schema) 
             example = example or f"as {ahead.name_in(row)!r} in line {row.line} is {known[0][0]}"
     if alike > 1 and alike * 2 > looked_at:
         raise AlreadyHere(alike, looked_at, example, _what_to_do(table, keys, schema))
+    _check_unclear(table, keys, present, schema)
+
+
+def _check_unclear(table: Table, keys: RecordKeys, present: Present, schema: Schema) -> None:
+    """Raise `AlreadyHere` where rows of an export of another device would be new records, and may be edited ones."""
+    if not keys.own.elsewhere or not keys.own.unclear:
+        return
+    ahead = keys.looking()
+    rows = (row for row in table.rows() if isinstance(row, Row))
+    named = [(row.line, ahead.record_of(row)) for row in rows]
+    new = [line for line, record in named if isinstance(record, str) and present(record) is None]
+    unclear = [line for line in new if line in keys.own.unclear]
+    if unclear:
+        example = f"as line {unclear[0]} is like {keys.own.unclear[unclear[0]]}"
+        alike = "look like edited rows of customers that are here already"
+        raise AlreadyHere(len(unclear), len(named), example, _what_to_do(table, keys, schema), alike)
 
 
 def looks_exported(table: Table, schema: Schema) -> bool:
-    """Whether the headers are exactly those of an export of the collection.
+    """Whether the headers are those of an export of the collection, in their order, some of them left out or none.
 
-    Where the schema was made from a table, they are those of that table, too, and tell nothing.
+    A few of them alone are those of any table. Where the schema was made from a table, they are those of that table,
+    too, and tell nothing.
     """
     made = all(spec.rules is PLAIN[Layout.ENTRIES] for spec in schema.fields.values())
-    return not made and list(table.columns) == [header_of(name, spec) for name, spec in schema.fields.items()]
+    if made or len(table.columns) < min(_HEADERS_MIN, len(schema.fields)):
+        return False
+    labels = [header_of(name, spec) for name, spec in schema.fields.items()]
+    return _in_order(table.columns, labels) or _in_order(table.columns, list(schema.fields))
+
+
+def _in_order(some: Sequence[str], headers: Sequence[str]) -> bool:
+    left = iter(headers)
+    return all(each in left for each in some)
 
 
 def _what_to_do(table: Table, keys: RecordKeys, schema: Schema) -> str:

@@ -4,23 +4,29 @@ A row that says what the export said of a record is that record, unless a key na
 several records were exported alike, nothing tells which of them is meant by a row that says more. A row that was
 edited is the record at its place: as many rows were edited between two unedited ones as there are records between
 those, and at least half of what the row and the record say is the same.
+
+An export that another device wrote is not known here, but what records show now is: they are compared with that, where
+the table looks like an export. What such a row was edited from is not known by it, only whose it is.
 """
 
+import json
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from crdt_sync.errors import InvalidValue
 from crdt_sync.exchange.exports import Export, Remembered
 from crdt_sync.exchange.interpretation import Interpretation
+from crdt_sync.exchange.port import ReadableRecord
 from crdt_sync.exchange.table import MISSING, Cell, Row, Table
-from crdt_sync.exchange.three_way import Memory, decide
+from crdt_sync.exchange.three_way import Memory, decide, said_of
 from crdt_sync.ids import collection_of, is_record
 from crdt_sync.records.schema import FieldSpec
 from crdt_sync.records.sources import counter_said, text_mark
 from crdt_sync.records.values import canonical
 
 _ROWS_LOOKED_AT = 20
+_RECORDS_COMPARED = 64  # that have a value of a row
 _NOTHING: tuple[object, ...] = (None, "", "0", [])
 
 Content = dict[str, str]
@@ -44,11 +50,13 @@ class OwnRows:
     told: bool = False
     for_export: int = 0
     for_source: int = 0
+    elsewhere: bool = False  # written by another device, and compared with what the records show here
+    unclear: Mapping[int, str] = field(default_factory=dict)  # line to record: of edited rows, whose that may be
 
     @property
     def as_export(self) -> bool:
         """Whether the table is the export, and no version of its source that was not exported."""
-        return self.export is not None and (not self.told or self.for_export > self.for_source)
+        return self.export is not None and not self.elsewhere and (not self.told or self.for_export > self.for_source)
 
 
 Told = Callable[[str], Mapping[str, object]]
@@ -73,6 +81,21 @@ def own_rows(table: Table, reading: Interpretation, remembered: Remembered, sour
         if len(best.same) == rows:
             break
     return best
+
+
+def rows_of_shown(
+    table: Table, reading: Interpretation, records: Iterable[ReadableRecord], source: str, told: Told
+) -> OwnRows:
+    """Find the records whose rows an export of another device are, by what the records show."""
+    specs = {target.field: target.spec for target in reading.targets}
+    texts = {
+        record.record: json.dumps({name: said_of(spec, record.raw.get(name)) for name, spec in specs.items()})
+        for record in records
+        if not record.deleted
+    }
+    if not texts:
+        return OwnRows()
+    return replace(_aligned(table, reading, Export(source, texts), list(specs), told)[0], elsewhere=True)
 
 
 def own_record_column(
@@ -143,6 +166,18 @@ def _aligned(
         if not each.told():
             same.update(dict.fromkeys(each.lines, each.records))
             edited = {line: record for line, record in edited.items() if line not in each.lines}
+    unclear = _may_be(
+        [(line, content) for line, content in left if line not in edited],
+        [records[place] for place in sorted(taken)],
+    )
+    weighed = _weighed(found, records, shared, told)
+    return OwnRows(same, edited, frozenset(shared), export.source, *weighed, unclear=unclear), rows
+
+
+def _weighed(
+    found: Sequence[tuple[Content, int]], records: Sequence[tuple[str, Content]], shared: Sequence[str], told: Told
+) -> tuple[bool, int, int]:
+    """Whether the source of the table said anything of the records, and the counts of cells, see `OwnRows`."""
     any_told, for_export, for_source = False, 0, 0
     for content, place in found:
         record, exported = records[place]
@@ -152,7 +187,22 @@ def _aligned(
         for name in by_source.keys() & content.keys():
             for_export += content[name] == exported.get(name) != by_source[name]
             for_source += content[name] == by_source[name] != exported.get(name)
-    return OwnRows(same, edited, frozenset(shared), export.source, any_told, for_export, for_source), rows
+    return any_told, for_export, for_source
+
+
+def _may_be(lines: Sequence[tuple[int, Content]], records: Sequence[tuple[str, Content]]) -> dict[int, str]:
+    """Of the rows that nothing was found for, those that are half as one of the records that no row is."""
+    having: dict[tuple[str, str], list[int]] = {}
+    for place, (_, content) in enumerate(records):
+        for each in content.items():
+            having.setdefault(each, []).append(place)
+    found = {}
+    for line, content in lines:
+        places = {place for each in content.items() for place in having.get(each, ())[:_RECORDS_COMPARED]}
+        likely = next((place for place in sorted(places) if _alike(content, records[place][1])), None)
+        if likely is not None:
+            found[line] = records[likely][0]
+    return found
 
 
 @dataclass(slots=True)

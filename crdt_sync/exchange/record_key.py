@@ -123,16 +123,15 @@ class RecordKeys:
             return self._unique(row, own)
         if self.natural:
             return self._unique(row, self._by_natural_key(row))
-        if not self.key_positions:
-            if (own := self._exported(row, {}) or self._edited(row)) is not None:
-                return self._unique(row, own)
+        without = not all(self._key_text(row.cells[position]).strip() for position in self.key_positions)
+        if not self.key_positions or (self.found and without):
+            content = self._by_content(row) if self.own.elsewhere else None
+            if content is None or self.present(content) is None:
+                own = self._exported(row, {}) or self._edited(row)
+                if own is not None:
+                    return self._unique(row, own)
             self.without_key += 1
-            return self._by_content(row)
-        if self.found and not all(self._key_text(row.cells[position]).strip() for position in self.key_positions):
-            if (own := self._exported(row, {}) or self._edited(row)) is not None:
-                return self._unique(row, own)
-            self.without_key += 1
-            return self._by_content(row)
+            return content or self._by_content(row)
         return self._unique(row, self._by_key(row))
 
     def _key_fields(self) -> set[str]:
