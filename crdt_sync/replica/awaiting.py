@@ -25,7 +25,7 @@ from crdt_sync.replica.context import Context
 from crdt_sync.replica.intake import Intake, Origin
 from crdt_sync.replica.rescue import Loss, Rewriting, View, differing, differs
 from crdt_sync.replica.views import encode_view
-from crdt_sync.storage.port import Settings, Store
+from crdt_sync.storage.port import Partners, Settings
 from crdt_sync.storage.values import Batch, Change, OutboxEntry
 
 _PREFIX = "awaited/"  # meta
@@ -236,7 +236,7 @@ def _unseen(record: str, kept_of: Awaited) -> Loss:
     return Loss(record, "", "edits", f"edits that {urls} held and did not bring; nothing here shows what they were")
 
 
-def _is_unmet(store: Store, kept_of: Awaited, record: str) -> bool:
+def _is_unmet(store: Partners, kept_of: Awaited, record: str) -> bool:
     """Whether one of the partners is still known, and none of them was compared with since the store was mended."""
     partners = [peer for peer in store.peers() if peer.url in kept_of.urls]
     noted = unread.known(store)

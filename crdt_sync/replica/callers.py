@@ -19,7 +19,7 @@ from typing import Any
 from crdt_sync.limits import PARTNERS_MAX
 from crdt_sync.replica.carried import honoured
 from crdt_sync.replica.readers import Reader
-from crdt_sync.storage.port import Settings, Store
+from crdt_sync.storage.port import Log, Settings
 
 _CALLERS = "callers"
 
@@ -35,7 +35,7 @@ class Caller:
     cursor: int
     floor: int
 
-    def reader(self, store: Store) -> Reader:
+    def reader(self, store: Log) -> Reader:
         """What it holds of the history that is here now: what is beyond that counts for nothing."""
         known = store.reach(self.life) is not None
         place = honoured(store, self.life, self.cursor)

@@ -43,11 +43,11 @@ class Carried:
     head: int = 0
     lives: tuple[tuple[bytes, int], ...] = ()
 
-    def told_now(self, store: Store) -> int:
+    def told_now(self, store: Log) -> int:
         """How far the partner has read our feed, if that was of the history that is here; else 0."""
         return honoured(store, self.ours, self.told)
 
-    def reader(self, store: Store) -> Reader:
+    def reader(self, store: Log) -> Reader:
         """What it holds, as far as that is known."""
         return Reader(self.replica, self.name, self.told_now(store), self.floor)
 

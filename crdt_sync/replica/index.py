@@ -10,12 +10,13 @@ from the digests of all records. That takes ten times as long.
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import Protocol
 
 import cbor2
 
 from crdt_sync.errors import StoreCorrupt, StoreFailed, StoreFull
 from crdt_sync.protocol.reconcile import Index, Pinned, leaf
-from crdt_sync.storage.port import Store
+from crdt_sync.storage.port import Digests, LoggedRecords
 
 UNKNOWN_TO_ACCEPTOR = b"\x00" * 16  # two sides that both do not know the digest of a record must not seem equal
 UNKNOWN_TO_DIALER = b"\xff" * 16
@@ -27,10 +28,14 @@ _MODULUS = 1 << 256
 _FORMAT = 1  # of what is kept
 
 
+class Indexed(LoggedRecords, Digests, Protocol):
+    """What an index is kept of."""
+
+
 class StoreIndex:
     """See the module. Thread-safe."""
 
-    def __init__(self, store: Store, unknown: bytes) -> None:
+    def __init__(self, store: Indexed, unknown: bytes) -> None:
         self._store = store
         self._unknown = unknown
         self._lock = threading.Lock()

@@ -15,7 +15,7 @@ from crdt_sync.errors import KeyTaken, UsageError
 from crdt_sync.ids import collection_of
 from crdt_sync.records import Document, Schema, value_of
 from crdt_sync.records.natural_key import Key, key_of, record_as_typed, record_of
-from crdt_sync.storage.port import Store
+from crdt_sync.storage.port import LoggedRecords
 
 _PAGE = 1000
 
@@ -82,7 +82,7 @@ class Pending:
 class KeyIndex:
     """The natural keys of a store's records; the replica's lock is held around every call."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: LoggedRecords) -> None:
         self._store = store
         self._indexes: dict[str, _Index] = {}
 
@@ -174,7 +174,7 @@ class KeyIndex:
 class _Index:
     """Of one collection: digests of keys, so that a long key takes no more than a short one, to records."""
 
-    def __init__(self, store: Store, schema: Schema) -> None:
+    def __init__(self, store: LoggedRecords, schema: Schema) -> None:
         self._natural_key = schema.natural_key
         self._epoch = store.epoch
         self._seq = store.head()
@@ -186,10 +186,10 @@ class _Index:
                 self._put(record, _view_key(schema, view))
             after = page[-1][0]
 
-    def continues(self, store: Store, schema: Schema) -> bool:
+    def continues(self, store: LoggedRecords, schema: Schema) -> bool:
         return self._natural_key == schema.natural_key and self._epoch == store.epoch and self._seq <= store.head()
 
-    def follow(self, store: Store, schema: Schema) -> None:
+    def follow(self, store: LoggedRecords, schema: Schema) -> None:
         while page := store.feed(self._seq, _PAGE):
             for entry in page:
                 if collection_of(entry.record) == schema.collection:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from crdt_sync.errors import StoreCorrupt
 from crdt_sync.limits import STATUS_ENTRIES_MAX, STATUS_EXAMINED_MAX
-from crdt_sync.storage.port import Records, Store
+from crdt_sync.storage.port import LoggedRecords, Records
 from crdt_sync.storage.values import LogEntry
 
 _PAGE = 512
@@ -53,7 +53,7 @@ def lacks(store: Records, reader: Reader, record: str) -> bool:
         return True
 
 
-def lacking(store: Store, reader: Reader) -> Iterator[str]:
+def lacking(store: LoggedRecords, reader: Reader) -> Iterator[str]:
     """Records that the reader is not known to hold, in the order of their last change.
 
     It looks at the first `STATUS_ENTRIES_MAX` that changed after the reader's place.
@@ -64,7 +64,7 @@ def lacking(store: Store, reader: Reader) -> Iterator[str]:
         after, looked = page[-1].seq, looked + len(page)
 
 
-def count_lacking(store: Store, reader: Reader) -> int:
+def count_lacking(store: LoggedRecords, reader: Reader) -> int:
     """How many those are at most, as far as the first `STATUS_EXAMINED_MAX` and `Store.behind` tell."""
     try:
         examined = store.feed(reader.place, STATUS_EXAMINED_MAX)

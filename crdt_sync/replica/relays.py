@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from crdt_sync import limits
 from crdt_sync.errors import ForeignRelay, StoreCorrupt
-from crdt_sync.storage.port import Settings, Store
+from crdt_sync.storage.port import Partners, Settings, Store
 
 _DIALED = "dialed"
 
@@ -32,13 +32,13 @@ def check_relay(store: Store, replica: bytes, url: str) -> None:
     raise ForeignRelay(url, list(reversed(known)), count)
 
 
-def is_trusted_address(store: Store, url: str) -> bool:
+def is_trusted_address(store: Partners, url: str) -> bool:
     """Whether the relay at `url` may be of another space: a relay was met there, or none anywhere."""
     known = _relays(store)
     return not known or url in known
 
 
-def answered_at(store: Store, url: str) -> bytes | None:
+def answered_at(store: Partners, url: str) -> bytes | None:
     """The relay that answered last at `url`, which may have been reached at another address since."""
     return _relays(store).get(url)
 
@@ -56,7 +56,7 @@ def note_dialed(store: Settings, replica: bytes, url: str, *, is_device: bool) -
     return {_DIALED: json.dumps(plain, separators=(",", ":")).encode()}
 
 
-def _relays(store: Store) -> dict[str, bytes]:
+def _relays(store: Partners) -> dict[str, bytes]:
     """The known relays by address, the one met last at the end."""
     rows = _read(store)
     noted = {row.replica for row in rows.values()}

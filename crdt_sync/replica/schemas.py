@@ -32,7 +32,7 @@ from crdt_sync.replica.views import refresh_views, rules
 from crdt_sync.storage.values import Batch
 
 if TYPE_CHECKING:
-    from crdt_sync.storage.port import Store
+    from crdt_sync.storage.port import Settings
 
 _log = logging.getLogger(__name__)
 _SCHEMA = "schema/"
@@ -42,7 +42,7 @@ _FOLLOWED = "followed/"  # how the record of a definition stood when it was last
 _LOOKED = "schemas_shared"  # there once this store was looked through for collections without a schema
 
 
-def known_schemas(store: "Store") -> dict[str, Schema]:
+def known_schemas(store: "Settings") -> dict[str, Schema]:
     """The schemas that a store keeps."""
     return {
         name: parse_schema((store.meta(_SCHEMA + name) or b"").decode(), f"schema {name!r} of this replica")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Protocol
 
 from crdt_sync.errors import LogCompacted, StoreCorrupt, StoreFailed, StoreFull
 from crdt_sync.ids import Space
@@ -10,14 +11,18 @@ from crdt_sync.protocol.hub import StoredUpdates
 from crdt_sync.protocol.source import Change, Diff, LogUpdate
 from crdt_sync.records import bytes_diff
 from crdt_sync.storage import values
-from crdt_sync.storage.port import Store
+from crdt_sync.storage.port import Identity, LoggedRecords
 from crdt_sync.storage.values import SEVERAL_ORIGINS
+
+
+class Offered(Identity, LoggedRecords, Protocol):
+    """What is offered to partners."""
 
 
 class StoreSource:
     """An `AcceptorSource` over any store. `on_corrupt` hears of records whose bytes fail their checksum."""
 
-    def __init__(self, store: Store, on_corrupt: Callable[[StoreCorrupt], None]) -> None:
+    def __init__(self, store: Offered, on_corrupt: Callable[[StoreCorrupt], None]) -> None:
         self._store = store
         self._on_corrupt = on_corrupt
         self.followed_max: int | None = None  # set by a host whose commits are seen before they are answered

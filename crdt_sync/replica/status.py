@@ -27,7 +27,7 @@ from crdt_sync.replica.heard import Heard, guessed_place, heard
 from crdt_sync.replica.names import names
 from crdt_sync.replica.readers import count_lacking, lacks
 from crdt_sync.replica.told import read_told, to_fetch
-from crdt_sync.storage.port import Store
+from crdt_sync.storage.port import LoggedRecords, Store
 from crdt_sync.storage.values import OutboxEntry, Peer
 
 _PAGE = 512
@@ -221,7 +221,7 @@ def _partner_status(store: Store, peer: Peer, name: str, *, unreadable: bool) ->
     )
 
 
-def _carried_status(store: Store, partner: Carried) -> CarriedStatus:
+def _carried_status(store: LoggedRecords, partner: Carried) -> CarriedStatus:
     """The standing of a partner that is met by bundle, at the cost of `count_lacking`."""
     reader = partner.reader(store)
     _, size = store.behind(reader.place)
@@ -237,7 +237,7 @@ def _heard_status(store: Store, row: Heard, called: Mapping[bytes, str]) -> Carr
     return CarriedStatus("", row.replica.hex(), records, size, row.at, through)
 
 
-def _caller_status(store: Store, caller: Caller) -> CallerStatus:
+def _caller_status(store: LoggedRecords, caller: Caller) -> CallerStatus:
     """The standing of a caller, at the cost of `count_lacking`."""
     waiting = count_lacking(store, caller.reader(store))
     return CallerStatus(caller.name, caller.replica.hex(), waiting, caller.at)

@@ -243,6 +243,14 @@ class Store(Identity, Log, Records, Digests, Outbox, Settings, Committer, Mainte
         """Release the store; closing twice is harmless."""
 
 
+class LoggedRecords(Log, Records, Protocol):
+    """The records, and the order in which they changed: what indexes follow and partners read."""
+
+
+class Partners(Outbox, Settings, Protocol):
+    """The partners, and what the caller has noted of them."""
+
+
 class Stores(Protocol):
     """Makes and opens stores by their paths: the one place where their kind is chosen."""
 

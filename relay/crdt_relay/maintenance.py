@@ -30,7 +30,7 @@ from crdt_sync.records import EMPTY_STATE_VECTOR
 from crdt_sync.replica.rescue import is_complete, rescued
 from crdt_sync.storage.lmdb import LmdbStore, copies
 from crdt_sync.storage.lmdb.directory import claimed
-from crdt_sync.storage.port import Store
+from crdt_sync.storage.port import Identity, Records, Store
 from crdt_sync.storage.values import Batch, Change, Remains
 
 _DATA_FILE = "data.mdb"
@@ -99,7 +99,7 @@ def mend(store: Store, named: Sequence[str] = ()) -> Mended:
     return mended
 
 
-def _salvaged(store: Store, record: str, remains: Remains, mended: Mended) -> Change | None:
+def _salvaged(store: Identity, record: str, remains: Remains, mended: Mended) -> Change | None:
     """What is intact of a damaged record, as a whole; None where nothing is."""
     document, _ = rescued(record, remains)
     vector = document.state_vector()
@@ -113,7 +113,7 @@ def _salvaged(store: Store, record: str, remains: Remains, mended: Mended) -> Ch
     return Change(record, (whole,), store.replica, "", now, vector, whole, renewed=True, lineage=lineage)
 
 
-def _is_held(store: Store, record: str) -> bool:
+def _is_held(store: Records, record: str) -> bool:
     try:
         return store.record_head(record) is not None
     except StoreCorrupt:

@@ -16,7 +16,7 @@ from crdt_sync.exchange.bundle.partner import Partner
 from crdt_sync.records import EMPTY_STATE_VECTOR, decode_state_vector, encode_state_vector, scan
 from crdt_sync.replica.heard import guessed_place
 from crdt_sync.replica.readers import of_others, since
-from crdt_sync.storage.port import Log, Outbox, Store
+from crdt_sync.storage.port import Log, LoggedRecords, Outbox, Store
 from crdt_sync.storage.values import FeedEntry, LogEntry, OutboxEntry
 
 _PAGE = 512
@@ -37,7 +37,7 @@ class Contents:
     records: Iterator[tuple[str, bytes]]
 
 
-def everything(store: Store) -> Contents:
+def everything(store: LoggedRecords) -> Contents:
     """For anybody, whatever they have."""
     head = store.head()
     records = ((entry.record, EMPTY_STATE_VECTOR) for entry in _feed(store, 0))
@@ -69,7 +69,7 @@ def _through_another(store: Store, partner: Partner, head: int) -> Contents:
     return Contents(base, head, Addressee(told.replica, told.epoch, told.cursor), count, changed)
 
 
-def _changed(store: Store, base: int, partner: bytes, floor: int) -> Iterator[tuple[str, bytes]]:
+def _changed(store: LoggedRecords, base: int, partner: bytes, floor: int) -> Iterator[tuple[str, bytes]]:
     for entry in _feed(store, base):
         updates = since(store, entry.record, base)
         if updates is None:

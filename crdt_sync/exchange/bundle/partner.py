@@ -8,7 +8,7 @@ from crdt_sync.replica import Carried
 from crdt_sync.replica.carried import carried
 from crdt_sync.replica.heard import Heard, heard
 from crdt_sync.replica.names import names
-from crdt_sync.storage.port import Store
+from crdt_sync.storage.port import Partners
 from crdt_sync.storage.values import Peer
 
 _PREFIX_LENGTH_MIN = 4  # characters of a replica id: 16 bits, enough to tell a handful of partners apart
@@ -35,7 +35,7 @@ class Partner:
         return tuple(name for name in (self.name, self.peer.url if self.peer else "") if name)
 
 
-def known_partners(store: Store) -> Iterator[Partner]:
+def known_partners(store: Partners) -> Iterator[Partner]:
     """Every partner that a bundle can be made for."""
     by_bundle = carried(store)
     by_session = {peer.replica: peer for peer in store.peers() if peer.url}
@@ -48,7 +48,7 @@ def known_partners(store: Store) -> Iterator[Partner]:
         yield Partner(replica, *met, told, through, called.get(replica, ""))
 
 
-def find_partner(store: Store, wanted: str) -> Partner:
+def find_partner(store: Partners, wanted: str) -> Partner:
     """The partner of that name, URL, or beginning of its replica id. Raises `UsageError`."""
     known = list(known_partners(store))
     found = [partner for partner in known if wanted in partner.names] or [

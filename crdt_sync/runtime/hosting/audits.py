@@ -19,7 +19,7 @@ from crdt_sync.replica.audit import check, content_digest, standing
 from crdt_sync.runtime.hosting.rest import AtRest
 from crdt_sync.runtime.worker.pool import IntegrationPool
 from crdt_sync.runtime.worker.values import RecordDigest
-from crdt_sync.storage.port import Store
+from crdt_sync.storage.port import LoggedRecords, Store
 from crdt_sync.storage.values import Batch, Change, Head
 from crdt_sync.storage.writer import Writer
 
@@ -45,7 +45,7 @@ class Audits(Protocol):
 class Contents:
     """The content digests of a store, as of a moment; see the module. `clock` gives microseconds, and never falls."""
 
-    def __init__(self, store: Store, compute: Compute, clock: Callable[[], int]) -> None:
+    def __init__(self, store: LoggedRecords, compute: Compute, clock: Callable[[], int]) -> None:
         self._store = store
         self._compute = compute
         self._clock = clock

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from crdt_sync.runtime.hosting.rest import AtRest
 from crdt_sync.runtime.worker.pool import IntegrationPool
-from crdt_sync.storage.port import Store
+from crdt_sync.storage import port
 from crdt_sync.storage.values import Batch
 from crdt_sync.storage.writer import Writer
 
@@ -23,7 +23,7 @@ class Digests(Protocol):
 class WorkerDigests:
     """See the module."""
 
-    def __init__(self, store: Store, pool: IntegrationPool, writer: Writer, rest: AtRest) -> None:
+    def __init__(self, store: port.Digests, pool: IntegrationPool, writer: Writer, rest: AtRest) -> None:
         self._store = store
         self._pool = pool
         self._writer = writer

@@ -6,13 +6,13 @@ Behind what was told, others may have committed, and so may the next of ours tha
 from collections.abc import Sequence
 
 from crdt_sync.replica import StoreSource
-from crdt_sync.storage.port import Store
+from crdt_sync.storage.port import Log
 
 
 class Following:
     """See the module. Pure; used by the engine and by the simulator."""
 
-    def __init__(self, store: Store, source: StoreSource) -> None:
+    def __init__(self, store: Log, source: StoreSource) -> None:
         self._store = store
         self._source = source
         self._under_way = 0

@@ -13,7 +13,7 @@ from crdt_sync.errors import CrdtSyncError, StoreCorrupt, StoreError, StoreFaile
 from crdt_sync.runtime.worker.pool import IntegrationPool
 from crdt_sync.runtime.worker.process import WorkerUnavailable
 from crdt_sync.runtime.worker.values import Item
-from crdt_sync.storage.port import Store
+from crdt_sync.storage.port import Committer
 from crdt_sync.storage.values import Batch
 
 _PROBE_EVERY_S = 1.0
@@ -24,7 +24,7 @@ _log = structlog.get_logger("crdt_sync.hosting")
 class Health:
     """The state of one store and one pool. Call `close` before either is closed."""
 
-    def __init__(self, store: Store, pool: IntegrationPool, wall_clock: Callable[[], int]) -> None:
+    def __init__(self, store: Committer, pool: IntegrationPool, wall_clock: Callable[[], int]) -> None:
         self._store = store
         self._pool = pool
         self._wall_clock = wall_clock

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from crdt_sync.errors import StoreCorrupt
-from crdt_sync.storage.port import Store
+from crdt_sync.storage.port import Records
 from crdt_sync.storage.values import Head
 
 FoundHead = Head | Literal["damaged"] | None
@@ -18,7 +18,7 @@ class AtRest:
     the engine was told of: what a failed commit held counts as unstored until then.
     """
 
-    def __init__(self, store: Store, unstored: Callable[[str], bool], failures: Callable[[], int]) -> None:
+    def __init__(self, store: Records, unstored: Callable[[str], bool], failures: Callable[[], int]) -> None:
         self._store = store
         self._unstored = unstored
         self._failures = failures
