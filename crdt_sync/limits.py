@@ -76,6 +76,8 @@ UNSENT_BYTES_MAX = (
     2 * FRAME_BYTES_MAX
 )  # that a device has to say to a partner that takes nothing, before it hears no more
 PRESENCE_ENTRIES_MAX = 64
+UNREAD_FRAMES_ASKED = 16  # confirmations and the like after which a partner is asked whether it reads them
+UNREAD_FRAMES_MAX = 24  # of them that it may not have read: beyond, they are joined, as a host that waits keeps them
 REASON_LENGTH_MAX = 256  # characters of a human-readable reason on the wire
 HANDSHAKE_TIMEOUT_US = 10 * 1_000_000
 KEEPALIVE_US = 20 * 1_000_000  # well under the 60 s after which home routers forget a connection
@@ -219,6 +221,7 @@ assert 5 * CHECK_RECORDS_MAX + 4 <= FRAME_ITEMS_MAX
 assert HELLO_BYTES_MAX >= TOKEN_LENGTH_MAX + 4 * AGENT_LENGTH_MAX + 9 * VERSIONS_MAX + 256
 assert RECORD_GROWN_BYTES_MAX >= TEXT_BYTES_MAX + VALUE_BYTES_MAX
 assert SILENCE_US_MAX > 2 * KEEPALIVE_US
+assert UNREAD_FRAMES_ASKED < UNREAD_FRAMES_MAX
 assert HTTP_RESUME_S < HTTP_LINGER_S < SILENCE_US_MAX / 1e6
 assert WORKER_CACHE_BYTES_MAX * 20 < WORKER_MEMORY_BYTES_MAX // 2
 assert RECONCILE_FAN_OUT <= RECONCILE_PARTS_MAX < RECONCILE_OPEN_RANGES_MAX - RECONCILE_OPEN_RANGES_TARGET

@@ -39,7 +39,13 @@ from crdt_sync.protocol.messages import (
     Changes,
     Check,
     Checked,
+    Have,
     Hello,
+    Message,
+    Ping,
+    Pong,
+    Presence,
+    PresenceEntry,
     Ranges,
     Receipt,
     ReceiptRequest,
@@ -57,6 +63,7 @@ from crdt_sync.protocol.reconcile import View
 from crdt_sync.protocol.session import Awaited, Session
 from crdt_sync.protocol.source import NOT_HELD, DialerSource
 from crdt_sync.protocol.states import DIALER_MOVES, DIALER_TABLE, Move, State, Table
+from crdt_sync.protocol.telling import Telling
 from crdt_sync.protocol.terms import Agreed, agreed_space, shared_features, terms_of
 from crdt_sync.protocol.versions import TERMS, VERSIONS
 from crdt_sync.protocol.wants import want
@@ -66,6 +73,7 @@ _CLOCK_SET_US = 1_000_000  # a wall clock that ran on by that much more or less 
 _PING_SPREAD = 4  # pings of many devices are spread over a part of their interval
 
 _STORES = "stored nothing of what was sent"
+_READS = "read nothing of what was sent"
 _ANSWERS = "sent nothing of what was asked for"
 _TELLS = "told nothing of its changes"
 _COMPARES = "did not go on comparing"
@@ -112,6 +120,7 @@ class Dialer(Session):
         self._audit: AuditRun | None = None
         self._checking: dict[int, tuple[str, ...]] = {}  # the records of checks that were not answered
         self._pushing = Pushing(source)
+        self._telling = Telling()
         self._acknowledge_number = 0
         self._receipts = 0  # asked for and not come
         self._anew_at: int | None = None  # when to end the session for what only the next handshake mends
@@ -205,6 +214,11 @@ class Dialer(Session):
         """Ask for these records as a whole, `WANT_RECORDS_MAX` at most; not `settled` before they are on disk."""
         self._send(self._fetching.ask(Want(0, tuple(WantEntry(record, NOT_HELD) for record in records))))
 
+    def present(self, entries: tuple[PresenceEntry, ...]) -> None:
+        """See `Session.present`."""
+        if self.state not in {State.GREETING, State.AGREEING, State.CLOSED}:
+            self._tell(Presence(entries[: limits.PRESENCE_ENTRIES_MAX]))
+
     def next_timer(self) -> int | None:
         """See `Session.next_timer`."""
         timer = super().next_timer()
@@ -229,6 +243,8 @@ class Dialer(Session):
         """See `Session._awaited`. What waits for our own disk is not owed."""
         if self._pushing.unanswered:
             yield Awaited(_STORES, self._pushing.answer_us)
+        if self._telling.unanswered:
+            yield Awaited(_READS, self._pushing.answer_us)
         if self._fetching.unanswered:
             yield Awaited(_ANSWERS, limits.ANSWER_US_MAX)
         elif self.state is State.CATCHING_UP and not self._fetching.ending and not self._fetching.storing:
@@ -261,10 +277,13 @@ class Dialer(Session):
             self.close("gap", f"the diff of {unclosed} does not close its gap", now, retry_after_us=0)
             return
         for each in self._fetching.go_on(gaps):
-            if isinstance(each, Integrate):
-                self._effects.append(each)
-            else:
-                self._send(each)
+            match each:
+                case Integrate():
+                    self._effects.append(each)
+                case Have():
+                    self._tell(each)
+                case Want():
+                    self._send(each)
         self._finish_catching_up()
 
     def compare(self, view: View, now: int) -> None:
@@ -415,6 +434,14 @@ class Dialer(Session):
         self._receipts = max(0, self._receipts - 1)
         self._effects.append(ReceiptArrived(receipt))
 
+    def _on_ping(self, message: Ping, now: int) -> None:
+        self._tell(Pong(message.number))
+
+    def _on_pong(self, message: Pong, now: int) -> None:
+        if self._telling.answered(message.number):
+            self._came(_READS)
+            self._tell_on()
+
     # --- parts -----------------------------------------------------------------------------------------------
 
     def _integrate(self, entries: tuple[UpdatesEntry, ...], cursor: int | None, head: int, owe: bool = False) -> None:
@@ -422,9 +449,19 @@ class Dialer(Session):
 
     def _ask_again(self, records: Sequence[str]) -> None:
         """Ask for what could not be integrated when it came. Where digests are compared, it differs by them."""
-        for start in range(0, len(records), limits.WANT_RECORDS_MAX):
-            part = records[start : start + limits.WANT_RECORDS_MAX]
-            self._send(self._fetching.ask(want(self._source, 0, part)))
+        for each in self._fetching.ask_beyond((record, self._source.state_vector(record)) for record in records):
+            self._send(each)
+
+    def _tell(self, message: Message) -> None:
+        """Tell something that nobody answers, now or later."""
+        self._telling.tell(message)
+        self._tell_on()
+
+    def _tell_on(self) -> None:
+        for each in self._telling.next():
+            self._send(each)
+        if self._telling.asks:
+            self._telling.asked(self._ping())
 
     def _finish_catching_up(self) -> None:
         if self._fetching.ending and self.state is State.CATCHING_UP and self._fetching.idle:

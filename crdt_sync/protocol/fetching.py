@@ -11,12 +11,14 @@ Rules:
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 from crdt_sync import limits
 from crdt_sync.errors import ProtocolViolation
 from crdt_sync.protocol.effects import Integrate
-from crdt_sync.protocol.messages import Have, Updates, UpdatesEntry, Want, WantEntry
+from crdt_sync.protocol.messages import Have, Updates, UpdatesEntry, Want
+from crdt_sync.protocol.wants import want_beyond
 
 _HAVE_EVERY_BYTES = limits.UNCONFIRMED_BYTES_MAX // 16
 _GAPS_MAX = 3  # of one record, one after the other
@@ -104,14 +106,18 @@ class Fetching:
                 return record
         return None
 
-    def go_on(self, gaps: Sequence[tuple[str, bytes]]) -> Iterator[Want | Integrate | Have]:
-        """What follows once something was stored: ask for what the gaps lack, or store the cursor; and confirm."""
-        self._waiting.update(gaps)
+    def ask_beyond(self, held: Iterable[tuple[str, bytes]]) -> Iterator[Want]:
+        """Ask again for what is beyond these state vectors of records: now, or once the partner has answered others."""
+        self._waiting.update(held)
         while self._waiting and len(self._repairs) < limits.PUSHES_IN_FLIGHT_MAX // 2:  # others count pages too
-            part = list(self._waiting.items())[: limits.WANT_RECORDS_MAX]
+            part = list(islice(self._waiting.items(), limits.WANT_RECORDS_MAX))
             for record, _ in part:
                 del self._waiting[record]
-            yield self.ask(Want(0, tuple(WantEntry(*gap) for gap in part)))
+            yield self.ask(want_beyond(0, part))
+
+    def go_on(self, gaps: Sequence[tuple[str, bytes]]) -> Iterator[Want | Integrate | Have]:
+        """What follows once something was stored: ask for what the gaps lack, or store the cursor; and confirm."""
+        yield from self.ask_beyond(gaps)
         if not self._waiting and not self._repairs and not self._repairing and self._cursor is not None:
             cursor, self._cursor = self._cursor, None
             yield self.integrate((), cursor, cursor, owe=False)

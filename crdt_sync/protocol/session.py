@@ -48,8 +48,8 @@ class Session:
         self.features: frozenset[str] = frozenset()  # what both sides can do beyond their version
         self._effects: list[Effect] = []
         self._heard_at = now
-        self._pinged = 0
-        self._pinged_at = 0
+        self._pings = 0  # sent
+        self._pinged_at: int | None = None  # when it was last asked whether it lives, if it was heard before that
         self._deadline = now + limits.HANDSHAKE_TIMEOUT_US
         self._received = 0  # bytes of whole frames
         self._arriving = 0  # bytes of the next one
@@ -73,7 +73,7 @@ class Session:
         if self.closed:
             return
         self._heard_at = now
-        self._pinged = 0
+        self._pinged_at = None
         self._received += len(frame)
         self._arriving = 0
         self._silence.begin(now, self._received)
@@ -131,9 +131,8 @@ class Session:
             self.close("timeout", f"the partner {failed}", now, retry_after_us=0)
         elif now >= self._ping_at:
             # Again and again: a partner that is slow to send us a large frame lives by the pings that it hears.
-            self._pinged += 1
             self._pinged_at = now
-            self._send(Ping(self._pinged))
+            self._ping()
 
     def close(self, code: str, message: str, now: int, retry_after_us: int | None = None) -> None:
         """End the session from this side, telling the partner why. `retry_after_us` None: do not try again."""
@@ -162,7 +161,9 @@ class Session:
 
     @property
     def _ping_at(self) -> int:
-        return self._pinged_at + self._ping_us if self._pinged else self._heard_at + self._first_ping_us
+        if self._pinged_at is not None:
+            return self._pinged_at + self._ping_us
+        return self._heard_at + self._first_ping_us
 
     @property
     def _first_ping_us(self) -> int:
@@ -200,6 +201,12 @@ class Session:
     def _end(self, closed: Closed) -> None:
         self.state = State.CLOSED
         self._effects.append(closed)
+
+    def _ping(self) -> int:
+        """Ask for a pong; returns its number, which no other ping of this session has."""
+        self._pings += 1
+        self._send(Ping(self._pings))
+        return self._pings
 
     def _send(self, message: Message) -> int:
         frame = codec.encode(message, self.version)

@@ -11,7 +11,7 @@ import pytest
 from crdt_sync import Address, Replica, limits
 from crdt_sync.protocol import codec
 from crdt_sync.protocol.dialer import Dialer
-from crdt_sync.protocol.messages import MODE_CHANGES, Changes, Ping, Updates, UpdatesEntry, Welcome
+from crdt_sync.protocol.messages import MODE_CHANGES, Changes, ChangesEntry, Updates, UpdatesEntry, Welcome
 from crdt_sync.records import Document, bundled_schema
 from crdt_sync.runtime import conversation
 from crdt_sync.runtime.conversation import Conversation
@@ -89,7 +89,9 @@ def updates(number: int) -> bytes:
 FLOODS: dict[str, Callable[[int], bytes]] = {
     "updates": updates,
     "empty pages": lambda number: codec.encode(Changes(number, number, ())),
-    "pings": lambda number: codec.encode(Ping(number)),
+    "pages": lambda number: codec.encode(
+        Changes(number, number, (ChangesEntry(f"customers/{number}", number, VECTOR),))
+    ),
 }
 
 

@@ -320,7 +320,7 @@ class Device:
     async def _host(self, rng: random.Random) -> None:
         machine = replace(self._machine, rng=rng)
         async with hosting(self.replica, outside=machine.outside()) as engine:
-            self.host = Host(self._loop, self._process, engine, self.disk, direct=True)
+            self.host = Host(self._loop, self._process, engine, self.disk)
             await asyncio.Event().wait()
 
 

@@ -45,13 +45,12 @@ class Machine:
 
 
 class Host:
-    """One life of an engine. `direct`: it is a device's, which stops with the device."""
+    """One life of an engine."""
 
-    def __init__(self, loop: VirtualLoop, process: Process, engine: Engine, disk: Disk, *, direct: bool) -> None:
+    def __init__(self, loop: VirtualLoop, process: Process, engine: Engine, disk: Disk) -> None:
         self._loop = loop
         self._process = process
         self._engine = engine
-        self._direct = direct
         self._links: list[Link] = []
         self.disk = disk
 
@@ -69,7 +68,7 @@ class Host:
         """Somebody has connected."""
 
         def held(frames: Sequence[bytes]) -> None:
-            bounds.check_host(link.name, frames, direct=self._direct)
+            bounds.check_host(link.name, frames)
 
         self._links = [known for known in self._links if known.open] + [link]
         channel = LinkChannel(link, TO_DIALER, held)
@@ -91,4 +90,4 @@ def start_relay(loop: VirtualLoop, disk: Disk, wall_clock: Callable[[], int], ma
     process = loop.process("relay")
     with loop.running():
         engine = process.call(lambda: Engine(disk, everybody, wall_clock, outside=machine.outside()))
-    return Host(loop, process, engine, disk, direct=False)
+    return Host(loop, process, engine, disk)

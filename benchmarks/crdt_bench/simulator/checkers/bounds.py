@@ -7,7 +7,6 @@ from crdt_sync import limits
 from crdt_sync.protocol.effects import Effect, Integrate
 
 _OTHER_FRAMES_MAX = 64  # wants, confirmations, pings: none of which a session may pile up
-_SCREENED_FRAMES_MAX = 256  # ... where each run of updates is tried before it is stored, and confirmed by itself
 
 
 def check_device(name: str, work: Iterable[Effect]) -> None:
@@ -18,8 +17,8 @@ def check_device(name: str, work: Iterable[Effect]) -> None:
         raise Failure("memory", f"{name} holds {sum(sizes)} bytes that it has not stored, of at most {allowed}")
 
 
-def check_host(name: str, held: Sequence[bytes], *, direct: bool) -> None:
-    """`held` are frames of one session that a host does not read yet. `direct`: the host is a device."""
-    allowed = limits.PUSHES_IN_FLIGHT_MAX + (_SCREENED_FRAMES_MAX if direct else _OTHER_FRAMES_MAX)
+def check_host(name: str, held: Sequence[bytes]) -> None:
+    """`held` are frames of one session that a host does not read yet."""
+    allowed = limits.PUSHES_IN_FLIGHT_MAX + _OTHER_FRAMES_MAX
     if len(held) > allowed:
         raise Failure("memory", f"{len(held)} frames of {name} wait at the host, of at most {allowed}")
