@@ -7,8 +7,8 @@ origins that an editor would give it: the character after which it was typed, an
 import random
 from collections.abc import Iterable
 
-from crdt_sync.records.delete_set import Ranges, encode_delete_set, merge_ranges
-from crdt_sync.records.varint import append_uint
+from crdt_sync.records.updates.delete_set import Ranges, encode_delete_set, merge_ranges
+from crdt_sync.records.updates.varint import append_uint
 
 ROOT = "t.notes"
 _TEXT, _HAS_LEFT, _HAS_RIGHT = 4, 0x80, 0x40

@@ -3,11 +3,11 @@
 from typing import TYPE_CHECKING
 
 from crdt_sync.lazy import importer
-from crdt_sync.records.state_vector import EMPTY as EMPTY_STATE_VECTOR
-from crdt_sync.records.state_vector import covers as covers_state_vector
-from crdt_sync.records.state_vector import decode as decode_state_vector
-from crdt_sync.records.state_vector import encode as encode_state_vector
-from crdt_sync.records.state_vector import merge as merge_state_vectors
+from crdt_sync.records.updates.state_vector import EMPTY as EMPTY_STATE_VECTOR
+from crdt_sync.records.updates.state_vector import covers as covers_state_vector
+from crdt_sync.records.updates.state_vector import decode as decode_state_vector
+from crdt_sync.records.updates.state_vector import encode as encode_state_vector
+from crdt_sync.records.updates.state_vector import merge as merge_state_vectors
 
 if TYPE_CHECKING:
     from crdt_sync.records.document import Document
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from crdt_sync.records.reading import Reading, conflicts_of, reading_of, value_of, values_of
     from crdt_sync.records.schema import FieldSpec, Schema, bundled_schema, load_schema, parse_schema
     from crdt_sync.records.text_field import TextField
-    from crdt_sync.records.update import Scan, scan
+    from crdt_sync.records.updates.update import Scan, scan
     from crdt_sync.records.values import Carrier, canonical
 else:
     __getattr__, __dir__ = importer(
@@ -32,7 +32,7 @@ else:
             "crdt_sync.records.reading": ("Reading", "conflicts_of", "reading_of", "value_of", "values_of"),
             "crdt_sync.records.schema": ("FieldSpec", "Schema", "bundled_schema", "load_schema", "parse_schema"),
             "crdt_sync.records.text_field": ("TextField",),
-            "crdt_sync.records.update": ("Scan", "scan"),
+            "crdt_sync.records.updates.update": ("Scan", "scan"),
             "crdt_sync.records.values": ("Carrier", "canonical"),
         },
     )

@@ -15,12 +15,12 @@ from math import isnan
 from typing import NamedTuple
 
 from crdt_sync.errors import UpdateRefused
-from crdt_sync.records import state_vector as vectors
-from crdt_sync.records.delete_set import Ranges, merged
 from crdt_sync.records.document import Document
-from crdt_sync.records.stepping import step
-from crdt_sync.records.update import Reader, Scan
-from crdt_sync.records.varint import read_uint
+from crdt_sync.records.updates import state_vector as vectors
+from crdt_sync.records.updates.delete_set import Ranges, merged
+from crdt_sync.records.updates.stepping import step
+from crdt_sync.records.updates.update import Reader, Scan
+from crdt_sync.records.updates.varint import read_uint
 
 _NOT_A_NUMBER = ("NaN",)  # which equals nothing, not even itself
 _UNIT_BYTES = 2  # of UTF-16, in which operations of texts are counted

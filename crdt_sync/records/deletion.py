@@ -10,12 +10,12 @@ import binascii
 from collections.abc import Callable, Mapping
 
 from crdt_sync.errors import UpdateRefused
-from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.entries import Conflict, ConflictEntry, latest_first, well_formed
-from crdt_sync.records.lists import Lists
 from crdt_sync.records.roots import DELETED, DELETED_ROOT, Contents
 from crdt_sync.records.sources import SOURCES_ROOT
-from crdt_sync.records.update import scan
+from crdt_sync.records.updates import state_vector as vectors
+from crdt_sync.records.updates.lists import Lists
+from crdt_sync.records.updates.update import scan
 
 
 def deletion_of(contents: Contents, state_vector: bytes, whole: Callable[[], bytes]) -> tuple[bool, Conflict | None]:

@@ -13,21 +13,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
-from crdt_sync.records import state_vector as vectors
 from crdt_sync.records import yrs
-from crdt_sync.records.delete_set import (
-    Ranges,
-    covered,
-    encode_delete_set,
-    merged,
-    range_covered,
-    read_deletes,
-    without,
-)
 from crdt_sync.records.deletion import deletion_of
-from crdt_sync.records.halves import made_whole, mended
 from crdt_sync.records.member_keys import member_of
-from crdt_sync.records.objects import in_order
 from crdt_sync.records.roots import (
     ARRAY_PREFIXES,
     DELETED_ROOT,
@@ -38,8 +26,20 @@ from crdt_sync.records.roots import (
     is_reserved,
 )
 from crdt_sync.records.sources import SOURCES_ROOT, Source, read_sources
-from crdt_sync.records.update import Item, Scan, scan
-from crdt_sync.records.varint import append_uint
+from crdt_sync.records.updates import state_vector as vectors
+from crdt_sync.records.updates.delete_set import (
+    Ranges,
+    covered,
+    encode_delete_set,
+    merged,
+    range_covered,
+    read_deletes,
+    without,
+)
+from crdt_sync.records.updates.halves import made_whole, mended
+from crdt_sync.records.updates.objects import in_order
+from crdt_sync.records.updates.update import Item, Scan, scan
+from crdt_sync.records.updates.varint import append_uint
 
 if TYPE_CHECKING:
     from crdt_sync.records.yrs import Array, Map, Text

@@ -5,15 +5,12 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 
 from crdt_sync.errors import UpdateRefused
-from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.deletion import seen_by
 from crdt_sync.records.document import Document
 from crdt_sync.records.dots import Dot, Dots, Piece
 from crdt_sync.records.entries import is_entry
 from crdt_sync.records.lineage import lineage_of
-from crdt_sync.records.lists import Lists
 from crdt_sync.records.member_keys import member_of
-from crdt_sync.records.parts import read_parts, with_marks
 from crdt_sync.records.provenance import Run, unreadable
 from crdt_sync.records.roots import (
     ARRAY_PREFIXES,
@@ -24,7 +21,10 @@ from crdt_sync.records.roots import (
     is_reserved,
 )
 from crdt_sync.records.sources import SOURCES_ROOT
-from crdt_sync.records.update import Item, scan
+from crdt_sync.records.updates import state_vector as vectors
+from crdt_sync.records.updates.lists import Lists
+from crdt_sync.records.updates.parts import read_parts, with_marks
+from crdt_sync.records.updates.update import Item, scan
 
 _ZERO = 0x4E00  # letters of one UTF-16 unit that nothing normalises
 _DIGITS = 20_000  # of them

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from crdt_sync.records import state_vector as vectors
-from crdt_sync.records.delete_set import Ranges, merged, without
 from crdt_sync.records.roots import DELETED_ROOT, MAP_PREFIXES
+from crdt_sync.records.updates import state_vector as vectors
+from crdt_sync.records.updates.delete_set import Ranges, merged, without
 
 Dot = tuple[int, int]
 """Writer and clock."""

@@ -7,7 +7,6 @@ from typing import Any
 from crdt_sync.clock import HybridClock
 from crdt_sync.errors import EditEnded, InvalidValue, NoConflict, RecordDeleted, UnknownCollection
 from crdt_sync.limits import ACTOR_LENGTH_MAX
-from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.comparing import filled
 from crdt_sync.records.deletion import deletion_text
 from crdt_sync.records.document import Document
@@ -20,6 +19,7 @@ from crdt_sync.records.reading import conflicts_of, value_of
 from crdt_sync.records.roots import DELETED, DELETED_ROOT
 from crdt_sync.records.schema import FieldSpec, Schema
 from crdt_sync.records.text_field import TextField
+from crdt_sync.records.updates import state_vector as vectors
 
 
 class Editor:

@@ -28,20 +28,20 @@ from crdt_sync.limits import (
     ROOTS_MAX,
     TAIL_UPDATES_MAX,
 )
-from crdt_sync.records import state_vector as vectors
 from crdt_sync.records import yrs
 from crdt_sync.records.contradictions import contradiction
-from crdt_sync.records.delete_set import covered, merged
 from crdt_sync.records.document import Document
 from crdt_sync.records.document_dots import dots_of
-from crdt_sync.records.halves import mended
 from crdt_sync.records.lineage import current, is_foreign, lineage_of
-from crdt_sync.records.lists import Lists
-from crdt_sync.records.pairs import has_pairs
 from crdt_sync.records.provenance import Lineage
 from crdt_sync.records.renewal import carried
 from crdt_sync.records.roots import LINEAGE_ROOT, TEXT_PREFIX
-from crdt_sync.records.update import Item, Scan, scan
+from crdt_sync.records.updates import state_vector as vectors
+from crdt_sync.records.updates.delete_set import covered, merged
+from crdt_sync.records.updates.halves import mended
+from crdt_sync.records.updates.lists import Lists
+from crdt_sync.records.updates.pairs import has_pairs
+from crdt_sync.records.updates.update import Item, Scan, scan
 from crdt_sync.records.well_placed import cuts_pair, misnamed, misplaced, need_lists, tangled
 from crdt_sync.verdicts import Verdict, VerdictCode, refused
 

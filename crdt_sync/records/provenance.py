@@ -24,9 +24,9 @@ from itertools import accumulate, pairwise
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.ids import WRITER_BITS
 from crdt_sync.limits import GENERATIONS_MAX
-from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.dots import Dot, Dots, Piece
-from crdt_sync.records.varint import append_uint, read_uint
+from crdt_sync.records.updates import state_vector as vectors
+from crdt_sync.records.updates.varint import append_uint, read_uint
 
 PLACEHOLDER = 1  # the writer under which a first update is hashed, which is no writer of a lineage
 _FORM = 2

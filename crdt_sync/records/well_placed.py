@@ -30,10 +30,10 @@ replicas equal again.
 from collections.abc import Callable, Collection
 
 from crdt_sync.limits import PLACING_STEPS_MAX
-from crdt_sync.records.delete_set import Ranges, merged, range_covered
-from crdt_sync.records.lists import NOWHERE, Lists, Name, Operation
 from crdt_sync.records.roots import ARRAY_PREFIXES, MAP_PREFIXES, TEXT_PREFIX
-from crdt_sync.records.update import Item, scan
+from crdt_sync.records.updates.delete_set import Ranges, merged, range_covered
+from crdt_sync.records.updates.lists import NOWHERE, Lists, Name, Operation
+from crdt_sync.records.updates.update import Item, scan
 
 _PREFIXES = (*ARRAY_PREFIXES, *MAP_PREFIXES, TEXT_PREFIX)
 

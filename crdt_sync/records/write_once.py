@@ -10,9 +10,9 @@ import hashlib
 from collections.abc import Callable
 
 from crdt_sync.ids import WRITER_BITS
-from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.document import Document
 from crdt_sync.records.lineage import lineage_of
+from crdt_sync.records.updates import state_vector as vectors
 
 _PLACEHOLDER = 1
 _ATTEMPTS_MAX = 1 << 20

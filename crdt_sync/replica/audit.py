@@ -12,7 +12,7 @@ from crdt_sync.errors import StoreCorrupt, StoreError, StoreFailed, StoreFull
 from crdt_sync.protocol.entries import CheckedEntry, Standing
 from crdt_sync.protocol.reconcile import Index, Pinned
 from crdt_sync.records import Document
-from crdt_sync.records import state_vector as vectors
+from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.replica.context import Context
 from crdt_sync.replica.views import encode_view
 from crdt_sync.storage.port import Records

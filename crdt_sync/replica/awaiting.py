@@ -19,7 +19,7 @@ from crdt_sync.errors import StoreCorrupt, StoreError, StoreFailed, UpdateRefuse
 from crdt_sync.ids import EPOCH_BYTES
 from crdt_sync.limits import DAMAGED_NAMED_MAX
 from crdt_sync.records import Document, reading_of
-from crdt_sync.records import state_vector as vectors
+from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.replica import unread
 from crdt_sync.replica.context import Context
 from crdt_sync.replica.intake import Intake, Origin

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from crdt_sync.errors import EditOvertaken
 from crdt_sync.records import Document
-from crdt_sync.records import state_vector as vectors
-from crdt_sync.records.halves import mended
 from crdt_sync.records.lineage import begun, is_foreign, is_whole, lineage_of
 from crdt_sync.records.renewal import carried
+from crdt_sync.records.updates import state_vector as vectors
+from crdt_sync.records.updates.halves import mended
 from crdt_sync.storage.port import Records
 
 

@@ -22,7 +22,6 @@ from crdt_sync.errors import (
 )
 from crdt_sync.nearest import suggestion
 from crdt_sync.records import Document, Editor, Schema, definition, import_book, values_of
-from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.clearing import Kept, clear, live_bytes
 from crdt_sync.records.field_values import normalise
 from crdt_sync.records.first_content import as_first_content
@@ -32,6 +31,7 @@ from crdt_sync.records.natural_key import required_key
 from crdt_sync.records.renewal import renewed
 from crdt_sync.records.replay import replay
 from crdt_sync.records.restamp import restamp
+from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.replica import copies
 from crdt_sync.replica.blocks import Block, Caller, caller
 from crdt_sync.replica.commits import Commits

@@ -13,7 +13,7 @@ from crdt_sync import limits
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.principal import Principal
 from crdt_sync.records import Integration, Integrator
-from crdt_sync.records import state_vector as vectors
+from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.replica.context import Context
 from crdt_sync.replica.views import encode_view
 from crdt_sync.storage.values import Batch, Change, Head, OutboxEntry

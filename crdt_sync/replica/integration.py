@@ -6,8 +6,8 @@ from types import MappingProxyType
 
 from crdt_sync.errors import StoreCorrupt
 from crdt_sync.protocol.messages import UpdatesEntry
-from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.lineage import is_whole
+from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.replica import unread
 from crdt_sync.replica.context import Context
 from crdt_sync.replica.intake import Intake, Origin, Taken, readable

@@ -27,7 +27,7 @@ from crdt_sync.protocol.messages import Resume, VerdictCode
 from crdt_sync.protocol.reconcile import View
 from crdt_sync.protocol.source import Diff, Outgoing
 from crdt_sync.protocol.versions import LINEAGE
-from crdt_sync.records import state_vector as vectors
+from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.replica import unread
 from crdt_sync.replica.audit import content_view
 from crdt_sync.replica.context import Context

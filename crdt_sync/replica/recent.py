@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 
 from crdt_sync import limits
 from crdt_sync.protocol.source import Diff
-from crdt_sync.records import bytes_diff
+from crdt_sync.records.updates import bytes_diff
 
 _Key = tuple[bytes, str]  # partner and record
 

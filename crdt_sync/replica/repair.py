@@ -19,7 +19,7 @@ from crdt_sync.errors import StoreCorrupt, UnknownRecord, UpdateRefused
 from crdt_sync.ids import EPOCH_BYTES, is_record
 from crdt_sync.limits import REPAIR_RECORDS
 from crdt_sync.records import Document, reading_of
-from crdt_sync.records import state_vector as vectors
+from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.replica import awaiting, damage, heard
 from crdt_sync.replica.carried import forgotten_cursors
 from crdt_sync.replica.context import Context

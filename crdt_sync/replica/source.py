@@ -9,7 +9,7 @@ from crdt_sync.ids import Space
 from crdt_sync.protocol.entries import Behind
 from crdt_sync.protocol.hub import StoredUpdates
 from crdt_sync.protocol.source import Change, Diff, LogUpdate
-from crdt_sync.records import bytes_diff
+from crdt_sync.records.updates import bytes_diff
 from crdt_sync.storage import values
 from crdt_sync.storage.port import Identity, LoggedRecords
 from crdt_sync.storage.values import SEVERAL_ORIGINS

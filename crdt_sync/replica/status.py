@@ -17,7 +17,7 @@ from typing import NamedTuple
 from crdt_sync import ids
 from crdt_sync.errors import StoreCorrupt, UnknownRecord
 from crdt_sync.limits import BUNDLE_HEARD_SHOWN_MAX, STATUS_BYTES_MAX, STATUS_ENTRIES_MAX, STATUS_SIZED_MAX
-from crdt_sync.records import state_vector as vectors
+from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.replica import awaiting, damage, reading, unread
 from crdt_sync.replica.callers import Caller, callers
 from crdt_sync.replica.carried import Carried, carried

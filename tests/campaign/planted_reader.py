@@ -1,6 +1,6 @@
 """Imported by the process of the guided fuzzer: a reader that fails on what is rarely drawn."""
 
-from crdt_sync.records import state_vector
+from crdt_sync.records.updates import state_vector
 
 _decode = state_vector.decode
 

@@ -15,7 +15,7 @@ import pytest
 from crdt_bench.contents import contents
 from crdt_sync import Address, Replica, bundled_schema, compare, sync
 from crdt_sync.records import Document
-from crdt_sync.records import state_vector as vectors
+from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.storage import Batch, Change, LmdbStore
 from tests.relay.devices import PATIENCE_S, seen, update
 from tests.relay.processes import Launcher, ended, kill

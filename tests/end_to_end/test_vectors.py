@@ -8,7 +8,7 @@ import pycrdt
 import pytest
 
 from crdt_sync.records import Document, Integrator, decode_state_vector, scan, values_of
-from crdt_sync.records.varint import append_uint, read_uint
+from crdt_sync.records.updates.varint import append_uint, read_uint
 
 CODES = {"accepted", "gap", "malformed", "too_large", "clock_ahead"}
 TYPES = {"Array": pycrdt.Array, "Map": pycrdt.Map}

@@ -7,7 +7,7 @@ import pytest
 
 from crdt_sync.clock import HybridClock
 from crdt_sync.records import Document, Editor, Schema, bundled_schema
-from crdt_sync.records.update import scan
+from crdt_sync.records.updates.update import scan
 
 START = 1_700_000_000_000_000
 VALUES = ("Ann", "張偉", "Zoë 😀", "e\u0301clair", "", "0170 / 123")

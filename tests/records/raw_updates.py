@@ -2,7 +2,7 @@
 
 import struct
 
-from crdt_sync.records.varint import append_uint
+from crdt_sync.records.updates.varint import append_uint
 
 INFINITY = struct.pack(">Bd", 123, float("inf"))
 NOT_A_NUMBER = struct.pack(">Bd", 123, float("nan"))

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from crdt_bench.notes import note
 from crdt_sync.limits import KIB
 from crdt_sync.records import Document, Integrator, scan
-from crdt_sync.records.update import Reader
-from crdt_sync.records.varint import append_uint
+from crdt_sync.records.updates.update import Reader
+from crdt_sync.records.updates.varint import append_uint
 
 RECORD = "customers/a"
 SCRIPTS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 11), st.integers(0, 5)), max_size=30)

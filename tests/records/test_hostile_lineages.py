@@ -16,7 +16,7 @@ from crdt_sync.records.dots import Dots, Piece
 from crdt_sync.records.first_update import first_update, written
 from crdt_sync.records.lineage import lineage_of
 from crdt_sync.records.renewal import renewed
-from crdt_sync.records.state_vector import CLOCK_MAX
+from crdt_sync.records.updates.state_vector import CLOCK_MAX
 
 from .test_carrying import SCHEMA, START, Store, codes, edited
 

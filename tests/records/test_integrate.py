@@ -9,8 +9,8 @@ from pycrdt import Array, Doc
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.limits import GROWTH_OPERATIONS_MAX, RECORD_BYTES_MAX, ROOTS_MAX, TAIL_UPDATES_MAX
 from crdt_sync.records import Document, Integrator, content_digest_of, digest_of, reading_of, scan, values_of
-from crdt_sync.records import state_vector as vectors
-from crdt_sync.records.varint import append_uint
+from crdt_sync.records.updates import state_vector as vectors
+from crdt_sync.records.updates.varint import append_uint
 
 SCRIPTS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 11), st.integers(0, 5)), max_size=40)
 RECORD = "customers/a"

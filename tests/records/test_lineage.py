@@ -27,7 +27,6 @@ from crdt_sync.records import (
     renewal,
     values_of,
 )
-from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.document_dots import dots_of
 from crdt_sync.records.dots import Dots, Piece
 from crdt_sync.records.imported import ImportedChange, bring
@@ -36,7 +35,8 @@ from crdt_sync.records.memories import remember
 from crdt_sync.records.provenance import Lineage, parsed
 from crdt_sync.records.renewal import carried, renewed
 from crdt_sync.records.text_field import TextField
-from crdt_sync.records.update import scan
+from crdt_sync.records.updates import state_vector as vectors
+from crdt_sync.records.updates.update import scan
 
 SCHEMA = bundled_schema("customers")
 START = 1_700_000_000_000_000

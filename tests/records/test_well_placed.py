@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pycrdt import Array, Doc, Map, Text
 
 from crdt_sync.records import Document, Integrator, scan, values_of
-from crdt_sync.records.lists import Lists
+from crdt_sync.records.updates.lists import Lists
 from crdt_sync.records.well_placed import misplaced
 
 RECORD = "customers/a"

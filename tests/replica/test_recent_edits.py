@@ -13,8 +13,8 @@ from crdt_sync.protocol.effects import Acknowledge, Owe, Pushed, Welcomed
 from crdt_sync.protocol.messages import UpdatesEntry, Verdict, VerdictCode
 from crdt_sync.protocol.source import Diff
 from crdt_sync.records import Document, Integrator
-from crdt_sync.records import state_vector as vectors
-from crdt_sync.records.bytes_diff import joined
+from crdt_sync.records.updates import state_vector as vectors
+from crdt_sync.records.updates.bytes_diff import joined
 from crdt_sync.replica import recent
 from crdt_sync.replica.partner import Partner
 from tests.replica.partners import EPOCH, RELAY

@@ -11,8 +11,8 @@ from crdt_sync.errors import StoreCorrupt, StoreFailed, StoreFull, UpdateRefused
 from crdt_sync.ids import new_record
 from crdt_sync.protocol.messages import UpdatesEntry
 from crdt_sync.records import Document, values_of
-from crdt_sync.records import state_vector as vectors
-from crdt_sync.records.varint import append_uint
+from crdt_sync.records.updates import state_vector as vectors
+from crdt_sync.records.updates.varint import append_uint
 from crdt_sync.replica import awaiting as awaiting_notes
 from crdt_sync.replica.pushed import PushedUpdates
 from crdt_sync.replica.repair import still_lost

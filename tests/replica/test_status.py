@@ -12,8 +12,8 @@ from crdt_sync.protocol import hub as effects
 from crdt_sync.protocol.entries import Behind
 from crdt_sync.protocol.hub import Integrated
 from crdt_sync.records import Document
-from crdt_sync.records import state_vector as vectors
-from crdt_sync.records.delete_set import range_covered
+from crdt_sync.records.updates import state_vector as vectors
+from crdt_sync.records.updates.delete_set import range_covered
 from crdt_sync.replica import status as status_module
 from crdt_sync.replica.status import percentage
 from crdt_sync.replica.told import Told, unfetched

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from crdt_sync.errors import EditEnded, EditInProgress, EditOvertaken, KeyTaken, StoreFull
-from crdt_sync.records import state_vector as vectors
+from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.storage.memory import MemoryStore
 from tests.replica.wire import exchange
 

@@ -7,7 +7,7 @@ from crdt_sync.limits import STAMP_AHEAD_US_MAX
 from crdt_sync.protocol.effects import Integrate
 from crdt_sync.protocol.messages import UpdatesEntry, VerdictCode
 from crdt_sync.records import Document, Editor, Integrator, bundled_schema, decode_state_vector
-from crdt_sync.records import state_vector as vectors
+from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.replica import StoreSource
 from tests.replica.partners import (
     HOUR_US,

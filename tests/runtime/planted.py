@@ -1,8 +1,8 @@
 """Silent corruption, planted into a store: every checksum is right, and the record is wrong all the same."""
 
 from crdt_sync.records import Document
-from crdt_sync.records.state_vector import decode
-from crdt_sync.records.varint import append_uint
+from crdt_sync.records.updates.state_vector import decode
+from crdt_sync.records.updates.varint import append_uint
 from crdt_sync.storage.port import Store
 from crdt_sync.storage.values import Batch, Change
 

@@ -13,7 +13,7 @@ from crdt_sync.bundles import apply_bundle, create_bundle, inspect_bundle
 from crdt_sync.exchange.bundle.frames import VERSIONS
 from crdt_sync.exchange.bundle.header import Header
 from crdt_sync.exchange.bundle.writer import BundleWriter
-from crdt_sync.records import bytes_diff
+from crdt_sync.records.updates import bytes_diff
 from crdt_sync.runtime.vetting import Vetting, vetting
 from crdt_sync.runtime.worker import process
 from crdt_sync.runtime.worker.process import WorkerUnavailable

@@ -7,7 +7,7 @@ import pycrdt
 from pycrdt._pycrdt import Transaction
 
 from crdt_sync.records import Document, Integrator, scan
-from crdt_sync.records.varint import append_uint
+from crdt_sync.records.updates.varint import append_uint
 
 RECORD = "customers/a"
 _MAKERS = (2, 5, 9)

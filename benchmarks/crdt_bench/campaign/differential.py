@@ -19,8 +19,8 @@ from crdt_bench.campaign.tally import Tally
 from crdt_sync import bundled_schema, ids
 from crdt_sync.clock import HybridClock
 from crdt_sync.records import Document, Editor, Integrator
-from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.roots import ARRAY_PREFIXES, MAP_PREFIXES
+from crdt_sync.records.updates import state_vector as vectors
 
 YJS = "13.6.33"
 _FOLDER = "CRDT_SYNC_YJS"

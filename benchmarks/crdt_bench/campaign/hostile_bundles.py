@@ -16,7 +16,8 @@ from crdt_sync.exchange.bundle.chunk import Entry, pack, unpack
 from crdt_sync.exchange.bundle.frames import FrameReader, FrameWriter, Kind
 from crdt_sync.exchange.bundle.header import End, decode_header
 from crdt_sync.exchange.bundle.protection import TAG_BYTES, Key
-from crdt_sync.records import Integrator, Schema, bytes_diff, parse_schema, scan
+from crdt_sync.records import Integrator, Schema, parse_schema, scan
+from crdt_sync.records.updates import bytes_diff
 from crdt_sync.storage import Batch, Committed, MemoryStore
 from crdt_sync.verdicts import Verdict
 

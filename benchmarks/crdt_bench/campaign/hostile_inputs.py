@@ -23,7 +23,7 @@ from crdt_sync.errors import (
 from crdt_sync.exchange import open_table
 from crdt_sync.protocol import codec as frames
 from crdt_sync.records import Integrator, parse_schema, reading_of
-from crdt_sync.records import state_vector as vectors
+from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.runtime import Address
 from crdt_sync.storage import OutboxEntry, Peer
 from crdt_sync.storage.lmdb import codec

@@ -19,7 +19,8 @@ from crdt_bench.campaign.confined import confined
 from crdt_bench.campaign.crafted import RECORD, drawn
 from crdt_bench.campaign.differential import filled, roots_of
 from crdt_bench.campaign.tally import FINDINGS_MAX, Tally
-from crdt_sync.records import EMPTY_STATE_VECTOR, Document, Integrator, bytes_diff, scan
+from crdt_sync.records import EMPTY_STATE_VECTOR, Document, Integrator, scan
+from crdt_sync.records.updates import bytes_diff
 
 _BATCH_SEEDS = 500
 _BATCH_SECONDS_MAX = 300

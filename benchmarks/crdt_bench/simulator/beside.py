@@ -11,7 +11,8 @@ from crdt_bench.simulator.devices import RELAY, Device
 from crdt_bench.simulator.failure import Failure
 from crdt_sync.errors import CrdtSyncError, StoreError, UsageError
 from crdt_sync.exchange import bundle
-from crdt_sync.records import Integrator, bytes_diff
+from crdt_sync.records import Integrator
+from crdt_sync.records.updates import bytes_diff
 from crdt_sync.runtime.audits import Audit
 from crdt_sync.verdicts import Verdict, VerdictCode, refused
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from crdt_bench.simulator.lineages import dots
 from crdt_sync.records import Document
-from crdt_sync.records import state_vector as vectors
+from crdt_sync.records.updates import state_vector as vectors
 
 _WORD = re.compile(r"w[0-9]+")
 _parsed = json.JSONDecoder().raw_decode

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from crdt_bench.simulator.contents import Contents, Name, State
 from crdt_bench.simulator.disk import Disk
 from crdt_bench.simulator.lineages import dots
-from crdt_sync.records import state_vector as vectors
+from crdt_sync.records.updates import state_vector as vectors
 
 
 @dataclass(slots=True)

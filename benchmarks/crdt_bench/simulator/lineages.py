@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from crdt_sync.records import Document
-from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.lineage import lineage_of
+from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.storage.values import Batch
 
 _COVERS: dict[int, Mapping[int, int]] = {}  # of a run, by who wrote the first update: a hash of it

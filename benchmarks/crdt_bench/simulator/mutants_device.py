@@ -12,10 +12,10 @@ from crdt_sync.protocol.session import Session
 from crdt_sync.protocol.states import State
 from crdt_sync.protocol.wants import want
 from crdt_sync.records import document as documents
-from crdt_sync.records import state_vector as vectors
 from crdt_sync.records.document import Document
 from crdt_sync.records.kinds import members
 from crdt_sync.records.kinds.counter import Counter
+from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.replica import schemas
 from crdt_sync.replica.commits import Commits
 from crdt_sync.replica.context import Context

@@ -12,7 +12,7 @@ from crdt_bench.simulator.virtual_loop import Process
 from crdt_bench.simulator.workload import Workload
 from crdt_sync.errors import EditOvertaken
 from crdt_sync.records import Schema
-from crdt_sync.records import state_vector as vectors
+from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.replica import EditedRecord
 
 _OPEN_MAX = 4  # blocks of one device

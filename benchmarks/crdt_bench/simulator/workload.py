@@ -12,7 +12,7 @@ from crdt_sync import ids
 from crdt_sync.errors import StoreError, UsageError
 from crdt_sync.limits import STAMP_FOLLOWED_US_MAX
 from crdt_sync.records import Document, Schema
-from crdt_sync.records import state_vector as vectors
+from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.replica import EditedRecord
 
 _TAGS = ("vip", "newsletter", "fair", "late payer")

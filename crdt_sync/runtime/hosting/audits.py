@@ -12,8 +12,8 @@ from typing import Protocol
 from crdt_sync import limits
 from crdt_sync.protocol.messages import CheckedEntry, Standing
 from crdt_sync.protocol.reconcile import Index, Pinned, View
-from crdt_sync.records import bytes_diff
-from crdt_sync.records import state_vector as vectors
+from crdt_sync.records.updates import bytes_diff
+from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.replica import Replica
 from crdt_sync.replica.audit import check, content_digest, standing
 from crdt_sync.runtime.hosting.rest import AtRest

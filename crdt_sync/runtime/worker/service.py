@@ -9,10 +9,10 @@ from typing import Any, Final
 
 from crdt_sync import limits
 from crdt_sync.errors import UpdateRefused
-from crdt_sync.records import bytes_diff
 from crdt_sync.records.document import Document
 from crdt_sync.records.integrate import Integrator
-from crdt_sync.records.update import scan
+from crdt_sync.records.updates import bytes_diff
+from crdt_sync.records.updates.update import scan
 from crdt_sync.runtime.worker import pipe
 from crdt_sync.runtime.worker.progress import LOADING, Progress
 from crdt_sync.verdicts import Verdict, VerdictCode

@@ -10,7 +10,8 @@ import pytest
 from crdt_sync import Replica, bundled_schema
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.exchange.bundle import Applied, Created, apply, create
-from crdt_sync.records import Integrator, bytes_diff, scan
+from crdt_sync.records import Integrator, scan
+from crdt_sync.records.updates import bytes_diff
 from crdt_sync.storage.memory import MemoryStore
 from crdt_sync.storage.values import Batch
 from crdt_sync.verdicts import Verdict

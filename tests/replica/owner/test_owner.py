@@ -9,7 +9,7 @@ from crdt_sync.errors import IncompatibleSchema, NotServed, RecordDeleted, Store
 from crdt_sync.exchange import import_table, open_table
 from crdt_sync.protocol.messages import UpdatesEntry
 from crdt_sync.records import FieldSpec, Schema, parse_schema
-from crdt_sync.records import state_vector as vectors
+from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.replica.owner import asking
 from crdt_sync.replica.owner.asking import Owner
 from crdt_sync.storage.values import Batch

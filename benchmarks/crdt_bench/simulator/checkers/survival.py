@@ -8,7 +8,7 @@ from crdt_bench.simulator.failure import Failure
 from crdt_bench.simulator.ledger import Edit, Ledger
 from crdt_bench.simulator.lineages import dots
 from crdt_sync.records import Document
-from crdt_sync.records import state_vector as vectors
+from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.replica import RecordView
 
 COUNTERS = ("visits", "calls")

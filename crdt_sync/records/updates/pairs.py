@@ -9,10 +9,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from crdt_sync.errors import UpdateRefused
-from crdt_sync.records.delete_set import Ranges, read_delete_set
-from crdt_sync.records.stepping import step
-from crdt_sync.records.update import Item, Reader, second_halves
-from crdt_sync.records.varint import append_uint, read_uint
+from crdt_sync.records.updates.delete_set import Ranges, read_delete_set
+from crdt_sync.records.updates.stepping import step
+from crdt_sync.records.updates.update import Item, Reader, second_halves
+from crdt_sync.records.updates.varint import append_uint, read_uint
 
 # A constant first byte each: that is searched for ten times as fast as a set of them.
 _PAIRS = tuple(re.compile(bytes([first]) + rb"[\x80-\xbf]{3}") for first in range(0xF0, 0xF5))  # of four bytes

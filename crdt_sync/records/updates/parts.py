@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from crdt_sync.records.delete_set import Ranges, encode_delete_set
-from crdt_sync.records.update import DELETED, HAS_LEFT, HAS_RIGHT, TEXT, Item, Reader
-from crdt_sync.records.varint import append_uint, read_uint
+from crdt_sync.records.updates.delete_set import Ranges, encode_delete_set
+from crdt_sync.records.updates.update import DELETED, HAS_LEFT, HAS_RIGHT, TEXT, Item, Reader
+from crdt_sync.records.updates.varint import append_uint, read_uint
 
 _KIND = 0x1F
 _STRING = 119  # the kind of a value that is text

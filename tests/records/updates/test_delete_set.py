@@ -4,8 +4,8 @@ import pycrdt
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crdt_sync.records.delete_set import encode_delete_set, merge_ranges, read_deletes, without
-from crdt_sync.records.update import scan
+from crdt_sync.records.updates.delete_set import encode_delete_set, merge_ranges, read_deletes, without
+from crdt_sync.records.updates.update import scan
 
 operations = st.dictionaries(st.integers(0, 2**53 - 1), st.sets(st.integers(0, 40), min_size=1), max_size=3)
 

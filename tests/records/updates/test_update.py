@@ -12,8 +12,9 @@ from pycrdt import Array, Doc, Map, Text
 
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.limits import NESTING_MAX, STAMP_MAX, UPDATE_BYTES_MAX
-from crdt_sync.records import Document, scan, state_vector, values_of
-from crdt_sync.records.delete_set import merge_ranges
+from crdt_sync.records import Document, scan, values_of
+from crdt_sync.records.updates import state_vector
+from crdt_sync.records.updates.delete_set import merge_ranges
 
 SCRIPTS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 11), st.integers(0, 5)), max_size=30)
 ENTRY = b"\x01\x01\x09\x00\x08\x01\x03c.a\x01"  # one writer, one item of one value, in the root c.a

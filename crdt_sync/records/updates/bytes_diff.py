@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from crdt_sync.records import state_vector as vectors
 from crdt_sync.records import yrs
-from crdt_sync.records.halves import mended
+from crdt_sync.records.updates import state_vector as vectors
+from crdt_sync.records.updates.halves import mended
 
 NOTHING = b"\x00\x00"  # the update without operations and without deletions
 

@@ -6,9 +6,9 @@ in another order each time that a record is loaded, so digests of content are ma
 
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.limits import NESTING_MAX
-from crdt_sync.records.delete_set import malformed
-from crdt_sync.records.update import Reader
-from crdt_sync.records.varint import read_uint
+from crdt_sync.records.updates.delete_set import malformed
+from crdt_sync.records.updates.update import Reader
+from crdt_sync.records.updates.varint import read_uint
 
 _OBJECT = 118
 

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.limits import CLIENTS_MAX
 from crdt_sync.records import Document
-from crdt_sync.records.state_vector import CLOCK_MAX, EMPTY, covers, decode, encode, merge, normalise
-from crdt_sync.records.varint import UINT_MAX, append_uint, read_uint
+from crdt_sync.records.updates.state_vector import CLOCK_MAX, EMPTY, covers, decode, encode, merge, normalise
+from crdt_sync.records.updates.varint import UINT_MAX, append_uint, read_uint
 
 VECTORS = st.dictionaries(st.integers(0, UINT_MAX), st.integers(0, CLOCK_MAX), max_size=12)
 

@@ -21,10 +21,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from crdt_sync.errors import UpdateRefused
-from crdt_sync.records.delete_set import Ranges, merge_ranges, merged, range_covered
-from crdt_sync.records.pairs import may_be_cut
-from crdt_sync.records.parts import Parts, Struct, as_deleted, read_parts, with_deleted_pairs, with_origins
-from crdt_sync.records.update import Item
+from crdt_sync.records.updates.delete_set import Ranges, merge_ranges, merged, range_covered
+from crdt_sync.records.updates.pairs import may_be_cut
+from crdt_sync.records.updates.parts import Parts, Struct, as_deleted, read_parts, with_deleted_pairs, with_origins
+from crdt_sync.records.updates.update import Item
 
 _TEXT_ROOT = re.compile(rb"\x01[\x03-\xff]t\.")
 

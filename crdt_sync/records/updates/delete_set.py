@@ -4,8 +4,8 @@ from bisect import bisect_right
 
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.limits import CLIENTS_MAX
-from crdt_sync.records.state_vector import CLOCK_MAX
-from crdt_sync.records.varint import append_uint, read_uint
+from crdt_sync.records.updates.state_vector import CLOCK_MAX
+from crdt_sync.records.updates.varint import append_uint, read_uint
 
 Ranges = dict[int, list[tuple[int, int]]]
 

@@ -4,19 +4,10 @@ import pycrdt
 import pytest
 
 from crdt_sync.errors import UpdateRefused
-from crdt_sync.records import (
-    EMPTY_STATE_VECTOR,
-    Document,
-    Integrator,
-    bytes_diff,
-    content_digest_of,
-    digest_of,
-    halves,
-    scan,
-    values_of,
-)
-from crdt_sync.records.halves import made_whole, mended
-from crdt_sync.records.parts import read_parts
+from crdt_sync.records import EMPTY_STATE_VECTOR, Document, Integrator, content_digest_of, digest_of, scan, values_of
+from crdt_sync.records.updates import bytes_diff, halves
+from crdt_sync.records.updates.halves import made_whole, mended
+from crdt_sync.records.updates.parts import read_parts
 
 RECORD = "customers/a"
 PAIR = bytes.fromhex("01010100040103742e6104f09f988000")  # "😀"

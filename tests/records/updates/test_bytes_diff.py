@@ -4,8 +4,8 @@ from hypothesis import strategies as st
 
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.records import Document, values_of
-from crdt_sync.records.bytes_diff import NOTHING, diff
-from crdt_sync.records.state_vector import EMPTY
+from crdt_sync.records.updates.bytes_diff import NOTHING, diff
+from crdt_sync.records.updates.state_vector import EMPTY
 
 SCRIPTS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 11), st.integers(0, 5)), max_size=30)
 

@@ -6,8 +6,8 @@ time that `Reader` takes.
 
 import re
 
-from crdt_sync.records.update import TEXT
-from crdt_sync.records.varint import read_uint
+from crdt_sync.records.updates.update import TEXT
+from crdt_sync.records.updates.varint import read_uint
 
 _KIND = 0x1F
 _UINT = rb"(?:[\x80-\xff]{0,7}+[\x01-\x7f]|\x00)"  # in its shortest form, so that equal numbers are equal bytes

@@ -23,9 +23,9 @@ from typing import NamedTuple
 
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.limits import CLIENTS_MAX, NESTING_MAX, STAMP_MAX, UPDATE_BYTES_MAX
-from crdt_sync.records.delete_set import Ranges, malformed, merge_ranges, range_covered, read_delete_set
-from crdt_sync.records.state_vector import CLOCK_MAX
-from crdt_sync.records.varint import read_uint
+from crdt_sync.records.updates.delete_set import Ranges, malformed, merge_ranges, range_covered, read_delete_set
+from crdt_sync.records.updates.state_vector import CLOCK_MAX
+from crdt_sync.records.updates.varint import read_uint
 
 DELETED = 1
 TEXT = 4

@@ -5,11 +5,12 @@ import random
 import pycrdt
 import pytest
 
-from crdt_sync.records import Document, halves, pairs
-from crdt_sync.records.delete_set import encode_delete_set
-from crdt_sync.records.halves import healed, made_whole
-from crdt_sync.records.pairs import has_pairs, may_be_cut
-from crdt_sync.records.varint import append_uint
+from crdt_sync.records import Document
+from crdt_sync.records.updates import halves, pairs
+from crdt_sync.records.updates.delete_set import encode_delete_set
+from crdt_sync.records.updates.halves import healed, made_whole
+from crdt_sync.records.updates.pairs import has_pairs, may_be_cut
+from crdt_sync.records.updates.varint import append_uint
 
 WRITERS = (1, 2, 0x123456789ABCD)
 

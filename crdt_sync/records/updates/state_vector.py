@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.limits import CLIENTS_MAX
-from crdt_sync.records.varint import append_uint, read_uint
+from crdt_sync.records.updates.varint import append_uint, read_uint
 
 EMPTY = b"\x00"
 CLOCK_MAX = (1 << 32) - 1  # yrs keeps clocks in 32 bits and panics beyond

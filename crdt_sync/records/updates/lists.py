@@ -10,8 +10,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from crdt_sync.records.state_vector import CLOCK_MAX
-from crdt_sync.records.update import Item
+from crdt_sync.records.updates.state_vector import CLOCK_MAX
+from crdt_sync.records.updates.update import Item
 
 Operation = tuple[int, int]
 """Writer and clock."""

@@ -1,0 +1,1 @@
+"""The bytes of updates, state vectors and delete sets: read, compared and written without building a document."""
