@@ -352,6 +352,15 @@ def test_the_commands_for_the_simulator_run(typed: Callable[[str], str]) -> None
             typed(smaller)
 
 
+def test_every_experiment_is_explained_and_every_figure_has_its_command() -> None:
+    told = {row[0].strip("`") for row in _rows("docs/benchmarks.md", "What is measured")}
+    assert {*told, "all", "simulate", "campaign"} == set(bench_cli.app.commands)
+    figures = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8").split("\n### ")[1:]
+    assert len(figures) >= 4
+    for section in figures:
+        assert re.search(r"^`crdt-bench \w+", section, re.MULTILINE), section[:40]
+
+
 def test_the_parts_of_the_campaign_are_those_of_the_code() -> None:
     explained = re.findall(r"^\| `([\w-]+)` \|", (ROOT / "docs" / "reliability.md").read_text("utf-8"), re.MULTILINE)
     figures = {row[0].strip("`"): row[2] for row in _rows("docs/reliability.md", "Figures")[1:]}
