@@ -36,6 +36,7 @@ from crdt_sync.replica.owner import local
 from crdt_sync.runtime.certificate import CERTIFICATE_FILE
 from crdt_sync.storage.lmdb.tables import Tables
 
+from .cli.conftest import Lasting
 from .end_to_end.conftest import RelayThread
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -319,6 +320,27 @@ def test_the_limits_of_bundles_are_those_of_the_code() -> None:
     assert told["interrupted applications that are remembered"] == str(limits.BUNDLE_ARRIVALS_MAX)
     assert told["partners by bundle that are remembered"] == str(limits.BUNDLE_PARTNERS_MAX)
     assert told["updates that kill a worker before the rest is refused"] == str(limits.BUNDLE_POISONS_MAX)
+
+
+def test_the_commands_for_devices_run(home: Path, typed: Callable[[str], str], monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = _commands("docs/devices.md", "", "crdt-sync")
+    for name in ("anna", "ben"):
+        typed(f"crdt-sync init {name} --store {name}")
+    monkeypatch.setenv("CRDT_SYNC_STORE", str(home / "anna"))
+    made, kept = (command for command in commands if command.startswith("crdt-sync token"))
+    (home / "FILE").write_text(typed(made))
+    listener = Lasting("listen", "--host", "127.0.0.1", "--port", "0")
+    try:
+        address = listener.until(state="listening")["listening"].removeprefix("wss://")
+        monkeypatch.setenv("CRDT_SYNC_STORE", str(home / "ben"))
+        typed(kept)
+        calls = [re.sub(r"192\.168\.1\.20|(?<=verify )anna-phone", address, command) for command in commands]
+        calls = [each for each in calls if address in each or "--aside" in each or "status" in each or "--unit" in each]
+        assert len(calls) == 5
+        for command in calls:
+            typed(re.sub(r"\s{2,}.*", "", command))
+    finally:
+        listener.kill()
 
 
 def test_the_limits_of_devices_are_those_of_the_code() -> None:
