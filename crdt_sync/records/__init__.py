@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from crdt_sync.records.editor import Editor, check_actor
     from crdt_sync.records.entries import Conflict, ConflictEntry
     from crdt_sync.records.field_values import normalise, parse_text, restore
-    from crdt_sync.records.integrate import Integration, Integrator, content_digest_of, digest_of
+    from crdt_sync.records.gate.integrate import Integration, Integrator, content_digest_of, digest_of
     from crdt_sync.records.reading import Reading, conflicts_of, reading_of, value_of, values_of
     from crdt_sync.records.schema import FieldSpec, Schema, bundled_schema, load_schema, parse_schema
     from crdt_sync.records.text_field import TextField
@@ -28,7 +28,7 @@ else:
             "crdt_sync.records.editor": ("Editor", "check_actor"),
             "crdt_sync.records.entries": ("Conflict", "ConflictEntry"),
             "crdt_sync.records.field_values": ("normalise", "parse_text", "restore"),
-            "crdt_sync.records.integrate": ("Integration", "Integrator", "content_digest_of", "digest_of"),
+            "crdt_sync.records.gate.integrate": ("Integration", "Integrator", "content_digest_of", "digest_of"),
             "crdt_sync.records.reading": ("Reading", "conflicts_of", "reading_of", "value_of", "values_of"),
             "crdt_sync.records.schema": ("FieldSpec", "Schema", "bundled_schema", "load_schema", "parse_schema"),
             "crdt_sync.records.text_field": ("TextField",),

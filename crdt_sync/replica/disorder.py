@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from crdt_sync.errors import StoreCorrupt, UpdateRefused
 from crdt_sync.records import Document
-from crdt_sync.records.well_placed import disordered
+from crdt_sync.records.gate.well_placed import disordered
 from crdt_sync.storage.port import Records
 
 _PAGE = 1000

@@ -7,7 +7,8 @@ import pytest
 
 from crdt_bench.campaign import orders
 from crdt_bench.campaign.confined import confined
-from crdt_sync.records import Document, integrate, well_placed
+from crdt_sync.records import Document
+from crdt_sync.records.gate import integrate, well_placed
 from crdt_sync.records.updates import halves
 
 _CASES = 1_000

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from crdt_sync.clock import HybridClock
 from crdt_sync.limits import STAMP_AHEAD_US_MAX
 from crdt_sync.records import Document, Editor, Integrator, bundled_schema, values_of
-from crdt_sync.records.integrate import Integration
+from crdt_sync.records.gate.integrate import Integration
 from crdt_sync.records.lineage import current, lineage_of
 from crdt_sync.records.renewal import renewed
 

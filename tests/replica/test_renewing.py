@@ -11,7 +11,8 @@ from crdt_sync import bundled_schema, limits
 from crdt_sync.errors import CrdtSyncError
 from crdt_sync.protocol.effects import Welcomed
 from crdt_sync.protocol.terms import Agreed
-from crdt_sync.records import Document, integrate
+from crdt_sync.records import Document
+from crdt_sync.records.gate import integrate
 from crdt_sync.records.lineage import lineage_of
 from crdt_sync.records.provenance import FIRST
 from crdt_sync.records.renewal import carried, renewed

@@ -4,8 +4,9 @@ from typing import Any
 
 from crdt_bench.simulator.mutants import Method, Mutant, returns
 from crdt_sync.protocol.hub import pipeline
-from crdt_sync.records import dots, integrate
+from crdt_sync.records import dots
 from crdt_sync.records.dots import Dots
+from crdt_sync.records.gate import integrate
 from crdt_sync.records.lineage import lineage_of
 from crdt_sync.records.provenance import FIRST
 from crdt_sync.replica import copies

@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import Callable
 
-from crdt_sync.records.integrate import Integrator
+from crdt_sync.records.gate.integrate import Integrator
 from crdt_sync.runtime.worker import pipe
 from crdt_sync.runtime.worker.budget import Budget
 from crdt_sync.runtime.worker.process import WorkerDied

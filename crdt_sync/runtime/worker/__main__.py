@@ -4,7 +4,7 @@ import sys
 
 from crdt_sync import limits
 from crdt_sync.records import yrs
-from crdt_sync.records.integrate import Integrator
+from crdt_sync.records.gate.integrate import Integrator
 from crdt_sync.runtime.worker.confine import confine
 from crdt_sync.runtime.worker.progress import progress_of
 from crdt_sync.runtime.worker.service import Service, run

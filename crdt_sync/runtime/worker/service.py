@@ -10,7 +10,7 @@ from typing import Any, Final
 from crdt_sync import limits
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.records.document import Document
-from crdt_sync.records.integrate import Integrator
+from crdt_sync.records.gate.integrate import Integrator
 from crdt_sync.records.updates import bytes_diff
 from crdt_sync.records.updates.update import scan
 from crdt_sync.runtime.worker import pipe

@@ -15,7 +15,7 @@ from typing import Any
 
 import pycrdt
 
-from crdt_sync.records.integrate import Integration, Integrator
+from crdt_sync.records.gate.integrate import Integration, Integrator
 from crdt_sync.runtime.worker import pipe
 from crdt_sync.runtime.worker.confine import confine
 from crdt_sync.runtime.worker.progress import progress_of

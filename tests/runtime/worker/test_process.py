@@ -125,5 +125,5 @@ def test_a_worker_imports_nothing_that_it_does_not_need() -> None:
     loaded = subprocess.run(
         [sys.executable, "-P", "-c", said], capture_output=True, text=True, check=True
     ).stdout.split()
-    assert "crdt_sync.records.integrate" in loaded
+    assert "crdt_sync.records.gate.integrate" in loaded
     assert {"asyncio", "cryptography", "lmdb", "pydantic", "rich", "structlog", "websockets"}.isdisjoint(loaded)

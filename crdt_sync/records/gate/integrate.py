@@ -29,9 +29,10 @@ from crdt_sync.limits import (
     TAIL_UPDATES_MAX,
 )
 from crdt_sync.records import yrs
-from crdt_sync.records.contradictions import contradiction
 from crdt_sync.records.document import Document
 from crdt_sync.records.document_dots import dots_of
+from crdt_sync.records.gate.contradictions import contradiction
+from crdt_sync.records.gate.well_placed import cuts_pair, misnamed, misplaced, need_lists, tangled
 from crdt_sync.records.lineage import current, is_foreign, lineage_of
 from crdt_sync.records.provenance import Lineage
 from crdt_sync.records.renewal import carried
@@ -42,7 +43,6 @@ from crdt_sync.records.updates.halves import mended
 from crdt_sync.records.updates.lists import Lists
 from crdt_sync.records.updates.pairs import has_pairs
 from crdt_sync.records.updates.update import Item, Scan, scan
-from crdt_sync.records.well_placed import cuts_pair, misnamed, misplaced, need_lists, tangled
 from crdt_sync.verdicts import Verdict, VerdictCode, refused
 
 _SPREAD_MAX = 32  # times that an update may take more bytes once integrated: a deletion cuts an item in three

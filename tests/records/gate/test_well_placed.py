@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from pycrdt import Array, Doc, Map, Text
 
 from crdt_sync.records import Document, Integrator, scan, values_of
+from crdt_sync.records.gate.well_placed import misplaced
 from crdt_sync.records.updates.lists import Lists
-from crdt_sync.records.well_placed import misplaced
 
 RECORD = "customers/a"
 PAIR = bytes.fromhex("01010100040103742e6104f09f988000")  # t.a is one character of two operations
