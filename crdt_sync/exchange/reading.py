@@ -7,6 +7,7 @@ from crdt_sync.exchange.delimited import DelimitedTable
 from crdt_sync.exchange.file_kinds import is_archive, is_json, is_vcards, refuse_others
 from crdt_sync.exchange.guarded_tables import unguarded
 from crdt_sync.exchange.json_tables import JsonLinesTable, JsonTable
+from crdt_sync.exchange.read_once import ReadOnceTable
 from crdt_sync.exchange.source import Source
 from crdt_sync.exchange.table import Table, TableFormat, TableOptions
 from crdt_sync.exchange.vcards import VcardTable
@@ -46,7 +47,7 @@ def _opened(path: Path, options: TableOptions) -> Table:
     if kind == "json":
         return JsonTable(source, options)
     if kind == "xlsx":
-        return WorkbookTable(source, options)
+        return ReadOnceTable(WorkbookTable(source, options))
     if kind == "vcard":
         return VcardTable(source, options)
     return DelimitedTable(source, options)

@@ -63,9 +63,10 @@ class WorkbookTable(Table):
         self._options = options
         self.name = source.name
         self.bytes_total = source.bytes_total
+        self._names: tuple[str, tuple[str, ...]] = ("", ())  # of the sheet that is read, and of the others
         self._formulas = _look_over(self._content, source.name)
         self._header_line, self.columns = self._read_header()
-        sheet, others = self._sheets()
+        sheet, others = self._names
         notes = doubts(self.columns) if self._header_line and options.header_row is None else ()
         self.form = TableForm("xlsx", header_line=self._header_line, sheet=sheet, other_sheets=others, notes=notes)
 
@@ -75,14 +76,14 @@ class WorkbookTable(Table):
         return self._source.bytes_read
 
     def rows(self) -> Iterator[Row | RowError]:
-        """All rows below the header; `Row.line` is the number that the spreadsheet shows."""
+        """The rows below the header that are not blank; `Row.line` is the number that the spreadsheet shows."""
         width = len(self.columns)
         for number, cells in self._rows():
             if number <= self._header_line:
                 continue
             if any(cell is not MISSING for cell in cells[width:]):
                 yield RowError(number, "", "ragged", f"the row has values beyond the {width} columns of the table")
-            else:
+            elif any(cell is not MISSING for cell in cells):
                 yield Row(number, (cells + [MISSING] * (width - len(cells)))[:width])
 
     def _read_header(self) -> tuple[int, tuple[str, ...]]:
@@ -90,7 +91,7 @@ class WorkbookTable(Table):
         rows = list(islice(self._rows(), self._options.header_row or ROWS_LOOKED_AT))
         texts = [[_header(cell) for cell in cells] for _, cells in rows]
         if not any(any(row) for row in texts):
-            sheet, others = self._sheets()
+            sheet, others = self._names
             more = f" Other sheets: {', '.join(map(repr, others))}; choose one with --select." if others else ""
             raise InvalidTable(
                 f"the sheet {sheet!r} of {self.name!r} is empty", f"A table needs at least a row of headers.{more}"
@@ -132,10 +133,7 @@ class WorkbookTable(Table):
         """The rows; openpyxl makes empty ones up to whatever number a file gives to its next row."""
         for number, row in enumerate(rows, 1):
             if number > _ROWS_MAX:
-                raise InvalidTable(
-                    f"{self.name!r} has a row beyond the {_ROWS_MAX:,} that a sheet holds",
-                    "Save it as XLSX or CSV again.",
-                )
+                raise _too_many_rows(self.name)
             yield row
 
     @contextmanager
@@ -144,6 +142,7 @@ class WorkbookTable(Table):
             book = self._openpyxl.load_workbook(io.BytesIO(self._content), read_only=True, data_only=data_only)
             try:
                 sheet = self._sheet(book)
+                self._names = (sheet.title, tuple(each.title for each in book.worksheets if each.title != sheet.title))
                 sheet.reset_dimensions()  # what the file claims about its size is often wrong
                 yield sheet
             finally:
@@ -154,12 +153,6 @@ class WorkbookTable(Table):
             raise InvalidTable(
                 f"{self.name!r} is not a readable workbook: {error}", "Save it as XLSX or CSV again."
             ) from error
-
-    def _sheets(self) -> tuple[str, tuple[str, ...]]:
-        """The name of the sheet that is read, and of the others."""
-        with self._opened(data_only=True) as sheet:
-            book = sheet.parent
-            return sheet.title, tuple(each.title for each in book.worksheets if each.title != sheet.title)
 
     def _sheet(self, book: Any) -> Any:
         wanted = self._options.select
@@ -310,9 +303,18 @@ def _look_over(content: bytes, name: str) -> bool:
     return formulas
 
 
+def _too_many_rows(name: str) -> InvalidTable:
+    return InvalidTable(
+        f"{name!r} has a row beyond the {_ROWS_MAX:,} that a sheet holds", "Save it as XLSX or CSV again."
+    )
+
+
 def _look_over_part(part: IO[bytes], name: str) -> bool:
-    formulas, before, open_bytes = False, b"", 0
+    formulas, before, open_bytes, rows = False, b"", 0, 0
     while chunk := part.read(1 << 16):
+        rows += chunk.count(b"<row")  # rows with a prefix, and one between two chunks, are counted as they are read
+        if rows > _ROWS_MAX:
+            raise _too_many_rows(name)
         formulas = formulas or _FORMULA.search(before + chunk) is not None
         before = chunk[-40:]
         first = chunk.find(b">")

@@ -241,6 +241,25 @@ def test_a_row_beyond_what_a_sheet_holds_is_refused_and_not_waited_for(write, mo
         list(rows)
 
 
+@pytest.mark.parametrize(("empty", "refused"), [(998, False), (999, True)])
+def test_more_rows_than_a_sheet_holds_are_refused_before_any_is_parsed(write, monkeypatch, empty, refused):
+    monkeypatch.setattr(workbook, "_ROWS_MAX", 1000)
+    book, stream, forged = openpyxl.Workbook(), io.BytesIO(), io.BytesIO()
+    book.active.append(["Name"])
+    book.active.append(["Eve"])
+    book.save(stream)
+    with zipfile.ZipFile(stream) as given, zipfile.ZipFile(forged, "w") as made:
+        for name in given.namelist():
+            end = b"</sheetData>"
+            made.writestr(name, given.read(name).replace(end, b"<row/>" * empty + end))
+    if refused:
+        with pytest.raises(InvalidTable, match="beyond the 1,000"):
+            write("a.xlsx", forged.getvalue())
+    else:
+        (row,) = write("a.xlsx", forged.getvalue()).rows()
+        assert row.cells == ["Eve"]
+
+
 @pytest.mark.parametrize("kind", ["date", "datetime"])
 @pytest.mark.parametrize(
     ("cell", "said"),
