@@ -10,7 +10,7 @@ from crdt_sync import limits
 from crdt_sync.errors import InvalidTable
 from crdt_sync.exchange import open_table, read_once
 from crdt_sync.exchange.read_once import ReadOnceTable
-from crdt_sync.exchange.table import MISSING, BrokenCell, Row, RowError, Shown, Table
+from crdt_sync.exchange.table import MISSING, BrokenCell, Cell, Row, RowError, Shown, Table
 
 
 class Counted(Table):
@@ -39,7 +39,7 @@ def numbered(count):
     return [Row(line, [line, f"name {line}"]) for line in range(2, count + 2)]
 
 
-CELLS = ["text", 7, 1.5, True, None, MISSING, Decimal("1.10"), date(2026, 3, 1), ["a"], {"k": [1]}]
+CELLS: list[Cell] = ["text", 7, 1.5, True, None, MISSING, Decimal("1.10"), date(2026, 3, 1), ["a"], {"k": [1]}]
 
 
 def test_rows_are_the_same_in_every_pass():
