@@ -20,8 +20,9 @@ from crdt_sync.cli.owners import described
 from crdt_sync.cli.staying import STANDING, STOP
 from crdt_sync.errors import CrdtSyncError, NotServed, OwnerGone, StoreFailed, UsageError
 from crdt_sync.files import replaced
-from crdt_sync.replica.owner.asking import About, Owner, find
+from crdt_sync.replica.owner.asking import Owner, find
 from crdt_sync.replica.owner.failures import unpacked
+from crdt_sync.replica.owner.link import About
 from crdt_sync.storage.lmdb.lock import StoreLock, let_go
 
 ROLE = "crdt-sync up"

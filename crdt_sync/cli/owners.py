@@ -3,7 +3,7 @@
 from dataclasses import asdict
 
 from crdt_sync.cli.values import local_time, utc_time
-from crdt_sync.replica.owner.asking import About
+from crdt_sync.replica.owner.link import About
 
 
 def described(about: About) -> dict[str, object]:

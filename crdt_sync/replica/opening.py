@@ -1,16 +1,14 @@
-"""How the store of a replica is opened: made new, alone, or through the program that owns it; and served to others."""
+"""How the store of a replica is opened: made new, alone, or through the program that owns it."""
 
-import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from crdt_sync import limits
-from crdt_sync.errors import CrdtSyncError, OwnerGone, StoreExists, StoreInUse, UsageError
-from crdt_sync.replica.context import Context
+from crdt_sync.errors import StoreExists, StoreInUse, UsageError
 from crdt_sync.replica.owner import local
 from crdt_sync.storage.lmdb import LmdbStore
 from crdt_sync.storage.lmdb.lock import holder
@@ -18,9 +16,7 @@ from crdt_sync.storage.port import Store, Stores
 
 if TYPE_CHECKING:
     from crdt_sync.replica.owner.asking import Owner
-    from crdt_sync.replica.owner.serving import Action, ServedReplica
 
-_log = logging.getLogger(__name__)
 _LOOK_S = 0.01
 _STORES: Stores = LmdbStore  # where the stores of devices are
 
@@ -93,48 +89,14 @@ def open_store(path: Path | str) -> "tuple[Store, Owner | None]":
 
 
 def _beside_owner(path: Path) -> "tuple[Store, Owner] | None":
-    from crdt_sync.replica.owner import asking  # noqa: PLC0415 - most programs need none of it
+    from crdt_sync.replica.owner.asking import find  # noqa: PLC0415 - most programs need none of it
+    from crdt_sync.replica.owner.owned import OwnedStore  # noqa: PLC0415
 
-    owner = asking.find(path)
+    owner = find(path)
     if owner is None:
         return None
     with closed_on_failure(owner):
-        return asking.OwnedStore.of(owner), owner
-
-
-def shared(
-    replica: "ServedReplica", context: Context, role: str, actions: "Mapping[str, Action]"
-) -> Callable[[], None] | None:
-    """See `Replica.share`. Returns the call that ends it; None where nothing was begun."""
-    if not isinstance(context.store, LmdbStore):
-        return None
-    try:
-        if (owner := context.owner) is not None:
-            since = context.store.head()
-            return owner.follow(context.announce, lambda: _announce(context, since), lambda: _succeed(context, owner))
-        from crdt_sync.replica.owner.serving import Server  # noqa: PLC0415 - most programs need none of it
-
-        return Server.start(replica, context.store.path, role, actions).close
-    except (OSError, OwnerGone) as error:
-        _log.warning("the store cannot be shared with other programs: %s", error)
-        return None
-
-
-def _announce(context: "Context", since: int) -> None:
-    """Tell of all that changed after this number: what of it was told before is not known."""
-    try:
-        while entries := context.store.feed(since, limits.OWNER_EVENTS_MAX):
-            context.announce("received", [entry.record for entry in entries])
-            since = entries[-1].seq
-    except CrdtSyncError as error:
-        _log.warning("what other programs changed cannot be read: %s", error.message)
-
-
-def _succeed(context: "Context", gone: "Owner") -> None:
-    try:
-        context.succeed(gone)
-    except CrdtSyncError as error:  # told to whoever uses the replica next
-        _log.warning("the program that owned the store has ended: %s", error.message)
+        return OwnedStore.of(owner), owner
 
 
 def _expanded(path: Path | str) -> Path:

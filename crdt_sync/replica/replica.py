@@ -32,10 +32,12 @@ from crdt_sync.replica.former import Former, former
 from crdt_sync.replica.intake import Origin
 from crdt_sync.replica.integration import integrate
 from crdt_sync.replica.keys import Duplicate, KeyStanding
+from crdt_sync.replica.owner.message import NO_ROLE
 from crdt_sync.replica.receipts import Holding, holding
 from crdt_sync.replica.repair import Repair, mend_settings, repair, settle
 from crdt_sync.replica.results import Results
 from crdt_sync.replica.schemas import Schemas, known_schemas
+from crdt_sync.replica.sharing import Sharing
 from crdt_sync.replica.status import PartnerStatus, RecordStatus, Status
 from crdt_sync.replica.views import RecordView
 from crdt_sync.storage.port import Store
@@ -43,8 +45,8 @@ from crdt_sync.storage.values import Batch, Peer
 
 if TYPE_CHECKING:
     from crdt_sync.replica.owner.asking import Owner
+    from crdt_sync.replica.owner.requests import Action
     from crdt_sync.replica.owner.sent import SentEdit
-    from crdt_sync.replica.owner.serving import Action
     from crdt_sync.replica.typed import TypedCollection
 
 T = TypeVar("T")
@@ -61,8 +63,7 @@ class Replica:
         self.shared_schemas = Schemas(self.context, self._edits)
         self.context.stored = self.shared_schemas.stored
         self._mended: tuple[str, ...] = ()  # settings that were set aside when this was opened to be repaired
-        self._stop_sharing: Callable[[], None] | None = None
-        self._shared: tuple[str, Mapping[str, Action]] | None = None  # as what, once it is to be shared
+        self._sharing = Sharing(self.context)
         self.context.succeeded = self._succeeded
 
     @property
@@ -151,29 +152,20 @@ class Replica:
             replica.share()
         return replica
 
-    def share(self, role: str = "a program", actions: "Mapping[str, Action]" = MappingProxyType({})) -> None:
+    def share(self, role: str = NO_ROLE, actions: "Mapping[str, Action]" = MappingProxyType({})) -> None:
         """Serve other programs, which see `role` and may ask for `actions`; or hear of what they do, where another one
         owns the store. Where the system gives no way, the store is used alone, which is logged.
         """
-        if self._stop_sharing is None:
-            self._shared = role, actions
-            self._stop_sharing = opening.shared(self, self.context, role, actions)
+        self._sharing.begin(self, role, actions)
 
     def _succeeded(self) -> None:
         """The program that owned the store has ended; this one owns it now, or another one does."""
         try:
             self.shared_schemas.reload()
-            if self.context.owner is None:
+            if self.context.known_owner is None:
                 self.shared_schemas.open()
         finally:  # the other programs go on with this one all the same
-            if self._shared is not None:
-                self._end_sharing()
-                self.share(*self._shared)
-
-    def _end_sharing(self) -> None:
-        if self._stop_sharing is not None:
-            self._stop_sharing()
-            self._stop_sharing = None
+            self._sharing.renew()
 
     @classmethod
     def open_or_create(cls, path: Path | str, name: str, schemas: Iterable[Schema] = (), *, share: bool = True) -> Self:
@@ -219,8 +211,7 @@ class Replica:
 
     def close(self) -> None:
         """Release the store, and serve it to nobody any more. Closing twice is harmless."""
-        self._shared = None
-        self._end_sharing()
+        self._sharing.end()
         with self.context.lock:
             self.store.close()
 

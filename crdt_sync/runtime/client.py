@@ -16,7 +16,7 @@ from crdt_sync.errors import CrdtSyncError, RemoteError, Timeout
 from crdt_sync.protocol.backoff import Backoff
 from crdt_sync.replica import Event, Replica
 from crdt_sync.replica.owner.message import Message
-from crdt_sync.replica.owner.serving import OFFERED
+from crdt_sync.replica.owner.requests import OFFERED
 from crdt_sync.runtime import auditing
 from crdt_sync.runtime.address import Address
 from crdt_sync.runtime.conversation import Conversation

@@ -9,7 +9,6 @@ from crdt_sync.protocol import strict_cbor
 from crdt_sync.replica.owner.message import BadFrame, Message
 
 VERSION = 1
-NO_ROLE = "a program"  # of one that says no more of itself
 """Of all messages. Programs of different versions do not talk: the command says so, and waits for its turn instead."""
 
 _LENGTH_BYTES = 4

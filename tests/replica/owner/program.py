@@ -43,7 +43,7 @@ class Program:
 
     def send_away(self, number: int) -> None:
         """End a link like that of a program which reads too slowly."""
-        server = self._replica._stop_sharing.__self__
+        server = self._replica._sharing._end.__self__
         server._numbers[number].end()
 
     def begin(self, record: str, **fields: object) -> None:

@@ -11,6 +11,7 @@ from crdt_sync import Replica
 from crdt_sync.errors import CrdtSyncError, StoreFailed, StoreFull, StoreInUse
 from crdt_sync.replica import context as contexts
 from crdt_sync.replica.owner import asking, local
+from crdt_sync.replica.owner.serving import Server
 from crdt_sync.storage import Batch
 from crdt_sync.storage.lmdb import LmdbStore
 from crdt_sync.storage.lmdb.environment import Environment
@@ -115,7 +116,7 @@ def test_an_edit_that_is_stored_is_told_whatever_fails_after_a_takeover(owner, s
     """The error is logged, and the program serves the others all the same."""
     owner.ask("edit", US, name="Us")
     with Replica.open(store, share=False) as replica:
-        replica._shared = "a test", {}
+        replica._sharing._as = lambda: Server.start(replica, store, "a test").close
         heard = []
         replica.subscribe(heard.extend)
         monkeypatch.setattr(replica.shared_schemas, step, fail)

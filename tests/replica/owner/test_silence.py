@@ -8,7 +8,7 @@ import pytest
 
 from crdt_sync import Replica
 from crdt_sync.errors import OwnerGone, OwnerSilent, StoreInUse
-from crdt_sync.replica.owner import asking, local
+from crdt_sync.replica.owner import asking, link, local
 
 US = "customers/us"
 
@@ -16,8 +16,8 @@ US = "customers/us"
 @pytest.fixture(autouse=True)
 def brief(monkeypatch):
     """Waits are short."""
-    for name, seconds in (("_SILENCE_S", 0.1), ("_ENDS_S", 0.1), ("_GREETING_S", 0.5)):
-        monkeypatch.setattr(asking, name, seconds)
+    for module, name, seconds in ((link, "_SILENCE_S", 0.1), (link, "_GREETING_S", 0.5), (asking, "_ENDS_S", 0.1)):
+        monkeypatch.setattr(module, name, seconds)
     monkeypatch.setattr(local, "SERVES_S", 0.1)
 
 

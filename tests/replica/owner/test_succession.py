@@ -10,7 +10,9 @@ import pytest
 
 from crdt_sync import Replica
 from crdt_sync.errors import OwnerSilent
-from crdt_sync.replica.owner.asking import OwnedStore, Owner, find
+from crdt_sync.replica.owner.asking import find
+from crdt_sync.replica.owner.following import _Following
+from crdt_sync.replica.owner.owned import OwnedStore
 from crdt_sync.storage.lmdb.lock import let_go
 
 US = "customers/us"
@@ -177,15 +179,15 @@ def test_who_reads_events_too_slowly_is_sent_away_and_no_writer_is_lent_twice(ow
     """The owner lives: an open block keeps its writer id, and what changed meanwhile is heard, too."""
     owner.ask("edit", US, name="Us", visits=1)
     away, heard = threading.Event(), threading.Event()
-    follow_again = Owner._again
+    follow_again = _Following._again
 
-    def late(link, closed):
-        if not closed.is_set():
+    def late(following):
+        if not following._closed.is_set():
             assert away.wait(10)
             owner.ask("edit", THEM, name="Edited meanwhile")
-        return follow_again(link, closed)
+        return follow_again(following)
 
-    monkeypatch.setattr(Owner, "_again", late)
+    monkeypatch.setattr(_Following, "_again", late)
     with Replica.open(store) as replica:
         link = replica.owner
         replica.subscribe(lambda events: heard.set() if THEM in {event.record for event in events} else None)
