@@ -28,6 +28,9 @@ from crdt_sync.cli import partners
 from crdt_sync.cli.background import LOG_NAME
 from crdt_sync.cli.main import application, hoisted
 from crdt_sync.cli.main import main as device
+from crdt_sync.errors import InvalidValue
+from crdt_sync.exchange.column_reading import ColumnReading
+from crdt_sync.exchange.conventions import FOUND_OUT
 from crdt_sync.protocol.messages import VerdictCode
 from crdt_sync.records import FieldSpec
 from crdt_sync.records.field_settings import Type
@@ -68,10 +71,10 @@ def _code(cells: list[str]) -> list[str]:
     return re.findall(r"`(\w+)`", cells[1]) if len(cells) > 1 else []
 
 
-def _rows(document: str, heading: str) -> list[list[str]]:
-    """The cells of the first table behind a heading."""
+def _rows(document: str, heading: str, begin: str = "|") -> list[list[str]]:
+    """The cells of the first table after a heading that begins so."""
     text = (ROOT / document).read_text(encoding="utf-8").split(f"\n## {heading}\n", 1)[1]
-    table = re.search(r"(?:^\|.*\n)+", text, re.MULTILINE)
+    table = re.search(rf"^{re.escape(begin)}(?:.*\n\|)*.*\n", text, re.MULTILINE)
     assert table is not None
     return [[cell.strip() for cell in row.strip("|").split("|")] for row in table[0].splitlines()[2:]]
 
@@ -217,6 +220,26 @@ def test_the_calls_that_are_named_for_programs_exist() -> None:
 def test_the_example_for_devices_runs(home: Path) -> None:
     (example,) = _blocks("docs/devices.md", "python")
     assert _run([sys.executable, "-c", example], home).stdout == "Müller GmbH\n"
+
+
+def test_cells_are_read_as_the_document_says() -> None:
+    rows = {row[0]: row[1:] for row in _rows("docs/importing.md", "What can be read", "| type |")}
+    for row, kind in (("integer, decimal", "decimal"), ("date", "date"), ("datetime", "datetime"), ("set", "string")):
+        read, doubtful = (re.findall(r"`([^`]+)`", cell) for cell in rows[row])
+        assert read
+        for cell in read:
+            assert _read_alone(cell, kind, members=row == "set")
+        if row in {"integer, decimal", "date"}:
+            with pytest.raises(InvalidValue):
+                _read_alone(doubtful[0], kind)
+
+
+def _read_alone(cell: str, kind: str, *, members: bool = False) -> object:
+    """What the only cell of its column is read as."""
+    spec = FieldSpec.model_validate({"type": kind, "kind": "set" if members else "value"})
+    reading = ColumnReading("Column", "field", spec, FOUND_OUT, {})
+    reading.look(cell)
+    return reading.read(cell)
 
 
 def test_the_commands_for_tables_run(
