@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from crdt_sync.limits import BEGINNINGS_MAX
-from crdt_sync.records.beginnings import BEGUN_ROOT, MET, said_of
+from crdt_sync.records.beginnings import MET, said_of
 from crdt_sync.records.entries import Conflict, ConflictEntry, precedence, well_formed
 from crdt_sync.records.kind import FieldKind
 from crdt_sync.records.kinds import PLAIN
-from crdt_sync.records.roots import Layout
+from crdt_sync.records.roots import BEGUN_ROOT, Layout
 from crdt_sync.records.sources import (
     Source,
     counter_said,

@@ -11,8 +11,7 @@ from collections.abc import Callable, Mapping
 
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.records.entries import Conflict, ConflictEntry, latest_first, well_formed
-from crdt_sync.records.roots import DELETED, DELETED_ROOT, Contents
-from crdt_sync.records.sources import SOURCES_ROOT
+from crdt_sync.records.roots import DELETED, DELETED_ROOT, SOURCES_ROOT, Contents
 from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.records.updates.lists import Lists
 from crdt_sync.records.updates.update import scan

@@ -21,11 +21,11 @@ from crdt_sync.records.roots import (
     DELETED_ROOT,
     LINEAGE_ROOT,
     MAP_PREFIXES,
+    SOURCES_ROOT,
     TEXT_PREFIX,
     Contents,
     is_reserved,
 )
-from crdt_sync.records.sources import SOURCES_ROOT, Source, read_sources
 from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.records.updates.delete_set import (
     Ranges,
@@ -249,11 +249,6 @@ class Document:
         if rest[0] != 0:
             return True
         return len(rest) > 2 and not covered(read_deletes(rest), self.deletes())
-
-    def sources(self) -> list[Source]:
-        """What sources of imports said last, the newest first; see `Reading`."""
-        with self.transaction() as transaction:
-            return read_sources(self.content(transaction, SOURCES_ROOT))
 
     def removed_members(self) -> dict[str, set[str]]:
         """Set field to the members that were in it once and are not now, in canonical form."""

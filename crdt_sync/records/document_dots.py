@@ -17,10 +17,10 @@ from crdt_sync.records.roots import (
     DELETED_ROOT,
     LINEAGE_ROOT,
     MAP_PREFIXES,
+    SOURCES_ROOT,
     TEXT_PREFIX,
     is_reserved,
 )
-from crdt_sync.records.sources import SOURCES_ROOT
 from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.records.updates.lists import Lists
 from crdt_sync.records.updates.parts import read_parts, with_marks

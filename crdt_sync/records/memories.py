@@ -4,13 +4,20 @@ import json
 from collections.abc import Callable, Mapping
 
 from crdt_sync.clock import HybridClock
-from crdt_sync.records.beginnings import BEGUN_ROOT, without_field
+from crdt_sync.records.beginnings import without_field
 from crdt_sync.records.document import Document
 from crdt_sync.records.entries import well_formed
-from crdt_sync.records.sources import SEEN, SOURCES_ROOT, encode_said, is_memory, newest, read_sources
+from crdt_sync.records.roots import BEGUN_ROOT, SOURCES_ROOT
+from crdt_sync.records.sources import SEEN, Source, encode_said, is_memory, newest, read_sources
 from crdt_sync.records.versions import NO_FIELDS, differing, is_of, joined, without
 
 ENTRIES_APART_MAX = 16  # of one source, before its next import says again what all of them say
+
+
+def sources_of(document: Document) -> list[Source]:
+    """What sources of imports said last, the newest first; see `Reading`."""
+    with document.transaction() as transaction:
+        return read_sources(document.content(transaction, SOURCES_ROOT))
 
 
 def remember(document: Document, clock: HybridClock, actor: str, source: str, said: Mapping[str, object]) -> None:

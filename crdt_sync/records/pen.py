@@ -12,8 +12,9 @@ from crdt_sync.clock import HybridClock
 from crdt_sync.errors import NoConflict
 from crdt_sync.records.document import Document
 from crdt_sync.records.entries import Conflict, Entry, is_entry, well_formed
-from crdt_sync.records.memories import settle
+from crdt_sync.records.memories import settle, sources_of
 from crdt_sync.records.memory_index import MemoryIndex
+from crdt_sync.records.sources import Source
 from crdt_sync.records.text_bringing import unmix
 from crdt_sync.records.text_field import TextField
 from crdt_sync.records.values import Carrier
@@ -55,13 +56,17 @@ class Pen(ABC):
             held: dict[str, object] = json.loads(self.document.map(transaction, root).to_json(transaction))
         return held
 
+    def sources(self) -> list[Source]:
+        """What sources of imports said last, the newest first."""
+        return sources_of(self.document)
+
     def age(self, field: str) -> Callable[[Entry], int]:
         """When sources said what is in the entries of a field, see `MemoryIndex.age`."""
         index: list[MemoryIndex] = []
 
         def age(entry: Entry) -> int:
             if not index:
-                index.append(MemoryIndex(self.document.sources()))
+                index.append(MemoryIndex(self.sources()))
             return index[0].age(entry, field)
 
         return age

@@ -37,6 +37,8 @@ MAP_PREFIXES: tuple[str, ...] = (Layout.COUNTS, Layout.MEMBERS)
 TEXT_PREFIX: str = Layout.TEXT
 DELETED = "_deleted"
 DELETED_ROOT = "c._deleted"
+SOURCES_ROOT = "c._source"
+BEGUN_ROOT = "c._begun"
 LINEAGE_ROOT = "g.lineage"
 """Where a renewed record says what it was made of, see `lineage`. No update may write there: the gate refuses it."""
 

@@ -39,7 +39,6 @@ SEEN = "<"
 """Where an entry keeps the stamps of those that it has seen; no field has this name."""
 SEEN_MAX = 32  # stamps of one entry that count: honest ones are about `ENTRIES_APART_MAX`
 SOURCES = "_source"
-SOURCES_ROOT = "c._source"
 IMPORTED = 0
 """The stamp of what an import wrote: the same on every device, and before whatever a person writes."""
 

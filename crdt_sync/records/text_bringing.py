@@ -3,6 +3,7 @@
 from functools import partial
 
 from crdt_sync.records.document import Document
+from crdt_sync.records.memories import sources_of
 from crdt_sync.records.memory_index import MemoryIndex
 from crdt_sync.records.source_texts import said_texts, source_text_root
 from crdt_sync.records.text_diff import differences
@@ -25,7 +26,7 @@ def bring_text(
 
 def unmix(document: Document, field: str, shown: str) -> None:
     """Write what the field shows into its root, where versions of a source have mixed there, before it is edited."""
-    texts = said_texts(field, MemoryIndex(document.sources()))
+    texts = said_texts(field, MemoryIndex(sources_of(document)))
     mixed = {root: said for root, said in texts.items() if _held(document, root) != said}
     if mixed:
         write_once(document, partial(_write, field=field, text=shown, texts=mixed))

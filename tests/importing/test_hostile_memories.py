@@ -6,7 +6,7 @@ import pytest
 
 from crdt_sync.exchange.known_records import last_columns
 from crdt_sync.records import Document, conflicts_of
-from crdt_sync.records.sources import SOURCES_ROOT
+from crdt_sync.records.roots import SOURCES_ROOT
 from tests.importing.conftest import FIELDS, Device
 from tests.importing.test_importing_again import ROW
 

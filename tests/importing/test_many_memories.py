@@ -5,8 +5,9 @@ import pytest
 from crdt_sync.clock import HybridClock
 from crdt_sync.limits import MEMORIES_MAX
 from crdt_sync.records import Document
-from crdt_sync.records.memories import remember, settle
-from crdt_sync.records.sources import SOURCES_ROOT, encode_said, read_sources
+from crdt_sync.records.memories import remember, settle, sources_of
+from crdt_sync.records.roots import SOURCES_ROOT
+from crdt_sync.records.sources import encode_said, read_sources
 from tests.records.raw_updates import array, update
 
 NOW = 1_700_000_000_000_000
@@ -30,7 +31,7 @@ def said_of(document, source):
 @pytest.mark.parametrize("apart", [1, 3])
 def test_an_import_keeps_what_its_source_said_of_other_fields(apart):
     document = record(*(entry(index, city="Bonn", **{f"f{index}": index}) for index in range(apart)))
-    assert all(each.name != "one" for each in document.sources())
+    assert all(each.name != "one" for each in sources_of(document))
     remember(document, HybridClock(lambda: NOW), "m", "one", {"city": "Kiel"})
     *kept, last = said_of(document, "one")
     assert kept == [{f"f{index}": index} for index in range(apart)]

@@ -65,7 +65,7 @@ class Log(FieldKind):
         given = [] if value is None else value if isinstance(value, list) else [value]
         kept = {canonical(self.normalise(field, spec, line)) for line in given}
         lines = pen.entries(root)
-        disputed = disputed_lines(field, lines, pen.document.sources())
+        disputed = disputed_lines(field, lines, pen.sources())
         dropped = {canonical(line) for line in disputed if canonical(line[0]) not in kept}  # True == 1 in Python
         if kept - {canonical(line[0]) for line in lines}:
             raise InvalidValue(field, "one of these lines is not there", "Keep lines that 'crdt-sync conflicts' shows.")
