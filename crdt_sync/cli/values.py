@@ -10,9 +10,9 @@ from crdt_sync.limits import KIB, SOURCE_TEXT_BYTES_MAX, STAMP_TIME_US_MIN
 from crdt_sync.records import Conflict, restore
 from crdt_sync.records.entries import ConflictEntry
 from crdt_sync.records.kinds import KINDS
+from crdt_sync.records.memory.sources import IMPORTED
 from crdt_sync.records.roots import Layout
 from crdt_sync.records.schema import FieldSpec, Schema
-from crdt_sync.records.sources import IMPORTED
 from crdt_sync.records.values import restore_value
 from crdt_sync.replica import RecordView
 

@@ -24,9 +24,9 @@ from crdt_sync.exchange.table import BASE_HEADER, MISSING, Row, RowError, Table
 from crdt_sync.exchange.three_way import said_of
 from crdt_sync.ids import collection_of, is_record
 from crdt_sync.limits import BASE_BYTES_MAX, BASE_LENGTH_MAX, STAMP_MAX
+from crdt_sync.records.memory.sources import mark_text, parse_source, whole_text
 from crdt_sync.records.roots import Layout
 from crdt_sync.records.schema import FieldSpec
-from crdt_sync.records.sources import mark_text, parse_source, whole_text
 from crdt_sync.records.values import canonical
 
 _VERSION = "b1."

@@ -32,11 +32,11 @@ from crdt_sync.exchange.table import BASE_HEADER, MISSING, Cell, Row, RowError, 
 from crdt_sync.exchange.three_way import Decision, Memory, decide, said_of, said_since
 from crdt_sync.ids import collection_of, is_made
 from crdt_sync.limits import TABLE_CHANGES_KEPT_MAX, TABLE_FAILURES_KEPT_MAX
+from crdt_sync.records.memory.sources import newest, same, text_mark
+from crdt_sync.records.memory.versions import differing
 from crdt_sync.records.roots import Layout
 from crdt_sync.records.schema import Schema
-from crdt_sync.records.sources import newest, same, text_mark
 from crdt_sync.records.text_input import TRUE_WORDS
-from crdt_sync.records.versions import differing
 
 BATCH_ROWS = 500  # rows that become durable together: a commit's cost is spread thin, an interrupt loses little
 

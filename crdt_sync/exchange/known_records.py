@@ -8,7 +8,7 @@ from typing import Any
 from crdt_sync.exchange.port import ReadableRecord
 from crdt_sync.limits import NUMBERING_SOURCES_MAX
 from crdt_sync.records.comparing import folded
-from crdt_sync.records.sources import mark, newest
+from crdt_sync.records.memory.sources import mark, newest
 from crdt_sync.records.values import canonical
 
 COLUMNS = ""

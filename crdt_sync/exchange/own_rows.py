@@ -21,8 +21,8 @@ from crdt_sync.exchange.port import ReadableRecord
 from crdt_sync.exchange.table import MISSING, Cell, Row, Table
 from crdt_sync.exchange.three_way import Memory, decide, said_of
 from crdt_sync.ids import collection_of, is_record
+from crdt_sync.records.memory.sources import counter_said, text_mark
 from crdt_sync.records.schema import FieldSpec
-from crdt_sync.records.sources import counter_said, text_mark
 from crdt_sync.records.values import canonical
 
 _ROWS_LOOKED_AT = 20

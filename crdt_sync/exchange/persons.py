@@ -8,8 +8,8 @@ from crdt_sync.exchange.known_records import same_value
 from crdt_sync.exchange.mapping import loose
 from crdt_sync.exchange.port import ReadableRecord
 from crdt_sync.records.comparing import folded
+from crdt_sync.records.memory.sources import mark, same
 from crdt_sync.records.schema import FieldSpec
-from crdt_sync.records.sources import mark, same
 
 _WORDS = re.compile(r"\w+")
 _TELLING = frozenset({"string", "date", "datetime", "integer", "decimal"})  # of few choices many people have the same

@@ -5,8 +5,8 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from crdt_sync.records.imported import ImportedChange
+from crdt_sync.records.memory.sources import Source
 from crdt_sync.records.schema import Schema
-from crdt_sync.records.sources import Source
 from crdt_sync.replica.former import Former
 from crdt_sync.replica.keys import KeyStanding
 

@@ -22,10 +22,10 @@ from crdt_sync.exchange.table import BASE_HEADER, MISSING, BrokenCell, Cell, Row
 from crdt_sync.ids import collection_of, is_record, natural_record, record_id
 from crdt_sync.records.comparing import folded
 from crdt_sync.records.field_values import normalise
+from crdt_sync.records.memory.sources import mark, newest, same
 from crdt_sync.records.natural_key import key_of, record_of
 from crdt_sync.records.roots import Layout
 from crdt_sync.records.schema import FieldSpec, Schema
-from crdt_sync.records.sources import mark, newest, same
 from crdt_sync.replica.keys import check_left
 
 

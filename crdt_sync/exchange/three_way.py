@@ -32,10 +32,8 @@ from crdt_sync.exchange.table import MISSING, Cell, Missing
 from crdt_sync.records.comparing import identity, same_form
 from crdt_sync.records.field_values import normalise
 from crdt_sync.records.imported import ImportedChange
-from crdt_sync.records.merged_text import cleanly_merged_text
-from crdt_sync.records.roots import Layout
-from crdt_sync.records.schema import FieldSpec
-from crdt_sync.records.sources import (
+from crdt_sync.records.memory.merged_text import cleanly_merged_text
+from crdt_sync.records.memory.sources import (
     Source,
     counter_said,
     counter_share,
@@ -48,8 +46,10 @@ from crdt_sync.records.sources import (
     text_said,
     whole_text,
 )
+from crdt_sync.records.memory.versions import says_same
+from crdt_sync.records.roots import Layout
+from crdt_sync.records.schema import FieldSpec
 from crdt_sync.records.values import Carrier, canonical, exact_sum
-from crdt_sync.records.versions import says_same
 from crdt_sync.replica.former import Former
 
 Outcome = Literal["written", "unchanged", "both_changed", "older"]

@@ -4,12 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from crdt_sync.limits import BEGINNINGS_MAX
-from crdt_sync.records.beginnings import MET, said_of
 from crdt_sync.records.entries import Conflict, ConflictEntry, precedence, well_formed
 from crdt_sync.records.kind import FieldKind
 from crdt_sync.records.kinds import PLAIN
-from crdt_sync.records.roots import BEGUN_ROOT, Layout
-from crdt_sync.records.sources import (
+from crdt_sync.records.memory.beginnings import MET, said_of
+from crdt_sync.records.memory.sources import (
     Source,
     counter_said,
     counter_share,
@@ -18,6 +17,7 @@ from crdt_sync.records.sources import (
     text_mark,
     whole_text,
 )
+from crdt_sync.records.roots import BEGUN_ROOT, Layout
 from crdt_sync.records.values import canonical
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ different content is told by `beginnings`.
 from functools import partial
 from typing import Any
 
-from crdt_sync.records.beginnings import begun
 from crdt_sync.records.document import Document
 from crdt_sync.records.entries import FIRST, is_entry
 from crdt_sync.records.member_keys import member_key, member_of
+from crdt_sync.records.memory.beginnings import begun
 from crdt_sync.records.roots import ARRAY_PREFIXES, BEGUN_ROOT, MAP_PREFIXES, TEXT_PREFIX, Layout
 from crdt_sync.records.write_once import write_once
 

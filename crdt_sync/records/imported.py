@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Literal
 
 from crdt_sync.errors import InvalidValue, RecordDeleted, UnknownField
 from crdt_sync.limits import STAMP_MAX
-from crdt_sync.records.beginnings import met
 from crdt_sync.records.document import Document
 from crdt_sync.records.editor import check_actor
 from crdt_sync.records.entries import is_entry, well_formed
 from crdt_sync.records.field_values import normalise
 from crdt_sync.records.member_keys import is_imported, member_key, member_of, source_of
-from crdt_sync.records.memories import rewrite_beginnings
-from crdt_sync.records.memory_index import MemoryIndex
+from crdt_sync.records.memory.beginnings import met
+from crdt_sync.records.memory.memories import rewrite_beginnings
+from crdt_sync.records.memory.memory_index import MemoryIndex
+from crdt_sync.records.memory.sources import IMPORTED, actor_of, read_sources
+from crdt_sync.records.memory.text_bringing import bring_text
 from crdt_sync.records.reading import reading_of
 from crdt_sync.records.roots import BEGUN_ROOT, SOURCES_ROOT, Layout
 from crdt_sync.records.schema import FieldSpec, Schema
-from crdt_sync.records.sources import IMPORTED, actor_of, read_sources
-from crdt_sync.records.text_bringing import bring_text
 from crdt_sync.records.values import Carrier, canonical
 from crdt_sync.records.write_once import write_once
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 from crdt_sync.errors import InvalidValue
 from crdt_sync.records.entries import Entry, latest_first
-from crdt_sync.records.memory_index import MemoryIndex
+from crdt_sync.records.memory.memory_index import MemoryIndex
+from crdt_sync.records.memory.source_texts import shown_texts
+from crdt_sync.records.memory.sources import shares
 from crdt_sync.records.roots import Layout
-from crdt_sync.records.source_texts import shown_texts
-from crdt_sync.records.sources import shares
 from crdt_sync.records.text_input import parse_one
 from crdt_sync.records.values import Carrier, normalise_value, restore_value
 

@@ -12,10 +12,10 @@ from crdt_sync.clock import HybridClock
 from crdt_sync.errors import NoConflict
 from crdt_sync.records.document import Document
 from crdt_sync.records.entries import Conflict, Entry, is_entry, well_formed
-from crdt_sync.records.memories import settle, sources_of
-from crdt_sync.records.memory_index import MemoryIndex
-from crdt_sync.records.sources import Source
-from crdt_sync.records.text_bringing import unmix
+from crdt_sync.records.memory.memories import settle, sources_of
+from crdt_sync.records.memory.memory_index import MemoryIndex
+from crdt_sync.records.memory.sources import Source
+from crdt_sync.records.memory.text_bringing import unmix
 from crdt_sync.records.text_field import TextField
 from crdt_sync.records.values import Carrier
 from crdt_sync.records.write_once import write_once

@@ -11,10 +11,10 @@ from crdt_sync.records.document import Document
 from crdt_sync.records.entries import Conflict, conflict, latest_first, well_formed
 from crdt_sync.records.kind import ABSENT, Held
 from crdt_sync.records.kinds import PLAIN
-from crdt_sync.records.memory_index import MemoryIndex, memories_of
+from crdt_sync.records.memory.memory_index import MemoryIndex, memories_of
+from crdt_sync.records.memory.sources import Source
 from crdt_sync.records.natural_key import is_asked
 from crdt_sync.records.roots import SOURCES_ROOT, TEXT_PREFIX, Contents, is_reserved
-from crdt_sync.records.sources import Source
 from crdt_sync.records.version_conflicts import version_conflicts
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from crdt_sync.records.entries import Conflict, ConflictEntry, well_formed
 from crdt_sync.records.kind import FieldKind
 from crdt_sync.records.kinds import KINDS, PLAIN
+from crdt_sync.records.memory.said_lines import said_lines
+from crdt_sync.records.memory.sources import Source, counter_said, is_apart, mark, mark_entry, newest, whole_text
+from crdt_sync.records.memory.versions import disputed
 from crdt_sync.records.roots import Layout
-from crdt_sync.records.said_lines import said_lines
-from crdt_sync.records.sources import Source, counter_said, is_apart, mark, mark_entry, newest, whole_text
 from crdt_sync.records.values import canonical
-from crdt_sync.records.versions import disputed
 
 if TYPE_CHECKING:
     from crdt_sync.records.schema import Schema

@@ -26,7 +26,7 @@ from crdt_sync.records.clearing import Kept, clear, live_bytes
 from crdt_sync.records.field_values import normalise
 from crdt_sync.records.first_content import as_first_content
 from crdt_sync.records.imported import ImportedChange, bring, meet_beginnings
-from crdt_sync.records.memories import remember
+from crdt_sync.records.memory.memories import remember
 from crdt_sync.records.natural_key import required_key
 from crdt_sync.records.renewal import renewed
 from crdt_sync.records.replay import replay

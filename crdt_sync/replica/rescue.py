@@ -16,9 +16,9 @@ from crdt_sync.clock import HybridClock
 from crdt_sync.errors import CrdtSyncError, UpdateRefused
 from crdt_sync.ids import collection_of
 from crdt_sync.records import Document, Editor, Integrator, Schema, reading_of, restore, scan
+from crdt_sync.records.memory.sources import parse_source
 from crdt_sync.records.roots import Layout
 from crdt_sync.records.schema import FieldSpec
-from crdt_sync.records.sources import parse_source
 from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.records.updates.halves import made_whole
 from crdt_sync.records.values import restore_value

@@ -7,8 +7,8 @@ from typing import Any
 
 from crdt_sync.errors import StoreCorrupt
 from crdt_sync.records import Document, Schema, reading_of, restore
+from crdt_sync.records.memory.sources import Source, parse_source, standing
 from crdt_sync.records.natural_key import tells_apart
-from crdt_sync.records.sources import Source, parse_source, standing
 from crdt_sync.storage.port import Store
 from crdt_sync.storage.values import Batch
 

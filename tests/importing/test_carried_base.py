@@ -14,7 +14,7 @@ from crdt_sync.exchange import ExportOptions, export_table, import_table, open_t
 from crdt_sync.exchange.base import Base, Bases, decode_base, encode_base
 from crdt_sync.exchange.table import BASE_HEADER
 from crdt_sync.limits import BASE_BYTES_MAX, BASE_LENGTH_MAX, SOURCE_TEXT_BYTES_MAX
-from crdt_sync.records.sources import mark_text
+from crdt_sync.records.memory.sources import mark_text
 from tests.importing.conftest import Device, meet
 
 SPACE = "5a" * 16

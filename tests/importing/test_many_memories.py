@@ -5,9 +5,9 @@ import pytest
 from crdt_sync.clock import HybridClock
 from crdt_sync.limits import MEMORIES_MAX
 from crdt_sync.records import Document
-from crdt_sync.records.memories import remember, settle, sources_of
+from crdt_sync.records.memory.memories import remember, settle, sources_of
+from crdt_sync.records.memory.sources import encode_said, read_sources
 from crdt_sync.records.roots import SOURCES_ROOT
-from crdt_sync.records.sources import encode_said, read_sources
 from tests.records.raw_updates import array, update
 
 NOW = 1_700_000_000_000_000

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from crdt_sync.exchange import import_table
 from crdt_sync.exchange.record_key import RecordKeys
 from crdt_sync.records.comparing import folded
+from crdt_sync.records.memory.sources import mark
 from crdt_sync.records.natural_key import record_of
-from crdt_sync.records.sources import mark
 from tests.importing.conftest import Lines
 from tests.replica.test_keys_hold import KEYS, World, everything
 

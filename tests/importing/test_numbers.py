@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from crdt_sync.exchange import import_table, record_key
 from crdt_sync.ids import natural_record
 from crdt_sync.records import bundled_schema, parse_schema
-from crdt_sync.records.sources import newest
+from crdt_sync.records.memory.sources import newest
 from tests.importing.conftest import Device, Lines, meet
 
 PEOPLE = parse_schema(

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crdt_sync.exchange.three_way import Memory
-from crdt_sync.records.sources import IMPORTED, mark, same
+from crdt_sync.records.memory.sources import IMPORTED, mark, same
 from tests.importing.conftest import FIELDS, Device, meet
 
 SINGLES = ("name", "city", "phone")

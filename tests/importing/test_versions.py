@@ -10,7 +10,7 @@ from crdt_sync.cli.output import Output
 from crdt_sync.errors import InvalidValue, NoConflict
 from crdt_sync.limits import FIELDS_MAX, ROOTS_MAX
 from crdt_sync.records import parse_schema
-from crdt_sync.records.memories import ENTRIES_APART_MAX
+from crdt_sync.records.memory.memories import ENTRIES_APART_MAX
 from tests.importing.conftest import meet
 from tests.importing.test_two_devices import same
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crdt_sync.records import Document, Integrator, values_of
-from crdt_sync.records.sources import encode_said
+from crdt_sync.records.memory.sources import encode_said
 from crdt_sync.records.updates.objects import in_order
 from crdt_sync.records.updates.update import scan
 from tests.records.conftest import START

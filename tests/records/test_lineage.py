@@ -31,7 +31,7 @@ from crdt_sync.records.document_dots import dots_of
 from crdt_sync.records.dots import Dots, Piece
 from crdt_sync.records.imported import ImportedChange, bring
 from crdt_sync.records.lineage import is_of, lineage_of
-from crdt_sync.records.memories import remember, sources_of
+from crdt_sync.records.memory.memories import remember, sources_of
 from crdt_sync.records.provenance import Lineage, parsed
 from crdt_sync.records.renewal import carried, renewed
 from crdt_sync.records.text_field import TextField

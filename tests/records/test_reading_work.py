@@ -7,7 +7,7 @@ import pytest
 
 from crdt_sync.limits import MEMORIES_MAX
 from crdt_sync.records import Document, bundled_schema, conflicts_of, reading_of
-from crdt_sync.records.sources import actor_of, encode_said, mark, newest, read_sources
+from crdt_sync.records.memory.sources import actor_of, encode_said, mark, newest, read_sources
 from tests.records.raw_updates import array, mapping, text, update
 
 SCHEMA = bundled_schema("customers")

@@ -9,10 +9,11 @@ from crdt_sync.exchange import record_key, three_way
 from crdt_sync.exchange.importer import _Run
 from crdt_sync.exchange.record_key import RecordKeys
 from crdt_sync.exchange.three_way import Decision
-from crdt_sync.records import imported, memory_index
+from crdt_sync.records import imported
 from crdt_sync.records.field_values import normalise
 from crdt_sync.records.imported import ImportedChange
-from crdt_sync.records.sources import mark
+from crdt_sync.records.memory import memory_index
+from crdt_sync.records.memory.sources import mark
 
 
 def _write_over(_: Method) -> Method:

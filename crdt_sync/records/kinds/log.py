@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, ClassVar
 from crdt_sync.errors import InvalidValue
 from crdt_sync.records.entries import is_entry, timeline, well_formed
 from crdt_sync.records.kind import ABSENT, FieldKind, Held
+from crdt_sync.records.memory.said_lines import disputed_lines
 from crdt_sync.records.roots import Layout
-from crdt_sync.records.said_lines import disputed_lines
 from crdt_sync.records.values import canonical, restore_value
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from crdt_sync.errors import InvalidValue
 from crdt_sync.records.comparing import identity
 from crdt_sync.records.kind import ABSENT, FieldKind, Held
 from crdt_sync.records.member_keys import member_key, member_of, source_of
+from crdt_sync.records.memory.sources import actor_of, mark
 from crdt_sync.records.roots import Layout
-from crdt_sync.records.sources import actor_of, mark
 from crdt_sync.records.text_input import SET_SEPARATOR, parse_one
 from crdt_sync.records.values import Carrier, canonical, restore_value
 

@@ -4,12 +4,12 @@ import json
 from collections.abc import Callable, Mapping
 
 from crdt_sync.clock import HybridClock
-from crdt_sync.records.beginnings import without_field
 from crdt_sync.records.document import Document
 from crdt_sync.records.entries import well_formed
+from crdt_sync.records.memory.beginnings import without_field
+from crdt_sync.records.memory.sources import SEEN, Source, encode_said, is_memory, newest, read_sources
+from crdt_sync.records.memory.versions import NO_FIELDS, differing, is_of, joined, without
 from crdt_sync.records.roots import BEGUN_ROOT, SOURCES_ROOT
-from crdt_sync.records.sources import SEEN, Source, encode_said, is_memory, newest, read_sources
-from crdt_sync.records.versions import NO_FIELDS, differing, is_of, joined, without
 
 ENTRIES_APART_MAX = 16  # of one source, before its next import says again what all of them say
 

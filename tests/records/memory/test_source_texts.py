@@ -6,8 +6,8 @@ import pytest
 
 from crdt_sync.limits import MEMORIES_MAX
 from crdt_sync.records import Document, FieldSpec, Schema, reading_of, value_of, values_of
-from crdt_sync.records.source_texts import source_text_root
-from crdt_sync.records.sources import encode_said
+from crdt_sync.records.memory.source_texts import source_text_root
+from crdt_sync.records.memory.sources import encode_said
 from tests.records.raw_updates import array, text, update
 
 NOW = 1_700_000_000_000_000

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import permutations
 
 from crdt_sync.limits import SOURCE_TEXT_BYTES_MAX
-from crdt_sync.records.memory_index import MemoryIndex
-from crdt_sync.records.merged_text import merged_text, with_changes
-from crdt_sync.records.sources import actor_of
+from crdt_sync.records.memory.memory_index import MemoryIndex
+from crdt_sync.records.memory.merged_text import merged_text, with_changes
+from crdt_sync.records.memory.sources import actor_of
 from crdt_sync.records.text_diff import Comparing, Replacement, common_length, differences
 
 MIXED_LENGTH_MAX = 8 * SOURCE_TEXT_BYTES_MAX  # characters; beyond it a text is shown as it is

@@ -10,8 +10,8 @@ conflict, until somebody decides.
 
 from collections.abc import Mapping, Set
 
+from crdt_sync.records.memory.sources import encode_said, parse_source, text_said
 from crdt_sync.records.roots import Layout
-from crdt_sync.records.sources import encode_said, parse_source, text_said
 
 MET = "met"
 """In what is said of a field: an import has seen it, so that what is imported from then on is not joined unseen."""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crdt_sync.records.merged_text import cleanly_merged_text, merged_text
+from crdt_sync.records.memory.merged_text import cleanly_merged_text, merged_text
 
 
 @pytest.mark.parametrize(

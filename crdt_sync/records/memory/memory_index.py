@@ -9,8 +9,8 @@ from functools import cached_property
 from typing import Any
 
 from crdt_sync.records.entries import Entry
+from crdt_sync.records.memory.sources import IMPORTED, Source, actor_of, mark, newest, read_sources, whole_text
 from crdt_sync.records.roots import SOURCES_ROOT
-from crdt_sync.records.sources import IMPORTED, Source, actor_of, mark, newest, read_sources, whole_text
 
 _SCALARS = (str, int, float, bool, type(None))
 _Said = tuple[str, str, type, object]  # actor, field, and a mark with its class: True == 1 in Python

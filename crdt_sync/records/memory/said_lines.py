@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from crdt_sync.records.entries import Entry
-from crdt_sync.records.sources import IMPORTED, Source, mark_entry
+from crdt_sync.records.memory.sources import IMPORTED, Source, mark_entry
 from crdt_sync.records.values import canonical
 
 

@@ -3,9 +3,9 @@
 from functools import partial
 
 from crdt_sync.records.document import Document
-from crdt_sync.records.memories import sources_of
-from crdt_sync.records.memory_index import MemoryIndex
-from crdt_sync.records.source_texts import said_texts, source_text_root
+from crdt_sync.records.memory.memories import sources_of
+from crdt_sync.records.memory.memory_index import MemoryIndex
+from crdt_sync.records.memory.source_texts import said_texts, source_text_root
 from crdt_sync.records.text_diff import differences
 from crdt_sync.records.text_field import TextField, splice
 from crdt_sync.records.write_once import write_once

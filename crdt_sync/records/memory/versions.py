@@ -5,7 +5,7 @@ What the newest says of a field is shown; `memories` forgets the others, `versio
 
 from collections.abc import Sequence, Set
 
-from crdt_sync.records.sources import (
+from crdt_sync.records.memory.sources import (
     SEEN,
     Source,
     counter_said,

@@ -1,0 +1,1 @@
+"""What sources of imports said, and what people began a record with: remembered in the record itself."""
