@@ -21,6 +21,7 @@ from crdt_sync.storage.port import Store
 _DONE_S = 120.0  # for what takes long nowhere: its disk may hang although it greets
 _LONG = frozenset({"sync", "audit", "digests", "schema", "stricter schema", "resolve schema"})  # while it lives
 _STAGED_BYTES = OWNER_FRAME_BYTES_MAX // 2
+STAGED_EDITS = 5_000  # of at most eight CBOR items each, see `OWNER_FRAME_ITEMS_MAX`
 _ENDS_S = 5.0  # how long an owner that said no more may take to end
 _LOOK_S = 0.01
 _GO_ON = "It is stopped, or hangs: let it go on, or end it. "
@@ -89,7 +90,7 @@ class Owner:
         part: list[Message] = []
         size = 0
         for edit in edits:
-            if part and size + edit.size > _STAGED_BYTES:
+            if part and (size + edit.size > _STAGED_BYTES or len(part) == STAGED_EDITS):
                 self.ask("stage", tuple(part))
                 part, size = [], 0
             part.append(edit.packed())

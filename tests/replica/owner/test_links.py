@@ -13,12 +13,15 @@ from hypothesis import strategies as st
 
 from crdt_sync import Replica, bundled_schema
 from crdt_sync.errors import CrdtSyncError, KeyTaken, NotServed, OwnerGone, StoreFull, UnknownRecord
+from crdt_sync.limits import FRAME_DEPTH_MAX, OWNER_FRAME_ITEMS_MAX
 from crdt_sync.protocol import strict_cbor
-from crdt_sync.replica.owner import local, serving
-from crdt_sync.replica.owner.asking import Owner, find
+from crdt_sync.records import Document, Editor
+from crdt_sync.replica.owner import asking, local, serving
+from crdt_sync.replica.owner.asking import STAGED_EDITS, Owner, find
 from crdt_sync.replica.owner.failures import packed, unpacked
 from crdt_sync.replica.owner.frames import VERSION, receive, send
 from crdt_sync.replica.owner.message import BadFrame
+from crdt_sync.replica.owner.sent import SentEdit
 from crdt_sync.replica.owner.serving import Server
 
 US = "customers/us"
@@ -254,6 +257,26 @@ def test_a_server_that_is_closed_leaves_nothing_behind(replica):
     with pytest.raises(OSError):  # noqa: PT011 - not there, or refused
         Owner(replica.store.path)
     owner.close()
+
+
+def test_as_many_edits_as_go_in_one_message_are_read_in_one():
+    edit = SentEdit(US, b"x" * 60, b"\x00", 1 << 52, may_add=True)
+    body = strict_cbor.dumps(("commit", 1 << 62, (edit.packed(),) * STAGED_EDITS))
+    read = strict_cbor.loads(body, items_max=OWNER_FRAME_ITEMS_MAX, depth_max=FRAME_DEPTH_MAX)
+    assert isinstance(read, tuple)
+    assert len(read[2]) == STAGED_EDITS
+
+
+def test_a_batch_of_more_edits_than_go_in_one_message_is_stored_whole(replica, monkeypatch):
+    monkeypatch.setattr(asking, "STAGED_EDITS", 3)
+    edits = []
+    for number in range(10):
+        document = Document.load((), 100 + number)
+        Editor(document, bundled_schema("customers"), replica.clock, "ben", "customers")["name"] = str(number)
+        edits.append(SentEdit(f"customers/{number}", document.diff(), b"\x00", 100 + number, may_add=False))
+    with Owner(replica.store.path) as owner:
+        assert owner.commit(edits, 0)
+    assert [replica.get(edit.record)["name"] for edit in edits] == [str(number) for number in range(10)]
 
 
 @pytest.mark.parametrize(
