@@ -17,6 +17,7 @@ STAMP_FOLLOWED_US_MAX = STAMP_AHEAD_US_MAX // 2  # so that what is written after
 INTEGER_EXACT_MAX = (1 << 53) - 1  # beyond it, integers travel as strings
 VALUE_BYTES_MAX = 64 * KIB  # one value, set member or log entry: a long mail fits
 TEXT_BYTES_MAX = 512 * KIB  # one text field: a book chapter
+LABEL_LENGTH_MAX = 200  # characters of the label of a field or a schema, which heads a column
 FIELDS_MAX = 512  # fields of one schema: the widest CRM objects have about 500
 SCHEMA_BYTES_MAX = 256 * KIB  # one definition of a collection: 512 fields with labels, aliases and choices
 FIELDS_FORMER_MAX = 4 * FIELDS_MAX  # fields of older versions that a definition remembers

@@ -201,7 +201,7 @@ def _definitions(definitions: Sequence[Schema]) -> list[dict[str, object]]:
             "used": number == 1,
             "version": each.version,
             "natural_key": each.natural_key,
-            "fields": each.model_dump(mode="json")["fields"],
+            "fields": asdict(each)["fields"],
         }
         for number, each in enumerate(definitions, 1)
     ]

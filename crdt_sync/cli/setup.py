@@ -4,6 +4,7 @@ import getpass
 import platform
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -167,7 +168,7 @@ def schema_show(call: Invocation, collection: str | None, as_toml: bool) -> None
         call.output.text(schema.to_toml().rstrip("\n"))
     elif call.output.as_json:
         for each in found or (schema,):
-            call.output.emit({**_summary(each), "fields": each.model_dump(mode="json")["fields"]})
+            call.output.emit({**_summary(each), "fields": asdict(each)["fields"]})
     else:
         for number, each in enumerate(found or (schema,), 1):
             if found:

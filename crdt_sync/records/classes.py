@@ -13,21 +13,23 @@ are seen; all else holds one value.
 """
 
 import dataclasses
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from types import NoneType, UnionType
-from typing import Annotated, Any, Generic, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
-
-from pydantic import AliasChoices, ValidationError
-from pydantic.fields import FieldInfo
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from crdt_sync.errors import InvalidSchema, InvalidValue
 from crdt_sync.records.editor import Editor
 from crdt_sync.records.roots import Layout
-from crdt_sync.records.schema import FieldSpec, Schema, first_problem
+from crdt_sync.records.schema import FieldSpec, Schema
+from crdt_sync.records.settings_input import Misfit
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
 
 T = TypeVar("T")
 _TYPES: dict[object, str] = {
@@ -182,13 +184,17 @@ class Shape(Generic[T]):
         arguments = {self.attributes[name].argument: value for name, value in values.items() if value is not ABSENT}
         try:
             return self.of(**arguments)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            place = str(first["loc"][0]) if first["loc"] else "record"
-            field = next((each.name for each in self.attributes.values() if each.argument == place), place)
-            raise InvalidValue(field, f"{self.of.__name__} does not take it: {first['msg']}", _SEE) from error
-        except (ValueError, TypeError, AssertionError) as error:  # of its own code, say of `__post_init__`
-            raise InvalidValue("record", f"{self.of.__name__} does not take it: {error}", _SEE) from error
+        except (ValueError, TypeError, AssertionError) as error:  # Pydantic's, or of its own code, say `__post_init__`
+            field, problem = self._told(error)
+            raise InvalidValue(field, f"{self.of.__name__} does not take it: {problem}", _SEE) from error
+
+    def _told(self, error: Exception) -> tuple[str, object]:
+        """The field, if it is known, and what is wrong with it."""
+        if not isinstance(error, _pydantic("ValidationError")):
+            return "record", error
+        first = error.errors(include_url=False)[0]
+        place = str(first["loc"][0]) if first["loc"] else "record"
+        return next((each.name for each in self.attributes.values() if each.argument == place), place), first["msg"]
 
     def values(self, instance: T) -> dict[str, object]:
         """What an instance holds, as a copy."""
@@ -216,11 +222,11 @@ def schema_for(
     """
     given = {name: attribute.spec() for name, attribute in Shape(of).attributes.items()}
     try:
-        return Schema.model_validate(
+        return Schema.of(
             {"collection": collection, "version": version, "label": label, "natural_key": natural_key, "fields": given}
         )
-    except ValidationError as error:
-        raise InvalidSchema(f"{of.__name__}: {first_problem(error)}", "Correct the class and try again.") from None
+    except Misfit as error:
+        raise InvalidSchema(f"{of.__name__}: {error.message}", "Correct the class and try again.") from None
 
 
 def _attributes(of: type[object]) -> list[Attribute]:
@@ -243,16 +249,21 @@ def _attributes(of: type[object]) -> list[Attribute]:
     return [_attribute(of, name, argument, hints[name], needed) for name, (argument, needed) in taken.items()]
 
 
-def _argument(of: type[object], name: str, info: FieldInfo) -> str:
+def _argument(of: type[object], name: str, info: "FieldInfo") -> str:
     """What a Pydantic model, or dataclass, calls a field when an instance is made."""
     config = getattr(of, "model_config", None) or getattr(of, "__pydantic_config__", {})
     alias = info.validation_alias
     if alias is None or config.get("populate_by_name") or config.get("validate_by_name"):
         return name
-    for each in alias.choices if isinstance(alias, AliasChoices) else (alias,):
+    for each in alias.choices if isinstance(alias, _pydantic("AliasChoices")) else (alias,):
         if isinstance(each, str):
             return each
     raise _unfit(of, name, "no record is read by a path: give it an alias that is a name, or none")
+
+
+def _pydantic(name: str) -> Any:
+    """A class of Pydantic; nothing, that nothing is an instance of, where none of its models has been made."""
+    return getattr(sys.modules.get("pydantic"), name, ())
 
 
 def _attribute(of: type[object], name: str, argument: str, hint: object, required: bool) -> Attribute:

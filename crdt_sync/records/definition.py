@@ -9,15 +9,14 @@ know of each other stand side by side, and `in_use` says which one counts, from 
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
 from crdt_sync import ids
-from crdt_sync.errors import IncompatibleSchema
+from crdt_sync.errors import IncompatibleSchema, InvalidSchema
 from crdt_sync.limits import FIELDS_FORMER_MAX, SCHEMA_BYTES_MAX, SCHEMAS_SETTLED_MAX
+from crdt_sync.records import settings_input
 from crdt_sync.records.entries import is_entry
 from crdt_sync.records.evolution import Form, check_admits, check_ranks, check_same, check_successor, forms, ranks
 from crdt_sync.records.field_settings import Type
@@ -64,22 +63,23 @@ class Definition:
         return True
 
 
-class _Written(BaseModel):
-    """The JSON of a definition. Fields are a list, as their order is that in which people see them."""
+_pairs = settings_input.pair(settings_input.text, settings_input.text)
+_WRITTEN: dict[str, settings_input.Check[Any]] = {  # fields are a list: their order is that in which people see them
+    "collection": settings_input.text,
+    "version": settings_input.whole,
+    "label": settings_input.text,
+    "natural_key": settings_input.several(settings_input.text),
+    "fields": settings_input.several(settings_input.pair(settings_input.text, FieldSpec.of)),
+    "former": settings_input.named(_pairs, FIELDS_FORMER_MAX),
+    "former_ranks": settings_input.named(settings_input.named(settings_input.whole), FIELDS_FORMER_MAX),
+    "settled": settings_input.several(settings_input.text, SCHEMAS_SETTLED_MAX),
+}
+_REQUIRED = frozenset({"collection", "version", "fields"})
+_SCHEMA = ("collection", "version", "label", "natural_key")
 
-    model_config = ConfigDict(extra="forbid")
-
-    collection: str
-    version: int
-    label: str = ""
-    natural_key: tuple[str, ...] = ()
-    fields: list[tuple[str, FieldSpec]]
-    former: dict[str, tuple[str, str]] = Field(default={}, max_length=FIELDS_FORMER_MAX)
-    former_ranks: dict[str, dict[str, int]] = Field(default={}, max_length=FIELDS_FORMER_MAX)
-    settled: list[str] = Field(default=[], max_length=SCHEMAS_SETTLED_MAX)
-
-
-READABLE = repr([sorted(KINDS), *map(sorted, (FieldSpec.model_fields, Schema.model_fields)), get_args(Type)])
+READABLE = repr(
+    [sorted(KINDS), *(sorted(each.name for each in fields(of)) for of in (FieldSpec, Schema)), get_args(Type)]
+)
 """What a definition may say to be read here: a later release reads more."""
 
 
@@ -95,12 +95,6 @@ def written(
     settled: Iterable[str] = (),
 ) -> str:
     """The text of a definition; `known` are the forms of all versions before."""
-    data = schema.model_dump(mode="json", exclude_defaults=True)
-    data["fields"] = [
-        [name, spec.model_dump(mode="json", exclude_defaults=True)] for name, spec in schema.fields.items()
-    ]
-    for (_, given), spec in zip(data["fields"], schema.fields.values(), strict=True):
-        given.update(kind=spec.kind, type=spec.type)
     former = {name: list(form) for name, form in known.items() if name not in schema.fields}
     former_ranks = {name: dict(found) for name, found in known_ranks.items() if name not in schema.fields}
     decided = list(dict.fromkeys(settled))[-SCHEMAS_SETTLED_MAX:]
@@ -109,12 +103,24 @@ def written(
 
 
 def _data(schema: Schema) -> dict[str, Any]:
-    data = schema.model_dump(mode="json", exclude_defaults=True)
+    """A schema as it is written: without what needs no word, but for kind and type."""
+    data: dict[str, Any] = {"collection": schema.collection, "version": schema.version}
+    if schema.label:
+        data["label"] = schema.label
+    if schema.natural_key:
+        data["natural_key"] = list(schema.natural_key)
     data["fields"] = [
-        [name, {**spec.model_dump(mode="json", exclude_defaults=True), "kind": spec.kind, "type": spec.type}]
+        [name, {**{each: _plain(value) for each, value in spec.told().items()}, "kind": spec.kind, "type": spec.type}]
         for name, spec in schema.fields.items()
     ]
     return data
+
+
+def _plain(value: object) -> object:
+    """A value as JSON has it."""
+    if isinstance(value, Mapping):
+        return {name: _plain(each) for name, each in value.items()}
+    return list(value) if isinstance(value, tuple) else value
 
 
 _compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode  # in the order of the file
@@ -130,20 +136,14 @@ def _read(text: str) -> Definition | None:
     try:
         data = json.loads(text)
         _compact(data).encode()  # half a character, written as an escape, could be kept nowhere
-        found = _Written.model_validate(data)
-        fields = dict(found.fields)
-        if len(fields) != len(found.fields):
+        found = settings_input.settings(data, _WRITTEN, _REQUIRED)
+        given = dict(found["fields"])
+        if len(given) != len(found["fields"]):
             return None
-        schema = Schema(
-            collection=found.collection,
-            version=found.version,
-            label=found.label,
-            natural_key=found.natural_key,
-            fields=fields,
-        )
-    except (ValueError, RecursionError, ValidationError):
+        schema = Schema(**{name: value for name, value in found.items() if name in _SCHEMA}, fields=given)
+    except (ValueError, RecursionError, InvalidSchema):
         return None
-    return Definition(schema, found.former, found.former_ranks, found.settled)
+    return Definition(schema, found.get("former", {}), found.get("former_ranks", {}), found.get("settled", ()))
 
 
 def kept(root: str, values: Sequence[object]) -> Set[int]:

@@ -17,6 +17,7 @@ the older one, make no records any more. It may do so where somebody asks for ju
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from itertools import pairwise
 
 from crdt_sync.errors import IncompatibleSchema
@@ -105,8 +106,13 @@ def _narrower(before: FieldSpec, spec: FieldSpec) -> str:
 
 
 def _meaning(schema: Schema) -> dict[str, object]:
-    called = {"label", "section", "aliases"}
-    return schema.model_dump(exclude={"label": True, "fields": {"__all__": called}})
+    called = ("label", "section", "aliases")
+    data = asdict(schema)
+    del data["label"]
+    for each in data["fields"].values():
+        for name in called:
+            del each[name]
+    return data
 
 
 def _reordered(schema: Schema, name: str, what: str, keep: str) -> IncompatibleSchema:

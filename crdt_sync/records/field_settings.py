@@ -1,15 +1,14 @@
 """What a schema says of one field. What follows from the kind of it is in `kinds`, which know these settings."""
 
-from typing import Annotated, Literal
-
-from pydantic import BaseModel, ConfigDict, Field
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
 
 Type = Literal["string", "integer", "decimal", "boolean", "date", "datetime", "enum", "reference", "json"]
 
-Label = Annotated[str, Field(max_length=200)]
 
-
-class FieldSettings(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class FieldSettings:
     """One field: how concurrent edits of it merge (`kind`) and what it holds (`type`).
 
     `type` is that of one member for a set, one entry for a log, and the total for a counter. `aliases` are
@@ -17,19 +16,17 @@ class FieldSettings(BaseModel):
     `section` names a group of fields; it is kept with the schema, and hides nothing from anybody.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     kind: str = "value"
     type: Type = "string"
-    label: Label = ""
+    label: str = ""
     required: bool = False
     deprecated: bool = False
     section: str | None = None
     choices: tuple[str, ...] = ()
     collection: str | None = None
     states: tuple[str, ...] = ()
-    transitions: dict[str, tuple[str, ...]] = {}
-    ranks: dict[str, int] = {}
+    transitions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    ranks: Mapping[str, int] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
 
     @property

@@ -2,58 +2,78 @@
 
 import re
 import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Self
-
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from typing import Any, Self, get_args
 
 from crdt_sync.errors import InvalidSchema, UnknownField
 from crdt_sync.ids import SCHEMAS, is_collection
-from crdt_sync.limits import FIELDS_MAX, SCHEMA_VERSION_MAX
+from crdt_sync.limits import FIELDS_MAX, LABEL_LENGTH_MAX, SCHEMA_VERSION_MAX
 from crdt_sync.nearest import suggestion
-from crdt_sync.records.field_settings import FieldSettings, Label
+from crdt_sync.records import settings_input
+from crdt_sync.records.field_settings import FieldSettings, Type
 from crdt_sync.records.kind import FieldKind
 from crdt_sync.records.kinds import KINDS
+from crdt_sync.records.settings_input import Check, Misfit
 
 _SECTION = re.compile(r"\A[a-z][a-z0-9_-]{0,31}\Z")
 
 _CHOSEN = tuple(name for name, kind in KINDS.items() if not kind.internal)
 
 
-def _known_kind(kind: str) -> str:
+def _known_kind(value: object) -> str:
+    kind = settings_input.text(value)
     if kind not in KINDS:
-        raise ValueError(f"no kind {kind[:60]!r}; the kinds are {', '.join(sorted(_CHOSEN))}")
+        raise Misfit(f"no kind {kind[:60]!r}; the kinds are {', '.join(sorted(_CHOSEN))}")
     return kind
 
 
-Kind = Annotated[str, AfterValidator(_known_kind)]
+_label = settings_input.short_text(LABEL_LENGTH_MAX)
+_texts = settings_input.several(settings_input.text)
+_FIELD_CHECKS: dict[str, Check[Any]] = {
+    "kind": _known_kind,
+    "type": settings_input.one_of(get_args(Type)),
+    "label": _label,
+    "required": settings_input.truth,
+    "deprecated": settings_input.truth,
+    "section": settings_input.optional(settings_input.text),
+    "choices": _texts,
+    "collection": settings_input.optional(settings_input.text),
+    "states": _texts,
+    "transitions": settings_input.named(_texts),
+    "ranks": settings_input.named(settings_input.whole),
+    "aliases": _texts,
+}
 
 
+@dataclass(frozen=True, kw_only=True)
 class FieldSpec(FieldSettings):
-    """The same of a kind that is known here, and whose settings fit each other."""
+    """The same of a kind that is known here, and whose settings fit each other. Without a `type` it has that of its
+    kind. Raises `InvalidSchema`.
+    """
 
-    kind: Kind = "value"
+    type: Type = ""  # type: ignore[assignment]  # until its kind says which
 
-    @model_validator(mode="before")
-    @classmethod
-    def _typed(cls, data: object) -> object:
-        if (
-            isinstance(data, dict)
-            and "type" not in data
-            and isinstance(kind := data.get("kind"), str)
-            and kind in KINDS
-        ):
-            return {**data, "type": KINDS[kind].default_type}
-        return data
-
-    @model_validator(mode="after")
-    def _parts_fit(self) -> Self:
+    def __post_init__(self) -> None:
+        given = {name: value for name, value in vars(self).items() if name != "type" or value}
+        found = settings_input.settings(given, _FIELD_CHECKS)
+        for name, value in {"type": KINDS[found["kind"]].default_type, **found}.items():
+            object.__setattr__(self, name, value)
         problem = _field_problem(self)
         if problem:
-            raise ValueError(problem)
-        return self
+            raise Misfit(problem)
+
+    @classmethod
+    def of(cls, value: object) -> Self:
+        """A field as it is, or from a table of its settings. Raises `InvalidSchema`."""
+        return value if isinstance(value, cls) else cls(**settings_input.settings(value, _FIELD_CHECKS))
+
+    def told(self) -> dict[str, Any]:
+        """The settings that are not as they would be without a word, in the order of their declaration."""
+        return {name: value for name in _FIELD_CHECKS if (value := getattr(self, name)) != getattr(_UNTOLD, name)}
 
     @property
     def rules(self) -> FieldKind:
@@ -61,23 +81,41 @@ class FieldSpec(FieldSettings):
         return KINDS[self.kind]
 
 
-class Schema(BaseModel):
-    """The fields of one collection. `natural_key` names the fields that identify a record on every device."""
+_UNTOLD = FieldSettings()
+_SCHEMA_CHECKS: dict[str, Check[Any]] = {
+    "collection": settings_input.text,
+    "version": settings_input.between(1, SCHEMA_VERSION_MAX),
+    "label": _label,
+    "natural_key": _texts,
+    "fields": settings_input.named(FieldSpec.of),
+}
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+
+@dataclass(frozen=True, kw_only=True)
+class Schema:
+    """The fields of one collection. `natural_key` names the fields that identify a record on every device.
+
+    Raises `InvalidSchema`.
+    """
 
     collection: str
-    version: Annotated[int, Field(ge=1, le=SCHEMA_VERSION_MAX)]
-    label: Label = ""
+    version: int
+    label: str = ""
     natural_key: tuple[str, ...] = ()
-    fields: dict[str, FieldSpec]
+    fields: Mapping[str, FieldSpec]
 
-    @model_validator(mode="after")
-    def _parts_fit(self) -> Self:
+    def __post_init__(self) -> None:
+        for name, value in settings_input.settings(vars(self), _SCHEMA_CHECKS).items():
+            object.__setattr__(self, name, value)
         problem = _schema_problem(self)
         if problem:
-            raise ValueError(problem)
-        return self
+            raise Misfit(problem)
+
+    @classmethod
+    def of(cls, value: object) -> Self:
+        """A schema from a table of its settings. Raises `InvalidSchema`."""
+        required = frozenset({"collection", "version", "fields"})
+        return cls(**settings_input.settings(value, _SCHEMA_CHECKS, required))
 
     def field(self, name: str) -> FieldSpec:
         """The field of that name. Raises `UnknownField` that says which one may be meant."""
@@ -91,8 +129,7 @@ class Schema(BaseModel):
         lines = [f"{key} = {_toml(getattr(self, key))}" for key in ("collection", "version", "label", "natural_key")]
         for name, spec in self.fields.items():
             lines += ["", f"[fields.{name}]"]
-            given = spec.model_dump(exclude_defaults=True)
-            given = {"kind": spec.kind, "type": spec.type, **given}
+            given = {"kind": spec.kind, "type": spec.type, **spec.told()}
             lines += [f"{key} = {_toml(value)}" for key, value in given.items()]
         return "\n".join(lines) + "\n"
 
@@ -110,9 +147,9 @@ def parse_schema(text: str, source: str) -> Schema:
     except RecursionError:
         raise InvalidSchema(f"{source}: nested too deeply", "A schema needs three levels.") from None
     try:
-        return Schema.model_validate(data)
-    except ValidationError as error:
-        raise InvalidSchema(f"{source}: {first_problem(error)}", "Correct the schema file and try again.") from None
+        return Schema.of(data)
+    except Misfit as error:
+        raise InvalidSchema(f"{source}: {error.message}", "Correct the schema file and try again.") from None
 
 
 def load_schema(path: Path) -> Schema:
@@ -181,24 +218,12 @@ def _schema_problem(schema: Schema) -> str:
     return ""
 
 
-def first_problem(error: ValidationError) -> str:
-    """The first of what Pydantic found wrong with a schema, in one line that names the field."""
-    first = error.errors(include_url=False)[0]
-    message = first["msg"].removeprefix("Value error, ")
-    parts = [str(part) for part in first["loc"]]
-    if parts[:1] == ["fields"] and len(parts) > 1:
-        where = f"field {parts[1]!r}" + "".join(f", {part!r}" for part in parts[2:])
-    else:
-        where = ", ".join(repr(part) for part in parts)
-    return f"{where}: {message}" if where else message
-
-
 def _toml(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
         return _toml_text(value)
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return "{" + ", ".join(f"{_toml_text(key)} = {_toml(member)}" for key, member in value.items()) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(map(_toml, value)) + "]"

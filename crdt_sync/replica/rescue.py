@@ -8,7 +8,7 @@ as it is, and named.
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -219,9 +219,9 @@ def _lenient(schema: Schema | None) -> Schema | None:
     if schema is None:
         return None
     fields: dict[str, FieldSpec] = {
-        name: spec.model_copy(update={"transitions": {}, "required": False}) for name, spec in schema.fields.items()
+        name: replace(spec, transitions={}, required=False) for name, spec in schema.fields.items()
     }
-    return schema.model_copy(update={"fields": fields})
+    return replace(schema, fields=fields)
 
 
 def said(value: object) -> str:

@@ -15,6 +15,7 @@ import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -199,7 +200,7 @@ class Schemas:
             chosen = found[number - 1]
             highest = found[0].schema.version
             version = highest if number == 1 else min(highest + 1, SCHEMA_VERSION_MAX)
-            schema = chosen.schema.model_copy(update={"version": version})
+            schema = replace(chosen.schema, version=version)
             settled = [mark(definition.schema) for definition in found]
             self._share(schema, chosen.forms, chosen.ranks, settled=settled)
             self._keep(schema, chosen.forms, chosen.ranks)

@@ -1,6 +1,7 @@
 """Every kind and type of field comes back out of every format as it went in: what an export writes is what is read."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -27,8 +28,8 @@ TYPES = {
 }
 FIELDS = {
     **{f"v_{name}": spec for name, spec in TYPES.items()},
-    **{f"r_{name}": spec.model_copy(update={"kind": "review"}) for name, spec in TYPES.items()},
-    **{f"s_{name}": spec.model_copy(update={"kind": "set"}) for name, spec in TYPES.items()},
+    **{f"r_{name}": replace(spec, kind="review") for name, spec in TYPES.items()},
+    **{f"s_{name}": replace(spec, kind="set") for name, spec in TYPES.items()},
     "count": FieldSpec(kind="counter"),
     "sum": FieldSpec(kind="counter", type="decimal"),
     "prose": FieldSpec(kind="text"),

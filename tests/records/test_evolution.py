@@ -1,5 +1,6 @@
 """A newer schema keeps the meaning of what older ones wrote."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -124,7 +125,7 @@ def test_one_version_has_one_content_but_for_how_fields_are_called():
 
 MOVES = {"a": ("b",), "b": ("a", "c"), "c": ()}
 FREE = FieldSpec(kind="stage", states=("a", "b", "c"))
-BOUND = FREE.model_copy(update={"transitions": MOVES})
+BOUND = replace(FREE, transitions=MOVES)
 CHOICES = FieldSpec(type="enum", choices=("a", "b"))
 FEWER = FieldSpec(type="enum", choices=("a",))
 STRICTER = {
@@ -134,7 +135,7 @@ STRICTER = {
     "lets nothing go from 'a' to 'c' any more in 'f'": (FREE, BOUND),
     "lets nothing go from 'b' to 'c' any more in 'f'": (
         BOUND,
-        FREE.model_copy(update={"transitions": {**MOVES, "b": ("a",)}}),
+        replace(FREE, transitions={**MOVES, "b": ("a",)}),
     ),
 }
 
@@ -156,7 +157,7 @@ def test_a_field_that_is_new_and_required_refuses_what_was_taken():
 
 @pytest.mark.parametrize(("before", "after"), [((), ("f",)), (("f",), ("name",)), (("f",), ("f", "name"))])
 def test_another_natural_key_refuses_what_was_taken(before, after):
-    old, new = (schema(FieldSpec()).model_copy(update={"natural_key": key}) for key in (before, after))
+    old, new = (replace(schema(FieldSpec()), natural_key=key) for key in (before, after))
     assert stricter(old, new) == f"has the natural key {', '.join(after)}"
     assert stricter(old, old) == stricter(old, schema(FieldSpec())) == ""
 

@@ -1,5 +1,7 @@
 """Making, opening and editing: durable when the block ends, nothing when it raises."""
 
+from dataclasses import replace
+
 import pytest
 
 from crdt_sync import Replica, bundled_schema
@@ -84,7 +86,7 @@ def test_a_program_opens_its_replica_or_makes_it(tmp_path, keyed_schema):
     for _ in range(2):
         with Replica.open_or_create(tmp_path / "anna", "anna", [bundled_schema("customers")]) as replica:
             named(replica)
-    newer = bundled_schema("customers").model_copy(update={"version": 99})
+    newer = replace(bundled_schema("customers"), version=99)
     with Replica.open_or_create(tmp_path / "anna", "bob", [newer, keyed_schema]) as replica:
         assert (replica.name, replica.count()) == ("anna", 2)
         assert replica.schemas == {"customers": newer, "guests": keyed_schema}

@@ -1,6 +1,7 @@
 """A natural key gives one customer one record, whoever enters it, wherever, and however often."""
 
 from contextlib import nullcontext
+from dataclasses import replace
 
 import pytest
 
@@ -81,8 +82,8 @@ def test_entering_what_is_there_already_writes_nothing(anna):
 
 
 def test_entering_a_customer_again_needs_no_more_than_the_key(make_replica, keyed_schema):
-    name = keyed_schema.fields["name"].model_copy(update={"required": True})
-    anna = make_replica("anna", keyed_schema.model_copy(update={"fields": {**keyed_schema.fields, "name": name}}))
+    name = replace(keyed_schema.fields["name"], required=True)
+    anna = make_replica("anna", replace(keyed_schema, fields={**keyed_schema.fields, "name": name}))
     record = enter(anna, "ann@example.com", name="Ann")
     assert enter(anna, "ann@example.com", phone="1") == record
     with pytest.raises(InvalidValue):

@@ -1,6 +1,7 @@
 """Schemas travel as records: the newest version is used everywhere, and those that do not fit are shown."""
 
 import random
+from dataclasses import replace
 from itertools import permutations
 
 import pytest
@@ -159,13 +160,13 @@ def test_either_can_be_decided_for_on_any_device(device, relay, number, shown):
         assert replica.disputed_schemas() == {}
     with pytest.raises(UsageError, match="nothing is to be decided"):
         bob.resolve_schema("shops", 1)
-    bob.add_schema(chosen.model_copy(update={"version": 9}))
+    bob.add_schema(replace(chosen, version=9))
 
 
-TAX = COUNTED.fields["name"].model_copy(update={"required": True})
+TAX = replace(COUNTED.fields["name"], required=True)
 STRICT = {
-    "required": COUNTED.model_copy(update={"version": 2, "fields": {**COUNTED.fields, "tax": TAX}}),
-    "key": COUNTED.model_copy(update={"version": 2, "natural_key": ("name",)}),
+    "required": replace(COUNTED, version=2, fields={**COUNTED.fields, "tax": TAX}),
+    "key": replace(COUNTED, version=2, natural_key=("name",)),
 }
 
 
@@ -184,7 +185,7 @@ def test_a_version_that_takes_less_is_refused_or_shown_unless_it_is_meant(device
     share(ann, bob, relay=relay)
     write(bob, visits=1)
     assert bob.schemas["shops"] == open_again
-    bob.add_schema(strict.model_copy(update={"version": 9}), stricter=True)
+    bob.add_schema(replace(strict, version=9), stricter=True)
     share(ann, bob, relay=relay)
     for replica in (ann, bob):
         assert replica.schemas["shops"].version == 9
@@ -335,7 +336,7 @@ def test_definitions_are_no_records_of_people(device):
 
 
 def test_the_order_of_fields_and_all_settings_travel(device, relay):
-    rich = bundled_schema("customers").model_copy(update={"collection": "shops"})
+    rich = replace(bundled_schema("customers"), collection="shops")
     ann, bob = device("ann"), device("bob")
     ann.add_schema(rich)
     share(ann, bob, relay=relay)

@@ -3,7 +3,7 @@
 import asyncio
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -140,9 +140,7 @@ def test_blocks_that_overlap_merge_and_conflicts_are_seen(people):
 
 def test_fields_of_a_newer_schema_are_kept_and_seen(people):
     record = people.add(Person("Ann"))
-    newer = PEOPLE.model_copy(
-        update={"version": 2, "fields": {**PEOPLE.fields, "city": parse_schema(_CITY, "x").fields["city"]}}
-    )
+    newer = replace(PEOPLE, version=2, fields={**PEOPLE.fields, "city": parse_schema(_CITY, "x").fields["city"]})
     replica = people._replica
     replica.add_schema(newer)
     with replica.edit(record) as editor:
@@ -344,7 +342,7 @@ def test_a_program_beside_the_owner_of_the_store_has_the_same(tmp_path):
 
 
 SAMPLE = """
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from crdt_sync import Replica
 
 @dataclass

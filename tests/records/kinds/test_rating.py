@@ -22,7 +22,7 @@ SCHEMA = Schema(
     natural_key=("name",),
     fields={
         "name": FieldSpec(),
-        "stars": FieldSpec.model_validate({"kind": "rating"}),
+        "stars": FieldSpec.of({"kind": "rating"}),
         "score": FieldSpec(kind="rating", type="decimal"),
     },
 )

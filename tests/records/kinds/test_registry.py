@@ -18,7 +18,7 @@ SETTINGS = {"stage": {"states": ("a", "b")}}
 
 
 def spec_of(kind: FieldKind) -> FieldSpec:
-    return FieldSpec.model_validate({"kind": kind.name, **SETTINGS.get(kind.name, {})})
+    return FieldSpec.of({"kind": kind.name, **SETTINGS.get(kind.name, {})})
 
 
 def kinds_named(source: str) -> list[int]:

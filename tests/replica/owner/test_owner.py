@@ -1,6 +1,7 @@
 """Several programs over one store: one owns it, the others read beside it and edit through it."""
 
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -227,7 +228,7 @@ def test_a_schema_that_comes_to_the_owner_is_used_by_all_and_anybody_decides(own
         assert another.schemas["shops"] == shops(3, "text")
         assert another.disputed_schemas() == {}
         loose = shops(4, "text")
-        strict = loose.model_copy(update={"fields": {**loose.fields, "b": FieldSpec(required=True)}})
+        strict = replace(loose, fields={**loose.fields, "b": FieldSpec(required=True)})
         with pytest.raises(IncompatibleSchema):
             another.add_schema(strict)
         another.add_schema(strict, stricter=True)
