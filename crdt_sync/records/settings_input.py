@@ -87,9 +87,8 @@ def _whole_text(value: str) -> int | None:
     digits = value[len(sign) :]
     rest = digits.lstrip("0")
     found = _WHOLE.fullmatch(rest if rest[:1].isdecimal() else digits[-len(rest) - 1 :])  # with one zero before it
-    if found is None or len(found[1]) > _DIGITS_MAX:
-        return None
-    return int(sign + found[1])
+    number = "" if found is None else found[1].replace("_", "")
+    return int(sign + number) if 0 < len(number) <= _DIGITS_MAX else None
 
 
 def between(least: int, most: int) -> Check[int]:

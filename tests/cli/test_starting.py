@@ -79,6 +79,7 @@ HEAVY = {
     "crdt_sync.runtime.client",
     "filelock",
     "pycrdt",
+    "pydantic",
     "rich",
     "structlog",
     "websockets",

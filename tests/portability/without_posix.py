@@ -26,7 +26,6 @@ import filelock  # noqa: F401
 import lmdb  # noqa: F401
 import psutil  # noqa: F401
 import pycrdt  # noqa: F401
-import pydantic  # noqa: F401
 import structlog  # noqa: F401
 
 MODULES = frozenset({"fcntl", "resource", "pwd", "grp", "termios", "tty", "pty", "syslog", "posix", "curses"})

@@ -104,7 +104,8 @@ def _json(value: object) -> str:
 @example({"ranks": {"a": "9" * 4301}})
 @example({"ranks": {"a": "-" + "0" * 5000 + "1"}})
 @example({"ranks": {"a": "0_0", "b": "00.0", "c": "\u20031\x85"}})
-@example({"ranks": {"a": "\x1f1"}})
+@example({"ranks": {"a": "\x1f1", "b": "1_" * 4000 + "1"}})
+@example({"ranks": {"b": "1_" * 4000 + "1"}})
 @example({"ranks": {"a": float("inf")}})
 @example({"ranks": {"a": 2.0**63}})
 def test_the_settings_of_a_field_are_read_as_before(data: dict[str, object]) -> None:
