@@ -237,7 +237,7 @@ def test_cells_are_read_as_the_document_says() -> None:
 
 def _read_alone(cell: str, kind: str, *, members: bool = False) -> object:
     """What the only cell of its column is read as."""
-    spec = FieldSpec.model_validate({"type": kind, "kind": "set" if members else "value"})
+    spec = FieldSpec.of({"type": kind, "kind": "set" if members else "value"})
     reading = ColumnReading("Column", "field", spec, FOUND_OUT, {})
     reading.look(cell)
     return reading.read(cell)
