@@ -186,7 +186,7 @@ def verify(
     if findings and not as_json:
         columns = ("where", "record", "problem")
         output.show(table(columns, [[f["place"], f["record"] or "", f["problem"]] for f in findings], wrap=True))
-    text = f"{report['checked']:,} values checked in {report['data']}: "
+    text = f"{_counted(report['checked'], 'value')} checked in {report['data']}: "
     text += f"{len(findings)} damaged." if findings else "all intact."
     output.result(report, text + aside.told(report["set_aside"]))
     if findings:
@@ -201,7 +201,7 @@ def _tell_repair(output: Output, mended: Mapping[str, Any], named: Collection[st
     """Name what a repair could not save here. Raises `EditsLost` where there is anything."""
     lacking = sorted({*mended["incomplete"], *mended["set_aside"]} - set(named))
     text = (
-        f"{mended['findings']} damaged values, {len(mended['salvaged'])} records rebuilt, "
+        f"{_counted(mended['findings'], 'damaged value')}, {_counted(len(mended['salvaged']), 'record')} rebuilt, "
         f"{len(mended['set_aside'])} set aside."
     )
     touched = mended["findings"] or mended["set_aside"]
@@ -224,7 +224,8 @@ def _tell_repair(output: Output, mended: Mapping[str, Any], named: Collection[st
 def compact(config: Path | None, data: Path | None, as_json: bool) -> None:
     """Drop log entries that snapshots cover, while the relay runs or not; no device notices."""
     done = maintenance.compact(_data(config, data))
-    text = f"{done['dropped']:,} log entries dropped ({_size(done['dropped_bytes'])}), {done['kept']:,} kept."
+    dropped = "1 log entry" if done["dropped"] == 1 else f"{done['dropped']:,} log entries"
+    text = f"{dropped} dropped ({_size(done['dropped_bytes'])}), {done['kept']:,} kept."
     Output(as_json=as_json).result(done, f"{text} Their room is used again; the file itself does not shrink.")
 
 
@@ -236,7 +237,7 @@ def compact(config: Path | None, data: Path | None, as_json: bool) -> None:
 def backup(destination: Path, config: Path | None, data: Path | None, as_json: bool) -> None:
     """Write a complete, compact copy of the store, while the relay runs or not."""
     done = maintenance.backup(_data(config, data), destination)
-    text = f"{done['records']:,} records ({_size(done['bytes'])}) are in {done['backup']}."
+    text = f"{_counted(done['records'], 'record')} ({_size(done['bytes'])}) in {done['backup']}."
     Output(as_json=as_json).result(done, f"{text}\nCheck it with: crdt-relay verify --data {done['backup']}")
 
 
@@ -249,7 +250,7 @@ def backup(destination: Path, config: Path | None, data: Path | None, as_json: b
 def restore(source: Path, config: Path | None, data: Path | None, replace: bool, as_json: bool) -> None:
     """Make a backup the store of a stopped relay, under a new epoch: devices bring back what it lacks."""
     done = maintenance.restore(source, _data(config, data), replace)
-    lines = [f"{done['records']:,} records are restored into {done['data']}."]
+    lines = [f"Restored into {done['data']}: {_counted(done['records'], 'record')}."]
     if done["previous"]:
         lines.append(f"The store that was there is kept in {done['previous']}.")
     lines.append("Start the relay: devices compare what they hold with it, and bring back what it lacks.")
@@ -390,6 +391,10 @@ def _shown(name: str, value: Any) -> str:
     if name == "uptime_s":
         return f"{value // 86_400} d {value // 3600 % 24:02}:{value // 60 % 60:02}:{value % 60:02}"
     return f"{value:,}" if isinstance(value, int) and name != "pid" else str(value)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"1 {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def _size(count: int) -> str:

@@ -20,8 +20,10 @@ import structlog
 from crdt_relay.cli import main
 from crdt_relay.maintenance import new_token
 from crdt_sync.protocol.messages import VerdictCode
+from crdt_sync.storage import Batch
 from crdt_sync.storage.lmdb import LmdbStore
 from crdt_sync.storage.lmdb.directory import claimed
+from crdt_sync.storage.values import Change
 
 from .devices import PATIENCE_S, Device, make_certificate, stored_markers, update
 
@@ -112,7 +114,7 @@ def test_the_whole_life_of_a_store(run: Run, tmp_path: Path) -> None:
         assert run("compact", "--data", data)[0] == 0
         code, out, _ = run("backup", backup, "--data", data)
         assert code == 0
-        assert "1 records" in out
+        assert "1 record (" in out
         store(ready["url"], ("customers/later", update(2)))
 
         code, out, err = run("verify", "--data", data)
@@ -134,6 +136,15 @@ def test_the_whole_life_of_a_store(run: Run, tmp_path: Path) -> None:
     assert restored["records"] == 1
     assert stored_markers(data) == {"customers/a": {1}}
     assert set(stored_markers(Path(restored["previous"]))) == {"customers/a", "customers/later"}
+
+
+def test_one_of_something_is_told_as_one(run: Run, tmp_path: Path) -> None:
+    data, backup = tmp_path / "data", tmp_path / "backup"
+    with LmdbStore.open(data, create=True) as made:
+        change = Change("customers/a", (b"u",), bytes(16), "anna", 1, b"\x00", snapshot=b"u", digest=bytes(16))
+        made.commit([Batch(changes=(change,))])
+    assert "1 record (" in run("backup", backup, "--data", data)[1]
+    assert ": 1 record." in run("restore", backup, "--data", tmp_path / "new")[1]
 
 
 def test_a_restored_store_has_a_new_epoch_every_time_and_leaves_the_backup_as_it_was(run: Run, tmp_path: Path) -> None:
