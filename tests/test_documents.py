@@ -146,6 +146,11 @@ def test_links_lead_somewhere_and_named_files_exist(document: Path) -> None:
         assert any(f"/{source}".endswith(f"/{name}") for source in SOURCES), name
 
 
+@pytest.mark.parametrize("document", [*(ROOT / "docs").glob("*.md"), ROOT / "HACKING.md"], ids=lambda path: path.name)
+def test_a_page_says_first_for_whom_it_is(document: Path) -> None:
+    assert re.match(r"# .+\n\nFor (who|programs)", document.read_text(encoding="utf-8"))
+
+
 def test_the_python_example_runs(address: str, home: Path) -> None:
     (example,) = _blocks("README.md", "python")
     assert DEFAULT_RELAY in example
