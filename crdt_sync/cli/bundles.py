@@ -79,10 +79,11 @@ def create(
                 progress=lambda done, total: moved("", done, total),
             )
     for_whom = f"for {partner}" if partner else "for anybody"
-    data = {"file": str(file), "bytes": made.size, "records": made.end.updates, **_told(made.header)}
+    data = {"file": str(file), "bytes": made.size, "records": made.end.updates, "reserved": made.reserved}
+    aside = f", with {made.reserved} on how collections are defined and what was imported," if made.reserved else ""
     call.output.result(
-        data,
-        f"{many(made.end.updates)} in {file}, {for_whom}, {made.size} bytes, "
+        {**data, **_told(made.header)},
+        f"{many(made.end.updates)}{aside} in {file}, {for_whom}, {made.size} bytes, "
         f"{'protected by the token' if secret else 'not protected'}.",
     )
     if made.through:

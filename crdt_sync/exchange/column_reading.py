@@ -16,8 +16,8 @@ from typing import Literal
 from crdt_sync.errors import InvalidValue
 from crdt_sync.exchange.cells import read_sheet_text
 from crdt_sync.exchange.conventions import Conventions, DateOrder, DecimalMark
-from crdt_sync.exchange.damaged import check_whole, holds_digits
-from crdt_sync.exchange.rounded import is_rounded
+from crdt_sync.exchange.key_columns import is_number
+from crdt_sync.exchange.lost_digits import check_whole, is_dialled, is_rounded
 from crdt_sync.exchange.table import MISSING, BrokenCell, Cell, RowError, Shown
 from crdt_sync.exchange.written import (
     Numbers,
@@ -63,7 +63,9 @@ class ColumnReading:
     _of_digits: bool = False  # phones, postal codes and ids, which are no amounts
 
     def __post_init__(self) -> None:
-        self._of_digits = holds_digits(self.field, self.spec, self.header)
+        self._of_digits = self.spec.type == "string" and (
+            is_dialled(self.field, self.spec) or is_number(self.field) or is_number(self.header)
+        )
         self.zone = header_zone(self.header) or self.conventions.zone
 
     @property

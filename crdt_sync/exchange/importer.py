@@ -12,7 +12,6 @@ from crdt_sync.errors import InvalidTable, InvalidValue, UnknownCollection, Unkn
 from crdt_sync.exchange.base import Bases, edited_collection
 from crdt_sync.exchange.contacts import cannot_be, contact_of, texts_of
 from crdt_sync.exchange.conventions import FOUND_OUT, Conventions
-from crdt_sync.exchange.damaged import only_lost_digits
 from crdt_sync.exchange.exports import Exports, Remembered
 from crdt_sync.exchange.guard import guard
 from crdt_sync.exchange.guarded_tables import unguarded_by_records
@@ -23,6 +22,7 @@ from crdt_sync.exchange.interpretation import Interpretation, Target
 from crdt_sync.exchange.key_choice import record_keys
 from crdt_sync.exchange.known_records import COLUMNS, LastColumns, last_columns
 from crdt_sync.exchange.look_ahead import check_list, check_new, looks_exported
+from crdt_sync.exchange.lost_digits import only_lost_digits
 from crdt_sync.exchange.mapping import ColumnMapping, by_header, loose, match_columns, still_mapped
 from crdt_sync.exchange.own_rows import OwnRows, own_record_column, own_rows, rows_of_shown
 from crdt_sync.exchange.port import ReadableRecord, WritableReplica

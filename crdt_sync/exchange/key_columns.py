@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from crdt_sync.errors import KeyNeeded
+from crdt_sync.exchange.lost_digits import is_rounded
 from crdt_sync.exchange.mapping import ColumnMapping, loose
-from crdt_sync.exchange.rounded import is_rounded
 from crdt_sync.exchange.table import MISSING, BrokenCell, Cell, Row, RowError, Table
 from crdt_sync.records.comparing import folded
 

@@ -11,13 +11,12 @@ from decimal import Decimal
 
 from crdt_sync.errors import InvalidValue, KeyTaken
 from crdt_sync.exchange.changes import single_value
-from crdt_sync.exchange.damaged import only_lost_digits
 from crdt_sync.exchange.key_columns import names_a_customer
 from crdt_sync.exchange.known_records import COLUMNS, KnownRecords, same_value
+from crdt_sync.exchange.lost_digits import in_short, is_rounded, only_lost_digits
 from crdt_sync.exchange.own_rows import OwnRows
 from crdt_sync.exchange.persons import KnownPeople, is_another, is_name, is_telling, name_of, named_alike
 from crdt_sync.exchange.port import ReadableRecord
-from crdt_sync.exchange.rounded import is_rounded
 from crdt_sync.exchange.table import BASE_HEADER, MISSING, BrokenCell, Cell, Row, RowError, Shown
 from crdt_sync.ids import collection_of, is_record, natural_record, record_id
 from crdt_sync.records.comparing import folded
@@ -199,8 +198,9 @@ class RecordKeys:
             if not part.strip():
                 return self._exported(row, {}) or RowError(row.line, header, "key_missing", "the key is empty")
             if is_rounded(part):
-                why = f"{part.strip()[:60]!r} is a number in short, as a spreadsheet shows long ones"
-                return RowError(row.line, header, "invalid_value", f"{why}: it identifies nobody; enter it as text")
+                return RowError(
+                    row.line, header, "invalid_value", f"{in_short(part)}: it identifies nobody; enter it as text"
+                )
             parts.append(part)
         return self._here(row, parts)
 

@@ -8,6 +8,7 @@ import hashlib
 import os
 import secrets
 import ssl
+from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus, InvalidURI, NegotiationError, WebSocketException
@@ -18,11 +19,13 @@ from crdt_sync.limits import FRAME_BYTES_MAX
 from crdt_sync.protocol import SUBPROTOCOL, proof
 from crdt_sync.runtime import certificate
 from crdt_sync.runtime.address import Address
+from crdt_sync.runtime.network import is_loopback
 from crdt_sync.runtime.transports import channel
 from crdt_sync.runtime.transports.arrivals import Arrivals
 from crdt_sync.runtime.transports.channel import Opened
 from crdt_sync.runtime.transports.websocket import WebsocketChannel
 
+_RELAY_PORT = 8765  # where one listens unless it is told otherwise
 _OPEN_TIMEOUT_S = 10.0
 
 
@@ -122,8 +125,18 @@ def failure(address: Address, error: Exception) -> CrdtSyncError:
         case _:
             return Unreachable(
                 f"cannot reach {address.url}: {_reason(error)}",
-                "Check that it runs and the address is right; your edits stay safe here until then.",
+                f"{_where_to_look(address)}; your edits stay safe here until then.",
             )
+
+
+def _where_to_look(address: Address) -> str:
+    place = urlsplit(address.url)
+    if not is_loopback(place.hostname or ""):
+        return "Check that it runs and the address is right"
+    if address.direct:
+        return "On the device there: crdt-sync listen"
+    port = "" if place.port in (None, _RELAY_PORT) else f" --port {place.port}"
+    return f"It is of this machine: start a relay with 'crdt-relay serve{port}', or correct the address"
 
 
 def _answered(error: InvalidStatus) -> str:

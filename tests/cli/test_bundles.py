@@ -54,6 +54,15 @@ def test_a_bundle_goes_there_and_back(run: Run, made: Made, other: Path, tmp_pat
     assert run("get", record, "--store", other).code == 0
 
 
+def test_what_is_of_no_customer_is_counted_apart(run: Run, store: Path, tmp_path: Path) -> None:
+    table, bundle = tmp_path / "people.csv", tmp_path / "a.bundle"
+    table.write_text("Name,City\nAnn,Bonn\nBen,Kiel\n", encoding="utf-8")
+    assert run("import", table, "-c", "customers").code == 0
+    made = run("bundle", "create", bundle)
+    assert "3 records, with 1 on how collections are defined and what was imported, in" in made.out
+    assert run("bundle", "create", bundle, "--force", "--json").object["reserved"] == 1
+
+
 def test_a_bundle_of_another_space_is_taken_only_where_that_is_said(
     run: Run, made: Made, store: Path, other: Path, tmp_path: Path
 ) -> None:

@@ -111,6 +111,22 @@ def test_whatever_happens_on_the_way_is_tried_again(error: Exception) -> None:
     assert failure.hint
 
 
+@pytest.mark.parametrize(
+    ("url", "direct", "hint"),
+    [
+        ("ws://127.0.0.1:8765", False, "'crdt-relay serve'"),
+        ("ws://localhost:9000", False, "'crdt-relay serve --port 9000'"),
+        ("ws://[::1]:8765", True, "crdt-sync listen"),
+        ("ws://relay.test:8765", False, "Check that it runs and the address is right"),
+    ],
+)
+def test_what_is_not_running_on_this_machine_is_named_with_what_starts_it(url: str, direct: bool, hint: str) -> None:
+    failure = link.failure(Address(url, direct=direct), ConnectionRefusedError(111, "refused"))
+    assert isinstance(failure, Unreachable)
+    assert hint in failure.hint
+    assert "your edits stay safe" in failure.hint
+
+
 def test_another_protocol_is_not_tried_again() -> None:
     failure = link.failure(Address("ws://relay.test"), NegotiationError("unsupported subprotocol: x"))
     assert isinstance(failure, VersionMismatch)

@@ -13,6 +13,7 @@ from crdt_sync.exchange.bundle.header import ID_BYTES, SALT_BYTES, End, Header, 
 from crdt_sync.exchange.bundle.partner import find_partner
 from crdt_sync.exchange.bundle.protection import Key
 from crdt_sync.exchange.bundle.writer import BundleWriter
+from crdt_sync.ids import is_reserved
 from crdt_sync.limits import BUNDLE_KNOWN_MAX
 from crdt_sync.replica import Replica
 from crdt_sync.replica.carried import carried
@@ -26,13 +27,15 @@ class Created:
     """What was written: the header, what it held, and the bytes of the file.
 
     `through` names who told of the partner, where that is all that is known of it: what that one has of this device is
-    taken to have come by way of the partner, which finds out where it did not.
+    taken to have come by way of the partner, which finds out where it did not. `reserved` of the updates are of no
+    customer: they say how collections are defined, and what was imported.
     """
 
     header: Header
     end: End
     size: int
     through: str = ""
+    reserved: int = 0
 
 
 def create(
@@ -63,16 +66,17 @@ def create(
     key = Key(token, secrets.token_bytes(SALT_BYTES)) if token else None
     header = _header(replica, contents, key)
     with atomic_file(path, BundleNotWritten) as stream:
-        writer = BundleWriter(stream, header, key)
+        writer, reserved = BundleWriter(stream, header, key), 0
         for number, (record, known) in enumerate(contents.records):
             if progress is not None and number % _PROGRESS_EVERY == 0:
                 progress(number, contents.records_max)
             diff = replica.context.diff(record, known)
             if diff is not None:
                 writer.add(record, diff.update)
+                reserved += is_reserved(record)
         end = writer.finish()
         size = stream.tell()
-    return Created(header, end, size, found.through if found is not None else "")
+    return Created(header, end, size, found.through if found is not None else "", reserved)
 
 
 def _header(replica: Replica, contents: Contents, key: Key | None) -> Header:

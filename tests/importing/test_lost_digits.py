@@ -4,8 +4,7 @@ import openpyxl
 import pytest
 
 from crdt_sync.exchange import import_table, open_table
-from crdt_sync.exchange.damaged import only_lost_digits
-from crdt_sync.exchange.rounded import is_rounded
+from crdt_sync.exchange.lost_digits import is_rounded, only_lost_digits
 from crdt_sync.records.schema import bundled_schema
 from tests.importing.conftest import Lines
 
