@@ -1,4 +1,9 @@
-"""Customer records: schema, values, conflicts, and the CRDT document below them."""
+"""Customer records: schema, values, conflicts, and the CRDT document below them.
+
+Where to begin reading: `document` (a record as a CRDT), `roots` (how it is laid out), `kind` and `kinds` (what fields
+mean), `schema`, `reading` (what a record shows), `editor` (how it is written). `updates` has the bytes that devices
+exchange, `gate` what of them is let in, `memory` what imports said, `lineage` and `renewal` how a record is renewed.
+"""
 
 from typing import TYPE_CHECKING
 
