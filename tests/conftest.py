@@ -12,6 +12,8 @@ from hypothesis import HealthCheck, settings
 
 from crdt_bench.simulator.checkers import transitions
 
+SPAWNED = Path(__file__).with_name("spawned")  # what every Python that a test spawns begins with
+
 settings.register_profile("ordinary", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.load_profile("ordinary")
 
@@ -27,10 +29,26 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def state_table() -> Iterator[None]:
-    """Every session of a test changes its state only as `crdt_sync.protocol.states` says."""
-    with transitions.enforced():
-        yield
+def broken_states(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Every session of a test changes its state only as `crdt_sync.protocol.states` says, in processes that a test
+    spawns, too: what those find stands in this file.
+    """
+    found = tmp_path_factory.mktemp("states") / "broken"
+    path = os.pathsep.join(filter(None, (str(SPAWNED), os.environ.get("PYTHONPATH"))))
+    with pytest.MonkeyPatch.context() as patched, transitions.enforced():
+        patched.setenv("PYTHONPATH", path)
+        patched.setenv("CRDT_SYNC_STATES_BROKEN", str(found))
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def state_table(broken_states: Path) -> Iterator[None]:
+    """A test fails where a process that it spawned broke the table."""
+    yield
+    if broken_states.exists():
+        broken = broken_states.read_text("utf-8")
+        broken_states.unlink()
+        pytest.fail(f"in a process of its own: {broken}")
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ import inspect
 import rlcompleter
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -14,17 +15,22 @@ import crdt_sync
 PACKAGES = ("crdt_sync", "crdt_sync.records", "crdt_sync.replica", "crdt_sync.runtime", "crdt_sync.storage")
 
 
-def stated(package: str) -> set[str]:
-    """The names that a package imports for type checkers."""
+def stated_origins(package: str) -> list[tuple[str, str, str]]:
+    """What a package imports for type checkers: modules, names there, and names here."""
     file = inspect.getsourcefile(sys.modules[package]) or ""
     blocks = [node for node in ast.parse(Path(file).read_text("utf-8")).body if isinstance(node, ast.If)]
-    return {
-        name.asname or name.name
+    return [
+        (node.module or "", name.name, name.asname or name.name)
         for block in blocks
         for node in block.body
         if isinstance(node, ast.ImportFrom)
         for name in node.names
-    }
+    ]
+
+
+def stated(package: str) -> set[str]:
+    """The names that a package imports for type checkers."""
+    return {name for _, _, name in stated_origins(package)}
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -35,6 +41,14 @@ def test_a_package_lists_what_it_offers_and_nothing_else(package: str) -> None:
     assert stated(package) <= set(module.__all__)
     for name in module.__all__:
         getattr(module, name)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_name_is_what_type_checkers_take_it_for(package: str) -> None:
+    module = __import__(package, fromlist=["__all__"])
+    for origin, there, name in stated_origins(package):
+        found = getattr(import_module(origin), there, None)
+        assert getattr(module, name) is (import_module(f"{origin}.{there}") if found is None else found), name
 
 
 def test_type_checkers_know_the_same_names() -> None:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from crdt_sync.errors import UsageError
 from crdt_sync.replica.owner import local
 from crdt_sync.replica.owner.failures import unpacked
 from crdt_sync.replica.owner.frames import VERSION, receive, send
@@ -75,7 +76,7 @@ class Link:
     def exchange(self, request: Message, within_s: float) -> object:
         """The owner's answer to a request, awaited for as long as it lives, and `within_s` at most.
 
-        Raises what the owner raises, `NoAnswer`, and `BadFrame` for a request that is too long.
+        Raises what the owner raises, `NoAnswer`, and `UsageError` for a request that is too long.
         """
         with self._asking:
             try:
@@ -83,6 +84,10 @@ class Link:
                 send(self._socket, *request)
             except OSError as error:
                 raise self._no_answer(error, sent=False) from error
+            except BadFrame as error:
+                raise UsageError(
+                    f"the owner of the store cannot be asked that: {error}", "Ask for less at once."
+                ) from None
             try:
                 self._await_answer(time.monotonic() + within_s)
                 answer = receive(self._socket, _MESSAGE_S)

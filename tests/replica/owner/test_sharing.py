@@ -7,7 +7,8 @@ import threading
 import pytest
 
 from crdt_sync import Replica, bundled_schema
-from crdt_sync.errors import OwnerGone, OwnerSilent
+from crdt_sync.errors import OwnerGone, OwnerSilent, UsageError
+from crdt_sync.replica.owner import frames
 from crdt_sync.replica.owner.asking import Owner
 from crdt_sync.replica.owner.following import _Following
 from crdt_sync.replica.owner.owned import OwnedStore
@@ -114,3 +115,17 @@ def test_what_never_reached_the_owner_is_not_done(tmp_path):
             assert "Do it again" in gone.value.hint
         server.close()
         assert replica.store.meta("some") is None
+
+
+def test_a_request_that_is_too_long_is_refused_and_the_next_one_is_not(tmp_path, monkeypatch):
+    with Replica.create(tmp_path / "store", "anna", [bundled_schema("customers")], share=False) as replica:
+        server = Server.start(replica, tmp_path / "store")
+        with Owner(tmp_path / "store") as owner:
+            with monkeypatch.context() as patched:
+                patched.setattr(frames, "OWNER_FRAME_BYTES_MAX", 100)
+                with pytest.raises(UsageError, match="too long") as refused:
+                    owner.ask("meta", (("some", b"x" * 100),))
+            assert refused.value.hint
+            assert owner.ask("meta", (("some", b"x" * 100),)) is None
+        server.close()
+        assert replica.store.meta("some") == b"x" * 100

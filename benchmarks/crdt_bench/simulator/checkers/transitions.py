@@ -3,8 +3,8 @@
 What is checked is every assignment to the state of every session in this process, while `enforced` runs.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from operator import attrgetter
 from typing import Any
 
@@ -16,7 +16,7 @@ from crdt_sync.protocol.states import State, Transition
 _ROW = "_row of the message that is handled"
 _STATE = "state"  # where the attribute itself would be
 _CHECKED = "_checked_state"  # where it is read from while it is checked: without a call of ours, as it is read often
-_listening: list[list[Failure]] = []
+_listening: list[Callable[[Failure], object]] = []
 
 
 @contextmanager
@@ -26,12 +26,22 @@ def enforced() -> Iterator[list[Failure]]:
     May be entered while it runs already.
     """
     found: list[Failure] = []
-    _listening.append(found)
+    note = found.append
+    _listening.append(note)
     try:
         with nullcontext() if _STATE in vars(Session) else _patched():
             yield found
     finally:
-        _listening[:] = [other for other in _listening if other is not found]
+        _listening.remove(note)
+
+
+def enforce(note: Callable[[Failure], object]) -> None:
+    """The same until this process ends; `note` hears of each."""
+    _listening.append(note)
+    _for_good.enter_context(_patched())
+
+
+_for_good = ExitStack()
 
 
 @contextmanager
@@ -80,6 +90,6 @@ def _check(session: Session, row: Transition | None, before: State | None, after
         by = f"{row.message.__name__} in {row.state.value}" if row else f"no message in {before and before.value}"
         what = f"{type(session).__name__}: {by} leads to {after.value}, which the table does not say"
         failure = Failure("states", what)
-        for found in _listening:
-            found.append(failure)
+        for note in _listening:
+            note(failure)
         raise failure
