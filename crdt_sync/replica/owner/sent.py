@@ -10,7 +10,7 @@ from crdt_sync.records.lineage import is_foreign, lineage_of
 from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.replica.copies import Copy
 from crdt_sync.replica.owner.message import BadFrame, Message
-from crdt_sync.storage.port import Store
+from crdt_sync.storage.port import Records
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class SentEdit:
         """The edit as a message."""
         return (self.record, self.update, self.before, self.writer, self.may_add)
 
-    def is_in(self, store: Store) -> bool | None:
+    def is_in(self, store: Records) -> bool | None:
         """Whether the store holds the edit; None where that cannot be told, as once a renewal took in what it deletes.
 
         Without an operation of its own, others may have made the same.
@@ -70,7 +70,7 @@ class SentEdit:
         return None if is_foreign(document.lineage_writer(), self.update) else not document.lacks(self.update)
 
 
-def committed(store: Store, edits: Sequence[SentEdit]) -> bool | None:
+def committed(store: Records, edits: Sequence[SentEdit]) -> bool | None:
     """Whether the store holds edits that were sent for one commit; None where that cannot be told.
 
     A commit is one transaction, so one operation that nobody else can have made proves all of it. Where there is none,
