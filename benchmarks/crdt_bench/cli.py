@@ -13,6 +13,7 @@ from rich.console import Console
 from crdt_bench.experiments import (
     bundles,
     catching_up,
+    fan_out,
     grown_records,
     latency,
     long_notes,
@@ -57,6 +58,7 @@ def _measure(experiments: Sequence[Experiment], rounds: int | None, small: bool,
 
 
 _THROUGHPUT = (throughput.run, throughput.Sizes(), throughput.SMALL)
+_FAN_OUT = (fan_out.run, fan_out.Sizes(), fan_out.SMALL)
 _LATENCY = (latency.run, latency.Sizes(), latency.SMALL)
 _COLD = (catching_up.run_cold, catching_up.Sizes(), catching_up.SMALL)
 _RECONNECT = (catching_up.run_reconnect, catching_up.RECONNECTS, catching_up.SMALL)
@@ -72,6 +74,10 @@ _MEMORY = (residency.run, residency.Sizes(), residency.SMALL)
 
 _EXPERIMENTS: dict[str, tuple[str, Experiment]] = {
     "throughput": ("Durable updates a second from 50 devices, beside a bare websocket forwarder.", _THROUGHPUT),
+    "fan-out": (
+        "One device pushes as fast as it is answered, and 200 follow: deliveries a second.",
+        _FAN_OUT,
+    ),
     "latency": ("From an edit to its delivery on another device, beside one disk sync.", _LATENCY),
     "transports": (
         "The same over HTTP as over websockets: from edit to delivery, and many records up and down.",

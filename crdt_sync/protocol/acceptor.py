@@ -30,7 +30,8 @@ from crdt_sync import limits
 from crdt_sync.errors import ProtocolViolation, UpdateRefused
 from crdt_sync.protocol.auditing import AuditRun
 from crdt_sync.protocol.compared import Compared
-from crdt_sync.protocol.effects import Accept, CheckRecords, Compare, Greeted, Holds, PinDigests, ReadReceipt
+from crdt_sync.protocol.effects import Accept, CheckRecords, Compare, Greeted, Holds, PinDigests, ReadReceipt, Send
+from crdt_sync.protocol.live_pages import LivePages, live_updates
 from crdt_sync.protocol.messages import (
     DONE,
     MODE_CHANGES,
@@ -110,9 +111,11 @@ class Acceptor(Session):
         wall_clock: Callable[[], int],
         now: int,
         ping_us: int | None = None,
+        live: LivePages | None = None,
     ) -> None:
         super().__init__(now, ping_us)
         self._source = source
+        self._live = live or LivePages(source)
         self._authorise = authorise
         self._wall_clock = wall_clock
         self.partner = b""
@@ -454,25 +457,26 @@ class Acceptor(Session):
         """Send the next committed updates, or go back to the feed when they are too many or compacted away."""
         self._skip_own()
         behind = self._source.head() - self.cursor
-        updates = None
-        if behind <= limits.FOLLOW_ENTRIES_MAX:
-            updates = self._source.log(self.cursor, limits.PAGE_RECORDS_MAX, self._pace.frame)
-        if not updates:
+        page = self._live.after(self.cursor, self._pace.frame) if behind <= limits.FOLLOW_ENTRIES_MAX else None
+        if page is None:
             self.state = State.CATCHING_UP
             return 0
         own = self._taking.own
-        entries = []
-        for entry in updates:
-            self.cursor = entry.seq
-            if entry.seq in own:
-                own.discard(entry.seq)
-            elif self._withholds(entry.record):
+        self.cursor = page.cursor
+        if LINEAGE in self.features and not self._passed_over and not own:
+            self._told = page.cursor
+            self._count_sent(page.update_bytes, now)
+            self._effects.append(Send(page.frame))
+            return len(page.frame)
+        lacking = []
+        for update in page.updates:
+            if update.seq in own:
+                own.discard(update.seq)
+            elif self._withholds(update.record):
                 self._passed_over = True
             else:
-                entries.append(UpdatesEntry(entry.record, entry.update, b""))
-        if not entries:
-            return 0
-        return self._send_updates(Updates(0, self._true(self.cursor), self.cursor, True, tuple(entries)), now)
+                lacking.append(update)
+        return self._send_updates(live_updates(lacking, self._true(page.cursor), page.cursor), now) if lacking else 0
 
     def _withholds(self, record: str) -> bool:
         """Whether the partner would take a renewed record for more of the old one, and show all of it twice."""
@@ -485,10 +489,12 @@ class Acceptor(Session):
         return self._told
 
     def _send_updates(self, updates: Updates, now: int) -> int:
-        size = sum(len(entry.update) for entry in updates.entries)
+        self._count_sent(sum(len(entry.update) for entry in updates.entries), now)
+        return self._send(updates)
+
+    def _count_sent(self, size: int, now: int) -> None:
         self._sent += size
         self._pace.sent(size, now)
-        return self._send(updates)
 
     def _skip_own(self) -> None:
         """Let the cursor pass what this session pushed itself, so that its acknowledgement can carry it on."""

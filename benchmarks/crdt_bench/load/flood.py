@@ -10,9 +10,11 @@ import uvloop
 from crdt_bench.child import hear, say
 from crdt_bench.load.connection import Connection, client_frame
 from crdt_bench.load.updates import Device
+from crdt_sync.ids import Space
 from crdt_sync.protocol import codec
-from crdt_sync.protocol.messages import Ack, Hello, Ping, Welcome
-from crdt_sync.protocol.versions import GREETING
+from crdt_sync.protocol.messages import Ack, Hello, Ping, Terms, Welcome
+from crdt_sync.protocol.terms import terms_of
+from crdt_sync.protocol.versions import VERSIONS
 
 
 class UnexpectedAnswer(Exception):
@@ -105,12 +107,16 @@ class Acknowledged:
 
 
 async def greeted(port: int, replica: bytes, wall_clock: int, follow: bool = False) -> Connection:
-    """A connection behind the handshake, which only pushes unless `follow` is given."""
+    """A connection behind the handshake and the terms, which only pushes unless `follow` is given."""
     connection = await Connection.open(port)
-    connection.send(codec.encode(Hello((GREETING,), replica, "", wall_clock, None, follow, 0, "crdt-bench")))
+    connection.send(codec.encode(Hello(VERSIONS, replica, "", wall_clock, None, follow, 0, "crdt-bench")))
     answer = codec.decode(await connection.receive())
     if not isinstance(answer, Welcome):
         raise UnexpectedAnswer(str(answer)[:500])
+    terms = codec.decode(await connection.receive(), version=answer.version)
+    if not isinstance(terms, Terms):
+        raise UnexpectedAnswer(str(terms)[:500])
+    connection.send(codec.encode(terms_of(Space(terms.space, joined=True), replica), answer.version))
     return connection
 
 

@@ -38,6 +38,7 @@ from crdt_sync.protocol.hub.effects import (
 )
 from crdt_sync.protocol.hub.pipeline import Answer, Pipeline
 from crdt_sync.protocol.hub.presence import OpenRecords
+from crdt_sync.protocol.live_pages import LivePages
 from crdt_sync.protocol.messages import CheckedEntry, Hello, VerdictCode
 from crdt_sync.protocol.principal import Principal
 from crdt_sync.protocol.reconcile import View
@@ -66,6 +67,7 @@ class Hub:
         ping_us: int | None = None,
     ) -> None:
         self._source = source
+        self._live = LivePages(source)
         self._ping_us = ping_us
         self._authorise = authorise
         self._wall_clock = wall_clock
@@ -100,7 +102,7 @@ class Hub:
                 self._welcome.add(session)
             return found
 
-        self._sessions[session] = Acceptor(self._source, admit, self._wall_clock, now, self._ping_us)
+        self._sessions[session] = Acceptor(self._source, admit, self._wall_clock, now, self._ping_us, self._live)
         return session
 
     def receive(self, session: int, frame: bytes, now: int) -> None:

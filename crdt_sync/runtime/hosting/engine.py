@@ -63,6 +63,7 @@ from crdt_sync.storage.values import Batch, Committed
 
 _PRESENCE_EVERY_S = 0.1
 _RETRY_US = 5_000_000
+_REST_US = 50  # after each frame to a follower, twice what it took: pushes go on meanwhile, and what is new is joined
 _ONE_FRAME = 1  # byte of room: what is queued for a slow link is what everything else must wait for
 _ASKED_MAX = 8  # receipts and the like under way for one session
 _log = structlog.get_logger("crdt_sync.hosting")
@@ -174,6 +175,8 @@ class Engine:
         self._digests = digests or WorkerDigests(store, self.pool, self.writer, rest)
         self._audits = audits or WorkerAudits(store, self.pool, self.writer, rest, self._now)
         self._presence_timer: asyncio.TimerHandle | None = None
+        self._round_timer: asyncio.TimerHandle | None = None
+        self._rests_until = 0.0  # loop time before which followers are not told of what is new
         self._following = Following(store, self.source)
         self.stopping = False
         self.stopped = False
@@ -202,6 +205,8 @@ class Engine:
         self.stopped = True
         if self._presence_timer is not None:
             self._presence_timer.cancel()
+        if self._round_timer is not None:
+            self._round_timer.cancel()
         await self.health.close()
         for task in list(self._tasks):
             task.cancel()
@@ -406,11 +411,22 @@ class Engine:
         self._show_followers()
 
     def _show_followers(self) -> None:
+        """Send to all who follow what is new, now, or after the rest that the last round has earned the others."""
+        if self._round_timer is None:
+            rest_s = self._rests_until - self.loop.time()
+            if rest_s <= 0:
+                self._fill_followers()
+            else:
+                self._round_timer = self.loop.call_later(rest_s, self._fill_followers)
+
+    def _fill_followers(self) -> None:
+        self._round_timer = None
         try:
             followers = self.hub.followers()
         except StoreError as unreadable:
             self.health.commit_failed(unreadable)
             return
+        self._rests_until = self.loop.time() + len(followers) * _REST_US / 1e6
         for session in followers:
             self.fill(session)
 

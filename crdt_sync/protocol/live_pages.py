@@ -1,0 +1,60 @@
+"""The newest pages of the log, read and encoded once for all sessions that stand at the same place.
+
+After a commit every follower stands where the others do. What is committed never changes, so a page is true for as long
+as it is kept; a new one may have more in it, so pages are kept until followers may read further.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+
+from crdt_sync import limits
+from crdt_sync.protocol import codec
+from crdt_sync.protocol.messages import Updates, UpdatesEntry
+from crdt_sync.protocol.source import AcceptorSource, LogUpdate
+
+_PAGES_MAX = 16  # of 256 KiB at most, twice: as they are stored and as they are sent
+
+
+class LivePage:
+    """Committed updates in order, at least one, with nothing left out between them."""
+
+    def __init__(self, updates: Sequence[LogUpdate]) -> None:
+        self.updates = updates
+        self.cursor = updates[-1].seq
+        self.update_bytes = sum(len(entry.update) for entry in updates)
+
+    @cached_property
+    def frame(self) -> bytes:
+        """The frame for a partner that lacks all of it; every version of the protocol has the same."""
+        return codec.encode(live_updates(self.updates, self.cursor, self.cursor))
+
+
+class LivePages:
+    """See the module."""
+
+    def __init__(self, source: AcceptorSource) -> None:
+        self._source = source
+        self._followed = 0
+        self._pages: dict[int, LivePage] = {}  # by the cursor that they follow
+
+    def after(self, cursor: int, bytes_max: int) -> LivePage | None:
+        """About `bytes_max` of updates after `cursor`; None where none are, or the log does not go back so far."""
+        followed = self._source.followed()
+        if followed != self._followed:
+            self._followed = followed
+            self._pages.clear()
+        page = self._pages.get(cursor)
+        if page is not None and page.update_bytes <= bytes_max:
+            return page
+        updates = self._source.log(cursor, limits.PAGE_RECORDS_MAX, bytes_max)
+        if not updates:
+            return None
+        if len(self._pages) >= _PAGES_MAX:
+            self._pages.pop(next(iter(self._pages)))
+        page = self._pages[cursor] = LivePage(updates)
+        return page
+
+
+def live_updates(updates: Sequence[LogUpdate], cursor: int, head: int) -> Updates:
+    """The message that tells these updates, and that the partner may stand at `cursor` then."""
+    return Updates(0, cursor, head, True, tuple(UpdatesEntry(entry.record, entry.update, b"") for entry in updates))

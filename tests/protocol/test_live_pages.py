@@ -1,0 +1,100 @@
+"""Sessions at the same place of the log are sent the same frame; everybody gets what it lacks and no more."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crdt_sync.protocol import codec
+from crdt_sync.protocol.acceptor import Acceptor
+from crdt_sync.protocol.effects import Send
+from crdt_sync.protocol.live_pages import LivePages
+from crdt_sync.protocol.messages import Push, PushEntry, Terms, Updates
+from crdt_sync.protocol.principal import everybody
+from crdt_sync.protocol.versions import FEATURES
+from crdt_sync.verdicts import Verdict, VerdictCode
+from tests.protocol.scripted import DEVICE, RELAY, US, ScriptedLog, hello
+
+ROOM = 1 << 20
+
+
+def followers(count, source, features=tuple(FEATURES)):
+    """That many sessions which have all that is in the log."""
+    pages, sessions = LivePages(source), []
+    for _ in range(count):
+        session = Acceptor(source, everybody, lambda: 5_000_000, now=0, live=pages)
+        session.receive(codec.encode(hello(versions=(2,))), 0)
+        session.receive(codec.encode(Terms(RELAY, True, DEVICE, features), 2), 0)
+        session.fill(ROOM, 0)
+        session.drain()
+        sessions.append(session)
+    return sessions
+
+
+def filled(session):
+    """The frames that the session sends now."""
+    session.fill(ROOM, 0)
+    return [effect.frame for effect in session.drain() if isinstance(effect, Send)]
+
+
+def told(frames):
+    """Updates, and the last cursor."""
+    messages = [codec.decode(frame, version=2) for frame in frames]
+    assert all(isinstance(message, Updates) for message in messages)
+    return [entry.update for message in messages for entry in message.entries], messages[-1].cursor
+
+
+def test_a_commit_is_encoded_once_for_all_who_follow():
+    source = ScriptedLog()
+    one, other = followers(2, source)
+    source.commit(US, b"a")
+    (frame,), (again,) = filled(one), filled(other)
+    assert frame is again
+    assert told([frame]) == ([b"a"], 1)
+
+
+def test_what_is_committed_meanwhile_is_told_to_all():
+    source = ScriptedLog()
+    one, other = followers(2, source)
+    source.commit(US, b"a")
+    first = filled(one)
+    source.commit(US, b"b")
+    assert told(first + filled(one)) == told(filled(other)) == ([b"a", b"b"], 2)
+
+
+def test_who_pushed_a_part_is_sent_the_rest():
+    source = ScriptedLog()
+    pushing, other = followers(2, source)
+    source.commit(US, b"before")
+    pushing.receive(codec.encode(Push(1, (PushEntry(US, b"own"),))), 0)
+    pushing.accepted(1, [Verdict(VerdictCode.ACCEPTED, source.commit(US, b"own"))], [2], 0)
+    source.commit(US, b"after")
+    assert told(filled(other)) == ([b"before", b"own", b"after"], 3)
+    assert told(filled(pushing)) == ([b"before", b"after"], 3)
+
+
+def test_who_does_not_know_lineages_is_sent_no_renewed_record():
+    source = ScriptedLog()
+    (modern,), (old,) = followers(1, source), followers(1, source, features=())
+    source.renewed.add(US)
+    source.commit(US, b"renewed")
+    source.commit("customers/them", b"plain")
+    assert told(filled(modern)) == ([b"renewed", b"plain"], 2)
+    assert told(filled(old)) == ([b"plain"], 0)  # the cursor stays, as what is there was not told
+
+
+@given(
+    sizes=st.lists(st.integers(1, 40_000), min_size=1, max_size=12),
+    turns=st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=20),
+)
+def test_everybody_gets_everything_in_order_whatever_was_read_for_others(sizes, turns):
+    source = ScriptedLog()
+    sessions = followers(4, source)
+    sizes_left, got = list(sizes), [[] for _ in sessions]
+    for number, commits in turns:
+        if commits and sizes_left:
+            source.commit(US, bytes(sizes_left.pop()))
+        got[number] += filled(sessions[number])
+    for size in sizes_left or [1]:
+        source.commit(US, bytes(size))
+    everything = [update for _, update in source.updates]
+    for session, frames in zip(sessions, got, strict=True):
+        assert told(frames + filled(session)) == (everything, len(everything))

@@ -1,0 +1,62 @@
+"""Followers are told at once what is new after a rest, and together what came while all were told the last."""
+
+import asyncio
+
+import pytest
+
+from crdt_sync.protocol import codec
+from crdt_sync.protocol.messages import Updates
+from crdt_sync.protocol.principal import everybody
+from crdt_sync.runtime.hosting import engine as hosting
+from crdt_sync.runtime.hosting.engine import Engine
+from crdt_sync.storage.memory import MemoryStore
+from crdt_sync.storage.values import Batch, Change
+from tests.protocol.scripted import US, hello
+
+FOLLOWERS = 2
+
+
+class Told:
+    """A link that keeps what updates it was sent, frame by frame."""
+
+    arriving = 0
+
+    def __init__(self) -> None:
+        self.frames: list[list[bytes]] = []
+        self.came = asyncio.Event()
+
+    def has_room(self) -> bool:
+        return True
+
+    def call_when_room(self) -> None:
+        pass
+
+    def send(self, frame: bytes) -> None:
+        message = codec.decode(frame)
+        if isinstance(message, Updates):
+            self.frames.append([entry.update for entry in message.entries])
+            self.came.set()
+
+    def hangup(self, closed: object) -> None:
+        pass
+
+
+def test_what_is_new_joins_while_followers_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def follow() -> None:
+        monkeypatch.setattr(hosting, "_REST_US", 30_000)
+        store = MemoryStore()
+        engine = Engine(store, everybody, lambda: 1_000_000)
+        links = [Told() for _ in range(FOLLOWERS)]
+        for link in links:
+            engine.receive(engine.connect(link), codec.encode(hello()))
+        for update in (b"first", b"second", b"third"):
+            store.commit([Batch(changes=(Change(US, (update,), b"r" * 16, "", 1, b"\x01\x01\x01"),))])
+            engine.written_beside([US])
+        assert [link.frames for link in links] == [[[b"first"]]] * FOLLOWERS
+        for link in links:
+            link.came.clear()
+        await asyncio.gather(*(link.came.wait() for link in links))
+        assert [link.frames for link in links] == [[[b"first"], [b"second", b"third"]]] * FOLLOWERS
+        await engine.stop(0, 0)
+
+    asyncio.run(follow())
