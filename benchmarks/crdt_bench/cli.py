@@ -23,6 +23,7 @@ from crdt_bench.experiments import (
     table_import,
     throughput,
     transports,
+    workbook_passes,
 )
 from crdt_bench.experiments.reconciliation import Study
 from crdt_bench.results import Outcome, machine, show, write
@@ -63,6 +64,7 @@ _LATENCY = (latency.run, latency.Sizes(), latency.SMALL)
 _COLD = (catching_up.run_cold, catching_up.Sizes(), catching_up.SMALL)
 _RECONNECT = (catching_up.run_reconnect, catching_up.RECONNECTS, catching_up.SMALL)
 _IMPORT = (table_import.run, table_import.Sizes(), table_import.SMALL)
+_WORKBOOK = (workbook_passes.run, workbook_passes.Sizes(), workbook_passes.SMALL)
 _BUNDLES = (bundles.run, bundles.Sizes(), bundles.SMALL)
 _RECONCILE = (Study().run, reconciliation.Sizes(), reconciliation.SMALL)
 _NOTES = (long_notes.run, long_notes.Sizes(), long_notes.SMALL)
@@ -89,6 +91,7 @@ _EXPERIMENTS: dict[str, tuple[str, Experiment]] = {
         _RECONNECT,
     ),
     "import": ("Import a real table of 41,188 rows.", _IMPORT),
+    "workbook": ("The passes of an import over a workbook of 20,000 rows, read once and each time.", _WORKBOOK),
     "bundles": ("Carry 10,000 records in a file: seconds to write and to apply, and its bytes.", _BUNDLES),
     "notes": (
         "Judge long notes, made up and recorded, and an edit of each: processor time beside what is allowed.",
