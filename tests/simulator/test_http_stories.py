@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from crdt_bench.simulator.byte_streams import is_part
 from crdt_bench.simulator.failure import Failure
-from crdt_bench.simulator.http_stories import is_part, tell
+from crdt_bench.simulator.http_stories import tell
+from crdt_bench.simulator.mutants_http import believes_it_was_taken, never_goes_back, takes_twice
 from crdt_sync.runtime.transports.http import dialed, wire
 from crdt_sync.runtime.transports.http.accepted import AcceptedChannel
 from crdt_sync.runtime.transports.http.dialed import DialedChannel
@@ -32,35 +34,11 @@ def test_what_may_come_twice_is_a_part_of_a_stream() -> None:
     assert not is_part(part.replace(b"&from=7", b"")), "the end of a channel comes once"
 
 
-def takes_twice(_: Any) -> Any:
-    def feed(self: Incoming, part: bytes, offset: int) -> None:
-        self._buffer += part
-        self.came = max(self.came, offset) + len(part)
-        self._next_length()
-
-    return feed
-
-
-def never_goes_back(_: Any) -> Any:
-    def resume(self: Outgoing, offset: int) -> None:
-        self.acknowledge(offset)
-
-    return resume
-
-
 def keeps_nothing(take: Any) -> Any:
     def mutated(self: Outgoing, most: int) -> bytes:
         part: bytes = take(self, most)
         self.acknowledge(self.sent)
         return part
-
-    return mutated
-
-
-def believes_it_was_taken(post: Any) -> Any:
-    async def mutated(self: DialedChannel, offset: int, part: bytes) -> tuple[int, int]:
-        taken, sent = await post(self, offset, part)
-        return offset + len(part), max(sent, taken)
 
     return mutated
 

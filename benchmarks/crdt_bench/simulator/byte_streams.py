@@ -1,22 +1,53 @@
 """Connections of a virtual loop: bytes that come late, in pieces, or not at all, and connections that break.
 
-`asyncio.open_connection` on the loop dials `ByteNetwork`, which gives the other end to `answer`. So what is built on
+`asyncio.open_connection` on the loop dials, and `connected` makes the two ends of what it gets. So what is built on
 asyncio's streams runs as it is. It is TCP but for one thing: something on the way may say a request twice.
 """
 
 import asyncio
 import random
+import re
 from collections.abc import Callable
+from contextvars import Context
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from crdt_bench.simulator.virtual_loop import VirtualLoop
 
-_WINDOW_BYTES = 64 * 1024  # on the way; the rest waits with its sender
+WINDOW_BYTES = 64 * 1024  # on the way; the rest waits with its sender
 _PIECES_BYTES = (1, 300, *[4_096] * 3, *[24 * 1024] * 6)
 _HIGH_BYTES = 64 * 1024
 _REPEATED_US_MAX = 4_000_000
 _BEGINS = b"POST "
+_PART = re.compile(rb"POST [^ ]*[?&]from=\d+.*?content-length: (\d+).*?\r\n\r\n", re.DOTALL | re.IGNORECASE)
+_NETWORK = Context()  # what is under way belongs to no process
+
+
+class Carrier(Protocol):
+    """What carries the bytes of connections."""
+
+    loop: VirtualLoop
+
+    def piece_bytes(self) -> int:
+        """How much arrives at once, at most."""
+
+    def window_bytes(self) -> int:
+        """How much is under way before the sender is told to wait."""
+
+    def delay_us(self, stream: "ByteStream", size: int) -> int:
+        """How long the next so many bytes of this end take."""
+
+    def cuts(self) -> bool:
+        """Whether the connection breaks now."""
+
+    def swallows(self) -> bool:
+        """Whether from now on nothing arrives in this direction, and nobody is told."""
+
+    def wrote(self, stream: "ByteStream", said: bytes) -> None:
+        """That was written since a request began."""
+
+    def arrived(self, stream: "ByteStream", size: int) -> None:
+        """So many bytes of this end have arrived."""
 
 
 @dataclass(slots=True)
@@ -30,77 +61,111 @@ class Weather:
     repeat: float = 0.0  # a request comes once more, on another connection, as when a proxy tries again
 
 
-class ByteNetwork:
-    """See the module. `repeatable` says whether something that was written is a whole request that may come again."""
+def is_part(said: bytes) -> bool:
+    """Whether this is a whole request that brings a part of a device's stream: it may come again."""
+    head = _PART.match(said)
+    return head is not None and len(said) == head.end() + int(head[1])
 
-    def __init__(
-        self,
-        loop: VirtualLoop,
-        rng: random.Random,
-        answer: Callable[["ByteStream"], None],
-        repeatable: Callable[[bytes], bool],
-    ) -> None:
+
+class ByteNetwork:
+    """A `Carrier` of all connections of a loop. `answer` is given the other end of each."""
+
+    def __init__(self, loop: VirtualLoop, rng: random.Random, answer: Callable[["ByteStream"], None]) -> None:
         self.weather = Weather()
         self.loop = loop
         self.rng = rng
         self.faults = 0  # that struck
         self._answer = answer
-        self._repeatable = repeatable
         loop.dial = self.dial
 
-    async def dial(self, protocol_factory: Callable[[], asyncio.Protocol]) -> tuple["ByteStream", asyncio.Protocol]:
+    async def dial(
+        self, protocol_factory: Callable[[], asyncio.Protocol], _: str
+    ) -> tuple["ByteStream", asyncio.Protocol]:
         """See `asyncio.loop.create_connection`."""
-        await asyncio.sleep(self.latency_us() / 1e6)
-        if self.strikes(self.weather.refuse):
+        await asyncio.sleep(self._latency_us() / 1e6)
+        if self._strikes(self.weather.refuse):
             raise ConnectionRefusedError("nobody listens")
-        here, there = ByteStream(self), ByteStream(self)
-        here.partner, there.partner = there, here
-        here.begin(protocol := protocol_factory())
-        self._answer(there)
-        return here, protocol
+        return connected(self, protocol_factory(), self._answer)
 
-    def sent(self, said: bytes) -> None:
-        """That was written since a request began."""
-        if self.weather.repeat and self._repeatable(said) and self.strikes(self.weather.repeat):
-            self.loop.call_in(self.rng.randint(0, _REPEATED_US_MAX), self._repeat, said)
+    def piece_bytes(self) -> int:
+        """See `Carrier`."""
+        return self.rng.choice(_PIECES_BYTES)
 
-    def strikes(self, probability: float) -> bool:
-        """Draw a fault."""
+    def window_bytes(self) -> int:
+        """See `Carrier`."""
+        return WINDOW_BYTES
+
+    def delay_us(self, stream: "ByteStream", size: int) -> int:
+        """See `Carrier`."""
+        return self._latency_us()
+
+    def cuts(self) -> bool:
+        """See `Carrier`."""
+        return self._strikes(self.weather.cut)
+
+    def swallows(self) -> bool:
+        """See `Carrier`."""
+        return self._strikes(self.weather.swallow)
+
+    def wrote(self, stream: "ByteStream", said: bytes) -> None:
+        """See `Carrier`."""
+        if self.weather.repeat and is_part(said) and self._strikes(self.weather.repeat):
+            say_again(self, self.rng, said, self._answer)
+
+    def arrived(self, stream: "ByteStream", size: int) -> None:
+        """See `Carrier`."""
+
+    def _strikes(self, probability: float) -> bool:
         struck = probability > 0 and self.rng.random() < probability
         self.faults += struck
         return struck
 
-    def latency_us(self) -> int:
-        """Draw a delay."""
+    def _latency_us(self) -> int:
         return self.rng.randint(1, self.weather.latency_us_max)
 
-    def _repeat(self, said: bytes) -> None:
-        here, there = ByteStream(self), ByteStream(self)
-        here.partner, there.partner = there, here
-        here.begin(asyncio.Protocol())
-        self._answer(there)
-        here.write(said)
+
+def connected(
+    carrier: Carrier, protocol: asyncio.Protocol, answer: Callable[["ByteStream"], None]
+) -> tuple["ByteStream", asyncio.Protocol]:
+    """A new connection: its end for whoever dialed. The other end is given to `answer`."""
+    here, there = ByteStream(carrier, dialed=True), ByteStream(carrier, dialed=False)
+    here.partner, there.partner = there, here
+    here.begin(protocol)
+    answer(there)
+    return here, protocol
+
+
+def say_again(carrier: Carrier, rng: random.Random, said: bytes, answer: Callable[["ByteStream"], None]) -> None:
+    """The same comes on another connection, a while later."""
+
+    def say() -> None:
+        connected(carrier, asyncio.Protocol(), answer)[0].write(said)
+
+    carrier.loop.call_in(rng.randint(0, _REPEATED_US_MAX), say, context=_NETWORK)
 
 
 class ByteStream(asyncio.Transport):
-    """One end of a connection."""
+    """One end of a connection; `dialed` says which."""
 
     partner: "ByteStream"
 
-    def __init__(self, network: ByteNetwork) -> None:
+    def __init__(self, carrier: Carrier, *, dialed: bool) -> None:
         super().__init__()
-        self._network = network
-        self._number = network.loop.next_number()
+        self.dialed = dialed
+        self.peer: str | None = None  # who the other end is known as
+        self.dead = False  # what is sent vanishes
+        self.lost = False
+        self.arrives_at = 0  # when the last piece arrives
+        self._carrier = carrier
+        self._number = carrier.loop.next_number()
         self._protocol: asyncio.BaseProtocol | None = None
         self._unsent = bytearray()
         self._said = bytearray()  # since a request began
         self._high = _HIGH_BYTES
         self._reading = True
         self._blocked = False  # the protocol was told to write no more for now
-        self._sending = False  # a piece is on its way
-        self._dead = False  # what is sent vanishes
+        self._piece = 0  # bytes that are on their way, at most; 0: none are
         self._closing = False
-        self._lost = False
 
     def __hash__(self) -> int:
         return self._number
@@ -109,6 +174,11 @@ class ByteStream(asyncio.Transport):
         """The connection is there."""
         self._protocol = protocol
         protocol.connection_made(self)
+
+    def cut(self) -> None:
+        """The connection breaks, and both ends hear of it."""
+        self._break(ConnectionResetError("cut"))
+        self.partner._break(ConnectionResetError("cut"))
 
     # --- asyncio.Transport -----------------------------------------------------------------------------------
 
@@ -122,8 +192,8 @@ class ByteStream(asyncio.Transport):
         return self._protocol
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """See `asyncio.Transport`. Nothing is known of the other end."""
-        return default
+        """See `asyncio.Transport`. Nothing else is known of the other end."""
+        return (self.peer, 0) if name == "peername" and self.peer is not None else default
 
     def is_closing(self) -> bool:
         """See `asyncio.Transport`."""
@@ -148,15 +218,16 @@ class ByteStream(asyncio.Transport):
 
     def get_write_buffer_size(self) -> int:
         """See `asyncio.Transport`."""
-        return max(0, len(self._unsent) - _WINDOW_BYTES)
+        return max(0, len(self._unsent) - self._carrier.window_bytes())
 
     def write(self, data: Any) -> None:
         """See `asyncio.Transport`."""
         if self._closing or not data:
             return
         self._unsent += data
-        self._said = bytearray(data) if bytes(data[: len(_BEGINS)]) == _BEGINS else self._said + data
-        self._network.sent(bytes(self._said))
+        if self.dialed:
+            self._said = bytearray(data) if bytes(data[: len(_BEGINS)]) == _BEGINS else self._said + data
+            self._carrier.wrote(self, bytes(self._said))
         if not self._blocked and self.get_write_buffer_size() > self._high:
             self._blocked = True
             self._told("pause_writing")
@@ -170,53 +241,57 @@ class ByteStream(asyncio.Transport):
 
     def abort(self) -> None:
         """See `asyncio.Transport`."""
+        if self.lost:
+            return
         self._break(None)
-        self._network.loop.call_in(self._network.latency_us(), self.partner._break, ConnectionResetError("reset"))
+        if not self.dead:
+            delay_us = self._carrier.delay_us(self, 0)
+            self._carrier.loop.call_in(delay_us, self.partner._break, ConnectionResetError("reset"), context=_NETWORK)
 
     # --- what is under way -----------------------------------------------------------------------------------
 
     def _go_on(self) -> None:
-        if not self._sending and not self._lost and self.partner._reading and (self._unsent or self._closing):
-            self._sending = True
-            self._network.loop.call_in(self._network.latency_us(), self._arrive)
+        if not self._piece and not self.lost and self.partner._reading and (self._unsent or self._closing):
+            carrier = self._carrier
+            self._piece = carrier.piece_bytes()
+            delay_us = carrier.delay_us(self, min(self._piece, len(self._unsent)))
+            self.arrives_at = carrier.loop.now_us + delay_us
+            carrier.loop.call_in(delay_us, self._arrive, context=_NETWORK)
 
     def _arrive(self) -> None:
-        network, weather = self._network, self._network.weather
-        self._sending = False
-        if self._lost:
+        carrier = self._carrier
+        most, self._piece = self._piece, 0
+        if self.lost or not self.partner._reading:
             return
-        if not self.partner._reading:
+        if self._unsent and carrier.cuts():
+            self.cut()
             return
-        if self._unsent and network.strikes(weather.cut):
-            self._break(ConnectionResetError("cut"))
-            self.partner._break(ConnectionResetError("cut"))
-            return
-        self._dead = self._dead or network.strikes(weather.swallow)
-        most = network.rng.choice(_PIECES_BYTES)
+        self.dead = self.dead or carrier.swallows()
         piece = bytes(self._unsent[:most])
         del self._unsent[:most]
         if self._blocked and self.get_write_buffer_size() <= self._high // 4:
             self._blocked = False
             self._told("resume_writing")
-        if piece and not self._dead and not self.partner._lost:
+        if piece and not self.dead and not self.partner.lost:
+            carrier.arrived(self, len(piece))
             self.partner._told("data_received", piece)
-        if self._closing and not self._unsent and not self._lost:
+        if self._closing and not self._unsent and not self.lost:
             self._break(None)
-            if not self._dead:
+            if not self.dead:
                 self.partner._ended()
             return
         self._go_on()
 
     def _ended(self) -> None:
-        if not self._lost and not self._told("eof_received"):
+        if not self.lost and not self._told("eof_received"):
             self.close()
 
     def _break(self, error: Exception | None) -> None:
         self._closing = True
-        if not self._lost:
-            self._lost = True
+        if not self.lost:
+            self.lost = True
             self._unsent.clear()
-            self._network.loop.call_soon(self._told, "connection_lost", error)
+            self._carrier.loop.call_soon(self._told, "connection_lost", error, context=_NETWORK)
 
     def _told(self, what: str, *arguments: object) -> Any:
         return getattr(self.get_protocol(), what)(*arguments)

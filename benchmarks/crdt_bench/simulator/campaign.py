@@ -13,6 +13,7 @@ from crdt_bench.simulator.mutants import Mutant
 from crdt_bench.simulator.mutants_device import DEVICE_MUTANTS
 from crdt_bench.simulator.mutants_direct import DIRECT_MUTANTS
 from crdt_bench.simulator.mutants_hosts import HOST_MUTANTS
+from crdt_bench.simulator.mutants_http import HTTP_MUTANTS
 from crdt_bench.simulator.mutants_imports import IMPORT_MUTANTS
 from crdt_bench.simulator.mutants_relay import RELAY_MUTANTS
 from crdt_bench.simulator.mutants_renewal import RENEWAL_MUTANTS
@@ -24,7 +25,15 @@ _WINDOW = 4096
 _NOTED_EVERY = 256
 _PART = "simulated histories"
 
-MUTANTS = (*RELAY_MUTANTS, *DEVICE_MUTANTS, *DIRECT_MUTANTS, *HOST_MUTANTS, *IMPORT_MUTANTS, *RENEWAL_MUTANTS)
+MUTANTS = (
+    *RELAY_MUTANTS,
+    *DEVICE_MUTANTS,
+    *DIRECT_MUTANTS,
+    *HOST_MUTANTS,
+    *HTTP_MUTANTS,
+    *IMPORT_MUTANTS,
+    *RENEWAL_MUTANTS,
+)
 """Every planted bug."""
 
 

@@ -15,7 +15,8 @@ from crdt_bench.simulator.channels import LinkChannel
 from crdt_bench.simulator.checkers import bounds
 from crdt_bench.simulator.disk import Disk
 from crdt_bench.simulator.hosts import Host, Machine
-from crdt_bench.simulator.network import TO_HOST, Link, Weather
+from crdt_bench.simulator.http_links import HttpLink
+from crdt_bench.simulator.network import TO_DIALER, TO_HOST, Link, Weather
 from crdt_bench.simulator.schemas import COLLECTION
 from crdt_bench.simulator.virtual_loop import Process, VirtualLoop
 from crdt_sync.errors import CrdtSyncError, StoreError, Unreachable
@@ -39,7 +40,7 @@ RELAY = ""
 
 _OPEN_AGAIN_US = 1_000_000  # after a failure of its own disk, the app comes back this much later
 
-Way = tuple[Link, bytes | None]
+Way = tuple[Link | HttpLink, bytes | None]
 """A link to a partner, and the replica id of one that is a device."""
 
 
@@ -78,7 +79,7 @@ class Watched(Conversation):
     def __init__(self, device: "Device", name: str, *arguments: Any, outside: Outside, **named: Any) -> None:
         super().__init__(*arguments, outside=replace(outside, open_channel=self._open), **named)
         self.name = name
-        self.link: Link | None = None
+        self.link: Link | HttpLink | None = None
         self._device = device
 
     @property
@@ -109,7 +110,7 @@ class Watched(Conversation):
     def go_deaf(self, direction: int) -> None:
         """From now on what is sent in a direction of its link vanishes."""
         if self.link is not None:
-            self.link.dead[direction] = True
+            self.link.go_deaf(direction)
 
     async def run(self, until: Until) -> None:
         """See `Conversation.run`."""
@@ -122,6 +123,8 @@ class Watched(Conversation):
         finally:
             if self in self._device.conversations:
                 self._device.conversations.remove(self)
+            if isinstance(self.link, HttpLink):
+                self.link.leave()
 
     async def _open(self, address: Address) -> Opened:
         way = self._device.way_to(self.name)
@@ -130,7 +133,8 @@ class Watched(Conversation):
         link, replica = way
         self.link = link
         self._device.conversations.append(self)
-        return Opened(LinkChannel(link, TO_HOST), address.token, replica)
+        channel = LinkChannel(link, TO_HOST) if isinstance(link, Link) else await link.open_channel()
+        return Opened(channel, address.token, replica)
 
     async def _screened(self, effects: list[Effect]) -> tuple[list[Effect], dict[str, str]]:
         if isinstance(effects[0], Acknowledge):
@@ -211,8 +215,7 @@ class Device:
             self.host = None
         for talk in self.conversations:
             if talk.link is not None:
-                talk.link.ends[1] = None
-                talk.link.cut()
+                talk.link.end_died(TO_DIALER)
         self.conversations = []
         found = disk or self.disk.clone()
         self.disk.close()

@@ -4,19 +4,26 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
+from crdt_bench.simulator.byte_streams import ByteStream
 from crdt_bench.simulator.channels import LinkChannel
 from crdt_bench.simulator.checkers import bounds
 from crdt_bench.simulator.disk import Disk
-from crdt_bench.simulator.network import TO_DIALER, Link
+from crdt_bench.simulator.network import TO_DIALER, TO_HOST, Link
 from crdt_bench.simulator.virtual_loop import LoopExecutor, Process, VirtualLoop
 from crdt_bench.simulator.workers import LoopWorker
 from crdt_bench.simulator.writers import LoopWriter
 from crdt_sync.protocol.hub import Hub
 from crdt_sync.protocol.principal import everybody
 from crdt_sync.runtime.hosting.engine import Engine
-from crdt_sync.runtime.hosting.link import DeviceLink
+from crdt_sync.runtime.hosting.link import BUFFER_BYTES, DeviceLink
 from crdt_sync.runtime.outside import Outside
+from crdt_sync.runtime.transports.channel import Channel
+from crdt_sync.runtime.transports.http.accepted import AcceptedChannel
+from crdt_sync.runtime.transports.http.door import Door
+
+_CONNECTIONS_MAX = 1024  # more than a history makes at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,15 @@ class Machine:
         return LoopWorker(self.rng, self.documents_max, self.latency_max, self.kill)
 
 
+class _Way(Protocol):
+    """A link of one session, of whatever kind."""
+
+    open: bool
+
+    def end_died(self, end: int) -> None:
+        """The process at one end is gone."""
+
+
 class Host:
     """One life of an engine."""
 
@@ -51,7 +67,8 @@ class Host:
         self._loop = loop
         self._process = process
         self._engine = engine
-        self._links: list[Link] = []
+        self._links: list[_Way] = []
+        self._door: Door | None = None
         self.disk = disk
 
     @property
@@ -68,11 +85,32 @@ class Host:
         """Somebody has connected."""
 
         def held(frames: Sequence[bytes]) -> None:
-            bounds.check_host(link.name, frames)
+            bounds.check_host(link.name, len(frames))
 
         self._links = [known for known in self._links if known.open] + [link]
         channel = LinkChannel(link, TO_DIALER, held)
         self._process.start(self._loop, self._serve(channel))
+
+    def take(self, link: _Way, stream: ByteStream) -> None:
+        """Somebody has connected to make requests."""
+        if link not in self._links:
+            self._links.append(link)
+        if self._door is None:
+            self._door = Door(
+                self._serve_http, BUFFER_BYTES, lambda: False, connections_max=_CONNECTIONS_MAX, browsers=False
+            )
+        self._process.call(self._door.take, stream, b"")
+
+    async def _serve_http(self, channel: Channel) -> None:
+        assert isinstance(channel, AcceptedChannel)
+        receive, coming = channel.receive, channel.coming
+
+        async def looked_at() -> bytes:
+            bounds.check_host(str(channel.peer), bounds.frames_in(coming))
+            return await receive()
+
+        channel.receive = looked_at  # type: ignore[method-assign]
+        await DeviceLink(channel, self._engine, authorise=everybody).read()
 
     async def _serve(self, channel: LinkChannel) -> None:
         await DeviceLink(channel, self._engine, authorise=everybody).read()
@@ -81,8 +119,7 @@ class Host:
         """The process is gone, with everything that is not on disk."""
         self._process.kill()
         for link in self._links:
-            link.ends[0] = None
-            link.cut()
+            link.end_died(TO_HOST)
 
 
 def start_relay(loop: VirtualLoop, disk: Disk, wall_clock: Callable[[], int], machine: Machine) -> Host:

@@ -7,7 +7,6 @@ was swallowed it is all of it, and the channel is still open.
 
 import asyncio
 import random
-import re
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -28,7 +27,6 @@ _FAULTY_S_MAX = 30.0
 _QUIET_S = _FRAMES_MAX * _BUSY_S
 _LATENCIES_US = (500, 20_000, 200_000)
 _CALLBACKS_MAX = 200_000
-_PART = re.compile(rb"POST [^ ]*[?&]from=\d+.*?content-length: (\d+).*?\r\n\r\n", re.DOTALL | re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -104,7 +102,7 @@ def _weather(rng: random.Random) -> Weather:
 
 async def _told(loop: VirtualLoop, rng: random.Random, story: Story) -> None:
     door = Door(story.sides[RELAY].talk, BUFFER_BYTES, lambda: False, connections_max=256, browsers=False)
-    network = ByteNetwork(loop, rng, lambda stream: door.take(stream, b""), is_part)
+    network = ByteNetwork(loop, rng, lambda stream: door.take(stream, b""))
     channel = await open_channel("ws://relay", None, polls=rng.random() < 0.3)
     network.weather = weather = _weather(rng)
     device = asyncio.create_task(story.sides[DEVICE].talk(channel))
@@ -118,12 +116,6 @@ async def _told(loop: VirtualLoop, rng: random.Random, story: Story) -> None:
     await channel.close()
     door.close()
     await door.wait_closed(1)
-
-
-def is_part(said: bytes) -> bool:
-    """Whether this is a whole request that brings a part of the device's stream."""
-    head = _PART.match(said)
-    return head is not None and len(said) == head.end() + int(head[1])
 
 
 def _check(story: Story, *, sure: bool) -> None:

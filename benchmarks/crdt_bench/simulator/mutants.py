@@ -31,6 +31,7 @@ class Mutant:
     open_blocks: float = 0.0
     beside: float = 0.0
     renewals: float = 0.0
+    http: float = 0.0
     documents_max: int = 0  # that the worker holds, instead of the drawn number
     scales: Mapping[str, int] = field(default_factory=dict)  # beside those that are drawn
     neighbours: float = 0.0  # a second way hides what is wrong with the first
@@ -61,6 +62,7 @@ class Mutant:
             beside=self.beside,
             renewals=self.renewals,
             renews=False,
+            http=self.http,
             documents_max=self.documents_max or drawn.documents_max,
             scales={**drawn.scales, **self.scales},
         )

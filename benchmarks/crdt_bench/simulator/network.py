@@ -159,6 +159,15 @@ class Link:
             at = max(self._loop.now_us + self._weather().delay_min, self._weather().blocked_until[direction])
             self._loop.call_in(at - self._loop.now_us, self.cut, context=_NETWORK)
 
+    def go_deaf(self, direction: int) -> None:
+        """From now on what is sent in a direction vanishes."""
+        self.dead[direction] = True
+
+    def end_died(self, end: int) -> None:
+        """The process at one end is gone."""
+        self.ends[end] = None
+        self.cut()
+
     def cut(self) -> None:
         """The connection is gone; whoever still listens hears it, and nothing under way arrives."""
         if not self.open:

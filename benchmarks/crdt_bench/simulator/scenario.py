@@ -66,6 +66,7 @@ _IMPORTS_MAX = 0.15
 _OPEN_BLOCKS_CHANCE = 0.15
 _RENEWALS_CHANCE = 0.25
 _RENEWALS_MAX = 0.4
+_HTTP_CHANCE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,8 @@ class Scenario:
     `neighbours` is how likely one device dials another, beside the relay; `imports` how likely, per step, somebody
     imports a table or edits what was imported, `open_blocks` how likely somebody opens an edit block, or ends one,
     `beside` how likely somebody shows what is open, audits, or takes a bundle, `renewals` how likely a record is
-    renewed. `renews`: devices renew what has grown by themselves.
+    renewed. `renews`: devices renew what has grown by themselves. `http` is how likely a session with the relay goes
+    over HTTP.
     """
 
     seed: int
@@ -93,6 +95,7 @@ class Scenario:
     beside: float = 0.0
     renewals: float = 0.0
     renews: bool = False
+    http: float = 0.0
 
     def without(self, fault: str) -> "Scenario":
         """The same run with one fault less."""
@@ -107,7 +110,7 @@ class Scenario:
             f"latency={self.latency_max}us documents={self.documents_max} "
             f"neighbours={self.neighbours:.2f} imports={self.imports:.2f} "
             f"blocks={self.open_blocks:.2f} beside={self.beside:.2f} "
-            f"renewals={self.renewals:.2f} renews={self.renews} faults: {faults} scales: {scales}"
+            f"renewals={self.renewals:.2f} renews={self.renews} http={self.http:.2f} faults: {faults} scales: {scales}"
         )
 
 
@@ -145,6 +148,7 @@ def draw(seed: int, steps: int | None = None, devices: int | None = None) -> Sce
         0.0 if "writer_collides" in faults else _draw_open_blocks(random.Random(f"scenario/{seed}/blocks")),
         _draw_beside(random.Random(f"scenario/{seed}/beside")),
         *_draw_renewals(random.Random(f"scenario/{seed}/renewals"), collides="writer_collides" in faults),
+        _draw_http(random.Random(f"scenario/{seed}/http")),
     )
 
 
@@ -161,6 +165,11 @@ def _draw_renewals(rng: random.Random, *, collides: bool) -> tuple[float, bool]:
     """Nothing where another device draws the same ids: a renewed record takes a new one, unseen."""
     renewals = rng.random() * _RENEWALS_MAX if rng.random() < _RENEWALS_CHANCE else 0.0
     return (0.0, False) if collides or not renewals else (renewals, rng.random() < 0.5)
+
+
+def _draw_http(rng: random.Random) -> float:
+    """Where anybody comes over HTTP, most do: what happens on connections is many times what happens on links."""
+    return rng.uniform(0.5, 1.0) if rng.random() < _HTTP_CHANCE else 0.0
 
 
 def _draw_imports(rng: random.Random) -> float:

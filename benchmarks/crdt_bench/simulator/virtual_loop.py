@@ -29,7 +29,7 @@ from typing import Any, Generic, Self, TypeVar, TypeVarTuple, Unpack
 
 _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
-Dial = Callable[[Callable[[], asyncio.Protocol]], Awaitable[tuple[asyncio.Transport, asyncio.Protocol]]]
+Dial = Callable[[Callable[[], asyncio.Protocol], str], Awaitable[tuple[asyncio.Transport, asyncio.Protocol]]]
 _process: "ContextVar[Process]" = ContextVar("process")
 
 
@@ -279,12 +279,12 @@ class VirtualLoop(asyncio.BaseEventLoop):
             handle._run()
 
     async def create_connection(  # type: ignore[override]  # of its many forms, the one that streams use
-        self, protocol_factory: Callable[[], asyncio.Protocol], *_: object, **__: object
+        self, protocol_factory: Callable[[], asyncio.Protocol], host: str, *_: object, **__: object
     ) -> tuple[asyncio.Transport, asyncio.Protocol]:
-        """See `asyncio.loop.create_connection`: whatever the address, `dial` answers."""
+        """See `asyncio.loop.create_connection`: `dial` answers, whatever the port."""
         if self.dial is None:
             raise ConnectionRefusedError("there is no network here")
-        return await self.dial(protocol_factory)
+        return await self.dial(protocol_factory, host)
 
     # --- what asyncio asks of a loop -------------------------------------------------------------------------
 

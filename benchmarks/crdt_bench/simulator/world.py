@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import structlog
 
-from crdt_bench.simulator import lineages
+from crdt_bench.simulator import http_links, lineages
 from crdt_bench.simulator.beside import Beside
 from crdt_bench.simulator.checkers import afterwards, convergence, cursors, durability, transitions
 from crdt_bench.simulator.devices import RELAY, Around, Clock, Device, Watched, Way, url_of
@@ -19,6 +19,7 @@ from crdt_bench.simulator.disk import Crashed, Disk
 from crdt_bench.simulator.failure import Failure
 from crdt_bench.simulator.faults import Faults
 from crdt_bench.simulator.hosts import Host, Machine, start_relay
+from crdt_bench.simulator.http_links import HttpLink
 from crdt_bench.simulator.imports import SCHEMAS, Imports
 from crdt_bench.simulator.ledger import Ledger
 from crdt_bench.simulator.network import Link
@@ -87,7 +88,10 @@ class World:
         self.imports = Imports(random.Random(f"imports/{self.seed}"))
         self.beside = Beside(self, random.Random(f"beside/{self.seed}"))
         self.renewals = Renewals(random.Random(f"renewals/{self.seed}"))
-        self.links: list[Link] = []
+        self.links: list[Link | HttpLink] = []
+        self._http_rng = random.Random(f"http/{self.seed}")
+        self._http_links: dict[str, HttpLink] = {}  # by the address that they dial
+        self.loop.dial = self._dial
         self.frames = 0
         self.bytes = 0
         self.relay_lives = 0
@@ -202,10 +206,31 @@ class World:
         if host is None or not host.alive:
             return None
         title = f"{device.name}-{name}" if name else device.name
+        if name == RELAY and self._http_rng.random() < self.scenario.http:
+            return self._http_link(device, title), None
         link = Link(self.loop, self.trace, self.rng, lambda: device.weather, title)
         host.accept(link)
         self.links.append(link)
         return link, None if name == RELAY else host.disk.replica
+
+    def _http_link(self, device: Device, title: str) -> HttpLink:
+        """A way to whatever relay answers while it lasts."""
+
+        def answering() -> Host | None:
+            return self.relay if self.relay.alive and self.faults.reachable(device) else None
+
+        number = len(self._http_links)
+        address = f"relay{number}"
+        rng = random.Random(f"http/{self.seed}/{number}")
+        link = HttpLink(self.loop, self.trace, rng, lambda: device.weather, title, address, answering)
+        self._http_links[address] = link
+        self.links.append(link)
+        return link
+
+    async def _dial(
+        self, protocol_factory: Callable[[], asyncio.Protocol], host: str
+    ) -> tuple[asyncio.Transport, asyncio.Protocol]:
+        return await self._http_links[host].dial(protocol_factory)
 
     def disk_at(self, url: str) -> Disk:
         """What the partner with that address stores."""
@@ -465,6 +490,7 @@ def simulate(scenario: Scenario, keep_trace: bool = False) -> Outcome:
     frames = world.frames + sum(link.frames for link in world.links)
     total = world.bytes + sum(link.bytes for link in world.links)
     world.loop.close()
+    http_links.forget()
     world.beside.close()
     return Outcome(
         scenario,

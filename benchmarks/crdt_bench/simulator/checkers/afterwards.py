@@ -19,6 +19,8 @@ _LEFT_OVER_S = 200  # a host that was told nothing finds out by itself
 
 def check(world: "World") -> None:
     """See the module. Raises `Failure`."""
+    if world.scenario.http:  # a relay knows of a device that crashed once it has made no requests for a while
+        _check_sessions(world)
     devices = [device for device in world.devices if RELAY in device.partners]
     for device in devices[:1]:  # told at once, and not with what is sent anyway
         device.act(partial(device.presence.open, world.workload.records[:1]))

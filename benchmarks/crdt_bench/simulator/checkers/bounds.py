@@ -1,10 +1,11 @@
 """What waits stays bounded, however slow the disk or the other side: nobody is sent more than it can take up."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from crdt_bench.simulator.failure import Failure
 from crdt_sync import limits
 from crdt_sync.protocol.effects import Effect, Integrate
+from crdt_sync.runtime.transports.http.streams import LENGTH_BYTES, Incoming
 
 _OTHER_FRAMES_MAX = 64  # wants, confirmations, pings: none of which a session may pile up
 
@@ -17,8 +18,17 @@ def check_device(name: str, work: Iterable[Effect]) -> None:
         raise Failure("memory", f"{name} holds {sum(sizes)} bytes that it has not stored, of at most {allowed}")
 
 
-def check_host(name: str, held: Sequence[bytes]) -> None:
-    """`held` are frames of one session that a host does not read yet."""
+def frames_in(coming: Incoming) -> int:
+    """How many whole frames have come over HTTP and wait to be received."""
+    buffer, at, frames = coming._buffer, 0, 0
+    while at + LENGTH_BYTES <= len(buffer):
+        at += LENGTH_BYTES + int.from_bytes(buffer[at : at + LENGTH_BYTES], "big")
+        frames += at <= len(buffer)
+    return frames
+
+
+def check_host(name: str, held: int) -> None:
+    """So many frames of one session are `held`: the host does not read them yet."""
     allowed = limits.PUSHES_IN_FLIGHT_MAX + _OTHER_FRAMES_MAX
-    if len(held) > allowed:
-        raise Failure("memory", f"{len(held)} frames of {name} wait at the host, of at most {allowed}")
+    if held > allowed:
+        raise Failure("memory", f"{held} frames of {name} wait at the host, of at most {allowed}")

@@ -2,8 +2,8 @@
 
 from crdt_sync.limits import FRAME_BYTES_MAX, HTTP_QUEUED_BYTES
 
-_LENGTH_BYTES = 4
-_END = b"\xff" * _LENGTH_BYTES
+LENGTH_BYTES = 4
+_END = b"\xff" * LENGTH_BYTES
 
 
 class OffsetUnknown(Exception):
@@ -28,7 +28,7 @@ class Outgoing:
 
     def put(self, frame: bytes) -> None:
         """Append a frame."""
-        self._kept += len(frame).to_bytes(_LENGTH_BYTES, "big")
+        self._kept += len(frame).to_bytes(LENGTH_BYTES, "big")
         self._kept += frame
 
     def end(self) -> None:
@@ -90,10 +90,10 @@ class Incoming:
     def take(self) -> bytes | None:
         """The next frame; None where it has not come whole. Raises `FrameTooLarge`."""
         length = self._next_length()
-        if length is None or len(self._buffer) < _LENGTH_BYTES + length:
+        if length is None or len(self._buffer) < LENGTH_BYTES + length:
             return None
-        frame = bytes(memoryview(self._buffer)[_LENGTH_BYTES : _LENGTH_BYTES + length])
-        del self._buffer[: _LENGTH_BYTES + length]
+        frame = bytes(memoryview(self._buffer)[LENGTH_BYTES : LENGTH_BYTES + length])
+        del self._buffer[: LENGTH_BYTES + length]
         self._read = self.came
         return frame
 
@@ -102,8 +102,8 @@ class Incoming:
         """Whether more may come: not while a frame waits to be taken and much has come after it."""
         if self.ended or len(self._buffer) < HTTP_QUEUED_BYTES:
             return True
-        length = int.from_bytes(self._buffer[:_LENGTH_BYTES], "big")
-        return len(self._buffer) < _LENGTH_BYTES + length
+        length = int.from_bytes(self._buffer[:LENGTH_BYTES], "big")
+        return len(self._buffer) < LENGTH_BYTES + length
 
     @property
     def arriving(self) -> int:
@@ -111,9 +111,9 @@ class Incoming:
         return self.came - self._read
 
     def _next_length(self) -> int | None:
-        if self.ended or len(self._buffer) < _LENGTH_BYTES:
+        if self.ended or len(self._buffer) < LENGTH_BYTES:
             return None
-        head = self._buffer[:_LENGTH_BYTES]
+        head = self._buffer[:LENGTH_BYTES]
         if head == _END:
             self.ended = True
             self._buffer.clear()
