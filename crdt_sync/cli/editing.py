@@ -16,7 +16,6 @@ from crdt_sync.cli.targets import Assignment, apply, existing, meant_field, pars
 from crdt_sync.cli.typed_values import doubtful, read_text
 from crdt_sync.cli.values import DELETED_FIELD
 from crdt_sync.errors import InvalidRecordId, KeyTaken, UnknownCollection, UnknownRecord, UsageError
-from crdt_sync.exchange.suspects import records_like
 from crdt_sync.records import Schema
 from crdt_sync.records.comparing import filled
 from crdt_sync.records.field_values import parse_text
@@ -129,7 +128,7 @@ def _shown(replica: Replica, target: str) -> Mapping[str, object] | None:
 def _contacts(replica: Replica, record: str, former: Mapping[str, object], fields: list[str]) -> dict[str, list[Any]]:
     """What is to be said of the e-mail addresses and phones just written: what cannot be one, and who else has it."""
     from crdt_sync.exchange.contacts import cannot_be, contact_of, holder_of, texts_of  # noqa: PLC0415 - `set` only
-    from crdt_sync.exchange.persons import name_of  # noqa: PLC0415
+    from crdt_sync.exchange.names import name_of  # noqa: PLC0415
 
     collection = ids.collection_of(record)
     specs = replica.schemas[collection].fields
@@ -205,6 +204,8 @@ def restore(call: Invocation, records: Sequence[str]) -> None:
 
 
 def _alike(replica: Replica, record: str) -> Sequence[str]:
+    from crdt_sync.exchange.suspects import records_like  # noqa: PLC0415 - `restore` alone
+
     collection = ids.collection_of(record)
     return records_like(replica.get(record), replica.schemas[collection].fields, replica.list(collection))
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, TypeAlias
 
 from crdt_sync.exchange.known_records import same_value
-from crdt_sync.exchange.mapping import loose
+from crdt_sync.exchange.names import loose
 from crdt_sync.exchange.port import ReadableRecord
 from crdt_sync.records.comparing import folded
 from crdt_sync.records.roots import Layout

@@ -23,7 +23,8 @@ from crdt_sync.exchange.key_choice import record_keys
 from crdt_sync.exchange.known_records import COLUMNS, LastColumns, last_columns
 from crdt_sync.exchange.look_ahead import check_list, check_new, looks_exported
 from crdt_sync.exchange.lost_digits import only_lost_digits
-from crdt_sync.exchange.mapping import ColumnMapping, by_header, loose, match_columns, still_mapped
+from crdt_sync.exchange.mapping import ColumnMapping, by_header, match_columns, still_mapped
+from crdt_sync.exchange.names import loose
 from crdt_sync.exchange.own_rows import OwnRows, own_record_column, own_rows, rows_of_shown
 from crdt_sync.exchange.port import ReadableRecord, WritableReplica
 from crdt_sync.exchange.record_key import RecordKeys

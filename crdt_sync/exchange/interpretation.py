@@ -10,7 +10,8 @@ from crdt_sync.errors import InvalidTable, InvalidValue
 from crdt_sync.exchange.column_reading import ColumnReading
 from crdt_sync.exchange.conventions import FOUND_OUT, Conventions
 from crdt_sync.exchange.known_headers import KnownHeaders, known_headers
-from crdt_sync.exchange.mapping import ColumnMapping, JoinedColumns, loose
+from crdt_sync.exchange.mapping import ColumnMapping, JoinedColumns
+from crdt_sync.exchange.names import loose
 from crdt_sync.exchange.table import MISSING, Cell, Row, RowError, Shown, Table
 from crdt_sync.records.schema import FieldSpec, Schema
 

@@ -12,7 +12,8 @@ from datetime import date
 
 from crdt_sync.errors import KeyNeeded
 from crdt_sync.exchange.lost_digits import is_rounded
-from crdt_sync.exchange.mapping import ColumnMapping, loose
+from crdt_sync.exchange.mapping import ColumnMapping
+from crdt_sync.exchange.names import loose
 from crdt_sync.exchange.table import MISSING, BrokenCell, Cell, Row, RowError, Table
 from crdt_sync.records.comparing import folded
 

@@ -5,7 +5,7 @@ from itertools import islice
 
 from crdt_sync.errors import AlreadyHere, AnotherList
 from crdt_sync.exchange.mapping import header_of
-from crdt_sync.exchange.persons import name_of
+from crdt_sync.exchange.names import name_of
 from crdt_sync.exchange.port import ReadableRecord
 from crdt_sync.exchange.record_key import RecordKeys
 from crdt_sync.exchange.table import MISSING, Row, Table

@@ -4,7 +4,7 @@ import re
 
 from crdt_sync.errors import InvalidValue
 from crdt_sync.exchange.contacts import contact_of
-from crdt_sync.exchange.mapping import loose
+from crdt_sync.exchange.names import loose
 from crdt_sync.records.schema import FieldSpec
 
 _ROUNDED = re.compile(r"\s*[+-]?\d([.,]\d+)?[eE]\+\d{1,3}\s*\Z")

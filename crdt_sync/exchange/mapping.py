@@ -1,14 +1,14 @@
 """Which column of a table belongs to which field of a collection."""
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from itertools import chain
 
 from crdt_sync.errors import InvalidTable, UnknownField
 from crdt_sync.exchange.known_headers import KnownHeaders, known_headers
+from crdt_sync.exchange.names import loose
 from crdt_sync.exchange.table import BASE_HEADER
 from crdt_sync.records.roots import Layout
 from crdt_sync.records.schema import FieldSpec, Schema, bundled_schema
@@ -139,14 +139,6 @@ def column_position(columns: Sequence[str], fields: Sequence[str | None], wanted
     if wanted not in columns and wanted in fields:
         return fields.index(wanted)
     return _position(columns, wanted)
-
-
-@lru_cache(maxsize=1024)  # the names of fields and columns, asked for in every row
-def loose(text: str) -> str:
-    """`text` without case, spaces, punctuation, accents and width: `E-Mail ` and `e_mail` are one."""
-    plain = unicodedata.normalize("NFKD", text).casefold()
-    kept = "".join(character for character in plain if character.isalnum())
-    return kept or plain.strip()
 
 
 def _passes(schema: Schema) -> Iterable[tuple[list[tuple[str, str]], Callable[[str], str]]]:

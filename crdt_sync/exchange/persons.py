@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from crdt_sync.exchange.key_columns import names_a_customer
 from crdt_sync.exchange.known_records import same_value
-from crdt_sync.exchange.mapping import loose
+from crdt_sync.exchange.names import is_name, name_of
 from crdt_sync.exchange.port import ReadableRecord
 from crdt_sync.records.comparing import folded
 from crdt_sync.records.memory.sources import mark, same
@@ -15,16 +15,6 @@ _WORDS = re.compile(r"\w+")
 _TELLING = frozenset({"string", "date", "datetime", "integer", "decimal"})  # of few choices many people have the same
 
 Carriers = Mapping[str, object]
-
-
-def is_name(field: str) -> bool:
-    """Whether a field holds a name."""
-    return "name" in loose(field)
-
-
-def name_of(carriers: Carriers) -> str:
-    """All names in some fields, for people."""
-    return " ".join(str(value) for field, value in carriers.items() if is_name(field) and value not in (None, ""))
 
 
 def named_alike(one: Carriers, other: Carriers) -> bool | None:

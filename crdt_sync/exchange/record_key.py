@@ -14,8 +14,9 @@ from crdt_sync.exchange.changes import single_value
 from crdt_sync.exchange.key_columns import names_a_customer
 from crdt_sync.exchange.known_records import COLUMNS, KnownRecords, same_value
 from crdt_sync.exchange.lost_digits import in_short, is_rounded, only_lost_digits
+from crdt_sync.exchange.names import is_name, name_of
 from crdt_sync.exchange.own_rows import OwnRows
-from crdt_sync.exchange.persons import KnownPeople, is_another, is_name, is_telling, name_of, named_alike
+from crdt_sync.exchange.persons import KnownPeople, is_another, is_telling, named_alike
 from crdt_sync.exchange.port import ReadableRecord
 from crdt_sync.exchange.table import BASE_HEADER, MISSING, BrokenCell, Cell, Row, RowError, Shown
 from crdt_sync.ids import collection_of, is_record, natural_record, record_id

@@ -11,8 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from crdt_sync.exchange.contacts import cannot_be, contact_of, texts_of
-from crdt_sync.exchange.mapping import loose
-from crdt_sync.exchange.persons import name_of
+from crdt_sync.exchange.names import loose, name_of
 from crdt_sync.exchange.port import ReadableRecord
 from crdt_sync.records.comparing import folded
 from crdt_sync.records.natural_key import may_be_one

@@ -23,7 +23,7 @@ from crdt_sync import limits
 from crdt_sync.errors import StoreCorrupt, StoreFailed, StoreFull
 from crdt_sync.ids import EPOCH_BYTES, Space
 from crdt_sync.protocol.effects import Acknowledge, Integrate, Owe, Pushed, Welcomed
-from crdt_sync.protocol.messages import Resume, VerdictCode
+from crdt_sync.protocol.entries import Resume
 from crdt_sync.protocol.reconcile import View
 from crdt_sync.protocol.source import Diff, Outgoing
 from crdt_sync.protocol.versions import LINEAGE
@@ -40,6 +40,7 @@ from crdt_sync.replica.renewing import note_knowing
 from crdt_sync.replica.status import outbox_page, percentage
 from crdt_sync.replica.told import Told, note_told, to_fetch, unfetched
 from crdt_sync.storage.values import Batch, OutboxEntry, Peer
+from crdt_sync.verdicts import VerdictCode
 
 _NO_EPOCH = bytes(EPOCH_BYTES)  # no life has this id
 _CLOCK_AHEAD = VerdictCode.CLOCK_AHEAD.value

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
-from crdt_sync.protocol.messages import UpdatesEntry
+from crdt_sync.protocol.entries import UpdatesEntry
 from crdt_sync.storage.values import Peer
 
 

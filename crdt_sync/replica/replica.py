@@ -7,7 +7,8 @@
         for view in replica.find("customers", city="Berlin"):
             print(view.record, view["name"])
 
-Every method may be called from any thread. An edit is on disk when its block ends.
+Every method may be called from any thread. An edit is on disk when its block ends. What a command that reads or edits
+does not need, status, repair and what partners send, is imported where it is asked for.
 """
 
 import random
@@ -19,10 +20,10 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from crdt_sync import ids
 from crdt_sync.clock import HybridClock
 from crdt_sync.errors import StoreCorrupt, StoreExists, StoreFailed, StoreInUse, StoreMissing, UsageError
-from crdt_sync.protocol.messages import UpdatesEntry
+from crdt_sync.protocol.entries import UpdatesEntry
 from crdt_sync.records import Conflict, Document, Schema
 from crdt_sync.records.imported import ImportedChange
-from crdt_sync.replica import awaiting, opening, reading, status
+from crdt_sync.replica import opening, reading
 from crdt_sync.replica.blocks import Block
 from crdt_sync.replica.collections import Schemaless
 from crdt_sync.replica.context import Context
@@ -34,11 +35,9 @@ from crdt_sync.replica.integration import integrate
 from crdt_sync.replica.keys import Duplicate, KeyStanding
 from crdt_sync.replica.owner.message import NO_ROLE
 from crdt_sync.replica.receipts import Holding, holding
-from crdt_sync.replica.repair import Repair, mend_settings, repair, settle
 from crdt_sync.replica.results import Results
 from crdt_sync.replica.schemas import Schemas, known_schemas
 from crdt_sync.replica.sharing import Sharing
-from crdt_sync.replica.status import PartnerStatus, RecordStatus, Status
 from crdt_sync.replica.views import RecordView
 from crdt_sync.storage.port import Store
 from crdt_sync.storage.values import Batch, Peer
@@ -47,6 +46,8 @@ if TYPE_CHECKING:
     from crdt_sync.replica.owner.asking import Owner
     from crdt_sync.replica.owner.requests import Action
     from crdt_sync.replica.owner.sent import SentEdit
+    from crdt_sync.replica.repair import Repair
+    from crdt_sync.replica.status import PartnerStatus, RecordStatus, Status
     from crdt_sync.replica.typed import TypedCollection
 
 T = TypeVar("T")
@@ -199,6 +200,8 @@ class Replica:
             try:
                 return cls.over(store)
             except StoreCorrupt:
+                from crdt_sync.replica.repair import mend_settings  # noqa: PLC0415
+
                 mended = mend_settings(store)
                 replica = cls.over(store)
                 replica._mended = mended
@@ -416,19 +419,25 @@ class Replica:
 
     # --- what partners hold ----------------------------------------------------------------------------------
 
-    def status(self) -> Status:
+    def status(self) -> "Status":
         """Counts over everything: records, and per partner what is pending, refused and to be fetched.
 
         The cost is bounded, see `crdt_sync.replica.status`.
         """
+        from crdt_sync.replica import status  # noqa: PLC0415
+
         return status.status(self.context)
 
-    def partners(self) -> Sequence[PartnerStatus]:
+    def partners(self) -> "Sequence[PartnerStatus]":
         """Every partner that this replica has synced with; a few reads for each."""
+        from crdt_sync.replica import status  # noqa: PLC0415
+
         return status.partners(self.store)
 
-    def record_status(self, record: str) -> RecordStatus:
+    def record_status(self, record: str) -> "RecordStatus":
         """Where the record is known to be stored, pending or refused. Raises `UnknownRecord`."""
+        from crdt_sync.replica import status  # noqa: PLC0415
+
         return status.record_status(self.context, record)
 
     def receipt(self) -> Holding:
@@ -437,11 +446,13 @@ class Replica:
         with self.context.lock:
             return holding(self.store)
 
-    def repair(self) -> Repair:
+    def repair(self) -> "Repair":
         """Mend a damaged store as far as it can be mended here; the next sync fetches what is missing then.
 
         Close every session first. Raises `StoreCorrupt` where nothing can be mended: make a new store then.
         """
+        from crdt_sync.replica.repair import repair  # noqa: PLC0415
+
         self.alone("repairing")
         with self.context.lock:
             mended = repair(self.context, self._mended)
@@ -449,8 +460,10 @@ class Replica:
             self.shared_schemas.open()
             return mended
 
-    def settle(self) -> Repair:
+    def settle(self) -> "Repair":
         """After a repair and a sync: write again, or name as lost, what was awaited and did not come."""
+        from crdt_sync.replica.repair import settle  # noqa: PLC0415
+
         self.alone("repairing")
         with self.context.lock:
             settled = settle(self.context)
@@ -492,6 +505,8 @@ class Replica:
             if peers or owe_to or peers_despite_gaps:
                 self.alone("a session")
             return owner.integrate(entries, origin.replica, refused, whole, meta)
+        from crdt_sync.replica import awaiting  # noqa: PLC0415 - before the lock is taken
+
         owed = bool(self.context.peers_except(origin.replica))
         try:
             with self.context.lock:

@@ -10,7 +10,7 @@ from typing import Self
 
 from crdt_sync.errors import NotServed, OwnerGone, OwnerSilent
 from crdt_sync.limits import OWNER_FRAME_BYTES_MAX
-from crdt_sync.protocol.messages import UpdatesEntry
+from crdt_sync.protocol.entries import UpdatesEntry
 from crdt_sync.replica.owner.link import Link, NoAnswer
 from crdt_sync.replica.owner.message import Message
 from crdt_sync.replica.owner.sent import SentEdit, committed

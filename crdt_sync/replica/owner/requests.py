@@ -15,7 +15,7 @@ from crdt_sync import ids
 from crdt_sync.clock import HybridClock
 from crdt_sync.errors import CrdtSyncError, EditInProgress, NotServed, RecordTooLarge
 from crdt_sync.limits import OWNER_BATCH_BYTES_MAX, OWNER_LEASES_MAX
-from crdt_sync.protocol.messages import UpdatesEntry
+from crdt_sync.protocol.entries import UpdatesEntry
 from crdt_sync.records import Schema, parse_schema
 from crdt_sync.replica.events import Event
 from crdt_sync.replica.owner.failures import packed
