@@ -21,7 +21,7 @@ from crdt_sync.exchange.infer import infer_schema
 from crdt_sync.exchange.interpretation import Interpretation, Target
 from crdt_sync.exchange.key_choice import record_keys
 from crdt_sync.exchange.known_records import COLUMNS, LastColumns, last_columns
-from crdt_sync.exchange.look_ahead import check_list, check_new, looks_exported
+from crdt_sync.exchange.look_ahead import check_list, check_new, looks_exported, may_be_exported
 from crdt_sync.exchange.lost_digits import only_lost_digits
 from crdt_sync.exchange.mapping import ColumnMapping, by_header, match_columns, still_mapped
 from crdt_sync.exchange.names import loose
@@ -125,8 +125,7 @@ def import_table(
     keys.carried = bases.record_of
     keys.read, keys.read_row = reading.read_cell, lambda row: reading.read(row, {})[0]
     written = exports.of_collection(collection, name) if exports is not None and not bases else Remembered()
-    exported = looks_exported(table, schema)
-    by_shown = exported and record_column is None and not keys.natural
+    by_shown = may_be_exported(table, schema) and record_column is None and not keys.natural
     known = inferred or bool(bases)  # nothing of it was exported, or each row says what it was
     own = OwnRows() if known else _own_rows(replica, table, collection, reading, written, name, by_shown=by_shown)
     keys.own = own if record_column is None else keys.own
@@ -141,7 +140,7 @@ def import_table(
     run.own, run.bases = own, bases
     run.columns = LastColumns(() if keys.natural else keys.key, by_header(table.columns, mapping))
     run.remembered = remembered
-    run.exported = exported
+    run.exported = looks_exported(table, schema)
     if imported is not None:
         run.first_import = imported.begin(collection, said_by, version_digest(table), go_back=go_back, dry_run=dry_run)
     if not (keys.key or bases or inferred or keys.record_column):

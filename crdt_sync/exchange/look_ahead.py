@@ -84,11 +84,15 @@ def _check_unclear(table: Table, keys: RecordKeys, present: Present, schema: Sch
 
 
 def looks_exported(table: Table, schema: Schema) -> bool:
-    """Whether the headers are those of an export of the collection, in their order, some of them left out or none.
+    """Whether the headers are exactly those of an export of the collection.
 
-    A few of them alone are those of any table. Where the schema was made from a table, they are those of that table,
-    too, and tell nothing.
+    Where the schema was made from a table, they are those of that table, too, and tell nothing.
     """
+    return may_be_exported(table, schema) and len(table.columns) == len(schema.fields)
+
+
+def may_be_exported(table: Table, schema: Schema) -> bool:
+    """Likewise, or some of them in their order: an export of which columns were deleted, or a table of its own."""
     made = all(spec.rules is PLAIN[Layout.ENTRIES] for spec in schema.fields.values())
     if made or len(table.columns) < min(_HEADERS_MIN, len(schema.fields)):
         return False
@@ -104,7 +108,7 @@ def _in_order(some: Sequence[str], headers: Sequence[str]) -> bool:
 def _what_to_do(table: Table, keys: RecordKeys, schema: Schema) -> str:
     by = f"another column than {' and '.join(map(repr, keys.key))}" if keys.key else "the column"
     ways = f"name {by} that tells customers apart (--key COLUMN); if they are new customers, --as-new"
-    if not looks_exported(table, schema):
+    if not keys.own.elsewhere and not looks_exported(table, schema):
         return f"To update those, {ways}."
     return (
         "It has the headers of an export, but not what its rows were exported from: edit a file from 'crdt-sync export "

@@ -69,7 +69,9 @@ def test_an_edited_row_is_the_record_at_its_place_and_only_that_cell_changes(pai
 def test_columns_that_were_deleted_do_not_matter(pair, sheet):
     kept = [sheet[0].index(header) for header in ("Name", "Company", "Phone", "City", "Country")]
     few = [[row[at] for at in kept] for row in edited(sheet, "Ben", "Kiel")]
-    assert (take(pair[1], few).created, cities(pair[1])[1]) == (0, ("Ben", "Kiel"))
+    report = take(pair[1], few)
+    assert (report.created, cities(pair[1])[1], report.looks_exported) == (0, ("Ben", "Kiel"), False)
+    assert take(pair[1], sheet).looks_exported
 
 
 def test_what_was_changed_here_meanwhile_is_not_undone(pair, sheet):
