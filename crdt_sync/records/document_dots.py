@@ -2,12 +2,12 @@
 
 import json
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.records.deletion import seen_by
 from crdt_sync.records.document import Document
-from crdt_sync.records.dots import Dot, Dots, Piece
+from crdt_sync.records.dots import COUNTED_MAX, Dot, Dots, Piece
 from crdt_sync.records.entries import is_entry
 from crdt_sync.records.lineage import lineage_of
 from crdt_sync.records.member_keys import member_of
@@ -71,6 +71,8 @@ class _Reading:
             for item in items if root != SOURCES_ROOT else ():
                 if item.writer != self._lineage.writer:
                     edited[item.writer] = max(edited.get(item.writer, 0), item.clock + item.length)
+        for root in [root for root in live if root.startswith("n.")]:
+            live[root] = _totals(live[root], known)
         if DELETED_ROOT in live:
             live[DELETED_ROOT] = tuple(self._deletion(piece, seen) for piece in live[DELETED_ROOT])
         return Dots(known, live, frozenset(self._gone()), edited, seen)
@@ -164,6 +166,26 @@ class _Reading:
             stop = min(end, start + run[2])
             yield (start, stop), run
             start = stop
+
+
+def _totals(pieces: Sequence[Piece], known: Mapping[int, int]) -> tuple[Piece, ...]:
+    """What was counted: one piece for all ids of a life that follow each other, of the last one's dot.
+
+    A life goes on under the next id only where all that it did under the one before is known, see
+    `Lineage.following`. So of two states the one that knows more of a life has its total.
+    """
+    first: dict[int, int] = {}
+    for writer in sorted(known):
+        first[writer] = first.get(writer - 1, writer)
+    found: dict[object, Piece] = {}
+    for piece in sorted(pieces, key=lambda piece: piece[:2]):
+        life = first.get(piece.writer) if piece.key == str(piece.writer) and type(piece.content) is int else piece.key
+        before = found.pop(life, None)
+        total = sum(each.content for each in (before, piece) if each is not None and type(each.content) is int)
+        if before is not None and abs(total) >= COUNTED_MAX:
+            found[before.key] = before
+        found[life] = piece if before is None or before.key in found else piece._replace(content=total)
+    return tuple(sorted(found.values(), key=lambda piece: str(piece.key)))
 
 
 def _ordered(whole: bytes) -> dict[str, list[Item]]:

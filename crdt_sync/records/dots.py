@@ -15,6 +15,8 @@ from crdt_sync.records.roots import DELETED_ROOT, MAP_PREFIXES
 from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.records.updates.delete_set import Ranges, merged, without
 
+COUNTED_MAX = 1 << 50  # of what one writer counted, so that twice of it is written exactly
+
 Dot = tuple[int, int]
 """Writer and clock."""
 

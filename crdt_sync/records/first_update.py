@@ -8,7 +8,7 @@ from crdt_sync.ids import WRITER_BITS
 from crdt_sync.limits import INTEGER_EXACT_MAX
 from crdt_sync.records.deletion import deletion_text
 from crdt_sync.records.document import Document
-from crdt_sync.records.dots import Dots, Piece
+from crdt_sync.records.dots import COUNTED_MAX, Dots, Piece
 from crdt_sync.records.provenance import PLACEHOLDER, Packed, encoded
 from crdt_sync.records.roots import DELETED_ROOT, LINEAGE_ROOT, MAP_PREFIXES, TEXT_PREFIX
 from crdt_sync.records.updates import state_vector as vectors
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from crdt_sync.records.yrs import Transaction as YrsTransaction
 
 _ATTEMPTS_MAX = 1 << 20
-_AMOUNT_MAX = 1 << 50  # of what one writer counted, so that twice of it is written exactly
 
 
 def first_update(dots: Dots, generation: int) -> bytes:
@@ -87,7 +86,7 @@ def _form(root: str, piece: Piece) -> object:
     """What pieces of a map have in common that can be written as one; None for one that is written by itself."""
     key, content = str(piece.key), piece.content
     if root.startswith("n."):
-        return True if key == str(piece.writer) and type(content) is int and abs(content) < _AMOUNT_MAX else None
+        return True if key == str(piece.writer) and type(content) is int and abs(content) < COUNTED_MAX else None
     member, *rest = key.split("\n")
     return (member, *rest[1:], canonical(content)) if rest[:1] == [str(piece.writer)] else None
 

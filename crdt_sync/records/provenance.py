@@ -1,18 +1,21 @@
 """The provenance: what a renewed document was made of, and the text in it that tells.
 
-The text is, in base64url without padding, variable-length integers:
+The text is, in base 85 (RFC 1924), variable-length integers:
 
-    2, generation, count, (writer less the one before, clock) * count
+    3, generation, count, writers in order of their ids: (id less the one before, unless it is the next one,
+    twice the clock, and one more where the next id is this one and 1) * count
                                                            the cover
     count, (number of a writer in the cover, clock, length) * count
                                                            the dots of what is live, in the order of its clocks
-    count, (clock, count, (number, clock, amount) * count) * count
+    count, (clock, count, (number less the one before, how many operations of its writer are known after it, amount)
+    * count) * count
                                                            all dots of what is written once, and what each counted, as
                                                            twice the amount, or one less than twice what it lacks to 0
     count, (number, clock less that of the last edit) * count
                                                            writers whose last dots are no edits but memories of imports
 
-Form 1 had not the last row: there all dots count as edits.
+Forms 1 and 2, in base64url without padding, tell every id as its difference to the one before, clocks as they are, and
+numbers in the third row too. Form 1 has not the last row: there all dots count as edits.
 """
 
 import base64
@@ -29,8 +32,10 @@ from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.records.updates.varint import append_uint, read_uint
 
 PLACEHOLDER = 1  # the writer under which a first update is hashed, which is no writer of a lineage
-_FORM = 2
+_FORM = 3
 _FORM_WITHOUT_MEMORIES = 1
+_FORMS_BEFORE = (2, _FORM_WITHOUT_MEMORIES)
+_BEGINS = "A"  # a form before 3, as base64 has it; base 85 of form 3 does not begin so
 
 Run = tuple[int, int, int]
 """Dots that follow each other: writer, clock, length. Of what is shared: writer, clock, amount."""
@@ -71,9 +76,15 @@ class Lineage:
         """The clock at which each run begins."""
         return list(accumulate((run[2] for run in self.runs[:-1]), initial=self.begin)) if self.runs else []
 
-    def is_written_by(self, writer: int) -> bool:
-        """Whether operations of `writer` are told of here, so that it writes nothing natively."""
-        return bool(self.generation) and (writer == self.writer or writer in self.cover)
+    def following(self, writer: int) -> int:
+        """The id under which `writer` goes on: its own, or the first one after it of which nothing is told here.
+
+        As such ids follow each other, a provenance tells of them in a few bytes. Whoever drew one of somebody by chance
+        has as good as drawn the next ones, too.
+        """
+        while self.generation and (writer == self.writer or writer in self.cover):
+            writer = writer + 1 if writer + 1 < 1 << WRITER_BITS else PLACEHOLDER + 1
+        return writer
 
 
 FIRST = Lineage()
@@ -90,9 +101,12 @@ def encoded(dots: Dots, generation: int, begin: int, packed: Sequence[Packed]) -
             append_uint(out, number)
 
     append(_FORM, generation, len(cover))
-    before = 0
-    for writer, clock in cover:
-        append(writer - before, clock)
+    before, follows = 0, False
+    for place, (writer, clock) in enumerate(cover):
+        if not follows:
+            append(writer - before)
+        follows = place + 1 < len(cover) and cover[place + 1][0] == writer + 1
+        append(2 * clock + follows)
         before = writer
     runs = _coalesced([(piece.writer, piece.clock, piece.length) for piece, _ in packed])
     append(len(runs))
@@ -103,15 +117,18 @@ def encoded(dots: Dots, generation: int, begin: int, packed: Sequence[Packed]) -
     for piece, parts in packed:
         if parts:
             append(at, len(parts))
-            for writer, clock, amount in parts:
-                append(numbers[writer], clock, 2 * amount if amount >= 0 else -2 * amount - 1)
+            before = 0
+            for writer, clock, amount in sorted(parts):
+                after = dots.known[writer] - 1 - clock
+                append(numbers[writer] - before, after, 2 * amount if amount >= 0 else -2 * amount - 1)
+                before = numbers[writer]
         at += piece.length
     remembered = [(number, clock - dots.edited.get(writer, 0)) for number, (writer, clock) in enumerate(cover)]
     remembered = [row for row in remembered if row[1] > 0]
     append(len(remembered))
     for row in remembered:
         append(*row)
-    return base64.urlsafe_b64encode(out).decode("ascii").rstrip("=")
+    return base64.b85encode(out).decode("ascii")
 
 
 def _coalesced(runs: Sequence[Run]) -> list[Run]:
@@ -128,12 +145,13 @@ def _coalesced(runs: Sequence[Run]) -> list[Run]:
 def parsed(text: str, writer: int, begin: int) -> Lineage:
     """The lineage that a provenance tells. Anybody may have written it; raises `UpdateRefused`."""
     try:
-        data = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
+        is_latest = not text.startswith(_BEGINS)
+        data = base64.b85decode(text) if is_latest else base64.b64decode(text + "=" * (-len(text) % 4), b"-_", True)
         form, position = read_uint(data, 0)
         generation, position = read_uint(data, position)
-        if form not in (_FORM, _FORM_WITHOUT_MEMORIES) or not 0 < generation <= GENERATIONS_MAX:
+        if form not in ((_FORM,) if is_latest else _FORMS_BEFORE) or not 0 < generation <= GENERATIONS_MAX:
             raise unreadable()
-        pairs, position = _rows(data, position, 2)
+        pairs, position = _cover(data, position) if is_latest else _rows(data, position, 2)
         triples, position = _rows(data, position, 3)
         writers = list(accumulate(pair[0] for pair in pairs))
         runs = tuple((writers[number], clock, length) for number, clock, length in triples)
@@ -142,12 +160,20 @@ def parsed(text: str, writer: int, begin: int) -> Lineage:
         for _ in range(several):
             at, position = read_uint(data, position)
             triples, position = _rows(data, position, 3)
+            if is_latest:
+                numbers = accumulate(row[0] for row in triples)
+                triples = [
+                    (number, pairs[number][1] - 1 - after, twice)
+                    for number, (_, after, twice) in zip(numbers, triples, strict=True)
+                ]
+            if any(clock < 0 for _, clock, _ in triples):
+                raise unreadable()
             shared[at] = tuple(
                 (writers[number], clock, twice // 2 if twice % 2 == 0 else -(twice + 1) // 2)
                 for number, clock, twice in triples
             )
         remembered: list[tuple[int, ...]] = []
-        if form == _FORM:
+        if form != _FORM_WITHOUT_MEMORIES:
             remembered, position = _rows(data, position, 2)
         memories = {writers[number]: length for number, length in remembered}
         if position != len(data):
@@ -167,6 +193,25 @@ def parsed(text: str, writer: int, begin: int) -> Lineage:
         raise unreadable()
     edited = {each: max(0, clock - memories.get(each, 0)) for each, clock in cover.items()}
     return Lineage(generation, writer, begin, cover, runs, shared, edited)
+
+
+def _cover(data: bytes, position: int) -> tuple[list[tuple[int, ...]], int]:
+    """The first rows, as pairs of an id less the one before, and a clock."""
+    count, position = read_uint(data, position)
+    if count > len(data) - position:
+        raise IndexError
+    pairs: list[tuple[int, ...]] = []
+    follows = 0
+    for _ in range(count):
+        step = 1
+        if not follows:
+            step, position = read_uint(data, position)
+        twice, position = read_uint(data, position)
+        follows = twice % 2
+        pairs.append((step, twice // 2))
+    if follows:
+        raise IndexError
+    return pairs, position
 
 
 def _rows(data: bytes, position: int, width: int) -> tuple[list[tuple[int, ...]], int]:

@@ -13,23 +13,26 @@ from crdt_sync.records.updates import state_vector as vectors
 
 
 def is_grown(document: Document) -> bool:
-    """Whether a record takes so much more than what it shows that it is worth a renewal, which makes it smaller."""
+    """Whether a record takes so much more than what it shows, or is so full, that a renewal is worth it.
+
+    It is where a fresh document, as far as can be told without writing it, is smaller by an eighth.
+    """
     size = document.size
     if size < limits.RENEWED_BYTES_MIN:
         return False
     content = document.content_bytes()
-    if size < limits.RENEWED_CONTENT_FACTOR * content:
+    if size < limits.RENEWED_CONTENT_FACTOR * content and size <= limits.RECORD_GROWN_BYTES_MAX:
         return False
     with document.transaction() as transaction:
         if LINEAGE_ROOT in document.root_names(transaction):
             told = len(document.array(transaction, LINEAGE_ROOT).to_json(transaction))
         else:
             told = RENEWED_WRITER_BYTES * len(vectors.decode(document.raw_state_vector(transaction)))
-    return 2 * size > 3 * (content + told)  # a fresh document has both again
+    return 7 * size > 8 * (content + told)  # a fresh document has both again
 
 
 def renewed(document: Document, writer: int | None = None) -> Document:
-    """A fresh document that shows the same, of the next generation; `writer` is for edits of it.
+    """A fresh document that shows the same, of the next generation; `writer` goes on with edits of it.
 
     Raises `UpdateRefused` where the document holds what cannot be written again as it is: of a layout to come, or what
     earlier versions let pass, or where no later lineage can be. It is to be left as it is then.
@@ -37,7 +40,8 @@ def renewed(document: Document, writer: int | None = None) -> Document:
     generation = lineage_of(document).generation
     if generation >= GENERATIONS_MAX:
         raise UpdateRefused("malformed", f"the record was renewed {generation} times, as somebody wrote")
-    return Document.load_whole((first_update(dots_of(document), generation + 1),), writer)
+    fresh = Document.load_whole((first_update(dots_of(document), generation + 1),))
+    return fresh if writer is None else Document.load_whole((fresh.diff(),), lineage_of(fresh).following(writer))
 
 
 def carried(one: Document, other: Document, writer: int | None = None) -> Document:

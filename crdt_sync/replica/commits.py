@@ -17,7 +17,7 @@ from crdt_sync.errors import (
     UsageError,
 )
 from crdt_sync.records import Document, Schema
-from crdt_sync.replica import copies
+from crdt_sync.replica import copies, renewing
 from crdt_sync.replica.context import Context
 from crdt_sync.replica.copies import Copy
 from crdt_sync.replica.keys import KeyIndex, Pending
@@ -39,9 +39,19 @@ class Commits:
         self._context = context
         self.keys = KeyIndex(context.store)
 
+    def renew_grown(self, copy: Copy) -> None:
+        """Write an edited record anew if it has grown; where another program owns the store, that one does."""
+        context = self._context
+        if context.renews and context.known_owner is None:
+            renewing.renew_grown(copy, context.store, self._partners)
+
+    @property
+    def _partners(self) -> Sequence[bytes]:
+        return self._context.peers_except(None)
+
     def check(self, record: str, copy: Copy, pending: Pending) -> None:
         """Raise where a partner would not take it, or somebody has its key."""
-        self._check_size(record, copy.document, may_add=copy.may_add)
+        self._check_size(record, copy)
         if (schema := self._keyed(record)) is not None:
             self.keys.check(record, schema, copy.document, pending)
 
@@ -79,6 +89,7 @@ class Commits:
                 copy.may_add = edit.may_add
                 self.note_key(edit.record, copy, pending)
             for record, copy in edited.items():
+                self.renew_grown(copy)
                 self._check_again(record, copy, pending, resized=True)
             self.commit(edited)
 
@@ -170,21 +181,24 @@ class Commits:
     def _check_again(self, record: str, copy: Copy, pending: Pending, *, resized: bool) -> None:
         """`check` for what others may have written beside: into the record, or into one that shows its key now."""
         if resized:
-            self._check_size(record, copy.document, may_add=copy.may_add)
+            self._check_size(record, copy)
         if (schema := self._keyed(record)) is not None:
             self.keys.check_again(record, schema, copy.document, pending)
 
-    def _check_size(self, record: str, document: Document, *, may_add: bool) -> None:
+    def _check_size(self, record: str, copy: Copy) -> None:
         """Raise `RecordTooLarge` where a large record would hold more than it does in the store.
 
         What takes content away goes through, although it leaves traces itself, and so does a decision: partners have
         room for it. Where that room is used up too, only what makes the whole smaller helps.
         """
+        context, document = self._context, copy.document
         size = document.size
         if size <= limits.RECORD_GROWN_BYTES_MAX:
             return
-        before = Document.load(self._context.store.load(record).updates)
-        if not may_add and document.content_bytes() > before.content_bytes():
+        if context.renews and context.known_owner is not None and renewing.is_due(copy, context.store, self._partners):
+            return  # the owner renews it, and checks what it is then
+        before = Document.load(context.store.load(record).updates)
+        if not copy.may_add and document.content_bytes() > before.content_bytes():
             raise RecordTooLarge(
                 f"{record} is full: with this it would have {size} bytes, and beyond {limits.RECORD_GROWN_BYTES_MAX} "
                 "nothing can be added",
@@ -201,15 +215,13 @@ class Commits:
         store = self._context.store
         if not copies.moved(store, record, copy):
             return copy
-        return copies.current(store, record, copy, self._context.new_writer)
+        return copies.current(store, record, copy)
 
     def _change(self, record: str, copy: Copy, now: int) -> Change:
         document = copy.document
         is_renewed = copy.renewed
         update = document.diff() if is_renewed else document.diff_of_edit(copy.before, copy.deletions)
         snapshot = None
-        if is_renewed:
-            self._context.leave_writers(document)
         if copy.new or is_renewed:
             snapshot = update
         elif copy.whole or copy.tail >= limits.TAIL_UPDATES_MAX:

@@ -16,7 +16,6 @@ from crdt_sync.protocol.source import Diff
 from crdt_sync.records import Document, Schema
 from crdt_sync.records.definition import DEFINITIONS
 from crdt_sync.records.import_book import IMPORT_BOOKS
-from crdt_sync.records.lineage import lineage_of
 from crdt_sync.replica import damage
 from crdt_sync.replica.events import Event
 from crdt_sync.replica.peers import known_peers
@@ -79,7 +78,7 @@ class Context:
         self.damaged: dict[str, str] = {}  # records that were met damaged in this life, and what is wrong with each
         self.unshown: set[str] = set()  # those of them that no reading could show
         self.recent = RecentEdits()
-        self.renews = False  # whether records that have grown are renewed at their edits
+        self.renews = True  # whether records that have grown are renewed at their edits
         self.stored: Callable[[str, Sequence[str]], None] = lambda _kind, _records: None  # before anybody is told
         self._listeners: list[Callable[[Sequence[Event]], None]] = []
         self._clock_listeners: list[Callable[[], None]] = []
@@ -282,11 +281,6 @@ class Context:
         if stored.head is None:
             return None
         return Diff(Document.load(stored.updates).diff(state_vector), stored.head.state_vector)
-
-    def leave_writers(self, document: Document) -> None:
-        """Take new writer ids, where the lineage of this document covers one of ours."""
-        if self.writers.current and any(map(lineage_of(document).is_written_by, self.writers.current)):
-            self.writers.go_on()
 
     def check_required(self, editor: "Editor", record: str) -> None:
         """Raise `InvalidValue` where a new record lacks a required field."""

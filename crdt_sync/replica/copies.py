@@ -3,7 +3,6 @@
 A copy needs no rollback: when an edit raises, it is dropped.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from crdt_sync.errors import EditOvertaken
@@ -42,19 +41,17 @@ class Copy:
         return copy
 
 
-def stored(store: Records, record: str, writer: int, mint: Callable[[], int] | None = None) -> Copy:
-    """The record as the store has it; empty and `new` where it has none.
-
-    Where `writer` wrote in a lineage before that of the record, or its id was taken for that, it must not write here:
-    then `mint` gives another one.
+def stored(store: Records, record: str, writer: int) -> Copy:
+    """The record as the store has it, to be edited by `writer`, see `Lineage.following`; empty and `new` where it has
+    none.
     """
     found = store.load(record)
     whole = mended(found.updates)
     document = Document.load_whole(whole, writer)
     if found.head is None:
         return Copy(document, vectors.EMPTY, 0, 0, new=True)
-    if mint is not None and found.head.lineage and lineage_of(document).is_written_by(writer):
-        document = Document.load_whole(whole, mint())
+    if found.head.lineage and (other := lineage_of(document).following(writer)) != writer:
+        document = Document.load_whole(whole, other)
     deletions = document.deletions() if whole is found.updates else b""
     head = found.head
     return Copy(document, head.state_vector, head.seq, head.tail, False, deletions, lineage=head.lineage)
@@ -66,11 +63,11 @@ def moved(store: Records, record: str, copy: Copy) -> bool:
     return (head.seq if head is not None else 0) != copy.seq
 
 
-def current(store: Records, record: str, copy: Copy, mint: Callable[[], int]) -> Copy:
+def current(store: Records, record: str, copy: Copy) -> Copy:
     """The edits of `copy` over what the store holds by now. Raises `EditOvertaken`."""
     writer = copy.document.writer
     assert writer is not None
-    renewed = stored(store, record, writer, mint)
+    renewed = stored(store, record, writer)
     if renewed.document.lineage_writer() != copy.document.lineage_writer():
         renewed.document = carried(renewed.document, copy.document)
     else:

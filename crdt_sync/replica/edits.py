@@ -40,7 +40,6 @@ from crdt_sync.replica.copies import Copy
 from crdt_sync.replica.keys import Duplicate, KeyStanding, Pending, check_left, natural_values
 from crdt_sync.replica.owner.sent import SentEdit
 from crdt_sync.replica.reading import check_collection
-from crdt_sync.replica.renewing import renew_grown
 
 _KEPT: Mapping[str, Kept] = {ids.SCHEMAS: definition.kept, ids.IMPORTS: import_book.kept}
 
@@ -162,7 +161,7 @@ class Edits:
         context = self._context
         clock = context.clock
         with context.lock, context.writer(record) as writer:
-            copy = copies.stored(context.store, record, writer, context.new_writer)
+            copy = copies.stored(context.store, record, writer)
             clock.correct(clock.offset)  # or the fresh stamps would follow those that were refused
             if not restamp(copy.document, clock.now(), clock, context.name):
                 return False
@@ -175,7 +174,7 @@ class Edits:
     def renew(self, record: str) -> bool:
         """See `Replica.renew`; the lock is held."""
         context = self._context
-        copy = copies.stored(context.store, record, context.new_writer(), context.new_writer)
+        copy = copies.stored(context.store, record, context.new_writer())
         if copy.new:
             raise UnknownRecord(record)
         try:
@@ -245,7 +244,7 @@ class Edits:
             writer = batch.writers[record]
         else:
             writer = batch.writers[record] = batch.leases.enter_context(self._context.writer(record))
-        copy = copies.stored(self._context.store, record, writer, self._context.new_writer)
+        copy = copies.stored(self._context.store, record, writer)
         if copy.new and not create:
             raise UnknownRecord(record)
         return copy
@@ -264,9 +263,7 @@ class Edits:
     def _finish(self, who: Caller, record: str, copy: Copy) -> None:
         """The copy is edited; the lock is held."""
         batch = self._batches.get(who)
-        context = self._context
-        if context.renews and context.known_owner is None:
-            renew_grown(copy, context.store, context.peers_except(None), context.new_writer)
+        self._commits.renew_grown(copy)
         if batch is None:
             self._commits.commit_one(record, copy)
             return

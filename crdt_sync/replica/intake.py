@@ -134,7 +134,6 @@ def _changed(
     document = integrator.document(record)
     if result.renewed and result.snapshot is not None:
         fresh = (result.snapshot,)  # everything is in it
-        context.leave_writers(document)
     return Change(
         record,
         tuple(fresh),
@@ -169,8 +168,7 @@ def readable(state_vector: bytes) -> bytes:
 
 def _watch_writers(context: Context, before: bytes, after: bytes) -> None:
     """A partner that knows more of a writer id of ours than we do proves a second life under it: take new ones."""
-    ours = context.writers.current
-    if ours:
+    if context.writers.current:
         known, told = vectors.decode(before), vectors.decode(after)
-        if any(told.get(writer, 0) > known.get(writer, 0) for writer in ours):
+        if any(clock > known.get(writer, 0) and context.writers.is_ours(writer) for writer, clock in told.items()):
             context.abandon_writer()

@@ -2,10 +2,10 @@
 
 Who edits it renews it, at an edit at which a snapshot is due or the record is full, if it takes several times what it
 shows, and if every partner that is known here has told that it knows lineages. Others join at once what comes, so two
-who do it at the same time cost one more join.
+who do it at the same time cost one more join. Where another program owns the store, that one does.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 
 from crdt_sync import limits
@@ -32,12 +32,23 @@ def may_renew(store: Store, partners: Iterable[bytes]) -> bool:
     return _knowing(store).issuperset(partners)
 
 
-def renew_grown(copy: Copy, store: Store, partners: Iterable[bytes], mint: Callable[[], int]) -> None:
-    """Where a snapshot is due, or the record is full, write it anew if it consists of traces for the most part."""
-    due = copy.tail >= limits.TAIL_UPDATES_MAX or copy.document.size > limits.RECORD_GROWN_BYTES_MAX
-    if due and not copy.new and may_renew(store, partners) and is_grown(copy.document):
-        with suppress(UpdateRefused):
-            copy.document = renewed(copy.document, mint())
+def renew_grown(copy: Copy, store: Store, partners: Iterable[bytes]) -> None:
+    """Write the record anew if it is due, and what is written is smaller by an eighth; without, no partner takes it."""
+    if not is_due(copy, store, partners):
+        return
+    size = copy.document.size
+    with suppress(UpdateRefused):
+        fresh = renewed(copy.document, copy.document.writer)
+        if 8 * fresh.size < 7 * size or fresh.size <= limits.RECORD_BYTES_MAX < size:
+            copy.document = fresh
+
+
+def is_due(copy: Copy, store: Store, partners: Iterable[bytes]) -> bool:
+    """Whether a snapshot is due, or the record is full, and most of it is traces, or it is more than partners take."""
+    document = copy.document
+    if copy.new or not (copy.tail >= limits.TAIL_UPDATES_MAX or document.size > limits.RECORD_GROWN_BYTES_MAX):
+        return False
+    return may_renew(store, partners) and (is_grown(document) or document.size > limits.RECORD_BYTES_MAX)
 
 
 def _knowing(store: Store) -> set[bytes]:

@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from crdt_sync.errors import EditInProgress
-from crdt_sync.ids import WRITER_BITS
-from crdt_sync.limits import OVERLAPPING_EDITS_MAX
+from crdt_sync.limits import FOLLOWING_WRITERS_MAX, OVERLAPPING_EDITS_MAX
 
 
 class Writers:
@@ -69,14 +68,9 @@ class Writers:
         with self._lock:
             self._ids = []
 
-    def go_on(self) -> None:
-        """None of our ids is taken again, as a renewed record names them, but the next ones are.
-
-        As they follow each other, such a record tells of them in a few bytes; whoever drew one of ours by chance has as
-        good as drawn the next one, too.
-        """
-        with self._lock:
-            self._ids = [writer + 1 for writer in self._ids if writer + 1 < 1 << WRITER_BITS]
+    def is_ours(self, writer: int) -> bool:
+        """Whether it is one of the ids in use, or one under which edits of a renewed record go on from there."""
+        return any(0 <= writer - each < FOLLOWING_WRITERS_MAX for each in self.current)
 
     def _id(self, number: int) -> int:
         while len(self._ids) <= number:

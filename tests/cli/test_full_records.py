@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from crdt_sync import Replica
+from crdt_sync import Replica, limits
 from crdt_sync.errors import RecordTooLarge
 from tests.cli.conftest import TOKEN
 
@@ -65,3 +65,33 @@ def test_commands_that_take_away_from_a_full_record_go_through_to_the_relay(run,
     shown = run("get", record, "--store", bob, "--json").object["fields"]
     assert (shown["city"], shown["notes"], shown["visits"]) == ("Bonn", "short", 2)
     assert shown["phone"] is None
+
+
+def test_a_record_that_is_full_of_traces_takes_every_command(run, tmp_path, relay, monkeypatch):
+    """It is renewed by itself, as the relay has told that it knows renewed records."""
+    anna, bob = tmp_path / "anna", tmp_path / "bob"
+    for name, store in (("anna", anna), ("bob", bob)):
+        assert run("init", name, "--store", store, "--relay", relay.url, "--token", TOKEN).code == 0
+    with Replica.open(anna) as replica, replica.edit("customers", create=True) as customer:
+        customer.update({"name": "Müller", "visits": 1, "notes": "ab" * 1_500})
+        for place in range(1_500):
+            customer.text("notes").delete(place, place + 1)
+    for store in (anna, bob):
+        assert run("sync", "--store", store).code == 0
+    monkeypatch.setattr(limits, "RECORD_GROWN_BYTES_MAX", 12_000)
+    for command in (
+        ("set", customer.record, "city=Bonn"),
+        ("set", customer.record, "visits+=1", "timeline+=called"),
+        ("set", customer.record, "notes=short"),
+        ("delete", customer.record),
+    ):
+        done = run(*command, "--store", anna)
+        assert done.code == 0, (command, done.err)
+        assert run("sync", "--store", anna).code == 0
+    with Replica.open(anna) as replica:
+        assert replica.store.record_head(customer.record).lineage != 0
+    assert run("sync", "--store", bob).code == 0
+    assert run("get", customer.record, "--store", bob, "--json").object["deleted"]
+    assert run("restore", customer.record, "--store", bob).code == 0
+    shown = run("get", customer.record, "--store", bob, "--json").object["fields"]
+    assert (shown["name"], shown["city"], shown["notes"], shown["visits"]) == ("Müller", "Bonn", "short", 2)

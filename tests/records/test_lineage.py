@@ -494,6 +494,66 @@ def test_a_provenance_without_memories_is_read() -> None:
     assert told.edited == told.cover == {7: 3}
 
 
+def test_a_provenance_of_form_2_is_read() -> None:
+    """Ids and clocks as they are: writers 7 and 9, a run of what is live, what both counted, and a memory of 9."""
+    told = [2, 1, 2, 7, 3, 2, 200, 1, 0, 0, 1, 1, 2, 2, 0, 2, 10, 1, 99, 5, 1, 1, 4]
+    data = bytes(byte for number in told for byte in ([number] if number < 128 else [number & 127 | 128, number >> 7]))
+    assert parsed(base64.urlsafe_b64encode(data).decode().rstrip("="), 99, 2) == Lineage(
+        1, 99, 2, {7: 3, 9: 200}, ((7, 0, 1),), {2: ((7, 2, 5), (9, 99, -3))}, {7: 3, 9: 196}
+    )
+
+
+LIFE = 1 << 40  # ids of one life follow it
+
+
+def test_a_life_whose_record_is_renewed_again_and_again_is_told_of_in_few_bytes() -> None:
+    document, sizes = Document(), []
+    for number in range(60):
+        writer = lineage_of(document).following(LIFE)
+        assert writer == LIFE + number
+        document, editor = _person(document, writer, START + 1000 * number)
+        editor.increment("visits", 2 if number % 7 else -1)
+        editor["city"] = f"City {number % 10}"
+        document = renewed(document)
+        sizes.append(document.size)
+    made_of = lineage_of(document)
+    assert made_of.cover.keys() == set(range(LIFE, LIFE + 60))
+    assert made_of.shared == {}  # one dot has what all of them counted
+    assert values_of(document, SCHEMA)["visits"] == 2 * 60 - 3 * 9
+    assert sizes[-1] - sizes[9] <= 50 * 3
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from(["count", "renew", "join", "join"])), max_size=24))
+def test_what_lives_counted_under_ids_that_follow_each_other_adds_up(script: list[tuple[int, str]]) -> None:
+    """Three devices go on under the next id whenever a lineage covers theirs."""
+    documents, counted = [Document() for _ in range(3)], [0, 0, 0]
+    for step, (device, act) in enumerate(script):
+        document = documents[device]
+        if act == "count":
+            writer = lineage_of(document).following(LIFE * (device + 1))
+            documents[device], editor = _person(document, writer, START + 1000 * step)
+            editor.increment("visits", 10**device)
+            counted[device] += 1
+        elif act == "renew":
+            documents[device] = renewed(document)
+        else:
+            other = documents[(device + 1) % 3]
+            documents[device] = merged(document, other)
+    together = merged(merged(documents[0], documents[1]), documents[2])
+    assert values_of(together, SCHEMA).get("visits", 0) == sum(
+        10**device * times for device, times in enumerate(counted)
+    )
+
+
+def test_totals_that_are_too_large_for_one_number_stay_apart() -> None:
+    document = Document()
+    for number in range(3):
+        document, editor = _person(document, lineage_of(document).following(LIFE), START + number)
+        editor.increment("visits", dots.COUNTED_MAX - 1)
+        document = renewed(document)
+    assert values_of(document, SCHEMA)["visits"] == 3 * (dots.COUNTED_MAX - 1)
+
+
 def test_texts_of_one_lineage_only_are_merged() -> None:
     start = _grown(1)
     with pytest.raises(ValueError, match="one lineage"):

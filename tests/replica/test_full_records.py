@@ -137,6 +137,8 @@ def test_what_two_devices_filled_apart_comes_together_and_can_still_be_taken_awa
 
 
 def test_traces_of_deletions_end_somewhere_and_longer_passages_help(replica, full, monkeypatch):
+    """Where nothing is renewed, as a partner knows no lineages."""
+    replica.context.meet(THEM)
     monkeypatch.setattr(limits, "RECORD_BYTES_MAX", full.size + 1_000)
     with pytest.raises(RecordTooLarge) as refused, replica.edit(FULL) as customer:
         LESS["letters in many places"](customer)
@@ -144,6 +146,25 @@ def test_traces_of_deletions_end_somewhere_and_longer_passages_help(replica, ful
     with replica.edit(FULL) as customer:
         customer.text("notes").delete(0, 1_000)
     assert replica.document(FULL).size < full.size
+
+
+@pytest.mark.parametrize("less", ["a shorter text", "letters in many places", "another visit", "deleted"])
+def test_a_record_that_takes_all_that_a_partner_takes_is_renewed_to_take_from_it(replica, monkeypatch, less):
+    """Most of it is no trace."""
+    small = "customers/small"
+    with replica.edit(small, create=True) as customer:
+        customer.update({"name": "Small", "notes": "word " * 1_000})
+    with replica.edit(small) as customer:
+        for place in range(60, 0, -1):
+            customer.text("notes").delete(20 * place, 20 * place + 1)
+    size = replica.document(small).size
+    monkeypatch.setattr(limits, "RECORD_GROWN_BYTES_MAX", size - 500)
+    monkeypatch.setattr(limits, "RECORD_BYTES_MAX", size)
+    with replica.edit(small) as customer:
+        LESS[less](customer)
+    assert replica.document(small).size <= size
+    assert replica.get(small)["name"] == "Small"
+    assert replica.get(small).deleted is (less == "deleted")
 
 
 def test_new_stamps_need_no_room(replica, full):

@@ -109,7 +109,7 @@ class Machine(RuleBasedStateMachine):
         grown = {writer: clock for writer, clock in after.items() if clock > before.get(writer, 0)}
         if grown:
             ((writer, clock),) = grown.items()
-            assert writer == next(iter(device.replica.context.writers.current), None)
+            assert device.replica.context.writers.is_ours(writer)
             number = len(self.model.events)
             covers = frozenset((*(event.number for event in known), number))
             stamp, actor = device.replica.clock.last, device.replica.name

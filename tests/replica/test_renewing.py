@@ -14,10 +14,10 @@ from crdt_sync.protocol.terms import Agreed
 from crdt_sync.records import Document
 from crdt_sync.records.gate import integrate
 from crdt_sync.records.lineage import lineage_of
-from crdt_sync.records.provenance import FIRST
+from crdt_sync.records.provenance import Lineage
 from crdt_sync.records.renewal import carried, renewed
-from crdt_sync.replica import Replica, copies
-from crdt_sync.replica.context import Context
+from crdt_sync.records.updates import state_vector as vectors
+from crdt_sync.replica import Replica
 from crdt_sync.replica.partner import Partner
 from crdt_sync.replica.pushed import PushedUpdates
 from crdt_sync.replica.renewing import may_renew
@@ -111,8 +111,7 @@ def _takes_any_lineage(monkeypatch):
 
 
 def _writes_on_under_one_id(monkeypatch):
-    monkeypatch.setattr(Context, "leave_writers", lambda self, document: None)
-    monkeypatch.setattr(copies, "lineage_of", lambda document: FIRST)
+    monkeypatch.setattr(Lineage, "following", lambda self, writer: writer)
 
 
 @pytest.mark.parametrize("plant", [_carries_nothing, _takes_any_lineage, _writes_on_under_one_id])
@@ -162,7 +161,6 @@ def full(replica, traces, monkeypatch):
     ],
 )
 def test_a_full_record_of_traces_can_always_be_edited(replica, full, act):
-    replica.context.renews = True
     with replica.edit(FULL) as customer:
         act(customer)
     document = replica.document(FULL)
@@ -184,14 +182,12 @@ RELAY, EPOCH = b"r" * 16, b"e" * 16
 
 @pytest.mark.parametrize("features", [{"lineage"}, set()])
 def test_only_where_every_known_partner_knows_lineages_a_record_is_renewed_by_itself(replica, full, features):
-    replica.context.renews = True
     agreed = Agreed(replica.store.space, True, b"l" * 16, frozenset(features))
     Partner(replica, "ws://relay").welcomed(Welcomed(RELAY, EPOCH, 0, False, True, agreed=agreed))
     assert may_renew(replica.store, [RELAY]) is bool(features)
     assert not may_renew(replica.store, [RELAY, b"q" * 16])  # nobody has met that one
     again = Replica.over(replica.store)  # another life, before it meets anybody
     again.context.meet(RELAY)
-    again.context.renews = True
     with again.edit(FULL) as customer:
         customer.delete()
     assert bool(replica.store.record_head(FULL).lineage) is bool(features)
@@ -204,8 +200,25 @@ def test_a_partner_that_went_back_to_an_earlier_version_is_known_as_such(replica
         assert may_renew(replica.store, [RELAY]) is bool(features)
 
 
+def test_a_life_goes_on_under_another_id_in_the_record_that_was_renewed_alone(replica):
+    one, other = "customers/one", "customers/other"
+    for number in range(3):
+        for record in (one, other):
+            with replica.edit(record, create=True) as customer:
+                customer.update({"name": "Shop", "city": f"City {number}"})
+        assert replica.renew(one)
+    with replica.edit(one) as customer:
+        customer["city"] = "Bonn"
+    (writer,) = replica.context.writers.current
+    covered = lineage_of(replica.document(one)).cover
+    assert covered.keys() == {writer, writer + 1, writer + 2}
+    assert writer + 3 in vectors.decode(replica.store.record_head(one).state_vector)
+    assert vectors.decode(replica.store.record_head(other).state_vector).keys() == {writer}
+    assert replica.context.writers.is_ours(writer + 3)
+    assert not replica.context.writers.is_ours(writer - 1)
+
+
 def test_a_record_that_shows_most_of_what_it_takes_is_left_as_it_is(replica):
-    replica.context.renews = True
     with replica.edit("customers") as customer:
         customer["name"] = "Müller"
         customer["notes"] = "word " * 2_000

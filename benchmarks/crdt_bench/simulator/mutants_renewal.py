@@ -2,15 +2,13 @@
 
 from typing import Any
 
-from crdt_bench.simulator.mutants import Method, Mutant, returns
+from crdt_bench.simulator.mutants import Method, Mutant
 from crdt_sync.protocol.hub import pipeline
 from crdt_sync.records import dots
 from crdt_sync.records.dots import Dots
 from crdt_sync.records.gate import integrate
 from crdt_sync.records.lineage import lineage_of
-from crdt_sync.records.provenance import FIRST
-from crdt_sync.replica import copies
-from crdt_sync.replica.context import Context
+from crdt_sync.records.provenance import Lineage
 from crdt_sync.replica.intake import Intake
 
 
@@ -37,6 +35,10 @@ def _passed_by_its_sender(batch: Method) -> Method:
 
 def _without_deletions(dead: Method) -> Method:
     return lambda self: {} if self.known else dead(self)
+
+
+def _the_same(_: Method) -> Method:
+    return lambda _, writer: writer
 
 
 RENEWAL_MUTANTS = (
@@ -78,7 +80,7 @@ RENEWAL_MUTANTS = (
     Mutant(
         "people go on under an id that the cover names",
         "who wrote in an earlier lineage writes nothing natively",
-        ((Context, "leave_writers", returns(None)), (copies, "lineage_of", returns(FIRST))),
+        ((Lineage, "following", _the_same),),
         {},
         renewals=0.4,
     ),

@@ -66,6 +66,7 @@ _IMPORTS_MAX = 0.15
 _OPEN_BLOCKS_CHANCE = 0.15
 _RENEWALS_CHANCE = 0.25
 _RENEWALS_MAX = 0.4
+_RENEWS_CHANCE = 0.75
 _HTTP_CHANCE = 0.2
 
 
@@ -164,7 +165,7 @@ def _draw_beside(rng: random.Random) -> float:
 def _draw_renewals(rng: random.Random, *, collides: bool) -> tuple[float, bool]:
     """Nothing where another device draws the same ids: a renewed record takes a new one, unseen."""
     renewals = rng.random() * _RENEWALS_MAX if rng.random() < _RENEWALS_CHANCE else 0.0
-    return (0.0, False) if collides or not renewals else (renewals, rng.random() < 0.5)
+    return (0.0, False) if collides else (renewals, rng.random() < _RENEWS_CHANCE)
 
 
 def _draw_http(rng: random.Random) -> float:

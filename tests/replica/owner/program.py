@@ -11,7 +11,7 @@ import sys
 import time
 from contextlib import ExitStack
 
-from crdt_sync import Replica, bundled_schema
+from crdt_sync import Replica, bundled_schema, limits
 from crdt_sync.errors import CrdtSyncError
 from crdt_sync.replica import Event
 from crdt_sync.storage import LmdbStore
@@ -40,6 +40,10 @@ class Program:
 
     def renew(self, record: str) -> bool:
         return self._replica.renew(record)
+
+    def limit(self, **values: int) -> None:
+        for name, value in values.items():
+            setattr(limits, name, value)
 
     def send_away(self, number: int) -> None:
         """End a link like that of a program which reads too slowly."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from crdt_sync import Replica, bundled_schema
+from crdt_sync import Replica, bundled_schema, limits
 from crdt_sync.errors import IncompatibleSchema, NotServed, RecordDeleted, StoreInUse, UnknownRecord
 from crdt_sync.exchange import import_table, open_table
 from crdt_sync.protocol.messages import UpdatesEntry
@@ -154,6 +154,29 @@ def test_a_record_that_is_renewed_between_a_look_and_the_commit_has_both(owner, 
         with replica.edit(US) as customer:
             customer["visits"] -= 1
         assert replica.get(US)["visits"] == 10
+
+
+def test_a_record_that_has_grown_is_renewed_by_the_owner_whoever_edits_it(owner, store, monkeypatch):
+    """Also where it is full: then nobody but the owner can tell whether it may be edited."""
+    owner.ask("edit", US, name="Us")
+    small = {"RECORD_GROWN_BYTES_MAX": 12_000}
+    with Replica.open(store, share=False) as replica:
+        with replica.edit(US) as customer:
+            customer["notes"] = "ab" * 1_500
+            for place in range(1_500):
+                customer.text("notes").delete(place, place + 1)
+        assert replica.store.record_head(US).lineage == 0
+        assert replica.document(US).size > 12_000
+        owner.ask("limit", **small)
+        for name, value in small.items():
+            monkeypatch.setattr(limits, name, value)
+        with replica.edit(US) as customer:
+            customer["city"] = "Bonn"
+        assert replica.store.record_head(US).lineage != 0
+        assert replica.document(US).size < 12_000
+        with replica.edit(US) as customer:
+            customer.delete()
+        assert dict(replica.get(US)) == {"name": "Us", "notes": "b" * 1_500, "city": "Bonn"}
 
 
 def test_each_program_hears_of_what_the_others_change(owner, store):
