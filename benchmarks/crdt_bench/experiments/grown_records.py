@@ -84,6 +84,7 @@ def _grown(sizes: Sizes, words: int) -> list[Outcome]:
         Measurement(NAME, f"{name}: the most that it was, of the second half", "", (ratio,), _at_most(_SIZE_MAX)),
         Measurement(NAME, f"{name}: the largest it ever was", "KiB", (largest / 1024,)),
         Measurement(NAME, f"{name}: largest update of an edit", "B", (float(update),), _at_most(_UPDATE_MAX)),
+        Measurement(NAME, f"{name}: times renewed", "", (float(lineages),)),
         Measurement(NAME, f"{name}: times renewed in 1,000 edits", "", (1000 * lineages / sizes.edits,)),
         Measurement(NAME, f"{name}: an edit", "µs of processor", (taken,)),
         Measurement(NAME, f"{name}: with a late edit of the first life", "", (both.size / both.content_bytes(),)),
