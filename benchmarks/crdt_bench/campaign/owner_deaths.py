@@ -39,7 +39,17 @@ LONG: Script = (
     ("four", "d", "edit", THEM),
     ("five", "c", "edit", US),
 )
+SYNCED: Script = (
+    ("one", "a", "edit", US),
+    ("", "a", "sync", "99"),
+    ("both", "b", "batch"),
+    ("far", "far", "far"),
+    ("", "a", "sync", "9"),
+    ("two", "c", "edit", US),
+    ("", "b", "sync", "99"),
+)
 _PROGRAMS = "abcd"
+_DONE = ("edit", "edit", "them", "batch", "block", "block", "remove", "note", "renew", "sync", "sync", "far")
 _STEPS = (4, 14)
 _DEATHS = (1, 4)
 
@@ -67,7 +77,9 @@ def drawn(rng: random.Random) -> Script:
     blocks: dict[str, str] = {}
     for number in range(1, rng.randint(*_STEPS)):
         name, tag = rng.choice(_PROGRAMS), f"step {number}"
-        match rng.choice(("edit", "edit", "them", "batch", "block", "block", "remove", "note", "renew")):
+        match rng.choice(
+            ("edit", "edit", "them", "batch", "block", "block", "remove", "note", "renew", "sync", "sync", "far")
+        ):
             case "batch" if name not in blocks:
                 script.append((f"both {number}", name, "batch"))
             case "them":
@@ -80,6 +92,10 @@ def drawn(rng: random.Random) -> Script:
                 script.append((tag, name, "begin"))
             case "remove" if edits:
                 script.append((tag, name, "remove", edits.pop()))
+            case "sync":
+                script.append((tag, name, "sync", str(rng.choice((3, 6, 9, 99)))))
+            case "far":
+                script.append((f"far {number}", "far", "far"))
             case "note" | "renew" as do:
                 script.append((tag, name, do))
             case _ if name not in blocks:
@@ -150,6 +166,16 @@ def _looks_too_early(_: Any) -> Any:
     )
 
 
+def _owes_nothing(store_sent: Any) -> Any:
+    """What other programs wrote is noted in no outbox."""
+
+    def store(commits: Commits, edits: Any) -> None:
+        with patch.object(commits._context, "peers_except", lambda _: ()):
+            store_sent(commits, edits)
+
+    return store
+
+
 def _lends_again(_: Any) -> Any:
     def take(requests: Any, record: str) -> int:
         writer = requests._replica.context.writers.first()
@@ -166,6 +192,7 @@ PLANTED: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
     "takes what is unanswered as stored": (Owner, "found", lambda _: lambda *_: True),
     "takes what is unanswered as not stored": (Owner, "found", lambda _: lambda *_: False),
     "looks before the store shows it": (Commits, "_found", _looks_too_early),
+    "owes nobody what others wrote": (Commits, "store_sent", _owes_nothing),
     "lends a writer id twice": (Requests, "_take", _lends_again),
     "keeps what was lent to the dead": (Requests, "close", lambda _: lambda _: None),
 }

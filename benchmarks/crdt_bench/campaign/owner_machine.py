@@ -1,6 +1,7 @@
 """A machine in memory: programs over one store, of which the owner, or who asks it, dies at any boundary.
 
-Everything is one thread: a request is carried out where it is asked. The disk is a `MemoryStore`; what an owner is
+Everything is one thread: a request is carried out where it is asked, and a sync with the relay is a `Line`. The disk is
+a `MemoryStore`; what an owner is
 asked and does, and how it is succeeded, is what is shipped. A boundary is a place between two messages, or before,
 in or after a commit; `deaths` says who dies at which.
 """
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 from unittest.mock import patch
 
+from crdt_bench.minimal.host import MinimalHost
 from crdt_sync import Replica, bundled_schema
 from crdt_sync.errors import StoreInUse
 from crdt_sync.protocol import strict_cbor
@@ -27,6 +29,7 @@ from crdt_sync.storage.memory import MemoryStore
 from crdt_sync.storage.values import Batch, Committed
 
 PATH = Path("/store")
+NOW = 1_700_000_000_000_000  # every clock, always: microseconds since 1970
 Who = Literal["owner", "client"]
 Deaths = Mapping[int, Who]
 
@@ -44,6 +47,8 @@ class Machine:
 
     def __init__(self, deaths: Deaths) -> None:
         self.disk = _made().clone()
+        self.relay = MinimalHost(MemoryStore(b"s" * 16, random.Random(1)), lambda: NOW)
+        self.far = Replica.over(_made(b"f").clone(), lambda: NOW, random.Random("far"))  # another device
         self.owner: Program | None = None
         self.programs: list[Program] = []
         self.reached: list[tuple[str, tuple[Who, ...]]] = []
@@ -126,7 +131,7 @@ class Program:
         else:
             owner = find(PATH)
         self.store: Any = Disk(machine, self, owner)
-        self.replica = Replica(self.store, wall_clock=lambda: 1, rng=random.Random(name), owner=owner)
+        self.replica = Replica(self.store, wall_clock=lambda: NOW, rng=random.Random(name), owner=owner)
 
 
 class Disk:
@@ -225,9 +230,9 @@ def _carried(message: Message) -> Message:
 
 
 @cache
-def _made() -> MemoryStore:
-    store = MemoryStore(b"r" * 16, random.Random(0))
-    replica = Replica.over(store, lambda: 1, random.Random(0))
+def _made(letter: bytes = b"r") -> MemoryStore:
+    store = MemoryStore(letter * 16, random.Random(letter))
+    replica = Replica.over(store, lambda: NOW, random.Random(0))
     replica.shared_schemas.add(bundled_schema("customers"), share=False)
     store.commit([Batch(meta={"name": b"test"})])
     return store

@@ -1,16 +1,19 @@
 """A story of programs over one store, who die in it, and what must hold at its end.
 
 What a program was told is stored is there, once; what it was told is not stored is not there; a batch is there as a
-whole or not at all; a writer id is lent to one at a time; whoever lives goes on.
+whole or not at all; a writer id is lent to one at a time; whoever lives goes on; a sync brings all of it to the relay.
 """
 
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from typing import Any
 
-from crdt_bench.campaign.owner_machine import Broken, Deaths, Killed, Machine, Program
+from crdt_bench.campaign.owner_machine import NOW, Broken, Deaths, Killed, Machine, Program
+from crdt_bench.minimal.line import exchange
 from crdt_sync import EditedRecord, Replica
 from crdt_sync.errors import CrdtSyncError, OwnerGone, OwnerSilent
+from crdt_sync.replica.receipts import refresh_digests
 from crdt_sync.storage import Batch
 
 US, THEM, LAST = "customers/us", "customers/them", "customers/last"
@@ -29,10 +32,15 @@ class Story:
     unknown: set[str] = field(default_factory=set)
     refused: set[str] = field(default_factory=set)
     removed: dict[str, str] = field(default_factory=dict)  # edits that were taken away, and by which
+    far: set[str] = field(default_factory=set)  # edits of another device
+    synced: bool = False
     renewed: bool = False  # then it cannot always be told whether something was taken away
 
     def step(self, tag: str, name: str, do: str, *given: str) -> None:
         """A program does something, if it lives."""
+        if do == "far":
+            self._far(tag)
+            return
         if name not in self.programs:
             self.programs[name] = Program(self.machine, name)
         program = self.programs[name]
@@ -48,7 +56,7 @@ class Story:
                 raise
             (self.unknown if isinstance(error, OwnerSilent) else self.refused).add(tag)
         else:
-            if do not in {"begin", "renew"}:
+            if do not in {"begin", "renew", "sync"}:
                 self.stored.add(tag)
 
     def _edit(self, program: Program, tag: str, record: str) -> None:
@@ -77,6 +85,19 @@ class Story:
         if program.replica.context.known_owner is None and _has(program.replica, US):
             self.renewed = True
             program.replica.renew(US)
+
+    def _sync(self, program: Program, _: str, frames: str) -> None:
+        """The owner has a session with the relay, which is cut after so many frames."""
+        self.synced = True
+        if program.replica.context.known_owner is None:
+            exchange(program.replica, self.machine.relay, int(frames))
+
+    def _far(self, tag: str) -> None:
+        """Another device edits, and syncs."""
+        with self.machine.far.edit(US, create=True) as customer:
+            _write(customer, tag)
+        self.far.add(tag)
+        exchange(self.machine.far, self.machine.relay)
 
     def _note(self, program: Program, tag: str) -> None:
         program.store.commit([Batch(meta={f"note {tag}": b"1"})])
@@ -111,16 +132,48 @@ def tell(script: Script, deaths: Deaths) -> Machine:
 
 def _check(story: Story) -> None:
     machine = story.machine
-    with Replica.over(machine.disk.clone(), lambda: 2) as replica:
-        views = {view.record: dict(view) for view in replica.list("customers")}
-        notes = {key.partition(" ")[2] for key in replica.store.meta_keys("note ")}
+    with Replica.over(machine.disk.clone(), lambda: NOW) as replica:
+        views = _check_told(story, replica)
+        if story.synced:
+            _check_synced(story, replica)
+    for name, program in story.programs.items() if machine.owner is not None else ():
+        if program.alive and _views(program.replica) != views:
+            raise Broken(f"{name} reads what nobody else does")
+    if machine.owner is not None and (taken := machine.owner.replica.context.writers._taken):
+        raise Broken(f"writer ids were never given back: {taken}")
+
+
+def _check_synced(story: Story, replica: Replica) -> None:
+    """All comes to the relay, and to the other device, and theirs comes here."""
+    machine = story.machine
+    for device in (replica, machine.far, replica):
+        if not exchange(device, machine.relay).settled:
+            raise Broken("the relay cannot be synced with")
+    refresh_digests(machine.relay.store)
+    root = machine.relay.store.root()
+    for device in (replica, machine.far):
+        held = device.receipt()
+        if (held.count, held.root) != (root.count, root.sum.to_bytes(32, "big")):
+            raise Broken("after a sync the relay holds something else")
+    _check_told(story, replica)
+    if lost := story.far - set(_views(replica).get(US, {}).get("tags", ())):
+        raise Broken(f"{lost} of another device is lost")
+
+
+def _views(replica: Replica) -> dict[str, dict[str, Any]]:
+    return {view.record: dict(view) for view in replica.list("customers")}
+
+
+def _check_told(story: Story, replica: Replica) -> dict[str, dict[str, Any]]:
+    """What a replica holds is what was told of it; what it shows."""
+    views = _views(replica)
     tags = {record: set(view.get("tags", ())) for record, view in views.items()}
-    there = notes.union(*tags.values())
+    there = {key.partition(" ")[2] for key in replica.store.meta_keys("note ")}.union(*tags.values())
     gone = story.removed.keys() - there
     there |= {story.removed[edit] for edit in gone}
     if lost := story.stored - there - gone:
         raise Broken(f"{lost} was stored, and is not there")
-    if more := there - story.stored - story.unknown:
+    if more := there - story.stored - story.unknown - story.far:
         raise Broken(f"{more} is there, and whoever asked was told that it is not")
     if kept := {edit for edit, by in story.removed.items() if by in story.stored and edit not in gone}:
         raise Broken(f"{kept} was taken away, and is there")
@@ -129,10 +182,6 @@ def _check(story: Story) -> None:
         if view["visits"] != len(counted):
             raise Broken(f"{record} has {view['visits']} visits of {counted}")
     for batch in {tag for tag in there if tag.startswith("both")}:
-        if batch not in tags[US] & tags[THEM]:
+        if not (batch in tags.get(US, ()) and batch in tags.get(THEM, ())):
             raise Broken(f"{batch} is there in part")
-    for name, program in story.programs.items() if machine.owner is not None else ():
-        if program.alive and {view.record: dict(view) for view in program.replica.list("customers")} != views:
-            raise Broken(f"{name} reads what nobody else does")
-    if machine.owner is not None and (taken := machine.owner.replica.context.writers._taken):
-        raise Broken(f"writer ids were never given back: {taken}")
+    return views

@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from crdt_sync import Replica
-from crdt_sync.errors import CrdtSyncError, StoreFailed, StoreFull, StoreInUse
+from crdt_sync.errors import CrdtSyncError, OwnerSilent, StoreFailed, StoreFull, StoreInUse
 from crdt_sync.replica import context as contexts
 from crdt_sync.replica.owner import asking, local
 from crdt_sync.replica.owner.serving import Server
@@ -129,6 +129,25 @@ def test_an_edit_that_is_stored_is_told_whatever_fails_after_a_takeover(owner, s
         other = start("other")
         assert not other.ready()
         assert other.ask("get", US)["city"] == "Köln"
+
+
+@pytest.mark.parametrize(("when", "visits"), [("before", 1), ("after", 11)])
+def test_an_edit_of_which_nothing_can_be_seen_may_be_stored_or_not(owner, store, monkeypatch, when, visits):
+    """Its owner ended amid it, and the store cannot be opened to be written now."""
+    owner.ask("edit", US, name="Us", visits=1)
+    with Replica.open(store, share=False) as replica:
+        owner.ask("die_at_commit", when)
+        with monkeypatch.context() as patched:
+            patched.setattr(Environment, "_open", fail)
+            with (
+                pytest.raises(OwnerSilent, match=r"no room.*may be stored or not") as silent,
+                replica.edit(US) as customer,
+            ):
+                customer.increment("visits", 10)
+        assert silent.value.uncertain
+        assert "Look whether it is there" in silent.value.hint
+        edit(replica, "Köln")
+        assert replica.get(US)["visits"] == visits
 
 
 def test_an_edit_outlives_owners_that_end_one_after_the_other(owner, store, monkeypatch):
