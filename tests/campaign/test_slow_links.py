@@ -20,15 +20,22 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(limits, name, getattr(limits, name) // 10)
 
 
-def trial(name: str) -> Tally:
+def trial(name: str, transport: str = "websocket") -> Tally:
     tally = Tally("slow links", "trials", 0)
-    asyncio.run(slow_links.tried(name, RATE, SMALL, tally))
+    asyncio.run(slow_links.tried(name, RATE, SMALL, tally, transport))
     return tally
 
 
-@pytest.mark.parametrize("name", slow_links.CASES)
-def test_it_gets_through(name: str) -> None:
-    tally = trial(name)
+@pytest.mark.parametrize(
+    ("name", "transport"),
+    [
+        *((name, "websocket") for name in slow_links.CASES),
+        ("record of 2 MiB down", "http"),
+        ("first push, cut half-way", "http"),
+    ],
+)
+def test_it_gets_through(name: str, transport: str) -> None:
+    tally = trial(name, transport)
     assert (tally.ran, tally.findings) == (1, [])
     assert f"{name} at 80 kB/s" in tally.figures[0]
 

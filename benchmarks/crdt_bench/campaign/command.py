@@ -61,6 +61,7 @@ PARTS: dict[str, Part] = {
     "guided": Part(guided.run, 90_000, 1_000_000),
     "spoiled-links": Part(spoiled_links.run, 14, 10_000),
     "slow-links": Part(slow_links.run, slow_links.COUNT, slow_links.COUNT),
+    "slow-links-http": Part(slow_links.run_over_http, slow_links.COUNT, slow_links.COUNT),
     "orders": Part(orders.run, 10_000, 10_000_000, stride=10_000),
     "differential": Part(differential.run, 500, 100_000, stride=500),
     "storm": Part(storm.run, 1_000, 40_000),

@@ -1,4 +1,7 @@
-"""Links that carry 2, 10 and 50 kB a second: what a device has gets through, and after a cut it goes on."""
+"""Links that carry 2, 10 and 50 kB a second: what a device has gets through, and after a cut it goes on.
+
+By websocket and over HTTP.
+"""
 
 import asyncio
 import tempfile
@@ -46,10 +49,11 @@ class Sizes:
 
 
 class Trial:
-    """One relay, and a slow way to it. `rate` is in bytes a second, of each direction."""
+    """One relay, and a slow way to it. `rate` is in bytes a second, of each direction of each connection."""
 
-    def __init__(self, folder: Path, rate: float, sizes: Sizes) -> None:
+    def __init__(self, folder: Path, rate: float, sizes: Sizes, transport: str) -> None:
         self.rate = rate
+        self.transport = transport
         self.sizes = sizes
         self._folder = folder
         self._opened = AsyncExitStack()
@@ -101,7 +105,7 @@ class Trial:
         """Over the slow link. Raises `RemoteError`."""
         begun = time.monotonic()
         try:
-            await sync_once(device, Address(f"ws://127.0.0.1:{self.link.port}"))
+            await sync_once(device, Address(f"ws://127.0.0.1:{self.link.port}", transport=self.transport))
         finally:
             self.seconds += time.monotonic() - begun
 
@@ -140,11 +144,13 @@ async def after_a_cut(trial: Trial) -> str:
         return "all was stored at once: a cut before would have cost all of it"
     sent = trial.link.up
     trial.link.cut()
-    with suppress(RemoteError):
-        await syncing
-        return "the link was cut, and the device noticed nothing"
+    if trial.transport == "websocket":
+        with suppress(RemoteError):
+            await syncing
+            return "the link was cut, and the device noticed nothing"
+        syncing = asyncio.create_task(trial.sync(ann))
     waiting, _ = ann.store.outbox_count(trial.relay.store.replica)
-    await trial.sync(ann)
+    await syncing  # over HTTP the session goes on by new connections
     left, sent = content * (1 - stored / ann.count()), trial.link.up - sent
     # What was stored when the link was cut, and not answered yet, is sent again; no more than that was under way.
     unanswered = max(0.0, content * waiting / ann.count() - left)
@@ -184,21 +190,30 @@ COUNT = len(_TRIALS)
 
 def run(seed: int, count: int) -> Tally:
     """`count` trials from the `seed`-th on, all at the same time, as they do nothing but wait."""
-    tally = Tally("slow links", "trials", seed)
+    return _run("slow links", "websocket", seed, count)
+
+
+def run_over_http(seed: int, count: int) -> Tally:
+    """The same over HTTP, on as many connections as it takes."""
+    return _run("slow links over HTTP", "http", seed, count)
+
+
+def _run(title: str, transport: str, seed: int, count: int) -> Tally:
+    tally = Tally(title, "trials", seed)
     chosen = [_TRIALS[number % COUNT] for number in range(seed, seed + count)]
-    asyncio.run(_together(chosen, tally))
+    asyncio.run(_together(chosen, transport, tally))
     return tally
 
 
-async def _together(chosen: list[tuple[int, str]], tally: Tally) -> None:
-    await asyncio.gather(*(tried(name, rate, Sizes(), tally) for rate, name in chosen))
+async def _together(chosen: list[tuple[int, str]], transport: str, tally: Tally) -> None:
+    await asyncio.gather(*(tried(name, rate, Sizes(), tally, transport) for rate, name in chosen))
 
 
-async def tried(name: str, rate: float, sizes: Sizes, tally: Tally) -> None:
+async def tried(name: str, rate: float, sizes: Sizes, tally: Tally, transport: str = "websocket") -> None:
     """Carry one case out, and note its outcome and what it took."""
     what = f"{name} at {rate / 1000:g} kB/s"
     with tempfile.TemporaryDirectory() as folder:
-        async with Trial(Path(folder), rate, sizes) as trial:
+        async with Trial(Path(folder), rate, sizes, transport) as trial:
             try:
                 problem = await CASES[name](trial)
             except CrdtSyncError as error:
