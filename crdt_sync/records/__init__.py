@@ -2,7 +2,7 @@
 
 Where to begin reading: `document` (a record as a CRDT), `roots` (how it is laid out), `kind` and `kinds` (what fields
 mean), `schema`, `reading` (what a record shows), `editor` (how it is written). `updates` has the bytes that devices
-exchange, `gate` what of them is let in, `memory` what imports said, `lineage` and `renewal` how a record is renewed.
+exchange, `gate` what of them is let in, `memory` what imports said, `lineages` how a record is renewed.
 """
 
 from typing import TYPE_CHECKING

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from crdt_sync.ids import WRITER_BITS
 from crdt_sync.records.document import Document
-from crdt_sync.records.lineage import lineage_of
+from crdt_sync.records.lineages.lineage import lineage_of
 from crdt_sync.records.updates import state_vector as vectors
 
 _PLACEHOLDER = 1

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from crdt_sync.errors import EditOvertaken
 from crdt_sync.records import Document
-from crdt_sync.records.lineage import begun, is_foreign, is_whole, lineage_of
-from crdt_sync.records.renewal import carried
+from crdt_sync.records.lineages.lineage import begun, is_foreign, is_whole, lineage_of
+from crdt_sync.records.lineages.renewal import carried
 from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.records.updates.halves import mended
 from crdt_sync.storage.port import Records

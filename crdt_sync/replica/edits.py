@@ -26,9 +26,9 @@ from crdt_sync.records.clearing import Kept, clear, live_bytes
 from crdt_sync.records.field_values import normalise
 from crdt_sync.records.first_content import as_first_content
 from crdt_sync.records.imported import ImportedChange, bring, meet_beginnings
+from crdt_sync.records.lineages.renewal import renewed
 from crdt_sync.records.memory.memories import remember
 from crdt_sync.records.natural_key import required_key
-from crdt_sync.records.renewal import renewed
 from crdt_sync.records.replay import replay
 from crdt_sync.records.restamp import restamp
 from crdt_sync.records.updates import state_vector as vectors

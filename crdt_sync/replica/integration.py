@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from crdt_sync.errors import StoreCorrupt
 from crdt_sync.protocol.entries import UpdatesEntry
-from crdt_sync.records.lineage import is_whole
+from crdt_sync.records.lineages.lineage import is_whole
 from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.replica import unread
 from crdt_sync.replica.context import Context

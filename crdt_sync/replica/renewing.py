@@ -11,7 +11,7 @@ from contextlib import suppress
 from crdt_sync import limits
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.ids import REPLICA_BYTES
-from crdt_sync.records.renewal import is_grown, renewed
+from crdt_sync.records.lineages.renewal import is_grown, renewed
 from crdt_sync.replica.copies import Copy
 from crdt_sync.storage.port import Store
 

@@ -20,7 +20,7 @@ class Change(NamedTuple):
 
     `renewed` says that the updates are the whole record, in the place of what was stored: the record's history begins
     with them, though what was there before stays in the log until compaction. `lineage` is the one that the record is
-    in then (0: the first; see `crdt_sync/records/lineage.py`), None for the one that it was in: another one takes a
+    in then (0: the first; see `crdt_sync/records/lineages`), None for the one that it was in: another one takes a
     change that is `renewed` and brings a snapshot. `principals` are those for whom pushed updates were let in, each
     once, for whoever completes the change; a store keeps nothing of them.
 

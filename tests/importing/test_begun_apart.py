@@ -9,8 +9,8 @@ from crdt_sync.errors import NoConflict
 from crdt_sync.exchange import import_table
 from crdt_sync.limits import BEGINNINGS_MAX, SOURCE_TEXT_BYTES_MAX
 from crdt_sync.records import Document, conflicts_of
+from crdt_sync.records.lineages.renewal import renewed
 from crdt_sync.records.memory import beginnings
-from crdt_sync.records.renewal import renewed
 from crdt_sync.records.roots import BEGUN_ROOT
 from tests.importing.conftest import Device, Lines, meet
 

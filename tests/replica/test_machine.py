@@ -14,7 +14,7 @@ from crdt_sync import Replica
 from crdt_sync.errors import RecordDeleted
 from crdt_sync.protocol.acceptor import Acceptor
 from crdt_sync.records import Document, decode_state_vector, entries
-from crdt_sync.records.document_dots import dots_of
+from crdt_sync.records.lineages.document_dots import dots_of
 from crdt_sync.replica.partner import Partner
 from crdt_sync.replica.receipts import holding, refresh_digests
 from crdt_sync.storage.lmdb import LmdbStore

@@ -13,9 +13,9 @@ from crdt_sync.protocol.effects import Welcomed
 from crdt_sync.protocol.terms import Agreed
 from crdt_sync.records import Document
 from crdt_sync.records.gate import integrate
-from crdt_sync.records.lineage import lineage_of
-from crdt_sync.records.provenance import Lineage
-from crdt_sync.records.renewal import carried, renewed
+from crdt_sync.records.lineages.lineage import lineage_of
+from crdt_sync.records.lineages.provenance import Lineage
+from crdt_sync.records.lineages.renewal import carried, renewed
 from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.replica import Replica
 from crdt_sync.replica.partner import Partner

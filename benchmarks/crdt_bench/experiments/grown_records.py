@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from crdt_bench.results import Measurement, Outcome, Target
 from crdt_sync import Replica, bundled_schema
 from crdt_sync.records import Document, Editor
-from crdt_sync.records.lineage import lineage_of
-from crdt_sync.records.renewal import carried
+from crdt_sync.records.lineages.lineage import lineage_of
+from crdt_sync.records.lineages.renewal import carried
 from crdt_sync.storage.memory import MemoryStore
 from crdt_sync.storage.values import Batch
 

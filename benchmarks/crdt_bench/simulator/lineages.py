@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from crdt_sync.records import Document
-from crdt_sync.records.lineage import lineage_of
+from crdt_sync.records.lineages.lineage import lineage_of
 from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.storage.values import Batch
 

@@ -4,11 +4,11 @@ from typing import Any
 
 from crdt_bench.simulator.mutants import Method, Mutant
 from crdt_sync.protocol.hub import pipeline
-from crdt_sync.records import dots
-from crdt_sync.records.dots import Dots
 from crdt_sync.records.gate import integrate
-from crdt_sync.records.lineage import lineage_of
-from crdt_sync.records.provenance import Lineage
+from crdt_sync.records.lineages import dots
+from crdt_sync.records.lineages.dots import Dots
+from crdt_sync.records.lineages.lineage import lineage_of
+from crdt_sync.records.lineages.provenance import Lineage
 from crdt_sync.replica.intake import Intake
 
 

@@ -30,12 +30,12 @@ from crdt_sync.limits import (
 )
 from crdt_sync.records import yrs
 from crdt_sync.records.document import Document
-from crdt_sync.records.document_dots import dots_of
 from crdt_sync.records.gate.contradictions import contradiction
 from crdt_sync.records.gate.well_placed import cuts_pair, misnamed, misplaced, need_lists, tangled
-from crdt_sync.records.lineage import current, is_foreign, lineage_of
-from crdt_sync.records.provenance import Lineage
-from crdt_sync.records.renewal import carried
+from crdt_sync.records.lineages.document_dots import dots_of
+from crdt_sync.records.lineages.lineage import current, is_foreign, lineage_of
+from crdt_sync.records.lineages.provenance import Lineage
+from crdt_sync.records.lineages.renewal import carried
 from crdt_sync.records.roots import LINEAGE_ROOT, TEXT_PREFIX
 from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.records.updates.delete_set import covered, merged

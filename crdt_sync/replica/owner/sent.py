@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from crdt_sync import ids
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.records import Document
-from crdt_sync.records.lineage import is_foreign, lineage_of
+from crdt_sync.records.lineages.lineage import is_foreign, lineage_of
 from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.replica.copies import Copy
 from crdt_sync.replica.owner.message import BadFrame, Message

@@ -4,10 +4,10 @@ from crdt_sync import limits
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.limits import GENERATIONS_MAX, RENEWED_WRITER_BYTES
 from crdt_sync.records.document import Document
-from crdt_sync.records.document_dots import dots_of
-from crdt_sync.records.dots import joined
-from crdt_sync.records.first_update import first_update
-from crdt_sync.records.lineage import lineage_of
+from crdt_sync.records.lineages.document_dots import dots_of
+from crdt_sync.records.lineages.dots import joined
+from crdt_sync.records.lineages.first_update import first_update
+from crdt_sync.records.lineages.lineage import lineage_of
 from crdt_sync.records.roots import LINEAGE_ROOT
 from crdt_sync.records.updates import state_vector as vectors
 

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.records.document import Document
-from crdt_sync.records.provenance import FIRST, Lineage, parsed, unreadable
+from crdt_sync.records.lineages.provenance import FIRST, Lineage, parsed, unreadable
 from crdt_sync.records.roots import LINEAGE_ROOT
 from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.records.updates.update import Scan, scan

@@ -8,8 +8,8 @@ from crdt_sync.ids import WRITER_BITS
 from crdt_sync.limits import INTEGER_EXACT_MAX
 from crdt_sync.records.deletion import deletion_text
 from crdt_sync.records.document import Document
-from crdt_sync.records.dots import COUNTED_MAX, Dots, Piece
-from crdt_sync.records.provenance import PLACEHOLDER, Packed, encoded
+from crdt_sync.records.lineages.dots import COUNTED_MAX, Dots, Piece
+from crdt_sync.records.lineages.provenance import PLACEHOLDER, Packed, encoded
 from crdt_sync.records.roots import DELETED_ROOT, LINEAGE_ROOT, MAP_PREFIXES, TEXT_PREFIX
 from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.records.values import canonical

@@ -10,8 +10,8 @@ from crdt_sync.clock import HybridClock
 from crdt_sync.limits import STAMP_AHEAD_US_MAX
 from crdt_sync.records import Document, Editor, Integrator, bundled_schema, values_of
 from crdt_sync.records.gate.integrate import Integration
-from crdt_sync.records.lineage import current, lineage_of
-from crdt_sync.records.renewal import renewed
+from crdt_sync.records.lineages.lineage import current, lineage_of
+from crdt_sync.records.lineages.renewal import renewed
 
 SCHEMA = bundled_schema("customers")
 START = 1_700_000_000_000_000

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.limits import GENERATIONS_MAX
 from crdt_sync.records import Document, values_of
-from crdt_sync.records.document_dots import dots_of
-from crdt_sync.records.dots import Dots, Piece
-from crdt_sync.records.first_update import first_update, written
-from crdt_sync.records.lineage import lineage_of
-from crdt_sync.records.renewal import renewed
+from crdt_sync.records.lineages.document_dots import dots_of
+from crdt_sync.records.lineages.dots import Dots, Piece
+from crdt_sync.records.lineages.first_update import first_update, written
+from crdt_sync.records.lineages.lineage import lineage_of
+from crdt_sync.records.lineages.renewal import renewed
 from crdt_sync.records.updates.state_vector import CLOCK_MAX
 
 from .test_carrying import SCHEMA, START, Store, codes, edited

@@ -15,25 +15,15 @@ from hypothesis import strategies as st
 
 from crdt_sync.clock import HybridClock
 from crdt_sync.errors import CrdtSyncError, UpdateRefused
-from crdt_sync.records import (
-    Document,
-    Editor,
-    bundled_schema,
-    conflicts_of,
-    document_dots,
-    dots,
-    first_update,
-    reading_of,
-    renewal,
-    values_of,
-)
-from crdt_sync.records.document_dots import dots_of
-from crdt_sync.records.dots import Dots, Piece
+from crdt_sync.records import Document, Editor, bundled_schema, conflicts_of, reading_of, values_of
 from crdt_sync.records.imported import ImportedChange, bring
-from crdt_sync.records.lineage import is_of, lineage_of
+from crdt_sync.records.lineages import document_dots, dots, first_update, renewal
+from crdt_sync.records.lineages.document_dots import dots_of
+from crdt_sync.records.lineages.dots import Dots, Piece
+from crdt_sync.records.lineages.lineage import is_of, lineage_of
+from crdt_sync.records.lineages.provenance import Lineage, parsed
+from crdt_sync.records.lineages.renewal import carried, renewed
 from crdt_sync.records.memory.memories import remember, sources_of
-from crdt_sync.records.provenance import Lineage, parsed
-from crdt_sync.records.renewal import carried, renewed
 from crdt_sync.records.text_field import TextField
 from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.records.updates.update import scan

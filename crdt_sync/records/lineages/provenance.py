@@ -27,7 +27,7 @@ from itertools import accumulate, pairwise
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.ids import WRITER_BITS
 from crdt_sync.limits import GENERATIONS_MAX
-from crdt_sync.records.dots import Dot, Dots, Piece
+from crdt_sync.records.lineages.dots import Dot, Dots, Piece
 from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.records.updates.varint import append_uint, read_uint
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.records.deletion import seen_by
 from crdt_sync.records.document import Document
-from crdt_sync.records.dots import COUNTED_MAX, Dot, Dots, Piece
 from crdt_sync.records.entries import is_entry
-from crdt_sync.records.lineage import lineage_of
+from crdt_sync.records.lineages.dots import COUNTED_MAX, Dot, Dots, Piece
+from crdt_sync.records.lineages.lineage import lineage_of
+from crdt_sync.records.lineages.provenance import Run, unreadable
 from crdt_sync.records.member_keys import member_of
-from crdt_sync.records.provenance import Run, unreadable
 from crdt_sync.records.roots import (
     ARRAY_PREFIXES,
     DELETED_ROOT,
