@@ -179,7 +179,7 @@ def test_replicas_that_send_differences_as_sessions_do_come_to_hold_the_same(
     time, writer, visits = START, 0, 0
     told: dict[tuple[int, int], bytes] = {}
     for who, what, other in script:
-        time, writer = time + 1000, writer + 1
+        time, writer = time + 1000, writer + 1000  # ids that follow each other would be of one life
         document = stores[who].document
         if what == "edit":
             copy = edited(document, writer, time, f"note{writer}")
