@@ -3,20 +3,22 @@
 A row that says what the export said of a record is that record, unless a key names another, see `RecordKeys`. Where
 several records were exported alike, nothing tells which of them is meant by a row that says more. A row that was
 edited is the record at its place: as many rows were edited between two unedited ones as there are records between
-those, and at least half of what the row and the record say is the same.
+those, and at least half of what the row and the record say is the same. One that was moved, too, is the record with its
+name, where no other row or record that is left has that name.
 
 An export that another device wrote is not known here, but what records show now is: they are compared with that, where
 the table looks like an export. What such a row was edited from is not known by it, only whose it is.
 """
 
 import json
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from crdt_sync.errors import InvalidValue
 from crdt_sync.exchange.exports import Export, Remembered
 from crdt_sync.exchange.interpretation import Interpretation
+from crdt_sync.exchange.names import is_name
 from crdt_sync.exchange.port import ReadableRecord
 from crdt_sync.exchange.table import MISSING, Cell, Row, Table
 from crdt_sync.exchange.three_way import Memory, decide, said_of
@@ -162,6 +164,8 @@ def _aligned(
         if _alike(content, records[place][1]):
             edited[line] = record
             found.append((content, place))
+    for line, place in _of_one_name([each for each in left if each[0] not in edited], taken, records).items():
+        edited[line] = taken.pop(place)
     for each in alike.values():
         if not each.told():
             same.update(dict.fromkeys(each.lines, each.records))
@@ -188,6 +192,25 @@ def _weighed(
             for_export += content[name] == exported.get(name) != by_source[name]
             for_source += content[name] == by_source[name] != exported.get(name)
     return any_told, for_export, for_source
+
+
+def _of_one_name(
+    lines: Sequence[tuple[int, Content]], places: Iterable[int], records: Sequence[tuple[str, Content]]
+) -> dict[int, int]:
+    """Of rows that were edited and moved, the place of the record with the name that no other row or record has."""
+    rows, known = defaultdict[str, list[int]](list), defaultdict[str, list[int]](list)
+    said = dict(lines)
+    for line, content in lines:
+        rows[_name(content)].append(line)
+    for place in places:
+        known[_name(records[place][1])].append(place)
+    pairs = ((rows[name], known[name]) for name in rows.keys() & known.keys() - {""})
+    ones = [(found[0], held[0]) for found, held in pairs if len(found) == len(held) == 1]
+    return {line: place for line, place in sorted(ones) if _alike(said[line], records[place][1])}
+
+
+def _name(content: Content) -> str:
+    return "\n".join(content[field] for field in sorted(content) if is_name(field))
 
 
 def _may_be(lines: Sequence[tuple[int, Content]], records: Sequence[tuple[str, Content]]) -> dict[int, str]:

@@ -85,13 +85,25 @@ def test_what_was_changed_here_meanwhile_is_not_undone(pair, sheet):
     assert cities(anna) == cities(bert)
 
 
-def test_several_edited_rows_that_were_sorted_are_asked_about(pair, sheet):
-    rows = edited(edited(sheet, "Ben", "Kiel"), "Emil", "Ulm")
-    rows = [rows[0], *sorted(rows[1:], key=lambda row: row[rows[0].index("City")])]
+def by_city(rows):
+    return [rows[0], *sorted(rows[1:], key=lambda row: row[rows[0].index("City")])]
+
+
+def test_edited_rows_that_were_sorted_are_the_records_with_their_names(pair, sheet):
+    report = take(pair[1], by_city(edited(edited(sheet, "Ben", "Kiel"), "Emil", "Ulm")))
+    assert (report.created, report.updated) == (0, 2)
+    assert dict(cities(pair[1])) == {name: {"Ben": "Kiel", "Emil": "Ulm"}.get(name, "Bonn") for name in NAMES}
+
+
+def test_several_edited_rows_that_were_sorted_and_renamed_are_asked_about(pair, sheet):
+    renamed = {"Ben": "Bernd", "Emil": "Erik"}
+    rows = [[renamed.get(row[0], row[0]), *row[1:]] for row in sheet]
+    rows = [rows[0], *rows[:0:-1]]
     before = pair[1].values()
     with pytest.raises(AlreadyHere) as raised:
-        take(pair[1], rows)
-    assert (raised.value.rows, pair[1].values()) == (2, before)
+        take(pair[1], [rows[0], rows[2], rows[1], *rows[3:]])
+    assert raised.value.rows > 0
+    assert pair[1].values() == before
     assert "export FILE --for-editing" in raised.value.hint
     assert "--as-new" in raised.value.hint
     assert take(pair[1], rows, as_new=True).created == 2
