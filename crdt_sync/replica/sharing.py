@@ -29,6 +29,7 @@ class Sharing:
         self._as: Callable[[], Callable[[], None]] | None = None  # begins to serve, and gives the call that ends it
         self._with: Owner | None = None  # who owned the store when this was begun
         self._end: Callable[[], None] | None = None
+        self._since = 0  # the head of the log when its owner began to be followed
 
     def begin(self, replica: "ServedReplica", role: str, actions: "Mapping[str, Action]") -> None:
         """See `Replica.share`. Beginning it again is harmless."""
@@ -52,12 +53,17 @@ class Sharing:
             owner = self._context.known_owner
             if self._as is None or (self._end is not None and self._with is owner):
                 return
+            followed, since = self._end is not None and self._with is not None, self._since
             self._stop()
             try:
-                self._end = self._as() if owner is None else _followed(self._context, owner)
+                if owner is not None:
+                    self._since = self._context.store.head()
+                self._end = self._as() if owner is None else _followed(self._context, owner, self._since)
                 self._with = owner
             except OSError as error:
                 _log.warning("the store cannot be shared with other programs: %s", error)
+        if followed:  # the owner that has ended may have stored what it told nobody
+            _announce(self._context, since)
 
     def end(self) -> None:
         """Share it no more."""
@@ -71,10 +77,9 @@ class Sharing:
             self._end = None
 
 
-def _followed(context: Context, owner: "Owner") -> Callable[[], None]:
+def _followed(context: Context, owner: "Owner", since: int) -> Callable[[], None]:
     from crdt_sync.replica.owner.following import follow  # noqa: PLC0415
 
-    since = context.store.head()
     return follow(owner, context.announce, lambda: _announce(context, since), lambda: _succeed(context, owner))
 
 

@@ -201,6 +201,21 @@ def test_who_reads_events_too_slowly_is_sent_away_and_no_writer_is_lent_twice(ow
         assert replica.get(US)["visits"] == 12
 
 
+@pytest.mark.parametrize("when", ["before", "in", "after"])
+def test_what_an_owner_stored_and_told_nobody_is_heard_of(owner, store, start, when):
+    """It was killed amid another program's edit, and whoever comes next, either of the two, tells."""
+    owner.ask("edit", US, name="Us")
+    heard = threading.Event()
+    with Replica.open(store) as replica:
+        other = start("other")
+        assert not other.ready()
+        replica.subscribe(lambda events: heard.set() if US in {event.record for event in events} else None)
+        owner.ask("die_at_commit", when)
+        other.ask("edit", US, city="Köln")
+        assert heard.wait(10)
+        assert replica.get(US)["city"] == "Köln"
+
+
 def test_a_request_whose_outcome_is_not_known_says_so(owner, store):
     with Replica.open(store, share=False) as replica:
         owner.ask("die_at_commit", "before")
