@@ -13,12 +13,12 @@ from crdt_sync.errors import UpdateRefused
 from crdt_sync.ids import REPLICA_BYTES
 from crdt_sync.records.lineages.renewal import is_grown, renewed
 from crdt_sync.replica.copies import Copy
-from crdt_sync.storage.port import Store
+from crdt_sync.storage.port import Partners, Settings
 
 _KEY = "lineages"
 
 
-def note_knowing(store: Store, partner: bytes, *, knows: bool) -> dict[str, bytes | None]:
+def note_knowing(store: Partners, partner: bytes, *, knows: bool) -> dict[str, bytes | None]:
     """What to keep in `meta` of a partner that told whether it knows lineages; nothing where that is known."""
     before = _knowing(store)
     if (partner in before) is knows:
@@ -27,12 +27,12 @@ def note_knowing(store: Store, partner: bytes, *, knows: bool) -> dict[str, byte
     return {_KEY: b"".join(sorted(known | {partner} if knows else known))}
 
 
-def may_renew(store: Store, partners: Iterable[bytes]) -> bool:
+def may_renew(store: Settings, partners: Iterable[bytes]) -> bool:
     """Whether all of these partners would read a renewed record."""
     return _knowing(store).issuperset(partners)
 
 
-def renew_grown(copy: Copy, store: Store, partners: Iterable[bytes]) -> None:
+def renew_grown(copy: Copy, store: Settings, partners: Iterable[bytes]) -> None:
     """Write the record anew if it is due, and what is written is smaller by an eighth; without, no partner takes it."""
     if not is_due(copy, store, partners):
         return
@@ -43,7 +43,7 @@ def renew_grown(copy: Copy, store: Store, partners: Iterable[bytes]) -> None:
             copy.document = fresh
 
 
-def is_due(copy: Copy, store: Store, partners: Iterable[bytes]) -> bool:
+def is_due(copy: Copy, store: Settings, partners: Iterable[bytes]) -> bool:
     """Whether a snapshot is due, or the record is full, and most of it is traces, or it is more than partners take."""
     document = copy.document
     if copy.new or not (copy.tail >= limits.TAIL_UPDATES_MAX or document.size > limits.RECORD_GROWN_BYTES_MAX):
@@ -51,6 +51,6 @@ def is_due(copy: Copy, store: Store, partners: Iterable[bytes]) -> bool:
     return may_renew(store, partners) and (is_grown(document) or document.size > limits.RECORD_BYTES_MAX)
 
 
-def _knowing(store: Store) -> set[bytes]:
+def _knowing(store: Settings) -> set[bytes]:
     held = store.meta(_KEY) or b""
     return {held[place : place + REPLICA_BYTES] for place in range(0, len(held), REPLICA_BYTES)}

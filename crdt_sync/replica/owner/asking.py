@@ -16,7 +16,7 @@ from crdt_sync.replica.owner.message import Message
 from crdt_sync.replica.owner.sent import SentEdit, committed
 from crdt_sync.replica.writers import Writers
 from crdt_sync.storage.lmdb.lock import let_go
-from crdt_sync.storage.port import Store
+from crdt_sync.storage.port import Records
 
 _DONE_S = 120.0  # for what takes long nowhere: its disk may hang although it greets
 _LONG = frozenset({"sync", "audit", "digests", "schema", "stricter schema", "resolve schema"})  # while it lives
@@ -105,7 +105,7 @@ class Owner:
         self._lent.difference_update((edit.record, edit.writer) for edit in edits)
         return True
 
-    def found(self, store: Store, edits: Sequence[SentEdit]) -> bool:
+    def found(self, store: Records, edits: Sequence[SentEdit]) -> bool:
         """Whether this owner, which ended amid their commit, has stored the edits. `store` is what was opened to be
         written since: what a process that is killed leaves on disk, readers see only then.
 
