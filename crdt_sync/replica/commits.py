@@ -40,9 +40,12 @@ class Commits:
         self.keys = KeyIndex(context.store)
 
     def renew_grown(self, copy: Copy) -> None:
-        """Write an edited record anew if it has grown; where another program owns the store, that one does."""
+        """Write an edited record anew if it has grown; where another program owns the store, that one does.
+
+        What is full is looked at when its size is checked.
+        """
         context = self._context
-        if context.renews and context.known_owner is None:
+        if context.renews and context.known_owner is None and copy.tail >= limits.TAIL_UPDATES_MAX:
             renewing.renew_grown(copy, context.store, self._partners)
 
     @property
@@ -186,17 +189,21 @@ class Commits:
             self.keys.check_again(record, schema, copy.document, pending)
 
     def _check_size(self, record: str, copy: Copy) -> None:
-        """Raise `RecordTooLarge` where a large record would hold more than it does in the store.
+        """Raise `RecordTooLarge` where a large record, renewed if it may be, would hold more than it does in the store.
 
         What takes content away goes through, although it leaves traces itself, and so does a decision: partners have
         room for it. Where that room is used up too, only what makes the whole smaller helps.
         """
-        context, document = self._context, copy.document
+        context = self._context
+        if copy.document.size > limits.RECORD_GROWN_BYTES_MAX and context.renews:
+            if context.known_owner is None:
+                renewing.renew_grown(copy, context.store, self._partners)
+            elif renewing.is_due(copy, context.store, self._partners):
+                return  # the owner renews it, and checks what it is then
+        document = copy.document
         size = document.size
         if size <= limits.RECORD_GROWN_BYTES_MAX:
             return
-        if context.renews and context.known_owner is not None and renewing.is_due(copy, context.store, self._partners):
-            return  # the owner renews it, and checks what it is then
         before = Document.load(context.store.load(record).updates)
         if not copy.may_add and document.content_bytes() > before.content_bytes():
             raise RecordTooLarge(
