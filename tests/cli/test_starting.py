@@ -71,6 +71,14 @@ def test_an_ignored_interrupt_stays_ignored():
     assert _ended(program) == ("went on\n", "", 0)
 
 
+def test_garbage_is_collected_once_a_command_is_imported():
+    program = "import gc\ndef command():\n    before = gc.isenabled()\n    imported()\n"
+    program += (
+        "    print(before, gc.isenabled(), gc.get_freeze_count() > 0)\n    return 0\nraise SystemExit(start(command))"
+    )
+    assert _ended(program) == ("False True True\n", "", 0)
+
+
 HEAVY = {
     "anyio",
     "asyncio",
