@@ -67,7 +67,7 @@ _OPEN_BLOCKS_CHANCE = 0.15
 _RENEWALS_CHANCE = 0.25
 _RENEWALS_MAX = 0.4
 _RENEWS_CHANCE = 0.75
-_HTTP_CHANCE = 0.2
+_HTTP_CHANCE = 0.15
 
 
 @dataclass(frozen=True, slots=True)
