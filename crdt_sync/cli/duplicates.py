@@ -24,8 +24,8 @@ _LENGTH_MAX = 120  # characters of a name or of what is equal
 @limit_option
 @click.pass_obj
 def duplicates(call: Invocation, named: str | None, collection: str | None, limit: int | None) -> None:
-    """List records that may be one customer: an equal e-mail address, phone or natural key, or name with birthday or
-    postal code, however they are written."""
+    """List records that may be one customer: an equal e-mail address, phone or natural key, or name with birthday,
+    postal code or city, however they are written."""
     collection = named_once(named, collection)
     with call.open() as replica:
         chosen = [known_collection(replica, collection)] if collection else list(replica.schemas)

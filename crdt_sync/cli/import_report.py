@@ -193,6 +193,12 @@ def _tell_key(output: Output, report: ImportReport) -> None:
             f"edited? Then both are customers now; 'crdt-sync duplicates {report.collection}' lists those alike.",
             "yellow",
         )
+        for pair in report.perhaps_edited[:_CELLS_SHOWN]:
+            output.note(
+                f"  line {pair.line}, {pair.name!r}: new; in no row any more is {pair.before}, of the same name"
+            )
+        if len(report.perhaps_edited) > _CELLS_SHOWN:
+            output.note(f"  and {len(report.perhaps_edited) - _CELLS_SHOWN} more of one name; see --json.")
 
 
 def _counted(count: int, what: str) -> str:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from crdt_sync.exchange.interpretation import ColumnForm
 from crdt_sync.exchange.record_key import SharedKey
+from crdt_sync.exchange.rows_gone import PerhapsEdited
 from crdt_sync.exchange.table import RowError, TableForm
 
 
@@ -60,8 +61,9 @@ class ImportReport:
     would do rather if no value came twice; `record_column` holds record ids, given or found, and `recognised` rows were
     known as those of an export of this device; `matched` rows found a record of the same key that was made otherwise,
     `keys_shared` rows are new records beside one of another name with the same address or phone, the first of them in
-    `shared`, and `without_key` rows went by their whole content: where all do, `rows_gone` records that this source
-    told of are in no row, as when it was edited. `renamed` names another source that the table may be
+    `shared`, and `without_key` rows went by their whole content. `rows_gone` records that this source told of are in no
+    row, as when it was edited: all of them where no column identifies rows, else those with the name of a new row;
+    `perhaps_edited` lists the first pairs of one name. `renamed` names another source that the table may be
     of, under another name: the one that knew most of the rows in which both changed a cell, or said what most rows say,
     and which this source did not know.
     `looks_exported` tells that its headers are exactly those of an export of the collection.
@@ -110,6 +112,7 @@ class ImportReport:
     shared: tuple[SharedKey, ...]
     without_key: int
     rows_gone: int
+    perhaps_edited: tuple[PerhapsEdited, ...]
     renamed: str | None
     looks_exported: bool
     form: TableForm

@@ -28,6 +28,7 @@ from crdt_sync.exchange.names import loose
 from crdt_sync.exchange.own_rows import OwnRows, own_record_column, own_rows, rows_of_shown
 from crdt_sync.exchange.port import ReadableRecord, WritableReplica
 from crdt_sync.exchange.record_key import RecordKeys
+from crdt_sync.exchange.rows_gone import RowsGone
 from crdt_sync.exchange.source_name import export_source, given_source, source_name
 from crdt_sync.exchange.table import BASE_HEADER, MISSING, Cell, Row, RowError, Table, TableForm
 from crdt_sync.exchange.three_way import Decision, Memory, decide, said_of, said_since
@@ -143,9 +144,8 @@ def import_table(
     run.exported = looks_exported(table, schema)
     if imported is not None:
         run.first_import = imported.begin(collection, said_by, version_digest(table), go_back=go_back, dry_run=dry_run)
-    if not (keys.key or bases or inferred or keys.record_column):
-        mine = (each for each in replica.list(collection) if any(told.name == said_by for told in each.sources))
-        run.gone = {each.record for each in mine}
+    if not (bases or inferred or keys.record_column):
+        run.gone = RowsGone.of(replica.list(collection), said_by)
     run.deletion = next((at for at, header in enumerate(table.columns) if _tells_deletion(header, matched)), None)
     rows = table.rows()
     while (first := next(rows, None)) is not None:
@@ -228,7 +228,7 @@ class _Run:
     newer: int | None = None  # the stamp of the newest that a newer version said
     older: list[CellChange] = field(default_factory=list)
     deletion: int | None = None  # the column that tells which rows were deleted where the table comes from
-    gone: set[str] = field(default_factory=set)  # of the records of this source, those that no row was yet, without key
+    gone: RowsGone = field(default_factory=RowsGone)  # of the records of this source, those that no row was yet
     created: int = 0
     updated: int = 0
     unchanged: int = 0
@@ -272,7 +272,7 @@ class _Run:
         if record is None:
             self.unchanged += 1
             return None
-        self.gone.discard(record)
+        self.gone.is_here(record)
         present = _present(self.replica, record)
         if present is not None and present.deleted:
             again = self.keys.entered_again(row) if self._base(row) is None else None
@@ -281,8 +281,10 @@ class _Run:
                 self.deleted += 1
                 return None
             record = again
+            self.gone.is_here(record)
         if present is None:
             self._look_for_known(row)
+            self.gone.is_new(row.line, self.keys.name_in(row), record)
         decided, problems = self._decide(row, present)
         if problems and (self.refuse or not decided):
             return problems[0]  # nothing of the row is left
@@ -492,6 +494,7 @@ class _Run:
         return min(told, key=lambda name: (-told[name], name), default=None)
 
     def report(self, collection: str, unmapped: tuple[str, ...], inferred: bool, form: TableForm) -> ImportReport:
+        perhaps_edited = self.gone.perhaps_edited()
         return ImportReport(
             collection=collection,
             source=self.source,
@@ -532,7 +535,8 @@ class _Run:
             keys_shared=len(self.keys.shared),
             shared=tuple(self.keys.shared[:TABLE_CHANGES_KEPT_MAX]),
             without_key=self.keys.without_key,
-            rows_gone=len(self.gone),
+            rows_gone=len(perhaps_edited) if self.keys.key else self.gone.count(),
+            perhaps_edited=tuple(perhaps_edited[:TABLE_CHANGES_KEPT_MAX]),
             renamed=self._renamed(),
             looks_exported=self.exported,
             form=form,

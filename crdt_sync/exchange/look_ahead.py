@@ -14,6 +14,7 @@ from crdt_sync.records.kinds import PLAIN
 from crdt_sync.records.roots import Layout
 from crdt_sync.records.schema import Schema
 
+_EXAMPLES = 3  # rows that are named
 _HEADERS_MIN = 5  # of an export that has more
 
 Present = Callable[[str], ReadableRecord | None]
@@ -66,6 +67,33 @@ def check_new(table: Table, keys: RecordKeys, present: Present, schema: Schema) 
     if alike > 1 and alike * 2 > looked_at:
         raise AlreadyHere(alike, looked_at, example, _what_to_do(table, keys, schema))
     _check_unclear(table, keys, present, schema)
+    if keys.contact and not keys.source_is_new:
+        _check_edited(table, keys, present)
+
+
+def _check_edited(table: Table, keys: RecordKeys, present: Present) -> None:
+    """Raise `AlreadyHere` where a row may be that of a customer whose address or phone, by which rows are known, was
+    edited in the table."""
+    ahead = keys.looking()
+    looked_at = 0
+    edited = []
+    for row in table.rows():
+        if not isinstance(row, Row):
+            continue
+        looked_at += 1
+        record = ahead.record_of(row)
+        if isinstance(record, str) and present(record) is None and (before := ahead.edited_from(row)) is not None:
+            edited.append(f"line {row.line} ({ahead.name_in(row)!r}) is {before}")
+    if edited:
+        (column,) = keys.key
+        raise AlreadyHere(
+            len(edited),
+            looked_at,
+            "as " + ", ".join(edited[:_EXAMPLES]),
+            "To update those, name a column that tells customers apart and was not edited (--key COLUMN), or set their "
+            f"{column!r} here first; if they are new customers, --as-new.",
+            f"look like customers whose {column!r} was edited, by which rows are known",
+        )
 
 
 def _check_unclear(table: Table, keys: RecordKeys, present: Present, schema: Schema) -> None:

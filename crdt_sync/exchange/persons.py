@@ -19,16 +19,16 @@ Carriers = Mapping[str, object]
 
 def named_alike(one: Carriers, other: Carriers) -> bool | None:
     """Whether one name is the other, or a part of it, in any order of its words; None where either has none."""
-    words, others = _words(one), _words(other)
+    words, others = words_of(one), words_of(other)
     return (words <= others or others <= words) if words and others else None
 
 
 def is_another(row: Carriers, record: ReadableRecord, telling: Collection[str]) -> bool:
     """Whether the names share no word, and nothing in the `telling` fields agrees, nor with what sources said there."""
-    words, others = _words(row), _words(record.raw)
+    words, others = words_of(row), words_of(record.raw)
     if not words or not others or words & others:
         return False
-    return not any(_agrees(field, row[field], record) for field in telling if row.get(field) not in (None, ""))
+    return not any(agrees(field, row[field], record) for field in telling if row.get(field) not in (None, ""))
 
 
 class KnownPeople:
@@ -38,14 +38,14 @@ class KnownPeople:
         self._records: dict[frozenset[str], list[tuple[str, dict[str, object], frozenset[str]]]] = {}
         for record in records:
             contacts = {field: record.raw[field] for field in record.raw if is_contact_field(field)}
-            if not record.deleted and contacts and (words := frozenset(_words(record.raw))):
+            if not record.deleted and contacts and (words := frozenset(words_of(record.raw))):
                 sources = frozenset(memory.name for memory in record.sources)
                 self._records.setdefault(words, []).append((record.record, contacts, sources))
 
     def like(self, carriers: Carriers) -> list[tuple[str, frozenset[str]]]:
         """The records that look like the customer of a row, and the sources of each."""
         contacts = {field: carriers[field] for field in carriers if is_contact_field(field)}
-        known = self._records.get(frozenset(_words(carriers)), ()) if contacts else ()
+        known = self._records.get(frozenset(words_of(carriers)), ()) if contacts else ()
         return [
             (record, sources)
             for record, held, sources in known
@@ -63,11 +63,13 @@ def is_telling(spec: FieldSpec) -> bool:
     return spec.rules.in_key and spec.type in _TELLING
 
 
-def _agrees(field: str, carrier: object, record: ReadableRecord) -> bool:
+def agrees(field: str, carrier: object, record: ReadableRecord) -> bool:
+    """Whether a record holds what a row says in a field, or a source said so there."""
     if same_value(carrier, record.raw.get(field)):
         return True
     return any(field in memory.said and same(memory.said[field], mark(carrier)) for memory in record.sources)
 
 
-def _words(carriers: Carriers) -> set[str]:
+def words_of(carriers: Carriers) -> set[str]:
+    """The words of the name."""
     return set(_WORDS.findall(folded(name_of(carriers))))

@@ -16,7 +16,7 @@ from crdt_sync.exchange.known_records import COLUMNS, KnownRecords, same_value
 from crdt_sync.exchange.lost_digits import in_short, is_rounded, only_lost_digits
 from crdt_sync.exchange.names import is_name, name_of
 from crdt_sync.exchange.own_rows import OwnRows
-from crdt_sync.exchange.persons import KnownPeople, is_another, is_telling, named_alike
+from crdt_sync.exchange.persons import KnownPeople, agrees, is_another, is_telling, named_alike
 from crdt_sync.exchange.port import ReadableRecord
 from crdt_sync.exchange.table import BASE_HEADER, MISSING, BrokenCell, Cell, Row, RowError, Shown
 from crdt_sync.ids import collection_of, is_record, natural_record, record_id
@@ -98,6 +98,7 @@ class RecordKeys:
     _row_order: tuple[int, ...] = ()
     _others: Sequence[str] | None = None  # other sources, once they were needed
     _ours_by_name: dict[str, list[str]] | None = None
+    _names: Counter[str] | None = None  # of the rows
     _people: list[KnownPeople] = field(default_factory=list)  # at most one, once needed; shared with a look ahead
     _claimed: set[str] | None = None
     _named: set[str] | None = None
@@ -363,17 +364,11 @@ class RecordKeys:
         """
         contacts = [name for name in carriers if names_a_customer(name) and not is_name(name)]
         key = key or {}
-        if not (contacts or key) or not (name := folded(name_of(carriers))):
+        if not (contacts or key):
             return None
-        if self._ours_by_name is None:
-            self._ours_by_name = {}
-            for view in self.records():
-                if not view.deleted and self._is_ours(view):
-                    self._ours_by_name.setdefault(folded(name_of(view.raw)), []).append(view.record)
-        found = [present for each in self._ours_by_name.get(name, ()) if (present := self.present(each)) is not None]
         found = [
             each
-            for each in found
+            for each in self._ours_named(name_of(carriers))
             if any(same_value(carriers[at], each.raw.get(at)) for at in contacts)
             or any(only_lost_digits(at, self.fields[at], each.raw.get(at), said) for at, said in key.items())
         ]
@@ -383,6 +378,50 @@ class RecordKeys:
         if len(found) != 1 or any(self._is_claimed(found[0].raw.get(field)) for _, field, _ in self.key_fields):
             return None
         return found[0].record
+
+    def _ours_named(self, name: str) -> list[ReadableRecord]:
+        """The records of this source with that name."""
+        return [
+            present for each in self._named_ours().get(folded(name), ()) if (present := self.present(each)) is not None
+        ]
+
+    def _named_ours(self) -> Mapping[str, list[str]]:
+        if self._ours_by_name is None:
+            self._ours_by_name = {}
+            for view in self.records():
+                if not view.deleted and self._is_ours(view) and (held := folded(name_of(view.raw))):
+                    self._ours_by_name.setdefault(held, []).append(view.record)
+        return self._ours_by_name
+
+    @property
+    def source_is_new(self) -> bool:
+        """Whether no record with a name is of this source."""
+        return not self._named_ours()
+
+    def _only_one_named(self, name: str) -> ReadableRecord | None:
+        """The one record of this source with the name of a row, if no other row of the table has it."""
+        ours = self._ours_named(name)
+        if len(ours) != 1:
+            return None
+        if self._names is None:
+            self._names = Counter(folded(self.name_in(row)) for row in self.rows() if isinstance(row, Row))
+        return ours[0] if self._names[folded(name)] == 1 else None
+
+    def edited_from(self, row: Row) -> str | None:
+        """The record that a new row may be, but for the address or phone by which rows are known.
+
+        It is the one of this source with that name, no row has its key, and half of what both say besides is equal.
+        """
+        carriers = self._carriers(row)
+        before = self._only_one_named(name_of(carriers))
+        if before is None or not self.key_fields:
+            return None
+        keys = [before.raw.get(name) for _, name, _ in self.key_fields]
+        both = [name for name in self._telling(carriers) if before.raw.get(name) not in (None, "")]
+        equal = sum(agrees(name, carriers[name], before) for name in both)
+        if any(key in (None, "") or self._is_claimed(key) for key in keys) or not equal or 2 * equal < len(both):
+            return None
+        return before.record
 
     def _is_claimed(self, value: object) -> bool:
         """Whether some row of the table has this key."""

@@ -1,8 +1,8 @@
 """Records that may be one customer: entered apart, or brought by tables that knew nothing of each other.
 
-Two records are suspected where an e-mail address or a phone is equal, or the name with the birthday or the postal
-code, compared as `find` compares. It is for a person to judge: colleagues share a phone, families a name and a code.
-One pass over the records; memory and time grow with what they hold.
+Two records are suspected where an e-mail address or a phone is equal, or the name with the birthday, the postal code or
+the city, compared as `find` compares. It is for a person to judge: colleagues share a phone, families a name and a
+code. One pass over the records; memory and time grow with what they hold.
 """
 
 import hashlib
@@ -20,6 +20,8 @@ from crdt_sync.records.schema import FieldSpec
 _PHONE_DIGITS_MIN = 5  # shorter ones are extensions, or a way to write that there is none
 _BIRTHDAY = re.compile(r"birth|geburt|naissance|nacimiento|生日|出生|誕生")
 _POSTAL_CODE = re.compile(r"postal|postcode|postleit|plz|zip|邮编|郵便")
+_CITY = re.compile(r"(?<!capa|velo|elec)city\Z|\A(wohn)?ort\Z|stadt\Z|\Aville\Z|ciudad|\Acitta\Z|cidade|城市|都市")
+_BESIDE_NAME = {"name and birthday": _BIRTHDAY, "name and postal code": _POSTAL_CODE, "name and city": _CITY}
 _WORDS = re.compile(r"\w+")
 
 
@@ -90,10 +92,7 @@ class _Traits:
         self._contacts = [(name, what) for name, spec in fields.items() if (what := contact_of(name, spec)) is not None]
         values = [(name, loose(name)) for name, spec in fields.items() if spec.rules.in_key]
         self._beside_name = [
-            (what, name)
-            for what, pattern in (("name and birthday", _BIRTHDAY), ("name and postal code", _POSTAL_CODE))
-            for name, plain in values
-            if pattern.search(plain)
+            (what, name) for what, pattern in _BESIDE_NAME.items() for name, plain in values if pattern.search(plain)
         ]
 
     def of(self, raw: Mapping[str, object]) -> Iterator[tuple[str, str, str]]:

@@ -176,6 +176,15 @@ def test_rows_with_a_key_are_not_suspected(store, run, table):
     assert "of before" not in result.err
 
 
+def test_a_new_row_that_has_the_name_of_one_that_went_is_said(store, run, table):
+    rows = "Name,Phone\nAnna,0171 1111111\nBen,0171 2222222\n"
+    assert run("import", table("a.csv", rows)).code == 0
+    before = run("find", "Anna", "--json").object["record"]
+    result = run("import", table("a.csv", rows.replace("1111111", "9999999")))
+    assert (result.code, "1 row is new, and 1 of before is in this table no more" in result.err) == (0, True)
+    assert f"line 2, 'Anna': new; in no row any more is {before}, of the same name" in result.err
+
+
 @pytest.mark.parametrize("dry_run", [[], ["--dry-run"]])
 def test_a_plain_export_that_was_edited_elsewhere_doubles_nobody(store, run, tmp_path, dry_run):
     people = [("Anna Ärger", "info@x.example"), ("Ben Öl", "info@x.example"), ("Cara Übel", "c@x.example")]

@@ -31,6 +31,7 @@ def found(*people, deleted=()):
          {"name and birthday"}),
         ({"name": "Anna", "postal_code": "10115"}, {"name": "anna", "postal_code": " 10115"},
          {"name and postal code"}),
+        ({"name": "Anna Muster", "city": "Ulm"}, {"name": "MUSTER Anna", "city": "ulm"}, {"name and city"}),
         ({"name": "Anna", "email": "a@x.de", "phone": "0301234567"},
          {"name": "Anna B", "email": "a@x.de", "phone": "030 1234567"}, {"e-mail address", "phone number"}),
     ],
@@ -50,11 +51,26 @@ def test_what_is_equal_however_it_is_written(one, other, why):
         ({"postal_code": "10115"}, {"postal_code": "10115"}),
         ({"name": "Anna", "postal_code": "10115"}, {"name": "Bert", "postal_code": "10115"}),
         ({"name": "Anna", "birthday": "1990-07-05"}, {"name": "Anna", "birthday": "1990-07-06"}),
+        ({"city": "Ulm"}, {"city": "Ulm"}),
+        ({"name": "Anna", "city": "Ulm"}, {"name": "Anna", "city": "Kiel"}),
         ({"email": "a@x.de"}, {"email": "b@x.de"}),
     ],
 )
 def test_what_speaks_for_nobody(one, other):
     assert found(one, other) == []
+
+
+@pytest.mark.parametrize(
+    ("field", "counts"),
+    [("city", True), ("billing_city", True), ("Ort", True), ("Ville", True), ("capacity", False), ("sport", False)],
+)
+def test_which_fields_hold_a_city(field, counts):
+    fields = {"name": FIELDS["name"], field: FIELDS["city"]}
+    records = [
+        SimpleNamespace(record=f"people/{number}", raw={"name": "Anna", field: "Ulm"}, deleted=False, sources=())
+        for number in range(2)
+    ]
+    assert bool(suspects("people", fields, records)) is counts
 
 
 def test_those_of_other_names_come_last():

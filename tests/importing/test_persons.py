@@ -184,3 +184,78 @@ def test_an_import_that_is_run_again_is_not_refused(pair):
     for _ in range(2):
         report = take(anna, WITH_EMAIL, *CROWD)
     assert (report.created, report.unchanged) == (0, 3)
+
+
+BY_EMAIL = ("Name", "Email", "City")
+THREE = [("Anna Muster", "0171 1111111", "Ulm"), ("Ben", "0171 2222222", "Bonn"), ("Carl", "0171 3333333", "Kiel")]
+MOVED = [("Anna Muster", "0171 9999999", "Ulm"), *THREE[1:]]
+
+
+def record_named(device: Device, name: str) -> str:
+    (record,) = [view.record for view in device.replica.list("people") if view.raw["name"] == name]
+    return record
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+@pytest.mark.parametrize("columns", [BY_PHONE, BY_EMAIL])
+def test_a_row_whose_key_was_edited_is_refused_and_doubles_nobody(pair, columns, dry_run):
+    anna, _ = pair
+    take(anna, columns, *THREE)
+    before = record_named(anna, "Anna Muster")
+    with pytest.raises(AlreadyHere, match=rf"1 of 3 rows.*line 2 \('Anna Muster'\) is {before}") as raised:
+        take(anna, columns, *MOVED, dry_run=dry_run)
+    assert (raised.value.rows, "--as-new" in raised.value.hint, len(people(anna))) == (1, True, 3)
+
+
+@pytest.mark.parametrize("way_out", ["set it here", "another key", "as new"])
+def test_the_ways_out_of_an_edited_key(pair, way_out):
+    anna, _ = pair
+    take(anna, BY_PHONE, *THREE)
+    before = record_named(anna, "Anna Muster")
+    if way_out == "set it here":
+        with anna.replica.edit(before) as person:
+            person.update({"phone": "0171 9999999"})
+    key_columns = ["Name"] if way_out == "another key" else ()
+    report = take(anna, BY_PHONE, *MOVED, key_columns=key_columns, as_new=way_out == "as new")
+    assert report.created == (way_out == "as new")
+    assert anna.replica.get(before).raw["phone"] == ("0171 1111111" if way_out == "as new" else "0171 9999999")
+    assert take(anna, BY_PHONE, *MOVED).unchanged == 3
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [("Anna Muster", "0171 9999999", "Trier"), *THREE[1:]],  # nothing but the name
+        [*THREE, MOVED[0]],  # nobody went
+        [MOVED[0], ("Anna Muster", "0171 8888888", "Ulm"), *THREE[1:]],  # which of them?
+        [("Anna Beispiel", "0171 9999999", "Ulm"), *THREE[1:]],
+    ],
+)
+def test_who_may_be_a_namesake_is_not_refused(pair, rows):
+    anna, _ = pair
+    take(anna, BY_PHONE, *THREE)
+    assert take(anna, BY_PHONE, *rows).failures == 0
+
+
+@pytest.mark.parametrize("columns", [BY_PHONE, ("Nr", "Name", "City"), ("Name", "City", "Team")])
+def test_a_new_row_with_the_name_of_one_that_went_is_said(pair, columns):
+    anna, _ = pair
+    names = columns.index("Name")
+    rows = [("Anna", "Ulm", "1"), ("Ben", "Kiel", "2")]
+    rows = [row if names == 0 else (row[2], row[0], row[1]) for row in rows]
+    edited = [tuple(cell if cell == "Anna" else f"{cell}9" for cell in rows[0]), rows[1]]
+    take(anna, columns, *rows)
+    before = record_named(anna, "Anna")
+    report = take(anna, columns, *edited)
+    assert (report.created, report.rows_gone) == (1, 1)
+    assert [(each.line, each.name, each.before) for each in report.perhaps_edited] == [(2, "Anna", before)]
+    assert anna.replica.get(report.perhaps_edited[0].record).raw["name"] == "Anna"
+    again = take(anna, columns, *edited)
+    assert (again.created, again.perhaps_edited) == (0, ())
+
+
+def test_each_record_that_went_is_named_once(pair):
+    anna, _ = pair
+    take(anna, BY_PHONE, ("Anna", "1", "Ulm"), ("Ben", "2", "Ulm"))
+    report = take(anna, BY_PHONE, ("Anna", "8", "Rom"), ("ANNA", "9", "Rom"), ("Cleo", "7", "Rom"))
+    assert (report.created, report.rows_gone, [each.line for each in report.perhaps_edited]) == (3, 1, [2])
