@@ -81,7 +81,7 @@ def _check_edited(table: Table, keys: RecordKeys, present: Present) -> None:
         if not isinstance(row, Row):
             continue
         looked_at += 1
-        record = ahead.record_of(row)
+        record = None if ahead.has_known_key(row) else ahead.record_of(row)
         if isinstance(record, str) and present(record) is None and (before := ahead.edited_from(row)) is not None:
             edited.append(f"line {row.line} ({ahead.name_in(row)!r}) is {before}")
     if edited:

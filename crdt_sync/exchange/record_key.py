@@ -132,7 +132,9 @@ class RecordKeys:
                 if own is not None:
                     return self._unique(row, own)
             self.without_key += 1
-            return content or self._by_content(row)
+            record = content or self._by_content(row)
+            more = self._filled_in(row) if self.present(record) is None else None
+            return record if more is None else self._unique(row, more)
         return self._unique(row, self._by_key(row))
 
     def _key_fields(self) -> set[str]:
@@ -309,6 +311,8 @@ class RecordKeys:
             return meant[0].record
         if (moved := self._exported(row, key) or self._moved(carriers, key) or self._edited(row)) is not None:
             return moved
+        if (more := self._filled_in(row)) is not None:
+            return more
         own, named = (natural_record(self.collection, [*parts, *more]) for more in self._told_apart(carriers)[1:3])
         record = own if self.present(own) is None else named
         others = [each for each in found if not each.deleted]
@@ -393,6 +397,11 @@ class RecordKeys:
                     self._ours_by_name.setdefault(held, []).append(view.record)
         return self._ours_by_name
 
+    def has_known_key(self, row: Row) -> bool:
+        """Whether some record holds the key of a row as it is written there: quicker than `record_of`."""
+        text = self._key_text(row.cells[self.key_positions[0]])
+        return self.known is not None and len(self.key_positions) == 1 and bool(self.known.held([text]))
+
     @property
     def source_is_new(self) -> bool:
         """Whether no record with a name is of this source."""
@@ -406,6 +415,21 @@ class RecordKeys:
         if self._names is None:
             self._names = Counter(folded(self.name_in(row)) for row in self.rows() if isinstance(row, Row))
         return ours[0] if self._names[folded(name)] == 1 else None
+
+    def _filled_in(self, row: Row) -> str | None:
+        """The record of an earlier row that this one repeats, with cells that it lacked or that could not be read.
+
+        It is the one of this source with the name, which no other row has. None where numbers tell rows apart.
+        """
+        if self.by_row or self.source_is_new or (self.key_positions and not (self.contact and self.key_fields)):
+            return None
+        carriers = self._carriers(row, with_key=True)
+        if (before := self._only_one_named(name_of(carriers))) is None:
+            return None
+        said = newest(before.sources)[self.source].said
+        single = [name for name in said if name in self.fields and self.fields[name].rules.layout is Layout.ENTRIES]
+        kept = all(name in carriers and same(said[name], mark(carriers[name])) for name in single)
+        return before.record if single and kept else None
 
     def edited_from(self, row: Row) -> str | None:
         """The record that a new row may be, but for the address or phone by which rows are known.
