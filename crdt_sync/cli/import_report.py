@@ -76,13 +76,7 @@ def tell_import(output: Output, report: ImportReport) -> None:
         output.note("Nothing was written; leave out --dry-run to import.")
     else:
         _list(output, "changed", report.changes, report.cells_written, _CHANGED_SHOWN)
-    if report.cells_both_changed:
-        count = _counted(report.cells_both_changed, "cell")
-        output.note(
-            f"{count} changed in the table and here, too; what was written here stays. {_where(report)}:",
-            "yellow",
-        )
-        _list(output, "both changed", report.conflicts, report.cells_both_changed)
+    _tell_both_changed(output, report)
     if report.cells_older and report.newer_said is not None:
         word = "would be left" if report.dry_run else "left"
         output.note(
@@ -205,9 +199,31 @@ def _counted(count: int, what: str) -> str:
     return f"{count} {what}" + "s" * (count != 1)
 
 
-def _where(report: ImportReport) -> str:
+def _tell_both_changed(output: Output, report: ImportReport) -> None:
+    """Of cells that both changed what is shown: what was here, or what the table says."""
+    stay, overruled = report.cells_both_changed - report.cells_overruled, report.cells_overruled
+    if stay:
+        cells = tuple(cell for cell in report.conflicts if cell.stays)
+        output.note(
+            f"{_counted(stay, 'cell')} changed in the table and here, too; what was written here stays. "
+            f"{_where(report, cells)}:",
+            "yellow",
+        )
+        _list(output, "both changed", cells, stay)
+    if overruled:
+        cells = tuple(cell for cell in report.conflicts if not cell.stays)
+        now = "would be shown" if report.dry_run else "is shown now"
+        output.note(
+            f"{_counted(overruled, 'cell')} changed in the table and here, too, where another table or export said "
+            f"what was here; what this table says {now}, and what was here is kept. {_where(report, cells)}:",
+            "yellow",
+        )
+        _list(output, "both changed", cells, overruled)
+
+
+def _where(report: ImportReport, cells: tuple[CellChange, ...]) -> str:
     """What to do about cells that both changed."""
-    kept = {cell.kept for cell in report.conflicts}
+    kept = {cell.kept for cell in cells}
     if report.dry_run or not kept - {""}:
         ids = report.record_column not in (None, BASE_HEADER)  # an export that does not say what it was edited from
         more = "; an export made with 'export --for-editing' says what was edited in it" if ids else ""
@@ -219,11 +235,13 @@ def _where(report: ImportReport) -> str:
 
 
 def _list(output: Output, what: str, cells: tuple[CellChange, ...], count: int, most: int = _CELLS_SHOWN) -> None:
-    differ = what == "both changed" and len({bool(cell.kept) for cell in cells}) > 1
+    both = what == "both changed"
+    differ = both and len({bool(cell.kept) for cell in cells}) > 1
     for cell in cells[:most]:
         output.note(
-            f"  line {cell.line}, column {cell.column!r}, {what}: here {_short(cell.here)}, table {_short(cell.table)}"
-            + (f", then {_short(cell.result)}" if cell.result not in (None, cell.table) else "")
+            f"  line {cell.line}, column {cell.column!r}, {what}: here {_short(cell.here)}"
+            + (f" -> {_short(cell.result)}" if cell.result not in (None, cell.table) and not both else "")
+            + f", table {_short(cell.table)}"
             + (f"; {'both are kept' if cell.kept else 'only that here is kept'}" if differ else "")
         )
     if len(cells) > most:

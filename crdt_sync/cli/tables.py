@@ -50,7 +50,8 @@ from crdt_sync.exchange import (
     remembered_mapping,
 )
 from crdt_sync.exchange.base import edited_collection
-from crdt_sync.exchange.table import TableFormat
+from crdt_sync.exchange.source_name import given_source, source_name
+from crdt_sync.exchange.table import Table, TableFormat
 from crdt_sync.replica import Replica
 
 SOME_ROWS_FAILED = 7
@@ -165,8 +166,8 @@ def import_file(
     failures = _Failures(call.output)
     with call.open() as replica:
         table = open_table(file.expanduser(), options)
-        if collection is None and (edited := edited_collection(table)) in replica.schemas:
-            collection = edited
+        imported = ImportedTables(replica, call.store.expanduser() / "imports")
+        collection = _last_collection(replica, table, source, imported) if collection is None else collection
         target = _collection(replica, collection, made=infer)
         if preview:
             schema = replica.schemas.get(target) or infer_schema(table, target, zoned=conventions.zone is not None)
@@ -195,7 +196,7 @@ def import_file(
                     record_column=record_column,
                     source=source,
                     exports=_exports(call),
-                    imported=ImportedTables(replica, call.store.expanduser() / "imports"),
+                    imported=imported,
                     go_back=go_back,
                     space=_space(replica),
                     clear_empty=clear_empty,
@@ -248,6 +249,14 @@ class _Failures:
     def finish(self) -> None:
         if self._count > _ERRORS_SHOWN:
             self._output.note(f"and {self._count - _ERRORS_SHOWN} more; --json lists them all.", "yellow")
+
+
+def _last_collection(replica: Replica, table: Table, source: str | None, imported: ImportedTables) -> str | None:
+    """The collection that a table was exported from, for editing, or that versions of it went into, where it is one."""
+    if (edited := edited_collection(table)) in replica.schemas:
+        return edited
+    found = imported.collections(source_name(table.name) if source is None else given_source(source))
+    return found[0] if len(found) == 1 else None
 
 
 def _collection(replica: Replica, given: str | None, *, made: bool | None) -> str:

@@ -23,9 +23,10 @@ class ImportProgress:
 class CellChange:
     """A cell that is news: what its field held here, and what the table says, as carriers.
 
-    `result` is what the field would show, of a dry run, and what a counter shows that counts on. `kept` tells where
-    both changed whether the table's value is kept here: "open" in an open conflict, "beside" the one that is shown,
-    with no question asked, or "" not at all.
+    `result` is what the field shows after the import, or would, of a dry run; None also where nobody looked, as of
+    cells that were left. `kept` tells where both changed whether the table's value is kept here: "open" in an open
+    conflict, "beside" another one, with no question asked, or "" not at all. `stays` tells of these whether what was
+    here is still shown; else the table's is, as where what was here came from another table.
     """
 
     line: int
@@ -36,6 +37,7 @@ class CellChange:
     table: object
     result: object = None
     kept: Literal["open", "beside", ""] = ""
+    stays: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +49,9 @@ class ImportReport:
     name and an e-mail address or phone of one that was here before. An empty row is one without a value in any
     column that has a field. `source` is the name under which the table is remembered. `cells_failed` did not fit
     their field and were left out. Of the others with a value, `cells_written` changed their field,
-    `cells_unchanged` were no news, and in `cells_both_changed` the table and somebody here changed the same: what
-    people wrote stands. `cells_settled` of the others say something new where earlier imports disagreed, and close
+    `cells_unchanged` were no news, and in `cells_both_changed` the table and somebody here, or another table, changed
+    the same: what people wrote stands, and in `cells_overruled` of them, where nobody did, the table's is shown and
+    what was here is kept. `cells_settled` of the others say something new where earlier imports disagreed, and close
     their conflict. `cells_older`, in `rows_older` rows, were left: this version of the table was imported here before,
     and a newer one said something else, last at the stamp `newer_said` (microseconds). `older`, `conflicts` and
     `settled` list the first of these, and `changes` the first cells that changed, or would change, records which were
@@ -88,6 +91,7 @@ class ImportReport:
     cells_written: int
     cells_unchanged: int
     cells_both_changed: int
+    cells_overruled: int
     cells_settled: int
     cells_older: int
     rows_older: int

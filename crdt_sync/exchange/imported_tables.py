@@ -17,6 +17,7 @@ from crdt_sync.errors import RecordTooLarge, UnknownRecord
 from crdt_sync.exchange.table import Row, Table
 from crdt_sync.limits import STAMP_AHEAD_US_MAX, STAMP_MAX
 from crdt_sync.records.import_book import SOURCE, VERSIONS, member, newest_versions, outdated, read_versions
+from crdt_sync.records.memory.sources import edits_of
 from crdt_sync.replica import Replica
 
 _log = logging.getLogger(__name__)
@@ -45,6 +46,17 @@ class ImportedTables:
     def __init__(self, replica: Replica, folder: Path | None = None) -> None:
         self._replica = replica
         self._folder = folder
+
+    def collections(self, source: str) -> list[str]:
+        """The collections that a table of this source, or what people edited in an export of that name, went into."""
+        return [
+            collection
+            for collection in self._replica.schemas
+            if any(
+                self._members(collection, name) is not None or self._of_before(collection, name)
+                for name in (source, edits_of(source))
+            )
+        ]
 
     def begin(self, collection: str, source: str, digest: str, *, go_back: bool, dry_run: bool) -> int | None:
         """An import of a version begins: its `first_import`, or None to `go_back`; a `dry_run` takes down nothing."""

@@ -29,17 +29,18 @@ from crdt_sync.exchange.own_rows import OwnRows, own_record_column, own_rows, ro
 from crdt_sync.exchange.port import ReadableRecord, WritableReplica
 from crdt_sync.exchange.record_key import RecordKeys
 from crdt_sync.exchange.rows_gone import RowsGone
-from crdt_sync.exchange.source_name import export_source, given_source, source_name
+from crdt_sync.exchange.source_name import given_source, source_name
 from crdt_sync.exchange.table import BASE_HEADER, MISSING, Cell, Row, RowError, Table, TableForm
 from crdt_sync.exchange.three_way import Decision, Memory, decide, said_of, said_since
 from crdt_sync.ids import collection_of, is_made
 from crdt_sync.limits import TABLE_CHANGES_KEPT_MAX, TABLE_FAILURES_KEPT_MAX
-from crdt_sync.records.memory.sources import newest, same, text_mark
+from crdt_sync.records.memory.sources import edits_of, is_edits, newest, same, text_mark
 from crdt_sync.records.memory.versions import differing
 from crdt_sync.records.roots import Layout
 from crdt_sync.records.schema import Schema
 from crdt_sync.records.text_input import TRUE_WORDS
 
+FIRST_ROWS = 20  # by which the source of a table with record ids is told
 BATCH_ROWS = 500  # rows that become durable together: a commit's cost is spread thin, an interrupt loses little
 
 
@@ -126,22 +127,23 @@ def import_table(
     keys.carried = bases.record_of
     keys.read, keys.read_row = reading.read_cell, lambda row: reading.read(row, {})[0]
     written = exports.of_collection(collection, name) if exports is not None and not bases else Remembered()
+    exported = looks_exported(table, schema)
     by_shown = may_be_exported(table, schema) and record_column is None and not keys.natural
     known = inferred or bool(bases)  # nothing of it was exported, or each row says what it was
     own = OwnRows() if known else _own_rows(replica, table, collection, reading, written, name, by_shown=by_shown)
+    own = replace(own, named=exported or record_column is not None)
     keys.own = own if record_column is None else keys.own
     if not same_source and not bases:
         check_list(table, keys, partial(_present, replica), name, given=bool(key_columns))
     if not as_new:
         check_new(table, keys, partial(_present, replica), schema)
     refuse = conventions.bad_cells == "refuse"
-    said_by = export_source(own.export) if own.as_export and own.told and own.export is not None else name
-    said_by = bases.source or said_by
+    said_by = bases.source or _said_by(replica, table, name, own, keys, exported=exported)
     run = _Run(replica, said_by, keys, reading, written, table.typed, clear_empty, dry_run, refuse, on_error)
     run.own, run.bases = own, bases
     run.columns = LastColumns(() if keys.natural else keys.key, by_header(table.columns, mapping))
     run.remembered = remembered
-    run.exported = looks_exported(table, schema)
+    run.exported = exported
     if imported is not None:
         run.first_import = imported.begin(collection, said_by, version_digest(table), go_back=go_back, dry_run=dry_run)
     if not (bases or inferred or keys.record_column):
@@ -173,6 +175,25 @@ def _own_rows(
     if by_shown and not own.same and not own.edited:
         return rows_of_shown(table, reading, replica.list(collection), name, told)
     return own
+
+
+def _said_by(
+    replica: WritableReplica, table: Table, name: str, own: OwnRows, keys: RecordKeys, *, exported: bool
+) -> str:
+    """The source of a table that does not say itself what it is: of `name`, or of what people edited in an export.
+
+    Ids that nobody chooses are those of an export, also on a device that does not know it: both devices write alike.
+    """
+    if own.as_export and own.export is not None:
+        return edits_of(own.export)
+    if own.as_export_of_others and (exported or not keys.key):
+        return edits_of(name)
+    if keys.record_column is None:
+        return name
+    position = table.columns.index(keys.record_column)
+    first = (row.cells[position] for row in islice(table.rows(), FIRST_ROWS) if isinstance(row, Row))
+    named = [cell for cell in first if isinstance(cell, str) and is_made(cell)]
+    return edits_of(name) if named and (exported or not any(_told(replica, name, each) for each in named)) else name
 
 
 def _schema(
@@ -241,6 +262,7 @@ class _Run:
     cells: Counter[str] = field(default_factory=Counter)
     told_before: Counter[str] = field(default_factory=Counter)  # by other sources, of rows in which both changed a cell
     agreed: Counter[str] = field(default_factory=Counter)  # likewise, of rows that say what is here already
+    cells_overruled: int = 0
     cells_settled: int = 0
     cells_odd: int = 0
     odd: list[RowError] = field(default_factory=list)
@@ -376,21 +398,28 @@ class _Run:
         last = newest(present.sources).get(self.source)
         if (base := self._base(row)) is not None:
             own = [*(memory.said for memory in present.sources if memory.name == self.source), base]
-            return Memory(own, (), None if last is None else last.said, edited=True)
-        memories = [(source.stamp, source.name, source.said) for source in present.sources]
-        names = {self.source, self.own.export if self.own.as_export else self.source}
-        # Of what the source itself said, no export that is called like it knows more, unless the table is that export.
-        known = {} if last is None or self.own.as_export else last.said
+            return Memory(own, share=None if last is None else last.said, edited=True)
+        mine = [(source.stamp, source.name, source.said) for source in present.sources if source.name == self.source]
+        others = [source for source in present.sources if source.name != self.source]
+        heard = [source.said for source in others if is_edits(source.name)]
         for stamp, name, said in self.exports.said(present.record):
-            news = {field: said[field] for field in said if name != self.source or field not in known}
-            memories.append((stamp, name, news))
-        memories.sort(key=lambda memory: memory[:2], reverse=True)
-        own = [said for _, name, said in memories if name in names]
-        others = [said for _, name, said in memories if name not in names]
+            if self.own.as_export and name == self.own.export:
+                mine.append((stamp, name, said))
+            else:
+                heard.append(said)
+        mine.sort(key=lambda memory: memory[:2], reverse=True)
         formerly = cache(partial(self.replica.formerly, present.record))
         natural = frozenset(name for name, _ in self.keys.natural.values())
         exported = (self.keys.record_column is not None or self.own.elsewhere) and is_made(present.record)
-        return Memory(own, others, None if last is None else last.said, formerly, natural, exported)
+        return Memory(
+            [said for _, _, said in mine],
+            [source.said for source in others if not is_edits(source.name)],
+            heard,
+            None if last is None else last.said,
+            formerly,
+            natural,
+            exported,
+        )
 
     def _bring(self, record: str, decided: Mapping[Target, Decision]) -> Mapping[str, object]:
         """Write it; what the record would show, of a dry run."""
@@ -439,11 +468,16 @@ class _Run:
             here = present.raw.get(target.field)
             kept = self._kept(target, decision) if decision.outcome == "both_changed" else ""
             settles = target.field in disputed and decision.said is not MISSING and decision.outcome != "both_changed"
-            counts = target.spec.rules.layout is Layout.COUNTS and (settles or decision.outcome == "written")
-            if counts and not after and len(self.changes) < TABLE_CHANGES_KEPT_MAX:
-                after = self.replica.get(record).raw  # what was counted here is counted on
-            result = after.get(target.field) if self.dry_run or counts else None
-            change = CellChange(row.line, target.header, record, target.field, here, decision.wanted, result, kept)
+            both = decision.outcome == "both_changed"
+            told = (settles or decision.outcome == "written") and len(self.changes) < TABLE_CHANGES_KEPT_MAX
+            if not after and (both or told):
+                after = self.replica.get(record).raw  # what people counted and typed here is there, too
+            result = after.get(target.field) if both or told else None
+            stays = not both or same(result, here)
+            self.cells_overruled += not stays
+            change = CellChange(
+                row.line, target.header, record, target.field, here, decision.wanted, result, kept, stays
+            )
             if settles:
                 self.cells_settled += 1
                 _keep(self.settled, change)
@@ -512,6 +546,7 @@ class _Run:
             cells_written=self.cells["written"],
             cells_unchanged=self.cells["unchanged"],
             cells_both_changed=self.cells["both_changed"],
+            cells_overruled=self.cells_overruled,
             cells_settled=self.cells_settled,
             cells_older=self.cells["older"],
             rows_older=self.rows_older,

@@ -8,7 +8,7 @@ from typing import Any
 from crdt_sync.exchange.port import ReadableRecord
 from crdt_sync.limits import NUMBERING_SOURCES_MAX
 from crdt_sync.records.comparing import folded
-from crdt_sync.records.memory.sources import mark, newest
+from crdt_sync.records.memory.sources import edits_of, mark, newest
 from crdt_sync.records.values import canonical
 
 COLUMNS = ""
@@ -40,7 +40,9 @@ def last_columns(records: Iterable[ReadableRecord], source: str) -> LastColumns:
     keys: Counter[tuple[str, ...]] = Counter()
     mappings: dict[tuple[tuple[str, str | None], ...], list[int]] = {}
     for record in records:
-        mine = (memory for memory in record.sources if memory.name == source and memory.said.get(COLUMNS))
+        read = [memory for memory in record.sources if memory.said.get(COLUMNS)]
+        mine = [memory for memory in read if memory.name == source]
+        mine = mine or [memory for memory in read if memory.name == edits_of(source)]
         last = max(mine, key=lambda memory: memory.stamp, default=None)
         if last is None or not isinstance(said := last.said[COLUMNS], list):
             continue

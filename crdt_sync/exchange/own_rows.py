@@ -54,11 +54,21 @@ class OwnRows:
     for_source: int = 0
     elsewhere: bool = False  # written by another device, and compared with what the records show here
     unclear: Mapping[int, str] = field(default_factory=dict)  # line to record: of edited rows, whose that may be
+    rows: int = 0
+    named: bool = False  # headers or record ids are those of an export, whatever the rows say
 
     @property
     def as_export(self) -> bool:
         """Whether the table is the export, and no version of its source that was not exported."""
-        return self.export is not None and not self.elsewhere and (not self.told or self.for_export > self.for_source)
+        if self.export is None or self.elsewhere:
+            return False
+        found = self.named or 2 * (len(self.same) + len(self.edited)) > self.rows
+        return found and (not self.told or self.for_export > self.for_source)
+
+    @property
+    def as_export_of_others(self) -> bool:
+        """Whether the table is an export of another device, by what its rows say."""
+        return self.elsewhere and not self.told and bool(self.same or self.edited)
 
 
 Told = Callable[[str], Mapping[str, object]]
@@ -175,7 +185,7 @@ def _aligned(
         [records[place] for place in sorted(taken)],
     )
     weighed = _weighed(found, records, shared, told)
-    return OwnRows(same, edited, frozenset(shared), export.source, *weighed, unclear=unclear), rows
+    return OwnRows(same, edited, frozenset(shared), export.source, *weighed, unclear=unclear, rows=rows), rows
 
 
 def _weighed(

@@ -85,18 +85,6 @@ def given_source(name: str) -> str:
     return plain
 
 
-def export_source(name: str) -> str:
-    """The source of what was edited in exports of this device that are called like a source: no file has its name."""
-    suffix = " (export)"
-    return name[: SOURCE_LENGTH_MAX - len(suffix)] + suffix
-
-
-def edited_source(name: str, exported: str) -> str:
-    """The source of what was edited in one export for editing: of another one the same edit is another one, too."""
-    suffix = f" (export {exported})"
-    return name[: SOURCE_LENGTH_MAX - len(suffix)] + suffix
-
-
 def _fitting(name: str) -> str:
     printable = "".join(character for character in name if character.isprintable())
     printable = re.sub(r"[\s_-]+", "-", printable)

@@ -6,6 +6,10 @@
 | says something else | holds what was said, or nothing | is written |
 | says something else | was changed by people, too | keeps what people wrote, see below |
 
+What people wrote is what they typed and what they edited in an export; what a source said is what a table said that is
+no export. A cell may say what an export of this device wrote, or what somebody edited in one: that is no news, and what
+people wrote all the same.
+
 Where the source itself said nothing of the field yet, anything that any source said is no news either, nor what the
 field held before people changed it: the table may be an export of that time, which another device wrote. Nor is another
 spelling of what the field holds (an e-mail address, a phone number, a form of Unicode): what was typed stays.
@@ -60,6 +64,7 @@ Said = Mapping[str, object]
 class Memory:
     """What was said before of one record: by the source itself, the newest first, and by other sources.
 
+    `heard` is what exports of this device wrote, and what people edited in exports, where the table is none of them.
     `share` is what the record holds for the source now, of its counters. `formerly` finds out what fields held before,
     but of the `natural` key: a key that somebody left is not theirs any more. `exported` tells that the table names the
     record by an id that nobody chooses, so that it began as an export; `edited` that it says itself what it was edited
@@ -68,6 +73,7 @@ class Memory:
 
     own: Sequence[Said] = ()
     others: Sequence[Said] = ()
+    heard: Sequence[Said] = ()
     share: Said | None = None
     formerly: Callable[[], Former] = Former
     natural: frozenset[str] = frozenset()
@@ -75,10 +81,12 @@ class Memory:
     edited: bool = False
 
     def told(self, field: str) -> list[object]:
-        """What counts as said of the field: by the source itself, or if it said nothing, by any."""
-        return [said[field] for said in self.own if field in said] or [
-            said[field] for said in self.others if field in said
-        ]
+        """What is no news of the field: said by the source itself, or if it said nothing, by any, or heard."""
+        return self.said(field) if self.base(field) is not MISSING else self.said(field) + _of(self.heard, field)
+
+    def said(self, field: str) -> list[object]:
+        """What sources said of the field, likewise: where it holds that, the table's news take its place."""
+        return _of(self.own, field) or _of(self.others, field)
 
     def former(self, field: str, spec: FieldSpec) -> list[object]:
         """What the field held before, as a source would say it; not asked where the source itself said something."""
@@ -192,7 +200,7 @@ def _single(field: str, spec: FieldSpec, value: object, now: object | Missing, m
     new_to_us = not told
     held = None if now is MISSING else mark(now)
     equal = now is not MISSING and same(now, carrier)
-    said_by_any = any(same(each, held) for each in told)
+    said_by_any = any(same(each, held) for each in memory.said(field))
     free = said_by_any or (held is None and not any(each is not None for each in told))
     if not equal and not said_by_any and any(same(each, said) for each in memory.former(field, spec)):
         return Decision("unchanged", (), said, carrier, new_to_us)
@@ -218,7 +226,7 @@ def _text(field: str, spec: FieldSpec, text: str, now: object | Missing, memory:
         return Decision("unchanged", wanted=text)
     if memory.base(field) is MISSING and present not in ("", text) and same_form(present) == same_form(text):
         merged = present
-    elif present == text or any(same(each, mark_text(present)) for each in told):
+    elif present == text or any(same(text_mark(each), mark_text(present)) for each in memory.said(field)):
         merged = text
     elif any(same(each, said) for each in memory.former(field, spec)):
         merged = present
@@ -256,7 +264,7 @@ def _counter(field: str, spec: FieldSpec, number: object, now: object | Missing,
         share = _plus(counter_share((memory.share or {}).get(field)), number, before)
     elif _equal(held, number):
         share = Decimal(0)
-    elif any(_equal(each, held) for each in told):
+    elif any(_equal(counter_said(each), held) for each in memory.said(field)):
         share = _plus(0, number, held)
     elif any(_equal(counter_said(each), number) for each in memory.former(field, spec)):
         share = Decimal(0)
@@ -331,6 +339,10 @@ def _log(field: str, spec: FieldSpec, wanted: list[LogEntry], now: object | Miss
         return Decision("unchanged", wanted=said)
     carriers = [normalise(field, spec, entry[0]) for entry in wanted]
     return Decision("written" if changes else "unchanged", tuple(changes), said, carriers, not told)
+
+
+def _of(memories: Sequence[Said], field: str) -> list[object]:
+    return [said[field] for said in memories if field in said]
 
 
 def _key(marked: object) -> str:

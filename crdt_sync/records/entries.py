@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 Entry = list[Any]  # [value, stamp, actor, ...]: what newer versions may append is kept
 FIRST = "first"  # fourth in a log entry that was the first content of a record: equal ones are one
-Age = Callable[[Entry], int]  # of entries of one stamp, which imports write, the one that was said last comes first
+Age = Callable[[Entry], tuple[bool, int]]
+"""Of entries of one stamp, which imports write, those that people edited in exports come first, then the last said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +80,15 @@ def latest_first(entries: list[Entry], age: Age | None = None) -> list[Entry]:
 def by_time(entry: Entry, age: Age | None) -> tuple[Any, ...]:
     """The order of entries by when they were written; of those of imports, without a time, by when they were said."""
     stamp, actor, text = precedence(entry)
-    return stamp, age(entry) if age else 0, actor, text
+    return stamp, age(entry) if age else (False, 0), actor, text
 
 
 def last_said(entries: Sequence[Entry], age: Age | None) -> Callable[[Entry], bool]:
     """Whether an entry is what its author says now: what an import says goes before what its source said earlier."""
-    last: dict[str, int] = {}
+    never = (False, -1)
+    last: dict[str, tuple[bool, int]] = {}
     for entry in entries:
-        last[entry[2]] = max(last.get(entry[2], -1), age(entry) if age else -1)
+        last[entry[2]] = max(last.get(entry[2], never), age(entry) if age else never)
     return lambda entry: entry[1] != 0 or not age or age(entry) == last[entry[2]]
 
 

@@ -135,18 +135,17 @@ def _write_entry(document: Document, transaction: "YrsTransaction", change: _Che
     length = array.len(transaction)
     raw = json.loads(array.to_json(transaction)) if length else []
     entries = well_formed(raw)
-    people = {canonical(entry[0]) for entry in entries if entry[1:3] != own}
-    shown: list[object] = []
-    if entries:  # a new record has none, in none of its fields
+    replaced: set[str] = set()
+    if change.operation == "write" and entries:  # a new record has none, in none of its fields
         memories = MemoryIndex(read_sources(json.loads(document.array(transaction, SOURCES_ROOT).to_json(transaction))))
         age = partial(memories.age, field=change.field)
-        shown = [change.spec.rules.ordered(entries, change.spec, age)[0][0]]
-    # Of a stage an import's may be shown: what a person wrote is then something that the cell was not compared with.
-    superseding = change.operation == "write" and people <= set(map(canonical, shown))
-    if superseding and entries:
-        change.spec.rules.check_move(change.field, change.spec, shown[0], change.carrier)
+        shown = change.spec.rules.ordered(entries, change.spec, age)[0][0]
+        change.spec.rules.check_move(change.field, change.spec, shown, change.carrier)
+        # What else stands there is something that the cell was not compared with.
+        replaced = {canonical(shown)}
     for index in reversed(range(length)):
-        if superseding or (is_entry(raw[index]) and raw[index][1:3] == own):
+        entry = raw[index]
+        if entry[1:3] == own or canonical(entry[0]) in replaced if is_entry(entry) else replaced:
             array.remove_range(transaction, index, 1)
     if change.operation != "agree":
         array.insert(transaction, array.len(transaction), [change.carrier, *own])

@@ -11,7 +11,7 @@ from functools import partial
 from crdt_sync.clock import HybridClock
 from crdt_sync.errors import NoConflict
 from crdt_sync.records.document import Document
-from crdt_sync.records.entries import Conflict, Entry, is_entry, well_formed
+from crdt_sync.records.entries import Age, Conflict, Entry, is_entry, well_formed
 from crdt_sync.records.memory.memories import settle, sources_of
 from crdt_sync.records.memory.memory_index import MemoryIndex
 from crdt_sync.records.memory.sources import Source
@@ -60,11 +60,11 @@ class Pen(ABC):
         """What sources of imports said last, the newest first."""
         return sources_of(self.document)
 
-    def age(self, field: str) -> Callable[[Entry], int]:
+    def age(self, field: str) -> Age:
         """When sources said what is in the entries of a field, see `MemoryIndex.age`."""
         index: list[MemoryIndex] = []
 
-        def age(entry: Entry) -> int:
+        def age(entry: Entry) -> tuple[bool, int]:
             if not index:
                 index.append(MemoryIndex(self.sources()))
             return index[0].age(entry, field)

@@ -15,7 +15,8 @@ class Former:
     """Values that fields held, oldest first, as carriers by field; and the members that were taken out of sets.
 
     The log tells the values, as long as nothing of the record was compacted; removed members stay in the record, and
-    it tells which fields of one value were `written_once` and never changed.
+    it tells which fields of one value were `written_once` and never changed: as far as the log tells, when the record
+    came here, as what was filled in later may be younger than a table from then.
     """
 
     values: Sequence[dict[str, object]] = ()
@@ -37,6 +38,8 @@ def former(store: Records, record: str, schema: Schema | None) -> Former:
     values: list[dict[str, object]] = []
     for number, entry in enumerate(history[:-1]):  # the last is what it holds now
         document.join(entry.update)
+        if number == 0:
+            once &= values_of(document, schema).keys()
         if len(history) - number <= STATES_MAX:
             values.append(values_of(document, schema))
     return Former(values, removed, once)

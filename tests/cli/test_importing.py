@@ -338,7 +338,7 @@ def test_a_dry_run_shows_what_each_field_would_hold(store, run, table):
         "tags": ["gold", "mine"],
     }
     told = run("import", file, "--key", "Nr", "--dry-run").err
-    assert "column 'Visits', would change: here '6', table '5', then '8'" in told
+    assert "column 'Visits', would change: here '6' -> '8', table '5'" in told
     run("import", file, "--key", "Nr")
     assert run("get", record, "--json").object["fields"]["visits"] == 8
 
@@ -436,3 +436,45 @@ def test_an_edited_export_without_its_base_is_told_how_it_would_be_known(store, 
     file.write_text(file.read_text().replace(",2,", ",3,", 1))
     result = run("import", file, "--record-column", "Id")
     assert "an export made with 'export --for-editing' says what was edited in it" in result.err
+
+
+def test_the_collection_of_a_source_is_known_where_there_are_others(store, run, table):
+    assert run("import", table("shops.csv", "Nr,Town\n1,Ulm\n"), "-c", "shops", "--infer").code == 0
+    file = table("a.csv", "Nr,Name,City\n1,Anna,Ulm\n")
+    assert run("import", file).code == 2  # of a new source it is asked
+    assert run("import", file, "-c", "customers").code == 0
+    news = table("a (1).csv", "Nr,Name,City\n1,Anna,Bonn\n")
+    assert run("import", news, "--json").object["collection"] == "customers"
+    other = table("b.csv", "Nr,Name,City\n1,Anna,Kiel\n")
+    assert run("import", other, "--source", "a", "--json").object["collection"] == "customers"
+    assert run("import", file, "-c", "shops").code == 0
+    assert "which collection?" in run("import", news).err  # two know it now
+
+
+def test_a_result_says_what_is_shown_after_it(store, run, table):
+    """Two tables, then what a person edited in an export, say other things of one field."""
+    rows = "Nr,Name,City,E-mail\n1,Anna,{},a@x.example\n"
+    run("import", table("k.csv", rows.format("Ulm")))
+    record = run("list", "--json").object["record"]
+    for city in ("Köln", "Essen"):
+        assert run("import", table("shop.csv", rows.format(city).replace("Nr,", "Shop,"))).code == 0
+    export = table("ex.csv", "")
+    run("export", export, "--for-editing", "--force")
+    result = run("import", table("k.csv", rows.format("Bonn")))
+    assert "what this table says is shown now, and what was here is kept" in result.err
+    assert "stays" not in result.err
+    assert shown(run, record) == "Bonn"
+    export.write_text(export.read_text().replace("Essen", "Jena"))
+    result = run("import", export)
+    assert "what this table says is shown now" in result.err
+    assert shown(run, record) == "Jena"
+    result = run("import", table("k.csv", rows.format("Kiel")))
+    assert "what was written here stays" in result.err
+    assert "shown now" not in result.err
+    assert shown(run, record) == "Jena"
+    (conflict,) = run("conflicts", "--all", "--json").objects
+    assert [entry["value"] for entry in conflict["entries"]] == ["Jena", "Kiel", "Essen"]
+
+
+def shown(run, record):
+    return run("get", record, "--json").object["fields"]["city"]

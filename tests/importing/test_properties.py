@@ -157,7 +157,7 @@ def test_an_import_that_forgets_what_was_said_is_noticed(monkeypatch):
     anna, _ = pair()
     write(anna, ("city", "mine"), "")
     before, shown = contents(anna), dict(anna.replica.get(anna.record).raw)
-    monkeypatch.setattr(Memory, "told", lambda memory, field: [mark(shown["city"])])
+    monkeypatch.setattr(Memory, "said", lambda memory, field: [mark(shown["city"])])
     anna.take(["city"], ("1", "Ulm"))
     with pytest.raises(AssertionError):
         check_kept(anna, before, shown, [])

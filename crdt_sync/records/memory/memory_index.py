@@ -9,7 +9,16 @@ from functools import cached_property
 from typing import Any
 
 from crdt_sync.records.entries import Entry
-from crdt_sync.records.memory.sources import IMPORTED, Source, actor_of, mark, newest, read_sources, whole_text
+from crdt_sync.records.memory.sources import (
+    IMPORTED,
+    Source,
+    actor_of,
+    is_edits,
+    mark,
+    newest,
+    read_sources,
+    whole_text,
+)
 from crdt_sync.records.roots import SOURCES_ROOT
 
 _SCALARS = (str, int, float, bool, type(None))
@@ -80,12 +89,20 @@ class MemoryIndex:
         name = self._names.get(actor)
         return "import" if name is None else f"import {name}"
 
-    def age(self, entry: Entry, field: str) -> int:
-        """Of an entry that an import wrote: when its source said this last; -1 where no memory says so."""
-        if entry[1] != IMPORTED or not isinstance(entry[0], _SCALARS):
-            return -1
+    @cached_property
+    def _edits(self) -> frozenset[str]:
+        return frozenset(actor for actor, name in self._names.items() if is_edits(name))
+
+    def age(self, entry: Entry, field: str) -> tuple[bool, int]:
+        """Of an entry that an import wrote: whether a person edited it in an export, which goes before what any source
+        says; and when its source said this last, -1 where no memory says so."""
+        if entry[1] != IMPORTED:
+            return False, -1
+        edited = entry[2] in self._edits
+        if not isinstance(entry[0], _SCALARS):
+            return edited, -1
         said: Any = mark(entry[0])
-        return self._stamps.get((entry[2], field, said.__class__, said), -1)
+        return edited, self._stamps.get((entry[2], field, said.__class__, said), -1)
 
 
 def memories_of(contents: Mapping[str, object]) -> MemoryIndex:

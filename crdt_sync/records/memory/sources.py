@@ -23,6 +23,7 @@ that did not know of each other; the newest counts, and what they say differentl
 
 import hashlib
 import json
+import re
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ SOURCES = "_source"
 IMPORTED = 0
 """The stamp of what an import wrote: the same on every device, and before whatever a person writes."""
 
+_EDITS = re.compile(r" \(export(?: \d{12})?\)\Z")
 _ACTOR_HASH_BYTES = 3  # of the few sources of one record
 _SHORT_LENGTH_MAX = 12  # characters: a hash takes 9
 _HASH_BYTES = 6  # two values share a mark once in 10**14: less often than a disk errs
@@ -60,6 +62,17 @@ class Source:
     stamp: int
     said: Mapping[str, Any]
     text: str
+
+
+def edits_of(export: str, made: str = "") -> str:
+    """The source of what people edited in exports of that name, or in the one that was `made` then (`YYMMDDhhmmss`)."""
+    suffix = f" (export {made})" if made else " (export)"
+    return export[: SOURCE_LENGTH_MAX - len(suffix)] + suffix
+
+
+def is_edits(source: str) -> bool:
+    """Whether what a source says is what people edited in an export; no file's name makes such a source."""
+    return _EDITS.search(source) is not None
 
 
 def actor_of(source: str) -> str:

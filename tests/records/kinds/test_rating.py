@@ -137,7 +137,7 @@ def test_of_people_the_highest_then_of_tables_the_newest(said, order):
     entries = [[number, 0, "a list"] for number in said] + [[2, START, "ann"]]
     age = {number: place for place, number in enumerate(said)}
     mixed = [entries[place] for place in order]
-    shown = KIND.ordered(mixed, SCHEMA.fields["stars"], lambda entry: age.get(entry[0], 0))
+    shown = KIND.ordered(mixed, SCHEMA.fields["stars"], lambda entry: (False, age.get(entry[0], 0)))
     assert [entry[0] for entry in shown] == [2, *reversed(said)]
 
 
