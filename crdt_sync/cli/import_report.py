@@ -122,6 +122,13 @@ def tell_import(output: Output, report: ImportReport) -> None:
             for header, field in report.remembered.items()
         )
         output.note(f"{went}, as last time; --map says otherwise.")
+    if report.missing and report.unmapped:
+        first = shlex.quote(f"{report.unmapped[0]}={report.missing[0]}")
+        output.note(
+            f"No column goes to {' and '.join(map(repr, report.missing))}, which each new record needs. If it is one "
+            f"of those without a field, say which, as with --map {first}",
+            "yellow",
+        )
     if report.unmapped:
         columns = ", ".join(repr(column) if column else "one without a header" for column in report.unmapped)
         output.note(f"Columns without a field: {columns}. Map them with --map 'HEADER=FIELD'.", "yellow")

@@ -57,7 +57,8 @@ class ImportReport:
     `settled` list the first of these, and `changes` the first cells that changed, or would change, records which were
     here already, each up to `TABLE_CHANGES_KEPT_MAX`. `cells_odd` were written
     although they cannot be the e-mail address or phone that their field is for; `odd` lists as many. `failed` lists the
-    first `TABLE_FAILURES_KEPT_MAX` failures; `failures` counts all. `unmapped` names the columns that no field took.
+    first `TABLE_FAILURES_KEPT_MAX` failures; `failures` counts all. `unmapped` names the columns that no field took,
+    and `missing` the required fields that no column goes to, where all rows failed.
     `remembered` has the columns that went where they were mapped last time.
     `inferred` tells that the collection had no schema and got one made from the table. `key` names the columns that
     identified the rows, `key_found` tells that nobody gave them, and `passed_over` has a value of each of those that
@@ -71,7 +72,7 @@ class ImportReport:
     and which this source did not know.
     `looks_exported` tells that its headers are exactly those of an export of the collection.
     `doubts` has a cell of each set whose members are separated otherwise than in most of its column, and the first part
-    of a name that is left out beside another whole name.
+    of a name that is left out beside another whole name, and a last row that looks like one of sums.
     `form` is what was found out about the file, and `columns` how each of its columns was read.
     """
 
@@ -104,6 +105,7 @@ class ImportReport:
     settled: tuple[CellChange, ...]
     changes: tuple[CellChange, ...]
     unmapped: tuple[str, ...]
+    missing: tuple[str, ...]
     remembered: Mapping[str, str | None]
     inferred: bool
     key: tuple[str, ...]

@@ -32,6 +32,7 @@ from crdt_sync.exchange.rows_gone import RowsGone
 from crdt_sync.exchange.source_name import given_source, source_name
 from crdt_sync.exchange.table import BASE_HEADER, MISSING, Cell, Row, RowError, Table, TableForm
 from crdt_sync.exchange.three_way import Decision, Memory, decide, said_of, said_since
+from crdt_sync.exchange.total_row import doubt_of_total
 from crdt_sync.ids import collection_of, is_made
 from crdt_sync.limits import TABLE_CHANGES_KEPT_MAX, TABLE_FAILURES_KEPT_MAX
 from crdt_sync.records.memory.sources import edits_of, is_edits, newest, same, text_mark
@@ -247,6 +248,7 @@ class _Run:
     first_import: int | None = None  # of a version that was imported before, the stamp
     rows_older: int = 0
     newer: int | None = None  # the stamp of the newest that a newer version said
+    last: Row | None = None  # of a new record, if it is the last so far that has any cell
     older: list[CellChange] = field(default_factory=list)
     deletion: int | None = None  # the column that tells which rows were deleted where the table comes from
     gone: RowsGone = field(default_factory=RowsGone)  # of the records of this source, those that no row was yet
@@ -284,6 +286,7 @@ class _Run:
         if all(cell is MISSING for cell in row.cells):
             self.empty += 1
             return None
+        self.last = None
         if self.deletion is not None and str(row.cells[self.deletion]).strip().casefold() in TRUE_WORDS:
             header = self.reading.column_forms()[self.deletion].header
             why = f"the table says that this row was deleted; --map '{header}=' imports such rows, too"
@@ -445,6 +448,7 @@ class _Run:
     ) -> None:
         outcomes = {decision.outcome for decision in decided.values()}
         if present is None:
+            self.last = row
             self.created += "written" in outcomes
             self.empty += "written" not in outcomes
         else:
@@ -527,6 +531,17 @@ class _Run:
         told = Counter[str]() if self.own.export is not None or self.bases else self.told_before or agreed
         return min(told, key=lambda name: (-told[name], name), default=None)
 
+    def _doubts(self) -> tuple[RowError, ...]:
+        total = None if self.last is None else doubt_of_total(self.last, self.reading.headers, dry_run=self.dry_run)
+        return (*self.reading.doubts(), *([] if total is None else [total]))
+
+    def _missing(self) -> tuple[str, ...]:
+        """The required fields that no column goes to, where no row could be taken."""
+        if not self.failures or self.failures < self.rows - self.empty:
+            return ()
+        found = {target.field for target in self.reading.targets}
+        return tuple(name for name, spec in self.reading.schema.fields.items() if spec.required and name not in found)
+
     def report(self, collection: str, unmapped: tuple[str, ...], inferred: bool, form: TableForm) -> ImportReport:
         perhaps_edited = self.gone.perhaps_edited()
         return ImportReport(
@@ -554,11 +569,12 @@ class _Run:
             older=tuple(self.older),
             cells_odd=self.cells_odd,
             odd=tuple(self.odd),
-            doubts=self.reading.doubts(),
+            doubts=self._doubts(),
             conflicts=tuple(self.conflicts),
             settled=tuple(self.settled),
             changes=tuple(self.changes),
             unmapped=unmapped,
+            missing=self._missing(),
             remembered=dict(self.remembered),
             inferred=inferred,
             key=self.keys.key,

@@ -55,7 +55,7 @@ class Interpretation:
         known = known_headers(schema)
         self._known = known
         self.schema = schema
-        self._headers = table.columns
+        self.headers = table.columns
         self._parts = matched.parts
         self._unlike: RowError | None = None
         self.targets = _targets(table, matched, schema, known, conventions)
@@ -103,7 +103,7 @@ class Interpretation:
 
     def column_forms(self) -> tuple[ColumnForm, ...]:
         """How each column is read, in the order of the table."""
-        return tuple(self._column_form(position, header) for position, header in enumerate(self._headers))
+        return tuple(self._column_form(position, header) for position, header in enumerate(self.headers))
 
     def _column_form(self, position: int, header: str) -> ColumnForm:
         parts = next((each for each in self._parts if position in each.positions), None)
@@ -146,7 +146,7 @@ class Interpretation:
         lost = [] if kept else [text for text in texts if not _stands_in(text, whole)]
         if lost and self._unlike is None:
             why = f"{', '.join(map(repr, lost))} is left out, as the row has another whole name: {whole[:60]!r}"
-            self._unlike = RowError(row.line, _header(self._headers, parts), "name_unlike_parts", why)
+            self._unlike = RowError(row.line, _header(self.headers, parts), "name_unlike_parts", why)
         return kept
 
     def _stand_in(self, found: dict[str, Cells], present: Mapping[str, object]) -> None:

@@ -32,6 +32,13 @@ _IDS = re.compile(
     r"(record|contact|customer|client|person|lead|member|kunden)?id|nr|no|(customer|client|member)(no|nr|number)"
     r"|kdnr|kundenn(r|ummer)|debitor(en)?(nr|nummer)?|mitgliedsn(r|ummer)|(客户|会员)?编号|客户id|会员号|顧客番号"
 )
+_IDS_ELSEWHERE = re.compile(  # as _IDS, in languages that name the customer last, or in one word
+    r"(n|no|nr|num|numero|numer|cod|code|codigo|codice|kod|ref|reference|referencia|id|identifi(ant|cador|cativo))"
+    r"(de|del|di|du|do|da|d)?(client[ea]?|klienta|adherent|membre|abonne|contact|conta(c?to|tto)|socio|miembro|membro)"
+    r"|numero|code|codigo|codice|identifiant|matricul[ea]|matricola"
+    r"|(klant(en)?|relatie|debiteur(en)?|lid|kund(e|en|s)?|medlems|asiakas)(nummer|nr|numero|code|id)"
+    r"|номерклиента|кодклиента|(会員|お客様)番号|顧客コード"
+)
 _EMAIL = re.compile(r"e?mail|邮箱|邮件|メール")
 _PHONE = re.compile(r"phone|telefon|mobil|handy|电话|手机|電話|携帯")
 _LABEL = re.compile(r"[-\s](type|label)\s*$", re.IGNORECASE)  # "E-mail 1 - Type" names a kind of address
@@ -126,7 +133,7 @@ def _readable(table: Table) -> Iterator[Row]:
 
 def _plainest(columns: Sequence[str], usable: list[int]) -> list[int]:
     """The one that is called as ids of customers are, or that comes first of all. Raises `KeyNeeded`."""
-    plain = [position for position in usable if _IDS.fullmatch(loose(columns[position]))]
+    plain = [position for position in usable if _is_plain(columns[position])]
     for chosen in (plain, usable):
         if len(chosen) == 1 or (chosen and chosen[0] == 0):
             return chosen[:1]
@@ -134,10 +141,16 @@ def _plainest(columns: Sequence[str], usable: list[int]) -> list[int]:
     raise KeyNeeded(tuple(names))
 
 
+def _is_plain(header: str) -> bool:
+    """Whether it is called as ids of customers are."""
+    plain = loose(header.replace("°", "o"))  # as written for º in N°
+    return bool(_IDS.fullmatch(plain) or _IDS_ELSEWHERE.fullmatch(plain))
+
+
 def is_number(header: str) -> bool:
     """Whether a column of that header holds numbers or ids that some program gave, and another may give again."""
     words = [word.casefold() for word in _WORD.findall(header)]
-    if _IDS.fullmatch(loose(header)):
+    if _is_plain(header):
         return True
     return bool(words) and words[-1] in _ID_WORDS and not any(map(_OTHER_NUMBERS.fullmatch, words))
 

@@ -478,3 +478,33 @@ def test_a_result_says_what_is_shown_after_it(store, run, table):
 
 def shown(run, record):
     return run("get", record, "--json").object["fields"]["city"]
+
+
+@pytest.mark.parametrize("dry_run", [[], ["--dry-run"]])
+def test_a_required_field_without_a_column_is_said_where_all_rows_fail(store, run, table, dry_run):
+    rows = "Bezeichnung;Stadt;Wer\nAnna;Ulm;x\n"
+    result = run("import", table("a.csv", rows), *dry_run)
+    assert (result.code, "--map Bezeichnung=name" in result.err) == (7, True)
+    assert "No column goes to 'name', which each new record needs" in result.err
+    assert run("import", table("a.csv", rows), "--json", *dry_run).object["missing"] == ["name"]
+    mapped = run("import", table("a.csv", rows), "--map", "Bezeichnung=name", *dry_run)
+    assert (mapped.code, "No column goes to" in mapped.err) == (0, False)
+
+
+@pytest.mark.parametrize(
+    ("last", "said"),
+    [
+        ("Summe,501.75,", True),
+        ('TOTAL:,"1.234,50 €",', True),
+        ("合计,7,2\n,,\n", True),
+        ("Summe,,", False),
+        ("Total,7,2\nBen,3,1", False),
+        ("Total Energies,7,", False),
+    ],
+)
+def test_a_last_row_of_sums_is_said(store, run, table, last, said):
+    file = table("a.csv", f"Name,Amount,Visits\nAnna,1.5,3\n{last}\n")
+    for options in (["--dry-run"], []):
+        result = run("import", file, *options)
+        assert (result.code, "looks like one of sums" in result.err) == (0, said)
+    assert "looks like one of sums" not in run("import", file).err

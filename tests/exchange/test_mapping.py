@@ -153,3 +153,13 @@ def test_a_part_that_a_whole_name_does_not_say_is_named(write, make_replica):
     report = import_table(make_replica(bundled_schema("customers")), write("a.csv", rows), "customers")
     assert [(each.line, each.column) for each in report.doubts] == [(3, "First Name + Last Name")]
     assert "'Robert' is left out" in report.doubts[0].message
+
+
+@pytest.mark.parametrize(
+    ("header", "field"),
+    [("Nom complet", "name"), ("Nombre completo", "name"), ("Last, First", "name"), ("Imię i nazwisko", "name"),
+     ("Raison sociale", "company"), ("Téléphone portable", "phones"), ("Adresse e-mail", "email"),
+     ("Indirizzo e-mail", "email"), ("geb.", "birthday"), ("Data de nascimento", "birthday"), ("Woonplaats", "city")],
+)  # fmt: skip
+def test_headers_in_several_languages(header, field):
+    assert match_columns([header], bundled_schema("customers")).fields == (field,)

@@ -4,6 +4,7 @@ import pytest
 
 from crdt_sync.errors import KeyNeeded
 from crdt_sync.exchange import import_table
+from crdt_sync.exchange.key_columns import is_number
 from crdt_sync.exchange.known_records import COLUMNS, last_columns
 from crdt_sync.records import parse_schema
 from crdt_sync.records.imported import ImportedChange
@@ -45,6 +46,26 @@ def test_a_number_an_address_or_a_phone_identifies_rows(anna, columns, key):
     rows = [tuple(f"{word}{number}@x" for word in "abcd") for number in range(3)]
     report = take(anna, columns, *rows)
     assert (report.created, report.key, report.key_found) == (3, (key,) if key else (), key is not None)
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["N° client", "N°", "Nº cliente", "N.º cliente", "Numéro client", "N° de client", "Code client", "Réf. client",
+     "Identifiant client", "Matricule", "Cod. cliente", "Codice cliente", "Código", "Código de cliente",
+     "Numero cliente", "Nº do cliente", "Núm. socio", "Klantnummer", "Klant-nr", "Lidnummer", "Nr klienta",
+     "Kundnummer", "会員番号", "Kundennr.", "客户编号", "ID", "No.", "顧客番号", "Mitgliedsnummer"],
+)  # fmt: skip
+def test_numbers_of_customers_are_found_in_many_languages(header):
+    assert is_number(header)
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["Code postal", "Código postal", "N° TVA", "Codice fiscale", "Numero civico", "N° de rue", "Client", "Réf. facture",
+     "Huisnummer", "Número de teléfono", "Notes", "Nom", "Nation", "Country code", "Note client"],
+)  # fmt: skip
+def test_other_numbers_identify_nobody(header):
+    assert not is_number(header)
 
 
 def test_an_edited_row_is_no_second_customer(anna):
