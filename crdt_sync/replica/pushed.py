@@ -42,7 +42,10 @@ class PushedUpdates:
         self._schemas = replica.shared_schemas
 
     def commit(self, batches: Sequence[Batch]) -> list[Committed]:
-        """Store the batches in one transaction; an update that brings nothing new any more has the number 0.
+        """Store the batches in one transaction.
+
+        An update that brings nothing new any more has the number 0, and so has one that became part of a renewal:
+        that is not what was sent, so who sent it must not take its number for that of something it has.
 
         Raises what `Store.commit` raises; `StoreFailed` also where an update cannot be integrated any more.
         """
@@ -83,7 +86,7 @@ class _Integration:
         self._principals: dict[str, set[Principal]] = {}
         self._places: dict[int, range] = {}  # by the identity of a change: where in its record's updates it stands
         self._numbers: dict[str, list[int]] = {}
-        self._new: dict[str, list[int]] = {}  # positions of the updates that bring anything new
+        self._new: dict[str, list[int]] = {}  # positions of the updates that are stored as they came
 
     def add(self, change: Change) -> None:
         updates = self._updates.setdefault(change.record, [])
@@ -102,10 +105,9 @@ class _Integration:
     def number(self, committed: Committed) -> None:
         """Take the log's numbers for the batch."""
         for (record, new), seqs in zip(self._new.items(), committed.seqs, strict=True):
-            numbers = self._numbers[record]
-            each = seqs if len(seqs) == len(new) else seqs * len(new)  # one for all, where the record was renewed
-            for position, seq in zip(new, each, strict=True):
-                numbers[position] = seq
+            if new:
+                for position, seq in zip(new, seqs, strict=True):
+                    self._numbers[record][position] = seq
 
     def seqs(self, change: Change) -> tuple[int, ...]:
         """The numbers of one change's updates."""
@@ -124,4 +126,4 @@ class _Integration:
         new = [position for position, verdict in enumerate(taken.verdicts) if verdict.new]
         self._numbers[record] = [0] * len(updates)
         if new:
-            self._new[record] = new
+            self._new[record] = [] if intake.changes[-1].renewed else new
