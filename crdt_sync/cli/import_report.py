@@ -67,7 +67,8 @@ def tell_import(output: Output, report: ImportReport) -> None:
     if report.alike:
         output.note(
             f"{report.alike} of the new ones {'looks' if report.alike == 1 else 'look'} like customers that were here: "
-            f"the same name and e-mail address or phone. Compare them: crdt-sync duplicates {report.collection}",
+            "an equal e-mail address or phone, or the name with birthday, postal code or city. Compare them: "
+            f"crdt-sync duplicates {report.collection}",
             "yellow",
         )
     _tell_key(output, report)

@@ -30,6 +30,7 @@ from crdt_sync.exchange.port import ReadableRecord, WritableReplica
 from crdt_sync.exchange.record_key import RecordKeys
 from crdt_sync.exchange.rows_gone import RowsGone
 from crdt_sync.exchange.source_name import given_source, source_name
+from crdt_sync.exchange.suspects import LookAlikes
 from crdt_sync.exchange.table import BASE_HEADER, MISSING, Cell, Row, RowError, Table, TableForm
 from crdt_sync.exchange.three_way import Decision, Memory, decide, said_of, said_since
 from crdt_sync.exchange.total_row import doubt_of_total
@@ -251,6 +252,7 @@ class _Run:
     last: Row | None = None  # of a new record, if it is the last so far that has any cell
     older: list[CellChange] = field(default_factory=list)
     deletion: int | None = None  # the column that tells which rows were deleted where the table comes from
+    look_alikes: LookAlikes | None = None  # of before the first new row
     gone: RowsGone = field(default_factory=RowsGone)  # of the records of this source, those that no row was yet
     created: int = 0
     updated: int = 0
@@ -308,9 +310,10 @@ class _Run:
             record = again
             self.gone.is_here(record)
         if present is None:
-            self._look_for_known(row)
             self.gone.is_new(row.line, self.keys.name_in(row), record)
         decided, problems = self._decide(row, present)
+        if present is None:
+            self._look_for_known(row, decided)
         if problems and (self.refuse or not decided):
             return problems[0]  # nothing of the row is left
         while True:
@@ -330,11 +333,16 @@ class _Run:
         self._count(row, record, present, decided, after)
         return None
 
-    def _look_for_known(self, row: Row) -> None:
+    def _look_for_known(self, row: Row, decided: Mapping[Target, Decision]) -> None:
         """Count a row of a new customer who looks like one that was here before."""
-        if alike := self.keys.known_like(row):
+        if self.look_alikes is None:
+            fields, records = self.reading.schema.fields, self.keys.records()
+            self.look_alikes = LookAlikes(fields, records)
+        wanted = {target.field: each.wanted for target, each in decided.items() if each.outcome == "written"}
+        known = [sources for _, sources in self.keys.known_like(row)]
+        if known or self.look_alikes.has_one_like(wanted):
             self.alike += 1
-            self.agreed.update({name for _, names in alike for name in names if name != self.source})
+        self.agreed.update({name for names in known for name in names if name != self.source})
 
     def _decide(self, row: Row, present: ReadableRecord | None) -> tuple[dict[Target, Decision], list[RowError]]:
         """What to do for each field, and the cells that do not fit theirs."""

@@ -18,6 +18,7 @@ from crdt_sync.records.natural_key import may_be_one
 from crdt_sync.records.schema import FieldSpec
 
 _PHONE_DIGITS_MIN = 5  # shorter ones are extensions, or a way to write that there is none
+_HOLDERS_MAX = 8  # records of one phone or the like that a new one is compared with: a switchboard has thousands
 _BIRTHDAY = re.compile(r"birth|geburt|naissance|nacimiento|生日|出生|誕生")
 _POSTAL_CODE = re.compile(r"postal|postcode|postleit|plz|zip|邮编|郵便")
 _CITY = re.compile(r"(?<!capa|velo|elec)city\Z|\A(wohn)?ort\Z|stadt\Z|\Aville\Z|ciudad|\Acitta\Z|cidade|城市|都市")
@@ -52,7 +53,7 @@ def suspects(collection: str, fields: Mapping[str, FieldSpec], records: Iterable
             continue
         names[record.record] = name_of(record.raw)
         for what, form, text in traits.of(record.raw):
-            key = (what, hashlib.blake2b(form.encode("utf-8", "surrogatepass"), digest_size=16).digest())
+            key = (what, _digest(form))
             others = having.setdefault(key, [])
             if not others:
                 told[key] = text
@@ -77,6 +78,35 @@ def records_like(
     wanted = _compared(traits, one)
     others = (each for each in records if each.record != one.record and not each.deleted)
     return sorted(each.record for each in others if not wanted.isdisjoint(_compared(traits, each)))
+
+
+class LookAlikes:
+    """The `records` of before, by what speaks for who each is, to find those that a new one may be. Read once."""
+
+    def __init__(self, fields: Mapping[str, FieldSpec], records: Iterable[ReadableRecord]) -> None:
+        self._traits = _Traits(fields)
+        self._having: dict[tuple[str, bytes], list[str]] = {}  # to their names
+        for record in records:
+            if not record.deleted:
+                name = name_of(record.raw)
+                for what, form, _ in self._traits.of(record.raw):
+                    having = self._having.setdefault((what, _digest(form)), [])
+                    if len(having) < _HOLDERS_MAX:
+                        having.append(name)
+
+    def has_one_like(self, raw: Mapping[str, object]) -> bool:
+        """Whether one of them shares something with a record that holds `raw`, and the names agree."""
+        name = name_of(raw) if self._having else ""
+        traits = self._traits.of(raw) if self._having else ()
+        return any(
+            may_be_one([name, other])
+            for what, form, _ in traits
+            for other in self._having.get((what, _digest(form)), ())
+        )
+
+
+def _digest(form: str) -> bytes:
+    return hashlib.blake2b(form.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def _compared(traits: "_Traits", record: ReadableRecord) -> set[tuple[str, str]]:

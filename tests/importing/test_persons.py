@@ -5,7 +5,8 @@ import pytest
 from crdt_sync.errors import AlreadyHere, AnotherList
 from crdt_sync.exchange import import_table
 from crdt_sync.exchange.persons import named_alike
-from crdt_sync.records import parse_schema
+from crdt_sync.exchange.suspects import suspects
+from crdt_sync.records import bundled_schema, parse_schema
 from tests.importing.conftest import Device, Lines, meet
 
 PEOPLE = parse_schema(
@@ -259,3 +260,34 @@ def test_each_record_that_went_is_named_once(pair):
     take(anna, BY_PHONE, ("Anna", "1", "Ulm"), ("Ben", "2", "Ulm"))
     report = take(anna, BY_PHONE, ("Anna", "8", "Rom"), ("ANNA", "9", "Rom"), ("Cleo", "7", "Rom"))
     assert (report.created, report.rows_gone, [each.line for each in report.perhaps_edited]) == (3, 1, [2])
+
+
+CUSTOMERS = bundled_schema("customers")
+WITH_MORE = ("Customer No", "Name", "E-mail", "E-mail", "Phone", "Birthday", "City", "Postal code")
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+@pytest.mark.parametrize(
+    ("here", "row", "alike"),
+    [
+        ({"emails": ["B@x.example"]}, ("2", "Anna", "c@x.example", "b@x.example", "", "", "", ""), True),
+        ({"emails": ["b@x.example"]}, ("2", "Anna", "b@x.example", "", "", "", "", ""), True),
+        ({"phone": "0171 1234567"}, ("2", "Anna Muster", "", "", "0171/1234567", "", "", ""), True),
+        ({"phone": "0171 1234567"}, ("2", "Ben", "", "", "0171 1234567", "", "", ""), False),
+        ({"birthday": "1984-02-29"}, ("2", "Anna", "", "", "", "1984-02-29", "", ""), True),
+        ({"city": "Ulm"}, ("2", "ANNA", "", "", "", "", "ulm", ""), True),
+        ({"postal_code": "89073"}, ("2", "Anna", "", "", "", "", "", "89073"), True),
+        ({"city": "Ulm"}, ("2", "Anna", "", "", "", "", "Kiel", ""), False),
+    ],
+)
+def test_whom_duplicates_will_name_the_import_counts_as_alike(devices, here, row, alike, dry_run):
+    (anna,) = devices("anna", schema=CUSTOMERS)
+    with anna.replica.edit("customers") as person:
+        person.update({"name": "Anna", **{field: each for field, each in here.items() if isinstance(each, str)}})
+        for address in here.get("emails", ()):
+            person.add("emails", address)
+    report = import_table(anna.replica, Lines(WITH_MORE, [row], "leads"), "customers", dry_run=dry_run)
+    assert (report.created, report.alike) == (1, alike)
+    if not dry_run:
+        groups = suspects("customers", CUSTOMERS.fields, anna.replica.list("customers"))
+        assert any(group.names_agree for group in groups) is alike
