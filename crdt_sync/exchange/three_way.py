@@ -99,6 +99,10 @@ class Memory:
         asked = self.exported and field not in self.natural and not self.told(field)
         return asked and field in self.formerly().written_once
 
+    def agreed_with(self, field: str) -> bool:
+        """Whether a person wrote what the field of one value holds, and other sources alone said the same."""
+        return self.base(field) is MISSING and field in self.formerly().by_people
+
     def removed(self, field: str) -> set[str]:
         """The members that were in a set before and are not now, in canonical form, likewise."""
         return set() if self.base(field) is not MISSING else (self.formerly().removed or {}).get(field, set())
@@ -200,7 +204,7 @@ def _single(field: str, spec: FieldSpec, value: object, now: object | Missing, m
     new_to_us = not told
     held = None if now is MISSING else mark(now)
     equal = now is not MISSING and same(now, carrier)
-    said_by_any = any(same(each, held) for each in memory.said(field))
+    said_by_any = any(same(each, held) for each in memory.said(field)) and not memory.agreed_with(field)
     free = said_by_any or (held is None and not any(each is not None for each in told))
     if not equal and not said_by_any and any(same(each, said) for each in memory.former(field, spec)):
         return Decision("unchanged", (), said, carrier, new_to_us)

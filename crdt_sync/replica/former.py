@@ -1,10 +1,14 @@
 """What fields held before, as far as this device knows: so that a table from then is not taken for news."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from crdt_sync.errors import StoreCorrupt
 from crdt_sync.records import Document, Schema, values_of
+from crdt_sync.records.entries import well_formed
+from crdt_sync.records.memory.memory_index import memories_of
+from crdt_sync.records.memory.sources import IMPORTED
+from crdt_sync.records.roots import Layout, is_reserved
 from crdt_sync.storage.port import Records
 
 STATES_MAX = 64  # of one record that are looked at, the newest of its log
@@ -17,11 +21,14 @@ class Former:
     The log tells the values, as long as nothing of the record was compacted; removed members stay in the record, and
     it tells which fields of one value were `written_once` and never changed: as far as the log tells, when the record
     came here, as what was filled in later may be younger than a table from then.
+
+    `by_people` are the fields of one value that hold something which a person typed, or edited in an export, now.
     """
 
     values: Sequence[dict[str, object]] = ()
     removed: dict[str, set[str]] | None = None
     written_once: frozenset[str] = frozenset()
+    by_people: frozenset[str] = frozenset()
 
 
 def former(store: Records, record: str, schema: Schema | None) -> Former:
@@ -29,11 +36,12 @@ def former(store: Records, record: str, schema: Schema | None) -> Former:
     try:
         held = Document.load(store.load(record).updates)
         removed, once = held.removed_members(), frozenset(held.written_once())
+        by_people = frozenset(_by_people(held))
         history = store.history(record)
     except StoreCorrupt:
         return Former()
     if not history or history[0].previous:
-        return Former((), removed, once)
+        return Former((), removed, once, by_people)
     document = Document()
     values: list[dict[str, object]] = []
     for number, entry in enumerate(history[:-1]):  # the last is what it holds now
@@ -42,4 +50,14 @@ def former(store: Records, record: str, schema: Schema | None) -> Former:
             once &= values_of(document, schema).keys()
         if len(history) - number <= STATES_MAX:
             values.append(values_of(document, schema))
-    return Former(values, removed, once)
+    return Former(values, removed, once, by_people)
+
+
+def _by_people(document: Document) -> Iterator[str]:
+    contents = document.contents()
+    memories = memories_of(contents)
+    for root, raw in contents.items():
+        if root.startswith(Layout.ENTRIES) and not is_reserved(root) and isinstance(raw, list):
+            field = root.removeprefix(Layout.ENTRIES)
+            if any(entry[1] != IMPORTED or memories.age(entry, field)[0] for entry in well_formed(raw)):
+                yield field
