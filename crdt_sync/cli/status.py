@@ -116,6 +116,7 @@ def _status(call: Invocation, replica: Replica) -> None:
         columns = ("Partner", "In sync", "To send", "To fetch", "Refused", "As of")
         call.output.show(table(columns, [_row(standing, partner) for partner in standing.partners]))
         for partner in standing.partners:
+            _tell_reserved(call.output, standing, partner)
             _tell_oldest(call.output, standing, partner)
     if standing.carried:
         rows = [
@@ -195,6 +196,7 @@ def _partner(standing: Status, partner: PartnerStatus) -> dict[str, object]:
         **asdict(partner),
         "last_seen": utc_time(partner.last_seen),
         "to_send_bytes": waiting.bytes,
+        "to_send_reserved": waiting.reserved,
         "to_send_bytes_exact": waiting.sized == partner.pending,
         "oldest": None if oldest is None else {**asdict(oldest), "since": utc_time(oldest.since)},
     }
@@ -225,6 +227,14 @@ def _at_most(records: int, size: int | None) -> str:
     if not records:
         return "0"
     return f"at most {records}" if size is None else f"at most {records} (about {drawing.decimal(size)})"
+
+
+def _tell_reserved(output: Output, standing: Status, partner: PartnerStatus) -> None:
+    count = standing.backlogs[partner.replica].reserved
+    if count:
+        those = f"Of the {partner.pending} to send to {partners.called(partner)}"
+        about = "on how collections are defined and what was imported"
+        output.text(f"{those}, {count} {'is' if count == 1 else 'are'} {about}")
 
 
 def _tell_oldest(output: Output, standing: Status, partner: PartnerStatus) -> None:

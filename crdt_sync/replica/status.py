@@ -70,12 +70,14 @@ class Backlog:
     """What is to be sent to one partner: bytes of the differences of `sized` records, and the oldest that waits.
 
     Where `sized` is less than the records pending, `bytes` is the least that it can be. `oldest` is the oldest of the
-    first `STATUS_ENTRIES_MAX` by record id.
+    first `STATUS_ENTRIES_MAX` by record id, and `reserved` how many of those to be sent are no records that people
+    entered: definitions of collections, and books of imported tables.
     """
 
     bytes: int
     sized: int
     oldest: Waiting | None
+    reserved: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,11 +247,12 @@ def _caller_status(store: LoggedRecords, caller: Caller) -> CallerStatus:
 
 def _backlog(context: Context, peer: bytes) -> Backlog:
     """What waits for one partner, looked at up to the limits of `crdt_sync.limits`."""
-    size = sized = 0
+    size = sized = reserved = 0
     oldest: OutboxEntry | None = None
     for entry in _outbox(context.store, peer):
         if oldest is None or entry.edit < oldest.edit:
             oldest = entry
+        reserved += entry.refusal is None and ids.is_reserved(entry.record)
         if entry.refusal is None and sized < STATUS_SIZED_MAX and size < STATUS_BYTES_MAX:
             try:
                 diff = context.diff(entry.record, entry.acknowledged)
@@ -258,7 +261,7 @@ def _backlog(context: Context, peer: bytes) -> Backlog:
                 continue
             size += len(diff.update) if diff else 0
             sized += 1
-    return Backlog(size, sized, None if oldest is None else Waiting(oldest.record, oldest.edit, why(oldest)))
+    return Backlog(size, sized, None if oldest is None else Waiting(oldest.record, oldest.edit, why(oldest)), reserved)
 
 
 def why(entry: OutboxEntry) -> str:

@@ -208,6 +208,22 @@ def test_status_tells_of_a_sync_that_failed_until_one_succeeds(store, run, relay
     assert run("status", "--json").object["last_failure"] is None
 
 
+def test_status_says_what_waits_beside_the_records_of_an_import(run, both, tmp_path):
+    anna, _ = both
+    assert run("sync", "--store", anna).code == 0
+    file = tmp_path / "a.csv"
+    file.write_text("Nr,Name\n1,Anna\n2,Ben\n")
+    assert run("import", file, "--store", anna).code == 0
+    shown = run("status", "--store", anna).out
+    assert "2 records" in shown
+    assert "Of the 3 to send to" in shown
+    assert "1 is on how collections are defined and what was imported" in shown
+    (partner,) = run("status", "--store", anna, "--json").object["partners"]
+    assert (partner["pending"], partner["to_send_reserved"]) == (3, 1)
+    assert run("sync", "--store", anna).code == 0
+    assert "what was imported" not in run("status", "--store", anna).out
+
+
 def test_status_tells_how_many_records_are_deleted(made, run):
     made("name=a")
     run("delete", made("name=b"))

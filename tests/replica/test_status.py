@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crdt_sync import Replica, bundled_schema, limits
+from crdt_sync import Replica, bundled_schema, ids, limits
 from crdt_sync.protocol import hub as effects
 from crdt_sync.protocol.entries import Behind
 from crdt_sync.protocol.hub import Integrated
@@ -274,6 +274,19 @@ def test_a_status_of_much_that_waits_stops_at_its_limits(make_replica, monkeypat
     assert waits.oldest.record == names[49]
     assert counting.read < 200
     assert limits.STATUS_SIZED_MAX <= limits.STATUS_ENTRIES_MAX
+
+
+def test_records_that_nobody_entered_are_counted_among_those_to_send(make_replica) -> None:
+    anna = make_replica("anna")
+    peer = Peer(b"p" * 16, b"e" * 16, 7, 1, URL)
+    names = [ids.import_book("customers", "a"), "crdt-sync-schemas/customers", "customers/1", "customers/2"]
+    assert [ids.is_reserved(name) for name in names] == [True, True, False, False]
+    refused = OutboxEntry(ids.import_book("customers", "b"), b"\0", 9, "too_large", "it is too large")
+    waiting = (*((peer.replica, OutboxEntry(name, b"\0", 9)) for name in names), (peer.replica, refused))
+    changes = tuple(status_change(name, b"\0\0") for name in [*names, refused.record])
+    anna.store.commit([Batch(changes=changes, peers=(peer,), outbox=waiting)])
+    (partner,) = anna.status().partners
+    assert (partner.pending, anna.status().backlogs[partner.replica].reserved) == (4, 2)
 
 
 def status_change(record: str, update: bytes) -> Change:
