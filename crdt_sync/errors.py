@@ -227,7 +227,8 @@ class AnotherList(UsageError):
 class AlreadyHere(UsageError):
     """Most rows of a table would be new records, and look like customers that are here: `rows` of those looked at.
 
-    Of an export that another device wrote, any row that may be edited and whose record is not clear.
+    Of an export that another device wrote, any row that may be edited and whose record is not clear; of a table whose
+    rows are known by an address or phone, any of a customer whose own was edited, as it seems.
     """
 
     code = "already_here"

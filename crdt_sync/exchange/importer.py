@@ -91,8 +91,9 @@ def import_table(
 
     Where most rows say another name of the records that they name, and agree with nothing else known of them, the table
     is another list: it is refused, unless `same_source` says that it is not. So is a table of which most rows would
-    become new records although they have the name and an e-mail address or phone of one that is here, unless `as_new`
-    says that they are new, or whole rows were asked for.
+    become new records although they have the name and an e-mail address or phone of one that is here, or any row that
+    seems to be one whose address or phone, by which rows are known, was edited; unless `as_new` says that they are new,
+    or whole rows were asked for.
 
     Raises `AlreadyHere`, `AnotherList`, `InvalidTable`, `KeyNeeded`, `UnknownField` and `UnknownCollection` before
     anything is written, and any `StoreError`.
