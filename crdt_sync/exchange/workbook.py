@@ -298,7 +298,7 @@ def _look_over(content: bytes, name: str) -> bool:
                     continue
                 with archive.open(part_name) as part:
                     formulas |= _look_over_part(part, name) and part_name.startswith("xl/worksheets/")
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError):
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, ValueError):
         return False  # what is wrong with it is told by whoever reads it
     return formulas
 
