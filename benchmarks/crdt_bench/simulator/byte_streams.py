@@ -196,8 +196,8 @@ class ByteStream(asyncio.Transport):
         return (self.peer, 0) if name == "peername" and self.peer is not None else default
 
     def is_closing(self) -> bool:
-        """See `asyncio.Transport`."""
-        return self._closing
+        """See `asyncio.Transport`. At the end of a run nobody closes what is open."""
+        return self._closing or self._carrier.loop.ending
 
     def pause_reading(self) -> None:
         """See `asyncio.Transport`."""

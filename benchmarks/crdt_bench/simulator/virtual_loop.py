@@ -162,6 +162,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         drawn = rng or random.Random(0)
         self.now_us = 0
         self.callbacks = 0  # that were called
+        self.ending = False
         self.callbacks_max = sys.maxsize
         self._delay = delay or (lambda: (drawn.randint(20, 300), drawn.randint(1, 200)))
         self._soon: deque[asyncio.Handle] = deque()
@@ -232,6 +233,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Forget what was to happen, and close what every process had not finished."""
         if self.is_closed():
             return
+        self.ending = True
         with self.running():
             for process in self._processes:
                 process.bury()
