@@ -1,6 +1,7 @@
 """How a program shares a store with others when its owner changes: once for each owner, whoever notices it first."""
 
 import os
+import queue
 import signal
 import threading
 
@@ -24,9 +25,15 @@ def kill(program):
 
 @pytest.fixture
 def begun(monkeypatch):
-    """What was begun to be served."""
-    servers, start = [], Server.start
-    monkeypatch.setattr(Server, "start", lambda *given, **more: servers.append(start(*given, **more)) or servers[-1])
+    """What was begun to be served, by whichever thread."""
+    servers, start = queue.Queue(), Server.start
+
+    def noted(*given, **more):
+        server = start(*given, **more)
+        servers.put(server)
+        return server
+
+    monkeypatch.setattr(Server, "start", noted)
     return servers
 
 
@@ -62,9 +69,10 @@ def test_two_threads_that_find_an_ended_owner_at_once_take_its_place_once(owner,
         assert replica.get(US)["visits"] == 2
         assert replica.owner is None
         assert len(successions) == 1
-        assert len(begun) == 1
+        begun.get(timeout=30)
         with Owner(store) as served:
             assert served.ask("digests") is None
+    assert begun.empty()
 
 
 def test_an_owner_that_ends_while_it_is_being_succeeded_is_not_served_twice(owner, store, begun):
@@ -76,9 +84,10 @@ def test_an_owner_that_ends_while_it_is_being_succeeded_is_not_served_twice(owne
         assert replica.owner is None
         replica._succeeded()
         replica._succeeded()
-        assert len(begun) == 1
+        begun.get(timeout=30)
         with Owner(store) as served:
             assert served.ask("digests") is None
+    assert begun.empty()
 
 
 def test_a_program_whose_owner_ends_before_it_can_follow_takes_its_place(owner, store, begun, monkeypatch):
