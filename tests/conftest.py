@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from crdt_bench.simulator.checkers import transitions
+from crdt_sync.storage.lmdb import identity
 
 SPAWNED = Path(__file__).with_name("spawned")  # what every Python that a test spawns begins with
 
@@ -49,6 +50,12 @@ def state_table(broken_states: Path) -> Iterator[None]:
         broken = broken_states.read_text("utf-8")
         broken_states.unlink()
         pytest.fail(f"in a process of its own: {broken}")
+
+
+@pytest.fixture
+def format_2(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stores are made in the format that knows no renewed records."""
+    monkeypatch.setattr(identity, "NEW", identity.FORMAT)
 
 
 @pytest.fixture(scope="session")

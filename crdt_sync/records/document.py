@@ -21,7 +21,7 @@ from crdt_sync.records.roots import (
     DELETED_ROOT,
     LINEAGE_ROOT,
     MAP_PREFIXES,
-    SOURCES_ROOT,
+    MEMORY_ROOTS,
     TEXT_PREFIX,
     Contents,
     is_reserved,
@@ -277,7 +277,7 @@ class Document:
         with self.transaction() as transaction:
             if not self.array(transaction, DELETED_ROOT).len(transaction):
                 return False
-            contents = {root: self.content(transaction, root) for root in (DELETED_ROOT, SOURCES_ROOT)}
+            contents = {root: self.content(transaction, root) for root in (DELETED_ROOT, *MEMORY_ROOTS)}
         return deletion_of(contents, self.raw_state_vector(), self.diff)[0]
 
     def roots_count(self) -> int:

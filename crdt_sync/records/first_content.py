@@ -36,9 +36,11 @@ def as_first_content(document: Document, stamp: int, actor: str) -> Document:
                     array.insert(transaction, array.len(transaction), entry)
         else:
             write_once(shared, partial(_write, root=root, content=content))
-    if said := begun(contents):
+    if beginnings := begun(contents):
         with shared.transaction() as transaction:
-            shared.array(transaction, BEGUN_ROOT).insert(transaction, 0, [said, stamp, actor])
+            array = shared.array(transaction, BEGUN_ROOT)
+            for said in beginnings:
+                array.insert(transaction, array.len(transaction), [said, stamp, actor])
     return shared
 
 

@@ -39,6 +39,8 @@ DELETED = "_deleted"
 DELETED_ROOT = "c._deleted"
 SOURCES_ROOT = "c._source"
 BEGUN_ROOT = "c._begun"
+MEMORY_ROOTS = frozenset({SOURCES_ROOT, BEGUN_ROOT})
+"""What was said and seen: memories, and no edits of the record."""
 LINEAGE_ROOT = "g.lineage"
 """Where a renewed record says what it was made of, see `lineage`. No update may write there: the gate refuses it."""
 

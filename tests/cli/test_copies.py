@@ -5,11 +5,14 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from crdt_sync.replica import Replica
 
 from .conftest import Run
 
 
+@pytest.mark.usefixtures("format_2")
 def test_a_status_names_the_copy_from_before_an_upgrade_until_it_is_deleted(
     run: Run, made: Callable[..., str], store: Path
 ) -> None:

@@ -176,6 +176,44 @@ def test_an_import_that_sees_what_was_begun_is_no_conflict_of_beginnings(pair):
     assert open_conflicts(anna) == open_conflicts(bert) == {}
 
 
+def test_what_was_decided_stays_decided_when_an_import_sees_another_field_meanwhile(pair):
+    anna, bert = pair
+    enter(anna, notes="Likes tea.", visits=5)
+    enter(bert, notes="Owes 300 euros.", visits=5)
+    meet(*pair)
+    anna.replica.resolve(anna.record, "notes", "Likes tea. Owes 300 euros.")
+    take(bert, visits="5")
+    meet(*pair)
+    for device in pair:
+        assert (open_conflicts(device), device.shows("notes")) == ({}, "Likes tea. Owes 300 euros.")
+
+
+def test_an_import_that_changes_nothing_brings_no_deleted_record_back(pair):
+    anna, bert = pair
+    enter(anna, name="Anna", visits=5)
+    meet(*pair)
+    anna.replica.delete(anna.record)
+    report = take(bert, name="Anna", visits="5")
+    assert (report.updated, report.unchanged) == (0, 1)
+    meet(*pair)
+    for device in pair:
+        assert device.replica.get(anna.record).deleted
+        assert list(device.replica.conflicts()) == []
+
+
+def test_devices_that_import_at_once_leave_one_beginning_each(pair):
+    anna, bert = pair
+    enter(anna, visits=5)
+    meet(*pair)
+    for device in pair:
+        take(device, visits="5")
+    meet(*pair)
+    take(anna, visits="6")
+    meet(*pair)
+    assert len(bert.replica.document(bert.record).contents()[BEGUN_ROOT]) == 1
+    assert open_conflicts(anna) == open_conflicts(bert) == {}
+
+
 def test_a_note_that_one_imports_and_the_other_types_is_there_twice_and_says_so(pair):
     anna, bert = pair
     enter(anna, notes="Likes tea. ")

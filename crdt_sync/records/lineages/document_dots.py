@@ -17,7 +17,7 @@ from crdt_sync.records.roots import (
     DELETED_ROOT,
     LINEAGE_ROOT,
     MAP_PREFIXES,
-    SOURCES_ROOT,
+    MEMORY_ROOTS,
     TEXT_PREFIX,
     is_reserved,
 )
@@ -68,7 +68,7 @@ class _Reading:
         known = vectors.merged(known, self._lineage.cover)
         edited = dict(self._lineage.edited)
         for root, items in self._by_root.items():
-            for item in items if root != SOURCES_ROOT else ():
+            for item in items if root not in MEMORY_ROOTS else ():
                 if item.writer != self._lineage.writer:
                     edited[item.writer] = max(edited.get(item.writer, 0), item.clock + item.length)
         for root in [root for root in live if root.startswith("n.")]:

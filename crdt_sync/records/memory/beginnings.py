@@ -2,7 +2,7 @@
 
 Two devices that enter one customer by natural key, offline, make one record. Of a text and of a counter that both began
 it holds both, one after the other or added up: that may be one thing said twice, and nobody can see where a sentence
-ends. So whoever makes such a record says what it began with, in the reserved root `c._begun`: an entry
+ends. So whoever makes such a record says what it began with, in the reserved root `c._begun`: for each field an entry
 `[said, stamp, actor]`, where `said` is JSON text, field to what was entered, in the form in which memories of sources
 have it. Where two of them say different things of a field, or an import that had not seen it says anything, that is a
 conflict, until somebody decides.
@@ -17,8 +17,9 @@ MET = "met"
 """In what is said of a field: an import has seen it, so that what is imported from then on is not joined unseen."""
 
 
-def begun(contents: Mapping[str, object]) -> str:
-    """What new content, by root, says of the fields that may be joined; empty where it says nothing of any.
+def begun(contents: Mapping[str, object]) -> list[str]:
+    """What new content, by root, says of each field that may be joined: one text for each, so that they are decided one
+    by one.
 
     Of a counter it is the number that one writer has counted.
     """
@@ -30,7 +31,7 @@ def begun(contents: Mapping[str, object]) -> str:
         elif root.startswith(Layout.COUNTS) and isinstance(content, dict):
             for amount in content.values():
                 said[root[2:]] = {"=": amount, "+": amount}
-    return encode_said(said) if said else ""
+    return [encode_said({field: each}) for field, each in said.items()]
 
 
 def without_field(entry: object, field: str) -> object:

@@ -73,9 +73,14 @@ def rewrite_beginnings(document: Document, again: Callable[[object], object]) ->
             return
         array = document.array(transaction, BEGUN_ROOT)
         entries = json.loads(array.to_json(transaction)) if array.len(transaction) else []
+        kept: list[
+            object
+        ] = []  # of equal ones, as several may have written at once, the last in order stays everywhere
         for index in reversed(range(len(entries))):
             entry = again(entries[index])
-            if entry is not entries[index]:
+            if entry is not entries[index] or entry in kept:
                 array.remove_range(transaction, index, 1)
-                if entry is not None:
-                    array.insert(transaction, array.len(transaction), entry)
+                if entry is None or entry in kept:
+                    continue
+                array.insert(transaction, array.len(transaction), entry)
+            kept.append(entry)

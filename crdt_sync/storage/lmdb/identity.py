@@ -15,7 +15,8 @@ from crdt_sync.storage.lmdb.codec import STORE, State
 from crdt_sync.storage.lmdb.tables import Tables, Transaction
 
 FORMAT = 2
-NEWEST = 3  # from the first record on that was renewed: earlier releases would take it for an ordinary one
+NEWEST = 3  # may hold records that were renewed: who knows format 2 only would take them for ordinary ones
+NEW = NEWEST  # of stores that are made now
 NAME = b"crdt-sync store "
 
 # Keys of the database `store`. Every later format keeps the first of them, its seal and its text.
@@ -86,7 +87,7 @@ def prepare(
     if new:
         if not create:
             raise StoreMissing(f"there is no store in {path}", "Create one first, or name another directory.")
-        _put(transaction, tables, FORMAT_KEY, NAME + str(FORMAT).encode("ascii"))
+        _put(transaction, tables, FORMAT_KEY, NAME + str(NEW).encode("ascii"))
         _put(transaction, tables, REPLICA_KEY, replica or ids.new_replica(rng))
         transaction.put(STATE_KEY, State().value(STATE_KEY), db=tables.store)
     elif create:

@@ -274,7 +274,7 @@ PLANTED = {
     ),
     "the later wins and nothing is joined": (dots.Dots, "holds", lambda self, other: True),
     "one of two is taken": (renewal, "carried", _latest_by_place),
-    "a memory is an edit": (document_dots, "SOURCES_ROOT", "c._nothing"),
+    "a memory is an edit": (document_dots, "MEMORY_ROOTS", frozenset()),
 }
 
 

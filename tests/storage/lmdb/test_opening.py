@@ -184,6 +184,7 @@ def test_a_damaged_replica_id_is_an_error(lmdb_store, lmdb_path):
         LmdbStore.open(lmdb_path)
 
 
+@pytest.mark.usefixtures("format_2")
 def test_a_store_that_holds_a_renewed_record_is_refused_by_earlier_releases(lmdb_store, lmdb_path, change):
     def formatted() -> bytes:
         return lmdb_store._environment.read(
@@ -210,6 +211,7 @@ def copies(path):
     return sorted(each.name for each in path.iterdir() if each.name.startswith("format-"))
 
 
+@pytest.mark.usefixtures("format_2")
 def test_a_store_is_copied_before_its_format_is_raised(lmdb_store, lmdb_path, change, renewed, monkeypatch, caplog):
     lmdb_store._now = lambda: 1_700_000_000_000_000
     lmdb_store.commit([Batch(changes=(change("customers/ann", b"1", snapshot=b"1"),))])
@@ -228,11 +230,19 @@ def test_a_store_is_copied_before_its_format_is_raised(lmdb_store, lmdb_path, ch
         assert before.epoch != lmdb_store.epoch
 
 
-def test_a_new_store_is_not_copied(lmdb_store, lmdb_path, renewed):
+@pytest.mark.usefixtures("format_2")
+def test_an_empty_store_is_not_copied(lmdb_store, lmdb_path, renewed):
     lmdb_store.commit([renewed])
     assert copies(lmdb_path) == []
 
 
+def test_a_store_that_is_made_now_needs_no_upgrade(lmdb_store, lmdb_path, change, renewed):
+    lmdb_store.commit([Batch(changes=(change("customers/ann", b"1", snapshot=b"1"),))])
+    lmdb_store.commit([renewed])
+    assert copies(lmdb_path) == []
+
+
+@pytest.mark.usefixtures("format_2")
 def test_a_copy_of_an_upgrade_that_failed_is_made_anew(lmdb_store, lmdb_path, change, renewed, monkeypatch):
     lmdb_store._now = lambda: 1_700_000_000_000_000
     lmdb_store.commit([Batch(changes=(change("customers/ann", b"1", snapshot=b"1"),))])
@@ -251,6 +261,7 @@ def _refuse(*_arguments):
     raise OSError("the power went")
 
 
+@pytest.mark.usefixtures("format_2")
 @pytest.mark.parametrize("left", ["cut off", "no room", "refused", "free space not told", "size not told"])
 def test_without_room_for_a_copy_the_store_goes_on_and_says_so(
     lmdb_store, lmdb_path, change, renewed, monkeypatch, caplog, left

@@ -15,6 +15,8 @@ BEFORE = 3  # commits in the format that earlier releases know; the next one is 
 ALL = 6
 KILLS = 12
 
+pytestmark = pytest.mark.usefixtures("format_2")
+
 
 @pytest.fixture
 def write(change):
