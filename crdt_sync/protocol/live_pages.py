@@ -12,14 +12,15 @@ from crdt_sync.protocol import codec
 from crdt_sync.protocol.messages import Updates, UpdatesEntry
 from crdt_sync.protocol.source import AcceptorSource, LogUpdate
 
-_PAGES_MAX = 16  # of 256 KiB at most, twice: as they are stored and as they are sent
+_PAGES_MAX = 16  # of 256 KiB, or of one larger update, and twice: as they are stored and as they are sent
 
 
 class LivePage:
     """Committed updates in order, at least one, with nothing left out between them."""
 
-    def __init__(self, updates: Sequence[LogUpdate]) -> None:
+    def __init__(self, updates: Sequence[LogUpdate], bytes_max: int) -> None:
         self.updates = updates
+        self.bytes_max = bytes_max  # what it was read for
         self.cursor = updates[-1].seq
         self.update_bytes = sum(len(entry.update) for entry in updates)
 
@@ -43,15 +44,21 @@ class LivePages:
         if followed != self._followed:
             self._followed = followed
             self._pages.clear()
-        page = self._pages.get(cursor)
-        if page is not None and page.update_bytes <= bytes_max:
-            return page
+        kept = self._pages.get(cursor)
+        if (
+            kept is not None
+            and kept.update_bytes <= bytes_max
+            and (kept.cursor >= followed or kept.bytes_max >= bytes_max)
+        ):
+            return kept
         updates = self._source.log(cursor, limits.PAGE_RECORDS_MAX, bytes_max)
         if not updates:
             return None
-        if len(self._pages) >= _PAGES_MAX:
-            self._pages.pop(next(iter(self._pages)))
-        page = self._pages[cursor] = LivePage(updates)
+        page = LivePage(updates, bytes_max)
+        if kept is None or kept.bytes_max < bytes_max:  # a slow link makes no page small for the others
+            if len(self._pages) >= _PAGES_MAX:
+                self._pages.pop(next(iter(self._pages)))
+            self._pages[cursor] = page
         return page
 
 

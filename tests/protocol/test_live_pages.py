@@ -1,5 +1,6 @@
 """Sessions at the same place of the log are sent the same frame; everybody gets what it lacks and no more."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -79,6 +80,16 @@ def test_who_does_not_know_lineages_is_sent_no_renewed_record():
     source.commit("customers/them", b"plain")
     assert told(filled(modern)) == ([b"renewed", b"plain"], 2)
     assert told(filled(old)) == ([b"plain"], 0)  # the cursor stays, as what is there was not told
+
+
+@pytest.mark.parametrize("asked", [(1_000, 10), (10, 1_000)])
+def test_a_slow_link_makes_no_page_small_for_the_others(asked):
+    source = ScriptedLog([(US, b"12345")] * 100)
+    pages = LivePages(source)
+    for bytes_max in asked:
+        assert pages.after(0, bytes_max).update_bytes == min(bytes_max, 500)
+    assert pages.after(0, 1_000) is pages.after(0, 2_000)
+    assert pages.after(0, 1_000).update_bytes == 500
 
 
 @given(
