@@ -35,14 +35,14 @@ class ReadOnceTable(Table):
         self.name, self.typed, self.bytes_total = table.name, table.typed, table.bytes_total
         self.columns, self.form = table.columns, table.form
         self._bytes_read = 0
+        self._spool = tempfile.SpooledTemporaryFile(SPOOL_MEMORY_BYTES_MAX)  # noqa: SIM115  # closed with the table
+        weakref.finalize(self, self._spool.close)
         self._begin()
 
     def _begin(self) -> None:
         self._source = self._table.rows()
         self._chunks: list[_Chunk] = []
         self._whole = False
-        self._spool = tempfile.SpooledTemporaryFile(SPOOL_MEMORY_BYTES_MAX)  # noqa: SIM115  # closed with the table
-        weakref.finalize(self, self._spool.close)
 
     @property
     def bytes_read(self) -> int:
@@ -52,7 +52,11 @@ class ReadOnceTable(Table):
     def rows(self) -> Iterator[Row | RowError]:
         """All rows from the start, in the order of the file."""
         number = 0
-        while number < len(self._chunks) or self._read_on():
+        while True:
+            while number >= len(self._chunks) and self._read_on():  # again from the start, where another pass failed
+                pass
+            if number >= len(self._chunks):
+                break
             chunk = self._chunks[number]
             number += 1
             self._spool.seek(chunk.start)

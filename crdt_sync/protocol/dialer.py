@@ -142,12 +142,13 @@ class Dialer(Session):
 
     @property
     def settled(self) -> bool:
-        """Whether everything known here was exchanged: all fetched and stored, all pushed and answered."""
+        """Whether everything known here was exchanged: all fetched, stored and confirmed, all pushed and answered."""
         return (
             self.state is State.LIVE
             and self._fetching.idle
             and not (self._comparing and self._comparing.owing)
             and self._pushing.settled
+            and self._telling.idle
         )
 
     def notify(self, records: Sequence[str] = ()) -> None:

@@ -24,6 +24,11 @@ class Telling:
         self._asked: tuple[int, int] | None = None  # the number of the ping under way, and `_told` when it left
 
     @property
+    def idle(self) -> bool:
+        """Whether all that was to be told has left."""
+        return not self._waiting
+
+    @property
     def unanswered(self) -> bool:
         """Whether the partner is to say that it has read."""
         return self._asked is not None

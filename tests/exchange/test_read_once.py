@@ -96,6 +96,16 @@ def test_a_file_that_ends_in_an_error_does_so_in_every_pass():
     assert list(table.rows()) == numbered(700), "it is read from the start again, and never taken for whole"
 
 
+def test_a_pass_goes_on_where_another_one_met_an_error(monkeypatch):
+    monkeypatch.setattr(read_once, "_ROWS_A_CHUNK", 10)
+    table = ReadOnceTable(Counted(numbered(100), fails_at=60))
+    one, other = table.rows(), table.rows()
+    begun = list(islice(one, 35))
+    with pytest.raises(InvalidTable):
+        list(other)
+    assert begun + list(one) == numbered(100)
+
+
 def test_an_empty_table_has_no_rows():
     table = ReadOnceTable(Counted([]))
     assert list(table.rows()) == list(table.rows()) == []

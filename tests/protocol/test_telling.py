@@ -81,8 +81,10 @@ def test_what_was_stored_meanwhile_is_confirmed_at_once_when_it_reads() -> None:
     flood = Flood()
     for _ in range(1000):
         flood.update()
+    assert not flood.session.settled, "a last confirmation waits"
     flood.read()
     assert flood.heard[0] == Have(1000, 1000)
+    assert flood.session.settled
 
 
 def test_the_newest_of_each_kind_is_told_when_it_reads() -> None:
