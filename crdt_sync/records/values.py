@@ -33,7 +33,8 @@ Carrier = str | int | float | bool | None
 
 DECIMAL_DIGITS_MAX = 100  # before and behind the point together: any currency, any scientific constant
 INTEGER_BITS_MAX = 1024  # far beyond any identifier, and quick to print
-_EXACT = Context(prec=4 * DECIMAL_DIGITS_MAX)  # sums of numbers within DECIMAL_DIGITS_MAX are exact
+_TOTAL_DIGITS_MAX = 3 * DECIMAL_DIGITS_MAX  # of a sum of such numbers, however many there are
+_EXACT = Context(prec=3 * _TOTAL_DIGITS_MAX)  # sums of these are exact
 
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _ENCODE = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
@@ -104,7 +105,26 @@ def exact_sum(numbers: Iterable[Decimal]) -> Decimal:
     return result
 
 
-def parse_decimal(field: str, value: object) -> Decimal:
+def counted(part: object) -> Decimal | None:
+    """The number that one writer, or one life, counted; None for what is no number of bounded length."""
+    try:
+        return parse_decimal("", part, _TOTAL_DIGITS_MAX)
+    except InvalidValue:
+        return None
+
+
+def total(parts: Iterable[object]) -> int | str:
+    """The sum of what writers counted: a number, or decimal text as soon as one of them is text.
+
+    A part that is no number of bounded length counts nothing, so that one writer cannot spoil the sum.
+    """
+    parts = list(parts)
+    if all(type(part) is int for part in parts):
+        return integer_carrier(sum(part for part in parts if isinstance(part, int)))
+    return decimal_carrier(exact_sum(number for part in parts if (number := counted(part)) is not None))
+
+
+def parse_decimal(field: str, value: object, digits_max: int = DECIMAL_DIGITS_MAX) -> Decimal:
     """A finite decimal of bounded length from a decimal, integer, float or text. Raises `InvalidValue`."""
     hint = "Write it as digits with a point, for example 1234.50."
     if isinstance(value, bool) or not isinstance(value, (Decimal, int, float, str)):
@@ -119,8 +139,8 @@ def parse_decimal(field: str, value: object) -> Decimal:
         raise InvalidValue(field, f"{number} is not a number that can be stored", hint)
     digits, exponent = number.as_tuple().digits, number.as_tuple().exponent
     assert isinstance(exponent, int)
-    if max(len(digits), len(digits) + exponent, -exponent) > DECIMAL_DIGITS_MAX:
-        raise InvalidValue(field, f"the number has more than {DECIMAL_DIGITS_MAX} digits", "Round it.")
+    if max(len(digits), len(digits) + exponent, -exponent) > digits_max:
+        raise InvalidValue(field, f"the number has more than {digits_max} digits", "Round it.")
     return number
 
 

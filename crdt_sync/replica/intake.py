@@ -12,11 +12,12 @@ from typing import Literal, NamedTuple
 from crdt_sync import limits
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.principal import Principal
-from crdt_sync.records import Integration, Integrator
+from crdt_sync.records import Document, Integration, Integrator
+from crdt_sync.records.lineages.lineage import current, lineage_of
 from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.replica.context import Context
 from crdt_sync.replica.views import encode_view
-from crdt_sync.storage.values import Batch, Change, Head, OutboxEntry
+from crdt_sync.storage.values import Batch, Change, Head, OutboxEntry, Stored
 from crdt_sync.verdicts import Verdict
 
 Way = Literal["session", "push", "bundle", "kept"]
@@ -97,7 +98,7 @@ class Intake:
             to_all = joined or origin.way in ("push", "kept")  # see `pushed`: a store that was put back would not tell
             self.outbox += owed(context, record, head, None if to_all else origin.replica)
             if origin.way != "kept":
-                _watch_writers(context, before, result.state_vector)
+                _watch_writers(context, stored, result, self._integrator.document(record))
         return Taken(result.verdicts, head, result.state_vector)
 
     def replace(self, record: str, updates: Sequence[bytes], origin: Origin) -> bool:
@@ -166,9 +167,21 @@ def readable(state_vector: bytes) -> bytes:
         return vectors.EMPTY
 
 
-def _watch_writers(context: Context, before: bytes, after: bytes) -> None:
-    """A partner that knows more of a writer id of ours than we do proves a second life under it: take new ones."""
-    if context.writers.current:
-        known, told = vectors.decode(before), vectors.decode(after)
-        if any(clock > known.get(writer, 0) and context.writers.is_ours(writer) for writer, clock in told.items()):
-            context.abandon_writer()
+def _watch_writers(context: Context, stored: Stored, result: Integration, document: Document) -> None:
+    """A partner that knows more of a writer id of ours than we do proves a second life under it: take new ones.
+
+    `document` is the record after `result`. What a record was made of counts, too, where that is news.
+    """
+    if not context.writers.current:
+        return
+    told = vectors.decode(result.state_vector)
+    if result.renewed:
+        told = lineage_of(document).known(told)
+    ours = {writer: clock for writer, clock in told.items() if context.writers.is_ours(writer)}
+    if not ours:
+        return
+    known = vectors.decode(stored.head.state_vector) if stored.head else {}
+    if result.renewed:
+        known = lineage_of(Document.load(current(stored.updates))).known(known)
+    if any(clock > known.get(writer, 0) for writer, clock in ours.items()):
+        context.abandon_writer()

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from crdt_sync.errors import EditEnded, EditInProgress, EditOvertaken, KeyTaken, StoreFull
+from crdt_sync.records.lineages.lineage import lineage_of
 from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.storage.memory import MemoryStore
 from tests.replica.wire import exchange
@@ -465,6 +466,39 @@ def test_an_edit_whose_writer_a_copy_of_the_store_used_meanwhile_is_not_stored(m
     with anna.edit(US) as customer:
         customer["phone"] = "1"
     assert dict(anna.get(US)) == {"name": "Us", "city": "Bonn", "phone": "1"}
+
+
+@pytest.mark.parametrize("renews", [(), ("twin",), ("anna",), ("anna", "twin")])
+def test_a_copy_of_the_store_that_writes_under_our_ids_is_noticed_in_renewed_records_too(make_replica, relay, renews):
+    """What it wrote is in the cover of the record then, and not in its state vector."""
+    anna = make_replica("anna")
+    with anna.edit(US, create=True) as customer:
+        customer["name"] = "Us"
+    exchange(anna, relay)
+    twin = make_replica("anna", store=anna.store.clone())
+    twin.context.writers._ids = list(anna.context.writers.current)
+    for replica, values in ((twin, {"city": "Bonn", "country": "DE", "region": "NRW"}), (anna, {"phone": "1"})):
+        with replica.edit(US) as customer:
+            customer.update(values)
+    for who in renews:
+        assert {"anna": anna, "twin": twin}[who].renew(US)
+    exchange(twin, relay)
+    exchange(anna, relay)
+    assert anna.context.writers.current == ()
+
+
+def test_our_own_writers_in_a_record_that_a_partner_renewed_are_no_copy(make_replica, relay):
+    anna, ben = make_replica("anna"), make_replica("ben")
+    for number in range(3):
+        with anna.edit(US, create=True) as customer:
+            customer["name"] = f"Us {number}"
+        exchange(anna, relay)
+        exchange(ben, relay)
+        assert ben.renew(US)
+        exchange(ben, relay)
+        exchange(anna, relay)
+        assert len(anna.context.writers.current) == 1
+    assert lineage_of(anna.document(US)).cover
 
 
 def test_a_block_that_is_forgotten_gives_its_writer_back(replica, us):

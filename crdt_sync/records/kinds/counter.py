@@ -1,13 +1,11 @@
 """Counter: increments add up."""
 
-from collections.abc import Iterable
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from crdt_sync.errors import InvalidValue
 from crdt_sync.records.kind import ABSENT, FieldKind, Held
 from crdt_sync.records.roots import Layout
-from crdt_sync.records.values import decimal_carrier, exact_sum, integer_carrier, parse_decimal
+from crdt_sync.records.values import exact_sum, parse_decimal, total
 
 if TYPE_CHECKING:
     from crdt_sync.records.field_settings import FieldSettings
@@ -62,23 +60,6 @@ class Counter(FieldKind):
         """Counted on."""
         if carrier not in (0, "0"):
             self.increment(pen, field, spec, self.restore(spec, carrier))
-
-
-def total(parts: Iterable[object]) -> int | str:
-    """The sum of the writers' totals: a number, or decimal text as soon as one of them is text.
-
-    A part that is no number of bounded length counts nothing, so that one writer cannot spoil the sum.
-    """
-    parts = list(parts)
-    if all(type(part) is int for part in parts):
-        return integer_carrier(sum(part for part in parts if isinstance(part, int)))
-    numbers = []
-    for part in parts:
-        try:
-            numbers.append(parse_decimal("", part))
-        except InvalidValue:
-            continue
-    return decimal_carrier(exact_sum(numbers))
 
 
 KIND = Counter()

@@ -8,7 +8,7 @@ from crdt_sync.errors import UpdateRefused
 from crdt_sync.records.deletion import seen_by
 from crdt_sync.records.document import Document
 from crdt_sync.records.entries import is_entry
-from crdt_sync.records.lineages.dots import COUNTED_MAX, Dot, Dots, Piece
+from crdt_sync.records.lineages.dots import Dot, Dots, Piece
 from crdt_sync.records.lineages.lineage import lineage_of
 from crdt_sync.records.lineages.provenance import Run, unreadable
 from crdt_sync.records.member_keys import member_of
@@ -25,6 +25,7 @@ from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.records.updates.lists import Lists
 from crdt_sync.records.updates.parts import read_parts, with_marks
 from crdt_sync.records.updates.update import Item, scan
+from crdt_sync.records.values import counted, total
 
 _ZERO = 0x4E00  # letters of one UTF-16 unit that nothing normalises
 _DIGITS = 20_000  # of them
@@ -62,10 +63,9 @@ class _Reading:
             if pieces:
                 live[root] = tuple(pieces)
         seen: dict[Dot, Mapping[int, int]] = {}
-        known = {writer: clock for writer, clock in self._vector.items() if writer != self._lineage.writer}
-        if not known.keys().isdisjoint(self._lineage.cover):
+        if not self._vector.keys().isdisjoint(self._lineage.cover):
             raise UpdateRefused("malformed", "the record holds operations of two lineages")
-        known = vectors.merged(known, self._lineage.cover)
+        known = self._lineage.known(self._vector)
         edited = dict(self._lineage.edited)
         for root, items in self._by_root.items():
             for item in items if root not in MEMORY_ROOTS else ():
@@ -172,19 +172,18 @@ def _totals(pieces: Sequence[Piece], known: Mapping[int, int]) -> tuple[Piece, .
     """What was counted: one piece for all ids of a life that follow each other, of the last one's dot.
 
     A life goes on under the next id only where all that it did under the one before is known, see
-    `Lineage.following`. So of two states the one that knows more of a life has its total.
+    `Lineage.following`. So of two states the one that knows more of a life has its total. That holds only while nothing
+    but the ids decides what becomes one: not how large a total is, nor whether it is a number or decimal text.
     """
     first: dict[int, int] = {}
     for writer in sorted(known):
         first[writer] = first.get(writer - 1, writer)
     found: dict[object, Piece] = {}
     for piece in sorted(pieces, key=lambda piece: piece[:2]):
-        life = first.get(piece.writer) if piece.key == str(piece.writer) and type(piece.content) is int else piece.key
-        before = found.pop(life, None)
-        total = sum(each.content for each in (before, piece) if each is not None and type(each.content) is int)
-        if before is not None and abs(total) >= COUNTED_MAX:
-            found[before.key] = before
-        found[life] = piece if before is None or before.key in found else piece._replace(content=total)
+        is_own = piece.key == str(piece.writer) and counted(piece.content) is not None
+        life = first[piece.writer] if is_own else piece.key
+        before = found.get(life)
+        found[life] = piece._replace(content=total((before.content, piece.content))) if before else piece
     return tuple(sorted(found.values(), key=lambda piece: str(piece.key)))
 
 

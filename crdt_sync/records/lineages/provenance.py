@@ -76,6 +76,10 @@ class Lineage:
         """The clock at which each run begins."""
         return list(accumulate((run[2] for run in self.runs[:-1]), initial=self.begin)) if self.runs else []
 
+    def known(self, vector: Mapping[int, int]) -> dict[int, int]:
+        """The state vector of dots of a document of this lineage that has the state vector `vector`."""
+        return vectors.merged({writer: clock for writer, clock in vector.items() if writer != self.writer}, self.cover)
+
     def following(self, writer: int) -> int:
         """The id under which `writer` goes on: its own, or the first one after it of which nothing is told here.
 

@@ -11,6 +11,8 @@ from crdt_sync.records.lineages.lineage import lineage_of
 from crdt_sync.records.roots import LINEAGE_ROOT
 from crdt_sync.records.updates import state_vector as vectors
 
+_KEY_BYTES = 7  # of a key in a map with its text, beside the names of root and key and the text
+
 
 def is_grown(document: Document) -> bool:
     """Whether a record takes so much more than what it shows, or is so full, that a renewal is worth it.
@@ -28,7 +30,18 @@ def is_grown(document: Document) -> bool:
             told = len(document.array(transaction, LINEAGE_ROOT).to_json(transaction))
         else:
             told = RENEWED_WRITER_BYTES * len(vectors.decode(document.raw_state_vector(transaction)))
+    told += _apart(document)
     return 7 * size > 8 * (content + told)  # a fresh document has both again
+
+
+def _apart(document: Document) -> int:
+    """Bytes of the totals that a fresh document keeps apart: decimal ones, which are text, one for each life."""
+    found = 0
+    for root, raw in document.contents().items():
+        if root.startswith("n.") and isinstance(raw, dict):
+            totals = {key: each for key, each in raw.items() if isinstance(each, str)}
+            found += sum(len(root) + len(key) + len(each) + _KEY_BYTES for key, each in totals.items())
+    return found
 
 
 def renewed(document: Document, writer: int | None = None) -> Document:
