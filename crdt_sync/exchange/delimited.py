@@ -172,22 +172,21 @@ def detect_delimiter(lines: Sequence[str]) -> str:
 
     First goes the one that alone makes a header of the first line that it cuts, with at least two columns that are
     known. Else one that leaves fewer rows malformed goes first: around a wrong one quotes are out of place. Exact ties
-    go to the more usual one: comma, semicolon, tab, bar. Only where none fits from the first row on, rows of one cell
-    are passed over: titles stand above a header. Empty cells beyond the width of the first row do not count.
+    go to the more usual one: comma, semicolon, tab, bar. Only where none fits from the first row on, rows with one
+    filled cell are passed over: titles stand above a header. Empty cells beyond the width of the first row do not
+    count.
     """
     usual = {candidate: usual_headers(_first_cut(lines, candidate)) for candidate in _CANDIDATES}
     known = [candidate for candidate, count in usual.items() if count >= _HEADERS_KNOWN_MIN]
     if len(known) == 1:
         return known[0]
-    read = {
-        candidate: (found, _malformed(lines, candidate))
-        for candidate in _CANDIDATES
-        if (found := _widths(lines, candidate))
-    }
+    rows = {candidate: found for candidate in _CANDIDATES if (found := _cut(lines, candidate))}
+    malformed = {candidate: _malformed(lines, candidate) for candidate in rows}
+    read = {candidate: (_widths(found), malformed[candidate]) for candidate, found in rows.items()}
     below = {
-        candidate: (found[start:], malformed)
-        for candidate, (found, malformed) in read.items()
-        if (start := next((at for at, width in enumerate(found[:ROWS_LOOKED_AT]) if width > 1), 0))
+        candidate: (_widths(found[start:]), malformed[candidate])
+        for candidate, found in rows.items()
+        if (start := next((at for at, cells in enumerate(found[:ROWS_LOOKED_AT]) if _filled(cells) > 1), 0))
     }
     for tried, consistent in ((read, _CONSISTENT), (below, 1.0)):
         fitting = {
@@ -203,16 +202,23 @@ def detect_delimiter(lines: Sequence[str]) -> str:
 def _first_cut(lines: Sequence[str], delimiter: str) -> list[str]:
     with suppress(csv.Error):
         rows = islice(csv.reader(iter(lines), delimiter=delimiter), ROWS_LOOKED_AT)
-        return next((cells for cells in rows if len(cells) > 1), [])
+        return next((cells for cells in rows if _filled(cells) > 1), [])
     return []
 
 
-def _widths(lines: Sequence[str], delimiter: str) -> list[int]:
+def _filled(cells: Sequence[str]) -> int:
+    return sum(bool(cell.strip()) for cell in cells)
+
+
+def _cut(lines: Sequence[str], delimiter: str) -> list[list[str]]:
     try:
-        rows = [cells for cells in csv.reader(iter(lines), delimiter=delimiter) if cells]
+        return [cells for cells in csv.reader(iter(lines), delimiter=delimiter) if cells]
     except csv.Error:
         return []
-    width = len(rows[0]) if rows else 0
+
+
+def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
+    width = len(rows[0])
     return [width if len(cells) > width > 1 and not any(cells[width:]) else len(cells) for cells in rows]
 
 

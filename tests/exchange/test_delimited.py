@@ -69,6 +69,8 @@ def test_csv_spectrum_coordinates_keep_quotes_inside_an_unquoted_cell(shared_dat
         ("Name,Phone\nAnna;x,1\nBen,2;y;z,3\n", ","),
         ("Meine Kunden, Stand Mai\nName;Telefon\nAnna;1\nBen;2\n", ";"),
         ("x;y\n1;2;\n3;4\n", ";"),
+        ("Kundenliste Stand November;;\nName;Ort;Telefon;Notizen\nA;Kiel;1;2\nB;Ulm;2;3\n", ";"),
+        ("Meine Liste;\n;\na;b;c\n1,5;2;3\n4;5;6\n", ";"),
         ('"a";"b|||"\n"1";"two\nlines', ";"),
     ],
 )
