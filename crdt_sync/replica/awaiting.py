@@ -19,11 +19,12 @@ from crdt_sync.errors import StoreCorrupt, StoreError, StoreFailed, UpdateRefuse
 from crdt_sync.ids import EPOCH_BYTES
 from crdt_sync.limits import DAMAGED_NAMED_MAX
 from crdt_sync.records import Document, reading_of
+from crdt_sync.records.lineages.holding import holds
 from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.replica import unread
 from crdt_sync.replica.context import Context
 from crdt_sync.replica.intake import Intake, Origin
-from crdt_sync.replica.rescue import Loss, Rewriting, View, differing, differs
+from crdt_sync.replica.rescue import Loss, Rewriting, View, differing, differs, said
 from crdt_sync.replica.views import encode_view
 from crdt_sync.storage.port import Partners, Settings
 from crdt_sync.storage.values import Batch, Change, OutboxEntry
@@ -37,9 +38,10 @@ class Awaited:
     """A record of which operations are awaited from the partners at `urls`.
 
     `shown` and `held` are carriers of the fields that differed when the store was mended: before it, and after.
-    `seen`: its view was intact. `state_vector` (hex) is what the record had; empty where that is not known. `stamp` is
-    the time of its last sound update. `pending` are sound updates (base64) that build on what is awaited, as they came.
-    `edited`: partners lacked edits of ours, and no state vector tells of deletions: what was shown is to be so again.
+    `seen`: its view was intact. `state_vector` (hex) is what the record had; empty where that is not known. `lineage`
+    is the one of that vector where it is not known what the lineage was made of, else 0. `stamp` is the time of its
+    last sound update. `pending` are sound updates (base64) that build on what is awaited, as they came. `edited`:
+    partners lacked edits of ours, and no state vector tells of deletions: what was shown is to be so again.
     """
 
     urls: Sequence[str]
@@ -52,16 +54,23 @@ class Awaited:
     stamp: int
     pending: Sequence[str] = ()
     edited: bool = False
+    lineage: int = 0
 
-    def has_come(self, state_vector: bytes, held: View) -> bool:
-        """Whether a record of this state vector, which shows `held`, is again what it was, or has moved on from it."""
-        if self.state_vector and not vectors.covers(state_vector, bytes.fromhex(self.state_vector)):
+    def has_come(self, document: Document, held: View) -> bool | None:
+        """Whether the record, which shows `held`, is again what it was, or has moved on from it.
+
+        None: it shows something else, and was renewed, so that nothing tells whether that is older or newer.
+        """
+        whole = holds(document, bytes.fromhex(self.state_vector), self.lineage) if self.state_vector else True
+        if whole is False:
             return False
-        if self.state_vector and not self.edited:
+        if whole and self.state_vector and not self.edited:
             return True
         expected = self.expected(held)
         same = expected.deleted == held.deleted and set(expected.conflicts) == set(held.conflicts)
-        return state_vector != vectors.EMPTY and same and not differing(expected, held)
+        if document.state_vector() != vectors.EMPTY and same and not differing(expected, held):
+            return True
+        return False if whole else None
 
     def expected(self, held: View) -> View:
         """What is to be shown: as before the damage, where nobody has changed a field since."""
@@ -82,6 +91,7 @@ def kept(
     stamp: int,
     pending: Sequence[bytes],
     edited: bool,
+    lineage: int = 0,
 ) -> Awaited:
     """What to keep of a record that showed `shown`, None where that is not known, and of which `held` was saved."""
     seen = shown is not None
@@ -99,6 +109,7 @@ def kept(
         stamp,
         [b64encode(update).decode("ascii") for update in pending],
         edited,
+        lineage,
     )
 
 
@@ -180,7 +191,7 @@ def waiting(context: Context) -> dict[str, str]:
     for record, kept_of in islice(awaited(context.store), DAMAGED_NAMED_MAX):
         with suppress(StoreCorrupt):
             document = Document.load(context.store.load(record).updates)
-            if not kept_of.has_come(document.state_vector(), View.of(reading_of(document, context.schema_of(record)))):
+            if not kept_of.has_come(document, View.of(reading_of(document, context.schema_of(record)))):
                 lacking = ", ".join(sorted(kept_of.shown)) or "edits"
                 urls = " or ".join(kept_of.urls)
                 told[record] = f"since a repair it lacks {lacking}: sync with {urls}, then repair once more"
@@ -213,10 +224,14 @@ def settle(context: Context) -> Settled:
         before, schema = document.state_vector(), context.schema_of(record)
         held = View.of(reading_of(document, schema))
         forgotten: dict[str, bytes | None] = {_PREFIX + record: None}
-        if kept_of.has_come(before, held):
+        has_come = kept_of.has_come(document, held)
+        if has_come:
             come |= forgotten
         elif _is_unmet(store, kept_of, record):
             left[record] = kept_of
+        elif has_come is None:  # what is shown may be newer: it stays
+            losses += _untold(record, kept_of, held)
+            come |= forgotten
         else:
             # Whoever had it from the partner that has it no more may hold what is lost: what adds up is not written.
             rewriting = Rewriting(record, document, schema, context.name, kept_of.stamp, shared=True)
@@ -234,6 +249,16 @@ def settle(context: Context) -> Settled:
 def _unseen(record: str, kept_of: Awaited) -> Loss:
     urls = " and ".join(kept_of.urls)
     return Loss(record, "", "edits", f"edits that {urls} held and did not bring; nothing here shows what they were")
+
+
+def _untold(record: str, kept_of: Awaited, held: View) -> list[Loss]:
+    expected = kept_of.expected(held)
+    told = []
+    for field in differing(expected, held):
+        shown, now = expected.fields.get(field), held.fields.get(field)
+        why = "the record was renewed meanwhile, so which is newer is not known: set it right where it is wrong"
+        told.append(Loss(record, field, "field", f"it showed {said(shown)} and is {said(now)} now; {why}", shown))
+    return told or [_unseen(record, kept_of)]
 
 
 def _is_unmet(store: Partners, kept_of: Awaited, record: str) -> bool:

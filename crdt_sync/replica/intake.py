@@ -13,6 +13,7 @@ from crdt_sync import limits
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.principal import Principal
 from crdt_sync.records import Document, Integration, Integrator
+from crdt_sync.records.lineages.holding import holds
 from crdt_sync.records.lineages.lineage import current, lineage_of
 from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.replica.context import Context
@@ -107,7 +108,7 @@ class Intake:
         if head is None or origin.principal.write_refused(record) is not None:
             return False
         result = self._integrator.integrate(record, (), updates, stamp_max=None, checked=False, snapshot=True)
-        if not vectors.covers(result.state_vector, head.state_vector) or result.snapshot is None:
+        if result.snapshot is None or not holds(self._integrator.document(record), head.state_vector, head.lineage):
             return False
         kept = (result.snapshot,)
         change = _changed(self.context, self._integrator, record, head, kept, result, origin.replica)

@@ -19,6 +19,7 @@ from crdt_sync.errors import StoreCorrupt, UnknownRecord, UpdateRefused
 from crdt_sync.ids import EPOCH_BYTES, is_record
 from crdt_sync.limits import REPAIR_RECORDS
 from crdt_sync.records import Document, reading_of
+from crdt_sync.records.lineages.holding import holds, in_dots
 from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.replica import awaiting, damage, heard
 from crdt_sync.replica.carried import forgotten_cursors
@@ -28,7 +29,7 @@ from crdt_sync.replica.peers import SERVED
 from crdt_sync.replica.rescue import Loss, Rewriting, View, is_complete, is_completed_by, rescued
 from crdt_sync.replica.views import RecordView, encode_view
 from crdt_sync.storage.port import Outbox, Records, Store
-from crdt_sync.storage.values import Batch, Change, OutboxEntry, Peer, Remains
+from crdt_sync.storage.values import Batch, Change, Head, OutboxEntry, Peer, Remains
 
 _PAGE = 1000
 _NO_EPOCH = bytes(EPOCH_BYTES)
@@ -176,17 +177,19 @@ class _Held:
     acknowledged: tuple[bytes, ...]
     unknown: bool
 
-    def may_have(self, missing: Document, head: bytes | None) -> bool:
-        """Whether any of them may hold operations of the record that the document lacks."""
-        here = missing.state_vector()
-        return self.unknown or any(
-            not vectors.covers(here, known if head is None else _common(known, head)) for known in self.acknowledged
-        )
+    def may_have(self, missing: Document, head: Head | None) -> bool:
+        """Whether any of them may hold operations of the record that the document lacks, and that were here."""
+        return self.unknown or any(not holds(missing, _lost(known, head, missing)) for known in self.acknowledged)
 
 
-def _common(a: bytes, b: bytes) -> bytes:
-    """What both state vectors hold."""
-    ours, theirs = vectors.decode(a), vectors.decode(b)
+def _lost(acknowledged: bytes, head: Head | None, document: Document) -> bytes:
+    """What both a partner and the record as it was held, or may have held where they may be of two lineages."""
+    if head is None:
+        return acknowledged
+    whole, unknown = in_dots(head.state_vector, head.lineage, document)
+    ours, theirs = vectors.decode(vectors.merge(whole, head.state_vector)), vectors.decode(acknowledged)
+    if unknown or not theirs.keys() <= ours.keys():
+        return acknowledged  # one of the two lineages may have been made of what the other has
     return vectors.encode({writer: min(clock, theirs.get(writer, 0)) for writer, clock in ours.items()})
 
 
@@ -305,8 +308,7 @@ def _mended(
         work.losses += told
         return document, False
     shown = View.stored(remains.view)
-    head = remains.head.state_vector if remains.head else None
-    shared = held.may_have(document, head)
+    shared = held.may_have(document, remains.head)
     opposed = View.of(reading_of(document, schema)).conflicts
     copy = Document.load([document.diff()], context.new_writer())
     stamp = _last_sound(context, remains)
@@ -322,14 +324,11 @@ def _kept(
 ) -> dict[str, bytes | None]:
     """The meta that keeps what the record was until a partner was asked."""
     shown = View.stored(remains.view) if remains.view is not None else None
-    now, vector = (
-        View.of(reading_of(document, context.schema_of(record))),
-        remains.head.state_vector if remains.head else b"",
-    )
+    now, head = View.of(reading_of(document, context.schema_of(record))), remains.head
+    vector, lineage = in_dots(head.state_vector, head.lineage, document) if head else (b"", 0)
     pending = [*awaiting.pending(context.store, record), *left]  # a repair may have kept some before
-    kept = awaiting.kept(
-        held.whole_at, shown, now, vector, _last_sound(context, remains), pending, bool(held.acknowledged)
-    )
+    stamp, edited = _last_sound(context, remains), bool(held.acknowledged)
+    kept = awaiting.kept(held.whole_at, shown, now, vector, stamp, pending, edited, lineage)
     return awaiting.note(record, kept)
 
 

@@ -16,6 +16,7 @@ from crdt_sync.clock import HybridClock
 from crdt_sync.errors import CrdtSyncError, UpdateRefused
 from crdt_sync.ids import collection_of
 from crdt_sync.records import Document, Editor, Integrator, Schema, reading_of, restore, scan
+from crdt_sync.records.lineages.holding import holds, known_to
 from crdt_sync.records.memory.sources import parse_source
 from crdt_sync.records.roots import Layout
 from crdt_sync.records.schema import FieldSpec
@@ -104,7 +105,8 @@ def is_complete(document: Document, remains: Remains) -> bool:
         return False
     if remains.digest is not None:
         return document.digest() == remains.digest
-    covered = remains.head is None or vectors.covers(document.state_vector(), remains.head.state_vector)
+    head = remains.head
+    covered = head is None or holds(document, head.state_vector, head.lineage) is True
     return covered and not remains.broken
 
 
@@ -112,9 +114,9 @@ def is_completed_by(held: bytes, document: Document, left: Sequence[bytes], whol
     """Whether operations are lost, and somebody who holds the state vector `held` has all of them: those of `whole`, a
     state vector, that neither the document nor `left` has.
     """
-    if vectors.covers(document.state_vector(), whole):
+    if holds(document, whole):
         return False  # deletions are
-    known = vectors.merged(vectors.decode(held), vectors.decode(document.state_vector()))
+    known = vectors.merged(vectors.decode(held), known_to(document))
     for update in made_whole(left):
         try:
             clients = scan(update).clients

@@ -29,7 +29,9 @@ class Sharing:
         self._as: Callable[[], Callable[[], None]] | None = None  # begins to serve, and gives the call that ends it
         self._with: Owner | None = None  # who owned the store when this was begun
         self._end: Callable[[], None] | None = None
-        self._since = 0  # the head of the log when its owner began to be followed
+        self._since = (
+            0  # the number in the log up to which all was told, or was there when its owner began to be followed
+        )
 
     def begin(self, replica: "ServedReplica", role: str, actions: "Mapping[str, Action]") -> None:
         """See `Replica.share`. Beginning it again is harmless."""
@@ -58,12 +60,18 @@ class Sharing:
             try:
                 if owner is not None:
                     self._since = self._context.store.head()
-                self._end = self._as() if owner is None else _followed(self._context, owner, self._since)
+                self._end = self._as() if owner is None else _followed(self._context, owner, self._missed)
                 self._with = owner
             except OSError as error:
                 _log.warning("the store cannot be shared with other programs: %s", error)
         if followed:  # the owner that has ended may have stored what it told nobody
             _announce(self._context, since)
+
+    def _missed(self) -> None:
+        """Tell of what changed while nobody followed."""
+        told = _announce(self._context, self._since)
+        with self._guard:
+            self._since = max(self._since, told)
 
     def end(self) -> None:
         """Share it no more."""
@@ -77,20 +85,21 @@ class Sharing:
             self._end = None
 
 
-def _followed(context: Context, owner: "Owner", since: int) -> Callable[[], None]:
+def _followed(context: Context, owner: "Owner", missed: Callable[[], None]) -> Callable[[], None]:
     from crdt_sync.replica.owner.following import follow  # noqa: PLC0415
 
-    return follow(owner, context.announce, lambda: _announce(context, since), lambda: _succeed(context, owner))
+    return follow(owner, context.announce, missed, lambda: _succeed(context, owner))
 
 
-def _announce(context: Context, since: int) -> None:
-    """Tell of all that changed after this number: what of it was told before is not known."""
+def _announce(context: Context, since: int) -> int:
+    """Tell of all that changed after this number, and return up to where: what was told before is not known."""
     try:
         while entries := context.store.feed(since, limits.OWNER_EVENTS_MAX):
             context.announce("received", [entry.record for entry in entries])
             since = entries[-1].seq
     except CrdtSyncError as error:
         _log.warning("what other programs changed cannot be read: %s", error.message)
+    return since
 
 
 def _succeed(context: Context, gone: "Owner") -> None:

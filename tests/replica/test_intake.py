@@ -7,6 +7,7 @@ from crdt_sync.principal import Principal
 from crdt_sync.protocol.hub import StoredUpdates
 from crdt_sync.protocol.messages import UpdatesEntry
 from crdt_sync.records import Document
+from crdt_sync.records.lineages.renewal import renewed
 from crdt_sync.replica.intake import Intake, Origin
 from crdt_sync.replica.pushed import PushedUpdates
 from crdt_sync.replica.source import change_of
@@ -72,6 +73,19 @@ def test_who_may_only_read_brings_nothing_in(partners, way):
     update = written()
     assert taken(partners, reader, update, update) == (Batch(), [VerdictCode.FORBIDDEN] * 2)
     assert not Intake(partners.context).replace(RECORD, (update,), reader)
+
+
+def test_a_renewed_record_takes_the_place_of_what_it_was_made_of_and_of_nothing_beyond(partners):
+    update, more = written(), written("2", 6, [written()])
+    fresh = renewed(Document.load((update,))).diff()
+    batch, _ = taken(partners, Origin.of("session", THEM), update)
+    partners.store.commit([batch])
+    intake = Intake(partners.context)
+    assert intake.replace(RECORD, (fresh,), Origin.of("session", THEM))
+    assert [change.updates for change in intake.changes] == [(fresh,)]
+    batch, _ = taken(partners, Origin.of("session", THEM), more)
+    partners.store.commit([batch])
+    assert not Intake(partners.context).replace(RECORD, (fresh,), Origin.of("session", THEM))
 
 
 def test_a_session_of_one_who_may_only_read_stores_nothing_and_says_why(partners):

@@ -7,10 +7,12 @@ import lmdb
 import pytest
 
 from crdt_sync import Replica, bundled_schema
+from crdt_sync.clock import HybridClock
 from crdt_sync.errors import StoreCorrupt, StoreFailed, StoreFull, UpdateRefused
 from crdt_sync.ids import new_record
 from crdt_sync.protocol.messages import UpdatesEntry
-from crdt_sync.records import Document, values_of
+from crdt_sync.records import Document, Editor, reading_of, values_of
+from crdt_sync.records.lineages.renewal import renewed
 from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.records.updates.varint import append_uint
 from crdt_sync.replica import awaiting as awaiting_notes
@@ -19,6 +21,7 @@ from crdt_sync.replica.repair import still_lost
 from crdt_sync.replica.rescue import View, rescued
 from crdt_sync.storage.values import Batch, Change, OutboxEntry, Peer
 from tests.damage import flip_bit
+from tests.records.raw_updates import array, update
 
 RELAY, URL = b"r" * 16, "ws://relay"
 
@@ -210,6 +213,61 @@ def test_what_a_partner_brings_back_is_neither_written_again_nor_named(path, rec
         assert dict(anna.get(record)) == before
 
 
+@pytest.mark.parametrize("renewals", [0, 1, 2])
+@pytest.mark.parametrize("renewed_before", [False, True])
+def test_what_comes_back_renewed_has_come_and_what_was_changed_since_stays(path, record, renewed_before, renewals):
+    """A partner wrote the city back to what the repair could save, and renewed the record; all of it comes."""
+    with Replica.open(path) as anna:
+        if renewed_before:
+            anna.renew(record)
+        with anna.edit(record) as customer:
+            customer["city"] = "Ulm"
+        last = anna.store.record_head(record).seq
+        theirs = Document.load([anna.document(record).diff()], 9000)
+        anna.store.commit([Batch(peers=(Peer(RELAY, b"e" * 16, 1, 1, URL),))])
+        schema = anna.schema_of(record)
+    flip_bit(path, b"log", seq(last))
+    with Replica.open(path) as anna:
+        assert anna.repair().shown[record]["city"] == "Ulm"
+        Editor(theirs, schema, HybridClock(anna.context.wall_clock), "ben", "customers")["city"] = "Berlin"
+        for _ in range(renewals):
+            theirs = renewed(theirs)
+        fetched(anna, record, theirs.diff())
+        met(anna)
+        assert anna.status().damaged == {}
+        settled = anna.settle()
+        assert (settled.rewritten, settled.awaited, settled.losses) == ({}, {}, ())
+        assert anna.get(record)["city"] == "Berlin"
+
+
+def test_where_a_renewal_leaves_open_which_is_newer_what_is_shown_stays_and_is_named(path, record):
+    """What the awaited lineage was made of is lost here, and the partner brings another one."""
+    with Replica.open(path) as anna:
+        theirs = Document.load([entry.update for entry in anna.store.history(record)[:2]])
+        before = anna.document(record)
+        first = renewed(before)
+    kept = awaiting_notes.kept(
+        [URL],
+        View.of(reading_of(before)),
+        View({}, [], False),
+        first.state_vector(),
+        1,
+        (),
+        edited=False,
+        lineage=first.lineage_writer(),
+    )
+    other = renewed(theirs)
+    assert kept.has_come(other, View.of(reading_of(other))) is None
+    with Replica.create(path.parent / "ben", "ben", [bundled_schema("customers")]) as ben:
+        fetched(ben, record, other.diff())
+        ben.store.commit([Batch(meta=awaiting_notes.note(record, kept))])
+        settled = ben.settle()
+        assert settled.rewritten == {}
+        assert "which is newer is not known" in settled.losses[0].detail
+        assert ben.get(record)["city"] == "Köln"
+        assert (ben.settle().losses, ben.status().damaged) == ((), {}), "it is told once"
+
+
 def test_what_a_partner_did_not_bring_and_nothing_shows_is_named(path, record):
     awaiting(path, (b"views", record.encode()))
     with Replica.open(path) as anna:
@@ -243,6 +301,21 @@ def test_what_adds_up_is_named_and_not_doubled_where_a_partner_may_hold_a_part_o
         assert still_lost(anna, mended.losses) == mended.losses
         anna.integrate([UpdatesEntry(record, whole, b"")], RELAY, (), None)
         assert still_lost(anna, mended.losses) == (), "the partner had it"
+
+
+def test_what_adds_up_is_not_doubled_where_the_record_was_renewed_since_a_partner_had_a_part_of_it(path, record):
+    """Its state vector and the partner's have no writer in common, and still the partner has it."""
+    with Replica.open(path) as anna:
+        entry = OutboxEntry(record, after(anna, record, 3).state_vector(), 1)
+        anna.store.commit([Batch(peers=(Peer(RELAY, b"e" * 16, 1, 1, URL),), outbox=((RELAY, entry),))])
+        anna.renew(record)
+        last = anna.store.record_head(record).seq
+    flip_bit(path, b"log", seq(3))
+    flip_bit(path, b"log", seq(last))
+    with Replica.open(path) as anna:
+        mended = anna.repair()
+        assert {"visits", "notes", "timeline"} <= {loss.field for loss in mended.losses}
+        assert "visits" not in anna.get(record)
 
 
 @pytest.mark.parametrize("how", ["damaged", "replaced"])
@@ -393,7 +466,7 @@ def test_what_came_is_stored_and_told_though_what_builds_on_it_cannot_be(path, r
 def test_a_conflict_that_has_come_back_counts_once(known):
     shown, saved = View({"stage": "won"}, ["stage"], False), View({"stage": "lead"}, [], False)
     kept = awaiting_notes.kept([URL], shown, saved, known, 1, (), edited=True)
-    here = vectors.encode({1: 2, 3: 1})
+    here = Document.load([update([array("c.name", ["a", "b"])], 1), update([array("c.city", ["c"])], 3)])
     assert not kept.has_come(here, saved)
     assert not kept.has_come(here, View({"stage": "won"}, [], False)), "the other value is not back"
     assert kept.has_come(here, shown)

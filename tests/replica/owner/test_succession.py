@@ -10,6 +10,7 @@ import pytest
 
 from crdt_sync import Replica
 from crdt_sync.errors import OwnerSilent
+from crdt_sync.replica.owner import following
 from crdt_sync.replica.owner.asking import find
 from crdt_sync.replica.owner.following import _Following
 from crdt_sync.replica.owner.owned import OwnedStore
@@ -199,6 +200,22 @@ def test_who_reads_events_too_slowly_is_sent_away_and_no_writer_is_lent_twice(ow
             owner.ask("count", US, 1)
         assert replica.owner is link
         assert replica.get(US)["visits"] == 12
+
+
+def test_who_is_sent_away_again_is_told_of_what_changed_since_the_last_time(owner, store, monkeypatch):
+    missed, heard = [], []
+    monkeypatch.setattr(
+        following, "follow", lambda owner, heard, missed_, ended: missed.append(missed_) or (lambda: None)
+    )
+    with Replica.open(store) as replica:
+        assert replica.owner is not None
+        replica.subscribe(lambda events: heard.append({event.record for event in events}))
+        owner.ask("edit", US, name="Us")
+        missed[0]()
+        owner.ask("edit", THEM, name="Them")
+        missed[0]()
+        missed[0]()
+    assert heard == [{US}, {THEM}]
 
 
 @pytest.mark.parametrize("when", ["before", "in", "after"])
