@@ -58,6 +58,9 @@ def set_fields(call: Invocation, target: str, assignments: Sequence[str], create
         before = replica.count()
         meant = _target(replica, target, create)
         former = _shown(replica, meant)
+        known_schema = replica.schemas.get(meant if meant in replica.schemas else ids.collection_of(meant))
+        if known_schema is not None:
+            _check_said_once(known_schema, wanted)
         if meant in replica.schemas:
             _check_same_customer(replica, replica.schemas[meant], wanted)
         edited = _edit(replica, meant, wanted, create)
@@ -174,6 +177,16 @@ def _target(replica: Replica, text: str, create: bool) -> str:
             raise
     known = ", ".join(replica.schemas) or "none"
     raise UnknownCollection(f"{text[:60]!r} is neither a record nor a collection here", f"Collections: {known}.")
+
+
+def _check_said_once(schema: Schema, wanted: Sequence[Assignment]) -> None:
+    """Raise `UsageError` where a field is given two values."""
+    fields = [field_named(schema, each.field) or each.field for each in wanted if each.operator == "="]
+    for field in fields:
+        if fields.count(field) > 1:
+            raise UsageError(
+                f"{field!r} is given twice", f"Leave out one of them; add to what is there with {field}+=."
+            )
 
 
 def _edit(replica: Replica, target: str, wanted: list[Assignment], create: bool) -> EditedRecord:

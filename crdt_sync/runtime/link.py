@@ -125,14 +125,16 @@ def failure(address: Address, error: Exception) -> CrdtSyncError:
         case _:
             return Unreachable(
                 f"cannot reach {address.url}: {_reason(error)}",
-                f"{_where_to_look(address)}; your edits stay safe here until then.",
+                f"{_where_to_look(address, error)}; your edits stay safe here until then.",
             )
 
 
-def _where_to_look(address: Address) -> str:
+def _where_to_look(address: Address, error: Exception) -> str:
     place = urlsplit(address.url)
     if not is_loopback(place.hostname or ""):
         return "Check that it runs and the address is right"
+    if isinstance(error, TimeoutError):
+        return "What runs there, on this machine, does not answer: let it go on if it is stopped, or start it again"
     if address.direct:
         return "On the device there: crdt-sync listen"
     port = "" if place.port in (None, _RELAY_PORT) else f" --port {place.port}"

@@ -1,3 +1,4 @@
+import json
 from typing import Any
 
 import pytest
@@ -31,6 +32,17 @@ def test_operators_follow_the_kind_of_the_field(made, fields, run):
     found = fields(record)
     assert (found["tags"], found["visits"], found["notes"], found["amount"]) == (["b"], 3, "one\ntwo", "12.5")
     assert found["timeline"][0]["value"] == "a remark"
+
+
+@pytest.mark.parametrize("twice", [("name=x", "name=y"), ("name=x", "Name=y"), ("tags=a", "tags=b")])
+def test_a_field_that_is_given_two_values_is_refused(made, run, fields, twice):
+    record = made("name=before", "tags=before")
+    for target in (record, "customers"):
+        refused = run("set", target, *twice, "--json")
+        assert (refused.code, json.loads(refused.err)["error"]) == (2, "usage")
+    assert (fields(record)["name"], fields(record)["tags"]) == ("before", ["before"])
+    assert run("set", record, "tags=a", "tags+=b").code == 0
+    assert fields(record)["tags"] == ["a", "b"]
 
 
 def test_an_empty_value_clears(made, fields, run):

@@ -127,6 +127,13 @@ def test_what_is_not_running_on_this_machine_is_named_with_what_starts_it(url: s
     assert "your edits stay safe" in failure.hint
 
 
+@pytest.mark.parametrize("direct", [True, False])
+def test_who_is_there_and_does_not_answer_is_not_to_be_started_once_more(direct: bool) -> None:
+    failure = link.failure(Address("ws://127.0.0.1:8765", direct=direct), TimeoutError())
+    assert "does not answer" in failure.hint
+    assert "crdt-relay serve" not in failure.hint
+
+
 def test_another_protocol_is_not_tried_again() -> None:
     failure = link.failure(Address("ws://relay.test"), NegotiationError("unsupported subprotocol: x"))
     assert isinstance(failure, VersionMismatch)
