@@ -40,9 +40,6 @@ def in_dots(state_vector: bytes, lineage: int, document: Document) -> tuple[byte
     """
     if not lineage or document.lineage_writer() != lineage:
         return state_vector, lineage
-    try:
-        cover = lineage_of(document).cover
-    except UpdateRefused:
-        return state_vector, lineage
-    since = {writer: clock for writer, clock in vectors.decode(state_vector).items() if writer != lineage}
-    return vectors.encode(vectors.merged(since, cover)), 0
+    with suppress(UpdateRefused):
+        return vectors.encode(lineage_of(document).known(vectors.decode(state_vector))), 0
+    return state_vector, lineage
