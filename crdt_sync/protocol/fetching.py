@@ -6,8 +6,9 @@ Rules:
    be integrated for want of an earlier one (a gap), no cursor is stored until the repair has arrived.
 2. Whatever the partner sends is handed to the host in order; the host commits in order.
 3. A gap is asked for by state vector, which closes it at once, unless new gaps keep arriving meanwhile. A partner that
-   cannot close one is given up. What came before an answer that is on its way, or waits to be stored, is in that
-   answer: it is not asked for once more. No more is asked for at once than a partner answers.
+   cannot close one, nor brings anything new of the record, is given up. What came before an answer that is on its way,
+   or waits to be stored, is in that answer: it is not asked for once more. No more is asked for at once than a partner
+   answers.
 """
 
 from collections import deque
@@ -21,7 +22,7 @@ from crdt_sync.protocol.messages import Have, Updates, UpdatesEntry, Want
 from crdt_sync.protocol.wants import want_beyond
 
 _HAVE_EVERY_BYTES = limits.UNCONFIRMED_BYTES_MAX // 16
-_GAPS_MAX = 3  # of one record, one after the other
+_GAPS_MAX = 3  # of one record, one after the other, that brought nothing new of it
 
 
 class Fetching:
@@ -35,7 +36,7 @@ class Fetching:
         self._repairs: deque[frozenset[str]] = deque()  # records of each want that a gap made necessary
         self._waiting: dict[str, bytes] = {}  # gaps that are asked for once the partner has answered others
         self._repairing: dict[int, frozenset[str]] = {}  # Integrate effects that end a repair
-        self._gaps: dict[str, int] = {}  # how often each record under repair had a gap
+        self._gaps: dict[str, tuple[bytes, int]] = {}  # by record under repair: our vector, and how often it had a gap
         self._integrating: dict[int, tuple[int, int | None, bool]] = {}  # size, cursor, whether something is owed
         self._stored = 0  # bytes of updates
         self._had = 0  # of which the partner knows
@@ -100,9 +101,11 @@ class Fetching:
 
     def never_closed(self, gaps: Sequence[tuple[str, bytes]]) -> str | None:
         """Count these gaps; a record whose gap the partner cannot close, if there is one. See the third rule."""
-        for record, _ in gaps:
-            self._gaps[record] = self._gaps.get(record, 0) + 1
-            if self._gaps[record] > _GAPS_MAX:
+        for record, vector in gaps:
+            before, count = self._gaps.get(record, (vector, 0))
+            count = count + 1 if vector == before else 1
+            self._gaps[record] = vector, count
+            if count > _GAPS_MAX:
                 return record
         return None
 

@@ -162,6 +162,17 @@ def test_a_gap_that_cannot_be_closed_ends_the_session() -> None:
     assert [effect.code for effect in effects if isinstance(effect, Closed)] == ["gap"]
 
 
+def test_a_gap_that_comes_again_with_something_new_each_time_is_asked_for_again() -> None:
+    """Many renew the record at once: each answer brings some of it, and what others say builds on the rest."""
+    session = live(ScriptedOutbox())
+    say(session, Updates(0, 1, 1, True, (UpdatesEntry(A, b"gapped", b""),)))
+    for number in range(2, 30):
+        session.integrated(number, [(A, bytes((1, 1, number)))], now=0)
+        say(session, Updates(0, None, 9, True, (UpdatesEntry(A, b"some of it", VECTOR),)))
+    session.integrated(30, [], now=0)
+    assert not session.closed
+
+
 def test_what_the_partner_lacks_is_pushed_in_one_frame_and_pushed_again_when_edited_meanwhile() -> None:
     source = ScriptedOutbox()
     session = live(source)
