@@ -201,7 +201,7 @@ def test_whatever_is_asked_the_owner_goes_on(replica):
     threads = []
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(threading, "excepthook", threads.append)
-        for _ in range(300):
+        for _ in range(150):
             link = greeted(replica)
             send(link, rng.choice(names), *rng.choices(values, k=rng.randrange(6)))
             link.shutdown(socket.SHUT_WR)
