@@ -42,10 +42,7 @@ from crdt_sync.protocol.messages import (
     Have,
     Hello,
     Message,
-    Ping,
     Pong,
-    Presence,
-    PresenceEntry,
     Ranges,
     Receipt,
     ReceiptRequest,
@@ -214,11 +211,6 @@ class Dialer(Session):
     def fetch(self, records: Sequence[str]) -> None:
         """Ask for these records as a whole, `WANT_RECORDS_MAX` at most; not `settled` before they are on disk."""
         self._send(self._fetching.ask(Want(0, tuple(WantEntry(record, NOT_HELD) for record in records))))
-
-    def present(self, entries: tuple[PresenceEntry, ...]) -> None:
-        """See `Session.present`."""
-        if self.state not in {State.GREETING, State.AGREEING, State.CLOSED}:
-            self._tell(Presence(entries[: limits.PRESENCE_ENTRIES_MAX]))
 
     def next_timer(self) -> int | None:
         """See `Session.next_timer`."""
@@ -435,9 +427,6 @@ class Dialer(Session):
         self._receipts = max(0, self._receipts - 1)
         self._effects.append(ReceiptArrived(receipt))
 
-    def _on_ping(self, message: Ping, now: int) -> None:
-        self._tell(Pong(message.number))
-
     def _on_pong(self, message: Pong, now: int) -> None:
         if self._telling.answered(message.number):
             self._came(_READS)
@@ -454,7 +443,7 @@ class Dialer(Session):
             self._send(each)
 
     def _tell(self, message: Message) -> None:
-        """Tell something that nobody answers, now or later."""
+        """See `Session._tell`: now or later."""
         self._telling.tell(message)
         self._tell_on()
 

@@ -12,7 +12,7 @@ from crdt_sync.protocol import codec
 from crdt_sync.protocol.messages import Updates, UpdatesEntry
 from crdt_sync.protocol.source import AcceptorSource, LogUpdate
 
-_PAGES_MAX = 16  # of 256 KiB, or of one larger update, and twice: as they are stored and as they are sent
+_KEPT_BYTES_MAX = 4 * limits.MIB  # of updates, which are kept twice: as they are stored and as they are sent
 
 
 class LivePage:
@@ -23,6 +23,11 @@ class LivePage:
         self.bytes_max = bytes_max  # what it was read for
         self.cursor = updates[-1].seq
         self.update_bytes = sum(len(entry.update) for entry in updates)
+
+    def serves(self, bytes_max: int, followed: int) -> bool:
+        """Whether it is what would be read for that many bytes, where followers may read up to `followed`."""
+        small_enough = self.update_bytes <= bytes_max or len(self.updates) == 1  # one goes whatever its size
+        return small_enough and (self.cursor >= followed or self.bytes_max >= bytes_max)
 
     @cached_property
     def frame(self) -> bytes:
@@ -37,29 +42,35 @@ class LivePages:
         self._source = source
         self._followed = 0
         self._pages: dict[int, LivePage] = {}  # by the cursor that they follow
+        self._kept_bytes = 0
 
     def after(self, cursor: int, bytes_max: int) -> LivePage | None:
         """About `bytes_max` of updates after `cursor`; None where none are, or the log does not go back so far."""
         followed = self._source.followed()
         if followed != self._followed:
-            self._followed = followed
+            self._followed, self._kept_bytes = followed, 0
             self._pages.clear()
         kept = self._pages.get(cursor)
-        if (
-            kept is not None
-            and kept.update_bytes <= bytes_max
-            and (kept.cursor >= followed or kept.bytes_max >= bytes_max)
-        ):
+        if kept is not None and kept.serves(bytes_max, followed):
             return kept
         updates = self._source.log(cursor, limits.PAGE_RECORDS_MAX, bytes_max)
         if not updates:
             return None
         page = LivePage(updates, bytes_max)
         if kept is None or kept.bytes_max < bytes_max:  # a slow link makes no page small for the others
-            if len(self._pages) >= _PAGES_MAX:
-                self._pages.pop(next(iter(self._pages)))
-            self._pages[cursor] = page
+            self._keep(cursor, page)
         return page
+
+    def _keep(self, cursor: int, page: LivePage) -> None:
+        self._drop(cursor)
+        self._pages[cursor] = page
+        self._kept_bytes += page.update_bytes
+        while self._kept_bytes > _KEPT_BYTES_MAX:
+            self._drop(next(iter(self._pages)))
+
+    def _drop(self, cursor: int) -> None:
+        page = self._pages.pop(cursor, None)
+        self._kept_bytes -= page.update_bytes if page is not None else 0
 
 
 def live_updates(updates: Sequence[LogUpdate], cursor: int, head: int) -> Updates:

@@ -150,7 +150,7 @@ class Session:
     def present(self, entries: tuple[PresenceEntry, ...]) -> None:
         """Tell the partner who has which record open. Dropped while the session is not open."""
         if self.state not in {*_GREETING, State.CLOSED}:
-            self._send(Presence(entries[: limits.PRESENCE_ENTRIES_MAX]))
+            self._tell(Presence(entries[: limits.PRESENCE_ENTRIES_MAX]))
 
     def _handle(self, row: Transition, message: Message, now: int) -> None:
         getattr(self, "_on_" + row.handler)(message, now)
@@ -213,12 +213,16 @@ class Session:
         self._effects.append(Send(frame))
         return len(frame)
 
+    def _tell(self, message: Message) -> None:
+        """Send what nobody answers."""
+        self._send(message)
+
     def _on_bye(self, message: Bye, now: int) -> None:
         retry_us = None if message.retry_after_ms is None else message.retry_after_ms * 1000
         self._end(Closed(message.code, message.message, retry_us, by_partner=True))
 
     def _on_ping(self, message: Ping, now: int) -> None:
-        self._send(Pong(message.number))
+        self._tell(Pong(message.number))
 
     def _on_pong(self, message: Pong, now: int) -> None:
         """Nothing to do: hearing anything at all proves that the partner lives."""

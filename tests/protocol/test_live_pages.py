@@ -92,6 +92,14 @@ def test_a_slow_link_makes_no_page_small_for_the_others(asked):
     assert pages.after(0, 1_000).update_bytes == 500
 
 
+def test_what_is_kept_is_bounded_in_bytes():
+    source = ScriptedLog([(US, bytes(1 << 20))] * 20)
+    pages = LivePages(source)
+    read = [pages.after(cursor, 1) for cursor in range(20)]
+    again = [cursor for cursor in reversed(range(20)) if pages.after(cursor, 1) is read[cursor]]
+    assert again == [19, 18, 17, 16]
+
+
 @given(
     sizes=st.lists(st.integers(1, 40_000), min_size=1, max_size=12),
     turns=st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=20),
