@@ -30,7 +30,7 @@ def load(store: Path) -> Address | None:
         kept = tomllib.loads(text)
         url, authorities, interval = kept["url"], kept.get("ca"), kept.get("ping_interval")
         adopt, transport = kept.get("new_relay", False), kept.get("transport", "auto")
-    except (tomllib.TOMLDecodeError, KeyError, RecursionError) as error:
+    except (ValueError, KeyError, RecursionError) as error:
         raise InvalidSettings(
             f"{path} cannot be understood: {error}", "Write it anew with 'crdt-sync relay URL'."
         ) from None

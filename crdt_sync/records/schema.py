@@ -146,6 +146,8 @@ def parse_schema(text: str, source: str) -> Schema:
         raise InvalidSchema(f"{source}: not valid TOML: {error}", "Correct the line that is named.") from None
     except RecursionError:
         raise InvalidSchema(f"{source}: nested too deeply", "A schema needs three levels.") from None
+    except ValueError:
+        raise InvalidSchema(f"{source}: a number in it is far too long", "Shorten it.") from None
     try:
         return Schema.of(data)
     except Misfit as error:

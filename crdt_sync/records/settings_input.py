@@ -15,7 +15,8 @@ Check = Callable[[object], T]
 
 _WHOLE = re.compile(r"(\d+(?:_\d+)*)(?:\.0+)?", re.ASCII)
 _SPACES = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
-_DIGITS_MAX = 4300  # of a number in a text, as Python reads them
+_DIGITS_MAX = 4300  # of a number, as Python reads and writes them
+_TOO_LARGE = 10**_DIGITS_MAX
 _FLOAT_BELOW = 2.0**63
 _TRUTHS = {
     **dict.fromkeys((0, "0", "off", "f", "false", "n", "no"), False),
@@ -74,6 +75,8 @@ def truth(value: object) -> bool:
 def whole(value: object) -> int:
     """A whole number."""
     if isinstance(value, int):
+        if abs(value) >= _TOO_LARGE:  # a hexadecimal one may be; no definition could be written with it
+            raise Misfit(f"a number has at most {_DIGITS_MAX} digits")
         return int(value)
     if isinstance(value, float) and value.is_integer() and abs(value) < _FLOAT_BELOW:
         return int(value)

@@ -69,7 +69,7 @@ def ping_us(interval_s: float | None) -> int | None:
         return None
     if not PING_S_MIN <= interval_s <= PING_S_MAX:
         raise UsageError(
-            f"a ping after {interval_s:g} s of silence is not between {PING_S_MIN:g} and {PING_S_MAX:g} s",
+            f"a ping interval is {PING_S_MIN:g} to {PING_S_MAX:g} s of silence, and the one given is not",
             "Take a third of the time after which the proxy cuts silent connections.",
         )
     return int(interval_s * 1e6)

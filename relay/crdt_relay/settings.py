@@ -178,7 +178,7 @@ def _explained(error: ValidationError, values: Mapping[str, Any], sources: Mappi
             hints.append(f"Did you mean {close[0]!r}?" if close else "'crdt-relay serve --show-config' lists them all.")
             continue
         lines.append(f"{name}{place}: {problem['msg']}")
-        if str(values.get(name, "")).startswith("tcp://") and "environment" in place:
+        if isinstance(given := values.get(name), str) and given.startswith("tcp://") and "environment" in place:
             hints.append(
                 f"Kubernetes sets {ENVIRONMENT_PREFIX}PORT by itself for a service called crdt-relay: "
                 "set enableServiceLinks: false in the pod, or rename the service."
@@ -207,6 +207,8 @@ def _from_file(path: Path) -> dict[str, Any]:
         raise InvalidSettings(f"{path} is nested too deeply", "Settings have one level.") from error
     except UnicodeDecodeError as error:
         raise InvalidSettings(f"{path} is not UTF-8 text", "Save it as UTF-8.") from error
+    except ValueError as error:
+        raise InvalidSettings(f"a number in {path} is far too long", "Shorten it.") from error
     except OSError as error:
         raise InvalidSettings(f"{path} cannot be read: {error.strerror}", "Check its permissions.") from error
     return {

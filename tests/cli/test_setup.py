@@ -105,12 +105,21 @@ def test_another_relay_can_be_chosen_later(run, store):
     assert partners.load(store) == Address("ws://one:1", "y")
 
 
-def test_settings_that_were_damaged_are_named(run, store):
-    (store / partners.RELAY_FILE).write_text("url = [")
+@pytest.mark.parametrize("damaged", ["url = [", f"url = {'1' * 5000}"])
+def test_settings_that_were_damaged_are_named(run, store, damaged):
+    (store / partners.RELAY_FILE).write_text(damaged)
     result = run("sync")
     assert result.code == 2
     assert "relay.toml" in result.err
     assert "crdt-sync relay" in result.err
+
+
+@pytest.mark.parametrize("interval", ["0.5", "21", "nan", "inf", hex(10**5000)])
+def test_a_kept_ping_interval_out_of_bounds_is_refused_with_the_bounds(run, store, interval):
+    (store / partners.RELAY_FILE).write_text(f'url = "ws://one:1"\nping_interval = {interval}\n')
+    result = run("sync", "--json")
+    assert (result.code, json.loads(result.err)["error"]) == (2, "usage")
+    assert "1 to 20 s" in json.loads(result.err)["message"]
 
 
 def test_schemas_are_shown_and_added(run, store, tmp_path):

@@ -2,9 +2,10 @@ import pytest
 
 from crdt_sync.errors import InvalidSchema
 from crdt_sync.limits import FIELDS_MAX
-from crdt_sync.records import FieldSpec, Schema, bundled_schema, load_schema, parse_schema
+from crdt_sync.records import FieldSpec, Schema, bundled_schema, definition, load_schema, parse_schema
 
 HEAD = 'collection = "people"\nversion = 1\n'
+RANKED = HEAD + '[fields.n]\nkind = "stage"\nstates = ["a"]\nranks = {a = '
 
 
 def test_the_bundled_schema_survives_its_toml(schema):
@@ -56,6 +57,9 @@ def test_an_unknown_bundled_schema_names_the_known_ones():
         (HEAD + '[fields.n]\nkind = "stage"\nstates = ["a"]\ntransitions = {a = ["b"]}', "unknown state 'b'"),
         (HEAD + '[fields.n]\nkind = "stage"\nstates = ["a", "b"]\nranks = {a = 1}', "ranks"),
         (HEAD + '[fields.n]\nkind = "stage"\nstates = ["a", "a"]', "twice"),
+        (RANKED + "9" * 5000 + "}", "far too long"),
+        (RANKED + "0x" + "F" * 5000 + "}", "field 'n', 'ranks', 'a': a number has at most 4300 digits"),
+        (RANKED + "0x" + hex(10**4300)[2:] + "}", "at most 4300 digits"),
         (HEAD + '[fields.n]\ncollection = "people"', "reference"),
         (HEAD + '[fields.n]\ntype = "reference"\ncollection = "Not One"', "collection"),
         (HEAD + '[fields.n]\nkind = "set"\nrequired = true', "required"),
@@ -73,6 +77,14 @@ def test_a_wrong_schema_is_refused_with_file_and_place(text, named):
         parse_schema(text, "my.toml")
     assert named in caught.value.message
     assert caught.value.hint
+
+
+def test_the_longest_rank_survives_toml_and_a_definition():
+    stage = parse_schema(f"{RANKED}{hex(10**4300 - 1)}}}", "my.toml")
+    assert parse_schema(stage.to_toml(), "again") == stage
+    found = definition.read(definition.written(stage, {}, {}))
+    assert found is not None
+    assert found.schema == stage
 
 
 def test_the_number_of_fields_is_limited_on_both_sides():

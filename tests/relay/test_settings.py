@@ -159,7 +159,13 @@ def test_the_port_variable_that_kubernetes_sets_is_explained(monkeypatch: pytest
 
 @pytest.mark.parametrize(
     ("text", "complaint"),
-    [(b"port = ", "not valid TOML"), (b"port = 1 # \xff", "not UTF-8"), (None, "no settings file")],
+    [
+        (b"port = ", "not valid TOML"),
+        (b"port = 1 # \xff", "not UTF-8"),
+        (b"port = " + b"1" * 5000, "far too long"),
+        (b"port = 0x" + b"F" * 5000, "port .*: Input should be less than"),
+        (None, "no settings file"),
+    ],
 )
 def test_an_unreadable_file_is_refused_by_name(tmp_path: Path, text: bytes | None, complaint: str) -> None:
     path = tmp_path / "relay.toml"
