@@ -449,14 +449,21 @@ def test_an_edit_that_the_disk_refuses_says_so_in_an_async_block(replica, us, mo
 # --- sessions meanwhile --------------------------------------------------------------------------------------
 
 
-def test_an_edit_whose_writer_a_copy_of_the_store_used_meanwhile_is_not_stored(make_replica, relay):
-    """Nobody could tell its operations from those of the copy."""
+@pytest.fixture
+def anna_twice(make_replica, relay):
+    """A replica, and one over a copy of its store that writes under the same ids."""
     anna = make_replica("anna")
     with anna.edit(US, create=True) as customer:
         customer["name"] = "Us"
     exchange(anna, relay)
     twin = make_replica("anna", store=anna.store.clone())
     twin.context.writers._ids = list(anna.context.writers.current)
+    return anna, twin
+
+
+def test_an_edit_whose_writer_a_copy_of_the_store_used_meanwhile_is_not_stored(anna_twice, relay):
+    """Nobody could tell its operations from those of the copy."""
+    anna, twin = anna_twice
     with twin.edit(US) as customer:
         customer["city"] = "Bonn"
     exchange(twin, relay)
@@ -469,14 +476,9 @@ def test_an_edit_whose_writer_a_copy_of_the_store_used_meanwhile_is_not_stored(m
 
 
 @pytest.mark.parametrize("renews", [(), ("twin",), ("anna",), ("anna", "twin")])
-def test_a_copy_of_the_store_that_writes_under_our_ids_is_noticed_in_renewed_records_too(make_replica, relay, renews):
+def test_a_copy_of_the_store_that_writes_under_our_ids_is_noticed_in_renewed_records_too(anna_twice, relay, renews):
     """What it wrote is in the cover of the record then, and not in its state vector."""
-    anna = make_replica("anna")
-    with anna.edit(US, create=True) as customer:
-        customer["name"] = "Us"
-    exchange(anna, relay)
-    twin = make_replica("anna", store=anna.store.clone())
-    twin.context.writers._ids = list(anna.context.writers.current)
+    anna, twin = anna_twice
     for replica, values in ((twin, {"city": "Bonn", "country": "DE", "region": "NRW"}), (anna, {"phone": "1"})):
         with replica.edit(US) as customer:
             customer.update(values)

@@ -6,11 +6,11 @@ from hypothesis import strategies as st
 
 from crdt_bench.notes import note
 from crdt_sync.limits import KIB
-from crdt_sync.records import Document, Integrator, scan
+from crdt_sync.records import Document, scan
 from crdt_sync.records.updates.update import Reader
 from crdt_sync.records.updates.varint import append_uint
+from tests.records.gate.conftest import RECORD, gate, judge
 
-RECORD = "customers/a"
 SCRIPTS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 11), st.integers(0, 5)), max_size=30)
 
 TWO_FACED = {
@@ -35,17 +35,6 @@ def uint(value):
     out = bytearray()
     append_uint(out, value)
     return bytes(out)
-
-
-def gate(*stored):
-    integrator = Integrator(1)
-    integrator.integrate(RECORD, stored, [], None, checked=True, snapshot=False)
-    return integrator
-
-
-def judge(integrator, update):
-    (verdict,) = integrator.integrate(RECORD, None, [update], None, checked=True, snapshot=False).verdicts
-    return verdict
 
 
 @pytest.mark.parametrize("name", TWO_FACED)

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pycrdt import Array, Doc, Map, Text
 
-from crdt_sync.records import Document, Integrator, scan, values_of
+from crdt_sync.records import Document, scan, values_of
 from crdt_sync.records.gate.well_placed import misplaced
 from crdt_sync.records.updates.lists import Lists
+from tests.records.gate.conftest import RECORD, gate, judge
 
-RECORD = "customers/a"
 PAIR = bytes.fromhex("01010100040103742e6104f09f988000")  # t.a is one character of two operations
 ABC = bytes.fromhex("01010200040103742e620362636400")  # t.b is "bcd"
 
@@ -45,17 +45,6 @@ BROKEN = {
     "a root without a field": ([], "01010100040102742e02616200"),
     "a root without a prefix": ([], "010101000401016102616200"),
 }
-
-
-def gate(*stored):
-    integrator = Integrator(1)
-    integrator.integrate(RECORD, stored, [], None, checked=True, snapshot=False)
-    return integrator
-
-
-def judge(integrator, update):
-    (verdict,) = integrator.integrate(RECORD, None, [update], None, checked=True, snapshot=False).verdicts
-    return verdict
 
 
 @pytest.mark.parametrize("name", BROKEN)
