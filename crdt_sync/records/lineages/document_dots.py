@@ -131,7 +131,7 @@ class _Reading:
                 yield root, ""
             elif root.startswith("s."):
                 keys = {self._lists.name((item.writer, item.clock)).key for item in items if item.deleted}
-                yield from {(root, member_of(key)) for key in keys if key}
+                yield from {(root, member) for key in keys if key and (member := member_of(key))}
 
     def _deletion(self, piece: Piece, seen: dict[Dot, Mapping[int, int]]) -> Piece:
         """An entry of a deletion without the vector that it names, which is noted by dots."""
