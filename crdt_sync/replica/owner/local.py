@@ -177,6 +177,7 @@ def _check_user(link: socket.socket) -> None:
 def _prove(link: socket.socket, secret: bytes, own: bytes, other: bytes) -> None:
     """Prove that we know the secret, and have it proved; neither side tells it. Raises `Refused`."""
     until = time.monotonic() + _GREETING_S
+    link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or the proof, sent after the nonce, waits for its ACK
     link.settimeout(_GREETING_S)
     nonce = secrets.token_bytes(_SECRET_BYTES)
     link.sendall(nonce)

@@ -84,6 +84,21 @@ def test_a_caller_that_does_not_know_the_secret_is_refused(replica, tmp_path):
     assert greeted(replica).close() is None
 
 
+def test_what_is_sent_waits_for_no_acknowledgement(replica, monkeypatch):
+    """As small messages that follow each other do, 40 ms each, where TCP gathers them."""
+    links, check = [], local.Listener.check
+    monkeypatch.setattr(local.Listener, "check", lambda listener, link: (check(listener, link), links.append(link)))
+    with greeted(replica) as link:
+        links.append(link)
+        at_once = [
+            each.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
+            for each in links
+            if each.family != socket.AF_UNIX
+        ]
+        assert len(links) == 2
+        assert at_once == ([True, True] if (replica.store.path / "owner.port").exists() else [])
+
+
 def called(replica):
     """A caller that proves nothing, and says nothing yet."""
     path = replica.store.path
