@@ -41,17 +41,20 @@ async def _forwarder() -> None:
         await asyncio.get_running_loop().run_in_executor(None, hear)
 
 
-def relay(data: str, port: int, sessions_max: int | None) -> None:
-    """Child: the relay as `crdt-relay serve` runs it, on a port of this machine; 0 takes a free one."""
+def relay(data: str, port: int, sessions_max: int | None, observed: bool = False) -> None:
+    """Child: the relay as `crdt-relay serve` runs it, on a port of this machine; 0 takes a free one.
+
+    Says its port, and that of its metrics, which is 0 unless it is to be `observed`.
+    """
     from crdt_relay.running import run  # noqa: PLC0415 - the forwarder must not pay for importing it
     from crdt_relay.settings import load  # noqa: PLC0415
 
     def ready(running: "Relay") -> None:
-        say(running.port)
+        say((running.port, int(str(running.metrics_url).rpartition(":")[2]) if observed else 0))
         threading.Thread(target=_stop_with_parent, daemon=True).start()
 
-    flags = {"data": data, "port": port, "metrics": False, "log_level": "error", "sessions_max": sessions_max}
-    run(load(flags), ready)
+    flags = {"data": data, "port": port, "log_level": "error", "sessions_max": sessions_max}
+    run(load({**flags, "metrics": observed, "metrics_port": 0}), ready)
 
 
 def _stop_with_parent() -> None:
@@ -68,4 +71,12 @@ def start_forwarder() -> tuple[Child, int]:
 def start_relay(data: Path, port: int = 0, sessions_max: int | None = None) -> tuple[Child, int]:
     """A relay's process and its port."""
     child = Child("crdt_bench.servers:relay", data=str(data), port=port, sessions_max=sessions_max)
-    return child, int(child.hear())
+    port, _ = child.hear()
+    return child, port
+
+
+def start_observed_relay(data: Path) -> tuple[Child, int, int]:
+    """A relay's process, its port, and that of its metrics."""
+    child = Child("crdt_bench.servers:relay", data=str(data), port=0, sessions_max=None, observed=True)
+    port, metrics_port = child.hear()
+    return child, port, metrics_port

@@ -28,6 +28,7 @@ from crdt_bench.campaign import (
     storm,
 )
 from crdt_bench.campaign.progress import Progress
+from crdt_bench.campaign.siege import part as siege
 from crdt_bench.campaign.tally import Tally
 from crdt_sync.cli.options import PATH
 
@@ -64,6 +65,7 @@ PARTS: dict[str, Part] = {
     "slow-links-http": Part(slow_links.run_over_http, slow_links.COUNT, slow_links.COUNT),
     "orders": Part(orders.run, 10_000, 10_000_000, stride=10_000),
     "differential": Part(differential.run, 500, 100_000, stride=500),
+    "siege": Part(siege.run, 1, 60),
     "storm": Part(storm.run, 1_000, 40_000),
     "frozen": Part(machines.run_frozen, 1, 10),
     "machines": Part(machines.run, 1, 300),

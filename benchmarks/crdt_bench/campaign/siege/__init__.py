@@ -1,0 +1,1 @@
+"""Attacks on a running relay, beside honest devices that must not feel them."""

@@ -1,0 +1,116 @@
+"""Runs an attack's program again and again, at the lowest priority: attackers have machines of their own."""
+
+import asyncio
+import os
+import random
+import time
+from contextlib import suppress
+
+import uvloop
+
+from crdt_bench.campaign.siege.frames import KINDS, Voice
+from crdt_bench.campaign.siege.named import NAMED
+from crdt_bench.campaign.siege.program import Attack, Close, Open, Send, Wait, drawn
+from crdt_bench.child import hear, say
+from crdt_bench.load.connection import Connection
+from crdt_bench.load.flood import UnexpectedAnswer, greeted
+
+_OPEN_S_MAX = 5.0
+_BUFFERED_BYTES_MAX = 8 << 20  # of one connection; beyond it the attacker waits
+_CONNECTIONS_MAX = 400
+
+
+def attack_of(number: int) -> Attack:
+    """The named attacks first, then drawn ones."""
+    return NAMED[number] if number < len(NAMED) else drawn(number)
+
+
+def attack(port: int, metrics_port: int, number: int) -> None:
+    """Child: begins at the parent's message, which says for how many seconds, and answers with what it did."""
+    with suppress(PermissionError):
+        os.nice(19)
+    chosen = attack_of(number)
+    voice = Voice.drawn(random.Random(0))
+    for step in chosen.steps:
+        if isinstance(step, Send):
+            KINDS[step.kind](voice)  # what is dear to make is made before
+    say("ready")
+    seconds = hear()
+    if seconds is not None:
+        say(uvloop.run(_attack(chosen, metrics_port if chosen.metrics else port, number, seconds)))
+
+
+async def _attack(chosen: Attack, port: int, seed: int, seconds: float) -> dict[str, int]:
+    attacker = _Attacker(port, random.Random(seed))
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            while True:
+                for step in chosen.steps:
+                    await attacker.take(step)
+                await asyncio.sleep(0)
+                attacker.counts["rounds"] += 1
+    attacker.close()
+    return attacker.counts
+
+
+class _Attacker:
+    """The open connections of an attack."""
+
+    def __init__(self, port: int, rng: random.Random) -> None:
+        self._port = port
+        self._rng = rng
+        self._open: list[tuple[Connection, Voice]] = []
+        self.counts = {"rounds": 0, "sessions": 0, "refused": 0, "frames": 0}
+
+    async def take(self, step: Open | Send | Wait | Close) -> None:
+        """Do one step of the program."""
+        match step:
+            case Open():
+                self._open = [known for known in self._open if not known[0].lost.is_set()]
+                room = max(0, min(step.count, _CONNECTIONS_MAX - len(self._open)))
+                await asyncio.gather(*(self._connect(step) for _ in range(room)))
+            case Send(kind, copies):
+                await asyncio.gather(*(self._send(*known, kind, copies) for known in self._open))
+            case Wait(seconds):
+                await asyncio.sleep(seconds)
+            case Close():
+                self.close()
+
+    def close(self) -> None:
+        """End all connections."""
+        for connection, _ in self._open:
+            connection.transport.abort()
+        self._open.clear()
+
+    async def _connect(self, step: Open) -> None:
+        voice = Voice.drawn(random.Random(self._rng.random()))
+        try:
+            async with asyncio.timeout(_OPEN_S_MAX):
+                if step.greeted:
+                    wall = time.time_ns() // 1000
+                    connection = await greeted(self._port, voice.replica, wall, step.follow)
+                else:
+                    _, connection = await asyncio.get_running_loop().create_connection(
+                        Connection, "127.0.0.1", self._port
+                    )
+        except (OSError, UnexpectedAnswer, TimeoutError):
+            self.counts["refused"] += 1
+            await asyncio.sleep(0.05)
+            return
+        self.counts["sessions"] += 1
+        if step.reading:
+            connection.listen(lambda _payload: None)
+        else:
+            connection.transport.pause_reading()
+        self._open.append((connection, voice))
+
+    async def _send(self, connection: Connection, voice: Voice, kind: str, copies: int) -> None:
+        for _ in range(copies):
+            if connection.lost.is_set():
+                return
+            connection.send(KINDS[kind](voice))
+            self.counts["frames"] += 1
+            if connection.transport.get_write_buffer_size() > _BUFFERED_BYTES_MAX:
+                await asyncio.sleep(0.001)
+            while not connection.lost.is_set() and connection.transport.get_write_buffer_size() > _BUFFERED_BYTES_MAX:
+                await asyncio.sleep(0.01)

@@ -1,0 +1,86 @@
+"""What honest devices felt before, during and after an attack, and whether that is more than was promised.
+
+A push's time runs from the moment when it was due to its acknowledgement, over as many sessions as that takes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from crdt_bench.statistics import percentile
+from crdt_bench.usage import MIB
+
+SLOWER_MAX = 2.0  # times, of the 99th percentile
+GROWTH_BYTES_MAX = 64 * MIB
+P99_S_MIN = 0.010  # a calm one below this counts as this: one turn of a busy machine's scheduler
+
+
+@dataclass(frozen=True, slots=True)
+class Felt:
+    """Times of pushes in seconds by when they were due, in the siege's own time; None: never acknowledged."""
+
+    pushes: Sequence[tuple[float, float | None]]
+    refused: int
+    thrown_out: int
+
+    def p99(self, begin: float, end: float) -> float | None:
+        """The 99th percentile of what was due in that time; None if one of it was never acknowledged."""
+        times = [took for due, took in self.pushes if begin <= due < end]
+        if None in times or not times:
+            return None
+        return percentile([took for took in times if took is not None], 0.99)
+
+
+@dataclass(frozen=True, slots=True)
+class Siege:
+    """The times of a siege, in seconds since the honest devices began, and what was seen. Memory in bytes.
+
+    The attack lasted from `begun` to `ended`; from `recovered` to `over` all should have been as before.
+    """
+
+    begun: float
+    ended: float
+    recovered: float
+    over: float
+    felt: Felt
+    memory_before: int
+    memory_most: int
+    ready_after: bool
+    intact: bool
+
+    def findings(self) -> list[str]:
+        """The promises that were broken."""
+        found = []
+        before = self.felt.p99(0.0, self.begun)
+        if before is None:
+            return ["not all pushes were acknowledged before the attack began"]
+        bound = SLOWER_MAX * max(before, P99_S_MIN)
+        for what, begin, end in (("during it", self.begun, self.ended), ("after it", self.recovered, self.over)):
+            p99 = self.felt.p99(begin, end)
+            if p99 is None:
+                found.append(f"a push {what} was never acknowledged")
+            elif p99 > bound:
+                found.append(f"p99 {what} {_ms(p99)}, before {_ms(before)}")
+        if self.felt.thrown_out:
+            found.append(f"honest devices were thrown out {self.felt.thrown_out} times")
+        if self.felt.refused:
+            found.append(f"{self.felt.refused} honest updates were refused")
+        if self.memory_most > self.memory_before + GROWTH_BYTES_MAX:
+            found.append(f"memory {self.memory_before / MIB:.0f} MiB before, {self.memory_most / MIB:.0f} at most")
+        if not self.ready_after:
+            found.append(f"not ready {self.recovered - self.ended:.0f} s after its end")
+        if not self.intact:
+            found.append("verify of the store finds damage")
+        return found
+
+    def figures(self) -> str:
+        """One line for people."""
+        spans = ((0.0, self.begun), (self.begun, self.ended), (self.recovered, self.over))
+        p99 = ", ".join(_ms(self.felt.p99(*span)) for span in spans)
+        return (
+            f"p99 before, during, after: {p99}; memory {self.memory_before / MIB:.0f} MiB, "
+            f"{self.memory_most / MIB:.0f} at most; thrown out {self.felt.thrown_out} times"
+        )
+
+
+def _ms(seconds: float | None) -> str:
+    return "never" if seconds is None else f"{seconds * 1000:.0f} ms"

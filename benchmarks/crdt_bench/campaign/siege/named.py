@@ -1,0 +1,25 @@
+"""The attacks that worked once, each as a program; what is drawn comes after them."""
+
+from crdt_bench.campaign.siege.program import Attack, Close, Open, Send, Wait
+
+NAMED = (
+    Attack("legal updates that are dear to integrate", (Open(1), Send("dear", 5), Wait(1.0), Close())),
+    Attack("dear updates by many sessions", (Open(8), Send("dear", 1), Wait(0.5), Close())),
+    Attack(
+        "the same large record wanted 512 times", (Open(2, follow=True), Send("own"), Send("want again", 2), Wait(0.2))
+    ),
+    Attack("large bad frames, and back again", (Open(1), Send("bad"), Close())),
+    Attack("one large push a session", (Open(1), Send("large"), Wait(0.05), Close())),
+    Attack("updates that are refused, and back again", (Open(1), Send("refused", 64), Wait(0.05), Close())),
+    Attack("pings", (Open(4), Send("ping", 5_000), Wait(0.01))),
+    Attack("wants of what nobody has", (Open(4, follow=True), Send("want unknown", 50))),
+    Attack("tiny records", (Open(2), Send("tiny", 4), Wait(0.01))),
+    Attack("presence, with many who follow", (Open(200, follow=True), Send("presence", 2), Wait(0.1))),
+    Attack("receipts", (Open(4), Send("receipt", 500), Wait(0.01))),
+    Attack("checks of a large record", (Open(2, follow=True), Send("own"), Send("check", 8), Wait(0.1))),
+    Attack("audits, again and again", (Open(4, follow=True), Send("audit", 8), Wait(0.1), Close())),
+    Attack("followers that do not read", (Open(50, follow=True, reading=False), Send("large", 1), Wait(0.5))),
+    Attack("strangers that say nothing", (Open(120, greeted=False), Wait(2.0))),
+    Attack("connections that come and go", (Open(50), Close())),
+    Attack("idle connections to the metrics", (Open(64, greeted=False), Wait(2.0)), metrics=True),
+)
