@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.records.entries import Conflict, ConflictEntry, latest_first, well_formed
-from crdt_sync.records.roots import DELETED, DELETED_ROOT, MEMORY_ROOTS, Contents
+from crdt_sync.records.roots import DELETED, DELETED_ROOT, MEMORY_ROOTS, Contents, is_memory
 from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.records.updates.lists import Lists
 from crdt_sync.records.updates.update import scan
@@ -56,4 +56,4 @@ def _only_remembered(whole: bytes, seen: Mapping[int, int]) -> bool:
         return False  # an item that an earlier release let pass
     lists = Lists(items)
     unseen = [(item.writer, item.clock) for item in items if item.clock + item.length > seen.get(item.writer, 0)]
-    return all(lists.name(operation).root in MEMORY_ROOTS for operation in unseen)
+    return all(is_memory(lists.name(operation).root) for operation in unseen)

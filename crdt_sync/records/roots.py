@@ -40,7 +40,7 @@ DELETED_ROOT = "c._deleted"
 SOURCES_ROOT = "c._source"
 BEGUN_ROOT = "c._begun"
 MEMORY_ROOTS = frozenset({SOURCES_ROOT, BEGUN_ROOT})
-"""What was said and seen: memories, and no edits of the record."""
+"""What was said and seen, beside the texts of sources; see `is_memory`."""
 LINEAGE_ROOT = "g.lineage"
 """Where a renewed record says what it was made of, see `lineage`. No update may write there: the gate refuses it."""
 
@@ -50,3 +50,8 @@ Contents = dict[str, object]
 def is_reserved(root: str) -> bool:
     """Whether a root holds no field."""
     return root.startswith("_", 2)
+
+
+def is_memory(root: str) -> bool:
+    """Whether what is written into a root remembers what was said and seen, and is no edit of the record."""
+    return root in MEMORY_ROOTS or root.startswith(f"{TEXT_PREFIX}_")

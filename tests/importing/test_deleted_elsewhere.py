@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crdt_sync.ids import natural_record
 from crdt_sync.records import deletion
+from crdt_sync.records.roots import MEMORY_ROOTS
 from tests.importing.conftest import FIELDS, PEOPLE, Device, meet
 from tests.importing.test_importing_again import ROW
 
@@ -101,6 +103,61 @@ def test_what_was_counted_meanwhile_is_there_when_it_is_restored(pair):
     meet(anna, bert)
     assert shown(anna, bert) == (True, ())
     assert bert.shows("visits") == 7
+
+
+TYPED = {
+    "name": "Anna",
+    "city": "Kiel",
+    "phone": "+49 431 22",
+    "stage": "lead",
+    "tags": ["vip"],
+    "visits": 2,
+    "notes": "m\u00e9t in May",
+}
+SPELLED = {"phone": "+49 (431) 22", "tags": "vip", "visits": "2", "notes": "me\u0301t in May"}
+OTHERWISE = dict(zip(FIELDS, ROW[1:], strict=True)) | {"city": "Ulm", "notes": "met in June", "tags": "vip"}
+
+
+def run_typed(fields, *, spelled=False, said_before=False):
+    """A record that was typed in, of which a table says the same as people do, in other words before."""
+    now = [1_700_000_000_000_000]
+    anna, bert = Device("anna", now, PEOPLE), Device("bert", now, PEOPLE)
+    record = natural_record("people", ["1"])
+    with anna.replica.edit(record, create=True) as person:
+        person.update(TYPED)
+        person.append("timeline", "called")
+    if said_before:
+        anna.take(fields, ("1", *(OTHERWISE[field] for field in fields)))
+        with anna.replica.edit(record) as person:
+            person.update({field: TYPED[field] for field in fields if field in ("name", "city", "stage", "notes")})
+    meet(anna, bert)
+    delete(anna)
+    said = {**TYPED, "tags": "vip", "visits": "2", "timeline": "called", **(SPELLED if spelled else {})}
+    report = bert.take(fields, ("1", *(str(said[field]) for field in fields)))
+    assert (report.cells_written, report.cells_both_changed) == (0, 0)
+    meet(anna, bert)
+    assert shown(anna, bert)[0] is False
+    head = bert.log_length()
+    assert bert.take(fields, ("1", *(str(said[field]) for field in fields))).deleted == 1
+    assert bert.log_length() == head
+
+
+@pytest.mark.parametrize("spelled", [False, True])
+@pytest.mark.parametrize("field", FIELDS)
+def test_a_table_that_says_what_people_typed_does_not_bring_it_back(field, spelled):
+    run_typed([field], spelled=spelled)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.sampled_from(FIELDS), unique=True, min_size=1), st.booleans())
+def test_nor_one_whose_source_said_something_else_before(fields, spelled):
+    run_typed(fields, spelled=spelled, said_before=True)
+
+
+def test_a_text_of_a_source_that_counts_as_an_edit_is_noticed(monkeypatch):
+    monkeypatch.setattr(deletion, "is_memory", lambda root: root in MEMORY_ROOTS)
+    with pytest.raises(AssertionError):
+        run_typed(["notes"])
 
 
 def run(imports, deleted_after):

@@ -17,8 +17,8 @@ from crdt_sync.records.roots import (
     DELETED_ROOT,
     LINEAGE_ROOT,
     MAP_PREFIXES,
-    MEMORY_ROOTS,
     TEXT_PREFIX,
+    is_memory,
     is_reserved,
 )
 from crdt_sync.records.updates import state_vector as vectors
@@ -68,7 +68,7 @@ class _Reading:
         known = self._lineage.known(self._vector)
         edited = dict(self._lineage.edited)
         for root, items in self._by_root.items():
-            for item in items if root not in MEMORY_ROOTS else ():
+            for item in items if not is_memory(root) else ():
                 if item.writer != self._lineage.writer:
                     edited[item.writer] = max(edited.get(item.writer, 0), item.clock + item.length)
         for root in [root for root in live if root.startswith("n.")]:

@@ -86,7 +86,7 @@ PLANTED = {
     ),
     "the later wins and nothing is joined": (dots.Dots, "holds", lambda self, other: True),
     "one of two is taken": (renewal, "carried", _latest_by_place),
-    "a memory is an edit": (document_dots, "MEMORY_ROOTS", frozenset()),
+    "a memory is an edit": (document_dots, "is_memory", lambda root: False),
 }
 
 
