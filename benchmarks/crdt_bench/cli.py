@@ -29,11 +29,10 @@ from crdt_bench.experiments.reconciliation import Study
 from crdt_bench.results import Outcome, machine, show, write
 from crdt_sync.cli.commands import HELP, Commands, run
 from crdt_sync.cli.options import PATH
-from crdt_sync.cli.output import Output, check_streams, not_written, silence
+from crdt_sync.cli.output import PIPE_CLOSED, Output, check_streams, not_written, silence
 from crdt_sync.errors import CrdtSyncError, OutputNotWritten, UsageError
 from crdt_sync.starting import INTERRUPTED
 
-PIPE_CLOSED = 141
 _MOUNTED = {"simulate": "crdt_bench.simulator.command:run", "campaign": "crdt_bench.campaign.command:run"}
 
 Experiment = tuple[Callable[[Any], list[Outcome]], Any, Any]  # what runs it, and its sizes: for measuring, and tiny
@@ -144,11 +143,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except KeyboardInterrupt:
         return INTERRUPTED
-    except click.ClickException as error:
-        context = getattr(error, "ctx", None)
-        path = context.command_path if context is not None else "crdt-bench"
-        Output(as_json=False).error(UsageError(error.format_message(), f"See '{path} --help'."))
-        return UsageError.exit_code
     except CrdtSyncError as error:
         if isinstance(error, OutputNotWritten):
             silence()  # first: what is still buffered would fail again

@@ -12,7 +12,7 @@ from crdt_sync.bundles import apply_bundle, create_bundle, inspect_bundle
 from crdt_sync.cli import partners
 from crdt_sync.cli.commands import Commands
 from crdt_sync.cli.invocation import Invocation
-from crdt_sync.cli.options import PATH, token_file_option, token_option
+from crdt_sync.cli.options import PATH, token_options
 from crdt_sync.cli.output import Output, table
 from crdt_sync.cli.schemaless import tell_schemaless
 from crdt_sync.cli.values import local_time, many, utc_time
@@ -48,8 +48,7 @@ def bundles() -> None:
 @bundles.command("create")
 @file_argument
 @click.option("--for", "partner", metavar="PARTNER", help="Only what this one lacks: its name, replica id or address.")
-@token_option
-@token_file_option
+@token_options
 @plain_option
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
 @click.pass_obj
@@ -99,8 +98,7 @@ def create(
 
 @bundles.command("apply")
 @file_argument
-@token_option
-@token_file_option
+@token_options
 @click.option("--plain", is_flag=True, help="Take it although it is not protected.")
 @click.option("--other-space", is_flag=True, help="Take it although it is of another space.")
 @click.pass_obj
@@ -124,8 +122,7 @@ def apply(
 
 @bundles.command("inspect")
 @file_argument
-@token_option
-@token_file_option
+@token_options
 @click.option("--records", is_flag=True, help="List the records that it holds.")
 @click.pass_obj
 def inspect(call: Invocation, file: Path, token: str | None, token_file: Path | None, records: bool) -> None:

@@ -14,6 +14,8 @@ from crdt_sync.starting import imported
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 120, "show_default": True}
 """What every program's help is to be like: settings of its context."""
 
+_ASKED = __name__  # among what all contexts of one call share: the command that is asked for, with those above it
+
 
 class Commands(click.Group):
     """A group of commands. `later` says in which module those are, as "module:attribute", that are imported when they
@@ -45,6 +47,7 @@ class Commands(click.Group):
             found = super().resolve_command(ctx, args)
         except click.NoSuchCommand as error:
             raise click.NoSuchCommand(error.command_name, possibilities=self.list_commands(ctx), ctx=ctx) from None
+        ctx.meta[_ASKED] = f"{ctx.command_path} {found[0]}"
         imported()  # whatever the command is to be run with
         return found
 
@@ -65,7 +68,9 @@ class Commands(click.Group):
 
 def run(program: click.Group, name: str, arguments: Sequence[str], obj: object = None) -> int:
     """Run what the arguments ask for, or tell a shell how to complete them; returns the exit code of a command that
-    raises `click.exceptions.Exit`, else 0. All other exceptions are the caller's: `main` of the group would end the
+    raises `click.exceptions.Exit`, else 0.
+
+    Raises `UsageError` for a wrong call. All other exceptions are the caller's: `main` of the group would end the
     process at some of them.
     """
     variable = f"_{name.replace('-', '_').upper()}_COMPLETE"
@@ -73,11 +78,18 @@ def run(program: click.Group, name: str, arguments: Sequence[str], obj: object =
         from click.shell_completion import shell_complete  # noqa: PLC0415 - no command needs it
 
         return shell_complete(program, {}, name, variable, instruction)
+    shared: Mapping[str, Any] = {}
     try:
         with program.make_context(name, list(arguments), obj=obj) as context:
+            shared = context.meta
             program.invoke(context)
     except click.exceptions.Exit as end:
         return end.exit_code
+    except click.ClickException as error:
+        asked, problem = shared.get(_ASKED, name), error.format_message()
+        if problem.startswith("Got unexpected extra argument"):  # and repeats it: a token where --token was forgotten
+            problem = f"those are more arguments than '{asked}' takes"
+        raise UsageError(problem, f"See '{asked} --help'.") from None
     return 0
 
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from crdt_sync.cli import devices, listening_lock, partners
 from crdt_sync.cli.invocation import Invocation
-from crdt_sync.cli.options import ping_interval_option, token_file_option, token_option
+from crdt_sync.cli.options import ping_interval_option, token_options
 from crdt_sync.cli.output import table
 from crdt_sync.cli.safe_text import one_line
 from crdt_sync.cli.staying import stay
@@ -39,8 +39,7 @@ from crdt_sync.runtime.network import is_loopback, own_addresses
 @click.option("--with", "beside", multiple=True, metavar="PEER", help="Stay in sync with this device too.")
 @ping_interval_option
 @click.option("--no-relay", is_flag=True, help="Do not stay in sync with the relay.")
-@token_option
-@token_file_option
+@token_options
 @click.pass_obj
 def listen(
     call: Invocation,
@@ -168,8 +167,7 @@ class _Door:
     metavar="N",
     help="How long to look; 0: only those known.",
 )
-@token_option
-@token_file_option
+@token_options
 @click.pass_obj
 def peers(call: Invocation, seconds: float, token: str | None, token_file: Path | None) -> None:
     """List the devices of this space that are near, and those known from before: called, or calling here."""
@@ -219,8 +217,7 @@ class _Row:
 @click.command("token")
 @click.option("--new", is_flag=True, help="Make a token, for a space without a relay.")
 @click.option("--show", is_flag=True, help="Print it, to give it to another device.")
-@token_option
-@token_file_option
+@token_options
 @click.pass_obj
 def token(call: Invocation, new: bool, show: bool, token: str | None, token_file: Path | None) -> None:
     """Keep the token by which the devices of a space know each other, or make one."""

@@ -17,11 +17,10 @@ import click
 from crdt_sync.cli.commands import HELP, Commands, run
 from crdt_sync.cli.invocation import STORE_VARIABLE, Invocation, StoredEdits, default_store
 from crdt_sync.cli.options import PATH
-from crdt_sync.cli.output import Output, PipeClosed, check_streams, not_written, silence
-from crdt_sync.errors import CrdtSyncError, EditNotReported, OutputNotWritten, UsageError
+from crdt_sync.cli.output import PIPE_CLOSED, Output, PipeClosed, check_streams, not_written, silence
+from crdt_sync.errors import CrdtSyncError, EditNotReported, OutputNotWritten
 from crdt_sync.starting import INTERRUPTED
 
-PIPE_CLOSED = 141
 _FLAGS = frozenset({"--json", "--debug"})
 _EXIT_CODES = (
     "Exit codes: 0 done, 1 failure, 2 usage, 3 store, 4 relay or device, 5 refused, 6 replicas differ, "
@@ -167,11 +166,6 @@ def _run(arguments: list[str], stored: StoredEdits, *, as_json: bool, debug: boo
             traceback.print_exc()
         Output(as_json=as_json).error(error)
         return error.exit_code
-    except click.ClickException as error:
-        context = getattr(error, "ctx", None)
-        path = context.command_path if context is not None else "crdt-sync"
-        Output(as_json=as_json).error(UsageError(error.format_message(), f"See '{path} --help'."))
-        return UsageError.exit_code
     except (PipeClosed, BrokenPipeError, GeneratorExit):
         raise
     except OSError as error:

@@ -1,10 +1,26 @@
 """Options that several commands share."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 PATH = click.Path(path_type=Path)
+
+
+def together(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """Several options as one, in the order of the help."""
+
+    def added(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return added
+
 
 relay_option = click.option(
     "--relay",
@@ -14,14 +30,13 @@ relay_option = click.option(
     metavar="URL",
     help="Address of the relay, ws:// or wss://.",
 )
-token_option = click.option(
-    "--token", envvar="CRDT_SYNC_TOKEN", show_envvar=True, metavar="TOKEN", help="What the other side asks for."
-)
-token_file_option = click.option(
-    "--token-file",
-    type=PATH,
-    metavar="FILE",
-    help="Read the token from a file: arguments can be seen by others.",
+token_options = together(
+    click.option(
+        "--token", envvar="CRDT_SYNC_TOKEN", show_envvar=True, metavar="TOKEN", help="What the other side asks for."
+    ),
+    click.option(
+        "--token-file", type=PATH, metavar="FILE", help="Read the token from a file: arguments can be seen by others."
+    ),
 )
 authorities_option = click.option(
     "--ca", "authorities", type=PATH, metavar="FILE", help="Certificates to trust for wss://, a PEM file."
@@ -35,19 +50,25 @@ ping_interval_option = click.option(
     show_default="20",
     help="Silence after which to ask whether the other side lives, 1 to 20: for proxies with little patience.",
 )
-transport_option = click.option(
-    "--transport",
-    envvar="CRDT_SYNC_TRANSPORT",
-    show_envvar=True,
-    metavar="auto|websocket|http",
-    show_default="auto",
-    help="How to reach the relay: http for networks that break websockets, auto finds out.",
+way_options = together(
+    token_options,
+    authorities_option,
+    ping_interval_option,
+    click.option(
+        "--transport",
+        envvar="CRDT_SYNC_TRANSPORT",
+        show_envvar=True,
+        metavar="auto|websocket|http",
+        show_default="auto",
+        help="How to reach the relay: http for networks that break websockets, auto finds out.",
+    ),
+    click.option(
+        "--new-relay",
+        is_flag=True,
+        help="Give a relay that has nothing to do with the former one all records; said once.",
+    ),
 )
-new_relay_option = click.option(
-    "--new-relay",
-    is_flag=True,
-    help="Give a relay that has nothing to do with the former one all records; said once.",
-)
+"""How to reach a relay, but for its address."""
 collection_option = click.option(
     "--collection", "-c", metavar="NAME", help="Collection; not needed where there is only one."
 )

@@ -23,6 +23,10 @@ _NARROW = 60  # columns, under which a table of many is squeezed to letters
 _WIDE = 10_000  # columns, to measure what a table would take
 
 
+PIPE_CLOSED = 141
+"""The exit code where whoever reads our output has gone."""
+
+
 class PipeClosed(Exception):
     """Whoever reads our output has gone."""
 

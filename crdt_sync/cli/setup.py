@@ -12,15 +12,7 @@ import click
 from crdt_sync.cli import partners
 from crdt_sync.cli.commands import Commands
 from crdt_sync.cli.invocation import Invocation, invocation
-from crdt_sync.cli.options import (
-    authorities_option,
-    new_relay_option,
-    ping_interval_option,
-    relay_option,
-    token_file_option,
-    token_option,
-    transport_option,
-)
+from crdt_sync.cli.options import authorities_option, relay_option, token_options, way_options
 from crdt_sync.cli.output import Output, table
 from crdt_sync.cli.targets import known_collection
 from crdt_sync.errors import InvalidSchema, StoreMissing, UsageError
@@ -39,8 +31,7 @@ from crdt_sync.runtime import Address
     help="Schema file, or the name of a bundled schema.",
 )
 @relay_option
-@token_option
-@token_file_option
+@token_options
 @authorities_option
 @click.pass_obj
 def init(
@@ -80,12 +71,7 @@ def init(
 
 @click.command("relay")
 @click.argument("url", required=False, help="Address, ws:// or wss://.")
-@token_option
-@token_file_option
-@authorities_option
-@ping_interval_option
-@transport_option
-@new_relay_option
+@way_options
 @click.option("--keep-token", is_flag=True, help="Give the token of the former address to this one, too.")
 @click.pass_obj
 def relay(

@@ -9,7 +9,7 @@ import click
 from crdt_sync.cli import partners
 from crdt_sync.cli.commands import Commands
 from crdt_sync.cli.invocation import Invocation, invocation
-from crdt_sync.cli.options import authorities_option, token_file_option, token_option
+from crdt_sync.cli.options import authorities_option, token_options
 from crdt_sync.cli.output import Output
 from crdt_sync.cli.progress import spinner
 from crdt_sync.errors import UsageError
@@ -40,8 +40,7 @@ def spaces(context: click.Context) -> None:
 
 @spaces.command("move")
 @click.argument("url", help="A relay of the other space, ws:// or wss://.")
-@token_option
-@token_file_option
+@token_options
 @authorities_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj

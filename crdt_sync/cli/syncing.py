@@ -13,15 +13,7 @@ from crdt_sync.cli import damaged, devices, last_failure, partners
 from crdt_sync.cli.devices import Device
 from crdt_sync.cli.invocation import Invocation
 from crdt_sync.cli.last_failure import Failure
-from crdt_sync.cli.options import (
-    authorities_option,
-    new_relay_option,
-    ping_interval_option,
-    relay_option,
-    token_file_option,
-    token_option,
-    transport_option,
-)
+from crdt_sync.cli.options import relay_option, way_options
 from crdt_sync.cli.output import Output
 from crdt_sync.cli.progress import spinner
 from crdt_sync.cli.schemaless import tell_schemaless
@@ -42,26 +34,21 @@ _PAGE = 1000
 )
 @click.option("--nearby", is_flag=True, help="With all devices near that announce themselves.")
 @click.option("--watch", "-w", "watching", is_flag=True, help="Stay connected until Ctrl-C.")
-@new_relay_option
 @relay_option
-@token_option
-@token_file_option
-@authorities_option
-@ping_interval_option
-@transport_option
+@way_options
 @click.pass_obj
 def sync(
     call: Invocation,
     peers: Sequence[str],
     nearby: bool,
     watching: bool,
-    new_relay: bool,
     url: str | None,
     token: str | None,
     token_file: Path | None,
     authorities: Path | None,
     ping_interval: float | None,
     transport: str | None,
+    new_relay: bool,
 ) -> None:
     """Exchange everything with the relay, or directly with other devices: once, or for as long as you like."""
     given = partners.token_from(token, token_file)

@@ -9,15 +9,7 @@ import click
 
 from crdt_sync.cli import aside, devices, partners, repairing
 from crdt_sync.cli.invocation import Invocation
-from crdt_sync.cli.options import (
-    authorities_option,
-    new_relay_option,
-    ping_interval_option,
-    relay_option,
-    token_file_option,
-    token_option,
-    transport_option,
-)
+from crdt_sync.cli.options import relay_option, way_options
 from crdt_sync.cli.output import Output, table
 from crdt_sync.cli.progress import spinner
 from crdt_sync.cli.repairing import SHOWN_MAX
@@ -69,12 +61,7 @@ _STANDINGS = {
 )
 @click.option("--drop", is_flag=True, help="With --aside: drop them for good.")
 @relay_option
-@token_option
-@token_file_option
-@authorities_option
-@ping_interval_option
-@transport_option
-@new_relay_option
+@way_options
 @click.pass_obj
 def verify(
     call: Invocation,

@@ -18,26 +18,28 @@ from typing import Any
 import click
 
 from crdt_relay import maintenance, running
-from crdt_relay.control import ControlFailed
 from crdt_relay.server import Relay
 from crdt_relay.settings import Settings, check_token, load
 from crdt_sync.cli import aside
 from crdt_sync.cli.commands import HELP, Commands, run
-from crdt_sync.cli.options import PATH
-from crdt_sync.cli.output import Output, PipeClosed, check_streams, not_written, silence, table
+from crdt_sync.cli.options import PATH, together
+from crdt_sync.cli.output import PIPE_CLOSED, Output, PipeClosed, check_streams, not_written, silence, table
 from crdt_sync.errors import CrdtSyncError, EditsLost, OutputNotWritten, UsageError
+from crdt_sync.starting import INTERRUPTED
 
 DAMAGED = 6
-INTERRUPTED = 130
-PIPE_CLOSED = 141
 _NAMED_MAX = 20
 _MIB = 1024 * 1024
 
-config_option = click.option(
-    "--config", type=PATH, metavar="FILE", help="Settings file, TOML; see 'serve --show-config'."
-)
-data_option = click.option(
-    "--data", type=PATH, metavar="DIR", show_default="~/.local/share/crdt-relay", help="Data directory of the relay."
+data_options = together(
+    click.option("--config", type=PATH, metavar="FILE", help="Settings file, TOML; see 'serve --show-config'."),
+    click.option(
+        "--data",
+        type=PATH,
+        metavar="DIR",
+        show_default="~/.local/share/crdt-relay",
+        help="Data directory of the relay.",
+    ),
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
@@ -60,8 +62,7 @@ def app(context: click.Context, show_version: bool) -> None:
 
 
 @app.command("serve")
-@config_option
-@data_option
+@data_options
 @click.option("--host", metavar="ADDRESS", show_default="127.0.0.1", help="Address to listen on.")
 @click.option("--port", type=int, metavar="N", show_default="8765", help="Port to listen on; 0 takes a free one.")
 @click.option(
@@ -135,8 +136,7 @@ def serve(
 
 
 @app.command("status")
-@config_option
-@data_option
+@data_options
 @json_option
 def status(config: Path | None, data: Path | None, as_json: bool) -> None:
     """Show how the running relay is, or what a stopped one holds."""
@@ -145,8 +145,7 @@ def status(config: Path | None, data: Path | None, as_json: bool) -> None:
 
 
 @app.command("verify")
-@config_option
-@data_option
+@data_options
 @click.option(
     "--repair", "mend", is_flag=True, help="Save what is intact, begin a new epoch: devices bring back the rest."
 )
@@ -218,8 +217,7 @@ def _tell_repair(output: Output, mended: Mapping[str, Any], named: Collection[st
 
 
 @app.command("compact")
-@config_option
-@data_option
+@data_options
 @json_option
 def compact(config: Path | None, data: Path | None, as_json: bool) -> None:
     """Drop log entries that snapshots cover, while the relay runs or not; no device notices."""
@@ -231,8 +229,7 @@ def compact(config: Path | None, data: Path | None, as_json: bool) -> None:
 
 @app.command("backup")
 @click.argument("destination", type=PATH, metavar="DEST", help="Directory to make.")
-@config_option
-@data_option
+@data_options
 @json_option
 def backup(destination: Path, config: Path | None, data: Path | None, as_json: bool) -> None:
     """Write a complete, compact copy of the store, while the relay runs or not."""
@@ -243,8 +240,7 @@ def backup(destination: Path, config: Path | None, data: Path | None, as_json: b
 
 @app.command("restore")
 @click.argument("source", type=PATH, metavar="SRC", help="Directory that 'crdt-relay backup' made.")
-@config_option
-@data_option
+@data_options
 @click.option("--replace", is_flag=True, help="Put the present store aside; it is kept.")
 @json_option
 def restore(source: Path, config: Path | None, data: Path | None, replace: bool, as_json: bool) -> None:
@@ -304,17 +300,9 @@ def _run(arguments: list[str], output: Output) -> int:
         return INTERRUPTED
     except OutputNotWritten:
         raise
-    except ControlFailed as error:
-        output.error(error)
-        return error.exit_code
     except CrdtSyncError as error:
         output.error(error)
         return error.exit_code
-    except click.ClickException as error:
-        context = getattr(error, "ctx", None)
-        command = context.command_path if context is not None else "crdt-relay"
-        output.error(UsageError(error.format_message(), f"See '{command} --help'."))
-        return UsageError.exit_code
     except (PipeClosed, BrokenPipeError):
         raise
     except Exception as error:

@@ -8,10 +8,13 @@ import pytest
 
 from crdt_bench.cli import app as bench_app
 from crdt_relay.cli import app as relay_app
+from crdt_relay.cli import main as relay_main
 from crdt_sync import errors
 from crdt_sync.cli import main
 from crdt_sync.cli.main import application, hoisted
 from crdt_sync.replica import Replica
+
+from .conftest import every_command
 
 
 def test_without_arguments_the_help_is_shown(run):
@@ -142,33 +145,46 @@ def test_a_slip_is_told_with_what_is_near(run, arguments, meant):
     assert f"Did you mean {meant}" in run(*arguments).err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "asked"),
+    [
+        (["--store"], "crdt-sync"),
+        (["sync", "--token"], "crdt-sync sync"),
+        (["bundle", "create", "x", "--token"], "crdt-sync bundle create"),
+        (["bundle", "create", "x", "--plain=x"], "crdt-sync bundle create"),
+    ],
+)
+def test_a_wrong_option_leads_to_the_help_of_its_command(run, arguments, asked):
+    assert run(*arguments).err.endswith(f"  See '{asked} --help'.\n")
+
+
+@pytest.mark.parametrize("program", [("sync", main.main, application), ("relay", relay_main, relay_app)])
+def test_what_is_said_too_much_is_not_repeated_as_it_may_be_a_token(program, capsys):
+    name, call, app = program
+    for path, command in every_command(app, f"crdt-{name}"):
+        arguments = [each for each in command.params if isinstance(each, click.Argument)]
+        if isinstance(command, click.Group) or any(each.nargs == -1 for each in arguments):
+            continue
+        assert call([*path[1:], *("1" for _ in arguments), "s3cret-t0ken"]) == 2, path
+        said = capsys.readouterr()
+        assert "s3cret" not in said.out + said.err, path
+        assert f"'{' '.join(path)}' takes" in said.err
+
+
 def test_the_help_of_a_group_tells_the_whole_first_paragraph_of_each_command(run):
     told = " ".join(run("--help").out.split())
     assert "what people wrote here stays; where both changed, both are kept and shown." in told
-
-
-def test_a_group_that_needs_a_command_shows_its_help(run):
-    result = run("bundle")
-    assert (result.code, result.err) == (2, "")
-    assert "inspect" in result.out
 
 
 @pytest.mark.parametrize(("program", "app"), [("sync", application), ("relay", relay_app), ("bench", bench_app)])
 def test_every_command_takes_what_its_options_give(program, app):
     for path, command in every_command(app, program):
         given = {parameter.name: parameter for parameter in command.params}
+        assert command.callback is not None
         taken = inspect.signature(command.callback).parameters
         assert [name for name in taken if name not in {"call", "context"}] == list(given), path
         for name, parameter in given.items():
             assert fits(parameter, str(taken[name].annotation)), (path, name)
-
-
-def every_command(command, *path):
-    yield path, command
-    if isinstance(command, click.Group):
-        context = click.Context(command)
-        for name in command.list_commands(context):
-            yield from every_command(command.get_command(context, name), *path, name)
 
 
 def fits(parameter, annotation):

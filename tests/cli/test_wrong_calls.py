@@ -7,13 +7,14 @@ import signal
 import subprocess
 import sys
 
-import click
 import pytest
 
 import crdt_bench.cli
 import crdt_relay.cli
 from crdt_sync.cli.main import application
 from crdt_sync.starting import INTERRUPTED, start
+
+from .conftest import every_command
 
 PROGRAMS = {"crdt-sync": "crdt_sync", "crdt-relay": "crdt_relay", "crdt-bench": "crdt_bench"}
 
@@ -55,17 +56,9 @@ def test_other_programs_say_so_too(main, capsys):
     assert "--help" in said
 
 
-def commands(command, *path):
-    yield path, command
-    if isinstance(command, click.Group):
-        context = click.Context(command)
-        for name in command.list_commands(context):
-            yield from commands(command.get_command(context, name), *path, name)
-
-
 @pytest.mark.parametrize("app", [application, crdt_relay.cli.app, crdt_bench.cli.app])
 def test_help_shows_no_types_of_the_programming_language(app, capsys):
-    for path, command in commands(app):
+    for path, command in every_command(app):
         command.main(["--help"], prog_name=" ".join(path) or "x", standalone_mode=False)
         assert re.findall(r"\b(?:INTEGER|FLOAT|BOOLEAN|PATH)\b", capsys.readouterr().out) == [], path
 
