@@ -254,15 +254,7 @@ class Reader:
         kind = data[position]
         position += 1
         if kind == 119:
-            length = data[position]
-            position += 1
-            if length > 0x7F:
-                length, position = read_uint(data, position - 1)
-            end = position + length
-            if end > self.size:
-                raise IndexError
-            data[position:end].decode()
-            return None, end
+            return None, self._text(position)[1]
         if kind == 123:
             return self._float(_FLOAT64.unpack(self._fixed(position, 8))[0]), position + 8
         if kind == 124:
