@@ -3,7 +3,7 @@
 Rules:
 1. An update is integrated only when everything that it builds on is there. yrs does not converge otherwise, and
    would keep the update in a pending area that no diff and no digest shows. The answer is 'gap', and the sender
-   makes a diff from our state vector.
+   makes a diff from our state vector. Where clocks, origins and deletions tell that all is there, yrs is not asked.
 2. Nothing refused leaves a trace: a document that holds a gap, outgrew its limit or raised is built again from
    bytes known to be good.
 3. Each update is judged by itself; one that is refused does not hold back its neighbours.
@@ -203,7 +203,8 @@ class _Loaded:
         if verdict is not None:
             return verdict
         steps = self._steps(update, found)
-        verdict = self._apply(update, steps) or self._outgrown(update, found.roots)
+        sure = steps[0] is update and _in_order(fresh, vector)
+        verdict = self._apply(update, steps, sure) or self._outgrown(update, found.roots)
         if verdict is not None:
             if self._lists is not None:
                 self._lists.take_back(fresh)
@@ -243,7 +244,7 @@ class _Loaded:
         if self._vector and self._holds(update):
             return self._known(update)
         steps = self._steps(update, None)
-        verdict = self._apply(update, steps) or self._outgrown(update, frozenset())
+        verdict = self._apply(update, steps, sure=False) or self._outgrown(update, frozenset())
         if verdict is not None:
             return verdict
         self._vector = vectors.decode(self.document.raw_state_vector())
@@ -365,13 +366,16 @@ class _Loaded:
                 return [update]  # applying it says why
         return self.document.steps(update, found)
 
-    def _apply(self, update: bytes, steps: Sequence[bytes]) -> Verdict | None:
-        """Integrate `update` in `steps`; a document that cannot be kept is built again, and the refusal returned."""
+    def _apply(self, update: bytes, steps: Sequence[bytes], sure: bool) -> Verdict | None:
+        """Integrate `update` in `steps`; a document that cannot be kept is built again, and the refusal returned.
+
+        `sure`: it is known already that nothing of it will wait for anything.
+        """
         document = self.document
         try:
             for step in steps:
                 document.apply(step)
-            missing = document.is_missing(update)
+            missing = not sure and document.is_missing(update)
         except ValueError as error:
             if len(steps) > 1:
                 self._rebuild()
@@ -426,6 +430,22 @@ def _neighbours_known(found: Scan, vector: Mapping[int, int]) -> bool:
                 start, end = found.clients.get(neighbour[0], (0, 0))
                 if not start <= neighbour[1] < end:
                     return False
+    return True
+
+
+def _in_order(fresh: Sequence[Item], vector: Mapping[int, int]) -> bool:
+    """Whether each new item builds on what is here, or on operations of its own writer before it.
+
+    Of an update without gaps whose neighbours and deletions are known, yrs leaves nothing pending then. Items of
+    several writers that build on each other may do so in a circle, and one may build on itself: there it is asked.
+    """
+    for item in fresh:
+        writer, clock = item.writer, item.clock
+        for neighbour in (item.left, item.right):
+            if neighbour is None or neighbour[1] < vector.get(neighbour[0], 0):
+                continue
+            if neighbour[0] != writer or neighbour[1] >= clock:
+                return False
     return True
 
 

@@ -9,6 +9,7 @@ from pycrdt import Array, Doc
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.limits import GROWTH_OPERATIONS_MAX, RECORD_BYTES_MAX, ROOTS_MAX, TAIL_UPDATES_MAX
 from crdt_sync.records import Document, Integrator, content_digest_of, digest_of, reading_of, scan, values_of
+from crdt_sync.records.gate import integrate
 from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.records.updates.varint import append_uint
 
@@ -238,10 +239,15 @@ def test_a_stop_of_the_program_is_passed_on_and_leaves_the_record_as_it_was(offi
     gate = integrator(person.edit(lambda editor: editor.update({"company": "Ann"})))
     update = person.edit(lambda editor: editor.update({"company": "Bob"}))
 
-    def stopping(document, bytes_):
-        raise stop
+    apply = Document.apply
+    interrupted = gate.document(RECORD)
 
-    monkeypatch.setattr(Document, "is_missing", stopping)
+    def stopping(document, bytes_):
+        apply(document, bytes_)
+        if document is interrupted:
+            raise stop
+
+    monkeypatch.setattr(Document, "apply", stopping)
     with pytest.raises(stop):
         gate.integrate(RECORD, None, [update], None, checked=True, snapshot=False)
     monkeypatch.undo()
@@ -303,3 +309,61 @@ def test_updates_that_scan_lets_through_agree_with_the_unchecked_gate(office, sc
         one, other = judge(checked, update), judge(trusted, update, checked=False)
         assert (one.code, one.new) == (other.code, other.new)
     assert checked.document(RECORD).digest() == trusted.document(RECORD).digest()
+
+
+ORIGINS = st.none() | st.tuples(st.sampled_from((1, 2)), st.integers(0, 3))
+ITEMS = st.lists(st.tuples(ORIGINS, ORIGINS), min_size=1, max_size=3)
+
+
+def linked(writers, deletes=b"\x00"):
+    """An update with an array item of one value for each `(left, right)` of these writers, by their first clocks."""
+    out = bytearray([len(writers)])
+    for (writer, start), items in writers.items():
+        out += bytes([len(items), writer, start])
+        for left, right in items:
+            out.append(0x08 | (0x80 if left else 0) | (0x40 if right else 0))
+            out += bytes([*(left or ()), *(right or ())])
+            out += b"" if left or right else b"\x01\x03c.a"
+            out += b"\x01\x7d\x01"
+    return bytes(out) + deletes
+
+
+@given(ITEMS, ITEMS, st.integers(0, 3))
+def test_what_yrs_is_not_asked_about_leaves_nothing_pending(first, second, held):
+    """Origins that lead anywhere: to what is here, back and forth between two writers, in circles, to themselves."""
+    before = linked({(1, 0): [(None, None)] * held}) if held else None
+    update = linked({(1, held): first, (2, 0): second})
+    outcomes = []
+    for in_order in (integrate._in_order, lambda fresh, vector: False):
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(integrate, "_in_order", in_order)
+            gate = integrator(*[before] if before else [])
+            verdict = judge(gate, update)
+            document = gate.document(RECORD)
+            outcomes.append((verdict, document.state_vector(), document.digest(), document.contents()))
+            assert verdict.code != "accepted" or not document.is_missing(update)
+    assert outcomes[0] == outcomes[1]
+
+
+CIRCLES = {
+    "of two writers": linked({(1, 0): [((2, 0), None)], (2, 0): [((1, 0), None)]}),
+    "of itself": linked({(1, 0): [((1, 0), None)]}),
+    "of what comes later": linked({(1, 0): [((1, 1), None), ((1, 0), None)]}),
+}
+
+
+@pytest.mark.parametrize("circle", CIRCLES)
+def test_what_builds_on_itself_is_asked_about(circle, monkeypatch):
+    asked = []
+    missing = Document.is_missing
+    monkeypatch.setattr(Document, "is_missing", lambda self, update: asked.append(update) or missing(self, update))
+    judge(integrator(), CIRCLES[circle])
+    assert asked == [CIRCLES[circle]]
+
+
+def test_with_the_question_planted_away_a_circle_is_taken_for_integrated(monkeypatch):
+    update = CIRCLES["of two writers"]
+    assert judge(integrator(), update).code == "gap"
+    monkeypatch.setattr(integrate, "_in_order", lambda fresh, vector: True)
+    with pytest.raises(AssertionError):
+        judge(integrator(), update)
