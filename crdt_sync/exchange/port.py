@@ -1,9 +1,10 @@
 """What import and export need of a replica; `crdt_sync.Replica` has it all."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Protocol
 
+from crdt_sync.errors import UnknownRecord
 from crdt_sync.records.imported import ImportedChange
 from crdt_sync.records.memory.sources import Source
 from crdt_sync.records.schema import Schema
@@ -78,3 +79,10 @@ class WritableReplica(Protocol):
 
     def batch(self) -> AbstractContextManager[object]:
         """Everything edited inside becomes durable together at the end."""
+
+
+def find_record(replica: WritableReplica, record: str) -> ReadableRecord | None:
+    """One record, None where it is not here."""
+    with suppress(UnknownRecord):
+        return replica.get(record)
+    return None

@@ -2,9 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-import crdt_sync.exchange.importer as importer_module
 from crdt_sync.errors import InvalidTable, UnknownCollection
-from crdt_sync.exchange import import_table
+from crdt_sync.exchange import import_table, import_tally
 from crdt_sync.exchange.conventions import Conventions
 from crdt_sync.ids import natural_record
 from crdt_sync.records.imported import ImportedChange
@@ -189,7 +188,7 @@ def test_a_required_field_that_is_missing_is_an_error_of_its_row(write, make_rep
 
 
 def test_failures_beyond_the_limit_are_counted_and_not_kept(write, replica, monkeypatch):
-    monkeypatch.setattr(importer_module, "TABLE_FAILURES_KEPT_MAX", 2)
+    monkeypatch.setattr(import_tally, "TABLE_FAILURES_KEPT_MAX", 2)
     report = import_table(replica, write("a.csv", "a,b\n" + "1\n" * 5), "things")
     assert (report.failures, len(report.failed)) == (5, 2)
 

@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import crdt_sync.exchange.importer as importer_module
 from crdt_sync.errors import UsageError
-from crdt_sync.exchange import ImportedTables
+from crdt_sync.exchange import ImportedTables, row_import
 from crdt_sync.exchange.imported_tables import version_digest
 from crdt_sync.limits import VERSIONS_OF_SOURCE_MAX
 from crdt_sync.records import parse_schema
@@ -307,7 +306,7 @@ def test_an_import_that_does_not_look_at_its_book_is_noticed(monkeypatch, device
     steps = [("new", 1, NEW[1:]), ("meet", 0, None), ("meet", 1, None), ("again", device, 0)]
     expected = history(steps, again=False)
     assert history(steps, again=True) == expected
-    monkeypatch.setattr(importer_module, "said_since", lambda *_: None)
+    monkeypatch.setattr(row_import, "said_since", lambda *_: None)
     assert history(steps, again=True) != expected
 
 

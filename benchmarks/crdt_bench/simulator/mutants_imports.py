@@ -6,8 +6,8 @@ from typing import Any
 
 from crdt_bench.simulator.mutants import Method, Mutant
 from crdt_sync.exchange import record_key, three_way
-from crdt_sync.exchange.importer import _Run
 from crdt_sync.exchange.record_key import RecordKeys
+from crdt_sync.exchange.row_import import RowImport
 from crdt_sync.exchange.three_way import Decision
 from crdt_sync.records import imported
 from crdt_sync.records.field_values import normalise
@@ -81,7 +81,7 @@ IMPORT_MUTANTS = (
     Mutant(
         "each import remembers anew",
         "a table imported twice writes once",
-        ((_Run, "_bring", _remember_again),),
+        ((RowImport, "_bring", _remember_again),),
         {},
         imports=0.5,
     ),

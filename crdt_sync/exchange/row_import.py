@@ -1,0 +1,226 @@
+"""Rows into records: whose each is, what each of its cells asks for, and the writing of it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, partial
+
+from crdt_sync.errors import InvalidValue, UsageError
+from crdt_sync.exchange.base import Bases
+from crdt_sync.exchange.exports import Remembered
+from crdt_sync.exchange.guard import guard
+from crdt_sync.exchange.import_tally import ImportTally
+from crdt_sync.exchange.interpretation import Interpretation, Target
+from crdt_sync.exchange.known_records import COLUMNS, LastColumns
+from crdt_sync.exchange.lost_digits import only_lost_digits
+from crdt_sync.exchange.own_rows import OwnRows
+from crdt_sync.exchange.port import ReadableRecord, WritableReplica, find_record
+from crdt_sync.exchange.record_key import RecordKeys
+from crdt_sync.exchange.suspects import LookAlikes
+from crdt_sync.exchange.table import MISSING, Cell, Row, RowError
+from crdt_sync.exchange.three_way import Decision, Memory, decide, said_of, said_since
+from crdt_sync.ids import collection_of, is_made
+from crdt_sync.records.memory.sources import is_edits, newest, same, text_mark
+from crdt_sync.records.text_input import TRUE_WORDS
+
+
+@dataclass(slots=True)
+class RowImport:
+    """Takes the rows of one table, one after the other, and counts what became of them."""
+
+    replica: WritableReplica
+    keys: RecordKeys
+    reading: Interpretation
+    exports: Remembered  # what this device exported
+    own: OwnRows  # of the export of this device that the table may be
+    bases: Bases  # what the rows say that they were edited from
+    columns: LastColumns  # how the table is read, to be remembered
+    tally: ImportTally
+    first_import: int | None  # of a version that was imported before, the stamp
+    deletion: int | None  # the column that tells which rows were deleted where the table comes from
+    typed: bool  # the cells are values, see `Table`
+    clear_empty: bool  # an empty cell empties the field
+    dry_run: bool
+    refuse: bool  # a row with a cell that does not fit its field, instead of leaving the cell out
+    look_alikes: LookAlikes | None = None  # of before the first new row
+
+    def take(self, rows: Iterable[Row | RowError]) -> None:
+        """Write what is news in them; a row that cannot be taken is counted as failed, and stops no other."""
+        for row in rows:
+            problem = row if isinstance(row, RowError) else self._row(row)
+            if problem is not None:
+                self.tally.fail(problem)
+
+    def _row(self, row: Row) -> RowError | None:
+        if all(cell is MISSING for cell in row.cells):
+            self.tally.empty += 1
+            return None
+        self.tally.last = None
+        if self.deletion is not None and str(row.cells[self.deletion]).strip().casefold() in TRUE_WORDS:
+            header = self.reading.column_forms()[self.deletion].header
+            why = f"the table says that this row was deleted; --map '{header}=' imports such rows, too"
+            return RowError(row.line, header, "deleted_in_source", why)
+        record = self.keys.record_of(row)
+        if isinstance(record, RowError):
+            return record
+        if record is None:
+            self.tally.unchanged += 1
+            return None
+        self.tally.gone.is_here(record)
+        present = find_record(self.replica, record)
+        if present is not None and present.deleted:
+            again = self.keys.entered_again(row) if self.bases.said(row) is None else None
+            present = None if again is None else find_record(self.replica, again)
+            if again is None or present is None or present.deleted:
+                self.tally.deleted += 1
+                return None
+            record = again
+            self.tally.gone.is_here(record)
+        if present is None:
+            self.tally.gone.is_new(row.line, self.keys.name_in(row), record)
+        decided, problems = self._decide(row, present)
+        if present is None:
+            self._look_for_known(row, decided)
+        if problems and (self.refuse or not decided):
+            return problems[0]  # nothing of the row is left
+        while True:
+            try:
+                after = self._bring(record, decided)
+                break
+            except UsageError as error:
+                problem = RowError(row.line, self._header_of(error), error.code, _message(error))
+                target = next((each for each in decided if _is_about(error, each)), None)
+                if target is None or self.refuse:
+                    return problem
+                problems.append(problem)
+                del decided[target]
+        for problem in problems:
+            self.tally.fail_cell(problem)
+        # What people counted and typed here is there, too: it is read back, where anybody asks.
+        self.tally.count(row, present, decided, cache(lambda: after or self.replica.get(record).raw))
+        return None
+
+    def _look_for_known(self, row: Row, decided: Mapping[Target, Decision]) -> None:
+        """Count a row of a new customer who looks like one that was here before."""
+        if self.look_alikes is None:
+            fields, records = self.reading.schema.fields, self.keys.records()
+            self.look_alikes = LookAlikes(fields, records)
+        wanted = {target.field: each.wanted for target, each in decided.items() if each.outcome == "written"}
+        known = [sources for _, sources in self.keys.known_like(row)]
+        self.tally.look_alike(known, alike=bool(known) or self.look_alikes.has_one_like(wanted))
+
+    def _decide(self, row: Row, present: ReadableRecord | None) -> tuple[dict[Target, Decision], list[RowError]]:
+        """What to do for each field, and the cells that do not fit theirs."""
+        memory = self._memory(present, row)
+        raw = present.raw if present is not None else {}
+        found, problems = self.reading.read(row, raw)
+        decided = {}
+        for target in self.reading.targets:
+            if (cells := found.get(target.field)) is None:
+                continue
+            now = raw.get(target.field, MISSING)
+            try:
+                decision = decide(
+                    target.field,
+                    target.spec,
+                    cells,
+                    now,
+                    self._unless_guarded(memory, target, cells, now, present),
+                    typed=self.typed,
+                    clear_empty=self.clear_empty,
+                )
+            except InvalidValue as error:
+                problems.append(RowError(row.line, target.header, error.code, _message(error)))
+                continue
+            written = decision is not None and decision.outcome in ("written", "both_changed")
+            if decision is not None and written and only_lost_digits(target.field, target.spec, now, decision.wanted):
+                why = f"{decision.wanted!r} is {now!r}, which is here, without its first characters"
+                hint = "format the column as text in the spreadsheet, or change it here"
+                problems.append(RowError(row.line, target.header, "digits_lost", f"{why}; {hint}"))
+                continue
+            if decision is not None:
+                decided[target] = self._unless_older(target.field, decision, present)
+        return decided, problems
+
+    def _unless_guarded(
+        self, memory: Memory, target: Target, cells: Sequence[Cell], now: object, present: ReadableRecord | None
+    ) -> Memory:
+        """The memory; of the table alone that brought the field a cell with the guard's apostrophe, where one did."""
+        cell = cells[0] if len(cells) == 1 else MISSING
+        if present is None or not isinstance(cell, str) or not cell != guard(cell) == now:
+            return memory
+        shown = said_of(target.spec, now)
+        for source in newest(present.sources).values():
+            if target.field in source.said and same(text_mark(source.said[target.field]), shown):
+                return replace(memory, own=(source.said,), others=())
+        return memory
+
+    def _unless_older(self, field: str, decision: Decision, present: ReadableRecord | None) -> Decision:
+        """The decision, or none where the table is an old version and a newer one said something else of the field."""
+        if self.first_import is None or present is None:
+            return decision
+        since = said_since(field, decision, self.tally.source, present.sources, self.first_import)
+        if since is None:
+            return decision
+        self.tally.newer = max(since, self.tally.newer or 0)
+        return Decision("older", wanted=decision.wanted)
+
+    def _memory(self, present: ReadableRecord | None, row: Row) -> Memory:
+        if present is None:
+            return Memory()
+        last = newest(present.sources).get(self.tally.source)
+        if (base := self.bases.said(row)) is not None:
+            own = [*(memory.said for memory in present.sources if memory.name == self.tally.source), base]
+            return Memory(own, share=None if last is None else last.said, edited=True)
+        mine = [
+            (source.stamp, source.name, source.said) for source in present.sources if source.name == self.tally.source
+        ]
+        others = [source for source in present.sources if source.name != self.tally.source]
+        heard = [source.said for source in others if is_edits(source.name)]
+        for stamp, name, said in self.exports.said(present.record):
+            if self.own.as_export and name == self.own.export:
+                mine.append((stamp, name, said))
+            else:
+                heard.append(said)
+        mine.sort(key=lambda memory: memory[:2], reverse=True)
+        formerly = cache(partial(self.replica.formerly, present.record))
+        natural = frozenset(name for name, _ in self.keys.natural.values())
+        exported = (self.keys.record_column is not None or self.own.elsewhere) and is_made(present.record)
+        return Memory(
+            [said for _, _, said in mine],
+            [source.said for source in others if not is_edits(source.name)],
+            heard,
+            None if last is None else last.said,
+            formerly,
+            natural,
+            exported,
+        )
+
+    def _bring(self, record: str, decided: Mapping[Target, Decision]) -> Mapping[str, object]:
+        """Write it; what the record would show, of a dry run."""
+        changes = [change for target in sorted(decided, key=_by_field) for change in decided[target].changes]
+        said = {target.field: decision.said for target, decision in decided.items() if decision.said is not MISSING}
+        if not (changes or said):
+            return {}
+        if collection_of(record) not in self.replica.schemas:
+            if self.dry_run:
+                return {}
+            self.replica.add_schema(self.reading.schema)
+        if said and record not in self.keys.whole and (columns := self.columns.said()):
+            said[COLUMNS] = columns
+        return self.replica.bring(record, self.tally.source, changes, said or None, dry_run=self.dry_run)
+
+    def _header_of(self, error: UsageError) -> str:
+        name = error.field if isinstance(error, InvalidValue) else None
+        return next((target.header for target in self.reading.targets if target.field == name), "")
+
+
+def _is_about(error: UsageError, target: Target) -> bool:
+    return isinstance(error, InvalidValue) and error.field == target.field
+
+
+def _by_field(target: Target) -> str:
+    return target.field
+
+
+def _message(error: UsageError) -> str:
+    return f"{error.message}. {error.hint}" if error.hint else error.message
