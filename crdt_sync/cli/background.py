@@ -67,7 +67,7 @@ def _stay(call: Invocation, flags: Sequence[str]) -> None:
         return
     from crdt_sync.cli.syncing import watch  # noqa: PLC0415
 
-    address = partners.chosen(call.store, None, None, None)
+    address = partners.chosen(call.store, None)
     assert address is not None
     with call.open() as replica:
         watch(call, replica, [address], role, (_keep_log_small,))
@@ -83,7 +83,7 @@ def _begin(call: Invocation, flags: Sequence[str]) -> None:
             _tell(call, owner.about, "Already up", _connected(owner))
             return
     if "--listen" not in flags:
-        partners.chosen(call.store, None, None, None)  # which says what is missing
+        partners.chosen(call.store, None)  # which says what is missing
     log = call.store / LOG_NAME
     with suppress(OSError):
         if log.stat().st_size > _LOG_BYTES_MAX:

@@ -57,14 +57,13 @@ def create(
     file: Path,
     partner: str | None,
     token: str | None,
-    token_file: Path | None,
     plain: bool,
     force: bool,
 ) -> None:
     """Write a bundle: of everything, or of what a partner is not known to have."""
     with call.open() as replica:
-        secret = _token(call, token, token_file)
-        if plain and token is None and token_file is None:
+        secret = _token(call, token)
+        if plain and token is None:
             secret = None
         elif plain:
             raise UsageError("a token for a bundle without protection", "Leave out the token, or --plain.")
@@ -102,12 +101,10 @@ def create(
 @click.option("--plain", is_flag=True, help="Take it although it is not protected.")
 @click.option("--other-space", is_flag=True, help="Take it although it is of another space.")
 @click.pass_obj
-def apply(
-    call: Invocation, file: Path, token: str | None, token_file: Path | None, plain: bool, other_space: bool
-) -> None:
+def apply(call: Invocation, file: Path, token: str | None, plain: bool, other_space: bool) -> None:
     """Take up what a bundle holds. Safe to run again, also when it was interrupted."""
     with call.open() as replica:
-        secret = _token(call, token, token_file)
+        secret = _token(call, token)
         with _bar(call.output, file.name) as moved:
             done = apply_bundle(
                 replica, file.expanduser(), token=secret, plain=plain, other_space=other_space, progress=moved
@@ -125,9 +122,9 @@ def apply(
 @token_options
 @click.option("--records", is_flag=True, help="List the records that it holds.")
 @click.pass_obj
-def inspect(call: Invocation, file: Path, token: str | None, token_file: Path | None, records: bool) -> None:
+def inspect(call: Invocation, file: Path, token: str | None, records: bool) -> None:
     """Check a bundle, and show who made it, when, and of what. Changes nothing and needs no store."""
-    secret = _token(call, token, token_file)
+    secret = _token(call, token)
     path = file.expanduser()
     with _bar(call.output, f"Checking {file.name}") as moved:
         found = inspect_bundle(path, token=secret, progress=moved)
@@ -144,9 +141,8 @@ def inspect(call: Invocation, file: Path, token: str | None, token_file: Path | 
         call.output.show(table(("Record", "Bytes"), rows))
 
 
-def _token(call: Invocation, token: str | None, token_file: Path | None) -> str | None:
+def _token(call: Invocation, given: str | None) -> str | None:
     """The token given, else the one that is kept; None where there is none."""
-    given = partners.token_from(token, token_file)
     return (partners.token(call.store) if given is None else given) or None
 
 

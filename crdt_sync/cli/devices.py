@@ -3,10 +3,11 @@
 import asyncio
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from crdt_sync.cli import partners
 from crdt_sync.cli.invocation import Invocation
+from crdt_sync.cli.options import Way
 from crdt_sync.errors import Unreachable, UsageError
 from crdt_sync.limits import ACTOR_LENGTH_MAX, LISTENING_PORT
 from crdt_sync.replica import Replica
@@ -49,6 +50,11 @@ def resolved(replica: Replica, given: str, token: str) -> Device:
 def near(device: discovery.Nearby, token: str) -> Device:
     """A device that was found."""
     return Device(device.name, Address(device.url, token, direct=True), device)
+
+
+def reached(address: Address, way: Way) -> Address:
+    """The address of a device, to be reached as options say."""
+    return replace(address, ping_interval_s=way.ping_interval, transport=way.transport or "auto")
 
 
 def note_name(replica: Replica, device: Device) -> None:

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
 import click
 from rich.text import Text
@@ -50,10 +49,8 @@ def listen(
     ping_interval: float | None,
     no_relay: bool,
     token: str | None,
-    token_file: Path | None,
 ) -> None:
     """Let other devices of this space sync with this one, until Ctrl-C; the relay is kept in sync too."""
-    secret = partners.token_from(token, token_file)
     listen_here(
         call,
         host=host,
@@ -62,7 +59,7 @@ def listen(
         beside=beside,
         ping_interval=ping_interval,
         no_relay=no_relay,
-        given=secret,
+        given=token,
     )
 
 
@@ -169,9 +166,9 @@ class _Door:
 )
 @token_options
 @click.pass_obj
-def peers(call: Invocation, seconds: float, token: str | None, token_file: Path | None) -> None:
+def peers(call: Invocation, seconds: float, token: str | None) -> None:
     """List the devices of this space that are near, and those known from before: called, or calling here."""
-    secret = partners.token_from(token, token_file) or partners.token(call.store)
+    secret = token or partners.token(call.store)
     with call.open() as replica:
         standing = replica.status()
         own = replica.id
@@ -219,16 +216,15 @@ class _Row:
 @click.option("--show", is_flag=True, help="Print it, to give it to another device.")
 @token_options
 @click.pass_obj
-def token(call: Invocation, new: bool, show: bool, token: str | None, token_file: Path | None) -> None:
+def token(call: Invocation, new: bool, show: bool, token: str | None) -> None:
     """Keep the token by which the devices of a space know each other, or make one."""
-    chosen = partners.token_from(token, token_file)
-    if new and chosen is not None:
+    if new and token is not None:
         raise UsageError("both --new and a token were given", "Keep one of them.")
     with call.open():
         if new:
-            chosen = partners.new_token()
-        if chosen is not None:
-            partners.save_token(call.store, chosen)
+            token = partners.new_token()
+        if token is not None:
+            partners.save_token(call.store, token)
         kept = partners.token(call.store)
     if show or new:
         call.output.result({"token": kept}, kept or "No token is kept.")

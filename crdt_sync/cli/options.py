@@ -1,10 +1,16 @@
 """Options that several commands share."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from inspect import Parameter, Signature, signature
+from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
+
+from crdt_sync.errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -22,6 +28,51 @@ def together(*options: Callable[[F], F]) -> Callable[[F], F]:
     return added
 
 
+def gathered(name: str, made: Callable[..., object], *options: Callable[[F], F]) -> Callable[[F], F]:
+    """`together`, and the command takes one argument for all of them: `name`, which `made` makes of what they say."""
+    said = [each.replace(default=Parameter.empty) for each in signature(made).parameters.values()]
+
+    def added(command: F) -> F:
+        @wraps(command)
+        def called(*arguments: object, **values: object) -> object:
+            values[name] = made(**{each.name: values.pop(each.name) for each in said})
+            return command(*arguments, **values)
+
+        taken = (said if each.name == name else [each] for each in signature(command).parameters.values())
+        cast(Any, called).__signature__ = Signature([*chain.from_iterable(taken)])
+        return together(*options)(cast(F, called))
+
+    return added
+
+
+def _given_token(token: str | None, token_file: Path | None) -> str | None:
+    if token_file is None:
+        return token
+    if token is not None:
+        raise UsageError("both a token and a file with one were given", "Keep one of them.")
+    try:
+        return token_file.expanduser().read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise UsageError(
+            f"the token in {token_file} cannot be read: {reason}", "Check the path and its permissions."
+        ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a relay or a device is to be reached, but for its address; None says nothing of it."""
+
+    token: str | None = None
+    authorities: Path | None = None
+    ping_interval: float | None = None  # seconds
+    transport: str | None = None
+    new_relay: bool = False
+
+
+AS_KEPT = Way()
+"""Nothing was said of it."""
+
 relay_option = click.option(
     "--relay",
     "url",
@@ -30,7 +81,9 @@ relay_option = click.option(
     metavar="URL",
     help="Address of the relay, ws:// or wss://.",
 )
-token_options = together(
+token_options = gathered(
+    "token",
+    _given_token,
     click.option(
         "--token", envvar="CRDT_SYNC_TOKEN", show_envvar=True, metavar="TOKEN", help="What the other side asks for."
     ),
@@ -38,6 +91,7 @@ token_options = together(
         "--token-file", type=PATH, metavar="FILE", help="Read the token from a file: arguments can be seen by others."
     ),
 )
+"""The command takes `token`. Raises `UsageError` for one that cannot be read."""
 authorities_option = click.option(
     "--ca", "authorities", type=PATH, metavar="FILE", help="Certificates to trust for wss://, a PEM file."
 )
@@ -50,7 +104,9 @@ ping_interval_option = click.option(
     show_default="20",
     help="Silence after which to ask whether the other side lives, 1 to 20: for proxies with little patience.",
 )
-way_options = together(
+way_options = gathered(
+    "way",
+    Way,
     token_options,
     authorities_option,
     ping_interval_option,
@@ -68,7 +124,7 @@ way_options = together(
         help="Give a relay that has nothing to do with the former one all records; said once.",
     ),
 )
-"""How to reach a relay, but for its address."""
+"""The command takes `way`, a `Way`."""
 collection_option = click.option(
     "--collection", "-c", metavar="NAME", help="Collection; not needed where there is only one."
 )

@@ -6,6 +6,7 @@ import tomllib
 from contextlib import suppress
 from pathlib import Path
 
+from crdt_sync.cli.options import AS_KEPT, Way
 from crdt_sync.errors import InvalidSettings, StoreForbidden, UsageError
 from crdt_sync.files import replaced
 from crdt_sync.limits import TOKEN_LENGTH_MAX
@@ -129,12 +130,8 @@ def open_to_others(store: Path) -> bool:
 def chosen(
     store: Path,
     url: str | None,
-    token: str | None,
-    authorities: Path | None,
-    ping_interval_s: float | None = None,
+    way: Way = AS_KEPT,
     *,
-    transport: str | None = None,
-    new_relay: bool = False,
     keep_token: bool = False,
     required: bool = True,
 ) -> Address | None:
@@ -155,16 +152,17 @@ def chosen(
                 raise UsageError("no relay is known", "Name one with 'crdt-sync relay ws://HOST:8765 --token TOKEN'.")
             return None
         url = kept.url
+    token = way.token
     if kept is not None and kept.url == url:
         if token is None:
             token = kept.token or (_kept_token(store, url, keep_token) if keep_token else "")
         return Address(
             url,
             token,
-            authorities or kept.authorities,
-            adopt=new_relay or kept.adopt,
-            ping_interval_s=kept.ping_interval_s if ping_interval_s is None else ping_interval_s,
-            transport=transport or kept.transport,
+            way.authorities or kept.authorities,
+            adopt=way.new_relay or kept.adopt,
+            ping_interval_s=kept.ping_interval_s if way.ping_interval is None else way.ping_interval,
+            transport=way.transport or kept.transport,
             memory=store / WAYS_FILE,
         )
     if token is None:
@@ -172,10 +170,10 @@ def chosen(
     return Address(
         url,
         token,
-        authorities,
-        adopt=new_relay,
-        ping_interval_s=ping_interval_s,
-        transport=transport or "auto",
+        way.authorities,
+        adopt=way.new_relay,
+        ping_interval_s=way.ping_interval,
+        transport=way.transport or "auto",
         memory=store / WAYS_FILE,
     )
 
@@ -194,21 +192,6 @@ def _kept_token(store: Path, url: str, keep_token: bool) -> str:
     if not found:
         raise UsageError("no token is kept here", "Give it with --token or --token-file.")
     return found
-
-
-def token_from(token: str | None, token_file: Path | None) -> str | None:
-    """The token from an option or a file. Raises `UsageError`."""
-    if token_file is None:
-        return token
-    if token is not None:
-        raise UsageError("both a token and a file with one were given", "Keep one of them.")
-    try:
-        return token_file.expanduser().read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise UsageError(
-            f"the token in {token_file} cannot be read: {reason}", "Check the path and its permissions."
-        ) from None
 
 
 def called(partner: PartnerStatus) -> str:

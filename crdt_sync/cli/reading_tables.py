@@ -6,6 +6,7 @@ from typing import cast
 
 import click
 
+from crdt_sync.cli.options import gathered
 from crdt_sync.cli.output import Output, table
 from crdt_sync.errors import UsageError
 from crdt_sync.exchange import RowError, TablePreview
@@ -14,22 +15,8 @@ from crdt_sync.exchange.interpretation import ColumnForm
 from crdt_sync.exchange.table import TableForm
 from crdt_sync.records.schema import FieldSpec
 
-locale_option = click.option("--locale", metavar="NAME", help="How numbers and dates are written: de, en-US, ...")
-dates_option = click.option("--dates", metavar="DMY|MDY|YMD", help="Order of day, month and year; else found out.")
-decimal_option = click.option("--decimal", metavar="MARK", help="',' or '.' before a fraction; else found out.")
-zone_option = click.option("--zone", metavar="NAME", help="Of times without one: Europe/Berlin, UTC, +02:00, local.")
-true_option = click.option(
-    "--true", "true_words", multiple=True, metavar="WORD", help="A word that means yes. Repeatable."
-)
-false_option = click.option(
-    "--false", "false_words", multiple=True, metavar="WORD", help="A word that means no. Repeatable."
-)
-bad_cells_option = click.option(
-    "--bad-cells", default="skip", metavar="skip|refuse", help="Leave out a cell that does not fit, or its whole row."
-)
 
-
-def chosen_conventions(
+def _conventions(
     locale: str | None,
     dates: str | None,
     decimal: str | None,
@@ -51,6 +38,25 @@ def chosen_conventions(
         cast("BadCells", policy),
     )
     return chosen.in_locale(locale) if locale else chosen
+
+
+conventions_options = gathered(
+    "conventions",
+    _conventions,
+    click.option("--locale", metavar="NAME", help="How numbers and dates are written: de, en-US, ..."),
+    click.option("--dates", metavar="DMY|MDY|YMD", help="Order of day, month and year; else found out."),
+    click.option("--decimal", metavar="MARK", help="',' or '.' before a fraction; else found out."),
+    click.option("--zone", metavar="NAME", help="Of times without one: Europe/Berlin, UTC, +02:00, local."),
+    click.option("--true", "true_words", multiple=True, metavar="WORD", help="A word that means yes. Repeatable."),
+    click.option("--false", "false_words", multiple=True, metavar="WORD", help="A word that means no. Repeatable."),
+    click.option(
+        "--bad-cells",
+        default="skip",
+        metavar="skip|refuse",
+        help="Leave out a cell that does not fit, or its whole row.",
+    ),
+)
+"""The command takes `conventions`."""
 
 
 def tell_form(output: Output, form: TableForm, columns: tuple[str, ...]) -> None:

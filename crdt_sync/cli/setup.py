@@ -12,7 +12,7 @@ import click
 from crdt_sync.cli import partners
 from crdt_sync.cli.commands import Commands
 from crdt_sync.cli.invocation import Invocation, invocation
-from crdt_sync.cli.options import authorities_option, relay_option, token_options, way_options
+from crdt_sync.cli.options import AS_KEPT, Way, authorities_option, relay_option, token_options, way_options
 from crdt_sync.cli.output import Output, table
 from crdt_sync.cli.targets import known_collection
 from crdt_sync.errors import InvalidSchema, StoreMissing, UsageError
@@ -40,12 +40,10 @@ def init(
     schema: Sequence[str],
     url: str | None,
     token: str | None,
-    token_file: Path | None,
     authorities: Path | None,
 ) -> None:
     """Make a store for this device."""
     loaded = [_schema(given) for given in schema or ["customers"]]
-    token = partners.token_from(token, token_file)
     if token and not url:
         raise UsageError("a token without a relay", "Give --relay as well.")
     address = Address(url, token or "", authorities) if url else None
@@ -77,22 +75,13 @@ def init(
 def relay(
     call: Invocation,
     url: str | None,
-    token: str | None,
-    token_file: Path | None,
-    authorities: Path | None,
-    ping_interval: float | None,
-    transport: str | None,
-    new_relay: bool,
+    way: Way,
     keep_token: bool,
 ) -> None:
     """Show the relay that this store syncs with, or choose another."""
     with call.open():
-        token = partners.token_from(token, token_file)
-        given = (url, token, authorities, ping_interval)
-        changes = new_relay or keep_token or any(value is not None for value in (*given, transport))
-        address = partners.chosen(
-            call.store, *given, transport=transport, new_relay=new_relay, keep_token=keep_token, required=changes
-        )
+        changes = url is not None or keep_token or way != AS_KEPT
+        address = partners.chosen(call.store, url, way, keep_token=keep_token, required=changes)
         dropped = address is not None and changes and not address.token and bool(partners.token(call.store))
         before = None
         with suppress(UsageError):  # what cannot be read named no relay

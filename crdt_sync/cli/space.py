@@ -9,7 +9,7 @@ import click
 from crdt_sync.cli import partners
 from crdt_sync.cli.commands import Commands
 from crdt_sync.cli.invocation import Invocation, invocation
-from crdt_sync.cli.options import authorities_option, token_options
+from crdt_sync.cli.options import Way, authorities_option, token_options
 from crdt_sync.cli.output import Output
 from crdt_sync.cli.progress import spinner
 from crdt_sync.errors import UsageError
@@ -44,12 +44,10 @@ def spaces(context: click.Context) -> None:
 @authorities_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
-def move(
-    call: Invocation, url: str, token: str | None, token_file: Path | None, authorities: Path | None, yes: bool
-) -> None:
+def move(call: Invocation, url: str, token: str | None, authorities: Path | None, yes: bool) -> None:
     """Give all that this store holds to another space, take what is there, and sync with that relay from now on."""
     with call.open() as replica:
-        address = partners.chosen(call.store, url, partners.token_from(token, token_file), authorities, new_relay=True)
+        address = partners.chosen(call.store, url, Way(token, authorities, new_relay=True))
         assert address is not None, "it was named"
         _tell(call.output, replica, address.url)
         if not yes and not _agreed(call.output):

@@ -5,7 +5,6 @@ import sys
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import asdict, replace
 from datetime import timedelta
-from pathlib import Path
 
 import click
 
@@ -13,7 +12,7 @@ from crdt_sync.cli import damaged, devices, last_failure, partners
 from crdt_sync.cli.devices import Device
 from crdt_sync.cli.invocation import Invocation
 from crdt_sync.cli.last_failure import Failure
-from crdt_sync.cli.options import relay_option, way_options
+from crdt_sync.cli.options import Way, relay_option, way_options
 from crdt_sync.cli.output import Output
 from crdt_sync.cli.progress import spinner
 from crdt_sync.cli.schemaless import tell_schemaless
@@ -43,29 +42,15 @@ def sync(
     nearby: bool,
     watching: bool,
     url: str | None,
-    token: str | None,
-    token_file: Path | None,
-    authorities: Path | None,
-    ping_interval: float | None,
-    transport: str | None,
-    new_relay: bool,
+    way: Way,
 ) -> None:
     """Exchange everything with the relay, or directly with other devices: once, or for as long as you like."""
-    given = partners.token_from(token, token_file)
     with call.open() as replica:
         if peers or nearby:
-            found = _devices(call, replica, peers, given, nearby)
-            chosen = [
-                replace(
-                    device,
-                    address=replace(device.address, ping_interval_s=ping_interval, transport=transport or "auto"),
-                )
-                for device in found
-            ]
+            found = _devices(call, replica, peers, way.token, nearby)
+            chosen = [replace(device, address=devices.reached(device.address, way)) for device in found]
         else:
-            address = partners.chosen(
-                call.store, url, given, authorities, ping_interval, transport=transport, new_relay=new_relay
-            )
+            address = partners.chosen(call.store, url, way)
             assert address is not None
             chosen = [devices.Device(address.url, address)]
         if watching:

@@ -17,18 +17,11 @@ from crdt_sync.cli.options import PATH, collection_option
 from crdt_sync.cli.ordering import ordered
 from crdt_sync.cli.output import Output, PipeClosed
 from crdt_sync.cli.reading_tables import (
-    bad_cells_option,
-    chosen_conventions,
-    dates_option,
-    decimal_option,
-    false_option,
-    locale_option,
+    conventions_options,
     show_columns,
     tell_doubts,
     tell_form,
     tell_preview,
-    true_option,
-    zone_option,
 )
 from crdt_sync.cli.schemaless import tell_schemaless
 from crdt_sync.cli.targets import known_collection
@@ -50,6 +43,7 @@ from crdt_sync.exchange import (
     remembered_mapping,
 )
 from crdt_sync.exchange.base import edited_collection
+from crdt_sync.exchange.conventions import Conventions
 from crdt_sync.exchange.source_name import given_source, source_name
 from crdt_sync.exchange.table import Table, TableFormat
 from crdt_sync.replica import Replica
@@ -99,13 +93,7 @@ encoding_option = click.option("--encoding", metavar="NAME", help="Such as utf-8
     "--go-back", is_flag=True, help="Take an old version that was imported before for the newest, on purpose."
 )
 @click.option("--header-row", type=click.IntRange(min=1), metavar="N", help="Line that holds the headers, from 1.")
-@locale_option
-@dates_option
-@decimal_option
-@zone_option
-@true_option
-@false_option
-@bad_cells_option
+@conventions_options
 @click.option("--clear-empty", is_flag=True, help="Cells that became empty clear their field.")
 @click.option("--preview", is_flag=True, help="Show how the table would be read, column by column, and write nothing.")
 @click.option("--dry-run", is_flag=True, help="Show what would change, and write nothing.")
@@ -135,13 +123,7 @@ def import_file(
     as_new: bool,
     go_back: bool,
     header_row: int | None,
-    locale: str | None,
-    dates: str | None,
-    decimal: str | None,
-    zone: str | None,
-    true_words: Sequence[str],
-    false_words: Sequence[str],
-    bad_cells: str,
+    conventions: Conventions,
     clear_empty: bool,
     preview: bool,
     dry_run: bool,
@@ -161,7 +143,6 @@ def import_file(
         guarded,
         header_row,
     )
-    conventions = chosen_conventions(locale, dates, decimal, zone, true_words, false_words, bad_cells)
     mapping = _mapping(mapped)
     failures = _Failures(call.output)
     with call.open() as replica:

@@ -3,13 +3,12 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import click
 
 from crdt_sync.cli import aside, devices, partners, repairing
 from crdt_sync.cli.invocation import Invocation
-from crdt_sync.cli.options import relay_option, way_options
+from crdt_sync.cli.options import Way, relay_option, way_options
 from crdt_sync.cli.output import Output, table
 from crdt_sync.cli.progress import spinner
 from crdt_sync.cli.repairing import SHOWN_MAX
@@ -72,12 +71,7 @@ def verify(
     show_aside: bool,
     drop: bool,
     url: str | None,
-    token: str | None,
-    token_file: Path | None,
-    authorities: Path | None,
-    ping_interval: float | None,
-    transport: str | None,
-    new_relay: bool,
+    way: Way,
 ) -> None:
     """Exchange everything with the relay or a device, compare what both hold then, and name the records that differ."""
     if drop and not show_aside:
@@ -88,22 +82,12 @@ def verify(
     lost: Sequence[Loss] = ()
     with call.open_to_repair() if mend else call.open() as replica:
         tell_disputed(call.output, replica)
-        given = partners.token_from(token, token_file)
         address = None
         if peer is not None and not local:
-            resolved = devices.resolved(replica, peer, devices.space_token(call, given, [peer])).address
-            address = replace(resolved, ping_interval_s=ping_interval, transport=transport or "auto")
+            resolved = devices.resolved(replica, peer, devices.space_token(call, way.token, [peer])).address
+            address = devices.reached(resolved, way)
         elif not local:
-            address = partners.chosen(
-                call.store,
-                url,
-                given,
-                authorities,
-                ping_interval,
-                transport=transport,
-                new_relay=new_relay,
-                required=not mend,
-            )
+            address = partners.chosen(call.store, url, way, required=not mend)
         if address is None:
             repairing.repair_store(call.output, replica) if mend else _verify_store(call.output, replica, deep=deep)
             return

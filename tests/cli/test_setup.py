@@ -60,9 +60,9 @@ def test_a_token_can_come_from_a_file(run, tmp_path):
 
 def test_a_stored_token_goes_to_the_stored_relay_only(tmp_path):
     partners.save(tmp_path, Address("ws://ours", "secret"))
-    assert partners.chosen(tmp_path, None, None, None).token == "secret"
-    assert partners.chosen(tmp_path, "ws://ours", None, None).token == "secret"
-    assert partners.chosen(tmp_path, "ws://theirs", None, None).token == ""
+    assert partners.chosen(tmp_path, None).token == "secret"
+    assert partners.chosen(tmp_path, "ws://ours").token == "secret"
+    assert partners.chosen(tmp_path, "ws://theirs").token == ""
 
 
 @pytest.mark.parametrize("url", ["http://relay", "relay:8765", "ws://re\nlay"])
@@ -217,7 +217,7 @@ def test_no_failed_write_puts_a_token_beside_an_address_that_it_is_not_for(tmp_p
         if next(writes) <= failing:
             assert kept == new
             break
-        back = partners.chosen(store, "ws://old", None, None)
+        back = partners.chosen(store, "ws://old")
         assert back is not None
         partners.save(store, back)
         assert partners.load(store) == old, "which comes back with its address"
