@@ -10,6 +10,8 @@ import queue
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import IO, Any, Self
 
 from crdt_bench.usage import Usage, usage_of
@@ -98,6 +100,14 @@ class Child:
             for line in stream:
                 self._lines.put(line)
         self._lines.put("")
+
+
+@contextmanager
+def prepared(target: str, **arguments: object) -> Iterator[Child]:
+    """A child that has said that it is "ready", until the block ends."""
+    with Child(target, **arguments) as child:
+        assert child.hear() == "ready"
+        yield child
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,6 +74,14 @@ def start_relay(data: Path, port: int = 0, sessions_max: int | None = None) -> t
     child = Child("crdt_bench.servers:relay", data=str(data), port=port, sessions_max=sessions_max)
     port, _ = child.hear()
     return child, port
+
+
+@contextlib.contextmanager
+def serving(data: Path) -> Iterator[tuple[Child, int]]:
+    """A relay's process and its port, until the block ends."""
+    relay, port = start_relay(data)
+    with relay:
+        yield relay, port
 
 
 def start_observed_relay(data: Path) -> tuple[Child, int, int]:

@@ -13,6 +13,7 @@ from crdt_bench.contents import contents, make_relay_store
 from crdt_bench.experiments import (
     bundles,
     catching_up,
+    fan_out,
     grown_records,
     latency,
     long_notes,
@@ -42,6 +43,14 @@ def test_throughput_measures_floor_and_relay_in_the_same_rounds() -> None:
     assert len(floor.samples) == len(single.samples) == throughput.SMALL.rounds
     assert ratio.samples[0] == pytest.approx(single.samples[0] / floor.samples[0])
     assert found["ten updates a frame, acknowledged on disk"].value > 0
+
+
+def test_every_follower_gets_every_update() -> None:
+    found = measured(fan_out.run(fan_out.SMALL))
+    what = "updates of one device delivered to 3"
+    assert len(found[what].samples) == fan_out.SMALL.rounds
+    assert found[what].value > 0
+    assert 1 <= found[f"{what}: updates a frame"].value <= fan_out.SMALL.window
 
 
 def test_latency_is_ordered_and_beside_the_cost_of_a_sync() -> None:

@@ -1,7 +1,6 @@
 """Records carried by a file: written by one device, applied by an empty one."""
 
 import resource
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 from crdt_bench.child import Child, say
 from crdt_bench.contents import make_device
 from crdt_bench.results import Measurement, Outcome
+from crdt_bench.workspace import workspace
 from crdt_sync import Replica
 from crdt_sync.bundles import apply_bundle, create_bundle
 from crdt_sync.records import Document
@@ -32,13 +32,12 @@ SMALL = Sizes(records=60, rounds=1)
 def run(sizes: Sizes) -> list[Outcome]:
     """Each round writes, applies and answers anew, each step in a process of its own."""
     rounds = []
-    with tempfile.TemporaryDirectory(prefix="crdt-bench-") as name:
-        folder = Path(name)
+    with workspace() as folder:
         make_device(folder / "anna", sizes.records)
         for number in range(sizes.rounds):
             make_device(folder / f"ben-{number}")
             with Child(
-                "crdt_bench.experiments.bundles:once", folder=name, reader=f"ben-{number}", changed=sizes.changed
+                "crdt_bench.experiments.bundles:once", folder=str(folder), reader=f"ben-{number}", changed=sizes.changed
             ) as child:
                 rounds.append(child.hear())
     what = f"{sizes.records:,} records"

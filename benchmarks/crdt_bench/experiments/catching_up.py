@@ -1,6 +1,5 @@
 """A device catches up: for the first time, after ten changes, and after none."""
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -10,8 +9,9 @@ from crdt_bench.child import Child
 from crdt_bench.contents import make_device, make_relay_store
 from crdt_bench.device import open_device
 from crdt_bench.results import Measurement, Outcome, Target
-from crdt_bench.servers import start_relay
+from crdt_bench.servers import serving
 from crdt_bench.tap import Record, record_of, start_tap
+from crdt_bench.workspace import workspace
 
 COLD = "cold sync"
 RECONNECT = "reconnect"
@@ -37,8 +37,7 @@ def _relay(folder: Path, sizes: Sizes) -> Iterator[tuple[str, str, Child, int]]:
     """A filled relay: its address, the address of a tap before it, the tap, and the bytes of its documents."""
     made = make_relay_store(folder / "relay", sizes.records)
     with ExitStack() as stack:
-        relay, port = start_relay(folder / "relay")
-        stack.enter_context(relay)
+        _, port = stack.enter_context(serving(folder / "relay"))
         tap, tap_port = start_tap(port)
         stack.enter_context(tap)
         yield f"ws://127.0.0.1:{port}", f"ws://127.0.0.1:{tap_port}", tap, made.size
@@ -46,12 +45,10 @@ def _relay(folder: Path, sizes: Sizes) -> Iterator[tuple[str, str, Child, int]]:
 
 def run_cold(sizes: Sizes) -> list[Outcome]:
     """An empty device fetches everything; each round is another device."""
-    with tempfile.TemporaryDirectory(prefix="crdt-bench-") as name:
-        folder = Path(name)
-        with _relay(folder, sizes) as (url, tapped, tap, size):
-            seconds = [_cold(folder / f"device-{number}", url, sizes.records) for number in range(sizes.rounds)]
-            _cold(folder / "device-tapped", tapped, sizes.records)
-            record = record_of(tap)
+    with workspace() as folder, _relay(folder, sizes) as (url, tapped, tap, size):
+        seconds = [_cold(folder / f"device-{number}", url, sizes.records) for number in range(sizes.rounds)]
+        _cold(folder / "device-tapped", tapped, sizes.records)
+        record = record_of(tap)
     what = f"{sizes.records:,} records to an empty device"
     return [
         Measurement(COLD, what, "s", tuple(seconds), Target("at most", 2.0), f"{size / sizes.records:.0f} B a record"),
@@ -78,8 +75,7 @@ def _cold(path: Path, url: str, records: int) -> float:
 
 def run_reconnect(sizes: Sizes) -> list[Outcome]:
     """A device that has everything connects again, again and again; another one makes the changes meanwhile."""
-    with tempfile.TemporaryDirectory(prefix="crdt-bench-") as name, ExitStack() as stack:
-        folder = Path(name)
+    with workspace() as folder, ExitStack() as stack:
         url, tapped, tap, _ = stack.enter_context(_relay(folder, sizes))
         devices = []
         for path in (folder / "device", folder / "other"):

@@ -1,14 +1,12 @@
 """One device pushes and two hundred follow: updates delivered a second, each on the relay's disk before."""
 
-import tempfile
 import time
-from contextlib import ExitStack
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass
 
-from crdt_bench.child import Child
+from crdt_bench.child import prepared
 from crdt_bench.results import Measurement, Outcome, Target
-from crdt_bench.servers import start_relay
+from crdt_bench.servers import serving
+from crdt_bench.workspace import workspace
 
 NAME = "fan-out"
 
@@ -29,30 +27,19 @@ SMALL = Sizes(followers=3, updates=20, records=5, window=8, rounds=2)
 
 def run(sizes: Sizes) -> list[Outcome]:
     """As many updates as are acknowledged, to all who follow."""
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="crdt-bench-")))
-        relay, port = start_relay(folder / "relay")
-        stack.enter_context(relay)
-        load = Child(
-            "crdt_bench.load.following:fan_out",
-            port=port,
-            followers=sizes.followers,
-            updates=sizes.updates,
-            records=sizes.records,
-            window=sizes.window,
-            rounds=sizes.rounds,
-            wall_clock=time.time_ns() // 1000,
+    with workspace() as folder, serving(folder / "relay") as (relay, port):
+        load = prepared(
+            "crdt_bench.load.following:fan_out", port=port, wall_clock=time.time_ns() // 1000, **asdict(sizes)
         )
-        stack.enter_context(load)
-        assert load.hear() == "ready"
         deliveries = sizes.followers * sizes.updates
         rates, costs, sizes_of_frames = [], [], []
-        for _ in range(sizes.rounds):
-            before = relay.usage().processor_s
-            seconds, frames = load.ask("go")
-            costs.append((relay.usage().processor_s - before) / deliveries * 1e6)
-            rates.append(deliveries / seconds)
-            sizes_of_frames.append(deliveries / frames)
+        with load as sender:
+            for _ in range(sizes.rounds):
+                before = relay.usage().processor_s
+                seconds, frames = sender.ask("go")
+                costs.append((relay.usage().processor_s - before) / deliveries * 1e6)
+                rates.append(deliveries / seconds)
+                sizes_of_frames.append(deliveries / frames)
     what = f"updates of one device delivered to {sizes.followers}"
     return [
         Measurement(NAME, what, "deliveries/s", tuple(rates), Target("at least", 1_046_000)),

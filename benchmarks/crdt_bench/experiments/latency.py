@@ -1,18 +1,18 @@
 """From an edit to its delivery on another device, at a steady rate, beside the cost of one disk sync."""
 
-import tempfile
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from crdt_bench.child import Child
+from crdt_bench.child import prepared
 from crdt_bench.contents import make_device
 from crdt_bench.device import open_device
 from crdt_bench.disk import SyncProbe
 from crdt_bench.results import Measurement, Outcome, Target
-from crdt_bench.servers import start_relay
+from crdt_bench.servers import serving
 from crdt_bench.statistics import percentile
+from crdt_bench.workspace import workspace
 
 NAME = "latency"
 _MS = 1000.0
@@ -34,15 +34,12 @@ SMALL = Sizes(updates=20, records=5, rounds=1, edits=10)
 
 def run(sizes: Sizes) -> list[Outcome]:
     """First bare devices, so that the relay is measured; then whole ones, each with its own disk."""
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="crdt-bench-")))
-        relay, port = start_relay(folder / "relay")
-        stack.enter_context(relay)
+    with workspace() as folder, serving(folder / "relay") as (_, port):
         return [*_bare(port, folder, sizes), *_whole(port, folder, sizes)]
 
 
 def _bare(port: int, folder: Path, sizes: Sizes) -> list[Outcome]:
-    load = Child(
+    load = prepared(
         "crdt_bench.load.live:edits",
         port=port,
         rate=sizes.rate,
@@ -51,9 +48,8 @@ def _bare(port: int, folder: Path, sizes: Sizes) -> list[Outcome]:
         rounds=sizes.rounds,
         wall_clock=time.time_ns() // 1000,
     )
-    with load, SyncProbe(folder) as probe:
-        assert load.hear() == "ready"
-        rounds = [load.ask("go") for _ in range(sizes.rounds)]
+    with SyncProbe(folder) as probe, load as writer:
+        rounds = [writer.ask("go") for _ in range(sizes.rounds)]
     sync_ms = percentile(probe.samples, 0.5) * _MS
     what = f"update pushed to update delivered, {sizes.rate:.0f} a second"
     return [

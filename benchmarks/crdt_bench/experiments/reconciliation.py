@@ -6,7 +6,6 @@ The stores are real and were compared before, so each keeps an index, which the 
 import csv
 import importlib
 import random
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from crdt_bench.experiments.comparing import METHODS
 from crdt_bench.results import Measurement, Outcome, Target
+from crdt_bench.workspace import workspace
 from crdt_sync import ids
 from crdt_sync.replica.index import UNKNOWN_TO_ACCEPTOR, StoreIndex
 from crdt_sync.storage.lmdb import LmdbStore
@@ -129,8 +129,8 @@ def _pair(records: int, differences: int) -> Iterator[tuple[Path, Path]]:
             changes[1].append(_change(record, rng))
         else:
             changes[number % 3].append(_change(ids.new_record("customers", rng), rng))
-    with tempfile.TemporaryDirectory(prefix="crdt-bench-") as folder:
-        paths = Path(folder) / "here", Path(folder) / "there"
+    with workspace() as folder:
+        paths = folder / "here", folder / "there"
         with LmdbStore.open(paths[0], create=True) as store:
             _commit(store, [_change(record, rng) for record in common])
             store.copy(paths[1])
@@ -160,10 +160,7 @@ def upkeep(sizes: Sizes) -> list[Outcome]:
     rng = random.Random(2)
     records = [ids.new_record("customers", rng) for _ in range(sizes.records)]
     built, taken, outcomes = [], [], []
-    with (
-        tempfile.TemporaryDirectory(prefix="crdt-bench-") as folder,
-        LmdbStore.open(Path(folder) / "store", create=True) as store,
-    ):
+    with workspace() as folder, LmdbStore.open(folder / "store", create=True) as store:
         _commit(store, [_change(record, rng) for record in records])
         for _ in range(sizes.rounds):
             store.keep_index(())

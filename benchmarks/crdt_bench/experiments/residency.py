@@ -1,6 +1,5 @@
 """Memory and opening time with many records: on a device, and on a relay with many idle devices."""
 
-import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +8,9 @@ from crdt_bench.child import Child
 from crdt_bench.contents import make_device, make_relay_store
 from crdt_bench.device import open_device
 from crdt_bench.results import Measurement, Outcome, Target
-from crdt_bench.servers import start_relay
+from crdt_bench.servers import serving
 from crdt_bench.usage import MIB
+from crdt_bench.workspace import workspace
 
 NAME = "memory"
 
@@ -29,8 +29,8 @@ SMALL = Sizes(records=300, devices=5, rounds=1)
 
 def run(sizes: Sizes) -> list[Outcome]:
     """First the device, then the relay, so that only one of them is in memory."""
-    with tempfile.TemporaryDirectory(prefix="crdt-bench-") as name:
-        return [*_device(Path(name) / "device", sizes), *_relay(Path(name) / "relay", sizes)]
+    with workspace() as folder:
+        return [*_device(folder / "device", sizes), *_relay(folder / "relay", sizes)]
 
 
 def _device(path: Path, sizes: Sizes) -> list[Outcome]:
@@ -67,8 +67,7 @@ def _device(path: Path, sizes: Sizes) -> list[Outcome]:
 def _relay(path: Path, sizes: Sizes) -> list[Outcome]:
     made = make_relay_store(path, sizes.records)
     with ExitStack() as stack:
-        relay, port = start_relay(path)
-        stack.enter_context(relay)
+        relay, port = stack.enter_context(serving(path))
         load = Child(
             "crdt_bench.load.idle:hold", port=port, devices=sizes.devices, epoch=made.epoch.hex(), head=made.head
         )

@@ -3,11 +3,11 @@
 import os
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from crdt_bench.results import Measurement, Outcome, Target
+from crdt_bench.workspace import workspace
 from crdt_sync import Replica, bundled_schema
 
 NAME = "start-up"
@@ -37,8 +37,8 @@ def run(sizes: Sizes) -> list[Outcome]:
     """Each run is a process of its own; byte code is there from a first round that is not counted."""
     samples: dict[str, list[float]] = {}
     commands = {name: _COMMANDS[name] for name in sizes.commands}
-    with tempfile.TemporaryDirectory(prefix="crdt-bench-") as folder:
-        store, cache = Path(folder, "store"), Path(folder, "byte code")
+    with workspace() as folder:
+        store, cache = folder / "store", folder / "byte code"
         customers = bundled_schema("customers")
         with Replica.create(store, "bench", [customers]) as replica, replica.edit(_RECORD, create=True) as customer:
             customer["name"] = "Us"

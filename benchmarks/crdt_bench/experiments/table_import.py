@@ -1,6 +1,5 @@
 """Import of a real table of 41,188 rows."""
 
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from crdt_bench.child import Child, say
 from crdt_bench.data import shared_data
 from crdt_bench.results import Measurement, Outcome, Skipped, Target
+from crdt_bench.workspace import workspace
 from crdt_sync import Replica
 from crdt_sync.exchange import TableOptions, import_table, open_table
 
@@ -46,7 +46,7 @@ def run(sizes: Sizes) -> list[Outcome]:
 
 def once(path: str, member: str) -> None:
     """Child: import the table; says the seconds and the rows that are records now."""
-    with tempfile.TemporaryDirectory(prefix="crdt-bench-") as folder, Replica.create(folder, "bench") as replica:
+    with workspace() as folder, Replica.create(folder, "bench") as replica:
         started = time.perf_counter()
         import_table(replica, open_table(Path(path), TableOptions(member=member)), "bank")
         say([time.perf_counter() - started, replica.count()])

@@ -1,16 +1,16 @@
 """Durable updates a second from many devices, beside a bare websocket forwarder measured in the same run."""
 
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from crdt_bench.child import Child
+from crdt_bench.child import Child, prepared
 from crdt_bench.results import Measurement, Outcome, Target
-from crdt_bench.servers import start_forwarder, start_relay
+from crdt_bench.servers import serving, start_forwarder
 from crdt_bench.statistics import ratios
+from crdt_bench.workspace import workspace
 
 NAME = "throughput"
 _FRAME_BYTES = 120  # a push of one update has about as many
@@ -46,7 +46,6 @@ class Rig:
         self._server = server
         self._load = load
         self._frames = frames
-        assert load.hear() == "ready"
 
     def round(self) -> Round:
         """One round."""
@@ -60,10 +59,10 @@ class Rig:
 def rigs(sizes: Sizes) -> Iterator[tuple[Rig, Rig, Rig]]:
     """The floor, a relay that gets one update in a frame, and one that gets ten."""
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="crdt-bench-")))
+        folder = stack.enter_context(workspace())
         forwarder, port = start_forwarder()
         stack.enter_context(forwarder)
-        load = Child(
+        load = prepared(
             "crdt_bench.load.flood:forwarded",
             port=port,
             connections=sizes.connections,
@@ -80,9 +79,8 @@ def rigs(sizes: Sizes) -> Iterator[tuple[Rig, Rig, Rig]]:
 
 
 def _pushing(stack: ExitStack, folder: Path, sizes: Sizes, frames: int, updates: int) -> Rig:
-    relay, port = start_relay(folder / f"relay-{updates}")
-    stack.enter_context(relay)
-    load = Child(
+    relay, port = stack.enter_context(serving(folder / f"relay-{updates}"))
+    load = prepared(
         "crdt_bench.load.flood:pushed",
         port=port,
         connections=sizes.connections,

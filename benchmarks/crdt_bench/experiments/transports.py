@@ -1,6 +1,5 @@
 """What HTTP costs where it takes the place of websockets: the same work over both, in turn."""
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -9,8 +8,9 @@ from pathlib import Path
 from crdt_bench.contents import make_device
 from crdt_bench.device import open_device
 from crdt_bench.results import Measurement, Outcome
-from crdt_bench.servers import start_relay
+from crdt_bench.servers import serving
 from crdt_bench.statistics import percentile
+from crdt_bench.workspace import workspace
 
 NAME = "transports"
 _TRANSPORTS = ("websocket", "http")
@@ -33,10 +33,10 @@ SMALL = Sizes(rate=100.0, edits=5, records=20, rounds=1)
 def run(sizes: Sizes) -> list[Outcome]:
     """Both transports take turns in each round, each with a relay and devices of its own."""
     taken: dict[str, dict[str, list[float]]] = {transport: {} for transport in _TRANSPORTS}
-    with tempfile.TemporaryDirectory(prefix="crdt-bench-") as folder:
+    with workspace() as folder:
         for number in range(sizes.rounds):
             for transport in _TRANSPORTS:
-                for what, value in _round(Path(folder) / f"{number}-{transport}", transport, sizes):
+                for what, value in _round(folder / f"{number}-{transport}", transport, sizes):
                     taken[transport].setdefault(what, []).append(value)
     outcomes: list[Outcome] = []
     for what, unit in (
@@ -58,8 +58,7 @@ def run(sizes: Sizes) -> list[Outcome]:
 def _round(folder: Path, transport: str, sizes: Sizes) -> Iterator[tuple[str, float]]:
     folder.mkdir()
     with ExitStack() as stack:
-        relay, port = start_relay(folder / "relay")
-        stack.enter_context(relay)
+        _, port = stack.enter_context(serving(folder / "relay"))
         url = f"ws://127.0.0.1:{port}"
         devices = []
         for name, records in (("writer", 0), ("watcher", 0), ("full", sizes.records), ("empty", 0)):

@@ -1,12 +1,11 @@
 """The passes that an import makes over a workbook: read from the file once, and each time."""
 
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from crdt_bench.results import Measurement, Outcome
+from crdt_bench.workspace import workspace
 from crdt_sync.exchange import TableOptions, open_table
 from crdt_sync.exchange.source import Source
 from crdt_sync.exchange.table import Table
@@ -33,8 +32,8 @@ def run(sizes: Sizes) -> list[Outcome]:
     """In each round both are measured, one after the other; opening the file is part of it."""
     once: list[float] = []
     each: list[float] = []
-    with tempfile.TemporaryDirectory(prefix="crdt-bench-") as folder:
-        path = Path(folder) / "people.xlsx"
+    with workspace() as folder:
+        path = folder / "people.xlsx"
         with path.open("wb") as stream:
             write_workbook(stream, "people", _COLUMNS, _rows(sizes.rows), lambda _: None)
         for _ in range(sizes.rounds):

@@ -5,7 +5,6 @@ Each attack gets a relay of its own. The honest devices run alone first, then be
 
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import urllib.request
@@ -19,6 +18,7 @@ from crdt_bench.campaign.tally import Tally
 from crdt_bench.child import Child
 from crdt_bench.servers import start_observed_relay
 from crdt_bench.usage import usage_of
+from crdt_bench.workspace import workspace
 
 _SAMPLE_S = 0.1
 _ANSWER_S = 5.0
@@ -50,8 +50,7 @@ def run(seed: int, count: int, sizes: Sizes = Sizes()) -> Tally:
 
 def besieged(number: int, sizes: Sizes) -> Siege:
     """One siege."""
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="crdt-bench-")))
+    with workspace() as folder:
         with ExitStack() as running:
             relay, port, metrics_port = start_observed_relay(folder / "relay")
             running.enter_context(relay)
