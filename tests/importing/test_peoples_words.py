@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crdt_bench import people
 from crdt_sync.errors import AlreadyHere, KeyNeeded
 from crdt_sync.exchange import ExportOptions, Exports, ImportReport, Table, export_table, import_table, open_table
 from crdt_sync.exchange.three_way import Memory
@@ -25,23 +26,7 @@ from crdt_sync.records.memory import memory_index
 from tests.importing.conftest import Device, Lines, meet
 
 SCHEMA = parse_schema(
-    """
-collection = "people"
-version = 1
-[fields.name]
-[fields.city]
-[fields.phone]
-kind = "review"
-[fields.employees]
-type = "integer"
-[fields.visits]
-kind = "counter"
-[fields.tags]
-kind = "set"
-[fields.notes]
-kind = "text"
-""",
-    "test",
+    f'collection = "people"\nversion = 1\n{people.FIELDS}[fields.employees]\ntype = "integer"\n', "test"
 )
 SINGLES = ("city", "phone", "employees")
 FIELDS = ("name", *SINGLES, "visits", "tags", "notes")

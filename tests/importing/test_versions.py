@@ -30,6 +30,14 @@ def started(pair, field, value):
     return pair
 
 
+def apart(pair, field, older, newer):
+    """Each imports a version of its own, the second device the newer one; then they meet."""
+    for device, version in zip(pair, (older, newer), strict=True):
+        device.take([field], ("1", version))
+    meet(*pair)
+    return pair
+
+
 def lines(device):
     return [entry["value"] for entry in device.shows("timeline") or []]
 
@@ -51,9 +59,7 @@ def test_the_newer_is_shown_with_a_conflict_and_importing_either_again_writes_no
     pair, field, older, newer, said_before, said, first
 ):
     anna, bert = pair if first else started(pair, field, {"notes": BASE, "tags": "vip; old; x", "visits": "2"}[field])
-    anna.take([field], ("1", older))
-    bert.take([field], ("1", newer))
-    meet(anna, bert)
+    apart(pair, field, older, newer)
     same(anna, bert)
     for device in (anna, bert):
         assert device.shows(field) == said
@@ -67,17 +73,13 @@ def test_the_newer_is_shown_with_a_conflict_and_importing_either_again_writes_no
 
 def test_what_only_the_newer_version_still_has_is_there(pair):
     anna, bert = started(pair, "tags", "vip; old")
-    anna.take(["tags"], ("1", "vip"))
-    bert.take(["tags"], ("1", "vip; old; new"))
-    meet(anna, bert)
+    apart(pair, "tags", "vip", "vip; old; new")
     assert anna.shows("tags") == bert.shows("tags") == ["new", "old", "vip"]
 
 
 def test_what_only_the_older_version_has_is_not_there(pair):
     anna, bert = started(pair, "tags", "vip; old")
-    anna.take(["tags"], ("1", "vip; old; new"))
-    bert.take(["tags"], ("1", "vip"))
-    meet(anna, bert)
+    apart(pair, "tags", "vip; old; new", "vip")
     assert anna.shows("tags") == bert.shows("tags") == ["vip"]
 
 
@@ -94,9 +96,7 @@ def test_members_that_people_added_and_removed_meanwhile_stay_so(pair):
 
 def test_a_member_that_only_the_older_version_has_can_be_added_and_is_kept(pair):
     anna, bert = started(pair, "tags", "vip")
-    anna.take(["tags"], ("1", "vip; old"))
-    bert.take(["tags"], ("1", "vip; new"))
-    meet(anna, bert)
+    apart(pair, "tags", "vip; old", "vip; new")
     with anna.replica.edit(anna.record) as person:
         person["tags"] = ["vip", "old"]
     meet(anna, bert)
@@ -142,9 +142,7 @@ def test_a_persons_edit_of_a_text_stays_in_the_newer_version(pair, older, newer,
 
 def test_a_text_is_edited_as_it_is_shown_and_the_conflict_stays(pair):
     anna, bert = started(pair, "notes", BASE)
-    anna.take(["notes"], ("1", "alpha BETA gamma delta"))
-    bert.take(["notes"], ("1", "alpha beta2 gamma"))
-    meet(anna, bert)
+    apart(pair, "notes", "alpha BETA gamma delta", "alpha beta2 gamma")
     with anna.replica.edit(anna.record) as person:
         text = person.text("notes")
         assert str(text) == "alpha beta2 gamma"
@@ -159,9 +157,7 @@ def test_a_text_is_edited_as_it_is_shown_and_the_conflict_stays(pair):
 
 def test_versions_that_share_nothing_end_as_the_newer(pair):
     anna, bert = started(pair, "notes", "a b")
-    anna.take(["notes"], ("1", "a"))
-    bert.take(["notes"], ("1", "b"))
-    meet(anna, bert)
+    apart(pair, "notes", "a", "b")
     for device in (anna, bert):
         device.restart()
         assert device.shows("notes") == "b"
@@ -170,9 +166,7 @@ def test_versions_that_share_nothing_end_as_the_newer(pair):
 def test_several_imports_on_each_side(pair):
     anna, bert = started(pair, "notes", BASE)
     anna.take(["notes"], ("1", "alpha one gamma delta"))
-    anna.take(["notes"], ("1", "alpha one two gamma delta"))
-    bert.take(["notes"], ("1", "alpha beta gamma three"))
-    meet(anna, bert)
+    apart(pair, "notes", "alpha one two gamma delta", "alpha beta gamma three")
     assert anna.shows("notes") == bert.shows("notes") == "alpha beta gamma three"
 
 
@@ -187,10 +181,7 @@ def test_several_imports_on_each_side(pair):
     ],
 )
 def test_a_third_version_settles_the_conflict_and_says_so(pair, field, older, newer, third, expected):
-    anna, bert = pair
-    anna.take([field], ("1", older))
-    bert.take([field], ("1", newer))
-    meet(anna, bert)
+    anna, bert = apart(pair, field, older, newer)
     report = bert.take([field], ("1", third))
     (settled,) = report.settled
     assert (settled.field, report.cells_settled) == (field, 1)
@@ -203,10 +194,7 @@ def test_a_third_version_settles_the_conflict_and_says_so(pair, field, older, ne
 
 @pytest.mark.parametrize("dry_run", [True, False])
 def test_what_settles_and_counts_on_says_what_comes_of_it(pair, dry_run):
-    anna, bert = pair
-    anna.take(["visits"], ("1", "5"))
-    bert.take(["visits"], ("1", "6"))
-    meet(anna, bert)
+    _, bert = apart(pair, "visits", "5", "6")
     with bert.replica.edit(bert.record) as person:
         person.increment("visits", 2)
     (settled,) = bert.take(["visits"], ("1", "7"), dry_run=dry_run).settled
@@ -215,10 +203,7 @@ def test_what_settles_and_counts_on_says_what_comes_of_it(pair, dry_run):
 
 
 def test_what_is_in_conflict_with_people_instead_is_not_settled(pair):
-    anna, bert = pair
-    anna.take(["notes"], ("1", "tea"))
-    bert.take(["notes"], ("1", "coffee"))
-    meet(anna, bert)
+    _, bert = apart(pair, "notes", "tea", "coffee")
     with bert.replica.edit(bert.record) as person:
         person["notes"] = "coffee and cake"
     report = bert.take(["notes"], ("1", "juice"))
@@ -252,10 +237,7 @@ def test_fields_that_the_newer_import_does_not_have_stay(pair):
 @pytest.mark.parametrize(("field", "older", "newer", "said_before", "said"), FIRST_VERSIONS)
 @pytest.mark.parametrize("keep_older", [True, False])
 def test_a_person_decides(pair, field, older, newer, said_before, said, keep_older):
-    anna, bert = pair
-    anna.take([field], ("1", older))
-    bert.take([field], ("1", newer))
-    meet(anna, bert)
+    anna, bert = apart(pair, field, older, newer)
     decision = said_before if keep_older else said
     anna.replica.resolve(anna.record, field, decision)
     meet(anna, bert)
@@ -269,9 +251,7 @@ def test_a_person_decides(pair, field, older, newer, said_before, said, keep_old
 
 def test_lines_of_both_versions_are_kept_until_a_person_decides(pair):
     anna, bert = started(pair, "timeline", '["called"]')
-    anna.take(["timeline"], ("1", '["called", "maled"]'))
-    bert.take(["timeline"], ("1", '["called", "mailed", "called"]'))
-    meet(anna, bert)
+    apart(pair, "timeline", '["called", "maled"]', '["called", "mailed", "called"]')
     same(anna, bert)
     assert sorted(lines(anna)) == ["called", "called", "mailed", "maled"]
     assert anna.replica.get(anna.record).conflicts == ("timeline",)
@@ -284,10 +264,7 @@ def test_lines_of_both_versions_are_kept_until_a_person_decides(pair):
 
 
 def test_a_version_with_more_lines_is_no_conflict(pair):
-    anna, bert = pair
-    anna.take(["timeline"], ("1", '["called"]'))
-    bert.take(["timeline"], ("1", '["called", "mailed"]'))
-    meet(anna, bert)
+    anna, _ = apart(pair, "timeline", '["called"]', '["called", "mailed"]')
     assert lines(anna) == ["called", "mailed"]
     assert anna.replica.get(anna.record).conflicts == ()
 
@@ -322,9 +299,7 @@ def test_what_is_remembered_of_a_source_stays_small(pair):
 
 def test_of_stages_that_imports_say_the_newer_is_shown(pair):
     anna, bert = started(pair, "stage", "lead")
-    anna.take(["stage"], ("1", "won"))
-    bert.take(["stage"], ("1", "qualified"))
-    meet(anna, bert)
+    apart(pair, "stage", "won", "qualified")
     assert anna.conflict("stage") == bert.conflict("stage") == ["qualified", "won"]
     assert anna.take(["stage"], ("1", "won")).unchanged == 1
     assert anna.take(["stage"], ("1", "lead")).cells_settled == 1
@@ -347,10 +322,7 @@ def test_many_imports_of_one_field_each_are_remembered_in_few_entries(devices):
 
 
 def test_get_shows_what_a_person_typed_beside_what_the_imports_said(pair):
-    anna, bert = pair
-    anna.take(["notes"], ("1", "alpha one"))
-    bert.take(["notes"], ("1", "alpha two"))
-    meet(anna, bert)
+    anna, _ = apart(pair, "notes", "alpha one", "alpha two")
     with anna.replica.edit(anna.record) as person:
         person["notes"] = "alpha two, typed"
     shown = []
@@ -380,10 +352,7 @@ def test_a_stage_that_a_person_decides_goes_on_from_the_one_that_is_shown(device
         """,
         "test",
     )
-    anna, bert = started(devices("anna", "bert", schema=schema), "stage", "lead")
-    anna.take(["stage"], ("1", "won"))
-    bert.take(["stage"], ("1", "qualified"))
-    meet(anna, bert)
+    anna, _ = apart(started(devices("anna", "bert", schema=schema), "stage", "lead"), "stage", "won", "qualified")
     assert anna.shows("stage") == "qualified"
     with anna.replica.edit(anna.record) as person:
         person.resolve("stage", "lost")

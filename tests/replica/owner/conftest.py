@@ -9,7 +9,11 @@ from typing import Any
 
 import pytest
 
+from crdt_sync import Replica
+
 ROOT = Path(__file__).parents[3]
+US = "customers/us"
+THEM = "customers/them"
 
 
 class Program:
@@ -57,6 +61,20 @@ class Program:
         self.process.stdin.close()
         self.process.wait(30)
         self.process.stdout.close()
+
+
+def enter_both(owner: Program) -> None:
+    """Us with one visit, and them with two tags."""
+    owner.ask("edit", US, name="Us", visits=1)
+    owner.ask("edit", THEM, name="Them", tags=["a", "b"])
+
+
+def edit_both(replica: Replica) -> None:
+    """Ten visits more, which is an operation, and a tag less, which is none."""
+    with replica.edit(US) as customer:
+        customer.increment("visits", 10)
+    with replica.edit(THEM) as customer:
+        customer.remove("tags", "a")
 
 
 @pytest.fixture

@@ -17,8 +17,7 @@ from crdt_sync.storage.lmdb import LmdbStore
 from crdt_sync.storage.lmdb.environment import Environment
 from crdt_sync.storage.lmdb.lock import StoreLock
 from crdt_sync.storage.lmdb.shared import SharedEnvironment
-
-US = "customers/us"
+from tests.replica.owner.conftest import US
 
 
 @pytest.fixture

@@ -23,8 +23,7 @@ from crdt_sync.replica.owner.frames import VERSION, receive, send
 from crdt_sync.replica.owner.message import BadFrame
 from crdt_sync.replica.owner.sent import SentEdit
 from crdt_sync.replica.owner.serving import Server
-
-US = "customers/us"
+from tests.replica.owner.conftest import US
 
 
 @pytest.fixture(params=["socket", "port"])

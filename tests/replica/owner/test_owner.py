@@ -14,8 +14,7 @@ from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.replica.owner import asking
 from crdt_sync.replica.owner.asking import Owner
 from crdt_sync.storage.values import Batch
-
-US = "customers/us"
+from tests.replica.owner.conftest import THEM, US, edit_both, enter_both
 
 
 def writers(replica, record=US):
@@ -108,16 +107,11 @@ def test_a_natural_key_is_one_record_whichever_program_enters_it(start, store):
 
 @pytest.mark.parametrize("times", [1, 2])
 def test_a_record_that_is_renewed_while_another_program_edits_it_has_both(owner, store, times):
-    them = "customers/them"
-    owner.ask("edit", US, name="Us", visits=1)
-    owner.ask("edit", them, name="Them", tags=["a", "b"])
+    enter_both(owner)
     with Replica.open(store, share=False) as replica:
         with replica.batch():
-            with replica.edit(US) as customer:
-                customer.increment("visits", 10)
-            with replica.edit(them) as customer:
-                customer.remove("tags", "a")
-            for record in (US, them) * times:
+            edit_both(replica)
+            for record in (US, THEM) * times:
                 assert owner.ask("renew", record)
                 owner.ask("edit", record, city="Köln")
         with replica.edit(US) as customer:
@@ -126,15 +120,14 @@ def test_a_record_that_is_renewed_while_another_program_edits_it_has_both(owner,
         with replica.edit(US) as customer:
             customer.increment("visits", 1000)
         assert (replica.get(US)["visits"], replica.get(US)["city"]) == (1111, "Köln")
-        assert (replica.get(them)["tags"], replica.get(them)["city"]) == (["b"], "Köln")
+        assert (replica.get(THEM)["tags"], replica.get(THEM)["city"]) == (["b"], "Köln")
 
 
 def test_a_record_that_is_renewed_between_a_look_and_the_commit_has_both(owner, store, monkeypatch):
     """The store was looked at, and the edit of the record as it was is on its way, when the owner renews it."""
-    them, commit = "customers/them", Owner.commit
-    owner.ask("edit", US, name="Us", visits=1)
-    owner.ask("edit", them, name="Them", tags=["a", "b"])
-    late = [them, US]
+    commit = Owner.commit
+    enter_both(owner)
+    late = [THEM, US]
 
     def overtaken(link, edits, clock):
         if late:
@@ -144,12 +137,9 @@ def test_a_record_that_is_renewed_between_a_look_and_the_commit_has_both(owner, 
     monkeypatch.setattr(Owner, "commit", overtaken)
     with Replica.open(store, share=False) as replica:
         with replica.batch():
-            with replica.edit(US) as customer:
-                customer.increment("visits", 10)
-            with replica.edit(them) as customer:
-                customer.remove("tags", "a")
+            edit_both(replica)
         assert not late
-        assert (replica.get(US)["visits"], replica.get(them)["tags"]) == (11, ["b"])
+        assert (replica.get(US)["visits"], replica.get(THEM)["tags"]) == (11, ["b"])
         late.append(US)
         with replica.edit(US) as customer:
             customer["visits"] -= 1
@@ -188,10 +178,10 @@ def test_each_program_hears_of_what_the_others_change(owner, store):
             customer["name"] = "Us"
         assert heard.wait(10)
         heard.clear()
-        owner.ask("edit", "customers/them", name="Them")
+        owner.ask("edit", THEM, name="Them")
         assert heard.wait(10)
-    assert [(event.kind, event.record) for event in events] == [("edited", US), ("received", "customers/them")]
-    assert owner.ask("heard") == [["edited", US], ["edited", "customers/them"]]
+    assert [(event.kind, event.record) for event in events] == [("edited", US), ("received", THEM)]
+    assert owner.ask("heard") == [["edited", US], ["edited", THEM]]
 
 
 def test_what_takes_the_store_alone_says_who_has_it(owner, store):

@@ -14,8 +14,7 @@ from crdt_sync.replica.owner.asking import Owner
 from crdt_sync.replica.owner.following import _Following
 from crdt_sync.replica.owner.owned import OwnedStore
 from crdt_sync.replica.owner.serving import Server
-
-US = "customers/us"
+from tests.replica.owner.conftest import US
 
 
 def kill(program):

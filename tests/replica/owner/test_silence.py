@@ -9,8 +9,7 @@ import pytest
 from crdt_sync import Replica
 from crdt_sync.errors import OwnerGone, OwnerSilent, StoreInUse
 from crdt_sync.replica.owner import asking, link, local
-
-US = "customers/us"
+from tests.replica.owner.conftest import US
 
 
 @pytest.fixture(autouse=True)

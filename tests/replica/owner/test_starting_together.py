@@ -9,8 +9,6 @@ from crdt_sync.errors import StoreInUse, StoreMissing
 from crdt_sync.replica import opening
 from crdt_sync.replica.owner import local
 
-US = "customers/us"
-
 
 @pytest.fixture
 def serves_late(monkeypatch):

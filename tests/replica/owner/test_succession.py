@@ -15,9 +15,7 @@ from crdt_sync.replica.owner.asking import find
 from crdt_sync.replica.owner.following import _Following
 from crdt_sync.replica.owner.owned import OwnedStore
 from crdt_sync.storage.lmdb.lock import let_go
-
-US = "customers/us"
-THEM = "customers/them"
+from tests.replica.owner.conftest import THEM, US, edit_both, enter_both
 
 
 def kill(program):
@@ -50,15 +48,11 @@ def test_an_owner_that_is_killed_in_an_edit_of_another_program(owner, store, whe
 @pytest.mark.parametrize("when", ["before", "in", "after"])
 def test_an_owner_that_is_killed_in_a_batch_of_which_an_edit_only_deletes(owner, store, when):
     """An edit without an operation of its own leaves no trace under its writer; the rest of the batch has one."""
-    owner.ask("edit", US, name="Us", visits=1)
-    owner.ask("edit", THEM, name="Them", tags=["a", "b"])
+    enter_both(owner)
     with Replica.open(store, share=False) as replica:
         owner.ask("die_at_commit", when)
         with replica.batch():
-            with replica.edit(US) as customer:
-                customer.increment("visits", 10)
-            with replica.edit(THEM) as customer:
-                customer.remove("tags", "a")
+            edit_both(replica)
         assert replica.get(US)["visits"] == 11
         assert replica.get(THEM)["tags"] == ["b"]
 
@@ -74,14 +68,10 @@ def test_an_owner_that_is_killed_in_an_edit_that_only_deletes(owner, store, when
 
 
 def test_what_somebody_else_deleted_too_does_not_prove_a_batch(owner, store):
-    owner.ask("edit", US, name="Us", visits=1)
-    owner.ask("edit", THEM, name="Them", tags=["a", "b"])
+    enter_both(owner)
     with Replica.open(store, share=False) as replica:
         with replica.batch():
-            with replica.edit(US) as customer:
-                customer.increment("visits", 10)
-            with replica.edit(THEM) as customer:
-                customer.remove("tags", "a")
+            edit_both(replica)
             owner.ask("remove", THEM, "tags", "a")
             owner.ask("die_at_commit", "before")
         assert replica.get(US)["visits"] == 11
@@ -106,10 +96,11 @@ def renewed_by_another(start, monkeypatch):
     return of
 
 
-def test_an_edit_is_found_although_the_record_was_renewed_since(owner, store, renewed_by_another):
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_edit_is_found_or_carried_over_although_the_record_was_renewed_since(owner, store, renewed_by_another, when):
     owner.ask("edit", US, name="Us", visits=1)
     with Replica.open(store, share=False) as replica:
-        owner.ask("die_at_commit", "after")
+        owner.ask("die_at_commit", when)
         renewed_by_another(US)
         with replica.edit(US) as customer:
             customer.increment("visits", 10)
@@ -124,18 +115,6 @@ def test_of_a_deletion_nothing_can_be_told_once_the_record_was_renewed(owner, st
         with pytest.raises(OwnerSilent, match="may be stored or not"), replica.edit(THEM) as customer:
             customer.remove("tags", "a")
         assert replica.get(THEM)["tags"] == ["b"]
-
-
-def test_an_edit_that_was_not_stored_is_carried_over_where_the_record_was_renewed_since(
-    owner, store, renewed_by_another
-):
-    owner.ask("edit", US, name="Us", visits=1)
-    with Replica.open(store, share=False) as replica:
-        owner.ask("die_at_commit", "before")
-        renewed_by_another(US)
-        with replica.edit(US) as customer:
-            customer.increment("visits", 10)
-        assert replica.get(US)["visits"] == 11
 
 
 def test_a_block_that_was_begun_with_one_owner_ends_without_it(owner, store):
