@@ -23,6 +23,10 @@ class HybridClock:
         """Corrected wall-clock time in microseconds; may repeat or go back."""
         return max(0, self._now() + self.offset)
 
+    def latest(self) -> int:
+        """The stamp of now: nothing that was written or observed here comes after it."""
+        return max(self.now(), self.last)
+
     def tick(self) -> int:
         """The next stamp: `max(now, last + 1)`, below 2**53."""
         with self._ticking:

@@ -222,8 +222,8 @@ def _tell_both_changed(output: Output, report: ImportReport) -> None:
         cells = tuple(cell for cell in report.conflicts if not cell.stays)
         now = "would be shown" if report.dry_run else "is shown now"
         output.note(
-            f"{_counted(overruled, 'cell')} changed in the table and here, too, where another table or export said "
-            f"what was here; what this table says {now}, and what was here is kept. {_where(report, cells)}:",
+            f"{_counted(overruled, 'cell')} changed in the table and here, too; "
+            f"what this table says {now}, and what was here is kept. {_where(report, cells)}:",
             "yellow",
         )
         _list(output, "both changed", cells, overruled)

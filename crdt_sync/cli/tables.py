@@ -388,7 +388,7 @@ def export_file(
                 options,
                 records=records,
                 exports=_exports(call),
-                now=replica.wall_clock(),
+                now=replica.clock.latest(),
                 space=_space(replica),
             )
             if collection is None:

@@ -127,10 +127,10 @@ class Bases:
         base = self.of(row)
         return base.record if isinstance(base, Base) else base
 
-    def said(self, row: Row) -> Mapping[str, Any] | None:
-        """What the export said in a row."""
+    def base_of(self, row: Row) -> Base | None:
+        """What a row was edited from, where that is known."""
         base = self.of(row)
-        return base.said if isinstance(base, Base) else None
+        return base if isinstance(base, Base) else None
 
     def _read(self, line: int, cell: object) -> Base | RowError:
         base = decode_base(cell)

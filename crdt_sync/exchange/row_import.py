@@ -68,7 +68,7 @@ class RowImport:
         self.tally.gone.is_here(record)
         present = find_record(self.replica, record)
         if present is not None and present.deleted:
-            again = self.keys.entered_again(row) if self.bases.said(row) is None else None
+            again = self.keys.entered_again(row) if self.bases.base_of(row) is None else None
             present = None if again is None else find_record(self.replica, again)
             if again is None or present is None or present.deleted:
                 self.tally.deleted += 1
@@ -168,9 +168,9 @@ class RowImport:
         if present is None:
             return Memory()
         last = newest(present.sources).get(self.tally.source)
-        if (base := self.bases.said(row)) is not None:
-            own = [*(memory.said for memory in present.sources if memory.name == self.tally.source), base]
-            return Memory(own, share=None if last is None else last.said, edited=True)
+        if (base := self.bases.base_of(row)) is not None:
+            own = [*(memory.said for memory in present.sources if memory.name == self.tally.source), base.said]
+            return Memory(own, share=None if last is None else last.said, edited=True, carried=base.stamp)
         mine = [
             (source.stamp, source.name, source.said) for source in present.sources if source.name == self.tally.source
         ]
@@ -193,6 +193,7 @@ class RowImport:
             formerly,
             natural,
             exported,
+            edited=self.own.as_export,
         )
 
     def _bring(self, record: str, decided: Mapping[Target, Decision]) -> Mapping[str, object]:

@@ -51,6 +51,7 @@ from crdt_sync.records.memory.sources import (
     whole_text,
 )
 from crdt_sync.records.memory.versions import says_same
+from crdt_sync.records.replaced import Replaced
 from crdt_sync.records.roots import Layout
 from crdt_sync.records.schema import FieldSpec
 from crdt_sync.records.values import Carrier, canonical, exact_sum
@@ -67,8 +68,9 @@ class Memory:
     `heard` is what exports of this device wrote, and what people edited in exports, where the table is none of them.
     `share` is what the record holds for the source now, of its counters. `formerly` finds out what fields held before,
     but of the `natural` key: a key that somebody left is not theirs any more. `exported` tells that the table names the
-    record by an id that nobody chooses, so that it began as an export; `edited` that it says itself what it was edited
-    from, the last of `own`: then whoever removed a member of a set removed it, whoever had added it.
+    record by an id that nobody chooses, so that it began as an export; `edited` that it is one, so that its news are
+    what people wrote. `carried` is the stamp of an export that says itself what it was edited from, the last of `own`:
+    that may not have arrived here, and whoever removed a member of a set removed it, whoever had added it.
     """
 
     own: Sequence[Said] = ()
@@ -79,6 +81,7 @@ class Memory:
     natural: frozenset[str] = frozenset()
     exported: bool = False
     edited: bool = False
+    carried: int | None = None
 
     def told(self, field: str) -> list[object]:
         """What is no news of the field: said by the source itself, or if it said nothing, by any, or heard."""
@@ -106,6 +109,12 @@ class Memory:
     def removed(self, field: str) -> set[str]:
         """The members that were in a set before and are not now, in canonical form, likewise."""
         return set() if self.base(field) is not MISSING else (self.formerly().removed or {}).get(field, set())
+
+    def replaced(self, field: str) -> Replaced | None:
+        """What people edited in the table, if it says that; that it is held here tells not that it is what arrived."""
+        if self.carried is None or field not in self.own[-1]:
+            return None
+        return self.own[-1][field], self.carried
 
     def base(self, field: str) -> object | Missing:
         """What the source itself said last."""
@@ -211,14 +220,28 @@ def _single(field: str, spec: FieldSpec, value: object, now: object | Missing, m
     alike = equal or (now is not MISSING and identity(now, spec) == identity(carrier, spec))
     if alike and not equal and memory.base(field) is MISSING:
         return Decision("unchanged", (), said, carrier, new_to_us)  # another spelling of what was typed
+    replaced = memory.replaced(field)
     if not equal and (free or memory.never_changed(field)):
-        return Decision("written", (ImportedChange("write", field, value),), said, carrier, new_to_us)
+        write = ImportedChange("write", field, value, replaced=replaced)
+        return Decision("written", (write,), said, carrier, new_to_us)
+    beside = ImportedChange("beside", field, value, replaced=replaced)
+    if alike and replaced is not None:
+        return Decision("unchanged", (beside,), said, carrier, new_to_us)
     if alike:
         agree = () if new_to_us or spec.rules.restricted else (ImportedChange("agree", field, value),)
         return Decision("unchanged", agree, said, carrier, new_to_us)
     if spec.rules.restricted:
-        return Decision("both_changed", wanted=carrier, new_to_us=new_to_us)
-    return Decision("both_changed", (ImportedChange("beside", field, value),), said, carrier, new_to_us)
+        if not memory.edited:
+            return Decision("both_changed", wanted=carrier, new_to_us=new_to_us)
+        _check_move(field, spec, memory.base(field), carrier)
+    return Decision("both_changed", (beside,), said, carrier, new_to_us)
+
+
+def _check_move(field: str, spec: FieldSpec, base: object, carrier: Carrier) -> None:
+    """Raise `InvalidTransition` where a stage may not go from what people edited in an export to what they wrote."""
+    before = next((state for state in spec.states if same(mark(state), base)), None)
+    if before is not None:
+        spec.rules.check_move(field, spec, before, carrier)
 
 
 def _text(field: str, spec: FieldSpec, text: str, now: object | Missing, memory: Memory) -> Decision:
@@ -300,7 +323,8 @@ def _set(field: str, spec: FieldSpec, wanted: list[object], now: object | Missin
     before = {_member_key(each, spec, keys): each for each in base} if isinstance(base, list) else {}
     removed = [present[key] for key in sorted((before.keys() - by_key.keys()) & present.keys())]
     changes = [ImportedChange("add", field, member) for member in added]
-    changes += [ImportedChange("drop" if memory.edited else "remove", field, member) for member in removed]
+    drop = memory.carried is not None
+    changes += [ImportedChange("drop" if drop else "remove", field, member) for member in removed]
     # What the record holds for the source goes by the form in which the source said it first.
     said = _sorted([before.get(key, mark(carrier)) for key, (_, carrier) in by_key.items()])
     if any(same(each, said) for each in told):

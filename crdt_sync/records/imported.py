@@ -23,6 +23,7 @@ from crdt_sync.records.memory.memory_index import MemoryIndex
 from crdt_sync.records.memory.sources import IMPORTED, actor_of, read_sources
 from crdt_sync.records.memory.text_bringing import bring_text
 from crdt_sync.records.reading import reading_of
+from crdt_sync.records.replaced import Replaced, fourth, standing
 from crdt_sync.records.roots import BEGUN_ROOT, SOURCES_ROOT, Layout
 from crdt_sync.records.schema import FieldSpec, Schema
 from crdt_sync.records.values import Carrier, canonical
@@ -57,6 +58,7 @@ class ImportedChange:
     count: int = 0
     said: str | None = None
     said_before: str | None = None  # what the source's own text holds, where that is not written yet
+    replaced: Replaced | None = None  # what people edited in an export, where that may not have arrived yet
 
 
 def bring(document: Document, schema: Schema, source: str, changes: Sequence[ImportedChange]) -> None:
@@ -86,6 +88,7 @@ class _Checked:
     entry: tuple[object, ...]  # of a log: stamp, author and what makes equal entries differ
     said: str | None
     said_before: str | None
+    replaced: tuple[Replaced, ...]
 
 
 def _checked(schema: Schema, change: ImportedChange) -> _Checked:
@@ -102,7 +105,8 @@ def _checked(schema: Schema, change: ImportedChange) -> _Checked:
         entry = change.at, check_actor(change.by)
     elif change.count:
         entry = (change.count,)
-    return _Checked(change.operation, change.field, spec, carrier, entry, change.said, change.said_before)
+    replaced = () if change.replaced is None else (change.replaced,)
+    return _Checked(change.operation, change.field, spec, carrier, entry, change.said, change.said_before, replaced)
 
 
 def _write(document: Document, actor: str, changes: Sequence[_Checked]) -> None:
@@ -139,16 +143,19 @@ def _write_entry(document: Document, transaction: "YrsTransaction", change: _Che
     if change.operation == "write" and entries:  # a new record has none, in none of its fields
         memories = MemoryIndex(read_sources(json.loads(document.array(transaction, SOURCES_ROOT).to_json(transaction))))
         age = partial(memories.age, field=change.field)
-        shown = change.spec.rules.ordered(entries, change.spec, age)[0][0]
+        shown = change.spec.rules.ordered(standing(entries, age), change.spec, age)[0][0]
         change.spec.rules.check_move(change.field, change.spec, shown, change.carrier)
         # What else stands there is something that the cell was not compared with.
         replaced = {canonical(shown)}
+    superseded = []
     for index in reversed(range(length)):
         entry = raw[index]
         if entry[1:3] == own or canonical(entry[0]) in replaced if is_entry(entry) else replaced:
             array.remove_range(transaction, index, 1)
+            superseded += well_formed([entry])
     if change.operation != "agree":
-        array.insert(transaction, array.len(transaction), [change.carrier, *own])
+        more = fourth(change.carrier, superseded, change.replaced)
+        array.insert(transaction, array.len(transaction), [change.carrier, *own, *more])
 
 
 def meet_beginnings(document: Document, fields: Set[str]) -> None:

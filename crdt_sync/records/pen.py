@@ -10,12 +10,14 @@ from functools import partial
 
 from crdt_sync.clock import HybridClock
 from crdt_sync.errors import NoConflict
+from crdt_sync.limits import REPLACED_KEPT_US
 from crdt_sync.records.document import Document
 from crdt_sync.records.entries import Age, Conflict, Entry, is_entry, well_formed
 from crdt_sync.records.memory.memories import settle, sources_of
 from crdt_sync.records.memory.memory_index import MemoryIndex
 from crdt_sync.records.memory.sources import Source
 from crdt_sync.records.memory.text_bringing import unmix
+from crdt_sync.records.replaced import fourth
 from crdt_sync.records.text_field import TextField
 from crdt_sync.records.values import Carrier
 from crdt_sync.records.write_once import write_once
@@ -78,13 +80,16 @@ class Pen(ABC):
 
     def append_entry(self, root: str, carrier: Carrier, *, superseding: bool) -> None:
         """Write an entry at the end of an array, or in the place of all that are there."""
+        more: list[object] = []
         with self.document.transaction() as transaction:
             array = self.document.array(transaction, root)
             length = array.len(transaction)
             if superseding and length:
+                superseded = well_formed(json.loads(array.to_json(transaction)))
+                more = fourth(carrier, superseded, after=self.clock.latest() - REPLACED_KEPT_US)
                 array.remove_range(transaction, 0, length)
                 length = 0
-            array.insert(transaction, length, [carrier, self.clock.tick(), self.actor])
+            array.insert(transaction, length, [carrier, self.clock.tick(), self.actor, *more])
         self.changed = True
 
     def write_shared(self, root: str, carrier: Carrier, replaced: Collection[object]) -> None:

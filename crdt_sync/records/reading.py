@@ -14,6 +14,7 @@ from crdt_sync.records.kinds import PLAIN
 from crdt_sync.records.memory.memory_index import MemoryIndex, memories_of
 from crdt_sync.records.memory.sources import Source
 from crdt_sync.records.natural_key import is_asked
+from crdt_sync.records.replaced import standing
 from crdt_sync.records.roots import SOURCES_ROOT, TEXT_PREFIX, Contents, is_reserved
 from crdt_sync.records.version_conflicts import version_conflicts
 
@@ -123,10 +124,10 @@ def _conflicts(contents: Contents, schema: "Schema | None", all_kinds: bool, mem
             continue
         spec = None if schema is None else schema.fields.get(root[2:])
         kind = PLAIN[root[:2]].name if spec is None else spec.kind
-        present = well_formed(raw)
+        age = partial(memories.age, field=root[2:])
+        present = standing(well_formed(raw), age)
         asked = is_asked(schema, root[2:], [entry[0] for entry in present])
         if all_kinds or asked:
-            age = partial(memories.age, field=root[2:])
             entries = latest_first(present, age) if spec is None else spec.rules.ordered(present, spec, age)
             open_conflict = conflict(root[2:], kind, entries, spec, memories.shown_actor)
             if open_conflict is not None:

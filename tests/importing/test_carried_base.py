@@ -293,6 +293,6 @@ def test_an_import_that_does_not_use_the_base_is_noticed(pair, tmp_path, monkeyp
     sheet = Sheet(anna, tmp_path / "people.csv")
     colleague(bert)
     sheet.row("Anna").update(visits="12")
-    monkeypatch.setattr(Bases, "said", lambda *_: None)
+    monkeypatch.setattr(Bases, "base_of", lambda *_: None)
     sheet.bring(bert)
     assert bert.replica.get("people/1").raw["visits"] != 17

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 from crdt_sync.errors import InvalidValue, NoConflict, OpenConflict
 from crdt_sync.records.comparing import filled, identity
-from crdt_sync.records.entries import latest_first, well_formed
+from crdt_sync.records.entries import Entry, latest_first, well_formed
 from crdt_sync.records.kind import ABSENT, FieldKind, Held
+from crdt_sync.records.replaced import standing
 from crdt_sync.records.roots import Layout
 from crdt_sync.records.values import canonical
 
@@ -33,6 +34,7 @@ class Value(FieldKind):
         if len(entries) < 2:
             return entries[0][0] if entries else ABSENT
         age = partial(held.memories.age, field=field)
+        entries = standing(entries, age)
         return (latest_first(entries, age) if spec is None else self.ordered(entries, spec, age))[0][0]
 
     def merges_by(self, spec: "FieldSettings") -> object:
@@ -72,19 +74,19 @@ class Value(FieldKind):
         if not resolving:
             self._check_decided(pen, field, spec)
         root = f"{self.layout}{field}"
-        raw = pen.entries(root)
-        entries = self.ordered(raw, spec, pen.age(field))  # a stage goes on from the one that is shown
+        raw, age = pen.entries(root), pen.age(field)
+        entries = self.ordered(standing(raw, age), spec, age)  # a stage goes on from the one that is shown
         values = [entry[0] for entry in entries]
         if len(values) == 1 and canonical(values[0]) == canonical(carrier) and not again:
             return
         if values and not (resolving and carrier in values):
             self.check_move(field, spec, values[0], carrier)
-        pen.observe(entries)
+        pen.observe(raw)
         pen.append_entry(root, carrier, superseding=True)
 
     def _check_decided(self, pen: "Pen", field: str, spec: "FieldSettings") -> None:
         """Raise `OpenConflict` where a plain write would close a conflict that is to be decided."""
-        if not pen.is_asked(field, [entry[0] for entry in pen.entries(f"{self.layout}{field}")]):
+        if not pen.is_asked(field, [entry[0] for entry in _standing(pen, field)]):
             return
         count = _differing(pen, field, spec)
         if count:
@@ -102,8 +104,12 @@ def emptied(field: str) -> InvalidValue:
 
 def _differing(pen: "Pen", field: str, spec: "FieldSettings") -> int:
     """How many different values stand beside each other; 0 for one or none."""
-    count = len({identity(entry[0], spec) for entry in pen.entries(f"{Layout.ENTRIES}{field}")})
+    count = len({identity(entry[0], spec) for entry in _standing(pen, field)})
     return count if count > 1 else 0
+
+
+def _standing(pen: "Pen", field: str) -> list[Entry]:
+    return standing(pen.entries(f"{Layout.ENTRIES}{field}"), pen.age(field))
 
 
 KIND = Value()
