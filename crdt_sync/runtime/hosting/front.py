@@ -15,12 +15,18 @@ Take = Callable[[asyncio.Transport, bytes], None]
 
 class Front(asyncio.Protocol):
     """Holds a newcomer until the first line is here, for a bounded time; `known` has its transport until then, among
-    `known_max` at most: the oldest gives way."""
+    `known_max` at most: the oldest gives way. `unused` is called where `websocket` is not needed."""
 
     def __init__(
-        self, websocket: asyncio.Protocol, http: Take, known: dict[asyncio.Transport, None], known_max: int
+        self,
+        websocket: asyncio.Protocol,
+        http: Take,
+        known: dict[asyncio.Transport, None],
+        known_max: int,
+        unused: Callable[[], object] = lambda: None,
     ) -> None:
         self._websocket = websocket
+        self._unused = unused
         self._http = http
         self._known = known
         self._known_max = known_max
@@ -45,6 +51,7 @@ class Front(asyncio.Protocol):
             return
         self._leave()
         if is_ours(bytes(self._said)):
+            self._unused()
             self._http(self._transport, bytes(self._said))
         else:
             self._transport.set_protocol(self._websocket)
@@ -54,6 +61,7 @@ class Front(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """See `asyncio.Protocol`."""
         self._leave()
+        self._unused()
 
     def _leave(self) -> None:
         self._known.pop(self._transport, None)

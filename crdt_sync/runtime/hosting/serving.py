@@ -70,7 +70,6 @@ class Port:
 
         Raises `InvalidSettings` where the address cannot be listened on.
         """
-        admitted: dict[ServerConnection, Authorise] = {}
         newcomers: dict[asyncio.Transport, None] = {}
         channels_max = sessions_max + _STRANGERS_MAX
 
@@ -86,7 +85,7 @@ class Port:
         async def handle(websocket: ServerConnection) -> None:
             assert isinstance(websocket, Known)
             opened = WebsocketChannel(websocket, BUFFER_BYTES)
-            await DeviceLink(opened, engine, send_timeout_s, admitted.pop(websocket, None)).read()
+            await DeviceLink(opened, engine, send_timeout_s, websocket.authorise).read()
 
         def turn_away(websocket: ServerConnection, _: Request) -> Response | None:
             if not room.full:
@@ -94,15 +93,18 @@ class Port:
             return websocket.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, "As many devices are here as may be.\n")
 
         def answer(websocket: ServerConnection, _: Request, response: Response) -> Response:
-            if introduce is not None and response.status_code == http.HTTPStatus.SWITCHING_PROTOCOLS:
-                authorise = introduce(websocket, response)
-                if authorise is not None:
-                    admitted[websocket] = authorise
+            assert isinstance(websocket, Known)
+            if response.status_code != http.HTTPStatus.SWITCHING_PROTOCOLS:
+                websocket.forget_failures()  # its end may have come before
+            elif introduce is not None:
+                websocket.authorise = introduce(websocket, response)
             return response
 
         def connect(*args: Any, **settings: Any) -> Known | Front:
             websocket = Known(*args, **settings)
-            return Front(websocket, door.take, newcomers, 2 * channels_max) if http_too else websocket
+            if not http_too:
+                return websocket
+            return Front(websocket, door.take, newcomers, 2 * channels_max, websocket.release)
 
         origins: list[Origin | None] | None = None if browsers else [None]
         try:
@@ -165,6 +167,7 @@ class _Known(Arrivals, ServerConnection):
     """A connection that is known from its first byte on, so that it can be cut off before it says a word."""
 
     places: ClassVar[Places["_Known"]]
+    authorise: Authorise | None = None  # of this one alone
     _asked_bytes = 0
     _greeted = False
 

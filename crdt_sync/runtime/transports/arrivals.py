@@ -13,7 +13,7 @@ _NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 
 
 class Arrivals(Connection):
-    """Part of a connection that counts. `connection_made` and `data_received` are those of `asyncio.Protocol`."""
+    """Part of a connection that counts, and that leaves nothing behind. The methods of `asyncio.Protocol` are those."""
 
     _came = 0
     _read = 0
@@ -30,6 +30,25 @@ class Arrivals(Connection):
         self._came += len(data)
         super().data_received(data)
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The link is gone."""
+        super().connection_lost(exc)
+        _forget_frames(exc)
+        self.release()
+
+    def release(self) -> None:
+        """Nothing can come any more. What is left of the connection goes with the last reference to it, and does not
+        wait for the collector, which a busy relay runs seldom: the library's parser refers to itself, and to the last
+        frame that came.
+        """
+        self.protocol.parser.close()
+        self.forget_failures()
+
+    def forget_failures(self) -> None:
+        """Let go of the frames of Python in which anything failed: they refer to this, and to what came."""
+        _forget_frames(self.protocol.parser_exc)
+        _forget_frames(self.protocol.handshake_exc)
+
     def read_on(self) -> None:
         """A frame was read."""
         self._read = self._came
@@ -38,3 +57,10 @@ class Arrivals(Connection):
     def arriving(self) -> int:
         """Bytes that came since a frame was last read."""
         return self._came - self._read
+
+
+def _forget_frames(failure: BaseException | None) -> None:
+    while failure is not None:
+        failure.__traceback__ = None
+        _forget_frames(failure.__cause__)
+        failure = failure.__context__ if failure.__context__ is not failure.__cause__ else None

@@ -271,6 +271,7 @@ class _Caller(asyncio.StreamReaderProtocol):
         self._door.left(self._link)
         if self._serving is not None:
             self._serving.cancel()
+            self._serving = None  # which has us in its frames, and those are kept with what it is cancelled by
 
 
 async def _room(channel: AcceptedChannel) -> bool:
