@@ -9,6 +9,7 @@ TOKENS_COMPARED_MAX = 4_000  # the comparison is quadratic; beyond it the change
 PAIRS_COMPARED_MAX = 10_000_000  # pairs of equal words looked at, about a second; repeated words make many
 WORD_LENGTH_MAX = 64  # characters; what is longer is no word, and only what differs inside is replaced
 Replacement = tuple[int, int, str]  # start, stop, text
+WORD = re.compile(r"\w+")
 _TOKEN = re.compile(r"\w+|\W")
 
 
@@ -74,7 +75,7 @@ def _joined(old: str, changes: list[Replacement], are_one: Callable[[int, int], 
     for change in changes:
         between = old[joined[-1][1] : change[0]] if joined else "\n"
         if "\n" not in between and are_one(
-            len(_WORD.findall(between)), min(_words(old, joined[-1]), _words(old, change))
+            len(WORD.findall(between)), min(words_changed(old, joined[-1]), words_changed(old, change))
         ):
             start, _, text = joined.pop()
             joined.append((start, change[1], text + between + change[2]))
@@ -83,10 +84,10 @@ def _joined(old: str, changes: list[Replacement], are_one: Callable[[int, int], 
     return joined
 
 
-def _words(old: str, change: Replacement) -> int:
-    """How many words a replacement takes away or brings."""
+def words_changed(old: str, change: Replacement) -> int:
+    """How many words a replacement takes away or brings, whichever are more."""
     start, stop, text = change
-    return max(len(_WORD.findall(old[start:stop])), len(_WORD.findall(text)))
+    return max(len(WORD.findall(old[start:stop])), len(WORD.findall(text)))
 
 
 def _with_blank(old: str, change: Replacement, first: int, last: int) -> Replacement:
@@ -105,7 +106,6 @@ def _with_blank(old: str, change: Replacement, first: int, last: int) -> Replace
     return change
 
 
-_WORD = re.compile(r"\w+")
 _BLANKS = " \n"
 
 

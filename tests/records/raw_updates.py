@@ -8,7 +8,8 @@ INFINITY = struct.pack(">Bd", 123, float("inf"))
 NOT_A_NUMBER = struct.pack(">Bd", 123, float("nan"))
 
 
-def _uint(value):
+def uint(value):
+    """A number, in its shortest form."""
     out = bytearray()
     append_uint(out, value)
     return bytes(out)
@@ -16,7 +17,7 @@ def _uint(value):
 
 def _text(text):
     encoded = text.encode()
-    return _uint(len(encoded)) + encoded
+    return uint(len(encoded)) + encoded
 
 
 def value(given):
@@ -33,19 +34,19 @@ def value(given):
         case int():
             rest = abs(given) >> 6
             first = (abs(given) & 0x3F) | (0x40 if given < 0 else 0) | (0x80 if rest else 0)
-            return bytes([0x7D, first]) + (_uint(rest) if rest else b"")
+            return bytes([0x7D, first]) + (uint(rest) if rest else b"")
         case float():
             return struct.pack(">Bd", 123, given)
         case list():
-            return b"\x75" + _uint(len(given)) + b"".join(map(value, given))
+            return b"\x75" + uint(len(given)) + b"".join(map(value, given))
         case dict():
-            return b"\x76" + _uint(len(given)) + b"".join(_text(key) + value(each) for key, each in given.items())
+            return b"\x76" + uint(len(given)) + b"".join(_text(key) + value(each) for key, each in given.items())
     raise TypeError(given)
 
 
 def array(root, values):
     """Items that fill an array root."""
-    return [b"\x08\x01" + _text(root) + _uint(len(values)) + b"".join(map(value, values))]
+    return [b"\x08\x01" + _text(root) + uint(len(values)) + b"".join(map(value, values))]
 
 
 def mapping(root, members):
@@ -61,4 +62,4 @@ def text(root, content):
 def update(parts, writer=8500):
     """An update of one writer from such items."""
     items = [item for part in parts for item in part]
-    return b"\x01" + _uint(len(items)) + _uint(writer) + b"\x00" + b"".join(items) + b"\x00"
+    return b"\x01" + uint(len(items)) + uint(writer) + b"\x00" + b"".join(items) + b"\x00"

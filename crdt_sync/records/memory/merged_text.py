@@ -1,12 +1,9 @@
 """Merging a text that two sides have edited."""
 
-import re
 from collections.abc import Sequence
 from itertools import pairwise
 
-from crdt_sync.records.text_diff import Comparing, Replacement, differences
-
-_WORD = re.compile(r"\w+")
+from crdt_sync.records.text_diff import WORD, Comparing, Replacement, differences, words_changed
 
 
 def merged_text(base: str, ours: str, theirs: str, comparing: Comparing | None = None) -> str:
@@ -67,9 +64,10 @@ def _regions(base: str, changes: Sequence[Replacement]) -> list[Replacement]:
         if regions:
             before = regions[-1]
             between = base[before[1] : start]
-            stays = len(_WORD.findall(between))
+            stays = len(WORD.findall(between))
             if not stays or (
-                "\n" not in between and stays <= min(_size(base, before), _size(base, (start, stop, text)))
+                "\n" not in between
+                and stays <= min(words_changed(base, before), words_changed(base, (start, stop, text)))
             ):
                 start, text = before[0], before[2] + between + text
                 regions.pop()
@@ -77,17 +75,11 @@ def _regions(base: str, changes: Sequence[Replacement]) -> list[Replacement]:
     return regions
 
 
-def _size(base: str, change: Replacement) -> int:
-    """How many words it changes."""
-    start, stop, text = change
-    return max(len(_WORD.findall(base[start:stop])), len(_WORD.findall(text)))
-
-
 def _in_whole_words(base: str, change: Replacement) -> Replacement:
     start, stop, text = change
-    while 0 < start < len(base) and _WORD.fullmatch(base[start - 1 : start + 1]):
+    while 0 < start < len(base) and WORD.fullmatch(base[start - 1 : start + 1]):
         start, text = start - 1, base[start - 1] + text
-    while 0 < stop < len(base) and _WORD.fullmatch(base[stop - 1 : stop + 1]):
+    while 0 < stop < len(base) and WORD.fullmatch(base[stop - 1 : stop + 1]):
         stop, text = stop + 1, text + base[stop]
     return start, stop, text
 
@@ -97,7 +89,7 @@ def _apart(base: str, before: Replacement, after: Replacement) -> bool:
     between = base[before[1] : after[0]]
     if before[1] > after[0]:
         return False
-    if _WORD.search(between) or "\n" in between:
+    if WORD.search(between) or "\n" in between:
         return True
     before_ends = before[2].endswith("\n") and not between
     after_begins = after[2].startswith("\n") and not between
@@ -109,4 +101,4 @@ def _apart(base: str, before: Replacement, after: Replacement) -> bool:
 def _added(mine: Replacement, theirs: Replacement, stays: str) -> bool:
     """Whether `mine` adds words beside `theirs` and replaces none, with words that stay on its other side."""
     adds = mine[0] == mine[1] and theirs[0] < theirs[1] and not theirs[0] < mine[0] < theirs[1]
-    return adds and bool(_WORD.search(stays))
+    return adds and bool(WORD.search(stays))

@@ -8,8 +8,8 @@ from crdt_bench.notes import note
 from crdt_sync.limits import KIB
 from crdt_sync.records import Document, scan
 from crdt_sync.records.updates.update import Reader
-from crdt_sync.records.updates.varint import append_uint
 from tests.records.gate.conftest import RECORD, gate, judge
+from tests.records.raw_updates import uint
 
 SCRIPTS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 11), st.integers(0, 5)), max_size=30)
 
@@ -29,12 +29,6 @@ ALIKE = {
     "no value": ("7e", "7f"),
     "a map in another order": ("760201617d0101627d02", "760201627d0201617d01"),
 }
-
-
-def uint(value):
-    out = bytearray()
-    append_uint(out, value)
-    return bytes(out)
 
 
 @pytest.mark.parametrize("name", TWO_FACED)

@@ -12,15 +12,11 @@ from crdt_sync.records import Document, Integrator, content_digest_of, digest_of
 from crdt_sync.records.gate import integrate
 from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.records.updates.varint import append_uint
+from tests.records.gate.conftest import RECORD
+from tests.records.gate.conftest import gate as integrator
+from tests.records.raw_updates import uint
 
 SCRIPTS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 11), st.integers(0, 5)), max_size=40)
-RECORD = "customers/a"
-
-
-def integrator(*stored):
-    gate = Integrator(4)
-    gate.integrate(RECORD, stored, [], None, checked=True, snapshot=False)
-    return gate
 
 
 def judge(gate, update, stamp_max=None, checked=True):
@@ -35,11 +31,7 @@ def judge(gate, update, stamp_max=None, checked=True):
 
 def run(length):
     """An update by writer 9 with one deleted run of `length` operations."""
-    out = bytearray(b"\x01\x01\x09\x00\x01\x01\x03c.a")
-    append_uint(out, length)
-    out += b"\x01\x09\x01\x00"
-    append_uint(out, length)
-    return bytes(out)
+    return b"\x01\x01\x09\x00\x01\x01\x03c.a" + uint(length) + b"\x01\x09\x01\x00" + uint(length)
 
 
 @given(SCRIPTS, st.randoms(use_true_random=False), st.booleans())
@@ -211,22 +203,32 @@ def test_runs_without_content_are_limited_on_both_sides():
     assert judge(integrator(), run(GROWTH_OPERATIONS_MAX + 1)).code == "malformed"
 
 
-def test_bytes_that_raise_leave_the_record_as_it_was(office, monkeypatch):
+@pytest.fixture
+def break_in(monkeypatch):
+    """break_in(document, error): from now on, what this document has applied raises."""
+
+    def begin(broken, error):
+        apply = Document.apply
+
+        def breaking(document, update):
+            apply(document, update)
+            if document is broken:
+                raise error
+
+        monkeypatch.setattr(Document, "apply", breaking)
+
+    return begin
+
+
+def test_bytes_that_raise_leave_the_record_as_it_was(office, break_in):
     class Panic(BaseException):
         pass
 
     person = office.person(1)
     gate = integrator(person.edit(lambda editor: editor.update({"company": "Ann"})))
     update = person.edit(lambda editor: editor.update({"company": "Bob"}))
-    apply = Document.apply
     broken = gate.document(RECORD)
-
-    def panicking(document, bytes_):
-        apply(document, bytes_)
-        if document is broken:
-            raise Panic("the lock is poisoned")
-
-    monkeypatch.setattr(Document, "apply", panicking)
+    break_in(broken, Panic("the lock is poisoned"))
     assert judge(gate, update).code == "malformed"
     assert gate.document(RECORD) is not broken
     assert values_of(gate.document(RECORD)) == {"company": "Ann"}
@@ -234,20 +236,11 @@ def test_bytes_that_raise_leave_the_record_as_it_was(office, monkeypatch):
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, MemoryError, SystemExit])
-def test_a_stop_of_the_program_is_passed_on_and_leaves_the_record_as_it_was(office, monkeypatch, stop):
+def test_a_stop_of_the_program_is_passed_on_and_leaves_the_record_as_it_was(office, monkeypatch, break_in, stop):
     person = office.person(1)
     gate = integrator(person.edit(lambda editor: editor.update({"company": "Ann"})))
     update = person.edit(lambda editor: editor.update({"company": "Bob"}))
-
-    apply = Document.apply
-    interrupted = gate.document(RECORD)
-
-    def stopping(document, bytes_):
-        apply(document, bytes_)
-        if document is interrupted:
-            raise stop
-
-    monkeypatch.setattr(Document, "apply", stopping)
+    break_in(gate.document(RECORD), stop)
     with pytest.raises(stop):
         gate.integrate(RECORD, None, [update], None, checked=True, snapshot=False)
     monkeypatch.undo()

@@ -10,19 +10,14 @@ from crdt_sync.records.updates import halves, pairs
 from crdt_sync.records.updates.delete_set import encode_delete_set
 from crdt_sync.records.updates.halves import healed, made_whole
 from crdt_sync.records.updates.pairs import has_pairs, may_be_cut
-from crdt_sync.records.updates.varint import append_uint
+from tests.records.raw_updates import uint
 
 WRITERS = (1, 2, 0x123456789ABCD)
 
 
-def uint(value, padding=0):
-    """A number, in its shortest form or a longer one."""
-    out = bytearray()
-    append_uint(out, value)
-    if padding:
-        out[-1] |= 0x80
-        out += b"\x80" * (padding - 1) + b"\x00"
-    return bytes(out)
+def padded(number):
+    """A number in a longer form than it needs."""
+    return bytes([*number[:-1], number[-1] | 0x80, 0])
 
 
 def struct(rng):
@@ -33,7 +28,7 @@ def struct(rng):
     for bit, each in ((0x80, left), (0x40, right)):
         if each is not None:
             info |= bit
-            head += uint(each[0]) + uint(each[1], padding=rng.random() < 0.1)
+            head += uint(each[0]) + (padded if rng.random() < 0.1 else bytes)(uint(each[1]))
     if left is right is None:
         head = b"\x01\x03t.a"
     if kind == 4:
