@@ -3,6 +3,7 @@
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
 
@@ -12,7 +13,7 @@ from crdt_sync.cli import damaged, drawing
 from crdt_sync.cli.conflicts import every_value, marked
 from crdt_sync.cli.finding import Search
 from crdt_sync.cli.invocation import Invocation
-from crdt_sync.cli.options import LIMIT, all_option, collection_option, limit_option, record_argument
+from crdt_sync.cli.options import LIMIT, all_option, collection_option, gathered, limit_option, record_argument
 from crdt_sync.cli.ordering import SORTED_RECORDS_MAX, ordered
 from crdt_sync.cli.output import Output, table
 from crdt_sync.cli.references import whole_ids
@@ -39,14 +40,28 @@ _FIELDS_MIN = 2  # shown however narrow the terminal
 _FILLED_MIN = 0.2  # share of the records that have a field, for it to be shown unasked
 _CLOSE = 0.75  # of a word to the name of a collection, as difflib counts
 
-fields_option = click.option(
-    "--fields", "-f", metavar="A,B,...", help="Which fields, in which order; 'all' for every one."
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """How records are listed; None: as usual."""
+
+    limit: int | None
+    fields: str | None
+    sort: str | None
+
+
+listing_options = gathered(
+    "listing",
+    Listing,
+    limit_option,
+    click.option("--fields", "-f", metavar="A,B,...", help="Which fields, in which order; 'all' for every one."),
+    click.option(
+        "--sort",
+        metavar="A,-B,...",
+        help="By these fields, or 'changed' for when each changed here; '-' for falling. [by name; with --json by id]",
+    ),
 )
-sort_option = click.option(
-    "--sort",
-    metavar="A,-B,...",
-    help="By these fields, or 'changed' for when each changed here; '-' for falling. [by name; with --json by id]",
-)
+"""The command takes `listing`, a `Listing`."""
 
 
 @click.command("get")
@@ -100,18 +115,14 @@ def _show_record(output: Output, view: RecordView, schema: Schema | None, oppose
 @click.command("list")
 @click.argument("named", required=False, metavar="[COLLECTION]")
 @collection_option
-@limit_option
-@fields_option
-@sort_option
+@listing_options
 @click.option("--deleted", is_flag=True, help="Deleted records too.")
 @click.pass_obj
 def list_records(
     call: Invocation,
     named: str | None,
     collection: str | None,
-    limit: int | None,
-    fields: str | None,
-    sort: str | None,
+    listing: Listing,
     deleted: bool,
 ) -> None:
     """List records as a table."""
@@ -121,7 +132,7 @@ def list_records(
             chosen: str | None = readable_collection(replica, collection)
         else:
             chosen = next(iter(replica.schemas)) if len(replica.schemas) == 1 else None
-        _show_list(call, replica, replica.list(chosen, deleted=deleted), chosen, limit, fields, sort)
+        _show_list(call, replica, replica.list(chosen, deleted=deleted), chosen, listing)
         left_out = collection is None and chosen is not None
         tell_schemaless(call.output, replica, None if left_out else chosen, left_out=left_out)
         damaged.tell(call.output, replica)
@@ -135,18 +146,14 @@ def list_records(
     help="What fields hold (= and !=, and > >= < <= for numbers and dates), and words anywhere.",
 )
 @collection_option
-@limit_option
-@fields_option
-@sort_option
+@listing_options
 @click.option("--text", "texts", multiple=True, metavar="TEXT", help="A word anywhere, whatever signs it has in it.")
 @click.pass_obj
 def find(
     call: Invocation,
     terms: Sequence[str],
     collection: str | None,
-    limit: int | None,
-    fields: str | None,
-    sort: str | None,
+    listing: Listing,
     texts: Sequence[str],
 ) -> None:
     """Find records: find stage=lead 'visits>1' tags=vip müller."""
@@ -157,7 +164,7 @@ def find(
         if not terms and not texts:
             raise UsageError("what is to be found?", "Write field=value, field>value or a word; 'list' shows all.")
         search = Search(replica, terms, chosen, texts, partial(whole_ids, replica))
-        if not _show_list(call, replica, search.matches(), chosen, limit, fields, sort):
+        if not _show_list(call, replica, search.matches(), chosen, listing):
             _tell_mistyped(call.output, replica, search.words)
         tell_schemaless(call.output, replica, chosen)
         damaged.tell(call.output, replica)
@@ -168,13 +175,11 @@ def _show_list(
     replica: Replica,
     views: Iterator[RecordView],
     collection: str | None,
-    limit: int | None,
-    fields: str | None,
-    sort: str | None,
+    listing: Listing,
 ) -> int:
     """Show records; how many."""
-    output = call.output
-    names = _named_fields(replica, collection, fields)
+    output, limit, sort = call.output, listing.limit, listing.sort
+    names = _named_fields(replica, collection, listing.fields)
     if output.as_json:
         if sort is not None:
             views = ordered(replica, views, _schemas(replica, collection), sort, limit or 0)

@@ -12,7 +12,6 @@ import resource
 import signal
 import statistics
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,8 +24,9 @@ from crdt_bench.campaign.tally import Tally
 from crdt_bench.child import Child
 from crdt_bench.load.flood import greeted
 from crdt_bench.load.updates import Device
+from crdt_bench.memory_watch import MemoryWatch
 from crdt_bench.servers import start_relay
-from crdt_bench.usage import MIB, usage_of
+from crdt_bench.usage import MIB
 from crdt_sync.protocol import codec
 from crdt_sync.protocol.messages import Ack, Push, VerdictCode
 
@@ -60,25 +60,22 @@ def run(
 
 
 class _Relay:
-    """The relay's process, and the most memory that it and its workers held."""
+    """The relay's process, and the memory that it and its workers held."""
 
     def __init__(self, data: Path, sessions_max: int | None) -> None:
         self._data = data
         self._sessions_max = sessions_max
         self._child: Child | None = None
         self.port = 0
-        self.bytes_most = 0
-        self._ended = threading.Event()
-        self._sampler = threading.Thread(target=self._sample)
+        self.memory = MemoryWatch(self._pid, _SAMPLE_S)
 
     def __enter__(self) -> "_Relay":
         self.start()
-        self._sampler.start()
+        self.memory.__enter__()
         return self
 
     def __exit__(self, *_error: object) -> None:
-        self._ended.set()
-        self._sampler.join()
+        self.memory.__exit__()
         self.end(signal.SIGKILL)
 
     def start(self) -> None:
@@ -92,16 +89,9 @@ class _Relay:
             os.kill(child.pid, how)
             child.__exit__()
 
-    def look(self) -> int:
-        """The most memory it held by now, this moment included."""
+    def _pid(self) -> int | None:
         child = self._child
-        if child is not None:
-            self.bytes_most = max(self.bytes_most, usage_of(child.pid).private_bytes)
-        return self.bytes_most
-
-    def _sample(self) -> None:
-        while not self._ended.wait(_SAMPLE_S):
-            self.look()
+        return None if child is None else child.pid
 
 
 async def _storms(
@@ -113,7 +103,8 @@ async def _storms(
     try:
         if not await storm.all_live("first connection", time.monotonic()):
             return
-        first = await loop.run_in_executor(None, relay.look)
+        await loop.run_in_executor(None, relay.memory.now)
+        first = relay.memory.most
         for device in storm.devices:
             device.cut()
         await storm.back("links cut", time.monotonic())
@@ -123,9 +114,9 @@ async def _storms(
             started = time.monotonic()
             await loop.run_in_executor(None, relay.start)
             await storm.back(what, started)
-        if relay.bytes_most > first + _GROWTH_BYTES_MAX:
-            tally.found(f"the relay grew from {first / MIB:.0f} to {relay.bytes_most / MIB:.0f} MiB")
-        tally.figures.append(f"  relay with its workers: {first / MIB:.0f} MiB, at most {relay.bytes_most / MIB:.0f}")
+        if relay.memory.most > first + _GROWTH_BYTES_MAX:
+            tally.found(f"the relay grew from {first / MIB:.0f} to {relay.memory.most / MIB:.0f} MiB")
+        tally.figures.append(f"  relay with its workers: {first / MIB:.0f} MiB, at most {relay.memory.most / MIB:.0f}")
     finally:
         for task in running:
             task.cancel()

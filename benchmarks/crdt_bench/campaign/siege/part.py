@@ -5,19 +5,18 @@ Each attack gets a relay of its own. The honest devices run alone first, then be
 
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from crdt_bench.campaign.siege.attacker import attack_of
 from crdt_bench.campaign.siege.judging import Felt, Siege
 from crdt_bench.campaign.tally import Tally
 from crdt_bench.child import Child
+from crdt_bench.memory_watch import MemoryWatch
 from crdt_bench.servers import start_observed_relay
-from crdt_bench.usage import usage_of
 from crdt_bench.workspace import workspace
 
 _SAMPLE_S = 0.1
@@ -61,7 +60,7 @@ def besieged(number: int, sizes: Sizes) -> Siege:
                 Child("crdt_bench.campaign.siege.attacker:attack", port=port, metrics_port=metrics_port, number=number)
             )
             assert honest.hear() == attacker.hear() == "ready"
-            memory = running.enter_context(_Memory(relay))
+            memory = running.enter_context(MemoryWatch(lambda: relay.pid, _SAMPLE_S))
             started = float(honest.ask("go"))  # the children's clock is ours: it is the system's
             time.sleep(sizes.calm_s)
             before, begun = memory.now(), time.monotonic() - started
@@ -85,34 +84,6 @@ def besieged(number: int, sizes: Sizes) -> Siege:
             ready,
             _intact(folder / "relay"),
         )
-
-
-@dataclass
-class _Memory:
-    """The most memory that the relay and its workers held by themselves; sampled by a thread."""
-
-    relay: Child
-    most: int = 0
-    _ended: threading.Event = field(default_factory=threading.Event)
-
-    def __enter__(self) -> "_Memory":
-        self._sampler = threading.Thread(target=self._sample)
-        self._sampler.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._ended.set()
-        self._sampler.join()
-
-    def now(self) -> int:
-        """What it holds at this moment."""
-        held = usage_of(self.relay.pid).private_bytes
-        self.most = max(self.most, held)
-        return held
-
-    def _sample(self) -> None:
-        while not self._ended.wait(_SAMPLE_S):
-            self.now()
 
 
 def _ready(metrics_port: int) -> bool:
