@@ -175,6 +175,11 @@ def met(replica) -> None:
     replica.store.commit([Batch(peers=(Peer(RELAY, b"f" * 16, 1, 1, URL),))])
 
 
+def nothing_is_left_to_settle(replica) -> None:
+    settled = replica.settle()
+    assert (settled.rewritten, settled.awaited, settled.losses) == ({}, {}, ())
+
+
 def test_what_a_partner_turns_out_not_to_have_is_written_again_or_named(path, record):
     with Replica.open(path) as anna:
         before = dict(anna.get(record))
@@ -208,8 +213,7 @@ def test_what_a_partner_brings_back_is_neither_written_again_nor_named(path, rec
         anna.integrate([UpdatesEntry(record, whole, b"")], RELAY, (), None)
         met(anna)
         assert anna.status().damaged == {}
-        settled = anna.settle()
-        assert (settled.rewritten, settled.awaited, settled.losses) == ({}, {}, ())
+        nothing_is_left_to_settle(anna)
         assert dict(anna.get(record)) == before
 
 
@@ -235,8 +239,7 @@ def test_what_comes_back_renewed_has_come_and_what_was_changed_since_stays(path,
         fetched(anna, record, theirs.diff())
         met(anna)
         assert anna.status().damaged == {}
-        settled = anna.settle()
-        assert (settled.rewritten, settled.awaited, settled.losses) == ({}, {}, ())
+        nothing_is_left_to_settle(anna)
         assert anna.get(record)["city"] == "Berlin"
 
 
@@ -370,8 +373,7 @@ def test_sound_edits_that_no_partner_has_come_back_when_a_partner_brings_what_th
         assert anna.store.outbox_entry(RELAY, record) is not None, "and go there"
         assert anna.status().damaged == {}
         met(anna)
-        settled = anna.settle()
-        assert (settled.losses, settled.rewritten, settled.awaited) == ((), {}, {})
+        nothing_is_left_to_settle(anna)
         assert dict(anna.get(record)) == before
         assert anna.store.verify().findings == ()
 
@@ -457,8 +459,7 @@ def test_what_came_is_stored_and_told_though_what_builds_on_it_cannot_be(path, r
         assert [(event.kind, event.record) for event in heard][:1] == [("received", record)]
         assert anna.get(record)["city"] == "Köln"
         met(anna)
-        settled = anna.settle()
-        assert (settled.losses, settled.rewritten, settled.awaited) == ((), {}, {})
+        nothing_is_left_to_settle(anna)
         assert dict(anna.get(record)) == before
 
 

@@ -27,6 +27,12 @@ def edited(document: Document, writer: int, time: int, note: str) -> Document:
     return copy
 
 
+def renewal() -> tuple[Document, Document]:
+    """A record of one edit, and the same renewed."""
+    old = edited(Document(), 1, START, "Ann")
+    return old, renewed(old)
+
+
 class Store:
     """What a replica has stored of the record: what its gate said to store."""
 
@@ -54,8 +60,7 @@ def codes(done: Integration) -> list[str]:
 
 @pytest.mark.parametrize("checked", [True, False])
 def test_a_fresh_document_takes_the_place_of_the_old_one(checked: bool) -> None:
-    old = edited(Document(), 1, START, "Ann")
-    fresh = renewed(old)
+    old, fresh = renewal()
     store = Store()
     store.receive(old.diff())
     done = store.receive(fresh.diff(), checked=checked)
@@ -70,8 +75,7 @@ def test_a_fresh_document_takes_the_place_of_the_old_one(checked: bool) -> None:
 
 @pytest.mark.parametrize("checked", [True, False])
 def test_the_difference_to_another_lineage_is_a_gap_that_the_whole_record_closes(checked: bool) -> None:
-    old = edited(Document(), 1, START, "Ann")
-    fresh = renewed(old)
+    old, fresh = renewal()
     store = Store()
     store.receive(fresh.diff())
     late = edited(old, 2, START + 1000, "Bob")
@@ -88,8 +92,7 @@ def done_vector(store: Store) -> bytes:
 
 
 def test_an_edit_of_a_fresh_document_is_a_gap_where_that_is_not_known() -> None:
-    old = edited(Document(), 1, START, "Ann")
-    fresh = renewed(old)
+    old, fresh = renewal()
     later = edited(fresh, 2, START + 1000, "Bob")
     store = Store()
     store.receive(old.diff())
@@ -112,8 +115,7 @@ def test_several_updates_of_one_batch_go_through_a_renewal_between_them() -> Non
 
 
 def test_who_wrote_in_an_earlier_lineage_writes_nothing_here() -> None:
-    old = edited(Document(), 1, START, "Ann")
-    fresh = renewed(old)
+    _, fresh = renewal()
     store = Store()
     store.receive(fresh.diff())
     done = store.receive(edited(fresh, 1, START + 1000, "Bob").diff(fresh.state_vector()))
@@ -135,8 +137,7 @@ def test_stamps_of_the_future_and_foreign_roots_are_refused_in_any_lineage() -> 
 
 
 def test_of_updates_in_order_those_count_that_follow_the_last_renewal() -> None:
-    old = edited(Document(), 1, START, "Ann")
-    fresh = renewed(old)
+    old, fresh = renewal()
     later = edited(fresh, 2, START + 1000, "Bob")
     edit = later.diff(fresh.state_vector())
     assert current((old.diff(), fresh.diff(), edit)) == [fresh.diff(), edit]
@@ -148,8 +149,7 @@ def test_of_updates_in_order_those_count_that_follow_the_last_renewal() -> None:
 
 def test_what_was_accepted_of_another_lineage_before_it_is_stored_is_not_merged_into_the_record() -> None:
     """A device renewed the record while an edit of the old one, which its gate had accepted, waited for the disk."""
-    old = edited(Document(), 1, START, "Ann")
-    fresh = renewed(old)
+    old, fresh = renewal()
     late = edited(old, 1, START + 1000, "Bob")
     waiting = late.diff(old.state_vector())
     own = edited(fresh, 2, START + 2000, "Eve").diff(fresh.state_vector())

@@ -57,6 +57,11 @@ class Program:
         assert line, "the program ended"
         return json.loads(line)
 
+    def kill(self) -> None:
+        """End it without a chance to do anything more."""
+        self.process.kill()
+        self.process.wait(30)
+
     def end(self) -> None:
         self.process.stdin.close()
         self.process.wait(30)

@@ -2,9 +2,6 @@
 be read, and the next use tries again.
 """
 
-import os
-import signal
-
 import pytest
 
 from crdt_sync import Replica
@@ -27,8 +24,7 @@ def replica(owner, store, monkeypatch):
     monkeypatch.setattr(asking, "_ENDS_S", 0.05)
     owner.ask("edit", US, name="Us")
     with Replica.open(store, share=False) as replica:
-        os.kill(owner.process.pid, signal.SIGKILL)
-        owner.process.wait(30)
+        owner.kill()
         yield replica
 
 
@@ -121,8 +117,7 @@ def test_an_edit_that_is_stored_is_told_whatever_fails_after_a_takeover(owner, s
         monkeypatch.setattr(replica.shared_schemas, step, fail)
         with replica.edit(US) as customer:
             customer["city"] = "Köln"
-            os.kill(owner.process.pid, signal.SIGKILL)
-            owner.process.wait(30)
+            owner.kill()
         assert [(event.kind, event.record) for event in heard] == [("edited", US)]
         assert "no room" in caplog.text
         other = start("other")

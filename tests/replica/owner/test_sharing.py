@@ -2,7 +2,6 @@
 
 import os
 import queue
-import signal
 import threading
 
 import pytest
@@ -17,11 +16,6 @@ from crdt_sync.replica.owner.serving import Server
 from tests.replica.owner.conftest import US
 
 
-def kill(program):
-    os.kill(program.process.pid, signal.SIGKILL)
-    program.process.wait(30)
-
-
 @pytest.fixture
 def begun(monkeypatch):
     """What was begun to be served, by whichever thread."""
@@ -34,6 +28,13 @@ def begun(monkeypatch):
 
     monkeypatch.setattr(Server, "start", noted)
     return servers
+
+
+def is_served(store, begun):
+    """Whether the store is, by what was begun next."""
+    begun.get(timeout=30)
+    with Owner(store) as served:
+        return served.ask("digests") is None
 
 
 def test_two_threads_that_find_an_ended_owner_at_once_take_its_place_once(owner, store, begun, monkeypatch):
@@ -61,16 +62,14 @@ def test_two_threads_that_find_an_ended_owner_at_once_take_its_place_once(owner,
         for thread in threads:
             thread.start()
         all_of_us.wait(10)
-        kill(owner)
+        owner.kill()
         all_of_us.wait(10)
         for thread in threads:
             thread.join(30)
         assert replica.get(US)["visits"] == 2
         assert replica.owner is None
         assert len(successions) == 1
-        begun.get(timeout=30)
-        with Owner(store) as served:
-            assert served.ask("digests") is None
+        assert is_served(store, begun)
     assert begun.empty()
 
 
@@ -78,14 +77,12 @@ def test_an_owner_that_ends_while_it_is_being_succeeded_is_not_served_twice(owne
     """What follows from the first change of owner runs after the second one: there is nothing more to do."""
     owner.ask("edit", US, name="Us")
     with Replica.open(store) as replica:
-        kill(owner)
+        owner.kill()
         replica.get(US)
         assert replica.owner is None
         replica._succeeded()
         replica._succeeded()
-        begun.get(timeout=30)
-        with Owner(store) as served:
-            assert served.ask("digests") is None
+        assert is_served(store, begun)
     assert begun.empty()
 
 
@@ -96,7 +93,7 @@ def test_a_program_whose_owner_ends_before_it_can_follow_takes_its_place(owner, 
 
     def late(following):
         if following._owner.about.process == owner.process.pid and owner.process.poll() is None:
-            kill(owner)
+            owner.kill()
         return connect(following)
 
     start = Server.start

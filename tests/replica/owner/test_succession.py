@@ -2,8 +2,6 @@
 twice.
 """
 
-import os
-import signal
 import threading
 
 import pytest
@@ -16,11 +14,6 @@ from crdt_sync.replica.owner.following import _Following
 from crdt_sync.replica.owner.owned import OwnedStore
 from crdt_sync.storage.lmdb.lock import let_go
 from tests.replica.owner.conftest import THEM, US, edit_both, enter_both
-
-
-def kill(program):
-    os.kill(program.process.pid, signal.SIGKILL)
-    program.process.wait(30)
 
 
 @pytest.mark.parametrize("when", ["before", "in", "after"])
@@ -88,7 +81,7 @@ def renewed_by_another(start, monkeypatch):
             other = start("other")
             assert other.ready()
             assert other.ask("renew", record)
-            kill(other)
+            other.kill()
             return True
 
         monkeypatch.setattr("crdt_sync.replica.owner.asking.let_go", ended)
@@ -122,7 +115,7 @@ def test_a_block_that_was_begun_with_one_owner_ends_without_it(owner, store):
     with Replica.open(store, share=False) as replica:
         with replica.edit(US) as customer:
             customer.increment("visits", 10)
-            kill(owner)
+            owner.kill()
         with replica.batch():
             for number in range(3):
                 with replica.edit(f"customers/{number}", create=True) as customer:
@@ -135,7 +128,7 @@ def test_a_block_that_was_begun_with_one_owner_ends_without_it(owner, store):
 def test_what_takes_the_store_alone_can_be_done_once_the_owner_has_ended(owner, store):
     owner.ask("edit", US, name="Us")
     with Replica.open(store, share=False) as replica:
-        kill(owner)
+        owner.kill()
         assert replica.repair().findings == 0
         assert replica.renew(US)
         assert dict(replica.get(US)) == {"name": "Us"}
@@ -146,7 +139,7 @@ def test_a_program_that_only_listens_takes_the_place_of_the_owner_and_serves(own
     owner.ask("edit", US, name="Us")
     listener = start("listener")
     assert not listener.ready()
-    kill(owner)
+    owner.kill()
     while (found := find(store)) is None:
         pass
     with found:
@@ -234,12 +227,12 @@ def test_owners_that_are_killed_while_others_edit_lose_nothing_that_was_acknowle
     owner.begin_to("tick", US, 1000, "customers/owner")
     for program in programs:
         program.await_ticks(3)
-    kill(owner)
+    owner.kill()
     assert [program.answer() for program in programs] == [15] * clients
     owns = [program.ask("owns") for program in programs]
     assert owns.count(True) == 1
     first = programs[owns.index(True)]
-    kill(first)
+    first.kill()
     others = [program for program in programs if program is not first]
     assert [other.ask("count", US, 5) for other in others] == [None] * len(others)
     with Replica.open(store, share=False) as replica:

@@ -10,25 +10,7 @@ from crdt_sync.protocol.principal import everybody
 from crdt_sync.runtime.hosting.engine import Engine
 from crdt_sync.storage.memory import MemoryStore
 from tests.protocol.scripted import hello
-
-
-class QuietLink:
-    """A link that takes everything."""
-
-    arriving = 0
-    closed = ""
-
-    def has_room(self) -> bool:
-        return True
-
-    def call_when_room(self) -> None:
-        pass
-
-    def send(self, frame: bytes) -> None:
-        pass
-
-    def hangup(self, closed: object) -> None:
-        self.closed = closed.message  # type: ignore[attr-defined]
+from tests.runtime.hosting.links import QuietLink
 
 
 def test_silence_counts_only_while_the_relay_reads(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,33 +12,23 @@ from crdt_sync.runtime.hosting.engine import Engine
 from crdt_sync.storage.memory import MemoryStore
 from crdt_sync.storage.values import Batch, Change
 from tests.protocol.scripted import US, hello
+from tests.runtime.hosting.links import QuietLink
 
 FOLLOWERS = 2
 
 
-class Told:
+class Told(QuietLink):
     """A link that keeps what updates it was sent, frame by frame."""
-
-    arriving = 0
 
     def __init__(self) -> None:
         self.frames: list[list[bytes]] = []
         self.came = asyncio.Event()
-
-    def has_room(self) -> bool:
-        return True
-
-    def call_when_room(self) -> None:
-        pass
 
     def send(self, frame: bytes) -> None:
         message = codec.decode(frame)
         if isinstance(message, Updates):
             self.frames.append([entry.update for entry in message.entries])
             self.came.set()
-
-    def hangup(self, closed: object) -> None:
-        pass
 
 
 def test_what_is_new_joins_while_followers_rest(monkeypatch: pytest.MonkeyPatch) -> None:
