@@ -7,12 +7,11 @@ and two updates with one id are the same bytes: there is no equivocation.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from crdt_sync.ids import WRITER_BITS
 from crdt_sync.records.document import Document
-from crdt_sync.records.lineages.lineage import lineage_of
-from crdt_sync.records.updates import state_vector as vectors
+from crdt_sync.records.lineages.holding import known_to
 
 _PLACEHOLDER = 1
 _ATTEMPTS_MAX = 1 << 20
@@ -24,7 +23,7 @@ def write_once(document: Document, write: Callable[[Document], object]) -> None:
     Whatever `write` raises leaves the document unchanged. What only deletes needs no id.
     """
     vector = document.state_vector()
-    known = vectors.merged(vectors.decode(vector), lineage_of(document).cover)
+    known = known_to(document)
     whole = (document.diff(),) if known else ()
     draft = Document.load(whole, _unused(known))
     write(draft)
@@ -47,7 +46,7 @@ def _operations(document: Document, since: bytes) -> bytes:
     return update[: len(update) - deletes]
 
 
-def _writer(operations: bytes, known: dict[int, int]) -> int:
+def _writer(operations: bytes, known: Mapping[int, int]) -> int:
     """The id that follows from the operations; the next one where something was written under it already."""
     for attempt in range(_ATTEMPTS_MAX):
         material = attempt.to_bytes(4, "big") + operations
@@ -58,5 +57,5 @@ def _writer(operations: bytes, known: dict[int, int]) -> int:
     raise AssertionError("no writer id is free")
 
 
-def _unused(known: dict[int, int]) -> int:
+def _unused(known: Mapping[int, int]) -> int:
     return next(writer for writer in range(_PLACEHOLDER, _ATTEMPTS_MAX) if writer not in known)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from crdt_sync.errors import EditOvertaken
 from crdt_sync.records import Document
-from crdt_sync.records.lineages.lineage import begun, is_foreign, is_whole, lineage_of
+from crdt_sync.records.lineages.lineage import is_foreign, lineage_of
 from crdt_sync.records.lineages.renewal import carried
 from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.records.updates.halves import mended
@@ -80,13 +80,14 @@ def current(store: Records, record: str, copy: Copy) -> Copy:
 def written_over(store: Records, record: str, writer: int, before: bytes, update: bytes) -> Copy:
     """What the store holds by now, with the `update` that `writer` made of the state `before`.
 
-    An update of another lineage than that of the record has to be whole. Raises `EditOvertaken`.
+    An update of another lineage than that of the record must build on nothing that it has not. Raises `EditOvertaken`.
     """
     renewed = stored(store, record, writer)
     if is_foreign(renewed.document.lineage_writer(), update):
-        if not begun(update) and not is_whole(update, before):
+        other = Document.load((update,))
+        if other.is_missing(update):
             raise EditOvertaken(f"while {record} was edited here, it was renewed", "Make the edit again.")
-        renewed.document = carried(renewed.document, Document.load((update,)))
+        renewed.document = carried(renewed.document, other)
         whole = True
     else:
         whole = vectors.decode(renewed.before).get(writer, 0) == vectors.decode(before).get(writer, 0)

@@ -13,13 +13,13 @@ from crdt_sync import limits
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.principal import Principal
 from crdt_sync.records import Document, Integration, Integrator
-from crdt_sync.records.lineages.holding import holds
-from crdt_sync.records.lineages.lineage import current, lineage_of
+from crdt_sync.records.lineages.holding import holds, known_to
+from crdt_sync.records.lineages.lineage import current
 from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.replica.context import Context
 from crdt_sync.replica.views import encode_view
 from crdt_sync.storage.values import Batch, Change, Head, OutboxEntry, Stored
-from crdt_sync.verdicts import Verdict
+from crdt_sync.verdicts import Verdict, VerdictCode
 
 Way = Literal["session", "push", "bundle", "kept"]
 """How updates come: asked for in a session of ours, pushed in one of theirs, carried in a file, or kept here until what
@@ -102,6 +102,16 @@ class Intake:
                 _watch_writers(context, stored, result, self._integrator.document(record))
         return Taken(result.verdicts, head, result.state_vector)
 
+    def holds(self, record: str, state_vector: bytes, updates: Sequence[bytes], verdicts: Sequence[Verdict]) -> bool:
+        """Whether the record, of which `updates` were taken last, holds all operations of a partner's state vector.
+
+        That vector is of the lineage of those, or an earlier one.
+        """
+        taken = [
+            update for update, verdict in zip(updates, verdicts, strict=True) if verdict.code is VerdictCode.ACCEPTED
+        ]
+        return holds(self._integrator.document(record), state_vector, updates=taken) is True
+
     def replace(self, record: str, updates: Sequence[bytes], origin: Origin) -> bool:
         """Take the record as a partner has it, in the place of ours; False where ours holds operations beyond it."""
         head = self.context.store.record_head(record)
@@ -175,14 +185,13 @@ def _watch_writers(context: Context, stored: Stored, result: Integration, docume
     """
     if not context.writers.current:
         return
-    told = vectors.decode(result.state_vector)
-    if result.renewed:
-        told = lineage_of(document).known(told)
+    told = known_to(document) if result.renewed else vectors.decode(result.state_vector)
     ours = {writer: clock for writer, clock in told.items() if context.writers.is_ours(writer)}
     if not ours:
         return
-    known = vectors.decode(stored.head.state_vector) if stored.head else {}
     if result.renewed:
-        known = lineage_of(Document.load(current(stored.updates))).known(known)
+        known = known_to(Document.load(current(stored.updates)))
+    else:
+        known = vectors.decode(stored.head.state_vector) if stored.head else {}
     if any(clock > known.get(writer, 0) for writer, clock in ours.items()):
         context.abandon_writer()

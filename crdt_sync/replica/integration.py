@@ -6,11 +6,10 @@ from types import MappingProxyType
 
 from crdt_sync.errors import StoreCorrupt
 from crdt_sync.protocol.entries import UpdatesEntry
-from crdt_sync.records.lineages.lineage import is_whole
 from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.replica import unread
 from crdt_sync.replica.context import Context
-from crdt_sync.replica.intake import Intake, Origin, Taken, readable
+from crdt_sync.replica.intake import Intake, Origin, readable
 from crdt_sync.storage.values import OutboxEntry, Peer
 from crdt_sync.verdicts import VerdictCode
 
@@ -38,9 +37,13 @@ def integrate(
     store = context.store
     intake = Intake(context)
     grouped: dict[str, list[bytes]] = {}
+    theirs: dict[str, bytes] = {}  # whole state vectors
+    answers: dict[str, int] = {}  # the places of the updates that they came with
     for entry in entries:
-        grouped.setdefault(entry.record, []).append(entry.update)
-    theirs = {entry.record: readable(entry.state_vector) for entry in entries if entry.state_vector}
+        updates = grouped.setdefault(entry.record, [])
+        if entry.state_vector:
+            theirs[entry.record], answers[entry.record] = readable(entry.state_vector), len(updates)
+        updates.append(entry.update)
     complete: set[str] = set()
     gaps: dict[str, bytes] = {}
     refused = dict(refused_before)
@@ -63,11 +66,10 @@ def integrate(
                     gaps[record] = taken.state_vector
             elif verdict.code is not VerdictCode.ACCEPTED:
                 refused[record] = verdict.told
-        if record in theirs and (
-            vectors.covers(taken.state_vector, theirs[record])
-            or _brought_whole(record, updates, taken, theirs, lacking)
-        ):
-            complete.add(record)
+        if record in lacking and record in theirs:
+            was_taken = taken.verdicts[answers[record]].code is VerdictCode.ACCEPTED
+            if was_taken and intake.holds(record, theirs[record], updates, taken.verdicts):
+                complete.add(record)
         if owe_to and taken.head is not None:
             entry_of_theirs = OutboxEntry(record, theirs.get(record, vectors.EMPTY), context.next_edit())
             intake.outbox.append((owe_to, entry_of_theirs))
@@ -80,16 +82,3 @@ def integrate(
     if intake.changes or peers or intake.outbox or noted:
         store.commit([replace(intake.batch(), peers=peers or peers_despite_gaps, meta=noted)])
     return list(gaps.items()), [change.record for change in intake.changes], intake.carried
-
-
-def _brought_whole(
-    record: str, updates: Sequence[bytes], taken: Taken, theirs: Mapping[str, bytes], lacking: Collection[str]
-) -> bool:
-    """Whether something that was taken is all of what the partner holds of a record that lacked something.
-
-    It may have been of another lineage than ours, and then our state vector does not tell.
-    """
-    return record in lacking and any(
-        verdict.code is VerdictCode.ACCEPTED and is_whole(update, theirs[record])
-        for update, verdict in zip(updates, taken.verdicts, strict=True)
-    )

@@ -44,8 +44,7 @@ class PushedUpdates:
     def commit(self, batches: Sequence[Batch]) -> list[Committed]:
         """Store the batches in one transaction.
 
-        An update that brings nothing new any more has the number 0, and so has one that became part of a renewal:
-        that is not what was sent, so who sent it must not take its number for that of something it has.
+        An update that brings nothing new any more, or became part of a renewal, has no number, see `Committed`.
 
         Raises what `Store.commit` raises; `StoreFailed` also where an update cannot be integrated any more.
         """

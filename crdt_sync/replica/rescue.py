@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from crdt_sync.clock import HybridClock
 from crdt_sync.errors import CrdtSyncError, UpdateRefused
 from crdt_sync.ids import collection_of
-from crdt_sync.records import Document, Editor, Integrator, Schema, reading_of, restore, scan
-from crdt_sync.records.lineages.holding import holds, known_to
+from crdt_sync.records import Document, Editor, Integrator, Schema, reading_of, restore
+from crdt_sync.records.lineages.holding import holds
 from crdt_sync.records.memory.sources import parse_source
 from crdt_sync.records.roots import Layout
 from crdt_sync.records.schema import FieldSpec
@@ -116,16 +116,7 @@ def is_completed_by(held: bytes, document: Document, left: Sequence[bytes], whol
     """
     if holds(document, whole):
         return False  # deletions are
-    known = vectors.merged(vectors.decode(held), known_to(document))
-    for update in made_whole(left):
-        try:
-            clients = scan(update).clients
-        except UpdateRefused:
-            continue  # nobody can read it: what it holds is lost
-        for writer, (first, end) in clients.items():
-            if first <= known.get(writer, 0):
-                known[writer] = max(known.get(writer, 0), end)
-    return vectors.dominates(known, vectors.decode(whole))
+    return holds(document, whole, updates=made_whole(left), besides=held) is True
 
 
 @dataclass(slots=True)

@@ -106,7 +106,10 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """The sequence numbers given to a batch: for each change, one for each of its updates."""
+    """The sequence numbers given to a batch: for each change, one for each of its updates.
+
+    0 for an update that is not in the log as it came: who sent it must not take a number for that of something it has.
+    """
 
     seqs: tuple[tuple[int, ...], ...]
 

@@ -99,6 +99,26 @@ def test_nothing_is_acknowledged_or_shown_before_the_commit() -> None:
     assert [entry.update for entry in update.entries] == [b"u1"]
 
 
+def test_what_became_part_of_a_renewal_has_no_number_for_whoever_sent_it() -> None:
+    """They read the renewed record in the feed, as everybody does: no cursor of theirs may pass it as their own."""
+    bench = Bench()
+    first, second = bench.join(follow=True), bench.join(follow=True)
+    bench.push(first, 1, A)
+    bench.push(second, 1, A)
+    while bench.integrations:
+        batch = bench.integrations.pop(0)
+        whole = [Integrated((NEW,) * len(item.updates), VECTOR, b"whole", 7) for item in batch.items]
+        bench.hub.integrated(whole, 0)
+        bench.drain()
+        bench.committed()
+    assert bench.verdicts(first) == bench.verdicts(second) == [Verdict(VerdictCode.ACCEPTED)]
+    for session in (first, second):
+        bench.hub.fill(session, 1 << 20, 0)
+        bench.drain()
+        updates = [message for message in bench.sent[session] if isinstance(message, Updates)]
+        assert b"whole" in [entry.update for message in updates for entry in message.entries]
+
+
 def test_a_repeat_and_a_gap_wait_for_the_commit_that_they_speak_of() -> None:
     bench = Bench()
     first, repeats, gapped = bench.join(), bench.join(), bench.join()

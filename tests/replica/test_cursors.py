@@ -6,6 +6,7 @@ from crdt_sync.protocol.acceptor import Acceptor
 from crdt_sync.protocol.effects import Acknowledge, Integrate, Welcomed
 from crdt_sync.protocol.messages import Resume, UpdatesEntry, Verdict, VerdictCode
 from crdt_sync.records import Document, Editor, bundled_schema, values_of
+from crdt_sync.records.lineages.renewal import renewed
 from crdt_sync.replica import Replica
 from crdt_sync.replica.partner import Partner
 from tests.replica.partners import ACCEPTED, EPOCH, LATER, NONE, RELAY, THEM, US, pushed, write
@@ -135,6 +136,52 @@ def test_a_gap_that_is_answered_by_what_is_refused_holds_no_cursor_back(replica,
     partner.integrate(Integrate(4, (UpdatesEntry(THEM, remote.diff(), remote.state_vector()),), None, 9, False))
     assert partner.unread() == []
     assert replica.get(THEM)["city"] == "Bonn"
+
+
+def asked_again(replica: Replica, partner: Partner) -> tuple[Document, bytes]:
+    """A record of which something is asked for again: as the partner has it, and the state vector that was asked with.
+
+    Before the answer comes, the record is renewed here.
+    """
+    first, _ = edited_twice(replica)
+    partner.integrate(Integrate(1, (UpdatesEntry(THEM, first.diff(), b""),), 7, 7, False))
+    partner.integrate(Integrate(2, (), 8, 8, False), {THEM: "clock_ahead: it is stamped too late"})
+    assert partner.unread() == [THEM]
+    assert replica.renew(THEM)
+    return Document.load((first.diff(),), 88), first.state_vector()
+
+
+def test_an_answer_that_was_made_before_a_renewal_and_was_taken_whole_is_asked_for_no_more(replica, partner):
+    """It has no operation of those before, which the renewed record was made of."""
+    remote, before = asked_again(replica, partner)
+    Editor(remote, bundled_schema("customers"), replica.clock, "Eve", "customers").add("tags", "vip")
+    partner.integrate(Integrate(3, (UpdatesEntry(THEM, remote.diff(before), remote.state_vector()),), 9, 9, False))
+    assert replica.get(THEM)["tags"] == ["vip"]
+    assert partner.unread() == []
+
+
+def test_an_answer_that_was_made_before_a_renewal_and_could_not_be_taken_is_asked_for_again(replica, partner):
+    """No state vector tells of what it deletes: all operations that the partner tells of are here."""
+    remote, before = asked_again(replica, partner)
+    with remote.transaction() as transaction:
+        remote.array(transaction, "c.city").remove_range(transaction, 0, 1)
+    assert remote.state_vector() == before
+    partner.integrate(Integrate(3, (UpdatesEntry(THEM, remote.diff(before), before),), 9, 9, False))
+    assert partner.unread() == [THEM]
+    partner.integrate(Integrate(4, (UpdatesEntry(THEM, remote.diff(), before),), 10, 10, False))
+    assert partner.unread() == []
+    assert "city" not in replica.get(THEM)
+
+
+@pytest.mark.parametrize("theirs_is_later", [False, True])
+def test_an_answer_of_another_renewal_that_was_taken_whole_is_asked_for_no_more(replica, partner, theirs_is_later):
+    remote, before = asked_again(replica, partner)
+    Editor(remote, bundled_schema("customers"), replica.clock, "Eve", "customers").add("tags", "vip")
+    theirs = renewed(renewed(remote), 88) if theirs_is_later else renewed(remote, 88)
+    Editor(theirs, bundled_schema("customers"), replica.clock, "Eve", "customers").add("tags", "new")
+    partner.integrate(Integrate(3, (UpdatesEntry(THEM, theirs.diff(before), theirs.state_vector()),), 9, 9, False))
+    assert replica.get(THEM)["tags"] == ["new", "vip"]
+    assert partner.unread() == []
 
 
 def test_what_a_comparison_found_is_owed_also_where_the_partners_part_of_it_is_refused(replica, partner):

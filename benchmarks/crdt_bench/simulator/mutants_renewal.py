@@ -1,15 +1,17 @@
 """Mutants of renewed records: what is joined, who is told of it, and under which ids people go on."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from crdt_bench.simulator.mutants import Method, Mutant
-from crdt_sync.protocol.hub import pipeline
+from crdt_sync.protocol.hub.pipeline import Pipeline
 from crdt_sync.records.gate import integrate
 from crdt_sync.records.lineages import dots
 from crdt_sync.records.lineages.dots import Dots
 from crdt_sync.records.lineages.lineage import lineage_of
 from crdt_sync.records.lineages.provenance import Lineage
 from crdt_sync.replica.intake import Intake
+from crdt_sync.verdicts import VerdictCode
 
 
 def _the_later(_: Method) -> Method:
@@ -29,8 +31,16 @@ def _told_to_others_only(take: Method) -> Method:
     return mutated
 
 
-def _passed_by_its_sender(batch: Method) -> Method:
-    return lambda *given: batch(*given[:4], tuple(False for _ in given[4])) if len(given) > 4 else batch(*given)
+def _passed_by_its_sender(committed: Method) -> Method:
+    def mutated(self: Any, number: int, seqs: Sequence[Sequence[int]], now: int) -> None:
+        batch = self._committing.get(number)
+        for parts, numbers in zip(batch.stored, seqs, strict=True) if batch else ():
+            for part, verdict in () if parts else batch.riders:
+                if verdict.code is VerdictCode.ACCEPTED and (sender := self._senders.get(part.session)):
+                    sender.pushes[part.number - sender.pushes[0].number].seqs.extend(numbers)
+        committed(self, number, seqs, now)
+
+    return mutated
 
 
 def _without_deletions(dead: Method) -> Method:
@@ -73,7 +83,7 @@ RENEWAL_MUTANTS = (
     Mutant(
         "the sender's cursor passes what its push became",
         "a cursor stands after what the device holds",
-        ((pipeline, "_Batch", _passed_by_its_sender),),
+        ((Pipeline, "committed", _passed_by_its_sender),),
         {},
         renewals=0.4,
     ),

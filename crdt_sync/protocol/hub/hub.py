@@ -216,7 +216,9 @@ class Hub:
         self._pipeline.integration_failed(now)
 
     def committed(self, number: int, seqs: Sequence[Sequence[int]], now: int) -> None:
-        """The commit is on disk; `seqs` are the log's numbers per change and update."""
+        """The commit is on disk; `seqs` are the log's numbers per change and update, 0 where it has something
+        else than what was sent.
+        """
         self._pipeline.committed(number, seqs, now)
 
     def commit_failed(self, number: int, now: int) -> bool:

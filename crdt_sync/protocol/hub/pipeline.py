@@ -40,7 +40,7 @@ _RETRY = Verdict(VerdictCode.RETRY, reason="it could not be stored now; it will 
 
 
 class Answer(NamedTuple):
-    """What became of a push: a verdict per update, and the log's numbers of what was stored."""
+    """What became of a push: a verdict per update, and the log's numbers of what was stored as it was sent."""
 
     number: int
     verdicts: Sequence[Verdict]
@@ -92,7 +92,6 @@ class _Batch:
     items: tuple[IntegrationItem, ...]
     parts: tuple[tuple[_Part, ...], ...]  # per item, per update
     stored: tuple[tuple[_Part, ...], ...] = ()  # per change, per update
-    carried: tuple[bool, ...] = ()  # per change: whether what is stored is not what was sent
     riders: list[tuple[_Part, Verdict]] = field(default_factory=list)  # answers that speak of what is not on disk yet
 
 
@@ -235,15 +234,14 @@ class Pipeline:
         self.next_batch()
 
     def committed(self, number: int, seqs: Sequence[Sequence[int]], now: int) -> None:
-        """The commit is on disk; `seqs` are the log's numbers per change and update."""
+        """The commit is on disk; `seqs` are the log's numbers per change and update, see `Hub.committed`."""
         batch = self._committing.pop(number, None)
         if batch is None:
             return  # given up when an earlier commit failed; what was said to be sent again is known then
         touched: dict[int, None] = {}
-        for parts, numbers, carried in zip(batch.stored, seqs, batch.carried, strict=True):
-            for part, seq in zip(parts, numbers, strict=True):
-                # Who sent it reads what it became in the feed, as everybody does: its cursor must not pass that.
-                self._decide(part, Verdict(VerdictCode.ACCEPTED, seq), None if carried else seq)
+        for parts, numbers in zip(batch.stored, seqs, strict=True):
+            for part, seq in zip(parts, numbers, strict=False):  # nobody sent a renewal
+                self._decide(part, Verdict(VerdictCode.ACCEPTED, seq), seq or None)
                 touched[part.session] = None
         for part, verdict in batch.riders:
             self._decide(part, verdict, None)
@@ -293,29 +291,32 @@ class Pipeline:
                 touched[part.session] = None
                 if verdict.code is VerdictCode.POISON:
                     self._strike(part.session, now)
-            if kept and result.lineage is not None and result.snapshot is not None:
-                # One update is stored for all, and goes to everybody: nobody sent it as it is.
-                riders += [(part, Verdict(VerdictCode.ACCEPTED)) for part, _ in kept[1:]]
-                kept = [(kept[0][0], result.snapshot)]
+            if not kept:
+                continue
+            if result.lineage is not None and result.snapshot is not None:
+                # One update is stored for all, and goes to everybody. Nobody sent it as it is, so nobody is told its
+                # number: who sent a part of it reads in the feed what that became, and its cursor must not pass it.
+                riders += [(part, Verdict(VerdictCode.ACCEPTED)) for part, _ in kept]
+                updates: tuple[bytes, ...] = (result.snapshot,)
                 origins: tuple[bytes, ...] = (_NOBODY,)
+                stored.append(())
             else:
+                updates = tuple(update for _, update in kept)
                 origins = tuple(self._origin(part.session) for part, _ in kept)
-            if kept:
                 stored.append(tuple(part for part, _ in kept))
-                changes.append(
-                    StoredUpdates(
-                        item.record,
-                        tuple(update for _, update in kept),
-                        origins,
-                        result.state_vector,
-                        result.snapshot,
-                        result.lineage,
-                        tuple(let_in),
-                    )
+            changes.append(
+                StoredUpdates(
+                    item.record,
+                    updates,
+                    origins,
+                    result.state_vector,
+                    result.snapshot,
+                    result.lineage,
+                    tuple(let_in),
                 )
+            )
         if changes:
-            carried = tuple(change.lineage is not None for change in changes)
-            self._committing[batch.number] = _Batch(batch.number, batch.items, batch.parts, tuple(stored), carried)
+            self._committing[batch.number] = _Batch(batch.number, batch.items, batch.parts, tuple(stored))
             self._effects.append(Commit(batch.number, tuple(changes)))
         if self._committing:
             newest = self._committing[max(self._committing)]

@@ -25,7 +25,6 @@ from crdt_sync.errors import UpdateRefused
 from crdt_sync.records.document import Document
 from crdt_sync.records.lineages.provenance import FIRST, Lineage, parsed, unreadable
 from crdt_sync.records.roots import LINEAGE_ROOT
-from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.records.updates.update import Scan, scan
 
 _ROOT_BYTES = LINEAGE_ROOT.encode()
@@ -87,14 +86,3 @@ def is_foreign(lineage: int, update: bytes) -> bool:
         return not is_of(lineage, scan(update))
     except UpdateRefused:
         return False
-
-
-def is_whole(update: bytes, state_vector: bytes) -> bool:
-    """Whether an update has by itself all operations of this state vector, from the first of each writer on."""
-    try:
-        clients = scan(update).clients
-    except UpdateRefused:
-        return False
-    wanted = vectors.decode(state_vector)
-    parts = {writer: clients.get(writer, (1, 0)) for writer, clock in wanted.items() if clock}
-    return all(start == 0 and end >= wanted[writer] for writer, (start, end) in parts.items())

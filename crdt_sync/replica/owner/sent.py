@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from crdt_sync import ids
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.records import Document
-from crdt_sync.records.lineages.lineage import is_foreign, lineage_of
+from crdt_sync.records.lineages.holding import known_to
+from crdt_sync.records.lineages.lineage import is_foreign
 from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.replica.copies import Copy
 from crdt_sync.replica.owner.message import BadFrame, Message
@@ -59,12 +60,10 @@ class SentEdit:
         found = store.load(self.record)
         if found.head is None:
             return False
-        if self.after and vectors.decode(found.head.state_vector).get(self.writer, 0) >= self.after:
-            return True
         document = Document.load(found.updates)
         if self.after:
             try:
-                return lineage_of(document).cover.get(self.writer, 0) >= self.after
+                return known_to(document).get(self.writer, 0) >= self.after
             except UpdateRefused:
                 return None
         return None if is_foreign(document.lineage_writer(), self.update) else not document.lacks(self.update)
