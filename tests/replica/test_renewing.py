@@ -8,16 +8,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule, run_state_machine_as_test
 
 from crdt_sync import bundled_schema, limits
-from crdt_sync.errors import CrdtSyncError
+from crdt_sync.errors import CrdtSyncError, EditOvertaken
 from crdt_sync.protocol.effects import Welcomed
 from crdt_sync.protocol.terms import Agreed
-from crdt_sync.records import Document
+from crdt_sync.records import Document, Editor, values_of
 from crdt_sync.records.gate import integrate
 from crdt_sync.records.lineages.lineage import lineage_of
 from crdt_sync.records.lineages.provenance import Lineage
 from crdt_sync.records.lineages.renewal import carried, renewed
 from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.replica import Replica
+from crdt_sync.replica.copies import written_over
 from crdt_sync.replica.partner import Partner
 from crdt_sync.replica.pushed import PushedUpdates
 from crdt_sync.replica.renewing import may_renew
@@ -253,6 +254,21 @@ def test_a_device_that_accepts_sessions_carries_over_what_is_pushed(make_replica
     assert (shown["name"], shown["city"], shown["visits"]) == ("Müller", "Bonn", 2)
     assert ann.store.record_head(record).lineage == ann.document(record).lineage_writer() != 0
     assert ann.store.verify().findings == ()
+
+
+def test_an_edit_that_a_renewal_overtook_is_carried_over_where_it_builds_on_nothing_else(replica):
+    """Else its parts have no place: whoever made it makes it again."""
+    with replica.edit("customers") as customer:
+        customer["name"] = "Müller"
+    begun, before = replica.document(customer.record), replica.document(customer.record).state_vector()
+    alone, upon = (Document.load((begun.diff(),), 77) for _ in range(2))
+    Editor(alone, bundled_schema("customers"), replica.clock, "ann", "customers").add("tags", "vip")
+    Editor(upon, bundled_schema("customers"), replica.clock, "ann", "customers")["name"] = "Meier"
+    assert replica.renew(customer.record)
+    over = written_over(replica.store, customer.record, 77, before, alone.diff(before))
+    assert values_of(over.document) == {"name": "Müller", "tags": ["vip"]}
+    with pytest.raises(EditOvertaken, match="it was renewed"):
+        written_over(replica.store, customer.record, 77, before, upon.diff(before))
 
 
 def test_an_update_that_is_committed_with_a_renewal_has_no_number_that_its_sender_may_pass(make_replica):

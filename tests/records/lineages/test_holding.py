@@ -49,6 +49,21 @@ def test_of_a_lineage_that_is_not_known_nothing_is_told_but_what_was_written_in_
     assert in_dots(on.state_vector(), first.lineage_writer(), other) == (on.state_vector(), first.lineage_writer())
 
 
+def test_what_came_and_what_somebody_else_holds_counts_as_far_as_it_goes_on_from_what_is_known() -> None:
+    old = edited(Document(), 2)
+    one, other = edited(old, 3), renewed(edited(old, 3))
+    later = edited(one, 4).diff(one.state_vector())
+    wanted = edited(one, 4).state_vector()
+    assert holds(renewed(one), wanted) is False
+    assert holds(renewed(one), wanted, updates=[later]) is True
+    assert holds(old, wanted, updates=[later]) is False
+    assert holds(old, wanted, updates=[later], besides=one.state_vector()) is True
+    assert holds(old, wanted, updates=[b"no update"], besides=wanted) is True
+    assert holds(old, other.state_vector(), updates=[other.diff()]) is True, "its first writer came with it"
+    same_writer = edited(edited(old, 3), 3)
+    assert holds(old, same_writer.state_vector(), updates=[same_writer.diff(one.state_vector())]) is False, "a hole"
+
+
 def check(seed: int) -> None:
     """Three replicas edit, renew and join in any order; then each says of each other one what their dots say."""
     rng, replicas = Random(seed), [edited(Document(), 2)] * 3
