@@ -8,12 +8,13 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
-from crdt_sync.errors import StoreCorrupt, StoreError, StoreFailed, StoreFull
+from crdt_sync.errors import StoreCorrupt, StoreFailed, StoreFull
 from crdt_sync.protocol.entries import CheckedEntry, Standing
 from crdt_sync.protocol.reconcile import Index, Pinned
 from crdt_sync.records import Document
 from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.replica.context import Context
+from crdt_sync.replica.readable import readable
 from crdt_sync.replica.views import encode_view
 from crdt_sync.storage.port import Records
 from crdt_sync.storage.values import Batch, Change, Head
@@ -94,16 +95,12 @@ class _Loaded(NamedTuple):
 
 
 def _loaded(read: Callable[[], Sequence[bytes]]) -> _Loaded | None:
-    """None where the bytes are damaged, or are no record: also those that make the library panic."""
-    try:
-        document = Document.load(read())
-        return _Loaded(document, document.digest(), document.content_digest())
-    except StoreCorrupt:
-        return None
-    except (StoreError, KeyboardInterrupt, SystemExit, MemoryError):
-        raise
-    except BaseException:  # pycrdt's PanicException is no Exception
-        return None
+    return readable(lambda: _load(read()))
+
+
+def _load(updates: Sequence[bytes]) -> _Loaded:
+    document = Document.load(updates)
+    return _Loaded(document, document.digest(), document.content_digest())
 
 
 def _standing(head: Head, stored: _Loaded | None, log: _Loaded | None) -> Standing:

@@ -1,10 +1,11 @@
 """Records that hold items of a kind that is refused today: readable, but replicas may show them in different orders."""
 
 from collections.abc import Iterator
+from functools import partial
 
-from crdt_sync.errors import StoreCorrupt, UpdateRefused
 from crdt_sync.records import Document
 from crdt_sync.records.gate.well_placed import disordered
+from crdt_sync.replica.readable import readable
 from crdt_sync.storage.port import Records
 
 _PAGE = 1000
@@ -15,10 +16,10 @@ def disordered_records(store: Records) -> Iterator[tuple[str, list[str]]]:
     after = ""
     while page := store.records(after, _PAGE):
         for record in page:
-            try:
-                roots = disordered(Document.load(store.load(record).updates).diff())
-            except (StoreCorrupt, UpdateRefused, ValueError):
-                continue
-            if roots:
+            if roots := readable(partial(_roots, store, record)):
                 yield record, roots
         after = page[-1]
+
+
+def _roots(store: Records, record: str) -> list[str]:
+    return disordered(Document.load(store.load(record).updates).diff())

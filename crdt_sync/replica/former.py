@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from crdt_sync.errors import StoreCorrupt
 from crdt_sync.records import Document, Schema, values_of
 from crdt_sync.records.entries import well_formed
 from crdt_sync.records.memory.memory_index import memories_of
 from crdt_sync.records.memory.sources import IMPORTED
 from crdt_sync.records.roots import Layout, is_reserved
+from crdt_sync.replica.readable import readable
 from crdt_sync.storage.port import Records
+from crdt_sync.storage.values import LogEntry
 
 STATES_MAX = 64  # of one record that are looked at, the newest of its log
 
@@ -32,25 +33,41 @@ class Former:
 
 
 def former(store: Records, record: str, schema: Schema | None) -> Former:
-    """What a record held; nothing where it is damaged."""
-    try:
-        held = Document.load(store.load(record).updates)
-        removed, once = held.removed_members(), frozenset(held.written_once())
-        by_people = frozenset(_by_people(held))
-        history = store.history(record)
-    except StoreCorrupt:
+    """What a record held; nothing where it cannot be read, and no values where its log cannot be."""
+    held = readable(lambda: _held(store, record))
+    if held is None:
         return Former()
+    states = readable(lambda: _states(store.history(record), schema))
+    if states is None:
+        return held
+    first, values = states
+    once = held.written_once if first is None else held.written_once & first
+    return Former(values, held.removed, once, held.by_people)
+
+
+def _held(store: Records, record: str) -> Former:
+    """What the record itself tells, without its log."""
+    document = Document.load(store.load(record).updates)
+    once, by_people = frozenset(document.written_once()), frozenset(_by_people(document))
+    return Former((), document.removed_members(), once, by_people)
+
+
+def _states(
+    history: Sequence[LogEntry], schema: Schema | None
+) -> tuple[frozenset[str] | None, list[dict[str, object]]]:
+    """The fields that were shown first, None where the log does not tell, and all values but those of now."""
     if not history or history[0].previous:
-        return Former((), removed, once, by_people)
+        return None, []
     document = Document()
+    first: frozenset[str] | None = None
     values: list[dict[str, object]] = []
     for number, entry in enumerate(history[:-1]):  # the last is what it holds now
         document.join(entry.update)
-        if number == 0:
-            once &= values_of(document, schema).keys()
+        if first is None:
+            first = frozenset(values_of(document, schema))
         if len(history) - number <= STATES_MAX:
             values.append(values_of(document, schema))
-    return Former(values, removed, once, by_people)
+    return first, values
 
 
 def _by_people(document: Document) -> Iterator[str]:

@@ -26,6 +26,7 @@ from crdt_sync.replica.carried import forgotten_cursors
 from crdt_sync.replica.context import Context
 from crdt_sync.replica.guessing import guessed
 from crdt_sync.replica.peers import SERVED
+from crdt_sync.replica.readable import readable
 from crdt_sync.replica.rescue import Loss, Rewriting, View, is_complete, is_completed_by, rescued
 from crdt_sync.replica.views import RecordView, encode_view
 from crdt_sync.storage.port import Outbox, Records, Store
@@ -149,16 +150,8 @@ def _unreadable(store: Store) -> list[str]:
 
 
 def _without_sense(store: Records) -> list[str]:
-    """Records whose bytes are sound, and none that a document could be built from."""
-    found = []
-    for record in _records(store):
-        try:
-            Document.load(store.load(record).updates)
-        except StoreCorrupt:
-            continue  # `Store.damaged` names it
-        except (UpdateRefused, ValueError):
-            found.append(record)
-    return found
+    """Records that no document can be built from, also where their bytes are sound."""
+    return [record for record in _records(store) if readable(partial(_document, store, record)) is None]
 
 
 def _forget_cursors(store: Store) -> None:
@@ -350,8 +343,12 @@ def _make_views(context: Context) -> None:
     store = context.store
     for record in _records(store):
         if store.view(record) is None:
-            document = Document.load(store.load(record).updates)
+            document = _document(store, record)
             store.commit([Batch(views={record: encode_view(document, context.schema_of(record))})])
+
+
+def _document(store: Records, record: str) -> Document:
+    return Document.load(store.load(record).updates)
 
 
 def _records(store: Records) -> Iterator[str]:

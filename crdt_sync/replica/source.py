@@ -10,6 +10,8 @@ from crdt_sync.protocol.entries import Behind
 from crdt_sync.protocol.hub import StoredUpdates
 from crdt_sync.protocol.source import Change, Diff, LogUpdate
 from crdt_sync.records.updates import bytes_diff
+from crdt_sync.records.updates import state_vector as vectors
+from crdt_sync.replica.readable import readable
 from crdt_sync.storage import values
 from crdt_sync.storage.port import Identity, LoggedRecords
 from crdt_sync.storage.values import SEVERAL_ORIGINS
@@ -20,7 +22,7 @@ class Offered(Identity, LoggedRecords, Protocol):
 
 
 class StoreSource:
-    """An `AcceptorSource` over any store. `on_corrupt` hears of records whose bytes fail their checksum."""
+    """An `AcceptorSource` over any store. `on_corrupt` hears of records whose bytes are damaged, or none."""
 
     def __init__(self, store: Offered, on_corrupt: Callable[[StoreCorrupt], None]) -> None:
         self._store = store
@@ -101,7 +103,12 @@ class StoreSource:
             return None
         if stored.head is None:
             return None
-        return Diff(bytes_diff.diff(stored.updates, state_vector), stored.head.state_vector, stored.head.seq)
+        update = readable(lambda: bytes_diff.diff(stored.updates, state_vector))
+        if update is None:
+            vectors.decode(state_vector)  # raises where this is what cannot be read
+            self._on_corrupt(StoreCorrupt(f"the stored bytes of {record} are no record", record=record))
+            return None
+        return Diff(update, stored.head.state_vector, stored.head.seq)
 
 
 def change_of(stored: StoredUpdates, now: int) -> values.Change:

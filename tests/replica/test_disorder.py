@@ -45,3 +45,21 @@ def test_written_anew_it_is_the_same_on_replicas_that_showed_it_differently(diso
         gate.integrate(US, stored, (), None, True, False)
         (verdict,) = gate.integrate(US, None, (update,), None, True, False).verdicts
         assert (verdict.code, values_of(gate.document(US))) == ("accepted", {"notes": "becd"})
+
+
+def test_a_record_that_makes_the_library_panic_hides_no_other(disordered, monkeypatch):
+    class Panic(BaseException):
+        pass
+
+    write(disordered, "customers/a", name="First", notes="fine")
+    load, records = disordered.store.load, []
+
+    def panicking(record):
+        records.append(record)
+        if record == "customers/a":
+            raise Panic("the lock is poisoned")
+        return load(record)
+
+    monkeypatch.setattr(disordered.store, "load", panicking)
+    assert list(disordered_records(disordered.store)) == [(US, ["t.notes"])]
+    assert "customers/a" in records

@@ -2,8 +2,9 @@
 
 import pytest
 
+from crdt_sync.errors import StoreClosed
 from crdt_sync.records import Document, values_of
-from crdt_sync.replica.former import former
+from crdt_sync.replica.former import Former, former
 from crdt_sync.storage.memory import MemoryStore
 from crdt_sync.storage.values import Batch, Change
 
@@ -31,3 +32,39 @@ def test_former_values_are_what_the_record_showed(count):
     updates = PUT_INTO_A_DELETED_CHARACTER[:count]
     shown = [values_of(Document.load(updates[: number + 1]), None) for number in range(count - 1)]
     assert former(stored(updates), RECORD, None).values == shown
+
+
+class Panic(BaseException):
+    """As pycrdt raises it."""
+
+
+@pytest.mark.parametrize("entry", [b"", b"\x01", bytes.fromhex("ffff"), bytes.fromhex("010101000500")])
+def test_an_old_entry_that_cannot_be_read_leaves_what_the_record_itself_tells(entry):
+    holds = Document.load(PUT_INTO_A_DELETED_CHARACTER)
+    store = MemoryStore(b"r" * 16)
+    change = Change(RECORD, (entry,), b"r" * 16, "", 1, b"\x00", holds.diff())
+    again = Change(RECORD, (holds.diff(),), b"r" * 16, "", 1, holds.state_vector(), holds.diff())
+    store.commit([Batch(changes=(change,))])
+    store.commit([Batch(changes=(again,))])
+    assert former(store, RECORD, None) == Former((), {}, frozenset(), frozenset())
+
+
+@pytest.mark.parametrize("step", ["join", "apply"])
+def test_neither_an_entry_nor_a_record_that_makes_the_library_panic_stops_anything(step, monkeypatch):
+    def panicking(document, update):
+        raise Panic("the lock is poisoned")
+
+    store = stored(PUT_INTO_A_DELETED_CHARACTER)
+    monkeypatch.setattr(Document, step, panicking)
+    assert not former(store, RECORD, None).values
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), MemoryError(), StoreClosed("closed", "")])
+def test_what_is_no_matter_of_the_bytes_is_raised(stop, monkeypatch):
+    def stopped(document, update):
+        raise stop
+
+    store = stored(PUT_INTO_A_DELETED_CHARACTER)
+    monkeypatch.setattr(Document, "join", stopped)
+    with pytest.raises(type(stop)):
+        former(store, RECORD, None)

@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from crdt_sync.errors import UpdateRefused
 from crdt_sync.replica import StoreSource
 from crdt_sync.storage.memory import MemoryStore
 from crdt_sync.storage.values import Batch, Change
@@ -26,3 +27,17 @@ def test_followers_read_no_further_than_the_host_has_answered(source) -> None:
     assert log is not None
     assert [entry.seq for entry in log] == [1, 2]
     assert [change.seq for change in source.feed(0, 10)] == [1, 2, 3]
+
+
+def test_a_record_whose_bytes_are_none_is_passed_over_and_told() -> None:
+    store, told = MemoryStore(rng=random.Random(1)), []
+    change = Change("customers/1", (b"\xff\xff\xff",), bytes(15) + b"x", "", 1, b"\x00", b"\xff\xff\xff")
+    store.commit([Batch(changes=(change,))])
+    source = StoreSource(store, told.append)
+    assert source.diff("customers/1", b"\x01\x01\x01") is None
+    assert [corrupt.record for corrupt in told] == ["customers/1"]
+
+
+def test_a_state_vector_that_cannot_be_read_is_no_damage(source) -> None:
+    with pytest.raises(UpdateRefused):
+        source.diff("customers/1", b"\xff")

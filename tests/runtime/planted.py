@@ -29,9 +29,9 @@ def other_deletions(store: Store, record: str, *, digest_too: bool) -> None:
         store.commit([Batch(digests={record: None})])
 
 
-def nonsense(store: Store, record: str) -> None:
-    """Bytes that are no record at all."""
-    _store(store, record, b"\xff\xff\xff")
+def nonsense(store: Store, record: str, *, log_too: bool = False) -> None:
+    """Bytes that are no record at all; `log_too`: the last entry of its log as well."""
+    _store(store, record, b"\xff\xff\xff", (b"\xff\xff\xff",) if log_too else ())
 
 
 def missing(store: Store, record: str) -> None:
@@ -55,7 +55,7 @@ def unannounced(store: Store, record: str, whole: bytes) -> None:
     store.commit([Batch(changes=(change,))])
 
 
-def _store(store: Store, record: str, whole: bytes) -> None:
+def _store(store: Store, record: str, whole: bytes, logged: tuple[bytes, ...] = ()) -> None:
     head = store.record_head(record)
     assert head is not None
-    store.commit([Batch(changes=(Change(record, (), store.replica, "", 0, head.state_vector, whole),))])
+    store.commit([Batch(changes=(Change(record, logged, store.replica, "", 0, head.state_vector, whole),))])

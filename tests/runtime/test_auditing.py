@@ -124,6 +124,21 @@ def test_bytes_that_are_no_record_are_made_anew_from_the_log(pair, side) -> None
     assert values_of(pair.ann.document(record))["name"] == "Customer 3"
 
 
+def test_where_the_log_is_no_record_either_the_others_are_made_anew_all_the_same(pair) -> None:
+    lost, other = pair.records[3], pair.records[4]
+
+    def spoil(store: LmdbStore) -> None:
+        planted.nonsense(store, lost, log_too=True)
+        planted.nonsense(store, other)
+
+    pair.there(spoil)
+    mended = pair.repair()
+    assert mended.healed == (other,)
+    assert [(difference.record, difference.there.standing) for difference in mended.after.differences] == [
+        (lost, Standing.UNREADABLE)
+    ]
+
+
 def test_bytes_that_are_no_record_and_have_no_log_come_back_from_the_partner(pair) -> None:
     record = pair.records[3]
     for number in range(70):

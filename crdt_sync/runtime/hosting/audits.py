@@ -163,11 +163,11 @@ class WorkerAudits:
         before = self._rest.look([record])
         head = before.heads[record]
         updates = self._log(record)
-        whole = await asyncio.to_thread(bytes_diff.diff, updates, vectors.EMPTY)
         (log,) = await self._pool.digests([record], load=lambda _: updates)
-        if log is None or not isinstance(head, Head) or len(whole) > limits.RECORD_BYTES_MAX:
+        if log is None or not isinstance(head, Head):
             return
-        if not vectors.covers(log.state_vector, head.state_vector):
+        whole = await asyncio.to_thread(bytes_diff.diff, updates, vectors.EMPTY)
+        if len(whole) > limits.RECORD_BYTES_MAX or not vectors.covers(log.state_vector, head.state_vector):
             return
         if not before.lasts(record):
             return  # from here to `submit` nothing is awaited: no commit of this record can come between
