@@ -20,7 +20,7 @@ from crdt_sync.errors import StoreInUse
 from crdt_sync.protocol import strict_cbor
 from crdt_sync.replica.owner import asking
 from crdt_sync.replica.owner.asking import Owner, find
-from crdt_sync.replica.owner.failures import unpacked
+from crdt_sync.replica.owner.failures import value_of
 from crdt_sync.replica.owner.link import About, NoAnswer
 from crdt_sync.replica.owner.message import NO_ROLE, Message
 from crdt_sync.replica.owner.owned import OwnedStore
@@ -186,12 +186,7 @@ class MemoryLink:
             raise NoAnswer(sent=True, silent=False) from None
         self._note(request, answer)
         self._pass(f"{request[0]}, not answered", sent=True)
-        match _carried(answer):
-            case (True, value):
-                return value
-            case (False, tuple(failure)):
-                raise unpacked(failure)
-        raise Broken("no answer")
+        return value_of(_carried(answer))
 
     def _pass(self, where: str, *, sent: bool) -> None:
         dead = self._machine.dies(where, ("owner", "client"))

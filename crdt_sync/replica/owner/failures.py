@@ -15,6 +15,16 @@ def packed(error: CrdtSyncError) -> Message:
     return (error.code, error.message, error.hint, pairs)
 
 
+def value_of(answer: object) -> object:
+    """What an answer of the owner brings. Raises the error that it brings instead, and `BadFrame`."""
+    match answer:
+        case (True, value):
+            return value
+        case (False, tuple(failure)):
+            raise unpacked(failure)
+    raise BadFrame("an answer was not understood")
+
+
 def unpacked(message: Message) -> CrdtSyncError:
     """The error again. Raises `BadFrame`."""
     match message:

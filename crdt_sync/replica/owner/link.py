@@ -10,7 +10,7 @@ from pathlib import Path
 
 from crdt_sync.errors import UsageError
 from crdt_sync.replica.owner import local
-from crdt_sync.replica.owner.failures import unpacked
+from crdt_sync.replica.owner.failures import value_of
 from crdt_sync.replica.owner.frames import VERSION, receive, send
 from crdt_sync.replica.owner.message import NO_ROLE, BadFrame, Message
 
@@ -93,12 +93,10 @@ class Link:
                 answer = receive(self._socket, _MESSAGE_S)
             except (OSError, BadFrame) as error:
                 raise self._no_answer(error, sent=True) from error
-        match answer:
-            case (True, value):
-                return value
-            case (False, tuple(failure)):
-                raise unpacked(failure)
-        raise self._no_answer(None, sent=True)
+        try:
+            return value_of(answer)
+        except BadFrame as error:
+            raise self._no_answer(error, sent=True) from error
 
     def _no_answer(self, error: Exception | None, *, sent: bool) -> NoAnswer:
         self.close()

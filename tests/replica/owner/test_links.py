@@ -20,6 +20,7 @@ from crdt_sync.replica.owner import asking, local, serving
 from crdt_sync.replica.owner.asking import STAGED_EDITS, Owner, find
 from crdt_sync.replica.owner.failures import packed, unpacked
 from crdt_sync.replica.owner.frames import VERSION, receive, send
+from crdt_sync.replica.owner.link import Link, NoAnswer
 from crdt_sync.replica.owner.message import BadFrame
 from crdt_sync.replica.owner.sent import SentEdit
 from crdt_sync.replica.owner.serving import Server
@@ -191,6 +192,17 @@ def test_bytes_that_are_no_message_end_the_link_and_nothing_else(replica, raw):
         assert ended(link)
     with Owner(replica.store.path) as owner:
         assert owner.ask("digests") is None
+
+
+@pytest.mark.parametrize(
+    "answer", [None, (), (True,), (False, 1), (False, ()), (False, ("code", "text", None, ())), ("yes", 1)]
+)
+def test_an_answer_that_is_not_understood_is_none(replica, monkeypatch, answer):
+    link = Link(replica.store.path)
+    monkeypatch.setattr("crdt_sync.replica.owner.link.receive", lambda *_: answer)
+    with pytest.raises(NoAnswer) as none:
+        link.exchange(("digests",), 5)
+    assert none.value.sent
 
 
 def test_whatever_is_asked_the_owner_goes_on(replica):
