@@ -63,3 +63,21 @@ def update(parts, writer=8500):
     """An update of one writer from such items."""
     items = [item for part in parts for item in part]
     return b"\x01" + uint(len(items)) + uint(writer) + b"\x00" + b"".join(items) + b"\x00"
+
+
+def text_struct(content, left, right, root="t.a"):
+    """One item of text between two origins, each `(writer, clock)` or None."""
+    out = bytearray([4 | (0x80 if left else 0) | (0x40 if right else 0)])
+    for number in (*(left or ()), *(right or ())):
+        out += uint(number)
+    if left is None and right is None:
+        out += b"\x01" + _text(root)
+    return bytes(out) + _text(content)
+
+
+def struct_update(writers):
+    """An update from the first clock and the structs of each writer, in the order given."""
+    out = bytearray(uint(len(writers)))
+    for writer, (start, structs) in writers.items():
+        out += uint(len(structs)) + uint(writer) + uint(start) + b"".join(structs)
+    return bytes(out) + b"\x00"

@@ -12,6 +12,7 @@ Rules:
 6. What is here already is not the sender's: where it cannot be read, no verdict is given.
 7. An update of another lineage is never integrated: where it holds all that it builds on, what both know becomes one
    document, see `lineage`, which is to be stored in the place of what was stored; else it is a gap.
+8. What is accepted can be loaded again, whatever the order: see `walks`.
 
 Hostile bytes that pass `scan` may still hang or kill the process inside yrs, so a relay runs this in a worker.
 """
@@ -23,14 +24,18 @@ from dataclasses import dataclass
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.limits import (
     GROWTH_OPERATIONS_MAX,
+    KIB,
     REASON_LENGTH_MAX,
     RECORD_BYTES_MAX,
     ROOTS_MAX,
     TAIL_UPDATES_MAX,
+    WALKED_STEPS_MAX,
+    WALKED_STEPS_PER_KIB,
 )
 from crdt_sync.records import yrs
 from crdt_sync.records.document import Document
 from crdt_sync.records.gate.contradictions import contradiction
+from crdt_sync.records.gate.walks import walked_steps
 from crdt_sync.records.gate.well_placed import cuts_pair, misnamed, misplaced, need_lists, tangled
 from crdt_sync.records.lineages.document_dots import dots_of
 from crdt_sync.records.lineages.lineage import current, is_foreign, lineage_of
@@ -45,6 +50,7 @@ from crdt_sync.records.updates.pairs import has_pairs
 from crdt_sync.records.updates.update import Item, Scan, scan
 from crdt_sync.verdicts import Verdict, VerdictCode, refused
 
+_ITEM_BYTES_MIN = 4  # of one item: what it is, one origin, and a deleted run
 _SPREAD_MAX = 32  # times that an update may take more bytes once integrated: a deletion cuts an item in three
 
 
@@ -143,6 +149,7 @@ class _Loaded:
         "_begins",
         "_good",
         "_good_bytes",
+        "_items_max",
         "_lists",
         "_made_of",
         "_mended",
@@ -151,6 +158,7 @@ class _Loaded:
         "_size_max",
         "_texts",
         "_vector",
+        "_walked_max",
         "document",
         "lineage",
     )
@@ -158,6 +166,8 @@ class _Loaded:
     document: Document
     _good_bytes: int
     _size_max: int  # of the integrated state: an upper bound
+    _items_max: int  # likewise, of the items
+    _walked_max: int  # likewise, of `walked_steps`
 
     def __init__(self, good: Sequence[bytes], *, begins: bool = False) -> None:
         """`begins`: the first update of a lineage may be integrated, into nothing."""
@@ -173,6 +183,8 @@ class _Loaded:
         self._pairs = any(map(has_pairs, whole))  # whether there may be surrogate pairs
         self._texts: bool | None = None  # whether there is text, once it was asked for
         self._rebuild()
+        self._items_max = self._good_bytes // _ITEM_BYTES_MIN
+        self._walked_max = self._items_max**2
         self._vector = vectors.decode(self.document.raw_state_vector())
         self.lineage = self.document.lineage_writer()
         self._made_of: Lineage | None = None  # once it was asked for
@@ -199,7 +211,7 @@ class _Loaded:
         if not rises and (not found.deletes or covered(found.deletes, self.document.deletes())):
             return self._known(update)
         fresh = self._fresh(found)
-        verdict = self._refusal(found, stamp_max) or self._misplaced(fresh, found)
+        verdict = self._refusal(found, stamp_max) or self._misplaced(fresh, found) or self._dear(fresh, update)
         if verdict is not None:
             return verdict
         steps = self._steps(update, found)
@@ -310,17 +322,48 @@ class _Loaded:
             if self._lists is not None:
                 self._lists.add(fresh)
             return None
-        if self._lists is None:
-            self._lists = Lists(scan(self.document.diff()).items)
-        self._lists.add(fresh)
+        lists = self._listed()
+        lists.add(fresh)
         known = self.document.deletes
-        problem = misplaced(fresh, self._lists, lambda: merged(known(), found.deletes))
-        if not problem and cuts_pair(found.deletes, self._lists, known):
+        problem = misplaced(fresh, lists, lambda: merged(known(), found.deletes))
+        if not problem and cuts_pair(found.deletes, lists, known):
             problem = "it deletes half of a character"
         if not problem:
             return None
-        self._lists.take_back(fresh)
+        lists.take_back(fresh)
         return refused(VerdictCode.MALFORMED, problem)
+
+    def _listed(self) -> Lists:
+        """The lists of what is here already."""
+        if self._lists is None:
+            self._lists = Lists(scan(self.document.diff()).items)
+        return self._lists
+
+    def _dear(self, fresh: list[Item], update: bytes) -> Verdict | None:
+        """Refuse items that make the record take too long to integrate; the rest are in `_lists`, where that is there.
+
+        Counted is only when a bound may be passed that costs nothing. A record that was that dear before stays as it
+        is, so that what is in it can be changed and deleted.
+        """
+        self._items_max += len(fresh)
+        self._walked_max += 2 * len(fresh) * self._items_max  # each new item over all others, and each of them over it
+        allowed = WALKED_STEPS_MAX + WALKED_STEPS_PER_KIB * (self._good_bytes + len(update)) // KIB
+        if self._walked_max <= allowed:
+            return None
+        was_there = self._lists is not None
+        lists = self._listed()
+        if not was_there:
+            lists.add(fresh)
+        self._walked_max, self._items_max = walked_steps(lists), len(lists)
+        if self._walked_max <= allowed:
+            return None
+        walked = self._walked_max
+        lists.take_back(fresh)
+        self._walked_max, self._items_max = walked_steps(lists), len(lists)
+        if self._walked_max <= allowed:
+            return refused(VerdictCode.TOO_LARGE, f"placing its items may take {walked} steps; the limit is {allowed}")
+        lists.add(fresh)
+        return None
 
     def _foreign(self, found: Scan) -> str:
         """What new values there are that our layout never writes; those that are here already are passed on."""

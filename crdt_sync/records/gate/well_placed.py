@@ -35,6 +35,7 @@ from crdt_sync.records.updates.delete_set import Ranges, merged, range_covered
 from crdt_sync.records.updates.lists import NOWHERE, Lists, Name, Operation
 from crdt_sync.records.updates.update import Item, scan
 
+_ITEMS_IN_STEP = 64  # that are looked through in the time of one step
 _PREFIXES = (*ARRAY_PREFIXES, *MAP_PREFIXES, TEXT_PREFIX)
 
 
@@ -245,6 +246,7 @@ class _Order:
             return one[0] < other[0]
         places = self._siblings.get((origin, name))
         if places is None:
+            self._count(len(self.lists) // _ITEMS_IN_STEP)
             places = self._siblings[origin, name] = self._ordered(list(self.lists.followers(origin, name)))
         return places[one] < places[other]
 

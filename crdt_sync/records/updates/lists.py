@@ -16,6 +16,9 @@ from crdt_sync.records.updates.update import Item
 Operation = tuple[int, int]
 """Writer and clock."""
 
+Placed = tuple[int, Operation | None, Operation | None, int]
+"""An item of a writer: its first clock, its left and right origin, and the number of its list."""
+
 _NONE = CLOCK_MAX  # no operation has this clock: it is the first that a state vector cannot count
 _UNKNOWN, _UNDER_WAY = 0, 1
 
@@ -82,6 +85,10 @@ class Lists:
             if item.root is None:
                 self._resolve(item.writer, bisect_right(self._columns[item.writer].starts, item.clock) - 1)
 
+    def __len__(self) -> int:
+        """How many items there are."""
+        return sum(len(column.starts) for column in self._columns.values())
+
     def take_back(self, items: Sequence[Item]) -> None:
         """Undo the `add` of these items, which was the last."""
         for writer, clock in {item.writer: item.clock for item in reversed(items)}.items():
@@ -146,6 +153,13 @@ class Lists:
                         _origin(column.left_writers[index], column.left_clocks[index]),
                         _origin(column.right_writers[index], column.right_clocks[index]),
                     )
+
+    def by_writer(self) -> Iterator[tuple[int, int, Iterator[Placed]]]:
+        """Each writer, the clock after its last operation, and its items, ascending."""
+        for writer, column in self._columns.items():
+            lefts = map(_origin, column.left_writers, column.left_clocks)
+            rights = map(_origin, column.right_writers, column.right_clocks)
+            yield writer, self._ends[writer], zip(column.starts, lefts, rights, column.lists, strict=True)
 
     def halves(self) -> Iterable[int]:
         """The writers that wrote surrogate pairs."""

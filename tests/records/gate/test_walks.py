@@ -1,0 +1,228 @@
+"""Items that take yrs long to place are counted before it sees them, and refused; what people write never is."""
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crdt_sync.limits import WALKED_STEPS_MAX
+from crdt_sync.records import Integrator, scan
+from crdt_sync.records.gate import walks
+from crdt_sync.records.gate.walks import walked_steps
+from crdt_sync.records.updates.lists import Lists
+from crdt_sync.records.updates.update import Item
+from tests.records.gate.conftest import RECORD, gate, judge
+from tests.records.raw_updates import struct_update, text_struct
+
+OTHER, TYPED, LAST, FRONT = 6, 7, 8, 9  # writers of `crowded`
+
+
+def crowded(typed, front):
+    """A text that two wrote by turns, one character after it, and `front` items before that, from the start."""
+    turns = [((TYPED, OTHER)[number % 2], number // 2) for number in range(typed)]
+    text = {TYPED: [], OTHER: []}
+    for (writer, _), left in zip(turns, [None, *turns], strict=False):
+        text[writer].append(text_struct("x", left, None))
+    between = [text_struct("z", turns[-1], None)]  # all of the text is integrated first
+    between += [text_struct("y", None, (LAST, 0)) for _ in range(front)]
+    writers = {FRONT: between, LAST: [text_struct("r", None, None)], **text}
+    return struct_update({writer: (0, structs) for writer, structs in writers.items()})
+
+
+def steps_of(update):
+    return walked_steps(Lists(scan(update).items))
+
+
+def test_a_small_update_with_a_million_steps_is_refused_and_names_them():
+    integrator = gate()
+    verdict = judge(integrator, crowded(1_000, 1_000))
+    assert verdict.code == "too_large"
+    assert "2002002 steps" in verdict.reason
+    assert judge(integrator, crowded(300, 300)).code == "accepted"
+
+
+def test_what_is_refused_leaves_the_record_as_it_was_and_open_to_others():
+    integrator = gate()
+    base = crowded(600, 0)
+    assert judge(integrator, base).code == "accepted"
+    before = integrator.document(RECORD).diff()
+    many = struct_update({FRONT: (1, [text_struct("y", None, (LAST, 0)) for _ in range(1_000)])})
+    assert judge(integrator, many).code == "too_large"
+    assert integrator.document(RECORD).diff() == before
+    assert judge(integrator, struct_update({FRONT: (1, [text_struct("y", None, (LAST, 0))])})).code == "accepted"
+
+
+@pytest.mark.parametrize("reloads", [False, True])
+def test_it_is_refused_in_small_parts_as_well_and_what_was_accepted_stays_within_the_limit(reloads):
+    integrator = gate()
+    assert judge(integrator, crowded(900, 0)).code == "accepted"
+    codes = []
+    for part in range(20):
+        if reloads:
+            stored = [integrator.document(RECORD).diff()]
+            integrator.integrate(RECORD, stored, (), None, True, False)
+        items = [text_struct("y", None, (LAST, 0)) for _ in range(50)]
+        codes.append(judge(integrator, struct_update({FRONT: (1 + 50 * part, items)})).code)
+    accepted = codes.count("accepted")
+    assert 0 < accepted < 20
+    assert codes == ["accepted"] * accepted + ["too_large"] + ["gap"] * (19 - accepted)
+    whole = integrator.document(RECORD).diff()
+    assert steps_of(whole) <= WALKED_STEPS_MAX + 20_000 * (len(whole) / 1024 + 50)
+
+
+def test_values_of_one_key_that_know_nothing_of_each_other_count_as_well():
+    value = b"\x28\x01\x03n.a\x01k\x01\x78"
+    assert judge(gate(), struct_update({TYPED: (0, [value] * 1_200)})).code == "too_large"
+    assert judge(gate(), struct_update({TYPED: (0, [value] * 200)})).code == "accepted"
+
+
+def test_a_record_that_was_that_dear_before_takes_edits():
+    integrator = Integrator(1)
+    stored = crowded(1_000, 1_000)
+    integrator.integrate(RECORD, (stored,), (), None, False, False)
+    edit = struct_update({11: (0, [text_struct("!", (LAST, 0), None)])})
+    assert judge(integrator, edit).code == "accepted"
+
+
+def test_people_who_write_one_after_the_other_make_no_steps():
+    rng = random.Random(5)
+    model = Model()
+    for _ in range(200):
+        left, right = model.gap(rng.randrange(len(model.order) + 1))
+        model.integrate(model.item(rng.choice((3, 4, 5)), left, right))
+    assert model.steps == 0
+    assert walked_steps(Lists(model.items)) == 0
+
+
+class Model:
+    """A list as Yjs keeps it, every operation by itself, and how many others were walked over."""
+
+    def __init__(self):
+        self.order, self.items, self.by_id, self.steps = [], [], {}, 0
+
+    def gap(self, place):
+        left = self.order[place - 1] if place else None
+        return left, self.order[place] if place < len(self.order) else None
+
+    def item(self, writer, left, right):
+        clock = sum(item.writer == writer for item in self.items)
+        root = "t.a" if left is None and right is None else None
+        return Item(writer, clock, 1, True, False, root, left, right)
+
+    def integrate(self, item):
+        left, order = item.left, self.order
+        at = 0 if left is None else order.index(left) + 1
+        place, before, conflicting = at, set(), set()
+        while at < len(order) and order[at] != item.right:
+            self.steps += 1
+            other = self.by_id[order[at]]
+            before.add(order[at])
+            conflicting.add(order[at])
+            if other.left == item.left:
+                if other.writer < item.writer:
+                    place, conflicting = at + 1, set()
+                elif other.right == item.right:
+                    break
+            elif other.left in before:
+                if other.left not in conflicting:
+                    place, conflicting = at + 1, set()
+            else:
+                break
+            at += 1
+        order.insert(place, (item.writer, item.clock))
+        self.by_id[item.writer, item.clock] = item
+        self.items.append(item)
+
+    def lacks(self, item):
+        needed = [item.left, item.right, (item.writer, item.clock - 1) if item.clock else None]
+        return any(operation is not None and operation not in self.by_id for operation in needed)
+
+
+def drawn_items(rng, count):
+    """Items that editors can have made, each of whom had seen only some of the others."""
+    items = []
+    for _ in range(count):
+        view = Model()
+        for item in items:
+            if rng.random() < 0.6 and not view.lacks(item):
+                view.integrate(item)
+        left, right = view.gap(rng.choice((0, rng.randrange(len(view.order) + 1))))
+        writer = rng.randrange(1, 6)
+        clock = sum(item.writer == writer for item in items)
+        root = "t.a" if left is None and right is None else None
+        items.append(Item(writer, clock, 1, True, False, root, left, right))
+    return items
+
+
+def walked_in_some_order(items, rng):
+    model, waiting = Model(), list(items)
+    while waiting:
+        ready = [item for item in waiting if not model.lacks(item)]
+        item = rng.choice(ready)
+        waiting.remove(item)
+        model.integrate(item)
+    return model.steps
+
+
+def in_order(items):
+    return sorted(items, key=lambda item: (item.writer, item.clock))
+
+
+@given(st.integers(0, 1 << 32), st.integers(2, 30))
+def test_no_order_takes_more_steps_than_counted(seed, count):
+    rng = random.Random(seed)
+    items = drawn_items(rng, count)
+    # The block at which a walk ends was looked at too, once for each item.
+    assert walked_in_some_order(items, rng) <= walked_steps(Lists(in_order(items))) + count
+
+
+def text(writer, clock, left, right):
+    return Item(writer, clock, 1, True, False, "t.a" if left is None and right is None else None, left, right)
+
+
+def typed(count):
+    return [text(TYPED, clock, (TYPED, clock - 1) if clock else None, None) for clock in range(count)]
+
+
+WORST = {
+    "before one character": [
+        *typed(40),
+        text(LAST, 0, None, None),
+        *(text(FRONT, clock, None, (LAST, 0)) for clock in range(5)),
+    ],
+    "after each character": [*typed(40), *(text(FRONT, clock, (TYPED, clock), None) for clock in range(39))],
+}
+
+
+def uncounted(items):
+    model = Model()
+    for item in items:
+        model.integrate(item)
+    return model.steps - walked_steps(Lists(in_order(items))) - len(items)
+
+
+class OneBlockEach:
+    def __init__(self, _tree):
+        pass
+
+    def of(self, _place, siblings):
+        return [1] * len(siblings)
+
+
+@pytest.mark.parametrize("name", WORST)
+def test_the_worst_orders_are_counted(name):
+    assert uncounted(WORST[name]) <= 0
+
+
+@pytest.mark.parametrize(
+    ("name", "planted", "wrong"),
+    [
+        ("before one character", "_Sizes", OneBlockEach),
+        ("after each character", "_is_chain", lambda siblings: len(siblings) < 3),
+        ("before one character", "_walked", lambda siblings, sizes: sum(sizes)),
+    ],
+)
+def test_a_count_that_misses_steps_is_found_out(name, planted, wrong, monkeypatch):
+    monkeypatch.setattr(walks, planted, wrong)
+    assert uncounted(WORST[name]) > 0
