@@ -71,6 +71,7 @@ def record_keys(
     )
     keys.records, keys.rows = records, table.rows
     keys.sources = lambda: numbering_sources(records())
+    keys.without_field = tuple(at for at, name in enumerate(mapping.fields) if name is None)
     fields = [mapping.fields[position] for position in keys.key_positions]
     specs = [(name, schema.fields[name]) for name in fields if name is not None]
     if specs and len(specs) == len(fields) and all(spec.rules.layout is Layout.ENTRIES for _, spec in specs):

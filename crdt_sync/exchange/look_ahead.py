@@ -67,13 +67,14 @@ def check_new(table: Table, keys: RecordKeys, present: Present, schema: Schema) 
     if alike > 1 and alike * 2 > looked_at:
         raise AlreadyHere(alike, looked_at, example, _what_to_do(table, keys, schema))
     _check_unclear(table, keys, present, schema)
-    if keys.contact and not keys.source_is_new:
+    by_ids = keys.natural or keys.record_position is not None
+    if not by_ids and (keys.found or not keys.key) and not keys.source_is_new:
         _check_edited(table, keys, present)
 
 
 def _check_edited(table: Table, keys: RecordKeys, present: Present) -> None:
-    """Raise `AlreadyHere` where a row may be that of a customer whose address or phone, by which rows are known, was
-    edited in the table."""
+    """Raise `AlreadyHere` where a row may be that of a customer in whose row that was edited in the table by which rows
+    are known."""
     ahead = keys.looking()
     looked_at = 0
     edited = []
@@ -81,18 +82,20 @@ def _check_edited(table: Table, keys: RecordKeys, present: Present) -> None:
         if not isinstance(row, Row):
             continue
         looked_at += 1
-        record = None if ahead.has_known_key(row) else ahead.record_of(row)
+        record = None if keys.contact and ahead.has_known_key(row) else ahead.record_of(row)
         if isinstance(record, str) and present(record) is None and (before := ahead.edited_from(row)) is not None:
             edited.append(f"line {row.line} ({ahead.name_in(row)!r}) is {before}")
     if edited:
-        (column,) = keys.key
+        column = " and ".join(map(repr, keys.key))
+        set_it = f", or set their {column} here first" if keys.key_fields else ""
+        what = f"whose {column} was edited, by which rows are known" if column else "in whose row one cell was edited"
         raise AlreadyHere(
             len(edited),
             looked_at,
             "as " + ", ".join(edited[:_EXAMPLES]),
-            "To update those, name a column that tells customers apart and was not edited (--key COLUMN), or set their "
-            f"{column!r} here first; if they are new customers, --as-new.",
-            f"look like customers whose {column!r} was edited, by which rows are known",
+            f"To update those, name a column that tells customers apart and was not edited (--key COLUMN){set_it}; if "
+            "they are new customers, --as-new.",
+            f"look like customers {what}",
         )
 
 

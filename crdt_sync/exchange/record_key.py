@@ -93,6 +93,7 @@ class RecordKeys:
     shared: list["SharedKey"] = field(default_factory=list)
     matched: int = 0  # rows whose record was found by what it holds
     without_key: int = 0
+    without_field: tuple[int, ...] = ()  # columns
     whole: set[str] = field(default_factory=set)  # records of rows with a key that were made of the row as a whole
     key_fields: tuple[tuple[int, str, FieldSpec], ...] = ()  # of `known`: column, field
     _row_order: tuple[int, ...] = ()
@@ -432,20 +433,28 @@ class RecordKeys:
         return before.record if single and kept else None
 
     def edited_from(self, row: Row) -> str | None:
-        """The record that a new row may be, but for the address or phone by which rows are known.
+        """The record that a new row may be, but for what rows are known by: an address, a phone or a number that was
+        found, or without a key one of its cells.
 
-        It is the one of this source with that name, no row has its key, and half of what both say besides is equal.
+        It is the one of this source with that name, no row is that record any more, and half of what both say besides
+        is equal.
         """
         carriers = self._carriers(row)
         before = self._only_one_named(name_of(carriers))
-        if before is None or not self.key_fields:
+        if before is None or not self._is_gone(before):
             return None
-        keys = [before.raw.get(name) for _, name, _ in self.key_fields]
         both = [name for name in self._telling(carriers) if before.raw.get(name) not in (None, "")]
         equal = sum(agrees(name, carriers[name], before) for name in both)
-        if any(key in (None, "") or self._is_claimed(key) for key in keys) or not equal or 2 * equal < len(both):
-            return None
-        return before.record
+        others = len(both) - equal
+        one_cell = not self.key_positions and not any(row.cells[at] is not MISSING for at in self.without_field)
+        return before.record if others <= max(equal, one_cell) else None
+
+    def _is_gone(self, before: ReadableRecord) -> bool:
+        """Whether no row of the table is a record, or has the address or phone by which it is known."""
+        if not self.contact or not self.key_fields:
+            return before.record not in self._named_by_rows()
+        keys = [before.raw.get(name) for _, name, _ in self.key_fields]
+        return not any(key in (None, "") or self._is_claimed(key) for key in keys)
 
     def _is_claimed(self, value: object) -> bool:
         """Whether some row of the table has this key."""

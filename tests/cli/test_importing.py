@@ -151,6 +151,16 @@ def test_only_rows_that_were_added_to_an_export_for_editing_lack_a_key(store, ru
     assert "No column identifies the rows that were added" in added.err
 
 
+def test_one_edited_cell_of_rows_known_as_wholes_is_asked_about(store, run, table):
+    rows = "Name,City\nAnna,Ulm\nBen,Kiel\n"
+    assert run("import", table("a.csv", rows)).code == 0
+    edited = table("a.csv", rows.replace("Ulm", "Köln"))
+    for option in ([], ["--json"], ["--dry-run"]):
+        refused = run("import", edited, *option)
+        assert (refused.code, "one cell was edited" in refused.err, "--as-new" in refused.err) == (2, True, True)
+    assert run("import", edited, "--key", "Name", "--json").object["updated"] == 1
+
+
 @pytest.mark.parametrize("options", [[], ["--no-key"]])
 def test_rows_known_as_wholes_are_said_and_edited_ones_suspected(store, run, table, options):
     rows = "Name,City\nAnna,Ulm\nBen,Kiel\n"
@@ -160,7 +170,7 @@ def test_rows_known_as_wholes_are_said_and_edited_ones_suspected(store, run, tab
     assert "of before" not in first
     assert "as a whole" not in run("import", table("a.csv", rows), *options).err
     assert "of before" not in run("import", table("a.csv", rows + "Cara,Bonn\n"), *options).err
-    edited = table("a.csv", rows.replace("Ulm", "Köln").replace("Kiel", "Jena"))
+    edited = table("a.csv", rows.replace("Anna,Ulm", "Anne,Köln").replace("Ben,Kiel", "Benno,Jena"))
     shown = run("import", edited, "--dry-run", *options)
     assert "2 rows would be new, and 3 of before are in this table no more: were they edited?" in shown.err
     result = run("import", edited, "--json", *options)
@@ -180,7 +190,11 @@ def test_a_new_row_that_has_the_name_of_one_that_went_is_said(store, run, table)
     rows = "Name,Phone\nAnna,0171 1111111\nBen,0171 2222222\n"
     assert run("import", table("a.csv", rows)).code == 0
     before = run("find", "Anna", "--json").object["record"]
-    result = run("import", table("a.csv", rows.replace("1111111", "9999999")))
+    edited = table("a.csv", rows.replace("1111111", "9999999"))
+    refused = run("import", edited)
+    assert refused.code == 2
+    assert f"whose 'Phone' was edited, by which rows are known, as line 2 ('Anna') is {before}" in refused.err
+    result = run("import", edited, "--as-new")
     assert (result.code, "1 row is new, and 1 of before is in this table no more" in result.err) == (0, True)
     assert f"line 2, 'Anna': new; in no row any more is {before}, of the same name" in result.err
 

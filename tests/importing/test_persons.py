@@ -208,6 +208,53 @@ def test_a_row_whose_key_was_edited_is_refused_and_doubles_nobody(pair, columns,
     assert (raised.value.rows, "--as-new" in raised.value.hint, len(people(anna))) == (1, True, 3)
 
 
+ANNA, BERT = "Anna Muster", "Bert Koch"
+Row = tuple[str, ...]
+ONE_EDITED: dict[str, tuple[Row, list[Row], Row]] = {  # columns, rows, and what is in the first of them later
+    "a phone": (("Name", "Phone"), [(ANNA, "0171 1111111"), (BERT, "0171 2222222")], (ANNA, "0171 9999999")),
+    "an address": (("Name", "Email"), [(ANNA, "a@x.example"), (BERT, "b@x.example")], (ANNA, "a@y.example")),
+    "a number": (("Customer No", "Name", "City"), [("1", ANNA, "Ulm"), ("2", BERT, "Kiel")], ("9", ANNA, "Ulm")),
+    "a city": (("Name", "City"), [(ANNA, "Ulm"), (BERT, "Ulm")], (ANNA, "Jena")),
+}
+
+
+@pytest.fixture(params=ONE_EDITED)
+def one_edited(request, pair):
+    """A device that has imported rows, their columns, the first row as it was edited, and the other."""
+    columns, rows, edited = ONE_EDITED[request.param]
+    take(pair[0], columns, *rows)
+    return pair[0], columns, edited, rows[1]
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_one_edited_cell_by_which_a_row_is_known_makes_no_second_customer(one_edited, dry_run):
+    anna, columns, edited, other = one_edited
+    before = record_named(anna, ANNA)
+    with pytest.raises(AlreadyHere, match=rf"1 of 2 rows.*line 2 \('{ANNA}'\) is {before}") as raised:
+        take(anna, columns, edited, other, dry_run=dry_run)
+    assert (raised.value.rows, "--as-new" in raised.value.hint, len(people(anna))) == (1, True, 2)
+
+
+@pytest.mark.parametrize(("way_out", "created"), [({"key_columns": ["Name"]}, 0), ({"as_new": True}, 1)])
+def test_the_ways_out_for_one_edited_cell(one_edited, way_out, created):
+    anna, columns, edited, other = one_edited
+    assert take(anna, columns, edited, other, **way_out).created == created
+    head = anna.log_length()
+    assert take(anna, columns, edited, other, **way_out).unchanged == 2
+    assert anna.log_length() == head
+
+
+def test_rows_that_were_asked_for_as_wholes_are_not_refused(one_edited):
+    anna, columns, edited, other = one_edited
+    assert take(anna, columns, edited, other, key_columns=None).created > 0
+
+
+def test_a_namesake_beside_the_row_of_before_is_new(one_edited):
+    anna, columns, edited, other = one_edited
+    first = next(rows[0] for _, rows, later in ONE_EDITED.values() if later == edited)
+    assert take(anna, columns, first, other, edited).created == 1
+
+
 @pytest.mark.parametrize("way_out", ["set it here", "another key", "as new"])
 def test_the_ways_out_of_an_edited_key(pair, way_out):
     anna, _ = pair
