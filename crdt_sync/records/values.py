@@ -280,7 +280,7 @@ def _read_json(carrier: object) -> object:
 def parse_json_carrier(carrier: str) -> object:
     """The value of JSON text that anybody may have written, as far as `normalise` takes it. Raises `ValueError`."""
     try:
-        value = _DECODE(carrier)
+        value = json_value(carrier)
         if carrier.count("[") + carrier.count("{") > JSON_DEPTH_MAX:
             check_json("", value, 0)
     except (RecursionError, InvalidValue):
@@ -297,7 +297,8 @@ def _finite(text: str) -> float:
     return number
 
 
-_DECODE = json.JSONDecoder(parse_constant=_finite, parse_float=_finite).decode
+json_value = json.JSONDecoder(parse_constant=_finite, parse_float=_finite).decode
+"""What JSON text says, all numbers of it finite. Raises `ValueError` and `RecursionError`."""
 
 
 def _kind_of(value: object) -> str:

@@ -22,19 +22,17 @@ that did not know of each other; the newest counts, and what they say differentl
 """
 
 import hashlib
-import json
 import re
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from math import isfinite
 from typing import Any, TypeGuard
 
 from crdt_sync.errors import InvalidValue
 from crdt_sync.limits import ACTOR_LENGTH_MAX, MEMORIES_MAX, SOURCE_LENGTH_MAX, SOURCE_TEXT_BYTES_MAX
 from crdt_sync.records.entries import Entry, is_entry
-from crdt_sync.records.values import canonical, exact_sum, parse_decimal
+from crdt_sync.records.values import canonical, exact_sum, json_value, parse_decimal
 
 SEEN = "<"
 """Where an entry keeps the stamps of those that it has seen; no field has this name."""
@@ -237,7 +235,7 @@ def encode_said(said: Mapping[str, object]) -> str:
 def parse_source(name: str, stamp: int, text: str) -> Source | None:
     """A memory from its stored text, which anybody may have written: what no import writes is left out."""
     try:
-        said = json.loads(text, parse_constant=_no_constant, parse_float=_finite)
+        said = json_value(text)
     except (ValueError, RecursionError):
         return None
     if not isinstance(said, dict):
@@ -246,17 +244,6 @@ def parse_source(name: str, stamp: int, text: str) -> Source | None:
     if "\\u" in text:
         kept = {field: value for field, value in kept.items() if _is_whole([field, value])}
     return Source(name, stamp, kept, text)
-
-
-def _no_constant(name: str) -> object:
-    raise ValueError(f"{name} is no number")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not isfinite(number):
-        raise ValueError(f"{text[:60]} is beyond what a number holds")
-    return number
 
 
 def _is_flat(value: object) -> bool:
