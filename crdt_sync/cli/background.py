@@ -18,6 +18,7 @@ from crdt_sync.cli import last_failure, partners
 from crdt_sync.cli.invocation import Invocation
 from crdt_sync.cli.owners import described
 from crdt_sync.cli.staying import STANDING, STOP
+from crdt_sync.cli.timed_lines import time_lines
 from crdt_sync.errors import CrdtSyncError, NotServed, OwnerGone, StoreFailed, UsageError
 from crdt_sync.files import replaced
 from crdt_sync.replica.owner.asking import Owner, find
@@ -59,6 +60,8 @@ def up(call: Invocation, listening: bool, announce: bool, foreground: bool, unit
 
 
 def _stay(call: Invocation, flags: Sequence[str]) -> None:
+    if not call.output.as_json:
+        time_lines()
     role = " ".join((ROLE, *flags))  # so that others see what it does
     if "--listen" in flags:
         from crdt_sync.cli.listening import listen_here  # noqa: PLC0415 - `down` needs none of it
@@ -120,12 +123,12 @@ def _command(store: Path, flags: Sequence[str]) -> list[str]:
 
 
 def _last_words(log: Path, start: int) -> CrdtSyncError:
-    """Why the process ended, as it told its log from `start` on."""
+    """Why the process ended, as it told its log from `start` on, with or without the time."""
     told = ""
     with suppress(OSError), log.open("rb") as file:
         file.seek(start)
         told = file.read(1 << 16).decode("utf-8", "replace").strip()
-    error = re.search(r"^Error \((\w+)\): (.*)((?:\n  .*)*)\Z", told, re.MULTILINE)
+    error = re.search(r"^(?:\S+ )?Error \((\w+)\): (.*)((?:\n  .*)*)\Z", told, re.MULTILINE)
     if error is None:
         return StoreFailed(f"it ended at once: {' '.join(told.splitlines()[-2:]) or 'it said nothing'}", f"See {log}.")
     return unpacked((error[1], error[2], "\n".join(map(str.strip, error[3].strip().split("\n"))), ()))

@@ -8,11 +8,12 @@ import click
 
 from crdt_sync import ids
 from crdt_sync.cli.finding import field_named
+from crdt_sync.cli.hints import filled_in
 from crdt_sync.cli.invocation import Invocation
 from crdt_sync.cli.options import record_argument
 from crdt_sync.cli.output import Output
 from crdt_sync.cli.references import missing, whole_ids, with_whole_ids
-from crdt_sync.cli.targets import Assignment, apply, existing, meant_field, parse_assignment
+from crdt_sync.cli.targets import Assignment, apply, existing, meant_field, parse_assignment, short
 from crdt_sync.cli.typed_values import doubtful, read_text
 from crdt_sync.cli.values import DELETED_FIELD
 from crdt_sync.errors import InvalidRecordId, KeyTaken, UnknownCollection, UnknownRecord, UsageError
@@ -196,7 +197,9 @@ def _edit(replica: Replica, target: str, wanted: list[Assignment], create: bool)
     with replica.edit(target, create=create) as editor:
         schema = replica.schemas[ids.collection_of(editor.record)]
         for assignment in wanted:
-            apply(editor, schema, assignment)
+            known_words = {"VALUE": assignment.text} if assignment.operator == "=" else {}
+            with filled_in(RECORD=short(replica.store, editor.record), **known_words):
+                apply(editor, schema, assignment)
     return editor
 
 

@@ -73,9 +73,9 @@ class Search:
         if not replica.schemaless(collection):
             for place, term in enumerate(self._terms):
                 if not any(fields[place] for fields in known.values()):
-                    names = [name for schema in schemas.values() for name in (*schema.fields, *_labels(schema))]
-                    listed = [name for schema in schemas.values() for name in schema.fields]
-                    hint = suggestion(term.name, dict.fromkeys(names), "fields", listed)
+                    names = [name for schema in schemas.values() for name in schema.fields]
+                    labels = {label: name for schema in schemas.values() for label, name in _labels(schema).items()}
+                    hint = suggestion(term.name, names, "fields", labels)
                     raise UnknownField(f"no field {term.name[:60]!r} here", f"{hint} {_AS_TEXT}")
         self._tests: dict[str, list[Callable[[RecordView], bool]]] = {
             name: [self._test(str(field), schemas[name].fields[str(field)], term)
@@ -124,8 +124,10 @@ def _headed(schema: Schema, name: str) -> str | None:
     return next(found, None)
 
 
-def _labels(schema: Schema) -> list[str]:
-    return [spec.label for spec in schema.fields.values() if spec.label]
+def _labels(schema: Schema) -> dict[str, str]:
+    """The field of each label that is not the name of one."""
+    labels = {spec.label: name for name, spec in schema.fields.items() if spec.label}
+    return {label: name for label, name in labels.items() if label not in schema.fields}
 
 
 def _parsed(text: str) -> _Term | str:

@@ -11,6 +11,7 @@ import click
 
 from crdt_sync.cli import partners
 from crdt_sync.cli.commands import Commands
+from crdt_sync.cli.hints import filled_in
 from crdt_sync.cli.invocation import Invocation, invocation
 from crdt_sync.cli.options import AS_KEPT, Way, authorities_option, relay_option, token_options, way_options
 from crdt_sync.cli.output import Output, table
@@ -161,7 +162,7 @@ def schema_show(call: Invocation, collection: str | None, as_toml: bool) -> None
 def schema_add(call: Invocation, source: str, stricter: bool) -> None:
     """Add a collection, or a newer version of one, here and with the next syncs on every device."""
     schema = _schema(source)
-    with call.open() as replica:
+    with call.open() as replica, filled_in(FILE=source):
         replica.add_schema(schema, stricter=stricter)
     call.output.result(_summary(schema), f"{schema.collection}, version {schema.version}: {len(schema.fields)} fields.")
 

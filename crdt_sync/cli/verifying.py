@@ -1,6 +1,7 @@
 """The command `verify`: do both hold the same, which records differ, and repair."""
 
 import asyncio
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -23,6 +24,7 @@ from crdt_sync.replica.rescue import Loss
 from crdt_sync.runtime import Address, Audit, Difference, Mended, audit_once, heal_once
 from crdt_sync.storage import Store
 
+_SET_ASIDE_NAMED = 3  # records in a hint
 _KINDS = {
     "here": "only here",
     "there": "only there",
@@ -131,13 +133,14 @@ def verify(
             refused = _refused(replica, address)
             _tell_audit(call.output, replica.store, address, found, refused)
     repairing.complain_of(lost)
-    _judge(found, address, refused, mended=mend)
+    _judge(found, address, refused, mended=mend, deep=deep)
 
 
-def _judge(found: Audit, address: Address, refused: int, *, mended: bool) -> None:
+def _judge(found: Audit, address: Address, refused: int, *, mended: bool, deep: bool) -> None:
     """Raises `Mismatch` where the two do not hold the same."""
     if not found.equal:
-        raise Mismatch(f"this device and {address.url} do not hold the same data", _hint(found, address, mended=mended))
+        hint = _hint(found, address) if mended else f"Heal it with 'crdt-sync verify --repair{' --deep' * deep}'."
+        raise Mismatch(f"this device and {address.url} do not hold the same data", hint)
     if refused:
         raise Mismatch(
             f"{address.url} refused edits of this device in {refused} {'record' if refused == 1 else 'records'}",
@@ -151,14 +154,16 @@ def _refused(replica: Replica, address: Address) -> int:
     return standing.refused if standing else 0
 
 
-def _hint(found: Audit, address: Address, *, mended: bool) -> str:
-    if not mended:
-        return "Heal it with 'crdt-sync verify --repair', with --deep if that was given."
-    if any(difference.there.standing is not Standing.AGREES for difference in found.differences):
+def _hint(found: Audit, address: Address) -> str:
+    """What is left to do about what a repair left."""
+    wrong = [difference.record for difference in found.differences if difference.there.standing is not Standing.AGREES]
+    if wrong:
+        aside = " ".join(f"--set-aside {shlex.quote(record)}" for record in wrong[:_SET_ASIDE_NAMED])
+        others = f", and likewise {len(wrong) - _SET_ASIDE_NAMED} more" if len(wrong) > _SET_ASIDE_NAMED else ""
         there = (
             "on that device, 'crdt-sync verify --repair'"
             if address.direct
-            else "by its operator, on the stopped relay, 'crdt-relay verify --repair --set-aside RECORD'"
+            else f"by its operator, on the stopped relay, 'crdt-relay verify --repair {aside}'{others}"
         )
         return (
             f"What its own log cannot mend is mended there: {there}, and this device brings the record back with its "

@@ -5,11 +5,13 @@ import os
 import shlex
 import signal
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from crdt_sync import Replica
 from crdt_sync.cli.background import LOG_NAME, _last_words, unit_text
+from crdt_sync.cli.timed_lines import TimedLines
 from crdt_sync.errors import StoreInUse, Unauthorized
 from tests.replica.owner.conftest import Program
 
@@ -42,6 +44,7 @@ def test_a_device_is_kept_in_sync_until_it_is_ended(run, tmp_path, relay, down):
     assert f"Owned by process {process} (crdt-sync up)" in run("status", "--store", store).out
     while "in sync" not in (store / LOG_NAME).read_text():
         time.sleep(0.05)
+    assert all(datetime.fromisoformat(line.split()[0]) for line in (store / LOG_NAME).read_text().splitlines())
     assert run("verify", "--store", store).code == 0
     ended = run("down", "--json", "--store", store)
     assert (ended.code, ended.object["process"], ended.object["ended"]) == (0, process, True)
@@ -101,6 +104,24 @@ def test_why_it_ended_is_read_from_its_log(tmp_path):
     with log.open("a") as file:
         file.write("Segmentation fault\n")
     assert _last_words(log, start).message.endswith("pass it on. Segmentation fault")
+
+
+def test_each_line_of_the_log_says_when_and_why_it_ended_is_found_all_the_same(tmp_path):
+    with open(tmp_path / LOG_NAME, "w") as file:
+        lines = TimedLines(file)
+        print("connecting", file=lines, flush=True)
+        for part in ("Error (unauth", "orized): the relay refused the token.\n  Ask for it;\n", "", "  pass it on.\n"):
+            lines.write(part)
+        assert lines.fileno() == file.fileno()
+        lines.flush()
+    told = [line for line in (tmp_path / LOG_NAME).read_text().splitlines() if not line.startswith(" ")]
+    times = [datetime.fromisoformat(line.split(" ", 1)[0]) for line in told]
+    assert [line.split(" ", 1)[1] for line in told] == [
+        "connecting",
+        "Error (unauthorized): the relay refused the token.",
+    ]
+    assert all(timedelta() <= datetime.now(UTC) - time < timedelta(minutes=1) for time in times)
+    assert _last_words(tmp_path / LOG_NAME, 0).hint == "Ask for it;\npass it on."
 
 
 def test_a_unit_for_systemd(run, tmp_path, monkeypatch):

@@ -1,4 +1,6 @@
 import json
+import re
+import shlex
 from typing import Any
 
 import pytest
@@ -208,12 +210,22 @@ def opposed(made, store, tmp_path, run):
     return record
 
 
+@pytest.mark.parametrize("value", ["+49 30 1", "", "-5"])
+def test_the_hint_of_an_open_conflict_is_a_command_that_decides_it(opposed, run, fields, value):
+    refused = run("set", opposed, f"phone={value}")
+    command = re.search(r"decide: crdt-sync (.*)", refused.err)
+    assert command is not None
+    assert run(*shlex.split(command[1].rstrip("."))).code == 0
+    assert (fields(opposed)["phone"] or "") == value
+    assert run("conflicts", "--json").objects == []
+
+
 def test_a_field_with_an_open_conflict_is_resolved_and_not_written(opposed, run, fields):
     for assignment in ("phone=3", "phone=2", "phone="):
         result = run("set", opposed, "owner=p", assignment)
         assert result.code == 2
         assert result.err.startswith("Error (open_conflict): ")
-        assert "crdt-sync resolve RECORD phone VALUE" in result.err
+        assert f"crdt-sync resolve {opposed[:17]}" in result.err
         assert fields(opposed)["owner"] == "o"
     assert run("set", opposed, "owner=p").code == 0
     assert run("resolve", opposed, "phone", "3").code == 0

@@ -45,6 +45,14 @@ def test_fields_are_compared_and_called_by_name_or_label(run, three, terms, name
     assert sorted(found(run, "find", *terms)) == names
 
 
+@pytest.mark.parametrize(("term", "meant"), [("tagss=x", "tags"), ("Postal cod=1", "postal_code"), ("Citi=x", "city")])
+def test_a_field_that_may_have_been_meant_is_named_once_whatever_it_is_labelled(run, three, term, meant):
+    hint = json.loads(run("find", term, "--json").err)["hint"]
+    named = hint.partition("?")[0].removeprefix("Did you mean ").split(", ")
+    assert named[0] == meant
+    assert len({name.casefold().replace(" ", "_") for name in named}) == len(named)
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "hint"),
     [

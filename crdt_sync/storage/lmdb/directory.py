@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from crdt_sync.errors import StoreExists, StoreInUse, StoreMissing
+from crdt_sync.errors import StoreExists, StoreFailed, StoreForbidden, StoreInUse, StoreMissing
 from crdt_sync.files import sync_folder
 from crdt_sync.storage.lmdb.environment import DATA_NAME, Environment
 from crdt_sync.storage.lmdb.failures import translate
@@ -29,12 +29,24 @@ def exists(path: Path) -> bool:
 def prepare(path: Path, create: bool) -> None:
     """Make the directory when a store is to be created in it; else raise `StoreMissing` if there is none."""
     try:
-        if create:
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        elif not exists(path):
+        if not create and not exists(path):
             raise StoreMissing(f"there is no store in {path}", "Create one first, or name another directory.")
     except OSError as error:
         raise translate(error, path) from error
+    if create:
+        _make(path)
+
+
+def _make(path: Path) -> None:
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        found = translate(error, path)
+        if type(found) is StoreFailed:  # what is not about this user, the disk's room or a file in the way
+            raise StoreForbidden(
+                f"no directory can be made at {path}: {error.strerror}", "Name another one for the store."
+            ) from error
+        raise found from error
 
 
 def discard_unfinished(path: Path) -> None:

@@ -50,7 +50,7 @@ def translate(error: lmdb.Error | OSError, path: Path) -> StoreError:
             f"no permission to use {path}: {text}", "Run as the user who owns the store, or give this user access."
         )
     if isinstance(error, (FileExistsError, NotADirectoryError)):
-        what = "is a file" if path.is_file() else "lies in a file"
+        what = "is a file" if path.is_file() else "is a link to nothing" if path.is_symlink() else "lies in a file"
         return StoreFormat(f"{path} {what}, and a store is a directory", "Name the directory of a store, or a new one.")
     if isinstance(error, _DAMAGED):
         return StoreCorrupt(f"{path} is damaged: {text}", "Restore a copy, or join again and fetch from a partner.")

@@ -115,6 +115,25 @@ def test_a_user_without_permission_is_told_so(lmdb_store, lmdb_path, tmp_path):
     assert "StoreForbidden: no permission" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "error", "told"),
+    [
+        ("n" * 300, StoreForbidden, "no directory can be made at .*: File name too long"),
+        ("loop/store", StoreForbidden, "no directory can be made at .*symbolic links"),
+        ("nothing", StoreFormat, "is a link to nothing"),
+        ("file", StoreFormat, "is a file"),
+        ("file/store", StoreFormat, "lies in a file"),
+    ],
+)
+def test_a_place_where_no_directory_can_be_made_is_told_with_the_reason(tmp_path, name, error, told):
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "nothing").symlink_to("nowhere")
+    (tmp_path / "file").touch()
+    with pytest.raises(error, match=told) as raised:
+        directory.prepare(tmp_path / name, create=True)
+    assert "restart" not in raised.value.hint
+
+
 def test_a_directory_that_may_not_be_written_is_told_so(tmp_path, monkeypatch):
     def refuse(*_arguments):
         raise PermissionError(13, "Permission denied")
