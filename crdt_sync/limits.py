@@ -79,6 +79,7 @@ PUSH_BYTES_IN_FLIGHT_MAX = WINDOW_BYTES_MAX
 UNCONFIRMED_BYTES_MAX = WINDOW_BYTES_MAX  # updates sent that the partner has not yet confirmed as stored
 UNSTORED_BYTES_MAX = 4 * UNCONFIRMED_BYTES_MAX  # updates that came and wait for the disk: beyond them nothing is read
 UNSTORED_PARTS_MAX = 4096  # likewise: what is to be stored together, be it as small as may be
+TAKEN_BYTES_MAX = 4 * WINDOW_BYTES_MAX  # of pushes of all sessions, not yet answered: a relay takes no more meanwhile
 UNSENT_BYTES_MAX = (
     2 * FRAME_BYTES_MAX
 )  # that a device has to say to a partner that takes nothing, before it hears no more

@@ -1,5 +1,8 @@
 """The hub by itself: what is answered when, whatever the worker and the disk say."""
 
+import pytest
+
+from crdt_sync import limits
 from crdt_sync.protocol import codec
 from crdt_sync.protocol.hub import Commit, Deliver, Forget, Hangup, Hub, Integrate, Integrated
 from crdt_sync.protocol.messages import Ack, Bye, Hello, Message, Push, PushEntry, Updates, Verdict, VerdictCode
@@ -205,6 +208,74 @@ def test_pushes_of_a_session_that_left_are_carried_out_all_the_same() -> None:
     bench.committed()
     assert bench.log.updates == [(A, b"u1")]
     assert bench.hub.idle
+
+
+def test_what_waits_of_a_session_that_left_is_stored_in_its_order_and_under_its_name() -> None:
+    bench = Bench()
+    pusher, other = bench.join(), bench.join()
+    for number in range(1, 6):
+        bench.push(pusher, number, A)
+    bench.push(other, 1, B)
+    bench.hub.receive(pusher, codec.encode(Bye("done", "", None)), 0)
+    bench.drain()
+    origins = []
+    while bench.integrations:
+        bench.integrated(*(NEW for _ in bench.integrations[0].items))
+        while bench.commits:
+            origins += [origin for change in bench.commits[0].changes for origin in change.origins]
+            bench.committed()
+    assert [update for record, update in bench.log.updates if record == A] == [b"u1"] * 5
+    assert sorted(origins) == [b"\1" * 16] * 5 + [b"\2" * 16]
+    assert codes(bench.verdicts(other)) == [VerdictCode.ACCEPTED]
+    assert bench.hub.taken == bench.hub.verdicts[VerdictCode.ACCEPTED] == 6
+    assert bench.hub.idle
+    assert not bench.hub.held_bytes
+
+
+def test_what_waits_of_a_session_that_killed_workers_is_given_up() -> None:
+    for goes_first in (False, True):
+        bench = Bench()
+        hostile = bench.join()
+        for number in range(1, 10):
+            bench.push(hostile, number, *(f"customers/{number}-{position}" for position in range(100)))
+        if goes_first:
+            bench.hub.lost(hostile, 0)
+            bench.drain()
+        integrated = 0
+        while bench.integrations:
+            integrated += len(bench.integrations[0].items)
+            bench.integrated(
+                *(refused(VerdictCode.POISON, "it killed the worker") for _ in bench.integrations[0].items)
+            )
+        assert integrated < 900
+        assert bench.hub.verdicts[VerdictCode.RETRY] == 900 - integrated
+        assert bench.hub.taken == bench.hub.verdicts.total() == 900
+        assert bench.hub.idle
+        assert not bench.hub.held_bytes
+
+
+def test_what_is_taken_of_all_sessions_together_is_bounded_and_who_has_nothing_under_way_comes_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "TAKEN_BYTES_MAX", 10)  # an update has two
+    bench = Bench()
+    first, second, third, fourth = (bench.join() for _ in range(4))
+    sessions = [first, second, third, fourth]
+    bench.push(first, 1, A, B)
+    assert not any(bench.hub.congested(session) for session in sessions)
+    bench.push(second, 1, A)
+    assert bench.hub.held_bytes == 6
+    assert [bench.hub.congested(session) for session in sessions] == [True, True, False, False]
+    bench.push(third, 1, A, B)
+    assert bench.hub.held_bytes == 10
+    assert all(bench.hub.congested(session) for session in sessions)
+    bench.hub.lost(second, 0)
+    bench.drain()
+    assert bench.hub.held_bytes == 10, "who leaves takes nothing along"
+    bench.integrated(*(NEW for _ in bench.integrations[0].items))
+    bench.committed()
+    assert bench.hub.held_bytes == 6
+    assert [bench.hub.congested(session) for session in (first, third, fourth)] == [False, True, False]
 
 
 def test_a_worker_that_cannot_be_asked_leaves_everything_to_be_sent_again() -> None:

@@ -125,7 +125,7 @@ def test_a_failed_commit_takes_every_batch_under_way_with_it_and_nothing_begins_
     assert commits(rig.accept(fourth))
 
 
-def test_what_a_lost_session_had_waiting_no_longer_counts() -> None:
+def test_what_a_lost_session_had_waiting_is_integrated_with_what_others_push() -> None:
     rig = Rig()
     rig.push(1)
     rig.push(ENOUGH - 1)
@@ -134,4 +134,5 @@ def test_what_a_lost_session_had_waiting_no_longer_counts() -> None:
     other.hub = rig.hub
     other.session = rig.hub.connect(0)
     rig.hub.receive(other.session, codec.encode(Hello((GREETING,), b"f" * 16, "", 0, None, False, 0, "test")), 0)
-    assert not integrations(other.push(1))
+    (batch,) = integrations(other.push(1))
+    assert len(batch.items) == ENOUGH

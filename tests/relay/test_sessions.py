@@ -4,21 +4,29 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import pytest
+
 from crdt_relay.server import Relay
 from crdt_sync import Address, Replica, bundled_schema
+from crdt_sync.protocol import codec
 from crdt_sync.protocol.messages import (
     Ack,
     Changes,
+    Hello,
     Ping,
     Pong,
     Presence,
     PresenceEntry,
+    Push,
+    PushEntry,
     Receipt,
     ReceiptRequest,
     Updates,
     VerdictCode,
 )
+from crdt_sync.protocol.versions import GREETING
 from crdt_sync.runtime import compare_once, sync_once
+from crdt_sync.runtime.transports.http.dialed import open_channel
 
 from .devices import Device, eventually, running, seen, update
 
@@ -193,3 +201,31 @@ async def _acknowledged(device: Device, count: int) -> list[VerdictCode]:
     while len(verdicts) < count:
         verdicts += [verdict.code for verdict in (await device.expect(Ack)).verdicts]
     return verdicts
+
+
+@pytest.mark.parametrize("transport", ["websocket", "http"])
+def test_what_has_arrived_when_the_link_closes_is_stored(tmp_path: Path, transport: str) -> None:
+    count = 300
+    written = [update(number) for number in range(count)]
+
+    async def scenario(relay: Relay) -> None:
+        async with await Device.join(relay.url, follow=False) as listens:
+            if transport == "websocket":
+                device = await Device.join(relay.url, follow=False)
+                for number in range(count):
+                    await device.push((f"customers/{number}", written[number]))
+                await device.close()
+            else:
+                channel = await open_channel(relay.url, None)
+                channel.send(codec.encode(Hello((GREETING,), bytes(16), "", 0, None, False, 0, "test")))
+                for number in range(count):
+                    entries = (PushEntry(f"customers/{number}", written[number]),)
+                    channel.send(codec.encode(Push(number + 1, entries)))
+                await channel.close()
+            await eventually("its session is over", lambda: len(relay.engine.hub) == 1)
+            await eventually("all is decided", lambda: relay.engine.hub.idle)
+            assert await listens.store(("customers/last", update("last"))) == [VerdictCode.ACCEPTED]
+        assert relay.engine.hub.taken == count + 1
+        assert relay.store.count() == count + 1
+
+    serve(scenario, tmp_path)

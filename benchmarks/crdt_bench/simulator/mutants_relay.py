@@ -83,6 +83,16 @@ def _forget_once(integrated: Method) -> Method:
     return mutated
 
 
+def _drop_what_waits(_: Method) -> Method:
+    def mutated(self: Any, session: int) -> None:
+        sender = self._senders.pop(session, None)
+        if sender is not None:
+            self._waiting -= sum(len(push.entries) for push in sender.waiting)
+            self.held_bytes -= sum(push.size for push in sender.pushes)
+
+    return mutated
+
+
 def _keep_what_failed(_: Method) -> Method:
     def mutated(self: Any, number: int, changes: Any, **_failed: bool) -> None:
         for change in changes:
@@ -228,6 +238,12 @@ RELAY_MUTANTS = (
         {"relay_disk_fails": 0.3},
         60,
         seeds_from=13,
+    ),
+    Mutant(
+        "a session takes along what waits of it",
+        "nothing that was received is dropped",
+        ((Pipeline, "leave", _drop_what_waits),),
+        {"cut": 0.3, "device_crash": 0.1},
     ),
     Mutant(
         "overlay keeps what failed",

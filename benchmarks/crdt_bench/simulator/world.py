@@ -13,7 +13,7 @@ import structlog
 
 from crdt_bench.simulator import http_links, lineages
 from crdt_bench.simulator.beside import Beside
-from crdt_bench.simulator.checkers import afterwards, convergence, cursors, durability, transitions
+from crdt_bench.simulator.checkers import afterwards, bounds, convergence, cursors, durability, transitions
 from crdt_bench.simulator.devices import RELAY, Around, Clock, Device, Watched, Way, url_of
 from crdt_bench.simulator.disk import Crashed, Disk
 from crdt_bench.simulator.failure import Failure
@@ -276,6 +276,8 @@ class World:
             self._step()
             self.tidy_links()
         self._heal()
+        for name, host in self._hosts().items():
+            bounds.check_decided(name, host.hub)
         if self.scenario.beside:
             afterwards.check(self)
         convergence.check(self)
@@ -400,8 +402,13 @@ class World:
         """Whether everybody is connected, caught up and settled, over links that are well again."""
         if any(link.ailing(self.loop.now_us) for link in self.links):
             return False
-        hosts = [self.relay, *(device.host for device in self.devices if device.host is not None)]
+        hosts = self._hosts().values()
         return all(host.alive and host.hub.idle for host in hosts) and not self._unsettled()
+
+    def _hosts(self) -> dict[str, Host]:
+        """The relay, and the devices that listen, by name."""
+        listening = {device.name: device.host for device in self.devices if device.host is not None}
+        return {"the relay": self.relay, **listening}
 
     def _unsettled(self, *, standing: bool = True) -> list[str]:
         """Who is not settled with whom; without `standing`, sessions that can store no cursor need not have any."""

@@ -161,7 +161,7 @@ class Hub:
     def congested(self, session: int) -> bool:
         """Whether the host must stop reading from this session's link."""
         acceptor = self._sessions.get(session)
-        return acceptor is not None and acceptor.congested
+        return acceptor is not None and (acceptor.congested or self._pipeline.crowded(session))
 
     def followers(self) -> list[int]:
         """Sessions that have something to send, after a commit."""
@@ -201,6 +201,16 @@ class Hub:
     def idle(self) -> bool:
         """Whether no push is on its way."""
         return self._pipeline.idle
+
+    @property
+    def taken(self) -> int:
+        """How many updates were taken, each of which gets a verdict."""
+        return self._pipeline.taken
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of updates that were taken and are not answered."""
+        return self._pipeline.held_bytes
 
     @property
     def verdicts(self) -> Counter[VerdictCode]:

@@ -12,6 +12,8 @@
 5. An update that brought nothing new is acknowledged like any other: what it repeats may still be on its way to the
    disk, so its answer rides on the newest commit. So does a gap, whose state vector speaks of the same.
 6. A session whose bytes killed workers too often is closed; everybody else notices nothing.
+7. What was taken is decided, and stored like anything else, whether its session still listens or not. Only what waits
+   of a session that was closed for killing workers is given up.
 7. While the disk is slow, commits under way are bounded, and pushes gather in their sessions, which are bounded too.
 """
 
@@ -75,6 +77,7 @@ class _Push:
     seqs: list[int] = field(default_factory=list)
     missing: int = 0
     taken_at: int = 0
+    size: int = 0  # bytes of its updates
 
 
 class _Waiting(NamedTuple):
@@ -104,6 +107,7 @@ class _Sender:
     waiting: deque[_Waiting] = field(default_factory=deque)
     pushes: deque[_Push] = field(default_factory=deque)  # in order; answered from the left
     strikes: int = 0
+    gone: bool = False  # its session is over
 
 
 class Pipeline:
@@ -133,6 +137,8 @@ class Pipeline:
         self._discard = 0  # that many of the batches being integrated build on a failed commit
         self._committing: dict[int, _Batch] = {}
         self.verdicts: Counter[VerdictCode] = Counter()
+        self.taken = 0  # updates, ever: each gets one verdict
+        self.held_bytes = 0  # of updates in pushes that are not answered
 
     @property
     def idle(self) -> bool:
@@ -143,7 +149,10 @@ class Pipeline:
         """A push came, of that principal and replica."""
         sender = self._senders.setdefault(session, _Sender(principal, origin))
         count = len(accept.entries)
-        sender.pushes.append(_Push(session, accept.number, [None] * count, missing=count, taken_at=now))
+        size = sum(len(entry.update) for entry in accept.entries)
+        self.taken += count
+        self.held_bytes += size
+        sender.pushes.append(_Push(session, accept.number, [None] * count, missing=count, taken_at=now, size=size))
         allowed = []
         for position, entry in enumerate(accept.entries):
             denied = principal.write_refused(entry.record)
@@ -159,11 +168,25 @@ class Pipeline:
         if len(sender.waiting) == 1:
             self._turn.append(session)
 
+    def crowded(self, session: int) -> bool:
+        """Whether nothing more is to be taken from the session, for the sake of memory, until others were answered.
+
+        The second half of what may be held is for those of whom nothing is.
+        """
+        if self.held_bytes < limits.TAKEN_BYTES_MAX // 2:
+            return False
+        sender = self._senders.get(session)
+        return self.held_bytes >= limits.TAKEN_BYTES_MAX or (sender is not None and bool(sender.pushes))
+
     def leave(self, session: int) -> None:
-        """The session is over: what waits is dropped, what is under way becomes durable."""
-        sender = self._senders.pop(session, None)
-        if sender is not None:
-            self._waiting -= sum(len(push.entries) for push in sender.waiting)
+        """The session is over: what was taken of it becomes durable, and nobody is told."""
+        sender = self._senders.get(session)
+        if sender is None:
+            return
+        sender.gone = True
+        if sender.strikes >= limits.POISON_STRIKES_MAX:
+            self._give_up(session, sender)
+        self._answers(session, sender)
 
     def next_batch(self) -> None:
         """Ask for the next integration, if pushes wait and the worker has less to do than it may.
@@ -180,7 +203,7 @@ class Pipeline:
         while self._turn and size < limits.INTEGRATION_BYTES_MAX:
             session = self._turn[0]
             sender = self._senders.get(session)
-            if sender is None:
+            if sender is None or not sender.waiting:
                 self._turn.popleft()
                 continue
             if count and count + len(sender.waiting[0].entries) > limits.INTEGRATION_UPDATES_MAX:
@@ -336,8 +359,20 @@ class Pipeline:
         if sender is None:
             return
         sender.strikes += 1
-        if sender.strikes >= limits.POISON_STRIKES_MAX:
+        if sender.strikes < limits.POISON_STRIKES_MAX:
+            return
+        if sender.gone:
+            self._give_up(session, sender)
+        else:
             self._sessions.poisoned(session, now)
+
+    def _give_up(self, session: int, sender: _Sender) -> None:
+        """Nothing more of the session is integrated."""
+        waiting, sender.waiting = sender.waiting, deque()
+        for push in waiting:
+            self._waiting -= len(push.entries)
+            for position, _ in push.entries:
+                self._decide(_Part(session, push.number, position), _RETRY, None)
 
     def _refuse(self, parts: Sequence[Sequence[_Part]], now: int) -> None:
         touched: dict[int, None] = {}
@@ -364,14 +399,23 @@ class Pipeline:
             sender = self._senders.get(session)
             if sender is None:
                 continue
-            if sender.pushes and not sender.pushes[0].missing:
+            if sender.pushes and not sender.pushes[0].missing and not sender.gone:
                 self._acknowledged_after(now - sender.pushes[0].taken_at)
-            answers = []
-            while sender.pushes and not sender.pushes[0].missing:
-                push = sender.pushes.popleft()
-                verdicts = [verdict for verdict in push.verdicts if verdict is not None]
-                answers.append(Answer(push.number, verdicts, push.seqs))
-            self._sessions.answered(session, answers, now)
+            answers = self._answers(session, sender)
+            if not sender.gone:
+                self._sessions.answered(session, answers, now)
+
+    def _answers(self, session: int, sender: _Sender) -> list[Answer]:
+        """Take the pushes that are complete, in order; forget who has left and waits for no other."""
+        answers = []
+        while sender.pushes and not sender.pushes[0].missing:
+            push = sender.pushes.popleft()
+            self.held_bytes -= push.size
+            verdicts = [verdict for verdict in push.verdicts if verdict is not None]
+            answers.append(Answer(push.number, verdicts, push.seqs))
+        if sender.gone and not sender.pushes:
+            self._senders.pop(session, None)
+        return answers
 
 
 def _told(judged: Verdict, state_vector: bytes) -> Verdict:

@@ -273,8 +273,7 @@ class Engine:
 
     async def readable(self, session: int) -> None:
         """Return when the link may read on, or when its session is over."""
-        seat = self._seats.get(session)
-        if seat is not None and not self.may_read(session):
+        while (seat := self._seats.get(session)) is not None and not self.may_read(session):
             seat.reading = self.loop.create_future()
             self._held[session] = seat
             self.hub.pause(session, self._now())

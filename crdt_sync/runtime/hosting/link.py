@@ -101,6 +101,8 @@ class DeviceLink:
                     continue
                 if self._closing is not None:
                     continue  # what is still under way is taken, so that the answer to our close can arrive
+                if greeted and not engine.may_read(session):
+                    await engine.readable(session)
                 metrics.frames_received += 1
                 metrics.bytes_received += len(frame)
                 engine.receive(session, frame)
@@ -109,8 +111,6 @@ class DeviceLink:
                     channel.take_up_to(FRAME_BYTES_MAX)
                 while channel.unsent_bytes > self._unsent_max and self._waiting is not None and self._closing is None:
                     await asyncio.wait((self._waiting,))
-                if not engine.may_read(session):
-                    await engine.readable(session)
         except ChannelClosed:
             pass
         except Exception:

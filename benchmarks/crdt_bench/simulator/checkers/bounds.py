@@ -1,10 +1,13 @@
-"""What waits stays bounded, however slow the disk or the other side: nobody is sent more than it can take up."""
+"""What waits stays bounded, however slow the disk or the other side: nobody is sent more than it can take up.
+
+And nothing of it is dropped."""
 
 from collections.abc import Iterable
 
 from crdt_bench.simulator.failure import Failure
 from crdt_sync import limits
 from crdt_sync.protocol.effects import Effect, Integrate
+from crdt_sync.protocol.hub import Hub
 from crdt_sync.runtime.transports.http.streams import LENGTH_BYTES, Incoming
 
 _OTHER_FRAMES_MAX = 64  # wants, confirmations, pings: none of which a session may pile up
@@ -25,6 +28,14 @@ def frames_in(coming: Incoming) -> int:
         at += LENGTH_BYTES + int.from_bytes(buffer[at : at + LENGTH_BYTES], "big")
         frames += at <= len(buffer)
     return frames
+
+
+def check_decided(name: str, hub: Hub) -> None:
+    """A host with nothing to do has decided on everything that it took, also of sessions that had ended by then."""
+    if hub.idle and hub.taken != hub.verdicts.total():
+        raise Failure("dropped", f"{name} took {hub.taken} updates, and decided on {hub.verdicts.total()}")
+    if hub.idle and hub.held_bytes:
+        raise Failure("memory", f"{name} has nothing to do, and counts {hub.held_bytes} bytes that it holds")
 
 
 def check_host(name: str, held: int) -> None:

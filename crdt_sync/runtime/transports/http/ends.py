@@ -55,7 +55,7 @@ class End(ABC):
 
     async def receive(self) -> bytes:
         """See `Channel`."""
-        while not self.closing:
+        while self.over or not self.closing:
             try:
                 frame = self.coming.take()
             except FrameTooLarge:
@@ -83,11 +83,15 @@ class End(ABC):
         """A part of the partner's stream came. Raises `OffsetUnknown`, `FrameTooLarge`."""
         self.coming.feed(part, offset)
         if self.closing:
-            while self.coming.take() is not None:
-                pass
+            self._pass_over()
             if self.coming.ended:
                 self.finish()
         self.moved()
+
+    def _pass_over(self) -> None:
+        """Nobody will take what has come. Raises `FrameTooLarge`."""
+        while self.coming.take() is not None:
+            pass
 
     def moved(self) -> None:
         """Let everybody look who waits."""
@@ -101,7 +105,12 @@ class End(ABC):
 
     async def close(self) -> None:
         """See `Channel`."""
-        self.closing = True
+        if not self.closing:
+            self.closing = True
+            try:
+                self._pass_over()
+            except FrameTooLarge:
+                self.abort()
         self.outgoing.end()
         self.moved()
         try:
