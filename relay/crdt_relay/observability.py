@@ -11,7 +11,7 @@ import socket
 import sys
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal, Self, TextIO
+from typing import ClassVar, Final, Literal, Self, TextIO
 
 import structlog
 import uvicorn
@@ -24,6 +24,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from structlog.typing import EventDict, Processor, WrappedLogger
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from crdt_sync.errors import InvalidSettings
 
@@ -31,7 +32,8 @@ _PREFIX: Final = "crdt_relay_"
 # A commit takes 0.2 to 8 ms on a healthy disk, an integration up to its budget, an acknowledgement both.
 _SECONDS: Final = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.0, 2.0, 5.0)
 _SECRETS: Final = frozenset({"token", "authorization", "tls_key", "password"})
-_CONNECTIONS_MAX: Final = 64  # scrapers and probes; more is a mistake or an attack
+_CONNECTIONS_MAX: Final = 64  # scrapers and probes; beyond them the oldest that asks for nothing gives way
+_REQUEST_S: Final = 10.0  # for a request to come whole, and twice that between two on one connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,49 @@ class _QuietServer(uvicorn.Server):
         yield
 
 
+class _Visitor(H11Protocol):
+    """A connection, which ends if it asks for nothing, or too slowly, and gives way to a newer one among many.
+
+    So what others leave open here keeps nobody from asking whether the relay lives.
+    """
+
+    here: ClassVar[dict["_Visitor", None]]  # the oldest first
+    _looked_at: RequestResponseCycle | None = None
+    _timer: asyncio.TimerHandle | None = None
+
+    @property
+    def _idle(self) -> bool:
+        """Whether it is at no request."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """See `asyncio.Protocol`."""
+        super().connection_made(transport)
+        if len(self.here) >= _CONNECTIONS_MAX:
+            oldest = next((visitor for visitor in self.here if visitor._idle), next(iter(self.here)))
+            del self.here[oldest]
+            oldest.transport.abort()
+        self.here[self] = None
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See `asyncio.Protocol`."""
+        self.here.pop(self, None)
+        if self._timer is not None:
+            self._timer.cancel()
+        super().connection_lost(exc)
+
+    def _wait(self) -> None:
+        self._timer = self.loop.call_later(_REQUEST_S, self._look)
+
+    def _look(self) -> None:
+        if self._idle and self.cycle is self._looked_at:
+            self.transport.abort()
+        else:
+            self._looked_at = self.cycle
+            self._wait()
+
+
 class ObservabilityServer:
     """The HTTP side door, inside the relay's event loop. Make it with `start`, end it with `stop`."""
 
@@ -142,11 +187,15 @@ class ObservabilityServer:
     async def start(cls, host: str, port: int, app: Starlette) -> Self:
         """Listen and serve. Raises `InvalidSettings` when the address cannot be used."""
         listener = _listen(host, port)
+
+        class Visitor(_Visitor):
+            here: ClassVar[dict[_Visitor, None]] = {}
+
         server = _QuietServer(
             uvicorn.Config(
                 app,
                 loop="none",
-                http="h11",
+                http=Visitor,
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -155,8 +204,7 @@ class ObservabilityServer:
                 server_header=False,
                 date_header=False,
                 proxy_headers=False,
-                limit_concurrency=_CONNECTIONS_MAX,
-                timeout_keep_alive=30,
+                timeout_keep_alive=int(2 * _REQUEST_S),
                 timeout_graceful_shutdown=1,
             )
         )

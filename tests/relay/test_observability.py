@@ -11,8 +11,11 @@ import pytest
 import structlog
 from prometheus_client.parser import text_string_to_metric_families
 
+from crdt_relay import observability
 from crdt_relay.observability import Metrics, ObservabilityServer, Readings, application, configure_logging
 from crdt_sync.errors import InvalidSettings
+
+from .devices import PATIENCE_S
 
 Get = Callable[[str], Awaitable[tuple[int, str]]]
 
@@ -101,6 +104,51 @@ def test_health_is_independent_of_readiness() -> None:
         assert (await get("/elsewhere"))[0] == 404
 
     with_server(Metrics(), lambda: reason[0], scenario)
+
+
+def test_connections_that_ask_for_nothing_keep_nobody_from_asking() -> None:
+    """Those that said nothing, half a request, or a whole one once."""
+    said = (b"", b"GET /metrics HTTP/1.1\r\nHost: ", b"GET /healthz HTTP/1.1\r\nHost: relay\r\n\r\n")
+
+    async def run() -> None:
+        server = await ObservabilityServer.start("127.0.0.1", 0, application(Metrics(), lambda: None))
+        idle = []
+        for number in range(100):
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(said[number % len(said)])
+            idle.append((reader, writer))
+        for path in ("/healthz", "/readyz", "/metrics"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(f"GET {path} HTTP/1.1\r\nHost: relay\r\nConnection: close\r\n\r\n".encode())
+            assert (await reader.readline()).split()[1] == b"200"
+            writer.close()
+        assert not await idle[0][0].read(), "the oldest has given way"
+        for _, writer in idle:
+            writer.close()
+        await server.stop()
+
+    asyncio.run(run())
+
+
+def test_a_connection_that_asks_for_nothing_or_too_slowly_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(observability, "_REQUEST_S", 0.05)
+
+    async def run() -> None:
+        server = await ObservabilityServer.start("127.0.0.1", 0, application(Metrics(), lambda: None))
+        once = b"GET /healthz HTTP/1.1\r\nHost: relay\r\n\r\n"
+        for said in (b"", b"GET /metrics HTTP/1.1\r\nHost: ", once, once + b"GET /healthz HTTP/1.1\r\nHo"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(said)
+            try:
+                async with asyncio.timeout(PATIENCE_S):
+                    answer = await reader.read()
+            except ConnectionError:
+                answer = b""
+            assert answer.startswith(b"HTTP/1.1 200" if once in said else b"")
+            writer.close()
+        await server.stop()
+
+    asyncio.run(run())
 
 
 def test_signals_stay_with_the_relay() -> None:
