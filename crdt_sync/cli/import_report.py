@@ -92,19 +92,7 @@ def tell_import(output: Output, report: ImportReport) -> None:
         cells = "1 cell looks" if report.cells_odd == 1 else f"{report.cells_odd} cells look"
         word = "would be taken" if report.dry_run else "taken"
         output.note(f"{cells} odd, {word} all the same: {shown}{more}.", "yellow")
-    if report.looks_exported and (report.renamed is not None or (report.created and report.without_key)):
-        output.note(
-            "This looks like an export of this collection, which does not say what was edited in it. Edit a file from "
-            "'crdt-sync export FILE --for-editing': then only what changed in it counts, on any device.",
-            "yellow",
-        )
-    elif report.renamed is not None:
-        output.note(
-            f"Most of those rows came from {report.renamed!r} before, and {report.source!r} is new to them. If this is "
-            f"the same file under another name, import it with --source {shlex.quote(report.renamed)}: then only what "
-            "changed in it counts.",
-            "yellow",
-        )
+    _tell_origin(output, report)
     if report.cells_settled:
         word = "would settle" if report.dry_run else "settled"
         output.note(
@@ -133,6 +121,31 @@ def tell_import(output: Output, report: ImportReport) -> None:
     if report.unmapped:
         columns = ", ".join(repr(column) if column else "one without a header" for column in report.unmapped)
         output.note(f"Columns without a field: {columns}. Map them with --map 'HEADER=FIELD'.", "yellow")
+
+
+def _tell_origin(output: Output, report: ImportReport) -> None:
+    """Where the table seems to come from: an export, or another source."""
+    if report.looks_exported and report.created:
+        output.note(
+            f"{_counted(report.created, 'row')} new here, in what looks like an export of this collection. If another "
+            "device has these records, sync before you import it: else they are there twice afterwards, or have their "
+            f"notes and counts twice. 'crdt-sync duplicates {report.collection}' lists those alike. An export with "
+            "--record-column names its records, one for editing (--for-editing) also says what was edited.",
+            "yellow",
+        )
+    elif report.looks_exported and report.renamed is not None:
+        output.note(
+            "This looks like an export of this collection, which does not say what was edited in it. Edit a file from "
+            "'crdt-sync export FILE --for-editing': then only what changed in it counts, on any device.",
+            "yellow",
+        )
+    elif report.renamed is not None:
+        output.note(
+            f"Most of those rows came from {report.renamed!r} before, and {report.source!r} is new to them. If this is "
+            f"the same file under another name, import it with --source {shlex.quote(report.renamed)}: then only what "
+            "changed in it counts.",
+            "yellow",
+        )
 
 
 def _tell_key(output: Output, report: ImportReport) -> None:

@@ -90,16 +90,18 @@ def import_table(
     present = partial(find_record, replica)
     if collection in replica.schemas:
         table = unguarded_by_records(table, replica.list(collection))
-    schema, inferred = _schema(replica, table, collection, conventions, infer=infer)
+    named = record_column is not None or bool(key_columns)
+    schema, inferred = _schema(replica, table, collection, conventions, infer=infer, named=named)
     name = source_name(table.name) if source is None else given_source(source)
     last = last_columns(replica.list(collection, deleted=True), name) if not inferred else LastColumns()
     remembered = still_mapped(table.columns, schema, _with_record(mapping, record_column), last.mapping)
     mapping = {**remembered, **(mapping or {})}
     matched = match_columns(table.columns, schema, _with_record(mapping, record_column))
     reading = Interpretation(table, matched, schema, conventions)
+    ids_found = False
     if record_column is None and not key_columns and key_columns is not None and not inferred:
         record_column = own_record_column(table, matched.fields, collection, lambda record: present(record) is not None)
-        if record_column is not None:
+        if ids_found := record_column is not None:
             matched = match_columns(table.columns, schema, _with_record(mapping, record_column))
     bases = Bases(table, collection, space, lambda record: present(record) is not None)
     keys = record_keys(
@@ -115,7 +117,7 @@ def import_table(
         name,
         bases,
     )
-    keys.carried = bases.record_of
+    keys.carried, keys.ids_found = bases.record_of, ids_found
     keys.read, keys.read_row = reading.read_cell, lambda row: reading.read(row, {})[0]
     written = exports.of_collection(collection, name) if exports is not None and not bases else Remembered()
     exported = looks_exported(table, schema)
@@ -210,13 +212,22 @@ def _said_by(
 
 
 def _schema(
-    replica: WritableReplica, table: Table, collection: str, conventions: Conventions, *, infer: bool
+    replica: WritableReplica, table: Table, collection: str, conventions: Conventions, *, infer: bool, named: bool
 ) -> tuple[Schema, bool]:
-    """The schema of the collection, and whether it was inferred from the table: the first row that goes in adds it."""
+    """The schema of the collection, and whether it was inferred from the table: the first row that goes in adds it.
+
+    `named` tells that somebody said what names the records.
+    """
     if (known := replica.schemas.get(collection)) is not None:
         return known, False
     if not infer:
         raise UnknownCollection(f"there is no schema for {collection!r}", "Add one, or let it be inferred.")
+    ids = None if named else own_record_column(table, [None] * len(table.columns), collection, lambda _: False)
+    if ids is not None:
+        raise InvalidTable(
+            f"{ids!r} names records of {collection!r}, which is not on this device: the table was exported elsewhere",
+            f"Sync first; where no device has them, import with --record-column {ids!r}.",
+        )
     if (edited := edited_collection(table)) not in (None, collection):
         raise InvalidTable(
             f"the rows of {table.name!r} were exported from {edited!r}, for editing; there is no {collection!r} yet",

@@ -22,7 +22,7 @@ from crdt_sync.exchange.names import is_name
 from crdt_sync.exchange.port import ReadableRecord
 from crdt_sync.exchange.table import MISSING, Cell, Row, Table
 from crdt_sync.exchange.three_way import Memory, decide, said_of
-from crdt_sync.ids import collection_of, is_record
+from crdt_sync.ids import collection_of, is_made, is_record
 from crdt_sync.records.memory.sources import counter_said, text_mark
 from crdt_sync.records.schema import FieldSpec
 from crdt_sync.records.values import canonical
@@ -113,13 +113,15 @@ def rows_of_shown(
 def own_record_column(
     table: Table, fields: Sequence[str | None], collection: str, is_here: Callable[[str], bool]
 ) -> str | None:
-    """The header of a column without a field that holds ids of records which are here, as exports write them."""
+    """The header of a column without a field that holds ids of records, as exports write them: of records which are
+    here, or such as nobody chooses."""
     first = [row for row, _ in zip(_rows(table), range(_ROWS_LOOKED_AT), strict=False)]
     for position, header in enumerate(table.columns):
         if fields[position] is not None or table.columns.count(header) > 1:
             continue
         cells = [row.cells[position] for row in first if row.cells[position] is not MISSING]
-        if cells and all(_is_id(cell, collection) for cell in cells) and any(is_here(str(cell)) for cell in cells):
+        ids = [str(cell) for cell in cells if _is_id(cell, collection)]
+        if ids and len(ids) == len(cells) and (all(map(is_made, ids)) or any(map(is_here, ids))):
             return header
     return None
 

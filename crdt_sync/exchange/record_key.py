@@ -48,8 +48,10 @@ def _as_written(_: int, cell: Cell) -> Cell:
 class RecordKeys:
     """Names the record of each row, in this order of preference.
 
-    1. The record column, if there is one and its cell is not empty: the id itself. Else the record that an export of
-       this device wrote into the row, key and all, if the row says the same still (`own`).
+    1. The record column, if there is one and its cell is not empty: the id itself, where nobody named the column only
+       of a record that is here; what a table makes of it would be joined with what other devices have under that id.
+       Else the record that an export of this device wrote into the row, key and all, if the row says the same still
+       (`own`).
     2. The natural key of the schema, or the key columns: the same key, ignoring case and blanks around it, is the same
        record. An empty key is an error of its row, and so is a key that an earlier, different row had.
        With a natural key the record is the one that shows it, however either is written; with key columns
@@ -72,6 +74,7 @@ class RecordKeys:
     natural: dict[int, tuple[str, FieldSpec]]  # column position to the field of the natural key; empty without one
     typed: bool
     found: bool = False
+    ids_found: bool = False  # nobody named the record column
     by_row: bool = False  # somebody asked for rows as a whole: an edited one is another record
     passed_over: tuple[RowError, ...] = ()  # columns that would identify rows rather, had they no value twice
     known: KnownRecords | None = None
@@ -188,9 +191,12 @@ class RecordKeys:
 
     def _given(self, row: Row, given: Cell) -> str | RowError:
         record = given if isinstance(given, str) and "/" in given else f"{self.collection}/{given}"
-        if is_record(record) and collection_of(record) == self.collection:
-            return record
         header = self.headers[self.record_position or 0]
+        if is_record(record) and collection_of(record) == self.collection:
+            if self.ids_found and self.present(record) is None:
+                hint = f"sync first; where no device has it, --record-column {header!r} makes it"
+                return RowError(row.line, header, "record_unknown", f"{record} is not on this device; {hint}")
+            return record
         return RowError(row.line, header, "invalid_record_id", f"{str(given)[:80]!r} is not one of {self.collection!r}")
 
     def _by_key(self, row: Row) -> str | RowError:

@@ -1,8 +1,9 @@
 """Records that may be one customer: entered apart, or brought by tables that knew nothing of each other.
 
 Two records are suspected where an e-mail address or a phone is equal, or the name with the birthday, the postal code or
-the city, compared as `find` compares. It is for a person to judge: colleagues share a phone, families a name and a
-code. One pass over the records; memory and time grow with what they hold.
+the city, compared as `find` compares; or where there is nothing of these, the name with all else that they hold. It is
+for a person to judge: colleagues share a phone, families a name and a code. One pass over the records; memory and time
+grow with what they hold.
 """
 
 import hashlib
@@ -11,11 +12,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from crdt_sync.exchange.contacts import cannot_be, contact_of, texts_of
-from crdt_sync.exchange.names import loose, name_of
+from crdt_sync.exchange.names import is_name, loose, name_of
 from crdt_sync.exchange.port import ReadableRecord
 from crdt_sync.records.comparing import folded
 from crdt_sync.records.natural_key import may_be_one
 from crdt_sync.records.schema import FieldSpec
+from crdt_sync.records.values import canonical
 
 _PHONE_DIGITS_MIN = 5  # shorter ones are extensions, or a way to write that there is none
 _HOLDERS_MAX = 8  # records of one phone or the like that a new one is compared with: a switchboard has thousands
@@ -23,6 +25,7 @@ _BIRTHDAY = re.compile(r"birth|geburt|naissance|nacimiento|生日|出生|誕生"
 _POSTAL_CODE = re.compile(r"postal|postcode|postleit|plz|zip|邮编|郵便")
 _CITY = re.compile(r"(?<!capa|velo|elec)city\Z|\A(wohn)?ort\Z|stadt\Z|\Aville\Z|ciudad|\Acitta\Z|cidade|城市|都市")
 _BESIDE_NAME = {"name and birthday": _BIRTHDAY, "name and postal code": _POSTAL_CODE, "name and city": _CITY}
+_EVERYTHING = "name and all else"
 _WORDS = re.compile(r"\w+")
 
 
@@ -127,15 +130,23 @@ class _Traits:
 
     def of(self, raw: Mapping[str, object]) -> Iterator[tuple[str, str, str]]:
         """What it is, the form in which it is compared, and what is shown of it."""
+        told = False
         for field, what in self._contacts:
             for text in texts_of(raw.get(field)):
                 if not cannot_be(what, text) and (what != "phone number" or _digits(text) >= _PHONE_DIGITS_MIN):
                     yield what, folded(text), text
+                    told = True
         name, words = name_of(raw), _name_form(raw)
         for beside, field in self._beside_name if words else ():
             value = raw.get(field)
             if value not in (None, ""):
                 yield beside, f"{words}\n{folded(str(value))}", f"{name}, {value}"
+                told = True
+        if told or not words:
+            return
+        rest = {field: value for field, value in raw.items() if not is_name(field) and value not in (None, "", [])}
+        if rest:
+            yield _EVERYTHING, f"{words}\n{canonical(rest)}", name
 
 
 def _name_form(raw: Mapping[str, object]) -> str:

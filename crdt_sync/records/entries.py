@@ -95,14 +95,20 @@ def last_said(entries: Sequence[Entry], age: Age | None) -> Callable[[Entry], bo
 def timeline(entries: list[Entry], name: Callable[[Entry], str]) -> list[dict[str, object]]:
     """The entries of a log as `{"value", "at", "by"}`, oldest first; `name` says who wrote one.
 
-    An author writes nothing twice at one time, so equal entries are one, imported on several devices. Of equal first
-    content the oldest is shown.
+    An author writes nothing twice at one time, so equal entries are one, imported on several devices, or first content
+    on another. Of equal first content the oldest is shown.
     """
     shown: dict[str, Entry] = {}
+    began = {canonical(entry[:3]) for entry in entries if _is_first(entry)}
     for entry in sorted(entries, key=_time):
-        first = len(entry) > 3 and entry[3] == FIRST
-        shown.setdefault(canonical([entry[0], *entry[3:]] if first else entry), entry)
+        first = _is_first(entry)
+        if first or not began or canonical(entry) not in began:
+            shown.setdefault(canonical([entry[0], *entry[3:]] if first else entry), entry)
     return [{"value": entry[0], "at": entry[1], "by": name(entry)} for entry in shown.values()]
+
+
+def _is_first(entry: Entry) -> bool:
+    return len(entry) > 3 and bool(entry[3] == FIRST)
 
 
 def _time(entry: Entry) -> tuple[object, ...]:

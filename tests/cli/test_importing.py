@@ -200,6 +200,22 @@ def test_a_new_row_that_has_the_name_of_one_that_went_is_said(store, run, table)
 
 
 @pytest.mark.parametrize("dry_run", [[], ["--dry-run"]])
+def test_an_export_of_records_that_are_not_here_is_said(made, run, tmp_path, monkeypatch, dry_run):
+    for name in ("Anna", "Ben"):
+        made(f"name={name}", "company=ACME")
+    plain, ids = tmp_path / "plain.csv", tmp_path / "ids.csv"
+    assert run("export", plain).code == 0
+    assert run("export", ids, "--record-column", "Id").code == 0
+    monkeypatch.setenv("CRDT_SYNC_STORE", str(tmp_path / "elsewhere"))
+    assert run("init", "elsewhere").code == 0
+    refused = run("import", ids, *dry_run)
+    assert refused.code != 0
+    assert "is not on this device; sync first" in refused.err
+    result = run("import", plain, *dry_run)
+    assert (result.code, "If another device has these records, sync before you import it" in result.err) == (0, True)
+
+
+@pytest.mark.parametrize("dry_run", [[], ["--dry-run"]])
 def test_a_plain_export_that_was_edited_elsewhere_doubles_nobody(store, run, tmp_path, dry_run):
     people = [("Anna Ärger", "info@x.example"), ("Ben Öl", "info@x.example"), ("Cara Übel", "c@x.example")]
     for number, (name, email) in enumerate(people):
