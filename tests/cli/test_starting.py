@@ -79,6 +79,43 @@ def test_garbage_is_collected_once_a_command_is_imported():
     assert _ended(program) == ("False True True\n", "", 0)
 
 
+LONG = [
+    ("crdt_sync", ["sync", "--watch"]),
+    ("crdt_sync", ["listen"]),
+    ("crdt_sync", ["up", "--foreground"]),
+    ("crdt_sync", ["up", "--foreground", "--listen"]),
+    ("crdt_sync", ["import", "customers.csv"]),
+    ("crdt_sync", ["bundle", "apply", "carried.bundle"]),
+    ("crdt_sync", ["verify", "--deep"]),
+    ("crdt_sync", ["demo"]),
+    ("crdt_relay", ["serve"]),
+    ("crdt_relay", ["verify"]),
+]
+BEGUN = f"""
+import gc, importlib, sys, click
+from crdt_sync import starting
+
+run = click.Command.invoke
+
+def begun(command, context):
+    return run(command, context) if isinstance(command, click.Group) else print(command.name, gc.isenabled())
+
+click.Command.invoke = begun
+{{planted}}
+for module, words in {LONG}:
+    sys.argv = [module, *words]
+    importlib.import_module(module + ".__main__").main()
+"""
+
+
+@pytest.mark.parametrize(("planted", "collected"), [("", True), ("starting._collect_garbage = lambda: None", False)])
+def test_garbage_is_collected_in_commands_that_take_long(planted, collected):
+    command = [sys.executable, "-c", BEGUN.format(planted=planted)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    names = [words[1] if words[0] == "bundle" else words[0] for _, words in LONG]
+    assert (done.stdout.splitlines(), done.stderr) == ([f"{name} {collected}" for name in names], "")
+
+
 HEAVY = {
     "anyio",
     "asyncio",
