@@ -4,7 +4,7 @@ Call `carry_out` where a slow disk delays nothing else, and give its answers to 
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
 
 from crdt_sync.protocol.dialer import Dialer
@@ -13,26 +13,69 @@ from crdt_sync.replica.partner import Partner
 
 _JOINED_MAX = 64  # effects that share one commit
 _JOINED_UPDATES_MAX = 512  # updates that do: a tenth of a second, for which edits wait
+_REST = 2
 
 Answer = Callable[[int], None]
 """Tells the session that something was carried out, at the time given."""
 
 
+class Rest:
+    """How long answers to pushes wait for more of them, which share their commit: twice what the last such one took.
+
+    Each commit of answers keeps the edits waiting that are answered next. Without more to come nothing waits.
+    """
+
+    def __init__(self) -> None:
+        self._until = 0
+
+    def noted(self, begun: int, now: int) -> None:
+        """A commit of answers is over."""
+        self._until = now + _REST * (now - begun)
+
+    def left_us(self, work: Collection[Effect], now: int, *, more_to_come: bool) -> int:
+        """How long all of `work` is to wait yet."""
+        if not more_to_come or now >= self._until or len(work) >= _JOINED_MAX:
+            return 0
+        return self._until - now if all(isinstance(effect, Acknowledge) for effect in work) else 0
+
+
 def take_work(work: deque[Effect]) -> list[Effect]:
-    """Take the next effect, or a run of `Integrate` that can share a commit. `work` must not be empty."""
+    """Take the next effect, or a run of `Integrate` or of `Acknowledge` that can share a commit.
+
+    `work` must not be empty.
+    """
     first = work.popleft()
     effects = [first]
-    updates = len(first.entries) if isinstance(first, Integrate) else 0
-    while (
-        isinstance(first, Integrate)
-        and work
-        and len(effects) < _JOINED_MAX
-        and isinstance(following := work[0], Integrate)
-        and following.owe == first.owe
-        and (updates := updates + len(following.entries)) <= _JOINED_UPDATES_MAX
-    ):
+    updates, records = _size(first), _acknowledged(first)
+    while work and len(effects) < _JOINED_MAX and (updates := updates + _size(work[0])) <= _JOINED_UPDATES_MAX:
+        match first, work[0]:
+            case Integrate(), Integrate() as following:
+                if following.owe != first.owe:
+                    break
+            case Acknowledge(), Acknowledge() as following:
+                named = _acknowledged(following)
+                if not records.isdisjoint(named):
+                    break  # the second answer speaks of what the outbox holds after the first
+                records |= named
+            case _:
+                break
         effects.append(work.popleft())
     return effects
+
+
+def _size(effect: Effect) -> int:
+    """How many updates it is about."""
+    match effect:
+        case Integrate():
+            return len(effect.entries)
+        case Acknowledge():
+            return len(effect.verdicts)
+    return 0
+
+
+def _acknowledged(effect: Effect) -> set[str]:
+    """The records whose pushes it answers."""
+    return {pushed.record for pushed in effect.verdicts} if isinstance(effect, Acknowledge) else set()
 
 
 def carry_out(
@@ -61,11 +104,21 @@ def carry_out(
         case Owe() as owe:
             partner.owe(owe)
             return [dialer.owed]
-        case Acknowledge() as acknowledge:
-            again = partner.acknowledge(acknowledge)
-            return [lambda now: dialer.acknowledged(acknowledge.number, again, now)]
+        case Acknowledge():
+            acks = [effect for effect in effects if isinstance(effect, Acknowledge)]
+            cursors = [effect.cursor for effect in acks if effect.cursor is not None]
+            verdicts = tuple(pushed for effect in acks for pushed in effect.verdicts)
+            head = max(effect.head for effect in acks)
+            again = partner.acknowledge(Acknowledge(acks[-1].number, verdicts, cursors[-1] if cursors else None, head))
+            return [_noted(dialer, effect, again) for effect in acks]
     return []
 
 
 def _integrated(dialer: Dialer, number: int, gaps: Sequence[tuple[str, bytes]]) -> Answer:
     return lambda now: dialer.integrated(number, gaps, now)
+
+
+def _noted(dialer: Dialer, effect: Acknowledge, again: Sequence[str]) -> Answer:
+    records = _acknowledged(effect)
+    left = [record for record in again if record in records]
+    return lambda now: dialer.acknowledged(effect.number, left, now)

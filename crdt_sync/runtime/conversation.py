@@ -45,7 +45,7 @@ from crdt_sync.protocol.effects import (
 from crdt_sync.protocol.messages import DONE, CheckedEntry, Receipt, VerdictCode
 from crdt_sync.replica import Event, Replica
 from crdt_sync.replica.blocks import over
-from crdt_sync.replica.carrying_out import carry_out, take_work
+from crdt_sync.replica.carrying_out import Rest, carry_out, take_work
 from crdt_sync.replica.partner import Partner
 from crdt_sync.runtime.address import Address
 from crdt_sync.runtime.asked import Asked
@@ -93,6 +93,8 @@ class Conversation:
         self._welcoming: asyncio.Task[None] | None = None
         self._work: deque[Effect] = deque()
         self._committing = False
+        self._rest = Rest()
+        self._resting: asyncio.TimerHandle | None = None
         self._unstored = 0  # bytes of updates that wait for the disk
         self._unsent = 0  # bytes of `_outgoing`
         self._eased = asyncio.Event()  # some of that went
@@ -254,6 +256,8 @@ class Conversation:
         finally:
             unsubscribe()
             self._partner.ended()
+            if self._resting is not None:
+                self._resting.cancel()
             if trust_clock is not None:
                 trust_clock()
             if self._presence is not None:
@@ -367,7 +371,8 @@ class Conversation:
         assert self._dialer is not None
         while True:
             self._committing = True
-            while self._work:
+            while self._work and not self._rests():
+                begun = self._now()
                 work = take_work(self._work)
                 effects, refused = await self._screened(work)
                 answers = await self._loop.run_in_executor(
@@ -375,6 +380,8 @@ class Conversation:
                 )
                 for answer in answers:
                     answer(self._now())
+                if isinstance(work[0], Acknowledge):
+                    self._rest.noted(begun, self._now())
                 self._unstored -= sum(map(_bytes, work))
                 self._eased.set()
                 self._measure()
@@ -382,8 +389,20 @@ class Conversation:
             self._committing = False
             self._state_changed.set()
             self._kick_worker.clear()
-            if not self._work:
+            if not self._work or self._rests():
                 await self._kick_worker.wait()
+
+    def _rests(self) -> bool:
+        """Whether what waits for the disk waits for more first, see `Rest`."""
+        assert self._dialer is not None
+        left_us = self._rest.left_us(self._work, self._now(), more_to_come=self._dialer.unanswered)
+        if left_us and self._resting is None:
+            self._resting = self._loop.call_later(left_us / 1e6, self._rested)
+        return left_us > 0
+
+    def _rested(self) -> None:
+        self._resting = None
+        self._kick_worker.set()
 
     def _measure(self) -> None:
         progress = self.progress
@@ -437,7 +456,7 @@ class Conversation:
                 case Closed():
                     self._closed = effect
         self._kick_sender.set()
-        if self._work:
+        if self._work and not self._rests():
             self._kick_worker.set()
         timer = self._dialer.next_timer()
         if timer is None or timer < self._timer_at:

@@ -5,8 +5,9 @@ import random
 import pytest
 
 from crdt_sync.protocol.effects import Acknowledge, Owe, Welcomed
-from crdt_sync.protocol.messages import Verdict, VerdictCode
+from crdt_sync.protocol.messages import Resume, Verdict, VerdictCode
 from crdt_sync.records import Document, values_of
+from crdt_sync.replica.carrying_out import carry_out
 from crdt_sync.replica.partner import Partner
 from tests.replica.partners import (
     ACCEPTED,
@@ -156,3 +157,24 @@ def test_what_comes_from_one_partner_is_owed_to_the_others(make_replica, time):
         == ("ws://one", "ws://other")[:: 1 if one.store.replica < other.store.replica else -1]
     )
     assert other.store.record_head(US) is not None
+
+
+def test_answers_that_share_a_commit_are_noted_each_for_its_own_push(replica, partner, monkeypatch):
+    write(replica, "customers/third", name="third")
+    gap = Verdict(VerdictCode.GAP, state_vector=b"\x00")
+    answered = [answer(partner, US, ACCEPTED, cursor=6), answer(partner, "customers/third", gap, cursor=7)]
+    commits = []
+    commit = replica.context.store.commit
+    monkeypatch.setattr(replica.context.store, "commit", lambda batches: commits.append(1) or commit(batches))
+    noted = []
+
+    class Session:
+        def acknowledged(self, number, again, now):
+            noted.append((number, again))
+
+    for told in carry_out(partner, Session(), answered):
+        told(0)
+    assert commits == [1]
+    assert noted == [(answered[0].number, []), (answered[1].number, ["customers/third"])]
+    assert outbox(partner) == ["customers/third"]
+    assert Partner(replica, URL).resume == Resume(EPOCH, 7, 7)

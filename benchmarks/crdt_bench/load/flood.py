@@ -12,7 +12,7 @@ from crdt_bench.load.connection import Connection, client_frame
 from crdt_bench.load.updates import Device
 from crdt_sync.ids import Space
 from crdt_sync.protocol import codec
-from crdt_sync.protocol.messages import Ack, Hello, Ping, Terms, Welcome
+from crdt_sync.protocol.messages import Ack, Hello, Ping, Pong, Terms, Welcome
 from crdt_sync.protocol.terms import terms_of
 from crdt_sync.protocol.versions import VERSIONS
 
@@ -30,7 +30,7 @@ class Flow:
         self._answered = answered
         self._frames: deque[bytes] = deque()
         self._missing = 0
-        self._done: asyncio.Future[None]
+        self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         connection.listen(self._receive)
 
     async def run(self, frames: deque[bytes]) -> None:
@@ -86,21 +86,27 @@ async def _pushed(
             for _ in range(rounds)
         ]
     )
-    flows = [Flow(await greeted(port, device.replica, wall_clock), window, Acknowledged(updates)) for device in devices]
+    opened = [await greeted(port, device.replica, wall_clock) for device in devices]
+    flows = [Flow(connection, window, Acknowledged(updates, connection.send)) for connection in opened]
     await _rounds(lambda: [flow.run(part) for flow, part in zip(flows, next(prepared), strict=True)])
 
 
 class Acknowledged:
-    """Counts the pushes that an acknowledgement answers, and insists that every update was stored; `seq` is where."""
+    """Counts the pushes that an acknowledgement answers, and insists that every update was stored; `seq` is where.
 
-    def __init__(self, updates: int) -> None:
+    Pings are answered by `send`.
+    """
+
+    def __init__(self, updates: int, send: Callable[[bytes], None]) -> None:
         self._updates = updates
+        self._send = send
 
     def __call__(self, payload: bytes) -> int:
         """How many pushes `payload` acknowledges."""
         message = codec.decode(payload)
         if isinstance(message, Ping):
-            return 0  # the rounds are short enough for the server to wait for its answer
+            self._send(codec.encode(Pong(message.number)))
+            return 0
         if not isinstance(message, Ack) or any(verdict.seq == 0 for verdict in message.verdicts):
             raise UnexpectedAnswer(str(message)[:500])
         return len(message.verdicts) // self._updates
