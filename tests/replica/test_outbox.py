@@ -1,6 +1,8 @@
 """What is owed to a partner: edits until it has them, verdicts, refusals, and what came from others."""
 
 import random
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -167,12 +169,8 @@ def test_answers_that_share_a_commit_are_noted_each_for_its_own_push(replica, pa
     commit = replica.context.store.commit
     monkeypatch.setattr(replica.context.store, "commit", lambda batches: commits.append(1) or commit(batches))
     noted = []
-
-    class Session:
-        def acknowledged(self, number, again, now):
-            noted.append((number, again))
-
-    for told in carry_out(partner, Session(), answered):
+    session: Any = SimpleNamespace(acknowledged=lambda number, again, now: noted.append((number, again)))
+    for told in carry_out(partner, session, answered):
         told(0)
     assert commits == [1]
     assert noted == [(answered[0].number, []), (answered[1].number, ["customers/third"])]
