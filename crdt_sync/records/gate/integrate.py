@@ -19,7 +19,7 @@ Hostile bytes that pass `scan` may still hang or kill the process inside yrs, so
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.limits import (
@@ -50,12 +50,13 @@ from crdt_sync.records.updates.pairs import has_pairs
 from crdt_sync.records.updates.update import Item, Scan, scan
 from crdt_sync.verdicts import Verdict, VerdictCode, refused
 
+_NEW: Final = Verdict(VerdictCode.ACCEPTED, new=True)
+_KNOWN: Final = Verdict(VerdictCode.ACCEPTED)
 _ITEM_BYTES_MIN = 4  # of one item: what it is, one origin, and a deleted run
 _SPREAD_MAX = 32  # times that an update may take more bytes once integrated: a deletion cuts an item in three
 
 
-@dataclass(frozen=True, slots=True)
-class Integration:
+class Integration(NamedTuple):
     """The outcome for one record: a verdict per update, and the state after those that were accepted.
 
     `snapshot` is the whole integrated state if it was asked for, or `renewed`: then updates of another lineage were
@@ -226,7 +227,7 @@ class _Loaded:
                 vector[writer] = end
         self._texts = self._texts or any(root.startswith(TEXT_PREFIX) for root in found.roots)
         self._keep(steps)
-        return Verdict(VerdictCode.ACCEPTED, new=True)
+        return _NEW
 
     def _carry(self, update: bytes, stamp_max: int | None, checked: bool) -> Verdict:
         """Take over what an update of another lineage tells, if it builds on nothing that it does not hold."""
@@ -249,7 +250,7 @@ class _Loaded:
         if len(whole) > RECORD_BYTES_MAX:
             return _too_large(len(whole))
         self._hold((whole,))
-        return Verdict(VerdictCode.ACCEPTED, new=True)
+        return _NEW
 
     def _trust(self, update: bytes) -> Verdict:
         """Integrate an update without reading it first."""
@@ -262,14 +263,14 @@ class _Loaded:
         self._vector = vectors.decode(self.document.raw_state_vector())
         self._lists = self._texts = None
         self._keep(steps)
-        return Verdict(VerdictCode.ACCEPTED, new=True)
+        return _NEW
 
     def _known(self, update: bytes) -> Verdict:
         """The verdict on what is here already. It may be what a partner made of a record that was mended here too."""
         if not self._mended:
-            return Verdict(VerdictCode.ACCEPTED)
+            return _KNOWN
         self._keep([update])
-        return Verdict(VerdictCode.ACCEPTED, new=True)
+        return _NEW
 
     def _holds(self, update: bytes) -> bool:
         try:

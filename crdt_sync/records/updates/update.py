@@ -17,7 +17,6 @@ follow yjs/src/utils/UpdateEncoder.js and lib0/encoding.js.
 
 import re
 import struct
-from dataclasses import dataclass
 from math import isfinite
 from typing import NamedTuple
 
@@ -60,8 +59,7 @@ class Item(NamedTuple):
     halves: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Scan:
+class Scan(NamedTuple):
     """What an update says, without integrating it.
 
     `clients` maps each writer to its first clock and the one behind its last; `deletes` holds the delete set;
