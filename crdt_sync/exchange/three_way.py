@@ -103,7 +103,7 @@ class Memory:
         return asked and field in self.formerly().written_once
 
     def agreed_with(self, field: str) -> bool:
-        """Whether a person wrote what the field of one value holds, and other sources alone said the same."""
+        """Whether a person wrote what the field holds, and other sources alone said the same."""
         return self.base(field) is MISSING and field in self.formerly().by_people
 
     def removed(self, field: str) -> set[str]:
@@ -253,7 +253,9 @@ def _text(field: str, spec: FieldSpec, text: str, now: object | Missing, memory:
         return Decision("unchanged", wanted=text)
     if memory.base(field) is MISSING and present not in ("", text) and same_form(present) == same_form(text):
         merged = present
-    elif present == text or any(same(text_mark(each), mark_text(present)) for each in memory.said(field)):
+    elif present == text or (
+        any(same(text_mark(each), mark_text(present)) for each in memory.said(field)) and not memory.agreed_with(field)
+    ):
         merged = text
     elif any(same(each, said) for each in memory.former(field, spec)):
         merged = present
@@ -291,7 +293,7 @@ def _counter(field: str, spec: FieldSpec, number: object, now: object | Missing,
         share = _plus(counter_share((memory.share or {}).get(field)), number, before)
     elif _equal(held, number):
         share = Decimal(0)
-    elif any(_equal(counter_said(each), held) for each in memory.said(field)):
+    elif any(_equal(counter_said(each), held) for each in memory.said(field)) and not memory.agreed_with(field):
         share = _plus(0, number, held)
     elif any(_equal(counter_said(each), number) for each in memory.former(field, spec)):
         share = Decimal(0)

@@ -37,6 +37,7 @@ from crdt_sync.records.updates.delete_set import (
     without,
 )
 from crdt_sync.records.updates.halves import made_whole, mended
+from crdt_sync.records.updates.lists import Lists
 from crdt_sync.records.updates.objects import in_order
 from crdt_sync.records.updates.update import Item, Scan, scan
 from crdt_sync.records.updates.varint import append_uint
@@ -270,6 +271,23 @@ class Document:
                 if item.deleted:
                     changed.add(item.root[2:])
         return {field for field, count in live.items() if count == 1} - changed
+
+    def typed_texts(self) -> set[str]:
+        """The texts of which something that is shown is by no import: by no writer of a text of a source of that field.
+
+        As far as it is known: an import writes a text of its source, see `source_texts`, unless that is too long.
+        """
+        items = scan(self.diff()).items
+        lists = Lists(items)
+        shown: dict[str, set[int]] = {}
+        said: dict[str, set[int]] = {}
+        for item in items:
+            root = lists.name((item.writer, item.clock)).root
+            if root.startswith(f"{TEXT_PREFIX}_"):
+                said.setdefault(root.rpartition(".")[2], set()).add(item.writer)
+            elif item.text and root.startswith(TEXT_PREFIX):
+                shown.setdefault(root[2:], set()).add(item.writer)
+        return {field for field, writers in shown.items() if field in said and not writers <= said[field]}
 
     @property
     def deleted(self) -> bool:

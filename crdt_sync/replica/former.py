@@ -23,7 +23,7 @@ class Former:
     it tells which fields of one value were `written_once` and never changed: as far as the log tells, when the record
     came here, as what was filled in later may be younger than a table from then.
 
-    `by_people` are the fields of one value that hold something which a person typed, or edited in an export, now.
+    `by_people` are the fields that hold something now which a person typed, counted, or edited in an export.
     """
 
     values: Sequence[dict[str, object]] = ()
@@ -73,7 +73,11 @@ def _states(
 def _by_people(document: Document) -> Iterator[str]:
     contents = document.contents()
     memories = memories_of(contents)
+    yield from document.typed_texts()
     for root, raw in contents.items():
+        counts = raw.values() if root.startswith(Layout.COUNTS) and isinstance(raw, dict) else ()
+        if any(count not in (0, "0") for count in counts):
+            yield root.removeprefix(Layout.COUNTS)
         if root.startswith(Layout.ENTRIES) and not is_reserved(root) and isinstance(raw, list):
             field = root.removeprefix(Layout.ENTRIES)
             if any(entry[1] != IMPORTED or memories.age(entry, field)[0] for entry in well_formed(raw)):

@@ -21,7 +21,7 @@ from crdt_bench import people
 from crdt_sync.errors import AlreadyHere, KeyNeeded
 from crdt_sync.exchange import ExportOptions, Exports, ImportReport, Table, export_table, import_table, open_table
 from crdt_sync.exchange.three_way import Memory
-from crdt_sync.records import parse_schema
+from crdt_sync.records import Document, parse_schema
 from crdt_sync.records.memory import memory_index
 from tests.importing.conftest import Device, Lines, meet
 
@@ -312,3 +312,39 @@ def test_what_another_table_repeats_stays_a_persons_word(monkeypatch):
     monkeypatch.setattr(Memory, "agreed_with", lambda memory, field: False)
     with pytest.raises(AssertionError):
         play(REPEATED_BY_ANOTHER)
+
+
+OTHERWISE = {"notes": "met in June", "visits": "9"}
+
+
+@pytest.mark.parametrize("field", OTHERWISE)
+@pytest.mark.parametrize("who_first", ["a person", "a table"])
+def test_a_table_takes_no_persons_note_or_count_because_another_said_the_same(devices, field, who_first):
+    (anna,) = devices("anna")
+    said = {"notes": "met in May", "visits": "5"}[field]
+    anna.take(["name"], ("1", "Anna"), file="list")
+    if who_first == "a table":
+        anna.take([field], ("1", said), file="shop")
+    else:
+        with anna.replica.edit(anna.record) as person:
+            person[field] = said if field == "notes" else int(said)
+        anna.take([field], ("1", said), file="shop")
+    report = anna.take([field], ("1", OTHERWISE[field]), file="crm")
+    kept = str(anna.shows(field)) == said
+    assert (kept, report.cells_both_changed) == ((True, 1) if who_first == "a person" else (False, 0))
+
+
+def test_what_a_person_added_to_a_tables_note_and_that_repeats_is_the_persons(devices):
+    (anna,) = devices("anna")
+    anna.take(["notes"], ("1", "met in May"), file="shop")
+    with anna.replica.edit(anna.record) as person:
+        person.text("notes").insert(10, " with Bob")
+    anna.take(["notes"], ("1", "met in May with Bob"), file="shop")
+    report = anna.take(["notes"], ("1", "met in June"), file="crm")
+    assert (report.cells_both_changed, anna.shows("notes")) == (1, "met in May with Bob")
+
+
+def test_a_note_that_counts_as_the_tables_because_that_repeats_it_is_noticed(devices, monkeypatch):
+    monkeypatch.setattr(Document, "typed_texts", lambda document: set())
+    with pytest.raises(AssertionError):
+        test_what_a_person_added_to_a_tables_note_and_that_repeats_is_the_persons(devices)
