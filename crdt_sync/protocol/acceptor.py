@@ -298,6 +298,7 @@ class Acceptor(Session):
     def _on_want(self, want: Want, now: int) -> None:
         self._came(_ASKS)
         self._came(_COMPARES)
+        _once_each("want", [entry.record for entry in want.entries])
         if want.page == 0:
             if sum(answer.page == 0 for answer in self._answers) >= limits.PUSHES_IN_FLIGHT_MAX:
                 raise ProtocolViolation("too many wants without a page", "Wait for the answers.")
@@ -355,6 +356,7 @@ class Acceptor(Session):
     def _on_check(self, check: Check, now: int) -> None:
         if self._checks >= limits.CHECKS_IN_FLIGHT_MAX:
             raise ProtocolViolation("too many checks without waiting for answers")
+        _once_each("check", check.records)
         self._checks += 1
         self._effects.append(CheckRecords(check.number, check.records, check.mend))
 
@@ -429,14 +431,18 @@ class Acceptor(Session):
         return self._send(Changes(self._page, told, ()))
 
     def _serve_answer(self, now: int) -> int:
-        """Send one frame of the oldest answer. Its last frame carries the page's cursor."""
+        """Go on with the oldest answer, with a frame at most. Its last frame carries the page's cursor.
+
+        A partner that has everything makes much work for no bytes, so what is read for it is bounded, too.
+        """
         answer = self._answers[0]
         entries: list[UpdatesEntry] = []
-        size, newest = 0, self._source.head()
-        while answer.entries and size < self._pace.frame:
+        size, read, newest = 0, 0, self._source.head()
+        while answer.entries and size < self._pace.frame and read < limits.READ_BYTES_TARGET:
             wanted = answer.entries[0]
             withheld = self._withholds(wanted.record)
             diff = None if withheld else self._source.diff(wanted.record, wanted.state_vector)
+            read += max(limits.READ_RECORD_BYTES, diff.read if diff is not None else 0)
             if diff is not None:
                 addition = len(diff.update) + len(diff.state_vector)
                 if entries and size + addition > limits.FRAME_BYTES_MAX // 2:
@@ -450,6 +456,8 @@ class Acceptor(Session):
         last = not answer.entries
         if last:
             self._answers.popleft()
+        elif not entries:
+            return read
         cursor = self._true(answer.cursor) if last and answer.cursor is not None else None
         return self._send_updates(Updates(answer.page, cursor, newest, last, tuple(entries)), now)
 
@@ -506,6 +514,12 @@ class Acceptor(Session):
             own.discard(self.cursor)
         if not self.follow:
             own.clear()
+
+
+def _once_each(message: str, records: Sequence[str]) -> None:
+    """Whoever answers reads each record: naming one again costs the partner nothing."""
+    if len(frozenset(records)) != len(records):
+        raise ProtocolViolation(f"a {message} names a record twice")
 
 
 def _within_frame(entries: Sequence[Change]) -> Sequence[Change]:

@@ -34,11 +34,15 @@ class Outgoing(NamedTuple):
 
 
 class Diff(NamedTuple):
-    """What a partner lacks of a record, the state vector that it leads to, and the record's last sequence number."""
+    """What a partner lacks of a record, the state vector that it leads to, and the record's last sequence number.
+
+    `read` is how many stored bytes it was made of.
+    """
 
     update: bytes
     state_vector: bytes
     seq: int = 0
+    read: int = 0
 
 
 class AcceptorSource(Protocol):

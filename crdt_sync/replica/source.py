@@ -108,7 +108,7 @@ class StoreSource:
             vectors.decode(state_vector)  # raises where this is what cannot be read
             self._on_corrupt(StoreCorrupt(f"the stored bytes of {record} are no record", record=record))
             return None
-        return Diff(update, stored.head.state_vector, stored.head.seq)
+        return Diff(update, stored.head.state_vector, stored.head.seq, sum(map(len, stored.updates)))
 
 
 def change_of(stored: StoredUpdates, now: int) -> values.Change:

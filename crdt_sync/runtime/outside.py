@@ -4,6 +4,7 @@ Everything else that touches the world goes through the loop itself: time, and w
 """
 
 import random
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -25,12 +26,14 @@ class Outside:
     """How channels are opened, workers started and commits made, and the chance by which attempts are spread.
 
     `make_thread` makes what a session's commits run in, one at a time: an executor for `loop.run_in_executor`.
+    `clock` gives seconds that pass while something runs on the loop.
     """
 
     open_channel: Open = open_channel
     start_worker: StartWorker = WorkerProcess.start
     make_writer: Callable[[Committer], Writer] = GroupWriter
     make_thread: Callable[[], Executor] = _commit_thread
+    clock: Callable[[], float] = time.perf_counter
     rng: random.Random = field(default_factory=random.SystemRandom)
 
 

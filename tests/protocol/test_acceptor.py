@@ -3,12 +3,14 @@
 import pytest
 
 from crdt_sync import limits
+from crdt_sync.protocol import codec
 from crdt_sync.protocol.acceptor import Refusal
 from crdt_sync.protocol.effects import Accept, Closed, Compare, Greeted, Holds
 from crdt_sync.protocol.messages import (
     Ack,
     Bye,
     Changes,
+    Check,
     Have,
     Push,
     PushEntry,
@@ -360,3 +362,52 @@ def test_who_says_that_it_is_done_has_what_was_told_until_the_feed_first_ended(c
     say(session)
     _, effects = say(session, Bye(code, "", None))
     assert [effect for effect in effects if isinstance(effect, Holds)] == holds
+
+
+def test_an_answer_reads_no_more_in_one_turn_than_some_bytes_however_little_it_sends(monkeypatch) -> None:
+    """A partner that has everything of large records makes much work and asks for no bytes."""
+    log = ScriptedLog([(f"customers/{number}", b"u") for number in range(8)])
+    read: list[str] = []
+
+    def diff(record: str, state_vector: bytes) -> Diff:
+        read.append(record)
+        return Diff(b"\0\0", b"\x01\x01\x01", 1, limits.READ_BYTES_TARGET // 2)
+
+    session = live(log)
+    monkeypatch.setattr(log, "diff", diff)
+    session.receive(codec.encode(Want(0, tuple(WantEntry(f"customers/{number}", b"\0") for number in range(8)))), 0)
+    sent: list[Updates] = []
+    for turn in range(1, 5):
+        session.fill(1, 0)
+        sent += [message for message in drain(session)[0] if isinstance(message, Updates)]
+        assert len(read) == 2 * turn
+    assert [len(updates.entries) for updates in sent] == [2, 2, 2, 2]
+    assert [updates.last for updates in sent] == [False, False, False, True]
+    assert not session.wants_room
+
+
+def test_what_is_not_held_is_looked_for_in_turns_too(monkeypatch) -> None:
+    log = ScriptedLog([(A, b"1")])
+    asked: list[str] = []
+    monkeypatch.setattr(log, "diff", lambda record, _: asked.append(record))
+    session = live(log)
+    unknown = tuple(WantEntry(f"customers/unknown{number}", b"\0") for number in range(limits.WANT_RECORDS_MAX))
+    session.receive(codec.encode(Want(0, unknown)), 0)
+    session.fill(1, 0)
+    at_once = limits.READ_BYTES_TARGET // limits.READ_RECORD_BYTES
+    assert (len(asked), drain(session)) == (at_once, ([], []))
+    session.fill(1 << 20, 0)
+    (updates,), _ = drain(session)
+    assert (len(asked), updates) == (limits.WANT_RECORDS_MAX, Updates(0, None, 1, True, ()))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [Want(0, (WantEntry(A, b"\0"), WantEntry(B, b"\0"), WantEntry(A, b"\1\1\1"))), Check(1, False, (A, B, A))],
+)
+def test_no_record_is_asked_for_twice_in_one_message(message) -> None:
+    session = live(ScriptedLog([(A, b"1")]))
+    sent, _ = say(session, message)
+    assert [type(answer) for answer in sent] == [Bye]
+    assert "names a record twice" in sent[0].message
+    assert session.closed

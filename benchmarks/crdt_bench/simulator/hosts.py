@@ -26,7 +26,7 @@ from crdt_sync.runtime.transports.http.door import Door
 _CONNECTIONS_MAX = 1024  # more than a history makes at a time
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Machine:
     """What a process runs on: chance, how much its worker holds, how slow its disk and worker are, and how it dies."""
 
@@ -35,6 +35,7 @@ class Machine:
     documents_max: int
     latency_max: int
     kill: Callable[[], bool]
+    looked_s: float = 0.0
 
     def outside(self) -> Outside:
         """The world as the shipped code asks for it; channels are opened elsewhere."""
@@ -42,8 +43,14 @@ class Machine:
             start_worker=self.start_worker,
             make_writer=lambda commits: LoopWriter(commits, self.rng, self.latency_max),
             make_thread=lambda: LoopExecutor(self.loop),
+            clock=self.clock,
             rng=self.rng,
         )
+
+    def clock(self) -> float:
+        """Each look at it comes up to a millisecond after the last: a few steps fill a pass of the loop."""
+        self.looked_s += self.rng.random() / 1000
+        return self.looked_s
 
     async def start_worker(self) -> LoopWorker:
         """A worker that is ready."""

@@ -7,8 +7,8 @@ Rules:
    `load` finds them.
 3. Whatever fails, every effect is answered: a failure of the disk or of the worker ends as a verdict "retry" or as
    the end of one session, never as silence.
-4. A link is asked to read on only when there is room, and is filled one frame at a time, so that a device that
-   fetches everything delays nobody.
+4. A link is asked to read on only when there is room, and is filled one frame at a time, in turns, so that a device
+   that fetches everything delays nobody.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import structlog
@@ -47,10 +48,12 @@ from crdt_sync.replica.index import UNKNOWN_TO_ACCEPTOR, StoreIndex
 from crdt_sync.replica.source import change_of
 from crdt_sync.runtime.hosting.audits import Audits, WorkerAudits
 from crdt_sync.runtime.hosting.digests import Digests, WorkerDigests
+from crdt_sync.runtime.hosting.fair_queue import FairQueue, Flow
 from crdt_sync.runtime.hosting.following import Following
 from crdt_sync.runtime.hosting.health import Health
 from crdt_sync.runtime.hosting.meter import Counts, Meter
 from crdt_sync.runtime.hosting.rest import AtRest
+from crdt_sync.runtime.hosting.rounds import Rounds
 from crdt_sync.runtime.hosting.tails import Tails
 from crdt_sync.runtime.hosting.uncommitted import Uncommitted
 from crdt_sync.runtime.outside import OUTSIDE, Outside
@@ -63,7 +66,7 @@ from crdt_sync.storage.values import Batch, Committed
 
 _PRESENCE_EVERY_S = 0.1
 _RETRY_US = 5_000_000
-_REST_US = 50  # after each frame to a follower, twice what it took: pushes go on meanwhile, and what is new is joined
+_STALLED_US = 1_000_000  # that a timer comes late: the loop stood still, or the machine slept
 _ONE_FRAME = 1  # byte of room: what is queued for a slow link is what everything else must wait for
 _ASKED_MAX = 8  # receipts and the like under way for one session
 _log = structlog.get_logger("crdt_sync.hosting")
@@ -104,7 +107,9 @@ class _Seat:
     """A session's link and what the engine has under way for it."""
 
     link: Link
+    flow: Flow
     timer: asyncio.TimerHandle | None = None
+    due: int = 0  # when that was to wake, in microseconds
     reading: asyncio.Future[None] | None = None  # the link waits to read on
     filling: bool = False
     asked: int = 0  # receipts and the like under way
@@ -165,6 +170,7 @@ class Engine:
         self.health = Health(store, self.pool, wall_clock)
         self._wall_clock = wall_clock
         self.loop = asyncio.get_running_loop()
+        self.queue = FairQueue(self.loop, outside.clock)
         self._seats: dict[int, _Seat] = {}
         self._held: dict[int, _Seat] = {}  # seats whose links wait to read on
         self._uncommitted = Uncommitted()
@@ -175,8 +181,7 @@ class Engine:
         self._digests = digests or WorkerDigests(store, self.pool, self.writer, rest)
         self._audits = audits or WorkerAudits(store, self.pool, self.writer, rest, self._now)
         self._presence_timer: asyncio.TimerHandle | None = None
-        self._round_timer: asyncio.TimerHandle | None = None
-        self._rests_until = 0.0  # loop time before which followers are not told of what is new
+        self._rounds = Rounds(self.loop, self.queue, self._followers, self.fill)
         self._following = Following(store, self.source)
         self.stopping = False
         self.stopped = False
@@ -205,8 +210,7 @@ class Engine:
         self.stopped = True
         if self._presence_timer is not None:
             self._presence_timer.cancel()
-        if self._round_timer is not None:
-            self._round_timer.cancel()
+        self._rounds.stop()
         await self.health.close()
         for task in list(self._tasks):
             task.cancel()
@@ -227,17 +231,22 @@ class Engine:
         for record in records:
             self.pool.forget(record)
         self._tails.forget()
-        self._show_followers()
+        self._rounds.begin()
 
     def connect(self, link: Link, authorise: Authorise | None = None) -> int:
         """A device has connected; returns its session's number. `authorise` is for this session alone."""
         session = self.hub.connect(self._now(), authorise)
-        self._seats[session] = _Seat(link)
+        self._seats[session] = _Seat(link, self.queue.strangers)
         self._arm(session)
         return session
 
+    def flow(self, session: int) -> Flow:
+        """The flow of the session's work."""
+        seat = self._seats.get(session)
+        return seat.flow if seat is not None else self.queue.strangers
+
     def receive(self, session: int, frame: bytes) -> None:
-        """A frame came from the device."""
+        """A frame came from the device, and it is its turn."""
         try:
             self.hub.receive(session, frame, self._now())
         except StoreError as error:
@@ -264,7 +273,7 @@ class Engine:
         self._pump()
         if more:
             seat.filling = True
-            self.loop.call_soon(self._refill, session, seat)
+            self.loop.call_soon(self.queue.take, seat.flow, partial(self._refill, session, seat))
 
     def may_read(self, session: int) -> bool:
         """Whether the link may read on; if not, it awaits `readable`."""
@@ -311,11 +320,15 @@ class Engine:
         seat, timer = self._seats.get(session), self.hub.next_timer(session)
         if seat is not None and timer is not None:
             timer = min(timer, self._now() + self._ping_us)  # the first may be of the handshake, which ends sooner
-            seat.timer = self.loop.call_at(timer / 1e6, self._timer, session)
+            seat.due, seat.timer = timer, self.loop.call_at(timer / 1e6, self._timer, session)
 
     def _timer(self, session: int) -> None:
-        seat = self._seats.get(session)
-        self.hub.timer(session, self._now(), seat.link.arriving if seat is not None else 0)
+        seat, now = self._seats.get(session), self._now()
+        stalled = seat is not None and session not in self._held and now - seat.due > _STALLED_US
+        if seat is not None and stalled:  # we were not listening: nobody is silent for that
+            self.hub.pause(session, seat.due)
+            self.hub.resume(session, now)
+        self.hub.timer(session, now, seat.link.arriving if seat is not None else 0)
         self._pump()
         self._arm(session)
 
@@ -356,6 +369,8 @@ class Engine:
             case MakeCheck():
                 self._start_for(effect.session, lambda: self._make_check(effect))
             case Arrived() | Stored():
+                if isinstance(effect, Arrived) and (seat := self._seats.get(effect.session)) is not None:
+                    seat.flow = Flow()
                 if self._visits is not None:
                     self._visits.heard(effect)
 
@@ -407,27 +422,14 @@ class Engine:
             if self.hub.commit_failed(effect.number, self._now()):  # nothing is under way that builds on what failed
                 self._failures_known = failures
         self._pump()
-        self._show_followers()
+        self._rounds.begin()
 
-    def _show_followers(self) -> None:
-        """Send to all who follow what is new, now, or after the rest that the last round has earned the others."""
-        if self._round_timer is None:
-            rest_s = self._rests_until - self.loop.time()
-            if rest_s <= 0:
-                self._fill_followers()
-            else:
-                self._round_timer = self.loop.call_later(rest_s, self._fill_followers)
-
-    def _fill_followers(self) -> None:
-        self._round_timer = None
+    def _followers(self) -> Sequence[int]:
         try:
-            followers = self.hub.followers()
+            return self.hub.followers()
         except StoreError as unreadable:
             self.health.commit_failed(unreadable)
-            return
-        self._rests_until = self.loop.time() + len(followers) * _REST_US / 1e6
-        for session in followers:
-            self.fill(session)
+            return ()
 
     def _start_for(self, session: int, work: Callable[[], Awaitable[None]]) -> None:
         """Do something that one session asked for; with too much of it under way, nothing more is read from there."""

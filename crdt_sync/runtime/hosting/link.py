@@ -6,11 +6,13 @@ Rules:
    wait, and nothing more is read from it once the answers to what it sends have added as much again. One that reads
    slowly is heard all the same: its pings and its pushes do not wait until it has everything.
 2. A device that has read next to nothing for the send timeout is cut off. A slow one is not.
-3. The end of a session closes the channel after what was sent, a bye above all; a device that does not take even
+3. Each frame waits for the session's turn; see `fair_queue`.
+4. The end of a session closes the channel after what was sent, a bye above all; a device that does not take even
    that is cut off a little later.
 """
 
 import asyncio
+from functools import partial
 
 import structlog
 
@@ -90,6 +92,7 @@ class DeviceLink:
     async def read(self) -> None:
         """Hand frames to the engine until the link ends; pause while the device is ahead of the disk, or behind us."""
         channel, engine, session, metrics = self._channel, self._engine, self.session, self._metrics
+        queue = engine.queue
         greeted = False
         try:
             while True:
@@ -105,7 +108,9 @@ class DeviceLink:
                     await engine.readable(session)
                 metrics.frames_received += 1
                 metrics.bytes_received += len(frame)
-                engine.receive(session, frame)
+                flow, step = engine.flow(session), partial(engine.receive, session, frame)
+                if not queue.ran(flow, step):
+                    await queue.wait(flow, step)
                 if not greeted:
                     greeted = True
                     channel.take_up_to(FRAME_BYTES_MAX)

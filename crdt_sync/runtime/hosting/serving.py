@@ -7,6 +7,7 @@ import logging
 import os
 import ssl
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar, Self, cast
 
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -21,9 +22,9 @@ from crdt_sync.protocol.acceptor import Authorise
 from crdt_sync.runtime.hosting.engine import Engine
 from crdt_sync.runtime.hosting.front import Front
 from crdt_sync.runtime.hosting.link import BUFFER_BYTES, SEND_TIMEOUT_S, DeviceLink
+from crdt_sync.runtime.hosting.parsing import ParsedInTurns
 from crdt_sync.runtime.hosting.places import Places
 from crdt_sync.runtime.transports import channel
-from crdt_sync.runtime.transports.arrivals import Arrivals
 from crdt_sync.runtime.transports.channel import Channel
 from crdt_sync.runtime.transports.http.door import Door
 from crdt_sync.runtime.transports.websocket import WebsocketChannel
@@ -81,11 +82,15 @@ class Port:
 
         class Known(_Known):
             places = room
+            queue = engine.queue
+            flow = staticmethod(lambda: engine.queue.strangers)
 
         async def handle(websocket: ServerConnection) -> None:
             assert isinstance(websocket, Known)
             opened = WebsocketChannel(websocket, BUFFER_BYTES)
-            await DeviceLink(opened, engine, send_timeout_s, websocket.authorise).read()
+            link = DeviceLink(opened, engine, send_timeout_s, websocket.authorise)
+            websocket.flow = partial(engine.flow, link.session)
+            await link.read()
 
         def turn_away(websocket: ServerConnection, _: Request) -> Response | None:
             if not room.full:
@@ -163,7 +168,7 @@ class Port:
                 websocket.cut_off()
 
 
-class _Known(Arrivals, ServerConnection):
+class _Known(ParsedInTurns, ServerConnection):
     """A connection that is known from its first byte on, so that it can be cut off before it says a word."""
 
     places: ClassVar[Places["_Known"]]

@@ -7,7 +7,7 @@ import pytest
 from crdt_sync.protocol import codec
 from crdt_sync.protocol.messages import Updates
 from crdt_sync.protocol.principal import everybody
-from crdt_sync.runtime.hosting import engine as hosting
+from crdt_sync.runtime.hosting import rounds
 from crdt_sync.runtime.hosting.engine import Engine
 from crdt_sync.storage.memory import MemoryStore
 from crdt_sync.storage.values import Batch, Change
@@ -33,7 +33,7 @@ class Told(QuietLink):
 
 def test_what_is_new_joins_while_followers_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     async def follow() -> None:
-        monkeypatch.setattr(hosting, "_REST_US", 30_000)
+        monkeypatch.setattr(rounds, "_REST_US", 30_000)
         store = MemoryStore()
         engine = Engine(store, everybody, lambda: 1_000_000)
         links = [Told() for _ in range(FOLLOWERS)]

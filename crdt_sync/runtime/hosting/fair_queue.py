@@ -1,0 +1,121 @@
+"""Fair queueing on the event loop: what sessions cause is done in steps, and who asks for much delays itself alone.
+
+Rules:
+
+1. While little is asked for, a step runs at once. Once the steps of one pass of the loop have taken `_PASS_S`, the
+   others wait, and whoever has used least since the waiting began is next; who did not wait before is `_CREDIT_S` ahead
+   of those who did. A device that sends a frame a second is served before those that flood, however many they are.
+2. Between two passes the loop looks at its sockets and timers.
+3. Each step runs once, those of one flow in the order in which they were asked for.
+4. Whoever has not been let in yet is of one flow with all other strangers.
+"""
+
+import asyncio
+import heapq
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+Clock = Callable[[], float]
+"""Seconds that pass while a step runs, from any beginning."""
+
+_PASS_S = 0.002  # a device that waits its turn waits for one pass at most, beside the longest step
+_CREDIT_S = 0.005  # so that it need not wait for all who have used as little
+_STEP_S_MIN = 20e-6  # what a step counts at least: waking and reading for it
+
+
+@dataclass(slots=True, eq=False)
+class Flow:
+    """What one session has used and what it waits for."""
+
+    used_s: float = 0.0
+    contention: int = 0  # the one in which that was used
+    steps: deque[Callable[[], None]] = field(default_factory=deque)
+    queued: bool = False
+
+
+class FairQueue:
+    """See the module."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Clock = time.perf_counter) -> None:
+        self._loop = loop
+        self._clock = clock
+        self._spent_s = 0.0  # in this pass
+        self._passing = False  # the pass has an end that is scheduled
+        self._waiting: list[tuple[float, int, Flow]] = []
+        self._asked = 0
+        self._contention = 0
+        self._least_s = 0.0  # what those that were served had used at most, before that
+        self.strangers = Flow()
+
+    def ran(self, flow: Flow, step: Callable[[], None]) -> bool:
+        """Run `step` now if nobody needs to wait; else False."""
+        if self._waiting or self._spent_s >= _PASS_S:
+            return False
+        if not self._passing:
+            self._passing = True
+            self._loop.call_soon(self._pass_ended)
+        self._run(step)
+        return True
+
+    def take(self, flow: Flow, step: Callable[[], None]) -> None:
+        """Run `step` now, or when its turn comes; then the loop's handler of exceptions hears what it raises."""
+        if not self.ran(flow, step):
+            flow.steps.append(step)
+            if not flow.queued:
+                self._queue(flow)
+
+    async def wait(self, flow: Flow, step: Callable[[], None]) -> None:
+        """`take`, and return once `step` has run. What it raises, this raises."""
+        done: asyncio.Future[None] = self._loop.create_future()
+
+        def stepped() -> None:
+            try:
+                step()
+            except Exception as error:
+                if not done.done():
+                    done.set_exception(error)
+            else:
+                if not done.done():
+                    done.set_result(None)
+
+        self.take(flow, stepped)
+        await done
+
+    def _queue(self, flow: Flow) -> None:
+        if flow.contention != self._contention:
+            flow.contention, flow.used_s = self._contention, 0.0
+        flow.used_s = max(flow.used_s, self._least_s - _CREDIT_S)
+        flow.queued = True
+        self._asked += 1
+        heapq.heappush(self._waiting, (flow.used_s, self._asked, flow))
+        if not self._passing:
+            self._passing = True
+            self._loop.call_soon(self._pass_ended)
+
+    def _pass_ended(self) -> None:
+        self._spent_s = 0.0
+        self._passing = bool(self._waiting)
+        if not self._passing:
+            return
+        self._loop.call_soon(self._pass_ended)
+        while self._waiting and self._spent_s < _PASS_S:
+            used_s, _, flow = heapq.heappop(self._waiting)
+            self._least_s = max(self._least_s, used_s)
+            flow.queued = False
+            try:
+                flow.used_s += self._run(flow.steps.popleft())
+            finally:
+                if flow.steps and not flow.queued:
+                    self._queue(flow)
+        if not self._waiting:  # what was used while nobody had to wait is nobody's fault
+            self._contention += 1
+            self._least_s = 0.0
+
+    def _run(self, step: Callable[[], None]) -> float:
+        begun = self._clock()
+        step()
+        took = max(_STEP_S_MIN, self._clock() - begun)
+        self._spent_s += took
+        return took

@@ -1,0 +1,64 @@
+"""Rounds: all who follow are told what is new, and what comes meanwhile waits for the next round."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from crdt_sync.runtime.hosting.fair_queue import FairQueue, Flow
+
+_REST_US = 50  # after each frame to a follower, twice what it took: pushes go on meanwhile, and what is new is joined
+_AT_ONCE = 256  # followers of one turn: half a millisecond, if they stand at one place of the log
+
+
+class Rounds:
+    """`followers` names the sessions that have something to hear, `fill` tells one of them the next piece."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        queue: FairQueue,
+        followers: Callable[[], Iterable[int]],
+        fill: Callable[[int], None],
+    ) -> None:
+        self._loop = loop
+        self._queue = queue
+        self._followers = followers
+        self._fill = fill
+        self._flow = Flow()
+        self._left: deque[int] = deque()  # of the round under way
+        self._again = False  # something is new since that began
+        self._timer: asyncio.TimerHandle | None = None
+        self._rests_until = 0.0  # loop time before which no round begins
+
+    def begin(self) -> None:
+        """Something is new: tell it now, or after the rest that the last round has earned the others."""
+        if self._left:
+            self._again = True
+        elif self._timer is None:
+            rest_s = self._rests_until - self._loop.time()
+            if rest_s <= 0:
+                self._begin()
+            else:
+                self._timer = self._loop.call_later(rest_s, self._begin)
+
+    def stop(self) -> None:
+        """Begin no other round."""
+        self._left.clear()
+        self._again = False
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _begin(self) -> None:
+        self._timer = None
+        self._left.extend(self._followers())
+        self._rests_until = self._loop.time() + len(self._left) * _REST_US / 1e6
+        self._tell()
+
+    def _tell(self) -> None:
+        for _ in range(min(_AT_ONCE, len(self._left))):
+            self._fill(self._left.popleft())
+        if self._left:
+            self._loop.call_soon(self._queue.take, self._flow, self._tell)
+        elif self._again:
+            self._again = False
+            self.begin()

@@ -1,0 +1,195 @@
+"""FairQueue: whoever asks for much waits, whoever asks for little does not, and nothing is left out or done twice."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crdt_sync.runtime.hosting.fair_queue import FairQueue, Flow
+
+_STEP_S = 0.0005
+
+
+class Work:
+    """Steps that take time on a clock of their own, and note that they ran."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.done: list[str] = []
+        self.queue = FairQueue(asyncio.get_running_loop(), lambda: self.now)
+
+    def step(self, name: str, took: float = _STEP_S) -> Callable[[], None]:
+        def run() -> None:
+            self.now += took
+            self.done.append(name)
+
+        return run
+
+
+def test_a_step_runs_at_once_while_little_is_asked_for():
+    async def ask() -> None:
+        work = Work()
+        work.queue.take(Flow(), work.step("a"))
+        work.queue.take(Flow(), work.step("b"))
+        assert work.done == ["a", "b"]
+        assert work.queue.ran(Flow(), work.step("c"))
+
+    asyncio.run(ask())
+
+
+def test_who_asks_for_little_is_served_before_a_flood_that_came_earlier():
+    async def ask() -> None:
+        work = Work()
+        floods = [Flow() for _ in range(50)]
+        for _ in range(20):
+            for flood in floods:
+                work.queue.take(flood, work.step("flood"))
+        while len(work.done) < 2 * len(floods):
+            await asyncio.sleep(0)
+        before = len(work.done)
+        work.queue.take(Flow(), work.step("little"))
+        while "little" not in work.done:
+            await asyncio.sleep(0)
+        assert work.done.index("little") - before <= 1
+
+    asyncio.run(ask())
+
+
+def test_two_that_flood_share_by_what_their_steps_take_and_not_by_how_many_they_are():
+    async def ask() -> None:
+        work = Work()
+        dear, cheap = Flow(), Flow()
+        work.queue.take(Flow(), work.step("first", 1.0))  # fills the pass
+        for _ in range(400):
+            work.queue.take(dear, work.step("dear", 10 * _STEP_S))
+            work.queue.take(cheap, work.step("cheap"))
+        while work.done.count("cheap") < 200:
+            await asyncio.sleep(0)
+        assert 18 <= work.done.count("dear") <= 22
+
+    asyncio.run(ask())
+
+
+def test_between_two_passes_the_loop_goes_round():
+    async def ask() -> None:
+        work = Work()
+        for _ in range(100):
+            work.queue.take(Flow(), work.step("step", 0.0007))
+        rounds = 0
+        while len(work.done) < 100:
+            seen = len(work.done)
+            await asyncio.sleep(0)
+            rounds += 1
+            assert len(work.done) - seen <= 3  # 2 ms
+        assert rounds >= 20
+
+    asyncio.run(ask())
+
+
+def test_what_was_used_while_nobody_waited_is_not_held_against_anybody():
+    async def ask() -> None:
+        work = Work()
+        busy = Flow()
+        for _ in range(1000):
+            work.queue.take(busy, work.step("alone", 0.001))
+            await asyncio.sleep(0)
+        work.done.clear()
+        work.queue.take(Flow(), work.step("first", 1.0))
+        for _ in range(8):
+            work.queue.take(busy, work.step("busy"))
+            work.queue.take(Flow(), work.step("other"))
+        while len(work.done) < 17:
+            await asyncio.sleep(0)
+        assert "busy" in work.done[:3]
+
+    asyncio.run(ask())
+
+
+def test_strangers_share_one_turn():
+    async def ask() -> None:
+        work = Work()
+        work.queue.take(Flow(), work.step("first", 1.0))
+        for _ in range(300):
+            work.queue.take(work.queue.strangers, work.step("stranger"))
+        member = Flow()
+        for _ in range(10):
+            work.queue.take(member, work.step("member"))
+        while work.done.count("member") < 10:
+            await asyncio.sleep(0)
+        assert work.done.count("stranger") <= 11
+
+    asyncio.run(ask())
+
+
+def test_waiting_tells_what_a_step_raised():
+    async def ask() -> None:
+        work = Work()
+        work.queue.take(Flow(), work.step("first", 1.0))
+
+        def fails() -> None:
+            raise ValueError("no")
+
+        with pytest.raises(ValueError, match="no"):
+            await work.queue.wait(Flow(), fails)
+        await work.queue.wait(Flow(), work.step("after"))
+        assert work.done[-1] == "after"
+
+    asyncio.run(ask())
+
+
+def test_a_step_that_raises_holds_up_nobody():
+    async def ask() -> None:
+        work = Work()
+        heard: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: heard.append(context["exception"]))
+
+        def fails() -> None:
+            raise ValueError("no")
+
+        flow = Flow()
+        work.queue.take(Flow(), work.step("first", 1.0))
+        work.queue.take(flow, fails)
+        work.queue.take(flow, work.step("same"))
+        work.queue.take(Flow(), work.step("other"))
+        while len(work.done) < 3:
+            await asyncio.sleep(0)
+        assert sorted(work.done) == ["first", "other", "same"]
+        assert [str(error) for error in heard] == ["no"]
+
+    asyncio.run(ask())
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 4), st.sampled_from((0.0, 0.0004, 0.003)), st.booleans(), st.booleans())),
+)
+def test_each_step_runs_once_and_in_the_order_of_its_flow(asked):
+    async def ask() -> None:
+        work = Work()
+        flows = [Flow() for _ in range(5)]
+        wanted: dict[int, list[str]] = {number: [] for number in range(5)}
+        for count, (number, took, nested, passes) in enumerate(asked):
+            name = f"{number}:{count}"
+            step = work.step(name, took)
+            wanted[number].append(name)
+            if nested:  # a step that asks for another of the same flow
+                inner = f"{number}:{count} inner"
+
+                def both(step=step, inner=inner, number=number) -> None:
+                    step()
+                    work.queue.take(flows[number], work.step(inner))
+
+                work.queue.take(flows[number], both)
+            else:
+                work.queue.take(flows[number], step)
+            if passes:
+                await asyncio.sleep(0)
+        expected = len(asked) + sum(nested for _, _, nested, _ in asked)
+        for _ in range(10 * expected + 10):
+            await asyncio.sleep(0)
+        assert len(work.done) == len(set(work.done)) == expected
+        for number, names in wanted.items():
+            assert [name for name in work.done if name in set(names)] == names, number
+
+    asyncio.run(ask())

@@ -1,0 +1,176 @@
+"""What comes on a websocket is parsed in turns, whole, in order, and no further than somebody receives it."""
+
+import asyncio
+import gc
+from collections.abc import Awaitable, Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from websockets.exceptions import ConnectionClosed
+from websockets.frames import Frame, Opcode
+from websockets.protocol import Protocol, Side
+
+from crdt_sync.runtime.hosting import parsing
+from crdt_sync.runtime.hosting.fair_queue import FairQueue, Flow
+from crdt_sync.runtime.hosting.parsing import ParsedInTurns
+
+_QUEUE = 4
+
+
+class Wire(asyncio.Transport):
+    """A transport that is read until it is paused."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reading = True
+        self.pauses = 0
+        self.steps = 0.0
+
+    def pause_reading(self) -> None:
+        assert self.reading
+        self.reading = False
+        self.pauses += 1
+
+    def resume_reading(self) -> None:
+        assert not self.reading
+        self.reading = True
+
+    def is_closing(self) -> bool:
+        return False
+
+    def get_extra_info(self, name: str, default: object = None) -> None:
+        return None
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        pass
+
+    def write(self, data: object) -> None:
+        pass
+
+    def can_write_eof(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        pass
+
+
+def framed(*payloads: bytes) -> bytes:
+    return b"".join(Frame(Opcode.BINARY, payload).serialize(mask=True) for payload in payloads)
+
+
+def parsed(test: Callable[[ParsedInTurns, Wire], Awaitable[None]], step_s: float = 0.0) -> None:
+    """Run `test` on an open connection; each step takes so long."""
+
+    async def run() -> None:
+        now, wire = 0.0, Wire()
+
+        def clock() -> float:
+            nonlocal now
+            now += step_s
+            wire.steps += 0.5  # it is looked at before and after each
+            return now
+
+        class Parsed(ParsedInTurns):
+            queue = FairQueue(asyncio.get_running_loop(), clock)
+            mine = Flow()
+            flow = staticmethod(lambda: Parsed.mine)
+
+        connection = Parsed(Protocol(Side.SERVER), max_queue=_QUEUE)
+        connection.connection_made(wire)
+        await test(connection, wire)
+
+    asyncio.run(run())
+
+
+def test_a_flood_of_small_frames_takes_many_turns():
+    async def flood(connection: ParsedInTurns, wire: Wire) -> None:
+        connection.data_received(framed(*([b"p"] * 5_000)))
+        assert not wire.reading
+        for _ in range(5_000):
+            assert len(connection.recv_messages.frames) <= parsing._SLICE_BYTES // len(framed(b"p")) + _QUEUE
+            assert await connection.recv() == b"p"
+        assert wire.reading
+        assert wire.steps == 5_000 * len(framed(b"p")) // parsing._SLICE_BYTES + 1
+
+    parsed(flood, step_s=0.003)
+
+
+def test_a_large_frame_comes_at_once_while_nobody_waits():
+    async def large(connection: ParsedInTurns, wire: Wire) -> None:
+        connection.data_received(framed(bytes(200_000)))
+        assert await connection.recv() == bytes(200_000)
+        assert wire.pauses == 0
+
+    parsed(large)
+
+
+def test_what_nobody_receives_is_not_parsed():
+    async def hold(connection: ParsedInTurns, wire: Wire) -> None:
+        connection.data_received(framed(*([bytes(1000)] * 100)))
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert not wire.reading
+        assert len(connection._unparsed[0]) > 80_000
+        for _ in range(100):
+            assert await connection.recv() == bytes(1000)
+        assert wire.reading
+
+    parsed(hold)
+
+
+@pytest.mark.parametrize("end", ["eof_received", "connection_lost"])
+def test_what_had_come_before_the_end_is_received(end):
+    async def cut(connection: ParsedInTurns, wire: Wire) -> None:
+        connection.data_received(framed(*(b"%d" % number for number in range(2_000))))
+        connection.eof_received() if end == "eof_received" else connection.connection_lost(None)
+        for number in range(2_000):
+            assert await connection.recv() == b"%d" % number
+        connection.connection_lost(None) if end == "eof_received" else None
+        with pytest.raises(ConnectionClosed):
+            await connection.recv()
+
+    parsed(cut, step_s=0.003)
+
+
+@settings(max_examples=50)
+@given(
+    st.lists(st.integers(0, 9_000), max_size=12),
+    st.lists(st.integers(1, 5_000), max_size=20),
+    st.sampled_from((0.0, 0.0004, 0.003)),
+    st.integers(0, 3),
+)
+def test_frames_arrive_whole_and_in_order_however_the_bytes_come(sizes, cuts, step_s, passes):
+    payloads = [bytes([number]) * size for number, size in enumerate(sizes)]
+
+    async def come(connection: ParsedInTurns, wire: Wire) -> None:
+        left = framed(*payloads)
+
+        async def send() -> None:
+            nonlocal left
+            for size in [*cuts, len(left)]:
+                while not wire.reading:
+                    await asyncio.sleep(0)
+                connection.data_received(left[:size])
+                left = left[size:]
+                for _ in range(passes):
+                    await asyncio.sleep(0)
+
+        sending = asyncio.create_task(send())
+        assert [await connection.recv() for _ in payloads] == payloads
+        await sending
+
+    parsed(come, step_s)
+
+
+def test_an_ended_connection_goes_with_the_last_reference_to_it():
+    async def end(connection: ParsedInTurns, wire: Wire) -> None:
+        connection.data_received(framed(*([bytes(1000)] * 100)))
+        connection.connection_lost(None)
+        assert gc.get_referrers(connection.recv_messages)  # it is known to the connection alone
+        assert not any(
+            getattr(known, "__self__", None) is connection for known in gc.get_referents(connection.recv_messages)
+        )
+        assert not connection._unparsed
+
+    parsed(end, step_s=0.003)
