@@ -198,6 +198,12 @@ SUSPECT_PUT_OFF_MAX = (
     1  # times that an update which used up its time waits for others: 2 s, of the 8 that a device bears
 )
 POISON_STRIKES_MAX = 3  # updates of one device that may kill a worker before its session ends
+BAN_US_FIRST = 60 * 1_000_000  # for which a device whose updates killed workers is not let in
+BAN_US_MAX = 3600 * 1_000_000  # likewise, again and again: each time twice as long
+BAN_REMEMBERED_US = 24 * 3600 * 1_000_000  # after its end: the next one is twice as long
+TOKEN_GUESSES_MAX = 20  # wrong tokens from one address at once: an office whose token was changed
+TOKEN_GUESS_US = 3_000_000  # after which one of them is free again
+ADMISSION_ENTRIES_MAX = 4096  # of each table of who was let in, sent away, or wrong: 200 bytes each
 BEHIND_COUNTED_MAX = 4096  # changes that a welcome counts: 1 ms; beyond them it tells a bound
 BEHIND_SIZED_MAX = 64  # records of them whose bytes it adds up: 0.5 ms; the others count as the average of these
 BEHIND_BYTES_MAX = 4 * MIB  # and no more of them than that: 4 ms
@@ -232,6 +238,7 @@ assert 4 * max(PAGE_RECORDS_MAX, PUSH_RECORDS_MAX, UPDATES_RECORDS_MAX) + 5 <= F
 assert 5 * CHECK_RECORDS_MAX + 4 <= FRAME_ITEMS_MAX
 assert HELLO_BYTES_MAX >= TOKEN_LENGTH_MAX + 4 * AGENT_LENGTH_MAX + 9 * VERSIONS_MAX + 256
 assert RECORD_GROWN_BYTES_MAX >= TEXT_BYTES_MAX + VALUE_BYTES_MAX
+assert RETRY_AFTER_MS_MAX * 1000 >= BAN_US_MAX
 assert SILENCE_US_MAX > 2 * KEEPALIVE_US
 assert UNREAD_FRAMES_ASKED < UNREAD_FRAMES_MAX
 assert HTTP_RESUME_S < HTTP_LINGER_S < SILENCE_US_MAX / 1e6

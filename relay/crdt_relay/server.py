@@ -77,6 +77,7 @@ class Relay:
             # The longest interval is what sessions keep to by themselves.
             ping_us=int(settings.ping_interval * 1e6) if settings.ping_interval < limits.PING_S_MAX else None,
             keep_spare=keep_spare,
+            logs_pushes=True,
         )
         async with contextlib.AsyncExitStack() as started:
             started.callback(store.close)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from websockets.exceptions import ConnectionClosed, InvalidStatus, NegotiationError
 from websockets.typing import Origin
 
@@ -15,6 +16,7 @@ from crdt_relay.server import Relay
 from crdt_sync import limits
 from crdt_sync.protocol import SUBPROTOCOL, codec
 from crdt_sync.protocol.messages import Bye, Hello, Ping, Pong, VerdictCode, Welcome
+from crdt_sync.protocol.versions import GREETING
 from crdt_sync.runtime.transports.http.dialed import open_channel
 
 from .devices import Device, eventually, make_certificate, running, update
@@ -156,6 +158,54 @@ def test_one_device_more_than_allowed_is_asked_to_come_later(tmp_path: Path) -> 
         await second.close()
 
     serve(scenario, tmp_path, sessions_max=2)
+
+
+def test_who_was_sent_away_is_refused_before_its_time_and_others_of_its_address_are_served(tmp_path: Path) -> None:
+    async def scenario(relay: Relay) -> None:
+        async with await Device.join(relay.url) as bad:
+            relay.engine.admission.cost("127.0.0.1", bad.replica, limits.POISON_STRIKES_MAX)
+            assert await bad.store(("customers/c", update(1))) == [VerdictCode.ACCEPTED], (
+                "that of a session that is here"
+            )
+        again = codec.encode(Hello((GREETING,), bad.replica, "", 0, None, True, 0, "test"))
+        async with await Device.open(relay.url) as device:
+            await device.websocket.send(again)
+            told = [await device.bye()]
+        channel = await open_channel(relay.url, None)
+        channel.send(again)
+        bye = codec.decode(await channel.receive())
+        assert isinstance(bye, Bye)
+        told.append(bye)
+        await channel.close()
+        for bye in told:
+            assert bye.code == "poisoned"
+            assert bye.retry_after_ms is not None
+            assert 0 < bye.retry_after_ms <= limits.BAN_US_FIRST // 1000
+        await answers(relay)
+
+    serve(scenario, tmp_path)
+
+
+def test_a_session_that_pushed_leaves_a_line_that_names_it_and_what_became_of_its_updates(tmp_path: Path) -> None:
+    async def scenario(relay: Relay) -> None:
+        with structlog.testing.capture_logs() as lines:
+            async with await Device.join(relay.url) as device:
+                verdicts = await device.store(
+                    ("customers/a", update(1)), ("customers/b", update(2)), ("customers/b", b"x")
+                )
+                assert verdicts[2] is VerdictCode.MALFORMED
+            async with await Device.join(relay.url) as bad:
+                await garbage(bad)
+                await bad.bye()
+            await eventually("both are over", lambda: not relay.engine._links)
+        by_event = {line["event"]: line for line in lines}
+        pushed, closed = by_event["session_pushed"], by_event["session_closed"]
+        assert pushed["updates"] == {"accepted": 2, "malformed": 1}
+        for line, replica in ((pushed, device.replica), (closed, bad.replica)):
+            assert (line["replica"], line["address"], line["user"]) == (replica.hex(), "127.0.0.1", "")
+        assert len(lines) == 2, "who pushed nothing and broke no rule leaves none"
+
+    serve(scenario, tmp_path)
 
 
 def test_strangers_take_no_place_of_a_device(tmp_path: Path) -> None:

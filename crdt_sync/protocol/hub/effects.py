@@ -1,12 +1,12 @@
 """What the hub asks of its host, and what the host answers where that is more than a number."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from crdt_sync.principal import Principal
 from crdt_sync.protocol.effects import Closed
-from crdt_sync.verdicts import Verdict
+from crdt_sync.verdicts import Verdict, VerdictCode
 
 # --- effects -------------------------------------------------------------------------------------------------
 
@@ -125,8 +125,27 @@ class Stored:
     cursor: int
 
 
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The session is over, and everything that it pushed was decided on: this is how often each verdict was given."""
+
+    session: int
+    verdicts: Mapping[VerdictCode, int]
+
+
 HubEffect = (
-    Deliver | Hangup | Integrate | Commit | Forget | PinIndex | MakeReceipt | PinAudit | MakeCheck | Arrived | Stored
+    Deliver
+    | Hangup
+    | Integrate
+    | Commit
+    | Forget
+    | PinIndex
+    | MakeReceipt
+    | PinAudit
+    | MakeCheck
+    | Arrived
+    | Stored
+    | Finished
 )
 
 

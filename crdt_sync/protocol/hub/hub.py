@@ -44,8 +44,6 @@ from crdt_sync.protocol.principal import Principal
 from crdt_sync.protocol.reconcile import View
 from crdt_sync.protocol.source import AcceptorSource
 
-_POISONED_RETRY_US = 60_000_000
-
 
 class Hub:
     """Many sessions over one store.
@@ -247,7 +245,7 @@ class Hub:
     def poisoned(self, session: int, now: int) -> None:
         """The pipeline's: see `pipeline.Sessions`."""
         self.expel(
-            session, "poisoned", "too many updates of this session could not be integrated", _POISONED_RETRY_US, now
+            session, "poisoned", "too many updates of this session could not be integrated", limits.BAN_US_FIRST, now
         )
 
     # --- other answers of the host ---------------------------------------------------------------------------

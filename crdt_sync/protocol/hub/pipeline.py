@@ -27,6 +27,7 @@ from crdt_sync.principal import Principal
 from crdt_sync.protocol.effects import Accept
 from crdt_sync.protocol.hub.effects import (
     Commit,
+    Finished,
     Forget,
     HubEffect,
     Integrate,
@@ -108,6 +109,7 @@ class _Sender:
     pushes: deque[_Push] = field(default_factory=deque)  # in order; answered from the left
     strikes: int = 0
     gone: bool = False  # its session is over
+    verdicts: Counter[VerdictCode] = field(default_factory=Counter)
 
 
 class Pipeline:
@@ -182,6 +184,7 @@ class Pipeline:
         """The session is over: what was taken of it becomes durable, and nobody is told."""
         sender = self._senders.get(session)
         if sender is None:
+            self._effects.append(Finished(session, {}))
             return
         sender.gone = True
         if sender.strikes >= limits.POISON_STRIKES_MAX:
@@ -387,6 +390,7 @@ class Pipeline:
         sender = self._senders.get(part.session)
         if sender is None:
             return
+        sender.verdicts[verdict.code] += 1
         push = sender.pushes[part.number - sender.pushes[0].number]
         push.verdicts[part.position] = verdict
         push.missing -= 1
@@ -414,7 +418,8 @@ class Pipeline:
             verdicts = [verdict for verdict in push.verdicts if verdict is not None]
             answers.append(Answer(push.number, verdicts, push.seqs))
         if sender.gone and not sender.pushes:
-            self._senders.pop(session, None)
+            del self._senders[session]
+            self._effects.append(Finished(session, sender.verdicts))
         return answers
 
 

@@ -13,7 +13,7 @@ Rules:
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
@@ -29,6 +29,7 @@ from crdt_sync.protocol.hub import (
     Arrived,
     Commit,
     Deliver,
+    Finished,
     Forget,
     Hangup,
     Hub,
@@ -46,6 +47,7 @@ from crdt_sync.protocol.reconcile import View
 from crdt_sync.replica import StoreSource
 from crdt_sync.replica.index import UNKNOWN_TO_ACCEPTOR, StoreIndex
 from crdt_sync.replica.source import change_of
+from crdt_sync.runtime.hosting.admission import Admission
 from crdt_sync.runtime.hosting.audits import Audits, WorkerAudits
 from crdt_sync.runtime.hosting.digests import Digests, WorkerDigests
 from crdt_sync.runtime.hosting.fair_queue import FairQueue, Flow
@@ -63,6 +65,7 @@ from crdt_sync.runtime.worker.process import WorkerUnavailable
 from crdt_sync.runtime.worker.values import Item, clocks_differ
 from crdt_sync.storage.port import Committer, Store
 from crdt_sync.storage.values import Batch, Committed
+from crdt_sync.verdicts import VerdictCode
 
 _PRESENCE_EVERY_S = 0.1
 _RETRY_US = 5_000_000
@@ -90,6 +93,9 @@ class Link(Protocol):
 
     def hangup(self, closed: Closed) -> None:
         """Close after what was sent."""
+
+    def finished(self, verdicts: Mapping[VerdictCode, int]) -> None:
+        """The session is over, and all that it pushed was decided on: how often each verdict was given."""
 
 
 class Visits(Protocol):
@@ -122,6 +128,7 @@ class Engine:
     engine commits, `digests` computes digests, `audits` looks at records, and `written_beside` is to be called after
     each of their commits. `clock_doubted` hears when a push was refused because its stamps lie ahead of our clock, and
     `visits` who comes and what it holds. `ping_us` is after how long a silence a device is asked whether it lives.
+    With `logs_pushes` each session that pushed leaves a line in the log: a device that listens keeps none.
     `outside` starts the workers and the writer. The store stays the caller's to close.
     """
 
@@ -139,9 +146,11 @@ class Engine:
         clock_doubted: Callable[[], None] | None = None,
         visits: Visits | None = None,
         ping_us: int | None = None,
+        logs_pushes: bool = False,
         outside: Outside = OUTSIDE,
     ) -> None:
         self.store = store
+        self.logs_pushes = logs_pushes
         self._ping_us = limits.KEEPALIVE_US if ping_us is None else ping_us
         self._visits = visits
         try:
@@ -154,6 +163,7 @@ class Engine:
         self.source = StoreSource(store, self._corrupt)
         self._tails = Tails(self._tail)
         self._index = StoreIndex(store, UNKNOWN_TO_ACCEPTOR)
+        self.authorise = authorise
         self.hub = Hub(
             self.source,
             authorise,
@@ -171,7 +181,9 @@ class Engine:
         self._wall_clock = wall_clock
         self.loop = asyncio.get_running_loop()
         self.queue = FairQueue(self.loop, outside.clock)
+        self.admission = Admission(self._now)
         self._seats: dict[int, _Seat] = {}
+        self._links: dict[int, Link] = {}  # of all sessions, until what they pushed was decided on
         self._held: dict[int, _Seat] = {}  # seats whose links wait to read on
         self._uncommitted = Uncommitted()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -237,6 +249,7 @@ class Engine:
         """A device has connected; returns its session's number. `authorise` is for this session alone."""
         session = self.hub.connect(self._now(), authorise)
         self._seats[session] = _Seat(link, self.queue.strangers)
+        self._links[session] = link
         self._arm(session)
         return session
 
@@ -368,6 +381,8 @@ class Engine:
                 self._start_for(effect.session, lambda: self._pin_audit(effect))
             case MakeCheck():
                 self._start_for(effect.session, lambda: self._make_check(effect))
+            case Finished(session, verdicts):
+                self._links.pop(session).finished(verdicts)
             case Arrived() | Stored():
                 if isinstance(effect, Arrived) and (seat := self._seats.get(effect.session)) is not None:
                     seat.flow = Flow()

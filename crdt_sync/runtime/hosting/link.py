@@ -12,6 +12,7 @@ Rules:
 """
 
 import asyncio
+from collections.abc import Mapping
 from functools import partial
 
 import structlog
@@ -19,8 +20,10 @@ import structlog
 from crdt_sync.limits import FRAME_BYTES_MAX, HELLO_BYTES_MAX, LINK_BYTES_PER_S_MIN
 from crdt_sync.protocol.acceptor import Authorise
 from crdt_sync.protocol.effects import Closed
+from crdt_sync.runtime.hosting.admission import POISONED
 from crdt_sync.runtime.hosting.engine import Engine
 from crdt_sync.runtime.transports.channel import Channel, ChannelClosed, RulesBroken
+from crdt_sync.verdicts import VerdictCode
 
 SEND_TIMEOUT_S = 60.0
 BUFFER_BYTES = 128 * 1024  # what is behind it waits for so long as it takes: 26 s at 5 kB/s
@@ -48,7 +51,8 @@ class DeviceLink:
         self._buffered = 0  # bytes, whether they were sent since or not
         self._unsent_max = BUFFER_BYTES  # with more bytes than that unsent, nothing is read
         self._closing: asyncio.Task[None] | None = None
-        self.session = engine.connect(self, authorise)
+        self._visitor = engine.admission.visitor(channel.peer)
+        self.session = engine.connect(self, self._visitor.guarded(authorise or engine.authorise))
 
     def send(self, frame: bytes) -> None:
         """See `Link.send`."""
@@ -79,15 +83,26 @@ class DeviceLink:
 
     def hangup(self, closed: Closed) -> None:
         """See `Link.hangup`."""
+        if closed.code == POISONED and not closed.by_partner and self._visitor.is_in:
+            self._visitor.expelled()
         if closed.code not in _UNREMARKABLE:
             _log.info(
                 "session_closed",
                 session=self.session,
                 code=closed.code,
                 reason=closed.message,
-                peer=self._channel.peer,
+                **self._visitor.named(),
             )
         self._closing = asyncio.create_task(self._channel.close())
+
+    def finished(self, verdicts: Mapping[VerdictCode, int]) -> None:
+        """See `Link.finished`."""
+        if not verdicts:
+            return
+        self._visitor.pushed(verdicts)
+        if self._engine.logs_pushes:
+            counts = {code.name.lower(): count for code, count in verdicts.items()}
+            _log.info("session_pushed", session=self.session, updates=counts, **self._visitor.named())
 
     async def read(self) -> None:
         """Hand frames to the engine until the link ends; pause while the device is ahead of the disk, or behind us."""
@@ -119,7 +134,7 @@ class DeviceLink:
         except ChannelClosed:
             pass
         except Exception:
-            _log.exception("session_failed", session=session)
+            _log.exception("session_failed", session=session, **self._visitor.named())
             channel.abort()
         finally:
             if self._waiting is not None:
@@ -135,7 +150,10 @@ class DeviceLink:
             while not channel.has_room:
                 before, taken = taken, self._buffered - channel.unsent_bytes
                 if before is not None and taken < before + LINK_BYTES_PER_S_MIN * self._send_timeout_s:
-                    _log.warning("device_does_not_read", session=self.session, unsent_bytes=channel.unsent_bytes)
+                    unsent = channel.unsent_bytes
+                    _log.warning(
+                        "device_does_not_read", session=self.session, unsent_bytes=unsent, **self._visitor.named()
+                    )
                     channel.abort()
                     return
                 try:

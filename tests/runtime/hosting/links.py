@@ -18,3 +18,6 @@ class QuietLink:
 
     def hangup(self, closed: object) -> None:
         self.closed = closed.message  # type: ignore[attr-defined]
+
+    def finished(self, verdicts: object) -> None:
+        pass
