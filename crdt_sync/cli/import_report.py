@@ -133,6 +133,12 @@ def _tell_origin(output: Output, report: ImportReport) -> None:
             "--record-column names its records, one for editing (--for-editing) also says what was edited.",
             "yellow",
         )
+    elif report.created and report.record_column not in (None, BASE_HEADER):
+        output.note(
+            f"{_counted(report.created, 'row')} new here, in a table with record ids. If another device has these, "
+            "sync before you import them: else they have their notes and counts twice afterwards.",
+            "yellow",
+        )
     elif report.looks_exported and report.renamed is not None:
         output.note(
             "This looks like an export of this collection, which does not say what was edited in it. Edit a file from "

@@ -213,6 +213,8 @@ def test_an_export_of_records_that_are_not_here_is_said(made, run, tmp_path, mon
     assert "is not on this device; sync first" in refused.err
     result = run("import", plain, *dry_run)
     assert (result.code, "If another device has these records, sync before you import it" in result.err) == (0, True)
+    named = run("import", ids, "--record-column", "Id", *dry_run)
+    assert (named.code, "If another device has these, sync before you import them" in named.err) == (0, True)
 
 
 @pytest.mark.parametrize("dry_run", [[], ["--dry-run"]])
