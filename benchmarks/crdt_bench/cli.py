@@ -15,6 +15,7 @@ from crdt_bench.experiments import (
     catching_up,
     fan_out,
     grown_records,
+    instructions,
     latency,
     long_notes,
     reconciliation,
@@ -70,6 +71,7 @@ _NOTES = (long_notes.run, long_notes.Sizes(), long_notes.SMALL)
 _GROWN = (grown_records.run, grown_records.Sizes(), grown_records.SMALL)
 _TRANSPORTS = (transports.run, transports.Sizes(), transports.SMALL)
 _START_UP = (start_up.run, start_up.Sizes(), start_up.SMALL)
+_INSTRUCTIONS = (instructions.run, instructions.Sizes(), instructions.SMALL)
 _MEMORY = (residency.run, residency.Sizes(), residency.SMALL)
 
 
@@ -103,6 +105,10 @@ _EXPERIMENTS: dict[str, tuple[str, Experiment]] = {
     "startup": (
         "Processor time of commands that do little, beside a program that owns the store and alone.",
         _START_UP,
+    ),
+    "instructions": (
+        "What an update calls on its hot paths, and its instructions where valgrind is: the same on a busy machine.",
+        _INSTRUCTIONS,
     ),
     "memory": (
         "Resident memory and opening time with 100,000 records, on a device and on a relay with 1,000 devices.",

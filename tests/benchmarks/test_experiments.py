@@ -15,6 +15,7 @@ from crdt_bench.experiments import (
     catching_up,
     fan_out,
     grown_records,
+    instructions,
     latency,
     long_notes,
     residency,
@@ -25,6 +26,7 @@ from crdt_bench.experiments import (
     workbook_passes,
 )
 from crdt_bench.results import Measurement, Outcome, Skipped
+from crdt_sync.records.gate import integrate
 from crdt_sync.storage.lmdb import LmdbStore
 
 
@@ -163,3 +165,24 @@ def test_the_command_lists_every_experiment() -> None:
     shown = CliRunner().invoke(app, ["--help"]).output
     for name in ("throughput", "latency", "cold-sync", "reconnect", "import", "reconcile", "memory", "all"):
         assert name in shown
+
+
+def test_no_hot_path_calls_more_than_it_may() -> None:
+    found = measured(instructions.run(instructions.SMALL))
+    assert len(found) == len(instructions.PATHS)
+    assert [item.metric for item in found.values() if not item.reached] == []
+
+
+def test_one_question_too_many_on_a_hot_path_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    judging = instructions.PATHS["the gate judges an update"]
+    assert instructions.calls_of(judging, 20) <= judging.calls_max
+    monkeypatch.setattr(integrate, "_in_order", lambda fresh, vector: False)
+    assert instructions.calls_of(judging, 20) > judging.calls_max
+
+
+def test_instructions_are_the_difference_of_a_short_process_and_a_long_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = {8: 1_000_000, 208: 41_000_000}
+    monkeypatch.setattr("shutil.which", lambda name: "/usr/bin/valgrind")
+    monkeypatch.setattr(instructions, "_collected", lambda valgrind, what, operations: counted[operations])
+    found = measured(instructions.run(instructions.Sizes(operations=4)))
+    assert found["a device stores an edit: instructions"].value == 200.0
