@@ -48,7 +48,6 @@ if TYPE_CHECKING:
 
 DIGEST_BYTES = 16
 DIGEST_VERSION = b"\x01"  # mixed into every digest: a change of the rule is a new version, never a silent mismatch
-_DELETIONS_SMALL = 128  # bytes: up to here, leaving the earlier ones out is not worth the reading
 _GUID = ""  # pycrdt would draw a random one for each document
 _parsed = json.JSONDecoder(
     object_pairs_hook=lambda members: dict(sorted(members))  # yrs gives them in no order
@@ -161,12 +160,14 @@ class Document:
             transaction.drop()
 
     def diff_of_edit(self, state_vector: bytes, deletions: bytes) -> bytes:
-        """What was done since the document had this state vector and these `deletions`, and nothing deleted earlier.
+        """What was done since the document had this state vector and these `deletions`, and nothing deleted earlier;
+        all that was ever deleted where they are empty.
 
-        Only for a holder of all of that: a state vector alone does not tell what was deleted.
+        Only for a holder of all of that: a state vector alone does not tell what was deleted. An update that said again
+        what an earlier one deleted would outlive that one in a damaged store, and delete what nothing there replaces.
         """
         whole = self.diff(state_vector)
-        if len(deletions) < _DELETIONS_SMALL:
+        if not deletions:
             return whole
         now = self.deletions()
         structs = whole[: len(whole) - len(now) + 1]  # `now` is a zero, for no structs, and the same delete set

@@ -306,6 +306,26 @@ def test_what_adds_up_is_named_and_not_doubled_where_a_partner_may_hold_a_part_o
         assert still_lost(anna, mended.losses) == (), "the partner had it"
 
 
+def test_what_a_lost_edit_replaced_stands_again_whatever_was_edited_after_it(path, record):
+    """An edit by another writer does not say again what the lost one deleted: the total that was counted before."""
+    for amounts in ((4, 1), ()):
+        with Replica.open(path) as anna:
+            for amount in amounts:
+                with anna.edit(record) as customer:
+                    customer.increment("visits", amount)
+            if not amounts:
+                with anna.edit(record) as customer:
+                    customer["city"] = "Bonn"
+            assert anna.get(record)["visits"] == 8
+            before = dict(anna.get(record))
+            anna.store.commit([Batch(peers=(Peer(RELAY, b"e" * 16, 1, 1, ""),))])  # which may hold what is lost
+    flip_bit(path, b"log", seq(6))
+    with Replica.open(path) as anna:
+        mended = anna.repair()
+        assert [loss.field for loss in mended.losses] == ["visits"]
+        assert dict(anna.get(record)) == {**before, "visits": 7}
+
+
 def test_what_adds_up_is_not_doubled_where_the_record_was_renewed_since_a_partner_had_a_part_of_it(path, record):
     """Its state vector and the partner's have no writer in common, and still the partner has it."""
     with Replica.open(path) as anna:
