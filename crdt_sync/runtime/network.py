@@ -13,6 +13,17 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def network_of(address: str) -> str:
+    """What one customer of a provider has: an address of IPv4, or the network of 64 bits around one of IPv6."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv4Address) or found.is_loopback:
+        return address
+    return str(found.ipv4_mapped or ipaddress.ip_network((found, 64), strict=False).network_address)
+
+
 def own_addresses() -> list[str]:
     """The addresses at which other machines reach this one, the most likely one first; else the loopback address."""
     found: list[str] = []

@@ -1,4 +1,8 @@
-"""Who is connected over websockets, and that strangers give way where too many are: the oldest first, as over HTTP."""
+"""Who is connected over websockets, and that strangers give way where too many are.
+
+Those go first of whose address the most are here, the oldest of them first: whoever opens many connections makes room
+for others by his own.
+"""
 
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
@@ -6,6 +10,10 @@ from typing import Generic, Protocol, TypeVar
 
 class Guest(Protocol):
     """A connection."""
+
+    @property
+    def address(self) -> str:
+        """Where it comes from, or the network of that."""
 
     @property
     def is_stranger(self) -> bool:
@@ -24,7 +32,8 @@ class Places(Generic[G]):
     def __init__(self, places_max: int, others: Callable[[], int]) -> None:
         self._places_max = places_max
         self._others = others
-        self._strangers: dict[G, None] = {}  # oldest first, and some that are strangers no more
+        # By address, the oldest first, and some that are strangers no more.
+        self._strangers: dict[str, dict[G, None]] = {}
         self.taken: set[G] = set()
 
     @property
@@ -36,19 +45,26 @@ class Places(Generic[G]):
         """Somebody has connected."""
         self.taken.add(newcomer)
         self.make_way()
-        self._strangers[newcomer] = None
+        self._strangers.setdefault(newcomer.address, {})[newcomer] = None
 
     def leave(self, guest: G) -> None:
         """The connection has ended."""
         self.taken.discard(guest)
-        self._strangers.pop(guest, None)
+        self._forget(guest)
 
     def make_way(self) -> bool:
         """Cut strangers off while the places are full. Returns whether they are full all the same."""
         while self.full and self._strangers:
-            oldest = next(iter(self._strangers))
-            del self._strangers[oldest]
+            fullest: dict[G, None] = max(self._strangers.values(), key=len)
+            oldest = next(iter(fullest))
+            self._forget(oldest)
             if oldest.is_stranger:
                 self.taken.discard(oldest)
                 oldest.cut_off()
         return self.full
+
+    def _forget(self, guest: G) -> None:
+        beside = self._strangers.get(guest.address, {})
+        beside.pop(guest, None)
+        if not beside:
+            self._strangers.pop(guest.address, None)

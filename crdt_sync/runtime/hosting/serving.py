@@ -24,6 +24,7 @@ from crdt_sync.runtime.hosting.front import Front
 from crdt_sync.runtime.hosting.link import BUFFER_BYTES, SEND_TIMEOUT_S, DeviceLink
 from crdt_sync.runtime.hosting.parsing import ParsedInTurns
 from crdt_sync.runtime.hosting.places import Places
+from crdt_sync.runtime.network import network_of
 from crdt_sync.runtime.transports import channel
 from crdt_sync.runtime.transports.channel import Channel
 from crdt_sync.runtime.transports.http.door import Door
@@ -173,6 +174,7 @@ class _Known(ParsedInTurns, ServerConnection):
 
     places: ClassVar[Places["_Known"]]
     authorise: Authorise | None = None  # of this one alone
+    address = ""
     _asked_bytes = 0
     _greeted = False
 
@@ -202,6 +204,8 @@ class _Known(ParsedInTurns, ServerConnection):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.Protocol`."""
         super().connection_made(transport)
+        peer = transport.get_extra_info("peername")
+        self.address = network_of(str(peer[0])) if peer else ""
         self.places.come(self)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -8,7 +8,7 @@ from crdt_sync.protocol.messages import Hello, VerdictCode
 from crdt_sync.protocol.principal import Principal, everybody
 from crdt_sync.runtime.hosting.admission import Admission, Visitor
 
-OFFICE, ELSEWHERE, HERE = "203.0.113.7", "203.0.113.8", "127.0.0.1"
+OFFICE, ELSEWhere = "203.0.113.7", "203.0.113.8"
 ANNA, BEN, CEM, BAD = (bytes([number]) * 16 for number in range(1, 5))
 TOKEN = "right"
 FIRST_S = limits.BAN_US_FIRST // 1_000_000
@@ -85,8 +85,8 @@ def test_one_bad_device_keeps_out_neither_its_office_nor_its_id_elsewhere_but_id
     assert gate.refused(ANNA) is None
     gate.poison(BAD, limits.POISON_STRIKES_MAX)
     assert gate.refused(ANNA) is None
-    assert gate.refused(ANNA, ELSEWHERE) is None
-    assert gate.refused(BAD, ELSEWHERE) is None
+    assert gate.refused(ANNA, ELSEWhere) is None
+    assert gate.refused(BAD, ELSEWhere) is None
     assert gate.refused(BEN) == ("poisoned", FIRST_S)
     gate.now_s += FIRST_S
     assert gate.refused(BEN) is None
@@ -104,7 +104,7 @@ def test_tokens_are_guessed_slowly_from_one_address_and_who_was_let_in_notices_n
     assert gate.refused(BAD, token="wrong") == gate.refused(BEN) == ("unavailable", wait_s)
     assert gate.asked == asked, "a right one would not have been told apart"
     assert gate.refused(ANNA) is None
-    assert gate.refused(BEN, ELSEWHERE) is None
+    assert gate.refused(BEN, ELSEWhere) is None
     tried = 0
     for _ in range(100):
         gate.now_s += 1
@@ -123,13 +123,14 @@ def test_an_id_that_was_let_in_is_worth_one_guess() -> None:
     assert gate.refused(ANNA) is not None
 
 
-def test_newcomers_from_this_machine_are_not_held_against_each_other() -> None:
+@pytest.mark.parametrize("here", ["127.0.0.1", "::1", "::ffff:127.0.0.1", ""])
+def test_newcomers_from_this_machine_are_not_held_against_each_other(here: str) -> None:
     gate = Gate()
     for _ in range(10 * limits.TOKEN_GUESSES_MAX):
-        assert gate.refused(CEM, HERE, "wrong") == ("unauthorized", None)
-    gate.poison(BAD, limits.POISON_STRIKES_MAX, HERE)
-    assert gate.refused(BAD, HERE) == ("poisoned", FIRST_S)
-    assert gate.refused(BEN, HERE) is None
+        assert gate.refused(CEM, here, "wrong") == ("unauthorized", None)
+    gate.poison(BAD, limits.POISON_STRIKES_MAX, here)
+    assert gate.refused(BAD, here) == ("poisoned", FIRST_S)
+    assert gate.refused(BEN, here) is None
 
 
 def test_whatever_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,3 +144,14 @@ def test_whatever_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> N
     assert len(tables) == 5
     assert max(map(len, tables)) == 5
     assert gate.refused(replica, address) == ("poisoned", FIRST_S)
+
+
+def test_a_network_of_ipv6_counts_as_one_address() -> None:
+    gate = Gate()
+    gate.poison(BAD, limits.POISON_STRIKES_MAX, "2001:db8:0:1::5")
+    assert (
+        gate.refused(BAD, "2001:db8:0:1:ffff::9") == gate.refused(BEN, "2001:db8:0:1::6%eth0") == ("poisoned", FIRST_S)
+    )
+    assert gate.refused(BEN, "2001:db8:0:2::6") is None
+    gate.poison(ANNA, limits.POISON_STRIKES_MAX, f"::ffff:{OFFICE}")
+    assert gate.refused(ANNA, OFFICE) == ("poisoned", FIRST_S)

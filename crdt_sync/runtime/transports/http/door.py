@@ -9,6 +9,7 @@ may do that has one for several devices.
 import asyncio
 import hmac
 import secrets
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import cast
 
@@ -174,8 +175,9 @@ class Door:
     def _make_way(self) -> None:
         """Who has not proved himself, or is on his way out, waits no longer where too many do."""
         waiting = {name: each for name, each in self._strangers.items() if not each.greeted or each.closing}
-        for name in list(waiting)[: len(waiting) - limits.HTTP_STRANGERS_MAX + 1]:
-            waiting.pop(name).abort()
+        while len(waiting) >= limits.HTTP_STRANGERS_MAX:  # the oldest of whose address the most wait
+            most = Counter(each.peer for each in waiting.values()).most_common(1)[0][0]
+            waiting.pop(next(name for name, each in waiting.items() if each.peer == most)).abort()
         self._strangers = waiting
 
     def _left(self, name: str) -> None:
