@@ -1,7 +1,7 @@
 """What became of an update of somebody else: one form from the gate, through the worker and the hub, to the sender."""
 
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 
 class VerdictCode(StrEnum):
@@ -44,3 +44,7 @@ class Verdict(NamedTuple):
 def refused(code: VerdictCode, reason: str = "") -> Verdict:
     """A refusal."""
     return Verdict(code, reason=reason)
+
+
+POSTPONED: Final = Verdict(VerdictCode.RETRY, reason="it takes longer than others can wait: it comes after them")
+"""Not examined, as it is more than a short turn: to be asked for again where it delays nobody, and sent to nobody."""

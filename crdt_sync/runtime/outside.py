@@ -25,12 +25,14 @@ def _commit_thread() -> Executor:
 class Outside:
     """How channels are opened, workers started and commits made, and the chance by which attempts are spread.
 
-    `make_thread` makes what a session's commits run in, one at a time: an executor for `loop.run_in_executor`.
-    `clock` gives seconds that pass while something runs on the loop.
+    `start_slow_worker` starts one that gives way to everything else on the machine. `make_thread` makes what a
+    session's commits run in, one at a time: an executor for `loop.run_in_executor`. `clock` gives seconds that pass
+    while something runs on the loop.
     """
 
     open_channel: Open = open_channel
     start_worker: StartWorker = WorkerProcess.start
+    start_slow_worker: StartWorker = WorkerProcess.start_slow
     make_writer: Callable[[Committer], Writer] = GroupWriter
     make_thread: Callable[[], Executor] = _commit_thread
     clock: Callable[[], float] = time.perf_counter

@@ -146,9 +146,9 @@ class Relay:
             records=known.records,
             feed_head=known.feed_head,
             store_bytes=known.store_bytes,
-            worker_deaths=engine.pool.kills,
-            poisoned=engine.pool.poisoned,
-            unloadable=engine.pool.unloadable,
+            worker_deaths=engine.pool.kills + engine.slow_pool.kills,
+            poisoned=engine.pool.poisoned + engine.slow_pool.poisoned,
+            unloadable=engine.pool.unloadable + engine.slow_pool.unloadable,
             updates={code.name.lower(): engine.hub.verdicts[code] for code in VerdictCode},
         )
 

@@ -68,7 +68,7 @@ def test_a_frame_is_one_that_the_protocol_knows_unless_it_is_bad_on_purpose(kind
 
 def test_updates_of_attackers_are_legal():
     gate = Integrator(3)
-    for name, update in (("dear", frames.front_items(50)), ("large", frames._large_update())):
+    for name, update in (("dear", frames.crowded(50)), ("large", frames._large_update())):
         (verdict,) = gate.integrate(f"customers/{name}", (), (update,), None, True, False).verdicts
         assert verdict.code == "accepted"
 

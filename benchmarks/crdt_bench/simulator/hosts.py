@@ -41,6 +41,7 @@ class Machine:
         """The world as the shipped code asks for it; channels are opened elsewhere."""
         return Outside(
             start_worker=self.start_worker,
+            start_slow_worker=self.start_worker,
             make_writer=lambda commits: LoopWriter(commits, self.rng, self.latency_max),
             make_thread=lambda: LoopExecutor(self.loop),
             clock=self.clock,

@@ -232,6 +232,22 @@ RELAY_MUTANTS = (
         _DISK,
     ),
     Mutant(
+        "what is postponed is dropped",
+        "every push is answered",
+        ((Pipeline, "_postpone", returns(None)),),
+        {},
+        seeds_from=13,
+    ),
+    Mutant(
+        "the other worker keeps its records",
+        "what one worker integrated the other loads anew",
+        ((IntegrationPool, "cached", returns(False)),),
+        {"second_session": 0.2},
+        60,
+        records=2,
+        seeds_from=11,
+    ),
+    Mutant(
         "worker forgets once",
         "the worker forgets what was discarded",
         ((Pipeline, "integrated", _forget_once),),

@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Callable
 
+from crdt_sync import limits
 from crdt_sync.records.gate.integrate import Integrator
 from crdt_sync.runtime.worker import pipe
 from crdt_sync.runtime.worker.budget import Budget
@@ -12,6 +13,7 @@ from crdt_sync.runtime.worker.progress import Mark, Progress
 from crdt_sync.runtime.worker.service import Service
 
 _MARKED = 0.5  # how often a death leaves a mark
+_LONG = 0.03  # how often a step takes a whole turn
 
 
 class _Killed(Exception):
@@ -58,7 +60,8 @@ class LoopWorker:
         self._latency_max = latency_max
         self._kill = kill
         self._marks = Marks()
-        self._service = Service(Integrator(documents_max), self._marks)
+        self._used_us = 0
+        self._service = Service(Integrator(documents_max), self._marks, self._processor_us)
         self.alive = True
         self.fresh = True
 
@@ -85,3 +88,8 @@ class LoopWorker:
     async def close(self) -> None:
         """See `Worker.close`."""
         self.alive = False
+
+    def _processor_us(self) -> int:
+        """As if a step took little, and now and then a whole turn."""
+        self._used_us += limits.SLOW_TURN_US if self._rng.random() < _LONG else 100
+        return self._used_us

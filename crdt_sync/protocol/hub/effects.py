@@ -38,11 +38,15 @@ class IntegrationItem(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Integrate:
-    """Integrate these in the worker. Answer: `Hub.integrated`."""
+    """Integrate these in the worker, or in the one for what takes long. Answer: `Hub.integrated`.
+
+    What is answered `POSTPONED` is asked for again in the slow one.
+    """
 
     number: int
     items: tuple[IntegrationItem, ...]
     stamp_max: int
+    slow: bool = False
 
 
 class StoredUpdates(NamedTuple):

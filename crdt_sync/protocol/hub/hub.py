@@ -215,13 +215,13 @@ class Hub:
         """How often each verdict was given."""
         return self._pipeline.verdicts
 
-    def integrated(self, results: Sequence[Integrated], now: int) -> None:
-        """The worker's answer to the oldest batch that is being integrated, one result per item."""
-        self._pipeline.integrated(results, now)
+    def integrated(self, results: Sequence[Integrated], now: int, *, slow: bool = False) -> None:
+        """The worker's answer to the oldest batch that it, or the slow one, integrates, one result per item."""
+        self._pipeline.integrated(results, now, slow=slow)
 
-    def integration_failed(self, now: int) -> None:
+    def integration_failed(self, now: int, *, slow: bool = False) -> None:
         """The worker could not be asked at all: everything of the oldest batch is to be sent again."""
-        self._pipeline.integration_failed(now)
+        self._pipeline.integration_failed(now, slow=slow)
 
     def committed(self, number: int, seqs: Sequence[Sequence[int]], now: int) -> None:
         """The commit is on disk; `seqs` are the log's numbers per change and update, 0 where it has something

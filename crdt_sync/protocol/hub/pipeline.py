@@ -14,7 +14,10 @@
 6. A session whose bytes killed workers too often is closed; everybody else notices nothing.
 7. What was taken is decided, and stored like anything else, whether its session still listens or not. Only what waits
    of a session that was closed for killing workers is given up.
-7. While the disk is slow, commits under way are bounded, and pushes gather in their sessions, which are bounded too.
+8. There are two workers, each with a lane of batches. What the worker answers `POSTPONED` waits in its session again,
+   and that session goes by the slow lane until it needed it no more for a while. A record is in one lane at a time.
+   What waits in the slow lane takes no room from the others; beyond its own room it is to be sent again.
+9. While the disk is slow, commits under way are bounded, and pushes gather in their sessions, which are bounded too.
 """
 
 from collections import Counter, deque
@@ -36,6 +39,7 @@ from crdt_sync.protocol.hub.effects import (
     StoredUpdates,
 )
 from crdt_sync.protocol.messages import PushEntry, Verdict, VerdictCode
+from crdt_sync.verdicts import POSTPONED
 
 _INTEGRATIONS_MAX = 2  # one that the worker is at, and one that waits for it
 _NOBODY = bytes(16)  # the origin of what no session sent
@@ -87,6 +91,11 @@ class _Waiting(NamedTuple):
     number: int
     entries: tuple[tuple[int, PushEntry], ...]
 
+    @property
+    def size(self) -> int:
+        """Bytes of the updates."""
+        return sum(len(entry.update) for _, entry in self.entries)
+
 
 @dataclass(slots=True)
 class _Batch:
@@ -100,11 +109,40 @@ class _Batch:
 
 
 @dataclass(slots=True)
+class _Lane:
+    """The way through one of the workers."""
+
+    slow: bool
+    turn: deque[int] = field(default_factory=deque)  # sessions with waiting pushes, in order of their turn
+    waiting: int = 0  # updates in pushes that wait for their turn
+    waiting_bytes: int = 0  # of these updates
+    integrating: deque[_Batch] = field(default_factory=deque)
+    discard: int = 0  # that many of the batches being integrated build on a failed commit
+
+    def add(self, push: _Waiting) -> None:
+        """It waits here."""
+        self.waiting += len(push.entries)
+        self.waiting_bytes += push.size
+
+    def remove(self, push: _Waiting) -> None:
+        """It waits here no more."""
+        self.waiting -= len(push.entries)
+        self.waiting_bytes -= push.size
+
+    @property
+    def busy(self) -> set[str]:
+        """The records that are being integrated."""
+        return {item.record for batch in self.integrating for item in batch.items}
+
+
+@dataclass(slots=True)
 class _Sender:
     """A session that has pushed."""
 
     principal: Principal
     origin: bytes  # its replica
+    lane: _Lane
+    slow_until: int = 0  # it goes by the slow lane
     waiting: deque[_Waiting] = field(default_factory=deque)
     pushes: deque[_Push] = field(default_factory=deque)  # in order; answered from the left
     strikes: int = 0
@@ -132,12 +170,10 @@ class Pipeline:
         self._snapshot_due = snapshot_due
         self._acknowledged_after = acknowledged_after
         self._senders: dict[int, _Sender] = {}
-        self._turn: deque[int] = deque()  # sessions with waiting pushes, in order of their turn
+        self._quick = _Lane(slow=False)
+        self._slow = _Lane(slow=True)
         self._number = 0
-        self._waiting = 0  # updates in pushes that wait for their turn
-        self._integrating: deque[_Batch] = deque()
-        self._discard = 0  # that many of the batches being integrated build on a failed commit
-        self._committing: dict[int, _Batch] = {}
+        self._committing: dict[int, _Batch] = {}  # by number, in the order of their commits
         self.verdicts: Counter[VerdictCode] = Counter()
         self.taken = 0  # updates, ever: each gets one verdict
         self.held_bytes = 0  # of updates in pushes that are not answered
@@ -145,11 +181,17 @@ class Pipeline:
     @property
     def idle(self) -> bool:
         """Whether no push is on its way."""
-        return not self._integrating and not self._committing and not self._turn
+        return not self._committing and not any(lane.integrating or lane.turn for lane in self._lanes)
+
+    @property
+    def _lanes(self) -> tuple[_Lane, _Lane]:
+        return self._quick, self._slow
 
     def take(self, session: int, principal: Principal, origin: bytes, accept: Accept, now: int) -> None:
         """A push came, of that principal and replica."""
-        sender = self._senders.setdefault(session, _Sender(principal, origin))
+        sender = self._senders.get(session)
+        if sender is None:
+            sender = self._senders[session] = _Sender(principal, origin, self._quick)
         count = len(accept.entries)
         size = sum(len(entry.update) for entry in accept.entries)
         self.taken += count
@@ -165,20 +207,25 @@ class Pipeline:
         if not allowed:
             self._answer({session: None}, now)
             return
-        sender.waiting.append(_Waiting(accept.number, tuple(allowed)))
-        self._waiting += len(allowed)
-        if len(sender.waiting) == 1:
-            self._turn.append(session)
+        if not sender.waiting:
+            sender.lane = self._slow if sender.slow_until > now else self._quick
+            sender.lane.turn.append(session)
+        push = _Waiting(accept.number, tuple(allowed))
+        sender.waiting.append(push)
+        sender.lane.add(push)
 
     def crowded(self, session: int) -> bool:
         """Whether nothing more is to be taken from the session, for the sake of memory, until others were answered.
 
         The second half of what may be held is for those of whom nothing is.
         """
-        if self.held_bytes < limits.TAKEN_BYTES_MAX // 2:
-            return False
         sender = self._senders.get(session)
-        return self.held_bytes >= limits.TAKEN_BYTES_MAX or (sender is not None and bool(sender.pushes))
+        if sender is not None and sender.lane is self._slow and self._slow.waiting_bytes >= limits.TAKEN_BYTES_MAX // 4:
+            return bool(sender.waiting)
+        held_bytes = self.held_bytes - self._slow.waiting_bytes
+        if held_bytes < limits.TAKEN_BYTES_MAX // 2:
+            return False
+        return held_bytes >= limits.TAKEN_BYTES_MAX or (sender is not None and bool(sender.pushes))
 
     def leave(self, session: int) -> None:
         """The session is over: what was taken of it becomes durable, and nobody is told."""
@@ -192,36 +239,46 @@ class Pipeline:
         self._answers(session, sender)
 
     def next_batch(self) -> None:
-        """Ask for the next integration, if pushes wait and the worker has less to do than it may.
+        """Ask for the next integrations, if pushes wait and a worker has less to do than it may.
 
         Beside a batch under way only a full one is worth asking for: until then more pushes may join it.
         """
-        under_way = len(self._integrating)
-        if not self._turn or self._discard or len(self._committing) + under_way >= limits.COMMITS_IN_FLIGHT_MAX:
+        self._next_batch(self._quick, self._slow)
+        self._next_batch(self._slow, self._quick)
+
+    def _next_batch(self, lane: _Lane, other: _Lane) -> None:
+        under_way = len(lane.integrating)
+        if not lane.turn or lane.discard or len(self._committing) + under_way >= limits.COMMITS_IN_FLIGHT_MAX:
             return
-        if under_way and (under_way >= _INTEGRATIONS_MAX or self._waiting < limits.INTEGRATION_UPDATES_MAX // 2):
+        if under_way and (under_way >= _INTEGRATIONS_MAX or lane.waiting < limits.INTEGRATION_UPDATES_MAX // 2):
             return
         grouped: dict[str, tuple[list[bytes], list[_Part]]] = {}
         count = size = 0
-        while self._turn and size < limits.INTEGRATION_BYTES_MAX:
-            session = self._turn[0]
+        busy = other.busy if other.integrating else frozenset[str]()
+        held_up: list[int] = []  # sessions whose records are in the other lane
+        while lane.turn and size < limits.INTEGRATION_BYTES_MAX:
+            session = lane.turn[0]
             sender = self._senders.get(session)
             if sender is None or not sender.waiting:
-                self._turn.popleft()
+                lane.turn.popleft()
                 continue
             if count and count + len(sender.waiting[0].entries) > limits.INTEGRATION_UPDATES_MAX:
                 break  # a few updates beyond the limit would cost another request to the worker
-            self._turn.popleft()
+            lane.turn.popleft()
+            if busy and any(entry.record in busy for _, entry in sender.waiting[0].entries):
+                held_up.append(session)
+                continue
             push = sender.waiting.popleft()
             if sender.waiting:
-                self._turn.append(session)
+                lane.turn.append(session)
             for position, entry in push.entries:
                 updates, parts = grouped.setdefault(entry.record, ([], []))
                 updates.append(entry.update)
                 parts.append(_Part(session, push.number, position))
                 size += len(entry.update)
             count += len(push.entries)
-            self._waiting -= len(push.entries)
+            lane.remove(push)
+        lane.turn.extendleft(reversed(held_up))
         if not grouped:
             return
         items = tuple(
@@ -235,27 +292,30 @@ class Pipeline:
             for record, (updates, parts) in grouped.items()
         )
         self._number += 1
-        self._integrating.append(_Batch(self._number, items, tuple(tuple(parts) for _, parts in grouped.values())))
-        self._effects.append(Integrate(self._number, items, self._wall_clock() + limits.STAMP_AHEAD_US_MAX))
+        lane.integrating.append(_Batch(self._number, items, tuple(tuple(parts) for _, parts in grouped.values())))
+        stamp_max = self._wall_clock() + limits.STAMP_AHEAD_US_MAX
+        self._effects.append(Integrate(self._number, items, stamp_max, lane.slow))
 
     # --- answers of the host ---------------------------------------------------------------------------------
 
-    def integrated(self, results: Sequence[Integrated], now: int) -> None:
-        """The worker's answer to the oldest batch that is being integrated, one result per item."""
-        batch = self._integrating.popleft()
+    def integrated(self, results: Sequence[Integrated], now: int, *, slow: bool = False) -> None:
+        """The worker's answer to the oldest batch that it, or the slow one, integrates, one result per item."""
+        lane = self._slow if slow else self._quick
+        batch = lane.integrating.popleft()
         assert len(results) == len(batch.items)
-        if self._discard:
-            self._discard -= 1
+        if lane.discard:
+            lane.discard -= 1
             self._effects.append(Forget())  # a batch of several requests has loaded records since the first one
             self._refuse(batch.parts, now)
         else:
             self._store(batch, results, now)
         self.next_batch()
 
-    def integration_failed(self, now: int) -> None:
+    def integration_failed(self, now: int, *, slow: bool = False) -> None:
         """The worker could not be asked at all: everything of the oldest batch is to be sent again."""
-        batch = self._integrating.popleft()
-        self._discard = max(0, self._discard - 1)
+        lane = self._slow if slow else self._quick
+        batch = lane.integrating.popleft()
+        lane.discard = max(0, lane.discard - 1)
         self._refuse(batch.parts, now)
         self.next_batch()
 
@@ -285,7 +345,8 @@ class Pipeline:
             return False
         failed = [self._committing.pop(number)]
         failed += [self._committing.pop(later) for later in sorted(self._committing) if later > number]
-        self._discard = len(self._integrating)
+        for lane in self._lanes:
+            lane.discard = len(lane.integrating)
         self._effects.append(Forget())
         for batch in failed:
             self._refuse((*batch.stored, [part for part, _ in batch.riders]), now)
@@ -300,6 +361,7 @@ class Pipeline:
         stored: list[tuple[_Part, ...]] = []
         riders: list[tuple[_Part, Verdict]] = []
         touched: dict[int, None] = {}
+        postponed: dict[int, dict[int, list[tuple[int, PushEntry]]]] = {}  # by session and push: as in `_Waiting`
         for item, parts, result in zip(batch.items, batch.parts, results, strict=True):
             kept: list[tuple[_Part, bytes]] = []
             let_in: dict[Principal, None] = {}
@@ -308,6 +370,10 @@ class Pipeline:
                 if judged.code is VerdictCode.ACCEPTED and judged.new:
                     kept.append((part, update))
                     let_in[principal] = None
+                    continue
+                if judged is POSTPONED:
+                    left = postponed.setdefault(part.session, {}).setdefault(part.number, [])
+                    left.append((part.position, PushEntry(item.record, update)))
                     continue
                 verdict = _told(judged, result.state_vector)
                 if verdict.code in {VerdictCode.ACCEPTED, VerdictCode.GAP}:
@@ -342,8 +408,10 @@ class Pipeline:
                 )
             )
         if changes:
-            self._committing[batch.number] = _Batch(batch.number, batch.items, batch.parts, tuple(stored))
-            self._effects.append(Commit(batch.number, tuple(changes)))
+            self._number += 1  # in the order of the commits, which is not that of the batches
+            number = self._number
+            self._committing[number] = _Batch(number, batch.items, batch.parts, tuple(stored))
+            self._effects.append(Commit(number, tuple(changes)))
         if self._committing:
             newest = self._committing[max(self._committing)]
             newest.riders.extend(riders)
@@ -352,6 +420,34 @@ class Pipeline:
                 self._decide(part, verdict, None)
                 touched[part.session] = None
         self._answer(touched, now)
+        for session, pushes in postponed.items():
+            self._postpone(session, pushes, now)
+
+    def _postpone(self, session: int, pushes: dict[int, list[tuple[int, PushEntry]]], now: int) -> None:
+        """These wait again, before all else of their session, which goes by the slow lane from now on."""
+        sender = self._senders.get(session)
+        if sender is None:
+            return
+        given_up = sender.strikes >= limits.POISON_STRIKES_MAX
+        if given_up or self._slow.waiting_bytes >= limits.TAKEN_BYTES_MAX // 2:
+            parts = [_Part(session, number, position) for number, left in pushes.items() for position, _ in left]
+            self._refuse([parts], now)
+            return
+        if sender.lane is not self._slow:
+            if sender.waiting:
+                sender.lane.turn.remove(session)
+                self._slow.turn.append(session)
+            for push in sender.waiting:
+                sender.lane.remove(push)
+                self._slow.add(push)
+            sender.lane = self._slow
+        if not sender.waiting:
+            self._slow.turn.append(session)
+        for number in sorted(pushes, reverse=True):
+            push = _Waiting(number, tuple(sorted(pushes[number])))
+            sender.waiting.appendleft(push)
+            self._slow.add(push)
+        sender.slow_until = now + limits.SLOW_FOR_US
 
     def _origin(self, session: int) -> bytes:
         sender = self._senders.get(session)
@@ -373,7 +469,7 @@ class Pipeline:
         """Nothing more of the session is integrated."""
         waiting, sender.waiting = sender.waiting, deque()
         for push in waiting:
-            self._waiting -= len(push.entries)
+            sender.lane.remove(push)
             for position, _ in push.entries:
                 self._decide(_Part(session, push.number, position), _RETRY, None)
 

@@ -25,6 +25,8 @@ from crdt_sync.errors import UpdateRefused
 from crdt_sync.limits import (
     GROWTH_OPERATIONS_MAX,
     KIB,
+    QUICK_JOIN_BYTES_MAX,
+    QUICK_STEPS_MAX,
     REASON_LENGTH_MAX,
     RECORD_BYTES_MAX,
     ROOTS_MAX,
@@ -48,7 +50,7 @@ from crdt_sync.records.updates.halves import mended
 from crdt_sync.records.updates.lists import Lists
 from crdt_sync.records.updates.pairs import has_pairs
 from crdt_sync.records.updates.update import Item, Scan, scan
-from crdt_sync.verdicts import Verdict, VerdictCode, refused
+from crdt_sync.verdicts import POSTPONED, Verdict, VerdictCode, refused
 
 _NEW: Final = Verdict(VerdictCode.ACCEPTED, new=True)
 _KNOWN: Final = Verdict(VerdictCode.ACCEPTED)
@@ -91,6 +93,8 @@ class Integrator:
         stamp_max: int | None,
         checked: bool,
         snapshot: bool,
+        *,
+        quick: bool = False,
     ) -> Integration:
         """Judge and integrate `updates` into `record`, in order.
 
@@ -98,7 +102,8 @@ class Integrator:
         `KeyError` when it is not loaded, `UpdateRefused` when they cannot be read, which may show only once an update
         is judged: then nothing was integrated, and it is no verdict on what was sent. `stamp_max` is the latest stamp
         accepted, None for any. `checked` reads every update with `scan` first; without it the bytes must come
-        from a trusted source, and stamps are not looked at.
+        from a trusted source, and stamps are not looked at. `quick` answers `POSTPONED` to what may take longer than
+        some milliseconds, and nothing is done for it.
         """
         if stored is None:
             loaded = self._loaded[record]
@@ -108,7 +113,7 @@ class Integrator:
         self._loaded.move_to_end(record)
         lineage = loaded.lineage
         try:
-            verdicts = tuple([loaded.judge(update, stamp_max, checked) for update in updates])
+            verdicts = tuple([loaded.judge(update, stamp_max, checked, quick=quick) for update in updates])
         except UpdateRefused as refusal:
             self.forget(record)
             raise _unreadable(record, refusal) from None
@@ -194,9 +199,11 @@ class _Loaded:
     def state_vector(self) -> bytes:
         return vectors.encode(self._vector)
 
-    def judge(self, update: bytes, stamp_max: int | None, checked: bool) -> Verdict:
+    def judge(self, update: bytes, stamp_max: int | None, checked: bool, *, quick: bool = False) -> Verdict:
         """Raises `UpdateRefused` where what is here already cannot be read."""
         if not self._begins and is_foreign(self.lineage, update):
+            if quick and self._good_bytes + len(update) > QUICK_JOIN_BYTES_MAX:
+                return POSTPONED
             return self._carry(update, stamp_max, checked)
         if not checked:
             return self._trust(update)
@@ -212,6 +219,8 @@ class _Loaded:
         if not rises and (not found.deletes or covered(found.deletes, self.document.deletes())):
             return self._known(update)
         fresh = self._fresh(found)
+        if quick and 2 * len(fresh) * (self._items_max + len(fresh)) > QUICK_STEPS_MAX:
+            return POSTPONED
         verdict = self._refusal(found, stamp_max) or self._misplaced(fresh, found) or self._dear(fresh, update)
         if verdict is not None:
             return verdict

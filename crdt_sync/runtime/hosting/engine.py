@@ -62,7 +62,7 @@ from crdt_sync.runtime.outside import OUTSIDE, Outside
 from crdt_sync.runtime.steady import steady_us
 from crdt_sync.runtime.worker.pool import IntegrationPool
 from crdt_sync.runtime.worker.process import WorkerUnavailable
-from crdt_sync.runtime.worker.values import Item, clocks_differ
+from crdt_sync.runtime.worker.values import Item, Turn, clocks_differ
 from crdt_sync.storage.port import Committer, Store
 from crdt_sync.storage.values import Batch, Committed
 from crdt_sync.verdicts import VerdictCode
@@ -73,6 +73,8 @@ _STALLED_US = 1_000_000  # that a timer comes late: the loop stood still, or the
 _ONE_FRAME = 1  # byte of room: what is queued for a slow link is what everything else must wait for
 _ASKED_MAX = 8  # receipts and the like under way for one session
 _log = structlog.get_logger("crdt_sync.hosting")
+_QUICK = Turn(limits.QUICK_TURN_US, short=True)
+_SLOW = Turn(limits.SLOW_TURN_US)
 
 
 class Link(Protocol):
@@ -174,7 +176,16 @@ class Engine:
             self._ping_us,
         )
         self.pool = IntegrationPool(
-            self._load, self._worker_died, keep_spare, fair=True, start_worker=outside.start_worker
+            self._load, self._worker_died, keep_spare, start_worker=outside.start_worker, turn=_QUICK
+        )
+        self.slow_pool = IntegrationPool(
+            self._load,
+            self._worker_died,
+            keep_spare=False,
+            fair=True,
+            start_worker=outside.start_slow_worker,
+            turn=_SLOW,
+            poisons=self.pool.poisons,
         )
         self.writer = outside.make_writer(commits or store)
         self.health = Health(store, self.pool, wall_clock)
@@ -228,6 +239,7 @@ class Engine:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.pool.close()
+        await self.slow_pool.close()
         await self.loop.run_in_executor(None, self.writer.close)
 
     def unready(self) -> str | None:
@@ -240,10 +252,14 @@ class Engine:
 
     def written_beside(self, records: Sequence[str]) -> None:
         """Others have committed updates of these records: the worker loads them anew, and followers hear of them."""
-        for record in records:
-            self.pool.forget(record)
+        self._forget(records)
         self._tails.forget()
         self._rounds.begin()
+
+    def _forget(self, records: Sequence[str]) -> None:
+        for record in records:
+            self.pool.forget(record)
+            self.slow_pool.forget(record)
 
     def connect(self, link: Link, authorise: Authorise | None = None) -> int:
         """A device has connected; returns its session's number. `authorise` is for this session alone."""
@@ -373,6 +389,7 @@ class Engine:
                 self._commit(effect)
             case Forget():
                 self.pool.forget_all()
+                self.slow_pool.forget_all()
             case PinIndex():
                 self._start_for(effect.session, lambda: self._pin_index(effect))
             case MakeReceipt():
@@ -392,18 +409,22 @@ class Engine:
     async def _integrate(self, effect: Integrate) -> None:
         items = [Item(item.record, item.updates, item.snapshot, item.senders) for item in effect.items]
         begun = time.perf_counter()
+        pool, other = (self.slow_pool, self.pool) if effect.slow else (self.pool, self.slow_pool)
+        for item in items:
+            if other.cached(item.record):
+                other.forget(item.record)  # what it holds will not be what is stored
         try:
-            results = await self.pool.integrate(items, effect.stamp_max)
+            results = await pool.integrate(items, effect.stamp_max)
         except Exception as error:
             self.health.integration_failed(error)
-            self.hub.integration_failed(self._now())
+            self.hub.integration_failed(self._now(), slow=effect.slow)
         else:
             self.health.integration_succeeded()
             self.metrics.integration_seconds.observe(time.perf_counter() - begun)
             answers = [
                 Integrated(result.verdicts, result.state_vector, result.snapshot, result.lineage) for result in results
             ]
-            self.hub.integrated(answers, self._now())
+            self.hub.integrated(answers, self._now(), slow=effect.slow)
             if self._clock_doubted is not None and clocks_differ(results):
                 self._clock_doubted()
         self._pump()
@@ -494,8 +515,7 @@ class Engine:
             self._unreadable(effect.session, error)
         else:
             if effect.mend:  # what the partner sends now is judged by what is on disk, not by what the worker remembers
-                for record in effect.records:
-                    self.pool.forget(record)
+                self._forget(effect.records)
             self.hub.checked(effect.session, effect.number, self.store.head(), entries, self._now())
         self._pump()
         self.fill(effect.session)

@@ -16,11 +16,12 @@ class Budget:
     """Processor time for one request, in µs: for each step (one update, or loading one record), and for everything.
 
     `sizes` holds for each item the bytes of its record and its updates. `again`: the worker died of it before, and it
-    is now tried alone.
+    is now tried alone. `short`: what takes longer than `QUICK_STEP_US` is tried elsewhere.
     """
 
     sizes: Sequence[int]
     again: bool = False
+    short: bool = False
 
     @property
     def whole_us(self) -> int:
@@ -29,6 +30,8 @@ class Budget:
 
     def step_us(self, mark: Mark | None) -> int:
         """What the step may take that the worker is at."""
+        if self.short and mark is not None:
+            return limits.QUICK_STEP_US
         return self.whole_us if mark is None or mark.item >= len(self.sizes) else self._us(self.sizes[mark.item])
 
     def _us(self, size: int) -> int:

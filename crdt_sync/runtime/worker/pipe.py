@@ -1,14 +1,19 @@
 """The frames between the relay and its worker: a 4-byte big-endian length and one CBOR array.
 
     ready    [version]
-    request  [kind, number, stamp_max, items]
+    request  [kind, number, stamp_max, turn, items]
+             turn     = null | [µs of processor time after which nothing further is begun, whether it is a short
+                        turn, so that what takes longer is left out]
              INTEGRATE        item = [record, stored | null, updates, want_snapshot]
              DIGEST, CONTENT  item = [record, stored]
              TRIM             item = [record, [update, state_vector]]
-    answer   [number, results, evicted]
-             INTEGRATE        result = [verdicts, state_vector, snapshot | null], or null: not done, because the
-                              record is not cached or the answer is full, or 0: its stored state cannot be read
-                              verdict = 0 accepted and known, 1 accepted and new, or [code, reason]
+    answer   [number, results, evicted, [µs]]
+             µs       = for each result the processor time that it took; only where the turn was over
+             INTEGRATE        result = [verdicts, state_vector, snapshot | null, lineage | null], or null: not done,
+                              because the record is not cached, the answer is full or the turn over, or 0: its stored
+                              state cannot be read
+                              verdict = 0 accepted and known, 1 accepted and new, 2 not reached in this turn, 3 left
+                              out as it takes longer, or [code, reason]; nothing is done for the record after 2 or 3
              DIGEST, CONTENT  result = [state_vector, digest]
              TRIM             result = the update without what the state vector covers, or null: it is none
 
@@ -18,15 +23,15 @@ an answer is bounded in size and depth, holds no tags, and every value is checke
 
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 import cbor2
 
 from crdt_sync import limits
-from crdt_sync.runtime.worker.values import ACCEPTED_KNOWN, ACCEPTED_NEW, RecordDigest, Result
-from crdt_sync.verdicts import Verdict, VerdictCode, refused
+from crdt_sync.runtime.worker.values import ACCEPTED_KNOWN, ACCEPTED_NEW, OUT_OF_TURN, RecordDigest, Result, Turn
+from crdt_sync.verdicts import POSTPONED, Verdict, VerdictCode, refused
 
-VERSION: Final = 2
+VERSION: Final = 3
 INTEGRATE: Final = 0
 DIGEST: Final = 1
 CONTENT: Final = 2
@@ -34,6 +39,8 @@ TRIM: Final = 3
 LENGTH: Final = struct.Struct(">I")
 DIGEST_BYTES: Final = 16
 UNLOADABLE: Final = 0
+NOT_REACHED: Final = 2
+LEFT_OUT: Final = 3
 # The worker stops taking items once its answer is larger than a full request; one record may still follow.
 ANSWER_BYTES_FULL: Final = limits.INTEGRATION_BYTES_MAX
 ANSWER_BYTES_MAX: Final = ANSWER_BYTES_FULL + limits.RECORD_BYTES_MAX + limits.STATE_VECTOR_BYTES_MAX + limits.MIB
@@ -42,10 +49,19 @@ REFUSALS: Final = {
     for code in (VerdictCode.GAP, VerdictCode.MALFORMED, VerdictCode.TOO_LARGE, VerdictCode.CLOCK_AHEAD)
 }
 _DEPTH_MAX: Final = 5
+_SPENT_US_MAX: Final = 1 << 40  # twelve days
 
 
 class PipeCorrupt(Exception):
     """The worker wrote something that is no answer; it is not to be trusted any more."""
+
+
+class Results(NamedTuple):
+    """The answer to an INTEGRATE request: also the records evicted, and µs for each result where the turn was over."""
+
+    results: list[Result | None]
+    evicted: list[str]
+    spent_us: list[int] | None
 
 
 class _RefuseTags(Mapping[int, Callable[[Any], Any]]):
@@ -71,15 +87,17 @@ def frame(message: object) -> bytes:
     return LENGTH.pack(len(body)) + body
 
 
-def encode_request(kind: int, number: int, stamp_max: int | None, items: Sequence[Sequence[object]]) -> bytes:
+def encode_request(
+    kind: int, number: int, stamp_max: int | None, items: Sequence[Sequence[object]], turn: Turn | None = None
+) -> bytes:
     """A request, framed."""
-    return frame((kind, number, stamp_max, items))
+    return frame((kind, number, stamp_max, None if turn is None else (turn.us, turn.short), items))
 
 
-def decode_request(body: bytes) -> tuple[int, int, int | None, list[Any]]:
-    """What the parent asks: kind, number, stamp_max, items."""
-    kind, number, stamp_max, items = cbor2.loads(body)
-    return kind, number, stamp_max, items
+def decode_request(body: bytes) -> tuple[int, int, int | None, Turn | None, list[Any]]:
+    """What the parent asks: kind, number, stamp_max, turn, items."""
+    kind, number, stamp_max, turn, items = cbor2.loads(body)
+    return kind, number, stamp_max, None if turn is None else Turn(*turn), items
 
 
 def decode_ready(body: bytes) -> None:
@@ -88,20 +106,25 @@ def decode_ready(body: bytes) -> None:
         raise PipeCorrupt("the worker speaks another version")
 
 
-def decode_results(body: bytes, number: int, counts: Sequence[int]) -> tuple[list[Result | None], list[str]]:
-    """Results of an INTEGRATE request with `counts[i]` updates in item i, and the records evicted.
-
-    Raises `PipeCorrupt`.
-    """
-    results, evicted = _answer(body, number, len(counts))
+def decode_results(body: bytes, number: int, counts: Sequence[int], turn: Turn | None = None) -> Results:
+    """Results of an INTEGRATE request with `counts[i]` updates in item i. Raises `PipeCorrupt`."""
+    results, evicted, spent = _answer(body, number, len(counts))
     for record in evicted:
         _typed(record, str)
-    return [_result(value, count) for value, count in zip(results, counts, strict=True)], evicted
+    if spent is not None:
+        for us in _array(spent, len(counts)):
+            if not 0 <= _typed(us, int) <= _SPENT_US_MAX:
+                raise PipeCorrupt("an impossible time")
+    decoded = [_result(value, count) for value, count in zip(results, counts, strict=True)]
+    first = decoded[0].verdicts[:1] if decoded and decoded[0] is not None else ()
+    if (turn is None and any(_stopped(result) for result in decoded)) or OUT_OF_TURN in first:
+        raise PipeCorrupt("a turn that was over before it began")
+    return Results(decoded, evicted, spent)
 
 
 def decode_digests(body: bytes, number: int, records: Sequence[str]) -> list[RecordDigest]:
     """Results of a DIGEST or CONTENT request. Raises `PipeCorrupt`."""
-    results, _ = _answer(body, number, len(records))
+    results, _, _ = _answer(body, number, len(records))
     digests = []
     for record, value in zip(records, results, strict=True):
         state_vector, digest = _array(value, 2)
@@ -113,7 +136,7 @@ def decode_digests(body: bytes, number: int, records: Sequence[str]) -> list[Rec
 
 def decode_trimmed(body: bytes, number: int, count: int) -> list[bytes | None]:
     """Results of a TRIM request. Raises `PipeCorrupt`."""
-    results, _ = _answer(body, number, count)
+    results, _, _ = _answer(body, number, count)
     for value in results:
         if value is not None and len(_typed(value, bytes)) > limits.UPDATE_BYTES_MAX:
             raise PipeCorrupt("an update that is too large")
@@ -140,11 +163,12 @@ def _load(body: bytes) -> object:
         raise PipeCorrupt(str(error)) from error
 
 
-def _answer(body: bytes, number: int, count: int) -> tuple[list[Any], list[Any]]:
-    answered, results, evicted = _array(_load(body), 3)
+def _answer(body: bytes, number: int, count: int) -> tuple[list[Any], list[Any], Any]:
+    answer = _typed(_load(body), list)
+    answered, results, evicted, spent = answer if len(answer) == 4 else (*_array(answer, 3), None)
     if _typed(answered, int) != number:
         raise PipeCorrupt(f"an answer to request {answered}, not {number}")
-    return _array(results, count), _typed(evicted, list)
+    return _array(results, count), _typed(evicted, list), spent
 
 
 def _result(value: object, count: int) -> Result | None:
@@ -164,12 +188,20 @@ def _result(value: object, count: int) -> Result | None:
     return Result(judged, _state_vector(state_vector), snapshot, lineage)
 
 
+def _stopped(result: Result | None) -> bool:
+    return result is not None and any(verdict is OUT_OF_TURN or verdict is POSTPONED for verdict in result.verdicts)
+
+
 def _verdict(value: object) -> Verdict:
     if type(value) is int:
         if value == 1:
             return ACCEPTED_NEW
         if value == 0:
             return ACCEPTED_KNOWN
+        if value == NOT_REACHED:
+            return OUT_OF_TURN
+        if value == LEFT_OUT:
+            return POSTPONED
         raise PipeCorrupt("an unknown verdict")
     code, reason = _array(value, 2)
     if _typed(code, str) not in REFUSALS:

@@ -15,11 +15,13 @@ Rules:
 7. Who used up its processor time while others wait is put off: what it sends for that record is answered `retry`, and
    is tried alone when it comes again, see `Suspects`; what else it sent is answered `retry` too. So others wait for one
    first trial of a sender, and not for the larger one.
+8. With a `Turn`, what a sender has left is `POSTPONED` once it had its turn. In a short one so is what it has left when
+   something of it is large, is left out by the worker, or kills it: it is tried where others do not wait for it.
 """
 
 import hashlib
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -28,8 +30,8 @@ from crdt_sync.runtime.worker.budget import Budget
 from crdt_sync.runtime.worker.pipe import UNREADABLE
 from crdt_sync.runtime.worker.progress import LOADING, Mark
 from crdt_sync.runtime.worker.suspects import Suspects
-from crdt_sync.runtime.worker.values import Item, Result
-from crdt_sync.verdicts import Verdict, VerdictCode, refused
+from crdt_sync.runtime.worker.values import OUT_OF_TURN, Item, Result, Turn
+from crdt_sync.verdicts import POSTPONED, Verdict, VerdictCode, refused
 
 _DEATHS_MAX: Final = 3
 _UNEXPLAINED_MAX: Final = 6  # deaths without a mark in one batch: something else is wrong, and everything left waits
@@ -95,18 +97,24 @@ class Request:
     size: int = 0  # bytes of updates and stored states
 
     again: bool = False  # a worker died over its only item before, so that it needs a fresh one
+    turn: Turn | None = None
 
     @property
     def budget(self) -> Budget:
         """The processor time that it may take."""
-        return Budget(self.sizes, self.again)
+        return Budget(self.sizes, self.again, self.turn is not None and self.turn.short)
+
+    @property
+    def _bytes_max(self) -> int:
+        short = self.turn is not None and self.turn.short
+        return limits.QUICK_REQUEST_BYTES_MAX if short else limits.INTEGRATION_BYTES_MAX
 
     def takes(self, work: Work, size: int) -> bool:
         """Whether there is room for `work` as well."""
         return not self.works or (
             not work.alone
             and self.updates + len(work.remaining) <= limits.INTEGRATION_UPDATES_MAX
-            and self.size + size <= limits.INTEGRATION_BYTES_MAX
+            and self.size + size <= self._bytes_max
         )
 
 
@@ -123,10 +131,13 @@ class Plan:
         poisons: PoisonMemory,
         suspects: Suspects | None = None,
         others_wait: Callable[[str], bool] = lambda _sender: False,
+        turn: Turn | None = None,
     ) -> None:
         self._poisons = poisons
         self._suspects = suspects
         self._others_wait = others_wait
+        self._turn = turn
+        self._spent_us: Counter[str] = Counter()  # by sender
         self._works = [self._admit(item) for item in items]
         self._next = 0  # everything before it is done
         self.accepted: defaultdict[str, list[bytes]] = defaultdict(list)  # by record: new ones of this batch
@@ -143,7 +154,7 @@ class Plan:
         `held` tells the size of a record that the worker holds, and None of one that it does not; `load` returns what
         is stored of such a one, and what this batch got accepted since is added here.
         """
-        request = Request()
+        request = Request(turn=self._turn)
         sizes: dict[str, int] = {}  # of the records offered, with the updates for them
         while self._next < len(self._works) and self._works[self._next].done:
             self._next += 1
@@ -162,26 +173,40 @@ class Plan:
                 stored = (*load(item.record), *self.accepted.get(item.record, ()))
                 known = sum(map(len, stored))
                 size += known
+            if self._is_long(known + sum(map(len, updates))):
+                self._decide(work, work.remaining, POSTPONED)
+                continue
             sizes[item.record] = min(known + sum(map(len, updates)), _SIZE_MAX)
             request.sizes.append(sizes[item.record])
             request.works.append(work)
             request.again = work.alone
-            request.items.append((item.record, stored, updates, item.want_snapshot))
+            request.items.append((item.record, stored, updates, item.want_snapshot or work.lineage is not None))
             request.updates += len(updates)
             request.size += size
             if work.alone:
                 break
         return request if request.works else None
 
-    def answered(self, request: Request, results: Sequence[Result | None]) -> None:
-        """Take the worker's answer; an item without a result is asked for again."""
+    def answered(
+        self, request: Request, results: Sequence[Result | None], spent_us: Sequence[int] | None = None
+    ) -> None:
+        """Take the worker's answer; an item without a result is asked for again.
+
+        `spent_us` is how long each took, where the turn was over before the last.
+        """
+        away: dict[str, None] = {}  # senders that had their turn
         for work, result in zip(request.works, results, strict=True):
             if result is None:
                 continue
             if result is UNREADABLE:
                 self._unload(work)
                 continue
+            reached = 0
             for position, verdict in zip(work.remaining, result.verdicts, strict=True):
+                if verdict is OUT_OF_TURN or verdict is POSTPONED:
+                    away |= {work.item.source(position): None} if verdict is POSTPONED else {}
+                    break
+                reached += 1
                 work.verdicts[position] = verdict
                 if self._suspects is not None and verdict.code is not VerdictCode.RETRY:
                     self._suspects.passed(work.item.source(position), work.item.record)
@@ -189,11 +214,16 @@ class Plan:
                     self.accepted[work.item.record].append(work.item.updates[position])
             if result.lineage is not None and result.snapshot is not None:
                 self.accepted[work.item.record].append(result.snapshot)  # what came before is in it
-            work.remaining = []
+            work.remaining = work.remaining[reached:]
             work.state_vector = result.state_vector
             work.snapshot = result.snapshot
-            work.lineage = result.lineage
-            work.done = True
+            work.lineage = result.lineage if result.lineage is not None else work.lineage
+            work.done = not work.remaining
+        for work, us in zip(request.works, spent_us or (), strict=False):
+            self._charge(work, us)
+        if self._turn is not None:
+            away |= dict.fromkeys(sender for sender, us in self._spent_us.items() if us >= self._turn.us)
+        self._send_away(away)
 
     def died(self, request: Request, mark: Mark | None, *, late: bool = False, stuck: bool = False) -> None:
         """The worker died over this request: find out whom to suspect, and condemn whoever was suspect already."""
@@ -204,6 +234,10 @@ class Plan:
                 self._excuse(work, _UNEXPLAINED, final=affected is self._works)
             return
         work = request.works[mark.item]
+        if self._turn is not None and self._turn.short and not stuck and work.remaining:
+            reached = work.remaining[mark.update : mark.update + 1] or work.remaining  # all of them while it was loaded
+            self._send_away({work.item.source(position) for position in reached})
+            return
         was_alone = len(request.works) == 1
         work.alone = True
         if stuck:
@@ -274,6 +308,22 @@ class Plan:
         return self._others_wait(sender) or any(
             work.item.source(position) != sender for work in self._works for position in range(len(work.verdicts))
         )
+
+    def _is_long(self, size: int) -> bool:
+        return self._turn is not None and self._turn.short and size > limits.QUICK_ITEM_BYTES_MAX
+
+    def _send_away(self, senders: Collection[str]) -> None:
+        """What these have left of the batch comes another time."""
+        for work in self._works if senders else ():
+            places = [place for place in work.remaining if work.item.source(place) in senders]
+            if places:
+                self._decide(work, places, POSTPONED)
+
+    def _charge(self, work: Work, us: int) -> None:
+        """Share what an item took among those whose updates it has."""
+        sources = work.item.sources or ("",)
+        for sender, count in Counter(sources).items():
+            self._spent_us[sender] += us * count // len(sources)
 
     def _put_off(self, sender: str, works: Iterable[Work]) -> None:
         for work in works:

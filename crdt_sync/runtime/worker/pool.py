@@ -13,7 +13,7 @@ from crdt_sync.runtime.worker.budget import Budget
 from crdt_sync.runtime.worker.plan import STORED, Plan, PoisonMemory, Request
 from crdt_sync.runtime.worker.process import WorkerDied, WorkerProcess, WorkerUnavailable
 from crdt_sync.runtime.worker.suspects import Suspects
-from crdt_sync.runtime.worker.values import Item, RecordDigest, Result
+from crdt_sync.runtime.worker.values import Item, RecordDigest, Result, Turn
 
 _STARTS_MAX = 3
 _TURNS_TO_SEND = 2  # of the event loop, until the next call has made its request and the loop has written it
@@ -73,6 +73,10 @@ class IntegrationPool:
     Calls are served one at a time, and answered in order; within a call, items are integrated in order. The worker
     begins with the next call before the results of the last are returned, so that it works while the caller does.
 
+    With `turn`, a verdict may be `POSTPONED`: what its sender has left comes in a later call, of this pool or another.
+    Pools of one store share `poisons`. A record is in one call at a time, of all pools, and what another pool accepted
+    of it is to be forgotten here.
+
     Counters: `batches`, `updates`, `kills` (workers that died or were killed), `poisoned`,
     `unloadable` (items of records whose stored state kills the worker), `restarts`, `last_batch_seconds`.
     """
@@ -84,12 +88,15 @@ class IntegrationPool:
         keep_spare: bool = True,
         fair: bool = False,
         start_worker: StartWorker = WorkerProcess.start,
+        turn: Turn | None = None,
+        poisons: PoisonMemory | None = None,
     ) -> None:
         self._load = load
         self._start_worker = start_worker
         self._on_death = on_death
         self._keep_spare = keep_spare
-        self._poisons = PoisonMemory()
+        self._turn_of_sender = turn
+        self.poisons = poisons or PoisonMemory()
         self._suspects = Suspects() if fair else None
         self._cached: dict[str, int] = {}  # records that the worker holds, with their size in bytes or more
         self._forgotten: set[str] = set()
@@ -144,7 +151,7 @@ class IntegrationPool:
         """Have the record loaded again before it is used: what the worker holds is not what is stored."""
         self._cached.pop(record, None)
         self._forgotten.add(record)
-        self._poisons.discard(record, STORED)
+        self.poisons.discard(record, STORED)
 
     def forget_all(self) -> None:
         """`forget` every record."""
@@ -183,14 +190,14 @@ class IntegrationPool:
 
     async def _carry_out(self, items: Sequence[Item], stamp_max: int | None) -> Plan:
         begun = time.perf_counter()
-        plan = Plan(items, self._poisons, self._suspects, self._others_wait)
+        plan = Plan(items, self.poisons, self._suspects, self._others_wait, self._turn_of_sender)
         while (request := self._next_request(plan)) is not None:
             try:
                 results = await self._integrate(request, stamp_max)
             except WorkerDied as death:
                 plan.died(request, death.mark, late=death.late, stuck=death.stuck)
             else:
-                plan.answered(request, results)
+                plan.answered(request, results.results, results.spent_us)
         self.batches += 1
         self.updates += sum(len(item.updates) for item in items)
         self.poisoned += plan.poisoned
@@ -273,28 +280,28 @@ class IntegrationPool:
         handed_over = self._handed_over.get(record)
         return (*stored, *handed_over) if handed_over else stored
 
-    async def _integrate(self, request: Request, stamp_max: int | None) -> list[Result | None]:
+    async def _integrate(self, request: Request, stamp_max: int | None) -> pipe.Results:
         self._forgotten.clear()
         self._forgotten_all = False
         worker = await self._worker(fresh=request.again)
-        number, frame = self._frame(pipe.INTEGRATE, stamp_max, request.items)
+        number, frame = self._frame(pipe.INTEGRATE, stamp_max, request.items, request.turn)
         body = await self._ask(worker, number, frame, request.budget)
         try:
-            results, evicted = pipe.decode_results(body, number, [len(item[2]) for item in request.items])
-            if results[0] is None and request.items[0][1] is not None:
+            answer = pipe.decode_results(body, number, [len(item[2]) for item in request.items], request.turn)
+            if answer.results[0] is None and request.items[0][1] is not None:
                 raise pipe.PipeCorrupt("no result for a record that was loaded")
         except pipe.PipeCorrupt as error:
             raise self._bury(worker, str(error)) from error
-        for item, size, result in zip(request.items, request.sizes, results, strict=True):
+        for item, size, result in zip(request.items, request.sizes, answer.results, strict=True):
             if result is None or result is pipe.UNREADABLE:
                 self._cached.pop(item[0], None)
             else:
                 self._cached[item[0]] = size
-        for record in (*evicted, *self._forgotten):
+        for record in (*answer.evicted, *self._forgotten):
             self._cached.pop(record, None)
         if self._forgotten_all:
             self._cached.clear()
-        return results
+        return answer
 
     def _take(self, rest: list[str], load: Callable[[str], Sequence[bytes]]) -> list[tuple[str, Sequence[bytes]]]:
         """Take records for one request off the front of `rest`, with their stored bytes."""
@@ -336,9 +343,11 @@ class IntegrationPool:
         sizes = [sum(map(len, parts)) for _, parts in items]
         return worker, number, await self._ask(worker, number, frame, Budget(sizes, again))
 
-    def _frame(self, kind: int, stamp_max: int | None, items: Sequence[Sequence[object]]) -> tuple[int, bytes]:
+    def _frame(
+        self, kind: int, stamp_max: int | None, items: Sequence[Sequence[object]], turn: Turn | None = None
+    ) -> tuple[int, bytes]:
         self._number += 1
-        return self._number, pipe.encode_request(kind, self._number, stamp_max, items)
+        return self._number, pipe.encode_request(kind, self._number, stamp_max, items, turn)
 
     async def _ask(self, worker: Worker, number: int, frame: bytes, budget: Budget) -> bytes:
         try:

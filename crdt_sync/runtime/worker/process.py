@@ -5,6 +5,7 @@ import contextlib
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -82,23 +83,33 @@ class WorkerProcess:
         self._stdout = process.stdout
 
     @classmethod
+    async def start_slow(cls) -> Self:
+        """Start a worker that gives way to all other processes. Raises `WorkerUnavailable`."""
+        return await cls._start("slow")
+
+    @classmethod
     async def start(cls) -> Self:
         """Start a worker and wait until it is ready. Raises `WorkerUnavailable`."""
+        return await cls._start()
+
+    @classmethod
+    async def _start(cls, *arguments: str) -> Self:
         try:
             shared = Shared()
         except OSError as error:
             raise _unavailable(error) from error
         try:
-            return await cls._started(shared)
+            return await cls._started(shared, arguments)
         finally:
             shared.close()
 
     @classmethod
-    async def _started(cls, shared: Shared) -> Self:
+    async def _started(cls, shared: Shared, arguments: Sequence[str]) -> Self:
         try:
             process = await asyncio.create_subprocess_exec(
                 *worker_command(),
                 shared.name,
+                *arguments,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,

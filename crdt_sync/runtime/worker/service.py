@@ -3,8 +3,9 @@
 import gc
 import io
 import os
+import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from crdt_sync import limits
@@ -15,62 +16,89 @@ from crdt_sync.records.updates import bytes_diff
 from crdt_sync.records.updates.update import scan
 from crdt_sync.runtime.worker import pipe
 from crdt_sync.runtime.worker.progress import LOADING, Progress
-from crdt_sync.verdicts import Verdict, VerdictCode
+from crdt_sync.runtime.worker.values import Turn
+from crdt_sync.verdicts import POSTPONED, Verdict, VerdictCode
 
 _COLLECT_EVERY: Final = 50_000  # allocations
+
+
+def _processor_us() -> int:
+    return time.process_time_ns() // 1000
 
 
 class Service:
     """Holds the loaded records and answers requests.
 
     Beside the integrator's bound on the number of records stands one on their encoded size, since one record may
-    be two thousand times as large as another.
+    be two thousand times as large as another. `processor_us` tells the processor time used so far.
     """
 
-    def __init__(self, integrator: Integrator, progress: Progress) -> None:
+    def __init__(
+        self, integrator: Integrator, progress: Progress, processor_us: Callable[[], int] = _processor_us
+    ) -> None:
         self._integrator = integrator
         self._progress = progress
+        self._processor_us = processor_us
+        self._turn: Turn | None = None
+        self._turn_ends = 0  # processor time
         self._sizes: OrderedDict[str, int] = OrderedDict()  # encoded bytes of each loaded record, oldest use first
         self._size = 0
         self._evicted: set[str] = set()
 
     def answer(self, body: bytes) -> bytes:
         """The framed answer to one request."""
-        kind, number, stamp_max, items = pipe.decode_request(body)
+        kind, number, stamp_max, self._turn, items = pipe.decode_request(body)
         self._evicted.clear()
+        spent: list[int] = []
         if kind == pipe.INTEGRATE:
-            results = self._integrate(number, stamp_max, items)
+            results, spent = self._integrate(number, stamp_max, items)
         elif kind == pipe.TRIM:
             results = self._trim(number, items)
         else:
             results = self._digest(number, kind, items)
-        answer = pipe.frame((number, results, sorted(self._evicted.difference(self._sizes))))
+        evicted = sorted(self._evicted.difference(self._sizes))
+        answer = pipe.frame((number, results, evicted, spent) if spent else (number, results, evicted))
         self._progress.rest()
         return answer
 
-    def _integrate(self, number: int, stamp_max: int | None, items: Sequence[Any]) -> list[object]:
-        results: list[object] = []
+    def _integrate(self, number: int, stamp_max: int | None, items: Sequence[Any]) -> tuple[list[object], list[int]]:
+        """The results, and how long each took if the turn was over before the last."""
+        if self._turn is None:
+            return list(self._results(number, stamp_max, items)), []
+        at = self._processor_us()
+        self._turn_ends = at + self._turn.us
+        results, spent = [], []
+        for result in self._results(number, stamp_max, items):
+            begun, at = at, self._processor_us()
+            results.append(result)
+            spent.append(at - begun)
+        return results, spent if at >= self._turn_ends else []
+
+    def _results(self, number: int, stamp_max: int | None, items: Sequence[Any]) -> Iterator[object]:
         answered = 0
         for index, (record, stored, updates, want_snapshot) in enumerate(items):
-            if answered > pipe.ANSWER_BYTES_FULL or (stored is None and record not in self._sizes):
-                results.append(None)
+            full = answered > pipe.ANSWER_BYTES_FULL or (index and self._turn_is_over())
+            if full or (stored is None and record not in self._sizes):
+                yield None
                 continue
             if stored is not None:
                 self._progress.write(number, index, LOADING)
                 if not self._load(record, stored):
-                    results.append(pipe.UNLOADABLE)
+                    yield pipe.UNLOADABLE
                     continue
             try:
                 result = self._update((number, index), record, updates, stamp_max, want_snapshot)
             except UpdateRefused:  # what is stored cannot be read, which no sender is to blame for
                 self._integrator.forget(record)
                 self._drop((record,))
-                results.append(pipe.UNLOADABLE)
+                yield pipe.UNLOADABLE
                 continue
             _, state_vector, snapshot, _ = result
             answered += len(state_vector) + (len(snapshot) if snapshot is not None else 0)
-            results.append(result)
-        return results
+            yield result
+
+    def _turn_is_over(self) -> bool:
+        return self._turn is not None and self._processor_us() >= self._turn_ends
 
     def _update(
         self, place: tuple[int, int], record: str, updates: Sequence[bytes], stamp_max: int | None, want_snapshot: bool
@@ -83,11 +111,20 @@ class Service:
         verdicts: list[object] = []
         last = len(updates) - 1
         state_vector, snapshot, lineage = b"", None, None
+        quick = self._turn is not None and self._turn.short
         for position, update in enumerate(updates):
+            if position and self._turn_is_over():
+                verdicts += [pipe.NOT_REACHED] * (len(updates) - position)
+                break
             self._progress.write(*place, position)
             done = self._integrator.integrate(
-                record, None, (update,), stamp_max, True, want_snapshot and position == last
+                record, None, (update,), stamp_max, True, want_snapshot and position == last, quick=quick
             )
+            if done.verdicts[0] is POSTPONED:
+                verdicts += [pipe.LEFT_OUT] + [pipe.NOT_REACHED] * (last - position)
+                state_vector = done.state_vector
+                self._turn_ends = 0  # most of what follows is likely to be of the same sender
+                break
             verdicts.append(_encoded(done.verdicts[0]))
             state_vector, snapshot = done.state_vector, done.snapshot
             lineage = done.lineage if done.renewed else lineage
@@ -97,7 +134,7 @@ class Service:
                 self._drop(done.evicted)
         self._sizes.move_to_end(record)
         self._make_room(record)
-        if lineage is not None and snapshot is None:
+        if snapshot is None and (lineage is not None or want_snapshot):  # the last was not reached
             snapshot = self._integrator.integrate(record, None, (), stamp_max, True, True).snapshot
         return verdicts, state_vector, snapshot, lineage
 

@@ -30,6 +30,19 @@ class Item:
 
 ACCEPTED_NEW: Final = Verdict(VerdictCode.ACCEPTED, new=True)
 ACCEPTED_KNOWN: Final = Verdict(VerdictCode.ACCEPTED)
+OUT_OF_TURN: Final = Verdict(VerdictCode.RETRY, reason="not reached in this turn")
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """How long a sender may keep a worker busy at once, in µs of its processor time.
+
+    Then nothing further is begun, and what that sender has left is `POSTPONED`. `short`: so is what is known to take
+    longer, without a try.
+    """
+
+    us: int
+    short: bool = False
 
 
 class Result(NamedTuple):

@@ -37,6 +37,8 @@ class RogueIntegrator(Integrator):
         stamp_max: int | None,
         checked: bool,
         snapshot: bool,
+        *,
+        quick: bool = False,
     ) -> Integration:
         for update in (*(stored or ()), *updates):
             obey(update)

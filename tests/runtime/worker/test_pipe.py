@@ -26,7 +26,7 @@ def test_a_frame_is_its_length_and_its_body() -> None:
 def test_a_request_arrives_as_it_was_sent() -> None:
     items = [("customers/anna", None, (b"u",), True), ("customers/ben", (b"s", b"t"), (), False)]
     frame = pipe.encode_request(pipe.INTEGRATE, 7, 99, items)
-    kind, number, stamp_max, received = pipe.decode_request(frame[4:])
+    kind, number, stamp_max, _, received = pipe.decode_request(frame[4:])
     assert (kind, number, stamp_max) == (pipe.INTEGRATE, 7, 99)
     assert received == [["customers/anna", None, [b"u"], True], ["customers/ben", [b"s", b"t"], [], False]]
 
@@ -37,7 +37,7 @@ def test_results_are_decoded_with_their_verdicts() -> None:
         [[[1, 0, ["gap", "operations 3 to 5 are missing"]], VECTOR, b"snapshot", 5], None, 0],
         ["customers/old"],
     ]
-    results, evicted = pipe.decode_results(body(answer), 7, [3, 1, 1])
+    results, evicted, _ = pipe.decode_results(body(answer), 7, [3, 1, 1])
     gap = refused(VerdictCode.GAP, "operations 3 to 5 are missing")
     assert results == [Result((ACCEPTED_NEW, ACCEPTED_KNOWN, gap), VECTOR, b"snapshot", 5), None, pipe.UNREADABLE]
     assert evicted == ["customers/old"]
@@ -45,7 +45,7 @@ def test_results_are_decoded_with_their_verdicts() -> None:
 
 def test_a_reason_is_cut_to_what_the_wire_allows() -> None:
     answer = [1, [[[["gap", "x" * 1000]], VECTOR, None, None]], []]
-    ((result, *_), _) = pipe.decode_results(body(answer), 1, [1])
+    ((result, *_), _, _) = pipe.decode_results(body(answer), 1, [1])
     assert result is not None
     assert len(result.verdicts[0].reason) == limits.REASON_LENGTH_MAX
 

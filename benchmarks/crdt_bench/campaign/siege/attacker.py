@@ -41,7 +41,7 @@ def attack(port: int, metrics_port: int, number: int) -> None:
 
 
 async def _attack(chosen: Attack, port: int, seed: int, seconds: float) -> dict[str, int]:
-    attacker = _Attacker(port, random.Random(seed))
+    attacker = _Attacker(port, random.Random(f"attacker {seed}"))  # nobody honest has its ids
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             while True:

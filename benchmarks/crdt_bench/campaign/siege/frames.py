@@ -19,8 +19,8 @@ from crdt_sync.records import Document, Editor, bundled_schema
 from crdt_sync.records.updates.varint import append_uint
 
 _COLLECTION = "customers"
-_FRONT_ITEMS = 3_000  # before one character: yrs passes all of those that are there for each further one
-_DEAR_IN_PUSH = 60
+_CROWDED = 600  # items that as many others are placed among: just below what is refused
+_DEAR_IN_PUSH = 120
 _TINY_IN_PUSH = 512
 _LARGE_TEXTS = 4
 _TEXT_CHARACTERS = 450_000
@@ -139,26 +139,32 @@ def _tiny_update() -> bytes:
 
 @functools.cache
 def _dear_update() -> bytes:
-    return front_items(_FRONT_ITEMS)
+    return crowded(_CROWDED)
 
 
-def front_items(count: int) -> bytes:
-    """A text of one character, and `count` items of one writer before it, each without a left origin."""
-    out = bytearray()
-    append_uint(out, 2)
-    first, second = 1 << 40, 1 << 39
-    for number in (1, first, 0):
+def crowded(count: int) -> bytes:
+    """`count` items that two wrote by turns, a character after them, and `count` items before that, from the start."""
+    first, second, last, front = (1 << 40) + 1, (1 << 40) + 2, (1 << 40) + 3, (1 << 40) + 4
+    turns = [((first, second)[number % 2], number // 2) for number in range(count)]
+    structs: dict[int, list[bytes]] = {front: [_item("z", turns[-1], None)], last: [_item("r", None, None)]}
+    structs[front] += [_item("y", None, (last, 0))] * count
+    for (writer, _), left in zip(turns, [None, *turns], strict=False):
+        structs.setdefault(writer, []).append(_item("x", left, None))
+    out = bytearray((len(structs),))
+    for writer, items in structs.items():
+        for number in (len(items), writer, 0):
+            append_uint(out, number)
+        out += b"".join(items)
+    return bytes(out) + bytes(1)
+
+
+def _item(text: str, left: tuple[int, int] | None, right: tuple[int, int] | None) -> bytes:
+    out = bytearray((4 | (0x80 if left else 0) | (0x40 if right else 0),))
+    for number in (*(left or ()), *(right or ())):
         append_uint(out, number)
-    out += bytes((4, 1, 3)) + b"t.a" + bytes((1,)) + b"x"
-    for number in (count, second, 0):
-        append_uint(out, number)
-    for _ in range(count):
-        out.append(4 | 0x40)
-        append_uint(out, first)
-        append_uint(out, 0)
-        out += bytes((1,)) + b"y"
-    append_uint(out, 0)
-    return bytes(out)
+    if left is None and right is None:
+        out += bytes((1, 3)) + b"t.a"
+    return bytes(out) + bytes((1,)) + text.encode()
 
 
 KINDS: dict[str, Callable[[Voice], bytes]] = {

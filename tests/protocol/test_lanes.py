@@ -1,0 +1,163 @@
+"""What takes a worker long goes by a lane of its own: it is answered all the same, and nobody else waits for it."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from crdt_sync import limits
+from crdt_sync.protocol.hub import Integrate, Integrated
+from crdt_sync.protocol.messages import Verdict, VerdictCode
+from crdt_sync.verdicts import POSTPONED
+from tests.protocol.test_hub import NEW, VECTOR, A, B, Bench, codes
+
+C, D = "customers/c", "customers/d"
+
+
+class Lanes(Bench):
+    def asked(self, *, slow: bool) -> list[Integrate]:
+        return [effect for effect in self.integrations if effect.slow == slow]
+
+    def records(self, *, slow: bool) -> list[list[str]]:
+        return [[item.record for item in effect.items] for effect in self.asked(slow=slow)]
+
+    def answer(self, *verdicts: Sequence[Verdict], slow: bool = False, now: int = 0) -> None:
+        """The answer of one of the workers to its oldest batch: for each item a verdict for each update."""
+        batch = self.asked(slow=slow)[0]
+        self.integrations.remove(batch)
+        results = [Integrated(given, VECTOR, None) for _, given in zip(batch.items, verdicts, strict=True)]
+        self.hub.integrated(results, now, slow=slow)
+        self.drain()
+
+
+def test_what_is_postponed_is_asked_of_the_slow_worker_and_then_answered() -> None:
+    bench = Lanes()
+    eve = bench.join()
+    bench.push(eve, 1, A, B, C)
+    bench.answer([NEW], [POSTPONED], [POSTPONED])
+    assert bench.records(slow=True) == [[B, C]]
+    bench.committed()
+    assert bench.verdicts(eve) == []  # a push is answered as a whole
+    bench.answer([NEW], [NEW], slow=True)
+    bench.committed()
+    assert codes(bench.verdicts(eve)) == [VerdictCode.ACCEPTED] * 3
+    assert bench.hub.idle
+
+
+def test_others_are_integrated_and_stored_meanwhile_and_who_was_postponed_stays_in_the_slow_lane() -> None:
+    bench = Lanes()
+    eve, anna = bench.join(), bench.join()
+    bench.push(eve, 1, A)
+    bench.answer([POSTPONED])
+    bench.push(eve, 2, B)
+    for number in range(1, 4):
+        bench.push(anna, number, C)
+        bench.answer([NEW])
+        bench.committed()
+    assert codes(bench.verdicts(anna)) == [VerdictCode.ACCEPTED] * 3
+    assert bench.asked(slow=False) == []
+    bench.answer([NEW], slow=True)
+    bench.committed()
+    assert bench.records(slow=True) == [[B]]
+
+
+def test_a_postponed_push_comes_before_what_its_session_pushed_after_it() -> None:
+    bench = Lanes()
+    eve, anna = bench.join(), bench.join()
+    bench.push(anna, 1, B)  # the worker is at it, so that both pushes of Eve wait
+    bench.push(eve, 1, A)
+    bench.push(eve, 2, C)
+    bench.answer([NEW])
+    assert bench.records(slow=False) == [[A, C]]
+    bench.answer([POSTPONED], [POSTPONED])
+    assert [update.senders for update in bench.asked(slow=True)[0].items] == [(str(eve),)] * 2
+    assert bench.records(slow=True) == [[A, C]]
+
+
+def test_a_record_is_in_one_lane_at_a_time() -> None:
+    bench = Lanes()
+    eve, anna = bench.join(), bench.join()
+    bench.push(eve, 1, A)
+    bench.answer([POSTPONED])
+    bench.push(anna, 1, A)
+    bench.push(anna, 2, B)
+    assert bench.asked(slow=False) == []
+    bench.answer([NEW], slow=True)
+    assert bench.records(slow=False) == [[A, B]]
+
+
+def test_after_a_while_without_long_work_a_session_goes_by_the_quick_lane_again() -> None:
+    bench = Lanes()
+    eve = bench.join()
+    bench.push(eve, 1, A)
+    bench.answer([POSTPONED], now=-limits.SLOW_FOR_US)
+    bench.answer([NEW], slow=True)
+    bench.push(eve, 2, B)
+    assert bench.records(slow=False) == [[B]]
+
+
+def test_who_was_postponed_again_has_its_next_turn_after_the_others_of_the_slow_lane() -> None:
+    bench = Lanes()
+    eve, mallory = bench.join(), bench.join()
+    bench.push(eve, 1, A, B)
+    bench.answer([POSTPONED], [POSTPONED])
+    bench.push(mallory, 1, C)
+    bench.answer([POSTPONED])
+    bench.answer([NEW], [POSTPONED], slow=True)
+    assert bench.records(slow=True) == [[C, B]]
+
+
+def test_a_failed_commit_discards_what_either_worker_is_at() -> None:
+    bench = Lanes()
+    eve, anna = bench.join(), bench.join()
+    bench.push(eve, 1, A)
+    bench.answer([POSTPONED])
+    bench.push(anna, 1, B)
+    bench.answer([NEW])
+    bench.push(anna, 2, C)
+    bench.failed()
+    bench.answer([NEW], slow=True)
+    bench.answer([NEW])
+    assert bench.commits == []
+    assert codes(bench.verdicts(eve)) == [VerdictCode.RETRY]
+    assert codes(bench.verdicts(anna)) == [VerdictCode.RETRY] * 2
+
+
+def test_what_is_postponed_of_a_session_that_has_ended_is_stored_all_the_same() -> None:
+    bench = Lanes()
+    eve = bench.join()
+    bench.push(eve, 1, A)
+    bench.hub.lost(eve, 0)
+    bench.answer([POSTPONED])
+    bench.answer([NEW], slow=True)
+    assert [change.record for change in bench.commits[0].changes] == [A]
+    bench.committed()
+    assert bench.hub.idle
+
+
+def test_what_waits_in_the_slow_lane_takes_no_room_from_others_and_has_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "TAKEN_BYTES_MAX", 8)
+    bench = Lanes()
+    eve, mallory, anna = bench.join(), bench.join(), bench.join()
+    bench.push(eve, 1, A)
+    bench.answer([POSTPONED])  # the slow worker is at it
+    bench.push(mallory, 1, B, C)
+    bench.answer([POSTPONED], [POSTPONED])
+    assert not bench.hub.congested(anna)
+    assert bench.hub.congested(mallory)
+    bench.push(anna, 1, D)
+    bench.answer([POSTPONED])
+    assert codes(bench.verdicts(anna)) == [VerdictCode.RETRY]
+    bench.answer([NEW], slow=True)
+    bench.committed()
+    assert bench.records(slow=True) == [[B, C]]
+
+
+def test_commits_are_numbered_in_their_order_whichever_worker_was_first() -> None:
+    bench = Lanes()
+    eve, anna = bench.join(), bench.join()
+    bench.push(eve, 1, A)
+    bench.answer([POSTPONED])
+    bench.push(anna, 1, B)
+    bench.answer([NEW])
+    bench.answer([NEW], slow=True)
+    assert bench.commits[0].number < bench.commits[1].number
