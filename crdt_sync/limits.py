@@ -48,8 +48,8 @@ STATE_VECTOR_BYTES_MAX = CLIENTS_MAX * 16 + 3  # two varints of at most 8 bytes 
 GROWTH_OPERATIONS_MAX = 1 << 30  # deleted operations in one update, a quarter of all clocks: they take no bytes, so
 # length does not bound them; a note of 512 KiB that was rewritten 2,000 times has as many
 PLACING_STEPS_MAX = 100_000  # of finding where the items of one update stand: 0.1 s; honest ones need some dozens
-WALKED_STEPS_MAX = 1_000_000  # of integrating a record in the worst order: 0.1 s; people who wrote a long note at the
-# same time make ten thousand, eight devices that put 130 entries on top of one while apart a million
+WALKED_STEPS_MAX = 4_000_000  # of integrating a record in the worst order: 0.4 s; people who wrote a long note at the
+# same time make ten thousand, eight devices that put 260 entries on top of one while apart four million
 WALKED_STEPS_PER_KIB = 20_000  # and for each KiB of it: 2 ms, where a worker may take 5
 OVERLAPPING_EDITS_MAX = 64  # edit blocks of one record that are open at once: each has a writer id of its own
 NESTING_MAX = 8  # containers inside one update; our own layout needs 1, hostile ones reach 26,000
