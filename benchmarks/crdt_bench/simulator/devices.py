@@ -137,8 +137,9 @@ class Watched(Conversation):
         return Opened(channel, address.token, replica)
 
     async def _screened(self, effects: list[Effect]) -> tuple[list[Effect], dict[str, str]]:
-        if isinstance(effects[0], Acknowledge):
-            self._device.acknowledged(self, effects[0])
+        for effect in effects:
+            if isinstance(effect, Acknowledge):
+                self._device.acknowledged(self, effect)
         return await super()._screened(effects)
 
     def _pump(self) -> None:
