@@ -184,6 +184,7 @@ BUNDLE_PARTNERS_MAX = 256  # partners that are met by bundle, 300 bytes each
 SESSIONS_MAX = 10_000
 INTEGRATION_UPDATES_MAX = 512  # updates of one batch to the integration worker: one full push, 15 ms of work
 INTEGRATION_BYTES_MAX = 4 * MIB
+CANARY_US_MAX = 5_000_000  # that the worker and the disk have, each, for what a question about their health sends
 COMMITS_IN_FLIGHT_MAX = 64  # integrated batches that wait for the disk: more than ever share one commit
 INTEGRATION_US = 400_000  # processor time for a request: others wait while a loop that never ends uses it up
 INTEGRATION_US_PER_KIB = 5_000  # and for each KiB of records and updates: the dearest honest text takes 1,000

@@ -9,7 +9,7 @@ import contextlib
 import logging
 import socket
 import sys
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Final, Literal, Self, TextIO
 
@@ -47,6 +47,7 @@ class Readings:
     worker_deaths: int = 0
     poisoned: int = 0
     unloadable: int = 0
+    unconfined: int = 0  # limits that the worker lacks on this machine
     updates: Mapping[str, int] = field(default_factory=dict)  # by verdict: accepted or the refusal's code
 
 
@@ -87,6 +88,7 @@ class Metrics(Collector):
         yield _gauge("store_bytes", "Size of the data on disk.", readings.store_bytes)
         yield _counter("worker_deaths", "Integration workers that died or were killed.", readings.worker_deaths)
         yield _counter("poisoned_updates", "Updates refused because they killed workers.", readings.poisoned)
+        yield _gauge("worker_limits_missing", "Limits that the worker cannot set itself.", readings.unconfined)
         yield _counter("unloadable_records", "Stored records that no worker could load.", readings.unloadable)
         yield _counters("updates", "Updates by verdict.", "code", readings.updates)
         frames = {"received": self.frames_received, "sent": self.frames_sent}
@@ -98,7 +100,7 @@ class Metrics(Collector):
         return Histogram(f"{_PREFIX}{name}_seconds", text, registry=self.registry, buckets=_SECONDS)
 
 
-def application(metrics: Metrics, unready: Callable[[], str | None]) -> Starlette:
+def application(metrics: Metrics, unready: Callable[[], Awaitable[str | None]]) -> Starlette:
     """`/metrics`, `/healthz` (the process answers) and `/readyz` (it can serve: `unready` returns no reason)."""
 
     async def show_metrics(request: Request) -> Response:
@@ -109,7 +111,7 @@ def application(metrics: Metrics, unready: Callable[[], str | None]) -> Starlett
         return JSONResponse({"status": "ok"})
 
     async def show_readiness(_: Request) -> Response:
-        reason = unready()
+        reason = await unready()
         if reason is None:
             return JSONResponse({"status": "ready"})
         return JSONResponse({"status": "not ready", "reason": reason}, status_code=503)

@@ -148,6 +148,7 @@ class Relay:
             store_bytes=known.store_bytes,
             worker_deaths=engine.pool.kills + engine.slow_pool.kills,
             poisoned=engine.pool.poisoned + engine.slow_pool.poisoned,
+            unconfined=len(engine.pool.unconfined),
             unloadable=engine.pool.unloadable + engine.slow_pool.unloadable,
             updates={code.name.lower(): engine.hub.verdicts[code] for code in VerdictCode},
         )
@@ -200,7 +201,7 @@ def open_store(data: Path) -> LmdbStore:
 async def _observe(settings: Settings, engine: Engine, metrics: Metrics) -> ObservabilityServer | None:
     if not settings.metrics:
         return None
-    app = application(metrics, engine.unready)
+    app = application(metrics, engine.tried)
     return await ObservabilityServer.start(settings.metrics_host, settings.metrics_port, app)
 
 

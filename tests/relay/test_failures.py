@@ -14,12 +14,13 @@ import lmdb
 import pytest
 
 from crdt_relay.server import Relay
-from crdt_sync import Address, Replica, bundled_schema
+from crdt_sync import Address, Replica, bundled_schema, limits
 from crdt_sync.errors import Rejected, StoreCorrupt, StoreFailed, StoreFull
 from crdt_sync.protocol.messages import Receipt, ReceiptRequest, VerdictCode
 from crdt_sync.runtime import conversation, sync_once
 from crdt_sync.runtime.hosting import health
 from crdt_sync.runtime.worker.process import WorkerUnavailable
+from crdt_sync.runtime.worker.values import Item, Result
 from crdt_sync.storage import Batch, Committed, LmdbStore
 from crdt_sync.storage.lmdb import environment
 from crdt_sync.storage.memory import MemoryStore
@@ -85,6 +86,79 @@ def test_while_the_disk_fails_pushes_are_answered_retry_and_stored_later(
             await eventually("ready again by itself", lambda: relay.engine.unready() is None)
             assert await device.store(again, ("customers/b", update(3))) == [VerdictCode.ACCEPTED] * 2
         assert seen(relay.store.load("customers/a").updates) == {1, 2}
+
+    serve(scenario, tmp_path)
+
+
+def test_a_relay_is_not_ready_when_nothing_would_be_stored_though_nobody_pushed(tmp_path: Path, disk: Disk) -> None:
+    async def scenario(relay: Relay) -> None:
+        assert await relay.engine.tried() is None
+        disk.error = lambda: lmdb.Error("mdb_txn_commit: Input/output error")
+        relay.engine.health._canary_until = 0.0  # as if some seconds had passed
+        assert await relay.engine.tried() == "store_failed: the last commit failed"
+        disk.error = None
+        await eventually("ready again by itself", lambda: relay.engine.unready() is None)
+
+    serve(scenario, tmp_path)
+
+
+def test_a_disk_that_does_not_answer_is_told_in_bounded_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = threading.Event()
+    commit = LmdbStore.commit
+
+    def commit_later(store: LmdbStore, batches: Sequence[Batch]) -> list[Committed]:
+        answers.wait(60)
+        return commit(store, batches)
+
+    async def scenario(relay: Relay) -> None:
+        monkeypatch.setattr(LmdbStore, "commit", commit_later)
+        monkeypatch.setattr(limits, "CANARY_US_MAX", 20_000)
+        for _ in range(3):
+            relay.engine.health._canary_until = 0.0
+            assert await relay.engine.tried() == "busy: the store did not answer within 0 s"
+        answers.set()
+        monkeypatch.setattr(limits, "CANARY_US_MAX", 60_000_000)
+        relay.engine.health._canary_until = 0.0
+        assert await relay.engine.tried() is None
+
+    serve(scenario, tmp_path)
+
+
+def test_a_worker_that_does_not_answer_is_told_and_not_killed_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(relay: Relay) -> None:
+        pool, answers = relay.engine.pool, asyncio.Event()
+        integrate, pid = pool.integrate, pool.pid
+
+        async def later(items: Sequence[Item], stamp_max: int | None) -> list[Result]:
+            await answers.wait()
+            return await integrate(items, stamp_max)
+
+        monkeypatch.setattr(pool, "integrate", later)
+        monkeypatch.setattr(limits, "CANARY_US_MAX", 20_000)
+        assert await relay.engine.tried() == "busy: the integration worker did not answer within 0 s"
+        answers.set()
+        monkeypatch.setattr(limits, "CANARY_US_MAX", 60_000_000)
+        relay.engine.health._canary_until = 0.0
+        assert await relay.engine.tried() is None
+        assert pool.pid == pid
+
+    serve(scenario, tmp_path)
+
+
+def test_many_questions_at_once_make_one_canary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[int] = []
+    commit = LmdbStore.commit
+
+    def counted(store: LmdbStore, batches: Sequence[Batch]) -> list[Committed]:
+        tried.append(len(batches))
+        return commit(store, batches)
+
+    async def scenario(relay: Relay) -> None:
+        monkeypatch.setattr(LmdbStore, "commit", counted)
+        assert await asyncio.gather(*(relay.engine.tried() for _ in range(50))) == [None] * 50
+        assert len(tried) == 2  # a row, and that it goes
 
     serve(scenario, tmp_path)
 

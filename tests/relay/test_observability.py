@@ -33,8 +33,11 @@ def logging_as_before() -> Iterator[None]:
 def with_server(
     metrics: Metrics, unready: Callable[[], str | None], scenario: Callable[[Get], Awaitable[None]]
 ) -> None:
+    async def tried() -> str | None:
+        return unready()
+
     async def run() -> None:
-        server = await ObservabilityServer.start("127.0.0.1", 0, application(metrics, unready))
+        server = await ObservabilityServer.start("127.0.0.1", 0, application(metrics, tried))
 
         async def get(path: str) -> tuple[int, str]:
             reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
@@ -49,6 +52,10 @@ def with_server(
             await server.stop()
 
     asyncio.run(run())
+
+
+async def ready() -> None:
+    """No reason."""
 
 
 def samples(text: str) -> dict[str, float]:
@@ -83,12 +90,13 @@ def test_a_scrape_shows_what_was_counted_and_what_is_read_at_that_moment() -> No
         assert found["crdt_relay_commit_seconds_bucket{0.002}"] == 0
         assert found["crdt_relay_commit_seconds_bucket{0.004}"] == 1
         assert found["crdt_relay_acknowledge_seconds_count"] == 0
-        readings.append(Readings(sessions=0, worker_deaths=1, poisoned=1, unloadable=1))
+        readings.append(Readings(sessions=0, worker_deaths=1, poisoned=1, unloadable=1, unconfined=2))
         found = samples((await get("/metrics"))[1])
         assert found["crdt_relay_sessions"] == 0
         assert found["crdt_relay_worker_deaths_total"] == 1
         assert found["crdt_relay_poisoned_updates_total"] == 1
         assert found["crdt_relay_unloadable_records_total"] == 1
+        assert found["crdt_relay_worker_limits_missing"] == 2
 
     with_server(metrics, lambda: None, scenario)
 
@@ -111,7 +119,7 @@ def test_connections_that_ask_for_nothing_keep_nobody_from_asking() -> None:
     said = (b"", b"GET /metrics HTTP/1.1\r\nHost: ", b"GET /healthz HTTP/1.1\r\nHost: relay\r\n\r\n")
 
     async def run() -> None:
-        server = await ObservabilityServer.start("127.0.0.1", 0, application(Metrics(), lambda: None))
+        server = await ObservabilityServer.start("127.0.0.1", 0, application(Metrics(), ready))
         idle = []
         for number in range(100):
             reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
@@ -134,7 +142,7 @@ def test_a_connection_that_asks_for_nothing_or_too_slowly_ends(monkeypatch: pyte
     monkeypatch.setattr(observability, "_REQUEST_S", 0.05)
 
     async def run() -> None:
-        server = await ObservabilityServer.start("127.0.0.1", 0, application(Metrics(), lambda: None))
+        server = await ObservabilityServer.start("127.0.0.1", 0, application(Metrics(), ready))
         once = b"GET /healthz HTTP/1.1\r\nHost: relay\r\n\r\n"
         for said in (b"", b"GET /metrics HTTP/1.1\r\nHost: ", once, once + b"GET /healthz HTTP/1.1\r\nHo"):
             reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
@@ -154,7 +162,7 @@ def test_a_connection_that_asks_for_nothing_or_too_slowly_ends(monkeypatch: pyte
 def test_signals_stay_with_the_relay() -> None:
     async def run() -> None:
         expected = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
-        server = await ObservabilityServer.start("127.0.0.1", 0, application(Metrics(), lambda: None))
+        server = await ObservabilityServer.start("127.0.0.1", 0, application(Metrics(), ready))
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(b"GET /healthz HTTP/1.0\r\n\r\n")
         await reader.read()
@@ -167,10 +175,10 @@ def test_signals_stay_with_the_relay() -> None:
 
 def test_a_taken_port_is_an_error_with_a_next_step() -> None:
     async def run() -> None:
-        first = await ObservabilityServer.start("127.0.0.1", 0, application(Metrics(), lambda: None))
+        first = await ObservabilityServer.start("127.0.0.1", 0, application(Metrics(), ready))
         reader, writer = await asyncio.open_connection("127.0.0.1", first.port)
         with pytest.raises(InvalidSettings, match=f"{first.port}.*in use") as refusal:
-            await ObservabilityServer.start("127.0.0.1", first.port, application(Metrics(), lambda: None))
+            await ObservabilityServer.start("127.0.0.1", first.port, application(Metrics(), ready))
         assert "metrics_port" in refusal.value.hint
         writer.close()
         del reader

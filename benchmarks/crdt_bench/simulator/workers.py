@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from crdt_sync import limits
 from crdt_sync.records.gate.integrate import Integrator
@@ -64,6 +64,7 @@ class LoopWorker:
         self._service = Service(Integrator(documents_max), self._marks, self._processor_us)
         self.alive = True
         self.fresh = True
+        self.missing: Sequence[str] = ()
 
     async def ask(self, number: int, request: bytes, budget: Budget) -> bytes:
         """See `Worker.ask`."""

@@ -212,6 +212,8 @@ class Engine:
     async def start(self) -> None:
         """Start the workers. Raises `WorkerUnavailable`."""
         await self.pool.start()
+        if self.pool.unconfined:
+            _log.warning("worker_not_confined", missing=list(self.pool.unconfined))
 
     async def stop(self, retry_after_us: int, grace_s: float, why: str = "it restarts") -> None:
         """Take nothing new, store and acknowledge what was taken, say bye and `why`, and release everything.
@@ -247,6 +249,10 @@ class Engine:
         if self.stopping:
             return "stopping"
         return self.health.reason
+
+    async def tried(self) -> str | None:
+        """The same, after something went the way of a push: the worker's and the disk's."""
+        return self.unready() or await self.health.canary()
 
     # --- links -----------------------------------------------------------------------------------------------
 

@@ -1,14 +1,17 @@
 """What has failed and whether it works again: the disk and the integration worker.
 
 A relay that is not ready may get no devices, and so no commits that would show that it is well again: while
-something fails, it is tried by itself, again and again.
+something fails, it is tried by itself, again and again. And a relay that answers nobody need not have failed at
+anything: who asks whether it is well has a canary go the way of a push, in bounded time.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import structlog
 
+from crdt_sync import limits
 from crdt_sync.errors import CrdtSyncError, StoreCorrupt, StoreError, StoreFailed
 from crdt_sync.runtime.worker.pool import IntegrationPool
 from crdt_sync.runtime.worker.process import WorkerUnavailable
@@ -17,6 +20,7 @@ from crdt_sync.storage.port import Committer
 from crdt_sync.storage.values import Batch
 
 _PROBE_EVERY_S = 1.0
+_CANARY_EVERY_S = 2.0  # who asks more often is told the same
 _PROBE = [Item("probe/probe", (b"\x00\x00",))]  # an empty update of a record that is never stored
 _log = structlog.get_logger("crdt_sync.hosting")
 
@@ -29,6 +33,9 @@ class Health:
         self._pool = pool
         self._wall_clock = wall_clock
         self._probing: asyncio.Task[None] | None = None
+        self._canary: asyncio.Task[str | None] | None = None
+        self._canary_until = 0.0  # loop time until which the last one counts
+        self._under_way: dict[str, asyncio.Task[None]] = {}  # tries that took too long for a canary
         self._closed = False
         self._refused_bytes = 0  # of the largest batch that failed: a smaller probe may fit where that does not
         self.store_failure: StoreError | None = None  # the last commit failed with this
@@ -85,12 +92,37 @@ class Health:
             _log.info("integration_available_again")
             self.worker_failure = None
 
+    async def canary(self) -> str | None:
+        """Why nothing would be stored just now, or None: something goes through the worker, and to the disk."""
+        loop = asyncio.get_running_loop()
+        if self._canary is None or (self._canary.done() and loop.time() >= self._canary_until):
+            self._canary = loop.create_task(self._try_all())
+        return await asyncio.shield(self._canary)
+
     async def close(self) -> None:
         """Probe no more."""
         self._closed = True
-        if self._probing is not None:
-            self._probing.cancel()
-            await asyncio.gather(self._probing, return_exceptions=True)
+        tasks = [task for task in (self._probing, self._canary, *self._under_way.values()) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _try_all(self) -> str | None:
+        reason = await self._in_time("the integration worker", self._probe_worker)
+        reason = reason or await self._in_time("the store", self._probe_store)
+        self._canary_until = asyncio.get_running_loop().time() + _CANARY_EVERY_S
+        return reason or self.reason
+
+    async def _in_time(self, what: str, attempt: Callable[[], Coroutine[Any, Any, None]]) -> str | None:
+        """Make an attempt, unless the last one is still under way: it is not cancelled, as that ends the worker."""
+        task = self._under_way.get(what)
+        if task is None:
+            task = self._under_way[what] = asyncio.create_task(attempt())
+        await asyncio.wait((task,), timeout=limits.CANARY_US_MAX / 1e6)
+        if not task.done():
+            return f"busy: {what} did not answer within {limits.CANARY_US_MAX // 1_000_000} s"
+        del self._under_way[what]
+        return None if task.exception() is None else f"failed: {what} answered {task.exception()}"
 
     def _probe(self) -> None:
         if not self._closed and (self._probing is None or self._probing.done()):
@@ -108,7 +140,7 @@ class Health:
         try:
             await asyncio.get_running_loop().run_in_executor(None, self._try_store, self._refused_bytes)
         except StoreError as error:
-            self.store_failure = error
+            self.commit_failed(error)
         else:
             self.commit_succeeded()
 
@@ -121,6 +153,6 @@ class Health:
         try:
             await self._pool.integrate(_PROBE, None)
         except WorkerUnavailable as error:
-            self.worker_failure = error
+            self.integration_failed(error)
         else:
             self.integration_succeeded()

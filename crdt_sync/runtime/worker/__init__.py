@@ -7,6 +7,7 @@ The network process never builds a CRDT document: hostile bytes can crash, hang 
     pipe        the frames between the two processes, decoded as strictly as bytes from a stranger
     progress    sixteen shared bytes that say which update the worker is at, so that a death has a culprit
     confine     limits that the worker sets upon itself
+    seccomp     a filter of its system calls, one of these
     service     the worker's side: frames in, the integrator, frames out
     budget      the processor time that a request may take, by the bytes that it goes through
     process     the parent's side of one worker: start, ask, look at its processor time, kill

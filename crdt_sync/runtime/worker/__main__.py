@@ -6,7 +6,7 @@ import sys
 from crdt_sync import limits
 from crdt_sync.records import yrs
 from crdt_sync.records.gate.integrate import Integrator
-from crdt_sync.runtime.worker.confine import confine
+from crdt_sync.runtime.worker.confine import confine, seal
 from crdt_sync.runtime.worker.progress import progress_of
 from crdt_sync.runtime.worker.service import Service, run
 
@@ -18,8 +18,16 @@ def main() -> None:
     assert yrs.Doc is not None  # imported here, or the first update would be charged for it
     if "slow" in sys.argv[2:] and hasattr(os, "nice"):
         os.nice(_SLOW_NICENESS)
-    confine()
-    run(Service(Integrator(limits.WORKER_DOCUMENTS_MAX), progress_of(sys.argv[1])))
+    missing = confine()
+    _warm_up()
+    run(Service(Integrator(limits.WORKER_DOCUMENTS_MAX), progress_of(sys.argv[1])), lambda: [*missing, *seal()])
+
+
+def _warm_up() -> None:
+    """Have everything imported: later no file can be opened."""
+    "".encode("utf-16-le").decode("utf-16-le")  # a codec is a module that is imported when it is first used
+    for update in (b"\x00\x00", b"\x01\x01\x07\x00\x04\x01\x03t.a\x04\xf0\x9f\x98\x80\x00", b"\xff", b""):
+        Integrator(1).integrate("a/b", (), (update,), None, True, True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The frames between the relay and its worker: a 4-byte big-endian length and one CBOR array.
 
-    ready    [version]
+    ready    [version, limits that cannot be had on this machine]
     request  [kind, number, stamp_max, turn, items]
              turn     = null | [µs of processor time after which nothing further is begun, whether it is a short
                         turn, so that what takes longer is left out]
@@ -100,10 +100,12 @@ def decode_request(body: bytes) -> tuple[int, int, int | None, Turn | None, list
     return kind, number, stamp_max, None if turn is None else Turn(*turn), items
 
 
-def decode_ready(body: bytes) -> None:
-    """Check the worker's first frame. Raises `PipeCorrupt`."""
-    if _array(_load(body), 1)[0] != VERSION:
+def decode_ready(body: bytes) -> tuple[str, ...]:
+    """The worker's first frame: which limits it lacks. Raises `PipeCorrupt`."""
+    version, missing = _array(_load(body), 2)
+    if version != VERSION:
         raise PipeCorrupt("the worker speaks another version")
+    return tuple(_typed(limit, str)[: limits.REASON_LENGTH_MAX] for limit in _typed(missing, list))
 
 
 def decode_results(body: bytes, number: int, counts: Sequence[int], turn: Turn | None = None) -> Results:

@@ -26,6 +26,7 @@ class Worker(Protocol):
     """A worker that has said that it is ready; see `process.WorkerProcess`."""
 
     fresh: bool
+    missing: Sequence[str]  # limits that it has not
 
     @property
     def pid(self) -> int:
@@ -118,6 +119,7 @@ class IntegrationPool:
         self.unloadable = 0
         self.restarts = 0
         self.last_batch_seconds = 0.0
+        self.unconfined: Sequence[str] = ()  # limits that the active worker has not
 
     async def start(self) -> None:
         """Start the workers now; returns when the first is ready. Raises `WorkerUnavailable`."""
@@ -383,6 +385,7 @@ class IntegrationPool:
             if worker.alive:
                 self._cached.clear()
                 self._active = worker
+                self.unconfined = worker.missing
             else:
                 self._bury(worker, "the spare process ended while it waited")
         return self._active

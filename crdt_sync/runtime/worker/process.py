@@ -77,6 +77,7 @@ class WorkerProcess:
         self._progress = progress
         self._killed = False
         self.fresh = True  # it has been asked nothing yet
+        self.missing: Sequence[str] = ()
         assert process.stdin is not None
         assert process.stdout is not None
         self._stdin = process.stdin
@@ -124,7 +125,7 @@ class WorkerProcess:
         worker = cls(process, shared.progress)
         try:
             async with asyncio.timeout(limits.WORKER_START_US_MAX / 1e6):
-                pipe.decode_ready(await worker._read_frame())
+                worker.missing = pipe.decode_ready(await worker._read_frame())
         except BaseException as error:
             report = await worker._bury_stillborn()
             if isinstance(error, TimeoutError | EOFError | OSError | pipe.PipeCorrupt):

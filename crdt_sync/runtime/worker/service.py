@@ -187,9 +187,10 @@ class Service:
             self._drop((oldest,))
 
 
-def run(service: Service) -> None:
+def run(service: Service, seal: Callable[[], list[str]] = list) -> None:
     """Answer on the standard streams until the parent closes its end.
 
+    `seal` is called once all is open that there is to be, and returns which limits cannot be had.
     What native code prints must not be taken for an answer, and its reports about hostile updates are noise:
     both go nowhere from here on.
     """
@@ -199,8 +200,8 @@ def run(service: Service) -> None:
     gc.freeze()
     gc.set_threshold(_COLLECT_EVERY)  # updates make no reference cycles, and a long text makes many objects
     with open(0, "rb", closefd=False) as source, open(answers, "wb", buffering=0) as sink:
-        _write(sink, pipe.frame((pipe.VERSION,)))
         os.dup2(nowhere, 2)
+        _write(sink, pipe.frame((pipe.VERSION, seal())))
         while len(header := source.read(pipe.LENGTH.size)) == pipe.LENGTH.size:
             _write(sink, service.answer(source.read(*pipe.LENGTH.unpack(header))))
 

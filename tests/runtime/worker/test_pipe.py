@@ -109,6 +109,6 @@ def test_a_digest_has_sixteen_bytes(digest: object) -> None:
 
 
 def test_a_worker_of_another_version_is_refused() -> None:
-    pipe.decode_ready(body([pipe.VERSION]))
+    assert pipe.decode_ready(body([pipe.VERSION, ["system calls"]])) == ("system calls",)
     with pytest.raises(pipe.PipeCorrupt, match="version"):
-        pipe.decode_ready(body([pipe.VERSION + 1]))
+        pipe.decode_ready(body([pipe.VERSION + 1, []]))

@@ -1,7 +1,7 @@
 """What one sender's slow updates cost the others: a worker that takes its whole time over them, and a clock."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
@@ -36,6 +36,7 @@ class Worker:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.alive = self.fresh = True
+        self.missing: Sequence[str] = ()
 
     async def close(self) -> None:
         self.alive = False
