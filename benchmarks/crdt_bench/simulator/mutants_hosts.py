@@ -154,7 +154,8 @@ HOST_MUTANTS = (
         ((Engine, "readable", lambda _: _never),),
         {"slow": 0.1},
         60,
-        seeds_from=20,
+        seeds_from=24,
+        scales={"PUSHES_IN_FLIGHT_MAX": 1},  # what comes with more of them under way is rare
     ),
     Mutant(
         "a host's timers stand still",
