@@ -233,12 +233,7 @@ def _toml(value: object) -> str:
 
 
 def _toml_text(text: str) -> str:
-    return '"' + "".join(_escape(character) for character in text) + '"'
+    return f'"{text.translate(_ESCAPED)}"'
 
 
-def _escape(character: str) -> str:
-    if character in '"\\':
-        return "\\" + character
-    if ord(character) < 0x20 or ord(character) == 0x7F:
-        return f"\\u{ord(character):04x}"
-    return character
+_ESCAPED = str.maketrans({'"': '\\"', "\\": "\\\\"} | {chr(code): f"\\u{code:04x}" for code in (*range(0x20), 0x7F)})

@@ -3,7 +3,7 @@
 from crdt_bench.simulator.campaign import run_seed
 from crdt_bench.simulator.scenario import draw
 
-GROUP = 100
+GROUP = 20  # some seconds: at the end of a run no processor waits long for another
 _LONG_STEPS = 60  # one history in six is longer, and they take two thirds of the time: most are cut short here
 _CUT_STEPS = 24
 _WHOLE_ONE_IN = 12

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from crdt_bench.simulator.scenario import Scenario, draw
+from crdt_bench.simulator.scenario import EVENTS_PER_STEP_MAX, Scenario, draw
 
 Method = Callable[..., Any]
 Patch = tuple[type[Any] | Any, str, Callable[[Method], Any]]  # where, name, from the original to the mutated
@@ -34,6 +34,7 @@ class Mutant:
     http: float = 0.0
     documents_max: int = 0  # that the worker holds, instead of the drawn number
     scales: Mapping[str, int] = field(default_factory=dict)  # beside those that are drawn
+    events_per_step_max: int = EVENTS_PER_STEP_MAX  # fewer show a storm sooner
     neighbours: float = 0.0  # a second way hides what is wrong with the first
 
     @contextmanager
@@ -65,6 +66,7 @@ class Mutant:
             http=self.http,
             documents_max=self.documents_max or drawn.documents_max,
             scales={**drawn.scales, **self.scales},
+            events_per_step_max=self.events_per_step_max,
         )
 
 

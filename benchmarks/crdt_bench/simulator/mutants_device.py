@@ -139,9 +139,14 @@ DEVICE_MUTANTS = (
         ((HybridClock, "observe", returns(None)),),
         {"device_clock": 0.2},
         60,
+        seeds_from=3,
     ),
     Mutant(
-        "outbox forgets later edits", "what was edited meanwhile is pushed", ((Context, "next_edit", returns(1)),), {}
+        "outbox forgets later edits",
+        "what was edited meanwhile is pushed",
+        ((Context, "next_edit", returns(1)),),
+        {},
+        seeds_from=2,
     ),
     Mutant("outbox is not written", "edits are noted for the partner", ((Context, "peers_except", returns(())),), {}),
     Mutant(
@@ -149,6 +154,7 @@ DEVICE_MUTANTS = (
         "nothing is pushed on beliefs of another epoch",
         ((Dialer, "wants_room", _push_while_comparing),),
         {"relay_restored": 0.1},
+        seeds_from=2,
     ),
     Mutant(
         "edits before the first welcome",
@@ -158,6 +164,7 @@ DEVICE_MUTANTS = (
         60,
         steps=16,
         pace=500_000,
+        seeds_from=5,
     ),
     Mutant(
         "stamps refused for good",
@@ -251,7 +258,7 @@ DEVICE_MUTANTS = (
         steps=80,
         records=2,
     ),
-    Mutant("one key for a counter", "increments add up", ((Counter, "count", _one_counter_key),), {}),
+    Mutant("one key for a counter", "increments add up", ((Counter, "count", _one_counter_key),), {}, seeds_from=3),
     Mutant(
         "one key for a set's member",
         "an add survives a removal that did not see it",
@@ -285,5 +292,12 @@ DEVICE_MUTANTS = (
         {"half_open": 0.1},
         seeds_from=11,
     ),
-    Mutant("no back-off", "attempts are spread", ((Backoff, "delay_us", returns(0)),), {"partition": 0.1}, steps=5),
+    Mutant(
+        "no back-off",
+        "attempts are spread",
+        ((Backoff, "delay_us", returns(0)),),
+        {"partition": 0.1},
+        steps=5,
+        events_per_step_max=200,
+    ),
 )

@@ -77,6 +77,7 @@ DIRECT_MUTANTS = (
         {},
         steps=15,
         neighbours=0.1,
+        seeds_from=4,
     ),
     Mutant(
         "refusals are not noted",

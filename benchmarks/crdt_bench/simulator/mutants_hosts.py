@@ -207,6 +207,7 @@ HOST_MUTANTS = (
         ((damage, "mend", _keeps_epoch),),
         {"relay_rots": 0.2},
         60,
+        seeds_from=2,
     ),
     Mutant(
         "syncing ends with its first session",

@@ -51,5 +51,6 @@ HTTP_MUTANTS = (
         ((Outgoing, "resume", never_goes_back),),
         _CUTS,
         http=1.0,
+        seeds_from=2,
     ),
 )

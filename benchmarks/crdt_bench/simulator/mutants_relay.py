@@ -217,6 +217,7 @@ RELAY_MUTANTS = (
         "a repeat is acknowledged with what it repeats",
         ((Pipeline, "_store", _riders_early),),
         {"relay_disk_fails": 0.3, "second_session": 0.2, "cut": 0.2},
+        seeds_from=3,
     ),
     Mutant(
         "integration survives a failed commit",
@@ -224,6 +225,7 @@ RELAY_MUTANTS = (
         ((Pipeline, "commit_failed", _keep_integrating),),
         _DISK,
         60,
+        seeds_from=3,
     ),
     Mutant(
         "worker never forgets",
@@ -266,6 +268,7 @@ RELAY_MUTANTS = (
         "what failed is not built upon",
         ((Uncommitted, "end", _keep_what_failed),),
         {**_DISK, "second_session": 0.1},
+        seeds_from=5,
     ),
     Mutant(
         "end told before the answers",
@@ -279,6 +282,7 @@ RELAY_MUTANTS = (
         ((Acceptor, "_finish_comparing", _end_before_wants),),
         {"relay_restored": 0.05, "device_crash": 0.2, "cut": 0.2},
         pace=500_000,
+        seeds_from=2,
     ),
     Mutant(
         "an old view is compared",
@@ -286,6 +290,7 @@ RELAY_MUTANTS = (
         ((StoreIndex, "_followed", _first_view),),
         {"device_cloned": 0.05, "device_rolled_back": 0.2, "relay_restored": 0.05},
         40,
+        seeds_from=2,
     ),
     Mutant(
         "own updates by replica id",
@@ -338,6 +343,7 @@ RELAY_MUTANTS = (
         "a cursor stays before a record that was passed over",
         ((Acceptor, "_true", _as_it_is),),
         {"relay_rots": 0.2, "cut": 0.1},
+        seeds_from=4,
     ),
     Mutant(
         "tail is not loaded",

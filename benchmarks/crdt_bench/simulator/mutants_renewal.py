@@ -72,6 +72,7 @@ RENEWAL_MUTANTS = (
         ((Dots, "dead_ranges", _without_deletions),),
         {},
         renewals=0.4,
+        seeds_from=2,
     ),
     Mutant(
         "what was joined is not sent back",

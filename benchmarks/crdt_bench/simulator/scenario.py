@@ -54,6 +54,7 @@ SCALES: Mapping[str, tuple[int, ...]] = {
     "RENEWED_CONTENT_FACTOR": (2, limits.RENEWED_CONTENT_FACTOR),
 }
 
+EVENTS_PER_STEP_MAX = 2_000
 _STEPS_MIN = 8
 _STEPS_MAX = 250
 _STEPS_DENSE = 80  # in a run of fewer steps, each fault is likelier in each of them
@@ -78,7 +79,7 @@ class Scenario:
     imports a table or edits what was imported, `open_blocks` how likely somebody opens an edit block, or ends one,
     `beside` how likely somebody shows what is open, audits, or takes a bundle, `renewals` how likely a record is
     renewed. `renews`: devices renew what has grown by themselves. `http` is how likely a session with the relay goes
-    over HTTP.
+    over HTTP. A run that needs more than `events_per_step_max`, on the mean, is a storm.
     """
 
     seed: int
@@ -97,6 +98,7 @@ class Scenario:
     renewals: float = 0.0
     renews: bool = False
     http: float = 0.0
+    events_per_step_max: int = EVENTS_PER_STEP_MAX
 
     def without(self, fault: str) -> "Scenario":
         """The same run with one fault less."""

@@ -36,7 +36,6 @@ from crdt_sync.replica import Event, unread
 from crdt_sync.storage.values import Batch
 
 WALL_BASE_US = 1_760_000_000_000_000  # some day in 2025, by the relay's clock
-_EVENTS_PER_STEP_MAX = 2_000  # a run that needs more is a storm
 _LATE_EDIT_US_MAX = 10_000_000
 _RECONNECT_S = 3
 _BEGINS_ANEW_US = 130_000_000  # a session whose cursor cannot be stored ends after a minute, and so may the next
@@ -47,7 +46,7 @@ _TWINS = frozenset({"device_cloned", "device_rolled_back", "device_rots"})  # fa
 _BLOCKS_NUMBER = 1_000_000_000  # the first in values that are written in open blocks
 _GREETING_CHANCE = 0.3
 _ONLY_NEIGHBOURS = 0.3  # how often a device that has neighbours does not know the relay
-_COLLECTED_EVERY = 50_000  # objects
+_COLLECTED_EVERY = 200_000  # objects: more than an ordinary run makes
 _OWN_FAILURES = frozenset({"task_failed", "session_failed", "integration_failed"})  # which only a bug causes
 
 
@@ -325,7 +324,7 @@ class World:
 
     def until(self, time: int) -> None:
         """Let everything happen up to `time`."""
-        budget = _EVENTS_PER_STEP_MAX * (self.scenario.steps + 100)
+        budget = self.scenario.events_per_step_max * (self.scenario.steps + 100)
         self.loop.callbacks_max = budget
         try:
             self.loop.run_until(time)
@@ -449,7 +448,7 @@ _SCHEMAS_TOML = {schema.collection: schema.to_toml().encode() for schema in (FIR
 
 @contextmanager
 def _rare_collections() -> Iterator[None]:
-    """A run makes many small objects and little garbage in cycles: looking for it takes a tenth of the time."""
+    """A run makes many small objects and little garbage in cycles: it is looked for when the world is gone."""
     before = gc.get_threshold()
     gc.set_threshold(_COLLECTED_EVERY, *before[1:])
     try:
@@ -477,10 +476,14 @@ def _heard_logs(failed: Callable[[str], None]) -> Iterator[None]:
 
 def simulate(scenario: Scenario, keep_trace: bool = False) -> Outcome:
     """Run one scenario to its end."""
-    trace = Trace(keep_trace)
+    with _rare_collections():
+        return _simulated(scenario, Trace(keep_trace))
+
+
+def _simulated(scenario: Scenario, trace: Trace) -> Outcome:
     trace.note(0, "world", scenario.describe())
     failure: Failure | None = None
-    with scaled(scenario.scales), _rare_collections(), transitions.enforced() as moves:
+    with scaled(scenario.scales), transitions.enforced() as moves:
         world = World(scenario, trace)
         try:
             with _heard_logs(lambda what: world.fail(Failure("exception", what))):
