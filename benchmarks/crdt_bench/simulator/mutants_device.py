@@ -267,7 +267,7 @@ DEVICE_MUTANTS = (
         60,
         steps=120,
         records=1,
-        seeds_from=38,
+        seeds_from=5,
     ),
     Mutant(
         "deletion beats edits",

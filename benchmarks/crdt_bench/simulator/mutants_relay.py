@@ -255,7 +255,7 @@ RELAY_MUTANTS = (
         ((Pipeline, "integrated", _forget_once),),
         {"relay_disk_fails": 0.3},
         60,
-        seeds_from=13,
+        seeds_from=3,
     ),
     Mutant(
         "a session takes along what waits of it",
