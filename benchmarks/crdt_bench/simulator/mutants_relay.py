@@ -62,20 +62,19 @@ def _riders_early(store: Method) -> Method:
 
 def _keep_integrating(commit_failed: Method) -> Method:
     def mutated(self: Any, number: int, now: int) -> Any:
-        integrating = self._integrating
         given_up = commit_failed(self, number, now)
-        if integrating is not None:
-            self._discard = False
+        for lane in self._lanes:
+            lane.discard = 0
         return given_up
 
     return mutated
 
 
 def _forget_once(integrated: Method) -> Method:
-    def mutated(self: Any, results: Any, now: int) -> None:
+    def mutated(self: Any, results: Any, now: int, *, slow: bool = False) -> None:
         before = len(self._effects)
-        discarding = self._discard
-        integrated(self, results, now)
+        discarding = (self._slow if slow else self._quick).discard
+        integrated(self, results, now, slow=slow)
         if discarding:
             kept = [effect for effect in self._effects[before:] if not isinstance(effect, Forget)]
             self._effects[before:] = kept
@@ -305,7 +304,7 @@ RELAY_MUTANTS = (
         {"compaction": 0.4, "partition": 0.1, "slow": 0.1},
         60,
         steps=80,
-        seeds_from=19,
+        seeds_from=13,
     ),
     Mutant("followers are not woken", "edits spread while connected", ((Hub, "followers", returns([])),), {}),
     Mutant(
