@@ -252,7 +252,7 @@ RELAY_MUTANTS = (
         "worker forgets once",
         "the worker forgets what was discarded",
         ((Pipeline, "integrated", _forget_once),),
-        {"relay_disk_fails": 0.3},
+        {"relay_disk_fails": 0.3, "worker_killed": 0.3},  # so that a batch takes several requests
         60,
         seeds_from=3,
     ),
