@@ -197,11 +197,10 @@ def _said_by(
 ) -> str:
     """The source of a table that does not say itself what it is: of `name`, or of what people edited in an export.
 
-    Ids that nobody chooses are those of an export, also on a device that does not know it: both devices write alike.
+    It is called after the file also where the export had another name, and ids that nobody chooses are those of an
+    export: a device that does not know it writes alike.
     """
-    if own.as_export and own.export is not None:
-        return edits_of(own.export)
-    if own.as_export_of_others and (exported or not keys.key):
+    if own.as_export or (own.as_export_of_others and (exported or not keys.key)):
         return edits_of(name)
     if keys.record_column is None:
         return name

@@ -19,7 +19,7 @@ from crdt_sync.exchange.suspects import LookAlikes
 from crdt_sync.exchange.table import MISSING, Cell, Row, RowError
 from crdt_sync.exchange.three_way import Decision, Memory, decide, said_of, said_since
 from crdt_sync.ids import collection_of, is_made
-from crdt_sync.records.memory.sources import is_edits, newest, same, text_mark
+from crdt_sync.records.memory.sources import Source, edits_of, is_edits, is_plain_edits, newest, same, text_mark
 from crdt_sync.records.text_input import TRUE_WORDS
 
 
@@ -176,11 +176,14 @@ class RowImport:
         ]
         others = [source for source in present.sources if source.name != self.tally.source]
         heard = [source.said for source in others if is_edits(source.name)]
-        for stamp, name, said in self.exports.said(present.record):
+        exported_here = list(self.exports.said(present.record))
+        for stamp, name, said in exported_here:
             if self.own.as_export and name == self.own.export:
                 mine.append((stamp, name, said))
             else:
                 heard.append(said)
+        if self.own.as_export:
+            mine += self._edited_under_other_names(others, exported_here)
         mine.sort(key=lambda memory: memory[:2], reverse=True)
         formerly = cache(partial(self.replica.formerly, present.record))
         natural = frozenset(name for name, _ in self.keys.natural.values())
@@ -195,6 +198,18 @@ class RowImport:
             exported,
             edited=self.own.as_export,
         )
+
+    def _edited_under_other_names(
+        self, others: Sequence[Source], exports: Sequence[tuple[int, str, Mapping[str, object]]]
+    ) -> list[tuple[int, str, Mapping[str, object]]]:
+        """What the file of the export said since under another name: that of no other export that is known here."""
+        made = min((stamp for stamp, name, _ in exports if name == self.own.export), default=None)
+        apart = {edits_of(name) for _, name, _ in exports if name != self.own.export}
+        return [
+            (source.stamp, source.name, source.said)
+            for source in others
+            if made is not None and source.stamp > made and is_plain_edits(source.name) and source.name not in apart
+        ]
 
     def _bring(self, record: str, decided: Mapping[Target, Decision]) -> Mapping[str, object]:
         """Write it; what the record would show, of a dry run."""

@@ -73,6 +73,11 @@ def is_edits(source: str) -> bool:
     return _EDITS.search(source) is not None
 
 
+def is_plain_edits(source: str) -> bool:
+    """The same of exports that do not say what they were edited from."""
+    return is_edits(source) and source == edits_of(source.removesuffix(" (export)"))
+
+
 def actor_of(source: str) -> str:
     """Who the entries of an import are signed by: `@` and a hash of the source's name, which is there but once."""
     digest = hashlib.blake2b(source.encode(), digest_size=_ACTOR_HASH_BYTES).digest()
