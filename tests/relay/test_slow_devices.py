@@ -176,6 +176,8 @@ def test_a_reader_far_behind_gets_the_feed_and_not_every_update(tmp_path: Path) 
                 message = await slow.receive()
                 if isinstance(message, Changes):
                     break
+                if isinstance(message, Ping):  # on a machine that is busy itself, this takes longer than a silence may
+                    continue
                 assert isinstance(message, Updates)
                 for entry in message.entries:
                     live.setdefault(entry.record, []).append(entry.update)

@@ -177,7 +177,7 @@ def _editing(stack: ExitStack, operations: int) -> Steps:
 
 PATHS = {
     "the gate judges an update": HotPath(_judging, 152),
-    "a host takes a push, stores and acknowledges it": HotPath(_pushing, 468),
+    "a host takes a push, stores and acknowledges it": HotPath(_pushing, 492),
     "a device stores an edit": HotPath(_editing, 983),
 }
 
