@@ -186,3 +186,23 @@ def test_instructions_are_the_difference_of_a_short_process_and_a_long_one(monke
     monkeypatch.setattr(instructions, "_collected", lambda valgrind, what, operations: counted[operations])
     found = measured(instructions.run(instructions.Sizes(operations=4)))
     assert found["a device stores an edit: instructions"].value == 200.0
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("echo '==7== Collected : 5' >&2; echo 'no room for a map' >&2; exit 1", "code 1, no room for a map"),
+        ("echo '==7== Collected nothing' >&2", "code 0"),
+    ],
+)
+def test_where_valgrind_counts_nothing_calls_are_told_and_why(
+    script: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    valgrind = tmp_path / "valgrind"
+    valgrind.write_text(f"#!/bin/sh\n{script}\n", "utf-8")
+    valgrind.chmod(0o700)
+    monkeypatch.setattr("shutil.which", lambda name: str(valgrind))
+    outcomes = instructions.run(instructions.Sizes(operations=4))
+    assert len(measured(outcomes)) == len(instructions.PATHS)
+    why = [outcome.reason for outcome in outcomes if isinstance(outcome, Skipped)]
+    assert why == [f"the gate judges an update: no instructions were counted: valgrind ended with {said}"]
