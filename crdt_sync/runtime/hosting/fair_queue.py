@@ -49,7 +49,7 @@ class FairQueue:
         self._least_s = 0.0  # what those that were served had used at most, before that
         self.strangers = Flow()
 
-    def ran(self, flow: Flow, step: Callable[[], None]) -> bool:
+    def ran(self, step: Callable[[], None]) -> bool:
         """Run `step` now if nobody needs to wait; else False."""
         if self._waiting or self._spent_s >= _PASS_S:
             return False
@@ -61,7 +61,7 @@ class FairQueue:
 
     def take(self, flow: Flow, step: Callable[[], None]) -> None:
         """Run `step` now, or when its turn comes; then the loop's handler of exceptions hears what it raises."""
-        if not self.ran(flow, step):
+        if not self.ran(step):
             flow.steps.append(step)
             if not flow.queued:
                 self._queue(flow)
@@ -100,18 +100,23 @@ class FairQueue:
         if not self._passing:
             return
         self._loop.call_soon(self._pass_ended)
-        while self._waiting and self._spent_s < _PASS_S:
-            used_s, _, flow = heapq.heappop(self._waiting)
-            self._least_s = max(self._least_s, used_s)
-            flow.queued = False
-            try:
-                flow.used_s += self._run(flow.steps.popleft())
-            finally:
-                if flow.steps and not flow.queued:
-                    self._queue(flow)
-        if not self._waiting:  # what was used while nobody had to wait is nobody's fault
-            self._contention += 1
-            self._least_s = 0.0
+        try:
+            while self._waiting and self._spent_s < _PASS_S:
+                self._serve_next()
+        finally:
+            if not self._waiting:  # what was used while nobody had to wait is nobody's fault
+                self._contention += 1
+                self._least_s = 0.0
+
+    def _serve_next(self) -> None:
+        used_s, _, flow = heapq.heappop(self._waiting)
+        self._least_s = max(self._least_s, used_s)
+        flow.queued = False
+        try:
+            flow.used_s += self._run(flow.steps.popleft())
+        finally:
+            if flow.steps and not flow.queued:
+                self._queue(flow)
 
     def _run(self, step: Callable[[], None]) -> float:
         begun = self._clock()

@@ -123,9 +123,9 @@ class DeviceLink:
                     await engine.readable(session)
                 metrics.frames_received += 1
                 metrics.bytes_received += len(frame)
-                flow, step = engine.flow(session), partial(engine.receive, session, frame)
-                if not queue.ran(flow, step):
-                    await queue.wait(flow, step)
+                step = partial(engine.receive, session, frame)
+                if not queue.ran(step):
+                    await queue.wait(engine.flow(session), step)
                 if not greeted:
                     greeted = True
                     channel.take_up_to(FRAME_BYTES_MAX)

@@ -48,10 +48,9 @@ class ParsedInTurns(Arrivals):
 
     def _parse(self) -> None:
         while self._unparsed and not self._full and not self._waiting:
-            flow = self.flow()
-            if not self.queue.ran(flow, self._parse_slice):
+            if not self.queue.ran(self._parse_slice):
                 self._waiting = True
-                self.queue.take(flow, self._turn_came)
+                self.queue.take(self.flow(), self._turn_came)
         self._read_or_pause()
 
     def _turn_came(self) -> None:

@@ -55,10 +55,12 @@ class Rounds:
         self._tell()
 
     def _tell(self) -> None:
-        for _ in range(min(_AT_ONCE, len(self._left))):
-            self._fill(self._left.popleft())
-        if self._left:
-            self._loop.call_soon(self._queue.take, self._flow, self._tell)
-        elif self._again:
-            self._again = False
-            self.begin()
+        try:
+            for _ in range(min(_AT_ONCE, len(self._left))):
+                self._fill(self._left.popleft())
+        finally:  # whoever cannot be told keeps nobody else from hearing, now or later
+            if self._left:
+                self._loop.call_soon(self._queue.take, self._flow, self._tell)
+            elif self._again:
+                self._again = False
+                self.begin()

@@ -8,6 +8,7 @@ TICK_US = 1_000_000 // _TICKS_PER_SECOND
 """The step in which the system counts."""
 
 _LISTED = Path("/proc/self/stat").exists()
+_LINE_BYTES_MAX = 4096  # it is one line of some fifty numbers
 
 
 def processor_us(pid: int) -> int:
@@ -17,9 +18,15 @@ def processor_us(pid: int) -> int:
 
 def _listed_us(pid: int) -> int:
     try:
-        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2].split()
+        listed = os.open(f"/proc/{pid}/stat", os.O_RDONLY)  # without a file object: half the time, for each request
     except OSError:
         return 0
+    try:
+        fields = os.read(listed, _LINE_BYTES_MAX).rpartition(b") ")[2].split()
+    except OSError:
+        return 0
+    finally:
+        os.close(listed)
     return (int(fields[11]) + int(fields[12])) * TICK_US
 
 

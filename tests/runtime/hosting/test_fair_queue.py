@@ -34,7 +34,7 @@ def test_a_step_runs_at_once_while_little_is_asked_for():
         work.queue.take(Flow(), work.step("a"))
         work.queue.take(Flow(), work.step("b"))
         assert work.done == ["a", "b"]
-        assert work.queue.ran(Flow(), work.step("c"))
+        assert work.queue.ran(work.step("c"))
 
     asyncio.run(ask())
 
@@ -157,6 +157,36 @@ def test_a_step_that_raises_holds_up_nobody():
             await asyncio.sleep(0)
         assert sorted(work.done) == ["first", "other", "same"]
         assert [str(error) for error in heard] == ["no"]
+
+    asyncio.run(ask())
+
+
+def test_what_was_used_is_forgotten_when_nobody_waits_also_where_the_last_step_raises():
+    async def ask() -> None:
+        work = Work()
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+
+        def fails() -> None:
+            work.step("failed")()
+            raise ValueError("no")
+
+        busy = Flow()
+        work.queue.take(Flow(), work.step("first", 1.0))
+        for _ in range(20):
+            work.queue.take(busy, work.step("busy"))
+        work.queue.take(busy, fails)
+        while "failed" not in work.done:
+            await asyncio.sleep(0)
+        for _ in range(2):
+            await asyncio.sleep(0)
+        work.done.clear()
+        work.queue.take(Flow(), work.step("first", 1.0))
+        work.queue.take(busy, work.step("busy"))
+        for _ in range(4):
+            work.queue.take(Flow(), work.step("other"))
+        while len(work.done) < 6:
+            await asyncio.sleep(0)
+        assert work.done[1] == "busy"
 
     asyncio.run(ask())
 

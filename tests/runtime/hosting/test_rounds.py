@@ -9,6 +9,8 @@ from crdt_sync.protocol.messages import Updates
 from crdt_sync.protocol.principal import everybody
 from crdt_sync.runtime.hosting import rounds
 from crdt_sync.runtime.hosting.engine import Engine
+from crdt_sync.runtime.hosting.fair_queue import FairQueue
+from crdt_sync.runtime.hosting.rounds import Rounds
 from crdt_sync.storage.memory import MemoryStore
 from crdt_sync.storage.values import Batch, Change
 from tests.protocol.scripted import US, hello
@@ -50,3 +52,29 @@ def test_what_is_new_joins_while_followers_rest(monkeypatch: pytest.MonkeyPatch)
         await engine.stop(0, 0)
 
     asyncio.run(follow())
+
+
+def test_one_that_cannot_be_told_keeps_nobody_else_from_hearing() -> None:
+    async def tell() -> None:
+        loop = asyncio.get_running_loop()
+        told: list[int] = []
+        raised: list[object] = []
+        loop.set_exception_handler(lambda _, context: raised.append(context["exception"]))
+
+        def fill(session: int) -> None:
+            told.append(session)
+            if session in broken:
+                raise ValueError("no")
+
+        broken = {1, 2, 4}
+        telling = Rounds(loop, FairQueue(loop), lambda: range(1, 5), fill)
+        with pytest.raises(ValueError, match="no"):
+            telling.begin()
+        telling.begin()  # something is new meanwhile
+        for _ in range(100):
+            await asyncio.sleep(0)
+        telling.stop()
+        assert told == [1, 2, 3, 4] * 2
+        assert len(raised) == 5  # all but the first, which whoever began the round heard
+
+    asyncio.run(tell())
