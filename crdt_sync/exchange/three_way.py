@@ -84,12 +84,16 @@ class Memory:
     carried: int | None = None
 
     def told(self, field: str) -> list[object]:
-        """What is no news of the field: said by the source itself, or if it said nothing, by any, or heard."""
-        return self.said(field) if self.base(field) is not MISSING else self.said(field) + _of(self.heard, field)
+        """What is no news of the field: said by the source itself, or if it said nothing, by any, or in exports."""
+        return self.said(field) + self.exported_of(field)
 
     def said(self, field: str) -> list[object]:
         """What sources said of the field, likewise: where it holds that, the table's news take its place."""
         return _of(self.own, field) or _of(self.others, field)
+
+    def exported_of(self, field: str) -> list[object]:
+        """What exports said of the field, and people who edited them; not asked where the source said something."""
+        return [] if self.base(field) is not MISSING else _of(self.heard, field)
 
     def former(self, field: str, spec: FieldSpec) -> list[object]:
         """What the field held before, as a source would say it; not asked where the source itself said something."""
@@ -208,8 +212,10 @@ def _single(field: str, spec: FieldSpec, value: object, now: object | Missing, m
     carrier = normalise(field, spec, value)
     said = mark(carrier)
     told = memory.told(field)
-    if any(same(each, said) for each in told):
+    if any(same(each, said) for each in memory.said(field)):
         return Decision("unchanged", wanted=carrier)
+    if any(same(each, said) for each in memory.exported_of(field)):
+        return Decision("unchanged", (), said, carrier)
     new_to_us = not told
     held = None if now is MISSING else mark(now)
     equal = now is not MISSING and same(now, carrier)
@@ -246,12 +252,13 @@ def _check_move(field: str, spec: FieldSpec, base: object, carrier: Carrier) -> 
 
 def _text(field: str, spec: FieldSpec, text: str, now: object | Missing, memory: Memory) -> Decision:
     said = mark_text(text)
-    told = [text_mark(each) for each in memory.told(field)]
+    told = memory.told(field)
     present = now if isinstance(now, str) else ""
     apart = False
-    if any(same(each, said) for each in told):
+    if any(same(text_mark(each), said) for each in memory.said(field)):
         return Decision("unchanged", wanted=text)
-    if memory.base(field) is MISSING and present not in ("", text) and same_form(present) == same_form(text):
+    respelled = memory.base(field) is MISSING and present not in ("", text) and same_form(present) == same_form(text)
+    if respelled or any(same(text_mark(each), said) for each in memory.exported_of(field)):
         merged = present
     elif present == text or (
         any(same(text_mark(each), mark_text(present)) for each in memory.said(field)) and not memory.agreed_with(field)
@@ -278,7 +285,7 @@ def _text(field: str, spec: FieldSpec, text: str, now: object | Missing, memory:
 
 
 def _counter(field: str, spec: FieldSpec, number: object, now: object | Missing, memory: Memory) -> Decision:
-    told = [counter_said(each) for each in memory.told(field)]
+    told = memory.told(field)
     held: object = 0 if now is MISSING or now is None else now
     unknown = share_is_unknown((memory.share or {}).get(field))
     before = counter_said(memory.base(field))
@@ -287,9 +294,11 @@ def _counter(field: str, spec: FieldSpec, number: object, now: object | Missing,
             counter_said(said[field]) for said in memory.own if field in said and not share_is_unknown(said[field])
         ]
         before = known[0] if known else before
-    if any(_equal(each, number) for each in told) and not (unknown and known):
+    if any(_equal(counter_said(each), number) for each in memory.said(field)) and not (unknown and known):
         return Decision("unchanged", wanted=number)
-    if before is not None:
+    if any(_equal(counter_said(each), number) for each in memory.exported_of(field)):
+        share = Decimal(0)
+    elif before is not None:
         share = _plus(counter_share((memory.share or {}).get(field)), number, before)
     elif _equal(held, number):
         share = Decimal(0)
@@ -329,7 +338,7 @@ def _set(field: str, spec: FieldSpec, wanted: list[object], now: object | Missin
     changes += [ImportedChange("drop" if drop else "remove", field, member) for member in removed]
     # What the record holds for the source goes by the form in which the source said it first.
     said = _sorted([before.get(key, mark(carrier)) for key, (_, carrier) in by_key.items()])
-    if any(same(each, said) for each in told):
+    if any(same(each, said) for each in memory.said(field)):
         return Decision("unchanged", wanted=carriers)
     return Decision("written" if changes else "unchanged", tuple(changes), said, carriers, not told)
 
@@ -365,7 +374,7 @@ def _log(field: str, spec: FieldSpec, wanted: list[LogEntry], now: object | Miss
         else:
             changes.append(ImportedChange("append", field, value, at, by, count if by is None else 0))
     said = _sorted(marks_now)
-    if any(same(each, said) for each in told):
+    if any(same(each, said) for each in memory.said(field)):
         return Decision("unchanged", wanted=said)
     carriers = [normalise(field, spec, entry[0]) for entry in wanted]
     return Decision("written" if changes else "unchanged", tuple(changes), said, carriers, not told)
