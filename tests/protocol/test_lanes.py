@@ -28,6 +28,13 @@ class Lanes(Bench):
         self.hub.integrated(results, now, slow=slow)
         self.drain()
 
+    def join_slow(self, *records: str, now: int = 0) -> int:
+        """A session whose first push, of these records, was postponed."""
+        session = self.join()
+        self.push(session, 1, *records)
+        self.answer(*([POSTPONED] for _ in records), now=now)
+        return session
+
 
 def test_what_is_postponed_is_asked_of_the_slow_worker_and_then_answered() -> None:
     bench = Lanes()
@@ -45,9 +52,7 @@ def test_what_is_postponed_is_asked_of_the_slow_worker_and_then_answered() -> No
 
 def test_others_are_integrated_and_stored_meanwhile_and_who_was_postponed_stays_in_the_slow_lane() -> None:
     bench = Lanes()
-    eve, anna = bench.join(), bench.join()
-    bench.push(eve, 1, A)
-    bench.answer([POSTPONED])
+    eve, anna = bench.join_slow(A), bench.join()
     bench.push(eve, 2, B)
     for number in range(1, 4):
         bench.push(anna, number, C)
@@ -75,9 +80,8 @@ def test_a_postponed_push_comes_before_what_its_session_pushed_after_it() -> Non
 
 def test_a_record_is_in_one_lane_at_a_time() -> None:
     bench = Lanes()
-    eve, anna = bench.join(), bench.join()
-    bench.push(eve, 1, A)
-    bench.answer([POSTPONED])
+    bench.join_slow(A)
+    anna = bench.join()
     bench.push(anna, 1, A)
     bench.push(anna, 2, B)
     assert bench.asked(slow=False) == []
@@ -87,9 +91,7 @@ def test_a_record_is_in_one_lane_at_a_time() -> None:
 
 def test_after_a_while_without_long_work_a_session_goes_by_the_quick_lane_again() -> None:
     bench = Lanes()
-    eve = bench.join()
-    bench.push(eve, 1, A)
-    bench.answer([POSTPONED], now=-limits.SLOW_FOR_US)
+    eve = bench.join_slow(A, now=-limits.SLOW_FOR_US)
     bench.answer([NEW], slow=True)
     bench.push(eve, 2, B)
     assert bench.records(slow=False) == [[B]]
@@ -97,20 +99,15 @@ def test_after_a_while_without_long_work_a_session_goes_by_the_quick_lane_again(
 
 def test_who_was_postponed_again_has_its_next_turn_after_the_others_of_the_slow_lane() -> None:
     bench = Lanes()
-    eve, mallory = bench.join(), bench.join()
-    bench.push(eve, 1, A, B)
-    bench.answer([POSTPONED], [POSTPONED])
-    bench.push(mallory, 1, C)
-    bench.answer([POSTPONED])
+    bench.join_slow(A, B)
+    bench.join_slow(C)
     bench.answer([NEW], [POSTPONED], slow=True)
     assert bench.records(slow=True) == [[C, B]]
 
 
 def test_a_failed_commit_discards_what_either_worker_is_at() -> None:
     bench = Lanes()
-    eve, anna = bench.join(), bench.join()
-    bench.push(eve, 1, A)
-    bench.answer([POSTPONED])
+    eve, anna = bench.join_slow(A), bench.join()
     bench.push(anna, 1, B)
     bench.answer([NEW])
     bench.push(anna, 2, C)
@@ -137,11 +134,8 @@ def test_what_is_postponed_of_a_session_that_has_ended_is_stored_all_the_same() 
 def test_what_waits_in_the_slow_lane_takes_no_room_from_others_and_has_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "TAKEN_BYTES_MAX", 8)
     bench = Lanes()
-    eve, mallory, anna = bench.join(), bench.join(), bench.join()
-    bench.push(eve, 1, A)
-    bench.answer([POSTPONED])  # the slow worker is at it
-    bench.push(mallory, 1, B, C)
-    bench.answer([POSTPONED], [POSTPONED])
+    bench.join_slow(A)  # the slow worker is at it
+    mallory, anna = bench.join_slow(B, C), bench.join()
     assert not bench.hub.congested(anna)
     assert bench.hub.congested(mallory)
     bench.push(anna, 1, D)
@@ -154,9 +148,8 @@ def test_what_waits_in_the_slow_lane_takes_no_room_from_others_and_has_its_own(m
 
 def test_commits_are_numbered_in_their_order_whichever_worker_was_first() -> None:
     bench = Lanes()
-    eve, anna = bench.join(), bench.join()
-    bench.push(eve, 1, A)
-    bench.answer([POSTPONED])
+    bench.join_slow(A)
+    anna = bench.join()
     bench.push(anna, 1, B)
     bench.answer([NEW])
     bench.answer([NEW], slow=True)
