@@ -1,13 +1,9 @@
 """Which record a row is: decided the same way on every device and in every run."""
 
-import hashlib
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import date
-from decimal import Decimal
 
 from crdt_sync.errors import InvalidValue, KeyTaken
 from crdt_sync.exchange.changes import single_value
@@ -16,10 +12,11 @@ from crdt_sync.exchange.known_records import COLUMNS, KnownRecords, same_value
 from crdt_sync.exchange.lost_digits import in_short, is_rounded, only_lost_digits
 from crdt_sync.exchange.names import is_name, name_of
 from crdt_sync.exchange.own_rows import OwnRows
-from crdt_sync.exchange.persons import KnownPeople, agrees, is_another, is_telling, named_alike
+from crdt_sync.exchange.persons import KnownPeople, agrees, is_another, is_contact_field, is_telling, named_alike
 from crdt_sync.exchange.port import ReadableRecord
-from crdt_sync.exchange.table import BASE_HEADER, MISSING, BrokenCell, Cell, Row, RowError, Shown
-from crdt_sync.ids import collection_of, is_record, natural_record, record_id
+from crdt_sync.exchange.table import BASE_HEADER, MISSING, BrokenCell, Cell, Row, RowError
+from crdt_sync.exchange.whole_rows import WholeRows, text_of
+from crdt_sync.ids import collection_of, is_record, natural_record
 from crdt_sync.records.comparing import folded
 from crdt_sync.records.field_values import normalise
 from crdt_sync.records.memory.sources import mark, newest, same
@@ -99,22 +96,21 @@ class RecordKeys:
     without_field: tuple[int, ...] = ()  # columns
     whole: set[str] = field(default_factory=set)  # records of rows with a key that were made of the row as a whole
     key_fields: tuple[tuple[int, str, FieldSpec], ...] = ()  # of `known`: column, field
-    _row_order: tuple[int, ...] = ()
     _others: Sequence[str] | None = None  # other sources, once they were needed
     _ours_by_name: dict[str, list[str]] | None = None
     _names: Counter[str] | None = None  # of the rows
     _people: list[KnownPeople] = field(default_factory=list)  # at most one, once needed; shared with a look ahead
     _claimed: set[str] | None = None
     _named: set[str] | None = None
-    _occurrences: Counter[str] = field(default_factory=Counter)
+    _contents: WholeRows = field(init=False)
     _seen: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def looking(self) -> "RecordKeys":
         """The same keys for a look ahead, which counts nothing."""
-        return replace(self, shared=[], _occurrences=Counter(), _seen={})
+        return replace(self, shared=[], _seen={})
 
     def __post_init__(self) -> None:
-        self._row_order = tuple(sorted(range(len(self.headers)), key=self.headers.__getitem__))
+        self._contents = WholeRows(self.collection, self.headers)
 
     def record_of(self, row: Row) -> str | RowError | None:
         """The record id of a row; None for a row with the key and the cells of an earlier one."""
@@ -130,13 +126,13 @@ class RecordKeys:
             return self._unique(row, self._by_natural_key(row))
         without = not all(self._key_text(row.cells[position]).strip() for position in self.key_positions)
         if not self.key_positions or (self.found and without):
-            content = self._by_content(row) if self.own.elsewhere else None
+            content = self._contents.record_of(row) if self.own.elsewhere else None
             if content is None or self.present(content) is None:
                 own = self._exported(row, {}) or self._edited(row)
                 if own is not None:
                     return self._unique(row, own)
             self.without_key += 1
-            record = content or self._by_content(row)
+            record = content or self._contents.record_of(row)
             more = self._filled_in(row) if self.present(record) is None else None
             return record if more is None else self._unique(row, more)
         return self._unique(row, self._by_key(row))
@@ -279,7 +275,7 @@ class RecordKeys:
         if self.present(first) is not None:
             return first
         candidates = self._numbered(parts, record, own)
-        ours = [each for each in candidates if any(memory.name == self.source for memory in each.sources)]
+        ours = [each for each in candidates if self._is_ours(each)]
         if not ours and self.known is not None:
             held = [self.present(each) for each in self.known.held(values)]
             candidates += [each for each in held if each is not None and each not in candidates]
@@ -329,10 +325,13 @@ class RecordKeys:
 
     def _told_apart(self, carriers: Mapping[str, object]) -> list[tuple[str, ...]]:
         """What ids follow from besides the key: nothing, as in earlier releases, the source, and the name; others."""
+        own = [(), (self.source,), (self.source, folded(name_of(carriers)))]
+        return own + [(other,) for other in self._other_sources()]
+
+    def _other_sources(self) -> Sequence[str]:
         if self._others is None:
             self._others = [source for source in self.sources() if source != self.source]
-        own = [(), (self.source,), (self.source, folded(name_of(carriers)))]
-        return own + [(other,) for other in self._others]
+        return self._others
 
     def _is_ours(self, present: ReadableRecord) -> bool:
         return any(memory.name == self.source for memory in present.sources)
@@ -342,7 +341,7 @@ class RecordKeys:
         alike = named_alike(carriers, present.raw)
         if alike is not None:
             return alike
-        told = [name for name in carriers if names_a_customer(name) and not is_name(name)]
+        told = [name for name in carriers if is_contact_field(name)]
         return not any(
             present.raw.get(name) not in (None, "") and not same_value(carriers[name], present.raw[name])
             for name in told
@@ -352,7 +351,7 @@ class RecordKeys:
         """The record that this source made of a row as a whole, before a key was found in a column without a field."""
         if not self.found or self.key_fields:
             return None
-        record: str | None = self._by_content(row)
+        record: str | None = self._contents.record_of(row)
         present = self.present(record) if record is not None else None
         if present is None or not self._is_ours(present):
             record = self._moved(self._carriers(row), whole=True)
@@ -363,7 +362,7 @@ class RecordKeys:
     def _key_text(self, cell: Cell) -> str:
         """The text of a key; of several addresses of one customer, whose field takes one, the first."""
         first = bool(self.key_fields) and isinstance(cell, list) and len(cell) > 0 and isinstance(cell[0], str)
-        return _text(cell[0] if first and isinstance(cell, list) else cell)
+        return text_of(cell[0] if first and isinstance(cell, list) else cell)
 
     def _moved(
         self, carriers: Mapping[str, object], key: Mapping[str, object] | None = None, *, whole: bool = False
@@ -373,7 +372,7 @@ class RecordKeys:
         Or whose `key` the row says without leading zeros. With `whole` of those records alone that were made of rows as
         wholes.
         """
-        contacts = [name for name in carriers if names_a_customer(name) and not is_name(name)]
+        contacts = [name for name in carriers if is_contact_field(name)]
         key = key or {}
         if not (contacts or key):
             return None
@@ -520,9 +519,7 @@ class RecordKeys:
         """The records that got their id from the number, by itself or with the name of a source."""
         if not self.numbered:
             return []
-        if self._others is None:
-            self._others = [source for source in self.sources() if source != self.source]
-        ids = [record, own, *(natural_record(self.collection, [*parts, other]) for other in self._others)]
+        ids = [record, own, *(natural_record(self.collection, [*parts, other]) for other in self._other_sources())]
         return [present for each in ids if (present := self.present(each)) is not None]
 
     def _named_alike(self, row: Row, candidates: list[ReadableRecord]) -> list[ReadableRecord]:
@@ -561,41 +558,8 @@ class RecordKeys:
         if column:
             why = f"the row was copied from line {line} and edited; clear this cell in the one that was added"
             return RowError(row.line, column, "duplicate_key", why)
-        key = " / ".join(_text(row.cells[position]) for position in self.key_positions) or record
+        key = " / ".join(text_of(row.cells[position]) for position in self.key_positions) or record
         header = self.headers[self.key_positions[0]] if self.key_positions else ""
         why = f"the key {key[:80]!r} was in line {line}, with other cells"
         hint = "; correct one of the two, or choose another column with --key" if self.found else ""
         return RowError(row.line, header, "duplicate_key", why + hint)
-
-    def _by_content(self, row: Row) -> str:
-        # Sorted and without the empty ones: neither moved nor added empty columns make a row another one.
-        content = [
-            (self.headers[position], cell)
-            for position in self._row_order
-            if (cell := row.cells[position]) is not MISSING
-        ]
-        material = _ENCODE([self.collection, content])
-        digest = hashlib.blake2b(material.encode("ascii"), digest_size=16).hexdigest()
-        occurrence = self._occurrences[digest]
-        self._occurrences[digest] = occurrence + 1
-        return record_id(self.collection, f"{digest}-{occurrence}" if occurrence else digest)
-
-
-def _text(cell: Cell) -> str:
-    if cell is MISSING or cell is None:
-        return ""
-    if isinstance(cell, Shown):
-        return _ENCODE(cell.value) if is_rounded(cell.text) else cell.text  # the sheet has the whole number
-    return cell if isinstance(cell, str) else _ENCODE(cell)
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, Shown):
-        return value.text
-    if isinstance(value, (BrokenCell, Decimal)):
-        return str(value)
-    assert isinstance(value, date)
-    return value.isoformat()
-
-
-_ENCODE = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=_plain).encode
