@@ -1,7 +1,10 @@
 """What is said to those who do not follow the rules, and that nobody else notices them."""
 
 import asyncio
+import logging
+import socket
 import ssl
+import struct
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +13,7 @@ from typing import Any
 import pytest
 import structlog
 from websockets.exceptions import ConnectionClosed, InvalidStatus, NegotiationError
+from websockets.frames import Frame, Opcode
 from websockets.typing import Origin
 
 from crdt_relay.server import Relay
@@ -381,3 +385,22 @@ def test_the_link_is_encrypted_with_the_certificate_given(tmp_path: Path) -> Non
             await Device.open(relay.url, ssl=ssl.create_default_context())
 
     serve(scenario, tmp_path / "data", tls_certificate=certificate, tls_key=key)
+
+
+def test_pings_of_somebody_who_is_gone_are_not_answered_and_fill_no_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pings = Frame(Opcode.PING, b"").serialize(mask=True) * 5_000
+
+    async def scenario(relay: Relay) -> None:
+        stranger = await Device.open(relay.url)
+        link = stranger.websocket.transport.get_extra_info("socket")
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # what is unsent is lost
+        stranger.websocket.transport.write(pings)
+        await stranger.drop()
+        await eventually("it is noticed", lambda: not relay._port._places.taken)
+        await answers(relay)
+
+    with caplog.at_level(logging.WARNING, "asyncio"):
+        serve(scenario, tmp_path)
+    assert [record for record in caplog.records if record.name == "asyncio"] == []

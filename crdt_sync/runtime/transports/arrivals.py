@@ -7,6 +7,7 @@ import asyncio
 import socket
 
 from websockets.asyncio.connection import Connection
+from websockets.protocol import SEND_EOF
 
 _UNSENT_BYTES_MAX = 64 * 1024  # in the kernel, beyond what is under way; by default it takes megabytes, then nothing
 _NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", None)
@@ -29,6 +30,19 @@ class Arrivals(Connection):
         """Bytes came."""
         self._came += len(data)
         super().data_received(data)
+
+    def send_data(self) -> None:
+        """Send what the library has to say, at once: it answers each ping by itself, and there may be some hundreds.
+
+        Where the link is gone it says nothing: for each of them there would be a warning in the log.
+        """
+        writes = self.protocol.writes
+        if self.transport.is_closing() and not self.transport.get_write_buffer_size():
+            writes.clear()
+        elif len(writes) > 1:
+            end = writes[-1:] if writes[-1] == SEND_EOF else []
+            self.protocol.writes = [b"".join(writes), *end]
+        super().send_data()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The link is gone."""
