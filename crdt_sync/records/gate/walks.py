@@ -89,22 +89,9 @@ class _Tree:
         base, clocks, _ = self._columns[operation[0]]
         return base + bisect_right(clocks, operation[1]) - 1
 
-    def ancestors_first(self) -> list[int]:
-        """All items, each after the one that holds its left origin."""
-        order: list[int] = []
-        seen = bytearray(len(self.starts))
-        for first in range(len(seen)):
-            path = []
-            item = first
-            while not seen[item]:
-                seen[item] = 1
-                path.append(item)
-                place = self.places[item]
-                if isinstance(place, int):
-                    break
-                item = self.item(place)
-            order += reversed(path)
-        return order
+    def ancestors(self) -> list[int | None]:
+        """Of each item the one that holds its left origin."""
+        return [None if isinstance(place, int) else self.item(place) for place in self.places]
 
 
 class _Sizes:
@@ -125,10 +112,10 @@ class _Sizes:
                 cuts[item].add(right[1])
         self._cuts = {item: sorted(clocks) for item, clocks in cuts.items()}
         self._sizes = [1 + len(cuts.get(item, ())) for item in range(len(tree.starts))]
-        for item in reversed(tree.ancestors_first()):
-            place = tree.places[item]
-            if not isinstance(place, int):
-                self._sizes[tree.item(place)] += self._sizes[item]
+        ancestors = tree.ancestors()
+        for item in reversed(_roots_first(ancestors)):
+            if (ancestor := ancestors[item]) is not None:
+                self._sizes[ancestor] += self._sizes[item]
         self._attached: dict[int, _Spans] = {}
 
     def of(self, place: _Place, siblings: list[_Sibling]) -> list[int]:
