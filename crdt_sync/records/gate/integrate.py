@@ -364,13 +364,14 @@ class _Loaded:
         lists = self._listed()
         if not was_there:
             lists.add(fresh)
-        self._walked_max, self._items_max = walked_steps(lists), len(lists)
-        if self._walked_max <= allowed:
+        walked = walked_steps(lists)
+        self._walked_max, self._items_max = walked, len(lists)
+        if walked <= allowed:
             return None
-        walked = self._walked_max
         lists.take_back(fresh)
-        self._walked_max, self._items_max = walked_steps(lists), len(lists)
-        if self._walked_max <= allowed:
+        before = walked_steps(lists)
+        if before <= allowed:
+            self._walked_max, self._items_max = before, len(lists)
             return refused(VerdictCode.TOO_LARGE, f"placing its items may take {walked} steps; the limit is {allowed}")
         lists.add(fresh)
         return None

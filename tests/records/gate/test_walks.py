@@ -90,6 +90,17 @@ def test_a_record_that_was_that_dear_before_takes_edits():
     assert judge(integrator, edit).code == "accepted"
 
 
+def test_what_a_record_took_while_it_was_too_dear_counts_later(monkeypatch):
+    integrator = gate()
+    assert judge(integrator, crowded(300, 300)).code == "accepted"
+    monkeypatch.setattr(integrate, "WALKED_STEPS_PER_KIB", 0)
+    monkeypatch.setattr(integrate, "WALKED_STEPS_MAX", 0)
+    more = [text_struct("y", None, (LAST, 0))]
+    assert judge(integrator, struct_update({FRONT: (301, 100 * more)})).code == "accepted"
+    monkeypatch.setattr(integrate, "WALKED_STEPS_MAX", steps_of(integrator.document(RECORD).diff()))
+    assert judge(integrator, struct_update({FRONT: (401, more)})).code == "too_large"
+
+
 def test_people_who_write_one_after_the_other_make_no_steps():
     rng = random.Random(5)
     model = Model()
