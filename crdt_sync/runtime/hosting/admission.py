@@ -36,10 +36,10 @@ class Admission:
 
     def __init__(self, now: Callable[[], int]) -> None:
         self._now = now
-        self._known: _Table[tuple[str, bytes], int] = _Table()  # since when it was let in there first
+        self._known: _Table[tuple[str, bytes], bool] = _Table()  # who was let in there
         self._strikes: _Table[tuple[str, bytes], int] = _Table()
         self._away: _Table[tuple[str, bytes], tuple[int, int]] = _Table()  # until when, and how long that was
-        self._shut: _Table[str, tuple[int, int]] = _Table()  # to newcomers: until when, and since when
+        self._shut: _Table[str, int] = _Table()  # to newcomers: until when
         self._guesses: _Table[str, int] = _Table()  # when all of them are free again
 
     def visitor(self, address: str | None) -> "Visitor":
@@ -49,22 +49,20 @@ class Admission:
     def refusal(self, address: str, replica: bytes) -> Refusal | None:
         """Why nobody is let in under that id from that address now, whatever the token."""
         now, key = self._now(), (address, replica)
-        known_since = self._known.get(key)
+        known = self._known.get(key) is not None
         until, _ = self._away.get(key) or (0, 0)
-        shut_until, shut_since = self._shut.get(address) or (0, 0)
-        if shut_until > now and (known_since is None or known_since > shut_since):
-            until = max(until, shut_until)
+        if not known:
+            until = max(until, self._shut.get(address) or 0)
         if until > now:
             return Refusal(POISONED, "updates of this device could not be integrated; it is to wait", until - now)
         wait = self._guesses_free_at(address) - (limits.TOKEN_GUESSES_MAX - 1) * limits.TOKEN_GUESS_US - now
-        if known_since is None and wait > 0:
+        if not known and wait > 0:
             return Refusal("unavailable", "too many wrong tokens came from this address", wait)
         return None
 
     def let_in(self, address: str, replica: bytes) -> None:
         """It has the token."""
-        key = (address, replica)
-        self._known.put(key, self._known.get(key) or self._now())
+        self._known.put((address, replica), True)
 
     def guessed(self, address: str, replica: bytes) -> None:
         """Its token was wrong."""
@@ -85,7 +83,7 @@ class Admission:
         for_us = min(2 * before, limits.BAN_US_MAX) if repeated else limits.BAN_US_FIRST
         self._away.put(key, (now + for_us, for_us))
         if not is_loopback(address or "localhost"):
-            self._shut.put(address, (now + limits.BAN_US_FIRST, now))
+            self._shut.put(address, now + limits.BAN_US_FIRST)
 
     def _guesses_free_at(self, address: str) -> int:
         return max(self._guesses.get(address) or 0, self._now())

@@ -80,6 +80,14 @@ def test_strikes_are_counted_over_sessions() -> None:
     assert gate.refused(BAD) == ("poisoned", FIRST_S)
 
 
+def test_strikes_for_which_one_was_sent_away_count_no_second_time() -> None:
+    gate = Gate()
+    gate.poison(BAD, limits.POISON_STRIKES_MAX)
+    gate.now_s += FIRST_S
+    gate.poison(BAD, 1)
+    assert gate.refused(BAD) is None
+
+
 def test_one_bad_device_keeps_out_neither_its_office_nor_its_id_elsewhere_but_ids_that_it_makes_up() -> None:
     gate = Gate()
     assert gate.refused(ANNA) is None

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crdt_sync.runtime.hosting.fair_queue import FairQueue, Flow
+from crdt_sync.runtime.hosting.fair_queue import _CREDIT_S, FairQueue, Flow
 
 _STEP_S = 0.0005
 
@@ -84,6 +84,40 @@ def test_between_two_passes_the_loop_goes_round():
             rounds += 1
             assert len(work.done) - seen <= 3  # 2 ms
         assert rounds >= 20
+
+    asyncio.run(ask())
+
+
+def test_who_comes_late_has_no_claim_to_what_others_used_before():
+    async def ask() -> None:
+        work = Work()
+        early, late = Flow(), Flow()
+        work.queue.take(Flow(), work.step("first", 1.0))
+        for _ in range(400):
+            work.queue.take(early, work.step("early"))
+        while len(work.done) < 200:
+            await asyncio.sleep(0)
+        work.done.clear()
+        for _ in range(100):
+            work.queue.take(late, work.step("late"))
+        while len(work.done) < 60:
+            await asyncio.sleep(0)
+        ahead = round(_CREDIT_S / _STEP_S)
+        assert abs(work.done.count("late") - work.done.count("early") - ahead) <= 2
+
+    asyncio.run(ask())
+
+
+def test_steps_that_take_no_time_end_a_pass_too():
+    async def ask() -> None:
+        work = Work()
+        work.queue.take(Flow(), work.step("first", 1.0))
+        flow = Flow()
+        for _ in range(1000):
+            work.queue.take(flow, work.step("nothing", 0.0))
+        while len(work.done) == 1:
+            await asyncio.sleep(0)
+        assert len(work.done) - 1 <= 101  # 2 ms, of 20 µs each
 
     asyncio.run(ask())
 

@@ -78,3 +78,18 @@ def test_one_that_cannot_be_told_keeps_nobody_else_from_hearing() -> None:
         assert len(raised) == 5  # all but the first, which whoever began the round heard
 
     asyncio.run(tell())
+
+
+def test_all_are_told_a_part_of_them_at_once() -> None:
+    async def tell() -> None:
+        loop, told = asyncio.get_running_loop(), list[int]()
+        everybody_here = range(rounds._AT_ONCE + 10)
+        telling = Rounds(loop, FairQueue(loop), lambda: everybody_here, told.append)
+        telling.begin()
+        assert len(told) == rounds._AT_ONCE
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert told == list(everybody_here)
+        telling.stop()
+
+    asyncio.run(tell())

@@ -144,6 +144,15 @@ def test_many_who_took_little_each_all_go_on() -> None:
     assert asked(plan) == ["2", "3"]
 
 
+def test_who_shares_an_item_shares_its_time() -> None:
+    both = Item("a", (b"1", b"2"), sources=(EVE, ANNA))
+    plan = planned([both, sent(EVE, "b", b"1"), sent(ANNA, "c", b"1")])
+    request = plan.next_request(lambda record: 0, lambda record: [])
+    assert request is not None
+    plan.answered(request, [accepted(2), None, None], [1_500, 0, 0])
+    assert asked(plan) == ["b", "c"]
+
+
 def test_what_a_sender_has_left_after_something_that_was_left_out_waits_with_it() -> None:
     both = Item("a", (b"1", b"2", b"3"), sources=(EVE, EVE, ANNA))
     plan = planned([both, sent(EVE, "b", b"1")])
