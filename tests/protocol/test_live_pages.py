@@ -117,3 +117,14 @@ def test_everybody_gets_everything_in_order_whatever_was_read_for_others(sizes, 
     everything = [update for _, update in source.updates]
     for session, frames in zip(sessions, got, strict=True):
         assert told(frames + filled(session)) == (everything, len(everything))
+
+
+def test_a_larger_page_in_the_place_of_a_smaller_one_counts_once():
+    source = ScriptedLog()
+    for _ in range(3):
+        source.commit(US, bytes(ROOM))
+    pages = LivePages(source)
+    for count in (1, 2, 3):
+        page = pages.after(0, count * ROOM)
+        assert len(page.updates) == count
+    assert pages.after(0, 3 * ROOM) is page

@@ -14,6 +14,7 @@ from crdt_sync.runtime.worker.service import Service
 from crdt_sync.runtime.worker.values import ACCEPTED_NEW, OUT_OF_TURN, Item, Result, Turn
 from crdt_sync.verdicts import POSTPONED, Verdict
 from tests.records.gate.test_walks import crowded
+from tests.records.lineages.test_carrying import START, edited, renewal
 from tests.records.raw_updates import text, update
 
 EVE, ANNA = "session of Eve", "session of Anna"
@@ -71,6 +72,17 @@ def test_an_item_ends_between_two_updates_with_a_state_vector_and_a_snapshot_of_
     assert 0 < done < 6
     whole = Integrator(1).integrate("a", (), edits[:done], None, True, True)
     assert (result.state_vector, result.snapshot) == (whole.state_vector, whole.snapshot)
+
+
+def test_a_renewed_record_is_told_as_such_whatever_came_after_it_in_the_item() -> None:
+    old, new = renewal()
+    later = edited(new, 2, START + 1, "Ben")
+    answer = ask([("a", [old.diff(), new.diff(), later.diff(new.state_vector())])], None)
+    (result,) = answer.results
+    assert result is not None
+    assert result.verdicts == (ACCEPTED_NEW,) * 3
+    assert result.lineage == new.lineage_writer() != 0
+    assert result.snapshot == later.diff()
 
 
 def test_without_a_turn_nothing_is_left() -> None:
