@@ -123,12 +123,10 @@ class DeviceLink:
                     await engine.readable(session)
                 metrics.frames_received += 1
                 metrics.bytes_received += len(frame)
-                step = partial(engine.receive, session, frame)
+                step = partial(engine.receive if greeted else self._greet, session, frame)
+                greeted = True
                 if not queue.ran(step):
                     await queue.wait(engine.flow(session), step)
-                if not greeted:
-                    greeted = True
-                    channel.take_up_to(FRAME_BYTES_MAX)
                 while channel.unsent_bytes > self._unsent_max and self._waiting is not None and self._closing is None:
                     await asyncio.wait((self._waiting,))
         except ChannelClosed:
@@ -142,6 +140,11 @@ class DeviceLink:
             engine.lost(session)
             if self._closing is not None:
                 await self._closing
+
+    def _greet(self, session: int, frame: bytes) -> None:
+        self._engine.receive(session, frame)
+        # In the same step: what the device says when it is let in may come before `read` has its turn.
+        self._channel.take_up_to(FRAME_BYTES_MAX)
 
     async def _wait_for_room(self) -> None:
         channel = self._channel
