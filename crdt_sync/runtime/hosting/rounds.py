@@ -63,4 +63,4 @@ class Rounds:
                 self._loop.call_soon(self._queue.take, self._flow, self._tell)
             elif self._again:
                 self._again = False
-                self.begin()
+                self._timer = self._loop.call_at(self._rests_until, self._begin)  # which has failures of its own

@@ -54,7 +54,9 @@ def test_what_is_new_joins_while_followers_rest(monkeypatch: pytest.MonkeyPatch)
     asyncio.run(follow())
 
 
-def test_one_that_cannot_be_told_keeps_nobody_else_from_hearing() -> None:
+def test_one_that_cannot_be_told_keeps_nobody_else_from_hearing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rounds, "_REST_US", 0)
+
     async def tell() -> None:
         loop = asyncio.get_running_loop()
         told: list[int] = []
