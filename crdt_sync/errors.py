@@ -10,7 +10,7 @@
     │   └── InvalidBundle (BundleLocked)  BundleNotWritten  OutputNotWritten (EditNotReported)
     ├── StoreError                    the data directory (exit code 3)
     │   ├── StoreMissing  StoreExists  StoreInUse  StoreFormat  StoreForbidden
-    │   ├── StoreCorrupt  EditsLost  StoreFull  StoreFailed  StoreClosed  LogCompacted
+    │   ├── StoreCorrupt (RecordUnreadable)  EditsLost  StoreFull  StoreFailed  StoreClosed  LogCompacted
     │   └── OwnerGone (OwnerSilent)  NotServed
     ├── RemoteError                   the partner or the way to it (exit code 4)
     │   ├── Unreachable  ConnectionLost  Timeout
@@ -343,6 +343,21 @@ class StoreCorrupt(StoreError):
     def __init__(self, message: str, hint: str = "", record: str | None = None) -> None:
         super().__init__(message, hint)
         self.record = record
+
+
+class RecordUnreadable(StoreCorrupt):
+    """What is stored of a record matches its checksum, and is no record that can be loaded."""
+
+    code = "record_unreadable"
+
+    def __init__(self, record: str, why: object) -> None:
+        what = " ".join(str(why).split())[:100] or type(why).__name__
+        super().__init__(
+            f"what is stored of {record} is no record: {what}",
+            "Run 'crdt-sync verify --repair', then 'crdt-sync sync': the record is set aside, and comes back from the "
+            "relay or from another device that holds it.",
+            record,
+        )
 
 
 class EditsLost(StoreError):

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any
 
-from crdt_sync.errors import StoreCorrupt, StoreError, StoreFailed, UpdateRefused
+from crdt_sync.errors import StoreCorrupt, StoreError, StoreFailed
 from crdt_sync.ids import EPOCH_BYTES
 from crdt_sync.limits import DAMAGED_NAMED_MAX
 from crdt_sync.records import Document, reading_of
@@ -24,6 +24,7 @@ from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.replica import unread
 from crdt_sync.replica.context import Context
 from crdt_sync.replica.intake import Intake, Origin
+from crdt_sync.replica.loading import stored_document
 from crdt_sync.replica.rescue import Loss, Rewriting, View, differing, differs, said
 from crdt_sync.replica.views import encode_view
 from crdt_sync.storage.port import Partners, Settings
@@ -178,7 +179,7 @@ def _taken_up(context: Context, record: str) -> bool:
     intake = Intake(context)
     try:
         intake.take(record, waits, Origin.of("kept", context.id), actor=context.name)
-    except (StoreCorrupt, UpdateRefused):
+    except StoreCorrupt:
         return False  # damaged anew: the next repair keeps them on
     if intake.changes:
         store.commit([intake.batch()])
@@ -190,7 +191,7 @@ def waiting(context: Context) -> dict[str, str]:
     told = {}
     for record, kept_of in islice(awaited(context.store), DAMAGED_NAMED_MAX):
         with suppress(StoreCorrupt):
-            document = Document.load(context.store.load(record).updates)
+            document = stored_document(context.store, record)
             if not kept_of.has_come(document, View.of(reading_of(document, context.schema_of(record)))):
                 lacking = ", ".join(sorted(kept_of.shown)) or "edits"
                 urls = " or ".join(kept_of.urls)
@@ -217,7 +218,7 @@ def settle(context: Context) -> Settled:
     context.announce("edited", [record for record, _ in awaited(store) if _taken_up(context, record)])
     for record, kept_of in awaited(store):
         try:
-            document = Document.load(store.load(record).updates, context.new_writer())
+            document = stored_document(store, record, context.new_writer())
         except StoreCorrupt:
             left[record] = kept_of
             continue

@@ -16,11 +16,12 @@ from crdt_sync.errors import (
     StoreFailed,
     UsageError,
 )
-from crdt_sync.records import Document, Schema
+from crdt_sync.records import Schema
 from crdt_sync.replica import copies, renewing
 from crdt_sync.replica.context import Context
 from crdt_sync.replica.copies import Copy
 from crdt_sync.replica.keys import KeyIndex, Pending
+from crdt_sync.replica.loading import stored_document
 from crdt_sync.replica.owner.sent import SentEdit
 from crdt_sync.replica.views import encode_view
 from crdt_sync.storage.port import Records
@@ -204,7 +205,7 @@ class Commits:
         size = document.size
         if size <= limits.RECORD_GROWN_BYTES_MAX:
             return
-        before = Document.load(context.store.load(record).updates)
+        before = stored_document(context.store, record)
         if not copy.may_add and document.content_bytes() > before.content_bytes():
             raise RecordTooLarge(
                 f"{record} is full: with this it would have {size} bytes, and beyond {limits.RECORD_GROWN_BYTES_MAX} "

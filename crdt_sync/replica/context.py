@@ -13,11 +13,12 @@ from crdt_sync import ids, limits
 from crdt_sync.clock import HybridClock
 from crdt_sync.errors import InvalidValue, OwnerGone
 from crdt_sync.protocol.source import Diff
-from crdt_sync.records import Document, Schema
+from crdt_sync.records import Schema
 from crdt_sync.records.definition import DEFINITIONS
 from crdt_sync.records.import_book import IMPORT_BOOKS
 from crdt_sync.replica import damage
 from crdt_sync.replica.events import Event
+from crdt_sync.replica.loading import loaded
 from crdt_sync.replica.peers import known_peers
 from crdt_sync.replica.receipts import refresh_digests
 from crdt_sync.replica.recent import RecentEdits
@@ -280,7 +281,7 @@ class Context:
         stored = self.store.load(record)
         if stored.head is None:
             return None
-        return Diff(Document.load(stored.updates).diff(state_vector), stored.head.state_vector)
+        return Diff(loaded(record, stored.updates).diff(state_vector), stored.head.state_vector)
 
     def check_required(self, editor: "Editor", record: str) -> None:
         """Raise `InvalidValue` where a new record lacks a required field."""

@@ -10,7 +10,7 @@ from crdt_sync.records import Document
 from crdt_sync.records.lineages.lineage import is_foreign, lineage_of
 from crdt_sync.records.lineages.renewal import carried
 from crdt_sync.records.updates import state_vector as vectors
-from crdt_sync.records.updates.halves import mended
+from crdt_sync.replica.loading import loaded_whole, whole
 from crdt_sync.storage.port import Records
 
 
@@ -46,13 +46,13 @@ def stored(store: Records, record: str, writer: int) -> Copy:
     none.
     """
     found = store.load(record)
-    whole = mended(found.updates)
-    document = Document.load_whole(whole, writer)
+    updates = whole(record, found.updates)
+    document = loaded_whole(record, updates, writer)
     if found.head is None:
         return Copy(document, vectors.EMPTY, 0, 0, new=True)
     if found.head.lineage and (other := lineage_of(document).following(writer)) != writer:
-        document = Document.load_whole(whole, other)
-    deletions = document.deletions() if whole is found.updates else b""
+        document = loaded_whole(record, updates, other)
+    deletions = document.deletions() if updates is found.updates else b""
     head = found.head
     return Copy(document, head.state_vector, head.seq, head.tail, False, deletions, lineage=head.lineage)
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from functools import partial
 
-from crdt_sync.records import Document
 from crdt_sync.records.gate.well_placed import disordered
+from crdt_sync.replica.loading import stored_document
 from crdt_sync.replica.readable import readable
 from crdt_sync.storage.port import Records
 
@@ -22,4 +22,4 @@ def disordered_records(store: Records) -> Iterator[tuple[str, list[str]]]:
 
 
 def _roots(store: Records, record: str) -> list[str]:
-    return disordered(Document.load(store.load(record).updates).diff())
+    return disordered(stored_document(store, record).diff())

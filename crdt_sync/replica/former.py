@@ -8,6 +8,7 @@ from crdt_sync.records.entries import well_formed
 from crdt_sync.records.memory.memory_index import memories_of
 from crdt_sync.records.memory.sources import IMPORTED
 from crdt_sync.records.roots import Layout, is_reserved
+from crdt_sync.replica.loading import stored_document
 from crdt_sync.replica.readable import readable
 from crdt_sync.storage.port import Records
 from crdt_sync.storage.values import LogEntry
@@ -47,7 +48,7 @@ def former(store: Records, record: str, schema: Schema | None) -> Former:
 
 def _held(store: Records, record: str) -> Former:
     """What the record itself tells, without its log."""
-    document = Document.load(store.load(record).updates)
+    document = stored_document(store, record)
     once, by_people = frozenset(document.written_once()), frozenset(_by_people(document))
     return Former((), document.removed_members(), once, by_people)
 

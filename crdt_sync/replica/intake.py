@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from crdt_sync import limits
-from crdt_sync.errors import UpdateRefused
+from crdt_sync.errors import RecordUnreadable, UpdateRefused
 from crdt_sync.principal import Principal
 from crdt_sync.records import Document, Integration, Integrator
 from crdt_sync.records.lineages.holding import holds, known_to
 from crdt_sync.records.lineages.lineage import current
 from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.replica.context import Context
+from crdt_sync.replica.loading import loaded
 from crdt_sync.replica.views import encode_view
 from crdt_sync.storage.values import Batch, Change, Head, OutboxEntry, Stored
 from crdt_sync.verdicts import Verdict, VerdictCode
@@ -76,7 +77,7 @@ class Intake:
         """Judge and integrate the updates of a record; those that are new are to be committed.
 
         `theirs` is the whole state vector of the record that came with them, if any did. Raises `StoreCorrupt` where
-        what is stored of the record is damaged, and `UpdateRefused` where it cannot be read.
+        what is stored of the record is damaged, `RecordUnreadable` where it cannot be read.
         """
         context = self.context
         stored = context.store.load(record)
@@ -86,9 +87,12 @@ class Intake:
         if denied is not None:
             return Taken([denied] * len(updates), head, before)
         due = head is not None and head.tail + len(updates) > limits.TAIL_UPDATES_MAX
-        result = self._integrator.integrate(
-            record, stored.updates, updates, stamp_max=None, checked=not origin.examined, snapshot=due
-        )
+        try:
+            result = self._integrator.integrate(
+                record, stored.updates, updates, stamp_max=None, checked=not origin.examined, snapshot=due
+            )
+        except UpdateRefused as refusal:
+            raise RecordUnreadable(record, refusal) from None
         fresh = [update for update, verdict in zip(updates, result.verdicts, strict=True) if verdict.new]
         if fresh:
             change = _changed(context, self._integrator, record, head, fresh, result, origin.replica)
@@ -99,7 +103,7 @@ class Intake:
             to_all = joined or origin.way in ("push", "kept")  # see `pushed`: a store that was put back would not tell
             self.outbox += owed(context, record, head, None if to_all else origin.replica)
             if origin.way != "kept":
-                _watch_writers(context, stored, result, self._integrator.document(record))
+                _watch_writers(context, record, stored, result, self._integrator.document(record))
         return Taken(result.verdicts, head, result.state_vector)
 
     def holds(self, record: str, state_vector: bytes, updates: Sequence[bytes], verdicts: Sequence[Verdict]) -> bool:
@@ -178,7 +182,7 @@ def readable(state_vector: bytes) -> bytes:
         return vectors.EMPTY
 
 
-def _watch_writers(context: Context, stored: Stored, result: Integration, document: Document) -> None:
+def _watch_writers(context: Context, record: str, stored: Stored, result: Integration, document: Document) -> None:
     """A partner that knows more of a writer id of ours than we do proves a second life under it: take new ones.
 
     `document` is the record after `result`. What a record was made of counts, too, where that is news.
@@ -190,7 +194,7 @@ def _watch_writers(context: Context, stored: Stored, result: Integration, docume
     if not ours:
         return
     if result.renewed:
-        known = known_to(Document.load(current(stored.updates)))
+        known = known_to(loaded(record, current(stored.updates)))
     else:
         known = vectors.decode(stored.head.state_vector) if stored.head else {}
     if any(clock > known.get(writer, 0) for writer, clock in ours.items()):

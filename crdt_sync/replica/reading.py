@@ -15,6 +15,7 @@ from crdt_sync.replica import collections
 from crdt_sync.replica.collections import Schemaless
 from crdt_sync.replica.context import Context
 from crdt_sync.replica.finding import contains, holds
+from crdt_sync.replica.loading import loaded, stored_document
 from crdt_sync.replica.views import RecordView, encode_view
 from crdt_sync.storage.port import Records
 
@@ -38,7 +39,7 @@ def document(store: Records, record: str) -> Document:
     stored = store.load(ids.check_record(record))
     if stored.head is None:
         raise UnknownRecord(record)
-    return Document.load(stored.updates)
+    return loaded(record, stored.updates)
 
 
 def count(store: Records) -> int:
@@ -94,7 +95,7 @@ def _view(context: Context, record: str) -> bytes | None:
     except StoreCorrupt as corrupt:
         context.note_damage(record, corrupt.message)
     try:
-        return encode_view(Document.load(context.store.load(record).updates), context.schema_of(record))
+        return encode_view(stored_document(context.store, record), context.schema_of(record))
     except StoreCorrupt:
         context.unshown.add(record)
         return None

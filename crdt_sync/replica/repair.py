@@ -25,6 +25,7 @@ from crdt_sync.replica import awaiting, damage, heard
 from crdt_sync.replica.carried import forgotten_cursors
 from crdt_sync.replica.context import Context
 from crdt_sync.replica.guessing import guessed
+from crdt_sync.replica.loading import stored_document
 from crdt_sync.replica.peers import SERVED
 from crdt_sync.replica.readable import readable
 from crdt_sync.replica.rescue import Loss, Rewriting, View, is_complete, is_completed_by, rescued
@@ -348,7 +349,7 @@ def _make_views(context: Context) -> None:
 
 
 def _document(store: Records, record: str) -> Document:
-    return Document.load(store.load(record).updates)
+    return stored_document(store, record)
 
 
 def _records(store: Records) -> Iterator[str]:

@@ -22,12 +22,13 @@ from typing import TYPE_CHECKING
 from crdt_sync import ids
 from crdt_sync.errors import CrdtSyncError, InvalidSchema, StoreCorrupt, StoreError, UsageError
 from crdt_sync.limits import SCHEMA_BYTES_MAX, SCHEMA_VERSION_MAX, SCHEMAS_TAKEN_BYTES_MAX, SCHEMAS_TAKEN_MAX
-from crdt_sync.records import Document, Schema, bundled_schema, parse_schema
+from crdt_sync.records import Schema, bundled_schema, parse_schema
 from crdt_sync.records.definition import FIELD, READABLE, Definition, disputed, in_use, mark, written
 from crdt_sync.records.entries import well_formed
 from crdt_sync.records.evolution import Form, check_admits, check_ranks, check_same, check_successor, forms, ranks
 from crdt_sync.replica.context import Context
 from crdt_sync.replica.edits import Edits
+from crdt_sync.replica.loading import loaded
 from crdt_sync.replica.reading import schemaless
 from crdt_sync.replica.views import refresh_views, rules
 from crdt_sync.storage.values import Batch
@@ -167,7 +168,7 @@ class Schemas:
         stored = self._store.load(ids.schema_record(collection))
         if stored.head is None:
             return ()
-        raw = Document.load(stored.updates).contents().get(f"c.{FIELD}")
+        raw = loaded(ids.schema_record(collection), stored.updates).contents().get(f"c.{FIELD}")
         return in_use((entry[0] for entry in well_formed(raw)) if isinstance(raw, list) else (), collection)
 
     def disputed(self) -> dict[str, tuple[Definition, ...]]:

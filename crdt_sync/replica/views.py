@@ -9,6 +9,7 @@ from crdt_sync.errors import StoreCorrupt
 from crdt_sync.records import Document, Schema, reading_of, restore
 from crdt_sync.records.memory.sources import Source, parse_source, standing
 from crdt_sync.records.natural_key import tells_apart
+from crdt_sync.replica.loading import stored_document
 from crdt_sync.storage.port import Store
 from crdt_sync.storage.values import Batch
 
@@ -45,7 +46,7 @@ def refresh_views(store: Store, schema: Schema) -> None:
         views = {}
         for record in page:
             with suppress(StoreCorrupt):
-                views[record] = encode_view(Document.load(store.load(record).updates), schema)
+                views[record] = encode_view(stored_document(store, record), schema)
         store.commit([Batch(views=views)])
         after = page[-1]
 

@@ -10,6 +10,7 @@ from crdt_sync.records.lineages.holding import known_to
 from crdt_sync.records.lineages.lineage import is_foreign
 from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.replica.copies import Copy
+from crdt_sync.replica.loading import loaded
 from crdt_sync.replica.owner.message import BadFrame, Message
 from crdt_sync.storage.port import Records
 
@@ -60,7 +61,7 @@ class SentEdit:
         found = store.load(self.record)
         if found.head is None:
             return False
-        document = Document.load(found.updates)
+        document = loaded(self.record, found.updates)
         if self.after:
             try:
                 return known_to(document).get(self.writer, 0) >= self.after
