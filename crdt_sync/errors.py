@@ -6,7 +6,7 @@
     │   ├── InvalidRecordId  KeyTaken  EditEnded  EditInProgress  EditOvertaken
     │   ├── UnknownCollection  UnknownField  UnknownRecord  RecordDeleted  RecordTooLarge
     │   ├── InvalidSettings
-    │   ├── InvalidTable  KeyNeeded  TableNotWritten
+    │   ├── InvalidTable  KeyNeeded  AlreadyHere  AnotherCustomer  AnotherList  TableNotWritten
     │   └── InvalidBundle (BundleLocked)  BundleNotWritten  OutputNotWritten (EditNotReported)
     ├── StoreError                    the data directory (exit code 3)
     │   ├── StoreMissing  StoreExists  StoreInUse  StoreFormat  StoreForbidden
@@ -227,8 +227,8 @@ class AnotherList(UsageError):
 class AlreadyHere(UsageError):
     """Most rows of a table would be new records, and look like customers that are here: `rows` of those looked at.
 
-    Of an export that another device wrote, any row that may be edited and whose record is not clear; of a table whose
-    rows are known by an address or phone, any of a customer whose own was edited, as it seems.
+    Of an export, any row that may be edited and whose record is not clear; of any table, any row of a customer whose
+    key was edited, as it seems.
     """
 
     code = "already_here"
@@ -243,6 +243,21 @@ class AlreadyHere(UsageError):
     ) -> None:
         super().__init__(
             f"nothing was imported: {rows} of {looked_at} rows would be new records, but {alike}, {example}", hint
+        )
+        self.rows = rows
+
+
+class AnotherCustomer(UsageError):
+    """Rows of a table have the key of one customer and are another by all else that they say: `rows` of those looked
+    at."""
+
+    code = "another_customer"
+
+    def __init__(self, key: str, rows: int, looked_at: int, example: str, hint: str) -> None:
+        super().__init__(
+            f"nothing was imported: {rows} of {looked_at} rows {'has' if rows == 1 else 'have'} the {key} of somebody "
+            f"else: {example}",
+            hint,
         )
         self.rows = rows
 

@@ -17,7 +17,7 @@ from crdt_sync.exchange.infer import infer_schema
 from crdt_sync.exchange.interpretation import Interpretation
 from crdt_sync.exchange.key_choice import record_keys
 from crdt_sync.exchange.known_records import LastColumns, last_columns
-from crdt_sync.exchange.look_ahead import check_list, check_new, looks_exported, may_be_exported
+from crdt_sync.exchange.look_ahead import check_keys, check_list, check_new, looks_exported, may_be_exported
 from crdt_sync.exchange.mapping import ColumnMapping, by_header, match_columns, still_mapped
 from crdt_sync.exchange.names import loose
 from crdt_sync.exchange.own_rows import OwnRows, own_record_column, own_rows, rows_of_shown
@@ -81,11 +81,12 @@ def import_table(
     Where most rows say another name of the records that they name, and agree with nothing else known of them, the table
     is another list: it is refused, unless `same_source` says that it is not. So is a table of which most rows would
     become new records although they have the name and an e-mail address or phone of one that is here, or any row that
-    seems to be one whose address or phone, by which rows are known, was edited; unless `as_new` says that they are new,
-    or whole rows were asked for.
+    seems to be one in which that was edited by which rows are known; unless `as_new` says that they are new, or whole
+    rows were asked for. And so is one with a row that has the key of one customer and is another by all else, unless
+    `same_source` says that the key counts.
 
-    Raises `AlreadyHere`, `AnotherList`, `InvalidTable`, `KeyNeeded`, `UnknownField` and `UnknownCollection` before
-    anything is written, and any `StoreError`.
+    Raises `AlreadyHere`, `AnotherCustomer`, `AnotherList`, `InvalidTable`, `KeyNeeded`, `UnknownField` and
+    `UnknownCollection` before anything is written, and any `StoreError`.
     """
     present = partial(find_record, replica)
     if collection in replica.schemas:
@@ -128,8 +129,10 @@ def import_table(
     keys.own = own if record_column is None else keys.own
     if not same_source and not bases:
         check_list(table, keys, present, name, given=bool(key_columns))
+    keys.exported = bool(bases) or own.export is not None or (may_be_exported(table, schema) and not keys.contact)
     if not as_new:
         check_new(table, keys, present, schema)
+    check_keys(table, keys, present, as_new=as_new, same_source=same_source)
     said_by = bases.source or _said_by(replica, table, name, own, keys, exported=exported)
     tally = ImportTally(
         said_by,

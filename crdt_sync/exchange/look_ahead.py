@@ -1,14 +1,17 @@
 """Looking at the first rows of a table before anything is written: an import cannot be undone as a whole."""
 
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
-from crdt_sync.errors import AlreadyHere, AnotherList
+from crdt_sync.errors import AlreadyHere, AnotherCustomer, AnotherList
+from crdt_sync.exchange.edited_keys import EditedKeys
 from crdt_sync.exchange.mapping import header_of
 from crdt_sync.exchange.names import name_of
 from crdt_sync.exchange.port import ReadableRecord
 from crdt_sync.exchange.record_key import RecordKeys
 from crdt_sync.exchange.table import MISSING, Row, Table
+from crdt_sync.exchange.whole_rows import text_of
 from crdt_sync.limits import ROWS_LOOKED_AHEAD_MAX
 from crdt_sync.records.kinds import PLAIN
 from crdt_sync.records.roots import Layout
@@ -67,49 +70,81 @@ def check_new(table: Table, keys: RecordKeys, present: Present, schema: Schema) 
     if alike > 1 and alike * 2 > looked_at:
         raise AlreadyHere(alike, looked_at, example, _what_to_do(table, keys, schema))
     _check_unclear(table, keys, present, schema)
-    by_ids = keys.natural or keys.record_position is not None
-    if not by_ids and (keys.found or not keys.key) and not keys.source_is_new:
-        _check_edited(table, keys, present)
 
 
-def _check_edited(table: Table, keys: RecordKeys, present: Present) -> None:
+def check_keys(table: Table, keys: RecordKeys, present: Present, *, as_new: bool, same_source: bool) -> None:
     """Raise `AlreadyHere` where a row may be that of a customer in whose row that was edited in the table by which rows
-    are known."""
-    ahead = keys.looking()
+    are known, and `AnotherCustomer` where it has the key of somebody else."""
+    if keys.by_row or (as_new and same_source):
+        return
+    edited, ahead = EditedKeys(keys.looking()), keys.looking()
+    if edited.nobody:
+        return
     looked_at = 0
-    edited = []
+    new: list[tuple[Row, ReadableRecord]] = []
+    moved: list[tuple[Row, ReadableRecord, ReadableRecord]] = []  # whose key it has, and who it seems to be
     for row in table.rows():
         if not isinstance(row, Row):
             continue
         looked_at += 1
-        record = None if keys.contact and ahead.has_known_key(row) else ahead.record_of(row)
-        if isinstance(record, str) and present(record) is None and (before := ahead.edited_from(row)) is not None:
-            edited.append(f"line {row.line} ({ahead.name_in(row)!r}) is {before}")
-    if edited:
-        column = " and ".join(map(repr, keys.key))
-        set_it = f", or set their {column} here first" if keys.key_fields else ""
-        what = f"whose {column} was edited, by which rows are known" if column else "in whose row one cell was edited"
-        raise AlreadyHere(
-            len(edited),
-            looked_at,
-            "as " + ", ".join(edited[:_EXAMPLES]),
-            f"To update those, name a column that tells customers apart and was not edited (--key COLUMN){set_it}; if "
-            "they are new customers, --as-new.",
-            f"look like customers {what}",
-        )
+        if not isinstance(record := ahead.record_of(row), str) or ahead.is_named(row):
+            continue
+        here = present(record)
+        if here is None and not as_new and (before := edited.before(row)) is not None:
+            new.append((row, before))
+        elif here is not None and not (here.deleted or same_source):
+            moved += [(row, here, each) for each in [edited.another(row, here)] if each is not None]
+    if moved:
+        raise _another_customer(keys, looked_at, moved)
+    if new:
+        raise _edited(keys, looked_at, new)
+
+
+def _edited(keys: RecordKeys, looked_at: int, new: Sequence[tuple[Row, ReadableRecord]]) -> AlreadyHere:
+    column = " and ".join(map(repr, keys.key))
+    what = f"whose {column} was edited, by which rows are known" if column else "in whose row one cell was edited"
+    named = [f"line {row.line} ({keys.name_in(row)!r}) is {before.record}" for row, before in new]
+    ways = [] if keys.natural else ["name a column that tells customers apart and was not edited (--key COLUMN)"]
+    row, before = new[0]
+    if said := [f"{name}={shlex.quote(text_of(row.cells[at]).strip())}" for at, name in keys.columns_of_key()]:
+        ways.append(f"set it here first (crdt-sync set {before.record} {' '.join(said)})")
+    if keys.natural:
+        ways.append("edit a file from 'crdt-sync export FILE --for-editing', whose rows keep their records")
+    hint = f"To update those, {', or '.join(ways)}; if they are new customers, --as-new."
+    example = "as " + ", ".join(named[:_EXAMPLES])
+    return AlreadyHere(len(new), looked_at, example, hint, f"look like customers {what}")
+
+
+def _another_customer(
+    keys: RecordKeys, looked_at: int, moved: Sequence[tuple[Row, ReadableRecord, ReadableRecord]]
+) -> AnotherCustomer:
+    column = " and ".join(map(repr, keys.key))
+    named = [
+        f"line {row.line} ({keys.name_in(row)!r}) has that of {here.record} ({name_of(here.raw)!r}) and seems to be "
+        f"{other.record}"
+        for row, here, other in moved
+    ]
+    other_key = "" if keys.natural else ", name a column that tells customers apart (--key COLUMN)"
+    hint = (
+        f"Correct the table{other_key}, or edit a file from 'crdt-sync export FILE --for-editing', whose rows keep "
+        f"their records. If it did change hands, set it here first; if each row is who has its {column} here, "
+        "--same-source writes it over that one."
+    )
+    return AnotherCustomer(column, len(moved), looked_at, "; ".join(named[:_EXAMPLES]), hint)
 
 
 def _check_unclear(table: Table, keys: RecordKeys, present: Present, schema: Schema) -> None:
-    """Raise `AlreadyHere` where rows of an export of another device would be new records, and may be edited ones."""
-    if not keys.own.elsewhere or not keys.own.unclear:
+    """Raise `AlreadyHere` where rows of an export would be new records, and may be edited ones."""
+    may_be = {**keys.own.edited, **keys.own.unclear} if keys.key_positions else keys.own.unclear
+    if not may_be:
         return
     ahead = keys.looking()
     rows = (row for row in table.rows() if isinstance(row, Row))
     named = [(row.line, ahead.record_of(row)) for row in rows]
     new = [line for line, record in named if isinstance(record, str) and present(record) is None]
-    unclear = [line for line in new if line in keys.own.unclear]
+    unclear = [line for line in new if line in may_be]
     if unclear:
-        example = f"as line {unclear[0]} is like {keys.own.unclear[unclear[0]]}"
+        example = f"as line {unclear[0]} is like {may_be[unclear[0]]}"
         alike = "look like edited rows of customers that are here already"
         raise AlreadyHere(len(unclear), len(named), example, _what_to_do(table, keys, schema), alike)
 

@@ -12,7 +12,7 @@ from crdt_sync.exchange.known_records import COLUMNS, KnownRecords, same_value
 from crdt_sync.exchange.lost_digits import in_short, is_rounded, only_lost_digits
 from crdt_sync.exchange.names import is_name, name_of
 from crdt_sync.exchange.own_rows import OwnRows
-from crdt_sync.exchange.persons import KnownPeople, agrees, is_another, is_contact_field, is_telling, named_alike
+from crdt_sync.exchange.persons import KnownPeople, is_another, is_contact_field, is_telling, named_alike, words_of
 from crdt_sync.exchange.port import ReadableRecord
 from crdt_sync.exchange.table import BASE_HEADER, MISSING, BrokenCell, Cell, Row, RowError
 from crdt_sync.exchange.whole_rows import WholeRows, text_of
@@ -87,6 +87,7 @@ class RecordKeys:
     carried: Callable[[Row], str | RowError | None] = lambda _: None  # the record that a row says it was exported from
     own: OwnRows = field(default_factory=OwnRows)
     recognised: int = 0  # rows that were known as those of an export
+    exported: bool = False  # the table is or looks like an export: its rows may be any records
     contact: bool = False  # the key is one column with addresses or phones, that was found
     records: Callable[[], Iterable[ReadableRecord]] = lambda: ()
     rows: Callable[[], Iterable[Row | RowError]] = lambda: ()
@@ -100,7 +101,7 @@ class RecordKeys:
     _ours_by_name: dict[str, list[str]] | None = None
     _names: Counter[str] | None = None  # of the rows
     _people: list[KnownPeople] = field(default_factory=list)  # at most one, once needed; shared with a look ahead
-    _claimed: set[str] | None = None
+    _claimed: dict[str, set[frozenset[str]]] | None = None  # key to the words of the names of its rows
     _named: set[str] | None = None
     _contents: WholeRows = field(init=False)
     _seen: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -137,13 +138,13 @@ class RecordKeys:
             return record if more is None else self._unique(row, more)
         return self._unique(row, self._by_key(row))
 
-    def _key_fields(self) -> set[str]:
+    def fields_of_key(self) -> set[str]:
         """The fields with the key; none where a column of it has no field."""
-        return {name for _, name, _ in self.key_fields} | {name for name, _ in self.natural.values()}
+        return {name for _, name in self.columns_of_key()}
 
     def _exported_with_key(self, row: Row) -> str | RowError | None:
         """The record that an export wrote into a row together with its key."""
-        fields, own = self._key_fields(), self.own.same.get(row.line, ())
+        fields, own = self.fields_of_key(), self.own.same.get(row.line, ())
         return self._exported(row, {}) if fields and fields <= self.own.fields and len(own) == 1 else None
 
     def _exported(self, row: Row, key: Mapping[str, object]) -> str | RowError | None:
@@ -169,11 +170,19 @@ class RecordKeys:
             held.get(name) not in (None, "") and not same_value(carrier, held[name]) for name, carrier in key.items()
         )
 
-    def _edited(self, row: Row) -> str | None:
-        """The record that an edited row of an export is."""
+    def _edited(self, row: Row, key: Mapping[str, object] | None = None) -> str | None:
+        """The record that an edited row of an export is; whose `key` was edited, too, must not have another name."""
         own = self.own.edited.get(row.line) if not self.by_row else None
+        if own is not None and key and (present := self.present(own)) is not None:
+            kept = all(same_value(carrier, present.raw.get(name)) for name, carrier in key.items())
+            own = own if kept or named_alike(self.carriers(row), present.raw) is not False else None
         self.recognised += own is not None
         return own
+
+    @staticmethod
+    def _without(row: Row, header: str) -> RowError:
+        hint = "fill it in, or name the record in a column (--record-column)"
+        return RowError(row.line, header, "key_missing", f"the key is empty; {hint}")
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -203,7 +212,7 @@ class RecordKeys:
                 return RowError(row.line, header, "broken_cell", cell.reason)
             part = self._key_text(cell)
             if not part.strip():
-                return self._exported(row, {}) or RowError(row.line, header, "key_missing", "the key is empty")
+                return self._exported(row, {}) or self._without(row, header)
             if is_rounded(part):
                 return RowError(
                     row.line, header, "invalid_value", f"{in_short(part)}: it identifies nobody; enter it as text"
@@ -225,7 +234,7 @@ class RecordKeys:
             return RowError(row.line, header, error.code, error.message)
         key = key_of(self.schema, carriers)
         if key is None:
-            return self._exported(row, {}) or RowError(row.line, header, "key_missing", "the key is empty")
+            return self._exported(row, {}) or self._edited(row) or self._without(row, header)
         shown_by = self.shown_by(carriers)
         if len(shown_by) > 1:
             return self._one_of(row, shown_by, header)
@@ -237,7 +246,7 @@ class RecordKeys:
             present = None
         if present is not None and self._said_here(present, carriers):
             return record
-        if (own := self._exported(row, carriers)) is not None:
+        if (own := self._exported(row, carriers) or self._edited(row, carriers)) is not None:
             return own
         if present is None:
             return record
@@ -275,7 +284,7 @@ class RecordKeys:
         if self.present(first) is not None:
             return first
         candidates = self._numbered(parts, record, own)
-        ours = [each for each in candidates if self._is_ours(each)]
+        ours = [each for each in candidates if self.is_ours(each)]
         if not ours and self.known is not None:
             held = [self.present(each) for each in self.known.held(values)]
             candidates += [each for each in held if each is not None and each not in candidates]
@@ -285,7 +294,7 @@ class RecordKeys:
         if len(meant) > 1:
             return self._one_of(row, [each.record for each in meant], header)
         if not meant:
-            own_row = self._exported(row, key) or (self._edited(row) if self.found else None)
+            own_row = self._exported(row, key) or (self._edited(row, key) if self.found else None)
             return own_row or self._whole_before(row) or first
         self.matched += not ours and meant[0].record != record
         return meant[0].record
@@ -296,23 +305,23 @@ class RecordKeys:
         A record of this source is meant unless it has another name and nothing else in common with the row; any other
         only where the names agree or, if one is missing, no address or phone contradicts.
         """
-        header, carriers = self.headers[self.key_positions[0]], self._carriers(row)
+        header, carriers = self.headers[self.key_positions[0]], self.carriers(row)
         ids = [natural_record(self.collection, [*parts, *more]) for more in self._told_apart(carriers)]
         if self.known is not None:
             values = list(key.values())
             said = self.known.said(values)
             ids += [*([said] if said is not None else []), *self.known.held(values)]
         found = [present for each in dict.fromkeys(ids) if (present := self.present(each)) is not None]
-        telling = self._telling(carriers)
-        ours = [each for each in found if self._is_ours(each) and not is_another(carriers, each, telling)]
-        meant = ours or [each for each in found if not self._is_ours(each) and self._may_be(carriers, each)]
+        telling = self.telling(carriers)
+        ours = [each for each in found if self.is_ours(each) and not is_another(carriers, each, telling)]
+        meant = ours or [each for each in found if not self.is_ours(each) and self._may_be(carriers, each)]
         meant = [each for each in meant if not each.deleted] or meant[:1]
         if len(meant) > 1:
             return self._one_of(row, [each.record for each in meant], header)
         if meant:
             self.matched += not ours
             return meant[0].record
-        if (moved := self._exported(row, key) or self._moved(carriers, key) or self._edited(row)) is not None:
+        if (moved := self._exported(row, key) or self._moved(carriers, key) or self._edited(row, key)) is not None:
             return moved
         if (more := self._filled_in(row)) is not None:
             return more
@@ -333,7 +342,8 @@ class RecordKeys:
             self._others = [source for source in self.sources() if source != self.source]
         return self._others
 
-    def _is_ours(self, present: ReadableRecord) -> bool:
+    def is_ours(self, present: ReadableRecord) -> bool:
+        """Whether the source of the table said anything of a record."""
         return any(memory.name == self.source for memory in present.sources)
 
     @staticmethod
@@ -353,8 +363,8 @@ class RecordKeys:
             return None
         record: str | None = self._contents.record_of(row)
         present = self.present(record) if record is not None else None
-        if present is None or not self._is_ours(present):
-            record = self._moved(self._carriers(row), whole=True)
+        if present is None or not self.is_ours(present):
+            record = self._moved(self.carriers(row), whole=True)
         if record is not None:
             self.whole.add(record)
         return record
@@ -385,9 +395,7 @@ class RecordKeys:
         if whole:
             last = [newest(each.sources)[self.source] for each in found]
             found = [each for each, told in zip(found, last, strict=True) if not told.said.get(COLUMNS)]
-        if len(found) != 1 or any(self._is_claimed(found[0].raw.get(field)) for _, field, _ in self.key_fields):
-            return None
-        return found[0].record
+        return found[0].record if len(found) == 1 and not (self.key_fields and self.is_claimed(found[0])) else None
 
     def _ours_named(self, name: str) -> list[ReadableRecord]:
         """The records of this source with that name."""
@@ -399,14 +407,9 @@ class RecordKeys:
         if self._ours_by_name is None:
             self._ours_by_name = {}
             for view in self.records():
-                if not view.deleted and self._is_ours(view) and (held := folded(name_of(view.raw))):
+                if not view.deleted and self.is_ours(view) and (held := folded(name_of(view.raw))):
                     self._ours_by_name.setdefault(held, []).append(view.record)
         return self._ours_by_name
-
-    def has_known_key(self, row: Row) -> bool:
-        """Whether some record holds the key of a row as it is written there: quicker than `record_of`."""
-        text = self._key_text(row.cells[self.key_positions[0]])
-        return self.known is not None and len(self.key_positions) == 1 and bool(self.known.held([text]))
 
     @property
     def source_is_new(self) -> bool:
@@ -416,11 +419,7 @@ class RecordKeys:
     def _only_one_named(self, name: str) -> ReadableRecord | None:
         """The one record of this source with the name of a row, if no other row of the table has it."""
         ours = self._ours_named(name)
-        if len(ours) != 1:
-            return None
-        if self._names is None:
-            self._names = Counter(folded(self.name_in(row)) for row in self.rows() if isinstance(row, Row))
-        return ours[0] if self._names[folded(name)] == 1 else None
+        return ours[0] if len(ours) == 1 and self.rows_named(name) == 1 else None
 
     def _filled_in(self, row: Row) -> str | None:
         """The record of an earlier row that this one repeats, with cells that it lacked or that could not be read.
@@ -429,7 +428,7 @@ class RecordKeys:
         """
         if self.by_row or self.source_is_new or (self.key_positions and not (self.contact and self.key_fields)):
             return None
-        carriers = self._carriers(row, with_key=True)
+        carriers = self.carriers(row, with_key=True)
         if (before := self._only_one_named(name_of(carriers))) is None:
             return None
         said = newest(before.sources)[self.source].said
@@ -437,51 +436,50 @@ class RecordKeys:
         kept = all(name in carriers and same(said[name], mark(carriers[name])) for name in single)
         return before.record if single and kept else None
 
-    def edited_from(self, row: Row) -> str | None:
-        """The record that a new row may be, but for what rows are known by: an address, a phone or a number that was
-        found, or without a key one of its cells.
-
-        It is the one of this source with that name, no row is that record any more, and half of what both say besides
-        is equal.
-        """
-        carriers = self._carriers(row)
-        before = self._only_one_named(name_of(carriers))
-        if before is None or not self._is_gone(before):
-            return None
-        both = [name for name in self._telling(carriers) if before.raw.get(name) not in (None, "")]
-        equal = sum(agrees(name, carriers[name], before) for name in both)
-        others = len(both) - equal
-        one_cell = not self.key_positions and not any(row.cells[at] is not MISSING for at in self.without_field)
-        return before.record if others <= max(equal, one_cell) else None
-
-    def _is_gone(self, before: ReadableRecord) -> bool:
-        """Whether no row of the table is a record, or has the address or phone by which it is known."""
-        if not self.contact or not self.key_fields:
-            return before.record not in self._named_by_rows()
-        keys = [before.raw.get(name) for _, name, _ in self.key_fields]
-        return not any(key in (None, "") or self._is_claimed(key) for key in keys)
-
-    def _is_claimed(self, value: object) -> bool:
-        """Whether some row of the table has this key."""
+    def is_claimed(self, present: ReadableRecord) -> bool:
+        """Whether some row of the table has the key of a record; no row of another name."""
         if self._claimed is None:
+            self._claimed = {}
             (position,) = self.key_positions
-            self._claimed = {folded(self._key_text(row.cells[position])) for row in self.rows() if isinstance(row, Row)}
-        return folded(str(value)) in self._claimed
+            for row in self.rows():
+                if isinstance(row, Row):
+                    words = frozenset(words_of(self.carriers(row)))
+                    self._claimed.setdefault(folded(self._key_text(row.cells[position])), set()).add(words)
+        mine = words_of(present.raw)
+        keys = [present.raw.get(name) for _, name, _ in self.key_fields]
+        rows = [said for key in keys for said in self._claimed.get(folded(str(key)), ())]
+        return any(not said or not mine or said & mine for said in rows)
+
+    def is_named(self, row: Row) -> bool:
+        """Whether a row says itself by its id which record it is."""
+        given = self.record_position is not None and row.cells[self.record_position] is not MISSING
+        return given or self.carried(row) is not None
+
+    def columns_of_key(self) -> list[tuple[int, str]]:
+        """The columns of the key and their fields; none where one has no field."""
+        natural = [(position, name) for position, (name, _) in self.natural.items()]
+        return natural or [(position, name) for position, name, _ in self.key_fields]
+
+    def rows_named(self, name: str) -> int:
+        """How many rows of the table say that name."""
+        if self._names is None:
+            self._names = Counter(folded(self.name_in(row)) for row in self.rows() if isinstance(row, Row))
+        return self._names[folded(name)]
 
     def is_another(self, row: Row, present: ReadableRecord) -> bool:
         """Whether a row names a record with which it has nothing but the key in common."""
-        carriers = self._carriers(row)
-        return is_another(carriers, present, self._telling(carriers))
+        carriers = self.carriers(row)
+        return is_another(carriers, present, self.telling(carriers))
 
     def name_in(self, row: Row) -> str:
         """The name that a row says."""
-        return name_of(self._carriers(row))
+        return name_of(self.carriers(row))
 
     def known_like(self, row: Row) -> list[tuple[str, frozenset[str]]]:
         """The records of before the import with the name of a row and an equal address or phone, and their sources."""
         if not self._people:
             self._people.append(KnownPeople(self.records()))
-        return self._people[0].like(self._carriers(row, with_key=True))
+        return self._people[0].like(self.carriers(row, with_key=True))
 
     def entered_again(self, row: Row) -> str | None:
         """The one record that looks like the customer of a row whose own record was deleted; no other row's.
@@ -489,12 +487,12 @@ class RecordKeys:
         Nor is it one that another source brought: that was no answer to the deletion.
         """
         alike = [record for record, sources in self.known_like(row) if not sources or self.source in sources]
-        if len(alike) != 1 or alike[0] in self._seen or alike[0] in self._named_by_rows():
+        if len(alike) != 1 or alike[0] in self._seen or alike[0] in self.named_by_rows():
             return None
         self._seen[alike[0]] = (row.line, hash(repr(row.cells)))
         return alike[0]
 
-    def _named_by_rows(self) -> set[str]:
+    def named_by_rows(self) -> set[str]:
         """The records that the rows of the table are by their keys."""
         if self._named is None:
             ahead = self.looking()
@@ -502,12 +500,13 @@ class RecordKeys:
             self._named = {record for record in found if isinstance(record, str)}
         return self._named
 
-    def _telling(self, carriers: Mapping[str, object]) -> list[str]:
+    def telling(self, carriers: Mapping[str, object]) -> list[str]:
+        """The fields besides the name of which equal values speak for one customer."""
         return [name for name in carriers if not is_name(name) and is_telling(self.fields[name])]
 
-    def _carriers(self, row: Row, *, with_key: bool = False) -> dict[str, object]:
+    def carriers(self, row: Row, *, with_key: bool = False) -> dict[str, object]:
         """What a row says in fields with one value, but the key, unless `with_key`."""
-        keys = set() if with_key else self._key_fields()
+        keys = set() if with_key else self.fields_of_key()
         carriers: dict[str, object] = {}
         for name, (cell, *_) in self.read_row(row).items():
             if name not in keys and cell is not MISSING and self.fields[name].rules.layout is Layout.ENTRIES:
@@ -526,7 +525,7 @@ class RecordKeys:
         """Those of which the row says the same name, e-mail address or phone, and no other name."""
         if not candidates:
             return []
-        carriers = {name: each for name, each in self._carriers(row).items() if names_a_customer(name)}
+        carriers = {name: each for name, each in self.carriers(row).items() if names_a_customer(name)}
         return [
             each
             for each in candidates

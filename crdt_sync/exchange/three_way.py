@@ -103,7 +103,7 @@ class Memory:
 
     def never_changed(self, field: str) -> bool:
         """Whether any export said what the field holds now: then another value is an edit of the export."""
-        asked = self.exported and field not in self.natural and not self.told(field)
+        asked = self.exported and not self.told(field)
         return asked and field in self.formerly().written_once
 
     def agreed_with(self, field: str) -> bool:

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from crdt_sync.errors import AlreadyHere, AnotherCustomer
 from crdt_sync.exchange import ExportOptions, Exports, export_table, import_table
 from crdt_sync.records import parse_schema
 from tests.importing.conftest import Lines
@@ -76,16 +77,24 @@ def test_a_key_that_was_found_decides_likewise(exported):
 
 
 @WAYS
-def test_the_key_of_another_record_decides_against_the_only_one_that_was_exported_so(exported, schema, options):
+def test_the_key_of_another_record_is_asked_about_and_decides_if_somebody_says_so(exported, schema, options):
     people = exported(schema, [("a@", "Ada", "1"), ("o@", "Otto", "2")])
-    report = people.take(COLUMNS, ("o@", "Ada", "1", "9"), **options)
+    row = ("o@", "Ada", "1", "9")
+    with pytest.raises(AnotherCustomer, match=r"line 2 \('Ada'\) has that of people/1 \('Otto'\).*to be people/0"):
+        people.take(COLUMNS, row, **options)
+    report = people.take(COLUMNS, row, same_source=True, **options)
     assert (report.created, people.visits("a@"), people.visits("o@")) == (0, None, "9")
 
 
 @WAYS
-def test_a_new_key_is_a_new_customer_where_the_exported_one_has_another(exported, schema, options):
+def test_a_new_key_is_a_new_customer_only_if_somebody_says_so_where_the_exported_one_has_another(
+    exported, schema, options
+):
     people = exported(schema, [("a@", "Ada", "1"), ("o@", "Otto", "2")])
-    report = people.take(COLUMNS, ("c@", "Ada", "1", "9"), ("o@", "Otto", "2", "7"), **options)
+    rows = ("c@", "Ada", "1", "9"), ("o@", "Otto", "2", "7")
+    with pytest.raises(AlreadyHere, match=r"line 2 \('Ada'\) is people/0"):
+        people.take(COLUMNS, *rows, **options)
+    report = people.take(COLUMNS, *rows, as_new=True, **options)
     assert (report.created, people.visits("a@"), people.count()) == (1, None, 3)
 
 
