@@ -13,8 +13,11 @@ from rich.console import Console
 from crdt_bench.experiments import (
     bundles,
     catching_up,
+    disk_use,
     fan_out,
+    following,
     grown_records,
+    hot_record,
     instructions,
     latency,
     long_notes,
@@ -25,6 +28,7 @@ from crdt_bench.experiments import (
     throughput,
     transports,
     workbook_passes,
+    write_and_close,
 )
 from crdt_bench.experiments.reconciliation import Study
 from crdt_bench.results import Outcome, machine, show, write
@@ -60,6 +64,10 @@ def _measure(experiments: Sequence[Experiment], rounds: int | None, small: bool,
 
 _THROUGHPUT = (throughput.run, throughput.Sizes(), throughput.SMALL)
 _FAN_OUT = (fan_out.run, fan_out.Sizes(), fan_out.SMALL)
+_FOLLOWING = (following.run, following.Sizes(), following.SMALL)
+_HOT_RECORD = (hot_record.run, hot_record.Sizes(), hot_record.SMALL)
+_CLOSING = (write_and_close.run, write_and_close.Sizes(), write_and_close.SMALL)
+_DISK = (disk_use.run, disk_use.Sizes(), disk_use.SMALL)
 _LATENCY = (latency.run, latency.Sizes(), latency.SMALL)
 _COLD = (catching_up.run_cold, catching_up.Sizes(), catching_up.SMALL)
 _RECONNECT = (catching_up.run_reconnect, catching_up.RECONNECTS, catching_up.SMALL)
@@ -81,7 +89,13 @@ _EXPERIMENTS: dict[str, tuple[str, Experiment]] = {
         "One device pushes as fast as it is answered, and 200 follow: deliveries a second.",
         _FAN_OUT,
     ),
+    "following": (
+        "1,000 devices follow and one edits 20 times a second: how long until all have each edit.",
+        _FOLLOWING,
+    ),
+    "hot-record": ("One record that is edited without end, by one device and by ten; then it is fetched.", _HOT_RECORD),
     "latency": ("From an edit to its delivery on another device, beside one disk sync.", _LATENCY),
+    "write-and-close": ("Devices push and close at once: how much of it the relay keeps.", _CLOSING),
     "transports": (
         "The same over HTTP as over websockets: from edit to delivery, and many records up and down.",
         _TRANSPORTS,
@@ -110,6 +124,7 @@ _EXPERIMENTS: dict[str, tuple[str, Experiment]] = {
         "What an update calls on its hot paths, and its instructions where valgrind is: the same on a busy machine.",
         _INSTRUCTIONS,
     ),
+    "disk": ("What a record takes on the disks of relay and devices, whole and edited, and where.", _DISK),
     "memory": (
         "Resident memory and opening time with 100,000 records, on a device and on a relay with 1,000 devices.",
         _MEMORY,

@@ -163,7 +163,20 @@ def test_a_child_that_fails_is_an_error_and_not_a_silence(capfd: pytest.CaptureF
 
 def test_the_command_lists_every_experiment() -> None:
     shown = CliRunner().invoke(app, ["--help"]).output
-    for name in ("throughput", "latency", "cold-sync", "reconnect", "import", "reconcile", "memory", "all"):
+    for name in (
+        "throughput",
+        "following",
+        "hot-record",
+        "write-and-close",
+        "disk",
+        "latency",
+        "cold-sync",
+        "reconnect",
+        "import",
+        "reconcile",
+        "memory",
+        "all",
+    ):
         assert name in shown
 
 

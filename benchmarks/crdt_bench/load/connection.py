@@ -33,7 +33,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.transport: asyncio.Transport
-        self.on_payload: Callable[[bytes], None] | None = None
+        self.on_payload: Callable[[bytes], object] | None = None
         self._early: deque[bytes] = deque()
         self._upgraded = asyncio.get_running_loop().create_future()
         self._receiving: asyncio.Future[bytes] | None = None
@@ -75,7 +75,7 @@ class Connection(asyncio.Protocol):
         self.on_payload = arrived
         return await waiting
 
-    def listen(self, on_payload: Callable[[bytes], None]) -> None:
+    def listen(self, on_payload: Callable[[bytes], object]) -> None:
         """From now on, hand every payload to `on_payload`."""
         self.on_payload = on_payload
         while self._early:

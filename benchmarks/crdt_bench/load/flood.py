@@ -70,16 +70,35 @@ async def _forwarded(port: int, connections: int, frames: int, frame_bytes: int,
 
 
 def pushed(
-    port: int, connections: int, frames: int, updates: int, records: int, window: int, rounds: int, wall_clock: int
+    port: int,
+    connections: int,
+    frames: int,
+    updates: int,
+    records: int,
+    window: int,
+    rounds: int,
+    wall_clock: int,
+    record: str | None = None,
 ) -> None:
-    """Child: flood a relay with pushes of `updates` updates each, made before the first round begins."""
-    uvloop.run(_pushed(port, connections, frames, updates, records, window, rounds, wall_clock))
+    """Child: flood a relay with pushes of `updates` updates each, made before the first round begins.
+
+    Each device has as many `records` of its own, or all have the one `record`.
+    """
+    uvloop.run(_pushed(port, connections, frames, updates, records, window, rounds, wall_clock, record))
 
 
 async def _pushed(
-    port: int, connections: int, frames: int, updates: int, records: int, window: int, rounds: int, wall_clock: int
+    port: int,
+    connections: int,
+    frames: int,
+    updates: int,
+    records: int,
+    window: int,
+    rounds: int,
+    wall_clock: int,
+    record: str | None,
 ) -> None:
-    devices = [Device(updates * 1000 + number, records, wall_clock) for number in range(connections)]
+    devices = [Device(updates * 1000 + number, records, wall_clock, record) for number in range(connections)]
     prepared = iter(
         [
             [deque([client_frame(device.push(updates)) for _ in range(frames)]) for device in devices]

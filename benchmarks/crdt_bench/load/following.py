@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from itertools import accumulate
+from typing import Self
 
 import uvloop
 
@@ -37,7 +38,7 @@ async def _fan_out(
 ) -> None:
     device = Device(1, records, wall_clock)
     pushes = [[device.push(1) for _ in range(updates)] for _ in range(rounds)]
-    ends = [0, *accumulate(_update_bytes(push) for prepared in pushes for push in prepared)]  # by the log's numbers
+    ends = [0, *accumulate(update_bytes(push) for prepared in pushes for push in prepared)]  # by the log's numbers
     writer = await greeted(port, device.replica, wall_clock)
     rng = random.Random(7)
     following = [await Follower.open(port, ids.new_replica(rng), wall_clock, ends) for _ in range(followers)]
@@ -52,7 +53,8 @@ async def _fan_out(
         say((time.perf_counter() - begun, sum(follower.frames for follower in following) - before))
 
 
-def _update_bytes(push: bytes) -> int:
+def update_bytes(push: bytes) -> int:
+    """The bytes of the updates of a push."""
     message = codec.decode(push)
     assert isinstance(message, Push)
     return sum(len(entry.update) for entry in message.entries)
@@ -99,7 +101,7 @@ class Follower:
         self._reached: asyncio.Future[None] | None = None
 
     @classmethod
-    async def open(cls, port: int, replica: bytes, wall_clock: int, ends: Sequence[int]) -> "Follower":
+    async def open(cls, port: int, replica: bytes, wall_clock: int, ends: Sequence[int]) -> Self:
         """A device that has everything, which is nothing yet, and waits for more."""
         connection = await greeted(port, replica, wall_clock, follow=True)
         message = codec.decode(await connection.receive())
@@ -115,6 +117,9 @@ class Follower:
             self._awaited, self._reached = cursor, asyncio.get_running_loop().create_future()
             await self._reached
 
+    def moved(self, cursor: int) -> None:
+        """Called whenever a frame has led to another place of the log."""
+
     def _take(self, payload: bytes) -> None:
         if not payload.startswith(_LIVE_UPDATES, CHECKSUM_BYTES):
             message = codec.decode(payload)
@@ -126,6 +131,7 @@ class Follower:
         size = _INTEGER_BYTES.get(first, 0)
         self._cursor = cursor = int.from_bytes(payload[place + 1 : place + 1 + size], "big") if size else first
         self.frames += 1
+        self.moved(cursor)
         if self._ends[cursor] - self._ends[self._confirmed] >= _CONFIRM_BYTES:
             self._confirmed = cursor
             self._connection.send(codec.encode(Have(cursor, self._ends[cursor])))

@@ -13,10 +13,10 @@ _FIELDS = ("phone", "city", "website", "owner", "source")
 
 
 class EditedRecord:
-    """One record of one device, and its next edit as an update of about 70 bytes."""
+    """One record as one device edits it, and its next edit as an update of about 70 bytes."""
 
-    def __init__(self, rng: random.Random, schema: Schema, clock: HybridClock) -> None:
-        self.record = ids.new_record(COLLECTION, rng)
+    def __init__(self, rng: random.Random, schema: Schema, clock: HybridClock, record: str | None = None) -> None:
+        self.record = record or ids.new_record(COLLECTION, rng)
         self._rng = rng
         self._document = Document(ids.new_writer(rng))
         self._editor = Editor(self._document, schema, clock, "bench", COLLECTION)
@@ -34,19 +34,19 @@ class EditedRecord:
 
 
 class Device:
-    """One device with records of its own; `push` gives its next push as a frame."""
+    """One device with records of its own, or with the one that is named; `push` gives its next push as a frame."""
 
-    def __init__(self, seed: int, records: int, wall_clock: int) -> None:
+    def __init__(self, seed: int, records: int, wall_clock: int, record: str | None = None) -> None:
         rng = random.Random(seed)
         schema = bundled_schema(COLLECTION)
         clock = HybridClock(lambda: wall_clock)
         self.replica = ids.new_replica(rng)
-        self._records = [EditedRecord(rng, schema, clock) for _ in range(records)]
+        self._records = [EditedRecord(rng, schema, clock, record) for _ in range(1 if record else records)]
         self._next = 0
         self._number = 0
 
     def push(self, updates: int) -> bytes:
-        """The next push with that many updates, each of another record."""
+        """The next push with that many updates, each of another record where there are as many."""
         entries = []
         for _ in range(updates):
             edited = self._records[self._next % len(self._records)]
