@@ -24,7 +24,7 @@ from crdt_sync.exchange.table import BASE_HEADER, MISSING, Row, RowError, Table
 from crdt_sync.exchange.three_way import said_of
 from crdt_sync.ids import collection_of, is_record
 from crdt_sync.limits import BASE_BYTES_MAX, BASE_LENGTH_MAX, STAMP_MAX
-from crdt_sync.records.memory.sources import edits_of, mark_text, parse_source, whole_text
+from crdt_sync.records.memory.sources import edits_of_based, mark_text, parse_source, whole_text
 from crdt_sync.records.roots import Layout
 from crdt_sync.records.schema import FieldSpec
 from crdt_sync.records.values import canonical
@@ -150,7 +150,9 @@ class Bases:
         """The source of what was edited, after the first row that tells of its export."""
         for row in table.rows():
             if isinstance(row, Row) and isinstance(base := self.of(row), Base):
-                return edits_of(base.source, f"{datetime.fromtimestamp(base.stamp // 1_000_000, UTC):%y%m%d%H%M%S}")
+                return edits_of_based(
+                    base.source, f"{datetime.fromtimestamp(base.stamp // 1_000_000, UTC):%y%m%d%H%M%S}"
+                )
         return None
 
 

@@ -27,10 +27,11 @@ Note = Callable[[str, Mapping[str, object]], object]
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """One export: record to what it said of it as JSON text, in the order of its rows."""
+    """One export: record to what it said of it as JSON text, in the order of its rows; `stamp` is when that was."""
 
     source: str
     texts: Mapping[str, str]
+    stamp: int = 0
 
     def said(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Each record, and what was said of its fields."""
@@ -54,7 +55,7 @@ class Remembered:
 
     def add(self, source: str, stamp: int, said: Mapping[str, str]) -> None:
         """Take in an export that is older than those of its source which are here already."""
-        self.exports.append(Export(source, said))
+        self.exports.append(Export(source, said, stamp))
         for record, text in said.items():
             known = self._said.setdefault(record, [])
             if all((other, before) != (source, text) for _, other, before in known):

@@ -15,7 +15,7 @@ from crdt_sync.exchange.table import BASE_HEADER, MISSING, Row, RowError, TableF
 from crdt_sync.exchange.three_way import Decision
 from crdt_sync.exchange.total_row import doubt_of_total
 from crdt_sync.limits import TABLE_CHANGES_KEPT_MAX, TABLE_FAILURES_KEPT_MAX
-from crdt_sync.records.memory.sources import same
+from crdt_sync.records.memory.sources import account_of, same, standing_in_accounts
 from crdt_sync.records.memory.versions import differing
 from crdt_sync.records.roots import Layout
 
@@ -100,7 +100,7 @@ class ImportTally:
         changed = bool(outcomes - {"unchanged", "older"})
         self.updated += changed
         self.unchanged += not changed
-        if all(memory.name != self.source for memory in present.sources):
+        if all(memory.account != account_of(self.source) for memory in present.sources):
             names = {memory.name for memory in present.sources}
             if "both_changed" in outcomes:
                 self.told_before.update(names)
@@ -115,7 +115,8 @@ class ImportTally:
         decided: Mapping[Target, Decision],
         shown: Callable[[], Mapping[str, object]],
     ) -> None:
-        disputed = differing([source for source in present.sources if source.name == self.source])
+        account = account_of(self.source)
+        disputed = differing([each for each in standing_in_accounts(present.sources) if each.account == account])
         for target, decision in decided.items():
             outcome = decision.outcome
             both = outcome == "both_changed"

@@ -15,9 +15,9 @@ from pathlib import Path
 from crdt_sync import ids
 from crdt_sync.errors import RecordTooLarge, UnknownRecord
 from crdt_sync.exchange.table import Row, Table
-from crdt_sync.limits import STAMP_AHEAD_US_MAX, STAMP_MAX
+from crdt_sync.limits import STAMP_AHEAD_US_MAX, STAMP_MAX, VERSIONS_OF_SOURCE_MAX
 from crdt_sync.records.import_book import SOURCE, VERSIONS, member, newest_versions, outdated, read_versions
-from crdt_sync.records.memory.sources import edits_of
+from crdt_sync.records.memory.sources import account_of, earlier_edits_of, is_edits
 from crdt_sync.replica import Replica
 
 _log = logging.getLogger(__name__)
@@ -34,6 +34,13 @@ def version_digest(table: Table) -> str:
         total = (total + int.from_bytes(digest)) % _MODULUS  # a sum: rows that stand twice do not cancel out
     headers = repr(table.columns).encode("utf-8", "surrogatepass")
     return hashlib.blake2b(headers + total.to_bytes(_DIGEST_BYTES), digest_size=_DIGEST_BYTES).hexdigest()
+
+
+def _books(source: str) -> tuple[str, ...]:
+    """The books that know the versions of a source: its own, and that of the rest of its account."""
+    name = account_of(source)
+    table, edits = (name,), () if is_edits(name) else (earlier_edits_of(name),)
+    return edits + table if source != name else table + edits
 
 
 class ImportedTables:
@@ -54,21 +61,28 @@ class ImportedTables:
             for collection in self._replica.schemas
             if any(
                 self._members(collection, name) is not None or self._of_before(collection, name)
-                for name in (source, edits_of(source))
+                for name in _books(source)
             )
         ]
 
     def begin(self, collection: str, source: str, digest: str, *, go_back: bool, dry_run: bool) -> int | None:
         """An import of a version begins: its `first_import`, or None to `go_back`; a `dry_run` takes down nothing."""
-        first = None if go_back else self.first_import(collection, source, digest)
+        books = _books(source)
+        found = [self.first_import(collection, book, digest) for book in books]
+        first = None if go_back else min((stamp for stamp in found if stamp is not None), default=None)
         if not dry_run:
-            self.note(collection, source, digest, go_back=go_back)
+            self.note(collection, books[0], digest, go_back=go_back)
         return first
 
     def first_import(self, collection: str, source: str, digest: str) -> int | None:
         """The stamp (microseconds) at which a version was imported first, None for one that never was."""
         members = self._members(collection, source)
         return self._known(collection, source, members, self._until()).get(digest)
+
+    def is_older(self, collection: str, source: str, stamp: int) -> bool:
+        """Whether a table of this source may have been imported up to `stamp`."""
+        known = self._known(collection, source, self._members(collection, source), self._until())
+        return len(known) >= VERSIONS_OF_SOURCE_MAX or any(first <= stamp for first in known.values())
 
     def note(self, collection: str, source: str, digest: str, *, go_back: bool = False) -> None:
         """A version is imported now: the first time it is taken down, with `go_back` as the newest.

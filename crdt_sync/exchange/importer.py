@@ -17,7 +17,14 @@ from crdt_sync.exchange.infer import infer_schema
 from crdt_sync.exchange.interpretation import Interpretation
 from crdt_sync.exchange.key_choice import record_keys
 from crdt_sync.exchange.known_records import LastColumns, last_columns
-from crdt_sync.exchange.look_ahead import check_keys, check_list, check_new, looks_exported, may_be_exported
+from crdt_sync.exchange.look_ahead import (
+    check_keys,
+    check_list,
+    check_new,
+    has_headers_of_export,
+    looks_exported,
+    may_be_exported,
+)
 from crdt_sync.exchange.mapping import ColumnMapping, by_header, match_columns, still_mapped
 from crdt_sync.exchange.names import loose
 from crdt_sync.exchange.own_rows import OwnRows, own_record_column, own_rows, rows_of_shown
@@ -28,7 +35,8 @@ from crdt_sync.exchange.rows_gone import RowsGone
 from crdt_sync.exchange.source_name import given_source, source_name
 from crdt_sync.exchange.table import BASE_HEADER, Row, RowError, Table
 from crdt_sync.ids import is_made
-from crdt_sync.records.memory.sources import edits_of, newest
+from crdt_sync.limits import STAMP_MAX
+from crdt_sync.records.memory.sources import Edited, Source, edits_of, newest
 from crdt_sync.records.schema import Schema
 
 FIRST_ROWS = 20  # by which the source of a table with record ids is told
@@ -133,7 +141,7 @@ def import_table(
     if not as_new:
         check_new(table, keys, present, schema)
     check_keys(table, keys, present, as_new=as_new, same_source=same_source)
-    said_by = bases.source or _said_by(replica, table, name, own, keys, exported=exported)
+    said_by = bases.source or _said_by(replica, table, name, own, keys, schema, exported=exported)
     tally = ImportTally(
         said_by,
         keys,
@@ -146,6 +154,7 @@ def import_table(
         dry_run=dry_run,
         on_error=on_error,
     )
+    edited = _edited(replica, collection, name, own, imported) if said_by == edits_of(name) else None
     first_import = None
     if imported is not None:
         first_import = imported.begin(collection, said_by, version_digest(table), go_back=go_back, dry_run=dry_run)
@@ -160,6 +169,7 @@ def import_table(
         bases,
         LastColumns(() if keys.natural else keys.key, by_header(table.columns, mapping)),
         tally,
+        edited,
         first_import=first_import,
         deletion=next((at for at, header in enumerate(table.columns) if _tells_deletion(header, matched)), None),
         typed=table.typed,
@@ -196,21 +206,54 @@ def _own_rows(
 
 
 def _said_by(
-    replica: WritableReplica, table: Table, name: str, own: OwnRows, keys: RecordKeys, *, exported: bool
+    replica: WritableReplica,
+    table: Table,
+    name: str,
+    own: OwnRows,
+    keys: RecordKeys,
+    schema: Schema,
+    *,
+    exported: bool,
 ) -> str:
     """The source of a table that does not say itself what it is: of `name`, or of what people edited in an export.
 
     It is called after the file also where the export had another name, and ids that nobody chooses are those of an
-    export: a device that does not know it writes alike.
+    export: a device that does not know it writes alike. A file with headers of an export alone is one, too, where its
+    name is that of one and of no table.
     """
     if own.as_export or (own.as_export_of_others and (exported or not keys.key)):
         return edits_of(name)
     if keys.record_column is None:
-        return name
+        known = _said_under(replica, schema.collection, name) if has_headers_of_export(table, schema) else ()
+        shared = any(each.edited is not None and each.edited.alone for each in known)
+        return edits_of(name) if shared else name
     position = table.columns.index(keys.record_column)
     first = (row.cells[position] for row in islice(table.rows(), FIRST_ROWS) if isinstance(row, Row))
     named = [cell for cell in first if isinstance(cell, str) and is_made(cell)]
     return edits_of(name) if named and (exported or not any(_told(replica, name, each) for each in named)) else name
+
+
+def _edited(
+    replica: WritableReplica, collection: str, name: str, own: OwnRows, imported: ImportedTables | None
+) -> Edited:
+    """What is known of an export that was edited in the file `name`.
+
+    A table that was imported under this name since the export was written may be the very file, on a device that does
+    not know the export.
+    """
+    made = own.stamp if own.as_export else STAMP_MAX
+    export = f"{own.export} {made}" if own.as_export else ""
+    said = _said_under(replica, collection, name)
+    if edits := [each for each in said if each.name != name]:
+        return Edited(any(each.edited is not None and each.edited.alone for each in edits), export)
+    older = any(each.stamp <= made for each in said)
+    return Edited(not older and not (imported is not None and imported.is_older(collection, name, made)), export)
+
+
+def _said_under(replica: WritableReplica, collection: str, name: str) -> list[Source]:
+    """What tables of that name, and edited exports of it, said of the records that are here."""
+    records = replica.list(collection) if collection in replica.schemas else ()
+    return [each for record in records for each in record.sources if each.account == name]
 
 
 def _schema(

@@ -8,7 +8,7 @@ from typing import Any
 from crdt_sync.exchange.port import ReadableRecord
 from crdt_sync.limits import NUMBERING_SOURCES_MAX
 from crdt_sync.records.comparing import folded
-from crdt_sync.records.memory.sources import edits_of, mark, newest
+from crdt_sync.records.memory.sources import earlier_edits_of, edits_of, mark, newest
 from crdt_sync.records.values import canonical
 
 COLUMNS = ""
@@ -42,7 +42,7 @@ def last_columns(records: Iterable[ReadableRecord], source: str) -> LastColumns:
     for record in records:
         read = [memory for memory in record.sources if memory.said.get(COLUMNS)]
         mine = [memory for memory in read if memory.name == source]
-        mine = mine or [memory for memory in read if memory.name == edits_of(source)]
+        mine = mine or [memory for memory in read if memory.name in (edits_of(source), earlier_edits_of(source))]
         last = max(mine, key=lambda memory: memory.stamp, default=None)
         if last is None or not isinstance(said := last.said[COLUMNS], list):
             continue
@@ -65,7 +65,7 @@ def _read(said: list[Any]) -> tuple[tuple[str, ...], tuple[tuple[str, str | None
 
 def numbering_sources(records: Iterable[ReadableRecord]) -> tuple[str, ...]:
     """The sources of the records, those of most of them first, up to `NUMBERING_SOURCES_MAX`."""
-    counts = Counter(name for record in records for name in {memory.name for memory in record.sources})
+    counts = Counter(name for record in records for name in {memory.account for memory in record.sources})
     return tuple(sorted(counts, key=lambda name: (-counts[name], name))[:NUMBERING_SOURCES_MAX])
 
 

@@ -159,11 +159,21 @@ def looks_exported(table: Table, schema: Schema) -> bool:
 
 def may_be_exported(table: Table, schema: Schema) -> bool:
     """Likewise, or some of them in their order: an export of which columns were deleted, or a table of its own."""
-    made = all(spec.rules is PLAIN[Layout.ENTRIES] for spec in schema.fields.values())
-    if made or len(table.columns) < min(_HEADERS_MIN, len(schema.fields)):
+    if _was_made(schema) or len(table.columns) < min(_HEADERS_MIN, len(schema.fields)):
         return False
     labels = [header_of(name, spec) for name, spec in schema.fields.items()]
     return _in_order(table.columns, labels) or _in_order(table.columns, list(schema.fields))
+
+
+def has_headers_of_export(table: Table, schema: Schema) -> bool:
+    """Whether all headers are those of an export, in whatever order and however few."""
+    labels = {header_of(name, spec) for name, spec in schema.fields.items()}
+    return not _was_made(schema) and (labels.issuperset(table.columns) or schema.fields.keys() >= set(table.columns))
+
+
+def _was_made(schema: Schema) -> bool:
+    """Whether the schema may have been made from a table, whose headers it has."""
+    return all(spec.rules is PLAIN[Layout.ENTRIES] for spec in schema.fields.values())
 
 
 def _in_order(some: Sequence[str], headers: Sequence[str]) -> bool:

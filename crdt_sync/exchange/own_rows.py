@@ -55,6 +55,7 @@ class OwnRows:
     elsewhere: bool = False  # written by another device, and compared with what the records show here
     unclear: Mapping[int, str] = field(default_factory=dict)  # line to record: of edited rows, whose that may be
     rows: int = 0
+    stamp: int = 0  # when the export was written, microseconds
     named: bool = False  # headers or record ids are those of an export, whatever the rows say
 
     @property
@@ -187,7 +188,9 @@ def _aligned(
         [records[place] for place in sorted(taken)],
     )
     weighed = _weighed(found, records, shared, told)
-    return OwnRows(same, edited, frozenset(shared), export.source, *weighed, unclear=unclear, rows=rows), rows
+    fields = frozenset(shared)
+    own = OwnRows(same, edited, fields, export.source, *weighed, unclear=unclear, rows=rows, stamp=export.stamp)
+    return own, rows
 
 
 def _weighed(

@@ -19,7 +19,20 @@ from crdt_sync.exchange.suspects import LookAlikes
 from crdt_sync.exchange.table import MISSING, Cell, Row, RowError
 from crdt_sync.exchange.three_way import Decision, Memory, decide, said_of, said_since
 from crdt_sync.ids import collection_of, is_made
-from crdt_sync.records.memory.sources import Source, edits_of, is_edits, is_plain_edits, newest, same, text_mark
+from crdt_sync.records.memory.sources import (
+    EDITED,
+    Edited,
+    Source,
+    account_of,
+    accounts,
+    earlier_edits_of,
+    edits_of,
+    is_edits,
+    is_plain_edits,
+    newest,
+    same,
+    text_mark,
+)
 from crdt_sync.records.text_input import TRUE_WORDS
 
 
@@ -35,6 +48,7 @@ class RowImport:
     bases: Bases  # what the rows say that they were edited from
     columns: LastColumns  # how the table is read, to be remembered
     tally: ImportTally
+    edited: Edited | None  # of what people edited in an export that does not say what it was edited from
     first_import: int | None  # of a version that was imported before, the stamp
     deletion: int | None  # the column that tells which rows were deleted where the table comes from
     typed: bool  # the cells are values, see `Table`
@@ -167,15 +181,21 @@ class RowImport:
     def _memory(self, present: ReadableRecord | None, row: Row) -> Memory:
         if present is None:
             return Memory()
-        last = newest(present.sources).get(self.tally.source)
+        account = account_of(self.tally.source)
+        last = accounts(present.sources).get(account)
         if (base := self.bases.base_of(row)) is not None:
             own = [*(memory.said for memory in present.sources if memory.name == self.tally.source), base.said]
             return Memory(own, share=None if last is None else last.said, edited=True, carried=base.stamp)
-        mine = [
-            (source.stamp, source.name, source.said) for source in present.sources if source.name == self.tally.source
-        ]
-        others = [source for source in present.sources if source.name != self.tally.source]
+        own_sources = {self.tally.source}
+        edits = [source.edited for source in present.sources if source.account == account]
+        if any(each is not None and each.alone for each in [self.edited, *edits]):
+            own_sources |= {account, edits_of(account)}  # one file, whichever device took it for a table
+        if self.tally.source != account:
+            own_sources.add(earlier_edits_of(account))
+        said_by_own = [source for source in present.sources if source.name in own_sources]
+        others = [source for source in present.sources if source.name not in own_sources]
         heard = [source.said for source in others if is_edits(source.name)]
+        mine = [(source.stamp, source.name, source.said) for source in said_by_own]
         exported_here = list(self.exports.said(present.record))
         for stamp, name, said in exported_here:
             if self.own.as_export and name == self.own.export:
@@ -185,6 +205,8 @@ class RowImport:
         if self.own.as_export:
             mine += self._edited_under_other_names(others, exported_here)
         mine.sort(key=lambda memory: memory[:2], reverse=True)
+        rest = {account, edits_of(account), earlier_edits_of(account)} - own_sources
+        beside, stamps = _said_last([source for source in others if source.name in rest])
         formerly = cache(partial(self.replica.formerly, present.record))
         natural = frozenset(name for name, _ in self.keys.natural.values())
         exported = (self.keys.record_column is not None or self.own.elsewhere) and is_made(present.record)
@@ -197,19 +219,27 @@ class RowImport:
             natural,
             exported,
             edited=self.own.as_export,
+            beside=beside,
+            since={field: beside[field] for field, stamp in stamps.items() if stamp > _last(mine, field)},
         )
 
     def _edited_under_other_names(
         self, others: Sequence[Source], exports: Sequence[tuple[int, str, Mapping[str, object]]]
     ) -> list[tuple[int, str, Mapping[str, object]]]:
-        """What the file of the export said since under another name: that of no other export that is known here."""
+        """What the file of the export said since under another name.
+
+        In earlier releases it did not say of which export that was: here, of no other that is known.
+        """
         made = min((stamp for stamp, name, _ in exports if name == self.own.export), default=None)
-        apart = {edits_of(name) for _, name, _ in exports if name != self.own.export}
-        return [
-            (source.stamp, source.name, source.said)
-            for source in others
-            if made is not None and source.stamp > made and is_plain_edits(source.name) and source.name not in apart
-        ]
+        apart = {earlier_edits_of(name) for _, name, _ in exports if name != self.own.export}
+
+        def is_of_export(source: Source) -> bool:
+            if self.edited is not None and source.edited is not None:
+                return source.edited.export == self.edited.export
+            earlier = source.edited is None and is_plain_edits(source.name)
+            return earlier and made is not None and source.stamp > made and source.name not in apart
+
+        return [(source.stamp, source.name, source.said) for source in others if is_of_export(source)]
 
     def _bring(self, record: str, decided: Mapping[Target, Decision]) -> Mapping[str, object]:
         """Write it; what the record would show, of a dry run."""
@@ -223,11 +253,28 @@ class RowImport:
             self.replica.add_schema(self.reading.schema)
         if said and record not in self.keys.whole and (columns := self.columns.said()):
             said[COLUMNS] = columns
+        if said and self.edited is not None:
+            said[EDITED] = self.edited.said()
         return self.replica.bring(record, self.tally.source, changes, said or None, dry_run=self.dry_run)
 
     def _header_of(self, error: UsageError) -> str:
         name = error.field if isinstance(error, InvalidValue) else None
         return next((target.header for target in self.reading.targets if target.field == name), "")
+
+
+def _said_last(sources: Sequence[Source]) -> tuple[dict[str, object], dict[str, int]]:
+    """What was said last of each field, and when. `sources` have the newest first."""
+    said: dict[str, object] = {}
+    stamps: dict[str, int] = {}
+    for source in reversed(sources):
+        said.update(source.said)
+        stamps.update(dict.fromkeys(source.said, source.stamp))
+    return said, stamps
+
+
+def _last(said: Sequence[tuple[int, str, Mapping[str, object]]], field: str) -> int:
+    """When something was said of a field last. `said` has the newest first."""
+    return next((stamp for stamp, _, each in said if field in each), -1)
 
 
 def _is_about(error: UsageError, target: Target) -> bool:

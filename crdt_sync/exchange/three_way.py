@@ -27,7 +27,7 @@ is not kept, but reported at each import until both agree.
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
 
@@ -39,6 +39,7 @@ from crdt_sync.records.imported import ImportedChange
 from crdt_sync.records.memory.merged_text import cleanly_merged_text
 from crdt_sync.records.memory.sources import (
     Source,
+    account_of,
     counter_said,
     counter_share,
     mark,
@@ -71,6 +72,9 @@ class Memory:
     record by an id that nobody chooses, so that it began as an export; `edited` that it is one, so that its news are
     what people wrote. `carried` is the stamp of an export that says itself what it was edited from, the last of `own`:
     that may not have arrived here, and whoever removed a member of a set removed it, whoever had added it.
+
+    A table and what people edited in an export of its name are one account, see `records.memory.sources`: `share` is
+    its share, `beside` what the rest of it said last, and `since` what of that was said after `own`.
     """
 
     own: Sequence[Said] = ()
@@ -82,6 +86,8 @@ class Memory:
     exported: bool = False
     edited: bool = False
     carried: int | None = None
+    beside: Said = field(default_factory=dict)
+    since: Said = field(default_factory=dict)
 
     def told(self, field: str) -> list[object]:
         """What is no news of the field: said by the source itself, or if it said nothing, by any, or in exports."""
@@ -123,6 +129,10 @@ class Memory:
     def base(self, field: str) -> object | Missing:
         """What the source itself said last."""
         return next((said[field] for said in self.own if field in said), MISSING)
+
+    def before(self, field: str) -> object | Missing:
+        """The same, or where it said nothing, the rest of its account."""
+        return self.beside.get(field, MISSING) if (said := self.base(field)) is MISSING else said
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,11 +192,11 @@ def decide(
 
 
 def said_since(field: str, decision: Decision, source: str, sources: Sequence[Source], stamp: int) -> int | None:
-    """When `source` said something else of a field than a cell does, if that was after `stamp`; else None.
+    """When the account of `source` said something else of a field than a cell does, if after `stamp`; else None.
 
     `sources` have the newest first.
     """
-    last = next((each for each in sources if each.name == source and field in each.said), None)
+    last = next((each for each in sources if each.account == account_of(source) and field in each.said), None)
     if last is None or last.stamp <= stamp or not (decision.changes or decision.said is not MISSING):
         return None
     return None if decision.said is not MISSING and says_same(decision.said, last.said[field]) else last.stamp
@@ -268,7 +278,7 @@ def _text(field: str, spec: FieldSpec, text: str, now: object | Missing, memory:
         merged = present
     elif not present and not told:
         merged = text
-    elif (before := whole_text(memory.base(field))) is not None:
+    elif (before := whole_text(memory.before(field))) is not None:
         clean = cleanly_merged_text(before, present, text)
         apart = clean is None
         merged = present if clean is None else clean
@@ -287,8 +297,9 @@ def _text(field: str, spec: FieldSpec, text: str, now: object | Missing, memory:
 def _counter(field: str, spec: FieldSpec, number: object, now: object | Missing, memory: Memory) -> Decision:
     told = memory.told(field)
     held: object = 0 if now is MISSING or now is None else now
-    unknown = share_is_unknown((memory.share or {}).get(field))
-    before = counter_said(memory.base(field))
+    shared = (memory.share or {}).get(field)
+    unknown, counted = share_is_unknown(shared), counter_share(shared)
+    before = counter_said(memory.before(field))
     if unknown:  # an export of this device may know what the table was edited from
         known = [
             counter_said(said[field]) for said in memory.own if field in said and not share_is_unknown(said[field])
@@ -296,24 +307,26 @@ def _counter(field: str, spec: FieldSpec, number: object, now: object | Missing,
         before = known[0] if known else before
     if any(_equal(counter_said(each), number) for each in memory.said(field)) and not (unknown and known):
         return Decision("unchanged", wanted=number)
-    if any(_equal(counter_said(each), number) for each in memory.exported_of(field)):
-        share = Decimal(0)
+    alike = _equal(counter_said(memory.since.get(field)), number)  # what both changed alike is counted once
+    if alike or any(_equal(counter_said(each), number) for each in memory.exported_of(field)):
+        share = _plus(counted, 0, 0)
     elif before is not None:
-        share = _plus(counter_share((memory.share or {}).get(field)), number, before)
+        share = _plus(counted, number, before)
     elif _equal(held, number):
-        share = Decimal(0)
+        share = _plus(counted, 0, 0)
     elif any(_equal(counter_said(each), held) for each in memory.said(field)) and not memory.agreed_with(field):
-        share = _plus(0, number, held)
+        share = _plus(counted, number, held)
     elif any(_equal(counter_said(each), number) for each in memory.former(field, spec)):
-        share = Decimal(0)
+        share = _plus(counted, 0, 0)
     elif now is MISSING:
-        share = _plus(0, number, held)
+        share = _plus(counted, number, held)
     else:
         # What of the difference was counted here already is not known: nothing of it is, and what the source says next.
         return Decision("both_changed", (), {"=": number}, number, not told)
+    news = _plus(share, 0, counted)
     counted = normalise(field, spec, share if spec.type == "decimal" else int(share))
     said = {"+": counted} if same(counted, number) else {"=": number, "+": counted}
-    outcome: Outcome = "unchanged" if before is None and not share else "written"
+    outcome: Outcome = "unchanged" if (before is None or alike) and not news else "written"
     return Decision(outcome, (), said, number, not told)
 
 
@@ -330,7 +343,7 @@ def _set(field: str, spec: FieldSpec, wanted: list[object], now: object | Missin
     news = sorted(by_key.keys() - known - present.keys())
     left = {identity(json.loads(each), spec) for each in memory.removed(field)} if news else set()
     added = [by_key[key][0] for key in news if key not in left]
-    base = memory.base(field)
+    base = memory.before(field)
     before = {_member_key(each, spec, keys): each for each in base} if isinstance(base, list) else {}
     removed = [present[key] for key in sorted((before.keys() - by_key.keys()) & present.keys())]
     changes = [ImportedChange("add", field, member) for member in added]

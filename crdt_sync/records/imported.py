@@ -20,7 +20,7 @@ from crdt_sync.records.member_keys import is_imported, member_key, member_of, so
 from crdt_sync.records.memory.beginnings import met
 from crdt_sync.records.memory.memories import rewrite_beginnings
 from crdt_sync.records.memory.memory_index import MemoryIndex
-from crdt_sync.records.memory.sources import IMPORTED, actor_of, read_sources
+from crdt_sync.records.memory.sources import IMPORTED, account_of, actor_of, read_sources
 from crdt_sync.records.memory.text_bringing import bring_text
 from crdt_sync.records.reading import reading_of
 from crdt_sync.records.replaced import Replaced, fourth, standing
@@ -71,10 +71,10 @@ def bring(document: Document, schema: Schema, source: str, changes: Sequence[Imp
     checked = [_checked(schema, change) for change in changes]
     rest = [change for change in checked if change.operation != "replace"]
     if rest:
-        write_once(document, partial(_write, actor=actor_of(source), changes=rest))
+        write_once(document, partial(_write, actor=actor_of(source), lines=actor_of(account_of(source)), changes=rest))
     for change in checked:
         if change.operation == "replace":
-            bring_text(document, source, change.field, str(change.carrier), change.said, change.said_before)
+            bring_text(document, account_of(source), change.field, str(change.carrier), change.said, change.said_before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,8 @@ def _checked(schema: Schema, change: ImportedChange) -> _Checked:
     return _Checked(change.operation, change.field, spec, carrier, entry, change.said, change.said_before, replaced)
 
 
-def _write(document: Document, actor: str, changes: Sequence[_Checked]) -> None:
+def _write(document: Document, actor: str, lines: str, changes: Sequence[_Checked]) -> None:
+    """`actor` signs the changes, and `lines` those of logs: two ways to take one file write the same."""
     assert document.writer is not None
     own = [IMPORTED, actor]
     with document.transaction() as transaction:
@@ -120,7 +121,7 @@ def _write(document: Document, actor: str, changes: Sequence[_Checked]) -> None:
                     _write_entry(document, transaction, change, own)
                 case "append":
                     array = document.array(transaction, f"l.{field}")
-                    entry = [*change.entry] if len(change.entry) == 2 else [*own, *change.entry]
+                    entry = [*change.entry] if len(change.entry) == 2 else [IMPORTED, lines, *change.entry]
                     array.insert(transaction, array.len(transaction), [carrier, *entry])
                 case "add":
                     key = member_key(canonical(carrier), document.writer, actor)

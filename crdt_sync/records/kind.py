@@ -41,7 +41,7 @@ class Held:
     @cached_property
     def counted(self) -> dict[str, list[object]]:
         """Counter to what is counted in it for sources."""
-        return shares(self.memories.newest)
+        return shares(self.memories.accounts)
 
     @cached_property
     def text(self) -> "Callable[[str], str]":

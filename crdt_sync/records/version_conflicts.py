@@ -11,7 +11,16 @@ from crdt_sync.records.entries import Conflict, ConflictEntry, well_formed
 from crdt_sync.records.kind import FieldKind
 from crdt_sync.records.kinds import KINDS, PLAIN
 from crdt_sync.records.memory.said_lines import said_lines
-from crdt_sync.records.memory.sources import Source, counter_said, is_apart, mark, mark_entry, newest, whole_text
+from crdt_sync.records.memory.sources import (
+    Source,
+    counter_said,
+    is_apart,
+    mark,
+    mark_entry,
+    newest,
+    standing_in_accounts,
+    whole_text,
+)
 from crdt_sync.records.memory.versions import disputed
 from crdt_sync.records.roots import Layout
 from crdt_sync.records.values import canonical
@@ -35,8 +44,8 @@ def version_conflicts(
 ) -> list[Conflict]:
     """Conflicts between versions, of the kinds that show one value; the newest comes first."""
     by_source: dict[str, list[Source]] = {}
-    for source in sources:
-        by_source.setdefault(source.name, []).append(source)
+    for source in standing_in_accounts(sources):
+        by_source.setdefault(source.account, []).append(source)
     found: dict[str, tuple[str, list[ConflictEntry]]] = {}
     held: dict[str, dict[str, _Placed]] = {}  # by root: many sources may dispute one field
     for versions in by_source.values():

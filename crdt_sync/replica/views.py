@@ -26,7 +26,7 @@ def encode_view(document: Document, schema: Schema | None) -> bytes:
         "deleted": reading.deleted,
     }
     if reading.sources:
-        view["sources"] = [[source.name, source.stamp, source.text] for source in reading.sources]
+        view["sources"] = [[source.account, source.stamp, source.text] for source in reading.sources]
     return _compact.encode(view).encode()
 
 

@@ -54,6 +54,14 @@ REPEATED_AND_LEFT = [
     ("table", 0, ("shop", {**SAYS_NOTHING, "city": "news"})),
 ]
 EDITED_BEFORE_IT_ARRIVED = [("type", 0, "city"), ("export", 0, "for editing"), ("edit", 1, (0, "city"))]
+TWO_EXPORTS = [
+    ("type", 0, "city"),
+    ("export", 0, "guarded"),
+    ("export", 1, "guarded"),
+    ("edit", 0, (0, "phone")),
+    ("meet", 0, None),
+    ("edit", 1, (1, "phone")),
+]
 step = st.one_of(
     st.tuples(st.just("table"), device, st.tuples(st.sampled_from(["crm", "shop"]), table_says)),
     st.tuples(st.just("type"), device, change),
@@ -271,6 +279,7 @@ def play(steps, **options) -> Office:
 @settings(max_examples=40, deadline=None)
 @given(st.lists(step, min_size=2, max_size=12))
 @example(EDITED_BEFORE_IT_ARRIVED)
+@example(TWO_EXPORTS)
 def test_what_a_person_wrote_is_shown_or_listed_and_what_a_report_says_is_so(steps):
     play(steps)
 

@@ -67,7 +67,7 @@ IMPORT_MUTANTS = (
     Mutant(
         "counts of one source add up",
         "of a source the newest count counts",
-        ((memory_index, "newest", _all_shares),),
+        ((memory_index, "accounts", _all_shares),),
         {"partition": 0.2},
         imports=0.5,
     ),

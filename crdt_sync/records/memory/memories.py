@@ -1,14 +1,33 @@
 """Writing the memory of what sources said, see `sources`."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from crdt_sync.clock import HybridClock
 from crdt_sync.records.document import Document
 from crdt_sync.records.entries import well_formed
 from crdt_sync.records.memory.beginnings import without_field
-from crdt_sync.records.memory.sources import SEEN, Source, encode_said, is_memory, newest, read_sources
-from crdt_sync.records.memory.versions import NO_FIELDS, differing, is_of, joined, without
+from crdt_sync.records.memory.sources import (
+    EDITED,
+    SEEN,
+    SEEN_MAX,
+    Source,
+    account_of,
+    encode_said,
+    is_memory,
+    newest,
+    parse_entry,
+    read_sources,
+)
+from crdt_sync.records.memory.versions import (
+    NO_FIELDS,
+    differing,
+    having_seen,
+    joined,
+    only,
+    seen_by,
+    without,
+)
 from crdt_sync.records.roots import BEGUN_ROOT, SOURCES_ROOT
 
 ENTRIES_APART_MAX = 16  # of one source, before its next import says again what all of them say
@@ -21,30 +40,42 @@ def sources_of(document: Document) -> list[Source]:
 
 
 def remember(document: Document, clock: HybridClock, actor: str, source: str, said: Mapping[str, object]) -> None:
-    """Write what `source` says now of some fields; what it said of them before is superseded, wherever that stands."""
+    """Write what `source` says now of some fields; what it said of them before is superseded, wherever that stands.
+
+    Of what people edited in an export, `said` has `EDITED`. What the rest of its account said is seen, and stays.
+    """
+    assert (EDITED in said) == (source != account_of(source))
     with document.transaction() as transaction:
         array = document.array(transaction, SOURCES_ROOT)
         entries = json.loads(array.to_json(transaction))
         for entry in well_formed(entries):
             clock.observe(entry[1])
-        versions = read_sources([entry for entry in entries if is_of(source, entry)], None)
+        parsed = [parse_entry(entry) for entry in entries]
+        name = account_of(source)
+        # What cannot be read is of the table: whoever wrote it, it goes.
+        mine = [
+            is_memory(entry) and entry[3] == name and (each.name if each else name) == source
+            for entry, each in zip(entries, parsed, strict=True)
+        ]
+        versions = read_sources([entry for entry, own in zip(entries, mine, strict=True) if own], None)
         if len(versions) > ENTRIES_APART_MAX:  # so that what is read of a record stays bounded
             before = newest(versions)[source].said
             disputed = differing(versions)
             said = {**{field: each for field, each in before.items() if field not in disputed}, **said}
         left = {(version.stamp, version.text) for version in versions if version.said.keys() - said.keys() - NO_FIELDS}
-        seen = []
+        beside = {each.stamp for each in parsed if each is not None and each.account == name and each.name != source}
+        seen = set(sorted(beside)[-SEEN_MAX // 2 :])
         for index in reversed(range(len(entries))):
             entry = entries[index]
-            if is_of(source, entry) and is_memory(entry) and (entry[1], entry[0]) in left:
-                seen.append(entry[1])
-            elif is_of(source, entry):
+            if mine[index] and (entry[1], entry[0]) in left:
+                seen.add(entry[1])
+            elif mine[index]:
                 array.remove_range(transaction, index, 1)
         now = {
             **{field: each for field, each in said.items() if field != SEEN},
             **({SEEN: sorted(seen)} if seen else {}),
         }
-        array.insert(transaction, array.len(transaction), [encode_said(now), clock.tick(), actor, source])
+        array.insert(transaction, array.len(transaction), [encode_said(now), clock.tick(), actor, name])
 
 
 def settle(document: Document, field: str) -> None:
@@ -56,14 +87,25 @@ def settle(document: Document, field: str) -> None:
         entries = json.loads(array.to_json(transaction)) if array.len(transaction) else []
         sources = [source for source in read_sources(entries, None) if field in source.said]
         newest = {(source.name, source.stamp) for source in {each.name: each for each in reversed(sources)}.values()}
+        first = {each.account: (each.name, each.stamp) for each in reversed(sources)}
         for index in reversed(range(len(entries))):
             entry = entries[index]
-            if is_memory(entry):
-                again = joined(entry, field) if (entry[3], entry[1]) in newest else without(entry, {field})
-                if again is not entry:
+            if (source := parse_entry(entry)) is not None:
+                place = (source.name, source.stamp)
+                again = [joined(entry, field) if place in newest else without(entry, {field})]
+                if first.get(source.account) == place and (beside := _beside(sources, source)):
+                    again = [without(again[0], {field}), having_seen(only(again[0], field), beside)]
+                if again != [entry]:
                     array.remove_range(transaction, index, 1)
-                    if again is not None:
-                        array.insert(transaction, array.len(transaction), again)
+                    for each in again:
+                        if each is not None:
+                            array.insert(transaction, array.len(transaction), each)
+
+
+def _beside(sources: Sequence[Source], last: Source) -> set[int]:
+    """The stamps of what the rest of the account of a memory said, as far as that has not seen it."""
+    others = {each.stamp for each in sources if each.account == last.account and each.name != last.name}
+    return others - seen_by(last)
 
 
 def rewrite_beginnings(document: Document, again: Callable[[object], object]) -> None:

@@ -12,11 +12,13 @@ from crdt_sync.records.entries import Entry
 from crdt_sync.records.memory.sources import (
     IMPORTED,
     Source,
+    accounts,
     actor_of,
     is_edits,
     mark,
     newest,
     read_sources,
+    standing_in_accounts,
     whole_text,
 )
 from crdt_sync.records.roots import SOURCES_ROOT
@@ -36,6 +38,16 @@ class MemoryIndex:
         """Source name to what it said last of each field."""
         return newest(self.sources)
 
+    @cached_property
+    def accounts(self) -> dict[str, Source]:
+        """Account to what it said last of each field."""
+        return accounts(self.sources)
+
+    @cached_property
+    def in_accounts(self) -> tuple[Source, ...]:
+        """The memories without what later ones of their account had seen."""
+        return tuple(standing_in_accounts(self.sources))
+
     def saying(self, field: str) -> Sequence[Source]:
         """What each source said last, of those that said anything of a field."""
         return self._saying.get(field, ())
@@ -47,21 +59,25 @@ class MemoryIndex:
 
     @cached_property
     def _saying(self) -> dict[str, list[Source]]:
-        found: dict[str, list[Source]] = {}
-        for source in self.newest.values():
-            for field in source.said:
-                found.setdefault(field, []).append(source)
-        return found
+        return _by_field(self.newest.values())
+
+    def said_last(self, field: str) -> Sequence[Source]:
+        """What each account said last, likewise."""
+        return self._said_last.get(field, ())
+
+    @cached_property
+    def _said_last(self) -> dict[str, list[Source]]:
+        return _by_field(self.accounts.values())
 
     def texts(self, actor: str, field: str) -> list[str]:
-        """The texts of a field that the versions of one source say, the newest first."""
+        """The texts of a field that the versions of one account say, the newest first."""
         return list(self._texts.get((actor, field), ()))
 
     @cached_property
     def _texts(self) -> dict[tuple[str, str], dict[str, None]]:
         found: dict[tuple[str, str], dict[str, None]] = {}
-        for source in self.sources:
-            actor = actor_of(source.name)
+        for source in self.in_accounts:
+            actor = actor_of(source.account)
             for field, said in source.said.items():
                 if text := whole_text(said):
                     found.setdefault((actor, field), {})[text] = None
@@ -69,7 +85,8 @@ class MemoryIndex:
 
     @cached_property
     def _names(self) -> dict[str, str]:
-        return {actor_of(name): name for name in reversed(dict.fromkeys(source.name for source in self.sources))}
+        names = {actor_of(source.account): source.account for source in reversed(self.sources)}
+        return names | {actor_of(source.name): source.name for source in reversed(self.sources)}
 
     @cached_property
     def _stamps(self) -> dict[_Said, int]:
@@ -103,6 +120,14 @@ class MemoryIndex:
             return edited, -1
         said: Any = mark(entry[0])
         return edited, self._stamps.get((entry[2], field, said.__class__, said), -1)
+
+
+def _by_field(sources: Iterable[Source]) -> dict[str, list[Source]]:
+    found: dict[str, list[Source]] = {}
+    for source in sources:
+        for field in source.said:
+            found.setdefault(field, []).append(source)
+    return found
 
 
 def memories_of(contents: Mapping[str, object]) -> MemoryIndex:

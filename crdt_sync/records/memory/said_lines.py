@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from crdt_sync.records.entries import Entry
-from crdt_sync.records.memory.sources import IMPORTED, Source, mark_entry
+from crdt_sync.records.memory.sources import IMPORTED, Source, mark_entry, standing_in_accounts
 from crdt_sync.records.values import canonical
 
 
@@ -17,10 +17,10 @@ def disputed_lines(field: str, lines: Sequence[Entry], sources: Sequence[Source]
     newest_said: set[str] = set()
     older_said: set[str] = set()
     seen: set[str] = set()
-    for source in sources:  # the newest come first
+    for source in standing_in_accounts(sources):  # the newest come first
         if field in source.said:
-            (older_said if source.name in seen else newest_said).update(said_lines(source.said[field]))
-            seen.add(source.name)
+            (older_said if source.account in seen else newest_said).update(said_lines(source.said[field]))
+            seen.add(source.account)
     disputed = older_said - newest_said
     return [line for line in lines if canonical(_own_mark(line)) in disputed]
 

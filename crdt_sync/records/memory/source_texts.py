@@ -1,7 +1,7 @@
 """Texts that imports write, so that what people changed in them can be told from what a source says.
 
 An import edits the text of the field, and alike a text of the source's own that people never touch:
-`t._<actor of the source>.<field>`. Devices that import different versions, or one version beside unsynced edits, edit
+`t._<actor of its account>.<field>`. Devices that import different versions, or one version beside unsynced edits, edit
 both alike, so that the two mix in the same way. Wherever the source's own text is not what its newest memory says, the
 field shows what the memory says with what people changed.
 """
@@ -41,7 +41,7 @@ def said_texts(field: str, memories: MemoryIndex) -> dict[str, str]:
 
 def _said_by(field: str, memories: MemoryIndex) -> dict[str, str]:
     found = {}
-    for memory in memories.saying(field):
+    for memory in memories.said_last(field):
         said = memory.said[field]
         if isinstance(said, Mapping) and isinstance(text := said.get("text"), str):
             found[actor_of(memory.name)] = text

@@ -19,14 +19,21 @@ A *mark* is the value itself where it is short, else `#` and a hash of it; a tex
 by `=`. An import says what is new in an entry of its own, with the stamps of the entries of its source that it has
 seen (`"<"`): what those say of the same fields is superseded. What is left of one field in several entries are imports
 that did not know of each other; the newest counts, and what they say differently is a conflict, see `versions`.
+
+What people edited in an export is said under the name of the file, too, and such an entry says so (`"!"`): here its
+source is called `NAME (edited)`. The table and the export of one name may be one file, as a device knows that does not
+know the export, so they are one *account*: they count together, and have one text of their own. An entry has seen
+those of both; each goes on from what was said by the same one, so that a table takes back nothing that people edited.
 """
 
 import hashlib
 import re
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import lru_cache
+from operator import attrgetter
 from typing import Any, TypeGuard
 
 from crdt_sync.errors import InvalidValue
@@ -36,12 +43,15 @@ from crdt_sync.records.values import canonical, exact_sum, json_value, parse_dec
 
 SEEN = "<"
 """Where an entry keeps the stamps of those that it has seen; no field has this name."""
+EDITED = "!"
+"""Where an entry says that people edited it in an export, see `Edited`; no field has this name."""
 SEEN_MAX = 32  # stamps of one entry that count: honest ones are about `ENTRIES_APART_MAX`
 SOURCES = "_source"
 IMPORTED = 0
 """The stamp of what an import wrote: the same on every device, and before whatever a person writes."""
 
-_EDITS = re.compile(r" \(export(?: \d{12})?\)\Z")
+_EDITED = " (edited)"
+_EDITS = re.compile(r" \((?:edited|export(?: \d{12})?)\)\Z")
 _ACTOR_HASH_BYTES = 3  # of the few sources of one record
 _SHORT_LENGTH_MAX = 12  # characters: a hash takes 9
 _HASH_BYTES = 6  # two values share a mark once in 10**14: less often than a disk errs
@@ -50,22 +60,60 @@ assert len("import ") + SOURCE_LENGTH_MAX <= ACTOR_LENGTH_MAX
 
 
 @dataclass(frozen=True, slots=True)
+class Edited:
+    """What is known of an export that people edited: whether no table that was imported before has its name, and its
+    own name with its stamp, where it was imported on the device that wrote it."""
+
+    alone: bool
+    export: str = ""
+
+    def said(self) -> list[object]:
+        """The form that is remembered."""
+        return [self.alone, self.export]
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """What an import of one source said: its name, when (stamp, microseconds), and what of it is not superseded.
 
-    `text` is all that it said, as it is stored.
+    `text` is all that it said, as it is stored. `edited` is there where people edited it in an export that does not say
+    what it was edited from.
     """
 
     name: str
     stamp: int
     said: Mapping[str, Any]
     text: str
+    edited: Edited | None = None
+
+    @property
+    def account(self) -> str:
+        """The name under which it counts, and is stored."""
+        return account_of(self.name)
 
 
-def edits_of(export: str, made: str = "") -> str:
-    """The source of what people edited in exports of that name, or in the one that was `made` then (`YYMMDDhhmmss`)."""
-    suffix = f" (export {made})" if made else " (export)"
-    return export[: SOURCE_LENGTH_MAX - len(suffix)] + suffix
+def edits_of(file: str) -> str:
+    """The source of what people edited in an export that does not say what it was edited from, by the file's name."""
+    return account_of(file) + _EDITED
+
+
+def earlier_edits_of(file: str) -> str:
+    """The source of the same in earlier releases, which was an account of its own."""
+    return _called(file, " (export)")
+
+
+def edits_of_based(export: str, made: str) -> str:
+    """The source of what people edited in an export for editing of that name, `made` then (`YYMMDDhhmmss`)."""
+    return _called(export, f" (export {made})")
+
+
+def _called(name: str, suffix: str) -> str:
+    return name[: SOURCE_LENGTH_MAX - len(suffix)] + suffix
+
+
+def account_of(source: str) -> str:
+    """The name that a table and what people edited in an export of that name have in common."""
+    return source.removesuffix(_EDITED)
 
 
 def is_edits(source: str) -> bool:
@@ -75,11 +123,15 @@ def is_edits(source: str) -> bool:
 
 def is_plain_edits(source: str) -> bool:
     """The same of exports that do not say what they were edited from."""
-    return is_edits(source) and source == edits_of(source.removesuffix(" (export)"))
+    return is_edits(source) and source in (edits_of(source), earlier_edits_of(source.removesuffix(" (export)")))
 
 
+@lru_cache(1024)
 def actor_of(source: str) -> str:
-    """Who the entries of an import are signed by: `@` and a hash of the source's name, which is there but once."""
+    """Who the entries of an import are signed by: `@` and a hash of the source's name, which is there but once.
+
+    Lines of logs and texts are those of its account.
+    """
     digest = hashlib.blake2b(source.encode(), digest_size=_ACTOR_HASH_BYTES).digest()
     return "@" + urlsafe_b64encode(digest).decode("ascii")
 
@@ -162,16 +214,24 @@ def read_sources(raw: object, count_max: int | None = MEMORIES_MAX) -> list[Sour
     """
     entries = [entry for entry in raw if is_memory(entry)] if isinstance(raw, list) else []
     entries.sort(key=_place, reverse=True)
-    parsed = (parse_source(entry[3], entry[1], entry[0]) for entry in entries[:count_max])
+    parsed = map(parse_entry, entries[:count_max])
     return standing([source for source in parsed if source is not None])
+
+
+def parse_entry(entry: object) -> Source | None:
+    """The memory in one entry; None for what no import writes."""
+    return parse_source(entry[3], entry[1], entry[0]) if is_memory(entry) else None
 
 
 def _place(entry: Entry) -> tuple[Any, ...]:
     return entry[1], entry[2], entry[0], entry[3]
 
 
-def standing(sources: Sequence[Source]) -> list[Source]:
-    """The memories without what later imports of the same source, which knew of it, say of the same fields."""
+def standing(sources: Sequence[Source], name: Callable[[Source], str] = attrgetter("name")) -> list[Source]:
+    """The memories without what later imports of the same source, which knew of it, say of the same fields.
+
+    `name` tells what one source is: itself, or its account.
+    """
     if len(sources) < 2:
         return list(sources)
     later: dict[tuple[str, int], set[str]] = {}  # source and stamp of an entry to fields that others say anew
@@ -181,26 +241,34 @@ def standing(sources: Sequence[Source]) -> list[Source]:
         known = stamps.intersection(each for each in seen if isinstance(each, int)) if isinstance(seen, list) else set()
         for stamp in sorted(known)[-SEEN_MAX:]:
             if stamp < source.stamp:
-                later.setdefault((source.name, stamp), set()).update(source.said)
+                later.setdefault((name(source), stamp), set()).update(source.said)
     return [
-        Source(
-            source.name, source.stamp, {f: said for f, said in source.said.items() if f not in superseded}, source.text
-        )
-        if (superseded := later.get((source.name, source.stamp), set()) - {SEEN})
+        replace(source, said={f: said for f, said in source.said.items() if f not in superseded})
+        if (superseded := later.get((name(source), source.stamp), set()) - {SEEN})
         else source
         for source in sources
     ]
 
 
-def newest(sources: Sequence[Source]) -> dict[str, Source]:
-    """Source name to what it said last of each field. `sources` have the newest first."""
+def standing_in_accounts(sources: Sequence[Source]) -> list[Source]:
+    """The memories without what later imports of the same account, which knew of it, say of the same fields."""
+    return standing(sources, attrgetter("account"))
+
+
+def newest(sources: Sequence[Source], name: Callable[[Source], str] = attrgetter("name")) -> dict[str, Source]:
+    """Source name to what it said last of each field. `sources` have the newest first; `name` is as in `standing`."""
     said: dict[str, dict[str, Any]] = {}
     last: dict[str, Source] = {}
     for source in reversed(sources):
-        before = said.setdefault(source.name, {})
+        before = said.setdefault(name(source), {})
         before.update({field: _counted_on(before.get(field), now) for field, now in source.said.items()})
-        last[source.name] = source
-    return {name: Source(name, source.stamp, said[name], source.text) for name, source in last.items()}
+        last[name(source)] = source
+    return {name: replace(source, name=name, said=said[name]) for name, source in last.items()}
+
+
+def accounts(sources: Sequence[Source]) -> dict[str, Source]:
+    """Account to what it said last of each field, likewise."""
+    return newest(sources, attrgetter("account"))
 
 
 def share_is_unknown(said: object) -> bool:
@@ -223,7 +291,7 @@ def _counted_on(before: object, said: object) -> object:
 
 
 def shares(last: Mapping[str, Source]) -> dict[str, list[object]]:
-    """Counter to what is counted in it for each source; `last` is what each said last, see `newest`."""
+    """Counter to what is counted in it for each account; `last` is what each said last, see `accounts`."""
     found: dict[str, list[object]] = {}
     for source in last.values():
         for field, said in source.said.items():
@@ -238,7 +306,10 @@ def encode_said(said: Mapping[str, object]) -> str:
 
 
 def parse_source(name: str, stamp: int, text: str) -> Source | None:
-    """A memory from its stored text, which anybody may have written: what no import writes is left out."""
+    """A memory from its stored text, which anybody may have written: what no import writes is left out.
+
+    `name` is that of its source, or of its account.
+    """
     try:
         said = json_value(text)
     except (ValueError, RecursionError):
@@ -248,7 +319,13 @@ def parse_source(name: str, stamp: int, text: str) -> Source | None:
     kept = {field: value for field, value in said.items() if _is_flat(value)}
     if "\\u" in text:
         kept = {field: value for field, value in kept.items() if _is_whole([field, value])}
-    return Source(name, stamp, kept, text)
+    match kept.pop(EDITED, None):
+        case None:
+            return Source(name, stamp, kept, text)
+        case [bool() as alone, str() as export]:
+            return Source(edits_of(name), stamp, kept, text, Edited(alone, export))
+        case _:
+            return Source(edits_of(name), stamp, kept, text, Edited(alone=False))
 
 
 def _is_flat(value: object) -> bool:

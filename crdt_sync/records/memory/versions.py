@@ -3,16 +3,17 @@
 What the newest says of a field is shown; `memories` forgets the others, `version_conflicts` shows them.
 """
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 
 from crdt_sync.records.memory.sources import (
+    EDITED,
     SEEN,
     Source,
     counter_said,
     encode_said,
     is_apart,
     is_memory,
-    parse_source,
+    parse_entry,
     text_mark,
     text_said,
     whole_text,
@@ -23,12 +24,12 @@ NO_FIELDS = frozenset({"", SEEN})  # "" has the columns by which a table was rea
 
 
 def differing(versions: Sequence[Source]) -> set[str]:
-    """The fields of which the versions of one source say different things."""
+    """The fields of which the versions of one account say different things."""
     return set(disputed(versions))
 
 
 def disputed(versions: Sequence[Source]) -> dict[str, list[Source]]:
-    """Field to the versions of one source that say different things of it: of each thing the first that says it."""
+    """Field to the versions of one account that say different things of it: of each thing the first that says it."""
     found: dict[str, dict[str, Source]] = {}
     for version in versions if len(versions) > 1 else ():
         for field, said in version.said.items():
@@ -38,30 +39,48 @@ def disputed(versions: Sequence[Source]) -> dict[str, list[Source]]:
     }
 
 
-def is_of(source: str, entry: object) -> bool:
-    """Whether an entry of the root of memories is of that source."""
-    return isinstance(entry, list) and len(entry) > 3 and bool(entry[3] == source)
-
-
 def without(entry: object, fields: Set[str]) -> object:
     """An entry as it is without what it says of these fields: itself, or another, or None where nothing is left."""
-    if not is_memory(entry):
-        return entry
-    version = parse_source(entry[3], entry[1], entry[0])
+    version = parse_entry(entry)
     if version is None or not version.said.keys() & fields:
         return entry
     left = {name: said for name, said in version.said.items() if name not in fields}
-    return [encode_said(left), *entry[1:4]] if left.keys() - NO_FIELDS else None
+    return _again(entry, version, left) if left.keys() - NO_FIELDS else None
+
+
+def only(entry: object, field: str) -> object:
+    """An entry as it is without what it says of other fields."""
+    version = parse_entry(entry)
+    return entry if version is None else without(entry, version.said.keys() - {field, SEEN})
 
 
 def joined(entry: object, field: str) -> object:
     """An entry as it is, without saying that its text of `field` is apart from what the field holds."""
-    if not is_memory(entry):
-        return entry
-    version = parse_source(entry[3], entry[1], entry[0])
+    version = parse_entry(entry)
     if version is None or not is_apart(said := version.said.get(field)):
         return entry
-    return [encode_said({**version.said, field: text_said(str(whole_text(said)))}), *entry[1:4]]
+    return _again(entry, version, {**version.said, field: text_said(str(whole_text(said)))})
+
+
+def having_seen(entry: object, stamps: Set[int]) -> object:
+    """An entry as it is, but that it has seen those with these stamps."""
+    version = parse_entry(entry)
+    if version is None:
+        return entry
+    before = seen_by(version)
+    return entry if stamps <= before else _again(entry, version, {**version.said, SEEN: sorted(stamps | before)})
+
+
+def seen_by(version: Source) -> set[int]:
+    """The stamps of the entries that a memory has seen."""
+    seen = version.said.get(SEEN)
+    return {each for each in seen if type(each) is int} if isinstance(seen, list) else set()
+
+
+def _again(entry: object, version: Source, said: Mapping[str, object]) -> object:
+    assert is_memory(entry)
+    edited = {} if version.edited is None else {EDITED: version.edited.said()}
+    return [encode_said({**said, **edited}), *entry[1:4]]
 
 
 def says_same(one: object, other: object) -> bool:
