@@ -82,6 +82,8 @@ UNCONFIRMED_BYTES_MAX = WINDOW_BYTES_MAX  # updates sent that the partner has no
 UNSTORED_BYTES_MAX = 4 * UNCONFIRMED_BYTES_MAX  # updates that came and wait for the disk: beyond them nothing is read
 UNSTORED_PARTS_MAX = 4096  # likewise: what is to be stored together, be it as small as may be
 TAKEN_BYTES_MAX = 4 * WINDOW_BYTES_MAX  # of pushes of all sessions, not yet answered: a relay takes no more meanwhile
+TAKEN_UPDATE_BYTES = 2 * KIB  # that an update counts as there at least: 16,384 are 1.5 s of work, and 20 MiB of memory
+TAKEN_FRAME_BYTES = KIB  # a frame up to here is taken all the same of who has nothing under way
 UNSENT_BYTES_MAX = (
     2 * FRAME_BYTES_MAX
 )  # that a device has to say to a partner that takes nothing, before it hears no more
@@ -182,10 +184,11 @@ BUNDLE_PARTNERS_MAX = 256  # partners that are met by bundle, 300 bytes each
 
 # --- relay ---------------------------------------------------------------------------------------------------
 SESSIONS_MAX = 10_000
-INTEGRATION_UPDATES_MAX = 512  # updates of one batch to the integration worker: one full push, 15 ms of work
+INTEGRATION_UPDATES_MAX = 512  # updates of one request to the integration worker; of a batch of pushes an eighth: 4 ms
 INTEGRATION_BYTES_MAX = 4 * MIB
 CANARY_US_MAX = 5_000_000  # that the worker and the disk have, each, for what a question about their health sends
 COMMITS_IN_FLIGHT_MAX = 64  # integrated batches that wait for the disk: more than ever share one commit
+COMMITTING_UPDATES_MAX = 1024  # of them together: 20 ms in one commit, for which others wait
 INTEGRATION_US = 400_000  # processor time for a request: others wait while a loop that never ends uses it up
 INTEGRATION_US_PER_KIB = 5_000  # and for each KiB of records and updates: the dearest honest text takes 1,000
 INTEGRATION_AGAIN_FACTOR = 4  # times as much when it is tried again, alone: nothing is refused for a slow machine

@@ -257,25 +257,47 @@ def test_what_waits_of_a_session_that_killed_workers_is_given_up() -> None:
 def test_what_is_taken_of_all_sessions_together_is_bounded_and_who_has_nothing_under_way_comes_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(limits, "TAKEN_BYTES_MAX", 10)  # an update has two
+    monkeypatch.setattr(limits, "TAKEN_BYTES_MAX", 10)
+    monkeypatch.setattr(limits, "TAKEN_UPDATE_BYTES", 2)
     bench = Bench()
     first, second, third, fourth = (bench.join() for _ in range(4))
     sessions = [first, second, third, fourth]
+
+    def held_back(*asked: int, size: int = limits.MIB) -> list[bool]:
+        return [bench.hub.congested(session, size) for session in asked]
+
     bench.push(first, 1, A, B)
-    assert not any(bench.hub.congested(session) for session in sessions)
+    assert held_back(*sessions) == [False] * 4
     bench.push(second, 1, A)
     assert bench.hub.held_bytes == 6
-    assert [bench.hub.congested(session) for session in sessions] == [True, True, False, False]
+    assert held_back(*sessions) == [True, True, False, False]
     bench.push(third, 1, A, B)
     assert bench.hub.held_bytes == 10
-    assert all(bench.hub.congested(session) for session in sessions)
+    assert held_back(*sessions) == [True] * 4
+    assert held_back(*sessions, size=limits.TAKEN_FRAME_BYTES) == [True, True, True, False], "a short frame has room"
+    assert held_back(fourth, size=limits.TAKEN_FRAME_BYTES + 1) == [True]
     bench.hub.lost(second, 0)
     bench.drain()
     assert bench.hub.held_bytes == 10, "who leaves takes nothing along"
+    for number in range(5):
+        bench.push(bench.join(), 1, f"customers/{number}")
+    assert held_back(bench.join(), size=1) == [True], "all the same there is a bound"
     bench.integrated(*(NEW for _ in bench.integrations[0].items))
     bench.committed()
-    assert bench.hub.held_bytes == 6
-    assert [bench.hub.congested(session) for session in (first, third, fourth)] == [False, True, False]
+    bench.integrated(*(NEW for _ in bench.integrations[0].items))
+    bench.committed()
+    assert bench.hub.held_bytes == 0
+    assert held_back(first, third, fourth) == [False] * 3
+
+
+def test_small_updates_count_as_what_they_take_and_not_as_their_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "TAKEN_BYTES_MAX", 100 * limits.TAKEN_UPDATE_BYTES)
+    bench = Bench()
+    session = bench.join()
+    for number in range(1, 51):
+        assert not bench.hub.congested(session)
+        bench.push(session, number, f"customers/{number}")
+    assert bench.hub.congested(session)
 
 
 def test_a_worker_that_cannot_be_asked_leaves_everything_to_be_sent_again() -> None:

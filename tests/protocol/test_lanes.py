@@ -133,10 +133,11 @@ def test_what_is_postponed_of_a_session_that_has_ended_is_stored_all_the_same() 
 
 def test_what_waits_in_the_slow_lane_takes_no_room_from_others_and_has_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "TAKEN_BYTES_MAX", 8)
+    monkeypatch.setattr(limits, "TAKEN_UPDATE_BYTES", 1)
     bench = Lanes()
     bench.join_slow(A)  # the slow worker is at it
     mallory, anna = bench.join_slow(B, C), bench.join()
-    assert not bench.hub.congested(anna)
+    assert not bench.hub.congested(anna, limits.MIB)
     assert bench.hub.congested(mallory)
     bench.push(anna, 1, D)
     bench.answer([POSTPONED])

@@ -11,7 +11,7 @@ from crdt_sync.protocol.versions import GREETING
 from crdt_sync.verdicts import Verdict, VerdictCode
 from tests.protocol.scripted import ScriptedLog
 
-ENOUGH = INTEGRATION_UPDATES_MAX // 2  # updates that are worth a batch beside the one under way
+ENOUGH = INTEGRATION_UPDATES_MAX // 32  # updates that are worth a batch beside the one under way
 
 
 class Rig:

@@ -28,7 +28,7 @@ from crdt_sync.protocol.versions import GREETING
 from crdt_sync.runtime import compare_once, sync_once
 from crdt_sync.runtime.transports.http.dialed import open_channel
 
-from .devices import Device, eventually, running, seen, update
+from .devices import PATIENCE_S, Device, eventually, running, seen, update
 
 ANNA = PresenceEntry("customers/a", "anna")
 BEN = PresenceEntry("customers/a", "ben")
@@ -211,7 +211,7 @@ def test_what_has_arrived_when_the_link_closes_is_stored(tmp_path: Path, transpo
     async def scenario(relay: Relay) -> None:
         async with await Device.join(relay.url, follow=False) as listens:
             if transport == "websocket":
-                device = await Device.join(relay.url, follow=False)
+                device = await Device.join(relay.url, follow=False, close_timeout=PATIENCE_S)
                 for number in range(count):
                     await device.push((f"customers/{number}", written[number]))
                 await device.close()

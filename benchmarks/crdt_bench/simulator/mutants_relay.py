@@ -86,8 +86,8 @@ def _drop_what_waits(_: Method) -> Method:
     def mutated(self: Any, session: int) -> None:
         sender = self._senders.pop(session, None)
         if sender is not None:
-            self._waiting -= sum(len(push.entries) for push in sender.waiting)
-            self.held_bytes -= sum(push.size for push in sender.pushes)
+            sender.lane.remove(sender)
+            self.held_bytes -= sum(push.weight for push in sender.pushes)
 
     return mutated
 

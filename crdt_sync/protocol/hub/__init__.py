@@ -2,6 +2,7 @@
 
 effects   what the hub asks of its host, and the answers
 presence  who has which record open, and who is to be told
+lanes     whose push is integrated next, and how much of it
 pipeline  the way of a push
 hub       the sessions
 """

@@ -8,7 +8,7 @@ The hub keeps the sessions; the way of their pushes is the pipeline's.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from crdt_sync import limits
 from crdt_sync.protocol.acceptor import Acceptor, Authorise, Refusal
@@ -72,6 +72,7 @@ class Hub:
         self._sessions_max = sessions_max
         self._sessions: dict[int, Acceptor] = {}
         self._welcome: set[int] = set()  # whose hello was accepted: strangers take no device's place
+        self._answered: set[int] = set()  # of which pushes were answered lately
         self._last_session = 0
         self._effects: list[HubEffect] = []
         self._closing: tuple[str, str, int] | None = None
@@ -156,10 +157,24 @@ class Hub:
         acceptor = self._sessions.get(session)
         return acceptor is not None and (self._presence.is_due(session) or acceptor.wants_room)
 
-    def congested(self, session: int) -> bool:
-        """Whether the host must stop reading from this session's link."""
+    def congested(self, session: int, size: int = 0) -> bool:
+        """Whether the host must not take a frame of `size` bytes from this session's link now."""
         acceptor = self._sessions.get(session)
-        return acceptor is not None and (acceptor.congested or self._pipeline.crowded(session))
+        return acceptor is not None and (acceptor.congested or self._pipeline.crowded(session, size))
+
+    def held_by_itself(self, session: int) -> bool:
+        """Whether nothing may be taken from its link for the sake of what it pushed itself."""
+        acceptor = self._sessions.get(session)
+        return acceptor is not None and (acceptor.congested or self._pipeline.postponed_too_much(session))
+
+    def has_pushed(self, session: int) -> bool:
+        """Whether pushes of it are not answered."""
+        return self._pipeline.has_pushed(session)
+
+    def take_answered(self) -> Collection[int]:
+        """The sessions of which pushes were answered since the last call."""
+        answered, self._answered = self._answered, set()
+        return answered
 
     def followers(self) -> list[int]:
         """Sessions that have something to send, after a commit."""
@@ -207,7 +222,7 @@ class Hub:
 
     @property
     def held_bytes(self) -> int:
-        """Bytes of updates that were taken and are not answered."""
+        """What the updates weigh that were taken and are not answered, see `lanes`: bytes, and some for each."""
         return self._pipeline.held_bytes
 
     @property
@@ -237,6 +252,7 @@ class Hub:
         """The pipeline's: see `pipeline.Sessions`."""
         acceptor = self._sessions.get(session)
         if acceptor is not None:
+            self._answered.add(session)
             for answer in answers:
                 acceptor.accepted(answer.number, answer.verdicts, answer.seqs, now)
             acceptor.acknowledge(now)

@@ -8,7 +8,7 @@
 2. Nothing is acknowledged, and nothing is shown to a follower, before `committed`.
 3. When a commit fails, everything integrated after it may build on what was not stored. All of it is answered
    "retry", and the worker forgets the records; no update is ever stored without what it builds on.
-4. Batches are filled round robin, one push of each session at a time, so a greedy session delays only itself.
+4. Batches are short and filled fairly, so that greedy sessions delay only themselves: see `lanes`.
 5. An update that brought nothing new is acknowledged like any other: what it repeats may still be on its way to the
    disk, so its answer rides on the newest commit. So does a gap, whose state vector speaks of the same.
 6. A session whose bytes killed workers too often is closed; everybody else notices nothing.
@@ -18,11 +18,12 @@
    and that session goes by the slow lane until it needed it no more for a while. A record is in one lane at a time.
    What waits in the slow lane takes no room from the others; beyond its own room it is to be sent again.
 9. While the disk is slow, commits under way are bounded, and pushes gather in their sessions, which are bounded too.
+10. What is taken and not answered is bounded in updates, too, as many small ones take long. Who has nothing under way
+   is heard all the same.
 """
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from crdt_sync import limits
@@ -38,6 +39,7 @@ from crdt_sync.protocol.hub.effects import (
     IntegrationItem,
     StoredUpdates,
 )
+from crdt_sync.protocol.hub.lanes import Batch, Lane, Part, Push, Sender, Waiting, weight_of
 from crdt_sync.protocol.messages import PushEntry, Verdict, VerdictCode
 from crdt_sync.verdicts import POSTPONED
 
@@ -64,92 +66,6 @@ class Sessions(Protocol):
         """Its updates have killed workers too often: end it."""
 
 
-class _Part(NamedTuple):
-    """One update of a batch: whose push it is of."""
-
-    session: int
-    number: int
-    position: int
-
-
-@dataclass(slots=True)
-class _Push:
-    """A push on its way, filling with verdicts."""
-
-    session: int
-    number: int
-    verdicts: list[Verdict | None]
-    seqs: list[int] = field(default_factory=list)
-    missing: int = 0
-    taken_at: int = 0
-    size: int = 0  # bytes of its updates
-
-
-class _Waiting(NamedTuple):
-    """What of a push waits for its turn: each update with its position in the push."""
-
-    number: int
-    entries: tuple[tuple[int, PushEntry], ...]
-
-    @property
-    def size(self) -> int:
-        """Bytes of the updates."""
-        return sum(len(entry.update) for _, entry in self.entries)
-
-
-@dataclass(slots=True)
-class _Batch:
-    """An integration or a commit under way."""
-
-    number: int
-    items: tuple[IntegrationItem, ...]
-    parts: tuple[tuple[_Part, ...], ...]  # per item, per update
-    stored: tuple[tuple[_Part, ...], ...] = ()  # per change, per update
-    riders: list[tuple[_Part, Verdict]] = field(default_factory=list)  # answers that speak of what is not on disk yet
-
-
-@dataclass(slots=True)
-class _Lane:
-    """The way through one of the workers."""
-
-    slow: bool
-    turn: deque[int] = field(default_factory=deque)  # sessions with waiting pushes, in order of their turn
-    waiting: int = 0  # updates in pushes that wait for their turn
-    waiting_bytes: int = 0  # of these updates
-    integrating: deque[_Batch] = field(default_factory=deque)
-    discard: int = 0  # that many of the batches being integrated build on a failed commit
-
-    def add(self, push: _Waiting) -> None:
-        """It waits here."""
-        self.waiting += len(push.entries)
-        self.waiting_bytes += push.size
-
-    def remove(self, push: _Waiting) -> None:
-        """It waits here no more."""
-        self.waiting -= len(push.entries)
-        self.waiting_bytes -= push.size
-
-    @property
-    def busy(self) -> set[str]:
-        """The records that are being integrated."""
-        return {item.record for batch in self.integrating for item in batch.items}
-
-
-@dataclass(slots=True)
-class _Sender:
-    """A session that has pushed."""
-
-    principal: Principal
-    origin: bytes  # its replica
-    lane: _Lane
-    slow_until: int = 0  # it goes by the slow lane
-    waiting: deque[_Waiting] = field(default_factory=deque)
-    pushes: deque[_Push] = field(default_factory=deque)  # in order; answered from the left
-    strikes: int = 0
-    gone: bool = False  # its session is over
-    verdicts: Counter[VerdictCode] = field(default_factory=Counter)
-
-
 class Pipeline:
     """See the module. What it asks of the host it appends to `effects`; the other arguments are those of `Hub`.
 
@@ -169,63 +85,75 @@ class Pipeline:
         self._wall_clock = wall_clock
         self._snapshot_due = snapshot_due
         self._acknowledged_after = acknowledged_after
-        self._senders: dict[int, _Sender] = {}
-        self._quick = _Lane(slow=False)
-        self._slow = _Lane(slow=True)
+        self._senders: dict[int, Sender] = {}
+        self._quick = Lane(slow=False)
+        self._slow = Lane(slow=True)
         self._number = 0
-        self._committing: dict[int, _Batch] = {}  # by number, in the order of their commits
+        self._committing: dict[int, Batch] = {}  # by number, in the order of their commits
         self.verdicts: Counter[VerdictCode] = Counter()
         self.taken = 0  # updates, ever: each gets one verdict
-        self.held_bytes = 0  # of updates in pushes that are not answered
+        self.held_bytes = 0  # what the updates weigh in pushes that are not answered
 
     @property
     def idle(self) -> bool:
         """Whether no push is on its way."""
-        return not self._committing and not any(lane.integrating or lane.turn for lane in self._lanes)
+        return not self._committing and not any(lane.integrating or lane.waiting for lane in self._lanes)
 
     @property
-    def _lanes(self) -> tuple[_Lane, _Lane]:
+    def _lanes(self) -> tuple[Lane, Lane]:
         return self._quick, self._slow
 
     def take(self, session: int, principal: Principal, origin: bytes, accept: Accept, now: int) -> None:
         """A push came, of that principal and replica."""
         sender = self._senders.get(session)
         if sender is None:
-            sender = self._senders[session] = _Sender(principal, origin, self._quick)
-        count = len(accept.entries)
-        size = sum(len(entry.update) for entry in accept.entries)
+            sender = self._senders[session] = Sender(session, principal, origin, self._quick)
+        count, weight = len(accept.entries), weight_of(accept.entries)
         self.taken += count
-        self.held_bytes += size
-        sender.pushes.append(_Push(session, accept.number, [None] * count, missing=count, taken_at=now, size=size))
+        self.held_bytes += weight
+        sender.pushes.append(Push(session, accept.number, [None] * count, missing=count, taken_at=now, weight=weight))
         allowed = []
         for position, entry in enumerate(accept.entries):
             denied = principal.write_refused(entry.record)
             if denied is None:
                 allowed.append((position, entry))
             else:
-                self._decide(_Part(session, accept.number, position), denied, None)
+                self._decide(Part(session, accept.number, position), denied, None)
         if not allowed:
             self._answer({session: None}, now)
             return
         if not sender.waiting:
-            sender.lane = self._slow if sender.slow_until > now else self._quick
-            sender.lane.turn.append(session)
-        push = _Waiting(accept.number, tuple(allowed))
-        sender.waiting.append(push)
-        sender.lane.add(push)
+            lane = self._slow if sender.slow_until > now else self._quick
+            if lane is not sender.lane:
+                lane.take_over(sender)
+        push = Waiting(accept.number, tuple(allowed), weight)
+        sender.lane.add(sender, push if len(allowed) == count else Waiting.of(*push[:2]))
 
-    def crowded(self, session: int) -> bool:
-        """Whether nothing more is to be taken from the session, for the sake of memory, until others were answered.
+    def crowded(self, session: int, size: int) -> bool:
+        """Whether a frame of `size` bytes is not to be taken from the session before others were answered.
 
-        The second half of what may be held is for those of whom nothing is.
+        The second half of what may be held is for those of whom nothing is; beyond it they say what is short.
         """
-        sender = self._senders.get(session)
-        if sender is not None and sender.lane is self._slow and self._slow.waiting_bytes >= limits.TAKEN_BYTES_MAX // 4:
-            return bool(sender.waiting)
-        held_bytes = self.held_bytes - self._slow.waiting_bytes
-        if held_bytes < limits.TAKEN_BYTES_MAX // 2:
+        if self.postponed_too_much(session):
+            return True
+        held = self.held_bytes - self._slow.waiting_weight
+        if held < limits.TAKEN_BYTES_MAX // 2:
             return False
-        return held_bytes >= limits.TAKEN_BYTES_MAX or (sender is not None and bool(sender.pushes))
+        if self.has_pushed(session):
+            return True
+        return held >= limits.TAKEN_BYTES_MAX * (2 if size <= limits.TAKEN_FRAME_BYTES else 1)
+
+    def has_pushed(self, session: int) -> bool:
+        """Whether pushes of the session are not answered."""
+        sender = self._senders.get(session)
+        return sender is not None and bool(sender.pushes)
+
+    def postponed_too_much(self, session: int) -> bool:
+        """Whether the session is to wait until something that waits of it for the slow worker was done."""
+        sender = self._senders.get(session)
+        if sender is None or sender.lane is not self._slow or not sender.waiting:
+            return False
+        return self._slow.waiting_weight >= limits.TAKEN_BYTES_MAX // 4
 
     def leave(self, session: int) -> None:
         """The session is over: what was taken of it becomes durable, and nobody is told."""
@@ -246,39 +174,20 @@ class Pipeline:
         self._next_batch(self._quick, self._slow)
         self._next_batch(self._slow, self._quick)
 
-    def _next_batch(self, lane: _Lane, other: _Lane) -> None:
+    def _next_batch(self, lane: Lane, other: Lane) -> None:
         under_way = len(lane.integrating)
-        if not lane.turn or lane.discard or len(self._committing) + under_way >= limits.COMMITS_IN_FLIGHT_MAX:
+        if not lane.waiting or lane.discard or len(self._committing) + under_way >= limits.COMMITS_IN_FLIGHT_MAX:
             return
-        if under_way and (under_way >= _INTEGRATIONS_MAX or lane.waiting < limits.INTEGRATION_UPDATES_MAX // 2):
+        if under_way and (under_way >= _INTEGRATIONS_MAX or not lane.enough):
             return
-        grouped: dict[str, tuple[list[bytes], list[_Part]]] = {}
-        count = size = 0
-        busy = other.busy if other.integrating else frozenset[str]()
-        held_up: list[int] = []  # sessions whose records are in the other lane
-        while lane.turn and size < limits.INTEGRATION_BYTES_MAX:
-            session = lane.turn[0]
-            sender = self._senders.get(session)
-            if sender is None or not sender.waiting:
-                lane.turn.popleft()
-                continue
-            if count and count + len(sender.waiting[0].entries) > limits.INTEGRATION_UPDATES_MAX:
-                break  # a few updates beyond the limit would cost another request to the worker
-            lane.turn.popleft()
-            if busy and any(entry.record in busy for _, entry in sender.waiting[0].entries):
-                held_up.append(session)
-                continue
-            push = sender.waiting.popleft()
-            if sender.waiting:
-                lane.turn.append(session)
+        if sum(batch.storing for batch in self._committing.values()) >= limits.COMMITTING_UPDATES_MAX:
+            return
+        grouped: dict[str, tuple[list[bytes], list[Part]]] = {}
+        for sender, push in lane.next_batch(other.busy if other.integrating else set()):
             for position, entry in push.entries:
                 updates, parts = grouped.setdefault(entry.record, ([], []))
                 updates.append(entry.update)
-                parts.append(_Part(session, push.number, position))
-                size += len(entry.update)
-            count += len(push.entries)
-            lane.remove(push)
-        lane.turn.extendleft(reversed(held_up))
+                parts.append(Part(sender.session, push.number, position))
         if not grouped:
             return
         items = tuple(
@@ -292,7 +201,7 @@ class Pipeline:
             for record, (updates, parts) in grouped.items()
         )
         self._number += 1
-        lane.integrating.append(_Batch(self._number, items, tuple(tuple(parts) for _, parts in grouped.values())))
+        lane.integrating.append(Batch(self._number, items, tuple(tuple(parts) for _, parts in grouped.values())))
         stamp_max = self._wall_clock() + limits.STAMP_AHEAD_US_MAX
         self._effects.append(Integrate(self._number, items, stamp_max, lane.slow))
 
@@ -355,15 +264,15 @@ class Pipeline:
 
     # --- parts -----------------------------------------------------------------------------------------------
 
-    def _store(self, batch: _Batch, results: Sequence[Integrated], now: int) -> None:
+    def _store(self, batch: Batch, results: Sequence[Integrated], now: int) -> None:
         """Decide what the worker decided, and commit what it accepted."""
         changes: list[StoredUpdates] = []
-        stored: list[tuple[_Part, ...]] = []
-        riders: list[tuple[_Part, Verdict]] = []
+        stored: list[tuple[Part, ...]] = []
+        riders: list[tuple[Part, Verdict]] = []
         touched: dict[int, None] = {}
-        postponed: dict[int, dict[int, list[tuple[int, PushEntry]]]] = {}  # by session and push: as in `_Waiting`
+        postponed: dict[int, dict[int, list[tuple[int, PushEntry]]]] = {}  # by session and push: as in `Waiting`
         for item, parts, result in zip(batch.items, batch.parts, results, strict=True):
-            kept: list[tuple[_Part, bytes]] = []
+            kept: list[tuple[Part, bytes]] = []
             let_in: dict[Principal, None] = {}
             asked = zip(parts, item.updates, item.principals, result.verdicts, strict=True)
             for part, update, principal, judged in asked:
@@ -410,7 +319,7 @@ class Pipeline:
         if changes:
             self._number += 1  # in the order of the commits, which is not that of the batches
             number = self._number
-            self._committing[number] = _Batch(number, batch.items, batch.parts, tuple(stored))
+            self._committing[number] = Batch(number, batch.items, batch.parts, tuple(stored))
             self._effects.append(Commit(number, tuple(changes)))
         if self._committing:
             newest = self._committing[max(self._committing)]
@@ -429,24 +338,14 @@ class Pipeline:
         if sender is None:
             return
         given_up = sender.strikes >= limits.POISON_STRIKES_MAX
-        if given_up or self._slow.waiting_bytes >= limits.TAKEN_BYTES_MAX // 2:
-            parts = [_Part(session, number, position) for number, left in pushes.items() for position, _ in left]
+        if given_up or self._slow.waiting_weight >= limits.TAKEN_BYTES_MAX // 2:
+            parts = [Part(session, number, position) for number, left in pushes.items() for position, _ in left]
             self._refuse([parts], now)
             return
         if sender.lane is not self._slow:
-            if sender.waiting:
-                sender.lane.turn.remove(session)
-                self._slow.turn.append(session)
-            for push in sender.waiting:
-                sender.lane.remove(push)
-                self._slow.add(push)
-            sender.lane = self._slow
-        if not sender.waiting:
-            self._slow.turn.append(session)
-        for number in sorted(pushes, reverse=True):
-            push = _Waiting(number, tuple(sorted(pushes[number])))
-            sender.waiting.appendleft(push)
-            self._slow.add(push)
+            self._slow.take_over(sender)
+        left = [Waiting.of(number, tuple(sorted(pushes[number]))) for number in sorted(pushes)]
+        self._slow.put_back(sender, left)
         sender.slow_until = now + limits.SLOW_FOR_US
 
     def _origin(self, session: int) -> bytes:
@@ -465,15 +364,13 @@ class Pipeline:
         else:
             self._sessions.poisoned(session, now)
 
-    def _give_up(self, session: int, sender: _Sender) -> None:
+    def _give_up(self, session: int, sender: Sender) -> None:
         """Nothing more of the session is integrated."""
-        waiting, sender.waiting = sender.waiting, deque()
-        for push in waiting:
-            sender.lane.remove(push)
+        for push in sender.lane.remove(sender):
             for position, _ in push.entries:
-                self._decide(_Part(session, push.number, position), _RETRY, None)
+                self._decide(Part(session, push.number, position), _RETRY, None)
 
-    def _refuse(self, parts: Sequence[Sequence[_Part]], now: int) -> None:
+    def _refuse(self, parts: Sequence[Sequence[Part]], now: int) -> None:
         touched: dict[int, None] = {}
         for group in parts:
             for part in group:
@@ -481,7 +378,7 @@ class Pipeline:
                 touched[part.session] = None
         self._answer(touched, now)
 
-    def _decide(self, part: _Part, verdict: Verdict, seq: int | None) -> None:
+    def _decide(self, part: Part, verdict: Verdict, seq: int | None) -> None:
         self.verdicts[verdict.code] += 1
         sender = self._senders.get(part.session)
         if sender is None:
@@ -505,12 +402,12 @@ class Pipeline:
             if not sender.gone:
                 self._sessions.answered(session, answers, now)
 
-    def _answers(self, session: int, sender: _Sender) -> list[Answer]:
+    def _answers(self, session: int, sender: Sender) -> list[Answer]:
         """Take the pushes that are complete, in order; forget who has left and waits for no other."""
         answers = []
         while sender.pushes and not sender.pushes[0].missing:
             push = sender.pushes.popleft()
-            self.held_bytes -= push.size
+            self.held_bytes -= push.weight
             verdicts = [verdict for verdict in push.verdicts if verdict is not None]
             answers.append(Answer(push.number, verdicts, push.seqs))
         if sender.gone and not sender.pushes:

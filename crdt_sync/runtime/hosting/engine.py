@@ -53,6 +53,7 @@ from crdt_sync.runtime.hosting.digests import Digests, WorkerDigests
 from crdt_sync.runtime.hosting.fair_queue import FairQueue, Flow
 from crdt_sync.runtime.hosting.following import Following
 from crdt_sync.runtime.hosting.health import Health
+from crdt_sync.runtime.hosting.held import HeldSessions
 from crdt_sync.runtime.hosting.meter import Counts, Meter
 from crdt_sync.runtime.hosting.rest import AtRest
 from crdt_sync.runtime.hosting.rounds import Rounds
@@ -118,7 +119,6 @@ class _Seat:
     flow: Flow
     timer: asyncio.TimerHandle | None = None
     due: int = 0  # when that was to wake, in microseconds
-    reading: asyncio.Future[None] | None = None  # the link waits to read on
     filling: bool = False
     asked: int = 0  # receipts and the like under way
 
@@ -195,7 +195,7 @@ class Engine:
         self.admission = Admission(self._now)
         self._seats: dict[int, _Seat] = {}
         self._links: dict[int, Link] = {}  # of all sessions, until what they pushed was decided on
-        self._held: dict[int, _Seat] = {}  # seats whose links wait to read on
+        self._held = HeldSessions(self)
         self._uncommitted = Uncommitted()
         self._tasks: set[asyncio.Task[None]] = set()
         self._idle = asyncio.Event()
@@ -310,19 +310,29 @@ class Engine:
             seat.filling = True
             self.loop.call_soon(self.queue.take, seat.flow, partial(self._refill, session, seat))
 
-    def may_read(self, session: int) -> bool:
-        """Whether the link may read on; if not, it awaits `readable`."""
+    def may_read(self, session: int, size: int) -> bool:
+        """Whether a frame of `size` bytes may be taken from the link; if not, it awaits `readable`."""
         seat = self._seats.get(session)
-        return not self.stopping and not self.hub.congested(session) and (seat is None or seat.asked < _ASKED_MAX)
+        if seat is None:
+            return True
+        return not self.stopping and seat.asked < _ASKED_MAX and not self.hub.congested(session, size)
 
-    async def readable(self, session: int) -> None:
-        """Return when the link may read on, or when its session is over."""
-        while (seat := self._seats.get(session)) is not None and not self.may_read(session):
-            seat.reading = self.loop.create_future()
-            self._held[session] = seat
+    async def readable(self, session: int, size: int) -> None:
+        """Return when such a frame may be taken from the link, or when its session is over."""
+        while not self.may_read(session, size):
+            reading = self._held.hold(session, size)
             self.hub.pause(session, self._now())
-            await seat.reading
+            await reading
             self.hub.resume(session, self._now())
+
+    def held_by_itself(self, session: int) -> bool:
+        """See `held.Rules`."""
+        seat = self._seats.get(session)
+        return seat is not None and (seat.asked >= _ASKED_MAX or self.hub.held_by_itself(session))
+
+    def has_pushed(self, session: int) -> bool:
+        """See `held.Rules`."""
+        return self.hub.has_pushed(session)
 
     def refuse(self, session: int, code: str, message: str) -> None:
         """The device breaks the rules of the link itself: say why and end its session."""
@@ -345,10 +355,9 @@ class Engine:
             return None
         if seat.timer is not None:
             seat.timer.cancel()
-        self._held.pop(session, None)
+        self._held.leave(session)
         if self._visits is not None:
             self._visits.left(session)
-        _release(seat)
         return seat.link
 
     def _arm(self, session: int) -> None:
@@ -372,8 +381,9 @@ class Engine:
     def _pump(self) -> None:
         for effect in self.hub.drain():
             self._carry_out(effect)
-        for session in [session for session in self._held if self.may_read(session)]:
-            _release(self._held.pop(session))
+        for session in self.hub.take_answered():
+            self._held.answered(session)
+        self._held.release()
         if self.hub.uninformed and self._presence_timer is None:
             self._presence_timer = self.loop.call_later(_PRESENCE_EVERY_S, self._show_presence)
         if self.hub.idle:
@@ -478,13 +488,14 @@ class Engine:
         seat = self._seats.get(session)
         if seat is not None:
             seat.asked += 1
-            self._start(self._finish_for(seat, work))
+            self._start(self._finish_for(session, seat, work))
 
-    async def _finish_for(self, seat: _Seat, work: Callable[[], Awaitable[None]]) -> None:
+    async def _finish_for(self, session: int, seat: _Seat, work: Callable[[], Awaitable[None]]) -> None:
         try:
             await work()
         finally:
             seat.asked -= 1
+            self._held.answered(session)
             self._pump()
 
     async def _pin_index(self, effect: PinIndex) -> None:
@@ -586,12 +597,6 @@ class Engine:
 
     def _now(self) -> int:
         return steady_us(self.loop)
-
-
-def _release(seat: _Seat) -> None:
-    if seat.reading is not None and not seat.reading.done():
-        seat.reading.set_result(None)
-    seat.reading = None
 
 
 def _size(change: StoredUpdates) -> int:

@@ -13,7 +13,6 @@ Rules:
 
 import asyncio
 from collections.abc import Mapping
-from functools import partial
 
 import structlog
 
@@ -106,8 +105,7 @@ class DeviceLink:
 
     async def read(self) -> None:
         """Hand frames to the engine until the link ends; pause while the device is ahead of the disk, or behind us."""
-        channel, engine, session, metrics = self._channel, self._engine, self.session, self._metrics
-        queue = engine.queue
+        channel, engine, session = self._channel, self._engine, self.session
         greeted = False
         try:
             while True:
@@ -119,14 +117,8 @@ class DeviceLink:
                     continue
                 if self._closing is not None:
                     continue  # what is still under way is taken, so that the answer to our close can arrive
-                if greeted and not engine.may_read(session):
-                    await engine.readable(session)
-                metrics.frames_received += 1
-                metrics.bytes_received += len(frame)
-                step = partial(engine.receive if greeted else self._greet, session, frame)
+                await self._hand_over(frame, greeted=greeted)
                 greeted = True
-                if not queue.ran(step):
-                    await queue.wait(engine.flow(session), step)
                 while channel.unsent_bytes > self._unsent_max and self._waiting is not None and self._closing is None:
                     await asyncio.wait((self._waiting,))
         except ChannelClosed:
@@ -141,10 +133,26 @@ class DeviceLink:
             if self._closing is not None:
                 await self._closing
 
-    def _greet(self, session: int, frame: bytes) -> None:
-        self._engine.receive(session, frame)
-        # In the same step: what the device says when it is let in may come before `read` has its turn.
-        self._channel.take_up_to(FRAME_BYTES_MAX)
+    async def _hand_over(self, frame: bytes, *, greeted: bool) -> None:
+        """Have the engine take a frame, when it is the session's turn and there is room then."""
+        engine, session = self._engine, self.session
+        taken = False
+
+        def take() -> None:
+            nonlocal taken
+            taken = not greeted or engine.may_read(session, len(frame))
+            if taken:
+                self._metrics.frames_received += 1
+                self._metrics.bytes_received += len(frame)
+                engine.receive(session, frame)
+            if not greeted:  # in the same step: what it says when it is let in may come before `read` has its turn
+                self._channel.take_up_to(FRAME_BYTES_MAX)
+
+        while not taken:
+            if greeted and not engine.may_read(session, len(frame)):
+                await engine.readable(session, len(frame))
+            if not engine.queue.ran(take):
+                await engine.queue.wait(engine.flow(session), take)
 
     async def _wait_for_room(self) -> None:
         channel = self._channel

@@ -39,7 +39,7 @@ def test_silence_counts_only_while_the_relay_reads(monkeypatch: pytest.MonkeyPat
     async def talk() -> None:
         quiet = Quiet(monkeypatch)
         engine = quiet.engine
-        monkeypatch.setattr(engine.hub, "congested", lambda _: True)
+        monkeypatch.setattr(engine.hub, "congested", lambda *_: True)
 
         def pass_time(us: int) -> None:
             """The timer wakes whenever it wants to."""
@@ -48,12 +48,12 @@ def test_silence_counts_only_while_the_relay_reads(monkeypatch: pytest.MonkeyPat
                 quiet.wake(due)
             quiet.now = end
 
-        reading = asyncio.create_task(engine.readable(quiet.session))
+        reading = asyncio.create_task(engine.readable(quiet.session, 1))
         await asyncio.sleep(0)
         quiet.wake(10 * SILENCE_US_MAX)
         assert quiet.link.closed == ""
         assert not reading.done()
-        monkeypatch.setattr(engine.hub, "congested", lambda _: False)
+        monkeypatch.setattr(engine.hub, "congested", lambda *_: False)
         quiet.wake(quiet.now)
         await reading
         pass_time(SILENCE_US_MAX - KEEPALIVE_US)

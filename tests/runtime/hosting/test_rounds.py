@@ -69,7 +69,7 @@ def test_one_that_cannot_be_told_keeps_nobody_else_from_hearing(monkeypatch: pyt
                 raise ValueError("no")
 
         broken = {1, 2, 4}
-        telling = Rounds(loop, FairQueue(loop), lambda: range(1, 5), fill)
+        telling = Rounds(loop, FairQueue(loop, lambda: 0.0), lambda: range(1, 5), fill)
         with pytest.raises(ValueError, match="no"):
             telling.begin()
         telling.begin()  # something is new meanwhile

@@ -1,0 +1,230 @@
+"""Lanes: in which order what was pushed goes to a worker.
+
+Rules:
+
+1. An update weighs its bytes, and `TAKEN_UPDATE_BYTES` at least.
+2. Fair queueing by weight: the session is next whose next piece would be done first if all that wait were served at
+   once and alike. Who did not wait before is `_CREDIT` ahead of who did, so that a device with an edit now and then
+   waits for no session that pushes much, however many of these there are.
+3. Time goes on with all that is done, so nobody waits for ever for those who come anew.
+4. A session's updates keep their order. A large push goes in pieces, which are answered together.
+5. A batch is short, as who comes now waits for what is under way. A piece of a large push fills it, and waits for the
+   next one where something else is in it; pushes of a few updates join in greater number.
+"""
+
+import heapq
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Self
+
+from crdt_sync import limits
+from crdt_sync.principal import Principal
+from crdt_sync.protocol.hub.effects import IntegrationItem
+from crdt_sync.protocol.messages import PushEntry, Verdict, VerdictCode
+
+_CREDIT = 64 * limits.TAKEN_UPDATE_BYTES  # weight: a device that was away has some dozens of edits
+_LITTLE = 4  # updates of a push that joins more than a piece of a large one
+
+
+class Part(NamedTuple):
+    """One update of a batch: whose push it is of."""
+
+    session: int
+    number: int
+    position: int
+
+
+Entries = tuple[tuple[int, PushEntry], ...]
+"""Updates, each with its position in its push."""
+
+
+class Waiting(NamedTuple):
+    """What of a push waits for its turn."""
+
+    number: int
+    entries: Entries
+    weight: int
+
+    @classmethod
+    def of(cls, number: int, entries: Entries) -> Self:
+        """These updates of the push of that number."""
+        return cls(number, entries, weight_of(entry for _, entry in entries))
+
+
+@dataclass(slots=True)
+class Batch:
+    """An integration or a commit under way."""
+
+    number: int
+    items: tuple[IntegrationItem, ...]
+    parts: tuple[tuple[Part, ...], ...]  # per item, per update
+    stored: tuple[tuple[Part, ...], ...] = ()  # per change, per update
+    riders: list[tuple[Part, Verdict]] = field(default_factory=list)  # answers that speak of what is not on disk yet
+    storing: int = field(init=False)  # how many updates it stores
+
+    def __post_init__(self) -> None:
+        self.storing = sum(map(len, self.stored))
+
+
+@dataclass(slots=True)
+class Push:
+    """A push on its way, filling with verdicts."""
+
+    session: int
+    number: int
+    verdicts: list[Verdict | None]
+    seqs: list[int] = field(default_factory=list)
+    missing: int = 0
+    taken_at: int = 0
+    weight: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Sender:
+    """A session that has pushed."""
+
+    session: int
+    principal: Principal
+    origin: bytes  # its replica
+    lane: "Lane"
+    slow_until: int = 0  # it goes by the slow lane
+    waiting: deque[Waiting] = field(default_factory=deque)  # changed by its lane alone
+    pushes: deque[Push] = field(default_factory=deque)  # in order; answered from the left
+    served: int = 0  # the time of its lane at which all that was taken from it would be done
+    place: int = 0  # the one in its lane that counts
+    strikes: int = 0
+    gone: bool = False  # its session is over
+    verdicts: Counter[VerdictCode] = field(default_factory=Counter)
+
+
+class Lane:
+    """The way through one of the workers. See the module."""
+
+    def __init__(self, *, slow: bool) -> None:
+        self.slow = slow
+        self.waiting = 0  # updates that wait for their turn
+        self.waiting_weight = 0
+        self.integrating: deque[Batch] = deque()
+        self.discard = 0  # that many of the batches being integrated build on a failed commit
+        self._order: list[tuple[int, int, Sender]] = []  # when the next piece would be done, and the place
+        self._places = 0
+        self._time = 0  # weight that was done of each that waited
+
+    @property
+    def busy(self) -> set[str]:
+        """The records that are being integrated."""
+        return {item.record for batch in self.integrating for item in batch.items}
+
+    def add(self, sender: Sender, push: Waiting) -> None:
+        """It waits here, after what its session pushed before."""
+        self._count(push, 1)
+        sender.waiting.append(push)
+        if len(sender.waiting) == 1:
+            self._queue(sender)
+
+    def put_back(self, sender: Sender, pushes: Sequence[Waiting]) -> None:
+        """These wait here again, before all else of their session."""
+        for push in pushes:
+            self._count(push, 1)
+        sender.waiting.extendleft(reversed(pushes))
+        self._queue(sender)
+
+    def take_over(self, sender: Sender) -> None:
+        """What waits of that session waits here from now on."""
+        waiting = sender.lane.remove(sender)
+        sender.lane, sender.served = self, 0
+        for push in waiting:
+            self.add(sender, push)
+
+    def remove(self, sender: Sender) -> list[Waiting]:
+        """Nothing of that session waits any more. Returns what did."""
+        waiting = list(sender.waiting)
+        sender.waiting.clear()
+        for push in waiting:
+            self._count(push, -1)
+        return waiting
+
+    @property
+    def enough(self) -> bool:
+        """Whether so much waits that it is worth a batch beside the one under way."""
+        return 2 * self.waiting >= piece_updates()
+
+    def next_batch(self, busy: set[str]) -> list[tuple[Sender, Waiting]]:
+        """Take what the next batch is of. What has a record that is `busy` in the other lane waits."""
+        pieces: list[tuple[Sender, Waiting]] = []
+        held_up: list[tuple[int, int, Sender]] = []
+        most = batch_updates()
+        updates = weight = 0
+        while self._order and updates < most and weight < limits.INTEGRATION_BYTES_MAX:
+            entry = heapq.heappop(self._order)
+            done, place, sender = entry
+            if sender.lane is not self or sender.place != place or not sender.waiting:
+                continue
+            piece = _first_piece(sender.waiting[0])
+            if busy and any(waiting.record in busy for _, waiting in piece.entries):
+                held_up.append(entry)
+                continue
+            count = len(piece.entries)
+            if updates and updates + count > (most if count <= _LITTLE else piece_updates()):
+                held_up.append(entry)
+                break
+            pieces.append((sender, piece))
+            self._take(sender, piece, done)
+            updates += count
+            weight += piece.weight
+        for entry in held_up:
+            heapq.heappush(self._order, entry)
+        return pieces
+
+    def _take(self, sender: Sender, piece: Waiting, done: int) -> None:
+        push = sender.waiting.popleft()
+        if piece is not push:
+            rest = push.entries[len(piece.entries) :]
+            sender.waiting.appendleft(Waiting(push.number, rest, push.weight - piece.weight))
+        self._count(piece, -1)
+        sender.served = done
+        self._time = max(done - piece.weight, self._time + piece.weight // (len(self._order) + 1))
+        if sender.waiting:
+            self._queue(sender)
+
+    def _queue(self, sender: Sender) -> None:
+        self._places += 1
+        sender.place = self._places
+        begun = max(sender.served, self._time - _CREDIT)
+        heapq.heappush(self._order, (begun + _first_piece(sender.waiting[0]).weight, sender.place, sender))
+
+    def _count(self, push: Waiting, sign: int) -> None:
+        self.waiting += sign * len(push.entries)
+        self.waiting_weight += sign * push.weight
+
+
+def batch_updates() -> int:
+    """How many updates a batch has at most."""
+    return max(1, limits.INTEGRATION_UPDATES_MAX // 8)
+
+
+def piece_updates() -> int:
+    """How many updates of one push a batch has at most."""
+    return max(1, limits.INTEGRATION_UPDATES_MAX // 16)
+
+
+def weight_of(entries: Iterable[PushEntry]) -> int:
+    """See the first rule."""
+    least = limits.TAKEN_UPDATE_BYTES
+    return sum(max(least, len(entry.update)) for entry in entries)
+
+
+def _first_piece(push: Waiting) -> Waiting:
+    """What of it goes together: all of it, or a part that is no heavier than so many small updates."""
+    least = limits.TAKEN_UPDATE_BYTES
+    room = piece_updates() * least
+    if len(push.entries) == 1 or push.weight <= room:
+        return push
+    count = weight = 0
+    for _, entry in push.entries:
+        heavier = weight + max(least, len(entry.update))
+        if count and heavier > room:
+            break
+        count, weight = count + 1, heavier
+    return Waiting(push.number, push.entries[:count], weight)

@@ -1,0 +1,94 @@
+"""Sessions that are not read for a while, and which of them is read on when there is room again.
+
+Rules:
+
+1. Who has nothing under way comes before who has, and otherwise who came first.
+2. A few are read on at a time: what each then takes decides whether there is room for the next.
+3. Who is held back by what it asked for itself takes nobody's turn: it queues once that was answered.
+"""
+
+import asyncio
+from typing import NamedTuple, Protocol
+
+_AT_ONCE = 4
+
+
+class Rules(Protocol):
+    """What is asked of the host."""
+
+    def may_read(self, session: int, size: int) -> bool:
+        """Whether a frame of that size may be taken from it now."""
+
+    def held_by_itself(self, session: int) -> bool:
+        """Whether none may, however much room there is: too much of its own is under way."""
+
+    def has_pushed(self, session: int) -> bool:
+        """Whether pushes of it are under way."""
+
+
+class _Held(NamedTuple):
+    size: int
+    reading: asyncio.Future[None]
+
+
+class HeldSessions:
+    """See the module. Call `answered` and `release` after all that may have made room."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self._held: dict[int, _Held] = {}
+        self._first: dict[int, None] = {}  # in the order of their turns
+        self._then: dict[int, None] = {}
+
+    def __contains__(self, session: int) -> bool:
+        return session in self._held
+
+    def hold(self, session: int, size: int) -> "asyncio.Future[None]":
+        """A frame of `size` bytes waits; the result is there when the session is looked at again, or has left."""
+        reading: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._held[session] = _Held(size, reading)
+        self._queue(session)
+        return reading
+
+    def answered(self, session: int) -> None:
+        """Something that was under way for it is done."""
+        if session in self._held:
+            self._first.pop(session, None)
+            if not self._rules.has_pushed(session):
+                self._then.pop(session, None)
+            self._queue(session)
+
+    def leave(self, session: int) -> None:
+        """Its session is over."""
+        self._free(session)
+
+    def release(self) -> None:
+        """Read on from those whose turn it is, if there is room."""
+        if not self._held:
+            return
+        rules, left = self._rules, _AT_ONCE
+        for queue in (self._first, self._then):
+            while queue and left:
+                session = next(iter(queue))
+                if rules.may_read(session, self._held[session].size):
+                    self._free(session)
+                    left -= 1
+                elif rules.held_by_itself(session):
+                    del queue[session]
+                else:
+                    break
+
+    def _queue(self, session: int) -> None:
+        if self._rules.held_by_itself(session):
+            return
+        if not self._rules.has_pushed(session):
+            self._first[session] = None
+        elif session not in self._then:
+            self._then[session] = None
+
+    def _free(self, session: int) -> None:
+        self._first.pop(session, None)
+        self._then.pop(session, None)
+        held = self._held.pop(session, None)
+        if held is not None and not held.reading.done():
+            held.reading.set_result(None)

@@ -1,0 +1,112 @@
+"""Which sessions are read on when there is room again."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from crdt_sync.runtime.hosting.held import HeldSessions
+
+
+class Host:
+    """Rules as the test says them; every frame takes one of the `room`."""
+
+    def __init__(self) -> None:
+        self.room = 0
+        self.by_itself: set[int] = set()
+        self.pushed: set[int] = set()
+        self.looked_at = 0
+        self.held = HeldSessions(self)
+        self.freed: list[int] = []
+
+    def may_read(self, session: int, size: int) -> bool:
+        self.looked_at += 1
+        return session not in self.by_itself and self.room >= size
+
+    def held_by_itself(self, session: int) -> bool:
+        return session in self.by_itself
+
+    def has_pushed(self, session: int) -> bool:
+        return session in self.pushed
+
+    def hold(self, *sessions: int) -> None:
+        for session in sessions:
+            self.held.hold(session, 1).add_done_callback(partial(self._note, session))
+
+    def _note(self, session: int, _: object) -> None:
+        self.freed.append(session)
+
+    async def release(self, room: int) -> list[int]:
+        """Who is read on now that there is so much room."""
+        self.room, self.freed = room, []
+        self.held.release()
+        await asyncio.sleep(0)
+        return self.freed
+
+
+def on_a_loop(scenario: Callable[[Host], Awaitable[None]]) -> None:
+    async def run() -> None:
+        await scenario(Host())
+
+    asyncio.run(run())
+
+
+def test_who_came_first_is_read_on_first_and_a_few_at_a_time() -> None:
+    async def scenario(host: Host) -> None:
+        host.hold(*range(10))
+        assert await host.release(0) == []
+        assert await host.release(1) == [0, 1, 2, 3]
+        assert await host.release(1) == [4, 5, 6, 7]
+        assert await host.release(1) == [8, 9]
+        assert await host.release(1) == []
+
+    on_a_loop(scenario)
+
+
+def test_who_has_nothing_under_way_comes_before_who_has() -> None:
+    async def scenario(host: Host) -> None:
+        host.pushed = {1, 2}
+        host.hold(1, 2, 3, 4)
+        host.pushed.discard(2)
+        host.held.answered(2)
+        assert await host.release(1) == [3, 4, 2, 1]
+
+    on_a_loop(scenario)
+
+
+def test_who_is_held_by_what_it_asked_for_itself_takes_nobodys_turn_and_has_its_own_later() -> None:
+    async def scenario(host: Host) -> None:
+        host.by_itself = {1, 2}
+        host.hold(1)
+        host.by_itself.discard(2)
+        host.hold(2)
+        host.by_itself.add(2)
+        host.hold(3)
+        assert await host.release(1) == [3]
+        host.by_itself.clear()
+        assert await host.release(1) == []
+        host.held.answered(1)
+        host.held.answered(2)
+        assert await host.release(1) == [1, 2]
+
+    on_a_loop(scenario)
+
+
+def test_who_has_left_waits_no_more() -> None:
+    async def scenario(host: Host) -> None:
+        host.hold(1, 2)
+        host.held.leave(1)
+        assert 1 not in host.held
+        assert 2 in host.held
+        assert await host.release(1) == [1, 2]
+
+    on_a_loop(scenario)
+
+
+def test_hundreds_that_are_held_cost_nothing_while_there_is_no_room() -> None:
+    async def scenario(host: Host) -> None:
+        host.hold(*range(500))
+        for _ in range(100):
+            await host.release(0)
+        assert host.looked_at == 100
+
+    on_a_loop(scenario)
