@@ -6,7 +6,8 @@
     │   ├── InvalidRecordId  KeyTaken  EditEnded  EditInProgress  EditOvertaken
     │   ├── UnknownCollection  UnknownField  UnknownRecord  RecordDeleted  RecordTooLarge
     │   ├── InvalidSettings
-    │   ├── InvalidTable  KeyNeeded  AlreadyHere  AnotherCustomer  AnotherList  TableNotWritten
+    │   ├── InvalidTable  KeyNeeded  AlreadyHere  AnotherCustomer  AnotherList  WhichSource
+    │   ├── TableNotWritten
     │   └── InvalidBundle (BundleLocked)  BundleNotWritten  OutputNotWritten (EditNotReported)
     ├── StoreError                    the data directory (exit code 3)
     │   ├── StoreMissing  StoreExists  StoreInUse  StoreFormat  StoreForbidden
@@ -245,6 +246,16 @@ class AlreadyHere(UsageError):
             f"nothing was imported: {rows} of {looked_at} rows would be new records, but {alike}, {example}", hint
         )
         self.rows = rows
+
+
+class WhichSource(UsageError):
+    """Most rows of a table that nobody imported before are those of another `source`, and some would be new records."""
+
+    code = "which_source"
+
+    def __init__(self, message: str, hint: str, source: str) -> None:
+        super().__init__(message, hint)
+        self.source = source
 
 
 class AnotherCustomer(UsageError):

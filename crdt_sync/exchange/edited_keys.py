@@ -22,6 +22,7 @@ class EditedKeys:
     """Answers about the rows of one table, of which `keys` looks ahead."""
 
     keys: RecordKeys
+    everybody: bool = False  # whatever brought them
     _ready: bool = False
     _named: dict[str, list[str]] = field(default_factory=dict)
     _reached: dict[tuple[str, str], list[str]] = field(default_factory=dict)  # by field and what it holds
@@ -40,6 +41,11 @@ class EditedKeys:
         carriers = self.keys.carriers(row)
         found = [each for each in self._alike(carriers) if self._is_gone(each)]
         return next((each for each in found if self._agrees(row, carriers, each)), None)
+
+    def like(self, row: Row) -> ReadableRecord | None:
+        """The record that a row is by what it says, whether another row is that, too, or not."""
+        carriers = self.keys.carriers(row)
+        return next((each for each in self._alike(carriers) if self._agrees(row, carriers, each)), None)
 
     def another(self, row: Row, here: ReadableRecord) -> ReadableRecord | None:
         """The record that a row is by all but its key, which is that of `here`, somebody else."""
@@ -90,7 +96,7 @@ class EditedKeys:
         self._ready = True
         key = self.keys.fields_of_key()
         for view in self.keys.records():
-            if view.deleted or not (self.keys.exported or self.keys.is_ours(view)):
+            if view.deleted or not (self.everybody or self.keys.exported or self.keys.is_ours(view)):
                 continue
             if name := folded(name_of(view.raw)):
                 self._named.setdefault(name, []).append(view.record)

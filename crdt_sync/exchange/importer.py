@@ -18,9 +18,11 @@ from crdt_sync.exchange.interpretation import Interpretation
 from crdt_sync.exchange.key_choice import record_keys
 from crdt_sync.exchange.known_records import LastColumns, last_columns
 from crdt_sync.exchange.look_ahead import (
+    Present,
     check_keys,
     check_list,
     check_new,
+    check_source,
     has_headers_of_export,
     looks_exported,
     may_be_exported,
@@ -93,8 +95,11 @@ def import_table(
     rows were asked for. And so is one with a row that has the key of one customer and is another by all else, unless
     `same_source` says that the key counts.
 
-    Raises `AlreadyHere`, `AnotherCustomer`, `AnotherList`, `InvalidTable`, `KeyNeeded`, `UnknownField` and
-    `UnknownCollection` before anything is written, and any `StoreError`.
+    Where nobody says the `source`, most rows are records of another one, nothing came from this before, and some rows
+    would be new records, that is asked about, too.
+
+    Raises `AlreadyHere`, `AnotherCustomer`, `AnotherList`, `WhichSource`, `InvalidTable`, `KeyNeeded`, `UnknownField`
+    and `UnknownCollection` before anything is written, and any `StoreError`.
     """
     present = partial(find_record, replica)
     if collection in replica.schemas:
@@ -135,12 +140,8 @@ def import_table(
     own = OwnRows() if known else _own_rows(replica, table, collection, reading, written, name, by_shown=by_shown)
     own = replace(own, named=exported or record_column is not None)
     keys.own = own if record_column is None else keys.own
-    if not same_source and not bases:
-        check_list(table, keys, present, name, given=bool(key_columns))
     keys.exported = bool(bases) or own.export is not None or (may_be_exported(table, schema) and not keys.contact)
-    if not as_new:
-        check_new(table, keys, present, schema)
-    check_keys(table, keys, present, as_new=as_new, same_source=same_source)
+    _check(table, keys, present, schema, as_new=as_new, same_source=same_source, given=source, named=bool(key_columns))
     said_by = bases.source or _said_by(replica, table, name, own, keys, schema, exported=exported)
     tally = ImportTally(
         said_by,
@@ -185,6 +186,28 @@ def import_table(
             progress(ImportProgress(tally.rows, table.bytes_read, table.bytes_total))
     made = inferred and (dry_run or collection in replica.schemas)
     return tally.report(collection, matched.unmapped, made, table.form)
+
+
+def _check(
+    table: Table,
+    keys: RecordKeys,
+    present: Present,
+    schema: Schema,
+    *,
+    as_new: bool,
+    same_source: bool,
+    given: str | None,
+    named: bool,
+) -> None:
+    """Ask before anything is written. `given` is the source that somebody said, `named` whether they said the key."""
+    based = BASE_HEADER in table.columns
+    if not same_source and not based:
+        check_list(table, keys, present, keys.source, given=named)
+    if not as_new:
+        check_new(table, keys, present, schema)
+    check_keys(table, keys, present, as_new=as_new, same_source=same_source)
+    if given is None and not (as_new or same_source or keys.exported or keys.own.named):
+        check_source(table, keys, present)
 
 
 def _own_rows(

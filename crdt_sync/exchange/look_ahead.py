@@ -1,10 +1,11 @@
 """Looking at the first rows of a table before anything is written: an import cannot be undone as a whole."""
 
 import shlex
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
-from crdt_sync.errors import AlreadyHere, AnotherCustomer, AnotherList
+from crdt_sync.errors import AlreadyHere, AnotherCustomer, AnotherList, WhichSource
 from crdt_sync.exchange.edited_keys import EditedKeys
 from crdt_sync.exchange.mapping import header_of
 from crdt_sync.exchange.names import name_of
@@ -14,6 +15,7 @@ from crdt_sync.exchange.table import MISSING, Row, Table
 from crdt_sync.exchange.whole_rows import text_of
 from crdt_sync.limits import ROWS_LOOKED_AHEAD_MAX
 from crdt_sync.records.kinds import PLAIN
+from crdt_sync.records.memory.sources import edits_of, is_edits
 from crdt_sync.records.roots import Layout
 from crdt_sync.records.schema import Schema
 
@@ -57,19 +59,60 @@ def check_new(table: Table, keys: RecordKeys, present: Present, schema: Schema) 
     if keys.by_row:
         return
     ahead = keys.looking()
-    looked_at = alike = 0
+    people = EditedKeys(keys.looking(), everybody=True)
+    by_rows = keys.record_position is None and not keys.columns_of_key()
+    looked_at = alike = named = 0
     example = ""
     for row in _first(table):
         looked_at += 1
         record = ahead.record_of(row)
         if not isinstance(record, str) or present(record) is not None:
             continue
-        if known := ahead.known_like(row):
+        like = [each for each, _ in ahead.known_like(row)]
+        if not like and by_rows and (person := people.like(row)) is not None:
+            like, named = [person.record], named + 1
+        if like:
             alike += 1
-            example = example or f"as {ahead.name_in(row)!r} in line {row.line} is {known[0][0]}"
+            example = example or f"as {ahead.name_in(row)!r} in line {row.line} is {like[0]}"
     if alike > 1 and alike * 2 > looked_at:
-        raise AlreadyHere(alike, looked_at, example, _what_to_do(table, keys, schema))
+        more = ["have the name, and most else that they say, of customers that are here already"] if named else []
+        raise AlreadyHere(alike, looked_at, example, _what_to_do(table, keys, schema), *more)
     _check_unclear(table, keys, present, schema)
+
+
+def check_source(table: Table, keys: RecordKeys, present: Present) -> None:
+    """Raise `WhichSource` where most rows are records of another source, the others would be new, and nothing of the
+    table was imported before."""
+    ahead = keys.looking()
+    if keys.by_row or next(iter(keys.records()), None) is None:
+        return
+    looked_at, new = 0, []
+    sources: Counter[str] = Counter()
+    for row in table.rows():
+        if not isinstance(row, Row):
+            continue
+        looked_at += 1
+        if not isinstance(record := ahead.record_of(row), str):
+            continue
+        if (here := present(record)) is None:
+            new.append(row)
+            continue
+        names = {memory.name for memory in here.sources}
+        if names & {keys.source, edits_of(keys.source)}:
+            return
+        sources.update(name for name in names if not is_edits(name))
+    other = min(sources, key=lambda name: (-sources[name], name), default="")
+    count = sources[other]
+    if not new or count < 2 or 2 * count <= looked_at:
+        return
+    example = ", ".join(f"{ahead.name_in(row)!r} in line {row.line}" for row in new[:_EXAMPLES])
+    raise WhichSource(
+        f"nothing was imported: {count} of {looked_at} rows are customers that came from {other!r}, {len(new)} would "
+        f"be new ({example}), and nothing was imported from {keys.source!r} before",
+        f"If the table is a version of {other!r}, also with fewer columns or sorted: --source {shlex.quote(other)}. If "
+        f"it is another list: --source {shlex.quote(keys.source)}.",
+        other,
+    )
 
 
 def check_keys(table: Table, keys: RecordKeys, present: Present, *, as_new: bool, same_source: bool) -> None:

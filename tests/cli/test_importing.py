@@ -540,3 +540,18 @@ def test_a_last_row_of_sums_is_said(store, run, table, last, said):
         result = run("import", file, *options)
         assert (result.code, "looks like one of sums" in result.err) == (0, said)
     assert "looks like one of sums" not in run("import", file).err
+
+
+@pytest.mark.parametrize("dry_run", [[], ["--dry-run"]])
+def test_a_file_with_rows_of_another_source_is_asked_about_and_each_answer_works(store, run, table, dry_run):
+    rows = "".join(f"{number},Nina {number},n{number}@x.example\n" for number in range(4))
+    assert run("import", table("customers.csv", f"Nr,Name,Email\n{rows}")).code == 0
+    mine = table(
+        "my list.csv", "Email,Name\nnew@x.example,Gina\n" + "".join(f"n{at}@x.example,Nina {at}\n" for at in "321")
+    )
+    refused = run("import", mine, *dry_run)
+    assert (refused.code, "Error (which_source)" in refused.err) == (2, True)
+    assert len(run("list", "--json").objects) == 4
+    for source in ("customers", "my-list"):
+        assert f"--source {source}." in refused.err
+        assert "1 new" in run("import", mine, "--source", source, "--dry-run").out

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from crdt_bench.people import GUESTS
 from crdt_sync import bundled_schema
-from crdt_sync.errors import AlreadyHere, KeyNeeded
+from crdt_sync.errors import AlreadyHere, KeyNeeded, WhichSource
 from crdt_sync.exchange import Exports, ImportedTables, export_table, import_table
 from crdt_sync.records import conflicts_of
 from crdt_sync.records.memory import memory_index, sources
@@ -80,8 +80,11 @@ class Office:
         known = {"exports": self.exports} if which == 0 and "exports" not in options else {}
         headers, *rows = sheet
         table = Lines(headers, rows, file)
-        imported = ImportedTables(replica)
-        return import_table(replica, table, self.schema.collection, imported=imported, **{**known, **options})
+        options = {"imported": ImportedTables(replica), **known, **options}
+        try:
+            return import_table(replica, table, self.schema.collection, **options)
+        except WhichSource:  # a table with rows of another: somebody says that it goes by its own name
+            return import_table(replica, table, self.schema.collection, source=file, **options)
 
     def shows(self, which):
         """Name to what is counted and written of each."""
