@@ -12,6 +12,7 @@ BESIDE = (  # each keeps one processor busy for as long as a tenth of the tests,
     ("types", ("-m", "mypy")),
     ("layers", ("-c", "from importlinter.cli import lint_imports_command; lint_imports_command()")),
 )
+COMPILE = ("-m", "pytest", "-n", "0", "--collect-only")
 TESTS = ("tests", ("-m", "pytest"))
 
 
@@ -22,6 +23,9 @@ def main() -> int:
             return code
     with ThreadPoolExecutor(len(BESIDE)) as pool:
         beside = [pool.submit(_run, *check, aside=True) for check in BESIDE]
+        if not (ROOT / "tests" / "__pycache__").exists():
+            # In a new clone each of the processes that run the tests would compile all modules: one does it before.
+            subprocess.run([sys.executable, *COMPILE], cwd=ROOT, check=False, stdout=subprocess.DEVNULL)
         tests = _run(*TESTS)
         return next(filter(None, (each.result() for each in beside)), tests)
 

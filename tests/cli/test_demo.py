@@ -1,16 +1,17 @@
 """The demo as a stranger runs it: in a pipe, interrupted, and where something is not as it should be."""
 
-import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
-from crdt_sync.cli.demo import relay_process
+from crdt_sync.cli.demo import playing, relay_process
 from crdt_sync.cli.demo.failures import DemoFailed
 from crdt_sync.cli.demo.stage import Stage
 from crdt_sync.cli.output import Output
@@ -42,27 +43,59 @@ def _processes_in(folder: Path) -> list[str]:
     return found
 
 
-def test_the_demo_converges_and_cleans_up(tmp_path):
-    process = _demo(tmp_path, "--json")
-    out, err = process.communicate(timeout=120)
-    assert process.returncode == 0, err
-    told = json.loads(out)
-    assert told["converged"]
-    assert told["records"] > 150
-    assert len(told["checks"]) >= 20
-    assert not list(tmp_path.iterdir())
-    assert not _processes_in(tmp_path)
-
-
-def test_the_demo_reads_well_in_a_pipe(tmp_path):
+def test_the_demo_converges_and_reads_well_in_a_pipe(tmp_path):
     process = _demo(tmp_path, "--keep")
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     assert "\x1b" not in out
     assert out.count("✗ SIGKILL") == 3
     assert "three devices and the relay hold the same data" in out
+    (customers,) = re.findall(r"each device holds all (\d+) customers", out)
+    (statements,) = re.findall(r"(\d+) statements checked", out)
+    assert int(customers) > 150
+    assert int(statements) >= 20
     (folder,) = tmp_path.iterdir()
+    assert str(folder) in out
     assert {"Anna", "Bernd", "邓丽", "relay"} <= {path.name for path in folder.iterdir()}
+    assert not _processes_in(tmp_path)
+
+
+@pytest.fixture
+def played(tmp_path, monkeypatch):
+    """played(failure): the demo puts a file in its folder, and converges at once, or fails as given."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    def end_with(failure):
+        def play(folder, stage):
+            (folder / "relay.log").write_text("what the relay said")
+            if failure is not None:
+                raise failure
+            return {"converged": True, "records": 200}
+
+        monkeypatch.setattr(playing, "play", play)
+
+    return end_with
+
+
+def test_programs_are_told_how_it_ended_and_nothing_is_left(run, played, tmp_path):
+    played(None)
+    assert run("demo", "--json").object == {"converged": True, "records": 200}
+    assert not list(tmp_path.glob("crdt-sync-demo-*"))
+
+
+def test_on_request_what_it_left_is_kept(run, played, tmp_path):
+    played(None)
+    told = run("demo", "--json", "--keep").object
+    assert list(tmp_path.glob("crdt-sync-demo-*/relay.log")) == [Path(told["folder"]) / "relay.log"]
+
+
+def test_what_a_demo_left_that_failed_is_kept(run, played, tmp_path):
+    played(DemoFailed("邓丽: the connection was lost", "Run it again."))
+    result = run("demo")
+    assert result.code == 1
+    (log,) = tmp_path.glob("crdt-sync-demo-*/relay.log")
+    assert "Run it again." in result.err
+    assert str(log.parent) in result.err.replace("\n", "")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
@@ -72,8 +105,8 @@ def test_an_interrupted_demo_leaves_no_process_behind(tmp_path, number):
         if "SIGKILL" in line:
             break
     process.send_signal(number)
-    _, err = process.communicate(timeout=60)
-    until = time.monotonic() + 20
+    _, err = process.communicate(timeout=300)
+    until = time.monotonic() + 60
     while (left := _processes_in(tmp_path)) and time.monotonic() < until:
         time.sleep(0.05)
     assert not left

@@ -1,4 +1,4 @@
-"""The demo from its first process to its last: whatever ends it, nothing of it stays."""
+"""The demo from its first process to its last: whatever ends it, no process stays, and files only where it failed."""
 
 import shutil
 import signal
@@ -13,6 +13,7 @@ from crdt_sync.cli.demo.relay_process import check_relay_installed
 from crdt_sync.cli.demo.stage import Stage
 from crdt_sync.cli.demo.story import play
 from crdt_sync.cli.output import Output
+from crdt_sync.errors import CrdtSyncError
 
 
 def run(output: Output, keep: bool) -> None:
@@ -29,6 +30,10 @@ def _folder(keep: bool) -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="crdt-sync-demo-"))
     try:
         yield folder
+    except CrdtSyncError as failed:
+        keep = True
+        failed.hint = f"{failed.hint} What each process said is in {folder}, in files that end with .log.".lstrip()
+        raise
     finally:
         child.end_all()
         if not keep:
