@@ -7,11 +7,13 @@ from typing import Any
 
 from crdt_bench.child import Child, hear, say
 from crdt_sync.protocol import codec
+from crdt_sync.protocol.messages import Bye, Have, Terms
 from crdt_sync.protocol.versions import NEWEST
 
 TO_RELAY = "to relay"
 TO_DEVICE = "to device"
 _DATA_OPCODES = (0x1, 0x2)
+_UNANSWERED = ("", Terms.__name__, Have.__name__, Bye.__name__)  # what the relay says after these, it says unasked
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +39,16 @@ class Record:
 
     @property
     def round_trips(self) -> int:
-        """How often the device had to wait for the relay: its messages, answered by messages, count once."""
+        """How often the device had to wait for the relay: its questions, answered by messages, count once.
+
+        The relay says what follows a welcome without waiting for the device's terms: which of both the tap sees first
+        is chance.
+        """
         trips = 0
         asked = False
         for frame in self.frames:
             if frame.direction == TO_RELAY:
-                asked = asked or bool(frame.message)
+                asked = asked or frame.message not in _UNANSWERED
             elif asked and frame.message:
                 trips += 1
                 asked = False

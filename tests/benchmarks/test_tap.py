@@ -68,6 +68,7 @@ def record(*messages: tuple[str, str]) -> Record:
             2,
         ),
         (((TO_RELAY, "Hello"), (TO_DEVICE, "Welcome"), (TO_RELAY, ""), (TO_DEVICE, "")), 1),
+        (((TO_RELAY, "Hello"), (TO_DEVICE, "Welcome"), (TO_RELAY, "Terms"), (TO_DEVICE, "Changes")), 1),
     ],
 )
 def test_a_round_trip_is_a_question_and_its_answer(messages: tuple[tuple[str, str], ...], trips: int) -> None:
