@@ -114,7 +114,7 @@ def start(*arguments: object, **options: Any) -> "subprocess.Popen[str]":
     )
 
 
-def finish(process: "subprocess.Popen[str]", timeout_s: float = 60) -> Result:
+def finish(process: "subprocess.Popen[str]", timeout_s: float = 180) -> Result:
     """Wait for a process that `start` made."""
     try:
         out, err = process.communicate(timeout=timeout_s)
@@ -234,7 +234,7 @@ def relay_process(tmp_path: Path) -> Iterator[RelayProcess]:
         stderr=subprocess.DEVNULL,
     )
     running = RelayProcess(f"ws://127.0.0.1:{port}", process)
-    until = time.monotonic() + 30
+    until = time.monotonic() + 120
     while True:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()

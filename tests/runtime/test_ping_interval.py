@@ -1,7 +1,6 @@
 """How soon a silent link is asked whether it lives: settable at both ends, for proxies with little patience."""
 
 import asyncio
-import time
 from pathlib import Path
 
 import pytest
@@ -16,9 +15,16 @@ from crdt_sync.protocol.messages import Changes, Ping
 from crdt_sync.protocol.principal import everybody
 from crdt_sync.protocol.session import Session
 from tests.protocol.scripted import ScriptedLog, ScriptedOutbox, drain, hello, say, welcome
-from tests.relay.devices import Device, running
+from tests.relay.devices import PATIENCE_S, Device, running
 
 SECOND = 1_000_000
+
+
+@pytest.fixture
+def nothing_else_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is told no interval asks after an hour, and a handshake may take one."""
+    for name in ("KEEPALIVE_US", "HANDSHAKE_TIMEOUT_US"):
+        monkeypatch.setattr(limits, name, 3600 * SECOND)
 
 
 def asks_at(session: Session) -> int:
@@ -46,21 +52,21 @@ def test_a_session_asks_after_the_interval_that_was_set(seconds: int) -> None:
     assert asks_at(device) == seconds
 
 
-def test_a_relay_asks_as_soon_as_its_setting_says(tmp_path: Path) -> None:
+def test_a_relay_asks_as_soon_as_its_setting_says(tmp_path: Path, nothing_else_asks: None) -> None:
     """Also before the time that a handshake may take is over."""
 
     async def scenario() -> None:
         async with running(tmp_path, ping_interval=1.0) as relay:
             device = await Device.join(relay.url)
-            begun = time.monotonic()
             await device.expect(Ping)
-            assert time.monotonic() - begun < 5
             await device.close()
 
     asyncio.run(scenario())
 
 
-def test_a_device_asks_as_soon_as_its_address_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_device_asks_as_soon_as_its_address_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nothing_else_asks: None
+) -> None:
     asked = asyncio.Event()
     receive = Acceptor.receive
 
@@ -75,7 +81,7 @@ def test_a_device_asks_as_soon_as_its_address_says(tmp_path: Path, monkeypatch: 
         with Replica.create(tmp_path / "ann", "ann", [bundled_schema("customers")]) as ann:
             async with running(tmp_path / "relay") as relay:
                 syncing = asyncio.create_task(keep_syncing_forever(ann, Address(relay.url, ping_interval_s=1)))
-                await asyncio.wait_for(asked.wait(), 5)
+                await asyncio.wait_for(asked.wait(), PATIENCE_S)
                 syncing.cancel()
                 await asyncio.gather(syncing, return_exceptions=True)
 

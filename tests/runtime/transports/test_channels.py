@@ -21,7 +21,7 @@ from crdt_sync.runtime.transports.websocket import WebsocketChannel
 
 _BUFFER_BYTES = 64 * 1024
 _PIECE = bytes(50_000)
-_PATIENCE_S = 5.0
+_PATIENCE_S = 60.0
 
 Pair = AbstractAsyncContextManager[tuple[Channel, Channel]]
 """The opening and the accepting end, each with room for `_BUFFER_BYTES`."""
