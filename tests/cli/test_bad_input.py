@@ -113,7 +113,7 @@ def test_another_protocol(run, store):
     thread = threading.Thread(target=asyncio.run, args=(another_server(),))
     thread.start()
     try:
-        result = run("sync", "--relay", f"ws://127.0.0.1:{listening.get(timeout=10)}", "--json")
+        result = run("sync", "--relay", f"ws://127.0.0.1:{listening.get(timeout=60)}", "--json")
     finally:
         done.set()
         thread.join(30)

@@ -41,7 +41,7 @@ async def nginx(folder: Path, servers: str) -> AsyncIterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 def free_port() -> int:

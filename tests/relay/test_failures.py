@@ -212,12 +212,12 @@ def test_one_exchange_with_a_relay_whose_disk_is_full_ends_with_an_error_and_the
             customer["name"] = "Müller GmbH"
         disk.error = lambda: lmdb.DiskError("mdb_txn_commit: No space left on device")
         with pytest.raises(Rejected, match="stores nothing now") as refused:
-            await asyncio.wait_for(sync_once(replica, Address(relay.url)), 20)
+            await asyncio.wait_for(sync_once(replica, Address(relay.url)), 60)
         assert refused.value.retryable
         assert replica.record_status(customer.record).state == "pending"
         disk.error = None
         await eventually("ready again by itself", lambda: relay.engine.unready() is None)
-        await asyncio.wait_for(sync_once(replica, Address(relay.url)), 20)
+        await asyncio.wait_for(sync_once(replica, Address(relay.url)), 60)
         assert replica.record_status(customer.record).state == "stored"
 
     serve(scenario, tmp_path)
@@ -290,7 +290,7 @@ def test_a_replica_whose_relay_has_a_full_disk_keeps_its_edits_and_delivers_them
         await eventually("retried", lambda: len(failed) > 3)
         assert replica.record_status(customer.record).state == "pending"
         freed.set()
-        progress = await asyncio.wait_for(syncing, 20)
+        progress = await asyncio.wait_for(syncing, 60)
         assert progress.pushed == 1
         assert replica.record_status(customer.record).state == "stored"
         replica.close()

@@ -31,7 +31,7 @@ def _no_long_goodbyes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def serve(story: Story, data: Path, **settings: Any) -> None:
     async def whole() -> None:
-        async with asyncio.timeout(20), running(data / "relay", **settings) as relay:
+        async with asyncio.timeout(60), running(data / "relay", **settings) as relay:
             await story(relay)
             with Replica.create(data / "honest", "honest", [bundled_schema("customers")]) as honest:
                 with honest.edit("customers") as customer:

@@ -292,7 +292,7 @@ def test_the_lock_is_free_while_blocks_and_listeners_run(replica, us):
 
         other = threading.Thread(target=take)
         other.start()
-        other.join(10)
+        other.join(60)
 
     replica.subscribe(look)
     with replica.batch(), replica.edit(us) as customer:
@@ -343,7 +343,7 @@ class SlowStore(MemoryStore):
         if self.slow:
             assert threading.current_thread() is not threading.main_thread(), "the event loop waits for the disk"
             self.begun.set()
-            assert self.go.wait(10)
+            assert self.go.wait(60)
 
     def load(self, record):
         self._wait()

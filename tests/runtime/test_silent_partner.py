@@ -38,7 +38,7 @@ async def _synced(answer: Callable[[ServerConnection], Awaitable[None]], *, cust
             editor["name"] = "Müller GmbH"
     async with serve(answer, "127.0.0.1", 0, subprotocols=[SUBPROTOCOL], close_timeout=0.1) as server:  # type: ignore[list-item]
         port = next(iter(server.sockets)).getsockname()[1]
-        await asyncio.wait_for(sync_once(replica, Address(f"ws://127.0.0.1:{port}")), 10)
+        await asyncio.wait_for(sync_once(replica, Address(f"ws://127.0.0.1:{port}")), 60)
 
 
 async def _welcome(connection: ServerConnection) -> None:

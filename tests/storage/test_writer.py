@@ -21,7 +21,7 @@ class SlowStore(MemoryStore):
     def commit(self, batches):
         self.groups.append(len(batches))
         self.arrived.release()
-        assert self.allowed.acquire(timeout=10)
+        assert self.allowed.acquire(timeout=60)
         if self.error is not None:
             raise self.error
         return super().commit(batches)
@@ -44,11 +44,11 @@ def release(store, count=100):
 def test_batches_that_wait_are_committed_together(slow, change):
     writer = GroupWriter(slow)
     first = writer.submit(batch(change, 0))
-    assert slow.arrived.acquire(timeout=10)
+    assert slow.arrived.acquire(timeout=60)
     rest = [writer.submit(batch(change, number)) for number in range(1, 6)]
     assert not first.done()
     release(slow)
-    assert [future.result(10).seqs for future in (first, *rest)] == [((seq,),) for seq in range(1, 7)]
+    assert [future.result(60).seqs for future in (first, *rest)] == [((seq,),) for seq in range(1, 7)]
     assert slow.groups == [1, 5]
     writer.close()
     assert (writer.metrics.commits, writer.metrics.batches, writer.metrics.refused) == (2, 6, 0)
@@ -58,7 +58,7 @@ def test_batches_that_wait_are_committed_together(slow, change):
 def test_a_group_has_a_limit(slow, change):
     writer = GroupWriter(slow, batches_max=2)
     writer.submit(batch(change, 0))
-    assert slow.arrived.acquire(timeout=10)
+    assert slow.arrived.acquire(timeout=60)
     for number in range(1, 6):
         writer.submit(batch(change, number))
     release(slow)
@@ -69,14 +69,14 @@ def test_a_group_has_a_limit(slow, change):
 def test_a_batch_at_fault_is_refused_alone(slow, change):
     writer = GroupWriter(slow)
     futures = [writer.submit(batch(change, 0))]
-    assert slow.arrived.acquire(timeout=10)
+    assert slow.arrived.acquire(timeout=60)
     futures.append(writer.submit(Batch(changes=(change("customers/nobody", snapshot=b"s"),))))
     futures.append(writer.submit(batch(change, 2)))
     release(slow)
-    assert futures[0].result(10).seqs == ((1,),)
+    assert futures[0].result(60).seqs == ((1,),)
     with pytest.raises(UnknownRecord):
-        futures[1].result(10)
-    assert futures[2].result(10).seqs == ((2,),)
+        futures[1].result(60)
+    assert futures[2].result(60).seqs == ((2,),)
     assert writer.metrics.refused == 1
     writer.close()
 
@@ -85,12 +85,12 @@ def test_a_full_disk_refuses_the_whole_group_and_the_writer_goes_on(slow, change
     writer = GroupWriter(slow)
     slow.error = StoreFull("full")
     first = writer.submit(batch(change, 0))
-    assert slow.arrived.acquire(timeout=10)
+    assert slow.arrived.acquire(timeout=60)
     rest = [writer.submit(batch(change, number)) for number in range(3)]
     release(slow)
     for future in (first, *rest):
         with pytest.raises(StoreFull):
-            future.result(10)
+            future.result(60)
     assert slow.groups == [1, 3]
     slow.error = None
     assert writer.commit(batch(change, 9)).seqs == ((1,),)
@@ -112,7 +112,7 @@ def test_closing_commits_what_waits_and_refuses_what_comes_later(slow, change):
 def test_a_full_queue_makes_the_caller_wait(slow, change):
     writer = GroupWriter(slow, waiting_max=1)
     writer.submit(batch(change, 0))
-    assert slow.arrived.acquire(timeout=10)
+    assert slow.arrived.acquire(timeout=60)
     writer.submit(batch(change, 1))
     entered = threading.Event()
     passed = threading.Event()
@@ -124,10 +124,10 @@ def test_a_full_queue_makes_the_caller_wait(slow, change):
 
     thread = threading.Thread(target=third)
     thread.start()
-    assert entered.wait(10)
+    assert entered.wait(60)
     assert not passed.is_set()
     release(slow)
-    assert passed.wait(10)
+    assert passed.wait(60)
     thread.join()
     writer.close()
     assert slow.head() == 3
@@ -141,7 +141,7 @@ def test_the_listener_hears_of_a_commit_before_its_future_is_done(slow, change):
     )
     futures.append(writer.submit(batch(change, 0)))
     release(slow)
-    futures[0].result(10)
+    futures[0].result(60)
     assert heard == [(1, ((1,),), False)]
     writer.close()
 
@@ -149,7 +149,7 @@ def test_the_listener_hears_of_a_commit_before_its_future_is_done(slow, change):
 def test_a_cancelled_batch_is_not_committed(slow, change):
     writer = GroupWriter(slow)
     writer.submit(batch(change, 0))
-    assert slow.arrived.acquire(timeout=10)
+    assert slow.arrived.acquire(timeout=60)
     cancelled = writer.submit(batch(change, 1))
     assert cancelled.cancel()
     release(slow)
@@ -191,17 +191,17 @@ def test_a_batch_that_may_build_on_a_refused_one_is_refused_too(slow, change):
     writer = GroupWriter(slow)
     slow.error = StoreFull("full")
     refused = writer.submit(batch(change, 0), failures=writer.metrics.failures)
-    assert slow.arrived.acquire(timeout=10)
+    assert slow.arrived.acquire(timeout=60)
     builds_on_it = writer.submit(batch(change, 1), failures=writer.metrics.failures)
     on_nothing = writer.submit(batch(change, 2))
     slow.allowed.release()
     with pytest.raises(StoreFull):
-        refused.result(10)
+        refused.result(60)
     slow.error = None
     release(slow)
     with pytest.raises(StoreFailed, match="an earlier commit failed"):
-        builds_on_it.result(10)
+        builds_on_it.result(60)
     knows_of_it = writer.submit(batch(change, 3), failures=writer.metrics.failures)
-    assert (on_nothing.result(10).seqs, knows_of_it.result(10).seqs) == (((1,),), ((2,),))
+    assert (on_nothing.result(60).seqs, knows_of_it.result(10).seqs) == (((1,),), ((2,),))
     assert (writer.metrics.failures, writer.metrics.refused) == (1, 2)
     writer.close()

@@ -55,15 +55,15 @@ def test_two_threads_that_find_an_ended_owner_at_once_take_its_place_once(owner,
         def count():
             with replica.edit(US) as customer:
                 customer.increment("visits")
-                all_of_us.wait(10)
-                all_of_us.wait(10)  # the owner has ended
+                all_of_us.wait(60)
+                all_of_us.wait(60)  # the owner has ended
 
         threads = [threading.Thread(target=count, name=name) for name in ("first", "second")]
         for thread in threads:
             thread.start()
-        all_of_us.wait(10)
+        all_of_us.wait(60)
         owner.kill()
-        all_of_us.wait(10)
+        all_of_us.wait(60)
         for thread in threads:
             thread.join(30)
         assert replica.get(US)["visits"] == 2

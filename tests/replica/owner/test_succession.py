@@ -156,7 +156,7 @@ def test_who_reads_events_too_slowly_is_sent_away_and_no_writer_is_lent_twice(ow
 
     def late(following):
         if not following._closed.is_set():
-            assert away.wait(10)
+            assert away.wait(60)
             owner.ask("edit", THEM, name="Edited meanwhile")
         return follow_again(following)
 
@@ -168,7 +168,7 @@ def test_who_reads_events_too_slowly_is_sent_away_and_no_writer_is_lent_twice(ow
             customer.increment("visits", 10)
             owner.ask("send_away", link.about.number + 1)
             away.set()
-            assert heard.wait(10)
+            assert heard.wait(60)
             owner.ask("count", US, 1)
         assert replica.owner is link
         assert replica.get(US)["visits"] == 12
@@ -201,7 +201,7 @@ def test_what_an_owner_stored_and_told_nobody_is_heard_of(owner, store, start, w
         replica.subscribe(lambda events: heard.set() if US in {event.record for event in events} else None)
         owner.ask("die_at_commit", when)
         other.ask("edit", US, city="Köln")
-        assert heard.wait(10)
+        assert heard.wait(60)
         assert replica.get(US)["city"] == "Köln"
 
 

@@ -36,7 +36,7 @@ async def _talk(answer: Answer, *, polls: bool) -> None:
         finally:
             writer.transport.abort()
 
-    async with asyncio.timeout(5), await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+    async with asyncio.timeout(60), await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         channel = await dialed.open_channel(f"ws://127.0.0.1:{port}", None, polls=polls)
         channel.send(b"hello")
@@ -101,7 +101,7 @@ def test_what_is_no_answer_opens_nothing(said: bytes) -> None:
         writer.close()
 
     async def story() -> None:
-        async with asyncio.timeout(5), await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        async with asyncio.timeout(60), await asyncio.start_server(serve, "127.0.0.1", 0) as server:
             with pytest.raises(Broken):
                 await dialed.open_channel(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}", None)
             await asyncio.sleep(0)

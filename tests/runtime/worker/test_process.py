@@ -84,7 +84,7 @@ def test_a_worker_dies_with_its_parent(tmp_path: Path) -> None:
     async def ended() -> None:
         gone = asyncio.Event()
         asyncio.get_running_loop().add_reader(descriptor, gone.set)  # readable once the process has ended
-        await asyncio.wait_for(gone.wait(), 10)
+        await asyncio.wait_for(gone.wait(), 60)
         asyncio.get_running_loop().remove_reader(descriptor)
 
     asyncio.run(ended())
