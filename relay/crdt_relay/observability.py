@@ -1,39 +1,25 @@
-"""What an operator sees: metrics, health and readiness over HTTP, and structured logs.
+"""What an operator sees: metrics and structured logs.
 
 Metric names and labels are an interface: dashboards and alerts rest on them. Counters that others keep as plain
 numbers are read when somebody looks (`Metrics.read_with`), so the hot path pays nothing for them.
 """
 
-import asyncio
-import contextlib
 import logging
-import socket
 import sys
-from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Final, Literal, Self, TextIO
+from typing import Final, Literal, TextIO
 
 import structlog
-import uvicorn
 from prometheus_client import CollectorRegistry, Histogram, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 from structlog.typing import EventDict, Processor, WrappedLogger
-from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
-
-from crdt_sync.errors import InvalidSettings
 
 _PREFIX: Final = "crdt_relay_"
 # A commit takes 0.2 to 8 ms on a healthy disk, an integration up to its budget, an acknowledgement both.
 _SECONDS: Final = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.0, 2.0, 5.0)
 _SECRETS: Final = frozenset({"token", "authorization", "tls_key", "password"})
-_CONNECTIONS_MAX: Final = 64  # scrapers and probes; beyond them the oldest that asks for nothing gives way
-_REQUEST_S: Final = 10.0  # for a request to come whole, and twice that between two on one connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,130 +86,6 @@ class Metrics(Collector):
         return Histogram(f"{_PREFIX}{name}_seconds", text, registry=self.registry, buckets=_SECONDS)
 
 
-def application(metrics: Metrics, unready: Callable[[], Awaitable[str | None]]) -> Starlette:
-    """`/metrics`, `/healthz` (the process answers) and `/readyz` (it can serve: `unready` returns no reason)."""
-
-    async def show_metrics(request: Request) -> Response:
-        encode, content_type = choose_encoder(request.headers.get("accept", ""))
-        return Response(encode(metrics.registry), headers={"content-type": content_type})
-
-    async def show_health(_: Request) -> Response:
-        return JSONResponse({"status": "ok"})
-
-    async def show_readiness(_: Request) -> Response:
-        reason = await unready()
-        if reason is None:
-            return JSONResponse({"status": "ready"})
-        return JSONResponse({"status": "not ready", "reason": reason}, status_code=503)
-
-    return Starlette(
-        routes=[
-            Route("/metrics", show_metrics),
-            Route("/healthz", show_health),
-            Route("/readyz", show_readiness),
-        ]
-    )
-
-
-class _QuietServer(uvicorn.Server):
-    """Leaves signals to the relay, which has data to put on disk before it ends."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        """Capture none."""
-        yield
-
-
-class _Visitor(H11Protocol):
-    """A connection, which ends if it asks for nothing, or too slowly, and gives way to a newer one among many.
-
-    So what others leave open here keeps nobody from asking whether the relay lives.
-    """
-
-    here: ClassVar[dict["_Visitor", None]]  # the oldest first
-    _looked_at: RequestResponseCycle | None = None
-    _timer: asyncio.TimerHandle | None = None
-
-    @property
-    def _idle(self) -> bool:
-        """Whether it is at no request."""
-        return self.cycle is None or self.cycle.response_complete
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """See `asyncio.Protocol`."""
-        super().connection_made(transport)
-        if len(self.here) >= _CONNECTIONS_MAX:
-            oldest = next((visitor for visitor in self.here if visitor._idle), next(iter(self.here)))
-            del self.here[oldest]
-            oldest.transport.abort()
-        self.here[self] = None
-        self._wait()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """See `asyncio.Protocol`."""
-        self.here.pop(self, None)
-        if self._timer is not None:
-            self._timer.cancel()
-        super().connection_lost(exc)
-
-    def _wait(self) -> None:
-        self._timer = self.loop.call_later(_REQUEST_S, self._look)
-
-    def _look(self) -> None:
-        if self._idle and self.cycle is self._looked_at:
-            self.transport.abort()
-        else:
-            self._looked_at = self.cycle
-            self._wait()
-
-
-class ObservabilityServer:
-    """The HTTP side door, inside the relay's event loop. Make it with `start`, end it with `stop`."""
-
-    def __init__(self, server: uvicorn.Server, listener: socket.socket, serving: asyncio.Task[None]) -> None:
-        self._server = server
-        self._listener = listener
-        self._serving = serving
-
-    @classmethod
-    async def start(cls, host: str, port: int, app: Starlette) -> Self:
-        """Listen and serve. Raises `InvalidSettings` when the address cannot be used."""
-        listener = _listen(host, port)
-
-        class Visitor(_Visitor):
-            here: ClassVar[dict[_Visitor, None]] = {}
-
-        server = _QuietServer(
-            uvicorn.Config(
-                app,
-                loop="none",
-                http=Visitor,
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                log_level="warning",
-                access_log=False,
-                server_header=False,
-                date_header=False,
-                proxy_headers=False,
-                timeout_keep_alive=int(2 * _REQUEST_S),
-                timeout_graceful_shutdown=1,
-            )
-        )
-        return cls(server, listener, asyncio.create_task(server.serve(sockets=[listener])))
-
-    @property
-    def port(self) -> int:
-        """The port that it listens on."""
-        return int(self._listener.getsockname()[1])
-
-    async def stop(self) -> None:
-        """Finish what is being answered, for a second at most, and close."""
-        self._server.should_exit = True
-        await self._serving
-        self._listener.close()
-
-
 def configure_logging(
     form: Literal["console", "json"] = "console", level: str = "info", stream: TextIO | None = None
 ) -> None:
@@ -267,28 +129,6 @@ def configure_logging(
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind, protocol)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-            listener.listen()
-            listener.setblocking(False)
-        except BaseException:
-            listener.close()
-            raise
-    except OSError as error:
-        raise InvalidSettings(
-            f"metrics cannot be served on {host}:{port}: {error.strerror or error}",
-            "Choose another metrics_port, or set metrics = false.",
-        ) from error
-    return listener
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

@@ -8,12 +8,12 @@ import ssl
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from crdt_relay.control import ControlServer
-from crdt_relay.observability import Metrics, ObservabilityServer, Readings, application
+from crdt_relay.observability import Metrics, Readings
 from crdt_relay.settings import Settings
 from crdt_sync import limits
 from crdt_sync.errors import InvalidSettings, StoreError, StoreMissing, UsageError
@@ -24,6 +24,9 @@ from crdt_sync.runtime.hosting.engine import Engine
 from crdt_sync.runtime.hosting.link import SEND_TIMEOUT_S
 from crdt_sync.runtime.hosting.serving import Port
 from crdt_sync.storage.lmdb import LmdbStore, copies
+
+if TYPE_CHECKING:
+    from crdt_relay.side_door import SideDoor
 
 _RESTART_RETRY_US = 2_000_000
 _GRACE_S = 4.0  # for the disk, at a shutdown; what is not stored by then is sent again by its device
@@ -39,7 +42,7 @@ class Relay:
         store: LmdbStore,
         engine: Engine,
         port: Port,
-        observed: ObservabilityServer | None,
+        observed: "SideDoor | None",
         metrics: Metrics,
     ) -> None:
         self.settings = settings
@@ -198,11 +201,13 @@ def open_store(data: Path) -> LmdbStore:
         return LmdbStore.open(data, create=True)
 
 
-async def _observe(settings: Settings, engine: Engine, metrics: Metrics) -> ObservabilityServer | None:
+async def _observe(settings: Settings, engine: Engine, metrics: Metrics) -> "SideDoor | None":
     if not settings.metrics:
         return None
-    app = application(metrics, engine.tried)
-    return await ObservabilityServer.start(settings.metrics_host, settings.metrics_port, app)
+    from crdt_relay import side_door  # noqa: PLC0415 - a web server, which takes as long to load as half a relay
+
+    app = side_door.application(metrics, engine.tried)
+    return await side_door.SideDoor.start(settings.metrics_host, settings.metrics_port, app)
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:

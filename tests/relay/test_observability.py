@@ -11,8 +11,9 @@ import pytest
 import structlog
 from prometheus_client.parser import text_string_to_metric_families
 
-from crdt_relay import observability
-from crdt_relay.observability import Metrics, ObservabilityServer, Readings, application, configure_logging
+from crdt_relay import side_door
+from crdt_relay.observability import Metrics, Readings, configure_logging
+from crdt_relay.side_door import SideDoor, application
 from crdt_sync.errors import InvalidSettings
 
 from .devices import PATIENCE_S
@@ -37,7 +38,7 @@ def with_server(
         return unready()
 
     async def run() -> None:
-        server = await ObservabilityServer.start("127.0.0.1", 0, application(metrics, tried))
+        server = await SideDoor.start("127.0.0.1", 0, application(metrics, tried))
 
         async def get(path: str) -> tuple[int, str]:
             reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
@@ -119,7 +120,7 @@ def test_connections_that_ask_for_nothing_keep_nobody_from_asking() -> None:
     said = (b"", b"GET /metrics HTTP/1.1\r\nHost: ", b"GET /healthz HTTP/1.1\r\nHost: relay\r\n\r\n")
 
     async def run() -> None:
-        server = await ObservabilityServer.start("127.0.0.1", 0, application(Metrics(), ready))
+        server = await SideDoor.start("127.0.0.1", 0, application(Metrics(), ready))
         idle = []
         for number in range(100):
             reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
@@ -139,10 +140,10 @@ def test_connections_that_ask_for_nothing_keep_nobody_from_asking() -> None:
 
 
 def test_a_connection_that_asks_for_nothing_or_too_slowly_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(observability, "_REQUEST_S", 0.05)
+    monkeypatch.setattr(side_door, "_REQUEST_S", 0.05)
 
     async def run() -> None:
-        server = await ObservabilityServer.start("127.0.0.1", 0, application(Metrics(), ready))
+        server = await SideDoor.start("127.0.0.1", 0, application(Metrics(), ready))
         once = b"GET /healthz HTTP/1.1\r\nHost: relay\r\n\r\n"
         for said in (b"", b"GET /metrics HTTP/1.1\r\nHost: ", once, once + b"GET /healthz HTTP/1.1\r\nHo"):
             reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
@@ -162,7 +163,7 @@ def test_a_connection_that_asks_for_nothing_or_too_slowly_ends(monkeypatch: pyte
 def test_signals_stay_with_the_relay() -> None:
     async def run() -> None:
         expected = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
-        server = await ObservabilityServer.start("127.0.0.1", 0, application(Metrics(), ready))
+        server = await SideDoor.start("127.0.0.1", 0, application(Metrics(), ready))
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(b"GET /healthz HTTP/1.0\r\n\r\n")
         await reader.read()
@@ -175,10 +176,10 @@ def test_signals_stay_with_the_relay() -> None:
 
 def test_a_taken_port_is_an_error_with_a_next_step() -> None:
     async def run() -> None:
-        first = await ObservabilityServer.start("127.0.0.1", 0, application(Metrics(), ready))
+        first = await SideDoor.start("127.0.0.1", 0, application(Metrics(), ready))
         reader, writer = await asyncio.open_connection("127.0.0.1", first.port)
         with pytest.raises(InvalidSettings, match=f"{first.port}.*in use") as refusal:
-            await ObservabilityServer.start("127.0.0.1", first.port, application(Metrics(), ready))
+            await SideDoor.start("127.0.0.1", first.port, application(Metrics(), ready))
         assert "metrics_port" in refusal.value.hint
         writer.close()
         del reader
