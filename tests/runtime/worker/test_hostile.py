@@ -10,8 +10,8 @@ import pytest
 
 from crdt_sync import limits
 from crdt_sync.protocol.messages import VerdictCode
-from crdt_sync.runtime.worker.pool import IntegrationPool
-from crdt_sync.runtime.worker.process import WorkerProcess, WorkerUnavailable
+from crdt_sync.runtime.worker.pool import IntegrationPool, Worker
+from crdt_sync.runtime.worker.process import WorkerUnavailable
 from crdt_sync.runtime.worker.values import Item
 
 from .conftest import RunScenario, Shelf, Writer, codes
@@ -31,7 +31,7 @@ async def answers_before_another_worker_starts(pool: IntegrationPool) -> None:
         await asyncio.shield(pool._spare)
     start, answered = pool._start_worker, asyncio.Event()
 
-    async def start_later() -> WorkerProcess:
+    async def start_later() -> Worker:
         await answered.wait()
         return await start()
 
