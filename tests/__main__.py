@@ -23,7 +23,7 @@ def main() -> int:
             return code
     with ThreadPoolExecutor(len(BESIDE)) as pool:
         beside = [pool.submit(_run, *check, aside=True) for check in BESIDE]
-        if not (ROOT / "tests" / "__pycache__").exists():
+        if not (ROOT / "tests" / "cli" / "__pycache__").exists():
             # In a new clone each of the processes that run the tests would compile all modules: one does it before.
             subprocess.run([sys.executable, *COMPILE], cwd=ROOT, check=False, stdout=subprocess.DEVNULL)
         tests = _run(*TESTS)
