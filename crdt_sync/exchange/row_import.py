@@ -21,6 +21,7 @@ from crdt_sync.exchange.three_way import Decision, Memory, decide, said_of, said
 from crdt_sync.ids import collection_of, is_made
 from crdt_sync.records.memory.sources import (
     EDITED,
+    REMOVED,
     Edited,
     Source,
     account_of,
@@ -185,7 +186,9 @@ class RowImport:
         last = accounts(present.sources).get(account)
         if (base := self.bases.base_of(row)) is not None:
             own = [*(memory.said for memory in present.sources if memory.name == self.tally.source), base.said]
-            return Memory(own, share=None if last is None else last.said, edited=True, carried=base.stamp)
+            formerly = cache(partial(self.replica.formerly, present.record))
+            share = None if last is None else last.said
+            return Memory(own, share=share, formerly=formerly, edited=True, carried=base.stamp)
         own_sources = {self.tally.source}
         edits = [source.edited for source in present.sources if source.account == account]
         if any(each is not None and each.alone for each in [self.edited, *edits]):
@@ -245,6 +248,7 @@ class RowImport:
         """Write it; what the record would show, of a dry run."""
         changes = [change for target in sorted(decided, key=_by_field) for change in decided[target].changes]
         said = {target.field: decision.said for target, decision in decided.items() if decision.said is not MISSING}
+        said.update({REMOVED + target.field: [*each.removed] for target, each in decided.items() if each.removed})
         if not (changes or said):
             return {}
         if collection_of(record) not in self.replica.schemas:

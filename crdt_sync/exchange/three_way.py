@@ -55,6 +55,7 @@ from crdt_sync.records.memory.versions import says_same
 from crdt_sync.records.replaced import Replaced
 from crdt_sync.records.roots import Layout
 from crdt_sync.records.schema import FieldSpec
+from crdt_sync.records.text_diff import differences
 from crdt_sync.records.values import Carrier, canonical, exact_sum
 from crdt_sync.replica.former import Former
 
@@ -139,6 +140,7 @@ class Memory:
 class Decision:
     """What to do about one cell. `said` is what to remember of it, MISSING to leave the memory as it is.
 
+    `removed` are marks of members of a set that an export had, that the cell has not, and that were never here.
     `wanted` is the carrier that the cell asks for; `new_to_us` that nothing was said of the field before. The outcome
     is "older" where the table is an old version of its source, and a newer one said something else, see `said_since`.
     """
@@ -148,6 +150,7 @@ class Decision:
     said: object | Missing = MISSING
     wanted: object = None
     new_to_us: bool = False
+    removed: tuple[object, ...] = ()
 
 
 def decide(
@@ -284,7 +287,7 @@ def _text(field: str, spec: FieldSpec, text: str, now: object | Missing, memory:
         merged = present if clean is None else clean
     else:
         return Decision("both_changed", wanted=text, new_to_us=not told)
-    remembered = text_said(text, apart=apart)
+    remembered = text_said(text, apart=apart or _removed_unseen(field, text, present, memory))
     whole = whole_text(remembered)
     if apart and whole is None:  # the table's text could not be shown later
         return Decision("both_changed", wanted=text, new_to_us=not told)
@@ -292,6 +295,16 @@ def _text(field: str, spec: FieldSpec, text: str, now: object | Missing, memory:
     changes = (ImportedChange("replace", field, merged, said=whole, said_before=known),)
     outcome: Outcome = "both_changed" if apart else "written" if merged != present else "unchanged"
     return Decision(outcome, changes, remembered, text, not told)
+
+
+def _removed_unseen(field: str, text: str, present: str, memory: Memory) -> bool:
+    """Whether people removed words in an export that have not arrived here: once they do, that is a conflict."""
+    before = whole_text(memory.base(field)) if memory.carried is not None else None
+    if before is None or before == present:
+        return False
+    removed = [before[start:stop].strip() for start, stop, _ in differences(before, text)]
+    unseen = any(words and words not in present for words in removed)
+    return unseen and all(values.get(field) != before for values in memory.formerly().values)
 
 
 def _counter(field: str, spec: FieldSpec, number: object, now: object | Missing, memory: Memory) -> Decision:
@@ -353,7 +366,12 @@ def _set(field: str, spec: FieldSpec, wanted: list[object], now: object | Missin
     said = _sorted([before.get(key, mark(carrier)) for key, (_, carrier) in by_key.items()])
     if any(same(each, said) for each in memory.said(field)):
         return Decision("unchanged", wanted=carriers)
-    return Decision("written" if changes else "unchanged", tuple(changes), said, carriers, not told)
+    unseen = [before[key] for key in sorted(before.keys() - by_key.keys() - present.keys())] if drop else []
+    if unseen:
+        gone = {_key(mark(json.loads(each))) for each in (memory.formerly().removed or {}).get(field, ())}
+        unseen = [each for each in unseen if _key(each) not in gone]
+    outcome: Outcome = "written" if changes else "unchanged"
+    return Decision(outcome, tuple(changes), said, carriers, not told, tuple(unseen))
 
 
 def _log(field: str, spec: FieldSpec, wanted: list[LogEntry], now: object | Missing, memory: Memory) -> Decision:

@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from crdt_sync.records.entries import Conflict, ConflictEntry, well_formed
-from crdt_sync.records.kind import FieldKind
+from crdt_sync.records.kind import FieldKind, Held
 from crdt_sync.records.kinds import KINDS, PLAIN
+from crdt_sync.records.memory.memory_index import MemoryIndex
 from crdt_sync.records.memory.said_lines import said_lines
 from crdt_sync.records.memory.sources import (
+    REMOVED,
     Source,
     counter_said,
     is_apart,
@@ -60,10 +62,40 @@ def version_conflicts(
     for source in newest(sources).values():
         for field, said in source.said.items():
             if is_apart(said) and field not in found and _is_text(_kind(field, contents, schema, [source])):
-                found[field] = (PLAIN[Layout.TEXT].name, _beside(source, field, contents))
+                here, apart = _beside(source, field, contents)
+                if here.value != apart.value:  # of words that have not arrived here yet
+                    found[field] = (PLAIN[Layout.TEXT].name, [here, apart])
+    for field, opposed in _removed_unseen(contents, schema, sources).items():
+        found.setdefault(field, (PLAIN[Layout.MEMBERS].name, opposed))
     return [
         Conflict(field, kind, _ordered(entries)) for field, (kind, entries) in sorted(found.items()) if len(entries) > 1
     ]
+
+
+def _removed_unseen(
+    contents: Mapping[str, object], schema: "Schema | None", sources: Sequence[Source]
+) -> dict[str, list[ConflictEntry]]:
+    """Sets that show a member which somebody removed in an export before it had arrived where that was imported; of
+    several exports the first by name."""
+    found: dict[str, list[ConflictEntry]] = {}
+    members: dict[str, dict[str, object]] = {}  # set to what it shows, by marks: read once
+    held = Held(contents, MemoryIndex(sources))
+    for _, source in sorted(newest(sources).items()):
+        for name, marks in source.said.items():
+            field = name.removeprefix(REMOVED)
+            if field in (name, *found) or not isinstance(marks, list) or f"{Layout.MEMBERS}{field}" not in contents:
+                continue
+            if field not in members:
+                spec = schema.fields.get(field) if schema is not None else None
+                shown = PLAIN[Layout.MEMBERS].shown(field, spec, held)
+                given = shown if isinstance(shown, list) else []
+                members[field] = {canonical(mark(member)): member for member in given}
+            removed = said_lines(marks) - said_lines(source.said.get(field))
+            if not removed.isdisjoint(members[field]):
+                left = [member for key, member in members[field].items() if key not in removed]
+                here = ConflictEntry([*members[field].values()], None, PEOPLE, True)
+                found[field] = [here, ConflictEntry(left, source.stamp, f"import {source.name}", False)]
+    return found
 
 
 def _is_text(kind: FieldKind | None) -> bool:

@@ -9,6 +9,7 @@ from crdt_sync.records.entries import well_formed
 from crdt_sync.records.memory.beginnings import without_field
 from crdt_sync.records.memory.sources import (
     EDITED,
+    REMOVED,
     SEEN,
     SEEN_MAX,
     Source,
@@ -95,6 +96,7 @@ def settle(document: Document, field: str) -> None:
                 again = [joined(entry, field) if place in newest else without(entry, {field})]
                 if first.get(source.account) == place and (beside := _beside(sources, source)):
                     again = [without(again[0], {field}), having_seen(only(again[0], field), beside)]
+                again = [without(each, {REMOVED + field}) for each in again]
                 if again != [entry]:
                     array.remove_range(transaction, index, 1)
                     for each in again:

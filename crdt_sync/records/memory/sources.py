@@ -41,6 +41,9 @@ from crdt_sync.limits import ACTOR_LENGTH_MAX, MEMORIES_MAX, SOURCE_LENGTH_MAX, 
 from crdt_sync.records.entries import Entry, is_entry
 from crdt_sync.records.values import canonical, exact_sum, json_value, parse_decimal
 
+REMOVED = "-"
+"""Before the name of a set, where an entry keeps the marks of members that an edit of an export removed and that were
+not here yet: whoever added them is not overruled unseen, see `version_conflicts`. No field has such a name."""
 SEEN = "<"
 """Where an entry keeps the stamps of those that it has seen; no field has this name."""
 EDITED = "!"
