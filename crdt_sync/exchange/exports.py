@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from crdt_sync.exchange.atomic import atomic_file
-from crdt_sync.limits import EXPORTS_BYTES_MAX, EXPORTS_KEPT_MAX, EXPORTS_OF_NAME_MAX, EXPORTS_READ_BYTES_MAX
+from crdt_sync.limits import EXPORTS_BYTES_MAX, EXPORTS_KEPT_MAX, EXPORTS_OF_NAME_MAX, EXPORTS_READ_BYTES_MAX, STAMP_MAX
 
 _SUFFIX = ".export.gz"
 
@@ -31,7 +31,7 @@ class Export:
 
     source: str
     texts: Mapping[str, str]
-    stamp: int = 0
+    stamp: int = STAMP_MAX
 
     def said(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Each record, and what was said of its fields."""

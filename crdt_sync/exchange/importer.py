@@ -1,6 +1,6 @@
 """Tables into records. Safe to run again: only what is news is written, and never over what people wrote."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
@@ -247,8 +247,7 @@ def _said_by(
     if own.as_export or (own.as_export_of_others and (exported or not keys.key)):
         return edits_of(name)
     if keys.record_column is None:
-        known = _said_under(replica, schema.collection, name) if has_headers_of_export(table, schema) else ()
-        shared = any(each.edited is not None and each.edited.alone for each in known)
+        shared = has_headers_of_export(table, schema) and _is_alone(_said_under(replica, schema.collection, name))
         return edits_of(name) if shared else name
     position = table.columns.index(keys.record_column)
     first = (row.cells[position] for row in islice(table.rows(), FIRST_ROWS) if isinstance(row, Row))
@@ -268,9 +267,14 @@ def _edited(
     export = f"{own.export} {made}" if own.as_export else ""
     said = _said_under(replica, collection, name)
     if edits := [each for each in said if each.name != name]:
-        return Edited(any(each.edited is not None and each.edited.alone for each in edits), export)
+        return Edited(_is_alone(edits), export)
     older = any(each.stamp <= made for each in said)
     return Edited(not older and not (imported is not None and imported.is_older(collection, name, made)), export)
+
+
+def _is_alone(account: Iterable[Source]) -> bool:
+    """Whether what was said under a name is of an edited export, and of no table."""
+    return any(each.edited is not None and each.edited.alone for each in account)
 
 
 def _said_under(replica: WritableReplica, collection: str, name: str) -> list[Source]:
@@ -319,11 +323,13 @@ def remembered_mapping(
     return still_mapped(table.columns, replica.schemas[collection], mapping, last.mapping)
 
 
-def _told(replica: WritableReplica, source: str, record: str) -> Mapping[str, object]:
-    """What a source said of a record last."""
+def _told(replica: WritableReplica, source: str, record: str, until: int = STAMP_MAX) -> Mapping[str, object]:
+    """What a source said of a record last; nothing if it began after `until`, or is an export that was edited."""
     present = find_record(replica, record)
-    last = None if present is None else newest(present.sources).get(source)
-    return {} if last is None else last.said
+    said = [] if present is None else [each for each in present.sources if each.account == source]
+    last = newest(said).get(source)
+    began = any(each.stamp <= until for each in said if each.name == source)
+    return last.said if last is not None and began and not _is_alone(said) else {}
 
 
 def _tells_deletion(header: str, matched: ColumnMapping) -> bool:

@@ -72,8 +72,8 @@ class OwnRows:
         return self.elsewhere and not self.told and bool(self.same or self.edited)
 
 
-Told = Callable[[str], Mapping[str, object]]
-"""What the source of the table said of a record."""
+Told = Callable[[str, int], Mapping[str, object]]
+"""What the source of the table said of a record, if anything up to a stamp: what began later may be this very file."""
 
 
 def own_rows(table: Table, reading: Interpretation, remembered: Remembered, source: str, told: Told) -> OwnRows:
@@ -187,14 +187,17 @@ def _aligned(
         [(line, content) for line, content in left if line not in edited],
         [records[place] for place in sorted(taken)],
     )
-    weighed = _weighed(found, records, shared, told)
+    weighed = _weighed(found, records, shared, lambda record: told(record, export.stamp))
     fields = frozenset(shared)
     own = OwnRows(same, edited, fields, export.source, *weighed, unclear=unclear, rows=rows, stamp=export.stamp)
     return own, rows
 
 
 def _weighed(
-    found: Sequence[tuple[Content, int]], records: Sequence[tuple[str, Content]], shared: Sequence[str], told: Told
+    found: Sequence[tuple[Content, int]],
+    records: Sequence[tuple[str, Content]],
+    shared: Sequence[str],
+    told: Callable[[str], Mapping[str, object]],
 ) -> tuple[bool, int, int]:
     """Whether the source of the table said anything of the records, and the counts of cells, see `OwnRows`."""
     any_told, for_export, for_source = False, 0, 0

@@ -208,6 +208,7 @@ def test_the_next_table_of_that_name_takes_back_nothing_that_was_edited(office):
     st.text("abm", min_size=2, max_size=6).filter(lambda order: {*order} & {"a", "b"}),
 )
 @example("found", False, {"visits": 5}, {"phone"}, 0, "", "ab")
+@example("found", True, {"visits": 5}, {"phone"}, 0, "", "bma")
 def test_what_was_edited_is_there_once_or_a_conflict(schema, typed, edits, left_out, moved, sorted_by, order):
     shown = []
     for each in ("a", order):
