@@ -267,22 +267,25 @@ def _text(field: str, spec: FieldSpec, text: str, now: object | Missing, memory:
     said = mark_text(text)
     told = memory.told(field)
     present = now if isinstance(now, str) else ""
+    edited_from = whole_text(memory.before(field))
     apart = False
     if any(same(text_mark(each), said) for each in memory.said(field)):
         return Decision("unchanged", wanted=text)
     respelled = memory.base(field) is MISSING and present not in ("", text) and same_form(present) == same_form(text)
     if respelled or any(same(text_mark(each), said) for each in memory.exported_of(field)):
         merged = present
-    elif present == text or (
-        any(same(text_mark(each), mark_text(present)) for each in memory.said(field)) and not memory.agreed_with(field)
-    ):
+    elif present == text:
         merged = text
+    elif any(same(text_mark(each), mark_text(present)) for each in memory.said(field)) and not memory.agreed_with(
+        field
+    ):
+        merged, edited_from = text, present
     elif any(same(each, said) for each in memory.former(field, spec)):
         merged = present
     elif not present and not told:
         merged = text
-    elif (before := whole_text(memory.before(field))) is not None:
-        clean = cleanly_merged_text(before, present, text)
+    elif edited_from is not None:
+        clean = cleanly_merged_text(edited_from, present, text)
         apart = clean is None
         merged = present if clean is None else clean
     else:
@@ -291,7 +294,8 @@ def _text(field: str, spec: FieldSpec, text: str, now: object | Missing, memory:
     whole = whole_text(remembered)
     if apart and whole is None:  # the table's text could not be shown later
         return Decision("both_changed", wanted=text, new_to_us=not told)
-    known = whole_text((memory.share or {}).get(field))
+    # Versions that do not know of each other begin alike in the source's own text, as they do in the field.
+    known = whole_text((memory.share or {}).get(field)) or whole_text(text_said(edited_from or ""))
     changes = (ImportedChange("replace", field, merged, said=whole, said_before=known),)
     outcome: Outcome = "both_changed" if apart else "written" if merged != present else "unchanged"
     return Decision(outcome, changes, remembered, text, not told)

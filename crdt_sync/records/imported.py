@@ -57,7 +57,7 @@ class ImportedChange:
     by: str | None = None
     count: int = 0
     said: str | None = None
-    said_before: str | None = None  # what the source's own text holds, where that is not written yet
+    said_before: str | None = None  # what the source's own text begins with, where that is not written yet
     replaced: Replaced | None = None  # what people edited in an export, where that may not have arrived yet
 
 

@@ -61,10 +61,13 @@ def version_conflicts(
             found.setdefault(field, (kind.name, []))[1].extend(_entries(field, kind.layout, saying, held[root]))
     for source in newest(sources).values():
         for field, said in source.said.items():
-            if is_apart(said) and field not in found and _is_text(_kind(field, contents, schema, [source])):
+            if is_apart(said) and _is_text(_kind(field, contents, schema, [source])):
                 here, apart = _beside(source, field, contents)
-                if here.value != apart.value:  # of words that have not arrived here yet
-                    found[field] = (PLAIN[Layout.TEXT].name, [here, apart])
+                if here.value == apart.value:  # the words that it waited for have arrived
+                    continue
+                entries = found.setdefault(field, (PLAIN[Layout.TEXT].name, []))[1]
+                told = {(entry.value, entry.actor) for entry in entries}
+                entries += [entry for entry in (here, apart) if (entry.value, entry.actor) not in told]
     for field, opposed in _removed_unseen(contents, schema, sources).items():
         found.setdefault(field, (PLAIN[Layout.MEMBERS].name, opposed))
     return [

@@ -157,6 +157,32 @@ def test_of_two_versions_the_counts_never_add_up(office, shape, order):
         assert visits == 16 or office.listed(which)["ben", "visits"] == [14, 16]
 
 
+@pytest.mark.parametrize("order", ["aABm", "bBAm", "aAbm", "abmA", "aBm"])
+def test_a_text_of_two_versions_is_there_once(office, order):
+    office = office("found")
+    versions = [f"note of ben, {number} words more" for number in (1, 2)]
+    play(office, [office.sheet({"notes": number}, moved=3) for number in (1, 2)], order)
+    for which in (0, 1):
+        assert office.shows(which)["ben"][0]["notes"] in versions
+        assert office.listed(which) in ({}, {("ben", "notes"): versions[::-1]}, {("ben", "notes"): versions})
+
+
+def test_a_text_that_waits_is_listed_beside_versions_that_differ(devices):
+    anna, bert = devices("anna", "bert")
+    for file in ("shop", "crm"):
+        anna.take(["notes"], ("1", "met in May"), file=file)
+    with anna.replica.edit(anna.record) as person:
+        person.text("notes").replace("speaks German")
+    anna.take(["notes"], ("1", "met in June"), file="shop")
+    meet(anna, bert)
+    for device, text in ((anna, "tall"), (bert, "small")):
+        device.take(["notes"], ("1", text), file="crm")
+    meet(anna, bert)
+    listed = ["speaks German", "small", "tall", "met in June"]
+    assert anna.conflict("notes") == bert.conflict("notes") == listed
+    assert anna.shows("notes") == bert.shows("notes") == "speaks German"
+
+
 @pytest.mark.parametrize("decision", [14, 16, 20])
 def test_a_person_decides_between_versions_and_the_next_goes_on_from_there(office, decision):
     office = office("found")

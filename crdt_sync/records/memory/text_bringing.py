@@ -16,20 +16,25 @@ def bring_text(
 ) -> None:
     """Make the field `text` and the source's own text `said`, which is None where it is too long for one.
 
-    `said_before` is what the source said before, for records of earlier versions, which have no such text.
+    `said_before` is what the source said before, for records of earlier versions, which have no such text; or what it
+    was edited from.
     """
     texts = {} if said is None else {source_text_root(source, field): said}
     if said_before and texts and not any(_held(document, root) for root in texts):
         write_once(document, partial(_rewrite, texts=dict.fromkeys(texts, said_before)))
-    write_once(document, partial(_write, field=field, text=text, texts=texts))
+    write_once(document, partial(_write, field=field, text=text, texts=_mixed(document, field) | texts))
 
 
 def unmix(document: Document, field: str, shown: str) -> None:
     """Write what the field shows into its root, where versions of a source have mixed there, before it is edited."""
-    texts = said_texts(field, MemoryIndex(sources_of(document)))
-    mixed = {root: said for root, said in texts.items() if _held(document, root) != said}
-    if mixed:
+    if mixed := _mixed(document, field):
         write_once(document, partial(_write, field=field, text=shown, texts=mixed))
+
+
+def _mixed(document: Document, field: str) -> dict[str, str]:
+    """The roots of the sources' own texts in which versions have mixed, to what each says."""
+    texts = said_texts(field, MemoryIndex(sources_of(document)))
+    return {root: said for root, said in texts.items() if _held(document, root) != said}
 
 
 def _write(document: Document, field: str, text: str, texts: dict[str, str]) -> None:
