@@ -8,7 +8,7 @@ The hub keeps the sessions; the way of their pushes is the pipeline's.
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from crdt_sync import limits
 from crdt_sync.protocol.acceptor import Acceptor, Authorise, Refusal
@@ -116,7 +116,9 @@ class Hub:
         acceptor = self._sessions.get(session)
         if acceptor is not None:
             if self._presence.is_due(session):
-                acceptor.present(self._presence.tell(session))
+                entries = self._presence.tell(session)
+                if entries is not None:
+                    acceptor.present(entries)
             acceptor.fill(room, now)
             self._collect(session, acceptor, now)
 
@@ -181,13 +183,13 @@ class Hub:
         return [session for session, acceptor in self._sessions.items() if acceptor.wants_room]
 
     @property
-    def uninformed(self) -> bool:
-        """Whether `take_uninformed` names anybody."""
-        return self._presence.unnamed
+    def presence_changed(self) -> bool:
+        """Whether a round would tell anything new of who has what open."""
+        return self._presence.changed
 
-    def take_uninformed(self) -> list[int]:
-        """Sessions that are to be told who has what open, and were not named since that changed; `fill` tells them."""
-        return self._presence.take_unnamed()
+    def begin_presence(self) -> list[int]:
+        """Begin a round; `fill` tells the sessions that are returned who has what open now."""
+        return self._presence.begin_round()
 
     def expel(self, session: int, code: str, message: str, retry_after_us: int | None, now: int) -> None:
         """End one session, telling it why; `retry_after_us` None: trying again cannot help."""
@@ -325,21 +327,17 @@ class Hub:
                 case CheckRecords(number, records, mend):
                     self._effects.append(MakeCheck(session, number, records, mend))
                 case PresenceSeen(entries):
-                    self._presence.opened(session, entries, self._informed())
+                    self._presence.opened(session, entries)
                 case Holds(cursor):
                     self._effects.append(Stored(session, cursor))
                 case Greeted(replica, agent, cursor):
                     self._effects.append(Arrived(session, replica, agent, cursor))
                     if acceptor.follow:
-                        self._presence.inform(session)
+                        self._presence.follow(session)
         self._pipeline.next_batch()
 
     def _forget(self, session: int) -> None:
-        self._presence.left(session, self._informed())
+        self._presence.left(session)
         del self._sessions[session]
         self._welcome.discard(session)
         self._pipeline.leave(session)
-
-    def _informed(self) -> Iterator[int]:
-        """The sessions that hear what others have open."""
-        return (session for session, acceptor in self._sessions.items() if acceptor.follow)

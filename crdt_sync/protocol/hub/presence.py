@@ -1,25 +1,36 @@
-"""Who has which record open, and which sessions are to be told: the newest state only, when there is room. Pure."""
+"""Who has which record open, and which sessions are to be told. Pure.
 
+Rules:
+
+1. Only the newest state is told, when there is room.
+2. What sessions say is looked at once a round: what somebody says costs as much as it is long, however many listen.
+3. A session is told what others have open, and nothing where that has not changed for it.
+"""
+
+import heapq
 from collections import Counter
-from collections.abc import Iterable
 
 from crdt_sync.limits import PRESENCE_ENTRIES_MAX
 from crdt_sync.protocol.messages import PresenceEntry
+
+Entries = tuple[PresenceEntry, ...]
 
 
 class OpenRecords:
     """What all sessions of one hub have open."""
 
     def __init__(self) -> None:
-        self._sessions: dict[int, tuple[PresenceEntry, ...]] = {}
+        self._sessions: dict[int, Entries] = {}
         self._open: Counter[PresenceEntry] = Counter()  # what anybody has open, and how many sessions do
-        self._sorted: list[PresenceEntry] | None = None
-        self._due: set[int] = set()  # what others have open has changed since these were told
-        self._told: set[int] = set()
-        self._unnamed: dict[int, None] = {}
+        self._first: Entries = ()  # of that, when the round began
+        self._to_most: Entries = ()  # what is told to whoever has none of it open
+        self._round = 0
+        self._heard: dict[int, int] = {}  # who follows -> the round of which it was told
+        self._told: dict[int, Entries] = {}  # by session, last
+        self.changed = False  # since the round began: there is something to tell
 
-    def opened(self, session: int, entries: tuple[PresenceEntry, ...], followers: Iterable[int]) -> None:
-        """A session says what it has open now; the other `followers` are to be told if that is anything new."""
+    def opened(self, session: int, entries: Entries) -> None:
+        """A session says what it has open now."""
         entries = tuple(dict.fromkeys(entries))
         before = self._sessions.get(session, ())
         if entries == before:
@@ -29,46 +40,43 @@ class OpenRecords:
             if not self._open[entry]:
                 del self._open[entry]
         self._open.update(entries)
-        self._sorted = None
         self._sessions[session] = entries
-        for other in followers:
-            if other != session:
-                self.inform(other)
+        self.changed = True
 
-    def left(self, session: int, followers: Iterable[int]) -> None:
+    def follow(self, session: int) -> None:
+        """The session is to be told, from the next round on."""
+        self._heard[session] = self._round
+        self.changed = self.changed or bool(self._open)
+
+    def left(self, session: int) -> None:
         """The session is over."""
-        self.opened(session, (), followers)
+        self.opened(session, ())
         self._sessions.pop(session, None)
-        self._due.discard(session)
-        self._told.discard(session)
-        self._unnamed.pop(session, None)
+        self._heard.pop(session, None)
+        self._told.pop(session, None)
 
-    def inform(self, session: int) -> None:
-        """The session is to be told what is open, unless that is nothing and it knows of nothing."""
-        if self._open or session in self._told:
-            self._due.add(session)
-            self._unnamed[session] = None
+    def begin_round(self) -> list[int]:
+        """From now on, tell what is open now. Returns who is to be told."""
+        self.changed = False
+        self._round += 1
+        self._first = tuple(heapq.nsmallest(2 * PRESENCE_ENTRIES_MAX, self._open))  # a session has half of that
+        self._to_most = self._first[:PRESENCE_ENTRIES_MAX]
+        return list(self._heard)
 
     def is_due(self, session: int) -> bool:
-        """Whether there is anything new to tell the session."""
-        return session in self._due
+        """Whether there may be anything new to tell the session."""
+        return self._heard.get(session, self._round) != self._round
 
-    def tell(self, session: int) -> tuple[PresenceEntry, ...]:
-        """What everybody but the session has open: the first entries in order, a bounded number. It is told by that."""
-        self._due.discard(session)
-        self._told.add(session)
-        if self._sorted is None:
-            self._sorted = sorted(self._open)
-        own = {entry for entry in self._sessions.get(session, ()) if self._open[entry] == 1}
-        first = self._sorted[: PRESENCE_ENTRIES_MAX + len(own)]
-        return tuple(entry for entry in first if entry not in own)[:PRESENCE_ENTRIES_MAX]
-
-    @property
-    def unnamed(self) -> bool:
-        """Whether `take_unnamed` names anybody."""
-        return bool(self._unnamed)
-
-    def take_unnamed(self) -> list[int]:
-        """Sessions that are to be told, and were not named since that changed."""
-        sessions, self._unnamed = self._unnamed, {}
-        return list(sessions)
+    def tell(self, session: int) -> Entries | None:
+        """What everybody but the session has open, the first entries in order; None: it knows. It is told by that."""
+        if session in self._heard:
+            self._heard[session] = self._round
+        mine = self._sessions.get(session, ())
+        entries = self._to_most
+        if mine:
+            own = {entry for entry in mine if self._open[entry] == 1}
+            entries = tuple(entry for entry in self._first if entry not in own)[:PRESENCE_ENTRIES_MAX]
+        if entries == self._told.get(session, ()):
+            return None
+        self._told[session] = entries
+        return entries

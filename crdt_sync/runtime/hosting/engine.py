@@ -69,6 +69,8 @@ from crdt_sync.storage.values import Batch, Committed
 from crdt_sync.verdicts import VerdictCode
 
 _PRESENCE_EVERY_S = 0.1
+_PRESENCE_REST_US = 1000  # after a round of it, for each who was told: ten times what it took
+_PRESENCE_AT_ONCE = 8  # a millisecond
 _RETRY_US = 5_000_000
 _STALLED_US = 1_000_000  # that a timer comes late: the loop stood still, or the machine slept
 _ONE_FRAME = 1  # byte of room: what is queued for a slow link is what everything else must wait for
@@ -205,6 +207,9 @@ class Engine:
         self._audits = audits or WorkerAudits(store, self.pool, self.writer, rest, self._now)
         self._presence_timer: asyncio.TimerHandle | None = None
         self._rounds = Rounds(self.loop, self.queue, self._followers, self.fill)
+        self._showing = Rounds(
+            self.loop, self.queue, self.hub.begin_presence, self.fill, _PRESENCE_REST_US, _PRESENCE_AT_ONCE
+        )
         self._following = Following(store, self.source)
         self.stopping = False
         self.stopped = False
@@ -236,6 +241,7 @@ class Engine:
         if self._presence_timer is not None:
             self._presence_timer.cancel()
         self._rounds.stop()
+        self._showing.stop()
         await self.health.close()
         for task in list(self._tasks):
             task.cancel()
@@ -384,7 +390,7 @@ class Engine:
         for session in self.hub.take_answered():
             self._held.answered(session)
         self._held.release()
-        if self.hub.uninformed and self._presence_timer is None:
+        if self.hub.presence_changed and self._presence_timer is None:
             self._presence_timer = self.loop.call_later(_PRESENCE_EVERY_S, self._show_presence)
         if self.hub.idle:
             self._idle.set()
@@ -549,8 +555,7 @@ class Engine:
 
     def _show_presence(self) -> None:
         self._presence_timer = None
-        for session in self.hub.take_uninformed():
-            self.fill(session)
+        self._showing.begin()
 
     # --- failures --------------------------------------------------------------------------------------------
 

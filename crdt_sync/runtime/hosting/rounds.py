@@ -7,11 +7,14 @@ from collections.abc import Callable, Iterable
 from crdt_sync.runtime.hosting.fair_queue import FairQueue, Flow
 
 _REST_US = 50  # after each frame to a follower, twice what it took: pushes go on meanwhile, and what is new is joined
-_AT_ONCE = 256  # followers of one turn: half a millisecond, if they stand at one place of the log
+_AT_ONCE = 64  # followers of one turn: a millisecond or two, most of it for the system to send
 
 
 class Rounds:
-    """`followers` names the sessions that have something to hear, `fill` tells one of them the next piece."""
+    """`followers` names the sessions that have something to hear, `fill` tells one of them the next piece.
+
+    After a round there is none for `rest_us` for each follower of it; `at_once` are told in one step.
+    """
 
     def __init__(
         self,
@@ -19,11 +22,15 @@ class Rounds:
         queue: FairQueue,
         followers: Callable[[], Iterable[int]],
         fill: Callable[[int], None],
+        rest_us: int | None = None,
+        at_once: int = _AT_ONCE,
     ) -> None:
         self._loop = loop
         self._queue = queue
         self._followers = followers
         self._fill = fill
+        self._rest_us = _REST_US if rest_us is None else rest_us
+        self._at_once = at_once
         self._flow = Flow()
         self._left: deque[int] = deque()  # of the round under way
         self._again = False  # something is new since that began
@@ -51,12 +58,12 @@ class Rounds:
     def _begin(self) -> None:
         self._timer = None
         self._left.extend(self._followers())
-        self._rests_until = self._loop.time() + len(self._left) * _REST_US / 1e6
+        self._rests_until = self._loop.time() + len(self._left) * self._rest_us / 1e6
         self._tell()
 
     def _tell(self) -> None:
         try:
-            for _ in range(min(_AT_ONCE, len(self._left))):
+            for _ in range(min(self._at_once, len(self._left))):
                 self._fill(self._left.popleft())
         finally:  # whoever cannot be told keeps nobody else from hearing, now or later
             if self._left:

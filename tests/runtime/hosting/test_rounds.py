@@ -95,3 +95,20 @@ def test_all_are_told_a_part_of_them_at_once() -> None:
         telling.stop()
 
     asyncio.run(tell())
+
+
+def test_so_many_are_told_in_a_step_as_was_said() -> None:
+    async def tell() -> None:
+        loop = asyncio.get_running_loop()
+        told: list[int] = []
+        queue = FairQueue(loop, lambda: 0.0)
+        telling = Rounds(loop, queue, lambda: range(20), told.append, at_once=8)
+        telling.begin()
+        steps = [len(told)]
+        while len(told) < 20:
+            await asyncio.sleep(0)
+            if len(told) != steps[-1]:
+                steps.append(len(told))
+        assert steps == [8, 16, 20]
+
+    asyncio.run(tell())
