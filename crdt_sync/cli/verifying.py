@@ -22,6 +22,7 @@ from crdt_sync.replica.disorder import disordered_records
 from crdt_sync.replica.repair import still_lost
 from crdt_sync.replica.rescue import Loss
 from crdt_sync.runtime import Address, Audit, Difference, Mended, audit_once, heal_once
+from crdt_sync.runtime.loadable import unloadable
 from crdt_sync.storage import Store
 
 _SET_ASIDE_NAMED = 3  # records in a hint
@@ -58,6 +59,12 @@ _STANDINGS = {
     "--repair", "mend", is_flag=True, help="Mend what is damaged here, and heal with the other side what differs."
 )
 @click.option(
+    "--set-aside",
+    multiple=True,
+    metavar="RECORD",
+    help="With --repair: set this one aside here, until the relay or another device brings it again.",
+)
+@click.option(
     "--aside", "show_aside", is_flag=True, help="Only list the damaged values that repairs have set aside here."
 )
 @click.option("--drop", is_flag=True, help="With --aside: drop them for good.")
@@ -70,19 +77,20 @@ def verify(
     deep: bool,
     local: bool,
     mend: bool,
+    set_aside: Sequence[str],
     show_aside: bool,
     drop: bool,
     url: str | None,
     way: Way,
 ) -> None:
     """Exchange everything with the relay or a device, compare what both hold then, and name the records that differ."""
-    if drop and not show_aside:
-        raise UsageError("nothing is dropped without --aside", "Give both.")
+    _check_pairs(drop, show_aside, set_aside, mend)
     if show_aside:
         aside.tell(call.output, call.store, drop=drop)
         return
     lost: Sequence[Loss] = ()
     with call.open_to_repair() if mend else call.open() as replica:
+        repairing.set_aside(replica, set_aside)
         tell_disputed(call.output, replica)
         address = None
         if peer is not None and not local:
@@ -94,7 +102,7 @@ def verify(
             repairing.repair_store(call.output, replica) if mend else _verify_store(call.output, replica, deep=deep)
             return
         if mend:
-            set_aside = set(replica.store.quarantined())
+            quarantined = set(replica.store.quarantined())
             local_repair = repairing.repaired(replica)
             if local_repair.findings:
                 call.output.note(repairing.summary(local_repair), "yellow")
@@ -115,7 +123,7 @@ def verify(
             repairing.tell_losses(call.output, settled)
             if settled.rewritten or settled.losses:
                 call.output.note("Now run 'crdt-sync sync', which sends what was written again.")
-            returned = set_aside - set(replica.store.quarantined())  # which comparing brings, before the audit looks
+            returned = quarantined - set(replica.store.quarantined())  # which comparing brings, before the audit looks
             brought = sorted(returned | set(mended.healed))
             refused = _refused(replica, address)
             _tell_repair(
@@ -134,6 +142,14 @@ def verify(
             _tell_audit(call.output, replica.store, address, found, refused)
     repairing.complain_of(lost)
     _judge(found, address, refused, mended=mend, deep=deep)
+
+
+def _check_pairs(drop: bool, show_aside: bool, set_aside: Sequence[str], mend: bool) -> None:
+    """Raise `UsageError` for an option that means something only beside another one."""
+    if drop and not show_aside:
+        raise UsageError("nothing is dropped without --aside", "Give both.")
+    if set_aside and not mend:
+        raise UsageError("nothing is set aside without --repair", "Give both.")
 
 
 def _judge(found: Audit, address: Address, refused: int, *, mended: bool, deep: bool) -> None:
@@ -264,6 +280,20 @@ def _tell_repair(
     _tell_audit(output, store, address, mended.after, refused)
 
 
+def _load_all(output: Output, replica: Replica) -> None:
+    """Load every record as a worker does. Raises `StoreCorrupt` where one of them cannot be."""
+    with spinner(output, "Loading every record"):
+        found = asyncio.run(unloadable(replica.store))
+    repairing.tell_unloadable(output, found)
+    if found:
+        what = "1 record" if len(found) == 1 else f"{len(found)} records"
+        raise StoreCorrupt(
+            f"every checksum is right, and {what} cannot be loaded within the time and memory that a worker has",
+            "Run 'crdt-sync verify --local --repair': it writes anew what they show, or says how to set them aside.",
+            found[0].record,
+        )
+
+
 def _verify_store(output: Output, replica: Replica, *, deep: bool) -> None:
     report = replica.store.verify()
     findings = [
@@ -277,6 +307,7 @@ def _verify_store(output: Output, replica: Replica, *, deep: bool) -> None:
             "Keep a copy of the directory, run 'crdt-sync verify --repair', then 'crdt-sync sync', which fetches what "
             "is missing.",
         )
+    _load_all(output, replica)
     data: dict[str, object] = {"checked": report.checked, "damaged": 0, "set_aside": report.set_aside}
     if deep:
         found = dict(disordered_records(replica.store))

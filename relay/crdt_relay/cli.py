@@ -167,7 +167,10 @@ def verify(
     drop: bool,
     as_json: bool,
 ) -> None:
-    """Check every checksum and the chain of the log of a stopped store, or of a backup: --data BACKUP."""
+    """Check every checksum, the chain of the log, and that each record can be loaded, in a stopped store or a backup.
+
+    For a backup: --data BACKUP.
+    """
     output = Output(as_json=as_json)
     if set_aside and not mend:
         raise UsageError("nothing is set aside without --repair", "Give both, on a stopped relay with a backup.")
@@ -187,8 +190,14 @@ def verify(
         output.show(table(columns, [[f["place"], f["record"] or "", f["problem"]] for f in findings], wrap=True))
     text = f"{_counted(report['checked'], 'value')} checked in {report['data']}: "
     text += f"{len(findings)} damaged." if findings else "all intact."
+    unloadable = report["unloadable"]
+    text += f" {_counted(report['records'], 'record')} loaded, as a worker does: "
+    text += f"{len(unloadable)} cannot be loaded." if unloadable else "all can be."
+    if unloadable and not as_json:
+        rows = [(found["record"], f"{found['bytes']:,}", found["written_by"]) for found in unloadable]
+        output.show(table(("cannot be loaded", "bytes", "written by"), rows, wrap=True))
     output.result(report, text + aside.told(report["set_aside"]))
-    if findings:
+    if findings or unloadable:
         output.note(
             "Keep a copy, then 'crdt-relay verify --repair' or 'crdt-relay restore'; devices bring back what it lacks.",
             "yellow",
@@ -203,6 +212,8 @@ def _tell_repair(output: Output, mended: Mapping[str, Any], named: Collection[st
         f"{_counted(mended['findings'], 'damaged value')}, {_counted(len(mended['salvaged']), 'record')} rebuilt, "
         f"{len(mended['set_aside'])} set aside."
     )
+    for found in mended["unloadable"]:
+        output.note(f"{found['record']} ({found['bytes']:,} bytes) cannot be loaded; written by {found['written_by']}")
     touched = mended["findings"] or mended["set_aside"]
     output.result(mended, f"{text} Start the relay: devices bring back what it lacks." if touched else text)
     for record in lacking[:_NAMED_MAX]:

@@ -3,6 +3,7 @@
 Each function returns what it did as a plain dict, the same for people's tables and for `--json`.
 """
 
+import asyncio
 import os
 import secrets
 import shutil
@@ -28,6 +29,7 @@ from crdt_sync.ids import is_record
 from crdt_sync.limits import REPAIR_RECORDS
 from crdt_sync.records import EMPTY_STATE_VECTOR
 from crdt_sync.replica.rescue import is_complete, rescued
+from crdt_sync.runtime.loadable import unloadable
 from crdt_sync.storage.lmdb import LmdbStore, copies
 from crdt_sync.storage.lmdb.directory import claimed
 from crdt_sync.storage.port import Identity, Records, Store
@@ -60,7 +62,8 @@ def repair(data: Path, named: Sequence[str] = ()) -> dict[str, Any]:
     """Save what is intact of damaged records, and begin a new epoch, so that devices bring back the rest.
 
     `named` records are set aside: those of which devices say that they are wrong, though their checksums are right. So
-    is a record of which nothing is left. `incomplete` are records that lack edits until a device brings them.
+    is a record of which nothing is left, and one that no worker can load, which is in `unloadable` too. `incomplete`
+    are records that lack edits until a device brings them.
 
     Raises `UnknownRecord` for one that is not held, `StoreInUse` while the relay runs, `StoreError`.
     """
@@ -68,7 +71,9 @@ def repair(data: Path, named: Sequence[str] = ()) -> dict[str, Any]:
         for record in named:
             if not _is_held(store, record):
                 raise UnknownRecord(record)
-        return {"data": str(data), **asdict(mend(store, named))}
+        found = [each for each in asyncio.run(unloadable(store)) if each.record not in named]
+        mended = mend(store, [*named, *(each.record for each in found)])
+        return {"data": str(data), **asdict(mended), "unloadable": [each.as_dict() for each in found]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +126,10 @@ def _is_held(store: Records, record: str) -> bool:
 
 
 def verify(data: Path) -> dict[str, Any]:
-    """Check every checksum and the chain of the log. Raises `StoreInUse` while the relay runs, `StoreError`."""
+    """Check every checksum and the chain of the log, and load every record as a worker does.
+
+    Raises `StoreInUse` while the relay runs, `StoreError`, `WorkerUnavailable`.
+    """
     try:
         store = _opened(data)
     except StoreInUse as error:
@@ -130,6 +138,7 @@ def verify(data: Path) -> dict[str, Any]:
         ) from error
     with store:
         report = store.verify()
+        found = asyncio.run(unloadable(store))
         return {
             "data": str(data),
             "checked": report.checked,
@@ -138,6 +147,8 @@ def verify(data: Path) -> dict[str, Any]:
                 {"place": f"{finding.database} {finding.key}", "record": finding.record, "problem": finding.problem}
                 for finding in report.findings
             ],
+            "unloadable": [each.as_dict() for each in found],
+            "records": store.count(),
         }
 
 

@@ -5,10 +5,13 @@ import json
 
 import pytest
 
+from crdt_sync import limits
 from crdt_sync.storage.lmdb import LmdbStore
 from tests.cli.conftest import TOKEN
 from tests.damage import flip_bit
+from tests.records.gate.test_walks import crowded
 from tests.runtime import planted
+from tests.runtime.test_loadable import put
 
 
 @pytest.fixture
@@ -121,3 +124,35 @@ def test_what_was_set_aside_is_listed_with_all_its_bytes_and_dropped(run, anna, 
     assert "2 damaged values dropped." in run("verify", "--aside", "--drop", "--store", anna).out
     assert run("verify", "--aside", "--store", anna, "--json").object == {"set_aside": [], "dropped": False}
     assert run("verify", "--local", "--store", anna).code == 0
+
+
+def test_a_record_that_cannot_be_loaded_is_named_and_set_aside_and_comes_back(run, anna, records):
+    assert run("sync", "--store", anna).code == 3
+    assert run("verify", "--local", "--repair", "--store", anna).code == 0
+    assert run("sync", "--store", anna).code == 0
+    with LmdbStore.open(anna) as store:
+        planted.nonsense(store, records[1], log_too=True)
+    checked = run("verify", "--local", "--store", anna)
+    assert checked.code == 3
+    assert f"{records[1]} (" in checked.err
+    assert "written by" in checked.err
+    set_aside = run("verify", "--local", "--repair", "--set-aside", records[1], "--store", anna)
+    assert set_aside.code == 0, set_aside.err
+    assert run("verify", "--local", "--store", anna).code == 0
+    assert run("sync", "--store", anna).code == 0
+    assert run("get", records[1], "name", "--store", anna).out == "B\n"
+    assert run("verify", "--set-aside", records[1], "--store", anna).code == 2
+
+
+def test_a_record_that_takes_too_long_to_load_is_written_anew_from_what_it_shows(run, anna, monkeypatch):
+    made = run("set", "customers", "name=A", "--store", anna, "--json").object["record"]
+    with LmdbStore.open(anna) as store:
+        put(store, made, [store.load(made).updates[0], crowded(3_000, 3_000)])
+    monkeypatch.setattr(limits, "INTEGRATION_US", 150_000)
+    monkeypatch.setattr(limits, "INTEGRATION_US_PER_KIB", 0)
+    monkeypatch.setattr(limits, "INTEGRATION_AGAIN_FACTOR", 1)
+    assert run("verify", "--local", "--store", anna).code == 3
+    mended = run("verify", "--local", "--repair", "--store", anna, "--json")
+    assert (mended.code, mended.object["renewed"]) == (0, [made]), mended.err
+    assert run("verify", "--local", "--store", anna).code == 0
+    assert run("get", made, "name", "--store", anna).out == "A\n"

@@ -178,7 +178,12 @@ class Engine:
             self._ping_us,
         )
         self.pool = IntegrationPool(
-            self._load, self._worker_died, keep_spare, start_worker=outside.start_worker, turn=_QUICK
+            self._load,
+            self._worker_died,
+            keep_spare,
+            start_worker=outside.start_worker,
+            turn=_QUICK,
+            on_unloadable=self._unloadable,
         )
         self.slow_pool = IntegrationPool(
             self._load,
@@ -188,6 +193,7 @@ class Engine:
             start_worker=outside.start_slow_worker,
             turn=_SLOW,
             poisons=self.pool.poisons,
+            on_unloadable=self._unloadable,
         )
         self.writer = outside.make_writer(commits or store)
         self.health = Health(store, self.pool, wall_clock)
@@ -568,6 +574,9 @@ class Engine:
 
     def _worker_died(self, reason: str) -> None:
         _log.warning("worker_died", reason=reason)
+
+    def _unloadable(self, record: str) -> None:
+        _log.error("unloadable_record", record=record, hint="pushes to it are answered retry: see verify --repair")
 
     def _corrupt(self, corrupt: StoreCorrupt) -> None:
         self.health.damaged(corrupt)

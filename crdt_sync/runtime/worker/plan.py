@@ -144,7 +144,7 @@ class Plan:
         self._strikes: Counter[str] = Counter()
         self._unexplained = 0
         self.poisoned = 0
-        self.unloadable = 0
+        self.unloadable: list[str] = []  # records, as often as one could not be loaded
         for work in self._works:
             self._recognise(work)
 
@@ -345,7 +345,7 @@ class Plan:
                     self._decide(other, left, _STRUCK_OUT)
 
     def _unload(self, work: Work) -> None:
-        self.unloadable += 1
+        self.unloadable.append(work.item.record)
         self._poisons.add(work.item.record, STORED)
         self._refuse(work, _UNLOADABLE)
 

@@ -91,8 +91,10 @@ class IntegrationPool:
         start_worker: StartWorker = WorkerProcess.start,
         turn: Turn | None = None,
         poisons: PoisonMemory | None = None,
+        on_unloadable: Callable[[str], None] | None = None,
     ) -> None:
         self._load = load
+        self._on_unloadable = on_unloadable
         self._start_worker = start_worker
         self._on_death = on_death
         self._keep_spare = keep_spare
@@ -203,7 +205,10 @@ class IntegrationPool:
         self.batches += 1
         self.updates += sum(len(item.updates) for item in items)
         self.poisoned += plan.poisoned
-        self.unloadable += plan.unloadable
+        self.unloadable += len(plan.unloadable)
+        if self._on_unloadable is not None:
+            for record in plan.unloadable:
+                self._on_unloadable(record)
         self.last_batch_seconds = time.perf_counter() - begun
         return plan
 

@@ -1,8 +1,9 @@
 """What fails its checksum is set aside, so that it is found once and not for ever.
 
 A damaged value goes from its database into `damaged`, under the name of its database, NUL and its key, with the time,
-for somebody to look at; there is room for `DAMAGED_BYTES_MAX`, and what comes later is dropped. Where a log entry was,
-the log has a hole, as after compaction. `Environment.make_aside` is to be called before anything here.
+for somebody to look at; there is room for `DAMAGED_BYTES_MAX`, and what comes later is dropped. So does what is intact
+of a record that is taken out, whatever the room: it takes no more than where it was. Where a log entry was, the log has
+a hole, as after compaction. `Environment.make_aside` is to be called before anything here.
 """
 
 import struct
@@ -10,6 +11,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Literal
 
+from crdt_sync.errors import StoreCorrupt
 from crdt_sync.ids import is_record
 from crdt_sync.limits import DAMAGED_BYTES_MAX
 from crdt_sync.storage.keys import KEY_BYTES_MAX
@@ -67,13 +69,13 @@ class _Aside:
         self._time = _TIME.pack(now)
         self._room: int | None = None  # not looked at yet
 
-    def keep(self, database: str, key: bytes, value: bytes) -> None:
-        """Keep a copy, if there is room."""
+    def keep(self, database: str, key: bytes, value: bytes, *, always: bool = False) -> None:
+        """Keep a copy, `always` or if there is room."""
         size = len(key) + len(value)
         if self._room is None:
             used = sum(len(k) + len(v) for k, v in _rows(self._transaction, self._tables))
             self._room = DAMAGED_BYTES_MAX - used
-        if size <= self._room:
+        if always or size <= self._room:
             self._room -= size
             assert self._tables.damaged is not None
             name = (database.encode("ascii") + b"\0" + key)[:KEY_BYTES_MAX]
@@ -126,9 +128,23 @@ def forget(
         for seal, table in ((codec.HEADS, tables.heads), (codec.DOCS, tables.docs), (codec.VIEWS, tables.views)):
             value = transaction.get(key, db=table)
             if value is not None and (record not in healed or not seal.matches(key, value)):
-                aside.keep(seal.database, key, value)
+                aside.keep(seal.database, key, value, always=record not in healed and seal.matches(key, value))
+        for seq in () if record in healed else _seqs(transaction, tables, record):
+            aside.keep("log", seq_key(seq), transaction.get(seq_key(seq), b"", db=tables.log), always=True)
         forget_record(transaction, tables, key)
     derive(transaction, tables)
+
+
+def _seqs(transaction: Transaction, tables: Tables, record: str) -> list[int]:
+    """Where in the log stands what is stored of a record: its tail, and its snapshot where that is an entry."""
+    try:
+        row = reads.head(transaction, tables, record)
+        history = reads.history(transaction, tables, record)
+    except StoreCorrupt:
+        return []  # what is sound stays in the log until the record comes back
+    if row is None:
+        return []
+    return [entry.seq for entry in history if entry.seq >= row.snapshot_seq + (not row.snapshot_in_log)]
 
 
 def rebuild(transaction: Transaction, tables: Tables, now: int) -> tuple[tuple[str, ...], State]:
