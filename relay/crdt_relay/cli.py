@@ -107,31 +107,32 @@ def serve(
     show_config: bool,
     as_json: bool,
 ) -> None:
-    """Run the relay until SIGTERM or Ctrl-C. Without options: on this machine only, data in your home directory."""
-    settings = load(
-        {
-            "data": data,
-            "host": host,
-            "port": port,
-            "token": token,
-            "token_file": token_file,
-            "tls_certificate": tls_certificate,
-            "tls_key": tls_key,
-            "sessions_max": sessions_max,
-            "ping_interval": ping_interval,
-            "metrics": metrics,
-            "metrics_host": metrics_host,
-            "metrics_port": metrics_port,
-            "log_format": log_format,
-            "log_level": log_level,
-        },
-        config,
-    )
+    """Run the relay until SIGTERM or Ctrl-C. Without options: on this machine only, data in your home directory.
+
+    SIGHUP reads settings, token and certificate again.
+    """
+    flags = {
+        "data": data,
+        "host": host,
+        "port": port,
+        "token": token,
+        "token_file": token_file,
+        "tls_certificate": tls_certificate,
+        "tls_key": tls_key,
+        "sessions_max": sessions_max,
+        "ping_interval": ping_interval,
+        "metrics": metrics,
+        "metrics_host": metrics_host,
+        "metrics_port": metrics_port,
+        "log_format": log_format,
+        "log_level": log_level,
+    }
+    settings = load(flags, config)
     output = Output(as_json=as_json)
     if show_config:
         _show_settings(output, settings)
         return
-    code = running.run(settings, lambda relay: _announce(output, relay))
+    code = running.run(settings, lambda relay: _announce(output, relay), lambda: load(flags, config))
     raise click.exceptions.Exit(code)
 
 
@@ -267,14 +268,26 @@ def restore(source: Path, config: Path | None, data: Path | None, replace: bool,
 @app.command("token")
 @click.argument("file", type=PATH, required=False, help="File to write; else it is printed.")
 @click.option("--force", is_flag=True, help="Replace the token in FILE.")
+@click.option("--rotate", is_flag=True, help="Put a new one first, and keep the one that was: both are valid then.")
 @json_option
-def token(file: Path | None, force: bool, as_json: bool) -> None:
+def token(file: Path | None, force: bool, rotate: bool, as_json: bool) -> None:
     """Make a strong token for devices, in a file that only you can read."""
     output = Output(as_json=as_json)
+    if rotate and (force or file is None):
+        raise UsageError("a token is rotated in a file, and not replaced", "crdt-relay token FILE --rotate")
     if file is None:
         made = maintenance.new_token()
         check_token(made)
         output.result({"token": made}, made)
+        return
+    if rotate:
+        maintenance.rotate_token(file)
+        output.result(
+            {"token_file": str(file), "rotated": True},
+            f"A new token is in {file}, before the old one. Have the relay read it: kill -HUP PID\n"
+            "Then give devices the first line: crdt-sync token --token-file NEW.\n"
+            "Once all have it, remove the second line, and kill -HUP again.",
+        )
         return
     maintenance.write_token(file, force)
     output.result(

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import socket
+import stat
 import struct
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
@@ -120,6 +121,8 @@ class ControlServer:
 def ask(directory: Path, do: str, **arguments: object) -> dict[str, Any]:
     """Have the relay that runs in `directory` do something. Raises `NotRunning`, `ControlFailed`."""
     try:
+        if not stat.S_ISSOCK((directory / SOCKET_NAME).lstat().st_mode):
+            raise NotRunning  # a link, say, that leads to somebody else's
         with _short(directory) as path, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
             link.connect(path)
             link.sendall(json.dumps({"do": do, **arguments}).encode() + b"\n")

@@ -9,6 +9,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from crdt_sync.errors import (
     StoreCorrupt,
     StoreExists,
     StoreFailed,
-    StoreFull,
+    StoreForbidden,
     StoreInUse,
     StoreMissing,
     UnknownRecord,
@@ -32,11 +33,16 @@ from crdt_sync.replica.rescue import is_complete, rescued
 from crdt_sync.runtime.loadable import unloadable
 from crdt_sync.storage.lmdb import LmdbStore, copies
 from crdt_sync.storage.lmdb.directory import claimed
+from crdt_sync.storage.lmdb.environment import READERS_NAME
+from crdt_sync.storage.lmdb.failures import translate
+from crdt_sync.storage.lmdb.lock import StoreLock
+from crdt_sync.storage.lmdb.shared import SharedStore
 from crdt_sync.storage.port import Identity, Records, Store
 from crdt_sync.storage.values import Batch, Change, Remains
 
 _DATA_FILE = "data.mdb"
 _ASIDE_MAX = 1000  # stores that are put aside within one second
+_RESTORING = "restoring"
 _TOKEN_BYTES = 32
 
 
@@ -131,7 +137,7 @@ def verify(data: Path) -> dict[str, Any]:
     Raises `StoreInUse` while the relay runs, `StoreError`, `WorkerUnavailable`.
     """
     try:
-        store = _opened(data)
+        store = _to_verify(data)
     except StoreInUse as error:
         raise StoreInUse(
             error.message, "Stop the relay first, or make a backup, which needs no stop, and verify that with --data."
@@ -177,39 +183,66 @@ def backup(data: Path, target: Path) -> dict[str, Any]:
 def restore(source: Path, data: Path, replace: bool) -> dict[str, Any]:
     """Make the backup `source` the store in `data`, under a new epoch; `source` is only read.
 
-    A store that is in `data` already is kept beside it with `replace`, and refused without. The backup is checked
-    before anything is moved. Raises `StoreExists`, `StoreInUse`, `StoreError`.
+    All of it happens within `data`, which may be a mount point, or all that the relay's user may write to. A store that
+    is there already is kept in a directory in it with `replace`, and refused without. The backup is checked before
+    anything is moved. Root's files get the owner of `data`. Raises `StoreExists`, `StoreInUse`, `StoreError`.
     """
     if not (source / _DATA_FILE).is_file():
         raise StoreMissing(f"there is no backup in {source}", "Name the directory that 'crdt-relay backup' made.")
-    partial = data.with_name(data.name + ".restoring")
+    made = not data.exists()
     try:
-        with claimed(partial):
-            occupied = LmdbStore.exists(data)
-            if occupied and not replace:
-                raise StoreExists(
-                    f"there is a store in {data} already", "Keep it aside with --replace, or name another --data."
-                )
-            shutil.copyfile(source / _DATA_FILE, partial / _DATA_FILE)
-            os.chmod(partial / _DATA_FILE, 0o600)
-            with LmdbStore.open(partial) as store:
-                findings = store.verify().findings
-                if findings:
-                    raise StoreFailed(
-                        f"the backup in {source} is damaged: {findings[0].problem} ({len(findings)} findings)",
-                        "Restore another backup; nothing was changed here.",
-                    )
-                store.renew_epoch()
-                records, head = store.count(), store.head()
-            kept = _put_aside(data) if occupied else None
-            if kept is None and data.is_dir():
-                data.rmdir()
-            partial.rename(data)
-            sync_folder(data.parent)
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = StoreLock(data)
     except OSError as error:
-        kind = StoreFull if error.errno == 28 else StoreFailed
-        raise kind(f"cannot restore into {data}: {error.strerror}", "Free space, or check the permissions.") from error
+        raise translate(error, data) from error
+    try:
+        done = _restored(source, data, replace)
+        made = False
+        return done
+    except OSError as error:
+        raise translate(error, data) from error
+    finally:
+        lock.release()
+        if made:
+            shutil.rmtree(data, ignore_errors=True)
+
+
+def _restored(source: Path, data: Path, replace: bool) -> dict[str, Any]:
+    occupied = LmdbStore.exists(data)
+    if occupied and not replace:
+        raise StoreExists(
+            f"there is a store in {data} already", "Keep it aside with --replace, or name another --data."
+        )
+    partial = data / _RESTORING
+    with claimed(partial):
+        shutil.copyfile(source / _DATA_FILE, partial / _DATA_FILE)
+        os.chmod(partial / _DATA_FILE, 0o600)
+        with LmdbStore.open(partial) as store:
+            findings = store.verify().findings
+            if findings:
+                raise StoreFailed(
+                    f"the backup in {source} is damaged: {findings[0].problem} ({len(findings)} findings)",
+                    "Restore another backup; nothing was changed here.",
+                )
+            store.renew_epoch()
+            records, head = store.count(), store.head()
+        kept = _put_aside(data) if occupied else None
+        (data / READERS_NAME).unlink(missing_ok=True)  # of the store that was here; it is made anew
+        os.replace(partial / _DATA_FILE, data / _DATA_FILE)
+        shutil.rmtree(partial)
+        _give_to_owner(data)
+        sync_folder(data)
+        sync_folder(data.parent)
     return {"data": str(data), "records": records, "head": head, "previous": str(kept) if kept else None}
+
+
+def _give_to_owner(data: Path) -> None:
+    """What root made belongs to the user whose directory it is, or the relay could not open it."""
+    if os.geteuid() != 0:
+        return
+    owner = data.stat()
+    for path in data.rglob("*"):
+        os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
 def write_token(file: Path, force: bool) -> None:
@@ -221,6 +254,17 @@ def write_token(file: Path, force: bool) -> None:
         raise UsageError(f"{file} exists already", "Replace the token in it with --force.") from None
     except OSError as error:
         raise UsageError(f"cannot write {file}: {error.strerror}", "Name a file in a directory of yours.") from error
+
+
+def rotate_token(file: Path) -> None:
+    """Put a new strong token before the one in `file`; one that was before that goes. Raises `UsageError`."""
+    try:
+        kept = file.read_text("utf-8").split()[:1]
+        with replaced(file) as stream:
+            stream.write("".join(f"{token}\n" for token in (new_token(), *kept)).encode())
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise UsageError(f"cannot rotate the token in {file}: {why}", f"Make one: crdt-relay token {file}") from error
 
 
 def new_token() -> str:
@@ -239,12 +283,26 @@ def _opened(data: Path) -> LmdbStore:
 
 
 def _put_aside(data: Path) -> Path:
-    with LmdbStore.open(data):
-        pass  # nobody uses it
-    name = f"{data.name}.before-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
+    """The store in `data` under another name there, too; the caller holds its lock, and puts another in its place."""
+    name = f"before-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
     for suffix in ("", *(f"-{number}" for number in range(2, _ASIDE_MAX))):
-        aside = data.with_name(name + suffix)
-        if not aside.exists():
-            data.rename(aside)
+        aside = data / (name + suffix)
+        with suppress(FileExistsError):
+            aside.mkdir(mode=0o700)
+            try:
+                os.link(data / _DATA_FILE, aside / _DATA_FILE)  # so that there is a store here at any moment
+            except OSError:  # a file system without links
+                os.replace(data / _DATA_FILE, aside / _DATA_FILE)
+            sync_folder(aside)
             return aside
     raise StoreExists(f"{name} and those after it exist already", "Wait a second, and restore again.")
+
+
+def _to_verify(data: Path) -> LmdbStore:
+    """The store to be read; on a medium that cannot be written to, without opening it for writing."""
+    try:
+        return _opened(data)
+    except StoreForbidden:
+        if not os.statvfs(data).f_flag & os.ST_RDONLY:
+            raise
+        return SharedStore.beside(data)

@@ -1,7 +1,7 @@
 """The relay as a process: its event loop, its signals, its end.
 
-SIGTERM, SIGINT and SIGHUP stop it gracefully; a second one ends it at once, which loses nothing that was
-acknowledged either.
+SIGTERM and SIGINT stop it gracefully; a second one ends it at once, which loses nothing that was acknowledged either.
+SIGHUP has it read its settings again, with token and certificate; where its terminal was closed, that stops it.
 """
 
 import asyncio
@@ -18,24 +18,28 @@ import uvloop
 from crdt_relay.observability import configure_logging
 from crdt_relay.server import Relay
 from crdt_relay.settings import Settings
+from crdt_sync.errors import CrdtSyncError
 
 COLLECTOR_THRESHOLDS = (50_000, 20, 50)  # allocations, young and middle collections between two of the next kind
-_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_TERMINAL = "/dev/tty"  # opens as long as the process has one
 _log = structlog.get_logger("relay")
 
 
-def run(settings: Settings, ready: Callable[[Relay], None]) -> int:
+def run(settings: Settings, ready: Callable[[Relay], None], again: Callable[[], Settings] | None = None) -> int:
     """Serve until a signal comes; `ready` is called once devices can connect. Returns the exit code.
+
+    `again` reads the settings once more, at SIGHUP, and raises `InvalidSettings`; without it that stops the relay.
 
     Raises `StoreError`, `InvalidSettings`, `WorkerUnavailable` when it cannot start.
     """
     configure_logging(settings.log_format, settings.log_level)
     _raise_descriptor_limit()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(settings, ready))
+        return runner.run(_serve(settings, ready, again))
 
 
-async def _serve(settings: Settings, ready: Callable[[Relay], None]) -> int:
+async def _serve(settings: Settings, ready: Callable[[Relay], None], again: Callable[[], Settings] | None) -> int:
     loop = asyncio.get_running_loop()
     asked = asyncio.Event()
 
@@ -45,6 +49,17 @@ async def _serve(settings: Settings, ready: Callable[[Relay], None]) -> int:
             os._exit(128 + number)
         asked.set()
 
+    relay: Relay | None = None
+    had_terminal = _has_terminal()
+
+    def hangup() -> None:
+        if again is None or (had_terminal and not _has_terminal()):
+            stop(signal.SIGHUP)
+        elif relay is not None:
+            _reload(relay, again)
+
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup leaves it
+        loop.add_signal_handler(signal.SIGHUP, hangup)
     for number in _SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup leaves it
             loop.add_signal_handler(number, stop, number)
@@ -59,6 +74,30 @@ async def _serve(settings: Settings, ready: Callable[[Relay], None]) -> int:
     await relay.stop()
     _log.info("stopped")
     return 0
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open(_TERMINAL, os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
+
+
+def _reload(relay: Relay, again: Callable[[], Settings]) -> None:
+    """Take over what the settings say now, and log what that was; with wrong ones, go on as before."""
+    try:
+        settings = again()
+        late = relay.reload(settings)
+    except CrdtSyncError as error:
+        _log.error("not_reloaded", error=error.message, hint=error.hint)
+        return
+    configure_logging(settings.log_format, settings.log_level)
+    for warning in settings.warnings():
+        _log.warning("settings", advice=warning)
+    if late:
+        _log.warning("reloaded_in_part", need_a_start=late)
+    _log.info("reloaded", tokens=len(settings.tokens))
 
 
 def _calm_collector() -> None:

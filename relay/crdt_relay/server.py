@@ -6,7 +6,7 @@ import hmac
 import os
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +14,10 @@ import structlog
 
 from crdt_relay.control import ControlServer
 from crdt_relay.observability import Metrics, Readings
-from crdt_relay.settings import Settings
+from crdt_relay.settings import LIVE, Settings
 from crdt_sync import limits
 from crdt_sync.errors import InvalidSettings, StoreError, StoreMissing, UsageError
-from crdt_sync.protocol.acceptor import Authorise, Refusal
+from crdt_sync.protocol.acceptor import Refusal
 from crdt_sync.protocol.messages import Hello, VerdictCode
 from crdt_sync.protocol.principal import Principal, everybody
 from crdt_sync.runtime.hosting.engine import Engine
@@ -44,7 +44,11 @@ class Relay:
         port: Port,
         observed: "SideDoor | None",
         metrics: Metrics,
+        door: "Door",
+        certificate: ssl.SSLContext | None,
     ) -> None:
+        self._door = door
+        self._certificate = certificate
         self.settings = settings
         self.store = store
         self.engine = engine
@@ -71,9 +75,10 @@ class Relay:
         certificate = _tls(settings)
         store = store or open_store(settings.data)
         metrics = Metrics()
+        door = Door(settings.tokens)
         engine = Engine(
             store,
-            _authoriser(settings),
+            door.authorise,
             _wall_clock,
             settings.sessions_max,
             metrics,
@@ -102,7 +107,7 @@ class Relay:
                 http_too=True,
             )
             started.callback(port.close)
-            relay = cls(settings, store, engine, port, observed, metrics)
+            relay = cls(settings, store, engine, port, observed, metrics, door, certificate)
             relay._control = await ControlServer.start(
                 store.path, {"status": relay._status, "backup": relay._backup, "compact": relay._compact}
             )
@@ -125,6 +130,25 @@ class Relay:
         """Where the metrics are, if they are served."""
         host = self.settings.metrics_host
         return f"http://{f'[{host}]' if ':' in host else host}:{self._observed.port}" if self._observed else None
+
+    def reload(self, settings: Settings) -> list[str]:
+        """Go by other settings from here on, as far as a running relay can; returns the names of those it cannot take.
+
+        Devices that are connected stay so, whatever their token; whoever connects is held to the new ones. Raises
+        `InvalidSettings`, and goes on as before then.
+        """
+        changed = {name for name in Settings.model_fields if getattr(settings, name) != getattr(self.settings, name)}
+        late = {name for name in changed if name not in LIVE}
+        if (settings.token is None) is not (self.settings.token is None):
+            late.add("token")
+        if (settings.tls_certificate is None) is not (self.settings.tls_certificate is None):
+            late.add("tls_certificate")
+        elif self._certificate is not None:
+            _tls(settings)  # first one that nobody uses: half of a pair must not come into use
+            _load_certificate(self._certificate, settings)  # the same file may hold another one
+        if "token" not in late:
+            self._door.tokens = encoded(settings.tokens)
+        return sorted(late)
 
     async def stop(self) -> None:
         """Take no more, put everything taken on disk and acknowledge it, say bye, and release the store."""
@@ -215,6 +239,12 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    _load_certificate(context, settings)
+    return context
+
+
+def _load_certificate(context: ssl.SSLContext, settings: Settings) -> None:
+    assert settings.tls_certificate is not None
     try:
         context.load_cert_chain(settings.tls_certificate, settings.tls_key, password="")
     except (OSError, ssl.SSLError, ValueError) as error:
@@ -222,18 +252,26 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
             f"cannot use the certificate {settings.tls_certificate} with the key {settings.tls_key}: {error}",
             "Give PEM files that belong together, the key without a password: --tls-certificate, --tls-key.",
         ) from error
-    return context
 
 
-def _authoriser(settings: Settings) -> Authorise:
-    token = settings.token.get_secret_value().encode() if settings.token else b""
+class Door:
+    """Who is let in: whoever presents one of the tokens, or anybody where there is none."""
 
-    def authorise(hello: Hello) -> Principal | Refusal:
-        if token and not hmac.compare_digest(hello.token.encode(), token):
+    def __init__(self, tokens: Sequence[str]) -> None:
+        self.tokens = encoded(tokens)
+
+    def authorise(self, hello: Hello) -> Principal | Refusal:
+        """See `Authorise`. All are compared, so that the time tells nothing."""
+        given = hello.token.encode()
+        matches = [hmac.compare_digest(given, token) for token in self.tokens]
+        if matches and not any(matches):
             return Refusal("unauthorized", "the token is not valid here")
         return everybody(hello)
 
-    return authorise
+
+def encoded(tokens: Sequence[str]) -> tuple[bytes, ...]:
+    """Tokens as they are compared."""
+    return tuple(token.encode() for token in tokens)
 
 
 def _wall_clock() -> int:

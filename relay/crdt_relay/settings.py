@@ -31,6 +31,9 @@ from crdt_sync.runtime.network import is_loopback
 
 ENVIRONMENT_PREFIX: Final = "CRDT_RELAY_"
 TOKEN_LENGTH_MIN: Final = 16  # characters; shorter ones can be guessed
+TOKENS_MAX: Final = 2  # in a token file: the one to use, and the one before it, during a rotation
+LIVE: Final = frozenset({"token", "token_file", "tls_certificate", "tls_key", "log_format", "log_level"})
+"""What a running relay takes over; the others need a start."""
 DEFAULT_SOURCE: Final = "default"
 _PATHS: Final = ("data", "token_file", "tls_certificate", "tls_key")
 _MAKE_TOKEN: Final = "crdt-relay token FILE"
@@ -72,6 +75,7 @@ class Settings(BaseSettings):
     )
 
     _sources: dict[str, str] = PrivateAttr(default_factory=dict)
+    _token_before: SecretStr | None = PrivateAttr(default=None)
 
     @classmethod
     def settings_customise_sources(
@@ -100,6 +104,11 @@ class Settings(BaseSettings):
         if self.metrics and self.port == self.metrics_port != 0 and self.host == self.metrics_host:
             raise InvalidSettings(f"port and metrics_port are both {self.port}", "Choose another metrics_port.")
         return self
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """What devices may present: the token, and the one before it while the file still holds that."""
+        return tuple(each.get_secret_value() for each in (self.token, self._token_before) if each is not None)
 
     def sources(self) -> dict[str, str]:
         """For each setting: `default`, `file <path>`, `environment variable <name>` or `flag <name>`."""
@@ -147,8 +156,11 @@ def load(flags: Mapping[str, object] | None = None, file: Path | None = None) ->
         values |= given
         sources |= {name: _source(source, name) for name in given}
     if values.get("token_file") is not None:
-        values["token"] = _read_token(Path(str(values["token_file"])).expanduser())
+        values["token"], *before = _read_tokens(Path(str(values["token_file"])).expanduser())
         sources["token"] = f"token_file {values['token_file']}"
+        settings = _validated(values, sources)
+        settings._token_before = before[0] if before else None
+        return settings
     return _validated(values, sources)
 
 
@@ -223,10 +235,20 @@ def _source(source: str, name: str) -> str:
     return f"{source} {ENVIRONMENT_PREFIX}{name.upper()}" if source == "environment variable" else source
 
 
-def _read_token(path: Path) -> SecretStr:
+def _read_tokens(path: Path) -> list[SecretStr]:
+    """The token, and during a rotation the one before it on a second line."""
     _check_readable("token_file", path, "")
     try:
-        return SecretStr(path.read_text("utf-8").strip())
+        lines = path.read_text("utf-8").split("\n")
+        tokens = [line.strip() for line in lines if line.strip()] or [""]
+        if len(tokens) > TOKENS_MAX:
+            raise InvalidSettings(
+                f"token_file {path} has {len(tokens)} lines",
+                "Keep the new token, and the one before it on a second line.",
+            )
+        for token in tokens[1:]:
+            check_token(token)
+        return [SecretStr(token) for token in tokens]
     except UnicodeDecodeError:
         raise InvalidSettings(f"token_file {path} is not text", f"Make a token with: {_MAKE_TOKEN}") from None
 

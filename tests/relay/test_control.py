@@ -87,3 +87,22 @@ def test_what_is_no_request_is_survived(tmp_path: Path, line: bytes) -> None:
         await server.stop()
 
     asyncio.run(scenario())
+
+
+def test_a_link_in_the_place_of_the_socket_leads_nowhere(tmp_path: Path) -> None:
+    theirs, ours = tmp_path / "theirs", tmp_path / "ours"
+    theirs.mkdir()
+    ours.mkdir()
+    (ours / SOCKET_NAME).symlink_to(theirs / SOCKET_NAME)
+
+    async def scenario() -> None:
+        other = await ControlServer.start(theirs, {"double": double})
+        with pytest.raises(NotRunning):
+            await asked(ours, "double", number=1)
+        relay = await ControlServer.start(ours, {"double": double})
+        assert not (ours / SOCKET_NAME).is_symlink()
+        assert await asked(theirs, "double", number=1) == {"twice": 2}
+        await relay.stop()
+        await other.stop()
+
+    asyncio.run(scenario())

@@ -22,12 +22,16 @@ from typing import TypeVar
 import lmdb
 
 from crdt_sync.errors import StoreClosed, StoreFailed
+from crdt_sync.files import PRIVATE
 from crdt_sync.storage.lmdb.failures import cause_of, translate
 from crdt_sync.storage.lmdb.identity import check_format
 from crdt_sync.storage.lmdb.tables import TABLE_NAMES, Tables, Transaction
 
 T = TypeVar("T")
 DATA_NAME = "data.mdb"
+READERS_NAME = "lock.mdb"
+READERS_BYTES = 8192  # of 126 readers: two pages of its header and 64 bytes for each; LMDB takes a larger one as it is
+_BLOCK_BYTES = 512  # as `stat` counts
 ASIDE_NAME = "damaged"  # made once something is set aside: releases that do not know it take it for damage
 
 
@@ -205,6 +209,7 @@ class Environment:
 
     def _open(self) -> None:
         try:
+            reserve_readers(self.path / READERS_NAME)
             environment = lmdb.open(
                 str(self.path), map_size=self._map_bytes, subdir=True, readonly=False, metasync=True, sync=True,
                 map_async=False, mode=0o600, create=True, readahead=True, writemap=False, meminit=True,
@@ -230,6 +235,21 @@ class Environment:
         needed = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
         if self.size_bytes() < needed:
             os.truncate(self.path / DATA_NAME, needed)
+
+
+def reserve_readers(path: Path) -> None:
+    """Have room on the disk for LMDB's table of readers: it is mapped and written to, so that where there is none the
+    process would end by SIGBUS. Raises `OSError`.
+    """
+    if not hasattr(os, "posix_fallocate"):
+        return
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, PRIVATE)
+    try:
+        found = os.fstat(handle)
+        if found.st_size < READERS_BYTES or found.st_blocks * _BLOCK_BYTES < found.st_size:
+            os.posix_fallocate(handle, 0, max(found.st_size, READERS_BYTES))
+    finally:
+        os.close(handle)
 
 
 def strangers(transaction: Transaction) -> list[bytes]:

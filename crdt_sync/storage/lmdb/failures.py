@@ -1,5 +1,6 @@
 """What LMDB and the operating system raise, as errors of ours."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -48,6 +49,11 @@ def translate(error: lmdb.Error | OSError, path: Path) -> StoreError:
     if "Permission denied" in text or "Read-only file system" in text or isinstance(error, lmdb.ReadonlyError):
         return StoreForbidden(
             f"no permission to use {path}: {text}", "Run as the user who owns the store, or give this user access."
+        )
+    if isinstance(error, OSError) and error.errno == errno.ELOOP:  # what it leads to would be written over
+        return StoreForbidden(
+            f"{error.filename or path} is a link, in the place of a file of the store",
+            "Find out who made it, and remove it.",
         )
     if isinstance(error, (FileExistsError, NotADirectoryError)):
         what = "is a file" if path.is_file() else "is a link to nothing" if path.is_symlink() else "lies in a file"

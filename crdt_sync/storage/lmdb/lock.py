@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from crdt_sync.errors import StoreFailed, StoreForbidden, StoreInUse
+from crdt_sync.storage.lmdb.failures import translate
 
 LOCK_NAME = "lock"
 _NAME_AT = 1  # Windows locks the byte at 0, and lets nobody else read it
@@ -40,13 +41,13 @@ class StoreLock:
 
         path = directory / LOCK_NAME
         try:
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
         except PermissionError as error:
             raise StoreForbidden(
                 f"no permission to open {path}", "Run as the user who owns the store, or give this user access."
             ) from error
         except OSError as error:
-            raise StoreFailed(f"cannot open {path}: {error.strerror}", "Check the disk.") from error
+            raise translate(error, path) from error
         try:
             alone = lock_descriptor(self._file, blocking=False)
         except OSError as error:

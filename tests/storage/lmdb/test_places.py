@@ -1,0 +1,59 @@
+"""Disks that are full before a store is made, and what others have put in the place of its files."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from crdt_sync.errors import StoreForbidden
+from crdt_sync.storage.lmdb import LmdbStore
+from tests.mounts import mounted
+
+OPEN = """
+import pathlib, sys
+from crdt_sync.errors import StoreFull
+from crdt_sync.storage.lmdb import LmdbStore
+try:
+    LmdbStore.open(pathlib.Path(sys.argv[1]), create=True)
+except StoreFull:
+    print("full")
+"""
+
+
+def opened(program, path):
+    """Exit code and output of a process that opens a store."""
+    done = subprocess.run([sys.executable, "-c", program, str(path)], check=False, capture_output=True, timeout=60)
+    return done.returncode, done.stdout
+
+
+@pytest.mark.parametrize("kib", [4, 8, 16, 24])
+def test_a_new_store_on_a_full_disk_is_refused_and_ends_nothing(tmp_path, kib):
+    with mounted(tmp_path / "small", f"size={kib}k") as disk:
+        for _ in range(2):  # what the first try left is no hindrance
+            assert opened(OPEN, disk / "store") == (0, b"full\n")
+
+
+def test_a_store_whose_table_of_readers_has_no_room_says_so(tmp_path):
+    with mounted(tmp_path / "small", "size=200k") as disk:
+        LmdbStore.open(disk / "store", create=True).close()
+        (disk / "store" / "lock.mdb").unlink()
+        with (disk / "rest").open("wb") as rest:
+            while True:
+                try:
+                    os.write(rest.fileno(), bytes(4096))
+                except OSError:
+                    break
+        assert opened(OPEN.replace(", create=True", ""), disk / "store") == (0, b"full\n")
+
+
+@pytest.mark.parametrize("name", ["lock", "lock.mdb"])
+def test_a_link_in_the_place_of_a_lock_is_not_followed(tmp_path, name):
+    LmdbStore.open(tmp_path / "store", create=True).close()
+    other = tmp_path / "precious"
+    other.write_text("not to be written over")
+    (tmp_path / "store" / name).unlink()
+    (tmp_path / "store" / name).symlink_to(other)
+    with pytest.raises(StoreForbidden, match="is a link"):
+        LmdbStore.open(tmp_path / "store")
+    assert other.read_text() == "not to be written over"
