@@ -241,6 +241,8 @@ WEBSOCKET_TRUSTED_S = 600.0  # how long a websocket that carried frames is not t
 WAYS_KEPT_MAX = 16  # addresses of which a device remembers that; 120 bytes each
 
 # --- repair --------------------------------------------------------------------------------------------------
+QUOTA_USERS_MAX = 20_000  # sessions, and devices of a day, whose stored bytes are counted; twice what may be connected
+QUOTA_RECORDS_MAX = 200_000  # records whose growth is counted, where it has a quota: about 40 MB
 DAMAGED_BYTES_MAX = 16 * MIB  # of damaged values set aside for somebody to look at; ten records of the largest size
 DAMAGED_NAMED_MAX = 1000  # damaged records that a status names: as many as verification finds
 REPAIR_RECORDS = 64  # damaged records that are mended in one transaction: 64 MiB of the largest

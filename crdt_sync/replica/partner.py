@@ -43,7 +43,7 @@ from crdt_sync.storage.values import Batch, OutboxEntry, Peer
 from crdt_sync.verdicts import VerdictCode
 
 _NO_EPOCH = bytes(EPOCH_BYTES)  # no life has this id
-_CLOCK_AHEAD = VerdictCode.CLOCK_AHEAD.value
+_OFFERED_AGAIN = {VerdictCode.CLOCK_AHEAD.value, VerdictCode.QUOTA.value}  # in each session: the verdict may be another
 _RESTAMPS_MAX = 3  # a record is stamped again this often before its refusal is final
 
 
@@ -180,9 +180,9 @@ class Partner:
         Whoever answered at this address before is gone, as is whoever was away longest where there are too many:
         nothing is kept for it any more, and should it come back, all is compared. Where nothing is compared now, all
         that is held was edited since hello, which announced an empty replica: the partner lacks it. What was refused
-        for its stamps is tried again, now that the clocks were compared, and where the partner was started again, by
-        another version perhaps, whatever it refused. A standing that the partner does not honour is forgotten. What
-        damage took is pending no more.
+        for its stamps or a quota is tried again, now that the clocks were compared and time has passed, and where the
+        partner was started again, by another version perhaps, whatever it refused. A standing that the partner does not
+        honour is forgotten. What damage took is pending no more.
 
         Raises `ForeignRelay` or `ForeignSpace`, with nothing done: the session is to end without a word of what is
         held.
@@ -290,7 +290,7 @@ class Partner:
         return [
             replace(entry, refusal=None, reason="")
             for entry in entries
-            if entry.refusal == _CLOCK_AHEAD or (renewed and entry.refusal is not None)
+            if entry.refusal in _OFFERED_AGAIN or (renewed and entry.refusal is not None)
         ]
 
     def _lost(self) -> list[OutboxEntry]:

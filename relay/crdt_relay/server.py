@@ -87,6 +87,7 @@ class Relay:
             keep_spare=keep_spare,
             logs_pushes=True,
         )
+        _allow(engine, settings)
         async with contextlib.AsyncExitStack() as started:
             started.callback(store.close)
             started.push_async_callback(engine.stop, 0, 0.0)
@@ -146,6 +147,7 @@ class Relay:
         elif self._certificate is not None:
             _tls(settings)  # first one that nobody uses: half of a pair must not come into use
             _load_certificate(self._certificate, settings)  # the same file may hold another one
+        _allow(self.engine, settings)
         if "token" not in late:
             self._door.tokens = encoded(settings.tokens)
         return sorted(late)
@@ -223,6 +225,10 @@ def open_store(data: Path) -> LmdbStore:
         return LmdbStore.open(data, create=False)
     except StoreMissing:
         return LmdbStore.open(data, create=True)
+
+
+def _allow(engine: Engine, settings: Settings) -> None:
+    engine.quotas.session, engine.quotas.day = settings.allowance("session"), settings.allowance("day")
 
 
 async def _observe(settings: Settings, engine: Engine, metrics: Metrics) -> "SideDoor | None":

@@ -27,18 +27,21 @@ from pydantic_settings import (
 
 from crdt_sync import limits
 from crdt_sync.errors import InvalidSettings
+from crdt_sync.protocol.quotas import Allowance
 from crdt_sync.runtime.network import is_loopback
 
 ENVIRONMENT_PREFIX: Final = "CRDT_RELAY_"
 TOKEN_LENGTH_MIN: Final = 16  # characters; shorter ones can be guessed
 TOKENS_MAX: Final = 2  # in a token file: the one to use, and the one before it, during a rotation
-LIVE: Final = frozenset({"token", "token_file", "tls_certificate", "tls_key", "log_format", "log_level"})
+QUOTAS: Final = tuple(f"quota_{span}_{what}" for span in ("session", "day") for what in Allowance._fields)
+LIVE: Final = frozenset({"token", "token_file", "tls_certificate", "tls_key", "log_format", "log_level", *QUOTAS})
 """What a running relay takes over; the others need a start."""
 DEFAULT_SOURCE: Final = "default"
 _PATHS: Final = ("data", "token_file", "tls_certificate", "tls_key")
 _MAKE_TOKEN: Final = "crdt-relay token FILE"
 
 Port = Annotated[int, Field(ge=0, le=65535)]
+Quota = Annotated[int, Field(ge=0)] | None
 
 
 class Settings(BaseSettings):
@@ -66,6 +69,12 @@ class Settings(BaseSettings):
         le=limits.PING_S_MAX,
         description="seconds of silence after which a device is asked whether it lives",
     )
+    quota_session_bytes: Quota = Field(default=None, description="bytes of updates that one session may store")
+    quota_session_records: Quota = Field(default=None, description="new records that one session may store")
+    quota_session_growth: Quota = Field(default=None, description="bytes by which one session may grow one record")
+    quota_day_bytes: Quota = Field(default=None, description="bytes of updates that a device may store in a day, UTC")
+    quota_day_records: Quota = Field(default=None, description="new records that a device may store in a day")
+    quota_day_growth: Quota = Field(default=None, description="bytes by which a device may grow one record in a day")
     metrics: bool = Field(default=True, description="serve /metrics, /healthz and /readyz")
     metrics_host: str = Field(default="127.0.0.1", min_length=1, description="address of the metrics")
     metrics_port: Port = Field(default=8766, description="port of the metrics; 0 takes a free one")
@@ -104,6 +113,10 @@ class Settings(BaseSettings):
         if self.metrics and self.port == self.metrics_port != 0 and self.host == self.metrics_host:
             raise InvalidSettings(f"port and metrics_port are both {self.port}", "Choose another metrics_port.")
         return self
+
+    def allowance(self, span: Literal["session", "day"]) -> Allowance:
+        """What a session, or a device in a day, may store."""
+        return Allowance(*(getattr(self, f"quota_{span}_{what}") for what in Allowance._fields))
 
     @property
     def tokens(self) -> tuple[str, ...]:

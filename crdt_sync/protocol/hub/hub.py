@@ -41,6 +41,7 @@ from crdt_sync.protocol.hub.presence import OpenRecords
 from crdt_sync.protocol.live_pages import LivePages
 from crdt_sync.protocol.messages import CheckedEntry, Hello, VerdictCode
 from crdt_sync.protocol.principal import Principal
+from crdt_sync.protocol.quotas import Quotas
 from crdt_sync.protocol.reconcile import View
 from crdt_sync.protocol.source import AcceptorSource
 
@@ -63,6 +64,7 @@ class Hub:
         sessions_max: int = limits.SESSIONS_MAX,
         acknowledged_after: Callable[[int], object] = lambda _: None,
         ping_us: int | None = None,
+        quotas: Quotas | None = None,
     ) -> None:
         self._source = source
         self._live = LivePages(source)
@@ -77,7 +79,7 @@ class Hub:
         self._effects: list[HubEffect] = []
         self._closing: tuple[str, str, int] | None = None
         self._presence = OpenRecords()
-        self._pipeline = Pipeline(self, self._effects, wall_clock, snapshot_due, acknowledged_after)
+        self._pipeline = Pipeline(self, self._effects, wall_clock, snapshot_due, acknowledged_after, quotas)
 
     # --- sessions --------------------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from crdt_sync import limits
 from crdt_sync.principal import Principal
 from crdt_sync.protocol.hub.effects import IntegrationItem
 from crdt_sync.protocol.messages import PushEntry, Verdict, VerdictCode
+from crdt_sync.protocol.quotas import Charge
 
 _CREDIT = 64 * limits.TAKEN_UPDATE_BYTES  # weight: a device that was away has some dozens of edits
 _LITTLE = 4  # updates of a push that joins more than a piece of a large one
@@ -78,6 +79,7 @@ class Push:
     missing: int = 0
     taken_at: int = 0
     weight: int = 0
+    charges: dict[int, Charge] = field(default_factory=dict)  # by position: what counts against quotas
 
 
 @dataclass(slots=True, eq=False)

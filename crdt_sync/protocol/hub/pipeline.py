@@ -41,6 +41,7 @@ from crdt_sync.protocol.hub.effects import (
 )
 from crdt_sync.protocol.hub.lanes import Batch, Lane, Part, Push, Sender, Waiting, weight_of
 from crdt_sync.protocol.messages import PushEntry, Verdict, VerdictCode
+from crdt_sync.protocol.quotas import Quotas
 from crdt_sync.verdicts import POSTPONED
 
 _INTEGRATIONS_MAX = 2  # one that the worker is at, and one that waits for it
@@ -79,7 +80,9 @@ class Pipeline:
         wall_clock: Callable[[], int],
         snapshot_due: Callable[[str], bool],
         acknowledged_after: Callable[[int], object],
+        quotas: Quotas | None = None,
     ) -> None:
+        self._quotas = quotas
         self._sessions = sessions
         self._effects = effects
         self._wall_clock = wall_clock
@@ -114,7 +117,7 @@ class Pipeline:
         sender.pushes.append(Push(session, accept.number, [None] * count, missing=count, taken_at=now, weight=weight))
         allowed = []
         for position, entry in enumerate(accept.entries):
-            denied = principal.write_refused(entry.record)
+            denied = principal.write_refused(entry.record) or self._charge(session, position, entry)
             if denied is None:
                 allowed.append((position, entry))
             else:
@@ -378,6 +381,18 @@ class Pipeline:
                 touched[part.session] = None
         self._answer(touched, now)
 
+    def _charge(self, session: int, position: int, entry: PushEntry) -> Verdict | None:
+        """Count an update of the push that came last; the refusal where it is more than a quota allows."""
+        if self._quotas is None:
+            return None
+        sender = self._senders[session]
+        taken = self._quotas.take(session, sender.principal, entry.record, len(entry.update))
+        if isinstance(taken, Verdict):
+            return taken
+        if taken is not None:
+            sender.pushes[-1].charges[position] = taken
+        return None
+
     def _decide(self, part: Part, verdict: Verdict, seq: int | None) -> None:
         self.verdicts[verdict.code] += 1
         sender = self._senders.get(part.session)
@@ -387,6 +402,9 @@ class Pipeline:
         push = sender.pushes[part.number - sender.pushes[0].number]
         push.verdicts[part.position] = verdict
         push.missing -= 1
+        if self._quotas is not None and (charge := push.charges.pop(part.position, None)) is not None:
+            settle = self._quotas.settle if verdict.code is VerdictCode.ACCEPTED else self._quotas.give_back
+            settle(charge)
         if seq is not None:
             push.seqs.append(seq)
 

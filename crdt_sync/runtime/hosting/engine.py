@@ -23,6 +23,7 @@ import structlog
 
 from crdt_sync import limits
 from crdt_sync.errors import CrdtSyncError, StoreCorrupt, StoreError, StoreFailed, StoreFull
+from crdt_sync.principal import Principal
 from crdt_sync.protocol.acceptor import Authorise
 from crdt_sync.protocol.effects import Closed
 from crdt_sync.protocol.hub import (
@@ -43,6 +44,7 @@ from crdt_sync.protocol.hub import (
     Stored,
     StoredUpdates,
 )
+from crdt_sync.protocol.quotas import Quotas
 from crdt_sync.protocol.reconcile import View
 from crdt_sync.replica import StoreSource
 from crdt_sync.replica.index import UNKNOWN_TO_ACCEPTOR, StoreIndex
@@ -168,6 +170,7 @@ class Engine:
         self._tails = Tails(self._tail)
         self._index = StoreIndex(store, UNKNOWN_TO_ACCEPTOR)
         self.authorise = authorise
+        self.quotas = Quotas(wall_clock, self._is_known, self._quota_reached)
         self.hub = Hub(
             self.source,
             authorise,
@@ -176,6 +179,7 @@ class Engine:
             sessions_max,
             self._acknowledged,
             self._ping_us,
+            self.quotas,
         )
         self.pool = IntegrationPool(
             self._load,
@@ -571,6 +575,15 @@ class Engine:
             self._corrupt(error)
         _log.warning("session_ended_by_failure", session=session, code=error.code, error=error.message)
         self.hub.expel(session, "unavailable", "this cannot be served now", _RETRY_US, self._now())
+
+    def _is_known(self, record: str) -> bool:
+        try:
+            return record in self._uncommitted or self.store.record_head(record) is not None
+        except StoreError:
+            return True  # it is here, and damaged
+
+    def _quota_reached(self, principal: Principal, limit: str) -> None:
+        _log.warning("quota_reached", replica=principal.device.hex(), user=principal.user, limit=limit)
 
     def _worker_died(self, reason: str) -> None:
         _log.warning("worker_died", reason=reason)
