@@ -1,10 +1,12 @@
-"""Every check of this project: `python -m tests`."""
+"""Every check of this project: `python -m tests`; `--compiled [SECONDS]` for a wheel with compiled modules."""
 
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from tests import compiled
 
 ROOT = Path(__file__).resolve().parents[1]
 FIRST = (("lint", ("-m", "ruff", "check", "--quiet")), ("format", ("-m", "ruff", "format", "--check", "--quiet")))
@@ -49,4 +51,8 @@ def _run(name: str, arguments: tuple[str, ...], *, aside: bool = False) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    match sys.argv[1:]:
+        case ["--compiled", *seconds]:
+            sys.exit(compiled.check(*map(float, seconds or ["60"])))
+        case _:
+            sys.exit(main())

@@ -12,11 +12,15 @@ from hypothesis import HealthCheck, settings
 
 from crdt_bench.simulator.checkers import transitions
 from crdt_sync.storage.lmdb import identity
+from crdt_sync.version import installed
+from tests.compiled import skip_what_changes_compiled_modules
 
 SPAWNED = Path(__file__).with_name("spawned")  # what every Python that a test spawns begins with
 
 settings.register_profile("ordinary", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.load_profile("ordinary")
+if installed().compiled:
+    skip_what_changes_compiled_modules()
 
 # The tests start the program some hundred times, and where no compiled modules are kept each start compiles it anew,
 # which is half of its work.

@@ -94,10 +94,10 @@ def application(
     output = Output(as_json=as_json)
     context.obj = Invocation((store or default_store()).expanduser(), output, context.obj or StoredEdits())
     if show_version:
-        from importlib.metadata import version  # noqa: PLC0415 - no other command needs it
+        from crdt_sync.version import installed  # noqa: PLC0415 - no other command needs it
 
-        number = version("crdt-sync")
-        output.result({"version": number}, f"crdt-sync {number}")
+        found = installed()
+        output.result({"version": found.number, "compiled": found.compiled}, f"crdt-sync {found}")
         raise click.exceptions.Exit
     if context.invoked_subcommand is None:
         sys.stdout.write(context.get_help().rstrip("\n") + "\n")

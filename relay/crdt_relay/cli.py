@@ -11,7 +11,6 @@ import socket
 import sys
 import traceback
 from collections.abc import Collection, Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from crdt_sync.cli.options import PATH, together
 from crdt_sync.cli.output import PIPE_CLOSED, Output, PipeClosed, check_streams, not_written, silence, table
 from crdt_sync.errors import CrdtSyncError, EditsLost, OutputNotWritten, UsageError
 from crdt_sync.starting import INTERRUPTED
+from crdt_sync.version import installed
 
 DAMAGED = 6
 _NAMED_MAX = 20
@@ -55,7 +55,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 def app(context: click.Context, show_version: bool) -> None:
     """The relay that devices sync through: 'crdt-relay serve' runs one, with no configuration at all."""
     if show_version:
-        sys.stdout.write(f"crdt-relay {version('crdt-sync')}\n")
+        sys.stdout.write(f"crdt-relay {installed()}\n")
         raise click.exceptions.Exit
     if context.invoked_subcommand is None:
         sys.stdout.write(context.get_help().rstrip("\n") + "\n")

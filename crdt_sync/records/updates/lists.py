@@ -49,8 +49,9 @@ class _Column:
 
     def cut(self, count: int) -> None:
         """Keep the first `count` items."""
-        for name in self.__slots__:
-            del getattr(self, name)[count:]
+        for column in (self.starts, self.left_writers, self.left_clocks, self.right_writers, self.right_clocks):
+            del column[count:]
+        del self.lists[count:]
 
 
 class Lists:

@@ -1,0 +1,52 @@
+"""The tests and parts of the campaign that hostile bytes are for, run on a wheel with compiled modules.
+
+Building that takes a processor a minute and a half, and needs a C compiler: too dear for each run of all checks.
+"""
+
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PARTS = ("hostile", "guided", "orders", "differential")
+TESTS = ("tests/records", "tests/campaign/test_hostile.py", "tests/runtime/worker")
+
+
+def check(seconds: float) -> int:
+    """Build, test, and run each part of the campaign for so long; the exit code of what failed first."""
+    with TemporaryDirectory(prefix="crdt-sync-compiled-") as name:
+        folder = Path(name)
+        site = folder / "site"
+        build = (sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", name)
+        subprocess.run(build, cwd=ROOT, check=True, env=os.environ | {"CRDT_SYNC_COMPILE": "1"})
+        (wheel,) = folder.glob("*.whl")
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(site)
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(site), str(ROOT)))}
+        tests = ("-m", "pytest", "-p", "no:cacheprovider", "-o", "pythonpath=", *TESTS)
+        campaign = ("-m", "crdt_bench", "campaign", *PARTS, "--seconds", str(seconds), "--state", f"{name}/state.json")
+        for command, where in ((("-m", "crdt_sync", "--version"), folder), (campaign, folder), (tests, ROOT)):
+            code = subprocess.run([sys.executable, "-P", *command], cwd=where, check=False, env=environment).returncode
+            if code:
+                return code
+    return 0
+
+
+def skip_what_changes_compiled_modules() -> None:
+    """Skip tests from where they plant something in a compiled module: its functions call each other all the same."""
+    original: Callable[..., None] = pytest.MonkeyPatch.setattr
+
+    def setattr_unless_compiled(patch: pytest.MonkeyPatch, target: object, *given: object, **options: object) -> None:
+        name = getattr(target, "__module__", None) or getattr(target, "__name__", "")
+        file = getattr(sys.modules.get(str(name)), "__file__", None)
+        if file is not None and not file.endswith(".py"):
+            pytest.skip("changes what is compiled")
+        original(patch, target, *given, **options)
+
+    pytest.MonkeyPatch.setattr = setattr_unless_compiled  # type: ignore[assignment, method-assign]

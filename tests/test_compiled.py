@@ -1,0 +1,68 @@
+"""The wheel with compiled modules: what is compiled, when, and how a command tells. Building it takes a minute: see
+`python -m tests --compiled`.
+"""
+
+import ast
+import importlib.util
+from importlib.machinery import ExtensionFileLoader, ModuleSpec
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from crdt_sync import version
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def hook() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("compiled", ROOT / ".build" / "compiled.py")
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_what_inherits_from_a_compiled_class_is_compiled_too(hook):
+    """An interpreted class cannot: it raises `TypeError` when it is imported, which some are only when needed."""
+    classes = {
+        node.name
+        for path in hook.MODULES
+        for node in ast.walk(ast.parse((ROOT / path).read_text()))
+        if isinstance(node, ast.ClassDef)
+    }
+    heirs = {
+        path.relative_to(ROOT).as_posix()
+        for folder in ("crdt_sync", "relay", "benchmarks")
+        for path in (ROOT / folder).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef)
+        for base in node.bases
+        if isinstance(base, ast.Name) and base.id in classes
+    }
+    assert heirs
+    assert heirs <= set(hook.MODULES)
+
+
+def test_building_needs_a_compiler_only_where_it_was_asked_for(hook, monkeypatch, tmp_path):
+    made = hook.CompiledRecords(str(tmp_path), {}, None, None, str(tmp_path), "wheel")
+    for value, asked in ((None, False), ("", False), ("0", False), ("1", True)):
+        if value is None:
+            monkeypatch.delenv(hook.VARIABLE, raising=False)
+        else:
+            monkeypatch.setenv(hook.VARIABLE, value)
+        assert bool(made.dependencies()) is asked
+    build_data = {}
+    made.initialize("editable", build_data)  # its sources are to be edited
+    monkeypatch.delenv(hook.VARIABLE)
+    made.initialize("standard", build_data)
+    assert build_data == {}
+
+
+@pytest.mark.parametrize(("loader", "told"), [(None, "0.1.0"), (ExtensionFileLoader, "0.1.0, compiled")])
+def test_the_version_tells_whether_it_is_compiled(monkeypatch, loader, told):
+    if loader is not None:
+        found = ModuleSpec("update", loader("update", "update.so"))
+        monkeypatch.setattr(version, "find_spec", lambda _: found)
+    assert str(version.installed()) == told
