@@ -21,6 +21,7 @@ from crdt_bench.experiments import (
     instructions,
     latency,
     long_notes,
+    peers,
     reconciliation,
     residency,
     start_up,
@@ -67,6 +68,7 @@ _FAN_OUT = (fan_out.run, fan_out.Sizes(), fan_out.SMALL)
 _FOLLOWING = (following.run, following.Sizes(), following.SMALL)
 _HOT_RECORD = (hot_record.run, hot_record.Sizes(), hot_record.SMALL)
 _CLOSING = (write_and_close.run, write_and_close.Sizes(), write_and_close.SMALL)
+_PEERS = (peers.run, peers.Sizes(), peers.SMALL)
 _DISK = (disk_use.run, disk_use.Sizes(), disk_use.SMALL)
 _LATENCY = (latency.run, latency.Sizes(), latency.SMALL)
 _COLD = (catching_up.run_cold, catching_up.Sizes(), catching_up.SMALL)
@@ -123,6 +125,10 @@ _EXPERIMENTS: dict[str, tuple[str, Experiment]] = {
     "instructions": (
         "What an update calls on its hot paths, and its instructions where valgrind is: the same on a busy machine.",
         _INSTRUCTIONS,
+    ),
+    "peers": (
+        "Our relay beside Hocuspocus and y-websocket-server, where benchmarks/peers/install.sh has installed them.",
+        _PEERS,
     ),
     "disk": ("What a record takes on the disks of relay and devices, whole and edited, and where.", _DISK),
     "memory": (

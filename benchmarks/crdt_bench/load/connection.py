@@ -13,18 +13,18 @@ from typing import cast
 from crdt_sync.protocol import SUBPROTOCOL
 
 _BINARY = 0x82
-_CLOSE = 0x88
+_CLOSE, _PING, _PONG = 0x88, 0x89, 0x8A
 
 
-def client_frame(payload: bytes) -> bytes:
-    """`payload` as one binary websocket frame from a client."""
+def client_frame(payload: bytes, kind: int = _BINARY) -> bytes:
+    """`payload` as one websocket frame from a client, a binary one unless another `kind` is given."""
     size = len(payload)
     if size < 126:
-        head = bytes((_BINARY, 0x80 | size))
+        head = bytes((kind, 0x80 | size))
     elif size < 1 << 16:
-        head = bytes((_BINARY, 0x80 | 126)) + size.to_bytes(2, "big")
+        head = bytes((kind, 0x80 | 126)) + size.to_bytes(2, "big")
     else:
-        head = bytes((_BINARY, 0x80 | 127)) + size.to_bytes(8, "big")
+        head = bytes((kind, 0x80 | 127)) + size.to_bytes(8, "big")
     return head + bytes(4) + payload
 
 
@@ -42,14 +42,14 @@ class Connection(asyncio.Protocol):
         self._buffer = b""
 
     @classmethod
-    async def open(cls, port: int, path: str = "/") -> "Connection":
+    async def open(cls, port: int, path: str = "/", subprotocol: str | None = SUBPROTOCOL) -> "Connection":
         """Connect to this machine and upgrade. Raises `ConnectionError` when that is refused."""
         _, connection = await asyncio.get_running_loop().create_connection(cls, "127.0.0.1", port)
         key = base64.b64encode(os.urandom(16)).decode("ascii")
+        offered = f"Sec-WebSocket-Protocol: {subprotocol}\r\n" if subprotocol else ""
         connection.transport.write(
             f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n"
-            f"Sec-WebSocket-Protocol: {SUBPROTOCOL}\r\n\r\n".encode("ascii")
+            f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n{offered}\r\n".encode("ascii")
         )
         await connection._upgraded
         return connection
@@ -118,6 +118,8 @@ class Connection(asyncio.Protocol):
             position = start + size
             if opcode == _CLOSE:
                 self.transport.close()
+            elif opcode == _PING:
+                self.transport.write(client_frame(buffer[start:position], _PONG))
             elif self.on_payload is None:
                 self._early.append(buffer[start:position])
             else:

@@ -66,7 +66,7 @@ def forwarded(port: int, connections: int, frames: int, frame_bytes: int, window
 async def _forwarded(port: int, connections: int, frames: int, frame_bytes: int, window: int) -> None:
     flows = [Flow(await Connection.open(port, f"/{n}"), window, lambda _: 1) for n in range(connections)]
     frame = client_frame(bytes(frame_bytes))
-    await _rounds(lambda: [flow.run(deque([frame] * frames)) for flow in flows])
+    await rounds_of(lambda: [flow.run(deque([frame] * frames)) for flow in flows])
 
 
 def pushed(
@@ -79,12 +79,13 @@ def pushed(
     rounds: int,
     wall_clock: int,
     record: str | None = None,
+    edits: int = 1,
 ) -> None:
-    """Child: flood a relay with pushes of `updates` updates each, made before the first round begins.
+    """Child: flood a relay with pushes of `updates` updates of `edits` edits, made before the first round begins.
 
     Each device has as many `records` of its own, or all have the one `record`.
     """
-    uvloop.run(_pushed(port, connections, frames, updates, records, window, rounds, wall_clock, record))
+    uvloop.run(_pushed(port, connections, frames, updates, records, window, rounds, wall_clock, record, edits))
 
 
 async def _pushed(
@@ -97,17 +98,18 @@ async def _pushed(
     rounds: int,
     wall_clock: int,
     record: str | None,
+    edits: int,
 ) -> None:
     devices = [Device(updates * 1000 + number, records, wall_clock, record) for number in range(connections)]
     prepared = iter(
         [
-            [deque([client_frame(device.push(updates)) for _ in range(frames)]) for device in devices]
+            [deque([client_frame(device.push(updates, edits)) for _ in range(frames)]) for device in devices]
             for _ in range(rounds)
         ]
     )
     opened = [await greeted(port, device.replica, wall_clock) for device in devices]
     flows = [Flow(connection, window, Acknowledged(updates, connection.send)) for connection in opened]
-    await _rounds(lambda: [flow.run(part) for flow, part in zip(flows, next(prepared), strict=True)])
+    await rounds_of(lambda: [flow.run(part) for flow, part in zip(flows, next(prepared), strict=True)])
 
 
 class Acknowledged:
@@ -145,8 +147,8 @@ async def greeted(port: int, replica: bytes, wall_clock: int, follow: bool = Fal
     return connection
 
 
-async def _rounds(flows: Callable[[], list[Coroutine[None, None, None]]]) -> None:
-    """Run one round for each message of the parent and tell its seconds."""
+async def rounds_of(flows: Callable[[], list[Coroutine[None, None, None]]]) -> None:
+    """Child: run one round for each message of the parent and tell its seconds."""
     loop = asyncio.get_running_loop()
     say("ready")
     while await loop.run_in_executor(None, hear) is not None:

@@ -9,6 +9,7 @@ from crdt_sync.protocol.messages import Push, PushEntry
 from crdt_sync.records import Document, Editor, Schema, bundled_schema
 
 COLLECTION = "customers"
+HOT = ids.new_record(COLLECTION, random.Random(0))  # where one device edits one record
 _FIELDS = ("phone", "city", "website", "owner", "source")
 
 
@@ -17,17 +18,19 @@ class EditedRecord:
 
     def __init__(self, rng: random.Random, schema: Schema, clock: HybridClock, record: str | None = None) -> None:
         self.record = record or ids.new_record(COLLECTION, rng)
+        self.writer = ids.new_writer(rng)
         self._rng = rng
-        self._document = Document(ids.new_writer(rng))
+        self._document = Document(self.writer)
         self._editor = Editor(self._document, schema, clock, "bench", COLLECTION)
         self._editor["name"] = "Bench"
         self._known = b"\x00"
         self._edits = 0
 
-    def next_update(self) -> bytes:
-        """Overwrite one field with a new value."""
-        self._edits += 1
-        self._editor[_FIELDS[self._edits % len(_FIELDS)]] = f"{self._rng.randrange(10**9):09d}"
+    def next_update(self, edits: int = 1) -> bytes:
+        """Overwrite that many fields with new values, one after the other: an operation each."""
+        for _ in range(edits):
+            self._edits += 1
+            self._editor[_FIELDS[self._edits % len(_FIELDS)]] = f"{self._rng.randrange(10**9):09d}"
         update = self._document.diff(self._known)
         self._known = self._document.state_vector()
         return update
@@ -45,12 +48,12 @@ class Device:
         self._next = 0
         self._number = 0
 
-    def push(self, updates: int) -> bytes:
-        """The next push with that many updates, each of another record where there are as many."""
+    def push(self, updates: int, edits: int = 1) -> bytes:
+        """The next push with that many updates of as many edits, each of another record where there are as many."""
         entries = []
         for _ in range(updates):
             edited = self._records[self._next % len(self._records)]
             self._next += 1
-            entries.append(PushEntry(edited.record, edited.next_update()))
+            entries.append(PushEntry(edited.record, edited.next_update(edits)))
         self._number += 1
         return codec.encode(Push(self._number, tuple(entries)))
