@@ -3,6 +3,7 @@
 import random
 from typing import TYPE_CHECKING
 
+from crdt_bench.simulator import edited_exports
 from crdt_bench.simulator.checkers.survival import COUNTERS
 from crdt_bench.simulator.contents import Contents, state_of
 from crdt_bench.simulator.devices import Device
@@ -86,6 +87,9 @@ class Damage:
 
     def _note_rewritten(self, device: Device, record: str, before: Document) -> None:
         """What a repair wrote again is an edit like others."""
+        if collection_of(record) == edited_exports.COLLECTION:
+            self._world.exports.rewritten.add(record)
+            return
         if collection_of(record) in COLLECTIONS:
             self._world.imports.rewritten.add(record)
             return

@@ -28,6 +28,7 @@ class Mutant:
     records: int = 10  # at most
     pace: int = 0  # mean microseconds between steps, instead of the drawn pace
     imports: float = 0.0
+    exports: float = 0.0
     open_blocks: float = 0.0
     beside: float = 0.0
     renewals: float = 0.0
@@ -59,6 +60,7 @@ class Mutant:
             pace=self.pace or drawn.pace,
             neighbours=self.neighbours,
             imports=self.imports,
+            exports=self.exports,
             open_blocks=self.open_blocks,
             beside=self.beside,
             renewals=self.renewals,

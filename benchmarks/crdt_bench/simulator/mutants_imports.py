@@ -13,7 +13,7 @@ from crdt_sync.records import imported
 from crdt_sync.records.field_values import normalise
 from crdt_sync.records.imported import ImportedChange
 from crdt_sync.records.memory import memory_index
-from crdt_sync.records.memory.sources import mark
+from crdt_sync.records.memory.sources import mark, newest
 
 
 def _write_over(_: Method) -> Method:
@@ -30,6 +30,10 @@ def _as_itself(_: Method) -> Method:
 
 def _all_shares(_: Method) -> Method:
     return lambda sources: {f"{source.name} {number}": source for number, source in enumerate(sources)}
+
+
+def _apart(_: Method) -> Method:
+    return newest
 
 
 def _number_alone(natural_record: Method) -> Method:
@@ -70,6 +74,13 @@ IMPORT_MUTANTS = (
         ((memory_index, "accounts", _all_shares),),
         {"partition": 0.2},
         imports=0.5,
+    ),
+    Mutant(
+        "an edited export counts apart from the table of its name",
+        "what was edited in an export counts once, whatever a device takes the file for",
+        ((memory_index, "accounts", _apart),),
+        {"partition": 0.2},
+        exports=0.6,
     ),
     Mutant(
         "a number alone names a customer",

@@ -64,6 +64,8 @@ _BESIDE_CHANCE = 0.2
 _BESIDE_MAX = 0.2
 _IMPORTS_CHANCE = 0.15
 _IMPORTS_MAX = 0.15
+_EXPORTS_CHANCE = 0.1
+_EXPORTS_MAX = 0.3
 _OPEN_BLOCKS_CHANCE = 0.15
 _RENEWALS_CHANCE = 0.25
 _RENEWALS_MAX = 0.4
@@ -76,9 +78,10 @@ class Scenario:
     """One run. `pace` is the mean time between two steps (microseconds).
 
     `neighbours` is how likely one device dials another, beside the relay; `imports` how likely, per step, somebody
-    imports a table or edits what was imported, `open_blocks` how likely somebody opens an edit block, or ends one,
-    `beside` how likely somebody shows what is open, audits, or takes a bundle, `renewals` how likely a record is
-    renewed. `renews`: devices renew what has grown by themselves. `http` is how likely a session with the relay goes
+    imports a table or edits what was imported, `exports` how likely somebody exports, or imports an edited export,
+    `open_blocks` how likely somebody opens an edit block, or ends one, `beside` how likely somebody shows what is open,
+    audits, or takes a bundle, `renewals` how likely a record is renewed. `renews`: devices renew what has grown by
+    themselves. `http` is how likely a session with the relay goes
     over HTTP. A run that needs more than `events_per_step_max`, on the mean, is a storm.
     """
 
@@ -98,6 +101,7 @@ class Scenario:
     renewals: float = 0.0
     renews: bool = False
     http: float = 0.0
+    exports: float = 0.0
     events_per_step_max: int = EVENTS_PER_STEP_MAX
 
     def without(self, fault: str) -> "Scenario":
@@ -113,7 +117,8 @@ class Scenario:
             f"latency={self.latency_max}us documents={self.documents_max} "
             f"neighbours={self.neighbours:.2f} imports={self.imports:.2f} "
             f"blocks={self.open_blocks:.2f} beside={self.beside:.2f} "
-            f"renewals={self.renewals:.2f} renews={self.renews} http={self.http:.2f} faults: {faults} scales: {scales}"
+            f"renewals={self.renewals:.2f} renews={self.renews} http={self.http:.2f} "
+            f"exports={self.exports:.2f} faults: {faults} scales: {scales}"
         )
 
 
@@ -152,6 +157,7 @@ def draw(seed: int, steps: int | None = None, devices: int | None = None) -> Sce
         _draw_beside(random.Random(f"scenario/{seed}/beside")),
         *_draw_renewals(random.Random(f"scenario/{seed}/renewals"), collides="writer_collides" in faults),
         _draw_http(random.Random(f"scenario/{seed}/http")),
+        _draw_exports(random.Random(f"scenario/{seed}/exports")),
     )
 
 
@@ -177,6 +183,10 @@ def _draw_http(rng: random.Random) -> float:
 
 def _draw_imports(rng: random.Random) -> float:
     return rng.random() * _IMPORTS_MAX if rng.random() < _IMPORTS_CHANCE else 0.0
+
+
+def _draw_exports(rng: random.Random) -> float:
+    return rng.random() * _EXPORTS_MAX if rng.random() < _EXPORTS_CHANCE else 0.0
 
 
 def _draw_open_blocks(rng: random.Random) -> float:

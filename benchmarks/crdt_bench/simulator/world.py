@@ -16,6 +16,7 @@ from crdt_bench.simulator.beside import Beside
 from crdt_bench.simulator.checkers import afterwards, bounds, convergence, cursors, durability, transitions
 from crdt_bench.simulator.devices import RELAY, Around, Clock, Device, Watched, Way, url_of
 from crdt_bench.simulator.disk import Crashed, Disk
+from crdt_bench.simulator.edited_exports import CLIENTS, EditedExports
 from crdt_bench.simulator.failure import Failure
 from crdt_bench.simulator.faults import Faults
 from crdt_bench.simulator.hosts import Host, Machine, start_relay
@@ -85,6 +86,7 @@ class World:
         self.open_blocks = OpenBlocks(random.Random(f"blocks/{self.seed}"), blocks, twins=twins)
         self._blocks_rng = random.Random(f"blocks/{self.seed}/who")
         self.imports = Imports(random.Random(f"imports/{self.seed}"))
+        self.exports = EditedExports(random.Random(f"exports/{self.seed}"))
         self.beside = Beside(self, random.Random(f"beside/{self.seed}"))
         self.renewals = Renewals(random.Random(f"renewals/{self.seed}"))
         self.links: list[Link | HttpLink] = []
@@ -107,10 +109,11 @@ class World:
 
     def _disk(self, owner: str, name: str) -> Disk:
         disk = Disk(None, random.Random(f"disk/{self.seed}/{owner}"))
+        schemas = {**_SCHEMAS_TOML, **(_EXPORTED_TOML if self.scenario.exports else {})}
         meta: dict[str, bytes | None] = {
             "name": name.encode(),
-            "schemas": " ".join(_SCHEMAS_TOML).encode(),
-            **{f"schema/{collection}": text for collection, text in _SCHEMAS_TOML.items()},
+            "schemas": " ".join(schemas).encode(),
+            **{f"schema/{collection}": text for collection, text in schemas.items()},
         }
         disk.commit([Batch(meta=meta)])
         return disk
@@ -149,6 +152,7 @@ class World:
         stores = [self.relay.disk, *(device.disk for device in self.devices)]
         self.ledger.assess(stores)
         self.imports.ledger.assess(stores)
+        self.exports.assess(stores)
 
     def add_device(self, name: str, disk: Disk, original: Device | None = None) -> Device:
         """A device starts over `disk`. That of a copy knows whom its original knew; nobody knows it."""
@@ -295,6 +299,9 @@ class World:
         rng = self.imports.rng
         if rng.random() < self.scenario.imports and (running := [each for each in self.devices if each.running]):
             self._edit(rng.choice(running), self.imports.step)
+        rng = self.exports.rng
+        if rng.random() < self.scenario.exports and (running := [each for each in self.devices if each.running]):
+            self._edit(rng.choice(running), self.exports.step)
         rng = self._blocks_rng
         if rng.random() < self.scenario.open_blocks and (running := [each for each in self.devices if each.running]):
             self._edit(rng.choice(running), self.open_blocks.step)
@@ -443,6 +450,7 @@ class World:
             raise Failure("storm", f"{total} bytes for {edits} edits on {len(self.devices)} devices")
 
 
+_EXPORTED_TOML = {CLIENTS.collection: CLIENTS.to_toml().encode()}
 _SCHEMAS_TOML = {schema.collection: schema.to_toml().encode() for schema in (FIRST, *SCHEMAS)}
 
 

@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from crdt_bench.simulator.checkers import imports, integrity, outbox, survival
+from crdt_bench.simulator.checkers import edited_exports, imports, integrity, outbox, survival
+from crdt_bench.simulator.edited_exports import COLLECTION
 from crdt_bench.simulator.failure import Failure
 from crdt_bench.simulator.imports import COLLECTIONS
 from crdt_sync.ids import collection_of, defined_by
@@ -42,6 +43,8 @@ def check(world: "World") -> None:
             continue  # what it says is compared above
         if collection_of(record) in COLLECTIONS:
             imports.check(record, first.document(record), first.get(record), world.imports)
+        elif collection_of(record) == COLLECTION:
+            edited_exports.check(record, first.document(record), first.get(record), world.exports)
         else:
             survival.check(record, first.document(record), first.get(record), world.ledger)
     for collection in sorted(COLLECTIONS):
