@@ -10,11 +10,14 @@ import itertools
 import sys
 import traceback
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from crdt_sync.cli.commands import HELP, Commands, run
+from crdt_sync.cli.hints import with_store
 from crdt_sync.cli.invocation import STORE_VARIABLE, Invocation, StoredEdits, default_store
 from crdt_sync.cli.options import PATH
 from crdt_sync.cli.output import PIPE_CLOSED, Output, PipeClosed, check_streams, not_written, silence
@@ -91,7 +94,8 @@ def application(
     show_version: bool,
 ) -> None:
     """Customer records that converge: edit them offline on many devices, sync them through a relay or directly."""
-    output = Output(as_json=as_json)
+    given = context.get_parameter_source("store") is ParameterSource.COMMANDLINE
+    output = _output(str(store) if given else None, as_json=as_json)
     context.obj = Invocation((store or default_store()).expanduser(), output, context.obj or StoredEdits())
     if show_version:
         from crdt_sync.version import installed  # noqa: PLC0415 - no other command needs it
@@ -103,28 +107,49 @@ def application(
         sys.stdout.write(context.get_help().rstrip("\n") + "\n")
 
 
+def _output(store: str | None, *, as_json: bool) -> Output:
+    """Where hints name the store that was given on the command line."""
+    complete = str if store is None else partial(with_store, store=store, commands=_COMMANDS)
+    return Output(as_json=as_json, complete=complete)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code and never raises. `arguments` without the program's name."""
     given = hoisted(sys.argv[1:] if arguments is None else arguments)
     flags = list(itertools.takewhile(_FLAGS.__contains__, given))
     as_json, debug = "--json" in flags, "--debug" in flags
+    output = _output(_given_store(given[len(flags) :]), as_json=as_json)
     stored = StoredEdits()
     try:
         check_streams()
-        code = _run(given, stored, as_json=as_json, debug=debug)
-        Output(as_json=as_json).flush()
+        code = _run(given, stored, output, debug=debug)
+        output.flush()
     except (PipeClosed, BrokenPipeError):
         silence()
         if stored.records:
             error = EditNotReported("whoever was to read the output has gone", stored.advice())
-            Output(as_json=as_json).error(error)
+            output.error(error)
         return PIPE_CLOSED
     except OutputNotWritten as error:
         silence()  # first: what is still buffered would fail again
         told = EditNotReported(error.message, stored.advice()) if stored.records else error
-        Output(as_json=as_json).error(told)
+        output.error(told)
         return error.exit_code
     return code
+
+
+def _given_store(arguments: Sequence[str]) -> str | None:
+    """The last `--store` among hoisted options, as it counts."""
+    store = None
+    waiting = iter(arguments)
+    for argument in waiting:
+        if argument == "--store":
+            store = next(waiting, None)
+        elif argument.startswith("--store="):
+            store = argument.removeprefix("--store=")
+        else:
+            break
+    return store
 
 
 def hoisted(arguments: Sequence[str]) -> list[str]:
@@ -150,39 +175,39 @@ def hoisted(arguments: Sequence[str]) -> list[str]:
     return [*flags, *options, *rest]
 
 
-def _run(arguments: list[str], stored: StoredEdits, *, as_json: bool, debug: bool) -> int:
+def _run(arguments: list[str], stored: StoredEdits, output: Output, *, debug: bool) -> int:
     try:
         code = run(application, "crdt-sync", arguments, stored)
         if code == INTERRUPTED:
-            Output(as_json=as_json).note("Interrupted. What was stored so far is kept.")
+            output.note("Interrupted. What was stored so far is kept.")
         return code
     except KeyboardInterrupt:
-        Output(as_json=as_json).note("Interrupted. What was stored so far is kept.")
+        output.note("Interrupted. What was stored so far is kept.")
         return INTERRUPTED
     except OutputNotWritten:
         raise
     except CrdtSyncError as error:
         if debug:
             traceback.print_exc()
-        Output(as_json=as_json).error(error)
+        output.error(error)
         return error.exit_code
     except (PipeClosed, BrokenPipeError, GeneratorExit):
         raise
     except OSError as error:
         if error.filename is None and error.errno == errno.ENOSPC:  # help is printed by the library below
             raise not_written(error) from None
-        return _tell_unexpected(error, stored, as_json=as_json, debug=debug)
+        return _tell_unexpected(error, stored, output, debug=debug)
     except BaseException as error:  # the CRDT library panics with exceptions that are no Exception
-        return _tell_unexpected(error, stored, as_json=as_json, debug=debug)
+        return _tell_unexpected(error, stored, output, debug=debug)
 
 
-def _tell_unexpected(error: BaseException, stored: StoredEdits, *, as_json: bool, debug: bool) -> int:
+def _tell_unexpected(error: BaseException, stored: StoredEdits, output: Output, *, debug: bool) -> int:
     if debug:
         traceback.print_exc()
     what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
     again = "Run it again with --debug, and send what it prints to the maintainers."
     hint = f"{stored.advice()} Send this to the maintainers." if stored.records else again
-    Output(as_json=as_json).error(Unexpected(f"an unexpected failure: {what}", hint))
+    output.error(Unexpected(f"an unexpected failure: {what}", hint))
     return Unexpected.exit_code
 
 

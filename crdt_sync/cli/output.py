@@ -34,8 +34,10 @@ class PipeClosed(Exception):
 class Output:
     """The two streams of one run of the command."""
 
-    def __init__(self, *, as_json: bool) -> None:
+    def __init__(self, *, as_json: bool, complete: Callable[[str], str] = str) -> None:
+        """`complete` makes the commands in a text such that they can be pasted."""
         self.as_json = as_json
+        self._complete = complete
         for stream in (sys.stdout, sys.stderr):
             _never_fail_to_encode(stream)
 
@@ -72,7 +74,7 @@ class Output:
 
     def text(self, text: str, style: str = "") -> None:
         """A sentence, or text of several lines, on standard output."""
-        self._say(safe_text.lines(text), style)
+        self._say(safe_text.lines(self._complete(text)), style)
 
     def show(self, renderable: "drawing.RenderableType") -> None:
         """A table or something like it on standard output; texts in it are the caller's to make safe."""
@@ -83,7 +85,7 @@ class Output:
     def note(self, text: str, style: str = "dim") -> None:
         """Something that people may want to know; programs are not told."""
         if not self.as_json:
-            self._say(safe_text.lines(text), style, errors=True)
+            self._say(safe_text.lines(self._complete(text)), style, errors=True)
 
     def warning(self, data: Mapping[str, object], text: str) -> None:
         """Something that went wrong without stopping the command."""
@@ -94,12 +96,13 @@ class Output:
 
     def error(self, error: CrdtSyncError) -> None:
         """An error with its code and the next step, on standard error."""
+        hint = self._complete(error.hint)
         if self.as_json:
-            self._say(safe_text.json_line(error.as_dict()), errors=True)
+            self._say(safe_text.json_line({**error.as_dict(), "hint": hint}), errors=True)
             return
         message = error.message if error.message.endswith((".", "!", "?")) else f"{error.message}."
         self._say("Error", "bold red", f" ({error.code}): {safe_text.lines(message)}", errors=True)
-        for line in safe_text.lines(error.hint).split("\n") if error.hint else ():
+        for line in safe_text.lines(hint).split("\n") if hint else ():
             self._say(f"  {line}", errors=True)
 
     def flush(self) -> None:

@@ -79,7 +79,7 @@ def test_what_is_missing_is_told_at_once(run, tmp_path):
     told = json.loads(failed.err)
     assert failed.code == 2
     assert (told["error"], "no token is known" in told["message"]) == ("usage", True)
-    assert "crdt-sync token" in told["hint"]
+    assert f"crdt-sync --store {store} token" in told["hint"]
 
 
 def test_a_program_that_has_the_store_and_does_not_answer_is_not_denied(run, tmp_path):
@@ -149,7 +149,7 @@ def test_up_ends_with_what_trying_again_cannot_mend_and_status_and_down_say_it(r
     failed = run("up", "--store", store)
     assert (failed.code, failed.out) == (4, "")
     assert "Error (unauthorized)" in failed.err
-    assert "crdt-sync token --token-file FILE" in failed.err
+    assert f"crdt-sync --store {store} token --token-file FILE" in failed.err
     assert run("status", "--json", "--store", store).object["last_failure"]["code"] == "unauthorized"
     assert f"The last sync with {relay.url} failed" in run("status", "--store", store).out
     ended = run("down", "--store", store).out
@@ -196,7 +196,7 @@ def test_flags_that_what_runs_does_not_have_are_not_ignored(run, tmp_path, relay
     other = run("up", "--listen", "--store", store)
     assert other.code == 2
     assert "without --listen" in other.err
-    assert "crdt-sync down, then crdt-sync up --listen" in other.err
+    assert f"crdt-sync --store {store} down, then crdt-sync --store {store} up --listen" in other.err
 
 
 def test_a_program_that_owns_the_store_and_does_not_sync_is_named_alike_everywhere(tmp_path, relay, run):

@@ -117,7 +117,7 @@ def test_without_a_token_nobody_listens_or_calls(run, tmp_path, command):
     result = run(*command, "--json", "--store", tmp_path / "carl")
     error = json.loads(result.err)
     assert (result.code, error["error"]) == (2, "usage")
-    assert "crdt-sync token" in error["hint"]
+    assert f"crdt-sync --store {tmp_path / 'carl'} token" in error["hint"]
 
 
 def test_a_token_is_made_kept_and_shown_only_when_asked(run, tmp_path):

@@ -65,7 +65,7 @@ def test_errors_are_json_on_standard_error_when_asked(run, tmp_path):
     assert result.out == ""
     error = json.loads(result.err)
     assert error["error"] == "store_missing"
-    assert "crdt-sync init" in error["hint"]
+    assert f"crdt-sync --store {tmp_path / 'nothing'} init" in error["hint"]
 
 
 def _all_errors(root: type[errors.CrdtSyncError]) -> list[type[errors.CrdtSyncError]]:

@@ -117,7 +117,7 @@ def test_a_relay_of_others_is_given_nothing_until_somebody_says_so(run, both, re
         assert "--new-relay" in error["hint"]
     status = run("status", "--store", anna).out
     assert f"Nothing was given to {another.url}" in status
-    assert "crdt-sync sync --new-relay gives it what is here" in status
+    assert f"crdt-sync --store {anna} sync --new-relay gives it what is here" in status
     assert "sends them" not in status
     assert run("status", "--store", anna, "--json").object["last_failure"]["code"] == "foreign_relay"
     run("relay", another.url, "--token", TOKEN, "--store", bob)
@@ -157,7 +157,7 @@ def test_a_store_moves_to_another_space_on_purpose_only(run, both, relay, anothe
     assert json.loads(refused.err.splitlines()[-1])["error"] == "foreign_space"
     run("relay", another.url, "--token", TOKEN, "--store", anna)
     told = run("status", "--store", anna).out
-    assert f"crdt-sync space move {another.url} goes over to its space" in told
+    assert f"crdt-sync --store {anna} space move {another.url} goes over to its space" in told
     assert "sends them" not in told
     run("relay", relay.url, "--token", TOKEN, "--store", anna)
     move = ("space", "move", another.url, "--token", TOKEN, "--store", anna, "--json")

@@ -79,7 +79,7 @@ def test_mending_what_is_damaged_takes_the_store_alone(run, anna):
     try:
         refused = run("verify", "--repair", "--store", anna)
         assert refused.code == 3
-        assert "crdt-sync down" in refused.err
+        assert f"crdt-sync --store {anna} down" in refused.err
     finally:
         run("down", "--store", anna)
     assert run("verify", "--repair", "--store", anna).code == 0
