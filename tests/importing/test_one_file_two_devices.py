@@ -169,8 +169,8 @@ def test_a_text_of_two_versions_is_there_once(office, order):
 
 def test_a_text_that_waits_is_listed_beside_versions_that_differ(devices):
     anna, bert = devices("anna", "bert")
-    for file in ("shop", "crm"):
-        anna.take(["notes"], ("1", "met in May"), file=file)
+    for file, text in (("shop", "met in May"), ("crm", "met in April")):
+        anna.take(["notes"], ("1", text), file=file)
     with anna.replica.edit(anna.record) as person:
         person.text("notes").replace("speaks German")
     anna.take(["notes"], ("1", "met in June"), file="shop")

@@ -12,7 +12,7 @@ from itertools import permutations
 from crdt_sync.limits import SOURCE_TEXT_BYTES_MAX
 from crdt_sync.records.memory.memory_index import MemoryIndex
 from crdt_sync.records.memory.merged_text import merged_text, with_changes
-from crdt_sync.records.memory.sources import actor_of
+from crdt_sync.records.memory.sources import actor_of, is_apart
 from crdt_sync.records.text_diff import Comparing, Replacement, common_length, differences
 
 MIXED_LENGTH_MAX = 8 * SOURCE_TEXT_BYTES_MAX  # characters; beyond it a text is shown as it is
@@ -65,9 +65,11 @@ def shown_texts(contents: Mapping[str, object], memories: MemoryIndex) -> Callab
 def _shown(field: str, contents: Mapping[str, object], memories: MemoryIndex, comparing: Comparing) -> str:
     held = contents.get(f"t.{field}")
     text = held if isinstance(held, str) else ""
+    # What waits beside the field is not in it, and mixed only there.
+    apart = {actor_of(memory.name) for memory in memories.said_last(field) if is_apart(memory.said[field])}
     for actor, said in _said_by(field, memories).items():
         own = contents.get(_root(actor, field), "")
-        if own == said or not isinstance(own, str):
+        if own == said or not isinstance(own, str) or actor in apart:
             continue
         if text == own:
             text = said
