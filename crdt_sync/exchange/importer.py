@@ -21,6 +21,7 @@ from crdt_sync.exchange.look_ahead import (
     Present,
     check_keys,
     check_list,
+    check_named,
     check_new,
     check_source,
     has_headers_of_export,
@@ -206,6 +207,8 @@ def _check(
     if not as_new:
         check_new(table, keys, present, schema)
     check_keys(table, keys, present, as_new=as_new, same_source=same_source)
+    if not same_source and (based or keys.record_position is not None):
+        check_named(table, keys, present)
     if given is None and not (as_new or same_source or keys.exported or keys.own.named):
         check_source(table, keys, present)
 

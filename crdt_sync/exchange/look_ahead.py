@@ -11,7 +11,7 @@ from crdt_sync.exchange.mapping import header_of
 from crdt_sync.exchange.names import name_of
 from crdt_sync.exchange.port import ReadableRecord
 from crdt_sync.exchange.record_key import RecordKeys
-from crdt_sync.exchange.table import MISSING, Row, Table
+from crdt_sync.exchange.table import BASE_HEADER, MISSING, Row, Table
 from crdt_sync.exchange.whole_rows import text_of
 from crdt_sync.limits import ROWS_LOOKED_AHEAD_MAX
 from crdt_sync.records.kinds import PLAIN
@@ -143,6 +143,22 @@ def check_keys(table: Table, keys: RecordKeys, present: Present, *, as_new: bool
         raise _edited(keys, looked_at, new)
 
 
+def check_named(table: Table, keys: RecordKeys, present: Present) -> None:
+    """Raise `AnotherCustomer` where rows that name their records are others of the table's records by all else."""
+    ahead, people = keys.looking(), EditedKeys(keys.looking(), everybody=True)
+    looked_at = 0
+    moved: list[tuple[Row, ReadableRecord, ReadableRecord]] = []
+    for row in table.rows():
+        if not isinstance(row, Row) or not ahead.is_named(row):
+            continue
+        looked_at += 1
+        here = present(record) if isinstance(record := ahead.record_of(row), str) else None
+        if here is not None and not here.deleted and (other := people.another(row, here)) is not None:
+            moved.append((row, here, other))
+    if len(moved) > 1:  # one alone may have been rewritten by hand
+        raise _shifted(keys, table, looked_at, moved)
+
+
 def _edited(keys: RecordKeys, looked_at: int, new: Sequence[tuple[Row, ReadableRecord]]) -> AlreadyHere:
     column = " and ".join(map(repr, keys.key))
     what = f"whose {column} was edited, by which rows are known" if column else "in whose row one cell was edited"
@@ -162,18 +178,33 @@ def _another_customer(
     keys: RecordKeys, looked_at: int, moved: Sequence[tuple[Row, ReadableRecord, ReadableRecord]]
 ) -> AnotherCustomer:
     column = " and ".join(map(repr, keys.key))
-    named = [
-        f"line {row.line} ({keys.name_in(row)!r}) has that of {here.record} ({name_of(here.raw)!r}) and seems to be "
-        f"{other.record}"
-        for row, here, other in moved
-    ]
     other_key = "" if keys.natural else ", name a column that tells customers apart (--key COLUMN)"
     hint = (
         f"Correct the table{other_key}, or edit a file from 'crdt-sync export FILE --for-editing', whose rows keep "
         f"their records. If it did change hands, set it here first; if each row is who has its {column} here, "
         "--same-source writes it over that one."
     )
-    return AnotherCustomer(column, len(moved), looked_at, "; ".join(named[:_EXAMPLES]), hint)
+    return AnotherCustomer(column, len(moved), looked_at, _as_told(keys, moved), hint)
+
+
+def _shifted(
+    keys: RecordKeys, table: Table, looked_at: int, moved: Sequence[tuple[Row, ReadableRecord, ReadableRecord]]
+) -> AnotherCustomer:
+    column = repr(BASE_HEADER if keys.record_position is None else table.columns[keys.record_position])
+    hint = (
+        f"The column {column} says which customer a row is: it was left out when rows were sorted or moved. Undo that, "
+        "or export again. If each row is to be written over the customer that it names, --same-source."
+    )
+    return AnotherCustomer(column, len(moved), looked_at, _as_told(keys, moved), hint)
+
+
+def _as_told(keys: RecordKeys, moved: Sequence[tuple[Row, ReadableRecord, ReadableRecord]]) -> str:
+    named = [
+        f"line {row.line} ({keys.name_in(row)!r}) has that of {here.record} ({name_of(here.raw)!r}) and seems to be "
+        f"{other.record}"
+        for row, here, other in moved
+    ]
+    return "; ".join(named[:_EXAMPLES])
 
 
 def _check_unclear(table: Table, keys: RecordKeys, present: Present, schema: Schema) -> None:

@@ -539,7 +539,7 @@ class RecordKeys:
         if len(own) == 1 and own[0] in records:
             self.recognised += 1
             return own[0]
-        hint = "delete all but one, or give the record ids with --record-column"
+        hint = "if they are one customer, delete all but one; if not, give the record ids with --record-column"
         return RowError(row.line, header, "key_ambiguous", f"several records have this {header!r}; {hint}")
 
     def _carrier(self, cell: Cell, name: str, spec: FieldSpec) -> object:

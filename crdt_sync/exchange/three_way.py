@@ -364,7 +364,7 @@ def _set(field: str, spec: FieldSpec, wanted: list[object], now: object | Missin
     before = {_member_key(each, spec, keys): each for each in base} if isinstance(base, list) else {}
     removed = [present[key] for key in sorted((before.keys() - by_key.keys()) & present.keys())]
     changes = [ImportedChange("add", field, member) for member in added]
-    drop = memory.carried is not None
+    drop = memory.edited
     changes += [ImportedChange("drop" if drop else "remove", field, member) for member in removed]
     # What the record holds for the source goes by the form in which the source said it first.
     said = _sorted([before.get(key, mark(carrier)) for key, (_, carrier) in by_key.items()])

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crdt_sync.errors import AnotherCustomer
 from crdt_sync.exchange import ExportOptions, export_table, import_table, open_table
 from crdt_sync.exchange.base import Base, Bases, decode_base, encode_base
 from crdt_sync.exchange.table import BASE_HEADER
@@ -180,6 +181,37 @@ def test_a_copied_row_is_an_error_that_says_what_to_do(pair, tmp_path):
     assert (problem.line, problem.column, problem.code) == (4, BASE_HEADER, "duplicate_key")
     assert "copied from line 2" in problem.message
     assert bert.replica.get("people/1").raw["name"] == "Anna"
+
+
+@pytest.mark.parametrize("record_column", [False, True])
+def test_rows_that_were_sorted_without_the_column_that_names_them_are_refused(pair, tmp_path, record_column):
+    anna, bert = pair
+    sheet = Sheet(anna, tmp_path / "people.csv")
+    options = {}
+    if record_column:
+        for row in sheet.rows:
+            base = decode_base(row.pop(BASE_HEADER))
+            assert base is not None
+            row["ID"] = base.record
+        options = {"record_column": "ID"}
+    names = "ID" if record_column else BASE_HEADER
+    first, second = sheet.rows
+    first[names], second[names] = second[names], first[names]
+    head = bert.log_length()
+    with pytest.raises(AnotherCustomer) as caught:
+        sheet.bring(bert, **options)
+    assert "left out when rows were sorted" in str(caught.value.hint)
+    assert (caught.value.rows, bert.log_length()) == (2, head)
+    assert sheet.bring(bert, same_source=True, **options).updated == 2
+
+
+def test_names_that_were_rewritten_in_an_export_are_edits_of_their_records(pair, tmp_path):
+    anna, bert = pair
+    sheet = Sheet(anna, tmp_path / "people.csv")
+    sheet.row("Anna")["name"] = "Hanna"
+    sheet.row("Zoe")["name"] = "Anna"
+    assert sheet.bring(bert).updated == 2
+    assert [bert.replica.get(f"people/{number}").raw["name"] for number in (1, 2)] == ["Hanna", "Anna"]
 
 
 def test_a_base_that_cannot_be_used_is_an_error_of_its_row(pair, tmp_path, devices):

@@ -88,6 +88,16 @@ def test_edited_numbers_texts_and_sets_are_merged(anna, sheet):
     assert (raw["visits"], raw["notes"], raw["tags"]) == (8, "oh hello and more", ["gold", "new"])
 
 
+def test_a_member_that_is_taken_out_is_removed_whichever_table_brought_it(anna, sheet):
+    anna.take(["Id", "tags"], ["", "people/1", "fair; vip"], record_column="Id", file="shop")
+    assert anna.shows("tags") == ["fair", "vip"]
+    sheet.export()
+    sheet.edit('"[""fair"", ""vip""]"', "[]")
+    assert sheet.bring().updated == 1
+    assert not anna.shows("tags")
+    assert sheet.bring().unchanged == 1
+
+
 def test_a_cell_that_both_changed_is_a_conflict(anna, sheet):
     colleague_edits(anna)
     sheet.edit("Kiel", "Ulm")
