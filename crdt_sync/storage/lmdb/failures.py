@@ -50,7 +50,8 @@ def translate(error: lmdb.Error | OSError, path: Path) -> StoreError:
         return StoreForbidden(
             f"no permission to use {path}: {text}", "Run as the user who owns the store, or give this user access."
         )
-    if isinstance(error, OSError) and error.errno == errno.ELOOP:  # what it leads to would be written over
+    if isinstance(error, OSError) and error.errno == errno.ELOOP and os.path.islink(error.filename or path):
+        # what it leads to would be written over
         return StoreForbidden(
             f"{error.filename or path} is a link, in the place of a file of the store",
             "Find out who made it, and remove it.",
