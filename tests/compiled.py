@@ -4,6 +4,7 @@ Building that takes a processor a minute and a half, and needs a C compiler: too
 """
 
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -22,17 +23,24 @@ def check(seconds: float) -> int:
     """Build, test, and run each part of the campaign for so long; the exit code of what failed first."""
     with TemporaryDirectory(prefix="crdt-sync-compiled-") as name:
         folder = Path(name)
-        site = folder / "site"
+        tree = folder / "tree"
+        kept = shutil.ignore_patterns(".*", "__pycache__", "build", "dist", "results")
+        shutil.copytree(ROOT, tree, ignore=kept)
         build = (sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", name)
         subprocess.run(build, cwd=ROOT, check=True, env=os.environ | {"CRDT_SYNC_COMPILE": "1"})
         (wheel,) = folder.glob("*.whl")
         with zipfile.ZipFile(wheel) as archive:
-            archive.extractall(site)
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(site), str(ROOT)))}
-        tests = ("-m", "pytest", "-p", "no:cacheprovider", "-o", "pythonpath=", *TESTS)
+            archive.extractall(tree, [file for file in archive.namelist() if file.endswith((".so", ".pyd"))])
+        paths = (tree, tree / "relay", tree / "benchmarks")
+        environment = os.environ | {
+            "PYTHONPATH": os.pathsep.join(map(str, paths)),
+            "CRDT_SYNC_DATA": os.environ.get("CRDT_SYNC_DATA", str(ROOT.parent / "shared" / "data")),
+        }
+        version = ("-m", "crdt_sync", "--version")
         campaign = ("-m", "crdt_bench", "campaign", *PARTS, "--seconds", str(seconds), "--state", f"{name}/state.json")
-        for command, where in ((("-m", "crdt_sync", "--version"), folder), (campaign, folder), (tests, ROOT)):
-            code = subprocess.run([sys.executable, "-P", *command], cwd=where, check=False, env=environment).returncode
+        tests = ("-m", "pytest", "-p", "no:cacheprovider", *TESTS)
+        for command in (version, campaign, tests):
+            code = subprocess.run([sys.executable, "-P", *command], cwd=tree, check=False, env=environment).returncode
             if code:
                 return code
     return 0

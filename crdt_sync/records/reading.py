@@ -71,7 +71,12 @@ def value_of(document: Document, field: str, schema: "Schema") -> object:
             own = f"{TEXT_PREFIX}_"  # of all fields, see `shown_texts`
             roots += [each for each in document.root_names(transaction) if each.startswith(own)]
         contents = {each: document.content(transaction, each) for each in roots}
-    return _values(contents, schema, memories_of(contents), only=field).get(field)
+    memories = memories_of(contents)
+    if memories.sources:
+        return _values(contents, schema, memories, only=field).get(field)
+    spec = schema.fields[field]  # no source says anything: it is in this root, or nowhere
+    shown = spec.rules.shown(field, spec, Held(contents, memories))
+    return None if shown is ABSENT else shown
 
 
 def conflicts_of(document: Document, schema: "Schema | None" = None, *, all_kinds: bool = False) -> list[Conflict]:

@@ -191,9 +191,9 @@ def _editing(stack: ExitStack, operations: int) -> Steps:
 
 
 PATHS = {
-    "the gate judges an update": HotPath(_judging, 152),
+    "the gate judges an update": HotPath(_judging, 145),
     "a host takes a push, stores and acknowledges it": HotPath(_pushing, 492),
-    "a device stores an edit": HotPath(_editing, 983),
+    "a device stores an edit": HotPath(_editing, 905),
 }
 
 

@@ -215,8 +215,9 @@ def read_sources(raw: object, count_max: int | None = MEMORIES_MAX) -> list[Sour
     What was not written by this program is left out. Whoever takes memories away reads all of them (None): what is not
     read is not what nobody says.
     """
-    entries = [entry for entry in raw if is_memory(entry)] if isinstance(raw, list) else []
-    entries.sort(key=_place, reverse=True)
+    if not isinstance(raw, list) or not raw:
+        return []
+    entries = sorted([entry for entry in raw if is_memory(entry)], key=_place, reverse=True)
     parsed = map(parse_entry, entries[:count_max])
     return standing([source for source in parsed if source is not None])
 
