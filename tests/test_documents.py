@@ -47,7 +47,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "HACKING.md", *(ROOT / "docs").rglob("*.md")])
 SOURCES = [
     path.relative_to(ROOT).as_posix()
-    for folder in ("crdt_sync", "relay", "benchmarks", "tests", "docs")
+    for folder in (".build", "crdt_sync", "relay", "benchmarks", "tests", "docs")
     for path in (ROOT / folder).rglob("*")
 ]
 DEFAULT_RELAY = "ws://127.0.0.1:8765"

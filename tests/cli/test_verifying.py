@@ -60,7 +60,7 @@ def test_beside_an_owner_the_same_is_named_and_healed(run, anna):
     try:
         for deep in ((), ("--deep",)):
             beside = run("verify", "--store", anna, "--json", *deep)
-            hint = f"Heal it with 'crdt-sync {' '.join(('verify', '--repair', *deep))}'."
+            hint = f"Heal it with 'crdt-sync {' '.join(('--store', str(anna), 'verify', '--repair', *deep))}'."
             assert (beside.code, json.loads(beside.err)) == (6, json.loads(alone.err) | {"hint": hint})
             assert beside.object["differences"] == alone.object["differences"]
         assert "only there" in run("verify", "--store", anna).out

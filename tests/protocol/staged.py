@@ -208,6 +208,10 @@ class Stage:
         raise AssertionError("they never come to rest")
 
     def _fill(self) -> bool:
+        for session in self.hub.begin_presence() if self.hub.presence_changed else ():
+            self.hub.fill(session, 1 << 20, self.now)
+        if self._drain():
+            return True
         for session, device in self.sessions.items():
             if device.end.wants_room:
                 device.end.fill(1 << 20, self.now)

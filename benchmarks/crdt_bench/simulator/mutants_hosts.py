@@ -129,7 +129,7 @@ HOST_MUTANTS = (
         records=2,
         pace=3_000,
         documents_max=1,
-        scales={"INTEGRATION_UPDATES_MAX": 3},
+        scales={"INTEGRATION_UPDATES_MAX": 24},
     ),
     Mutant(
         "batches overtake each other",
