@@ -61,7 +61,7 @@ class LoopWorker:
         self._kill = kill
         self._marks = Marks()
         self._used_us = 0
-        self._service = Service(Integrator(documents_max), self._marks, self._processor_us)
+        self._service = Service(Integrator(documents_max), self._marks, self._processor_us, self._processor_us)
         self.alive = True
         self.fresh = True
         self.missing: Sequence[str] = ()

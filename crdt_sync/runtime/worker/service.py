@@ -26,21 +26,32 @@ def _processor_us() -> int:
     return time.process_time_ns() // 1000
 
 
+def _wall_us() -> int:
+    return time.perf_counter_ns() // 1000
+
+
 class Service:
     """Holds the loaded records and answers requests.
 
     Beside the integrator's bound on the number of records stands one on their encoded size, since one record may
-    be two thousand times as large as another. `processor_us` tells the processor time used so far.
+    be two thousand times as large as another. `processor_us` tells the processor time used so far. It costs a system
+    call, so `wall_us` is asked before: no more of a processor is used than time goes by.
     """
 
     def __init__(
-        self, integrator: Integrator, progress: Progress, processor_us: Callable[[], int] = _processor_us
+        self,
+        integrator: Integrator,
+        progress: Progress,
+        processor_us: Callable[[], int] = _processor_us,
+        wall_us: Callable[[], int] = _wall_us,
     ) -> None:
         self._integrator = integrator
         self._progress = progress
         self._processor_us = processor_us
+        self._wall_us = wall_us
         self._turn: Turn | None = None
         self._turn_ends = 0  # processor time
+        self._turn_lasts = 0  # until then at least, by the wall
         self._sizes: OrderedDict[str, int] = OrderedDict()  # encoded bytes of each loaded record, oldest use first
         self._size = 0
         self._evicted: set[str] = set()
@@ -65,14 +76,17 @@ class Service:
         """The results, and how long each took if the turn was over before the last."""
         if self._turn is None:
             return list(self._results(number, stamp_max, items)), []
-        at = self._processor_us()
-        self._turn_ends = at + self._turn.us
-        results, spent = [], []
+        begun, at = self._processor_us(), self._wall_us()
+        self._turn_ends, self._turn_lasts = begun + self._turn.us, at + self._turn.us
+        results, passed = [], []
         for result in self._results(number, stamp_max, items):
-            begun, at = at, self._processor_us()
+            last, at = at, self._wall_us()
             results.append(result)
-            spent.append(at - begun)
-        return results, spent if at >= self._turn_ends else []
+            passed.append(at - last)
+        if not self._turn_is_over():
+            return results, []
+        used, whole = self._processor_us() - begun, max(1, sum(passed))
+        return results, [used * one // whole for one in passed]
 
     def _results(self, number: int, stamp_max: int | None, items: Sequence[Any]) -> Iterator[object]:
         answered = 0
@@ -98,7 +112,11 @@ class Service:
             yield result
 
     def _turn_is_over(self) -> bool:
-        return self._turn is not None and self._processor_us() >= self._turn_ends
+        if self._turn is None or (now := self._wall_us()) < self._turn_lasts:
+            return False
+        left = self._turn_ends - self._processor_us()
+        self._turn_lasts = now + left
+        return left <= 0
 
     def _update(
         self, place: tuple[int, int], record: str, updates: Sequence[bytes], stamp_max: int | None, want_snapshot: bool
@@ -123,7 +141,7 @@ class Service:
             if done.verdicts[0] is POSTPONED:
                 verdicts += [pipe.LEFT_OUT] + [pipe.NOT_REACHED] * (last - position)
                 state_vector = done.state_vector
-                self._turn_ends = 0  # most of what follows is likely to be of the same sender
+                self._turn_ends = self._turn_lasts = 0  # most of what follows is likely to be of the same sender
                 break
             verdicts.append(_encoded(done.verdicts[0]))
             state_vector, snapshot = done.state_vector, done.snapshot
