@@ -61,7 +61,7 @@ class LoopWorker:
         self._kill = kill
         self._marks = Marks()
         self._used_us = 0
-        self._service = Service(Integrator(documents_max), self._marks, self._processor_us, self._processor_us)
+        self._service = Service(Integrator(documents_max), self._marks, lambda: self._used_us, self._step)
         self.alive = True
         self.fresh = True
         self.missing: Sequence[str] = ()
@@ -90,7 +90,7 @@ class LoopWorker:
         """See `Worker.close`."""
         self.alive = False
 
-    def _processor_us(self) -> int:
+    def _step(self) -> int:
         """As if a step took little, and now and then a whole turn."""
         self._used_us += limits.SLOW_TURN_US if self._rng.random() < _LONG else 100
         return self._used_us

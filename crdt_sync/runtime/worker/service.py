@@ -83,7 +83,7 @@ class Service:
             last, at = at, self._wall_us()
             results.append(result)
             passed.append(at - last)
-        if not self._turn_is_over():
+        if not self._turn_is_over(at):
             return results, []
         used, whole = self._processor_us() - begun, max(1, sum(passed))
         return results, [used * one // whole for one in passed]
@@ -111,8 +111,12 @@ class Service:
             answered += len(state_vector) + (len(snapshot) if snapshot is not None else 0)
             yield result
 
-    def _turn_is_over(self) -> bool:
-        if self._turn is None or (now := self._wall_us()) < self._turn_lasts:
+    def _turn_is_over(self, at: int | None = None) -> bool:
+        """At the moment `at` by the wall, or at this one."""
+        if self._turn is None:
+            return False
+        now = self._wall_us() if at is None else at
+        if now < self._turn_lasts:
             return False
         left = self._turn_ends - self._processor_us()
         self._turn_lasts = now + left
