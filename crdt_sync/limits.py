@@ -130,6 +130,8 @@ CONTENT_DIGESTS_AGE_US_MAX = 10 * 60 * 1_000_000  # used again for so long: 100,
 # --- storage -------------------------------------------------------------------------------------------------
 MAP_BYTES_FIRST = 1 << 36  # 64 GiB of address space, sparse: growth is the exception
 UPGRADE_ROOM_BYTES = 64 * MIB  # that stay free on the disk beside the copy before an upgrade: for some days of edits
+PACKED_BYTES_MIN = 256  # of a stored value that may be packed: of an edit of one field there is little to save
+PACKED_BYTES_MAX = 4 * MIB  # unpacked; the largest record fits, and no made-up value takes more memory
 TAIL_UPDATES_MAX = 32  # updates after a record's snapshot before a new snapshot is due
 COMMIT_BATCHES_MAX = 4096  # batches joined in one group commit
 RECENT_EDITS_MAX = 16  # edits of one record that are kept as they were made: beyond, their difference is smaller
@@ -260,6 +262,7 @@ assert WORKER_CACHE_BYTES_MAX * 20 < WORKER_MEMORY_BYTES_MAX // 2
 assert RECONCILE_FAN_OUT <= RECONCILE_PARTS_MAX < RECONCILE_OPEN_RANGES_MAX - RECONCILE_OPEN_RANGES_TARGET
 assert RECONCILE_FAN_OUT <= RECONCILE_LEAF_RECORDS
 assert BUNDLE_CHUNK_BYTES_TARGET + UPDATE_BYTES_MAX + KIB <= BUNDLE_CHUNK_BYTES_MAX <= INTEGRATION_BYTES_MAX
+assert PACKED_BYTES_MAX >= RECORD_BYTES_MAX
 assert BUNDLE_CHUNK_RECORDS_MAX <= INTEGRATION_UPDATES_MAX
 assert BUNDLE_KNOWN_MAX * 64 + 1024 <= BUNDLE_HEADER_BYTES_MAX
 assert RECONCILE_FRAME_BYTES_MIN <= FRAME_BYTES_TARGET <= FRAME_BYTES_MAX

@@ -45,7 +45,7 @@ def _then(found: Sequence[SetAside], *, drop: bool) -> str:
 
 
 def _row(value: SetAside) -> tuple[str, str, str, str]:
-    texts = (found.decode("utf-8", "replace") for found in _TEXT.findall(value.value))
+    texts = (found.decode("utf-8", "replace") for found in _TEXT.findall(value.legible))
     read = " ".join(texts)
     found = datetime.fromtimestamp(value.at / 1_000_000, UTC)
     place = f"{value.database} {value.key}" if value.record != value.key else value.database
@@ -60,4 +60,5 @@ def _as_json(value: SetAside) -> dict[str, object]:
         "record": value.record,
         "at_us": value.at,
         "value_base64": base64.b64encode(value.value).decode("ascii"),
+        "legible_base64": base64.b64encode(value.legible).decode("ascii"),
     }

@@ -21,12 +21,13 @@ from crdt_sync.errors import (
     UsageError,
 )
 from crdt_sync.exchange import open_table
+from crdt_sync.limits import PACKED_BYTES_MAX
 from crdt_sync.protocol import codec as frames
 from crdt_sync.records import Integrator, parse_schema, reading_of
 from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.runtime import Address
 from crdt_sync.storage import OutboxEntry, Peer
-from crdt_sync.storage.lmdb import codec
+from crdt_sync.storage.lmdb import codec, packing
 
 _ROWS_MAX = 1000
 _SEALED_SHARE = 0.9
@@ -155,7 +156,13 @@ _VALUES: tuple[tuple[bytes, Callable[[bytes, bytes], object]], ...] = (
     (codec.counts_value(b"p" * 16, 3, 1), lambda _, value: codec.counts(b"p" * 16, value)),
     (codec.LOG.close(_KEY, b"body"), codec.LOG.open),
     (codec.VIEWS.close(_KEY, b"view"), codec.VIEWS.open),
+    (codec.VIEWS.close(_KEY, b'{"fields":{"name":"Ann"}}' * 40, True), codec.VIEWS.open),
+    (
+        codec.LOG.close(_KEY, codec.log_body(bytes(16), 0, 1, bytes(16), _KEY, b"ann", b"update" * 90), True),
+        codec.LOG.open,
+    ),
 )
+_PACKED = packing.pack(b"".join(b'"field %d":"a customer"' % number for number in range(60))) or b""
 
 
 def _stored_value(seed: int) -> int:
@@ -167,6 +174,19 @@ def _stored_value(seed: int) -> int:
     except StoreCorrupt:
         return 1
     assert damaged == value, "a damaged value was read"
+    return 1
+
+
+def _packed_value(seed: int) -> int:
+    """As it stands behind a seal that matches: who is hostile can calculate one."""
+    rng = random.Random(seed)
+    damaged = mutate(_PACKED, rng, [bytes(40), b"\xff" * 300])
+    assert len(packing.legible(damaged)) <= max(len(damaged), PACKED_BYTES_MAX)
+    try:
+        body = packing.unpack(damaged)
+    except ValueError:
+        return 1
+    assert len(body) <= PACKED_BYTES_MAX
     return 1
 
 
@@ -187,4 +207,5 @@ TARGETS: tuple[Target, ...] = (
     *(reader.target() for reader in READERS),
     Target("bundle", attack_bundle),
     Target("stored value", _stored_value),
+    Target("packed value", _packed_value),
 )

@@ -31,7 +31,7 @@ def _batch(rng: random.Random, held: set[str]) -> Batch:
     peer = rng.choice(_PEERS)
     return Batch(
         changes=tuple(changes),
-        views={rng.choice(sorted(held)): rng.randbytes(rng.randrange(60))},
+        views={rng.choice(sorted(held)): _bytes(rng, rng.choice((30, 600)))},
         digests={rng.choice(sorted(held)): rng.choice((None, rng.randbytes(16)))},
         peers=(Peer(peer, rng.randbytes(16), rng.randrange(1 << 40), rng.randrange(1 << 40), "ws://relay"),),
         outbox=((peer, OutboxEntry(changes[0].record, rng.randbytes(9), rng.randrange(5))),),
@@ -50,7 +50,7 @@ def _change(rng: random.Random, record: str) -> Change:
 
 
 def _edit(rng: random.Random, record: str) -> Change:
-    updates = tuple(rng.randbytes(_size(rng)) for _ in range(rng.choice((1, 1, 3))))
+    updates = tuple(_bytes(rng, _size(rng)) for _ in range(rng.choice((1, 1, 3))))
     return Change(
         record=record,
         updates=updates,
@@ -62,6 +62,13 @@ def _edit(rng: random.Random, record: str) -> Change:
         view=rng.choice((None, rng.randbytes(80))),
         digest=rng.choice((None, rng.randbytes(16))),
     )
+
+
+def _bytes(rng: random.Random, size: int) -> bytes:
+    """Half of them have a shape, so that stores pack what is not small."""
+    if rng.random() < 0.5:
+        return rng.randbytes(size)
+    return b"".join(b'"field %d":"%b"' % (number, rng.randbytes(3)) for number in range(size // 16 + 1))[:size]
 
 
 def _size(rng: random.Random) -> int:

@@ -24,13 +24,15 @@ from crdt_sync.storage.lmdb.rebuild import rebuild as rebuild_derived
 from crdt_sync.storage.lmdb.tables import Table, Tables, Transaction
 
 _TIME = struct.Struct(">q")
+_PACKING = {seal.database.encode("ascii"): seal for seal in (codec.LOG, codec.DOCS, codec.VIEWS)}
 
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
     """A value that was set aside: where it was, when that was found (µs since 1970), and its bytes as they are.
 
-    `record` is whose it was; None where it was nobody's, or that cannot be told.
+    `record` is whose it was; None where it was nobody's, or that cannot be told. `legible` is what can be read of the
+    bytes, where they may have been packed.
     """
 
     database: str
@@ -38,6 +40,7 @@ class SetAside:
     record: str | None
     at: int
     value: bytes
+    legible: bytes
 
 
 def listed(transaction: Transaction, tables: Tables) -> list[SetAside]:
@@ -57,7 +60,10 @@ def _listed(name: bytes, body: bytes) -> SetAside:
     else:
         record = (key[16:] if database == b"outbox" else key).decode("ascii", "replace")
     whose = record if record is not None and is_record(record) else None
-    return SetAside(database.decode("ascii", "replace"), key_text(key), whose, _TIME.unpack_from(body)[0], value)
+    seal = _PACKING.get(database)
+    legible = value[CHECKSUM_BYTES:] if seal is None else seal.legible(value)
+    at = _TIME.unpack_from(body)[0]
+    return SetAside(database.decode("ascii", "replace"), key_text(key), whose, at, value, legible)
 
 
 class _Aside:

@@ -2,18 +2,20 @@
 
 LMDB has no checksums of its own, and Yjs takes a flipped bit for content, so nothing is decoded before its seal
 was checked. The key is part of what is sealed: a value that turns up under another key does not match either.
-Layouts are in docs/storage.md.
+Layouts are in docs/storage.md. The bodies of some databases may be packed: see `PackingSeal`.
 """
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 
 import cbor2
 
 from crdt_sync.errors import StoreCorrupt
+from crdt_sync.limits import PACKED_BYTES_MIN
 from crdt_sync.storage.keys import ROOT_MODULUS
+from crdt_sync.storage.lmdb.packing import legible, pack, unpack
 from crdt_sync.storage.values import Head, LogEntry, OutboxEntry, Peer, Root
 
 CHECKSUM_BYTES = 16
@@ -70,6 +72,59 @@ class Seal:
             yield key, body
 
 
+class PackingSeal(Seal):
+    """The seal of a database whose bodies may be packed. The checksum of one that is stands there backwards.
+
+    So a value tells how to read it, with nothing added to those that are stored plain, and no damage makes one kind
+    pass for the other. `plain` says how many bytes at the beginning of a body are never packed.
+    """
+
+    def __init__(self, database: str, plain: Callable[[bytes], int] = lambda _: 0) -> None:
+        super().__init__(database)
+        self._plain = plain
+
+    def close(self, key: bytes, body: bytes, packs: bool = False) -> bytes:
+        """The value to store under `key`; with `packs` packed where that pays."""
+        if packs and len(body) >= PACKED_BYTES_MIN:
+            start = self._plain(body)
+            packed = pack(body[start:])
+            if packed is not None:
+                body = body[:start] + packed
+                return self.checksum(key, body)[::-1] + body
+        return self.checksum(key, body) + body
+
+    def matches(self, key: bytes, value: bytes) -> bool:
+        """Whether `value` is what was stored under `key`, and can be read."""
+        try:
+            self.open(key, value)
+        except StoreCorrupt:
+            return False
+        return True
+
+    def open(self, key: bytes, value: bytes, record: str | None = None) -> bytes:
+        """The body, unpacked. Raises `StoreCorrupt`."""
+        body, found = value[CHECKSUM_BYTES:], value[:CHECKSUM_BYTES]
+        checksum = self.checksum(key, body)
+        if checksum == found:
+            return body
+        if checksum[::-1] != found:
+            raise corrupt(self.database, key, record)
+        try:
+            start = self._plain(body)
+            return body[:start] + unpack(body[start:])
+        except (ValueError, struct.error):
+            raise corrupt(self.database, key, record, "cannot be unpacked") from None
+
+    def legible(self, value: bytes) -> bytes:
+        """What can be read of the body of a damaged value, which may have been packed."""
+        body = value[CHECKSUM_BYTES:]
+        try:
+            start = self._plain(body)
+        except struct.error:
+            return body
+        return body[:start] + legible(body[start:])
+
+
 _HINT = (
     "Run 'crdt-sync verify --repair' on a device, or 'crdt-relay verify --repair' on a stopped relay.\n"
     "Keep a copy of the directory until all is well again: what is intact in it is not lost."
@@ -99,11 +154,16 @@ def seq_key(seq: int) -> bytes:
     return seq.to_bytes(8, "big")
 
 
-LOG = Seal("log")
+def _before_update(body: bytes) -> int:
+    _, _, _, _, record_length, actor_length = _LOG.unpack_from(body)
+    return int(_LOG.size + record_length + actor_length)
+
+
+LOG = PackingSeal("log", _before_update)
 HEADS = Seal("heads")
-DOCS = Seal("docs")
+DOCS = PackingSeal("docs")
 FEED = Seal("feed")
-VIEWS = Seal("views")
+VIEWS = PackingSeal("views")
 PEERS = Seal("peers")
 OUTBOX = Seal("outbox")
 OUTBOX_COUNTS = Seal("outbox_counts")
@@ -151,8 +211,7 @@ def log_record(body: bytes) -> str | None:
 
 def log_update(body: bytes) -> bytes:
     """Just the update of a log entry."""
-    _, _, _, _, record_length, actor_length = _LOG.unpack_from(body)
-    return body[_LOG.size + record_length + actor_length :]
+    return body[_before_update(body) :]
 
 
 @dataclass(slots=True)

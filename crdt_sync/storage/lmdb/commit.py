@@ -37,10 +37,11 @@ class _Row:
 class Commit:
     """Applies batches inside one write transaction; `finish` returns the state that becomes true with it."""
 
-    def __init__(self, transaction: Transaction, tables: Tables, state: State) -> None:
+    def __init__(self, transaction: Transaction, tables: Tables, state: State, packs: bool) -> None:
         self._transaction = transaction
         self._tables = tables
         self._state = state
+        self._packs = packs
         self._seq = state.seq
         self._link = state.link
         self._log: list[tuple[bytes, bytes]] = []
@@ -77,12 +78,12 @@ class Commit:
         self._put_all(tables.heads, [(item.key, item.row.value(item.key)) for item in touched])
         if any(item.row.lineage for item in touched):
             know_lineages(self._transaction, tables)
-        docs = [(item.key, DOCS.close(item.key, item.doc)) for item in touched if item.doc is not None]
+        docs = [(item.key, DOCS.close(item.key, item.doc, self._packs)) for item in touched if item.doc is not None]
         self._put_all(tables.docs, docs)
         for item in touched:
             if item.doc_moved and item.known:
                 self._transaction.delete(item.key, db=tables.docs)
-        views = [(item.key, VIEWS.close(item.key, item.view)) for item in touched if item.view is not None]
+        views = [(item.key, VIEWS.close(item.key, item.view, self._packs)) for item in touched if item.view is not None]
         self._put_all(tables.views, views)
         self._leave_quarantine(touched)
         for replica, (total, refused) in self._counts.items():
@@ -151,7 +152,7 @@ class Commit:
             seq += 1
             body = codec.log_body(link, previous, change.received_at, change.origin, key, actor, update)
             log_key = seq.to_bytes(8, "big")
-            value = LOG.close(log_key, body)
+            value = LOG.close(log_key, body, self._packs)
             link, previous = value[: codec.CHECKSUM_BYTES], seq
             self._log.append((log_key, value))
         self._link, self._seq, row.seq = link, seq, seq
@@ -259,9 +260,12 @@ class Done(NamedTuple):
     touched: list[Touched]
 
 
-def run(transaction: Transaction, tables: Tables, batches: Sequence[Batch]) -> tuple[Done, State]:
-    """Apply all batches and write them; the state returned is true once the transaction is committed."""
-    commit = Commit(transaction, tables, read_state(transaction, tables))
+def run(transaction: Transaction, tables: Tables, batches: Sequence[Batch], *, packs: bool) -> tuple[Done, State]:
+    """Apply all batches and write them; the state returned is true once the transaction is committed.
+
+    `packs`: see `Identity`.
+    """
+    commit = Commit(transaction, tables, read_state(transaction, tables), packs)
     committed = [commit.apply(batch) for batch in batches]
     state = commit.finish()
     return Done(committed, commit.touched()), state

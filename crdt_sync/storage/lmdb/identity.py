@@ -15,7 +15,9 @@ from crdt_sync.storage.lmdb.codec import STORE, State
 from crdt_sync.storage.lmdb.tables import Tables, Transaction
 
 FORMAT = 2
-NEWEST = 3  # may hold records that were renewed: who knows format 2 only would take them for ordinary ones
+LINEAGES = 3  # may hold records that were renewed: who knows format 2 only would take them for ordinary ones
+PACKED = 4  # may hold packed values: who knows format 3 only would take them for damaged ones
+NEWEST = PACKED
 NEW = NEWEST  # of stores that are made now
 NAME = b"crdt-sync store "
 
@@ -33,12 +35,16 @@ _OPEN = (1 << 64) - 1
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who the store is. `begun`: the last of its lives was begun by this process."""
+    """Who the store is. `begun`: the last of its lives was begun by this process.
+
+    `packs`: values may be packed in it. Not where releases open it that could not unpack them.
+    """
 
     replica: bytes
     lives: Lives
     begun: bool
     space: ids.Space
+    packs: bool
 
 
 def check_format(environment: lmdb.Environment, path: Path) -> None:
@@ -95,8 +101,7 @@ def prepare(
     copied = transaction.pop(COPIED_KEY, db=tables.store) is not None
     known = None if new or copied else _read_lives(transaction, tables)
     lives = known or renew(transaction, tables, rng)
-    who = _get(transaction, tables, REPLICA_KEY)
-    return Identity(who, lives, begun=known is None, space=_read_space(transaction, tables, who))
+    return _identity(transaction, tables, lives, begun=known is None)
 
 
 def read(transaction: Transaction, tables: Tables) -> Identity:
@@ -104,8 +109,13 @@ def read(transaction: Transaction, tables: Tables) -> Identity:
     lives = _read_lives(transaction, tables)
     if lives is None:
         raise StoreCorrupt("the lives of the store are damaged", "Open it by itself.")
+    return _identity(transaction, tables, lives, begun=True)
+
+
+def _identity(transaction: Transaction, tables: Tables, lives: Lives, *, begun: bool) -> Identity:
     who = _get(transaction, tables, REPLICA_KEY)
-    return Identity(who, lives, begun=True, space=_read_space(transaction, tables, who))
+    packs = read_format(transaction, tables) >= PACKED
+    return Identity(who, lives, begun, _read_space(transaction, tables, who), packs)
 
 
 def renew(transaction: Transaction, tables: Tables, rng: random.Random) -> Lives:
@@ -124,7 +134,7 @@ def write_lives(transaction: Transaction, tables: Tables, lives: Lives) -> None:
 def know_lineages(transaction: Transaction, tables: Tables) -> None:
     """Have releases that know no lineages refuse the store from now on."""
     if _get(transaction, tables, FORMAT_KEY) == NAME + str(FORMAT).encode("ascii"):
-        _put(transaction, tables, FORMAT_KEY, NAME + str(NEWEST).encode("ascii"))
+        _put(transaction, tables, FORMAT_KEY, NAME + str(LINEAGES).encode("ascii"))
 
 
 def write_space(transaction: Transaction, tables: Tables, space: bytes) -> None:

@@ -317,11 +317,11 @@ def remains(transaction: Transaction, tables: Tables, records: Collection[str]) 
     for seq, value, sound in judged_log(transaction, tables):
         broken = broken or not sound
         if sound:
-            entry = codec.log_entry(seq, value[CHECKSUM_BYTES:])
+            entry = codec.log_entry(seq, LOG.open(seq_key(seq), value))
             if entry.record in entries:
                 entries[entry.record].append(entry)
         elif whose := codec.log_record(value[CHECKSUM_BYTES:]):
-            unsound.get(whose, []).append(value[CHECKSUM_BYTES:])
+            unsound.get(whose, []).append(LOG.legible(value))
     return {
         record: _remains(transaction, tables, record, entries[record], unsound[record], broken) for record in records
     }
@@ -354,12 +354,14 @@ def _remains(
     )
 
 
-def _judged(seal: codec.Seal, key: bytes, value: bytes | None) -> tuple[bytes | None, bytes | None]:
-    """The body where it is sound, and where it is not; None where there is none."""
+def _judged(seal: codec.PackingSeal, key: bytes, value: bytes | None) -> tuple[bytes | None, bytes | None]:
+    """The body where it is sound, and what is legible of it where it is not; None where there is none."""
     if value is None:
         return None, None
-    body = value[CHECKSUM_BYTES:]
-    return (body, None) if seal.matches(key, value) else (None, body)
+    try:
+        return seal.open(key, value), None
+    except StoreCorrupt:
+        return None, seal.legible(value)
 
 
 def meta_keys(transaction: Transaction, tables: Tables, prefix: str) -> list[str]:

@@ -380,7 +380,7 @@ class LmdbStore:
     def _commit(self, transaction: Transaction, tables: Tables, batches: Sequence[Batch]) -> tuple[Done, State]:
         if not self._lives_written:
             identity.write_lives(transaction, tables, self._lives)
-        return commit.run(transaction, tables, batches)
+        return commit.run(transaction, tables, batches, packs=self._identity.packs)
 
     def _copy_before_upgrade(self, batches: Sequence[Batch]) -> None:
         if any(change.lineage for batch in batches for change in batch.changes) and self._state.seq:

@@ -24,7 +24,7 @@ def before_lineages(environment: Environment, now: int) -> None:
     it holds is at no risk, and a device that syncs no more would be. The caller holds `environment.writing`.
     """
     found = environment.read(identity.read_format)
-    if found >= identity.NEWEST:
+    if found >= identity.LINEAGES:
         return
     path = copies.path_of(environment.path, found, now)
     try:
@@ -33,20 +33,20 @@ def before_lineages(environment: Environment, now: int) -> None:
             _log.warning(
                 "%s is upgraded to store format %d without a copy: there are %d MiB free, and it takes %d",
                 environment.path,
-                identity.NEWEST,
+                identity.LINEAGES,
                 free >> 20,
                 needed >> 20,
             )
             return
         _copy(environment, path)
     except (OSError, StoreError) as error:
-        _log.warning("%s is upgraded to store format %d without a copy: %s", environment.path, identity.NEWEST, error)
+        _log.warning("%s is upgraded to store format %d without a copy: %s", environment.path, identity.LINEAGES, error)
     else:
         _log.warning(
             "%s is upgraded to store format %d; a copy for releases that know format %d only is in %s: delete it when "
             "no such release is needed any more",
             environment.path,
-            identity.NEWEST,
+            identity.LINEAGES,
             found,
             path,
         )

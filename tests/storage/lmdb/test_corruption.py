@@ -8,7 +8,7 @@ import pytest
 from crdt_sync.errors import StoreCorrupt
 from crdt_sync.storage import Batch, LmdbStore, OutboxEntry, Peer
 from crdt_sync.storage.lmdb import reads
-from crdt_sync.storage.lmdb.codec import LOG, Seal, seq_key
+from crdt_sync.storage.lmdb.codec import LOG, PackingSeal, Seal, seq_key
 
 ANN, BOB, PARTNER = "customers/ann", "customers/bob", b"p" * 16
 
@@ -201,7 +201,8 @@ def test_flipped_bits_in_the_data_file_never_come_back_as_content(lmdb_path, cha
 
 def test_without_the_seal_a_flipped_bit_comes_back_as_content(filled, monkeypatch):
     edit(filled, b"docs", ANN.encode(), flip(8 * 16 + 1))
-    monkeypatch.setattr(Seal, "open", lambda self, key, value, record=None: value[16:])
+    for seal in (Seal, PackingSeal):
+        monkeypatch.setattr(seal, "open", lambda self, key, value, record=None: value[16:])
     with LmdbStore.open(filled) as store:
         assert store.load(ANN).updates == (b"uhole", b"third", b"fourth")
 

@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from crdt_bench.contents import fill
 from crdt_sync.storage import Batch, LmdbStore
 from crdt_sync.storage.values import Change
 
@@ -11,7 +12,7 @@ _VECTOR = bytes([1, *[128] * 7, 1, 16])  # of one writer
 
 
 @pytest.mark.parametrize(("record_bytes", "times"), [(1000, 1.65), (1500, 1.56), (3000, 1.47)])
-def test_records_that_arrive_whole_take_little_more_than_their_bytes(tmp_path, record_bytes, times):
+def test_bytes_that_cannot_be_packed_take_little_more_than_they_are(tmp_path, record_bytes, times):
     rng = random.Random(1)
     with LmdbStore.open(tmp_path / "store", create=True) as store:
         changes = []
@@ -28,3 +29,15 @@ def test_records_that_arrive_whole_take_little_more_than_their_bytes(tmp_path, r
         compact = copy.size_bytes() / (500 * record_bytes)
     assert compact == pytest.approx(times, rel=0.1)
     assert used <= 1.2 * compact
+
+
+def test_customers_that_arrive_whole_take_less_than_their_bytes_and_their_views_half_as_much_again(tmp_path):
+    used = {}
+    for views in (False, True):
+        with LmdbStore.open(tmp_path / f"store {views}", create=True) as store:
+            size = fill(store, 500, 3, views=views)
+            store.copy(tmp_path / f"copy {views}")
+        with LmdbStore.open(tmp_path / f"copy {views}") as copy:
+            used[views] = copy.size_bytes() / size
+    assert used[False] == pytest.approx(0.8, rel=0.1)
+    assert used[True] == pytest.approx(1.4, rel=0.1)

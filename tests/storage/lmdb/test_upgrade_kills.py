@@ -68,7 +68,7 @@ def examine(path, acknowledged):
         assert updates == [str(number).encode() for number in range(1, len(updates) + 1)]
         assert len(updates) >= acknowledged
         assert store.verify().findings == ()
-        raised = store._environment.read(identity.read_format) == identity.NEWEST
+        raised = store._environment.read(identity.read_format) == identity.LINEAGES
         assert raised == (len(updates) > BEFORE), "the format is of another moment than the records"
         assert (store.record_head("customers/ann").lineage == 77) == raised
     whole = [each for each in copies if not each.endswith(".partial")]
