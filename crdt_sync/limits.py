@@ -268,6 +268,7 @@ assert BUNDLE_KNOWN_MAX * 64 + 1024 <= BUNDLE_HEADER_BYTES_MAX
 assert RECONCILE_FRAME_BYTES_MIN <= FRAME_BYTES_TARGET <= FRAME_BYTES_MAX
 
 ROWS_LOOKED_AHEAD_MAX = 500  # rows: whether a table is another list shows in its first rows
+KEYS_TRIED_MAX = 8  # columns that may tell rows apart: each is tried on the whole table
 
 # --- one owner per device ------------------------------------------------------------------------------------
 OWNER_FRAME_BYTES_MAX = 8 * MIB  # of one request of another program on this machine: one record always fits

@@ -168,6 +168,11 @@ def _tell_key(output: Output, report: ImportReport) -> None:
                 f"--key {shlex.quote(over.column)}; then the rows that repeat one are errors.",
                 "yellow",
             )
+    if report.key and not (report.key_found or report.key_lasts):
+        output.note(
+            f"{columns} does not tell all rows apart, so the next import goes by it only if --key says so again.",
+            "yellow",
+        )
     if report.recognised:
         belong = (
             "row belongs to the record that it was"

@@ -61,7 +61,8 @@ class ImportReport:
     and `missing` the required fields that no column goes to, where all rows failed.
     `remembered` has the columns that went where they were mapped last time.
     `inferred` tells that the collection had no schema and got one made from the table. `key` names the columns that
-    identified the rows, `key_found` tells that nobody gave them, and `passed_over` has a value of each of those that
+    identified the rows, `key_found` tells that nobody gave them, `key_lasts` that the next import goes by them unasked,
+    as they tell all rows apart, and `passed_over` has a value of each of those that
     would do rather if no value came twice; `record_column` holds record ids, given or found, and `recognised` rows were
     known as those of an export of this device; `matched` rows found a record of the same key that was made otherwise,
     `keys_shared` rows are new records beside one of another name with the same address or phone, the first of them in
@@ -110,6 +111,7 @@ class ImportReport:
     inferred: bool
     key: tuple[str, ...]
     key_found: bool
+    key_lasts: bool
     passed_over: tuple[RowError, ...]
     record_column: str | None
     recognised: int

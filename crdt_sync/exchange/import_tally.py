@@ -33,6 +33,7 @@ class ImportTally:
     remembered: Mapping[str, str | None]  # columns that are read as last time
     exported: bool  # the headers are those of an export
     based: bool  # rows say themselves what they were exported from
+    key_lasts: bool  # the key is remembered
     of_export: bool  # the table is an export: no other source is looked for whose it may be
     newer: int | None = None  # the stamp of the newest that a newer version said
     last: Row | None = None  # of a new record, if it is the last so far that has any cell
@@ -222,6 +223,7 @@ class ImportTally:
             inferred=inferred,
             key=self.keys.key,
             key_found=self.keys.found,
+            key_lasts=self.key_lasts,
             passed_over=self.keys.passed_over,
             record_column=BASE_HEADER if self.based else self.keys.record_column,
             recognised=self.keys.recognised,

@@ -17,26 +17,18 @@ from crdt_sync.exchange.infer import infer_schema
 from crdt_sync.exchange.interpretation import Interpretation
 from crdt_sync.exchange.key_choice import record_keys
 from crdt_sync.exchange.known_records import LastColumns, last_columns
-from crdt_sync.exchange.look_ahead import (
-    Present,
-    check_keys,
-    check_list,
-    check_named,
-    check_new,
-    check_source,
-    has_headers_of_export,
-    looks_exported,
-    may_be_exported,
-)
+from crdt_sync.exchange.look_ahead import has_headers_of_export, looks_exported, may_be_exported
 from crdt_sync.exchange.mapping import ColumnMapping, by_header, match_columns, still_mapped
 from crdt_sync.exchange.names import loose
 from crdt_sync.exchange.own_rows import OwnRows, own_record_column, own_rows, rows_of_shown
 from crdt_sync.exchange.port import WritableReplica, find_record
+from crdt_sync.exchange.questions import Questions
 from crdt_sync.exchange.record_key import RecordKeys
 from crdt_sync.exchange.row_import import RowImport
 from crdt_sync.exchange.rows_gone import RowsGone
 from crdt_sync.exchange.source_name import given_source, source_name
 from crdt_sync.exchange.table import BASE_HEADER, Row, RowError, Table
+from crdt_sync.exchange.working_keys import tells_apart
 from crdt_sync.ids import is_made
 from crdt_sync.limits import STAMP_MAX
 from crdt_sync.records.memory.sources import Edited, Source, edits_of, newest
@@ -105,8 +97,10 @@ def import_table(
     present = partial(find_record, replica)
     if collection in replica.schemas:
         table = unguarded_by_records(table, replica.list(collection))
-    named = record_column is not None or bool(key_columns)
-    schema, inferred = _schema(replica, table, collection, conventions, infer=infer, named=named)
+    named = bool(key_columns)
+    schema, inferred = _schema(
+        replica, table, collection, conventions, infer=infer, named=record_column is not None or named
+    )
     name = source_name(table.name) if source is None else given_source(source)
     last = last_columns(replica.list(collection, deleted=True), name) if not inferred else LastColumns()
     remembered = still_mapped(table.columns, schema, _with_record(mapping, record_column), last.mapping)
@@ -119,30 +113,55 @@ def import_table(
         if ids_found := record_column is not None:
             matched = match_columns(table.columns, schema, _with_record(mapping, record_column))
     bases = Bases(table, collection, space, lambda record: present(record) is not None)
-    keys = record_keys(
-        table,
-        matched,
-        schema,
-        key_columns,
-        record_column,
-        last.key,
-        lambda: replica.list(collection, deleted=True) if collection in replica.schemas else (),
-        present,
-        lambda values: replica.key_standing(collection, values).shown_by,
-        name,
-        bases,
-    )
-    keys.carried, keys.ids_found = bases.record_of, ids_found
-    keys.read, keys.read_row = reading.read_cell, lambda row: reading.read(row, {})[0]
+
+    def keys_by(columns: Sequence[str] | None) -> RecordKeys:
+        keys = record_keys(
+            table,
+            matched,
+            schema,
+            columns,
+            record_column,
+            last.key,
+            lambda: replica.list(collection, deleted=True) if collection in replica.schemas else (),
+            present,
+            lambda values: replica.key_standing(collection, values).shown_by,
+            name,
+            bases,
+        )
+        keys.carried, keys.ids_found, keys.as_new = bases.record_of, ids_found, as_new
+        keys.read, keys.read_row = reading.read_cell, lambda row: reading.read(row, {})[0]
+        return keys
+
+    keys = keys_by(key_columns)
     written = exports.of_collection(collection, name) if exports is not None and not bases else Remembered()
     exported = looks_exported(table, schema)
     by_shown = may_be_exported(table, schema) and record_column is None and not keys.natural
-    known = inferred or bool(bases)  # nothing of it was exported, or each row says what it was
-    own = OwnRows() if known else _own_rows(replica, table, collection, reading, written, name, by_shown=by_shown)
+    # Nothing of an inferred collection was exported, and with bases each row says what it was.
+    own = (
+        OwnRows()
+        if inferred or bases
+        else _own_rows(replica, table, collection, reading, written, name, by_shown=by_shown)
+    )
     own = replace(own, named=exported or record_column is not None)
-    keys.own = own if record_column is None else keys.own
-    keys.exported = bool(bases) or own.export is not None or (may_be_exported(table, schema) and not keys.contact)
-    _check(table, keys, present, schema, as_new=as_new, same_source=same_source, given=source, named=bool(key_columns))
+
+    def exported_keys(keys: RecordKeys) -> RecordKeys:
+        exported = bool(bases) or own.export is not None or (may_be_exported(table, schema) and not keys.contact)
+        return replace(keys, own=own if record_column is None else keys.own, exported=exported)
+
+    questions = Questions(
+        table,
+        matched,
+        schema,
+        present,
+        lambda columns: exported_keys(keys_by(columns)),
+        as_new,
+        same_source,
+        source,
+        named,
+    )
+    keys = exported_keys(keys)
+    questions.ask(keys)
+    lasting = not keys.natural and (not named or tells_apart(table, keys))
     said_by = bases.source or _said_by(replica, table, name, own, keys, schema, exported=exported)
     tally = ImportTally(
         said_by,
@@ -152,6 +171,7 @@ def import_table(
         remembered=remembered,
         exported=exported,
         based=bool(bases),
+        key_lasts=lasting,
         of_export=own.export is not None or bool(bases),
         dry_run=dry_run,
         on_error=on_error,
@@ -169,7 +189,7 @@ def import_table(
         written,
         own,
         bases,
-        LastColumns(() if keys.natural else keys.key, by_header(table.columns, mapping)),
+        LastColumns(keys.key if lasting else (), by_header(table.columns, mapping)),
         tally,
         edited,
         first_import=first_import,
@@ -187,30 +207,6 @@ def import_table(
             progress(ImportProgress(tally.rows, table.bytes_read, table.bytes_total))
     made = inferred and (dry_run or collection in replica.schemas)
     return tally.report(collection, matched.unmapped, made, table.form)
-
-
-def _check(
-    table: Table,
-    keys: RecordKeys,
-    present: Present,
-    schema: Schema,
-    *,
-    as_new: bool,
-    same_source: bool,
-    given: str | None,
-    named: bool,
-) -> None:
-    """Ask before anything is written. `given` is the source that somebody said, `named` whether they said the key."""
-    based = BASE_HEADER in table.columns
-    if not same_source and not based:
-        check_list(table, keys, present, keys.source, given=named)
-    if not as_new:
-        check_new(table, keys, present, schema)
-    check_keys(table, keys, present, as_new=as_new, same_source=same_source)
-    if not same_source and (based or keys.record_position is not None):
-        check_named(table, keys, present)
-    if given is None and not (as_new or same_source or keys.exported or keys.own.named):
-        check_source(table, keys, present)
 
 
 def _own_rows(

@@ -2,7 +2,7 @@
 
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from crdt_sync.errors import AlreadyHere, AnotherCustomer, AnotherList, WhichSource
@@ -24,6 +24,9 @@ _HEADERS_MIN = 5  # of an export that has more
 
 Present = Callable[[str], ReadableRecord | None]
 """The record of an id, if it is here."""
+
+OtherKey = Callable[[Mapping[int, str]], Sequence[str]]
+"""Columns by which every row can be taken, and those of these lines are these records; none where none do."""
 
 
 def check_list(table: Table, keys: RecordKeys, present: Present, source: str, *, given: bool) -> None:
@@ -54,14 +57,15 @@ def check_list(table: Table, keys: RecordKeys, present: Present, source: str, *,
         raise AnotherList(source, others, looked_at, example, hint)
 
 
-def check_new(table: Table, keys: RecordKeys, present: Present, schema: Schema) -> None:
+def check_new(table: Table, keys: RecordKeys, present: Present, schema: Schema, other_key: OtherKey) -> None:
     """Raise `AlreadyHere`, see `import_table`, unless somebody asked for whole rows. A single row may be a namesake."""
     if keys.by_row:
         return
     ahead = keys.looking()
     people = EditedKeys(keys.looking(), everybody=True)
     by_rows = keys.record_position is None and not keys.columns_of_key()
-    looked_at = alike = named = 0
+    looked_at = named = 0
+    alike: dict[int, str] = {}
     example = ""
     for row in _first(table):
         looked_at += 1
@@ -72,12 +76,13 @@ def check_new(table: Table, keys: RecordKeys, present: Present, schema: Schema) 
         if not like and by_rows and (person := people.like(row)) is not None:
             like, named = [person.record], named + 1
         if like:
-            alike += 1
+            alike[row.line] = like[0]
             example = example or f"as {ahead.name_in(row)!r} in line {row.line} is {like[0]}"
-    if alike > 1 and alike * 2 > looked_at:
+    if len(alike) > 1 and len(alike) * 2 > looked_at:
         more = ["have the name, and most else that they say, of customers that are here already"] if named else []
-        raise AlreadyHere(alike, looked_at, example, _what_to_do(table, keys, schema), *more)
-    _check_unclear(table, keys, present, schema)
+        hint = _what_to_do(table, keys, schema, other_key(alike))
+        raise AlreadyHere(len(alike), looked_at, example, hint, *more)
+    _check_unclear(table, keys, present, schema, other_key)
 
 
 def check_source(table: Table, keys: RecordKeys, present: Present) -> None:
@@ -115,7 +120,9 @@ def check_source(table: Table, keys: RecordKeys, present: Present) -> None:
     )
 
 
-def check_keys(table: Table, keys: RecordKeys, present: Present, *, as_new: bool, same_source: bool) -> None:
+def check_keys(
+    table: Table, keys: RecordKeys, present: Present, other_key: OtherKey, *, as_new: bool, same_source: bool
+) -> None:
     """Raise `AlreadyHere` where a row may be that of a customer in whose row that was edited in the table by which rows
     are known, and `AnotherCustomer` where it has the key of somebody else."""
     if keys.by_row or (as_new and same_source):
@@ -138,9 +145,10 @@ def check_keys(table: Table, keys: RecordKeys, present: Present, *, as_new: bool
         elif here is not None and not (here.deleted or same_source):
             moved += [(row, here, each) for each in [edited.another(row, here)] if each is not None]
     if moved:
-        raise _another_customer(keys, looked_at, moved)
+        raise _another_customer(keys, looked_at, moved, other_key({row.line: other.record for row, _, other in moved}))
     if new:
-        raise _edited(keys, looked_at, new)
+        other = other_key({row.line: before.record for row, before in new})
+        raise _edited(keys, looked_at, new, other)
 
 
 def check_named(table: Table, keys: RecordKeys, present: Present) -> None:
@@ -159,15 +167,17 @@ def check_named(table: Table, keys: RecordKeys, present: Present) -> None:
         raise _shifted(keys, table, looked_at, moved)
 
 
-def _edited(keys: RecordKeys, looked_at: int, new: Sequence[tuple[Row, ReadableRecord]]) -> AlreadyHere:
+def _edited(
+    keys: RecordKeys, looked_at: int, new: Sequence[tuple[Row, ReadableRecord]], other_key: Sequence[str]
+) -> AlreadyHere:
     column = " and ".join(map(repr, keys.key))
     what = f"whose {column} was edited, by which rows are known" if column else "in whose row one cell was edited"
     named = [f"line {row.line} ({keys.name_in(row)!r}) is {before.record}" for row, before in new]
-    ways = [] if keys.natural else ["name a column that tells customers apart and was not edited (--key COLUMN)"]
+    ways = [f"say what tells customers apart ({_option(other_key)})"] if other_key else []
     row, before = new[0]
     if said := [f"{name}={shlex.quote(text_of(row.cells[at]).strip())}" for at, name in keys.columns_of_key()]:
         ways.append(f"set it here first (crdt-sync set {before.record} {' '.join(said)})")
-    if keys.natural:
+    if not other_key:
         ways.append("edit a file from 'crdt-sync export FILE --for-editing', whose rows keep their records")
     hint = f"To update those, {', or '.join(ways)}; if they are new customers, --as-new."
     example = "as " + ", ".join(named[:_EXAMPLES])
@@ -175,12 +185,15 @@ def _edited(keys: RecordKeys, looked_at: int, new: Sequence[tuple[Row, ReadableR
 
 
 def _another_customer(
-    keys: RecordKeys, looked_at: int, moved: Sequence[tuple[Row, ReadableRecord, ReadableRecord]]
+    keys: RecordKeys,
+    looked_at: int,
+    moved: Sequence[tuple[Row, ReadableRecord, ReadableRecord]],
+    other_key: Sequence[str],
 ) -> AnotherCustomer:
     column = " and ".join(map(repr, keys.key))
-    other_key = "" if keys.natural else ", name a column that tells customers apart (--key COLUMN)"
+    by_key = f", say what tells customers apart ({_option(other_key)})" if other_key else ""
     hint = (
-        f"Correct the table{other_key}, or edit a file from 'crdt-sync export FILE --for-editing', whose rows keep "
+        f"Correct the table{by_key}, or edit a file from 'crdt-sync export FILE --for-editing', whose rows keep "
         f"their records. If it did change hands, set it here first; if each row is who has its {column} here, "
         "--same-source writes it over that one."
     )
@@ -207,7 +220,7 @@ def _as_told(keys: RecordKeys, moved: Sequence[tuple[Row, ReadableRecord, Readab
     return "; ".join(named[:_EXAMPLES])
 
 
-def _check_unclear(table: Table, keys: RecordKeys, present: Present, schema: Schema) -> None:
+def _check_unclear(table: Table, keys: RecordKeys, present: Present, schema: Schema, other_key: OtherKey) -> None:
     """Raise `AlreadyHere` where rows of an export would be new records, and may be edited ones."""
     may_be = {**keys.own.edited, **keys.own.unclear} if keys.key_positions else keys.own.unclear
     if not may_be:
@@ -220,7 +233,8 @@ def _check_unclear(table: Table, keys: RecordKeys, present: Present, schema: Sch
     if unclear:
         example = f"as line {unclear[0]} is like {may_be[unclear[0]]}"
         alike = "look like edited rows of customers that are here already"
-        raise AlreadyHere(len(unclear), len(named), example, _what_to_do(table, keys, schema), alike)
+        hint = _what_to_do(table, keys, schema, other_key({line: may_be[line] for line in unclear}))
+        raise AlreadyHere(len(unclear), len(named), example, hint, alike)
 
 
 def looks_exported(table: Table, schema: Schema) -> bool:
@@ -255,15 +269,20 @@ def _in_order(some: Sequence[str], headers: Sequence[str]) -> bool:
     return all(each in left for each in some)
 
 
-def _what_to_do(table: Table, keys: RecordKeys, schema: Schema) -> str:
-    by = f"another column than {' and '.join(map(repr, keys.key))}" if keys.key else "the column"
-    ways = f"name {by} that tells customers apart (--key COLUMN); if they are new customers, --as-new"
-    if not keys.own.elsewhere and not looks_exported(table, schema):
-        return f"To update those, {ways}."
-    return (
-        "It has the headers of an export, but not what its rows were exported from: edit a file from 'crdt-sync export "
-        f"FILE --for-editing', on any device. Or {ways}."
-    )
+def _what_to_do(table: Table, keys: RecordKeys, schema: Schema, other_key: Sequence[str]) -> str:
+    by_export = "edit a file from 'crdt-sync export FILE --for-editing'"
+    by_key = f"say what tells customers apart ({_option(other_key)})" if other_key else ""
+    new = "if they are new customers, --as-new."
+    if keys.own.elsewhere or looks_exported(table, schema):
+        return (
+            f"It has the headers of an export, but not what its rows were exported from: {by_export}, on any device"
+            f"{f', or {by_key}' if by_key else ''}; {new}"
+        )
+    return f"To update those, {by_key or f'{by_export}, whose rows keep their records'}; {new}"
+
+
+def _option(columns: Sequence[str]) -> str:
+    return " ".join(f"--key {shlex.quote(column)}" for column in columns)
 
 
 def _first(table: Table) -> Iterator[Row]:

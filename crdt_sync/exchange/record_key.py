@@ -61,7 +61,8 @@ class RecordKeys:
        another; a key that is new is that of another where the record has one, and the key was not found.
        Without a key, a row that says more of one of several records that were exported alike is an error.
     3. The whole row together with how often an equal row came before: equal tables give equal ids. So are rows without
-       a key named where the key columns were found and not given (`found`).
+       a key named where the key columns were found and not given (`found`). A row that its key does not tell from
+       others is the record that was made of it as a whole, if there is one; with `as_new` it is made.
     """
 
     collection: str
@@ -73,6 +74,7 @@ class RecordKeys:
     found: bool = False
     ids_found: bool = False  # nobody named the record column
     by_row: bool = False  # somebody asked for rows as a whole: an edited one is another record
+    as_new: bool = False  # somebody said that rows are new customers
     passed_over: tuple[RowError, ...] = ()  # columns that would identify rows rather, had they no value twice
     known: KnownRecords | None = None
     present: Callable[[str], ReadableRecord | None] = lambda _: None
@@ -188,6 +190,10 @@ class RecordKeys:
     def key(self) -> tuple[str, ...]:
         """The headers of the columns that identify rows."""
         return tuple(self.headers[position] for position in self.key_positions)
+
+    def key_of(self, row: Row) -> tuple[str, ...]:
+        """What a row says in these columns, as keys are compared."""
+        return tuple(folded(self._key_text(row.cells[position])) for position in self.key_positions)
 
     @property
     def record_column(self) -> str | None:
@@ -539,8 +545,20 @@ class RecordKeys:
         if len(own) == 1 and own[0] in records:
             self.recognised += 1
             return own[0]
+        if (whole := self._as_whole(row, records)) is not None:
+            return whole
         hint = "if they are one customer, delete all but one; if not, give the record ids with --record-column"
+        hint += ", or choose another column with --key" if self.found else ""
         return RowError(row.line, header, "key_ambiguous", f"several records have this {header!r}; {hint}")
+
+    def _as_whole(self, row: Row, records: Sequence[str] | None = None) -> str | None:
+        """The record of a row as a whole, where its key does not tell which of `records` it is: one that is here, or
+        where rows are new, and nobody chose the key."""
+        if not self.key_positions or self.natural or self.is_named(row):
+            return None
+        whole = self._contents.record_of(row)
+        here = self.present(whole) is not None if records is None else whole in records
+        return whole if here or (self.as_new and self.found) else None
 
     def _carrier(self, cell: Cell, name: str, spec: FieldSpec) -> object:
         return normalise(name, spec, single_value(name, spec, cell, typed=self.typed))
@@ -554,6 +572,8 @@ class RecordKeys:
             return record
         if earlier == content:
             return None
+        if not column and (whole := self._as_whole(row)) is not None:
+            return whole
         if column:
             why = f"the row was copied from line {line} and edited; clear this cell in the one that was added"
             return RowError(row.line, column, "duplicate_key", why)
