@@ -135,20 +135,20 @@ def import_table(
     keys = keys_by(key_columns)
     written = exports.of_collection(collection, name) if exports is not None and not bases else Remembered()
     exported = looks_exported(table, schema)
-    by_shown = may_be_exported(table, schema) and record_column is None and not keys.natural
-    # Nothing of an inferred collection was exported, and with bases each row says what it was.
-    own = (
-        OwnRows()
-        if inferred or bases
-        else _own_rows(replica, table, collection, reading, written, name, by_shown=by_shown)
-    )
+    by_headers = may_be_exported(table, schema)
+    own = OwnRows()
+    if not (inferred or bases):  # of a new collection nothing was exported, and with bases each row says what it was
+        own = _own_rows(
+            replica, table, reading, written, name, by_headers=by_headers, with_ids=record_column is not None
+        )
     own = replace(own, named=exported or record_column is not None)
 
     def exported_keys(keys: RecordKeys) -> RecordKeys:
-        exported = bool(bases) or own.export is not None or (may_be_exported(table, schema) and not keys.contact)
+        exported = bool(bases) or own.export is not None or (by_headers and not keys.contact)
         return replace(keys, own=own if record_column is None else keys.own, exported=exported)
 
-    questions = Questions(
+    keys = exported_keys(keys)
+    Questions(
         table,
         matched,
         schema,
@@ -158,10 +158,7 @@ def import_table(
         same_source,
         source,
         named,
-    )
-    keys = exported_keys(keys)
-    questions.ask(keys)
-    lasting = not keys.natural and (not named or tells_apart(table, keys))
+    ).ask(keys)
     said_by = bases.source or _said_by(replica, table, name, own, keys, schema, exported=exported)
     tally = ImportTally(
         said_by,
@@ -171,7 +168,7 @@ def import_table(
         remembered=remembered,
         exported=exported,
         based=bool(bases),
-        key_lasts=lasting,
+        key_lasts=not keys.natural and (not named or tells_apart(table, keys)),
         of_export=own.export is not None or bool(bases),
         dry_run=dry_run,
         on_error=on_error,
@@ -189,7 +186,7 @@ def import_table(
         written,
         own,
         bases,
-        LastColumns(keys.key if lasting else (), by_header(table.columns, mapping)),
+        LastColumns(keys.key if tally.key_lasts else (), by_header(table.columns, mapping)),
         tally,
         edited,
         first_import=first_import,
@@ -212,18 +209,20 @@ def import_table(
 def _own_rows(
     replica: WritableReplica,
     table: Table,
-    collection: str,
     reading: Interpretation,
     written: Remembered,
     name: str,
     *,
-    by_shown: bool,
+    by_headers: bool,
+    with_ids: bool,
 ) -> OwnRows:
-    """The records that the rows were exported from, on this device or, where asked, on another."""
+    """The records that the rows were exported from: on this device, or where the headers are so and nothing else names
+    them, on another."""
     told = partial(_told, replica, name)
-    own = own_rows(table, reading, written, name, told)
-    if by_shown and not own.same and not own.edited:
-        return rows_of_shown(table, reading, replica.list(collection), name, told)
+    own = own_rows(table, reading, written, name, told, by_headers=by_headers)
+    named = with_ids or reading.schema.natural_key
+    if by_headers and not (named or own.same or own.edited):
+        return rows_of_shown(table, reading, replica.list(reading.schema.collection), name, told)
     return own
 
 

@@ -111,11 +111,14 @@ def check_source(table: Table, keys: RecordKeys, present: Present) -> None:
     if not new or count < 2 or 2 * count <= looked_at:
         return
     example = ", ".join(f"{ahead.name_in(row)!r} in line {row.line}" for row in new[:_EXAMPLES])
+    export = ""
+    if (likely := keys.own.likely) not in ("", other):
+        export = f" If it is the export of this device of that name, edited: --source {shlex.quote(likely)}."
     raise WhichSource(
         f"nothing was imported: {count} of {looked_at} rows are customers that came from {other!r}, {len(new)} would "
         f"be new ({example}), and nothing was imported from {keys.source!r} before",
         f"If the table is a version of {other!r}, also with fewer columns or sorted: --source {shlex.quote(other)}. If "
-        f"it is another list: --source {shlex.quote(keys.source)}.",
+        f"it is another list: --source {shlex.quote(keys.source)}.{export}",
         other,
     )
 

@@ -57,6 +57,7 @@ class OwnRows:
     rows: int = 0
     stamp: int = 0  # when the export was written, microseconds
     named: bool = False  # headers or record ids are those of an export, whatever the rows say
+    likely: str = ""  # the name of an export that the table may be, or a table with rows like those
 
     @property
     def as_export(self) -> bool:
@@ -76,10 +77,13 @@ Told = Callable[[str, int], Mapping[str, object]]
 """What the source of the table said of a record, if anything up to a stamp: what began later may be this very file."""
 
 
-def own_rows(table: Table, reading: Interpretation, remembered: Remembered, source: str, told: Told) -> OwnRows:
+def own_rows(
+    table: Table, reading: Interpretation, remembered: Remembered, source: str, told: Told, *, by_headers: bool
+) -> OwnRows:
     """Find the export that the table is, of those of `source` the one of which most rows are the same.
 
-    Another name counts where more than half of the rows are the same, in two fields at least.
+    Another name counts where more than half of the rows are the same, in two fields at least; with `by_headers`, which
+    are those of an export, edited rows count, too.
     """
     best = OwnRows()
     for export in remembered.exports:
@@ -87,7 +91,9 @@ def own_rows(table: Table, reading: Interpretation, remembered: Remembered, sour
         if not shared or (export.source != source and len(shared) < 2):
             continue
         found, rows = _aligned(table, reading, export, shared, told)
-        if export.source != source and len(found.same) * 2 <= rows:
+        likely = 2 * (len(found.same) + len(found.edited)) > rows
+        if export.source != source and not (likely if by_headers else 2 * len(found.same) > rows):
+            best = best if best.likely or not likely else replace(best, likely=export.source)
             continue
         if not (best.same or best.edited) or len(found.same) > len(best.same):
             best = found

@@ -1,14 +1,18 @@
 """A file that is mostly rows of another source is asked about before anything is written."""
 
+import csv
+import re
+
 import pytest
 
 from crdt_sync.errors import AlreadyHere, WhichSource
-from crdt_sync.exchange import import_table
+from crdt_sync.exchange import Exports, export_table, import_table
 from crdt_sync.records import parse_schema
 from tests.importing.conftest import Lines
 
 FIELDS = "[fields.name]\n[fields.email]\n[fields.phone]\n[fields.city]\n[fields.birthday]\n"
-PEOPLE = parse_schema(f'collection = "people"\nversion = 1\n{FIELDS}', "test")
+DEFINITION = f'collection = "people"\nversion = 1\n{FIELDS}'
+PEOPLE = parse_schema(DEFINITION, "test")
 NATURAL = parse_schema(f'collection = "people"\nversion = 1\nnatural_key = ["email"]\n{FIELDS}', "test")
 COLUMNS = ("Nr", "Name", "Email", "Phone", "City")
 ROWS = [
@@ -85,3 +89,63 @@ def test_rows_without_a_key_that_say_what_is_here_double_nobody(anna, names):
     assert import_table(anna.replica, cut(names, GINA), "people", key_columns=["Name"], source="mine").created == 1
     with_new = import_table(anna.replica, cut(names, GINA), "people", as_new=True, source="other", key_columns=())
     assert with_new.created == 4
+
+
+class Office:
+    """A device that exports what it has, and imports what somebody made of that under another name."""
+
+    def __init__(self, device, folder):
+        self.replica, self.folder, self.exports = device.replica, folder, Exports(folder / "exports")
+
+    def export(self):
+        path = self.folder / "backup.csv"
+        export_table(self.replica, "people", path, exports=self.exports, now=self.replica.wall_clock())
+        with path.open() as lines:
+            return list(csv.DictReader(lines))
+
+    def take(self, names, rows, **options):
+        cells = [[row.get(name, "") for name in names] for row in rows]
+        return import_table(self.replica, Lines(names, cells, "mine"), "people", exports=self.exports, **options)
+
+    def shows(self):
+        return sorted((view.raw["name"], view.raw["city"]) for view in self.replica.list("people"))
+
+
+EDITED = [("Anna Alt", "Rom"), ("Bert Bau", "Oslo"), ("Cleo Cey", "Bern"), ("Gina Gold", "Ulm")]
+
+
+@pytest.fixture
+def office(devices, tmp_path):
+    (anna,) = devices("anna", schema=parse_schema(f"{DEFINITION}[fields.notes]\nkind = 'text'\n", "test"))
+    import_table(anna.replica, Lines(COLUMNS, ROWS, "customers"), "people")
+    return Office(anna, tmp_path)
+
+
+def edited(rows):
+    cities = dict(EDITED)
+    new = {"name": "Gina Gold", "email": "gina@x.example", "city": "Ulm"}
+    return [{**row, "city": cities[row["name"]]} for row in rows[::-1]] + [new]
+
+
+def test_an_own_export_of_which_every_row_was_edited_is_known_by_its_headers(office):
+    rows = edited(office.export())
+    report = office.take(("name", "email", "phone", "city", "birthday"), rows)
+    assert (report.created, report.updated) == (1, 3)
+    assert office.shows() == EDITED
+    assert report.source == "mine (edited)"
+
+
+def test_with_few_of_its_headers_it_may_be_a_table_and_each_answer_keeps_every_customer(office):
+    names = ("name", "email", "city")
+    rows = edited(office.export())
+    with pytest.raises(WhichSource) as raised:
+        office.take(names, rows)
+    answers = re.findall(r"--source (\w+)", raised.value.hint)
+    assert answers == ["customers", "mine", "backup"]
+    for answer, source in zip(answers, ["customers", "mine", "backup (edited)"], strict=True):
+        report = office.take(names, rows, source=answer, dry_run=True)
+        assert (report.created, report.updated, report.source) == (1, 3, source)
+    office.take(names, rows, source="backup")
+    assert office.shows() == EDITED
+    old = import_table(office.replica, Lines(COLUMNS, ROWS, "customers"), "people", exports=office.exports)
+    assert (old.unchanged, office.shows()) == (3, EDITED)
