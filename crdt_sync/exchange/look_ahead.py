@@ -110,10 +110,9 @@ def check_source(table: Table, keys: RecordKeys, present: Present) -> None:
     count = sources[other]
     if not new or count < 2 or 2 * count <= looked_at:
         return
-    example = ", ".join(f"{ahead.name_in(row)!r} in line {row.line}" for row in new[:_EXAMPLES])
-    export = ""
-    if (likely := keys.own.likely) not in ("", other):
-        export = f" If it is the export of this device of that name, edited: --source {shlex.quote(likely)}."
+    named = [(name_of(ahead.carriers(row, with_key=True)), row.line) for row in new[:_EXAMPLES]]
+    example = ", ".join(f"{name!r} in line {line}" for name, line in named)
+    export = "" if keys.own.likely == other else _if_exported(keys)
     raise WhichSource(
         f"nothing was imported: {count} of {looked_at} rows are customers that came from {other!r}, {len(new)} would "
         f"be new ({example}), and nothing was imported from {keys.source!r} before",
@@ -182,7 +181,7 @@ def _edited(
         ways.append(f"set it here first (crdt-sync set {before.record} {' '.join(said)})")
     if not other_key:
         ways.append("edit a file from 'crdt-sync export FILE --for-editing', whose rows keep their records")
-    hint = f"To update those, {', or '.join(ways)}; if they are new customers, --as-new."
+    hint = f"To update those, {', or '.join(ways)}; if they are new customers, --as-new.{_if_exported(keys)}"
     example = "as " + ", ".join(named[:_EXAMPLES])
     return AlreadyHere(len(new), looked_at, example, hint, f"look like customers {what}")
 
@@ -281,7 +280,15 @@ def _what_to_do(table: Table, keys: RecordKeys, schema: Schema, other_key: Seque
             f"It has the headers of an export, but not what its rows were exported from: {by_export}, on any device"
             f"{f', or {by_key}' if by_key else ''}; {new}"
         )
-    return f"To update those, {by_key or f'{by_export}, whose rows keep their records'}; {new}"
+    return f"To update those, {by_key or f'{by_export}, whose rows keep their records'}; {new}{_if_exported(keys)}"
+
+
+def _if_exported(keys: RecordKeys) -> str:
+    """The answer for a table that may be an export of this device under another name."""
+    likely = keys.own.likely
+    return (
+        f" If it is the export of this device of that name, edited: --source {shlex.quote(likely)}." if likely else ""
+    )
 
 
 def _option(columns: Sequence[str]) -> str:

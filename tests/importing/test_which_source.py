@@ -149,3 +149,14 @@ def test_with_few_of_its_headers_it_may_be_a_table_and_each_answer_keeps_every_c
     assert office.shows() == EDITED
     old = import_table(office.replica, Lines(COLUMNS, ROWS, "customers"), "people", exports=office.exports)
     assert (old.unchanged, office.shows()) == (3, EDITED)
+
+
+def test_without_a_key_the_answer_for_an_export_is_named_too(office):
+    names = ("name", "city")
+    rows = [{**row, "name": row["name"]} for row in edited(office.export())]
+    rows[0]["city"] = "Kiel"
+    with pytest.raises(AlreadyHere) as raised:
+        office.take(names, rows)
+    assert "--source backup" in raised.value.hint
+    report = office.take(names, rows, source="backup")
+    assert (report.created, report.updated, report.unchanged) == (1, 2, 1)
