@@ -1,15 +1,17 @@
 """What an export for editing was written from, in a last column of its own: any device finds out what was edited.
 
 Each cell of that column is `b1.`, or `b1g.` in a row whose cells were guarded, and then, in base64 and deflated, the
-JSON array `[record, stamp, source, space, said]`: the record of the row, when (microseconds since 1970) and under which
-name it was exported, the space of the store in hex or an empty text, and as JSON text what the row says of its fields,
-in the form of a memory of a source, with texts whole.
+JSON array `[record, stamp, source, space, said, tag]`: the record of the row, when (microseconds since 1970) and under
+which name it was exported, the space of the store in hex or an empty text, as JSON text what the row says of its
+fields, in the form of a memory of a source, with texts whole, and a number in hex that was drawn for this export, as
+others may have its name and time. Without a tag, as in earlier releases, an export is known by these.
 
 A row keeps its base wherever it is sorted to. A base that cannot be used makes an error of its row: nobody guesses
 which record an edited row is. A row without one was added, and is named as in any other table.
 """
 
 import json
+import re
 import zlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping, Sequence
@@ -29,7 +31,9 @@ from crdt_sync.records.roots import Layout
 from crdt_sync.records.schema import FieldSpec
 from crdt_sync.records.values import canonical
 
+TAG_BYTES = 4  # of exports that have one name and were made within one second
 _VERSION = "b1."
+_TAG = re.compile(r"([0-9a-f]{8})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,13 @@ class Base:
     space: str
     said: Mapping[str, Any]
     guarded: bool = False
+    tag: str = ""
+
+    @property
+    def edits(self) -> str:
+        """The source of what people edited in the export."""
+        made = f"{datetime.fromtimestamp(self.stamp // 1_000_000, UTC):%y%m%d%H%M%S}"
+        return edits_of_based(self.source, f"{made} {self.tag}".strip())
 
 
 def encode_base(base: Base) -> str:
@@ -61,7 +72,8 @@ def encode_base(base: Base) -> str:
 
 
 def _packed(base: Base, said: Mapping[str, Any]) -> str:
-    content = json.dumps([base.record, base.stamp, base.source, base.space, canonical(dict(said))], ensure_ascii=False)
+    parts = [base.record, base.stamp, base.source, base.space, canonical(dict(said)), *([base.tag] if base.tag else [])]
+    content = json.dumps(parts, ensure_ascii=False)
     return (GUARDED_BASE if base.guarded else _VERSION) + urlsafe_b64encode(
         zlib.compress(content.encode("utf-8", "surrogatepass"))
     ).decode("ascii")
@@ -77,13 +89,16 @@ def decode_base(cell: object) -> Base | None:
         content = unpacking.decompress(urlsafe_b64decode(cell.partition(".")[2]), BASE_BYTES_MAX)
         if not unpacking.eof:
             return None
-        record, stamp, source, space, said = json.loads(content)
+        record, stamp, source, space, said, *tags = json.loads(content)
         if not (is_record(record) and type(stamp) is int and 0 <= stamp <= STAMP_MAX and isinstance(space, str)):
+            return None
+        (tag,) = tags or ("",)
+        if not _TAG.fullmatch(tag):
             return None
         memory = parse_source(given_source(source), stamp, said)
     except (ValueError, TypeError, RecursionError, AttributeError, zlib.error, UsageError):
         return None
-    return None if memory is None else Base(record, stamp, memory.name, space, memory.said, guarded)
+    return None if memory is None else Base(record, stamp, memory.name, space, memory.said, guarded, tag)
 
 
 def base_said(spec: FieldSpec, carrier: object) -> object:
@@ -147,12 +162,10 @@ class Bases:
         return base
 
     def _first_source(self, table: Table) -> str | None:
-        """The source of what was edited, after the first row that tells of its export."""
+        """The source of what was edited, after the first row that tells of its export; others may be of another."""
         for row in table.rows():
             if isinstance(row, Row) and isinstance(base := self.of(row), Base):
-                return edits_of_based(
-                    base.source, f"{datetime.fromtimestamp(base.stamp // 1_000_000, UTC):%y%m%d%H%M%S}"
-                )
+                return base.edits
         return None
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from typing import BinaryIO, Literal
 
 from crdt_sync.errors import TableNotWritten, UnknownCollection, UnknownField
 from crdt_sync.exchange.atomic import atomic_file
-from crdt_sync.exchange.base import Base, base_said, encode_base
+from crdt_sync.exchange.base import TAG_BYTES, Base, base_said, encode_base
 from crdt_sync.exchange.cells import json_value, text_cell
 from crdt_sync.exchange.exports import Exports, Note
 from crdt_sync.exchange.guard import is_formula
@@ -120,7 +121,8 @@ def export_table(
     kind, delimiter = _format(destination, options)
     name = source_name(destination.stem if isinstance(destination, Path) else collection)
     guarded = options.guard_formulas and kind == "delimited"
-    layout = _layout(schema, options, Base("", now, name, space, {}, guarded) if options.for_editing else None)
+    base = Base("", now, name, space, {}, guarded, secrets.token_hex(TAG_BYTES)) if options.for_editing else None
+    layout = _layout(schema, options, base)
     walk = _Walk(replica.list(collection) if records is None else records, schema, progress)
     if isinstance(destination, Path):
         with (

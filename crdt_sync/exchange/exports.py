@@ -70,11 +70,16 @@ class Exports:
 
     @contextmanager
     def writing(self, source: str, stamp: int) -> Iterator[Note]:
-        """Remember one export, if the block ends well; the oldest ones make room. Raises `TableNotWritten`."""
+        """Remember one export, if the block ends well; the oldest ones make room. Raises `TableNotWritten`.
+
+        Of several of one name and stamp, as where a clock stands still, each has its own.
+        """
         with suppress(FileExistsError):
             self._folder.mkdir(mode=0o700)
+        while (path := self._folder / f"{stamp:020}-{_digest(source)}{_SUFFIX}").exists():
+            stamp += 1
         with (
-            atomic_file(self._folder / f"{stamp:020}-{_digest(source)}{_SUFFIX}") as stream,
+            atomic_file(path) as stream,
             gzip.GzipFile("", "wb", 1, stream, mtime=0) as packed,
         ):
             packed.write(_line({"source": source, "stamp": stamp}))

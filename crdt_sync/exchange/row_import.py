@@ -92,14 +92,16 @@ class RowImport:
             self.tally.gone.is_here(record)
         if present is None:
             self.tally.gone.is_new(row.line, self.keys.name_in(row), record)
-        decided, problems = self._decide(row, present)
+        base = self.bases.base_of(row)
+        source = self.tally.source if base is None else base.edits
+        decided, problems = self._decide(row, present, source)
         if present is None:
             self._look_for_known(row, decided)
         if problems and (self.refuse or not decided):
             return problems[0]  # nothing of the row is left
         while True:
             try:
-                after = self._bring(record, decided)
+                after = self._bring(record, decided, source)
                 break
             except UsageError as error:
                 problem = RowError(row.line, self._header_of(error), error.code, _message(error))
@@ -123,9 +125,11 @@ class RowImport:
         known = [sources for _, sources in self.keys.known_like(row)]
         self.tally.look_alike(known, alike=bool(known) or self.look_alikes.has_one_like(wanted))
 
-    def _decide(self, row: Row, present: ReadableRecord | None) -> tuple[dict[Target, Decision], list[RowError]]:
+    def _decide(
+        self, row: Row, present: ReadableRecord | None, said_by: str
+    ) -> tuple[dict[Target, Decision], list[RowError]]:
         """What to do for each field, and the cells that do not fit theirs."""
-        memory = self._memory(present, row)
+        memory = self._memory(present, row, said_by)
         raw = present.raw if present is not None else {}
         found, problems = self.reading.read(row, raw)
         decided = {}
@@ -153,7 +157,7 @@ class RowImport:
                 problems.append(RowError(row.line, target.header, "digits_lost", f"{why}; {hint}"))
                 continue
             if decision is not None:
-                decided[target] = self._unless_older(target.field, decision, present)
+                decided[target] = self._unless_older(target.field, decision, present, said_by)
         return decided, problems
 
     def _unless_guarded(
@@ -169,31 +173,31 @@ class RowImport:
                 return replace(memory, own=(source.said,), others=())
         return memory
 
-    def _unless_older(self, field: str, decision: Decision, present: ReadableRecord | None) -> Decision:
+    def _unless_older(self, field: str, decision: Decision, present: ReadableRecord | None, said_by: str) -> Decision:
         """The decision, or none where the table is an old version and a newer one said something else of the field."""
         if self.first_import is None or present is None:
             return decision
-        since = said_since(field, decision, self.tally.source, present.sources, self.first_import)
+        since = said_since(field, decision, said_by, present.sources, self.first_import)
         if since is None:
             return decision
         self.tally.newer = max(since, self.tally.newer or 0)
         return Decision("older", wanted=decision.wanted)
 
-    def _memory(self, present: ReadableRecord | None, row: Row) -> Memory:
+    def _memory(self, present: ReadableRecord | None, row: Row, said_by: str) -> Memory:
         if present is None:
             return Memory()
-        account = account_of(self.tally.source)
+        account = account_of(said_by)
         last = accounts(present.sources).get(account)
         if (base := self.bases.base_of(row)) is not None:
-            own = [*(memory.said for memory in present.sources if memory.name == self.tally.source), base.said]
+            own = [*(memory.said for memory in present.sources if memory.name == said_by), base.said]
             formerly = cache(partial(self.replica.formerly, present.record))
             share = None if last is None else last.said
             return Memory(own, share=share, formerly=formerly, edited=True, carried=base.stamp)
-        own_sources = {self.tally.source}
+        own_sources = {said_by}
         edits = [source.edited for source in present.sources if source.account == account]
         if any(each is not None and each.alone for each in [self.edited, *edits]):
             own_sources |= {account, edits_of(account)}  # one file, whichever device took it for a table
-        if self.tally.source != account:
+        if said_by != account:
             own_sources.add(earlier_edits_of(account))
         said_by_own = [source for source in present.sources if source.name in own_sources]
         others = [source for source in present.sources if source.name not in own_sources]
@@ -244,7 +248,7 @@ class RowImport:
 
         return [(source.stamp, source.name, source.said) for source in others if is_of_export(source)]
 
-    def _bring(self, record: str, decided: Mapping[Target, Decision]) -> Mapping[str, object]:
+    def _bring(self, record: str, decided: Mapping[Target, Decision], said_by: str) -> Mapping[str, object]:
         """Write it; what the record would show, of a dry run."""
         changes = [change for target in sorted(decided, key=_by_field) for change in decided[target].changes]
         said = {target.field: decision.said for target, decision in decided.items() if decision.said is not MISSING}
@@ -259,7 +263,7 @@ class RowImport:
             said[COLUMNS] = columns
         if said and self.edited is not None:
             said[EDITED] = self.edited.said()
-        return self.replica.bring(record, self.tally.source, changes, said or None, dry_run=self.dry_run)
+        return self.replica.bring(record, said_by, changes, said or None, dry_run=self.dry_run)
 
     def _header_of(self, error: UsageError) -> str:
         name = error.field if isinstance(error, InvalidValue) else None

@@ -3,8 +3,10 @@
 import csv
 import json
 import random
+import re
 import zlib
 from base64 import urlsafe_b64encode
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -15,7 +17,7 @@ from crdt_sync.exchange import ExportOptions, export_table, import_table, open_t
 from crdt_sync.exchange.base import Base, Bases, decode_base, encode_base
 from crdt_sync.exchange.table import BASE_HEADER
 from crdt_sync.limits import BASE_BYTES_MAX, BASE_LENGTH_MAX, SOURCE_TEXT_BYTES_MAX
-from crdt_sync.records.memory.sources import mark_text
+from crdt_sync.records.memory.sources import is_edits, mark_text
 from tests.importing.conftest import Device, meet
 
 SPACE = "5a" * 16
@@ -41,9 +43,9 @@ def pair(devices):
 class Sheet:
     """An export for editing, as rows of texts by header."""
 
-    def __init__(self, device: Device, path, space: str = "") -> None:
+    def __init__(self, device: Device, path, space: str = "", now: int = 0) -> None:
         self.path = path
-        now = device.replica.wall_clock()
+        now = now or device.replica.wall_clock()
         export_table(device.replica, "people", path, ExportOptions(for_editing=True), now=now, space=space)
         with path.open(newline="") as stream:
             self.rows = list(csv.DictReader(stream))
@@ -241,11 +243,52 @@ def test_a_record_that_was_deleted_stays_so(pair, tmp_path):
     assert bert.replica.get("people/1").deleted
 
 
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_edits_of_two_exports_of_one_name_and_moment_add_up(pair, tmp_path, elsewhere):
+    """Made by one device or by two."""
+    anna, bert = pair
+    now = anna.replica.wall_clock()
+    sheets = []
+    for folder, device in (("a", anna), ("b", bert if elsewhere else anna)):
+        (tmp_path / folder).mkdir()
+        sheets.append(Sheet(device, tmp_path / folder / "people.csv", now=now))
+    for sheet, visits in zip(sheets, ("12", "15"), strict=True):
+        sheet.row("Anna").update(visits=visits)
+        sheet.bring(bert)
+    assert bert.replica.get("people/1").raw["visits"] == 17
+    meet(anna, bert)
+    for sheet in (*sheets, *sheets[::-1]):
+        assert sheet.bring(anna).unchanged == 2
+    assert anna.replica.get("people/1").raw["visits"] == 17
+
+
+def test_rows_of_two_exports_in_one_file_are_edits_of_theirs(pair, tmp_path):
+    anna, bert = pair
+    first, second = Sheet(anna, tmp_path / "first.csv"), Sheet(bert, tmp_path / "second.csv")
+    second.row("Anna").update(visits="15")
+    first.rows = [first.row("Zoe"), second.row("Anna")]
+    assert first.bring(bert).updated == 1
+    assert second.bring(bert).unchanged == 2
+    assert bert.replica.get("people/1").raw["visits"] == 15
+
+
+def test_an_export_of_an_earlier_release_is_known_by_its_time(pair, tmp_path, monkeypatch):
+    anna, bert = pair
+    monkeypatch.setattr("crdt_sync.exchange.exporter.secrets.token_hex", lambda _: "")
+    sheet = Sheet(anna, tmp_path / "people.csv")
+    sheet.row("Anna").update(visits="12")
+    report = sheet.bring(bert)
+    assert (report.updated, bert.replica.get("people/1").raw["visits"]) == (1, 12)
+    assert re.fullmatch(r"people \(export \d{12}\)", report.source)
+    assert is_edits(report.source)
+
+
 base = Base("people/1", 1_700_000_000_000_000, "customers", SPACE, {"city": "Kiel", "visits": {"=": 1, "+": 0}})
+marked = replace(base, tag="0f0f0f0f")
 
 
 def test_a_base_comes_back_and_keeps_what_fits():
-    assert decode_base(encode_base(base)) == base
+    assert [decode_base(encode_base(each)) for each in (base, marked)] == [base, marked]
     noise = "".join(random.Random(1).choices("abcdefghijklmnopqrstuvwxyz0123456789", k=60_000))
     large = Base(base.record, 0, "customers", "", {"notes": {"text": noise}, "city": "Kiel"})
     found = decode_base(encode_base(large))
@@ -264,6 +307,9 @@ def test_a_base_comes_back_and_keeps_what_fits():
         json.dumps(["people/1", 1, "a" * 99, "", "{}"]),
         json.dumps(["people/1", 1, 5, "", "{}"]),
         json.dumps(["people/1", 1, "a", None, "{}"]),
+        json.dumps(["people/1", 1, "a", "", "{}", 5]),
+        json.dumps(["people/1", 1, "a", "", "{}", ")"]),
+        json.dumps(["people/1", 1, "a", "", "{}", "0f0f0f0f", 1]),
         json.dumps(["people/1", 1, "a", "", {}]),
         "[" * 100_000,
         " " * (BASE_BYTES_MAX + 1) + "[]",

@@ -234,3 +234,18 @@ def test_what_people_cleared_is_not_filled_in_by_an_export_of_before(anna, bert,
         person["visits"] = 0
     elsewhere.bring()
     assert [bert.shows(field) or None for field in ("city", "notes", "visits")] == [None, None, None]
+
+
+def test_two_exports_of_one_name_and_stamp_are_both_remembered(anna, tmp_path):
+    sheet = Spreadsheet(anna, tmp_path)
+    now = anna.replica.wall_clock()
+    for fields in (["name", "visits"], ["city"]):
+        options = ExportOptions(record_column="Id", fields=fields)
+        export_table(anna.replica, "people", sheet.path, options, exports=sheet.exports, now=now)
+        if "visits" in fields:
+            first = sheet.path.read_text()
+    colleague_edits(anna)
+    sheet.path.write_text(first)
+    sheet.edit(",2", ",3")
+    report = sheet.bring()
+    assert (report.cells_written, report.cells_both_changed, anna.shows("visits")) == (1, 0, 8)

@@ -54,7 +54,7 @@ IMPORTED = 0
 """The stamp of what an import wrote: the same on every device, and before whatever a person writes."""
 
 _EDITED = " (edited)"
-_EDITS = re.compile(r" \((?:edited|export(?: \d{12})?)\)\Z")
+_EDITS = re.compile(r" \((?:edited|export(?: \d{12}(?: [0-9a-f]{8})?)?)\)\Z")
 _ACTOR_HASH_BYTES = 3  # of the few sources of one record
 _SHORT_LENGTH_MAX = 12  # characters: a hash takes 9
 _HASH_BYTES = 6  # two values share a mark once in 10**14: less often than a disk errs
@@ -106,7 +106,8 @@ def earlier_edits_of(file: str) -> str:
 
 
 def edits_of_based(export: str, made: str) -> str:
-    """The source of what people edited in an export for editing of that name, `made` then (`YYMMDDhhmmss`)."""
+    """The source of what people edited in an export for editing of that name, `made` then (`YYMMDDhhmmss`, a blank, and
+    what was drawn for it)."""
     return _called(export, f" (export {made})")
 
 
