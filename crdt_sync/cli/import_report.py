@@ -86,6 +86,8 @@ def tell_import(output: Output, report: ImportReport) -> None:
             "yellow",
         )
         _list(output, word, report.older, report.cells_older)
+    if report.cells_emptied:
+        _tell_emptied(output, report)
     if report.cells_odd:
         shown = "; ".join(map(str, report.odd[:_ODD_SHOWN]))
         more = f"; and {report.cells_odd - _ODD_SHOWN} more" if report.cells_odd > _ODD_SHOWN else ""
@@ -251,6 +253,29 @@ def _tell_both_changed(output: Output, report: ImportReport) -> None:
             "yellow",
         )
         _list(output, "both changed", cells, overruled)
+
+
+def _tell_emptied(output: Output, report: ImportReport) -> None:
+    """Of cells that became empty: that their fields stay, and what empties them."""
+    stay = "would stay" if report.dry_run else "stays"
+    ways = f"; --clear-empty clears {report.cells_clearable} of them" if report.cells_clearable else ""
+    output.note(
+        f"{_counted(report.cells_emptied, 'cell')} {'was' if report.cells_emptied == 1 else 'were'} emptied in the "
+        f"table; what is here {stay}{ways}:",
+        "yellow",
+    )
+    for cell in report.emptied[:_CELLS_SHOWN]:
+        way = {
+            "import": "--clear-empty clears it",
+            "set": f"clear it with: crdt-sync set {cell.record} {cell.field}=",
+            "": "it cannot be emptied",
+        }[cell.clears]
+        output.note(f"  line {cell.line}, column {cell.column!r}, emptied: here {_short(cell.here)}; {way}")
+    if report.cells_emptied > _CELLS_SHOWN:
+        listed = len(report.emptied)
+        output.note(
+            f"  and {report.cells_emptied - _CELLS_SHOWN} more; --json lists {listed} of {report.cells_emptied}."
+        )
 
 
 def _where(report: ImportReport, cells: tuple[CellChange, ...]) -> str:

@@ -94,7 +94,11 @@ encoding_option = click.option("--encoding", metavar="NAME", help="Such as utf-8
 )
 @click.option("--header-row", type=click.IntRange(min=1), metavar="N", help="Line that holds the headers, from 1.")
 @conventions_options
-@click.option("--clear-empty", is_flag=True, help="Cells that became empty clear their value; texts and sets stay.")
+@click.option(
+    "--clear-empty",
+    is_flag=True,
+    help="Cells that became empty clear their value; notes and sets only in an export that was edited.",
+)
 @click.option("--preview", is_flag=True, help="Show how the table would be read, column by column, and write nothing.")
 @click.option("--dry-run", is_flag=True, help="Show what would change, and write nothing.")
 @click.option(

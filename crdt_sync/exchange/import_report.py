@@ -26,7 +26,8 @@ class CellChange:
     `result` is what the field shows after the import, or would, of a dry run; None also where nobody looked, as of
     cells that were left. `kept` tells where both changed whether the table's value is kept here: "open" in an open
     conflict, "beside" another one, with no question asked, or "" not at all. `stays` tells of these whether what was
-    here is still shown; else the table's is, as where what was here came from another table.
+    here is still shown; else the table's is, as where what was here came from another table. `clears` tells of a cell
+    that was emptied what empties its field: an import with `clear_empty`, to "set" it by hand, or "" nothing.
     """
 
     line: int
@@ -38,6 +39,7 @@ class CellChange:
     result: object = None
     kept: Literal["open", "beside", ""] = ""
     stays: bool = True
+    clears: Literal["import", "set", ""] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +55,13 @@ class ImportReport:
     the same: what people wrote stands, and in `cells_overruled` of them, where nobody did, the table's is shown and
     what was here is kept. `cells_settled` of the others say something new where earlier imports disagreed, and close
     their conflict. `cells_older`, in `rows_older` rows, were left: this version of the table was imported here before,
-    and a newer one said something else, last at the stamp `newer_said` (microseconds). `older`, `conflicts` and
-    `settled` list the first of these, and `changes` the first cells that changed, or would change, records which were
-    here already, each up to `TABLE_CHANGES_KEPT_MAX`. `cells_odd` were written
-    although they cannot be the e-mail address or phone that their field is for; `odd` lists as many. `failed` lists the
-    first `TABLE_FAILURES_KEPT_MAX` failures; `failures` counts all. `unmapped` names the columns that no field took,
-    and `missing` the required fields that no column goes to, where all rows failed.
+    and a newer one said something else, last at the stamp `newer_said` (microseconds). `cells_emptied` have no value,
+    where their source said one before: their fields stay, and `cells_clearable` of them are cleared with
+    `clear_empty`. `older`, `emptied`, `conflicts` and `settled` list the first of these, and `changes` the first cells
+    that changed, or would change, records which were here already, each up to `TABLE_CHANGES_KEPT_MAX`. `cells_odd`
+    were written although they cannot be the e-mail address or phone that their field is for; `odd` lists as many.
+    `failed` lists the first `TABLE_FAILURES_KEPT_MAX` failures; `failures` counts all. `unmapped` names the columns
+    that no field took, and `missing` the required fields that no column goes to, where all rows failed.
     `remembered` has the columns that went where they were mapped last time.
     `inferred` tells that the collection had no schema and got one made from the table. `key` names the columns that
     identified the rows, `key_found` tells that nobody gave them, `key_lasts` that the next import goes by them unasked,
@@ -99,6 +102,9 @@ class ImportReport:
     rows_older: int
     newer_said: int | None
     older: tuple[CellChange, ...]
+    cells_emptied: int
+    cells_clearable: int
+    emptied: tuple[CellChange, ...]
     cells_odd: int
     odd: tuple[RowError, ...]
     doubts: tuple[RowError, ...]

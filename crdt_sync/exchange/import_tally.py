@@ -48,6 +48,7 @@ class ImportTally:
     cells_failed: int = 0
     cells_overruled: int = 0
     cells_settled: int = 0
+    cells_clearable: int = 0
     cells_odd: int = 0
     cells: Counter[str] = field(default_factory=Counter)
     told_before: Counter[str] = field(default_factory=Counter)  # by other sources, of rows in which both changed a cell
@@ -55,6 +56,7 @@ class ImportTally:
     failed: list[RowError] = field(default_factory=list)
     odd: list[RowError] = field(default_factory=list)
     older: list[CellChange] = field(default_factory=list)
+    emptied: list[CellChange] = field(default_factory=list)
     conflicts: list[CellChange] = field(default_factory=list)
     settled: list[CellChange] = field(default_factory=list)
     changes: list[CellChange] = field(default_factory=list)
@@ -87,9 +89,14 @@ class ImportTally:
         shown: Callable[[], Mapping[str, object]],
     ) -> None:
         """Count a row that was taken: `present` is its record as it was before, and `shown` reads what it shows now."""
-        outcomes = {decision.outcome for decision in decided.values()}
         for target, decision in decided.items():
             self.cells[decision.outcome] += 1
+            self.cells_clearable += decision.clearable
+            if decision.outcome == "emptied" and present is not None:
+                _keep(self.emptied, _emptied(row.line, target, present, decision))
+        decided = {target: decision for target, decision in decided.items() if decision.outcome != "emptied"}
+        outcomes = {decision.outcome for decision in decided.values()}
+        for target, decision in decided.items():
             if decision.outcome == "written":
                 self._note_odd(row.line, target, decision.wanted)
         if present is None:
@@ -211,6 +218,9 @@ class ImportTally:
             rows_older=self.rows_older,
             newer_said=self.newer,
             older=tuple(self.older),
+            cells_emptied=self.cells["emptied"],
+            cells_clearable=self.cells_clearable,
+            emptied=tuple(self.emptied),
             cells_odd=self.cells_odd,
             odd=tuple(self.odd),
             doubts=self._doubts(),
@@ -238,6 +248,13 @@ class ImportTally:
             form=form,
             columns=self.reading.column_forms(),
         )
+
+
+def _emptied(line: int, target: Target, present: ReadableRecord, decision: Decision) -> CellChange:
+    here = present.raw.get(target.field)
+    by_hand = target.spec.rules.layout in (Layout.TEXT, Layout.MEMBERS, Layout.COUNTS) and not target.spec.required
+    clears: Literal["import", "set", ""] = "import" if decision.clearable else "set" if by_hand else ""
+    return CellChange(line, target.header, present.record, target.field, here, None, here, clears=clears)
 
 
 def _keep(kept: list[CellChange], change: CellChange) -> None:

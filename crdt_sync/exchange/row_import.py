@@ -97,7 +97,7 @@ class RowImport:
         decided, problems = self._decide(row, present, source)
         if present is None:
             self._look_for_known(row, decided)
-        if problems and (self.refuse or not decided):
+        if problems and (self.refuse or all(each.outcome == "emptied" for each in decided.values())):
             return problems[0]  # nothing of the row is left
         while True:
             try:

@@ -59,7 +59,7 @@ from crdt_sync.records.text_diff import differences
 from crdt_sync.records.values import Carrier, canonical, exact_sum
 from crdt_sync.replica.former import Former
 
-Outcome = Literal["written", "unchanged", "both_changed", "older"]
+Outcome = Literal["written", "unchanged", "both_changed", "older", "emptied"]
 Said = Mapping[str, object]
 
 
@@ -142,7 +142,9 @@ class Decision:
 
     `removed` are marks of members of a set that an export had, that the cell has not, and that were never here.
     `wanted` is the carrier that the cell asks for; `new_to_us` that nothing was said of the field before. The outcome
-    is "older" where the table is an old version of its source, and a newer one said something else, see `said_since`.
+    is "older" where the table is an old version of its source, and a newer one said something else, see `said_since`;
+    "emptied" where a cell is empty that was not, and the field stays as it is. `clearable` tells that `clear_empty`
+    would empty that.
     """
 
     outcome: Outcome
@@ -151,6 +153,7 @@ class Decision:
     wanted: object = None
     new_to_us: bool = False
     removed: tuple[object, ...] = ()
+    clearable: bool = False
 
 
 def decide(
@@ -166,20 +169,20 @@ def decide(
     """See the module; None for cells that say nothing. `now` is the carrier that the field shows.
 
     Several cells are for a set or a log.
-    An empty cell says nothing, or with `clear_empty` that a value is empty; so does a JSON null. `typed` tells
-    whether a text cell is a JSON text itself or stands for a JSON value. Raises `InvalidValue`.
+    An empty cell says nothing, or with `clear_empty` that a value is empty, in an export a text or a set, too; a JSON
+    null says so of a value anyway. `typed` tells whether a text cell is a JSON text itself or stands for a JSON value.
+    Raises `InvalidValue`.
     """
-    layout = spec.rules.layout
-    if layout is Layout.ENTRIES:
-        (cell,) = cells
-        if cell is MISSING and not (clear_empty and now is not MISSING):
-            return None
-        if cell is MISSING or cell is None:
-            return None if spec.required or not spec.rules.emptiable else _single(field, spec, None, now, memory)
-        return _single(field, spec, single_value(field, spec, cell, typed=typed), now, memory)
     given = [cell for cell in cells if cell is not MISSING and cell is not None]
+    layout = spec.rules.layout
     if not given:
-        return None
+        null = layout is Layout.ENTRIES and cells[0] is None
+        if not null and now is MISSING and memory.base(field) is MISSING:
+            return None
+        return _empty(field, spec, now, memory, clear=null or clear_empty)
+    if layout is Layout.ENTRIES:
+        (cell,) = given
+        return _single(field, spec, single_value(field, spec, cell, typed=typed), now, memory)
     match layout:
         case Layout.TEXT:
             return _text(field, spec, str(normalise(field, spec, as_text(given[0]))), now, memory)
@@ -192,6 +195,31 @@ def decide(
         case Layout.LOG:
             entries = [entry for cell in given for entry in log_entries(field, spec, cell, typed)]
             return _log(field, spec, entries, now, memory)
+
+
+def _empty(field: str, spec: FieldSpec, now: object | Missing, memory: Memory, *, clear: bool) -> Decision | None:
+    """What an empty cell asks for: `clear` tells that it is to empty its field, if it can."""
+    layout, said = spec.rules.layout, memory.base(field)
+    in_export = layout in (Layout.TEXT, Layout.MEMBERS) and memory.edited and said is not MISSING
+    clearable = not spec.required and (spec.rules.emptiable if layout is Layout.ENTRIES else in_export)
+    if clear and clearable:
+        match layout:
+            case Layout.TEXT:
+                return _text(field, spec, "", now, memory)
+            case Layout.MEMBERS:
+                return _set(field, spec, [], now, memory)
+            case _:
+                return _single(field, spec, None, now, memory)
+    held = None if now is MISSING else now
+    if layout is Layout.COUNTS:
+        emptied = _says_a_count(counter_said(said)) and _says_a_count(held)
+    else:
+        emptied = not any(each in (MISSING, None, "", []) for each in (text_mark(said), held))
+    return Decision("emptied", clearable=clearable) if emptied else None
+
+
+def _says_a_count(number: object) -> bool:
+    return number is not None and not _equal(number, 0)
 
 
 def said_since(field: str, decision: Decision, source: str, sources: Sequence[Source], stamp: int) -> int | None:

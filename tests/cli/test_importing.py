@@ -555,3 +555,29 @@ def test_a_file_with_rows_of_another_source_is_asked_about_and_each_answer_works
     for source in ("customers", "my-list"):
         assert f"--source {source}." in refused.err
         assert "1 new" in run("import", mine, "--source", source, "--dry-run").out
+
+
+def test_cells_that_were_emptied_are_named_with_what_empties_them(store, run, table):
+    run("set", "customers", "name=Anna", "stage=lead", "notes=met in May", "visits=3")
+    record = run("list", "--json").object["record"]
+    export = table("ex.csv", "")
+    run("export", export, "--for-editing", "--force", "-f", "name,stage,notes,visits")
+    head, row = export.read_text().splitlines()
+    export.write_text(f"{head}\nAnna,,,,{row.split(',')[-1]}\n")
+    result = run("import", export)
+    assert (result.code, "1 unchanged" in result.out) == (0, True)
+    assert "3 cells were emptied in the table; what is here stays; --clear-empty clears 1 of them:" in result.err
+    assert "'Notes', emptied: here 'met in May'; --clear-empty clears it" in result.err
+    assert f"'Visits', emptied: here '3'; clear it with: crdt-sync set {record} visits=" in result.err
+    assert "'Stage', emptied: here 'lead'; it cannot be emptied" in result.err
+    cleared = run("import", export, "--clear-empty", "--json").object
+    assert (cleared["cells_written"], cleared["cells_emptied"]) == (1, 2)
+    assert [(cell["field"], cell["clears"]) for cell in cleared["emptied"]] == [("stage", ""), ("visits", "set")]
+    assert run("get", record, "notes").out == "\n"
+
+
+def test_a_key_that_does_not_tell_rows_apart_is_said(store, run, table):
+    rows = "Name,City\nAnna,Ulm\nAnna,Bonn\n"
+    result = run("import", table("a.csv", rows), "--key", "Name")
+    assert (result.code, "'Name' does not tell all rows apart" in result.err) == (7, True)
+    assert "does not tell" not in run("import", table("a.csv", rows)).err
