@@ -47,8 +47,9 @@ class ImportReport:
     """What an import did, or with `dry_run` would do. `rows` = created + updated + unchanged + empty + deleted +
     failures.
 
-    `deleted` rows are of records that were deleted here, and left out; `alike` rows are new records that may be
-    one that was here before, as `suspects` says it. An empty row is one without a value in any
+    `updated` rows changed what their record shows or keeps; one of which nothing was written is `unchanged`, also where
+    a cell says something else. `deleted` rows are of records that were deleted here, and left out; `alike` rows are new
+    records that may be one that was here before, as `suspects` says it. An empty row is one without a value in any
     column that has a field. `source` is the name under which the table is remembered. `cells_failed` did not fit
     their field and were left out. Of the others with a value, `cells_written` changed their field,
     `cells_unchanged` were no news, and in `cells_both_changed` the table and somebody here, or another table, changed

@@ -105,7 +105,8 @@ class ImportTally:
             self.empty += "written" not in outcomes
             return
         self.rows_older += "older" in outcomes
-        changed = bool(outcomes - {"unchanged", "older"})
+        kept = any(each.outcome == "both_changed" and each.changes for each in decided.values())
+        changed = kept or "written" in outcomes
         self.updated += changed
         self.unchanged += not changed
         if all(memory.account != account_of(self.source) for memory in present.sources):

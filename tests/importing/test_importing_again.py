@@ -289,3 +289,18 @@ def test_a_source_that_spells_its_own_cell_anew_is_news_but_takes_no_tag_away(an
     anna.take(["city", "tags"], ("1", "Café", "Café"))
     anna.take(["city", "tags"], ("1", "Cafe\u0301", "Cafe\u0301"))
     assert (anna.shows("city"), anna.shows("tags")) == ("Cafe\u0301", ["Café"])
+
+
+def test_a_row_of_which_nothing_is_written_is_unchanged_and_its_cell_listed(devices):
+    """A stage that people moved here stays, and the table's is kept nowhere."""
+    (anna,) = devices("anna")
+    anna.take(["name", "stage"], ("1", "Anna", "lead"))
+    with anna.replica.edit(anna.record) as person:
+        person["stage"] = "qualified"
+    for dry_run in (True, False, False):
+        report = anna.take(["name", "stage"], ("1", "Anna", "won"), dry_run=dry_run)
+        assert (report.updated, report.unchanged, report.cells_both_changed) == (0, 1, 1)
+        (cell,) = report.conflicts
+        assert (cell.here, cell.table, cell.result, cell.kept) == ("qualified", "won", "qualified", "")
+    report = anna.take(["name", "stage"], ("1", "Anne", "won"))
+    assert (report.updated, report.cells_written, report.cells_both_changed) == (1, 1, 1)
