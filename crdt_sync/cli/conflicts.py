@@ -16,7 +16,7 @@ from crdt_sync.cli import damaged, drawing
 from crdt_sync.cli.invocation import Invocation
 from crdt_sync.cli.options import LIMIT, all_option, limit_option
 from crdt_sync.cli.output import Output, table
-from crdt_sync.cli.safe_text import lines
+from crdt_sync.cli.safe_text import lines, one_line
 from crdt_sync.cli.targets import readable_collection, shorts
 from crdt_sync.cli.values import (
     DELETED_FIELD,
@@ -28,6 +28,7 @@ from crdt_sync.cli.values import (
     title,
 )
 from crdt_sync.records import Conflict, Schema
+from crdt_sync.records.entries import ConflictEntry
 from crdt_sync.records.version_conflicts import KINDS_OF_VERSIONS
 from crdt_sync.replica import Duplicate, RecordView, Replica
 
@@ -162,13 +163,25 @@ def _table(page: Sequence[_Opposed], names: dict[str, str], replica: Replica) ->
 
 
 def _values(conflict: Conflict, schema: Schema | None) -> "Iterator[tuple[drawing.Text, str, str]]":
-    """The first values of a conflict, each with its author and time; then how many there are besides."""
-    for entry in conflict.entries[:_VALUES_MAX]:
-        value = lines(_cut(opposed_value(conflict, entry, schema)))
-        text = drawing.Text(_SHOWN + value, style="bold") if entry.shown else drawing.Text(value)
-        yield text, entry.actor, entry_time(entry.stamp)
-    if len(conflict.entries) > _VALUES_MAX:
-        yield drawing.Text(f"and {len(conflict.entries) - _VALUES_MAX} more; --json has all"), "", ""
+    """The first values of a conflict, each once, with who wrote it and when; then how many there are besides."""
+    alike: dict[str, list[ConflictEntry]] = {}
+    for entry in conflict.entries:
+        alike.setdefault(opposed_value(conflict, entry, schema), []).append(entry)
+    precise = _look_alike(conflict.entries)
+    for told, entries in itertools.islice(alike.items(), _VALUES_MAX):
+        value = lines(_cut(told))
+        text = drawing.Text(_SHOWN + value, style="bold") if entries[0].shown else drawing.Text(value)
+        said = dict.fromkeys((one_line(each.actor), entry_time(each.stamp, precise=precise)) for each in entries)
+        actors, times = zip(*itertools.islice(said, _VALUES_MAX), strict=True)
+        more = ["…"] if len(said) > _VALUES_MAX else []
+        yield text, "\n".join([*actors, *more]), "\n".join(times)
+    if len(alike) > _VALUES_MAX:
+        yield drawing.Text(f"and {len(alike) - _VALUES_MAX} more; --json has all"), "", ""
+
+
+def _look_alike(entries: Sequence[ConflictEntry]) -> bool:
+    """Whether two were written by one name within one second: two devices may have one."""
+    return len({(each.actor, entry_time(each.stamp)) for each in entries}) < len(entries)
 
 
 def every_value(conflict: Conflict, schema: Schema | None, value: object) -> "drawing.Text":
@@ -179,7 +192,8 @@ def every_value(conflict: Conflict, schema: Schema | None, value: object) -> "dr
         text.append(_SHOWN + lines(shown(value)), style="bold")
     for each, by, when in _values(conflict, schema):
         text.append("\n" if text else "").append_text(each)
-        text.append(lines(f"  {by}, {when}") if by else "", style="dim")
+        said = zip(by.split("\n"), when.split("\n"), strict=False)
+        text.append(lines("  " + "; ".join(f"{who}, {time}" for who, time in said)) if by else "", style="dim")
     return text
 
 

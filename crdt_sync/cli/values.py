@@ -142,10 +142,10 @@ def title(view: RecordView, but: Collection[str] = ()) -> str:
     return ""
 
 
-def local_time(stamp: object) -> str:
+def local_time(stamp: object, *, precise: bool = False) -> str:
     """Microseconds since 1970 in the time of this machine."""
     moment = _moment(stamp)
-    return NOTHING if moment is None else f"{moment.astimezone():%Y-%m-%d %H:%M:%S}"
+    return NOTHING if moment is None else f"{moment.astimezone():%Y-%m-%d %H:%M:%S{'.%f' if precise else ''}}"
 
 
 def utc_time(stamp: object) -> object:
@@ -154,11 +154,12 @@ def utc_time(stamp: object) -> object:
     return stamp if moment is None else moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def entry_time(stamp: object) -> str:
-    """When an entry was written, for people. What an import wrote has no time, nor has what an unset clock stamped."""
+def entry_time(stamp: object, *, precise: bool = False) -> str:
+    """When an entry was written, for people: not known of what an unset clock stamped, nor of what an import wrote and
+    its source says no more."""
     if stamp == IMPORTED:
         return "imported"
-    return "unknown time" if _of_unset_clock(stamp) else local_time(stamp)
+    return "unknown time" if _of_unset_clock(stamp) else local_time(stamp, precise=precise)
 
 
 def entry_utc_time(stamp: object) -> object:

@@ -117,16 +117,21 @@ def _time(entry: Entry) -> tuple[object, ...]:
 
 
 def conflict(
-    field: str, kind: str, entries: list[Entry], spec: "FieldSettings | None", name: Callable[[Entry], str]
+    field: str,
+    kind: str,
+    entries: list[Entry],
+    spec: "FieldSettings | None",
+    name: Callable[[Entry], str],
+    time: Callable[[Entry], int],
 ) -> Conflict | None:
     """The conflict that ordered entries make, or None when they say the same, see `comparing`.
 
-    `name` says who wrote one.
+    `name` says who wrote one, `time` when.
     """
     if len(entries) < 2 or len({identity(entry[0], spec) for entry in entries}) < 2:
         return None
     return Conflict(
         field,
         kind,
-        tuple(ConflictEntry(e[0], e[1], name(e), index == 0) for index, e in enumerate(entries)),
+        tuple(ConflictEntry(e[0], time(e), name(e), index == 0) for index, e in enumerate(entries)),
     )

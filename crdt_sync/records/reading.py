@@ -134,7 +134,9 @@ def _conflicts(contents: Contents, schema: "Schema | None", all_kinds: bool, mem
         asked = is_asked(schema, root[2:], [entry[0] for entry in present])
         if all_kinds or asked:
             entries = latest_first(present, age) if spec is None else spec.rules.ordered(present, spec, age)
-            open_conflict = conflict(root[2:], kind, entries, spec, memories.shown_actor)
+            open_conflict = conflict(
+                root[2:], kind, entries, spec, memories.shown_actor, partial(memories.time, root[2:])
+            )
             if open_conflict is not None:
                 found.append(open_conflict if asked else replace(open_conflict, open=False))
     found += version_conflicts(contents, schema, memories.sources)

@@ -126,3 +126,40 @@ def test_an_import_names_the_command_only_for_what_it_lists(store, run, table):
     assert [each["field"] for each in run("conflicts", "--all", "--json").objects] == ["phone"]
     told = run("import", table("Nr,Name,Calls\n1,Anna,2\n"), "--key", "Nr").err
     assert "See 'crdt-sync" not in told
+
+
+def opposed(store, *entries):
+    """A record with such values of its phone, as `[value, stamp, actor]`."""
+    with Replica.open(store) as replica:
+        document = Document(writer=1000)
+        with document.transaction() as transaction:
+            for place, entry in enumerate(entries):
+                document.array(transaction, "c.phone").insert(transaction, place, list(entry))
+        replica.integrate([_entry("customers/r1", document)], b"m" * 16, (), None)
+
+
+def rows(shown):
+    """The cells of the last three columns of each line below the header."""
+    return [line.split()[-4:] for line in shown.out.splitlines()[2:]]
+
+
+def test_a_value_that_several_wrote_is_listed_once_with_all_of_them(store, run):
+    opposed(
+        store,
+        ("111", WRITTEN_AT, "anna"),
+        ("222", WRITTEN_AT + 5_000_000, "bert"),
+        ("111", WRITTEN_AT + 9_000_000, "cleo"),
+    )
+    shown = run("conflicts")
+    assert shown.out.count("111") == 1
+    assert next(row for row in rows(shown) if "cleo" in row)[0] == "111"
+    assert all(name in shown.out for name in ("anna", "bert", "cleo"))
+    assert len(run("conflicts", "--json").object["entries"]) == 3
+    got = run("get", "customers/r1").out
+    assert (got.count("111"), got.count("cleo"), got.count("anna")) == (1, 1, 1)
+
+
+def test_two_devices_of_one_name_are_told_apart_by_the_time(store, run):
+    opposed(store, ("111", WRITTEN_AT + 1, "laptop"), ("222", WRITTEN_AT + 2, "laptop"))
+    shown = run("conflicts").out
+    assert (".000001" in shown, ".000002" in shown) == (True, True)

@@ -106,6 +106,10 @@ class MemoryIndex:
         name = self._names.get(actor)
         return "import" if name is None else f"import {name}"
 
+    def time(self, field: str, entry: Entry) -> int:
+        """When an entry was written, of one that an import wrote when its source said that last, if that is known."""
+        return entry[1] if entry[1] != IMPORTED else max(self.age(entry, field)[1], IMPORTED)
+
     @cached_property
     def _edits(self) -> frozenset[str]:
         return frozenset(actor for actor, name in self._names.items() if is_edits(name))
