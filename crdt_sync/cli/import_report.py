@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from crdt_sync.cli.output import Output
@@ -235,9 +236,12 @@ def _counted(count: int, what: str) -> str:
 
 def _tell_both_changed(output: Output, report: ImportReport) -> None:
     """Of cells that both changed what is shown: what was here, or what the table says."""
-    stay, overruled = report.cells_both_changed - report.cells_overruled, report.cells_overruled
+    counts = [cell for cell in report.conflicts if cell.kept == "later"]
+    if counts:
+        _tell_counts(output, report, counts)
+    stay, overruled = report.cells_both_changed - report.cells_overruled - len(counts), report.cells_overruled
     if stay:
-        cells = tuple(cell for cell in report.conflicts if cell.stays)
+        cells = tuple(cell for cell in report.conflicts if cell.stays and cell.kept != "later")
         output.note(
             f"{_counted(stay, 'cell')} changed in the table and here, too; what was written here stays. "
             f"{_where(report, cells)}:",
@@ -253,6 +257,31 @@ def _tell_both_changed(output: Output, report: ImportReport) -> None:
             "yellow",
         )
         _list(output, "both changed", cells, overruled)
+
+
+def _tell_counts(output: Output, report: ImportReport, cells: Sequence[CellChange]) -> None:
+    """Of counts of which nobody knows how much was counted here already."""
+    export = _of_export(report)
+    what = "cell has another count than is" if len(cells) == 1 else "cells have other counts than are"
+    output.note(
+        f"{len(cells)} {what} here, and nothing says how much of it was counted already. Nothing of it "
+        f"{'would be' if report.dry_run else 'is'} counted now; from the next version of the table on, the difference "
+        f"to it is{export or '. Where it is right, set it here'}:",
+        "yellow",
+    )
+    for cell in cells[:_CELLS_SHOWN]:
+        output.note(
+            f"  line {cell.line}, column {cell.column!r}: here {_short(cell.here)}, table {_short(cell.table)}"
+            + ("" if export else f"; crdt-sync set {cell.record} {cell.field}={shown(cell.table)}")
+        )
+    if len(cells) > _CELLS_SHOWN:
+        output.note(f"  and {len(cells) - _CELLS_SHOWN} more; see --json.")
+
+
+def _of_export(report: ImportReport) -> str:
+    """What to know of an export that does not say what it was edited from."""
+    ids = report.record_column not in (None, BASE_HEADER)
+    return "; an export made with 'export --for-editing' says what was edited in it" if ids else ""
 
 
 def _tell_emptied(output: Output, report: ImportReport) -> None:
@@ -282,9 +311,7 @@ def _where(report: ImportReport, cells: tuple[CellChange, ...]) -> str:
     """What to do about cells that both changed."""
     kept = {cell.kept for cell in cells}
     if report.dry_run or not kept - {""}:
-        ids = report.record_column not in (None, BASE_HEADER)  # an export that does not say what it was edited from
-        more = "; an export made with 'export --for-editing' says what was edited in it" if ids else ""
-        return f"Correct the table, or change it here{more}"
+        return f"Correct the table, or change it here{_of_export(report)}"
     listed = f"See 'crdt-sync conflicts{' --all' if 'beside' in kept else ''}'"
     if "" in kept:
         return f"{listed} where both are kept; else correct the table, or change it here"

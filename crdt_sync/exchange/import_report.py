@@ -25,7 +25,8 @@ class CellChange:
 
     `result` is what the field shows after the import, or would, of a dry run; None also where nobody looked, as of
     cells that were left. `kept` tells where both changed whether the table's value is kept here: "open" in an open
-    conflict, "beside" another one, with no question asked, or "" not at all. `stays` tells of these whether what was
+    conflict, "beside" another one, with no question asked, "later" as a count of which nothing is counted, but the
+    difference to what the next version says, or "" not at all. `stays` tells of these whether what was
     here is still shown; else the table's is, as where what was here came from another table. `clears` tells of a cell
     that was emptied what empties its field: an import with `clear_empty`, to "set" it by hand, or "" nothing.
     """
@@ -37,7 +38,7 @@ class CellChange:
     here: object
     table: object
     result: object = None
-    kept: Literal["open", "beside", ""] = ""
+    kept: Literal["open", "beside", "later", ""] = ""
     stays: bool = True
     clears: Literal["import", "set", ""] = ""
 

@@ -151,10 +151,10 @@ class ImportTally:
             elif outcome == "written":
                 _keep(self.changes, change)
 
-    def _kept(self, target: Target, decision: Decision) -> Literal["open", "beside", ""]:
+    def _kept(self, target: Target, decision: Decision) -> Literal["open", "beside", "later", ""]:
         """Where the table's value of a cell that both changed is kept, see `CellChange`."""
         if not decision.changes:
-            return ""
+            return "" if decision.said is MISSING else "later"
         key = {name for name, _ in self.keys.natural.values()}
         rules = target.spec.rules
         beside = rules.layout is Layout.ENTRIES and not rules.asks and target.field not in key

@@ -578,3 +578,20 @@ def test_a_key_that_does_not_tell_rows_apart_is_said(store, run, table):
     result = run("import", table("a.csv", rows), "--key", "Name")
     assert (result.code, "'Name' does not tell all rows apart" in result.err) == (7, True)
     assert "does not tell" not in run("import", table("a.csv", rows)).err
+
+
+def test_a_count_that_differs_at_a_first_import_says_what_counts_from_then_on(store, run, table):
+    run("set", "customers", "name=Anna", "phone=555111", "visits=5")
+    record = run("list", "--json").object["record"]
+    counts = table("a.csv", "Name,Phone,Visits\nAnna,555111,7\n")
+    for option, tense in (["--dry-run"], "would be counted"), ([], "is counted"):
+        result = run("import", counts, *option)
+        assert f"Nothing of it {tense} now" in result.err
+        assert "Correct the table" not in result.err, "it would be counted as a difference"
+        assert f"here '5', table '7'; crdt-sync set {record} visits=7" in result.err
+    assert "counted" not in run("import", counts).err
+    assert run("get", record, "visits").out == "5\n"
+    run("set", record, "visits=7")
+    assert "1 unchanged" in run("import", counts).out
+    run("import", table("a.csv", "Name,Phone,Visits\nAnna,555111,9\n"))
+    assert run("get", record, "visits").out == "9\n"
