@@ -57,6 +57,7 @@ class OwnRows:
     rows: int = 0
     stamp: int = 0  # when the export was written, microseconds
     named: bool = False  # headers or record ids are those of an export, whatever the rows say
+    outdated: bool = False  # more cells say what the records show now than what the export said
     likely: str = ""  # the name of an export that the table may be, or a table with rows like those
 
     @property
@@ -78,20 +79,34 @@ Told = Callable[[str, int], Mapping[str, object]]
 
 
 def own_rows(
-    table: Table, reading: Interpretation, remembered: Remembered, source: str, told: Told, *, by_headers: bool
+    table: Table,
+    reading: Interpretation,
+    remembered: Remembered,
+    source: str,
+    told: Told,
+    present: Callable[[str], ReadableRecord | None],
+    *,
+    by_headers: bool,
 ) -> OwnRows:
     """Find the export that the table is, of those of `source` the one of which most rows are the same.
 
     Another name counts where more than half of the rows are the same, in two fields at least; with `by_headers`, which
-    are those of an export, edited rows count, too.
+    are those of an export, edited rows count, too, unless they rather say what the records show by now: that is what
+    another device exported since.
     """
     best = OwnRows()
+    specs = {target.field: target.spec for target in reading.targets}
+
+    def shown(record: str) -> Mapping[str, object]:
+        raw = {} if (here := present(record)) is None else here.raw
+        return {name: said_of(spec, raw.get(name)) for name, spec in specs.items()}
+
     for export in remembered.exports:
         shared = [target.field for target in reading.targets if target.field in _fields(export)]
         if not shared or (export.source != source and len(shared) < 2):
             continue
-        found, rows = _aligned(table, reading, export, shared, told)
-        likely = 2 * (len(found.same) + len(found.edited)) > rows
+        found, rows = _aligned(table, reading, export, shared, told, shown)
+        likely = 2 * (len(found.same) + len(found.edited)) > rows and not found.outdated
         if export.source != source and not (likely if by_headers else 2 * len(found.same) > rows):
             best = best if best.likely or not likely else replace(best, likely=export.source)
             continue
@@ -114,7 +129,7 @@ def rows_of_shown(
     }
     if not texts:
         return OwnRows()
-    return replace(_aligned(table, reading, Export(source, texts), list(specs), told)[0], elsewhere=True)
+    return replace(_aligned(table, reading, Export(source, texts), list(specs), told, lambda _: {})[0], elsewhere=True)
 
 
 def own_record_column(
@@ -138,7 +153,12 @@ def _is_id(cell: Cell, collection: str) -> bool:
 
 
 def _aligned(
-    table: Table, reading: Interpretation, export: Export, shared: Sequence[str], told: Told
+    table: Table,
+    reading: Interpretation,
+    export: Export,
+    shared: Sequence[str],
+    told: Told,
+    shown: Callable[[str], Mapping[str, object]],
 ) -> tuple[OwnRows, int]:
     records: list[tuple[str, Content]] = []
     places: dict[tuple[tuple[str, str], ...], deque[int]] = {}
@@ -194,8 +214,18 @@ def _aligned(
         [records[place] for place in sorted(taken)],
     )
     weighed = _weighed(found, records, shared, lambda record: told(record, export.stamp))
-    fields = frozenset(shared)
-    own = OwnRows(same, edited, fields, export.source, *weighed, unclear=unclear, rows=rows, stamp=export.stamp)
+    _, as_exported, as_shown = _weighed(found, records, shared, shown)
+    own = OwnRows(
+        same,
+        edited,
+        frozenset(shared),
+        export.source,
+        *weighed,
+        unclear=unclear,
+        rows=rows,
+        stamp=export.stamp,
+        outdated=as_shown > as_exported,
+    )
     return own, rows
 
 
@@ -205,7 +235,8 @@ def _weighed(
     shared: Sequence[str],
     told: Callable[[str], Mapping[str, object]],
 ) -> tuple[bool, int, int]:
-    """Whether the source of the table said anything of the records, and the counts of cells, see `OwnRows`."""
+    """Whether the source of the table said anything of the records, and the counts of cells, see `OwnRows`; likewise of
+    what the records show."""
     any_told, for_export, for_source = False, 0, 0
     for content, place in found:
         record, exported = records[place]

@@ -160,3 +160,21 @@ def test_without_a_key_the_answer_for_an_export_is_named_too(office):
     assert "--source backup" in raised.value.hint
     report = office.take(names, rows, source="backup")
     assert (report.created, report.updated, report.unchanged) == (1, 2, 1)
+
+
+def test_what_another_device_exported_since_is_not_taken_for_an_older_export_of_this_one(devices, tmp_path):
+    """Its counts are those that are here already."""
+    counted = f"{DEFINITION}[fields.visits]\nkind = 'counter'\n"
+    (anna,) = devices("anna", schema=parse_schema(counted, "test"))
+    import_table(anna.replica, Lines(COLUMNS, ROWS, "customers"), "people")
+    office = Office(anna, tmp_path)
+    office.export()
+    for view in list(anna.replica.list("people")):
+        with anna.replica.edit(view.record) as person:
+            person.increment("visits", 5)
+    names = ("name", "email", "phone", "city", "birthday", "visits")
+    rows = [{**row, "visits": "5"} for row in edited(office.export())[:3]]
+    for path in sorted((tmp_path / "exports").iterdir())[1:]:
+        path.unlink()  # the later one, which another device wrote
+    office.take(names, rows)
+    assert {view.raw["visits"] for view in anna.replica.list("people")} == {5}
