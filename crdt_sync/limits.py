@@ -81,9 +81,15 @@ PUSH_BYTES_IN_FLIGHT_MAX = WINDOW_BYTES_MAX
 UNCONFIRMED_BYTES_MAX = WINDOW_BYTES_MAX  # updates sent that the partner has not yet confirmed as stored
 UNSTORED_BYTES_MAX = 4 * UNCONFIRMED_BYTES_MAX  # updates that came and wait for the disk: beyond them nothing is read
 UNSTORED_PARTS_MAX = 4096  # likewise: what is to be stored together, be it as small as may be
-TAKEN_BYTES_MAX = 4 * WINDOW_BYTES_MAX  # of pushes of all sessions, not yet answered: a relay takes no more meanwhile
-TAKEN_UPDATE_BYTES = 2 * KIB  # that an update counts as there at least: 16,384 are 1.5 s of work, and 20 MiB of memory
+TAKEN_BYTES_MAX = 2 * WINDOW_BYTES_MAX  # of pushes of all sessions, not yet answered: a relay takes no more meanwhile
+TAKEN_UPDATE_BYTES = 2 * KIB  # that an update counts as there at least: 8,192 are 0.8 s of work, and 10 MiB of memory
 TAKEN_FRAME_BYTES = KIB  # a frame up to here is taken all the same of who has nothing under way
+COMING_BYTES_MAX = (
+    2 * FRAME_BYTES_MAX
+)  # of larger frames of all connections, from their first byte until a session takes them
+SMALL_FRAME_BYTES = 8 * KIB  # a frame up to here needs no room there: a hello, and an edit
+UNTAKEN_BYTES_MAX = 2 * FRAME_BYTES_MAX  # of what was sent on all connections and is not taken, beyond a little on each
+ROOM_S = 20.0  # that a frame may take for which others wait: the first ones of a link at 5 kB/s
 UNSENT_BYTES_MAX = (
     2 * FRAME_BYTES_MAX
 )  # that a device has to say to a partner that takes nothing, before it hears no more
@@ -206,7 +212,8 @@ SLOW_FOR_US = 5_000_000  # that who needed the slow worker stays with it
 WORKER_MEMORY_BYTES_MAX = 1024 * MIB
 WORKER_DOCUMENTS_MAX = 2048  # loaded records, about 11 kB each
 WORKER_START_US_MAX = 20 * 1_000_000  # importing on a small, busy machine
-WORKER_CACHE_BYTES_MAX = 16 * MIB  # encoded size of the loaded records; loaded, a record takes up to 20 times that
+WORKER_CACHE_BYTES_MAX = 16 * MIB  # encoded size of the loaded records; loaded, a record takes up to 30 times that
+WORKER_LOADED_BYTES_MAX = 24 * MIB  # of memory for them, where it is known: 2,000 ordinary ones; the slow one a quarter
 POISONS_REMEMBERED_MAX = 4096  # hashes of updates that killed a worker, so that sending one again costs nothing
 SUSPECT_PUT_OFF_MAX = (
     1  # times that an update which used up its time waits for others: 2 s, of the 8 that a device bears
@@ -227,7 +234,7 @@ FOLLOW_ENTRIES_MAX = 2048  # a follower further behind than this catches up by f
 HTTP_PART_BYTES_MAX = 256 * KIB  # of one request or answer: below the 1 MiB that proxies take by default
 HTTP_PART_BYTES_MIN = 4 * KIB  # 2 s at 2 kB/s
 HTTP_PART_BYTES_FIRST = 32 * KIB  # until it is known how quickly parts pass
-HTTP_QUEUED_BYTES = 64 * KIB  # that wait for a session to take them, beyond one frame
+HTTP_QUEUED_BYTES = 16 * KIB  # that wait for a session to take them, beyond one frame
 HTTP_STREAM_S_MAX = 55.0  # of one streamed answer: many proxies allow a request a minute
 HTTP_WAIT_S_MAX = 25  # that an answer may be waited for where nothing is streamed
 HTTP_HOLD_S = 10.0  # that a part waits for room before the answer says that it was not taken
@@ -256,9 +263,11 @@ assert HELLO_BYTES_MAX >= TOKEN_LENGTH_MAX + 4 * AGENT_LENGTH_MAX + 9 * VERSIONS
 assert RECORD_GROWN_BYTES_MAX >= TEXT_BYTES_MAX + VALUE_BYTES_MAX
 assert RETRY_AFTER_MS_MAX * 1000 >= BAN_US_MAX
 assert SILENCE_US_MAX > 2 * KEEPALIVE_US
+assert COMING_BYTES_MAX >= FRAME_BYTES_MAX
+assert SMALL_FRAME_BYTES >= HELLO_BYTES_MAX
 assert UNREAD_FRAMES_ASKED < UNREAD_FRAMES_MAX
 assert HTTP_RESUME_S < HTTP_LINGER_S < SILENCE_US_MAX / 1e6
-assert WORKER_CACHE_BYTES_MAX * 20 < WORKER_MEMORY_BYTES_MAX // 2
+assert WORKER_CACHE_BYTES_MAX * 30 < WORKER_MEMORY_BYTES_MAX // 2
 assert RECONCILE_FAN_OUT <= RECONCILE_PARTS_MAX < RECONCILE_OPEN_RANGES_MAX - RECONCILE_OPEN_RANGES_TARGET
 assert RECONCILE_FAN_OUT <= RECONCILE_LEAF_RECORDS
 assert BUNDLE_CHUNK_BYTES_TARGET + UPDATE_BYTES_MAX + KIB <= BUNDLE_CHUNK_BYTES_MAX <= INTEGRATION_BYTES_MAX

@@ -161,6 +161,14 @@ class Acceptor(Session):
             return len(self._pages) < limits.PAGES_IN_FLIGHT_MAX if behind else not self._pages
         return False
 
+    @property
+    def tells_little(self) -> bool:
+        """Whether what `fill` would send is no more than some edits that were just made."""
+        if self._answers or self.state is not State.LIVE:
+            return False
+        page = self._live.after(self.cursor, self._pace.frame)
+        return page is None or page.update_bytes <= limits.SMALL_FRAME_BYTES
+
     def fill(self, room: int, now: int) -> None:
         """Send what is waiting, at most about `room` bytes. Call it when the link has room and after commits."""
         while room > 0 and self.wants_room:

@@ -19,8 +19,10 @@ from crdt_relay.observability import configure_logging
 from crdt_relay.server import Relay
 from crdt_relay.settings import Settings
 from crdt_sync.errors import CrdtSyncError
+from crdt_sync.runtime.heap import Heap
 
 COLLECTOR_THRESHOLDS = (50_000, 20, 50)  # allocations, young and middle collections between two of the next kind
+_GIVE_BACK_EVERY_S = 1.0
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _TERMINAL = "/dev/tty"  # opens as long as the process has one
 _log = structlog.get_logger("relay")
@@ -35,8 +37,17 @@ def run(settings: Settings, ready: Callable[[Relay], None], again: Callable[[], 
     """
     configure_logging(settings.log_format, settings.log_level)
     _raise_descriptor_limit()
+    heap = Heap()
+    heap.be_one()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        _give_back(runner.get_loop(), heap)
         return runner.run(_serve(settings, ready, again))
+
+
+def _give_back(loop: asyncio.AbstractEventLoop, heap: Heap) -> None:
+    """Every second: what a burst took and nobody uses any more is not kept."""
+    heap.give_back()
+    loop.call_later(_GIVE_BACK_EVERY_S, _give_back, loop, heap)
 
 
 async def _serve(settings: Settings, ready: Callable[[Relay], None], again: Callable[[], Settings] | None) -> int:

@@ -16,6 +16,7 @@ from crdt_sync.runtime.hosting.front import Front
 from crdt_sync.runtime.transports import channel
 from crdt_sync.runtime.transports.http.dialed import open_channel
 from crdt_sync.runtime.transports.http.door import Door
+from crdt_sync.runtime.transports.room import Room
 
 from .devices import eventually, running
 
@@ -318,9 +319,9 @@ def test_a_channel_that_nobody_asks_for_ends(tmp_path: Path, monkeypatch: pytest
 
 def test_connections_are_bounded() -> None:
     async def story() -> None:
-        door = Door(lambda _: asyncio.sleep(0), 1, lambda: False, connections_max=2, browsers=True)
         known: dict[asyncio.Transport, None] = {}
         loop = asyncio.get_running_loop()
+        door = Door(lambda _: asyncio.sleep(0), 1, lambda: False, Room(loop, 1), connections_max=2, browsers=True)
         server = await loop.create_server(lambda: Front(asyncio.Protocol(), door.take, known, 3), "127.0.0.1", 0)
         async with server:
             port = server.sockets[0].getsockname()[1]
@@ -388,8 +389,8 @@ def test_who_is_known_keeps_its_connections_whoever_comes(tmp_path: Path, monkey
 
 def test_a_relay_that_is_full_says_so_before_anything_is_opened(tmp_path: Path) -> None:
     async def story() -> None:
-        door = Door(lambda _: asyncio.sleep(0), 1, lambda: True, connections_max=2, browsers=True)
         loop = asyncio.get_running_loop()
+        door = Door(lambda _: asyncio.sleep(0), 1, lambda: True, Room(loop, 1), connections_max=2, browsers=True)
         server = await loop.create_server(lambda: Front(asyncio.Protocol(), door.take, {}, 3), "127.0.0.1", 0)
         async with server:
             stranger = await Stranger.come(server.sockets[0].getsockname()[1])

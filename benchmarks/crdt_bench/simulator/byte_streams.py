@@ -274,7 +274,7 @@ class ByteStream(asyncio.Transport):
             self._told("resume_writing")
         if piece and not self.dead and not self.partner.lost:
             carrier.arrived(self, len(piece))
-            self.partner._told("data_received", piece)
+            self.partner._hear(piece)
         if self._closing and not self._unsent and not self.lost:
             self._break(None)
             if not self.dead:
@@ -292,6 +292,18 @@ class ByteStream(asyncio.Transport):
             self.lost = True
             self._unsent.clear()
             self._carrier.loop.call_soon(self._told, "connection_lost", error, context=_NETWORK)
+
+    def _hear(self, data: bytes) -> None:
+        protocol = self.get_protocol()
+        if not isinstance(protocol, asyncio.BufferedProtocol):
+            self._told("data_received", data)
+            return
+        while data:
+            buffer = memoryview(protocol.get_buffer(-1))
+            size = min(len(buffer), len(data))
+            buffer[:size] = data[:size]
+            data = data[size:]
+            self._told("buffer_updated", size)
 
     def _told(self, what: str, *arguments: object) -> Any:
         return getattr(self.get_protocol(), what)(*arguments)

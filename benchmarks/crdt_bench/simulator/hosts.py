@@ -14,14 +14,15 @@ from crdt_bench.simulator.network import TO_DIALER, TO_HOST, Link
 from crdt_bench.simulator.virtual_loop import LoopExecutor, Process, VirtualLoop
 from crdt_bench.simulator.workers import LoopWorker
 from crdt_bench.simulator.writers import LoopWriter
+from crdt_sync.limits import COMING_BYTES_MAX
 from crdt_sync.protocol.hub import Hub
 from crdt_sync.protocol.principal import everybody
 from crdt_sync.runtime.hosting.engine import Engine
 from crdt_sync.runtime.hosting.link import BUFFER_BYTES, DeviceLink
 from crdt_sync.runtime.outside import Outside
-from crdt_sync.runtime.transports.channel import Channel
 from crdt_sync.runtime.transports.http.accepted import AcceptedChannel
 from crdt_sync.runtime.transports.http.door import Door
+from crdt_sync.runtime.transports.room import Room
 
 _CONNECTIONS_MAX = 1024  # more than a history makes at a time
 
@@ -105,12 +106,16 @@ class Host:
             self._links.append(link)
         if self._door is None:
             self._door = Door(
-                self._serve_http, BUFFER_BYTES, lambda: False, connections_max=_CONNECTIONS_MAX, browsers=False
+                self._serve_http,
+                BUFFER_BYTES,
+                lambda: False,
+                Room(self._loop, COMING_BYTES_MAX),
+                connections_max=_CONNECTIONS_MAX,
+                browsers=False,
             )
         self._process.call(self._door.take, stream, b"")
 
-    async def _serve_http(self, channel: Channel) -> None:
-        assert isinstance(channel, AcceptedChannel)
+    async def _serve_http(self, channel: AcceptedChannel) -> None:
         receive, coming = channel.receive, channel.coming
 
         async def looked_at() -> bytes:

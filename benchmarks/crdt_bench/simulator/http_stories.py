@@ -17,6 +17,7 @@ from crdt_sync import limits
 from crdt_sync.runtime.transports.channel import Channel, ChannelClosed
 from crdt_sync.runtime.transports.http.dialed import BUFFER_BYTES, open_channel
 from crdt_sync.runtime.transports.http.door import Door
+from crdt_sync.runtime.transports.room import Room
 
 DEVICE, RELAY = "device", "relay"
 _FRAMES_MAX = 30
@@ -101,7 +102,8 @@ def _weather(rng: random.Random) -> Weather:
 
 
 async def _told(loop: VirtualLoop, rng: random.Random, story: Story) -> None:
-    door = Door(story.sides[RELAY].talk, BUFFER_BYTES, lambda: False, connections_max=256, browsers=False)
+    room = Room(loop, limits.COMING_BYTES_MAX)
+    door = Door(story.sides[RELAY].talk, BUFFER_BYTES, lambda: False, room, connections_max=256, browsers=False)
     network = ByteNetwork(loop, rng, lambda stream: door.take(stream, b""))
     channel = await open_channel("ws://relay", None, polls=rng.random() < 0.3)
     network.weather = weather = _weather(rng)

@@ -161,6 +161,11 @@ class Hub:
         acceptor = self._sessions.get(session)
         return acceptor is not None and (self._presence.is_due(session) or acceptor.wants_room)
 
+    def tells_little(self, session: int) -> bool:
+        """Whether what `fill` would send is small, whatever else the session has to hear."""
+        acceptor = self._sessions.get(session)
+        return acceptor is not None and acceptor.tells_little
+
     def congested(self, session: int, size: int = 0) -> bool:
         """Whether the host must not take a frame of `size` bytes from this session's link now."""
         acceptor = self._sessions.get(session)

@@ -63,6 +63,7 @@ from crdt_sync.runtime.hosting.tails import Tails
 from crdt_sync.runtime.hosting.uncommitted import Uncommitted
 from crdt_sync.runtime.outside import OUTSIDE, Outside
 from crdt_sync.runtime.steady import steady_us
+from crdt_sync.runtime.transports.room import Room
 from crdt_sync.runtime.worker.pool import IntegrationPool
 from crdt_sync.runtime.worker.process import WorkerUnavailable
 from crdt_sync.runtime.worker.values import Item, Turn, clocks_differ
@@ -76,6 +77,7 @@ _PRESENCE_AT_ONCE = 8  # a millisecond
 _RETRY_US = 5_000_000
 _STALLED_US = 1_000_000  # that a timer comes late: the loop stood still, or the machine slept
 _ONE_FRAME = 1  # byte of room: what is queued for a slow link is what everything else must wait for
+_TOLD_BYTES = limits.FRAME_BYTES_MAX // 4  # as which a frame counts that is not made yet: many records are smaller
 _ASKED_MAX = 8  # receipts and the like under way for one session
 _log = structlog.get_logger("crdt_sync.hosting")
 _QUICK = Turn(limits.QUICK_TURN_US, short=True)
@@ -93,6 +95,10 @@ class Link(Protocol):
 
     def call_when_room(self) -> None:
         """Call `Engine.fill` when there is room again."""
+
+    @property
+    def unsent(self) -> int:
+        """Bytes of what was sent that still wait here."""
 
     @property
     def arriving(self) -> int:
@@ -115,16 +121,20 @@ class Visits(Protocol):
         """The session is over."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Seat:
-    """A session's link and what the engine has under way for it."""
+    """A session's link and what the engine has under way for it. It waits by itself for room for what is to be sent."""
 
     link: Link
     flow: Flow
+    room_given: Callable[[], None]
+    give_way: Callable[[], None]
+    keeps: bool = False  # some of that room, for what its link has not passed on
     timer: asyncio.TimerHandle | None = None
     due: int = 0  # when that was to wake, in microseconds
     filling: bool = False
     asked: int = 0  # receipts and the like under way
+    crowded: bool = False  # it is not read for want of room
 
 
 class Engine:
@@ -208,6 +218,7 @@ class Engine:
         self._seats: dict[int, _Seat] = {}
         self._links: dict[int, Link] = {}  # of all sessions, until what they pushed was decided on
         self._held = HeldSessions(self)
+        self._unsent = Room(self.loop, limits.UNTAKEN_BYTES_MAX)
         self._uncommitted = Uncommitted()
         self._tasks: set[asyncio.Task[None]] = set()
         self._idle = asyncio.Event()
@@ -286,7 +297,9 @@ class Engine:
     def connect(self, link: Link, authorise: Authorise | None = None) -> int:
         """A device has connected; returns its session's number. `authorise` is for this session alone."""
         session = self.hub.connect(self._now(), authorise)
-        self._seats[session] = _Seat(link, self.queue.strangers)
+        self._seats[session] = _Seat(
+            link, self.queue.strangers, partial(self._fill_in_turn, session), partial(self._takes_nothing, session)
+        )
         self._links[session] = link
         self._arm(session)
         return session
@@ -310,11 +323,18 @@ class Engine:
         seat = self._seats.get(session)
         if seat is None or seat.filling:
             return
+        if seat.keeps and seat.link.has_room():
+            seat.keeps = False
+            self._unsent.leave(seat)
         try:
             if not self.hub.wants_room(session):
+                if self._unsent.holds(seat):
+                    self._keep(session, seat)
                 return
             if not seat.link.has_room():
                 seat.link.call_when_room()
+                return
+            if self._unsent.full and not self._may_tell(session, seat):
                 return
             self.hub.fill(session, _ONE_FRAME, self._now())
             more = self.hub.wants_room(session)
@@ -322,9 +342,9 @@ class Engine:
             self._unreadable(session, error)
             more = False
         self._pump()
+        self._keep(session, seat)
         if more:
-            seat.filling = True
-            self.loop.call_soon(self.queue.take, seat.flow, partial(self._refill, session, seat))
+            self._fill_in_turn(session)
 
     def may_read(self, session: int, size: int) -> bool:
         """Whether a frame of `size` bytes may be taken from the link; if not, it awaits `readable`."""
@@ -337,8 +357,23 @@ class Engine:
         """Return when such a frame may be taken from the link, or when its session is over."""
         while not self.may_read(session, size):
             reading = self._held.hold(session, size)
-            self.hub.pause(session, self._now())
+            self._pause(session)
             await reading
+            self._resume(session)
+
+    def hold(self, session: int, held: bool) -> None:
+        """The device is not read, for want of room for what it sends, or is read on."""
+        seat = self._seats.get(session)
+        if seat is not None and seat.crowded != held:
+            seat.crowded = held
+            self._pause(session) if held else self._resume(session)
+
+    def _pause(self, session: int) -> None:
+        self.hub.pause(session, self._now())
+
+    def _resume(self, session: int) -> None:
+        seat = self._seats.get(session)
+        if seat is not None and not seat.crowded and session not in self._held:
             self.hub.resume(session, self._now())
 
     def held_by_itself(self, session: int) -> bool:
@@ -361,14 +396,44 @@ class Engine:
         self.hub.lost(session, self._now())
         self._pump()
 
+    def _fill_in_turn(self, session: int) -> None:
+        seat = self._seats.get(session)
+        if seat is not None and not seat.filling:
+            seat.filling = True
+            self.loop.call_soon(self.queue.take, seat.flow, partial(self._refill, session, seat))
+
     def _refill(self, session: int, seat: _Seat) -> None:
         seat.filling = False
         self.fill(session)
+
+    def _may_tell(self, session: int, seat: _Seat) -> bool:
+        """Whether the device is told something although others have not taken what they were told."""
+        if self._unsent.holds(seat):
+            return True
+        if self._unsent.waits(seat):  # whatever it is to hear next is no smaller by now
+            return False
+        return self.hub.tells_little(session) or self._unsent.take(seat, _TOLD_BYTES)
+
+    def _keep(self, session: int, seat: _Seat) -> None:
+        """What the link could not pass on at once takes room until it has."""
+        if session not in self._seats:
+            return
+        seat.keeps = not seat.link.has_room()
+        if seat.keeps:
+            self._unsent.keep(seat, seat.link.unsent)
+            seat.link.call_when_room()
+        elif self._unsent.holds(seat):
+            self._unsent.leave(seat)
+
+    def _takes_nothing(self, session: int) -> None:
+        self.hub.expel(session, "unavailable", "what was sent was not taken, and others wait", _RETRY_US, self._now())
+        self._pump()
 
     def _leave(self, session: int) -> Link | None:
         seat = self._seats.pop(session, None)
         if seat is None:
             return None
+        self._unsent.leave(seat)
         if seat.timer is not None:
             seat.timer.cancel()
         self._held.leave(session)
@@ -384,7 +449,8 @@ class Engine:
 
     def _timer(self, session: int) -> None:
         seat, now = self._seats.get(session), self._now()
-        stalled = seat is not None and session not in self._held and now - seat.due > _STALLED_US
+        paused = session in self._held or (seat is not None and seat.crowded)
+        stalled = seat is not None and not paused and now - seat.due > _STALLED_US
         if seat is not None and stalled:  # we were not listening: nobody is silent for that
             self.hub.pause(session, seat.due)
             self.hub.resume(session, now)

@@ -6,6 +6,7 @@ from typing import cast
 
 from crdt_sync import limits
 from crdt_sync.runtime.transports.http.wire import is_ours
+from crdt_sync.runtime.transports.pieces import InPieces
 
 _LINE_END = b"\r\n"
 
@@ -54,7 +55,7 @@ class Front(asyncio.Protocol):
             self._unused()
             self._http(self._transport, bytes(self._said))
         else:
-            self._transport.set_protocol(self._websocket)
+            self._transport.set_protocol(InPieces(self._websocket))
             self._websocket.connection_made(self._transport)
             self._websocket.data_received(bytes(self._said))
 

@@ -25,7 +25,7 @@ from crdt_sync.runtime.transports.channel import Channel, ChannelClosed, RulesBr
 from crdt_sync.verdicts import VerdictCode
 
 SEND_TIMEOUT_S = 60.0
-BUFFER_BYTES = 128 * 1024  # what is behind it waits for so long as it takes: 26 s at 5 kB/s
+BUFFER_BYTES = 32 * 1024  # what is behind it waits for so long as it takes: 6 s at 5 kB/s
 _UNREMARKABLE = frozenset({"done", "connection_lost", "going_away"})
 _log = structlog.get_logger("crdt_sync.hosting")
 
@@ -76,6 +76,11 @@ class DeviceLink:
             self._waiting = asyncio.create_task(self._wait_for_room())
 
     @property
+    def unsent(self) -> int:
+        """See `Link.unsent`."""
+        return self._channel.unsent_bytes
+
+    @property
     def arriving(self) -> int:
         """See `Link.arriving`."""
         return self._channel.arriving_bytes
@@ -118,6 +123,7 @@ class DeviceLink:
                 if self._closing is not None:
                     continue  # what is still under way is taken, so that the answer to our close can arrive
                 await self._hand_over(frame, greeted=greeted)
+                del frame  # it may be large, and the next one be long in coming
                 greeted = True
                 while channel.unsent_bytes > self._unsent_max and self._waiting is not None and self._closing is None:
                     await asyncio.wait((self._waiting,))

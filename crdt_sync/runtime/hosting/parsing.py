@@ -1,27 +1,46 @@
-"""What comes on a websocket is parsed in slices, in turns: 256 KiB, read at once, may be 20,000 frames.
+"""What comes on a websocket is parsed in slices, in turns: a piece of what was read may be hundreds of frames.
 
-While something is not parsed, or its frames wait to be received, the socket is not read.
+While something is not parsed, or its frames wait to be received, the socket is not read; nor while a large frame comes
+for which there is no room, see `transports.room`, or while answers to the transport's own pings are not taken.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
-from typing import ClassVar
+from collections.abc import Callable, Generator
+from typing import ClassVar, cast
 
+from websockets.protocol import State
+from websockets.streams import StreamReader
+
+from crdt_sync.limits import SMALL_FRAME_BYTES
 from crdt_sync.runtime.hosting.fair_queue import FairQueue, Flow
 from crdt_sync.runtime.transports.arrivals import Arrivals
+from crdt_sync.runtime.transports.room import Room
 
-_SLICE_BYTES = 4096  # 300 of the smallest frames, 2 ms; of a large frame 5 microseconds
+_SLICE_BYTES = 4096  # of a large frame: 5 microseconds
+_HEADS_BYTES = 512  # where frames begin: 70 of the smallest, half a millisecond, and 20 KiB of objects
+_HEAD_BYTES = 2  # of a frame, before the parser says what else it waits for
+_PONGS_BYTES_MAX = 16 * 1024  # that wait to be sent
 
 
 class ParsedInTurns(Arrivals):
-    """Part of a server's connection; `flow` tells whose work that is."""
+    """Part of a server's connection; `flow` tells whose work that is. `held` hears when it is not read for want of
+    room, and when it is read on.
+
+    `leave_room` is to be called when nothing will be received from it any more.
+    """
 
     queue: ClassVar[FairQueue]
+    room: ClassVar[Room]
     flow: Callable[[], Flow]
+    held: Callable[[bool], None] | None = None
     _waiting = False  # for a turn
     _full = False  # frames wait to be received
+    _crowded = False  # it waits for room
     _paused = False
+    _room_of_message = 0  # bytes that were taken for the one that comes
+    _room_in_hand = 0  # for the one that was received last
+    _pongs = 0  # bytes of them since there was nothing to be sent
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.Protocol`."""
@@ -29,6 +48,7 @@ class ParsedInTurns(Arrivals):
         self._unparsed: deque[memoryview] = deque()
         self.recv_messages.pause = self._hold
         self.recv_messages.resume = self._go_on
+        self.protocol.reader.__class__ = _Reader
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`."""
@@ -45,25 +65,96 @@ class ParsedInTurns(Arrivals):
         self._parse_rest()
         self.recv_messages.pause = self.recv_messages.resume = _nothing  # they refer to this
         super().connection_lost(exc)
+        self.room.abandon(self, self._room_of_message)
+        self._crowded = False
+        self._room_of_message = 0
+
+    def resume_writing(self) -> None:
+        """See `asyncio.Protocol`."""
+        super().resume_writing()
+        self._parse()
+
+    def receiving(self) -> None:
+        """See `Arrivals`."""
+        if self._room_in_hand:
+            self.room.give_back(self, self._room_in_hand)
+            self._room_in_hand = 0
+
+    def read_on(self, size: int) -> None:
+        """See `Arrivals`."""
+        super().read_on(size)
+        self._room_in_hand = size if size > SMALL_FRAME_BYTES else 0
+
+    def leave_room(self) -> None:
+        """Nothing is received any more."""
+        self._crowded = False
+        self.room.leave(self)
+
+    def room_given(self) -> None:
+        """See `User`."""
+        self._crowded = False
+        self._tell_held()
+        self._parse()
+
+    def give_way(self) -> None:
+        """See `User`."""
+        self.transport.abort()
 
     def _parse(self) -> None:
-        while self._unparsed and not self._full and not self._waiting:
+        while self._unparsed and not self._waiting and self._may_parse:
             if not self.queue.ran(self._parse_slice):
                 self._waiting = True
                 self.queue.take(self.flow(), self._turn_came)
         self._read_or_pause()
 
+    @property
+    def _may_parse(self) -> bool:
+        return not self._full and not self._crowded and not (self.paused and self._pongs > _PONGS_BYTES_MAX)
+
     def _turn_came(self) -> None:
         self._waiting = False
-        if self._unparsed and not self._full:
+        if self._unparsed and self._may_parse:
             self._parse_slice()
         self._parse()
 
     def _parse_slice(self) -> None:
+        reader = cast(_Reader, self.protocol.reader)
+        missing = reader.awaited - len(reader.buffer)
+        heads = _HEAD_BYTES if self._room_of_message else _HEADS_BYTES  # a large message shares no slice with the next
+        size = min(missing, _SLICE_BYTES) if missing > 0 else heads
         piece = self._unparsed.popleft()
-        if len(piece) > _SLICE_BYTES:
-            self._unparsed.appendleft(piece[_SLICE_BYTES:])
-        super().data_received(bytes(piece[:_SLICE_BYTES]))
+        if len(piece) > size:
+            self._unparsed.appendleft(piece[size:])
+        unsent = self.transport.get_write_buffer_size()
+        super().data_received(bytes(piece[:size]))
+        self._pongs = (self._pongs if unsent else 0) + self.transport.get_write_buffer_size() - unsent
+        self._look_for_room(reader.awaited)
+
+    def _look_for_room(self, awaited: int) -> None:
+        """See to it that there is room for the message that comes, be it of one frame or of fragments."""
+        so_far = self.protocol.current_size
+        size = (so_far or 0) + awaited
+        if so_far is None and not awaited:
+            if self._room_of_message:
+                self._room_of_message = 0
+                self.room.came(self)
+                self._forget_last()
+        elif size > max(SMALL_FRAME_BYTES, self._room_of_message) and not self.transport.is_closing():
+            more, self._room_of_message = size - self._room_of_message, size
+            self._crowded = not self.room.take(self, more)
+            self._tell_held()
+
+    def _forget_last(self) -> None:
+        """The parser keeps the last frame until the next one is here: begin with another."""
+        protocol = self.protocol
+        if protocol.state is State.OPEN:
+            protocol.parser.close()
+            protocol.parser = protocol.parse()
+            next(protocol.parser)
+
+    def _tell_held(self) -> None:
+        if self.held is not None:
+            self.held(self._crowded)
 
     def _parse_rest(self) -> None:
         while self._unparsed:
@@ -77,7 +168,7 @@ class ParsedInTurns(Arrivals):
         self._parse()
 
     def _read_or_pause(self) -> None:
-        pause = bool(self._unparsed) or self._full
+        pause = bool(self._unparsed) or not self._may_parse
         if pause == self._paused or self.transport.is_closing():
             return
         self._paused = pause
@@ -85,6 +176,18 @@ class ParsedInTurns(Arrivals):
             self.transport.pause_reading()
         else:
             self.transport.resume_reading()
+
+
+class _Reader(StreamReader):
+    """Tells how many bytes the parser waits for."""
+
+    awaited = 0
+
+    def read_exact(self, n: int) -> Generator[None, None, bytearray]:
+        self.awaited = n
+        data = yield from super().read_exact(n)
+        self.awaited = 0
+        return data
 
 
 def _nothing() -> None:

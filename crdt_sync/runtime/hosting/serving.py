@@ -16,7 +16,7 @@ from websockets.protocol import State
 from websockets.typing import Origin, Subprotocol
 
 from crdt_sync.errors import InvalidSettings
-from crdt_sync.limits import FRAME_BYTES_MAX, HANDSHAKE_BYTES_MAX, HANDSHAKE_TIMEOUT_US
+from crdt_sync.limits import COMING_BYTES_MAX, HANDSHAKE_BYTES_MAX, HANDSHAKE_TIMEOUT_US, HELLO_BYTES_MAX
 from crdt_sync.protocol import SUBPROTOCOL
 from crdt_sync.protocol.acceptor import Authorise
 from crdt_sync.runtime.hosting.engine import Engine
@@ -26,8 +26,10 @@ from crdt_sync.runtime.hosting.parsing import ParsedInTurns
 from crdt_sync.runtime.hosting.places import Places
 from crdt_sync.runtime.network import network_of
 from crdt_sync.runtime.transports import channel
-from crdt_sync.runtime.transports.channel import Channel
+from crdt_sync.runtime.transports.http.accepted import AcceptedChannel
 from crdt_sync.runtime.transports.http.door import Door
+from crdt_sync.runtime.transports.pieces import InPieces
+from crdt_sync.runtime.transports.room import Room
 from crdt_sync.runtime.transports.websocket import WebsocketChannel
 
 _QUEUED_FRAMES = 4  # per device, read from the socket and not looked at yet
@@ -75,15 +77,19 @@ class Port:
         newcomers: dict[asyncio.Transport, None] = {}
         channels_max = sessions_max + _STRANGERS_MAX
 
-        async def talk(opened: Channel) -> None:
-            await DeviceLink(opened, engine, send_timeout_s).read()
+        async def talk(opened: AcceptedChannel) -> None:
+            link = DeviceLink(opened, engine, send_timeout_s)
+            opened.held = partial(engine.hold, link.session)
+            await link.read()
 
-        room: Places[_Known] = Places(channels_max, lambda: len(door))
-        door = Door(talk, BUFFER_BYTES, room.make_way, connections_max=2 * channels_max, browsers=browsers)
+        taken: Places[_Known] = Places(channels_max, lambda: len(door))
+        for_frames = Room(engine.loop, COMING_BYTES_MAX)
+        door = Door(talk, BUFFER_BYTES, taken.make_way, for_frames, connections_max=2 * channels_max, browsers=browsers)
 
         class Known(_Known):
-            places = room
+            places = taken
             queue = engine.queue
+            room = for_frames
             flow = staticmethod(lambda: engine.queue.strangers)
 
         async def handle(websocket: ServerConnection) -> None:
@@ -91,10 +97,14 @@ class Port:
             opened = WebsocketChannel(websocket, BUFFER_BYTES)
             link = DeviceLink(opened, engine, send_timeout_s, websocket.authorise)
             websocket.flow = partial(engine.flow, link.session)
-            await link.read()
+            websocket.held = partial(engine.hold, link.session)
+            try:
+                await link.read()
+            finally:
+                websocket.leave_room()
 
         def turn_away(websocket: ServerConnection, _: Request) -> Response | None:
-            if not room.full:
+            if not taken.full:
                 return None
             return websocket.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, "As many devices are here as may be.\n")
 
@@ -106,10 +116,10 @@ class Port:
                 websocket.authorise = introduce(websocket, response)
             return response
 
-        def connect(*args: Any, **settings: Any) -> Known | Front:
+        def connect(*args: Any, **settings: Any) -> InPieces | Front:
             websocket = Known(*args, **settings)
             if not http_too:
-                return websocket
+                return InPieces(websocket)
             return Front(websocket, door.take, newcomers, 2 * channels_max, websocket.release)
 
         origins: list[Origin | None] | None = None if browsers else [None]
@@ -126,7 +136,7 @@ class Port:
                 ssl=certificate,
                 ssl_handshake_timeout=HANDSHAKE_TIMEOUT_US / 1e6 if certificate else None,
                 compression=None,
-                max_size=FRAME_BYTES_MAX,
+                max_size=HELLO_BYTES_MAX,  # until somebody is let in
                 max_queue=_QUEUED_FRAMES,
                 open_timeout=HANDSHAKE_TIMEOUT_US / 1e6,
                 ping_interval=None,
@@ -140,7 +150,7 @@ class Port:
                 f"cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}",
                 "Choose another address with --host or --port, or stop the program that uses this one.",
             ) from error
-        return cls(server, room, newcomers, door)
+        return cls(server, taken, newcomers, door)
 
     def close(self) -> None:
         """Let nobody in any more; those who are connected stay."""
@@ -187,10 +197,10 @@ class _Known(ParsedInTurns, ServerConnection):
         """See `Guest`."""
         self.transport.abort()
 
-    def read_on(self) -> None:
+    def read_on(self, size: int) -> None:
         """See `Arrivals`."""
         self._greeted = True
-        super().read_on()
+        super().read_on(size)
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`. The library would keep a megabyte of headers of each connection for the time-out."""

@@ -63,8 +63,11 @@ class Arrivals(Connection):
         _forget_frames(self.protocol.parser_exc)
         _forget_frames(self.protocol.handshake_exc)
 
-    def read_on(self) -> None:
-        """A frame was read."""
+    def receiving(self) -> None:
+        """Another frame is asked for: the last one was taken."""
+
+    def read_on(self, size: int) -> None:
+        """A frame of so many bytes was read."""
         self._read = self._came
 
     @property

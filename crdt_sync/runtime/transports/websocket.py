@@ -54,11 +54,12 @@ class WebsocketChannel:
 
     async def receive(self) -> bytes:
         """See `Channel`."""
+        self._websocket.receiving()
         try:
             frame = await self._websocket.recv()
         except ConnectionClosed as closed:
             raise ChannelClosed from closed
-        self._websocket.read_on()
+        self._websocket.read_on(len(frame))
         if isinstance(frame, str):
             raise RulesBroken("binary frames only")
         return frame

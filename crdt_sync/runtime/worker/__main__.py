@@ -6,6 +6,7 @@ import sys
 from crdt_sync import limits
 from crdt_sync.records import yrs
 from crdt_sync.records.gate.integrate import Integrator
+from crdt_sync.runtime.heap import Heap
 from crdt_sync.runtime.worker.confine import confine, seal
 from crdt_sync.runtime.worker.progress import progress_of
 from crdt_sync.runtime.worker.service import Service, run
@@ -16,11 +17,19 @@ _SLOW_NICENESS = 15  # a fortieth of what another process gets
 def main() -> None:
     """Serve requests from standard input until it ends."""
     assert yrs.Doc is not None  # imported here, or the first update would be charged for it
-    if "slow" in sys.argv[2:] and hasattr(os, "nice"):
+    slow = "slow" in sys.argv[2:]
+    if slow and hasattr(os, "nice"):
         os.nice(_SLOW_NICENESS)
     missing = confine()
     _warm_up()
-    run(Service(Integrator(limits.WORKER_DOCUMENTS_MAX), progress_of(sys.argv[1])), lambda: [*missing, *seal()])
+    loaded = limits.WORKER_LOADED_BYTES_MAX // 4 if slow else limits.WORKER_LOADED_BYTES_MAX
+    service = Service(
+        Integrator(limits.WORKER_DOCUMENTS_MAX),
+        progress_of(sys.argv[1]),
+        allocated=Heap().give_back,
+        memory_bytes_max=loaded,
+    )
+    run(service, lambda: [*missing, *seal()])
 
 
 def _warm_up() -> None:

@@ -20,6 +20,7 @@ from crdt_sync.runtime.worker.values import Turn
 from crdt_sync.verdicts import POSTPONED, Verdict, VerdictCode
 
 _COLLECT_EVERY: Final = 50_000  # allocations
+_MEASURE_EVERY_BYTES: Final = 64 * limits.KIB  # of records and updates: up to 2 MiB of memory
 
 
 def _processor_us() -> int:
@@ -33,9 +34,10 @@ def _wall_us() -> int:
 class Service:
     """Holds the loaded records and answers requests.
 
-    Beside the integrator's bound on the number of records stands one on their encoded size, since one record may
-    be two thousand times as large as another. `processor_us` tells the processor time used so far. It costs a system
-    call, so `wall_us` is asked before: no more of a processor is used than time goes by.
+    Beside the integrator's bound on the number of records stand one on their encoded size, since one record may
+    be two thousand times as large as another, and one on the memory that they take. `allocated` tells the bytes
+    of it, as far as that is known; `processor_us` the processor time used so far. That costs a system call, so `wall_us`
+    is asked before: no more of a processor is used than time goes by.
     """
 
     def __init__(
@@ -44,6 +46,8 @@ class Service:
         progress: Progress,
         processor_us: Callable[[], int] = _processor_us,
         wall_us: Callable[[], int] = _wall_us,
+        allocated: Callable[[], int | None] = lambda: None,
+        memory_bytes_max: int = limits.WORKER_LOADED_BYTES_MAX,
     ) -> None:
         self._integrator = integrator
         self._progress = progress
@@ -54,6 +58,9 @@ class Service:
         self._turn_lasts = 0  # until then at least, by the wall
         self._sizes: OrderedDict[str, int] = OrderedDict()  # encoded bytes of each loaded record, oldest use first
         self._size = 0
+        self._allocated = allocated
+        self._allocated_max = (allocated() or 0) + memory_bytes_max
+        self._unmeasured = 0  # encoded bytes that were gone through since that was looked at
         self._evicted: set[str] = set()
 
     def answer(self, body: bytes) -> bytes:
@@ -194,6 +201,7 @@ class Service:
     def _grow(self, record: str, count: int) -> None:
         self._sizes[record] = self._sizes.get(record, 0) + count
         self._size += count
+        self._unmeasured += count
 
     def _drop(self, records: Sequence[str]) -> None:
         for record in records:
@@ -201,12 +209,23 @@ class Service:
             self._evicted.add(record)
 
     def _make_room(self, keep: str) -> None:
-        while self._size > limits.WORKER_CACHE_BYTES_MAX and len(self._sizes) > 1:
-            oldest = next(iter(self._sizes))
-            if oldest == keep:
-                return
-            self._integrator.forget(oldest)
-            self._drop((oldest,))
+        while self._size > limits.WORKER_CACHE_BYTES_MAX and self._unload_oldest(keep):
+            pass
+        if self._unmeasured < _MEASURE_EVERY_BYTES:
+            return
+        self._unmeasured = 0
+        while (self._allocated() or 0) > self._allocated_max:
+            for _ in range(1 + len(self._sizes) // 8):  # measuring takes longer than loading one again
+                if not self._unload_oldest(keep):
+                    return
+
+    def _unload_oldest(self, keep: str) -> bool:
+        oldest = next(iter(self._sizes), keep)
+        if oldest == keep:
+            return False
+        self._integrator.forget(oldest)
+        self._drop((oldest,))
+        return True
 
 
 def run(service: Service, seal: Callable[[], list[str]] = list) -> None:

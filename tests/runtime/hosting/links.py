@@ -4,7 +4,7 @@
 class QuietLink:
     """A link that keeps nothing of what it was sent, but why it was closed."""
 
-    arriving = 0
+    arriving = unsent = 0
     closed = ""
 
     def has_room(self) -> bool:

@@ -1,19 +1,22 @@
 """A device that is let in may say more at once, however much the relay has to do just then."""
 
 import asyncio
+import sys
 from dataclasses import replace
 from itertools import count
 
-from crdt_sync.limits import HELLO_BYTES_MAX
+from crdt_sync.limits import HELLO_BYTES_MAX, SILENCE_US_MAX
 from crdt_sync.protocol import codec
 from crdt_sync.protocol.messages import Ping, Pong, Want, WantEntry, Welcome
 from crdt_sync.protocol.principal import everybody
 from crdt_sync.runtime.hosting.engine import Engine
 from crdt_sync.runtime.hosting.link import DeviceLink
 from crdt_sync.runtime.outside import OUTSIDE
+from crdt_sync.runtime.transports.channel import ChannelClosed
 from crdt_sync.runtime.transports.memory import memory_pair
 from crdt_sync.storage.memory import MemoryStore
 from tests.protocol.scripted import hello
+from tests.runtime.hosting.links import QuietLink
 
 _LARGE = codec.encode(Want(0, tuple(WantEntry(f"customers/{number}", bytes(60)) for number in range(200))))
 
@@ -36,6 +39,76 @@ def test_an_answer_to_the_welcome_is_taken_while_others_wait_for_their_turns() -
             pass
         ours.abort()
         await reading
+        await engine.stop(0, 0)
+
+    asyncio.run(talk())
+
+
+class Kept:
+    """A channel on which one large frame comes, and then nothing."""
+
+    peer = None
+    arriving_bytes = unsent_bytes = 0
+    has_room = True
+
+    def __init__(self) -> None:
+        self.frames = [codec.encode(hello()), _LARGE + bytes(1_000_000)]
+        self.references = 0
+
+    def take_up_to(self, frame_bytes: int) -> None:
+        pass
+
+    def send(self, frame: bytes) -> None:
+        pass
+
+    async def room(self) -> None:
+        pass
+
+    async def receive(self) -> bytes:
+        if self.frames:
+            self.last = self.frames.pop(0)
+            return self.last
+        self.references = sys.getrefcount(self.last)
+        raise ChannelClosed
+
+    async def close(self) -> None:
+        pass
+
+    def abort(self) -> None:
+        pass
+
+
+def test_a_frame_that_was_taken_is_not_kept_until_the_next_one_comes() -> None:
+    async def talk() -> None:
+        engine = Engine(MemoryStore(), everybody, lambda: 1_000_000)
+        channel = Kept()
+        await DeviceLink(channel, engine).read()
+        assert channel.references == 2  # our own, and the one that looks
+        await engine.stop(0, 0)
+
+    asyncio.run(talk())
+
+
+def test_a_session_is_not_silent_while_there_is_no_room_for_what_it_sends() -> None:
+    async def talk() -> None:
+        now = 0
+        engine = Engine(MemoryStore(), everybody, lambda: 1_000_000)
+        engine._now = lambda: now  # type: ignore[method-assign]
+        link = QuietLink()
+        session = engine.connect(link)
+        engine.receive(session, codec.encode(hello()))
+        engine.hold(session, True)
+        now = 10 * SILENCE_US_MAX
+        engine._timer(session)
+        assert link.closed == ""
+        engine.hold(session, False)
+        for _ in range(4):
+            now += SILENCE_US_MAX
+            engine._seats[session].due = now if session in engine._seats else 0
+            engine._timer(session)
+            if link.closed:
+                break
+        assert link.closed == "the partner fell silent"
         await engine.stop(0, 0)
 
     asyncio.run(talk())

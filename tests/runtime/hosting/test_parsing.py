@@ -11,9 +11,11 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Protocol, Side
 
+from crdt_sync.limits import FRAME_BYTES_MAX, SMALL_FRAME_BYTES
 from crdt_sync.runtime.hosting import parsing
 from crdt_sync.runtime.hosting.fair_queue import FairQueue, Flow
 from crdt_sync.runtime.hosting.parsing import ParsedInTurns
+from crdt_sync.runtime.transports.room import Room
 
 _QUEUE = 4
 
@@ -26,6 +28,8 @@ class Wire(asyncio.Transport):
         self.reading = True
         self.pauses = 0
         self.steps = 0.0
+        self.unsent = 0
+        self.aborted = False
 
     def pause_reading(self) -> None:
         assert self.reading
@@ -45,8 +49,14 @@ class Wire(asyncio.Transport):
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         pass
 
-    def write(self, data: object) -> None:
-        pass
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.unsent += len(data)
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
+
+    def abort(self) -> None:
+        self.aborted = True
 
     def can_write_eof(self) -> bool:
         return False
@@ -59,8 +69,18 @@ def framed(*payloads: bytes) -> bytes:
     return b"".join(Frame(Opcode.BINARY, payload).serialize(mask=True) for payload in payloads)
 
 
+class Others:
+    """Another connection, on which frames come."""
+
+    def room_given(self) -> None:
+        pass
+
+    def give_way(self) -> None:
+        pass
+
+
 def parsed(test: Callable[[ParsedInTurns, Wire], Awaitable[None]], step_s: float = 0.0) -> None:
-    """Run `test` on an open connection; each step takes so long."""
+    """Run `test` on an open connection; each step takes so long. There is room for the largest frame."""
 
     async def run() -> None:
         now, wire = 0.0, Wire()
@@ -73,12 +93,15 @@ def parsed(test: Callable[[ParsedInTurns, Wire], Awaitable[None]], step_s: float
 
         class Parsed(ParsedInTurns):
             queue = FairQueue(asyncio.get_running_loop(), clock)
+            room = Room(asyncio.get_running_loop(), FRAME_BYTES_MAX)
             mine = Flow()
             flow = staticmethod(lambda: Parsed.mine)
 
         connection = Parsed(Protocol(Side.SERVER), max_queue=_QUEUE)
         connection.connection_made(wire)
         await test(connection, wire)
+        connection.leave_room()
+        assert Parsed.room.held == 0
 
     asyncio.run(run())
 
@@ -88,10 +111,10 @@ def test_a_flood_of_small_frames_takes_many_turns():
         connection.data_received(framed(*([b"p"] * 5_000)))
         assert not wire.reading
         for _ in range(5_000):
-            assert len(connection.recv_messages.frames) <= parsing._SLICE_BYTES // len(framed(b"p")) + _QUEUE
+            assert len(connection.recv_messages.frames) <= parsing._HEADS_BYTES // len(framed(b"p")) + _QUEUE
             assert await connection.recv() == b"p"
         assert wire.reading
-        assert wire.steps == 5_000 * len(framed(b"p")) // parsing._SLICE_BYTES + 1
+        assert wire.steps > 5_000 * len(framed(b"p")) // parsing._HEADS_BYTES
 
     parsed(flood, step_s=0.003)
 
@@ -174,3 +197,82 @@ def test_an_ended_connection_goes_with_the_last_reference_to_it():
         assert not connection._unparsed
 
     parsed(end, step_s=0.003)
+
+
+def test_a_large_frame_is_not_read_before_there_is_room_for_it():
+    async def large(connection: ParsedInTurns, wire: Wire) -> None:
+        told: list[bool] = []
+        connection.held = told.append
+        other = Others()
+        assert connection.room.take(other, FRAME_BYTES_MAX - SMALL_FRAME_BYTES)
+        connection.data_received(framed(bytes(SMALL_FRAME_BYTES), bytes(200_000)))
+        assert await connection.recv() == bytes(SMALL_FRAME_BYTES)
+        assert not wire.reading
+        assert len(connection.protocol.reader.buffer) <= parsing._HEADS_BYTES
+        assert told[-1]
+        connection.room.leave(other)
+        assert not told[-1]
+        assert await connection.recv() == bytes(200_000)
+        assert wire.reading
+
+    parsed(large)
+
+
+def test_room_is_given_back_once_the_next_frame_is_asked_for():
+    async def come(connection: ParsedInTurns, wire: Wire) -> None:
+        connection.data_received(framed(bytes(20_000), bytes(30_000), b"small"))
+        assert connection.room.held == 50_000
+        for size in (20_000, 30_000, 5):
+            connection.receiving()
+            frame = await connection.recv()
+            assert len(frame) == size
+            connection.read_on(len(frame))
+            assert connection.room.held == {20_000: 50_000, 30_000: 30_000, 5: 0}[size]
+
+    parsed(come)
+
+
+def test_fragments_need_room_as_one_frame():
+    async def come(connection: ParsedInTurns, wire: Wire) -> None:
+        pieces = [bytes(3_000)] * 8
+        connection.data_received(
+            b"".join(
+                Frame(Opcode.CONT if number else Opcode.BINARY, piece, fin=False).serialize(mask=True)
+                for number, piece in enumerate(pieces[:-1])
+            )
+        )
+        reading = asyncio.create_task(connection.recv())
+        while connection.room.held < 7 * 3_000:
+            await asyncio.sleep(0)
+        connection.data_received(Frame(Opcode.CONT, pieces[-1]).serialize(mask=True) + framed(b"small", bytes(10_000)))
+        assert await reading == bytes(24_000)
+        assert connection.room.held == 24_000 + 10_000
+
+    parsed(come)
+
+
+def test_a_frame_that_is_cut_off_needs_no_room():
+    async def cut(connection: ParsedInTurns, wire: Wire) -> None:
+        connection.data_received(framed(bytes(20_000), bytes(30_000))[:-1])
+        assert connection.room.held == 50_000
+        connection.connection_lost(None)
+        assert connection.room.held == 20_000
+
+    parsed(cut)
+
+
+def test_pings_are_not_answered_while_the_answers_are_not_taken():
+    async def knock(connection: ParsedInTurns, wire: Wire) -> None:
+        ping = Frame(Opcode.PING, bytes(125)).serialize(mask=True)
+        connection.pause_writing()
+        for _ in range(1_000):
+            if wire.reading:
+                connection.data_received(ping)
+            await asyncio.sleep(0)
+        assert not wire.reading
+        assert wire.unsent < 2 * parsing._PONGS_BYTES_MAX
+        wire.unsent = 0
+        connection.resume_writing()
+        assert wire.reading
+
+    parsed(knock)

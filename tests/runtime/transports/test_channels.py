@@ -17,6 +17,7 @@ from crdt_sync.runtime.transports.channel import Channel, ChannelClosed, RulesBr
 from crdt_sync.runtime.transports.http.dialed import open_channel
 from crdt_sync.runtime.transports.http.door import Door
 from crdt_sync.runtime.transports.memory import memory_pair
+from crdt_sync.runtime.transports.room import Room
 from crdt_sync.runtime.transports.websocket import WebsocketChannel
 
 _BUFFER_BYTES = 64 * 1024
@@ -80,8 +81,9 @@ async def http(*, polls: bool = False) -> AsyncIterator[tuple[Channel, Channel]]
         accepted.set_result(opened)
         await over.wait()
 
-    door = Door(talk, _BUFFER_BYTES, lambda: False, connections_max=10, browsers=False)
     loop = asyncio.get_running_loop()
+    room = Room(loop, FRAME_BYTES_MAX)
+    door = Door(talk, _BUFFER_BYTES, lambda: False, room, connections_max=10, browsers=False)
     server = await loop.create_server(lambda: Front(asyncio.Protocol(), door.take, {}, 10), "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]

@@ -8,16 +8,17 @@ from contextlib import suppress
 
 import uvloop
 
-from crdt_bench.campaign.siege.frames import KINDS, Voice
+from crdt_bench.campaign.siege.frames import KINDS, Voice, beginning
 from crdt_bench.campaign.siege.named import NAMED
-from crdt_bench.campaign.siege.program import Attack, Close, Open, Send, Wait, drawn
+from crdt_bench.campaign.siege.program import Attack, Begin, Close, Knock, Open, Send, Step, Wait, drawn
 from crdt_bench.child import hear, say
-from crdt_bench.load.connection import Connection
+from crdt_bench.load.connection import Connection, client_frame
 from crdt_bench.load.flood import UnexpectedAnswer, greeted
 
 _OPEN_S_MAX = 5.0
 _BUFFERED_BYTES_MAX = 8 << 20  # of one connection; beyond it the attacker waits
 _CONNECTIONS_MAX = 400
+_KNOCK = client_frame(bytes(125), 0x89)  # the longest ping
 
 
 def attack_of(number: int) -> Attack:
@@ -62,7 +63,7 @@ class _Attacker:
         self._open: list[tuple[Connection, Voice]] = []
         self.counts = {"rounds": 0, "sessions": 0, "refused": 0, "frames": 0}
 
-    async def take(self, step: Open | Send | Wait | Close) -> None:
+    async def take(self, step: Step) -> None:
         """Do one step of the program."""
         match step:
             case Open():
@@ -71,6 +72,11 @@ class _Attacker:
                 await asyncio.gather(*(self._connect(step) for _ in range(room)))
             case Send(kind, copies):
                 await asyncio.gather(*(self._send(*known, kind, copies) for known in self._open))
+            case Begin(size):
+                begun = beginning(size)
+                await asyncio.gather(*(self._write(connection, begun) for connection, _ in self._open))
+            case Knock(copies):
+                await asyncio.gather(*(self._write(connection, _KNOCK * copies) for connection, _ in self._open))
             case Wait(seconds):
                 await asyncio.sleep(seconds)
             case Close():
@@ -106,11 +112,14 @@ class _Attacker:
 
     async def _send(self, connection: Connection, voice: Voice, kind: str, copies: int) -> None:
         for _ in range(copies):
-            if connection.lost.is_set():
-                return
-            connection.send(KINDS[kind](voice))
-            self.counts["frames"] += 1
-            if connection.transport.get_write_buffer_size() > _BUFFERED_BYTES_MAX:
-                await asyncio.sleep(0.001)
-            while not connection.lost.is_set() and connection.transport.get_write_buffer_size() > _BUFFERED_BYTES_MAX:
-                await asyncio.sleep(0.01)
+            await self._write(connection, client_frame(KINDS[kind](voice)))
+
+    async def _write(self, connection: Connection, data: bytes) -> None:
+        if connection.lost.is_set():
+            return
+        connection.transport.write(data)
+        self.counts["frames"] += 1
+        if connection.transport.get_write_buffer_size() > _BUFFERED_BYTES_MAX:
+            await asyncio.sleep(0.001)
+        while not connection.lost.is_set() and connection.transport.get_write_buffer_size() > _BUFFERED_BYTES_MAX:
+            await asyncio.sleep(0.01)

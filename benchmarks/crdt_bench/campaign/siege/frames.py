@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from crdt_bench.load.connection import client_frame
 from crdt_sync import ids
 from crdt_sync.clock import HybridClock
 from crdt_sync.limits import CHECK_RECORDS_MAX, FRAME_BYTES_MAX, MIB, PRESENCE_ENTRIES_MAX, WANT_RECORDS_MAX
@@ -90,6 +91,12 @@ def _bad(_: Voice) -> bytes:
 @functools.cache
 def _noise() -> bytes:
     return random.Random(1).randbytes(FRAME_BYTES_MAX - 4)
+
+
+def beginning(size: int) -> bytes:
+    """The head and the first `size` bytes of a websocket frame of the largest size."""
+    whole = client_frame(bytes(4) + _noise())
+    return whole[: len(whole) - FRAME_BYTES_MAX + size]
 
 
 def _bad_small(voice: Voice) -> bytes:

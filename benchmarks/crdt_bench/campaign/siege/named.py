@@ -1,6 +1,6 @@
 """The attacks that worked once, each as a program; what is drawn comes after them."""
 
-from crdt_bench.campaign.siege.program import Attack, Close, Open, Send, Wait
+from crdt_bench.campaign.siege.program import Attack, Begin, Close, Knock, Open, Send, Wait
 
 NAMED = (
     Attack("legal updates that are dear to integrate", (Open(1), Send("dear", 5), Wait(1.0), Close())),
@@ -22,4 +22,10 @@ NAMED = (
     Attack("strangers that say nothing", (Open(120, greeted=False), Wait(2.0))),
     Attack("connections that come and go", (Open(50), Close())),
     Attack("idle connections to the metrics", (Open(64, greeted=False), Wait(2.0)), metrics=True),
+    Attack("large frames that never end", (Open(200), Begin(3_900_000), Wait(1.0))),
+    Attack("large frames by many sessions at once", (Open(200), Send("large", 2), Wait(0.5))),
+    Attack(
+        "pings of the transport, and answers that nobody reads", (Open(20, reading=False), Knock(2_000), Wait(0.01))
+    ),
+    Attack("a large record, and followers that do not read", (Open(150, follow=True, reading=False), Send("own"))),
 )

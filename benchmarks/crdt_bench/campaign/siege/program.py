@@ -4,6 +4,7 @@ import random
 from dataclasses import dataclass
 
 from crdt_bench.campaign.siege.frames import KINDS, LARGE
+from crdt_sync.limits import FRAME_BYTES_MAX
 
 _BURST_MAX = 400  # frames of one step and session
 _LARGE_BURST_MAX = 4
@@ -28,6 +29,20 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
+class Begin:
+    """The beginning of a frame of the largest size on every open connection, so many bytes; no more of it comes."""
+
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Knock:
+    """Pings of the transport itself on every open connection, which no session hears."""
+
+    copies: int
+
+
+@dataclass(frozen=True, slots=True)
 class Wait:
     """So many seconds in which nothing is done."""
 
@@ -39,7 +54,7 @@ class Close:
     """Every open connection ends, without a goodbye."""
 
 
-Step = Open | Send | Wait | Close
+Step = Open | Send | Begin | Knock | Wait | Close
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +76,12 @@ def drawn(seed: int) -> Attack:
             kind = rng.choice(sorted(KINDS))
             most = _LARGE_BURST_MAX if kind in LARGE else _BURST_MAX
             steps.append(Send(kind, rng.choice((1, 1, rng.randrange(1, most + 1)))))
-        elif draw < 0.8:
+        elif draw < 0.78:
             steps.append(Wait(rng.choice((0.01, 0.1, 1.0))))
+        elif draw < 0.82:
+            steps.append(Begin(rng.randrange(1, FRAME_BYTES_MAX)))
+        elif draw < 0.84:
+            steps.append(Knock(rng.randrange(1, _BURST_MAX)))
         elif draw < 0.9:
             steps.append(_open(rng))
         else:

@@ -1,17 +1,30 @@
-"""The accepting end of a channel over HTTP. Its requests are served by `door`."""
+"""The accepting end of a channel over HTTP. Its requests are served by `door`.
+
+What comes of a large frame waits for room, see `transports.room`.
+"""
 
 import asyncio
 from collections.abc import Callable
 
 from crdt_sync import limits
 from crdt_sync.runtime.transports.http.ends import End
+from crdt_sync.runtime.transports.room import Room
 
 
 class AcceptedChannel(End):
-    """See `channel.Channel`. `left` is called once, when it is over; `enter` and `leave` stand around each request."""
+    """See `channel.Channel`. `left` is called once, when it is over; `enter` and `leave` stand around each request.
 
-    def __init__(self, key: str, peer: str | None, buffer_bytes: int, left: Callable[[], None]) -> None:
+    `held` hears when the device is not heard for want of room, and when it is again. `leave_room` is to be called when
+    nothing will be received any more.
+    """
+
+    def __init__(self, key: str, peer: str | None, buffer_bytes: int, left: Callable[[], None], room: Room) -> None:
         super().__init__(peer, buffer_bytes)
+        self.held: Callable[[bool], None] | None = None
+        self._room = room
+        self._room_of_next = 0  # bytes that were taken for the frame that comes
+        self._room_in_hand = 0  # for the one that was received last
+        self._crowded = False
         self.key = key
         self.down: asyncio.Transport | None = None  # of the newest answer that carries our stream
         self.connections: set[asyncio.Transport] = set()  # on which requests are under way
@@ -23,6 +36,46 @@ class AcceptedChannel(End):
     def unsent_bytes(self) -> int:
         """See `Channel`. What is kept only for the case that it is lost on the way is not counted."""
         return self.outgoing.waiting + (self.down.get_write_buffer_size() if self.down is not None else 0)
+
+    def has_room_for_more(self) -> bool:
+        """Whether more of the device's stream may come. Raises `FrameTooLarge`."""
+        more = max(self.coming.next_bytes - self._room_of_next, 0)
+        if more and self.coming.next_bytes > limits.SMALL_FRAME_BYTES and not self.over:
+            self._room_of_next += more
+            self._crowd(not self._room.take(self, more))
+        return self.coming.has_room and not self._crowded
+
+    def room_given(self) -> None:
+        """See `User`."""
+        self._crowd(False)
+        self.moved()
+
+    def give_way(self) -> None:
+        """See `User`."""
+        self.abort()
+
+    def leave_room(self) -> None:
+        """Nothing is received any more."""
+        self._room.leave(self)
+
+    def came(self, part: bytes, offset: int) -> None:
+        """See `End`."""
+        super().came(part, offset)
+        if self._room_of_next and self.coming.is_whole:
+            self._room.came(self)
+
+    async def receive(self) -> bytes:
+        """See `Channel`."""
+        self._room.give_back(self, self._room_in_hand)
+        self._room_in_hand = 0
+        frame = await super().receive()
+        self._room_in_hand, self._room_of_next = self._room_of_next, 0
+        return frame
+
+    def _crowd(self, crowded: bool) -> None:
+        self._crowded = crowded
+        if self.held is not None:
+            self.held(crowded)
 
     def enter(self, connection: asyncio.Transport) -> None:
         """A request is served."""
@@ -61,6 +114,10 @@ class AcceptedChannel(End):
     def _end(self) -> None:
         if not self.over:
             self.over = True
+            if not self.coming.is_whole:
+                self._room.abandon(self, self._room_of_next)
+                self._room_of_next = 0
+            self._crowded = False
             if self._lingering is not None:
                 self._lingering.cancel()
             self.moved()

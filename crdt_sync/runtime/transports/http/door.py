@@ -17,28 +17,31 @@ import h11
 
 from crdt_sync import limits
 from crdt_sync.protocol import SUBPROTOCOL
-from crdt_sync.runtime.transports.channel import Channel
 from crdt_sync.runtime.transports.http.accepted import AcceptedChannel
 from crdt_sync.runtime.transports.http.connection import Connection, Gone
 from crdt_sync.runtime.transports.http.streams import FrameTooLarge, OffsetUnknown
 from crdt_sync.runtime.transports.http.wire import KEY_HEADER, OPEN, PROTOCOL_HEADER, TOKEN_BYTES, Target, is_key
+from crdt_sync.runtime.transports.pieces import InPieces
+from crdt_sync.runtime.transports.room import Room
 
 _PIECE_BYTES = 16 * 1024
 _PROBE = b"\0"
 _BUFFERED_BYTES = 16 * 1024  # of an answer, in this process beyond the system's own buffers
 
-Welcome = Callable[[Channel], Awaitable[None]]
+Welcome = Callable[[AcceptedChannel], Awaitable[None]]
 """Talks over a new channel until it ends."""
 
 
 class Door:
-    """See the module. `crowded` says whether no other channel may be opened; `browsers` admits web pages."""
+    """See the module. `crowded` says whether no other channel may be opened; `browsers` admits web pages. `room` is for
+    large frames that come."""
 
     def __init__(
         self,
         welcome: Welcome,
         buffer_bytes: int,
         crowded: Callable[[], bool],
+        room: Room,
         *,
         connections_max: int,
         browsers: bool,
@@ -46,6 +49,7 @@ class Door:
         self._welcome = welcome
         self._buffer_bytes = buffer_bytes
         self._crowded = crowded
+        self._room = room
         self._connections_max = connections_max
         self._browsers = browsers
         self._channels: dict[str, AcceptedChannel] = {}
@@ -71,7 +75,7 @@ class Door:
         transport.set_write_buffer_limits(high=_BUFFERED_BYTES)
         reader = asyncio.StreamReader(limit=_PIECE_BYTES)
         protocol = _Caller(reader, self)
-        transport.set_protocol(protocol)
+        transport.set_protocol(InPieces(protocol))
         protocol.connection_made(transport)
         protocol.data_received(said)
 
@@ -158,7 +162,7 @@ class Door:
             name = secrets.token_hex(TOKEN_BYTES)
             address = connection.transport.get_extra_info("peername")
             peer = str(address[0]) if address else None
-            channel = AcceptedChannel(key, peer, self._buffer_bytes, lambda: self._left(name))
+            channel = AcceptedChannel(key, peer, self._buffer_bytes, lambda: self._left(name), self._room)
             self._channels[name] = self._strangers[name] = channel
             talk = asyncio.create_task(self._talk(channel))
             self._talks.add(talk)
@@ -171,6 +175,7 @@ class Door:
             await self._welcome(channel)
         finally:
             channel.abort()
+            channel.leave_room()
 
     def _make_way(self) -> None:
         """Who has not proved himself, or is on his way out, waits no longer where too many do."""
@@ -280,7 +285,7 @@ async def _room(channel: AcceptedChannel) -> bool:
     """Whether there is room for more of the device's stream, or will be soon."""
     try:
         async with asyncio.timeout(limits.HTTP_HOLD_S):
-            await channel.until(lambda: channel.coming.has_room)
+            await channel.until(channel.has_room_for_more)
     except TimeoutError:
         return False
     return True

@@ -90,7 +90,7 @@ class Incoming:
     def take(self) -> bytes | None:
         """The next frame; None where it has not come whole. Raises `FrameTooLarge`."""
         length = self._next_length()
-        if length is None or len(self._buffer) < LENGTH_BYTES + length:
+        if length is None or not self.is_whole:
             return None
         frame = bytes(memoryview(self._buffer)[LENGTH_BYTES : LENGTH_BYTES + length])
         del self._buffer[: LENGTH_BYTES + length]
@@ -100,10 +100,18 @@ class Incoming:
     @property
     def has_room(self) -> bool:
         """Whether more may come: not while a frame waits to be taken and much has come after it."""
-        if self.ended or len(self._buffer) < HTTP_QUEUED_BYTES:
-            return True
-        length = int.from_bytes(self._buffer[:LENGTH_BYTES], "big")
-        return len(self._buffer) < LENGTH_BYTES + length
+        return self.ended or len(self._buffer) < HTTP_QUEUED_BYTES or not self.is_whole
+
+    @property
+    def next_bytes(self) -> int:
+        """Bytes of the frame that can be taken next, as far as that is known. Raises `FrameTooLarge`."""
+        return self._next_length() or 0
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether a frame can be taken."""
+        came = len(self._buffer)
+        return came >= LENGTH_BYTES and came >= LENGTH_BYTES + int.from_bytes(self._buffer[:LENGTH_BYTES], "big")
 
     @property
     def arriving(self) -> int:

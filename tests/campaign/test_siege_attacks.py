@@ -1,0 +1,45 @@
+"""Each attack that is named, in small, beside an honest device: that is served, and nothing is kept afterwards."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from crdt_bench.campaign.siege.attacker import _attack
+from crdt_bench.campaign.siege.named import NAMED
+from crdt_bench.campaign.siege.program import Attack, Open, Wait
+from crdt_sync.protocol.messages import VerdictCode
+from tests.relay.devices import Device, eventually, running, update
+
+_FEW = 12  # connections
+
+
+def small(attack: Attack) -> Attack:
+    """The same with few connections and without rests."""
+    steps = tuple(
+        Open(min(step.count, _FEW), step.greeted, step.follow, step.reading) if isinstance(step, Open) else step
+        for step in attack.steps
+        if not isinstance(step, Wait)
+    )
+    return Attack(attack.name, (*steps, Wait(0.05)), attack.metrics)
+
+
+@pytest.mark.parametrize("attack", NAMED, ids=lambda attack: attack.name)
+def test_an_honest_device_is_served_beside_an_attack(attack: Attack, tmp_path: Path) -> None:
+    async def siege() -> None:
+        async with running(tmp_path, metrics=attack.metrics, metrics_port=0) as relay:
+            honest = await Device.join(relay.url, follow=False)
+            port = int(str(relay.metrics_url).rpartition(":")[2]) if attack.metrics else relay.port
+            attacking = asyncio.create_task(_attack(small(attack), port, 1, 1.0))
+            for number in range(5):
+                await asyncio.sleep(0)
+                assert await honest.store((f"customers/{number}", update(number))) == [VerdictCode.ACCEPTED]
+            did = await attacking
+            assert did["sessions"] > 0
+            await eventually("all attackers are gone", lambda: len(relay.engine.hub) == 1)
+            (websocket,) = relay._port._places.taken
+            await eventually("nothing is kept", lambda: websocket.room.held + relay.engine._unsent.held == 0)
+            assert await honest.store(("customers/last", update(9))) == [VerdictCode.ACCEPTED]
+            await honest.close()
+
+    asyncio.run(siege())

@@ -1,0 +1,171 @@
+"""Room for frames of all connections: nobody's are read beyond it, everybody's are in the end, and who dawdles ends."""
+
+from collections.abc import Callable
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crdt_sync import limits
+from crdt_sync.limits import FRAME_BYTES_MAX
+from crdt_sync.runtime.transports.room import Room
+
+_BYTES = FRAME_BYTES_MAX
+
+
+class Clock:
+    """What of a loop is needed: the clock and timers."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.timers: list[tuple[float, Callable[[], None]]] = []
+
+    def time(self) -> float:
+        return self.now
+
+    def call_at(self, when: float, callback: Callable[[], None]) -> object:
+        self.timers.append((when, callback))
+        return callback
+
+    def run_until(self, now: float) -> None:
+        while due := [timer for timer in self.timers if timer[0] <= now]:
+            self.timers.remove(due[0])
+            self.now = max(self.now, due[0][0])
+            due[0][1]()
+        self.now = now
+
+
+class Device:
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self.size = 0
+        self.reads = False
+        self.here = True
+
+    def begin(self, size: int) -> bool:
+        self.size, self.reads = size, self._room.take(self, size)
+        return self.reads
+
+    def room_given(self) -> None:
+        assert not self.reads
+        self.reads = True
+
+    def give_way(self) -> None:
+        self.here = self.reads = False
+
+    def end(self) -> None:
+        self._room.came(self)
+        self.reads = False
+        self._room.give_back(self, self.size)
+
+
+def devices(count: int) -> tuple[Clock, Room, list[Device]]:
+    clock = Clock()
+    room = Room(clock, _BYTES)
+    return clock, room, [Device(room) for _ in range(count)]
+
+
+def test_frames_are_read_while_there_is_room_for_all_of_them():
+    _, room, (first, second, third) = devices(3)
+    assert first.begin(_BYTES // 2)
+    assert second.begin(_BYTES // 2)
+    assert not third.begin(1)
+    assert room.held == _BYTES
+    first.end()
+    assert third.reads
+
+
+def test_small_frames_go_ahead_of_large_ones():
+    _, _, (first, large, small) = devices(3)
+    assert first.begin(_BYTES - 10)
+    assert not large.begin(_BYTES)
+    assert small.begin(10)
+    small.end()
+    first.end()
+    assert large.reads
+
+
+def test_a_large_frame_has_its_turn_however_many_small_ones_come():
+    _, _, (first, large, *others) = devices(102)
+    assert first.begin(_BYTES - 1)
+    assert not large.begin(_BYTES)
+    for small in others:
+        small.begin(_BYTES // 10)
+    first.end()
+    for small in others:
+        if large.reads:
+            break
+        if small.reads:
+            small.end()
+    assert large.reads
+    assert not others[-1].reads
+
+
+def test_who_takes_too_long_for_a_frame_ends_while_others_wait():
+    clock, room, (dawdler, other) = devices(2)
+    assert dawdler.begin(_BYTES)
+    clock.run_until(10 * limits.ROOM_S)
+    assert dawdler.here
+    assert not other.begin(_BYTES)
+    clock.run_until(10 * limits.ROOM_S)
+    assert not dawdler.here
+    assert other.reads
+    assert room.held == _BYTES
+
+
+def test_whose_frame_waits_for_us_is_not_too_slow():
+    clock, room, (first, other) = devices(2)
+    assert first.begin(_BYTES)
+    room.came(first)
+    assert not other.begin(_BYTES)
+    clock.run_until(10 * limits.ROOM_S)
+    assert first.here
+    assert not other.reads
+
+
+def test_who_leaves_gives_everything_back_and_waits_no_longer():
+    _, room, (first, second, third) = devices(3)
+    assert first.begin(_BYTES)
+    assert not second.begin(_BYTES // 2)
+    assert not third.begin(_BYTES)
+    room.leave(second)
+    room.leave(first)
+    assert not second.reads
+    assert third.reads
+    room.leave(third)
+    assert room.held == 0
+
+
+def test_a_frame_that_was_cut_off_needs_no_room():
+    _, room, (first, second, third) = devices(3)
+    assert first.begin(_BYTES)
+    assert not second.begin(_BYTES)
+    assert not third.begin(_BYTES)
+    room.abandon(second, _BYTES)
+    room.abandon(first, _BYTES)
+    assert not second.reads
+    assert third.reads
+
+
+@settings(max_examples=200)
+@given(st.lists(st.tuples(st.integers(0, 5), st.sampled_from(["begin", "end", "leave"]), st.integers(1, _BYTES))))
+def test_nothing_is_held_beyond_the_bound_and_everybody_is_read_in_the_end(
+    steps: list[tuple[int, str, int]],
+) -> None:
+    _, room, known = devices(6)
+    for number, what, size in steps:
+        device = known[number]
+        if what == "begin" and not device.size:
+            device.begin(size)
+        elif what == "end" and device.reads:
+            device.end()
+            device.size = 0
+        elif what == "leave":
+            room.leave(device)
+            device.size, device.reads = 0, False
+        assert room.held == sum(each.size for each in known if each.reads) <= _BYTES
+    for _ in known:
+        for device in [each for each in known if each.reads]:
+            device.end()
+            device.size = 0
+    assert not any(device.size for device in known)
+    assert room.held == 0
