@@ -36,8 +36,8 @@ class Service:
 
     Beside the integrator's bound on the number of records stand one on their encoded size, since one record may
     be two thousand times as large as another, and one on the memory that they take. `allocated` tells the bytes
-    of it, as far as that is known; `processor_us` the processor time used so far. That costs a system call, so `wall_us`
-    is asked before: no more of a processor is used than time goes by.
+    of it, as far as that is known; `processor_us` the processor time used so far. That costs a system call, so
+    `wall_us` is asked before: no more of a processor is used than time goes by.
     """
 
     def __init__(

@@ -38,7 +38,7 @@ def ask(
 ) -> pipe.Results:
     """What a worker answers for which so much processor time passes between two looks at the clock."""
     used = iter(range(0, 1 << 40, us_of_a_look))
-    service = Service(Integrator(100), Unmarked(), *[lambda: next(used)] * 2)
+    service = Service(Integrator(100), Unmarked(), used.__next__, used.__next__)
     asked = [(record, (), updates, snapshots) for record, updates in items]
     request = pipe.encode_request(pipe.INTEGRATE, 1, None, asked, turn)
     answer = service.answer(request[pipe.LENGTH.size :])[pipe.LENGTH.size :]
