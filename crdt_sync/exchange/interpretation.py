@@ -12,7 +12,8 @@ from crdt_sync.exchange.conventions import FOUND_OUT, Conventions
 from crdt_sync.exchange.known_headers import KnownHeaders, known_headers
 from crdt_sync.exchange.mapping import ColumnMapping, JoinedColumns
 from crdt_sync.exchange.names import loose
-from crdt_sync.exchange.table import MISSING, Cell, Row, RowError, Shown, Table
+from crdt_sync.exchange.table import MISSING, BrokenCell, Cell, Row, RowError, Table
+from crdt_sync.exchange.whole_rows import text_of
 from crdt_sync.records.schema import FieldSpec, Schema
 
 _SEVERAL = " ::: "  # between several values of a cell, as Google Contacts writes them
@@ -135,7 +136,7 @@ class Interpretation:
         for each in self._parts:
             whole = _said(found[each.field])
             texts = _texts(row, each)
-            if isinstance(whole, str) and texts:
+            if whole is not None and texts:
                 texts = self._with_whole(row, texts, whole.strip(), each)
             if texts:
                 found[each.field] = [each.separator.join(texts)]
@@ -158,15 +159,18 @@ class Interpretation:
                     found[field] = [text]
 
 
-def _said(cells: Cells | None) -> Cell:
-    """The first text of some cells that is not blank, or None."""
-    return next((cell for cell in cells or () if isinstance(cell, str) and cell.strip()), None)
+def _said(cells: Cells | None) -> str | None:
+    """The first text or number of some cells that is not blank, or None."""
+    return next(filter(str.strip, map(_text, cells or ())), None)
+
+
+def _text(cell: Cell) -> str:
+    return "" if isinstance(cell, (bool, list, dict, BrokenCell)) else text_of(cell)
 
 
 def _texts(row: Row, parts: JoinedColumns) -> list[str]:
     cells = (row.cells[position] for position in parts.positions)
-    texts = (cell.text if isinstance(cell, Shown) else cell for cell in cells)
-    return [text.strip() for text in texts if isinstance(text, str) and text.strip()]
+    return [text for cell in cells if (text := _text(cell).strip())]
 
 
 def _with_whole(texts: list[str], whole: str, parts: JoinedColumns) -> list[str]:

@@ -8,13 +8,13 @@ anew once it is edited. Without a key, a row that was edited in the table cannot
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date
 
 from crdt_sync.errors import KeyNeeded
 from crdt_sync.exchange.lost_digits import is_rounded
 from crdt_sync.exchange.mapping import ColumnMapping
 from crdt_sync.exchange.names import loose
 from crdt_sync.exchange.table import MISSING, BrokenCell, Cell, Row, RowError, Table
+from crdt_sync.exchange.whole_rows import text_of
 from crdt_sync.records.comparing import folded
 
 _ID_SHARE_MIN = 0.9  # of the rows: a number that identifies is rarely missing
@@ -175,4 +175,4 @@ def _is(pattern: re.Pattern[str], header: str, field: str | None) -> bool:
 def _text(cell: Cell) -> str:
     if isinstance(cell, list) and cell and isinstance(cell[0], str):
         return cell[0]  # of several addresses the first is the customer's
-    return str(cell) if isinstance(cell, (str, int, float, date)) else ""
+    return "" if isinstance(cell, (list, dict, BrokenCell)) else text_of(cell)

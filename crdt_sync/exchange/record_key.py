@@ -14,7 +14,7 @@ from crdt_sync.exchange.names import is_name, name_of
 from crdt_sync.exchange.own_rows import OwnRows
 from crdt_sync.exchange.persons import KnownPeople, is_another, is_contact_field, is_telling, named_alike, words_of
 from crdt_sync.exchange.port import ReadableRecord
-from crdt_sync.exchange.table import BASE_HEADER, MISSING, BrokenCell, Cell, Row, RowError
+from crdt_sync.exchange.table import BASE_HEADER, MISSING, BrokenCell, Cell, Row, RowError, Shown
 from crdt_sync.exchange.whole_rows import WholeRows, text_of
 from crdt_sync.ids import collection_of, is_record, natural_record
 from crdt_sync.records.comparing import folded
@@ -289,6 +289,8 @@ class RecordKeys:
         first = own if self.found else record
         if self.present(first) is not None:
             return first
+        if (before := self._before_format(row, parts)) is not None:
+            return before
         candidates = self._numbered(parts, record, own)
         ours = [each for each in candidates if self.is_ours(each)]
         if not ours and self.known is not None:
@@ -304,6 +306,14 @@ class RecordKeys:
             return own_row or self._whole_before(row) or first
         self.matched += not ours and meant[0].record != record
         return meant[0].record
+
+    def _before_format(self, row: Row, parts: list[str]) -> str | None:
+        """The record that this source made of the numbers in a row before a sheet showed them in another form."""
+        cells = [row.cells[position] for position in self.key_positions]
+        plain = [text_of(cell.value) if isinstance(cell, Shown) else text_of(cell) for cell in cells]
+        record = natural_record(self.collection, [*plain, self.source] if self.found and self.numbered else plain)
+        present = self.present(record) if plain != parts else None
+        return None if present is None or not self.is_ours(present) else record
 
     def _by_contact(self, row: Row, parts: list[str], key: Mapping[str, object]) -> str | RowError:
         """The record of a row that is known by an address or a phone: several people may share one.

@@ -38,11 +38,13 @@ class WholeRows:
 
 
 def text_of(cell: Cell) -> str:
-    """The text of a cell in an id, empty where it says nothing."""
+    """The text of a cell in an id, empty where it says nothing: what a CSV of the same table would hold."""
     if cell is MISSING or cell is None:
         return ""
     if isinstance(cell, Shown):
         return _ENCODE(cell.value) if is_rounded(cell.text) else cell.text  # the sheet has the whole number
+    if isinstance(cell, (date, Decimal)):
+        return _plain(cell)
     return cell if isinstance(cell, str) else _ENCODE(cell)
 
 
