@@ -166,9 +166,11 @@ def _tell_key(output: Output, report: ImportReport) -> None:
     if report.key_found and (not added or report.rows > report.recognised):
         output.note(f"Rows{added} are identified by {columns}; choose another column with --key.")
         for over in report.passed_over:
+            repeats = over.code == "repeated"
+            why, bad = ("its values repeat", "that repeat one") if repeats else ("too many rows lack it", "without it")
             output.note(
-                f"{over.column!r} was passed over, as its values repeat ({over}). If it is what tells customers apart: "
-                f"--key {shlex.quote(over.column)}; then the rows that repeat one are errors.",
+                f"{over.column!r} was passed over, as {why} ({over}). If it is what tells customers apart: "
+                f"--key {shlex.quote(over.column)}; then the rows {bad} are errors.",
                 "yellow",
             )
     if report.key and not (report.key_found or report.key_lasts):
@@ -202,11 +204,7 @@ def _tell_key(output: Output, report: ImportReport) -> None:
             "yellow",
         )
     if not report.key and report.without_key and (report.created or report.passed_over):
-        why = ""
-        if report.passed_over:
-            named = " and ".join(repr(each.column) for each in report.passed_over)
-            hold = "holds" if len(report.passed_over) == 1 else "hold"
-            why = f" ({named} {hold} values twice, as {report.passed_over[0]})"
+        why = f" ({'; '.join(map(str, report.passed_over))})" if report.passed_over else ""
         output.note(
             f"No column identifies the rows{added}{why}, so each row as a whole is a record: one that is edited, or "
             "comes in another table, will be a new record. Name columns that do with --key.",

@@ -67,9 +67,10 @@ class ImportReport:
     `remembered` has the columns that went where they were mapped last time.
     `inferred` tells that the collection had no schema and got one made from the table. `key` names the columns that
     identified the rows, `key_found` tells that nobody gave them, `key_lasts` that the next import goes by them unasked,
-    as they tell all rows apart, and `passed_over` has a value of each of those that
-    would do rather if no value came twice; `record_column` holds record ids, given or found, and `recognised` rows were
-    known as those of an export of this device; `matched` rows found a record of the same key that was made otherwise,
+    as they tell all rows apart, and `passed_over` has a row for each of those that would do rather, in which a value is
+    `repeated`, or none as in too many (`incomplete`); `record_column` holds record ids, given or found, and
+    `recognised` rows were known as those of an export of this device; `matched` rows found a record of the same key
+    that was made otherwise,
     `keys_shared` rows are new records beside one of another name with the same address or phone, the first of them in
     `shared`, and `without_key` rows went by their whole content. `rows_gone` records that this source told of are in no
     row, as when it was edited: all of them where no column identifies rows, else those with the name of a new row;

@@ -1,8 +1,9 @@
 """Which columns identify a row, found in the table itself: a number or id, else the e-mail address, else the phone.
 
 Such a column counts when most rows have it and no two different rows have the same. A number counts, too, where a few
-rows repeat it by mistake: those are errors, as with a key that was given, while another column would make everybody
-anew once it is edited. Without a key, a row that was edited in the table cannot be told from a new one.
+rows lack it or repeat it by mistake: the latter are errors, as with a key that was given, while another column would
+make everybody anew once it is edited. Without a key, a row that was edited in the table cannot be told from a new one.
+Rows of sums, which say no key, are no rows here.
 """
 
 import re
@@ -14,22 +15,24 @@ from crdt_sync.exchange.lost_digits import is_rounded
 from crdt_sync.exchange.mapping import ColumnMapping
 from crdt_sync.exchange.names import loose
 from crdt_sync.exchange.table import MISSING, BrokenCell, Cell, Row, RowError, Table
+from crdt_sync.exchange.total_row import is_of_sums, is_word_of_sums
 from crdt_sync.exchange.whole_rows import text_of
 from crdt_sync.records.comparing import folded
 
 _ID_SHARE_MIN = 0.9  # of the rows: a number that identifies is rarely missing
 _CONTACT_SHARE_MIN = 0.5
 _REPEATED_SHARE_MAX = 0.05  # of the rows, but always one: doubled by mistake; more belong to something else
-_ROWS_MIN = 3  # of which one may be doubled by mistake: of two with one number nothing tells what it numbers
+_ROWS_MIN = 3  # of which one may lack it or be doubled: of two with one number nothing tells what it numbers
 _VALUE_LENGTH = 40  # characters that are shown
 
-_ID_WORDS = frozenset({"id", "uid", "uuid", "guid", "nr", "no", "nummer", "number", "num", "key"})
+_ID_WORDS = frozenset({"id", "uid", "uuid", "guid", "nr", "no", "nummer", "number", "num", "nbr", "key"})
 _OTHER_NUMBERS = re.compile(
     r"(tele)?phone|telefon|tel|mobile?|mobil|handy|cell|fax|house|haus|street|postal|zip|plz|order|bestell\w*|invoice"
     r"|rechnungs?\w*|vat|tax|ust|steuer\w*|iban|bank|parent|owner|associated|company|account|line|row|zeile|of|employees"
+    r"|apt|apartment|unit|suite|room|floor|ext|extension|box"
 )
 _IDS = re.compile(
-    r"(record|contact|customer|client|person|lead|member|kunden)?id|nr|no|(customer|client|member)(no|nr|number)"
+    r"(record|contact|customer|client|person|lead|member|kunden)?id|nr|no|(customer|client|member)(no|nr|number|code|ref|reference)"
     r"|kdnr|kundenn(r|ummer)|debitor(en)?(nr|nummer)?|mitgliedsn(r|ummer)|(客户|会员)?编号|客户id|会员号|顧客番号"
 )
 _IDS_ELSEWHERE = re.compile(  # as _IDS, in languages that name the customer last, or in one word
@@ -39,6 +42,8 @@ _IDS_ELSEWHERE = re.compile(  # as _IDS, in languages that name the customer las
     r"|(klant(en)?|relatie|debiteur(en)?|lid|kund(e|en|s)?|medlems|asiakas)(nummer|nr|numero|code|id)"
     r"|номерклиента|кодклиента|(会員|お客様)番号|顧客コード"
 )
+_ACCOUNTS = re.compile(r"(customer|client)?account(no|nr|num|number)")  # of customers, or of what they belong to
+_NUMBER_SIGN = re.compile(r"(?<=[\w.])\s*[#№]")  # alone, it counts lines
 _EMAIL = re.compile(r"e?mail|邮箱|邮件|メール")
 _PHONE = re.compile(r"phone|telefon|mobil|handy|电话|手机|電話|携帯")
 _LABEL = re.compile(r"[-\s](type|label)\s*$", re.IGNORECASE)  # "E-mail 1 - Type" names a kind of address
@@ -49,7 +54,8 @@ _WORD = re.compile(r"[A-Z]?[^\W\d_A-Z]+|[A-Z]+(?![a-z])|\d+")
 class FoundKey:
     """The columns that identify rows; none where no column does.
 
-    `passed_over` has the first repeated value of each column that would do rather, if no value came twice.
+    `passed_over` has the first row that speaks against each column that would do rather: `repeated` where it has the
+    value of an earlier row, `incomplete` where it has none, as too many others.
     """
 
     positions: tuple[int, ...]
@@ -71,15 +77,16 @@ def find_key(table: Table, mapping: ColumnMapping) -> FoundKey:
     passed_over: list[RowError] = []
     for tier, share in zip(tiers, (_ID_SHARE_MIN, _CONTACT_SHARE_MIN, _CONTACT_SHARE_MIN), strict=True):
         usable = [position for position in tier if counts[position].identifies(rows, share, unread=tier is tiers[0])]
-        repeated = [counts[position].first_repeated(columns[position]) for position in tier if counts[position].repeats]
+        against = [each for at in tier if (each := counts[at].against(columns[at], rows, share)) is not None]
         if tier is tiers[0]:
             if not usable:
                 usable = [position for position in tier if counts[position].nearly_identifies(rows, share)]
             usable = _plainest(columns, usable) if len(usable) > 1 else usable
-            passed_over += [each for each in repeated if not usable or each.column != columns[usable[0]]]
+            repeated = [each for each in against if each.code == "repeated"]
+            passed_over += [each for each in repeated if each.column != columns[usable[0]]] if usable else against
         if usable:
             return FoundKey((usable[0],), tuple(passed_over))
-        passed_over += repeated if tier is not tiers[0] else ()
+        passed_over += against if tier is not tiers[0] else ()
     return FoundKey((), tuple(passed_over))
 
 
@@ -89,6 +96,7 @@ class _Count:
     broken: int = 0  # cells whose value is there, but not in the file: of a formula without its result
     repeats: int = 0  # rows with the value of an earlier one, and other cells
     first: tuple[int, str] = (0, "")  # of them: its line and the value
+    first_without: int = 0  # the line of the first row without a value
     rows: dict[int, int] = field(default_factory=dict)  # hash of a value to that of its row
 
     def identifies(self, rows: int, share: float, *, unread: bool) -> bool:
@@ -98,23 +106,37 @@ class _Count:
 
     def nearly_identifies(self, rows: int, share: float) -> bool:
         """Whether it could be the key but for a few rows, which then are errors."""
-        few = rows >= _ROWS_MIN and self.repeats <= max(1, _REPEATED_SHARE_MAX * rows)
-        return self.filled > 0 and self.filled + self.broken >= share * rows and few
+        few = self.repeats <= max(1, _REPEATED_SHARE_MAX * rows)
+        without = rows - self.filled - self.broken
+        return rows >= _ROWS_MIN and self.filled > 0 and few and without <= max(1, (1 - share) * rows)
 
-    def first_repeated(self, column: str) -> RowError:
-        line, value = self.first
-        return RowError(line, column, "repeated", f"{value[:_VALUE_LENGTH]!r} was in an earlier row, with other cells")
+    def against(self, column: str, rows: int, share: float) -> RowError | None:
+        """What speaks against a column as the key, if anything does and it is not all empty."""
+        if self.repeats:
+            line, value = self.first
+            why = f"{value[:_VALUE_LENGTH]!r} was in an earlier row, with other cells"
+            return RowError(line, column, "repeated", why)
+        if not self.filled or self.filled + self.broken >= share * rows:
+            return None
+        why = f"{rows - self.filled - self.broken} of {rows} rows have no value"
+        return RowError(self.first_without, column, "incomplete", why)
 
 
 def _count(table: Table, counts: dict[int, _Count]) -> int:
     rows = 0
     for row in _readable(table):
+        texts = {position: folded(_text(row.cells[position])) for position in counts}
+        if all(not text or is_word_of_sums(text) for text in texts.values()) and is_of_sums(row):
+            continue
         rows += 1
         content: int | None = None
         for position, count in counts.items():
-            text = folded(_text(row.cells[position]))
+            text = texts[position]
             rounded = is_rounded(text)
-            count.broken += rounded or isinstance(row.cells[position], BrokenCell)
+            broken = rounded or isinstance(row.cells[position], BrokenCell)
+            count.broken += broken
+            if not (text or broken):
+                count.first_without = count.first_without or row.line
             if not text or rounded:
                 continue
             count.filled += 1
@@ -143,14 +165,15 @@ def _plainest(columns: Sequence[str], usable: list[int]) -> list[int]:
 
 def _is_plain(header: str) -> bool:
     """Whether it is called as ids of customers are."""
-    plain = loose(header.replace("°", "o"))  # as written for º in N°
+    plain = loose(_NUMBER_SIGN.sub(" no", header).replace("°", "o"))  # as written for º in N°
     return bool(_IDS.fullmatch(plain) or _IDS_ELSEWHERE.fullmatch(plain))
 
 
 def is_number(header: str) -> bool:
     """Whether a column of that header holds numbers or ids that some program gave, and another may give again."""
+    header = _NUMBER_SIGN.sub(" no", header)
     words = [word.casefold() for word in _WORD.findall(header)]
-    if _is_plain(header):
+    if _is_plain(header) or _ACCOUNTS.fullmatch(loose(header)):
         return True
     return bool(words) and words[-1] in _ID_WORDS and not any(map(_OTHER_NUMBERS.fullmatch, words))
 

@@ -75,7 +75,7 @@ class RecordKeys:
     ids_found: bool = False  # nobody named the record column
     by_row: bool = False  # somebody asked for rows as a whole: an edited one is another record
     as_new: bool = False  # somebody said that rows are new customers
-    passed_over: tuple[RowError, ...] = ()  # columns that would identify rows rather, had they no value twice
+    passed_over: tuple[RowError, ...] = ()  # columns that would identify rows rather, see `FoundKey`
     known: KnownRecords | None = None
     present: Callable[[str], ReadableRecord | None] = lambda _: None
     schema: Schema | None = None  # with a natural key, and then also which records show one

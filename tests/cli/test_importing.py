@@ -136,6 +136,15 @@ def test_a_column_that_was_passed_over_is_said(store, run, table):
     assert "--key Kundennummer" in result.err
 
 
+def test_a_column_that_too_many_rows_lack_is_said(store, run, table):
+    rows = "1;Anna;11\n;Ben;22\n;Cara;33\n"
+    result = run("import", table("a.csv", f"Kundennummer;Name;Telefon\n{rows}"))
+    assert "'Kundennummer' was passed over, as too many rows lack it" in result.err
+    assert "line 3, column 'Kundennummer': 2 of 3 rows have no value" in result.err
+    result = run("import", table("b.csv", "Kundennummer;Name\n1;Dora\n;Eva\n;Finn\n"))
+    assert "No column identifies the rows (line 3, column 'Kundennummer': 2 of 3 rows have no value)" in result.err
+
+
 def test_only_rows_that_were_added_to_an_export_for_editing_lack_a_key(store, run, tmp_path):
     for number, name in enumerate(("Anna", "Ben"), 1):
         run("set", f"customers/{number}", f"name={name}", "email=info@x.example", "phone=030 1", "--create")
