@@ -25,6 +25,7 @@ _SAMPLE_BYTES = 1 << 14  # of lines that are not UTF-8: thousands of characters 
 _COMMON = 0.9  # share of the characters that must be in common use
 _ODD = 0.05  # share of the words in which capitals may stand where they rarely do
 _SHIFTS_TO_KANJI = re.compile(rb"\x1b\$[@B]")
+_NARROW = ("euc_kr", "euc_jp")  # whose common characters are part of those of GB18030, the narrower first
 _EXCERPT_LENGTH = 40  # characters
 
 
@@ -73,7 +74,7 @@ def find_encoding(stream: IO[bytes], wanted: str | None, name: str = "the file")
         return Encoding(candidates[0], "guessed")
     raise InvalidTable(
         f"{name!r} is not UTF-8, and its encoding cannot be told: " + "; ".join(_shown(sample, candidates)),
-        "Choose the one that reads right, for example --encoding " + candidates[0] + ".",
+        f"Choose the one that reads right, for example --encoding {_likeliest(candidates)}.",
     )
 
 
@@ -147,6 +148,11 @@ def _candidates(sample: bytes) -> list[str]:
             found.append(codec)
     # What one-byte encodings of the same script give differs in single letters; the more usual one stands first.
     return [codec for codec in found if not (codec == "cp1250" and "cp1252" in found)]
+
+
+def _likeliest(candidates: list[str]) -> str:
+    """The narrowest: what was written in it reads in the wider ones, too, and the reverse is rare; else the first."""
+    return next((codec for codec in _NARROW if codec in candidates), candidates[0])
 
 
 def _double_byte(codec: str, common: re.Pattern[bytes]) -> Callable[[bytes, str], bool]:

@@ -102,6 +102,22 @@ def test_an_encoding_that_cannot_be_told_is_refused_with_what_each_would_give():
     assert "--encoding" in caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("이름,주소\n김철수,서울시 강남구\n", "euc_kr"),
+        ("고객번호,이름,도시\n1,홍길동,부산\n", "euc_kr"),
+        ("氏名,住所\n山田太郎,東京都千代田区\n", "euc_jp"),
+        ("氏名,住所\nやまだ,トウキョウ\n山田 花子,大阪市の北\n", "euc_jp"),
+        ("Ad,Şehir\nAyşe Güneş,İstanbul\n", "cp1250"),
+    ],
+)
+def test_the_example_of_an_encoding_is_the_likeliest_one(text, encoding):
+    with pytest.raises(InvalidTable) as caught:
+        found(text.encode("cp1254" if encoding == "cp1250" else encoding))
+    assert caught.value.hint.endswith(f"for example --encoding {encoding}.")
+
+
 @pytest.mark.parametrize("content", [b"a\n\xff\n", b"a\n\x81\x8d\x8f\n", bytes(range(128, 256)) + b"\n"])
 def test_bytes_that_make_sense_in_no_encoding_are_never_taken_for_text(content):
     assert found(content).codec == "utf-8"

@@ -3,6 +3,7 @@
 import gzip
 import io
 import zipfile
+from datetime import date
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -74,6 +75,20 @@ def test_a_workbook_is_known_by_its_content_and_so_are_documents_that_are_none(w
         ("Name,Phone\nA,1\n", ("Name", "Phone"), 1),
         ("Name\nA\nB\n", ("Name",), 1),
         ("Title,\nA,1\nB,2\n", ("Title", ""), 1),
+        (
+            "Liste Nord,,Stand: 30.11.2026,\n,,,\nName,Tel.,E-Mail,Ort\nA,1,a@x,B\n",
+            ("Name", "Tel.", "E-Mail", "Ort"),
+            3,
+        ),
+        ("Liste Nord,Stand: 30.11.2026\n\nName,Tel.,E-Mail,Ort\nA,1,a@x,B\n", ("Name", "Tel.", "E-Mail", "Ort"), 3),
+        ("Liste Nord,30.11.2026,\nName,Tel.,Ort\nA,1,B\n", ("Name", "Tel.", "Ort"), 2),
+        ("Liste,,\nStand:,2026-11-30,\nName,Tel.,Ort\nA,1,B\n", ("Name", "Tel.", "Ort"), 3),
+        ("Stand: heute,,\nFiliale: Bonn,,\nName,Tel.,Ort\nA,1,B\n", ("Name", "Tel.", "Ort"), 3),
+        ("Nord,,Kunden,\nName,Tel.,E-Mail,Ort\nA,1,a@x,B\nC,2,c@x,D\n", ("Name", "Tel.", "E-Mail", "Ort"), 2),
+        ("Name,,Tel.,\nA,x,B,y\nC,z,D,w\n", ("Name", "", "Tel.", ""), 1),
+        ("Name,,Tel.,\nA,x,1,y\nC,z,2,w\n", ("Name", "", "Tel.", ""), 1),
+        ("Name,Tel.,Since: 2026\nA,B,\nC,D,E\n", ("Name", "Tel.", "Since: 2026"), 1),
+        ("Name,Seit 1.1.2026,,\nA,2,1,y\nC,3,2,w\n", ("Name", "Seit 1.1.2026", "", ""), 1),
     ],
 )
 def test_the_header_is_found_below_titles_and_said(write, content, columns, line):
@@ -87,6 +102,16 @@ def test_the_header_row_can_be_named(write, cells):
     assert (table.columns, cells(table)) == (("Name", "Phone"), [["A", "1"]])
     with pytest.raises(InvalidTable):
         write("a.csv", "x,y\n", header_row=9)
+
+
+def test_titles_of_several_cells_above_the_header_of_a_sheet_are_passed_over(write):
+    stream = io.BytesIO()
+    book = openpyxl.Workbook()
+    for row in (["Nord", None, "Stand:", date(2026, 11, 30)], [], ["Name", "Phone", "City", "Since"], ["A", 1, "B", 2]):
+        book.active.append(row)
+    book.save(stream)
+    table = write("a.xlsx", stream.getvalue())
+    assert (table.columns, table.form.header_line) == (("Name", "Phone", "City", "Since"), 3)
 
 
 def test_a_title_above_the_header_of_a_sheet_is_passed_over(write):
