@@ -2,6 +2,8 @@
 
 Where the partner told by a bundle how far it has read our feed, that is what changed behind that place and did not
 come from the partner itself. Where sessions told, it is the partner's outbox. Where both did, it is the shorter one.
+Where the partner told by calling this device, it is all that changed behind that place: a caller says nothing of its
+own lives, so nothing rests on what came from it, and the bundle suits whoever has read as far.
 Where only another device told of the partner, what that one has read of our feed is taken to have come by way of the
 partner, as in a ring. That may be wrong: whoever applies a bundle checks that it begins where the last one ended.
 Making a bundle counts for nothing: it may be lost on its way.
@@ -20,6 +22,7 @@ from crdt_sync.storage.port import Log, LoggedRecords, Outbox, Store
 from crdt_sync.storage.values import FeedEntry, LogEntry, OutboxEntry
 
 _PAGE = 512
+_NOBODY = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,9 @@ def lacking(store: Store, partner: Partner) -> Contents:
     if partner.peer is not None and (known is None or outstanding <= head - base):
         owed = ((entry.record, entry.acknowledged) for entry in _outbox(store, partner.replica))
         return Contents(0, head, Addressee(partner.replica, partner.peer.epoch, partner.peer.head), outstanding, owed)
+    if known is None and partner.caller is not None:
+        base = partner.caller.reader(store).place
+        return Contents(base, head, None, min(head - base, store.count()), _changed(store, base, _NOBODY, 0))
     if known is None:
         return _through_another(store, partner, head)
     changed = _changed(store, base, known.replica, known.floor)

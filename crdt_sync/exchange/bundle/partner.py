@@ -1,10 +1,14 @@
-"""Whom a bundle is for: a partner as people name it, and what is known of it: by bundle, by session, through others."""
+"""Whom a bundle is for: a partner as people name it, and what is known of it.
+
+It is whoever `status` and `peers` list: met by bundle, by session, as a caller of this device, or through others.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from crdt_sync.errors import UsageError
 from crdt_sync.replica import Carried
+from crdt_sync.replica.callers import Caller, callers
 from crdt_sync.replica.carried import carried
 from crdt_sync.replica.heard import Heard, heard
 from crdt_sync.replica.names import names
@@ -17,7 +21,8 @@ _ID_SHOWN = 12
 
 @dataclass(frozen=True, slots=True)
 class Partner:
-    """A replica that was met, by bundle (`carried`), by session (`peer`), or both; else one that another told of.
+    """A replica that was met, by bundle (`carried`), by our session (`peer`), or its own (`caller`); else one that
+    another told of.
 
     `told` is what was heard of it last and `through` who said so, by name; both only where it was never met.
     """
@@ -28,6 +33,7 @@ class Partner:
     told: Heard | None = None
     through: str = ""
     name: str = ""
+    caller: Caller | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -39,13 +45,14 @@ def known_partners(store: Partners) -> Iterator[Partner]:
     """Every partner that a bundle can be made for."""
     by_bundle = carried(store)
     by_session = {peer.replica: peer for peer in store.peers() if peer.url}
+    calling = callers(store)
     through_others = {row.replica: row for row in heard(store)}  # the last of each
     called = names(store)
-    for replica in sorted(by_bundle.keys() | by_session.keys() | through_others.keys()):
+    for replica in sorted(by_bundle.keys() | by_session.keys() | calling.keys() | through_others.keys()):
         met = by_bundle.get(replica), by_session.get(replica)
-        told = None if any(met) else through_others[replica]
+        told = None if any(met) or replica in calling else through_others[replica]
         through = called.get(told.via, told.via.hex()[:_ID_SHOWN]) if told is not None else ""
-        yield Partner(replica, *met, told, through, called.get(replica, ""))
+        yield Partner(replica, *met, told, through, called.get(replica, ""), calling.get(replica))
 
 
 def find_partner(store: Partners, wanted: str) -> Partner:

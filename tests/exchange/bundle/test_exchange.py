@@ -4,12 +4,13 @@ import pytest
 
 from crdt_sync.errors import UsageError
 from crdt_sync.exchange.bundle.partner import find_partner
+from crdt_sync.replica.callers import Caller, remembered
 from crdt_sync.replica.carried import carried
 from crdt_sync.storage.memory import MemoryStore
 from crdt_sync.storage.values import Batch, Peer
 from tests.replica.wire import VirtualTime
 
-from .conftest import InProcess, MakeDevice
+from .conftest import Device, InProcess, MakeDevice
 
 
 def test_a_bundle_of_everything_makes_an_empty_device_equal(device: MakeDevice) -> None:
@@ -370,3 +371,33 @@ def test_after_a_repair_nobody_is_believed_to_hold_anything(device: MakeDevice) 
     ben.read(anna.write("ben"))
     ben.read(anna.write())
     assert ben.state() == anna.state()
+
+
+def called(anna: Device, ben: Device, cursor: int) -> None:
+    """Ben has called anna, and has read that far of her feed."""
+    caller = Caller(ben.replica.id, ben.name, 1, anna.store.epoch, cursor, anna.store.head())
+    anna.store.commit([Batch(meta=remembered({ben.replica.id: caller}))])
+    ben.store.commit([Batch(peers=(Peer(anna.replica.id, anna.store.epoch, cursor, 1, "ws://anna"),))])
+
+
+@pytest.mark.parametrize("by_id", [False, True])
+def test_who_calls_is_named_as_peers_lists_it_and_gets_what_it_has_not_read(device: MakeDevice, by_id: bool) -> None:
+    anna, ben = device("anna"), device("ben")
+    for number in range(3):
+        anna.new(name=f"customer {number}")
+    ben.read(anna.write())
+    called(anna, ben, anna.store.head())
+    record = anna.new(name="new")
+    path = anna.write(ben.replica.id.hex()[:8] if by_id else "ben")
+    assert (anna.made.end.updates, anna.made.header.base) == (1, 3)
+    done = ben.read(path)
+    assert (done.received, done.obstacle, ben.replica.get(record).raw["name"]) == (1, None, "new")
+
+
+def test_who_called_and_lost_what_it_had_read_finds_out(device: MakeDevice) -> None:
+    anna, ben = device("anna"), device("ben")
+    anna.new(name="old")
+    called(anna, ben, anna.store.head())
+    ben.store.commit([Batch(peers=(Peer(anna.replica.id, anna.store.epoch, 0, 1, "ws://anna"),))])
+    anna.new(name="new")
+    assert ben.read(anna.write("ben")).obstacle == "earlier_bundle"
