@@ -225,7 +225,8 @@ def test_the_calls_that_are_named_for_programs_exist() -> None:
 
 def test_the_example_for_devices_runs(home: Path) -> None:
     (example,) = _blocks("docs/devices.md", "python")
-    assert _run([sys.executable, "-c", example], home).stdout == "Müller GmbH\n"
+    for _ in range(2):
+        assert _run([sys.executable, "-c", example], home).stdout == "Müller GmbH\n"
 
 
 def test_cells_are_read_as_the_document_says() -> None:
@@ -327,7 +328,8 @@ def _oppose(record: str, address: str, typed: Callable[[str], str]) -> None:
 
 def test_the_examples_for_bundles_run(home: Path, typed: Callable[[str], str], monkeypatch: pytest.MonkeyPatch) -> None:
     (example,) = _blocks("docs/bundles.md", "python")
-    assert _run([sys.executable, "-c", example], home).stdout == "anna\nMüller GmbH\n"
+    for _ in range(2):
+        assert _run([sys.executable, "-c", example], home).stdout == "anna\nMüller GmbH\n"
     create, inspect, apply, back = _commands("docs/bundles.md", "", "crdt-sync")
     for name in ("anna-phone", "ben-till"):
         typed(f"crdt-sync init {name} --store {name}")

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from crdt_sync.cli.typed_values import read_text
-from crdt_sync.errors import InvalidValue, UnknownField
+from crdt_sync.errors import InvalidValue, UnknownField, UsageError
 from crdt_sync.exchange.known_headers import known_headers
 from crdt_sync.ids import collection_of
 from crdt_sync.nearest import suggestion
@@ -21,6 +21,8 @@ from crdt_sync.replica import RecordView, Replica
 from crdt_sync.replica.finding import contains, holds
 
 _TERM = re.compile(r"(\w[\w .()/&-]{0,99}?)\s*(>=|<=|!=|=|>|<)(.*)\Z", re.DOTALL)
+_SIGNS = ("=", "!=", ">", ">=", "<", "<=")
+_SIGN = re.compile(r"[=<>!≤≥≠]{1,3}")
 _ORDERS: dict[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le,
 }  # fmt: skip
@@ -47,7 +49,9 @@ class Search:
 
     Records whose schema is not here are looked through as well: their values as they are stored, ignoring case.
 
-    Raises `UnknownField` and `InvalidValue` for terms that no schema here could match.
+    The words `visits`, `>`, `1` are one term, as are a field and a word that begins with a sign.
+
+    Raises `UnknownField` and `InvalidValue` for terms that no schema here could match, and `UsageError`.
     """
 
     def __init__(
@@ -61,11 +65,14 @@ class Search:
         self._replica = replica
         self._whole_ids = whole_ids
         self._collection = collection
+        schemas = {name: schema for name, schema in replica.schemas.items() if collection in (None, name)}
+        terms = _joined(
+            terms, lambda name: any(field_named(each, name) or _headed(each, name) for each in schemas.values())
+        )
         parsed = [_parsed(term) for term in terms]
         self.words = [word for word in terms if word in parsed]
         self._words = [folded(word) for word in (*texts, *(word for word in parsed if isinstance(word, str)))]
         self._terms = [term for term in parsed if isinstance(term, _Term)]
-        schemas = {name: schema for name, schema in replica.schemas.items() if collection in (None, name)}
         known = {
             name: [field_named(schema, term.name) or _headed(schema, term.name) for term in self._terms]
             for name, schema in schemas.items()
@@ -128,6 +135,26 @@ def _labels(schema: Schema) -> dict[str, str]:
     """The field of each label that is not the name of one."""
     labels = {spec.label: name for name, spec in schema.fields.items() if spec.label}
     return {label: name for label, name in labels.items() if label not in schema.fields}
+
+
+def _joined(words: Sequence[str], is_field: Callable[[str], object]) -> list[str]:
+    """The terms in what was typed, in which the parts of one may be words of their own."""
+    terms: list[str] = []
+    left = list(reversed(words))
+    while left:
+        word = left.pop()
+        if _SIGN.fullmatch(word):
+            if word not in _SIGNS or not terms or not left or _TERM.match(terms[-1]):
+                raise UsageError(
+                    f"{word!r} compares nothing here",
+                    f"Write a field, one of {' '.join(_SIGNS)} and a value: 'visits>1'. {_AS_TEXT}",
+                )
+            terms.append(f"{terms.pop()}{word}{left.pop()}")
+        elif terms and word.startswith(_SIGNS) and is_field(terms[-1]):
+            terms.append(f"{terms.pop()}{word}")
+        else:
+            terms.append(word)
+    return terms
 
 
 def _parsed(text: str) -> _Term | str:

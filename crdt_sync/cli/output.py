@@ -182,7 +182,9 @@ def table(
     for number, column in enumerate(columns):
         header = drawing.Text(safe_text.one_line(column))
         if number:
-            made.add_column(header, no_wrap=not wrap, overflow="fold" if wrap else "ellipsis", max_width=width_max)
+            # Only their texts are `no_wrap`: Rich narrows no column that is, but cuts whole lines, without a mark.
+            header.no_wrap = not wrap
+            made.add_column(header, overflow="fold" if wrap else "ellipsis", max_width=width_max)
         else:
             made.add_column(header, no_wrap=True, min_width=max((row[0].cell_len for row in filled), default=0))
     for row in filled:
@@ -213,7 +215,7 @@ def cell(value: "str | drawing.Text", *, wrap: bool = False) -> "drawing.Text":
     """A safe cell."""
     if isinstance(value, drawing.Text):
         return value
-    return drawing.Text(safe_text.lines(value) if wrap else safe_text.one_line(value))
+    return drawing.Text(safe_text.lines(value)) if wrap else drawing.Text(safe_text.one_line(value), no_wrap=True)
 
 
 def _console(*, stderr: bool) -> "drawing.Console":

@@ -202,15 +202,22 @@ def _show_list(
     collection = next(iter(found)) if len(found) == 1 else collection
     schema = replica.schemas.get(collection) if collection else None
     ids = shorts(replica.store, (view.record for view in page))
-    columns, hidden = (names, []) if names is not None else _telling_fields(page, ids, schema, output.console.width)
+    columns, hidden, rare = (
+        (names, [], []) if names is not None else _telling_fields(page, ids, schema, output.console.width)
+    )
     output.show(_records_table(page, ids, columns, schema, cut=names is None))
     output.note(f"The first {most}; --limit 0 shows all." if more else _count(len(page)))
     if sort is None and replica.count() > SORTED_RECORDS_MAX:
         output.note("In the order of their ids, as there are many here; --sort name sorts them.")
-    if hidden:
-        labels = ", ".join(label(schema, name) for name in hidden)
-        output.note(f"Not shown, as it is too narrow here: {labels}. --fields {','.join(hidden)} shows them.")
+    _tell_hidden(output, schema, hidden, "it is too narrow here")
+    _tell_hidden(output, schema, rare, "few of these have them, or they are long")
     return len(page)
+
+
+def _tell_hidden(output: Output, schema: Schema | None, fields: Sequence[str], why: str) -> None:
+    if fields:
+        labels = ", ".join(label(schema, name) for name in fields)
+        output.note(f"Not shown, as {why}: {labels}. --fields {','.join(fields)} shows them.")
 
 
 def _tell_mistyped(output: Output, replica: Replica, words: Sequence[str]) -> None:
@@ -248,17 +255,19 @@ def _schemas(replica: Replica, collection: str | None) -> Iterable[Schema]:
 
 def _telling_fields(
     page: Sequence[RecordView], names: Mapping[str, str], schema: Schema | None, width: int
-) -> tuple[list[str], list[str]]:
-    """The fields, in the order of the schema, that most of these records have: as many as fit beside each other, and
-    those that do not.
+) -> tuple[list[str], list[str], list[str]]:
+    """The fields, in the order of the schema, that enough of these records have: as many as fit beside each other, and
+    those that do not; then those that fewer have, or that hold long texts.
     """
     used = Counter(name for view in page for name, value in view.items() if value not in (None, [], ""))
     left = width - max(map(drawing.cell_len, names.values())) - _STATE_WIDTH
     fitting: list[str] = []
     hidden: list[str] = []
+    rare: list[str] = []
     for name in schema.fields if schema else sorted(used):
         spec = schema.fields[name] if schema else None
         if used[name] < _FILLED_MIN * len(page) or (spec is not None and spec.rules.long):
+            rare += [name] if used[name] else []
             continue
         needed = max(
             drawing.cell_len(label(schema, name)), *(drawing.cell_len(one_line(_cell(view, name))) for view in page)
@@ -269,7 +278,7 @@ def _telling_fields(
             left -= needed
         else:
             hidden.append(name)
-    return fitting, hidden
+    return fitting, hidden, rare
 
 
 def _records_table(

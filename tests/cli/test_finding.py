@@ -33,6 +33,10 @@ def found(run, *arguments):
         (["City!=berlin"], ["Cid", "ann"]),
         (["CITY=aachen"], ["ann"]),
         (["birthday>2026-01-15"], ["Bob"]),
+        (["visits", ">", "1"], ["Bob"]),
+        (["visits", ">1"], ["Bob"]),
+        (["visits", "<=", "1", "Aachen"], ["ann"]),
+        (["aachen", "City", "=", "Aachen"], ["ann"]),
         (["'visits>1'"], []),
         (["--text", "visits>1"], []),
         (["--text", "köln"], ["Cid"]),
@@ -60,6 +64,10 @@ def test_a_field_that_may_have_been_meant_is_named_once_whatever_it_is_labelled(
         (["find", "cty=x"], "unknown_field", "city"),
         (["find", "name>A"], "invalid_value", "Use = or !="),
         (["find", "visits>"], "invalid_value", "visits>1"),
+        (["find", "visits", ">"], "usage", "visits>1"),
+        (["find", ">", "1"], "usage", "visits>1"),
+        (["find", "visits", "==", "1"], "usage", "= != > >= < <="),
+        (["find", "visitz", ">", "1"], "unknown_field", "visits"),
         (["find", "-c", "custmers", "x"], "unknown_collection", "customers"),
         (["find"], "usage", "list"),
         (["list", "custmers"], "unknown_collection", "customers"),
@@ -202,3 +210,24 @@ def test_known_fields_are_listed_by_name_and_the_nearest_first(store, run):
     assert len(names) == 20
     assert all(name == name.lower() for name in names)
     assert "more" in listed
+
+
+def test_fields_that_few_records_have_are_named(made, run):
+    for number in range(6):
+        made(f"name=Anna {number}", "city=Bonn")
+    made("name=Ben", "email=b@x.example", "notes=a long one")
+    listed = run("list")
+    assert "E-mail" not in listed.out
+    assert "Not shown, as few of these have them, or they are long: E-mail, Notes. --fields email,notes" in listed.err
+    assert "Not shown" not in run("list", "--fields", "name,city").err
+
+
+@pytest.mark.parametrize("width", range(38, 48))
+def test_a_cell_that_is_cut_says_so(made, run, monkeypatch, width):
+    for name in ("Anna", "Cleo"):
+        made(f"name={name} Person", f"company=Company {name}")
+    monkeypatch.setenv("COLUMNS", str(width))
+    rows = [line.split("   ") for line in run("list").out.splitlines()[2:]]
+    for name, row in zip(("Anna", "Cleo"), rows, strict=True):
+        for whole, cell in zip((f"{name} Person", f"Company {name}"), row[1:], strict=True):
+            assert cell.strip() == whole or (cell.strip().endswith("…") and whole.startswith(cell.strip()[:-1]))
