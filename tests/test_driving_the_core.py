@@ -18,16 +18,17 @@ def test_the_host_that_is_shown_is_the_one_that_tests_run_on() -> None:
 
 def test_the_minimal_host_serves_shipped_devices(tmp_path: Path) -> None:
     _, example = _CODE
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", example],
-        cwd=tmp_path,
-        env={"PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (done.stdout, done.stderr) == ("Müller GmbH\n", "")
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", example],
+            cwd=tmp_path,
+            env={"PYTHONDONTWRITEBYTECODE": "1"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert (done.stdout, done.stderr) == ("Müller GmbH\n", "")
 
 
 def test_the_duties_are_numbered_and_those_that_the_host_names_are_there() -> None:

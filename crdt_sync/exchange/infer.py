@@ -10,7 +10,7 @@ from typing import Literal
 from crdt_sync.errors import InvalidSchema, InvalidTable
 from crdt_sync.exchange.mapping import unnamed_field
 from crdt_sync.exchange.table import BASE_HEADER, MISSING, BrokenCell, Cell, RowError, Shown, Table
-from crdt_sync.ids import is_collection
+from crdt_sync.ids import is_collection, is_reserved
 from crdt_sync.records.field_settings import Type
 from crdt_sync.records.schema import FieldSpec, Schema
 
@@ -24,13 +24,16 @@ def infer_schema(table: Table, collection: str, *, zoned: bool = False) -> Schem
     Text tables give strings. Typed tables are read once from start to end; a column whose values all have one type gets
     it, any other becomes `json`, which keeps integers from floats and nested values as they are. Numbers shown as
     codes, such as 01067, are strings; so are times without a zone, unless the import gives them one (`zoned`).
-    Raises `InvalidTable` for a table without columns, and `InvalidSchema` for a name that no collection can have.
+    Raises `InvalidTable` for a table without columns, and `InvalidSchema` for a name that no collection can have, or no
+    other.
     """
     if not is_collection(collection):
         raise InvalidSchema(
             f"{collection[:60]!r} cannot name a collection",
             "Use lower-case letters a-z, digits, '_' and '-', a letter first, at most 48 characters.",
         )
+    if is_reserved(collection):
+        raise InvalidSchema(f"the collection {collection!r} is reserved", "Choose another name.")
     if not table.columns:
         raise InvalidTable(f"{table.name!r} has no columns", "Give the collection a schema, or a table with a header.")
     types: list[Type] = _column_types(table, zoned) if table.typed else ["string"] * len(table.columns)

@@ -604,3 +604,11 @@ def test_a_count_that_differs_at_a_first_import_says_what_counts_from_then_on(st
     assert "1 unchanged" in run("import", counts).out
     run("import", table("a.csv", "Name,Phone,Visits\nAnna,555111,9\n"))
     assert run("get", record, "visits").out == "9\n"
+
+
+@pytest.mark.parametrize("how", [[], ["--dry-run"], ["--preview"]])
+@pytest.mark.parametrize("collection", ["crdt-sync-imports", "crdt-sync-schemas"])
+def test_a_collection_that_is_reserved_is_refused_before_anything_is_promised(store, run, table, how, collection):
+    result = run("import", table("a.csv", "Name\nAnna\n"), "-c", collection, "--infer", *how)
+    assert (result.code, result.out) == (2, "")
+    assert f"the collection '{collection}' is reserved" in result.err
