@@ -126,7 +126,8 @@ def _count(table: Table, counts: dict[int, _Count]) -> int:
     rows = 0
     for row in _readable(table):
         texts = {position: folded(_text(row.cells[position])) for position in counts}
-        if all(not text or is_word_of_sums(text) for text in texts.values()) and is_of_sums(row):
+        said = [text for text in texts.values() if text]
+        if len(said) < 2 and all(map(is_word_of_sums, said)) and is_of_sums(row):
             continue
         rows += 1
         content: int | None = None
