@@ -15,7 +15,7 @@
     │   └── OwnerGone (OwnerSilent)  NotServed
     ├── RemoteError                   the partner or the way to it (exit code 4)
     │   ├── Unreachable  ConnectionLost  Timeout
-    │   ├── Unauthorized  ForeignRelay  VersionMismatch  ProtocolViolation  Rejected
+    │   ├── Unauthorized  ForeignRelay  VersionMismatch  ProtocolViolation  Rejected  RecordsMissing
     ├── UpdateRefused                 bytes of an update that cannot be integrated (exit code 5)
     └── Mismatch                      two replicas do not hold the same data (exit code 6)
 
@@ -23,7 +23,7 @@ Each has a stable `code` for programs, a `message`, a `hint` with the next step,
 succeed later) and `uncertain` (the thing may have happened although it failed).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 
@@ -526,6 +526,24 @@ class Rejected(RemoteError):
 
     code = "rejected"
     retryable = True
+
+
+class RecordsMissing(RemoteError):
+    """The partner holds something that did not come; all else was exchanged. Mended there, the next sync brings it.
+
+    `records` are the first of them, and what is known of each.
+    """
+
+    code = "records_missing"
+    retryable = True
+
+    def __init__(self, message: str, hint: str, records: Mapping[str, str]) -> None:
+        super().__init__(message, hint)
+        self.records = records
+
+    def as_dict(self) -> dict[str, object]:
+        """The error for `--json` output."""
+        return {**super().as_dict(), "records": dict(self.records)}
 
 
 class UpdateRefused(CrdtSyncError):

@@ -149,7 +149,7 @@ def _status(call: Invocation, replica: Replica) -> None:
         call.output.text(failed.sentence())
     if standing.unreadable:
         reasons = _named(replica, standing.unreadable)
-        call.output.text("Updates of these records came and were not taken here; whoever sent them has them:")
+        call.output.text("Of these records something is elsewhere and not here; each sync asks for it again:")
         call.output.show(table(("Record", "Reason"), reasons, wrap=True))
     tell_schemaless(call.output, replica)
     if standing.damaged:

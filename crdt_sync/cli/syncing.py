@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import click
 
-from crdt_sync.cli import damaged, devices, last_failure, partners
+from crdt_sync.cli import damaged, devices, last_failure, missing, partners
 from crdt_sync.cli.devices import Device
 from crdt_sync.cli.invocation import Invocation
 from crdt_sync.cli.last_failure import Failure
@@ -57,10 +57,9 @@ def sync(
             watch(call, replica, [device.address for device in chosen], "crdt-sync sync --watch")
             return
         failures = [failure for device in chosen if (failure := _exchange(call, replica, device, chosen)) is not None]
-        met = replica.status().damaged
-    if failures:
-        raise failures[0]
-    damaged.complain_of(met, "could not be synced; all others were")
+        if failures:
+            raise failures[0]
+        damaged.tell_synced(call.output, replica)
 
 
 def _devices(call: Invocation, replica: Replica, given: Sequence[str], token: str | None, nearby: bool) -> list[Device]:
@@ -117,7 +116,7 @@ def _exchange(call: Invocation, replica: Replica, device: Device, chosen: list[D
         _tell_clock(call.output, replica.clock.offset)
     if standing is not None and standing.refused:
         return UpdateRefused("refused", _refused(standing.refused))
-    return None
+    return missing.error_of(replica, standing)
 
 
 def _talk(output: Output, replica: Replica, address: Address) -> Progress:
@@ -157,8 +156,9 @@ def _tell_sync(
     }
     whom = partners.called(standing) if standing else address.url
     counts = f"{progress.received} received, {progress.pushed} sent"
-    behind = pending or (standing and standing.refused)
+    behind = pending or (standing and (standing.refused or standing.missing))
     left = f", {pending} still pending" if pending else ""
+    left += f", {standing.missing} did not come" if standing and standing.missing else ""
     output.result(data, f"{'Synced' if behind else 'In sync'} with {whom}: {counts}{left}.")
     if conflicts:
         many = "1 record has" if conflicts == 1 else f"{conflicts} records have"

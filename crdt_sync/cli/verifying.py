@@ -4,10 +4,11 @@ import asyncio
 import shlex
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import click
 
-from crdt_sync.cli import aside, devices, partners, repairing
+from crdt_sync.cli import aside, devices, missing, partners, repairing
 from crdt_sync.cli.invocation import Invocation
 from crdt_sync.cli.options import Way, relay_option, way_options
 from crdt_sync.cli.output import Output, table
@@ -15,7 +16,8 @@ from crdt_sync.cli.progress import spinner
 from crdt_sync.cli.repairing import SHOWN_MAX
 from crdt_sync.cli.schemaless import tell_disputed
 from crdt_sync.cli.targets import shorts
-from crdt_sync.errors import Mismatch, StoreCorrupt, UsageError
+from crdt_sync.cli.values import many
+from crdt_sync.errors import Mismatch, RecordsMissing, StoreCorrupt, UsageError
 from crdt_sync.protocol.messages import Standing
 from crdt_sync.replica import Repair, Replica
 from crdt_sync.replica.disorder import disordered_records
@@ -45,6 +47,19 @@ _STANDINGS = {
     Standing.UNREADABLE: "it is damaged",
     Standing.ABSENT: "not held",
 }
+
+
+class _Left(NamedTuple):
+    """What was not exchanged: records with edits that the other side refused, and what it has and did not send.
+
+    Digests of operations may be equal all the same.
+    """
+
+    refused: int
+    missing: RecordsMissing | None
+
+    def __bool__(self) -> bool:
+        return bool(self.refused) or self.missing is not None
 
 
 @click.command("verify")
@@ -125,7 +140,7 @@ def verify(
                 call.output.note("Now run 'crdt-sync sync', which sends what was written again.")
             returned = quarantined - set(replica.store.quarantined())  # which comparing brings, before the audit looks
             brought = sorted(returned | set(mended.healed))
-            refused = _refused(replica, address)
+            left = _left(replica, address)
             _tell_repair(
                 call.output,
                 replica.store,
@@ -133,15 +148,15 @@ def verify(
                 repairing.both(local_repair, settled),
                 mended,
                 brought,
-                refused,
+                left,
             )
         else:
             with spinner(call.output, f"Comparing with {address.url}") as moved:
                 found = asyncio.run(audit_once(replica, address, content=deep, on_progress=moved))
-            refused = _refused(replica, address)
-            _tell_audit(call.output, replica.store, address, found, refused)
+            left = _left(replica, address)
+            _tell_audit(call.output, replica.store, address, found, left)
     repairing.complain_of(lost)
-    _judge(found, address, refused, mended=mend, deep=deep)
+    _judge(found, address, left, mended=mend, deep=deep)
 
 
 def _check_pairs(drop: bool, show_aside: bool, set_aside: Sequence[str], mend: bool) -> None:
@@ -152,22 +167,23 @@ def _check_pairs(drop: bool, show_aside: bool, set_aside: Sequence[str], mend: b
         raise UsageError("nothing is set aside without --repair", "Give both.")
 
 
-def _judge(found: Audit, address: Address, refused: int, *, mended: bool, deep: bool) -> None:
+def _judge(found: Audit, address: Address, left: _Left, *, mended: bool, deep: bool) -> None:
     """Raises `Mismatch` where the two do not hold the same."""
     if not found.equal:
         hint = _hint(found, address) if mended else f"Heal it with 'crdt-sync verify --repair{' --deep' * deep}'."
         raise Mismatch(f"this device and {address.url} do not hold the same data", hint)
-    if refused:
+    if left.refused:
         raise Mismatch(
-            f"{address.url} refused edits of this device in {refused} {'record' if refused == 1 else 'records'}",
+            f"{address.url} refused edits of this device in {many(left.refused)}",
             "'crdt-sync status --waiting' names them and says why.",
         )
+    if left.missing is not None:
+        raise Mismatch(left.missing.message, left.missing.hint)
 
 
-def _refused(replica: Replica, address: Address) -> int:
-    """Records with edits that the other side refused: digests of their operations may be equal, contents are not."""
+def _left(replica: Replica, address: Address) -> _Left:
     standing = partners.standing(replica, address.url)
-    return standing.refused if standing else 0
+    return _Left(standing.refused if standing else 0, missing.error_of(replica, standing))
 
 
 def _hint(found: Audit, address: Address) -> str:
@@ -188,15 +204,18 @@ def _hint(found: Audit, address: Address) -> str:
     return "Others may be writing: repeat it; 'crdt-sync status --waiting' tells what is refused there."
 
 
-def _tell_audit(output: Output, store: Store, address: Address, found: Audit, refused: int) -> None:
+def _tell_audit(output: Output, store: Store, address: Address, found: Audit, left: _Left) -> None:
     if output.as_json:
-        output.emit(_as_json(address, found, refused))
+        output.emit(_as_json(address, found, left))
         return
     ours, theirs = found.comparison.ours, found.comparison.theirs
     rows = [("here", str(ours.count), ours.root.hex()), (address.url, str(theirs.count), theirs.root.hex())]
     output.show(table(("", "Records", "Root digest"), rows, wrap=True))
-    if found.equal and refused:
+    if found.equal and left.refused:
         output.text("The same operations are known on both sides, but edits of this device were refused there.", "red")
+        return
+    if found.equal and left.missing is not None:
+        output.text("The digests are equal, but not all that the other side has is here.", "red")
         return
     if found.equal:
         deep = ", in every operation and every value" if found.content else ""
@@ -228,11 +247,12 @@ def _show_differences(output: Output, store: Store, found: Audit) -> None:
         output.text(f"{len(found.changing)} records are being changed and could not be compared.")
 
 
-def _as_json(address: Address, found: Audit, refused: int) -> dict[str, object]:
+def _as_json(address: Address, found: Audit, left: _Left) -> dict[str, object]:
     ours, theirs = found.comparison.ours, found.comparison.theirs
     return {
-        "equal": found.equal and not refused,
-        "refused": refused,
+        "equal": found.equal and not left,
+        "refused": left.refused,
+        "missing": dict(left.missing.records) if left.missing else {},
         "url": address.url,
         "deep": found.content,
         "schemas_compared": False,
@@ -263,11 +283,11 @@ def _tell_repair(
     local: Repair,
     mended: Mended,
     healed: Sequence[str],
-    refused: int,
+    left: _Left,
 ) -> None:
     if output.as_json:
         repair = {**repairing.as_json(local), "differed": _differences(mended.before.differences)}
-        output.emit({**_as_json(address, mended.after, refused), "repair": {**repair, "healed": list(healed)}})
+        output.emit({**_as_json(address, mended.after, left), "repair": {**repair, "healed": list(healed)}})
         return
     if mended.before.differences:
         _show_differences(output, store, mended.before)
@@ -277,7 +297,7 @@ def _tell_repair(
     elif not local.findings:
         output.text("Nothing had to be mended.")
     output.text("Compared again:")
-    _tell_audit(output, store, address, mended.after, refused)
+    _tell_audit(output, store, address, mended.after, left)
 
 
 def _load_all(output: Output, replica: Replica) -> None:

@@ -15,14 +15,17 @@ from crdt_sync.replica import Replica
 from crdt_sync.runtime import Address, Progress, keep_syncing_forever
 from crdt_sync.runtime.worker.process import WorkerUnavailable
 
-_STYLES = {"in sync": "bold green", "exchanging": "bold cyan", "offline": "bold red", "given up": "bold red"}
+_STYLES = {"in sync": "bold green", "exchanging": "bold cyan"} | dict.fromkeys(
+    ("incomplete", "offline", "given up"), "bold red"
+)
 
 
 @dataclass(slots=True)
 class Watched:
     """What is known of the sessions with one partner. Counts are records since the command began.
 
-    `pending` are those that the partner may lack: all, as long as nothing was exchanged with it.
+    `pending` are those that the partner may lack: all, as long as nothing was exchanged with it. `missing` are those of
+    which it has something that did not come.
     """
 
     address: Address
@@ -31,6 +34,7 @@ class Watched:
     retry_at: float = 0.0
     pending: int = 0
     refused: int = 0
+    missing: int = 0
     met: bool = False
     beside_others: bool = False  # so that what is said of it must name it
     store: Path | None = None  # whose last failure is kept
@@ -79,7 +83,7 @@ class Watched:
         if progress is not self._progress:
             self._before = (self.received, self.pushed)
             self._progress = progress
-        self.state = "in sync" if progress.caught_up and not self.pending else "exchanging"
+        self._judge()
         if progress.caught_up:
             self.problem = ""
             if self.store is not None and not self._succeeded:
@@ -101,8 +105,15 @@ class Watched:
         self.met = any(partner.to_fetch is not None for partner in known)
         self.pending = sum(partner.pending for partner in known) if self.met else replica.count()
         self.refused = sum(partner.refused for partner in known)
-        if self.state in ("in sync", "exchanging"):
-            self.state = "in sync" if self._progress.caught_up and not self.pending else "exchanging"
+        self.missing = sum(partner.missing for partner in known)
+        if self.state not in ("connecting", "offline", "given up", "ended"):
+            self._judge()
+
+    def _judge(self) -> None:
+        if not self._progress.caught_up or self.pending:
+            self.state = "exchanging"
+        else:
+            self.state = "incomplete" if self.missing else "in sync"
 
     @property
     def waiting(self) -> str:
@@ -117,12 +128,14 @@ class Watched:
     def data(self) -> dict[str, object]:
         """For programs."""
         counts = {"pending": self.pending, "received": self.received, "pushed": self.pushed, "refused": self.refused}
+        counts["missing"] = self.missing
         return {"relay": self.url, "state": self.state, **counts, "problem": self.problem}
 
     def sentence(self) -> str:
         """For people whose output goes to a file."""
         text = f"{self.state}: {self.received} received, {self.pushed} sent, {self.waiting}"
         text += f", {self.refused} refused" if self.refused else ""
+        text += f", {self.missing} did not come: crdt-sync status" if self.missing else ""
         text = f"{self.url} {text}" if self.beside_others else text
         return f"{text}; {self.problem}" if self.problem else text
 
@@ -133,6 +146,7 @@ class Watched:
             (self.state, style),
             f"  {one_line(self.url)}\n  received {self.received}   sent {self.pushed}   {self.waiting}   ",
             (f"refused {self.refused}", "red" if self.refused else ""),
+            (f"   did not come {self.missing}: crdt-sync status" if self.missing else "", "red"),
         )
         if self.problem:
             wait = max(0, round(self.retry_at - time.monotonic()))

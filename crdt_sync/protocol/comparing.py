@@ -65,6 +65,10 @@ class Comparing:
         self._heard = ranges
         yield from self._go_on()
 
+    def unserved(self, updates: Updates) -> set[str]:
+        """What the partner has left out of the answer that ends with these: it cannot read them."""
+        return self._asked[0].keys() - {entry.record for entry in updates.entries} if updates.last else set()
+
     def answered(self, updates: Updates, number: int) -> Step:
         """A part of an answer came, and is stored by Integrate effect `number`."""
         for entry in updates.entries:

@@ -10,7 +10,7 @@ What is fetched, what is pushed, and how digests are compared, are objects with 
 `pushing`, `comparing` and `auditing`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import ClassVar
 
 from crdt_sync import limits
@@ -369,7 +369,7 @@ class Dialer(Session):
             self._integrate((), changes.cursor, changes.cursor)
             return
         self._fetching.ending = False
-        self._send(want(self._source, changes.page, [entry.record for entry in changes.entries]))
+        self._send(self._fetching.ask_page(want(self._source, changes.page, [each.record for each in changes.entries])))
 
     def _on_ranges(self, ranges: Ranges, now: int) -> None:
         if self._comparing is None or not self._comparing.listens:
@@ -389,7 +389,9 @@ class Dialer(Session):
             self._fetching.check_asked()
         if comparing and (not comparing.unanswered or updates.cursor is not None):
             raise ProtocolViolation("what the comparison found comes unasked, or with a cursor")
-        self._integrate(updates.entries, updates.cursor, updates.head, owe=comparing is not None)
+        live = updates.page == 0 and not repair
+        unserved = set() if live else (comparing or self._fetching).unserved(updates)
+        self._integrate(updates.entries, updates.cursor, updates.head, comparing is not None, unserved)
         if comparing:
             self._take(comparing.answered(updates, self._fetching.number))
         if repair:
@@ -434,8 +436,15 @@ class Dialer(Session):
 
     # --- parts -----------------------------------------------------------------------------------------------
 
-    def _integrate(self, entries: tuple[UpdatesEntry, ...], cursor: int | None, head: int, owe: bool = False) -> None:
-        self._effects.append(self._fetching.integrate(entries, cursor, head, owe))
+    def _integrate(
+        self,
+        entries: tuple[UpdatesEntry, ...],
+        cursor: int | None,
+        head: int,
+        owe: bool = False,
+        unserved: Collection[str] = (),
+    ) -> None:
+        self._effects.append(self._fetching.integrate(entries, cursor, head, owe, unserved))
 
     def _ask_again(self, records: Sequence[str]) -> None:
         """Ask for what could not be integrated when it came. Where digests are compared, it differs by them."""

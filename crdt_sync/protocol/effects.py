@@ -78,6 +78,7 @@ class Integrate:
     cursor: int | None
     head: int
     owe: bool  # the partner's state vectors are given, and what it lacks must go to the outbox
+    unserved: tuple[str, ...] = ()  # records that the partner has and left out of its answers: it cannot read them
 
 
 @dataclass(frozen=True, slots=True)

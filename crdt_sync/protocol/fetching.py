@@ -5,7 +5,9 @@ Rules:
 1. A cursor is stored in the same commit as, or after, everything that it stands for. While an update could not
    be integrated for want of an earlier one (a gap), no cursor is stored until the repair has arrived.
 2. Whatever the partner sends is handed to the host in order; the host commits in order.
-3. A gap is asked for by state vector, which closes it at once, unless new gaps keep arriving meanwhile. A partner that
+3. What the partner told of, was asked for, and left out of its answer, it cannot read. The host hears of it: the rest
+   is fetched, and nobody may take that for everything.
+4. A gap is asked for by state vector, which closes it at once, unless new gaps keep arriving meanwhile. A partner that
    cannot close one, nor brings anything new of the record, is given up. What came before an answer that is on its way,
    or waits to be stored, is in that answer: it is not asked for once more. No more is asked for at once than a partner
    answers.
@@ -33,7 +35,9 @@ class Fetching:
         self.ending = False  # the partner has told the end of its feed
         self.number = 0  # of the last Integrate effect
         self._cursor: int | None = None  # the newest cursor not stored yet because a repair is under way
+        self._pages: dict[int, set[str]] = {}  # records of each want of a page of the feed, until they come
         self._repairs: deque[frozenset[str]] = deque()  # records of each want that a gap made necessary
+        self._mended: set[str] = set()  # of the first of these, what has come
         self._waiting: dict[str, bytes] = {}  # gaps that are asked for once the partner has answered others
         self._repairing: dict[int, frozenset[str]] = {}  # Integrate effects that end a repair
         self._gaps: dict[str, tuple[bytes, int]] = {}  # by record under repair: our vector, and how often it had a gap
@@ -56,18 +60,43 @@ class Fetching:
         """Whether all that came is on disk, and nothing was asked for again that has not come."""
         return not self._integrating and not self._repairs and not self._waiting
 
-    def integrate(self, entries: tuple[UpdatesEntry, ...], cursor: int | None, head: int, owe: bool) -> Integrate:
-        """These came; `stored` is to follow."""
+    def integrate(
+        self,
+        entries: tuple[UpdatesEntry, ...],
+        cursor: int | None,
+        head: int,
+        owe: bool,
+        unserved: Iterable[str] = (),
+    ) -> Integrate:
+        """These came, and `unserved` will not; `stored` is to follow."""
         self.number += 1
         cursor = self.held_back(cursor)
         self._integrating[self.number] = (sum(len(entry.update) for entry in entries), cursor, owe)
-        return Integrate(self.number, entries, cursor, head, owe)
+        return Integrate(self.number, entries, cursor, head, owe, tuple(sorted(unserved)))
 
     def held_back(self, cursor: int | None) -> int | None:
         """The cursor that may be stored now: none while a repair is under way, with which it will be."""
         if cursor is not None and (self._repairs or self._repairing or self._waiting):
             self._cursor, cursor = cursor, None
         return cursor
+
+    def ask_page(self, want: Want) -> Want:
+        """Records of a page of the feed are asked for."""
+        self._pages[want.page] = {entry.record for entry in want.entries}
+        return want
+
+    def unserved(self, updates: Updates) -> set[str]:
+        """What the partner has left out of the answer that ends with these, where they answer a page, or a gap."""
+        came = {entry.record for entry in updates.entries}
+        if updates.page:
+            left = self._pages.get(updates.page, set())
+            left -= came
+            return self._pages.pop(updates.page, set()) if updates.last else set()
+        self._mended |= came
+        if not updates.last or not self._repairs:
+            return set()
+        came, self._mended = self._mended, set()
+        return {record for record in self._repairs[0] if record in self._gaps and record not in came}
 
     def ask(self, want: Want) -> Want:
         """Records are asked for again; all of it is `unanswered` from now on."""
@@ -100,7 +129,7 @@ class Fetching:
         return [gap for gap in gaps if gap[0] not in self._waiting and not any(gap[0] in part for part in asked)]
 
     def never_closed(self, gaps: Sequence[tuple[str, bytes]]) -> str | None:
-        """Count these gaps; a record whose gap the partner cannot close, if there is one. See the third rule."""
+        """Count these gaps; a record whose gap the partner cannot close, if there is one. See the fourth rule."""
         for record, vector in gaps:
             before, count = self._gaps.get(record, (vector, 0))
             count = count + 1 if vector == before else 1

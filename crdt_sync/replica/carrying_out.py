@@ -94,7 +94,8 @@ def carry_out(
             cursors = [effect.cursor for effect in run if effect.cursor is not None]
             entries = tuple(entry for effect in run for entry in effect.entries)
             head = max(effect.head for effect in run)
-            joined = Integrate(run[-1].number, entries, cursors[-1] if cursors else None, head, run[0].owe)
+            unserved = tuple(record for effect in run for record in effect.unserved)
+            joined = Integrate(run[-1].number, entries, cursors[-1] if cursors else None, head, run[0].owe, unserved)
             gaps = partner.integrate(joined, refused)
             answers = [_integrated(dialer, effect.number, ()) for effect in run[:-1]]
             return [*answers, _integrated(dialer, joined.number, gaps)]

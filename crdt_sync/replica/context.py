@@ -5,7 +5,7 @@
 
 import logging
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
@@ -153,10 +153,24 @@ class Context:
         return _OWN.get(collection) or self.schemas.get(collection)
 
     def note_damage(self, record: str, what: str) -> None:
-        """A record was met damaged: the status names it until the store is mended."""
+        """A record was met damaged: the status names it until it is whole again."""
         if record not in self.damaged:
             self.damaged[record] = what
             damage.note(self.store, self.damaged)
+
+    def still_damaged(self) -> dict[str, str]:
+        """The records that were met damaged, in this life or before, and are so now; the others are forgotten."""
+        noted = {**damage.known(self.store), **self.damaged}
+        self.forget_mended(noted)
+        return {**damage.known(self.store), **self.damaged}
+
+    def forget_mended(self, noted: Collection[str]) -> None:
+        """Say no more of those of these records that are whole again: rewritten, brought by a partner or repaired."""
+        mended = {record for record in noted if damage.is_whole(self.store, record)}
+        if mended:
+            damage.forget(self.store, mended)
+            self.damaged = {record: what for record, what in self.damaged.items() if record not in mended}
+            self.unshown -= mended
 
     def mended(self) -> None:
         """The store was mended: what this life made of it before counts no more."""
@@ -189,6 +203,8 @@ class Context:
         What a listener raises is logged and goes no further: the commit stands, and so does the session.
         """
         if records:
+            if self.damaged:
+                self.forget_mended([record for record in records if record in self.damaged])
             self.stored(kind, records)
             events = [Event(kind, record, owed) for record in records]
             self.lock.afterwards(lambda: self._tell(events))

@@ -157,16 +157,17 @@ class Partner:
             return None
         return (Outgoing(record, entry.edit), diff) if diff else None
 
-    def remaining(self) -> tuple[int, int | None, int | None]:
-        """Records to send and to fetch, and the percentage that is done; see `PartnerStatus`."""
+    def remaining(self) -> tuple[int, int | None, int | None, int]:
+        """Records to send and to fetch, the percentage that is done, and what is missing; see `PartnerStatus`."""
         entries, refused = self._store.outbox_count(self.id)
         behind = None
         if self._peer is not None:
             behind, _ = to_fetch(self._peer, self._told)
         elif self._told is not None and not self._comparing:
             behind, _ = unfetched(self._told, 0)
-        percent = percentage(self._store.count(), entries, behind, unreadable=bool(unread.reasons(self._store)))
-        return entries - refused, behind, percent
+        noted = unread.known(self._store)
+        percent = percentage(self._store.count(), entries, behind, unreadable=bool(noted))
+        return entries - refused, behind, percent, len(unread.of(noted, self.id))
 
     def pushable(self, events: Sequence[Event]) -> list[str]:
         """The records of which these commits may have left something to push: see `Dialer.notify`."""
@@ -321,6 +322,7 @@ class Partner:
         self, effect: Integrate, refused: Mapping[str, str] = MappingProxyType({})
     ) -> Sequence[tuple[str, bytes]]:
         """Carry out `Integrate`; returns the gaps for `Dialer.integrated`. `refused`: see `Replica.integrate`."""
+        refused = {**dict.fromkeys(effect.unserved, f"{self.url} cannot read it: it may be damaged there"), **refused}
         with self._context.lock:
             without_cursor = self._standing(None, effect.head)
             before = self._peer

@@ -39,6 +39,6 @@ def refresh_digests(store: Store) -> int:
 
 
 def holding(store: Store) -> Holding:
-    """The receipt of a store whose digests are fresh."""
+    """The receipt of a store whose digests are fresh. Records without one, as they cannot be read, are counted."""
     root = store.root()
-    return Holding(store.head(), root.count, root.sum.to_bytes(32, "big"))
+    return Holding(store.head(), root.count + root.stale, root.sum.to_bytes(32, "big"))

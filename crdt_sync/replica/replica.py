@@ -103,7 +103,7 @@ class Replica:
 
     @property
     def damaged(self) -> dict[str, str]:
-        """Records that were met damaged in this life, and what is wrong with each."""
+        """Records that were met damaged in this life, and what is wrong with each, until they are whole again."""
         return self.context.damaged
 
     @property

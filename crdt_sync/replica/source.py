@@ -64,7 +64,10 @@ class StoreSource:
 
     def feed(self, after: int, limit: int) -> Sequence[Change]:
         """See `AcceptorSource.feed`."""
-        return [Change(entry.seq, entry.record, entry.state_vector) for entry in self._store.feed(after, limit)]
+        return [
+            Change(entry.seq, entry.record, entry.state_vector or vectors.EMPTY)
+            for entry in self._store.feed(after, limit)
+        ]
 
     def behind(self, after: int) -> Behind | None:
         """See `AcceptorSource.behind`."""

@@ -18,7 +18,7 @@ from crdt_sync import ids
 from crdt_sync.errors import StoreCorrupt, UnknownRecord
 from crdt_sync.limits import BUNDLE_HEARD_SHOWN_MAX, STATUS_BYTES_MAX, STATUS_ENTRIES_MAX, STATUS_SIZED_MAX
 from crdt_sync.records.updates import state_vector as vectors
-from crdt_sync.replica import awaiting, damage, reading, unread
+from crdt_sync.replica import awaiting, reading, unread
 from crdt_sync.replica.callers import Caller, callers
 from crdt_sync.replica.carried import Carried, carried
 from crdt_sync.replica.collections import Schemaless
@@ -49,8 +49,9 @@ class PartnerStatus:
     `pending` and `refused` count records. `to_fetch` is how many records, at most, changed behind our cursor; None
     where that is not known: its history has changed, and all is compared at the next session. `to_fetch_bytes` is about
     what their updates come to, None where the partner did not say. `percent` is 100 only where nothing is left on
-    either side, and None where that is not known. `last_seen` is when this was so, in microseconds since 1970, by the
-    device's clock.
+    either side, and None where that is not known. `missing` counts records of which it has something that is not here:
+    it could not read them, or they were not taken; `Status.unreadable` says why. `last_seen` is when this was so, in
+    microseconds since 1970, by the device's clock.
     """
 
     url: str
@@ -63,6 +64,7 @@ class PartnerStatus:
     to_fetch_bytes: int | None = None
     percent: int | None = None
     name: str = ""  # where it is known, see `crdt_sync.replica.names`
+    missing: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,8 @@ class CallerStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The whole replica. `unreadable` names records with an update that could not be integrated here, and why.
+    """The whole replica. `unreadable` names records of which partners have something that is not here, and why: it
+    could not be integrated, or the partner could not read it.
 
     `damaged` are records whose stored bytes fail their checksums, as far as anybody came by them, and what is wrong.
 
@@ -189,22 +192,18 @@ def status(context: Context) -> Status:
         ),
         tuple(_caller_status(store, known) for known in sorted(calling, key=lambda known: known.name)),
         reading.schemaless(context),
-        {**awaiting.waiting(context), **damage.known(store), **context.damaged},
+        {**awaiting.waiting(context), **context.still_damaged()},
     )
 
 
 def partners(store: Store) -> tuple[PartnerStatus, ...]:
     """See `Replica.partners`."""
-    missing = bool(unread.reasons(store))
+    noted = unread.known(store)
     told = names(store)
-    return tuple(
-        _partner_status(store, peer, told.get(peer.replica, ""), unreadable=missing)
-        for peer in store.peers()
-        if peer.url
-    )
+    return tuple(_partner_status(store, peer, told.get(peer.replica, ""), noted) for peer in store.peers() if peer.url)
 
 
-def _partner_status(store: Store, peer: Peer, name: str, *, unreadable: bool) -> PartnerStatus:
+def _partner_status(store: Store, peer: Peer, name: str, noted: unread.Known) -> PartnerStatus:
     """The standing of one partner, at the cost of a few reads."""
     entries, refused = store.outbox_count(peer.replica)
     told = read_told(store, peer.replica)
@@ -218,8 +217,9 @@ def _partner_status(store: Store, peer: Peer, name: str, *, unreadable: bool) ->
         last_seen=max(peer.last_seen, told.at if told else 0),
         to_fetch=records,
         to_fetch_bytes=size,
-        percent=percentage(store.count(), entries, records, unreadable=unreadable),
+        percent=percentage(store.count(), entries, records, unreadable=bool(noted)),
         name=name,
+        missing=len(unread.of(noted, peer.replica)),
     )
 
 

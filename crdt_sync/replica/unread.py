@@ -1,7 +1,8 @@
-"""Updates of partners that could not be integrated here: whose, of which record, and why.
+"""What partners have and is not here: updates that were not taken, and records that a partner could not read; and why.
 
-The cursor has passed them. So each is asked for again, from that partner, until a diff of the record that it made from
-our state vector was taken whole. What else was taken of the record says nothing: it need not build on what is missing.
+The cursor may have passed them. So each is asked for again, from that partner, until a diff of the record that it made
+from our state vector was taken whole. What else was taken of the record says nothing: it need not build on what is
+missing.
 
 No more than `_RECORDS_MAX` records are named. Where there are more, the next session with that partner compares all.
 """
@@ -33,6 +34,11 @@ def known(store: Settings) -> Known:
 def reasons(store: Settings) -> dict[str, str]:
     """The records, and why."""
     return {record: next(iter(why.values())) for record, why in known(store).items() if record != MORE}
+
+
+def reasons_of(noted: Known, partner: bytes) -> dict[str, str]:
+    """Those of which something is to be asked for again from this partner, and why."""
+    return {record: noted[record].get(partner.hex(), noted[record].get(_ANYBODY, "")) for record in of(noted, partner)}
 
 
 def of(noted: Known, partner: bytes) -> list[str]:

@@ -133,7 +133,8 @@ class _Auditor:
             theirs = await self._conversation.receipt()
             await self._conversation.settled()
             ours = await asyncio.to_thread(self._replica.receipt)
-            equal = (ours.count, ours.root) == (theirs.count, theirs.root)
+            # What is damaged here has no digest: that both lack one says nothing of what they hold.
+            equal = (ours.count, ours.root) == (theirs.count, theirs.root) and not self._replica.store.root().stale
             if equal or self._conversation.cursor == theirs.head:
                 break
         return Comparison(ours, theirs, equal)

@@ -125,7 +125,10 @@ class Syncing:
         self._wait(lambda: self._answered(record), timeout_s, record)
 
     def wait_caught_up(self, timeout_s: float | None = None) -> None:
-        """Return once everything that the partner held when the session began has arrived."""
+        """Return once everything that the partner held when the session began has arrived.
+
+        What it cannot read itself cannot arrive: `progress.missing` counts that.
+        """
         self._wait(lambda: self.progress.caught_up, timeout_s, "the partner's changes")
 
     def _answered(self, record: str) -> bool:

@@ -49,7 +49,7 @@ from crdt_sync.replica.carrying_out import Rest, carry_out, take_work
 from crdt_sync.replica.partner import Partner
 from crdt_sync.runtime.address import Address
 from crdt_sync.runtime.asked import Asked
-from crdt_sync.runtime.endings import as_error
+from crdt_sync.runtime.endings import as_error, not_now
 from crdt_sync.runtime.outside import OUTSIDE, Outside
 from crdt_sync.runtime.presence import PresenceBoard
 from crdt_sync.runtime.progress import Progress
@@ -106,6 +106,7 @@ class Conversation:
         self._closed: Closed | None = None
         self._foreign: ForeignRelay | ForeignSpace | None = None
         self._refusing_since: int | None = None  # since when the partner has answered every push with "not now"
+        self._not_now: dict[str, str] = {}  # by record, what it said with it, until it stores that record
         self._receipts = Asked[Receipt]()
         self._audit: asyncio.Future[Differences] | None = None
         self._checks = Asked[tuple[CheckedEntry, ...]]()
@@ -145,7 +146,7 @@ class Conversation:
                 and not (self._work or self._committing or (self._dialer and self._dialer.unanswered))
             ):
                 raise Rejected(
-                    f"{self._address.whom} stores nothing now; perhaps its disk is full",
+                    not_now(self._address.whom, self._not_now),
                     "Your edits stay safe here. Tell whoever looks after it, and sync again later.",
                 )
             self._state_changed.clear()
@@ -407,7 +408,7 @@ class Conversation:
     def _measure(self) -> None:
         progress = self.progress
         with suppress(StoreError):  # whoever needs the store next raises it
-            progress.to_send, progress.to_fetch, progress.percent = self._partner.remaining()
+            progress.to_send, progress.to_fetch, progress.percent, progress.missing = self._partner.remaining()
 
     async def _screened(self, effects: list[Effect]) -> tuple[list[Effect], dict[str, str]]:
         """The effects without updates that a worker did not survive, or refused, and why: by record."""
@@ -496,7 +497,12 @@ class Conversation:
         self._unsent += len(frame)
 
     def _heed(self, answer: Acknowledge) -> None:
-        """Note since when the partner has answered every push with "not now"."""
+        """Note since when the partner has answered every push with "not now", and why."""
+        for pushed in answer.verdicts:
+            if pushed.verdict.code is VerdictCode.RETRY:
+                self._not_now[pushed.record] = pushed.verdict.reason
+            else:
+                self._not_now.pop(pushed.record, None)
         codes = {pushed.verdict.code for pushed in answer.verdicts}
         if VerdictCode.ACCEPTED in codes:
             self._refusing_since = None

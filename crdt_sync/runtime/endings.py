@@ -1,5 +1,8 @@
 """Why a session ended, as the error that a caller of it gets."""
 
+from collections.abc import Mapping
+from itertools import islice
+
 from crdt_sync.errors import (
     ConnectionLost,
     ForeignSpace,
@@ -13,6 +16,7 @@ from crdt_sync.errors import (
 from crdt_sync.protocol.effects import Closed
 from crdt_sync.runtime.address import Address
 
+_NAMED_MAX = 3
 _GIVEN = "pass it with --token, or --token-file, or keep it for good: crdt-sync token --token-file FILE."
 
 
@@ -35,3 +39,11 @@ def as_error(closed: Closed, address: Address) -> RemoteError:
         case "connection_lost":
             return ConnectionLost(f"{who}: {closed.message}", "Run the command again; it goes on where it stopped.")
     return Rejected(f"{who} ended the session ({closed.code}): {closed.message}", "Try again later.")
+
+
+def not_now(whom: str, refused: Mapping[str, str]) -> str:
+    """What a partner said that does not store these records now, by the reason that it gave for each."""
+    told = "; ".join(f"{record}: {why or 'it does not say why'}" for record, why in islice(refused.items(), _NAMED_MAX))
+    more = "; ..." if len(refused) > _NAMED_MAX else ""
+    what = "1 record" if len(refused) == 1 else f"{len(refused)} records"
+    return f"{whom} does not store {what} now: {told}{more}" if refused else f"{whom} stores nothing now"

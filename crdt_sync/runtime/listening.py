@@ -113,6 +113,7 @@ async def hosting(replica: Replica, ping_us: int | None = None, outside: Outside
         audits=ReplicaAudits(replica, lambda: steady_us(loop)),
         keep_spare=False,
         clock_doubted=replica.context.doubt_clock,
+        damage_met=replica.context.note_damage,
         visits=visits,
         ping_us=ping_us,
         outside=outside,

@@ -11,7 +11,10 @@ _PUSHED_AGAIN = frozenset({VerdictCode.GAP, VerdictCode.CLOCK_AHEAD, VerdictCode
 
 @dataclass(slots=True)
 class Progress:
-    """How far a session has come. Counts are records, but for the bytes, and `to_fetch`: see `PartnerStatus`."""
+    """How far a session has come. Counts are records, but for the bytes, and `to_fetch`: see `PartnerStatus`.
+
+    `caught_up`: the end of the partner's feed has come. All of it is here where nothing is `missing`.
+    """
 
     received: int = 0
     received_bytes: int = 0
@@ -22,6 +25,7 @@ class Progress:
     to_send: int = 0
     to_fetch: int | None = None
     percent: int | None = None
+    missing: int = 0
 
     def count(self, effect: Effect) -> None:
         """Count what came, or was answered; reserved records are none of those that people mean."""

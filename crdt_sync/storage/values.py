@@ -144,7 +144,7 @@ class FeedEntry:
 
     seq: int
     record: str
-    state_vector: bytes
+    state_vector: bytes  # empty where its head is damaged
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,23 @@ def test_the_rest_is_synced_and_the_damaged_record_is_named_until_it_is_repaired
     assert (shown["city"], shown["visits"]) == ("Celle", 3)
 
 
+@pytest.mark.parametrize("before", [["sync"], ["list"], ["get", "RECORD"]], ids=["synced", "listed", "read"])
+def test_damage_that_an_edit_wrote_over_is_named_no_more(run, anna, before):
+    made = run("set", "customers", "name=A", "--store", anna, "--json").object["record"]
+    assert run("sync", "--store", anna).code == 0
+    flip_bit(anna, b"views", made.encode())
+    run(*(made if word == "RECORD" else word for word in before), "--store", anna)
+    assert run("list", "--store", anna).err.count("is shown, but damaged") == 1
+    synced = run("sync", "--store", anna)
+    assert (synced.code, "is synced, but damaged" in synced.err) == (0, True)
+    assert list(run("status", "--store", anna, "--json").object["damaged"]) == [made]
+    assert run("set", made, "city=Ulm", "--store", anna).code == 0
+    synced = run("sync", "--store", anna)
+    assert (synced.code, synced.err) == (0, "")
+    assert run("status", "--store", anna, "--json").object["damaged"] == {}
+    assert run("verify", "--local", "--store", anna).code == 0
+
+
 def test_what_cannot_be_shown_is_left_out_and_named_and_what_is_lost_makes_the_repair_fail(
     run, anna, records, tmp_path
 ):

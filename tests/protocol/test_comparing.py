@@ -75,7 +75,7 @@ def test_what_differs_is_wanted_by_our_state_vectors_and_what_the_partner_lacks_
     assert partner.run.done
     assert session.state is State.CATCHING_UP
     _, effects = say(session, Updates(PAGE_COMPARED, None, 9, True, (UpdatesEntry(B, b"u", VECTOR),)))
-    assert effects == [Integrate(1, (UpdatesEntry(B, b"u", VECTOR),), None, 9, owe=True)]
+    assert effects == [Integrate(1, (UpdatesEntry(B, b"u", VECTOR),), None, 9, owe=True, unserved=(D,))]
 
 
 def test_nothing_differs_costs_one_round_trip_and_little() -> None:

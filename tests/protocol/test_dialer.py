@@ -80,6 +80,26 @@ def test_more_of_it_than_a_want_holds_is_asked_for_in_several() -> None:
     assert [len(want.entries) for want in sent] == [limits.WANT_RECORDS_MAX, 1]
 
 
+def test_what_the_partner_told_of_and_leaves_out_of_its_answer_is_named_when_the_answer_ends() -> None:
+    session = dialer(ScriptedOutbox())
+    say(session, welcome(), Changes(1, 6, tuple(ChangesEntry(record, 4, VECTOR) for record in (A, B, C))))
+    _, effects = say(
+        session,
+        Updates(1, None, 6, False, (UpdatesEntry(A, b"u", VECTOR),)),
+        Updates(1, 0, 6, True, (UpdatesEntry(C, b"u", VECTOR),)),
+    )
+    assert [effect.unserved for effect in integrates(effects)] == [(), (B,)]
+
+
+def test_a_gap_that_the_partner_cannot_close_as_it_cannot_read_the_record_is_named() -> None:
+    session = live(ScriptedOutbox())
+    _, effects = say(session, Updates(0, 7, 7, True, (UpdatesEntry(A, b"u", b""),)))
+    session.integrated(integrates(effects)[0].number, [(A, VECTOR)], now=0)
+    drain(session)
+    _, effects = say(session, Updates(0, None, 7, True, ()))
+    assert [effect.unserved for effect in integrates(effects)] == [(A,)]
+
+
 def test_it_is_caught_up_only_when_everything_is_stored() -> None:
     session = dialer(ScriptedOutbox())
     say(session, welcome(), Changes(1, 5, (ChangesEntry(B, 5, VECTOR),)))

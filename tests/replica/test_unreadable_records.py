@@ -73,3 +73,11 @@ def test_a_partner_that_sends_something_of_it_is_asked_again_and_its_other_updat
 def test_a_repair_makes_it_anew_from_its_log(broken):
     assert broken.repair().salvaged == (US,)
     assert broken.document(US).content_bytes() > 0
+
+
+def test_what_was_met_damaged_is_named_until_it_is_whole_again(broken):
+    assert broken.conflicts_of(US) == ()
+    assert (list(broken.damaged), list(broken.status().damaged)) == ([US], [US])
+    broken.store.replace([US], Batch())
+    assert broken.status().damaged == {}
+    assert (broken.damaged, broken.unshown) == ({}, set())

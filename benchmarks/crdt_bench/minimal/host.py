@@ -132,7 +132,8 @@ class MinimalHost:
             case hub.MakeReceipt(session, number):
                 refresh_digests(self.store)
                 root = self.store.root()
-                self.hub.receipt(session, number, self.store.head(), root.count, root.sum.to_bytes(32, "big"), now)
+                count, digest = root.count + root.stale, root.sum.to_bytes(32, "big")
+                self.hub.receipt(session, number, self.store.head(), count, digest, now)
             case hub.MakeCheck(session, number, records, mend):
                 context = Replica.over(self.store, self._wall).context
                 entries = [check(context, record, mend=mend) for record in records]

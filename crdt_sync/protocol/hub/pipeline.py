@@ -47,6 +47,7 @@ from crdt_sync.verdicts import POSTPONED
 _INTEGRATIONS_MAX = 2  # one that the worker is at, and one that waits for it
 _NOBODY = bytes(16)  # the origin of what no session sent
 _RETRY = Verdict(VerdictCode.RETRY, reason="it could not be stored now; it will be sent again")
+_NO_DISK = Verdict(VerdictCode.RETRY, reason="the disk takes nothing now, perhaps it is full; it will be sent again")
 
 
 class Answer(NamedTuple):
@@ -261,7 +262,7 @@ class Pipeline:
             lane.discard = len(lane.integrating)
         self._effects.append(Forget())
         for batch in failed:
-            self._refuse((*batch.stored, [part for part, _ in batch.riders]), now)
+            self._refuse((*batch.stored, [part for part, _ in batch.riders]), now, _NO_DISK)
         self.next_batch()
         return True
 
@@ -373,11 +374,11 @@ class Pipeline:
             for position, _ in push.entries:
                 self._decide(Part(session, push.number, position), _RETRY, None)
 
-    def _refuse(self, parts: Sequence[Sequence[Part]], now: int) -> None:
+    def _refuse(self, parts: Sequence[Sequence[Part]], now: int, verdict: Verdict = _RETRY) -> None:
         touched: dict[int, None] = {}
         for group in parts:
             for part in group:
-                self._decide(part, _RETRY, None)
+                self._decide(part, verdict, None)
                 touched[part.session] = None
         self._answer(touched, now)
 

@@ -142,8 +142,9 @@ class Engine:
 
     Where others write to the store beside the engine, as the edits of a device do, `commits` completes what the
     engine commits, `digests` computes digests, `audits` looks at records, and `written_beside` is to be called after
-    each of their commits. `clock_doubted` hears when a push was refused because its stamps lie ahead of our clock, and
-    `visits` who comes and what it holds. `ping_us` is after how long a silence a device is asked whether it lives.
+    each of their commits. `clock_doubted` hears when a push was refused because its stamps lie ahead of our clock,
+    `damage_met` which record is damaged, and how, and `visits` who comes and what it holds. `ping_us` is after how long
+    a silence a device is asked whether it lives.
     With `logs_pushes` each session that pushed leaves a line in the log: a device that listens keeps none.
     `outside` starts the workers and the writer. The store stays the caller's to close.
     """
@@ -160,6 +161,7 @@ class Engine:
         audits: Audits | None = None,
         keep_spare: bool = True,
         clock_doubted: Callable[[], None] | None = None,
+        damage_met: Callable[[str, str], None] | None = None,
         visits: Visits | None = None,
         ping_us: int | None = None,
         logs_pushes: bool = False,
@@ -176,6 +178,7 @@ class Engine:
             _log.warning("life_not_begun", code=error.code, error=error.message, hint=error.hint)
         self.metrics = metrics or Counts()
         self._clock_doubted = clock_doubted
+        self._damage_met = damage_met
         self.source = StoreSource(store, self._corrupt)
         self._tails = Tails(self._tail)
         self._index = StoreIndex(store, UNKNOWN_TO_ACCEPTOR)
@@ -626,7 +629,8 @@ class Engine:
         except (StoreError, WorkerUnavailable) as error:
             self._unreadable(effect.session, error)
         else:
-            self.hub.receipt(effect.session, effect.number, head, root.count, root.sum.to_bytes(32, "big"), self._now())
+            count, digest = root.count + root.stale, root.sum.to_bytes(32, "big")
+            self.hub.receipt(effect.session, effect.number, head, count, digest, self._now())
         self._pump()
 
     def _show_presence(self) -> None:
@@ -659,11 +663,17 @@ class Engine:
 
     def _corrupt(self, corrupt: StoreCorrupt) -> None:
         self.health.damaged(corrupt)
+        if self._damage_met is not None and corrupt.record is not None:
+            self._damage_met(corrupt.record, corrupt.message)
 
     # --- for the pool and the hub ----------------------------------------------------------------------------
 
     def _load(self, record: str) -> Sequence[bytes]:
-        stored = self.store.load(record).updates
+        try:
+            stored = self.store.load(record).updates
+        except StoreCorrupt as corrupt:
+            self._corrupt(corrupt)
+            raise
         return [*stored, *self._uncommitted.of(record)] if record in self._uncommitted else stored
 
     def _tail(self, record: str) -> int:

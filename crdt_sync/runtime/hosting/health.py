@@ -55,6 +55,8 @@ class Health:
 
     def damaged(self, corrupt: StoreCorrupt) -> None:
         """A stored value failed its checksum. What is intact is served on."""
+        if self.damage is not None and self.damage.message == corrupt.message:
+            return  # met again: a partner asks for it, or pushes it, every other second
         _log.error("corrupt_record", record=corrupt.record, error=corrupt.message, hint=corrupt.hint)
         self.damage = corrupt
 

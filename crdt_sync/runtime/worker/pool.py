@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
 from crdt_sync import limits
-from crdt_sync.errors import StoreError
+from crdt_sync.errors import StoreCorrupt, StoreError
 from crdt_sync.runtime.worker import pipe
 from crdt_sync.runtime.worker.budget import Budget
 from crdt_sync.runtime.worker.plan import STORED, Plan, PoisonMemory, Request
@@ -277,7 +277,8 @@ class IntegrationPool:
             try:
                 return plan.next_request(self._cached.get, self._readable)
             except _Unreadable as unreadable:
-                plan.refuse(unreadable.record, unreadable.error.message)
+                damaged = "the stored record is damaged: " if isinstance(unreadable.error, StoreCorrupt) else ""
+                plan.refuse(unreadable.record, damaged + unreadable.error.message)
 
     def _readable(self, record: str) -> Sequence[bytes]:
         try:

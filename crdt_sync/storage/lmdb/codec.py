@@ -134,7 +134,8 @@ _HINT = (
 def corrupt(database: str, key: bytes, record: str | None = None, problem: str = "") -> StoreCorrupt:
     """The error for a value that cannot be trusted."""
     what = problem or "does not match its checksum"
-    return StoreCorrupt(f"entry {key_text(key)} of {database!r} {what}", _HINT, record)
+    of = f", of {record}," if record is not None and key_text(key) != record else ""
+    return StoreCorrupt(f"entry {key_text(key)} of {database!r}{of} {what}", _HINT, record)
 
 
 _KEY_BYTES_SHOWN = 40  # a replica id and the start of a record's; a damaged page may pass anything off as a key

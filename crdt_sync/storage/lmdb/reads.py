@@ -98,15 +98,19 @@ def _snapshot(transaction: Transaction, tables: Tables, record: str, row: HeadRo
 
 
 def feed(transaction: Transaction, tables: Tables, after: int, limit: int) -> list[FeedEntry]:
-    """The feed behind `after`."""
+    """The feed behind `after`. A record whose head is damaged stays in it: what is asked of it tells."""
     entries = []
     for key, value in islice(walk(transaction, tables.feed, seq_key(max(after, 0) + 1)), max(limit, 0)):
         record_key = FEED.open(key, value)
-        record = record_key.decode("ascii")
-        row = head(transaction, tables, record)
-        if row is None or row.seq != int.from_bytes(key, "big"):
+        record, seq = record_key.decode("ascii"), int.from_bytes(key, "big")
+        try:
+            row = head(transaction, tables, record)
+        except StoreCorrupt:
+            entries.append(FeedEntry(seq, record, b""))
+            continue
+        if row is None or row.seq != seq:
             raise codec.corrupt("feed", key, None, f"does not match the head of {record}")
-        entries.append(FeedEntry(row.seq, record, row.state_vector))
+        entries.append(FeedEntry(seq, record, row.state_vector))
     return entries
 
 
