@@ -18,6 +18,7 @@ from crdt_sync.cli.schemaless import tell_schemaless
 from crdt_sync.cli.values import local_time, many, utc_time
 from crdt_sync.errors import UpdateRefused, UsageError
 from crdt_sync.exchange.bundle import Applied, Header, Inspection, list_records
+from crdt_sync.replica.reading import REPAIR_HINT
 
 SOME_LEFT_OUT = 7
 _LEFT_OUT_SHOWN = 20
@@ -78,12 +79,16 @@ def create(
             )
     for_whom = f"for {partner}" if partner else "for anybody"
     data = {"file": str(file), "bytes": made.size, "records": made.end.updates, "reserved": made.reserved}
+    data |= {"left_out": dict(made.left_out)}
     aside = f", with {made.reserved} on how collections are defined and what was imported," if made.reserved else ""
     call.output.result(
         {**data, **_told(made.header)},
         f"{many(made.end.updates)}{aside} in {file}, {for_whom}, {made.size} bytes, "
         f"{'protected by the token' if secret else 'not protected'}.",
     )
+    for record, what in made.left_out.items():
+        told = f"{record} is damaged here and not in the bundle: {what}"
+        call.output.warning({"warning": "damaged", "record": record, "message": told, "hint": REPAIR_HINT}, told)
     if made.through:
         call.output.note(
             f"It is known through {made.through} only: what that one has of this device is taken to have come by way "
@@ -93,6 +98,9 @@ def create(
     call.output.note(f"Next, on the other device: crdt-sync bundle apply {file.name}")
     if secret is None and not plain:
         call.output.note("This device has no token, so anybody who has the file can read it.", "yellow")
+    if made.left_out:
+        call.output.note(REPAIR_HINT)
+        raise click.exceptions.Exit(SOME_LEFT_OUT)
 
 
 @bundles.command("apply")

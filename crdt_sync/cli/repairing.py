@@ -38,6 +38,7 @@ def as_json(mended: Repair) -> dict[str, object]:
         "awaited": mended.awaited,
         "shown": mended.shown,
         "losses": [asdict(loss) for loss in mended.losses],
+        "identity": mended.identity,
     }
 
 
@@ -51,6 +52,12 @@ def summary(mended: Repair) -> str:
 
 def tell_losses(output: Output, mended: Repair) -> None:
     """What was written again, what is with partners, and what is lost: the first of each; --json has all."""
+    if mended.identity:
+        output.note(
+            f"The id of this device was damaged: it has a new one, {mended.identity}. Its records are kept, and what "
+            "waits to be sent; to its partners it is another device, which compares everything at the next sync.",
+            "yellow",
+        )
     for record, names in itertools.islice(mended.rewritten.items(), SHOWN_MAX):
         output.note(f"{record}: written again from what was shown: {', '.join(names)}")
     for record, urls in itertools.islice(mended.awaited.items(), SHOWN_MAX):

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from crdt_sync import ids
-from crdt_sync.errors import RecordTooLarge, UnknownRecord
+from crdt_sync.errors import RecordTooLarge, StoreCorrupt, UnknownRecord
 from crdt_sync.exchange.table import Row, Table
 from crdt_sync.limits import STAMP_AHEAD_US_MAX, STAMP_MAX, VERSIONS_OF_SOURCE_MAX
 from crdt_sync.records.import_book import SOURCE, VERSIONS, member, newest_versions, outdated, read_versions
@@ -101,6 +101,10 @@ class ImportedTables:
                 self._write(collection, source, kept, until, new=members is None)
             except RecordTooLarge as full:  # of what somebody else wrote there: it must not keep the table out
                 _log.warning("that this version of %r was imported is not noted: %s", source, full.message)
+            except StoreCorrupt as corrupt:
+                book = ids.import_book(collection, source)
+                self._replica.context.note_damage(book, corrupt.message)
+                _log.warning("that this version of %r was imported is not noted: %s is damaged", source, book)
         if self._folder is not None:
             self._path(self._folder, collection, source).unlink(missing_ok=True)
 

@@ -21,7 +21,7 @@ from crdt_sync.exchange.look_ahead import has_headers_of_export, looks_exported,
 from crdt_sync.exchange.mapping import ColumnMapping, by_header, match_columns, still_mapped
 from crdt_sync.exchange.names import loose
 from crdt_sync.exchange.own_rows import OwnRows, own_record_column, own_rows, rows_of_shown
-from crdt_sync.exchange.port import WritableReplica, find_record
+from crdt_sync.exchange.port import WritableReplica, shown_record
 from crdt_sync.exchange.questions import Questions
 from crdt_sync.exchange.record_key import RecordKeys
 from crdt_sync.exchange.row_import import RowImport
@@ -94,7 +94,7 @@ def import_table(
     Raises `AlreadyHere`, `AnotherCustomer`, `AnotherList`, `WhichSource`, `InvalidTable`, `KeyNeeded`, `UnknownField`
     and `UnknownCollection` before anything is written, and any `StoreError`.
     """
-    present = partial(find_record, replica)
+    present = partial(shown_record, replica)
     if collection in replica.schemas:
         table = unguarded_by_records(table, replica.list(collection))
     named = bool(key_columns)
@@ -323,7 +323,7 @@ def remembered_mapping(
 
 def _told(replica: WritableReplica, source: str, record: str, until: int = STAMP_MAX) -> Mapping[str, object]:
     """What a source said of a record last; nothing if it began after `until`, or is an export that was edited."""
-    present = find_record(replica, record)
+    present = shown_record(replica, record)
     said = [] if present is None else [each for each in present.sources if each.account == source]
     last = newest(said).get(source)
     began = any(each.stamp <= until for each in said if each.name == source)

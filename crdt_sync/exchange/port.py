@@ -1,10 +1,10 @@
 """What import and export need of a replica; `crdt_sync.Replica` has it all."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, suppress
 from typing import Protocol
 
-from crdt_sync.errors import UnknownRecord
+from crdt_sync.errors import StoreCorrupt, UnknownRecord
 from crdt_sync.records.imported import ImportedChange
 from crdt_sync.records.memory.sources import Source
 from crdt_sync.records.schema import Schema
@@ -50,6 +50,10 @@ class WritableReplica(Protocol):
     def schemas(self) -> Mapping[str, Schema]:
         """Collection to schema."""
 
+    @property
+    def unshown(self) -> Set[str]:
+        """Records that are damaged beyond being shown, as far as anybody came by them."""
+
     def add_schema(self, schema: Schema, /) -> object:
         """Keep the schema of a new collection."""
 
@@ -85,4 +89,11 @@ def find_record(replica: WritableReplica, record: str) -> ReadableRecord | None:
     """One record, None where it is not here."""
     with suppress(UnknownRecord):
         return replica.get(record)
+    return None
+
+
+def shown_record(replica: WritableReplica, record: str) -> ReadableRecord | None:
+    """One record, None where it is not here, or damaged beyond being shown: the row that is its own tells."""
+    with suppress(StoreCorrupt):
+        return find_record(replica, record)
     return None

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 
-from crdt_sync.errors import InvalidValue, UsageError
+from crdt_sync.errors import InvalidValue, StoreCorrupt, UsageError
 from crdt_sync.exchange.base import Bases
 from crdt_sync.exchange.exports import Remembered
 from crdt_sync.exchange.guard import guard
@@ -61,9 +61,18 @@ class RowImport:
     def take(self, rows: Iterable[Row | RowError]) -> None:
         """Write what is news in them; a row that cannot be taken is counted as failed, and stops no other."""
         for row in rows:
-            problem = row if isinstance(row, RowError) else self._row(row)
+            problem = row if isinstance(row, RowError) else self._sound(row)
             if problem is not None:
                 self.tally.fail(problem)
+
+    def _sound(self, row: Row) -> RowError | None:
+        """`_row`, where what is stored of its record is damaged as well: the others go on."""
+        try:
+            return self._row(row)
+        except StoreCorrupt as corrupt:
+            if corrupt.record is None:
+                raise
+            return RowError(row.line, "", corrupt.code, f"its record {corrupt.record} is damaged: {corrupt.message}")
 
     def _row(self, row: Row) -> RowError | None:
         if all(cell is MISSING for cell in row.cells):
@@ -90,6 +99,9 @@ class RowImport:
                 return None
             record = again
             self.tally.gone.is_here(record)
+        if present is None and (hidden := self._hidden()) is not None:
+            why = f"it may be of {hidden}, which is damaged: nobody can tell. Repair first: 'crdt-sync verify --repair'"
+            return RowError(row.line, "", StoreCorrupt.code, why)
         if present is None:
             self.tally.gone.is_new(row.line, self.keys.name_in(row), record)
         base = self.bases.base_of(row)
@@ -115,6 +127,11 @@ class RowImport:
         # What people counted and typed here is there, too: it is read back, where anybody asks.
         self.tally.count(row, present, decided, cache(lambda: after or self.replica.get(record).raw))
         return None
+
+    def _hidden(self) -> str | None:
+        """A record of the collection that is damaged beyond being shown, so that no row can be told to be its."""
+        prefix = f"{self.reading.schema.collection}/"
+        return min((record for record in self.replica.unshown if record.startswith(prefix)), default=None)
 
     def _look_for_known(self, row: Row, decided: Mapping[Target, Decision]) -> None:
         """Count a row of a new customer who looks like one that was here before."""

@@ -6,15 +6,18 @@ whatever the feed brings. It only proposes: each answer is checked against the v
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from crdt_sync import limits
-from crdt_sync.errors import KeyTaken, UsageError
+from crdt_sync.errors import KeyTaken, StoreCorrupt, UsageError
 from crdt_sync.ids import collection_of
 from crdt_sync.records import Document, Schema, value_of
 from crdt_sync.records.natural_key import Key, key_of, record_as_typed, record_of
+from crdt_sync.replica.loading import stored_document
+from crdt_sync.replica.views import encode_view
 from crdt_sync.storage.port import LoggedRecords
 
 _PAGE = 1000
@@ -93,7 +96,7 @@ class KeyIndex:
         deleted: list[str] = []
         for life in range(limits.KEY_LIVES_MAX):
             record = record_of(schema.collection, key, life)
-            view = None if record in pending else self._store.view(record)
+            view = None if record in pending else _view(self._store, schema, record)
             if view is None and record not in pending and self._store.record_head(record) is None:
                 break
             lives.append(record)
@@ -113,7 +116,7 @@ class KeyIndex:
         """Whether an earlier release made the record under the key that it shows."""
         values = pending.values(record)
         if values is None:
-            values = json.loads(self._store.view(record) or b"{}").get("fields", {})
+            values = json.loads(_view(self._store, schema, record) or b"{}").get("fields", {})
         return record == record_as_typed(schema, values)
 
     def check(self, record: str, schema: Schema, document: Document, pending: Pending) -> None:
@@ -156,11 +159,11 @@ class KeyIndex:
                     by_key.setdefault(key, []).append(record)
             groups += [records for records in by_key.values() if len(records) > 1]
         for records in sorted(groups):
-            fields = json.loads(self._store.view(records[0]) or b"{}").get("fields", {})
+            fields = json.loads(_view(self._store, schema, records[0]) or b"{}").get("fields", {})
             yield Duplicate(schema.collection, {name: fields.get(name) for name in schema.natural_key}, tuple(records))
 
     def _shown(self, schema: Schema, record: str) -> Key | None:
-        view = self._store.view(record)
+        view = _view(self._store, schema, record)
         return None if view is None else _view_key(schema, view)
 
     def _index(self, schema: Schema) -> "_Index":
@@ -169,6 +172,29 @@ class KeyIndex:
             index = self._indexes[schema.collection] = _Index(self._store, schema)
         index.follow(self._store, schema)
         return index
+
+
+def _view(store: LoggedRecords, schema: Schema, record: str) -> bytes | None:
+    """The view of a record, made anew where it is damaged. Raises `StoreCorrupt` with the record where that is, too."""
+    try:
+        return store.view(record)
+    except StoreCorrupt:
+        return encode_view(stored_document(store, record), schema)
+
+
+def _view_if_shown(store: LoggedRecords, schema: Schema, record: str) -> bytes | None:
+    with suppress(StoreCorrupt):
+        return _view(store, schema, record)
+    return None
+
+
+def _page(store: LoggedRecords, schema: Schema, after: str) -> Sequence[tuple[str, bytes | None]]:
+    """A page of views; None for a record that cannot be shown, which has no key that anybody could see."""
+    prefix = f"{schema.collection}/"
+    try:
+        return store.views(after, _PAGE, prefix)
+    except StoreCorrupt:
+        return [(each, _view_if_shown(store, schema, each)) for each in store.records(after, _PAGE, prefix)]
 
 
 class _Index:
@@ -181,9 +207,9 @@ class _Index:
         self._records: dict[bytes, set[str]] = {}
         self._digests: dict[str, bytes] = {}
         after = ""
-        while page := store.views(after, _PAGE, f"{schema.collection}/"):
+        while page := _page(store, schema, after):
             for record, view in page:
-                self._put(record, _view_key(schema, view))
+                self._put(record, None if view is None else _view_key(schema, view))
             after = page[-1][0]
 
     def continues(self, store: LoggedRecords, schema: Schema) -> bool:
@@ -193,7 +219,7 @@ class _Index:
         while page := store.feed(self._seq, _PAGE):
             for entry in page:
                 if collection_of(entry.record) == schema.collection:
-                    view = store.view(entry.record)
+                    view = _view_if_shown(store, schema, entry.record)
                     self._put(entry.record, None if view is None else _view_key(schema, view))
             self._seq = page[-1].seq
 

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from crdt_sync import limits
-from crdt_sync.errors import StoreExists, StoreInUse, UsageError
+from crdt_sync.errors import StoreCorrupt, StoreExists, StoreInUse, UsageError
 from crdt_sync.replica.owner import local
 from crdt_sync.storage.lmdb import LmdbStore
 from crdt_sync.storage.lmdb.lock import holder
+from crdt_sync.storage.lmdb.mended_identity import mend_identity
 from crdt_sync.storage.port import Store, Stores
 
 if TYPE_CHECKING:
@@ -64,6 +65,17 @@ def new_store(path: Path | str, name: str) -> Store:
 def open_alone(path: Path | str) -> Store:
     """The store in `path`, for this program alone. Raises what `Replica.open` raises, and `StoreInUse`."""
     return _STORES.open(_expanded(path))
+
+
+def open_to_repair(path: Path | str) -> tuple[Store, tuple[str, ...]]:
+    """`open_alone`, also where the format or the replica id is damaged; which of them were, and are mended now."""
+    try:
+        return open_alone(path), ()
+    except StoreCorrupt:
+        mended = mend_identity(_expanded(path), wall_clock)
+        if not mended:
+            raise
+        return open_alone(path), mended
 
 
 def open_store(path: Path | str) -> "tuple[Store, Owner | None]":

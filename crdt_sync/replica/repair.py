@@ -36,6 +36,7 @@ from crdt_sync.storage.values import Batch, Change, Head, OutboxEntry, Peer, Rem
 _PAGE = 1000
 _NO_EPOCH = bytes(EPOCH_BYTES)
 _SCHEMA = "schema/"
+REPLICA = "store/replica"  # among damaged settings: who the replica is
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,8 @@ class Repair:
     that were written again as new edits, from what was shown. `awaited` are records, and the addresses of the partners
     who held all of each at the last contact: they come back with the next sync. `shown` is what these showed, by field,
     and show no more, as far as that is known; what partners turn out not to have, `settle` writes again or names.
-    `losses` is what is gone for good.
+    `losses` is what is gone for good. `identity` is the new replica id, in hexadecimal, where the old one was damaged:
+    to its partners it is another device from now on.
     """
 
     findings: int
@@ -56,6 +58,7 @@ class Repair:
     awaited: Mapping[str, Sequence[str]] = field(default_factory=dict)
     shown: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     losses: tuple[Loss, ...] = ()
+    identity: str = ""
 
 
 @dataclass(slots=True)
@@ -94,7 +97,8 @@ def repair(context: Context, settings: Sequence[str] = ()) -> Repair:
     damaged = _unreadable(store) if missing else _without_sense(store)
     if missing or damaged:
         settings = (*settings, *store.mend("meta"))
-        work.losses += [lost for key in settings if (lost := _lost_setting(key)) is not None]
+        back = {_SCHEMA + collection for collection in context.schemas}
+        work.losses += [lost for key in settings if key not in back and (lost := _lost_setting(key)) is not None]
         partners, served = _partners(store), _has_served(store)
         store.renew_epoch()  # first: who opens sessions with us believes that what is set aside is still here
         with suppress(StoreCorrupt):  # and now: a disk that is full later must not leave cursors that lie
@@ -107,7 +111,7 @@ def repair(context: Context, settings: Sequence[str] = ()) -> Repair:
         store.commit([Batch(meta={**damage.forgotten(), **({SERVED: b"1"} if served else {})})])
     _settle(context, work)
     context.mended()
-    return work.result(findings)
+    return replace(work.result(findings), identity=store.replica.hex() if REPLICA in settings else "")
 
 
 class Shown(Protocol):
@@ -376,6 +380,11 @@ def mend_settings(store: Store) -> tuple[str, ...]:
     if meta:
         store.commit([Batch(meta=meta)])
     return damaged
+
+
+def schemas_of(settings: Sequence[str]) -> list[str]:
+    """The collections whose schemas are among these settings."""
+    return [key.removeprefix(_SCHEMA) for key in settings if key.startswith(_SCHEMA)]
 
 
 def _name_in_log(store: Store) -> str:

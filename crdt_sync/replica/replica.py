@@ -194,17 +194,22 @@ class Replica:
 
     @classmethod
     def open_to_repair(cls, path: Path | str) -> Self:
-        """`open`, and where settings of the replica are damaged, without those: to be followed by `repair`."""
-        store = opening.open_alone(path)
+        """`open`, and where settings of the replica, or who it is, are damaged, without those: `repair` is to follow.
+
+        Where the replica id was damaged, it has a new one.
+        """
+        store, identity = opening.open_to_repair(path)
         with opening.closed_on_failure(store):
             try:
-                return cls.over(store)
+                replica = cls.over(store)
+                replica._mended = tuple(f"store/{each}" for each in identity)
+                return replica
             except StoreCorrupt:
                 from crdt_sync.replica.repair import mend_settings  # noqa: PLC0415
 
                 mended = mend_settings(store)
                 replica = cls.over(store)
-                replica._mended = mended
+                replica._mended = (*(f"store/{each}" for each in identity), *mended)
                 return replica
 
     @classmethod
@@ -451,10 +456,11 @@ class Replica:
 
         Close every session first. Raises `StoreCorrupt` where nothing can be mended: make a new store then.
         """
-        from crdt_sync.replica.repair import repair  # noqa: PLC0415
+        from crdt_sync.replica.repair import repair, schemas_of  # noqa: PLC0415
 
         self.alone("repairing")
         with self.context.lock:
+            self.shared_schemas.recover(schemas_of(self._mended))
             mended = repair(self.context, self._mended)
             self._mended = ()
             self.shared_schemas.open()

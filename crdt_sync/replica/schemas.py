@@ -151,6 +151,14 @@ class Schemas:
         elif kind == "received":
             self.received(records)
 
+    def recover(self, collections: Sequence[str]) -> None:
+        """The local copies of these were damaged: take them anew from what the records define, or this release has."""
+        with self._context.lock:
+            self._behind.update(collections)
+            self.received(())
+            with self._excused("a bundled schema is not used yet"):
+                self.follow_bundled(collections)
+
     def reload(self, records: Iterable[str] | None = None) -> None:
         """Another program that owns the store has stored these, or any: what it uses by now is used here."""
         known = self._context.schemas

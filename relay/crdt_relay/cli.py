@@ -216,6 +216,8 @@ def _tell_repair(output: Output, mended: Mapping[str, Any], named: Collection[st
     for found in mended["unloadable"]:
         output.note(f"{found['record']} ({found['bytes']:,} bytes) cannot be loaded; written by {found['written_by']}")
     touched = mended["findings"] or mended["set_aside"]
+    if mended["identity"]:
+        output.note(f"The id of this relay was damaged, so it has a new one, {mended['identity']}.", "yellow")
     output.result(mended, f"{text} Start the relay: devices bring back what it lacks." if touched else text)
     for record in lacking[:_NAMED_MAX]:
         what = "lacks edits" if record in mended["incomplete"] else "is not here"

@@ -8,8 +8,8 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from crdt_sync.storage.lmdb.directory import claimed
 from crdt_sync.storage.lmdb.environment import READERS_NAME
 from crdt_sync.storage.lmdb.failures import translate
 from crdt_sync.storage.lmdb.lock import StoreLock
+from crdt_sync.storage.lmdb.mended_identity import mend_identity
 from crdt_sync.storage.lmdb.shared import SharedStore
 from crdt_sync.storage.port import Identity, Records, Store
 from crdt_sync.storage.values import Batch, Change, Remains
@@ -73,16 +74,18 @@ def repair(data: Path, named: Sequence[str] = ()) -> dict[str, Any]:
 
     Raises `UnknownRecord` for one that is not held, `StoreInUse` while the relay runs, `StoreError`.
     """
-    with _opened(data) as store:
+    with _opened_to_repair(data) as (store, identity):
         for record in named:
             if not _is_held(store, record):
                 raise UnknownRecord(record)
         found = [each for each in asyncio.run(unloadable(store)) if each.record not in named]
         mended = mend(store, [*named, *(each.record for each in found)])
-        return {"data": str(data), **asdict(mended), "unloadable": [each.as_dict() for each in found]}
+        mended.findings += len(identity)
+        told = {"identity": store.replica.hex() if "replica" in identity else ""}
+        return {"data": str(data), **asdict(mended), **told, "unloadable": [each.as_dict() for each in found]}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Mended:
     """What a repair found, and what became of the damaged records."""
 
@@ -280,6 +283,21 @@ def _opened(data: Path) -> LmdbStore:
         raise StoreMissing(
             error.message, "Name the relay's directory with --data; 'crdt-relay serve' makes it at its first start."
         ) from error
+
+
+@contextmanager
+def _opened_to_repair(data: Path) -> Iterator[tuple[LmdbStore, tuple[str, ...]]]:
+    """`_opened`, also where the format or the replica id is damaged; which of them were, and are mended now."""
+    identity: tuple[str, ...] = ()
+    try:
+        opened = _opened(data)
+    except StoreCorrupt:
+        identity = mend_identity(data, lambda: time.time_ns() // 1000)
+        if not identity:
+            raise
+        opened = _opened(data)
+    with opened as store:
+        yield store, identity
 
 
 def _put_aside(data: Path) -> Path:

@@ -3,8 +3,10 @@
 import base64
 import json
 
+import lmdb
 import pytest
 
+from crdt_relay.cli import main as relay_command
 from crdt_sync import limits
 from crdt_sync.storage.lmdb import LmdbStore
 from tests.cli.conftest import TOKEN
@@ -173,3 +175,50 @@ def test_a_record_that_takes_too_long_to_load_is_written_anew_from_what_it_shows
     assert (mended.code, mended.object["renewed"]) == (0, [made]), mended.err
     assert run("verify", "--local", "--store", anna).code == 0
     assert run("get", made, "name", "--store", anna).out == "A\n"
+
+
+@pytest.mark.parametrize("key", [b"replica", b"format"])
+@pytest.mark.parametrize("place", [3, None, -1], ids=["seal", "middle", "body"])
+def test_a_store_that_lost_its_id_or_format_is_opened_by_a_repair_with_all_that_waits(
+    run, anna, tmp_path, relay, key, place
+):
+    made = [run("set", "customers", f"name={name}", "--store", anna, "--json").object["record"] for name in "AB"]
+    assert run("sync", "--store", anna).code == 0
+    assert run("set", made[0], "city=Ulm", "--store", anna).code == 0
+    before = run("status", "--store", anna, "--json").object["replica"]
+    flip_bit(anna, b"store", key, place)
+    refused = run("list", "--store", anna)
+    assert (refused.code, "verify --repair" in refused.err) == (3, True)
+    mended = run("verify", "--local", "--repair", "--store", anna, "--json")
+    assert (mended.code, mended.object["findings"], mended.object["losses"]) == (0, 1, [])
+    after = run("status", "--store", anna, "--json").object
+    assert (after["replica"] == before) == (key == b"format")
+    assert mended.object["identity"] == (after["replica"] if key == b"replica" else "")
+    assert run("verify", "--local", "--store", anna).out.endswith("Set aside by repairs: 1; --aside lists it.\n")
+    assert run("sync", "--store", anna).code == 0
+    bob = tmp_path / "bob"
+    assert run("init", "bob", "--store", bob, "--relay", relay.url, "--token", TOKEN).code == 0
+    assert run("sync", "--store", bob).code == 0
+    assert run("get", made[0], "city", "--store", bob).out == "Ulm\n"
+    assert run("verify", "--store", bob).code == 0
+
+
+def test_a_format_that_cannot_be_told_is_left_alone_and_the_way_out_is_said(run, anna):
+    with lmdb.open(str(anna), max_dbs=32) as environment, environment.begin(write=True) as transaction:
+        transaction.put(b"format", bytes(33), db=environment.open_db(b"store", txn=transaction))
+    refused = run("verify", "--local", "--repair", "--store", anna)
+    assert refused.code == 3
+    assert "another directory" in refused.err
+    assert "verify --repair" not in refused.err
+
+
+def test_a_relay_that_lost_its_id_gets_a_new_one_and_is_known_by_its_space(run, anna, tmp_path, relay):
+    made = run("set", "customers", "name=A", "--store", anna, "--json").object["record"]
+    assert run("sync", "--store", anna).code == 0
+    relay.stop()
+    flip_bit(relay.data, b"store", b"replica")
+    relay_command(["verify", "--repair", "--data", str(relay.data)])
+    relay.start()
+    assert run("set", made, "city=Ulm", "--store", anna).code == 0
+    assert run("sync", "--store", anna).code == 0
+    assert run("verify", "--store", anna).code == 0

@@ -564,9 +564,25 @@ def test_damaged_settings_are_set_aside_and_what_cannot_be_derived_is_named(path
     with Replica.open_to_repair(path) as anna:
         mended = anna.repair()
         assert mended.findings == 1
-        assert [loss.field for loss in mended.losses] == [key for key in [key] if key in ("name", "schema/customers")]
+        assert [loss.field for loss in mended.losses] == [key for key in [key] if key == "name"]
         assert anna.name == "anna"
         assert anna.get(record)["email"] == "m@example.com"
     with Replica.open(path) as anna:
         assert anna.store.verify().findings == ()
-        assert list(anna.schemas) == ([] if key == "schema/customers" else ["customers"])
+        assert list(anna.schemas) == ["customers"]
+        with anna.edit(record) as customer:
+            customer["city"] = "Ulm"
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_schema_that_was_added_comes_back_from_its_record_where_it_has_one(tmp_path, shared, keyed_schema):
+    path = tmp_path / "ben"
+    with Replica.create(path, "ben") as ben:
+        ben.shared_schemas.add(keyed_schema, share=shared)
+    flip_bit(path, b"meta", f"schema/{keyed_schema.collection}".encode())
+    with Replica.open_to_repair(path) as ben:
+        losses = [loss.field for loss in ben.repair().losses]
+    with Replica.open(path) as ben:
+        assert (list(ben.schemas), losses) == (
+            ([keyed_schema.collection], []) if shared else ([], [f"schema/{keyed_schema.collection}"])
+        )

@@ -12,7 +12,7 @@ Making a bundle counts for nothing: it may be lost on its way.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from crdt_sync.errors import UpdateRefused
+from crdt_sync.errors import StoreCorrupt, UpdateRefused
 from crdt_sync.exchange.bundle.header import Addressee
 from crdt_sync.exchange.bundle.partner import Partner
 from crdt_sync.records import EMPTY_STATE_VECTOR, decode_state_vector, encode_state_vector, scan
@@ -43,7 +43,7 @@ class Contents:
 def everything(store: LoggedRecords) -> Contents:
     """For anybody, whatever they have."""
     head = store.head()
-    records = ((entry.record, EMPTY_STATE_VECTOR) for entry in _feed(store, 0))
+    records = ((entry.record, EMPTY_STATE_VECTOR) for entry in feed_of(store, 0))
     return Contents(0, head, None, store.count(), records)
 
 
@@ -76,8 +76,11 @@ def _through_another(store: Store, partner: Partner, head: int) -> Contents:
 
 
 def _changed(store: LoggedRecords, base: int, partner: bytes, floor: int) -> Iterator[tuple[str, bytes]]:
-    for entry in _feed(store, base):
-        updates = since(store, entry.record, base)
+    for entry in feed_of(store, base):
+        try:
+            updates = since(store, entry.record, base)
+        except StoreCorrupt:  # who makes the bundle comes by it, too
+            updates = None
         if updates is None:
             yield entry.record, EMPTY_STATE_VECTOR  # compaction has been there: who knows what came when
             continue
@@ -100,7 +103,7 @@ def _before(entry: FeedEntry, updates: list[LogEntry]) -> bytes:
     return encode_state_vector(vector)
 
 
-def _feed(store: Log, after: int) -> Iterator[FeedEntry]:
+def feed_of(store: Log, after: int) -> Iterator[FeedEntry]:
     """The feed to its very end: a record that changes meanwhile moves there and must not be missed."""
     while page := store.feed(after, _PAGE):
         yield from page

@@ -1,14 +1,14 @@
 """Writes a bundle of a replica."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from crdt_sync.errors import BundleNotWritten, StoreFailed, StoreFull
+from crdt_sync.errors import BundleNotWritten, StoreCorrupt, StoreFailed, StoreFull
 from crdt_sync.exchange.atomic import atomic_file
-from crdt_sync.exchange.bundle.contents import Contents, everything, lacking
+from crdt_sync.exchange.bundle.contents import Contents, everything, feed_of, lacking
 from crdt_sync.exchange.bundle.header import ID_BYTES, SALT_BYTES, End, Header, PastLife, Reading
 from crdt_sync.exchange.bundle.partner import find_partner
 from crdt_sync.exchange.bundle.protection import Key
@@ -18,6 +18,7 @@ from crdt_sync.limits import BUNDLE_KNOWN_MAX
 from crdt_sync.replica import Replica
 from crdt_sync.replica.carried import carried
 from crdt_sync.replica.heard import heard
+from crdt_sync.storage.port import Log
 
 _PROGRESS_EVERY = 256  # updates
 
@@ -28,7 +29,9 @@ class Created:
 
     `through` names who told of the partner, where that is all that is known of it: what that one has of this device is
     taken to have come by way of the partner, which finds out where it did not. `reserved` of the updates are of no
-    customer: they say how collections are defined, and what was imported.
+    customer: they say how collections are defined, and what was imported. `left_out` names records that are damaged
+    here, and how: the bundle says that it tells the history only up to the first of them, so that a later one brings
+    them.
     """
 
     header: Header
@@ -36,6 +39,7 @@ class Created:
     size: int
     through: str = ""
     reserved: int = 0
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 def create(
@@ -62,21 +66,36 @@ def create(
     with suppress(StoreFull, StoreFailed):  # in the last life then: what this bundle tells is believed less far
         store.begin_life()
     found = None if partner is None else find_partner(store, partner)
-    contents = everything(store) if found is None else lacking(store, found)
     key = Key(token, secrets.token_bytes(SALT_BYTES)) if token else None
-    header = _header(replica, contents, key)
-    with atomic_file(path, BundleNotWritten) as stream:
-        writer, reserved = BundleWriter(stream, header, key), 0
-        for number, (record, known) in enumerate(contents.records):
-            if progress is not None and number % _PROGRESS_EVERY == 0:
-                progress(number, contents.records_max)
-            diff = replica.context.diff(record, known)
-            if diff is not None:
-                writer.add(record, diff.update)
-                reserved += is_reserved(record)
-        end = writer.finish()
-        size = stream.tell()
-    return Created(header, end, size, found.through if found is not None else "", reserved)
+    left_out: dict[str, str] = {}
+    while True:
+        contents = everything(store) if found is None else lacking(store, found)
+        head = min([contents.head, *(seq - 1 for seq in _places(store, left_out))])
+        header = _header(replica, replace(contents, head=head), key)
+        known_damage = len(left_out)
+        with atomic_file(path, BundleNotWritten) as stream:
+            writer, reserved = BundleWriter(stream, header, key), 0
+            for number, (record, known) in enumerate(contents.records):
+                if progress is not None and number % _PROGRESS_EVERY == 0:
+                    progress(number, contents.records_max)
+                try:
+                    diff = replica.context.diff(record, known)
+                except StoreCorrupt as corrupt:
+                    replica.context.note_damage(record, corrupt.message)
+                    left_out[record] = corrupt.message
+                    continue
+                if diff is not None:
+                    writer.add(record, diff.update)
+                    reserved += is_reserved(record)
+            end = writer.finish()
+            size = stream.tell()
+        if len(left_out) == known_damage:  # else its header claims what is not in it: it is written once more
+            return Created(header, end, size, found.through if found is not None else "", reserved, left_out)
+
+
+def _places(store: Log, records: Collection[str]) -> Iterator[int]:
+    """Where these records changed last."""
+    return (entry.seq for entry in feed_of(store, 0) if entry.record in records) if records else iter(())
 
 
 def _header(replica: Replica, contents: Contents, key: Key | None) -> Header:
