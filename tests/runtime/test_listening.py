@@ -18,6 +18,7 @@ from crdt_sync.protocol.messages import Bye, Hello
 from crdt_sync.protocol.versions import GREETING
 from crdt_sync.runtime import certificate
 from crdt_sync.runtime.listening import Listener, listening
+from tests.damage import flip_bit
 
 TOKEN = "a-token-of-the-space"
 LOOPBACK = "127.0.0.1"
@@ -87,6 +88,26 @@ def test_two_devices_exchange_everything_and_prove_it(tmp_path: Path) -> None:
 
     with devices(tmp_path, "ann", "bob") as (ann, bob):
         asyncio.run(scenario(ann, bob))
+
+
+def test_a_damaged_record_of_a_device_that_listens_is_told_on_both_sides(tmp_path: Path) -> None:
+    async def scenario(ann: Replica, bob: Replica) -> None:
+        record = next(iter(ann.list())).record
+        async with listens(ann, tmp_path) as listener:
+            progress = await sync_once(bob, direct(listener))
+            assert (progress.received, progress.missing) == (1, 1)
+        assert list(bob.status().unreadable) == [record]
+        assert list(ann.status().damaged) == [record]
+
+    with devices(tmp_path, "ann", "bob") as (ann, bob):
+        for name in ("Müller", "Schmidt"):
+            add(ann, name)
+        record = next(iter(ann.list())).record
+        seq = ann.store.history(record)[0].seq
+        ann.close()
+        flip_bit(tmp_path / "ann", b"log", seq.to_bytes(8, "big"))
+        with Replica.open(tmp_path / "ann") as again:
+            asyncio.run(scenario(again, bob))
 
 
 def test_what_one_device_brings_is_passed_on_to_the_others_without_echo(tmp_path: Path) -> None:

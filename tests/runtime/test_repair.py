@@ -7,7 +7,7 @@ import pytest
 from crdt_relay import maintenance
 from crdt_relay.cli import main as relay_command
 from crdt_sync import Address, Replica, bundled_schema, compare, sync
-from crdt_sync.errors import EditsLost, Rejected, StoreCorrupt, UnknownRecord
+from crdt_sync.errors import EditsLost, StoreCorrupt, UnknownRecord
 from crdt_sync.storage import LmdbStore
 from tests.damage import flip_bit
 from tests.runtime.test_syncing import TOKEN, RelayThread, add
@@ -119,8 +119,10 @@ def test_a_relay_that_reads_damage_serves_on_but_is_not_ready(tmp_path) -> None:
     relay = RelayThread(tmp_path / "relay")
     try:
         assert relay.relay.engine.health.reason is None
-        with Replica.create(tmp_path / "bob", "bob", []) as bob, pytest.raises(Rejected):
-            sync(bob, Address(relay.url, TOKEN))
+        with Replica.create(tmp_path / "bob", "bob", []) as bob:
+            progress = sync(bob, Address(relay.url, TOKEN))
+            assert (progress.received, progress.missing) == (2, 1)
+            assert list(bob.status().unreadable) == [records[1]]
         reason = relay.relay.engine.health.reason
         assert reason is not None
         assert "verify --repair" in reason
