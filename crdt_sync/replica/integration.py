@@ -10,6 +10,7 @@ from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.replica import unread
 from crdt_sync.replica.context import Context
 from crdt_sync.replica.intake import Intake, Origin, readable
+from crdt_sync.storage.port import Records
 from crdt_sync.storage.values import OutboxEntry, Peer
 from crdt_sync.verdicts import VerdictCode
 
@@ -74,7 +75,7 @@ def integrate(
             entry_of_theirs = OutboxEntry(record, theirs.get(record, vectors.EMPTY), context.next_edit())
             intake.outbox.append((owe_to, entry_of_theirs))
     if owe_to:  # what of theirs never came here tells nothing of what they hold
-        nothing = [record for record in refused_before if record not in grouped and store.record_head(record)]
+        nothing = [record for record in refused_before if record not in grouped and _is_held(store, record)]
         intake.outbox += [(owe_to, OutboxEntry(record, vectors.EMPTY, context.next_edit())) for record in nothing]
     if gaps:
         peers = ()
@@ -82,3 +83,10 @@ def integrate(
     if intake.changes or peers or intake.outbox or noted:
         store.commit([replace(intake.batch(), peers=peers or peers_despite_gaps, meta=noted)])
     return list(gaps.items()), [change.record for change in intake.changes], intake.carried
+
+
+def _is_held(store: Records, record: str) -> bool:
+    try:
+        return store.record_head(record) is not None
+    except StoreCorrupt:
+        return True  # and is sent once it is mended
