@@ -129,6 +129,7 @@ def test_the_store_can_be_checked_and_repaired_without_a_relay(run, made):
         "awaited": {},
         "shown": {},
         "losses": [],
+        "identity": "",
         "renewed": [],
     }
     assert run("verify").code == 2

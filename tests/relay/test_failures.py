@@ -211,7 +211,7 @@ def test_one_exchange_with_a_relay_whose_disk_is_full_ends_with_an_error_and_the
         with replica.edit("customers") as customer:
             customer["name"] = "Müller GmbH"
         disk.error = lambda: lmdb.DiskError("mdb_txn_commit: No space left on device")
-        with pytest.raises(Rejected, match="stores nothing now") as refused:
+        with pytest.raises(Rejected, match="takes nothing now, perhaps it is full") as refused:
             await asyncio.wait_for(sync_once(replica, Address(relay.url)), 60)
         assert refused.value.retryable
         assert replica.record_status(customer.record).state == "pending"
