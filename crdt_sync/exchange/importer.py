@@ -219,7 +219,7 @@ def _own_rows(
     """The records that the rows were exported from: on this device, or where the headers are so and nothing else names
     them, on another."""
     told = partial(_told, replica, name)
-    own = own_rows(table, reading, written, name, told, partial(find_record, replica), by_headers=by_headers)
+    own = own_rows(table, reading, written, name, told, partial(shown_record, replica), by_headers=by_headers)
     named = with_ids or reading.schema.natural_key
     if by_headers and not (named or own.same or own.edited):
         return rows_of_shown(table, reading, replica.list(reading.schema.collection), name, told)
