@@ -243,6 +243,7 @@ class RowImport:
             natural,
             exported,
             edited=self.own.as_export,
+            unknown=is_edits(said_by) and not self.own.as_export,
             beside=beside,
             since={field: beside[field] for field, stamp in stamps.items() if stamp > _last(mine, field)},
         )

@@ -71,8 +71,9 @@ class Memory:
     `share` is what the record holds for the source now, of its counters. `formerly` finds out what fields held before,
     but of the `natural` key: a key that somebody left is not theirs any more. `exported` tells that the table names the
     record by an id that nobody chooses, so that it began as an export; `edited` that it is one, so that its news are
-    what people wrote. `carried` is the stamp of an export that says itself what it was edited from, the last of `own`:
-    that may not have arrived here, and whoever removed a member of a set removed it, whoever had added it.
+    what people wrote; `unknown` that it is one of another device, of which nothing more is known. `carried` is the
+    stamp of an export that says itself what it was edited from, the last of `own`: that may not have arrived here, and
+    whoever removed a member of a set removed it, whoever had added it.
 
     A table and what people edited in an export of its name are one account, see `records.memory.sources`: `share` is
     its share, `beside` what the rest of it said last, and `since` what of that was said after `own`.
@@ -86,6 +87,7 @@ class Memory:
     natural: frozenset[str] = frozenset()
     exported: bool = False
     edited: bool = False
+    unknown: bool = False
     carried: int | None = None
     beside: Said = field(default_factory=dict)
     since: Said = field(default_factory=dict)
@@ -106,7 +108,9 @@ class Memory:
         """What the field held before, as a source would say it; not asked where the source itself said something."""
         if field in self.natural or self.base(field) is not MISSING:
             return []
-        return [said_of(spec, values[field]) for values in self.formerly().values if field in values]
+        formerly = self.formerly()
+        held = [said_of(spec, values[field]) for values in formerly.values if field in values]
+        return [*held, *formerly.replaced.get(field, ())]
 
     def never_changed(self, field: str) -> bool:
         """Whether any export said what the field holds now: then another value is an edit of the export."""
@@ -271,7 +275,8 @@ def _single(field: str, spec: FieldSpec, value: object, now: object | Missing, m
     if not equal and (free or memory.never_changed(field)):
         write = ImportedChange("write", field, value, replaced=replaced)
         return Decision("written", (write,), said, carrier, new_to_us)
-    beside = ImportedChange("beside", field, value, replaced=replaced)
+    unsure = memory.unknown and memory.base(field) is MISSING
+    beside = ImportedChange("beside", field, value, replaced=replaced, unsure=unsure)
     if alike and replaced is not None:
         return Decision("unchanged", (beside,), said, carrier, new_to_us)
     if alike:

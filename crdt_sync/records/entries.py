@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from crdt_sync.records.field_settings import FieldSettings
 
 Entry = list[Any]  # [value, stamp, actor, ...]: what newer versions may append is kept
+UNSURE = "unsure"
+"""Fourth in an entry of a value: what an export says of which the importing device did not know what it was edited
+from, beside what people wrote. It may be no edit at all, so whatever else people edited is shown before it."""
 FIRST = "first"  # fourth in a log entry that was the first content of a record: equal ones are one
 Age = Callable[[Entry], tuple[bool, int]]
 """Of entries of one stamp, which imports write, those that people edited in exports come first, then the last said."""
@@ -105,6 +108,11 @@ def timeline(entries: list[Entry], name: Callable[[Entry], str]) -> list[dict[st
         if first or not began or canonical(entry) not in began:
             shown.setdefault(canonical([entry[0], *entry[3:]] if first else entry), entry)
     return [{"value": entry[0], "at": entry[1], "by": name(entry)} for entry in shown.values()]
+
+
+def is_unsure(entry: Entry) -> bool:
+    """Whether nobody knew what the value was edited from, see `UNSURE`."""
+    return len(entry) > 3 and bool(entry[3] == UNSURE)
 
 
 def _is_first(entry: Entry) -> bool:

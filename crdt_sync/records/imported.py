@@ -14,7 +14,7 @@ from crdt_sync.errors import InvalidValue, RecordDeleted, UnknownField
 from crdt_sync.limits import STAMP_MAX
 from crdt_sync.records.document import Document
 from crdt_sync.records.editor import check_actor
-from crdt_sync.records.entries import is_entry, well_formed
+from crdt_sync.records.entries import UNSURE, is_entry, well_formed
 from crdt_sync.records.field_values import normalise
 from crdt_sync.records.member_keys import is_imported, member_key, member_of, source_of
 from crdt_sync.records.memory.beginnings import met
@@ -59,6 +59,7 @@ class ImportedChange:
     said: str | None = None
     said_before: str | None = None  # what the source's own text begins with, where that is not written yet
     replaced: Replaced | None = None  # what people edited in an export, where that may not have arrived yet
+    unsure: bool = False  # of `beside`: nobody knows whether people edited it, see `UNSURE`
 
 
 def bring(document: Document, schema: Schema, source: str, changes: Sequence[ImportedChange]) -> None:
@@ -89,6 +90,7 @@ class _Checked:
     said: str | None
     said_before: str | None
     replaced: tuple[Replaced, ...]
+    unsure: bool
 
 
 def _checked(schema: Schema, change: ImportedChange) -> _Checked:
@@ -106,7 +108,17 @@ def _checked(schema: Schema, change: ImportedChange) -> _Checked:
     elif change.count:
         entry = (change.count,)
     replaced = () if change.replaced is None else (change.replaced,)
-    return _Checked(change.operation, change.field, spec, carrier, entry, change.said, change.said_before, replaced)
+    return _Checked(
+        change.operation,
+        change.field,
+        spec,
+        carrier,
+        entry,
+        change.said,
+        change.said_before,
+        replaced,
+        change.unsure,
+    )
 
 
 def _write(document: Document, actor: str, lines: str, changes: Sequence[_Checked]) -> None:
@@ -155,7 +167,7 @@ def _write_entry(document: Document, transaction: "YrsTransaction", change: _Che
             array.remove_range(transaction, index, 1)
             superseded += well_formed([entry])
     if change.operation != "agree":
-        more = fourth(change.carrier, superseded, change.replaced)
+        more = [UNSURE] if change.unsure else fourth(change.carrier, superseded, change.replaced)
         array.insert(transaction, array.len(transaction), [change.carrier, *own, *more])
 
 

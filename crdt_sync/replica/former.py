@@ -1,12 +1,13 @@
 """What fields held before, as far as this device knows: so that a table from then is not taken for news."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from crdt_sync.records import Document, Schema, values_of
-from crdt_sync.records.entries import well_formed
+from crdt_sync.records.entries import Entry, well_formed
 from crdt_sync.records.memory.memory_index import memories_of
 from crdt_sync.records.memory.sources import IMPORTED
+from crdt_sync.records.replaced import replaced_by
 from crdt_sync.records.roots import Layout, is_reserved
 from crdt_sync.replica.loading import stored_document
 from crdt_sync.replica.readable import readable
@@ -25,12 +26,14 @@ class Former:
     came here, as what was filled in later may be younger than a table from then.
 
     `by_people` are the fields that hold something now which a person typed, counted, or edited in an export.
+    `replaced` are the marks of values that people edited in an export, by field, whether they ever arrived here or not.
     """
 
     values: Sequence[dict[str, object]] = ()
     removed: dict[str, set[str]] | None = None
     written_once: frozenset[str] = frozenset()
     by_people: frozenset[str] = frozenset()
+    replaced: Mapping[str, Sequence[object]] = field(default_factory=dict)
 
 
 def former(store: Records, record: str, schema: Schema | None) -> Former:
@@ -43,14 +46,21 @@ def former(store: Records, record: str, schema: Schema | None) -> Former:
         return held
     first, values = states
     once = held.written_once if first is None else held.written_once & first
-    return Former(values, held.removed, once, held.by_people)
+    return replace(held, values=values, written_once=once)
 
 
 def _held(store: Records, record: str) -> Former:
     """What the record itself tells, without its log."""
     document = stored_document(store, record)
     once, by_people = frozenset(document.written_once()), frozenset(_by_people(document))
-    return Former((), document.removed_members(), once, by_people)
+    return Former((), document.removed_members(), once, by_people, _replaced(document))
+
+
+def _replaced(document: Document) -> dict[str, list[object]]:
+    found: dict[str, list[object]] = {}
+    for name, entry in _entries(document.contents()):
+        found.setdefault(name, []).extend(value for value, _ in replaced_by(entry))
+    return found
 
 
 def _states(
@@ -79,7 +89,13 @@ def _by_people(document: Document) -> Iterator[str]:
         counts = raw.values() if root.startswith(Layout.COUNTS) and isinstance(raw, dict) else ()
         if any(count not in (0, "0") for count in counts):
             yield root.removeprefix(Layout.COUNTS)
+    for name, entry in _entries(contents):
+        if entry[1] != IMPORTED or memories.age(entry, name)[0]:
+            yield name
+
+
+def _entries(contents: Mapping[str, object]) -> Iterator[tuple[str, Entry]]:
+    """The entries of fields of one value, each with its field."""
+    for root, raw in contents.items():
         if root.startswith(Layout.ENTRIES) and not is_reserved(root) and isinstance(raw, list):
-            field = root.removeprefix(Layout.ENTRIES)
-            if any(entry[1] != IMPORTED or memories.age(entry, field)[0] for entry in well_formed(raw)):
-                yield field
+            yield from ((root.removeprefix(Layout.ENTRIES), entry) for entry in well_formed(raw))

@@ -62,6 +62,24 @@ TWO_EXPORTS = [
     ("meet", 0, None),
     ("edit", 1, (1, "phone")),
 ]
+EDITED_BESIDE_ANOTHER_EXPORT = [
+    ("type", 0, "phone"),
+    ("export", 0, "for editing"),
+    ("export", 0, "record column"),
+    ("edit", 1, (0, "phone")),
+    ("edit", 1, (1, "city")),
+]
+REPEATED_AND_NEWS_ELSEWHERE = [
+    ("type", 0, "city"),
+    ("table", 0, ("crm", {**SAYS_NOTHING, "city": "repeats"})),
+    ("table", 1, ("crm", {**SAYS_NOTHING, "city": "news"})),
+    ("table", 0, ("crm", {**SAYS_NOTHING, "city": "as before"})),
+]
+OTHER_EXPORTS = [
+    ["record column", "record column"],  # neither is known where they are imported
+    ["for editing", None, "record column"],  # what was typed in between is not known there either
+    ["record column", None, "for editing"],
+]
 step = st.one_of(
     st.tuples(st.just("table"), device, st.tuples(st.sampled_from(["crm", "shop"]), table_says)),
     st.tuples(st.just("type"), device, change),
@@ -121,13 +139,14 @@ class Office:
                 row[field] = str(here[field])
                 self.repeated.add((source, row[field]))
             elif what != "as before" or field not in row:
-                if (source, str(here.get(field))) in self.repeated:
-                    self.gone.add(str(here[field]))  # it is this source's own word, too
                 row[field] = {
                     "visits": lambda: str(next(self.numbers)),
                     "tags": lambda: "; ".join(["both", self.value("tags", "t")]),
                     "notes": lambda: f"one {self.value('notes', 't')} two three",
                 }.get(field, lambda field=field: self.value(field, "t"))()
+        for field, cell in row.items():
+            if (source, shown := str(here.get(field))) in self.repeated and cell != shown:
+                self.gone.add(shown)  # it is this source's own word, too, also where another device took the news
         line = ["1", *(row.get(field, "") for field in FIELDS)]
         table = Lines(("Nr", *FIELDS), [line], source)
         report = self.take(which, table, key_columns=["Nr"])
@@ -280,6 +299,8 @@ def play(steps, **options) -> Office:
 @given(st.lists(step, min_size=2, max_size=12))
 @example(EDITED_BEFORE_IT_ARRIVED)
 @example(TWO_EXPORTS)
+@example(EDITED_BESIDE_ANOTHER_EXPORT)
+@example(REPEATED_AND_NEWS_ELSEWHERE)
 def test_what_a_person_wrote_is_shown_or_listed_and_what_a_report_says_is_so(steps):
     play(steps)
 
@@ -293,6 +314,23 @@ def test_an_export_that_nobody_edits_changes_nothing(steps):
         assert with_exports.shown(which) == without.shown(which)
         for field in FIELDS:
             assert with_exports.listed(which, field) == without.listed(which, field), field
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("forms", OTHER_EXPORTS)
+@pytest.mark.parametrize("field", SINGLES)
+def test_an_export_that_is_not_known_takes_no_word_away_that_was_edited_in_another(field, forms, first):
+    written = [("export", 0, form) if form else ("type", 0, field) for form in forms]
+    other = "city" if field != "city" else "phone"
+    office = play([("type", 0, field), *written, ("edit", 1, (first, field)), ("edit", 1, (1 - first, other))])
+    assert office.shown(0)[field] == office.shown(1)[field]
+
+
+def test_an_export_that_says_what_an_edit_replaced_says_nothing_new():
+    office = play(EDITED_BESIDE_ANOTHER_EXPORT)
+    for which in (0, 1):
+        assert office.shown(which)["phone"] == office.files[0].edited["phone"]
+        assert office.listed(which, "phone") == set()
 
 
 EXPORTED_BETWEEN = [

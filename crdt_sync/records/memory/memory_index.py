@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from crdt_sync.records.entries import Entry
+from crdt_sync.records.entries import Entry, is_unsure
 from crdt_sync.records.memory.sources import (
     IMPORTED,
     Source,
@@ -108,7 +108,7 @@ class MemoryIndex:
 
     def time(self, field: str, entry: Entry) -> int:
         """When an entry was written, of one that an import wrote when its source said that last, if that is known."""
-        return entry[1] if entry[1] != IMPORTED else max(self.age(entry, field)[1], IMPORTED)
+        return entry[1] if entry[1] != IMPORTED else max(self._said_at(entry, field), IMPORTED)
 
     @cached_property
     def _edits(self) -> frozenset[str]:
@@ -116,14 +116,16 @@ class MemoryIndex:
 
     def age(self, entry: Entry, field: str) -> tuple[bool, int]:
         """Of an entry that an import wrote: whether a person edited it in an export, which goes before what any source
-        says; and when its source said this last, -1 where no memory says so."""
+        says; and when its source said this last, -1 where no memory says so, or nobody knew whether it was edited."""
         if entry[1] != IMPORTED:
             return False, -1
-        edited = entry[2] in self._edits
+        return entry[2] in self._edits, -1 if is_unsure(entry) else self._said_at(entry, field)
+
+    def _said_at(self, entry: Entry, field: str) -> int:
         if not isinstance(entry[0], _SCALARS):
-            return edited, -1
+            return -1
         said: Any = mark(entry[0])
-        return edited, self._stamps.get((entry[2], field, said.__class__, said), -1)
+        return self._stamps.get((entry[2], field, said.__class__, said), -1)
 
 
 def _by_field(sources: Iterable[Source]) -> dict[str, list[Source]]:
