@@ -11,6 +11,7 @@ from crdt_sync.errors import KeyNeeded
 from crdt_sync.exchange import CellChange, ImportReport
 from crdt_sync.exchange.source_name import source_name, with_its_words
 from crdt_sync.exchange.table import BASE_HEADER
+from crdt_sync.records.memory.sources import is_plain_edits
 
 _CELLS_SHOWN = 20
 _CHANGED_SHOWN = 5  # enough to see that a column is not what it was taken for
@@ -260,17 +261,18 @@ def _tell_both_changed(output: Output, report: ImportReport) -> None:
 def _tell_counts(output: Output, report: ImportReport, cells: Sequence[CellChange]) -> None:
     """Of counts of which nobody knows how much was counted here already."""
     export = _of_export(report)
-    what = "cell has another count than is" if len(cells) == 1 else "cells have other counts than are"
+    what = "cell has a count" if len(cells) == 1 else "cells have counts"
     output.note(
-        f"{len(cells)} {what} here, and nothing says how much of it was counted already. Nothing of it "
+        f"{len(cells)} {what} of which nothing says how much is counted here already. Nothing of it "
         f"{'would be' if report.dry_run else 'is'} counted now; from the next version of the table on, the difference "
         f"to it is{export or '. Where it is right, set it here'}:",
         "yellow",
     )
     for cell in cells[:_CELLS_SHOWN]:
+        sets = f"; crdt-sync set {cell.record} {cell.field}={shown(cell.table)}"
         output.note(
             f"  line {cell.line}, column {cell.column!r}: here {_short(cell.here)}, table {_short(cell.table)}"
-            + ("" if export else f"; crdt-sync set {cell.record} {cell.field}={shown(cell.table)}")
+            f"{'' if export else sets}"
         )
     if len(cells) > _CELLS_SHOWN:
         output.note(f"  and {len(cells) - _CELLS_SHOWN} more; see --json.")
@@ -278,8 +280,8 @@ def _tell_counts(output: Output, report: ImportReport, cells: Sequence[CellChang
 
 def _of_export(report: ImportReport) -> str:
     """What to know of an export that does not say what it was edited from."""
-    ids = report.record_column not in (None, BASE_HEADER)
-    return "; an export made with 'export --for-editing' says what was edited in it" if ids else ""
+    plain = report.record_column not in (None, BASE_HEADER) or is_plain_edits(report.source)
+    return "; an export made with 'export --for-editing' says what was edited in it" if plain else ""
 
 
 def _tell_emptied(output: Output, report: ImportReport) -> None:

@@ -23,7 +23,7 @@ from crdt_sync.exchange.port import ReadableRecord
 from crdt_sync.exchange.table import MISSING, Cell, Row, Table
 from crdt_sync.exchange.three_way import Memory, decide, said_of
 from crdt_sync.ids import collection_of, is_made, is_record
-from crdt_sync.records.memory.sources import counter_said, text_mark
+from crdt_sync.records.memory.sources import counter_said, is_edits, text_mark
 from crdt_sync.records.schema import FieldSpec
 from crdt_sync.records.values import canonical
 
@@ -57,7 +57,8 @@ class OwnRows:
     rows: int = 0
     stamp: int = 0  # when the export was written, microseconds
     named: bool = False  # headers or record ids are those of an export, whatever the rows say
-    outdated: bool = False  # more cells say what the records show now than what the export said
+    alike: int = 0  # cells that say what the export said
+    since: int = 0  # how many more cells say what the records show by now than what the export said, and they do not
     likely: str = ""  # the name of an export that the table may be, or a table with rows like those
 
     @property
@@ -88,7 +89,7 @@ def own_rows(
     *,
     by_headers: bool,
 ) -> OwnRows:
-    """Find the export that the table is, of those of `source` the one of which most rows are the same.
+    """Find the export that the table is, of those of `source` the one that says most of its cells, or else the newest.
 
     Another name counts where more than half of the rows are the same, in two fields at least; with `by_headers`, which
     are those of an export, edited rows count, too, unless they rather say what the records show by now: that is what
@@ -98,19 +99,22 @@ def own_rows(
     specs = {target.field: target.spec for target in reading.targets}
 
     def shown(record: str) -> Mapping[str, object]:
-        raw = {} if (here := present(record)) is None else here.raw
-        return {name: said_of(spec, raw.get(name)) for name, spec in specs.items()}
+        """What a record shows that nobody edited in an export: such a cell may be of this file, whoever imported it."""
+        if (here := present(record)) is None:
+            return {}
+        edited = {name for source in here.sources if is_edits(source.name) for name in source.said}
+        return {name: said_of(spec, here.raw.get(name)) for name, spec in specs.items() if name not in edited}
 
     for export in remembered.exports:
         shared = [target.field for target in reading.targets if target.field in _fields(export)]
         if not shared or (export.source != source and len(shared) < 2):
             continue
         found, rows = _aligned(table, reading, export, shared, told, shown)
-        likely = 2 * (len(found.same) + len(found.edited)) > rows and not found.outdated
+        likely = 2 * (len(found.same) + len(found.edited)) > rows and found.since <= 0
         if export.source != source and not (likely if by_headers else 2 * len(found.same) > rows):
             best = best if best.likely or not likely else replace(best, likely=export.source)
             continue
-        if not (best.same or best.edited) or len(found.same) > len(best.same):
+        if not (best.same or best.edited) or found.alike > best.alike:
             best = found
         if len(best.same) == rows:
             break
@@ -203,8 +207,10 @@ def _aligned(
         if _alike(content, records[place][1]):
             edited[line] = record
             found.append((content, place))
+    contents = dict(left)
     for line, place in _of_one_name([each for each in left if each[0] not in edited], taken, records).items():
         edited[line] = taken.pop(place)
+        found.append((contents[line], place))
     for each in alike.values():
         if not each.told():
             same.update(dict.fromkeys(each.lines, each.records))
@@ -214,7 +220,6 @@ def _aligned(
         [records[place] for place in sorted(taken)],
     )
     weighed = _weighed(found, records, shared, lambda record: told(record, export.stamp))
-    _, as_exported, as_shown = _weighed(found, records, shared, shown)
     own = OwnRows(
         same,
         edited,
@@ -224,7 +229,8 @@ def _aligned(
         unclear=unclear,
         rows=rows,
         stamp=export.stamp,
-        outdated=as_shown > as_exported,
+        alike=sum(len(content.items() & records[place][1].items()) for content, place in found),
+        since=_since(found, records, shared, shown),
     )
     return own, rows
 
@@ -235,8 +241,7 @@ def _weighed(
     shared: Sequence[str],
     told: Callable[[str], Mapping[str, object]],
 ) -> tuple[bool, int, int]:
-    """Whether the source of the table said anything of the records, and the counts of cells, see `OwnRows`; likewise of
-    what the records show."""
+    """Whether the source of the table said anything of the records, and the counts of cells, see `OwnRows`."""
     any_told, for_export, for_source = False, 0, 0
     for content, place in found:
         record, exported = records[place]
@@ -247,6 +252,24 @@ def _weighed(
             for_export += content[name] == exported.get(name) != by_source[name]
             for_source += content[name] == by_source[name] != exported.get(name)
     return any_told, for_export, for_source
+
+
+def _since(
+    found: Sequence[tuple[Content, int]],
+    records: Sequence[tuple[str, Content]],
+    shared: Sequence[str],
+    shown: Callable[[str], Mapping[str, object]],
+) -> int:
+    """See `OwnRows`."""
+    more = 0
+    for content, place in found:
+        record, exported = records[place]
+        said = shown(record)
+        by_now = _exported(said)
+        for name in said.keys() & shared:
+            if (now := by_now.get(name)) != (then := exported.get(name)):
+                more += (content.get(name) == now) - (content.get(name) == then)
+    return more
 
 
 def _of_one_name(

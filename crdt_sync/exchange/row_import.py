@@ -244,6 +244,7 @@ class RowImport:
             exported,
             edited=self.own.as_export,
             unknown=is_edits(said_by) and not self.own.as_export,
+            later=self.own.since,
             beside=beside,
             since={field: beside[field] for field, stamp in stamps.items() if stamp > _last(mine, field)},
         )

@@ -77,6 +77,9 @@ class Memory:
 
     A table and what people edited in an export of its name are one account, see `records.memory.sources`: `share` is
     its share, `beside` what the rest of it said last, and `since` what of that was said after `own`.
+
+    An export that does not say itself what it was edited from may be one that another device wrote later, under the
+    same name: `later` is above 0 where its cells rather say what is shown by now, below where they do not.
     """
 
     own: Sequence[Said] = ()
@@ -91,6 +94,7 @@ class Memory:
     carried: int | None = None
     beside: Said = field(default_factory=dict)
     since: Said = field(default_factory=dict)
+    later: int = 0
 
     def told(self, field: str) -> list[object]:
         """What is no news of the field: said by the source itself, or if it said nothing, by any, or in exports."""
@@ -130,6 +134,16 @@ class Memory:
         if self.carried is None or field not in self.own[-1]:
             return None
         return self.own[-1][field], self.carried
+
+    def may_be_counted(self, field: str, number: object, before: object, held: object) -> bool:
+        """Whether a number may have been exported later than `before`, so that the difference is here already."""
+        if self.carried is not None or not (self.edited or self.unknown):
+            return False
+        if self.later:
+            return self.later > 0
+        numbers = [*(values.get(field, 0) for values in self.formerly().values), held]
+        last = next((at for at in reversed(range(len(numbers))) if _equal(numbers[at], before)), len(numbers) - 2)
+        return any(_equal(each, number) for each in numbers[last + 1 :])
 
     def base(self, field: str) -> object | Missing:
         """What the source itself said last."""
@@ -360,6 +374,8 @@ def _counter(field: str, spec: FieldSpec, number: object, now: object | Missing,
     alike = _equal(counter_said(memory.since.get(field)), number)  # what both changed alike is counted once
     if alike or any(_equal(counter_said(each), number) for each in memory.exported_of(field)):
         share = _plus(counted, 0, 0)
+    elif before is not None and not unknown and memory.may_be_counted(field, number, before, held):
+        return Decision("both_changed", (), {"=": number, "+": counted}, number, not told)
     elif before is not None:
         share = _plus(counted, number, before)
     elif _equal(held, number):

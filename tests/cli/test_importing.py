@@ -612,3 +612,16 @@ def test_a_collection_that_is_reserved_is_refused_before_anything_is_promised(st
     result = run("import", table("a.csv", "Name\nAnna\n"), "-c", collection, "--infer", *how)
     assert (result.code, result.out) == (2, "")
     assert f"the collection '{collection}' is reserved" in result.err
+
+
+def test_a_count_that_another_device_may_have_exported_is_not_added_and_says_what_to_do(store, run, tmp_path):
+    run("set", "customers/1", "name=Anna", "visits+=2", "--create")
+    file = tmp_path / "out.csv"
+    run("export", file)
+    run("set", "customers/1", "visits+=5")
+    file.write_text(file.read_text().replace(",2,", ",7,", 1))  # as another device exports it by now
+    result = run("import", file)
+    assert "1 cell has a count of which nothing says how much is counted here already" in result.err
+    assert "here '7', table '7'" in result.err
+    assert "an export made with 'export --for-editing' says what was edited in it" in result.err
+    assert run("get", "customers/1", "visits").out == "7\n"
