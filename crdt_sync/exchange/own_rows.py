@@ -98,12 +98,14 @@ def own_rows(
     best = OwnRows()
     specs = {target.field: target.spec for target in reading.targets}
 
-    def shown(record: str) -> Mapping[str, object]:
-        """What a record shows that nobody edited in an export: such a cell may be of this file, whoever imported it."""
+    def shown(record: str, made: int) -> Mapping[str, object]:
+        """What a record shows, but for what a file of this name, or an edited export, said since: that may be this very
+        file, whoever imported it."""
         if (here := present(record)) is None:
             return {}
-        edited = {name for source in here.sources if is_edits(source.name) for name in source.said}
-        return {name: said_of(spec, here.raw.get(name)) for name, spec in specs.items() if name not in edited}
+        since = (each for each in here.sources if each.stamp > made and (each.account == source or is_edits(each.name)))
+        said = {name for each in since for name in each.said}
+        return {name: said_of(spec, here.raw.get(name)) for name, spec in specs.items() if name not in said}
 
     for export in remembered.exports:
         shared = [target.field for target in reading.targets if target.field in _fields(export)]
@@ -133,7 +135,7 @@ def rows_of_shown(
     }
     if not texts:
         return OwnRows()
-    return replace(_aligned(table, reading, Export(source, texts), list(specs), told, lambda _: {})[0], elsewhere=True)
+    return replace(_aligned(table, reading, Export(source, texts), list(specs), told, lambda *_: {})[0], elsewhere=True)
 
 
 def own_record_column(
@@ -162,7 +164,7 @@ def _aligned(
     export: Export,
     shared: Sequence[str],
     told: Told,
-    shown: Callable[[str], Mapping[str, object]],
+    shown: Callable[[str, int], Mapping[str, object]],
 ) -> tuple[OwnRows, int]:
     records: list[tuple[str, Content]] = []
     places: dict[tuple[tuple[str, str], ...], deque[int]] = {}
@@ -230,7 +232,7 @@ def _aligned(
         rows=rows,
         stamp=export.stamp,
         alike=sum(len(content.items() & records[place][1].items()) for content, place in found),
-        since=_since(found, records, shared, shown),
+        since=_since(found, records, shared, lambda record: shown(record, export.stamp)),
     )
     return own, rows
 

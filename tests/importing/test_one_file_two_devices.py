@@ -235,6 +235,8 @@ def test_the_next_table_of_that_name_takes_back_nothing_that_was_edited(office):
 )
 @example("found", False, {"visits": 5}, {"phone"}, 0, "", "ab")
 @example("found", True, {"visits": 5}, {"phone"}, 0, "", "bma")
+@example("found", True, {"visits": 7, "tags": 4}, {"company"}, 0, "notes", "bbmaa")
+@example("natural", True, {"notes": 6, "tags": 1}, {"phone"}, 0, "notes", "bbma")
 def test_what_was_edited_is_there_once_or_a_conflict(schema, typed, edits, left_out, moved, sorted_by, order):
     shown = []
     for each in ("a", order):
