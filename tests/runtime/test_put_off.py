@@ -17,6 +17,7 @@ def test_a_partner_that_has_put_off_an_edit_is_not_given_up_while_it_tries_it() 
             _work=set(),
             _committing=0,
             _refusing_since=0,
+            _not_now={},
             _now=lambda: 60_000_000,
             _address=SimpleNamespace(whom="the relay"),
             _state_changed=asyncio.Event(),

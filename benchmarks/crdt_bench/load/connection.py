@@ -7,7 +7,8 @@ import asyncio
 import base64
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import cast
 
 from crdt_sync.protocol import SUBPROTOCOL
@@ -51,8 +52,18 @@ class Connection(asyncio.Protocol):
             f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n{offered}\r\n".encode("ascii")
         )
-        await connection._upgraded
+        with connection.or_ended():
+            await connection._upgraded
         return connection
+
+    @contextmanager
+    def or_ended(self) -> Iterator[None]:
+        """What is done to open it; if that is given up or fails, the connection is ended."""
+        try:
+            yield
+        except BaseException:
+            self.transport.abort()
+            raise
 
     def send(self, payload: bytes) -> None:
         """Send one binary frame."""
@@ -95,6 +106,8 @@ class Connection(asyncio.Protocol):
             if not end:
                 self._buffer = buffer
                 return
+            if self._upgraded.done():
+                return  # nobody waits for it any more
             if not head.startswith(b"HTTP/1.1 101"):
                 self._upgraded.set_exception(ConnectionError(head.decode("latin-1").splitlines()[0]))
                 return

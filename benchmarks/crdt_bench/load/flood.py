@@ -136,14 +136,15 @@ class Acknowledged:
 async def greeted(port: int, replica: bytes, wall_clock: int, follow: bool = False) -> Connection:
     """A connection behind the handshake and the terms, which only pushes unless `follow` is given."""
     connection = await Connection.open(port)
-    connection.send(codec.encode(Hello(VERSIONS, replica, "", wall_clock, None, follow, 0, "crdt-bench")))
-    answer = codec.decode(await connection.receive())
-    if not isinstance(answer, Welcome):
-        raise UnexpectedAnswer(str(answer)[:500])
-    terms = codec.decode(await connection.receive(), version=answer.version)
-    if not isinstance(terms, Terms):
-        raise UnexpectedAnswer(str(terms)[:500])
-    connection.send(codec.encode(terms_of(Space(terms.space, joined=True), replica), answer.version))
+    with connection.or_ended():
+        connection.send(codec.encode(Hello(VERSIONS, replica, "", wall_clock, None, follow, 0, "crdt-bench")))
+        answer = codec.decode(await connection.receive())
+        if not isinstance(answer, Welcome):
+            raise UnexpectedAnswer(str(answer)[:500])
+        terms = codec.decode(await connection.receive(), version=answer.version)
+        if not isinstance(terms, Terms):
+            raise UnexpectedAnswer(str(terms)[:500])
+        connection.send(codec.encode(terms_of(Space(terms.space, joined=True), replica), answer.version))
     return connection
 
 
