@@ -8,7 +8,7 @@ _LABEL_LENGTH_MAX = 80  # characters
 _SHOWN_LENGTH = 40  # characters
 _DIGIT = re.compile(r"\d")
 _DATA = re.compile(r"[\d@]")
-_SAYING = re.compile(r":\s*$|:\s+\S|\b\d{1,4}([./-])\d{1,2}\1\d{1,4}\b|\d年\d{1,2}月")
+_DATE = re.compile(r"\b\d{1,4}([./-])\d{1,2}\1\d{1,4}\b|\d年\d{1,2}月")
 _LETTER = re.compile(r"[^\W\d_]")
 
 
@@ -17,8 +17,8 @@ def find_header(rows: Sequence[Sequence[str]]) -> int:
 
     It is the first row, unless that is a title while a later one names at least two columns, all different, in words,
     and more than half as many as the table is wide. A title has one cell at most; or fewer than that row, one of
-    them with a date or words after a colon; or at most half as many as the table is wide, and that row names in words a
-    column of numbers or addresses.
+    them with a date; or at most half as many as the table is wide, and that row names in words a column of numbers or
+    addresses. Words with a colon tell nothing: there are headers such as "Name:".
     """
     filled = [[cell for cell in row if cell.strip()] for row in rows]
     first = next((position for position, cells in enumerate(filled) if cells), 0)
@@ -44,8 +44,8 @@ def doubts(headers: Sequence[str]) -> tuple[str, ...]:
 
 
 def _says_title(cells: Sequence[str], width: int) -> bool:
-    """Whether cells that do not fill a row say when or of what a table is."""
-    return len(cells) < width and any(_SAYING.search(cell) for cell in cells)
+    """Whether cells that do not fill a row say of when a table is."""
+    return len(cells) < width and any(_DATE.search(cell) for cell in cells)
 
 
 def _names_data(header: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
