@@ -65,7 +65,7 @@ from crdt_sync.protocol.pace import Pace
 from crdt_sync.protocol.principal import Principal
 from crdt_sync.protocol.reconcile import View
 from crdt_sync.protocol.session import Awaited, Session
-from crdt_sync.protocol.source import AcceptorSource, Change
+from crdt_sync.protocol.source import AcceptorSource, Change, Diff
 from crdt_sync.protocol.states import ACCEPTOR_MOVES, ACCEPTOR_TABLE, Move, State, Table
 from crdt_sync.protocol.taking import Taking
 from crdt_sync.protocol.terms import shared_features, terms_of
@@ -96,6 +96,7 @@ class _Answer:
     page: int
     cursor: int | None
     entries: deque[WantEntry]
+    begun: tuple[int, int] = (0, 0)  # how many parts of the next were sent, and of what of its sequence numbers
 
 
 class Acceptor(Session):
@@ -451,15 +452,21 @@ class Acceptor(Session):
             withheld = self._withholds(wanted.record)
             diff = None if withheld else self._source.diff(wanted.record, wanted.state_vector)
             read += max(limits.READ_RECORD_BYTES, diff.read if diff is not None else 0)
-            if diff is not None:
-                addition = len(diff.update) + len(diff.state_vector)
+            if diff is None:
+                self._passed_over = True
+            else:
+                told = _told(wanted.record, diff)
+                sent = answer.begun[0] if answer.begun[1] == diff.seq else 0
+                addition = len(told[sent].update) + len(told[sent].state_vector)
                 if entries and size + addition > limits.FRAME_BYTES_MAX // 2:
                     break
-                entries.append(UpdatesEntry(wanted.record, diff.update, diff.state_vector))
+                entries.append(told[sent])
                 size += addition
                 newest = max(newest, diff.seq)  # a commit can be read a moment before the head tells of it
-            else:
-                self._passed_over = True
+                if sent + 1 < len(told):
+                    answer.begun = sent + 1, diff.seq
+                    continue
+            answer.begun = 0, 0
             answer.entries.popleft()
         last = not answer.entries
         if last:
@@ -528,6 +535,12 @@ def _once_each(message: str, records: Sequence[str]) -> None:
     """Whoever answers reads each record: naming one again costs the partner nothing."""
     if len(frozenset(records)) != len(records):
         raise ProtocolViolation(f"a {message} names a record twice")
+
+
+def _told(record: str, diff: Diff) -> Sequence[UpdatesEntry]:
+    """What is sent of a record: the state vector comes with the last of it, as it is held only then."""
+    *parts, last = diff.parts or (diff.update,)
+    return [*(UpdatesEntry(record, part, b"") for part in parts), UpdatesEntry(record, last, diff.state_vector)]
 
 
 def _within_frame(entries: Sequence[Change]) -> Sequence[Change]:

@@ -36,13 +36,15 @@ class Outgoing(NamedTuple):
 class Diff(NamedTuple):
     """What a partner lacks of a record, the state vector that it leads to, and the record's last sequence number.
 
-    `read` is how many stored bytes it was made of.
+    `read` is how many stored bytes it was made of. `parts` are updates to be integrated in order in the place of
+    `update`, which is empty then: of a record that was rewritten often, what was stored may be too much for one.
     """
 
     update: bytes
     state_vector: bytes
     seq: int = 0
     read: int = 0
+    parts: tuple[bytes, ...] = ()
 
 
 class AcceptorSource(Protocol):

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from crdt_sync.errors import LogCompacted, StoreCorrupt, StoreFailed, StoreFull
 from crdt_sync.ids import Space
+from crdt_sync.limits import UPDATE_BYTES_MAX
 from crdt_sync.protocol.entries import Behind
 from crdt_sync.protocol.hub import StoredUpdates
 from crdt_sync.protocol.source import Change, Diff, LogUpdate
@@ -111,7 +112,10 @@ class StoreSource:
             vectors.decode(state_vector)  # raises where this is what cannot be read
             self._on_corrupt(StoreCorrupt(f"the stored bytes of {record} are no record", record=record))
             return None
-        return Diff(update, stored.head.state_vector, stored.head.seq, sum(map(len, stored.updates)))
+        parts: tuple[bytes, ...] = ()
+        if len(update) > UPDATE_BYTES_MAX:
+            update, parts = b"", bytes_diff.parts(stored.updates, state_vector) or (bytes_diff.NOTHING,)
+        return Diff(update, stored.head.state_vector, stored.head.seq, sum(map(len, stored.updates)), parts)
 
 
 def change_of(stored: StoredUpdates, now: int) -> values.Change:

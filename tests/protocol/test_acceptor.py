@@ -386,6 +386,33 @@ def test_an_answer_reads_no_more_in_one_turn_than_some_bytes_however_little_it_s
     assert not session.wants_room
 
 
+def test_a_record_that_is_too_much_for_one_update_goes_in_parts_and_its_state_vector_with_the_last(monkeypatch) -> None:
+    log = ScriptedLog([(A, b"1"), (B, b"2")])
+    parts = tuple(bytes([number]) * (limits.FRAME_BYTES_MAX // 3) for number in (1, 2, 3))
+    monkeypatch.setattr(
+        log, "diff", lambda record, _: Diff(b"", b"\x01\x01\x01", 1, 0, parts if record == A else (b"u",))
+    )
+    session = live(log)
+    session.receive(codec.encode(Want(0, (WantEntry(A, b"\0"), WantEntry(B, b"\0")))), 0)
+    session.fill(1 << 30, 0)
+    sent = [entry for message in drain(session)[0] if isinstance(message, Updates) for entry in message.entries]
+    assert [(entry.record, entry.update) for entry in sent] == [*((A, part) for part in parts), (B, b"u")]
+    assert [entry.state_vector for entry in sent] == [b"", b"", b"\x01\x01\x01", b"\x01\x01\x01"]
+
+
+def test_a_record_that_changes_while_its_parts_are_sent_is_sent_from_the_beginning(monkeypatch) -> None:
+    log = ScriptedLog([(A, b"1")])
+    now = [1, (b"a" * (limits.FRAME_BYTES_MAX // 3), b"b" * (limits.FRAME_BYTES_MAX // 3))]
+    monkeypatch.setattr(log, "diff", lambda *_: Diff(b"", b"\x01\x01\x01", now[0], 0, now[1]))
+    session = live(log)
+    session.receive(codec.encode(Want(0, (WantEntry(A, b"\0"),))), 0)
+    session.fill(1, 0)
+    now[:] = [2, (b"snapshot", b"tail")]
+    session.fill(1 << 30, 0)
+    sent = [entry for message in drain(session)[0] if isinstance(message, Updates) for entry in message.entries]
+    assert [entry.update[:8] for entry in sent] == [b"aaaaaaaa", b"snapshot", b"tail"]
+
+
 def test_what_is_not_held_is_looked_for_in_turns_too(monkeypatch) -> None:
     log = ScriptedLog([(A, b"1")])
     asked: list[str] = []

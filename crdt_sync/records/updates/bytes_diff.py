@@ -22,8 +22,19 @@ def diff(updates: Sequence[bytes], state_vector: bytes) -> bytes:
     """
     if not updates:
         return NOTHING
-    merged = joined(mended(updates))
+    return _beyond(joined(mended(updates)), state_vector)
+
+
+def parts(updates: Sequence[bytes], state_vector: bytes) -> tuple[bytes, ...]:
+    """The same as several updates, to be integrated in order: none is larger than what it was stored as.
+
+    Joined, they may be larger than a record may be: nothing is left out that was deleted since.
+    """
+    return tuple(part for part in (_beyond(update, state_vector) for update in mended(updates)) if part != NOTHING)
+
+
+def _beyond(update: bytes, state_vector: bytes) -> bytes:
     if state_vector == vectors.EMPTY:
-        return merged
+        return update
     vectors.decode(state_vector)
-    return yrs.get_update(merged, state_vector)
+    return yrs.get_update(update, state_vector)

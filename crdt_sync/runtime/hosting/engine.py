@@ -59,7 +59,7 @@ from crdt_sync.runtime.hosting.held import HeldSessions
 from crdt_sync.runtime.hosting.meter import Counts, Meter
 from crdt_sync.runtime.hosting.rest import AtRest
 from crdt_sync.runtime.hosting.rounds import Rounds
-from crdt_sync.runtime.hosting.tails import Tails
+from crdt_sync.runtime.hosting.tails import Tails, length
 from crdt_sync.runtime.hosting.uncommitted import Uncommitted
 from crdt_sync.runtime.outside import OUTSIDE, Outside
 from crdt_sync.runtime.steady import steady_us
@@ -407,7 +407,12 @@ class Engine:
 
     def _refill(self, session: int, seat: _Seat) -> None:
         seat.filling = False
-        self.fill(session)
+        try:
+            self.fill(session)
+        except Exception:  # nobody else hears of it, and the session must not go on as if that had been sent
+            _log.exception("session_failed", session=session)
+            self.hub.expel(session, "unavailable", "this cannot be served now", _RETRY_US, self._now())
+            self._pump()
 
     def _may_tell(self, session: int, seat: _Seat) -> bool:
         """Whether the device is told something although others have not taken what they were told."""
@@ -681,7 +686,7 @@ class Engine:
             head = self.store.record_head(record)
         except StoreError:
             return 0  # what is wrong with the record shows when it is loaded
-        return head.tail if head is not None else 0
+        return length(head.tail, head.tail_bytes) if head is not None else 0
 
     def _acknowledged(self, after_us: int) -> None:
         self.metrics.acknowledge_seconds.observe(after_us / 1e6)

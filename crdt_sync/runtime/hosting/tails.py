@@ -1,7 +1,8 @@
 """How many updates follow each record's snapshot: known here, so that no push waits for a read of the store.
 
-What is counted is only ever too low, and only by what is on its way to the disk when a record is read: its next
-snapshot comes a little later, which is harmless.
+A large update counts as several: what a text was before it was rewritten stays stored until the next snapshot. What is
+counted is only ever too low, and only by what is on its way to the disk when a record is read: its next snapshot comes
+a little later, which is harmless.
 """
 
 from collections.abc import Callable, Iterable
@@ -9,11 +10,17 @@ from collections.abc import Callable, Iterable
 from crdt_sync import limits
 from crdt_sync.protocol.hub import StoredUpdates
 
+_COUNTED_BYTES = 16 * limits.KIB  # of an update, as which it counts once more
 _RECORDS_MAX = 32_768  # about 4 MB; beyond it everything is read again
 
 
+def length(updates: int, size: int) -> int:
+    """As how many so many updates of `size` bytes in all count."""
+    return updates + size // _COUNTED_BYTES
+
+
 class Tails:
-    """See the module. `read` gives the length of a record's tail as it is stored."""
+    """See the module. `read` gives the `length` of a record's tail as it is stored."""
 
     def __init__(self, read: Callable[[str], int]) -> None:
         self._read = read
@@ -35,7 +42,7 @@ class Tails:
             if change.snapshot is not None:
                 known[change.record] = 0
             elif change.record in known:
-                known[change.record] += len(change.updates)
+                known[change.record] += length(len(change.updates), sum(map(len, change.updates)))
 
     def forget(self) -> None:
         """A commit failed: what was counted is not what is stored."""

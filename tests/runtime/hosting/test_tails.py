@@ -34,6 +34,16 @@ def test_what_is_on_its_way_to_the_disk_counts() -> None:
     assert tails.snapshot_due("a")
 
 
+def test_a_large_update_counts_as_several() -> None:
+    tails = Tails(Store().tail)
+    assert not tails.snapshot_due("a")
+    large = StoredUpdates("a", (bytes(500_000),), (bytes(16),), b"\x00", None)
+    tails.grow([large])
+    assert not tails.snapshot_due("a")
+    tails.grow([large])
+    assert tails.snapshot_due("a")
+
+
 def test_a_snapshot_ends_the_tail() -> None:
     tails = Tails(Store(a=TAIL_UPDATES_MAX).tail)
     assert tails.snapshot_due("a")
