@@ -64,6 +64,7 @@ UPDATE_BYTES_MAX = RECORD_BYTES_MAX
 PAGE_RECORDS_MAX = 512  # entries of one page of changes
 PUSH_RECORDS_MAX = 512  # records of one push
 WANT_RECORDS_MAX = 512  # one page's worth
+WANTED_BYTES_MAX = 2 * FRAME_BYTES_MAX  # of state vectors in the wants of one session that wait for their answers
 UPDATES_RECORDS_MAX = 512  # updates of one frame: the answer to one want
 VERSIONS_MAX = 16  # protocol versions that one side offers
 FEATURES_MAX = 64  # names of what one side can do beyond its version

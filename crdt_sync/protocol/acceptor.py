@@ -308,6 +308,9 @@ class Acceptor(Session):
         self._came(_ASKS)
         self._came(_COMPARES)
         _once_each("want", [entry.record for entry in want.entries])
+        waiting = sum(len(entry.state_vector) for answer in self._answers for entry in answer.entries)
+        if waiting > limits.WANTED_BYTES_MAX:
+            raise ProtocolViolation("too much is wanted at once", "Wait for the answers.")
         if want.page == 0:
             if sum(answer.page == 0 for answer in self._answers) >= limits.PUSHES_IN_FLIGHT_MAX:
                 raise ProtocolViolation("too many wants without a page", "Wait for the answers.")

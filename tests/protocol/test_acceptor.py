@@ -386,6 +386,19 @@ def test_an_answer_reads_no_more_in_one_turn_than_some_bytes_however_little_it_s
     assert not session.wants_room
 
 
+def test_what_is_wanted_at_once_is_bounded_in_bytes() -> None:
+    """A partner that does not read its answers makes us keep what it asked with."""
+    session = live(ScriptedLog([(A, b"1")]))
+    vector = bytes([1, *b"\xff\xff\xff\xff\x0f", 1]) + bytes(8_000)
+    entries = tuple(WantEntry(f"customers/{number}", vector) for number in range(500))
+    frame, size = codec.encode(Want(0, entries)), 500 * len(vector)
+    for _ in range(limits.WANTED_BYTES_MAX // size + 1):
+        session.receive(frame, 0)
+    assert not session.closed
+    session.receive(frame, 0)
+    assert session.closed
+
+
 def test_a_record_that_is_too_much_for_one_update_goes_in_parts_and_its_state_vector_with_the_last(monkeypatch) -> None:
     log = ScriptedLog([(A, b"1"), (B, b"2")])
     parts = tuple(bytes([number]) * (limits.FRAME_BYTES_MAX // 3) for number in (1, 2, 3))
@@ -402,12 +415,12 @@ def test_a_record_that_is_too_much_for_one_update_goes_in_parts_and_its_state_ve
 
 def test_a_record_that_changes_while_its_parts_are_sent_is_sent_from_the_beginning(monkeypatch) -> None:
     log = ScriptedLog([(A, b"1")])
-    now = [1, (b"a" * (limits.FRAME_BYTES_MAX // 3), b"b" * (limits.FRAME_BYTES_MAX // 3))]
-    monkeypatch.setattr(log, "diff", lambda *_: Diff(b"", b"\x01\x01\x01", now[0], 0, now[1]))
+    stored = [Diff(b"", b"\x01\x01\x01", 1, 0, tuple(name * (limits.FRAME_BYTES_MAX // 3) for name in (b"a", b"b")))]
+    monkeypatch.setattr(log, "diff", lambda *_: stored[0])
     session = live(log)
     session.receive(codec.encode(Want(0, (WantEntry(A, b"\0"),))), 0)
     session.fill(1, 0)
-    now[:] = [2, (b"snapshot", b"tail")]
+    stored[0] = Diff(b"", b"\x01\x01\x01", 2, 0, (b"snapshot", b"tail"))
     session.fill(1 << 30, 0)
     sent = [entry for message in drain(session)[0] if isinstance(message, Updates) for entry in message.entries]
     assert [entry.update[:8] for entry in sent] == [b"aaaaaaaa", b"snapshot", b"tail"]
