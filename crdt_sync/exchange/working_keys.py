@@ -4,7 +4,7 @@ A key that fails is not remembered, and none is named to anybody that has not be
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import combinations
+from itertools import chain, combinations, islice
 
 from crdt_sync.errors import AlreadyHere, AnotherCustomer, AnotherList, WhichSource
 from crdt_sync.exchange.known_records import same_value
@@ -59,7 +59,7 @@ def working_key(
     ]
     single.sort(key=lambda each: not is_name(each[1]))
     tried = 0
-    for columns in (*combinations(single, 1), *combinations(single, 2)):
+    for columns in islice(chain(combinations(single, 1), combinations(single, 2)), 4 * KEYS_TRIED_MAX):
         headers = tuple(header for header, _ in columns)
         keys = choose(headers)
         if not _kept(table, keys, meant, [name for _, name in columns], present):
