@@ -4,9 +4,21 @@ What was read and cannot be parsed yet has to be kept, for each connection; what
 """
 
 import asyncio
+import threading
 
 PIECE_BYTES = 8 * 1024
-_PIECE = memoryview(bytearray(PIECE_BYTES))  # of all connections: it is handed on before anything else is read
+
+
+class _OfThread(threading.local):
+    """One piece for all connections of a thread: it is handed on before its event loop reads anything else. Another
+    thread's loop reads meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self.piece = memoryview(bytearray(PIECE_BYTES))
+
+
+_mine = _OfThread()
 
 
 class InPieces(asyncio.BufferedProtocol):
@@ -21,11 +33,11 @@ class InPieces(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """See `asyncio.BufferedProtocol`."""
-        return _PIECE
+        return _mine.piece
 
     def buffer_updated(self, nbytes: int) -> None:
         """See `asyncio.BufferedProtocol`."""
-        self._protocol.data_received(bytes(_PIECE[:nbytes]))
+        self._protocol.data_received(bytes(_mine.piece[:nbytes]))
 
     def eof_received(self) -> bool | None:
         """See `asyncio.BufferedProtocol`."""
