@@ -9,7 +9,8 @@ from collections import deque
 from collections.abc import Callable, Generator
 from typing import ClassVar, cast
 
-from websockets.protocol import State
+from websockets.frames import DATA_OPCODES, Frame
+from websockets.protocol import Event, State
 from websockets.streams import StreamReader
 
 from crdt_sync.limits import SMALL_FRAME_BYTES
@@ -20,6 +21,7 @@ from crdt_sync.runtime.transports.room import Room
 _SLICE_BYTES = 4096  # of a large frame: 5 microseconds
 _HEADS_BYTES = 512  # where frames begin: 70 of the smallest, half a millisecond, and 20 KiB of objects
 _HEAD_BYTES = 2  # of a frame, before the parser says what else it waits for
+_CONTROL_BYTES_MAX = 125  # of a ping and the like, as the protocol has it
 _PONGS_BYTES_MAX = 16 * 1024  # that wait to be sent
 
 
@@ -40,12 +42,14 @@ class ParsedInTurns(Arrivals):
     _paused = False
     _room_of_message = 0  # bytes that were taken for the one that comes
     _room_in_hand = 0  # for the one that was received last
+    _left = False  # nothing will be received any more
     _pongs = 0  # bytes of them since there was nothing to be sent
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.Protocol`."""
         super().connection_made(transport)
         self._unparsed: deque[memoryview] = deque()
+        self._rooms: list[int] = []  # bytes that were taken for each of the messages that wait to be received
         self.recv_messages.pause = self._hold
         self.recv_messages.resume = self._go_on
         self.protocol.reader.__class__ = _Reader
@@ -65,7 +69,10 @@ class ParsedInTurns(Arrivals):
         self._parse_rest()
         self.recv_messages.pause = self.recv_messages.resume = _nothing  # they refer to this
         super().connection_lost(exc)
-        self.room.abandon(self, self._room_of_message)
+        if self._left:
+            self.room.leave(self)
+        else:
+            self.room.abandon(self, self._room_of_message)
         self._crowded = False
         self._room_of_message = 0
 
@@ -83,10 +90,20 @@ class ParsedInTurns(Arrivals):
     def read_on(self, size: int) -> None:
         """See `Arrivals`."""
         super().read_on(size)
-        self._room_in_hand = size if size > SMALL_FRAME_BYTES else 0
+        self._room_in_hand = self._rooms.pop(0)
+
+    def process_event(self, event: Event) -> None:
+        """See `Connection`."""
+        if isinstance(event, Frame) and event.fin and event.opcode in DATA_OPCODES:
+            self._rooms.append(self._room_of_message)
+            if self._room_of_message:
+                self._room_of_message = 0
+                self.room.came(self)
+        super().process_event(event)
 
     def leave_room(self) -> None:
-        """Nothing is received any more."""
+        """Nothing is received any more. What comes all the same until the connection is lost takes room until then."""
+        self._left = True
         self._crowded = False
         self.room.leave(self)
 
@@ -120,7 +137,8 @@ class ParsedInTurns(Arrivals):
     def _parse_slice(self) -> None:
         reader = cast(_Reader, self.protocol.reader)
         missing = reader.awaited - len(reader.buffer)
-        heads = _HEAD_BYTES if self._room_of_message else _HEADS_BYTES  # a large message shares no slice with the next
+        is_large = self._room_of_message > 0
+        heads = _HEAD_BYTES if is_large else _HEADS_BYTES  # a large message shares no slice with the next
         size = min(missing, _SLICE_BYTES) if missing > 0 else heads
         piece = self._unparsed.popleft()
         if len(piece) > size:
@@ -128,18 +146,17 @@ class ParsedInTurns(Arrivals):
         unsent = self.transport.get_write_buffer_size()
         super().data_received(bytes(piece[:size]))
         self._pongs = (self._pongs if unsent else 0) + self.transport.get_write_buffer_size() - unsent
+        if is_large and not self._room_of_message:
+            self._forget_last()
         self._look_for_room(reader.awaited)
 
     def _look_for_room(self, awaited: int) -> None:
-        """See to it that there is room for the message that comes, be it of one frame or of fragments."""
-        so_far = self.protocol.current_size
-        size = (so_far or 0) + awaited
-        if so_far is None and not awaited:
-            if self._room_of_message:
-                self._room_of_message = 0
-                self.room.came(self)
-                self._forget_last()
-        elif size > max(SMALL_FRAME_BYTES, self._room_of_message) and not self.transport.is_closing():
+        """See to it that there is room for the message that comes, be it of one frame or of fragments.
+
+        What is awaited may be of a ping between fragments, or the head of one: then it is no part of the message.
+        """
+        size = (self.protocol.current_size or 0) + (awaited if awaited > _CONTROL_BYTES_MAX else 0)
+        if size > max(SMALL_FRAME_BYTES, self._room_of_message) and not self.transport.is_closing():
             more, self._room_of_message = size - self._room_of_message, size
             self._crowded = not self.room.take(self, more)
             self._tell_held()

@@ -79,8 +79,17 @@ class Others:
         pass
 
 
+async def received(connection: ParsedInTurns) -> bytes:
+    """The next frame, as a channel receives it."""
+    connection.receiving()
+    frame = await connection.recv(decode=False)
+    connection.read_on(len(frame))
+    return frame
+
+
 def parsed(test: Callable[[ParsedInTurns, Wire], Awaitable[None]], step_s: float = 0.0) -> None:
-    """Run `test` on an open connection; each step takes so long. There is room for the largest frame."""
+    """Run `test` on an open connection; each step takes so long. There is room for the largest frame, and all of it is
+    given back once everything was taken, which each test does."""
 
     async def run() -> None:
         now, wire = 0.0, Wire()
@@ -100,7 +109,7 @@ def parsed(test: Callable[[ParsedInTurns, Wire], Awaitable[None]], step_s: float
         connection = Parsed(Protocol(Side.SERVER), max_queue=_QUEUE)
         connection.connection_made(wire)
         await test(connection, wire)
-        connection.leave_room()
+        connection.receiving()
         assert Parsed.room.held == 0
 
     asyncio.run(run())
@@ -112,7 +121,7 @@ def test_a_flood_of_small_frames_takes_many_turns():
         assert not wire.reading
         for _ in range(5_000):
             assert len(connection.recv_messages.frames) <= parsing._HEADS_BYTES // len(framed(b"p")) + _QUEUE
-            assert await connection.recv() == b"p"
+            assert await received(connection) == b"p"
         assert wire.reading
         assert wire.steps > 5_000 * len(framed(b"p")) // parsing._HEADS_BYTES
 
@@ -122,7 +131,7 @@ def test_a_flood_of_small_frames_takes_many_turns():
 def test_a_large_frame_comes_at_once_while_nobody_waits():
     async def large(connection: ParsedInTurns, wire: Wire) -> None:
         connection.data_received(framed(bytes(200_000)))
-        assert await connection.recv() == bytes(200_000)
+        assert await received(connection) == bytes(200_000)
         assert wire.pauses == 0
 
     parsed(large)
@@ -136,7 +145,7 @@ def test_what_nobody_receives_is_not_parsed():
         assert not wire.reading
         assert len(connection._unparsed[0]) > 80_000
         for _ in range(100):
-            assert await connection.recv() == bytes(1000)
+            assert await received(connection) == bytes(1000)
         assert wire.reading
 
     parsed(hold)
@@ -148,10 +157,10 @@ def test_what_had_come_before_the_end_is_received(end):
         connection.data_received(framed(*(b"%d" % number for number in range(2_000))))
         connection.eof_received() if end == "eof_received" else connection.connection_lost(None)
         for number in range(2_000):
-            assert await connection.recv() == b"%d" % number
+            assert await received(connection) == b"%d" % number
         connection.connection_lost(None) if end == "eof_received" else None
         with pytest.raises(ConnectionClosed):
-            await connection.recv()
+            await received(connection)
 
     parsed(cut, step_s=0.003)
 
@@ -180,7 +189,7 @@ def test_frames_arrive_whole_and_in_order_however_the_bytes_come(sizes, cuts, st
                     await asyncio.sleep(0)
 
         sending = asyncio.create_task(send())
-        assert [await connection.recv() for _ in payloads] == payloads
+        assert [await received(connection) for _ in payloads] == payloads
         await sending
 
     parsed(come, step_s)
@@ -206,13 +215,13 @@ def test_a_large_frame_is_not_read_before_there_is_room_for_it():
         other = Others()
         assert connection.room.take(other, FRAME_BYTES_MAX - SMALL_FRAME_BYTES)
         connection.data_received(framed(bytes(SMALL_FRAME_BYTES), bytes(200_000)))
-        assert await connection.recv() == bytes(SMALL_FRAME_BYTES)
+        assert await received(connection) == bytes(SMALL_FRAME_BYTES)
         assert not wire.reading
         assert len(connection.protocol.reader.buffer) <= parsing._HEADS_BYTES
         assert told[-1]
         connection.room.leave(other)
         assert not told[-1]
-        assert await connection.recv() == bytes(200_000)
+        assert await received(connection) == bytes(200_000)
         assert wire.reading
 
     parsed(large)
@@ -223,10 +232,7 @@ def test_room_is_given_back_once_the_next_frame_is_asked_for():
         connection.data_received(framed(bytes(20_000), bytes(30_000), b"small"))
         assert connection.room.held == 50_000
         for size in (20_000, 30_000, 5):
-            connection.receiving()
-            frame = await connection.recv()
-            assert len(frame) == size
-            connection.read_on(len(frame))
+            assert len(await received(connection)) == size
             assert connection.room.held == {20_000: 50_000, 30_000: 30_000, 5: 0}[size]
 
     parsed(come)
@@ -241,12 +247,15 @@ def test_fragments_need_room_as_one_frame():
                 for number, piece in enumerate(pieces[:-1])
             )
         )
-        reading = asyncio.create_task(connection.recv())
+        reading = asyncio.create_task(received(connection))
         while connection.room.held < 7 * 3_000:
             await asyncio.sleep(0)
         connection.data_received(Frame(Opcode.CONT, pieces[-1]).serialize(mask=True) + framed(b"small", bytes(10_000)))
         assert await reading == bytes(24_000)
         assert connection.room.held == 24_000 + 10_000
+        assert await received(connection) == b"small"
+        assert connection.room.held == 10_000
+        assert await received(connection) == bytes(10_000)
 
     parsed(come)
 
@@ -257,8 +266,54 @@ def test_a_frame_that_is_cut_off_needs_no_room():
         assert connection.room.held == 50_000
         connection.connection_lost(None)
         assert connection.room.held == 20_000
+        assert await received(connection) == bytes(20_000)
+        with pytest.raises(ConnectionClosed):
+            await received(connection)
+        assert connection.room.held == 0
 
     parsed(cut)
+
+
+@pytest.mark.parametrize("last", [0, 1, 300, 20_000])
+def test_what_is_given_back_is_what_was_taken_whatever_came_between_fragments(last):
+    async def come(connection: ParsedInTurns, wire: Wire) -> None:
+        fragments = [Frame(Opcode.BINARY, bytes(size), fin=False) for size in (SMALL_FRAME_BYTES - 150, 149)]
+        fragments[1].opcode = Opcode.CONT
+        ping = Frame(Opcode.PING, bytes(125))
+        message = [fragments[0], ping, fragments[1], ping, Frame(Opcode.CONT, bytes(last))]
+        for _ in range(3):
+            data = framed(bytes(10_000)) + b"".join(each.serialize(mask=True) for each in message)
+            for start in range(0, len(data), 50):
+                connection.data_received(data[start : start + 50])
+            assert len(await received(connection)) == 10_000
+            assert len(await received(connection)) == SMALL_FRAME_BYTES - 1 + last
+            connection.receiving()
+            assert connection.room.held == 0
+
+    parsed(come)
+
+
+def test_texts_give_back_what_they_took():
+    async def come(connection: ParsedInTurns, wire: Wire) -> None:
+        text = "\N{SNOWMAN}" * 5_000
+        connection.data_received(Frame(Opcode.TEXT, text.encode()).serialize(mask=True))
+        assert connection.room.held == 15_000
+        connection.read_on(len(await connection.recv()))
+
+    parsed(come)
+
+
+@pytest.mark.parametrize("cut", [0, 1])
+def test_what_comes_when_nothing_is_received_any_more_needs_room_only_as_long_as_the_connection_lasts(cut):
+    async def come(connection: ParsedInTurns, wire: Wire) -> None:
+        connection.leave_room()
+        data = framed(bytes(100_000))
+        connection.data_received(data[: len(data) - cut])
+        assert connection.room.held == 100_000
+        connection.connection_lost(None)
+        assert connection.room.held == 0
+
+    parsed(come)
 
 
 def test_pings_are_not_answered_while_the_answers_are_not_taken():
