@@ -7,7 +7,9 @@ Rules:
 2. Next is whoever would be served first if all were served alike, a byte at a time: small frames go ahead of large
    ones, but not for ever.
 3. Room is given back once a frame was taken, or can no longer come.
-4. While somebody waits, nobody else keeps it waiting for `limits.ROOM_S`: who takes so long with a frame gives way.
+4. While somebody waits, nobody else keeps it waiting for `limits.ROOM_S`: who takes so long with a frame gives way. The
+   time in which its frame waited for room itself does not count, unless all who have room wait for more: then it is
+   the oldest of them that gives way.
 """
 
 import heapq
@@ -79,8 +81,11 @@ class Room:
     def keep(self, user: User, size: int) -> None:
         """It has so much now, be there room for it or not: how large a frame is may show only once it was made."""
         place = self._places.setdefault(user, _Place())
-        self._free(place, place.held)
-        self._give(user, place, size)
+        if size < place.held:
+            self.give_back(user, place.held - size)
+        else:
+            self._give(user, place, size - place.held)
+            self._look()
 
     def take(self, user: User, size: int) -> bool:
         """Whether there is room for `size` bytes more; if not, `room_given` is called once there is."""
@@ -90,6 +95,7 @@ class Room:
         first = self._next() is None or self._given + size < self._queue[0][0]
         if first and self.held + size <= self._bytes_max:
             self._give(user, place, size)
+            self._look()
             return True
         self._turns += 1
         place.waits_for, place.turn = size, self._turns
@@ -117,6 +123,7 @@ class Room:
             self._free(place, size)
             if not place.held and not place.waits_for:
                 del self._places[user]
+                self._coming.pop(user, None)
             self._serve()
 
     def leave(self, user: User) -> None:
@@ -151,6 +158,7 @@ class Room:
     def _serve(self) -> None:
         while (waiting := self._next()) is not None and self.held + waiting[1].waits_for <= self._bytes_max:
             user, place = waiting
+            self._coming.pop(user, None)  # its time begins anew
             self._give(user, place, place.waits_for)
             user.room_given()
         self._look()
@@ -158,14 +166,21 @@ class Room:
     def _look(self) -> None:
         """See to it that somebody looks when the oldest frame has taken too long, if anybody waits then."""
         if self._queue and self._coming and self._timer is None:
-            oldest = next(iter(self._coming.values()))
+            now = self._loop.time()
+            oldest = next((since for user, since in self._coming.items() if not self.waits(user)), now)
             self._timer = self._loop.call_at(oldest + limits.ROOM_S, self._end_the_late)
 
     def _end_the_late(self) -> None:
         self._timer = None
         if self._next() is not None:
-            late = self._loop.time() - limits.ROOM_S
-            for user in [known for known, since in self._coming.items() if since <= late]:
+            for user in self._late():
                 self.leave(user)
                 user.give_way()
         self._look()
+
+    def _late(self) -> list[User]:
+        coming = {user: since for user, since in self._coming.items() if not self.waits(user)}
+        if not coming and sum(self._places[user].held for user in self._coming) == self.held:
+            return list(self._coming)[:1]
+        late = self._loop.time() - limits.ROOM_S
+        return [user for user, since in coming.items() if since <= late]

@@ -122,6 +122,93 @@ def test_whose_frame_waits_for_us_is_not_too_slow():
     assert not other.reads
 
 
+def test_a_frame_that_waits_for_room_itself_is_not_too_slow():
+    clock, room, (slow, first, second, other) = devices(4)
+    assert slow.begin(_BYTES // 4)
+    assert first.begin(_BYTES // 2)
+    room.came(first)
+    assert second.begin(_BYTES // 4)
+    assert not room.take(slow, _BYTES // 4)
+    slow.reads = False
+    assert not other.begin(_BYTES)
+    clock.run_until(limits.ROOM_S + 1)
+    assert slow.here
+    assert slow.reads  # the room of `second`, which was too slow
+    assert not second.here
+    clock.run_until(2 * limits.ROOM_S - 1)
+    assert slow.here
+    clock.run_until(2 * limits.ROOM_S)
+    assert not slow.here
+
+
+def test_of_those_who_all_wait_for_more_the_oldest_gives_way():
+    clock, room, (first, second) = devices(2)
+    for device in (first, second):
+        assert device.begin(_BYTES // 2)
+        clock.run_until(clock.now + 1)
+    for device in (first, second):
+        assert not room.take(device, 1)
+        device.reads = False
+    clock.run_until(10 * limits.ROOM_S)
+    assert not first.here
+    assert second.here
+    assert second.reads
+    assert room.held == _BYTES // 2 + 1
+
+
+def test_who_waits_for_more_while_a_whole_frame_waits_for_us_stays():
+    clock, room, (first, second, third) = devices(3)
+    assert first.begin(_BYTES // 2)
+    room.came(first)
+    assert second.begin(_BYTES // 2)
+    assert not room.take(second, 1)
+    assert not third.begin(1)
+    clock.run_until(10 * limits.ROOM_S)
+    assert second.here
+    second.reads = False
+    first.end()
+    assert second.reads
+    assert third.reads
+
+
+def test_who_gave_back_everything_makes_nobody_wait():
+    clock, room, (first, second, third) = devices(3)
+    assert first.begin(1)
+    room.give_back(first, 1)
+    assert second.begin(_BYTES)
+    room.came(second)
+    assert not third.begin(1)
+    clock.run_until(10 * limits.ROOM_S)
+    assert first.here
+
+
+def test_who_begins_while_others_wait_is_not_given_longer():
+    clock, room, (taken, large, small) = devices(3)
+    assert taken.begin(_BYTES // 2)
+    room.came(taken)
+    assert not large.begin(_BYTES)
+    assert small.begin(1)
+    clock.run_until(limits.ROOM_S)
+    assert not small.here
+
+
+def test_what_is_kept_longer_is_counted_once():
+    clock, room, (keeper, first, second) = devices(3)
+    for _ in range(3):
+        room.keep(keeper, _BYTES)
+    assert not first.begin(_BYTES // 2)
+    for _ in range(_BYTES // 1000):
+        room.keep(keeper, _BYTES)
+    assert not second.begin(_BYTES // 4)
+    room.keep(keeper, _BYTES // 2)
+    assert room.held == _BYTES * 3 // 4
+    assert second.reads
+    assert not first.reads
+    room.leave(keeper)
+    assert first.reads
+    assert clock.now == 0.0
+
+
 def test_who_leaves_gives_everything_back_and_waits_no_longer():
     _, room, (first, second, third) = devices(3)
     assert first.begin(_BYTES)
