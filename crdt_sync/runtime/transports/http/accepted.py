@@ -39,8 +39,9 @@ class AcceptedChannel(End):
 
     def has_room_for_more(self) -> bool:
         """Whether more of the device's stream may come. Raises `FrameTooLarge`."""
-        more = max(self.coming.next_bytes - self._room_of_next, 0)
-        if more and self.coming.next_bytes > limits.SMALL_FRAME_BYTES and not self.over:
+        size = self.coming.next_bytes
+        more = size - self._room_of_next
+        if more > 0 and size > limits.SMALL_FRAME_BYTES and not (self.coming.is_whole or self.over):
             self._room_of_next += more
             self._crowd(not self._room.take(self, more))
         return self.coming.has_room and not self._crowded
@@ -62,7 +63,12 @@ class AcceptedChannel(End):
         """See `End`."""
         super().came(part, offset)
         if self._room_of_next and self.coming.is_whole:
-            self._room.came(self)
+            if self._crowded:  # the rest came by a request that was under way
+                self._room.abandon(self, self._room_of_next)
+                self._room_of_next = 0
+                self._crowd(False)
+            else:
+                self._room.came(self)
 
     async def receive(self) -> bytes:
         """See `Channel`."""

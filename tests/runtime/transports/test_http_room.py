@@ -1,0 +1,110 @@
+"""What a device sends over HTTP takes room while it comes in parts, and none once it was received."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from crdt_sync.limits import FRAME_BYTES_MAX, HTTP_QUEUED_BYTES, SMALL_FRAME_BYTES
+from crdt_sync.runtime.transports.http.accepted import AcceptedChannel
+from crdt_sync.runtime.transports.room import Room
+
+from .test_room import Clock, Device
+
+
+class Talk:
+    """An accepted channel on which everything comes in order, and others that share its room."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.room = Room(self.clock, FRAME_BYTES_MAX)
+        self.channel = AcceptedChannel("key", None, 0, lambda: None, self.room)
+        self._at = 0
+
+    def came(self, part: bytes) -> None:
+        self.channel.came(part, self._at)
+        self._at += len(part)
+
+    def is_not_blamed(self) -> None:
+        """Others wait for room for ever: that is not the fault of this channel."""
+        first, second = Device(self.room), Device(self.room)
+        assert first.begin(FRAME_BYTES_MAX - self.room.held)
+        self.room.came(first)
+        assert not second.begin(SMALL_FRAME_BYTES)
+        self.clock.run_until(1e6)
+        assert not self.channel.over
+
+
+def told(test: Callable[[Talk], Awaitable[None]]) -> None:
+    async def run() -> None:
+        talk = Talk()
+        try:
+            await test(talk)
+        finally:
+            talk.channel.abort()
+
+    asyncio.run(run())
+
+
+def framed(size: int) -> bytes:
+    return size.to_bytes(4, "big") + bytes(size)
+
+
+def test_a_frame_that_came_whole_needs_no_room() -> None:
+    async def come(talk: Talk) -> None:
+        assert talk.channel.has_room_for_more()
+        talk.came(framed(10_000))
+        assert talk.channel.has_room_for_more()
+        assert talk.room.held == 0
+        assert len(await talk.channel.receive()) == 10_000
+        talk.is_not_blamed()
+
+    told(come)
+
+
+def test_a_frame_that_came_whole_waits_for_no_room() -> None:
+    async def come(talk: Talk) -> None:
+        other = Device(talk.room)
+        assert other.begin(FRAME_BYTES_MAX)
+        talk.came(framed(10_000))
+        assert talk.channel.has_room_for_more()
+        talk.came(framed(HTTP_QUEUED_BYTES))
+        assert not talk.channel.has_room_for_more()
+        assert len(await talk.channel.receive()) == 10_000
+        other.end()
+        assert talk.room.held == 0
+
+    told(come)
+
+
+def test_a_frame_that_comes_in_parts_takes_room_until_it_was_taken() -> None:
+    async def come(talk: Talk) -> None:
+        data = framed(20_000)
+        talk.came(data[:10])
+        assert talk.channel.has_room_for_more()
+        assert talk.room.held == 20_000
+        talk.came(data[10:])
+        talk.is_not_blamed()
+        assert len(await talk.channel.receive()) == 20_000
+        assert talk.room.holds(talk.channel)
+        receiving = asyncio.create_task(talk.channel.receive())
+        await asyncio.sleep(0)
+        assert not talk.room.holds(talk.channel)
+        receiving.cancel()
+
+    told(come)
+
+
+def test_a_frame_whose_rest_came_while_it_waited_for_room_waits_no_longer() -> None:
+    async def come(talk: Talk) -> None:
+        other = Device(talk.room)
+        assert other.begin(FRAME_BYTES_MAX)
+        data = framed(10_000)
+        talk.came(data[:10])
+        assert not talk.channel.has_room_for_more()
+        talk.came(data[10:])
+        assert talk.channel.has_room_for_more()
+        assert not talk.room.waits(talk.channel)
+        assert len(await talk.channel.receive()) == 10_000
+        other.end()
+        assert talk.room.held == 0
+
+    told(come)
