@@ -529,8 +529,9 @@ class Rejected(RemoteError):
 
 
 class RecordsMissing(RemoteError):
-    """The partner holds something that did not come; all else was exchanged. Mended there, the next sync brings it.
+    """The partner has something that is not here, although it was asked for; all else was exchanged.
 
+    It cannot read it, or this device does not take it: the hint says what helps. The next sync asks for it again.
     `records` are the first of them, and what is known of each.
     """
 

@@ -116,7 +116,9 @@ def _exchange(call: Invocation, replica: Replica, device: Device, chosen: list[D
         _tell_clock(call.output, replica.clock.offset)
     if standing is not None and standing.refused:
         return UpdateRefused("refused", _refused(standing.refused))
-    return missing.error_of(replica, standing)
+    left = missing.error_of(replica, standing)
+    # What is damaged here is mended first: `damaged.tell_synced` complains of it.
+    return None if left is not None and missing.damaged_here(replica, left.records) else left
 
 
 def _talk(output: Output, replica: Replica, address: Address) -> Progress:
@@ -158,7 +160,7 @@ def _tell_sync(
     counts = f"{progress.received} received, {progress.pushed} sent"
     behind = pending or (standing and (standing.refused or standing.missing))
     left = f", {pending} still pending" if pending else ""
-    left += f", {standing.missing} did not come" if standing and standing.missing else ""
+    left += f", {standing.missing} missing here" if standing and standing.missing else ""
     output.result(data, f"{'Synced' if behind else 'In sync'} with {whom}: {counts}{left}.")
     if conflicts:
         many = "1 record has" if conflicts == 1 else f"{conflicts} records have"

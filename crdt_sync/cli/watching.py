@@ -25,7 +25,7 @@ class Watched:
     """What is known of the sessions with one partner. Counts are records since the command began.
 
     `pending` are those that the partner may lack: all, as long as nothing was exchanged with it. `missing` are those of
-    which it has something that did not come.
+    which it has something that is missing here.
     """
 
     address: Address
@@ -135,7 +135,7 @@ class Watched:
         """For people whose output goes to a file."""
         text = f"{self.state}: {self.received} received, {self.pushed} sent, {self.waiting}"
         text += f", {self.refused} refused" if self.refused else ""
-        text += f", {self.missing} did not come: crdt-sync status" if self.missing else ""
+        text += f", {self.missing} missing here: crdt-sync status" if self.missing else ""
         text = f"{self.url} {text}" if self.beside_others else text
         return f"{text}; {self.problem}" if self.problem else text
 
@@ -146,7 +146,7 @@ class Watched:
             (self.state, style),
             f"  {one_line(self.url)}\n  received {self.received}   sent {self.pushed}   {self.waiting}   ",
             (f"refused {self.refused}", "red" if self.refused else ""),
-            (f"   did not come {self.missing}: crdt-sync status" if self.missing else "", "red"),
+            (f"   missing here {self.missing}: crdt-sync status" if self.missing else "", "red"),
         )
         if self.problem:
             wait = max(0, round(self.retry_at - time.monotonic()))

@@ -322,7 +322,7 @@ class Partner:
         self, effect: Integrate, refused: Mapping[str, str] = MappingProxyType({})
     ) -> Sequence[tuple[str, bytes]]:
         """Carry out `Integrate`; returns the gaps for `Dialer.integrated`. `refused`: see `Replica.integrate`."""
-        refused = {**dict.fromkeys(effect.unserved, f"{self.url} cannot read it: it may be damaged there"), **refused}
+        refused = {**dict.fromkeys(effect.unserved, unread.unserved(self.url)), **refused}
         with self._context.lock:
             without_cursor = self._standing(None, effect.head)
             before = self._peer

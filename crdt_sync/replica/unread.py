@@ -17,6 +17,7 @@ _META = "unreadable"
 _RECORDS_MAX = 1000  # there is none as long as relays check what they accept
 _ANYBODY = ""
 MORE = ""  # no record: stands for those that are not named
+_UNSERVED = "cannot read it: it may be damaged there"
 
 Known = Mapping[str, Mapping[str, str]]
 """By record and partner (its id in hex), why something of it was not taken."""
@@ -46,6 +47,16 @@ def of(noted: Known, partner: bytes) -> list[str]:
     return sorted(
         record for record, why in noted.items() if record != MORE and (partner.hex() in why or _ANYBODY in why)
     )
+
+
+def unserved(url: str) -> str:
+    """Why nothing came of a record that the partner at `url` left out of its answer."""
+    return f"{url} {_UNSERVED}"
+
+
+def is_unserved(why: str) -> bool:
+    """Whether that is the reason: it did not come. All else came, and was not taken."""
+    return why.endswith(_UNSERVED)
 
 
 def overflowed(noted: Known, partner: bytes) -> bool:
