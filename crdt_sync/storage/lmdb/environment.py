@@ -209,17 +209,10 @@ class Environment:
 
     def _open(self) -> None:
         try:
-            reserve_readers(self.path / READERS_NAME)
-            environment = lmdb.open(
-                str(self.path), map_size=self._map_bytes, subdir=True, readonly=False, metasync=True, sync=True,
-                map_async=False, mode=0o600, create=True, readahead=True, writemap=False, meminit=True,
-                max_readers=126, max_dbs=2 * len(TABLE_NAMES), max_spare_txns=1, lock=True,
-            )  # fmt: skip
+            environment = open_environment(self.path, self._map_bytes)
         except (lmdb.Error, OSError) as error:
             raise translate(error, self.path) from error
         try:
-            environment.reader_check()
-            self._pad(environment)
             check_format(environment, self.path)
             tables = _open_tables(environment)
         except BaseException as error:
@@ -230,11 +223,27 @@ class Environment:
         self._map_bytes = max(self._map_bytes, environment.info()["map_size"])
         self._environment, self._tables = environment, tables
 
-    def _pad(self, environment: lmdb.Environment) -> None:
-        """Give a truncated file its length back, so that reading what is missing is an error and not a SIGBUS."""
+
+def open_environment(path: Path, map_bytes: int) -> lmdb.Environment:
+    """Open LMDB's files in `path`, or make them. Raises `lmdb.Error`, `OSError`.
+
+    A truncated file gets its length back, so that reading what is missing is an error and not a SIGBUS.
+    """
+    reserve_readers(path / READERS_NAME)
+    environment = lmdb.open(
+        str(path), map_size=map_bytes, subdir=True, readonly=False, metasync=True, sync=True,
+        map_async=False, mode=0o600, create=True, readahead=True, writemap=False, meminit=True,
+        max_readers=126, max_dbs=2 * len(TABLE_NAMES), max_spare_txns=1, lock=True,
+    )  # fmt: skip
+    try:
+        environment.reader_check()
         needed = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
-        if self.size_bytes() < needed:
-            os.truncate(self.path / DATA_NAME, needed)
+        if (path / DATA_NAME).stat().st_size < needed:
+            os.truncate(path / DATA_NAME, needed)
+    except BaseException:
+        environment.close()
+        raise
+    return environment
 
 
 def reserve_readers(path: Path) -> None:

@@ -16,50 +16,60 @@ from pathlib import Path
 
 import lmdb
 
-from crdt_sync import ids
+from crdt_sync import ids, limits
 from crdt_sync.errors import StoreCorrupt
 from crdt_sync.storage.lmdb import directory
 from crdt_sync.storage.lmdb.codec import DAMAGED, STORE
-from crdt_sync.storage.lmdb.environment import ASIDE_NAME
+from crdt_sync.storage.lmdb.environment import ASIDE_NAME, open_environment
 from crdt_sync.storage.lmdb.failures import translate
 from crdt_sync.storage.lmdb.identity import FORMAT, FORMAT_KEY, LIVES_KEY, NAME, NEWEST, REPLICA_KEY
 from crdt_sync.storage.lmdb.lock import StoreLock
 
 _BITS_MAX = 32  # that damage may have changed of an entry whose seal has 128
-_DATABASES_MAX = 32
 _TIME = struct.Struct(">q")
 
 
-def mend_identity(path: Path, now: Callable[[], int], rng: random.Random | None = None) -> tuple[str, ...]:
+def mend_identity(
+    path: Path,
+    now: Callable[[], int],
+    rng: random.Random | None = None,
+    map_bytes: int = limits.MAP_BYTES_FIRST,
+) -> tuple[str, ...]:
     """Mend what is damaged of the two in the closed store at `path`; returns their names, of both `format` first.
 
-    Raises `StoreCorrupt` where the format cannot be told, with nothing changed, and what opening a store raises.
+    `map_bytes` is the first size of the map, which grows. Raises `StoreCorrupt` where the format cannot be told, with
+    nothing changed, and what opening a store raises.
     """
     directory.prepare(path, create=False)
     lock = StoreLock(path)
     try:
-        with (
-            lmdb.open(str(path), max_dbs=_DATABASES_MAX, create=False, mode=0o600) as environment,
-            environment.begin(write=True, buffers=False) as transaction,
-        ):
-            table = environment.open_db(b"store", txn=transaction, create=False)
-            known = {key: transaction.get(key, b"", db=table) for key in (FORMAT_KEY, REPLICA_KEY)}
-            damaged = {key: value for key, value in known.items() if not STORE.matches(key, value)}
-            if FORMAT_KEY in damaged:
-                transaction.put(FORMAT_KEY, _format_of(damaged[FORMAT_KEY], path), db=table)
-            if REPLICA_KEY in damaged:
-                who = ids.new_replica(rng or random.SystemRandom())
-                transaction.put(REPLICA_KEY, STORE.close(REPLICA_KEY, who), db=table)
-                transaction.delete(LIVES_KEY, db=table)  # of a history under another name: opening begins one anew
-            if damaged:
-                aside, at = environment.open_db(ASIDE_NAME.encode("ascii"), txn=transaction), _TIME.pack(now())
-                for key, value in damaged.items():
-                    name = b"store\0" + key
-                    transaction.put(name, DAMAGED.close(name, at + value), db=aside)
-    except lmdb.Error as error:
+        with open_environment(path, map_bytes) as environment:
+            while True:
+                try:
+                    return _mended(environment, path, now, rng or random.SystemRandom())
+                except lmdb.MapFullError:
+                    environment.set_mapsize(environment.info()["map_size"] * 2)
+    except (lmdb.Error, OSError) as error:
         raise translate(error, path) from error
     finally:
         lock.release()
+
+
+def _mended(environment: lmdb.Environment, path: Path, now: Callable[[], int], rng: random.Random) -> tuple[str, ...]:
+    with environment.begin(write=True, buffers=False) as transaction:
+        table = environment.open_db(b"store", txn=transaction, create=False)
+        known = {key: transaction.get(key, b"", db=table) for key in (FORMAT_KEY, REPLICA_KEY)}
+        damaged = {key: value for key, value in known.items() if not STORE.matches(key, value)}
+        if FORMAT_KEY in damaged:
+            transaction.put(FORMAT_KEY, _format_of(damaged[FORMAT_KEY], path), db=table)
+        if REPLICA_KEY in damaged:
+            transaction.put(REPLICA_KEY, STORE.close(REPLICA_KEY, ids.new_replica(rng)), db=table)
+            transaction.delete(LIVES_KEY, db=table)  # of a history under another name: opening begins one anew
+        if damaged:
+            aside, at = environment.open_db(ASIDE_NAME.encode("ascii"), txn=transaction), _TIME.pack(now())
+            for key, value in damaged.items():
+                name = b"store\0" + key
+                transaction.put(name, DAMAGED.close(name, at + value), db=aside)
     return tuple(key.decode("ascii") for key in damaged)
 
 
