@@ -11,6 +11,7 @@ Rules:
    cannot close one, nor brings anything new of the record, is given up. What came before an answer that is on its way,
    or waits to be stored, is in that answer: it is not asked for once more. No more is asked for at once than a partner
    answers.
+5. A partner tells no more pages of its feed ahead of their answers than are agreed, each once.
 """
 
 from collections import deque
@@ -81,7 +82,9 @@ class Fetching:
         return cursor
 
     def ask_page(self, want: Want) -> Want:
-        """Records of a page of the feed are asked for."""
+        """Records of a page of the feed are asked for. Raises `ProtocolViolation`, see the fifth rule."""
+        if want.page in self._pages or len(self._pages) >= limits.PAGES_IN_FLIGHT_MAX:
+            raise ProtocolViolation("pages were told too far ahead of their answers, or twice")
         self._pages[want.page] = {entry.record for entry in want.entries}
         return want
 

@@ -274,3 +274,28 @@ def test_delays_stay_within_the_ceiling_and_respect_the_partners_wish(seed, wish
         assert least <= delay <= least + min(limits.BACKOFF_US_MAX, limits.BACKOFF_US_FIRST * 2**attempt)
     backoff.succeeded()
     assert backoff.delay_us() <= limits.BACKOFF_US_FIRST
+
+
+@pytest.mark.parametrize("pages", [range(1, limits.PAGES_IN_FLIGHT_MAX + 2), (1, 1)])
+def test_a_partner_that_tells_pages_too_far_ahead_of_their_answers_or_twice_is_left(pages) -> None:
+    session = dialer(ScriptedOutbox())
+    told = [Changes(page, page, (ChangesEntry(f"customers/{page}", page, VECTOR),)) for page in pages]
+    sent, _ = say(session, welcome(), *told[:-1])
+    assert [want.page for want in sent] == list(pages)[:-1]
+    sent, effects = say(session, told[-1])
+    assert [each.code for each in sent if isinstance(each, Bye)] == ["protocol_violation"]
+    assert any(isinstance(effect, Closed) for effect in effects)
+
+
+def test_pages_may_go_on_as_they_are_answered() -> None:
+    session = dialer(ScriptedOutbox())
+    say(session, welcome())
+    for page in range(1, 3 * limits.PAGES_IN_FLIGHT_MAX):
+        record = f"customers/{page}"
+        sent, _ = say(session, Changes(page, page, (ChangesEntry(record, page, VECTOR),)))
+        assert [want.page for want in sent] == [page]
+        if page >= limits.PAGES_IN_FLIGHT_MAX:
+            answered = page - limits.PAGES_IN_FLIGHT_MAX + 1
+            entry = UpdatesEntry(f"customers/{answered}", b"diff", VECTOR)
+            say(session, Updates(answered, answered, answered, True, (entry,)))
+    assert not session.closed
