@@ -5,6 +5,7 @@
 
 import logging
 import random
+import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
@@ -78,6 +79,7 @@ class Context:
         self._met: set[bytes] = {peer.replica for peer in known_peers(store) if peer.url}
         self.damaged: dict[str, str] = {}  # records that were met damaged in this life, and what is wrong with each
         self.unshown: set[str] = set()  # those of them that no reading could show
+        self._noting = threading.Lock()  # notes of damage are made in any thread, whoever has the turn
         self.recent = RecentEdits()
         self.renews = True  # whether records that have grown are renewed at their edits
         self.stored: Callable[[str, Sequence[str]], None] = lambda _kind, _records: None  # before anybody is told
@@ -154,22 +156,24 @@ class Context:
 
     def note_damage(self, record: str, what: str) -> None:
         """A record was met damaged: the status names it until it is whole again."""
-        if record not in self.damaged:
-            self.damaged[record] = what
-            damage.note(self.store, self.damaged)
+        with self._noting:
+            if record not in self.damaged:
+                self.damaged[record] = what
+                damage.note(self.store, self.damaged)
 
     def still_damaged(self) -> dict[str, str]:
         """The records that were met damaged, in this life or before, and are so now; the others are forgotten."""
-        noted = {**damage.known(self.store), **self.damaged}
-        self.forget_mended(noted)
+        self.forget_mended({**damage.known(self.store), **self.damaged})
         return {**damage.known(self.store), **self.damaged}
 
     def forget_mended(self, noted: Collection[str]) -> None:
         """Say no more of those of these records that are whole again: rewritten, brought by a partner or repaired."""
         mended = {record for record in noted if damage.is_whole(self.store, record)}
         if mended:
-            damage.forget(self.store, mended)
-            self.damaged = {record: what for record, what in self.damaged.items() if record not in mended}
+            with self._noting:
+                damage.forget(self.store, mended)
+                for record in mended:
+                    self.damaged.pop(record, None)
             self.unshown -= mended
 
     def mended(self) -> None:
