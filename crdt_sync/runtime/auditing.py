@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from crdt_sync.limits import CHECK_RECORDS_MAX
 from crdt_sync.protocol.entries import CheckedEntry, Standing
-from crdt_sync.replica import Replica
+from crdt_sync.replica import Holding, Replica
 from crdt_sync.replica.audit import check, seqs
 from crdt_sync.replica.owner.message import Message
 from crdt_sync.runtime.address import Address
@@ -132,12 +132,20 @@ class _Auditor:
             await self._conversation.settled()
             theirs = await self._conversation.receipt()
             await self._conversation.settled()
-            ours = await asyncio.to_thread(self._replica.receipt)
-            # What is damaged here has no digest: that both lack one says nothing of what they hold.
-            equal = (ours.count, ours.root) == (theirs.count, theirs.root) and not self._replica.store.root().stale
+            ours, complete = await asyncio.to_thread(self._receipt_here)
+            equal = (ours.count, ours.root) == (theirs.count, theirs.root) and complete
             if equal or self._conversation.cursor == theirs.head:
                 break
         return Comparison(ours, theirs, equal)
+
+    def _receipt_here(self) -> tuple[Holding, bool]:
+        """Our receipt, and whether every record was counted in with its digest, both of one moment.
+
+        What is damaged here has no digest: that both sides lack one says nothing of what they hold.
+        """
+        self._replica.refresh_digests()  # most of them, while others may edit
+        with self._replica.context.lock:
+            return self._replica.receipt(), not self._replica.store.root().stale
 
     async def audit(self, *, content: bool) -> Audit:
         """See `audit_once`."""

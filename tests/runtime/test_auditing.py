@@ -240,6 +240,21 @@ def _digest(store: LmdbStore, record: str) -> None:
     store.commit([Batch(digests={record: b"w" * 16})])
 
 
+def test_an_edit_right_after_the_receipt_makes_no_difference_of_it(pair, monkeypatch) -> None:
+    receipt, edits = pair.ann.receipt, []
+
+    def followed_by_an_edit():
+        found = receipt()
+        if not edits:
+            edits.append(True)
+            pair.ann.context.lock.afterwards(lambda: add(pair.ann, "Late"))
+        return found
+
+    monkeypatch.setattr(pair.ann, "receipt", followed_by_an_edit)
+    assert pair.audit(content=False).comparison.equal
+    assert edits
+
+
 def test_two_devices_audit_and_heal_each_other(tmp_path: Path) -> None:
     async def scenario(ann: Replica, bob: Replica) -> None:
         records = [add(ann, f"Customer {number}") for number in range(5)]
