@@ -40,6 +40,7 @@ class Health:
         self._refused_bytes = 0  # of the largest batch that failed: a smaller probe may fit where that does not
         self.store_failure: StoreError | None = None  # the last commit failed with this
         self.damage: StoreCorrupt | None = None  # stored bytes failed their checksum: stays until the store is mended
+        self._damages_told: set[str] = set()  # messages that were logged
         self.worker_failure: CrdtSyncError | None = None  # no worker could be started
 
     @property
@@ -55,10 +56,12 @@ class Health:
 
     def damaged(self, corrupt: StoreCorrupt) -> None:
         """A stored value failed its checksum. What is intact is served on."""
-        if self.damage is not None and self.damage.message == corrupt.message:
-            return  # met again: a partner asks for it, or pushes it, every other second
-        _log.error("corrupt_record", record=corrupt.record, error=corrupt.message, hint=corrupt.hint)
         self.damage = corrupt
+        if corrupt.message in self._damages_told:
+            return  # met again: a partner asks for it, or pushes it, every other second
+        if len(self._damages_told) < limits.DAMAGED_NAMED_MAX:
+            self._damages_told.add(corrupt.message)
+        _log.error("corrupt_record", record=corrupt.record, error=corrupt.message, hint=corrupt.hint)
 
     def commit_failed(self, error: BaseException, size: int = 0) -> None:
         """The store refused a commit of `size` bytes."""
