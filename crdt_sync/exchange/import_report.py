@@ -57,7 +57,8 @@ class ImportReport:
     the same: what people wrote stands, and in `cells_overruled` of them, where nobody did, the table's is shown and
     what was here is kept. `cells_settled` of the others say something new where earlier imports disagreed, and close
     their conflict. `cells_older`, in `rows_older` rows, were left: this version of the table was imported here before,
-    and a newer one said something else, last at the stamp `newer_said` (microseconds). `cells_emptied` have no value,
+    and a newer one, or one that was imported later elsewhere, said something else, last at the stamp `newer_said`
+    (microseconds). `cells_emptied` have no value,
     where their source said one before: their fields stay, and `cells_clearable` of them are cleared with
     `clear_empty`. `older`, `emptied`, `conflicts` and `settled` list the first of these, and `changes` the first cells
     that changed, or would change, records which were here already, each up to `TABLE_CHANGES_KEPT_MAX`. `cells_odd`

@@ -190,6 +190,7 @@ def import_table(
         tally,
         edited,
         first_import=first_import,
+        in_book=imported is not None,
         deletion=next((at for at, header in enumerate(table.columns) if _tells_deletion(header, matched)), None),
         typed=table.typed,
         clear_empty=clear_empty,

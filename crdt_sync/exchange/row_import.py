@@ -51,6 +51,7 @@ class RowImport:
     tally: ImportTally
     edited: Edited | None  # of what people edited in an export that does not say what it was edited from
     first_import: int | None  # of a version that was imported before, the stamp
+    in_book: bool  # it is known whether it was
     deletion: int | None  # the column that tells which rows were deleted where the table comes from
     typed: bool  # the cells are values, see `Table`
     clear_empty: bool  # an empty cell empties the field
@@ -247,6 +248,7 @@ class RowImport:
             later=self.own.since,
             beside=beside,
             since={field: beside[field] for field, stamp in stamps.items() if stamp > _last(mine, field)},
+            newest=self.in_book and own_sources == {account},
         )
 
     def _edited_under_other_names(

@@ -80,6 +80,9 @@ class Memory:
 
     An export that does not say itself what it was edited from may be one that another device wrote later, under the
     same name: `later` is above 0 where its cells rather say what is shown by now, below where they do not.
+
+    Of versions that were imported without knowing of each other, all that they said is no news, unless the `newest`
+    alone is compared with: then what an older one says, which is not shown, takes the place of that.
     """
 
     own: Sequence[Said] = ()
@@ -95,10 +98,15 @@ class Memory:
     beside: Said = field(default_factory=dict)
     since: Said = field(default_factory=dict)
     later: int = 0
+    newest: bool = False
 
     def told(self, field: str) -> list[object]:
         """What is no news of the field: said by the source itself, or if it said nothing, by any, or in exports."""
         return self.said(field) + self.exported_of(field)
+
+    def repeated(self, field: str) -> list[object]:
+        """What a cell says again that is no news: of these, where they differ, what was said last or any."""
+        return self.said(field)[:1] if self.newest and self.base(field) is not MISSING else self.said(field)
 
     def said(self, field: str) -> list[object]:
         """What sources said of the field, likewise: where it holds that, the table's news take its place."""
@@ -271,7 +279,7 @@ def _single(field: str, spec: FieldSpec, value: object, now: object | Missing, m
     carrier = normalise(field, spec, value)
     said = mark(carrier)
     told = memory.told(field)
-    if any(same(each, said) for each in memory.said(field)):
+    if any(same(each, said) for each in memory.repeated(field)):
         return Decision("unchanged", wanted=carrier)
     if any(same(each, said) for each in memory.exported_of(field)):
         return Decision("unchanged", (), said, carrier)
@@ -316,7 +324,7 @@ def _text(field: str, spec: FieldSpec, text: str, now: object | Missing, memory:
     present = now if isinstance(now, str) else ""
     edited_from = whole_text(memory.before(field))
     apart = False
-    if any(same(text_mark(each), said) for each in memory.said(field)):
+    if any(same(text_mark(each), said) for each in memory.repeated(field)):
         return Decision("unchanged", wanted=text)
     respelled = memory.base(field) is MISSING and present not in ("", text) and same_form(present) == same_form(text)
     if respelled or any(same(text_mark(each), said) for each in memory.exported_of(field)):
@@ -369,7 +377,7 @@ def _counter(field: str, spec: FieldSpec, number: object, now: object | Missing,
             counter_said(said[field]) for said in memory.own if field in said and not share_is_unknown(said[field])
         ]
         before = known[0] if known else before
-    if any(_equal(counter_said(each), number) for each in memory.said(field)) and not (unknown and known):
+    if any(_equal(counter_said(each), number) for each in memory.repeated(field)) and not (unknown and known):
         return Decision("unchanged", wanted=number)
     alike = _equal(counter_said(memory.since.get(field)), number)  # what both changed alike is counted once
     if alike or any(_equal(counter_said(each), number) for each in memory.exported_of(field)):
@@ -417,7 +425,7 @@ def _set(field: str, spec: FieldSpec, wanted: list[object], now: object | Missin
     changes += [ImportedChange("drop" if drop else "remove", field, member) for member in removed]
     # What the record holds for the source goes by the form in which the source said it first.
     said = _sorted([before.get(key, mark(carrier)) for key, (_, carrier) in by_key.items()])
-    if any(same(each, said) for each in memory.said(field)):
+    if any(same(each, said) for each in memory.repeated(field)):
         return Decision("unchanged", wanted=carriers)
     unseen = [before[key] for key in sorted(before.keys() - by_key.keys() - present.keys())] if drop else []
     if unseen:
@@ -458,7 +466,7 @@ def _log(field: str, spec: FieldSpec, wanted: list[LogEntry], now: object | Miss
         else:
             changes.append(ImportedChange("append", field, value, at, by, count if by is None else 0))
     said = _sorted(marks_now)
-    if any(same(each, said) for each in memory.said(field)):
+    if any(same(each, said) for each in memory.repeated(field)):
         return Decision("unchanged", wanted=said)
     carriers = [normalise(field, spec, entry[0]) for entry in wanted]
     return Decision("written" if changes else "unchanged", tuple(changes), said, carriers, not told)

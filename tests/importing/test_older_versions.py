@@ -315,3 +315,64 @@ def test_a_book_that_does_not_travel_is_noticed(monkeypatch):
     expected = history(steps, again=False)
     monkeypatch.setattr(ImportedTables, "_members", lambda *_: None)
     assert history(steps, again=True) != expected
+
+
+def an_older_one_elsewhere_afterwards(pair):
+    """One device has the new version, the other imports the old one later and knows nothing of that; then they meet."""
+    anna, bert = pair
+    anna.take(NEW)
+    bert.take(OLD)
+    meet(anna.device, bert.device)
+    return anna, bert
+
+
+def shown(device):
+    view = device.values()[device.record][0]
+    return {field: view[field] for field in FIELDS if field != "timeline"}
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_version_that_is_not_shown_as_another_came_later_elsewhere_says_so_and_writes_nothing(pair, dry_run):
+    anna, bert = an_older_one_elsewhere_afterwards(pair)
+    before, head = anna.device.values(), anna.device.log_length()
+    assert shown(anna.device)["city"] == "Kiel"
+    report = anna.take(NEW, dry_run=dry_run)
+    told = {cell.field: (cell.here, cell.table) for cell in report.older}
+    assert told["city"] == ("Kiel", "Ulm")
+    assert (told["visits"], told["tags"]) == ((5, 7), (["old", "vip"], ["vip", "new"]))
+    assert told.keys() == {"city", "phone", "stage", "tags", "visits", "notes", "timeline"}
+    assert (report.rows_older, report.cells_older, report.cells_written) == (1, 7, 0)
+    assert (anna.device.values(), anna.device.log_length()) == (before, head)
+    assert bert.take(OLD).cells_older == 0
+
+
+@pytest.mark.parametrize("way", ["back", "next"])
+@pytest.mark.parametrize("who", [0, 1])
+def test_going_back_to_it_or_a_next_version_that_says_the_same_settles_it_everywhere(pair, way, who):
+    an_older_one_elsewhere_afterwards(pair)
+    rows, options = (
+        ([NEW], {"go_back": True}) if way == "back" else ([NEW, ("2", "Bert", "", "", "", "", "", "", "")], {})
+    )
+    first = pair[who].device.record
+    report = pair[who].take(*rows, **options)
+    assert (report.updated, report.cells_older, report.cells_settled) == (1, 0, 7)
+    meet(*(each.device for each in pair))
+    for each in pair:
+        view, conflicts = each.device.values()[first]
+        assert (view["city"], view["tags"], view["visits"]) == ("Ulm", ["new", "vip"], 7)
+        assert (view["notes"], view["stage"], conflicts) == ("met in June", "qualified", ())
+        again, head = each.take(*rows), each.device.log_length()
+        assert (again.cells_written, again.cells_older, each.device.log_length()) == (0, 0, head)
+    assert pair[0].device.values() == pair[1].device.values()
+    assert pair[1 - who].take(OLD).cells_older == 7
+
+
+def test_what_people_changed_meanwhile_stays_when_it_is_settled(pair):
+    anna, bert = an_older_one_elsewhere_afterwards(pair)
+    with bert.device.replica.edit(bert.device.record) as person:
+        person.increment("visits", 2)
+        person.add("tags", "golf")
+    anna.take(NEW, go_back=True)
+    meet(anna.device, bert.device)
+    for each in pair:
+        assert (each.device.shows("visits"), each.device.shows("tags")) == (9, ["golf", "new", "vip"])
