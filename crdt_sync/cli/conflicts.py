@@ -7,7 +7,7 @@ of each record and of all; programs get everything, a record at a time.
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import NamedTuple
 
 import click
@@ -22,8 +22,10 @@ from crdt_sync.cli.values import (
     DELETED_FIELD,
     conflict_object,
     entry_time,
+    entry_value,
     label,
     opposed_value,
+    plain,
     shown,
     title,
 )
@@ -39,8 +41,9 @@ _LENGTH_MAX = 300  # characters of one value
 _LINES_MAX = 6  # of one value
 _SHOWN = "* "  # before the value that is shown: bold alone is lost where the output is no terminal
 _SIDES = (
-    "Of counters, sets, notes and timelines stands what each import said: the field shows the newest of them with what "
-    f"people changed since; {_SHOWN.strip()} stands before what people made of a text."
+    f"Of counters, sets, notes and timelines {_SHOWN.strip()} stands before what is shown: what the newest import says "
+    "and what people changed. Below it is what each import said, without that. The field becomes exactly what you "
+    f"decide: to keep what people changed, go by the value after {_SHOWN.strip()}."
 )
 _BEGUN = (
     "Of notes and counters that were begun apart stands what each began with: the field holds all of it together, "
@@ -74,7 +77,9 @@ def conflicts(call: Invocation, collection: str | None, everything: bool, limit:
             most = limit or None
             for view, opposed in itertools.islice(found, most):
                 for conflict in opposed:
-                    call.output.emit(conflict_object(view.record, conflict, replica.schema_of(view.record)))
+                    told = conflict_object(view.record, conflict, replica.schema_of(view.record))
+                    now = {"now": plain(_now(view, conflict))} if conflict.kind in KINDS_OF_VERSIONS else {}
+                    call.output.emit({**told, **now})
             for twice in duplicates[:most]:
                 call.output.emit({"kind": "duplicate", **asdict(twice)})
             for name, definitions in disputed.items():
@@ -152,7 +157,7 @@ def _table(page: Sequence[_Opposed], names: dict[str, str], replica: Replica) ->
         head = [names[view.record], _cut(title(view))]
         for conflict in opposed[:_FIELDS_MAX]:
             name = label(schema, conflict.field)
-            for value, by, when in _values(conflict, schema):
+            for value, by, when in _told(conflict, schema, _now(view, conflict)):
                 rows.append([*head, name, value, by, when])
                 head, name = ["", ""], ""
         if len(opposed) > _FIELDS_MAX:
@@ -160,6 +165,24 @@ def _table(page: Sequence[_Opposed], names: dict[str, str], replica: Replica) ->
                 ["", "", "", drawing.Text(f"and {len(opposed) - _FIELDS_MAX} more fields; --json has all"), "", ""]
             )
     return table(("Record", "Name", "Field", "Value", "By", "When"), rows, wrap=True)
+
+
+def _now(view: RecordView, conflict: Conflict) -> object:
+    """What the field of a conflict shows."""
+    return view[conflict.field] if conflict.field in view else None  # noqa: SIM401 - `get` raises for what is no field
+
+
+def _told(conflict: Conflict, schema: Schema | None, value: object) -> "Iterator[tuple[drawing.Text, str, str]]":
+    """What `_values` tells; before it what the field shows, where that is none of them: people changed what the newest
+    import said."""
+    first = conflict.entries[0]
+    marked = any(entry.shown for entry in conflict.entries) or conflict.kind not in KINDS_OF_VERSIONS
+    alike = not marked and entry_value(conflict, first, schema) == value
+    if not (marked or alike):
+        yield drawing.Text(_SHOWN + lines(_cut(shown(value))), style="bold"), "", ""
+    yield from _values(
+        replace(conflict, entries=(replace(first, shown=True), *conflict.entries[1:])) if alike else conflict, schema
+    )
 
 
 def _values(conflict: Conflict, schema: Schema | None) -> "Iterator[tuple[drawing.Text, str, str]]":
@@ -187,10 +210,7 @@ def _look_alike(entries: Sequence[ConflictEntry]) -> bool:
 def every_value(conflict: Conflict, schema: Schema | None, value: object) -> "drawing.Text":
     """The values of a conflict below each other; above them the one that the field shows, where it is none of them."""
     text = drawing.Text()
-    among = any(entry.shown for entry in conflict.entries) or conflict.entries[0].value == value
-    if conflict.kind in KINDS_OF_VERSIONS and not among:  # people changed what the newest import said
-        text.append(_SHOWN + lines(shown(value)), style="bold")
-    for each, by, when in _values(conflict, schema):
+    for each, by, when in _told(conflict, schema, value):
         text.append("\n" if text else "").append_text(each)
         said = zip(by.split("\n"), when.split("\n"), strict=False)
         text.append(lines("  " + "; ".join(f"{who}, {time}" for who, time in said)) if by else "", style="dim")

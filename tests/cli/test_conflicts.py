@@ -106,13 +106,24 @@ def test_what_two_imports_count_is_neither_shown_nor_bold_and_the_field_is(store
         (record,) = ours.store.records("", 2, "customers/")
         ours.integrate([_entry(record, theirs.document(record))], b"m" * 16, (), None)
     run("set", record, "visits+=1")
-    entries = run("conflicts", "--json").object["entries"]
-    assert [(entry["value"], entry["shown"]) for entry in entries] == [(7, False), (5, False)]
+    told = run("conflicts", "--json").object
+    assert [(entry["value"], entry["shown"]) for entry in told["entries"]] == [(7, False), (5, False)]
+    assert told["now"] == 8
     shown = run("conflicts")
     assert "shown meanwhile" not in shown.err
-    assert "the newest of them with what people changed since" in " ".join(shown.err.split())
+    assert "* stands before what is shown" in " ".join(shown.err.split())
+    assert "The field becomes exactly what you decide" in " ".join(shown.err.split())
+    assert _listed(shown.out) == ["* 8", "7", "5"]
     visits = run("get", record).out.split("Visits", 1)[1].split()
     assert [visits[at] for at in (1, 2, 3)] == ["*", "8", "7"]
+    run("set", record, "visits-=1")
+    assert _listed(run("conflicts").out) == ["* 7", "5"]
+
+
+def _listed(told):
+    """The values of the one conflict that a table shows, as they stand below each other."""
+    rows = told.split("Visits", 1)[1].splitlines()
+    return [" ".join(row.split("import", 1)[0].split()) for row in rows if row.strip()]
 
 
 def test_an_import_names_the_command_only_for_what_it_lists(store, run, table):
