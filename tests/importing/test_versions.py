@@ -1,7 +1,7 @@
 """Different versions of one table on devices that know nothing of each other: the newer one, and a conflict."""
 
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -357,3 +357,60 @@ def test_a_stage_that_a_person_decides_goes_on_from_the_one_that_is_shown(device
     with anna.replica.edit(anna.record) as person:
         person.resolve("stage", "lost")
     assert anna.shows("stage") == "lost"
+
+
+SUCCESSIONS = [
+    ("notes", "alpha BETA", "alpha beta2", "alpha beta3"),
+    ("tags", "vip; old", "vip; new", "vip; newer"),
+    ("visits", "5", "6", "8"),
+    ("timeline", "called", '["called", "mailed"]', '["called", "mailed", "met"]'),
+    ("city", "Kiel", "Ulm", "Bonn"),
+]
+
+
+@pytest.mark.parametrize(("field", "first", "second", "third"), SUCCESSIONS)
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("both", [False, True])
+def test_what_another_device_said_alike_is_superseded_by_a_version_that_knew_it(
+    pair, field, first, second, third, late, both
+):
+    anna, bert = pair
+    versions = [first, second, third] if both else [first, second]
+    if not late:
+        anna.take([field], ("1", first))
+    for version in versions:
+        bert.take([field], ("1", version))
+    if late:
+        anna.take([field], ("1", first))
+    if both:
+        anna.take([field], ("1", second))
+    meet(anna, bert)
+    same(anna, bert)
+    wanted = bert.shows(field)
+    assert anna.conflict(field) in ([], [anna.shows(field)])
+    assert anna.replica.get(anna.record).conflicts == ()
+    alone = cast(Any, type(anna))("carl", [1_700_000_000_000_000])
+    alone.take([field], ("1", versions[-1]))
+    assert field == "timeline" or wanted == alone.shows(field)
+
+
+def test_who_went_back_on_purpose_is_not_taken_for_who_never_went_on(pair):
+    anna, bert = pair
+    for version in ("5", "6", "5"):
+        anna.take(["visits"], ("1", version))
+    for version in ("5", "7"):
+        bert.take(["visits"], ("1", version))
+    meet(anna, bert)
+    assert anna.conflict("visits") == bert.conflict("visits") == [7, 5]
+
+
+def test_what_people_counted_meanwhile_is_counted_once(pair):
+    anna, bert = pair
+    for device in pair:
+        device.take(["visits"], ("1", "3"))
+        with device.replica.edit(device.record) as person:
+            person.increment("visits", 1)
+    bert.take(["visits"], ("1", "5"))
+    meet(anna, bert)
+    assert [device.shows("visits") for device in pair] == [7, 7]
+    assert anna.conflict("visits") == []

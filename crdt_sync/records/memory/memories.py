@@ -8,13 +8,16 @@ from crdt_sync.records.document import Document
 from crdt_sync.records.entries import well_formed
 from crdt_sync.records.memory.beginnings import without_field
 from crdt_sync.records.memory.sources import (
+    DIGESTS_SEEN_MAX,
     EDITED,
     REMOVED,
     SEEN,
     SEEN_MAX,
     Source,
     account_of,
+    digests_in,
     encode_said,
+    entry_digest,
     is_memory,
     newest,
     parse_entry,
@@ -66,6 +69,7 @@ def remember(document: Document, clock: HybridClock, actor: str, source: str, sa
         left = {(version.stamp, version.text) for version in versions if version.said.keys() - said.keys() - NO_FIELDS}
         beside = {each.stamp for each in parsed if each is not None and each.account == name and each.name != source}
         seen = set(sorted(beside)[-SEEN_MAX // 2 :])
+        digests = _digests([each for each, own in zip(parsed, mine, strict=True) if each is not None and own])
         for index in reversed(range(len(entries))):
             entry = entries[index]
             if mine[index] and (entry[1], entry[0]) in left:
@@ -74,9 +78,19 @@ def remember(document: Document, clock: HybridClock, actor: str, source: str, sa
                 array.remove_range(transaction, index, 1)
         now = {
             **{field: each for field, each in said.items() if field != SEEN},
-            **({SEEN: sorted(seen)} if seen else {}),
+            **({SEEN: [*sorted(seen), *digests]} if seen or digests else {}),
         }
         array.insert(transaction, array.len(transaction), [encode_said(now), clock.tick(), actor, name])
+
+
+def _digests(seen: Sequence[Source]) -> list[str]:
+    """The digests of entries of a source and of those that they had seen, as many as are kept, the oldest first."""
+    found: dict[str, None] = {}
+    for entry in sorted(seen, key=lambda each: (each.stamp, each.text)):
+        for digest in (*digests_in(entry.said.get(SEEN)), entry_digest(entry)):
+            found.pop(digest, None)
+            found[digest] = None
+    return [*found][-DIGESTS_SEEN_MAX:]
 
 
 def settle(document: Document, field: str) -> None:

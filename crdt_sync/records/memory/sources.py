@@ -17,7 +17,8 @@ wrote: a conflict, see `is_apart`.
 
 A *mark* is the value itself where it is short, else `#` and a hash of it; a text that begins like a mark is escaped
 by `=`. An import says what is new in an entry of its own, with the stamps of the entries of its source that it has
-seen (`"<"`): what those say of the same fields is superseded. What is left of one field in several entries are imports
+seen (`"<"`) and their digests, see `entry_digest`: what those say of the same fields is superseded, and what an equal
+import of another device says, whenever that was. What is left of one field in several entries are imports
 that did not know of each other; the newest counts, and what they say differently is a conflict, see `versions`.
 
 What people edited in an export is said under the name of the file, too, and such an entry says so (`"!"`): here its
@@ -45,10 +46,11 @@ REMOVED = "-"
 """Before the name of a set, where an entry keeps the marks of members that an edit of an export removed and that were
 not here yet: whoever added them is not overruled unseen, see `version_conflicts`. No field has such a name."""
 SEEN = "<"
-"""Where an entry keeps the stamps of those that it has seen; no field has this name."""
+"""Where an entry keeps the stamps and digests of those that it has seen; no field has this name."""
 EDITED = "!"
 """Where an entry says that people edited it in an export, see `Edited`; no field has this name."""
 SEEN_MAX = 32  # stamps of one entry that count: honest ones are about `ENTRIES_APART_MAX`
+DIGESTS_SEEN_MAX = 4  # of one entry; what another device says of a version from before these is a conflict
 SOURCES = "_source"
 IMPORTED = 0
 """The stamp of what an import wrote: the same on every device, and before whatever a person writes."""
@@ -223,6 +225,19 @@ def read_sources(raw: object, count_max: int | None = MEMORIES_MAX) -> list[Sour
     return standing([source for source in parsed if source is not None])
 
 
+def entry_digest(source: Source) -> str:
+    """What a memory has in common with that of the same import, after the same ones, on another device."""
+    whole = parse_source(source.account, source.stamp, source.text)  # nothing of it is superseded
+    said = {} if whole is None else whole.said
+    fields = {field: each for field, each in said.items() if field != SEEN}
+    return str(mark(canonical([source.name, fields, digests_in(said.get(SEEN))])))
+
+
+def digests_in(seen: object) -> list[str]:
+    """The digests of the entries that an entry has seen, the oldest first, in what it keeps under `SEEN`."""
+    return [each for each in seen if isinstance(each, str)][-DIGESTS_SEEN_MAX:] if isinstance(seen, list) else []
+
+
 def parse_entry(entry: object) -> Source | None:
     """The memory in one entry; None for what no import writes."""
     return parse_source(entry[3], entry[1], entry[0]) if is_memory(entry) else None
@@ -240,6 +255,7 @@ def standing(sources: Sequence[Source], name: Callable[[Source], str] = attrgett
     if len(sources) < 2:
         return list(sources)
     later: dict[tuple[str, int], set[str]] = {}  # source and stamp of an entry to fields that others say anew
+    known_again: dict[tuple[str, str], set[str]] = {}  # likewise, source and digest
     stamps = {source.stamp for source in sources}
     for source in sources:
         seen = source.said.get(SEEN)
@@ -247,6 +263,12 @@ def standing(sources: Sequence[Source], name: Callable[[Source], str] = attrgett
         for stamp in sorted(known)[-SEEN_MAX:]:
             if stamp < source.stamp:
                 later.setdefault((name(source), stamp), set()).update(source.said)
+        for digest in digests_in(seen):
+            known_again.setdefault((source.name, digest), set()).update(source.said)
+    for source in sources if known_again else ():
+        again = known_again.get((source.name, entry_digest(source)))
+        if again is not None:  # whatever the stamps: it is what was known there
+            later.setdefault((name(source), source.stamp), set()).update(again)
     return [
         replace(source, said={f: said for f, said in source.said.items() if f not in superseded})
         if (superseded := later.get((name(source), source.stamp), set()) - {SEEN})

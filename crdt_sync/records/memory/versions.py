@@ -10,6 +10,7 @@ from crdt_sync.records.memory.sources import (
     SEEN,
     Source,
     counter_said,
+    digests_in,
     encode_said,
     is_apart,
     is_memory,
@@ -68,7 +69,13 @@ def having_seen(entry: object, stamps: Set[int]) -> object:
     if version is None:
         return entry
     before = seen_by(version)
-    return entry if stamps <= before else _again(entry, version, {**version.said, SEEN: sorted(stamps | before)})
+    return (
+        entry
+        if stamps <= before
+        else _again(
+            entry, version, {**version.said, SEEN: [*sorted(stamps | before), *digests_in(version.said.get(SEEN))]}
+        )
+    )
 
 
 def seen_by(version: Source) -> set[int]:
