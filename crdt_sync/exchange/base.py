@@ -22,7 +22,7 @@ from typing import Any
 from crdt_sync.errors import UsageError
 from crdt_sync.exchange.guarded_tables import GUARDED_BASE
 from crdt_sync.exchange.source_name import given_source
-from crdt_sync.exchange.table import BASE_HEADER, MISSING, Row, RowError, Table
+from crdt_sync.exchange.table import BASE_HEADER, MISSING, Cell, Row, RowError, Table
 from crdt_sync.exchange.three_way import said_of
 from crdt_sync.ids import collection_of, is_record
 from crdt_sync.limits import BASE_BYTES_MAX, BASE_LENGTH_MAX, STAMP_MAX
@@ -124,15 +124,22 @@ class Bases:
         self._position = table.columns.index(BASE_HEADER) if BASE_HEADER in table.columns else None
         self._collection, self._space, self._is_here = collection, space, is_here
         self._last: tuple[Sequence[object], Base | RowError | None] = ((), None)
+        self.copies: Mapping[int, RowError] = {}  # line to error: of rows that nobody knows to be what their base says
         self.source = None if self._position is None else self._first_source(table)
 
     def __bool__(self) -> bool:
         return self.source is not None
 
+    def cell(self, row: Row) -> Cell:
+        """The cell that holds the base of a row."""
+        return MISSING if self._position is None else row.cells[self._position]
+
     def of(self, row: Row) -> Base | RowError | None:
         """What a row was edited from; an error where that cannot be known, None for a row that was added."""
-        if self._position is None or (cell := row.cells[self._position]) is MISSING:
+        if (cell := self.cell(row)) is MISSING:
             return None
+        if (copied := self.copies.get(row.line)) is not None:
+            return copied
         if self._last[0] is not row.cells:
             self._last = (row.cells, self._read(row.line, cell))
         return self._last[1]

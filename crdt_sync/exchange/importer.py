@@ -8,6 +8,7 @@ from itertools import chain, islice
 from crdt_sync.errors import InvalidTable, UnknownCollection
 from crdt_sync.exchange.base import Bases, edited_collection
 from crdt_sync.exchange.conventions import FOUND_OUT, Conventions
+from crdt_sync.exchange.copied_rows import copied_rows
 from crdt_sync.exchange.exports import Exports, Remembered
 from crdt_sync.exchange.guarded_tables import unguarded_by_records
 from crdt_sync.exchange.import_report import ImportProgress, ImportReport
@@ -21,7 +22,7 @@ from crdt_sync.exchange.look_ahead import has_headers_of_export, looks_exported,
 from crdt_sync.exchange.mapping import ColumnMapping, by_header, match_columns, still_mapped
 from crdt_sync.exchange.names import loose
 from crdt_sync.exchange.own_rows import OwnRows, own_record_column, own_rows, rows_of_shown
-from crdt_sync.exchange.port import WritableReplica, shown_record
+from crdt_sync.exchange.port import ReadableRecord, WritableReplica, shown_record
 from crdt_sync.exchange.questions import Questions
 from crdt_sync.exchange.record_key import RecordKeys
 from crdt_sync.exchange.row_import import RowImport
@@ -112,7 +113,7 @@ def import_table(
         record_column = own_record_column(table, matched.fields, collection, lambda record: present(record) is not None)
         if ids_found := record_column is not None:
             matched = match_columns(table.columns, schema, _with_record(mapping, record_column))
-    bases = Bases(table, collection, space, lambda record: present(record) is not None)
+    bases = _bases(table, collection, space, present, reading)
 
     def keys_by(columns: Sequence[str] | None) -> RecordKeys:
         keys = record_keys(
@@ -205,6 +206,18 @@ def import_table(
             progress(ImportProgress(tally.rows, table.bytes_read, table.bytes_total))
     made = inferred and (dry_run or collection in replica.schemas)
     return tally.report(collection, matched.unmapped, made, table.form)
+
+
+def _bases(
+    table: Table,
+    collection: str,
+    space: str,
+    present: Callable[[str], ReadableRecord | None],
+    reading: Interpretation,
+) -> Bases:
+    bases = Bases(table, collection, space, lambda record: present(record) is not None)
+    bases.copies = copied_rows(table, bases, reading)
+    return bases
 
 
 def _own_rows(

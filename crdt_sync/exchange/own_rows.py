@@ -138,6 +138,12 @@ def rows_of_shown(
     return replace(_aligned(table, reading, Export(source, texts), list(specs), told, lambda *_: {})[0], elsewhere=True)
 
 
+def says_as_exported(row: Row, reading: Interpretation, exported: Mapping[str, object], *, typed: bool) -> bool:
+    """Whether a row says what an export wrote of its record, of all fields that both have."""
+    shared = [target.field for target in reading.targets if target.field in exported]
+    return _said(row, reading, typed, shared)[0] == _exported({name: exported[name] for name in shared})
+
+
 def own_record_column(
     table: Table, fields: Sequence[str | None], collection: str, is_here: Callable[[str], bool]
 ) -> str | None:

@@ -181,7 +181,7 @@ def test_a_copied_row_is_an_error_that_says_what_to_do(pair, tmp_path):
     report = sheet.bring(bert)
     ((problem),) = report.failed
     assert (problem.line, problem.column, problem.code) == (4, BASE_HEADER, "duplicate_key")
-    assert "copied from line 2" in problem.message
+    assert "a copy of line 2" in problem.message
     assert bert.replica.get("people/1").raw["name"] == "Anna"
 
 
