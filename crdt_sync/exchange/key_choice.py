@@ -10,6 +10,7 @@ from crdt_sync.exchange.known_records import KnownRecords, numbering_sources
 from crdt_sync.exchange.mapping import ColumnMapping, column_position
 from crdt_sync.exchange.port import ReadableRecord
 from crdt_sync.exchange.record_key import RecordKeys
+from crdt_sync.exchange.short_keys import ShortKeys
 from crdt_sync.exchange.table import Table
 from crdt_sync.records.roots import Layout
 from crdt_sync.records.schema import Schema
@@ -52,6 +53,7 @@ def record_keys(
         keys = RecordKeys(schema.collection, columns, tuple(natural), record, natural, table.typed)
         keys.schema, keys.shown_by, keys.present, keys.source = schema, shown_by, present, source
         keys.fields, keys.records, keys.rows = schema.fields, records, table.rows
+        keys.short = ShortKeys(schema.collection, schema.natural_key, records, lambda _: True)
         return keys
     chosen = tuple(column_position(columns, mapping.fields, column) for column in key_columns or ())
     found = FoundKey(())
@@ -79,6 +81,13 @@ def record_keys(
         keys.key_fields = tuple(
             (position, name, spec) for position, (name, spec) in zip(keys.key_positions, specs, strict=True)
         )
+    of_source = keys.found and keys.numbered  # as other sources number other people alike
+    keys.short = ShortKeys(
+        schema.collection,
+        [name for _, name, _ in keys.key_fields],
+        records,
+        lambda record: not of_source or keys.is_ours(record),
+    )
     return keys
 
 

@@ -8,6 +8,7 @@ from crdt_sync.exchange.names import loose
 from crdt_sync.records.schema import FieldSpec
 
 _ROUNDED = re.compile(r"\s*[+-]?\d([.,]\d+)?[eE]\+\d{1,3}\s*\Z")
+_MARKS = re.compile(r"[\d\s()./-]+")  # of a number that is dialled, without a plus
 _POSTAL = re.compile(r"postal|postcode|zip|plz|postleitzahl|邮编|邮政编码|郵便番号")
 
 
@@ -40,6 +41,8 @@ def only_lost_digits(field: str, spec: FieldSpec, here: object, wanted: object) 
     """Whether what a table says of a phone or postal code is what is here without its leading zeros or plus."""
     if not isinstance(here, str) or not isinstance(wanted, str) or not is_dialled(field, spec):
         return False
-    digits = re.sub(r"\D", "", here)
+    digits, said = re.sub(r"\D", "", here), re.sub(r"\D", "", wanted)
+    if digits.startswith("0") and said == digits.lstrip("0") and _MARKS.fullmatch(wanted):
+        return True
     lost = here.strip().startswith("+") or digits.startswith("0")
     return lost and wanted.strip().isdecimal() and wanted.strip() in {digits.lstrip("0"), digits} - {here.strip()}

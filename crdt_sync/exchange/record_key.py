@@ -14,6 +14,7 @@ from crdt_sync.exchange.names import is_name, name_of
 from crdt_sync.exchange.own_rows import OwnRows
 from crdt_sync.exchange.persons import KnownPeople, is_another, is_contact_field, is_telling, named_alike, words_of
 from crdt_sync.exchange.port import ReadableRecord
+from crdt_sync.exchange.short_keys import ShortKeys
 from crdt_sync.exchange.table import BASE_HEADER, MISSING, BrokenCell, Cell, Row, RowError, Shown
 from crdt_sync.exchange.whole_rows import WholeRows, text_of
 from crdt_sync.ids import collection_of, is_record, natural_record
@@ -90,6 +91,7 @@ class RecordKeys:
     own: OwnRows = field(default_factory=OwnRows)
     recognised: int = 0  # rows that were known as those of an export
     exported: bool = False  # the table is or looks like an export: its rows may be any records
+    short: ShortKeys | None = None  # of the records that are here
     contact: bool = False  # the key is one column with addresses or phones, that was found
     records: Callable[[], Iterable[ReadableRecord]] = lambda: ()
     rows: Callable[[], Iterable[Row | RowError]] = lambda: ()
@@ -255,7 +257,9 @@ class RecordKeys:
         if (own := self._exported(row, carriers) or self._edited(row, carriers)) is not None:
             return own
         if present is None:
-            return record
+            new = self.present(record) is None
+            texts = [carrier if isinstance(carrier, str) else "" for carrier in carriers.values()]
+            return (self._without_zeros(row, header, texts) if new else None) or record
         try:
             check_left(record, self.schema, present.raw, carriers)
         except KeyTaken as error:
@@ -303,9 +307,20 @@ class RecordKeys:
             return self._one_of(row, [each.record for each in meant], header)
         if not meant:
             own_row = self._exported(row, key) or (self._edited(row, key) if self.found else None)
-            return own_row or self._whole_before(row) or first
+            return own_row or self._whole_before(row) or self._without_zeros(row, header, parts) or first
         self.matched += not ours and meant[0].record != record
         return meant[0].record
+
+    def _without_zeros(self, row: Row, header: str, parts: Sequence[str]) -> RowError | None:
+        """What is wrong with a row of nobody else whose key differs from that of a record in leading zeros alone."""
+        if self.short is None or self.as_new:
+            return None
+        here = self.short.meant(parts, [self.source] if self.found and self.numbered else [])
+        if here is None:
+            return None
+        why = f"{' / '.join(parts)[:80]!r} differs from the key of {here}, which is here, in leading zeros alone"
+        hint = "format the column as text in the spreadsheet and enter it again; --as-new for another customer"
+        return RowError(row.line, header, "digits_lost", f"{why}; {hint}")
 
     def _before_format(self, row: Row, parts: list[str]) -> str | None:
         """The record that this source made of the numbers in a row before a sheet showed them in another form."""

@@ -5,7 +5,7 @@ import pytest
 
 from crdt_sync.exchange import import_table, open_table
 from crdt_sync.exchange.lost_digits import is_rounded, only_lost_digits
-from crdt_sync.records.schema import bundled_schema
+from crdt_sync.records.schema import bundled_schema, parse_schema
 from tests.importing.conftest import Lines
 
 SCHEMA = bundled_schema("customers")
@@ -108,3 +108,63 @@ def test_a_phone_that_identifies_a_row_and_lost_its_zero_makes_nobody_new(replic
     assert (report.key, report.created, report.updated) == (("Phone",), 1, 1)
     assert [(each.line, each.code) for each in report.failed] == [(2, "digits_lost"), (3, "digits_lost")]
     assert sorted(record.raw["phone"] for record in replica.list("customers")) == ["0301", "0302", "301"]
+
+
+KUNDEN = ("Kundennummer", "Name", "Visits")
+
+
+def lost(report):
+    return [(each.line, each.column, each.code) for each in report.failed]
+
+
+@pytest.mark.parametrize("options", [{}, {"key_columns": ["Kundennummer"]}])
+@pytest.mark.parametrize("number", ["17", 17])
+def test_a_number_that_lost_its_zeros_makes_nobody_new(replica, options, number):
+    take(replica, KUNDEN, ("00017", "Meier", "1"), ("00018", "Klein", "1"), ("20", "Kurz", "1"), **options)
+    report = take(replica, KUNDEN, (number, "Mayer", "2"), ("00018", "Klein", "3"), ("21", "Neu", "1"), **options)
+    assert (lost(report), report.created, report.updated) == ([(2, "Kundennummer", "digits_lost")], 1, 1)
+    assert "'17'" in report.failed[0].message
+    assert sorted(record.raw["name"] for record in replica.list("customers")) == ["Klein", "Kurz", "Meier", "Neu"]
+    assert take(replica, KUNDEN, ("17", "Mayer", "2"), as_new=True, **options).created == 1
+
+
+def test_a_number_that_got_its_zeros_back_makes_nobody_new(replica):
+    take(replica, KUNDEN, ("17", "Meier", "1"), ("18", "Klein", "1"))
+    report = take(replica, KUNDEN, ("00017", "Mayer", "1"), ("18", "Klein", "1"))
+    assert (lost(report), report.created) == ([(2, "Kundennummer", "digits_lost")], 0)
+
+
+def test_numbers_of_one_table_that_differ_in_zeros_are_two_customers(replica):
+    rows = (("017", "Meier", "1"), ("17", "Klein", "1"))
+    assert take(replica, KUNDEN, *rows).created == 2
+    assert take(replica, KUNDEN, *rows).unchanged == 2
+
+
+def test_a_number_of_another_source_may_differ_in_zeros(replica):
+    take(replica, KUNDEN, ("00017", "Meier", "1"), ("00018", "Klein", "1"))
+    report = take(replica, KUNDEN, ("17", "Zoe", "1"), ("18", "Max", "1"), source="others")
+    assert (report.created, report.failures) == (2, 0)
+
+
+@pytest.mark.parametrize("natural", [True, False])
+def test_a_number_in_a_field_that_lost_its_zeros_makes_nobody_new(devices, natural):
+    key = 'natural_key = ["number"]\n' if natural else ""
+    schema = f'collection = "members"\nversion = 1\n{key}[fields.number]\n[fields.name]\n'
+    (anna,) = devices("anna", schema=parse_schema(schema, "test"))
+    options = {} if natural else {"key_columns": ["number"]}
+
+    def brought(*rows):
+        return import_table(anna.replica, Lines(("number", "name"), rows), "members", **options)
+
+    brought(("0017", "Meier"))
+    report = brought(("17", "Mayer"), ("18", "Klein"))
+    assert (lost(report), report.created) == ([(2, "number", "digits_lost")], 1)
+
+
+@pytest.mark.parametrize(("here", "table"), [("089 1", "89 1"), ("(0)89/1", "89/1")])
+def test_a_phone_of_several_parts_without_its_zero_is_named_and_not_written(replica, here, table):
+    columns = ("Name", "Phone")
+    take(replica, columns, ("Anna", here), key_columns=["Name"])
+    report = take(replica, columns, ("Anna", table), key_columns=["Name"])
+    assert lost(report) == [(2, "Phone", "digits_lost")]
+    assert [record.raw["phone"] for record in replica.list("customers")] == [here]
