@@ -174,7 +174,15 @@ def _tell_key(output: Output, report: ImportReport) -> None:
                 f"--key {shlex.quote(over.column)}; then the rows {bad} are errors.",
                 "yellow",
             )
-    if report.key and not (report.key_found or report.key_lasts):
+    if report.other_key:
+        given = " ".join(f"--key {shlex.quote(column)}" for column in report.key)
+        other = " and ".join(map(repr, report.other_key))
+        output.note(
+            f"The next import goes by {other} again, by which most of these rows were imported: for {columns} say "
+            f"{given} each time.",
+            "yellow",
+        )
+    elif report.key and not (report.key_found or report.key_lasts):
         output.note(
             f"{columns} does not tell all rows apart, so the next import goes by it only if --key says so again.",
             "yellow",

@@ -68,7 +68,8 @@ class ImportReport:
     `remembered` has the columns that went where they were mapped last time.
     `inferred` tells that the collection had no schema and got one made from the table. `key` names the columns that
     identified the rows, `key_found` tells that nobody gave them, `key_lasts` that the next import goes by them unasked,
-    as they tell all rows apart, and `passed_over` has a row for each of those that would do rather, in which a value is
+    as they tell all rows apart, `other_key` the columns by which it goes instead where most records are known by those,
+    and `passed_over` has a row for each of those that would do rather, in which a value is
     `repeated`, or none as in too many (`incomplete`); `record_column` holds record ids, given or found, and
     `recognised` rows were known as those of an export of this device; `matched` rows found a record of the same key
     that was made otherwise,
@@ -122,6 +123,7 @@ class ImportReport:
     key: tuple[str, ...]
     key_found: bool
     key_lasts: bool
+    other_key: tuple[str, ...]
     passed_over: tuple[RowError, ...]
     record_column: str | None
     recognised: int

@@ -193,7 +193,14 @@ class ImportTally:
         found = {target.field for target in self.reading.targets}
         return tuple(name for name, spec in self.reading.schema.fields.items() if spec.required and name not in found)
 
-    def report(self, collection: str, unmapped: tuple[str, ...], inferred: bool, form: TableForm) -> ImportReport:
+    def report(
+        self,
+        collection: str,
+        unmapped: tuple[str, ...],
+        inferred: bool,
+        form: TableForm,
+        other_key: tuple[str, ...] = (),
+    ) -> ImportReport:
         """After the last row."""
         perhaps_edited = self.gone.perhaps_edited()
         return ImportReport(
@@ -234,7 +241,8 @@ class ImportTally:
             inferred=inferred,
             key=self.keys.key,
             key_found=self.keys.found,
-            key_lasts=self.key_lasts,
+            key_lasts=self.key_lasts and not other_key,
+            other_key=other_key,
             passed_over=self.keys.passed_over,
             record_column=BASE_HEADER if self.based else self.keys.record_column,
             recognised=self.keys.recognised,

@@ -205,7 +205,18 @@ def import_table(
         if progress is not None:
             progress(ImportProgress(tally.rows, table.bytes_read, table.bytes_total))
     made = inferred and (dry_run or collection in replica.schemas)
-    return tally.report(collection, matched.unmapped, made, table.form)
+    return tally.report(collection, matched.unmapped, made, table.form, _other_key(replica, name, keys, last, tally))
+
+
+def _other_key(
+    replica: WritableReplica, name: str, keys: RecordKeys, last: LastColumns, tally: ImportTally
+) -> tuple[str, ...]:
+    """The columns by which most records of a source are known still after another key was given once: what is no news
+    of a record does not tell of it."""
+    if keys.found or tally.dry_run or not (tally.key_lasts and keys.key and last.key) or last.key == keys.key:
+        return ()
+    after = last_columns(replica.list(keys.collection, deleted=True), name).key
+    return after if after != keys.key else ()
 
 
 def _bases(

@@ -589,6 +589,13 @@ def test_a_key_that_does_not_tell_rows_apart_is_said(store, run, table):
     assert "does not tell" not in run("import", table("a.csv", rows)).err
 
 
+def test_a_key_that_does_not_last_is_said(store, run, table):
+    run("import", table("a.csv", "Nr,Name,City\n1,Anna,Ulm\n2,Bert,Bonn\n"))
+    result = run("import", table("a.csv", "Nr,Name,City\n01,Anna,Ulm\n02,Bert,Bonn\n"), "--key", "Name")
+    assert "The next import goes by 'Nr' again" in result.err
+    assert "for 'Name' say --key Name each time" in result.err
+
+
 def test_a_count_that_differs_at_a_first_import_says_what_counts_from_then_on(store, run, table):
     run("set", "customers", "name=Anna", "phone=555111", "visits=5")
     record = run("list", "--json").object["record"]

@@ -130,3 +130,17 @@ def test_no_key_is_named_for_swapped_rows_that_fails(device, take):
     with pytest.raises(AnotherCustomer) as raised:
         take(rows[0], ("3", *BERT), ("2", *CLEO), rows[3], columns=columns)
     assert named_key(raised) == ["Name"]
+
+
+def test_a_key_that_was_given_once_beside_another_is_said_not_to_last(take):
+    columns = ("Nr", "Name", "City")
+    rows = [("1", "Anna Alt", "Ulm"), ("2", "Bert Bau", "Bonn"), ("3", "Cleo Cey", "Kiel")]
+    assert take(*rows, columns=columns).key == ("Nr",)
+    moved = [*rows[:2], ("3", "Cleo Cey", "Rom")]
+    report = take(*moved, columns=columns, key_columns=["Name"])
+    assert (report.updated, report.key_lasts, report.other_key) == (1, False, ("Nr",))
+    assert take(*moved, columns=columns).key == ("Nr",)
+    moved = [("1", "Anna Alt", "Rom"), ("2", "Bert Bau", "Rom"), moved[2]]
+    report = take(*moved, columns=columns, key_columns=["Name"])
+    assert (report.updated, report.key_lasts, report.other_key) == (2, True, ())
+    assert take(*moved, columns=columns).key == ("Name",)

@@ -151,10 +151,11 @@ def test_a_number_in_a_field_that_lost_its_zeros_makes_nobody_new(devices, natur
     key = 'natural_key = ["number"]\n' if natural else ""
     schema = f'collection = "members"\nversion = 1\n{key}[fields.number]\n[fields.name]\n'
     (anna,) = devices("anna", schema=parse_schema(schema, "test"))
-    options = {} if natural else {"key_columns": ["number"]}
 
     def brought(*rows):
-        return import_table(anna.replica, Lines(("number", "name"), rows), "members", **options)
+        return import_table(
+            anna.replica, Lines(("number", "name"), rows), "members", key_columns=[] if natural else ["number"]
+        )
 
     brought(("0017", "Meier"))
     report = brought(("17", "Mayer"), ("18", "Klein"))
