@@ -552,6 +552,27 @@ class RecordKeys:
         ids = [record, own, *(natural_record(self.collection, [*parts, other]) for other in self._other_sources())]
         return [present for each in ids if (present := self.present(each)) is not None]
 
+    def of_number(self, row: Row) -> ReadableRecord | None:
+        """The record of another source with the number that was found in a row and an address or phone of it."""
+        if not (self.found and self.numbered):
+            return None
+        carriers = self.carriers(row, with_key=True)
+        parts = [self._key_text(row.cells[position]) for position in self.key_positions]
+        own = natural_record(self.collection, [*parts, self.source])
+        candidates = self._numbered(parts, natural_record(self.collection, parts), own)
+        if self.known is not None:
+            held = self.known.held([carriers.get(name) for _, name, _ in self.key_fields])
+            candidates += [each for each in map(self.present, held) if each is not None]
+        contacts = {name: carrier for name, carrier in carriers.items() if is_contact_field(name)}
+        return next(
+            (
+                each
+                for each in candidates
+                if not each.deleted and any(same_value(carrier, each.raw.get(at)) for at, carrier in contacts.items())
+            ),
+            None,
+        )
+
     def _named_alike(self, row: Row, candidates: list[ReadableRecord]) -> list[ReadableRecord]:
         """Those of which the row says the same name, e-mail address or phone, and no other name."""
         if not candidates:

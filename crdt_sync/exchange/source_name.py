@@ -29,6 +29,8 @@ def _any(months: Iterable[str]) -> str:
     return "(?:" + "|".join(map(re.escape, sorted(months, key=lambda month: (-len(month), month)))) + ")"
 
 
+_ENDING = _any(_ABBREVIATED - {"jun"})  # as the last word, but for one that is a name, too
+_WEEK = r"(?:kw|cw|wk|woche|week|semaine|semana)[-_. ]*(?:[1-4]\d|5[0-3]|0?[1-9])"
 _EVERY = _any(_FULL | _ABBREVIATED | _NAMES_TOO)
 _WORD_DATES = [
     rf"{_START}(?:{_DAY_BEFORE})?{_EVERY}(?:{_DAY_AFTER})?\.?[-_. ]*{_YEAR}{_END}",
@@ -36,6 +38,12 @@ _WORD_DATES = [
     rf"{_START}(?:{_DAY_BEFORE})?{_any(_FULL)}(?:{_DAY_AFTER})?{_END}",
     rf"{_START}{_any(_ABBREVIATED)}{_DAY_AFTER}{_END}",
     rf"{_START}{_DAY_BEFORE}{_any(_ABBREVIATED)}{_END}",
+    rf"(?<=[-_. ]){_ENDING}\.?\Z",
+    rf"(?<!\d)(?<!\d[-_.])(?:0[1-9]|1[0-2])[-_.]{_YEAR}(?!\d)",
+    rf"{_START}(?:{_YEAR}[-_. ]*)?{_WEEK}(?:[-_. ]*{_YEAR})?{_END}",
+    rf"{_START}{_YEAR}[-_. ]?w(?:[1-4]\d|5[0-3]|0[1-9]){_END}",
+    r"(?:\d{4}年[-_. ]*)?(?:(?<!\d)(?:1[0-2]|0?[1-9])|(?<![一二三四五六七八九十])(?:十[一二]?|[一二三四五六七八九]))月"
+    r"份?(?:[0-3]?\d[日号])?",
 ]
 _VERSION = (
     r"[\s_-]+\(?(?:finale?|neu|new|nuevo|nouveau|aktuell|current|stand|as of|kopie|copy|"
@@ -56,7 +64,8 @@ def source_name(name: str) -> str:
     """The name of the source that a file is a version of: no extension, copy number, version, date, month or case.
 
     `Customers 2026-11-28 (1).csv` is `customers`. A month that is also a name, such as Jan or August, is one unless a
-    year stands beside it; an abbreviation needs a year or a day. A name that holds nothing else is kept whole.
+    year stands beside it; an abbreviation needs a year or a day, or ends the name. A week counts as a month does. A
+    name that holds nothing else is kept whole.
     """
     return _without(_NOISE, name)
 

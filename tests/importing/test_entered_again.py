@@ -105,11 +105,28 @@ def test_a_list_that_another_source_said_names_it(anna):
         "Kunden final (2)", "Kunden neu", "Kunden July 3, 2026", "2026 August Kunden", "Kunden Juni 2026 - Kopie",
         "Kunden 3. Mai 2026",
         "kunden_jan2026", "2026-Jan Kunden", "Kunden Nov. 3", "3 Dez Kunden", "Kunden Januar", "März-Kunden.csv",
-        "Kunden Oktober (1)", "Kunden Dec 3, 2026 v2",
+        "Kunden Oktober (1)", "Kunden Dec 3, 2026 v2", "kunden_okt", "Kunden Dez (1)", "Kunden 10-2026",
+        "Kunden 10.2026", "Kunden KW44", "Kunden_KW 44-2026", "Kunden 2026-W44", "Kunden Woche 7",
     ],
 )  # fmt: skip
 def test_months_and_versions_are_no_part_of_a_name(name):
     assert source_name(name) == "kunden"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "客户 2026年10月",
+        "客户_十月",
+        "客户十一月",
+        "2026年10月客户",
+        "客户 2026年10月31日",
+        "客户 10月份 (1)",
+        "客户 副本",
+    ],
+)
+def test_nor_are_months_in_chinese(name):
+    assert source_name(name) == "客户"
 
 
 @pytest.mark.parametrize(
@@ -118,7 +135,8 @@ def test_months_and_versions_are_no_part_of_a_name(name):
         ("Kunden Jan.csv", "Kunden Mai.csv"), ("team august.csv", "team.csv"), ("Leads April", "Leads June"),
         ("Kunden Juni", "Kunden Juli"), ("clientes julio", "clientes abril"), ("Avril leads", "May leads"),
         ("Kunden Jan (1)", "Kunden"), ("Kunden Jan 2026-11", "Kunden Mai 2026-11"), ("Kunden Jan 2", "Kunden"),
-        ("Kunden Dez", "Kunden Okt"), ("Team August 28.11.2026", "Team Mai 28.11.2026"), ("Jan", "Mai"),
+        ("Kunden Dez Nord", "Kunden Okt Nord"), ("Kunden Jun", "Kunden"), ("Filiale 3-2026", "Filiale"),
+        ("Team August 28.11.2026", "Team Mai 28.11.2026"), ("Jan", "Mai"),
     ],
 )  # fmt: skip
 def test_a_month_that_is_a_name_or_short_stays_without_its_year(one, other):
@@ -136,6 +154,8 @@ def test_a_name_that_is_a_month_has_versions(later, earlier):
     assert source_name(later) == source_name(earlier)
 
 
-@pytest.mark.parametrize("name", ["Maier", "Neukunden", "Finalisten", "Newsletter", "November", "Maiandacht"])
+@pytest.mark.parametrize(
+    "name", ["Maier", "Neukunden", "Finalisten", "Newsletter", "November", "Maiandacht", "KW44", "十月", "21月"]
+)
 def test_words_that_look_like_them_stay(name):
     assert source_name(name) == name.casefold()
