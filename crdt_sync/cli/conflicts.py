@@ -134,7 +134,7 @@ def _show(
         output.note("None of them waits for a decision; the value after * is shown.")
         return
     record, conflict = waiting
-    answer = "keep" if conflict.field == DELETED_FIELD else "VALUE"
+    answer = "keep" if conflict.field == DELETED_FIELD else "<value>"  # a shell refuses to run that as it stands
     meanwhile = "The value after * is shown meanwhile. " if marked_one else ""
     output.note(f"{meanwhile}Decide: crdt-sync resolve {names[record]} {conflict.field} {answer}")
 
@@ -287,6 +287,6 @@ def _show_duplicates(output: Output, replica: Replica, duplicates: Sequence[Dupl
     record = duplicates[0].records[-1]
     field = next(iter(duplicates[0].key))
     output.note(
-        f"If they are two, give one another key: crdt-sync set {record} {field}=VALUE; if they are one, copy what is "
+        f"If they are two, give one another key: crdt-sync set {record} {field}=<value>; if they are one, copy what is "
         f"missing and delete the other: crdt-sync delete {record}"
     )

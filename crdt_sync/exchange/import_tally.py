@@ -100,9 +100,11 @@ class ImportTally:
             if decision.outcome == "written":
                 self._note_odd(row.line, target, decision.wanted)
         if present is None:
-            self.last = row
-            self.created += "written" in outcomes
-            self.empty += "written" not in outcomes
+            if "written" in outcomes:
+                self.last = row
+                self.created += 1
+            else:
+                self.empty += 1
             return
         self.rows_older += "older" in outcomes
         kept = any(each.outcome == "both_changed" and each.changes for each in decided.values())

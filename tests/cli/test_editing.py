@@ -220,6 +220,10 @@ def test_the_hint_of_an_open_conflict_is_a_command_that_decides_it(opposed, run,
     assert run("conflicts", "--json").objects == []
 
 
+def test_the_decision_that_a_list_asks_for_is_no_value_that_could_be_written_as_it_stands(opposed, run):
+    assert run("conflicts").err.rstrip().endswith("phone <value>")
+
+
 def test_a_field_with_an_open_conflict_is_resolved_and_not_written(opposed, run, fields):
     for assignment in ("phone=3", "phone=2", "phone="):
         result = run("set", opposed, "owner=p", assignment)

@@ -589,6 +589,12 @@ def test_a_key_that_does_not_tell_rows_apart_is_said(store, run, table):
     assert "does not tell" not in run("import", table("a.csv", rows)).err
 
 
+def test_a_row_of_sums_of_which_nothing_is_taken_became_no_record(store, run, table):
+    file = table("b.csv", "Name,Region,Score\nAnna,Süd,1\nBert,West,2\n,Summe,3\n")
+    result = run("import", file, "--map", "Region=", "--map", "Score=")
+    assert (result.code, "1 empty" in result.out, "looks like one of sums" in result.err) == (0, True, False)
+
+
 def test_a_key_that_does_not_last_is_said(store, run, table):
     run("import", table("a.csv", "Nr,Name,City\n1,Anna,Ulm\n2,Bert,Bonn\n"))
     result = run("import", table("a.csv", "Nr,Name,City\n01,Anna,Ulm\n02,Bert,Bonn\n"), "--key", "Name")
