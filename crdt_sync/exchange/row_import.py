@@ -100,7 +100,7 @@ class RowImport:
                 return None
             record = again
             self.tally.gone.is_here(record)
-        if present is None and (hidden := self._hidden()) is not None:
+        if present is None and (hidden := self._hidden(row)) is not None:
             why = f"it may be of {hidden}, which is damaged: nobody can tell. Repair first: 'crdt-sync verify --repair'"
             return RowError(row.line, "", StoreCorrupt.code, why)
         if present is None:
@@ -129,8 +129,14 @@ class RowImport:
         self.tally.count(row, present, decided, cache(lambda: after or self.replica.get(record).raw))
         return None
 
-    def _hidden(self) -> str | None:
-        """A record of the collection that is damaged beyond being shown, so that no row can be told to be its."""
+    def _hidden(self, row: Row) -> str | None:
+        """A record that is damaged beyond being shown, of which a new row may be.
+
+        Its id follows from what it was made of, not from what it shows since, and damaged bytes prove nothing of that:
+        it may be of any row of the collection that does not name its own record.
+        """
+        if self.keys.is_named(row):
+            return None
         prefix = f"{self.reading.schema.collection}/"
         return min((record for record in self.replica.unshown if record.startswith(prefix)), default=None)
 

@@ -61,6 +61,17 @@ def test_where_a_record_cannot_be_shown_no_row_becomes_a_second_one(run, anna, t
     assert sorted(shown) == ["Ben", "Cleo", "Dora"]
 
 
+def test_where_a_record_cannot_be_shown_new_rows_that_name_their_own_record_go_in(run, anna, tmp_path):
+    record = spoil(run, anna, "log", "views")
+    new = record[:-4] + "aaaa"
+    (tmp_path / "new.csv").write_text(f"Id,Name,City\n{new},Emil,Kiel\n,Frida,Kiel\n{record},Anna,Berlin\n")
+    done = run("import", tmp_path / "new.csv", "--record-column", "Id", "--store", anna, "--json")
+    assert done.code == 7
+    assert run("get", new, "name", "--store", anna).out == "Emil\n"
+    shown = [each["fields"]["name"] for each in run("list", "--store", anna, "--json").objects]
+    assert sorted(shown) == ["Ben", "Cleo", "Dora", "Emil"]
+
+
 @pytest.mark.parametrize("table", ["log", "heads"])
 def test_a_bundle_leaves_the_damaged_record_out_and_a_later_one_brings_it(run, anna, tmp_path, table):
     record, bundle, bob = spoil(run, anna, table), tmp_path / "x.bundle", tmp_path / "bob"
