@@ -243,10 +243,10 @@ def _counted(count: int, what: str) -> str:
 
 def _tell_both_changed(output: Output, report: ImportReport) -> None:
     """Of cells that both changed what is shown: what was here, or what the table says."""
-    counts = [cell for cell in report.conflicts if cell.kept == "later"]
-    if counts:
-        _tell_counts(output, report, counts)
-    stay, overruled = report.cells_both_changed - report.cells_overruled - len(counts), report.cells_overruled
+    uncounted, overruled = report.cells_not_counted, report.cells_overruled
+    if uncounted:
+        _tell_counts(output, report, [cell for cell in report.conflicts if cell.kept == "later"])
+    stay = report.cells_both_changed - overruled - uncounted
     if stay:
         cells = tuple(cell for cell in report.conflicts if cell.stays and cell.kept != "later")
         output.note(
@@ -269,9 +269,10 @@ def _tell_both_changed(output: Output, report: ImportReport) -> None:
 def _tell_counts(output: Output, report: ImportReport, cells: Sequence[CellChange]) -> None:
     """Of counts of which nobody knows how much was counted here already."""
     export = _of_export(report)
-    what = "cell has a count" if len(cells) == 1 else "cells have counts"
+    count = report.cells_not_counted
+    what = "cell has a count" if count == 1 else "cells have counts"
     output.note(
-        f"{len(cells)} {what} of which nothing says how much is counted here already. Nothing of it "
+        f"{count} {what} of which nothing says how much is counted here already. Nothing of it "
         f"{'would be' if report.dry_run else 'is'} counted now; from the next version of the table on, the difference "
         f"to it is{export or '. Where it is right, set it here'}:",
         "yellow",
@@ -282,8 +283,8 @@ def _tell_counts(output: Output, report: ImportReport, cells: Sequence[CellChang
             f"  line {cell.line}, column {cell.column!r}: here {_short(cell.here)}, table {_short(cell.table)}"
             f"{'' if export else sets}"
         )
-    if len(cells) > _CELLS_SHOWN:
-        output.note(f"  and {len(cells) - _CELLS_SHOWN} more; see --json.")
+    if count > _CELLS_SHOWN:
+        output.note(f"  and {count - _CELLS_SHOWN} more; see --json.")
 
 
 def _of_export(report: ImportReport) -> str:

@@ -55,11 +55,12 @@ class ImportReport:
     their field and were left out. Of the others with a value, `cells_written` changed their field,
     `cells_unchanged` were no news, and in `cells_both_changed` the table and somebody here, or another table, changed
     the same: what people wrote stands, and in `cells_overruled` of them, where nobody did, the table's is shown and
-    what was here is kept. `cells_settled` of the others say something new where earlier imports disagreed, and close
+    what was here is kept. Of `cells_not_counted` of them nothing is counted, as nothing says how much of the count is here
+    already. `cells_settled` of the others say something new where earlier imports disagreed, and close
     their conflict. `cells_older`, in `rows_older` rows, were left: this version of the table was imported here before,
     and a newer one, or one that was imported later elsewhere, said something else, last at the stamp `newer_said`
-    (microseconds). `cells_emptied` have no value,
-    where their source said one before: their fields stay, and `cells_clearable` of them are cleared with
+    (microseconds). `cells_emptied` have no value, where their source said one before: their fields stay, and
+    `cells_clearable` of them are cleared with
     `clear_empty`. `older`, `emptied`, `conflicts` and `settled` list the first of these, and `changes` the first cells
     that changed, or would change, records which were here already, each up to `TABLE_CHANGES_KEPT_MAX`. `cells_odd`
     were written although they cannot be the e-mail address or phone that their field is for; `odd` lists as many.
@@ -102,6 +103,7 @@ class ImportReport:
     cells_unchanged: int
     cells_both_changed: int
     cells_overruled: int
+    cells_not_counted: int
     cells_settled: int
     cells_older: int
     rows_older: int

@@ -47,6 +47,7 @@ class ImportTally:
     rows_older: int = 0
     cells_failed: int = 0
     cells_overruled: int = 0
+    cells_not_counted: int = 0
     cells_settled: int = 0
     cells_clearable: int = 0
     cells_odd: int = 0
@@ -143,6 +144,7 @@ class ImportTally:
                 line, target.header, present.record, target.field, here, decision.wanted, result, kept, stays
             )
             self.cells_overruled += not stays
+            self.cells_not_counted += kept == "later"
             if settles:
                 self.cells_settled += 1
                 _keep(self.settled, change)
@@ -223,6 +225,7 @@ class ImportTally:
             cells_unchanged=self.cells["unchanged"],
             cells_both_changed=self.cells["both_changed"],
             cells_overruled=self.cells_overruled,
+            cells_not_counted=self.cells_not_counted,
             cells_settled=self.cells_settled,
             cells_older=self.cells["older"],
             rows_older=self.rows_older,

@@ -256,6 +256,7 @@ class Office:
         for cell in report.conflicts:
             assert now.get(cell.field) == (cell.here if cell.stays else cell.table) == cell.result, cell
         assert report.cells_overruled == sum(not cell.stays for cell in report.conflicts)
+        assert report.cells_not_counted == sum(cell.kept == "later" for cell in report.conflicts)
         for cell in report.changes:
             assert now.get(cell.field) == cell.result, cell
             assert cell.field not in SINGLES or cell.result == cell.table or is_persons(str(cell.result)), cell
