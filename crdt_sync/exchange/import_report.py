@@ -55,7 +55,7 @@ class ImportReport:
     their field and were left out. Of the others with a value, `cells_written` changed their field,
     `cells_unchanged` were no news, and in `cells_both_changed` the table and somebody here, or another table, changed
     the same: what people wrote stands, and in `cells_overruled` of them, where nobody did, the table's is shown and
-    what was here is kept. Of `cells_not_counted` of them nothing is counted, as nothing says how much of the count is here
+    what was here is kept. Of `cells_not_counted` of them nothing is counted, as nothing says how much of it is here
     already. `cells_settled` of the others say something new where earlier imports disagreed, and close
     their conflict. `cells_older`, in `rows_older` rows, were left: this version of the table was imported here before,
     and a newer one, or one that was imported later elsewhere, said something else, last at the stamp `newer_said`
