@@ -62,8 +62,13 @@ class Connection(asyncio.Protocol):
         try:
             yield
         except BaseException:
-            self.transport.abort()
+            self.end()
             raise
+
+    def end(self) -> None:
+        """End the connection at once, unless it has ended."""
+        if not self.lost.is_set():
+            self.transport.abort()
 
     def send(self, payload: bytes) -> None:
         """Send one binary frame."""

@@ -41,8 +41,8 @@ def _number_alone(natural_record: Method) -> Method:
 
 
 def _remember_again(bring: Method) -> Method:
-    def mutated(self: Any, record: str, decided: Mapping[Any, Decision]) -> Any:
-        return bring(self, record, {target: replace(each, said=each.wanted) for target, each in decided.items()})
+    def mutated(self: Any, record: str, decided: Mapping[Any, Decision], *more: Any) -> Any:
+        return bring(self, record, {target: replace(each, said=each.wanted) for target, each in decided.items()}, *more)
 
     return mutated
 

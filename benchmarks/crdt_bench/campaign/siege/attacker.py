@@ -85,7 +85,7 @@ class _Attacker:
     def close(self) -> None:
         """End all connections."""
         for connection, _ in self._open:
-            connection.transport.abort()
+            connection.end()
         self._open.clear()
 
     async def _connect(self, step: Open) -> None:
