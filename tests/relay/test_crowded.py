@@ -64,7 +64,7 @@ def test_frames_that_never_end_take_no_more_than_there_is_room_for(tmp_path: Pat
 def test_a_large_edit_waits_for_others_that_dawdle_and_is_stored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "ROOM_S", 2.0)
+    monkeypatch.setattr(limits, "ROOM_S", 0.3)
 
     async def scenario() -> None:
         async with running(tmp_path) as relay:
@@ -126,7 +126,7 @@ def test_what_followers_do_not_take_is_bounded_for_all_together(tmp_path: Path) 
 
 
 def test_who_does_not_take_what_it_is_told_gives_way_to_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "ROOM_S", 2.0)
+    monkeypatch.setattr(limits, "ROOM_S", 0.3)
     monkeypatch.setattr(limits, "UNTAKEN_BYTES_MAX", 1_500_000)
 
     async def scenario() -> None:
@@ -138,10 +138,11 @@ def test_who_does_not_take_what_it_is_told_gives_way_to_others(tmp_path: Path, m
             writer = await Device.join(relay.url, follow=False)
             for number in range(4):  # their library takes some
                 await edit(writer, number, 1_000_000)
-            await eventually("there is no room left", lambda: relay.engine._unsent.full)
+            engine = relay.engine
+            await eventually("there is no room left, or was", lambda: engine._unsent.full or len(engine.hub) < 4)
             reader = await Device.join(relay.url)
             assert len(await reader.catch_up()) == 4
-            await eventually("they were sent away", lambda: len(relay.engine.hub) == 2)
+            await eventually("they were sent away", lambda: len(engine.hub) == 2)
             for device in stuck:
                 await device.drop()
             await reader.close()
