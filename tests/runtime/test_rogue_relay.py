@@ -63,6 +63,9 @@ class RogueChannel:
             return codec.encode(Welcome(1, bytes(15) + b"r", 1, bytes(15) + b"e", 1 << 40, MODE_CHANGES, 1 << 22, None))
         return self._frame(self.read)
 
+    def taken(self) -> None:
+        pass
+
     async def close(self) -> None:
         self._gone.set()
 

@@ -72,6 +72,9 @@ class DeafChannel:
             await asyncio.Event().wait()
         return self._frame(self._came - 2)
 
+    def taken(self) -> None:
+        pass
+
     async def close(self) -> None:
         pass
 

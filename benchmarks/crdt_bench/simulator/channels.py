@@ -87,6 +87,9 @@ class LinkChannel:
             await self._news
         return self._coming.popleft()
 
+    def taken(self) -> None:
+        """See `Channel`."""
+
     @property
     def arriving_bytes(self) -> int:
         """See `Channel`."""

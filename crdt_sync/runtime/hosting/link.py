@@ -124,6 +124,7 @@ class DeviceLink:
                     continue  # what is still under way is taken, so that the answer to our close can arrive
                 await self._hand_over(frame, greeted=greeted)
                 del frame  # it may be large, and the next one be long in coming
+                channel.taken()
                 greeted = True
                 while channel.unsent_bytes > self._unsent_max and self._waiting is not None and self._closing is None:
                     await asyncio.wait((self._waiting,))

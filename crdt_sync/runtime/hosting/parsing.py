@@ -81,7 +81,7 @@ class ParsedInTurns(Arrivals):
         super().resume_writing()
         self._parse()
 
-    def receiving(self) -> None:
+    def taken(self) -> None:
         """See `Arrivals`."""
         if self._room_in_hand:
             self.room.give_back(self, self._room_in_hand)

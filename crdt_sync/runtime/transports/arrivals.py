@@ -63,8 +63,8 @@ class Arrivals(Connection):
         _forget_frames(self.protocol.parser_exc)
         _forget_frames(self.protocol.handshake_exc)
 
-    def receiving(self) -> None:
-        """Another frame is asked for: the last one was taken."""
+    def taken(self) -> None:
+        """The frame that was read last is not needed any more."""
 
     def read_on(self, size: int) -> None:
         """A frame of so many bytes was read."""

@@ -68,6 +68,9 @@ class Channel(Protocol):
     async def receive(self) -> bytes:
         """The next frame. Raises `ChannelClosed` and `RulesBroken`."""
 
+    def taken(self) -> None:
+        """The frame that was received last is not needed any more. To ask for the next one says so, too."""
+
     @property
     def arriving_bytes(self) -> int:
         """How many bytes have come of the frame that will be received next."""

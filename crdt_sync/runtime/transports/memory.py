@@ -77,6 +77,9 @@ class MemoryChannel:
         self.partner._moved.set()
         return frame
 
+    def taken(self) -> None:
+        """See `Channel`."""
+
     @property
     def arriving_bytes(self) -> int:
         """See `Channel`."""

@@ -54,7 +54,7 @@ class WebsocketChannel:
 
     async def receive(self) -> bytes:
         """See `Channel`."""
-        self._websocket.receiving()
+        self.taken()
         try:
             frame = await self._websocket.recv()
         except ConnectionClosed as closed:
@@ -63,6 +63,10 @@ class WebsocketChannel:
         if isinstance(frame, str):
             raise RulesBroken("binary frames only")
         return frame
+
+    def taken(self) -> None:
+        """See `Channel`."""
+        self._websocket.taken()
 
     @property
     def arriving_bytes(self) -> int:

@@ -10,7 +10,7 @@ from crdt_sync.protocol import codec
 from crdt_sync.protocol.messages import Ping, Pong, Want, WantEntry, Welcome
 from crdt_sync.protocol.principal import everybody
 from crdt_sync.runtime.hosting.engine import Engine
-from crdt_sync.runtime.hosting.link import DeviceLink
+from crdt_sync.runtime.hosting.link import BUFFER_BYTES, DeviceLink
 from crdt_sync.runtime.outside import OUTSIDE
 from crdt_sync.runtime.transports.channel import ChannelClosed
 from crdt_sync.runtime.transports.memory import memory_pair
@@ -71,6 +71,9 @@ class Kept:
         self.references = sys.getrefcount(self.last)
         raise ChannelClosed
 
+    def taken(self) -> None:
+        pass
+
     async def close(self) -> None:
         pass
 
@@ -84,6 +87,46 @@ def test_a_frame_that_was_taken_is_not_kept_until_the_next_one_comes() -> None:
         channel = Kept()
         await DeviceLink(channel, engine).read()
         assert channel.references == 2  # our own, and the one that looks
+        await engine.stop(0, 0)
+
+    asyncio.run(talk())
+
+
+class Unread(Kept):
+    """A channel on which answers are not taken; what comes is held until it was taken."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.frames = [codec.encode(hello()), codec.encode(Ping(7)), codec.encode(Ping(8))]
+        self.held = 0
+
+    def send(self, frame: bytes) -> None:
+        self.has_room = False
+        self.unsent_bytes += 2 * BUFFER_BYTES
+
+    async def room(self) -> None:
+        await asyncio.Event().wait()
+
+    async def receive(self) -> bytes:
+        self.held = len(self.frames[0])
+        return await super().receive()
+
+    def taken(self) -> None:
+        self.held = 0
+
+
+def test_what_was_taken_is_not_held_while_the_device_takes_no_answers() -> None:
+    async def talk() -> None:
+        engine = Engine(MemoryStore(), everybody, lambda: 1_000_000)
+        channel = Unread()
+        reading = asyncio.create_task(DeviceLink(channel, engine).read())
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert not channel.has_room
+        assert not reading.done()
+        assert channel.held == 0
+        reading.cancel()
+        await asyncio.wait((reading,))
         await engine.stop(0, 0)
 
     asyncio.run(talk())

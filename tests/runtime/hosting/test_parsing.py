@@ -81,7 +81,7 @@ class Others:
 
 async def received(connection: ParsedInTurns) -> bytes:
     """The next frame, as a channel receives it."""
-    connection.receiving()
+    connection.taken()
     frame = await connection.recv(decode=False)
     connection.read_on(len(frame))
     return frame
@@ -109,7 +109,7 @@ def parsed(test: Callable[[ParsedInTurns, Wire], Awaitable[None]], step_s: float
         connection = Parsed(Protocol(Side.SERVER), max_queue=_QUEUE)
         connection.connection_made(wire)
         await test(connection, wire)
-        connection.receiving()
+        connection.taken()
         assert Parsed.room.held == 0
 
     asyncio.run(run())
@@ -287,7 +287,7 @@ def test_what_is_given_back_is_what_was_taken_whatever_came_between_fragments(la
                 connection.data_received(data[start : start + 50])
             assert len(await received(connection)) == 10_000
             assert len(await received(connection)) == SMALL_FRAME_BYTES - 1 + last
-            connection.receiving()
+            connection.taken()
             assert connection.room.held == 0
 
     parsed(come)

@@ -72,11 +72,15 @@ class AcceptedChannel(End):
 
     async def receive(self) -> bytes:
         """See `Channel`."""
-        self._room.give_back(self, self._room_in_hand)
-        self._room_in_hand = 0
+        self.taken()
         frame = await super().receive()
         self._room_in_hand, self._room_of_next = self._room_of_next, 0
         return frame
+
+    def taken(self) -> None:
+        """See `Channel`."""
+        self._room.give_back(self, self._room_in_hand)
+        self._room_in_hand = 0
 
     def _crowd(self, crowded: bool) -> None:
         self._crowded = crowded

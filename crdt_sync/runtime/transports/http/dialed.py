@@ -92,6 +92,9 @@ class DialedChannel(End):
         """See `Channel`. What is kept only for the case that it is lost on the way is not counted."""
         return self.outgoing.waiting + self._up.unwritten_bytes
 
+    def taken(self) -> None:
+        """See `Channel`."""
+
     async def close(self) -> None:
         """See `Channel`. Returns when every connection is gone."""
         await super().close()

@@ -74,6 +74,10 @@ class End(ABC):
             await self._moved.wait()
         raise ChannelClosed
 
+    @abstractmethod
+    def taken(self) -> None:
+        """See `Channel`."""
+
     @property
     def arriving_bytes(self) -> int:
         """See `Channel`."""
