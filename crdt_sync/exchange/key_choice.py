@@ -53,7 +53,7 @@ def record_keys(
         keys = RecordKeys(schema.collection, columns, tuple(natural), record, natural, table.typed)
         keys.schema, keys.shown_by, keys.present, keys.source = schema, shown_by, present, source
         keys.fields, keys.records, keys.rows = schema.fields, records, table.rows
-        keys.short = ShortKeys(schema.collection, schema.natural_key, records, lambda _: True)
+        keys.short = ShortKeys(schema.collection, source, schema.natural_key, records, lambda _: True)
         return keys
     chosen = tuple(column_position(columns, mapping.fields, column) for column in key_columns or ())
     found = FoundKey(())
@@ -84,6 +84,7 @@ def record_keys(
     of_source = keys.found and keys.numbered  # as other sources number other people alike
     keys.short = ShortKeys(
         schema.collection,
+        source,
         [name for _, name, _ in keys.key_fields],
         records,
         lambda record: not of_source or keys.is_ours(record),

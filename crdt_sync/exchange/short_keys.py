@@ -7,7 +7,7 @@ from crdt_sync.exchange.port import ReadableRecord
 from crdt_sync.ids import natural_record
 from crdt_sync.records.comparing import folded
 
-_DIGITS_MAX = 20  # of a key: of one that goes to no field only its id is known, and each number of zeros is tried
+_DIGITS_MAX = 12  # of a key that goes to no field, of which only the id is known: each number of zeros is tried
 
 Key = tuple[str, ...]
 
@@ -20,11 +20,13 @@ class ShortKeys:
     """
 
     collection: str
+    source: str
     fields: Sequence[str]
     records: Callable[[], Iterable[ReadableRecord]]
     counts: Callable[[ReadableRecord], bool]
-    _held: dict[Key, str] | None = None
+    _known: dict[Key, str] | None = None
     _ids: set[str] = field(default_factory=set)
+    _tried: dict[str, str | None] = field(default_factory=dict)  # digits to record: rows are looked at several times
 
     def meant(self, parts: Sequence[str], more: Sequence[str] = ()) -> str | None:
         """The record whose key, another one, differs from these texts in leading zeros alone.
@@ -33,24 +35,29 @@ class ShortKeys:
         """
         if not any(map(_is_number, parts)):
             return None
-        held = self._read()
-        if (record := held.get(_short(parts))) is not None or len(parts) != 1 or not self._ids:
-            return record
-        digits = parts[0].strip().lstrip("0")
-        ids = (natural_record(self.collection, [digits.zfill(width), *more]) for width in range(1, _DIGITS_MAX + 1))
-        return next((record for record in ids if record in self._ids), None)
+        known = self._read()
+        if self.fields or len(parts) != 1 or not self._ids:
+            return known.get(_short(parts))
+        (digits,) = _short(parts)
+        if digits not in self._tried:
+            widths = range(len(digits), _DIGITS_MAX + 1)
+            ids = (natural_record(self.collection, [digits.zfill(width), *more]) for width in widths)
+            self._tried[digits] = next((record for record in ids if record in self._ids), None)
+        return self._tried[digits]
 
     def _read(self) -> dict[Key, str]:
-        if self._held is None:
-            self._held = {}
-            for view in self.records():
-                if not self.counts(view):
+        if self._known is None:
+            self._known = {}
+            for view in filter(self.counts, self.records()):
+                if not self.fields:
+                    self._ids.add(view.record)
                     continue
-                self._ids.add(view.record)
-                texts = [text for name in self.fields if isinstance(text := view.raw.get(name), str)]
-                if not view.deleted and texts and len(texts) == len(self.fields) and any(map(_is_number, texts)):
-                    self._held.setdefault(_short(texts), view.record)
-        return self._held
+                said = [memory.said for memory in view.sources if memory.name == self.source]
+                for held in [*said, *([] if view.deleted else [view.raw])]:
+                    texts = [text for name in self.fields if isinstance(text := held.get(name), str)]
+                    if len(texts) == len(self.fields) and any(map(_is_number, texts)):
+                        self._known.setdefault(_short(texts), view.record)
+        return self._known
 
 
 def _is_number(text: str) -> bool:

@@ -169,3 +169,14 @@ def test_a_phone_of_several_parts_without_its_zero_is_named_and_not_written(repl
     report = take(replica, columns, ("Anna", table), key_columns=["Name"])
     assert lost(report) == [(2, "Phone", "digits_lost")]
     assert [record.raw["phone"] for record in replica.list("customers")] == [here]
+
+
+def test_what_the_source_said_of_a_number_counts_where_somebody_changed_it(devices):
+    schema = 'collection = "members"\nversion = 1\n[fields.number]\n[fields.name]\n'
+    (anna,) = devices("anna", schema=parse_schema(schema, "test"))
+    import_table(anna.replica, Lines(("number", "name"), [("0017", "Meier"), ("18", "Klein")]), "members")
+    (record,) = [view.record for view in anna.replica.list("members") if view.raw["name"] == "Meier"]
+    with anna.replica.edit(record) as editor:
+        editor.update({"number": "99"})
+    report = import_table(anna.replica, Lines(("number", "name"), [("17", "Mayer"), ("18", "Klein")]), "members")
+    assert (lost(report), report.created) == ([(2, "number", "digits_lost")], 0)
