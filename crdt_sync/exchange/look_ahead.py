@@ -88,11 +88,11 @@ def check_new(table: Table, keys: RecordKeys, present: Present, schema: Schema, 
 def check_source(table: Table, keys: RecordKeys, present: Present) -> None:
     """Raise `WhichSource` where most rows are records of another source, the others would be new, and nothing of the
     table was imported before. A new row with the number and an address or phone of a record of another source counts as
-    both: that is the customer, under another name."""
+    both: that is the customer, under another name. A single row tells nothing of a list."""
     ahead = keys.looking()
     if keys.by_row or next(iter(keys.records()), None) is None:
         return
-    looked_at, new, renamed = 0, [], 0
+    looked_at, new = 0, []
     sources: Counter[str] = Counter()
     for row in table.rows():
         if not isinstance(row, Row):
@@ -104,14 +104,13 @@ def check_source(table: Table, keys: RecordKeys, present: Present) -> None:
             new.append(row)
             if (here := ahead.of_number(row)) is None:
                 continue
-            renamed += 1
         names = {memory.name for memory in here.sources}
         if names & {keys.source, edits_of(keys.source)}:
             return
         sources.update(name for name in names if not is_edits(name))
     other = min(sources, key=lambda name: (-sources[name], name), default="")
     count = sources[other]
-    if not new or (count < 2 and not renamed) or 2 * count <= looked_at:
+    if not new or count < 2 or 2 * count <= looked_at:
         return
     named = [(name_of(ahead.carriers(row, with_key=True)), row.line) for row in new[:_EXAMPLES]]
     example = ", ".join(f"{name!r} in line {line}" for name, line in named)

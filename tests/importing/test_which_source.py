@@ -180,13 +180,12 @@ def test_what_another_device_exported_since_is_not_taken_for_an_older_export_of_
     assert {view.raw["visits"] for view in anna.replica.list("people")} == {5}
 
 
-@pytest.mark.parametrize("rows", [1, 2])
-def test_rows_of_a_short_list_with_number_and_phone_of_another_source_are_asked_about(anna, rows):
-    renamed = [("1", "Fritz Neumann", "", "030 1111111", "Ulm"), ("2", "Bert Bau", "bert@x.example", "", "")]
+def test_rows_of_a_short_list_with_number_and_phone_of_another_source_are_asked_about(anna):
+    rows = [("1", "Fritz Neumann", "", "030 1111111", "Ulm"), ("2", "Bert Bau", "bert@x.example", "", "")]
     with pytest.raises(WhichSource, match=r"'customers'.*1 would be new \('Fritz Neumann' in line 2\)") as raised:
-        import_table(anna.replica, Lines(COLUMNS, renamed[:rows], "mine"), "people")
+        import_table(anna.replica, Lines(COLUMNS, rows, "mine"), "people")
     assert raised.value.source == "customers"
-    report = import_table(anna.replica, Lines(COLUMNS, renamed[:rows], "mine"), "people", source="customers")
+    report = import_table(anna.replica, Lines(COLUMNS, rows, "mine"), "people", source="customers")
     assert (report.created, report.updated) == (0, 1)
 
 
