@@ -2,7 +2,7 @@
 
 import csv
 import io
-import secrets
+import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -93,6 +93,9 @@ class Layout:
         return encode_base(replace(self.base, record=record.record, said=said))
 
 
+_RANDOM = random.SystemRandom()
+
+
 def export_table(
     replica: ReadableReplica,
     collection: str,
@@ -104,12 +107,14 @@ def export_table(
     exports: Exports | None = None,
     now: int = 0,
     space: str = "",
+    rng: random.Random = _RANDOM,
 ) -> ExportReport:
     """Write the records of `collection`, or those given, to a file or an open binary stream.
 
     A file appears whole or not at all. Deleted records are left out. `progress` is called with the number of rows
     after each thousand. `exports` remembers what a file says, `now` (microseconds since 1970), for when it is imported.
-    `space` is that of the store in hex, if it has joined one, for the rows of an export for editing.
+    `space` is that of the store in hex, if it has joined one, for the rows of an export for editing, which is named
+    by a number that `rng` draws.
     Raises `UnknownCollection`, `UnknownField` and `TableNotWritten`.
     """
     options = options or ExportOptions()
@@ -121,7 +126,7 @@ def export_table(
     kind, delimiter = _format(destination, options)
     name = source_name(destination.stem if isinstance(destination, Path) else collection)
     guarded = options.guard_formulas and kind == "delimited"
-    base = Base("", now, name, space, {}, guarded, secrets.token_hex(TAG_BYTES)) if options.for_editing else None
+    base = Base("", now, name, space, {}, guarded, rng.randbytes(TAG_BYTES).hex()) if options.for_editing else None
     layout = _layout(schema, options, base)
     walk = _Walk(replica.list(collection) if records is None else records, schema, progress)
     if isinstance(destination, Path):

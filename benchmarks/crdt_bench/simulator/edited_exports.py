@@ -177,7 +177,8 @@ class EditedExports:
         now, number = replica.wall_clock(), len(self.files) + 1
         with TemporaryDirectory() as folder:
             path = Path(folder) / f"export-{number}.csv"
-            export_table(replica, COLLECTION, path, ExportOptions(for_editing=for_editing), now=now)
+            options = ExportOptions(for_editing=for_editing)
+            export_table(replica, COLLECTION, path, options, now=now, rng=random.Random(number))
             rows = list(csv.reader(io.StringIO(path.read_bytes().decode(), newline="")))
         record = self.rng.choice(sorted(view.record for view in views)[:_EDITED_ROWS])
         fields = self._fields(record)

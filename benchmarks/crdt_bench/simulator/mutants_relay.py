@@ -5,6 +5,7 @@ from typing import Any
 from crdt_bench.simulator.mutants import Method, Mutant, returns
 from crdt_sync.errors import LogCompacted
 from crdt_sync.protocol.acceptor import Acceptor
+from crdt_sync.protocol.fetching import Fetching
 from crdt_sync.protocol.hub import Forget, Hub
 from crdt_sync.protocol.hub.pipeline import Pipeline
 from crdt_sync.protocol.messages import PAGE_COMPARED, Verdict, VerdictCode
@@ -168,6 +169,10 @@ def _skip_compacted(_: Method) -> Method:
 
 def _as_it_is(_: Method) -> Method:
     return lambda _acceptor, cursor: cursor
+
+
+def _nothing_unserved(_: Method) -> Method:
+    return lambda _fetching, _updates: set()
 
 
 def _same_life(_: Method) -> Method:
@@ -340,7 +345,7 @@ RELAY_MUTANTS = (
     Mutant(
         "cursor passes what cannot be read",
         "a cursor stays before a record that was passed over",
-        ((Acceptor, "_true", _as_it_is),),
+        ((Acceptor, "_true", _as_it_is), (Fetching, "unserved", _nothing_unserved)),
         {"relay_rots": 0.2, "cut": 0.1},
         seeds_from=4,
     ),

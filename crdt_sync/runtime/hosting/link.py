@@ -163,22 +163,22 @@ class DeviceLink:
 
     async def _wait_for_room(self) -> None:
         channel = self._channel
-        taken: int | None = None
+        taken = self._buffered - channel.unsent_bytes
         try:
             while not channel.has_room:
-                before, taken = taken, self._buffered - channel.unsent_bytes
-                if before is not None and taken < before + LINK_BYTES_PER_S_MIN * self._send_timeout_s:
+                try:
+                    async with asyncio.timeout(self._send_timeout_s):
+                        await channel.room()
+                    continue  # it reads, and what came in between fills the room again
+                except TimeoutError:
+                    before, taken = taken, self._buffered - channel.unsent_bytes
+                if taken < before + LINK_BYTES_PER_S_MIN * self._send_timeout_s:
                     unsent = channel.unsent_bytes
                     _log.warning(
                         "device_does_not_read", session=self.session, unsent_bytes=unsent, **self._visitor.named()
                     )
                     channel.abort()
                     return
-                try:
-                    async with asyncio.timeout(self._send_timeout_s):
-                        await channel.room()
-                except TimeoutError:
-                    continue
         except ChannelClosed:
             return  # the reader notices
         finally:
