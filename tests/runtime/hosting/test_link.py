@@ -155,3 +155,49 @@ def test_a_session_is_not_silent_while_there_is_no_room_for_what_it_sends() -> N
         await engine.stop(0, 0)
 
     asyncio.run(talk())
+
+
+class Filled:
+    """A channel that is taken from, and is full again at once, a few times."""
+
+    peer = None
+    arriving_bytes = 0
+    unsent_bytes = BUFFER_BYTES + 1
+
+    def __init__(self) -> None:
+        self.waits = 0
+        self.aborted = False
+
+    @property
+    def has_room(self) -> bool:
+        return self.waits > 5
+
+    def take_up_to(self, frame_bytes: int) -> None:
+        pass
+
+    async def room(self) -> None:
+        self.waits += 1
+
+    def send(self, frame: bytes) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+def test_a_device_that_reads_is_not_cut_off_because_its_room_is_filled_again() -> None:
+    async def wait() -> None:
+        engine = Engine(MemoryStore(), everybody, lambda: 1_000_000)
+        channel = Filled()
+        link = DeviceLink(channel, engine)  # type: ignore[arg-type]
+        link.call_when_room()
+        waiting = link._waiting
+        assert waiting is not None
+        await waiting
+        assert (channel.waits, channel.aborted) == (6, False)
+        await engine.stop(0, 0)
+
+    asyncio.run(wait())
