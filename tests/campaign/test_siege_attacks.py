@@ -37,8 +37,9 @@ def test_an_honest_device_is_served_beside_an_attack(attack: Attack, tmp_path: P
             did = await attacking
             assert did["sessions"] > 0
             if Send("dear", 5) not in attack.steps:  # that takes a minute to be decided, and what was read is
-                await eventually("all attackers are gone", lambda: len(relay.engine.hub) == 1)
-                (websocket,) = relay._port._places.taken
+                here = relay._port._places.taken
+                await eventually("all attackers are gone", lambda: len(relay.engine.hub) == len(here) == 1)
+                (websocket,) = here
                 await eventually("nothing is kept", lambda: websocket.room.held + relay.engine._unsent.held == 0)
             assert await honest.store(("customers/last", update(9))) == [VerdictCode.ACCEPTED]
             await honest.close()
