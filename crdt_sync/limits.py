@@ -214,7 +214,7 @@ WORKER_MEMORY_BYTES_MAX = 1024 * MIB
 WORKER_DOCUMENTS_MAX = 2048  # loaded records, about 11 kB each
 WORKER_START_US_MAX = 20 * 1_000_000  # importing on a small, busy machine
 WORKER_CACHE_BYTES_MAX = 16 * MIB  # encoded size of the loaded records; loaded, a record takes up to 30 times that
-WORKER_LOADED_BYTES_MAX = 24 * MIB  # of memory for them, where it is known: 2,000 ordinary ones; the slow one a quarter
+WORKER_LOADED_BYTES_MAX = 40 * MIB  # of memory for them, where it is known: 1,400 ordinary ones; the slow one a sixth
 POISONS_REMEMBERED_MAX = 4096  # hashes of updates that killed a worker, so that sending one again costs nothing
 SUSPECT_PUT_OFF_MAX = (
     1  # times that an update which used up its time waits for others: 2 s, of the 8 that a device bears

@@ -22,7 +22,7 @@ def main() -> None:
         os.nice(_SLOW_NICENESS)
     missing = confine()
     _warm_up()
-    loaded = limits.WORKER_LOADED_BYTES_MAX // 4 if slow else limits.WORKER_LOADED_BYTES_MAX
+    loaded = limits.WORKER_LOADED_BYTES_MAX // 6 if slow else limits.WORKER_LOADED_BYTES_MAX
     service = Service(
         Integrator(limits.WORKER_DOCUMENTS_MAX),
         progress_of(sys.argv[1]),
