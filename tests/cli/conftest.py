@@ -245,3 +245,23 @@ def relay_process(tmp_path: Path) -> Iterator[RelayProcess]:
             time.sleep(0.02)
     yield running
     running.kill()
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Writes a table of that name and text."""
+
+    def write(name, text):
+        path = tmp_path / name
+        path.write_text(text)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def anna(run, tmp_path, relay):
+    """The store of a device that syncs with the relay."""
+    path = tmp_path / "anna"
+    assert run("init", "anna", "--store", path, "--relay", relay.url, "--token", TOKEN).code == 0
+    return path

@@ -17,13 +17,6 @@ from tests.runtime.test_loadable import put
 
 
 @pytest.fixture
-def anna(run, tmp_path, relay):
-    path = tmp_path / "anna"
-    assert run("init", "anna", "--store", path, "--relay", relay.url, "--token", TOKEN).code == 0
-    return path
-
-
-@pytest.fixture
 def records(run, anna):
     """Three records that the relay does not have yet; the third edit of the first is damaged."""
     made = [run("set", "customers", f"name={name}", "--store", anna, "--json").object["record"] for name in "ABC"]

@@ -14,13 +14,6 @@ from tests.damage import flip_bit
 
 
 @pytest.fixture
-def anna(run, tmp_path, relay):
-    path = tmp_path / "anna"
-    assert run("init", "anna", "--store", path, "--relay", relay.url, "--token", TOKEN).code == 0
-    return path
-
-
-@pytest.fixture
 def records(run, anna):
     """Three records that the relay has."""
     made = [run("set", "customers", f"name={name}", "--store", anna, "--json").object["record"] for name in "ABC"]
