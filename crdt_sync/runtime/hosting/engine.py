@@ -13,7 +13,7 @@ Rules:
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
@@ -45,11 +45,11 @@ from crdt_sync.protocol.hub import (
     StoredUpdates,
 )
 from crdt_sync.protocol.quotas import Quotas
-from crdt_sync.protocol.reconcile import View
 from crdt_sync.replica import StoreSource
 from crdt_sync.replica.index import UNKNOWN_TO_ACCEPTOR, StoreIndex
 from crdt_sync.replica.source import change_of
 from crdt_sync.runtime.hosting.admission import Admission
+from crdt_sync.runtime.hosting.answers import Answers, Asked
 from crdt_sync.runtime.hosting.audits import Audits, WorkerAudits
 from crdt_sync.runtime.hosting.digests import Digests, WorkerDigests
 from crdt_sync.runtime.hosting.fair_queue import FairQueue, Flow
@@ -65,7 +65,6 @@ from crdt_sync.runtime.outside import OUTSIDE, Outside
 from crdt_sync.runtime.steady import steady_us
 from crdt_sync.runtime.transports.room import Room
 from crdt_sync.runtime.worker.pool import IntegrationPool
-from crdt_sync.runtime.worker.process import WorkerUnavailable
 from crdt_sync.runtime.worker.values import Item, Turn, clocks_differ
 from crdt_sync.storage.port import Committer, Store
 from crdt_sync.storage.values import Batch, Committed
@@ -181,7 +180,6 @@ class Engine:
         self._damage_met = damage_met
         self.source = StoreSource(store, self._corrupt)
         self._tails = Tails(self._tail)
-        self._index = StoreIndex(store, UNKNOWN_TO_ACCEPTOR)
         self.authorise = authorise
         self.quotas = Quotas(wall_clock, self._is_known, self._quota_reached)
         self.hub = Hub(
@@ -227,8 +225,16 @@ class Engine:
         self._idle = asyncio.Event()
         self._failures_known = 0
         rest = AtRest(store, self._uncommitted.__contains__, lambda: self._failures_known)
-        self._digests = digests or WorkerDigests(store, self.pool, self.writer, rest)
-        self._audits = audits or WorkerAudits(store, self.pool, self.writer, rest, self._now)
+        self._answers = Answers(
+            self.hub,
+            store,
+            StoreIndex(store, UNKNOWN_TO_ACCEPTOR),
+            digests or WorkerDigests(store, self.pool, self.writer, rest),
+            audits or WorkerAudits(store, self.pool, self.writer, rest, self._now),
+            self._forget,
+            self._unreadable,
+            self._now,
+        )
         self._presence_timer: asyncio.TimerHandle | None = None
         self._rounds = Rounds(self.loop, self.queue, self._followers, self.fill)
         self._showing = Rounds(
@@ -496,14 +502,8 @@ class Engine:
             case Forget():
                 self.pool.forget_all()
                 self.slow_pool.forget_all()
-            case PinIndex():
-                self._start_for(effect.session, lambda: self._pin_index(effect))
-            case MakeReceipt():
-                self._start_for(effect.session, lambda: self._make_receipt(effect))
-            case PinAudit():
-                self._start_for(effect.session, lambda: self._pin_audit(effect))
-            case MakeCheck():
-                self._start_for(effect.session, lambda: self._make_check(effect))
+            case PinIndex() | MakeReceipt() | PinAudit() | MakeCheck():
+                self._answer(effect)
             case Finished(session, verdicts):
                 self._links.pop(session).finished(verdicts)
             case Arrived() | Stored():
@@ -573,70 +573,21 @@ class Engine:
             self.health.commit_failed(unreadable)
             return ()
 
-    def _start_for(self, session: int, work: Callable[[], Awaitable[None]]) -> None:
-        """Do something that one session asked for; with too much of it under way, nothing more is read from there."""
-        seat = self._seats.get(session)
+    def _answer(self, asked: Asked) -> None:
+        """Begin what a session asked for; with too much of it under way, nothing more is read from there."""
+        seat = self._seats.get(asked.session)
         if seat is not None:
             seat.asked += 1
-            self._start(self._finish_for(session, seat, work))
+            self._start(self._answered(asked, seat))
 
-    async def _finish_for(self, session: int, seat: _Seat, work: Callable[[], Awaitable[None]]) -> None:
+    async def _answered(self, asked: Asked, seat: _Seat) -> None:
         try:
-            await work()
+            await self._answers.answer(asked)
         finally:
             seat.asked -= 1
-            self._held.answered(session)
+            self._held.answered(asked.session)
             self._pump()
-
-    async def _pin_index(self, effect: PinIndex) -> None:
-        try:
-            view = await self._state_view()
-        except StoreError as error:
-            self._unreadable(effect.session, error)
-        else:
-            self.hub.pinned(effect.session, view, self._now())
-        self._pump()
-        self.fill(effect.session)
-
-    async def _state_view(self) -> View:
-        try:
-            await self._digests.refresh()
-        except (StoreError, WorkerUnavailable) as error:
-            # A digest that is missing makes its record be exchanged, which costs more and is right all the same.
-            _log.warning("digests_stale", code=error.code)
-        return await self.loop.run_in_executor(None, self._index.pin)
-
-    async def _pin_audit(self, effect: PinAudit) -> None:
-        try:
-            view = await (self._audits.pin() if effect.content else self._state_view())
-        except (StoreError, WorkerUnavailable) as error:
-            self._unreadable(effect.session, error)
-        else:
-            self.hub.audit_pinned(effect.session, view, self._now())
-        self._pump()
-
-    async def _make_check(self, effect: MakeCheck) -> None:
-        try:
-            entries = await self._audits.check(effect.records, mend=effect.mend)
-        except (StoreError, WorkerUnavailable) as error:
-            self._unreadable(effect.session, error)
-        else:
-            if effect.mend:  # what the partner sends now is judged by what is on disk, not by what the worker remembers
-                self._forget(effect.records)
-            self.hub.checked(effect.session, effect.number, self.store.head(), entries, self._now())
-        self._pump()
-        self.fill(effect.session)
-
-    async def _make_receipt(self, effect: MakeReceipt) -> None:
-        try:
-            await self._digests.refresh()
-            root, head = self.store.root(), self.store.head()
-        except (StoreError, WorkerUnavailable) as error:
-            self._unreadable(effect.session, error)
-        else:
-            count, digest = root.count + root.stale, root.sum.to_bytes(32, "big")
-            self.hub.receipt(effect.session, effect.number, head, count, digest, self._now())
-        self._pump()
+        self.fill(asked.session)
 
     def _show_presence(self) -> None:
         self._presence_timer = None
