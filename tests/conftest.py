@@ -14,6 +14,7 @@ from crdt_bench.simulator.checkers import transitions
 from crdt_sync.storage.lmdb import identity
 from crdt_sync.version import installed
 from tests.compiled import skip_what_changes_compiled_modules
+from tests.local_workers import use_local_workers, use_processes
 
 SPAWNED = Path(__file__).with_name("spawned")  # what every Python that a test spawns begins with
 
@@ -54,6 +55,18 @@ def state_table(broken_states: Path) -> Iterator[None]:
         broken = broken_states.read_text("utf-8")
         broken_states.unlink()
         pytest.fail(f"in a process of its own: {broken}")
+
+
+@pytest.fixture
+def local_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Integration workers are no processes, for tests that are about other things."""
+    use_local_workers(monkeypatch)
+
+
+@pytest.fixture
+def worker_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are processes, for one test among others where they are not."""
+    use_processes(monkeypatch)
 
 
 @pytest.fixture

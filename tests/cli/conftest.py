@@ -21,6 +21,7 @@ import structlog
 
 from crdt_sync.cli.main import main
 from tests.end_to_end.conftest import RelayThread, free_port
+from tests.local_workers import use_local_workers
 
 TOKEN = "a-token-for-the-tests"
 COMMAND = [sys.executable, "-m", "crdt_sync.cli.main"]
@@ -66,6 +67,12 @@ def _plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("COLUMNS", "160")
+
+
+@pytest.fixture(autouse=True)
+def _workers_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the commands and relays that are; `worker_processes` is for tests that need those."""
+    use_local_workers(monkeypatch)
 
 
 @pytest.fixture

@@ -192,7 +192,7 @@ def test_killed_at_any_moment_while_applying_a_device_ends_with_everything(tmp_p
     """Kills at drawn moments, each followed by another try on the same store; the last one is left alone."""
     rng = random.Random(7)
     source, target, bundle = tmp_path / "anna", tmp_path / "ben", tmp_path / "a.bundle"
-    make_device(source, records=1500)
+    make_device(source, records=900)
     with Replica.open(source) as replica:
         wanted = replica.receipt()
     assert spawn("init", "ben", "--store", target).code == 0

@@ -156,10 +156,12 @@ def test_a_record_that_cannot_be_loaded_is_named_and_set_aside_and_comes_back(ru
     assert run("verify", "--set-aside", records[1], "--store", anna).code == 2
 
 
-def test_a_record_that_takes_too_long_to_load_is_written_anew_from_what_it_shows(run, anna, monkeypatch):
+def test_a_record_that_takes_too_long_to_load_is_written_anew_from_what_it_shows(
+    run, anna, monkeypatch, worker_processes
+):
     made = run("set", "customers", "name=A", "--store", anna, "--json").object["record"]
     with LmdbStore.open(anna) as store:
-        put(store, made, [store.load(made).updates[0], crowded(3_000, 3_000)])
+        put(store, made, [store.load(made).updates[0], crowded(2_000, 2_000)])
     monkeypatch.setattr(limits, "INTEGRATION_US", 150_000)
     monkeypatch.setattr(limits, "INTEGRATION_US_PER_KIB", 0)
     monkeypatch.setattr(limits, "INTEGRATION_AGAIN_FACTOR", 1)

@@ -10,8 +10,9 @@ from tests.cli.conftest import TOKEN
 
 
 @pytest.fixture
-def full(run, tmp_path, relay):
+def full(run, tmp_path, relay, monkeypatch):
     """A store with one record to which not one character can be added, imported once, and synced."""
+    monkeypatch.setattr(limits, "RECORD_GROWN_BYTES_MAX", 128 * limits.KIB)  # at 1 MiB: `tests/replica`
     anna = tmp_path / "anna"
     assert run("init", "anna", "--store", anna, "--relay", relay.url, "--token", TOKEN).code == 0
     table = tmp_path / "table.csv"

@@ -18,6 +18,7 @@ from crdt_sync.storage.values import Batch
 from tests.runtime import planted
 from tests.runtime.test_syncing import TOKEN, RelayThread, add
 
+pytestmark = pytest.mark.usefixtures("local_workers")
 Plant = Callable[[Store, str], None]
 
 

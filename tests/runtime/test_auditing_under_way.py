@@ -206,11 +206,12 @@ def test_an_answer_that_overtakes_updates_would_name_what_does_not_differ(monkey
             self._send(self._checked.popleft()[1])
 
     monkeypatch.setattr(Acceptor, "_release_checked", at_once)
-    falsely: set[str] = set()
-    for seed in range(40):
-        scene = Scene(seed)
-        scene.busy = 0.3
-        found = scene.audit(content=True)
-        scene.busy = 0.0
-        falsely |= {difference.record for difference in found.differences} - scene.really_different()
-    assert falsely
+    assert any(_names_falsely(seed) for seed in range(40))
+
+
+def _names_falsely(seed: int) -> bool:
+    scene = Scene(seed)
+    scene.busy = 0.3
+    found = scene.audit(content=True)
+    scene.busy = 0.0
+    return not {difference.record for difference in found.differences} <= scene.really_different()

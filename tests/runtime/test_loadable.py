@@ -52,7 +52,7 @@ def test_what_takes_longer_to_load_than_a_worker_has_is_named_and_the_rest_is_no
     monkeypatch.setattr(limits, "INTEGRATION_US", 150_000)
     monkeypatch.setattr(limits, "INTEGRATION_US_PER_KIB", 0)
     monkeypatch.setattr(limits, "INTEGRATION_AGAIN_FACTOR", 1)
-    put(store, "customers/dear", [crowded(3_000, 3_000)], origin=EVE)
+    put(store, "customers/dear", [crowded(2_000, 2_000)], origin=EVE)
     (found,) = asyncio.run(unloadable(store))
     assert found.record == "customers/dear"
     assert found.authors[0].replica == EVE.hex()

@@ -55,17 +55,17 @@ class Shelf:
 
 
 Scenario = Callable[[IntegrationPool, Shelf], Awaitable[None]]
-RunScenario = Callable[[Scenario], None]
+RunScenario = Callable[..., None]
 
 
 @pytest.fixture
 def run_scenario() -> RunScenario:
-    """Run an asynchronous scenario with a started pool."""
+    """Run an asynchronous scenario with a started pool; most need no spare, which takes as long to start."""
 
-    def run(scenario: Scenario) -> None:
+    def run(scenario: Scenario, *, keep_spare: bool = False) -> None:
         async def whole() -> None:
             shelf = Shelf()
-            pool = IntegrationPool(shelf.load)
+            pool = IntegrationPool(shelf.load, keep_spare=keep_spare)
             await pool.start()
             try:
                 await scenario(pool, shelf)

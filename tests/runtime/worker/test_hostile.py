@@ -43,8 +43,10 @@ async def answers_before_another_worker_starts(pool: IntegrationPool) -> None:
 
 @pytest.mark.parametrize("order", [b"!hang", b"!crash", b"!exit", b"!bomb"])
 def test_an_update_that_kills_the_worker_is_poison_and_its_neighbours_are_accepted(
-    run_scenario: RunScenario, rogue: None, order: bytes
+    run_scenario: RunScenario, rogue: None, monkeypatch: pytest.MonkeyPatch, order: bytes
 ) -> None:
+    monkeypatch.setattr(limits, "INTEGRATION_AGAIN_FACTOR", 1)
+
     async def scenario(pool: IntegrationPool, shelf: Shelf) -> None:
         anna = Writer()
         items = [
@@ -59,7 +61,7 @@ def test_an_update_that_kills_the_worker_is_poison_and_its_neighbours_are_accept
         assert (pool.kills, pool.poisoned, pool.restarts) == (2, 1, 2)
         await answers_before_another_worker_starts(pool)
 
-    run_scenario(scenario)
+    run_scenario(scenario, keep_spare=True)
 
 
 def test_poison_sent_again_is_refused_without_a_worker_dying_of_it(run_scenario: RunScenario, rogue: None) -> None:
@@ -141,7 +143,7 @@ def test_an_answer_that_is_none_kills_the_worker_and_is_asked_for_again(
         assert pool.poisoned == 0
         await answers_before_another_worker_starts(pool)
 
-    run_scenario(scenario)
+    run_scenario(scenario, keep_spare=True)
 
 
 def test_what_native_code_prints_is_not_taken_for_an_answer(run_scenario: RunScenario, rogue: None) -> None:
@@ -237,7 +239,7 @@ def test_a_cancelled_batch_leaves_a_pool_that_answers(run_scenario: RunScenario,
         assert not pool.cached(ANNA)
         await answers_before_another_worker_starts(pool)
 
-    run_scenario(scenario)
+    run_scenario(scenario, keep_spare=True)
 
 
 def test_a_pool_closed_during_a_batch_ends_it_with_an_error(run_scenario: RunScenario, rogue: None) -> None:
@@ -273,13 +275,14 @@ def test_known_hostile_updates_are_refused_or_harmless_and_harm_no_neighbour(
             assert len(codes(results)[1]) == 1
             await answers_before_another_worker_starts(pool)
 
-    run_scenario(scenario)
+    run_scenario(scenario, keep_spare=True)
 
 
 def test_hostile_updates_that_get_past_the_gate_are_survived_too(
-    run_scenario: RunScenario, rogue: None, shared_data: Path
+    run_scenario: RunScenario, rogue: None, monkeypatch: pytest.MonkeyPatch, shared_data: Path
 ) -> None:
     """This worker integrates unread, so that they really hang, crash and panic."""
+    monkeypatch.setattr(limits, "INTEGRATION_AGAIN_FACTOR", 1)
 
     async def scenario(pool: IntegrationPool, shelf: Shelf) -> None:
         outcomes = []
@@ -294,4 +297,4 @@ def test_hostile_updates_that_get_past_the_gate_are_survived_too(
         assert pool.kills >= 2 * pool.poisoned
         await answers_before_another_worker_starts(pool)
 
-    run_scenario(scenario)
+    run_scenario(scenario, keep_spare=True)

@@ -282,7 +282,7 @@ def test_a_spare_that_died_while_it_waited_is_passed_over(run_scenario: RunScena
             os.kill(pid, signal.SIGKILL)
         assert codes(await pool.integrate([Item(ANNA, (Writer().write("1"),))], None)) == [["accepted"]]
 
-    run_scenario(scenario)
+    run_scenario(scenario, keep_spare=True)
 
 
 def test_a_worker_killed_between_batches_is_replaced_by_the_spare(run_scenario: RunScenario) -> None:
@@ -301,7 +301,7 @@ def test_a_worker_killed_between_batches_is_replaced_by_the_spare(run_scenario: 
             assert pool.pid != before
             assert pool.restarts == count
 
-    run_scenario(scenario)
+    run_scenario(scenario, keep_spare=True)
 
 
 def test_a_worker_that_cannot_start_is_an_error_that_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
