@@ -1,29 +1,24 @@
 """Which record a row is: decided the same way on every device and in every run."""
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from crdt_sync.errors import InvalidValue, KeyTaken
-from crdt_sync.exchange.changes import single_value
+from crdt_sync.exchange.earlier_keys import EarlierKeys
 from crdt_sync.exchange.key_columns import names_a_customer
-from crdt_sync.exchange.known_records import COLUMNS, KnownRecords, same_value
-from crdt_sync.exchange.lost_digits import in_short, is_rounded, only_lost_digits
-from crdt_sync.exchange.names import is_name, name_of
+from crdt_sync.exchange.known_records import KnownRecords, same_value
+from crdt_sync.exchange.lost_digits import in_short, is_rounded
+from crdt_sync.exchange.names import name_of
 from crdt_sync.exchange.own_rows import OwnRows
-from crdt_sync.exchange.persons import KnownPeople, is_another, is_contact_field, is_telling, named_alike, words_of
+from crdt_sync.exchange.persons import KnownPeople, is_another, is_contact_field, named_alike
 from crdt_sync.exchange.port import ReadableRecord
 from crdt_sync.exchange.short_keys import ShortKeys
-from crdt_sync.exchange.table import BASE_HEADER, MISSING, BrokenCell, Cell, Row, RowError, Shown
-from crdt_sync.exchange.whole_rows import WholeRows, text_of
+from crdt_sync.exchange.table import BASE_HEADER, MISSING, BrokenCell, Cell, Row, RowError
+from crdt_sync.exchange.whole_rows import text_of
 from crdt_sync.ids import collection_of, is_record, natural_record
 from crdt_sync.records.comparing import folded
-from crdt_sync.records.field_values import normalise
-from crdt_sync.records.memory.sources import mark, newest, same
 from crdt_sync.records.natural_key import key_of, record_of
-from crdt_sync.records.roots import Layout
-from crdt_sync.records.schema import FieldSpec, Schema
+from crdt_sync.records.schema import Schema
 from crdt_sync.replica.keys import check_left
 
 
@@ -38,12 +33,8 @@ class SharedKey:
     name: str
 
 
-def _as_written(_: int, cell: Cell) -> Cell:
-    return cell
-
-
 @dataclass(slots=True)
-class RecordKeys:
+class RecordKeys(EarlierKeys):
     """Names the record of each row, in this order of preference.
 
     1. The record column, if there is one and its cell is not empty: the id itself, where nobody named the column only
@@ -66,56 +57,29 @@ class RecordKeys:
        others is the record that was made of it as a whole, if there is one; with `as_new` it is made.
     """
 
-    collection: str
-    headers: tuple[str, ...]
-    key_positions: tuple[int, ...]
-    record_position: int | None
-    natural: dict[int, tuple[str, FieldSpec]]  # column position to the field of the natural key; empty without one
-    typed: bool
-    found: bool = False
     ids_found: bool = False  # nobody named the record column
-    by_row: bool = False  # somebody asked for rows as a whole: an edited one is another record
     as_new: bool = False  # somebody said that rows are new customers
     passed_over: tuple[RowError, ...] = ()  # columns that would identify rows rather, see `FoundKey`
     known: KnownRecords | None = None
-    present: Callable[[str], ReadableRecord | None] = lambda _: None
     schema: Schema | None = None  # with a natural key, and then also which records show one
     shown_by: Callable[[Mapping[str, object]], Sequence[str]] = lambda _: ()
-    source: str = ""
-    fields: Mapping[str, FieldSpec] = field(default_factory=dict)
-    numbered: bool = False  # the key is one column with numbers that some program gave
     sources: Callable[[], Sequence[str]] = lambda: ()  # of the records that are here
-    read: Callable[[int, Cell], Cell] = _as_written  # a cell of a column as its field takes it
-    read_row: Callable[[Row], Mapping[str, Sequence[Cell]]] = lambda _: {}  # the cells of each field, in the same way
-    carried: Callable[[Row], str | RowError | None] = lambda _: None  # the record that a row says it was exported from
     own: OwnRows = field(default_factory=OwnRows)
     recognised: int = 0  # rows that were known as those of an export
     exported: bool = False  # the table is or looks like an export: its rows may be any records
     short: ShortKeys | None = None  # of the records that are here
-    contact: bool = False  # the key is one column with addresses or phones, that was found
-    records: Callable[[], Iterable[ReadableRecord]] = lambda: ()
-    rows: Callable[[], Iterable[Row | RowError]] = lambda: ()
     shared: list["SharedKey"] = field(default_factory=list)
     matched: int = 0  # rows whose record was found by what it holds
     without_key: int = 0
     without_field: tuple[int, ...] = ()  # columns
-    whole: set[str] = field(default_factory=set)  # records of rows with a key that were made of the row as a whole
-    key_fields: tuple[tuple[int, str, FieldSpec], ...] = ()  # of `known`: column, field
     _others: Sequence[str] | None = None  # other sources, once they were needed
-    _ours_by_name: dict[str, list[str]] | None = None
-    _names: Counter[str] | None = None  # of the rows
     _people: list[KnownPeople] = field(default_factory=list)  # at most one, once needed; shared with a look ahead
-    _claimed: dict[str, set[frozenset[str]]] | None = None  # key to the words of the names of its rows
     _named: set[str] | None = None
-    _contents: WholeRows = field(init=False)
     _seen: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def looking(self) -> "RecordKeys":
         """The same keys for a look ahead, which counts nothing."""
         return replace(self, shared=[], _seen={})
-
-    def __post_init__(self) -> None:
-        self._contents = WholeRows(self.collection, self.headers)
 
     def record_of(self, row: Row) -> str | RowError | None:
         """The record id of a row; None for a row with the key and the cells of an earlier one."""
@@ -141,10 +105,6 @@ class RecordKeys:
             more = self._filled_in(row) if self.present(record) is None else None
             return record if more is None else self._unique(row, more)
         return self._unique(row, self._by_key(row))
-
-    def fields_of_key(self) -> set[str]:
-        """The fields with the key; none where a column of it has no field."""
-        return {name for _, name in self.columns_of_key()}
 
     def _exported_with_key(self, row: Row) -> str | RowError | None:
         """The record that an export wrote into a row together with its key."""
@@ -187,20 +147,6 @@ class RecordKeys:
     def _without(row: Row, header: str) -> RowError:
         hint = "fill it in, or name the record in a column (--record-column)"
         return RowError(row.line, header, "key_missing", f"the key is empty; {hint}")
-
-    @property
-    def key(self) -> tuple[str, ...]:
-        """The headers of the columns that identify rows."""
-        return tuple(self.headers[position] for position in self.key_positions)
-
-    def key_of(self, row: Row) -> tuple[str, ...]:
-        """What a row says in these columns, as keys are compared."""
-        return tuple(folded(self._key_text(row.cells[position])) for position in self.key_positions)
-
-    @property
-    def record_column(self) -> str | None:
-        """The header of the column with record ids."""
-        return None if self.record_position is None else self.headers[self.record_position]
 
     def _given(self, row: Row, given: Cell) -> str | RowError:
         record = given if isinstance(given, str) and "/" in given else f"{self.collection}/{given}"
@@ -266,13 +212,6 @@ class RecordKeys:
             return RowError(row.line, header, error.code, f"{error.message}. {error.hint}")
         return record
 
-    def _said_here(self, present: ReadableRecord, carriers: Mapping[str, object]) -> bool:
-        """Whether it is this source that the record has its key from: a customer of its who has another by now."""
-        last = newest(present.sources).get(self.source)
-        return last is not None and all(
-            name in last.said and same(last.said[name], mark(carrier)) for name, carrier in carriers.items()
-        )
-
     def _here(self, row: Row, parts: list[str]) -> str | RowError:
         """The record that is here already, else the one of the key."""
         header = self.headers[self.key_positions[0]]
@@ -322,14 +261,6 @@ class RecordKeys:
         hint = "format the column as text in the spreadsheet and enter it again; --as-new for another customer"
         return RowError(row.line, header, "digits_lost", f"{why}; {hint}")
 
-    def _before_format(self, row: Row, parts: list[str]) -> str | None:
-        """The record that this source made of the numbers in a row before a sheet showed them in another form."""
-        cells = [row.cells[position] for position in self.key_positions]
-        plain = [text_of(cell.value) if isinstance(cell, Shown) else text_of(cell) for cell in cells]
-        record = natural_record(self.collection, [*plain, self.source] if self.found and self.numbered else plain)
-        present = self.present(record) if plain != parts else None
-        return None if present is None or not self.is_ours(present) else record
-
     def _by_contact(self, row: Row, parts: list[str], key: Mapping[str, object]) -> str | RowError:
         """The record of a row that is known by an address or a phone: several people may share one.
 
@@ -373,10 +304,6 @@ class RecordKeys:
             self._others = [source for source in self.sources() if source != self.source]
         return self._others
 
-    def is_ours(self, present: ReadableRecord) -> bool:
-        """Whether the source of the table said anything of a record."""
-        return any(memory.name == self.source for memory in present.sources)
-
     @staticmethod
     def _may_be(carriers: Mapping[str, object], present: ReadableRecord) -> bool:
         alike = named_alike(carriers, present.raw)
@@ -388,123 +315,10 @@ class RecordKeys:
             for name in told
         )
 
-    def _whole_before(self, row: Row) -> str | None:
-        """The record that this source made of a row as a whole, before a key was found in a column without a field."""
-        if not self.found or self.key_fields:
-            return None
-        record: str | None = self._contents.record_of(row)
-        present = self.present(record) if record is not None else None
-        if present is None or not self.is_ours(present):
-            record = self._moved(self.carriers(row), whole=True)
-        if record is not None:
-            self.whole.add(record)
-        return record
-
-    def _key_text(self, cell: Cell) -> str:
-        """The text of a key; of several addresses of one customer, whose field takes one, the first."""
-        first = bool(self.key_fields) and isinstance(cell, list) and len(cell) > 0 and isinstance(cell[0], str)
-        return text_of(cell[0] if first and isinstance(cell, list) else cell)
-
-    def _moved(
-        self, carriers: Mapping[str, object], key: Mapping[str, object] | None = None, *, whole: bool = False
-    ) -> str | None:
-        """The one record of this source with the same name and another equal address or phone, whose key no row has.
-
-        Or whose `key` the row says without leading zeros. With `whole` of those records alone that were made of rows as
-        wholes.
-        """
-        contacts = [name for name in carriers if is_contact_field(name)]
-        key = key or {}
-        if not (contacts or key):
-            return None
-        found = [
-            each
-            for each in self._ours_named(name_of(carriers))
-            if any(same_value(carriers[at], each.raw.get(at)) for at in contacts)
-            or any(only_lost_digits(at, self.fields[at], each.raw.get(at), said) for at, said in key.items())
-        ]
-        if whole:
-            last = [newest(each.sources)[self.source] for each in found]
-            found = [each for each, told in zip(found, last, strict=True) if not told.said.get(COLUMNS)]
-        return found[0].record if len(found) == 1 and not (self.key_fields and self.is_claimed(found[0])) else None
-
-    def _ours_named(self, name: str) -> list[ReadableRecord]:
-        """The records of this source with that name."""
-        return [
-            present for each in self._named_ours().get(folded(name), ()) if (present := self.present(each)) is not None
-        ]
-
-    def _named_ours(self) -> Mapping[str, list[str]]:
-        if self._ours_by_name is None:
-            self._ours_by_name = {}
-            for view in self.records():
-                if not view.deleted and self.is_ours(view) and (held := folded(name_of(view.raw))):
-                    self._ours_by_name.setdefault(held, []).append(view.record)
-        return self._ours_by_name
-
-    @property
-    def source_is_new(self) -> bool:
-        """Whether no record with a name is of this source."""
-        return not self._named_ours()
-
-    def _only_one_named(self, name: str) -> ReadableRecord | None:
-        """The one record of this source with the name of a row, if no other row of the table has it."""
-        ours = self._ours_named(name)
-        return ours[0] if len(ours) == 1 and self.rows_named(name) == 1 else None
-
-    def _filled_in(self, row: Row) -> str | None:
-        """The record of an earlier row that this one repeats, with cells that it lacked or that could not be read.
-
-        It is the one of this source with the name, which no other row has. None where numbers tell rows apart.
-        """
-        if self.by_row or self.source_is_new or (self.key_positions and not (self.contact and self.key_fields)):
-            return None
-        carriers = self.carriers(row, with_key=True)
-        if (before := self._only_one_named(name_of(carriers))) is None:
-            return None
-        said = newest(before.sources)[self.source].said
-        single = [name for name in said if name in self.fields and self.fields[name].rules.layout is Layout.ENTRIES]
-        kept = all(name in carriers and same(said[name], mark(carriers[name])) for name in single)
-        return before.record if single and kept else None
-
-    def is_claimed(self, present: ReadableRecord) -> bool:
-        """Whether some row of the table has the key of a record; no row of another name."""
-        if self._claimed is None:
-            self._claimed = {}
-            (position,) = self.key_positions
-            for row in self.rows():
-                if isinstance(row, Row):
-                    words = frozenset(words_of(self.carriers(row)))
-                    self._claimed.setdefault(folded(self._key_text(row.cells[position])), set()).add(words)
-        mine = words_of(present.raw)
-        keys = [present.raw.get(name) for _, name, _ in self.key_fields]
-        rows = [said for key in keys for said in self._claimed.get(folded(str(key)), ())]
-        return any(not said or not mine or said & mine for said in rows)
-
-    def is_named(self, row: Row) -> bool:
-        """Whether a row says itself by its id which record it is."""
-        given = self.record_position is not None and row.cells[self.record_position] is not MISSING
-        return given or self.carried(row) is not None
-
-    def columns_of_key(self) -> list[tuple[int, str]]:
-        """The columns of the key and their fields; none where one has no field."""
-        natural = [(position, name) for position, (name, _) in self.natural.items()]
-        return natural or [(position, name) for position, name, _ in self.key_fields]
-
-    def rows_named(self, name: str) -> int:
-        """How many rows of the table say that name."""
-        if self._names is None:
-            self._names = Counter(folded(self.name_in(row)) for row in self.rows() if isinstance(row, Row))
-        return self._names[folded(name)]
-
     def is_another(self, row: Row, present: ReadableRecord) -> bool:
         """Whether a row names a record with which it has nothing but the key in common."""
         carriers = self.carriers(row)
         return is_another(carriers, present, self.telling(carriers))
-
-    def name_in(self, row: Row) -> str:
-        """The name that a row says."""
-        return name_of(self.carriers(row))
 
     def known_like(self, row: Row) -> list[tuple[str, frozenset[str]]]:
         """The records of before the import with the name of a row and an equal address or phone, and their sources."""
@@ -530,20 +344,6 @@ class RecordKeys:
             found = (ahead.record_of(row) for row in self.rows() if isinstance(row, Row))
             self._named = {record for record in found if isinstance(record, str)}
         return self._named
-
-    def telling(self, carriers: Mapping[str, object]) -> list[str]:
-        """The fields besides the name of which equal values speak for one customer."""
-        return [name for name in carriers if not is_name(name) and is_telling(self.fields[name])]
-
-    def carriers(self, row: Row, *, with_key: bool = False) -> dict[str, object]:
-        """What a row says in fields with one value, but the key, unless `with_key`."""
-        keys = set() if with_key else self.fields_of_key()
-        carriers: dict[str, object] = {}
-        for name, (cell, *_) in self.read_row(row).items():
-            if name not in keys and cell is not MISSING and self.fields[name].rules.layout is Layout.ENTRIES:
-                with suppress(InvalidValue):
-                    carriers[name] = self._carrier(cell, name, self.fields[name])
-        return carriers
 
     def _numbered(self, parts: list[str], record: str, own: str) -> list[ReadableRecord]:
         """The records that got their id from the number, by itself or with the name of a source."""
@@ -605,9 +405,6 @@ class RecordKeys:
         whole = self._contents.record_of(row)
         here = self.present(whole) is not None if records is None else whole in records
         return whole if here or (self.as_new and self.found) else None
-
-    def _carrier(self, cell: Cell, name: str, spec: FieldSpec) -> object:
-        return normalise(name, spec, single_value(name, spec, cell, typed=self.typed))
 
     def _unique(self, row: Row, record: str | RowError, column: str = "") -> str | RowError | None:
         if isinstance(record, RowError):
