@@ -20,6 +20,8 @@ from crdt_sync.runtime.transports.room import Room
 
 from .devices import eventually, running
 
+pytestmark = pytest.mark.usefixtures("local_workers")
+
 KEY = "0" * 32
 HEADERS = f"Host: relay\r\nCrdt-Sync-Protocol: {SUBPROTOCOL}\r\n"
 Story = Callable[[Relay], Awaitable[None]]

@@ -19,6 +19,8 @@ from crdt_sync.runtime.transports.http import dialed
 from tests.proxy import Habits, Proxy
 from tests.relay.devices import eventually, make_certificate, running
 
+pytestmark = pytest.mark.usefixtures("local_workers")
+
 TOKEN = "a-token-that-nobody-guesses"
 _PATIENCE_S = 60.0
 

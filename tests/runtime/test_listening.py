@@ -20,6 +20,8 @@ from crdt_sync.runtime import certificate
 from crdt_sync.runtime.listening import Listener, listening
 from tests.damage import flip_bit
 
+pytestmark = pytest.mark.usefixtures("local_workers")
+
 TOKEN = "a-token-of-the-space"
 LOOPBACK = "127.0.0.1"
 PATIENCE_S = 30.0

@@ -10,6 +10,8 @@ from crdt_sync import Address, Replica, bundled_schema, keep_syncing, sync, sync
 from crdt_sync.storage.memory import MemoryStore
 from tests.runtime.test_syncing import TOKEN, add, devices, relay, wait_for
 
+pytestmark = pytest.mark.usefixtures("local_workers")
+
 __all__ = ["devices", "relay"]
 
 

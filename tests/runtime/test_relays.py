@@ -17,6 +17,8 @@ from crdt_sync.storage.memory import MemoryStore
 from crdt_sync.storage.values import Batch, Change, Peer
 from tests.runtime.test_syncing import TOKEN, RelayThread
 
+pytestmark = pytest.mark.usefixtures("local_workers")
+
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., RelayThread]]:

@@ -12,6 +12,8 @@ from crdt_sync.storage import LmdbStore
 from tests.damage import flip_bit
 from tests.runtime.test_syncing import TOKEN, RelayThread, add
 
+pytestmark = pytest.mark.usefixtures("local_workers")
+
 
 @pytest.mark.parametrize("table", [b"heads", b"views"])
 def test_a_device_mends_itself_and_fetches_the_rest(tmp_path, table) -> None:

@@ -14,6 +14,8 @@ from crdt_sync.errors import StoreClosed, Timeout, Unauthorized, Unreachable, Us
 from crdt_sync.replica.told import Told, note_told
 from crdt_sync.storage.values import Batch, Peer
 
+pytestmark = pytest.mark.usefixtures("local_workers")
+
 TOKEN = "a-token-of-enough-length"
 
 
