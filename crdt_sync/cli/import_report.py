@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from crdt_sync.cli.output import Output
-from crdt_sync.cli.values import local_time, shown
+from crdt_sync.cli.values import counted, local_time, shown
 from crdt_sync.errors import KeyNeeded
 from crdt_sync.exchange import CellChange, ImportReport
 from crdt_sync.exchange.source_name import source_name, with_its_words
@@ -57,12 +57,12 @@ def tell_import(output: Output, report: ImportReport) -> None:
         f"{report.failures} failed",
     ]
     if report.cells_failed:
-        parts.append(f"{_counted(report.cells_failed, 'cell')} left out")
+        parts.append(f"{counted(report.cells_failed, 'cell')} left out")
     into = "would go into" if report.dry_run else "into"
-    output.result(data, f"{_counted(report.rows, 'row')} {into} {report.collection!r}: {', '.join(parts)}.")
+    output.result(data, f"{counted(report.rows, 'row')} {into} {report.collection!r}: {', '.join(parts)}.")
     if report.deleted:
         output.note(
-            f"{_counted(report.deleted, 'row')} {'is' if report.deleted == 1 else 'are'} of customers that were "
+            f"{counted(report.deleted, 'row')} {'is' if report.deleted == 1 else 'are'} of customers that were "
             "deleted here, and left out; 'crdt-sync list --deleted' shows them, 'crdt-sync restore RECORD' brings one "
             "back.",
         )
@@ -84,7 +84,7 @@ def tell_import(output: Output, report: ImportReport) -> None:
         word = "would be left" if report.dry_run else "left"
         output.note(
             f"This is an older version of {report.source!r} than the one of {local_time(report.newer_said)}: "
-            f"{_counted(report.rows_older, 'row')} {word} as the newer says; --go-back goes back on purpose:",
+            f"{counted(report.rows_older, 'row')} {word} as the newer says; --go-back goes back on purpose:",
             "yellow",
         )
         _list(output, word, report.older, report.cells_older)
@@ -100,7 +100,7 @@ def tell_import(output: Output, report: ImportReport) -> None:
     if report.cells_settled:
         word = "would settle" if report.dry_run else "settled"
         output.note(
-            f"{_counted(report.cells_settled, 'cell')} {word} what earlier imports of "
+            f"{counted(report.cells_settled, 'cell')} {word} what earlier imports of "
             f"{report.source!r} disagreed about:",
             "yellow",
         )
@@ -131,7 +131,7 @@ def _tell_origin(output: Output, report: ImportReport) -> None:
     """Where the table seems to come from: an export, or another source."""
     if report.looks_exported and report.created:
         output.note(
-            f"{_counted(report.created, 'row')} new here, in what looks like an export of this collection. If another "
+            f"{counted(report.created, 'row')} new here, in what looks like an export of this collection. If another "
             "device has these records, sync before you import it: else they are there twice afterwards, or have their "
             f"notes and counts twice. 'crdt-sync duplicates {report.collection}' lists those alike. An export with "
             "--record-column names its records, one for editing (--for-editing) also says what was edited.",
@@ -139,7 +139,7 @@ def _tell_origin(output: Output, report: ImportReport) -> None:
         )
     elif report.created and report.record_column not in (None, BASE_HEADER):
         output.note(
-            f"{_counted(report.created, 'row')} new here, in a table with record ids. If another device has these, "
+            f"{counted(report.created, 'row')} new here, in a table with record ids. If another device has these, "
             "sync before you import them: else they have their notes and counts twice afterwards.",
             "yellow",
         )
@@ -208,7 +208,7 @@ def _tell_key(output: Output, report: ImportReport) -> None:
     if report.without_key and report.key:
         have = "has" if report.without_key == 1 else "have"
         output.note(
-            f"{_counted(report.without_key, 'row')} {have} no {columns}: edited, or in another table, they will be new "
+            f"{counted(report.without_key, 'row')} {have} no {columns}: edited, or in another table, they will be new "
             "records.",
             "yellow",
         )
@@ -237,10 +237,6 @@ def _tell_key(output: Output, report: ImportReport) -> None:
             output.note(f"  and {len(report.perhaps_edited) - _CELLS_SHOWN} more of one name; see --json.")
 
 
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}" + "s" * (count != 1)
-
-
 def _tell_both_changed(output: Output, report: ImportReport) -> None:
     """Of cells that both changed what is shown: what was here, or what the table says."""
     uncounted, overruled = report.cells_not_counted, report.cells_overruled
@@ -250,7 +246,7 @@ def _tell_both_changed(output: Output, report: ImportReport) -> None:
     if stay:
         cells = tuple(cell for cell in report.conflicts if cell.stays and cell.kept != "later")
         output.note(
-            f"{_counted(stay, 'cell')} changed in the table and here, too; what was written here stays. "
+            f"{counted(stay, 'cell')} changed in the table and here, too; what was written here stays. "
             f"{_where(report, cells)}:",
             "yellow",
         )
@@ -259,7 +255,7 @@ def _tell_both_changed(output: Output, report: ImportReport) -> None:
         cells = tuple(cell for cell in report.conflicts if not cell.stays)
         now = "would be shown" if report.dry_run else "is shown now"
         output.note(
-            f"{_counted(overruled, 'cell')} changed in the table and here, too; "
+            f"{counted(overruled, 'cell')} changed in the table and here, too; "
             f"what this table says {now}, and what was here is kept. {_where(report, cells)}:",
             "yellow",
         )
@@ -298,7 +294,7 @@ def _tell_emptied(output: Output, report: ImportReport) -> None:
     stay = "would stay" if report.dry_run else "stays"
     ways = f"; --clear-empty clears {report.cells_clearable} of them" if report.cells_clearable else ""
     output.note(
-        f"{_counted(report.cells_emptied, 'cell')} {'was' if report.cells_emptied == 1 else 'were'} emptied in the "
+        f"{counted(report.cells_emptied, 'cell')} {'was' if report.cells_emptied == 1 else 'were'} emptied in the "
         f"table; what is here {stay}{ways}:",
         "yellow",
     )

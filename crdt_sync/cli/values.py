@@ -128,9 +128,14 @@ def label(schema: Schema | None, field: str) -> str:
     return safe_text.one_line(spec.label or field) if spec else safe_text.name(field)
 
 
+def counted(count: int, what: str) -> str:
+    """So many of them."""
+    return f"{count} {what}" + "s" * (count != 1)
+
+
 def many(count: int) -> str:
     """So many records."""
-    return "1 record" if count == 1 else f"{count} records"
+    return counted(count, "record")
 
 
 def title(view: RecordView, but: Collection[str] = ()) -> str:

@@ -56,12 +56,7 @@ class Environment:
     def read(self, work: Work[T]) -> T:
         """Run `work` in a read transaction."""
         with self._reading:
-            environment, tables = self._usable()
-            try:
-                with environment.begin(write=False, buffers=False) as transaction:
-                    return work(transaction, tables)
-            except lmdb.Error as error:
-                raise translate(error, self.path) from error
+            return self._look(work)
 
     def write(self, work: Work[T]) -> T:
         """Run `work` in a write transaction and make it durable, or raise and change nothing.
@@ -82,6 +77,14 @@ class Environment:
                     # No name for the cause here: it would tie the failed transaction's pages into a cycle.
                     raise translate(self._reopen(error), self.path) from error
 
+    def _look(self, work: Work[T]) -> T:
+        environment, tables = self._usable()
+        try:
+            with environment.begin(write=False, buffers=False) as transaction:
+                return work(transaction, tables)
+        except lmdb.Error as error:
+            raise translate(error, self.path) from error
+
     def _attempt(self, environment: lmdb.Environment, tables: Tables, work: Work[T]) -> T:
         transaction = environment.begin(write=True, buffers=False)
         try:
@@ -96,12 +99,7 @@ class Environment:
     def survey(self, work: Work[T]) -> T:
         """Run a long `work` in a read transaction of its own; only growth and closing wait for it."""
         with self._copying:
-            environment, tables = self._usable()
-            try:
-                with environment.begin(write=False, buffers=False) as transaction:
-                    return work(transaction, tables)
-            except lmdb.Error as error:
-                raise translate(error, self.path) from error
+            return self._look(work)
 
     def copy(self, path: Path) -> None:
         """Write a compacted copy into the existing, empty directory `path`; reads and writes go on."""
