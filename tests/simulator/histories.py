@@ -1,5 +1,7 @@
 """Histories under faults, in groups: every promise is kept in each of them."""
 
+from collections.abc import Iterable
+
 from crdt_bench.simulator.campaign import run_seed
 from crdt_bench.simulator.scenario import draw
 
@@ -11,7 +13,12 @@ _WHOLE_ONE_IN = 12
 
 def check_group(first: int) -> None:
     """Run `GROUP` seeds from `first` on."""
-    outcomes = [run_seed(seed, steps_of(seed)) for seed in range(first, first + GROUP)]
+    check(range(first, first + GROUP))
+
+
+def check(seeds: Iterable[int]) -> None:
+    """Run these seeds."""
+    outcomes = [run_seed(seed, steps_of(seed)) for seed in seeds]
     failed = [outcome for outcome in outcomes if outcome.failure]
     assert [f"--seed {each.scenario.seed} --steps {each.scenario.steps}: {each.failure}" for each in failed] == []
 
