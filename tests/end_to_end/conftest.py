@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from pydantic import SecretStr
 
 from crdt_relay.server import Relay
 from crdt_relay.settings import Settings
-from crdt_sync import Address, Replica
+from crdt_sync import Address, Replica, bundled_schema
+from tests.runtime import test_syncing
 
 _PATIENCE_S = 120.0
 
@@ -86,3 +88,27 @@ def device(tmp_path: Path) -> Iterator[Callable[..., Replica]]:
     yield make
     for replica in made:
         replica.close()
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two devices that know customers, and the relay that they sync with, whose store can be looked into."""
+
+    ann: Replica
+    bob: Replica
+    relay: test_syncing.RelayThread
+    address: Address
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[Pair]:
+    schema = bundled_schema("customers")
+    relay = test_syncing.RelayThread(tmp_path / "relay")
+    try:
+        with (
+            Replica.create(tmp_path / "ann", "ann", [schema]) as ann,
+            Replica.create(tmp_path / "bob", "bob", [schema]) as bob,
+        ):
+            yield Pair(ann, bob, relay, Address(relay.url, test_syncing.TOKEN))
+    finally:
+        relay.stop()
