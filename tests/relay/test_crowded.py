@@ -1,6 +1,8 @@
 """What all devices together have under way is bounded, whatever each of them does, and honest ones are served."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,17 @@ def begin(device: Device, size: int = FRAME_BYTES_MAX, sent: int = LARGE) -> Non
     device.websocket.transport.write(b"\x82\xff" + size.to_bytes(8, "big") + bytes(4 + sent))
 
 
+@asynccontextmanager
+async def dawdling(relay: Relay) -> AsyncIterator[None]:
+    """Many devices, each of which has begun a large frame, until the end of the block."""
+    dawdlers = [await Device.join(relay.url, follow=False) for _ in range(MANY)]
+    for dawdler in dawdlers:
+        begin(dawdler)
+    yield
+    for dawdler in dawdlers:
+        await dawdler.drop()
+
+
 async def edit(device: Device, number: int, padding: int = 0) -> None:
     assert await device.store((f"customers/{number}", update(number, padding))) == [VerdictCode.ACCEPTED]
 
@@ -45,16 +58,12 @@ def test_frames_that_never_end_take_no_more_than_there_is_room_for(tmp_path: Pat
     async def scenario() -> None:
         async with running(tmp_path) as relay:
             honest = await Device.join(relay.url, follow=False)
-            dawdlers = [await Device.join(relay.url, follow=False) for _ in range(MANY)]
-            for dawdler in dawdlers:
-                begin(dawdler)
-            await eventually("all that may", lambda: came(relay) > 2 * LARGE)
-            for number in range(20):
-                await edit(honest, number)
-            await edit(honest, 20, SMALL_FRAME_BYTES - 200)
-            assert came(relay) <= COMING_BYTES_MAX + MANY * (SMALL_FRAME_BYTES + PIECE_BYTES)
-            for dawdler in dawdlers:
-                await dawdler.drop()
+            async with dawdling(relay):
+                await eventually("all that may", lambda: came(relay) > 2 * LARGE)
+                for number in range(20):
+                    await edit(honest, number)
+                await edit(honest, 20, SMALL_FRAME_BYTES - 200)
+                assert came(relay) <= COMING_BYTES_MAX + MANY * (SMALL_FRAME_BYTES + PIECE_BYTES)
             await eventually("all of it is given back", lambda: websockets(relay)[0].room.held == 0)
             await honest.close()
 
@@ -69,13 +78,9 @@ def test_a_large_edit_waits_for_others_that_dawdle_and_is_stored(
     async def scenario() -> None:
         async with running(tmp_path) as relay:
             honest = await Device.join(relay.url, follow=False)
-            dawdlers = [await Device.join(relay.url, follow=False) for _ in range(MANY)]
-            for dawdler in dawdlers:
-                begin(dawdler)
-            await edit(honest, 0, 60_000)
+            async with dawdling(relay):
+                await edit(honest, 0, 60_000)
             await honest.close()
-            for dawdler in dawdlers:
-                await dawdler.drop()
 
     asyncio.run(scenario())
 

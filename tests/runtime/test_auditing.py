@@ -125,6 +125,11 @@ def test_bytes_that_are_no_record_are_made_anew_from_the_log(pair, side) -> None
     assert values_of(pair.ann.document(record))["name"] == "Customer 3"
 
 
+def test_workers_that_are_processes_die_of_such_bytes_as_local_ones_do(worker_processes, pair) -> None:
+    pair.plant("there", planted.nonsense, pair.records[3])
+    assert named(pair.audit(content=True)) == [(pair.records[3], "damaged")]
+
+
 def test_where_the_log_is_no_record_either_the_others_are_made_anew_all_the_same(pair) -> None:
     lost, other = pair.records[3], pair.records[4]
 
