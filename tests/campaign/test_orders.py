@@ -11,10 +11,10 @@ from crdt_sync.records import Document
 from crdt_sync.records.gate import integrate, well_placed
 from crdt_sync.records.updates import halves
 
-_CASES = 1_000
+_CASES = 480
 
 
-def test_a_thousand_histories_end_the_same_in_every_order():
+def test_some_hundred_histories_end_the_same_in_every_order():
     tally = orders.run(0, _CASES)
     assert tally.findings == []
     assert tally.ran == _CASES
