@@ -55,7 +55,6 @@ from crdt_sync.records.memory.versions import says_same
 from crdt_sync.records.replaced import Replaced
 from crdt_sync.records.roots import Layout
 from crdt_sync.records.schema import FieldSpec
-from crdt_sync.records.text_diff import differences
 from crdt_sync.records.values import Carrier, canonical, exact_sum
 from crdt_sync.replica.former import Former
 
@@ -328,42 +327,35 @@ def _text(field: str, spec: FieldSpec, text: str, now: object | Missing, memory:
         return Decision("unchanged", wanted=text)
     respelled = memory.base(field) is MISSING and present not in ("", text) and same_form(present) == same_form(text)
     if respelled or any(same(text_mark(each), said) for each in memory.exported_of(field)):
-        merged = present
+        merged, edited_from = present, text
     elif present == text:
-        merged = text
+        merged, edited_from = text, text if edited_from is None else edited_from
     elif any(same(text_mark(each), mark_text(present)) for each in memory.said(field)) and not memory.agreed_with(
         field
     ):
         merged, edited_from = text, present
     elif any(same(each, said) for each in memory.former(field, spec)):
-        merged = present
+        merged, edited_from = present, text
     elif not present and not told:
-        merged = text
+        merged, edited_from = text, ""
     elif edited_from is not None:
         clean = cleanly_merged_text(edited_from, present, text)
         apart = clean is None
         merged = present if clean is None else clean
     else:
         return Decision("both_changed", wanted=text, new_to_us=not told)
-    remembered = text_said(text, apart=apart or _removed_unseen(field, text, present, memory))
+    remembered = text_said(text)
     whole = whole_text(remembered)
     if apart and whole is None:  # the table's text could not be shown later
         return Decision("both_changed", wanted=text, new_to_us=not told)
-    # Versions that do not know of each other begin alike in the source's own text, as they do in the field.
-    known = whole_text((memory.share or {}).get(field)) or whole_text(text_said(edited_from or ""))
-    changes = (ImportedChange("replace", field, merged, said=whole, said_before=known),)
+    base = whole_text(text_said(edited_from))
+    if base is None:  # it is too long to be compared with later
+        base = whole
+    elif same(text_mark((memory.share or {}).get(field)), mark_text(base)):
+        base = None  # its source said so last, and goes on from there
+    changes = (ImportedChange("replace", field, merged, said=whole, edited_from=base, apart=apart),)
     outcome: Outcome = "both_changed" if apart else "written" if merged != present else "unchanged"
     return Decision(outcome, changes, remembered, text, not told)
-
-
-def _removed_unseen(field: str, text: str, present: str, memory: Memory) -> bool:
-    """Whether people removed words in an export that have not arrived here: once they do, that is a conflict."""
-    before = whole_text(memory.base(field)) if memory.carried is not None else None
-    if before is None or before == present:
-        return False
-    removed = [before[start:stop].strip() for start, stop, _ in differences(before, text)]
-    unseen = any(words and words not in present for words in removed)
-    return unseen and all(values.get(field) != before for values in memory.formerly().values)
 
 
 def _counter(field: str, spec: FieldSpec, number: object, now: object | Missing, memory: Memory) -> Decision:

@@ -8,6 +8,7 @@ from crdt_sync.records.entries import Conflict, ConflictEntry, precedence, well_
 from crdt_sync.records.kind import FieldKind
 from crdt_sync.records.kinds import PLAIN
 from crdt_sync.records.memory.beginnings import MET, said_of
+from crdt_sync.records.memory.source_texts import source_text_root
 from crdt_sync.records.memory.sources import (
     Source,
     counter_said,
@@ -49,21 +50,29 @@ def beginning_conflicts(
         if kind is None:
             continue
         apart = {_form(side.said): side for side in reversed(found[field])}  # of equal ones the first counts
-        sides = [*apart.values(), *_sources(kind.layout, field, found[field], sources)]
+        sides = [*apart.values(), *_sources(kind.layout, field, found[field], sources, contents)]
         if len(sides) > 1:
             sides.sort(key=lambda side: side[1:], reverse=True)
             entries_ = (ConflictEntry(_value(kind.layout, side.said), side.stamp, side.actor, False) for side in sides)
             yield Conflict(field, kind.name, tuple(entries_), begun=True)
 
 
-def _sources(layout: Layout, field: str, beginnings: Sequence[_Side], sources: Sequence[Source]) -> Iterator[_Side]:
-    """What imports said that had not seen a beginning, and is joined with it, also where it is equal."""
+def _sources(
+    layout: Layout,
+    field: str,
+    beginnings: Sequence[_Side],
+    sources: Sequence[Source],
+    contents: Mapping[str, object],
+) -> Iterator[_Side]:
+    """What imports said that had not seen a beginning, and is joined with it, also where it is equal: of a text what
+    somebody wrote down, see `source_texts`."""
     if all(isinstance(side.said, dict) and side.said.get(MET) for side in beginnings):
         return
     for source in newest(sources).values():
         said = source.said.get(field)
         counted = counter_share(said) not in (0, "0")
-        if counted if layout is Layout.COUNTS else said and not is_apart(said):
+        written = contents.get(source_text_root(source.account, field)) and not is_apart(said)
+        if counted if layout is Layout.COUNTS else said and written:
             yield _Side(said, source.stamp, f"import {source.name}")
 
 

@@ -14,14 +14,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
 from crdt_sync.records import yrs
-from crdt_sync.records.deletion import deletion_of
 from crdt_sync.records.member_keys import member_of
 from crdt_sync.records.roots import (
     ARRAY_PREFIXES,
     DELETED_ROOT,
     LINEAGE_ROOT,
     MAP_PREFIXES,
-    MEMORY_ROOTS,
     TEXT_PREFIX,
     Contents,
     is_reserved,
@@ -290,14 +288,11 @@ class Document:
                 shown.setdefault(root[2:], set()).add(item.writer)
         return {field for field, writers in shown.items() if field in said and not writers <= said[field]}
 
-    @property
-    def deleted(self) -> bool:
-        """Whether the record is deleted: no edit lies outside what its deleters had seen."""
+    def entries_at(self, root: str) -> list[tuple[int, int]]:
+        """Writer and clock of each entry that an array holds, in its order."""
         with self.transaction() as transaction:
-            if not self.array(transaction, DELETED_ROOT).len(transaction):
-                return False
-            contents = {root: self.content(transaction, root) for root in (DELETED_ROOT, *MEMORY_ROOTS)}
-        return deletion_of(contents, self.raw_state_vector(), self.diff)[0]
+            array = self.array(transaction, root)
+            return [self.first_of_item(array, transaction, index) for index in range(array.len(transaction))]
 
     def roots_count(self) -> int:
         """How many root types the record has."""

@@ -8,6 +8,7 @@ from crdt_sync.clock import HybridClock
 from crdt_sync.errors import EditEnded, InvalidValue, NoConflict, RecordDeleted, UnknownCollection
 from crdt_sync.limits import ACTOR_LENGTH_MAX
 from crdt_sync.records.comparing import filled
+from crdt_sync.records.deleted import is_deleted
 from crdt_sync.records.deletion import deletion_text
 from crdt_sync.records.document import Document
 from crdt_sync.records.entries import Conflict
@@ -65,7 +66,7 @@ class Editor:
     @property
     def deleted(self) -> bool:
         """Whether the record is deleted."""
-        return self._document.deleted
+        return is_deleted(self._document)
 
     def __getitem__(self, field: str) -> Any:
         """The typed value that is shown; None, an empty list or empty text when there is none."""
@@ -155,7 +156,7 @@ class Editor:
     def delete(self) -> None:
         """Delete the record. An edit made elsewhere at the same time brings it back, as a conflict."""
         self._check_open()
-        if not self._document.deleted:
+        if not is_deleted(self._document):
             self._write_deletion()
 
     def restore(self) -> None:
@@ -194,7 +195,7 @@ class Editor:
     def _writable(self, field: str) -> FieldSpec:
         self._check_open()
         spec = self._schema.field(field)
-        if self._document.deleted:
+        if is_deleted(self._document):
             raise RecordDeleted("the record is deleted", "Restore it first if it is still needed.")
         if spec.required and field not in self._filled_before:
             self._filled_before[field] = filled(value_of(self._document, field, self._schema))

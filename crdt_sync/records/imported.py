@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from crdt_sync.errors import InvalidValue, RecordDeleted, UnknownField
 from crdt_sync.limits import STAMP_MAX
+from crdt_sync.records.deleted import is_deleted
 from crdt_sync.records.document import Document
 from crdt_sync.records.editor import check_actor
 from crdt_sync.records.entries import UNSURE, is_entry, well_formed
@@ -21,11 +22,11 @@ from crdt_sync.records.memory.beginnings import met
 from crdt_sync.records.memory.memories import rewrite_beginnings
 from crdt_sync.records.memory.memory_index import MemoryIndex
 from crdt_sync.records.memory.sources import IMPORTED, account_of, actor_of, read_sources
-from crdt_sync.records.memory.text_bringing import bring_text
 from crdt_sync.records.reading import reading_of
 from crdt_sync.records.replaced import Replaced, fourth, standing
 from crdt_sync.records.roots import BEGUN_ROOT, SOURCES_ROOT, Layout
 from crdt_sync.records.schema import FieldSpec, Schema
+from crdt_sync.records.text_bringing import bring_text
 from crdt_sync.records.values import Carrier, canonical
 from crdt_sync.records.write_once import write_once
 
@@ -44,7 +45,7 @@ class ImportedChange:
     | write | puts the value in the place of what is shown; beside whatever else people wrote |
     | beside | adds the value to those of people, as a conflict |
     | agree | takes back a value that the source has said before, and nothing else |
-    | replace | turns a text into the value by the words that differ, and the source's own text into `said` |
+    | replace | makes a text show the value once the source says `said`, which waits beside it where it is `apart` |
     | add, remove | of a set; what a person added, and what the source is remembered to say, is never removed |
     | drop | of a set: the member, whoever added it, as a person removes it |
     | append | to a log; `at` (stamp) and `by` where the source says them, `count` of equal ones before it |
@@ -57,7 +58,8 @@ class ImportedChange:
     by: str | None = None
     count: int = 0
     said: str | None = None
-    said_before: str | None = None  # what the source's own text begins with, where that is not written yet
+    edited_from: str | None = None  # of a text, where that is not what its source said before
+    apart: bool = False
     replaced: Replaced | None = None  # what people edited in an export, where that may not have arrived yet
     unsure: bool = False  # of `beside`: nobody knows whether people edited it, see `UNSURE`
 
@@ -67,7 +69,7 @@ def bring(document: Document, schema: Schema, source: str, changes: Sequence[Imp
 
     Raises `RecordDeleted`, `UnknownField`, `InvalidValue` and `InvalidTransition`; throw the document away then.
     """
-    if document.deleted:
+    if is_deleted(document):
         raise RecordDeleted("the record is deleted", "Restore it first if it is still needed.")
     checked = [_checked(schema, change) for change in changes]
     rest = [change for change in checked if change.operation != "replace"]
@@ -75,7 +77,8 @@ def bring(document: Document, schema: Schema, source: str, changes: Sequence[Imp
         write_once(document, partial(_write, actor=actor_of(source), lines=actor_of(account_of(source)), changes=rest))
     for change in checked:
         if change.operation == "replace":
-            bring_text(document, account_of(source), change.field, str(change.carrier), change.said, change.said_before)
+            account, shown = account_of(source), str(change.carrier)
+            bring_text(document, account, change.field, shown, change.said, change.edited_from, apart=change.apart)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,8 @@ class _Checked:
     carrier: Carrier
     entry: tuple[object, ...]  # of a log: stamp, author and what makes equal entries differ
     said: str | None
-    said_before: str | None
+    edited_from: str | None
+    apart: bool
     replaced: tuple[Replaced, ...]
     unsure: bool
 
@@ -115,7 +119,8 @@ def _checked(schema: Schema, change: ImportedChange) -> _Checked:
         carrier,
         entry,
         change.said,
-        change.said_before,
+        change.edited_from,
+        change.apart,
         replaced,
         change.unsure,
     )

@@ -13,15 +13,13 @@ from typing import TYPE_CHECKING, ClassVar
 from crdt_sync.errors import InvalidValue
 from crdt_sync.records.entries import Entry, latest_first
 from crdt_sync.records.memory.memory_index import MemoryIndex
-from crdt_sync.records.memory.source_texts import shown_texts
+from crdt_sync.records.memory.source_texts import ShownTexts
 from crdt_sync.records.memory.sources import shares
 from crdt_sync.records.roots import Layout
 from crdt_sync.records.text_input import parse_one
 from crdt_sync.records.values import Carrier, normalise_value, restore_value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from crdt_sync.records.entries import Age
     from crdt_sync.records.field_settings import FieldSettings
     from crdt_sync.records.pen import Pen
@@ -44,9 +42,9 @@ class Held:
         return shares(self.memories.accounts)
 
     @cached_property
-    def text(self) -> "Callable[[str], str]":
+    def text(self) -> ShownTexts:
         """Field to the text that it shows."""
-        return shown_texts(self.contents, self.memories)
+        return ShownTexts(self.contents, self.memories)
 
 
 class FieldKind:

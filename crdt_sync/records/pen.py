@@ -16,8 +16,8 @@ from crdt_sync.records.entries import Age, Conflict, Entry, is_entry, well_forme
 from crdt_sync.records.memory.memories import settle, sources_of
 from crdt_sync.records.memory.memory_index import MemoryIndex
 from crdt_sync.records.memory.sources import Source
-from crdt_sync.records.memory.text_bringing import unmix
 from crdt_sync.records.replaced import fourth
+from crdt_sync.records.text_bringing import write_down
 from crdt_sync.records.text_field import TextField
 from crdt_sync.records.values import Carrier
 from crdt_sync.records.write_once import write_once
@@ -108,10 +108,14 @@ class Pen(ABC):
 
     def open_text(self, field: str) -> TextField:
         """The text of a field, to be edited in place."""
-        unmix(self.document, field, str(self.value(field) or ""))
+        write_down(self.document, field)
         text = TextField(self.document, field, lambda: self._check(field))
         self.texts.append(text)
         return text
+
+    def end_waiting(self, field: str) -> None:
+        """No text of a source waits beside that of a field any more: it is decided what that is."""
+        write_down(self.document, field, waiting=True)
 
     def check_disputed(self, field: str) -> None:
         """Raise `NoConflict` where nothing stands against each other in a field."""

@@ -6,16 +6,16 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from crdt_sync.records.beginning_conflicts import beginning_conflicts
-from crdt_sync.records.deletion import deletion_of
+from crdt_sync.records.deleted import deletion_of
 from crdt_sync.records.document import Document
 from crdt_sync.records.entries import Conflict, conflict, latest_first, well_formed
 from crdt_sync.records.kind import ABSENT, Held
 from crdt_sync.records.kinds import PLAIN
-from crdt_sync.records.memory.memory_index import MemoryIndex, memories_of
+from crdt_sync.records.memory.memory_index import memories_of
 from crdt_sync.records.memory.sources import Source
 from crdt_sync.records.natural_key import is_asked
 from crdt_sync.records.replaced import standing
-from crdt_sync.records.roots import SOURCES_ROOT, TEXT_PREFIX, Contents, is_reserved
+from crdt_sync.records.roots import SOURCES_ROOT, TEXT_PREFIX, is_reserved
 from crdt_sync.records.version_conflicts import version_conflicts
 
 if TYPE_CHECKING:
@@ -39,17 +39,12 @@ class Reading:
 def reading_of(document: Document, schema: "Schema | None" = None, *, all_kinds: bool = False) -> Reading:
     """Values, open conflicts and deletion in one pass."""
     contents, state_vector = document.contents_at()
-    deleted, standing = deletion_of(contents, state_vector, document.diff)
-    memories = memories_of(contents)
-    conflicts = _conflicts(contents, schema, all_kinds, memories)
+    deleted, standing = deletion_of(contents, state_vector, document)
+    held = Held(contents, memories_of(contents))
+    conflicts = _conflicts(held, schema, all_kinds)
     if standing is not None:
         conflicts.append(standing)
-    return Reading(
-        _values(contents, schema, memories),
-        tuple(conflicts),
-        deleted,
-        memories.sources,
-    )
+    return Reading(_values(held, schema), tuple(conflicts), deleted, held.memories.sources)
 
 
 def values_of(document: Document, schema: "Schema | None" = None) -> dict[str, object]:
@@ -59,7 +54,7 @@ def values_of(document: Document, schema: "Schema | None" = None) -> dict[str, o
     log is a list of `{"value", "at", "by"}`, oldest first. `schema` adds the ranks of stages.
     """
     contents = document.contents()
-    return _values(contents, schema, memories_of(contents))
+    return _values(Held(contents, memories_of(contents)), schema)
 
 
 def value_of(document: Document, field: str, schema: "Schema") -> object:
@@ -68,14 +63,14 @@ def value_of(document: Document, field: str, schema: "Schema") -> object:
     with document.transaction() as transaction:
         roots = [root, SOURCES_ROOT]
         if root.startswith(TEXT_PREFIX):
-            own = f"{TEXT_PREFIX}_"  # of all fields, see `shown_texts`
+            own = f"{TEXT_PREFIX}_"  # of all fields, see `ShownTexts`
             roots += [each for each in document.root_names(transaction) if each.startswith(own)]
         contents = {each: document.content(transaction, each) for each in roots}
-    memories = memories_of(contents)
-    if memories.sources:
-        return _values(contents, schema, memories, only=field).get(field)
+    held = Held(contents, memories_of(contents))
+    if held.memories.sources:
+        return _values(held, schema, only=field).get(field)
     spec = schema.fields[field]  # no source says anything: it is in this root, or nowhere
-    shown = spec.rules.shown(field, spec, Held(contents, memories))
+    shown = spec.rules.shown(field, spec, held)
     return None if shown is ABSENT else shown
 
 
@@ -89,20 +84,18 @@ def conflicts_of(document: Document, schema: "Schema | None" = None, *, all_kind
     return list(reading_of(document, schema, all_kinds=all_kinds).conflicts)
 
 
-def _values(
-    contents: Contents, schema: "Schema | None", memories: MemoryIndex, *, only: str | None = None
-) -> dict[str, object]:
+def _values(held: Held, schema: "Schema | None", *, only: str | None = None) -> dict[str, object]:
     """Field to shown carrier, sorted by field; fields that hold nothing are left out.
 
-    `memories` are those of `contents`. `only` is the one field that is asked for, where not all are.
+    `only` is the one field that is asked for, where not all are.
 
     A root whose content was all deleted vanishes when a record is reloaded, so an empty root and a missing
     one must read the same.
     """
     values: dict[str, object] = {}
     fields = {} if schema is None else schema.fields
-    held = Held(contents, memories)
-    for root in sorted(contents.keys() | {f"n.{field}" for field in held.counted} | _texts_of(memories.sources)):
+    told = {f"n.{field}" for field in held.counted} | _texts_of(held.memories.sources)
+    for root in sorted(held.contents.keys() | told):
         field = root[2:]
         if is_reserved(root) or (only is not None and field != only):
             continue
@@ -121,8 +114,9 @@ def _values(
     return dict(sorted(values.items()))
 
 
-def _conflicts(contents: Contents, schema: "Schema | None", all_kinds: bool, memories: MemoryIndex) -> list[Conflict]:
+def _conflicts(held: Held, schema: "Schema | None", all_kinds: bool) -> list[Conflict]:
     found: list[Conflict] = []
+    contents, memories = held.contents, held.memories
     for root in sorted(contents):
         raw = contents[root]
         if root[:2] != "c." or is_reserved(root) or not isinstance(raw, list) or len(raw) < 2:
@@ -139,7 +133,7 @@ def _conflicts(contents: Contents, schema: "Schema | None", all_kinds: bool, mem
             )
             if open_conflict is not None:
                 found.append(open_conflict if asked else replace(open_conflict, open=False))
-    found += version_conflicts(contents, schema, memories.sources)
+    found += version_conflicts(held, schema)
     versions = {each.field for each in found}
     begun = beginning_conflicts(contents, schema, memories.sources)
     return found + [each for each in begun if each.field not in versions]

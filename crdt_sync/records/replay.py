@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from crdt_sync.records.deleted import is_deleted
 from crdt_sync.records.document import Document
 from crdt_sync.records.field_values import restore
 from crdt_sync.records.reading import values_of
@@ -23,7 +24,7 @@ def replay(document: Document, schema: "Schema", editor: "Editor") -> None:
     for field in schema.fields:
         if field in values:
             editor.replay(field, values[field])
-    if document.deleted:
+    if is_deleted(document):
         editor.delete()
     elif editor.changed:  # whoever gives the record another key meanwhile, elsewhere, has somebody else in it then
         for field, value in same_key.items():

@@ -3,6 +3,7 @@
 import json
 
 from crdt_sync.clock import HybridClock
+from crdt_sync.records.deleted import is_deleted
 from crdt_sync.records.document import Document
 from crdt_sync.records.editor import write_deletion
 from crdt_sync.records.entries import Entry, is_entry, precedence
@@ -15,7 +16,7 @@ def restamp(document: Document, limit: int, clock: HybridClock, actor: str) -> b
     Correct `clock` first. Deleted content takes its stamp along, so later diffs hold no stamp of the future.
     A record that is deleted stays deleted. Returns whether anything was written.
     """
-    deleted = document.deleted
+    deleted = is_deleted(document)
     late: list[tuple[Entry, str, int]] = []
     with document.transaction() as transaction:
         for root in sorted(document.root_names(transaction)):

@@ -5,22 +5,20 @@ remembers several versions of them: until a person decides, or an import says so
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from crdt_sync.records.entries import Conflict, ConflictEntry, well_formed
 from crdt_sync.records.kind import FieldKind, Held
 from crdt_sync.records.kinds import KINDS, PLAIN
-from crdt_sync.records.memory.memory_index import MemoryIndex
 from crdt_sync.records.memory.said_lines import said_lines
 from crdt_sync.records.memory.sources import (
     REMOVED,
     Source,
     counter_said,
-    is_apart,
     mark,
     mark_entry,
-    newest,
-    standing_in_accounts,
+    text_of,
     whole_text,
 )
 from crdt_sync.records.memory.versions import disputed
@@ -41,12 +39,11 @@ KINDS_OF_VERSIONS = frozenset(kind.name for kind in KINDS.values() if kind.layou
 """Kinds whose conflicts say what imports said; the field shows that of the newest with what people changed."""
 
 
-def version_conflicts(
-    contents: Mapping[str, object], schema: "Schema | None", sources: Sequence[Source]
-) -> list[Conflict]:
+def version_conflicts(record: Held, schema: "Schema | None") -> list[Conflict]:
     """Conflicts between versions, of the kinds that show one value; the newest comes first."""
+    contents = record.contents
     by_source: dict[str, list[Source]] = {}
-    for source in standing_in_accounts(sources):
+    for source in record.memories.in_accounts:
         by_source.setdefault(source.account, []).append(source)
     found: dict[str, tuple[str, list[ConflictEntry]]] = {}
     held: dict[str, dict[str, _Placed]] = {}  # by root: many sources may dispute one field
@@ -59,38 +56,37 @@ def version_conflicts(
             if root not in held:
                 held[root] = _held(kind.layout, contents.get(root))
             found.setdefault(field, (kind.name, []))[1].extend(_entries(field, kind.layout, saying, held[root]))
-    for source in newest(sources).values():
-        for field, said in source.said.items():
-            if is_apart(said) and _is_text(_kind(field, contents, schema, [source])):
-                here, apart = _beside(source, field, contents)
-                if here.value == apart.value:  # the words that it waited for have arrived
-                    continue
-                entries = found.setdefault(field, (PLAIN[Layout.TEXT].name, []))[1]
-                told = {(entry.value, entry.actor) for entry in entries}
-                entries += [entry for entry in (here, apart) if (entry.value, entry.actor) not in told]
-    for field, opposed in _removed_unseen(contents, schema, sources).items():
+    for field in sorted(record.memories.fields):
+        if waiting := record.text[field].waiting if _is_text(field, record, schema) else ():
+            entries = found.setdefault(field, (PLAIN[Layout.TEXT].name, []))[1]
+            told = {(entry.value, entry.actor) for entry in entries}
+            # Of what people wrote no time is known.
+            beside = [ConflictEntry(record.text[field].text, None, PEOPLE, True), *map(partial(_said, field), waiting)]
+            entries += [entry for entry in beside if (entry.value, entry.actor) not in told]
+    for field, opposed in _removed_unseen(record, schema).items():
         found.setdefault(field, (PLAIN[Layout.MEMBERS].name, opposed))
     return [
         Conflict(field, kind, _ordered(entries)) for field, (kind, entries) in sorted(found.items()) if len(entries) > 1
     ]
 
 
-def _removed_unseen(
-    contents: Mapping[str, object], schema: "Schema | None", sources: Sequence[Source]
-) -> dict[str, list[ConflictEntry]]:
+def _removed_unseen(record: Held, schema: "Schema | None") -> dict[str, list[ConflictEntry]]:
     """Sets that show a member which somebody removed in an export before it had arrived where that was imported; of
     several exports the first by name."""
     found: dict[str, list[ConflictEntry]] = {}
     members: dict[str, dict[str, object]] = {}  # set to what it shows, by marks: read once
-    held = Held(contents, MemoryIndex(sources))
-    for _, source in sorted(newest(sources).items()):
+    for _, source in sorted(record.memories.newest.items()):
         for name, marks in source.said.items():
             field = name.removeprefix(REMOVED)
-            if field in (name, *found) or not isinstance(marks, list) or f"{Layout.MEMBERS}{field}" not in contents:
+            if (
+                field in (name, *found)
+                or not isinstance(marks, list)
+                or f"{Layout.MEMBERS}{field}" not in record.contents
+            ):
                 continue
             if field not in members:
                 spec = schema.fields.get(field) if schema is not None else None
-                shown = PLAIN[Layout.MEMBERS].shown(field, spec, held)
+                shown = PLAIN[Layout.MEMBERS].shown(field, spec, record)
                 given = shown if isinstance(shown, list) else []
                 members[field] = {canonical(mark(member)): member for member in given}
             removed = said_lines(marks) - said_lines(source.said.get(field))
@@ -101,7 +97,8 @@ def _removed_unseen(
     return found
 
 
-def _is_text(kind: FieldKind | None) -> bool:
+def _is_text(field: str, record: Held, schema: "Schema | None") -> bool:
+    kind = _kind(field, record.contents, schema, record.memories.saying(field))
     return kind is not None and kind.layout is Layout.TEXT
 
 
@@ -120,11 +117,8 @@ def _entries(
     ]
 
 
-def _beside(source: Source, field: str, contents: Mapping[str, object]) -> list[ConflictEntry]:
-    """What people wrote, of which no time is known, and the text of the source that stands beside it."""
-    held = contents.get(f"{Layout.TEXT}{field}", "")
-    here = ConflictEntry(held, None, PEOPLE, True)
-    return [here, ConflictEntry(whole_text(source.said[field]), source.stamp, f"import {source.name}", False)]
+def _said(field: str, source: Source) -> ConflictEntry:
+    return ConflictEntry(whole_text(source.said[field]), source.stamp, f"import {source.name}", False)
 
 
 def _ordered(entries: list[ConflictEntry]) -> tuple[ConflictEntry, ...]:
@@ -145,6 +139,8 @@ def _kind(
         return spec.rules if spec.rules.layout is not Layout.ENTRIES else None
     if any(counter_said(version.said.get(field)) is not None for version in versions):
         return PLAIN[Layout.COUNTS]
+    if any(text_of(version.said.get(field)) is not None for version in versions):
+        return PLAIN[Layout.TEXT]
     return next((PLAIN[layout] for layout in _LAYOUTS if f"{layout}{field}" in contents), None)
 
 

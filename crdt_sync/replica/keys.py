@@ -15,6 +15,7 @@ from crdt_sync import limits
 from crdt_sync.errors import KeyTaken, StoreCorrupt, UsageError
 from crdt_sync.ids import collection_of
 from crdt_sync.records import Document, Schema, value_of
+from crdt_sync.records.deleted import is_deleted
 from crdt_sync.records.natural_key import Key, key_of, record_as_typed, record_of
 from crdt_sync.replica.loading import stored_document
 from crdt_sync.replica.views import encode_view
@@ -63,9 +64,9 @@ class Pending:
             self._records[schema.collection, before].discard(record)
         values = natural_values(schema, document)
         self.deleted.discard(record)
-        if document.deleted:
+        if is_deleted(document):
             self.deleted.add(record)
-        key = None if document.deleted else key_of(schema, values)
+        key = None if is_deleted(document) else key_of(schema, values)
         self._values[record], self._keys[record] = values, key
         if key is not None:
             self._records.setdefault((schema.collection, key), set()).add(record)
@@ -125,7 +126,7 @@ class KeyIndex:
         What it showed already is not questioned: duplicates that devices made apart are edited like all records.
         """
         values = natural_values(schema, document)
-        key = None if document.deleted else key_of(schema, values)
+        key = None if is_deleted(document) else key_of(schema, values)
         if key is None or (record not in pending and self._shown(schema, record) == key):
             return
         others = self.showing(schema, key, pending)
@@ -135,7 +136,7 @@ class KeyIndex:
     def check_again(self, record: str, schema: Schema, document: Document, pending: Pending) -> None:
         """`check` for what `pending` has already: somebody else may have stored the key since."""
         values = natural_values(schema, document)
-        key = None if document.deleted else key_of(schema, values)
+        key = None if is_deleted(document) else key_of(schema, values)
         if key is None or self._shown(schema, record) == key:
             return
         others = self.showing(schema, key, pending) - {record}

@@ -16,6 +16,7 @@ from crdt_sync.clock import HybridClock
 from crdt_sync.errors import CrdtSyncError, UpdateRefused
 from crdt_sync.ids import collection_of
 from crdt_sync.records import Document, Editor, Integrator, Schema, reading_of, restore
+from crdt_sync.records.deleted import is_deleted
 from crdt_sync.records.lineages.holding import holds
 from crdt_sync.records.memory.sources import parse_source
 from crdt_sync.records.roots import Layout
@@ -149,7 +150,7 @@ class Rewriting:
                 written.append(field)
             else:
                 losses.append(loss)
-        if shown.deleted != self.document.deleted:
+        if shown.deleted != is_deleted(self.document):
             self._editor().delete() if shown.deleted else self._editor().restore()
             written.append(DELETED)
         return written, losses

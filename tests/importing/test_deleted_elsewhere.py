@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crdt_sync.ids import natural_record
-from crdt_sync.records import deletion
+from crdt_sync.records import deleted
+from crdt_sync.records.deleted import is_deleted
 from crdt_sync.records.roots import MEMORY_ROOTS
 from tests.importing.conftest import FIELDS, PEOPLE, Device, meet
 from tests.importing.test_importing_again import ROW
@@ -31,7 +32,7 @@ def shown(*devices):
     states = {
         (
             device.replica.get(device.record).deleted,
-            device.replica.document(device.record).deleted,
+            is_deleted(device.replica.document(device.record)),
             tuple(conflict.field for _, conflict in device.replica.conflicts()),
         )
         for device in devices
@@ -155,7 +156,7 @@ def test_nor_one_whose_source_said_something_else_before(fields, spelled):
 
 
 def test_a_text_of_a_source_that_counts_as_an_edit_is_noticed(monkeypatch):
-    monkeypatch.setattr(deletion, "is_memory", lambda root: root in MEMORY_ROOTS)
+    monkeypatch.setattr(deleted, "is_memory", lambda root: root in MEMORY_ROOTS)
     with pytest.raises(AssertionError):
         run_typed(["notes"])
 
@@ -186,6 +187,6 @@ def test_a_table_without_news_never_brings_it_back(imports, deleted_after):
 
 
 def test_a_planted_bug_is_noticed(monkeypatch):
-    monkeypatch.setattr(deletion, "_only_remembered", lambda *_: False)
+    monkeypatch.setattr(deleted, "_only_remembered", lambda *_: False)
     with pytest.raises(AssertionError):
         run([(1, False)], 0)

@@ -91,7 +91,7 @@ def test_what_came_since_the_export_stays(pair, sheet):
     assert (anna.shows("tags"), anna.shows("notes"), anna.shows("phone")) == (["new"], "\ncalled in June", "2")
 
 
-def test_what_is_cleared_before_it_arrives_is_asked_about(devices, tmp_path):
+def test_members_that_are_cleared_before_they_arrive_are_asked_about_and_words_are_gone(devices, tmp_path):
     anna, bert = devices("anna", "bert")
     with anna.replica.edit("people/1", create=True) as person:
         person["name"] = "Anna"
@@ -102,7 +102,8 @@ def test_what_is_cleared_before_it_arrives_is_asked_about(devices, tmp_path):
     sheet.empty("tags", "notes")
     sheet.bring(bert, clear_empty=True)
     meet(anna, bert)
-    assert set(bert.replica.get("people/1").conflicts) == {"notes", "tags"}
+    assert bert.replica.get("people/1").conflicts == ("tags",)
+    assert (anna.shows("notes"), bert.shows("notes")) == (None, None)
 
 
 def test_cells_of_a_table_that_became_empty_are_counted_too(devices):

@@ -108,20 +108,27 @@ def test_what_has_arrived_is_removed_and_no_conflict(office):
     assert (office.anna.shows("tags"), office.anna.conflict("tags")) == (["old"], [])
 
 
-def test_words_that_were_removed_before_they_had_arrived_are_a_conflict(office):
+@pytest.mark.parametrize("later", [None, "Likes tea. Calls on Sunday.", "Maria. Likes tea. Calls on Monday."])
+def test_words_that_were_removed_before_they_had_arrived_are_gone_when_they_do_unless_somebody_changed_them(
+    office, later
+):
     with office.anna.replica.edit(RECORD) as person:
         person.text("notes").replace("Likes tea. Calls on Monday.")
     office.export()
     office.edit(notes="Likes tea.")
     office.take(office.bert)
     assert (office.bert.shows("notes"), office.bert.conflict("notes")) == ("Likes tea.", [])
+    if later:
+        with office.anna.replica.edit(RECORD) as person:
+            person.text("notes").replace(later)
     meet(office.anna, office.bert)
-    both = ["Likes tea. Calls on Monday.", "Likes tea."]
-    assert office.anna.conflict("notes") == office.bert.conflict("notes") == both
-    with office.anna.replica.edit(RECORD) as person:
-        person.resolve("notes", "Likes tea.")
-    meet(office.anna, office.bert)
-    assert (office.bert.shows("notes"), office.bert.conflict("notes")) == ("Likes tea.", [])
+    shown, conflict = {
+        None: ("Likes tea.", []),
+        "Likes tea. Calls on Sunday.": ("Likes tea. Calls on Sunday.", ["Likes tea. Calls on Sunday.", "Likes tea."]),
+        "Maria. Likes tea. Calls on Monday.": ("Maria. Likes tea.", []),
+    }[later]
+    for device in (office.anna, office.bert):
+        assert (device.shows("notes"), device.conflict("notes")) == (shown, conflict)
 
 
 def test_words_that_were_here_are_removed_and_no_conflict(office):

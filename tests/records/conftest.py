@@ -7,6 +7,7 @@ import pytest
 
 from crdt_sync.clock import HybridClock
 from crdt_sync.records import Document, Editor, Schema, bundled_schema
+from crdt_sync.records.deleted import is_deleted
 from crdt_sync.records.updates.update import scan
 
 START = 1_700_000_000_000_000
@@ -63,10 +64,10 @@ class Office:
             person = people[who % people_count]
             if what == 0:
                 person.receive(people[detail % people_count])
-            elif what == 1 and not person.document.deleted:
+            elif what == 1 and not is_deleted(person.document):
                 person.edit(lambda editor: editor.delete())
             else:
-                if person.document.deleted:
+                if is_deleted(person.document):
                     person.edit(lambda editor: editor.restore())
                 person.edit(lambda editor, what=what, detail=detail: _change(editor, what, detail))  # type: ignore[misc]
         return people

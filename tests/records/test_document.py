@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.records import Document, conflicts_of, digest_of, reading_of, values_of
+from crdt_sync.records.deleted import is_deleted
 
 SCRIPTS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 11), st.integers(0, 5)), max_size=30)
 
@@ -173,12 +174,12 @@ def test_a_delete_that_saw_everything_deletes_and_a_concurrent_edit_wins(office)
     one.editor["name"] = "Ann"
     other = office.person(2, [one.document.diff()])
     one.editor.delete()
-    assert one.document.deleted
+    assert is_deleted(one.document)
     assert conflicts_of(one.document, office.schema) == []
     other.editor["name"] = "Anna"
     office.meet(one, other)
     for person in (one, other):
-        assert not person.document.deleted
+        assert not is_deleted(person.document)
         (conflict,) = conflicts_of(person.document, office.schema)
         assert (conflict.field, conflict.kind) == ("_deleted", "deleted")
         assert [(entry.value, entry.actor, entry.shown) for entry in conflict.entries] == [(True, "actor1", False)]
@@ -193,8 +194,8 @@ def test_two_deletes_that_saw_different_edits_delete_together(office):
     one.editor.delete()
     other.editor.delete()
     office.meet(one, other)
-    assert one.document.deleted
-    assert other.document.deleted
+    assert is_deleted(one.document)
+    assert is_deleted(other.document)
 
 
 @pytest.mark.parametrize("text", ["", "!!!!", "AAAA", "gICAgAEBAQ"])
@@ -202,7 +203,7 @@ def test_a_deletion_that_cannot_be_read_deletes_nothing(text):
     document = Document(1)
     with document.transaction() as transaction:
         document.array(transaction, "c._deleted").insert(transaction, 0, [text, 5, "ann"])
-    assert not document.deleted
+    assert not is_deleted(document)
 
 
 def test_a_hostile_state_vector_is_refused_before_yrs_sees_it(office):

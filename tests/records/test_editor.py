@@ -9,6 +9,7 @@ from crdt_sync.clock import HybridClock
 from crdt_sync.errors import InvalidTransition, InvalidValue, RecordDeleted, UnknownCollection, UnknownField
 from crdt_sync.limits import ACTOR_LENGTH_MAX
 from crdt_sync.records import Document, Editor, conflicts_of, parse_schema, values_of
+from crdt_sync.records.deleted import is_deleted
 
 
 @pytest.fixture
@@ -215,7 +216,7 @@ def test_a_deleted_record_is_edited_only_after_it_was_restored(ann):
     assert ann.editor["name"] == "Ann"
     ann.editor.restore()
     ann.editor["name"] = "Anna"
-    assert not ann.document.deleted
+    assert not is_deleted(ann.document)
     assert conflicts_of(ann.document, None) == []
 
 
@@ -230,7 +231,7 @@ def test_a_delete_beside_an_edit_is_decided_either_way(office, decision):
     other.editor.resolve("_deleted", decision)
     office.meet(one, other)
     for person in (one, other):
-        assert person.document.deleted is decision
+        assert is_deleted(person.document) is decision
         assert conflicts_of(person.document, office.schema) == []
 
 

@@ -134,7 +134,7 @@ class Imports:
         finally:
             after = _state(device.disk, record)
             if not after.same_as(before):
-                self.ledger.add(device.name, record, before, after, intent, device.replica.context.writers.first())
+                self.ledger.add(device.name, record, before, after, intent, device.replica.context.writers.is_ours)
         return f"edits {record}, which was imported"
 
     def _write(self, editor: EditedRecord, intent: Intent) -> None:
@@ -150,7 +150,13 @@ class Imports:
                 editor.append("timeline", value)
             case 3:
                 text = editor.text("notes")
-                text.insert(self.rng.choice((0, len(text))), f" w{self._number} ")
+                match self.rng.randrange(3):
+                    case 0:
+                        text.replace(f"w{self._number} {text}")
+                    case 1:
+                        text.replace(f"{text} w{self._number}")
+                    case _:
+                        text.replace(f"anew, w{self._number}.")
             case 4 if editor.conflict("phone") is not None:
                 editor.resolve("phone", value)
             case 4:

@@ -4,7 +4,7 @@ An edit *survives* when its operations are in the final state. It must, unless i
 more at some moment, because the only ones that did were wiped or rolled back.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from crdt_bench.simulator.contents import Contents, Name, State
@@ -63,17 +63,24 @@ class Ledger:
     count: int = 0
 
     def add(
-        self, device: str, record: str, before: State, after: State, intent: Intent, writer: int | None = None
+        self,
+        device: str,
+        record: str,
+        before: State,
+        after: State,
+        intent: Intent,
+        is_ours: Callable[[int], bool] = lambda _: False,
     ) -> Edit:
         """Note an edit, given the record before and after it.
 
-        `writer` is the device's, where the edit may also write as others would: it takes over a text of an import.
+        `is_ours` tells the device's own writers, where the edit may also write as others would: it writes down what an
+        import says of a text.
         """
         old, new = vectors.decode(before.vector), vectors.decode(after.vector)
         grown = [writer for writer, clock in new.items() if clock > old.get(writer, 0)]
-        if writer not in grown:
-            assert len(grown) <= 1, "one edit has one writer"
-            writer = grown[0] if grown else 0
+        grown = [writer for writer in grown if is_ours(writer)] or grown
+        assert len(grown) <= 1, "one edit has one writer"
+        writer = grown[0] if grown else 0
         added, removed = changes(before.contents, after.contents)
         self.count += 1
         edit = Edit(self.count, device, record, writer, new.get(writer, 0), added, removed, intent, old)

@@ -9,7 +9,7 @@ from crdt_sync.exchange import record_key, three_way
 from crdt_sync.exchange.record_key import RecordKeys
 from crdt_sync.exchange.row_import import RowImport
 from crdt_sync.exchange.three_way import Decision
-from crdt_sync.records import imported
+from crdt_sync.records import imported, text_bringing
 from crdt_sync.records.field_values import normalise
 from crdt_sync.records.imported import ImportedChange
 from crdt_sync.records.memory import memory_index
@@ -45,6 +45,10 @@ def _remember_again(bring: Method) -> Method:
         return bring(self, record, {target: replace(each, said=each.wanted) for target, each in decided.items()}, *more)
 
     return mutated
+
+
+def _nothing(_: Method) -> Method:
+    return lambda *_: None
 
 
 def _whole_rows(_: Method) -> Method:
@@ -95,6 +99,14 @@ IMPORT_MUTANTS = (
         ((RowImport, "_bring", _remember_again),),
         {},
         imports=0.5,
+    ),
+    Mutant(
+        "imports write texts into what people type",
+        "no word of a table stands in one that somebody typed",
+        ((text_bringing, "_will_show", _nothing),),
+        {"partition": 0.2},
+        imports=0.5,
+        seeds_from=5,
     ),
     Mutant(
         "an edited row is a new customer",

@@ -44,7 +44,7 @@ class Text(FieldKind):
 
     def shown(self, field: str, spec: "FieldSettings | None", held: Held) -> object:
         """See `source_texts`."""
-        return held.text(field) or ABSENT
+        return held.text[field].text or ABSENT
 
     def write(self, pen: "Pen", field: str, spec: "FieldSettings", value: object) -> None:
         """Rewrite what differs."""
@@ -52,6 +52,11 @@ class Text(FieldKind):
         if spec.required and not filled(text):
             raise emptied(field)
         self.text(pen, field).replace(text)
+
+    def decide(self, pen: "Pen", field: str, spec: "FieldSettings", value: object) -> None:
+        """Of versions, and of what waits beside it."""
+        pen.end_waiting(field)
+        self.write(pen, field, spec, value)
 
     def text(self, pen: "Pen", field: str) -> "TextField":
         """The text itself."""

@@ -61,13 +61,17 @@ class MemoryIndex:
     def _saying(self) -> dict[str, list[Source]]:
         return _by_field(self.newest.values())
 
-    def said_last(self, field: str) -> Sequence[Source]:
-        """What each account said last, likewise."""
-        return self._said_last.get(field, ())
+    def said_of(self, field: str) -> Sequence[Source]:
+        """The memory in which each account said what it says of a field now, the oldest first."""
+        return self._said_of.get(field, ())
 
     @cached_property
-    def _said_last(self) -> dict[str, list[Source]]:
-        return _by_field(self.accounts.values())
+    def _said_of(self) -> dict[str, list[Source]]:
+        found: dict[str, dict[str, Source]] = {}
+        for source in self.sources:
+            for field in source.said:
+                found.setdefault(field, {}).setdefault(source.account, source)
+        return {field: [*reversed(last.values())] for field, last in found.items()}
 
     def texts(self, actor: str, field: str) -> list[str]:
         """The texts of a field that the versions of one account say, the newest first."""

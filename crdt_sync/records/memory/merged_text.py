@@ -15,14 +15,15 @@ def merged_text(base: str, ours: str, theirs: str, comparing: Comparing | None =
     return with_changes(base, differences(base, ours, comparing), differences(base, theirs, comparing))
 
 
-def cleanly_merged_text(base: str, ours: str, theirs: str) -> str | None:
+def cleanly_merged_text(base: str, ours: str, theirs: str, comparing: Comparing | None = None) -> str | None:
     """`ours` with what changed from `base` to `theirs`; None where the two changed the same place.
 
     Two changes are of different places where a word that neither changed, or the end of a line, is between them; so is
     what `ours` only adds, between a word that stays and what changed. Few words that stay between many that change are
-    of one place with these: a sentence that was written anew may have a word in common with the old one.
+    of one place with these: a sentence that was written anew may have a word in common with the old one. `comparing` is
+    as in `merged_text`.
     """
-    mine, wanted = differences(base, ours), differences(base, theirs)
+    mine, wanted = differences(base, ours, comparing), differences(base, theirs, comparing)
     rest = [change for change in wanted if change not in mine]
     regions = [(change, 0) for change in _regions(base, mine)] + [(change, 1) for change in _regions(base, rest)]
     regions.sort(key=lambda region: region[0][:2])

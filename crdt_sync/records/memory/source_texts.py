@@ -1,112 +1,161 @@
-"""Texts that imports write, so that what people changed in them can be told from what a source says.
+"""What texts show of which sources say something, so that what people typed is never joined with that unseen.
 
-An import edits the text of the field, and alike a text of the source's own that people never touch:
-`t._<actor of its account>.<field>`. Devices that import different versions, or one version beside unsynced edits, edit
-both alike, so that the two mix in the same way. Wherever the source's own text is not what its newest memory says, the
-field shows what the memory says with what people changed.
+What a source says of a text is in its memory. The text of the field is written by people, and
+`t._<actor of its account>.<field>` holds what of the source is in there already: its own text. The field shows its text
+with what changed from that to what the source says now, where people changed other places. Else it shows what people
+wrote, and the source's text waits beside it, a conflict. So no import writes between words that somebody types
+meanwhile on another device, and whoever has the same operations is shown the same, whoever imported what, and when.
+
+Who edits the field writes down first what it shows, and in the source's own text what is in it then. Devices that do so
+from different versions write both alike, so that the two mix in the same way: first texts stand one after the other.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import permutations
+from typing import NamedTuple
 
 from crdt_sync.limits import SOURCE_TEXT_BYTES_MAX
 from crdt_sync.records.memory.memory_index import MemoryIndex
-from crdt_sync.records.memory.merged_text import merged_text, with_changes
-from crdt_sync.records.memory.sources import actor_of, is_apart
+from crdt_sync.records.memory.merged_text import cleanly_merged_text, with_changes
+from crdt_sync.records.memory.sources import Source, actor_of, is_apart, text_of
 from crdt_sync.records.text_diff import Comparing, Replacement, common_length, differences
 
-MIXED_LENGTH_MAX = 8 * SOURCE_TEXT_BYTES_MAX  # characters; beyond it a text is shown as it is
+MIXED_LENGTH_MAX = (
+    8 * SOURCE_TEXT_BYTES_MAX
+)  # characters; what is longer is shown as it is, and the source's text waits
 VERSIONS_JOINED_MAX = 4  # first texts that stand one after the other and are told apart again
 PAIRS_OF_RECORD_MAX = (
     2_000_000  # see `text_diff`: some 0.2 s of reading one record, shared by its texts, whoever wrote it
 )
 
 
+class Said(NamedTuple):
+    """What a source says of a text: `own` is what of it is in the field, `said` what it says now, and `versions` what
+    others say that were imported without knowing of each other, the newest first."""
+
+    own: str
+    said: str
+    versions: Sequence[str] = ()
+
+
 def source_text_root(source: str, field: str) -> str:
     """The root of a source's own text."""
-    return _root(actor_of(source), field)
+    return f"t._{actor_of(source)}.{field}"
 
 
-def _root(actor: str, field: str) -> str:
-    return f"t._{actor}.{field}"
-
-
-def said_texts(field: str, memories: MemoryIndex) -> dict[str, str]:
-    """The roots of the sources' own texts for a field, to what each says; it differs where versions have mixed.
+def saying(field: str, memories: MemoryIndex) -> dict[str, Source]:
+    """The roots of the sources' own texts for a field, to which memory says what each says now, the oldest first.
 
     Texts of earlier versions, and those that are too long, have no root of their own.
     """
-    return {_root(actor, field): text for actor, text in _said_by(field, memories).items()}
-
-
-def _said_by(field: str, memories: MemoryIndex) -> dict[str, str]:
     found = {}
-    for memory in memories.said_last(field):
-        said = memory.said[field]
-        if isinstance(said, Mapping) and isinstance(text := said.get("text"), str):
-            found[actor_of(memory.name)] = text
+    for memory in memories.said_of(field):
+        if text_of(memory.said[field]) is not None:
+            found[source_text_root(memory.account, field)] = memory
     return found
 
 
-def shown_texts(contents: Mapping[str, object], memories: MemoryIndex) -> Callable[[str], str]:
-    """Field to the text that it shows, see the module.
+def merged(text: str, said: Said, comparing: Comparing) -> tuple[str, str | None]:
+    """A text with what a source says of it, and None; or where people changed the same place, or the work is too much,
+    what people wrote, and what of the source is in that."""
+    if said.said in (said.own, text):
+        return text, None
+    if text == said.own:
+        return said.said, None
+    if max(len(text), len(said.own)) > MIXED_LENGTH_MAX or comparing.pairs_left < 0:
+        return text, said.own
+    comparing.pairs_left -= sum(map(len, (text, *said[:2])))  # however little of them differs
+    firsts = _first_texts(said)
+    found = _unjoined(firsts, text, said, comparing) if firsts else None
+    if found is None:
+        clean = cleanly_merged_text(said.own, text, said.said, comparing)
+        found = (text, said.own) if clean is None else (clean, None)
+    return found if comparing.pairs_left >= 0 else (text, said.own)
 
-    `contents` has at least the texts of these fields and all of the sources' own, so that whoever asks for one field
-    and whoever asks for all are told the same: the fields in which versions have mixed share the work evenly.
+
+class Shown(NamedTuple):
+    """What a text shows; the memories of the sources whose texts wait beside it until somebody decides; and by root
+    what of each source's own text is in what is shown."""
+
+    text: str
+    waiting: tuple[Source, ...]
+    own: Mapping[str, str]
+
+
+class ShownTexts:
+    """What the texts of a record show, see the module: `texts[field]`.
+
+    `contents` has at least all texts and all of the sources' own, so that whoever asks for one field and whoever asks
+    for all are told the same: the fields of which a source says something that is not in them share the work evenly.
     """
-    mixed = sum(
-        any(contents.get(root, "") != said for root, said in said_texts(field, memories).items())
-        for field in memories.fields
-    )
-    pairs = PAIRS_OF_RECORD_MAX // max(1, mixed)
-    return lambda field: _shown(field, contents, memories, Comparing(pairs))
+
+    def __init__(self, contents: Mapping[str, object], memories: MemoryIndex) -> None:
+        self._contents = contents
+        self._memories = memories
+        self._found: dict[str, Shown] = {}
+        pending = sum(
+            any(contents.get(root, "") != text_of(memory.said[field]) for root, memory in self._saying(field))
+            for field in memories.fields
+        )
+        self._pairs = PAIRS_OF_RECORD_MAX // max(1, pending)
+
+    def __getitem__(self, field: str) -> Shown:
+        if field not in self._found:
+            self._found[field] = self._read(field)
+        return self._found[field]
+
+    def _saying(self, field: str) -> Sequence[tuple[str, Source]]:
+        return [*saying(field, self._memories).items()]
+
+    def _read(self, field: str) -> Shown:
+        held = self._contents.get(f"t.{field}")
+        text = held if isinstance(held, str) else ""
+        comparing = Comparing(self._pairs)
+        waiting, shown_of = [], {}
+        for root, memory in self._saying(field):
+            said, own = str(text_of(memory.said[field])), str(self._contents.get(root, ""))
+            if is_apart(memory.said[field]):  # as earlier releases say it
+                base = None if text == said else own
+            else:
+                versions = self._memories.texts(actor_of(memory.account), field)
+                text, base = merged(text, Said(own, said, versions), comparing)
+            if base is not None:
+                waiting.append(memory)
+            shown_of[root] = said if base is None else base
+        return Shown(text, tuple(waiting), shown_of)
 
 
-def _shown(field: str, contents: Mapping[str, object], memories: MemoryIndex, comparing: Comparing) -> str:
-    held = contents.get(f"t.{field}")
-    text = held if isinstance(held, str) else ""
-    # What waits beside the field is not in it, and mixed only there.
-    apart = {actor_of(memory.name) for memory in memories.said_last(field) if is_apart(memory.said[field])}
-    for actor, said in _said_by(field, memories).items():
-        own = contents.get(_root(actor, field), "")
-        if own == said or not isinstance(own, str) or actor in apart:
-            continue
-        if text == own:
-            text = said
-        elif max(len(text), len(own)) <= MIXED_LENGTH_MAX and comparing.pairs_left >= 0:
-            comparing.pairs_left -= len(text) + len(own) + len(said)  # however little of them differs
-            versions = memories.texts(actor, field)
-            merged = _unjoined(own, text, versions, comparing) or merged_text(own, text, said, comparing)
-            text = merged if comparing.pairs_left >= 0 else text
-    return text
+def _first_texts(said: Said) -> Sequence[str]:
+    """The versions in the order in which they stand one after the other in the source's own text, as each was written
+    down first on another device. Nothing where they do not."""
+    if not 1 < len(said.versions) <= VERSIONS_JOINED_MAX:
+        return ()
+    return next((each for each in permutations(said.versions) if "".join(each) == said.own), ())
 
 
-def _unjoined(own: str, text: str, versions: Sequence[str], comparing: Comparing) -> str | None:
-    """The newest version with what people changed in any, where all were a first text and stand one after the other.
-
-    None where they do not.
-    """
-    if not 1 < len(versions) <= VERSIONS_JOINED_MAX:
-        return None
-    order = next((each for each in permutations(versions) if "".join(each) == own), None)
-    if order is None:
-        return None
-    changes = [_trimmed(own, change) for change in differences(own, text, comparing)]
-    edits: dict[str, list[Replacement]] = {version: [] for version in order}
+def _unjoined(order: Sequence[str], text: str, said: Said, comparing: Comparing) -> tuple[str, str | None] | None:
+    """What the source says now with what people changed in any of the versions that stand one after the other; else
+    those that people changed, each whole, and what of the source they are of. None where they changed two at once."""
+    changes = [_trimmed(said.own, change) for change in differences(said.own, text, comparing)]
+    edits: list[list[Replacement]] = [[] for _ in order]
     end = 0
-    for version in order:
+    for place, version in enumerate(order):
         start, end = end, end + len(version)
-        last = version == order[-1]
+        last = place == len(order) - 1
         while changes and start <= changes[0][0] and changes[0][1] <= end and (last or not _is_before(end, changes[0])):
             low, high, new = changes.pop(0)
-            edits[version].append((low - start, high - start, new))
+            edits[place].append((low - start, high - start, new))
     if changes:
         return None  # across two versions
-    newest, *older = versions
-    shown = with_changes(newest, edits[newest], [])
-    for version in older:
-        shown = with_changes(version, differences(version, shown, comparing), edits[version])
-    return shown
+    edited = [(each, with_changes(each, changed, [])) for each, changed in zip(order, edits, strict=True) if changed]
+    shown: str | None = said.said
+    for version, now in sorted(edited, key=lambda each: each[0] != said.said):
+        shown = None if shown is None else cleanly_merged_text(version, now, shown, comparing)
+    if shown is not None:
+        return shown, None
+    if len(edited) == 1:
+        return edited[0][1], edited[0][0]
+    return "".join(now if now[-1:].isspace() else f"{now}\n" for _, now in edited).removesuffix("\n"), said.own
 
 
 def _is_before(place: int, change: Replacement) -> bool:

@@ -12,8 +12,7 @@ like those of a field. `said` is JSON text, field to what the source said of it:
 | counter | `{"=": what the source said, "+": what of it is counted here}`; without "=" both are the same |
 
 A counter without "+" is of an import that did not know how much was counted already: that follows from what another
-import of the source knew, see `newest`. A text that has `"apart": true` is not in the field, which holds what people
-wrote: a conflict, see `is_apart`.
+import of the source knew, see `newest`.
 
 A *mark* is the value itself where it is short, else `#` and a hash of it; a text that begins like a mark is escaped
 by `=`. An import says what is new in an entry of its own, with the stamps of the entries of its source that it has
@@ -157,29 +156,33 @@ def mark_text(text: str) -> object:
     return mark(text, SOURCE_TEXT_BYTES_MAX)
 
 
-def text_said(text: str, *, apart: bool = False) -> object:
-    """What a source is remembered to have said of a text; `apart` where the field does not take it, see `is_apart`."""
-    if len(text.encode()) > SOURCE_TEXT_BYTES_MAX:
-        return mark_text(text)
-    return {"text": text, "apart": True} if apart else {"text": text}
+def text_said(text: str) -> object:
+    """What a source is remembered to have said of a text."""
+    return mark_text(text) if len(text.encode()) > SOURCE_TEXT_BYTES_MAX else {"text": text}
+
+
+def text_of(said: object) -> str | None:
+    """The text that a source said, of what can be nothing but a text."""
+    text = said.get("text") if isinstance(said, Mapping) else None
+    return text if isinstance(text, str) else None
 
 
 def is_apart(said: object) -> bool:
-    """Whether a text that a source said waits beside what people wrote until somebody decides."""
-    return isinstance(said, Mapping) and said.get("apart") is True and isinstance(said.get("text"), str)
+    """Whether a text that a source said waits beside what people wrote until somebody decides, as earlier releases
+    wrote it; by now that follows from what the field holds, see `source_texts`."""
+    return isinstance(said, Mapping) and said.get("apart") is True and text_of(said) is not None
 
 
 def text_mark(said: object) -> object:
     """The mark of a text that a source said."""
-    text = said.get("text") if isinstance(said, Mapping) else None
-    return mark_text(text) if isinstance(text, str) else said
+    text = text_of(said)
+    return said if text is None else mark_text(text)
 
 
 def whole_text(said: object) -> str | None:
     """The text that a source said, where it is there whole."""
     if isinstance(said, Mapping):
-        text = said.get("text")
-        return text if isinstance(text, str) else None
+        return text_of(said)
     if not isinstance(said, str) or said.startswith("#"):
         return None
     return said.removeprefix("=")

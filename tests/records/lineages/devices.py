@@ -5,6 +5,7 @@ The twin is edited and merged at the same moments: it says what must be shown.
 
 from crdt_sync.clock import HybridClock
 from crdt_sync.records import Document, Editor, bundled_schema, reading_of
+from crdt_sync.records.deleted import is_deleted
 from crdt_sync.records.imported import ImportedChange, bring
 from crdt_sync.records.lineages import renewal
 from crdt_sync.records.lineages.lineage import lineage_of
@@ -65,7 +66,7 @@ class Device:
         if what == "remember":  # which is no edit
             remember(copy, clock, name, f"source{self.number}" if detail % 2 else source, {"company": letter})
             return copy
-        if copy.deleted:
+        if is_deleted(copy):
             editor.restore()
         if what == "import":
             value = VALUES[detail % len(VALUES)]

@@ -7,6 +7,7 @@ import pytest
 from crdt_sync.clock import HybridClock
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.records import Document, conflicts_of, reading_of, values_of
+from crdt_sync.records.deleted import is_deleted
 from crdt_sync.records.imported import ImportedChange, bring
 from crdt_sync.records.lineages.document_dots import dots_of
 from crdt_sync.records.lineages.lineage import is_of, lineage_of
@@ -96,12 +97,12 @@ def test_counters_conflicts_and_deletions_are_those_of_both() -> None:
     assert [entry.value for entry in conflicts_of(both, SCHEMA)[0].entries] == ["2", "1"]
     gone, editor = person(both, 4, START + 3000)
     editor.delete()
-    assert renewed(gone).deleted
-    assert carried(gone, other).deleted
+    assert is_deleted(renewed(gone))
+    assert is_deleted(carried(gone, other))
     edited, editor = person(both, 5, START + 4000)
     editor.increment("visits", 1)
     beside = carried(renewed(gone), edited)
-    assert not beside.deleted
+    assert not is_deleted(beside)
     assert [conflict.field for conflict in conflicts_of(beside, SCHEMA)] == ["phone", "_deleted"]
 
 
@@ -149,8 +150,8 @@ def _deleted_and_remembered() -> tuple[Document, Document]:
 def test_what_an_import_remembered_and_remembers_no_more_is_no_edit() -> None:
     gone, beside = _deleted_and_remembered()
     for both in (carried(renewed(gone), beside), carried(gone, renewed(beside)), renewed(merged(gone, beside))):
-        assert both.deleted
-        assert renewed(both).deleted
+        assert is_deleted(both)
+        assert is_deleted(renewed(both))
         assert dots_of(both).holds(dots_of(carried(both, renewed(beside))))
 
 
@@ -173,12 +174,12 @@ def test_two_deletions_delete_together_what_neither_had_seen_alone() -> None:
         editor.delete()
         sides.append(side)
     both = renewed(merged(*sides))
-    assert both.deleted
-    assert renewed(both).deleted
+    assert is_deleted(both)
+    assert is_deleted(renewed(both))
     back, editor = person(sides[0], 4, START + 5000)  # who takes back one deletion knew nothing of the other
     editor.restore()
     assert shown(carried(both, back)) == shown(merged(merged(*sides), back))
-    assert not carried(both, back).deleted
+    assert not is_deleted(carried(both, back))
 
 
 def test_texts_of_one_lineage_only_are_merged() -> None:

@@ -11,6 +11,8 @@ from crdt_bench.simulator.lineages import dots
 from crdt_sync.records import Document
 from crdt_sync.replica import RecordView
 
+_JOINED = re.compile(r"\w*i[0-9]+z\w+|\w+i[0-9]+z\w*")  # that word and letters beside it
+_TYPED = re.compile(r"w[0-9]|anew")
 _TOKEN = re.compile(r"i([0-9]+)z")  # the word of a version in the notes of an import
 
 
@@ -87,6 +89,10 @@ def _check_once(record: str, view: RecordView, surviving: list[Edit], versions: 
         raise Failure("lost", f"{record} shows no {sorted(lacking)}")
     entries = Counter(str(entry["value"]) for entry in view.get("timeline", ()))
     words = Counter(_TOKEN.findall(str(view.get("notes", ""))) if len(versions) == 1 else ())
+    typists = {edit.device for edit in surviving if "t.notes" in edit.added or "t.notes" in edit.removed}
+    joined = [word for word in _JOINED.findall(str(view.get("notes", ""))) if _TYPED.search(word)]
+    if joined and len(typists) < 2:  # two who typed at once write down different versions at one place
+        raise Failure("joined", f"{record} has what an import says within what somebody typed: {joined[0]!r}")
     for what, counts in (("timeline", entries), ("notes", words)):
         if counts and max(counts.values()) > 1:
             raise Failure("doubled", f"{record} shows {what} twice: {counts.most_common(1)}, {view[what]!r}")

@@ -1,0 +1,72 @@
+"""Writing texts of which sources say something: what imports write, and who edits the field; see `source_texts`."""
+
+from functools import partial
+
+from crdt_sync.limits import STAMP_MAX
+from crdt_sync.records.document import Document
+from crdt_sync.records.memory.memories import sources_of
+from crdt_sync.records.memory.memory_index import MemoryIndex
+from crdt_sync.records.memory.source_texts import ShownTexts, source_text_root
+from crdt_sync.records.memory.sources import SEEN, Source, text_of, text_said
+from crdt_sync.records.text_diff import differences
+from crdt_sync.records.text_field import TextField, splice
+from crdt_sync.records.write_once import write_once
+
+
+def bring_text(
+    document: Document, account: str, field: str, text: str, said: str | None, base: str | None, *, apart: bool
+) -> None:
+    """Write what it takes for the field to show `text` once the source is remembered to say `said`: often nothing.
+
+    `said` is None where it is too long to be remembered; it is in the field then. `base` is what it was edited from,
+    None where that is what the source said before. `apart` tells that it waits beside what people wrote.
+    """
+    root = source_text_root(account, field)
+    own = _held(document, root)
+    shown = _texts(document)[field]
+    if said is None:
+        write_once(document, partial(_write, field=field, text=text, own=dict(shown.own)))
+        return
+    first: dict[str, str] = {}
+    if base is not None and base != own:
+        first = {f"t.{field}": shown.text, **shown.own, root: base}
+    if not apart and _will_show(document, account, field, said, first) != text:
+        write_once(document, partial(_write, field=field, text=text, own={**shown.own, root: said}))
+    elif first:
+        write_once(document, partial(_write, field=field, text=first.pop(f"t.{field}"), own=first))
+
+
+def _will_show(document: Document, account: str, field: str, said: str, written: dict[str, str]) -> str:
+    """What the field shows once the source says `said`, and this is written into roots."""
+    sources = sources_of(document)
+    seen = [source.stamp for source in sources if source.account == account]
+    news = Source(account, STAMP_MAX, {field: text_said(said), SEEN: seen}, "")
+    return ShownTexts({**document.contents(), **written}, MemoryIndex([news, *sources]))[field].text
+
+
+def write_down(document: Document, field: str, *, waiting: bool = False) -> None:
+    """Write what the field shows into its text, before people edit that; where they decide (`waiting`), also that
+    nothing waits beside it."""
+    shown = _texts(document)[field]
+    own = dict(shown.own)
+    if waiting:
+        own |= {source_text_root(each.account, field): str(text_of(each.said[field])) for each in shown.waiting}
+    if any(_held(document, root) != text for root, text in own.items()):
+        write_once(document, partial(_write, field=field, text=shown.text, own=own))
+
+
+def _texts(document: Document) -> ShownTexts:
+    return ShownTexts(document.contents(), MemoryIndex(sources_of(document)))
+
+
+def _write(document: Document, field: str, text: str, own: dict[str, str]) -> None:
+    """One writer for all, so that they mix alike with what other devices write."""
+    TextField(document, field).replace(text, differences)
+    for root in sorted(own):
+        current = _held(document, root)
+        splice(document, root, current, differences(current, own[root]))
+
+
+def _held(document: Document, root: str) -> str:
+    with document.transaction() as transaction:
+        return document.text(transaction, root).get_string(transaction)

@@ -1,0 +1,312 @@
+"""A text that people write on one device while others import what a table says of it: no word joined, none lost.
+
+Histories have two devices, versions of one table that either imports, and people who write anew. Words tell who wrote
+them: `p` a person, `t` a table.
+"""
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from crdt_sync.records import reading_of, text_bringing
+from crdt_sync.records.lineages import document_dots
+from tests.importing.conftest import Device, meet
+from tests.importing.test_two_devices import same
+
+FIRST = "t0 calls gladly. t1 likes tea."
+device = st.integers(0, 1)
+step = st.one_of(
+    st.tuples(st.just("version"), device, st.integers(0, 99)),
+    st.tuples(st.just("again"), device, st.just(0)),
+    st.tuples(st.just("type"), device, st.integers(0, 99)),
+    st.tuples(st.just("resolve"), device, st.integers(0, 3)),
+    st.tuples(st.just("meet"), st.just(0), st.just(0)),
+)
+REWRITTEN = [("type", 1, 4), ("version", 0, 0)]
+REWRITTEN_AND_IMPORTED_BY_BOTH = [*REWRITTEN, ("again", 1, 0), ("meet", 0, 0), ("again", 0, 0)]
+REWRITTEN_ON_BOTH = [("version", 0, 0), ("type", 0, 1), ("type", 1, 4)]
+DECIDED = [("type", 0, 4), ("version", 0, 4), ("resolve", 0, 1), ("version", 1, 0)]
+
+
+def words(text: str) -> set[str]:
+    return set(re.findall(r"\w+", text))
+
+
+def rewritten(text: str, how: int, word: str) -> str:
+    """`text` with `word` written into it: at an end, in the place of a word or a stop, between words, or of all."""
+    found = list(re.finditer(r"\w+|\.", text))
+    where = found[how // 5 % len(found)] if found else re.match("", text)
+    assert where is not None
+    match how % 5:
+        case 0:
+            return f"{text} {word}"
+        case 1:
+            return f"{word} {text}"
+        case 2:
+            return f"{text[: where.start()]} {word} {text[where.end() :]}"
+        case 3:
+            return f"{text[: where.start()]} {word} {text[where.start() :]}"
+    return text.replace(".", f"! {word}") if "." in text else word
+
+
+class Note:
+    """The note of one customer on two devices."""
+
+    def __init__(self, *devices: Device) -> None:
+        self.devices = devices
+        self.said = FIRST
+        self.words = words(FIRST)
+        self.gone: set[str] = set()  # of a person, by a person who saw it
+        self.number = 0
+        self.typing: set[int] = set()  # who typed since they met
+        self.typed_at_once = False  # two people who write at one place at once may join their own words
+        devices[0].take(["notes"], ("1", FIRST))
+        meet(*devices)
+
+    def new(self, who: str) -> str:
+        self.number += 1
+        word = f"{who}{self.number:03}"
+        self.words.add(word)
+        return word
+
+    def shown(self, which: int) -> str:
+        return str(self.devices[which].shows("notes") or "")
+
+    def listed(self, which: int) -> list[str]:
+        return [str(value) for value in self.devices[which].conflict("notes")]
+
+    def do(self, what: str, which: int, how: int) -> None:
+        here = self.devices[which]
+        if what == "meet":
+            self.meet()
+            return
+        if what in ("version", "again"):
+            if what == "version":
+                self.said = rewritten(self.said, how, self.new("t"))
+            before = self.standing(which)
+            here.take(["notes"], ("1", self.said))
+            self.check_kept(which, before)
+        elif what == "type" or not self.listed(which):
+            self.write(which, rewritten(self.shown(which), how, self.new("p")), self.shown(which))
+        else:
+            values = self.listed(which)
+            value = values[how % len(values)]
+            self.gone |= words(" ".join([self.shown(which), *values])) - words(value)
+            with here.replica.edit(here.record) as person:
+                person.resolve("notes", value)
+            assert (self.shown(which), self.listed(which)) == (value, [])
+            self.typing.add(which)
+        self.check_words(which)
+
+    def write(self, which: int, text: str, before: str) -> None:
+        self.gone |= words(before) - words(text)
+        with self.devices[which].replica.edit(self.devices[which].record) as person:
+            person["notes"] = text
+        assert self.shown(which) == text
+        self.typing.add(which)
+
+    def meet(self) -> None:
+        meet(*self.devices)
+        self.typed_at_once |= len(self.typing) > 1
+        self.typing = set()
+
+    def check_words(self, which: int) -> None:
+        assert self.typed_at_once or words(self.shown(which)) <= self.words, "words were joined"
+
+    def standing(self, which: int) -> set[str]:
+        """The words that are shown or listed."""
+        return words(" ".join([self.shown(which), *self.listed(which)]))
+
+    def check_kept(self, which: int, written: set[str]) -> None:
+        standing = self.standing(which)
+        lost = {word for word in self.persons(written) if not any(word in each for each in standing)}
+        assert not lost, "a word that a person wrote is lost"
+
+    def persons(self, found: set[str]) -> set[str]:
+        return {word for word in found if word.startswith("p")} - self.gone
+
+    def check(self) -> None:
+        self.meet()
+        same(*self.devices)
+        for which in (0, 1):
+            self.check_words(which)
+            self.check_kept(which, self.words)
+        assert self.listed(0) == self.listed(1)
+
+
+def play(devices: Any, steps: Any) -> Note:
+    note = Note(*devices("anna", "bert"))
+    for each in steps:
+        note.do(*each)
+    note.check()
+    return note
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(step, min_size=1, max_size=12))
+@example(REWRITTEN)
+@example(REWRITTEN_AND_IMPORTED_BY_BOTH)
+@example(REWRITTEN_ON_BOTH)
+@example(DECIDED)
+def test_no_word_is_joined_or_lost_whoever_writes_and_imports(steps):
+    now = [1_700_000_000_000_000]
+    play(lambda *names: [Device(name, now) for name in names], steps)
+
+
+HERE = "Ruft gern an."
+TYPED = "Ruft gern an! Anna war da"
+NEXT = "Ruft gern an. Zusatz B"
+
+
+@pytest.fixture(params=["only said", "written down"])
+def pair(request, devices):
+    anna, bert = devices("anna", "bert")
+    anna.take(["notes"], ("1", HERE))
+    if request.param == "written down":  # as somebody edited it once
+        type_in(anna, HERE + " ")
+        type_in(anna, HERE)
+    meet(anna, bert)
+    return anna, bert
+
+
+def type_in(device, text):
+    with device.replica.edit(device.record) as person:
+        person["notes"] = text
+
+
+@pytest.mark.parametrize("importing", [(0,), (1,), (0, 1), (1, 0)])
+@pytest.mark.parametrize("typed_first", [True, False])
+def test_what_a_person_typed_stays_whole_and_the_tables_text_waits(pair, importing, typed_first):
+    anna, bert = pair
+    if typed_first:
+        type_in(bert, TYPED)
+    for which in importing:
+        pair[which].take(["notes"], ("1", NEXT))
+    if not typed_first and 1 not in importing:
+        type_in(bert, TYPED)
+    elif not typed_first:
+        return  # whoever types then has seen it
+    meet(anna, bert)
+    same(anna, bert)
+    assert anna.shows("notes") == TYPED
+    assert anna.conflict("notes") == [TYPED, NEXT]
+    for device in pair:
+        head = device.log_length()
+        assert device.take(["notes"], ("1", NEXT)).unchanged == 1
+        assert device.log_length() == head
+
+
+def test_other_places_are_joined_without_a_question(pair):
+    anna, bert = pair
+    type_in(bert, "Anna: " + HERE)
+    anna.take(["notes"], ("1", NEXT))
+    meet(anna, bert)
+    same(anna, bert)
+    assert (anna.shows("notes"), anna.conflict("notes")) == ("Anna: " + NEXT, [])
+
+
+@pytest.mark.parametrize("decided", [TYPED, NEXT, "Beides"])
+def test_what_was_decided_stays_whatever_is_imported_again_elsewhere(pair, decided):
+    anna, bert = pair
+    type_in(bert, TYPED)
+    anna.take(["notes"], ("1", NEXT))
+    meet(anna, bert)
+    with bert.replica.edit(bert.record) as person:
+        person.resolve("notes", decided)
+    anna.take(["notes"], ("1", NEXT))
+    meet(anna, bert)
+    same(anna, bert)
+    assert (anna.shows("notes"), anna.conflict("notes")) == (decided, [])
+
+
+def test_what_was_decided_and_news_that_did_not_know_of_it_stand_beside_each_other(pair):
+    anna, bert = pair
+    type_in(bert, TYPED)
+    anna.take(["notes"], ("1", NEXT))
+    meet(anna, bert)
+    with bert.replica.edit(bert.record) as person:
+        person.resolve("notes", "Beides")
+    anna.take(["notes"], ("1", "Zieht um"))
+    meet(anna, bert)
+    same(anna, bert)
+    assert (anna.shows("notes"), anna.conflict("notes")) == ("Beides", ["Beides", "Zieht um"])
+
+
+def test_people_may_go_on_writing_while_a_tables_text_waits(pair):
+    anna, bert = pair
+    type_in(bert, TYPED)
+    anna.take(["notes"], ("1", NEXT))
+    meet(anna, bert)
+    type_in(anna, TYPED + ", Bert auch")
+    meet(anna, bert)
+    assert bert.shows("notes") == TYPED + ", Bert auch"
+    assert bert.conflict("notes") == [TYPED + ", Bert auch", NEXT]
+
+
+def test_the_next_version_that_fits_closes_the_conflict(pair):
+    anna, bert = pair
+    type_in(bert, TYPED)
+    anna.take(["notes"], ("1", NEXT))
+    meet(anna, bert)
+    anna.take(["notes"], ("1", TYPED))
+    meet(anna, bert)
+    assert (bert.shows("notes"), bert.conflict("notes")) == (TYPED, [])
+
+
+@pytest.mark.parametrize("whose", [0, 1])
+def test_news_of_a_text_bring_back_who_was_deleted_elsewhere_as_a_conflict(pair, whose):
+    importing, deleting = pair[whose], pair[1 - whose]
+    importing.take(["notes"], ("1", NEXT))
+    with deleting.replica.edit(deleting.record) as person:
+        person.delete()
+    meet(*pair)
+    same(*pair)
+    assert importing.shows("notes") == NEXT
+    assert importing.replica.get(importing.record).conflicts == ("_deleted",)
+
+
+def test_the_same_news_of_a_text_that_the_deleter_knew_bring_nobody_back(pair):
+    anna, bert = pair
+    for device in pair:
+        device.take(["notes"], ("1", NEXT))
+    with anna.replica.edit(anna.record) as person:
+        person.delete()
+    meet(anna, bert)
+    assert anna.replica.get(anna.record).deleted
+    assert bert.replica.get(bert.record).deleted
+
+
+@pytest.mark.parametrize("pair", ["written down"], indirect=True)
+def test_an_import_that_writes_between_what_people_type_is_noticed(pair, monkeypatch):
+    monkeypatch.setattr(text_bringing, "_will_show", lambda *_: None)
+    with pytest.raises(AssertionError):
+        test_what_a_person_typed_stays_whole_and_the_tables_text_waits(pair, (0,), True)
+
+
+@pytest.mark.parametrize("typed", [None, "Anna: " + HERE, TYPED])
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_renewed_record_shows_the_same(pair, typed, gone):
+    anna, bert = pair
+    anna.take(["notes"], ("1", NEXT))
+    if typed:
+        type_in(bert, typed)
+    if gone:
+        bert.replica.delete(bert.record)
+    meet(anna, bert)
+    before = reading_of(anna.replica.document(anna.record), anna.schema)
+    assert anna.replica.renew(anna.record)
+    meet(anna, bert)
+    for device in pair:
+        after = reading_of(device.replica.document(device.record), device.schema)
+        assert (after.values, after.conflicts, after.deleted) == (before.values, before.conflicts, before.deleted)
+    assert not before.deleted
+
+
+@pytest.mark.parametrize("pair", ["written down"], indirect=True)
+def test_a_renewal_that_takes_news_of_a_text_for_a_memory_is_noticed(pair, monkeypatch):
+    monkeypatch.setattr(document_dots, "news_of_texts", lambda _: [])
+    with pytest.raises(AssertionError):
+        test_a_renewed_record_shows_the_same(pair, None, True)
