@@ -5,22 +5,32 @@ thirty times as much. The GNU C library tells; elsewhere nothing is known, and n
 """
 
 import ctypes
+import mmap
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 _FREE_BYTES_MAX: Final = 8 << 20  # that it may keep: giving back takes milliseconds, and so does asking anew
+_LOOK_EVERY_S: Final = 10.0
 _ARENA_MAX: Final = -8  # of `mallopt`
 
 
 class Heap:
     """See the module."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         library = _library()
         self._figures = getattr(library, "mallinfo2", None)
         self._trim = getattr(library, "malloc_trim", None)
         self._adjust = getattr(library, "mallopt", None)
         if self._figures is not None:
             self._figures.restype = _Figures
+        self._clock = clock
+        self._pages = _Pages()
+        self._least = 0  # bytes that the process had of the system, at the least since that was last looked for
+        self._used = 0  # of it, at that time
+        self._look_at = 0.0  # again, though it has not grown
 
     def be_one(self) -> None:
         """Have one heap for all threads, not one for each with holes of its own: Python runs one of them at a time.
@@ -30,17 +40,57 @@ class Heap:
         if self._adjust is not None:
             self._adjust(_ARENA_MAX, 1)
 
-    def give_back(self) -> int | None:
-        """Give unused memory back to the system, if it is much. Returns the bytes in use, None where that is not known.
+    def give_back(self) -> None:
+        """Give unused memory back to the system, if there may be much.
 
-        It takes half a millisecond, and some where much is given back.
+        To look for it walks what is free, and to give it back all of the heap: 7 ms of processor time and more for each
+        100 MiB where the two are mixed, and no other thread gets memory meanwhile. What was given back still counts as
+        free. So it is looked for when the process has grown, and seldom otherwise.
         """
         if self._figures is None or self._trim is None:
+            return
+        has, now = self._pages.bytes(), self._clock()
+        has_grown = has is None or has > self._least + _FREE_BYTES_MAX
+        if not has_grown and now < self._look_at:
+            self._least = min(self._least, has or 0)
+            return
+        figures = self._figures()
+        if figures.free > _FREE_BYTES_MAX and (has_grown or figures.used < self._used - _FREE_BYTES_MAX):
+            self._trim(0)
+        self._least, self._used, self._look_at = self._pages.bytes() or 0, figures.used, now + _LOOK_EVERY_S
+
+    def in_use(self) -> int | None:
+        """Bytes in use, None where that is not known."""
+        if self._figures is None:
             return None
         figures = self._figures()
-        if figures.free > _FREE_BYTES_MAX:
-            self._trim(0)
         return int(figures.used + figures.hblkhd)
+
+
+class _Pages:
+    """What the process has of the system's memory for itself, where the system tells. The file stays open: a worker
+    opens none.
+    """
+
+    def __init__(self) -> None:
+        self._file = None
+        with suppress(OSError):
+            self._file = open("/proc/self/statm", "rb", buffering=0)  # noqa: SIM115
+
+    def __del__(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def bytes(self) -> int | None:
+        """So many, None where that is not known."""
+        if self._file is None:
+            return None
+        try:
+            self._file.seek(0)
+            _, resident, shared, *_ = self._file.read(128).split()
+        except (OSError, ValueError):
+            return None
+        return (int(resident) - int(shared)) * mmap.PAGESIZE
 
 
 class _Figures(ctypes.Structure):

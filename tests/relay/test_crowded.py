@@ -85,6 +85,24 @@ def test_a_large_edit_waits_for_others_that_dawdle_and_is_stored(
     asyncio.run(scenario())
 
 
+def test_a_large_edit_waits_for_nobody_who_announces_much_and_sends_little(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as relay:
+            honest = await Device.join(relay.url, follow=False)
+            drippers = [await Device.join(relay.url, follow=False) for _ in range(MANY)]
+            for dripper in drippers:
+                begin(dripper, sent=2 * SMALL_FRAME_BYTES)
+            await eventually("they are read", lambda: came(relay) >= MANY * SMALL_FRAME_BYTES)
+            for number in range(3):
+                await edit(honest, number, 60_000)
+            assert len(websockets(relay)) == 1 + MANY
+            await honest.close()
+            for dripper in drippers:
+                await dripper.drop()
+
+    asyncio.run(scenario())
+
+
 def test_a_large_frame_is_forgotten_once_it_was_taken(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path) as relay:

@@ -126,7 +126,7 @@ class _Seat:
 
     link: Link
     flow: Flow
-    room_given: Callable[[], None]
+    room_given: Callable[[int], None]
     give_way: Callable[[], None]
     keeps: bool = False  # some of that room, for what its link has not passed on
     timer: asyncio.TimerHandle | None = None
@@ -307,7 +307,7 @@ class Engine:
         """A device has connected; returns its session's number. `authorise` is for this session alone."""
         session = self.hub.connect(self._now(), authorise)
         self._seats[session] = _Seat(
-            link, self.queue.strangers, partial(self._fill_in_turn, session), partial(self._takes_nothing, session)
+            link, self.queue.strangers, lambda _: self._fill_in_turn(session), partial(self._takes_nothing, session)
         )
         self._links[session] = link
         self._arm(session)
@@ -426,7 +426,7 @@ class Engine:
             return True
         if self._unsent.waits(seat):  # whatever it is to hear next is no smaller by now
             return False
-        return self.hub.tells_little(session) or self._unsent.take(seat, _TOLD_BYTES)
+        return self.hub.tells_little(session) or self._unsent.take(seat, _TOLD_BYTES) > 0
 
     def _keep(self, session: int, seat: _Seat) -> None:
         """What the link could not pass on at once takes room until it has."""

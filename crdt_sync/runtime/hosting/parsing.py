@@ -13,7 +13,7 @@ from websockets.frames import DATA_OPCODES, Frame
 from websockets.protocol import Event, State
 from websockets.streams import StreamReader
 
-from crdt_sync.limits import SMALL_FRAME_BYTES
+from crdt_sync.limits import HELLO_BYTES_MAX, SMALL_FRAME_BYTES
 from crdt_sync.runtime.hosting.fair_queue import FairQueue, Flow
 from crdt_sync.runtime.transports.arrivals import Arrivals
 from crdt_sync.runtime.transports.room import Room
@@ -23,6 +23,9 @@ _HEADS_BYTES = 512  # where frames begin: 70 of the smallest, half a millisecond
 _HEAD_BYTES = 2  # of a frame, before the parser says what else it waits for
 _CONTROL_BYTES_MAX = 125  # of a ping and the like, as the protocol has it
 _PONGS_BYTES_MAX = 16 * 1024  # that wait to be sent
+_PART_BYTES = 2 * _SLICE_BYTES  # of a large frame, for which there is room before they are parsed
+_FRAGMENT_BYTES = 256  # of objects for each of a message
+_STRANGERS_PINGS_MAX = 4  # and the like: nobody has a reason to ask whether we live before he says hello
 
 
 class ParsedInTurns(Arrivals):
@@ -40,6 +43,8 @@ class ParsedInTurns(Arrivals):
     _full = False  # frames wait to be received
     _crowded = False  # it waits for room
     _paused = False
+    _fragments = 0  # of the message that comes
+    _pings = 0  # of a stranger, and other frames that are no part of a message
     _room_of_message = 0  # bytes that were taken for the one that comes
     _room_in_hand = 0  # for the one that was received last
     _left = False  # nothing will be received any more
@@ -72,7 +77,7 @@ class ParsedInTurns(Arrivals):
         if self._left:
             self.room.leave(self)
         else:
-            self.room.abandon(self, self._room_of_message)
+            self.room.abandon(self)
         self._crowded = False
         self._room_of_message = 0
 
@@ -94,12 +99,23 @@ class ParsedInTurns(Arrivals):
 
     def process_event(self, event: Event) -> None:
         """See `Connection`."""
-        if isinstance(event, Frame) and event.fin and event.opcode in DATA_OPCODES:
-            self._rooms.append(self._room_of_message)
-            if self._room_of_message:
-                self._room_of_message = 0
-                self.room.came(self)
+        if isinstance(event, Frame):
+            if event.opcode in DATA_OPCODES:
+                self._fragments += 1
+                if event.fin:
+                    self._came_whole()
+            elif self._is_unheard:
+                self._pings += 1
+                if self._pings > _STRANGERS_PINGS_MAX:
+                    self._cut_off()
         super().process_event(event)
+
+    def _came_whole(self) -> None:
+        self._rooms.append(self._room_of_message)
+        self._fragments = 0
+        if self._room_of_message:
+            self._room_of_message = 0
+            self.room.came(self)
 
     def leave_room(self) -> None:
         """Nothing is received any more. What comes all the same until the connection is lost takes room until then."""
@@ -107,8 +123,9 @@ class ParsedInTurns(Arrivals):
         self._crowded = False
         self.room.leave(self)
 
-    def room_given(self) -> None:
+    def room_given(self, size: int) -> None:
         """See `User`."""
+        self._room_of_message += size
         self._crowded = False
         self._tell_held()
         self._parse()
@@ -123,6 +140,12 @@ class ParsedInTurns(Arrivals):
                 self._waiting = True
                 self.queue.take(self.flow(), self._turn_came)
         self._read_or_pause()
+
+    @property
+    def _is_unheard(self) -> bool:
+        """Whether no hello was taken yet: then no message may be large."""
+        most = self.protocol.max_message_size
+        return most is not None and most <= HELLO_BYTES_MAX
 
     @property
     def _may_parse(self) -> bool:
@@ -151,15 +174,27 @@ class ParsedInTurns(Arrivals):
         self._look_for_room(reader.awaited)
 
     def _look_for_room(self, awaited: int) -> None:
-        """See to it that there is room for the message that comes, be it of one frame or of fragments.
+        """See to it that there is room for what comes next of a message, be it of one frame or of fragments.
 
         What is awaited may be of a ping between fragments, or the head of one: then it is no part of the message.
         """
-        size = (self.protocol.current_size or 0) + (awaited if awaited > _CONTROL_BYTES_MAX else 0)
-        if size > max(SMALL_FRAME_BYTES, self._room_of_message) and not self.transport.is_closing():
-            more, self._room_of_message = size - self._room_of_message, size
-            self._crowded = not self.room.take(self, more)
+        came = (self.protocol.current_size or 0) + self._fragments * _FRAGMENT_BYTES
+        size = came + (awaited if awaited > _CONTROL_BYTES_MAX else 0)
+        if size <= max(SMALL_FRAME_BYTES, self._room_of_message) or self.transport.is_closing():
+            return
+        if self._is_unheard:
+            self._cut_off()  # for its fragments: the library refuses what is that large in itself
+            return
+        needed = min(size, came + len(self.protocol.reader.buffer) + _PART_BYTES)
+        if needed > max(SMALL_FRAME_BYTES, self._room_of_message):
+            had = self._room_of_message
+            self._room_of_message += self.room.take(self, size - had, needed - had)
+            self._crowded = self._room_of_message == had
             self._tell_held()
+
+    def _cut_off(self) -> None:
+        self._unparsed.clear()
+        self.transport.abort()
 
     def _forget_last(self) -> None:
         """The parser keeps the last frame until the next one is here: begin with another."""

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 
 from crdt_sync import limits
 from crdt_sync.records import yrs
@@ -26,10 +27,18 @@ def main() -> None:
     service = Service(
         Integrator(limits.WORKER_DOCUMENTS_MAX),
         progress_of(sys.argv[1]),
-        allocated=Heap().give_back,
+        allocated=_allocated(Heap()),
         memory_bytes_max=loaded,
     )
     run(service, lambda: [*missing, *seal()])
+
+
+def _allocated(heap: Heap) -> Callable[[], int | None]:
+    def allocated() -> int | None:
+        heap.give_back()
+        return heap.in_use()
+
+    return allocated
 
 
 def _warm_up() -> None:

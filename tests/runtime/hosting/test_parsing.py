@@ -11,7 +11,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Protocol, Side
 
-from crdt_sync.limits import FRAME_BYTES_MAX, SMALL_FRAME_BYTES
+from crdt_sync.limits import FRAME_BYTES_MAX, HELLO_BYTES_MAX, SMALL_FRAME_BYTES
 from crdt_sync.runtime.hosting import parsing
 from crdt_sync.runtime.hosting.fair_queue import FairQueue, Flow
 from crdt_sync.runtime.hosting.parsing import ParsedInTurns
@@ -72,7 +72,7 @@ def framed(*payloads: bytes) -> bytes:
 class Others:
     """Another connection, on which frames come."""
 
-    def room_given(self) -> None:
+    def room_given(self, size: int) -> None:
         pass
 
     def give_way(self) -> None:
@@ -217,7 +217,7 @@ def test_a_large_frame_is_not_read_before_there_is_room_for_it():
         connection.data_received(framed(bytes(SMALL_FRAME_BYTES), bytes(200_000)))
         assert await received(connection) == bytes(SMALL_FRAME_BYTES)
         assert not wire.reading
-        assert len(connection.protocol.reader.buffer) <= parsing._HEADS_BYTES
+        assert len(connection.protocol.reader.buffer) <= SMALL_FRAME_BYTES
         assert told[-1]
         connection.room.leave(other)
         assert not told[-1]
@@ -238,6 +238,93 @@ def test_room_is_given_back_once_the_next_frame_is_asked_for():
     parsed(come)
 
 
+def test_a_large_frame_that_comes_slowly_has_room_for_what_came():
+    async def drip(connection: ParsedInTurns, wire: Wire) -> None:
+        data = framed(bytes(200_000))
+        for came in (0, 5_000, 20_000, 60_000):
+            connection.data_received(data[:came])
+            data = data[came:]
+            assert connection.room.held <= 200_008 - len(data) + parsing._PART_BYTES
+        assert wire.reading
+        connection.data_received(data)
+        assert len(await received(connection)) == 200_000
+
+    parsed(drip)
+
+
+def test_a_message_of_many_fragments_needs_room_for_what_they_take():
+    async def come(connection: ParsedInTurns, wire: Wire) -> None:
+        reading = asyncio.create_task(received(connection))
+        for number in range(1_000):
+            opcode = Opcode.CONT if number else Opcode.BINARY
+            connection.data_received(Frame(opcode, b"x", fin=False).serialize(mask=True))
+            while not wire.reading:
+                await asyncio.sleep(0)
+        assert connection.room.held > 900 * parsing._FRAGMENT_BYTES
+        connection.data_received(Frame(Opcode.CONT, b"").serialize(mask=True))
+        assert await reading == b"x" * 1_000
+
+    parsed(come)
+
+
+def unheard(test: Callable[[ParsedInTurns, Wire], Awaitable[None]]) -> None:
+    """The same for one that nothing large is taken from."""
+
+    async def with_limit(connection: ParsedInTurns, wire: Wire) -> None:
+        connection.protocol.max_message_size = HELLO_BYTES_MAX
+        await test(connection, wire)
+
+    parsed(with_limit)
+
+
+def test_a_hello_may_come_in_some_fragments():
+    async def come(connection: ParsedInTurns, wire: Wire) -> None:
+        reading = asyncio.create_task(received(connection))
+        for number in range(20):
+            opcode = Opcode.CONT if number else Opcode.BINARY
+            connection.data_received(Frame(opcode, b"x", fin=number == 19).serialize(mask=True))
+            await asyncio.sleep(0)
+        assert await reading == b"x" * 20
+        assert not wire.aborted
+
+    unheard(come)
+
+
+def test_a_hello_in_many_fragments_ends_the_connection():
+    async def come(connection: ParsedInTurns, wire: Wire) -> None:
+        reading = asyncio.create_task(received(connection))
+        for number in range(HELLO_BYTES_MAX // parsing._FRAGMENT_BYTES):
+            assert not wire.aborted
+            opcode = Opcode.CONT if number else Opcode.BINARY
+            connection.data_received(Frame(opcode, b"x", fin=False).serialize(mask=True))
+            await asyncio.sleep(0)
+        assert wire.aborted
+        connection.connection_lost(None)
+        with pytest.raises(ConnectionClosed):
+            await reading
+
+    unheard(come)
+
+
+def test_a_stranger_may_ping_a_few_times_and_no_more():
+    async def knock(connection: ParsedInTurns, wire: Wire) -> None:
+        for number in range(parsing._STRANGERS_PINGS_MAX + 1):
+            assert not wire.aborted, number
+            connection.data_received(Frame(Opcode.PING, b"").serialize(mask=True))
+        assert wire.aborted
+
+    unheard(knock)
+
+
+def test_who_was_heard_may_ping_as_often_as_it_likes():
+    async def knock(connection: ParsedInTurns, wire: Wire) -> None:
+        for _ in range(1_000):
+            connection.data_received(Frame(Opcode.PING, b"").serialize(mask=True))
+        assert not wire.aborted
+
+    parsed(knock)
+
+
 def test_fragments_need_room_as_one_frame():
     async def come(connection: ParsedInTurns, wire: Wire) -> None:
         pieces = [bytes(3_000)] * 8
@@ -252,7 +339,7 @@ def test_fragments_need_room_as_one_frame():
             await asyncio.sleep(0)
         connection.data_received(Frame(Opcode.CONT, pieces[-1]).serialize(mask=True) + framed(b"small", bytes(10_000)))
         assert await reading == bytes(24_000)
-        assert connection.room.held == 24_000 + 10_000
+        assert connection.room.held == 24_000 + 7 * parsing._FRAGMENT_BYTES + 10_000
         assert await received(connection) == b"small"
         assert connection.room.held == 10_000
         assert await received(connection) == bytes(10_000)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from crdt_sync.limits import FRAME_BYTES_MAX, HTTP_QUEUED_BYTES, SMALL_FRAME_BYTES
-from crdt_sync.runtime.transports.http.accepted import AcceptedChannel
+from crdt_sync.runtime.transports.http.accepted import PIECE_BYTES, AcceptedChannel
 from crdt_sync.runtime.transports.room import Room
 
 from .test_room import Clock, Device
@@ -80,8 +80,11 @@ def test_a_frame_that_comes_in_parts_takes_room_until_it_was_taken() -> None:
         data = framed(20_000)
         talk.came(data[:10])
         assert talk.channel.has_room_for_more()
+        assert talk.room.held == PIECE_BYTES + 10
+        talk.came(data[10:10_000])
+        assert talk.channel.has_room_for_more()
         assert talk.room.held == 20_000
-        talk.came(data[10:])
+        talk.came(data[10_000:])
         talk.is_not_blamed()
         assert len(await talk.channel.receive()) == 20_000
         assert talk.room.holds(talk.channel)

@@ -42,10 +42,10 @@ class Device:
         self.here = True
 
     def begin(self, size: int) -> bool:
-        self.size, self.reads = size, self._room.take(self, size)
+        self.size, self.reads = size, self._room.take(self, size) == size
         return self.reads
 
-    def room_given(self) -> None:
+    def room_given(self, size: int) -> None:
         assert not self.reads
         self.reads = True
 
@@ -106,7 +106,7 @@ def test_who_takes_too_long_for_a_frame_ends_while_others_wait():
     clock.run_until(10 * limits.ROOM_S)
     assert dawdler.here
     assert not other.begin(_BYTES)
-    clock.run_until(10 * limits.ROOM_S)
+    clock.run_until(10 * limits.ROOM_S + 1)
     assert not dawdler.here
     assert other.reads
     assert room.held == _BYTES
@@ -131,14 +131,65 @@ def test_a_frame_that_waits_for_room_itself_is_not_too_slow():
     assert not room.take(slow, _BYTES // 4)
     slow.reads = False
     assert not other.begin(_BYTES)
-    clock.run_until(limits.ROOM_S + 1)
+    clock.run_until(limits.ROOM_HELD_S + 1)
     assert slow.here
     assert slow.reads  # the room of `second`, which was too slow
     assert not second.here
-    clock.run_until(2 * limits.ROOM_S - 1)
-    assert slow.here
-    clock.run_until(2 * limits.ROOM_S)
+    clock.run_until(limits.ROOM_HELD_S + limits.ROOM_S - 1)
+    first.end()
     assert not slow.here
+    assert other.reads
+
+
+def test_who_has_much_for_long_gives_way_to_who_needs_little():
+    clock, room, (large, medium, *others) = devices(4)
+    assert large.begin(_BYTES // 2)
+    assert medium.begin(_BYTES // 2)
+    clock.run_until(0.5)
+    room.give_back(medium, _BYTES // 4)
+    room.keep(medium, _BYTES // 2)
+    for other in others:
+        assert not other.begin(limits.FRAME_BYTES_TARGET)
+    clock.run_until(1.0)
+    assert not large.here
+    assert medium.here
+    assert all(other.reads for other in others)
+
+
+def test_who_needs_much_waits_longer_for_those_that_have_much():
+    clock, _, (first, other) = devices(2)
+    assert first.begin(_BYTES)
+    assert not other.begin(_BYTES)
+    clock.run_until(limits.ROOM_HELD_S)
+    assert first.here
+    clock.run_until(limits.ROOM_HELD_S + 1)
+    assert not first.here
+
+
+def test_what_comes_slowly_has_room_for_what_came_and_nobody_waits_for_it():
+    _, room, (large, *drippers) = devices(20)
+    for dripper in drippers:
+        assert room.take(dripper, _BYTES, 10) == 10
+        assert room.take(dripper, _BYTES - 10, 10) == 10
+    assert large.begin(_BYTES // 2)
+    assert room.held == 20 * len(drippers) + _BYTES // 2
+
+
+def test_beyond_half_there_is_room_for_all_that_is_missing_or_none():
+    _, room, (half, first, second) = devices(3)
+    assert half.begin(_BYTES // 2)
+    assert room.take(first, 1000, 10) == 1000
+    assert room.take(second, _BYTES // 2, 10) == 0
+    room.give_back(half, 1000)
+    assert second.reads
+    assert room.held == _BYTES
+
+
+def test_a_part_is_given_whoever_waits_for_more():
+    _, room, (first, large, other) = devices(3)
+    assert first.begin(_BYTES // 4)
+    assert not large.begin(_BYTES)
+    assert room.take(other, _BYTES // 2, 10) == 10
 
 
 def test_of_those_who_all_wait_for_more_the_oldest_gives_way():
@@ -227,8 +278,8 @@ def test_a_frame_that_was_cut_off_needs_no_room():
     assert first.begin(_BYTES)
     assert not second.begin(_BYTES)
     assert not third.begin(_BYTES)
-    room.abandon(second, _BYTES)
-    room.abandon(first, _BYTES)
+    room.abandon(second)
+    room.abandon(first)
     assert not second.reads
     assert third.reads
 

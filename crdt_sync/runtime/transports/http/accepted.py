@@ -10,6 +10,8 @@ from crdt_sync import limits
 from crdt_sync.runtime.transports.http.ends import End
 from crdt_sync.runtime.transports.room import Room
 
+PIECE_BYTES = 16 * 1024  # of a stream, that are read or handed out at once
+
 
 class AcceptedChannel(End):
     """See `channel.Channel`. `left` is called once, when it is over; `enter` and `leave` stand around each request.
@@ -40,14 +42,16 @@ class AcceptedChannel(End):
     def has_room_for_more(self) -> bool:
         """Whether more of the device's stream may come. Raises `FrameTooLarge`."""
         size = self.coming.next_bytes
-        more = size - self._room_of_next
-        if more > 0 and size > limits.SMALL_FRAME_BYTES and not (self.coming.is_whole or self.over):
-            self._room_of_next += more
-            self._crowd(not self._room.take(self, more))
+        if size > limits.SMALL_FRAME_BYTES and not (self.coming.is_whole or self.over or self._crowded):
+            had, needed = self._room_of_next, min(size, self.coming.buffered + PIECE_BYTES)
+            if needed > had:
+                self._room_of_next += self._room.take(self, size - had, needed - had)
+                self._crowd(self._room_of_next == had)
         return self.coming.has_room and not self._crowded
 
-    def room_given(self) -> None:
+    def room_given(self, size: int) -> None:
         """See `User`."""
+        self._room_of_next += size
         self._crowd(False)
         self.moved()
 
@@ -62,9 +66,9 @@ class AcceptedChannel(End):
     def came(self, part: bytes, offset: int) -> None:
         """See `End`."""
         super().came(part, offset)
-        if self._room_of_next and self.coming.is_whole:
+        if (self._room_of_next or self._crowded) and self.coming.is_whole:
             if self._crowded:  # the rest came by a request that was under way
-                self._room.abandon(self, self._room_of_next)
+                self._room.abandon(self)
                 self._room_of_next = 0
                 self._crowd(False)
             else:
@@ -125,7 +129,7 @@ class AcceptedChannel(End):
         if not self.over:
             self.over = True
             if not self.coming.is_whole:
-                self._room.abandon(self, self._room_of_next)
+                self._room.abandon(self)
                 self._room_of_next = 0
             self._crowded = False
             if self._lingering is not None:

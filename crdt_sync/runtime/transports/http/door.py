@@ -17,14 +17,13 @@ import h11
 
 from crdt_sync import limits
 from crdt_sync.protocol import SUBPROTOCOL
-from crdt_sync.runtime.transports.http.accepted import AcceptedChannel
+from crdt_sync.runtime.transports.http.accepted import PIECE_BYTES, AcceptedChannel
 from crdt_sync.runtime.transports.http.connection import Connection, Gone
 from crdt_sync.runtime.transports.http.streams import FrameTooLarge, OffsetUnknown
 from crdt_sync.runtime.transports.http.wire import KEY_HEADER, OPEN, PROTOCOL_HEADER, TOKEN_BYTES, Target, is_key
 from crdt_sync.runtime.transports.pieces import InPieces
 from crdt_sync.runtime.transports.room import Room
 
-_PIECE_BYTES = 16 * 1024
 _PROBE = b"\0"
 _BUFFERED_BYTES = 16 * 1024  # of an answer, in this process beyond the system's own buffers
 
@@ -73,7 +72,7 @@ class Door:
             if oldest is transport:
                 return
         transport.set_write_buffer_limits(high=_BUFFERED_BYTES)
-        reader = asyncio.StreamReader(limit=_PIECE_BYTES)
+        reader = asyncio.StreamReader(limit=PIECE_BYTES)
         protocol = _Caller(reader, self)
         transport.set_protocol(InPieces(protocol))
         protocol.connection_made(transport)
@@ -234,7 +233,7 @@ class Door:
         until = asyncio.get_running_loop().time() + limits.HTTP_STREAM_S_MAX
         outgoing = channel.outgoing
         while most > 0 and channel.down is connection.transport:
-            piece = outgoing.take(min(most, _PIECE_BYTES))
+            piece = outgoing.take(min(most, PIECE_BYTES))
             if piece:
                 most -= len(piece)
                 await connection.write(piece)

@@ -103,6 +103,11 @@ class Incoming:
         return self.ended or len(self._buffer) < HTTP_QUEUED_BYTES or not self.is_whole
 
     @property
+    def buffered(self) -> int:
+        """Bytes that came and were not taken."""
+        return len(self._buffer)
+
+    @property
     def next_bytes(self) -> int:
         """Bytes of the frame that can be taken next, as far as that is known. Raises `FrameTooLarge`."""
         return self._next_length() or 0
