@@ -13,7 +13,16 @@ def _run() -> int:
 
 def main() -> int:
     """Run the command; returns its exit code."""
+    if "serve" in sys.argv[1:]:
+        _hold_hangups()
     return start(_run)
+
+
+def _hold_hangups() -> None:
+    """SIGHUP, which has a relay read its settings again, waits until one runs: before, it would end the process."""
+    import signal  # noqa: PLC0415 - other commands need none of it this early
+
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
 
 
 if __name__ == "__main__":

@@ -69,15 +69,20 @@ async def _serve(settings: Settings, ready: Callable[[Relay], None], again: Call
 
     relay: Relay | None = None
     had_terminal = _has_terminal()
+    early = False  # settings may have changed since they were read
 
     def hangup() -> None:
+        nonlocal early
         if again is None or (had_terminal and not _has_terminal()):
             stop(signal.SIGHUP)
         elif relay is not None:
             _reload(relay, again)
+        else:
+            early = True
 
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup leaves it
         loop.add_signal_handler(signal.SIGHUP, hangup)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # see `__main__`; workers inherit that
     for number in _SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup leaves it
             loop.add_signal_handler(number, stop, number)
@@ -87,6 +92,8 @@ async def _serve(settings: Settings, ready: Callable[[Relay], None], again: Call
     _calm_collector()
     _log.info("ready", url=relay.url, records=relay.store.count(), head=relay.store.head(), pid=os.getpid())
     ready(relay)
+    if early and again is not None:
+        _reload(relay, again)
     await asked.wait()
     _log.info("stopping", sessions=len(relay.engine.hub))
     await relay.stop()

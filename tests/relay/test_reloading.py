@@ -7,7 +7,7 @@ import signal
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,16 +23,23 @@ OLD, NEW = "the-old-token-of-all", "the-new-token-of-all"
 
 
 class Served:
-    """A relay in a process of its own, and the events that it logs."""
+    """A relay in a process of its own, and the events that it logs. `starting` is given the process at once."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+    def __init__(
+        self, process: "subprocess.Popen[bytes]", starting: Callable[["subprocess.Popen[bytes]"], None]
+    ) -> None:
         self.process = process
+        starting(process)
         assert process.stdout is not None
         self.url = json.loads(process.stdout.readline())["url"]
 
     def hup(self, event: str) -> dict[str, Any]:
         """Send SIGHUP, and return the line in which it says what came of it."""
         self.process.send_signal(signal.SIGHUP)
+        return self.logged(event)
+
+    def logged(self, event: str) -> dict[str, Any]:
+        """Wait for the next line of that kind."""
         assert self.process.stderr is not None
         while True:
             line = json.loads(self.process.stderr.readline())
@@ -42,19 +49,36 @@ class Served:
 
 
 @contextmanager
-def served(data: Path, *options: object) -> Iterator[Served]:
+def served(
+    data: Path, *options: object, starting: Callable[["subprocess.Popen[bytes]"], None] = lambda _: None
+) -> Iterator[Served]:
     process = subprocess.Popen(
         [sys.executable, "-m", "crdt_relay", "serve", "--json", "--port", "0", "--no-metrics", "--log-format", "json",
          "--data", str(data), *(str(option) for option in options)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
     try:
-        yield Served(process)
+        yield Served(process, starting)
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE_S) == 0
     finally:
         process.kill()
         process.communicate(timeout=PATIENCE_S)
+
+
+def test_a_hangup_during_the_start_has_the_settings_read_once_more(tmp_path: Path) -> None:
+    token, file = tmp_path / "token", tmp_path / "file"
+    os.mkfifo(token, 0o600)
+    file.write_text(OLD)
+    file.chmod(0o600)
+
+    def hup(process: "subprocess.Popen[bytes]") -> None:
+        with token.open("w"):  # which waits until it is being read
+            file.rename(token)
+            process.send_signal(signal.SIGHUP)
+
+    with served(tmp_path / "data", "--token-file", token, starting=hup) as relay:
+        assert relay.logged("reloaded")["tokens"] == 1
 
 
 async def refused(url: str, token: str) -> None:
