@@ -96,6 +96,7 @@ class _Answer:
     page: int
     cursor: int | None
     entries: deque[WantEntry]
+    size: int = 0  # of the next, or of its next part, if that is known
     begun: tuple[int, int] = (0, 0)  # how many parts of the next were sent, and of what of its sequence numbers
 
 
@@ -132,6 +133,7 @@ class Acceptor(Session):
         self._pages: dict[int, int] = {}  # page number -> cursor that its answer ends with
         self._answers: deque[_Answer] = deque()
         self._taking = Taking()
+        self._lacking = 0  # bytes that what is next takes, where that was more than there were
         self._sent = 0
         self._confirmed = 0
         self._pace = Pace()  # of updates: how large their frames may be; what may be unconfirmed is fixed
@@ -162,27 +164,25 @@ class Acceptor(Session):
             return len(self._pages) < limits.PAGES_IN_FLIGHT_MAX if behind else not self._pages
         return False
 
-    @property
-    def tells_little(self) -> bool:
-        """Whether what `fill` would send is no more than some edits that were just made."""
-        if self._answers or self.state is not State.LIVE:
-            return False
-        page = self._live.after(self.cursor, self._pace.frame)
-        return page is None or page.update_bytes <= limits.SMALL_FRAME_BYTES
+    def fill(self, room: int, now: int, most: int = limits.FRAME_BYTES_MAX) -> int:
+        """Send what is waiting, at most about `room` bytes. Call it when the link has room and after commits.
 
-    def fill(self, room: int, now: int) -> None:
-        """Send what is waiting, at most about `room` bytes. Call it when the link has room and after commits."""
-        while room > 0 and self.wants_room:
+        Each frame has about `most` bytes. Where what is next cannot be had in so few, it is left, and this returns how
+        many it takes; otherwise 0.
+        """
+        self._lacking = 0
+        while room > 0 and not self._lacking and self.wants_room:
             if self._answers:
                 try:
-                    room -= self._serve_answer(now)
+                    room -= self._serve_answer(now, most)
                 except UpdateRefused as refused:
                     self.close(ProtocolViolation.code, f"want: {refused.message}", now)
             elif self.state is State.CATCHING_UP:
-                room -= self._serve_changes()
+                room -= self._serve_changes(most)
             else:
-                room -= self._serve_log(now)
+                room -= self._serve_log(now, most)
         self._release_checked()
+        return self._lacking
 
     # --- answers of the host ---------------------------------------------------------------------------------
 
@@ -422,10 +422,15 @@ class Acceptor(Session):
     def _may_send(self) -> bool:
         return self._sent - self._confirmed < limits.UNCONFIRMED_BYTES_MAX
 
-    def _serve_changes(self) -> int:
+    def _serve_changes(self, most: int = limits.FRAME_BYTES_MAX) -> int:
         """Send the next page of the feed; an empty page says that the partner is up to date."""
         head = self._source.head()  # before the feed: what is committed between the two is told next
-        entries = _within_frame(self._source.feed(self.cursor, limits.PAGE_RECORDS_MAX))
+        entries = _within_frame(
+            self._source.feed(self.cursor, limits.PAGE_RECORDS_MAX), min(most, limits.FRAME_BYTES_MAX // 2)
+        )
+        if entries and len(entries[0].state_vector) > most:
+            self._lacking = len(entries[0].state_vector)
+            return 0
         self.cursor = entries[-1].seq if entries else max(self.cursor, head)
         if not entries and self._pages:  # what was newest was set aside: the end waits for the answers all the same
             return 0
@@ -442,15 +447,18 @@ class Acceptor(Session):
         self._first_end = told if self._first_end is None else self._first_end
         return self._send(Changes(self._page, told, ()))
 
-    def _serve_answer(self, now: int) -> int:
+    def _serve_answer(self, now: int, most: int) -> int:
         """Go on with the oldest answer, with a frame at most. Its last frame carries the page's cursor.
 
         A partner that has everything makes much work for no bytes, so what is read for it is bounded, too.
         """
         answer = self._answers[0]
         entries: list[UpdatesEntry] = []
+        if answer.size > most:
+            self._lacking = answer.size
+            return 0
         size, read, newest = 0, 0, self._source.head()
-        while answer.entries and size < self._pace.frame and read < limits.READ_BYTES_TARGET:
+        while answer.entries and size < min(self._pace.frame, most) and read < limits.READ_BYTES_TARGET:
             wanted = answer.entries[0]
             withheld = self._withholds(wanted.record)
             diff = None if withheld else self._source.diff(wanted.record, wanted.state_vector)
@@ -461,31 +469,40 @@ class Acceptor(Session):
                 told = _told(wanted.record, diff)
                 sent = answer.begun[0] if answer.begun[1] == diff.seq else 0
                 addition = len(told[sent].update) + len(told[sent].state_vector)
+                if addition > most:
+                    answer.size = addition  # which is not read again before there is room for it
+                    break
                 if entries and size + addition > limits.FRAME_BYTES_MAX // 2:
                     break
                 entries.append(told[sent])
                 size += addition
                 newest = max(newest, diff.seq)  # a commit can be read a moment before the head tells of it
+                answer.size = 0
                 if sent + 1 < len(told):
                     answer.begun = sent + 1, diff.seq
                     continue
-            answer.begun = 0, 0
+            answer.begun, answer.size = (0, 0), 0
             answer.entries.popleft()
         last = not answer.entries
         if last:
             self._answers.popleft()
         elif not entries:
+            self._lacking = answer.size if answer.size > most else 0
             return read
         cursor = self._true(answer.cursor) if last and answer.cursor is not None else None
         return self._send_updates(Updates(answer.page, cursor, newest, last, tuple(entries)), now)
 
-    def _serve_log(self, now: int) -> int:
+    def _serve_log(self, now: int, most: int) -> int:
         """Send the next committed updates, or go back to the feed when they are too many or compacted away."""
         self._skip_own()
         behind = self._source.head() - self.cursor
-        page = self._live.after(self.cursor, self._pace.frame) if behind <= limits.FOLLOW_ENTRIES_MAX else None
+        wanted = min(self._pace.frame, most)
+        page = self._live.after(self.cursor, wanted) if behind <= limits.FOLLOW_ENTRIES_MAX else None
         if page is None:
             self.state = State.CATCHING_UP
+            return 0
+        if page.update_bytes > most:
+            self._lacking = page.update_bytes
             return 0
         own = self._taking.own
         self.cursor = page.cursor
@@ -546,11 +563,11 @@ def _told(record: str, diff: Diff) -> Sequence[UpdatesEntry]:
     return [*(UpdatesEntry(record, part, b"") for part in parts), UpdatesEntry(record, last, diff.state_vector)]
 
 
-def _within_frame(entries: Sequence[Change]) -> Sequence[Change]:
-    """As many entries as fit half a frame, at least one: a record of many writers has a long state vector."""
+def _within_frame(entries: Sequence[Change], bytes_max: int) -> Sequence[Change]:
+    """As many entries as fit, at least one: a record of many writers has a long state vector."""
     size = 0
     for position, entry in enumerate(entries):
-        size += len(entry.state_vector)
-        if position and size > limits.FRAME_BYTES_MAX // 2:
+        size += len(entry.record) + len(entry.state_vector)
+        if position and size > bytes_max:
             return entries[:position]
     return entries

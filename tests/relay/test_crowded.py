@@ -12,7 +12,7 @@ from crdt_relay.server import Relay
 from crdt_sync import limits
 from crdt_sync.limits import COMING_BYTES_MAX, FRAME_BYTES_MAX, SMALL_FRAME_BYTES, UNTAKEN_BYTES_MAX
 from crdt_sync.protocol import codec
-from crdt_sync.protocol.messages import Changes, Hello, Push, PushEntry, Updates, VerdictCode
+from crdt_sync.protocol.messages import Changes, Hello, Push, PushEntry, Updates, VerdictCode, Want, WantEntry
 from crdt_sync.protocol.versions import GREETING
 from crdt_sync.runtime.hosting.link import BUFFER_BYTES
 from crdt_sync.runtime.transports.pieces import PIECE_BYTES
@@ -169,6 +169,43 @@ def test_who_does_not_take_what_it_is_told_gives_way_to_others(tmp_path: Path, m
             for device in stuck:
                 await device.drop()
             await reader.close()
+            await writer.close()
+
+    asyncio.run(scenario())
+
+
+def test_who_takes_what_it_is_told_waits_for_nobody_who_takes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "UNTAKEN_BYTES_MAX", 1_500_000)
+    monkeypatch.setattr(limits, "ROOM_S", 1e6)  # nobody gives way
+    monkeypatch.setattr(limits, "ROOM_HELD_S", 1e6, raising=False)
+
+    async def scenario() -> None:
+        async with running(tmp_path) as relay:
+            stuck = [await Device.join(relay.url, small_buffers=True) for _ in range(6)]
+            for device in stuck:
+                await device.expect(Changes)
+            shrink(relay)
+            writer = await Device.join(relay.url, follow=False)
+            for number in range(1000, 1004):
+                await edit(writer, number, 1_000_000)
+            await eventually("there is no room left", lambda: relay.engine._unsent.full)
+            for number in range(300):
+                await edit(writer, number, 500)
+            reader = await Device.join(relay.url)
+            fetched: set[str] = set()
+            while len(fetched) < 300:
+                message = await reader.receive()
+                if isinstance(message, Changes):
+                    wanted = [entry.record for entry in message.entries if len(entry.record) < len("customers/1000")]
+                    await reader.send(Want(message.page, tuple(WantEntry(record, b"\x00") for record in wanted)))
+                elif isinstance(message, Updates):
+                    fetched |= {entry.record for entry in message.entries}
+            assert relay.engine._unsent.full
+            assert len(relay.engine.hub) == len(stuck) + 2
+            for device in (*stuck, reader):
+                await device.drop()
             await writer.close()
 
     asyncio.run(scenario())

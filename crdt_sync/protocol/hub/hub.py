@@ -113,16 +113,18 @@ class Hub:
             acceptor.receive(frame, now)
             self._collect(session, acceptor, now)
 
-    def fill(self, session: int, room: int, now: int) -> None:
-        """The session's link has room for about `room` bytes."""
+    def fill(self, session: int, room: int, now: int, most: int = limits.FRAME_BYTES_MAX) -> int:
+        """The session's link has room for about `room` bytes, in frames of about `most`; see `Acceptor.fill`."""
+        lacking = 0
         acceptor = self._sessions.get(session)
         if acceptor is not None:
             if self._presence.is_due(session):
                 entries = self._presence.tell(session)
                 if entries is not None:
                     acceptor.present(entries)
-            acceptor.fill(room, now)
+            lacking = acceptor.fill(room, now, most)
             self._collect(session, acceptor, now)
+        return lacking
 
     def lost(self, session: int, now: int) -> None:
         """The session's link is gone. What is being integrated or committed for it still becomes durable."""
@@ -160,11 +162,6 @@ class Hub:
         """Whether `fill` would have something to send."""
         acceptor = self._sessions.get(session)
         return acceptor is not None and (self._presence.is_due(session) or acceptor.wants_room)
-
-    def tells_little(self, session: int) -> bool:
-        """Whether what `fill` would send is small, whatever else the session has to hear."""
-        acceptor = self._sessions.get(session)
-        return acceptor is not None and acceptor.tells_little
 
     def congested(self, session: int, size: int = 0) -> bool:
         """Whether the host must not take a frame of `size` bytes from this session's link now."""

@@ -76,7 +76,6 @@ _PRESENCE_AT_ONCE = 8  # a millisecond
 _RETRY_US = 5_000_000
 _STALLED_US = 1_000_000  # that a timer comes late: the loop stood still, or the machine slept
 _ONE_FRAME = 1  # byte of room: what is queued for a slow link is what everything else must wait for
-_TOLD_BYTES = limits.FRAME_BYTES_MAX // 4  # as which a frame counts that is not made yet: many records are smaller
 _ASKED_MAX = 8  # receipts and the like under way for one session
 _log = structlog.get_logger("crdt_sync.hosting")
 _QUICK = Turn(limits.QUICK_TURN_US, short=True)
@@ -343,9 +342,9 @@ class Engine:
             if not seat.link.has_room():
                 seat.link.call_when_room()
                 return
-            if self._unsent.full and not self._may_tell(session, seat):
+            if not self._tell(session, seat):
+                self._pump()
                 return
-            self.hub.fill(session, _ONE_FRAME, self._now())
             more = self.hub.wants_room(session)
         except StoreError as error:
             self._unreadable(session, error)
@@ -420,13 +419,21 @@ class Engine:
             self.hub.expel(session, "unavailable", "this cannot be served now", _RETRY_US, self._now())
             self._pump()
 
-    def _may_tell(self, session: int, seat: _Seat) -> bool:
-        """Whether the device is told something although others have not taken what they were told."""
-        if self._unsent.holds(seat):
-            return True
-        if self._unsent.waits(seat):  # whatever it is to hear next is no smaller by now
-            return False
-        return self.hub.tells_little(session) or self._unsent.take(seat, _TOLD_BYTES) > 0
+    def _tell(self, session: int, seat: _Seat) -> bool:
+        """Make the device's next frame; False if it waits for room, since others have not taken what they were told.
+
+        Meanwhile who has nothing to take is told little at a time, so who takes it at once waits for nobody.
+        """
+        if self._unsent.full and not self._unsent.holds(seat):
+            if self._unsent.waits(seat):
+                return False
+            lacking = self.hub.fill(session, _ONE_FRAME, self._now(), limits.SMALL_FRAME_BYTES)
+            if not lacking:
+                return True
+            if not self._unsent.take(seat, lacking):
+                return False
+        self.hub.fill(session, _ONE_FRAME, self._now())
+        return True
 
     def _keep(self, session: int, seat: _Seat) -> None:
         """What the link could not pass on at once takes room until it has."""
