@@ -40,7 +40,7 @@ def test_an_honest_device_is_served_beside_an_attack(attack: Attack, tmp_path: P
                 here = relay._port._places.taken
                 await eventually("all attackers are gone", lambda: len(relay.engine.hub) == len(here) == 1)
                 (websocket,) = here
-                await eventually("nothing is kept", lambda: websocket.room.held + relay.engine._unsent.held == 0)
+                await eventually("nothing is kept", lambda: websocket.room.held + relay.engine.untaken.held == 0)
             assert await honest.store(("customers/last", update(9))) == [VerdictCode.ACCEPTED]
             await honest.close()
 

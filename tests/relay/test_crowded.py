@@ -141,7 +141,7 @@ def test_what_followers_do_not_take_is_bounded_for_all_together(tmp_path: Path) 
             heard = 0
             while heard < 2:
                 heard += len((await reader.expect(Updates)).entries)
-            await eventually("all of it is given back", lambda: relay.engine._unsent.held == 0)
+            await eventually("all of it is given back", lambda: relay.engine.untaken.held == 0)
             await reader.close()
             await writer.close()
 
@@ -162,7 +162,7 @@ def test_who_does_not_take_what_it_is_told_gives_way_to_others(tmp_path: Path, m
             for number in range(4):  # their library takes some
                 await edit(writer, number, 1_000_000)
             engine = relay.engine
-            await eventually("there is no room left, or was", lambda: engine._unsent.full or len(engine.hub) < 4)
+            await eventually("there is no room left, or was", lambda: engine.untaken.full or len(engine.hub) < 4)
             reader = await Device.join(relay.url)
             assert len(await reader.catch_up()) == 4
             await eventually("they were sent away", lambda: len(engine.hub) == 2)
@@ -190,7 +190,7 @@ def test_who_takes_what_it_is_told_waits_for_nobody_who_takes_nothing(
             writer = await Device.join(relay.url, follow=False)
             for number in range(1000, 1004):
                 await edit(writer, number, 1_000_000)
-            await eventually("there is no room left", lambda: relay.engine._unsent.full)
+            await eventually("there is no room left", lambda: relay.engine.untaken.full)
             for number in range(300):
                 await edit(writer, number, 500)
             reader = await Device.join(relay.url)
@@ -202,7 +202,7 @@ def test_who_takes_what_it_is_told_waits_for_nobody_who_takes_nothing(
                     await reader.send(Want(message.page, tuple(WantEntry(record, b"\x00") for record in wanted)))
                 elif isinstance(message, Updates):
                     fetched |= {entry.record for entry in message.entries}
-            assert relay.engine._unsent.full
+            assert relay.engine.untaken.full
             assert len(relay.engine.hub) == len(stuck) + 2
             for device in (*stuck, reader):
                 await device.drop()

@@ -323,7 +323,9 @@ def test_connections_are_bounded() -> None:
     async def story() -> None:
         known: dict[asyncio.Transport, None] = {}
         loop = asyncio.get_running_loop()
-        door = Door(lambda _: asyncio.sleep(0), 1, lambda: False, Room(loop, 1), connections_max=2, browsers=True)
+        door = Door(
+            lambda _: asyncio.sleep(0), 1, lambda: False, Room(loop, 1), Room(loop, 1), connections_max=2, browsers=True
+        )
         server = await loop.create_server(lambda: Front(asyncio.Protocol(), door.take, known, 3), "127.0.0.1", 0)
         async with server:
             port = server.sockets[0].getsockname()[1]
@@ -392,7 +394,9 @@ def test_who_is_known_keeps_its_connections_whoever_comes(tmp_path: Path, monkey
 def test_a_relay_that_is_full_says_so_before_anything_is_opened(tmp_path: Path) -> None:
     async def story() -> None:
         loop = asyncio.get_running_loop()
-        door = Door(lambda _: asyncio.sleep(0), 1, lambda: True, Room(loop, 1), connections_max=2, browsers=True)
+        door = Door(
+            lambda _: asyncio.sleep(0), 1, lambda: True, Room(loop, 1), Room(loop, 1), connections_max=2, browsers=True
+        )
         server = await loop.create_server(lambda: Front(asyncio.Protocol(), door.take, {}, 3), "127.0.0.1", 0)
         async with server:
             stranger = await Stranger.come(server.sockets[0].getsockname()[1])

@@ -110,6 +110,7 @@ class Host:
                 BUFFER_BYTES,
                 lambda: False,
                 Room(self._loop, COMING_BYTES_MAX),
+                self._engine.untaken,
                 connections_max=_CONNECTIONS_MAX,
                 browsers=False,
             )

@@ -103,7 +103,10 @@ def _weather(rng: random.Random) -> Weather:
 
 async def _told(loop: VirtualLoop, rng: random.Random, story: Story) -> None:
     room = Room(loop, limits.COMING_BYTES_MAX)
-    door = Door(story.sides[RELAY].talk, BUFFER_BYTES, lambda: False, room, connections_max=256, browsers=False)
+    kept_room = Room(loop, limits.UNTAKEN_BYTES_MAX)
+    door = Door(
+        story.sides[RELAY].talk, BUFFER_BYTES, lambda: False, room, kept_room, connections_max=256, browsers=False
+    )
     network = ByteNetwork(loop, rng, lambda stream: door.take(stream, b""))
     channel = await open_channel("ws://relay", None, polls=rng.random() < 0.3)
     network.weather = weather = _weather(rng)

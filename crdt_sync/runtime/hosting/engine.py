@@ -218,7 +218,7 @@ class Engine:
         self._seats: dict[int, _Seat] = {}
         self._links: dict[int, Link] = {}  # of all sessions, until what they pushed was decided on
         self._held = HeldSessions(self)
-        self._unsent = Room(self.loop, limits.UNTAKEN_BYTES_MAX)
+        self.untaken = Room(self.loop, limits.UNTAKEN_BYTES_MAX)
         self._uncommitted = Uncommitted()
         self._tasks: set[asyncio.Task[None]] = set()
         self._idle = asyncio.Event()
@@ -333,10 +333,10 @@ class Engine:
             return
         if seat.keeps and seat.link.has_room():
             seat.keeps = False
-            self._unsent.leave(seat)
+            self.untaken.leave(seat)
         try:
             if not self.hub.wants_room(session):
-                if self._unsent.holds(seat):
+                if self.untaken.holds(seat):
                     self._keep(session, seat)
                 return
             if not seat.link.has_room():
@@ -424,13 +424,13 @@ class Engine:
 
         Meanwhile who has nothing to take is told little at a time, so who takes it at once waits for nobody.
         """
-        if self._unsent.full and not self._unsent.holds(seat):
-            if self._unsent.waits(seat):
+        if self.untaken.full and not self.untaken.holds(seat):
+            if self.untaken.waits(seat):
                 return False
             lacking = self.hub.fill(session, _ONE_FRAME, self._now(), limits.SMALL_FRAME_BYTES)
             if not lacking:
                 return True
-            if not self._unsent.take(seat, lacking):
+            if not self.untaken.take(seat, lacking):
                 return False
         self.hub.fill(session, _ONE_FRAME, self._now())
         return True
@@ -441,10 +441,10 @@ class Engine:
             return
         seat.keeps = not seat.link.has_room()
         if seat.keeps:
-            self._unsent.keep(seat, seat.link.unsent)
+            self.untaken.keep(seat, seat.link.unsent)
             seat.link.call_when_room()
-        elif self._unsent.holds(seat):
-            self._unsent.leave(seat)
+        elif self.untaken.holds(seat):
+            self.untaken.leave(seat)
 
     def _takes_nothing(self, session: int) -> None:
         self.hub.expel(session, "unavailable", "what was sent was not taken, and others wait", _RETRY_US, self._now())
@@ -454,7 +454,7 @@ class Engine:
         seat = self._seats.pop(session, None)
         if seat is None:
             return None
-        self._unsent.leave(seat)
+        self.untaken.leave(seat)
         if seat.timer is not None:
             seat.timer.cancel()
         self._held.leave(session)

@@ -84,7 +84,15 @@ class Port:
 
         taken: Places[_Known] = Places(channels_max, lambda: len(door))
         for_frames = Room(engine.loop, COMING_BYTES_MAX)
-        door = Door(talk, BUFFER_BYTES, taken.make_way, for_frames, connections_max=2 * channels_max, browsers=browsers)
+        door = Door(
+            talk,
+            BUFFER_BYTES,
+            taken.make_way,
+            for_frames,
+            engine.untaken,
+            connections_max=2 * channels_max,
+            browsers=browsers,
+        )
 
         class Known(_Known):
             places = taken

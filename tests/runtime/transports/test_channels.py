@@ -9,7 +9,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
 
-from crdt_sync.limits import FRAME_BYTES_MAX
+from crdt_sync.limits import FRAME_BYTES_MAX, UNTAKEN_BYTES_MAX
 from crdt_sync.runtime.hosting.front import Front
 from crdt_sync.runtime.transports import channel
 from crdt_sync.runtime.transports.arrivals import Arrivals
@@ -83,7 +83,8 @@ async def http(*, polls: bool = False) -> AsyncIterator[tuple[Channel, Channel]]
 
     loop = asyncio.get_running_loop()
     room = Room(loop, FRAME_BYTES_MAX)
-    door = Door(talk, _BUFFER_BYTES, lambda: False, room, connections_max=10, browsers=False)
+    kept_room = Room(loop, UNTAKEN_BYTES_MAX)
+    door = Door(talk, _BUFFER_BYTES, lambda: False, room, kept_room, connections_max=10, browsers=False)
     server = await loop.create_server(lambda: Front(asyncio.Protocol(), door.take, {}, 10), "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]

@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from crdt_sync import limits
 from crdt_sync.limits import FRAME_BYTES_MAX, HTTP_QUEUED_BYTES, SMALL_FRAME_BYTES
-from crdt_sync.runtime.transports.http.accepted import PIECE_BYTES, AcceptedChannel
+from crdt_sync.runtime.transports.http.accepted import _KEPT_BYTES, PIECE_BYTES, AcceptedChannel
 from crdt_sync.runtime.transports.room import Room
 
 from .test_room import Clock, Device
@@ -16,7 +17,8 @@ class Talk:
     def __init__(self) -> None:
         self.clock = Clock()
         self.room = Room(self.clock, FRAME_BYTES_MAX)
-        self.channel = AcceptedChannel("key", None, 0, lambda: None, self.room)
+        self.kept_room = Room(self.clock, 100_000)
+        self.channel = AcceptedChannel("key", None, 0, lambda: None, self.room, self.kept_room)
         self._at = 0
 
     def came(self, part: bytes) -> None:
@@ -111,3 +113,51 @@ def test_a_frame_whose_rest_came_while_it_waited_for_room_waits_no_longer() -> N
         assert talk.room.held == 0
 
     told(come)
+
+
+def test_what_is_not_confirmed_takes_room_until_it_is() -> None:
+    async def take(talk: Talk) -> None:
+        talk.channel.send(bytes(90_000))
+        assert talk.kept_room.held == 0
+        assert len(talk.channel.hand_out(1 << 20)) == 90_004
+        assert talk.kept_room.held == 90_004 - _KEPT_BYTES
+        talk.channel.confirm(50_000)
+        assert talk.kept_room.held == 90_004 - 50_000 - _KEPT_BYTES
+        talk.channel.resume(80_000)
+        assert talk.kept_room.held == 0
+        assert len(talk.channel.hand_out(1 << 20)) == 10_004
+        assert talk.kept_room.held == 0
+
+    told(take)
+
+
+def test_while_others_confirm_nothing_little_is_handed_out_at_a_time() -> None:
+    async def take(talk: Talk) -> None:
+        other = Device(talk.kept_room)
+        assert other.begin(100_000)
+        talk.channel.send(bytes(90_000))
+        taken = 0
+        while taken < 90_004:
+            part = talk.channel.hand_out(1 << 20)
+            assert 0 < len(part) <= _KEPT_BYTES
+            assert talk.channel.hand_out(1 << 20) == b"" or len(part) < _KEPT_BYTES
+            taken += len(part)
+            talk.channel.resume(taken)
+        assert talk.kept_room.held == 100_000
+
+    told(take)
+
+
+def test_who_confirms_nothing_gives_way_to_others() -> None:
+    async def take(talk: Talk) -> None:
+        other = Device(talk.kept_room)
+        talk.channel.send(bytes(140_000))
+        talk.channel.hand_out(1 << 20)
+        assert talk.kept_room.full
+        assert not other.begin(1_000)
+        talk.clock.run_until(limits.ROOM_S + 1)
+        assert talk.channel.over
+        assert other.reads
+        assert talk.kept_room.held == 1_000
+
+    told(take)

@@ -11,19 +11,30 @@ from crdt_sync.runtime.transports.http.ends import End
 from crdt_sync.runtime.transports.room import Room
 
 PIECE_BYTES = 16 * 1024  # of a stream, that are read or handed out at once
+_KEPT_BYTES = 32 * 1024  # that were handed out and are not confirmed, on each channel
 
 
 class AcceptedChannel(End):
     """See `channel.Channel`. `left` is called once, when it is over; `enter` and `leave` stand around each request.
 
     `held` hears when the device is not heard for want of room, and when it is again. `leave_room` is to be called when
-    nothing will be received any more.
+    nothing will be received any more. What was handed out is kept until the device confirms it; beyond `_KEPT_BYTES` it
+    takes `kept_room`, and while that is full no more is handed out beyond them.
     """
 
-    def __init__(self, key: str, peer: str | None, buffer_bytes: int, left: Callable[[], None], room: Room) -> None:
+    def __init__(
+        self,
+        key: str,
+        peer: str | None,
+        buffer_bytes: int,
+        left: Callable[[], None],
+        room: Room,
+        kept_room: Room,
+    ) -> None:
         super().__init__(peer, buffer_bytes)
         self.held: Callable[[bool], None] | None = None
         self._room = room
+        self._kept_room = kept_room
         self._room_of_next = 0  # bytes that were taken for the frame that comes
         self._room_in_hand = 0  # for the one that was received last
         self._crowded = False
@@ -104,12 +115,33 @@ class AcceptedChannel(End):
         if not self.connections and not self.over:
             self._linger()
 
+    def hand_out(self, most: int) -> bytes:
+        """The next bytes of our stream, `most` at most."""
+        if self._kept_room.full:
+            most = min(most, max(0, _KEPT_BYTES - self.outgoing.unconfirmed))
+        part = self.outgoing.take(most)
+        self._keep()
+        return part
+
+    def resume(self, offset: int) -> None:
+        """Hand out from `offset` on; the device has what is before. Raises `OffsetUnknown`."""
+        self.outgoing.resume(offset)
+        self.confirm(offset)
+
     def confirm(self, offset: int) -> None:
         """The device has what was sent before `offset`. Raises `OffsetUnknown`."""
         self.outgoing.acknowledge(max(offset, self.outgoing.acknowledged))
+        self._keep()
         if self.outgoing.ended and not self.outgoing.kept:
             self.finish()
         self.moved()
+
+    def _keep(self) -> None:
+        beyond = self.outgoing.unconfirmed - _KEPT_BYTES
+        if beyond > 0 and not self.over:
+            self._kept_room.keep(self, beyond)
+        else:
+            self._kept_room.leave(self)
 
     def finish(self) -> None:
         """See `End`."""
@@ -132,6 +164,7 @@ class AcceptedChannel(End):
                 self._room.abandon(self)
                 self._room_of_next = 0
             self._crowded = False
+            self._kept_room.leave(self)
             if self._lingering is not None:
                 self._lingering.cancel()
             self.moved()

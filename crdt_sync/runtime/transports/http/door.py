@@ -33,7 +33,7 @@ Welcome = Callable[[AcceptedChannel], Awaitable[None]]
 
 class Door:
     """See the module. `crowded` says whether no other channel may be opened; `browsers` admits web pages. `room` is for
-    large frames that come."""
+    large frames that come, `kept_room` for what was handed out and is not confirmed."""
 
     def __init__(
         self,
@@ -41,6 +41,7 @@ class Door:
         buffer_bytes: int,
         crowded: Callable[[], bool],
         room: Room,
+        kept_room: Room,
         *,
         connections_max: int,
         browsers: bool,
@@ -49,6 +50,7 @@ class Door:
         self._buffer_bytes = buffer_bytes
         self._crowded = crowded
         self._room = room
+        self._kept_room = kept_room
         self._connections_max = connections_max
         self._browsers = browsers
         self._channels: dict[str, AcceptedChannel] = {}
@@ -72,7 +74,7 @@ class Door:
             if oldest is transport:
                 return
         transport.set_write_buffer_limits(high=_BUFFERED_BYTES)
-        reader = asyncio.StreamReader(limit=PIECE_BYTES)
+        reader = asyncio.StreamReader(limit=PIECE_BYTES // 2)  # it takes twice as much
         protocol = _Caller(reader, self)
         transport.set_protocol(InPieces(protocol))
         protocol.connection_made(transport)
@@ -161,7 +163,9 @@ class Door:
             name = secrets.token_hex(TOKEN_BYTES)
             address = connection.transport.get_extra_info("peername")
             peer = str(address[0]) if address else None
-            channel = AcceptedChannel(key, peer, self._buffer_bytes, lambda: self._left(name), self._room)
+            channel = AcceptedChannel(
+                key, peer, self._buffer_bytes, lambda: self._left(name), self._room, self._kept_room
+            )
             self._channels[name] = self._strangers[name] = channel
             talk = asyncio.create_task(self._talk(channel))
             self._talks.add(talk)
@@ -213,15 +217,14 @@ class Door:
         former, channel.down = channel.down, connection.transport
         if former is not None and former is not channel.down and former in channel.connections:
             former.abort()
-        channel.outgoing.resume(target.offset or 0)
-        channel.confirm(target.offset or 0)
+        channel.resume(target.offset or 0)
         most = min(max(target.most, limits.HTTP_PART_BYTES_MIN), limits.HTTP_PART_BYTES_MAX)
         try:
             if target.wait is None:
                 await self._streamed(connection, channel, most)
             else:
                 await _filled(channel, connection.transport, min(target.wait, limits.HTTP_WAIT_S_MAX))
-                await connection.answer(200, channel.outgoing.take(most))
+                await connection.answer(200, channel.hand_out(most))
         finally:
             if channel.down is connection.transport:
                 channel.down = None
@@ -233,15 +236,15 @@ class Door:
         until = asyncio.get_running_loop().time() + limits.HTTP_STREAM_S_MAX
         outgoing = channel.outgoing
         while most > 0 and channel.down is connection.transport:
-            piece = outgoing.take(min(most, PIECE_BYTES))
+            piece = channel.hand_out(min(most, PIECE_BYTES))
             if piece:
                 most -= len(piece)
                 await connection.write(piece)
                 channel.moved()
                 continue
             left_s = until - asyncio.get_running_loop().time()
-            if left_s <= 0 or channel.over or outgoing.ended:
-                break
+            if left_s <= 0 or channel.over or outgoing.ended or outgoing.waiting:
+                break  # with some waiting, the device is to confirm what it has, by its next request
             await _filled(channel, connection.transport, left_s)
         await connection.end()
 

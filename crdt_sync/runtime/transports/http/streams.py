@@ -47,6 +47,11 @@ class Outgoing:
         """Bytes that the partner has not confirmed."""
         return len(self._kept)
 
+    @property
+    def unconfirmed(self) -> int:
+        """Bytes of them that have been handed out."""
+        return self.sent - self.acknowledged
+
     def take(self, most: int) -> bytes:
         """The next bytes, `most` at most."""
         start = self.sent - self.acknowledged
