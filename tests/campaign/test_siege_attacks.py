@@ -1,6 +1,7 @@
 """Each attack that is named, in small, beside an honest device: that is served, and nothing is kept afterwards."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ _FEW = 12  # connections
 def small(attack: Attack) -> Attack:
     """The same with few connections and without rests."""
     steps = tuple(
-        Open(min(step.count, _FEW), step.greeted, step.follow, step.reading) if isinstance(step, Open) else step
+        replace(step, count=min(step.count, _FEW)) if isinstance(step, Open) else step
         for step in attack.steps
         if not isinstance(step, Wait)
     )

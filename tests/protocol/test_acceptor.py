@@ -100,6 +100,44 @@ def test_what_is_committed_while_the_feed_is_read_is_told() -> None:
     assert [entry.record for message in told for entry in message.entries] == [B]
 
 
+def test_with_little_to_be_sent_at_a_time_only_what_is_larger_waits() -> None:
+    most = 1_000
+    last = "customers/c"
+    log = ScriptedLog([(A, b"a" * 300), (B, b"b" * 5_000), (last, b"c" * 300)])
+    diff, read = log.diff, list[str]()
+
+    def reading(record: str, state_vector: bytes) -> Diff | None:
+        read.append(record)
+        return diff(record, state_vector)
+
+    log.diff = reading  # type: ignore[method-assign]
+    session = acceptor(log)
+    say(session, hello())
+    session.receive(codec.encode(Want(1, tuple(WantEntry(record, b"\0") for record in (A, B, last)))), 0)
+
+    def told(most: int) -> tuple[list[str], bool]:
+        lacking = session.fill(1, 0, most)
+        frames = [message for message in drain(session)[0] if isinstance(message, Updates)]
+        return [entry.record for frame in frames for entry in frame.entries], lacking > most
+
+    assert told(most) == ([A], False)
+    for _ in range(3):
+        assert told(most) == ([], True)
+    assert read == [A, B]
+    assert told(limits.FRAME_BYTES_MAX) == ([B, last], False)
+
+
+def test_with_little_to_be_sent_at_a_time_pages_are_short() -> None:
+    records = [f"customers/{number:03}" for number in range(limits.PAGE_RECORDS_MAX + 200)]
+    session = acceptor(ScriptedLog([(record, b"x") for record in records]))
+    session.receive(codec.encode(hello()), 0)
+    drain(session)
+    assert session.fill(1, 0, 1_000) == 0
+    (page,) = drain(session)[0]
+    assert isinstance(page, Changes)
+    assert 10 < len(page.entries) < 100
+
+
 def test_the_cursor_comes_with_the_last_frame_of_an_answer_that_needs_several() -> None:
     size = limits.WINDOW_BYTES_FIRST // 4
     session = acceptor(ScriptedLog([(A, b"x" * size), (B, b"y" * size)]))

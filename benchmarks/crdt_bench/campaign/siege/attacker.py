@@ -10,7 +10,7 @@ import uvloop
 
 from crdt_bench.campaign.siege.frames import KINDS, Voice, beginning
 from crdt_bench.campaign.siege.named import NAMED
-from crdt_bench.campaign.siege.program import Attack, Begin, Close, Knock, Open, Send, Step, Wait, drawn
+from crdt_bench.campaign.siege.program import Attack, Begin, Close, Crumble, Knock, Open, Send, Step, Wait, drawn
 from crdt_bench.child import hear, say
 from crdt_bench.load.connection import Connection, client_frame
 from crdt_bench.load.flood import UnexpectedAnswer, greeted
@@ -18,6 +18,7 @@ from crdt_bench.load.flood import UnexpectedAnswer, greeted
 _OPEN_S_MAX = 5.0
 _BUFFERED_BYTES_MAX = 8 << 20  # of one connection; beyond it the attacker waits
 _CONNECTIONS_MAX = 400
+_FRAGMENTS = client_frame(b"x", 0x02), client_frame(b"x", 0x00)  # the first, and each that follows
 _KNOCK = client_frame(bytes(125), 0x89)  # the longest ping
 
 
@@ -77,6 +78,8 @@ class _Attacker:
                 await asyncio.gather(*(self._write(connection, begun) for connection, _ in self._open))
             case Knock(copies):
                 await asyncio.gather(*(self._write(connection, _KNOCK * copies) for connection, _ in self._open))
+            case Crumble(count):
+                await asyncio.gather(*(self._crumble(*known, count) for known in self._open))
             case Wait(seconds):
                 await asyncio.sleep(seconds)
             case Close():
@@ -95,6 +98,8 @@ class _Attacker:
                 if step.greeted:
                     wall = time.time_ns() // 1000
                     connection = await greeted(self._port, voice.replica, wall, step.follow)
+                elif step.upgraded:
+                    connection = await Connection.open(self._port)
                 else:
                     _, connection = await asyncio.get_running_loop().create_connection(
                         Connection, "127.0.0.1", self._port
@@ -113,6 +118,11 @@ class _Attacker:
     async def _send(self, connection: Connection, voice: Voice, kind: str, copies: int) -> None:
         for _ in range(copies):
             await self._write(connection, client_frame(KINDS[kind](voice)))
+
+    async def _crumble(self, connection: Connection, voice: Voice, count: int) -> None:
+        first, following = _FRAGMENTS
+        begun = voice.next() > 1
+        await self._write(connection, following * count if begun else first + following * (count - 1))
 
     async def _write(self, connection: Connection, data: bytes) -> None:
         if connection.lost.is_set():

@@ -1,6 +1,6 @@
 """The attacks that worked once, each as a program; what is drawn comes after them."""
 
-from crdt_bench.campaign.siege.program import Attack, Begin, Close, Knock, Open, Send, Wait
+from crdt_bench.campaign.siege.program import Attack, Begin, Close, Crumble, Knock, Open, Send, Wait
 
 NAMED = (
     Attack("legal updates that are dear to integrate", (Open(1), Send("dear", 5), Wait(1.0), Close())),
@@ -28,4 +28,8 @@ NAMED = (
         "pings of the transport, and answers that nobody reads", (Open(20, reading=False), Knock(2_000), Wait(0.01))
     ),
     Attack("a large record, and followers that do not read", (Open(150, follow=True, reading=False), Send("own"))),
+    Attack("large frames that are announced, and come slowly", (Open(100), Begin(20_000), Wait(0.1))),
+    Attack("strangers that ping", (Open(300, greeted=False, upgraded=True), Knock(50), Wait(0.01))),
+    Attack("hellos of many fragments", (Open(300, greeted=False, upgraded=True), Crumble(4_000), Wait(0.5))),
+    Attack("messages of many fragments", (Open(200), Crumble(4_000), Wait(0.5))),
 )

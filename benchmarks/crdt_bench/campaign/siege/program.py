@@ -12,12 +12,15 @@ _LARGE_BURST_MAX = 4
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """More connections at once. `greeted` ones are members with a device of their own; the others say nothing."""
+    """More connections at once. `greeted` ones are members with a device of their own; the others say no hello, and
+    nothing at all unless they are `upgraded` to websockets.
+    """
 
     count: int
     greeted: bool = True
     follow: bool = False
     reading: bool = True
+    upgraded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,13 @@ class Knock:
 
 
 @dataclass(frozen=True, slots=True)
+class Crumble:
+    """So many fragments of one byte, of a message that never ends, on every open connection; nothing else is sent."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Wait:
     """So many seconds in which nothing is done."""
 
@@ -54,7 +64,7 @@ class Close:
     """Every open connection ends, without a goodbye."""
 
 
-Step = Open | Send | Begin | Knock | Wait | Close
+Step = Open | Send | Begin | Knock | Crumble | Wait | Close
 
 
 @dataclass(frozen=True, slots=True)
