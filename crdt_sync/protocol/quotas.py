@@ -118,7 +118,8 @@ class Quotas:
         self._days = _Counts()
 
     @property
-    def _off(self) -> bool:
+    def off(self) -> bool:
+        """Whether nothing is counted."""
         return self.session == UNLIMITED == self.day
 
     def take(self, session: int, principal: Principal, record: str, size: int) -> Charge | Verdict | None:
@@ -126,7 +127,7 @@ class Quotas:
 
         None where nothing is counted.
         """
-        if self._off:
+        if self.off:
             return None
         new = record not in self._coming and not self._is_known(record)
         spans = list(self._spans(session, principal))

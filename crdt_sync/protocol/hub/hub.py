@@ -73,6 +73,7 @@ class Hub:
         self._wall_clock = wall_clock
         self._sessions_max = sessions_max
         self._sessions: dict[int, Acceptor] = {}
+        self._following: dict[int, Acceptor] = {}  # those that follow the log
         self._welcome: set[int] = set()  # whose hello was accepted: strangers take no device's place
         self._answered: set[int] = set()  # of which pushes were answered lately
         self._last_session = 0
@@ -88,6 +89,8 @@ class Hub:
 
     def drain(self) -> list[HubEffect]:
         """The effects since the last call, in order."""
+        if not self._effects:
+            return []
         effects = list(self._effects)
         self._effects.clear()
         return effects
@@ -179,12 +182,14 @@ class Hub:
 
     def take_answered(self) -> Collection[int]:
         """The sessions of which pushes were answered since the last call."""
+        if not self._answered:
+            return ()
         answered, self._answered = self._answered, set()
         return answered
 
     def followers(self) -> list[int]:
         """Sessions that have something to send, after a commit."""
-        return [session for session, acceptor in self._sessions.items() if acceptor.wants_room]
+        return [session for session, acceptor in self._following.items() if acceptor.wants_room]
 
     @property
     def presence_changed(self) -> bool:
@@ -337,11 +342,13 @@ class Hub:
                 case Greeted(replica, agent, cursor):
                     self._effects.append(Arrived(session, replica, agent, cursor))
                     if acceptor.follow:
+                        self._following[session] = acceptor
                         self._presence.follow(session)
         self._pipeline.next_batch()
 
     def _forget(self, session: int) -> None:
         self._presence.left(session)
+        self._following.pop(session, None)
         del self._sessions[session]
         self._welcome.discard(session)
         self._pipeline.leave(session)

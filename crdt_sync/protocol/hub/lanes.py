@@ -213,8 +213,11 @@ def piece_updates() -> int:
 
 def weight_of(entries: Iterable[PushEntry]) -> int:
     """See the first rule."""
-    least = limits.TAKEN_UPDATE_BYTES
-    return sum(max(least, len(entry.update)) for entry in entries)
+    least, weight = limits.TAKEN_UPDATE_BYTES, 0
+    for _, update in entries:
+        size = len(update)
+        weight += size if size > least else least
+    return weight
 
 
 def _first_piece(push: Waiting) -> Waiting:

@@ -39,7 +39,7 @@ from crdt_sync.protocol.hub.effects import (
     IntegrationItem,
     StoredUpdates,
 )
-from crdt_sync.protocol.hub.lanes import Batch, Lane, Part, Push, Sender, Waiting, weight_of
+from crdt_sync.protocol.hub.lanes import Batch, Entries, Lane, Part, Push, Sender, Waiting, weight_of
 from crdt_sync.protocol.messages import PushEntry, Verdict, VerdictCode
 from crdt_sync.protocol.quotas import Quotas
 from crdt_sync.verdicts import POSTPONED
@@ -112,26 +112,24 @@ class Pipeline:
         sender = self._senders.get(session)
         if sender is None:
             sender = self._senders[session] = Sender(session, principal, origin, self._quick)
-        count, weight = len(accept.entries), weight_of(accept.entries)
+        number, entries = accept
+        count, weight = len(entries), weight_of(entries)
         self.taken += count
         self.held_bytes += weight
-        sender.pushes.append(Push(session, accept.number, [None] * count, missing=count, taken_at=now, weight=weight))
-        allowed = []
-        for position, entry in enumerate(accept.entries):
-            denied = principal.write_refused(entry.record) or self._charge(session, position, entry)
-            if denied is None:
-                allowed.append((position, entry))
-            else:
-                self._decide(Part(session, accept.number, position), denied, None)
-        if not allowed:
-            self._answer({session: None}, now)
-            return
+        sender.pushes.append(Push(session, number, [None] * count, missing=count, taken_at=now, weight=weight))
+        allowed: Entries = tuple(enumerate(entries))
+        if principal.grant != "everything" or (self._quotas is not None and not self._quotas.off):
+            allowed = self._allowed(session, principal, number, allowed)
+            if not allowed:
+                self._answer({session: None}, now)
+                return
         if not sender.waiting:
             lane = self._slow if sender.slow_until > now else self._quick
             if lane is not sender.lane:
                 lane.take_over(sender)
-        push = Waiting(accept.number, tuple(allowed), weight)
-        sender.lane.add(sender, push if len(allowed) == count else Waiting.of(*push[:2]))
+        sender.lane.add(
+            sender, Waiting(number, allowed, weight) if len(allowed) == count else Waiting.of(number, allowed)
+        )
 
     def crowded(self, session: int, size: int) -> bool:
         """Whether a frame of `size` bytes is not to be taken from the session before others were answered.
@@ -175,14 +173,16 @@ class Pipeline:
 
         Beside a batch under way only a full one is worth asking for: until then more pushes may join it.
         """
-        self._next_batch(self._quick, self._slow)
-        self._next_batch(self._slow, self._quick)
+        if self._quick.waiting:
+            self._next_batch(self._quick, self._slow)
+        if self._slow.waiting:
+            self._next_batch(self._slow, self._quick)
 
     def _next_batch(self, lane: Lane, other: Lane) -> None:
         under_way = len(lane.integrating)
-        if not lane.waiting or lane.discard or len(self._committing) + under_way >= limits.COMMITS_IN_FLIGHT_MAX:
-            return
         if under_way and (under_way >= _INTEGRATIONS_MAX or not lane.enough):
+            return
+        if lane.discard or len(self._committing) + under_way >= limits.COMMITS_IN_FLIGHT_MAX:
             return
         if sum(batch.storing for batch in self._committing.values()) >= limits.COMMITTING_UPDATES_MAX:
             return
@@ -381,6 +381,17 @@ class Pipeline:
                 self._decide(part, verdict, None)
                 touched[part.session] = None
         self._answer(touched, now)
+
+    def _allowed(self, session: int, principal: Principal, number: int, entries: Entries) -> Entries:
+        """What of the push that came last its principal may write; the rest is refused."""
+        allowed = []
+        for position, entry in entries:
+            denied = principal.write_refused(entry.record) or self._charge(session, position, entry)
+            if denied is None:
+                allowed.append((position, entry))
+            else:
+                self._decide(Part(session, number, position), denied, None)
+        return tuple(allowed)
 
     def _charge(self, session: int, position: int, entry: PushEntry) -> Verdict | None:
         """Count an update of the push that came last; the refusal where it is more than a quota allows."""

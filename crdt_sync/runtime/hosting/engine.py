@@ -319,12 +319,16 @@ class Engine:
 
     def receive(self, session: int, frame: bytes) -> None:
         """A frame came from the device, and it is its turn."""
+        self.take(session, frame)
+        self.fill(session)
+
+    def take(self, session: int, frame: bytes) -> None:
+        """The same, for one of several frames that came together. Call `fill` after the last of them."""
         try:
             self.hub.receive(session, frame, self._now())
         except StoreError as error:
             self._unreadable(session, error)
         self._pump()
-        self.fill(session)
 
     def fill(self, session: int) -> None:
         """The device's link may have room: send one piece of what waits, and come back for the next."""
@@ -489,7 +493,7 @@ class Engine:
         self._held.release()
         if self.hub.presence_changed and self._presence_timer is None:
             self._presence_timer = self.loop.call_later(_PRESENCE_EVERY_S, self._show_presence)
-        if self.hub.idle:
+        if self.stopping and self.hub.idle:
             self._idle.set()
 
     def _carry_out(self, effect: HubEffect) -> None:

@@ -6,13 +6,14 @@ Rules:
    wait, and nothing more is read from it once the answers to what it sends have added as much again. One that reads
    slowly is heard all the same: its pings and its pushes do not wait until it has everything.
 2. A device that has read next to nothing for the send timeout is cut off. A slow one is not.
-3. Each frame waits for the session's turn; see `fair_queue`.
+3. Each frame waits for the session's turn; see `fair_queue`. Small ones that came together are taken in one.
 4. The end of a session closes the channel after what was sent, a bye above all; a device that does not take even
    that is cut off a little later.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Mapping
 
 import structlog
 
@@ -26,13 +27,16 @@ from crdt_sync.verdicts import VerdictCode
 
 SEND_TIMEOUT_S = 60.0
 BUFFER_BYTES = 32 * 1024  # what is behind it waits for so long as it takes: 6 s at 5 kB/s
+_TOGETHER = 8  # frames of one turn: half a millisecond
+_TOGETHER_BYTES = 4096  # of them, when no other joins
 _UNREMARKABLE = frozenset({"done", "connection_lost", "going_away"})
 _log = structlog.get_logger("crdt_sync.hosting")
 
 
 class DeviceLink:
     """See the module. Await `read`; it returns when the channel has ended. The accepting transport opens
-    the channel with `BUFFER_BYTES`."""
+    the channel with `BUFFER_BYTES`. `more` gives the next frame if it has come already and is small, and receives it.
+    """
 
     def __init__(
         self,
@@ -40,9 +44,11 @@ class DeviceLink:
         engine: Engine,
         send_timeout_s: float = SEND_TIMEOUT_S,
         authorise: Authorise | None = None,
+        more: Callable[[], bytes | None] = lambda: None,
     ) -> None:
         channel.take_up_to(HELLO_BYTES_MAX)  # nothing larger is taken from a stranger
         self._channel = channel
+        self._more = more
         self._engine = engine
         self._metrics = engine.metrics
         self._send_timeout_s = send_timeout_s
@@ -122,8 +128,11 @@ class DeviceLink:
                     continue
                 if self._closing is not None:
                     continue  # what is still under way is taken, so that the answer to our close can arrive
-                await self._hand_over(frame, greeted=greeted)
+                frames = deque((frame,))
                 del frame  # it may be large, and the next one be long in coming
+                if greeted:
+                    self._join(frames)
+                await self._hand_over(frames, greeted=greeted)
                 channel.taken()
                 greeted = True
                 while channel.unsent_bytes > self._unsent_max and self._waiting is not None and self._closing is None:
@@ -140,24 +149,30 @@ class DeviceLink:
             if self._closing is not None:
                 await self._closing
 
-    async def _hand_over(self, frame: bytes, *, greeted: bool) -> None:
-        """Have the engine take a frame, when it is the session's turn and there is room then."""
-        engine, session = self._engine, self.session
-        taken = False
+    def _join(self, frames: deque[bytes]) -> None:
+        """Add what came behind the first of them already."""
+        size = len(frames[0])
+        while len(frames) < _TOGETHER and size < _TOGETHER_BYTES and (frame := self._more()) is not None:
+            frames.append(frame)
+            size += len(frame)
+
+    async def _hand_over(self, frames: deque[bytes], *, greeted: bool) -> None:
+        """Have the engine take frames, when it is the session's turn and there is room then."""
+        engine, session, metrics = self._engine, self.session, self._metrics
 
         def take() -> None:
-            nonlocal taken
-            taken = not greeted or engine.may_read(session, len(frame))
-            if taken:
-                self._metrics.frames_received += 1
-                self._metrics.bytes_received += len(frame)
-                engine.receive(session, frame)
+            while frames and (not greeted or engine.may_read(session, len(frames[0]))):
+                frame = frames.popleft()
+                metrics.frames_received += 1
+                metrics.bytes_received += len(frame)
+                engine.take(session, frame)
+            engine.fill(session)
             if not greeted:  # in the same step: what it says when it is let in may come before `read` has its turn
                 self._channel.take_up_to(FRAME_BYTES_MAX)
 
-        while not taken:
-            if greeted and not engine.may_read(session, len(frame)):
-                await engine.readable(session, len(frame))
+        while frames:
+            if greeted and not engine.may_read(session, len(frames[0])):
+                await engine.readable(session, len(frames[0]))
             if not engine.queue.ran(take):
                 await engine.queue.wait(engine.flow(session), take)
 

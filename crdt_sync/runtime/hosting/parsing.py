@@ -2,6 +2,9 @@
 
 While something is not parsed, or its frames wait to be received, the socket is not read; nor while a large frame comes
 for which there is no room, see `transports.room`, or while answers to the transport's own pings are not taken.
+
+What devices send most, small messages of one frame each, is taken here. All else is for the library's parser, which
+takes two to three times as long for those, and says what is wrong with a frame.
 """
 
 import asyncio
@@ -9,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Generator
 from typing import ClassVar, cast
 
-from websockets.frames import DATA_OPCODES, Frame
+from websockets.frames import DATA_OPCODES, Frame, Opcode
 from websockets.protocol import Event, State
 from websockets.streams import StreamReader
 
@@ -18,9 +21,17 @@ from crdt_sync.runtime.hosting.fair_queue import FairQueue, Flow
 from crdt_sync.runtime.transports.arrivals import Arrivals
 from crdt_sync.runtime.transports.room import Room
 
+try:
+    from websockets.speedups import apply_mask
+except ImportError:  # where the library was installed without its part in C
+    from websockets.utils import apply_mask
+
 _SLICE_BYTES = 4096  # of a large frame: 5 microseconds
 _HEADS_BYTES = 512  # where frames begin: 70 of the smallest, half a millisecond, and 20 KiB of objects
 _HEAD_BYTES = 2  # of a frame, before the parser says what else it waits for
+_WHOLE = 0x80 | Opcode.BINARY  # the first byte of a message of one frame
+_MASKED = 0x80  # in the second one, beside the length
+_LENGTH_FOLLOWS = 126  # in place of a length, which has two bytes then; the number behind it stands for eight
 _CONTROL_BYTES_MAX = 125  # of a ping and the like, as the protocol has it
 _PONGS_BYTES_MAX = 16 * 1024  # that wait to be sent
 _PART_BYTES = 2 * _SLICE_BYTES  # of a large frame, for which there is room before they are parsed
@@ -97,6 +108,18 @@ class ParsedInTurns(Arrivals):
         super().read_on(size)
         self._room_in_hand = self._rooms.pop(0)
 
+    def small_message(self) -> bytes | None:
+        """The next message, which is received with that, if it is here as one small frame: what `recv` would give."""
+        messages = self.recv_messages
+        waiting = messages.frames.queue
+        if not waiting or not waiting[0].fin or waiting[0].opcode is not Opcode.BINARY or self._rooms[0]:
+            return None
+        message = waiting.popleft().data
+        del self._rooms[0]
+        super().read_on(len(message))
+        messages.maybe_resume()
+        return bytes(message)
+
     def process_event(self, event: Event) -> None:
         """See `Connection`."""
         if isinstance(event, Frame):
@@ -159,6 +182,8 @@ class ParsedInTurns(Arrivals):
 
     def _parse_slice(self) -> None:
         reader = cast(_Reader, self.protocol.reader)
+        if not reader.awaited and not reader.buffer and self._take_whole():
+            return
         missing = reader.awaited - len(reader.buffer)
         is_large = self._room_of_message > 0
         heads = _HEAD_BYTES if is_large else _HEADS_BYTES  # a large message shares no slice with the next
@@ -172,6 +197,37 @@ class ParsedInTurns(Arrivals):
         if is_large and not self._room_of_message:
             self._forget_last()
         self._look_for_room(reader.awaited)
+
+    def _take_whole(self) -> bool:
+        """Take small messages that are here as a whole, where one begins; returns whether there were any."""
+        protocol = self.protocol
+        if protocol.state is not State.OPEN or protocol.current_size is not None or protocol.extensions:
+            return False
+        size_max = _SLICE_BYTES if protocol.max_message_size is None else min(_SLICE_BYTES, protocol.max_message_size)
+        piece = self._unparsed[0]
+        end, position = len(piece), 0
+        while position < _HEADS_BYTES and position + 8 <= end and piece[position] == _WHOLE:
+            size, start = piece[position + 1] - _MASKED, position + 6
+            if size == _LENGTH_FOLLOWS:
+                size, start = piece[position + 2] << 8 | piece[position + 3], position + 8
+            elif not 0 <= size < _LENGTH_FOLLOWS:
+                break
+            stop = start + size
+            if size > size_max or stop > end:
+                break
+            mask = bytes(piece[start - 4 : start])
+            self.process_event(Frame(Opcode.BINARY, apply_mask(piece[start:stop], mask)))
+            position = stop
+        if not position:
+            return False
+        self._came += position
+        if position == end:
+            self._unparsed.popleft()
+        else:
+            self._unparsed[0] = piece[position:]
+        if self._pongs and not self.transport.get_write_buffer_size():
+            self._pongs = 0
+        return True
 
     def _look_for_room(self, awaited: int) -> None:
         """See to it that there is room for what comes next of a message, be it of one frame or of fragments.

@@ -103,7 +103,7 @@ class Port:
         async def handle(websocket: ServerConnection) -> None:
             assert isinstance(websocket, Known)
             opened = WebsocketChannel(websocket, BUFFER_BYTES)
-            link = DeviceLink(opened, engine, send_timeout_s, websocket.authorise)
+            link = DeviceLink(opened, engine, send_timeout_s, websocket.authorise, websocket.small_message)
             websocket.flow = partial(engine.flow, link.session)
             websocket.held = partial(engine.hold, link.session)
             try:

@@ -74,7 +74,7 @@ class Service:
             results = self._trim(number, items)
         else:
             results = self._digest(number, kind, items)
-        evicted = sorted(self._evicted.difference(self._sizes))
+        evicted = sorted(record for record in self._evicted if record not in self._sizes)
         answer = pipe.frame((number, results, evicted, spent) if spent else (number, results, evicted))
         self._progress.rest()
         return answer

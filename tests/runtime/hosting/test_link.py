@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
 
@@ -201,3 +202,77 @@ def test_a_device_that_reads_is_not_cut_off_because_its_room_is_filled_again() -
         await engine.stop(0, 0)
 
     asyncio.run(wait())
+
+
+class Flooded(Kept):
+    """A channel on which pings have come."""
+
+    def __init__(self, pings: int) -> None:
+        super().__init__()
+        self.frames = [codec.encode(hello()), *(codec.encode(Ping(number)) for number in range(pings))]
+        self.sent: list[bytes] = []
+
+    def send(self, frame: bytes) -> None:
+        self.sent.append(frame)
+
+    async def receive(self) -> bytes:
+        if not self.frames:
+            raise ChannelClosed
+        return self.frames.pop(0)
+
+    def more(self) -> bytes | None:
+        return self.frames.pop(0) if self.frames else None
+
+
+def test_small_frames_that_came_together_are_taken_in_one_turn_some_at_a_time_and_in_order() -> None:
+    async def talk() -> list[int]:
+        engine = Engine(MemoryStore(), everybody, lambda: 1_000_000)
+        channel = Flooded(20)
+        turns: list[int] = []
+        ran = engine.queue.ran
+
+        def counted(step: Callable[[], None]) -> bool:
+            before = len(channel.sent)
+            done = ran(step)
+            turns.append(len(channel.sent) - before)
+            return done
+
+        engine.queue.ran = counted  # type: ignore[method-assign]
+        await DeviceLink(channel, engine, more=channel.more).read()
+        pongs = [message for message in map(codec.decode, channel.sent) if isinstance(message, Pong)]
+        assert pongs == [Pong(number) for number in range(20)]
+        await engine.stop(0, 0)
+        return turns
+
+    assert asyncio.run(talk())[1:] == [8, 8, 4]
+
+
+def test_of_frames_that_came_together_none_is_taken_for_which_there_is_no_room() -> None:
+    async def talk() -> None:
+        engine = Engine(MemoryStore(), everybody, lambda: 1_000_000)
+        channel = Flooded(5)
+        may_read, room = engine.may_read, 2
+        answered: list[Ping] = []
+
+        def allowed(session: int, size: int) -> bool:
+            return may_read(session, size) and len(answered) < room
+
+        async def readable(session: int, size: int) -> None:
+            nonlocal room
+            assert [message.number for message in answered] == list(range(room))
+            room += 2
+
+        take = engine.take
+
+        def taking(session: int, frame: bytes) -> None:
+            take(session, frame)
+            message = codec.decode(frame)
+            if isinstance(message, Ping):
+                answered.append(message)
+
+        engine.may_read, engine.readable, engine.take = allowed, readable, taking  # type: ignore[method-assign]
+        await DeviceLink(channel, engine, more=channel.more).read()
+        assert [message.number for message in answered] == list(range(5))
+        await engine.stop(0, 0)
+
+    asyncio.run(talk())

@@ -418,3 +418,86 @@ def test_pings_are_not_answered_while_the_answers_are_not_taken():
         assert wire.reading
 
     parsed(knock)
+
+
+def test_a_small_message_that_has_come_is_received_without_waiting():
+    async def come(connection: ParsedInTurns, wire: Wire) -> None:
+        assert connection.small_message() is None
+        connection.data_received(framed(*(b"%d" % number for number in range(200)), bytes(200)))
+        for number in range(200):
+            assert connection.small_message() == b"%d" % number
+        assert connection.small_message() == bytes(200)
+        assert connection.small_message() is None
+        assert connection.arriving == 0
+        assert wire.reading
+
+    parsed(come)
+
+
+def test_only_what_is_small_and_of_one_frame_is_received_without_waiting():
+    async def come(connection: ParsedInTurns, wire: Wire) -> None:
+        fragments = [Frame(Opcode.BINARY, b"one", fin=False), Frame(Opcode.CONT, b" two")]
+        connection.data_received(b"".join(each.serialize(mask=True) for each in fragments))
+        assert connection.small_message() is None
+        assert await received(connection) == b"one two"
+        connection.data_received(framed(bytes(SMALL_FRAME_BYTES + 1)))
+        assert connection.small_message() is None
+        assert len(await received(connection)) == SMALL_FRAME_BYTES + 1
+        connection.taken()
+        connection.data_received(Frame(Opcode.TEXT, b"text").serialize(mask=True))
+        assert connection.small_message() is None
+        connection.read_on(len(await connection.recv()))
+
+    parsed(come)
+
+
+_FRAMES = st.builds(
+    lambda opcode, size, fin, rsv1, masked: (
+        Frame(opcode, bytes([size % 256]) * size, fin, rsv1).serialize(mask=masked)
+        if not rsv1
+        else bytes([0xC0 | opcode, 0x80 | size % 100]) + bytes(4 + size % 100)
+    ),
+    st.sampled_from((Opcode.BINARY,) * 6 + (Opcode.TEXT, Opcode.CONT, Opcode.PING, Opcode.PONG)),
+    st.sampled_from((0, 1, 100, 125)) | st.integers(0, 125),
+    st.sampled_from((True,) * 9 + (False,)),
+    st.sampled_from((False,) * 15 + (True,)),
+    st.sampled_from((True,) * 15 + (False,)),
+)
+
+
+@settings(max_examples=200)
+@given(
+    st.lists(
+        st.one_of(
+            _FRAMES,
+            st.integers(126, 5_000).map(lambda size: framed(bytes(size))),
+            st.sampled_from(
+                (bytes([0x82, 0xFE, 0, 5]) + bytes(9), bytes([0x82, 0xFF]) + bytes(8 + 4), b"\x88\x80abcd")
+            ),
+        ),
+        max_size=12,
+    ),
+    st.lists(st.integers(1, 700), max_size=20),
+)
+def test_what_is_parsed_is_what_the_library_would_parse(frames, cuts):
+    data = b"".join(frames)
+    library = Protocol(Side.SERVER)
+    library.max_message_size = 2_000
+    library.receive_data(data)
+    expected = [(event.opcode, event.fin, bytes(event.data)) for event in library.events_received()]
+
+    async def come(connection: ParsedInTurns, wire: Wire) -> None:
+        found: list[tuple[Opcode, bool, bytes]] = []
+        connection.protocol.max_message_size = 2_000
+        connection.process_event = (  # type: ignore[method-assign]
+            lambda event: found.append((event.opcode, event.fin, bytes(event.data)))
+        )
+        left = data
+        for size in [*cuts, len(left)]:
+            connection.data_received(left[:size])
+            left = left[size:]
+            await asyncio.sleep(0)
+        assert found == expected
+        assert connection.protocol.close_sent == library.close_sent
+
+    parsed(come)
