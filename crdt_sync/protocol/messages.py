@@ -14,7 +14,7 @@ turns that into `ProtocolViolation` for bytes from a partner, so each rule is wr
 import re
 from dataclasses import dataclass
 
-from crdt_sync.ids import EPOCH_BYTES, LOG_BYTES, REPLICA_BYTES, SPACE_BYTES
+from crdt_sync.ids import EPOCH_BYTES, LOG_BYTES, REPLICA_BYTES, SPACE_BYTES, is_record
 from crdt_sync.limits import (
     ACTOR_LENGTH_MAX,
     AGENT_LENGTH_MAX,
@@ -22,6 +22,7 @@ from crdt_sync.limits import (
     FEATURE_LENGTH_MAX,
     FEATURES_MAX,
     HELLO_BYTES_MAX,
+    INTEGER_EXACT_MAX,
     PAGE_RECORDS_MAX,
     PRESENCE_ENTRIES_MAX,
     PUSH_RECORDS_MAX,
@@ -237,8 +238,10 @@ class Push:
         check_integer("push.number", self.number)
         check_length("push.entries", self.entries, PUSH_RECORDS_MAX, at_least=1)
         for record, update in self.entries:
-            check_record("push.entries.record", record)
-            check_bytes("push.entries.update", update, 1, UPDATE_BYTES_MAX)
+            if type(record) is not str or not is_record(record):
+                check_record("push.entries.record", record)  # says what is wrong
+            if type(update) is not bytes or not 0 < len(update) <= UPDATE_BYTES_MAX:
+                check_bytes("push.entries.update", update, 1, UPDATE_BYTES_MAX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,10 +264,12 @@ class Ack:
         check_integer("ack.head", self.head)
         check_length("ack.verdicts", self.verdicts, PUSH_RECORDS_MAX, at_least=1)
         for verdict in self.verdicts:
-            check_integer("ack.verdicts.seq", verdict.seq)
-            if verdict.new is not False:
+            code, seq, state_vector, reason, new = verdict
+            if type(seq) is not int or not 0 <= seq <= INTEGER_EXACT_MAX:
+                check_integer("ack.verdicts.seq", seq)  # says what is wrong
+            if new is not False:
                 refuse("ack.verdicts.new", "is for one's own side")
-            if verdict.code is not VerdictCode.ACCEPTED or verdict.state_vector or verdict.reason:
+            if code is not VerdictCode.ACCEPTED or state_vector or reason:
                 check_refusal(verdict)
 
 

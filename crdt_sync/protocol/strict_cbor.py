@@ -19,7 +19,10 @@ from crdt_sync.limits import KIB
 UNCOUNTED_BYTES_MAX = 16 * KIB
 
 _LENGTH_BYTES = {24: 1, 25: 2, 26: 4, 27: 8}  # by the low five bits of an item's first byte
+_SIZES = {size: low for low, size in _LENGTH_BYTES.items()}
 _BYTE_STRING, _TEXT = 2, 3  # major types whose length is in bytes
+_ARRAY = 4
+_ONE_BYTE = [bytes((byte,)) for byte in range(256)]
 
 
 def dumps(value: object) -> bytes:
@@ -36,6 +39,23 @@ def dumps(value: object) -> bytes:
         string_referencing=False,
         indefinite_containers=False,
     )
+
+
+def uint(value: int) -> bytes:
+    """What `dumps` makes of an integer of 0 and more."""
+    return _head(0, value)
+
+
+def array_of(length: int) -> bytes:
+    """How an array of that many values begins; they follow, each as `dumps` makes it."""
+    return _head(_ARRAY, length)
+
+
+def _head(major: int, value: int) -> bytes:
+    if value < 24:
+        return _ONE_BYTE[major << 5 | value]
+    size = 1 if value < 0x100 else 2 if value < 0x10000 else 4 if value < 0x1_0000_0000 else 8
+    return _ONE_BYTE[major << 5 | _SIZES[size]] + value.to_bytes(size, "big")
 
 
 def loads(body: bytes, *, items_max: int, depth_max: int) -> object:

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from crdt_sync import limits
 from crdt_sync.errors import ProtocolViolation
 from crdt_sync.protocol.codec import decode, encode
-from crdt_sync.protocol.messages import Message, Ping, Presence, Push, PushEntry, Updates, UpdatesEntry
+from crdt_sync.protocol.messages import Ack, Message, Ping, Presence, Push, PushEntry, Updates, UpdatesEntry
 from crdt_sync.protocol.strict_cbor import UNCOUNTED_BYTES_MAX
 from crdt_sync.protocol.versions import NEWEST, VERSIONS
-from crdt_sync.verdicts import Verdict
+from crdt_sync.verdicts import Verdict, VerdictCode
 from tests.protocol.conftest import messages
 
 VECTORS = json.loads(Path(__file__).with_name("vectors.json").read_text("utf-8"))
@@ -317,3 +317,25 @@ def test_entries_come_back_with_their_names() -> None:
     message = decode(frame_of([12, [["customers/a", "anna"]]]))
     assert isinstance(message, Presence)
     assert message.entries[0].actor == "anna"
+
+
+@given(
+    st.integers(0, 2**53 - 1),
+    st.none() | st.integers(0, 2**53 - 1),
+    st.lists(
+        (st.integers(0, 2**53 - 1) | st.integers(0, 300)).map(lambda seq: Verdict(VerdictCode.ACCEPTED, seq))
+        | st.text(st.characters(codec="utf-8"), max_size=30).map(lambda why: Verdict(VerdictCode.RETRY, reason=why))
+        | st.binary(min_size=1, max_size=300).map(lambda held: Verdict(VerdictCode.GAP, state_vector=held)),
+        min_size=1,
+        max_size=30,
+    ),
+)
+def test_an_acknowledgement_is_written_as_the_encoder_writes_it(number, cursor, verdicts):
+    rows = [
+        (0, verdict.seq) if verdict.code is VerdictCode.ACCEPTED else (wire, verdict.state_vector, verdict.reason)
+        for verdict in verdicts
+        for wire in [list(VerdictCode).index(verdict.code)]
+    ]
+    body = cbor2.dumps([8, number, cursor, 2 * number if number < 2**52 else number, rows])
+    frame = encode(Ack(number, cursor, 2 * number if number < 2**52 else number, tuple(verdicts)))
+    assert frame == seal(body)

@@ -1,4 +1,5 @@
-"""The frames between the relay and its worker: a 4-byte big-endian length and one CBOR array.
+"""The frames between the relay and its worker: a 4-byte big-endian length, and one CBOR array in what the worker says.
+What it is asked is written by `marshal`, in a tenth of the time: both are one interpreter.
 
     ready    [version, limits that cannot be had on this machine]
     request  [kind, number, stamp_max, turn, items]
@@ -21,6 +22,7 @@ The worker trusts its parent. The parent trusts nothing: native code that went w
 an answer is bounded in size and depth, holds no tags, and every value is checked before it is used.
 """
 
+import marshal
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, cast
@@ -83,7 +85,10 @@ UNREADABLE: Final = Result((), b"")  # stands for a record whose stored state th
 
 def frame(message: object) -> bytes:
     """One message as it goes through the pipe."""
-    body = cbor2.dumps(message)
+    return _framed(cbor2.dumps(message))
+
+
+def _framed(body: bytes) -> bytes:
     return LENGTH.pack(len(body)) + body
 
 
@@ -91,12 +96,13 @@ def encode_request(
     kind: int, number: int, stamp_max: int | None, items: Sequence[Sequence[object]], turn: Turn | None = None
 ) -> bytes:
     """A request, framed."""
-    return frame((kind, number, stamp_max, None if turn is None else (turn.us, turn.short), items))
+    request: Any = (kind, number, stamp_max, None if turn is None else (turn.us, turn.short), items)
+    return _framed(marshal.dumps(request))
 
 
 def decode_request(body: bytes) -> tuple[int, int, int | None, Turn | None, list[Any]]:
     """What the parent asks: kind, number, stamp_max, turn, items."""
-    kind, number, stamp_max, turn, items = cbor2.loads(body)
+    kind, number, stamp_max, turn, items = marshal.loads(body)
     return kind, number, stamp_max, None if turn is None else Turn(*turn), items
 
 

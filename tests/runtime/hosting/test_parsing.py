@@ -5,7 +5,7 @@ import gc
 from collections.abc import Awaitable, Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
@@ -465,6 +465,10 @@ _FRAMES = st.builds(
 )
 
 
+_BEGUN = Frame(Opcode.BINARY, b"begun", fin=False).serialize(mask=True)
+
+
+@example([_BEGUN, framed(b"another")], [len(_BEGUN)])
 @settings(max_examples=200)
 @given(
     st.lists(
