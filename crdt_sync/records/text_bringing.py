@@ -6,7 +6,7 @@ from crdt_sync.limits import STAMP_MAX
 from crdt_sync.records.document import Document
 from crdt_sync.records.memory.memories import sources_of
 from crdt_sync.records.memory.memory_index import MemoryIndex
-from crdt_sync.records.memory.source_texts import ShownTexts, source_text_root
+from crdt_sync.records.memory.source_texts import ShownTexts, saying, source_text_root
 from crdt_sync.records.memory.sources import SEEN, Source, text_of, text_said
 from crdt_sync.records.text_diff import differences
 from crdt_sync.records.text_field import TextField, splice
@@ -53,6 +53,14 @@ def write_down(document: Document, field: str, *, waiting: bool = False) -> None
         own |= {source_text_root(each.account, field): str(text_of(each.said[field])) for each in shown.waiting}
     if any(_held(document, root) != text for root, text in own.items()):
         write_once(document, partial(_write, field=field, text=shown.text, own=own))
+
+
+def shown_beyond(document: Document) -> int:
+    """Bytes that the texts show more, or less, than their fields hold, as sources say something of them."""
+    contents, memories = document.contents(), MemoryIndex(sources_of(document))
+    texts = ShownTexts(contents, memories)
+    fields = [field for field in memories.fields if saying(field, memories)]
+    return sum(len(texts[field].text.encode()) - len(str(contents.get(f"t.{field}", "")).encode()) for field in fields)
 
 
 def _texts(document: Document) -> ShownTexts:

@@ -16,7 +16,8 @@ from crdt_sync.errors import (
     StoreFailed,
     UsageError,
 )
-from crdt_sync.records import Schema
+from crdt_sync.records import Document, Schema
+from crdt_sync.records.text_bringing import shown_beyond
 from crdt_sync.replica import copies, renewing
 from crdt_sync.replica.context import Context
 from crdt_sync.replica.copies import Copy
@@ -206,7 +207,7 @@ class Commits:
         if size <= limits.RECORD_GROWN_BYTES_MAX:
             return
         before = stored_document(context.store, record)
-        if not copy.may_add and document.content_bytes() > before.content_bytes():
+        if not copy.may_add and _content_bytes(document) > _content_bytes(before):
             raise RecordTooLarge(
                 f"{record} is full: with this it would have {size} bytes, and beyond {limits.RECORD_GROWN_BYTES_MAX} "
                 "nothing can be added",
@@ -259,3 +260,8 @@ def _joined(store: Records, edit: SentEdit) -> Copy:
         raise UsageError(
             f"what was written into {edit.record} is no edit: {str(error)[:100]}", "Write it again."
         ) from None
+
+
+def _content_bytes(document: Document) -> int:
+    """Of what is shown, whatever it takes to store that."""
+    return document.content_bytes() + shown_beyond(document)

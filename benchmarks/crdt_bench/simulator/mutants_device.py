@@ -11,8 +11,7 @@ from crdt_sync.protocol.messages import Have
 from crdt_sync.protocol.session import Session
 from crdt_sync.protocol.states import State
 from crdt_sync.protocol.wants import want
-from crdt_sync.records import document as documents
-from crdt_sync.records import reading
+from crdt_sync.records import deleted, reading
 from crdt_sync.records.document import Document
 from crdt_sync.records.kinds import members
 from crdt_sync.records.kinds.counter import Counter
@@ -272,7 +271,7 @@ DEVICE_MUTANTS = (
     Mutant(
         "deletion beats edits",
         "an edit beside a deletion keeps the record",
-        ((documents, "deletion_of", _deletions_win), (reading, "deletion_of", _deletions_win)),
+        ((deleted, "deletion_of", _deletions_win), (reading, "deletion_of", _deletions_win)),
         {},
         60,
         seeds_from=12,
