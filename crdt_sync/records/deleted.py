@@ -3,20 +3,17 @@
 A delete carries the state vector that its author had seen. An edit that is not in it stands beside the delete, and the
 record is shown, with a conflict. What the sources of imports said, and what they have seen, is a memory and no edit: a
 table that brings nothing new does not bring back a record that was deleted elsewhere meanwhile. News of a text are
-in the memory alone, see `source_texts`: where the texts that are shown follow from what the deleter had not seen, that
-is an edit.
+in the memory alone, see `source_texts`: these are edits, unless the delete names them.
 """
 
 from collections.abc import Mapping
 
 from crdt_sync.errors import UpdateRefused
-from crdt_sync.records.deletion import seen_by
+from crdt_sync.records.deletion import seen_by, texts_seen
 from crdt_sync.records.document import Document
 from crdt_sync.records.entries import Conflict, ConflictEntry, latest_first, well_formed
-from crdt_sync.records.memory.memory_index import memories_of
-from crdt_sync.records.memory.source_texts import ShownTexts
-from crdt_sync.records.memory.sources import text_of
-from crdt_sync.records.roots import DELETED, DELETED_ROOT, MEMORY_ROOTS, SOURCES_ROOT, TEXT_PREFIX, Contents, is_memory
+from crdt_sync.records.memory.source_texts import pending_texts
+from crdt_sync.records.roots import DELETED, DELETED_ROOT, MEMORY_ROOTS, TEXT_PREFIX, Contents, is_memory
 from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.records.updates.lists import Lists
 from crdt_sync.records.updates.update import scan
@@ -44,31 +41,25 @@ def deletion_of(contents: Contents, state_vector: bytes, document: Document) -> 
     seen = vectors.merged(*(seen_by(str(entry[0])) for entry in entries))
     if vectors.dominates(seen, vectors.decode(state_vector)):
         return True, None
-    if any(contents.get(root) for root in MEMORY_ROOTS) and _only_remembered(document, seen, contents):
+    remembers = any(contents.get(root) for root in MEMORY_ROOTS)
+    if remembers and not brings_news(contents) and _only_remembered(document, seen):
         return True, None
     deleters = tuple(ConflictEntry(True, entry[1], entry[2], False) for entry in latest_first(entries))
     return False, Conflict(DELETED, "deleted", deleters)
 
 
-def _only_remembered(document: Document, seen: Mapping[int, int], contents: Contents) -> bool:
-    """Whether all operations that are not in `seen` are of memories, and bring no news of a text."""
+def _only_remembered(document: Document, seen: Mapping[int, int]) -> bool:
+    """Whether all operations that are not in `seen` are of memories."""
     try:
         items = scan(document.diff()).items
     except UpdateRefused:
         return False  # an item that an earlier release let pass
     lists = Lists(items)
     unseen = [(item.writer, item.clock) for item in items if item.clock + item.length > seen.get(item.writer, 0)]
-    if not all(is_memory(lists.name(operation).root) for operation in unseen):
-        return False
-    memories = memories_of(contents)
-    said = [field for field in memories.fields if any(text_of(each.said[field]) for each in memories.said_of(field))]
-    if not said:
-        return True
-    known = [operation[1] < seen.get(operation[0], 0) for operation in document.entries_at(SOURCES_ROOT)]
-    entries = contents.get(SOURCES_ROOT)
-    assert isinstance(entries, list)
-    before = memories_of({SOURCES_ROOT: [entry for entry, old in zip(entries, known, strict=True) if old]})
-    now, then = ShownTexts(contents, memories), ShownTexts(contents, before)
-    return all(
-        now[field].text == then[field].text and len(now[field].waiting) <= len(then[field].waiting) for field in said
-    )
+    return all(is_memory(lists.name(operation).root) for operation in unseen)
+
+
+def brings_news(contents: Contents) -> bool:
+    """Whether a source says something of a text that is not in its field, and that no delete has seen."""
+    raw = contents.get(DELETED_ROOT)
+    return not pending_texts(contents) <= texts_seen(well_formed(raw) if isinstance(raw, list) else ())

@@ -1,7 +1,13 @@
-"""What a delete of a record says: the state vector that its author had seen. It holds against all of that."""
+"""What a delete of a record says: the state vector that its author had seen, against which it holds; and the marks of
+what sources said then of texts and was not in their fields, see `source_texts`: these are memories and no edits.
+
+    [vector, stamp, actor]  or  [vector, stamp, actor, [mark, ...]]
+"""
 
 import base64
 import binascii
+from collections.abc import Collection, Iterable
+from typing import Any
 
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.records.updates import state_vector as vectors
@@ -18,3 +24,17 @@ def seen_by(text: str) -> dict[int, int]:
         return vectors.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
     except (ValueError, binascii.Error, UpdateRefused):
         return {}  # not written by this program: it deletes nothing
+
+
+TEXTS_MAX = 64  # that one delete names
+
+
+def texts_named(texts: Collection[str]) -> list[list[str]]:
+    """What follows in an entry after its actor: `texts` are the marks of what its author had seen."""
+    return [sorted(texts)[:TEXTS_MAX]] if texts else []
+
+
+def texts_seen(entries: Iterable[Any]) -> set[str]:
+    """The marks that entries name: anybody may have written something else."""
+    named = [entry[3] for entry in entries if len(entry) > 3 and isinstance(entry[3], list)]
+    return {each for marks in named for each in marks[:TEXTS_MAX] if isinstance(each, str)}

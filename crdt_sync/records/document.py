@@ -288,12 +288,6 @@ class Document:
                 shown.setdefault(root[2:], set()).add(item.writer)
         return {field for field, writers in shown.items() if field in said and not writers <= said[field]}
 
-    def entries_at(self, root: str) -> list[tuple[int, int]]:
-        """Writer and clock of each entry that an array holds, in its order."""
-        with self.transaction() as transaction:
-            array = self.array(transaction, root)
-            return [self.first_of_item(array, transaction, index) for index in range(array.len(transaction))]
-
     def roots_count(self) -> int:
         """How many root types the record has."""
         with self.transaction() as transaction:

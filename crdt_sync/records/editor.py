@@ -9,11 +9,12 @@ from crdt_sync.errors import EditEnded, InvalidValue, NoConflict, RecordDeleted,
 from crdt_sync.limits import ACTOR_LENGTH_MAX
 from crdt_sync.records.comparing import filled
 from crdt_sync.records.deleted import is_deleted
-from crdt_sync.records.deletion import deletion_text
+from crdt_sync.records.deletion import deletion_text, texts_named
 from crdt_sync.records.document import Document
 from crdt_sync.records.entries import Conflict
 from crdt_sync.records.field_values import restore
 from crdt_sync.records.kinds.value import emptied
+from crdt_sync.records.memory.source_texts import pending_texts
 from crdt_sync.records.natural_key import is_asked
 from crdt_sync.records.pen import Pen
 from crdt_sync.records.reading import conflicts_of, value_of
@@ -231,6 +232,7 @@ class _SchemaPen(Pen):
 def write_deletion(document: Document, stamp: int, actor: str) -> None:
     """Replace the deletion entries by one that covers everything seen here and the delete itself."""
     assert document.writer is not None
+    texts = texts_named(pending_texts(document.contents()))
     with document.transaction() as transaction:
         array = document.array(transaction, DELETED_ROOT)
         length = array.len(transaction)
@@ -238,7 +240,7 @@ def write_deletion(document: Document, stamp: int, actor: str) -> None:
             array.remove_range(transaction, 0, length)
         seen = vectors.decode(document.raw_state_vector(transaction))
         seen[document.writer] = seen.get(document.writer, 0) + 1
-        array.insert(transaction, 0, [deletion_text(vectors.encode(seen)), stamp, actor])
+        array.insert(transaction, 0, [deletion_text(vectors.encode(seen)), stamp, actor, *texts])
 
 
 def check_actor(actor: str) -> str:

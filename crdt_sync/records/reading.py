@@ -12,7 +12,7 @@ from crdt_sync.records.entries import Conflict, conflict, latest_first, well_for
 from crdt_sync.records.kind import ABSENT, Held
 from crdt_sync.records.kinds import PLAIN
 from crdt_sync.records.memory.memory_index import memories_of
-from crdt_sync.records.memory.sources import Source
+from crdt_sync.records.memory.sources import Source, text_of
 from crdt_sync.records.natural_key import is_asked
 from crdt_sync.records.replaced import standing
 from crdt_sync.records.roots import SOURCES_ROOT, TEXT_PREFIX, is_reserved
@@ -61,10 +61,11 @@ def value_of(document: Document, field: str, schema: "Schema") -> object:
     """The carrier that one field of the schema shows, as in `values_of`; None when it holds nothing."""
     root = f"{schema.fields[field].rules.layout}{field}"
     with document.transaction() as transaction:
-        roots = [root, SOURCES_ROOT]
-        if root.startswith(TEXT_PREFIX):
-            own = f"{TEXT_PREFIX}_"  # of all fields, see `ShownTexts`
-            roots += [each for each in document.root_names(transaction) if each.startswith(own)]
+        names = document.root_names(transaction)
+        roots = {root, SOURCES_ROOT}
+        if SOURCES_ROOT in names:  # the sources' own texts are those of all fields, see `ShownTexts`
+            own = f"{TEXT_PREFIX}_"
+            roots.update(each for each in names if each == f"{TEXT_PREFIX}{field}" or each.startswith(own))
         contents = {each: document.content(transaction, each) for each in roots}
     held = Held(contents, memories_of(contents))
     if held.memories.sources:
@@ -141,9 +142,4 @@ def _conflicts(held: Held, schema: "Schema | None", all_kinds: bool) -> list[Con
 
 def _texts_of(sources: Sequence[Source]) -> set[str]:
     """The roots of texts that sources say: those may hold nothing and vanish although the source says something."""
-    return {
-        f"t.{field}"
-        for source in sources
-        for field, said in source.said.items()
-        if isinstance(said, dict) and said.get("text")
-    }
+    return {f"t.{field}" for source in sources for field, said in source.said.items() if text_of(said)}

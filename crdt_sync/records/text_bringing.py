@@ -27,13 +27,13 @@ def bring_text(
     if said is None:
         write_once(document, partial(_write, field=field, text=text, own=dict(shown.own)))
         return
-    first: dict[str, str] = {}
-    if base is not None and base != own:
-        first = {f"t.{field}": shown.text, **shown.own, root: base}
-    if not apart and _will_show(document, account, field, said, first) != text:
+    again = base is not None and base != own
+    begun = {**shown.own, root: str(base)} if again else {}
+    written = {f"t.{field}": shown.text, **begun} if again else {}
+    if not apart and _will_show(document, account, field, said, written) != text:
         write_once(document, partial(_write, field=field, text=text, own={**shown.own, root: said}))
-    elif first:
-        write_once(document, partial(_write, field=field, text=first.pop(f"t.{field}"), own=first))
+    elif again:
+        write_once(document, partial(_write, field=field, text=shown.text, own=begun))
 
 
 def _will_show(document: Document, account: str, field: str, said: str, written: dict[str, str]) -> str:
@@ -47,6 +47,8 @@ def _will_show(document: Document, account: str, field: str, said: str, written:
 def write_down(document: Document, field: str, *, waiting: bool = False) -> None:
     """Write what the field shows into its text, before people edit that; where they decide (`waiting`), also that
     nothing waits beside it."""
+    if not sources_of(document):
+        return
     shown = _texts(document)[field]
     own = dict(shown.own)
     if waiting:

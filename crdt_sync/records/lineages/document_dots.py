@@ -12,7 +12,6 @@ from crdt_sync.records.lineages.dots import Dot, Dots, Piece
 from crdt_sync.records.lineages.lineage import lineage_of
 from crdt_sync.records.lineages.provenance import Run, unreadable
 from crdt_sync.records.member_keys import member_of
-from crdt_sync.records.memory.memories import news_of_texts
 from crdt_sync.records.roots import (
     ARRAY_PREFIXES,
     DELETED_ROOT,
@@ -72,9 +71,6 @@ class _Reading:
             for item in items if not is_memory(root) else ():
                 if item.writer != self._lineage.writer:
                     edited[item.writer] = max(edited.get(item.writer, 0), item.clock + item.length)
-        for writer, clock in news_of_texts(self._document):  # of an import, which shows in the field
-            if writer != self._lineage.writer:
-                edited[writer] = max(edited.get(writer, 0), clock + 1)
         for root in [root for root in live if root.startswith("n.")]:
             live[root] = _totals(live[root], known)
         if DELETED_ROOT in live:

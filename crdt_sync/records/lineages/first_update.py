@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from crdt_sync.ids import WRITER_BITS
 from crdt_sync.limits import INTEGER_EXACT_MAX
+from crdt_sync.records.deleted import brings_news
 from crdt_sync.records.deletion import deletion_text
 from crdt_sync.records.document import Document
 from crdt_sync.records.lineages.dots import COUNTED_MAX, Dots, Piece
 from crdt_sync.records.lineages.provenance import PLACEHOLDER, Packed, encoded
-from crdt_sync.records.roots import DELETED_ROOT, LINEAGE_ROOT, MAP_PREFIXES, TEXT_PREFIX
+from crdt_sync.records.roots import DELETED_ROOT, LINEAGE_ROOT, MAP_PREFIXES, SOURCES_ROOT, TEXT_PREFIX, Contents
 from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.records.values import canonical
 
@@ -121,6 +122,17 @@ def _with_vector(dots: Dots, piece: Piece, writer: int, count: int) -> Piece:
         return piece
     if all(vector.get(each, 0) == clock for each, clock in dots.known.items()):
         vector = {**{each: clock for each, clock in vector.items() if each not in dots.known}, writer: count}
-    elif vectors.dominates(vectors.merged(*dots.seen.values()), dots.edited):
+    elif vectors.dominates(vectors.merged(*dots.seen.values()), dots.edited) and not brings_news(_told(dots)):
         vector = {**vector, writer: count}
     return piece._replace(content=[deletion_text(vectors.encode(vector)), *piece.content[1:]])
+
+
+def _told(dots: Dots) -> Contents:
+    """What texts, sources and deletes say, by root."""
+    contents: Contents = {}
+    for root, pieces in dots.live.items():
+        if root.startswith(TEXT_PREFIX):
+            contents[root] = "".join(str(piece.content) for piece in pieces)
+        elif root in (DELETED_ROOT, SOURCES_ROOT):
+            contents[root] = [piece.content for piece in pieces]
+    return contents

@@ -7,8 +7,6 @@ from crdt_sync.clock import HybridClock
 from crdt_sync.records.document import Document
 from crdt_sync.records.entries import well_formed
 from crdt_sync.records.memory.beginnings import without_field
-from crdt_sync.records.memory.memory_index import memories_of
-from crdt_sync.records.memory.source_texts import saying
 from crdt_sync.records.memory.sources import (
     DIGESTS_SEEN_MAX,
     EDITED,
@@ -24,7 +22,6 @@ from crdt_sync.records.memory.sources import (
     newest,
     parse_entry,
     read_sources,
-    text_of,
 )
 from crdt_sync.records.memory.versions import (
     NO_FIELDS,
@@ -94,22 +91,6 @@ def _digests(seen: Sequence[Source]) -> list[str]:
             found.pop(digest, None)
             found[digest] = None
     return [*found][-DIGESTS_SEEN_MAX:]
-
-
-def news_of_texts(document: Document) -> list[tuple[int, int]]:
-    """Writer and clock of each entry that says a text which is not in its field yet, see `source_texts`."""
-    contents = document.contents()
-    memories = memories_of(contents)
-    news = set()
-    for field in memories.fields:
-        for root, memory in saying(field, memories).items():
-            if contents.get(root, "") != text_of(memory.said[field]):
-                news.add((memory.text, memory.stamp))
-    entries = contents.get(SOURCES_ROOT)
-    if not news or not isinstance(entries, list):
-        return []
-    at = document.entries_at(SOURCES_ROOT)
-    return [at[place] for place, entry in enumerate(entries) if is_memory(entry) and (entry[0], entry[1]) in news]
 
 
 def settle(document: Document, field: str) -> None:

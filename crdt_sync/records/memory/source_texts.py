@@ -15,14 +15,16 @@ from itertools import permutations
 from typing import NamedTuple
 
 from crdt_sync.limits import SOURCE_TEXT_BYTES_MAX
-from crdt_sync.records.memory.memory_index import MemoryIndex
+from crdt_sync.records.memory.memory_index import MemoryIndex, memories_of
 from crdt_sync.records.memory.merged_text import cleanly_merged_text, with_changes
-from crdt_sync.records.memory.sources import Source, actor_of, is_apart, text_of
+from crdt_sync.records.memory.sources import Source, actor_of, is_apart, mark, text_of
 from crdt_sync.records.text_diff import Comparing, Replacement, common_length, differences
+from crdt_sync.records.values import canonical
 
 MIXED_LENGTH_MAX = (
     8 * SOURCE_TEXT_BYTES_MAX
 )  # characters; what is longer is shown as it is, and the source's text waits
+_PAIRS_A_CHARACTER = 4  # as long as it takes to look at these, a character takes to be compared at all
 VERSIONS_JOINED_MAX = 4  # first texts that stand one after the other and are told apart again
 PAIRS_OF_RECORD_MAX = (
     2_000_000  # see `text_diff`: some 0.2 s of reading one record, shared by its texts, whoever wrote it
@@ -43,15 +45,27 @@ def source_text_root(source: str, field: str) -> str:
     return f"t._{actor_of(source)}.{field}"
 
 
-def saying(field: str, memories: MemoryIndex) -> dict[str, Source]:
-    """The roots of the sources' own texts for a field, to which memory says what each says now, the oldest first.
+def saying(field: str, memories: MemoryIndex) -> list[tuple[str, Source]]:
+    """The roots of the sources' own texts for a field, each with the memory that says what it says now, the oldest
+    first.
 
     Texts of earlier versions, and those that are too long, have no root of their own.
     """
-    found = {}
-    for memory in memories.said_of(field):
-        if text_of(memory.said[field]) is not None:
-            found[source_text_root(memory.account, field)] = memory
+    return [
+        (source_text_root(memory.account, field), memory)
+        for memory in memories.said_of(field)
+        if text_of(memory.said[field]) is not None
+    ]
+
+
+def pending_texts(contents: Mapping[str, object]) -> set[str]:
+    """Marks of what sources say of texts, in all versions that stand, as far as it is not in their fields."""
+    found = set()
+    for source in memories_of(contents).in_accounts:
+        for field, said in source.said.items():
+            own = contents.get(source_text_root(source.account, field), "")
+            if (text := text_of(said)) is not None and text not in (own, contents.get(f"t.{field}", "")):
+                found.add(str(mark(canonical([field, text]), 0)))
     return found
 
 
@@ -64,7 +78,7 @@ def merged(text: str, said: Said, comparing: Comparing) -> tuple[str, str | None
         return said.said, None
     if max(len(text), len(said.own)) > MIXED_LENGTH_MAX or comparing.pairs_left < 0:
         return text, said.own
-    comparing.pairs_left -= sum(map(len, (text, *said[:2])))  # however little of them differs
+    comparing.pairs_left -= _PAIRS_A_CHARACTER * sum(map(len, (text, *said[:2])))  # however little of them differs
     firsts = _first_texts(said)
     found = _unjoined(firsts, text, said, comparing) if firsts else None
     if found is None:
@@ -94,7 +108,7 @@ class ShownTexts:
         self._memories = memories
         self._found: dict[str, Shown] = {}
         pending = sum(
-            any(contents.get(root, "") != text_of(memory.said[field]) for root, memory in self._saying(field))
+            any(contents.get(root, "") != text_of(memory.said[field]) for root, memory in saying(field, memories))
             for field in memories.fields
         )
         self._pairs = PAIRS_OF_RECORD_MAX // max(1, pending)
@@ -104,15 +118,12 @@ class ShownTexts:
             self._found[field] = self._read(field)
         return self._found[field]
 
-    def _saying(self, field: str) -> Sequence[tuple[str, Source]]:
-        return [*saying(field, self._memories).items()]
-
     def _read(self, field: str) -> Shown:
         held = self._contents.get(f"t.{field}")
         text = held if isinstance(held, str) else ""
         comparing = Comparing(self._pairs)
         waiting, shown_of = [], {}
-        for root, memory in self._saying(field):
+        for root, memory in saying(field, self._memories):
             said, own = str(text_of(memory.said[field])), str(self._contents.get(root, ""))
             if is_apart(memory.said[field]):  # as earlier releases say it
                 base = None if text == said else own

@@ -162,9 +162,11 @@ def text_said(text: str) -> object:
 
 
 def text_of(said: object) -> str | None:
-    """The text that a source said, of what can be nothing but a text."""
+    """The text that a source said, of what can be nothing but a text; no import says a longer one so."""
     text = said.get("text") if isinstance(said, Mapping) else None
-    return text if isinstance(text, str) else None
+    if not isinstance(text, str) or len(text) > SOURCE_TEXT_BYTES_MAX:
+        return None
+    return text if 4 * len(text) <= SOURCE_TEXT_BYTES_MAX or len(text.encode()) <= SOURCE_TEXT_BYTES_MAX else None
 
 
 def is_apart(said: object) -> bool:
