@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from crdt_sync.exchange.contacts import cannot_be, contact_of, texts_of
@@ -90,6 +90,7 @@ class ImportTally:
         shown: Callable[[], Mapping[str, object]],
     ) -> None:
         """Count a row that was taken: `present` is its record as it was before, and `shown` reads what it shows now."""
+        decided = {target: _as_shown(target, decision, shown) for target, decision in decided.items()}
         for target, decision in decided.items():
             self.cells[decision.outcome] += 1
             self.cells_clearable += decision.clearable
@@ -262,6 +263,16 @@ class ImportTally:
             form=form,
             columns=self.reading.column_forms(),
         )
+
+
+def _as_shown(target: Target, decision: Decision, shown: Callable[[], Mapping[str, object]]) -> Decision:
+    """The decision; of a text that waits beside what people wrote, as an earlier version does, that both changed it."""
+    if target.spec.rules.layout is not Layout.TEXT or decision.outcome != "written":
+        return decision
+    meant = [change.value for change in decision.changes if change.operation == "replace"]
+    if not meant or same(shown().get(target.field), meant[-1] or None):
+        return decision
+    return replace(decision, outcome="both_changed")
 
 
 def _emptied(line: int, target: Target, present: ReadableRecord, decision: Decision) -> CellChange:

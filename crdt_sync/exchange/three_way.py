@@ -344,7 +344,7 @@ def _text(field: str, spec: FieldSpec, text: str, now: object | Missing, memory:
         merged = present if clean is None else clean
     else:
         return Decision("both_changed", wanted=text, new_to_us=not told)
-    remembered = text_said(text)
+    remembered = text_said(text, (memory.share or {}).get(field))
     whole = whole_text(remembered)
     if apart and whole is None:  # the table's text could not be shown later
         return Decision("both_changed", wanted=text, new_to_us=not told)

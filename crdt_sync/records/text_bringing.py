@@ -23,17 +23,19 @@ def bring_text(
     """
     root = source_text_root(account, field)
     own = _held(document, root)
-    shown = _texts(document)[field]
+    waits = any(source_text_root(each.account, field) == root for each in _texts(document)[field].waiting)
+    if said is None or (base is not None and base != own):
+        write_down(document, field)
     if said is None:
-        write_once(document, partial(_write, field=field, text=text, own=dict(shown.own)))
+        write_once(document, partial(_write, field=field, text=text, own={}))
         return
-    again = base is not None and base != own
-    begun = {**shown.own, root: str(base)} if again else {}
-    written = {f"t.{field}": shown.text, **begun} if again else {}
-    if not apart and _will_show(document, account, field, said, written) != text:
-        write_once(document, partial(_write, field=field, text=text, own={**shown.own, root: said}))
-    elif again:
-        write_once(document, partial(_write, field=field, text=shown.text, own=begun))
+    begun = {} if base is None or base == own else {root: base}
+    # What waits already is compared with the same words as before, whatever of it is news.
+    if not apart and not (waits and base is None) and _will_show(document, account, field, said, begun) != text:
+        write_down(document, field)
+        write_once(document, partial(_write, field=field, text=text, own={root: said}))
+    elif begun:
+        write_once(document, partial(_write, field=field, text=_held(document, f"t.{field}"), own=begun))
 
 
 def _will_show(document: Document, account: str, field: str, said: str, written: dict[str, str]) -> str:
@@ -50,10 +52,13 @@ def write_down(document: Document, field: str, *, waiting: bool = False) -> None
     if not sources_of(document):
         return
     shown = _texts(document)[field]
-    own = dict(shown.own)
-    if waiting:
-        own |= {source_text_root(each.account, field): str(text_of(each.said[field])) for each in shown.waiting}
-    if any(_held(document, root) != text for root, text in own.items()):
+    for (
+        step
+    ) in shown.steps:  # one after the other: a device that knows of fewer sources begins with the same operations
+        if _held(document, step.root) != step.own or _held(document, f"t.{field}") != step.text:
+            write_once(document, partial(_write, field=field, text=step.text, own={step.root: step.own}))
+    if waiting and shown.waiting:
+        own = {source_text_root(each.account, field): str(text_of(each.said[field])) for each in shown.waiting}
         write_once(document, partial(_write, field=field, text=shown.text, own=own))
 
 

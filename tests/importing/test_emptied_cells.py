@@ -22,12 +22,15 @@ class Sheet:
         export_table(device.replica, "people", self.path, ExportOptions(**options), exports=exports, now=now)
 
     def empty(self, *fields):
+        self.edit(**dict.fromkeys(fields, ""))
+
+    def edit(self, **cells):
         with self.path.open(newline="") as lines:
             (row,) = csv.DictReader(lines)
         with self.path.open("w", newline="") as lines:
             writer = csv.DictWriter(lines, row)
             writer.writeheader()
-            writer.writerow({**row, **dict.fromkeys(fields, "")})
+            writer.writerow({**row, **cells})
 
     def bring(self, device, **options):
         return import_table(device.replica, open_table(self.path), "people", exports=self.exports, **options)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from crdt_sync.records import reading_of, text_bringing
 from crdt_sync.records.lineages import first_update
 from tests.importing.conftest import Device, meet
+from tests.importing.test_emptied_cells import Sheet
 from tests.importing.test_two_devices import same
 
 FIRST = "t0 calls gladly. t1 likes tea."
@@ -93,6 +94,9 @@ class Note:
         self.words.add(word)
         return word
 
+    def within(self, text: str) -> set[str]:
+        return {word for word in self.words if word in text}
+
     def shown(self, which: int) -> str:
         return str(self.devices[which].shows("notes") or "")
 
@@ -118,24 +122,26 @@ class Note:
         if what in ("version", "again"):
             if what == "version":
                 self.said = rewritten(self.said, how, self.new("t"))
-            before = self.standing(which)
+            standing = self.standing(which)
             self.take(which, self.said)
-            self.check_kept(which, before)
+            self.check_kept(which, standing)
         elif what == "type" or not self.listed(which):
             self.write(which, rewritten(self.shown(which), how, self.new("p")), self.shown(which))
         else:
             values = self.listed(which)
-            value = values[how % len(values)]
-            self.gone |= words(" ".join([self.shown(which), *values])) - words(value)
+            value, before = values[how % len(values)], self.shown(which)
+            self.gone |= self.within(" ".join([before, *values])) - self.within(value)
             with here.replica.edit(here.record) as person:
                 person.resolve("notes", value)
             assert (self.shown(which), self.listed(which)) == (value, [])
             self.typing.add(which)
-            self.known[which].add(f"decided {value} {len(self.known[which])}")
+            self.superseded |= {each for each in self.known[which] if each.startswith("said ")}
+            if value != before:
+                self.known[which].add(f"decided {value} {len(self.known[which])}")
         self.check_words(which)
 
     def write(self, which: int, text: str, before: str) -> None:
-        self.gone |= words(before) - words(text)
+        self.gone |= self.within(before) - self.within(text)
         with self.devices[which].replica.edit(self.devices[which].record) as person:
             person["notes"] = text
         assert self.shown(which) == text
@@ -273,6 +279,74 @@ def test_what_was_decided_and_news_that_did_not_know_of_it_stand_beside_each_oth
     meet(anna, bert)
     same(anna, bert)
     assert (anna.shows("notes"), anna.conflict("notes")) == ("Beides", ["Beides", "Zieht um"])
+
+
+def test_what_waits_is_not_lost_when_the_next_version_changes_another_place(pair):
+    anna, bert = pair
+    type_in(anna, "Ruft nie an.")
+    bert.take(["notes"], ("1", "Ruft oft an."))
+    meet(anna, bert)
+    report = bert.take(["notes"], ("1", "Neu: Ruft oft an."))
+    assert (report.cells_both_changed, report.cells_written) == (1, 0)
+    meet(anna, bert)
+    assert anna.conflict("notes") == bert.conflict("notes") == ["Ruft nie an.", "Neu: Ruft oft an."]
+    anna.take(["notes"], ("1", "Neu: Ruft nie an."))
+    assert (anna.shows("notes"), anna.conflict("notes")) == ("Neu: Ruft nie an.", [])
+
+
+def test_a_text_that_becomes_too_long_to_be_remembered_is_there_once(devices):
+    anna, bert = devices("anna", "bert")
+    words = " ".join(["Wort"] * 800)
+    anna.take(["notes"], ("1", f"Anfang {words} Ende"))
+    meet(anna, bert)
+    type_in(anna, f"Anfang {words} Schluss")
+    bert.take(
+        ["notes"], ("1", f"Anfang der Notiz, die jetzt sehr viel laenger ist: {words} {'und noch mehr ' * 10}Ende")
+    )
+    meet(anna, bert)
+    shown = str(anna.shows("notes"))
+    assert shown.count("Anfang") == 1
+    assert "Schluss" in shown
+
+
+def test_two_sources_and_a_person_who_knew_of_one_make_one_text(devices, tmp_path):
+    anna, bert, phone = devices("anna", "bert", "phone")
+    first = "Ruft gern an. Zahlt sofort. Mag Kaffee."
+    anna.take(["name", "notes"], ("1", "Anna", first))
+    meet(anna, bert, phone)
+    sheet = Sheet(anna, tmp_path, for_editing=True)
+    sheet.edit(notes=first.replace("sofort", "spaet"))
+    type_in(phone, first.replace("gern", "nie"))
+    sheet.bring(anna)
+    meet(anna, bert, phone)
+    merged = "Ruft nie an. Zahlt spaet. Mag Kaffee."
+    assert anna.shows("notes") == merged
+    bert.take(["name", "notes"], ("1", "Anna", first.replace("sofort", "immer")))
+    meet(anna, bert, phone)
+    for device in (anna, bert, phone):
+        assert device.shows("notes") == merged
+        assert device.conflict("notes") == [merged, first.replace("sofort", "immer")]
+
+
+def test_two_people_who_edit_other_places_on_different_versions_make_one_text(pair):
+    anna, bert = pair
+    anna.take(["notes"], ("1", NEXT))
+    type_in(anna, NEXT + " Anna")
+    type_in(bert, "Bert: " + HERE)
+    meet(anna, bert)
+    same(anna, bert)
+    assert (anna.shows("notes"), anna.conflict("notes")) == ("Bert: " + NEXT + " Anna", [])
+
+
+def test_two_people_who_edit_one_place_on_different_versions_are_both_there(pair):
+    anna, bert = pair
+    anna.take(["notes"], ("1", NEXT))
+    type_in(anna, NEXT + " Anna")
+    type_in(bert, TYPED)
+    meet(anna, bert)
+    same(anna, bert)
+    assert "! Anna war da" in anna.shows("notes")
+    assert "Zusatz B Anna" in anna.shows("notes")
 
 
 def test_people_may_go_on_writing_while_a_tables_text_waits(pair):

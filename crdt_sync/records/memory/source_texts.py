@@ -17,14 +17,14 @@ from typing import NamedTuple
 from crdt_sync.limits import SOURCE_TEXT_BYTES_MAX
 from crdt_sync.records.memory.memory_index import MemoryIndex, memories_of
 from crdt_sync.records.memory.merged_text import cleanly_merged_text, with_changes
-from crdt_sync.records.memory.sources import Source, actor_of, is_apart, mark, text_of
+from crdt_sync.records.memory.sources import Source, actor_of, is_apart, mark, text_of, texts_before
 from crdt_sync.records.text_diff import Comparing, Replacement, common_length, differences
 from crdt_sync.records.values import canonical
 
 MIXED_LENGTH_MAX = (
     8 * SOURCE_TEXT_BYTES_MAX
 )  # characters; what is longer is shown as it is, and the source's text waits
-_PAIRS_A_CHARACTER = 4  # as long as it takes to look at these, a character takes to be compared at all
+_PAIRS_A_CHARACTER = 16  # as long as it takes to look at these, a character takes to be compared at all
 VERSIONS_JOINED_MAX = 4  # first texts that stand one after the other and are told apart again
 PAIRS_OF_RECORD_MAX = (
     2_000_000  # see `text_diff`: some 0.2 s of reading one record, shared by its texts, whoever wrote it
@@ -32,12 +32,14 @@ PAIRS_OF_RECORD_MAX = (
 
 
 class Said(NamedTuple):
-    """What a source says of a text: `own` is what of it is in the field, `said` what it says now, and `versions` what
-    others say that were imported without knowing of each other, the newest first."""
+    """What a source says of a text: `own` is what of it is in the field, `said` what it says now, `versions` what
+    others say that were imported without knowing of each other, the newest first, and `before` what it said last, as
+    `texts_before` has it."""
 
     own: str
     said: str
     versions: Sequence[str] = ()
+    before: Sequence[tuple[int, str]] = ()
 
 
 def source_text_root(source: str, field: str) -> str:
@@ -49,13 +51,18 @@ def saying(field: str, memories: MemoryIndex) -> list[tuple[str, Source]]:
     """The roots of the sources' own texts for a field, each with the memory that says what it says now, the oldest
     first.
 
-    Texts of earlier versions, and those that are too long, have no root of their own.
+    Texts of earlier versions have no root of their own; of longer ones than imports remember nothing counts.
     """
     return [
         (source_text_root(memory.account, field), memory)
         for memory in memories.said_of(field)
-        if text_of(memory.said[field]) is not None
+        if _remembered(memory.said[field]) is not None
     ]
+
+
+def _remembered(said: object) -> str | None:
+    text = text_of(said)
+    return text if text is not None and len(text) <= SOURCE_TEXT_BYTES_MAX else None
 
 
 def pending_texts(contents: Mapping[str, object]) -> set[str]:
@@ -64,7 +71,7 @@ def pending_texts(contents: Mapping[str, object]) -> set[str]:
     for source in memories_of(contents).in_accounts:
         for field, said in source.said.items():
             own = contents.get(source_text_root(source.account, field), "")
-            if (text := text_of(said)) is not None and text not in (own, contents.get(f"t.{field}", "")):
+            if (text := _remembered(said)) is not None and text not in (own, contents.get(f"t.{field}", "")):
                 found.add(str(mark(canonical([field, text]), 0)))
     return found
 
@@ -76,9 +83,9 @@ def merged(text: str, said: Said, comparing: Comparing) -> tuple[str, str | None
         return text, None
     if text == said.own:
         return said.said, None
+    comparing.pairs_left -= _PAIRS_A_CHARACTER * sum(map(len, (text, *said[:2])))  # however little of them differs
     if max(len(text), len(said.own)) > MIXED_LENGTH_MAX or comparing.pairs_left < 0:
         return text, said.own
-    comparing.pairs_left -= _PAIRS_A_CHARACTER * sum(map(len, (text, *said[:2])))  # however little of them differs
     firsts = _first_texts(said)
     found = _unjoined(firsts, text, said, comparing) if firsts else None
     if found is None:
@@ -87,13 +94,21 @@ def merged(text: str, said: Said, comparing: Comparing) -> tuple[str, str | None
     return found if comparing.pairs_left >= 0 else (text, said.own)
 
 
+class Step(NamedTuple):
+    """What a text shows with what one more source says: the `root` of its own text, and what of it is in there then."""
+
+    root: str
+    text: str
+    own: str
+
+
 class Shown(NamedTuple):
-    """What a text shows; the memories of the sources whose texts wait beside it until somebody decides; and by root
-    what of each source's own text is in what is shown."""
+    """What a text shows; the memories of the sources whose texts wait beside it until somebody decides; and how it came
+    about, source by source, the oldest first."""
 
     text: str
     waiting: tuple[Source, ...]
-    own: Mapping[str, str]
+    steps: tuple[Step, ...]
 
 
 class ShownTexts:
@@ -122,26 +137,35 @@ class ShownTexts:
         held = self._contents.get(f"t.{field}")
         text = held if isinstance(held, str) else ""
         comparing = Comparing(self._pairs)
-        waiting, shown_of = [], {}
+        waiting, steps = [], []
         for root, memory in saying(field, self._memories):
             said, own = str(text_of(memory.said[field])), str(self._contents.get(root, ""))
             if is_apart(memory.said[field]):  # as earlier releases say it
                 base = None if text == said else own
             else:
                 versions = self._memories.texts(actor_of(memory.account), field)
-                text, base = merged(text, Said(own, said, versions), comparing)
+                before = texts_before(memory.said[field])
+                text, base = merged(text, Said(own, said, versions, before), comparing)
             if base is not None:
                 waiting.append(memory)
-            shown_of[root] = said if base is None else base
-        return Shown(text, tuple(waiting), shown_of)
+            steps.append(Step(root, text, said if base is None else base))
+        return Shown(text, tuple(waiting), tuple(steps))
 
 
 def _first_texts(said: Said) -> Sequence[str]:
     """The versions in the order in which they stand one after the other in the source's own text, as each was written
     down first on another device. Nothing where they do not."""
-    if not 1 < len(said.versions) <= VERSIONS_JOINED_MAX:
-        return ()
-    return next((each for each in permutations(said.versions) if "".join(each) == said.own), ())
+    if 1 < len(said.versions) <= VERSIONS_JOINED_MAX:
+        order = next((each for each in permutations(said.versions) if "".join(each) == said.own), ())
+        if order:
+            return order
+    texts = {said.said, *said.versions}
+    for length in [*map(len, texts), *(length for length, _ in said.before)]:
+        for place in (length, len(said.own) - length):
+            parts = said.own[:place], said.own[place:]
+            if all(each and (each in texts or (len(each), mark(each, 0)) in said.before) for each in parts):
+                return parts
+    return ()
 
 
 def _unjoined(order: Sequence[str], text: str, said: Said, comparing: Comparing) -> tuple[str, str | None] | None:

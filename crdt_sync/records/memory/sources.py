@@ -8,7 +8,7 @@ like those of a field. `said` is JSON text, field to what the source said of it:
 |---|---|
 | value, review, stage | the value, marked |
 | set, log | a list of the marks of the members, sorted; an entry with its time and author is marked as one value |
-| text | `{"text": the text}` up to `SOURCE_TEXT_BYTES_MAX`, see `source_texts`; else its mark |
+| text | `{"text": the text, "was": lengths and marks of the last before it}`, see `source_texts`; or a mark |
 | counter | `{"=": what the source said, "+": what of it is counted here}`; without "=" both are the same |
 
 A counter without "+" is of an import that did not know how much was counted already: that follows from what another
@@ -48,6 +48,7 @@ SEEN = "<"
 """Where an entry keeps the stamps and digests of those that it has seen; no field has this name."""
 EDITED = "!"
 """Where an entry says that people edited it in an export, see `Edited`; no field has this name."""
+TEXTS_BEFORE_MAX = 3  # of one field that are known by their marks
 SEEN_MAX = 32  # stamps of one entry that count: honest ones are about `ENTRIES_APART_MAX`
 DIGESTS_SEEN_MAX = 4  # of one entry; what another device says of a version from before these is a conflict
 SOURCES = "_source"
@@ -156,17 +157,30 @@ def mark_text(text: str) -> object:
     return mark(text, SOURCE_TEXT_BYTES_MAX)
 
 
-def text_said(text: str) -> object:
-    """What a source is remembered to have said of a text."""
-    return mark_text(text) if len(text.encode()) > SOURCE_TEXT_BYTES_MAX else {"text": text}
+def text_said(text: str, before: object = None) -> object:
+    """What a source is remembered to have said of a text; `before` is what it was remembered to have said last."""
+    if len(text.encode()) > SOURCE_TEXT_BYTES_MAX:
+        return mark_text(text)
+    last = text_of(before)
+    was = [] if last is None else [*_was(before), f"{len(last)}{mark(last, 0)}"]
+    return {"text": text, "was": " ".join(was[-TEXTS_BEFORE_MAX:])} if was else {"text": text}
+
+
+def texts_before(said: object) -> list[tuple[int, str]]:
+    """Length in characters and mark of texts that a source said before this one; anybody may have written them."""
+    parted = [each.partition("#") for each in _was(said)]
+    return [(int(length), f"#{digest}") for length, _, digest in parted if length.isdecimal() and len(length) < 5]
+
+
+def _was(said: object) -> list[str]:
+    was = said.get("was") if isinstance(said, Mapping) else None
+    return was.split(" ")[-TEXTS_BEFORE_MAX:] if isinstance(was, str) else []
 
 
 def text_of(said: object) -> str | None:
-    """The text that a source said, of what can be nothing but a text; no import says a longer one so."""
+    """The text that a source said, of what can be nothing but a text."""
     text = said.get("text") if isinstance(said, Mapping) else None
-    if not isinstance(text, str) or len(text) > SOURCE_TEXT_BYTES_MAX:
-        return None
-    return text if 4 * len(text) <= SOURCE_TEXT_BYTES_MAX or len(text.encode()) <= SOURCE_TEXT_BYTES_MAX else None
+    return text if isinstance(text, str) else None
 
 
 def is_apart(said: object) -> bool:

@@ -51,22 +51,23 @@ def test_one_field_shows_what_all_together_show_however_many_share_the_work(held
     assert values["about"] == f"{fields[0][3]} b"
 
 
-def test_the_work_of_all_texts_together_is_bounded():
+@pytest.mark.parametrize(("count", "least"), [(1, 100_000), (40, 0)])
+def test_the_work_of_all_texts_together_is_bounded(count, least):
     sources = [str(index) for index in range(MEMORIES_MAX)]
-    said = {f"f{number}": {"text": "x"} for number in range(40)}
+    said = {f"f{number}": {"text": "x"} for number in range(count)}
     entries = [[encode_said(said), NOW + index, "m", name] for index, name in enumerate(sources)]
     texts = [text(f"t.{name}", "abcdefghijkl " * 1200) for name in said]
     document = Document.load((update([array("c._source", entries), *texts]),))
     looked_at = 0
 
-    def count(frame, event, argument):
+    def look(frame, event, argument):
         nonlocal looked_at
         if event == "c_call" and argument.__name__ == "findall":
             looked_at += max(len(frame.f_locals["old"]), len(frame.f_locals["new"]))
 
-    sys.setprofile(count)
+    sys.setprofile(look)
     try:
         reading_of(document)
     finally:
         sys.setprofile(None)
-    assert 0 < looked_at < 10_000_000  # characters
+    assert least <= looked_at < 1_000_000  # characters
