@@ -73,9 +73,10 @@ def test_a_hangup_during_the_start_has_the_settings_read_once_more(tmp_path: Pat
     file.chmod(0o600)
 
     def hup(process: "subprocess.Popen[bytes]") -> None:
-        with token.open("w"):  # which waits until it is being read
+        with token.open("w") as pipe:  # which waits until it is being read
             file.rename(token)
             process.send_signal(signal.SIGHUP)
+            pipe.write(OLD)
 
     with served(tmp_path / "data", "--token-file", token, starting=hup) as relay:
         assert relay.logged("reloaded")["tokens"] == 1

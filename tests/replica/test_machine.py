@@ -323,9 +323,9 @@ def _forgets_pages(monkeypatch):
     """The feed skips a record."""
     serve = Acceptor._serve_changes
 
-    def mutant(self):
+    def mutant(self, *more):
         self.cursor += self.cursor % 3 == 1
-        return serve(self)
+        return serve(self, *more)
 
     monkeypatch.setattr(Acceptor, "_serve_changes", mutant)
 

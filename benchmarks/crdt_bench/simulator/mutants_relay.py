@@ -117,9 +117,9 @@ def _end_before_answers(_: Any) -> Any:
 
 
 def _without_waiting(serve_changes: Method) -> Method:
-    def mutated(self: Any) -> Any:
+    def mutated(self: Any, *more: Any) -> Any:
         unanswered, self._pages = self._pages, {}
-        size = serve_changes(self)
+        size = serve_changes(self, *more)
         self._pages = {**unanswered, **self._pages}
         return size
 

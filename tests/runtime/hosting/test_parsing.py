@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from websockets.exceptions import ConnectionClosed
-from websockets.frames import Frame, Opcode
+from websockets.frames import CTRL_OPCODES, Frame, Opcode
 from websockets.protocol import Protocol, Side
 
 from crdt_sync.limits import FRAME_BYTES_MAX, HELLO_BYTES_MAX, SMALL_FRAME_BYTES
@@ -453,7 +453,7 @@ def test_only_what_is_small_and_of_one_frame_is_received_without_waiting():
 
 _FRAMES = st.builds(
     lambda opcode, size, fin, rsv1, masked: (
-        Frame(opcode, bytes([size % 256]) * size, fin, rsv1).serialize(mask=masked)
+        Frame(opcode, bytes([size % 256]) * size, fin or opcode in CTRL_OPCODES, rsv1).serialize(mask=masked)
         if not rsv1
         else bytes([0xC0 | opcode, 0x80 | size % 100]) + bytes(4 + size % 100)
     ),
