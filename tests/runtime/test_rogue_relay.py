@@ -153,8 +153,8 @@ class StuckAtOnce(StuckStore):
 def test_a_device_whose_own_disk_is_busy_does_not_say_that_its_partner_fell_silent(
     stuck: type[StuckStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "KEEPALIVE_US", 4_000)
-    monkeypatch.setattr(limits, "SILENCE_US_MAX", 20_000)
+    monkeypatch.setattr(limits, "KEEPALIVE_US", 20_000)
+    monkeypatch.setattr(limits, "SILENCE_US_MAX", 100_000)
     monkeypatch.setattr(conversation, "UNSTORED_PARTS_MAX", 2)
 
     looked: list[bool] = []
@@ -180,7 +180,7 @@ def test_a_device_whose_own_disk_is_busy_does_not_say_that_its_partner_fell_sile
 
         talking = Conversation(replica, Address("ws://rogue"), outside=replace(OUTSIDE, open_channel=opened))
         session = asyncio.create_task(talking.run(Conversation.settled))
-        while len(looked) < 15 and not any(looked):  # one each 4 ms: three times as long as a silence lasts
+        while len(looked) < 15 and not any(looked):  # one each 20 ms: three times as long as a silence lasts
             await asyncio.sleep(0.001)
         assert not any(looked)
         read = channel.read
